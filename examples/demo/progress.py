@@ -1,0 +1,47 @@
+"""What is known of the run at this moment. The relay writes it, the screen shows it."""
+
+import time
+from dataclasses import dataclass, field
+
+from attempts import Attempt
+
+
+@dataclass
+class ServerView:
+    """The Activity as the server's Describe tells it."""
+
+    attempt: int = 0
+    item: int = 0  # in the last heartbeat that it acknowledged
+    lease_ends: float = 0.0  # Unix time of the heartbeat timeout, unless a beat comes
+
+    @property
+    def lease_left(self) -> float:
+        return self.lease_ends - time.time()
+
+
+@dataclass
+class Progress:
+    items: int
+    seed: int
+    titles: list[str]  # of the program of each attempt
+    attempts: list[Attempt] = field(default_factory=list)
+    server: ServerView = field(default_factory=ServerView)
+    started: float = field(default_factory=time.monotonic)
+    headline: str = ""  # what goes on before the first attempt
+    result: int | None = None  # the workflow's
+    events: list[tuple[float, str]] = field(default_factory=list)
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def current(self) -> Attempt | None:
+        return self.attempts[-1] if self.attempts else None
+
+    def begin(self, headline: str) -> None:
+        self.headline = headline
+        self.say(headline)
+
+    def say(self, event: str) -> None:
+        self.events.append((self.elapsed, event))

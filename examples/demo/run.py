@@ -1,0 +1,134 @@
+"""The command: reads the options, runs the relay, gives the verdict."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any
+
+from attempts import Attempts
+from done_file import DoneFile
+from programs import PROGRAMS, check_built, environment
+from progress import Progress
+from relay import ITEM_S, plan_kills, run_relay
+from screen import FRAMES_PER_S, screen_for
+from server import NAMESPACE, find_program, running_server, version
+from summary import report, summarize
+from trouble import Trouble, within
+
+LIMIT_S = 120.0  # beside the items' own time; it takes 10
+
+TITLE = "One Activity, three languages: two attempts are killed in the middle of the work, and no item is lost."
+STORY = """Starts a Temporal dev server, a worker, and a workflow whose Activity processes items in an external
+process: in C until that is killed with SIGKILL, then in Python until that is killed too, then in Go, which completes.
+Exit code 0 means that all is well."""
+
+
+def main() -> int:
+    options = parse()
+    logging.getLogger("temporalio").setLevel(logging.CRITICAL)  # what fails is told in our words
+    try:
+        return asyncio.run(until_signal(run(options)))
+    except Trouble as trouble:
+        print(f"demo: {trouble}", file=sys.stderr)
+        return 1
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="demo.py", description=TITLE, epilog=STORY)
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=os.environ.get("SEED") or random.randrange(1000),
+        help="repeats the run that showed this number: the same kills (default: the variable SEED, else random)",
+    )
+    parser.add_argument("--items", type=int, default=40, help="how many there are to do (default: 40)")
+    parser.add_argument(
+        "--relay",
+        type=lambda names: names.split(","),
+        default="c,python,go",
+        metavar="NAME,...",
+        help=f"the program of each attempt, of {', '.join(PROGRAMS)} (default: c,python,go)",
+    )
+    parser.add_argument("--file", type=Path, help="where to tick off the items, to be kept (default: a temporary file)")
+    options = parser.parse_args()
+    unknown = ", ".join(sorted(set(options.relay) - set(PROGRAMS)))
+    if unknown:
+        parser.error(f"--relay: there is no {unknown}, but {', '.join(PROGRAMS)}")
+    if options.items < 2 * len(options.relay):
+        parser.error(f"--items: {len(options.relay)} attempts need {2 * len(options.relay)} or more")
+    if options.file and options.file.exists():
+        parser.error(f"--file: {options.file} exists already")
+    return options
+
+
+async def run(options: argparse.Namespace) -> int:
+    programs = [PROGRAMS[name] for name in options.relay]
+    check_built(programs)
+    server = find_program()
+    kills = plan_kills(options.seed, options.items, len(programs) - 1)
+    progress = Progress(options.items, options.seed, [program.title for program in programs])
+
+    with tempfile.TemporaryDirectory(prefix="temporal-heartbeat-demo-") as name:
+        directory = Path(name)
+        done_file = (options.file or directory / "done").absolute()
+        limit = LIMIT_S + 2 * ITEM_S * options.items
+        async with within(limit, "the demo"), drawn(progress):
+            progress.begin(f"starting Temporal Server {'.'.join(map(str, version(server)))}, seed {options.seed}")
+            async with running_server(server, directory) as client:
+                address = client.service_client.config.target_host
+                progress.begin(f"server on {address}")
+                attempts = Attempts(programs, environment(address, NAMESPACE), directory, done_file)
+                result = await run_relay(client, attempts, kills, progress)
+                progress.result = result
+                progress.say(f"the workflow returned {result}")
+        done = DoneFile(done_file).new()
+
+    summary = summarize(done, options.items, [program.language for program in programs], result)
+    print(report(summary, progress.titles, progress.elapsed))
+    return 1 if summary.faults else 0
+
+
+@contextlib.asynccontextmanager
+async def drawn(progress: Progress) -> AsyncIterator[None]:
+    """Keeps the screen up to date meanwhile."""
+    screen = screen_for(sys.stdout)
+
+    async def frames() -> None:
+        while True:
+            screen.draw(progress)
+            await asyncio.sleep(1 / FRAMES_PER_S)
+
+    drawing = asyncio.create_task(frames())
+    try:
+        yield
+    finally:
+        drawing.cancel()
+        screen.draw(progress)
+        screen.close()
+
+
+async def until_signal(job: Coroutine[Any, Any, int]) -> int:
+    """Lets Ctrl-C and kill end the job in order, which stops all that it started. A second one changes nothing."""
+    task = asyncio.create_task(job)
+    received: list[int] = []
+
+    def end(number: int) -> None:
+        if not received:
+            received.append(number)
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, end, number)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        print("demo: interrupted; all that it started is stopped", file=sys.stderr)
+        return 128 + received[0]

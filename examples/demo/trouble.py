@@ -1,0 +1,18 @@
+"""What can go wrong, in words for the user."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+
+class Trouble(Exception):
+    """Why the demo can't go on; the message says what to do, where that is known."""
+
+
+@contextlib.asynccontextmanager
+async def within(seconds: float, what: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise Trouble(f"{what} took more than {seconds:.0f} s") from error

@@ -1,0 +1,91 @@
+// The work of a Temporal Activity in Go.
+//
+//	resume_go ITEMS FILE
+//
+// The token comes in TEMPORAL_ACTIVITY_TASK_TOKEN, the server in TEMPORAL_ADDRESS. Each item that is done is one line in
+// FILE and one heartbeat. Killed at any moment, the Activity's next attempt, in this or in any other language, goes on
+// after the last item that the server knows of.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"strconv"
+	"time"
+
+	heartbeat "temporal-heartbeat.dev/go"
+)
+
+func main() {
+	if len(os.Args) != 3 {
+		log.Fatal("usage: resume_go ITEMS FILE")
+	}
+	items, err := strconv.Atoi(os.Args[1])
+	if err != nil {
+		log.Fatal(err)
+	}
+	file, err := os.OpenFile(os.Args[2], os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = work(context.Background(), items, file)
+	if errors.Is(err, heartbeat.ErrNotFound) { // the attempt is over, and so is the work
+		log.Print(err)
+	} else if err != nil {
+		log.Fatal(err)
+	}
+}
+
+func work(ctx context.Context, items int, file *os.File) error {
+	token, err := heartbeat.TokenFromEnv()
+	if err != nil {
+		return err
+	}
+	if err := heartbeat.Connect(ctx, heartbeat.Options{}); err != nil {
+		return err
+	}
+	details, err := heartbeat.GetDetails(ctx, token)
+	if err != nil {
+		return err
+	}
+	last := 0
+	if details.Has() {
+		if err := details.Get(&last); err != nil {
+			return err
+		}
+	}
+	fmt.Printf("attempt %d goes on after item %d\n", details.Attempt(), last)
+
+	for item := last + 1; item <= items; item++ {
+		time.Sleep(100 * time.Millisecond) // the work
+		if _, err := fmt.Fprintln(file, details.Attempt(), "go", item); err != nil {
+			return err
+		}
+		signals, err := beat(ctx, token, item)
+		if err != nil {
+			return err
+		}
+		if signals.CancelRequested() {
+			return heartbeat.ReportCancelled(ctx, token)
+		}
+		if signals.Reset() { // ending this attempt makes room for the new first one
+			return heartbeat.Fail(ctx, token, heartbeat.Failure{Message: "stopped for the reset"})
+		}
+	}
+	return heartbeat.Complete(ctx, token, items)
+}
+
+// beat tells the server how far we are. While the activity is paused nothing is done but this: silence would end it.
+func beat(ctx context.Context, token []byte, item int) (heartbeat.Signals, error) {
+	for {
+		signals, err := heartbeat.RecordHeartbeat(ctx, token, item)
+		stop := signals.CancelRequested() || signals.Reset()
+		if err != nil || stop || !signals.Paused() {
+			return signals, err
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+}

@@ -1,0 +1,54 @@
+"""The work of a Temporal Activity in Python.
+
+    resume.py ITEMS FILE
+
+The token comes in TEMPORAL_ACTIVITY_TASK_TOKEN, the server in TEMPORAL_ADDRESS. Each item that is done is one line in
+FILE and one heartbeat. Killed at any moment, the Activity's next attempt, in this or in any other language, goes on
+after the last item that the server knows of.
+"""
+
+import sys
+import time
+
+import temporal_heartbeat as thb
+from temporal_heartbeat import Signals
+
+
+def main(items: int, path: str) -> None:
+    token = thb.token_from_env()
+    thb.connect()
+    details = thb.get_details(token)
+    last = details[0] if details else 0
+    print(f"attempt {details.attempt} goes on after item {last}")
+
+    with open(path, "a") as file:
+        for item in range(last + 1, items + 1):
+            time.sleep(0.1)  # the work
+            print(details.attempt, "python", item, file=file, flush=True)
+            signals = beat(token, item)
+            if signals & Signals.CANCEL_REQUESTED:
+                thb.report_cancelled(token)
+                return
+            if signals & Signals.RESET:  # ending this attempt makes room for the new first one
+                thb.fail(token, "stopped for the reset")
+                return
+    thb.complete(token, items)
+
+
+def beat(token: bytes, item: int) -> Signals:
+    """Tells the server how far we are. While paused nothing is done but this: silence would end the attempt."""
+    while True:
+        signals = thb.heartbeat(token, item)
+        stop = signals & (Signals.CANCEL_REQUESTED | Signals.RESET)
+        if stop or not signals & Signals.PAUSED:
+            return signals
+        time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: resume.py ITEMS FILE")
+    try:
+        main(int(sys.argv[1]), sys.argv[2])
+    except thb.NotFound as over:  # the attempt is over, and so is the work
+        print(over)

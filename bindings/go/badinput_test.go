@@ -1,0 +1,137 @@
+package heartbeat
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"strings"
+	"testing"
+	"time"
+)
+
+// wantRefusal checks the status of an error and that its message names the cause.
+func wantRefusal(t *testing.T, err error, status error, cause string) {
+	t.Helper()
+	wantIs(t, err, status)
+	if err != nil && !strings.Contains(err.Error(), cause) {
+		t.Errorf("%q doesn't name the cause, %q", err, cause)
+	}
+}
+
+func TestCallBeforeConnectIsRefused(t *testing.T) {
+	needLibrary(t)
+	for name, call := range everyCall {
+		t.Run(name, func(t *testing.T) {
+			wantRefusal(t, call(context.Background()), ErrNotConnected, "onnect")
+		})
+	}
+}
+
+func TestDisconnectWithoutAClientIsNoError(t *testing.T) {
+	needLibrary(t)
+	done, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, ctx := range []context.Context{context.Background(), done} {
+		if err := Disconnect(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestDisconnectWakesCallsInProgress(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	answer := make(chan error)
+	go func() {
+		_, err := GetDetails(context.Background(), []byte("token"))
+		answer <- err
+	}()
+	for len(callSlots) == 0 { // until the call is on its way
+		time.Sleep(time.Millisecond)
+	}
+	if err := Disconnect(context.Background()); err != nil {
+		t.Error(err)
+	}
+	wantIs(t, <-answer, ErrNotConnected)
+}
+
+func TestSecondConnectIsRefused(t *testing.T) {
+	connectLazily(t, "127.0.0.1:1")
+	wantRefusal(t, Connect(context.Background(), Options{Lazy: true}), ErrAlreadyConnected, "onnect")
+}
+
+func TestNobodyListeningIsUnavailable(t *testing.T) {
+	needLibrary(t)
+	err := Connect(context.Background(), Options{HostPort: "127.0.0.1:1", ConnectTimeout: 200 * time.Millisecond})
+	wantRefusal(t, err, ErrUnavailable, "127.0.0.1:1")
+}
+
+func TestServerThatNeverAnswersEndsConnectInTime(t *testing.T) {
+	needLibrary(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	wantIs(t, Connect(ctx, Options{HostPort: blackHole(t)}), context.DeadlineExceeded)
+}
+
+func TestBadOptionsAreRefused(t *testing.T) {
+	needLibrary(t)
+	for cause, options := range map[string]Options{
+		"address":        {HostPort: "no port"},
+		"ConnectTimeout": {ConnectTimeout: -1},
+	} {
+		wantRefusal(t, Connect(context.Background(), options), ErrConfig, cause)
+	}
+}
+
+func TestVariableThatIsNotObeyedYetIsRefusedByName(t *testing.T) {
+	needLibrary(t)
+	t.Setenv("TEMPORAL_API_KEY", "secret")
+	err := Connect(context.Background(), Options{Lazy: true})
+	wantRefusal(t, err, ErrUnimplemented, "TEMPORAL_API_KEY")
+}
+
+func TestBadArgumentsAreRefusedEachWithItsStatus(t *testing.T) {
+	connectLazily(t, "127.0.0.1:1")
+	ctx := context.Background()
+	token := []byte("token")
+	record := func(token []byte, details ...any) error {
+		_, err := RecordHeartbeat(ctx, token, details...)
+		return err
+	}
+	_, noDetails := GetDetails(ctx, nil)
+	for name, c := range map[string]struct {
+		err    error
+		status error
+		cause  string
+	}{
+		"heartbeat without details":  {record(token), ErrInvalidArgument, "ClearHeartbeat"},
+		"heartbeat without token":    {record(nil, 1), ErrInvalidArgument, "token"},
+		"details without token":      {noDetails, ErrInvalidArgument, "token"},
+		"complete without token":     {Complete(ctx, nil, 1), ErrInvalidArgument, "token"},
+		"fail without token":         {Fail(ctx, nil, Failure{}), ErrInvalidArgument, "token"},
+		"cancelled without token":    {ReportCancelled(ctx, nil), ErrInvalidArgument, "token"},
+		"detail of a bad type":       {record(token, 1, make(chan int)), ErrInvalidArgument, "value 1 of type chan int"},
+		"result of a bad type":       {Complete(ctx, token, make(chan int)), ErrInvalidArgument, "chan int"},
+		"failure with bad details":   {Fail(ctx, token, Failure{Details: []any{make(chan int)}}), ErrInvalidArgument, "chan int"},
+		"negative delay of a retry":  {Fail(ctx, token, Failure{NextRetryDelay: -time.Hour}), ErrInvalidArgument, "next_retry_delay_ms"},
+		"details that are too large": {record(token, bytes.Repeat([]byte("x"), 2<<20)), ErrTooLarge, ""},
+		"result that is too large":   {Complete(ctx, token, bytes.Repeat([]byte("x"), 2<<20)), ErrTooLarge, ""},
+		"failure that is too large":  {Fail(ctx, token, Failure{Message: strings.Repeat("x", 3<<20)}), ErrTooLarge, ""},
+	} {
+		t.Run(name, func(t *testing.T) { wantRefusal(t, c.err, c.status, c.cause) })
+	}
+}
+
+func TestTokenComesFromTheEnvironment(t *testing.T) {
+	needLibrary(t)
+	_, err := TokenFromEnv()
+	wantRefusal(t, err, ErrConfig, "TEMPORAL_ACTIVITY_TASK_TOKEN")
+
+	want := []byte{0, 1, 254, 255}
+	t.Setenv("TEMPORAL_ACTIVITY_TASK_TOKEN", base64.StdEncoding.EncodeToString(want))
+	if got, err := TokenFromEnv(); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	t.Setenv("TEMPORAL_ACTIVITY_TASK_TOKEN", "not base64!")
+	_, err = TokenFromEnv()
+	wantRefusal(t, err, ErrConfig, "TEMPORAL_ACTIVITY_TASK_TOKEN")
+}

@@ -1,0 +1,183 @@
+package heartbeat
+
+import (
+	"context"
+	"errors"
+	"math"
+	"runtime"
+	"testing"
+	"time"
+
+	"temporal-heartbeat.dev/go/internal/abi"
+)
+
+// everyCall is each function that talks to the server.
+var everyCall = map[string]func(context.Context) error{
+	"RecordHeartbeat": func(ctx context.Context) error { _, err := RecordHeartbeat(ctx, []byte("token"), 1); return err },
+	"ClearHeartbeat":  func(ctx context.Context) error { _, err := ClearHeartbeat(ctx, []byte("token")); return err },
+	"GetDetails":      func(ctx context.Context) error { _, err := GetDetails(ctx, []byte("token")); return err },
+	"Complete":        func(ctx context.Context) error { return Complete(ctx, []byte("token"), 1) },
+	"Fail":            func(ctx context.Context) error { return Fail(ctx, []byte("token"), Failure{Message: "x"}) },
+	"ReportCancelled": func(ctx context.Context) error { return ReportCancelled(ctx, []byte("token")) },
+}
+
+func TestContextThatIsDoneCallsNothing(t *testing.T) {
+	everyCall["Connect"] = func(ctx context.Context) error { return Connect(ctx, Options{}) }
+	defer delete(everyCall, "Connect")
+	cancelled, cancel := context.WithCancel(context.Background())
+	cancel()
+	passed, cancel := context.WithDeadline(context.Background(), time.Unix(0, 0))
+	defer cancel()
+	for name, call := range everyCall {
+		wantIs(t, call(cancelled), context.Canceled)
+		wantIs(t, call(passed), context.DeadlineExceeded)
+		if library.loaded.Load() && !errors.Is(call(context.Background()), ErrNotConnected) && name != "Connect" {
+			t.Errorf("%s: a test before this one left a client", name)
+		}
+	}
+}
+
+func TestCancelledCallReturnsAtOnce(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	reason := errors.New("the user pressed stop")
+	for name, call := range everyCall {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(context.Background())
+			time.AfterFunc(50*time.Millisecond, func() { cancel(reason) })
+			start := time.Now()
+			err := call(ctx)
+			wantIs(t, err, context.Canceled, reason)
+			if took := time.Since(start); took > soon {
+				t.Errorf("took %v", took)
+			}
+		})
+	}
+}
+
+func TestCallEndsByTheContextsDeadline(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	for name, call := range everyCall {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+			defer cancel()
+			start := time.Now()
+			err := call(ctx)
+			wantIs(t, err, context.DeadlineExceeded)
+			if took := time.Since(start); took > soon {
+				t.Errorf("took %v", took)
+			}
+		})
+	}
+}
+
+func TestDeadlineComesWithTheReasonForNotMeetingIt(t *testing.T) {
+	connectLazily(t, "127.0.0.1:1")
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	_, err := GetDetails(ctx, []byte("token"))
+	wantIs(t, err, ErrUnavailable)
+}
+
+func TestConnectThatIsCancelledReturnsAtOnceAndLeavesNoClient(t *testing.T) {
+	needLibrary(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	start := time.Now()
+	err := Connect(ctx, Options{HostPort: blackHole(t), ConnectTimeout: 500 * time.Millisecond})
+	wantIs(t, err, context.Canceled)
+	if took := time.Since(start); took > soon {
+		t.Errorf("took %v", took)
+	}
+	connectLazily(t, "127.0.0.1:1") // once the abandoned one has ended
+}
+
+func TestCallsLeaveNoGoroutines(t *testing.T) {
+	connectLazily(t, "127.0.0.1:1")
+	before := runtime.NumGoroutine()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for range 100 {
+		_, err := RecordHeartbeat(ctx, nil, 1) // refused, without a server
+		wantIs(t, err, ErrInvalidArgument)
+	}
+	// A goroutine that has given its answer may need a moment to end.
+	for start := time.Now(); runtime.NumGoroutine() > before; runtime.Gosched() {
+		if time.Since(start) > soon {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+	}
+}
+
+func TestAbandonedCallEndsByItself(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	release, ended := make(chan struct{}), make(chan struct{})
+	cancel()
+	_, err := await(ctx, "wait", time.Now(), func() (int, *abi.Error) {
+		<-release
+		close(ended)
+		return 1, nil
+	})
+	wantIs(t, err, context.Canceled)
+	close(release)
+	<-ended
+}
+
+func TestAnswerCountsMoreThanAContextThatEndsInTheSameMoment(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	answered := make(chan struct{})
+	go func() {
+		<-answered
+		cancel()
+	}()
+	value, err := await(ctx, "wait", time.Now(), func() (int, *abi.Error) {
+		defer close(answered)
+		return 42, nil
+	})
+	if err == nil && value != 42 {
+		t.Errorf("success without its value: %d", value)
+	}
+}
+
+func TestCallBeyondTheLimitIsAnErrorWhenNoneEnds(t *testing.T) {
+	for range maxCalls {
+		callSlots <- struct{}{}
+	}
+	defer func() {
+		for range maxCalls {
+			<-callSlots
+		}
+	}()
+	wantIs(t, takeSlot(context.Background(), "heartbeat", 10*time.Millisecond), ErrLocalLimit)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	wantIs(t, takeSlot(ctx, "heartbeat", time.Hour), context.Canceled)
+}
+
+func TestTimeOfACallIsItsContextsElseTheDefault(t *testing.T) {
+	if got := budget(context.Background()); got != DefaultTimeout {
+		t.Error(got)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if got := budget(ctx); got > time.Minute-answerMargin || got < 50*time.Second {
+		t.Error(got)
+	}
+}
+
+func TestMillisecondsAreRoundedUpAndFitTheLibrary(t *testing.T) {
+	for d, want := range map[time.Duration]uint32{
+		-time.Second:             1,
+		0:                        1,
+		1:                        1,
+		time.Millisecond:         1,
+		time.Millisecond + 1:     2,
+		10 * time.Second:         10_000,
+		time.Duration(1<<63 - 1): math.MaxInt32,
+	} {
+		if got := milliseconds(d); got != want {
+			t.Errorf("%v is %d ms, want %d", d, got, want)
+		}
+	}
+}

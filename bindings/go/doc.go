@@ -1,0 +1,112 @@
+// Package heartbeat heartbeats a Temporal Activity from a process that isn't its worker.
+//
+// A worker hands an activity over by leaving its task token to another process, and returns without a result (in the Go SDK:
+// activity.ErrResultPending). That process then does what the worker would: it tells the server "alive, at item 41", hears that
+// the activity was cancelled, starts where the previous attempt was killed, and completes the activity. This package is how a Go
+// program does that without an SDK and without a worker.
+//
+// # Use
+//
+// One client a process, made by [Connect]; then calls that name the activity by its task token:
+//
+//	if err := heartbeat.Connect(ctx, heartbeat.Options{}); err != nil { // TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE
+//		return err
+//	}
+//	defer heartbeat.Disconnect(ctx)
+//
+//	token, err := heartbeat.TokenFromEnv()
+//	if err != nil {
+//		return err
+//	}
+//	details, err := heartbeat.GetDetails(ctx, token)
+//	if err != nil {
+//		return err
+//	}
+//	next := 0
+//	if details.Has() { // an earlier attempt got this far
+//		if err := details.Get(&next); err != nil {
+//			return err
+//		}
+//		next++
+//	}
+//	for ; next < len(items); next++ {
+//		process(items[next])
+//		signals, err := heartbeat.RecordHeartbeat(ctx, token, next)
+//		if errors.Is(err, heartbeat.ErrNotFound) {
+//			return nil // another attempt has taken over, or nobody waits any more: stop
+//		}
+//		if err != nil {
+//			return err
+//		}
+//		if signals.CancelRequested() {
+//			return heartbeat.ReportCancelled(ctx, token, next)
+//		}
+//	}
+//	return heartbeat.Complete(ctx, token, "done")
+//
+// # Heartbeats
+//
+// The server fails an attempt that it hears nothing of for the activity's heartbeat timeout, and starts the next one. It keeps
+// the details of the last heartbeat through all attempts. So each heartbeat must carry what a retry needs to resume: one without
+// details erases what the server holds, and is therefore only sent by [ClearHeartbeat].
+//
+// Each answer brings [Signals]. A cancellation is heard of in no other way, nor is a pause, during which the heartbeats go on.
+//
+// One process heartbeats an activity at a time; two would overwrite each other's details.
+//
+// # Contexts and time
+//
+// Each call waits for the server's answer and is tried again while the trouble is temporary, until the deadline of its context, or
+// for [DefaultTimeout] when that has none. A context that is done already is an error before anything is sent. A context that ends
+// during the call makes it return at once with an error that is context.Canceled or context.DeadlineExceeded; the call below runs
+// out by itself, on copies of its arguments, and may still take effect.
+//
+// When the library knows what kept a call from succeeding until the context's deadline, the error is that one as well:
+// ErrUnavailable and context.DeadlineExceeded, for example. An [ErrTimeout] is always context.DeadlineExceeded too.
+//
+// # Errors
+//
+// Each error of the server's and of the library's is an *[Error], for errors.As; its Code is a [Status], and errors.Is compares
+// with the error of that name. What to do:
+//
+//	ErrNotFound            the activity is over for this token: stop the work
+//	ErrInDoubt             an ending that may have been applied: don't undo the work
+//	ErrTimeout             call again; the server may have got it
+//	ErrUnavailable         call again
+//	ErrResourceExhausted   call again, less often
+//	ErrNamespaceNotActive  call again
+//	ErrServerError         call again if Retryable is set
+//	ErrTooLarge            keep details small: store the data elsewhere, and a reference to it in the details
+//	ErrInvalidArgument     mend the call
+//	ErrConfig              mend the options, the environment or a file
+//	others                 see Message
+//
+// Besides there are *[LibraryError], *[ConversionError] (below an *Error when writing), [ErrNoDetails], and the errors of
+// contexts.
+//
+// # Values
+//
+// Details and results are converted as by the default data converter of Temporal's Go SDK, so that a worker reads what this package
+// wrote and the other way round. In this order:
+//
+//	Payload               as it is
+//	nil, a nil pointer    binary/null
+//	exactly []byte        binary/plain
+//	a protobuf message    json/protobuf
+//	any other             json/plain, by encoding/json
+//
+// [Details.Get] reads these, and binary/protobuf. Two things differ from the SDK: messages of the old Go protobuf APIs
+// (gogo/protobuf) are refused, and bytes that were read are the caller's own.
+//
+// # Threads
+//
+// Any goroutine may call anything at any time. A call that waits holds a thread of the system's; there may be 1024 at a time, and
+// a further one waits until one of them ends.
+//
+// # The native library
+//
+// Importing this package takes cgo, but no flags: the library is opened with the first call that needs it. It is looked for
+// at the path in TEMPORAL_HEARTBEAT_LIBRARY and nowhere else while that is set; otherwise beside the executable and then where the
+// system's loader looks, each time as libtemporal_heartbeat.so.0 and libtemporal_heartbeat.so. A *[LibraryError] lists what was
+// tried and why it failed.
+package heartbeat

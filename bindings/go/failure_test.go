@@ -1,0 +1,97 @@
+package heartbeat
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestFailureIsWrittenAsTheLibraryReadsIt(t *testing.T) {
+	failure := Failure{
+		Message:          "disk full",
+		Type:             "DiskFull",
+		NonRetryable:     true,
+		Details:          []any{1, []byte("two"), nil},
+		NextRetryDelay:   1500*time.Millisecond + 1,
+		StackTrace:       "main.go:1",
+		Source:           "solver",
+		Cause:            &Failure{Message: "write"},
+		HeartbeatDetails: []any{41},
+	}
+	got, err := failure.json("fail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	payloads := func(values ...any) string {
+		payloads, err := payloadsOf(values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return base64.StdEncoding.EncodeToString(appendPayloads(nil, payloads))
+	}
+	want := `{"message":"disk full","type":"DiskFull","non_retryable":true,` +
+		`"details_payloads":"` + payloads(1, []byte("two"), nil) + `","next_retry_delay_ms":1501,"stack_trace":"main.go:1",` +
+		`"source":"solver","cause":{"message":"write"},"heartbeat_details_payloads":"` + payloads(41) + `"}`
+	if string(got) != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got, err := (Failure{}).json("fail"); err != nil || string(got) != "{}" {
+		t.Errorf("the zero Failure is %s, %v", got, err)
+	}
+}
+
+func TestFailureThatCannotBeWrittenSaysWhere(t *testing.T) {
+	cyclic := &Failure{}
+	cyclic.Cause = cyclic
+	bad := make(chan int)
+	for where, failure := range map[string]Failure{
+		"Details: value 0":          {Details: []any{bad}},
+		"HeartbeatDetails: value 1": {HeartbeatDetails: []any{1, bad}},
+		"Cause.Details: value 0":    {Cause: &Failure{Details: []any{bad}}},
+		"Cause.HeartbeatDetails":    {Cause: &Failure{HeartbeatDetails: []any{1}}},
+		"causes":                    *cyclic,
+	} {
+		_, err := failure.json("fail")
+		wantIs(t, err, ErrInvalidArgument)
+		if err != nil && !strings.Contains(err.Error(), where) {
+			t.Errorf("%q doesn't say %q", err, where)
+		}
+	}
+}
+
+func TestFailureFromAnErrorFollowsWhatItWraps(t *testing.T) {
+	err := fmt.Errorf("save: %w", &fs.PathError{Op: "open", Path: "x", Err: errors.New("no such file")})
+	got := FailureFrom(err)
+	if got.Message != "save: open x: no such file" || got.Type != "wrapError" {
+		t.Errorf("%+v", got)
+	}
+	cause := got.Cause
+	if cause == nil || cause.Message != "open x: no such file" || cause.Type != "PathError" {
+		t.Fatalf("%+v", cause)
+	}
+	if root := cause.Cause; root == nil || root.Message != "no such file" || root.Type != "" || root.Cause != nil {
+		t.Errorf("%+v", root)
+	}
+	if text, err := json.Marshal(FailureFrom(nil)); err != nil || !strings.Contains(string(text), `"Message":""`) {
+		t.Error(string(text), err)
+	}
+}
+
+func TestFailureFromALongChainHasAnEnd(t *testing.T) {
+	err := errors.New("root")
+	for range 100 {
+		err = fmt.Errorf("x: %w", err)
+	}
+	failure, depth := FailureFrom(err), 0
+	for cause := failure.Cause; cause != nil; cause = cause.Cause {
+		depth++
+	}
+	if depth != maxCauses {
+		t.Errorf("%d causes", depth)
+	}
+}

@@ -1,0 +1,92 @@
+package heartbeat
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"temporal-heartbeat.dev/go/internal/abi"
+)
+
+const headerCopy = "internal/abi/temporal_heartbeat.h"
+
+func TestHeaderCopyIsThatOfTheLibrary(t *testing.T) {
+	const original = "../../include/temporal_heartbeat.h"
+	want, err := os.ReadFile(original)
+	if errors.Is(err, os.ErrNotExist) {
+		t.Skip("SKIPPED: needs " + original + ": this is not the whole repository")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := readHeader(t); !bytes.Equal(got, want) {
+		t.Errorf("%s is stale: cp %s %s", headerCopy, original, headerCopy)
+	}
+}
+
+func TestStatusesAreThoseOfTheHeader(t *testing.T) {
+	// The enumerators of enum thb_status: all but those with a longer prefix.
+	seen := 0
+	for name, number := range enumerators(t, `THB_[A-Z_]+`) {
+		if regexp.MustCompile(`^THB_(ENCODING|SIGNAL)_`).MatchString(name) {
+			continue
+		}
+		seen++
+		if got := Status(number).String(); got != name {
+			t.Errorf("status %d is %s in Go and %s in C", number, got, name)
+		}
+	}
+	if seen != len(statusNames) {
+		t.Errorf("%d statuses in C, %d in Go", seen, len(statusNames))
+	}
+}
+
+func TestSignalsAreThoseOfTheHeader(t *testing.T) {
+	inC := enumerators(t, `THB_SIGNAL_[A-Z_]+`)
+	if len(inC) != len(signalNames) {
+		t.Errorf("%d signals in C, %d in Go", len(inC), len(signalNames))
+	}
+	for _, s := range signalNames {
+		if got := inC["THB_SIGNAL_"+s.name]; Signals(got) != s.signal {
+			t.Errorf("%s is %d in Go and %d in C", s.name, s.signal, got)
+		}
+	}
+}
+
+func TestStatusesAreThoseOfTheLibrary(t *testing.T) {
+	needLibrary(t)
+	if err := load(); err != nil {
+		t.Fatal(err)
+	}
+	for number, name := range statusNames {
+		if got := abi.StatusName(int32(number)); got != name {
+			t.Errorf("status %d is %s in Go and %s in the library", number, name, got)
+		}
+	}
+}
+
+func readHeader(t *testing.T) []byte {
+	t.Helper()
+	header, err := os.ReadFile(headerCopy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return header
+}
+
+// enumerators finds "NAME = number" in the header, for names of a form.
+func enumerators(t *testing.T, name string) map[string]int {
+	t.Helper()
+	found := map[string]int{}
+	for _, m := range regexp.MustCompile(`\b(`+name+`) = (\d+)\b`).FindAllSubmatch(readHeader(t), -1) {
+		number, err := strconv.Atoi(string(m[2]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[string(m[1])] = number
+	}
+	return found
+}

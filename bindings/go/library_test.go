@@ -1,0 +1,142 @@
+package heartbeat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The library stays loaded once it is, so each of these scenarios runs in a process of its own: this program again, which prints
+// what loading said.
+const loadOnly = "THB_TEST_LOAD_ONLY"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(loadOnly) == "" {
+		os.Exit(m.Run())
+	}
+	err := Connect(context.Background(), Options{Lazy: true})
+	var missing *LibraryError
+	fmt.Printf("library error: %t\nABI mismatch: %t\n%v\n", errors.As(err, &missing), errors.Is(err, ErrABIMismatch), err)
+}
+
+// loadElsewhere runs a copy of this program, alone in a directory but for the files given, with an environment.
+func loadElsewhere(t *testing.T, beside map[string]string, environment ...string) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	directory := t.TempDir()
+	copyFile(t, self, filepath.Join(directory, "program"))
+	for name, from := range beside {
+		copyFile(t, from, filepath.Join(directory, name))
+	}
+	program := exec.Command(filepath.Join(directory, "program"))
+	program.Env = append([]string{loadOnly + "=1", "HOME=" + directory}, environment...)
+	out, err := program.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return strings.ReplaceAll(string(out), directory, "DIR")
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantAll(t *testing.T, out string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(out, part) {
+			t.Errorf("the output lacks %q:\n%s", part, out)
+		}
+	}
+}
+
+func TestLibraryThatIsNowhereIsAnErrorThatListsThePlaces(t *testing.T) {
+	out := loadElsewhere(t, nil)
+	wantAll(t, out, "library error: true", "ABI mismatch: false")
+	for _, name := range libraryNames() {
+		wantAll(t, out,
+			"beside the executable: DIR/"+name+": cannot open shared object file: No such file or directory",
+			"the system's loader: "+name+": cannot open shared object file: No such file or directory")
+	}
+}
+
+func TestVariableIsTheOnlyPlaceWhileItIsSet(t *testing.T) {
+	out := loadElsewhere(t, nil, LibraryVariable+"=/nowhere/lib.so")
+	wantAll(t, out, "library error: true", LibraryVariable+": /nowhere/lib.so: cannot open shared object file")
+	if strings.Contains(out, "beside the executable:") {
+		t.Error(out)
+	}
+}
+
+func TestFileThatIsNoLibraryIsSaid(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantAll(t, loadElsewhere(t, nil, LibraryVariable+"="+empty), "library error: true", "file too short")
+}
+
+func TestLibraryOfAnotherKindOrABIIsSaid(t *testing.T) {
+	const abi9 = "unsigned thb_abi_version(void) { return 9 << 16 | 5; } int thb_check_abi(unsigned abi) { return abi ? 25 : 0; }"
+	const anyABI = "unsigned thb_abi_version(void) { return 1; } int thb_check_abi(unsigned abi) { return abi * 0; }"
+	for name, c := range map[string]struct {
+		source string
+		want   []string
+	}{
+		"another library":    {"int x;", []string{"it is not the temporal-heartbeat library: it has no thb_check_abi"}},
+		"another ABI":        {abi9, []string{"ABI mismatch: true", "it has ABI version 9.5, this program was built for 0."}},
+		"a function missing": {anyABI, []string{"ABI mismatch: false", "it has no function thb_connect"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := loadElsewhere(t, nil, LibraryVariable+"="+compile(t, c.source))
+			wantAll(t, out, "library error: true")
+			wantAll(t, out, c.want...)
+		})
+	}
+}
+
+// compile makes a shared library of some C, by the compiler that cgo uses.
+func compile(t *testing.T, source string) string {
+	t.Helper()
+	compiler, err := exec.Command("go", "env", "CC").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	library := filepath.Join(t.TempDir(), "lib.so")
+	build := exec.Command(strings.TrimSpace(string(compiler)), "-shared", "-fPIC", "-x", "c", "-o", library, "-")
+	build.Stdin = strings.NewReader(source)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return library
+}
+
+func TestLibraryBesideTheExecutableIsFound(t *testing.T) {
+	needLibrary(t)
+	for _, name := range libraryNames() {
+		out := loadElsewhere(t, map[string]string{name: os.Getenv(LibraryVariable)})
+		wantAll(t, out, "library error: false", "<nil>")
+	}
+}
+
+func TestVersionIsTheLibrarys(t *testing.T) {
+	needLibrary(t)
+	if version, err := Version(); err != nil || strings.Count(version, ".") < 2 {
+		t.Errorf("%q, %v", version, err)
+	}
+}

@@ -1,0 +1,19 @@
+package heartbeat
+
+import "testing"
+
+func TestSignalsAreNamed(t *testing.T) {
+	for signals, want := range map[Signals]string{
+		0: "none",
+		1: "CANCEL_REQUESTED",
+		6: "PAUSED|RESET",
+		SignalCancelRequested | SignalPaused | 0x100: "CANCEL_REQUESTED|PAUSED|0x100",
+	} {
+		if got := signals.String(); got != want {
+			t.Errorf("%d is %q, want %q", uint32(signals), got, want)
+		}
+	}
+	if s := SignalPaused; s.CancelRequested() || !s.Paused() || s.Reset() {
+		t.Error("wrong bits")
+	}
+}

@@ -1,0 +1,70 @@
+package heartbeat
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"testing"
+	"time"
+)
+
+// needLibrary skips a test that calls the native library when nobody said where that is; with THB_REQUIRE_ALL=1 that is a failure.
+func needLibrary(t *testing.T) {
+	t.Helper()
+	if os.Getenv(LibraryVariable) != "" {
+		return
+	}
+	const why = "SKIPPED: needs " + LibraryVariable
+	if os.Getenv("THB_REQUIRE_ALL") == "1" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
+
+// soon is what "at once" means on a busy machine; the calls that are abandoned would take far longer.
+const soon = time.Second
+
+// blackHole is the address of a server that takes connections and never says anything.
+func blackHole(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { connection.Close() })
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// connectLazily makes the process's client, for a server that need not be there, until the end of the test.
+func connectLazily(t *testing.T, address string) {
+	t.Helper()
+	needLibrary(t)
+	err := Connect(context.Background(), Options{HostPort: address, Namespace: "default", Lazy: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := Disconnect(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func wantIs(t *testing.T, err error, targets ...error) {
+	t.Helper()
+	for _, target := range targets {
+		if !errors.Is(err, target) {
+			t.Errorf("got the error %v, want one that is %v", err, target)
+		}
+	}
+}

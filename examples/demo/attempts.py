@@ -35,7 +35,7 @@ class Attempt:
         self.process.wait()
 
     def last_words(self) -> str:
-        return self.output.read_text(errors="replace")[-2000:].strip()
+        return self.output.read_text(errors="replace")[-2000:].strip() or "nothing"
 
 
 class Attempts:

@@ -9,6 +9,7 @@ from typing import Any
 
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from attempts import Attempt, Attempts
@@ -59,6 +60,8 @@ async def run_relay(client: Client, attempts: Attempts, kills: list[Kill], progr
             return result
         except WorkflowFailureError as error:
             raise Trouble(f"the workflow failed: {error.cause}") from error
+        except RPCError as error:
+            raise Trouble(f"the server doesn't answer any more: {error}") from error
         finally:
             attempts.stop()
 

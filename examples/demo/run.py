@@ -39,6 +39,9 @@ def main() -> int:
     except Trouble as trouble:
         print(f"demo: {trouble}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # nobody looks any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def parse() -> argparse.Namespace:
@@ -111,7 +114,8 @@ async def drawn(progress: Progress) -> AsyncIterator[None]:
         yield
     finally:
         drawing.cancel()
-        screen.draw(progress)
+        await asyncio.gather(drawing, return_exceptions=True)
+        screen.draw(progress)  # the last picture, or what is wrong with drawing one
         screen.close()
 
 

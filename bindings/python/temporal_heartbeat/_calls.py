@@ -1,0 +1,328 @@
+"""The functions of the package, one for each call of the library."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any, Optional, Union
+
+from . import _abi
+from ._convert import encode_values, from_payloads
+from ._details import Details
+from ._failure import Cause, failure_json
+from ._invoke import as_token, invoke, milliseconds
+from ._library import library
+from .errors import InvalidArgument
+from .signals import Signals
+
+__all__ = [
+    "complete",
+    "connect",
+    "disconnect",
+    "fail",
+    "get_details",
+    "heartbeat",
+    "report_cancelled",
+    "token_from_env",
+    "version",
+]
+
+Token = Union[bytes, bytearray, memoryview]
+
+
+def connect(
+    *,
+    address: Optional[str] = None,
+    namespace: Optional[str] = None,
+    identity: Optional[str] = None,
+    connect_timeout_ms: Optional[int] = None,
+    lazy: Optional[bool] = None,
+    **options: Any,
+) -> None:
+    """Connect this process to a Temporal server. All threads share the one connection.
+
+    An option that isn't given, or is None, comes from the environment, else from its default:
+
+    * ``address``: ``"host:port"``; TEMPORAL_ADDRESS; ``127.0.0.1:7233``.
+    * ``namespace``: TEMPORAL_NAMESPACE; ``default``.
+    * ``identity``: who the server shows as the one who beats; ``pid@host``.
+    * ``connect_timeout_ms``: how long to try; 10 000.
+    * ``lazy``: don't wait for the server, connect on the first call instead; false.
+
+    Other options are passed on to the library, which names the ones that it doesn't know.
+
+    Blocks at most ``connect_timeout_ms``. Any thread may call it.
+
+    Raises `AlreadyConnected`; `Config` for a wrong option or environment variable; `Unimplemented`
+    for one that this version can't obey; `NamespaceNotFound`; `Unavailable`, `Timeout` and others
+    when the server can't be reached, with the cause in the message. After a failure the process
+    isn't connected.
+    """
+    named = {
+        "address": address,
+        "namespace": namespace,
+        "identity": identity,
+        "connect_timeout_ms": connect_timeout_ms,
+        "lazy": lazy,
+        **options,
+    }
+    text = json.dumps({key: value for key, value in named.items() if value is not None}).encode()
+
+    def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
+        return native.thb_connect(text, len(text), error), None
+
+    invoke(call)
+
+
+def disconnect(*, timeout: Optional[float] = 10.0) -> None:
+    """End the connection. It isn't an error when there is none.
+
+    Calls that other threads have under way raise `NotConnected`. `connect` may be called again.
+
+    Blocks at most ``timeout`` seconds. Any thread
+    may call it.
+    """
+    timeout_ms = milliseconds(timeout)
+
+    def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
+        return native.thb_disconnect(timeout_ms, error), None
+
+    invoke(call, may_block=timeout_ms > 0)
+
+
+def heartbeat(
+    token: Token, *details: Any, timeout: Optional[float] = 10.0, clear: bool = False
+) -> Signals:
+    """Record a heartbeat, and return what the server asks for in its answer: usually nothing.
+
+    ``details`` are the progress that the next attempt resumes from; one value is the portable form,
+    since some SDKs read only the first. They replace those that the server holds. A heartbeat
+    without details would *erase* them, so that it has to be asked for by ``clear=True``; a mere
+    sign of life repeats the last details.
+
+    Blocks at most ``timeout`` seconds, temporary faults being retried within it; None: for ever.
+    Any thread may call it.
+
+    Raises `NotFound` when the activity is over for this token: stop the work. `TooLarge` when the
+    details exceed 2 MiB (nothing was sent). `Unavailable`, `Timeout`, `ResourceExhausted` when the
+    server can't be reached or is overloaded: go on, and beat again at the next item.
+    `NotConnected`, `InvalidArgument`, `TokenUnreadable`, and `TypeError` for a value that can't be
+    converted.
+    """
+    if not details and not clear:
+        raise InvalidArgument(
+            "a heartbeat without details erases the progress that the server holds:"
+            " pass the details again, or clear=True if erasing is what you want"
+        )
+    if details and clear:
+        raise InvalidArgument("clear=True erases the details, and so goes without any")
+    token = as_token(token)
+    encoding, data = encode_values(details)
+    timeout_ms = milliseconds(timeout)
+
+    def call(native: ctypes.CDLL, error: Any) -> tuple[int, int]:
+        signals = ctypes.c_uint32(0)
+        status = native.thb_heartbeat(
+            token, len(token), encoding, data, len(data), timeout_ms, ctypes.byref(signals), error
+        )
+        return status, signals.value
+
+    return Signals(invoke(call, may_block=timeout_ms > 0))
+
+
+def get_details(token: Token, *, timeout: Optional[float] = 10.0) -> Details:
+    """Read the heartbeat details that the server holds now; empty when there are none.
+
+    On a new attempt they are the previous attempt's, until the first heartbeat replaces them.
+
+    Blocks at most ``timeout`` seconds, temporary faults being retried within it; None: for ever.
+    Any thread may call it.
+
+    Raises `NotFound` when the activity is over, `TokenUnreadable` when the token doesn't tell which
+    activity it is, `NotConnected`, `InvalidArgument`, and as `heartbeat` when the server can't be
+    reached.
+    """
+    token = as_token(token)
+    timeout_ms = milliseconds(timeout)
+
+    def call(native: ctypes.CDLL, error: Any) -> tuple[int, Optional[tuple[bytes, int, int, int]]]:
+        details = _abi.DetailsPtr()
+        try:
+            status = native.thb_get_details(
+                token, len(token), timeout_ms, ctypes.byref(details), error
+            )
+            if status != _abi.OK:
+                return status, None
+            size = ctypes.c_size_t(0)
+            data = native.thb_details_payloads(details, ctypes.byref(size))
+            return status, (
+                ctypes.string_at(data, size.value) if size.value else b"",
+                native.thb_details_attempt(details),
+                native.thb_details_recorded_at_unix_ms(details),
+                native.thb_details_heartbeat_timeout_ms(details),
+            )
+        finally:
+            native.thb_details_free(details)
+
+    read = invoke(call, may_block=timeout_ms > 0)
+    assert read is not None
+    data, attempt, recorded_at_ms, heartbeat_timeout_ms = read
+    values, payloads = from_payloads(data)
+    return Details(
+        values,
+        payloads=payloads,
+        attempt=attempt,
+        recorded_at=_UNIX_EPOCH + timedelta(milliseconds=recorded_at_ms)
+        if recorded_at_ms
+        else None,
+        heartbeat_timeout=timedelta(milliseconds=heartbeat_timeout_ms)
+        if heartbeat_timeout_ms >= 0
+        else None,
+    )
+
+
+_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def complete(token: Token, result: Any = None, *, timeout: Optional[float] = 10.0) -> None:
+    """End the activity successfully, with a result.
+
+    None is a result too, as of a function that returns None.
+
+    Blocks at most ``timeout`` seconds, temporary faults being retried within it; None: for ever.
+    Any thread may call it.
+
+    Raises `NotFound` when the activity is over for this token, so that the result isn't taken;
+    `InDoubt` when it may have been taken by an earlier try, whose answer was lost; `TooLarge` when
+    the result exceeds 2 MiB (nothing was sent). After `Unavailable` or `Timeout` it may be called
+    again. Further as `heartbeat`.
+    """
+    token = as_token(token)
+    encoding, data = encode_values((result,))
+    timeout_ms = milliseconds(timeout)
+
+    def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
+        return native.thb_complete(
+            token, len(token), encoding, data, len(data), timeout_ms, error
+        ), None
+
+    invoke(call, may_block=timeout_ms > 0)
+
+
+def fail(
+    token: Token,
+    message: Union[str, BaseException],
+    *,
+    type: Optional[str] = None,
+    non_retryable: bool = False,
+    details: Sequence[Any] = (),
+    next_retry_delay: Union[float, timedelta, None] = None,
+    stack_trace: Optional[str] = None,
+    source: Optional[str] = None,
+    cause: Optional[Cause] = None,
+    heartbeat_details: Sequence[Any] = (),
+    timeout: Optional[float] = 10.0,
+) -> None:
+    """End this attempt as failed. The activity's retry policy decides about the next one.
+
+    * ``message``: what happened. An exception instead gives the message, the type, the stack trace
+      and the causes (``raise ... from ...``); what is given beside it has precedence.
+    * ``type``: the failure's type, by which retry policies and workflows tell failures apart.
+    * ``non_retryable``: that trying again is useless.
+    * ``details``: values for the workflow.
+    * ``next_retry_delay``: seconds or a timedelta until the next attempt, instead of the retry
+      policy's.
+    * ``stack_trace``, ``source``: text for whoever looks into it; ``source`` is the language or
+      program.
+    * ``cause``: an exception, or a mapping with the keys that the library knows: ``message``,
+      ``type``, ``non_retryable``, ``details``, ``stack_trace``, ``source``, ``cause``.
+    * ``heartbeat_details``: the last progress, stored together with the failure: a heartbeat just
+      before can be lost.
+
+    All of it together must fit into 1 MiB.
+
+    Blocks at most ``timeout`` seconds, temporary faults being retried within it; None: for ever.
+    Any thread may call it.
+
+    Raises `NotFound` when the activity is over for this token; `InDoubt` when an earlier try, whose
+    answer was lost, may have done it; `TooLarge`. After `Unavailable` or `Timeout` it may be called
+    again. Further as `heartbeat`.
+    """
+    token = as_token(token)
+    text = failure_json(
+        message,
+        type=type,
+        non_retryable=non_retryable,
+        details=details,
+        next_retry_delay=next_retry_delay,
+        stack_trace=stack_trace,
+        source=source,
+        cause=cause,
+        heartbeat_details=heartbeat_details,
+    )
+    timeout_ms = milliseconds(timeout)
+
+    def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
+        return native.thb_fail(token, len(token), text, len(text), timeout_ms, error), None
+
+    invoke(call, may_block=timeout_ms > 0)
+
+
+def report_cancelled(token: Token, *details: Any, timeout: Optional[float] = 10.0) -> None:
+    """End the activity as cancelled, as `Signals.CANCEL_REQUESTED` asked for.
+
+    ``details`` are values for the workflow, if any.
+
+    Blocks at most ``timeout`` seconds, temporary faults being retried within it; None: for ever.
+    Any thread may call it.
+
+    Raises `InvalidArgument` when nobody asked for the cancellation: the activity goes on, and the
+    token stays good. `NotFound` when the activity is over for this token; `InDoubt` when an earlier
+    try, whose answer was lost, may have done it; `TooLarge`. After `Unavailable` or `Timeout` it
+    may be called again. Further as `heartbeat`.
+    """
+    token = as_token(token)
+    encoding, data = encode_values(details)
+    timeout_ms = milliseconds(timeout)
+
+    def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
+        return native.thb_report_cancelled(
+            token, len(token), encoding, data, len(data), timeout_ms, error
+        ), None
+
+    invoke(call, may_block=timeout_ms > 0)
+
+
+def token_from_env() -> bytes:
+    """The task token that the parent process handed over in the environment.
+
+    It is in one of these variables:
+
+    * TEMPORAL_ACTIVITY_TASK_TOKEN: the token in standard base64;
+    * TEMPORAL_ACTIVITY_TASK_TOKEN_FILE: the path of a file with that text;
+    * TEMPORAL_ACTIVITY_TASK_TOKEN_FD: an inherited descriptor to read that text from.
+
+    Needs no connection. Blocks only while that file or descriptor does. Any thread may call it.
+
+    Raises `Config` when none or more than one of them is set, and when what is there can't be read.
+    """
+
+    def call(native: ctypes.CDLL, error: Any) -> tuple[int, bytes]:
+        text = _abi.TextPtr()
+        try:
+            status = native.thb_token_from_env(ctypes.byref(text), error)
+            size = ctypes.c_size_t(0)
+            data = native.thb_text_data(text, ctypes.byref(size))
+            return status, ctypes.string_at(data, size.value) if status == _abi.OK else b""
+        finally:
+            native.thb_text_free(text)
+
+    return invoke(call)
+
+
+def version() -> str:
+    """The native library's version. Never blocks. Raises `LibraryNotFound` or `AbiMismatch`."""
+    text: bytes = library().thb_version()
+    return text.decode()

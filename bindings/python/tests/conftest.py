@@ -1,0 +1,52 @@
+"""The fixtures: the built library, connections, and servers that fail in a known way."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import BlackHole, needs
+
+import temporal_heartbeat as thb
+
+
+@pytest.fixture
+def library_path() -> Path:
+    path = os.environ.get("TEMPORAL_HEARTBEAT_LIBRARY")
+    needs("TEMPORAL_HEARTBEAT_LIBRARY, the path of the built library", bool(path))
+    return Path(str(path))
+
+
+@pytest.fixture
+def disconnected(library_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No connection, before and after, and no settings from outside."""
+    for name in list(os.environ):
+        if name.startswith("TEMPORAL_") and name != "TEMPORAL_HEARTBEAT_LIBRARY":
+            monkeypatch.delenv(name)
+    thb.disconnect()
+    yield
+    thb.disconnect(timeout=0.1)
+
+
+@pytest.fixture
+def black_hole() -> Iterator[BlackHole]:
+    with contextlib.closing(BlackHole()) as server:
+        yield server
+
+
+@pytest.fixture
+def lost(disconnected: None, black_hole: BlackHole) -> BlackHole:
+    """A connection that was made lazily, to a server that never answers."""
+    thb.connect(address=black_hole.address, lazy=True)
+    return black_hole
+
+
+@pytest.fixture
+def nobody() -> str:
+    """An address where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return "{}:{}".format(*listener.getsockname())

@@ -1,0 +1,233 @@
+"""Servers that fail, and input that makes no sense: each has its own exception."""
+
+from __future__ import annotations
+
+import base64
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from support import BlackHole
+
+import temporal_heartbeat as thb
+
+TOKEN = b"token"
+
+CALLS: dict[str, Callable[..., Any]] = {
+    "heartbeat": lambda **given: thb.heartbeat(TOKEN, 1, **given),
+    "get_details": lambda **given: thb.get_details(TOKEN, **given),
+    "complete": lambda **given: thb.complete(TOKEN, **given),
+    "fail": lambda **given: thb.fail(TOKEN, "broken", **given),
+    "report_cancelled": lambda **given: thb.report_cancelled(TOKEN, **given),
+}
+# get_details reads the token itself, and so finds out without a server that this one is none.
+SENDING = [name for name in CALLS if name != "get_details"]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_before_connect_says_so(disconnected: None, name: str) -> None:
+    with pytest.raises(thb.NotConnected) as caught:
+        CALLS[name]()
+    assert caught.value.code is thb.Status.NOT_CONNECTED
+    assert caught.value.grpc_code is None
+    assert "connect" in str(caught.value)
+
+
+def test_a_second_connect_is_refused(lost: BlackHole) -> None:
+    with pytest.raises(thb.AlreadyConnected):
+        thb.connect(address=lost.address, lazy=True)
+
+
+def test_after_disconnect_one_may_connect_again(lost: BlackHole) -> None:
+    thb.disconnect()
+    thb.disconnect()
+    thb.connect(address=lost.address, lazy=True)
+
+
+def test_nobody_listening_is_unavailable_with_the_reason(disconnected: None, nobody: str) -> None:
+    with pytest.raises(thb.Unavailable, match="refused") as caught:
+        thb.connect(address=nobody, connect_timeout_ms=200)
+    assert nobody in str(caught.value)
+    assert caught.value.retryable
+    with pytest.raises(thb.NotConnected):
+        thb.heartbeat(TOKEN, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"adress": "x"}, "adress"),
+        ({"address": 7}, "address"),
+        ({"address": "no port"}, "address"),
+        ({"lazy": "yes"}, "lazy"),
+        ({"connect_timeout_ms": -1}, "connect_timeout_ms"),
+        ({"connect_timeout_ms": 1.5}, "connect_timeout_ms"),
+    ],
+)
+def test_a_wrong_option_is_named(disconnected: None, options: dict[str, Any], named: str) -> None:
+    with pytest.raises(thb.Config, match=named):
+        thb.connect(**options)
+
+
+def test_an_option_that_is_not_obeyed_yet_is_named(disconnected: None) -> None:
+    with pytest.raises(thb.Unimplemented, match="api_key"):
+        thb.connect(api_key="secret", lazy=True)
+
+
+def test_an_option_that_is_none_is_as_good_as_absent(lost: BlackHole) -> None:
+    thb.disconnect()
+    thb.connect(address=lost.address, lazy=True, namespace=None, identity=None)
+
+
+@pytest.mark.parametrize("name", SENDING)
+def test_a_server_that_never_answers_is_a_timeout(lost: BlackHole, name: str) -> None:
+    began = time.monotonic()
+    with pytest.raises((TimeoutError, thb.Unavailable)) as caught:
+        CALLS[name](timeout=0.2)
+    assert 0.1 < time.monotonic() - began < 5
+    assert isinstance(caught.value, thb.Error)
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize("name", SENDING)
+def test_a_timeout_of_zero_sends_nothing(lost: BlackHole, name: str) -> None:
+    with pytest.raises(thb.Timeout):
+        CALLS[name](timeout=0)
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("timeout", [-1, -0.001, float("nan"), float("inf"), 2**31 / 1000, 1e300])
+def test_a_timeout_that_makes_no_sense_is_refused(name: str, timeout: float) -> None:
+    with pytest.raises(ValueError, match="a timeout is a number of seconds") as caught:
+        CALLS[name](timeout=timeout)
+    assert isinstance(caught.value, thb.InvalidArgument)
+
+
+def test_a_heartbeat_without_details_has_to_be_meant(lost: BlackHole) -> None:
+    with pytest.raises(ValueError, match="erases the progress"):
+        thb.heartbeat(TOKEN)
+    with pytest.raises(ValueError, match="goes without any"):
+        thb.heartbeat(TOKEN, 1, clear=True)
+    with pytest.raises(thb.Timeout):
+        thb.heartbeat(TOKEN, clear=True, timeout=0)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("token", ["dG9rZW4=", 5, None, [1]], ids=repr)
+def test_a_token_that_is_not_bytes_is_a_type_error(call: str, token: Any) -> None:
+    function = getattr(thb, call)
+    arguments = ("message",) if call == "fail" else (1,) if call == "heartbeat" else ()
+    with pytest.raises(TypeError, match="base64" if isinstance(token, str) else "is bytes, not"):
+        function(token, *arguments)
+
+
+@pytest.mark.parametrize("token", [bytearray(b"token"), memoryview(b"token")])
+def test_any_kind_of_bytes_is_a_token(lost: BlackHole, token: Any) -> None:
+    with pytest.raises(thb.Timeout):
+        thb.heartbeat(token, 1, timeout=0)
+
+
+def test_an_empty_token_is_refused(lost: BlackHole) -> None:
+    with pytest.raises(thb.InvalidArgument, match="token"):
+        thb.heartbeat(b"", 1)
+
+
+def test_reading_details_by_a_token_that_is_none_says_so(lost: BlackHole) -> None:
+    with pytest.raises(thb.TokenUnreadable):
+        thb.get_details(b"\xff garbage")
+
+
+def test_details_that_cannot_be_converted_are_a_type_error(lost: BlackHole) -> None:
+    with pytest.raises(TypeError, match="object can't be converted to JSON"):
+        thb.heartbeat(TOKEN, object())
+
+
+@pytest.mark.parametrize("details", [(b"x" * 2_097_152,), ("x" * 2_097_152, 1)])
+def test_details_over_the_limit_are_not_sent(lost: BlackHole, details: tuple[Any, ...]) -> None:
+    with pytest.raises(thb.TooLarge):
+        thb.heartbeat(TOKEN, *details)
+
+
+def test_a_result_and_a_failure_over_the_limit_are_not_sent(lost: BlackHole) -> None:
+    with pytest.raises(thb.TooLarge):
+        thb.complete(TOKEN, b"x" * 2_097_152)
+    with pytest.raises(thb.InvalidArgument, match="failure_json"):
+        thb.fail(TOKEN, "x" * 2_097_152)
+
+
+def test_a_cause_with_an_unknown_key_is_named(lost: BlackHole) -> None:
+    with pytest.raises(thb.InvalidArgument, match=r"cause\.mesage"):
+        thb.fail(TOKEN, "broken", cause={"mesage": "typo"})
+
+
+def test_disconnect_wakes_a_call_of_another_thread(lost: BlackHole) -> None:
+    """And the GIL is free meanwhile: else this thread could do nothing until the call has ended."""
+    outcome: list[BaseException] = []
+
+    def beat() -> None:
+        try:
+            thb.heartbeat(TOKEN, 1, timeout=60)
+        except thb.Error as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    lost.wait_for_request()
+    assert thread.is_alive()
+    thb.disconnect(timeout=0)
+    thread.join(timeout=20)
+    assert [type(error) for error in outcome] == [thb.NotConnected]
+
+
+@pytest.fixture
+def no_token(disconnected: None) -> None:
+    """The environment of the tests has no token, since `disconnected` removes it."""
+
+
+def test_the_token_comes_from_the_environment(
+    no_token: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = bytes(range(256))
+    monkeypatch.setenv("TEMPORAL_ACTIVITY_TASK_TOKEN", base64.b64encode(token).decode())
+    assert thb.token_from_env() == token
+
+
+def test_the_token_comes_from_a_file(
+    no_token: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_bytes(base64.b64encode(TOKEN) + b"\n")
+    monkeypatch.setenv("TEMPORAL_ACTIVITY_TASK_TOKEN_FILE", str(tmp_path / "token"))
+    assert thb.token_from_env() == TOKEN
+
+
+def test_the_token_comes_from_a_descriptor(no_token: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, base64.b64encode(TOKEN))
+    os.close(writer)
+    monkeypatch.setenv("TEMPORAL_ACTIVITY_TASK_TOKEN_FD", str(reader))
+    assert thb.token_from_env() == TOKEN
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"TEMPORAL_ACTIVITY_TASK_TOKEN": "not base64!"},
+        {"TEMPORAL_ACTIVITY_TASK_TOKEN_FILE": "/missing"},
+        {"TEMPORAL_ACTIVITY_TASK_TOKEN_FD": "999"},
+        {"TEMPORAL_ACTIVITY_TASK_TOKEN": "dA==", "TEMPORAL_ACTIVITY_TASK_TOKEN_FILE": "/x"},
+    ],
+    ids=lambda variables: "+".join(variables) or "none",
+)
+def test_a_token_that_is_not_there_names_its_variable(
+    no_token: None, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(thb.Config) as caught:
+        thb.token_from_env()
+    for name in variables or ["TEMPORAL_ACTIVITY_TASK_TOKEN"]:
+        assert name in str(caught.value)

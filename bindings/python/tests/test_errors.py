@@ -1,0 +1,50 @@
+"""Each status has its exception, and later statuses have one too."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from datetime import timedelta
+
+import pytest
+
+import temporal_heartbeat as thb
+from temporal_heartbeat import Status
+from temporal_heartbeat.errors import error_for
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.OK])
+def test_a_status_has_the_exception_of_its_name(status: Status) -> None:
+    error = error_for(status, "why")
+    assert type(error).__name__ == status.name.title().replace("_", "")
+    assert type(error) is getattr(thb, type(error).__name__)
+    assert (error.code, error.message, str(error)) == (status, "why", "why")
+    assert type(error).__doc__
+
+
+def test_an_unknown_status_is_a_plain_error() -> None:
+    error = error_for(4711, "news")
+    assert type(error) is thb.Error
+    assert (error.code, str(error)) == (4711, "news")
+
+
+def test_errors_are_also_what_python_calls_them() -> None:
+    assert issubclass(thb.Timeout, TimeoutError)
+    assert issubclass(thb.InvalidArgument, ValueError)
+    assert str(error_for(Status.TIMEOUT, "no answer")) == "no answer"
+
+
+@pytest.mark.parametrize("status", [Status.TIMEOUT, Status.RESOURCE_EXHAUSTED, 4711])
+def test_an_error_passes_between_the_processes_of_a_pool(status: int) -> None:
+    error = error_for(status, "why", retryable=True, grpc_code=8, retry_after=timedelta(seconds=1))
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(again) is type(error)
+        assert str(again) == "why"
+        assert vars(again) == vars(error)
+
+
+def test_signals_keep_bits_that_have_no_name_yet() -> None:
+    signals = thb.Signals(1 << 31 | 1)
+    assert signals & thb.Signals.CANCEL_REQUESTED
+    assert int(signals) == 1 << 31 | 1
+    assert not thb.Signals(0)

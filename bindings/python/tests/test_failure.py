@@ -1,0 +1,133 @@
+"""The description of a failure that the library is given."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from temporal_heartbeat import InvalidArgument, Payload
+from temporal_heartbeat._failure import failure_json
+from temporal_heartbeat._wire import decode_payloads
+
+NOTHING: dict[str, Any] = {
+    "type": None,
+    "non_retryable": False,
+    "details": (),
+    "next_retry_delay": None,
+    "stack_trace": None,
+    "source": None,
+    "cause": None,
+    "heartbeat_details": (),
+}
+
+
+def described(message: Any, **given: Any) -> dict[str, Any]:
+    failure: dict[str, Any] = json.loads(failure_json(message, **{**NOTHING, **given}))
+    return failure
+
+
+def raised(error: BaseException, cause: BaseException | None = None) -> BaseException:
+    try:
+        raise error from cause
+    except BaseException as caught:
+        return caught
+
+
+def test_a_message_alone_says_nothing_else() -> None:
+    assert described("broken") == {"message": "broken"}
+
+
+def test_all_that_is_given_has_its_key() -> None:
+    failure = described(
+        "broken",
+        type="Oops",
+        non_retryable=True,
+        next_retry_delay=1.5,
+        stack_trace="here",
+        source="solver",
+        cause={"message": "why", "cause": {"message": "deeper"}},
+    )
+    assert failure == {
+        "message": "broken",
+        "type": "Oops",
+        "non_retryable": True,
+        "next_retry_delay_ms": 1500,
+        "stack_trace": "here",
+        "source": "solver",
+        "cause": {"message": "why", "cause": {"message": "deeper"}},
+    }
+
+
+def test_both_details_hold_values_of_every_kind() -> None:
+    values = [1, None, b"x", Payload(b"s", {"encoding": b"binary/encrypted"})]
+    failure = described("broken", details=values, heartbeat_details=values)
+    encoded = base64.b64decode(failure["details_payloads"])
+    assert [payload.encoding for payload in decode_payloads(encoded)] == [
+        "json/plain",
+        "binary/null",
+        "binary/plain",
+        "binary/encrypted",
+    ]
+    assert failure["heartbeat_details_payloads"] == failure["details_payloads"]
+
+
+def test_an_exception_gives_message_type_stack_and_causes() -> None:
+    failure = described(raised(RuntimeError("outer"), raised(KeyError("inner"), OSError("root"))))
+    assert (failure["message"], failure["type"]) == ("outer", "RuntimeError")
+    assert "in raised" in failure["stack_trace"]
+    assert (failure["cause"]["message"], failure["cause"]["type"]) == ("'inner'", "KeyError")
+    assert failure["cause"]["cause"] == {"message": "root", "type": "OSError"}
+
+
+def test_what_is_given_beside_an_exception_has_precedence() -> None:
+    failure = described(
+        raised(ValueError("x")), type="BadInput", stack_trace="", cause=ValueError("y")
+    )
+    assert failure == {
+        "message": "x",
+        "type": "BadInput",
+        "stack_trace": "",
+        "cause": {"message": "y", "type": "ValueError"},
+    }
+
+
+def test_an_exception_that_is_too_much_is_cut_to_the_limits() -> None:
+    error = ValueError("\N{SNOWMAN}" * 100_000)
+    error.__cause__ = error
+    text = failure_json(error, **NOTHING)
+    assert len(text) < 1024 * 1024
+    assert text.count(b'"cause"') < 15
+
+
+def test_text_that_cannot_be_encoded_does_not_hinder_the_failure() -> None:
+    assert described("no file \udcff")["message"] == "no file ?"
+    assert described(OSError("no file \udcff"))["message"] == "no file ?"
+
+
+@pytest.mark.parametrize(
+    ("delay", "milliseconds"), [(0, 0), (0.0015, 2), (timedelta(minutes=1), 60_000)]
+)
+def test_a_retry_delay_is_seconds_or_a_timedelta(delay: Any, milliseconds: int) -> None:
+    assert described("x", next_retry_delay=delay)["next_retry_delay_ms"] == milliseconds
+
+
+@pytest.mark.parametrize("delay", [-1, float("nan"), float("inf"), timedelta(seconds=-1)])
+def test_an_impossible_retry_delay_is_refused(delay: Any) -> None:
+    with pytest.raises(InvalidArgument, match="next_retry_delay"):
+        described("x", next_retry_delay=delay)
+
+
+@pytest.mark.parametrize("name", ["details", "heartbeat_details"])
+@pytest.mark.parametrize("value", ["text", b"bytes"])
+def test_a_single_value_for_details_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=f"{name} is a sequence"):
+        described("x", **{name: value})
+
+
+def test_a_message_that_is_neither_text_nor_exception_is_refused() -> None:
+    with pytest.raises(TypeError, match="message is a str or an exception, not int"):
+        described(7)

@@ -1,0 +1,244 @@
+"""Ctrl-C, signal handlers, forks and exits while a call is blocked, in processes of their own."""
+
+from __future__ import annotations
+
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import BlackHole
+
+import temporal_heartbeat as thb
+from temporal_heartbeat import _blocking
+
+PROMPT_S = 3.0
+
+
+class Program:
+    """A Python process that connects to the black hole, lazily, and then runs the given lines."""
+
+    def __init__(self, address: str, lines: str) -> None:
+        head = f"""
+            import os, signal, sys, threading, time
+            import temporal_heartbeat as thb
+            thb.connect(address={address!r}, lazy=True)
+        """
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(head) + textwrap.dedent(lines)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ends(self) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=30)
+        return self.process.returncode, out, err
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def programs(library_path: Path, black_hole: BlackHole) -> Iterator[list[Program]]:
+    started: list[Program] = []
+    yield started
+    for program in started:
+        program.stop()
+
+
+def test_ctrl_c_interrupts_a_blocked_call_at_once(
+    programs: list[Program], black_hole: BlackHole
+) -> None:
+    program = Program(
+        black_hole.address,
+        """
+        try:
+            thb.heartbeat(b"token", 1, timeout=None)
+        except KeyboardInterrupt:
+            print("interrupted")
+        """,
+    )
+    programs.append(program)
+    black_hole.wait_for_request()
+    began = time.monotonic()
+    program.process.send_signal(signal.SIGINT)
+    assert program.ends() == (0, "interrupted\n", "")
+    assert time.monotonic() - began < PROMPT_S
+
+
+def test_an_uncaught_ctrl_c_ends_the_process_as_it_should(
+    programs: list[Program], black_hole: BlackHole
+) -> None:
+    program = Program(black_hole.address, 'thb.heartbeat(b"token", 1, timeout=None)')
+    programs.append(program)
+    black_hole.wait_for_request()
+    program.process.send_signal(signal.SIGINT)
+    status, _, err = program.ends()
+    assert status == -signal.SIGINT
+    assert err.splitlines()[-1] == "KeyboardInterrupt"
+    assert "Fatal" not in err
+
+
+def test_a_signal_handler_that_returns_leaves_the_call_alone(
+    programs: list[Program], black_hole: BlackHole
+) -> None:
+    program = Program(
+        black_hole.address,
+        """
+        signal.signal(signal.SIGUSR1, lambda *_: print("handled", flush=True))
+        try:
+            thb.heartbeat(b"token", 1, timeout=2)
+        except thb.Error as error:
+            print(isinstance(error, (thb.Timeout, thb.Unavailable)))
+        """,
+    )
+    programs.append(program)
+    black_hole.wait_for_request()
+    program.process.send_signal(signal.SIGUSR1)
+    assert program.process.stdout is not None
+    ready, _, _ = select.select([program.process.stdout], [], [], 1.5)
+    assert ready, "the handler ran before the call was over"
+    assert program.ends() == (0, "handled\nTrue\n", "")
+
+
+def test_a_signal_handler_may_itself_call(programs: list[Program], black_hole: BlackHole) -> None:
+    program = Program(
+        black_hole.address,
+        """
+        def handler(*_):
+            thb.disconnect()
+        signal.signal(signal.SIGUSR1, handler)
+        try:
+            thb.heartbeat(b"token", 1, timeout=None)
+        except thb.NotConnected:
+            print("disconnected")
+        """,
+    )
+    programs.append(program)
+    black_hole.wait_for_request()
+    program.process.send_signal(signal.SIGUSR1)
+    assert program.ends() == (0, "disconnected\n", "")
+
+
+def test_after_an_interrupted_call_the_next_one_works(
+    programs: list[Program], black_hole: BlackHole
+) -> None:
+    program = Program(
+        black_hole.address,
+        """
+        class Enough(Exception):
+            pass
+
+        def handler(*_):
+            raise Enough
+
+        signal.signal(signal.SIGALRM, handler)
+        for _ in range(3):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.2)
+                thb.heartbeat(b"token", 1, timeout=None)
+            except Enough:
+                print("enough")
+        thb.disconnect()
+        """,
+    )
+    programs.append(program)
+    assert program.ends() == (0, "enough\n" * 3, "")
+
+
+@pytest.mark.parametrize("where", ["main", "another"])
+def test_exit_during_a_call_is_quiet(
+    programs: list[Program], black_hole: BlackHole, where: str
+) -> None:
+    lines = {
+        "main": """
+            signal.signal(signal.SIGUSR1, lambda *_: sys.exit(3))
+            thb.heartbeat(b"token", 1, timeout=1)
+        """,
+        "another": """
+            beat = lambda: thb.heartbeat(b"token", 1, timeout=1)
+            threading.Thread(target=beat, daemon=True).start()
+            signal.signal(signal.SIGUSR1, lambda *_: sys.exit(3))
+            while True:
+                signal.pause()
+        """,
+    }
+    program = Program(black_hole.address, lines[where])
+    programs.append(program)
+    black_hole.wait_for_request()
+    program.process.send_signal(signal.SIGUSR1)
+    assert program.ends() == (3, "", "")
+
+
+def test_calls_at_exit_still_work(programs: list[Program], black_hole: BlackHole) -> None:
+    program = Program(
+        black_hole.address,
+        """
+        import atexit
+        atexit.register(thb.disconnect)
+        atexit.register(lambda: print(thb.version() != "", flush=True))
+        """,
+    )
+    programs.append(program)
+    assert program.ends() == (0, "True\n", "")
+
+
+def test_a_forked_child_calls_with_a_thread_of_its_own(
+    programs: list[Program], black_hole: BlackHole
+) -> None:
+    program = Program(
+        black_hole.address,
+        """
+        def beat():
+            try:
+                thb.heartbeat(b"token", 1, timeout=0.2)
+            except (thb.Timeout, thb.Unavailable, thb.Forked):
+                return 0
+        beat()
+        child = os.fork()
+        if child == 0:
+            os._exit(beat())
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        beat()
+        """,
+    )
+    programs.append(program)
+    status, out, _ = program.ends()  # Python 3.12 and newer warn of forking with threads
+    assert (status, out) == (0, "0\n")
+
+
+def test_a_fork_by_a_signal_handler_ends_the_child_s_wait(
+    programs: list[Program], black_hole: BlackHole
+) -> None:
+    program = Program(
+        black_hole.address,
+        """
+        children = []
+        signal.signal(signal.SIGUSR1, lambda *_: children.append(os.fork()))
+        try:
+            thb.heartbeat(b"token", 1, timeout=2)
+        except thb.Forked:
+            os._exit(7)
+        except thb.Error:
+            print(os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]))
+        """,
+    )
+    programs.append(program)
+    black_hole.wait_for_request()
+    program.process.send_signal(signal.SIGUSR1)
+    status, out, _ = program.ends()
+    assert (status, out) == (0, "7\n")
+
+
+def test_one_helper_thread_serves_all_calls(lost: BlackHole) -> None:
+    for _ in range(5):
+        with pytest.raises((thb.Timeout, thb.Unavailable)):
+            thb.heartbeat(b"token", 1, timeout=0.01)
+        assert len(_blocking._idle) == 1

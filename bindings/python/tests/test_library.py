@@ -1,0 +1,123 @@
+"""The library is looked for on first use, and a failure to load it says where and why."""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import needs
+
+import temporal_heartbeat as thb
+from temporal_heartbeat import _library
+
+PACKAGED = Path(_library.__file__).with_name("libtemporal_heartbeat.so")
+
+
+@pytest.fixture(autouse=True)
+def loaded_anew() -> Iterator[None]:
+    """The tests here load other libraries; afterwards the right one is loaded again."""
+    _library.library.cache_clear()
+    yield
+    _library.library.cache_clear()
+
+
+def use(monkeypatch: pytest.MonkeyPatch, path: Path | str | None) -> None:
+    if path is None:
+        monkeypatch.delenv(_library.LIBRARY_VARIABLE, raising=False)
+    else:
+        monkeypatch.setenv(_library.LIBRARY_VARIABLE, str(path))
+
+
+def compiled(directory: Path, source: str) -> Path:
+    needs("a C compiler, cc", shutil.which("cc") is not None)
+    path = directory / "other.so"
+    command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", str(path), "-"]
+    subprocess.run(command, input=source, text=True, check=True)
+    return path
+
+
+def test_importing_loads_nothing() -> None:
+    program = (
+        "import temporal_heartbeat, temporal_heartbeat._library as l, sys;"
+        "sys.exit(l.library.cache_info().currsize)"
+    )
+    missing = {**os.environ, _library.LIBRARY_VARIABLE: "/missing"}
+    subprocess.run([sys.executable, "-c", program], env=missing, check=True)
+
+
+def test_the_library_tells_its_version(library_path: Path) -> None:
+    assert thb.version().count(".") == 2
+
+
+def test_a_missing_library_names_the_variable_and_the_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use(monkeypatch, tmp_path / "absent.so")
+    with pytest.raises(thb.LibraryNotFound) as caught:
+        thb.version()
+    assert f"TEMPORAL_HEARTBEAT_LIBRARY={tmp_path}/absent.so: " in str(caught.value)
+    assert "No such file" in str(caught.value)
+    assert caught.value.code == thb.Status.CONFIG
+
+
+def test_without_the_variable_every_place_is_listed_with_its_fault(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(_library, "__file__", str(tmp_path / "_library.py"))
+    monkeypatch.setattr(_library, "_ON_SYSTEM", "libtemporal_heartbeat_absent.so.0")
+    use(monkeypatch, None)
+    (tmp_path / PACKAGED.name).write_text("not a library")
+    with pytest.raises(thb.LibraryNotFound) as caught:
+        thb.connect()
+    package, system = str(caught.value).splitlines()[1:3]
+    assert str(tmp_path / PACKAGED.name) in package
+    assert "libtemporal_heartbeat_absent.so.0: cannot open shared object file" in system
+
+
+def test_a_file_that_is_no_library_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    wrong = tmp_path / "text.so"
+    wrong.write_text("not a library")
+    use(monkeypatch, wrong)
+    with pytest.raises(thb.LibraryNotFound, match=r"text\.so: file too short|invalid ELF header"):
+        thb.version()
+
+
+def test_the_library_of_something_else_says_which_function_it_lacks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    libc = ctypes.util.find_library("c")
+    needs("libc", libc is not None)
+    use(monkeypatch, libc)
+    with pytest.raises(thb.LibraryNotFound, match="undefined symbol: thb_check_abi"):
+        thb.version()
+
+
+def test_a_library_of_another_abi_says_both_versions(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    newer = """
+        int thb_check_abi(unsigned wanted) { return 25; }
+        unsigned thb_abi_version(void) { return 3 << 16 | 4; }
+        const char *thb_version(void) { return "3.4.5"; }
+    """
+    use(monkeypatch, compiled(tmp_path, newer))
+    with pytest.raises(
+        thb.AbiMismatch, match=r"other\.so is version 3\.4\.5 with ABI 3\.4, .* needs ABI 0\.1"
+    ):
+        thb.version()
+
+
+def test_a_library_that_could_not_be_loaded_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, library_path: Path
+) -> None:
+    use(monkeypatch, "/missing")
+    with pytest.raises(thb.LibraryNotFound):
+        thb.version()
+    use(monkeypatch, library_path)
+    thb.version()

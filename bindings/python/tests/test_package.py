@@ -1,0 +1,102 @@
+"""What is installed: a wheel for this platform with the library in it, types, and a manual."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import pydoc
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from support import needs
+
+import temporal_heartbeat as thb
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def build(directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory)]
+    return subprocess.run(
+        command,
+        cwd=PROJECT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_wheel_fits_any_python_and_ships_the_library(tmp_path: Path) -> None:
+    needs("cargo", shutil.which("cargo") is not None)
+    built = build(tmp_path)
+    assert built.returncode == 0, built.stdout
+    [wheel] = tmp_path.iterdir()
+    assert wheel.name.startswith("temporal_heartbeat-")
+    assert "-py3-none-" in wheel.name
+    assert not wheel.name.endswith("-any.whl")
+    with zipfile.ZipFile(wheel) as contents:
+        names = contents.namelist()
+        contents.extractall(tmp_path / "installed")
+    assert "temporal_heartbeat/py.typed" in names
+    assert not [name for name in names if name.startswith("tests")]
+    # The packaged library is the one that is used when nothing else is asked for.
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
+    environment.pop("TEMPORAL_HEARTBEAT_LIBRARY", None)
+    program = (
+        "import temporal_heartbeat as t, temporal_heartbeat._library as l;"
+        "print(t.version(), l.library()._name)"
+    )
+    command = [sys.executable, "-c", program]
+    printed = subprocess.run(
+        command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, check=True, text=True
+    ).stdout
+    version, library = printed.split()
+    assert f"-{version}-" in wheel.name
+    assert Path(library).parent == tmp_path / "installed" / "temporal_heartbeat"
+
+
+def test_building_without_cargo_says_what_is_missing(tmp_path: Path) -> None:
+    built = build(tmp_path, PATH=str(tmp_path))
+    assert built.returncode != 0
+    assert "needs cargo, which isn't on the PATH" in built.stdout
+
+
+def test_the_package_passes_the_strict_type_check(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), "."]
+    checked = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("command", [["check", "--no-cache"], ["format", "--check", "--no-cache"]])
+def test_the_package_passes_the_linter(command: list[str]) -> None:
+    checked = subprocess.run(
+        [sys.executable, "-m", "ruff", *command, "."],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("name", thb.__all__)
+def test_everything_public_is_documented(name: str) -> None:
+    thing = getattr(thb, name)
+    assert inspect.getdoc(thing), name
+    assert name in pydoc.plain(pydoc.render_doc(thb))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["connect", "disconnect", "heartbeat", "get_details", "complete", "fail", "report_cancelled"],
+)
+def test_every_call_documents_blocking_and_threads(name: str) -> None:
+    documentation = " ".join(str(inspect.getdoc(getattr(thb, name))).split())
+    assert "Blocks at most" in documentation
+    assert "Any thread may call it" in documentation

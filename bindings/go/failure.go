@@ -21,7 +21,7 @@ type Failure struct {
 	// NextRetryDelay is the wait before the next attempt, instead of the retry policy's; 0: the policy's.
 	NextRetryDelay time.Duration
 	StackTrace     string
-	// Source says where the failure comes from, for people to read.
+	// Source says where the failure comes from, for people to read. Empty: "temporal-heartbeat".
 	Source string
 	// Cause is the failure behind this one.
 	Cause *Failure

@@ -1,28 +1,12 @@
 package heartbeat
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 )
-
-// The library stays loaded once it is, so each of these scenarios runs in a process of its own: this program again, which prints
-// what loading said.
-const loadOnly = "THB_TEST_LOAD_ONLY"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(loadOnly) == "" {
-		os.Exit(m.Run())
-	}
-	err := Connect(context.Background(), Options{Lazy: true})
-	var missing *LibraryError
-	fmt.Printf("library error: %t\nABI mismatch: %t\n%v\n", errors.As(err, &missing), errors.Is(err, ErrABIMismatch), err)
-}
 
 // loadElsewhere runs a copy of this program, alone in a directory but for the files given, with an environment.
 func loadElsewhere(t *testing.T, beside map[string]string, environment ...string) string {

@@ -1,0 +1,89 @@
+"""The stage of every scenario: one server and one worker for the whole run, and the drivers that a test starts."""
+
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from types import FrameType, MappingProxyType
+
+import pytest
+
+from harness.activities import KINDS, ExternalActivity, Kind, start_activity
+from harness.driver import Driver
+from harness.languages import LANGUAGES
+from harness.proxy import Proxy
+from harness.server import NAMESPACE, Server, dev_server
+from harness.stage import Connect, StartActivity, StartDriver
+from harness.worker import ActivityOptions, Backstage
+
+
+def pytest_configure() -> None:
+    def terminated(number: int, _: FrameType | None) -> None:
+        pytest.exit(f"signal {number}", returncode=128 + number)
+
+    # As on Ctrl-C, what was started is stopped.
+    signal.signal(signal.SIGTERM, terminated)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    with dev_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def backstage(server: Server) -> Iterator[Backstage]:
+    with Backstage(server.address) as opened:
+        yield opened
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    with Proxy(server.port) as listening:
+        yield listening
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    chosen: Kind = request.param
+    return chosen
+
+
+@pytest.fixture(params=LANGUAGES)
+def language(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture
+def start(backstage: Backstage) -> StartActivity:
+    def start(kind: Kind, **options: int) -> ExternalActivity:
+        return start_activity(kind, backstage, ActivityOptions(**options))
+
+    return start
+
+
+NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
+
+
+@pytest.fixture
+def start_driver() -> Iterator[StartDriver]:
+    started: list[Driver] = []
+
+    def start(language: str, environment: Mapping[str, str] = NO_VARIABLES, inherit: Sequence[int] = ()) -> Driver:
+        driver = LANGUAGES[language].start(environment, inherit)
+        started.append(driver)
+        return driver
+
+    yield start
+    statuses = [driver.close() for driver in started]
+    # A driver that a scenario killed is no surprise; one that crashed at its end is.
+    assert all(status in (0, -signal.SIGKILL) for status in statuses), statuses
+
+
+@pytest.fixture
+def connect(start_driver: StartDriver, server: Server) -> Connect:
+    def connect(language: str, address: str = server.address) -> Driver:
+        driver = start_driver(language)
+        driver.connect({"address": address, "namespace": NAMESPACE})
+        return driver
+
+    return connect

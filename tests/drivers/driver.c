@@ -1,0 +1,340 @@
+/* The driver for C. README.md beside it describes the protocol. */
+#define _POSIX_C_SOURCE 200809L
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "temporal_heartbeat.h"
+
+enum { MAX_WORDS = 32 };
+
+/* What outputs hold before a call, to see whether it wrote them. */
+static const uint32_t POISON = 0xDEADBEEFu;
+static char poison_target;
+#define POISONED ((void *)&poison_target)
+
+/* The call goes without signals_out and error_out. */
+static bool bare;
+
+/* ---- answers ---- */
+
+static void print_bytes(const void *data, size_t len) {
+    const unsigned char *byte = data;
+    if (len == 0) putchar('.');
+    for (size_t i = 0; i < len; i++) printf("%02x", byte[i]);
+}
+
+/* A rule of the ABI doesn't hold (or a request is malformed): say so, and stop. */
+static _Noreturn void broken(const char *format, ...) {
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    fputs("broken ", stdout);
+    print_bytes(text, strlen(text));
+    putchar('\n');
+    fflush(stdout);
+    exit(3);
+}
+
+/* True on success. On failure it answers, and frees the error. Both times it checks what the error tells. */
+static bool succeeded(thb_status_t status, thb_error_t *error) {
+    if (bare && error != POISONED) broken("an error was written where none was wanted");
+    if (bare && status != THB_OK) printf("error %s -1 0 0 .", thb_status_name(status));
+    if (bare) return status == THB_OK;
+    if (status == THB_OK) {
+        if (error != NULL) broken("THB_OK left an error behind");
+        return true;
+    }
+    if (error == NULL || error == POISONED) broken("%s came without an error", thb_status_name(status));
+    if (thb_error_code(error) != status)
+        broken("the error says %s, the call %s", thb_status_name(thb_error_code(error)), thb_status_name(status));
+    const char *message = thb_error_message(error);
+    if (message == NULL || *message == '\0') broken("%s came without a message", thb_status_name(status));
+    printf("error %s %" PRId32 " %" PRId32 " %" PRId64 " ", thb_status_name(status), thb_error_grpc_code(error),
+           thb_error_is_retryable(error), thb_error_retry_after_ms(error));
+    print_bytes(message, strlen(message));
+    thb_error_free(error);
+    return false;
+}
+
+static void answer(thb_status_t status, thb_error_t *error) {
+    if (succeeded(status, error)) fputs("ok", stdout);
+}
+
+/* ---- words ---- */
+
+struct bytes {
+    void *data;
+    size_t len;
+};
+
+struct value {
+    thb_encoding_t encoding;
+    struct bytes bytes;
+};
+
+/* What the words of the present request were decoded into. */
+static void *owned[MAX_WORDS];
+static size_t owned_count;
+
+static void free_owned(void) {
+    while (owned_count > 0) free(owned[--owned_count]);
+}
+
+static int hex_digit(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    broken("'%c' is no hexadecimal digit", c);
+}
+
+static struct bytes parse_bytes(const char *word) {
+    const char *at = strchr(word, '@');
+    size_t digits = word[0] == '.' ? 0 : at ? (size_t)(at - word) : strlen(word);
+    struct bytes bytes = {NULL, 0};
+    if (word[0] != '-') {
+        unsigned char *data = malloc(digits / 2 + 1);
+        if (data == NULL || owned_count == MAX_WORDS) broken("no room");
+        owned[owned_count++] = data;
+        for (size_t i = 0; i < digits / 2; i++)
+            data[i] = (unsigned char)(hex_digit(word[2 * i]) << 4 | hex_digit(word[2 * i + 1]));
+        bytes.data = data;
+        bytes.len = digits / 2;
+    }
+    if (at != NULL) bytes.len = (size_t)strtoull(at + 1, NULL, 10);
+    return bytes;
+}
+
+static struct value parse_value(char *word) {
+    static const char *const names[] = {"none", "json", "binary", "null", "payloads"};
+    char *colon = strchr(word, ':');
+    if (colon == NULL) broken("'%s' is no value", word);
+    *colon = '\0';
+    struct value value = {0, parse_bytes(colon + 1)};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(word, names[i]) == 0) {
+            value.encoding = (thb_encoding_t)i;
+            return value;
+        }
+    value.encoding = (thb_encoding_t)strtol(word, NULL, 10);
+    return value;
+}
+
+static uint32_t parse_timeout(const char *word) {
+    return strcmp(word, "forever") == 0 ? THB_FOREVER : (uint32_t)strtoul(word, NULL, 10);
+}
+
+/* One value goes out as it is, none as THB_ENCODING_NONE, several through thb_details_t, which the caller frees.
+ * False: building them failed, and it is answered. */
+static bool parse_values(char **words, size_t count, struct value *out, thb_details_t **details_out) {
+    *details_out = NULL;
+    *out = (struct value){THB_ENCODING_NONE, {NULL, 0}};
+    if (count == 1) *out = parse_value(words[0]);
+    if (count <= 1) return true;
+
+    thb_details_t *details = POISONED;
+    thb_error_t *error = POISONED;
+    thb_status_t status = thb_details_new(&details, &error);
+    for (size_t i = 0; i < count && status == THB_OK; i++) {
+        struct value value = parse_value(words[i]);
+        error = POISONED;
+        status = thb_details_add(details, value.encoding, value.bytes.data, value.bytes.len, &error);
+    }
+    if (!succeeded(status, error)) {
+        thb_details_free(details);
+        return false;
+    }
+    out->encoding = THB_ENCODING_PAYLOADS;
+    out->bytes.data = (void *)(uintptr_t)thb_details_payloads(details, &out->bytes.len);
+    *details_out = details;
+    return true;
+}
+
+/* ---- requests ---- */
+
+struct request {
+    char *verb;
+    char **words; /* after the verb */
+    size_t count;
+};
+
+static thb_error_t **wanted(thb_error_t **error) {
+    return bare ? NULL : error;
+}
+
+static void connect_(const struct request *request) {
+    struct bytes options = parse_bytes(request->words[0]);
+    thb_error_t *error = POISONED;
+    answer(thb_connect(options.data, options.len, wanted(&error)), error);
+}
+
+static void disconnect(const struct request *request) {
+    thb_error_t *error = POISONED;
+    answer(thb_disconnect(parse_timeout(request->words[0]), wanted(&error)), error);
+}
+
+static void heartbeat(const struct request *request) {
+    struct bytes token = parse_bytes(request->words[0]);
+    uint32_t timeout = parse_timeout(request->words[1]);
+    struct value value;
+    thb_details_t *details;
+    if (!parse_values(request->words + 2, request->count - 2, &value, &details)) return;
+
+    uint32_t signals = POISON;
+    thb_error_t *error = POISONED;
+    thb_status_t status = thb_heartbeat(token.data, token.len, value.encoding, value.bytes.data, value.bytes.len,
+                                        timeout, bare ? NULL : &signals, wanted(&error));
+    if (succeeded(status, error)) {
+        if (!bare && signals == POISON) broken("THB_OK left signals_out as it was");
+        printf("ok %" PRIu32, bare ? 0 : signals);
+    } else if (signals != POISON) {
+        broken("a failure wrote signals_out");
+    }
+    thb_details_free(details);
+}
+
+/* The details that the server holds, or NULL: then it is answered. */
+static thb_details_t *fetch_details(const struct request *request) {
+    struct bytes token = parse_bytes(request->words[0]);
+    thb_details_t *details = POISONED;
+    thb_error_t *error = POISONED;
+    thb_status_t status =
+        thb_get_details(token.data, token.len, parse_timeout(request->words[1]), &details, wanted(&error));
+    if (succeeded(status, error)) {
+        if (details == NULL || details == POISONED) broken("THB_OK came without details");
+        return details;
+    }
+    if (details != NULL) broken("a failure left details_out other than NULL");
+    return NULL;
+}
+
+static void get_details(const struct request *request) {
+    thb_details_t *details = fetch_details(request);
+    if (details == NULL) return;
+    printf("ok %" PRId32 " %" PRId64 " %" PRId64, thb_details_attempt(details),
+           thb_details_recorded_at_unix_ms(details), thb_details_heartbeat_timeout_ms(details));
+    size_t count = thb_details_count(details), len = 1;
+    for (size_t i = 0; i < count; i++) {
+        const void *data = thb_details_data(details, i, &len);
+        printf(" %s:", thb_details_encoding(details, i));
+        print_bytes(data, len);
+    }
+    if (thb_details_data(details, count, &len) != NULL || len != 0) broken("there is data beyond the last value");
+    if (thb_details_encoding(details, count) == NULL) broken("the encoding beyond the last value is NULL");
+    thb_details_free(details);
+}
+
+static void get_payloads(const struct request *request) {
+    thb_details_t *details = fetch_details(request);
+    if (details == NULL) return;
+    size_t len;
+    const void *payloads = thb_details_payloads(details, &len);
+    fputs("ok ", stdout);
+    print_bytes(payloads, len);
+    thb_details_free(details);
+}
+
+/* complete and report_cancelled have one signature. */
+typedef thb_status_t ending(const void *token, size_t token_len, thb_encoding_t encoding, const void *data,
+                            size_t data_len, uint32_t timeout_ms, thb_error_t **error_out);
+
+static void end(const struct request *request, ending *call) {
+    struct bytes token = parse_bytes(request->words[0]);
+    uint32_t timeout = parse_timeout(request->words[1]);
+    struct value value;
+    thb_details_t *details;
+    if (!parse_values(request->words + 2, request->count - 2, &value, &details)) return;
+    thb_error_t *error = POISONED;
+    answer(call(token.data, token.len, value.encoding, value.bytes.data, value.bytes.len, timeout, wanted(&error)),
+           error);
+    thb_details_free(details);
+}
+
+static void complete(const struct request *request) {
+    end(request, thb_complete);
+}
+
+static void report_cancelled(const struct request *request) {
+    end(request, thb_report_cancelled);
+}
+
+static void fail(const struct request *request) {
+    struct bytes token = parse_bytes(request->words[0]);
+    uint32_t timeout = parse_timeout(request->words[1]);
+    struct bytes failure = parse_bytes(request->words[2]);
+    thb_error_t *error = POISONED;
+    answer(thb_fail(token.data, token.len, failure.data, failure.len, timeout, wanted(&error)), error);
+}
+
+static void token_from_env(const struct request *request) {
+    (void)request;
+    thb_text_t *token = POISONED;
+    thb_error_t *error = POISONED;
+    thb_status_t status = thb_token_from_env(&token, wanted(&error));
+    if (succeeded(status, error)) {
+        size_t len;
+        const char *data = thb_text_data(token, &len);
+        fputs("ok ", stdout);
+        print_bytes(data, len);
+        thb_text_free(token);
+    } else if (token != NULL) {
+        broken("a failure left token_out other than NULL");
+    }
+}
+
+static const struct {
+    const char *verb;
+    size_t least_words;
+    void (*run)(const struct request *);
+} VERBS[] = {
+    {"connect", 1, connect_},
+    {"disconnect", 1, disconnect},
+    {"heartbeat", 2, heartbeat},
+    {"get_details", 2, get_details},
+    {"get_payloads", 2, get_payloads},
+    {"complete", 2, complete},
+    {"report_cancelled", 2, report_cancelled},
+    {"fail", 3, fail},
+    {"token_from_env", 0, token_from_env},
+};
+
+static void handle(char *line) {
+    char *words[MAX_WORDS];
+    size_t count = 0;
+    char *rest = NULL;
+    for (char *word = strtok_r(line, " \n", &rest); word != NULL; word = strtok_r(NULL, " \n", &rest)) {
+        if (count == MAX_WORDS) broken("too many words");
+        words[count++] = word;
+    }
+    size_t first = 0;
+    bare = count > 0 && strcmp(words[0], "bare") == 0;
+    if (bare) first = 1;
+    if (first == count) broken("a request without a verb");
+
+    struct request request = {words[first], words + first + 1, count - first - 1};
+    for (size_t i = 0; i < sizeof VERBS / sizeof *VERBS; i++)
+        if (strcmp(request.verb, VERBS[i].verb) == 0 && request.count >= VERBS[i].least_words) {
+            VERBS[i].run(&request);
+            return;
+        }
+    broken("unknown or too short request '%s'", request.verb);
+}
+
+int main(void) {
+    if (thb_check_abi(THB_ABI_VERSION) != THB_OK) broken("the library is of another ABI version than the header");
+    char *line = NULL;
+    size_t capacity = 0;
+    while (getline(&line, &capacity, stdin) > 0) {
+        handle(line);
+        putchar('\n');
+        fflush(stdout);
+        free_owned();
+    }
+    free(line);
+    return 0;
+}

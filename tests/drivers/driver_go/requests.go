@@ -1,0 +1,150 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	heartbeat "temporal-heartbeat.dev/go"
+)
+
+func connect(words []string) ([]string, error) {
+	var options struct {
+		Address          string `json:"address"`
+		Namespace        string `json:"namespace"`
+		Identity         string `json:"identity"`
+		ConnectTimeoutMs int64  `json:"connect_timeout_ms"`
+		Lazy             bool   `json:"lazy"`
+	}
+	mustUnmarshal(fromHex(words[0]), &options)
+	ctx, cancel := within("forever")
+	defer cancel()
+	return nil, heartbeat.Connect(ctx, heartbeat.Options{
+		HostPort:       options.Address,
+		Namespace:      options.Namespace,
+		Identity:       options.Identity,
+		ConnectTimeout: time.Duration(options.ConnectTimeoutMs) * time.Millisecond,
+		Lazy:           options.Lazy,
+	})
+}
+
+func disconnect(words []string) ([]string, error) {
+	ctx, cancel := within(words[0])
+	defer cancel()
+	return nil, heartbeat.Disconnect(ctx)
+}
+
+func recordHeartbeat(words []string) ([]string, error) {
+	ctx, cancel := within(words[1])
+	defer cancel()
+	var signals heartbeat.Signals
+	var err error
+	if details := fromValues(words[2:]); len(details) > 0 {
+		signals, err = heartbeat.RecordHeartbeat(ctx, fromHex(words[0]), details...)
+	} else {
+		signals, err = heartbeat.ClearHeartbeat(ctx, fromHex(words[0]))
+	}
+	return []string{fmt.Sprint(uint32(signals))}, err
+}
+
+func getDetails(words []string) ([]string, error) {
+	ctx, cancel := within(words[1])
+	defer cancel()
+	details, err := heartbeat.GetDetails(ctx, fromHex(words[0]))
+	if err != nil {
+		return nil, err
+	}
+	recordedAt := int64(0)
+	if !details.RecordedAt().IsZero() {
+		recordedAt = details.RecordedAt().UnixMilli()
+	}
+	timeoutMs := int64(-1)
+	if timeout, known := details.HeartbeatTimeout(); known {
+		timeoutMs = timeout.Milliseconds()
+	}
+	answer := []string{fmt.Sprint(details.Attempt()), fmt.Sprint(recordedAt), fmt.Sprint(timeoutMs)}
+	if !details.Has() {
+		return answer, nil
+	}
+	payloads := make([]heartbeat.Payload, details.Len())
+	pointers := make([]any, details.Len())
+	for i := range payloads {
+		pointers[i] = &payloads[i]
+	}
+	if err := details.Get(pointers...); err != nil {
+		return nil, err
+	}
+	for _, payload := range payloads {
+		answer = append(answer, toValue(payload))
+	}
+	return answer, nil
+}
+
+func complete(words []string) ([]string, error) {
+	ctx, cancel := within(words[1])
+	defer cancel()
+	var result any
+	if len(words) > 2 {
+		result = fromValue(words[2])
+	}
+	return nil, heartbeat.Complete(ctx, fromHex(words[0]), result)
+}
+
+// failure is one as the protocol writes it.
+type failure struct {
+	Message          string   `json:"message"`
+	Type             string   `json:"type"`
+	NonRetryable     bool     `json:"non_retryable"`
+	Details          []any    `json:"details"`
+	NextRetryDelayMs int64    `json:"next_retry_delay_ms"`
+	StackTrace       string   `json:"stack_trace"`
+	Source           string   `json:"source"`
+	Cause            *failure `json:"cause"`
+	HeartbeatDetails []any    `json:"heartbeat_details"`
+}
+
+func (f failure) idiomatic() heartbeat.Failure {
+	converted := heartbeat.Failure{
+		Message:          f.Message,
+		Type:             f.Type,
+		NonRetryable:     f.NonRetryable,
+		Details:          f.Details,
+		NextRetryDelay:   time.Duration(f.NextRetryDelayMs) * time.Millisecond,
+		StackTrace:       f.StackTrace,
+		Source:           f.Source,
+		HeartbeatDetails: f.HeartbeatDetails,
+	}
+	if f.Cause != nil {
+		cause := f.Cause.idiomatic()
+		converted.Cause = &cause
+	}
+	return converted
+}
+
+func fail(words []string) ([]string, error) {
+	ctx, cancel := within(words[1])
+	defer cancel()
+	var f failure
+	mustUnmarshal(fromHex(words[2]), &f)
+	return nil, heartbeat.Fail(ctx, fromHex(words[0]), f.idiomatic())
+}
+
+func reportCancelled(words []string) ([]string, error) {
+	ctx, cancel := within(words[1])
+	defer cancel()
+	return nil, heartbeat.ReportCancelled(ctx, fromHex(words[0]), fromValues(words[2:])...)
+}
+
+func tokenFromEnv([]string) ([]string, error) {
+	token, err := heartbeat.TokenFromEnv()
+	return []string{toHex(token)}, err
+}
+
+func mustUnmarshal(data []byte, target any) {
+	if len(data) == 0 {
+		return
+	}
+	if err := json.Unmarshal(data, target); err != nil {
+		panic(err)
+	}
+}

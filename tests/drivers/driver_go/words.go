@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+
+	heartbeat "temporal-heartbeat.dev/go"
+)
+
+func fromHex(word string) []byte {
+	switch word {
+	case "-":
+		return nil
+	case ".":
+		return []byte{}
+	}
+	data, err := hex.DecodeString(word)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
+func toHex(data []byte) string {
+	if len(data) == 0 {
+		return "."
+	}
+	return hex.EncodeToString(data)
+}
+
+// within gives a context that ends after the timeout; one of 0 has already ended.
+func within(timeout string) (context.Context, context.CancelFunc) {
+	if timeout == "forever" {
+		return context.WithCancel(context.Background())
+	}
+	ms, err := strconv.ParseInt(timeout, 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	return context.WithTimeout(context.Background(), time.Duration(ms)*time.Millisecond)
+}
+
+func fromValues(words []string) []any {
+	values := make([]any, len(words))
+	for i, word := range words {
+		values[i] = fromValue(word)
+	}
+	return values
+}
+
+func fromValue(word string) any {
+	encoding, data, _ := strings.Cut(word, ":")
+	switch encoding {
+	case "json":
+		var value any
+		mustUnmarshal(fromHex(data), &value)
+		return value
+	case "binary":
+		return fromHex(data)
+	case "null":
+		return nil
+	}
+	panic("a value of encoding " + encoding)
+}
+
+// toValue reads the payload into a Go value, and writes that one.
+func toValue(payload heartbeat.Payload) string {
+	var err error
+	var data []byte
+	switch payload.Encoding() {
+	case "binary/null":
+	case "binary/plain":
+		err = payload.Get(&data)
+	default:
+		var value any
+		if err = payload.Get(&value); err == nil {
+			data, err = json.Marshal(value)
+		}
+	}
+	if err != nil {
+		panic(err)
+	}
+	return payload.Encoding() + ":" + toHex(data)
+}

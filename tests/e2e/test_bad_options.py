@@ -1,0 +1,137 @@
+"""Options and variables that are wrong, or that this version doesn't obey: named, never ignored."""
+
+import pytest
+
+from harness.driver import Bytes, Raw, refused
+from harness.server import Server
+from harness.stage import StartDriver
+
+BAD_OPTIONS: dict[str, tuple[Bytes, tuple[str, ...]]] = {
+    "no JSON": (b"127.0.0.1:7233", ("JSON",)),
+    "cut off": (b'{"address": "a:1"', ("JSON",)),
+    "no object": (b'["address"]', ("object",)),
+    "more than one": (b"{} {}", ("JSON",)),
+    "invalid UTF-8": (b'{"address": "\xff:1"}', ("UTF-8",)),
+    "unknown key": (b'{"adress": "a:1"}', ("adress", "address", "namespace", "identity", "connect_timeout_ms", "lazy")),
+    "key in other letters": (b'{"Address": "a:1"}', ("Address",)),
+    "duplicate key": (b'{"address": "a:1", "address": "a:1"}', ("address",)),
+    "wrong type": (b'{"address": 7233}', ("address",)),
+    "truth as a word": (b'{"lazy": "true"}', ("lazy",)),
+    "fraction": (b'{"connect_timeout_ms": 0.5}', ("connect_timeout_ms",)),
+    "negative": (b'{"connect_timeout_ms": -1}', ("connect_timeout_ms",)),
+    "over INT32_MAX": (b'{"connect_timeout_ms": 2147483648}', ("connect_timeout_ms",)),
+    "no port": (b'{"address": "127.0.0.1"}', ("address", "port")),
+    "port of another world": (b'{"address": "127.0.0.1:70000"}', ("address", "port")),
+    "URL": (b'{"address": "http://127.0.0.1:7233"}', ("address",)),
+    "empty address": (b'{"address": ""}', ("address",)),
+    "empty namespace": (b'{"namespace": ""}', ("namespace",)),
+    "too deep": (b'{"identity": ' + b"[" * 20 + b"]" * 20 + b"}", ("16",)),
+    "over 1 MiB": (b'{"identity": "' + b"x" * (1 << 20) + b'"}', ("1048576",)),
+}
+
+
+@pytest.mark.parametrize(("options", "causes"), BAD_OPTIONS.values(), ids=BAD_OPTIONS.keys())
+def test_bad_options_are_refused_by_name(options: Bytes, causes: tuple[str, ...], start_driver: StartDriver) -> None:
+    with refused("THB_CONFIG", *causes):
+        start_driver("c").connect(options)
+
+
+@pytest.mark.parametrize("options", [Raw("-@5"), Raw(f"7b7d@{2**63}")], ids=["NULL with a length", "too long"])
+def test_options_that_are_no_bytes(options: Raw, start_driver: StartDriver) -> None:
+    with refused("THB_INVALID_ARGUMENT", "options"):
+        start_driver("c").connect(options)
+
+
+def test_unknown_option_is_refused_in_python(start_driver: StartDriver) -> None:
+    with refused("THB_CONFIG", "adress", "address"):
+        start_driver("python").connect({"adress": "127.0.0.1:1"})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        b"{}",
+        b".",
+        b'{"address": null, "namespace": null, "identity": null, "lazy": null, "connect_timeout_ms": null}',
+        b' {"connect_timeout_ms": 1e4, "lazy": false}\n',
+        b'{"connect_timeout_ms": 10000.0}',
+    ],
+)
+def test_absent_options_leave_it_to_the_environment(options: bytes, server: Server, start_driver: StartDriver) -> None:
+    driver = start_driver("c", {"TEMPORAL_ADDRESS": server.address})
+    driver.connect(Raw(".") if options == b"." else options)
+
+
+SECRET = "not-to-be-seen"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("api_key", SECRET),
+        ("api_key_path", SECRET),
+        ("tls", {}),
+        ("tls", {"server_name": SECRET}),
+        ("grpc_meta", {"authorization": SECRET}),
+        ("profile", "prod"),
+        ("config_file", "/etc/temporal.toml"),
+        ("keepalive", {}),
+        ("retry", {}),
+        ("proxy", "127.0.0.1:1"),
+        ("compression", "gzip"),
+        ("max_message_bytes", 1),
+        ("authority", "temporal"),
+    ],
+)
+def test_option_to_come_is_named_and_its_value_is_not(
+    option: str, value: object, server: Server, start_driver: StartDriver
+) -> None:
+    driver = start_driver("c")
+    with refused("THB_UNIMPLEMENTED", option) as refusal:
+        driver.connect({"address": server.address, option: value})
+    assert SECRET not in refusal.message
+
+
+VARIABLES = [
+    "TEMPORAL_CONFIG_FILE",
+    "TEMPORAL_PROFILE",
+    "TEMPORAL_API_KEY",
+    "TEMPORAL_TLS",
+    "TEMPORAL_TLS_CLIENT_CERT_PATH",
+    "TEMPORAL_TLS_CLIENT_CERT_DATA",
+    "TEMPORAL_TLS_CLIENT_KEY_PATH",
+    "TEMPORAL_TLS_CLIENT_KEY_DATA",
+    "TEMPORAL_TLS_SERVER_CA_CERT_PATH",
+    "TEMPORAL_TLS_SERVER_CA_CERT_DATA",
+    "TEMPORAL_TLS_SERVER_NAME",
+    "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION",
+    "TEMPORAL_GRPC_META_AUTHORIZATION",
+]
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_variable_to_come_is_named_and_its_value_is_not(
+    variable: str, server: Server, start_driver: StartDriver
+) -> None:
+    driver = start_driver("c", {variable: SECRET})
+    with refused("THB_UNIMPLEMENTED", variable) as refusal:
+        driver.connect({"address": server.address})
+    assert SECRET not in refusal.message
+
+
+def test_variable_to_come_is_named_in_each_language(language: str, server: Server, start_driver: StartDriver) -> None:
+    with refused("THB_UNIMPLEMENTED", "TEMPORAL_API_KEY"):
+        start_driver(language, {"TEMPORAL_API_KEY": SECRET}).connect({"address": server.address})
+
+
+def test_empty_variables_are_none(language: str, server: Server, start_driver: StartDriver) -> None:
+    driver = start_driver(language, dict.fromkeys([*VARIABLES, "TEMPORAL_NAMESPACE"], ""))
+    driver.connect({"address": server.address})
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "http://127.0.0.1:7233", ":7233x"])
+def test_bad_address_in_the_environment_is_told_by_the_variables_name(
+    language: str, address: str, start_driver: StartDriver
+) -> None:
+    with refused("THB_CONFIG", "TEMPORAL_ADDRESS"):
+        start_driver(language, {"TEMPORAL_ADDRESS": address}).connect({})

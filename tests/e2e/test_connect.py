@@ -1,0 +1,170 @@
+"""Connecting and disconnecting: what is told when it doesn't work, and what then still does."""
+
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from harness.activities import WorkflowActivity
+from harness.driver import Raw, refused
+from harness.proxy import Proxy
+from harness.server import NAMESPACE, OTHER_NAMESPACE, Server, free_port
+from harness.signals import Signals
+from harness.stage import Connect, StartActivity, StartDriver
+from harness.worker import ActivityOptions, Backstage
+
+
+def test_environment_says_where(language: str, server: Server, start: StartActivity, start_driver: StartDriver) -> None:
+    driver = start_driver(language, {"TEMPORAL_ADDRESS": server.address, "TEMPORAL_NAMESPACE": NAMESPACE})
+    driver.connect(Raw("-"))
+    assert driver.heartbeat(start("workflow").next_attempt().token, 41) == Signals.NONE
+
+
+def test_options_win_over_the_environment(language: str, server: Server, start_driver: StartDriver) -> None:
+    driver = start_driver(language, {"TEMPORAL_ADDRESS": "127.0.0.1:1", "TEMPORAL_NAMESPACE": "of-nobody"})
+    driver.connect({"address": server.address, "namespace": NAMESPACE})
+
+
+def test_namespace_of_the_environment_is_looked_for(language: str, server: Server, start_driver: StartDriver) -> None:
+    driver = start_driver(language, {"TEMPORAL_NAMESPACE": "of-nobody"})
+    with refused("THB_NAMESPACE_NOT_FOUND", "of-nobody"):
+        driver.connect({"address": server.address})
+
+
+def test_identity_is_what_the_server_shows(
+    language: str, server: Server, backstage: Backstage, start_driver: StartDriver
+) -> None:
+    activity = WorkflowActivity(backstage, ActivityOptions())
+    driver = start_driver(language)
+    driver.connect({"address": server.address, "identity": "solver-7"})
+    driver.complete(activity.next_attempt().token, "done")
+    activity.result()
+    assert activity.completed_by() == "solver-7"
+
+
+def test_default_identity_is_pid_at_host(language: str, backstage: Backstage, connect: Connect) -> None:
+    activity = WorkflowActivity(backstage, ActivityOptions())
+    driver = connect(language)
+    driver.complete(activity.next_attempt().token, "done")
+    activity.result()
+    assert activity.completed_by() == f"{driver.pid}@{socket.gethostname()}"
+
+
+def test_nobody_listening_is_told_with_address_and_cause(language: str, start_driver: StartDriver) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    driver = start_driver(language)
+    began = time.monotonic()
+    with refused("THB_UNAVAILABLE", address, "connection refused"):
+        driver.connect({"address": address, "connect_timeout_ms": 300})
+    assert time.monotonic() - began < 3
+
+
+def test_a_name_that_does_not_resolve_is_told(language: str, start_driver: StartDriver) -> None:
+    with refused("THB_UNAVAILABLE", "nowhere.invalid"):
+        start_driver(language).connect({"address": "nowhere.invalid:7233", "connect_timeout_ms": 300})
+
+
+def test_a_silent_listener_is_a_timeout(language: str, start_driver: StartDriver) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        with refused("THB_TIMEOUT", address):
+            start_driver(language).connect({"address": address, "connect_timeout_ms": 300})
+        assert 0.25 < time.monotonic() - began < 3
+
+
+def test_a_listener_that_speaks_no_grpc_is_told(start_driver: StartDriver) -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as http:
+        address = f"127.0.0.1:{http.server_port}"
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        with refused("THB_UNAVAILABLE", address):
+            start_driver("c").connect({"address": address, "connect_timeout_ms": 500})
+        http.shutdown()
+
+
+def test_connect_waits_for_a_server_that_comes_later(language: str, server: Server, start_driver: StartDriver) -> None:
+    """Its port is taken, closed, and then opened by a proxy to the real one."""
+    port = free_port()
+    driver = start_driver(language)
+    driver.start_connect({"address": f"127.0.0.1:{port}", "connect_timeout_ms": 10_000})
+    time.sleep(0.3)  # long enough for a try to fail
+    with Proxy(server.port, port):
+        driver.finish()
+        driver.disconnect()
+
+
+def test_missing_namespace_is_told_by_its_name(language: str, server: Server, start_driver: StartDriver) -> None:
+    driver = start_driver(language)
+    with refused("THB_NAMESPACE_NOT_FOUND", "of-nobody"):
+        driver.connect({"address": server.address, "namespace": "of-nobody"})
+
+
+def test_after_a_failed_connect_another_one_may_work(
+    language: str, server: Server, start: StartActivity, start_driver: StartDriver
+) -> None:
+    driver = start_driver(language)
+    with refused("THB_NAMESPACE_NOT_FOUND"):
+        driver.connect({"address": server.address, "namespace": "of-nobody"})
+    token = start("workflow").next_attempt().token
+    with refused("THB_NOT_CONNECTED"):
+        driver.heartbeat(token, 41)
+    driver.connect({"address": server.address})
+    assert driver.heartbeat(token, 41) == Signals.NONE
+
+
+def test_lazy_connect_leaves_the_trouble_to_the_first_call(
+    language: str, start: StartActivity, start_driver: StartDriver
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    driver = start_driver(language)
+    driver.connect({"address": address, "lazy": True})
+    with refused("THB_UNAVAILABLE", address, "connection refused"):
+        driver.heartbeat(start("workflow").next_attempt().token, 41, timeout=300)
+
+
+def test_lazy_connect_finds_the_namespace_missing_on_the_first_call(
+    language: str, server: Server, start: StartActivity, start_driver: StartDriver
+) -> None:
+    driver = start_driver(language)
+    driver.connect({"address": server.address, "namespace": "of-nobody", "lazy": True})
+    with refused("THB_NAMESPACE_NOT_FOUND", "of-nobody"):
+        driver.heartbeat(start("workflow").next_attempt().token, 41)
+
+
+def test_token_of_another_namespace_is_refused(
+    language: str, server: Server, start: StartActivity, start_driver: StartDriver
+) -> None:
+    driver = start_driver(language)
+    driver.connect({"address": server.address, "namespace": OTHER_NAMESPACE})
+    with refused("THB_INVALID_ARGUMENT", "namespace"):
+        driver.heartbeat(start("workflow").next_attempt().token, 41)
+
+
+def test_second_connect_is_refused_and_the_first_one_holds(
+    language: str, server: Server, start: StartActivity, connect: Connect
+) -> None:
+    driver = connect(language)
+    with refused("THB_ALREADY_CONNECTED"):
+        driver.connect({"address": server.address})
+    assert driver.heartbeat(start("workflow").next_attempt().token, 41) == Signals.NONE
+
+
+@pytest.mark.parametrize("call", ["heartbeat", "get_details", "complete", "fail", "report_cancelled"])
+def test_before_connect_and_after_disconnect_nothing_works_and_says_so(
+    language: str, call: str, start: StartActivity, server: Server, start_driver: StartDriver
+) -> None:
+    token = start("workflow").next_attempt().token
+    driver = start_driver(language)
+    arguments = [{"message": "boom"}] if call == "fail" else [] if call == "get_details" else [41]
+    for _ in range(2):
+        with refused("THB_NOT_CONNECTED", "connect"):
+            getattr(driver, call)(token, *arguments)
+        driver.connect({"address": server.address})
+        driver.disconnect()
+    driver.disconnect()  # twice is no error
+
+    driver.connect({"address": server.address})
+    assert driver.heartbeat(token, 41) == Signals.NONE
+    driver.disconnect(timeout=0)

@@ -1,0 +1,152 @@
+"""An ending call whose answer is lost may have been applied: who then hears NOT_FOUND must not undo the work."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from harness.activities import ExternalActivity, Kind
+from harness.driver import Driver, refused
+from harness.proxy import Proxy
+from harness.signals import Signals
+from harness.stage import Connect, StartActivity
+
+
+@dataclass(frozen=True)
+class Ending:
+    """One way to end an activity: asks for it without waiting for the answer."""
+
+    start: Callable[[Driver, bytes, int], None]
+    # What is there to be seen once the server has applied it.
+    applied: Callable[[ExternalActivity], object]
+    needs_cancel: bool = False
+
+
+ENDINGS = {
+    "complete": Ending(
+        lambda driver, token, timeout: driver.start_complete(token, "done", timeout=timeout),
+        ExternalActivity.result,
+    ),
+    "fail": Ending(
+        lambda driver, token, timeout: driver.start_fail(
+            token, {"message": "boom", "non_retryable": True}, timeout=timeout
+        ),
+        ExternalActivity.failure,
+    ),
+    "report_cancelled": Ending(
+        lambda driver, token, timeout: driver.start_report_cancelled(token, timeout=timeout),
+        ExternalActivity.failure,
+        needs_cancel=True,
+    ),
+}
+
+
+@pytest.fixture(params=ENDINGS)
+def ending(request: pytest.FixtureRequest) -> Ending:
+    return ENDINGS[request.param]
+
+
+def running(activity: ExternalActivity, driver: Driver, ending: Ending) -> bytes:
+    """The token of an attempt that beats, and that may be ended this way."""
+    token = activity.next_attempt().token
+    if ending.needs_cancel:
+        activity.request_cancel()
+    driver.heartbeat(token, 41)
+    return token
+
+
+def test_lost_answer_leaves_the_ending_in_doubt(
+    language: str, kind: Kind, ending: Ending, start: StartActivity, connect: Connect, proxy: Proxy
+) -> None:
+    activity = start(kind)
+    driver = connect(language, proxy.address)
+    token = running(activity, driver, ending)
+
+    proxy.lose_answers()
+    ending.start(driver, token, 10_000)
+    ending.applied(activity)
+    proxy.cut()
+    with refused("THB_IN_DOUBT"):
+        driver.finish()
+
+
+def test_lost_request_is_sent_again_and_nothing_is_in_doubt(
+    language: str, kind: Kind, ending: Ending, start: StartActivity, connect: Connect, proxy: Proxy
+) -> None:
+    activity = start(kind)
+    driver = connect(language, proxy.address)
+    token = running(activity, driver, ending)
+
+    proxy.lose_next_request()
+    ending.start(driver, token, 10_000)
+    driver.finish()
+    proxy.wait_until_lost()
+    ending.applied(activity)
+
+
+def test_doubt_outlives_a_call_that_ran_out_of_time(
+    language: str, kind: Kind, start: StartActivity, connect: Connect, proxy: Proxy
+) -> None:
+    activity = start(kind)
+    driver = connect(language, proxy.address)
+    token = running(activity, driver, ENDINGS["complete"])
+
+    proxy.lose_answers()
+    with refused("THB_TIMEOUT"):
+        driver.complete(token, "done", timeout=300)
+    assert activity.result() == "done"
+    proxy.cut()
+    with refused("THB_IN_DOUBT"):
+        driver.complete(token, "done")
+
+
+def test_another_tokens_lost_answer_casts_no_doubt_on_this_one(
+    language: str, start: StartActivity, connect: Connect, proxy: Proxy
+) -> None:
+    lost, ended = start("workflow"), start("workflow")
+    driver = connect(language, proxy.address)
+    lost_token = running(lost, driver, ENDINGS["complete"])
+    ended_token = running(ended, driver, ENDINGS["complete"])
+    driver.complete(ended_token, "done")
+
+    proxy.lose_answers()
+    with refused("THB_TIMEOUT"):
+        driver.complete(lost_token, "done", timeout=300)
+    proxy.cut()
+    with refused("THB_NOT_FOUND"):
+        driver.complete(ended_token, "done")
+
+
+def test_a_beat_is_never_in_doubt_but_sent_again(
+    language: str, kind: Kind, start: StartActivity, connect: Connect, proxy: Proxy
+) -> None:
+    activity = start(kind)
+    driver = connect(language, proxy.address)
+    token = running(activity, driver, ENDINGS["complete"])
+
+    proxy.lose_answers()
+    driver.start_heartbeat(token, 42)
+    wait_for(lambda: activity.heartbeat_details() == [42])
+    proxy.cut()
+    assert Signals(int(driver.finish()[0])) == Signals.NONE
+
+
+def test_silence_ends_the_call_in_time(language: str, start: StartActivity, connect: Connect, proxy: Proxy) -> None:
+    driver = connect(language, proxy.address)
+    token = running(start("workflow"), driver, ENDINGS["complete"])
+    proxy.lose_answers()
+    began = time.monotonic()
+    with refused("THB_TIMEOUT"):
+        driver.heartbeat(token, 42, timeout=500)
+    assert 0.4 < time.monotonic() - began < 1.5
+    proxy.cut()
+    assert driver.heartbeat(token, 43) == Signals.NONE
+
+
+def wait_for(condition: Callable[[], bool], timeout: float = 10.0) -> None:
+    """Asks until it is so; for what only the server knows, and tells nobody."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it never came about"
+        time.sleep(0.02)

@@ -1,0 +1,78 @@
+"""A token whose attempt is over: THB_NOT_FOUND, which means to stop the work."""
+
+from collections.abc import Callable
+
+import pytest
+
+from harness.activities import Kind
+from harness.driver import Driver, refused
+from harness.stage import Connect, StartActivity
+
+CALLS: dict[str, Callable[[Driver, bytes], object]] = {
+    "heartbeat": lambda driver, token: driver.heartbeat(token, "from the grave"),
+    "complete": lambda driver, token: driver.complete(token, "from the grave"),
+    "fail": lambda driver, token: driver.fail(token, {"message": "from the grave", "non_retryable": True}),
+    "report_cancelled": lambda driver, token: driver.report_cancelled(token, "from the grave"),
+}
+
+
+def test_a_superseded_attempt_can_neither_beat_nor_end_its_successor(
+    language: str, kind: Kind, start: StartActivity, connect: Connect
+) -> None:
+    activity = start(kind)
+    driver = connect(language)
+    zombie = activity.next_attempt().token
+    driver.heartbeat(zombie, 41)
+    driver.fail(zombie, {"message": "once more"})
+
+    current = activity.next_attempt().token
+    for call in CALLS.values():
+        with refused("THB_NOT_FOUND"):
+            call(driver, zombie)
+    details = driver.get_details(zombie)
+    assert (details.values, details.attempt) == ([41], 2), "details are the activity's, not the attempt's"
+    driver.complete(current, "by the second")
+    assert activity.result() == "by the second"
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+def test_nothing_reaches_a_completed_activity(
+    language: str,
+    kind: Kind,
+    call: Callable[[Driver, bytes], object],
+    start: StartActivity,
+    connect: Connect,
+) -> None:
+    activity = start(kind)
+    token = activity.next_attempt().token
+    driver = connect(language)
+    driver.complete(token, "done")
+    with refused("THB_NOT_FOUND"):
+        call(driver, token)
+    assert activity.result() == "done"
+
+
+def test_termination_ends_the_token(language: str, kind: Kind, start: StartActivity, connect: Connect) -> None:
+    activity = start(kind)
+    token = activity.next_attempt().token
+    driver = connect(language)
+    driver.heartbeat(token, 41)
+    activity.terminate()
+    with refused("THB_NOT_FOUND"):
+        driver.heartbeat(token, 42)
+
+
+def test_details_of_a_finished_activity_are_gone_with_its_workflow_and_stay_otherwise(
+    language: str, kind: Kind, start: StartActivity, connect: Connect
+) -> None:
+    activity = start(kind)
+    token = activity.next_attempt().token
+    driver = connect(language)
+    driver.heartbeat(token, 41)
+    driver.complete(token, "done")
+    assert activity.result() == "done"
+    if kind == "workflow":
+        with refused("THB_NOT_FOUND"):
+            driver.get_details(token)
+    else:
+        assert driver.get_details(token).values == [41]

@@ -1,0 +1,214 @@
+"""An activity that runs elsewhere, seen from the outside: of a workflow or standalone, one interface for both."""
+
+import queue
+import uuid
+from abc import ABC, abstractmethod
+from typing import Any, Literal
+
+import temporalio.api.common.v1 as common
+import temporalio.api.workflowservice.v1 as service
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import (
+    ActivityFailureError,
+    ActivityHandle,
+    Client,
+    WorkflowFailureError,
+    WorkflowHandle,
+)
+from temporalio.exceptions import ActivityError, FailureError
+
+from harness.server import NAMESPACE
+from harness.worker import (
+    ACTIVITY_TYPE,
+    PATIENCE,
+    TASK_QUEUE,
+    ActivityOptions,
+    Attempt,
+    Backstage,
+    OneActivity,
+)
+
+Kind = Literal["workflow", "standalone"]
+KINDS: tuple[Kind, ...] = ("workflow", "standalone")
+
+
+class ExternalActivity(ABC):
+    """A started activity whose attempts are handed over one by one."""
+
+    def __init__(self, backstage: Backstage) -> None:
+        self.id = f"external-{uuid.uuid4()}"
+        self._backstage = backstage
+        self._attempts = backstage.attempts_of(self.id)
+
+    def next_attempt(self, timeout: float = PATIENCE) -> Attempt:
+        """Waits until the server starts another attempt."""
+        try:
+            return self._attempts.get(timeout=timeout)
+        except queue.Empty:
+            raise AssertionError(f"no further attempt of {self.id} within {timeout:.0f} s") from None
+
+    def result(self) -> Any:
+        """What the activity was completed with."""
+        return self._run(self._result())
+
+    def failure(self) -> BaseException:
+        """Why the activity ended otherwise: what a workflow finds as the cause of its ActivityError."""
+        try:
+            value = self.result()
+        except (WorkflowFailureError, ActivityFailureError) as error:
+            cause: BaseException | None = error.cause
+            if isinstance(cause, ActivityError):
+                cause = cause.cause
+            assert isinstance(cause, FailureError), repr(cause)
+            return cause
+        raise AssertionError(f"the activity did not fail, it gave {value!r}")
+
+    @property
+    def _client(self) -> Client:
+        return self._backstage.client
+
+    def _run(self, work: Any) -> Any:
+        return self._backstage.run(work)
+
+    @abstractmethod
+    async def _result(self) -> Any: ...
+
+    @abstractmethod
+    def request_cancel(self) -> None:
+        """Asks for the cancellation, and returns when the next heartbeat will tell of it."""
+
+    @abstractmethod
+    def pause(self) -> None: ...
+
+    @abstractmethod
+    def unpause(self) -> None: ...
+
+    @abstractmethod
+    def reset(self, *, reset_heartbeat: bool = False) -> None: ...
+
+    @abstractmethod
+    def terminate(self) -> None:
+        """Ends the activity, or the workflow around it, at once."""
+
+    @abstractmethod
+    def heartbeat_details(self) -> list[Any]:
+        """What the server holds, as the official SDK reads it."""
+
+
+class WorkflowActivity(ExternalActivity):
+    """The one activity of a workflow."""
+
+    def __init__(self, backstage: Backstage, options: ActivityOptions) -> None:
+        super().__init__(backstage)
+        self._handle: WorkflowHandle[OneActivity, Any] = self._run(
+            self._client.start_workflow(
+                OneActivity.run, args=[self.id, options], id=f"workflow-{self.id}", task_queue=TASK_QUEUE
+            )
+        )
+        self.workflow_id = self._handle.id
+        self.run_id = self._handle.first_execution_run_id
+
+    async def _result(self) -> Any:
+        return await self._handle.result()
+
+    def request_cancel(self) -> None:
+        self._run(self._handle.signal(OneActivity.cancel_activity))
+        self._run(self._cancel_requested())
+
+    async def _cancel_requested(self) -> None:
+        """The workflow hears of it first, and then asks the server: the history tells both."""
+        async for event in self._handle.fetch_history_events(wait_new_event=True):
+            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED:
+                return
+
+    def completed_by(self) -> str:
+        """The identity under which the activity was completed."""
+        event = self._event(EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+        return str(event.activity_task_completed_event_attributes.identity)
+
+    def scheduled_event_id(self) -> int:
+        return int(self._event(EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED).event_id)
+
+    def _event(self, event_type: EventType.ValueType) -> Any:
+        history = self._run(self._handle.fetch_history())
+        [event] = [event for event in history.events if event.event_type == event_type]
+        return event
+
+    def pause(self) -> None:
+        self._run(
+            self._client.workflow_service.pause_activity(
+                service.PauseActivityRequest(namespace=NAMESPACE, execution=self._execution, id=self.id)
+            )
+        )
+
+    def unpause(self) -> None:
+        self._run(
+            self._client.workflow_service.unpause_activity(
+                service.UnpauseActivityRequest(namespace=NAMESPACE, execution=self._execution, id=self.id)
+            )
+        )
+
+    def reset(self, *, reset_heartbeat: bool = False) -> None:
+        request = service.ResetActivityRequest(
+            namespace=NAMESPACE, execution=self._execution, id=self.id, reset_heartbeat=reset_heartbeat
+        )
+        self._run(self._client.workflow_service.reset_activity(request))
+
+    def terminate(self) -> None:
+        self._run(self._handle.terminate())
+
+    def heartbeat_details(self) -> list[Any]:
+        description = self._run(self._handle.describe())
+        pending = [a for a in description.raw_description.pending_activities if a.activity_id == self.id]
+        payloads = pending[0].heartbeat_details.payloads if pending else []
+        return list(self._run(self._client.data_converter.decode(payloads)))
+
+    @property
+    def _execution(self) -> common.WorkflowExecution:
+        return common.WorkflowExecution(workflow_id=self.workflow_id, run_id=self.run_id or "")
+
+
+class StandaloneActivity(ExternalActivity):
+    """An activity without a workflow."""
+
+    def __init__(self, backstage: Backstage, options: ActivityOptions) -> None:
+        super().__init__(backstage)
+        self._handle: ActivityHandle[Any] = self._run(
+            self._client.start_activity(ACTIVITY_TYPE, id=self.id, task_queue=TASK_QUEUE, **options.as_arguments())
+        )
+        self.run_id = self._handle.run_id
+
+    async def _result(self) -> Any:
+        return await self._handle.result()
+
+    def request_cancel(self) -> None:
+        self._run(self._handle.cancel())
+
+    def pause(self) -> None:
+        self._run(self._handle.pause())
+
+    def unpause(self) -> None:
+        self._run(self._handle.unpause())
+
+    def reset(self, *, reset_heartbeat: bool = False) -> None:
+        request = service.ResetActivityExecutionRequest(
+            namespace=NAMESPACE,
+            activity_id=self.id,
+            run_id=self.run_id or "",
+            request_id=str(uuid.uuid4()),
+            reset_heartbeat=reset_heartbeat,
+        )
+        self._run(self._client.workflow_service.reset_activity_execution(request))
+
+    def terminate(self) -> None:
+        self._run(self._handle.terminate())
+
+    def heartbeat_details(self) -> list[Any]:
+        description = self._run(self._handle.describe(include_heartbeat_details=True))
+        return list(self._run(description.heartbeat_details()) or [])
+
+
+def start_activity(kind: Kind, backstage: Backstage, options: ActivityOptions) -> ExternalActivity:
+    if kind == "workflow":
+        return WorkflowActivity(backstage, options)
+    return StandaloneActivity(backstage, options)

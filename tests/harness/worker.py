@@ -1,0 +1,157 @@
+"""The parent's side, with the official SDK: a worker whose one activity hands its task token over."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import temporalio.client
+import temporalio.service
+from temporalio import activity, workflow
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from harness.server import NAMESPACE
+
+T = TypeVar("T")
+
+TASK_QUEUE = "external"
+ACTIVITY_TYPE = "run_elsewhere"
+
+# Nothing that the harness itself asks of server and worker takes longer.
+PATIENCE = 20.0
+
+
+@dataclass(frozen=True)
+class ActivityOptions:
+    """What a scenario chooses about its activity. The defaults never time out within a test and retry soon."""
+
+    heartbeat_timeout_ms: int = 30_000
+    maximum_attempts: int = 0
+    start_to_close_ms: int = 120_000
+
+    # Soon, but not so soon that an attempt fails before its predecessor's zombie has been looked at.
+    retry_interval_ms: int = 100
+
+    def as_arguments(self) -> dict[str, Any]:
+        interval = timedelta(milliseconds=self.retry_interval_ms)
+        return {
+            "start_to_close_timeout": timedelta(milliseconds=self.start_to_close_ms),
+            "heartbeat_timeout": timedelta(milliseconds=self.heartbeat_timeout_ms) or None,
+            "retry_policy": RetryPolicy(
+                initial_interval=interval, maximum_interval=interval, maximum_attempts=self.maximum_attempts
+            ),
+        }
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt of an activity, as the worker hands it over."""
+
+    token: bytes
+    number: int
+    # What the worker's own SDK reads as the details of the attempt before.
+    details: list[Any] = field(default_factory=list)
+
+
+@workflow.defn(name="OneActivity")
+class OneActivity:
+    """Runs one activity, and ends as it ends."""
+
+    @workflow.run
+    async def run(self, activity_id: str, options: ActivityOptions) -> Any:
+        self._activity = workflow.start_activity(
+            ACTIVITY_TYPE,
+            activity_id=activity_id,
+            # The workflow waits for the activity's own word on a cancellation.
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            **options.as_arguments(),
+        )
+        return await self._activity
+
+    @workflow.signal
+    def cancel_activity(self) -> None:
+        """A workflow that is cancelled itself shows no more than that; this one fails with the activity's word."""
+        self._activity.cancel()
+
+
+class Backstage(AbstractContextManager["Backstage"]):
+    """An SDK client and a worker on an event loop of their own thread, used from tests that know nothing of asyncio."""
+
+    client: temporalio.client.Client
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="worker", daemon=True)
+        self._attempts: dict[str, queue.SimpleQueue[Attempt]] = {}
+
+    def __enter__(self) -> "Backstage":
+        self._thread.start()
+        self.run(self._open())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.run(self._worker.shutdown())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(PATIENCE)
+        self._loop.close()
+
+    def run(self, work: Coroutine[Any, Any, T], timeout: float = PATIENCE) -> T:
+        """Runs it on the loop and waits for its result."""
+        return self.start(work).result(timeout)
+
+    def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def fail(self, token: bytes) -> None:
+        """Ends an attempt through the SDK, so that another one follows."""
+        self.run(self.client.get_async_activity_handle(task_token=token).fail(ApplicationError("once more")))
+
+    def namespace_id(self) -> str:
+        request = DescribeNamespaceRequest(namespace=NAMESPACE)
+        return self.run(self.client.workflow_service.describe_namespace(request)).namespace_info.id
+
+    def attempts_of(self, activity_id: str) -> queue.SimpleQueue[Attempt]:
+        """The attempts of this activity as they start. To be asked for before it is started."""
+        return self._attempts.setdefault(activity_id, queue.SimpleQueue())
+
+    async def _open(self) -> None:
+        self.client = await _connect(self._address)
+        self._worker = Worker(
+            self.client,
+            task_queue=TASK_QUEUE,
+            workflows=[OneActivity],
+            activities=[self._hand_over],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+        )
+        # A worker is run by a task; `shutdown` ends it.
+        self._running = asyncio.create_task(self._worker.run())
+
+    @activity.defn(name=ACTIVITY_TYPE)
+    async def _hand_over(self) -> None:
+        info = activity.info()
+        self.attempts_of(info.activity_id).put(Attempt(info.task_token, info.attempt, list(info.heartbeat_details)))
+        activity.raise_complete_async()
+
+
+async def _connect(address: str) -> temporalio.client.Client:
+    """The port of a server is open a moment before all of its services answer."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while True:
+        try:
+            client = await temporalio.client.Client.connect(address, namespace=NAMESPACE)
+            await client.count_workflows()
+        except (RuntimeError, temporalio.service.RPCError):
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(0.1)
+        else:
+            return client

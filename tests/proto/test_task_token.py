@@ -1,0 +1,66 @@
+"""The one description that can't be compared with a published one, on tokens that a real server made."""
+
+from typing import Any
+
+import pytest
+from google.protobuf import descriptor_pool, message_factory
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from harness.activities import StandaloneActivity, WorkflowActivity
+from harness.worker import ACTIVITY_TYPE, ActivityOptions, Backstage
+
+PACKAGE = "temporal.server.api.token.v1"
+
+
+@pytest.fixture(scope="module")
+def read(ours: FileDescriptorSet) -> Any:
+    """Parses by our description. A field whose type is another than we say turns up as an unknown one of its number."""
+    pool = descriptor_pool.DescriptorPool()
+    for file in ours.file:
+        if file.package == PACKAGE:
+            pool.Add(file)
+
+    def read(name: str, data: bytes) -> Any:
+        descriptor = pool.FindMessageTypeByName(f"{PACKAGE}.{name}")
+        message = message_factory.GetMessageClass(descriptor).FromString(data)
+        unknown: Any = UnknownFieldSet(message)
+        strange = {field.field_number for field in unknown}
+        assert not strange & set(descriptor.fields_by_number)
+        return message
+
+    return read
+
+
+def test_token_of_a_workflow_activity_tells_where_it_belongs(backstage: Backstage, read: Any) -> None:
+    activity = WorkflowActivity(backstage, ActivityOptions())
+    token = read("Task", activity.next_attempt().token)
+    assert token.namespace_id == backstage.namespace_id()
+    assert token.workflow_id == activity.workflow_id
+    assert token.run_id == activity.run_id
+    assert token.activity_id == activity.id
+    assert token.activity_type == ACTIVITY_TYPE
+    assert token.scheduled_event_id == activity.scheduled_event_id()
+    assert token.attempt == 1
+    assert token.component_ref == b""
+
+
+def test_token_of_a_later_attempt_tells_its_number(backstage: Backstage, read: Any) -> None:
+    activity = WorkflowActivity(backstage, ActivityOptions())
+    backstage.fail(activity.next_attempt().token)
+    assert read("Task", activity.next_attempt().token).attempt == 2
+
+
+def test_token_of_a_standalone_activity_tells_where_it_belongs(backstage: Backstage, read: Any) -> None:
+    activity = StandaloneActivity(backstage, ActivityOptions())
+    token = read("Task", activity.next_attempt().token)
+    assert token.namespace_id == backstage.namespace_id()
+    assert token.workflow_id == ""
+    assert token.run_id == ""
+    assert token.activity_id == activity.id
+    assert token.attempt == 1
+
+    component = read("ComponentRef", token.component_ref)
+    assert component.namespace_id == backstage.namespace_id()
+    assert component.business_id == activity.id
+    assert component.run_id == activity.run_id

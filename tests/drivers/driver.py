@@ -81,7 +81,14 @@ def _hex(data: bytes) -> str:
 
 def _value(word: str) -> Any:
     encoding, data = word.split(":")
-    return {"json": lambda: json.loads(_bytes(data)), "binary": lambda: _bytes(data), "null": lambda: None}[encoding]()
+    match encoding:
+        case "json":
+            return json.loads(_bytes(data))
+        case "binary":
+            return _bytes(data)
+        case "null":
+            return None
+    raise ValueError(word)
 
 
 def _word(value: Any) -> str:

@@ -62,7 +62,7 @@ def test_empty_token_is_refused(language: str, call: Callable[[Driver, Bytes], o
         call(connect(language), b"")
 
 
-@pytest.mark.parametrize("garbage", [b"garbage", b"\x00", bytes(range(256)), b"\xff" * 100])
+@pytest.mark.parametrize("garbage", [b"garbage", b"\x00", bytes(range(256)), b"\xff" * 100], ids=lambda g: g[:7].hex())
 def test_garbage_for_a_token_is_unreadable(
     language: str, garbage: bytes, call: Callable[[Driver, Bytes], object], connect: Connect
 ) -> None:

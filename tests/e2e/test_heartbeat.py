@@ -5,7 +5,7 @@ import time
 import pytest
 
 from harness.activities import Kind
-from harness.driver import Raw
+from harness.driver import Raw, refused
 from harness.payloads import payloads
 from harness.signals import Signals
 from harness.stage import Connect, StartActivity
@@ -110,3 +110,5 @@ def test_who_wants_no_signals_and_no_error_gets_none(start: StartActivity, conne
     driver = connect("c")
     driver.call("bare", "heartbeat", token.hex(), "10000", "json:3431")
     assert driver.get_details(token).values == [41]
+    with refused("THB_TIMEOUT"):
+        driver.call("bare", "heartbeat", token.hex(), "0", "json:3431")

@@ -1,5 +1,7 @@
 """Serialized Payloads, made and read by the official classes."""
 
+from collections.abc import Callable
+
 from temporalio.api.common.v1 import Payload, Payloads
 
 # What the server takes as details or result, in encoded bytes (its limit.blobSize.error).
@@ -15,14 +17,20 @@ def payloads(*values: tuple[str, bytes]) -> bytes:
 
 def bytes_of_size(encoded: int) -> bytes:
     """A value that is encoded, as binary/plain, to exactly so many bytes."""
-    overhead = encoded - len(payloads(("binary/plain", bytes(encoded)))) + encoded
-    value = bytes(overhead)
-    assert len(payloads(("binary/plain", value))) == encoded
-    return value
+    return bytes(_length(encoded, lambda length: payloads(("binary/plain", bytes(length)))))
 
 
 def json_of_size(encoded: int) -> str:
     """The same as a text, encoded as json/plain."""
-    value = "x" * (2 * encoded - len(payloads(("json/plain", b'"' + b"x" * encoded + b'"'))))
-    assert len(payloads(("json/plain", f'"{value}"'.encode()))) == encoded
-    return value
+    return "x" * _length(encoded, lambda length: payloads(("json/plain", b'"' + b"x" * length + b'"')))
+
+
+def _length(encoded: int, encode: Callable[[int], bytes]) -> int:
+    """How long the value is: what is around it has lengths of its own, that shrink with it."""
+    length = encoded
+    for _ in range(4):
+        excess = len(encode(length)) - encoded
+        if excess == 0:
+            return length
+        length -= excess
+    raise AssertionError(f"nothing is encoded to {encoded} bytes")

@@ -1,0 +1,58 @@
+//! Compiles `proto/` with protox, so that there is no protoc to install.
+
+use std::env;
+
+use prost_build::{Config, Service, ServiceGenerator};
+
+/// All of ours are found from this one by its imports, except those that travel inside byte fields.
+const PROTOS: [&str; 4] = [
+    "temporal/api/workflowservice/v1/service.proto",
+    "temporal/api/errordetails/v1/message.proto",
+    "temporal/server/api/token/v1/message.proto",
+    "google/rpc/status.proto",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=build.rs");
+
+    let descriptors = protox::compile(PROTOS, ["proto"])?;
+    Config::new()
+        .bytes(["."])
+        .enable_type_names()
+        .type_attribute(".", "#[allow(missing_docs)]")
+        .enum_attribute(".", "#[allow(missing_docs)]")
+        // Values are passed on as the bytes that came, so this one type is written by hand.
+        .extern_path(".temporal.api.common.v1.Payloads", "crate::payload::Payloads")
+        .service_generator(Box::new(Methods))
+        .include_file("proto.rs")
+        .out_dir(env::var("OUT_DIR")?)
+        .compile_fds(descriptors)?;
+    Ok(())
+}
+
+/// Writes one typed constant per call of the service: its path, its request and its response.
+struct Methods;
+
+impl ServiceGenerator for Methods {
+    fn generate(&mut self, service: Service, buf: &mut String) {
+        for method in &service.methods {
+            let name = method.proto_name.chars().fold(String::new(), |mut name, letter| {
+                if letter.is_uppercase() && !name.is_empty() {
+                    name.push('_');
+                }
+                name.push(letter.to_ascii_uppercase());
+                name
+            });
+            buf.push_str(&format!(
+                "#[doc = \"`{call}`\"]\npub const {name}: crate::transport::Method<{input}, {output}> =\n    \
+                 crate::transport::Method::new(\"{call}\", \"/{package}.{service}/{call}\");\n",
+                call = method.proto_name,
+                input = method.input_type,
+                output = method.output_type,
+                package = service.package,
+                service = service.proto_name,
+            ));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The border between C and the rest: arguments in, results and errors out, and no panic through.
+
+use std::{
+    ffi::{CString, c_char, c_void},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use super::types::{thb_error_t, thb_status_t, thb_text_t};
+use crate::{
+    error::{Error, Result},
+    status::Status,
+};
+
+/// Runs the body of a C function: turns its error, or its panic, into a status and an error object.
+///
+/// # Safety
+/// `error_out` is NULL or points to a pointer that may be written.
+pub unsafe fn run(error_out: *mut *mut thb_error_t, body: impl FnOnce() -> Result<()>) -> thb_status_t {
+    // SAFETY: what this function asks for.
+    unsafe { clear(error_out) };
+    // What a panic may leave half done are the caller's outputs, which were cleared first.
+    let outcome = catch_unwind(AssertUnwindSafe(body));
+    let outcome = outcome
+        .unwrap_or_else(|_| Err(Error::new(Status::Internal, "a panic, which is a mistake in the library")));
+    let Err(error) = outcome else { return Status::Ok.code() };
+    let code = error.status().code();
+    if !error_out.is_null() {
+        // An error's own text could hold a NUL, which a C string can't.
+        let message = CString::new(error.message().replace('\0', "\u{fffd}")).unwrap_or_default();
+        // SAFETY: not NULL, and what this function asks for.
+        unsafe { error_out.write(Box::into_raw(Box::new(thb_error_t { error, message }))) };
+    }
+    code
+}
+
+/// Runs the body of a C function that has no status: its value, or `otherwise` on a panic.
+pub fn value<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or(otherwise)
+}
+
+/// Sets a pointer output to NULL, where it is wanted.
+///
+/// # Safety
+/// `out` is NULL or points to a pointer that may be written.
+pub unsafe fn clear<T>(out: *mut *mut T) {
+    if !out.is_null() {
+        // SAFETY: not NULL, and what this function asks for.
+        unsafe { out.write(std::ptr::null_mut()) };
+    }
+}
+
+/// Checks that a required output is there.
+pub fn required<T>(name: &str, out: *mut T) -> Result<()> {
+    if out.is_null() {
+        Err(Error::argument(format!("{name} is NULL: there must be room for the result")))
+    } else {
+        Ok(())
+    }
+}
+
+/// Gives an object to the caller.
+///
+/// # Safety
+/// `out` isn't NULL and points to a pointer that may be written.
+pub unsafe fn give<T>(out: *mut *mut T, object: T) {
+    // SAFETY: what this function asks for.
+    unsafe { out.write(Box::into_raw(Box::new(object))) };
+}
+
+/// Frees an object that was given to the caller. NULL is fine.
+///
+/// # Safety
+/// `object` is NULL or came from [`give`] (or [`run`]) and is used by nobody any more.
+pub unsafe fn free<T>(object: *mut T) {
+    if !object.is_null() {
+        // SAFETY: it was made by `Box::into_raw`, and the caller gives up the only pointer to it.
+        value((), || drop(unsafe { Box::from_raw(object) }));
+    }
+}
+
+/// Writes a scalar output, where it is wanted.
+///
+/// # Safety
+/// `out` is NULL or points to a `T` that may be written.
+pub unsafe fn put<T>(out: *mut T, value: T) {
+    if !out.is_null() {
+        // SAFETY: not NULL, and what this function asks for.
+        unsafe { out.write(value) };
+    }
+}
+
+/// Borrows the bytes that a caller passes.
+///
+/// # Safety
+/// When `data` isn't NULL there are `len` readable bytes at it, which nobody writes while the result is used.
+pub unsafe fn bytes<'a>(name: &str, data: *const c_void, len: usize) -> Result<&'a [u8]> {
+    if len > isize::MAX.unsigned_abs() {
+        return Err(Error::argument(format!(
+            "{name}_len is {len}, more than any object has; was a negative number passed?"
+        )));
+    }
+    if len == 0 {
+        return Ok(&[]);
+    }
+    if data.is_null() {
+        return Err(Error::argument(format!("{name} is NULL, but {name}_len is {len}")));
+    }
+    // SAFETY: not NULL, at most PTRDIFF_MAX bytes, and what this function asks for.
+    Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
+}
+
+/// A text object from bytes.
+pub fn text(mut bytes: Vec<u8>) -> thb_text_t {
+    bytes.push(0);
+    thb_text_t { bytes }
+}
+
+/// The pointer that a caller gets for something that isn't there, where a string was promised.
+pub const EMPTY: *const c_char = c"".as_ptr();

@@ -1,0 +1,168 @@
+//! One call, one request to the server.
+
+use std::ffi::{c_char, c_void};
+
+use super::{
+    boundary,
+    details::wrap,
+    types::{thb_details_t, thb_encoding_t, thb_error_t, thb_status_t},
+};
+use crate::{
+    calls,
+    deadline::Timeout,
+    error::Result,
+    payload::{Encoding, Payloads},
+};
+
+/// Borrows the pair of encoding and data that a caller passes.
+///
+/// # Safety
+/// As [`boundary::bytes`].
+unsafe fn payloads(
+    name: &str,
+    encoding: thb_encoding_t,
+    data: *const c_void,
+    len: usize,
+) -> Result<Option<Payloads>> {
+    // SAFETY: what this function asks for.
+    let data = unsafe { boundary::bytes(name, data, len)? };
+    Payloads::from_caller(name, Encoding::from_code(encoding)?, data)
+}
+
+/// Record one heartbeat and wait for the server's answer. The details replace those that the server holds, and are what the next
+/// attempt gets; THB_ENCODING_NONE erases them.
+///
+/// On THB_OK *signals_out (may be NULL) is a set of THB_SIGNAL_*: what the server asks of the activity now.
+/// Returns THB_OK; THB_NOT_FOUND: the activity is over for this token, stop the work; THB_TOO_LARGE, THB_TOKEN_UNREADABLE, and the
+/// statuses common to all calls.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thb_heartbeat(
+    token: *const c_void,
+    token_len: usize,
+    encoding: thb_encoding_t,
+    details: *const c_void,
+    details_len: usize,
+    timeout_ms: u32,
+    signals_out: *mut u32,
+    error_out: *mut *mut thb_error_t,
+) -> thb_status_t {
+    // SAFETY: the header's words: inputs are readable for the call, outputs NULL or writable.
+    unsafe {
+        boundary::run(error_out, || {
+            let token = boundary::bytes("token", token, token_len)?;
+            let details = payloads("details", encoding, details, details_len)?;
+            let signals = calls::heartbeat(token, details, Timeout::from_ms(timeout_ms)?)?;
+            boundary::put(signals_out, signals.bits());
+            Ok(())
+        })
+    }
+}
+
+/// Read the heartbeat details that the server holds now: in a retry those of the attempt before, until this one records its own.
+/// None are no error: thb_details_count is 0. Reads also tell the attempt that the server has now, see thb_details_attempt.
+///
+/// On THB_OK *details_out is the caller's, to be freed by thb_details_free.
+/// Returns THB_OK; THB_NOT_FOUND: the activity (not merely this attempt) is over; a standalone activity's details stay readable
+/// after its end; THB_TOKEN_UNREADABLE; THB_UNIMPLEMENTED for a standalone activity on a server without them; and the statuses
+/// common to all calls.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thb_get_details(
+    token: *const c_void,
+    token_len: usize,
+    timeout_ms: u32,
+    details_out: *mut *mut thb_details_t,
+    error_out: *mut *mut thb_error_t,
+) -> thb_status_t {
+    // SAFETY: the header's words: inputs are readable for the call, outputs NULL or writable. `details_out` is used after its
+    // check.
+    unsafe {
+        boundary::clear(details_out);
+        boundary::run(error_out, || {
+            boundary::required("details_out", details_out)?;
+            let token = boundary::bytes("token", token, token_len)?;
+            let details = calls::get_details(token, Timeout::from_ms(timeout_ms)?)?;
+            boundary::give(details_out, wrap(details));
+            Ok(())
+        })
+    }
+}
+
+/// End the activity with a result. THB_ENCODING_NONE: without one.
+///
+/// Returns THB_OK; THB_NOT_FOUND; THB_IN_DOUBT: an earlier try may have done it, its answer was lost; THB_TOO_LARGE,
+/// THB_TOKEN_UNREADABLE, and the statuses common to all calls. After THB_TIMEOUT or THB_UNAVAILABLE call it again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thb_complete(
+    token: *const c_void,
+    token_len: usize,
+    encoding: thb_encoding_t,
+    result: *const c_void,
+    result_len: usize,
+    timeout_ms: u32,
+    error_out: *mut *mut thb_error_t,
+) -> thb_status_t {
+    // SAFETY: the header's words: inputs are readable for the call, outputs NULL or writable.
+    unsafe {
+        boundary::run(error_out, || {
+            let token = boundary::bytes("token", token, token_len)?;
+            let result = payloads("result", encoding, result, result_len)?;
+            calls::complete(token, result, Timeout::from_ms(timeout_ms)?)
+        })
+    }
+}
+
+/// End this attempt with a failure. The server retries the activity as its retry policy says.
+///
+/// failure_json is one JSON object; every key may be absent, and NULL with 0 is {}:
+///   message              what happened
+///   type                 a name that retry policies and workflows can match
+///   non_retryable        true: the activity fails for good (false)
+///   details              [values] for the workflow; or details_payloads: base64 of an encoded Payloads
+///   next_retry_delay_ms  instead of the retry policy's delay
+///   stack_trace, source  where it happened ("source": "temporal-heartbeat")
+///   cause                {} of the same keys
+///   heartbeat_details    [values] stored in the same step as the last progress, for the next attempt; or
+///                        heartbeat_details_payloads: base64 of an encoded Payloads
+///
+/// Returns as thb_complete.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thb_fail(
+    token: *const c_void,
+    token_len: usize,
+    failure_json: *const c_char,
+    failure_len: usize,
+    timeout_ms: u32,
+    error_out: *mut *mut thb_error_t,
+) -> thb_status_t {
+    // SAFETY: the header's words: inputs are readable for the call, outputs NULL or writable.
+    unsafe {
+        boundary::run(error_out, || {
+            let token = boundary::bytes("token", token, token_len)?;
+            let failure = boundary::bytes("failure", failure_json.cast(), failure_len)?;
+            calls::fail(token, failure, Timeout::from_ms(timeout_ms)?)
+        })
+    }
+}
+
+/// End the activity as cancelled, after THB_SIGNAL_CANCEL_REQUESTED. The details are the workflow's, not a heartbeat's.
+///
+/// Returns as thb_complete; THB_INVALID_ARGUMENT also when nobody asked for cancellation, in which case the token stays good.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thb_report_cancelled(
+    token: *const c_void,
+    token_len: usize,
+    encoding: thb_encoding_t,
+    details: *const c_void,
+    details_len: usize,
+    timeout_ms: u32,
+    error_out: *mut *mut thb_error_t,
+) -> thb_status_t {
+    // SAFETY: the header's words: inputs are readable for the call, outputs NULL or writable.
+    unsafe {
+        boundary::run(error_out, || {
+            let token = boundary::bytes("token", token, token_len)?;
+            let details = payloads("details", encoding, details, details_len)?;
+            calls::report_cancelled(token, details, Timeout::from_ms(timeout_ms)?)
+        })
+    }
+}

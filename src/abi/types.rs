@@ -1,0 +1,128 @@
+//! The types of the header that aren't functions.
+
+use crate::{details::Details, error::Error};
+use std::ffi::CString;
+
+/// What became of a call: one of enum thb_status. Treat a value that you don't know as an error. Errors below 0 don't
+/// exist.
+pub type thb_status_t = i32;
+
+/// How bytes are to be taken: one of enum thb_encoding.
+pub type thb_encoding_t = i32;
+
+/// The statuses. "Retry" says whether the same call can succeed later; what the library itself retries within timeout_ms
+/// is over by then. The third column says what to do.
+///
+///   status                     retry  meaning, and what to do
+///   THB_OK                            Done; acknowledged by the server where one was asked.
+///   THB_INVALID_ARGUMENT       no     An argument is wrong; the message names it. Any function.
+///   THB_CONFIG                 no     An option, variable or file is wrong; the message names it. connect, token_from_env.
+///   THB_NOT_CONNECTED          no     No client. Call thb_connect.
+///   THB_ALREADY_CONNECTED      no     There is a client. Use it, or disconnect first. connect.
+///   THB_UNAVAILABLE            yes    Server or network away. Keep working and beat again.
+///   THB_TIMEOUT                yes    timeout_ms ran out without any answer. As above.
+///   THB_TLS                    no     No secure connection. (Not returned by this version.)
+///   THB_UNAUTHENTICATED        no     The server doesn't accept the credentials.
+///   THB_PERMISSION_DENIED      no     They don't allow this.
+///   THB_NAMESPACE_NOT_FOUND    no     The server has no such namespace. Correct it.
+///   THB_NAMESPACE_NOT_ACTIVE   yes    Another cluster serves the namespace at the moment.
+///   THB_NOT_FOUND              no     Over for this token: ended, timed out, superseded. STOP THE WORK; end nothing.
+///   THB_IN_DOUBT               no     An ending call that may have been applied: an earlier try's answer was lost. Take the
+///                                     work as done; don't undo it.
+///   THB_TOO_LARGE              no     Over the server's limit (2 MiB encoded); nothing was sent. Make it smaller.
+///   THB_RESOURCE_EXHAUSTED     maybe  The server's limits. thb_error_is_retryable tells; if so beat less often.
+///   THB_LOCAL_LIMIT            yes    Out of threads or descriptors here (ulimit).
+///   THB_TOKEN_UNREADABLE       no     Not a task token. Was base64 decoded?
+///   THB_FAILED_PRECONDITION    no     Not in the state that it is in.
+///   THB_UNIMPLEMENTED          no     The server, or this version of the library, doesn't have it.
+///   THB_SERVER_ERROR           maybe  The server failed, or can't be understood.
+///   THB_INVALID_HANDLE ... THB_ENDED  Of handles, which this version doesn't have yet.
+///   THB_ABI_MISMATCH           no     The library isn't the one that you compiled for. check_abi.
+///   THB_INTERNAL               no     A mistake in the library; please report it.
+#[repr(C)]
+#[allow(missing_docs, reason = "the table above says it")]
+pub enum thb_status {
+    THB_OK = 0,
+    THB_INVALID_ARGUMENT = 1,
+    THB_CONFIG = 2,
+    THB_NOT_CONNECTED = 3,
+    THB_ALREADY_CONNECTED = 4,
+    THB_UNAVAILABLE = 5,
+    THB_TIMEOUT = 6,
+    THB_TLS = 7,
+    THB_UNAUTHENTICATED = 8,
+    THB_PERMISSION_DENIED = 9,
+    THB_NAMESPACE_NOT_FOUND = 10,
+    THB_NAMESPACE_NOT_ACTIVE = 11,
+    THB_NOT_FOUND = 12,
+    THB_IN_DOUBT = 13,
+    THB_TOO_LARGE = 14,
+    THB_RESOURCE_EXHAUSTED = 15,
+    THB_LOCAL_LIMIT = 16,
+    THB_TOKEN_UNREADABLE = 17,
+    THB_FAILED_PRECONDITION = 18,
+    THB_UNIMPLEMENTED = 19,
+    THB_SERVER_ERROR = 20,
+    THB_INVALID_HANDLE = 21,
+    THB_FORKED = 22,
+    THB_ALREADY_OPEN = 23,
+    THB_ENDED = 24,
+    THB_ABI_MISMATCH = 25,
+    THB_INTERNAL = 26,
+}
+
+/// How the bytes of details and results are to be taken.
+///
+/// NONE      No value at all; takes no data. On a heartbeat it ERASES the details that the server holds. Normal for
+///           thb_complete.
+/// JSON      One JSON text in UTF-8: checked, then sent byte for byte ("json/plain").
+/// BINARY    Bytes ("binary/plain").
+/// NULL      The null value; takes no data ("binary/null").
+/// PAYLOADS  A serialized temporal.api.common.v1.Payloads, sent as it is: several values, protobuf messages, encrypted ones.
+#[repr(C)]
+#[allow(missing_docs, reason = "the table above says it")]
+pub enum thb_encoding {
+    THB_ENCODING_NONE = 0,
+    THB_ENCODING_JSON = 1,
+    THB_ENCODING_BINARY = 2,
+    THB_ENCODING_NULL = 3,
+    THB_ENCODING_PAYLOADS = 4,
+}
+
+/// What the server asks of a running activity; a set of bits. Ignore those that you don't know.
+///
+/// CANCEL_REQUESTED  Somebody asked for cancellation. Clean up and call thb_report_cancelled; or finish, which wins.
+/// PAUSED            The activity is paused. Stop working, go on beating: timeouts still run.
+/// RESET             The activity was reset. End this attempt (thb_fail); a new first one follows.
+#[repr(C)]
+#[allow(missing_docs, reason = "the table above says it")]
+pub enum thb_signal {
+    THB_SIGNAL_CANCEL_REQUESTED = 1,
+    THB_SIGNAL_PAUSED = 2,
+    THB_SIGNAL_RESET = 4,
+}
+
+/// The timeout_ms that never runs out.
+pub const THB_FOREVER: u32 = u32::MAX;
+
+/// The version of this header: major << 16 | minor. Within a major version things are only added.
+pub const THB_ABI_VERSION: u32 = 1;
+
+/// Why a call failed. Freed by thb_error_free. Immutable: any thread may read it.
+pub struct thb_error_t {
+    pub(crate) error: Error,
+    pub(crate) message: CString,
+}
+
+/// Zero or more values. Freed by thb_details_free. Any thread may read it while none adds to it.
+pub struct thb_details_t {
+    pub(crate) details: Details,
+    /// The encodings' names, as C strings that live as long as the values.
+    pub(crate) encodings: Vec<CString>,
+}
+
+/// Bytes with a NUL behind them. Freed by thb_text_free. Immutable: any thread may read it.
+pub struct thb_text_t {
+    /// The NUL is the last of them.
+    pub(crate) bytes: Vec<u8>,
+}

@@ -1,0 +1,100 @@
+//! What a process can do: connect, and one call for each thing to tell or ask the server. All of them block.
+//!
+//! These are the functions of the C header, for Rust. Each may be called from any thread, also from one of a Tokio
+//! runtime of the caller's own (which it then blocks, as any blocking call does).
+
+use std::{ffi::CStr, time::Duration};
+
+use bytes::Bytes;
+
+use crate::{
+    deadline::Timeout,
+    details::Details,
+    error::{Error, Result},
+    failure::Report,
+    global,
+    handoff::MAX_TOKEN_TEXT,
+    options::Options,
+    payload::Payloads,
+    signals::Signals,
+};
+
+/// This library's version.
+pub const VERSION: &CStr =
+    match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(version) => version,
+        Err(_) => c"",
+    };
+
+/// The longest task token that is taken; real ones are under 300 bytes.
+pub const MAX_TOKEN_BYTES: usize = MAX_TOKEN_TEXT;
+
+/// How long the bindings wait for one call unless told otherwise.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connects the process to a server: options as JSON, over the environment, over the defaults.
+pub fn connect(options_json: &[u8]) -> Result<()> {
+    global::connect(Options::read(options_json)?)
+}
+
+/// Ends the client; calls that are under way end with `NotConnected`. No client is no error.
+pub fn disconnect() -> Result<()> {
+    global::disconnect()
+}
+
+/// Records one heartbeat and returns what the server asks for. `None` erases the details that it holds.
+pub fn heartbeat(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> Result<Signals> {
+    let token = checked(token)?;
+    let session = global::session()?;
+    check_size("details", &details, session.client().size_limit())?;
+    session.call(timeout, |client, deadline| async move { client.heartbeat(token, details, deadline).await })
+}
+
+/// What the server holds of the activity now.
+pub fn get_details(token: &[u8], timeout: Timeout) -> Result<Details> {
+    let token = checked(token)?;
+    global::session()?.call(timeout, |client, deadline| async move { client.details(token, deadline).await })
+}
+
+/// Ends the activity with a result.
+pub fn complete(token: &[u8], result: Option<Payloads>, timeout: Timeout) -> Result<()> {
+    let token = checked(token)?;
+    let session = global::session()?;
+    check_size("result", &result, session.client().size_limit())?;
+    session.call(timeout, |client, deadline| async move { client.complete(token, result, deadline).await })
+}
+
+/// Ends the attempt with a failure, described in JSON.
+pub fn fail(token: &[u8], failure_json: &[u8], timeout: Timeout) -> Result<()> {
+    let token = checked(token)?;
+    let report = Report::read(failure_json)?;
+    let session = global::session()?;
+    report.check_size(session.client().size_limit())?;
+    session.call(timeout, |client, deadline| async move { client.fail(token, report, deadline).await })
+}
+
+/// Ends the activity as cancelled, after the server said that this is asked for.
+pub fn report_cancelled(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> Result<()> {
+    let token = checked(token)?;
+    let session = global::session()?;
+    check_size("details", &details, session.client().size_limit())?;
+    session.call(timeout, |client, deadline| async move {
+        client.report_cancelled(token, details, deadline).await
+    })
+}
+
+fn checked(token: &[u8]) -> Result<Bytes> {
+    match token.len() {
+        0 => Err(Error::argument(
+            "token is empty: pass the task token's bytes, as the activity's info holds them",
+        )),
+        1..=MAX_TOKEN_BYTES => Ok(Bytes::copy_from_slice(token)),
+        len => {
+            Err(Error::argument(format!("token has {len} bytes; no task token has over {MAX_TOKEN_BYTES}")))
+        }
+    }
+}
+
+fn check_size(name: &str, payloads: &Option<Payloads>, limit: usize) -> Result<()> {
+    payloads.as_ref().map_or(Ok(()), |payloads| payloads.check_size(name, limit))
+}

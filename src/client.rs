@@ -1,0 +1,265 @@
+//! The calls of Temporal's API that heartbeating takes.
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use prost::Message;
+
+use crate::{
+    deadline::Deadline,
+    details::Details,
+    doubt::Doubts,
+    error::{Error, Result},
+    failure::Report,
+    options::Options,
+    payload::{DEFAULT_SIZE_LIMIT, Payloads},
+    proto::temporal::api::{common::v1::WorkflowExecution, workflowservice::v1 as api},
+    retry,
+    signals::Signals,
+    status::Status,
+    token::{Activity, Token},
+    transport::{Method, Transport},
+};
+
+/// How the server's logs and metrics name us. The names of the official SDKs are checked against versions; others aren't.
+const CLIENT_NAME: &str = "temporal-heartbeat";
+const CLIENT_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// One namespace of one server.
+pub struct Client {
+    transport: Transport,
+    namespace: String,
+    identity: String,
+    /// The namespace's id, by which tokens name it, once the server has told it.
+    namespace_id: OnceLock<String>,
+    size_limit: AtomicUsize,
+    doubts: Doubts,
+}
+
+impl Client {
+    /// For the server of `options`; nothing is sent yet.
+    pub fn new(options: &Options) -> Result<Self> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("client-name", CLIENT_NAME),
+            ("client-version", CLIENT_VERSION),
+            ("user-agent", concat!("temporal-heartbeat/", env!("CARGO_PKG_VERSION"))),
+            // Routes the request where one address serves many namespaces.
+            ("temporal-namespace", &options.namespace),
+        ] {
+            let value = HeaderValue::from_str(value).map_err(|_| {
+                Error::new(Status::Config, "namespace has a character that a gRPC header can't carry")
+            })?;
+            headers.insert(HeaderName::from_static(name), value);
+        }
+        Ok(Client {
+            transport: Transport::new(options.address.clone(), headers),
+            namespace: options.namespace.clone(),
+            identity: options.identity(),
+            namespace_id: OnceLock::new(),
+            size_limit: AtomicUsize::new(DEFAULT_SIZE_LIMIT),
+            doubts: Doubts::default(),
+        })
+    }
+
+    /// Makes sure that a Temporal server answers and has the namespace, and asks for its limits.
+    pub async fn greet(&self, deadline: Deadline) -> Result<()> {
+        self.call(&api::GET_SYSTEM_INFO, &api::GetSystemInfoRequest {}, deadline).await?;
+        let request = api::DescribeNamespaceRequest { namespace: self.namespace.clone() };
+        let answer = self.call(&api::DESCRIBE_NAMESPACE, &request, deadline).await;
+        let info = match answer {
+            Ok(answer) => answer.namespace_info.unwrap_or_default(),
+            // Heartbeats may be allowed all the same; they will tell.
+            Err(error) if matches!(error.status(), Status::PermissionDenied | Status::Unauthenticated) => {
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let limit = info.limits.map_or(0, |limits| limits.blob_size_limit_error);
+        if let Some(limit) = usize::try_from(limit).ok().filter(|limit| *limit > 0) {
+            self.size_limit.store(limit, Ordering::Relaxed);
+        }
+        // Told twice it is the same.
+        let _ = self.namespace_id.set(info.id);
+        Ok(())
+    }
+
+    /// The most bytes that one encoded `Payloads` or `Failure` may have.
+    pub fn size_limit(&self) -> usize {
+        self.size_limit.load(Ordering::Relaxed)
+    }
+
+    /// Records one heartbeat. `None` erases what the server holds.
+    pub async fn heartbeat(
+        &self,
+        token: Bytes,
+        details: Option<Payloads>,
+        deadline: Deadline,
+    ) -> Result<Signals> {
+        let request = api::RecordActivityTaskHeartbeatRequest {
+            task_token: token.clone(),
+            details,
+            identity: self.identity.clone(),
+            namespace: self.namespace.clone(),
+        };
+        let answer = self.call(&api::RECORD_ACTIVITY_TASK_HEARTBEAT, &request, deadline).await;
+        let answer = answer.map_err(|error| self.explain(error, &token))?;
+        Ok(Signals::CANCEL_REQUESTED.when(answer.cancel_requested)
+            | Signals::PAUSED.when(answer.activity_paused)
+            | Signals::RESET.when(answer.activity_reset))
+    }
+
+    /// Ends the activity with a result.
+    pub async fn complete(&self, token: Bytes, result: Option<Payloads>, deadline: Deadline) -> Result<()> {
+        let request = api::RespondActivityTaskCompletedRequest {
+            task_token: token.clone(),
+            result,
+            identity: self.identity.clone(),
+            namespace: self.namespace.clone(),
+        };
+        self.end(&api::RESPOND_ACTIVITY_TASK_COMPLETED, &request, &token, deadline).await.map(drop)
+    }
+
+    /// Ends the attempt with a failure.
+    pub async fn fail(&self, token: Bytes, report: Report, deadline: Deadline) -> Result<()> {
+        let request = api::RespondActivityTaskFailedRequest {
+            task_token: token.clone(),
+            failure: Some(report.failure),
+            identity: self.identity.clone(),
+            namespace: self.namespace.clone(),
+            last_heartbeat_details: report.heartbeat_details,
+        };
+        // The answer's `failures` speak of details over the size limit, which were refused before.
+        self.end(&api::RESPOND_ACTIVITY_TASK_FAILED, &request, &token, deadline).await.map(drop)
+    }
+
+    /// Ends the activity as cancelled, which somebody must have asked for.
+    pub async fn report_cancelled(
+        &self,
+        token: Bytes,
+        details: Option<Payloads>,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let request = api::RespondActivityTaskCanceledRequest {
+            task_token: token.clone(),
+            details,
+            identity: self.identity.clone(),
+            namespace: self.namespace.clone(),
+        };
+        self.end(&api::RESPOND_ACTIVITY_TASK_CANCELED, &request, &token, deadline).await.map(drop)
+    }
+
+    /// What the server holds of the token's activity.
+    pub async fn details(&self, token: Bytes, deadline: Deadline) -> Result<Details> {
+        let read = Token::read(&token).ok_or_else(|| self.unreadable(&token))?;
+        if self.is_foreign(&read) {
+            return Err(Error::argument(self.foreign()));
+        }
+        match read.activity {
+            Activity::OfWorkflow { workflow_id, run_id, activity_id } => {
+                let request = api::DescribeWorkflowExecutionRequest {
+                    namespace: self.namespace.clone(),
+                    execution: Some(WorkflowExecution { workflow_id, run_id }),
+                };
+                let answer = self.call(&api::DESCRIBE_WORKFLOW_EXECUTION, &request, deadline).await?;
+                let mut pending = answer.pending_activities.into_iter();
+                let found = pending.find(|pending| pending.activity_id == activity_id);
+                found.ok_or_else(over).and_then(Details::try_from)
+            }
+            Activity::Standalone { activity_id, run_id } => {
+                let request = api::DescribeActivityExecutionRequest {
+                    namespace: self.namespace.clone(),
+                    activity_id,
+                    run_id,
+                    include_heartbeat_details: true,
+                };
+                let answer = self.call(&api::DESCRIBE_ACTIVITY_EXECUTION, &request, deadline).await?;
+                answer.info.ok_or_else(over).and_then(Details::try_from)
+            }
+        }
+    }
+
+    async fn call<Request, Response>(
+        &self,
+        method: &Method<Request, Response>,
+        request: &Request,
+        deadline: Deadline,
+    ) -> Result<Response>
+    where
+        Request: Message,
+        Response: Message + Default,
+    {
+        retry::call(&self.transport, method, request, deadline).await.map_err(|failed| failed.error)
+    }
+
+    /// A call that ends the activity, and so finds it over when it is repeated.
+    async fn end<Request, Response>(
+        &self,
+        method: &Method<Request, Response>,
+        request: &Request,
+        token: &[u8],
+        deadline: Deadline,
+    ) -> Result<Response>
+    where
+        Request: Message,
+        Response: Message + Default,
+    {
+        let failed = match retry::call(&self.transport, method, request, deadline).await {
+            Ok(answer) => {
+                self.doubts.take(token);
+                return Ok(answer);
+            }
+            Err(failed) => failed,
+        };
+        if failed.error.status() == Status::NotFound {
+            let in_doubt = self.doubts.take(token);
+            if failed.earlier_perhaps_applied || in_doubt {
+                return Err(failed.error.as_status(Status::InDoubt).because(
+                    "but the answer to an earlier try was lost, which may have ended the activity as asked: look at it \
+                     before you undo anything",
+                ));
+            }
+        } else if failed.perhaps_applied {
+            self.doubts.add(token);
+            return Err(failed.error.because("the request may have been applied; the call may be repeated"));
+        }
+        Err(self.explain(failed.error, token))
+    }
+
+    /// The server's INVALID_ARGUMENT, with what we can tell of its cause.
+    fn explain(&self, error: Error, token: &[u8]) -> Error {
+        match (error.status(), Token::read(token)) {
+            (Status::InvalidArgument, None) => self.unreadable(token).because(error.message()),
+            (Status::InvalidArgument, Some(read)) if self.is_foreign(&read) => error.because(self.foreign()),
+            _ => error,
+        }
+    }
+
+    fn unreadable(&self, token: &[u8]) -> Error {
+        let base64 = token.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_\n".contains(byte));
+        let hint = if base64 { ": it looks like base64, decode it first" } else { "" };
+        Error::new(
+            Status::TokenUnreadable,
+            format!("these {} bytes aren't the task token of an activity{hint}", token.len()),
+        )
+    }
+
+    fn is_foreign(&self, token: &Token) -> bool {
+        self.namespace_id.get().is_some_and(|ours| *ours != token.namespace_id)
+    }
+
+    fn foreign(&self) -> String {
+        format!("the task token is of another namespace than the connection's, {:?}", self.namespace)
+    }
+}
+
+fn over() -> Error {
+    Error::new(
+        Status::NotFound,
+        "the activity is over: it has ended or timed out for good, so that its workflow no longer waits for it",
+    )
+}

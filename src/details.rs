@@ -1,0 +1,147 @@
+//! Heartbeat details as they are read, and as several values are put together.
+
+use std::time::Duration;
+
+use crate::{
+    error::{Error, Result},
+    payload::{ENCODING_KEY, Encoding, Payloads},
+    proto::temporal::api::{
+        activity::v1::ActivityExecutionInfo, common::v1::Payload, workflow::v1::PendingActivityInfo,
+    },
+    status::Status,
+};
+
+/// Zero or more values, with what the server told beside them.
+#[derive(Debug, Default)]
+pub struct Details {
+    payloads: Payloads,
+    values: Vec<Value>,
+    about: About,
+}
+
+/// One value.
+#[derive(Debug, PartialEq)]
+pub struct Value {
+    /// Its encoding's name, e.g. `json/plain`; empty when it has none.
+    pub encoding: String,
+    /// Its bytes.
+    pub data: bytes::Bytes,
+}
+
+/// What the server tells about the activity beside its details.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct About {
+    /// The attempt that it has now, from 1; 0 when unknown.
+    pub attempt: i32,
+    /// When the details were recorded, in milliseconds since 1970; 0 when never.
+    pub recorded_at_unix_ms: i64,
+    /// The heartbeat timeout in force; `None` when the server doesn't tell.
+    pub heartbeat_timeout: Option<Duration>,
+}
+
+impl Details {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn described(payloads: Option<Payloads>, about: About) -> Result<Self> {
+        let payloads = payloads.unwrap_or_default();
+        let values = values(&payloads)?;
+        Ok(Details { payloads, values, about })
+    }
+
+    /// Adds a value.
+    pub fn add(&mut self, encoding: Encoding, data: &[u8]) -> Result<()> {
+        let mut added = Payloads::default();
+        added.push("data", encoding, data)?;
+        self.values.extend(values(&added)?);
+        self.payloads.push("data", Encoding::Payloads, added.encoded())
+    }
+
+    /// The values.
+    pub fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    /// The values as one encoded message, unchanged if it came from the server.
+    pub fn payloads(&self) -> &Payloads {
+        &self.payloads
+    }
+
+    /// What the server told beside them.
+    pub fn about(&self) -> About {
+        self.about
+    }
+}
+
+impl TryFrom<PendingActivityInfo> for Details {
+    type Error = Error;
+
+    fn try_from(info: PendingActivityInfo) -> Result<Self> {
+        let timeout = info.activity_options.and_then(|options| options.heartbeat_timeout);
+        let about = About {
+            attempt: info.attempt,
+            recorded_at_unix_ms: unix_ms(info.last_heartbeat_time),
+            heartbeat_timeout: timeout.and_then(|timeout| timeout.try_into().ok()),
+        };
+        Details::described(info.heartbeat_details, about)
+    }
+}
+
+impl TryFrom<ActivityExecutionInfo> for Details {
+    type Error = Error;
+
+    fn try_from(info: ActivityExecutionInfo) -> Result<Self> {
+        let about = About {
+            attempt: info.attempt,
+            recorded_at_unix_ms: unix_ms(info.last_heartbeat_time),
+            heartbeat_timeout: info.heartbeat_timeout.and_then(|timeout| timeout.try_into().ok()),
+        };
+        Details::described(info.heartbeat_details, about)
+    }
+}
+
+fn values(payloads: &Payloads) -> Result<Vec<Value>> {
+    let values = payloads
+        .values()
+        .map_err(|why| Error::new(Status::ServerError, format!("the details can't be read: {why}")))?;
+    Ok(values.into_iter().map(Value::from).collect())
+}
+
+impl From<Payload> for Value {
+    fn from(payload: Payload) -> Self {
+        let encoding = payload.metadata.get(ENCODING_KEY);
+        let encoding = encoding.map(|name| String::from_utf8_lossy(name).into_owned());
+        Value { encoding: encoding.unwrap_or_default(), data: payload.data }
+    }
+}
+
+fn unix_ms(time: Option<prost_types::Timestamp>) -> i64 {
+    time.map_or(0, |time| time.seconds.saturating_mul(1000).saturating_add(i64::from(time.nanos) / 1_000_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_added_one_by_one_are_read_back() {
+        let mut details = Details::new();
+        details.add(Encoding::Json, b"41").unwrap();
+        details.add(Encoding::Null, b"").unwrap();
+        assert!(details.add(Encoding::None, b"").is_err());
+        assert!(details.add(Encoding::Json, b"{").is_err());
+        let copied = details.payloads().encoded().to_vec();
+        details.add(Encoding::Payloads, &copied).unwrap();
+        let names: Vec<_> = details.values().iter().map(|value| value.encoding.as_str()).collect();
+        assert_eq!(names, ["json/plain", "binary/null", "json/plain", "binary/null"]);
+        assert_eq!(details.values()[2].data, "41");
+    }
+
+    #[test]
+    fn a_time_never_set_is_zero() {
+        assert_eq!(unix_ms(None), 0);
+        assert_eq!(unix_ms(Some(prost_types::Timestamp { seconds: 1, nanos: 2_999_999 })), 1002);
+    }
+}

@@ -1,0 +1,61 @@
+//! Remembers which activities may have been ended by a call whose answer was lost.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// How many are remembered; the oldest is forgotten first.
+const CAPACITY: usize = 1024;
+
+/// The task tokens in doubt. When the next ending call for one of them finds the activity over, it was probably over by
+/// our own hand, and "stop, another attempt has taken over" would be the wrong thing to say.
+#[derive(Default)]
+pub struct Doubts(Mutex<VecDeque<Vec<u8>>>);
+
+impl Doubts {
+    /// Remembers `token`.
+    pub fn add(&self, token: &[u8]) {
+        let mut tokens = self.lock();
+        if tokens.iter().any(|known| known == token) {
+            return;
+        }
+        if tokens.len() == CAPACITY {
+            tokens.pop_front();
+        }
+        tokens.push_back(token.to_owned());
+    }
+
+    /// Whether `token` is remembered; it is not any longer.
+    pub fn take(&self, token: &[u8]) -> bool {
+        let mut tokens = self.lock();
+        let place = tokens.iter().position(|known| known == token);
+        place.is_some_and(|at| tokens.remove(at).is_some())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_doubt_is_resolved_once() {
+        let doubts = Doubts::default();
+        doubts.add(b"a");
+        doubts.add(b"a");
+        assert!(doubts.take(b"a"));
+        assert!(!doubts.take(b"a"));
+    }
+
+    #[test]
+    fn the_oldest_doubt_makes_room() {
+        let doubts = Doubts::default();
+        (0..=CAPACITY).for_each(|n| doubts.add(&n.to_le_bytes()));
+        assert!(!doubts.take(&0_usize.to_le_bytes()));
+        assert!(doubts.take(&CAPACITY.to_le_bytes()));
+    }
+}

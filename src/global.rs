@@ -1,0 +1,176 @@
+//! The single client of this process.
+//!
+//! It lives behind an atomic pointer. In a forked child the pointer is null again before any of our code runs there, so
+//! that nothing of the parent's, neither its locks nor its thread, is ever touched; the child makes its own.
+
+use std::{
+    ptr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicPtr, AtomicU32, Ordering},
+    },
+};
+
+use crate::{
+    error::{Error, Result},
+    options::Options,
+    session::Session,
+    status::Status,
+    sys,
+};
+
+/// This process's state. Made on first use and never freed: there is one per process.
+static PROCESS: AtomicPtr<Process> = AtomicPtr::new(ptr::null_mut());
+/// How often this process's ancestors have forked since the library was loaded.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+/// The options in force, for a child to connect with; owned by this pointer.
+static INHERITABLE: AtomicPtr<Options> = AtomicPtr::new(ptr::null_mut());
+
+struct Process {
+    state: Mutex<State>,
+}
+
+enum State {
+    Disconnected,
+    /// The parent was connected: so is the child, as soon as it needs to be.
+    Inherited(Options),
+    Connecting(Arc<Session>),
+    Connected(Arc<Session>),
+}
+
+/// Runs in the child of a fork, in its only thread. The parent's state stays where it is, unreachable.
+extern "C" fn forget_the_parent() {
+    PROCESS.store(ptr::null_mut(), Ordering::Release);
+    GENERATION.fetch_add(1, Ordering::Release);
+}
+
+/// Connects this process.
+pub fn connect(options: Options) -> Result<()> {
+    let process = process()?;
+    let session = {
+        let mut state = process.lock();
+        match &*state {
+            State::Disconnected => {}
+            State::Connecting(_) => return Err(already("a connect is under way in another thread")),
+            State::Connected(_) | State::Inherited(_) => {
+                return Err(already("the process has its client; to change it, disconnect first"));
+            }
+        }
+        let session = Arc::new(Session::start(options.clone())?);
+        *state =
+            if options.lazy { State::Connected(session.clone()) } else { State::Connecting(session.clone()) };
+        if options.lazy {
+            publish(Some(options));
+            return Ok(());
+        }
+        session
+    };
+
+    let greeted = session.greet();
+    let mut state = process.lock();
+    // A disconnect, perhaps with another connect behind it, may have come in between.
+    if !matches!(&*state, State::Connecting(current) if Arc::ptr_eq(current, &session)) {
+        return Err(Error::new(
+            Status::NotConnected,
+            "the client was disconnected while it was being connected",
+        ));
+    }
+    match greeted {
+        Ok(()) => {
+            *state = State::Connected(session);
+            publish(Some(options));
+            Ok(())
+        }
+        Err(error) => {
+            session.stop();
+            *state = State::Disconnected;
+            Err(error)
+        }
+    }
+}
+
+/// Ends the client, if there is one.
+pub fn disconnect() -> Result<()> {
+    let mut state = process()?.lock();
+    let before = std::mem::replace(&mut *state, State::Disconnected);
+    publish(None);
+    if let State::Connecting(session) | State::Connected(session) = before {
+        session.stop();
+    }
+    Ok(())
+}
+
+/// The client of this process.
+pub fn session() -> Result<Arc<Session>> {
+    let mut state = process()?.lock();
+    if let State::Inherited(options) = &*state {
+        let session = Session::start(options.clone())?;
+        *state = State::Connected(Arc::new(session));
+    }
+    match &*state {
+        State::Connected(session) => Ok(session.clone()),
+        State::Connecting(_) => Err(not_connected("the connect in another thread isn't done yet")),
+        State::Disconnected | State::Inherited(_) => Err(not_connected("call connect first")),
+    }
+}
+
+/// This process's state. The pointer comes first, before any lock, so that after a fork the parent's isn't found.
+fn process() -> Result<&'static Process> {
+    sys::fork::at_fork(forget_the_parent).map_err(|error| {
+        Error::new(Status::LocalLimit, format!("the fork handler can't be installed: {error}"))
+    })?;
+    if let Some(process) = current() {
+        return Ok(process);
+    }
+    let fresh = Box::into_raw(Box::new(Process { state: Mutex::new(inherited()) }));
+    let found = PROCESS.compare_exchange(ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire);
+    if found.is_err() {
+        // SAFETY: made by `Box::into_raw` above, and no one else has seen it.
+        drop(unsafe { Box::from_raw(fresh) });
+    }
+    current().ok_or_else(|| Error::new(Status::Internal, "the process has no state"))
+}
+
+fn current() -> Option<&'static Process> {
+    // SAFETY: null, or made by `Box::into_raw` in `process` and never freed.
+    unsafe { PROCESS.load(Ordering::Acquire).as_ref() }
+}
+
+impl Process {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a new process starts with.
+fn inherited() -> State {
+    if GENERATION.load(Ordering::Acquire) == 0 {
+        return State::Disconnected;
+    }
+    // SAFETY: null, or made by `Box::into_raw` in `publish`. This is the first use in a forked child. `publish` frees
+    // only what it has taken out of the pointer before, so what a fork finds in it is whole, and the parent's threads,
+    // which could free it, don't exist here. Ours don't call `publish` before this returns, for there is no state yet;
+    // two that get here at once only read.
+    match unsafe { INHERITABLE.load(Ordering::Acquire).as_ref() } {
+        Some(options) => State::Inherited(options.clone()),
+        None => State::Disconnected,
+    }
+}
+
+/// Sets what a child would inherit. Called with the state locked.
+fn publish(options: Option<Options>) {
+    let new = options.map_or(ptr::null_mut(), |options| Box::into_raw(Box::new(options)));
+    let old = INHERITABLE.swap(new, Ordering::AcqRel);
+    if !old.is_null() {
+        // SAFETY: made by `Box::into_raw` here, and just taken out of the only place that it was in.
+        drop(unsafe { Box::from_raw(old) });
+    }
+}
+
+fn already(why: &str) -> Error {
+    Error::new(Status::AlreadyConnected, why)
+}
+
+fn not_connected(why: &str) -> Error {
+    Error::new(Status::NotConnected, why)
+}

@@ -1,0 +1,105 @@
+//! How a parent hands a task token to the process that does the work: in a variable, a file or a descriptor.
+
+use std::{env, fs::File, io::Read, path::PathBuf, time::Duration};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+
+use crate::{
+    error::{Error, Result},
+    status::Status,
+    sys,
+};
+
+/// Holds the token itself, in standard base64.
+pub const TOKEN: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN";
+/// Names a file that holds it in standard base64.
+pub const TOKEN_FILE: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN_FILE";
+/// Is the number of an inherited descriptor to read it from, in standard base64.
+pub const TOKEN_FD: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN_FD";
+
+/// The longest text that is read as a token. Real ones are under 300 bytes.
+pub const MAX_TOKEN_TEXT: usize = 64 * 1024;
+/// How long a parent may take to write the token to the descriptor and close it.
+pub const DESCRIPTOR_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The task token that this process was handed.
+pub fn token_from_env() -> Result<Vec<u8>> {
+    let given = |name| env::var_os(name).filter(|value| !value.is_empty());
+    let (text, source) = match (given(TOKEN), given(TOKEN_FILE), given(TOKEN_FD)) {
+        (Some(token), None, None) => (token.into_encoded_bytes(), TOKEN.to_owned()),
+        (None, Some(path), None) => {
+            let path = PathBuf::from(path);
+            let source = format!("{TOKEN_FILE} ({})", path.display());
+            let text = File::open(&path).and_then(read_text);
+            (text.map_err(|why| unreadable(&source, &why.to_string()))?, source)
+        }
+        (None, None, Some(number)) => {
+            let source = format!("{TOKEN_FD} ({})", number.display());
+            let number = number.to_str().and_then(|number| number.parse().ok()).filter(|number| *number >= 0);
+            let number: i32 =
+                number.ok_or_else(|| unreadable(&source, "it isn't the number of a descriptor"))?;
+            let text = sys::descriptor::read_to_end(number, MAX_TOKEN_TEXT, DESCRIPTOR_PATIENCE);
+            (text.map_err(|why| unreadable(&source, &why.to_string()))?, source)
+        }
+        (None, None, None) => {
+            return Err(Error::new(
+                Status::Config,
+                format!(
+                    "there is no task token in the environment: the parent sets {TOKEN} to the standard base64 of its \
+                     activity's task token, or {TOKEN_FILE} or {TOKEN_FD} to where that stands"
+                ),
+            ));
+        }
+        _ => {
+            return Err(Error::new(
+                Status::Config,
+                format!("more than one of {TOKEN}, {TOKEN_FILE} and {TOKEN_FD} is set: set one"),
+            ));
+        }
+    };
+    decode(&text, &source)
+}
+
+fn read_text(file: File) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    file.take(MAX_TOKEN_TEXT as u64 + 1).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn decode(text: &[u8], source: &str) -> Result<Vec<u8>> {
+    let text = text.trim_ascii();
+    if text.is_empty() {
+        return Err(unreadable(source, "there is nothing in it"));
+    }
+    if text.len() > MAX_TOKEN_TEXT {
+        return Err(unreadable(source, "it is longer than any token"));
+    }
+    // The text is a secret, so the decoder's own message, which quotes a character of it, stays out.
+    BASE64_STANDARD
+        .decode(text)
+        .map_err(|_| unreadable(source, "it isn't standard base64 (A-Z a-z 0-9 + / with = at the end)"))
+}
+
+fn unreadable(source: &str, why: &str) -> Error {
+    Error::new(Status::Config, format!("no task token can be read from {source}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_around_the_text_does_not_matter() {
+        assert_eq!(decode(b" aGk=\n", "x").unwrap(), b"hi");
+    }
+
+    #[test]
+    fn a_text_that_is_no_token_is_not_repeated() {
+        for text in [&b"secret secret"[..], b"a-b_", b"aGk", b"\xff", b"  "] {
+            let error = decode(text, "THE SOURCE").unwrap_err();
+            assert_eq!(error.status(), Status::Config);
+            assert!(error.message().contains("THE SOURCE") && !error.message().contains("secret"), "{error}");
+        }
+        assert!(decode(&[b'A'; MAX_TOKEN_TEXT + 1], "x").is_err());
+    }
+}

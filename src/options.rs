@@ -1,0 +1,281 @@
+//! What to connect to: the options of connect, over the environment, over the defaults.
+
+use std::time::Duration;
+
+use crate::{
+    error::{Error, Result},
+    json::{Fault, Object},
+    status::Status,
+    sys,
+};
+
+/// Where a server listens unless told otherwise.
+pub const DEFAULT_ADDRESS: &str = "127.0.0.1:7233";
+/// The namespace unless told otherwise.
+pub const DEFAULT_NAMESPACE: &str = "default";
+/// How long connecting may take unless told otherwise.
+pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The options that are obeyed.
+const KEYS: [&str; 5] = ["address", "namespace", "identity", "connect_timeout_ms", "lazy"];
+
+/// Options that a Temporal client has and this version doesn't obey yet. To ignore them could send a plaintext request
+/// where a secure one was meant, so they are refused.
+const KEYS_TO_COME: [&str; 12] = [
+    "api_key",
+    "api_key_path",
+    "tls",
+    "grpc_meta",
+    "profile",
+    "config_file",
+    "keepalive",
+    "retry",
+    "proxy",
+    "compression",
+    "max_message_bytes",
+    "authority",
+];
+
+/// The same for the variables that every Temporal client reads; those that end in `_` are prefixes.
+const VARIABLES_TO_COME: [&str; 6] = [
+    "TEMPORAL_API_KEY",
+    "TEMPORAL_TLS",
+    "TEMPORAL_TLS_",
+    "TEMPORAL_GRPC_META_",
+    "TEMPORAL_CONFIG_FILE",
+    "TEMPORAL_PROFILE",
+];
+
+/// A complete configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Where the server listens.
+    pub address: Address,
+    /// The namespace of the activities.
+    pub namespace: String,
+    /// Who the server is told that we are; `None` for process and host.
+    pub identity: Option<String>,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// Whether connect leaves the connection to the first call.
+    pub lazy: bool,
+}
+
+/// A host and a port.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Address {
+    /// A name or an IP address; an IPv6 one without its brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// As it was given.
+    pub authority: String,
+}
+
+impl Options {
+    /// Reads the JSON of connect, and from the environment what that leaves open.
+    pub fn read(json: &[u8]) -> Result<Self> {
+        Self::with_environment(
+            json,
+            std::env::vars_os().filter_map(|(name, value)| {
+                Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+            }),
+        )
+    }
+
+    fn with_environment(json: &[u8], variables: impl Iterator<Item = (String, String)>) -> Result<Self> {
+        let options = Object::parse("options", json)?;
+        if let Some(key) = options.keys().find(|key| KEYS_TO_COME.contains(key)) {
+            return Err(not_yet(&format!("the option {key}"), "Leave it out"));
+        }
+        options.allow_only(&KEYS)?;
+
+        let (mut address, mut namespace) = (None, None);
+        for (name, value) in variables.filter(|(_, value)| !value.is_empty()) {
+            match name.as_str() {
+                "TEMPORAL_ADDRESS" => address = Some(value),
+                "TEMPORAL_NAMESPACE" => namespace = Some(value),
+                _ if is_to_come(&name) => return Err(not_yet(&format!("the variable {name}"), "Unset it")),
+                _ => {}
+            }
+        }
+
+        let address = match (given(&options, "address")?, address) {
+            (Some(address), _) => Address::parse("options.address", &address)?,
+            (None, Some(address)) => Address::parse("TEMPORAL_ADDRESS", &address)?,
+            (None, None) => Address::parse("the default", DEFAULT_ADDRESS)?,
+        };
+        let namespace = given(&options, "namespace")?.or(namespace);
+        let connect_timeout = options.integer("connect_timeout_ms", 1..=i64::from(i32::MAX))?;
+        Ok(Options {
+            address,
+            namespace: namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
+            identity: given(&options, "identity")?,
+            connect_timeout: connect_timeout
+                .map_or(DEFAULT_CONNECT_TIMEOUT, |ms| Duration::from_millis(ms.unsigned_abs())),
+            lazy: options.boolean("lazy")?.unwrap_or(false),
+        })
+    }
+
+    /// The identity in force for this process.
+    pub fn identity(&self) -> String {
+        self.identity.clone().unwrap_or_else(|| format!("{}@{}", std::process::id(), sys::host::name()))
+    }
+}
+
+/// A string that was given must say something.
+fn given(options: &Object<'_>, key: &str) -> Result<Option<String>> {
+    match options.string(key)? {
+        Some(text) if text.is_empty() => Err(Error::new(
+            Status::Config,
+            format!("{} is empty: leave it out for the default", options.at(key)),
+        )),
+        text => Ok(text),
+    }
+}
+
+fn is_to_come(variable: &str) -> bool {
+    VARIABLES_TO_COME
+        .iter()
+        .any(|name| if name.ends_with('_') { variable.starts_with(name) } else { variable == *name })
+}
+
+fn not_yet(what: &str, step: &str) -> Error {
+    Error::new(
+        Status::Unimplemented,
+        format!(
+            "{what} isn't obeyed by this version, which connects in plain text without credentials. {step}, or reach \
+                 the server through a proxy that adds them"
+        ),
+    )
+}
+
+impl Address {
+    fn parse(source: &str, text: &str) -> Result<Self> {
+        let wrong = |why: &str| {
+            Error::new(Status::Config, format!("{source} must be host:port, e.g. {DEFAULT_ADDRESS}: {why}"))
+        };
+        if text.contains("://") {
+            return Err(wrong("it has a scheme; leave that out"));
+        }
+        let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong("it has no port"))?;
+        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(|| wrong("its port isn't one"))?;
+        let host = match host.strip_prefix('[').map(|host| host.strip_suffix(']')) {
+            Some(Some(inner)) => inner,
+            Some(None) => return Err(wrong("its brackets don't match")),
+            None if host.contains(':') => {
+                return Err(wrong("an IPv6 address stands in brackets, e.g. [::1]:7233"));
+            }
+            None => host,
+        };
+        if host.is_empty() {
+            return Err(wrong("it has no host"));
+        }
+        if text.parse::<http::uri::Authority>().is_err() || text.contains('@') {
+            return Err(wrong("it has a character that a host can't have"));
+        }
+        Ok(Address { host: host.to_owned(), port, authority: text.to_owned() })
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Error::new(Status::Config, fault.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str, variables: &[(&str, &str)]) -> Result<Options> {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Options::with_environment(json.as_bytes(), variables)
+    }
+
+    fn refused(json: &str, variables: &[(&str, &str)]) -> (Status, String) {
+        let error = read(json, variables).unwrap_err();
+        (error.status(), error.message().to_owned())
+    }
+
+    #[test]
+    fn nothing_given_means_the_local_server() {
+        let options = read("", &[]).unwrap();
+        assert_eq!(options.address.authority, "127.0.0.1:7233");
+        assert_eq!(options.namespace, "default");
+        assert!(!options.lazy);
+        assert!(options.identity().starts_with(&format!("{}@", std::process::id())));
+        assert_eq!(read("{}", &[]).unwrap(), options);
+    }
+
+    #[test]
+    fn an_option_wins_over_its_variable_and_that_over_the_default() {
+        let variables = [("TEMPORAL_ADDRESS", "env:1"), ("TEMPORAL_NAMESPACE", "env")];
+        let options = read("{\"address\":\"[::1]:2\"}", &variables).unwrap();
+        assert_eq!((options.address.host.as_str(), options.address.port), ("::1", 2));
+        assert_eq!(options.namespace, "env");
+    }
+
+    #[test]
+    fn an_empty_variable_is_no_variable() {
+        assert_eq!(read("", &[("TEMPORAL_ADDRESS", ""), ("TEMPORAL_API_KEY", "")]), read("", &[]));
+    }
+
+    #[test]
+    fn what_is_not_obeyed_yet_is_refused_by_name() {
+        for key in KEYS_TO_COME {
+            let (status, message) = refused(&format!("{{\"{key}\":true}}"), &[]);
+            assert_eq!(status, Status::Unimplemented);
+            assert!(message.contains(key), "{message}");
+        }
+        for name in [
+            "TEMPORAL_API_KEY",
+            "TEMPORAL_TLS",
+            "TEMPORAL_TLS_SERVER_NAME",
+            "TEMPORAL_GRPC_META_X",
+            "TEMPORAL_PROFILE",
+        ] {
+            let (status, message) = refused("", &[(name, "secret")]);
+            assert_eq!(status, Status::Unimplemented);
+            assert!(message.contains(name) && !message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn other_variables_are_not_ours() {
+        assert!(read("", &[("TEMPORAL_TLSX", "1"), ("TEMPORAL_ACTIVITY_ID", "1"), ("PATH", "x")]).is_ok());
+    }
+
+    #[test]
+    fn an_address_that_is_none_says_why() {
+        for (address, why) in [
+            ("localhost", "no port"),
+            ("http://localhost:7233", "scheme"),
+            ("localhost:0", "port"),
+            ("localhost:x", "port"),
+            (":7233", "no host"),
+            ("::1:7233", "brackets"),
+            ("[::1:7233", "brackets"),
+            ("a b:7233", "character"),
+            ("u@h:7233", "character"),
+        ] {
+            let (status, message) = refused(&format!("{{\"address\":\"{address}\"}}"), &[]);
+            assert_eq!(status, Status::Config);
+            assert!(message.contains("options.address") && message.contains(why), "{address}: {message}");
+        }
+        assert!(refused("", &[("TEMPORAL_ADDRESS", "x")]).1.contains("TEMPORAL_ADDRESS"));
+    }
+
+    #[test]
+    fn options_of_the_wrong_kind_are_configuration_errors() {
+        for json in [
+            "{\"lazy\":1}",
+            "{\"connect_timeout_ms\":0}",
+            "{\"namespace\":\"\"}",
+            "{\"nonsense\":1}",
+            "nonsense",
+        ] {
+            assert_eq!(refused(json, &[]).0, Status::Config, "{json}");
+        }
+    }
+}

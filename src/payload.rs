@@ -1,0 +1,283 @@
+//! Values on their way to and from the server: heartbeat details, results, failure details.
+
+use bytes::{Buf, BufMut, Bytes};
+use prost::{
+    DecodeError, Message,
+    encoding::{self, DecodeContext, WireType},
+};
+
+use crate::{
+    error::{Error, Result},
+    proto::temporal::api::common::v1::Payload,
+    status::Status,
+};
+
+/// The limit on one encoded `Payloads` of a server that doesn't tell its own.
+pub const DEFAULT_SIZE_LIMIT: usize = 2 * 1024 * 1024;
+
+/// The name under which a payload's metadata tells its encoding.
+pub const ENCODING_KEY: &str = "encoding";
+
+const JSON_PLAIN: &str = "json/plain";
+const BINARY_PLAIN: &str = "binary/plain";
+const BINARY_NULL: &str = "binary/null";
+
+/// How the bytes that a caller gives are to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// No value at all.
+    None,
+    /// One JSON text, sent byte for byte.
+    Json,
+    /// Bytes.
+    Binary,
+    /// The null value; takes no data.
+    Null,
+    /// An encoded `temporal.api.common.v1.Payloads`, sent as it is.
+    Payloads,
+}
+
+impl Encoding {
+    /// Every encoding, in the order of the numbers that cross the ABI.
+    pub const ALL: [Encoding; 5] =
+        [Encoding::None, Encoding::Json, Encoding::Binary, Encoding::Null, Encoding::Payloads];
+
+    /// The encoding with this number.
+    pub fn from_code(code: i32) -> Result<Self> {
+        usize::try_from(code).ok().and_then(|at| Self::ALL.get(at)).copied().ok_or_else(|| {
+            Error::argument(format!("encoding is {code}: it must be one of THB_ENCODING_* (0 to 4)"))
+        })
+    }
+}
+
+/// Zero or more values, kept as the encoded `temporal.api.common.v1.Payloads` message: what came from the server, or
+/// from a caller's own converter, goes on without a byte changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Payloads(Vec<u8>);
+
+impl Payloads {
+    /// What a caller gave. `None` for [`Encoding::None`]: no values, which isn't the same as an empty list of them.
+    pub fn from_caller(name: &str, encoding: Encoding, data: &[u8]) -> Result<Option<Self>> {
+        match encoding {
+            Encoding::None if data.is_empty() => Ok(None),
+            Encoding::None => Err(Error::argument(format!(
+                "{name} has {} bytes, but THB_ENCODING_NONE takes none: give THB_ENCODING_JSON or _BINARY",
+                data.len()
+            ))),
+            _ => {
+                let mut payloads = Payloads::default();
+                payloads.push(name, encoding, data)?;
+                Ok(Some(payloads))
+            }
+        }
+    }
+
+    /// Several JSON values, each sent byte for byte. They must be valid.
+    pub fn from_json_values<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut payloads = Payloads::default();
+        values.into_iter().for_each(|json| payloads.push_value(JSON_PLAIN, json.as_bytes()));
+        payloads
+    }
+
+    /// Adds a value that a caller gave; or, for [`Encoding::Payloads`], each of its values.
+    pub fn push(&mut self, name: &str, encoding: Encoding, data: &[u8]) -> Result<()> {
+        match encoding {
+            Encoding::None => {
+                return Err(Error::argument(format!("{name}: THB_ENCODING_NONE isn't a value")));
+            }
+            Encoding::Json => {
+                check_json(name, data)?;
+                self.push_value(JSON_PLAIN, data);
+            }
+            Encoding::Binary => self.push_value(BINARY_PLAIN, data),
+            Encoding::Null if data.is_empty() => self.push_value(BINARY_NULL, data),
+            Encoding::Null => {
+                return Err(Error::argument(format!(
+                    "{name} has {} bytes, but THB_ENCODING_NULL takes none",
+                    data.len()
+                )));
+            }
+            Encoding::Payloads => {
+                ValueList::decode(data).map_err(|why| {
+                    Error::argument(format!(
+                        "{name} isn't an encoded temporal.api.common.v1.Payloads (THB_ENCODING_PAYLOADS): {why}"
+                    ))
+                })?;
+                // The encoding of a list followed by that of another is that of both.
+                self.0.extend_from_slice(data);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an encoded message as it is.
+    pub fn from_encoded(name: &str, encoded: &[u8]) -> Result<Self> {
+        let mut payloads = Payloads::default();
+        payloads.push(name, Encoding::Payloads, encoded)?;
+        Ok(payloads)
+    }
+
+    /// The encoded message.
+    pub fn encoded(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The values, decoded one level: metadata and data of each.
+    pub fn values(&self) -> std::result::Result<Vec<Payload>, DecodeError> {
+        ValueList::decode(self.encoded()).map(|list| list.payloads)
+    }
+
+    /// Refuses what the server would fail the activity for.
+    pub fn check_size(&self, name: &str, limit: usize) -> Result<()> {
+        check_size(name, "Payloads", self.0.len(), limit)
+    }
+
+    fn push_value(&mut self, encoding_name: &str, data: &[u8]) {
+        let mut metadata = Vec::with_capacity(32);
+        encoding::string::encode(1, &ENCODING_KEY.to_owned(), &mut metadata);
+        encoding::bytes::encode(2, &encoding_name.as_bytes().to_vec(), &mut metadata);
+
+        let mut head = Vec::with_capacity(48);
+        encoding::bytes::encode(1, &metadata, &mut head);
+        if !data.is_empty() {
+            encoding::encode_key(2, WireType::LengthDelimited, &mut head);
+            encoding::encode_varint(data.len() as u64, &mut head);
+        }
+
+        let list = &mut self.0;
+        list.reserve(head.len() + data.len() + 16);
+        encoding::encode_key(1, WireType::LengthDelimited, list);
+        encoding::encode_varint((head.len() + data.len()) as u64, list);
+        list.extend_from_slice(&head);
+        list.extend_from_slice(data);
+    }
+}
+
+/// Refuses a message of `size` encoded bytes above the limit.
+pub fn check_size(name: &str, message: &str, size: usize, limit: usize) -> Result<()> {
+    if size <= limit {
+        return Ok(());
+    }
+    Err(Error::new(
+        Status::TooLarge,
+        format!(
+            "{name} is {size} bytes as an encoded {message}; the server takes at most {limit}, and would fail the activity \
+             for good. Nothing was sent. Keep large state elsewhere and record where"
+        ),
+    ))
+}
+
+/// Refuses what isn't one JSON text in UTF-8.
+fn check_json(name: &str, data: &[u8]) -> Result<()> {
+    let text = std::str::from_utf8(data)
+        .map_err(|why| Error::argument(format!("{name} isn't valid UTF-8 (THB_ENCODING_JSON): {why}")))?;
+    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|why| {
+        Error::argument(if text.is_empty() {
+            format!("{name} is empty, which isn't JSON; for no value there are THB_ENCODING_NULL and _NONE")
+        } else {
+            format!("{name} isn't valid JSON: {why}")
+        })
+    })?;
+    Ok(())
+}
+
+/// `temporal.api.common.v1.Payloads` for looking inside.
+#[derive(Clone, PartialEq, Message)]
+struct ValueList {
+    #[prost(message, repeated, tag = "1")]
+    payloads: Vec<Payload>,
+}
+
+/// Written by hand so that the bytes stay what they are, whatever fields a newer server or converter put into them.
+impl Message for Payloads {
+    fn encode_raw(&self, buf: &mut impl BufMut) {
+        buf.put_slice(&self.0);
+    }
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buf: &mut impl Buf,
+        ctx: DecodeContext,
+    ) -> std::result::Result<(), DecodeError> {
+        if wire_type != WireType::LengthDelimited {
+            return encoding::skip_field(wire_type, tag, buf, ctx);
+        }
+        let mut field = Bytes::new();
+        encoding::bytes::merge(wire_type, &mut field, buf, ctx)?;
+        encoding::bytes::encode(tag, &field, &mut self.0);
+        Ok(())
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(payloads: &Payloads) -> Vec<String> {
+        let values = payloads.values().unwrap();
+        values.iter().map(|value| String::from_utf8(value.metadata[ENCODING_KEY].to_vec()).unwrap()).collect()
+    }
+
+    #[test]
+    fn values_are_encoded_as_the_generated_types_would() {
+        let ours = Payloads::from_caller("details", Encoding::Binary, b"\x00\xff").unwrap().unwrap();
+        let metadata = [(ENCODING_KEY.to_owned(), Bytes::from_static(b"binary/plain"))].into();
+        let theirs =
+            ValueList { payloads: vec![Payload { metadata, data: Bytes::from_static(b"\x00\xff") }] };
+        assert_eq!(ours.encoded(), theirs.encode_to_vec());
+    }
+
+    #[test]
+    fn lists_join_by_standing_one_after_the_other() {
+        let mut all = Payloads::from_json_values(["1"]);
+        let more = Payloads::from_caller("more", Encoding::Null, b"").unwrap().unwrap();
+        all.push("more", Encoding::Payloads, more.encoded()).unwrap();
+        assert_eq!(names(&all), ["json/plain", "binary/null"]);
+    }
+
+    #[test]
+    fn fields_of_the_future_pass_through_unchanged() {
+        let mut encoded = Payloads::from_json_values(["1"]).0;
+        encoding::bytes::encode(77, &b"later".to_vec(), &mut encoded);
+        assert_eq!(Payloads::decode(encoded.as_slice()).unwrap().encoded(), encoded);
+    }
+
+    #[test]
+    fn the_limit_is_on_the_encoded_size() {
+        let payloads = Payloads::from_caller("details", Encoding::Binary, &[7; 100]).unwrap().unwrap();
+        let size = payloads.encoded().len();
+        assert!(size > 100);
+        payloads.check_size("details", size).unwrap();
+        assert_eq!(payloads.check_size("details", size - 1).unwrap_err().status(), Status::TooLarge);
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused_with_the_reason() {
+        for (data, reason) in [
+            (&b"{\"a\":}"[..], "isn't valid JSON"),
+            (b"\"\xff\"", "isn't valid UTF-8"),
+            (b"", "is empty"),
+            (b"1 2", "isn't valid JSON"),
+        ] {
+            let error = Payloads::from_caller("details", Encoding::Json, data).unwrap_err();
+            assert_eq!(error.status(), Status::InvalidArgument);
+            assert!(error.message().contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn json_nested_a_million_deep_is_no_danger() {
+        let deep = "[".repeat(1 << 20) + &"]".repeat(1 << 20);
+        Payloads::from_caller("details", Encoding::Json, deep.as_bytes()).unwrap();
+    }
+}

@@ -1,0 +1,152 @@
+//! What an error of the server means: which status it is, and what trying again can do.
+
+use prost::{Message, Name};
+use tonic::Code;
+
+use crate::{
+    error::Error,
+    proto::{
+        google::rpc,
+        temporal::api::errordetails::v1::{
+            NamespaceNotActiveFailure, NamespaceNotFoundFailure, ResourceExhaustedFailure,
+        },
+    },
+    status::Status,
+};
+
+/// What to do about an error of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cure {
+    /// None: the same request gets the same answer.
+    None,
+    /// Trying again.
+    Retry,
+    /// Trying again later, for the server is asking for less.
+    RetrySlowly,
+}
+
+/// An error of the server, understood.
+#[derive(Debug)]
+pub struct Refusal {
+    /// For the caller.
+    pub error: Error,
+    /// Whether and how to try again.
+    pub cure: Cure,
+    /// Whether the request may have been applied all the same.
+    pub perhaps_applied: bool,
+}
+
+impl Refusal {
+    /// Reads what the server answered.
+    pub fn read(answer: &tonic::Status) -> Self {
+        use Cure::{None, Retry, RetrySlowly};
+
+        let detail = Detail::of(answer);
+        let (status, cure, perhaps_applied) = match answer.code() {
+            Code::NotFound if detail.is::<NamespaceNotFoundFailure>() => {
+                (Status::NamespaceNotFound, None, false)
+            }
+            Code::NotFound => (Status::NotFound, None, false),
+            Code::FailedPrecondition if detail.is::<NamespaceNotActiveFailure>() => {
+                (Status::NamespaceNotActive, Retry, false)
+            }
+            Code::FailedPrecondition | Code::AlreadyExists => (Status::FailedPrecondition, None, false),
+            Code::ResourceExhausted if detail.is::<ResourceExhaustedFailure>() => {
+                (Status::ResourceExhausted, RetrySlowly, false)
+            }
+            // Without the detail it is the size of the message, which stays what it is.
+            Code::ResourceExhausted => (Status::ResourceExhausted, None, false),
+            Code::InvalidArgument => (Status::InvalidArgument, None, false),
+            Code::Unauthenticated => (Status::Unauthenticated, None, false),
+            Code::PermissionDenied => (Status::PermissionDenied, None, false),
+            Code::Unimplemented => (Status::Unimplemented, None, false),
+            Code::OutOfRange | Code::Ok => (Status::ServerError, None, false),
+            Code::DeadlineExceeded => (Status::Timeout, Retry, true),
+            // CANCELLED is a connection that is being closed; nobody cancelled anything.
+            Code::Unavailable | Code::Cancelled => (Status::Unavailable, Retry, true),
+            Code::Unknown | Code::Internal | Code::Aborted | Code::DataLoss => {
+                (Status::ServerError, Retry, true)
+            }
+        };
+        let error = Error::new(status, describe(answer)).with_grpc_code(answer.code() as i32);
+        Refusal {
+            error: if cure == None { error } else { error.temporary(Option::None) },
+            cure,
+            perhaps_applied,
+        }
+    }
+}
+
+fn describe(answer: &tonic::Status) -> String {
+    match answer.message() {
+        "" => format!("the server answered {:?} without a word", answer.code()),
+        message => format!("the server says: {message}"),
+    }
+}
+
+/// The type of an answer's first detail: it tells apart errors that share a code.
+struct Detail(Option<String>);
+
+impl Detail {
+    fn of(answer: &tonic::Status) -> Self {
+        let status = rpc::Status::decode(answer.details()).ok();
+        Detail(status.and_then(|status| status.details.into_iter().next()).map(|detail| detail.type_url))
+    }
+
+    fn is<Failure: Name>(&self) -> bool {
+        let name = self.0.as_deref().and_then(|url| url.rsplit('/').next());
+        name.is_some_and(|name| name == Failure::full_name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(code: Code, detail: &str) -> Refusal {
+        let detail = prost_types::Any {
+            type_url: format!("type.googleapis.com/temporal.api.errordetails.v1.{detail}"),
+            value: Vec::new(),
+        };
+        let details = rpc::Status { details: vec![detail], ..rpc::Status::default() }.encode_to_vec();
+        Refusal::read(&tonic::Status::with_details(code, "why", details.into()))
+    }
+
+    #[test]
+    fn the_detail_tells_apart_what_shares_a_code() {
+        for (code, detail, status, cure) in [
+            (Code::NotFound, "NotFoundFailure", Status::NotFound, Cure::None),
+            (Code::NotFound, "NamespaceNotFoundFailure", Status::NamespaceNotFound, Cure::None),
+            (Code::FailedPrecondition, "NamespaceNotActiveFailure", Status::NamespaceNotActive, Cure::Retry),
+            (Code::FailedPrecondition, "", Status::FailedPrecondition, Cure::None),
+            (
+                Code::ResourceExhausted,
+                "ResourceExhaustedFailure",
+                Status::ResourceExhausted,
+                Cure::RetrySlowly,
+            ),
+            (Code::ResourceExhausted, "", Status::ResourceExhausted, Cure::None),
+        ] {
+            let refusal = answer(code, detail);
+            assert_eq!((refusal.error.status(), refusal.cure), (status, cure), "{code:?} {detail}");
+            assert_eq!(refusal.error.is_retryable(), cure != Cure::None);
+            assert_eq!(refusal.error.grpc_code(), Some(code as i32));
+        }
+    }
+
+    #[test]
+    fn only_answers_that_leave_it_open_may_have_been_applied() {
+        let open = [
+            Code::Cancelled,
+            Code::Unknown,
+            Code::DeadlineExceeded,
+            Code::Aborted,
+            Code::Internal,
+            Code::Unavailable,
+            Code::DataLoss,
+        ];
+        for code in (0..=16).map(Code::from_i32) {
+            assert_eq!(answer(code, "").perhaps_applied, open.contains(&code), "{code:?}");
+        }
+    }
+}

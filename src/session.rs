@@ -1,0 +1,67 @@
+//! One connected client: its options, its thread, its calls.
+
+use std::{future::Future, sync::Arc};
+
+use crate::{
+    client::Client,
+    deadline::{Deadline, Timeout},
+    error::{Error, Result},
+    options::Options,
+    runtime::Runtime,
+    status::Status,
+};
+
+/// From connect to disconnect.
+pub struct Session {
+    options: Options,
+    runtime: Runtime,
+    client: Arc<Client>,
+}
+
+impl Session {
+    /// Starts the I/O thread; nothing is sent yet.
+    pub fn start(options: Options) -> Result<Self> {
+        let client = Arc::new(Client::new(&options)?);
+        Ok(Session { runtime: Runtime::start()?, options, client })
+    }
+
+    /// Makes sure that there is a server, within the connect timeout.
+    pub fn greet(&self) -> Result<()> {
+        let deadline = Deadline::within(self.options.connect_timeout);
+        self.run(deadline, |client| async move { client.greet(deadline).await })
+    }
+
+    /// The client, for what needs no network.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Makes one call and blocks until it is over, for at most `timeout`.
+    pub fn call<T, Work>(
+        &self,
+        timeout: Timeout,
+        work: impl FnOnce(Arc<Client>, Deadline) -> Work,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        Work: Future<Output = Result<T>> + Send + 'static,
+    {
+        match timeout.start() {
+            Some(deadline) => self.run(deadline, |client| work(client, deadline)),
+            None => Err(Error::new(Status::Timeout, "the timeout is 0: nothing was sent")),
+        }
+    }
+
+    /// Ends the I/O thread; calls that are under way end with `NotConnected`.
+    pub fn stop(&self) {
+        self.runtime.stop();
+    }
+
+    fn run<T, Work>(&self, deadline: Deadline, work: impl FnOnce(Arc<Client>) -> Work) -> Result<T>
+    where
+        T: Send + 'static,
+        Work: Future<Output = Result<T>> + Send + 'static,
+    {
+        self.runtime.run(deadline, work(self.client.clone()))
+    }
+}

@@ -1,0 +1,83 @@
+//! The current connection, made once for all who want it at the same time.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::connector::{self, Connection};
+use crate::{
+    error::{Error, Result},
+    options::Address,
+    status::Status,
+};
+
+/// Where a connection comes from.
+pub struct Link {
+    address: Address,
+    state: Arc<Mutex<State>>,
+}
+
+enum State {
+    Down,
+    /// Somebody connects; the outcome is announced here.
+    Connecting(watch::Receiver<Option<Result<Connection>>>),
+    Up(Connection),
+}
+
+impl Link {
+    /// To the server at `address`, not connected yet.
+    pub fn new(address: Address) -> Self {
+        Link { address, state: Arc::new(Mutex::new(State::Down)) }
+    }
+
+    /// A connection that was alive a moment ago.
+    pub async fn connection(&self) -> Result<Connection> {
+        let mut outcome = {
+            let mut state = lock(&self.state);
+            match &*state {
+                State::Up(connection) if !connection.sender.is_closed() => return Ok(connection.clone()),
+                State::Connecting(outcome) => outcome.clone(),
+                State::Up(_) | State::Down => {
+                    let outcome = self.start();
+                    *state = State::Connecting(outcome.clone());
+                    outcome
+                }
+            }
+        };
+        match outcome.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(interrupted())),
+            Err(_) => Err(interrupted()),
+        }
+    }
+
+    /// Lets the next call connect anew.
+    pub fn abandon(&self) {
+        *lock(&self.state) = State::Down;
+    }
+
+    /// Connects in a task of its own, so that it doesn't matter which of those who wait gives up first.
+    fn start(&self) -> watch::Receiver<Option<Result<Connection>>> {
+        let (announce, outcome) = watch::channel(None);
+        let (address, state) = (self.address.clone(), self.state.clone());
+        tokio::spawn(async move {
+            let connection = connector::connect(&address).await;
+            let mut state = lock(&state);
+            // Unless it was abandoned meanwhile, and perhaps begun again.
+            if matches!(&*state, State::Connecting(current) if announce.subscribe().same_channel(current)) {
+                *state = connection.as_ref().map_or(State::Down, |connection| State::Up(connection.clone()));
+            }
+            drop(state);
+            announce.send_replace(Some(connection));
+        });
+        outcome
+    }
+}
+
+/// Held for a few instructions at a time; what panics in between leaves the state whole.
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn interrupted() -> Error {
+    Error::new(Status::Unavailable, "connecting was interrupted")
+}

@@ -1,0 +1,76 @@
+//! Calls over one HTTP/2 connection: bytes out, bytes back. Nothing above this knows of connections, nothing below it
+//! of Temporal.
+
+mod connector;
+mod exchange;
+mod link;
+
+use std::{marker::PhantomData, time::Instant};
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::{error::Error, options::Address};
+use link::Link;
+
+/// A call of the service, with the types of its request and response. Made by the build from `proto/`.
+pub struct Method<Request, Response> {
+    /// Its name in the service.
+    pub name: &'static str,
+    /// Its HTTP path.
+    pub path: &'static str,
+    types: PhantomData<fn(Request) -> Response>,
+}
+
+impl<Request, Response> Method<Request, Response> {
+    /// The call `name` at `path`.
+    pub const fn new(name: &'static str, path: &'static str) -> Self {
+        Method { name, path, types: PhantomData }
+    }
+}
+
+/// A try that brought no response.
+#[derive(Debug)]
+pub enum Miss {
+    /// The server answered with an error.
+    Refused(Box<tonic::Status>),
+    /// The request was never sent.
+    Unsent(Error),
+    /// The request may have arrived; the answer didn't.
+    Lost(Error),
+    /// The try's time ran out; `sent` when the request may have arrived.
+    Late {
+        /// Whether the request may have arrived.
+        sent: bool,
+    },
+}
+
+/// A server to call.
+pub struct Transport {
+    link: Link,
+    headers: HeaderMap,
+}
+
+impl Transport {
+    /// For the server at `address`; connects when first called. `headers` go with every request.
+    pub fn new(address: Address, headers: HeaderMap) -> Self {
+        Transport { link: Link::new(address), headers: exchange::with_grpc_headers(headers) }
+    }
+
+    /// Sends one request and waits for its response, until `end`.
+    pub async fn unary(&self, path: &'static str, request: Bytes, end: Instant) -> Result<Bytes, Miss> {
+        let end = tokio::time::Instant::from_std(end);
+        let connection = match tokio::time::timeout_at(end, self.link.connection()).await {
+            Ok(connection) => connection.map_err(Miss::Unsent)?,
+            Err(_) => return Err(Miss::Late { sent: false }),
+        };
+        let exchange = exchange::run(connection, path, self.headers.clone(), request, end);
+        tokio::time::timeout_at(end, exchange).await.unwrap_or(Err(Miss::Late { sent: true }))
+    }
+
+    /// Has the next try make a new connection: a peer that went silent isn't noticed otherwise for a long time. Calls
+    /// that are under way on the old one may end there.
+    pub fn renew(&self) {
+        self.link.abandon();
+    }
+}

@@ -60,17 +60,30 @@ def functions() -> dict[str, c_ast.FuncDecl]:
     }
 
 
-def enumerators() -> dict[str, int]:
-    values: dict[str, int] = {}
-    for node in declarations().ext:
-        enum = node.type if isinstance(node, c_ast.Decl) else None
-        if isinstance(enum, c_ast.Enum):
-            following = 0
-            for item in enum.values.enumerators:
-                following = int(item.value.value, 0) if item.value else following
-                values[item.name] = following
-                following += 1
-    return values
+class Enumerators(c_ast.NodeVisitor):  # type: ignore[misc]
+    """Collects the constants of all enumerations, which stand alone or in typedefs."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, int] = {}
+
+    def visit_EnumeratorList(self, node: c_ast.EnumeratorList) -> None:
+        following = 0
+        for item in node.enumerators:
+            value = int(item.value.value, 0) if item.value else following
+            self.values[item.name] = value
+            following = value + 1
+
+
+def enumerators(prefix: str = "THB_") -> dict[str, int]:
+    found = Enumerators()
+    found.visit(declarations())
+    return {name: value for name, value in found.values.items() if name.startswith(prefix)}
+
+
+def type_name(node: c_ast.TypeDecl) -> str:
+    """``int32_t``, or the tag in ``struct thb_error_t``."""
+    name: str = node.type.name if isinstance(node.type, c_ast.Struct) else node.type.names[-1]
+    return name
 
 
 def ctypes_of(node: Any, *, result: bool = False) -> Any:
@@ -79,7 +92,7 @@ def ctypes_of(node: Any, *, result: bool = False) -> Any:
         target = node.type
         if isinstance(target, c_ast.PtrDecl):
             return ctypes.POINTER(ctypes_of(target))
-        name = target.type.names[-1]
+        name = type_name(target)
         if name in OPAQUE:
             return OPAQUE[name]
         if name == "void":
@@ -87,7 +100,7 @@ def ctypes_of(node: Any, *, result: bool = False) -> Any:
         if name == "char":
             return ctypes.c_char_p
         return ctypes.POINTER(SCALARS[name])
-    name = node.type.names[-1]
+    name = type_name(node)
     return None if result and name == "void" else SCALARS[name]
 
 
@@ -104,10 +117,9 @@ def prototype(function: c_ast.FuncDecl) -> tuple[Any, tuple[Any, ...]]:
 def test_a_prototype_is_the_headers(name: str) -> None:
     result, arguments = prototype(functions()[name])
     if name == "thb_text_data":
+        # A char pointer too, but ctypes would cut the bytes at the first NUL.
         assert result is ctypes.c_char_p
-        result = (
-            ctypes.c_void_p
-        )  # a char pointer too, but ctypes would cut the text at the first NUL
+        result = ctypes.c_void_p
     assert _abi.PROTOTYPES[name] == (result, arguments)
 
 
@@ -123,20 +135,19 @@ def test_a_wrong_prototype_would_be_noticed() -> None:
 
 
 def test_the_statuses_are_the_headers() -> None:
-    theirs = {name: value for name, value in enumerators().items() if name.startswith("THB_")}
-    ours = {f"THB_{status.name}": status.value for status in Status}
-    others = {name for name in theirs if name.startswith(("THB_ENCODING_", "THB_SIGNAL_"))}
-    assert ours == {name: value for name, value in theirs.items() if name not in others}
+    others = {*enumerators("THB_ENCODING_"), *enumerators("THB_SIGNAL_")}
+    theirs = {name: value for name, value in enumerators().items() if name not in others}
+    assert theirs == {f"THB_{status.name}": status.value for status in Status}
 
 
 def test_the_signals_are_the_headers() -> None:
-    theirs = {n: v for n, v in enumerators().items() if n.startswith("THB_SIGNAL_")}
-    assert theirs == {f"THB_SIGNAL_{signal.name}": signal.value for signal in Signals}
+    ours = {f"THB_SIGNAL_{signal.name}": signal.value for signal in Signals}
+    assert enumerators("THB_SIGNAL_") == ours
 
 
 def test_the_encodings_are_the_headers() -> None:
-    theirs = {n: v for n, v in enumerators().items() if n.startswith("THB_ENCODING_")}
-    assert theirs == {f"THB_{n}": v for n, v in vars(_abi).items() if n.startswith("ENCODING_")}
+    ours = {f"THB_{n}": value for n, value in vars(_abi).items() if n.startswith("ENCODING_")}
+    assert enumerators("THB_ENCODING_") == ours
 
 
 @pytest.mark.parametrize(

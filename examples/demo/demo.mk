@@ -1,17 +1,14 @@
-# Included by the top Makefile, which has the targets `lib` and `venv`.
-#
-#   make examples          builds the programs in C, C++ and Go that resume an Activity
-#   make demo [SEED=n]     two kills, three languages, no item lost: see examples/demo/README.md
+# The demo and the programs that it runs. Included by the top Makefile, whose targets `lib` and `venv` it needs.
 
 EXAMPLES := $(CURDIR)/target/examples
 
 .PHONY: examples demo
 
-examples: lib
+examples: lib ## the example programs in C, C++ and Go, in target/examples
 	@$(MAKE) --no-print-directory -C bindings/c/examples OUT=$(EXAMPLES)
 	@$(MAKE) --no-print-directory -C bindings/cpp/examples OUT=$(EXAMPLES)
 	cd examples/demo/workers/go && go build -o $(EXAMPLES)/resume_go .
 
-demo: examples venv
+demo: examples venv ## two kills, three languages, no item lost (SEED=n repeats a run, ITEMS=n)
 	@TEMPORAL_HEARTBEAT_LIBRARY=$(CURDIR)/target/release/libtemporal_heartbeat.so \
 		.venv/bin/python examples/demo/demo.py $(if $(SEED),--seed $(SEED)) $(if $(ITEMS),--items $(ITEMS))

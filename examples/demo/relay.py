@@ -89,7 +89,7 @@ async def follow(attempts: Attempts, kills: list[Kill], progress: Progress) -> N
             continue
         if attempt.number > told:
             told = attempt.number
-            progress.say(f"{attempt}: started")
+            progress.say(f"{attempt}: started; the server knows of item {progress.server.item}")
         kill = kills[attempt.number - 1] if attempt.number <= len(kills) else None
         check_running(attempt, may_end=kill is None)
         if kill and attempt.last >= kill.item:

@@ -7,6 +7,7 @@ from typing import Protocol, TextIO
 
 from attempts import Attempt
 from progress import Progress
+from summary import plural
 
 FRAMES_PER_S = 20
 
@@ -48,7 +49,7 @@ class Live:
         room = shutil.get_terminal_size().columns - self.BESIDE_BAR
         width = progress.items * (room // progress.items) or room  # whole cells an item, where they fit
         kills = len(progress.titles) - 1
-        title = f"One Activity, {progress.items} items, {kills} kills"
+        title = f"One Activity, {progress.items} items, {plural(kills, 'kill')}"
         clock = f"seed {progress.seed}   {progress.elapsed:5.1f} s"
         gap = " " * max(2, width + 12 - len(title))
         return [
@@ -119,7 +120,8 @@ class Plain:
             self._line(when, event)
         self._told = len(progress.events)
         attempt = progress.current
-        if attempt and attempt.items and not attempt.killed and progress.elapsed > self._last + self.EVERY_S:
+        works = attempt and attempt.items and not attempt.killed and progress.result is None
+        if attempt and works and progress.elapsed > self._last + self.EVERY_S:
             self._last = progress.elapsed
             known = f"the server knows of {progress.server.item}"
             self._line(progress.elapsed, f"{attempt}: item {attempt.last} of {progress.items} done, {known}")

@@ -56,12 +56,12 @@ def summarize(done: list[Done], items: int, languages: list[str], result: int) -
 
 
 def report(summary: Summary, titles: list[str], seconds: float) -> str:
-    kills = len(titles) - 1
+    kills = plural(len(titles) - 1, "kill")
     twice = f"{len(summary.twice)} (at most one a kill)" + "".join(f", item {item}" for item in summary.twice)
     return "\n".join(
         [
             "",
-            f"  {summary.items} items, {len(titles)} attempts, {kills} kills, {seconds:.1f} s",
+            f"  {summary.items} items, {plural(len(titles), 'attempt')}, {kills}, {seconds:.1f} s",
             "",
             *(
                 f"  attempt {leg.attempt}   {title:<10} items {leg.first} to {leg.last}"
@@ -75,3 +75,7 @@ def report(summary: Summary, titles: list[str], seconds: float) -> str:
             *([] if summary.faults else ["  All is well."]),
         ]
     )
+
+
+def plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -205,9 +205,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Watched]]:
     [
         ("starting Temporal Server", signal.SIGINT, INTERRUPTED),
         ("server on", signal.SIGTERM, TERMINATED),
-        ("item 5 of", signal.SIGINT, INTERRUPTED),
-        ("killed after item", signal.SIGINT, INTERRUPTED),
-        ("attempt 2, Python: started", signal.SIGTERM, TERMINATED),
+        (r"item \d+ of", signal.SIGINT, INTERRUPTED),
+        ("killed after item", signal.SIGTERM, TERMINATED),
     ],
 )
 def test_interrupted_demo_leaves_nothing_behind(

@@ -90,7 +90,7 @@ static thb_status_t work(const void *token, size_t token_len, long items, FILE *
         if (status != THB_OK) return status;
         if (signals & THB_SIGNAL_CANCEL_REQUESTED)
             return thb.report_cancelled(token, token_len, THB_ENCODING_NONE, NULL, 0, TIMEOUT_MS, error);
-        if (signals & THB_SIGNAL_RESET) { /* ending this attempt makes room for the new first one */
+        if (signals & THB_SIGNAL_RESET) { /* ending this attempt lets the next one begin at once */
             static const char reset[] = "{\"message\": \"stopped for the reset\"}";
             return thb.fail(token, token_len, reset, sizeof reset - 1, TIMEOUT_MS, error);
         }

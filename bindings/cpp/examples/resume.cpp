@@ -111,7 +111,7 @@ void work(const Attempt &attempt, long items, std::ostream &file) {
         do_item(file, attempt.number, item);
         const std::uint32_t signals = attempt.beat(item);
         if (signals & THB_SIGNAL_CANCEL_REQUESTED) return attempt.report_cancelled();
-        // Ending this attempt makes room for the new first one.
+        // Ending this attempt lets the next one begin at once.
         if (signals & THB_SIGNAL_RESET) return attempt.fail(R"({"message": "stopped for the reset"})");
     }
     attempt.complete(items);

@@ -29,7 +29,7 @@ def main(items: int, path: str) -> None:
             if signals & Signals.CANCEL_REQUESTED:
                 thb.report_cancelled(token)
                 return
-            if signals & Signals.RESET:  # ending this attempt makes room for the new first one
+            if signals & Signals.RESET:  # ending this attempt lets the next one begin at once
                 thb.fail(token, "stopped for the reset")
                 return
     thb.complete(token, items)

@@ -71,7 +71,7 @@ func work(ctx context.Context, items int, file *os.File) error {
 		if signals.CancelRequested() {
 			return heartbeat.ReportCancelled(ctx, token)
 		}
-		if signals.Reset() { // ending this attempt makes room for the new first one
+		if signals.Reset() { // ending this attempt lets the next one begin at once
 			return heartbeat.Fail(ctx, token, heartbeat.Failure{Message: "stopped for the reset"})
 		}
 	}

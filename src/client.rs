@@ -83,8 +83,10 @@ impl Client {
         if let Some(limit) = usize::try_from(limit).ok().filter(|limit| *limit > 0) {
             self.size_limit.store(limit, Ordering::Relaxed);
         }
-        // Told twice it is the same.
-        let _ = self.namespace_id.set(info.id);
+        if !info.id.is_empty() {
+            // Told twice it is the same.
+            let _ = self.namespace_id.set(info.id);
+        }
         Ok(())
     }
 
@@ -155,7 +157,8 @@ impl Client {
 
     /// What the server holds of the token's activity.
     pub async fn details(&self, token: Bytes, deadline: Deadline) -> Result<Details> {
-        let read = Token::read(&token).ok_or_else(|| self.unreadable(&token))?;
+        let read =
+            Token::read(&token).ok_or_else(|| Error::new(Status::TokenUnreadable, unreadable(&token)))?;
         if self.is_foreign(&read) {
             return Err(Error::argument(self.foreign()));
         }
@@ -233,19 +236,12 @@ impl Client {
     /// The server's INVALID_ARGUMENT, with what we can tell of its cause.
     fn explain(&self, error: Error, token: &[u8]) -> Error {
         match (error.status(), Token::read(token)) {
-            (Status::InvalidArgument, None) => self.unreadable(token).because(error.message()),
+            (Status::InvalidArgument, None) => {
+                error.as_status(Status::TokenUnreadable).because(unreadable(token))
+            }
             (Status::InvalidArgument, Some(read)) if self.is_foreign(&read) => error.because(self.foreign()),
             _ => error,
         }
-    }
-
-    fn unreadable(&self, token: &[u8]) -> Error {
-        let base64 = token.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_\n".contains(byte));
-        let hint = if base64 { ": it looks like base64, decode it first" } else { "" };
-        Error::new(
-            Status::TokenUnreadable,
-            format!("these {} bytes aren't the task token of an activity{hint}", token.len()),
-        )
     }
 
     fn is_foreign(&self, token: &Token) -> bool {
@@ -255,6 +251,12 @@ impl Client {
     fn foreign(&self) -> String {
         format!("the task token is of another namespace than the connection's, {:?}", self.namespace)
     }
+}
+
+fn unreadable(token: &[u8]) -> String {
+    let base64 = token.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_\n".contains(byte));
+    let hint = if base64 { ": it looks like base64, decode it first" } else { "" };
+    format!("these {} bytes aren't the task token of an activity{hint}", token.len())
 }
 
 fn over() -> Error {

@@ -1,1 +1,15 @@
-//! In process.
+//! The library against a server in this process that misbehaves as a real one can't be made to.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod connecting;
+mod doubt;
+mod fake;
+mod retries;
+mod threads;
+mod wrong_answers;

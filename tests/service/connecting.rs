@@ -1,0 +1,164 @@
+//! Connecting, and ending it, at all times.
+
+use std::{
+    net::TcpListener,
+    thread,
+    time::{Duration, Instant},
+};
+
+use temporal_heartbeat::{calls, deadline::Timeout, status::Status};
+
+use crate::fake::{Answer, Fake};
+
+const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
+const BEAT: &str = "RecordActivityTaskHeartbeat";
+
+#[test]
+fn without_a_client_calls_say_so() {
+    let _fake = Fake::start(|_| Answer::ok());
+    let error = calls::heartbeat(b"token", None, LONG).unwrap_err();
+    assert_eq!(error.status(), Status::NotConnected);
+    assert!(error.message().contains("connect"), "{error}");
+}
+
+#[test]
+fn there_is_one_client_at_a_time() {
+    let fake = Fake::connected(|_| Answer::ok());
+    assert_eq!(fake.connect("").unwrap_err().status(), Status::AlreadyConnected);
+    calls::disconnect().unwrap();
+    calls::disconnect().unwrap();
+    fake.connect("").unwrap();
+}
+
+#[test]
+fn of_many_that_connect_at_once_one_succeeds() {
+    let fake = Fake::start(|_| Answer::After(Duration::from_millis(50)));
+    let outcomes: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| fake.connect(""))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    let refused = outcomes.into_iter().filter_map(Result::err);
+    assert!(refused.map(|error| error.status()).all(|status| status == Status::AlreadyConnected));
+}
+
+#[test]
+fn a_failed_connect_leaves_room_for_the_next() {
+    let fake = Fake::start(|call| match (call.method.as_str(), call.nth) {
+        ("DescribeNamespace", 0) => {
+            Answer::Error { code: 5, detail: "NamespaceNotFoundFailure", trailers_only: true }
+        }
+        _ => Answer::ok(),
+    });
+    assert_eq!(fake.connect("").unwrap_err().status(), Status::NamespaceNotFound);
+    assert_eq!(calls::heartbeat(b"token", None, LONG).unwrap_err().status(), Status::NotConnected);
+    fake.connect("").unwrap();
+}
+
+#[test]
+fn a_client_that_may_not_describe_the_namespace_may_still_beat() {
+    let fake = Fake::start(|call| match call.method.as_str() {
+        "DescribeNamespace" => Answer::error(7),
+        _ => Answer::ok(),
+    });
+    fake.connect("").unwrap();
+    calls::heartbeat(b"token", None, LONG).unwrap();
+}
+
+#[test]
+fn a_lazy_client_meets_the_server_at_its_first_call() {
+    let fake = Fake::start(|_| Answer::ok());
+    fake.connect(",\"lazy\":true").unwrap();
+    assert_eq!(fake.connections(), 0);
+    calls::heartbeat(b"token", None, LONG).unwrap();
+    assert_eq!(fake.connections(), 1);
+}
+
+#[test]
+fn a_port_that_nobody_listens_on_is_named_with_the_reason() {
+    let _fake = Fake::start(|_| Answer::ok());
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let started = Instant::now();
+    let options = format!("{{\"address\":\"{free}\",\"connect_timeout_ms\":500}}");
+    let error = calls::connect(options.as_bytes()).unwrap_err();
+    assert_eq!(error.status(), Status::Unavailable);
+    let message = error.message();
+    assert!(message.contains(&free.to_string()) && message.contains("refused"), "{error}");
+    assert!(started.elapsed() < Duration::from_millis(800));
+}
+
+#[test]
+fn a_server_that_comes_up_in_time_is_waited_for() {
+    let fake = Fake::start(|call| match (call.method.as_str(), call.nth) {
+        ("GetSystemInfo", 0..3) => Answer::error(14),
+        _ => Answer::ok(),
+    });
+    fake.connect("").unwrap();
+}
+
+#[test]
+fn a_listener_that_never_speaks_is_a_timeout() {
+    let _fake = Fake::start(|_| Answer::ok());
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let options = format!("{{\"address\":\"{}\",\"connect_timeout_ms\":400}}", mute.local_addr().unwrap());
+    assert_eq!(calls::connect(options.as_bytes()).unwrap_err().status(), Status::Timeout);
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_named() {
+    let _fake = Fake::start(|_| Answer::ok());
+    let error =
+        calls::connect(br#"{"address":"no-such-host.invalid:7233","connect_timeout_ms":400}"#).unwrap_err();
+    assert_eq!(error.status(), Status::Unavailable, "{error}");
+    assert!(error.message().contains("no-such-host.invalid"), "{error}");
+}
+
+#[test]
+fn disconnecting_wakes_those_who_wait() {
+    let fake = Fake::connected(|call| if call.method == BEAT { Answer::Silence } else { Answer::ok() });
+    thread::scope(|scope| {
+        let waiting: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| calls::heartbeat(b"token", None, Timeout::Forever))).collect();
+        fake.wait_for(BEAT, 8);
+        let started = Instant::now();
+        calls::disconnect().unwrap();
+        for thread in waiting {
+            assert_eq!(thread.join().unwrap().unwrap_err().status(), Status::NotConnected);
+        }
+        assert!(started.elapsed() < Duration::from_secs(1));
+    });
+}
+
+#[test]
+fn disconnecting_ends_a_connect_that_is_under_way() {
+    let fake = Fake::start(|_| Answer::Silence);
+    thread::scope(|scope| {
+        let connecting = scope.spawn(|| fake.connect(""));
+        fake.wait_for("GetSystemInfo", 1);
+        calls::disconnect().unwrap();
+        assert_eq!(connecting.join().unwrap().unwrap_err().status(), Status::NotConnected);
+    });
+    assert_eq!(calls::heartbeat(b"token", None, LONG).unwrap_err().status(), Status::NotConnected);
+}
+
+#[test]
+fn clients_come_and_go_without_leaving_threads() {
+    let fake = Fake::start(|_| Answer::ok());
+    for _ in 0..50 {
+        fake.connect("").unwrap();
+        calls::heartbeat(b"token", None, LONG).unwrap();
+        calls::disconnect().unwrap();
+    }
+    let end = Instant::now() + Duration::from_secs(10);
+    while io_threads() > 0 {
+        assert!(Instant::now() < end, "{} I/O threads are left", io_threads());
+        thread::yield_now();
+    }
+}
+
+/// How many threads of the library this process has.
+fn io_threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
+    names.filter(|name| name.trim() == "thb-io").count()
+}

@@ -1,0 +1,90 @@
+//! A call that ends an activity isn't said to be too late when it may have ended it itself.
+
+use std::time::Duration;
+
+use temporal_heartbeat::{calls, deadline::Timeout, error::Error, status::Status};
+
+use crate::fake::{Answer, Fake};
+
+const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
+const SHORT: Timeout = Timeout::Within(Duration::from_millis(300));
+
+const OVER: Answer = Answer::Error { code: 5, detail: "NotFoundFailure", trailers_only: true };
+
+type Ending = fn(&[u8], Timeout) -> Result<(), Error>;
+const ENDINGS: [(&str, Ending); 3] = [
+    ("RespondActivityTaskCompleted", |token, timeout| calls::complete(token, None, timeout)),
+    ("RespondActivityTaskFailed", |token, timeout| calls::fail(token, b"", timeout)),
+    ("RespondActivityTaskCanceled", |token, timeout| calls::report_cancelled(token, None, timeout)),
+];
+
+/// A server that answers the first call so, and says of all others that the activity is over.
+fn over_after(method: &'static str, answer: impl Fn() -> Answer + Send + Sync + 'static) -> Fake {
+    Fake::connected(move |call| match (call.method == method, call.nth) {
+        (true, 0) => answer(),
+        (true, _) => OVER,
+        (false, _) => Answer::ok(),
+    })
+}
+
+#[test]
+fn an_answer_lost_with_its_connection_leaves_doubt() {
+    for (method, end) in ENDINGS {
+        let _fake = over_after(method, || Answer::Close);
+        let error = end(b"token", LONG).unwrap_err();
+        assert_eq!(error.status(), Status::InDoubt, "{method}: {error}");
+        assert!(!error.is_retryable() && error.message().contains("may have ended"), "{error}");
+    }
+}
+
+#[test]
+fn an_answer_that_never_came_leaves_doubt() {
+    let (method, end) = ENDINGS[0];
+    let _fake = over_after(method, || Answer::Silence);
+    assert_eq!(end(b"token", Timeout::Within(Duration::from_secs(2))).unwrap_err().status(), Status::InDoubt);
+}
+
+#[test]
+fn a_server_that_failed_underway_leaves_doubt() {
+    let (method, end) = ENDINGS[0];
+    let _fake = over_after(method, || Answer::error(14));
+    assert_eq!(end(b"token", LONG).unwrap_err().status(), Status::InDoubt);
+}
+
+#[test]
+fn a_server_that_refused_leaves_none() {
+    let (method, end) = ENDINGS[0];
+    let _fake = over_after(method, || Answer::Error {
+        code: 8,
+        detail: "ResourceExhaustedFailure",
+        trailers_only: true,
+    });
+    assert_eq!(end(b"token", LONG).unwrap_err().status(), Status::NotFound);
+}
+
+#[test]
+fn what_is_over_at_the_first_try_is_over() {
+    for (method, end) in ENDINGS {
+        let _fake = over_after(method, || OVER);
+        assert_eq!(end(b"token", LONG).unwrap_err().status(), Status::NotFound, "{method}");
+    }
+}
+
+#[test]
+fn doubt_outlasts_the_call_that_ran_out_of_time() {
+    let (method, end) = ENDINGS[0];
+    let _fake = over_after(method, || Answer::Silence);
+    let late = end(b"token", SHORT).unwrap_err();
+    assert_eq!(late.status(), Status::Timeout);
+    assert!(late.message().contains("may have been applied"), "{late}");
+    assert_eq!(end(b"another token", LONG).unwrap_err().status(), Status::NotFound);
+    assert_eq!(end(b"token", LONG).unwrap_err().status(), Status::InDoubt);
+    assert_eq!(end(b"token", LONG).unwrap_err().status(), Status::NotFound, "said once");
+}
+
+#[test]
+fn a_heartbeat_is_never_in_doubt() {
+    let method = "RecordActivityTaskHeartbeat";
+    let _fake = over_after(method, || Answer::Close);
+    assert_eq!(calls::heartbeat(b"token", None, LONG).unwrap_err().status(), Status::NotFound);
+}

@@ -1,0 +1,271 @@
+//! A gRPC server that answers as a test wants: with an error, with nonsense, late, or not at all.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::{
+    body::{Frame, Incoming},
+    server::conn::http2,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message;
+use tokio::{net::TcpListener, sync::Notify};
+
+use temporal_heartbeat::{calls, error::Error, status::Status};
+
+/// One request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The method's name, without the service.
+    pub method: String,
+    /// How many of this method came before.
+    pub nth: usize,
+    /// The number of the connection that it came on, from 0.
+    pub connection: usize,
+    /// When.
+    pub at: Instant,
+    /// The request's headers.
+    pub headers: HeaderMap,
+}
+
+/// What the server does about a request.
+pub enum Answer {
+    /// Answers with this message.
+    Message(Vec<u8>),
+    /// Answers with an error, in the head or behind an empty body.
+    Error { code: i32, detail: &'static str, trailers_only: bool },
+    /// Answers with these bytes, and this status behind them.
+    Raw { body: Vec<u8>, grpc_status: Option<&'static str> },
+    /// Answers with an HTTP error.
+    Http(u16),
+    /// Never answers.
+    Silence,
+    /// Closes the connection.
+    Close,
+    /// Answers well, but late.
+    After(Duration),
+}
+
+impl Answer {
+    pub fn ok() -> Self {
+        Answer::Message(Vec::new())
+    }
+
+    pub fn error(code: i32) -> Self {
+        Answer::Error { code, detail: "", trailers_only: true }
+    }
+}
+
+/// A running server; it ends with the process's client.
+pub struct Fake {
+    pub address: SocketAddr,
+    calls: Arc<Mutex<Vec<Call>>>,
+    connections: Arc<AtomicUsize>,
+    stop: Arc<Notify>,
+    /// There is one client per process, so one test at a time.
+    _turn: MutexGuard<'static, ()>,
+}
+
+static TURN: Mutex<()> = Mutex::new(());
+
+impl Fake {
+    /// Starts a server that answers greetings well and everything else by `script`, and connects the process to it.
+    pub fn connected(script: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
+        let fake = Self::start(script);
+        fake.connect("").unwrap();
+        fake
+    }
+
+    /// Starts a server without connecting to it; greetings that it should answer are up to `script` as `GetSystemInfo`
+    /// and `DescribeNamespace` when it doesn't answer them with [`Answer::ok`] anyway.
+    pub fn start(script: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        calls::disconnect().unwrap();
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let stop = Arc::new(Notify::new());
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server =
+            Server { calls: calls.clone(), connections: connections.clone(), script: Box::new(script) };
+        thread::spawn({
+            let stop = stop.clone();
+            move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    let listener = TcpListener::from_std(listener).unwrap();
+                    tokio::select! { () = Arc::new(server).serve(listener) => (), () = stop.notified() => () }
+                });
+            }
+        });
+        Fake { address, calls, connections, stop, _turn: turn }
+    }
+
+    /// Connects the process, with more options in JSON, e.g. `,"lazy":true`.
+    pub fn connect(&self, more: &str) -> Result<(), Error> {
+        calls::connect(format!("{{\"address\":\"{}\"{more}}}", self.address).as_bytes())
+    }
+
+    /// What arrived of this method.
+    pub fn calls(&self, method: &str) -> Vec<Call> {
+        self.calls.lock().unwrap().iter().filter(|call| call.method == method).cloned().collect()
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Waits until this many requests of a method have arrived.
+    pub fn wait_for(&self, method: &str, count: usize) {
+        let end = Instant::now() + Duration::from_secs(30);
+        while self.calls(method).len() < count {
+            assert!(Instant::now() < end, "{count} of {method} never came");
+            thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        let _ = calls::disconnect();
+        self.stop.notify_one();
+    }
+}
+
+struct Server {
+    calls: Arc<Mutex<Vec<Call>>>,
+    connections: Arc<AtomicUsize>,
+    script: Box<dyn Fn(&Call) -> Answer + Send + Sync>,
+}
+
+type Body = StreamBody<tokio_stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>;
+
+impl Server {
+    async fn serve(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else { continue };
+            stream.set_nodelay(true).unwrap();
+            let connection = self.connections.fetch_add(1, Ordering::SeqCst);
+            let (server, close) = (self.clone(), Arc::new(Notify::new()));
+            tokio::spawn(async move {
+                let serving = http2::Builder::new(TokioExecutor::new()).serve_connection(
+                    TokioIo::new(stream),
+                    service_fn({
+                        let close = close.clone();
+                        move |request| server.clone().answer(connection, request, close.clone())
+                    }),
+                );
+                tokio::select! { _ = serving => (), () = close.notified() => () }
+            });
+        }
+    }
+
+    async fn answer(
+        self: Arc<Self>,
+        connection: usize,
+        request: Request<Incoming>,
+        close: Arc<Notify>,
+    ) -> Result<Response<Body>, Infallible> {
+        let (head, body) = request.into_parts();
+        let method = head.uri.path().rsplit('/').next().unwrap().to_owned();
+        body.collect().await.unwrap();
+        let call = {
+            let mut calls = self.calls.lock().unwrap();
+            let nth = calls.iter().filter(|call| call.method == method).count();
+            calls.push(Call { method, nth, connection, at: Instant::now(), headers: head.headers });
+            calls.last().unwrap().clone()
+        };
+        match (self.script)(&call) {
+            Answer::Message(message) => Ok(response(frame(&message), Some("0"), "")),
+            Answer::Error { code, detail, trailers_only: false } => {
+                Ok(response(Vec::new(), Some(&code.to_string()), detail))
+            }
+            Answer::Error { code, detail, trailers_only: true } => {
+                let mut refused = response(Vec::new(), None, "");
+                refused.headers_mut().extend(status(&code.to_string(), detail));
+                Ok(refused)
+            }
+            Answer::Raw { body, grpc_status } => Ok(response(body, grpc_status, "")),
+            Answer::Http(code) => {
+                let mut refused = response(Vec::new(), None, "");
+                *refused.status_mut() = code.try_into().unwrap();
+                Ok(refused)
+            }
+            Answer::Silence => std::future::pending().await,
+            Answer::Close => {
+                close.notify_one();
+                std::future::pending().await
+            }
+            Answer::After(time) => {
+                tokio::time::sleep(time).await;
+                Ok(response(frame(&[]), Some("0"), ""))
+            }
+        }
+    }
+}
+
+/// A message in its gRPC frame.
+pub fn frame(message: &[u8]) -> Vec<u8> {
+    let mut frame = BytesMut::new();
+    frame.put_u8(0);
+    frame.put_u32(message.len().try_into().unwrap());
+    frame.extend_from_slice(message);
+    frame.to_vec()
+}
+
+fn response(body: Vec<u8>, grpc_status: Option<&str>, detail: &str) -> Response<Body> {
+    let mut frames = vec![Ok(Frame::data(Bytes::from(body)))];
+    if let Some(code) = grpc_status {
+        frames.push(Ok(Frame::trailers(status(code, detail))));
+    }
+    let mut response = Response::new(StreamBody::new(tokio_stream::iter(frames)));
+    response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+    response
+}
+
+/// The trailers of an error with a detail of the given type.
+fn status(code: &str, detail: &str) -> HeaderMap {
+    #[derive(Clone, PartialEq, Message)]
+    struct Details {
+        #[prost(int32, tag = "1")]
+        code: i32,
+        #[prost(message, repeated, tag = "3")]
+        details: Vec<prost_types::Any>,
+    }
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", code.parse().unwrap());
+    trailers.insert("grpc-message", HeaderValue::from_static("the%20fake%20says%20so"));
+    if !detail.is_empty() {
+        let detail = prost_types::Any {
+            type_url: format!("type.googleapis.com/temporal.api.errordetails.v1.{detail}"),
+            value: Vec::new(),
+        };
+        let details = Details { code: code.parse().unwrap(), details: vec![detail] }.encode_to_vec();
+        let text = tonic::metadata::MetadataValue::from_bytes(&details);
+        trailers.insert("grpc-status-details-bin", HeaderValue::from_bytes(text.as_encoded_bytes()).unwrap());
+    }
+    trailers
+}
+
+/// The counts of each status that `call` gave, by name.
+pub fn tally(statuses: impl IntoIterator<Item = Status>) -> HashMap<String, usize> {
+    let mut tally = HashMap::new();
+    for status in statuses {
+        *tally.entry(status.name().to_string_lossy().into_owned()).or_default() += 1;
+    }
+    tally
+}

@@ -1,0 +1,177 @@
+//! What is temporary is tried again within the timeout, what isn't comes back at once.
+
+use std::time::{Duration, Instant};
+
+use temporal_heartbeat::{calls, deadline::Timeout, error::Error, signals::Signals, status::Status};
+
+use crate::fake::{Answer, Call, Fake};
+
+const BEAT: &str = "RecordActivityTaskHeartbeat";
+const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
+
+fn beat(timeout: Timeout) -> Result<Signals, Error> {
+    calls::heartbeat(b"token", None, timeout)
+}
+
+/// A server that answers the first heartbeat so, and all others well.
+fn first(answer: impl Fn() -> Answer + Send + Sync + 'static) -> Fake {
+    Fake::connected(
+        move |call: &Call| if call.method == BEAT && call.nth == 0 { answer() } else { Answer::ok() },
+    )
+}
+
+/// A server that answers every heartbeat so.
+fn always(answer: impl Fn() -> Answer + Send + Sync + 'static) -> Fake {
+    Fake::connected(move |call: &Call| if call.method == BEAT { answer() } else { Answer::ok() })
+}
+
+#[test]
+fn temporary_errors_are_tried_again_and_final_ones_are_not() {
+    let temporary = [1, 2, 4, 10, 13, 14, 15];
+    for code in 1..=16 {
+        for trailers_only in [true, false] {
+            let fake = first(move || Answer::Error { code, detail: "", trailers_only });
+            let outcome = beat(LONG);
+            let tries = fake.calls(BEAT).len();
+            if temporary.contains(&code) {
+                assert!(outcome.is_ok() && tries == 2, "code {code}: {outcome:?} after {tries}");
+            } else {
+                let error = outcome.unwrap_err();
+                assert_eq!((error.grpc_code(), tries), (Some(code), 1), "{error}");
+                assert!(!error.is_retryable() && error.message().contains("the fake says so"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_code_has_its_status() {
+    for (code, detail, status) in [
+        (3, "", Status::TokenUnreadable),
+        (5, "NotFoundFailure", Status::NotFound),
+        (5, "NamespaceNotFoundFailure", Status::NamespaceNotFound),
+        (6, "", Status::FailedPrecondition),
+        (7, "PermissionDeniedFailure", Status::PermissionDenied),
+        (8, "", Status::ResourceExhausted),
+        (9, "", Status::FailedPrecondition),
+        (11, "", Status::ServerError),
+        (12, "", Status::Unimplemented),
+        (16, "", Status::Unauthenticated),
+    ] {
+        let _fake = always(move || Answer::Error { code, detail, trailers_only: false });
+        assert_eq!(beat(LONG).unwrap_err().status(), status, "code {code} {detail}");
+    }
+}
+
+#[test]
+fn when_time_runs_out_the_last_answer_is_the_status() {
+    for (code, detail, status) in [
+        (14, "", Status::Unavailable),
+        (13, "", Status::ServerError),
+        (9, "NamespaceNotActiveFailure", Status::NamespaceNotActive),
+        (8, "ResourceExhaustedFailure", Status::ResourceExhausted),
+    ] {
+        let fake = always(move || Answer::Error { code, detail, trailers_only: true });
+        let started = Instant::now();
+        let error = beat(Timeout::Within(Duration::from_millis(800))).unwrap_err();
+        assert_eq!(error.status(), status, "{error}");
+        assert!(error.is_retryable() && error.message().contains("gave up after"), "{error}");
+        assert!(started.elapsed() < Duration::from_millis(1100), "{:?}", started.elapsed());
+        assert!(fake.calls(BEAT).len() >= if code == 8 { 1 } else { 3 });
+    }
+}
+
+#[test]
+fn a_server_that_asks_for_less_gets_less() {
+    let fake = first(|| Answer::Error { code: 8, detail: "ResourceExhaustedFailure", trailers_only: true });
+    beat(LONG).unwrap();
+    let calls = fake.calls(BEAT);
+    assert!(calls[1].at - calls[0].at >= Duration::from_secs(1));
+}
+
+#[test]
+fn a_silent_server_is_left_for_a_fresh_connection() {
+    let fake = first(|| Answer::Silence);
+    let started = Instant::now();
+    beat(Timeout::Within(Duration::from_secs(4))).unwrap();
+    let calls = fake.calls(BEAT);
+    assert!(calls[1].connection > calls[0].connection);
+    assert!(started.elapsed() < Duration::from_secs(3), "half of the time is for the second try");
+}
+
+#[test]
+fn a_server_that_never_answers_is_a_timeout_that_keeps_its_time() {
+    let _fake = always(|| Answer::Silence);
+    for ms in [1, 50, 700] {
+        let timeout = Duration::from_millis(ms);
+        let started = Instant::now();
+        let error = beat(Timeout::Within(timeout)).unwrap_err();
+        assert_eq!(error.status(), Status::Timeout, "{error}");
+        assert!(error.is_retryable());
+        assert!(started.elapsed() < timeout + Duration::from_millis(200), "{:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn a_closed_connection_is_replaced_at_once() {
+    let fake = first(|| Answer::Close);
+    let started = Instant::now();
+    beat(LONG).unwrap();
+    assert_eq!(fake.connections(), 2);
+    assert!(started.elapsed() < Duration::from_millis(90), "no pause: {:?}", started.elapsed());
+}
+
+#[test]
+fn a_late_answer_within_the_time_is_an_answer() {
+    let fake = always(|| Answer::After(Duration::from_millis(400)));
+    beat(Timeout::Within(Duration::from_secs(5))).unwrap();
+    assert_eq!(fake.calls(BEAT).len(), 1);
+}
+
+#[test]
+fn forever_outlasts_what_is_temporary() {
+    let fake =
+        Fake::connected(
+            |call| {
+                if call.method == BEAT && call.nth < 3 { Answer::error(14) } else { Answer::ok() }
+            },
+        );
+    beat(Timeout::Forever).unwrap();
+    assert_eq!(fake.calls(BEAT).len(), 4);
+}
+
+#[test]
+fn zero_checks_and_sends_nothing() {
+    let fake = always(Answer::ok);
+    assert_eq!(beat(Timeout::Zero).unwrap_err().status(), Status::Timeout);
+    assert_eq!(calls::heartbeat(b"", None, Timeout::Zero).unwrap_err().status(), Status::InvalidArgument);
+    assert_eq!(fake.calls(BEAT).len(), 0);
+}
+
+#[test]
+fn signals_are_those_of_the_answer() {
+    let all = Signals::CANCEL_REQUESTED | Signals::PAUSED | Signals::RESET;
+    for (answer, signals) in [
+        (vec![0x08, 1], Signals::CANCEL_REQUESTED),
+        (vec![0x10, 1], Signals::PAUSED),
+        (vec![0x18, 1], Signals::RESET),
+        (vec![0x08, 1, 0x10, 1, 0x18, 1, 0x78, 1], all),
+    ] {
+        let _fake = always(move || Answer::Message(answer.clone()));
+        assert_eq!(beat(LONG).unwrap(), signals);
+    }
+}
+
+#[test]
+fn requests_say_who_asks_and_for_how_long() {
+    let fake = Fake::start(|_| Answer::ok());
+    fake.connect(",\"namespace\":\"ns\"").unwrap();
+    beat(Timeout::Within(Duration::from_secs(5))).unwrap();
+    let headers = &fake.calls(BEAT)[0].headers;
+    assert_eq!(headers["client-name"], "temporal-heartbeat");
+    assert_eq!(headers["temporal-namespace"], "ns");
+    assert_eq!(headers["te"], "trailers");
+    let timeout =
+        headers["grpc-timeout"].to_str().unwrap().strip_suffix('m').unwrap().parse::<u32>().unwrap();
+    assert!((2000..=2500).contains(&timeout), "half of five seconds, {timeout}");
+}

@@ -1,0 +1,72 @@
+//! Calls from many threads, and from threads that aren't the caller's to block.
+
+use std::{thread, time::Duration};
+
+use temporal_heartbeat::{calls, deadline::Timeout, status::Status};
+
+use crate::fake::{Answer, Fake, tally};
+
+const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
+const BEAT: &str = "RecordActivityTaskHeartbeat";
+
+#[test]
+fn many_callers_share_one_connection() {
+    let fake = Fake::connected(|_| Answer::ok());
+    thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| (0..20).for_each(|_| drop(calls::heartbeat(b"token", None, LONG).unwrap())));
+        }
+    });
+    assert_eq!(fake.calls(BEAT).len(), 64 * 20);
+    assert_eq!(fake.connections(), 1);
+}
+
+#[test]
+fn a_worker_of_the_callers_own_tokio_runtime_may_call() {
+    let _fake = Fake::connected(|_| Answer::ok());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        calls::heartbeat(b"token", None, LONG).unwrap();
+        calls::disconnect().unwrap();
+    });
+}
+
+#[test]
+fn one_slow_call_holds_nobody_up() {
+    let fake = Fake::connected(|call| match (call.method.as_str(), call.nth) {
+        (BEAT, 0) => Answer::Silence,
+        _ => Answer::ok(),
+    });
+    thread::scope(|scope| {
+        let slow = scope.spawn(|| calls::heartbeat(b"slow", None, LONG));
+        fake.wait_for(BEAT, 1);
+        for _ in 0..100 {
+            calls::heartbeat(b"fast", None, Timeout::Within(Duration::from_secs(5))).unwrap();
+        }
+        calls::disconnect().unwrap();
+        assert_eq!(slow.join().unwrap().unwrap_err().status(), Status::NotConnected);
+    });
+}
+
+#[test]
+fn connections_that_the_server_closes_lose_no_call() {
+    let fake = Fake::connected(|call| match (call.method.as_str(), call.nth % 50) {
+        (BEAT, 49) => Answer::Close,
+        _ => Answer::ok(),
+    });
+    let statuses: Vec<_> = thread::scope(|scope| {
+        let callers: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    let beats = (0..100).map(|_| calls::heartbeat(b"token", None, LONG));
+                    beats
+                        .map(|beat| beat.map_or_else(|error| error.status(), |_| Status::Ok))
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect()
+    });
+    assert_eq!(tally(statuses), [("THB_OK".to_owned(), 800)].into());
+    assert!(fake.connections() > 10);
+}

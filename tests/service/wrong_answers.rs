@@ -1,0 +1,51 @@
+//! Answers that no server should give become errors: nothing hangs, crashes, or is believed.
+
+use std::time::Duration;
+
+use temporal_heartbeat::{calls, deadline::Timeout, status::Status};
+
+use crate::fake::{Answer, Fake, frame};
+
+const SHORT: Timeout = Timeout::Within(Duration::from_millis(300));
+
+#[test]
+fn nonsense_is_an_error_that_says_so() {
+    let raw = |body: &[u8], grpc_status| (body.to_vec(), grpc_status);
+    for ((body, grpc_status), status, message) in [
+        (raw(&frame(b"\xff\xff"), Some("0")), Status::ServerError, "can't be read"),
+        (raw(b"", Some("0")), Status::Unavailable, "no header"),
+        (raw(b"\0\0\0", Some("0")), Status::Unavailable, "no header"),
+        (raw(b"\0\xff\xff\xff\xffx", Some("0")), Status::Unavailable, "length"),
+        (raw(b"\0\0\0\0\x05abc", Some("0")), Status::Unavailable, "length"),
+        (raw(b"\x01\0\0\0\0", Some("0")), Status::Unavailable, "compressed"),
+        (raw(&frame(b""), None), Status::Unavailable, "without a gRPC status"),
+        (raw(&frame(b""), Some("99")), Status::ServerError, ""),
+        (raw(&frame(b""), Some("x")), Status::ServerError, ""),
+    ] {
+        let _fake = Fake::connected(move |call| match call.method.as_str() {
+            "RecordActivityTaskHeartbeat" => Answer::Raw { body: body.clone(), grpc_status },
+            _ => Answer::ok(),
+        });
+        let error = calls::heartbeat(b"token", None, SHORT).unwrap_err();
+        assert_eq!(error.status(), status, "{error}");
+        assert!(error.message().contains(message), "{error}");
+    }
+}
+
+#[test]
+fn a_gateways_http_error_is_named() {
+    let fake = Fake::start(|_| Answer::Http(502));
+    let error = fake.connect(",\"connect_timeout_ms\":300").unwrap_err();
+    assert_eq!(error.status(), Status::Unavailable);
+    assert!(error.message().contains("HTTP status 502"), "{error}");
+}
+
+#[test]
+fn a_workflow_with_no_such_activity_has_it_over() {
+    // namespace_id "n", workflow_id "w", run_id "r", activity_id "a", as a token spells them.
+    let token = b"\x0a\x01n\x12\x01w\x1a\x01r\x32\x01a";
+    let _fake = Fake::connected(|_| Answer::ok());
+    let error = calls::get_details(token, SHORT).unwrap_err();
+    assert_eq!(error.status(), Status::NotFound);
+    assert!(error.message().contains("over"), "{error}");
+}

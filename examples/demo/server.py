@@ -16,6 +16,7 @@ from pathlib import Path
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.runtime import Runtime, TelemetryConfig
+from temporalio.service import RPCError
 
 from trouble import Trouble, within
 
@@ -87,7 +88,7 @@ async def wait_until_ready(process: subprocess.Popen[bytes], address: str) -> Cl
     quiet = Runtime(telemetry=TelemetryConfig(logging=None))  # its log lines would land in the picture
     async with within(START_TIMEOUT, "the start of the server"):
         while process.poll() is None:
-            with contextlib.suppress(RuntimeError):  # what the SDK raises while nobody answers
+            with contextlib.suppress(RuntimeError, RPCError):  # nobody answers yet, or the namespace is still to come
                 client = await Client.connect(address, namespace=NAMESPACE, runtime=quiet)
                 await client.workflow_service.describe_namespace(request)
                 return client

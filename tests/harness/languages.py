@@ -23,10 +23,10 @@ class Language:
 
     def start(self, environment: Mapping[str, str], inherit: Sequence[int] = ()) -> Driver:
         """Starts a driver with further variables and open descriptors."""
-        return Driver(self.command(), _environment() | dict(environment), inherit)
+        return Driver(self.command(), library_environment() | dict(environment), inherit)
 
 
-def _environment() -> dict[str, str]:
+def library_environment() -> dict[str, str]:
     """Ours without what would configure the library under test behind the scenario's back."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("TEMPORAL_")}
     return inherited | {"TEMPORAL_HEARTBEAT_LIBRARY": str(library())}

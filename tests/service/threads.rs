@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use temporal_heartbeat::{calls, deadline::Timeout, status::Status};
+use temporal_heartbeat::{calls, deadline::Timeout, signals::Signals, status::Status};
 
 use crate::fake::{Answer, Fake, tally};
 
@@ -14,7 +14,11 @@ fn many_callers_share_one_connection() {
     let fake = Fake::connected(|_| Answer::ok());
     thread::scope(|scope| {
         for _ in 0..64 {
-            scope.spawn(|| (0..20).for_each(|_| drop(calls::heartbeat(b"token", None, LONG).unwrap())));
+            scope.spawn(|| {
+                (0..20).for_each(|_| {
+                    assert_eq!(calls::heartbeat(b"token", None, LONG).unwrap(), Signals::default())
+                })
+            });
         }
     });
     assert_eq!(fake.calls(BEAT).len(), 64 * 20);

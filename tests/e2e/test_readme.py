@@ -1,0 +1,71 @@
+"""The README's programs and commands, run as they are printed."""
+
+import base64
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from harness.languages import library_environment
+from harness.needs import needs
+from harness.paths import ROOT
+from harness.server import Server
+from harness.stage import Connect, StartActivity
+
+README = (ROOT / "README.md").read_text()
+
+# The folders that the printed commands name, as seen from where a reader stands.
+FOLDERS = ("include", "target", "bindings")
+
+SOURCES = {"Python": "solver.py", "Go": "main.go", "C": "solver.c", "C++": "solver.cpp"}
+TOOLS = {"Python": sys.executable, "Go": "go", "C": "cc", "C++": "c++"}
+
+
+def blocks(heading: str) -> dict[str, str]:
+    """The code below a heading, by its language."""
+    section = re.split(r"^#+ ", README.partition(f"\n### {heading}\n")[2], flags=re.MULTILINE)[0]
+    return dict(re.findall(r"```(\w+)\n(.*?)```", section, flags=re.DOTALL))
+
+
+def run(language: str, folder: Path, environment: Mapping[str, str]) -> str:
+    code = blocks(language)
+    commands = code.pop("sh", None)
+    (source,) = code.values()
+    (folder / SOURCES[language]).write_text(source)
+    for name in FOLDERS:
+        if not (folder / name).exists():
+            (folder / name).symlink_to(ROOT / name)
+    # Python's command installs the package, which has a test of its own.
+    command = ["sh", "-ec", commands] if commands else [sys.executable, SOURCES[language]]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_printed_program_resumes_and_completes(
+    name: str, server: Server, start: StartActivity, connect: Connect, tmp_path: Path
+) -> None:
+    needs(shutil.which(TOOLS[name]), TOOLS[name])
+    activity = start("workflow", heartbeat_timeout_ms=60_000)
+    token = activity.next_attempt().token
+    connect("python").heartbeat(token, 3)
+    handed_over = {
+        "TEMPORAL_ADDRESS": server.address,
+        "TEMPORAL_ACTIVITY_TASK_TOKEN": base64.b64encode(token).decode(),
+    }
+    environment = library_environment() | handed_over | {"PYTHONPATH": str(ROOT / "bindings" / "python")}
+    said = run(name, tmp_path, environment)
+    assert [line for line in said.splitlines() if "working" in line] == [f"working on item {n}" for n in range(4, 10)]
+    assert activity.result() == "ten items"
+
+
+def test_every_file_that_the_readme_points_to_exists() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert len(links) > 5
+    assert [link for link in links if not os.path.exists(ROOT / link)] == []

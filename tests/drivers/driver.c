@@ -170,12 +170,14 @@ static thb_error_t **wanted(thb_error_t **error) {
 static void connect_(const struct request *request) {
     struct bytes options = parse_bytes(request->words[0]);
     thb_error_t *error = POISONED;
-    answer(thb_connect(options.data, options.len, wanted(&error)), error);
+    thb_status_t status = thb_connect(options.data, options.len, wanted(&error));
+    answer(status, error);
 }
 
 static void disconnect(const struct request *request) {
     thb_error_t *error = POISONED;
-    answer(thb_disconnect(parse_timeout(request->words[0]), wanted(&error)), error);
+    thb_status_t status = thb_disconnect(parse_timeout(request->words[0]), wanted(&error));
+    answer(status, error);
 }
 
 static void heartbeat(const struct request *request) {
@@ -250,8 +252,9 @@ static void end(const struct request *request, ending *call) {
     thb_details_t *details;
     if (!parse_values(request->words + 2, request->count - 2, &value, &details)) return;
     thb_error_t *error = POISONED;
-    answer(call(token.data, token.len, value.encoding, value.bytes.data, value.bytes.len, timeout, wanted(&error)),
-           error);
+    thb_status_t status =
+        call(token.data, token.len, value.encoding, value.bytes.data, value.bytes.len, timeout, wanted(&error));
+    answer(status, error);
     thb_details_free(details);
 }
 
@@ -268,7 +271,8 @@ static void fail(const struct request *request) {
     uint32_t timeout = parse_timeout(request->words[1]);
     struct bytes failure = parse_bytes(request->words[2]);
     thb_error_t *error = POISONED;
-    answer(thb_fail(token.data, token.len, failure.data, failure.len, timeout, wanted(&error)), error);
+    thb_status_t status = thb_fail(token.data, token.len, failure.data, failure.len, timeout, wanted(&error));
+    answer(status, error);
 }
 
 static void token_from_env(const struct request *request) {

@@ -63,7 +63,7 @@ BAD = {
     "base64url": ({"": base64.urlsafe_b64encode(b"\xff\xfe\xfd").decode()}, (VARIABLE, "base64")),
     "base64 cut off": ({"": TEXT[:-1]}, (VARIABLE, "base64")),
     "file that is not there": ({"_FILE": "/of/nobody"}, (f"{VARIABLE}_FILE", "/of/nobody", "no such file")),
-    "empty file": ({"_FILE": "/dev/null"}, (f"{VARIABLE}_FILE", "empty")),
+    "empty file": ({"_FILE": "/dev/null"}, (f"{VARIABLE}_FILE", "nothing in it")),
     "endless file": ({"_FILE": "/dev/zero"}, (f"{VARIABLE}_FILE",)),
     "descriptor that is no number": ({"_FD": "three"}, (f"{VARIABLE}_FD",)),
     "descriptor that is not open": ({"_FD": "99"}, (f"{VARIABLE}_FD", "99")),

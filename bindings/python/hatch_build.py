@@ -1,18 +1,18 @@
-"""Builds the native library with cargo and ships it in the wheel, one for all Pythons."""
+"""Builds the native library and ships it in the wheel, one for all Pythons of a platform."""
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-# One crate type and no other: else cargo drops link-time optimization without a word.
-CARGO_COMMAND = ["cargo", "rustc", "--release", "--lib", "--crate-type", "cdylib"]
+LIBRARY = f"libtemporal_heartbeat.{'dylib' if sys.platform == 'darwin' else 'so'}"
 
 
 class NativeLibrary(BuildHookInterface[Any]):
@@ -23,41 +23,27 @@ class NativeLibrary(BuildHookInterface[Any]):
         if self.target_name != "wheel" or version == "editable":
             return
         library = build_library(Path(self.root).parent.parent)
-        build_data["force_include"][str(library)] = f"temporal_heartbeat/{library.name}"
+        build_data["force_include"][str(library)] = f"temporal_heartbeat/{LIBRARY}"
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{platform_tag()}"
 
 
-def build_library(crate: Path) -> Path:
-    """Builds the crate and returns the path of its shared library."""
-    if not (crate / "Cargo.toml").is_file():
+def build_library(repository: Path) -> Path:
+    """Builds the library by `make lib`, as everybody does, and returns its path."""
+    if not (repository / "Cargo.toml").is_file():
         raise RuntimeError(
-            f"no source of the native library at {crate}: build from a whole checkout"
+            f"no source of the native library at {repository}: build from a whole checkout"
         )
-    if shutil.which("cargo") is None:
-        raise RuntimeError(
-            "building temporal-heartbeat needs cargo, which isn't on the PATH: install Rust"
-        )
-    # JSON messages tell where the library is, in whatever target directory.
-    build = subprocess.run(
-        [*CARGO_COMMAND, "--message-format", "json-render-diagnostics"],
-        cwd=crate,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if build.returncode != 0:
-        raise RuntimeError(f"`{' '.join(CARGO_COMMAND)}` failed in {crate}; its messages are above")
-    for line in reversed(build.stdout.splitlines()):
-        message = json.loads(line)
-        if (
-            message["reason"] == "compiler-artifact"
-            and message["target"]["name"] == "temporal_heartbeat"
-        ):
-            return next(
-                Path(name) for name in message["filenames"] if name.endswith((".so", ".dylib"))
+    for tool, origin in (("cargo", "Rust"), ("make", "the package of that name")):
+        if shutil.which(tool) is None:
+            raise RuntimeError(
+                f"building temporal-heartbeat needs {tool}, which isn't on the PATH:"
+                f" install {origin}"
             )
-    raise RuntimeError("cargo built no shared library")
+    if subprocess.run(["make", "lib"], cwd=repository, check=False).returncode != 0:
+        raise RuntimeError(f"`make lib` failed in {repository}; its messages are above")
+    target = repository / os.environ.get("CARGO_TARGET_DIR", "target")
+    return target / "release" / LIBRARY
 
 
 def platform_tag() -> str:

@@ -1,8 +1,9 @@
 """Heartbeat a Temporal Activity from any process.
 
-The Activity's worker hands its task token to this process, and doesn't end the Activity itself.
-This process then says how far it is, learns that it is to stop, and ends the Activity; if it dies,
-the next attempt resumes where it was::
+The Activity's worker hands its task token to this process and leaves it to it to end the Activity,
+by ``activity.raise_complete_async()`` in Python, ``activity.ErrResultPending`` in Go. This process
+says how far it is, learns that it is to stop, and ends the Activity; if it dies, the next attempt
+resumes where it was::
 
     import temporal_heartbeat as thb
 
@@ -40,12 +41,41 @@ Values
     read back as plain values: a dataclass as a dict. A `Payload` is sent as it is, and what this
     process can't decode is read as one.
 
+Signals
+    `heartbeat` returns what the server asks for, usually nothing:
+
+    CANCEL_REQUESTED    The activity is to end: clean up, then `report_cancelled`. `complete` would
+                        still win.
+    PAUSED              Stop working until the flag goes, but beat on, or the activity times out.
+    RESET               End this attempt, by `fail` for instance; a new first one follows.
+
 Errors
-    Every failure is an `Error` with a ``code``, a ``message``, and ``retryable``; there is a class
-    for each status, and the most important is `NotFound`: the activity is over for this token, stop
-    the work. See `temporal_heartbeat.errors`. A wrong timeout, and a heartbeat without details, are
-    `InvalidArgument`, which is a ValueError too. A value or token of an impossible type is a
-    TypeError.
+    Every failure is an `Error` with a ``code``, a ``message`` and ``retryable``. There is a class
+    for each status, and later versions may add some: end with ``except Error``.
+
+    NotFound            The activity is over for this token: ended, timed out, superseded by a later
+                        attempt. Stop the work; there is nothing more to tell the server.
+    InDoubt             An ending call that may have been applied: the answer to an earlier try was
+                        lost. Take the work as done; don't undo it.
+    Unavailable, Timeout, ResourceExhausted, NamespaceNotActive
+                        Temporary, and retried already for as long as the timeout allowed. Go on
+                        with the work, and beat again at the next item.
+    TooLarge            Over the server's limit of 2 MiB. Nothing was sent. Record less.
+    InvalidArgument, TokenUnreadable
+                        The call makes no sense as it is. Correct it. InvalidArgument is a
+                        ValueError too. What has an impossible type is a TypeError.
+    NotConnected, AlreadyConnected
+                        `connect` is to be called once, before the other functions.
+    Config, Unimplemented, NamespaceNotFound, Unauthenticated, PermissionDenied, Tls
+                        The connection's options, the environment or the server's set-up are wrong.
+    LibraryNotFound, AbiMismatch
+                        The native library can't be used. The first is a Config too.
+    LocalLimit          This process has no threads or descriptors left.
+    FailedPrecondition, ServerError, Internal
+                        The server, or the library, fails in a way that only the message explains.
+    InvalidHandle, Forked, AlreadyOpen, Ended
+                        Of activities that are held open; but Forked also in a child that a signal
+                        handler forked during a call.
 
 The native library
     It is loaded by the first call, from the path in the environment variable
@@ -66,38 +96,39 @@ from ._calls import (
 from ._details import Details
 from ._payload import Payload
 from .errors import (
-    AbiMismatch,
-    AlreadyConnected,
-    AlreadyOpen,
-    Config,
-    Ended,
-    Error,
-    FailedPrecondition,
-    Forked,
-    InDoubt,
-    Internal,
-    InvalidArgument,
-    InvalidHandle,
-    LibraryNotFound,
-    LocalLimit,
-    NamespaceNotActive,
-    NamespaceNotFound,
-    NotConnected,
-    NotFound,
-    PermissionDenied,
-    ResourceExhausted,
-    ServerError,
-    Status,
-    Timeout,
-    Tls,
-    TokenUnreadable,
-    TooLarge,
-    Unauthenticated,
-    Unavailable,
-    Unimplemented,
+    AbiMismatch as AbiMismatch,
+    AlreadyConnected as AlreadyConnected,
+    AlreadyOpen as AlreadyOpen,
+    Config as Config,
+    Ended as Ended,
+    Error as Error,
+    FailedPrecondition as FailedPrecondition,
+    Forked as Forked,
+    InDoubt as InDoubt,
+    Internal as Internal,
+    InvalidArgument as InvalidArgument,
+    InvalidHandle as InvalidHandle,
+    LibraryNotFound as LibraryNotFound,
+    LocalLimit as LocalLimit,
+    NamespaceNotActive as NamespaceNotActive,
+    NamespaceNotFound as NamespaceNotFound,
+    NotConnected as NotConnected,
+    NotFound as NotFound,
+    PermissionDenied as PermissionDenied,
+    ResourceExhausted as ResourceExhausted,
+    ServerError as ServerError,
+    Status as Status,
+    Timeout as Timeout,
+    Tls as Tls,
+    TokenUnreadable as TokenUnreadable,
+    TooLarge as TooLarge,
+    Unauthenticated as Unauthenticated,
+    Unavailable as Unavailable,
+    Unimplemented as Unimplemented,
 )
 from .signals import Signals
 
+# The classes of errors are public too. They aren't listed, so that help() stays readable.
 __all__ = [
     "connect",
     "disconnect",
@@ -112,32 +143,4 @@ __all__ = [
     "Details",
     "Payload",
     "Error",
-    "Status",
-    "AbiMismatch",
-    "AlreadyConnected",
-    "AlreadyOpen",
-    "Config",
-    "Ended",
-    "FailedPrecondition",
-    "Forked",
-    "InDoubt",
-    "Internal",
-    "InvalidArgument",
-    "InvalidHandle",
-    "LibraryNotFound",
-    "LocalLimit",
-    "NamespaceNotActive",
-    "NamespaceNotFound",
-    "NotConnected",
-    "NotFound",
-    "PermissionDenied",
-    "ResourceExhausted",
-    "ServerError",
-    "Timeout",
-    "Tls",
-    "TokenUnreadable",
-    "TooLarge",
-    "Unauthenticated",
-    "Unavailable",
-    "Unimplemented",
 ]

@@ -140,7 +140,8 @@ def get_details(token: Token, *, timeout: Optional[float] = 10.0) -> Details:
     Blocks at most ``timeout`` seconds, temporary faults being retried within it; None: for ever.
     Any thread may call it.
 
-    Raises `NotFound` when the activity is over, `TokenUnreadable` when the token doesn't tell which
+    Raises `NotFound` when the activity is over, not merely this attempt (a standalone activity's
+    details stay readable even then), `TokenUnreadable` when the token doesn't tell which
     activity it is, `NotConnected`, `InvalidArgument`, and as `heartbeat` when the server can't be
     reached.
     """
@@ -304,7 +305,8 @@ def token_from_env() -> bytes:
     * TEMPORAL_ACTIVITY_TASK_TOKEN_FILE: the path of a file with that text;
     * TEMPORAL_ACTIVITY_TASK_TOKEN_FD: an inherited descriptor to read that text from.
 
-    Needs no connection. Blocks only while that file or descriptor does. Any thread may call it.
+    Needs no connection. Blocks at most 10 seconds, while another process writes to that descriptor.
+    Any thread may call it.
 
     Raises `Config` when none or more than one of them is set, and when what is there can't be read.
     """

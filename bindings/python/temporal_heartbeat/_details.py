@@ -12,25 +12,26 @@ __all__ = ["Details"]
 
 
 class Details(Sequence[Any]):
-    """The heartbeat details of an activity: the values that were last recorded, often just one.
+    """The heartbeat details of an activity: a sequence of the values that were last recorded.
 
-    It is empty, and false, when there are none. `attempt`, `recorded_at` and `heartbeat_timeout`
-    tell about the activity.
+    Often it is just one; none at all make it empty, and false. Beside them there are
+
+    * ``payloads``: the same values as they are stored, a tuple of `Payload`, such that
+      ``heartbeat(token, *details.payloads)`` repeats them;
+    * ``attempt``: the number of the attempt that the server has now, from 1; 0 when it doesn't
+      tell. If it isn't one's own, another has taken over;
+    * ``recorded_at``: when the last heartbeat was recorded, a datetime in UTC by the server's
+      clock; None when none was;
+    * ``heartbeat_timeout``: how long the server waits for a heartbeat, a timedelta; zero: for ever;
+      None when it doesn't tell.
     """
 
     __slots__ = ("_values", "attempt", "heartbeat_timeout", "payloads", "recorded_at")
 
     payloads: tuple[Payload, ...]
-    """The same values as they are stored: ``heartbeat(token, *details.payloads)`` repeats them."""
-
     attempt: int
-    """The number of the attempt that the server has now, from 1; 0 when it doesn't tell."""
-
     recorded_at: Optional[datetime]
-    """When they were recorded, in UTC by the server's clock; None when it doesn't tell."""
-
     heartbeat_timeout: Optional[timedelta]
-    """How long the server waits for a heartbeat; zero: for ever; None when it doesn't tell."""
 
     def __init__(
         self,

@@ -49,7 +49,7 @@ def _read_error(native: ctypes.CDLL, status: int, error: Any) -> Error:
         (native.thb_error_message(error) or native.thb_status_name(status)).decode(),
         retryable=native.thb_error_is_retryable(error) != 0,
         grpc_code=grpc_code if grpc_code >= 0 else None,
-        retry_after=timedelta(milliseconds=retry_after_ms) if retry_after_ms > 0 else None,
+        retry_after=timedelta(milliseconds=retry_after_ms) if retry_after_ms >= 0 else None,
     )
 
 

@@ -45,14 +45,13 @@ def library() -> ctypes.CDLL:
 
 
 def _places() -> Iterator[tuple[str, str]]:
-    """Where to look: a description, and what to open. A path that was asked for is the only one."""
+    """Where to look: a name, and what to open. A path that was asked for is the only one."""
     chosen = os.environ.get(LIBRARY_VARIABLE)
     if chosen:
-        yield f"{LIBRARY_VARIABLE}={chosen}", chosen
+        yield LIBRARY_VARIABLE, chosen
         return
-    packaged = Path(__file__).with_name(_IN_PACKAGE)
-    yield f"the package, {packaged}", str(packaged)
-    yield f"the system, {_ON_SYSTEM}", _ON_SYSTEM
+    yield "the package", str(Path(__file__).with_name(_IN_PACKAGE))
+    yield "the system", _ON_SYSTEM
 
 
 def _checked(library: ctypes.CDLL) -> ctypes.CDLL:

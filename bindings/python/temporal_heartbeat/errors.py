@@ -1,19 +1,7 @@
 """The exceptions: `Error`, and one class for each status of the library.
 
-Catch the class whose remedy you know, and `Error` for the rest: later versions may add statuses,
-and a status that this version has no class for is a plain `Error`.
-
-What to do about the ones that matter most:
-
-* `NotFound`: the activity is over for this token (finished, timed out, superseded by a later
-  attempt, or its workflow closed). Stop the work; the server ignores whatever this holder still
-  says.
-* `InDoubt`: an ending call (`complete`, `fail`, `report_cancelled`) may have been applied. Don't
-  undo the work.
-* `Unavailable`, `Timeout`, `ResourceExhausted`, `NamespaceNotActive`: temporary, and already
-  retried as long as the call's timeout allowed. Go on working and try again at the next item.
-* `TooLarge`: the details, the result or the failure are over the limit and were not sent. Record
-  less.
+The manual, ``help(temporal_heartbeat)``, says what to do about each. Catch the classes whose remedy
+you know, and `Error` for the rest: a status that this version has no class for is a plain `Error`.
 """
 
 from __future__ import annotations
@@ -88,22 +76,20 @@ class Status(enum.IntEnum):
 
 
 class Error(Exception):
-    """What every function of this package raises when the library refuses or fails a call."""
+    """What every function of this package raises when the library refuses or fails a call.
+
+    * ``code``: the status, a `Status`; a plain integer when it is newer than this package.
+    * ``message``: what happened, and why.
+    * ``retryable``: whether the same call, later, may succeed.
+    * ``grpc_code``: the gRPC code of the server's answer; None if there was none.
+    * ``retry_after``: how long to wait before the next try, a timedelta; None if nothing is known.
+    """
 
     code: int = Status.INTERNAL
-    """The status: a `Status`, or a plain integer when it is newer than this package."""
-
     message: str
-    """What happened, and why."""
-
     retryable: bool = False
-    """Whether the same call, later, may succeed."""
-
     grpc_code: Optional[int] = None
-    """The gRPC code of the server's answer, if there was one."""
-
     retry_after: Optional[timedelta] = None
-    """How long the server asked to wait before the next try, if it did."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message)

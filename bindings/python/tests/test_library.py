@@ -61,7 +61,7 @@ def test_a_missing_library_names_the_variable_and_the_path(
     use(monkeypatch, tmp_path / "absent.so")
     with pytest.raises(thb.LibraryNotFound) as caught:
         thb.version()
-    assert f"TEMPORAL_HEARTBEAT_LIBRARY={tmp_path}/absent.so: " in str(caught.value)
+    assert f"TEMPORAL_HEARTBEAT_LIBRARY: {tmp_path}/absent.so: " in str(caught.value)
     assert "No such file" in str(caught.value)
     assert caught.value.code == thb.Status.CONFIG
 
@@ -76,8 +76,8 @@ def test_without_the_variable_every_place_is_listed_with_its_fault(
     with pytest.raises(thb.LibraryNotFound) as caught:
         thb.connect()
     package, system = str(caught.value).splitlines()[1:3]
-    assert str(tmp_path / PACKAGED.name) in package
-    assert "libtemporal_heartbeat_absent.so.0: cannot open shared object file" in system
+    assert package.startswith(f"  the package: {tmp_path / PACKAGED.name}: ")
+    assert system.startswith("  the system: libtemporal_heartbeat_absent.so.0: cannot open")
 
 
 def test_a_file_that_is_no_library_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from types import FrameType, MappingProxyType
 import pytest
 
 from harness.activities import KINDS, ExternalActivity, Kind, start_activity
+from harness.calls import CALLS, Call
 from harness.driver import Driver
 from harness.languages import LANGUAGES
 from harness.proxy import Proxy
@@ -51,6 +52,12 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 def language(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen
+
+
+@pytest.fixture(params=CALLS)
+def call(request: pytest.FixtureRequest) -> Call:
+    """Each call that takes a token."""
+    return CALLS[request.param]
 
 
 @pytest.fixture

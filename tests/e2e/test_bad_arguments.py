@@ -7,26 +7,12 @@ from typing import Any
 
 import pytest
 
+from harness.calls import Call
 from harness.driver import Bytes, Driver, Raw, Refused, refused
 from harness.signals import Signals
 from harness.stage import Connect, StartActivity
 
 BEYOND_PTRDIFF_MAX = 2**63
-
-# Every call that takes a token, made with arguments that are otherwise good.
-CALLS: dict[str, Callable[[Driver, Bytes], object]] = {
-    "heartbeat": lambda driver, token: driver.heartbeat(token, 41),
-    "get_details": lambda driver, token: driver.get_details(token),
-    "complete": lambda driver, token: driver.complete(token, 41),
-    "fail": lambda driver, token: driver.fail(token, {"message": "boom"}),
-    "report_cancelled": lambda driver, token: driver.report_cancelled(token, 41),
-}
-
-
-@pytest.fixture(params=CALLS)
-def call(request: pytest.FixtureRequest) -> Callable[[Driver, Bytes], object]:
-    return CALLS[request.param]
-
 
 BAD_TOKENS: dict[str, tuple[Bytes, str, tuple[str, ...]]] = {
     "NULL, 0": (Raw("-"), "THB_INVALID_ARGUMENT", ("token", "empty")),
@@ -50,22 +36,20 @@ def test_bad_token_is_refused_by_every_call(
     token: Bytes,
     status: str,
     causes: tuple[str, ...],
-    call: Callable[[Driver, Bytes], object],
+    call: Call,
     connect: Connect,
 ) -> None:
     with refused(status, *causes):
         call(connect("c"), token)
 
 
-def test_empty_token_is_refused(language: str, call: Callable[[Driver, Bytes], object], connect: Connect) -> None:
+def test_empty_token_is_refused(language: str, call: Call, connect: Connect) -> None:
     with refused("THB_INVALID_ARGUMENT", "token", "empty"):
         call(connect(language), b"")
 
 
 @pytest.mark.parametrize("garbage", [b"garbage", b"\x00", bytes(range(256)), b"\xff" * 100], ids=lambda g: g[:7].hex())
-def test_garbage_for_a_token_is_unreadable(
-    language: str, garbage: bytes, call: Callable[[Driver, Bytes], object], connect: Connect
-) -> None:
+def test_garbage_for_a_token_is_unreadable(language: str, garbage: bytes, call: Call, connect: Connect) -> None:
     with refused("THB_TOKEN_UNREADABLE", "token"):
         call(connect(language), garbage)
 
@@ -90,17 +74,11 @@ BAD_VALUES: dict[str, tuple[str, tuple[str, ...]]] = {
     "negative encoding": ("-1:00", ("encoding", "-1")),
 }
 
-WITH_VALUE: dict[str, Callable[[Driver, Bytes, Any], object]] = {
-    "heartbeat": lambda driver, token, value: driver.heartbeat(token, value),
-    "complete": lambda driver, token, value: driver.complete(token, value),
-    "report_cancelled": lambda driver, token, value: driver.report_cancelled(token, value),
-}
-
 
 @pytest.mark.parametrize(("value", "causes"), BAD_VALUES.values(), ids=BAD_VALUES.keys())
-@pytest.mark.parametrize("call", WITH_VALUE.values(), ids=WITH_VALUE.keys())
+@pytest.mark.parametrize("send", [Driver.heartbeat, Driver.complete, Driver.report_cancelled])
 def test_bad_value_is_refused_and_the_activity_lives(
-    call: Callable[[Driver, Bytes, Any], object],
+    send: Callable[[Driver, Bytes, Any], object],
     value: str,
     causes: tuple[str, ...],
     start: StartActivity,
@@ -110,7 +88,7 @@ def test_bad_value_is_refused_and_the_activity_lives(
     driver = connect("c")
     driver.heartbeat(token, 40)
     with refused("THB_INVALID_ARGUMENT", *causes):
-        call(driver, token, Raw(value))
+        send(driver, token, Raw(value))
     assert driver.get_details(token).values == [40]
     assert driver.heartbeat(token, 41) == Signals.NONE
 
@@ -131,25 +109,23 @@ def test_bad_value_cannot_be_added_to_details(
     assert driver.get_details(token).values == []
 
 
-@pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("timeout", [2**31, 2**32 - 2])
-def test_timeout_over_int32_max_is_refused(call: str, timeout: int, start: StartActivity, connect: Connect) -> None:
+def test_timeout_over_int32_max_is_refused(call: Call, timeout: int, start: StartActivity, connect: Connect) -> None:
     token = start("workflow").next_attempt().token
     driver = connect("c")
     with refused("THB_INVALID_ARGUMENT", "timeout_ms"):
-        call_within(driver, call, token, timeout)
+        call(driver, token, timeout=timeout)
     assert driver.heartbeat(token, 41) == Signals.NONE
 
 
-@pytest.mark.parametrize("call", CALLS)
 def test_timeout_of_zero_checks_and_sends_nothing(
-    language: str, call: str, start: StartActivity, connect: Connect
+    language: str, call: Call, start: StartActivity, connect: Connect
 ) -> None:
     token = start("workflow").next_attempt().token
     driver = connect(language)
     driver.heartbeat(token, 40)
     with refused("THB_TIMEOUT"):
-        call_within(driver, call, token, 0)
+        call(driver, token, timeout=0)
     assert driver.get_details(token).values == [40]
     assert driver.heartbeat(token, 41) == Signals.NONE
 
@@ -177,11 +153,6 @@ def test_shortest_timeout_is_kept_whatever_comes_of_it(language: str, start: Sta
 def test_longest_timeouts_work(language: str, timeout: int | str, start: StartActivity, connect: Connect) -> None:
     token = start("workflow").next_attempt().token
     assert connect(language).heartbeat(token, 41, timeout=timeout) == Signals.NONE
-
-
-def call_within(driver: Driver, call: str, token: bytes, timeout: int) -> None:
-    arguments: list[Any] = {"get_details": [], "fail": [{"message": "boom"}]}.get(call, [41])
-    getattr(driver, call)(token, *arguments, timeout=timeout)
 
 
 BAD_FAILURES: dict[str, tuple[Bytes, tuple[str, ...]]] = {

@@ -5,9 +5,8 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-import pytest
-
-from harness.activities import WorkflowActivity
+from harness.activities import Kind, WorkflowActivity
+from harness.calls import Call
 from harness.driver import Raw, refused
 from harness.proxy import Proxy
 from harness.server import NAMESPACE, OTHER_NAMESPACE, Server, free_port
@@ -134,12 +133,22 @@ def test_lazy_connect_finds_the_namespace_missing_on_the_first_call(
 
 
 def test_token_of_another_namespace_is_refused(
-    language: str, server: Server, start: StartActivity, start_driver: StartDriver
+    language: str, kind: Kind, call: Call, server: Server, start: StartActivity, start_driver: StartDriver
 ) -> None:
+    """Above all it is not NOT_FOUND: that would stop work that is well and wanted."""
     driver = start_driver(language)
     driver.connect({"address": server.address, "namespace": OTHER_NAMESPACE})
     with refused("THB_INVALID_ARGUMENT", "namespace"):
-        driver.heartbeat(start("workflow").next_attempt().token, 41)
+        call(driver, start(kind).next_attempt().token)
+
+
+def test_token_of_another_namespace_is_refused_when_connected_lazily(
+    call: Call, server: Server, start: StartActivity, start_driver: StartDriver
+) -> None:
+    driver = start_driver("c")
+    driver.connect({"address": server.address, "namespace": OTHER_NAMESPACE, "lazy": True})
+    with refused("THB_INVALID_ARGUMENT", "namespace"):
+        call(driver, start("workflow").next_attempt().token)
 
 
 def test_second_connect_is_refused_and_the_first_one_holds(
@@ -151,16 +160,14 @@ def test_second_connect_is_refused_and_the_first_one_holds(
     assert driver.heartbeat(start("workflow").next_attempt().token, 41) == Signals.NONE
 
 
-@pytest.mark.parametrize("call", ["heartbeat", "get_details", "complete", "fail", "report_cancelled"])
 def test_before_connect_and_after_disconnect_nothing_works_and_says_so(
-    language: str, call: str, start: StartActivity, server: Server, start_driver: StartDriver
+    language: str, call: Call, start: StartActivity, server: Server, start_driver: StartDriver
 ) -> None:
     token = start("workflow").next_attempt().token
     driver = start_driver(language)
-    arguments = [{"message": "boom"}] if call == "fail" else [] if call == "get_details" else [41]
     for _ in range(2):
         with refused("THB_NOT_CONNECTED", "connect"):
-            getattr(driver, call)(token, *arguments)
+            call(driver, token)
         driver.connect({"address": server.address})
         driver.disconnect()
     driver.disconnect()  # twice is no error

@@ -1,19 +1,11 @@
 """A token whose attempt is over: THB_NOT_FOUND, which means to stop the work."""
 
-from collections.abc import Callable
-
 import pytest
 
 from harness.activities import Kind
-from harness.driver import Driver, refused
+from harness.calls import FENCED, Call
+from harness.driver import refused
 from harness.stage import Connect, StartActivity
-
-CALLS: dict[str, Callable[[Driver, bytes], object]] = {
-    "heartbeat": lambda driver, token: driver.heartbeat(token, "from the grave"),
-    "complete": lambda driver, token: driver.complete(token, "from the grave"),
-    "fail": lambda driver, token: driver.fail(token, {"message": "from the grave", "non_retryable": True}),
-    "report_cancelled": lambda driver, token: driver.report_cancelled(token, "from the grave"),
-}
 
 
 def test_a_superseded_attempt_can_neither_beat_nor_end_its_successor(
@@ -26,7 +18,7 @@ def test_a_superseded_attempt_can_neither_beat_nor_end_its_successor(
     driver.fail(zombie, {"message": "once more"})
 
     current = activity.next_attempt().token
-    for call in CALLS.values():
+    for call in FENCED.values():
         with refused("THB_NOT_FOUND"):
             call(driver, zombie)
     details = driver.get_details(zombie)
@@ -35,11 +27,11 @@ def test_a_superseded_attempt_can_neither_beat_nor_end_its_successor(
     assert activity.result() == "by the second"
 
 
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+@pytest.mark.parametrize("call", FENCED.values(), ids=FENCED.keys())
 def test_nothing_reaches_a_completed_activity(
     language: str,
     kind: Kind,
-    call: Callable[[Driver, bytes], object],
+    call: Call,
     start: StartActivity,
     connect: Connect,
 ) -> None:

@@ -24,8 +24,8 @@ type Details struct {
 // GetDetails asks the server for the details of the last heartbeat, which may be that of an earlier attempt: where to resume.
 // Having none is no error.
 //
-// Errors: [ErrNotFound] when the activity is over for this token, [ErrTokenUnreadable], [ErrNotConnected], [ErrUnavailable],
-// [ErrTimeout].
+// Errors: [ErrNotFound] when the activity is over, not merely this attempt (compare [Details.Attempt]), [ErrTokenUnreadable],
+// [ErrNotConnected], [ErrUnavailable], [ErrTimeout].
 func GetDetails(ctx context.Context, taskToken []byte) (Details, error) {
 	const op = "get details"
 	token := slices.Clone(taskToken)

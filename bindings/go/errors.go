@@ -96,7 +96,7 @@ func failed(op string, err *abi.Error) error {
 		GRPCCode:   int(err.GRPCCode),
 		Message:    err.Message,
 		Retryable:  err.Retryable,
-		RetryAfter: time.Duration(err.RetryAfterMs) * time.Millisecond,
+		RetryAfter: time.Duration(max(err.RetryAfterMs, 0)) * time.Millisecond,
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // needLibrary skips a test that calls the native library when nobody said where that is; with THB_REQUIRE_ALL=1 that is a failure.
@@ -59,6 +61,16 @@ func connectLazily(t *testing.T, address string) {
 		}
 	})
 }
+
+// someToken is a task token of a form that servers make, for an activity that there isn't. (Reading the details needs the ids
+// in it.)
+var someToken = func() []byte {
+	var token []byte
+	for i, id := range []string{"namespace-id", "workflow-id", "run-id"} {
+		token = appendBytes(token, protowire.Number(i+1), []byte(id))
+	}
+	return appendBytes(token, 6, []byte("activity-id"))
+}()
 
 func wantIs(t *testing.T, err error, targets ...error) {
 	t.Helper()

@@ -12,7 +12,7 @@ type Error struct {
 	GRPCCode     int32 // -1: no answer of the server's
 	Message      string
 	Retryable    bool
-	RetryAfterMs int64
+	RetryAfterMs int64 // -1: not told
 }
 
 // failure turns the outcome of a call into an Error and frees what C gave.

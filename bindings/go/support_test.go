@@ -11,17 +11,22 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// needLibrary skips a test that calls the native library when nobody said where that is; with THB_REQUIRE_ALL=1 that is a failure.
+// needs skips a test that lacks something; with THB_REQUIRE_ALL=1 that is a failure.
+func needs(t *testing.T, what string, there bool) {
+	t.Helper()
+	switch {
+	case there:
+	case os.Getenv("THB_REQUIRE_ALL") == "1":
+		t.Fatal("SKIPPED: needs " + what)
+	default:
+		t.Skip("SKIPPED: needs " + what)
+	}
+}
+
+// needLibrary is for a test that calls the native library.
 func needLibrary(t *testing.T) {
 	t.Helper()
-	if os.Getenv(LibraryVariable) != "" {
-		return
-	}
-	const why = "SKIPPED: needs " + LibraryVariable
-	if os.Getenv("THB_REQUIRE_ALL") == "1" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
+	needs(t, LibraryVariable+", the path of the built library", os.Getenv(LibraryVariable) != "")
 }
 
 // soon is what "at once" means on a busy machine; the calls that are abandoned would take far longer.

@@ -69,6 +69,11 @@ impl Client {
     /// Makes sure that a Temporal server answers and has the namespace, and asks for its limits.
     pub async fn greet(&self, deadline: Deadline) -> Result<()> {
         self.call(&api::GET_SYSTEM_INFO, &api::GetSystemInfoRequest {}, deadline).await?;
+        self.meet_namespace(deadline).await
+    }
+
+    /// Learns the namespace's id and limits, where that is allowed.
+    async fn meet_namespace(&self, deadline: Deadline) -> Result<()> {
         let request = api::DescribeNamespaceRequest { namespace: self.namespace.clone() };
         let answer = self.call(&api::DESCRIBE_NAMESPACE, &request, deadline).await;
         let info = match answer {
@@ -159,6 +164,10 @@ impl Client {
     pub async fn details(&self, token: Bytes, deadline: Deadline) -> Result<Details> {
         let read =
             Token::read(&token).ok_or_else(|| Error::new(Status::TokenUnreadable, unreadable(&token)))?;
+        // Its workflow would merely not be found here, as if the activity were over.
+        if self.namespace_id.get().is_none() {
+            self.meet_namespace(deadline).await?;
+        }
         if self.is_foreign(&read) {
             return Err(Error::argument(self.foreign()));
         }

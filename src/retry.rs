@@ -26,8 +26,9 @@ const JITTER: f64 = 0.3;
 /// The least that one try gets, where that much is left, and the most.
 const SHORTEST_TRY: Duration = Duration::from_millis(500);
 const LONGEST_TRY: Duration = Duration::from_secs(10);
-/// What a pause leaves for a last try.
+/// The most that a pause leaves for a last try, and which part of the whole time that is when it is short.
 const LAST_TRY: Duration = Duration::from_millis(200);
+const LAST_TRY_PART: u32 = 10;
 
 /// A call that failed for good, or for longer than its deadline.
 #[derive(Debug)]
@@ -53,6 +54,7 @@ where
     Response: Message + Default,
 {
     let started = Instant::now();
+    let last_try = (deadline.remaining() / LAST_TRY_PART).min(LAST_TRY);
     let request = Bytes::from(request.encode_to_vec());
     let mut tries = 0_u32;
     let mut pauses = Pauses::new();
@@ -66,6 +68,7 @@ where
         tries += 1;
 
         let earlier_perhaps_applied = perhaps_applied;
+        let mut slowly = false;
         let pause = match outcome {
             Ok(response) => match Response::decode(response) {
                 Ok(response) => return Ok(response),
@@ -87,7 +90,8 @@ where
                 if refusal.error.status() != Status::Timeout {
                     last_answer = Some(refusal.error);
                 }
-                if refusal.cure == Cure::RetrySlowly { pauses.next_slow() } else { pauses.next() }
+                slowly = refusal.cure == Cure::RetrySlowly;
+                if slowly { pauses.next_slow() } else { pauses.next() }
             }
             Err(Miss::Unsent(error)) => {
                 last_answer = Some(error);
@@ -106,20 +110,21 @@ where
             }
         };
 
-        // A pause that would eat up all that is left is shortened, so that there is a last try.
+        // A pause that would eat up all that is left is shortened, so that there is a last try; but not one that the
+        // server asked for.
         let left = deadline.remaining();
-        let pause = if pause >= SLOW_PAUSE { pause } else { pause.min(left.saturating_sub(LAST_TRY)) };
-        if left.is_zero() || pause >= left || (pause.is_zero() && left < LAST_TRY && tries > 1) {
-            let error = gave_up(last_answer, tries, started.elapsed());
+        let pause = if slowly { pause } else { pause.min(left.saturating_sub(last_try)) };
+        if left <= last_try || pause >= left {
+            let error = gave_up(last_answer, transport.peer(), tries, started.elapsed());
             return Err(Failed { error, earlier_perhaps_applied: perhaps_applied, perhaps_applied });
         }
         tokio::time::sleep(pause).await;
     }
 }
 
-fn gave_up(last_answer: Option<Error>, tries: u32, after: Duration) -> Error {
+fn gave_up(last_answer: Option<Error>, peer: &str, tries: u32, after: Duration) -> Error {
     let times = if tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") };
-    let effort = format!("gave up after {times} in {:.1} s", after.as_secs_f64());
+    let effort = format!("gave up on {peer} after {times} in {:.1} s", after.as_secs_f64());
     match last_answer {
         Some(error) => error.because(effort),
         None => Error::new(Status::Timeout, format!("no answer from the server; {effort}")),

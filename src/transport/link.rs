@@ -30,6 +30,11 @@ impl Link {
         Link { address, state: Arc::new(Mutex::new(State::Down)) }
     }
 
+    /// The server's address, as it was given.
+    pub fn peer(&self) -> &str {
+        &self.address.authority
+    }
+
     /// A connection that was alive a moment ago.
     pub async fn connection(&self) -> Result<Connection> {
         let mut outcome = {

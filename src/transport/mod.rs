@@ -68,6 +68,11 @@ impl Transport {
         tokio::time::timeout_at(end, exchange).await.unwrap_or(Err(Miss::Late { sent: true }))
     }
 
+    /// The server's address, as it was given.
+    pub fn peer(&self) -> &str {
+        self.link.peer()
+    }
+
     /// Has the next try make a new connection: a peer that went silent isn't noticed otherwise for a long time. Calls
     /// that are under way on the old one may end there.
     pub fn renew(&self) {

@@ -229,7 +229,7 @@ impl Client {
         };
         if failed.error.status() == Status::NotFound {
             let in_doubt = self.doubts.take(token);
-            if failed.earlier_perhaps_applied || in_doubt {
+            if failed.perhaps_applied || in_doubt {
                 return Err(failed.error.as_status(Status::InDoubt).because(
                     "but the answer to an earlier try was lost, which may have ended the activity as asked: look at it \
                      before you undo anything",

@@ -5,9 +5,10 @@ use prost::Message;
 
 use crate::{
     error::{Error, Result},
-    json::{Fault, Object},
+    json::{Fault, MAX_BYTES, Object},
     payload::{Payloads, check_size},
     proto::temporal::api::failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo},
+    status::Status,
 };
 
 /// Who the failure comes from, unless the caller says.
@@ -51,6 +52,15 @@ pub struct Report {
 impl Report {
     /// Reads the JSON of fail.
     pub fn read(json: &[u8]) -> Result<Self> {
+        if json.len() > MAX_BYTES {
+            return Err(Error::new(
+                Status::TooLarge,
+                format!(
+                    "{NAME} is {} bytes long; at most {MAX_BYTES} are taken. Record large progress by a heartbeat",
+                    json.len()
+                ),
+            ));
+        }
         let report = Object::parse(NAME, json).and_then(|object| {
             Ok(Report {
                 failure: failure(&object, &KEYS)?,
@@ -114,7 +124,6 @@ fn values(object: &Object<'_>, plain: &str, encoded: &str) -> std::result::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::Status;
 
     fn info(failure: &Failure) -> &ApplicationFailureInfo {
         let Some(FailureInfo::ApplicationFailureInfo(info)) = &failure.failure_info else { panic!() };
@@ -168,6 +177,12 @@ mod tests {
             assert_eq!(error.status(), Status::InvalidArgument);
             assert!(error.message().contains(message), "{json}: {error}");
         }
+    }
+
+    #[test]
+    fn a_text_beyond_its_limit_is_too_large() {
+        let text = format!("{{\"message\":\"{}\"}}", "x".repeat(MAX_BYTES));
+        assert_eq!(Report::read(text.as_bytes()).unwrap_err().status(), Status::TooLarge);
     }
 
     #[test]

@@ -35,9 +35,7 @@ const LAST_TRY_PART: u32 = 10;
 pub struct Failed {
     /// For the caller.
     pub error: Error,
-    /// Whether a try before the one that gave `error` may have been applied: its answer was lost.
-    pub earlier_perhaps_applied: bool,
-    /// Whether any try may have been applied.
+    /// Whether a try before the last may have been applied: its answer was lost.
     pub perhaps_applied: bool,
 }
 
@@ -53,81 +51,134 @@ where
     Request: Message,
     Response: Message + Default,
 {
-    let started = Instant::now();
-    let last_try = (deadline.remaining() / LAST_TRY_PART).min(LAST_TRY);
     let request = Bytes::from(request.encode_to_vec());
-    let mut tries = 0_u32;
-    let mut pauses = Pauses::new();
-    let mut perhaps_applied = false;
-    let mut last_answer = None;
-
+    let mut effort = Effort::new(deadline);
     loop {
-        let left = deadline.remaining();
-        let patience = (left / 2).clamp(SHORTEST_TRY, LONGEST_TRY).min(left);
-        let outcome = transport.unary(method.path, request.clone(), Instant::now() + patience).await;
-        tries += 1;
-
-        let earlier_perhaps_applied = perhaps_applied;
-        let mut slowly = false;
+        let outcome = transport.unary(method.path, request.clone(), effort.end_of_try()).await;
         let pause = match outcome {
-            Ok(response) => match Response::decode(response) {
-                Ok(response) => return Ok(response),
-                Err(why) => {
-                    let error = Error::new(
-                        Status::ServerError,
-                        format!("the server's answer to {} can't be read: {why}", method.name),
-                    );
-                    return Err(Failed { error, earlier_perhaps_applied, perhaps_applied: true });
-                }
-            },
-            Err(Miss::Refused(answer)) => {
-                let refusal = Refusal::read(&answer);
-                if refusal.cure == Cure::None {
-                    let error = refusal.error;
-                    return Err(Failed { error, earlier_perhaps_applied, perhaps_applied });
-                }
-                perhaps_applied |= refusal.perhaps_applied;
-                if refusal.error.status() != Status::Timeout {
-                    last_answer = Some(refusal.error);
-                }
-                slowly = refusal.cure == Cure::RetrySlowly;
-                if slowly { pauses.next_slow() } else { pauses.next() }
+            Ok(response) => {
+                return Response::decode(response).map_err(|why| effort.unreadable(method.name, &why));
             }
-            Err(Miss::Unsent(error)) => {
-                last_answer = Some(error);
-                pauses.next()
-            }
-            Err(Miss::Lost(error)) => {
-                perhaps_applied = true;
-                last_answer = Some(error);
-                // Connections end in the normal course of things; the first new one is worth no pause.
-                if tries == 1 { Duration::ZERO } else { pauses.next() }
-            }
-            Err(Miss::Late { sent }) => {
-                perhaps_applied |= sent;
-                transport.renew();
-                Duration::ZERO
-            }
+            Err(miss) => effort.learn(miss)?,
         };
-
-        // A pause that would eat up all that is left is shortened, so that there is a last try; but not one that the
-        // server asked for.
-        let left = deadline.remaining();
-        let pause = if slowly { pause } else { pause.min(left.saturating_sub(last_try)) };
-        if left <= last_try || pause >= left {
-            let error = gave_up(last_answer, transport.peer(), tries, started.elapsed());
-            return Err(Failed { error, earlier_perhaps_applied: perhaps_applied, perhaps_applied });
+        if pause == Pause::FreshConnection {
+            transport.renew();
         }
-        tokio::time::sleep(pause).await;
+        match effort.fit(pause) {
+            Some(pause) => tokio::time::sleep(pause).await,
+            None => return Err(effort.give_up(transport.peer())),
+        }
     }
 }
 
-fn gave_up(last_answer: Option<Error>, peer: &str, tries: u32, after: Duration) -> Error {
-    let times = if tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") };
-    let effort = format!("gave up on {peer} after {times} in {:.1} s", after.as_secs_f64());
-    match last_answer {
-        Some(error) => error.because(effort),
-        None => Error::new(Status::Timeout, format!("no answer from the server; {effort}")),
+/// What to do before the next try.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Pause {
+    /// Try again at once.
+    None,
+    /// Try again at once, but not on this connection.
+    FreshConnection,
+    /// Wait, or less if time is short.
+    For(Duration),
+    /// Wait, for the server asked for it.
+    Full(Duration),
+}
+
+/// What the tries of one call have come to so far.
+struct Effort {
+    started: Instant,
+    deadline: Deadline,
+    /// What a pause leaves for a last try.
+    last_try: Duration,
+    tries: u32,
+    pauses: Pauses,
+    last_answer: Option<Error>,
+    perhaps_applied: bool,
+}
+
+impl Effort {
+    fn new(deadline: Deadline) -> Self {
+        Effort {
+            started: Instant::now(),
+            deadline,
+            last_try: (deadline.remaining() / LAST_TRY_PART).min(LAST_TRY),
+            tries: 0,
+            pauses: Pauses::new(),
+            last_answer: None,
+            perhaps_applied: false,
+        }
+    }
+
+    fn end_of_try(&self) -> Instant {
+        let left = self.deadline.remaining();
+        Instant::now() + (left / 2).clamp(SHORTEST_TRY, LONGEST_TRY).min(left)
+    }
+
+    /// Takes in a try that brought no response: what to do about it, unless there is nothing to be done.
+    fn learn(&mut self, miss: Miss) -> Result<Pause, Failed> {
+        self.tries += 1;
+        Ok(match miss {
+            Miss::Refused(answer) => {
+                let refusal = Refusal::read(&answer);
+                if refusal.cure == Cure::None {
+                    return Err(self.failed(refusal.error));
+                }
+                self.perhaps_applied |= refusal.perhaps_applied;
+                // A server that ran out of time has answered nothing.
+                if refusal.error.status() != Status::Timeout {
+                    self.last_answer = Some(refusal.error);
+                }
+                match refusal.cure {
+                    Cure::RetrySlowly => Pause::Full(self.pauses.next_slow()),
+                    Cure::Retry | Cure::None => Pause::For(self.pauses.next()),
+                }
+            }
+            Miss::Unsent(error) => {
+                self.last_answer = Some(error);
+                Pause::For(self.pauses.next())
+            }
+            Miss::Lost(error) => {
+                self.perhaps_applied = true;
+                self.last_answer = Some(error);
+                // Connections end in the normal course of things; the first new one is worth no pause.
+                if self.tries == 1 { Pause::None } else { Pause::For(self.pauses.next()) }
+            }
+            Miss::Late { sent } => {
+                self.perhaps_applied |= sent;
+                Pause::FreshConnection
+            }
+        })
+    }
+
+    /// The pause as it fits into what is left of the time, if it does.
+    fn fit(&self, pause: Pause) -> Option<Duration> {
+        let left = self.deadline.remaining();
+        let pause = match pause {
+            Pause::None | Pause::FreshConnection => Duration::ZERO,
+            Pause::For(pause) => pause.min(left.saturating_sub(self.last_try)),
+            Pause::Full(pause) => pause,
+        };
+        (left > self.last_try && left > pause).then_some(pause)
+    }
+
+    fn unreadable(&self, method: &str, why: &prost::DecodeError) -> Failed {
+        let message = format!("the server's answer to {method} can't be read: {why}");
+        Failed { perhaps_applied: true, ..self.failed(Error::new(Status::ServerError, message)) }
+    }
+
+    fn give_up(&mut self, peer: &str) -> Failed {
+        let times = if self.tries == 1 { "1 try".to_owned() } else { format!("{} tries", self.tries) };
+        let effort =
+            format!("gave up on {peer} after {times} in {:.1} s", self.started.elapsed().as_secs_f64());
+        let error = match self.last_answer.take() {
+            Some(error) => error.because(effort),
+            None => Error::new(Status::Timeout, format!("no answer from the server; {effort}")),
+        };
+        self.failed(error)
+    }
+
+    fn failed(&self, error: Error) -> Failed {
+        Failed { error, perhaps_applied: self.perhaps_applied }
     }
 }
 

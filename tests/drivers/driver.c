@@ -22,10 +22,13 @@ static bool bare;
 
 /* ---- answers ---- */
 
-static void print_bytes(const void *data, size_t len) {
+/* The answer as far as it is known: it may turn out that a rule is broken. */
+static FILE *reply;
+
+static void print_bytes(FILE *out, const void *data, size_t len) {
     const unsigned char *byte = data;
-    if (len == 0) putchar('.');
-    for (size_t i = 0; i < len; i++) printf("%02x", byte[i]);
+    if (len == 0) fputc('.', out);
+    for (size_t i = 0; i < len; i++) fprintf(out, "%02x", byte[i]);
 }
 
 /* A rule of the ABI doesn't hold (or a request is malformed): say so, and stop. */
@@ -36,7 +39,7 @@ static _Noreturn void broken(const char *format, ...) {
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     fputs("broken ", stdout);
-    print_bytes(text, strlen(text));
+    print_bytes(stdout, text, strlen(text));
     putchar('\n');
     fflush(stdout);
     exit(3);
@@ -45,7 +48,7 @@ static _Noreturn void broken(const char *format, ...) {
 /* True on success. On failure it answers, and frees the error. Both times it checks what the error tells. */
 static bool succeeded(thb_status_t status, thb_error_t *error) {
     if (bare && error != POISONED) broken("an error was written where none was wanted");
-    if (bare && status != THB_OK) printf("error %s -1 0 0 .", thb_status_name(status));
+    if (bare && status != THB_OK) fprintf(reply, "error %s -1 0 0 .", thb_status_name(status));
     if (bare) return status == THB_OK;
     if (status == THB_OK) {
         if (error != NULL) broken("THB_OK left an error behind");
@@ -56,15 +59,15 @@ static bool succeeded(thb_status_t status, thb_error_t *error) {
         broken("the error says %s, the call %s", thb_status_name(thb_error_code(error)), thb_status_name(status));
     const char *message = thb_error_message(error);
     if (message == NULL || *message == '\0') broken("%s came without a message", thb_status_name(status));
-    printf("error %s %" PRId32 " %" PRId32 " %" PRId64 " ", thb_status_name(status), thb_error_grpc_code(error),
+    fprintf(reply, "error %s %" PRId32 " %" PRId32 " %" PRId64 " ", thb_status_name(status), thb_error_grpc_code(error),
            thb_error_is_retryable(error), thb_error_retry_after_ms(error));
-    print_bytes(message, strlen(message));
+    print_bytes(reply, message, strlen(message));
     thb_error_free(error);
     return false;
 }
 
 static void answer(thb_status_t status, thb_error_t *error) {
-    if (succeeded(status, error)) fputs("ok", stdout);
+    if (succeeded(status, error)) fputs("ok", reply);
 }
 
 /* ---- words ---- */
@@ -193,7 +196,7 @@ static void heartbeat(const struct request *request) {
                                         timeout, bare ? NULL : &signals, wanted(&error));
     if (succeeded(status, error)) {
         if (!bare && signals == POISON) broken("THB_OK left signals_out as it was");
-        printf("ok %" PRIu32, bare ? 0 : signals);
+        fprintf(reply, "ok %" PRIu32, bare ? 0 : signals);
     } else if (signals != POISON) {
         broken("a failure wrote signals_out");
     }
@@ -218,13 +221,13 @@ static thb_details_t *fetch_details(const struct request *request) {
 static void get_details(const struct request *request) {
     thb_details_t *details = fetch_details(request);
     if (details == NULL) return;
-    printf("ok %" PRId32 " %" PRId64 " %" PRId64, thb_details_attempt(details),
+    fprintf(reply, "ok %" PRId32 " %" PRId64 " %" PRId64, thb_details_attempt(details),
            thb_details_recorded_at_unix_ms(details), thb_details_heartbeat_timeout_ms(details));
     size_t count = thb_details_count(details), len = 1;
     for (size_t i = 0; i < count; i++) {
         const void *data = thb_details_data(details, i, &len);
-        printf(" %s:", thb_details_encoding(details, i));
-        print_bytes(data, len);
+        fprintf(reply, " %s:", thb_details_encoding(details, i));
+        print_bytes(reply, data, len);
     }
     if (thb_details_data(details, count, &len) != NULL || len != 0) broken("there is data beyond the last value");
     if (thb_details_encoding(details, count) == NULL) broken("the encoding beyond the last value is NULL");
@@ -236,8 +239,8 @@ static void get_payloads(const struct request *request) {
     if (details == NULL) return;
     size_t len;
     const void *payloads = thb_details_payloads(details, &len);
-    fputs("ok ", stdout);
-    print_bytes(payloads, len);
+    fputs("ok ", reply);
+    print_bytes(reply, payloads, len);
     thb_details_free(details);
 }
 
@@ -283,8 +286,8 @@ static void token_from_env(const struct request *request) {
     if (succeeded(status, error)) {
         size_t len;
         const char *data = thb_text_data(token, &len);
-        fputs("ok ", stdout);
-        print_bytes(data, len);
+        fputs("ok ", reply);
+        print_bytes(reply, data, len);
         thb_text_free(token);
     } else if (token != NULL) {
         broken("a failure left token_out other than NULL");
@@ -331,12 +334,16 @@ static void handle(char *line) {
 
 int main(void) {
     if (thb_check_abi(THB_ABI_VERSION) != THB_OK) broken("the library is of another ABI version than the header");
-    char *line = NULL;
-    size_t capacity = 0;
+    char *line = NULL, *text = NULL;
+    size_t capacity = 0, length = 0;
     while (getline(&line, &capacity, stdin) > 0) {
+        reply = open_memstream(&text, &length);
+        if (reply == NULL) broken("no room");
         handle(line);
-        putchar('\n');
+        fclose(reply);
+        puts(text);
         fflush(stdout);
+        free(text);
         free_owned();
     }
     free(line);

@@ -14,7 +14,9 @@ from harness.signals import Signals
 SILENCE_LIMIT = 60.0
 
 DEFAULT_TIMEOUT_MS = 10_000
-FOREVER = "forever"
+
+# How a driver exits that found a rule of the ABI broken, after it said which.
+BROKEN = 3
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.driver import Driver
 from harness.needs import needs
@@ -39,17 +40,13 @@ def _built_library() -> str:
 
 @functools.cache
 def _c() -> Command:
-    compiler = needs(shutil.which(os.environ.get("CC", "cc")), "a C compiler")
     BUILD.mkdir(parents=True, exist_ok=True)
     shared = _built_library()
     # The driver looks for the name that the library gives itself, which a build directory needn't have.
     soname = BUILD / "libtemporal_heartbeat.so.0"
     soname.unlink(missing_ok=True)
     soname.symlink_to(shared)
-    program = BUILD / "driver_c"
-    flags = ["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{INCLUDE}"]
-    _run([compiler, *flags, str(DRIVERS / "driver.c"), "-o", str(program), shared, f"-Wl,-rpath,{BUILD}"])
-    return [str(program)]
+    return [str(compile_c(DRIVERS / "driver.c", BUILD / "driver_c", shared, f"-Wl,-rpath,{BUILD}"))]
 
 
 @functools.cache
@@ -65,6 +62,13 @@ def _go() -> Command:
     program = BUILD / "driver_go"
     _run([go, "-C", str(DRIVERS / "driver_go"), "build", "-o", str(program), "."])
     return [str(program)]
+
+
+def compile_c(source: Path, target: Path, *further: str) -> Path:
+    compiler = needs(shutil.which(os.environ.get("CC", "cc")), "a C compiler")
+    strict = ["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{INCLUDE}"]
+    _run([compiler, *strict, str(source), "-o", str(target), *further])
+    return target
 
 
 def _run(command: Command) -> None:

@@ -1,0 +1,33 @@
+"""A server that goes away and comes back, as in a deployment: calls wait for it as long as their time allows."""
+
+from harness.driver import refused
+from harness.proxy import Proxy
+from harness.server import Server
+from harness.signals import Signals
+from harness.stage import Connect, StartActivity
+
+
+def test_call_in_an_outage_says_so_and_a_later_one_works(
+    language: str, server: Server, start: StartActivity, connect: Connect
+) -> None:
+    token = start("workflow").next_attempt().token
+    with Proxy(server.port) as up:
+        driver = connect(language, up.address)
+        driver.heartbeat(token, 40)
+    with refused("THB_UNAVAILABLE", up.address, "connection refused"):
+        driver.heartbeat(token, 41, timeout=300)
+    with Proxy(server.port, up.port):
+        assert driver.heartbeat(token, 42) == Signals.NONE
+        driver.disconnect()
+
+
+def test_call_outlasts_an_outage(language: str, server: Server, start: StartActivity, connect: Connect) -> None:
+    activity = start("workflow")
+    token = activity.next_attempt().token
+    with Proxy(server.port) as up:
+        driver = connect(language, up.address)
+    driver.start_complete(token, "done")
+    with Proxy(server.port, up.port):
+        driver.finish()
+        driver.disconnect()
+    assert activity.result() == "done"

@@ -54,7 +54,7 @@ lint: venv ## formats, lints and types, in every language
 	cd bindings/go && test -z "$$($(GO)fmt -l . ../../tests/drivers/driver_go ../../examples/demo/workers/go | tee /dev/stderr)"
 	cd bindings/python && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy --strict temporal_heartbeat tests hatch_build.py
 	cd tests && $(VENV)/bin/ruff check . && $(VENV)/bin/mypy .
-	cd examples/demo && $(VENV)/bin/ruff check . && $(VENV)/bin/mypy --strict .
+	cd examples/demo && $(VENV)/bin/ruff check . && MYPYPATH=../../bindings/python $(VENV)/bin/mypy --strict .
 
 clean: ## everything that was built
 	rm -rf target $(VENV)

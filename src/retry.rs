@@ -8,7 +8,7 @@ use prost::Message;
 use crate::{
     deadline::Deadline,
     error::Error,
-    refusal::{Cure, Refusal},
+    setback::{Cure, Setback},
     status::Status,
     transport::{Method, Miss, Transport},
 };
@@ -117,36 +117,23 @@ impl Effort {
     /// Takes in a try that brought no response: what to do about it, unless there is nothing to be done.
     fn learn(&mut self, miss: Miss) -> Result<Pause, Failed> {
         self.tries += 1;
-        Ok(match miss {
-            Miss::Refused(answer) => {
-                let refusal = Refusal::read(&answer);
-                if refusal.cure == Cure::None {
-                    return Err(self.failed(refusal.error));
-                }
-                self.perhaps_applied |= refusal.perhaps_applied;
-                // A server that ran out of time has answered nothing.
-                if refusal.error.status() != Status::Timeout {
-                    self.last_answer = Some(refusal.error);
-                }
-                match refusal.cure {
-                    Cure::RetrySlowly => Pause::Full(self.pauses.next_slow()),
-                    Cure::Retry | Cure::None => Pause::For(self.pauses.next()),
-                }
-            }
-            Miss::Unsent(error) => {
-                self.last_answer = Some(error);
-                Pause::For(self.pauses.next())
-            }
-            Miss::Lost(error) => {
-                self.perhaps_applied = true;
-                self.last_answer = Some(error);
-                // Connections end in the normal course of things; the first new one is worth no pause.
-                if self.tries == 1 { Pause::None } else { Pause::For(self.pauses.next()) }
-            }
-            Miss::Late { sent } => {
-                self.perhaps_applied |= sent;
-                Pause::FreshConnection
-            }
+        let late = matches!(miss, Miss::Late { .. });
+        let lost = matches!(miss, Miss::Lost(_));
+        let setback = Setback::from(miss);
+        if setback.cure == Cure::None {
+            return Err(self.failed(setback.error));
+        }
+        self.perhaps_applied |= setback.perhaps_applied;
+        // Who ran out of time has answered nothing.
+        if setback.error.status() != Status::Timeout {
+            self.last_answer = Some(setback.error);
+        }
+        Ok(match setback.cure {
+            _ if late => Pause::FreshConnection,
+            // Connections end in the normal course of things; the first new one is worth no pause.
+            _ if lost && self.tries == 1 => Pause::None,
+            Cure::RetrySlowly => Pause::Full(self.pauses.next_slow()),
+            Cure::Retry | Cure::None => Pause::For(self.pauses.next()),
         })
     }
 

@@ -29,12 +29,17 @@ unsafe fn payloads(
     Payloads::from_caller(name, Encoding::from_code(encoding)?, data)
 }
 
-/// Record one heartbeat and wait for the server's answer. The details replace those that the server holds, and are what the next
-/// attempt gets; THB_ENCODING_NONE erases them.
+/// Record one heartbeat and wait for the server's answer. The details replace those that the server holds, and are what
+/// the next attempt gets; THB_ENCODING_NONE erases them.
 ///
-/// On THB_OK *signals_out (may be NULL) is a set of THB_SIGNAL_*: what the server asks of the activity now.
-/// Returns THB_OK; THB_NOT_FOUND: the activity is over for this token, stop the work; THB_TOO_LARGE, THB_TOKEN_UNREADABLE, and the
-/// statuses common to all calls.
+/// Thread-safe. Blocks for at most timeout_ms. Borrows its inputs for the call only. On THB_OK *signals_out (may be NULL)
+/// is a set of THB_SIGNAL_*: what the server asks of the activity now.
+/// Returns
+///   THB_OK
+///   THB_NOT_FOUND            the activity is over for this token: stop the work
+///   THB_INVALID_ARGUMENT     also: details that aren't what the encoding says; the token is of another namespace
+///   THB_TOO_LARGE            the details are over the server's limit; nothing was sent
+///   and the common statuses (see the top).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_heartbeat(
     token: *const c_void,
@@ -58,13 +63,18 @@ pub unsafe extern "C" fn thb_heartbeat(
     }
 }
 
-/// Read the heartbeat details that the server holds now: in a retry those of the attempt before, until this one records its own.
-/// None are no error: thb_details_count is 0. Reads also tell the attempt that the server has now, see thb_details_attempt.
+/// Read the heartbeat details that the server holds now: in a retry those of the attempt before, until this one records
+/// its own. None are no error: thb_details_count is 0. thb_details_attempt tells which attempt the server has now.
 ///
-/// On THB_OK *details_out is the caller's, to be freed by thb_details_free.
-/// Returns THB_OK; THB_NOT_FOUND: the activity (not merely this attempt) is over; a standalone activity's details stay readable
-/// after its end; THB_TOKEN_UNREADABLE; THB_UNIMPLEMENTED for a standalone activity on a server without them; and the statuses
-/// common to all calls.
+/// Thread-safe. Blocks for at most timeout_ms. Borrows its inputs for the call only. On THB_OK *details_out is the
+/// caller's, to be freed by thb_details_free.
+/// Returns
+///   THB_OK
+///   THB_NOT_FOUND            the activity (not merely this attempt) is over. But a standalone activity's details stay
+///                            readable after its end
+///   THB_INVALID_ARGUMENT     also: details_out is NULL; the token is of another namespace
+///   THB_UNIMPLEMENTED        the token is of a standalone activity, and the server doesn't have those
+///   and the common statuses.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_get_details(
     token: *const c_void,
@@ -89,8 +99,15 @@ pub unsafe extern "C" fn thb_get_details(
 
 /// End the activity with a result. THB_ENCODING_NONE: without one.
 ///
-/// Returns THB_OK; THB_NOT_FOUND; THB_IN_DOUBT: an earlier try may have done it, its answer was lost; THB_TOO_LARGE,
-/// THB_TOKEN_UNREADABLE, and the statuses common to all calls. After THB_TIMEOUT or THB_UNAVAILABLE call it again.
+/// Thread-safe. Blocks for at most timeout_ms. Borrows its inputs for the call only. After THB_TIMEOUT, THB_UNAVAILABLE or
+/// THB_SERVER_ERROR it may be called again.
+/// Returns
+///   THB_OK
+///   THB_NOT_FOUND            the activity was over for this token already: somebody else ended it, or goes on with it
+///   THB_IN_DOUBT             it is over, and an earlier try of ours, whose answer was lost, may have ended it
+///   THB_INVALID_ARGUMENT     also: a result that isn't what the encoding says; the token is of another namespace
+///   THB_TOO_LARGE            the result is over the server's limit; nothing was sent
+///   and the common statuses.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_complete(
     token: *const c_void,
@@ -122,9 +139,11 @@ pub unsafe extern "C" fn thb_complete(
 ///   stack_trace, source  where it happened ("source": "temporal-heartbeat")
 ///   cause                {} of the same keys
 ///   heartbeat_details    [values] stored in the same step as the last progress, for the next attempt; or
-///                        heartbeat_details_payloads: base64 of an encoded Payloads
+///                        heartbeat_details_payloads: base64 of an encoded Payloads. Not of a cause
 ///
-/// Returns as thb_complete.
+/// Thread-safe, blocks and borrows as thb_complete, and may be called again as that.
+/// Returns THB_OK; THB_NOT_FOUND, THB_IN_DOUBT and THB_TOO_LARGE as thb_complete (the failure and heartbeat_details have the
+/// limit each); THB_INVALID_ARGUMENT also for any mistake in failure_json; and the common statuses.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_fail(
     token: *const c_void,
@@ -146,7 +165,9 @@ pub unsafe extern "C" fn thb_fail(
 
 /// End the activity as cancelled, after THB_SIGNAL_CANCEL_REQUESTED. The details are the workflow's, not a heartbeat's.
 ///
-/// Returns as thb_complete; THB_INVALID_ARGUMENT also when nobody asked for cancellation, in which case the token stays good.
+/// Thread-safe, blocks and borrows as thb_complete, and may be called again as that.
+/// Returns as thb_complete; THB_INVALID_ARGUMENT also when nobody asked for cancellation: the activity goes on then, and the
+/// token stays good.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_report_cancelled(
     token: *const c_void,

@@ -22,8 +22,10 @@ fn name(value: &Value) -> CString {
     CString::new(value.encoding.replace('\0', "\u{fffd}")).unwrap_or_default()
 }
 
-/// Make empty details, to be filled by thb_details_add and passed on by thb_details_payloads. *details_out is the caller's, to be
-/// freed by thb_details_free. Thread-safe. Never blocks. Returns THB_OK, THB_INVALID_ARGUMENT.
+/// Make empty details, to be filled by thb_details_add and passed on by thb_details_payloads.
+///
+/// Thread-safe. Never blocks. *details_out is the caller's, to be freed by thb_details_free.
+/// Returns THB_OK; THB_INVALID_ARGUMENT: details_out is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_new(
     details_out: *mut *mut thb_details_t,
@@ -40,8 +42,12 @@ pub unsafe extern "C" fn thb_details_new(
     }
 }
 
-/// Add a value, or with THB_ENCODING_PAYLOADS each of several. Copies the data. Pointers into the details that were handed out
-/// before are invalid after it. One thread at a time. Never blocks. Returns THB_OK, THB_INVALID_ARGUMENT (also for NONE).
+/// Add a value, or with THB_ENCODING_PAYLOADS each of several. Also to details that came from the server.
+///
+/// One thread at a time for the same details. Never blocks. Copies the data, which may be the details' own. Pointers into
+/// the details that were handed out before are invalid after it.
+/// Returns THB_OK; THB_INVALID_ARGUMENT: details is NULL, encoding is THB_ENCODING_NONE or none at all, or the data isn't
+/// what it says; nothing was added.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_add(
     details: *mut thb_details_t,
@@ -64,15 +70,17 @@ pub unsafe extern "C" fn thb_details_add(
     }
 }
 
-/// How many values there are. NULL: 0. Thread-safe, as all that only reads.
+/// How many values there are. NULL: 0. Thread-safe, as all that only reads. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_count(details: *const thb_details_t) -> usize {
     // SAFETY: the header's words: NULL or alive.
     unsafe { details.as_ref() }.map_or(0, |object| object.details.values().len())
 }
 
-/// The bytes of one value, and their number in *len_out (may be NULL). Not NUL-terminated. An index that there isn't, or NULL
-/// details: NULL, 0. An empty value: not NULL, 0. The pointer lives until the details are freed or added to.
+/// The bytes of one value, and their number in *len_out (may be NULL). Not NUL-terminated. An index that there isn't, or
+/// NULL details: NULL, 0. An empty value: not NULL, 0.
+///
+/// Thread-safe. Never blocks. The pointer is the details' own, and lives until they are freed or added to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_data(
     details: *const thb_details_t,
@@ -88,8 +96,10 @@ pub unsafe extern "C" fn thb_details_data(
     }
 }
 
-/// The name of one value's encoding: "json/plain", "binary/plain", "binary/null", "json/protobuf", ... "" when it has none, for an
-/// index that there isn't, and for NULL details. The pointer lives as that of thb_details_data.
+/// The name of one value's encoding: "json/plain", "binary/plain", "binary/null", "json/protobuf", ... "" when it has none,
+/// for an index that there isn't, and for NULL details.
+///
+/// Thread-safe. Never blocks. The pointer is the details' own, and lives until they are freed or added to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_encoding(details: *const thb_details_t, index: usize) -> *const c_char {
     // SAFETY: the header's words: NULL or alive.
@@ -98,7 +108,9 @@ pub unsafe extern "C" fn thb_details_encoding(details: *const thb_details_t, ind
 }
 
 /// All values as one serialized temporal.api.common.v1.Payloads, for THB_ENCODING_PAYLOADS; as it came, if it came from the
-/// server. Its length in *len_out (may be NULL). NULL details: NULL, 0. The pointer lives as that of thb_details_data.
+/// server. Its length in *len_out (may be NULL). NULL details: NULL, 0.
+///
+/// Thread-safe. Never blocks. The pointer is the details' own, and lives until they are freed or added to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_payloads(
     details: *const thb_details_t,
@@ -112,21 +124,24 @@ pub unsafe extern "C" fn thb_details_payloads(
     }
 }
 
-/// The attempt that the server has now, from 1; 0 when unknown. If it isn't the caller's own attempt, another has taken over.
+/// The attempt that the server has now, from 1; 0 when unknown, as in details of thb_details_new and for NULL. If it isn't
+/// the caller's own attempt, another has taken over. Thread-safe. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_attempt(details: *const thb_details_t) -> i32 {
     // SAFETY: the header's words: NULL or alive.
     unsafe { details.as_ref() }.map_or(0, |object| object.details.about().attempt)
 }
 
-/// When the last heartbeat was recorded, in milliseconds since 1970 by the server's clock; 0 when never.
+/// When the last heartbeat was recorded, in milliseconds since 1970 by the server's clock; 0 when never, and for NULL.
+/// Thread-safe. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_recorded_at_unix_ms(details: *const thb_details_t) -> i64 {
     // SAFETY: the header's words: NULL or alive.
     unsafe { details.as_ref() }.map_or(0, |object| object.details.about().recorded_at_unix_ms)
 }
 
-/// The activity's heartbeat timeout, where the server tells it (0: it has none); else -1.
+/// The activity's heartbeat timeout, where the server tells it (0: it has none); else, and for NULL, -1.
+/// Thread-safe. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_heartbeat_timeout_ms(details: *const thb_details_t) -> i64 {
     // SAFETY: the header's words: NULL or alive.
@@ -134,7 +149,8 @@ pub unsafe extern "C" fn thb_details_heartbeat_timeout_ms(details: *const thb_de
     timeout.map_or(-1, |timeout| i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Frees details. NULL is fine. Must not be called twice for the same ones.
+/// Frees details, and all that was read from them. NULL is fine. Must not be called twice for the same ones, nor while
+/// another thread uses them. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_free(details: *mut thb_details_t) {
     // SAFETY: the header's words: NULL, or the caller's own and used by nobody any more.

@@ -3,42 +3,45 @@
 use crate::{details::Details, error::Error};
 use std::ffi::CString;
 
-/// What became of a call: one of enum thb_status. Treat a value that you don't know as an error. Errors below 0 don't
-/// exist.
+/// What became of a call: one of enum thb_status, never below 0. Treat a value that you don't know as an error.
 pub type thb_status_t = i32;
 
 /// How bytes are to be taken: one of enum thb_encoding.
 pub type thb_encoding_t = i32;
 
-/// The statuses. "Retry" says whether the same call can succeed later; what the library itself retries within timeout_ms
-/// is over by then. The third column says what to do.
+/// The statuses. "Retry" says whether the same call can succeed later; what is temporary was tried again within timeout_ms
+/// already. "Any call" is any that takes a task token.
 ///
-///   status                     retry  meaning, and what to do
-///   THB_OK                            Done; acknowledged by the server where one was asked.
-///   THB_INVALID_ARGUMENT       no     An argument is wrong; the message names it. Any function.
-///   THB_CONFIG                 no     An option, variable or file is wrong; the message names it. connect, token_from_env.
-///   THB_NOT_CONNECTED          no     No client. Call thb_connect.
-///   THB_ALREADY_CONNECTED      no     There is a client. Use it, or disconnect first. connect.
-///   THB_UNAVAILABLE            yes    Server or network away. Keep working and beat again.
-///   THB_TIMEOUT                yes    timeout_ms ran out without any answer. As above.
-///   THB_TLS                    no     No secure connection. (Not returned by this version.)
-///   THB_UNAUTHENTICATED        no     The server doesn't accept the credentials.
-///   THB_PERMISSION_DENIED      no     They don't allow this.
-///   THB_NAMESPACE_NOT_FOUND    no     The server has no such namespace. Correct it.
-///   THB_NAMESPACE_NOT_ACTIVE   yes    Another cluster serves the namespace at the moment.
-///   THB_NOT_FOUND              no     Over for this token: ended, timed out, superseded. STOP THE WORK; end nothing.
-///   THB_IN_DOUBT               no     An ending call that may have been applied: an earlier try's answer was lost. Take the
-///                                     work as done; don't undo it.
-///   THB_TOO_LARGE              no     Over the server's limit (2 MiB encoded); nothing was sent. Make it smaller.
-///   THB_RESOURCE_EXHAUSTED     maybe  The server's limits. thb_error_is_retryable tells; if so beat less often.
-///   THB_LOCAL_LIMIT            yes    Out of threads or descriptors here (ulimit).
-///   THB_TOKEN_UNREADABLE       no     Not a task token. Was base64 decoded?
-///   THB_FAILED_PRECONDITION    no     Not in the state that it is in.
-///   THB_UNIMPLEMENTED          no     The server, or this version of the library, doesn't have it.
-///   THB_SERVER_ERROR           maybe  The server failed, or can't be understood.
-///   THB_INVALID_HANDLE ... THB_ENDED  Of handles, which this version doesn't have yet.
-///   THB_ABI_MISMATCH           no     The library isn't the one that you compiled for. check_abi.
-///   THB_INTERNAL               no     A mistake in the library; please report it.
+///   status                    retry  from, meaning, what to do
+///   THB_OK                           Done; acknowledged by the server where one was asked.
+///   THB_INVALID_ARGUMENT      no     Any function. An argument is wrong; the message names it. Correct the program.
+///   THB_CONFIG                no     connect, token_from_env. An option, variable or file is wrong; the message names it.
+///   THB_NOT_CONNECTED         no     connect, any call. There is no client, or it was disconnected meanwhile. Connect.
+///   THB_ALREADY_CONNECTED     no     connect. There is a client. Use it, or disconnect first.
+///   THB_UNAVAILABLE           yes    connect, any call. Server or network are away. Work on, and beat again.
+///   THB_TIMEOUT               yes    connect, any call. timeout_ms ran out without any answer. Work on, and beat again.
+///   THB_TLS                   no     (Not by this version.) No secure connection can be made.
+///   THB_UNAUTHENTICATED       no     connect, any call. The server doesn't accept the credentials. Correct them.
+///   THB_PERMISSION_DENIED     no     connect, any call. The credentials don't allow this. Have it allowed.
+///   THB_NAMESPACE_NOT_FOUND   no     connect, any call. The server has no such namespace. Correct its name.
+///   THB_NAMESPACE_NOT_ACTIVE  yes    connect, any call. Another cluster serves the namespace now. Work on, and beat again.
+///   THB_NOT_FOUND             no     Any call. Over for this token: ended, timed out, superseded. STOP THE WORK; end nothing.
+///   THB_IN_DOUBT              no     complete, fail, report_cancelled. It may have been applied: an earlier try's answer was
+///                                    lost. Take the activity as ended; don't undo the work.
+///   THB_TOO_LARGE             no     heartbeat, complete, fail, report_cancelled. Over the server's limit (2 MiB encoded,
+///                                    unless it tells another); nothing was sent. Keep large state elsewhere.
+///   THB_RESOURCE_EXHAUSTED    maybe  connect, any call. A limit of the server; thb_error_is_retryable tells. Beat less often.
+///   THB_LOCAL_LIMIT           yes    connect, any call. Out of threads or descriptors in this process. Raise the limit.
+///   THB_TOKEN_UNREADABLE      no     Any call. Not a task token. Was its base64 decoded?
+///   THB_FAILED_PRECONDITION   no     connect, any call. The server can't do this in the state that it is in.
+///   THB_UNIMPLEMENTED         no     connect, any call. The server, or this version of the library, doesn't have it.
+///   THB_SERVER_ERROR          maybe  connect, any call. The server failed or can't be understood. Work on, and beat again.
+///   THB_INVALID_HANDLE        no     (Not by this version.) The handle is closed or never was one.
+///   THB_FORKED                no     (Not by this version.) The handle is the parent process's.
+///   THB_ALREADY_OPEN          no     (Not by this version.) A handle holds this token.
+///   THB_ENDED                 no     (Not by this version.) The activity was ended through this handle.
+///   THB_ABI_MISMATCH          no     check_abi. The library isn't one that you were compiled for. Install that.
+///   THB_INTERNAL              no     Any function. A mistake in the library. Please report it.
 #[repr(C)]
 #[allow(missing_docs, reason = "the table above says it")]
 pub enum thb_status {
@@ -73,12 +76,13 @@ pub enum thb_status {
 
 /// How the bytes of details and results are to be taken.
 ///
-/// NONE      No value at all; takes no data. On a heartbeat it ERASES the details that the server holds. Normal for
-///           thb_complete.
-/// JSON      One JSON text in UTF-8: checked, then sent byte for byte ("json/plain").
-/// BINARY    Bytes ("binary/plain").
-/// NULL      The null value; takes no data ("binary/null").
-/// PAYLOADS  A serialized temporal.api.common.v1.Payloads, sent as it is: several values, protobuf messages, encrypted ones.
+///   NONE      No value at all; takes no data. On a heartbeat it ERASES the details that the server holds. Normal for
+///             thb_complete.
+///   JSON      One JSON text in UTF-8: checked, then sent byte for byte ("json/plain").
+///   BINARY    Bytes ("binary/plain").
+///   NULL      The null value; takes no data ("binary/null").
+///   PAYLOADS  A serialized temporal.api.common.v1.Payloads, sent as it is: several values, protobuf messages, encrypted
+///             ones.
 #[repr(C)]
 #[allow(missing_docs, reason = "the table above says it")]
 pub enum thb_encoding {
@@ -91,9 +95,9 @@ pub enum thb_encoding {
 
 /// What the server asks of a running activity; a set of bits. Ignore those that you don't know.
 ///
-/// CANCEL_REQUESTED  Somebody asked for cancellation. Clean up and call thb_report_cancelled; or finish, which wins.
-/// PAUSED            The activity is paused. Stop working, go on beating: timeouts still run.
-/// RESET             The activity was reset. End this attempt (thb_fail); a new first one follows.
+///   CANCEL_REQUESTED  Somebody asked for cancellation. Clean up and call thb_report_cancelled; or finish, which wins.
+///   PAUSED            The activity is paused. Stop working, go on beating: timeouts still run.
+///   RESET             The activity was reset. End this attempt (thb_fail); a new first one follows.
 #[repr(C)]
 #[allow(missing_docs, reason = "the table above says it")]
 pub enum thb_signal {

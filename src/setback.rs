@@ -1,4 +1,4 @@
-//! What an error of the server means: which status it is, and what trying again can do.
+//! What a try that failed means: which status it is, and what trying again can do.
 
 use prost::{Message, Name};
 use tonic::Code;
@@ -12,9 +12,10 @@ use crate::{
         },
     },
     status::Status,
+    transport::Miss,
 };
 
-/// What to do about an error of the server.
+/// What to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cure {
     /// None: the same request gets the same answer.
@@ -25,9 +26,9 @@ pub enum Cure {
     RetrySlowly,
 }
 
-/// An error of the server, understood.
+/// A try that failed, understood.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct Setback {
     /// For the caller.
     pub error: Error,
     /// Whether and how to try again.
@@ -36,9 +37,9 @@ pub struct Refusal {
     pub perhaps_applied: bool,
 }
 
-impl Refusal {
-    /// Reads what the server answered.
-    pub fn read(answer: &tonic::Status) -> Self {
+impl Setback {
+    /// An error that the server answered.
+    pub fn from_answer(answer: &tonic::Status) -> Self {
         use Cure::{None, Retry, RetrySlowly};
 
         let detail = Detail::of(answer);
@@ -69,10 +70,25 @@ impl Refusal {
             }
         };
         let error = Error::new(status, describe(answer)).with_grpc_code(answer.code() as i32);
-        Refusal {
+        Setback {
             error: if cure == None { error } else { error.temporary(Option::None) },
             cure,
             perhaps_applied,
+        }
+    }
+}
+
+impl From<Miss> for Setback {
+    fn from(miss: Miss) -> Self {
+        match miss {
+            Miss::Refused(answer) => Setback::from_answer(&answer),
+            Miss::Unsent(error) => Setback { error, cure: Cure::Retry, perhaps_applied: false },
+            Miss::Lost(error) => Setback { error, cure: Cure::Retry, perhaps_applied: true },
+            Miss::Late { sent } => Setback {
+                error: Error::new(Status::Timeout, "no answer from the server in time"),
+                cure: Cure::Retry,
+                perhaps_applied: sent,
+            },
         }
     }
 }
@@ -103,13 +119,13 @@ impl Detail {
 mod tests {
     use super::*;
 
-    fn answer(code: Code, detail: &str) -> Refusal {
+    fn answer(code: Code, detail: &str) -> Setback {
         let detail = prost_types::Any {
             type_url: format!("type.googleapis.com/temporal.api.errordetails.v1.{detail}"),
             value: Vec::new(),
         };
         let details = rpc::Status { details: vec![detail], ..rpc::Status::default() }.encode_to_vec();
-        Refusal::read(&tonic::Status::with_details(code, "why", details.into()))
+        Setback::from_answer(&tonic::Status::with_details(code, "why", details.into()))
     }
 
     #[test]
@@ -127,10 +143,10 @@ mod tests {
             ),
             (Code::ResourceExhausted, "", Status::ResourceExhausted, Cure::None),
         ] {
-            let refusal = answer(code, detail);
-            assert_eq!((refusal.error.status(), refusal.cure), (status, cure), "{code:?} {detail}");
-            assert_eq!(refusal.error.is_retryable(), cure != Cure::None);
-            assert_eq!(refusal.error.grpc_code(), Some(code as i32));
+            let setback = answer(code, detail);
+            assert_eq!((setback.error.status(), setback.cure), (status, cure), "{code:?} {detail}");
+            assert_eq!(setback.error.is_retryable(), cure != Cure::None);
+            assert_eq!(setback.error.grpc_code(), Some(code as i32));
         }
     }
 

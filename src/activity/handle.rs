@@ -1,0 +1,93 @@
+//! Handles: numbers that stand for open activities (and watches), and that stop doing so when they are closed.
+
+use crate::{
+    error::{Error, Result},
+    status::Status,
+};
+
+const INDEX_BITS: u32 = 22;
+const FORK_BITS: u32 = 8;
+const GENERATION_BITS: u32 = 23;
+
+/// How many slots there can be.
+pub const MAX_SLOTS: u32 = 1 << INDEX_BITS;
+/// The last generation of a slot; after it the slot isn't used again, so that no handle ever comes back.
+pub const LAST_GENERATION: u32 = (1 << GENERATION_BITS) - 1;
+/// How deep in forks handles can still be told apart.
+pub const MAX_FORKS: u32 = (1 << FORK_BITS) - 1;
+
+/// A handle: 0 < h < 2^53, so that languages without 64-bit integers can hold it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handle {
+    /// The slot.
+    pub index: u32,
+    /// Which of the slot's users, from 1.
+    pub generation: u32,
+    /// How often the process had been forked when the handle was made.
+    pub fork: u32,
+}
+
+impl Handle {
+    /// As the number that crosses the ABI.
+    pub fn number(self) -> u64 {
+        let fork = u64::from(self.fork) << INDEX_BITS;
+        u64::from(self.generation) << (INDEX_BITS + FORK_BITS) | fork | u64::from(self.index)
+    }
+
+    /// The handle behind a number, which may be any; `fork` is this process's depth in forks.
+    #[inline]
+    pub fn from_number(number: u64, fork: u32) -> Result<Self> {
+        let part = |shift: u32, bits: u32| u32::try_from(number >> shift & ((1 << bits) - 1)).unwrap_or(0);
+        let handle = Handle {
+            index: part(0, INDEX_BITS),
+            fork: part(INDEX_BITS, FORK_BITS),
+            generation: part(INDEX_BITS + FORK_BITS, GENERATION_BITS),
+        };
+        if number >> (INDEX_BITS + FORK_BITS + GENERATION_BITS) != 0 || handle.generation == 0 || handle.fork > fork {
+            return Err(invalid());
+        }
+        if handle.fork < fork {
+            return Err(Error::new(
+                Status::Forked,
+                "the handle is of the process that this one was forked from; open one here",
+            ));
+        }
+        Ok(handle)
+    }
+}
+
+/// What a handle that stands for nothing gets.
+pub fn invalid() -> Error {
+    Error::new(Status::InvalidHandle, "the handle was closed, or never was one")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_survives_the_way_through_a_number() {
+        for handle in [
+            Handle { index: 0, generation: 1, fork: 0 },
+            Handle { index: MAX_SLOTS - 1, generation: LAST_GENERATION, fork: MAX_FORKS },
+        ] {
+            assert!(handle.number() > 0 && handle.number() < 1 << 53);
+            assert_eq!(Handle::from_number(handle.number(), handle.fork).unwrap(), handle);
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_no_handles_are_refused() {
+        for number in [0, 1, 1 << 53, u64::MAX, 1 << 22] {
+            assert_eq!(Handle::from_number(number, 0).unwrap_err().status(), Status::InvalidHandle, "{number:#x}");
+        }
+    }
+
+    #[test]
+    fn a_parents_handle_is_known_as_such_in_the_child() {
+        let handle = Handle { index: 7, generation: 1, fork: 0 };
+        assert_eq!(Handle::from_number(handle.number(), 1).unwrap_err().status(), Status::Forked);
+        let future = Handle { fork: 2, ..handle };
+        assert_eq!(Handle::from_number(future.number(), 1).unwrap_err().status(), Status::InvalidHandle);
+    }
+}

@@ -1,0 +1,64 @@
+//! The clock that leases are measured with.
+
+use std::{mem::MaybeUninit, time::Duration};
+
+/// A moment of this machine's boot clock, which goes on while the machine is suspended: what happened to a lease meanwhile is then
+/// known without asking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    nanos: i64,
+}
+
+impl Moment {
+    /// Later than everything else.
+    pub const NEVER: Moment = Moment { nanos: i64::MAX };
+
+    /// Now.
+    #[inline]
+    pub fn now() -> Self {
+        let mut time = MaybeUninit::<libc::timespec>::uninit();
+        // SAFETY: the pointer is to a `timespec` of ours. The call can't fail: the clock exists on every Linux that Rust
+        // supports, and it writes `time`.
+        let time = unsafe {
+            libc::clock_gettime(libc::CLOCK_BOOTTIME, time.as_mut_ptr());
+            time.assume_init()
+        };
+        Moment { nanos: time.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec) }
+    }
+
+    /// This much later; [`Moment::NEVER`] stays what it is.
+    #[inline]
+    pub fn later(self, by: Duration) -> Self {
+        Moment { nanos: self.nanos.saturating_add(nanos(by)) }
+    }
+
+    /// This much earlier.
+    pub fn earlier(self, by: Duration) -> Self {
+        Moment { nanos: self.nanos.saturating_sub(nanos(by)) }
+    }
+
+    /// How long after `other` this is; nothing when it is before.
+    pub fn since(self, other: Moment) -> Duration {
+        Duration::from_nanos(self.nanos.saturating_sub(other.nanos).max(0).unsigned_abs())
+    }
+}
+
+fn nanos(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_goes_on_and_never_comes_never() {
+        let before = Moment::now();
+        let hour = Duration::from_secs(3600);
+        assert!(Moment::now() >= before);
+        assert!(before.later(hour) > before && before.later(hour).since(before) == hour);
+        assert_eq!(before.since(before.later(hour)), Duration::ZERO);
+        assert_eq!(Moment::NEVER.later(hour), Moment::NEVER);
+        assert_eq!(before.later(Duration::MAX), Moment::NEVER);
+    }
+}

@@ -1,64 +1,102 @@
 /* temporal-heartbeat: heartbeats of a Temporal Activity, from any process.
  *
  * THE MODEL
- * A worker of a Temporal SDK hands an Activity's work to a process without an SDK, together with the activity's task token. That
- * process tells the server that it is alive, and how far it is, by heartbeats; their details are the progress. When it dies, the
- * server notices after the heartbeat timeout and starts the next attempt, which reads the last details and goes on from there.
- * The answer to a heartbeat tells what the server asks: signals. When the work is done, the process ends the activity.
+ * A worker of a Temporal SDK hands an Activity's work to a process that has no SDK, together with its task token. That
+ * process tells the server that it is alive, and how far it is, by heartbeats; their details are the progress.
+ * When it dies, the server notices after the heartbeat timeout and starts the next attempt. The worker launches the
+ * next process with a new token, which reads the last details and goes on from there. The answer to a heartbeat tells
+ * what the server asks: signals. The process that beats is the one that ends the activity:
  *
- *     thb_connect -> thb_get_details -> { work, thb_heartbeat } ... -> thb_complete | thb_fail | thb_report_cancelled
+ *   thb_connect -> thb_get_details -> { work, thb_heartbeat } ... -> thb_complete | thb_fail | thb_report_cancelled
  *
- * The parent doesn't wait for its child: it returns activity.ErrResultPending (Go), raises activity.raise_complete_async() (Python),
- * or whatever its SDK has for an activity that is completed elsewhere.
+ * The parent doesn't wait for its child: it returns activity.ErrResultPending (Go), calls
+ * activity.raise_complete_async() (Python), or whatever its SDK has for an activity that is completed elsewhere.
  *
- * AN EXAMPLE
- *     thb_error_t *error = NULL;
- *     thb_text_t *token = NULL;
- *     if (thb_connect(NULL, 0, &error) == THB_OK && thb_token_from_env(&token, &error) == THB_OK) {
+ * AN EXAMPLE: a thousand items, one heartbeat after each; a retry goes on after the last item that was recorded.
+ *
+ *     #include <stdio.h>
+ *     #include <stdlib.h>
+ *     #include "temporal_heartbeat.h"
+ *
+ *     static thb_status_t run(const char *token, size_t len, thb_error_t **error) {
+ *         char json[16] = "-1"; // the last item that is done
+ *         thb_details_t *details = NULL;
+ *         thb_status_t status = thb_get_details(token, len, 10000, &details, error);
+ *         if (status != THB_OK) return status;
+ *         size_t size;
+ *         const char *last = (const char *)thb_details_data(details, 0, &size);
+ *         if (last) snprintf(json, sizeof json, "%.*s", (int)size, last);
+ *         thb_details_free(details);
+ *         for (int item = atoi(json) + 1; item < 1000; item++) {
+ *             printf("working on item %d\n", item);
+ *             int digits = snprintf(json, sizeof json, "%d", item);
+ *             uint32_t signals = 0;
+ *             status = thb_heartbeat(token, len, THB_ENCODING_JSON, json, (size_t)digits, 10000, &signals, NULL);
+ *             if (status == THB_NOT_FOUND) return status; // over for us. On any other error: work on, and beat again
+ *             if (signals & THB_SIGNAL_CANCEL_REQUESTED)
+ *                 return thb_report_cancelled(token, len, THB_ENCODING_NONE, NULL, 0, 10000, error);
+ *         }
+ *         return thb_complete(token, len, THB_ENCODING_JSON, "1000", 4, 10000, error);
+ *     }
+ *
+ *     int main(void) {
+ *         thb_error_t *error = NULL;
+ *         thb_text_t *token = NULL;
+ *         thb_status_t status = thb_connect(NULL, 0, &error);
+ *         if (status == THB_OK) status = thb_token_from_env(&token, &error);
  *         size_t len;
  *         const char *bytes = thb_text_data(token, &len);
- *         thb_status_t status = THB_OK;
- *         for (int item = 0; item < 1000 && status != THB_NOT_FOUND; item++) {
- *             char progress[16];
- *             int digits = snprintf(progress, sizeof progress, "%d", item);
- *             status = thb_heartbeat(bytes, len, THB_ENCODING_JSON, progress, (size_t)digits, 10000, NULL, NULL);
- *         }
- *         if (status != THB_NOT_FOUND) thb_complete(bytes, len, THB_ENCODING_JSON, "1000", 4, 10000, &error);
+ *         if (status == THB_OK) status = run(bytes, len, &error);
+ *         if (status != THB_OK) fprintf(stderr, "%s: %s\n", thb_status_name(status), thb_error_message(error));
+ *         thb_text_free(token);
+ *         thb_error_free(error);
+ *         return status != THB_OK;
  *     }
- *     if (error) fprintf(stderr, "%s: %s\n", thb_status_name(thb_error_code(error)), thb_error_message(error));
- *     thb_text_free(token);
- *     thb_error_free(error);
  *
- * THREADS. Any thread may call any function at any time; an object under change (thb_details_add) or being freed needs the caller's
- * own care. Nothing here may be called from a signal handler. There are no callbacks. The library has one thread of its own, started
- * by thb_connect, with all signals blocked.
+ * THREADS. Any thread may call any function at any time, a thread of the caller's own event loop too. What isn't given
+ * to others meanwhile is an object that is being changed (thb_details_add) or freed. There are no callbacks. The
+ * library has one thread of its own from thb_connect to thb_disconnect, with all signals blocked, and a second one
+ * while a host name is looked up. Nothing here may be called from a signal handler. Cancelling a thread
+ * (pthread_cancel) takes effect after the call.
  *
- * BLOCKING. Functions with timeout_ms block for at most that long, retries included; the others never wait for the network, except
- * thb_connect. 0 never waits: arguments are checked, nothing is sent, THB_TIMEOUT. THB_FOREVER waits without end. Other values above
- * INT32_MAX are invalid. What is temporary is retried meanwhile; what isn't comes back at once. When time runs out the status is that
- * of the last answer of server or network, or THB_TIMEOUT if there was none.
+ * BLOCKING. Functions with timeout_ms block for at most that long, retries included. thb_connect and
+ * thb_token_from_env have limits of their own. All others return at once.
  *
- * OWNERSHIP. What you pass in is borrowed for the call alone. What comes out through T **x_out is yours: free it with thb_T_free, once;
- * NULL is fine there. A const pointer that a function returns belongs to the object that it was read from. Bytes are a pointer and a
- * length; (NULL, 0) is empty, (NULL, n) is THB_INVALID_ARGUMENT. Every const char * that comes out is valid UTF-8 (but for the bytes of a
- * thb_text_t), ends with a NUL, and is never NULL.
+ * TIMEOUTS. timeout_ms is in milliseconds. 0 never waits: arguments are checked, nothing is sent, THB_TIMEOUT.
+ * THB_FOREVER waits without end. Other values above INT32_MAX are THB_INVALID_ARGUMENT. What is temporary is retried
+ * within the time; what isn't comes back at once. When time runs out, the status is that of the last answer of server
+ * or network, or THB_TIMEOUT if there was none. A blocked call isn't interrupted by signals, but by thb_disconnect.
  *
- * ERRORS. Each function that can fail returns a status and has error_out last: NULL when you don't want the error, and then nothing
- * is made. Pointer outputs and *error_out are set to NULL on entry and written on success (the error on failure); scalars are written on
- * success only. So that "goto out; thb_x_free(x); thb_error_free(error);" is always right; but free an error before you pass its
- * pointer again. Nothing unwinds into your code, nothing exits or prints.
+ * OWNERSHIP. What you pass in is borrowed for the call alone. What comes out through T **x_out is yours: free it once,
+ * with thb_x_free; NULL is fine there. A const pointer that a function returns belongs to the object that it was read
+ * from. Bytes are a pointer and a length: (NULL, 0) is empty, (NULL, n) is THB_INVALID_ARGUMENT, and so is a length
+ * over PTRDIFF_MAX. Every const char * that comes out ends with a NUL and is never NULL; it is valid UTF-8, but for
+ * the bytes of a task token in a thb_text_t.
  *
- * COMMON STATUSES of the calls to the server: THB_INVALID_ARGUMENT, THB_NOT_CONNECTED, THB_UNAVAILABLE, THB_TIMEOUT,
- * THB_UNAUTHENTICATED, THB_PERMISSION_DENIED, THB_NAMESPACE_NOT_FOUND, THB_NAMESPACE_NOT_ACTIVE, THB_RESOURCE_EXHAUSTED,
- * THB_FAILED_PRECONDITION, THB_UNIMPLEMENTED, THB_SERVER_ERROR, THB_LOCAL_LIMIT, THB_INTERNAL.
+ * ERRORS. Each function that can fail returns a status and has error_out last: NULL when you don't want the error, and
+ * then none is made. Pointer outputs and *error_out are set to NULL on entry, then written on success (the error on
+ * failure); scalars are written on success only. So "goto out; thb_details_free(d); thb_error_free(error);" is always
+ * right; but free an error before its pointer goes into the next call. The status of the error is the one returned.
+ * Nothing unwinds into your code, nothing exits, and nothing prints. Any function that returns a status may also return
+ * THB_INTERNAL, which is a mistake in the library, and one that this page doesn't know: treat that as an error.
  *
- * FORK. A child that uses the library connects anew by itself, with the options of its parent; objects read before stay readable.
+ * COMMON STATUSES of the calls that take a task token: THB_INVALID_ARGUMENT, THB_NOT_CONNECTED (also when
+ * thb_disconnect comes meanwhile), THB_TOKEN_UNREADABLE, THB_TIMEOUT, THB_UNAVAILABLE, THB_LOCAL_LIMIT, and as the server answers
+ * THB_UNAUTHENTICATED, THB_PERMISSION_DENIED, THB_NAMESPACE_NOT_FOUND, THB_NAMESPACE_NOT_ACTIVE,
+ * THB_RESOURCE_EXHAUSTED, THB_FAILED_PRECONDITION, THB_UNIMPLEMENTED, THB_SERVER_ERROR.
  *
- * JSON that goes in is one object in UTF-8, at most 1 MiB and 16 levels deep. Unknown and duplicate keys are errors; null is the same as
- * absent; integers may be spelled in any way (3e4).
+ * FORK. In a child the library connects anew by itself at the first call, with the options of its parent. Objects read
+ * before the fork stay readable. Only one of the two may go on beating for a token, or they overwrite each other.
  *
- * VERSIONS. Functions, statuses, bits and keys are added, never changed. Who opens the library at run time asks thb_check_abi(THB_ABI_VERSION)
- * first. The library stays in the process after dlclose.
+ * EXIT. A program may end at any time, also while other threads are in a call. Calls from static destructors and atexit
+ * handlers work as any other. The library stays in the process after dlclose.
+ *
+ * JSON that goes in (options_json, failure_json) is one object in UTF-8, at most 1 MiB long and 16 levels deep. Unknown
+ * and duplicate keys are errors that name their path, and never a value. null is the same as absent; integers may be
+ * spelled in any way (30000, 3e4, 30000.0); (NULL, 0) is the same as {}.
+ *
+ * VERSIONS. Functions, statuses, bits and keys are added, never changed. Who opens the library at run time asks
+ * thb_check_abi(THB_ABI_VERSION) first.
  */
 
 
@@ -79,35 +117,40 @@
 #define THB_ABI_VERSION 1
 
 /**
- * The statuses. "Retry" says whether the same call can succeed later; what the library itself retries within timeout_ms
- * is over by then. The third column says what to do.
+ * The statuses. "Retry" says whether the same call can succeed later; what is temporary was tried again within
+ * timeout_ms already. "Any call" is any that takes a task token.
  *
- *   status                     retry  meaning, and what to do
- *   THB_OK                            Done; acknowledged by the server where one was asked.
- *   THB_INVALID_ARGUMENT       no     An argument is wrong; the message names it. Any function.
- *   THB_CONFIG                 no     An option, variable or file is wrong; the message names it. connect, token_from_env.
- *   THB_NOT_CONNECTED          no     No client. Call thb_connect.
- *   THB_ALREADY_CONNECTED      no     There is a client. Use it, or disconnect first. connect.
- *   THB_UNAVAILABLE            yes    Server or network away. Keep working and beat again.
- *   THB_TIMEOUT                yes    timeout_ms ran out without any answer. As above.
- *   THB_TLS                    no     No secure connection. (Not returned by this version.)
- *   THB_UNAUTHENTICATED        no     The server doesn't accept the credentials.
- *   THB_PERMISSION_DENIED      no     They don't allow this.
- *   THB_NAMESPACE_NOT_FOUND    no     The server has no such namespace. Correct it.
- *   THB_NAMESPACE_NOT_ACTIVE   yes    Another cluster serves the namespace at the moment.
- *   THB_NOT_FOUND              no     Over for this token: ended, timed out, superseded. STOP THE WORK; end nothing.
- *   THB_IN_DOUBT               no     An ending call that may have been applied: an earlier try's answer was lost. Take the
- *                                     work as done; don't undo it.
- *   THB_TOO_LARGE              no     Over the server's limit (2 MiB encoded); nothing was sent. Make it smaller.
- *   THB_RESOURCE_EXHAUSTED     maybe  The server's limits. thb_error_is_retryable tells; if so beat less often.
- *   THB_LOCAL_LIMIT            yes    Out of threads or descriptors here (ulimit).
- *   THB_TOKEN_UNREADABLE       no     Not a task token. Was base64 decoded?
- *   THB_FAILED_PRECONDITION    no     Not in the state that it is in.
- *   THB_UNIMPLEMENTED          no     The server, or this version of the library, doesn't have it.
- *   THB_SERVER_ERROR           maybe  The server failed, or can't be understood.
- *   THB_INVALID_HANDLE ... THB_ENDED  Of handles, which this version doesn't have yet.
- *   THB_ABI_MISMATCH           no     The library isn't the one that you compiled for. check_abi.
- *   THB_INTERNAL               no     A mistake in the library; please report it.
+ *   status                    retry  from, meaning, what to do
+ *   THB_OK                           Done; acknowledged by the server where one was asked.
+ *   THB_INVALID_ARGUMENT      no     Any function. An argument is wrong; the message names it. Correct the caller.
+ *   THB_CONFIG                no     connect, token_from_env. An option, variable or file is wrong. Correct it.
+ *   THB_NOT_CONNECTED         no     connect, any call. There is no client, or it was disconnected meanwhile. Connect.
+ *   THB_ALREADY_CONNECTED     no     connect. There is a client. Use it, or disconnect first.
+ *   THB_UNAVAILABLE           yes    connect, any call. Server or network are away. Work on, and beat again.
+ *   THB_TIMEOUT               yes    connect, any call. timeout_ms ran out without any answer. Work on, and beat again.
+ *   THB_TLS                   no     (Not by this version.) No secure connection can be made.
+ *   THB_UNAUTHENTICATED       no     connect, any call. The server doesn't accept the credentials. Correct them.
+ *   THB_PERMISSION_DENIED     no     connect, any call. The credentials don't allow this. Have it allowed.
+ *   THB_NAMESPACE_NOT_FOUND   no     connect, any call. The server has no such namespace. Correct its name.
+ *   THB_NAMESPACE_NOT_ACTIVE  yes    connect, any call. Another cluster serves the namespace. Work on, beat again.
+ *   THB_NOT_FOUND             no     Any call. It is over for this token: ended, timed out, superseded. STOP THE WORK,
+ *                                    and end nothing.
+ *   THB_IN_DOUBT              no     complete, fail, report_cancelled. It may have been applied: an earlier try's
+ *                                    answer was lost. Take the activity as ended; don't undo the work.
+ *   THB_TOO_LARGE             no     heartbeat, complete, fail, report_cancelled. Over the server's limit (2 MiB
+ *                                    encoded, unless it tells another); nothing was sent. Keep large state elsewhere.
+ *   THB_RESOURCE_EXHAUSTED    maybe  connect, any call. A limit of the server, for good or not. Beat less often.
+ *   THB_LOCAL_LIMIT           yes    connect, any call. Out of threads or descriptors in this process. Raise the limit.
+ *   THB_TOKEN_UNREADABLE      no     Any call. Not a task token. Was its base64 decoded?
+ *   THB_FAILED_PRECONDITION   no     connect, any call. The server can't do this in the state that it is in.
+ *   THB_UNIMPLEMENTED         no     connect, any call. The server, or this version of the library, doesn't have it.
+ *   THB_SERVER_ERROR          maybe  connect, any call. The server failed, or its answer makes no sense. Beat again.
+ *   THB_INVALID_HANDLE        no     (Not by this version.) The handle is closed or never was one.
+ *   THB_FORKED                no     (Not by this version.) The handle is the parent process's.
+ *   THB_ALREADY_OPEN          no     (Not by this version.) A handle holds this token.
+ *   THB_ENDED                 no     (Not by this version.) The activity was ended through this handle.
+ *   THB_ABI_MISMATCH          no     check_abi. The library isn't one that you were compiled for. Install that.
+ *   THB_INTERNAL              no     Any function. A mistake in the library. Please report it.
  */
 typedef enum thb_status {
     THB_OK = 0,
@@ -142,12 +185,13 @@ typedef enum thb_status {
 /**
  * How the bytes of details and results are to be taken.
  *
- * NONE      No value at all; takes no data. On a heartbeat it ERASES the details that the server holds. Normal for
- *           thb_complete.
- * JSON      One JSON text in UTF-8: checked, then sent byte for byte ("json/plain").
- * BINARY    Bytes ("binary/plain").
- * NULL      The null value; takes no data ("binary/null").
- * PAYLOADS  A serialized temporal.api.common.v1.Payloads, sent as it is: several values, protobuf messages, encrypted ones.
+ *   NONE      No value at all; takes no data. On a heartbeat it ERASES the details that the server holds. Normal for
+ *             thb_complete.
+ *   JSON      One JSON text in UTF-8: checked, then sent byte for byte ("json/plain").
+ *   BINARY    Bytes ("binary/plain").
+ *   NULL      The null value; takes no data ("binary/null").
+ *   PAYLOADS  A serialized temporal.api.common.v1.Payloads, sent as it is: several values, protobuf messages, encrypted
+ *             ones.
  */
 typedef enum thb_encoding {
     THB_ENCODING_NONE = 0,
@@ -160,9 +204,9 @@ typedef enum thb_encoding {
 /**
  * What the server asks of a running activity; a set of bits. Ignore those that you don't know.
  *
- * CANCEL_REQUESTED  Somebody asked for cancellation. Clean up and call thb_report_cancelled; or finish, which wins.
- * PAUSED            The activity is paused. Stop working, go on beating: timeouts still run.
- * RESET             The activity was reset. End this attempt (thb_fail); a new first one follows.
+ *   CANCEL_REQUESTED  Somebody asked for cancellation. Clean up and call thb_report_cancelled; or finish, which wins.
+ *   PAUSED            The activity is paused. Stop working, go on beating: timeouts still run.
+ *   RESET             The activity was reset. End this attempt (thb_fail); a new first one follows.
  */
 typedef enum thb_signal {
     THB_SIGNAL_CANCEL_REQUESTED = 1,
@@ -186,8 +230,7 @@ typedef struct thb_error_t thb_error_t;
 typedef struct thb_text_t thb_text_t;
 
 /**
- * What became of a call: one of enum thb_status. Treat a value that you don't know as an error. Errors below 0 don't
- * exist.
+ * What became of a call: one of enum thb_status, never below 0. Treat a value that you don't know as an error.
  */
 typedef int32_t thb_status_t;
 
@@ -210,37 +253,45 @@ extern "C" {
  *   connect_timeout_ms  how long this may take      10000
  *   lazy                true: don't contact the     false
  *                       server before the first call
- * An option wins over its variable. Options and TEMPORAL_* variables for secure connections, keys, headers and profiles are
- * THB_UNIMPLEMENTED in this version rather than ignored; the message names the one that is set.
+ * An option wins over its variable. Options and TEMPORAL_* variables for secure connections, keys, headers and profiles
+ * are THB_UNIMPLEMENTED in this version rather than ignored; the message names the one that is set.
  *
- * Thread-safe. Blocks for at most connect_timeout_ms, until the server has answered and has the namespace; what is temporary
- * (nothing listens yet) is tried again within that time. Borrows its input for the call only. A failed connect leaves "not
- * connected". Starts one thread. In a child made by fork the library connects anew by itself, with the same options.
- * Returns THB_OK, THB_CONFIG, THB_UNIMPLEMENTED, THB_ALREADY_CONNECTED (also while another thread connects), THB_UNAVAILABLE,
- * THB_TIMEOUT, THB_NAMESPACE_NOT_FOUND, THB_NOT_CONNECTED (disconnected meanwhile), THB_LOCAL_LIMIT, THB_INVALID_ARGUMENT (NULL
- * with a length), and what the server answers.
+ * Thread-safe. Blocks for at most connect_timeout_ms, until the server has answered and has the namespace; what is
+ * temporary (nothing listens yet) is tried again within that time. Borrows its input for the call only. A failed
+ * connect leaves "not connected".
+ * Returns
+ *   THB_OK
+ *   THB_INVALID_ARGUMENT     options_json is NULL, but options_len isn't 0; or options_len is over PTRDIFF_MAX
+ *   THB_CONFIG               an option or a variable is wrong: not JSON, unknown, of the wrong type, out of range
+ *   THB_UNIMPLEMENTED        an option or a variable that this version doesn't obey
+ *   THB_ALREADY_CONNECTED    there is a client, or another thread is connecting
+ *   THB_NOT_CONNECTED        thb_disconnect came meanwhile
+ *   THB_UNAVAILABLE, THB_TIMEOUT, THB_NAMESPACE_NOT_FOUND, THB_LOCAL_LIMIT, and whatever else the server answers. With
+ *   lazy these come from the first call instead, but for a THB_LOCAL_LIMIT of threads.
  */
-thb_status_t thb_connect(const char *options_json,
-                         size_t options_len,
-                         struct thb_error_t **error_out);
+thb_status_t thb_connect(const char *options_json, size_t options_len, struct thb_error_t **error_out);
 
 /**
- * Disconnect. Always ends "not connected", after which thb_connect may be called again; calls that are blocked in other threads
- * return THB_NOT_CONNECTED. Errors, details and texts survive. When not connected it does nothing.
+ * Disconnect. Always ends "not connected", after which thb_connect may be called again; calls that are blocked in other
+ * threads return THB_NOT_CONNECTED. Errors, details and texts survive. When not connected it does nothing.
  *
- * Thread-safe. Never blocks for longer than timeout_ms; in this version it has nothing to wait for.
- * Returns THB_OK, THB_INVALID_ARGUMENT (timeout_ms).
+ * Thread-safe. Blocks for at most timeout_ms; in this version there is nothing to wait for.
+ * Returns THB_OK; THB_INVALID_ARGUMENT: timeout_ms is out of range, and nothing was done.
  */
-thb_status_t thb_disconnect(uint32_t timeout_ms,
-                            struct thb_error_t **error_out);
+thb_status_t thb_disconnect(uint32_t timeout_ms, struct thb_error_t **error_out);
 
 /**
- * Record one heartbeat and wait for the server's answer. The details replace those that the server holds, and are what the next
- * attempt gets; THB_ENCODING_NONE erases them.
+ * Record one heartbeat and wait for the server's answer. The details replace those that the server holds, and are what
+ * the next attempt gets; THB_ENCODING_NONE erases them.
  *
- * On THB_OK *signals_out (may be NULL) is a set of THB_SIGNAL_*: what the server asks of the activity now.
- * Returns THB_OK; THB_NOT_FOUND: the activity is over for this token, stop the work; THB_TOO_LARGE, THB_TOKEN_UNREADABLE, and the
- * statuses common to all calls.
+ * Thread-safe. Blocks for at most timeout_ms. Borrows its inputs for the call only. On THB_OK *signals_out (may be
+ * NULL) is a set of THB_SIGNAL_*: what the server asks of the activity now.
+ * Returns
+ *   THB_OK
+ *   THB_NOT_FOUND            the activity is over for this token: stop the work
+ *   THB_INVALID_ARGUMENT     also: details that aren't what the encoding says; the token is of another namespace
+ *   THB_TOO_LARGE            the details are over the server's limit; nothing was sent
+ *   and the common statuses (see the top).
  */
 thb_status_t thb_heartbeat(const void *token,
                            size_t token_len,
@@ -252,13 +303,18 @@ thb_status_t thb_heartbeat(const void *token,
                            struct thb_error_t **error_out);
 
 /**
- * Read the heartbeat details that the server holds now: in a retry those of the attempt before, until this one records its own.
- * None are no error: thb_details_count is 0. Reads also tell the attempt that the server has now, see thb_details_attempt.
+ * Read the heartbeat details that the server holds now: in a retry those of the attempt before, until this one records
+ * its own. None are no error: thb_details_count is 0. thb_details_attempt tells which attempt the server has now.
  *
- * On THB_OK *details_out is the caller's, to be freed by thb_details_free.
- * Returns THB_OK; THB_NOT_FOUND: the activity (not merely this attempt) is over; a standalone activity's details stay readable
- * after its end; THB_TOKEN_UNREADABLE; THB_UNIMPLEMENTED for a standalone activity on a server without them; and the statuses
- * common to all calls.
+ * Thread-safe. Blocks for at most timeout_ms. Borrows its inputs for the call only. On THB_OK *details_out is the
+ * caller's, to be freed by thb_details_free.
+ * Returns
+ *   THB_OK
+ *   THB_NOT_FOUND            the activity (not merely this attempt) is over. But a standalone activity's details stay
+ *                            readable after its end
+ *   THB_INVALID_ARGUMENT     also: details_out is NULL; the token is of another namespace
+ *   THB_UNIMPLEMENTED        the token is of a standalone activity, and the server doesn't have those
+ *   and the common statuses.
  */
 thb_status_t thb_get_details(const void *token,
                              size_t token_len,
@@ -269,8 +325,15 @@ thb_status_t thb_get_details(const void *token,
 /**
  * End the activity with a result. THB_ENCODING_NONE: without one.
  *
- * Returns THB_OK; THB_NOT_FOUND; THB_IN_DOUBT: an earlier try may have done it, its answer was lost; THB_TOO_LARGE,
- * THB_TOKEN_UNREADABLE, and the statuses common to all calls. After THB_TIMEOUT or THB_UNAVAILABLE call it again.
+ * Thread-safe. Blocks for at most timeout_ms. Borrows its inputs for the call only. After THB_TIMEOUT, THB_UNAVAILABLE
+ * or THB_SERVER_ERROR it may be called again.
+ * Returns
+ *   THB_OK
+ *   THB_NOT_FOUND            the activity was over for this token already: somebody else ended it, or goes on with it
+ *   THB_IN_DOUBT             it is over, and an earlier try of ours, whose answer was lost, may have ended it
+ *   THB_INVALID_ARGUMENT     also: a result that isn't what the encoding says; the token is of another namespace
+ *   THB_TOO_LARGE            the result is over the server's limit; nothing was sent
+ *   and the common statuses.
  */
 thb_status_t thb_complete(const void *token,
                           size_t token_len,
@@ -292,9 +355,11 @@ thb_status_t thb_complete(const void *token,
  *   stack_trace, source  where it happened ("source": "temporal-heartbeat")
  *   cause                {} of the same keys
  *   heartbeat_details    [values] stored in the same step as the last progress, for the next attempt; or
- *                        heartbeat_details_payloads: base64 of an encoded Payloads
+ *                        heartbeat_details_payloads: base64 of an encoded Payloads. Not of a cause
  *
- * Returns as thb_complete.
+ * Thread-safe, blocks and borrows as thb_complete, and may be called again as that.
+ * Returns THB_OK; THB_NOT_FOUND, THB_IN_DOUBT and THB_TOO_LARGE as thb_complete (the failure and heartbeat_details have
+ * the limit each); THB_INVALID_ARGUMENT also for any mistake in failure_json; and the common statuses.
  */
 thb_status_t thb_fail(const void *token,
                       size_t token_len,
@@ -306,7 +371,9 @@ thb_status_t thb_fail(const void *token,
 /**
  * End the activity as cancelled, after THB_SIGNAL_CANCEL_REQUESTED. The details are the workflow's, not a heartbeat's.
  *
- * Returns as thb_complete; THB_INVALID_ARGUMENT also when nobody asked for cancellation, in which case the token stays good.
+ * Thread-safe, blocks and borrows as thb_complete, and may be called again as that.
+ * Returns as thb_complete; THB_INVALID_ARGUMENT also when nobody asked for cancellation: the activity goes on then, and
+ * the token stays good.
  */
 thb_status_t thb_report_cancelled(const void *token,
                                   size_t token_len,
@@ -317,15 +384,20 @@ thb_status_t thb_report_cancelled(const void *token,
                                   struct thb_error_t **error_out);
 
 /**
- * Make empty details, to be filled by thb_details_add and passed on by thb_details_payloads. *details_out is the caller's, to be
- * freed by thb_details_free. Thread-safe. Never blocks. Returns THB_OK, THB_INVALID_ARGUMENT.
+ * Make empty details, to be filled by thb_details_add and passed on by thb_details_payloads.
+ *
+ * Thread-safe. Never blocks. *details_out is the caller's, to be freed by thb_details_free.
+ * Returns THB_OK; THB_INVALID_ARGUMENT: details_out is NULL.
  */
-thb_status_t thb_details_new(struct thb_details_t **details_out,
-                             struct thb_error_t **error_out);
+thb_status_t thb_details_new(struct thb_details_t **details_out, struct thb_error_t **error_out);
 
 /**
- * Add a value, or with THB_ENCODING_PAYLOADS each of several. Copies the data. Pointers into the details that were handed out
- * before are invalid after it. One thread at a time. Never blocks. Returns THB_OK, THB_INVALID_ARGUMENT (also for NONE).
+ * Add a value, or with THB_ENCODING_PAYLOADS each of several. Also to details that came from the server.
+ *
+ * One thread at a time for the same details. Never blocks. Copies the data, which may be the details' own. Pointers
+ * into the details that were handed out before are invalid after it.
+ * Returns THB_OK; THB_INVALID_ARGUMENT: details is NULL, encoding is THB_ENCODING_NONE or none at all, or the data
+ * isn't what it says; nothing was added.
  */
 thb_status_t thb_details_add(struct thb_details_t *details,
                              thb_encoding_t encoding,
@@ -334,124 +406,138 @@ thb_status_t thb_details_add(struct thb_details_t *details,
                              struct thb_error_t **error_out);
 
 /**
- * How many values there are. NULL: 0. Thread-safe, as all that only reads.
+ * How many values there are. NULL: 0. Thread-safe, as all that only reads. Never blocks.
  */
 size_t thb_details_count(const struct thb_details_t *details);
 
 /**
- * The bytes of one value, and their number in *len_out (may be NULL). Not NUL-terminated. An index that there isn't, or NULL
- * details: NULL, 0. An empty value: not NULL, 0. The pointer lives until the details are freed or added to.
+ * The bytes of one value, and their number in *len_out (may be NULL). Not NUL-terminated. An index that there isn't, or
+ * NULL details: NULL, 0. An empty value: not NULL, 0.
+ *
+ * Thread-safe. Never blocks. The pointer is the details' own, and lives until they are freed or added to.
  */
-const void *thb_details_data(const struct thb_details_t *details,
-                             size_t index,
-                             size_t *len_out);
+const void *thb_details_data(const struct thb_details_t *details, size_t index, size_t *len_out);
 
 /**
- * The name of one value's encoding: "json/plain", "binary/plain", "binary/null", "json/protobuf", ... "" when it has none, for an
- * index that there isn't, and for NULL details. The pointer lives as that of thb_details_data.
+ * The name of one value's encoding: "json/plain", "binary/plain", "binary/null", "json/protobuf", ... "" when it has
+ * none, for an index that there isn't, and for NULL details.
+ *
+ * Thread-safe. Never blocks. The pointer is the details' own, and lives until they are freed or added to.
  */
-const char *thb_details_encoding(const struct thb_details_t *details,
-                                 size_t index);
+const char *thb_details_encoding(const struct thb_details_t *details, size_t index);
 
 /**
- * All values as one serialized temporal.api.common.v1.Payloads, for THB_ENCODING_PAYLOADS; as it came, if it came from the
- * server. Its length in *len_out (may be NULL). NULL details: NULL, 0. The pointer lives as that of thb_details_data.
+ * All values as one serialized temporal.api.common.v1.Payloads, for THB_ENCODING_PAYLOADS; as it came, if it came from
+ * the server. Its length in *len_out (may be NULL). NULL details: NULL, 0.
+ *
+ * Thread-safe. Never blocks. The pointer is the details' own, and lives until they are freed or added to.
  */
-const void *thb_details_payloads(const struct thb_details_t *details,
-                                 size_t *len_out);
+const void *thb_details_payloads(const struct thb_details_t *details, size_t *len_out);
 
 /**
- * The attempt that the server has now, from 1; 0 when unknown. If it isn't the caller's own attempt, another has taken over.
+ * The attempt that the server has now, from 1; 0 when unknown, as in details of thb_details_new and for NULL. If it
+ * isn't the caller's own attempt, another has taken over. Thread-safe. Never blocks.
  */
 int32_t thb_details_attempt(const struct thb_details_t *details);
 
 /**
- * When the last heartbeat was recorded, in milliseconds since 1970 by the server's clock; 0 when never.
+ * When the last heartbeat was recorded, in milliseconds since 1970 by the server's clock; 0 when never, and for NULL.
+ * Thread-safe. Never blocks.
  */
 int64_t thb_details_recorded_at_unix_ms(const struct thb_details_t *details);
 
 /**
- * The activity's heartbeat timeout, where the server tells it (0: it has none); else -1.
+ * The activity's heartbeat timeout, where the server tells it (0: it has none); else, and for NULL, -1.
+ * Thread-safe. Never blocks.
  */
 int64_t thb_details_heartbeat_timeout_ms(const struct thb_details_t *details);
 
 /**
- * Frees details. NULL is fine. Must not be called twice for the same ones.
+ * Frees details, and all that was read from them. NULL is fine. Must not be called twice for the same ones, nor while
+ * another thread uses them. Never blocks.
  */
 void thb_details_free(struct thb_details_t *details);
 
 /**
- * The status that came with the error. NULL: THB_OK. Thread-safe, as all thb_error functions.
+ * The status that came with the error. NULL: THB_OK. Thread-safe, as all that only reads. Never blocks.
  */
 thb_status_t thb_error_code(const struct thb_error_t *error);
 
 /**
- * The gRPC code that the server answered, e.g. 5 for NOT_FOUND; -1 when none did, or for NULL.
+ * The gRPC code that the server answered, e.g. 5 for NOT_FOUND; -1 when none did, and for NULL.
+ * Thread-safe. Never blocks.
  */
 int32_t thb_error_grpc_code(const struct thb_error_t *error);
 
 /**
- * What happened and what to do, for people: valid UTF-8, never NULL, no secret in it. Its wording may change. The pointer lives
- * as long as the error. NULL: "".
+ * What happened and what to do, for people: valid UTF-8, never NULL, no secret in it. Its wording may change. NULL: "".
+ * Thread-safe. Never blocks. The pointer is the error's own, and lives as long as that.
  */
 const char *thb_error_message(const struct thb_error_t *error);
 
 /**
- * 1 when the same call may succeed later, else 0. NULL: 0.
+ * 1 when the same call may succeed later, else 0. NULL: 0. Thread-safe. Never blocks.
  */
 int32_t thb_error_is_retryable(const struct thb_error_t *error);
 
 /**
- * How many milliseconds to wait before that, where something is known of it; else -1. NULL: -1.
+ * How many milliseconds to wait before that, where something is known of it; else, and for NULL, -1.
+ * Thread-safe. Never blocks.
  */
 int64_t thb_error_retry_after_ms(const struct thb_error_t *error);
 
 /**
- * Frees an error. NULL is fine. Must not be called twice for the same one.
+ * Frees an error, and its message. NULL is fine. Must not be called twice for the same one, nor while another thread
+ * uses it. Never blocks.
  */
 void thb_error_free(struct thb_error_t *error);
 
 /**
- * The library's version, e.g. "0.1.0". Static. Thread-safe.
+ * The library's version, e.g. "0.1.0". Static: never freed. Thread-safe. Never blocks.
  */
 const char *thb_version(void);
 
 /**
- * The ABI that the library has, to be compared with the THB_ABI_VERSION that the caller was compiled with. Thread-safe.
+ * The ABI that the library has, to be compared with the THB_ABI_VERSION that the caller was compiled with.
+ * Thread-safe. Never blocks.
  */
 uint32_t thb_abi_version(void);
 
 /**
- * Whether the library serves a caller that was compiled with THB_ABI_VERSION == abi: THB_OK when the major version is the
- * same and the minor one not newer than the library's, else THB_ABI_MISMATCH. Thread-safe. Never blocks.
+ * Whether the library serves a caller that was compiled with THB_ABI_VERSION == abi. Thread-safe. Never blocks.
+ * Returns THB_OK: the major version is the same, and the minor one not newer than the library's; THB_ABI_MISMATCH.
  */
 thb_status_t thb_check_abi(uint32_t abi);
 
 /**
- * A status's name, e.g. "THB_NOT_FOUND"; "THB_UNKNOWN" for a number that is none. Static. Thread-safe.
+ * A status's name, e.g. "THB_NOT_FOUND"; "THB_UNKNOWN" for a number that is none.
+ * Static: never freed. Thread-safe. Never blocks.
  */
 const char *thb_status_name(thb_status_t status);
 
 /**
- * The task token that this process was handed, decoded: from the variable TEMPORAL_ACTIVITY_TASK_TOKEN (standard base64), or
- * the file that TEMPORAL_ACTIVITY_TASK_TOKEN_FILE names, or the inherited descriptor TEMPORAL_ACTIVITY_TASK_TOKEN_FD, which
- * hold the same base64 text. A pipe's writer has 10 s to write and close; the descriptor stays open.
+ * The task token that this process was handed, decoded: from the variable TEMPORAL_ACTIVITY_TASK_TOKEN (standard
+ * base64), or the file that TEMPORAL_ACTIVITY_TASK_TOKEN_FILE names, or the inherited descriptor
+ * TEMPORAL_ACTIVITY_TASK_TOKEN_FD, which hold the same base64 text. Needs no client.
  *
- * Thread-safe as far as nobody changes the environment meanwhile. Needs no client. *token_out is the caller's, to be freed by
- * thb_text_free; its bytes are no text.
- * Returns THB_OK, THB_CONFIG (no variable, more than one, or nothing readable behind it), THB_INVALID_ARGUMENT.
+ * Thread-safe as far as nobody changes the environment meanwhile. Blocks only for a pipe, whose writer has 10 s to
+ * write and close. The descriptor stays open. *token_out is the caller's, to be freed by thb_text_free; its bytes are no
+ * text.
+ * Returns THB_OK; THB_CONFIG: none of the variables is set, or more than one, or nothing readable is behind it;
+ * THB_INVALID_ARGUMENT: token_out is NULL.
  */
 thb_status_t thb_token_from_env(struct thb_text_t **token_out,
                                 struct thb_error_t **error_out);
 
 /**
  * The bytes of a text, with a NUL behind them, and their number without it in *len_out (may be NULL). NULL text: "", 0.
- * The pointer lives as long as the text. Thread-safe.
+ * Thread-safe. Never blocks. The pointer is the text's own, and lives as long as that.
  */
 const char *thb_text_data(const struct thb_text_t *text, size_t *len_out);
 
 /**
- * Frees a text. NULL is fine. Must not be called twice for the same one.
+ * Frees a text, and its bytes. NULL is fine. Must not be called twice for the same one, nor while another thread uses
+ * it. Never blocks.
  */
 void thb_text_free(struct thb_text_t *text);
 

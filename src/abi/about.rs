@@ -36,12 +36,13 @@ pub extern "C" fn thb_status_name(status: thb_status_t) -> *const c_char {
     Status::from_code(status).map_or(c"THB_UNKNOWN", Status::name).as_ptr()
 }
 
-/// The task token that this process was handed, decoded: from the variable TEMPORAL_ACTIVITY_TASK_TOKEN (standard base64),
-/// or the file that TEMPORAL_ACTIVITY_TASK_TOKEN_FILE names, or the inherited descriptor TEMPORAL_ACTIVITY_TASK_TOKEN_FD,
-/// which hold the same base64 text. Needs no client.
+/// The task token that this process was handed, decoded: from the variable TEMPORAL_ACTIVITY_TASK_TOKEN (standard
+/// base64), or the file that TEMPORAL_ACTIVITY_TASK_TOKEN_FILE names, or the inherited descriptor
+/// TEMPORAL_ACTIVITY_TASK_TOKEN_FD, which hold the same base64 text. Needs no client.
 ///
-/// Thread-safe as far as nobody changes the environment meanwhile. Blocks only for a pipe, whose writer has 10 s to write
-/// and close. The descriptor stays open. *token_out is the caller's, to be freed by thb_text_free; its bytes are no text.
+/// Thread-safe as far as nobody changes the environment meanwhile. Blocks only for a pipe, whose writer has 10 s to
+/// write and close. The descriptor stays open. *token_out is the caller's, to be freed by thb_text_free; its bytes are no
+/// text.
 /// Returns THB_OK; THB_CONFIG: none of the variables is set, or more than one, or nothing readable is behind it;
 /// THB_INVALID_ARGUMENT: token_out is NULL.
 #[unsafe(no_mangle)]
@@ -76,8 +77,8 @@ pub unsafe extern "C" fn thb_text_data(text: *const thb_text_t, len_out: *mut us
     }
 }
 
-/// Frees a text, and its bytes. NULL is fine. Must not be called twice for the same one, nor while another thread uses it.
-/// Never blocks.
+/// Frees a text, and its bytes. NULL is fine. Must not be called twice for the same one, nor while another thread uses
+/// it. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_text_free(text: *mut thb_text_t) {
     // SAFETY: the header's words: NULL, or the caller's own and used by nobody any more.

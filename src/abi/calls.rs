@@ -32,8 +32,8 @@ unsafe fn payloads(
 /// Record one heartbeat and wait for the server's answer. The details replace those that the server holds, and are what
 /// the next attempt gets; THB_ENCODING_NONE erases them.
 ///
-/// Thread-safe. Blocks for at most timeout_ms. Borrows its inputs for the call only. On THB_OK *signals_out (may be NULL)
-/// is a set of THB_SIGNAL_*: what the server asks of the activity now.
+/// Thread-safe. Blocks for at most timeout_ms. Borrows its inputs for the call only. On THB_OK *signals_out (may be
+/// NULL) is a set of THB_SIGNAL_*: what the server asks of the activity now.
 /// Returns
 ///   THB_OK
 ///   THB_NOT_FOUND            the activity is over for this token: stop the work
@@ -99,8 +99,8 @@ pub unsafe extern "C" fn thb_get_details(
 
 /// End the activity with a result. THB_ENCODING_NONE: without one.
 ///
-/// Thread-safe. Blocks for at most timeout_ms. Borrows its inputs for the call only. After THB_TIMEOUT, THB_UNAVAILABLE or
-/// THB_SERVER_ERROR it may be called again.
+/// Thread-safe. Blocks for at most timeout_ms. Borrows its inputs for the call only. After THB_TIMEOUT, THB_UNAVAILABLE
+/// or THB_SERVER_ERROR it may be called again.
 /// Returns
 ///   THB_OK
 ///   THB_NOT_FOUND            the activity was over for this token already: somebody else ended it, or goes on with it
@@ -142,8 +142,8 @@ pub unsafe extern "C" fn thb_complete(
 ///                        heartbeat_details_payloads: base64 of an encoded Payloads. Not of a cause
 ///
 /// Thread-safe, blocks and borrows as thb_complete, and may be called again as that.
-/// Returns THB_OK; THB_NOT_FOUND, THB_IN_DOUBT and THB_TOO_LARGE as thb_complete (the failure and heartbeat_details have the
-/// limit each); THB_INVALID_ARGUMENT also for any mistake in failure_json; and the common statuses.
+/// Returns THB_OK; THB_NOT_FOUND, THB_IN_DOUBT and THB_TOO_LARGE as thb_complete (the failure and heartbeat_details have
+/// the limit each); THB_INVALID_ARGUMENT also for any mistake in failure_json; and the common statuses.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_fail(
     token: *const c_void,
@@ -166,8 +166,8 @@ pub unsafe extern "C" fn thb_fail(
 /// End the activity as cancelled, after THB_SIGNAL_CANCEL_REQUESTED. The details are the workflow's, not a heartbeat's.
 ///
 /// Thread-safe, blocks and borrows as thb_complete, and may be called again as that.
-/// Returns as thb_complete; THB_INVALID_ARGUMENT also when nobody asked for cancellation: the activity goes on then, and the
-/// token stays good.
+/// Returns as thb_complete; THB_INVALID_ARGUMENT also when nobody asked for cancellation: the activity goes on then, and
+/// the token stays good.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_report_cancelled(
     token: *const c_void,

@@ -21,8 +21,8 @@ use crate::{calls, deadline::Timeout};
 /// are THB_UNIMPLEMENTED in this version rather than ignored; the message names the one that is set.
 ///
 /// Thread-safe. Blocks for at most connect_timeout_ms, until the server has answered and has the namespace; what is
-/// temporary (nothing listens yet) is tried again within that time. Borrows its input for the call only. A failed connect
-/// leaves "not connected".
+/// temporary (nothing listens yet) is tried again within that time. Borrows its input for the call only. A failed
+/// connect leaves "not connected".
 /// Returns
 ///   THB_OK
 ///   THB_INVALID_ARGUMENT     options_json is NULL, but options_len isn't 0; or options_len is over PTRDIFF_MAX

@@ -44,10 +44,10 @@ pub unsafe extern "C" fn thb_details_new(
 
 /// Add a value, or with THB_ENCODING_PAYLOADS each of several. Also to details that came from the server.
 ///
-/// One thread at a time for the same details. Never blocks. Copies the data, which may be the details' own. Pointers into
-/// the details that were handed out before are invalid after it.
-/// Returns THB_OK; THB_INVALID_ARGUMENT: details is NULL, encoding is THB_ENCODING_NONE or none at all, or the data isn't
-/// what it says; nothing was added.
+/// One thread at a time for the same details. Never blocks. Copies the data, which may be the details' own. Pointers
+/// into the details that were handed out before are invalid after it.
+/// Returns THB_OK; THB_INVALID_ARGUMENT: details is NULL, encoding is THB_ENCODING_NONE or none at all, or the data
+/// isn't what it says; nothing was added.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_add(
     details: *mut thb_details_t,
@@ -96,8 +96,8 @@ pub unsafe extern "C" fn thb_details_data(
     }
 }
 
-/// The name of one value's encoding: "json/plain", "binary/plain", "binary/null", "json/protobuf", ... "" when it has none,
-/// for an index that there isn't, and for NULL details.
+/// The name of one value's encoding: "json/plain", "binary/plain", "binary/null", "json/protobuf", ... "" when it has
+/// none, for an index that there isn't, and for NULL details.
 ///
 /// Thread-safe. Never blocks. The pointer is the details' own, and lives until they are freed or added to.
 #[unsafe(no_mangle)]
@@ -107,8 +107,8 @@ pub unsafe extern "C" fn thb_details_encoding(details: *const thb_details_t, ind
     object.and_then(|object| object.encodings.get(index)).map_or(boundary::EMPTY, |name| name.as_ptr())
 }
 
-/// All values as one serialized temporal.api.common.v1.Payloads, for THB_ENCODING_PAYLOADS; as it came, if it came from the
-/// server. Its length in *len_out (may be NULL). NULL details: NULL, 0.
+/// All values as one serialized temporal.api.common.v1.Payloads, for THB_ENCODING_PAYLOADS; as it came, if it came from
+/// the server. Its length in *len_out (may be NULL). NULL details: NULL, 0.
 ///
 /// Thread-safe. Never blocks. The pointer is the details' own, and lives until they are freed or added to.
 #[unsafe(no_mangle)]
@@ -124,8 +124,8 @@ pub unsafe extern "C" fn thb_details_payloads(
     }
 }
 
-/// The attempt that the server has now, from 1; 0 when unknown, as in details of thb_details_new and for NULL. If it isn't
-/// the caller's own attempt, another has taken over. Thread-safe. Never blocks.
+/// The attempt that the server has now, from 1; 0 when unknown, as in details of thb_details_new and for NULL. If it
+/// isn't the caller's own attempt, another has taken over. Thread-safe. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_attempt(details: *const thb_details_t) -> i32 {
     // SAFETY: the header's words: NULL or alive.

@@ -15,7 +15,8 @@ pub unsafe extern "C" fn thb_error_code(error: *const thb_error_t) -> thb_status
     unsafe { error.as_ref() }.map_or(Status::Ok, |error| error.error.status()).code()
 }
 
-/// The gRPC code that the server answered, e.g. 5 for NOT_FOUND; -1 when none did, and for NULL. Thread-safe. Never blocks.
+/// The gRPC code that the server answered, e.g. 5 for NOT_FOUND; -1 when none did, and for NULL.
+/// Thread-safe. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_error_grpc_code(error: *const thb_error_t) -> i32 {
     // SAFETY: the header's words: NULL or alive.
@@ -46,8 +47,8 @@ pub unsafe extern "C" fn thb_error_retry_after_ms(error: *const thb_error_t) -> 
     after.map_or(-1, |after| i64::try_from(after.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Frees an error, and its message. NULL is fine. Must not be called twice for the same one, nor while another thread uses
-/// it. Never blocks.
+/// Frees an error, and its message. NULL is fine. Must not be called twice for the same one, nor while another thread
+/// uses it. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_error_free(error: *mut thb_error_t) {
     // SAFETY: the header's words: NULL, or the caller's own and used by nobody any more.

@@ -9,13 +9,13 @@ pub type thb_status_t = i32;
 /// How bytes are to be taken: one of enum thb_encoding.
 pub type thb_encoding_t = i32;
 
-/// The statuses. "Retry" says whether the same call can succeed later; what is temporary was tried again within timeout_ms
-/// already. "Any call" is any that takes a task token.
+/// The statuses. "Retry" says whether the same call can succeed later; what is temporary was tried again within
+/// timeout_ms already. "Any call" is any that takes a task token.
 ///
 ///   status                    retry  from, meaning, what to do
 ///   THB_OK                           Done; acknowledged by the server where one was asked.
-///   THB_INVALID_ARGUMENT      no     Any function. An argument is wrong; the message names it. Correct the program.
-///   THB_CONFIG                no     connect, token_from_env. An option, variable or file is wrong; the message names it.
+///   THB_INVALID_ARGUMENT      no     Any function. An argument is wrong; the message names it. Correct the caller.
+///   THB_CONFIG                no     connect, token_from_env. An option, variable or file is wrong. Correct it.
 ///   THB_NOT_CONNECTED         no     connect, any call. There is no client, or it was disconnected meanwhile. Connect.
 ///   THB_ALREADY_CONNECTED     no     connect. There is a client. Use it, or disconnect first.
 ///   THB_UNAVAILABLE           yes    connect, any call. Server or network are away. Work on, and beat again.
@@ -24,18 +24,19 @@ pub type thb_encoding_t = i32;
 ///   THB_UNAUTHENTICATED       no     connect, any call. The server doesn't accept the credentials. Correct them.
 ///   THB_PERMISSION_DENIED     no     connect, any call. The credentials don't allow this. Have it allowed.
 ///   THB_NAMESPACE_NOT_FOUND   no     connect, any call. The server has no such namespace. Correct its name.
-///   THB_NAMESPACE_NOT_ACTIVE  yes    connect, any call. Another cluster serves the namespace now. Work on, and beat again.
-///   THB_NOT_FOUND             no     Any call. Over for this token: ended, timed out, superseded. STOP THE WORK; end nothing.
-///   THB_IN_DOUBT              no     complete, fail, report_cancelled. It may have been applied: an earlier try's answer was
-///                                    lost. Take the activity as ended; don't undo the work.
-///   THB_TOO_LARGE             no     heartbeat, complete, fail, report_cancelled. Over the server's limit (2 MiB encoded,
-///                                    unless it tells another); nothing was sent. Keep large state elsewhere.
-///   THB_RESOURCE_EXHAUSTED    maybe  connect, any call. A limit of the server; thb_error_is_retryable tells. Beat less often.
+///   THB_NAMESPACE_NOT_ACTIVE  yes    connect, any call. Another cluster serves the namespace. Work on, beat again.
+///   THB_NOT_FOUND             no     Any call. It is over for this token: ended, timed out, superseded. STOP THE WORK,
+///                                    and end nothing.
+///   THB_IN_DOUBT              no     complete, fail, report_cancelled. It may have been applied: an earlier try's
+///                                    answer was lost. Take the activity as ended; don't undo the work.
+///   THB_TOO_LARGE             no     heartbeat, complete, fail, report_cancelled. Over the server's limit (2 MiB
+///                                    encoded, unless it tells another); nothing was sent. Keep large state elsewhere.
+///   THB_RESOURCE_EXHAUSTED    maybe  connect, any call. A limit of the server, for good or not. Beat less often.
 ///   THB_LOCAL_LIMIT           yes    connect, any call. Out of threads or descriptors in this process. Raise the limit.
 ///   THB_TOKEN_UNREADABLE      no     Any call. Not a task token. Was its base64 decoded?
 ///   THB_FAILED_PRECONDITION   no     connect, any call. The server can't do this in the state that it is in.
 ///   THB_UNIMPLEMENTED         no     connect, any call. The server, or this version of the library, doesn't have it.
-///   THB_SERVER_ERROR          maybe  connect, any call. The server failed or can't be understood. Work on, and beat again.
+///   THB_SERVER_ERROR          maybe  connect, any call. The server failed, or its answer makes no sense. Beat again.
 ///   THB_INVALID_HANDLE        no     (Not by this version.) The handle is closed or never was one.
 ///   THB_FORKED                no     (Not by this version.) The handle is the parent process's.
 ///   THB_ALREADY_OPEN          no     (Not by this version.) A handle holds this token.

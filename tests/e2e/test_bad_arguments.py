@@ -172,6 +172,7 @@ BAD_FAILURES: dict[str, tuple[Bytes, tuple[str, ...]]] = {
         b'{"message": "a", "cause": {"heartbeat_details": [1]}}',
         ("cause.heartbeat_details",),
     ),
+    "over 1 MiB": (b'{"message": "' + b"x" * (1 << 20) + b'"}', ("1048576",)),
     "too deep": (b'{"details": ' + b"[" * 20 + b"]" * 20 + b"}", ("16",)),
 }
 

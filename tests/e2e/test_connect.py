@@ -57,7 +57,7 @@ def test_nobody_listening_is_told_with_address_and_cause(language: str, start_dr
     began = time.monotonic()
     with refused("THB_UNAVAILABLE", address, "connection refused"):
         driver.connect({"address": address, "connect_timeout_ms": 300})
-    assert time.monotonic() - began < 3
+    assert 0.2 < time.monotonic() - began < 3, "it tries as long as it may, and no longer"
 
 
 def test_a_name_that_does_not_resolve_is_told(language: str, start_driver: StartDriver) -> None:

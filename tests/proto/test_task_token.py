@@ -17,9 +17,11 @@ PACKAGE = "temporal.server.api.token.v1"
 def read(ours: FileDescriptorSet) -> Any:
     """Parses by our description. A field whose type is another than we say turns up as an unknown one of its number."""
     pool = descriptor_pool.DescriptorPool()
-    for file in ours.file:
-        if file.package == PACKAGE:
-            pool.Add(file)
+    [file] = [file for file in ours.file if file.package == PACKAGE]
+    for imported in file.dependency:
+        well_known = descriptor_pool.Default().FindFileByName(imported)
+        pool.AddSerializedFile(well_known.serialized_pb)
+    pool.Add(file)
 
     def read(name: str, data: bytes) -> Any:
         descriptor = pool.FindMessageTypeByName(f"{PACKAGE}.{name}")

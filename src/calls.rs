@@ -8,6 +8,7 @@ use std::{ffi::CStr, time::Duration};
 use bytes::Bytes;
 
 use crate::{
+    client::Effort,
     deadline::Timeout,
     details::Details,
     error::{Error, Result},
@@ -17,6 +18,7 @@ use crate::{
     options::Options,
     payload::Payloads,
     signals::Signals,
+    status::Status,
 };
 
 /// This library's version.
@@ -38,35 +40,41 @@ pub fn connect(options_json: &[u8]) -> Result<()> {
 }
 
 /// Ends the client; calls that are under way end with `NotConnected`. No client is no error.
-pub fn disconnect() -> Result<()> {
-    global::disconnect()
+///
+/// What was recorded on open activities is sent before, for which there is the time of `timeout`; then they are closed.
+pub fn disconnect(timeout: Timeout) -> Result<()> {
+    global::disconnect(timeout)
 }
 
 /// Records one heartbeat and returns what the server asks for. `None` erases the details that it holds.
 pub fn heartbeat(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> Result<Signals> {
-    let token = checked(token)?;
+    let token = free(token)?;
     let session = global::session()?;
     check_size("details", &details, session.client().size_limit())?;
-    session.call(timeout, |client, deadline| async move { client.heartbeat(token, details, deadline).await })
+    session.call(timeout, |client, deadline| async move {
+        Ok(client.heartbeat(token, details, Effort::Until(deadline)).await?)
+    })
 }
 
 /// What the server holds of the activity now.
 pub fn get_details(token: &[u8], timeout: Timeout) -> Result<Details> {
     let token = checked(token)?;
-    global::session()?.call(timeout, |client, deadline| async move { client.details(token, deadline).await })
+    global::session()?.call(timeout, |client, deadline| async move {
+        Ok(client.details(&token, Effort::Until(deadline)).await?)
+    })
 }
 
 /// Ends the activity with a result.
 pub fn complete(token: &[u8], result: Option<Payloads>, timeout: Timeout) -> Result<()> {
-    let token = checked(token)?;
+    let token = free(token)?;
     let session = global::session()?;
-    check_size("result", &result, session.client().size_limit())?;
+    check_result(&result, session.client().size_limit())?;
     session.call(timeout, |client, deadline| async move { client.complete(token, result, deadline).await })
 }
 
 /// Ends the attempt with a failure, described in JSON.
 pub fn fail(token: &[u8], failure_json: &[u8], timeout: Timeout) -> Result<()> {
-    let token = checked(token)?;
+    let token = free(token)?;
     let report = Report::read(failure_json)?;
     let session = global::session()?;
     report.check_size(session.client().size_limit())?;
@@ -75,7 +83,7 @@ pub fn fail(token: &[u8], failure_json: &[u8], timeout: Timeout) -> Result<()> {
 
 /// Ends the activity as cancelled, after the server said that this is asked for.
 pub fn report_cancelled(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> Result<()> {
-    let token = checked(token)?;
+    let token = free(token)?;
     let session = global::session()?;
     check_size("details", &details, session.client().size_limit())?;
     session.call(timeout, |client, deadline| async move {
@@ -83,7 +91,8 @@ pub fn report_cancelled(token: &[u8], details: Option<Payloads>, timeout: Timeou
     })
 }
 
-fn checked(token: &[u8]) -> Result<Bytes> {
+/// A token that can be sent.
+pub(crate) fn checked(token: &[u8]) -> Result<Bytes> {
     match token.len() {
         0 => Err(Error::argument(
             "token is empty: pass the task token's bytes, as the activity's info holds them",
@@ -93,6 +102,29 @@ fn checked(token: &[u8]) -> Result<Bytes> {
             Err(Error::argument(format!("token has {len} bytes; no task token has over {MAX_TOKEN_BYTES}")))
         }
     }
+}
+
+/// A token that can be sent, and that no handle holds.
+fn free(token: &[u8]) -> Result<Bytes> {
+    let checked = checked(token)?;
+    if global::activities()?.registry.holds(token) {
+        return Err(Error::new(
+            Status::AlreadyOpen,
+            "a handle holds this task token: use that, or close it first",
+        ));
+    }
+    Ok(checked)
+}
+
+/// A result that a workflow can take: the server stores several values, and workflows then fail on them again and again.
+pub(crate) fn check_result(result: &Option<Payloads>, limit: usize) -> Result<()> {
+    let values = result.as_ref().map_or(0, |result| result.values().map_or(0, |values| values.len()));
+    if values > 1 {
+        return Err(Error::argument(format!(
+            "result has {values} values: an activity has one; put them into a list"
+        )));
+    }
+    check_size("result", result, limit)
 }
 
 fn check_size(name: &str, payloads: &Option<Payloads>, limit: usize) -> Result<()> {

@@ -1,8 +1,11 @@
 //! The calls of Temporal's API that heartbeating takes.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -13,12 +16,13 @@ use crate::{
     deadline::Deadline,
     details::Details,
     doubt::Doubts,
-    error::{Error, Result},
+    error::Error,
     failure::Report,
     options::Options,
     payload::{DEFAULT_SIZE_LIMIT, Payloads},
     proto::temporal::api::{common::v1::WorkflowExecution, workflowservice::v1 as api},
     retry,
+    setback::Setback,
     signals::Signals,
     status::Status,
     token::{Activity, Token},
@@ -28,6 +32,15 @@ use crate::{
 /// How the server's logs and metrics name us. The names of the official SDKs are checked against versions; others aren't.
 const CLIENT_NAME: &str = "temporal-heartbeat";
 const CLIENT_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How hard to try.
+#[derive(Clone, Copy, Debug)]
+pub enum Effort {
+    /// Again and again while that can help, until the deadline.
+    Until(Deadline),
+    /// Once, until then.
+    Once(Instant),
+}
 
 /// One namespace of one server.
 pub struct Client {
@@ -42,7 +55,7 @@ pub struct Client {
 
 impl Client {
     /// For the server of `options`; nothing is sent yet.
-    pub fn new(options: &Options) -> Result<Self> {
+    pub fn new(options: &Options) -> Result<Self, Error> {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("client-name", CLIENT_NAME),
@@ -67,22 +80,23 @@ impl Client {
     }
 
     /// Makes sure that a Temporal server answers and has the namespace, and asks for its limits.
-    pub async fn greet(&self, deadline: Deadline) -> Result<()> {
-        self.call(&api::GET_SYSTEM_INFO, &api::GetSystemInfoRequest {}, deadline).await?;
-        self.meet_namespace(deadline).await
+    pub async fn greet(&self, effort: Effort) -> Result<(), Setback> {
+        self.ask(&api::GET_SYSTEM_INFO, &api::GetSystemInfoRequest {}, effort).await?;
+        self.meet_namespace(effort).await
     }
 
     /// Learns the namespace's id and limits, where that is allowed.
-    async fn meet_namespace(&self, deadline: Deadline) -> Result<()> {
+    async fn meet_namespace(&self, effort: Effort) -> Result<(), Setback> {
         let request = api::DescribeNamespaceRequest { namespace: self.namespace.clone() };
-        let answer = self.call(&api::DESCRIBE_NAMESPACE, &request, deadline).await;
-        let info = match answer {
+        let info = match self.ask(&api::DESCRIBE_NAMESPACE, &request, effort).await {
             Ok(answer) => answer.namespace_info.unwrap_or_default(),
             // Heartbeats may be allowed all the same; they will tell.
-            Err(error) if matches!(error.status(), Status::PermissionDenied | Status::Unauthenticated) => {
+            Err(setback)
+                if matches!(setback.error.status(), Status::PermissionDenied | Status::Unauthenticated) =>
+            {
                 return Ok(());
             }
-            Err(error) => return Err(error),
+            Err(setback) => return Err(setback),
         };
         let limit = info.limits.map_or(0, |limits| limits.blob_size_limit_error);
         if let Some(limit) = usize::try_from(limit).ok().filter(|limit| *limit > 0) {
@@ -105,23 +119,28 @@ impl Client {
         &self,
         token: Bytes,
         details: Option<Payloads>,
-        deadline: Deadline,
-    ) -> Result<Signals> {
+        effort: Effort,
+    ) -> Result<Signals, Setback> {
         let request = api::RecordActivityTaskHeartbeatRequest {
             task_token: token.clone(),
             details,
             identity: self.identity.clone(),
             namespace: self.namespace.clone(),
         };
-        let answer = self.call(&api::RECORD_ACTIVITY_TASK_HEARTBEAT, &request, deadline).await;
-        let answer = answer.map_err(|error| self.explain(error, &token))?;
+        let answer = self.ask(&api::RECORD_ACTIVITY_TASK_HEARTBEAT, &request, effort).await;
+        let answer = answer.map_err(|setback| self.explained(setback, &token))?;
         Ok(Signals::CANCEL_REQUESTED.when(answer.cancel_requested)
             | Signals::PAUSED.when(answer.activity_paused)
             | Signals::RESET.when(answer.activity_reset))
     }
 
     /// Ends the activity with a result.
-    pub async fn complete(&self, token: Bytes, result: Option<Payloads>, deadline: Deadline) -> Result<()> {
+    pub async fn complete(
+        &self,
+        token: Bytes,
+        result: Option<Payloads>,
+        deadline: Deadline,
+    ) -> Result<(), Error> {
         let request = api::RespondActivityTaskCompletedRequest {
             task_token: token.clone(),
             result,
@@ -132,7 +151,7 @@ impl Client {
     }
 
     /// Ends the attempt with a failure.
-    pub async fn fail(&self, token: Bytes, report: Report, deadline: Deadline) -> Result<()> {
+    pub async fn fail(&self, token: Bytes, report: Report, deadline: Deadline) -> Result<(), Error> {
         let request = api::RespondActivityTaskFailedRequest {
             task_token: token.clone(),
             failure: Some(report.failure),
@@ -150,7 +169,7 @@ impl Client {
         token: Bytes,
         details: Option<Payloads>,
         deadline: Deadline,
-    ) -> Result<()> {
+    ) -> Result<(), Error> {
         let request = api::RespondActivityTaskCanceledRequest {
             task_token: token.clone(),
             details,
@@ -161,23 +180,23 @@ impl Client {
     }
 
     /// What the server holds of the token's activity.
-    pub async fn details(&self, token: Bytes, deadline: Deadline) -> Result<Details> {
-        let read =
-            Token::read(&token).ok_or_else(|| Error::new(Status::TokenUnreadable, unreadable(&token)))?;
-        // Its workflow would merely not be found here, as if the activity were over.
+    pub async fn details(&self, token: &[u8], effort: Effort) -> Result<Details, Setback> {
+        let unreadable = || Setback::last(Error::new(Status::TokenUnreadable, unreadable(token)));
+        let read = Token::read(token).ok_or_else(unreadable)?;
+        // A workflow of another namespace would merely not be found here, as if the activity were over.
         if self.namespace_id.get().is_none() {
-            self.meet_namespace(deadline).await?;
+            self.meet_namespace(effort).await?;
         }
         if self.is_foreign(&read) {
-            return Err(Error::argument(self.foreign()));
+            return Err(Setback::last(Error::argument(self.foreign())));
         }
-        match read.activity {
+        let details = match read.activity {
             Activity::OfWorkflow { workflow_id, run_id, activity_id } => {
                 let request = api::DescribeWorkflowExecutionRequest {
                     namespace: self.namespace.clone(),
                     execution: Some(WorkflowExecution { workflow_id, run_id }),
                 };
-                let answer = self.call(&api::DESCRIBE_WORKFLOW_EXECUTION, &request, deadline).await?;
+                let answer = self.ask(&api::DESCRIBE_WORKFLOW_EXECUTION, &request, effort).await?;
                 let mut pending = answer.pending_activities.into_iter();
                 let found = pending.find(|pending| pending.activity_id == activity_id);
                 found.ok_or_else(over).and_then(Details::try_from)
@@ -189,23 +208,30 @@ impl Client {
                     run_id,
                     include_heartbeat_details: true,
                 };
-                let answer = self.call(&api::DESCRIBE_ACTIVITY_EXECUTION, &request, deadline).await?;
+                let answer = self.ask(&api::DESCRIBE_ACTIVITY_EXECUTION, &request, effort).await?;
                 answer.info.ok_or_else(over).and_then(Details::try_from)
             }
-        }
+        };
+        details.map_err(Setback::last)
     }
 
-    async fn call<Request, Response>(
+    async fn ask<Request, Response>(
         &self,
         method: &Method<Request, Response>,
         request: &Request,
-        deadline: Deadline,
-    ) -> Result<Response>
+        effort: Effort,
+    ) -> Result<Response, Setback>
     where
         Request: Message,
         Response: Message + Default,
     {
-        retry::call(&self.transport, method, request, deadline).await.map_err(|failed| failed.error)
+        match effort {
+            Effort::Until(deadline) => {
+                let outcome = retry::call(&self.transport, method, request, deadline).await;
+                outcome.map_err(|failed| Setback::last(failed.error))
+            }
+            Effort::Once(end) => retry::once(&self.transport, method, request, end).await,
+        }
     }
 
     /// A call that ends the activity, and so finds it over when it is repeated.
@@ -215,21 +241,20 @@ impl Client {
         request: &Request,
         token: &[u8],
         deadline: Deadline,
-    ) -> Result<Response>
+    ) -> Result<Response, Error>
     where
         Request: Message,
         Response: Message + Default,
     {
         let failed = match retry::call(&self.transport, method, request, deadline).await {
-            Ok(answer) => {
-                self.doubts.take(token);
-                return Ok(answer);
-            }
+            Ok(answer) => return Ok(answer),
             Err(failed) => failed,
         };
         if failed.error.status() == Status::NotFound {
-            let in_doubt = self.doubts.take(token);
-            if failed.perhaps_applied || in_doubt {
+            if failed.perhaps_applied {
+                self.doubts.add(token);
+            }
+            if self.doubts.has(token) {
                 return Err(failed.error.as_status(Status::InDoubt).because(
                     "but the answer to an earlier try was lost, which may have ended the activity as asked: look at it \
                      before you undo anything",
@@ -242,10 +267,14 @@ impl Client {
         Err(self.explain(failed.error, token))
     }
 
-    /// The server's INVALID_ARGUMENT, with what we can tell of its cause.
+    fn explained(&self, setback: Setback, token: &[u8]) -> Setback {
+        Setback { error: self.explain(setback.error, token), ..setback }
+    }
+
+    /// The server's refusal of a token, with what we can tell of its cause.
     fn explain(&self, error: Error, token: &[u8]) -> Error {
         match (error.status(), Token::read(token)) {
-            (Status::InvalidArgument, None) => {
+            (Status::InvalidArgument | Status::NamespaceNotFound, None) => {
                 error.as_status(Status::TokenUnreadable).because(unreadable(token))
             }
             (Status::InvalidArgument, Some(read)) if self.is_foreign(&read) => error.because(self.foreign()),

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Zero or more values, with what the server told beside them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Details {
     payloads: Payloads,
     values: Vec<Value>,
@@ -20,7 +20,7 @@ pub struct Details {
 }
 
 /// One value.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Value {
     /// Its encoding's name, e.g. `json/plain`; empty when it has none.
     pub encoding: String,
@@ -43,6 +43,11 @@ impl Details {
     /// None yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Values that a parent handed over, about which nothing else is known.
+    pub fn handed_over(payloads: Payloads) -> Result<Self> {
+        Self::described(Some(payloads), About::default())
     }
 
     fn described(payloads: Option<Payloads>, about: About) -> Result<Self> {

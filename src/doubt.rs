@@ -26,11 +26,9 @@ impl Doubts {
         tokens.push_back(token.to_owned());
     }
 
-    /// Whether `token` is remembered; it is not any longer.
-    pub fn take(&self, token: &[u8]) -> bool {
-        let mut tokens = self.lock();
-        let place = tokens.iter().position(|known| known == token);
-        place.is_some_and(|at| tokens.remove(at).is_some())
+    /// Whether `token` is remembered.
+    pub fn has(&self, token: &[u8]) -> bool {
+        self.lock().iter().any(|known| known == token)
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Vec<u8>>> {
@@ -43,19 +41,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_doubt_is_resolved_once() {
+    fn a_doubt_stays_with_its_token() {
         let doubts = Doubts::default();
         doubts.add(b"a");
         doubts.add(b"a");
-        assert!(doubts.take(b"a"));
-        assert!(!doubts.take(b"a"));
+        assert!(doubts.has(b"a") && doubts.has(b"a") && !doubts.has(b"b"));
     }
 
     #[test]
     fn the_oldest_doubt_makes_room() {
         let doubts = Doubts::default();
         (0..=CAPACITY).for_each(|n| doubts.add(&n.to_le_bytes()));
-        assert!(!doubts.take(&0_usize.to_le_bytes()));
-        assert!(doubts.take(&CAPACITY.to_le_bytes()));
+        assert!(!doubts.has(&0_usize.to_le_bytes()));
+        assert!(doubts.has(&CAPACITY.to_le_bytes()));
     }
 }

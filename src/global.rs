@@ -12,6 +12,8 @@ use std::{
 };
 
 use crate::{
+    activity::{self, Activities, handle::MAX_FORKS},
+    deadline::Timeout,
     error::{Error, Result},
     options::Options,
     session::Session,
@@ -28,6 +30,7 @@ static INHERITABLE: AtomicPtr<Options> = AtomicPtr::new(ptr::null_mut());
 
 struct Process {
     state: Mutex<State>,
+    activities: Activities,
 }
 
 enum State {
@@ -56,7 +59,7 @@ pub fn connect(options: Options) -> Result<()> {
                 return Err(already("the process has its client; to change it, disconnect first"));
             }
         }
-        let session = Arc::new(Session::start(options.clone())?);
+        let session = Arc::new(Session::start(options.clone(), &process.activities)?);
         *state =
             if options.lazy { State::Connected(session.clone()) } else { State::Connecting(session.clone()) };
         if options.lazy {
@@ -77,6 +80,7 @@ pub fn connect(options: Options) -> Result<()> {
     }
     match greeted {
         Ok(()) => {
+            process.activities.registry.set_size_limit(session.client().size_limit());
             *state = State::Connected(session);
             publish(Some(options));
             Ok(())
@@ -89,9 +93,11 @@ pub fn connect(options: Options) -> Result<()> {
     }
 }
 
-/// Ends the client, if there is one.
-pub fn disconnect() -> Result<()> {
-    let mut state = process()?.lock();
+/// Ends the client, if there is one, after what was recorded on open activities was sent, if `timeout` allows it.
+pub fn disconnect(timeout: Timeout) -> Result<()> {
+    let process = process()?;
+    activity::close_all(&process.activities, timeout);
+    let mut state = process.lock();
     let before = std::mem::replace(&mut *state, State::Disconnected);
     publish(None);
     if let State::Connecting(session) | State::Connected(session) = before {
@@ -102,15 +108,25 @@ pub fn disconnect() -> Result<()> {
 
 /// The client of this process.
 pub fn session() -> Result<Arc<Session>> {
-    let mut state = process()?.lock();
+    let process = process()?;
+    let mut state = process.lock();
     if let State::Inherited(options) = &*state {
-        let session = Session::start(options.clone())?;
+        let session = Session::start(options.clone(), &process.activities)?;
         *state = State::Connected(Arc::new(session));
     }
     match &*state {
         State::Connected(session) => Ok(session.clone()),
         State::Connecting(_) => Err(not_connected("the connect in another thread isn't done yet")),
         State::Disconnected | State::Inherited(_) => Err(not_connected("call connect first")),
+    }
+}
+
+/// The open activities of this process.
+#[inline]
+pub fn activities() -> Result<&'static Activities> {
+    match current() {
+        Some(process) => Ok(&process.activities),
+        None => Ok(&process()?.activities),
     }
 }
 
@@ -122,7 +138,9 @@ fn process() -> Result<&'static Process> {
     if let Some(process) = current() {
         return Ok(process);
     }
-    let fresh = Box::into_raw(Box::new(Process { state: Mutex::new(inherited()) }));
+    let fork = GENERATION.load(Ordering::Acquire).min(MAX_FORKS);
+    let fresh = Box::new(Process { state: Mutex::new(inherited()), activities: Activities::new(fork) });
+    let fresh = Box::into_raw(fresh);
     let found = PROCESS.compare_exchange(ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire);
     if found.is_err() {
         // SAFETY: made by `Box::into_raw` above, and no one else has seen it.

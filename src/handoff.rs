@@ -17,6 +17,13 @@ pub const TOKEN_FILE: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN_FILE";
 /// Is the number of an inherited descriptor to read it from, in standard base64.
 pub const TOKEN_FD: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN_FD";
 
+/// The last details of the attempt before, as the base64 of an encoded Payloads; set and empty: there are none.
+pub const HEARTBEAT_DETAILS: &str = "TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS";
+/// The heartbeat timeout.
+pub const HEARTBEAT_TIMEOUT_MS: &str = "TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS";
+/// How long the attempt may still take, from the start of the child.
+pub const DEADLINE_MS: &str = "TEMPORAL_ACTIVITY_DEADLINE_MS";
+
 /// The longest text that is read as a token. Real ones are under 300 bytes.
 pub const MAX_TOKEN_TEXT: usize = 64 * 1024;
 /// How long a parent may take to write the token to the descriptor and close it.
@@ -58,6 +65,22 @@ pub fn token_from_env() -> Result<Vec<u8>> {
         }
     };
     decode(&text, &source)
+}
+
+/// A variable that says something.
+pub fn variable(name: &str) -> Result<Option<String>> {
+    Ok(variable_or_empty(name)?.filter(|text| !text.is_empty()))
+}
+
+/// A variable that is set.
+pub fn variable_or_empty(name: &str) -> Result<Option<String>> {
+    match env::var(name) {
+        Ok(text) => Ok(Some(text)),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => {
+            Err(Error::new(Status::Config, format!("{name} isn't valid UTF-8")))
+        }
+    }
 }
 
 fn read_text(file: File) -> std::io::Result<Vec<u8>> {

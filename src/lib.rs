@@ -4,6 +4,7 @@
 //! heartbeat's way is `abi` -> [`calls`] -> `client` -> [`payload`] -> `transport` -> the server.
 
 pub mod abi;
+pub mod activity;
 pub mod calls;
 mod client;
 pub mod deadline;
@@ -17,6 +18,7 @@ mod json;
 pub mod options;
 mod park;
 pub mod payload;
+mod pulse;
 mod retry;
 mod runtime;
 mod session;

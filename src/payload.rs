@@ -18,9 +18,10 @@ pub const DEFAULT_SIZE_LIMIT: usize = 2 * 1024 * 1024;
 /// The name under which a payload's metadata tells its encoding.
 pub const ENCODING_KEY: &str = "encoding";
 
-const JSON_PLAIN: &str = "json/plain";
-const BINARY_PLAIN: &str = "binary/plain";
-const BINARY_NULL: &str = "binary/null";
+/// A payload's metadata field, encoded: `{"encoding": ...}`. Prepared, since it goes with every beat.
+const JSON_PLAIN: &[u8] = b"\x0a\x16\x0a\x08encoding\x12\x0ajson/plain";
+const BINARY_PLAIN: &[u8] = b"\x0a\x18\x0a\x08encoding\x12\x0cbinary/plain";
+const BINARY_NULL: &[u8] = b"\x0a\x17\x0a\x08encoding\x12\x0bbinary/null";
 
 /// How the bytes that a caller gives are to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +111,19 @@ impl Payloads {
         Ok(())
     }
 
+    /// Becomes the one value that a caller gave, in the room that there is. On an error it stays what it was.
+    pub fn replace(&mut self, name: &str, encoding: Encoding, data: &[u8], size_limit: usize) -> Result<()> {
+        let before = self.0.len();
+        self.push(name, encoding, data)?;
+        let size = self.0.len() - before;
+        if let Err(error) = check_size(name, "Payloads", size, size_limit) {
+            self.0.truncate(before);
+            return Err(error);
+        }
+        self.0.drain(..before);
+        Ok(())
+    }
+
     /// Takes an encoded message as it is.
     pub fn from_encoded(name: &str, encoded: &[u8]) -> Result<Self> {
         let mut payloads = Payloads::default();
@@ -132,24 +146,20 @@ impl Payloads {
         check_size(name, "Payloads", self.0.len(), limit)
     }
 
-    fn push_value(&mut self, encoding_name: &str, data: &[u8]) {
-        let mut metadata = Vec::with_capacity(32);
-        encoding::string::encode(1, &ENCODING_KEY.to_owned(), &mut metadata);
-        encoding::bytes::encode(2, &encoding_name.as_bytes().to_vec(), &mut metadata);
-
-        let mut head = Vec::with_capacity(48);
-        encoding::bytes::encode(1, &metadata, &mut head);
-        if !data.is_empty() {
-            encoding::encode_key(2, WireType::LengthDelimited, &mut head);
-            encoding::encode_varint(data.len() as u64, &mut head);
-        }
-
+    fn push_value(&mut self, metadata: &[u8], data: &[u8]) {
+        let data_len = data.len() as u64;
+        let data_field =
+            if data.is_empty() { 0 } else { 1 + encoding::encoded_len_varint(data_len) + data.len() };
         let list = &mut self.0;
-        list.reserve(head.len() + data.len() + 16);
+        list.reserve(metadata.len() + data_field + 12);
         encoding::encode_key(1, WireType::LengthDelimited, list);
-        encoding::encode_varint((head.len() + data.len()) as u64, list);
-        list.extend_from_slice(&head);
-        list.extend_from_slice(data);
+        encoding::encode_varint((metadata.len() + data_field) as u64, list);
+        list.extend_from_slice(metadata);
+        if !data.is_empty() {
+            encoding::encode_key(2, WireType::LengthDelimited, list);
+            encoding::encode_varint(data_len, list);
+            list.extend_from_slice(data);
+        }
     }
 }
 

@@ -57,13 +57,11 @@ where
         let outcome = transport.unary(method.path, request.clone(), effort.end_of_try()).await;
         let pause = match outcome {
             Ok(response) => {
-                return Response::decode(response).map_err(|why| effort.unreadable(method.name, &why));
+                return Response::decode(response)
+                    .map_err(|why| effort.failed(Setback::unreadable(method.name, &why).error));
             }
             Err(miss) => effort.learn(miss)?,
         };
-        if pause == Pause::FreshConnection {
-            transport.renew();
-        }
         match effort.fit(pause) {
             Some(pause) => tokio::time::sleep(pause).await,
             None => return Err(effort.give_up(transport.peer())),
@@ -71,13 +69,26 @@ where
     }
 }
 
+/// Makes one try of the call, until `end`.
+pub async fn once<Request, Response>(
+    transport: &Transport,
+    method: &Method<Request, Response>,
+    request: &Request,
+    end: Instant,
+) -> Result<Response, Setback>
+where
+    Request: Message,
+    Response: Message + Default,
+{
+    let response = transport.unary(method.path, request.encode_to_vec().into(), end).await?;
+    Response::decode(response).map_err(|why| Setback::unreadable(method.name, &why))
+}
+
 /// What to do before the next try.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Pause {
     /// Try again at once.
     None,
-    /// Try again at once, but not on this connection.
-    FreshConnection,
     /// Wait, or less if time is short.
     For(Duration),
     /// Wait, for the server asked for it.
@@ -117,7 +128,6 @@ impl Effort {
     /// Takes in a try that brought no response: what to do about it, unless there is nothing to be done.
     fn learn(&mut self, miss: Miss) -> Result<Pause, Failed> {
         self.tries += 1;
-        let late = matches!(miss, Miss::Late { .. });
         let lost = matches!(miss, Miss::Lost(_));
         let setback = Setback::from(miss);
         if setback.cure == Cure::None {
@@ -129,7 +139,7 @@ impl Effort {
             self.last_answer = Some(setback.error);
         }
         Ok(match setback.cure {
-            _ if late => Pause::FreshConnection,
+            _ if setback.late => Pause::None,
             // Connections end in the normal course of things; the first new one is worth no pause.
             _ if lost && self.tries == 1 => Pause::None,
             Cure::RetrySlowly => Pause::Full(self.pauses.next_slow()),
@@ -141,16 +151,11 @@ impl Effort {
     fn fit(&self, pause: Pause) -> Option<Duration> {
         let left = self.deadline.remaining();
         let pause = match pause {
-            Pause::None | Pause::FreshConnection => Duration::ZERO,
+            Pause::None => Duration::ZERO,
             Pause::For(pause) => pause.min(left.saturating_sub(self.last_try)),
             Pause::Full(pause) => pause,
         };
         (left > self.last_try && left > pause).then_some(pause)
-    }
-
-    fn unreadable(&self, method: &str, why: &prost::DecodeError) -> Failed {
-        let message = format!("the server's answer to {method} can't be read: {why}");
-        Failed { perhaps_applied: true, ..self.failed(Error::new(Status::ServerError, message)) }
     }
 
     fn give_up(&mut self, peer: &str) -> Failed {

@@ -82,6 +82,12 @@ impl Runtime {
         })
     }
 
+    /// Runs `work` on the I/O thread until one of them ends.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        // An error means that the thread has ended already.
+        let _ = self.orders.send(Order::Run(Box::pin(work)));
+    }
+
     /// Ends the thread and wakes everybody who waits in [`Runtime::run`].
     pub fn stop(&self) {
         // An error means that it has ended already.

@@ -3,10 +3,12 @@
 use std::{future::Future, sync::Arc};
 
 use crate::{
-    client::Client,
+    activity::Activities,
+    client::{Client, Effort},
     deadline::{Deadline, Timeout},
     error::{Error, Result},
     options::Options,
+    pulse,
     runtime::Runtime,
     status::Status,
 };
@@ -19,16 +21,18 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts the I/O thread; nothing is sent yet.
-    pub fn start(options: Options) -> Result<Self> {
+    /// Starts the I/O thread, which sends for `activities`; nothing is sent yet.
+    pub fn start(options: Options, activities: &'static Activities) -> Result<Self> {
         let client = Arc::new(Client::new(&options)?);
-        Ok(Session { runtime: Runtime::start()?, options, client })
+        let runtime = Runtime::start()?;
+        runtime.spawn(pulse::run(activities, client.clone()));
+        Ok(Session { runtime, options, client })
     }
 
     /// Makes sure that there is a server, within the connect timeout.
     pub fn greet(&self) -> Result<()> {
         let deadline = Deadline::within(self.options.connect_timeout);
-        self.run(deadline, |client| async move { client.greet(deadline).await })
+        self.run(deadline, |client| async move { Ok(client.greet(Effort::Until(deadline)).await?) })
     }
 
     /// The client, for what needs no network.
@@ -57,7 +61,8 @@ impl Session {
         self.runtime.stop();
     }
 
-    fn run<T, Work>(&self, deadline: Deadline, work: impl FnOnce(Arc<Client>) -> Work) -> Result<T>
+    /// Makes one call and blocks until it is over.
+    pub fn run<T, Work>(&self, deadline: Deadline, work: impl FnOnce(Arc<Client>) -> Work) -> Result<T>
     where
         T: Send + 'static,
         Work: Future<Output = Result<T>> + Send + 'static,

@@ -1,6 +1,6 @@
 //! What a try that failed means: which status it is, and what trying again can do.
 
-use prost::{Message, Name};
+use prost::{DecodeError, Message, Name};
 use tonic::Code;
 
 use crate::{
@@ -35,6 +35,8 @@ pub struct Setback {
     pub cure: Cure,
     /// Whether the request may have been applied all the same.
     pub perhaps_applied: bool,
+    /// Whether the try ran out of its time.
+    pub late: bool,
 }
 
 impl Setback {
@@ -74,7 +76,27 @@ impl Setback {
             error: if cure == None { error } else { error.temporary(Option::None) },
             cure,
             perhaps_applied,
+            late: false,
         }
+    }
+}
+
+impl Setback {
+    /// An error for which there is no cure.
+    pub fn last(error: Error) -> Self {
+        Setback { error, cure: Cure::None, perhaps_applied: false, late: false }
+    }
+
+    /// A response that isn't the method's.
+    pub fn unreadable(method: &str, why: &DecodeError) -> Self {
+        let message = format!("the server's answer to {method} can't be read: {why}");
+        Setback { perhaps_applied: true, ..Setback::last(Error::new(Status::ServerError, message)) }
+    }
+}
+
+impl From<Setback> for Error {
+    fn from(setback: Setback) -> Self {
+        setback.error
     }
 }
 
@@ -82,12 +104,13 @@ impl From<Miss> for Setback {
     fn from(miss: Miss) -> Self {
         match miss {
             Miss::Refused(answer) => Setback::from_answer(&answer),
-            Miss::Unsent(error) => Setback { error, cure: Cure::Retry, perhaps_applied: false },
-            Miss::Lost(error) => Setback { error, cure: Cure::Retry, perhaps_applied: true },
+            Miss::Unsent(error) => Setback { error, cure: Cure::Retry, perhaps_applied: false, late: false },
+            Miss::Lost(error) => Setback { error, cure: Cure::Retry, perhaps_applied: true, late: false },
             Miss::Late { sent } => Setback {
                 error: Error::new(Status::Timeout, "no answer from the server in time"),
                 cure: Cure::Retry,
                 perhaps_applied: sent,
+                late: true,
             },
         }
     }

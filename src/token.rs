@@ -11,6 +11,8 @@ pub struct Token {
     pub namespace_id: String,
     /// Whose activity it is.
     pub activity: Activity,
+    /// The number of its attempt, from 1.
+    pub attempt: i32,
 }
 
 /// The two kinds of activities, by the ids that describe them.
@@ -42,6 +44,7 @@ impl Token {
         if task.namespace_id.is_empty() {
             return None;
         }
+        let attempt = task.attempt;
         let activity = if !task.workflow_id.is_empty() {
             Activity::OfWorkflow {
                 workflow_id: task.workflow_id,
@@ -56,7 +59,7 @@ impl Token {
         if activity_id.is_empty() {
             return None;
         }
-        Some(Token { namespace_id: task.namespace_id, activity })
+        Some(Token { namespace_id: task.namespace_id, activity, attempt })
     }
 }
 

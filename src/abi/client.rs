@@ -54,10 +54,5 @@ pub unsafe extern "C" fn thb_connect(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_disconnect(timeout_ms: u32, error_out: *mut *mut thb_error_t) -> thb_status_t {
     // SAFETY: the header's words: outputs are NULL or writable.
-    unsafe {
-        boundary::run(error_out, || {
-            Timeout::from_ms(timeout_ms)?;
-            calls::disconnect()
-        })
-    }
+    unsafe { boundary::run(error_out, || calls::disconnect(Timeout::from_ms(timeout_ms)?)) }
 }

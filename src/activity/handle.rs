@@ -43,7 +43,10 @@ impl Handle {
             fork: part(INDEX_BITS, FORK_BITS),
             generation: part(INDEX_BITS + FORK_BITS, GENERATION_BITS),
         };
-        if number >> (INDEX_BITS + FORK_BITS + GENERATION_BITS) != 0 || handle.generation == 0 || handle.fork > fork {
+        if number >> (INDEX_BITS + FORK_BITS + GENERATION_BITS) != 0
+            || handle.generation == 0
+            || handle.fork > fork
+        {
             return Err(invalid());
         }
         if handle.fork < fork {
@@ -79,7 +82,11 @@ mod tests {
     #[test]
     fn numbers_that_are_no_handles_are_refused() {
         for number in [0, 1, 1 << 53, u64::MAX, 1 << 22] {
-            assert_eq!(Handle::from_number(number, 0).unwrap_err().status(), Status::InvalidHandle, "{number:#x}");
+            assert_eq!(
+                Handle::from_number(number, 0).unwrap_err().status(),
+                Status::InvalidHandle,
+                "{number:#x}"
+            );
         }
     }
 

@@ -64,7 +64,8 @@ impl Schedule {
 
     /// The pause after this many failed tries, from 1. With the lease lost there is no hurry any more.
     pub fn pause(&self, failed: u32, lease_lost: bool) -> Duration {
-        let longest = if lease_lost { self.period.max(FIRST_PAUSE) } else { (self.slack / 4).max(FIRST_PAUSE) };
+        let longest =
+            if lease_lost { self.period.max(FIRST_PAUSE) } else { (self.slack / 4).max(FIRST_PAUSE) };
         let mut pause = FIRST_PAUSE;
         for _ in 1..failed.min(16) {
             pause = pause * PAUSE_GROWTH_TENTHS / 10;

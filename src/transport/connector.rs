@@ -24,6 +24,8 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(15);
 /// A connection that requests are sent on; clones share it.
 #[derive(Clone)]
 pub struct Connection {
+    /// Tells it from others to the same address.
+    pub number: u64,
     /// Takes requests.
     pub sender: SendRequest<Full<Bytes>>,
     /// The server's name in requests.
@@ -31,7 +33,7 @@ pub struct Connection {
 }
 
 /// Connects to `address`.
-pub async fn connect(address: &Address) -> Result<Connection> {
+pub async fn connect(address: &Address, number: u64) -> Result<Connection> {
     let connecting = TcpStream::connect((address.host.as_str(), address.port));
     let stream = match tokio::time::timeout(CONNECT_PATIENCE, connecting).await {
         Ok(stream) => stream.map_err(|error| unreachable(address, &error))?,
@@ -60,7 +62,7 @@ pub async fn connect(address: &Address) -> Result<Connection> {
     let authority = address.authority.parse().map_err(|_| {
         Error::new(Status::Internal, format!("{} was taken as an address and is none", address.authority))
     })?;
-    Ok(Connection { sender, authority })
+    Ok(Connection { number, sender, authority })
 }
 
 fn unreachable(address: &Address, error: &io::Error) -> Error {

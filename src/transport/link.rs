@@ -1,6 +1,9 @@
 //! The current connection, made once for all who want it at the same time.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use tokio::sync::watch;
 
@@ -15,6 +18,8 @@ use crate::{
 pub struct Link {
     address: Address,
     state: Arc<Mutex<State>>,
+    /// How many connections were begun.
+    made: AtomicU64,
 }
 
 enum State {
@@ -27,7 +32,7 @@ enum State {
 impl Link {
     /// To the server at `address`, not connected yet.
     pub fn new(address: Address) -> Self {
-        Link { address, state: Arc::new(Mutex::new(State::Down)) }
+        Link { address, state: Arc::new(Mutex::new(State::Down)), made: AtomicU64::new(0) }
     }
 
     /// The server's address, as it was given.
@@ -55,23 +60,24 @@ impl Link {
         }
     }
 
-    /// Lets the next call connect anew.
-    pub fn abandon(&self) {
-        *lock(&self.state) = State::Down;
+    /// Lets the next call connect anew, if the connection of this number is still the current one. Calls that are under way
+    /// on it may end there.
+    pub fn abandon(&self, number: u64) {
+        let mut state = lock(&self.state);
+        if matches!(&*state, State::Up(connection) if connection.number == number) {
+            *state = State::Down;
+        }
     }
 
     /// Connects in a task of its own, so that it doesn't matter which of those who wait gives up first.
     fn start(&self) -> watch::Receiver<Option<Result<Connection>>> {
         let (announce, outcome) = watch::channel(None);
         let (address, state) = (self.address.clone(), self.state.clone());
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
-            let connection = connector::connect(&address).await;
-            let mut state = lock(&state);
-            // Unless it was abandoned meanwhile, and perhaps begun again.
-            if matches!(&*state, State::Connecting(current) if announce.subscribe().same_channel(current)) {
-                *state = connection.as_ref().map_or(State::Down, |connection| State::Up(connection.clone()));
-            }
-            drop(state);
+            let connection = connector::connect(&address, number).await;
+            *lock(&state) =
+                connection.as_ref().map_or(State::Down, |connection| State::Up(connection.clone()));
             announce.send_replace(Some(connection));
         });
         outcome

@@ -64,18 +64,20 @@ impl Transport {
             Ok(connection) => connection.map_err(Miss::Unsent)?,
             Err(_) => return Err(Miss::Late { sent: false }),
         };
+        let number = connection.number;
         let exchange = exchange::run(connection, path, self.headers.clone(), request, end);
-        tokio::time::timeout_at(end, exchange).await.unwrap_or(Err(Miss::Late { sent: true }))
+        match tokio::time::timeout_at(end, exchange).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                // A peer that went silent isn't noticed otherwise for a long time: the next try has a fresh connection.
+                self.link.abandon(number);
+                Err(Miss::Late { sent: true })
+            }
+        }
     }
 
     /// The server's address, as it was given.
     pub fn peer(&self) -> &str {
         self.link.peer()
-    }
-
-    /// Has the next try make a new connection: a peer that went silent isn't noticed otherwise for a long time. Calls
-    /// that are under way on the old one may end there.
-    pub fn renew(&self) {
-        self.link.abandon();
     }
 }

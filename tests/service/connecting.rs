@@ -25,8 +25,8 @@ fn without_a_client_calls_say_so() {
 fn there_is_one_client_at_a_time() {
     let fake = Fake::connected(|_| Answer::ok());
     assert_eq!(fake.connect("").unwrap_err().status(), Status::AlreadyConnected);
-    calls::disconnect().unwrap();
-    calls::disconnect().unwrap();
+    calls::disconnect(Timeout::Zero).unwrap();
+    calls::disconnect(Timeout::Zero).unwrap();
     fake.connect("").unwrap();
 }
 
@@ -121,7 +121,7 @@ fn disconnecting_wakes_those_who_wait() {
             (0..8).map(|_| scope.spawn(|| calls::heartbeat(b"token", None, Timeout::Forever))).collect();
         fake.wait_for(BEAT, 8);
         let started = Instant::now();
-        calls::disconnect().unwrap();
+        calls::disconnect(Timeout::Zero).unwrap();
         for thread in waiting {
             assert_eq!(thread.join().unwrap().unwrap_err().status(), Status::NotConnected);
         }
@@ -135,7 +135,7 @@ fn disconnecting_ends_a_connect_that_is_under_way() {
     thread::scope(|scope| {
         let connecting = scope.spawn(|| fake.connect(""));
         fake.wait_for("GetSystemInfo", 1);
-        calls::disconnect().unwrap();
+        calls::disconnect(Timeout::Zero).unwrap();
         assert_eq!(connecting.join().unwrap().unwrap_err().status(), Status::NotConnected);
     });
     assert_eq!(calls::heartbeat(b"token", None, LONG).unwrap_err().status(), Status::NotConnected);
@@ -147,7 +147,7 @@ fn clients_come_and_go_without_leaving_threads() {
     for _ in 0..50 {
         fake.connect("").unwrap();
         calls::heartbeat(b"token", None, LONG).unwrap();
-        calls::disconnect().unwrap();
+        calls::disconnect(Timeout::Zero).unwrap();
     }
     let end = Instant::now() + Duration::from_secs(10);
     while io_threads() > 0 {

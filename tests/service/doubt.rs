@@ -78,8 +78,9 @@ fn doubt_outlasts_the_call_that_ran_out_of_time() {
     assert_eq!(late.status(), Status::Timeout);
     assert!(late.message().contains("may have been applied"), "{late}");
     assert_eq!(end(b"another token", LONG).unwrap_err().status(), Status::NotFound);
-    assert_eq!(end(b"token", LONG).unwrap_err().status(), Status::InDoubt);
-    assert_eq!(end(b"token", LONG).unwrap_err().status(), Status::NotFound, "said once");
+    for _ in 0..2 {
+        assert_eq!(end(b"token", LONG).unwrap_err().status(), Status::InDoubt, "as often as it is asked");
+    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
 use tokio::{net::TcpListener, sync::Notify};
 
-use temporal_heartbeat::{calls, error::Error, status::Status};
+use temporal_heartbeat::{calls, deadline::Timeout, error::Error, status::Status};
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
@@ -93,7 +93,7 @@ impl Fake {
     /// and `DescribeNamespace` when it doesn't answer them with [`Answer::ok`] anyway.
     pub fn start(script: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        calls::disconnect().unwrap();
+        calls::disconnect(Timeout::Zero).unwrap();
         let calls = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::new(AtomicUsize::new(0));
         let stop = Arc::new(Notify::new());
@@ -141,7 +141,7 @@ impl Fake {
 
 impl Drop for Fake {
     fn drop(&mut self) {
-        let _ = calls::disconnect();
+        let _ = calls::disconnect(Timeout::Zero);
         self.stop.notify_one();
     }
 }

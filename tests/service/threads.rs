@@ -31,7 +31,7 @@ fn a_worker_of_the_callers_own_tokio_runtime_may_call() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         calls::heartbeat(b"token", None, LONG).unwrap();
-        calls::disconnect().unwrap();
+        calls::disconnect(Timeout::Zero).unwrap();
     });
 }
 
@@ -47,7 +47,7 @@ fn one_slow_call_holds_nobody_up() {
         for _ in 0..100 {
             calls::heartbeat(b"fast", None, Timeout::Within(Duration::from_secs(5))).unwrap();
         }
-        calls::disconnect().unwrap();
+        calls::disconnect(Timeout::Zero).unwrap();
         assert_eq!(slow.join().unwrap().unwrap_err().status(), Status::NotConnected);
     });
 }

@@ -154,7 +154,7 @@ def test_details_over_the_limit_are_not_sent(lost: BlackHole, details: tuple[Any
 def test_a_result_and_a_failure_over_the_limit_are_not_sent(lost: BlackHole) -> None:
     with pytest.raises(thb.TooLarge):
         thb.complete(TOKEN, b"x" * 2_097_152)
-    with pytest.raises(thb.InvalidArgument, match="failure_json"):
+    with pytest.raises(thb.TooLarge, match="failure_json"):
         thb.fail(TOKEN, "x" * 2_097_152)
 
 

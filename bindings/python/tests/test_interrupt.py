@@ -34,6 +34,8 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # A run of the tests in the background has SIGINT ignored, which its children would inherit.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
         )
 
     def ends(self) -> tuple[int, str, str]:

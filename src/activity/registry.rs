@@ -1,0 +1,233 @@
+//! All open activities of the process, by handle and by token.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use super::{
+    handle::{Handle, LAST_GENERATION, MAX_SLOTS, invalid},
+    state::Activity,
+};
+use crate::{
+    deadline::Deadline,
+    error::{Error, Result},
+    payload::DEFAULT_SIZE_LIMIT,
+    status::Status,
+};
+
+/// Slots come in chunks of this many, and stay where they are.
+const CHUNK: usize = 1024;
+const CHUNKS: usize = MAX_SLOTS as usize / CHUNK;
+
+/// The open activities.
+pub struct Registry {
+    chunks: Box<[OnceLock<Box<[Slot]>>]>,
+    book: Mutex<Book>,
+    hasher: RandomState,
+    size_limit: AtomicUsize,
+    fork: u32,
+}
+
+/// Which slots are free, and which token is in which.
+#[derive(Default)]
+struct Book {
+    free: Vec<u32>,
+    used: u32,
+    /// By the token's hash; two tokens of one hash can't be open together, which for 64 bits is no loss.
+    tokens: HashMap<u64, u32>,
+}
+
+/// A place for one activity after the other.
+#[derive(Default)]
+pub struct Slot {
+    place: Mutex<Place>,
+    changed: Condvar,
+}
+
+/// What is in a slot.
+#[derive(Default)]
+pub struct Place {
+    generation: u32,
+    activity: Option<Activity>,
+}
+
+impl Registry {
+    /// Empty, for a process that was forked this often.
+    pub fn new(fork: u32) -> Self {
+        Registry {
+            chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect(),
+            book: Mutex::default(),
+            hasher: RandomState::new(),
+            size_limit: AtomicUsize::new(DEFAULT_SIZE_LIMIT),
+            fork,
+        }
+    }
+
+    /// The most bytes that the encoded details of a beat may have.
+    #[inline]
+    pub fn size_limit(&self) -> usize {
+        self.size_limit.load(Ordering::Relaxed)
+    }
+
+    /// Sets that.
+    pub fn set_size_limit(&self, limit: usize) {
+        self.size_limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// Takes in an activity.
+    pub fn insert(&self, activity: Activity) -> Result<Handle> {
+        let token = self.hasher.hash_one(activity.token());
+        let mut book = self.book();
+        if book.tokens.contains_key(&token) {
+            return Err(Error::new(
+                Status::AlreadyOpen,
+                "a handle holds this task token; one process has one holder",
+            ));
+        }
+        let index = match book.free.pop() {
+            Some(index) => index,
+            None if book.used < MAX_SLOTS => {
+                book.used += 1;
+                book.used - 1
+            }
+            None => {
+                return Err(Error::new(
+                    Status::LocalLimit,
+                    format!("{MAX_SLOTS} activities are open, the most there can be"),
+                ));
+            }
+        };
+        book.tokens.insert(token, index);
+        let mut place = self.slot(index).lock();
+        place.generation += 1;
+        place.activity = Some(activity);
+        Ok(Handle { index, generation: place.generation, fork: self.fork })
+    }
+
+    /// Closes a handle. Those who wait for its activity learn of it.
+    pub fn remove(&self, handle: Handle) -> Result<Activity> {
+        let slot = self.slot(handle.index);
+        let mut book = self.book();
+        let activity = {
+            let mut place = slot.lock();
+            if place.generation != handle.generation {
+                return Err(invalid());
+            }
+            place.activity.take().ok_or_else(invalid)?
+        };
+        book.tokens.remove(&self.hasher.hash_one(activity.token()));
+        if handle.generation < LAST_GENERATION {
+            book.free.push(handle.index);
+        }
+        slot.changed.notify_all();
+        Ok(activity)
+    }
+
+    /// Whether a handle holds this token.
+    pub fn holds(&self, token: &[u8]) -> bool {
+        let book = self.book();
+        !book.tokens.is_empty() && book.tokens.contains_key(&self.hasher.hash_one(token))
+    }
+
+    /// The handles of all open activities.
+    pub fn handles(&self) -> Vec<Handle> {
+        let indices: Vec<u32> = self.book().tokens.values().copied().collect();
+        let handle =
+            |index| Handle { index, generation: self.slot(index).lock().generation, fork: self.fork };
+        indices.into_iter().map(handle).collect()
+    }
+
+    /// The handle behind a number.
+    #[inline]
+    pub fn handle(&self, number: u64) -> Result<Handle> {
+        Handle::from_number(number, self.fork)
+    }
+
+    /// Looks at, or changes, an activity; for a moment, since its other users wait. Those who wait for a change of it are woken
+    /// when `change` says so.
+    #[inline]
+    pub fn with<T>(&self, handle: Handle, change: impl FnOnce(&mut Activity) -> T) -> Result<T> {
+        let slot = self.existing(handle.index)?;
+        let mut place = slot.lock();
+        place.of(handle).map(change)
+    }
+
+    /// As [`Registry::with`], and wakes those who wait for a change.
+    pub fn change<T>(&self, handle: Handle, change: impl FnOnce(&mut Activity) -> T) -> Result<T> {
+        let slot = self.existing(handle.index)?;
+        let changed = slot.lock().of(handle).map(change);
+        slot.changed.notify_all();
+        changed
+    }
+
+    /// Waits until `look` finds something, the deadline has passed (`None`), or the handle was closed. `look` also says when to
+    /// look again although nothing has changed.
+    pub fn wait<T>(
+        &self,
+        handle: Handle,
+        deadline: Deadline,
+        mut look: impl FnMut(&mut Activity) -> Result<Look<T>>,
+    ) -> Result<Option<T>> {
+        let slot = self.existing(handle.index)?;
+        let mut place = slot.lock();
+        loop {
+            let again = match look(place.of(handle)?)? {
+                Look::Found(found) => return Ok(Some(found)),
+                Look::Again(again) => again,
+            };
+            let left = deadline.remaining();
+            if left.is_zero() {
+                return Ok(None);
+            }
+            let waited = slot.changed.wait_timeout(place, left.min(again));
+            place = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[inline]
+    fn existing(&self, index: u32) -> Result<&Slot> {
+        let (chunk, at) = (index as usize / CHUNK, index as usize % CHUNK);
+        self.chunks.get(chunk).and_then(OnceLock::get).and_then(|chunk| chunk.get(at)).ok_or_else(invalid)
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "an index below MAX_SLOTS has its chunk and its place there")]
+    fn slot(&self, index: u32) -> &Slot {
+        let (chunk, at) = (index as usize / CHUNK, index as usize % CHUNK);
+        let chunk = self.chunks[chunk].get_or_init(|| (0..CHUNK).map(|_| Slot::default()).collect());
+        &chunk[at]
+    }
+}
+
+/// What one look has found.
+pub enum Look<T> {
+    /// What was waited for.
+    Found(T),
+    /// Not yet; look again after this time at the latest.
+    Again(std::time::Duration),
+}
+
+impl Slot {
+    #[inline]
+    fn lock(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    #[inline]
+    fn of(&mut self, handle: Handle) -> Result<&mut Activity> {
+        match &mut self.activity {
+            Some(activity) if self.generation == handle.generation => Ok(activity),
+            _ => Err(invalid()),
+        }
+    }
+}

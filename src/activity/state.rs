@@ -1,0 +1,587 @@
+//! One open activity: what is known of it, what is to be sent next, and what its holder must know.
+//!
+//! Nothing here waits, sends, or asks the time: it is told what happened and when, and says what to do. So every rule of the
+//! lease, the throttle and the pulse can be tested by telling a story.
+
+use std::time::Duration;
+
+use super::{
+    options::OpenOptions,
+    schedule::{SLOW_PAUSE, Schedule},
+};
+use crate::{
+    details::Details,
+    error::{Error, Result},
+    payload::{Encoding, Payloads},
+    setback::{Cure, Setback},
+    signals::Signals,
+    status::Status,
+    sys::clock::Moment,
+    token::Token,
+};
+
+/// An activity that a handle stands for.
+#[derive(Debug)]
+pub struct Activity {
+    token: Box<[u8]>,
+    /// Which workflow it is of, as a hash: beats to one workflow wait for each other at the server.
+    pub workflow: u32,
+    attempt: i32,
+    life: Life,
+    pulse: bool,
+    refused: bool,
+    in_flight: bool,
+    /// Somebody waits for what was recorded to be acknowledged, or for the details at the start.
+    urgent: bool,
+    wants_opening: bool,
+    failed: u32,
+    ran_out: u32,
+    timeout_ms: u32,
+    poll_ms: u32,
+    stall_ms: u32,
+    /// What the server asked for last; cancel and reset stick.
+    asked: Signals,
+    /// Numbers of records: the newest, the one that is under way, the newest acknowledged.
+    recorded: u32,
+    sending: u32,
+    acknowledged: u32,
+    /// The newest details; `None`: not known yet whether the server holds any.
+    known: Option<Payloads>,
+    /// Known, and there are none.
+    known_none: bool,
+    /// The details that there were when it was opened.
+    opening: Option<Box<Details>>,
+    opened: Moment,
+    /// From here on the lease counts.
+    lease_from: Moment,
+    last_send: Option<Moment>,
+    last_acknowledged: Option<Moment>,
+    last_progress: Moment,
+    deadline: Moment,
+    due: Moment,
+    counts: Counts,
+    last_error: Option<Box<Error>>,
+}
+
+/// How it stands with the activity.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Life {
+    Open,
+    /// A call that ends it is under way.
+    Ending,
+    /// It was ended through this handle.
+    Ended,
+    /// The server says that it is over.
+    Gone,
+}
+
+/// What has happened so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counts {
+    /// Records that the holder made.
+    pub records: u64,
+    /// Beats that the server acknowledged.
+    pub beats: u64,
+    /// Tries that failed.
+    pub failed_tries: u64,
+    /// Leases that were lost and won back.
+    pub leases_regained: u64,
+}
+
+/// What the sender is to do now.
+#[derive(Debug, PartialEq)]
+pub enum Step {
+    /// Send a beat, with these details or without.
+    Beat {
+        /// The task token.
+        token: Vec<u8>,
+        /// `None` only where there are none to be erased.
+        details: Option<Payloads>,
+        /// The try's time.
+        patience: Duration,
+    },
+    /// Ask the server for the details that it holds.
+    Describe {
+        /// The task token.
+        token: Vec<u8>,
+        /// The try's time.
+        patience: Duration,
+    },
+    /// Come back then.
+    At(Moment),
+    /// Wait to be told.
+    Nothing,
+}
+
+/// Details that the server doesn't have yet, if there are any.
+pub struct Unsent(pub Option<Payloads>);
+
+/// What can be told about it, beside its signals.
+#[derive(Debug, PartialEq)]
+pub struct Info {
+    /// The attempt, from 1; 0 when unknown.
+    pub attempt: i32,
+    /// `open`, `ending`, `ended` or `gone`.
+    pub life: &'static str,
+    /// The heartbeat timeout; zero when unknown or none.
+    pub heartbeat_timeout: Duration,
+    /// What is left of the lease, where there is one.
+    pub lease_left: Option<Duration>,
+    /// How long ago the last acknowledged beat was sent.
+    pub since_acknowledged: Option<Duration>,
+    /// Whether something recorded isn't acknowledged.
+    pub pending: bool,
+    /// Until the next beat.
+    pub next_beat: Option<Duration>,
+    /// What has happened so far.
+    pub counts: Counts,
+    /// The last thing that went wrong.
+    pub last_error: Option<Error>,
+}
+
+impl Activity {
+    /// One that was opened now.
+    pub fn open(
+        token: &[u8],
+        read: Option<&Token>,
+        workflow: u32,
+        options: OpenOptions,
+        now: Moment,
+    ) -> Result<Self> {
+        let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        let opening = options.initial_details.map(Details::handed_over).transpose()?;
+        let mut activity = Activity {
+            token: token.into(),
+            workflow,
+            attempt: read.map_or(0, |read| read.attempt),
+            life: Life::Open,
+            pulse: options.pulse,
+            refused: false,
+            in_flight: false,
+            urgent: false,
+            wants_opening: false,
+            failed: 0,
+            ran_out: 0,
+            timeout_ms: ms(options.heartbeat_timeout),
+            poll_ms: ms(options.cancel_poll),
+            stall_ms: ms(options.stall_timeout),
+            asked: Signals::default(),
+            recorded: 0,
+            sending: 0,
+            acknowledged: 0,
+            known: None,
+            known_none: false,
+            opening: None,
+            opened: now,
+            lease_from: now.earlier(options.age),
+            last_send: None,
+            last_acknowledged: None,
+            last_progress: now,
+            deadline: options.attempt_remaining.map_or(Moment::NEVER, |left| now.later(left)),
+            due: Moment::NEVER,
+            counts: Counts::default(),
+            last_error: None,
+        };
+        if let Some(opening) = opening {
+            activity.seed(opening);
+        }
+        if activity.pulse {
+            activity.due = activity.lease_from.later(activity.schedule().first_pulse()).max(now);
+        }
+        Ok(activity)
+    }
+
+    /// The task token.
+    pub fn token(&self) -> &[u8] {
+        &self.token
+    }
+
+    /// When the sender is to look at it next.
+    pub fn due(&self) -> Moment {
+        self.due
+    }
+
+    fn schedule(&self) -> Schedule {
+        let ms = |ms: u32| Duration::from_millis(ms.into());
+        Schedule::new(ms(self.timeout_ms), ms(self.poll_ms))
+    }
+
+    // ---- what the holder does ----
+
+    /// Takes new details. True when the sender must be told that there is something to do earlier than it thinks.
+    #[inline]
+    pub fn record(
+        &mut self,
+        encoding: Encoding,
+        data: &[u8],
+        size_limit: usize,
+        now: Moment,
+    ) -> Result<bool> {
+        self.usable()?;
+        self.replace_details(encoding, data, size_limit)?;
+        self.counts.records += 1;
+        self.recorded = self.recorded.wrapping_add(1);
+        self.last_progress = now;
+        Ok(self.hurry(now))
+    }
+
+    /// Progress without details. True as for [`Activity::record`].
+    pub fn touch(&mut self, now: Moment) -> Result<bool> {
+        self.usable()?;
+        let stalled = self.is_stalled(now);
+        self.last_progress = now;
+        if self.pulse && !stalled {
+            return Ok(false);
+        }
+        if !self.pulse {
+            self.recorded = self.recorded.wrapping_add(1);
+        }
+        Ok(self.hurry(now))
+    }
+
+    /// What the holder must know now.
+    #[inline]
+    pub fn signals(&self, now: Moment) -> Signals {
+        let over = matches!(self.life, Life::Ended | Life::Gone);
+        self.asked
+            | Signals::GONE.when(self.life == Life::Gone)
+            | Signals::LEASE_LOST.when(!over && now > self.lease_end())
+            | Signals::STALLED.when(!over && self.is_stalled(now))
+            | Signals::REFUSED.when(self.refused && !over)
+            | Signals::DEADLINE.when(now > self.deadline)
+            | Signals::UNSEEDED.when(!over && self.is_unseeded(now))
+    }
+
+    /// When the signals change next by the mere passing of time.
+    pub fn next_change(&self, now: Moment) -> Moment {
+        let unseeded = if self.pulse && !self.knows() {
+            self.opened.later(self.schedule().period)
+        } else {
+            Moment::NEVER
+        };
+        let times = [self.lease_end(), self.stalls_at(), self.deadline, unseeded];
+        times.into_iter().filter(|time| *time > now).min().unwrap_or(Moment::NEVER)
+    }
+
+    /// Whether all that was recorded is acknowledged. An error when that can't come any more.
+    pub fn is_flushed(&self) -> Result<bool> {
+        match self.life {
+            _ if self.acknowledged == self.recorded => Ok(true),
+            Life::Gone => Err(self.gone()),
+            Life::Ended => Err(ended()),
+            Life::Open | Life::Ending => Ok(false),
+        }
+    }
+
+    /// Has what was recorded sent without waiting for its time. True as for [`Activity::record`].
+    pub fn press(&mut self, now: Moment) -> bool {
+        self.urgent = true;
+        self.hurry(now)
+    }
+
+    /// The details that there were when it was opened; `None` while they aren't known, and then they are asked for.
+    pub fn opening(&mut self, now: Moment) -> Result<(Option<Details>, bool)> {
+        if let Some(opening) = &self.opening {
+            return Ok((Some(Details::clone(opening)), false));
+        }
+        match self.life {
+            Life::Gone => return Err(self.gone()),
+            Life::Ended => return Err(ended()),
+            Life::Open | Life::Ending => {}
+        }
+        if self.last_send.is_some() {
+            return Err(Error::new(
+                Status::FailedPrecondition,
+                "the details that there were at the start have been replaced: get them before the first record, or hand them \
+                 over as initial_details",
+            ));
+        }
+        self.wants_opening = true;
+        Ok((None, self.hurry(now)))
+    }
+
+    /// Why the last try failed, for a caller who gives up waiting.
+    pub fn last_error(&self) -> Option<&Error> {
+        self.last_error.as_deref()
+    }
+
+    /// Begins an ending call: no beat is begun any more.
+    pub fn begin_ending(&mut self) -> Result<()> {
+        match self.life {
+            Life::Open => {
+                self.life = Life::Ending;
+                Ok(())
+            }
+            Life::Gone => Err(self.gone()),
+            Life::Ended => Err(ended()),
+            Life::Ending => Err(Error::new(Status::Ended, "another thread is ending the activity")),
+        }
+    }
+
+    /// Whether the ending call may be sent: not while a beat is under way, which must not land after it. With it go the details
+    /// that the server doesn't have yet.
+    pub fn may_end(&self) -> Result<Option<Unsent>> {
+        match self.life {
+            Life::Gone => Err(self.gone()),
+            _ if self.in_flight => Ok(None),
+            _ => Ok(Some(Unsent(self.known.clone().filter(|_| self.acknowledged != self.recorded)))),
+        }
+    }
+
+    /// What became of it. True as for [`Activity::record`].
+    pub fn finish_ending(&mut self, outcome: &Result<()>, now: Moment) -> bool {
+        self.life = match outcome.as_ref().map_err(Error::status) {
+            Ok(()) | Err(Status::InDoubt) => Life::Ended,
+            Err(Status::NotFound) => Life::Gone,
+            Err(_) => Life::Open,
+        };
+        self.due = Moment::NEVER;
+        let goes_on = self.pulse || self.acknowledged != self.recorded;
+        goes_on && self.hurry(now)
+    }
+
+    /// What can be told about it.
+    pub fn info(&self, now: Moment) -> Info {
+        let some = |moment: Moment| (moment != Moment::NEVER).then(|| moment.since(now));
+        Info {
+            attempt: self.attempt,
+            life: match self.life {
+                Life::Open => "open",
+                Life::Ending => "ending",
+                Life::Ended => "ended",
+                Life::Gone => "gone",
+            },
+            heartbeat_timeout: Duration::from_millis(self.timeout_ms.into()),
+            lease_left: some(self.lease_end()),
+            since_acknowledged: self.last_acknowledged.map(|then| now.since(then)),
+            pending: self.acknowledged != self.recorded,
+            next_beat: some(self.due),
+            counts: self.counts,
+            last_error: self.last_error.as_deref().cloned(),
+        }
+    }
+
+    // ---- what the sender does ----
+
+    /// What to do now.
+    pub fn next_step(&mut self, now: Moment) -> Step {
+        if self.life != Life::Open || self.in_flight {
+            return Step::Nothing;
+        }
+        if self.due > now {
+            return if self.due == Moment::NEVER { Step::Nothing } else { Step::At(self.due) };
+        }
+        let wanted = self.acknowledged != self.recorded;
+        let seeding = self.wants_opening && self.opening.is_none() && self.last_send.is_none();
+        if !wanted && !seeding && (!self.pulse || self.is_stalled(now)) {
+            self.due = Moment::NEVER;
+            return Step::Nothing;
+        }
+        let token = self.token.to_vec();
+        let patience = self.schedule().patience(self.ran_out);
+        self.in_flight = true;
+        if seeding || !self.knows() {
+            return Step::Describe { token, patience };
+        }
+        self.sending = self.recorded;
+        self.last_send = Some(now);
+        Step::Beat { token, details: self.known.clone(), patience }
+    }
+
+    /// The server acknowledged the beat that is under way.
+    pub fn acknowledge(&mut self, asked: Signals, now: Moment) {
+        self.in_flight = false;
+        let sent = self.last_send.unwrap_or(now);
+        if now > self.lease_end() {
+            self.counts.leases_regained += 1;
+        }
+        self.lease_from = sent;
+        self.last_acknowledged = Some(sent);
+        self.acknowledged = self.sending;
+        self.counts.beats += 1;
+        self.tried(None);
+        if self.asked.contains(Signals::PAUSED) {
+            // The pause doesn't count as standing still.
+            self.last_progress = now;
+        }
+        let sticky = Signals::CANCEL_REQUESTED | Signals::RESET;
+        self.asked = asked | Signals::from_bits(self.asked.bits() & sticky.bits());
+        self.urgent &= self.acknowledged != self.recorded;
+        self.due = self.usual_due();
+        if self.urgent {
+            self.due = now;
+        }
+    }
+
+    /// The server told what it holds.
+    pub fn described(&mut self, details: Details, now: Moment) {
+        self.in_flight = false;
+        let about = details.about();
+        if about.attempt != self.attempt && self.attempt > 0 {
+            self.go(Error::new(
+                Status::NotFound,
+                format!("another attempt has taken over: the server is at attempt {}", about.attempt),
+            ));
+            return;
+        }
+        self.tried(None);
+        if self.timeout_ms == 0 {
+            let timeout = about.heartbeat_timeout.unwrap_or_default();
+            self.timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+        }
+        self.seed(details);
+        self.due = if self.acknowledged != self.recorded || self.pulse { now } else { Moment::NEVER };
+    }
+
+    /// The try that is under way failed.
+    pub fn set_back(&mut self, setback: Setback, now: Moment) {
+        self.in_flight = false;
+        self.counts.failed_tries += 1;
+        self.failed = self.failed.saturating_add(1);
+        if setback.late {
+            self.ran_out = self.ran_out.saturating_add(1);
+        }
+        let status = setback.error.status();
+        let schedule = self.schedule();
+        if status == Status::NotFound {
+            self.go(setback.error);
+            return;
+        }
+        self.last_error = Some(Box::new(setback.error));
+        self.refused = setback.cure == Cure::None;
+        let pause = match setback.cure {
+            // Credentials and permissions may be mended, so it is asked now and then.
+            Cure::None => schedule.jittered_period(),
+            Cure::Retry if setback.late => Duration::ZERO,
+            Cure::Retry => schedule.pause(self.failed, now > self.lease_end()),
+            Cure::RetrySlowly => SLOW_PAUSE.max(schedule.pause(self.failed, false)),
+        };
+        self.due = now.later(pause);
+    }
+
+    // ---- rules ----
+
+    fn usable(&self) -> Result<()> {
+        match self.life {
+            Life::Open | Life::Ending => Ok(()),
+            Life::Ended => Err(ended()),
+            Life::Gone => Err(self.gone()),
+        }
+    }
+
+    fn replace_details(&mut self, encoding: Encoding, data: &[u8], size_limit: usize) -> Result<()> {
+        if encoding == Encoding::None {
+            return Err(Error::argument(
+                "a beat without details (THB_ENCODING_NONE) would erase the progress; touch tells progress without details",
+            ));
+        }
+        match &mut self.known {
+            Some(known) => known.replace("details", encoding, data, size_limit)?,
+            None => {
+                let mut first = Payloads::default();
+                first.replace("details", encoding, data, size_limit)?;
+                self.known = Some(first);
+                self.known_none = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is known what the server holds, or what it is to hold.
+    fn knows(&self) -> bool {
+        self.known_none || self.known.is_some()
+    }
+
+    /// Takes what the server holds at the start; what was recorded meanwhile is newer.
+    fn seed(&mut self, details: Details) {
+        if !self.knows() {
+            if details.values().is_empty() {
+                self.known_none = true;
+            } else {
+                self.known = Some(details.payloads().clone());
+            }
+        }
+        self.opening = Some(Box::new(details));
+        self.wants_opening = false;
+    }
+
+    /// When the next beat is due in the normal course of things.
+    fn usual_due(&self) -> Moment {
+        let wanted = self.acknowledged != self.recorded;
+        match self.last_send {
+            Some(sent) if wanted || self.pulse => sent.later(self.schedule().jittered_period()),
+            None if wanted => self.opened,
+            None if self.pulse => self.opened.later(self.schedule().period),
+            _ => Moment::NEVER,
+        }
+    }
+
+    /// Makes the next beat due as early as it may be. True when that is earlier than it was.
+    #[inline]
+    fn hurry(&mut self, now: Moment) -> bool {
+        if self.in_flight || self.life != Life::Open {
+            return false;
+        }
+        // A beat that is being tried again keeps its pause.
+        if self.failed > 0 && self.due != Moment::NEVER {
+            return false;
+        }
+        let due = if self.last_send.is_none() || self.urgent || self.wants_opening {
+            now
+        } else if self.due != Moment::NEVER {
+            return false;
+        } else {
+            self.usual_due().max(now)
+        };
+        let earlier = due < self.due;
+        if earlier {
+            self.due = due;
+        }
+        earlier
+    }
+
+    fn lease_end(&self) -> Moment {
+        if self.timeout_ms == 0 {
+            return Moment::NEVER;
+        }
+        self.lease_from.later(Duration::from_millis(self.timeout_ms.into()))
+    }
+
+    fn stalls_at(&self) -> Moment {
+        if self.stall_ms == 0 || self.asked.contains(Signals::PAUSED) {
+            return Moment::NEVER;
+        }
+        self.last_progress.later(Duration::from_millis(self.stall_ms.into()))
+    }
+
+    #[inline]
+    fn is_stalled(&self, now: Moment) -> bool {
+        now > self.stalls_at()
+    }
+
+    fn is_unseeded(&self, now: Moment) -> bool {
+        self.pulse && !self.knows() && now > self.opened.later(self.schedule().period)
+    }
+
+    fn tried(&mut self, error: Option<Box<Error>>) {
+        self.failed = 0;
+        self.ran_out = 0;
+        self.refused = false;
+        self.last_error = error;
+    }
+
+    fn go(&mut self, why: Error) {
+        self.life = Life::Gone;
+        self.due = Moment::NEVER;
+        self.last_error = Some(Box::new(why));
+    }
+
+    fn gone(&self) -> Error {
+        let otherwise = || Error::new(Status::NotFound, "the activity is over");
+        self.last_error.as_deref().cloned().unwrap_or_else(otherwise)
+    }
+}
+
+fn ended() -> Error {
+    Error::new(Status::Ended, "the activity was ended through this handle")
+}

@@ -1,0 +1,198 @@
+//! Sends the beats of all open activities: one task for all of them, and one for each request that is under way.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::{
+    activity::{Activities, handle::Handle, registry::Registry, state::Step},
+    client::{Client, Effort},
+    sys::clock::Moment,
+};
+
+/// How many beats may be under way at once, and how many of one workflow: those wait for each other at the server.
+const MAX_IN_FLIGHT: usize = 256;
+const MAX_IN_FLIGHT_PER_WORKFLOW: u32 = 4;
+/// How long the sender sleeps when nothing is due, and so how late it may notice that the clock was set forward by a suspend.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// Which activities are due when.
+#[derive(Default)]
+pub struct Pulse {
+    inbox: Mutex<Vec<(Moment, Handle)>>,
+    wake: Notify,
+}
+
+impl Pulse {
+    /// Has the sender look at an activity at a time.
+    pub fn schedule(&self, due: Moment, handle: Handle) {
+        if due == Moment::NEVER {
+            return;
+        }
+        let first = {
+            let mut inbox = self.inbox();
+            inbox.push((due, handle));
+            inbox.len() == 1
+        };
+        if first {
+            self.wake.notify_one();
+        }
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Vec<(Moment, Handle)>> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sends what is due, until it is dropped.
+pub async fn run(activities: &'static Activities, client: Arc<Client>) {
+    let Activities { registry, pulse } = activities;
+    let mut sender = Sender {
+        pulse,
+        registry,
+        client,
+        due: BinaryHeap::new(),
+        waiting: VecDeque::new(),
+        in_flight: 0,
+        per_workflow: HashMap::new(),
+        landed: Arc::default(),
+    };
+    loop {
+        sender.collect();
+        sender.send_due(Moment::now());
+        let sleep = sender.due.peek().map_or(LONGEST_SLEEP, |Reverse((due, ..))| due.since(Moment::now()));
+        // Whichever comes first; being woken too often is no harm.
+        let _ = tokio::time::timeout(sleep.min(LONGEST_SLEEP), pulse.wake.notified()).await;
+    }
+}
+
+/// An entry of the heap: the time first, for its order.
+type Due = Reverse<(Moment, u32, u32, u32)>;
+
+struct Sender {
+    pulse: &'static Pulse,
+    registry: &'static Registry,
+    client: Arc<Client>,
+    due: BinaryHeap<Due>,
+    /// Due, but there was no room.
+    waiting: VecDeque<Handle>,
+    in_flight: usize,
+    per_workflow: HashMap<u32, u32>,
+    /// The workflows of requests that are over.
+    landed: Arc<Mutex<Vec<u32>>>,
+}
+
+impl Sender {
+    /// Takes in what others have left.
+    fn collect(&mut self) {
+        for (due, handle) in std::mem::take(&mut *self.pulse.inbox()) {
+            self.due.push(Reverse((due, handle.index, handle.generation, handle.fork)));
+        }
+        for workflow in std::mem::take(&mut *self.landed.lock().unwrap_or_else(PoisonError::into_inner)) {
+            self.in_flight -= 1;
+            if let Some(count) = self.per_workflow.get_mut(&workflow) {
+                *count -= 1;
+                if *count == 0 {
+                    self.per_workflow.remove(&workflow);
+                }
+            }
+        }
+    }
+
+    fn send_due(&mut self, now: Moment) {
+        while let Some(Reverse((due, ..))) = self.due.peek()
+            && *due <= now
+            && let Some(Reverse((_, index, generation, fork))) = self.due.pop()
+        {
+            self.waiting.push_back(Handle { index, generation, fork });
+        }
+        // Each gets one chance; those of a crowded workflow come to the end of the line.
+        for _ in 0..self.waiting.len() {
+            if self.in_flight >= MAX_IN_FLIGHT {
+                break;
+            }
+            if let Some(handle) = self.waiting.pop_front() {
+                self.attend(handle, now);
+            }
+        }
+    }
+
+    fn attend(&mut self, handle: Handle, now: Moment) {
+        let step = self.registry.with(handle, |activity| {
+            let crowded = self.per_workflow.get(&activity.workflow) >= Some(&MAX_IN_FLIGHT_PER_WORKFLOW);
+            if crowded { Err(()) } else { Ok((activity.workflow, activity.next_step(now))) }
+        });
+        match step {
+            // Closed meanwhile.
+            Err(_) => {}
+            Ok(Err(())) => self.waiting.push_back(handle),
+            Ok(Ok((_, Step::Nothing))) => {}
+            Ok(Ok((_, Step::At(due)))) => {
+                self.due.push(Reverse((due, handle.index, handle.generation, handle.fork)));
+            }
+            Ok(Ok((workflow, step @ (Step::Beat { .. } | Step::Describe { .. })))) => {
+                self.in_flight += 1;
+                *self.per_workflow.entry(workflow).or_default() += 1;
+                let landing = Landing { pulse: self.pulse, landed: self.landed.clone(), workflow };
+                let (registry, client) = (self.registry, self.client.clone());
+                tokio::spawn(async move {
+                    let due = carry_out(registry, &client, handle, step).await;
+                    landing.pulse.schedule(due, handle);
+                });
+            }
+        }
+    }
+}
+
+/// Tells the sender that a request is over, however it ended.
+struct Landing {
+    pulse: &'static Pulse,
+    landed: Arc<Mutex<Vec<u32>>>,
+    workflow: u32,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.landed.lock().unwrap_or_else(PoisonError::into_inner).push(self.workflow);
+        self.pulse.wake.notify_one();
+    }
+}
+
+/// Makes one request, and tells the activity what came of it. When it is due next.
+async fn carry_out(registry: &Registry, client: &Client, handle: Handle, step: Step) -> Moment {
+    let due = match step {
+        Step::Beat { token, details, patience } => {
+            let answer =
+                client.heartbeat(Bytes::from(token), details, Effort::Once(Instant::now() + patience)).await;
+            registry.change(handle, |activity| {
+                let now = Moment::now();
+                match answer {
+                    Ok(asked) => activity.acknowledge(asked, now),
+                    Err(setback) => activity.set_back(setback, now),
+                }
+                activity.due()
+            })
+        }
+        Step::Describe { token, patience } => {
+            let answer = client.details(&token, Effort::Once(Instant::now() + patience)).await;
+            registry.change(handle, |activity| {
+                let now = Moment::now();
+                match answer {
+                    Ok(details) => activity.described(details, now),
+                    Err(setback) => activity.set_back(setback, now),
+                }
+                activity.due()
+            })
+        }
+        Step::At(due) => Ok(due),
+        Step::Nothing => Ok(Moment::NEVER),
+    };
+    // Closed meanwhile: there is nothing more to do for it.
+    due.unwrap_or(Moment::NEVER)
+}

@@ -145,10 +145,10 @@
  *   THB_FAILED_PRECONDITION   no     connect, any call. The server can't do this in the state that it is in.
  *   THB_UNIMPLEMENTED         no     connect, any call. The server, or this version of the library, doesn't have it.
  *   THB_SERVER_ERROR          maybe  connect, any call. The server failed, or its answer makes no sense. Beat again.
- *   THB_INVALID_HANDLE        no     (Not by this version.) The handle is closed or never was one.
- *   THB_FORKED                no     (Not by this version.) The handle is the parent process's.
- *   THB_ALREADY_OPEN          no     (Not by this version.) A handle holds this token.
- *   THB_ENDED                 no     (Not by this version.) The activity was ended through this handle.
+ *   THB_INVALID_HANDLE        no     thb_activity functions. The handle was closed or never was one.
+ *   THB_FORKED                no     thb_activity functions. The handle is the parent process's. Open one here.
+ *   THB_ALREADY_OPEN          no     activity_open, any call. A handle holds this token. Use that, or close it first.
+ *   THB_ENDED                 no     thb_activity functions. The activity was ended through this handle. Close it.
  *   THB_ABI_MISMATCH          no     check_abi. The library isn't one that you were compiled for. Install that.
  *   THB_INTERNAL              no     Any function. A mistake in the library. Please report it.
  */
@@ -206,12 +206,27 @@ typedef enum thb_encoding {
  *
  *   CANCEL_REQUESTED  Somebody asked for cancellation. Clean up and call thb_report_cancelled; or finish, which wins.
  *   PAUSED            The activity is paused. Stop working, go on beating: timeouts still run.
- *   RESET             The activity was reset. End this attempt (thb_fail); a new first one follows.
+ *   RESET             The activity was reset. End this attempt (thb_fail); another follows.
+ *
+ * Only from a handle, where CANCEL_REQUESTED and RESET stick:
+ *   GONE              The activity is over for this token; nothing is ever sent again. Stop the work.
+ *   LEASE_LOST        No beat was acknowledged for a whole heartbeat timeout. Another attempt may be running: stop, or
+ *                     make sure that nothing is done twice. Goes when a beat is acknowledged again.
+ *   STALLED           No record or touch for stall_timeout_ms: the pulse has stopped. Goes with the next one.
+ *   REFUSED           The server refuses the beats for good; thb_activity_get_info says why. Correct it.
+ *   DEADLINE          The attempt's time (attempt_remaining_ms) is over. Stop the work.
+ *   UNSEEDED          It can't be learned what progress the server holds, so that no pulse goes out. Record something.
  */
 typedef enum thb_signal {
     THB_SIGNAL_CANCEL_REQUESTED = 1,
     THB_SIGNAL_PAUSED = 2,
     THB_SIGNAL_RESET = 4,
+    THB_SIGNAL_GONE = 8,
+    THB_SIGNAL_LEASE_LOST = 16,
+    THB_SIGNAL_STALLED = 32,
+    THB_SIGNAL_REFUSED = 64,
+    THB_SIGNAL_DEADLINE = 128,
+    THB_SIGNAL_UNSEEDED = 256,
 } thb_signal;
 
 /**
@@ -238,6 +253,11 @@ typedef int32_t thb_status_t;
  * How bytes are to be taken: one of enum thb_encoding.
  */
 typedef int32_t thb_encoding_t;
+
+/**
+ * An activity that is held open: 0 < handle < 2^53, never used again after thb_activity_close. 0 is none.
+ */
+typedef uint64_t thb_activity_t;
 
 #ifdef __cplusplus
 extern "C" {
@@ -384,6 +404,170 @@ thb_status_t thb_report_cancelled(const void *token,
                                   struct thb_error_t **error_out);
 
 /**
+ * Hold an activity open: from now on beats go out for it in the background, whatever the caller does, and
+ * recording progress takes nanoseconds. One handle a token; one-call functions other than thb_get_details return
+ * THB_ALREADY_OPEN for that token.
+ *
+ * options_json is one JSON object; every key may be absent, and NULL with 0 is {}:
+ *   heartbeat_timeout_ms  of the activity, as its parent knows it (0: the server is asked, where it tells)
+ *   pulse                 false: beat only for what is recorded, not to keep the activity alive (true)
+ *   stall_timeout_ms      no record or touch for so long stops the pulse, so that hung work is retried (0: never)
+ *   cancel_poll_ms        beat at least so often, for the sake of the answers (0: as the timeout needs it)
+ *   initial_details       base64 of the encoded Payloads that the attempt began with, as its parent was told; "":
+ *                         there are none; absent: the server is asked before the first beat
+ *   age_ms                how long ago the attempt started (0)
+ *   attempt_remaining_ms  how long it may still take; then THB_SIGNAL_DEADLINE
+ *   from_env              true: the token (pass NULL, 0), heartbeat timeout, initial details and remaining time are
+ *                         TEMPORAL_ACTIVITY_TASK_TOKEN, _HEARTBEAT_TIMEOUT_MS, _HEARTBEAT_DETAILS, _DEADLINE_MS
+ *
+ * With heartbeat timeout T a beat is due max(T/2, T - 10 s), at most 0.8 T and 60 s, after the last one was sent
+ * (30 s when T is unknown). A beat always carries the newest details known; until it is known that the server
+ * holds none, no beat goes out without. Beats that fail are tried again with growing pauses; a try that times out
+ * is repeated on a fresh connection. What the server says no to for good ends them: NOT_FOUND (THB_SIGNAL_GONE).
+ *
+ * Thread-safe. Never waits for the server. Borrows its inputs for the call only. On THB_OK *activity_out is the
+ * caller's, to be closed by thb_activity_close; 0 < handle < 2^53.
+ * Returns THB_OK, THB_NOT_CONNECTED, THB_ALREADY_OPEN, THB_CONFIG (options, variables), THB_INVALID_ARGUMENT,
+ * THB_TOKEN_UNREADABLE (and no initial_details to go without asking), THB_UNIMPLEMENTED (workflow_id, run_id,
+ * activity_id), THB_LOCAL_LIMIT.
+ */
+thb_status_t thb_activity_open(const void *token,
+                               size_t token_len,
+                               const char *options_json,
+                               size_t options_len,
+                               thb_activity_t *activity_out,
+                               struct thb_error_t **error_out);
+
+/**
+ * Record progress. The details replace those recorded before; the newest go out with the next beat: at once for
+ * the first record, later ones when a beat is due. What is recorded last is always sent. THB_ENCODING_NONE is
+ * refused, for it would erase the progress.
+ *
+ * Thread-safe. Never waits for the network. Borrows its inputs for the call only. On THB_OK *signals_out (may be
+ * NULL) is the signals known by now; THB_SIGNAL_LEASE_LOST is told in time also by the first call after the
+ * process was frozen.
+ * Returns THB_OK, THB_NOT_FOUND (the activity is over: stop the work), THB_ENDED, THB_TOO_LARGE,
+ * THB_INVALID_ARGUMENT, THB_INVALID_HANDLE, THB_FORKED.
+ */
+thb_status_t thb_activity_heartbeat(thb_activity_t activity,
+                                    thb_encoding_t encoding,
+                                    const void *details,
+                                    size_t details_len,
+                                    uint32_t *signals_out,
+                                    struct thb_error_t **error_out);
+
+/**
+ * Tell progress without details: the stall timeout begins anew. Otherwise as thb_activity_heartbeat.
+ */
+thb_status_t thb_activity_touch(thb_activity_t activity, uint32_t *signals_out, struct thb_error_t **error_out);
+
+/**
+ * Read the signals known by now. Works also after the activity has ended. Thread-safe. Never waits.
+ * Returns THB_OK, THB_INVALID_HANDLE, THB_FORKED.
+ */
+thb_status_t thb_activity_get_signals(thb_activity_t activity, uint32_t *signals_out, struct thb_error_t **error_out);
+
+/**
+ * Wait until a signal of mask differs from known_signals, or timeout_ms is over; both are THB_OK, and *signals_out
+ * (may be NULL) is the signals then. A timeout of 0 polls.
+ *
+ * Thread-safe; any number of threads may wait. Blocks at most timeout_ms.
+ * Returns THB_OK, THB_INVALID_HANDLE (also when it is closed meanwhile), THB_FORKED, THB_NOT_CONNECTED
+ * (disconnected meanwhile), THB_INVALID_ARGUMENT.
+ */
+thb_status_t thb_activity_wait(thb_activity_t activity,
+                               uint32_t mask,
+                               uint32_t known_signals,
+                               uint32_t timeout_ms,
+                               uint32_t *signals_out,
+                               struct thb_error_t **error_out);
+
+/**
+ * Read the details that there were when the activity was opened: those of the attempt before. None are no error:
+ * thb_details_count is 0. They stay the same whatever is recorded. Without initial_details the server is asked, so
+ * call it before the first record.
+ *
+ * Thread-safe. Blocks at most timeout_ms; a timeout of 0 returns what is known already. On THB_OK *details_out is
+ * the caller's, to be freed by thb_details_free.
+ * Returns THB_OK, THB_TIMEOUT, THB_UNAVAILABLE, THB_NOT_FOUND, THB_ENDED, THB_FAILED_PRECONDITION (replaced by a
+ * record before anybody asked), THB_INVALID_HANDLE, THB_FORKED, THB_NOT_CONNECTED, THB_INVALID_ARGUMENT, and what
+ * the server answers.
+ */
+thb_status_t thb_activity_get_details(thb_activity_t activity,
+                                      uint32_t timeout_ms,
+                                      struct thb_details_t **details_out,
+                                      struct thb_error_t **error_out);
+
+/**
+ * Read how it stands with the activity, as a JSON object: state ("open", "ending", "ended", "gone"), attempt,
+ * signals, heartbeat_timeout_ms, lease_left_ms, since_acknowledged_ms, pending (recorded and not acknowledged),
+ * next_beat_ms, records, beats (acknowledged), failed_tries, leases_regained, last_error {code, name, message}.
+ * Keys may be added.
+ *
+ * Thread-safe. Never waits. On THB_OK *info_out is the caller's, to be freed by thb_text_free.
+ * Returns THB_OK, THB_INVALID_HANDLE, THB_FORKED, THB_INVALID_ARGUMENT.
+ */
+thb_status_t thb_activity_get_info(thb_activity_t activity, struct thb_text_t **info_out, struct thb_error_t **error_out);
+
+/**
+ * Send what was recorded without waiting for its time, and wait until the server has acknowledged it.
+ *
+ * Thread-safe. Blocks at most timeout_ms.
+ * Returns THB_OK, THB_NOT_FOUND, THB_ENDED, THB_TIMEOUT, THB_UNAVAILABLE, THB_INVALID_HANDLE, THB_FORKED,
+ * THB_NOT_CONNECTED, THB_INVALID_ARGUMENT, and what the server answers to the beat.
+ */
+thb_status_t thb_activity_flush(thb_activity_t activity, uint32_t timeout_ms, struct thb_error_t **error_out);
+
+/**
+ * End the activity with a result; as thb_complete, and returns as that does, also THB_ENDED, THB_INVALID_HANDLE,
+ * THB_FORKED.
+ *
+ * Beats are suspended meanwhile. After THB_OK and THB_IN_DOUBT the handle is ended: it can be read and closed, all
+ * else is THB_ENDED. After THB_NOT_FOUND it is gone. After anything else the beats go on, and it may be called
+ * again.
+ */
+thb_status_t thb_activity_complete(thb_activity_t activity,
+                                   thb_encoding_t encoding,
+                                   const void *result,
+                                   size_t result_len,
+                                   uint32_t timeout_ms,
+                                   struct thb_error_t **error_out);
+
+/**
+ * End this attempt with a failure; failure_json as in thb_fail, without heartbeat_details: what was recorded and
+ * not acknowledged goes with it in the same request, so that the next attempt surely sees it. Otherwise as
+ * thb_activity_complete.
+ */
+thb_status_t thb_activity_fail(thb_activity_t activity,
+                               const char *failure_json,
+                               size_t failure_len,
+                               uint32_t timeout_ms,
+                               struct thb_error_t **error_out);
+
+/**
+ * End the activity as cancelled; as thb_report_cancelled. What was recorded is sent before, within the same
+ * timeout_ms. Otherwise as thb_activity_complete.
+ */
+thb_status_t thb_activity_report_cancelled(thb_activity_t activity,
+                                           thb_encoding_t encoding,
+                                           const void *details,
+                                           size_t details_len,
+                                           uint32_t timeout_ms,
+                                           struct thb_error_t **error_out);
+
+/**
+ * Close the handle. What was recorded last is sent first, for which there is timeout_ms (0: it is abandoned). Ends
+ * nothing on the server: an activity that wasn't ended times out there, and is retried. The handle is closed
+ * whatever this returns.
+ *
+ * Thread-safe; calls of other threads that are blocked on the handle return THB_INVALID_HANDLE. Blocks at most
+ * timeout_ms.
+ * Returns THB_OK; THB_INVALID_HANDLE, THB_FORKED, THB_INVALID_ARGUMENT; and when the last record couldn't be sent,
+ * why.
+ */
+thb_status_t thb_activity_close(thb_activity_t activity, uint32_t timeout_ms, struct thb_error_t **error_out);
+
+/**
  * Make empty details, to be filled by thb_details_add and passed on by thb_details_payloads.
  *
  * Thread-safe. Never blocks. *details_out is the caller's, to be freed by thb_details_free.
@@ -526,8 +710,7 @@ const char *thb_status_name(thb_status_t status);
  * Returns THB_OK; THB_CONFIG: none of the variables is set, or more than one, or nothing readable is behind it;
  * THB_INVALID_ARGUMENT: token_out is NULL.
  */
-thb_status_t thb_token_from_env(struct thb_text_t **token_out,
-                                struct thb_error_t **error_out);
+thb_status_t thb_token_from_env(struct thb_text_t **token_out, struct thb_error_t **error_out);
 
 /**
  * The bytes of a text, with a NUL behind them, and their number without it in *len_out (may be NULL). NULL text: "", 0.

@@ -65,6 +65,12 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// The object without what stands under these keys.
+    pub fn without(mut self, keys: &[&str]) -> Self {
+        self.entries.retain(|(key, _)| !keys.contains(&key.as_str()));
+        self
+    }
+
     /// The string under `key`.
     pub fn string(&self, key: &str) -> Result<Option<String>> {
         self.value(key, "a string", |text| serde_json::from_str(text).ok())
@@ -153,7 +159,7 @@ impl<'de> Visitor<'de> for Entries {
 /// Checks syntax, depth and duplicate keys of a whole text.
 fn check_shape(name: &str, text: &str) -> Result<()> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let shape = Shape { path: name.to_owned(), depth: 0 };
+    let shape = Shape { name, within: None };
     shape.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|why| match why.classify() {
         // Ours, from below: it names its path already. serde_json adds only the place.
         serde_json::error::Category::Data => Fault(why.to_string()),
@@ -162,21 +168,50 @@ fn check_shape(name: &str, text: &str) -> Result<()> {
 }
 
 /// One value of the text, whatever it is.
-struct Shape {
-    path: String,
-    depth: usize,
+#[derive(Clone, Copy)]
+struct Shape<'a> {
+    /// The text's name, for errors.
+    name: &'a str,
+    /// Where in it the value stands; the text as a whole stands in nothing.
+    within: Option<&'a Place<'a>>,
 }
 
-impl Shape {
-    fn inside<E: serde::de::Error>(&self) -> std::result::Result<usize, E> {
-        if self.depth == MAX_DEPTH {
-            return Err(E::custom(format_args!("{}: nested deeper than {MAX_DEPTH}", self.path)));
+/// Where a value stands in the one around it. It is put into words only for an error: a path can be as long as the text,
+/// and there are as many as values.
+struct Place<'a> {
+    around: Shape<'a>,
+    step: Step<'a>,
+}
+
+enum Step<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+impl Shape<'_> {
+    fn depth(&self) -> usize {
+        self.within.map_or(0, |place| place.around.depth() + 1)
+    }
+
+    fn check_depth<E: serde::de::Error>(&self) -> std::result::Result<(), E> {
+        if self.depth() == MAX_DEPTH {
+            return Err(E::custom(format_args!("{self}: nested deeper than {MAX_DEPTH}")));
         }
-        Ok(self.depth + 1)
+        Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Shape {
+impl fmt::Display for Shape<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.within {
+            None => f.write_str(self.name),
+            Some(Place { around, step: Step::Key(key) }) => write!(f, "{around}.{key}"),
+            Some(Place { around, step: Step::Index(at) }) => write!(f, "{around}[{at}]"),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Shape<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> std::result::Result<(), D::Error> {
@@ -184,7 +219,7 @@ impl<'de> DeserializeSeed<'de> for Shape {
     }
 }
 
-impl<'de> Visitor<'de> for Shape {
+impl<'de> Visitor<'de> for Shape<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -192,23 +227,27 @@ impl<'de> Visitor<'de> for Shape {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<(), A::Error> {
-        let depth = self.inside()?;
+        self.check_depth()?;
         let mut seen = HashSet::new();
         while let Some(key) = map.next_key::<String>()? {
-            let path = format!("{}.{key}", self.path);
-            if !seen.insert(key) {
-                return Err(A::Error::custom(format_args!("{path}: the key stands there twice")));
+            let place = Place { around: self, step: Step::Key(&key) };
+            let value = Shape { name: self.name, within: Some(&place) };
+            if seen.contains(&key) {
+                return Err(A::Error::custom(format_args!("{value}: the key stands there twice")));
             }
-            map.next_value_seed(Shape { path, depth })?;
+            map.next_value_seed(value)?;
+            seen.insert(key);
         }
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<(), A::Error> {
-        let depth = self.inside()?;
-        let mut at = 0;
-        while list.next_element_seed(Shape { path: format!("{}[{at}]", self.path), depth })?.is_some() {
-            at += 1;
+        self.check_depth()?;
+        for at in 0.. {
+            let place = Place { around: self, step: Step::Index(at) };
+            if list.next_element_seed(Shape { name: self.name, within: Some(&place) })?.is_none() {
+                break;
+            }
         }
         Ok(())
     }

@@ -88,6 +88,8 @@ impl Options {
         if let Some(key) = options.keys().find(|key| KEYS_TO_COME.contains(key)) {
             return Err(not_yet(&format!("the option {key}"), "Leave it out"));
         }
+        // What is left of those is null, which is the same as absent.
+        let options = options.without(&KEYS_TO_COME);
         options.allow_only(&KEYS)?;
 
         let (mut address, mut namespace) = (None, None);

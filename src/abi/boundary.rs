@@ -9,6 +9,7 @@ use super::types::{thb_error_t, thb_status_t, thb_text_t};
 use crate::{
     error::{Error, Result},
     status::Status,
+    sys,
 };
 
 /// Runs the body of a C function: turns its error, or its panic, into a status and an error object.
@@ -19,7 +20,7 @@ pub unsafe fn run(error_out: *mut *mut thb_error_t, body: impl FnOnce() -> Resul
     // SAFETY: what this function asks for.
     unsafe { clear(error_out) };
     // What a panic may leave half done are the caller's outputs, which were cleared first.
-    let outcome = catch_unwind(AssertUnwindSafe(body));
+    let outcome = sys::cancellation::postponed(|| catch_unwind(AssertUnwindSafe(body)));
     let outcome = outcome
         .unwrap_or_else(|_| Err(Error::new(Status::Internal, "a panic, which is a mistake in the library")));
     let Err(error) = outcome else { return Status::Ok.code() };

@@ -18,7 +18,7 @@ use crate::{
 ///
 /// # Safety
 /// As [`boundary::bytes`].
-unsafe fn payloads(
+pub unsafe fn payloads(
     name: &str,
     encoding: thb_encoding_t,
     data: *const c_void,

@@ -5,6 +5,7 @@
 #![allow(clippy::missing_safety_doc, reason = "the header says what callers must keep")]
 
 pub mod about;
+pub mod activity;
 pub mod boundary;
 pub mod calls;
 pub mod client;

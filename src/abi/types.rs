@@ -9,6 +9,9 @@ pub type thb_status_t = i32;
 /// How bytes are to be taken: one of enum thb_encoding.
 pub type thb_encoding_t = i32;
 
+/// An activity that is held open: 0 < handle < 2^53, never used again after thb_activity_close. 0 is none.
+pub type thb_activity_t = u64;
+
 /// The statuses. "Retry" says whether the same call can succeed later; what is temporary was tried again within
 /// timeout_ms already. "Any call" is any that takes a task token.
 ///
@@ -37,10 +40,10 @@ pub type thb_encoding_t = i32;
 ///   THB_FAILED_PRECONDITION   no     connect, any call. The server can't do this in the state that it is in.
 ///   THB_UNIMPLEMENTED         no     connect, any call. The server, or this version of the library, doesn't have it.
 ///   THB_SERVER_ERROR          maybe  connect, any call. The server failed, or its answer makes no sense. Beat again.
-///   THB_INVALID_HANDLE        no     (Not by this version.) The handle is closed or never was one.
-///   THB_FORKED                no     (Not by this version.) The handle is the parent process's.
-///   THB_ALREADY_OPEN          no     (Not by this version.) A handle holds this token.
-///   THB_ENDED                 no     (Not by this version.) The activity was ended through this handle.
+///   THB_INVALID_HANDLE        no     thb_activity functions. The handle was closed or never was one.
+///   THB_FORKED                no     thb_activity functions. The handle is the parent process's. Open one here.
+///   THB_ALREADY_OPEN          no     activity_open, any call. A handle holds this token. Use that, or close it first.
+///   THB_ENDED                 no     thb_activity functions. The activity was ended through this handle. Close it.
 ///   THB_ABI_MISMATCH          no     check_abi. The library isn't one that you were compiled for. Install that.
 ///   THB_INTERNAL              no     Any function. A mistake in the library. Please report it.
 #[repr(C)]
@@ -98,13 +101,28 @@ pub enum thb_encoding {
 ///
 ///   CANCEL_REQUESTED  Somebody asked for cancellation. Clean up and call thb_report_cancelled; or finish, which wins.
 ///   PAUSED            The activity is paused. Stop working, go on beating: timeouts still run.
-///   RESET             The activity was reset. End this attempt (thb_fail); a new first one follows.
+///   RESET             The activity was reset. End this attempt (thb_fail); another follows.
+///
+/// Only from a handle, where CANCEL_REQUESTED and RESET stick:
+///   GONE              The activity is over for this token; nothing is ever sent again. Stop the work.
+///   LEASE_LOST        No beat was acknowledged for a whole heartbeat timeout. Another attempt may be running: stop, or
+///                     make sure that nothing is done twice. Goes when a beat is acknowledged again.
+///   STALLED           No record or touch for stall_timeout_ms: the pulse has stopped. Goes with the next one.
+///   REFUSED           The server refuses the beats for good; thb_activity_get_info says why. Correct it.
+///   DEADLINE          The attempt's time (attempt_remaining_ms) is over. Stop the work.
+///   UNSEEDED          It can't be learned what progress the server holds, so that no pulse goes out. Record something.
 #[repr(C)]
 #[allow(missing_docs, reason = "the table above says it")]
 pub enum thb_signal {
     THB_SIGNAL_CANCEL_REQUESTED = 1,
     THB_SIGNAL_PAUSED = 2,
     THB_SIGNAL_RESET = 4,
+    THB_SIGNAL_GONE = 8,
+    THB_SIGNAL_LEASE_LOST = 16,
+    THB_SIGNAL_STALLED = 32,
+    THB_SIGNAL_REFUSED = 64,
+    THB_SIGNAL_DEADLINE = 128,
+    THB_SIGNAL_UNSEEDED = 256,
 }
 
 /// The timeout_ms that never runs out.

@@ -79,6 +79,9 @@ pub struct Fake {
     _turn: MutexGuard<'static, ()>,
 }
 
+/// A task token of the workflow "w" in its run "r", for the first attempt of the activity "a".
+pub const TOKEN: &[u8] = b"\x0a\x01n\x12\x01w\x1a\x01r\x28\x01\x32\x01a";
+
 static TURN: Mutex<()> = Mutex::new(());
 
 impl Fake {

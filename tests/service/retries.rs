@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use temporal_heartbeat::{calls, deadline::Timeout, error::Error, signals::Signals, status::Status};
 
-use crate::fake::{Answer, Call, Fake};
+use crate::fake::{Answer, Call, Fake, TOKEN};
 
 const BEAT: &str = "RecordActivityTaskHeartbeat";
 const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
 
 fn beat(timeout: Timeout) -> Result<Signals, Error> {
-    calls::heartbeat(b"token", None, timeout)
+    calls::heartbeat(TOKEN, None, timeout)
 }
 
 /// A server that answers the first heartbeat so, and all others well.
@@ -47,7 +47,7 @@ fn temporary_errors_are_tried_again_and_final_ones_are_not() {
 #[test]
 fn every_code_has_its_status() {
     for (code, detail, status) in [
-        (3, "", Status::TokenUnreadable),
+        (3, "", Status::InvalidArgument),
         (5, "NotFoundFailure", Status::NotFound),
         (5, "NamespaceNotFoundFailure", Status::NamespaceNotFound),
         (6, "", Status::FailedPrecondition),
@@ -60,6 +60,15 @@ fn every_code_has_its_status() {
     ] {
         let _fake = always(move || Answer::Error { code, detail, trailers_only: false });
         assert_eq!(beat(LONG).unwrap_err().status(), status, "code {code} {detail}");
+    }
+}
+
+#[test]
+fn a_token_that_neither_side_can_read_is_unreadable() {
+    for (code, detail) in [(3, ""), (5, "NamespaceNotFoundFailure")] {
+        let _fake = always(move || Answer::Error { code, detail, trailers_only: false });
+        let error = calls::heartbeat(b"garbage", None, LONG).unwrap_err();
+        assert_eq!((error.status(), error.grpc_code()), (Status::TokenUnreadable, Some(code)));
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use temporal_heartbeat::{calls, deadline::Timeout, status::Status};
 
-use crate::fake::{Answer, Fake, frame};
+use crate::fake::{Answer, Fake, TOKEN, frame};
 
 const SHORT: Timeout = Timeout::Within(Duration::from_millis(300));
 
@@ -42,10 +42,8 @@ fn a_gateways_http_error_is_named() {
 
 #[test]
 fn a_workflow_with_no_such_activity_has_it_over() {
-    // namespace_id "n", workflow_id "w", run_id "r", activity_id "a", as a token spells them.
-    let token = b"\x0a\x01n\x12\x01w\x1a\x01r\x32\x01a";
     let _fake = Fake::connected(|_| Answer::ok());
-    let error = calls::get_details(token, SHORT).unwrap_err();
+    let error = calls::get_details(TOKEN, SHORT).unwrap_err();
     assert_eq!(error.status(), Status::NotFound);
     assert!(error.message().contains("over"), "{error}");
 }

@@ -313,14 +313,7 @@ thb_status_t thb_disconnect(uint32_t timeout_ms, struct thb_error_t **error_out)
  *   THB_TOO_LARGE            the details are over the server's limit; nothing was sent
  *   and the common statuses (see the top).
  */
-thb_status_t thb_heartbeat(const void *token,
-                           size_t token_len,
-                           thb_encoding_t encoding,
-                           const void *details,
-                           size_t details_len,
-                           uint32_t timeout_ms,
-                           uint32_t *signals_out,
-                           struct thb_error_t **error_out);
+thb_status_t thb_heartbeat(const void *token, size_t token_len, thb_encoding_t encoding, const void *details, size_t details_len, uint32_t timeout_ms, uint32_t *signals_out, struct thb_error_t **error_out);
 
 /**
  * Read the heartbeat details that the server holds now: in a retry those of the attempt before, until this one records
@@ -336,11 +329,7 @@ thb_status_t thb_heartbeat(const void *token,
  *   THB_UNIMPLEMENTED        the token is of a standalone activity, and the server doesn't have those
  *   and the common statuses.
  */
-thb_status_t thb_get_details(const void *token,
-                             size_t token_len,
-                             uint32_t timeout_ms,
-                             struct thb_details_t **details_out,
-                             struct thb_error_t **error_out);
+thb_status_t thb_get_details(const void *token, size_t token_len, uint32_t timeout_ms, struct thb_details_t **details_out, struct thb_error_t **error_out);
 
 /**
  * End the activity with a result. THB_ENCODING_NONE: without one.
@@ -355,13 +344,7 @@ thb_status_t thb_get_details(const void *token,
  *   THB_TOO_LARGE            the result is over the server's limit; nothing was sent
  *   and the common statuses.
  */
-thb_status_t thb_complete(const void *token,
-                          size_t token_len,
-                          thb_encoding_t encoding,
-                          const void *result,
-                          size_t result_len,
-                          uint32_t timeout_ms,
-                          struct thb_error_t **error_out);
+thb_status_t thb_complete(const void *token, size_t token_len, thb_encoding_t encoding, const void *result, size_t result_len, uint32_t timeout_ms, struct thb_error_t **error_out);
 
 /**
  * End this attempt with a failure. The server retries the activity as its retry policy says.
@@ -381,12 +364,7 @@ thb_status_t thb_complete(const void *token,
  * Returns THB_OK; THB_NOT_FOUND, THB_IN_DOUBT and THB_TOO_LARGE as thb_complete (the failure and heartbeat_details have
  * the limit each); THB_INVALID_ARGUMENT also for any mistake in failure_json; and the common statuses.
  */
-thb_status_t thb_fail(const void *token,
-                      size_t token_len,
-                      const char *failure_json,
-                      size_t failure_len,
-                      uint32_t timeout_ms,
-                      struct thb_error_t **error_out);
+thb_status_t thb_fail(const void *token, size_t token_len, const char *failure_json, size_t failure_len, uint32_t timeout_ms, struct thb_error_t **error_out);
 
 /**
  * End the activity as cancelled, after THB_SIGNAL_CANCEL_REQUESTED. The details are the workflow's, not a heartbeat's.
@@ -395,13 +373,7 @@ thb_status_t thb_fail(const void *token,
  * Returns as thb_complete; THB_INVALID_ARGUMENT also when nobody asked for cancellation: the activity goes on then, and
  * the token stays good.
  */
-thb_status_t thb_report_cancelled(const void *token,
-                                  size_t token_len,
-                                  thb_encoding_t encoding,
-                                  const void *details,
-                                  size_t details_len,
-                                  uint32_t timeout_ms,
-                                  struct thb_error_t **error_out);
+thb_status_t thb_report_cancelled(const void *token, size_t token_len, thb_encoding_t encoding, const void *details, size_t details_len, uint32_t timeout_ms, struct thb_error_t **error_out);
 
 /**
  * Hold an activity open: from now on beats go out for it in the background, whatever the caller does, and
@@ -431,12 +403,7 @@ thb_status_t thb_report_cancelled(const void *token,
  * THB_TOKEN_UNREADABLE (and no initial_details to go without asking), THB_UNIMPLEMENTED (workflow_id, run_id,
  * activity_id), THB_LOCAL_LIMIT.
  */
-thb_status_t thb_activity_open(const void *token,
-                               size_t token_len,
-                               const char *options_json,
-                               size_t options_len,
-                               thb_activity_t *activity_out,
-                               struct thb_error_t **error_out);
+thb_status_t thb_activity_open(const void *token, size_t token_len, const char *options_json, size_t options_len, thb_activity_t *activity_out, struct thb_error_t **error_out);
 
 /**
  * Record progress. The details replace those recorded before; the newest go out with the next beat: at once for
@@ -449,12 +416,7 @@ thb_status_t thb_activity_open(const void *token,
  * Returns THB_OK, THB_NOT_FOUND (the activity is over: stop the work), THB_ENDED, THB_TOO_LARGE,
  * THB_INVALID_ARGUMENT, THB_INVALID_HANDLE, THB_FORKED.
  */
-thb_status_t thb_activity_heartbeat(thb_activity_t activity,
-                                    thb_encoding_t encoding,
-                                    const void *details,
-                                    size_t details_len,
-                                    uint32_t *signals_out,
-                                    struct thb_error_t **error_out);
+thb_status_t thb_activity_heartbeat(thb_activity_t activity, thb_encoding_t encoding, const void *details, size_t details_len, uint32_t *signals_out, struct thb_error_t **error_out);
 
 /**
  * Tell progress without details: the stall timeout begins anew. Otherwise as thb_activity_heartbeat.
@@ -475,12 +437,7 @@ thb_status_t thb_activity_get_signals(thb_activity_t activity, uint32_t *signals
  * Returns THB_OK, THB_INVALID_HANDLE (also when it is closed meanwhile), THB_FORKED, THB_NOT_CONNECTED
  * (disconnected meanwhile), THB_INVALID_ARGUMENT.
  */
-thb_status_t thb_activity_wait(thb_activity_t activity,
-                               uint32_t mask,
-                               uint32_t known_signals,
-                               uint32_t timeout_ms,
-                               uint32_t *signals_out,
-                               struct thb_error_t **error_out);
+thb_status_t thb_activity_wait(thb_activity_t activity, uint32_t mask, uint32_t known_signals, uint32_t timeout_ms, uint32_t *signals_out, struct thb_error_t **error_out);
 
 /**
  * Read the details that there were when the activity was opened: those of the attempt before. None are no error:
@@ -493,10 +450,7 @@ thb_status_t thb_activity_wait(thb_activity_t activity,
  * record before anybody asked), THB_INVALID_HANDLE, THB_FORKED, THB_NOT_CONNECTED, THB_INVALID_ARGUMENT, and what
  * the server answers.
  */
-thb_status_t thb_activity_get_details(thb_activity_t activity,
-                                      uint32_t timeout_ms,
-                                      struct thb_details_t **details_out,
-                                      struct thb_error_t **error_out);
+thb_status_t thb_activity_get_details(thb_activity_t activity, uint32_t timeout_ms, struct thb_details_t **details_out, struct thb_error_t **error_out);
 
 /**
  * Read how it stands with the activity, as a JSON object: state ("open", "ending", "ended", "gone"), attempt,
@@ -526,34 +480,20 @@ thb_status_t thb_activity_flush(thb_activity_t activity, uint32_t timeout_ms, st
  * else is THB_ENDED. After THB_NOT_FOUND it is gone. After anything else the beats go on, and it may be called
  * again.
  */
-thb_status_t thb_activity_complete(thb_activity_t activity,
-                                   thb_encoding_t encoding,
-                                   const void *result,
-                                   size_t result_len,
-                                   uint32_t timeout_ms,
-                                   struct thb_error_t **error_out);
+thb_status_t thb_activity_complete(thb_activity_t activity, thb_encoding_t encoding, const void *result, size_t result_len, uint32_t timeout_ms, struct thb_error_t **error_out);
 
 /**
  * End this attempt with a failure; failure_json as in thb_fail, without heartbeat_details: what was recorded and
  * not acknowledged goes with it in the same request, so that the next attempt surely sees it. Otherwise as
  * thb_activity_complete.
  */
-thb_status_t thb_activity_fail(thb_activity_t activity,
-                               const char *failure_json,
-                               size_t failure_len,
-                               uint32_t timeout_ms,
-                               struct thb_error_t **error_out);
+thb_status_t thb_activity_fail(thb_activity_t activity, const char *failure_json, size_t failure_len, uint32_t timeout_ms, struct thb_error_t **error_out);
 
 /**
  * End the activity as cancelled; as thb_report_cancelled. What was recorded is sent before, within the same
  * timeout_ms. Otherwise as thb_activity_complete.
  */
-thb_status_t thb_activity_report_cancelled(thb_activity_t activity,
-                                           thb_encoding_t encoding,
-                                           const void *details,
-                                           size_t details_len,
-                                           uint32_t timeout_ms,
-                                           struct thb_error_t **error_out);
+thb_status_t thb_activity_report_cancelled(thb_activity_t activity, thb_encoding_t encoding, const void *details, size_t details_len, uint32_t timeout_ms, struct thb_error_t **error_out);
 
 /**
  * Close the handle. What was recorded last is sent first, for which there is timeout_ms (0: it is abandoned). Ends
@@ -583,11 +523,7 @@ thb_status_t thb_details_new(struct thb_details_t **details_out, struct thb_erro
  * Returns THB_OK; THB_INVALID_ARGUMENT: details is NULL, encoding is THB_ENCODING_NONE or none at all, or the data
  * isn't what it says; nothing was added.
  */
-thb_status_t thb_details_add(struct thb_details_t *details,
-                             thb_encoding_t encoding,
-                             const void *data,
-                             size_t data_len,
-                             struct thb_error_t **error_out);
+thb_status_t thb_details_add(struct thb_details_t *details, thb_encoding_t encoding, const void *data, size_t data_len, struct thb_error_t **error_out);
 
 /**
  * How many values there are. NULL: 0. Thread-safe, as all that only reads. Never blocks.

@@ -1,6 +1,13 @@
 //! How a parent hands a task token to the process that does the work: in a variable, a file or a descriptor.
 
-use std::{env, fs::File, io::Read, path::PathBuf, time::Duration};
+use std::{
+    env,
+    fs::File,
+    io,
+    os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
@@ -37,7 +44,7 @@ pub fn token_from_env() -> Result<Vec<u8>> {
         (None, Some(path), None) => {
             let path = PathBuf::from(path);
             let source = format!("{TOKEN_FILE} ({})", path.display());
-            let text = File::open(&path).and_then(read_text);
+            let text = read_file(&path);
             (text.map_err(|why| unreadable(&source, &why.to_string()))?, source)
         }
         (None, None, Some(number)) => {
@@ -83,10 +90,10 @@ pub fn variable_or_empty(name: &str) -> Result<Option<String>> {
     }
 }
 
-fn read_text(file: File) -> std::io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    file.take(MAX_TOKEN_TEXT as u64 + 1).read_to_end(&mut text)?;
-    Ok(text)
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    // To open a named pipe would wait for its writer without end, who gets the same time as a descriptor's.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    sys::descriptor::read_to_end(file.as_raw_fd(), MAX_TOKEN_TEXT, DESCRIPTOR_PATIENCE)
 }
 
 fn decode(text: &[u8], source: &str) -> Result<Vec<u8>> {

@@ -2,27 +2,25 @@
 
 use std::{
     io,
-    sync::{
-        Once,
-        atomic::{AtomicI32, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
 };
 
-static REGISTER: Once = Once::new();
-static OUTCOME: AtomicI32 = AtomicI32::new(0);
+static INSTALLED: AtomicBool = AtomicBool::new(false);
 
-/// Has `in_child` run in every child forked from now on, once, before `fork` returns there. Only the first call's
-/// function counts. It may only touch atomics: of the parent's threads none but the forking one exists, and any lock may
-/// be held for ever.
+/// Has `in_child` run in every child forked from now on, before `fork` returns there; more than once if several threads
+/// came here at the same time, for a lock that kept them apart could be held for ever in a child. `in_child` too may only
+/// touch atomics: of the parent's threads none but the forking one exists there. Only the first call's function counts.
 pub fn at_fork(in_child: extern "C" fn()) -> io::Result<()> {
-    REGISTER.call_once(|| {
-        // SAFETY: the function lives as long as the code does, and that is never unloaded (the shared library is linked
-        // with `nodelete`).
-        let code = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-        OUTCOME.store(code, Ordering::Relaxed);
-    });
-    match OUTCOME.load(Ordering::Relaxed) {
-        0 => Ok(()),
+    if INSTALLED.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    // SAFETY: the function lives as long as the code does, and that is never unloaded (the shared library is linked with
+    // `nodelete`).
+    match unsafe { libc::pthread_atfork(None, None, Some(in_child)) } {
+        0 => {
+            INSTALLED.store(true, Ordering::Release);
+            Ok(())
+        }
         code => Err(io::Error::from_raw_os_error(code)),
     }
 }

@@ -13,7 +13,7 @@ export TEMPORAL_HEARTBEAT_LIBRARY = $(LIB)
 LINK   := -C link-arg=-Wl,-soname,$(SONAME) -C link-arg=-Wl,-z,nodelete
 
 .DEFAULT_GOAL := lib
-.PHONY: help lib header venv test test-rust test-go test-python lint clean
+.PHONY: help lib header venv test test-rust test-go test-python check-slow lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,8 +37,11 @@ include examples/demo/demo.mk
 
 test: test-rust test-go test-python ## all tests
 
-test-rust: ## the logic, the header, faults that a server in the test's process shows
+test-rust: lib ## the logic, the header, programs in C, faults that a server in the test's process shows
 	$(CARGO) test
+
+check-slow: lib ## the programs in C under valgrind: no error, no leak
+	THB_VALGRIND=1 $(CARGO) test --test abi programs
 
 test-go: lib
 	cd bindings/go && $(GO) vet ./... && $(GO) test ./...

@@ -7,5 +7,13 @@
     reason = "a test fails by panicking"
 )]
 
+mod built;
+mod elf;
+#[path = "../service/fake.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod fake;
+mod foreign;
 mod header;
 mod numbers;
+mod programs;
+mod prototypes;

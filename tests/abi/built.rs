@@ -1,0 +1,167 @@
+//! The built library, and programs that use it.
+
+use std::{
+    env, fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// After this a program is taken to hang. Under valgrind, on a busy machine, a second becomes a minute.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Says that a test can't run here; where all is required (THB_REQUIRE_ALL=1) that is a failure.
+pub fn missing(what: &str) {
+    assert!(
+        env::var("THB_REQUIRE_ALL").as_deref() != Ok("1"),
+        "needs {what}, and THB_REQUIRE_ALL=1 allows no skips"
+    );
+    eprintln!("SKIPPED: needs {what}");
+}
+
+/// The shared library, under the name that it gives itself. `None` when it wasn't built.
+pub fn library() -> Option<&'static Path> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        let given = env::var_os("TEMPORAL_HEARTBEAT_LIBRARY").map(PathBuf::from);
+        let library = given.unwrap_or_else(|| root().join("target/release/libtemporal_heartbeat.so"));
+        let library = fs::canonicalize(library).ok()?;
+        let link = workshop().join("libtemporal_heartbeat.so.0");
+        let _ = fs::remove_file(&link);
+        symlink(library, &link).unwrap();
+        Some(link)
+    });
+    if found.is_none() {
+        missing("the shared library (make lib)");
+    }
+    found.as_deref()
+}
+
+/// A tool of the system. `None` when it isn't there.
+pub fn tool(name: &str) -> Option<Command> {
+    let found =
+        env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|path| path.join(name).is_file());
+    if !found {
+        missing(name);
+    }
+    found.then(|| Command::new(name))
+}
+
+/// What a tool prints, which must succeed.
+pub fn output(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Where this run builds what it needs. What runs that have ended left there is removed.
+pub fn workshop() -> &'static Path {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("abi");
+        fs::create_dir_all(&all).unwrap();
+        for entry in fs::read_dir(&all).unwrap().flatten() {
+            if !Path::new("/proc").join(entry.file_name()).exists() {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        let path = all.join(std::process::id().to_string());
+        fs::create_dir_all(&path).unwrap();
+        path
+    })
+}
+
+/// A program of `c/`, compiled and ready to run in an environment without Temporal's variables.
+pub struct Program(Command);
+
+impl Program {
+    /// Compiles `source` and links it to the library. `None` when there is no library.
+    pub fn new(source: &str) -> Option<Self> {
+        let library = library()?;
+        Some(Self::compiled(
+            source,
+            &[library.to_str().unwrap(), &format!("-Wl,-rpath,{}", workshop().display())],
+        ))
+    }
+
+    /// Compiles `source`, which opens the library that its first argument names. `None` when there is no library.
+    pub fn unlinked(source: &str) -> Option<Self> {
+        let library = library()?;
+        let mut program = Self::compiled(source, &["-ldl"]);
+        program.0.arg(library);
+        Some(program)
+    }
+
+    fn compiled(source: &str, link: &[&str]) -> Self {
+        let cpp = source.ends_with(".cpp");
+        let program = workshop().join(source.replace('.', "_"));
+        output(
+            Command::new(if cpp { "c++" } else { "cc" })
+                .args(["-O1", "-g", "-pthread", "-Wall", "-Wextra", "-Wpedantic", "-Werror"])
+                .args(if cpp { ["-std=c++17", "-D_GNU_SOURCE"] } else { ["-std=c11", "-D_GNU_SOURCE"] })
+                .arg(format!("-I{}", root().join("include").display()))
+                .arg(root().join("tests/abi/c").join(source))
+                .arg("-o")
+                .arg(&program)
+                .args(link),
+        );
+        let mut command = if valgrind() { Command::new("valgrind") } else { Command::new(&program) };
+        if valgrind() {
+            let found = "--error-exitcode=99 --quiet --leak-check=full --errors-for-leak-kinds=definite --fair-sched=yes";
+            command.args(found.split(' ')).arg(&program);
+        }
+        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TEMPORAL_")) {
+            command.env_remove(name);
+        }
+        Program(command)
+    }
+
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.0.arg(argument);
+        self
+    }
+
+    pub fn variable(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    /// Runs it to its end, and returns what it printed.
+    pub fn output(mut self) -> Output {
+        let child =
+            self.0.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        in_time(child, &format!("{:?}", self.0))
+    }
+
+    /// Runs it to its end, which must be a good one, and returns what it printed.
+    pub fn run(self) -> String {
+        let output = self.output();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}\n{stderr}", output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+/// Whether the programs run under valgrind, which finds errors and leaks of memory.
+pub fn valgrind() -> bool {
+    env::var("THB_VALGRIND").as_deref() == Ok("1")
+}
+
+fn in_time(mut child: Child, name: &str) -> Output {
+    let end = Instant::now() + PATIENCE;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > end {
+            child.kill().unwrap();
+            panic!("{name} hangs");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output().unwrap()
+}

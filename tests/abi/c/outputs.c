@@ -1,0 +1,75 @@
+/* Outputs: pointers are NULL after a failure, scalars what they were; error_out may be NULL. Without a client. */
+#include <malloc.h>
+
+#include "check.h"
+
+static uint32_t signals = POISON;
+static thb_details_t *details = POISONED(thb_details_t);
+static thb_text_t *text = POISONED(thb_text_t);
+
+static void pointers_are_null_and_scalars_untouched(void) {
+    FAILS(THB_NOT_CONNECTED, thb_heartbeat(TOKEN, TOKEN_LEN, THB_ENCODING_JSON, "1", 1, 1000, &signals, err));
+    FAILS(THB_INVALID_ARGUMENT, thb_heartbeat(NULL, 0, THB_ENCODING_JSON, "1", 1, 1000, &signals, err));
+    CHECK(signals == POISON);
+
+    FAILS(THB_NOT_CONNECTED, thb_get_details(TOKEN, TOKEN_LEN, 1000, &details, err));
+    CHECK(details == NULL);
+    details = POISONED(thb_details_t);
+    FAILS(THB_INVALID_ARGUMENT, thb_get_details(NULL, 0, 1000, &details, err));
+    CHECK(details == NULL);
+
+    FAILS(THB_CONFIG, thb_token_from_env(&text, err));
+    CHECK(text == NULL);
+}
+
+static void each_function_that_can_fail_says_why(void) {
+    FAILS(THB_CONFIG, thb_connect("{", 1, err));
+    FAILS(THB_INVALID_ARGUMENT, thb_disconnect(UINT32_MAX - 1, err));
+    FAILS(THB_NOT_CONNECTED, thb_complete(TOKEN, TOKEN_LEN, THB_ENCODING_NONE, NULL, 0, 1000, err));
+    FAILS(THB_NOT_CONNECTED, thb_fail(TOKEN, TOKEN_LEN, NULL, 0, 1000, err));
+    FAILS(THB_NOT_CONNECTED, thb_report_cancelled(TOKEN, TOKEN_LEN, THB_ENCODING_NONE, NULL, 0, 1000, err));
+    FAILS(THB_INVALID_ARGUMENT, thb_details_add(NULL, THB_ENCODING_JSON, "1", 1, err));
+}
+
+static void required_outputs_are_asked_for(void) {
+    FAILS(THB_INVALID_ARGUMENT, thb_get_details(TOKEN, TOKEN_LEN, 1000, NULL, err));
+    FAILS(THB_INVALID_ARGUMENT, thb_details_new(NULL, err));
+    FAILS(THB_INVALID_ARGUMENT, thb_token_from_env(NULL, err));
+}
+
+static void success_leaves_no_error(void) {
+    SUCCEEDS(thb_disconnect(0, err));
+    details = POISONED(thb_details_t);
+    SUCCEEDS(thb_details_new(&details, err));
+    CHECK(details != NULL && details != POISONED(thb_details_t));
+    SUCCEEDS(thb_details_add(details, THB_ENCODING_JSON, "1", 1, err));
+    FAILS(THB_INVALID_ARGUMENT, thb_details_add(details, THB_ENCODING_JSON, "{", 1, err));
+    CHECK(thb_details_count(details) == 1);
+    thb_details_free(details);
+}
+
+static size_t in_use(void) {
+    return mallinfo2().uordblks;
+}
+
+static void nothing_stays_allocated_for_an_error_that_nobody_wants(void) {
+    thb_heartbeat(TOKEN, TOKEN_LEN, THB_ENCODING_JSON, "1", 1, 1000, &signals, NULL);
+    size_t before = in_use();
+    for (int i = 0; i < 100; i++) thb_heartbeat(TOKEN, TOKEN_LEN, THB_ENCODING_JSON, "1", 1, 1000, &signals, NULL);
+    CHECK(in_use() == before);
+
+    /* So that the figure above is known to mean something; to valgrind it doesn't. */
+    thb_error_t *kept[100];
+    for (int i = 0; i < 100; i++) thb_heartbeat(TOKEN, TOKEN_LEN, THB_ENCODING_JSON, "1", 1, 1000, &signals, &kept[i]);
+    CHECK(before == 0 || in_use() > before);
+    for (int i = 0; i < 100; i++) thb_error_free(kept[i]);
+}
+
+int main(void) {
+    pointers_are_null_and_scalars_untouched();
+    each_function_that_can_fail_says_why();
+    required_outputs_are_asked_for();
+    success_leaves_no_error();
+    nothing_stays_allocated_for_an_error_that_nobody_wants();
+    return 0;
+}

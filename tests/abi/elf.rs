@@ -1,0 +1,47 @@
+//! The built library as the loader sees it.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    built::{library, output, tool},
+    prototypes::names,
+};
+
+fn readelf() -> Option<String> {
+    Some(output(tool("readelf")?.args(["--dynamic", "--wide"]).arg(library()?)))
+}
+
+#[test]
+fn what_is_exported_is_what_the_header_declares() {
+    let (Some(library), Some(mut nm)) = (library(), tool("nm")) else { return };
+    let listed = output(nm.args(["--dynamic", "--defined-only", "--format=posix"]).arg(library));
+    let exported: BTreeSet<_> =
+        listed.lines().map(|line| line.split([' ', '@']).next().unwrap().to_owned()).collect();
+    assert_eq!(exported, names());
+}
+
+#[test]
+fn its_name_is_that_of_its_major_version() {
+    let Some(dynamic) = readelf() else { return };
+    let major = temporal_heartbeat::abi::types::THB_ABI_VERSION >> 16;
+    assert!(dynamic.contains(&format!("Library soname: [libtemporal_heartbeat.so.{major}]")), "{dynamic}");
+}
+
+#[test]
+fn it_is_never_unloaded() {
+    let Some(dynamic) = readelf() else { return };
+    assert!(dynamic.lines().any(|line| line.contains("FLAGS_1") && line.contains("NODELETE")), "{dynamic}");
+}
+
+#[test]
+fn it_needs_nothing_but_the_c_library() {
+    let Some(dynamic) = readelf() else { return };
+    let needed = dynamic.lines().filter(|line| line.contains("(NEEDED)"));
+    let needed: BTreeSet<_> = needed.filter_map(|line| line.split(['[', ']']).nth(1)).collect();
+    let c_library = |name: &&str| {
+        ["libc.so", "libgcc_s.so", "libm.so", "libpthread.so", "libdl.so", "ld-linux"]
+            .iter()
+            .any(|known| name.starts_with(known))
+    };
+    assert!(needed.iter().all(c_library), "{needed:?}");
+}

@@ -1,0 +1,193 @@
+//! The rules of the ABI, kept by the built library towards programs in C.
+
+use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use prost::Message;
+use temporal_heartbeat::payload::Payloads;
+
+use crate::{
+    built::{Program, valgrind, workshop},
+    fake::{Answer, Call, Fake},
+};
+
+const BEAT: &str = "RecordActivityTaskHeartbeat";
+/// That of `c/check.h`: a task with the fields that lead to a workflow's activity.
+const TOKEN: &[u8] = b"\x0a\x02ns\x12\x02wf\x1a\x03run\x32\x015";
+
+/// A program that finds its server.
+fn connecting(source: &str, fake: &Fake) -> Option<Program> {
+    Some(Program::new(source)?.variable("TEMPORAL_ADDRESS", fake.address.to_string()))
+}
+
+fn well(_: &Call) -> Answer {
+    Answer::ok()
+}
+
+fn no_beat(call: &Call) -> Answer {
+    if call.method == BEAT { Answer::Silence } else { Answer::ok() }
+}
+
+fn run(program: Option<Program>) {
+    program.map(Program::run);
+}
+
+#[test]
+fn a_failure_leaves_pointers_null_and_scalars_untouched_and_an_error_only_where_it_is_wanted() {
+    run(Program::new("outputs.c"));
+}
+
+#[test]
+fn bytes_and_timeouts_that_make_no_sense_are_refused() {
+    run(Program::new("arguments.c"));
+}
+
+#[test]
+fn objects_may_be_null() {
+    run(Program::new("nulls.c"));
+}
+
+#[test]
+fn json_is_read_strictly_and_within_limits() {
+    run(Program::new("json.c"));
+}
+
+#[test]
+fn no_input_costs_out_of_proportion() {
+    // valgrind's own costs are out of all proportion.
+    if valgrind() {
+        return;
+    }
+    run(Program::new("slow_input.c"));
+}
+
+#[test]
+fn header_and_library_agree_on_their_version() {
+    run(Program::new("versions.c"));
+}
+
+#[test]
+fn every_string_is_utf8_and_ends() {
+    #[derive(Clone, PartialEq, Message)]
+    struct Description {
+        #[prost(message, repeated, tag = "3")]
+        pending_activities: Vec<Pending>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct Pending {
+        #[prost(string, tag = "1")]
+        activity_id: String,
+        #[prost(message, optional, tag = "4")]
+        heartbeat_details: Option<Payloads>,
+    }
+    // Payloads whose encodings are named "a", NUL, "b" and by two bytes that are no UTF-8, and one without metadata.
+    let payloads = b"\x0a\x11\x0a\x0f\x0a\x08encoding\x12\x03a\0b\x0a\x10\x0a\x0e\x0a\x08encoding\x12\x02\xff\xfe\x0a\x04\x12\x0241";
+    let activity = Pending {
+        activity_id: "5".into(),
+        heartbeat_details: Some(Payloads::from_encoded("payloads", payloads).unwrap()),
+    };
+    let description = Description { pending_activities: vec![activity] }.encode_to_vec();
+    let fake = Fake::start(move |call| match call.method.as_str() {
+        "DescribeWorkflowExecution" => Answer::Message(description.clone()),
+        _ => Answer::ok(),
+    });
+    let no_utf8 = OsStr::from_bytes(b"/no/such/\xff\xfe");
+    run(connecting("strings.c", &fake)
+        .map(|program| program.variable("TEMPORAL_ACTIVITY_TASK_TOKEN_FILE", no_utf8)));
+}
+
+#[test]
+fn a_token_from_the_environment_is_bytes_with_a_nul_behind_them() {
+    run(Program::new("text.c")
+        .map(|program| program.variable("TEMPORAL_ACTIVITY_TASK_TOKEN", BASE64_STANDARD.encode(TOKEN))));
+}
+
+#[test]
+fn a_pipe_that_nobody_writes_to_is_given_up() {
+    run(Program::new("pipe.c")
+        .map(|program| program.variable("TEMPORAL_ACTIVITY_TASK_TOKEN_FILE", workshop().join("pipe"))));
+}
+
+#[test]
+fn a_timeout_bounds_the_call_and_nought_sends_nothing() {
+    let fake = Fake::start(no_beat);
+    let Some(program) = connecting("timeouts.c", &fake) else { return };
+    program.run();
+    // Those of the call with a timeout, tried again, and of the one without end.
+    assert!((2..=6).contains(&fake.calls(BEAT).len()), "{}", fake.calls(BEAT).len());
+    for method in ["DescribeWorkflowExecution", "RespondActivityTaskCompleted", "RespondActivityTaskFailed"] {
+        assert!(fake.calls(method).is_empty(), "{method}");
+    }
+}
+
+#[test]
+fn calls_of_static_destructors_and_at_exit_get_a_status() {
+    let fake = Fake::start(well);
+    for before in ["connected", "disconnected", "unused"] {
+        let Some(program) = connecting("late.cpp", &fake) else { return };
+        assert_eq!(program.argument(before).run(), "all late calls were made\n", "{before}");
+    }
+}
+
+#[test]
+fn a_program_may_end_in_the_middle_of_calls() {
+    let fake = Fake::start(no_beat);
+    let Some(program) = connecting("exit_in_call.c", &fake) else { return };
+    let began = Instant::now();
+    program.run();
+    assert!(valgrind() || began.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn dlclose_takes_nothing_away() {
+    let fake = Fake::start(no_beat);
+    run(Program::unlinked("unload.c")
+        .map(|program| program.variable("TEMPORAL_ADDRESS", fake.address.to_string())));
+}
+
+#[test]
+fn a_hosts_signals_interrupt_no_call_and_stay_on_its_threads() {
+    let fake = Fake::start(|call| match call.method.as_str() {
+        BEAT => Answer::After(Duration::from_secs(1)),
+        _ => Answer::ok(),
+    });
+    run(connecting("interrupted.c", &fake));
+}
+
+#[test]
+fn a_thread_that_is_cancelled_finishes_its_call() {
+    let fake = Fake::start(well);
+    run(connecting("cancelled_thread.c", &fake)
+        .map(|program| program.variable("TEMPORAL_ACTIVITY_TASK_TOKEN", BASE64_STANDARD.encode(TOKEN))));
+}
+
+#[test]
+fn a_thread_with_a_small_stack_makes_every_call() {
+    let fake = Fake::start(well);
+    run(connecting("small_stack.c", &fake));
+}
+
+#[test]
+fn a_process_without_descriptors_gets_a_status() {
+    // valgrind keeps descriptors of its own from the program's limit.
+    if valgrind() {
+        return;
+    }
+    let fake = Fake::start(well);
+    run(connecting("no_descriptors.c", &fake));
+}
+
+#[test]
+fn a_leak_would_be_noticed() {
+    if !valgrind() {
+        return;
+    }
+    let Some(program) = Program::new("leaky.c") else { return };
+    let output = program.output();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("definitely lost"));
+    assert_eq!(output.status.code(), Some(99));
+}

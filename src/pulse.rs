@@ -52,10 +52,9 @@ impl Pulse {
 
 /// Sends what is due, until it is dropped.
 pub async fn run(activities: &'static Activities, client: Arc<Client>) {
-    let Activities { registry, pulse } = activities;
+    let pulse = &activities.pulse;
     let mut sender = Sender {
-        pulse,
-        registry,
+        activities,
         client,
         due: BinaryHeap::new(),
         waiting: VecDeque::new(),
@@ -76,8 +75,7 @@ pub async fn run(activities: &'static Activities, client: Arc<Client>) {
 type Due = Reverse<(Moment, u32, u32, u32)>;
 
 struct Sender {
-    pulse: &'static Pulse,
-    registry: &'static Registry,
+    activities: &'static Activities,
     client: Arc<Client>,
     due: BinaryHeap<Due>,
     /// Due, but there was no room.
@@ -91,7 +89,7 @@ struct Sender {
 impl Sender {
     /// Takes in what others have left.
     fn collect(&mut self) {
-        for (due, handle) in std::mem::take(&mut *self.pulse.inbox()) {
+        for (due, handle) in std::mem::take(&mut *self.activities.pulse.inbox()) {
             self.due.push(Reverse((due, handle.index, handle.generation, handle.fork)));
         }
         for workflow in std::mem::take(&mut *self.landed.lock().unwrap_or_else(PoisonError::into_inner)) {
@@ -124,7 +122,8 @@ impl Sender {
     }
 
     fn attend(&mut self, handle: Handle, now: Moment) {
-        let step = self.registry.with(handle, |activity| {
+        self.activities.look(handle);
+        let step = self.activities.registry.with(handle, |activity| {
             let crowded = self.per_workflow.get(&activity.workflow) >= Some(&MAX_IN_FLIGHT_PER_WORKFLOW);
             if crowded { Err(()) } else { Ok((activity.workflow, activity.next_step(now))) }
         });
@@ -139,11 +138,13 @@ impl Sender {
             Ok(Ok((workflow, step @ (Step::Beat { .. } | Step::Describe { .. })))) => {
                 self.in_flight += 1;
                 *self.per_workflow.entry(workflow).or_default() += 1;
-                let landing = Landing { pulse: self.pulse, landed: self.landed.clone(), workflow };
-                let (registry, client) = (self.registry, self.client.clone());
+                let landing =
+                    Landing { pulse: &self.activities.pulse, landed: self.landed.clone(), workflow };
+                let (activities, client) = (self.activities, self.client.clone());
                 tokio::spawn(async move {
-                    let due = carry_out(registry, &client, handle, step).await;
+                    let due = carry_out(&activities.registry, &client, handle, step).await;
                     landing.pulse.schedule(due, handle);
+                    activities.look(handle);
                 });
             }
         }

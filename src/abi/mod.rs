@@ -12,3 +12,4 @@ pub mod client;
 pub mod details;
 pub mod errors;
 pub mod types;
+pub mod watch;

@@ -12,6 +12,9 @@ pub type thb_encoding_t = i32;
 /// An activity that is held open: 0 < handle < 2^53, never used again after thb_activity_close. 0 is none.
 pub type thb_activity_t = u64;
 
+/// One waiter for many activities: a handle as thb_activity_t. 0 is none.
+pub type thb_watch_t = u64;
+
 /// The statuses. "Retry" says whether the same call can succeed later; what is temporary was tried again within
 /// timeout_ms already. "Any call" is any that takes a task token.
 ///

@@ -6,6 +6,7 @@
 //! | `handle`, `registry` | numbers that stand for open activities, and where those are |
 //! | `schedule` | when to beat: arithmetic |
 //! | `state` | one activity: the rules of lease, throttle and pulse |
+//! | `watch` | one waiter for many |
 //! | `info` | what can be told about one, as JSON |
 //!
 //! `pulse`, beside this folder, sends what is due.
@@ -16,6 +17,7 @@ pub mod options;
 pub mod registry;
 mod schedule;
 pub mod state;
+pub mod watch;
 
 use std::{
     future::Future,
@@ -44,6 +46,7 @@ use handle::Handle;
 use options::OpenOptions;
 use registry::{Look, Registry};
 use state::{Activity, Unsent};
+use watch::Watches;
 
 /// The longest that a waiter sleeps before it looks again, for the sake of times that pass unnoticed while the machine is suspended.
 const LONGEST_NAP: Duration = Duration::from_secs(1);
@@ -54,12 +57,14 @@ pub struct Activities {
     pub registry: Registry,
     /// When they are due.
     pub pulse: Pulse,
+    /// Who wants to hear of their signals.
+    pub watches: Watches,
 }
 
 impl Activities {
     /// None, in a process that was forked this often.
     pub fn new(fork: u32) -> Self {
-        Activities { registry: Registry::new(fork), pulse: Pulse::default() }
+        Activities { registry: Registry::new(fork), pulse: Pulse::default(), watches: Watches::default() }
     }
 
     /// Tells the sender of an activity that has something to do.
@@ -269,6 +274,7 @@ pub fn close_all(activities: &Activities, timeout: Timeout) {
         // Somebody else may have closed it meanwhile.
         let _ = activities.registry.remove(handle);
     }
+    activities.watches.close_all();
 }
 
 fn press(activities: &Activities, handle: Handle) {
@@ -322,6 +328,7 @@ where
     if let Ok(Some(due)) = due {
         activities.tell(handle, due);
     }
+    activities.look(handle);
     outcome
 }
 

@@ -148,8 +148,12 @@ impl Registry {
         Handle::from_number(number, self.fork)
     }
 
-    /// Looks at, or changes, an activity; for a moment, since its other users wait. Those who wait for a change of it are woken
-    /// when `change` says so.
+    /// A handle of another kind, in the same numbers.
+    pub fn other_handle(&self, index: u32, generation: u32) -> Handle {
+        Handle { index, generation: generation.min(LAST_GENERATION), fork: self.fork }
+    }
+
+    /// Looks at, or changes, an activity; for a moment, since its other users wait.
     #[inline]
     pub fn with<T>(&self, handle: Handle, change: impl FnOnce(&mut Activity) -> T) -> Result<T> {
         let slot = self.existing(handle.index)?;

@@ -27,6 +27,8 @@ pub struct Activity {
     /// Which workflow it is of, as a hash: beats to one workflow wait for each other at the server.
     pub workflow: u32,
     attempt: i32,
+    /// Whether a watch wants to hear of its signals.
+    pub watched: bool,
     life: Life,
     pulse: bool,
     refused: bool,
@@ -154,6 +156,7 @@ impl Activity {
             token: token.into(),
             workflow,
             attempt: read.map_or(0, |read| read.attempt),
+            watched: false,
             life: Life::Open,
             pulse: options.pulse,
             refused: false,

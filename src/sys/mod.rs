@@ -3,6 +3,7 @@
 pub mod cancellation;
 pub mod clock;
 pub mod descriptor;
+pub mod event;
 pub mod fork;
 pub mod host;
 pub mod signals;

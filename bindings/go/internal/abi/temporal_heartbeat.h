@@ -259,6 +259,11 @@ typedef int32_t thb_encoding_t;
  */
 typedef uint64_t thb_activity_t;
 
+/**
+ * One waiter for many activities: a handle as thb_activity_t. 0 is none.
+ */
+typedef uint64_t thb_watch_t;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -506,6 +511,37 @@ thb_status_t thb_activity_report_cancelled(thb_activity_t activity, thb_encoding
  * why.
  */
 thb_status_t thb_activity_close(thb_activity_t activity, uint32_t timeout_ms, struct thb_error_t **error_out);
+
+/**
+ * Open a watch: one waiter for the signals of any number of activities, for event loops. To be closed by thb_watch_close.
+ * Thread-safe and never blocking, as all of these but thb_watch_next. Returns THB_OK, THB_NOT_CONNECTED, THB_LOCAL_LIMIT,
+ * THB_INVALID_ARGUMENT; the others THB_INVALID_HANDLE and THB_FORKED as well.
+ */
+thb_status_t thb_watch_open(thb_watch_t *watch_out, struct thb_error_t **error_out);
+
+/**
+ * Have the watch tell of an activity whenever a signal of mask differs from what was told last (at first: nothing).
+ * user_data comes back with it. Adding it again changes both; closing the activity takes it out.
+ */
+thb_status_t thb_watch_add(thb_watch_t watch, thb_activity_t activity, uint32_t mask, uint64_t user_data, struct thb_error_t **error_out);
+
+/**
+ * Wait for the next activity with news. THB_OK with *activity_out 0: timeout_ms is over; a timeout of 0 polls. Outputs may
+ * be NULL; the last two are written only with an activity. Closing the watch wakes with THB_INVALID_HANDLE, disconnecting
+ * with THB_NOT_CONNECTED.
+ */
+thb_status_t thb_watch_next(thb_watch_t watch, uint32_t timeout_ms, thb_activity_t *activity_out, uint64_t *user_data_out, uint32_t *signals_out, struct thb_error_t **error_out);
+
+/**
+ * A new descriptor that is readable while thb_watch_next has something (or was closed). Poll it only, and close it
+ * yourself. It is CLOEXEC.
+ */
+thb_status_t thb_watch_open_fd(thb_watch_t watch, int32_t *fd_out, struct thb_error_t **error_out);
+
+/**
+ * Close a watch; its activities stay open.
+ */
+thb_status_t thb_watch_close(thb_watch_t watch, struct thb_error_t **error_out);
 
 /**
  * Make empty details, to be filled by thb_details_add and passed on by thb_details_payloads.

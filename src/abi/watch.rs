@@ -1,0 +1,94 @@
+//! One waiter for many activities.
+
+use super::{
+    boundary,
+    types::{thb_activity_t, thb_error_t, thb_status_t, thb_watch_t},
+};
+use crate::{activity::watch, deadline::Timeout, signals::Signals};
+
+/// Open a watch: one waiter for the signals of any number of activities, for event loops. To be closed by thb_watch_close.
+/// Thread-safe and never blocking, as all of these but thb_watch_next. Returns THB_OK, THB_NOT_CONNECTED, THB_LOCAL_LIMIT,
+/// THB_INVALID_ARGUMENT; the others THB_INVALID_HANDLE and THB_FORKED as well.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thb_watch_open(
+    watch_out: *mut thb_watch_t,
+    error_out: *mut *mut thb_error_t,
+) -> thb_status_t {
+    // SAFETY: the header's words: outputs are NULL or writable.
+    unsafe {
+        boundary::put(watch_out, 0);
+        boundary::run(error_out, || {
+            boundary::required("watch_out", watch_out)?;
+            boundary::put(watch_out, watch::open()?);
+            Ok(())
+        })
+    }
+}
+
+/// Have the watch tell of an activity whenever a signal of mask differs from what was told last (at first: nothing).
+/// user_data comes back with it. Adding it again changes both; closing the activity takes it out.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thb_watch_add(
+    watch: thb_watch_t,
+    activity: thb_activity_t,
+    mask: u32,
+    user_data: u64,
+    error_out: *mut *mut thb_error_t,
+) -> thb_status_t {
+    // SAFETY: the header's words: outputs are NULL or writable.
+    unsafe { boundary::run(error_out, || watch::add(watch, activity, Signals::from_bits(mask), user_data)) }
+}
+
+/// Wait for the next activity with news. THB_OK with *activity_out 0: timeout_ms is over; a timeout of 0 polls. Outputs may
+/// be NULL; the last two are written only with an activity. Closing the watch wakes with THB_INVALID_HANDLE, disconnecting
+/// with THB_NOT_CONNECTED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thb_watch_next(
+    watch: thb_watch_t,
+    timeout_ms: u32,
+    activity_out: *mut thb_activity_t,
+    user_data_out: *mut u64,
+    signals_out: *mut u32,
+    error_out: *mut *mut thb_error_t,
+) -> thb_status_t {
+    // SAFETY: the header's words: outputs are NULL or writable.
+    unsafe {
+        boundary::put(activity_out, 0);
+        boundary::run(error_out, || {
+            if let Some(news) = watch::next(watch, Timeout::from_ms(timeout_ms)?)? {
+                boundary::put(activity_out, news.activity);
+                boundary::put(user_data_out, news.user_data);
+                boundary::put(signals_out, news.signals.bits());
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A new descriptor that is readable while thb_watch_next has something (or was closed). Poll it only, and close it
+/// yourself. It is CLOEXEC.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thb_watch_open_fd(
+    watch: thb_watch_t,
+    fd_out: *mut i32,
+    error_out: *mut *mut thb_error_t,
+) -> thb_status_t {
+    // SAFETY: the header's words: outputs are NULL or writable.
+    unsafe {
+        boundary::run(error_out, || {
+            boundary::required("fd_out", fd_out)?;
+            boundary::put(fd_out, watch::open_fd(watch)?);
+            Ok(())
+        })
+    }
+}
+
+/// Close a watch; its activities stay open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thb_watch_close(
+    watch: thb_watch_t,
+    error_out: *mut *mut thb_error_t,
+) -> thb_status_t {
+    // SAFETY: the header's words: outputs are NULL or writable.
+    unsafe { boundary::run(error_out, || watch::close(watch)) }
+}

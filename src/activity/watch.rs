@@ -1,0 +1,273 @@
+//! One waiter for the signals of many activities.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{
+    Activities,
+    handle::{Handle, MAX_SLOTS, invalid},
+};
+use crate::{
+    deadline::{Deadline, Timeout},
+    error::{Error, Result},
+    global,
+    signals::Signals,
+    status::Status,
+    sys::{clock::Moment, event::Event},
+};
+
+/// How many watches there can be at once.
+pub const MAX_WATCHES: usize = 1024;
+/// The longest that a waiter sleeps before it looks whether it was closed.
+const LONGEST_NAP: Duration = Duration::from_secs(60);
+
+/// The open watches.
+#[derive(Default)]
+pub struct Watches {
+    open: Mutex<Open>,
+    count: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Open {
+    made: u32,
+    watches: HashMap<u64, Arc<Watch>>,
+}
+
+struct Watch {
+    event: Event,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    watched: HashMap<u64, Watched>,
+    /// Those with news, oldest first.
+    news: VecDeque<u64>,
+}
+
+/// An activity in a watch.
+struct Watched {
+    mask: Signals,
+    user_data: u64,
+    /// The signals that were told last.
+    told: Signals,
+    /// The newest.
+    now: Signals,
+    /// Whether it stands in the queue.
+    queued: bool,
+}
+
+/// An activity with signals that weren't told before.
+#[derive(Debug, PartialEq)]
+pub struct News {
+    /// Its handle.
+    pub activity: u64,
+    /// What was given with it.
+    pub user_data: u64,
+    /// Its signals.
+    pub signals: Signals,
+}
+
+impl Watches {
+    /// Tells every watch of an activity's signals. Called without the activity's lock.
+    pub fn tell(&self, activity: u64, signals: Signals) {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let watches: Vec<_> = self.lock().watches.values().cloned().collect();
+        watches.iter().for_each(|watch| watch.tell(activity, signals));
+    }
+
+    /// Closes all.
+    pub fn close_all(&self) {
+        let watches = std::mem::take(&mut self.lock().watches);
+        self.count.store(0, Ordering::Release);
+        watches.values().for_each(|watch| watch.close());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, number: u64) -> Result<Arc<Watch>> {
+        self.lock().watches.get(&number).cloned().ok_or_else(invalid)
+    }
+}
+
+impl Watch {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, activity: u64, signals: Signals) {
+        let mut state = self.lock();
+        let Some(watched) = state.watched.get_mut(&activity) else { return };
+        watched.now = signals;
+        if watched.queued || signals.changed(watched.told, watched.mask).is_empty() {
+            return;
+        }
+        watched.queued = true;
+        state.news.push_back(activity);
+        self.event.raise();
+        self.changed.notify_one();
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+        self.event.raise();
+    }
+}
+
+impl State {
+    /// The oldest news that are still news.
+    fn take(&mut self) -> Option<News> {
+        while let Some(activity) = self.news.pop_front() {
+            let Some(watched) = self.watched.get_mut(&activity) else { continue };
+            watched.queued = false;
+            if !watched.now.changed(watched.told, watched.mask).is_empty() {
+                watched.told = watched.now;
+                return Some(News { activity, user_data: watched.user_data, signals: watched.now });
+            }
+        }
+        None
+    }
+}
+
+/// Opens a watch.
+pub fn open() -> Result<u64> {
+    global::session()?;
+    let activities = global::activities()?;
+    let event = Event::new().map_err(|error| {
+        Error::new(
+            Status::LocalLimit,
+            format!("no descriptor for the watch: {error}; raise the limit of open files (ulimit -n)"),
+        )
+    })?;
+    let mut open = activities.watches.lock();
+    if open.watches.len() >= MAX_WATCHES {
+        return Err(Error::new(
+            Status::LocalLimit,
+            format!("{MAX_WATCHES} watches are open, the most there can be"),
+        ));
+    }
+    open.made = open.made.wrapping_add(1);
+    // From the end of the indices, where no activity is: handles of the two kinds are never mistaken for each other.
+    let index = MAX_SLOTS - 1 - open.made % u32::try_from(MAX_WATCHES * 2).unwrap_or(1);
+    let handle =
+        activities.registry.other_handle(index, 1 + open.made / u32::try_from(MAX_WATCHES * 2).unwrap_or(1));
+    let watch = Watch { event, state: Mutex::default(), changed: Condvar::new() };
+    open.watches.insert(handle.number(), Arc::new(watch));
+    activities.watches.count.store(open.watches.len(), Ordering::Release);
+    Ok(handle.number())
+}
+
+/// Has a watch tell of an activity: of the signals in `mask`, now and whenever they change. Once more: with another mask.
+pub fn add(watch: u64, activity: u64, mask: Signals, user_data: u64) -> Result<()> {
+    let activities = global::activities()?;
+    activities.registry.handle(watch)?;
+    let handle = activities.registry.handle(activity)?;
+    let found = activities.watches.get(watch)?;
+    activities.registry.with(handle, |activity| activity.watched = true)?;
+    let fresh =
+        || Watched { mask, user_data, told: Signals::default(), now: Signals::default(), queued: false };
+    {
+        let mut state = found.lock();
+        let watched = state.watched.entry(activity).or_insert_with(fresh);
+        watched.mask = mask;
+        watched.user_data = user_data;
+    }
+    activities.look(handle);
+    Ok(())
+}
+
+/// Waits for the next activity with news; `None` when the time is over.
+pub fn next(watch: u64, timeout: Timeout) -> Result<Option<News>> {
+    let activities = global::activities()?;
+    activities.registry.handle(watch)?;
+    let watch = activities.watches.get(watch)?;
+    let deadline = timeout.start().unwrap_or(Deadline::within(Duration::ZERO));
+    let mut state = watch.lock();
+    loop {
+        let news = state.take();
+        if state.news.is_empty() && !state.closed {
+            watch.event.lower();
+        }
+        match news {
+            // Closed meanwhile: nobody wants to hear of it.
+            Some(news) if !activities.is_open(news.activity) => {
+                state.watched.remove(&news.activity);
+                continue;
+            }
+            Some(news) => return Ok(Some(news)),
+            None => {}
+        }
+        if state.closed {
+            return Err(closed());
+        }
+        let left = deadline.remaining();
+        if left.is_zero() {
+            return Ok(None);
+        }
+        let waited = watch.changed.wait_timeout(state, left.min(LONGEST_NAP));
+        state = waited.unwrap_or_else(PoisonError::into_inner).0;
+    }
+}
+
+/// A descriptor, for the caller to close, that is readable while [`next`] has something.
+pub fn open_fd(watch: u64) -> Result<i32> {
+    let activities = global::activities()?;
+    activities.registry.handle(watch)?;
+    activities.watches.get(watch)?.event.share().map_err(|error| {
+        Error::new(
+            Status::LocalLimit,
+            format!("no descriptor for the watch: {error}; raise the limit of open files (ulimit -n)"),
+        )
+    })
+}
+
+/// Closes a watch; its activities stay open. Those who wait on it learn of it.
+pub fn close(watch: u64) -> Result<()> {
+    let activities = global::activities()?;
+    activities.registry.handle(watch)?;
+    let mut open = activities.watches.lock();
+    let closed = open.watches.remove(&watch).ok_or_else(invalid)?;
+    activities.watches.count.store(open.watches.len(), Ordering::Release);
+    drop(open);
+    closed.close();
+    Ok(())
+}
+
+fn closed() -> Error {
+    match global::session() {
+        Ok(_) => invalid(),
+        Err(_) => Error::new(Status::NotConnected, "the client was disconnected, which closed the watch"),
+    }
+}
+
+impl Activities {
+    /// Tells the watches how it stands with an activity, and has the sender look again when that changes by itself.
+    pub fn look(&self, handle: Handle) {
+        let now = Moment::now();
+        let look = self.registry.with(handle, |activity| {
+            activity.watched.then(|| (activity.signals(now), activity.next_change(now)))
+        });
+        if let Ok(Some((signals, again))) = look {
+            self.watches.tell(handle.number(), signals);
+            self.tell(handle, again);
+        }
+    }
+
+    fn is_open(&self, activity: u64) -> bool {
+        self.registry.handle(activity).is_ok_and(|handle| self.registry.with(handle, |_| ()).is_ok())
+    }
+}

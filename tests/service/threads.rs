@@ -36,6 +36,29 @@ fn a_worker_of_the_callers_own_tokio_runtime_may_call() {
 }
 
 #[test]
+fn all_workers_of_the_callers_own_tokio_runtime_may_call_at_once() {
+    let fake = Fake::connected(|_| Answer::ok());
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    let tasks: Vec<_> = (0..16)
+        .map(|_| {
+            runtime.spawn(async {
+                for _ in 0..10 {
+                    calls::heartbeat(b"token", None, LONG).unwrap();
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    runtime.block_on(async {
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    assert_eq!(fake.calls(BEAT).len(), 160);
+}
+
+#[test]
 fn one_slow_call_holds_nobody_up() {
     let fake = Fake::connected(|call| match (call.method.as_str(), call.nth) {
         (BEAT, 0) => Answer::Silence,

@@ -1,0 +1,102 @@
+"""The example in the header, taken from its own text: compiled as C and as C++, and run against the server."""
+
+import base64
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from temporalio.exceptions import CancelledError
+
+from harness.build import compile_c, compile_cpp, link
+from harness.languages import library_environment
+from harness.needs import needs
+from harness.paths import INCLUDE, library
+from harness.server import Server
+from harness.stage import Connect, StartActivity
+
+HEADER = (INCLUDE / "temporal_heartbeat.h").read_text()
+COMPILERS = {"c": compile_c, "cpp": compile_cpp}
+
+Run = Callable[[Mapping[str, str]], "subprocess.CompletedProcess[str]"]
+
+
+def example() -> str:
+    """The indented lines below AN EXAMPLE, up to the next paragraph that isn't."""
+    below = HEADER.partition(" * AN EXAMPLE")[2].partition("\n")[2]
+    lines = re.match(r"(?: \*\n| \*     .*\n)+", below)
+    assert lines is not None
+    return re.sub(r"^ \*(?:     )?", "", lines[0], flags=re.MULTILINE).strip() + "\n"
+
+
+@pytest.fixture(params=COMPILERS)
+def run(request: pytest.FixtureRequest, server: Server, tmp_path: Path) -> Run:
+    shared = needs(library() if library().exists() else None, f"the library at {library()} (make lib)")
+    link(tmp_path / "libtemporal_heartbeat.so.0", shared)
+    source = tmp_path / f"example.{request.param}"
+    source.write_text(example())
+    program = COMPILERS[request.param](source, tmp_path / "example", str(shared), f"-Wl,-rpath,{tmp_path}")
+
+    def run(environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+        connected = library_environment() | {"TEMPORAL_ADDRESS": server.address} | dict(environment)
+        return subprocess.run([program], env=connected, capture_output=True, text=True, timeout=60, check=False)
+
+    return run
+
+
+def handed_over(token: bytes) -> dict[str, str]:
+    return {"TEMPORAL_ACTIVITY_TASK_TOKEN": base64.b64encode(token).decode()}
+
+
+def items(output: str) -> list[int]:
+    return [int(number) for number in re.findall(r"working on item (\d+)", output)]
+
+
+def test_it_goes_on_after_the_last_recorded_item_and_completes(
+    run: Run, start: StartActivity, connect: Connect
+) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=60_000)
+    token = activity.next_attempt().token
+    connect("python").heartbeat(token, 990)
+    done = run(handed_over(token))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert items(done.stdout) == list(range(991, 1000))
+    assert activity.result() == 1000
+
+
+def test_a_first_attempt_begins_at_the_beginning(run: Run, start: StartActivity) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=60_000)
+    done = run(handed_over(activity.next_attempt().token))
+    assert items(done.stdout) == list(range(1000))
+    assert activity.result() == 1000
+
+
+def test_it_stops_at_the_first_beat_that_finds_the_activity_superseded(
+    run: Run, start: StartActivity, connect: Connect
+) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=1000)
+    stale = activity.next_attempt().token
+    token = activity.next_attempt().token
+    connect("python").heartbeat(token, 5)
+    done = run(handed_over(stale))
+    assert done.returncode == 1
+    assert items(done.stdout) == [6]
+    assert "THB_NOT_FOUND" in done.stderr
+    assert connect("python").get_details(token).values == [5]
+
+
+def test_it_reports_the_cancellation_that_was_asked_for(run: Run, start: StartActivity) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=60_000)
+    token = activity.next_attempt().token
+    activity.request_cancel()
+    done = run(handed_over(token))
+    assert (done.returncode, items(done.stdout)) == (0, [0])
+    assert isinstance(activity.failure(), CancelledError)
+
+
+def test_without_a_token_it_says_so(run: Run) -> None:
+    done = run({})
+    assert done.returncode == 1
+    assert "THB_CONFIG" in done.stderr
+    assert "TEMPORAL_ACTIVITY_TASK_TOKEN" in done.stderr

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.build import compile_c
 from harness.driver import Driver
-from harness.languages import compile_c
 from harness.paths import DRIVERS
 from harness.stage import StartDriver
 

@@ -62,7 +62,7 @@ def test_nobody_listening_is_told_with_address_and_cause(language: str, start_dr
 
 def test_a_name_that_does_not_resolve_is_told(language: str, start_driver: StartDriver) -> None:
     with refused("THB_UNAVAILABLE", "nowhere.invalid"):
-        start_driver(language).connect({"address": "nowhere.invalid:7233", "connect_timeout_ms": 300})
+        start_driver(language).connect({"address": "nowhere.invalid:7233", "connect_timeout_ms": 1_000})
 
 
 def test_a_silent_listener_is_a_timeout(language: str, start_driver: StartDriver) -> None:

@@ -11,8 +11,8 @@ from harness.stage import Connect, StartActivity
 def test_killed_child_resumes_after_last_item(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
+    first, second = connect(language), connect(language)
     activity = start(kind, heartbeat_timeout_ms=1_000)
-    first = connect(language)
     token = activity.next_attempt().token
     for item in range(3):
         first.heartbeat(token, {"item": item})
@@ -20,7 +20,6 @@ def test_killed_child_resumes_after_last_item(
 
     retry = activity.next_attempt()
     assert retry.number == 2
-    second = connect(language)
     details = second.get_details(retry.token)
     assert details.values == [{"item": 2}]
     assert details.attempt == 2
@@ -31,11 +30,11 @@ def test_killed_child_resumes_after_last_item(
 
 
 def test_each_language_resumes_what_another_one_left(start: StartActivity, connect: Connect) -> None:
+    drivers = [connect(language) for language in LANGUAGES]
     activity = start("workflow", heartbeat_timeout_ms=1_000)
-    for number, language in enumerate(LANGUAGES, start=1):
+    for number, driver in enumerate(drivers, start=1):
         attempt = activity.next_attempt()
         assert attempt.number == number
-        driver = connect(language)
         assert driver.get_details(attempt.token).values == ([number - 1] if number > 1 else [])
         driver.heartbeat(attempt.token, number)
         if number == len(LANGUAGES):
@@ -48,8 +47,8 @@ def test_each_language_resumes_what_another_one_left(start: StartActivity, conne
 def test_silent_child_times_out_with_its_last_details(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
-    activity = start(kind, heartbeat_timeout_ms=1_000, maximum_attempts=1)
     driver = connect(language)
+    activity = start(kind, heartbeat_timeout_ms=1_000, maximum_attempts=1)
     driver.heartbeat(activity.next_attempt().token, {"item": 41})
 
     failure = activity.failure()

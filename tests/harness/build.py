@@ -1,0 +1,57 @@
+"""What the tests compile. Several workers of one run may ask for the same program at the same time."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.needs import needs
+from harness.paths import BUILD, INCLUDE
+
+STRICT = ("-O1", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{INCLUDE}")
+
+
+def compile_c(source: Path, target: Path, *further: str) -> Path:
+    compiler = needs(shutil.which(os.environ.get("CC", "cc")), "a C compiler")
+    return _compile([compiler, "-std=c11", *STRICT], source, target, further)
+
+
+def compile_cpp(source: Path, target: Path, *further: str) -> Path:
+    compiler = needs(shutil.which(os.environ.get("CXX", "c++")), "a C++ compiler")
+    return _compile([compiler, "-std=c++17", *STRICT], source, target, further)
+
+
+def run(command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+
+
+def link(name: Path, target: Path) -> None:
+    """Makes the name a symbolic link, at no moment without one."""
+    with _alone():
+        fresh = name.with_name(f"{name.name}.new")
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(target)
+        fresh.replace(name)
+
+
+def _compile(compiler: Sequence[str], source: Path, target: Path, further: Sequence[str]) -> Path:
+    made_of = [source, *INCLUDE.iterdir(), Path(__file__)]
+    with _alone():
+        if not target.exists() or target.stat().st_mtime < max(path.stat().st_mtime for path in made_of):
+            fresh = target.with_name(f"{target.name}.new")
+            run([*compiler, str(source), "-o", str(fresh), *further])
+            fresh.replace(target)  # the old one may be running
+    return target
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -6,7 +6,7 @@ This is the one place that says so; a test compares it with the header.
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_void_p
+from ctypes import POINTER, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import Any
 
 __all__ = [
@@ -56,20 +56,46 @@ TextPtr = POINTER(thb_text_t)
 _status = c_int32
 _error_out = POINTER(ErrorPtr)
 _len_out = POINTER(c_size_t)
+_signals_out = POINTER(c_uint32)
 _bytes = (c_void_p, c_size_t)
 _json = (c_char_p, c_size_t)
 _encoded = (c_int32, *_bytes)
+_activity = c_uint64
+_watch = c_uint64
 
 # name: (result, arguments)
 PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "thb_connect": (_status, (*_json, _error_out)),
     "thb_disconnect": (_status, (c_uint32, _error_out)),
-    "thb_heartbeat": (_status, (*_bytes, *_encoded, c_uint32, POINTER(c_uint32), _error_out)),
+    "thb_heartbeat": (_status, (*_bytes, *_encoded, c_uint32, _signals_out, _error_out)),
     "thb_get_details": (_status, (*_bytes, c_uint32, POINTER(DetailsPtr), _error_out)),
     "thb_complete": (_status, (*_bytes, *_encoded, c_uint32, _error_out)),
     "thb_fail": (_status, (*_bytes, *_json, c_uint32, _error_out)),
     "thb_report_cancelled": (_status, (*_bytes, *_encoded, c_uint32, _error_out)),
     "thb_token_from_env": (_status, (POINTER(TextPtr), _error_out)),
+    "thb_activity_open": (_status, (*_bytes, *_json, POINTER(_activity), _error_out)),
+    "thb_activity_heartbeat": (_status, (_activity, *_encoded, _signals_out, _error_out)),
+    "thb_activity_touch": (_status, (_activity, _signals_out, _error_out)),
+    "thb_activity_get_signals": (_status, (_activity, _signals_out, _error_out)),
+    "thb_activity_wait": (
+        _status,
+        (_activity, c_uint32, c_uint32, c_uint32, _signals_out, _error_out),
+    ),
+    "thb_activity_get_details": (_status, (_activity, c_uint32, POINTER(DetailsPtr), _error_out)),
+    "thb_activity_get_info": (_status, (_activity, POINTER(TextPtr), _error_out)),
+    "thb_activity_flush": (_status, (_activity, c_uint32, _error_out)),
+    "thb_activity_complete": (_status, (_activity, *_encoded, c_uint32, _error_out)),
+    "thb_activity_fail": (_status, (_activity, *_json, c_uint32, _error_out)),
+    "thb_activity_report_cancelled": (_status, (_activity, *_encoded, c_uint32, _error_out)),
+    "thb_activity_close": (_status, (_activity, c_uint32, _error_out)),
+    "thb_watch_open": (_status, (POINTER(_watch), _error_out)),
+    "thb_watch_add": (_status, (_watch, _activity, c_uint32, c_uint64, _error_out)),
+    "thb_watch_next": (
+        _status,
+        (_watch, c_uint32, POINTER(_activity), POINTER(c_uint64), _signals_out, _error_out),
+    ),
+    "thb_watch_open_fd": (_status, (_watch, POINTER(c_int32), _error_out)),
+    "thb_watch_close": (_status, (_watch, _error_out)),
     "thb_details_payloads": (c_void_p, (DetailsPtr, _len_out)),
     "thb_details_attempt": (c_int32, (DetailsPtr,)),
     "thb_details_recorded_at_unix_ms": (c_int64, (DetailsPtr,)),

@@ -34,6 +34,8 @@ SCALARS = {
     "size_t": ctypes.c_size_t,
     "thb_status_t": ctypes.c_int32,
     "thb_encoding_t": ctypes.c_int32,
+    "thb_activity_t": ctypes.c_uint64,
+    "thb_watch_t": ctypes.c_uint64,
 }
 OPAQUE = {
     "thb_error_t": _abi.ErrorPtr,

@@ -41,8 +41,8 @@ pub extern "C" fn thb_status_name(status: thb_status_t) -> *const c_char {
 /// TEMPORAL_ACTIVITY_TASK_TOKEN_FD, which hold the same base64 text. Needs no client.
 ///
 /// Thread-safe as far as nobody changes the environment meanwhile. Blocks only for a pipe, whose writer has 10 s to
-/// write and close. The descriptor stays open. *token_out is the caller's, to be freed by thb_text_free; its bytes are no
-/// text.
+/// write and close. The descriptor stays open. *token_out is the caller's, to be freed by thb_text_free; its bytes are
+/// no text.
 /// Returns THB_OK; THB_CONFIG: none of the variables is set, or more than one, or nothing readable is behind it;
 /// THB_INVALID_ARGUMENT: token_out is NULL.
 #[unsafe(no_mangle)]

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{activity, deadline::Timeout, payload::Encoding, signals::Signals};
 
-/// Hold an activity open: from now on beats go out for it in the background, whatever the caller does, and
-/// recording progress takes nanoseconds. One handle a token; one-call functions other than thb_get_details return
+/// Hold an activity open: from now on beats go out for it in the background, whatever the caller does, and recording
+/// progress takes nanoseconds. One handle a token; one-call functions other than thb_get_details return
 /// THB_ALREADY_OPEN for that token.
 ///
 /// options_json is one JSON object; every key may be absent, and NULL with 0 is {}:
@@ -26,10 +26,10 @@ use crate::{activity, deadline::Timeout, payload::Encoding, signals::Signals};
 ///   from_env              true: the token (pass NULL, 0), heartbeat timeout, initial details and remaining time are
 ///                         TEMPORAL_ACTIVITY_TASK_TOKEN, _HEARTBEAT_TIMEOUT_MS, _HEARTBEAT_DETAILS, _DEADLINE_MS
 ///
-/// With heartbeat timeout T a beat is due max(T/2, T - 10 s), at most 0.8 T and 60 s, after the last one was sent
-/// (30 s when T is unknown). A beat always carries the newest details known; until it is known that the server
-/// holds none, no beat goes out without. Beats that fail are tried again with growing pauses; a try that times out
-/// is repeated on a fresh connection. What the server says no to for good ends them: NOT_FOUND (THB_SIGNAL_GONE).
+/// With heartbeat timeout T a beat is due max(T/2, T - 10 s), at most 0.8 T and 60 s, after the last one was sent (30 s
+/// when T is unknown). A beat always carries the newest details known; until it is known that the server holds none, no
+/// beat goes out without. Beats that fail are tried again with growing pauses; a try that times out is repeated on a
+/// fresh connection. What the server says no to for good ends them: NOT_FOUND (THB_SIGNAL_GONE).
 ///
 /// Thread-safe. Never waits for the server. Borrows its inputs for the call only. On THB_OK *activity_out is the
 /// caller's, to be closed by thb_activity_close; 0 < handle < 2^53.
@@ -58,15 +58,15 @@ pub unsafe extern "C" fn thb_activity_open(
     }
 }
 
-/// Record progress. The details replace those recorded before; the newest go out with the next beat: at once for
-/// the first record, later ones when a beat is due. What is recorded last is always sent. THB_ENCODING_NONE is
-/// refused, for it would erase the progress.
+/// Record progress. The details replace those recorded before; the newest go out with the next beat: at once for the
+/// first record, later ones when a beat is due. What is recorded last is always sent. THB_ENCODING_NONE is refused, for
+/// it would erase the progress.
 ///
-/// Thread-safe. Never waits for the network. Borrows its inputs for the call only. On THB_OK *signals_out (may be
-/// NULL) is the signals known by now; THB_SIGNAL_LEASE_LOST is told in time also by the first call after the
-/// process was frozen.
-/// Returns THB_OK, THB_NOT_FOUND (the activity is over: stop the work), THB_ENDED, THB_TOO_LARGE,
-/// THB_INVALID_ARGUMENT, THB_INVALID_HANDLE, THB_FORKED.
+/// Thread-safe. Never waits for the network. Borrows its inputs for the call only. On THB_OK *signals_out (may be NULL)
+/// is the signals known by now; THB_SIGNAL_LEASE_LOST is told in time also by the first call after the process was
+/// frozen.
+/// Returns THB_OK, THB_NOT_FOUND (the activity is over: stop the work), THB_ENDED, THB_TOO_LARGE, THB_INVALID_ARGUMENT,
+/// THB_INVALID_HANDLE, THB_FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_heartbeat(
     activity: thb_activity_t,
@@ -124,8 +124,8 @@ pub unsafe extern "C" fn thb_activity_get_signals(
 /// (may be NULL) is the signals then. A timeout of 0 polls.
 ///
 /// Thread-safe; any number of threads may wait. Blocks at most timeout_ms.
-/// Returns THB_OK, THB_INVALID_HANDLE (also when it is closed meanwhile), THB_FORKED, THB_NOT_CONNECTED
-/// (disconnected meanwhile), THB_INVALID_ARGUMENT.
+/// Returns THB_OK, THB_INVALID_HANDLE (also when it is closed meanwhile), THB_FORKED, THB_NOT_CONNECTED (disconnected
+/// meanwhile), THB_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_wait(
     activity: thb_activity_t,
@@ -150,11 +150,11 @@ pub unsafe extern "C" fn thb_activity_wait(
 /// thb_details_count is 0. They stay the same whatever is recorded. Without initial_details the server is asked, so
 /// call it before the first record.
 ///
-/// Thread-safe. Blocks at most timeout_ms; a timeout of 0 returns what is known already. On THB_OK *details_out is
-/// the caller's, to be freed by thb_details_free.
+/// Thread-safe. Blocks at most timeout_ms; a timeout of 0 returns what is known already. On THB_OK *details_out is the
+/// caller's, to be freed by thb_details_free.
 /// Returns THB_OK, THB_TIMEOUT, THB_UNAVAILABLE, THB_NOT_FOUND, THB_ENDED, THB_FAILED_PRECONDITION (replaced by a
-/// record before anybody asked), THB_INVALID_HANDLE, THB_FORKED, THB_NOT_CONNECTED, THB_INVALID_ARGUMENT, and what
-/// the server answers.
+/// record before anybody asked), THB_INVALID_HANDLE, THB_FORKED, THB_NOT_CONNECTED, THB_INVALID_ARGUMENT, and what the
+/// server answers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_get_details(
     activity: thb_activity_t,
@@ -174,10 +174,9 @@ pub unsafe extern "C" fn thb_activity_get_details(
     }
 }
 
-/// Read how it stands with the activity, as a JSON object: state ("open", "ending", "ended", "gone"), attempt,
-/// signals, heartbeat_timeout_ms, lease_left_ms, since_acknowledged_ms, pending (recorded and not acknowledged),
-/// next_beat_ms, records, beats (acknowledged), failed_tries, leases_regained, last_error {code, name, message}.
-/// Keys may be added.
+/// Read how it stands with the activity, as a JSON object: state ("open", "ending", "ended", "gone"), attempt, signals,
+/// heartbeat_timeout_ms, lease_left_ms, since_acknowledged_ms, pending (recorded and not acknowledged), next_beat_ms,
+/// records, beats (acknowledged), failed_tries, leases_regained, last_error {code, name, message}. Keys may be added.
 ///
 /// Thread-safe. Never waits. On THB_OK *info_out is the caller's, to be freed by thb_text_free.
 /// Returns THB_OK, THB_INVALID_HANDLE, THB_FORKED, THB_INVALID_ARGUMENT.
@@ -217,8 +216,7 @@ pub unsafe extern "C" fn thb_activity_flush(
 /// THB_FORKED.
 ///
 /// Beats are suspended meanwhile. After THB_OK and THB_IN_DOUBT the handle is ended: it can be read and closed, all
-/// else is THB_ENDED. After THB_NOT_FOUND it is gone. After anything else the beats go on, and it may be called
-/// again.
+/// else is THB_ENDED. After THB_NOT_FOUND it is gone. After anything else the beats go on, and it may be called again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_complete(
     activity: thb_activity_t,
@@ -237,8 +235,8 @@ pub unsafe extern "C" fn thb_activity_complete(
     }
 }
 
-/// End this attempt with a failure; failure_json as in thb_fail, without heartbeat_details: what was recorded and
-/// not acknowledged goes with it in the same request, so that the next attempt surely sees it. Otherwise as
+/// End this attempt with a failure; failure_json as in thb_fail, without heartbeat_details: what was recorded and not
+/// acknowledged goes with it in the same request, so that the next attempt surely sees it. Otherwise as
 /// thb_activity_complete.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_fail(
@@ -278,8 +276,8 @@ pub unsafe extern "C" fn thb_activity_report_cancelled(
 }
 
 /// Close the handle. What was recorded last is sent first, for which there is timeout_ms (0: it is abandoned). Ends
-/// nothing on the server: an activity that wasn't ended times out there, and is retried. The handle is closed
-/// whatever this returns.
+/// nothing on the server: an activity that wasn't ended times out there, and is retried. The handle is closed whatever
+/// this returns.
 ///
 /// Thread-safe; calls of other threads that are blocked on the handle return THB_INVALID_HANDLE. Blocks at most
 /// timeout_ms.

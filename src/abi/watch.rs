@@ -6,9 +6,9 @@ use super::{
 };
 use crate::{activity::watch, deadline::Timeout, signals::Signals};
 
-/// Open a watch: one waiter for the signals of any number of activities, for event loops. To be closed by thb_watch_close.
-/// Thread-safe and never blocking, as all of these but thb_watch_next. Returns THB_OK, THB_NOT_CONNECTED, THB_LOCAL_LIMIT,
-/// THB_INVALID_ARGUMENT; the others THB_INVALID_HANDLE and THB_FORKED as well.
+/// Open a watch: one waiter for the signals of any number of activities, for event loops. To be closed by
+/// thb_watch_close. Thread-safe and never blocking, as all of these but thb_watch_next. Returns THB_OK, THB_NOT_CONNECTED,
+/// THB_LOCAL_LIMIT, THB_INVALID_ARGUMENT; the others THB_INVALID_HANDLE and THB_FORKED as well.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_watch_open(
     watch_out: *mut thb_watch_t,
@@ -39,9 +39,9 @@ pub unsafe extern "C" fn thb_watch_add(
     unsafe { boundary::run(error_out, || watch::add(watch, activity, Signals::from_bits(mask), user_data)) }
 }
 
-/// Wait for the next activity with news. THB_OK with *activity_out 0: timeout_ms is over; a timeout of 0 polls. Outputs may
-/// be NULL; the last two are written only with an activity. Closing the watch wakes with THB_INVALID_HANDLE, disconnecting
-/// with THB_NOT_CONNECTED.
+/// Wait for the next activity with news. THB_OK with *activity_out 0: timeout_ms is over; a timeout of 0 polls. Outputs
+/// may be NULL; the last two are written only with an activity. Closing the watch wakes with THB_INVALID_HANDLE,
+/// disconnecting with THB_NOT_CONNECTED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_watch_next(
     watch: thb_watch_t,

@@ -39,6 +39,15 @@ pub struct Call {
     pub at: Instant,
     /// The request's headers.
     pub headers: HeaderMap,
+    /// The request's message.
+    pub message: Bytes,
+}
+
+impl Call {
+    /// Whether these bytes stand in the message.
+    pub fn has(&self, bytes: &[u8]) -> bool {
+        self.message.windows(bytes.len()).any(|window| window == bytes)
+    }
 }
 
 /// What the server does about a request.
@@ -67,6 +76,18 @@ impl Answer {
     pub fn error(code: i32) -> Self {
         Answer::Error { code, detail: "", trailers_only: true }
     }
+}
+
+/// A description of [`TOKEN`]'s workflow: its activity is at this attempt, and holds this JSON as its details.
+pub fn description(attempt: u8, details: Option<&str>) -> Answer {
+    let field =
+        |number: u8, bytes: &[u8]| [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat();
+    let held = details.map_or(Vec::new(), |json| {
+        let metadata = field(1, &[field(1, b"encoding"), field(2, b"json/plain")].concat());
+        field(4, &field(1, &[metadata, field(2, json.as_bytes())].concat()))
+    });
+    let activity = [field(1, b"a"), held, vec![7 << 3, attempt]].concat();
+    Answer::Message(field(3, &activity))
 }
 
 /// A running server; it ends with the process's client.
@@ -185,11 +206,11 @@ impl Server {
     ) -> Result<Response<Body>, Infallible> {
         let (head, body) = request.into_parts();
         let method = head.uri.path().rsplit('/').next().unwrap().to_owned();
-        body.collect().await.unwrap();
+        let message = body.collect().await.unwrap().to_bytes().slice(5..);
         let call = {
             let mut calls = self.calls.lock().unwrap();
             let nth = calls.iter().filter(|call| call.method == method).count();
-            calls.push(Call { method, nth, connection, at: Instant::now(), headers: head.headers });
+            calls.push(Call { method, nth, connection, at: Instant::now(), headers: head.headers, message });
             calls.last().unwrap().clone()
         };
         match (self.script)(&call) {

@@ -38,8 +38,7 @@ fn a_worker_of_the_callers_own_tokio_runtime_may_call() {
 #[test]
 fn all_workers_of_the_callers_own_tokio_runtime_may_call_at_once() {
     let fake = Fake::connected(|_| Answer::ok());
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
     let tasks: Vec<_> = (0..16)
         .map(|_| {
             runtime.spawn(async {

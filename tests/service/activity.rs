@@ -1,0 +1,513 @@
+//! Activities held open, against a server that sees every beat.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use temporal_heartbeat::{
+    activity::{self, watch},
+    calls,
+    deadline::Timeout,
+    error::Error,
+    payload::Encoding,
+    signals::Signals,
+    status::Status,
+};
+
+use crate::fake::{Answer, Call, Fake, TOKEN, description};
+
+const BEAT: &str = "RecordActivityTaskHeartbeat";
+const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
+const ALL: Signals = Signals::CANCEL_REQUESTED;
+
+/// A server that answers every beat so, by its number.
+fn beats(answer: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Fake {
+    Fake::connected(move |call| match call.method.as_str() {
+        BEAT => answer(call),
+        "DescribeWorkflowExecution" => description(1, Some("\"before\"")),
+        _ => Answer::ok(),
+    })
+}
+
+fn open(options: &str) -> u64 {
+    activity::open(TOKEN, options.as_bytes()).unwrap()
+}
+
+fn record(handle: u64, json: &str) -> Result<Signals, Error> {
+    activity::record(handle, Encoding::Json, json.as_bytes())
+}
+
+/// Waits until the activity has, or has no longer, a signal.
+fn until(handle: u64, signal: Signals, there: bool) -> Signals {
+    let known = if there { Signals::default() } else { signal };
+    let signals = activity::wait(handle, signal, known, LONG).unwrap();
+    assert_eq!(signals.contains(signal), there, "{signals:?}");
+    signals
+}
+
+fn info(handle: u64) -> serde_json::Value {
+    serde_json::from_str(&activity::info(handle).unwrap()).unwrap()
+}
+
+#[test]
+fn the_first_record_goes_out_at_once_and_the_last_one_always() {
+    let fake = beats(|_| Answer::ok());
+    let handle = open("{\"heartbeat_timeout_ms\":1000,\"initial_details\":\"\"}");
+    let started = Instant::now();
+    for item in 0..10_000 {
+        record(handle, &format!("\"item {item}\"")).unwrap();
+    }
+    let recorded = started.elapsed();
+    fake.wait_for(BEAT, 2);
+    let calls = fake.calls(BEAT);
+    assert!(calls[0].at - started < Duration::from_millis(200) && calls[0].has(b"\"item "));
+    assert!(calls[1].has(b"\"item 9999\""));
+    assert!(calls[1].at - calls[0].at > Duration::from_millis(400), "half of the timeout, less the jitter");
+    assert!(calls.len() <= 2 + (recorded.as_millis() / 450) as usize, "{} beats", calls.len());
+}
+
+#[test]
+fn a_pulse_resends_what_was_handed_over() {
+    let fake = beats(|_| Answer::ok());
+    // A Payloads with one JSON value, "before".
+    let details = "CiMKFgoIZW5jb2RpbmcSCmpzb24vcGxhaW4SCSJiZWZvcmUgIg==";
+    let handle = open(&format!("{{\"heartbeat_timeout_ms\":1000,\"initial_details\":\"{details}\"}}"));
+    fake.wait_for(BEAT, 2);
+    assert!(fake.calls(BEAT).iter().all(|call| call.has(b"\"before \"")));
+    assert_eq!(fake.calls("DescribeWorkflowExecution").len(), 0);
+    assert_eq!(activity::details(handle, Timeout::Zero).unwrap().values()[0].data, "\"before \"");
+}
+
+#[test]
+fn a_pulse_asks_first_what_it_must_not_erase() {
+    let fake = beats(|_| Answer::ok());
+    let handle = open("{\"heartbeat_timeout_ms\":1000}");
+    fake.wait_for(BEAT, 2);
+    assert!(fake.calls(BEAT).iter().all(|call| call.has(b"\"before\"")));
+    assert_eq!(fake.calls("DescribeWorkflowExecution").len(), 1);
+    assert_eq!(activity::details(handle, LONG).unwrap().values()[0].data, "\"before\"");
+}
+
+#[test]
+fn a_pulse_without_anything_to_erase_beats_without_details() {
+    let fake = beats(|_| Answer::ok());
+    open("{\"heartbeat_timeout_ms\":1000,\"initial_details\":\"\"}");
+    fake.wait_for(BEAT, 1);
+    assert!(!fake.calls(BEAT)[0].has(b"encoding"));
+}
+
+#[test]
+fn what_the_server_held_at_the_start_stays_readable_after_records() {
+    let _fake = beats(|_| Answer::ok());
+    let handle = open("{\"pulse\":false}");
+    assert_eq!(activity::details(handle, LONG).unwrap().values()[0].data, "\"before\"");
+    record(handle, "1").unwrap();
+    activity::flush(handle, LONG).unwrap();
+    assert_eq!(activity::details(handle, LONG).unwrap().values()[0].data, "\"before\"");
+}
+
+#[test]
+fn details_that_were_replaced_before_anybody_asked_are_said_to_be_so() {
+    let _fake = beats(|_| Answer::ok());
+    let handle = open("");
+    record(handle, "1").unwrap();
+    activity::flush(handle, LONG).unwrap();
+    assert_eq!(activity::details(handle, LONG).unwrap_err().status(), Status::FailedPrecondition);
+}
+
+#[test]
+fn a_server_that_is_at_another_attempt_has_superseded_this_one() {
+    let fake = Fake::connected(|call| match call.method.as_str() {
+        "DescribeWorkflowExecution" => description(2, None),
+        _ => Answer::ok(),
+    });
+    let handle = open("{\"heartbeat_timeout_ms\":1000}");
+    until(handle, Signals::GONE, true);
+    assert_eq!(record(handle, "1").unwrap_err().status(), Status::NotFound);
+    assert_eq!(fake.calls(BEAT).len(), 0);
+}
+
+#[test]
+fn an_activity_that_is_over_is_gone_for_ever() {
+    let fake = beats(|call| {
+        if call.nth == 0 {
+            Answer::ok()
+        } else {
+            Answer::Error { code: 5, detail: "NotFoundFailure", trailers_only: true }
+        }
+    });
+    let handle = open("{\"heartbeat_timeout_ms\":500,\"initial_details\":\"\"}");
+    until(handle, Signals::GONE, true);
+    let beats = fake.calls(BEAT).len();
+    let error = record(handle, "1").unwrap_err();
+    assert_eq!(error.status(), Status::NotFound);
+    assert!(error.message().contains("the fake says so"), "{error}");
+    assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), Status::NotFound);
+    assert_eq!(activity::touch(handle).unwrap_err().status(), Status::NotFound);
+    assert_eq!((info(handle)["state"].as_str().unwrap(), beats), ("gone", fake.calls(BEAT).len()));
+    activity::close(handle, LONG).unwrap();
+}
+
+#[test]
+fn a_lease_is_lost_when_nothing_is_acknowledged_and_won_back() {
+    let fake = beats(|call| if (1..8).contains(&call.nth) { Answer::error(14) } else { Answer::ok() });
+    let handle = open("{\"heartbeat_timeout_ms\":1000,\"initial_details\":\"\"}");
+    record(handle, "1").unwrap();
+    activity::flush(handle, LONG).unwrap();
+    let sent = fake.calls(BEAT)[0].at;
+    until(handle, Signals::LEASE_LOST, true);
+    let lost = sent.elapsed();
+    assert!(lost >= Duration::from_millis(990) && lost < Duration::from_millis(2000), "{lost:?}");
+    until(handle, Signals::LEASE_LOST, false);
+    assert_eq!(info(handle)["leases_regained"], 1);
+}
+
+#[test]
+fn without_a_known_timeout_there_is_no_lease_to_lose() {
+    let _fake = beats(|_| Answer::error(14));
+    let handle = open("{\"initial_details\":\"\",\"age_ms\":100000}");
+    assert!(activity::signals(handle).unwrap().is_empty());
+    assert_eq!(info(handle)["lease_left_ms"], serde_json::Value::Null);
+}
+
+#[test]
+fn an_attempt_that_is_older_than_its_timeout_has_lost_its_lease_already() {
+    let _fake = beats(|_| Answer::Silence);
+    let handle = open("{\"heartbeat_timeout_ms\":1000,\"age_ms\":2000,\"initial_details\":\"\"}");
+    assert!(record(handle, "1").unwrap().contains(Signals::LEASE_LOST));
+}
+
+#[test]
+fn a_hung_holder_stops_the_pulse_and_a_touch_lifts_it() {
+    let fake = beats(|_| Answer::ok());
+    let handle = open("{\"heartbeat_timeout_ms\":400,\"stall_timeout_ms\":1000,\"initial_details\":\"\"}");
+    until(handle, Signals::STALLED, true);
+    // One may have been under way.
+    let stalled = fake.calls(BEAT).len();
+    until(handle, Signals::LEASE_LOST, true);
+    assert!(fake.calls(BEAT).len() <= stalled + 1);
+    let beats = fake.calls(BEAT).len();
+    assert!(activity::touch(handle).unwrap().contains(Signals::STALLED), "as it was until now");
+    assert!(!activity::signals(handle).unwrap().contains(Signals::STALLED));
+    fake.wait_for(BEAT, beats + 1);
+}
+
+#[test]
+fn the_attempts_own_deadline_is_told() {
+    let _fake = beats(|_| Answer::ok());
+    let handle = open("{\"attempt_remaining_ms\":300,\"initial_details\":\"\"}");
+    assert!(activity::signals(handle).unwrap().is_empty());
+    until(handle, Signals::DEADLINE, true);
+}
+
+#[test]
+fn a_server_that_refuses_is_asked_again_in_case_it_was_mended() {
+    let _fake = beats(|call| if call.nth == 0 { Answer::error(7) } else { Answer::ok() });
+    let handle = open("{\"heartbeat_timeout_ms\":1000,\"initial_details\":\"\"}");
+    record(handle, "1").unwrap();
+    until(handle, Signals::REFUSED, true);
+    assert_eq!(info(handle)["last_error"]["name"], "THB_PERMISSION_DENIED");
+    until(handle, Signals::REFUSED, false);
+}
+
+#[test]
+fn progress_that_cannot_be_asked_for_is_not_erased_by_a_pulse() {
+    let fake = Fake::connected(|call| match call.method.as_str() {
+        "DescribeWorkflowExecution" => Answer::error(14),
+        _ => Answer::ok(),
+    });
+    let handle = open("{\"heartbeat_timeout_ms\":1000}");
+    until(handle, Signals::UNSEEDED, true);
+    assert_eq!(fake.calls(BEAT).len(), 0);
+    record(handle, "1").unwrap();
+    until(handle, Signals::UNSEEDED, false);
+    fake.wait_for(BEAT, 1);
+    assert!(fake.calls(BEAT)[0].has(b"json/plain"));
+}
+
+#[test]
+fn a_silent_server_is_left_for_a_fresh_connection_within_the_slack() {
+    let fake = beats(|call| if call.nth == 0 { Answer::Silence } else { Answer::ok() });
+    let handle = open("{\"heartbeat_timeout_ms\":4000,\"initial_details\":\"\"}");
+    let started = Instant::now();
+    record(handle, "1").unwrap();
+    activity::flush(handle, LONG).unwrap();
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    let calls = fake.calls(BEAT);
+    assert!(calls[1].connection > calls[0].connection);
+    assert!(!activity::signals(handle).unwrap().contains(Signals::LEASE_LOST));
+}
+
+#[test]
+fn cancel_and_reset_stick_and_paused_is_of_the_newest_beat() {
+    let fake = beats(|call| match call.nth {
+        0 => Answer::Message(vec![0x08, 1, 0x10, 1, 0x18, 1]),
+        _ => Answer::ok(),
+    });
+    let handle = open("{\"heartbeat_timeout_ms\":1000,\"initial_details\":\"\"}");
+    record(handle, "1").unwrap();
+    let signals = until(handle, Signals::PAUSED, true);
+    assert!(signals.contains(Signals::CANCEL_REQUESTED | Signals::RESET));
+    let signals = until(handle, Signals::PAUSED, false);
+    assert!(signals.contains(Signals::CANCEL_REQUESTED | Signals::RESET));
+    assert!(fake.calls(BEAT).len() >= 2, "the pulse goes on while paused");
+}
+
+#[test]
+fn a_failure_carries_what_was_recorded_last() {
+    let fake = beats(|_| Answer::ok());
+    let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
+    record(handle, "\"first\"").unwrap();
+    activity::flush(handle, LONG).unwrap();
+    record(handle, "\"second\"").unwrap();
+    activity::fail(handle, b"{\"message\":\"broken\"}", LONG).unwrap();
+    let failed = &fake.calls("RespondActivityTaskFailed")[0];
+    assert!(failed.has(b"\"second\"") && failed.has(b"broken"));
+    assert_eq!(fake.calls(BEAT).len(), 1);
+}
+
+#[test]
+fn a_cancellation_is_reported_after_what_was_recorded_last() {
+    let fake = beats(|_| Answer::ok());
+    let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
+    record(handle, "\"first\"").unwrap();
+    activity::flush(handle, LONG).unwrap();
+    record(handle, "\"second\"").unwrap();
+    activity::report_cancelled(handle, None, LONG).unwrap();
+    assert!(fake.calls(BEAT)[1].has(b"\"second\""));
+    assert!(fake.calls("RespondActivityTaskCanceled")[0].at > fake.calls(BEAT)[1].at);
+}
+
+#[test]
+fn an_ended_activity_can_be_read_and_sends_nothing() {
+    let fake = beats(|_| Answer::ok());
+    let handle = open("{\"heartbeat_timeout_ms\":400,\"initial_details\":\"\"}");
+    activity::complete(handle, None, LONG).unwrap();
+    let beats = fake.calls(BEAT).len();
+    assert_eq!(record(handle, "1").unwrap_err().status(), Status::Ended);
+    assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), Status::Ended);
+    assert_eq!(
+        activity::flush(handle, LONG).map_err(|error| error.status()),
+        Ok(()),
+        "there is nothing unsent"
+    );
+    let signals = activity::wait(
+        handle,
+        Signals::LEASE_LOST,
+        Signals::default(),
+        Timeout::Within(Duration::from_secs(1)),
+    );
+    assert!(signals.unwrap().is_empty(), "an ended activity has no lease to lose");
+    assert_eq!(fake.calls(BEAT).len(), beats);
+    activity::close(handle, LONG).unwrap();
+    assert_eq!(activity::signals(handle).unwrap_err().status(), Status::InvalidHandle);
+}
+
+#[test]
+fn beats_go_on_after_an_ending_call_that_came_to_nothing() {
+    let fake = Fake::connected(|call| match call.method.as_str() {
+        "RespondActivityTaskCompleted" if call.nth == 0 => Answer::error(3),
+        _ => Answer::ok(),
+    });
+    let handle = open("{\"heartbeat_timeout_ms\":500,\"initial_details\":\"\"}");
+    assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), Status::InvalidArgument);
+    let beats = fake.calls(BEAT).len();
+    fake.wait_for(BEAT, beats + 2);
+    activity::complete(handle, None, LONG).unwrap();
+}
+
+#[test]
+fn an_ending_call_waits_for_the_beat_that_is_under_way() {
+    let fake = beats(|_| Answer::After(Duration::from_millis(300)));
+    let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
+    record(handle, "1").unwrap();
+    fake.wait_for(BEAT, 1);
+    activity::complete(handle, None, LONG).unwrap();
+    let completed = fake.calls("RespondActivityTaskCompleted")[0].at;
+    assert!(completed - fake.calls(BEAT)[0].at >= Duration::from_millis(300));
+}
+
+#[test]
+fn closing_sends_what_was_recorded_last_unless_there_is_no_time() {
+    let fake = beats(|_| Answer::ok());
+    let options = "{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}";
+    let handle = open(options);
+    record(handle, "\"first\"").unwrap();
+    activity::flush(handle, LONG).unwrap();
+    record(handle, "\"second\"").unwrap();
+    activity::close(handle, LONG).unwrap();
+    assert!(fake.calls(BEAT)[1].has(b"\"second\""));
+    assert_eq!(fake.calls("RespondActivityTaskCompleted").len(), 0, "closing ends nothing");
+
+    let handle = open(options);
+    record(handle, "\"third\"").unwrap();
+    activity::flush(handle, LONG).unwrap();
+    record(handle, "\"lost\"").unwrap();
+    assert_eq!(activity::close(handle, Timeout::Zero).unwrap_err().status(), Status::Timeout);
+    assert_eq!(activity::signals(handle).unwrap_err().status(), Status::InvalidHandle);
+    assert!(!fake.calls(BEAT).iter().any(|call| call.has(b"lost")));
+}
+
+#[test]
+fn a_token_has_one_holder() {
+    let fake = beats(|_| Answer::ok());
+    let handle = open("{\"initial_details\":\"\"}");
+    let refused = [
+        activity::open(TOKEN, b"").map(drop),
+        calls::heartbeat(TOKEN, None, LONG).map(drop),
+        calls::complete(TOKEN, None, LONG),
+        calls::fail(TOKEN, b"", LONG),
+        calls::report_cancelled(TOKEN, None, LONG),
+    ];
+    assert!(refused.into_iter().all(|outcome| outcome.unwrap_err().status() == Status::AlreadyOpen));
+    calls::get_details(TOKEN, LONG).unwrap();
+    activity::close(handle, LONG).unwrap();
+    calls::heartbeat(TOKEN, None, LONG).unwrap();
+    assert_eq!(fake.calls(BEAT).len(), 1);
+}
+
+#[test]
+fn what_a_handle_refuses_leaves_what_was_recorded() {
+    let fake = beats(|_| Answer::ok());
+    let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
+    record(handle, "\"kept\"").unwrap();
+    activity::flush(handle, LONG).unwrap();
+    record(handle, "\"newer\"").unwrap();
+    let refused = |encoding, data: &[u8]| activity::record(handle, encoding, data).unwrap_err().status();
+    assert_eq!(refused(Encoding::None, b""), Status::InvalidArgument);
+    assert_eq!(refused(Encoding::Json, b"{"), Status::InvalidArgument);
+    assert_eq!(refused(Encoding::Binary, &vec![0; 2 * 1024 * 1024]), Status::TooLarge);
+    activity::flush(handle, LONG).unwrap();
+    assert!(fake.calls(BEAT)[1].has(b"\"newer\""));
+}
+
+#[test]
+fn numbers_that_are_no_handles_are_refused_everywhere() {
+    let _fake = beats(|_| Answer::ok());
+    let closed = open("");
+    activity::close(closed, LONG).unwrap();
+    let reused = open("");
+    assert_ne!(closed, reused);
+    for number in [0, closed, reused + 1, 1 << 52, u64::MAX] {
+        let outcomes = [
+            record(number, "1").map(drop),
+            activity::touch(number).map(drop),
+            activity::signals(number).map(drop),
+            activity::wait(number, ALL, ALL, LONG).map(drop),
+            activity::details(number, LONG).map(drop),
+            activity::info(number).map(drop),
+            activity::flush(number, LONG),
+            activity::complete(number, None, LONG),
+            activity::fail(number, b"", LONG),
+            activity::report_cancelled(number, None, LONG),
+            activity::close(number, LONG),
+            watch::add(number, reused, ALL, 0),
+            watch::next(number, LONG).map(drop),
+            watch::open_fd(number).map(drop),
+            watch::close(number),
+        ];
+        for outcome in outcomes {
+            assert_eq!(outcome.unwrap_err().status(), Status::InvalidHandle, "{number:#x}");
+        }
+    }
+}
+
+#[test]
+fn those_who_wait_are_woken_when_the_handle_is_closed_or_the_client_goes() {
+    let _fake = beats(|_| Answer::ok());
+    for disconnect in [false, true] {
+        let handle = open("{\"initial_details\":\"\"}");
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| activity::wait(handle, ALL, Signals::default(), LONG));
+            // Whether it waits already or not makes no difference.
+            if disconnect {
+                calls::disconnect(Timeout::Zero).unwrap();
+            } else {
+                activity::close(handle, Timeout::Zero).unwrap();
+            }
+            let status = waiter.join().unwrap().unwrap_err().status();
+            assert!(
+                status == Status::InvalidHandle || disconnect && status == Status::NotConnected,
+                "{status:?}"
+            );
+        });
+    }
+}
+
+#[test]
+fn disconnecting_sends_what_all_have_recorded_last() {
+    let fake = beats(|_| Answer::ok());
+    for n in 0..20_u8 {
+        let token = [TOKEN, &[0x3a, 1, n]].concat();
+        let handle = activity::open(&token, b"{\"initial_details\":\"\"}").unwrap();
+        record(handle, "\"first\"").unwrap();
+        activity::flush(handle, LONG).unwrap();
+        record(handle, &format!("\"last of {n}\"")).unwrap();
+    }
+    calls::disconnect(LONG).unwrap();
+    for n in 0..20 {
+        let last = format!("\"last of {n}\"");
+        assert!(fake.calls(BEAT).iter().any(|call| call.has(last.as_bytes())), "{last}");
+    }
+}
+
+#[test]
+fn a_watch_tells_of_each_change_once_and_shows_it_on_its_descriptor() {
+    let _fake =
+        beats(|call| if call.has(b"\"cancel\"") { Answer::Message(vec![0x08, 1]) } else { Answer::ok() });
+    let watch = watch::open().unwrap();
+    let handles: Vec<_> = (0..10_u8)
+        .map(|n| {
+            let handle =
+                activity::open(&[TOKEN, &[0x3a, 1, n]].concat(), b"{\"initial_details\":\"\"}").unwrap();
+            watch::add(watch, handle, Signals::CANCEL_REQUESTED, n.into()).unwrap();
+            handle
+        })
+        .collect();
+    assert_eq!(watch::next(watch, Timeout::Zero).unwrap(), None);
+    for (n, handle) in handles.iter().enumerate() {
+        record(*handle, if n % 3 == 0 { "\"cancel\"" } else { "\"go on\"" }).unwrap();
+    }
+    let mut told: Vec<_> = (0..4).map(|_| watch::next(watch, LONG).unwrap().unwrap()).collect();
+    told.sort_by_key(|news| news.user_data);
+    for (news, n) in told.iter().zip([0, 3, 6, 9]) {
+        assert_eq!((news.activity, news.user_data), (handles[n], n as u64));
+        assert!(news.signals.contains(Signals::CANCEL_REQUESTED));
+    }
+    assert_eq!(watch::next(watch, Timeout::Zero).unwrap(), None);
+    watch::close(watch).unwrap();
+}
+
+#[test]
+fn a_watch_tells_of_what_the_clock_alone_brings() {
+    let _fake = beats(|_| Answer::Silence);
+    let watch = watch::open().unwrap();
+    let handle = open("{\"heartbeat_timeout_ms\":700,\"initial_details\":\"\"}");
+    watch::add(watch, handle, Signals::LEASE_LOST, 7).unwrap();
+    let started = Instant::now();
+    let news = watch::next(watch, LONG).unwrap().unwrap();
+    assert!(news.signals.contains(Signals::LEASE_LOST) && news.user_data == 7);
+    assert!(started.elapsed() < Duration::from_millis(1700), "{:?}", started.elapsed());
+}
+
+#[test]
+fn many_activities_beat_in_time_and_few_of_a_workflow_at_once() {
+    const COUNT: usize = 2000;
+    let fake = beats(|_| Answer::After(Duration::from_millis(5)));
+    let started = Instant::now();
+    for n in 0..COUNT {
+        let n = u16::try_from(n).unwrap().to_be_bytes();
+        // Four hundred workflows of five activities each.
+        let token = [
+            b"\x0a\x01n\x1a\x01r\x28\x01\x32\x02",
+            &n[..],
+            b"\x12\x02",
+            &(u16::from_be_bytes(n) / 5).to_be_bytes(),
+        ]
+        .concat();
+        activity::open(&token, b"{\"heartbeat_timeout_ms\":5000,\"initial_details\":\"\"}").unwrap();
+    }
+    fake.wait_for(BEAT, COUNT);
+    assert!(started.elapsed() < Duration::from_secs(5), "within the timeout: {:?}", started.elapsed());
+}

@@ -6,9 +6,11 @@ use super::{
 };
 use crate::{activity::watch, deadline::Timeout, signals::Signals};
 
-/// Open a watch: one waiter for the signals of any number of activities, for event loops. To be closed by
-/// thb_watch_close. Thread-safe and never blocking, as all of these but thb_watch_next. Returns THB_OK, THB_NOT_CONNECTED,
-/// THB_LOCAL_LIMIT, THB_INVALID_ARGUMENT; the others THB_INVALID_HANDLE and THB_FORKED as well.
+/// Open a watch: one waiter for the signals of any number of activities, for event loops.
+///
+/// Thread-safe. Never blocks. *watch_out is the caller's, to be closed by thb_watch_close; thb_disconnect closes it too.
+/// Returns THB_OK; THB_NOT_CONNECTED; THB_LOCAL_LIMIT: no descriptor, or too many watches; THB_INVALID_ARGUMENT:
+/// watch_out is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_watch_open(
     watch_out: *mut thb_watch_t,
@@ -27,6 +29,8 @@ pub unsafe extern "C" fn thb_watch_open(
 
 /// Have the watch tell of an activity whenever a signal of mask differs from what was told last (at first: nothing).
 /// user_data comes back with it. Adding it again changes both; closing the activity takes it out.
+///
+/// Thread-safe. Never blocks. Returns THB_OK; THB_INVALID_HANDLE and THB_FORKED of either.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_watch_add(
     watch: thb_watch_t,
@@ -40,8 +44,11 @@ pub unsafe extern "C" fn thb_watch_add(
 }
 
 /// Wait for the next activity with news. THB_OK with *activity_out 0: timeout_ms is over; a timeout of 0 polls. Outputs
-/// may be NULL; the last two are written only with an activity. Closing the watch wakes with THB_INVALID_HANDLE,
-/// disconnecting with THB_NOT_CONNECTED.
+/// may be NULL; the last two are written only with an activity.
+///
+/// Thread-safe; of several who wait one gets it. Blocks for at most timeout_ms.
+/// Returns THB_OK; THB_INVALID_HANDLE, also when the watch is closed meanwhile; THB_NOT_CONNECTED: disconnected
+/// meanwhile; THB_FORKED; THB_INVALID_ARGUMENT: timeout_ms is out of range.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_watch_next(
     watch: thb_watch_t,
@@ -67,6 +74,9 @@ pub unsafe extern "C" fn thb_watch_next(
 
 /// A new descriptor that is readable while thb_watch_next has something (or was closed). Poll it only, and close it
 /// yourself. It is CLOEXEC.
+///
+/// Thread-safe. Never blocks. Returns THB_OK; THB_INVALID_HANDLE; THB_FORKED; THB_LOCAL_LIMIT: no descriptor;
+/// THB_INVALID_ARGUMENT: fd_out is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_watch_open_fd(
     watch: thb_watch_t,
@@ -83,7 +93,7 @@ pub unsafe extern "C" fn thb_watch_open_fd(
     }
 }
 
-/// Close a watch; its activities stay open.
+/// Close a watch; its activities stay open. Thread-safe. Never blocks. Returns THB_OK; THB_INVALID_HANDLE; THB_FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_watch_close(
     watch: thb_watch_t,

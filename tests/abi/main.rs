@@ -14,6 +14,7 @@ mod elf;
 mod fake;
 mod foreign;
 mod header;
+mod manual;
 mod numbers;
 mod programs;
 mod prototypes;

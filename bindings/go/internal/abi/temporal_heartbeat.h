@@ -517,14 +517,17 @@ thb_status_t thb_activity_report_cancelled(thb_activity_t activity,
 // why.
 thb_status_t thb_activity_close(thb_activity_t activity, uint32_t timeout_ms, struct thb_error_t **error_out);
 
-// Open a watch: one waiter for the signals of any number of activities, for event loops. To be closed by
-// thb_watch_close. Thread-safe and never blocking, as all of these but thb_watch_next. Returns THB_OK, THB_NOT_CONNECTED,
-// THB_LOCAL_LIMIT, THB_INVALID_ARGUMENT; the others THB_INVALID_HANDLE and THB_FORKED as well.
-thb_status_t thb_watch_open(thb_watch_t *watch_out,
-                            struct thb_error_t **error_out);
+// Open a watch: one waiter for the signals of any number of activities, for event loops.
+//
+// Thread-safe. Never blocks. *watch_out is the caller's, to be closed by thb_watch_close; thb_disconnect closes it too.
+// Returns THB_OK; THB_NOT_CONNECTED; THB_LOCAL_LIMIT: no descriptor, or too many watches; THB_INVALID_ARGUMENT:
+// watch_out is NULL.
+thb_status_t thb_watch_open(thb_watch_t *watch_out, struct thb_error_t **error_out);
 
 // Have the watch tell of an activity whenever a signal of mask differs from what was told last (at first: nothing).
 // user_data comes back with it. Adding it again changes both; closing the activity takes it out.
+//
+// Thread-safe. Never blocks. Returns THB_OK; THB_INVALID_HANDLE and THB_FORKED of either.
 thb_status_t thb_watch_add(thb_watch_t watch,
                            thb_activity_t activity,
                            uint32_t mask,
@@ -532,8 +535,11 @@ thb_status_t thb_watch_add(thb_watch_t watch,
                            struct thb_error_t **error_out);
 
 // Wait for the next activity with news. THB_OK with *activity_out 0: timeout_ms is over; a timeout of 0 polls. Outputs
-// may be NULL; the last two are written only with an activity. Closing the watch wakes with THB_INVALID_HANDLE,
-// disconnecting with THB_NOT_CONNECTED.
+// may be NULL; the last two are written only with an activity.
+//
+// Thread-safe; of several who wait one gets it. Blocks for at most timeout_ms.
+// Returns THB_OK; THB_INVALID_HANDLE, also when the watch is closed meanwhile; THB_NOT_CONNECTED: disconnected
+// meanwhile; THB_FORKED; THB_INVALID_ARGUMENT: timeout_ms is out of range.
 thb_status_t thb_watch_next(thb_watch_t watch,
                             uint32_t timeout_ms,
                             thb_activity_t *activity_out,
@@ -543,9 +549,12 @@ thb_status_t thb_watch_next(thb_watch_t watch,
 
 // A new descriptor that is readable while thb_watch_next has something (or was closed). Poll it only, and close it
 // yourself. It is CLOEXEC.
+//
+// Thread-safe. Never blocks. Returns THB_OK; THB_INVALID_HANDLE; THB_FORKED; THB_LOCAL_LIMIT: no descriptor;
+// THB_INVALID_ARGUMENT: fd_out is NULL.
 thb_status_t thb_watch_open_fd(thb_watch_t watch, int32_t *fd_out, struct thb_error_t **error_out);
 
-// Close a watch; its activities stay open.
+// Close a watch; its activities stay open. Thread-safe. Never blocks. Returns THB_OK; THB_INVALID_HANDLE; THB_FORKED.
 thb_status_t thb_watch_close(thb_watch_t watch, struct thb_error_t **error_out);
 
 // Make empty details, to be filled by thb_details_add and passed on by thb_details_payloads.

@@ -141,6 +141,11 @@ func abandoned(ctx context.Context, op string) error {
 	return fmt.Errorf("temporal-heartbeat: %s: no longer waited for, and may still take effect: %w", op, contextError(ctx))
 }
 
+// ended is the error of a context that ended while something was waited for that goes on by itself.
+func ended(ctx context.Context, op string) error {
+	return fmt.Errorf("temporal-heartbeat: %s: %w", op, contextError(ctx))
+}
+
 // contextError is the context's error, with its cause when it has one of its own.
 func contextError(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)

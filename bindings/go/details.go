@@ -35,6 +35,10 @@ func GetDetails(ctx context.Context, taskToken []byte) (Details, error) {
 	if err != nil {
 		return Details{}, err
 	}
+	return detailsOf(op, held)
+}
+
+func detailsOf(op string, held abi.Details) (Details, error) {
 	values, err := parsePayloads(held.Payloads)
 	if err != nil {
 		return Details{}, refused(op, StatusInternal, "the details can't be read: "+err.Error(), err)

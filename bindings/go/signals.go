@@ -17,6 +17,23 @@ const (
 	SignalPaused
 	// SignalReset: the activity was reset and begins again with attempt 1. Stop, and let this attempt fail or time out.
 	SignalReset
+
+	// The following come only from an activity that is held open ([Open]), where SignalCancelRequested and SignalReset stay.
+
+	// SignalGone: the activity is over for this attempt, and nothing is ever sent for it again. Stop the work.
+	SignalGone
+	// SignalLeaseLost: no heartbeat was acknowledged for as long as the heartbeat timeout. Another attempt may be running: stop.
+	// It goes when a heartbeat is acknowledged again.
+	SignalLeaseLost
+	// SignalStalled: no progress for the stall timeout, so that the heartbeats have stopped. It goes with the next record or touch.
+	SignalStalled
+	// SignalRefused: the server refuses the heartbeats, and trying again won't help. [Activity.Info] tells why.
+	SignalRefused
+	// SignalDeadline: the attempt's own time is over. Stop the work.
+	SignalDeadline
+	// SignalUnseeded: it can't be learned what progress the server holds, so that nothing is sent that might erase it. Record
+	// something.
+	SignalUnseeded
 )
 
 // Has tells whether all of the given signals are set.
@@ -39,6 +56,16 @@ func (s Signals) Reset() bool {
 	return s.Has(SignalReset)
 }
 
+// Gone tells whether [SignalGone] is set.
+func (s Signals) Gone() bool {
+	return s.Has(SignalGone)
+}
+
+// LeaseLost tells whether [SignalLeaseLost] is set.
+func (s Signals) LeaseLost() bool {
+	return s.Has(SignalLeaseLost)
+}
+
 var signalNames = []struct {
 	signal Signals
 	name   string
@@ -46,6 +73,12 @@ var signalNames = []struct {
 	{SignalCancelRequested, "CANCEL_REQUESTED"},
 	{SignalPaused, "PAUSED"},
 	{SignalReset, "RESET"},
+	{SignalGone, "GONE"},
+	{SignalLeaseLost, "LEASE_LOST"},
+	{SignalStalled, "STALLED"},
+	{SignalRefused, "REFUSED"},
+	{SignalDeadline, "DEADLINE"},
+	{SignalUnseeded, "UNSEEDED"},
 }
 
 // String gives the names of the signals that are set, as "CANCEL_REQUESTED|PAUSED"; "none" when there are none.

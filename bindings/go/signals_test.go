@@ -7,7 +7,7 @@ func TestSignalsAreNamed(t *testing.T) {
 		0: "none",
 		1: "CANCEL_REQUESTED",
 		6: "PAUSED|RESET",
-		SignalCancelRequested | SignalPaused | 0x100: "CANCEL_REQUESTED|PAUSED|0x100",
+		SignalCancelRequested | SignalPaused | 1<<20: "CANCEL_REQUESTED|PAUSED|0x100000",
 	} {
 		if got := signals.String(); got != want {
 			t.Errorf("%d is %q, want %q", uint32(signals), got, want)

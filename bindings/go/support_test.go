@@ -12,7 +12,7 @@ import (
 )
 
 // needs skips a test that lacks something; with THB_REQUIRE_ALL=1 that is a failure.
-func needs(t *testing.T, what string, there bool) {
+func needs(t testing.TB, what string, there bool) {
 	t.Helper()
 	switch {
 	case there:
@@ -24,7 +24,7 @@ func needs(t *testing.T, what string, there bool) {
 }
 
 // needLibrary is for a test that calls the native library.
-func needLibrary(t *testing.T) {
+func needLibrary(t testing.TB) {
 	t.Helper()
 	needs(t, LibraryVariable+", the path of the built library", os.Getenv(LibraryVariable) != "")
 }
@@ -33,7 +33,7 @@ func needLibrary(t *testing.T) {
 const soon = time.Second
 
 // blackHole is the address of a server that takes connections and never says anything.
-func blackHole(t *testing.T) string {
+func blackHole(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -53,7 +53,7 @@ func blackHole(t *testing.T) string {
 }
 
 // connectLazily makes the process's client, for a server that need not be there, until the end of the test.
-func connectLazily(t *testing.T, address string) {
+func connectLazily(t testing.TB, address string) {
 	t.Helper()
 	needLibrary(t)
 	err := Connect(context.Background(), Options{HostPort: address, Namespace: "default", Lazy: true})

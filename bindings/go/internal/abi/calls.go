@@ -13,6 +13,9 @@ import (
 // The values of thb_encoding_t that this binding sends.
 const (
 	EncodingNone     = C.THB_ENCODING_NONE
+	EncodingJSON     = C.THB_ENCODING_JSON
+	EncodingBinary   = C.THB_ENCODING_BINARY
+	EncodingNull     = C.THB_ENCODING_NULL
 	EncodingPayloads = C.THB_ENCODING_PAYLOADS
 )
 

@@ -18,6 +18,11 @@ func GetDetails(token []byte, timeoutMs uint32) (Details, *Error) {
 	var details *C.thb_details_t
 	var err *C.thb_error_t
 	status := C.thb_get_details(pointer(token), size(token), C.uint32_t(timeoutMs), &details, &err)
+	return taken(details, status, err)
+}
+
+// taken reads details that the caller owns, and frees them.
+func taken(details *C.thb_details_t, status C.thb_status_t, err *C.thb_error_t) (Details, *Error) {
 	if status != C.THB_OK {
 		return Details{}, failure(status, err)
 	}

@@ -20,6 +20,12 @@ func failure(status C.thb_status_t, err *C.thb_error_t) *Error {
 	if status == C.THB_OK {
 		return nil
 	}
+	return explained(status, err)
+}
+
+// explained reads an error that the caller owns, and frees it. Apart from failure, so that the compiler puts the latter's check
+// for success where it is called.
+func explained(status C.thb_status_t, err *C.thb_error_t) *Error {
 	defer C.thb_error_free(err)
 	return &Error{
 		Status:       int32(status),

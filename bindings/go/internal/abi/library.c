@@ -94,6 +94,84 @@ thb_status_t thb_report_cancelled(const void *token, size_t token_len, thb_encod
     return library.report_cancelled(token, token_len, encoding, details, details_len, timeout_ms, error_out);
 }
 
+thb_status_t thb_activity_open(const void *token, size_t token_len, const char *options_json, size_t options_len,
+                               thb_activity_t *activity_out, thb_error_t **error_out) {
+    return library.activity_open(token, token_len, options_json, options_len, activity_out, error_out);
+}
+
+thb_go_answer_t thb_go_activity_heartbeat(thb_activity_t activity, thb_encoding_t encoding, const unsigned char *details,
+                                          size_t details_len) {
+    thb_go_answer_t answer = {0};
+    answer.status = library.activity_heartbeat(activity, encoding, details, details_len, &answer.signals, &answer.error);
+    return answer;
+}
+
+thb_go_answer_t thb_go_activity_touch(thb_activity_t activity) {
+    thb_go_answer_t answer = {0};
+    answer.status = library.activity_touch(activity, &answer.signals, &answer.error);
+    return answer;
+}
+
+thb_go_answer_t thb_go_activity_get_signals(thb_activity_t activity) {
+    thb_go_answer_t answer = {0};
+    answer.status = library.activity_get_signals(activity, &answer.signals, &answer.error);
+    return answer;
+}
+
+thb_status_t thb_activity_get_details(thb_activity_t activity, uint32_t timeout_ms, thb_details_t **details_out,
+                                      thb_error_t **error_out) {
+    return library.activity_get_details(activity, timeout_ms, details_out, error_out);
+}
+
+thb_status_t thb_activity_get_info(thb_activity_t activity, thb_text_t **info_out, thb_error_t **error_out) {
+    return library.activity_get_info(activity, info_out, error_out);
+}
+
+thb_status_t thb_activity_flush(thb_activity_t activity, uint32_t timeout_ms, thb_error_t **error_out) {
+    return library.activity_flush(activity, timeout_ms, error_out);
+}
+
+thb_status_t thb_activity_complete(thb_activity_t activity, thb_encoding_t encoding, const void *result, size_t result_len,
+                                   uint32_t timeout_ms, thb_error_t **error_out) {
+    return library.activity_complete(activity, encoding, result, result_len, timeout_ms, error_out);
+}
+
+thb_status_t thb_activity_fail(thb_activity_t activity, const char *failure_json, size_t failure_len, uint32_t timeout_ms,
+                               thb_error_t **error_out) {
+    return library.activity_fail(activity, failure_json, failure_len, timeout_ms, error_out);
+}
+
+thb_status_t thb_activity_report_cancelled(thb_activity_t activity, thb_encoding_t encoding, const void *details,
+                                           size_t details_len, uint32_t timeout_ms, thb_error_t **error_out) {
+    return library.activity_report_cancelled(activity, encoding, details, details_len, timeout_ms, error_out);
+}
+
+thb_status_t thb_activity_close(thb_activity_t activity, uint32_t timeout_ms, thb_error_t **error_out) {
+    return library.activity_close(activity, timeout_ms, error_out);
+}
+
+thb_status_t thb_watch_open(thb_watch_t *watch_out, thb_error_t **error_out) {
+    return library.watch_open(watch_out, error_out);
+}
+
+thb_status_t thb_watch_add(thb_watch_t watch, thb_activity_t activity, uint32_t mask, uint64_t user_data,
+                           thb_error_t **error_out) {
+    return library.watch_add(watch, activity, mask, user_data, error_out);
+}
+
+thb_status_t thb_watch_next(thb_watch_t watch, uint32_t timeout_ms, thb_activity_t *activity_out, uint64_t *user_data_out,
+                            uint32_t *signals_out, thb_error_t **error_out) {
+    return library.watch_next(watch, timeout_ms, activity_out, user_data_out, signals_out, error_out);
+}
+
+thb_status_t thb_watch_open_fd(thb_watch_t watch, int32_t *fd_out, thb_error_t **error_out) {
+    return library.watch_open_fd(watch, fd_out, error_out);
+}
+
+thb_status_t thb_watch_close(thb_watch_t watch, thb_error_t **error_out) {
+    return library.watch_close(watch, error_out);
+}
+
 const void *thb_details_payloads(const thb_details_t *details, size_t *len_out) {
     return library.details_payloads(details, len_out);
 }

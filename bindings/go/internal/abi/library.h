@@ -14,6 +14,22 @@
     X(complete)                       \
     X(fail)                           \
     X(report_cancelled)               \
+    X(activity_open)                  \
+    X(activity_heartbeat)             \
+    X(activity_touch)                 \
+    X(activity_get_signals)           \
+    X(activity_get_details)           \
+    X(activity_get_info)              \
+    X(activity_flush)                 \
+    X(activity_complete)              \
+    X(activity_fail)                  \
+    X(activity_report_cancelled)      \
+    X(activity_close)                 \
+    X(watch_open)                     \
+    X(watch_add)                      \
+    X(watch_next)                     \
+    X(watch_open_fd)                  \
+    X(watch_close)                    \
     X(details_payloads)               \
     X(details_attempt)                \
     X(details_recorded_at_unix_ms)    \
@@ -36,5 +52,22 @@
  * Otherwise writes why not, NUL-terminated, and leaves everything as it was; THB_ABI_MISMATCH when it is of another ABI,
  * THB_CONFIG for anything else. Not thread-safe: the caller holds a lock. */
 thb_status_t thb_go_open(const char *path, char *why, size_t why_size);
+
+/* What a call that never blocks answers, by value: an output parameter would be a variable that Go keeps on its heap. */
+typedef struct thb_go_answer {
+    thb_status_t status;
+    uint32_t signals;
+    thb_error_t *error;
+} thb_go_answer_t;
+
+/* thb_activity_heartbeat; its details are of a type that can hold no Go pointers, which saves Go from looking for some. */
+thb_go_answer_t thb_go_activity_heartbeat(thb_activity_t activity, thb_encoding_t encoding, const unsigned char *details,
+                                          size_t details_len);
+
+/* thb_activity_touch */
+thb_go_answer_t thb_go_activity_touch(thb_activity_t activity);
+
+/* thb_activity_get_signals */
+thb_go_answer_t thb_go_activity_get_signals(thb_activity_t activity);
 
 #endif

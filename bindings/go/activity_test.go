@@ -1,0 +1,447 @@
+package heartbeat
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// patience is how long an event may take that comes by itself.
+const patience = 20 * time.Second
+
+// wantCause waits for the end of a context.
+func wantCause(t *testing.T, ctx context.Context, causes ...error) {
+	t.Helper()
+	select {
+	case <-ctx.Done():
+		wantIs(t, context.Cause(ctx), causes...)
+	case <-time.After(patience):
+		t.Fatal("the context wasn't cancelled")
+	}
+}
+
+func handedOver(t *testing.T, values ...any) *Details {
+	t.Helper()
+	made, err := NewDetails(values...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &made
+}
+
+func TestOpenAndRecordNeverWaitForTheServer(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	start := time.Now()
+	act := openSome(t, OpenOptions{HeartbeatTimeout: time.Minute})
+	for item := range 1000 {
+		if signals, err := act.RecordHeartbeat(item, "of", []byte("many")); err != nil || signals != 0 {
+			t.Fatal(signals, err)
+		}
+	}
+	if took := time.Since(start); took > soon {
+		t.Errorf("took %v", took)
+	}
+	if info, err := act.Info(); err != nil || info.Records != 1000 || !info.Pending || info.State != "open" {
+		t.Errorf("%+v, %v", info, err)
+	}
+}
+
+func TestTokenHasOneHolder(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	act := openSome(t, OpenOptions{})
+	_, err := Open(context.Background(), someToken, OpenOptions{})
+	wantIs(t, err, ErrAlreadyOpen)
+	_, err = RecordHeartbeat(context.Background(), someToken, 1)
+	wantIs(t, err, ErrAlreadyOpen)
+
+	if err := act.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	openSome(t, OpenOptions{})
+}
+
+func TestWorkIsStoppedWhenTheLeaseIsLost(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	act := openSome(t, OpenOptions{HeartbeatTimeout: 200 * time.Millisecond})
+	wantCause(t, act.Context(), ErrLeaseLost) // with no call of ours
+	if signals, err := act.RecordHeartbeat(1); err != nil || !signals.LeaseLost() {
+		t.Error(signals, err)
+	}
+}
+
+func TestWorkIsStoppedWhenTheAttemptsTimeIsOver(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	act := openSome(t, OpenOptions{AttemptRemaining: 50 * time.Millisecond})
+	wantCause(t, act.Context(), ErrAttemptDeadline, context.DeadlineExceeded)
+}
+
+func TestRecordTellsBeforeItReturns(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	act := openSome(t, OpenOptions{HeartbeatTimeout: time.Hour, Age: 2 * time.Hour})
+	unwatch(act) // as if its goroutine came too late
+	if _, err := act.RecordHeartbeat(1); err != nil {
+		t.Error(err)
+	}
+	wantIs(t, context.Cause(act.Context()), ErrLeaseLost)
+}
+
+func TestSignalsThatStopTheWorkAreTheProgramsChoice(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	act := openSome(t, OpenOptions{HeartbeatTimeout: time.Hour, Age: 2 * time.Hour, StallTimeout: 100 * time.Millisecond,
+		InitialDetails: handedOver(t), CancelOn: SignalStalled})
+	wantCause(t, act.Context(), ErrStalled)
+	if signals := act.Signals(); !signals.LeaseLost() {
+		t.Error(signals)
+	}
+}
+
+func TestContextHasTheParentsEndAndTheActivityGoesOn(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	type key struct{}
+	reason := errors.New("the user pressed stop")
+	parent, cancel := context.WithCancelCause(context.WithValue(context.Background(), key{}, "value"))
+	act, err := Open(parent, someToken, OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer act.Close(parent)
+	if act.Context().Value(key{}) != "value" {
+		t.Error("the parent's value is missing")
+	}
+	cancel(reason)
+	wantCause(t, act.Context(), reason)
+	if _, err := act.RecordHeartbeat(1); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWaitIsWokenByTheSignal(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	act := openSome(t, OpenOptions{HeartbeatTimeout: time.Hour, StallTimeout: 200 * time.Millisecond, InitialDetails: handedOver(t)})
+	signals, err := act.Wait(context.Background(), SignalStalled)
+	if err != nil || signals != SignalStalled {
+		t.Error(signals, err)
+	}
+	cleared := make(chan error)
+	go func() {
+		_, err := act.WaitCleared(context.Background(), SignalStalled)
+		cleared <- err
+	}()
+	act.Touch()
+	if err := <-cleared; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWaitEndsWithItsContext(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	act := openSome(t, OpenOptions{})
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	signals, err := act.Wait(ctx, SignalPaused)
+	wantIs(t, err, context.DeadlineExceeded)
+	if signals != 0 {
+		t.Error(signals)
+	}
+}
+
+func TestCloseWakesWaitersAndIsDoneOnce(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	act := openSome(t, OpenOptions{})
+	woken := make(chan error)
+	go func() {
+		_, err := act.Wait(context.Background(), SignalPaused)
+		woken <- err
+	}()
+	for range 2 {
+		if err := act.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+	wantIs(t, <-woken, ErrInvalidHandle)
+	wantCause(t, act.Context(), context.Canceled)
+}
+
+func TestCloseTellsThatTheLastRecordWasLost(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	for _, limit := range []time.Duration{0, 200 * time.Millisecond} {
+		act := openSome(t, OpenOptions{InitialDetails: handedOver(t)})
+		act.RecordHeartbeat(1)
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		defer cancel()
+		start := time.Now()
+		wantIs(t, act.Close(ctx), context.DeadlineExceeded)
+		if took := time.Since(start); took > limit+soon {
+			t.Errorf("took %v", took)
+		}
+		// The handle is closed before long also when nobody waits for that any more.
+		for deadline := time.Now().Add(patience); ; runtime.Gosched() {
+			if _, err := act.Info(); errors.Is(err, ErrInvalidHandle) {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("still open")
+			}
+		}
+	}
+}
+
+func TestClosedActivityRefusesEverythingButSignals(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	act := openSome(t, OpenOptions{HeartbeatTimeout: time.Hour, Age: 2 * time.Hour})
+	if err := act.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	ctx := context.Background()
+	_, record := act.RecordHeartbeat(1)
+	_, touch := act.Touch()
+	_, wait := act.Wait(ctx, SignalPaused)
+	_, read := act.Details(ctx)
+	_, info := act.Info()
+	for name, err := range map[string]error{
+		"record": record, "touch": touch, "wait": wait, "details": read, "info": info, "flush": act.Flush(ctx),
+		"complete": act.Complete(ctx, 1), "fail": act.Fail(ctx, Failure{}), "cancelled": act.ReportCancelled(ctx),
+	} {
+		if !errors.Is(err, ErrInvalidHandle) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if !act.Signals().LeaseLost() {
+		t.Error("the last signals are forgotten")
+	}
+}
+
+func TestDisconnectStopsTheWorkAndOpensAgainLater(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	act := openSome(t, OpenOptions{})
+	if err := Disconnect(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	wantCause(t, act.Context(), ErrNotConnected)
+	connectLazily(t, blackHole(t))
+	again := openSome(t, OpenOptions{HeartbeatTimeout: 100 * time.Millisecond})
+	wantCause(t, again.Context(), ErrLeaseLost)
+	if err := act.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnyNumberOfActivitiesIsWatchedByOneGoroutine(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	before := runtime.NumGoroutine()
+	var all []*Activity
+	for i := range 1000 {
+		token := protowire.AppendVarint(protowire.AppendTag(bytes.Clone(someToken), 5, protowire.VarintType), uint64(i+1))
+		act, err := Open(context.Background(), token, OpenOptions{AttemptRemaining: time.Second, DisablePulse: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, act)
+	}
+	if more := runtime.NumGoroutine() - before; more > 2 {
+		t.Errorf("%d goroutines more", more)
+	}
+	for _, act := range all {
+		wantCause(t, act.Context(), ErrAttemptDeadline)
+	}
+	for _, act := range all {
+		if err := act.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+	for start := time.Now(); runtime.NumGoroutine() > before; runtime.Gosched() {
+		if time.Since(start) > patience {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+	}
+}
+
+func TestActivityIsClosedWhileOthersUseIt(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	for range 20 {
+		act := openSome(t, OpenOptions{HeartbeatTimeout: time.Millisecond, InitialDetails: handedOver(t, 1)})
+		var users sync.WaitGroup
+		for _, use := range []func() error{
+			func() error { _, err := act.RecordHeartbeat(1); return err },
+			func() error { _, err := act.Touch(); return err },
+			func() error { _, err := act.Info(); return err },
+			func() error { _, err := act.Wait(context.Background(), SignalPaused); return err },
+		} {
+			users.Add(1)
+			go func() {
+				defer users.Done()
+				for {
+					if err := use(); err != nil {
+						wantIs(t, err, ErrInvalidHandle)
+						return
+					}
+				}
+			}()
+		}
+		<-act.Context().Done()
+		done, cancel := context.WithCancel(context.Background())
+		cancel()
+		act.Close(done)
+		users.Wait()
+	}
+}
+
+func TestDetailsOfTheAttemptBeforeStayWhatTheyWere(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	act := openSome(t, OpenOptions{InitialDetails: handedOver(t, 41, []byte("state"))})
+	act.RecordHeartbeat(42)
+	var item int
+	var state []byte
+	if !act.HasHeartbeatDetails() {
+		t.Error("there are details")
+	}
+	if err := act.GetHeartbeatDetails(&item, &state); err != nil || item != 41 || string(state) != "state" {
+		t.Error(item, state, err)
+	}
+}
+
+func TestNoDetailsOfAnAttemptBeforeAreToldFromUnknownOnes(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	first := openSome(t, OpenOptions{InitialDetails: handedOver(t)})
+	if first.HasHeartbeatDetails() {
+		t.Error("there are none")
+	}
+	wantIs(t, first.GetHeartbeatDetails(new(int)), ErrNoDetails)
+	first.Close(context.Background())
+
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	unknown, err := Open(ctx, someToken, OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unknown.Close(ctx)
+	if !unknown.HasHeartbeatDetails() {
+		t.Error("what nobody knows must not look like the beginning")
+	}
+	wantIs(t, unknown.GetHeartbeatDetails(new(int)), context.DeadlineExceeded)
+}
+
+func TestBadUseOfAnActivityIsRefusedEachWithItsStatus(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	ctx := context.Background()
+	act := openSome(t, OpenOptions{InitialDetails: handedOver(t)})
+	record := func(details ...any) error { _, err := act.RecordHeartbeat(details...); return err }
+	opened := func(token []byte, options OpenOptions) error { _, err := Open(ctx, token, options); return err }
+	_, badDetails := NewDetails(make(chan int))
+	if conversion := new(ConversionError); !errors.As(badDetails, &conversion) {
+		t.Error(badDetails)
+	}
+	for name, c := range map[string]struct {
+		err    error
+		status error
+		cause  string
+	}{
+		"record without details":      {record(), ErrInvalidArgument, "Touch"},
+		"detail of a bad type":        {record(1, make(chan int)), ErrInvalidArgument, "value 1 of type chan int"},
+		"one detail of a bad type":    {record([]any{make(chan int)}), ErrInvalidArgument, "value 0 of type []interface {}"},
+		"details that are too large":  {record(bytes.Repeat([]byte("x"), 2<<20)), ErrTooLarge, ""},
+		"result of a bad type":        {act.Complete(ctx, make(chan int)), ErrInvalidArgument, "chan int"},
+		"failure with progress":       {act.Fail(ctx, Failure{HeartbeatDetails: []any{1}}), ErrInvalidArgument, "record them"},
+		"open without token":          {opened(nil, OpenOptions{}), ErrInvalidArgument, "token"},
+		"token that can't be read":    {opened([]byte("?"), OpenOptions{}), ErrTokenUnreadable, ""},
+		"negative time":               {opened([]byte("t"), OpenOptions{Age: -1}), ErrConfig, "Age"},
+		"time that is too long":       {opened([]byte("t"), OpenOptions{CancelPoll: 1 << 62}), ErrConfig, "cancel_poll_ms"},
+		"nothing in the environment":  {func() error { _, err := OpenFromEnv(ctx, OpenOptions{}); return err }(), ErrConfig, "token"},
+		"record after all those":      {record(1), nil, ""},
+		"cancelled with a bad detail": {act.ReportCancelled(ctx, make(chan int)), ErrInvalidArgument, "chan int"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.status != nil {
+				wantRefusal(t, c.err, c.status, c.cause)
+			} else if c.err != nil {
+				t.Error(c.err)
+			}
+		})
+	}
+}
+
+func TestActivityNeedsAClient(t *testing.T) {
+	needLibrary(t)
+	_, err := Open(context.Background(), someToken, OpenOptions{})
+	wantRefusal(t, err, ErrNotConnected, "onnect")
+	done, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err = Open(done, someToken, OpenOptions{})
+	wantIs(t, err, context.Canceled)
+}
+
+func TestActivityComesFromTheEnvironment(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	encoded := base64.StdEncoding.EncodeToString
+	t.Setenv("TEMPORAL_ACTIVITY_TASK_TOKEN", encoded(someToken))
+	t.Setenv("TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS", "60000")
+	t.Setenv("TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS", encoded(appendPayloads(nil, handedOver(t, 41).values)))
+	t.Setenv("TEMPORAL_ACTIVITY_DEADLINE_MS", "100")
+	act, err := OpenFromEnv(context.Background(), OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer act.Close(context.Background())
+	var item int
+	if err := act.GetHeartbeatDetails(&item); err != nil || item != 41 {
+		t.Error(item, err)
+	}
+	if info, err := act.Info(); err != nil || info.HeartbeatTimeout != time.Minute {
+		t.Error(info, err)
+	}
+	wantCause(t, act.Context(), ErrAttemptDeadline)
+}
+
+func TestSingleValueIsRecordedAsItIsConverted(t *testing.T) {
+	for _, value := range []any{nil, true, 42, -1.5, "Unicode: é 🙂 <&>\n", "\xff", []int(nil), map[string]any{"b": 1, "a": nil}, []any{"x"}} {
+		var buffer bytes.Buffer
+		_, data, err := encodeInto(&buffer, "test", []any{value})
+		want, wantErr := NewPayload(value)
+		if err != nil || wantErr != nil || !bytes.Equal(data, want.Data) {
+			t.Errorf("%v: %q, %v; want %q, %v", value, data, err, want.Data, wantErr)
+		}
+	}
+}
+
+func TestInfoIsReadFromJSON(t *testing.T) {
+	now := time.Now()
+	text := `{"state":"open","attempt":2,"signals":2,"heartbeat_timeout_ms":10000,"lease_left_ms":9000,"since_acknowledged_ms":1000,
+		"pending":true,"next_beat_ms":4000,"records":5,"beats":4,"failed_tries":3,"leases_regained":1,"more":0,
+		"last_error":{"code":5,"name":"THB_UNAVAILABLE","message":"no connection"}}`
+	info, err := readInfo("info", []byte(text), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantIs(t, info.LastError, ErrUnavailable)
+	info.LastError = nil
+	want := Info{State: "open", Attempt: 2, Signals: SignalPaused, HeartbeatTimeout: 10 * time.Second, LeaseEnd: now.Add(9 * time.Second),
+		LastAcknowledged: now.Add(-time.Second), NextBeat: now.Add(4 * time.Second), Pending: true, Records: 5, Beats: 4, FailedTries: 3,
+		LeasesRegained: 1}
+	if info != want {
+		t.Errorf("%+v", info)
+	}
+	if _, err := readInfo("info", []byte("{"), now); !errors.Is(err, ErrInternal) {
+		t.Error(err)
+	}
+}
+
+func TestEverySignalHasItsCause(t *testing.T) {
+	for _, s := range signalNames {
+		cause := stopCause(s.signal)
+		if cause == nil || !errors.Is(cause, signalError(s.signal)) || signalReasons[s.signal] == "" {
+			t.Errorf("%s: %v", s.name, cause)
+		}
+	}
+	wantIs(t, stopCause(SignalGone|SignalLeaseLost|SignalCancelRequested), ErrGone, ErrNotFound)
+	if cause := stopCause(1 << 30); cause != nil {
+		t.Error(cause)
+	}
+}

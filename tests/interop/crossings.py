@@ -1,0 +1,148 @@
+"""The scenarios, each for one value. They are run abreast: at a `yield` the others get on, so that all wait at once."""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from temporalio.api.common.v1 import Payload
+
+from interop.child import AS_IT_IS, Child, ChildError
+from interop.table import Row
+from interop.worker import Ending, Worker
+
+K = TypeVar("K")
+T = TypeVar("T")
+Scenario = Generator[None, None, T]
+
+# Long enough for a busy machine to send one heartbeat in.
+SHORT_HEARTBEAT_TIMEOUT_MS = 2_000
+
+
+class Outcomes(Generic[K, T]):
+    """What became of each. The error of one is raised where that one is looked at."""
+
+    def __init__(self, scenarios: Mapping[K, Scenario[T]]) -> None:
+        self._values: dict[K, T] = {}
+        self._errors: dict[K, Exception] = {}
+        going = dict(scenarios)
+        while going:
+            for key, scenario in list(going.items()):
+                try:
+                    next(scenario)
+                    continue
+                except StopIteration as end:
+                    self._values[key] = end.value
+                except Exception as error:
+                    self._errors[key] = error
+                del going[key]
+
+    def __getitem__(self, key: K) -> T:
+        if key in self._errors:
+            raise self._errors[key]
+        return self._values[key]
+
+
+@dataclass(frozen=True)
+class Written:
+    stored: list[str]
+    # What the SDK's next attempt read; None when it couldn't.
+    seen: list[str] | None
+    # None for an activity that we didn't end.
+    ending: Ending | None
+
+
+def write(worker: Worker, child: Child, row: Row) -> Scenario[Written]:
+    """Ours records, the SDK's next attempt reads, ours completes."""
+    activity = worker.start(row, maximum_attempts=2)
+    yield
+    first = activity.attempt()
+    child.heartbeat(first.token, row)
+    stored = activity.stored()
+    child.retry(first.token)
+    yield
+    second = activity.next()
+    if isinstance(second, Ending):
+        return Written(stored, None, second)
+    if not row.stored:
+        activity.terminate()
+        return Written(stored, second.seen, None)
+    child.complete(second.token, row)
+    yield
+    return Written(stored, second.seen, activity.ending())
+
+
+@dataclass(frozen=True)
+class Recorded:
+    stored: list[str]
+    # What each child reads, or the error that it gets.
+    seen: dict[str, list[str] | str]
+
+
+def record(worker: Worker, children: Mapping[str, Child], row: Row) -> Scenario[Recorded]:
+    """The SDK records, our next attempt reads."""
+    activity = worker.start(row, records=True)
+    yield
+    token = activity.attempt().token
+    seen: dict[str, list[str] | str] = {}
+    for name, child in children.items():
+        try:
+            seen[name] = child.get_details(token, row)
+        except ChildError as error:
+            seen[name] = str(error)
+    stored = activity.stored()
+    activity.terminate()
+    return Recorded(stored, seen)
+
+
+def fail(worker: Worker, child: Child, row: Row) -> Scenario[Ending]:
+    """Ours fails for good, the SDK's workflow reads the details."""
+    activity = worker.start(row)
+    yield
+    child.fail(activity.attempt().token, row)
+    yield
+    return activity.ending()
+
+
+def time_out(worker: Worker, child: Child, row: Row) -> Scenario[Ending]:
+    """Ours records and is silent from then on, the SDK's workflow reads the last details."""
+    activity = worker.start(row, heartbeat_timeout_ms=SHORT_HEARTBEAT_TIMEOUT_MS, maximum_attempts=1)
+    child.heartbeat(activity.attempt().token, row)
+    yield
+    return activity.ending()
+
+
+@dataclass(frozen=True)
+class Relayed:
+    # What the SDK recorded, what ours read, and what the server held when ours had recorded it again.
+    recorded: list[Payload]
+    read: list[str]
+    held: list[Payload]
+    # What the SDK's next attempt read.
+    seen: list[str]
+    ending: Ending
+
+
+def relay(worker: Worker, child: Child, row: Row) -> Scenario[Relayed]:
+    """Ours records again what the SDK encrypted, and completes with it, without a key."""
+    activity = worker.start(row, records=True, encrypts=True)
+    yield
+    second = activity.attempt()
+    recorded = activity.stored_payloads()
+    read = child.get_details(second.token, AS_IT_IS)
+    child.heartbeat(second.token, AS_IT_IS)
+    held = activity.stored_payloads()
+    child.retry(second.token)
+    yield
+    third = activity.attempt()
+    child.complete(third.token, AS_IT_IS)
+    yield
+    return Relayed(recorded, read, held, third.seen, activity.ending())
+
+
+def relay_failure(worker: Worker, child: Child, row: Row) -> Scenario[Ending]:
+    """Ours fails with what the SDK encrypted as the details."""
+    activity = worker.start(row, records=True, encrypts=True)
+    yield
+    child.fail(activity.attempt().token, AS_IT_IS)
+    yield
+    return activity.ending()

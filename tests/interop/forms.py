@@ -1,0 +1,45 @@
+"""What a payload is, in one line: its encoding and its data, as docs/values.md writes it."""
+
+import json
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
+
+BINARY = "binary/"
+PROTOBUF = "json/protobuf"
+
+
+def form(payload: Payload) -> str:
+    encoding = payload.metadata["encoding"].decode()
+    if encoding.startswith(BINARY):
+        return f"{encoding} {payload.data.hex()}".strip()
+    data = payload.data.decode()
+    if encoding == PROTOBUF:  # of its white space nothing is promised
+        return f"{encoding} {payload.metadata['messageType'].decode()} {compact(data)}"
+    return f"{encoding} {data}"
+
+
+def payload(form: str) -> Payload:
+    """The payload of such a line."""
+    encoding, _, data = form.partition(" ")
+    metadata = {"encoding": encoding.encode()}
+    if encoding.startswith(BINARY):
+        return Payload(metadata=metadata, data=bytes.fromhex(data))
+    if encoding == PROTOBUF:
+        message_type, _, data = data.partition(" ")
+        metadata["messageType"] = message_type.encode()
+    return Payload(metadata=metadata, data=data.encode())
+
+
+def plain(shown: str) -> str:
+    """What was shown, with its JSON in one spelling."""
+    kind, _, value = shown.partition(" ")
+    return f"{kind} {compact(value)}".strip()
+
+
+def compact(text: str) -> str:
+    try:
+        value: Any = json.loads(text)
+    except ValueError:  # hexadecimal digits
+        return text
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

@@ -1,0 +1,106 @@
+// A child that uses temporal-heartbeat for Go: README.md in the folder above all peers says what it does.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	heartbeat "temporal-heartbeat.dev/go"
+	"temporal-heartbeat.dev/go/tests/interop/values"
+)
+
+const asItIs = "as it is"
+
+func main() {
+	requests := bufio.NewScanner(os.Stdin)
+	for requests.Scan() {
+		var words []string
+		must(json.Unmarshal(requests.Bytes(), &words))
+		seen, err := do(context.Background(), words[0], words[1:])
+		answer := map[string]any{"seen": seen}
+		if err != nil {
+			answer = map[string]any{"error": err.Error()}
+		}
+		line, err := json.Marshal(answer)
+		must(err)
+		fmt.Println(string(line))
+	}
+}
+
+func do(ctx context.Context, verb string, words []string) ([]string, error) {
+	if verb == "connect" {
+		return nil, heartbeat.Connect(ctx, heartbeat.Options{HostPort: words[0], Namespace: words[1]})
+	}
+	token, err := hex.DecodeString(words[0])
+	must(err)
+	if verb == "retry" {
+		return nil, heartbeat.Fail(ctx, token, heartbeat.Failure{Message: "once more"})
+	}
+	name := words[1]
+	if verb == "get_details" {
+		return read(ctx, token, name)
+	}
+	native, err := toWrite(ctx, token, name)
+	if err != nil {
+		return nil, err
+	}
+	switch verb {
+	case "heartbeat":
+		if len(native) == 0 {
+			_, err = heartbeat.ClearHeartbeat(ctx, token)
+		} else {
+			_, err = heartbeat.RecordHeartbeat(ctx, token, native...)
+		}
+	case "complete":
+		err = heartbeat.Complete(ctx, token, native[0])
+	case "fail":
+		err = heartbeat.Fail(ctx, token, heartbeat.Failure{Message: "for good", NonRetryable: true, Details: native})
+	default:
+		panic(verb)
+	}
+	return nil, err
+}
+
+func read(ctx context.Context, token []byte, name string) ([]string, error) {
+	details, err := heartbeat.GetDetails(ctx, token)
+	if err != nil || !details.Has() {
+		return []string{}, err
+	}
+	if name == asItIs {
+		var seen []string
+		for _, payload := range details.Payloads() {
+			seen = append(seen, fmt.Sprintf("%s %x", payload.Encoding(), payload.Data))
+		}
+		return seen, nil
+	}
+	pointers := values.Pointers(name)
+	if err := details.Get(pointers...); err != nil {
+		return nil, err
+	}
+	return values.Show(pointers), nil
+}
+
+func toWrite(ctx context.Context, token []byte, name string) ([]any, error) {
+	if name != asItIs {
+		return values.Named(name), nil
+	}
+	details, err := heartbeat.GetDetails(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	var held []any
+	for _, payload := range details.Payloads() {
+		held = append(held, payload)
+	}
+	return held, nil
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

@@ -1,0 +1,32 @@
+"""The official SDKs. One more is one more worker in peers/, one entry here, and a column in docs/values.md."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from interop import programs
+from interop.programs import Command
+from interop.table import Row, written_by
+
+
+@dataclass(frozen=True)
+class Sdk:
+    name: str
+    # The name of its column.
+    language: str
+    command: Callable[[], Command]
+
+    def can_read(self, row: Row) -> bool:
+        return row.reads[self.language].failure is None
+
+    @property
+    def rows(self) -> list[Row]:
+        """What it writes."""
+        return written_by(self.language, "SDK")
+
+
+SDKS = (
+    Sdk("python", "Python", programs.python_worker),
+    Sdk("go", "Go", programs.go_worker),
+    Sdk("typescript", "TypeScript", programs.typescript_worker),
+    Sdk("java", "Java", programs.java_worker),
+)

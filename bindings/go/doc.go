@@ -95,8 +95,9 @@
 //	a protobuf message    json/protobuf
 //	any other             json/plain, by encoding/json
 //
-// [Details.Get] reads these, and binary/protobuf. Two things differ from the SDK: messages of the old Go protobuf APIs
-// (gogo/protobuf) are refused, and bytes that were read are the caller's own.
+// [Details.Get] reads these, and binary/protobuf. Three things differ from the SDK: messages of the old Go protobuf APIs
+// (gogo/protobuf) are refused, bytes that were read are the caller's own, and a heartbeat with nothing but nil records nil, where the
+// SDK's records nothing and so erases what the server holds.
 //
 // # Threads
 //

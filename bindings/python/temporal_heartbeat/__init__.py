@@ -7,33 +7,39 @@ resumes where it was::
 
     import temporal_heartbeat as thb
 
-    token = thb.token_from_env()
     thb.connect()
-    details = thb.get_details(token)            # what the previous attempt recorded last
-    for item in range(details[0] + 1 if details else 0, 100):
-        work_on(item)
-        if thb.heartbeat(token, item) & thb.Signals.CANCEL_REQUESTED:
-            thb.report_cancelled(token)
-            break
-    else:
-        thb.complete(token, "done")
+    with thb.Activity.from_env() as act:
+        for item in range(act.details(default=-1) + 1, 100):    # after the last one recorded
+            work_on(item)
+            act.heartbeat(item)
+            act.raise_if_cancelled()
+        act.complete("done")
 
 The model
     A process has one connection: `connect` makes it, `disconnect` ends it, every thread uses it. A
-    task token stands for one attempt of one Activity. Every other function takes a token and is one
-    request to the server.
+    task token stands for one attempt of one Activity. There are two ways to use it:
+
+    Activity            Holds it open. The library beats in the background, whatever this process
+                        does, and recording progress takes less than a microsecond. For asyncio
+                        there is the same in `temporal_heartbeat.aio`.
+    functions           `heartbeat`, `get_details`, `complete`, `fail`, `report_cancelled` take a
+                        token, and each call is one request to the server. For a process that
+                        beats now and then, and lives shorter than the activity.
+
+    `temporal_heartbeat.handoff` is the parent's side: it hands an activity to a child process.
 
 Blocking
-    A function blocks until the server has answered or its timeout is over: 10 seconds if nothing
-    else is said, in seconds, None for ever, 0 not at all (nothing is sent then). Temporary faults
-    are retried within that time. The GIL is released. Ctrl-C works at once in the main thread, as
-    does every signal handler that raises: the call is then abandoned and runs out by itself, and
-    the server may or may not have had it. In asyncio use ``asyncio.to_thread``.
+    `Activity.heartbeat`, `touch`, ``signals`` and the like never wait. All else blocks until the
+    server has answered or its timeout is over: 10 seconds if nothing else is said, in seconds, None
+    for ever, 0 not at all (nothing is sent then). Temporary faults are retried within that time.
+    The GIL is released. Ctrl-C works at once in the main thread, as does every signal handler that
+    raises: the call is then abandoned and runs out by itself, and the server may or may not have
+    had it. In asyncio use `temporal_heartbeat.aio`, and ``asyncio.to_thread`` for the functions.
 
 Threads and processes
-    Every function may be called in any thread. After ``os.fork`` the child's calls make a
-    connection of its own. Let only one process beat with a token, or they overwrite each other's
-    progress.
+    Everything may be called in any thread. After ``os.fork`` the child's calls make a connection of
+    its own, and its parent's `Activity` objects raise `Forked`. Let only one process beat with a
+    token, or they overwrite each other's progress.
 
 Values
     Details and results are converted as Temporal's Python SDK does by default: None, bytes,
@@ -42,12 +48,22 @@ Values
     process can't decode is read as one.
 
 Signals
-    `heartbeat` returns what the server asks for, usually nothing:
+    Every heartbeat returns what is asked of this process, usually nothing:
 
     CANCEL_REQUESTED    The activity is to end: clean up, then `report_cancelled`. `complete` would
                         still win.
     PAUSED              Stop working until the flag goes, but beat on, or the activity times out.
     RESET               End this attempt, by `fail` for instance; a new first one follows.
+
+    And these, which only an `Activity` knows:
+
+    GONE                The activity is over for this token. Stop the work.
+    LEASE_LOST          No heartbeat was acknowledged in time: another attempt may be running.
+    DEADLINE            The attempt's own time is over. Stop the work.
+    STALLED             Nothing was recorded for ``stall_timeout``, so that the beats have stopped.
+    REFUSED, UNSEEDED   No beats go out; see `Signals`.
+
+    `Activity.raise_if_cancelled` raises `Cancelled` for those after which to stop.
 
 Errors
     Every failure is an `Error` with a ``code``, a ``message`` and ``retryable``. There is a class
@@ -73,8 +89,10 @@ Errors
     LocalLimit          This process has no threads or descriptors left.
     FailedPrecondition, ServerError, Internal
                         The server, or the library, fails in a way that only the message explains.
-    InvalidHandle, Forked, AlreadyOpen, Ended
-                        Of activities that are held open; but Forked also in a child that a signal
+    AlreadyOpen         An `Activity` holds this token: use that, or close it first.
+    Ended               The activity was ended by this `Activity` already.
+    InvalidHandle       The `Activity` is closed, by `disconnect` too.
+    Forked              The `Activity` is the parent process's. Also in a child that a signal
                         handler forked during a call.
 
 The native library
@@ -82,6 +100,7 @@ The native library
     TEMPORAL_HEARTBEAT_LIBRARY, else from this package, else from the system.
 """
 
+from ._activity import Activity
 from ._calls import (
     complete,
     connect,
@@ -99,6 +118,7 @@ from .errors import (
     AbiMismatch as AbiMismatch,
     AlreadyConnected as AlreadyConnected,
     AlreadyOpen as AlreadyOpen,
+    Cancelled as Cancelled,
     Config as Config,
     Ended as Ended,
     Error as Error,
@@ -132,6 +152,7 @@ from .signals import Signals
 __all__ = [
     "connect",
     "disconnect",
+    "Activity",
     "heartbeat",
     "get_details",
     "complete",

@@ -5,15 +5,15 @@ from __future__ import annotations
 import ctypes
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
 from typing import Any, Optional, Union
 
-from . import _abi
-from ._convert import encode_values, from_payloads
+from ._convert import encode_values
 from ._details import Details
+from ._duration import Duration
 from ._failure import Cause, failure_json
 from ._invoke import as_token, invoke, milliseconds
 from ._library import library
+from ._read import read_details, read_text
 from .errors import InvalidArgument
 from .signals import Signals
 
@@ -148,43 +148,12 @@ def get_details(token: Token, *, timeout: Optional[float] = 10.0) -> Details:
     token = as_token(token)
     timeout_ms = milliseconds(timeout)
 
-    def call(native: ctypes.CDLL, error: Any) -> tuple[int, Optional[tuple[bytes, int, int, int]]]:
-        details = _abi.DetailsPtr()
-        try:
-            status = native.thb_get_details(
-                token, len(token), timeout_ms, ctypes.byref(details), error
-            )
-            if status != _abi.OK:
-                return status, None
-            size = ctypes.c_size_t(0)
-            data = native.thb_details_payloads(details, ctypes.byref(size))
-            return status, (
-                ctypes.string_at(data, size.value) if size.value else b"",
-                native.thb_details_attempt(details),
-                native.thb_details_recorded_at_unix_ms(details),
-                native.thb_details_heartbeat_timeout_ms(details),
-            )
-        finally:
-            native.thb_details_free(details)
-
-    read = invoke(call, may_block=timeout_ms > 0)
-    assert read is not None
-    data, attempt, recorded_at_ms, heartbeat_timeout_ms = read
-    values, payloads = from_payloads(data)
-    return Details(
-        values,
-        payloads=payloads,
-        attempt=attempt,
-        recorded_at=_UNIX_EPOCH + timedelta(milliseconds=recorded_at_ms)
-        if recorded_at_ms
-        else None,
-        heartbeat_timeout=timedelta(milliseconds=heartbeat_timeout_ms)
-        if heartbeat_timeout_ms >= 0
-        else None,
+    return read_details(
+        lambda native, details, error: native.thb_get_details(
+            token, len(token), timeout_ms, details, error
+        ),
+        may_block=timeout_ms > 0,
     )
-
-
-_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def complete(token: Token, result: Any = None, *, timeout: Optional[float] = 10.0) -> None:
@@ -219,7 +188,7 @@ def fail(
     type: Optional[str] = None,
     non_retryable: bool = False,
     details: Sequence[Any] = (),
-    next_retry_delay: Union[float, timedelta, None] = None,
+    next_retry_delay: Optional[Duration] = None,
     stack_trace: Optional[str] = None,
     source: Optional[str] = None,
     cause: Optional[Cause] = None,
@@ -311,17 +280,9 @@ def token_from_env() -> bytes:
     Raises `Config` when none or more than one of them is set, and when what is there can't be read.
     """
 
-    def call(native: ctypes.CDLL, error: Any) -> tuple[int, bytes]:
-        text = _abi.TextPtr()
-        try:
-            status = native.thb_token_from_env(ctypes.byref(text), error)
-            size = ctypes.c_size_t(0)
-            data = native.thb_text_data(text, ctypes.byref(size))
-            return status, ctypes.string_at(data, size.value) if status == _abi.OK else b""
-        finally:
-            native.thb_text_free(text)
-
-    return invoke(call)
+    return read_text(
+        lambda native, text, error: native.thb_token_from_env(text, error), may_block=True
+    )
 
 
 def version() -> str:

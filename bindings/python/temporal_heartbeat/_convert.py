@@ -22,6 +22,7 @@ import dataclasses
 import json
 import sys
 import uuid
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -30,7 +31,14 @@ from . import _abi
 from ._payload import Payload
 from ._wire import decode_payloads, encode_payloads
 
-__all__ = ["encode_values", "from_payload", "from_payloads", "to_json", "to_payload"]
+__all__ = [
+    "encode_values",
+    "from_payload",
+    "from_payloads",
+    "payloads_base64",
+    "to_json",
+    "to_payload",
+]
 
 _JSON = b"json/plain"
 _BINARY = b"binary/plain"
@@ -64,6 +72,14 @@ def to_payload(value: Any) -> Payload:
     if _is_protobuf(value):
         return _protobuf_payload(value)
     return Payload(to_json(value), {"encoding": _JSON})
+
+
+def payloads_base64(name: str, values: Sequence[Any]) -> str:
+    """The values as the base64 of an encoded Payloads; empty without any."""
+    if isinstance(values, (str, bytes)):
+        raise TypeError(f"{name} is a sequence of values: put a single one in a list")
+    encoded = encode_payloads(to_payload(value) for value in values)
+    return b64encode(encoded).decode()
 
 
 def from_payloads(data: bytes) -> tuple[tuple[Any, ...], tuple[Payload, ...]]:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any, Optional, Union
 
-from ._convert import to_json, to_payload
-from ._wire import encode_payloads
-from .errors import InvalidArgument
+from ._convert import payloads_base64, to_json
+from ._duration import Duration, duration_ms
 
 __all__ = ["Cause", "failure_json"]
 
@@ -24,14 +21,14 @@ _MAX_TEXT = 16 * 1024
 def failure_json(
     message: Union[str, BaseException],
     *,
-    type: Optional[str],
-    non_retryable: bool,
-    details: Sequence[Any],
-    next_retry_delay: Union[float, timedelta, None],
-    stack_trace: Optional[str],
-    source: Optional[str],
-    cause: Optional[Cause],
-    heartbeat_details: Sequence[Any],
+    type: Optional[str] = None,
+    non_retryable: bool = False,
+    details: Sequence[Any] = (),
+    next_retry_delay: Optional[Duration] = None,
+    stack_trace: Optional[str] = None,
+    source: Optional[str] = None,
+    cause: Optional[Cause] = None,
+    heartbeat_details: Sequence[Any] = (),
 ) -> bytes:
     if isinstance(message, BaseException):
         failure = _of_exception(message)
@@ -42,12 +39,13 @@ def failure_json(
     given: dict[str, Any] = {
         "type": type,
         "non_retryable": True if non_retryable else None,
-        "details_payloads": _payloads("details", details),
-        "next_retry_delay_ms": _delay_ms(next_retry_delay),
+        "details_payloads": payloads_base64("details", details) or None,
+        "next_retry_delay_ms": duration_ms("next_retry_delay", next_retry_delay),
         "stack_trace": stack_trace,
         "source": source,
         "cause": _of_exception(cause) if isinstance(cause, BaseException) else cause,
-        "heartbeat_details_payloads": _payloads("heartbeat_details", heartbeat_details),
+        "heartbeat_details_payloads": payloads_base64("heartbeat_details", heartbeat_details)
+        or None,
     }
     failure.update((key, value) for key, value in given.items() if value is not None)
     return to_json(failure)
@@ -74,19 +72,3 @@ def _cut(text: str) -> str:
 def _encodable(text: str) -> str:
     """The text with question marks for lone surrogates, as file names in no encoding have."""
     return text.encode("utf-8", "replace").decode()
-
-
-def _payloads(name: str, values: Sequence[Any]) -> Optional[str]:
-    if isinstance(values, (str, bytes)):
-        raise TypeError(f"{name} is a sequence of values: put a single one in a list")
-    encoded = encode_payloads(to_payload(value) for value in values)
-    return b64encode(encoded).decode() or None
-
-
-def _delay_ms(delay: Union[float, timedelta, None]) -> Optional[int]:
-    if delay is None:
-        return None
-    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
-    if not 0 <= seconds < 2**53 / 1000:
-        raise InvalidArgument(f"next_retry_delay is a time from 0 on, not {delay!r}")
-    return round(seconds * 1000)

@@ -1,4 +1,4 @@
-"""The exceptions: `Error`, and one class for each status of the library.
+"""The exceptions: `Error`, one class for each status of the library, and `Cancelled`.
 
 The manual, ``help(temporal_heartbeat)``, says what to do about each. Catch the classes whose remedy
 you know, and `Error` for the rest: a status that this version has no class for is a plain `Error`.
@@ -10,10 +10,13 @@ import enum
 from datetime import timedelta
 from typing import Optional
 
+from .signals import Signals
+
 __all__ = [
     "AbiMismatch",
     "AlreadyConnected",
     "AlreadyOpen",
+    "Cancelled",
     "Config",
     "Ended",
     "Error",
@@ -265,6 +268,30 @@ class Internal(Error):
 
     code = Status.INTERNAL
 
+
+class Cancelled(Exception):
+    """The work is to stop, says `Activity.raise_if_cancelled`; ``signals`` tell why.
+
+    It isn't an `Error`, so that whoever works on when a call fails doesn't work on after this too.
+    """
+
+    signals: Signals
+
+    def __init__(self, signals: Signals) -> None:
+        self.signals = Signals(signals)
+        reasons = [reason for signal, reason in _REASONS.items() if signal & signals]
+        super().__init__("; ".join(reasons))
+
+
+# Every signal after which it makes no sense to go on, and what it says.
+_REASONS = {
+    Signals.CANCEL_REQUESTED: "the activity's cancellation was requested",
+    Signals.RESET: "the activity was reset",
+    Signals.GONE: "the activity is over for this attempt",
+    Signals.LEASE_LOST: "no heartbeat was acknowledged in time, another attempt may be running",
+    Signals.DEADLINE: "the attempt's time is over",
+}
+STOP = int(sum(_REASONS))
 
 _BY_CODE: dict[int, type[Error]] = {cls.code: cls for cls in Error.__subclasses__()}
 

@@ -34,7 +34,7 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # A run of the tests in the background has SIGINT ignored, which its children would inherit.
+            # A run of the tests in the background ignores SIGINT, which its children would inherit.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
         )
 

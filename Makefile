@@ -59,5 +59,8 @@ lint: venv ## formats, lints and types, in every language
 	cd tests && $(VENV)/bin/ruff check . && $(VENV)/bin/mypy .
 	cd examples/demo && $(VENV)/bin/ruff check . && MYPYPATH=../../bindings/python $(VENV)/bin/mypy --strict .
 
+bench-activity: lib ## what holding activities open costs; SCALE=activities SECONDS=of pulses
+	@benches/activity.sh $(or $(SCALE),100000) $(or $(SECONDS),70)
+
 clean: ## everything that was built
 	rm -rf target $(VENV)

@@ -1,0 +1,33 @@
+#!/bin/sh
+# What holding activities open costs. Usage: activity.sh ACTIVITIES SECONDS, from the root, after `make lib`.
+set -eu
+out=target/benches
+mkdir -p "$out"
+cargo build --quiet --release --example null_server
+for program in record scale; do
+    cc -std=c11 -O2 -Wall -Wextra -Werror "benches/$program.c" -Iinclude -Ltarget/release -ltemporal_heartbeat -lpthread \
+        -Wl,-rpath,"$PWD/target/release" -o "$out/$program"
+done
+
+# The server reads from a pipe that this shell holds open; closing it ends the server.
+with_server() {
+    rm -f "$out/in" "$out/said"
+    mkfifo "$out/in"
+    target/release/examples/null_server <"$out/in" >"$out/said" &
+    server=$!
+    exec 3>"$out/in"
+    until [ -s "$out/said" ]; do sleep 0.05; done
+    "$@" "$(head -n 1 "$out/said")" || status=$?
+    exec 3>&-
+    wait "$server"
+    return "${status:-0}"
+}
+
+scale() { "$out/scale" "$1" "$activities" "$seconds"; }
+
+activities=$1 seconds=$2
+with_server "$out/record"
+with_server scale
+[ "$seconds" -eq 0 ] || awk 'NR == 2 {
+    printf "the server saw %d beats of %d activities; the longest time between two of one: %.2f s (due after 18 to 20 s)\n", $1, $2, $3 / 1000
+}' "$out/said"

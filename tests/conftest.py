@@ -9,19 +9,22 @@ import pytest
 from harness.activities import KINDS, ExternalActivity, Kind, start_activity
 from harness.calls import CALLS, Call
 from harness.driver import BROKEN, Driver
+from harness.grid import Plugin
 from harness.languages import LANGUAGES
+from harness.needs import not_there
 from harness.proxy import Proxy
-from harness.server import NAMESPACE, Server, dev_server
+from harness.server import NAMESPACE, OLDEST, Server, dev_server
 from harness.stage import Connect, StartActivity, StartDriver
 from harness.worker import ActivityOptions, Backstage
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     def terminated(number: int, _: FrameType | None) -> None:
         pytest.exit(f"signal {number}", returncode=128 + number)
 
     # As on Ctrl-C, what was started is stopped.
     signal.signal(signal.SIGTERM, terminated)
+    config.pluginmanager.register(Plugin(), "grid")
 
 
 @pytest.fixture(scope="session")
@@ -43,8 +46,10 @@ def proxy(server: Server) -> Iterator[Proxy]:
 
 
 @pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> Kind:
+def kind(request: pytest.FixtureRequest, server: Server, backstage: Backstage) -> Kind:
     chosen: Kind = request.param
+    if chosen == "standalone" and server.version < OLDEST and not backstage.has_standalone:
+        not_there("standalone activities are UNIMPLEMENTED on this server")
     return chosen
 
 

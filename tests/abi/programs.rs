@@ -172,6 +172,12 @@ fn a_thread_with_a_small_stack_makes_every_call() {
 }
 
 #[test]
+fn a_handle_that_is_none_is_refused_and_one_that_is_tells_what_it_knows() {
+    let fake = Fake::start(well);
+    run(connecting("handles.c", &fake));
+}
+
+#[test]
 fn a_process_without_descriptors_gets_a_status() {
     // valgrind keeps descriptors of its own from the program's limit.
     if valgrind() {

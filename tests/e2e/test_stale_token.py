@@ -44,14 +44,46 @@ def test_nothing_reaches_a_completed_activity(
     assert activity.result() == "done"
 
 
-def test_termination_ends_the_token(language: str, kind: Kind, start: StartActivity, connect: Connect) -> None:
+def test_a_sleeper_that_timed_out_can_neither_beat_nor_end_its_successor(
+    language: str, kind: Kind, start: StartActivity, connect: Connect
+) -> None:
+    driver = connect(language)
+    activity = start(kind, heartbeat_timeout_ms=1_000)
+    sleeper = activity.next_attempt().token
+    driver.heartbeat(sleeper, 41)
+    current = activity.next_attempt().token
+    for call in FENCED.values():
+        with refused("THB_NOT_FOUND"):
+            call(driver, sleeper)
+    driver.complete(current, "by the second")
+    assert activity.result() == "by the second"
+
+
+@pytest.mark.parametrize("call", FENCED.values(), ids=FENCED.keys())
+def test_nothing_reaches_a_terminated_activity(
+    language: str, kind: Kind, call: Call, start: StartActivity, connect: Connect
+) -> None:
     activity = start(kind)
     token = activity.next_attempt().token
     driver = connect(language)
     driver.heartbeat(token, 41)
     activity.terminate()
     with refused("THB_NOT_FOUND"):
-        driver.heartbeat(token, 42)
+        call(driver, token)
+
+
+@pytest.mark.parametrize("call", FENCED.values(), ids=FENCED.keys())
+def test_nothing_reaches_an_activity_that_was_ended_from_elsewhere(
+    language: str, kind: Kind, call: Call, start: StartActivity, connect: Connect
+) -> None:
+    """Its workflow has returned without it; or somebody else has completed it."""
+    activity = start(kind)
+    token = activity.next_attempt().token
+    driver = connect(language)
+    driver.heartbeat(token, 41)
+    activity.end_meanwhile()
+    with refused("THB_NOT_FOUND"):
+        call(driver, token)
 
 
 def test_details_of_a_finished_activity_are_gone_with_its_workflow_and_stay_otherwise(

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from harness.build import compile_c, compile_cpp, link, run
 from harness.driver import Driver
 from harness.needs import needs
@@ -21,6 +23,13 @@ class Language:
     name: str
     # Builds the driver, once a run, and returns how to start it.
     command: Callable[[], Command]
+
+    def is_available(self) -> bool:
+        try:
+            self.command()
+        except (pytest.skip.Exception, pytest.fail.Exception):
+            return False
+        return True
 
     def start(self, environment: Mapping[str, str], inherit: Sequence[int] = ()) -> Driver:
         """Starts a driver with further variables and open descriptors."""
@@ -90,3 +99,8 @@ LANGUAGES = {
         Language("rust", _rust),
     )
 }
+
+
+def available() -> list[str]:
+    """The languages whose drivers can be built here. The tests of the others tell why not."""
+    return [name for name, language in LANGUAGES.items() if language.is_available()]

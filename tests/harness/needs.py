@@ -17,3 +17,11 @@ def missing(what: str) -> NoReturn:
     if os.environ.get("THB_REQUIRE_ALL") == "1":
         pytest.fail(f"needs {what}, and THB_REQUIRE_ALL=1 allows no skips", pytrace=False)
     pytest.skip(f"SKIPPED: needs {what}")
+
+
+NOT_THERE = "NOT THERE: "
+
+
+def not_there(what: str) -> NoReturn:
+    """The server of this run, or this kind of activity, doesn't have what the test is about. That is no gap."""
+    pytest.skip(NOT_THERE + what)

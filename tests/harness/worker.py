@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import temporalio.client
 import temporalio.service
 from temporalio import activity, workflow
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.api.workflowservice.v1 import DescribeActivityExecutionRequest, DescribeNamespaceRequest
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -98,6 +98,8 @@ class Backstage(AbstractContextManager["Backstage"]):
     """An SDK client and a worker on an event loop of their own thread, used from tests that know nothing of asyncio."""
 
     client: temporalio.client.Client
+    # Whether the server knows standalone activities.
+    has_standalone: bool
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -144,6 +146,7 @@ class Backstage(AbstractContextManager["Backstage"]):
             activities=[self._hand_over],
             workflow_runner=UnsandboxedWorkflowRunner(),
         )
+        self.has_standalone = await _has_standalone(self.client)
         # A worker is run by a task; `shutdown` ends it.
         self._running = asyncio.create_task(self._worker.run())
 
@@ -167,3 +170,12 @@ async def _connect(address: str) -> temporalio.client.Client:
             await asyncio.sleep(0.1)
         else:
             return client
+
+
+async def _has_standalone(client: temporalio.client.Client) -> bool:
+    unknown = DescribeActivityExecutionRequest(namespace=NAMESPACE, activity_id="of nobody")
+    try:
+        await client.workflow_service.describe_activity_execution(unknown)
+    except temporalio.service.RPCError as error:
+        return error.status != temporalio.service.RPCStatusCode.UNIMPLEMENTED
+    return True

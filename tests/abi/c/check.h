@@ -44,6 +44,12 @@ static inline bool is_utf8(const char *text) {
     return true;
 }
 
+/* Whether a call returned what it should, and what it did return if not. */
+static inline bool is(thb_status_t wanted, thb_status_t status) {
+    if (status != wanted) fprintf(stderr, "%s, not %s\n", thb_status_name(status), thb_status_name(wanted));
+    return status == wanted;
+}
+
 /* What every error is like. */
 static inline void check_error(thb_status_t status) {
     CHECK(error != NULL && error != POISONED(thb_error_t));
@@ -57,10 +63,10 @@ static inline void check_error(thb_status_t status) {
 #define FAILS_BECAUSE(status, call)   \
     do {                              \
         err = NULL;                   \
-        CHECK((call) == (status));    \
+        CHECK(is(status, call));    \
         error = POISONED(thb_error_t); \
         err = &error;                 \
-        CHECK((call) == (status));    \
+        CHECK(is(status, call));    \
         check_error(status);          \
     } while (0)
 
@@ -75,7 +81,7 @@ static inline void check_error(thb_status_t status) {
     do {                               \
         error = POISONED(thb_error_t); \
         err = &error;                  \
-        CHECK((call) == THB_OK);       \
+        CHECK(is(THB_OK, call));       \
         CHECK(error == NULL);          \
     } while (0)
 

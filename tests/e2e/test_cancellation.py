@@ -1,0 +1,114 @@
+"""Cancellation: told by the answers to heartbeats, and confirmed by a report."""
+
+from temporalio.exceptions import ApplicationError, CancelledError
+
+from harness.activities import Kind
+from harness.driver import refused
+from harness.signals import Signals
+from harness.stage import Connect, StartActivity
+
+
+def test_cancellation_asked_for_before_the_first_beat_is_told_by_it(
+    language: str, kind: Kind, start: StartActivity, connect: Connect
+) -> None:
+    activity = start(kind)
+    token = activity.next_attempt().token
+    activity.request_cancel()
+    driver = connect(language)
+    assert driver.heartbeat(token, 0) == Signals.CANCEL_REQUESTED
+    driver.report_cancelled(token)
+    assert isinstance(activity.failure(), CancelledError)
+
+
+def test_cancellation_asked_for_between_beats_is_told_until_it_is_reported(
+    language: str, kind: Kind, start: StartActivity, connect: Connect
+) -> None:
+    activity = start(kind)
+    token = activity.next_attempt().token
+    driver = connect(language)
+    assert driver.heartbeat(token, 40) == Signals.NONE
+
+    activity.request_cancel()
+    assert driver.heartbeat(token, 41) == Signals.CANCEL_REQUESTED
+    assert driver.heartbeat(token, 42) == Signals.CANCEL_REQUESTED
+    driver.report_cancelled(token, "cleaned up", 42)
+
+    error = activity.failure()
+    assert isinstance(error, CancelledError)
+    assert list(error.details) == ["cleaned up", 42]
+
+
+def test_cancellation_asked_for_after_the_last_beat_reaches_nobody(
+    language: str, kind: Kind, start: StartActivity, connect: Connect
+) -> None:
+    activity = start(kind)
+    token = activity.next_attempt().token
+    driver = connect(language)
+    assert driver.heartbeat(token, 41) == Signals.NONE
+    activity.request_cancel()
+    driver.complete(token, "done, knowing nothing")
+    assert activity.result() == "done, knowing nothing"
+
+
+def test_cancellation_may_be_reported_without_a_beat_and_without_details(
+    language: str, kind: Kind, start: StartActivity, connect: Connect
+) -> None:
+    activity = start(kind)
+    token = activity.next_attempt().token
+    activity.request_cancel()
+    connect(language).report_cancelled(token)
+    error = activity.failure()
+    assert isinstance(error, CancelledError)
+    assert list(error.details) == []
+
+
+def test_cancellation_nobody_asked_for_is_refused_and_the_work_goes_on(
+    language: str, kind: Kind, start: StartActivity, connect: Connect
+) -> None:
+    activity = start(kind)
+    token = activity.next_attempt().token
+    driver = connect(language)
+    with refused("THB_INVALID_ARGUMENT", "cancel"):
+        driver.report_cancelled(token, "why not")
+    assert driver.heartbeat(token, 41) == Signals.NONE
+    driver.complete(token, "done")
+    assert activity.result() == "done"
+
+
+def test_completion_wins_over_a_cancellation(language: str, kind: Kind, start: StartActivity, connect: Connect) -> None:
+    activity = start(kind)
+    token = activity.next_attempt().token
+    activity.request_cancel()
+    driver = connect(language)
+    assert driver.heartbeat(token, 41) == Signals.CANCEL_REQUESTED
+    driver.complete(token, "done all the same")
+    assert activity.result() == "done all the same"
+
+
+def test_failure_after_a_cancellation_is_not_retried(
+    language: str, kind: Kind, start: StartActivity, connect: Connect
+) -> None:
+    activity = start(kind)
+    token = activity.next_attempt().token
+    activity.request_cancel()
+    driver = connect(language)
+    assert driver.heartbeat(token, 41) == Signals.CANCEL_REQUESTED
+    driver.fail(token, {"message": "could not clean up"})
+    error = activity.failure()
+    assert isinstance(error, ApplicationError)
+    assert error.message == "could not clean up"
+
+
+def test_cancellation_is_not_told_any_more_when_all_is_over(
+    language: str, kind: Kind, start: StartActivity, connect: Connect
+) -> None:
+    activity = start(kind)
+    token = activity.next_attempt().token
+    driver = connect(language)
+    assert driver.heartbeat(token, 40) == Signals.NONE
+    activity.request_cancel()
+    activity.end_meanwhile()
+    with refused("THB_NOT_FOUND"):
+        driver.heartbeat(token, 41)
+    with refused("THB_NOT_FOUND"):
+        driver.report_cancelled(token)

@@ -1,0 +1,113 @@
+"""A namespace that is asked for more than it allows: the server refuses for the moment, and calls try again."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+
+import pytest
+from temporalio.api.errordetails.v1 import ResourceExhaustedFailure
+from temporalio.api.workflowservice.v1 import RecordActivityTaskHeartbeatRequest
+from temporalio.service import RPCError
+
+from harness.activities import Kind, start_activity
+from harness.crowd import Crowd, Member, crowd
+from harness.driver import Refused
+from harness.languages import LANGUAGES
+from harness.server import NAMESPACE, dev_server
+from harness.signals import Signals
+from harness.worker import PATIENCE, ActivityOptions, Backstage
+
+pytestmark = pytest.mark.xdist_group("rate limit")
+
+# Calls a second: enough for what a test asks for, and a small part of a flood, so that hardly a call slips through.
+LIMIT = 30
+
+# After a refusal a call waits for at least a second.
+HELD_UP_S = 0.9
+
+
+class Flood(AbstractContextManager["Flood"]):
+    """Beats of some other activity, as many as the server answers."""
+
+    def __init__(self, backstage: Backstage) -> None:
+        token = start_activity("workflow", backstage, ActivityOptions()).next_attempt().token
+        self._request = RecordActivityTaskHeartbeatRequest(namespace=NAMESPACE, task_token=token)
+        self._backstage = backstage
+        self._refused = threading.Semaphore(0)
+
+    def __enter__(self) -> "Flood":
+        self._ebbing = False
+        self._running = self._backstage.start(self._rise())
+        self.wait_for_refusals(1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ebbing = True
+        self._running.result(PATIENCE)
+
+    def wait_for_refusals(self, number: int) -> None:
+        for _ in range(number):
+            assert self._refused.acquire(timeout=PATIENCE), "nothing is refused"
+
+    async def _rise(self) -> None:
+        await asyncio.gather(*[self._beat() for _ in range(4)])
+
+    async def _beat(self) -> None:
+        while not self._ebbing:
+            try:
+                await self._backstage.client.workflow_service.record_activity_task_heartbeat(self._request)
+            except RPCError as error:
+                if not error.grpc_status.details[0].Is(ResourceExhaustedFailure.DESCRIPTOR):
+                    raise
+                self._refused.release()
+
+
+@pytest.fixture(scope="module")
+def limited() -> Iterator[Crowd]:
+    """Each has beaten in a call that was refused first. Its `outcome` is what a call heard that had no time to wait."""
+    with (
+        dev_server("--dynamic-config-value", f"frontend.namespaceRPS={LIMIT}") as server,
+        Backstage(server.address) as backstage,
+        crowd(server, backstage) as members,
+        ThreadPoolExecutor(len(members)) as threads,
+    ):
+        flood = Flood(backstage)
+        with flood:
+            list(threads.map(beat_until_refused, members.values()))
+        still: Iterable[Member] = members.values()
+        while still := list(still):
+            with flood:
+                beats = [(member, threads.submit(held_up, member)) for member in still]
+                flood.wait_for_refusals(100)
+            still = [member for member, beat in beats if not beat.result()]
+        yield members
+
+
+def beat_until_refused(member: Member) -> None:
+    while not isinstance(member.outcome, Refused):
+        try:
+            member.driver.heartbeat(member.token, 40, timeout=300)
+        except Refused as refusal:
+            member.outcome = refusal
+
+
+def held_up(member: Member) -> bool:
+    """Beats, and tells whether that took so long that it was refused first."""
+    began = time.monotonic()
+    assert member.driver.heartbeat(member.token, 41, timeout=60_000) == Signals.NONE
+    return time.monotonic() - began > HELD_UP_S
+
+
+def test_call_outlasts_a_rate_limit(language: str, kind: Kind, limited: Crowd) -> None:
+    LANGUAGES[language].command()
+    member = limited[language, kind]
+    assert isinstance(member.outcome, Refused)
+    assert member.outcome.status == "THB_RESOURCE_EXHAUSTED"
+    assert member.outcome.retryable
+    assert "rate limit" in member.outcome.message
+    assert member.driver.get_details(member.token).values == [41]
+    member.driver.complete(member.token, "done")
+    assert member.activity.result() == "done"

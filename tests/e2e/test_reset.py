@@ -1,0 +1,84 @@
+"""Reset: told by the answers to heartbeats, with the details kept or forgotten."""
+
+from typing import Any
+
+from harness.activities import ExternalActivity, Kind
+from harness.driver import Driver, refused
+from harness.signals import Signals
+from harness.stage import Connect, StartActivity
+
+# A reset takes the token of a workflow's later attempt, whose end nobody can tell then: silence ends it.
+UNTIL_SILENCE_IS_NOTICED_MS = 2_000
+
+
+def test_reset_is_told_to_the_first_attempt_and_its_progress_is_kept(
+    language: str, kind: Kind, start: StartActivity, connect: Connect
+) -> None:
+    reset_first_attempt(start(kind), connect(language), kind, reset_heartbeat=False, kept=[42])
+
+
+def test_reset_of_the_first_attempt_may_forget_the_progress(
+    language: str, kind: Kind, start: StartActivity, connect: Connect
+) -> None:
+    reset_first_attempt(start(kind), connect(language), kind, reset_heartbeat=True, kept=[])
+
+
+def test_reset_of_a_later_attempt_keeps_its_progress(
+    language: str, kind: Kind, start: StartActivity, connect: Connect
+) -> None:
+    driver = connect(language)
+    activity = start(kind, heartbeat_timeout_ms=UNTIL_SILENCE_IS_NOTICED_MS)
+    reset_second_attempt(activity, driver, kind, reset_heartbeat=False, kept=[41])
+
+
+def test_reset_of_a_later_attempt_may_forget_the_progress(
+    language: str, kind: Kind, start: StartActivity, connect: Connect
+) -> None:
+    driver = connect(language)
+    activity = start(kind, heartbeat_timeout_ms=UNTIL_SILENCE_IS_NOTICED_MS)
+    reset_second_attempt(activity, driver, kind, reset_heartbeat=True, kept=[])
+
+
+def reset_first_attempt(
+    activity: ExternalActivity, driver: Driver, kind: Kind, *, reset_heartbeat: bool, kept: list[Any]
+) -> None:
+    token = activity.next_attempt().token
+    assert driver.heartbeat(token, 41) == Signals.NONE
+    activity.reset(reset_heartbeat=reset_heartbeat)
+    assert driver.heartbeat(token, 42) == Signals.RESET
+    assert driver.get_details(token).values == [42], "this attempt goes on beating"
+    driver.fail(token, {"message": "starting anew"})
+
+    again = activity.next_attempt()
+    assert again.number == (2 if kind == "workflow" else 1)  # what the server counts, not what one would expect
+    assert again.details == kept
+    assert driver.get_details(again.token).values == kept
+    assert driver.heartbeat(again.token, 0) == Signals.NONE
+    driver.complete(again.token, "done anew")
+    assert activity.result() == "done anew"
+
+
+def reset_second_attempt(
+    activity: ExternalActivity, driver: Driver, kind: Kind, *, reset_heartbeat: bool, kept: list[Any]
+) -> None:
+    driver.fail(activity.next_attempt().token, {"message": "once more"})
+    second = activity.next_attempt()
+    assert second.number == 2
+    assert driver.heartbeat(second.token, 41) == Signals.NONE
+    activity.reset(reset_heartbeat=reset_heartbeat)
+    if kind == "workflow":
+        with refused("THB_NOT_FOUND"):
+            driver.heartbeat(second.token, 42)
+        with refused("THB_NOT_FOUND"):
+            driver.fail(second.token, {"message": "starting anew"})
+    else:
+        assert driver.heartbeat(second.token, 41) == Signals.RESET
+        driver.fail(second.token, {"message": "starting anew"})
+
+    again = activity.next_attempt()
+    # That of the workflow was rewound to 1, and has timed out.
+    assert again.number == (2 if kind == "workflow" else 1)
+    assert again.details == kept
+    assert driver.get_details(again.token).values == kept
+    driver.complete(again.token, "done anew")
+    assert activity.result() == "done anew"

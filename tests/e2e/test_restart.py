@@ -1,0 +1,50 @@
+"""The server is killed, and started again on its database: calls wait for it, and find everything as it was."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness.activities import Kind
+from harness.crowd import Crowd, crowd
+from harness.driver import Refused
+from harness.languages import LANGUAGES
+from harness.server import ServerProcess
+from harness.signals import Signals
+from harness.worker import Backstage
+
+pytestmark = pytest.mark.xdist_group("restart")
+
+LONGER_THAN_THE_OUTAGE_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def survivors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
+    """Each has been refused a beat during the outage, and then beaten in one call from the outage into the new life."""
+    database = tmp_path_factory.mktemp("server") / "temporal.db"
+    with (
+        ServerProcess("--db-filename", str(database)) as process,
+        Backstage(process.server.address) as backstage,
+        crowd(process.server, backstage) as members,
+    ):
+        for member in members.values():
+            member.driver.heartbeat(member.token, 40)
+        process.kill()
+        members.all(lambda driver, token: driver.start_heartbeat(token, 41, timeout=300))
+        members.finish()
+        for member in members.values():
+            assert isinstance(member.outcome, Refused)
+            assert member.outcome.status == "THB_UNAVAILABLE"
+
+        members.all(lambda driver, token: driver.start_heartbeat(token, 42, timeout=LONGER_THAN_THE_OUTAGE_MS))
+        process.start_again()
+        members.finish()
+        yield members
+
+
+def test_call_outlasts_a_server_that_is_killed_and_started_again(language: str, kind: Kind, survivors: Crowd) -> None:
+    LANGUAGES[language].command()
+    member = survivors[language, kind]
+    assert member.outcome == [str(int(Signals.NONE))]
+    assert member.driver.get_details(member.token).values == [42]
+    member.driver.complete(member.token, "done")
+    assert member.activity.result() == "done"

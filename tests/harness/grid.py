@@ -13,7 +13,7 @@ import pytest
 from harness.activities import KINDS
 from harness.languages import LANGUAGES
 from harness.needs import NOT_THERE
-from harness.table import ROWS, TABLE
+from harness.table import TABLE, Table
 
 PROPERTY = "cell"
 
@@ -47,13 +47,16 @@ class Cell:
         return f"{self.row}, {self.language}, {self.kind}"
 
 
-CELLS = tuple(Cell(row, language, kind) for row in ROWS for language in LANGUAGES for kind in KINDS)
-
-
 @dataclass
 class Grid:
+    table: Table
     marks: dict[Cell, Mark] = field(default_factory=dict)
     reasons: dict[Cell, str] = field(default_factory=dict)
+
+    @property
+    def cells(self) -> list[Cell]:
+        rows = [row for rows in self.table.values() for row in rows]
+        return [Cell(row, language, kind) for row in rows for language in LANGUAGES for kind in KINDS]
 
     def record(self, cell: Cell, mark: Mark, reason: str = "") -> None:
         if mark >= self.marks.get(cell, Mark.PASSED):
@@ -61,16 +64,16 @@ class Grid:
             self.reasons[cell] = reason
 
     def unproven(self) -> list[Cell]:
-        return [cell for cell in CELLS if self.mark(cell) in (Mark.MISSING, Mark.FAILED)]
+        return [cell for cell in self.cells if self.mark(cell) in (Mark.MISSING, Mark.FAILED)]
 
     def mark(self, cell: Cell) -> Mark:
         return self.marks.get(cell, Mark.MISSING)
 
     def lines(self) -> Iterator[str]:
-        width = max(map(len, ROWS)) + 2
+        width = max(len(cell.row) for cell in self.cells) + 4
         yield from LEGEND
         yield "\n" + " " * width + "".join(f"{language:>8}" for language in LANGUAGES)
-        for theme, rows in TABLE.items():
+        for theme, rows in self.table.items():
             yield theme
             for row in rows:
                 cells = ["".join(str(self.mark(Cell(row, language, kind))) for kind in KINDS) for language in LANGUAGES]
@@ -79,7 +82,7 @@ class Grid:
     def why(self) -> Iterator[str]:
         """The reasons of all that didn't pass, those of many cells once."""
         by_reason: dict[str, list[Cell]] = {}
-        for cell in CELLS:
+        for cell in self.cells:
             if mark := self.mark(cell):
                 by_reason.setdefault(f"{mark} {self.reasons.get(cell, 'not in this run')}", []).append(cell)
         for reason, cells in by_reason.items():
@@ -87,13 +90,13 @@ class Grid:
 
 
 class Plugin:
-    def __init__(self) -> None:
-        self._grid = Grid()
+    def __init__(self, table: Table = TABLE) -> None:
+        self._grid = Grid(table)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Notes each item's cell where its report carries it, from whatever process runs it."""
         for item in items:
-            if isinstance(item, pytest.Function) and (cell := _cell(item)):
+            if isinstance(item, pytest.Function) and (cell := self._cell(item)):
                 item.user_properties.append((PROPERTY, f"{cell.row},{cell.language},{cell.kind}"))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -114,13 +117,12 @@ class Plugin:
         if required and self._grid.marks and self._grid.unproven() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-
-def _cell(item: pytest.Function) -> Cell | None:
-    row = item.originalname.removeprefix("test_")
-    if row not in ROWS:
-        return None
-    chosen = item.callspec.params
-    return Cell(row, str(chosen["language"]), str(chosen["kind"]))
+    def _cell(self, item: pytest.Function) -> Cell | None:
+        row = item.originalname.removeprefix("test_")
+        if not any(row in rows for rows in self._grid.table.values()):
+            return None
+        chosen = item.callspec.params
+        return Cell(row, str(chosen["language"]), str(chosen["kind"]))
 
 
 def _outcome(report: pytest.TestReport) -> tuple[Mark, str] | None:

@@ -49,12 +49,12 @@ def _built_library() -> str:
 
 @functools.cache
 def _c() -> Command:
-    return [str(compile_c(DRIVERS / "driver.c", BUILD / "driver_c", *_linked()))]
+    return [str(compile_c(DRIVERS / "driver.c", BUILD / "driver_c", *linked()))]
 
 
 @functools.cache
 def _cpp() -> Command:
-    return [str(compile_cpp(DRIVERS / "driver.cpp", BUILD / "driver_cpp", *_linked()))]
+    return [str(compile_cpp(DRIVERS / "driver.cpp", BUILD / "driver_cpp", *linked()))]
 
 
 @functools.cache
@@ -82,7 +82,7 @@ def _rust() -> Command:
     return [str(target / "debug" / "examples" / "driver")]
 
 
-def _linked() -> list[str]:
+def linked() -> list[str]:
     """What links a program with the library, and lets it find that under the name that the library gives itself."""
     shared = _built_library()
     link(BUILD / "libtemporal_heartbeat.so.0", Path(shared))

@@ -3,7 +3,12 @@
 Each is a test of e2e/ with the arguments `language` and `kind`. A run prints them as a grid (grid.py).
 """
 
-TABLE: dict[str, tuple[str, ...]] = {
+from collections.abc import Mapping, Sequence
+
+# Scenarios by theme.
+Table = Mapping[str, Sequence[str]]
+
+TABLE: Table = {
     "Heartbeats": (
         "details_are_read_back_with_attempt_time_and_timeout",
         "newest_details_replace_the_older_ones",
@@ -64,5 +69,3 @@ TABLE: dict[str, tuple[str, ...]] = {
         "doubt_outlives_a_call_that_ran_out_of_time",
     ),
 }
-
-ROWS = tuple(row for rows in TABLE.values() for row in rows)

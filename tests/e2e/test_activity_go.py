@@ -1,0 +1,266 @@
+"""An activity held open, in Go: what its Context tells, what its beats keep, and what a retry finds."""
+
+import base64
+import functools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from harness.activities import ExternalActivity, Kind
+from harness.build import run
+from harness.driver import Driver, refused
+from harness.languages import LANGUAGES, library_environment
+from harness.needs import needs
+from harness.paths import BUILD, ROOT
+from harness.server import Server
+from harness.stage import Connect, StartActivity, StartDriver
+
+PAUSED = 2
+
+# What a busy machine adds to any time.
+SLACK_S = 5.0
+
+
+class Held:
+    """An activity that a driver holds open."""
+
+    def __init__(self, driver: Driver, token: bytes, **options: Any) -> None:
+        self.driver = driver
+        self._call("open", token.hex() or "-", json.dumps(options).encode().hex())
+
+    def record(self, item: int) -> str:
+        """Gives why the work was to stop when the record returned."""
+        self.start_record(item)
+        return self.finish_record()
+
+    def start_record(self, item: int) -> None:
+        self.driver.start("activity_record", f"json:{json.dumps(item).encode().hex()}")
+
+    def finish_record(self) -> str:
+        [_, cause] = self.driver.finish()
+        return cause
+
+    def stopped(self, timeout_ms: int = 30_000) -> str:
+        """Waits for the end of the Context; its cause."""
+        [cause] = self._call("stopped", str(timeout_ms))
+        return cause
+
+    def wait(self, mask: int) -> int:
+        [signals] = self._call("wait", str(mask), "30000")
+        return int(signals)
+
+    def wait_cleared(self, mask: int) -> int:
+        [signals] = self._call("wait_cleared", str(mask), "30000")
+        return int(signals)
+
+    def previous(self) -> list[Any]:
+        values = [value.split(":") for value in self._call("details")]
+        assert all(encoding == "json/plain" for encoding, _ in values)
+        return [json.loads(bytes.fromhex(data)) for _, data in values]
+
+    def info(self) -> dict[str, Any]:
+        [text] = self._call("info")
+        info: dict[str, Any] = json.loads(bytes.fromhex(text))
+        return info
+
+    def flush(self) -> None:
+        self._call("flush", "10000")
+
+    def complete(self, result: Any) -> None:
+        self._call("complete", "10000", f"json:{json.dumps(result).encode().hex()}")
+
+    def fail(self, failure: Mapping[str, Any]) -> None:
+        self._call("fail", "10000", json.dumps(failure).encode().hex())
+
+    def report_cancelled(self) -> None:
+        self._call("report_cancelled", "10000")
+
+    def close(self) -> None:
+        self._call("close", "10000")
+
+    def _call(self, verb: str, *words: str) -> list[str]:
+        return self.driver.call(f"activity_{verb}", *words)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _built() -> None:
+    """Before an attempt starts, whose time is short."""
+    LANGUAGES["go"].command()
+    example()
+
+
+def hold_next(activity: ExternalActivity, connect: Connect, **options: Any) -> Held:
+    return Held(connect("go"), activity.next_attempt().token, **options)
+
+
+def test_killed_holder_resumes_after_what_was_flushed(kind: Kind, start: StartActivity, connect: Connect) -> None:
+    activity = start(kind, heartbeat_timeout_ms=2_000)
+    first = hold_next(activity, connect, heartbeat_timeout_ms=2_000)
+    assert first.previous() == []
+    for item in range(100):
+        assert first.record(item) == "none"
+    first.flush()
+    first.driver.kill()
+
+    second = hold_next(activity, connect, heartbeat_timeout_ms=2_000)
+    assert second.previous() == [99]
+    second.record(100)
+    assert second.previous() == [99]
+    second.complete("done")
+    assert activity.result() == "done"
+
+
+def test_cancellation_stops_the_work_within_the_throttle_interval(
+    kind: Kind, start: StartActivity, connect: Connect
+) -> None:
+    timeout_s = 6
+    activity = start(kind, heartbeat_timeout_ms=timeout_s * 1_000)
+    held = hold_next(activity, connect, heartbeat_timeout_ms=timeout_s * 1_000)
+    held.record(1)
+    held.flush()
+    activity.request_cancel()
+    asked = time.monotonic()
+    assert held.stopped() == "cancel_requested"  # with no call but this, which only waits
+    assert time.monotonic() - asked < timeout_s / 2 + SLACK_S
+    held.report_cancelled()
+    assert type(activity.failure()).__name__ == "CancelledError"
+
+
+def test_end_of_the_activity_stops_the_work(kind: Kind, start: StartActivity, connect: Connect) -> None:
+    activity = start(kind, heartbeat_timeout_ms=2_000)
+    held = hold_next(activity, connect, heartbeat_timeout_ms=2_000)
+    held.record(1)
+    activity.terminate()
+    assert held.stopped() == "gone"
+    with refused("THB_NOT_FOUND"):
+        held.complete("too late")
+    assert held.info()["state"] == "gone"
+    held.close()
+
+
+def test_frozen_holder_learns_of_the_lost_lease_before_its_first_record_returns(
+    kind: Kind, start: StartActivity, connect: Connect
+) -> None:
+    activity = start(kind, heartbeat_timeout_ms=1_000)
+    # Without a pulse nothing is sent on waking that could bring worse news first.
+    held = hold_next(activity, connect, heartbeat_timeout_ms=1_000, pulse=False)
+    assert held.record(1) == "none"
+    held.flush()
+    os.kill(held.driver.pid, signal.SIGSTOP)
+    try:
+        successor = activity.next_attempt()
+        held.start_record(2)
+    finally:
+        os.kill(held.driver.pid, signal.SIGCONT)
+    assert held.finish_record() == "lease_lost"
+
+    second = Held(connect("go"), successor.token, heartbeat_timeout_ms=1_000)
+    assert second.previous() == [1]
+    second.complete("done")
+    assert activity.result() == "done"
+
+
+def test_pulse_keeps_a_silent_attempt_alive_and_the_details_as_they_were(
+    kind: Kind, start: StartActivity, connect: Connect
+) -> None:
+    activity = start(kind, heartbeat_timeout_ms=2_000)
+    first = hold_next(activity, connect, heartbeat_timeout_ms=2_000)
+    first.record(41)
+    first.flush()
+    first.driver.kill()
+
+    second = hold_next(activity, connect, heartbeat_timeout_ms=2_000)
+    assert second.stopped(timeout_ms=6_500) == "none"
+    assert second.info()["beats"] >= 3
+    assert activity.heartbeat_details() == [41]
+    assert second.previous() == [41]
+    second.complete("done")
+    assert activity.result() == "done"
+
+
+def test_failure_right_after_a_record_carries_it(kind: Kind, start: StartActivity, connect: Connect) -> None:
+    activity = start(kind)
+    held = hold_next(activity, connect, heartbeat_timeout_ms=30_000)
+    held.record(6)
+    held.flush()
+    held.record(7)  # throttled
+    held.fail({"message": "once more"})
+    assert activity.next_attempt().details == [7]
+
+
+def test_pause_is_waited_for_both_ways(kind: Kind, start: StartActivity, connect: Connect) -> None:
+    activity = start(kind, heartbeat_timeout_ms=2_000)
+    held = hold_next(activity, connect, heartbeat_timeout_ms=2_000)
+    held.record(1)
+    activity.pause()
+    assert held.wait(PAUSED) & PAUSED
+    activity.unpause()
+    assert not held.wait_cleared(PAUSED) & PAUSED
+    assert held.stopped(timeout_ms=0) == "none"
+    held.complete("done")
+
+
+def test_environment_spares_the_questions(
+    kind: Kind, start: StartActivity, server: Server, start_driver: StartDriver
+) -> None:
+    activity = start(kind, heartbeat_timeout_ms=5_000)
+    environment = {
+        "TEMPORAL_ADDRESS": server.address,
+        "TEMPORAL_ACTIVITY_TASK_TOKEN": base64.b64encode(activity.next_attempt().token).decode(),
+        "TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS": "5000",
+        "TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS": "",
+        "TEMPORAL_ACTIVITY_DEADLINE_MS": "1000",
+    }
+    driver = start_driver("go", environment)
+    driver.connect({})
+    held = Held(driver, b"")
+    assert held.previous() == []
+    assert held.info()["heartbeat_timeout_ms"] == 5_000
+    assert held.stopped() == "deadline"
+    held.complete("done all the same")
+    assert activity.result() == "done all the same"
+
+
+@functools.cache
+def example() -> str:
+    program = BUILD / "activity_go"
+    go = needs(shutil.which("go"), "go")
+    run([go, "-C", str(ROOT / "bindings" / "go"), "build", "-o", str(program), "./examples/activity"])
+    return str(program)
+
+
+def run_example(server: Server, token: bytes, *arguments: str) -> "subprocess.Popen[str]":
+    handed_over = {
+        "TEMPORAL_ADDRESS": server.address,
+        "TEMPORAL_ACTIVITY_TASK_TOKEN": base64.b64encode(token).decode(),
+        "TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS": "2000",
+    }
+    return subprocess.Popen(
+        [example(), *arguments], env=library_environment() | handed_over, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_example_is_killed_and_resumes(kind: Kind, server: Server, start: StartActivity) -> None:
+    activity = start(kind, heartbeat_timeout_ms=2_000)
+    with run_example(server, activity.next_attempt().token, "-items", "1000") as first:
+        assert first.stdout
+        assert first.stdout.readline() == "starting at item 0\n"
+        for line in first.stdout:
+            if line == "item 19 done\n":
+                break
+        first.kill()
+    with run_example(server, activity.next_attempt().token, "-items", "40") as second:
+        assert second.stdout
+        said = second.stdout.read().split("\n")
+        assert second.wait() == 0
+    resumed = int(said[0].removeprefix("starting at item "))
+    assert 0 < resumed <= 20  # what was recorded in the last throttle interval may be done twice
+    assert said[-2] == "item 39 done"
+    assert activity.result() == 40

@@ -1,0 +1,300 @@
+"""An activity that is held open in Python: the library beats for it, whatever Python does."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from temporalio.exceptions import CancelledError
+
+from harness.activities import Kind
+from harness.children import Child
+from harness.server import NAMESPACE, Server
+from harness.signals import Signals
+from harness.stage import StartActivity
+
+GONE, LEASE_LOST, STALLED = 8, 16, 32
+
+# Longer than the second of other scenarios: here a beat is a process of its own, on a machine that may be busy.
+TIMEOUT = {"heartbeat_timeout_ms": 2_000}
+TOLD = {"HEARTBEAT_TIMEOUT_MS": "2000"}
+
+StartChild = Callable[[str], Child]
+
+
+@pytest.fixture
+def start_child(server: Server) -> Iterator[StartChild]:
+    with contextlib.ExitStack() as started:
+
+        def start(lines: str) -> Child:
+            child = Child(lines, {"TEMPORAL_ADDRESS": server.address, "TEMPORAL_NAMESPACE": NAMESPACE})
+            started.callback(child.close)
+            assert child.hears() == ["ready"]
+            return child
+
+        yield start
+
+
+@pytest.fixture(params=["threads", "asyncio"])
+def flavour(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+THREE_ITEMS = {
+    "threads": """
+        with thb.Activity.from_env() as act:
+            first = act.details(default=-1) + 1
+            for item in range(first, first + 3):
+                act.heartbeat(item)
+            act.flush()
+            say(first)
+            if first:
+                act.complete(item)
+            else:
+                signal.pause()
+    """,
+    "asyncio": """
+        async def main():
+            async with aio.Activity.from_env() as act:
+                first = await act.details(default=-1) + 1
+                for item in range(first, first + 3):
+                    act.heartbeat(item)
+                await act.flush()
+                say(first)
+                if first:
+                    await act.complete(item)
+                else:
+                    await asyncio.Future()
+        asyncio.run(main())
+    """,
+}
+
+
+def test_killed_child_in_python_resumes_after_last_item(
+    flavour: str, kind: Kind, start: StartActivity, start_child: StartChild
+) -> None:
+    first, second = (start_child(THREE_ITEMS[flavour]) for _ in range(2))
+    activity = start(kind, **TIMEOUT)
+    first.takes(activity.next_attempt(), **TOLD)
+    assert first.hears() == [0]
+    first.kill()
+
+    retry = activity.next_attempt()
+    assert (retry.number, retry.details) == (2, [2])
+    second.takes(retry, **TOLD)
+    assert second.hears() == [3]
+    second.ends()
+    assert activity.result() == 5
+
+
+WAIT_TO_BE_CANCELLED = {
+    "threads": """
+        with thb.Activity.from_env() as act:
+            act.heartbeat(41)
+            act.flush()
+            say("ready")
+            say(act.wait(thb.Signals.CANCEL_REQUESTED))
+            try:
+                act.raise_if_cancelled()
+            except thb.Cancelled as cancelled:
+                act.report_cancelled("cleaned up", str(cancelled))
+    """,
+    "asyncio": """
+        async def main():
+            async with aio.Activity.from_env() as act:
+                act.heartbeat(41)
+                await act.flush()
+                say("ready")
+                say(await act.wait(thb.Signals.CANCEL_REQUESTED))
+                try:
+                    act.raise_if_cancelled()
+                except thb.Cancelled as cancelled:
+                    await act.report_cancelled("cleaned up", str(cancelled))
+        asyncio.run(main())
+    """,
+}
+
+
+def test_cancellation_is_seen_within_the_throttle_interval_without_any_call(
+    flavour: str, kind: Kind, start: StartActivity, start_child: StartChild
+) -> None:
+    child = start_child(WAIT_TO_BE_CANCELLED[flavour])
+    activity = start(kind, heartbeat_timeout_ms=4_000)
+    child.takes(activity.next_attempt(), HEARTBEAT_TIMEOUT_MS="4000")
+    assert child.hears() == ["ready"]
+    activity.request_cancel()
+    began = time.monotonic()
+    assert child.hears() == [Signals.CANCEL_REQUESTED]
+    # The interval is half of the timeout; the other half is for a busy machine.
+    assert time.monotonic() - began < 4
+    child.ends()
+    error = activity.failure()
+    assert isinstance(error, CancelledError)
+    assert error.details[0] == "cleaned up"
+    assert "cancellation was requested" in error.details[1]
+
+
+def test_pulse_keeps_the_activity_alive_and_the_details_of_the_attempt_before(
+    kind: Kind, start: StartActivity, start_child: StartChild
+) -> None:
+    record = """
+        act = thb.Activity.from_env()
+        act.heartbeat({"item": 41})
+        act.flush()
+        say("recorded")
+        signal.pause()
+    """
+    idle = """
+        with thb.Activity.from_env() as act:
+            time.sleep(6)  # it is the time that is to pass
+            say(act.info)
+            sys.stdin.readline()
+            act.complete("idle")
+    """
+    first, second = start_child(record), start_child(idle)
+    activity = start(kind, **TIMEOUT)
+    first.takes(activity.next_attempt(), **TOLD)
+    assert first.hears() == ["recorded"]
+    first.kill()
+
+    retry = activity.next_attempt()
+    assert retry.number == 2
+    second.takes(retry, **TOLD)
+    [info] = second.hears()
+    assert info["state"] == "open"
+    assert info["records"] == 0
+    assert info["beats"] >= 3
+    assert activity.heartbeat_details() == [{"item": 41}]
+    second.tells()
+    second.ends()
+    assert activity.result() == "idle"
+
+
+def test_hung_child_is_retried_and_a_touching_one_is_not(start: StartActivity, start_child: StartChild) -> None:
+    touch = """
+        with thb.Activity.from_env(stall_timeout=1) as act:
+            while not select.select([sys.stdin], [], [], 0.1)[0]:
+                act.touch()
+            act.complete("slow, but alive")
+    """
+    hang = """
+        act = thb.Activity.from_env(stall_timeout=1)
+        act.heartbeat(41)
+        signals = act.wait(thb.Signals.STALLED)
+        say(signals)
+        signal.pause()
+    """
+    alive, dead = start_child(touch), start_child(hang)
+    touching, hung = start("workflow", **TIMEOUT), start("workflow", **TIMEOUT)
+    alive.takes(touching.next_attempt(), **TOLD)
+    dead.takes(hung.next_attempt(), **TOLD)
+    [signals] = dead.hears()
+    assert signals & STALLED
+    retry = hung.next_attempt()
+    assert (retry.number, retry.details) == (2, [41])
+    alive.tells()
+    alive.ends()
+    assert touching.result() == "slow, but alive"
+
+
+def test_frozen_child_learns_on_waking_that_its_lease_is_lost(start: StartActivity, start_child: StartChild) -> None:
+    lines = """
+        act = thb.Activity.from_env()
+        act.heartbeat(0)
+        act.flush()
+        say("working")
+        before = time.monotonic()
+        while True:
+            try:
+                signals = act.heartbeat(1)
+            except thb.NotFound:
+                signals = thb.Signals.GONE  # the server's answer was here first
+            now = time.monotonic()
+            if now - before > 2:
+                break
+            before = now
+            time.sleep(0.01)
+        say(signals)
+    """
+    child = start_child(lines)
+    activity = start("workflow", **TIMEOUT)
+    child.takes(activity.next_attempt(), **TOLD)
+    assert child.hears() == ["working"]
+    child.freezes()
+    assert activity.next_attempt().number == 2
+    child.thaws()
+    [signals] = child.hears()
+    assert signals & LEASE_LOST or signals == GONE
+
+
+def test_failure_right_after_a_heartbeat_carries_its_details(
+    kind: Kind, start: StartActivity, start_child: StartChild
+) -> None:
+    activity = start(kind)
+    lines = """
+        with thb.Activity.from_env(fail_on_exception=True) as act:
+            act.heartbeat(40)
+            act.flush()
+            act.heartbeat(41)
+            raise RuntimeError("a fault")
+    """
+    start_child(lines).takes(activity.next_attempt())
+    retry = activity.next_attempt()
+    assert (retry.number, retry.details) == (2, [41])
+
+
+def test_exception_that_leaves_the_block_fails_nothing_unless_asked_to(
+    start: StartActivity, start_child: StartChild
+) -> None:
+    activity = start("workflow")
+    lines = """
+        token = thb.token_from_env()
+        try:
+            with thb.Activity(token) as act:
+                act.heartbeat(41)
+                raise RuntimeError("a fault")
+        except RuntimeError as fault:
+            say(str(fault))
+        with thb.Activity(token) as act:
+            act.complete(act.details()[0])
+    """
+    child = start_child(lines)
+    child.takes(activity.next_attempt())
+    assert child.hears() == ["a fault"]
+    child.ends()
+    assert activity.result() == 41
+
+
+def test_pause_is_waited_for_and_so_is_its_end(
+    flavour: str, kind: Kind, start: StartActivity, start_child: StartChild
+) -> None:
+    lines = {
+        "threads": """
+            with thb.Activity.from_env() as act:
+                PAUSED = thb.Signals.PAUSED
+                act.heartbeat(41)
+                say(act.wait(PAUSED))
+                say(act.wait(PAUSED, known=PAUSED))
+                act.complete("done")
+        """,
+        "asyncio": """
+            async def main():
+                async with aio.Activity.from_env() as act:
+                    PAUSED = thb.Signals.PAUSED
+                    act.heartbeat(41)
+                    say(await act.wait(PAUSED))
+                    say(await act.wait(PAUSED, known=PAUSED))
+                    await act.complete("done")
+            asyncio.run(main())
+        """,
+    }
+    child = start_child(lines[flavour])
+    activity = start(kind, **TIMEOUT)
+    child.takes(activity.next_attempt(), **TOLD)
+    activity.pause()
+    assert child.hears() == [Signals.PAUSED]
+    activity.unpause()
+    assert child.hears() == [Signals.NONE]
+    child.ends()
+    assert activity.result() == "done"

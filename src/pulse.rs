@@ -16,8 +16,12 @@ use crate::{
     sys::clock::Moment,
 };
 
-/// How many beats may be under way at once, and how many of one workflow: those wait for each other at the server.
+/// How many beats may be under way at once: one more for each that was acknowledged, half as many for one that ran out of its
+/// time. A server that is slow gets slower by tries that are given up and made again.
+const FIRST_IN_FLIGHT: usize = 64;
+const LEAST_IN_FLIGHT: usize = 8;
 const MAX_IN_FLIGHT: usize = 256;
+/// How many of one workflow: those wait for each other at the server.
 const MAX_IN_FLIGHT_PER_WORKFLOW: u32 = 4;
 /// How long the sender sleeps when nothing is due, and so how late it may notice that the clock was set forward by a suspend.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -59,6 +63,8 @@ pub async fn run(activities: &'static Activities, client: Arc<Client>) {
         due: BinaryHeap::new(),
         waiting: VecDeque::new(),
         in_flight: 0,
+        room: FIRST_IN_FLIGHT,
+        halved: Moment::LONG_AGO,
         per_workflow: HashMap::new(),
         landed: Arc::default(),
     };
@@ -72,7 +78,7 @@ pub async fn run(activities: &'static Activities, client: Arc<Client>) {
 }
 
 /// An entry of the heap: the time first, for its order.
-type Due = Reverse<(Moment, u32, u32, u32)>;
+type Due = Reverse<(Moment, u32, u32)>;
 
 struct Sender {
     activities: &'static Activities,
@@ -81,19 +87,39 @@ struct Sender {
     /// Due, but there was no room.
     waiting: VecDeque<Handle>,
     in_flight: usize,
+    /// How many there may be, and when that was halved last.
+    room: usize,
+    halved: Moment,
     per_workflow: HashMap<u32, u32>,
-    /// The workflows of requests that are over.
-    landed: Arc<Mutex<Vec<u32>>>,
+    landed: Arc<Mutex<Vec<Landed>>>,
+}
+
+/// A request that is over.
+struct Landed {
+    workflow: u32,
+    /// When it was sent, if it ran out of its time.
+    late: Option<Moment>,
 }
 
 impl Sender {
     /// Takes in what others have left.
     fn collect(&mut self) {
         for (due, handle) in std::mem::take(&mut *self.activities.pulse.inbox()) {
-            self.due.push(Reverse((due, handle.index, handle.generation, handle.fork)));
+            self.due.push(Reverse((due, handle.index, handle.generation)));
         }
-        for workflow in std::mem::take(&mut *self.landed.lock().unwrap_or_else(PoisonError::into_inner)) {
+        for Landed { workflow, late } in
+            std::mem::take(&mut *self.landed.lock().unwrap_or_else(PoisonError::into_inner))
+        {
             self.in_flight -= 1;
+            match late {
+                None => self.room = (self.room + 1).min(MAX_IN_FLIGHT),
+                // Those that were sent before the last halving have been counted by it.
+                Some(sent) if sent > self.halved => {
+                    self.room = (self.room / 2).max(LEAST_IN_FLIGHT);
+                    self.halved = Moment::now();
+                }
+                Some(_) => {}
+            }
             if let Some(count) = self.per_workflow.get_mut(&workflow) {
                 *count -= 1;
                 if *count == 0 {
@@ -106,13 +132,13 @@ impl Sender {
     fn send_due(&mut self, now: Moment) {
         while let Some(Reverse((due, ..))) = self.due.peek()
             && *due <= now
-            && let Some(Reverse((_, index, generation, fork))) = self.due.pop()
+            && let Some(Reverse((_, index, generation))) = self.due.pop()
         {
-            self.waiting.push_back(Handle { index, generation, fork });
+            self.waiting.push_back(self.activities.registry.handle_of(index, generation));
         }
         // Each gets one chance; those of a crowded workflow come to the end of the line.
         for _ in 0..self.waiting.len() {
-            if self.in_flight >= MAX_IN_FLIGHT {
+            if self.in_flight >= self.room {
                 break;
             }
             if let Some(handle) = self.waiting.pop_front() {
@@ -133,16 +159,22 @@ impl Sender {
             Ok(Err(())) => self.waiting.push_back(handle),
             Ok(Ok((_, Step::Nothing))) => {}
             Ok(Ok((_, Step::At(due)))) => {
-                self.due.push(Reverse((due, handle.index, handle.generation, handle.fork)));
+                self.due.push(Reverse((due, handle.index, handle.generation)));
             }
             Ok(Ok((workflow, step @ (Step::Beat { .. } | Step::Describe { .. })))) => {
                 self.in_flight += 1;
                 *self.per_workflow.entry(workflow).or_default() += 1;
-                let landing =
-                    Landing { pulse: &self.activities.pulse, landed: self.landed.clone(), workflow };
+                let landing = Landing {
+                    pulse: &self.activities.pulse,
+                    landed: self.landed.clone(),
+                    workflow,
+                    sent: now,
+                    late: false,
+                };
                 let (activities, client) = (self.activities, self.client.clone());
                 tokio::spawn(async move {
-                    let due = carry_out(&activities.registry, &client, handle, step).await;
+                    let mut landing = landing;
+                    let due = carry_out(&activities.registry, &client, handle, step, &mut landing.late).await;
                     landing.pulse.schedule(due, handle);
                     activities.look(handle);
                 });
@@ -154,23 +186,35 @@ impl Sender {
 /// Tells the sender that a request is over, however it ended.
 struct Landing {
     pulse: &'static Pulse,
-    landed: Arc<Mutex<Vec<u32>>>,
+    landed: Arc<Mutex<Vec<Landed>>>,
     workflow: u32,
+    sent: Moment,
+    late: bool,
 }
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        self.landed.lock().unwrap_or_else(PoisonError::into_inner).push(self.workflow);
+        self.landed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Landed { workflow: self.workflow, late: self.late.then_some(self.sent) });
         self.pulse.wake.notify_one();
     }
 }
 
 /// Makes one request, and tells the activity what came of it. When it is due next.
-async fn carry_out(registry: &Registry, client: &Client, handle: Handle, step: Step) -> Moment {
+async fn carry_out(
+    registry: &Registry,
+    client: &Client,
+    handle: Handle,
+    step: Step,
+    late: &mut bool,
+) -> Moment {
     let due = match step {
         Step::Beat { token, details, patience } => {
             let answer =
                 client.heartbeat(Bytes::from(token), details, Effort::Once(Instant::now() + patience)).await;
+            *late = answer.as_ref().is_err_and(|setback| setback.late);
             registry.change(handle, |activity| {
                 let now = Moment::now();
                 match answer {
@@ -182,6 +226,7 @@ async fn carry_out(registry: &Registry, client: &Client, handle: Handle, step: S
         }
         Step::Describe { token, patience } => {
             let answer = client.details(&token, Effort::Once(Instant::now() + patience)).await;
+            *late = answer.as_ref().is_err_and(|setback| setback.late);
             registry.change(handle, |activity| {
                 let now = Moment::now();
                 match answer {

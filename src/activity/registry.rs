@@ -148,8 +148,8 @@ impl Registry {
         Handle::from_number(number, self.fork)
     }
 
-    /// A handle of another kind, in the same numbers.
-    pub fn other_handle(&self, index: u32, generation: u32) -> Handle {
+    /// The handle of these parts in this process.
+    pub fn handle_of(&self, index: u32, generation: u32) -> Handle {
         Handle { index, generation: generation.min(LAST_GENERATION), fork: self.fork }
     }
 
@@ -233,5 +233,17 @@ impl Place {
             Some(activity) if self.generation == handle.generation => Ok(activity),
             _ => Err(invalid()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_stays_small() {
+        // Beside its token and its details, which are as long as they are.
+        let bytes = size_of::<Slot>();
+        assert!(bytes <= 200, "{bytes} bytes");
     }
 }

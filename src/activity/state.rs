@@ -10,7 +10,7 @@ use super::{
     schedule::{SLOW_PAUSE, Schedule},
 };
 use crate::{
-    details::Details,
+    details::{About, Details},
     error::{Error, Result},
     payload::{Encoding, Payloads},
     setback::{Cure, Setback},
@@ -36,8 +36,8 @@ pub struct Activity {
     /// Somebody waits for what was recorded to be acknowledged, or for the details at the start.
     urgent: bool,
     wants_opening: bool,
-    failed: u32,
-    ran_out: u32,
+    failed: u8,
+    ran_out: u8,
     timeout_ms: u32,
     poll_ms: u32,
     stall_ms: u32,
@@ -51,13 +51,13 @@ pub struct Activity {
     known: Option<Payloads>,
     /// Known, and there are none.
     known_none: bool,
-    /// The details that there were when it was opened.
+    /// The details that there were when it was opened, once they are known; and whether that is known and there were none.
     opening: Option<Box<Details>>,
-    opened: Moment,
-    /// From here on the lease counts.
+    opening_none: bool,
+    /// From here on the lease counts: the send of the last acknowledged beat; before that, the start of the attempt.
     lease_from: Moment,
-    last_send: Option<Moment>,
-    last_acknowledged: Option<Moment>,
+    /// `LONG_AGO` before the first one.
+    last_send: Moment,
     last_progress: Moment,
     deadline: Moment,
     due: Moment,
@@ -83,11 +83,11 @@ pub struct Counts {
     /// Records that the holder made.
     pub records: u64,
     /// Beats that the server acknowledged.
-    pub beats: u64,
+    pub beats: u32,
     /// Tries that failed.
-    pub failed_tries: u64,
+    pub failed_tries: u32,
     /// Leases that were lost and won back.
-    pub leases_regained: u64,
+    pub leases_regained: u32,
 }
 
 /// What the sender is to do now.
@@ -175,10 +175,9 @@ impl Activity {
             known: None,
             known_none: false,
             opening: None,
-            opened: now,
+            opening_none: false,
             lease_from: now.earlier(options.age),
-            last_send: None,
-            last_acknowledged: None,
+            last_send: Moment::LONG_AGO,
             last_progress: now,
             deadline: options.attempt_remaining.map_or(Moment::NEVER, |left| now.later(left)),
             due: Moment::NEVER,
@@ -258,7 +257,7 @@ impl Activity {
     /// When the signals change next by the mere passing of time.
     pub fn next_change(&self, now: Moment) -> Moment {
         let unseeded = if self.pulse && !self.knows() {
-            self.opened.later(self.schedule().period)
+            self.lease_from.later(self.schedule().period)
         } else {
             Moment::NEVER
         };
@@ -284,15 +283,15 @@ impl Activity {
 
     /// The details that there were when it was opened; `None` while they aren't known, and then they are asked for.
     pub fn opening(&mut self, now: Moment) -> Result<(Option<Details>, bool)> {
-        if let Some(opening) = &self.opening {
-            return Ok((Some(Details::clone(opening)), false));
+        if self.knows_opening() {
+            return Ok((Some(self.opening.as_deref().cloned().unwrap_or_default()), false));
         }
         match self.life {
             Life::Gone => return Err(self.gone()),
             Life::Ended => return Err(ended()),
             Life::Open | Life::Ending => {}
         }
-        if self.last_send.is_some() {
+        if self.has_sent() {
             return Err(Error::new(
                 Status::FailedPrecondition,
                 "the details that there were at the start have been replaced: get them before the first record, or hand them \
@@ -356,7 +355,7 @@ impl Activity {
             },
             heartbeat_timeout: Duration::from_millis(self.timeout_ms.into()),
             lease_left: some(self.lease_end()),
-            since_acknowledged: self.last_acknowledged.map(|then| now.since(then)),
+            since_acknowledged: (self.counts.beats > 0).then(|| now.since(self.lease_from)),
             pending: self.acknowledged != self.recorded,
             next_beat: some(self.due),
             counts: self.counts,
@@ -375,31 +374,29 @@ impl Activity {
             return if self.due == Moment::NEVER { Step::Nothing } else { Step::At(self.due) };
         }
         let wanted = self.acknowledged != self.recorded;
-        let seeding = self.wants_opening && self.opening.is_none() && self.last_send.is_none();
+        let seeding = self.wants_opening && !self.knows_opening() && !self.has_sent();
         if !wanted && !seeding && (!self.pulse || self.is_stalled(now)) {
             self.due = Moment::NEVER;
             return Step::Nothing;
         }
         let token = self.token.to_vec();
-        let patience = self.schedule().patience(self.ran_out);
+        let patience = self.schedule().patience(self.ran_out.into());
         self.in_flight = true;
         if seeding || !self.knows() {
             return Step::Describe { token, patience };
         }
         self.sending = self.recorded;
-        self.last_send = Some(now);
+        self.last_send = now;
         Step::Beat { token, details: self.known.clone(), patience }
     }
 
     /// The server acknowledged the beat that is under way.
     pub fn acknowledge(&mut self, asked: Signals, now: Moment) {
         self.in_flight = false;
-        let sent = self.last_send.unwrap_or(now);
         if now > self.lease_end() {
             self.counts.leases_regained += 1;
         }
-        self.lease_from = sent;
-        self.last_acknowledged = Some(sent);
+        self.lease_from = self.last_send;
         self.acknowledged = self.sending;
         self.counts.beats += 1;
         self.tried(None);
@@ -456,8 +453,8 @@ impl Activity {
             // Credentials and permissions may be mended, so it is asked now and then.
             Cure::None => schedule.jittered_period(),
             Cure::Retry if setback.late => Duration::ZERO,
-            Cure::Retry => schedule.pause(self.failed, now > self.lease_end()),
-            Cure::RetrySlowly => SLOW_PAUSE.max(schedule.pause(self.failed, false)),
+            Cure::Retry => schedule.pause(self.failed.into(), now > self.lease_end()),
+            Cure::RetrySlowly => SLOW_PAUSE.max(schedule.pause(self.failed.into(), false)),
         };
         self.due = now.later(pause);
     }
@@ -495,6 +492,14 @@ impl Activity {
         self.known_none || self.known.is_some()
     }
 
+    fn knows_opening(&self) -> bool {
+        self.opening_none || self.opening.is_some()
+    }
+
+    fn has_sent(&self) -> bool {
+        self.last_send != Moment::LONG_AGO
+    }
+
     /// Takes what the server holds at the start; what was recorded meanwhile is newer.
     fn seed(&mut self, details: Details) {
         if !self.knows() {
@@ -504,18 +509,19 @@ impl Activity {
                 self.known = Some(details.payloads().clone());
             }
         }
-        self.opening = Some(Box::new(details));
+        self.opening_none = details.payloads().encoded().is_empty();
+        self.opening = (!self.opening_none || details.about() != About::default()).then(|| Box::new(details));
         self.wants_opening = false;
     }
 
     /// When the next beat is due in the normal course of things.
     fn usual_due(&self) -> Moment {
         let wanted = self.acknowledged != self.recorded;
-        match self.last_send {
-            Some(sent) if wanted || self.pulse => sent.later(self.schedule().jittered_period()),
-            None if wanted => self.opened,
-            None if self.pulse => self.opened.later(self.schedule().period),
-            _ => Moment::NEVER,
+        match self.has_sent() {
+            _ if !wanted && !self.pulse => Moment::NEVER,
+            true => self.last_send.later(self.schedule().jittered_period()),
+            false if wanted => self.lease_from,
+            false => self.lease_from.later(self.schedule().period),
         }
     }
 
@@ -529,7 +535,7 @@ impl Activity {
         if self.failed > 0 && self.due != Moment::NEVER {
             return false;
         }
-        let due = if self.last_send.is_none() || self.urgent || self.wants_opening {
+        let due = if !self.has_sent() || self.urgent || self.wants_opening {
             now
         } else if self.due != Moment::NEVER {
             return false;
@@ -563,7 +569,7 @@ impl Activity {
     }
 
     fn is_unseeded(&self, now: Moment) -> bool {
-        self.pulse && !self.knows() && now > self.opened.later(self.schedule().period)
+        self.pulse && !self.knows() && now > self.lease_from.later(self.schedule().period)
     }
 
     fn tried(&mut self, error: Option<Box<Error>>) {
@@ -588,3 +594,7 @@ impl Activity {
 fn ended() -> Error {
     Error::new(Status::Ended, "the activity was ended through this handle")
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

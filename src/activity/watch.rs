@@ -164,7 +164,7 @@ pub fn open() -> Result<u64> {
     // From the end of the indices, where no activity is: handles of the two kinds are never mistaken for each other.
     let index = MAX_SLOTS - 1 - open.made % u32::try_from(MAX_WATCHES * 2).unwrap_or(1);
     let handle =
-        activities.registry.other_handle(index, 1 + open.made / u32::try_from(MAX_WATCHES * 2).unwrap_or(1));
+        activities.registry.handle_of(index, 1 + open.made / u32::try_from(MAX_WATCHES * 2).unwrap_or(1));
     let watch = Watch { event, state: Mutex::default(), changed: Condvar::new() };
     open.watches.insert(handle.number(), Arc::new(watch));
     activities.watches.count.store(open.watches.len(), Ordering::Release);

@@ -10,6 +10,8 @@ pub struct Moment {
 }
 
 impl Moment {
+    /// Earlier than everything else.
+    pub const LONG_AGO: Moment = Moment { nanos: i64::MIN };
     /// Later than everything else.
     pub const NEVER: Moment = Moment { nanos: i64::MAX };
 

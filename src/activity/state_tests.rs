@@ -1,0 +1,221 @@
+//! The rules of an open activity, each as a story: what happened, when, and what is to be done then.
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const LIMIT: usize = 1 << 20;
+
+/// An activity and the time, which goes on as the story says.
+struct Story {
+    activity: Activity,
+    now: Moment,
+}
+
+impl Story {
+    /// Heartbeat timeout 10 s, so that a beat is due every 5 s.
+    fn begin(options: OpenOptions) -> Self {
+        let now = Moment::now();
+        let options = OpenOptions { heartbeat_timeout: 10 * SECOND, ..options };
+        Story { activity: Activity::open(b"token", None, 0, options, now).unwrap(), now }
+    }
+
+    fn with_nothing_to_erase() -> Self {
+        Self::begin(OpenOptions {
+            pulse: true,
+            initial_details: Some(Payloads::default()),
+            ..OpenOptions::default()
+        })
+    }
+
+    fn after(&mut self, time: Duration) -> &mut Self {
+        self.now = self.now.later(time);
+        self
+    }
+
+    fn record(&mut self, json: &str) -> bool {
+        self.activity.record(Encoding::Json, json.as_bytes(), LIMIT, self.now).unwrap()
+    }
+
+    /// The JSON that a beat carries now, or `None` when it isn't time; with nothing to carry it is empty.
+    fn beat(&mut self) -> Option<String> {
+        match self.activity.next_step(self.now) {
+            Step::Beat { details, .. } => Some(details.map_or(String::new(), |details| {
+                String::from_utf8(details.values().unwrap()[0].data.to_vec()).unwrap()
+            })),
+            Step::Describe { .. } => panic!("a describe"),
+            Step::At(_) | Step::Nothing => None,
+        }
+    }
+
+    fn acknowledged(&mut self, asked: Signals) {
+        self.activity.acknowledge(asked, self.now);
+    }
+
+    fn failed(&mut self, status: Status, cure: Cure, late: bool) {
+        let setback = Setback { error: Error::new(status, "why"), cure, perhaps_applied: false, late };
+        self.activity.set_back(setback, self.now);
+    }
+
+    fn has(&self, signal: Signals) -> bool {
+        self.activity.signals(self.now).contains(signal)
+    }
+}
+
+#[test]
+fn what_is_recorded_during_a_beat_goes_out_with_the_next() {
+    let mut story = Story::with_nothing_to_erase();
+    assert!(story.record("1"), "the sender must be told of the first one");
+    assert_eq!(story.beat().unwrap(), "1");
+    assert!(!story.record("2") && !story.record("3"));
+    assert_eq!(story.beat(), None, "one at a time");
+    story.after(SECOND).acknowledged(Signals::default());
+    assert!(!story.activity.is_flushed().unwrap());
+    assert_eq!(story.beat(), None, "not before its time");
+    assert_eq!(story.after(4 * SECOND).beat().unwrap(), "3", "5 s after the send of the first");
+    story.acknowledged(Signals::default());
+    assert!(story.activity.is_flushed().unwrap());
+}
+
+#[test]
+fn a_pulse_resends_the_newest_and_stops_for_nothing_but_a_stall() {
+    let mut story = Story::begin(OpenOptions {
+        pulse: true,
+        stall_timeout: 12 * SECOND,
+        initial_details: Some(Payloads::default()),
+        ..OpenOptions::default()
+    });
+    story.record("1");
+    for _ in 0..3 {
+        assert_eq!(story.beat().unwrap(), "1");
+        story.acknowledged(Signals::default());
+        story.after(5 * SECOND);
+    }
+    assert!(story.has(Signals::STALLED), "15 s without progress");
+    assert_eq!(story.beat(), None);
+    assert!(story.activity.touch(story.now).unwrap());
+    assert!(!story.has(Signals::STALLED));
+    assert_eq!(story.beat().unwrap(), "1");
+}
+
+#[test]
+fn a_pause_is_no_stall() {
+    let mut story = Story::begin(OpenOptions {
+        pulse: true,
+        stall_timeout: 6 * SECOND,
+        initial_details: Some(Payloads::default()),
+        ..OpenOptions::default()
+    });
+    story.record("1");
+    for asked in [Signals::PAUSED, Signals::PAUSED, Signals::default()] {
+        assert!(story.beat().is_some());
+        story.acknowledged(asked);
+        story.after(5 * SECOND);
+        assert!(!story.has(Signals::STALLED));
+    }
+    story.after(2 * SECOND);
+    assert!(story.has(Signals::STALLED), "6 s after the pause was over");
+}
+
+#[test]
+fn without_a_pulse_only_what_is_recorded_is_sent() {
+    let mut story = Story::begin(OpenOptions { pulse: false, ..OpenOptions::default() });
+    assert_eq!(story.after(60 * SECOND).beat(), None);
+    assert!(story.record("1"));
+    assert_eq!(story.beat().unwrap(), "1");
+    story.acknowledged(Signals::default());
+    assert_eq!(story.after(60 * SECOND).beat(), None);
+    assert!(story.record("2"), "the sender sleeps, so it must be told");
+    assert_eq!(story.beat().unwrap(), "2");
+}
+
+#[test]
+fn a_record_is_newer_than_what_the_server_held() {
+    let mut story = Story::begin(OpenOptions { pulse: true, ..OpenOptions::default() });
+    story.activity.wants_opening = true;
+    story.activity.due = story.now;
+    assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
+    assert!(!story.record("\"mine\""));
+    let held = Details::handed_over(Payloads::from_json_values(["\"theirs\""])).unwrap();
+    story.activity.described(held, story.now);
+    assert_eq!(story.beat().unwrap(), "\"mine\"");
+    let (opening, _) = story.activity.opening(story.now).unwrap();
+    assert_eq!(opening.unwrap().values()[0].data, "\"theirs\"");
+}
+
+#[test]
+fn tries_that_fail_are_repeated_soon_and_those_that_ran_out_of_time_at_once() {
+    let mut story = Story::with_nothing_to_erase();
+    story.record("1");
+    story.beat().unwrap();
+    story.failed(Status::Unavailable, Cure::Retry, false);
+    assert_eq!(story.beat(), None);
+    assert_eq!(story.after(SECOND / 10).beat().unwrap(), "1");
+    story.failed(Status::Timeout, Cure::Retry, true);
+    assert_eq!(story.beat().unwrap(), "1");
+    story.failed(Status::ResourceExhausted, Cure::RetrySlowly, false);
+    assert_eq!(story.after(SECOND * 9 / 10).beat(), None);
+    assert_eq!(story.after(SECOND / 10).beat().unwrap(), "1");
+    assert_eq!(story.activity.info(story.now).counts.failed_tries, 3);
+}
+
+#[test]
+fn the_lease_counts_from_the_send_of_what_was_acknowledged() {
+    let mut story = Story::with_nothing_to_erase();
+    story.record("1");
+    story.beat().unwrap();
+    story.after(4 * SECOND).acknowledged(Signals::default());
+    story.after(6 * SECOND);
+    assert!(!story.has(Signals::LEASE_LOST));
+    story.after(SECOND / 1000);
+    assert!(story.has(Signals::LEASE_LOST), "10 s after the send, not after the answer");
+    assert_eq!(story.activity.next_change(story.now), Moment::NEVER);
+    story.beat().unwrap();
+    story.acknowledged(Signals::default());
+    assert!(!story.has(Signals::LEASE_LOST));
+    assert_eq!(story.activity.info(story.now).counts.leases_regained, 1);
+}
+
+#[test]
+fn a_flush_does_not_wait_for_its_time_but_for_what_is_under_way() {
+    let mut story = Story::with_nothing_to_erase();
+    story.record("1");
+    story.beat().unwrap();
+    story.record("2");
+    assert!(!story.activity.press(story.now), "the sender will see it when it is back");
+    assert_eq!(story.beat(), None);
+    story.acknowledged(Signals::default());
+    assert_eq!(story.beat().unwrap(), "2");
+}
+
+#[test]
+fn an_ending_call_keeps_beats_from_beginning_and_takes_the_unsent_with_it() {
+    let mut story = Story::with_nothing_to_erase();
+    story.record("1");
+    story.beat().unwrap();
+    story.record("2");
+    story.activity.begin_ending().unwrap();
+    assert!(story.activity.may_end().unwrap().is_none(), "a beat is under way");
+    story.acknowledged(Signals::default());
+    assert_eq!(story.after(60 * SECOND).beat(), None);
+    assert_eq!(story.activity.may_end().unwrap().unwrap().0, Some(Payloads::from_json_values(["2"])));
+    assert!(story.activity.finish_ending(&Err(Error::new(Status::Unavailable, "away")), story.now));
+    assert_eq!(story.beat().unwrap(), "2", "it came to nothing, so the beats go on");
+    story.acknowledged(Signals::default());
+    story.activity.begin_ending().unwrap();
+    assert_eq!(story.activity.may_end().unwrap().unwrap().0, None);
+    assert!(!story.activity.finish_ending(&Ok(()), story.now));
+    assert_eq!(story.activity.begin_ending().unwrap_err().status(), Status::Ended);
+}
+
+#[test]
+fn not_found_is_for_ever() {
+    let mut story = Story::with_nothing_to_erase();
+    story.record("1");
+    story.beat().unwrap();
+    story.failed(Status::NotFound, Cure::None, false);
+    assert!(story.has(Signals::GONE));
+    assert_eq!(story.after(60 * SECOND).beat(), None);
+    let refused = story.activity.record(Encoding::Json, b"2", LIMIT, story.now).unwrap_err();
+    assert_eq!(refused.status(), Status::NotFound);
+    assert!(!story.has(Signals::LEASE_LOST), "there is no lease any more");
+}

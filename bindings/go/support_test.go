@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"temporal-heartbeat.dev/go/internal/wire"
 )
 
 // needs skips a test that lacks something; with THB_REQUIRE_ALL=1 that is a failure.
@@ -72,9 +74,9 @@ func connectLazily(t testing.TB, address string) {
 var someToken = func() []byte {
 	var token []byte
 	for i, id := range []string{"namespace-id", "workflow-id", "run-id"} {
-		token = appendBytes(token, protowire.Number(i+1), []byte(id))
+		token = wire.AppendBytes(token, protowire.Number(i+1), []byte(id))
 	}
-	return appendBytes(token, 6, []byte("activity-id"))
+	return wire.AppendBytes(token, 6, []byte("activity-id"))
 }()
 
 func wantIs(t *testing.T, err error, targets ...error) {

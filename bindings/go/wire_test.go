@@ -11,6 +11,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
+
+	"temporal-heartbeat.dev/go/internal/wire"
 )
 
 // payloadsSchema is the part of temporal/api/common/v1/message.proto that holds Payloads.
@@ -85,8 +87,8 @@ func TestPayloadsAreWhatProtobufWrites(t *testing.T) {
 }
 
 func TestFieldsOfANewerServerPassThrough(t *testing.T) {
-	external := appendBytes(nil, 3, []byte("external storage"))
-	theirs := appendBytes(nil, fieldPayloads, append(newPayload("json/plain", []byte("1")).marshal(), external...))
+	external := wire.AppendBytes(nil, 3, []byte("external storage"))
+	theirs := wire.AppendBytes(nil, wire.Payloads, append(newPayload("json/plain", []byte("1")).marshal(), external...))
 	values, err := parsePayloads(theirs)
 	if err != nil {
 		t.Fatal(err)

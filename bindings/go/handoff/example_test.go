@@ -1,0 +1,48 @@
+package handoff_test
+
+import (
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"time"
+
+	"temporal-heartbeat.dev/go/handoff"
+)
+
+// The activity's values may come from anywhere; with the Go SDK, handoff.From(activity.GetInfo(ctx)) has them all.
+func ExampleEnviron() {
+	env, err := handoff.Environ([]string{"HOME=/home/solver"}, handoff.Activity{
+		TaskToken:        []byte("from the worker"),
+		Attempt:          2,
+		HeartbeatTimeout: 30 * time.Second,
+		HeartbeatDetails: []byte{}, // there are none, and the child needn't ask
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, variable := range env {
+		fmt.Println(variable)
+	}
+	// Output:
+	// HOME=/home/solver
+	// TEMPORAL_ACTIVITY_TASK_TOKEN=ZnJvbSB0aGUgd29ya2Vy
+	// TEMPORAL_ACTIVITY_ATTEMPT=2
+	// TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS=30000
+	// TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS=
+}
+
+// The token in a pipe, and in no environment.
+func ExamplePrepare() {
+	child := exec.Command("sh", "-c", `cat <&"$TEMPORAL_ACTIVITY_TASK_TOKEN_FD"`)
+	child.Stdout = os.Stdout
+	release, err := handoff.Prepare(child, handoff.Activity{TaskToken: []byte("from the worker")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer release()
+	if err := child.Run(); err != nil {
+		log.Fatal(err)
+	}
+	// Output: ZnJvbSB0aGUgd29ya2Vy
+}

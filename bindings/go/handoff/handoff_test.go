@@ -1,0 +1,219 @@
+package handoff
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"temporal-heartbeat.dev/go/internal/wire"
+)
+
+var token = []byte{0, 1, 254, 255}
+
+const tokenText = "AAH+/w=="
+
+// details are serialized Payloads of one value for each encoding.
+func details(encodings ...string) []byte {
+	payloads := []byte{}
+	for _, encoding := range encodings {
+		entry := wire.AppendBytes(wire.AppendBytes(nil, wire.Key, []byte("encoding")), wire.Value, []byte(encoding))
+		payload := wire.AppendBytes(wire.AppendBytes(nil, wire.Metadata, entry), wire.Data, []byte("41"))
+		payloads = wire.AppendBytes(payloads, wire.Payloads, payload)
+	}
+	return payloads
+}
+
+// variables gives an environment as a map; no name may be there twice.
+func variables(t *testing.T, env []string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, variable := range env {
+		name, value, _ := strings.Cut(variable, "=")
+		if _, twice := found[name]; twice {
+			t.Errorf("%s is there twice", name)
+		}
+		found[name] = value
+	}
+	return found
+}
+
+func environ(t *testing.T, base []string, activity Activity) map[string]string {
+	t.Helper()
+	env, err := Environ(base, activity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return variables(t, env)
+}
+
+func TestEverythingKnownIsHandedOver(t *testing.T) {
+	got := environ(t, []string{"HOME=/h"}, Activity{
+		TaskToken: token, Address: "temporal:7233", Namespace: "n", WorkflowID: "w", RunID: "r", ActivityID: "a", Attempt: 3,
+		HeartbeatTimeout: 1500 * time.Millisecond, Deadline: time.Now().Add(time.Hour), HeartbeatDetails: details("json/plain"),
+	})
+	left, err := strconv.Atoi(got["TEMPORAL_ACTIVITY_DEADLINE_MS"])
+	if err != nil || left > 3_600_000 || left < 3_500_000 {
+		t.Errorf("%d ms left, %v", left, err)
+	}
+	delete(got, "TEMPORAL_ACTIVITY_DEADLINE_MS")
+	for name, want := range map[string]string{
+		"HOME":                                   "/h",
+		"TEMPORAL_ADDRESS":                       "temporal:7233",
+		"TEMPORAL_NAMESPACE":                     "n",
+		"TEMPORAL_ACTIVITY_TASK_TOKEN":           tokenText,
+		"TEMPORAL_ACTIVITY_WORKFLOW_ID":          "w",
+		"TEMPORAL_ACTIVITY_RUN_ID":               "r",
+		"TEMPORAL_ACTIVITY_ID":                   "a",
+		"TEMPORAL_ACTIVITY_ATTEMPT":              "3",
+		"TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS": "1500",
+		"TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS":    base64.StdEncoding.EncodeToString(details("json/plain")),
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %q, want %q", name, got[name], want)
+		}
+		delete(got, name)
+	}
+	if len(got) > 0 {
+		t.Errorf("and what nobody asked for: %v", got)
+	}
+}
+
+func TestWhatIsNotKnownIsNotSaid(t *testing.T) {
+	base := []string{"TEMPORAL_ADDRESS=a:1", "TEMPORAL_NAMESPACE=inherited"}
+	got := environ(t, base, Activity{TaskToken: token})
+	want := map[string]string{"TEMPORAL_ADDRESS": "a:1", "TEMPORAL_NAMESPACE": "inherited", "TEMPORAL_ACTIVITY_TASK_TOKEN": tokenText}
+	if len(got) != len(want) {
+		t.Errorf("got %v", got)
+	}
+	for name := range want {
+		if got[name] != want[name] {
+			t.Errorf("%s is %q", name, got[name])
+		}
+	}
+}
+
+func TestWhatAnotherParentHandedOverGoesNoFurther(t *testing.T) {
+	base := []string{"TEMPORAL_ACTIVITY_TASK_TOKEN_FILE=/other", "TEMPORAL_ACTIVITY_ATTEMPT=9", "TEMPORAL_NAMESPACE=other"}
+	got := environ(t, base, Activity{TaskToken: token, Namespace: "n"})
+	if len(got) != 2 || got["TEMPORAL_NAMESPACE"] != "n" || got["TEMPORAL_ACTIVITY_TASK_TOKEN"] != tokenText {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestNoDetailsAreToldFromUnknownOnesAndFromTooMany(t *testing.T) {
+	const name = "TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS"
+	if value, there := environ(t, nil, Activity{TaskToken: token, HeartbeatDetails: []byte{}})[name]; !there || value != "" {
+		t.Errorf("none: %q, %t", value, there)
+	}
+	long := slices.Repeat(details("json/plain"), maxDetails/len(details("json/plain")))
+	for _, unknown := range [][]byte{nil, long} {
+		if value, there := environ(t, nil, Activity{TaskToken: token, HeartbeatDetails: unknown})[name]; there {
+			t.Errorf("unknown: %d bytes", len(value))
+		}
+	}
+}
+
+func TestTimeThatIsOverIsNoneAndTimeWithoutEndIsNotSaid(t *testing.T) {
+	const name = "TEMPORAL_ACTIVITY_DEADLINE_MS"
+	past := environ(t, nil, Activity{TaskToken: token, Deadline: time.Unix(0, 0)})
+	if past[name] != "0" {
+		t.Errorf("%q", past[name])
+	}
+	if value, there := environ(t, nil, Activity{TaskToken: token, Deadline: time.Now().AddDate(1, 0, 0)})[name]; there {
+		t.Error(value)
+	}
+}
+
+func TestReadableDetailsAreRefusedWhereEncodedOnesAreRequired(t *testing.T) {
+	for _, encodings := range [][]string{
+		{"json/plain"}, {"binary/plain"}, {"json/protobuf"}, {"binary/protobuf"}, {"binary/encrypted", "json/plain"},
+	} {
+		_, err := Environ(nil, Activity{TaskToken: token, HeartbeatDetails: details(encodings...), RequireEncoded: true})
+		if !errors.Is(err, ErrReadable) || !strings.Contains(err.Error(), encodings[0]) {
+			t.Errorf("%v: %v", encodings, err)
+		}
+	}
+	for _, encoded := range [][]byte{nil, {}, details("binary/encrypted", "binary/null")} {
+		if _, err := Environ(nil, Activity{TaskToken: token, HeartbeatDetails: encoded, RequireEncoded: true}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestMistakesAreRefusedByName(t *testing.T) {
+	for cause, activity := range map[string]Activity{
+		"task token": {},
+		"Payloads":   {TaskToken: token, HeartbeatDetails: []byte{0xff}},
+		"negative":   {TaskToken: token, HeartbeatTimeout: -1},
+	} {
+		if _, err := Environ(nil, activity); err == nil || !strings.Contains(err.Error(), cause) {
+			t.Errorf("%s: %v", cause, err)
+		}
+		if _, err := Prepare(exec.Command("true"), activity); err == nil {
+			t.Errorf("%s: prepared", cause)
+		}
+	}
+}
+
+func TestTokenInAFileIsForItsOwnerAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(path, []byte("an older one"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	env, err := EnvironWithFile(nil, Activity{TaskToken: token}, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := variables(t, env); len(got) != 1 || got["TEMPORAL_ACTIVITY_TASK_TOKEN_FILE"] != path {
+		t.Error(got)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || string(text) != tokenText {
+		t.Errorf("%q, %v", text, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Error(info.Mode(), err)
+	}
+	if files, err := os.ReadDir(filepath.Dir(path)); err != nil || len(files) != 1 {
+		t.Error(files, err)
+	}
+	if _, err := EnvironWithFile(nil, Activity{TaskToken: token}, "/nowhere/token"); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+func TestChildReadsTheTokenFromItsDescriptor(t *testing.T) {
+	other, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	child := exec.Command("sh", "-c", `cat <&"$TEMPORAL_ACTIVITY_TASK_TOKEN_FD"; echo "$MORE$TEMPORAL_ACTIVITY_TASK_TOKEN"`)
+	child.ExtraFiles = []*os.File{other}
+	child.Env = []string{"PATH=" + os.Getenv("PATH"), "MORE=!"}
+	release, err := Prepare(child, Activity{TaskToken: token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	out, err := child.CombinedOutput()
+	if want := []byte(tokenText + "!\n"); err != nil || !bytes.Equal(out, want) {
+		t.Errorf("%q, %v; want %q", out, err, want)
+	}
+}
+
+func TestOnlyFieldsOfTheRightNameAndTypeAreTaken(t *testing.T) {
+	for _, info := range []any{nil, 1, struct{ TaskToken string }{"text"}, struct{ attempt int32 }{1}, (*Activity)(nil)} {
+		if got := From(info); got.TaskToken != nil || got.Attempt != 0 {
+			t.Errorf("%v: %+v", info, got)
+		}
+	}
+}

@@ -1,0 +1,46 @@
+package sdktest
+
+import (
+	"testing"
+	"time"
+
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
+	"google.golang.org/protobuf/proto"
+
+	"temporal-heartbeat.dev/go/handoff"
+)
+
+func TestHandOffTakesTheSDKsInfo(t *testing.T) {
+	var info activity.Info
+	info.TaskToken = []byte("token")
+	info.Namespace = "n"
+	info.WorkflowExecution.ID, info.WorkflowExecution.RunID = "w", "r"
+	info.ActivityID = "a"
+	info.Attempt = 3
+	info.HeartbeatTimeout = time.Minute
+	info.Deadline = time.Unix(1_700_000_000, 0)
+	got := handoff.From(info)
+	if string(got.TaskToken) != "token" || got.Namespace != "n" || got.WorkflowID != "w" || got.RunID != "r" || got.ActivityID != "a" ||
+		got.Attempt != 3 || got.HeartbeatTimeout != time.Minute || !got.Deadline.Equal(info.Deadline) {
+		t.Errorf("%+v", got)
+	}
+
+	var standalone activity.Info
+	standalone.ActivityRunID = "own"
+	if got := handoff.From(&standalone); got.RunID != "own" || got.WorkflowID != "" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A raw value is what a worker reads without converting it: the way to hand over details of any type.
+func TestHandOffTakesWhatTheSDKsConverterMakes(t *testing.T) {
+	payloads, err := sdk.ToPayloads(converter.NewRawValue(&commonpb.Payload{Data: []byte("x")}), 41)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := handoff.Environ(nil, handoff.Activity{TaskToken: []byte("t"), HeartbeatDetails: must(proto.Marshal(payloads))}); err != nil {
+		t.Error(err)
+	}
+}

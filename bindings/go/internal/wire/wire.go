@@ -1,0 +1,64 @@
+// Package wire reads and writes what the packages of this module need of the protobuf messages Payloads and Payload. It is here once for
+// the package that takes cgo and the one that doesn't.
+package wire
+
+import "google.golang.org/protobuf/encoding/protowire"
+
+// The numbers of the fields of temporal.api.common.v1:
+//
+//	message Payloads { repeated Payload payloads = 1; }
+//	message Payload  { map<string, bytes> metadata = 1; bytes data = 2; }
+//
+// A map's entry is a message with the key in field 1 and the value in field 2.
+const (
+	Payloads protowire.Number = 1
+	Metadata protowire.Number = 1
+	Data     protowire.Number = 2
+	Key      protowire.Number = 1
+	Value    protowire.Number = 2
+)
+
+// AppendBytes writes a field that holds bytes.
+func AppendBytes(b []byte, field protowire.Number, data []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(b, field, protowire.BytesType), data)
+}
+
+// Fields gives each field that holds bytes to take, and returns all others, and those that take doesn't know, as they are.
+func Fields(b []byte, take func(field protowire.Number, data []byte) (known bool, err error)) (unknown []byte, err error) {
+	for len(b) > 0 {
+		field, wireType, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return nil, protowire.ParseError(n)
+		}
+		size := protowire.ConsumeFieldValue(field, wireType, b[n:])
+		if size < 0 {
+			return nil, protowire.ParseError(size)
+		}
+		known := false
+		if wireType == protowire.BytesType {
+			data, _ := protowire.ConsumeBytes(b[n:])
+			if known, err = take(field, data); err != nil {
+				return nil, err
+			}
+		}
+		if !known {
+			unknown = append(unknown, b[:n+size]...)
+		}
+		b = b[n+size:]
+	}
+	return unknown, nil
+}
+
+// MetadataEntry reads an entry of a Payload's metadata.
+func MetadataEntry(b []byte) (key string, value []byte, err error) {
+	_, err = Fields(b, func(field protowire.Number, data []byte) (known bool, err error) {
+		switch field {
+		case Key:
+			key = string(data)
+		case Value:
+			value = data
+		}
+		return true, nil
+	})
+	return key, value, err
+}

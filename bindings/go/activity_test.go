@@ -3,14 +3,16 @@ package heartbeat
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"temporal-heartbeat.dev/go/handoff"
 )
 
 // patience is how long an event may take that comes by itself.
@@ -380,11 +382,19 @@ func TestActivityNeedsAClient(t *testing.T) {
 
 func TestActivityComesFromTheEnvironment(t *testing.T) {
 	connectLazily(t, blackHole(t))
-	encoded := base64.StdEncoding.EncodeToString
-	t.Setenv("TEMPORAL_ACTIVITY_TASK_TOKEN", encoded(someToken))
-	t.Setenv("TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS", "60000")
-	t.Setenv("TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS", encoded(appendPayloads(nil, handedOver(t, 41).values)))
-	t.Setenv("TEMPORAL_ACTIVITY_DEADLINE_MS", "100")
+	env, err := handoff.Environ(nil, handoff.Activity{
+		TaskToken:        someToken,
+		HeartbeatTimeout: time.Minute,
+		HeartbeatDetails: appendPayloads(nil, handedOver(t, 41).values),
+		Deadline:         time.Now().Add(100 * time.Millisecond),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, variable := range env {
+		name, value, _ := strings.Cut(variable, "=")
+		t.Setenv(name, value)
+	}
 	act, err := OpenFromEnv(context.Background(), OpenOptions{})
 	if err != nil {
 		t.Fatal(err)

@@ -5,14 +5,55 @@
 // the activity was cancelled, starts where the previous attempt was killed, and completes the activity. This package is how a Go
 // program does that without an SDK and without a worker.
 //
-// # Use
+// # An activity held open
 //
-// One client a process, made by [Connect]; then calls that name the activity by its task token:
+// The usual way. The library heartbeats in the background, whatever the program does, with the details that were recorded last;
+// to record some takes well under a microsecond and never waits; and a context tells the work when to stop:
 //
 //	if err := heartbeat.Connect(ctx, heartbeat.Options{}); err != nil { // TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE
 //		return err
 //	}
 //	defer heartbeat.Disconnect(ctx)
+//	act, err := heartbeat.OpenFromEnv(ctx, heartbeat.OpenOptions{}) // what the parent process left there
+//	if err != nil {
+//		return err
+//	}
+//	defer act.Close(ctx)
+//
+//	next := 0
+//	if act.HasHeartbeatDetails() { // an earlier attempt got this far
+//		if err := act.GetHeartbeatDetails(&next); err != nil {
+//			return err
+//		}
+//		next++
+//	}
+//	for ; next < len(items); next++ {
+//		process(act.Context(), items[next])
+//		if _, err := act.RecordHeartbeat(next); err != nil {
+//			return err
+//		}
+//		if act.Context().Err() != nil {
+//			break
+//		}
+//	}
+//	switch cause := context.Cause(act.Context()); {
+//	case cause == nil:
+//		return act.Complete(ctx, "done")
+//	case errors.Is(cause, heartbeat.ErrCancelRequested):
+//		return act.ReportCancelled(ctx)
+//	default:
+//		return cause // ErrNotFound, ErrLeaseLost: another attempt has taken over, or soon will
+//	}
+//
+// The heartbeats keep the attempt alive also while no progress is recorded; to have hung work retried there is the StallTimeout of
+// [OpenOptions]. They start with the details that the attempt before left, and so never erase them. With heartbeat timeout T one is
+// due max(T/2, T - 10 s), at most 0.8 T and 60 s, after the last; what is recorded in between waits for it, and the newest wins.
+// Flush, Complete, Fail, ReportCancelled and Close send first what was recorded last.
+//
+// # One call, one request
+//
+// For programs that would rather decide on every request themselves, or that start and end often: calls that name the activity by its
+// task token, and wait for the server's answer.
 //
 //	token, err := heartbeat.TokenFromEnv()
 //	if err != nil {
@@ -23,7 +64,7 @@
 //		return err
 //	}
 //	next := 0
-//	if details.Has() { // an earlier attempt got this far
+//	if details.Has() {
 //		if err := details.Get(&next); err != nil {
 //			return err
 //		}
@@ -44,13 +85,18 @@
 //	}
 //	return heartbeat.Complete(ctx, token, "done")
 //
+// # The parent's side
+//
+// Package temporal-heartbeat.dev/go/handoff makes the environment of the process that is to do the work.
+//
 // # Heartbeats
 //
 // The server fails an attempt that it hears nothing of for the activity's heartbeat timeout, and starts the next one. It keeps
 // the details of the last heartbeat through all attempts. So each heartbeat must carry what a retry needs to resume: one without
 // details erases what the server holds, and is therefore only sent by [ClearHeartbeat].
 //
-// Each answer brings [Signals]. A cancellation is heard of in no other way, nor is a pause, during which the heartbeats go on.
+// Each answer brings [Signals]. A cancellation is heard of in no other way, nor is a pause, during which the heartbeats go on. An
+// activity held open has more of them, and may wait for them.
 //
 // One process heartbeats an activity at a time; two would overwrite each other's details.
 //
@@ -79,7 +125,10 @@
 //	ErrTooLarge            keep details small: store the data elsewhere, and a reference to it in the details
 //	ErrInvalidArgument     mend the call
 //	ErrConfig              mend the options, the environment or a file
+//	ErrAlreadyOpen         the token is held: call the Activity's methods, or close it first
 //	others                 see Message
+//
+// The causes of an activity's Context, [ErrCancelRequested] and the like, are no *Error.
 //
 // Besides there are *[LibraryError], *[ConversionError] (below an *Error when writing), [ErrNoDetails], and the errors of
 // contexts.
@@ -101,8 +150,9 @@
 //
 // # Threads
 //
-// Any goroutine may call anything at any time. A call that waits holds a thread of the system's; there may be 1024 at a time, and
-// a further one waits until one of them ends.
+// Any goroutine may call anything at any time. A call that waits for the server holds a thread of the system's; there may be 1024 at a
+// time, and a further one waits until one of them ends. What waits for signals (a Context, Wait) holds none, however many activities
+// are open.
 //
 // # The native library
 //

@@ -6,13 +6,56 @@ import (
 	"fmt"
 	"io/fs"
 	"log"
+	"os/exec"
 	"time"
 
 	heartbeat "temporal-heartbeat.dev/go"
 )
 
-// Resume where the previous attempt stopped, and tell the server about each item.
+// Hold the activity open, resume where the previous attempt stopped, and stop when that is wanted.
 func Example() {
+	ctx := context.Background()
+	items := []string{"a", "b", "c"}
+
+	if err := heartbeat.Connect(ctx, heartbeat.Options{}); err != nil {
+		log.Fatal(err)
+	}
+	defer heartbeat.Disconnect(ctx)
+
+	act, err := heartbeat.OpenFromEnv(ctx, heartbeat.OpenOptions{StallTimeout: 10 * time.Minute})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer act.Close(ctx)
+
+	next := 0
+	if act.HasHeartbeatDetails() {
+		if err := act.GetHeartbeatDetails(&next); err != nil {
+			log.Fatal(err)
+		}
+		next++
+	}
+	for ; next < len(items) && act.Context().Err() == nil; next++ {
+		fmt.Println("processing", items[next])
+		if _, err := act.RecordHeartbeat(next); err != nil {
+			log.Fatal(err)
+		}
+	}
+	switch cause := context.Cause(act.Context()); {
+	case cause == nil:
+		err = act.Complete(ctx, len(items))
+	case errors.Is(cause, heartbeat.ErrCancelRequested):
+		err = act.ReportCancelled(ctx)
+	default:
+		err = cause // another attempt has taken over, or soon will
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// The same with calls that wait for the server, each one request.
+func Example_oneCallOneRequest() {
 	ctx := context.Background()
 	items := []string{"a", "b", "c"}
 
@@ -79,6 +122,55 @@ func ExampleRecordHeartbeat() {
 		log.Print("hold the work, but keep beating")
 	case signals.Reset():
 		log.Print("the activity starts over: stop")
+	}
+}
+
+// A parent that has the token at hand, and knows what there is to know.
+func ExampleOpen() {
+	ctx, token := context.Background(), []byte("from the worker")
+	previous, err := heartbeat.NewDetails(41)
+	if err != nil {
+		log.Fatal(err)
+	}
+	act, err := heartbeat.Open(ctx, token, heartbeat.OpenOptions{
+		HeartbeatTimeout: 30 * time.Second,
+		InitialDetails:   &previous, // so that the server needn't be asked
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer act.Close(ctx)
+}
+
+// The work gets the context, and nothing else of this package.
+func ExampleActivity_Context() {
+	var act *heartbeat.Activity // by Open
+	program := exec.CommandContext(act.Context(), "./solver")
+	err := program.Run() // killed as soon as the work is to stop
+	switch cause := context.Cause(act.Context()); {
+	case errors.Is(cause, heartbeat.ErrNotFound), errors.Is(cause, heartbeat.ErrLeaseLost):
+		log.Print("this attempt is over: ", cause)
+	case errors.Is(cause, heartbeat.ErrCancelRequested):
+		err = act.ReportCancelled(context.Background())
+	case err != nil:
+		err = act.Fail(context.Background(), heartbeat.FailureFrom(err))
+	default:
+		err = act.Complete(context.Background(), nil)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// Hold the work while the activity is paused; the heartbeats go on.
+func ExampleActivity_WaitCleared() {
+	var act *heartbeat.Activity // by Open
+	signals, err := act.RecordHeartbeat(41)
+	if err == nil && signals.Paused() {
+		_, err = act.WaitCleared(act.Context(), heartbeat.SignalPaused)
+	}
+	if err != nil {
+		log.Fatal(err)
 	}
 }
 

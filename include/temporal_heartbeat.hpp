@@ -3,18 +3,18 @@
  *     namespace thb = temporal_heartbeat;
  *
  *     int main() {
- *         thb::Client client = thb::Client::connect().value();             // TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE
- *         thb::Activity activity = thb::Activity::from_env().value();      // TEMPORAL_ACTIVITY_TASK_TOKEN: beats from now on
- *         std::int64_t item = activity.details().value().integer().value_or(-1);   // where the attempt before was
+ *         thb::Client client = thb::Client::connect().value();         // TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE
+ *         thb::Activity activity = thb::Activity::from_env().value();  // TEMPORAL_ACTIVITY_TASK_TOKEN; beats from here
+ *         std::int64_t item = activity.details().value().integer().value_or(-1);  // where the attempt before was
  *         while (++item < 1000) {
  *             work_on(item);
- *             thb::Signals signals = activity.heartbeat(item).value();     // nanoseconds: sent in the background
+ *             thb::Signals signals = activity.heartbeat(item).value();  // takes nanoseconds: sent in the background
  *             if (signals.cancel_requested()) return !activity.report_cancelled();
  *         }
  *         activity.complete(1000).value();
  *     }
  *
- * What statuses, signals and options mean, and how beats are timed, is told in temporal_heartbeat.h; here is what C++ adds.
+ * What statuses, signals and options mean, and when beats go out, is told by temporal_heartbeat.h. C++ adds:
  *
  * RESULTS. What can fail returns a Result, with exceptions and without. value() is what was asked for, or throws the
  * Error; in a build without exceptions (-fno-exceptions) it prints the error and aborts. Who wants neither asks:
@@ -24,10 +24,10 @@
  *
  * VALUES are JSON: a text of it, or an integer. Others are named: Value::binary, null, payloads. A Value borrows.
  *
- * TIMEOUTS are std::chrono durations; below 0 is 0, and 2^31 ms (25 days) or more is `forever`. A timeout of 0 never waits.
+ * TIMEOUTS are std::chrono durations. 0 or less never waits; 2^31 ms (25 days) or more is `forever`.
  *
- * THREADS. Any thread may call anything of an object, also close an Activity that others wait for. Moving, assigning and
- * destroying are for one thread alone, and so is Details::add.
+ * THREADS. Any thread may call anything, and close an Activity that others wait for. Moving, assigning, destroying, and
+ * Details::add are for one thread alone.
  *
  * LIFETIMES. Client and Activity are handles that can be moved: what was moved from, closed or made by default is
  * closed, which is safe: calls return THB_INVALID_HANDLE, and closing it again is no error. Destructors never throw.
@@ -47,6 +47,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -73,11 +75,10 @@ public:
     /* Takes the error over from the C function that returned it (NULL: there is no more than the status). */
     explicit Error(thb_status_t status, thb_error_t *taken = nullptr) {
         const std::unique_ptr<thb_error_t, void (*)(thb_error_t *)> error(taken, thb_error_free);
-        std::string name = thb_status_name(status);
-        const std::size_t prefix = error ? name.size() + 2 : name.size();
-        if (error) name.append(": ").append(thb_error_message(taken));
+        std::string what = thb_status_name(status);
+        if (error) what.append(": ").append(thb_error_message(taken));
         why_ = std::make_shared<const Why>(Why{status, thb_error_grpc_code(taken), thb_error_is_retryable(taken) != 0,
-                                               thb_error_retry_after_ms(taken), std::move(name), prefix});
+                                               thb_error_retry_after_ms(taken), std::move(what)});
     }
 
     explicit operator bool() const noexcept { return why_ != nullptr; }
@@ -85,8 +86,6 @@ public:
     thb_status_t status() const noexcept { return why_ ? why_->status : THB_OK; }
     /* "THB_NOT_FOUND: the activity ...", for people. */
     const char *what() const noexcept override { return why_ ? why_->what.c_str() : "THB_OK"; }
-    /* The same without the name of the status. */
-    const char *message() const noexcept { return why_ ? why_->what.c_str() + why_->prefix : ""; }
     /* What the server answered, e.g. 5; -1: it didn't. */
     std::int32_t grpc_code() const noexcept { return why_ ? why_->grpc_code : -1; }
     /* Whether the same call may succeed later. */
@@ -104,7 +103,6 @@ private:
         bool retryable;
         std::int64_t retry_after_ms;
         std::string what;
-        std::size_t prefix;
     };
     std::shared_ptr<const Why> why_;
 };
@@ -195,13 +193,11 @@ public:
         len_ = static_cast<std::size_t>(std::to_chars(digits_, digits_ + sizeof digits_, number).ptr - digits_);
     }
     /* One JSON text in UTF-8: checked, and sent as it is. */
-    Value(std::string_view json) noexcept : Value(THB_ENCODING_JSON, json) {}
-    Value(const std::string &json) noexcept : Value(std::string_view(json)) {}
-    Value(const char *json) noexcept : Value(std::string_view(json)) {}
+    template <typename T, std::enable_if_t<std::is_convertible_v<const T &, std::string_view>, int> = 0>
+    Value(const T &json) noexcept : Value(THB_ENCODING_JSON, std::string_view(json)) {}
     /* Several values, or the ones that were read before. */
     Value(const Details &details) noexcept;
 
-    static Value json(std::string_view text) noexcept { return {THB_ENCODING_JSON, text}; }
     static Value binary(std::string_view bytes) noexcept { return {THB_ENCODING_BINARY, bytes}; }
     static Value binary(const void *data, std::size_t len) noexcept {
         return binary({static_cast<const char *>(data), len});
@@ -229,30 +225,41 @@ private:
 
 namespace detail {
 
-/* Calls a C function, whose last parameter takes the error. */
-template <typename Function, typename... Arguments>
-Error call(Function function, Arguments... arguments) {
-    thb_error_t *error = nullptr;
-    const thb_status_t status = function(arguments..., &error);
-    return status == THB_OK ? Error() : Error(status, error);
-}
-
-/* The same for one whose last parameter but one takes what it makes. */
-template <typename T, typename Raw, typename Function, typename... Arguments>
-Result<T> make(Function function, Arguments... arguments) {
-    Raw raw{};
-    if (Error error = call(function, arguments..., &raw)) return error;
-    return T(raw);
-}
-
 inline std::uint32_t milliseconds(Timeout timeout) noexcept {
     if (timeout.count() <= 0) return 0;
     return timeout.count() > INT32_MAX ? THB_FOREVER : static_cast<std::uint32_t>(timeout.count());
 }
 
+/* An argument as C takes it, which may be as several. */
+inline auto spread(Timeout timeout) noexcept { return std::make_tuple(milliseconds(timeout)); }
+inline auto spread(std::string_view bytes) noexcept { return std::make_tuple(bytes.data(), bytes.size()); }
+inline auto spread(const Value &value) noexcept {
+    return std::make_tuple(value.encoding(), value.data(), value.size());
+}
+template <typename T>
+auto spread(T other) noexcept {
+    return std::make_tuple(other);
+}
+
+/* Calls a C function, whose last parameter takes the error. */
+template <typename Function, typename... Arguments>
+Error call(Function function, const Arguments &...arguments) {
+    thb_error_t *error = nullptr;
+    const thb_status_t status = std::apply(function, std::tuple_cat(spread(arguments)..., std::make_tuple(&error)));
+    return status == THB_OK ? Error() : Error(status, error);
+}
+
+/* The same for one whose last parameter but one takes what it makes. */
+template <typename T, typename Raw, typename Function, typename... Arguments>
+Result<T> make(Function function, const Arguments &...arguments) {
+    Raw raw{};
+    if (Error error = call(function, arguments..., &raw)) return error;
+    return T(raw);
+}
+
 /* The same for one that makes a text. */
 template <typename... Arguments>
-Result<std::string> text(Arguments... arguments) {
+Result<std::string> text(const Arguments &...arguments) {
     thb_text_t *made = nullptr;
     if (Error error = call(arguments..., &made)) return error;
     const std::unique_ptr<thb_text_t, void (*)(thb_text_t *)> text(made, thb_text_free);
@@ -260,6 +267,30 @@ Result<std::string> text(Arguments... arguments) {
     const char *data = thb_text_data(made, &len);
     return std::string(data, len);
 }
+
+/* A handle (0: none) that is closed once, by whoever comes first. */
+template <typename T, thb_status_t (*close_it)(T, std::uint32_t, thb_error_t **)>
+class Owned {
+public:
+    Owned() noexcept = default;
+    explicit Owned(T handle) noexcept : handle_(handle) {}
+    Owned(Owned &&other) noexcept : handle_(other.handle_.exchange(0)) {}
+    Owned &operator=(Owned &&other) noexcept {
+        const T taken = other.handle_.exchange(0);
+        close(default_timeout, nullptr);
+        handle_ = taken;
+        return *this;
+    }
+    ~Owned() { close(default_timeout, nullptr); }
+    T get() const noexcept { return handle_; }
+    thb_status_t close(Timeout timeout, thb_error_t **error) noexcept {
+        const T handle = handle_.exchange(0);
+        return handle == 0 ? THB_OK : close_it(handle, milliseconds(timeout), error);
+    }
+
+private:
+    std::atomic<T> handle_{0};
+};
 
 }  // namespace detail
 
@@ -275,12 +306,12 @@ public:
         if (details_ == nullptr)
             if (Error error = detail::call(thb_details_new, &fresh)) return error;
         if (fresh != nullptr) details_.reset(fresh);
-        return detail::call(thb_details_add, details_.get(), value.encoding(), value.data(), value.size());
+        return detail::call(thb_details_add, details_.get(), value);
     }
 
     bool empty() const noexcept { return size() == 0; }
     std::size_t size() const noexcept { return thb_details_count(details_.get()); }
-    /* The bytes of one value, of JSON its text; empty for an index that there isn't. They live as long as the details. */
+    /* The bytes of one value (of JSON, its text); empty for an index that there isn't. They live with the details. */
     std::string_view operator[](std::size_t index) const noexcept {
         std::size_t len = 0;
         const void *data = thb_details_data(details_.get(), index, &len);
@@ -325,39 +356,30 @@ private:
 
 inline Value::Value(const Details &details) noexcept : Value(payloads(details.payloads())) {}
 
-/* The connection of this process, of which there is one: it ends with this object. Declare it before activities. */
+/* The connection of this process, of which there is one. Declare it before activities: it ends with this object, which
+ * sends what they have recorded, and closes them, within 10 s. */
 class Client {
 public:
     Client() noexcept = default;
     /* options is the JSON of thb_connect, e.g. R"({"address": "temporal:7233"})". Blocks as that. */
     static Result<Client> connect(std::string_view options = {}) {
         if (const thb_status_t status = thb_check_abi(THB_ABI_VERSION); status != THB_OK) return Error(status);
-        if (Error error = detail::call(thb_connect, options.data(), options.size())) return error;
+        if (Error error = detail::call(thb_connect, options)) return error;
         Client client;
-        client.connected_ = true;
+        client.connected_ = Connected(1);
         return client;
     }
-    Client(Client &&other) noexcept : connected_(other.connected_.exchange(false)) {}
-    Client &operator=(Client &&other) noexcept {
-        const bool taken = other.connected_.exchange(false);
-        static_cast<void>(disconnect());
-        connected_ = taken;
-        return *this;
-    }
-    ~Client() { end(default_timeout, nullptr); }
-
-    /* Sends what activities have recorded, closes them, and disconnects. When not connected it does nothing. */
+    /* As the destructor. */
     Result<void> disconnect(Timeout timeout = default_timeout) {
-        thb_error_t *error = nullptr;
-        const thb_status_t status = end(timeout, &error);
-        return status == THB_OK ? Error() : Error(status, error);
+        return detail::call([&](thb_error_t **error) { return connected_.close(timeout, error); });
     }
 
 private:
-    thb_status_t end(Timeout timeout, thb_error_t **error) noexcept {
-        return connected_.exchange(false) ? thb_disconnect(detail::milliseconds(timeout), error) : THB_OK;
+    static thb_status_t end(int, std::uint32_t timeout_ms, thb_error_t **error) noexcept {
+        return thb_disconnect(timeout_ms, error);
     }
-    std::atomic<bool> connected_{false};
+    using Connected = detail::Owned<int, end>;
+    Connected connected_;
 };
 
 /* An activity held open: beats go out for it in the background, from open to close. See the thb_activity functions. */
@@ -368,8 +390,7 @@ public:
     explicit Activity(thb_activity_t handle) noexcept : handle_(handle) {}
     /* options is the JSON of thb_activity_open, e.g. R"({"stall_timeout_ms": 60000})". Never waits for the server. */
     static Result<Activity> open(std::string_view token, std::string_view options = {}) {
-        return detail::make<Activity, thb_activity_t>(thb_activity_open, token.data(), token.size(), options.data(),
-                                                      options.size());
+        return detail::make<Activity, thb_activity_t>(thb_activity_open, token, options);
     }
     /* The one that the parent handed over in TEMPORAL_ACTIVITY_TASK_TOKEN and the variables beside it. */
     static Result<Activity> from_env(std::string_view options = {}) {
@@ -381,79 +402,103 @@ public:
         }
         return open({}, json);
     }
-    Activity(Activity &&other) noexcept : handle_(other.handle_.exchange(0)) {}
-    /* Closes what was held before, as the destructor does. */
-    Activity &operator=(Activity &&other) noexcept {
-        const thb_activity_t taken = other.handle_.exchange(0);
-        end(default_timeout, nullptr);
-        handle_ = taken;
-        return *this;
-    }
-    /* Sends what was recorded last, for which there are 10 s, and closes. On the server it ends nothing: an activity that
-     * wasn't completed, failed or reported as cancelled times out there, and is retried. */
-    ~Activity() { end(default_timeout, nullptr); }
-
     /* Records progress, and tells what is asked by now. Never blocks. THB_NOT_FOUND: it is over; stop the work. */
     Result<Signals> heartbeat(const Value &details) const {
-        return asked(thb_activity_heartbeat, details.encoding(), details.data(), details.size());
+        return asked(thb_activity_heartbeat, details);
     }
     /* Tells progress without details, for the stall timeout. Never blocks. */
     Result<Signals> touch() const { return asked(thb_activity_touch); }
     /* What is asked by now. Never blocks; works also after the end. */
     Result<Signals> signals() const { return asked(thb_activity_get_signals); }
     /* Waits until a signal of mask differs from the known ones, and returns them; those known when time is over. */
-    Result<Signals> wait(Timeout timeout = default_timeout, Signals known = {}, std::uint32_t mask = Signals::all) const {
-        return asked(thb_activity_wait, mask, known.bits(), detail::milliseconds(timeout));
+    Result<Signals> wait(Timeout timeout = default_timeout, Signals known = {},
+                         std::uint32_t mask = Signals::all) const {
+        return asked(thb_activity_wait, mask, known.bits(), timeout);
     }
 
     /* Where the attempt before was: what the server held when this one was opened. Ask before the first heartbeat. */
     Result<Details> details(Timeout timeout = default_timeout) const {
-        return detail::make<Details, thb_details_t *>(thb_activity_get_details, handle(), detail::milliseconds(timeout));
+        return detail::make<Details, thb_details_t *>(thb_activity_get_details, handle(), timeout);
     }
     /* How it stands: the JSON of thb_activity_get_info. Never blocks. */
     Result<std::string> info() const { return detail::text(thb_activity_get_info, handle()); }
 
     /* Sends what was recorded last now, and waits until the server has it. */
     Result<void> flush(Timeout timeout = default_timeout) const {
-        return call(thb_activity_flush, detail::milliseconds(timeout));
+        return call(thb_activity_flush, timeout);
     }
     /* Ends the activity. After THB_OK and THB_IN_DOUBT it is ended; after a temporary error it may be called again. */
     Result<void> complete(const Value &result = Value::none(), Timeout timeout = default_timeout) const {
-        return call(thb_activity_complete, result.encoding(), result.data(), result.size(), detail::milliseconds(timeout));
+        return call(thb_activity_complete, result, timeout);
     }
     /* Ends this attempt; failure is the JSON of thb_fail. What was recorded goes with it. */
     Result<void> fail(std::string_view failure, Timeout timeout = default_timeout) const {
-        return call(thb_activity_fail, failure.data(), failure.size(), detail::milliseconds(timeout));
+        return call(thb_activity_fail, failure, timeout);
     }
     /* Ends it as cancelled, after Signals::cancel_requested. The details are the workflow's. */
     Result<void> report_cancelled(const Value &details = Value::none(), Timeout timeout = default_timeout) const {
-        return call(thb_activity_report_cancelled, details.encoding(), details.data(), details.size(),
-                    detail::milliseconds(timeout));
+        return call(thb_activity_report_cancelled, details, timeout);
     }
-    /* As the destructor; tells when what was recorded last couldn't be sent. It is closed whatever this returns. */
+    /* Sends what was recorded last, and closes, also if that fails. On the server it ends nothing: an activity that
+     * wasn't ended times out there, and is retried. The destructor does it, within 10 s. */
     Result<void> close(Timeout timeout = default_timeout) {
-        thb_error_t *error = nullptr;
-        const thb_status_t status = end(timeout, &error);
-        return status == THB_OK ? Error() : Error(status, error);
+        return detail::call([&](thb_error_t **error) { return handle_.close(timeout, error); });
     }
 
     /* For the functions in C; 0 when closed. */
-    thb_activity_t handle() const noexcept { return handle_; }
+    thb_activity_t handle() const noexcept { return handle_.get(); }
 
 private:
     template <typename Function, typename... Arguments>
-    Error call(Function function, Arguments... arguments) const {
+    Error call(Function function, const Arguments &...arguments) const {
         return detail::call(function, handle(), arguments...);
     }
     template <typename Function, typename... Arguments>
-    Result<Signals> asked(Function function, Arguments... arguments) const {
+    Result<Signals> asked(Function function, const Arguments &...arguments) const {
         return detail::make<Signals, std::uint32_t>(function, handle(), arguments...);
     }
-    thb_status_t end(Timeout timeout, thb_error_t **error) noexcept {
-        const thb_activity_t handle = handle_.exchange(0);
-        return handle == 0 ? THB_OK : thb_activity_close(handle, detail::milliseconds(timeout), error);
+    detail::Owned<thb_activity_t, thb_activity_close> handle_;
+};
+
+/* One waiter for many activities, for event loops. See the thb_watch functions. */
+class Watch {
+public:
+    /* What has changed, with the user_data of add; activity 0: nothing, within the time. */
+    struct Event {
+        thb_activity_t activity = 0;
+        std::uint64_t user_data = 0;
+        Signals signals;
+    };
+
+    Watch() noexcept = default;
+    /* Takes over a watch that was opened in C. */
+    explicit Watch(thb_watch_t watch) noexcept : watch_(watch) {}
+    static Result<Watch> open() { return detail::make<Watch, thb_watch_t>(thb_watch_open); }
+    /* From now on next tells when a signal of mask has changed. */
+    Result<void> add(const Activity &activity, std::uint64_t user_data = 0, std::uint32_t mask = Signals::all) const {
+        return detail::call(thb_watch_add, watch_.get(), activity.handle(), mask, user_data);
     }
-    std::atomic<thb_activity_t> handle_{0};
+    Result<Event> next(Timeout timeout = default_timeout) const {
+        Event event;
+        std::uint32_t signals = 0;
+        Error error = detail::call(thb_watch_next, watch_.get(), timeout, &event.activity, &event.user_data, &signals);
+        if (error) return error;
+        event.signals = signals;
+        return event;
+    }
+    /* A descriptor, the caller's to close, that is readable while next has something: to be polled only. */
+    Result<std::int32_t> open_fd() const {
+        return detail::make<std::int32_t, std::int32_t>(thb_watch_open_fd, watch_.get());
+    }
+    Result<void> close() {
+        return detail::call([&](thb_error_t **error) { return watch_.close({}, error); });
+    }
+
+private:
+    static thb_status_t end(thb_watch_t watch, std::uint32_t, thb_error_t **error) noexcept {
+        return thb_watch_close(watch, error);
+    }
+    detail::Owned<thb_watch_t, end> watch_;
 };
 
 /* One call, one request, without a handle: the thb functions of the same names. Each waits for the server's answer. */
@@ -462,26 +507,21 @@ private:
 inline Result<std::string> token_from_env() { return detail::text(thb_token_from_env); }
 
 inline Result<Signals> heartbeat(std::string_view token, const Value &details, Timeout timeout = default_timeout) {
-    return detail::make<Signals, std::uint32_t>(thb_heartbeat, token.data(), token.size(), details.encoding(),
-                                                details.data(), details.size(), detail::milliseconds(timeout));
+    return detail::make<Signals, std::uint32_t>(thb_heartbeat, token, details, timeout);
 }
 inline Result<Details> get_details(std::string_view token, Timeout timeout = default_timeout) {
-    return detail::make<Details, thb_details_t *>(thb_get_details, token.data(), token.size(),
-                                                  detail::milliseconds(timeout));
+    return detail::make<Details, thb_details_t *>(thb_get_details, token, timeout);
 }
 inline Result<void> complete(std::string_view token, const Value &result = Value::none(),
                              Timeout timeout = default_timeout) {
-    return detail::call(thb_complete, token.data(), token.size(), result.encoding(), result.data(), result.size(),
-                        detail::milliseconds(timeout));
+    return detail::call(thb_complete, token, result, timeout);
 }
 inline Result<void> fail(std::string_view token, std::string_view failure, Timeout timeout = default_timeout) {
-    return detail::call(thb_fail, token.data(), token.size(), failure.data(), failure.size(),
-                        detail::milliseconds(timeout));
+    return detail::call(thb_fail, token, failure, timeout);
 }
 inline Result<void> report_cancelled(std::string_view token, const Value &details = Value::none(),
                                      Timeout timeout = default_timeout) {
-    return detail::call(thb_report_cancelled, token.data(), token.size(), details.encoding(), details.data(),
-                        details.size(), detail::milliseconds(timeout));
+    return detail::call(thb_report_cancelled, token, details, timeout);
 }
 
 }  // inline namespace

@@ -52,6 +52,12 @@ class Details:
     heartbeat_timeout_ms: int
     payloads: list[tuple[str, bytes]] = field(default_factory=list)
 
+    @classmethod
+    def read(cls, words: Sequence[str]) -> "Details":
+        attempt, recorded_at, heartbeat_timeout, *values = words
+        payloads = [(encoding, unhex(data)) for encoding, data in (value.split(":") for value in values)]
+        return cls(int(attempt), int(recorded_at), int(heartbeat_timeout), payloads)
+
     @property
     def values(self) -> list[Any]:
         return [_decode(encoding, data) for encoding, data in self.payloads]
@@ -84,17 +90,15 @@ class Driver:
 
     def heartbeat(self, token: Bytes, *details: Value, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> Signals:
         """No details erase what the server holds."""
-        [signals] = self.call("heartbeat", _bytes(token), str(timeout), *map(_value, details))
+        [signals] = self.call("heartbeat", _bytes(token), str(timeout), *map(value_word, details))
         return Signals(int(signals))
 
     def get_details(self, token: Bytes, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> Details:
-        attempt, recorded_at, heartbeat_timeout, *values = self.call("get_details", _bytes(token), str(timeout))
-        payloads = [(encoding, _unhex(data)) for encoding, data in (value.split(":") for value in values)]
-        return Details(int(attempt), int(recorded_at), int(heartbeat_timeout), payloads)
+        return Details.read(self.call("get_details", _bytes(token), str(timeout)))
 
     def get_payloads(self, token: Bytes, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> bytes:
         """The details as serialized Payloads. C only."""
-        return _unhex(self.call("get_payloads", _bytes(token), str(timeout))[0])
+        return unhex(self.call("get_payloads", _bytes(token), str(timeout))[0])
 
     def complete(self, token: Bytes, *result: Value, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> None:
         self.start_complete(token, *result, timeout=timeout)
@@ -109,24 +113,24 @@ class Driver:
         self.finish()
 
     def token_from_env(self) -> bytes:
-        return _unhex(self.call("token_from_env")[0])
+        return unhex(self.call("token_from_env")[0])
 
     def start_connect(self, options: Mapping[str, Any] | Bytes) -> None:
-        self.start("connect", _json_or_bytes(options))
+        self.start("connect", json_word(options))
 
     def start_heartbeat(self, token: Bytes, *details: Value, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> None:
-        self.start("heartbeat", _bytes(token), str(timeout), *map(_value, details))
+        self.start("heartbeat", _bytes(token), str(timeout), *map(value_word, details))
 
     def start_complete(self, token: Bytes, *result: Value, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> None:
-        self.start("complete", _bytes(token), str(timeout), *map(_value, result))
+        self.start("complete", _bytes(token), str(timeout), *map(value_word, result))
 
     def start_fail(
         self, token: Bytes, failure: Mapping[str, Any] | Bytes, timeout: Timeout = DEFAULT_TIMEOUT_MS
     ) -> None:
-        self.start("fail", _bytes(token), str(timeout), _json_or_bytes(failure))
+        self.start("fail", _bytes(token), str(timeout), json_word(failure))
 
     def start_report_cancelled(self, token: Bytes, *details: Value, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> None:
-        self.start("report_cancelled", _bytes(token), str(timeout), *map(_value, details))
+        self.start("report_cancelled", _bytes(token), str(timeout), *map(value_word, details))
 
     def call(self, *words: str) -> list[str]:
         self.start(*words)
@@ -147,10 +151,10 @@ class Driver:
         if kind == "ok":
             return words
         if kind == "broken":
-            raise AssertionError(_unhex(words[0]).decode())
+            raise AssertionError(unhex(words[0]).decode())
         assert kind == "error", line
         status, grpc_code, retryable, retry_after_ms, message = words
-        raise Refused(status, int(grpc_code), retryable == "1", int(retry_after_ms), _unhex(message).decode())
+        raise Refused(status, int(grpc_code), retryable == "1", int(retry_after_ms), unhex(message).decode())
 
     def kill(self) -> None:
         """Ends the process as the kernel does when memory runs out: at once, and with no last word."""
@@ -205,15 +209,15 @@ def _bytes(value: Bytes) -> str:
     return value.word if isinstance(value, Raw) else value.hex() or "."
 
 
-def _json_or_bytes(value: Mapping[str, Any] | Bytes) -> str:
+def json_word(value: Mapping[str, Any] | Bytes) -> str:
     return _bytes(value if isinstance(value, bytes | Raw) else json.dumps(value).encode())
 
 
-def _unhex(word: str) -> bytes:
+def unhex(word: str) -> bytes:
     return b"" if word == "." else bytes.fromhex(word)
 
 
-def _value(value: Value) -> str:
+def value_word(value: Value) -> str:
     match value:
         case Raw(word):
             return word

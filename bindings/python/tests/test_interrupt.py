@@ -155,6 +155,76 @@ def test_after_an_interrupted_call_the_next_one_works(
     assert program.ends() == (0, "enough\n" * 3, "")
 
 
+HOLD = 'act = thb.Activity(b"token", initial_details=[], heartbeat_timeout=30)'
+
+
+def test_ctrl_c_interrupts_a_wait_for_signals_at_once(
+    programs: list[Program], black_hole: BlackHole
+) -> None:
+    program = Program(
+        black_hole.address,
+        f"""
+        {HOLD}
+        act.heartbeat(1)
+        try:
+            act.wait()
+        except KeyboardInterrupt:
+            act.close(timeout=0)
+            print("interrupted")
+        """,
+    )
+    programs.append(program)
+    black_hole.wait_for_request()
+    began = time.monotonic()
+    program.process.send_signal(signal.SIGINT)
+    assert program.ends() == (0, "interrupted\n", "")
+    assert time.monotonic() - began < PROMPT_S
+
+
+def test_exit_with_an_activity_held_is_quiet(
+    programs: list[Program], black_hole: BlackHole
+) -> None:
+    program = Program(
+        black_hole.address,
+        f"""
+        {HOLD}
+        act.heartbeat(1)
+        act.itself = act
+        threading.Thread(target=act.wait, daemon=True).start()
+        sys.exit(3)
+        """,
+    )
+    programs.append(program)
+    assert program.ends() == (3, "", "")
+
+
+def test_a_forked_child_can_neither_use_nor_harm_its_parents_activity(
+    programs: list[Program], black_hole: BlackHole
+) -> None:
+    program = Program(
+        black_hole.address,
+        f"""
+        {HOLD}
+        child = os.fork()
+        if child == 0:
+            try:
+                act.heartbeat(1)
+            except thb.Forked:
+                act.close()
+                {HOLD}
+                act.heartbeat(2)
+                os._exit(7)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        act.heartbeat(3)
+        print(act.info["records"])
+        act.close(timeout=0)
+        """,
+    )
+    programs.append(program)
+    status, out, _ = program.ends()
+    assert (status, out) == (0, "7\n1\n")
+
+
 @pytest.mark.parametrize("where", ["main", "another"])
 def test_exit_during_a_call_is_quiet(
     programs: list[Program], black_hole: BlackHole, where: str

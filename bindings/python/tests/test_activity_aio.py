@@ -1,0 +1,231 @@
+"""The activity for asyncio: the same names, and no thread for those who wait."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import inspect
+import threading
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import BlackHole, needs
+
+import temporal_heartbeat as thb
+from temporal_heartbeat import Signals, _watch, aio
+
+
+def hold(number: int = 0, **options: Any) -> aio.Activity:
+    options = {"initial_details": [], "heartbeat_timeout": 30, "close_timeout": 0, **options}
+    return aio.Activity(b"token %d" % number, **options)
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    async def limited() -> None:
+        await asyncio.wait_for(main, 30)
+
+    asyncio.run(limited())
+    assert not _watch._watches, "the watch is closed with its last activity"
+
+
+def descriptors() -> int:
+    where = Path("/proc/self/fd")
+    needs("/proc/self/fd", where.is_dir())
+    return len(list(where.iterdir()))
+
+
+async def until_the_deadline(number: int = 0) -> None:
+    async with hold(number, attempt_remaining=0.1) as act:
+        assert await act.wait() == Signals.DEADLINE
+
+
+def test_the_names_and_arguments_are_those_of_the_one_for_threads() -> None:
+    ours, theirs = vars(aio.Activity), vars(thb.Activity)
+    names = {name for name in theirs if not name.startswith("_")}
+    assert {name for name in ours if not name.startswith("_")} == names
+    for name in names:
+        mine, other = inspect.signature(ours[name]), inspect.signature(theirs[name])
+        assert mine.parameters == other.parameters
+        assert inspect.iscoroutinefunction(ours[name])
+        assert inspect.getdoc(ours[name])
+
+
+def test_what_never_waits_is_no_coroutine(lost: BlackHole) -> None:
+    async def main() -> None:
+        async with hold(initial_details=[41]) as act:
+            assert await act.details(default=-1) == 41
+            assert list(await act.details()) == [41]
+            assert act.heartbeat(42) == act.touch() == act.heartbeat() == act.signals == Signals(0)
+            act.raise_if_cancelled()
+            assert act.info["records"] == 1
+
+    run(main())
+
+
+def test_a_thousand_waiters_take_one_descriptor_and_no_thread(lost: BlackHole) -> None:
+    async def main() -> None:
+        activities = [hold(number, attempt_remaining=0.5) for number in range(1000)]
+        threads, open_before = threading.active_count(), descriptors()
+        waiting = [asyncio.create_task(act.wait(Signals.DEADLINE)) for act in activities]
+        await asyncio.sleep(0)
+        assert threading.active_count() == threads
+        # The library's own, one for the loop, and what the loop needs for it.
+        assert descriptors() <= open_before + 4
+        assert set(await asyncio.gather(*waiting)) == {Signals.DEADLINE}
+        for act in activities:
+            await act.close(timeout=0)
+
+    run(main())
+
+
+def test_a_wait_ends_with_its_timeout(lost: BlackHole) -> None:
+    async def main() -> None:
+        async with hold() as act:
+            assert await act.wait(timeout=0) == Signals(0)
+            began = time.monotonic()
+            assert await act.wait(timeout=0.2) == Signals(0)
+            assert time.monotonic() - began >= 0.15
+            with pytest.raises(ValueError, match="timeout"):
+                await act.wait(timeout=-1)
+
+    run(main())
+
+
+def test_a_wait_is_for_the_signals_of_its_mask_and_for_a_change(lost: BlackHole) -> None:
+    async def main() -> None:
+        async with hold(stall_timeout=0.1, attempt_remaining=0.5) as act:
+            waiting = [asyncio.create_task(act.wait(~Signals.STALLED)) for _ in range(3)]
+            assert await act.wait(Signals.STALLED) == Signals.STALLED
+            lifted = asyncio.create_task(act.wait(Signals.STALLED, known=Signals.STALLED))
+            await asyncio.sleep(0)
+            act.touch()
+            assert not await lifted & Signals.STALLED
+            for told in await asyncio.gather(*waiting):
+                assert told & Signals.DEADLINE
+
+    run(main())
+
+
+def test_closing_ends_the_waits(lost: BlackHole) -> None:
+    async def main() -> None:
+        act = hold()
+        waiting = [asyncio.create_task(act.wait()) for _ in range(3)]
+        await asyncio.sleep(0)
+        await act.close()
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [thb.InvalidHandle] * 3
+        await act.close()
+
+    run(main())
+
+
+def test_the_end_of_the_connection_ends_the_waits(lost: BlackHole) -> None:
+    async def main() -> None:
+        async with hold() as act:
+            waiting = asyncio.create_task(act.wait())
+            await asyncio.sleep(0)
+            await asyncio.to_thread(thb.disconnect, timeout=0)
+            with pytest.raises((thb.InvalidHandle, thb.NotConnected)):
+                await waiting
+
+    run(main())
+    thb.connect(address=lost.address, lazy=True)
+    run(until_the_deadline())
+
+
+def test_a_wait_may_be_cancelled(lost: BlackHole) -> None:
+    async def main() -> None:
+        async with hold(attempt_remaining=0.3) as act:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(act.wait(), 0.05)
+            assert await act.wait() == Signals.DEADLINE
+
+    run(main())
+
+
+def test_one_is_waited_for_in_one_event_loop(lost: BlackHole) -> None:
+    act = hold(attempt_remaining=0.1)
+
+    async def wait() -> None:
+        assert await act.wait(Signals.STALLED, timeout=0.01) == Signals(0)
+
+    asyncio.run(wait())
+    with pytest.raises(RuntimeError, match="another event loop"):
+        asyncio.run(wait())
+    # The watch of a loop that was closed before its activities is closed with the next one's.
+    run(until_the_deadline(1))
+    asyncio.run(act.close(timeout=0))
+
+
+def test_the_loop_goes_on_while_a_call_blocks(lost: BlackHole) -> None:
+    async def main() -> None:
+        async with hold() as act:
+            act.heartbeat(1)
+            blocked = asyncio.create_task(act.flush(timeout=None))
+            for _ in range(10):
+                await asyncio.sleep(0.01)
+            assert not blocked.done()
+            blocked.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await blocked
+            with pytest.raises((thb.Timeout, thb.Unavailable)):
+                await act.complete("done", timeout=0.1)
+            for call in (act.fail("broken", timeout=0), act.report_cancelled(timeout=0)):
+                with pytest.raises(thb.Timeout):
+                    await call
+
+    run(main())
+
+
+def test_what_is_given_may_be_changed_during_the_call(lost: BlackHole) -> None:
+    async def main() -> None:
+        async with hold() as act:
+            result = {"item": 1}
+            completing = asyncio.create_task(act.complete(result, timeout=0.2))
+            await asyncio.sleep(0)
+            result["item"] = object()  # type: ignore[assignment]
+            with pytest.raises((thb.Timeout, thb.Unavailable)):
+                await completing
+
+    run(main())
+
+
+@pytest.mark.parametrize("leaving", [ZeroDivisionError, asyncio.CancelledError])
+def test_what_leaves_the_block_is_never_hidden(
+    lost: BlackHole, leaving: type[BaseException]
+) -> None:
+    async def main() -> None:
+        act = hold(close_timeout=0.1, fail_on_exception=True)
+
+        async def work() -> None:
+            async with act:
+                act.heartbeat(1)
+                raise leaving
+
+        with pytest.raises(leaving):
+            await work()
+        with pytest.raises(thb.InvalidHandle):
+            act.touch()
+
+    run(main())
+
+
+def test_one_that_is_dropped_unclosed_warns(lost: BlackHole) -> None:
+    async def main() -> None:
+        hold()
+        gc.collect()
+
+    with pytest.warns(ResourceWarning, match="unclosed"):
+        run(main())
+
+
+def test_no_descriptor_is_left_over(lost: BlackHole) -> None:
+    run(until_the_deadline())
+    before = descriptors()
+    for _ in range(3):
+        run(until_the_deadline())
+    assert descriptors() == before

@@ -1,0 +1,259 @@
+"""The parent's side of the hand-off, and that the child's side takes what it makes."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import os
+import stat
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import BlackHole
+from temporalio import converter
+from temporalio.activity import Info
+from temporalio.testing import ActivityEnvironment
+
+import temporal_heartbeat as thb
+from temporal_heartbeat import Activity, handoff
+
+PREFIX = "TEMPORAL_ACTIVITY_"
+NOW = datetime.now(timezone.utc)
+
+
+def info(**fields: Any) -> Info:
+    fields = {
+        "task_token": bytes(range(256)),
+        "started_time": NOW,
+        "scheduled_time": NOW,
+        "heartbeat_timeout": timedelta(seconds=30),
+        "start_to_close_timeout": None,
+        "schedule_to_close_timeout": None,
+        **fields,
+    }
+    return dataclasses.replace(ActivityEnvironment.default_info(), **fields)
+
+
+def take(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> Activity:
+    """What a child makes of its environment."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return Activity.from_env(close_timeout=0)
+
+
+def test_the_child_takes_what_the_parent_made(
+    lost: BlackHole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = info(
+        heartbeat_timeout=timedelta(seconds=7),
+        heartbeat_details=[{"item": 41}, None, b"state"],
+        start_to_close_timeout=timedelta(minutes=5),
+    )
+    with take(monkeypatch, handoff.environment(given, base={})) as act:
+        assert list(act.details()) == [{"item": 41}, None, b"state"]
+        assert act.info["heartbeat_timeout_ms"] == 7_000
+        assert thb.token_from_env() == given.task_token
+        assert act.signals == thb.Signals(0)
+
+
+def test_the_child_knows_that_there_is_nothing_to_resume(
+    lost: BlackHole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = handoff.environment(info(heartbeat_details=[]), base={})
+    assert variables["TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS"] == ""
+    with take(monkeypatch, variables) as act:
+        assert act.details(default="nothing") == "nothing"
+
+
+def test_options_win_over_what_was_handed_over(
+    lost: BlackHole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in handoff.environment(info(heartbeat_details=[1]), base={}).items():
+        monkeypatch.setenv(name, value)
+    with Activity.from_env(close_timeout=0, heartbeat_timeout=9, initial_details=[2]) as act:
+        assert act.info["heartbeat_timeout_ms"] == 9_000
+        assert act.details(default=None) == 2
+
+
+def test_a_child_without_a_token_says_which_variable_it_misses(
+    lost: BlackHole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(thb.Config, match="TEMPORAL_ACTIVITY_TASK_TOKEN"):
+        Activity.from_env()
+    monkeypatch.setenv("TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS", "soon")
+    with pytest.raises(thb.Config, match="TEMPORAL_ACTIVITY"):
+        Activity.from_env()
+
+
+def test_everything_that_identifies_the_activity_is_told() -> None:
+    given = info(workflow_id="w", workflow_run_id="r", activity_id="a", attempt=3)
+    variables = handoff.environment(given, address="temporal.example:7233", base={})
+    assert variables == {
+        "TEMPORAL_ADDRESS": "temporal.example:7233",
+        "TEMPORAL_NAMESPACE": given.namespace,
+        "TEMPORAL_ACTIVITY_TASK_TOKEN": base64.b64encode(given.task_token).decode(),
+        "TEMPORAL_ACTIVITY_WORKFLOW_ID": "w",
+        "TEMPORAL_ACTIVITY_RUN_ID": "r",
+        "TEMPORAL_ACTIVITY_ID": "a",
+        "TEMPORAL_ACTIVITY_ATTEMPT": "3",
+        "TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS": "30000",
+        "TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS": "",
+    }
+
+
+def test_a_standalone_activity_has_no_workflow() -> None:
+    given = info(workflow_id=None, workflow_run_id=None, activity_run_id="r")
+    variables = handoff.environment(given, base={})
+    assert "TEMPORAL_ACTIVITY_WORKFLOW_ID" not in variables
+    assert variables["TEMPORAL_ACTIVITY_RUN_ID"] == "r"
+
+
+@pytest.mark.parametrize(
+    ("fields", "at_least", "at_most"),
+    [
+        ({"start_to_close_timeout": timedelta(seconds=100)}, 40_000, 100_000),
+        (
+            {
+                "start_to_close_timeout": timedelta(seconds=1000),
+                "schedule_to_close_timeout": timedelta(seconds=500),
+                "scheduled_time": NOW - timedelta(seconds=100),
+            },
+            300_000,
+            400_000,
+        ),
+        (
+            {
+                "start_to_close_timeout": timedelta(seconds=1),
+                "started_time": NOW - timedelta(seconds=2),
+            },
+            0,
+            0,
+        ),
+        (
+            {
+                "start_to_close_timeout": timedelta(seconds=1),
+                "started_time": NOW + timedelta(hours=1),
+            },
+            1000,
+            1000,
+        ),
+    ],
+    ids=["one limit", "the earlier of two", "over already", "clocks that disagree"],
+)
+def test_the_deadline_is_what_is_left_of_the_attempts_time(
+    fields: dict[str, Any], at_least: int, at_most: int
+) -> None:
+    variables = handoff.environment(info(**fields), base={})
+    assert at_least <= int(variables["TEMPORAL_ACTIVITY_DEADLINE_MS"]) <= at_most
+
+
+def test_the_rest_of_the_environment_is_kept_but_for_what_another_parent_handed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "/here")
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "inherited:7233")
+    monkeypatch.setenv("TEMPORAL_ACTIVITY_TASK_TOKEN_FILE", "/stale")
+    variables = handoff.environment(info())
+    assert variables["HOME"] == "/here"
+    assert variables["TEMPORAL_ADDRESS"] == "inherited:7233"
+    assert "TEMPORAL_ACTIVITY_TASK_TOKEN_FILE" not in variables
+    assert variables.keys() >= os.environ.keys() - {"TEMPORAL_ACTIVITY_TASK_TOKEN_FILE"}
+
+
+def test_details_too_long_for_a_variable_are_left_to_the_server() -> None:
+    assert PREFIX + "HEARTBEAT_DETAILS" in handoff.environment(
+        info(heartbeat_details=["x" * 70_000])
+    )
+    variables = handoff.environment(info(heartbeat_details=["x" * 100_000]))
+    assert PREFIX + "HEARTBEAT_DETAILS" not in variables
+    subprocess.run([sys.executable, "-c", ""], env=variables, check=True)
+
+
+def secret(value: Any) -> Any:
+    """As a codec of the SDK leaves it."""
+    payload = converter.PayloadConverter.default.to_payload(value)
+    payload.metadata["encoding"] = b"binary/encrypted"
+    payload.data = payload.data[::-1]
+    return payload
+
+
+def test_readable_details_are_refused_where_encoded_ones_are_required() -> None:
+    for readable in ([41], ["text"], [b"bytes"], [secret(1), {"a": 1}]):
+        with pytest.raises(ValueError, match="readable by anybody"):
+            handoff.environment(info(heartbeat_details=readable), require_encoded=True)
+    handoff.environment(info(heartbeat_details=[]), require_encoded=True)
+
+
+def test_encoded_details_pass_as_they_are(lost: BlackHole, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = info(heartbeat_details=["decoded by the SDK"])
+    sent = [secret("text"), secret(2)]
+    variables = handoff.environment(given, details=sent, require_encoded=True, base={})
+    again = base64.b64decode(variables[PREFIX + "HEARTBEAT_DETAILS"])
+    assert handoff.environment(given, details=again, require_encoded=True, base={}) == variables
+    with take(monkeypatch, variables) as act:
+        payloads = act.details().payloads
+    assert [(p.data, dict(p.metadata)) for p in payloads] == [
+        (p.data, dict(p.metadata)) for p in sent
+    ]
+
+
+def test_a_token_in_a_file_is_for_this_user_alone(
+    lost: BlackHole, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("of the attempt before")
+    path = handoff.token_in_file(info(), tmp_path / "token")
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    assert os.listdir(tmp_path) == ["token"]
+    variables = handoff.environment(info(), token_file=path, base={})
+    assert PREFIX + "TASK_TOKEN" not in variables
+    with take(monkeypatch, variables):
+        assert thb.token_from_env() == info().task_token
+
+
+def test_a_token_in_a_pipe_is_nowhere_else(library_path: Path) -> None:
+    program = (
+        "import temporal_heartbeat as t, sys; sys.stdout.buffer.write(t.token_from_env());"
+        "import os; sys.exit('TEMPORAL_ACTIVITY_TASK_TOKEN' in os.environ)"
+    )
+    with handoff.token_in_pipe(info()) as fd:
+        taken = subprocess.run(
+            [sys.executable, "-c", program],
+            env={
+                **handoff.environment(info(), token_fd=fd),
+                "PYTHONPATH": os.pathsep.join(sys.path),
+            },
+            pass_fds=[fd],
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+    assert taken == info().task_token
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+
+
+def test_a_token_is_in_one_place() -> None:
+    with pytest.raises(ValueError, match="give one"):
+        handoff.environment(info(), token_file="/x", token_fd=3)
+
+
+def test_a_parent_needs_no_native_library() -> None:
+    program = (
+        "import types, datetime, temporal_heartbeat.handoff as h, temporal_heartbeat._library as l;"
+        "now = datetime.datetime.now(datetime.timezone.utc);"
+        "info = types.SimpleNamespace(workflow_id='w', workflow_run_id='r', activity_id='a',"
+        " attempt=1, heartbeat_timeout=None, heartbeat_details=[41], task_token=b't',"
+        " namespace='n', started_time=now, scheduled_time=now, start_to_close_timeout=None,"
+        " schedule_to_close_timeout=None);"
+        "assert h.environment(info)['TEMPORAL_ACTIVITY_TASK_TOKEN'] == 'dA==';"
+        "assert not l.library.cache_info().currsize"
+    )
+    environment = {
+        **os.environ,
+        "TEMPORAL_HEARTBEAT_LIBRARY": "/missing",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)

@@ -15,6 +15,9 @@ use crate::{
 /// The limit on one encoded `Payloads` of a server that doesn't tell its own.
 pub const DEFAULT_SIZE_LIMIT: usize = 2 * 1024 * 1024;
 
+/// Data of fewer bytes than this, and than half of the limit, can't exceed it with what encoding adds.
+const SURELY_FITS: usize = 4096;
+
 /// The name under which a payload's metadata tells its encoding.
 pub const ENCODING_KEY: &str = "encoding";
 
@@ -111,8 +114,14 @@ impl Payloads {
         Ok(())
     }
 
-    /// Becomes the one value that a caller gave, in the room that there is. On an error it stays what it was.
+    /// Becomes what a caller gave, in the room that there is. On an error it stays what it was.
+    #[inline]
     pub fn replace(&mut self, name: &str, encoding: Encoding, data: &[u8], size_limit: usize) -> Result<()> {
+        if encoding == Encoding::Binary && data.len() < SURELY_FITS.min(size_limit / 2) {
+            self.0.clear();
+            self.push_value(BINARY_PLAIN, data);
+            return Ok(());
+        }
         let before = self.0.len();
         self.push(name, encoding, data)?;
         let size = self.0.len() - before;
@@ -146,21 +155,42 @@ impl Payloads {
         check_size(name, "Payloads", self.0.len(), limit)
     }
 
+    #[inline]
     fn push_value(&mut self, metadata: &[u8], data: &[u8]) {
-        let data_len = data.len() as u64;
-        let data_field =
-            if data.is_empty() { 0 } else { 1 + encoding::encoded_len_varint(data_len) + data.len() };
+        let (data_head, data_head_len) = head(DATA_KEY, data.len());
+        let data_head =
+            if data.is_empty() { &[] } else { data_head.get(..data_head_len).unwrap_or_default() };
+        let (value_head, value_head_len) = head(VALUE_KEY, metadata.len() + data_head.len() + data.len());
         let list = &mut self.0;
-        list.reserve(metadata.len() + data_field + 12);
-        encoding::encode_key(1, WireType::LengthDelimited, list);
-        encoding::encode_varint((metadata.len() + data_field) as u64, list);
+        list.reserve(value_head_len + metadata.len() + data_head.len() + data.len());
+        list.extend_from_slice(value_head.get(..value_head_len).unwrap_or_default());
         list.extend_from_slice(metadata);
-        if !data.is_empty() {
-            encoding::encode_key(2, WireType::LengthDelimited, list);
-            encoding::encode_varint(data_len, list);
-            list.extend_from_slice(data);
+        list.extend_from_slice(data_head);
+        list.extend_from_slice(data);
+    }
+}
+
+/// The keys of `Payloads.payloads` and `Payload.data`: field number and wire type.
+const VALUE_KEY: u8 = 1 << 3 | 2;
+const DATA_KEY: u8 = 2 << 3 | 2;
+
+/// A field's key and length, and how many bytes those are.
+#[inline]
+fn head(key: u8, len: usize) -> ([u8; 11], usize) {
+    let mut head = [key; 11];
+    let mut end = 1;
+    let mut rest = len;
+    for byte in head.iter_mut().skip(1) {
+        end += 1;
+        #[expect(clippy::cast_possible_truncation, reason = "seven bits")]
+        let low = (rest & 0x7f) as u8;
+        rest >>= 7;
+        *byte = if rest == 0 { low } else { low | 0x80 };
+        if rest == 0 {
+            break;
         }
     }
+    (head, end)
 }
 
 /// Refuses a message of `size` encoded bytes above the limit.

@@ -461,6 +461,7 @@ impl Activity {
 
     // ---- rules ----
 
+    #[inline]
     fn usable(&self) -> Result<()> {
         match self.life {
             Life::Open | Life::Ending => Ok(()),
@@ -469,6 +470,7 @@ impl Activity {
         }
     }
 
+    #[inline]
     fn replace_details(&mut self, encoding: Encoding, data: &[u8], size_limit: usize) -> Result<()> {
         if encoding == Encoding::None {
             return Err(Error::argument(
@@ -549,18 +551,20 @@ impl Activity {
         earlier
     }
 
+    #[inline]
     fn lease_end(&self) -> Moment {
         if self.timeout_ms == 0 {
             return Moment::NEVER;
         }
-        self.lease_from.later(Duration::from_millis(self.timeout_ms.into()))
+        self.lease_from.later_ms(self.timeout_ms)
     }
 
+    #[inline]
     fn stalls_at(&self) -> Moment {
         if self.stall_ms == 0 || self.asked.contains(Signals::PAUSED) {
             return Moment::NEVER;
         }
-        self.last_progress.later(Duration::from_millis(self.stall_ms.into()))
+        self.last_progress.later_ms(self.stall_ms)
     }
 
     #[inline]
@@ -568,6 +572,7 @@ impl Activity {
         now > self.stalls_at()
     }
 
+    #[inline]
     fn is_unseeded(&self, now: Moment) -> bool {
         self.pulse && !self.knows() && now > self.lease_from.later(self.schedule().period)
     }

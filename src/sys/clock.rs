@@ -34,6 +34,12 @@ impl Moment {
         Moment { nanos: self.nanos.saturating_add(nanos(by)) }
     }
 
+    /// So many milliseconds later; for the ways that are taken often.
+    #[inline]
+    pub fn later_ms(self, ms: u32) -> Self {
+        Moment { nanos: self.nanos.saturating_add(i64::from(ms) * 1_000_000) }
+    }
+
     /// This much earlier.
     pub fn earlier(self, by: Duration) -> Self {
         Moment { nanos: self.nanos.saturating_sub(nanos(by)) }

@@ -254,7 +254,9 @@ pub fn close(number: u64, timeout: Timeout) -> Result<()> {
         }
         _ => Ok(()),
     };
-    activities.registry.remove(handle)?;
+    if activities.registry.remove(handle)?.watched {
+        activities.watches.forget(number);
+    }
     flushed
 }
 

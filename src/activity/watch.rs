@@ -87,6 +87,15 @@ impl Watches {
         watches.iter().for_each(|watch| watch.tell(activity, signals));
     }
 
+    /// Takes an activity that was closed out of every watch: a watch may live as long as its process.
+    pub fn forget(&self, activity: u64) {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let watches: Vec<_> = self.lock().watches.values().cloned().collect();
+        watches.iter().for_each(|watch| watch.forget(activity));
+    }
+
     /// Closes all.
     pub fn close_all(&self) {
         let watches = std::mem::take(&mut self.lock().watches);
@@ -119,6 +128,10 @@ impl Watch {
         state.news.push_back(activity);
         self.event.raise();
         self.changed.notify_one();
+    }
+
+    fn forget(&self, activity: u64) {
+        self.lock().watched.remove(&activity);
     }
 
     fn close(&self) {
@@ -185,6 +198,11 @@ pub fn add(watch: u64, activity: u64, mask: Signals, user_data: u64) -> Result<(
         let watched = state.watched.entry(activity).or_insert_with(fresh);
         watched.mask = mask;
         watched.user_data = user_data;
+    }
+    if !activities.is_open(activity) {
+        // Closed by another thread meanwhile, perhaps too early to take it out.
+        found.forget(activity);
+        return Err(invalid());
     }
     activities.look(handle);
     Ok(())
@@ -269,5 +287,32 @@ impl Activities {
 
     fn is_open(&self, activity: u64) -> bool {
         self.registry.handle(activity).is_ok_and(|handle| self.registry.with(handle, |_| ()).is_ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_activity_that_was_closed_leaves_nothing_behind() {
+        let watches = Watches::default();
+        let watch =
+            Arc::new(Watch { event: Event::new().unwrap(), state: Mutex::default(), changed: Condvar::new() });
+        watches.lock().watches.insert(1, Arc::clone(&watch));
+        watches.count.store(1, Ordering::Release);
+        let fresh = Watched {
+            mask: Signals::PAUSED,
+            user_data: 0,
+            told: Signals::default(),
+            now: Signals::default(),
+            queued: false,
+        };
+        watch.lock().watched.insert(7, fresh);
+        watches.tell(7, Signals::PAUSED);
+
+        watches.forget(7);
+        assert!(watch.lock().watched.is_empty());
+        assert_eq!(watch.lock().take(), None);
     }
 }

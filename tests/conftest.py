@@ -14,6 +14,7 @@ from harness.languages import LANGUAGES
 from harness.needs import not_there
 from harness.proxy import Proxy
 from harness.server import NAMESPACE, OLDEST, Server, dev_server
+from harness.sharing import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from harness.stage import Connect, StartActivity, StartDriver
 from harness.worker import ActivityOptions, Backstage
 

@@ -20,8 +20,6 @@ from harness.server import NAMESPACE, dev_server
 from harness.signals import Signals
 from harness.worker import PATIENCE, ActivityOptions, Backstage
 
-pytestmark = pytest.mark.xdist_group("rate limit")
-
 # Calls a second: enough for what a test asks for, and a small part of a flood, so that hardly a call slips through.
 LIMIT = 30
 

@@ -12,8 +12,7 @@ from harness.server import ServerProcess
 from harness.signals import Signals
 from harness.worker import Backstage
 
-pytestmark = pytest.mark.xdist_group("restart")
-
+SHORTER_THAN_THE_OUTAGE_MS = 1_000
 LONGER_THAN_THE_OUTAGE_MS = 60_000
 
 
@@ -29,11 +28,11 @@ def survivors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
         for member in members.values():
             member.driver.heartbeat(member.token, 40)
         process.kill()
-        members.all(lambda driver, token: driver.start_heartbeat(token, 41, timeout=300))
+        members.all(lambda driver, token: driver.start_heartbeat(token, 41, timeout=SHORTER_THAN_THE_OUTAGE_MS))
         members.finish()
         for member in members.values():
-            assert isinstance(member.outcome, Refused)
-            assert member.outcome.status == "THB_UNAVAILABLE"
+            assert isinstance(member.outcome, Refused), member.outcome
+            assert member.outcome.status == "THB_UNAVAILABLE", member.outcome
 
         members.all(lambda driver, token: driver.start_heartbeat(token, 42, timeout=LONGER_THAN_THE_OUTAGE_MS))
         process.start_again()

@@ -1,0 +1,31 @@
+"""A server that doesn't know standalone activities: asked about one, it is told that it is the server that lacks them."""
+
+import pytest
+
+from harness.driver import refused
+from harness.needs import not_there
+from harness.server import OLDEST, Server
+from harness.stage import Connect
+from harness.worker import Backstage
+
+
+@pytest.fixture
+def standalone_token(server: Server, backstage: Backstage) -> bytes:
+    """As of a newer server: of no workflow, with a reference to the activity itself."""
+    if server.version >= OLDEST:
+        not_there("a server without standalone activities (THB_TEMPORAL=path of an older `temporal`)")
+    namespace_id, activity_id = backstage.namespace_id().encode(), b"of-nobody"
+    reference = field(2, activity_id) + field(3, b"0190a0b0-0000-7000-8000-000000000000")
+    return field(1, namespace_id) + b"\x28\x01" + field(6, activity_id) + field(14, reference)
+
+
+def field(number: int, data: bytes) -> bytes:
+    """A field of a message, encoded; both number and length are small."""
+    return bytes([number << 3 | 2, len(data)]) + data
+
+
+def test_details_of_a_standalone_activity_are_unimplemented(
+    language: str, standalone_token: bytes, connect: Connect
+) -> None:
+    with refused("THB_UNIMPLEMENTED"):
+        connect(language).get_details(standalone_token)

@@ -63,7 +63,7 @@ Signals
     STALLED             Nothing was recorded for ``stall_timeout``, so that the beats have stopped.
     REFUSED, UNSEEDED   No beats go out; see `Signals`.
 
-    `Activity.raise_if_cancelled` raises `Cancelled` for those after which to stop.
+    `Activity.raise_if_cancelled` raises `Cancelled` for those after which to stop, STOP_SIGNALS.
 
 Errors
     Every failure is an `Error` with a ``code``, a ``message`` and ``retryable``. There is a class
@@ -146,7 +146,7 @@ from .errors import (
     Unavailable as Unavailable,
     Unimplemented as Unimplemented,
 )
-from .signals import Signals
+from .signals import STOP_SIGNALS, Signals
 
 # The classes of errors are public too. They aren't listed, so that help() stays readable.
 __all__ = [
@@ -161,6 +161,7 @@ __all__ = [
     "token_from_env",
     "version",
     "Signals",
+    "STOP_SIGNALS",
     "Details",
     "Payload",
     "Error",

@@ -23,8 +23,8 @@ from ._library import library
 from ._quick import MAX_DATA, quick
 from ._read import read_details, read_text
 from ._wire import encode_payloads
-from .errors import STOP, Cancelled, Ended, Error, Forked, InvalidHandle, NotFound, Timeout
-from .signals import Signals, signals_of
+from .errors import Cancelled, Ended, Error, Forked, InvalidHandle, NotFound, Timeout
+from .signals import STOP_SIGNALS, Signals, signals_of
 
 __all__ = ["NOT_GIVEN", "HeldActivity", "value_or", "wire_bits"]
 
@@ -170,7 +170,7 @@ class HeldActivity:
         when it is paused. Never waits. Any thread may call it.
         """
         signals = self.signals
-        if signals & STOP:
+        if signals & STOP_SIGNALS:
             raise Cancelled(signals)
 
     @property

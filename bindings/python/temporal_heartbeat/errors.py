@@ -283,7 +283,7 @@ class Cancelled(Exception):
         super().__init__("; ".join(reasons))
 
 
-# Every signal after which it makes no sense to go on, and what it says.
+# What each of the signals after which to stop says.
 _REASONS = {
     Signals.CANCEL_REQUESTED: "the activity's cancellation was requested",
     Signals.RESET: "the activity was reset",
@@ -291,7 +291,6 @@ _REASONS = {
     Signals.LEASE_LOST: "no heartbeat was acknowledged in time, another attempt may be running",
     Signals.DEADLINE: "the attempt's time is over",
 }
-STOP = int(sum(_REASONS))
 
 _BY_CODE: dict[int, type[Error]] = {cls.code: cls for cls in Error.__subclasses__()}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["Signals", "signals_of"]
+__all__ = ["STOP_SIGNALS", "Signals", "signals_of"]
 
 
 class Signals(enum.IntFlag):
@@ -45,6 +45,11 @@ class Signals(enum.IntFlag):
     DEADLINE = 128
     UNSEEDED = 256
 
+
+STOP_SIGNALS = (
+    Signals.CANCEL_REQUESTED | Signals.RESET | Signals.GONE | Signals.LEASE_LOST | Signals.DEADLINE
+)
+"""Those after which it makes no sense to go on: for `Activity.wait`, and `raise_if_cancelled`."""
 
 _MADE: dict[int, Signals] = {0: Signals(0)}
 

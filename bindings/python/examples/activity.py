@@ -1,0 +1,30 @@
+"""Does the items of an Activity that the library beats for, going on after the last one recorded.
+
+    activity.py ITEMS FILE
+
+The parent hands the Activity over in the environment. Each item that is done is a line of FILE.
+"""
+
+import sys
+
+import temporal_heartbeat as thb
+
+items, path = int(sys.argv[1]), sys.argv[2]
+thb.connect()
+
+# A fault is reported at once, with what was recorded last; work that hangs is retried in a while.
+with thb.Activity.from_env(fail_on_exception=True, stall_timeout=60) as act:
+    try:
+        for item in range(act.details(default=-1) + 1, items):
+            with open(path, "a") as done:
+                done.write(f"{act.info['attempt']} python {item}\n")
+            if act.heartbeat(item) & thb.Signals.PAUSED:
+                act.wait(thb.Signals.PAUSED | thb.STOP_SIGNALS, known=thb.Signals.PAUSED)
+            act.raise_if_cancelled()
+        act.complete(items)
+    except thb.Cancelled as cancelled:
+        if cancelled.signals & thb.Signals.CANCEL_REQUESTED:
+            act.report_cancelled()
+        sys.exit(str(cancelled))
+    except thb.NotFound:
+        sys.exit("the activity is over for us: another attempt goes on")

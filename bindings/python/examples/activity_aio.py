@@ -1,0 +1,43 @@
+"""Does the items of an Activity in asyncio, and stops them in the middle when it is to stop.
+
+    activity_aio.py ITEMS FILE
+
+The parent hands the Activity over in the environment. Each item that is done is a line of FILE.
+"""
+
+import asyncio
+import sys
+
+import temporal_heartbeat as thb
+from temporal_heartbeat import aio
+
+
+async def work(act: aio.Activity, items: int, path: str) -> None:
+    for item in range(await act.details(default=-1) + 1, items):
+        with open(path, "a") as done:
+            done.write(f"{act.info['attempt']} python {item}\n")
+        act.heartbeat(item)
+        await asyncio.sleep(0.01)
+    await act.complete(items)
+
+
+async def main(items: int, path: str) -> None:
+    await asyncio.to_thread(thb.connect)
+    async with aio.Activity.from_env(fail_on_exception=True) as act:
+        working = asyncio.create_task(work(act, items, path))
+        stopped = asyncio.create_task(act.wait(thb.STOP_SIGNALS))
+        await asyncio.wait([working, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            stopped.cancel()
+            await working
+        else:
+            working.cancel()
+            act.raise_if_cancelled()  # leaving the block by that reports the cancellation
+
+
+try:
+    asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
+except thb.Cancelled as cancelled:
+    sys.exit(str(cancelled))
+except thb.NotFound:
+    sys.exit("the activity is over for us: another attempt goes on")

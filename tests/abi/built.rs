@@ -5,7 +5,10 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -84,11 +87,14 @@ pub struct Program(Command);
 impl Program {
     /// Compiles `source` and links it to the library. `None` when there is no library.
     pub fn new(source: &str) -> Option<Self> {
+        Self::built_with(source, &[])
+    }
+
+    /// The same with further options of the compiler.
+    pub fn built_with(source: &str, flags: &[&str]) -> Option<Self> {
         let library = library()?;
-        Some(Self::compiled(
-            source,
-            &[library.to_str().unwrap(), &format!("-Wl,-rpath,{}", workshop().display())],
-        ))
+        let rpath = format!("-Wl,-rpath,{}", workshop().display());
+        Some(Self::compiled(source, &[flags, &[library.to_str().unwrap(), &rpath]].concat()))
     }
 
     /// Compiles `source`, which opens the library that its first argument names. `None` when there is no library.
@@ -101,7 +107,9 @@ impl Program {
 
     fn compiled(source: &str, link: &[&str]) -> Self {
         let cpp = source.ends_with(".cpp");
-        let program = workshop().join(source.replace('.', "_"));
+        static BUILT: AtomicU32 = AtomicU32::new(0);
+        let number = BUILT.fetch_add(1, Ordering::Relaxed);
+        let program = workshop().join(format!("{}_{number}", source.replace('.', "_")));
         output(
             Command::new(if cpp { "c++" } else { "cc" })
                 .args(["-O1", "-g", "-pthread", "-Wall", "-Wextra", "-Wpedantic", "-Werror"])

@@ -18,3 +18,4 @@ mod manual;
 mod numbers;
 mod programs;
 mod prototypes;
+mod wrapper;

@@ -1,0 +1,191 @@
+// The wrapper for C++, in builds with and without exceptions. The server acknowledges every beat.
+#include "temporal_heartbeat.hpp"
+
+#include <thread>
+
+#include "check.h"
+
+namespace thb = temporal_heartbeat;
+using namespace std::chrono_literals;
+
+static constexpr std::string_view token(TOKEN, TOKEN_LEN);
+static constexpr std::string_view unseeded = R"({"initial_details": ""})";
+
+template <typename T>
+constexpr bool moves_only = std::is_nothrow_move_constructible_v<T> && std::is_nothrow_move_assignable_v<T> &&
+                            std::is_nothrow_destructible_v<T> && !std::is_copy_constructible_v<T>;
+static_assert(moves_only<thb::Client> && moves_only<thb::Activity> && moves_only<thb::Watch> && moves_only<thb::Details>);
+static_assert(std::is_nothrow_copy_constructible_v<thb::Error>, "it may be copied while it is thrown");
+static_assert(thb::Signals(THB_SIGNAL_PAUSED | THB_SIGNAL_GONE).gone() && !thb::Signals().any());
+
+static thb::Activity open() { return thb::Activity::open(token, unseeded).value(); }
+
+static bool is_closed(const thb::Activity &activity) {
+    return activity.handle() == 0 && activity.heartbeat(1).status() == THB_INVALID_HANDLE &&
+           activity.touch().status() == THB_INVALID_HANDLE && activity.signals().status() == THB_INVALID_HANDLE &&
+           activity.wait().status() == THB_INVALID_HANDLE && activity.details().status() == THB_INVALID_HANDLE &&
+           activity.info().status() == THB_INVALID_HANDLE && activity.flush().status() == THB_INVALID_HANDLE &&
+           activity.complete().status() == THB_INVALID_HANDLE && activity.fail("{}").status() == THB_INVALID_HANDLE &&
+           activity.report_cancelled().status() == THB_INVALID_HANDLE;
+}
+
+static void a_result_is_a_value_or_says_why_not() {
+    thb::Activity activity = open();
+    const auto recorded = activity.heartbeat("[4, 1]");
+    CHECK(recorded && recorded.status() == THB_OK && !recorded.value().any() && !recorded.error());
+
+    const auto refused = activity.heartbeat("{");
+    CHECK(!refused && refused.status() == THB_INVALID_ARGUMENT);
+    CHECK(std::string_view(refused.error().what()).substr(0, 22) == "THB_INVALID_ARGUMENT: ");
+    CHECK(!refused.error().retryable() && refused.error().grpc_code() == -1 && !refused.error().retry_after());
+    CHECK(activity.flush(0ms).error().status() == THB_TIMEOUT && activity.flush(0ms).error().retryable());
+#ifdef __cpp_exceptions
+    try {
+        refused.value();
+        CHECK(!"this is reached");
+    } catch (const std::exception &thrown) {
+        CHECK(std::string_view(thrown.what()) == refused.error().what());
+    }
+    try {
+        activity.close().value();
+        activity.flush().value();
+        CHECK(!"this is reached");
+    } catch (const thb::Error &thrown) {
+        CHECK(thrown.status() == THB_INVALID_HANDLE);
+    }
+#endif
+}
+
+static void what_was_moved_from_is_closed_and_what_was_moved_to_goes_on() {
+    thb::Activity first = open();
+    thb::Activity second = std::move(first);
+    CHECK(is_closed(first) && second.heartbeat(1));
+    first = std::move(second);
+    CHECK(is_closed(second) && first.heartbeat(2));
+    thb::Activity &same = first;
+    first = std::move(same);
+    CHECK(first.heartbeat(3) && first.flush());
+    CHECK(is_closed(thb::Activity()));
+}
+
+static void assigning_closes_what_was_held_before() {
+    thb::Activity activity = open();
+    const thb_activity_t before = activity.handle();
+    CHECK(thb::Activity::open(token, unseeded).status() == THB_ALREADY_OPEN);
+    activity = thb::Activity();
+    CHECK(is_closed(activity));
+    activity = open();
+    CHECK(activity.signals() && activity.handle() != before);
+}
+
+static void closing_again_is_no_error() {
+    thb::Activity activity = open();
+    CHECK(activity.close() && is_closed(activity) && activity.close() && activity.close(0ms));
+    CHECK(thb::Activity().close());
+    CHECK(open().signals());
+    CHECK(open().signals());  // the one before was closed by its destructor
+}
+
+static void closing_wakes_who_waits() {
+    thb::Activity activity = open();
+    std::atomic<bool> waits{false};
+    thb_status_t woken = THB_OK;
+    std::thread waiter([&] {
+        waits = true;
+        woken = activity.wait(thb::forever).status();
+    });
+    while (!waits) std::this_thread::yield();
+    CHECK(activity.close());
+    waiter.join();
+    CHECK(woken == THB_INVALID_HANDLE);
+}
+
+static void values_are_what_they_say() {
+    thb::Details details;
+    CHECK(details.empty() && details.payloads().empty() && !details.integer() && !details.recorded_at());
+    const std::string text = "\"text\"";
+    CHECK(details.add(41) && details.add(INT64_MIN) && details.add(UINT64_MAX) && details.add("[1]") && details.add(text));
+    CHECK(details.add(std::string_view("null")) && details.add(thb::Value::null()));
+    CHECK(details.add(thb::Value::binary("\0\xff", 2)) && details.add(thb::Value::binary(text)));
+    CHECK(details.add(thb::Value::none()).status() == THB_INVALID_ARGUMENT && details.size() == 9);
+    CHECK(details.integer() == 41 && details.integer(1) == INT64_MIN && !details.integer(2) && !details.integer(3));
+    CHECK(details[2] == "18446744073709551615" && details[4] == text && details[9].empty());
+    CHECK(details[7] == std::string_view("\0\xff", 2) && details.encoding(7) == std::string_view("binary/plain"));
+    CHECK(details.encoding(6) == std::string_view("binary/null"));
+    CHECK(details.attempt() == 0 && !details.heartbeat_timeout());
+
+    thb::Details all;
+    CHECK(all.add(details) && all.size() == 9 && all.payloads() == details.payloads());
+    thb::Details moved = std::move(all);
+    CHECK(moved.size() == 9 && all.empty() && all.add(1) && all.size() == 1);
+
+    thb::Activity activity = open();
+    CHECK(activity.details().value().empty() && activity.heartbeat(moved) && activity.flush());
+    CHECK(activity.heartbeat(thb::Value::none()).status() == THB_INVALID_ARGUMENT);
+    CHECK(activity.info().value().find("\"beats\":1") != std::string::npos);
+    CHECK(is(THB_OK, activity.complete("[9]").status()) && is(THB_ENDED, activity.heartbeat(1).status()));
+    CHECK(activity.signals());
+}
+
+static void options_for_an_activity_from_the_environment_are_added() {
+    for (const char *options : {"", "{}", " { } ", R"({"stall_timeout_ms": 60000})"}) {
+        const auto activity = thb::Activity::from_env(options);
+        CHECK(activity);
+    }
+    for (const char *options : {"{", "[]", "no JSON", R"({"from_env": true})"})
+        CHECK(thb::Activity::from_env(options).status() == THB_CONFIG);
+    CHECK(thb::token_from_env().value() == token);
+}
+
+static void timeouts_are_durations() {
+    using thb::detail::milliseconds;
+    CHECK(milliseconds(-1s) == 0 && milliseconds(0ms) == 0 && milliseconds(2s) == 2000);
+    CHECK(milliseconds(thb::Timeout(INT32_MAX)) == INT32_MAX && milliseconds(std::chrono::hours(1000)) == THB_FOREVER);
+    CHECK(milliseconds(thb::forever) == THB_FOREVER);
+}
+
+static void one_call_needs_no_handle() {
+    CHECK(!thb::heartbeat(token, 41).value().any() && thb::heartbeat(token, thb::Value::none()));
+    CHECK(thb::heartbeat(token, 41, 0ms).status() == THB_TIMEOUT);
+    CHECK(thb::complete(token) && thb::complete(token, "1") && thb::fail(token, "{}") && thb::report_cancelled(token));
+    CHECK(thb::fail(token, "{").status() == THB_INVALID_ARGUMENT && thb::get_details("").status() == THB_INVALID_ARGUMENT);
+}
+
+static void a_watch_tells_of_any() {
+    thb::Watch watch = thb::Watch::open().value();
+    thb::Activity activity = open();
+    CHECK(watch.add(activity, 7) && watch.next(0ms).value().activity == 0);
+    thb::Watch moved = std::move(watch);
+    CHECK(watch.next().status() == THB_INVALID_HANDLE && moved.next(0ms) && moved.open_fd().value() >= 0);
+    CHECK(moved.close() && moved.close() && moved.add(activity).status() == THB_INVALID_HANDLE);
+}
+
+static void a_client_ends_with_its_scope() {
+    {
+        thb::Client client = thb::Client::connect().value();
+        CHECK(thb::Client::connect().status() == THB_ALREADY_CONNECTED);
+        thb::Client moved = std::move(client);
+        CHECK(client.disconnect() && thb::Client::connect().status() == THB_ALREADY_CONNECTED);
+        client = std::move(moved);
+    }
+    CHECK(thb::heartbeat(token, 41).status() == THB_NOT_CONNECTED);
+    CHECK(thb::Activity::open(token).status() == THB_NOT_CONNECTED && thb::Client().disconnect());
+    CHECK(thb::Client::connect("{").status() == THB_CONFIG);
+}
+
+int main(int argc, char **) {
+    if (argc > 1) thb::Activity().flush().value();  // without exceptions this is the end
+    a_client_ends_with_its_scope();
+    const thb::Client client = thb::Client::connect().value();
+    a_result_is_a_value_or_says_why_not();
+    what_was_moved_from_is_closed_and_what_was_moved_to_goes_on();
+    assigning_closes_what_was_held_before();
+    closing_again_is_no_error();
+    closing_wakes_who_waits();
+    values_are_what_they_say();
+    options_for_an_activity_from_the_environment_are_added();
+    timeouts_are_durations();
+    one_call_needs_no_handle();
+    a_watch_tells_of_any();
+    return 0;
+}

@@ -16,8 +16,8 @@ func BenchmarkRecordHeartbeat(b *testing.B) {
 			nothing.Call(1, 2, details)
 		}
 	})
-	connectLazily(b, blackHole(b))
-	act := openSome(b, OpenOptions{})
+	connectLazily(b, "127.0.0.1:1")
+	act := openSome(b, OpenOptions{InitialDetails: handedOver(b)})
 	for name, record := range map[string]func() (Signals, error){
 		"bytes":  func() (Signals, error) { return act.RecordBytes(details) },
 		"[]byte": func() (Signals, error) { return act.RecordHeartbeat(details) },

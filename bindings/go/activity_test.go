@@ -29,7 +29,7 @@ func wantCause(t *testing.T, ctx context.Context, causes ...error) {
 	}
 }
 
-func handedOver(t *testing.T, values ...any) *Details {
+func handedOver(t testing.TB, values ...any) *Details {
 	t.Helper()
 	made, err := NewDetails(values...)
 	if err != nil {

@@ -4,11 +4,13 @@ import base64
 import functools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -236,15 +238,17 @@ def example() -> str:
     return str(program)
 
 
-def run_example(server: Server, token: bytes, *arguments: str) -> "subprocess.Popen[str]":
-    handed_over = {
+def handed_over(server: Server, token: bytes, **further: str) -> dict[str, str]:
+    ours = {
         "TEMPORAL_ADDRESS": server.address,
         "TEMPORAL_ACTIVITY_TASK_TOKEN": base64.b64encode(token).decode(),
-        "TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS": "2000",
     }
-    return subprocess.Popen(
-        [example(), *arguments], env=library_environment() | handed_over, stdout=subprocess.PIPE, text=True
-    )
+    return library_environment() | ours | further
+
+
+def run_example(server: Server, token: bytes, *arguments: str) -> "subprocess.Popen[str]":
+    environment = handed_over(server, token, TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS="2000")
+    return subprocess.Popen([example(), *arguments], env=environment, stdout=subprocess.PIPE, text=True)
 
 
 def test_example_is_killed_and_resumes(kind: Kind, server: Server, start: StartActivity) -> None:
@@ -264,3 +268,26 @@ def test_example_is_killed_and_resumes(kind: Kind, server: Server, start: StartA
     assert 0 < resumed <= 20  # what was recorded in the last throttle interval may be done twice
     assert said[-2] == "item 39 done"
     assert activity.result() == 40
+
+
+def test_printed_program_of_the_binding_goes_on_and_completes(
+    server: Server, start: StartActivity, connect: Connect, tmp_path: Path
+) -> None:
+    binding = ROOT / "bindings" / "go"
+    [program] = re.findall(r"```go\n(package main\n.*?)```", (binding / "README.md").read_text(), flags=re.DOTALL)
+    (tmp_path / "main.go").write_text(program)
+    go = [needs(shutil.which("go"), "go"), "-C", str(tmp_path)]
+    run([*go, "mod", "init", "solver"])
+    run([*go, "mod", "edit", f"-replace=temporal-heartbeat.dev/go={binding}"])
+    run([*go, "mod", "tidy"])
+    run([*go, "build", "-o", "solver", "."])
+
+    activity = start("workflow")
+    token = activity.next_attempt().token
+    connect("go").heartbeat(token, 41)
+    done = subprocess.run(
+        [tmp_path / "solver"], env=handed_over(server, token), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r" item (\d+)", done.stderr) == [str(item) for item in range(42, 100)]
+    assert activity.result() == "done"

@@ -29,6 +29,13 @@ int main(void) {
     /* The server takes a second for its answer. */
     SUCCEEDS(thb_heartbeat(TOKEN, TOKEN_LEN, THB_ENCODING_NONE, NULL, 0, 30000, NULL, err));
     CHECK(mine > 10 && others == 0);
+    /* While the host's thread takes none, no other thread does. */
+    sigset_t alarms;
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    CHECK(pthread_sigmask(SIG_BLOCK, &alarms, NULL) == 0);
+    SUCCEEDS(thb_heartbeat(TOKEN, TOKEN_LEN, THB_ENCODING_NONE, NULL, 0, 30000, NULL, err));
+    CHECK(others == 0);
     struct itimerval never = {{0, 0}, {0, 0}};
     setitimer(ITIMER_REAL, &never, NULL);
     SUCCEEDS(thb_disconnect(1000, err));

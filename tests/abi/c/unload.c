@@ -19,9 +19,9 @@ static void *symbol(void *library, const char *name) {
     return found;
 }
 
-int main(int argc, char **argv) {
-    CHECK(argc == 2);
-    void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
+/* In the middle of a call, which ends with the client. */
+static void *close_while_it_works(void *path) {
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     CHECK(library != NULL);
     thb_status_t (*connect)(const char *, size_t, thb_error_t **);
     thb_status_t (*disconnect)(uint32_t, thb_error_t **);
@@ -32,13 +32,28 @@ int main(int argc, char **argv) {
     pthread_t thread;
     pthread_create(&thread, NULL, beat_for_ever, NULL);
     nanosleep(&(struct timespec){0, 100 * 1000 * 1000}, NULL);
-    while (dlclose(library) == 0 && dlopen(argv[1], RTLD_NOW | RTLD_NOLOAD) == NULL) continue;
+    CHECK(dlclose(library) == 0);
     nanosleep(&(struct timespec){0, 100 * 1000 * 1000}, NULL);
 
-    library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
+    library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     CHECK(library != NULL && symbol(library, "thb_connect") == *(void **)&connect);
     CHECK(connect(NULL, 0, NULL) == THB_ALREADY_CONNECTED);
     CHECK(disconnect(1000, NULL) == THB_OK);
     pthread_join(thread, NULL);
+    CHECK(dlclose(library) == 0);
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    CHECK(argc == 2);
+    pthread_t thread;
+    pthread_create(&thread, NULL, close_while_it_works, argv[1]);
+    pthread_join(thread, NULL);
+    /* Threads that have used the library keep it until they end. It stays after them. */
+    for (int i = 0; i < 10; i++) {
+        nanosleep(&(struct timespec){0, 50 * 1000 * 1000}, NULL);
+        void *library = dlopen(argv[1], RTLD_NOW | RTLD_NOLOAD);
+        CHECK(library != NULL && dlclose(library) == 0);
+    }
     return 0;
 }

@@ -7,6 +7,7 @@ PYTHON ?= python3
 LIB    := $(CURDIR)/target/release/libtemporal_heartbeat.so
 SONAME := libtemporal_heartbeat.so.0
 VENV   := $(CURDIR)/.venv
+OLD_TEMPORAL := $(CURDIR)/target/e2e/server-1.29/temporal
 export TEMPORAL_HEARTBEAT_LIBRARY = $(LIB)
 
 # `nodelete` because the library's thread runs its code: dlclose must not take that away.
@@ -40,8 +41,13 @@ test: test-rust test-go test-python ## all tests
 test-rust: lib ## the logic, the header, programs in C, faults that a server in the test's process shows
 	$(CARGO) test
 
-check-slow: lib ## the programs in C under valgrind: no error, no leak
+check-slow: lib venv $(OLD_TEMPORAL) ## the programs in C under valgrind; every scenario on a server of a year ago
 	THB_VALGRIND=1 $(CARGO) test --test abi programs
+	cd tests && THB_TEMPORAL=$(OLD_TEMPORAL) $(VENV)/bin/python -m pytest -n 4 e2e --ignore e2e/test_demo.py
+
+# Built in about five minutes, once.
+$(OLD_TEMPORAL):
+	GOBIN=$(@D) $(GO) install github.com/temporalio/cli/cmd/temporal@v1.5.1
 
 test-go: lib
 	cd bindings/go && $(GO) vet ./... && $(GO) test ./...
@@ -49,7 +55,7 @@ test-go: lib
 
 test-python: lib examples venv ## the Python binding, and every language on a real server
 	cd bindings/python && $(VENV)/bin/python -m pytest
-	cd tests && $(VENV)/bin/python -m pytest
+	cd tests && $(VENV)/bin/python -m pytest -n 4
 
 lint: venv ## formats, lints and types, in every language
 	$(CARGO) fmt --check

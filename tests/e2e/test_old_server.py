@@ -1,4 +1,4 @@
-"""A server that doesn't know standalone activities: asked about one, it is told that it is the server that lacks them."""
+"""A server that doesn't know standalone activities: who asks it about one is told that it lacks them."""
 
 import pytest
 

@@ -14,11 +14,11 @@ use crate::{
     error::{Error, Result},
     failure::Report,
     global,
-    handoff::MAX_TOKEN_TEXT,
     options::Options,
     payload::Payloads,
     signals::Signals,
     status::Status,
+    token,
 };
 
 /// This library's version.
@@ -27,9 +27,6 @@ pub const VERSION: &CStr =
         Ok(version) => version,
         Err(_) => c"",
     };
-
-/// The longest task token that is taken; real ones are under 300 bytes.
-pub const MAX_TOKEN_BYTES: usize = MAX_TOKEN_TEXT;
 
 /// How long the bindings wait for one call unless told otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,7 +55,7 @@ pub fn heartbeat(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> R
 
 /// What the server holds of the activity now.
 pub fn get_details(token: &[u8], timeout: Timeout) -> Result<Details> {
-    let token = checked(token)?;
+    let token = token::checked(token)?;
     global::session()?.call(timeout, |client, deadline| async move {
         Ok(client.details(&token, Effort::Until(deadline)).await?)
     })
@@ -68,7 +65,7 @@ pub fn get_details(token: &[u8], timeout: Timeout) -> Result<Details> {
 pub fn complete(token: &[u8], result: Option<Payloads>, timeout: Timeout) -> Result<()> {
     let token = free(token)?;
     let session = global::session()?;
-    check_result(&result, session.client().size_limit())?;
+    Payloads::check_result(&result, session.client().size_limit())?;
     session.call(timeout, |client, deadline| async move { client.complete(token, result, deadline).await })
 }
 
@@ -91,22 +88,9 @@ pub fn report_cancelled(token: &[u8], details: Option<Payloads>, timeout: Timeou
     })
 }
 
-/// A token that can be sent.
-pub(crate) fn checked(token: &[u8]) -> Result<Bytes> {
-    match token.len() {
-        0 => Err(Error::argument(
-            "token is empty: pass the task token's bytes, as the activity's info holds them",
-        )),
-        1..=MAX_TOKEN_BYTES => Ok(Bytes::copy_from_slice(token)),
-        len => {
-            Err(Error::argument(format!("token has {len} bytes; no task token has over {MAX_TOKEN_BYTES}")))
-        }
-    }
-}
-
 /// A token that can be sent, and that no handle holds.
 fn free(token: &[u8]) -> Result<Bytes> {
-    let checked = checked(token)?;
+    let checked = token::checked(token)?;
     if global::activities()?.registry.holds(token) {
         return Err(Error::new(
             Status::AlreadyOpen,
@@ -114,17 +98,6 @@ fn free(token: &[u8]) -> Result<Bytes> {
         ));
     }
     Ok(checked)
-}
-
-/// A result that a workflow can take: the server stores several values, and workflows then fail on them again and again.
-pub(crate) fn check_result(result: &Option<Payloads>, limit: usize) -> Result<()> {
-    let values = result.as_ref().map_or(0, |result| result.values().map_or(0, |values| values.len()));
-    if values > 1 {
-        return Err(Error::argument(format!(
-            "result has {values} values: an activity has one; put them into a list"
-        )));
-    }
-    check_size("result", result, limit)
 }
 
 fn check_size(name: &str, payloads: &Option<Payloads>, limit: usize) -> Result<()> {

@@ -48,6 +48,14 @@ impl Error {
         self
     }
 
+    /// For who gives up waiting: the last thing that went wrong, if any did, and what it was that was waited for.
+    pub fn out_of_time(why: Option<Error>, what: &str) -> Self {
+        match why {
+            Some(error) => error.because(what),
+            None => Error::new(Status::Timeout, what),
+        }
+    }
+
     /// The same under another status, which decides anew whether a retry can help.
     pub fn as_status(self, status: Status) -> Self {
         Self { grpc_code: self.grpc_code, ..Self::new(status, self.message) }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    activity::{self, Activities, handle::MAX_FORKS},
+    activity::{Activities, handle::MAX_FORKS},
     deadline::Timeout,
     error::{Error, Result},
     options::Options,
@@ -96,7 +96,7 @@ pub fn connect(options: Options) -> Result<()> {
 /// Ends the client, if there is one, after what was recorded on open activities was sent, if `timeout` allows it.
 pub fn disconnect(timeout: Timeout) -> Result<()> {
     let process = process()?;
-    activity::close_all(&process.activities, timeout);
+    process.activities.close_all(timeout);
     let mut state = process.lock();
     let before = std::mem::replace(&mut *state, State::Disconnected);
     publish(None);

@@ -1,10 +1,14 @@
 //! Heartbeats a Temporal Activity from any process.
 //!
-//! From C and everything that calls C, through `include/temporal_heartbeat.h`; from Rust, through [`calls`]. A
-//! heartbeat's way is `abi` -> [`calls`] -> `client` -> [`payload`] -> `transport` -> the server.
+//! From C and everything that calls C, through `include/temporal_heartbeat.h`; from Rust, through [`calls`] (one call, one request)
+//! and [`held`] (activities held open, which beat in the background).
+//!
+//! The way of a call is `abi` -> [`calls`] -> `global` -> `session` -> `client` -> `retry` -> `transport` -> the server; a
+//! background beat's is `abi` -> [`held`] -> `activity`, and from there `pulse` -> `client` -> `transport`. Back comes a signal, or an
+//! error: `setback` -> [`error`] -> `abi`.
 
 pub mod abi;
-pub mod activity;
+mod activity;
 pub mod calls;
 mod client;
 pub mod deadline;
@@ -14,6 +18,7 @@ pub mod error;
 mod failure;
 mod global;
 pub mod handoff;
+pub mod held;
 mod json;
 pub mod options;
 mod park;

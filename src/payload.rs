@@ -150,6 +150,19 @@ impl Payloads {
         ValueList::decode(self.encoded()).map(|list| list.payloads)
     }
 
+    /// Refuses what isn't a result that a workflow can take: the server stores several values, and workflows then fail on them again
+    /// and again.
+    pub fn check_result(result: &Option<Self>, limit: usize) -> Result<()> {
+        let Some(result) = result else { return Ok(()) };
+        let values = result.values().map_or(0, |values| values.len());
+        if values > 1 {
+            return Err(Error::argument(format!(
+                "result has {values} values: an activity has one; put them into a list"
+            )));
+        }
+        result.check_size("result", limit)
+    }
+
     /// Refuses what the server would fail the activity for.
     pub fn check_size(&self, name: &str, limit: usize) -> Result<()> {
         check_size(name, "Payloads", self.0.len(), limit)

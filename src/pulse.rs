@@ -3,15 +3,14 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use tokio::sync::Notify;
 
 use crate::{
-    activity::{Activities, handle::Handle, registry::Registry, state::Step},
+    activity::{Activities, handle::Handle, inbox::Inbox, registry::Registry, state::Step},
     client::{Client, Effort},
     sys::clock::Moment,
 };
@@ -26,37 +25,9 @@ const MAX_IN_FLIGHT_PER_WORKFLOW: u32 = 4;
 /// How long the sender sleeps when nothing is due, and so how late it may notice that the clock was set forward by a suspend.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
-/// Which activities are due when.
-#[derive(Default)]
-pub struct Pulse {
-    inbox: Mutex<Vec<(Moment, Handle)>>,
-    wake: Notify,
-}
-
-impl Pulse {
-    /// Has the sender look at an activity at a time.
-    pub fn schedule(&self, due: Moment, handle: Handle) {
-        if due == Moment::NEVER {
-            return;
-        }
-        let first = {
-            let mut inbox = self.inbox();
-            inbox.push((due, handle));
-            inbox.len() == 1
-        };
-        if first {
-            self.wake.notify_one();
-        }
-    }
-
-    fn inbox(&self) -> MutexGuard<'_, Vec<(Moment, Handle)>> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Sends what is due, until it is dropped.
 pub async fn run(activities: &'static Activities, client: Arc<Client>) {
-    let pulse = &activities.pulse;
+    let inbox = &activities.inbox;
     let mut sender = Sender {
         activities,
         client,
@@ -73,7 +44,7 @@ pub async fn run(activities: &'static Activities, client: Arc<Client>) {
         sender.send_due(Moment::now());
         let sleep = sender.due.peek().map_or(LONGEST_SLEEP, |Reverse((due, ..))| due.since(Moment::now()));
         // Whichever comes first; being woken too often is no harm.
-        let _ = tokio::time::timeout(sleep.min(LONGEST_SLEEP), pulse.wake.notified()).await;
+        let _ = tokio::time::timeout(sleep.min(LONGEST_SLEEP), inbox.filled()).await;
     }
 }
 
@@ -104,7 +75,7 @@ struct Landed {
 impl Sender {
     /// Takes in what others have left.
     fn collect(&mut self) {
-        for (due, handle) in std::mem::take(&mut *self.activities.pulse.inbox()) {
+        for (due, handle) in self.activities.inbox.take() {
             self.due.push(Reverse((due, handle.index, handle.generation)));
         }
         for Landed { workflow, late } in
@@ -165,7 +136,7 @@ impl Sender {
                 self.in_flight += 1;
                 *self.per_workflow.entry(workflow).or_default() += 1;
                 let landing = Landing {
-                    pulse: &self.activities.pulse,
+                    inbox: &self.activities.inbox,
                     landed: self.landed.clone(),
                     workflow,
                     sent: now,
@@ -175,7 +146,7 @@ impl Sender {
                 tokio::spawn(async move {
                     let mut landing = landing;
                     let due = carry_out(&activities.registry, &client, handle, step, &mut landing.late).await;
-                    landing.pulse.schedule(due, handle);
+                    landing.inbox.put(due, handle);
                     activities.look(handle);
                 });
             }
@@ -185,7 +156,7 @@ impl Sender {
 
 /// Tells the sender that a request is over, however it ended.
 struct Landing {
-    pulse: &'static Pulse,
+    inbox: &'static Inbox,
     landed: Arc<Mutex<Vec<Landed>>>,
     workflow: u32,
     sent: Moment,
@@ -198,7 +169,7 @@ impl Drop for Landing {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(Landed { workflow: self.workflow, late: self.late.then_some(self.sent) });
-        self.pulse.wake.notify_one();
+        self.inbox.wake();
     }
 }
 

@@ -25,6 +25,7 @@ impl Session {
     pub fn start(options: Options, activities: &'static Activities) -> Result<Self> {
         let client = Arc::new(Client::new(&options)?);
         let runtime = Runtime::start()?;
+        activities.connected();
         runtime.spawn(pulse::run(activities, client.clone()));
         Ok(Session { runtime, options, client })
     }

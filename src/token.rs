@@ -1,8 +1,12 @@
 //! What a task token says about its activity, and where a process finds the token that it was handed.
 
+use bytes::Bytes;
 use prost::Message;
 
-use crate::proto::temporal::server::api::token::v1::{ComponentRef, Task};
+use crate::{
+    error::{Error, Result},
+    proto::temporal::server::api::token::v1::{ComponentRef, Task},
+};
 
 /// Which activity a task token belongs to.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +64,20 @@ impl Token {
             return None;
         }
         Some(Token { namespace_id: task.namespace_id, activity, attempt })
+    }
+}
+
+/// The longest task token that is taken; real ones are under 300 bytes.
+pub const MAX_BYTES: usize = 64 * 1024;
+
+/// A token that can be sent.
+pub fn checked(token: &[u8]) -> Result<Bytes> {
+    match token.len() {
+        0 => Err(Error::argument(
+            "token is empty: pass the task token's bytes, as the activity's info holds them",
+        )),
+        1..=MAX_BYTES => Ok(Bytes::copy_from_slice(token)),
+        len => Err(Error::argument(format!("token has {len} bytes; no task token has over {MAX_BYTES}"))),
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     boundary,
     types::{thb_activity_t, thb_error_t, thb_status_t, thb_watch_t},
 };
-use crate::{activity::watch, deadline::Timeout, signals::Signals};
+use crate::{deadline::Timeout, held, signals::Signals};
 
 /// Open a watch: one waiter for the signals of any number of activities, for event loops.
 ///
@@ -21,7 +21,7 @@ pub unsafe extern "C" fn thb_watch_open(
         boundary::put(watch_out, 0);
         boundary::run(error_out, || {
             boundary::required("watch_out", watch_out)?;
-            boundary::put(watch_out, watch::open()?);
+            boundary::put(watch_out, held::open_watch()?);
             Ok(())
         })
     }
@@ -40,7 +40,9 @@ pub unsafe extern "C" fn thb_watch_add(
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
     // SAFETY: the header's words: outputs are NULL or writable.
-    unsafe { boundary::run(error_out, || watch::add(watch, activity, Signals::from_bits(mask), user_data)) }
+    unsafe {
+        boundary::run(error_out, || held::add_to_watch(watch, activity, Signals::from_bits(mask), user_data))
+    }
 }
 
 /// Wait for the next activity with news. THB_OK with *activity_out 0: timeout_ms is over; a timeout of 0 polls. Outputs
@@ -62,7 +64,7 @@ pub unsafe extern "C" fn thb_watch_next(
     unsafe {
         boundary::put(activity_out, 0);
         boundary::run(error_out, || {
-            if let Some(news) = watch::next(watch, Timeout::from_ms(timeout_ms)?)? {
+            if let Some(news) = held::next_of_watch(watch, Timeout::from_ms(timeout_ms)?)? {
                 boundary::put(activity_out, news.activity);
                 boundary::put(user_data_out, news.user_data);
                 boundary::put(signals_out, news.signals.bits());
@@ -87,7 +89,7 @@ pub unsafe extern "C" fn thb_watch_open_fd(
     unsafe {
         boundary::run(error_out, || {
             boundary::required("fd_out", fd_out)?;
-            boundary::put(fd_out, watch::open_fd(watch)?);
+            boundary::put(fd_out, held::open_watch_fd(watch)?);
             Ok(())
         })
     }
@@ -100,5 +102,5 @@ pub unsafe extern "C" fn thb_watch_close(
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
     // SAFETY: the header's words: outputs are NULL or writable.
-    unsafe { boundary::run(error_out, || watch::close(watch)) }
+    unsafe { boundary::run(error_out, || held::close_watch(watch)) }
 }

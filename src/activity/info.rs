@@ -5,44 +5,47 @@ use std::{fmt::Write, time::Duration};
 use super::state::Info;
 use crate::signals::Signals;
 
-/// The JSON object. Keys are added, never changed.
-pub fn json(info: &Info, signals: Signals) -> String {
-    let ms = |time: Option<Duration>| time.map_or("null".to_owned(), |time| time.as_millis().to_string());
-    let counts = info.counts;
-    let mut text = String::new();
-    // Writing to a string can't fail.
-    let _ = write!(
-        text,
-        "{{\"state\":\"{}\",\"attempt\":{},\"signals\":{},\"heartbeat_timeout_ms\":{},\"lease_left_ms\":{},\
+impl Info {
+    /// The JSON object. Keys are added, never changed.
+    pub fn json(&self, signals: Signals) -> String {
+        let info = self;
+        let ms = |time: Option<Duration>| time.map_or("null".to_owned(), |time| time.as_millis().to_string());
+        let counts = info.counts;
+        let mut text = String::new();
+        // Writing to a string can't fail.
+        let _ = write!(
+            text,
+            "{{\"state\":\"{}\",\"attempt\":{},\"signals\":{},\"heartbeat_timeout_ms\":{},\"lease_left_ms\":{},\
          \"since_acknowledged_ms\":{},\"pending\":{},\"next_beat_ms\":{},\"records\":{},\"beats\":{},\"failed_tries\":{},\
          \"leases_regained\":{},\"last_error\":",
-        info.life,
-        info.attempt,
-        signals.bits(),
-        info.heartbeat_timeout.as_millis(),
-        ms(info.lease_left),
-        ms(info.since_acknowledged),
-        info.pending,
-        ms(info.next_beat),
-        counts.records,
-        counts.beats,
-        counts.failed_tries,
-        counts.leases_regained,
-    );
-    match &info.last_error {
-        None => text.push_str("null"),
-        Some(error) => {
-            let quoted = serde_json::to_string(error.message()).unwrap_or_else(|_| "\"\"".to_owned());
-            let _ = write!(
-                text,
-                "{{\"code\":{},\"name\":\"{}\",\"message\":{quoted}}}",
-                error.status().code(),
-                error.status().name().to_string_lossy()
-            );
+            info.life,
+            info.attempt,
+            signals.bits(),
+            info.heartbeat_timeout.as_millis(),
+            ms(info.lease_left),
+            ms(info.since_acknowledged),
+            info.pending,
+            ms(info.next_beat),
+            counts.records,
+            counts.beats,
+            counts.failed_tries,
+            counts.leases_regained,
+        );
+        match &info.last_error {
+            None => text.push_str("null"),
+            Some(error) => {
+                let quoted = serde_json::to_string(error.message()).unwrap_or_else(|_| "\"\"".to_owned());
+                let _ = write!(
+                    text,
+                    "{{\"code\":{},\"name\":\"{}\",\"message\":{quoted}}}",
+                    error.status().code(),
+                    error.status().name().to_string_lossy()
+                );
+            }
         }
+        text.push('}');
+        text
     }
-    text.push('}');
-    text
 }
 
 #[cfg(test)]
@@ -63,7 +66,7 @@ mod tests {
             counts: Counts::default(),
             last_error: Some(Error::new(Status::Unavailable, "a \"quoted\"\nmessage")),
         };
-        let text = json(&info, Signals::PAUSED);
+        let text = info.json(Signals::PAUSED);
         let read: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&read["signals"], &read["lease_left_ms"]), (&2.into(), &serde_json::Value::Null));
         assert_eq!(read["last_error"]["message"], "a \"quoted\"\nmessage");

@@ -3,7 +3,10 @@
 //! Nothing here waits, sends, or asks the time: it is told what happened and when, and says what to do. So every rule of the
 //! lease, the throttle and the pulse can be tested by telling a story.
 
-use std::time::Duration;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
 
 use super::{
     options::OpenOptions,
@@ -17,7 +20,7 @@ use crate::{
     signals::Signals,
     status::Status,
     sys::clock::Moment,
-    token::Token,
+    token::{self, Token},
 };
 
 /// An activity that a handle stands for.
@@ -143,18 +146,12 @@ pub struct Info {
 
 impl Activity {
     /// One that was opened now.
-    pub fn open(
-        token: &[u8],
-        read: Option<&Token>,
-        workflow: u32,
-        options: OpenOptions,
-        now: Moment,
-    ) -> Result<Self> {
+    pub fn open(token: &[u8], read: Option<&Token>, options: OpenOptions, now: Moment) -> Result<Self> {
         let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         let opening = options.initial_details.map(Details::handed_over).transpose()?;
         let mut activity = Activity {
             token: token.into(),
-            workflow,
+            workflow: workflow_hash(read),
             attempt: read.map_or(0, |read| read.attempt),
             watched: false,
             life: Life::Open,
@@ -594,6 +591,17 @@ impl Activity {
         let otherwise = || Error::new(Status::NotFound, "the activity is over");
         self.last_error.as_deref().cloned().unwrap_or_else(otherwise)
     }
+}
+
+/// A hash of the activity's workflow, or of nothing in particular.
+fn workflow_hash(token: Option<&Token>) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    match token.map(|token| &token.activity) {
+        Some(token::Activity::OfWorkflow { workflow_id, .. }) => workflow_id.hash(&mut hasher),
+        Some(token::Activity::Standalone { activity_id, .. }) => activity_id.hash(&mut hasher),
+        None => fastrand::u64(..).hash(&mut hasher),
+    }
+    u32::try_from(hasher.finish() >> 32).unwrap_or(0)
 }
 
 fn ended() -> Error {

@@ -16,7 +16,7 @@ impl Story {
     fn begin(options: OpenOptions) -> Self {
         let now = Moment::now();
         let options = OpenOptions { heartbeat_timeout: 10 * SECOND, ..options };
-        Story { activity: Activity::open(b"token", None, 0, options, now).unwrap(), now }
+        Story { activity: Activity::open(b"token", None, options, now).unwrap(), now }
     }
 
     fn with_nothing_to_erase() -> Self {

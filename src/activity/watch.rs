@@ -16,7 +16,6 @@ use super::{
 use crate::{
     deadline::{Deadline, Timeout},
     error::{Error, Result},
-    global,
     signals::Signals,
     status::Status,
     sys::{clock::Moment, event::Event},
@@ -156,123 +155,110 @@ impl State {
     }
 }
 
-/// Opens a watch.
-pub fn open() -> Result<u64> {
-    global::session()?;
-    let activities = global::activities()?;
-    let event = Event::new().map_err(|error| {
-        Error::new(
-            Status::LocalLimit,
-            format!("no descriptor for the watch: {error}; raise the limit of open files (ulimit -n)"),
-        )
-    })?;
-    let mut open = activities.watches.lock();
-    if open.watches.len() >= MAX_WATCHES {
-        return Err(Error::new(
-            Status::LocalLimit,
-            format!("{MAX_WATCHES} watches are open, the most there can be"),
-        ));
-    }
-    open.made = open.made.wrapping_add(1);
-    // From the end of the indices, where no activity is: handles of the two kinds are never mistaken for each other.
-    let index = MAX_SLOTS - 1 - open.made % u32::try_from(MAX_WATCHES * 2).unwrap_or(1);
-    let handle =
-        activities.registry.handle_of(index, 1 + open.made / u32::try_from(MAX_WATCHES * 2).unwrap_or(1));
-    let watch = Watch { event, state: Mutex::default(), changed: Condvar::new() };
-    open.watches.insert(handle.number(), Arc::new(watch));
-    activities.watches.count.store(open.watches.len(), Ordering::Release);
-    Ok(handle.number())
-}
-
-/// Has a watch tell of an activity: of the signals in `mask`, now and whenever they change. Once more: with another mask.
-pub fn add(watch: u64, activity: u64, mask: Signals, user_data: u64) -> Result<()> {
-    let activities = global::activities()?;
-    activities.registry.handle(watch)?;
-    let handle = activities.registry.handle(activity)?;
-    let found = activities.watches.get(watch)?;
-    activities.registry.with(handle, |activity| activity.watched = true)?;
-    let fresh =
-        || Watched { mask, user_data, told: Signals::default(), now: Signals::default(), queued: false };
-    {
-        let mut state = found.lock();
-        let watched = state.watched.entry(activity).or_insert_with(fresh);
-        watched.mask = mask;
-        watched.user_data = user_data;
-    }
-    if !activities.is_open(activity) {
-        // Closed by another thread meanwhile, perhaps too early to take it out.
-        found.forget(activity);
-        return Err(invalid());
-    }
-    activities.look(handle);
-    Ok(())
-}
-
-/// Waits for the next activity with news; `None` when the time is over.
-pub fn next(watch: u64, timeout: Timeout) -> Result<Option<News>> {
-    let activities = global::activities()?;
-    activities.registry.handle(watch)?;
-    let watch = activities.watches.get(watch)?;
-    let deadline = timeout.start().unwrap_or(Deadline::within(Duration::ZERO));
-    let mut state = watch.lock();
-    loop {
-        let news = state.take();
-        if state.news.is_empty() && !state.closed {
-            watch.event.lower();
-        }
-        match news {
-            // Closed meanwhile: nobody wants to hear of it.
-            Some(news) if !activities.is_open(news.activity) => {
-                state.watched.remove(&news.activity);
-                continue;
-            }
-            Some(news) => return Ok(Some(news)),
-            None => {}
-        }
-        if state.closed {
-            return Err(closed());
-        }
-        let left = deadline.remaining();
-        if left.is_zero() {
-            return Ok(None);
-        }
-        let waited = watch.changed.wait_timeout(state, left.min(LONGEST_NAP));
-        state = waited.unwrap_or_else(PoisonError::into_inner).0;
-    }
-}
-
-/// A descriptor, for the caller to close, that is readable while [`next`] has something.
-pub fn open_fd(watch: u64) -> Result<i32> {
-    let activities = global::activities()?;
-    activities.registry.handle(watch)?;
-    activities.watches.get(watch)?.event.share().map_err(|error| {
-        Error::new(
-            Status::LocalLimit,
-            format!("no descriptor for the watch: {error}; raise the limit of open files (ulimit -n)"),
-        )
-    })
-}
-
-/// Closes a watch; its activities stay open. Those who wait on it learn of it.
-pub fn close(watch: u64) -> Result<()> {
-    let activities = global::activities()?;
-    activities.registry.handle(watch)?;
-    let mut open = activities.watches.lock();
-    let closed = open.watches.remove(&watch).ok_or_else(invalid)?;
-    activities.watches.count.store(open.watches.len(), Ordering::Release);
-    drop(open);
-    closed.close();
-    Ok(())
-}
-
-fn closed() -> Error {
-    match global::session() {
-        Ok(_) => invalid(),
-        Err(_) => Error::new(Status::NotConnected, "the client was disconnected, which closed the watch"),
-    }
-}
-
 impl Activities {
+    /// Opens a watch.
+    pub fn open_watch(&self) -> Result<u64> {
+        let event = Event::new().map_err(|error| {
+            Error::new(
+                Status::LocalLimit,
+                format!("no descriptor for the watch: {error}; raise the limit of open files (ulimit -n)"),
+            )
+        })?;
+        let mut open = self.watches.lock();
+        if open.watches.len() >= MAX_WATCHES {
+            return Err(Error::new(
+                Status::LocalLimit,
+                format!("{MAX_WATCHES} watches are open, the most there can be"),
+            ));
+        }
+        open.made = open.made.wrapping_add(1);
+        // From the end of the indices, where no activity is: handles of the two kinds are never mistaken for each other.
+        let index = MAX_SLOTS - 1 - open.made % u32::try_from(MAX_WATCHES * 2).unwrap_or(1);
+        let handle =
+            self.registry.handle_of(index, 1 + open.made / u32::try_from(MAX_WATCHES * 2).unwrap_or(1));
+        let watch = Watch { event, state: Mutex::default(), changed: Condvar::new() };
+        open.watches.insert(handle.number(), Arc::new(watch));
+        self.watches.count.store(open.watches.len(), Ordering::Release);
+        Ok(handle.number())
+    }
+
+    /// Has a watch tell of an activity: of the signals in `mask`, now and whenever they change. Once more: with another mask.
+    pub fn add_to_watch(&self, watch: u64, activity: u64, mask: Signals, user_data: u64) -> Result<()> {
+        self.registry.handle(watch)?;
+        let handle = self.registry.handle(activity)?;
+        let found = self.watches.get(watch)?;
+        self.registry.with(handle, |activity| activity.watched = true)?;
+        let fresh =
+            || Watched { mask, user_data, told: Signals::default(), now: Signals::default(), queued: false };
+        {
+            let mut state = found.lock();
+            let watched = state.watched.entry(activity).or_insert_with(fresh);
+            watched.mask = mask;
+            watched.user_data = user_data;
+        }
+        if !self.is_open(activity) {
+            // Closed by another thread meanwhile, perhaps too early to take it out.
+            found.forget(activity);
+            return Err(invalid());
+        }
+        self.look(handle);
+        Ok(())
+    }
+
+    /// Waits for the next activity with news; `None` when the time is over.
+    pub fn next_of_watch(&self, watch: u64, timeout: Timeout) -> Result<Option<News>> {
+        self.registry.handle(watch)?;
+        let watch = self.watches.get(watch)?;
+        let deadline = timeout.start().unwrap_or(Deadline::within(Duration::ZERO));
+        let mut state = watch.lock();
+        loop {
+            let news = state.take();
+            if state.news.is_empty() && !state.closed {
+                watch.event.lower();
+            }
+            match news {
+                // Closed meanwhile: nobody wants to hear of it.
+                Some(news) if !self.is_open(news.activity) => {
+                    state.watched.remove(&news.activity);
+                    continue;
+                }
+                Some(news) => return Ok(Some(news)),
+                None => {}
+            }
+            if state.closed {
+                return self.woken(Err(invalid()));
+            }
+            let left = deadline.remaining();
+            if left.is_zero() {
+                return Ok(None);
+            }
+            let waited = watch.changed.wait_timeout(state, left.min(LONGEST_NAP));
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// A descriptor, for the caller to close, that is readable while [`Activities::next_of_watch`] has something.
+    pub fn open_watch_fd(&self, watch: u64) -> Result<i32> {
+        self.registry.handle(watch)?;
+        self.watches.get(watch)?.event.share().map_err(|error| {
+            Error::new(
+                Status::LocalLimit,
+                format!("no descriptor for the watch: {error}; raise the limit of open files (ulimit -n)"),
+            )
+        })
+    }
+
+    /// Closes a watch; its activities stay open. Those who wait on it learn of it.
+    pub fn close_watch(&self, watch: u64) -> Result<()> {
+        self.registry.handle(watch)?;
+        let mut open = self.watches.lock();
+        let closed = open.watches.remove(&watch).ok_or_else(invalid)?;
+        self.watches.count.store(open.watches.len(), Ordering::Release);
+        drop(open);
+        closed.close();
+        Ok(())
+    }
+
     /// Tells the watches how it stands with an activity, and has the sender look again when that changes by itself.
     pub fn look(&self, handle: Handle) {
         let now = Moment::now();
@@ -297,8 +283,11 @@ mod tests {
     #[test]
     fn an_activity_that_was_closed_leaves_nothing_behind() {
         let watches = Watches::default();
-        let watch =
-            Arc::new(Watch { event: Event::new().unwrap(), state: Mutex::default(), changed: Condvar::new() });
+        let watch = Arc::new(Watch {
+            event: Event::new().unwrap(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
         watches.lock().watches.insert(1, Arc::clone(&watch));
         watches.count.store(1, Ordering::Release);
         let fresh = Watched {

@@ -53,7 +53,7 @@ pub async fn connect(address: &Address, number: u64) -> Result<Connection> {
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| {
-            let why = super::exchange::causes(&error);
+            let why = super::causes(&error);
             Error::new(Status::Unavailable, format!("no HTTP/2 with {}: {why}", address.authority))
         })?;
     // What ends it reaches the calls that are on it.

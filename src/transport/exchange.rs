@@ -1,14 +1,12 @@
 //! One gRPC call on a connection: the request as one frame, the response as one frame, the status behind it.
 
-use std::error::Error as StdError;
-
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header, uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::{Miss, connector::Connection};
+use super::{Miss, causes, connector::Connection};
 use crate::{error::Error, status::Status};
 
 /// The largest response that is read: a workflow's description lists all of its pending activities with their details.
@@ -121,19 +119,4 @@ fn unframe(mut data: BytesMut) -> Result<Bytes, Miss> {
 
 fn broken(why: &str) -> Error {
     Error::new(Status::Unavailable, format!("the connection failed: {why}"))
-}
-
-/// An error with all that stands behind it.
-pub fn causes(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
 }

@@ -6,13 +6,7 @@ use std::{
 };
 
 use temporal_heartbeat::{
-    activity::{self, watch},
-    calls,
-    deadline::Timeout,
-    error::Error,
-    payload::Encoding,
-    signals::Signals,
-    status::Status,
+    calls, deadline::Timeout, error::Error, held, payload::Encoding, signals::Signals, status::Status,
 };
 
 use crate::fake::{Answer, Call, Fake, TOKEN, description};
@@ -31,23 +25,23 @@ fn beats(answer: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Fake {
 }
 
 fn open(options: &str) -> u64 {
-    activity::open(TOKEN, options.as_bytes()).unwrap()
+    held::open(TOKEN, options.as_bytes()).unwrap()
 }
 
 fn record(handle: u64, json: &str) -> Result<Signals, Error> {
-    activity::record(handle, Encoding::Json, json.as_bytes())
+    held::record(handle, Encoding::Json, json.as_bytes())
 }
 
 /// Waits until the activity has, or has no longer, a signal.
 fn until(handle: u64, signal: Signals, there: bool) -> Signals {
     let known = if there { Signals::default() } else { signal };
-    let signals = activity::wait(handle, signal, known, LONG).unwrap();
+    let signals = held::wait(handle, signal, known, LONG).unwrap();
     assert_eq!(signals.contains(signal), there, "{signals:?}");
     signals
 }
 
 fn info(handle: u64) -> serde_json::Value {
-    serde_json::from_str(&activity::info(handle).unwrap()).unwrap()
+    serde_json::from_str(&held::info(handle).unwrap()).unwrap()
 }
 
 #[test]
@@ -76,7 +70,7 @@ fn a_pulse_resends_what_was_handed_over() {
     fake.wait_for(BEAT, 2);
     assert!(fake.calls(BEAT).iter().all(|call| call.has(b"\"before \"")));
     assert_eq!(fake.calls("DescribeWorkflowExecution").len(), 0);
-    assert_eq!(activity::details(handle, Timeout::Zero).unwrap().values()[0].data, "\"before \"");
+    assert_eq!(held::details(handle, Timeout::Zero).unwrap().values()[0].data, "\"before \"");
 }
 
 #[test]
@@ -86,7 +80,7 @@ fn a_pulse_asks_first_what_it_must_not_erase() {
     fake.wait_for(BEAT, 2);
     assert!(fake.calls(BEAT).iter().all(|call| call.has(b"\"before\"")));
     assert_eq!(fake.calls("DescribeWorkflowExecution").len(), 1);
-    assert_eq!(activity::details(handle, LONG).unwrap().values()[0].data, "\"before\"");
+    assert_eq!(held::details(handle, LONG).unwrap().values()[0].data, "\"before\"");
 }
 
 #[test]
@@ -101,10 +95,10 @@ fn a_pulse_without_anything_to_erase_beats_without_details() {
 fn what_the_server_held_at_the_start_stays_readable_after_records() {
     let _fake = beats(|_| Answer::ok());
     let handle = open("{\"pulse\":false}");
-    assert_eq!(activity::details(handle, LONG).unwrap().values()[0].data, "\"before\"");
+    assert_eq!(held::details(handle, LONG).unwrap().values()[0].data, "\"before\"");
     record(handle, "1").unwrap();
-    activity::flush(handle, LONG).unwrap();
-    assert_eq!(activity::details(handle, LONG).unwrap().values()[0].data, "\"before\"");
+    held::flush(handle, LONG).unwrap();
+    assert_eq!(held::details(handle, LONG).unwrap().values()[0].data, "\"before\"");
 }
 
 #[test]
@@ -112,8 +106,8 @@ fn details_that_were_replaced_before_anybody_asked_are_said_to_be_so() {
     let _fake = beats(|_| Answer::ok());
     let handle = open("");
     record(handle, "1").unwrap();
-    activity::flush(handle, LONG).unwrap();
-    assert_eq!(activity::details(handle, LONG).unwrap_err().status(), Status::FailedPrecondition);
+    held::flush(handle, LONG).unwrap();
+    assert_eq!(held::details(handle, LONG).unwrap_err().status(), Status::FailedPrecondition);
 }
 
 #[test]
@@ -143,10 +137,10 @@ fn an_activity_that_is_over_is_gone_for_ever() {
     let error = record(handle, "1").unwrap_err();
     assert_eq!(error.status(), Status::NotFound);
     assert!(error.message().contains("the fake says so"), "{error}");
-    assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), Status::NotFound);
-    assert_eq!(activity::touch(handle).unwrap_err().status(), Status::NotFound);
+    assert_eq!(held::complete(handle, None, LONG).unwrap_err().status(), Status::NotFound);
+    assert_eq!(held::touch(handle).unwrap_err().status(), Status::NotFound);
     assert_eq!((info(handle)["state"].as_str().unwrap(), beats), ("gone", fake.calls(BEAT).len()));
-    activity::close(handle, LONG).unwrap();
+    held::close(handle, LONG).unwrap();
 }
 
 #[test]
@@ -154,7 +148,7 @@ fn a_lease_is_lost_when_nothing_is_acknowledged_and_won_back() {
     let fake = beats(|call| if (1..8).contains(&call.nth) { Answer::error(14) } else { Answer::ok() });
     let handle = open("{\"heartbeat_timeout_ms\":1000,\"initial_details\":\"\"}");
     record(handle, "1").unwrap();
-    activity::flush(handle, LONG).unwrap();
+    held::flush(handle, LONG).unwrap();
     let sent = fake.calls(BEAT)[0].at;
     until(handle, Signals::LEASE_LOST, true);
     let lost = sent.elapsed();
@@ -167,7 +161,7 @@ fn a_lease_is_lost_when_nothing_is_acknowledged_and_won_back() {
 fn without_a_known_timeout_there_is_no_lease_to_lose() {
     let _fake = beats(|_| Answer::error(14));
     let handle = open("{\"initial_details\":\"\",\"age_ms\":100000}");
-    assert!(activity::signals(handle).unwrap().is_empty());
+    assert!(held::signals(handle).unwrap().is_empty());
     assert_eq!(info(handle)["lease_left_ms"], serde_json::Value::Null);
 }
 
@@ -188,8 +182,8 @@ fn a_hung_holder_stops_the_pulse_and_a_touch_lifts_it() {
     until(handle, Signals::LEASE_LOST, true);
     assert!(fake.calls(BEAT).len() <= stalled + 1);
     let beats = fake.calls(BEAT).len();
-    assert!(activity::touch(handle).unwrap().contains(Signals::STALLED), "as it was until now");
-    assert!(!activity::signals(handle).unwrap().contains(Signals::STALLED));
+    assert!(held::touch(handle).unwrap().contains(Signals::STALLED), "as it was until now");
+    assert!(!held::signals(handle).unwrap().contains(Signals::STALLED));
     fake.wait_for(BEAT, beats + 1);
 }
 
@@ -197,7 +191,7 @@ fn a_hung_holder_stops_the_pulse_and_a_touch_lifts_it() {
 fn the_attempts_own_deadline_is_told() {
     let _fake = beats(|_| Answer::ok());
     let handle = open("{\"attempt_remaining_ms\":300,\"initial_details\":\"\"}");
-    assert!(activity::signals(handle).unwrap().is_empty());
+    assert!(held::signals(handle).unwrap().is_empty());
     until(handle, Signals::DEADLINE, true);
 }
 
@@ -232,11 +226,11 @@ fn a_silent_server_is_left_for_a_fresh_connection_within_the_slack() {
     let handle = open("{\"heartbeat_timeout_ms\":4000,\"initial_details\":\"\"}");
     let started = Instant::now();
     record(handle, "1").unwrap();
-    activity::flush(handle, LONG).unwrap();
+    held::flush(handle, LONG).unwrap();
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     let calls = fake.calls(BEAT);
     assert!(calls[1].connection > calls[0].connection);
-    assert!(!activity::signals(handle).unwrap().contains(Signals::LEASE_LOST));
+    assert!(!held::signals(handle).unwrap().contains(Signals::LEASE_LOST));
 }
 
 #[test]
@@ -259,9 +253,9 @@ fn a_failure_carries_what_was_recorded_last() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
     record(handle, "\"first\"").unwrap();
-    activity::flush(handle, LONG).unwrap();
+    held::flush(handle, LONG).unwrap();
     record(handle, "\"second\"").unwrap();
-    activity::fail(handle, b"{\"message\":\"broken\"}", LONG).unwrap();
+    held::fail(handle, b"{\"message\":\"broken\"}", LONG).unwrap();
     let failed = &fake.calls("RespondActivityTaskFailed")[0];
     assert!(failed.has(b"\"second\"") && failed.has(b"broken"));
     assert_eq!(fake.calls(BEAT).len(), 1);
@@ -272,9 +266,9 @@ fn a_cancellation_is_reported_after_what_was_recorded_last() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
     record(handle, "\"first\"").unwrap();
-    activity::flush(handle, LONG).unwrap();
+    held::flush(handle, LONG).unwrap();
     record(handle, "\"second\"").unwrap();
-    activity::report_cancelled(handle, None, LONG).unwrap();
+    held::report_cancelled(handle, None, LONG).unwrap();
     assert!(fake.calls(BEAT)[1].has(b"\"second\""));
     assert!(fake.calls("RespondActivityTaskCanceled")[0].at > fake.calls(BEAT)[1].at);
 }
@@ -283,25 +277,17 @@ fn a_cancellation_is_reported_after_what_was_recorded_last() {
 fn an_ended_activity_can_be_read_and_sends_nothing() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":400,\"initial_details\":\"\"}");
-    activity::complete(handle, None, LONG).unwrap();
+    held::complete(handle, None, LONG).unwrap();
     let beats = fake.calls(BEAT).len();
     assert_eq!(record(handle, "1").unwrap_err().status(), Status::Ended);
-    assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), Status::Ended);
-    assert_eq!(
-        activity::flush(handle, LONG).map_err(|error| error.status()),
-        Ok(()),
-        "there is nothing unsent"
-    );
-    let signals = activity::wait(
-        handle,
-        Signals::LEASE_LOST,
-        Signals::default(),
-        Timeout::Within(Duration::from_secs(1)),
-    );
+    assert_eq!(held::complete(handle, None, LONG).unwrap_err().status(), Status::Ended);
+    assert_eq!(held::flush(handle, LONG).map_err(|error| error.status()), Ok(()), "there is nothing unsent");
+    let signals =
+        held::wait(handle, Signals::LEASE_LOST, Signals::default(), Timeout::Within(Duration::from_secs(1)));
     assert!(signals.unwrap().is_empty(), "an ended activity has no lease to lose");
     assert_eq!(fake.calls(BEAT).len(), beats);
-    activity::close(handle, LONG).unwrap();
-    assert_eq!(activity::signals(handle).unwrap_err().status(), Status::InvalidHandle);
+    held::close(handle, LONG).unwrap();
+    assert_eq!(held::signals(handle).unwrap_err().status(), Status::InvalidHandle);
 }
 
 #[test]
@@ -311,10 +297,10 @@ fn beats_go_on_after_an_ending_call_that_came_to_nothing() {
         _ => Answer::ok(),
     });
     let handle = open("{\"heartbeat_timeout_ms\":500,\"initial_details\":\"\"}");
-    assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), Status::InvalidArgument);
+    assert_eq!(held::complete(handle, None, LONG).unwrap_err().status(), Status::InvalidArgument);
     let beats = fake.calls(BEAT).len();
     fake.wait_for(BEAT, beats + 2);
-    activity::complete(handle, None, LONG).unwrap();
+    held::complete(handle, None, LONG).unwrap();
 }
 
 #[test]
@@ -323,7 +309,7 @@ fn an_ending_call_waits_for_the_beat_that_is_under_way() {
     let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
     record(handle, "1").unwrap();
     fake.wait_for(BEAT, 1);
-    activity::complete(handle, None, LONG).unwrap();
+    held::complete(handle, None, LONG).unwrap();
     let completed = fake.calls("RespondActivityTaskCompleted")[0].at;
     assert!(completed - fake.calls(BEAT)[0].at >= Duration::from_millis(300));
 }
@@ -334,18 +320,18 @@ fn closing_sends_what_was_recorded_last_unless_there_is_no_time() {
     let options = "{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}";
     let handle = open(options);
     record(handle, "\"first\"").unwrap();
-    activity::flush(handle, LONG).unwrap();
+    held::flush(handle, LONG).unwrap();
     record(handle, "\"second\"").unwrap();
-    activity::close(handle, LONG).unwrap();
+    held::close(handle, LONG).unwrap();
     assert!(fake.calls(BEAT)[1].has(b"\"second\""));
     assert_eq!(fake.calls("RespondActivityTaskCompleted").len(), 0, "closing ends nothing");
 
     let handle = open(options);
     record(handle, "\"third\"").unwrap();
-    activity::flush(handle, LONG).unwrap();
+    held::flush(handle, LONG).unwrap();
     record(handle, "\"lost\"").unwrap();
-    assert_eq!(activity::close(handle, Timeout::Zero).unwrap_err().status(), Status::Timeout);
-    assert_eq!(activity::signals(handle).unwrap_err().status(), Status::InvalidHandle);
+    assert_eq!(held::close(handle, Timeout::Zero).unwrap_err().status(), Status::Timeout);
+    assert_eq!(held::signals(handle).unwrap_err().status(), Status::InvalidHandle);
     assert!(!fake.calls(BEAT).iter().any(|call| call.has(b"lost")));
 }
 
@@ -354,7 +340,7 @@ fn a_token_has_one_holder() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"initial_details\":\"\"}");
     let refused = [
-        activity::open(TOKEN, b"").map(drop),
+        held::open(TOKEN, b"").map(drop),
         calls::heartbeat(TOKEN, None, LONG).map(drop),
         calls::complete(TOKEN, None, LONG),
         calls::fail(TOKEN, b"", LONG),
@@ -362,7 +348,7 @@ fn a_token_has_one_holder() {
     ];
     assert!(refused.into_iter().all(|outcome| outcome.unwrap_err().status() == Status::AlreadyOpen));
     calls::get_details(TOKEN, LONG).unwrap();
-    activity::close(handle, LONG).unwrap();
+    held::close(handle, LONG).unwrap();
     calls::heartbeat(TOKEN, None, LONG).unwrap();
     assert_eq!(fake.calls(BEAT).len(), 1);
 }
@@ -372,13 +358,13 @@ fn what_a_handle_refuses_leaves_what_was_recorded() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
     record(handle, "\"kept\"").unwrap();
-    activity::flush(handle, LONG).unwrap();
+    held::flush(handle, LONG).unwrap();
     record(handle, "\"newer\"").unwrap();
-    let refused = |encoding, data: &[u8]| activity::record(handle, encoding, data).unwrap_err().status();
+    let refused = |encoding, data: &[u8]| held::record(handle, encoding, data).unwrap_err().status();
     assert_eq!(refused(Encoding::None, b""), Status::InvalidArgument);
     assert_eq!(refused(Encoding::Json, b"{"), Status::InvalidArgument);
     assert_eq!(refused(Encoding::Binary, &vec![0; 2 * 1024 * 1024]), Status::TooLarge);
-    activity::flush(handle, LONG).unwrap();
+    held::flush(handle, LONG).unwrap();
     assert!(fake.calls(BEAT)[1].has(b"\"newer\""));
 }
 
@@ -386,26 +372,26 @@ fn what_a_handle_refuses_leaves_what_was_recorded() {
 fn numbers_that_are_no_handles_are_refused_everywhere() {
     let _fake = beats(|_| Answer::ok());
     let closed = open("");
-    activity::close(closed, LONG).unwrap();
+    held::close(closed, LONG).unwrap();
     let reused = open("");
     assert_ne!(closed, reused);
     for number in [0, closed, reused + 1, 1 << 52, u64::MAX] {
         let outcomes = [
             record(number, "1").map(drop),
-            activity::touch(number).map(drop),
-            activity::signals(number).map(drop),
-            activity::wait(number, ALL, ALL, LONG).map(drop),
-            activity::details(number, LONG).map(drop),
-            activity::info(number).map(drop),
-            activity::flush(number, LONG),
-            activity::complete(number, None, LONG),
-            activity::fail(number, b"", LONG),
-            activity::report_cancelled(number, None, LONG),
-            activity::close(number, LONG),
-            watch::add(number, reused, ALL, 0),
-            watch::next(number, LONG).map(drop),
-            watch::open_fd(number).map(drop),
-            watch::close(number),
+            held::touch(number).map(drop),
+            held::signals(number).map(drop),
+            held::wait(number, ALL, ALL, LONG).map(drop),
+            held::details(number, LONG).map(drop),
+            held::info(number).map(drop),
+            held::flush(number, LONG),
+            held::complete(number, None, LONG),
+            held::fail(number, b"", LONG),
+            held::report_cancelled(number, None, LONG),
+            held::close(number, LONG),
+            held::add_to_watch(number, reused, ALL, 0),
+            held::next_of_watch(number, LONG).map(drop),
+            held::open_watch_fd(number).map(drop),
+            held::close_watch(number),
         ];
         for outcome in outcomes {
             assert_eq!(outcome.unwrap_err().status(), Status::InvalidHandle, "{number:#x}");
@@ -419,12 +405,12 @@ fn those_who_wait_are_woken_when_the_handle_is_closed_or_the_client_goes() {
     for disconnect in [false, true] {
         let handle = open("{\"initial_details\":\"\"}");
         thread::scope(|scope| {
-            let waiter = scope.spawn(|| activity::wait(handle, ALL, Signals::default(), LONG));
+            let waiter = scope.spawn(|| held::wait(handle, ALL, Signals::default(), LONG));
             // Whether it waits already or not makes no difference.
             if disconnect {
                 calls::disconnect(Timeout::Zero).unwrap();
             } else {
-                activity::close(handle, Timeout::Zero).unwrap();
+                held::close(handle, Timeout::Zero).unwrap();
             }
             let status = waiter.join().unwrap().unwrap_err().status();
             assert!(
@@ -440,9 +426,9 @@ fn disconnecting_sends_what_all_have_recorded_last() {
     let fake = beats(|_| Answer::ok());
     for n in 0..20_u8 {
         let token = [TOKEN, &[0x3a, 1, n]].concat();
-        let handle = activity::open(&token, b"{\"initial_details\":\"\"}").unwrap();
+        let handle = held::open(&token, b"{\"initial_details\":\"\"}").unwrap();
         record(handle, "\"first\"").unwrap();
-        activity::flush(handle, LONG).unwrap();
+        held::flush(handle, LONG).unwrap();
         record(handle, &format!("\"last of {n}\"")).unwrap();
     }
     calls::disconnect(LONG).unwrap();
@@ -456,37 +442,36 @@ fn disconnecting_sends_what_all_have_recorded_last() {
 fn a_watch_tells_of_each_change_once_and_shows_it_on_its_descriptor() {
     let _fake =
         beats(|call| if call.has(b"\"cancel\"") { Answer::Message(vec![0x08, 1]) } else { Answer::ok() });
-    let watch = watch::open().unwrap();
+    let watch = held::open_watch().unwrap();
     let handles: Vec<_> = (0..10_u8)
         .map(|n| {
-            let handle =
-                activity::open(&[TOKEN, &[0x3a, 1, n]].concat(), b"{\"initial_details\":\"\"}").unwrap();
-            watch::add(watch, handle, Signals::CANCEL_REQUESTED, n.into()).unwrap();
+            let handle = held::open(&[TOKEN, &[0x3a, 1, n]].concat(), b"{\"initial_details\":\"\"}").unwrap();
+            held::add_to_watch(watch, handle, Signals::CANCEL_REQUESTED, n.into()).unwrap();
             handle
         })
         .collect();
-    assert_eq!(watch::next(watch, Timeout::Zero).unwrap(), None);
+    assert_eq!(held::next_of_watch(watch, Timeout::Zero).unwrap(), None);
     for (n, handle) in handles.iter().enumerate() {
         record(*handle, if n % 3 == 0 { "\"cancel\"" } else { "\"go on\"" }).unwrap();
     }
-    let mut told: Vec<_> = (0..4).map(|_| watch::next(watch, LONG).unwrap().unwrap()).collect();
+    let mut told: Vec<_> = (0..4).map(|_| held::next_of_watch(watch, LONG).unwrap().unwrap()).collect();
     told.sort_by_key(|news| news.user_data);
     for (news, n) in told.iter().zip([0, 3, 6, 9]) {
         assert_eq!((news.activity, news.user_data), (handles[n], n as u64));
         assert!(news.signals.contains(Signals::CANCEL_REQUESTED));
     }
-    assert_eq!(watch::next(watch, Timeout::Zero).unwrap(), None);
-    watch::close(watch).unwrap();
+    assert_eq!(held::next_of_watch(watch, Timeout::Zero).unwrap(), None);
+    held::close_watch(watch).unwrap();
 }
 
 #[test]
 fn a_watch_tells_of_what_the_clock_alone_brings() {
     let _fake = beats(|_| Answer::Silence);
-    let watch = watch::open().unwrap();
+    let watch = held::open_watch().unwrap();
     let handle = open("{\"heartbeat_timeout_ms\":700,\"initial_details\":\"\"}");
-    watch::add(watch, handle, Signals::LEASE_LOST, 7).unwrap();
+    held::add_to_watch(watch, handle, Signals::LEASE_LOST, 7).unwrap();
     let started = Instant::now();
-    let news = watch::next(watch, LONG).unwrap().unwrap();
+    let news = held::next_of_watch(watch, LONG).unwrap().unwrap();
     assert!(news.signals.contains(Signals::LEASE_LOST) && news.user_data == 7);
     assert!(started.elapsed() < Duration::from_millis(1700), "{:?}", started.elapsed());
 }
@@ -506,7 +491,7 @@ fn many_activities_beat_in_time_and_few_of_a_workflow_at_once() {
             &(u16::from_be_bytes(n) / 5).to_be_bytes(),
         ]
         .concat();
-        activity::open(&token, b"{\"heartbeat_timeout_ms\":10000,\"initial_details\":\"\"}").unwrap();
+        held::open(&token, b"{\"heartbeat_timeout_ms\":10000,\"initial_details\":\"\"}").unwrap();
     }
     fake.wait_for(BEAT, COUNT);
     assert!(started.elapsed() < Duration::from_secs(10), "within the timeout: {:?}", started.elapsed());

@@ -1,0 +1,278 @@
+//! What a process can do with an activity that it holds open, by handle.
+//!
+//! Like [`crate::calls`] these are the functions of the C header, for Rust. Recording never waits; what waits says for how long.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use crate::{
+    activity::{
+        LONGEST_NAP,
+        options::OpenOptions,
+        registry::Look,
+        state::{Activity, Unsent},
+        watch::News,
+    },
+    client::Client,
+    deadline::{Deadline, Timeout},
+    details::Details,
+    error::{Error, Result},
+    failure::Report,
+    global,
+    payload::{Encoding, Payloads},
+    signals::Signals,
+    status::Status,
+    sys::clock::Moment,
+    token::{self, Token},
+};
+
+/// Opens an activity: from now on beats go out for it. Never waits for the server.
+pub fn open(token: &[u8], options_json: &[u8]) -> Result<u64> {
+    let mut options = OpenOptions::read(options_json)?;
+    let token = match (options.token.take(), token) {
+        (Some(handed), []) => handed,
+        (Some(_), _) => {
+            return Err(Error::argument("there is a token, and from_env asks for another: give one"));
+        }
+        (None, token) => token.to_vec(),
+    };
+    let token = token::checked(&token)?;
+    // Who opens must be connected, for nobody would send otherwise.
+    global::session()?;
+    let read = Token::read(&token);
+    if read.is_none() && options.initial_details.is_none() && options.pulse {
+        return Err(Error::new(
+            Status::TokenUnreadable,
+            "the token isn't one that can be read, so that the progress that the server holds can't be asked for: give \
+             initial_details, or pulse false",
+        ));
+    }
+    let activities = global::activities()?;
+    let activity = Activity::open(&token, read.as_ref(), options, Moment::now())?;
+    let due = activity.due();
+    let handle = activities.registry.insert(activity)?;
+    activities.tell(handle, due);
+    Ok(handle.number())
+}
+
+/// Records progress; what the server and the clock ask for, as far as known. Never waits.
+#[inline]
+pub fn record(number: u64, encoding: Encoding, data: &[u8]) -> Result<Signals> {
+    let activities = global::activities()?;
+    let handle = activities.registry.handle(number)?;
+    let limit = activities.registry.size_limit();
+    let (signals, earlier) = activities.registry.with(handle, |activity| -> Result<_> {
+        let now = Moment::now();
+        // First of all: whoever wakes from a freeze must hear of it before more work is done.
+        let signals = activity.signals(now);
+        let earlier = activity.record(encoding, data, limit, now)?;
+        Ok((signals, earlier.then(|| activity.due())))
+    })??;
+    if let Some(due) = earlier {
+        activities.tell(handle, due);
+    }
+    Ok(signals)
+}
+
+/// Tells progress without details. Never waits.
+pub fn touch(number: u64) -> Result<Signals> {
+    let activities = global::activities()?;
+    let handle = activities.registry.handle(number)?;
+    let (signals, earlier) = activities.registry.with(handle, |activity| -> Result<_> {
+        let now = Moment::now();
+        let signals = activity.signals(now);
+        let earlier = activity.touch(now)?;
+        Ok((signals, earlier.then(|| activity.due())))
+    })??;
+    if let Some(due) = earlier {
+        activities.tell(handle, due);
+    }
+    Ok(signals)
+}
+
+/// What the server and the clock ask for, as far as known. Never waits.
+pub fn signals(number: u64) -> Result<Signals> {
+    let activities = global::activities()?;
+    let handle = activities.registry.handle(number)?;
+    activities.registry.with(handle, |activity| activity.signals(Moment::now()))
+}
+
+/// Waits until a signal among `mask` differs from `known`, or the time is over. The signals then.
+pub fn wait(number: u64, mask: Signals, known: Signals, timeout: Timeout) -> Result<Signals> {
+    let activities = global::activities()?;
+    let handle = activities.registry.handle(number)?;
+    // Zero polls.
+    let deadline = timeout.start().unwrap_or(Deadline::within(Duration::ZERO));
+    let mut last = known;
+    let found = activities.registry.wait(handle, deadline, |activity| {
+        let now = Moment::now();
+        last = activity.signals(now);
+        if !last.changed(known, mask).is_empty() {
+            return Ok(Look::Found(last));
+        }
+        Ok(Look::Again(activity.next_change(now).since(now).min(LONGEST_NAP)))
+    });
+    Ok(activities.woken(found)?.unwrap_or(last))
+}
+
+/// The details that there were when the activity was opened: the previous attempt's.
+pub fn details(number: u64, timeout: Timeout) -> Result<Details> {
+    let activities = global::activities()?;
+    let handle = activities.registry.handle(number)?;
+    let deadline = timeout.start().unwrap_or(Deadline::within(Duration::ZERO));
+    let mut why = None;
+    let found = activities.registry.wait(handle, deadline, |activity| {
+        let (opening, earlier) = activity.opening(Moment::now())?;
+        if let Some(details) = opening {
+            return Ok(Look::Found(details));
+        }
+        if earlier {
+            activities.tell(handle, activity.due());
+        }
+        why = activity.last_error().cloned();
+        Ok(Look::Again(LONGEST_NAP))
+    });
+    activities
+        .woken(found)?
+        .ok_or_else(|| Error::out_of_time(why, "the details at the start aren't known yet"))
+}
+
+/// What can be told about the activity, as JSON.
+pub fn info(number: u64) -> Result<String> {
+    let activities = global::activities()?;
+    let handle = activities.registry.handle(number)?;
+    let now = Moment::now();
+    let (info, signals) =
+        activities.registry.with(handle, |activity| (activity.info(now), activity.signals(now)))?;
+    Ok(info.json(signals))
+}
+
+/// Sends what was recorded, and waits until the server has it.
+pub fn flush(number: u64, timeout: Timeout) -> Result<()> {
+    let activities = global::activities()?;
+    let handle = activities.registry.handle(number)?;
+    match timeout.start() {
+        Some(deadline) => activities.flush(handle, deadline),
+        None => Err(Error::new(Status::Timeout, "the timeout is 0: nothing was waited for")),
+    }
+}
+
+/// Ends the activity with a result.
+pub fn complete(number: u64, result: Option<Payloads>, timeout: Timeout) -> Result<()> {
+    let limit = global::activities()?.registry.size_limit();
+    Payloads::check_result(&result, limit)?;
+    end(number, timeout, |client, token, _, deadline| async move {
+        client.complete(token, result, deadline).await
+    })
+}
+
+/// Ends the attempt with a failure, described in JSON. Details that the server doesn't have yet go with it.
+pub fn fail(number: u64, failure_json: &[u8], timeout: Timeout) -> Result<()> {
+    let report = Report::read(failure_json)?;
+    if report.heartbeat_details.is_some() {
+        return Err(Error::argument(
+            "failure_json.heartbeat_details: an activity that is held open sends what was recorded with its handle; record them",
+        ));
+    }
+    report.check_size(global::activities()?.registry.size_limit())?;
+    end(number, timeout, |client, token, Unsent(unsent), deadline| {
+        let report = Report { heartbeat_details: unsent, ..report };
+        async move { client.fail(token, report, deadline).await }
+    })
+}
+
+/// Ends the activity as cancelled. The request has no room for what was recorded, so that is sent before.
+pub fn report_cancelled(number: u64, details: Option<Payloads>, timeout: Timeout) -> Result<()> {
+    let activities = global::activities()?;
+    details
+        .as_ref()
+        .map_or(Ok(()), |details| details.check_size("details", activities.registry.size_limit()))?;
+    let handle = activities.registry.handle(number)?;
+    if let Some(deadline) = timeout.start() {
+        activities.flush(handle, deadline)?;
+    }
+    end(number, timeout, |client, token, _, deadline| async move {
+        client.report_cancelled(token, details, deadline).await
+    })
+}
+
+/// Closes the handle: what was recorded is sent, for which there is the time of `timeout`, and nothing more afterwards. The handle
+/// is closed whatever this returns.
+pub fn close(number: u64, timeout: Timeout) -> Result<()> {
+    let activities = global::activities()?;
+    let handle = activities.registry.handle(number)?;
+    let unsent = activities.registry.with(handle, |activity| matches!(activity.is_flushed(), Ok(false)))?;
+    let flushed = match timeout.start() {
+        Some(deadline) if unsent => activities.flush(handle, deadline),
+        None if unsent => {
+            Err(Error::new(Status::Timeout, "the timeout is 0: what was recorded last wasn't sent"))
+        }
+        _ => Ok(()),
+    };
+    if activities.registry.remove(handle)?.watched {
+        activities.watches.forget(number);
+    }
+    flushed
+}
+
+/// Makes a call that ends the activity, with its beats suspended.
+fn end<Call, Ending>(number: u64, timeout: Timeout, call: Call) -> Result<()>
+where
+    Call: FnOnce(Arc<Client>, Bytes, Unsent, Deadline) -> Ending,
+    Ending: Future<Output = Result<()>> + Send + 'static,
+{
+    let activities = global::activities()?;
+    let handle = activities.registry.handle(number)?;
+    let session = global::session()?;
+    let Some(deadline) = timeout.start() else {
+        return Err(Error::new(Status::Timeout, "the timeout is 0: nothing was sent"));
+    };
+    activities.registry.with(handle, Activity::begin_ending)??;
+
+    let landed = activities.registry.wait(handle, deadline, |activity| {
+        Ok(match activity.may_end()? {
+            Some(unsent) => Look::Found((Bytes::copy_from_slice(activity.token()), unsent)),
+            None => Look::Again(LONGEST_NAP),
+        })
+    });
+    let outcome = match activities.woken(landed) {
+        Ok(Some((token, unsent))) => session.run(deadline, |client| call(client, token, unsent, deadline)),
+        Ok(None) => Err(Error::new(Status::Timeout, "a beat is still under way; nothing was ended")),
+        Err(error) => Err(error),
+    };
+    let due = activities
+        .registry
+        .change(handle, |activity| activity.finish_ending(&outcome, Moment::now()).then(|| activity.due()));
+    if let Ok(Some(due)) = due {
+        activities.tell(handle, due);
+    }
+    activities.look(handle);
+    outcome
+}
+
+/// Opens a watch: one waiter for the signals of many activities.
+pub fn open_watch() -> Result<u64> {
+    global::session()?;
+    global::activities()?.open_watch()
+}
+
+/// Has a watch tell of an activity: of the signals in `mask`, now and whenever they change. Once more: with another mask.
+pub fn add_to_watch(watch: u64, activity: u64, mask: Signals, user_data: u64) -> Result<()> {
+    global::activities()?.add_to_watch(watch, activity, mask, user_data)
+}
+
+/// Waits for the next activity with news; `None` when the time is over.
+pub fn next_of_watch(watch: u64, timeout: Timeout) -> Result<Option<News>> {
+    global::activities()?.next_of_watch(watch, timeout)
+}
+
+/// A descriptor, for the caller to close, that is readable while [`next_of_watch`] has something.
+pub fn open_watch_fd(watch: u64) -> Result<i32> {
+    global::activities()?.open_watch_fd(watch)
+}
+
+/// Closes a watch; its activities stay open. Those who wait on it learn of it.
+pub fn close_watch(watch: u64) -> Result<()> {
+    global::activities()?.close_watch(watch)
+}

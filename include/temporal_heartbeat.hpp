@@ -1,17 +1,23 @@
 /* temporal-heartbeat for C++17: the functions of temporal_heartbeat.h as types. Header only; link the same library.
  *
+ *     #include <iostream>
+ *     #include "temporal_heartbeat.hpp"
+ *
  *     namespace thb = temporal_heartbeat;
  *
- *     int main() {
+ *     int main() try {
  *         thb::Client client = thb::Client::connect().value();         // TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE
  *         thb::Activity activity = thb::Activity::from_env().value();  // TEMPORAL_ACTIVITY_TASK_TOKEN; beats from here
- *         std::int64_t item = activity.details().value().integer().value_or(-1);  // where the attempt before was
- *         while (++item < 1000) {
- *             work_on(item);
- *             thb::Signals signals = activity.heartbeat(item).value();  // takes nanoseconds: sent in the background
+ *         std::int64_t item = activity.details().value().integer().value_or(-1);  // the last one that is done
+ *         while (++item < 10) {
+ *             std::cout << "working on item " << item << '\n';
+ *             thb::Signals signals = activity.heartbeat(item).value();  // never waits: sent in the background
  *             if (signals.cancel_requested()) return !activity.report_cancelled();
  *         }
- *         activity.complete(1000).value();
+ *         activity.complete("\"ten items\"").value();
+ *     } catch (const thb::Error &error) {
+ *         std::cerr << error.what() << '\n';
+ *         return error.status() == THB_NOT_FOUND ? 0 : 1;  // not found: over for us; another attempt has taken over
  *     }
  *
  * What statuses, signals and options mean, and when beats go out, is told by temporal_heartbeat.h. C++ adds:

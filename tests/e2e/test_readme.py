@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -63,6 +64,11 @@ def test_printed_program_resumes_and_completes(
     said = run(name, tmp_path, environment)
     assert [line for line in said.splitlines() if "working" in line] == [f"working on item {n}" for n in range(4, 10)]
     assert activity.result() == "ten items"
+
+
+def test_example_of_the_wrapper_for_cpp_is_the_printed_program() -> None:
+    header = (ROOT / "include" / "temporal_heartbeat.hpp").read_text()
+    assert textwrap.indent(blocks("C++")["cpp"], " *     ", lambda _: True).replace(" *     \n", " *\n") in header
 
 
 def test_every_file_that_the_readme_points_to_exists() -> None:

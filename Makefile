@@ -41,8 +41,9 @@ test: test-rust test-go test-python ## all tests
 test-rust: lib ## the logic, the header, programs in C, faults that a server in the test's process shows
 	$(CARGO) test
 
-check-slow: lib venv $(OLD_TEMPORAL) ## the programs in C under valgrind; every scenario on a server of a year ago
+check-slow: lib venv $(OLD_TEMPORAL) ## valgrind; workers in TypeScript and Java; all scenarios on a server of a year ago
 	THB_VALGRIND=1 $(CARGO) test --test abi programs
+	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest interop -k "typescript or java"
 	cd tests && THB_TEMPORAL=$(OLD_TEMPORAL) $(VENV)/bin/python -m pytest -n 4 e2e --ignore e2e/test_demo.py
 
 # Built in about five minutes, once.
@@ -60,7 +61,7 @@ test-python: lib examples venv ## the Python binding, and every language on a re
 lint: venv ## formats, lints and types, in every language
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
-	cd bindings/go && test -z "$$($(GO)fmt -l . ../../tests/drivers/driver_go ../../examples/demo/workers/go | tee /dev/stderr)"
+	cd bindings/go && test -z "$$($(GO)fmt -l . ../../tests/drivers/driver_go ../../examples/demo/workers/go ../../tests/interop/peers/go | tee /dev/stderr)"
 	cd bindings/python && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy --strict temporal_heartbeat tests hatch_build.py
 	cd tests && $(VENV)/bin/ruff check . && $(VENV)/bin/mypy .
 	cd examples/demo && $(VENV)/bin/ruff check . && MYPYPATH=../../bindings/python $(VENV)/bin/mypy --strict .

@@ -27,6 +27,7 @@ scale() { "$out/scale" "$1" "$activities" "$seconds"; }
 
 activities=$1 seconds=$2
 with_server "$out/record"
+with_server "${PYTHON:-python3}" benches/record.py
 with_server scale
 [ "$seconds" -eq 0 ] || awk 'NR == 2 {
     printf "the server saw %d beats of %d activities; the longest time between two of one: %.2f s (due after 18 to 20 s)\n", $1, $2, $3 / 1000

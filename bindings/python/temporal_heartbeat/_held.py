@@ -20,7 +20,7 @@ from ._duration import Duration, duration_ms
 from ._failure import failure_json
 from ._invoke import as_token, invoke, milliseconds
 from ._library import library
-from ._quick import MAX_DATA, quick
+from ._quick import LENGTHS, MAX_DATA, quick
 from ._read import read_details, read_text
 from ._wire import encode_payloads
 from .errors import Cancelled, Ended, Error, Forked, InvalidHandle, NotFound, Timeout
@@ -135,8 +135,9 @@ class HeldActivity:
         else:
             return self.touch()
         size = len(data)
+        length = LENGTHS[size] if size < len(LENGTHS) else ctypes.c_size_t(size)
         if size > MAX_DATA or self._quick_heartbeat(
-            self._handle, encoding, data, ctypes.c_size_t(size), self._bits_out, None
+            self._handle, encoding, data, length, self._bits_out, None
         ):
             return self._signals_from("thb_activity_heartbeat", encoding, data, size)
         return signals_of(self._bits.value)

@@ -14,10 +14,13 @@ import functools
 
 from . import _abi
 
-__all__ = ["MAX_DATA", "Quick", "quick"]
+__all__ = ["LENGTHS", "MAX_DATA", "Quick", "quick"]
 
 MAX_DATA = 16 * 1024
 """The most bytes that are worth it: more take so long to check that others should have the GIL."""
+
+LENGTHS = tuple(ctypes.c_size_t(length) for length in range(512))
+"""The usual lengths as the library takes them: to make one is a good part of a call's time."""
 
 
 class Quick:

@@ -150,14 +150,11 @@ func recycle(buffer *bytes.Buffer) {
 	}
 }
 
-// encodeInto converts details as encode does; what it gives may be the buffer's. A single value needs no Payloads around it, which
-// the library makes itself.
+// encodeInto converts details as encode does; what it gives may be the buffer's. A single value that is JSON needs no Payloads around
+// it: the library makes that itself.
 func encodeInto(buffer *bytes.Buffer, op string, details []any) (encoding int32, data []byte, err error) {
-	if len(details) != 1 || !isPlain(details[0]) {
+	if len(details) != 1 || !isJSON(details[0]) {
 		return encode(op, details)
-	}
-	if details[0] == nil {
-		return abi.EncodingNull, nil, nil
 	}
 	if err := json.NewEncoder(buffer).Encode(details[0]); err != nil {
 		conversion := &ConversionError{Type: reflect.TypeOf(details[0]), Err: err}
@@ -166,12 +163,17 @@ func encodeInto(buffer *bytes.Buffer, op string, details []any) (encoding int32,
 	return abi.EncodingJSON, bytes.TrimSuffix(buffer.Bytes(), []byte("\n")), nil
 }
 
-// isPlain tells values that are nil or JSON at first sight, whatever the order of converters.
-func isPlain(value any) bool {
+// isJSON tells the values that none but the last of the converters takes.
+func isJSON(value any) bool {
 	switch value.(type) {
-	case nil, bool, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, float32, float64, string,
-		map[string]any, map[string]int, map[string]string, []any, []int, []string:
-		return true
+	case bool, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, float32, float64, string:
+		return true // at first sight
+	case Payload, []byte:
+		return false
 	}
-	return false
+	if isNil(value) {
+		return false
+	}
+	_, isMessage, err := messageOf(value)
+	return !isMessage && err == nil
 }

@@ -3,6 +3,7 @@ package heartbeat
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"runtime"
 	"strings"
@@ -11,8 +12,10 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"temporal-heartbeat.dev/go/handoff"
+	"temporal-heartbeat.dev/go/internal/abi"
 )
 
 // patience is how long an event may take that comes by itself.
@@ -411,13 +414,35 @@ func TestActivityComesFromTheEnvironment(t *testing.T) {
 }
 
 func TestSingleValueIsRecordedAsItIsConverted(t *testing.T) {
-	for _, value := range []any{nil, true, 42, -1.5, "Unicode: é 🙂 <&>\n", "\xff", []int(nil), map[string]any{"b": 1, "a": nil}, []any{"x"}} {
+	for _, value := range []any{
+		nil, true, 42, -1.5, "Unicode: é 🙂 <&>\n", "\xff", []int(nil), map[string]any{"b": 1, "a": nil}, []any{"x"}, (*int)(nil),
+		struct{ Item int }{41}, &struct{ Item int }{41}, json.RawMessage(` {"b": 1} `), time.Unix(1, 0).UTC(),
+		[]byte("bytes"), Payload{Data: []byte("x")}, durationpb.New(time.Second),
+	} {
 		var buffer bytes.Buffer
-		_, data, err := encodeInto(&buffer, "test", []any{value})
+		encoding, data, err := encodeInto(&buffer, "test", []any{value})
 		want, wantErr := NewPayload(value)
-		if err != nil || wantErr != nil || !bytes.Equal(data, want.Data) {
-			t.Errorf("%v: %q, %v; want %q, %v", value, data, err, want.Data, wantErr)
+		wanted := want.Data
+		if encoding == abi.EncodingPayloads {
+			wanted = appendPayloads(nil, []Payload{want})
+		} else if want.Encoding() != encodingJSON {
+			t.Errorf("%v is %s", value, want.Encoding())
 		}
+		if err != nil || wantErr != nil || !bytes.Equal(data, wanted) {
+			t.Errorf("%v: %q, %v; want %q, %v", value, data, err, wanted, wantErr)
+		}
+	}
+}
+
+func TestDeepDetailsAreRecordedAsAnyOthers(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	act := openSome(t, OpenOptions{InitialDetails: handedOver(t)})
+	var deep any
+	for range 1000 {
+		deep = []any{deep}
+	}
+	if _, err := act.RecordHeartbeat(deep); err != nil {
+		t.Error(err)
 	}
 }
 

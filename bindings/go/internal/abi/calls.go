@@ -15,7 +15,6 @@ const (
 	EncodingNone     = C.THB_ENCODING_NONE
 	EncodingJSON     = C.THB_ENCODING_JSON
 	EncodingBinary   = C.THB_ENCODING_BINARY
-	EncodingNull     = C.THB_ENCODING_NULL
 	EncodingPayloads = C.THB_ENCODING_PAYLOADS
 )
 

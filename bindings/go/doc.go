@@ -27,17 +27,14 @@
 //		}
 //		next++
 //	}
-//	for ; next < len(items); next++ {
-//		process(act.Context(), items[next])
+//	for ; next < len(items) && act.Context().Err() == nil; next++ {
+//		process(items[next]) // may take as long as it likes
 //		if _, err := act.RecordHeartbeat(next); err != nil {
 //			return err
 //		}
-//		if act.Context().Err() != nil {
-//			break
-//		}
 //	}
 //	switch cause := context.Cause(act.Context()); {
-//	case cause == nil:
+//	case next == len(items):
 //		return act.Complete(ctx, "done")
 //	case errors.Is(cause, heartbeat.ErrCancelRequested):
 //		return act.ReportCancelled(ctx)

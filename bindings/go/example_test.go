@@ -42,7 +42,7 @@ func Example() {
 		}
 	}
 	switch cause := context.Cause(act.Context()); {
-	case cause == nil:
+	case next == len(items):
 		err = act.Complete(ctx, len(items))
 	case errors.Is(cause, heartbeat.ErrCancelRequested):
 		err = act.ReportCancelled(ctx)

@@ -7,8 +7,7 @@ In the Activity of a worker with Temporal's Python SDK, one line makes the child
 
     @activity.defn
     async def solve() -> None:
-        env = handoff.environment(activity.info())
-        await asyncio.create_subprocess_exec("./solver", env=env)
+        subprocess.Popen(["./solver"], env=handoff.environment(activity.info()))
         activity.raise_complete_async()     # the child completes it
 
 In it are the task token, whose activity and which attempt it is, the heartbeat timeout, what the

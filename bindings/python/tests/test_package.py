@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import pydoc
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import pytest
 from support import needs
 
 import temporal_heartbeat as thb
-from temporal_heartbeat import errors
+from temporal_heartbeat import aio, errors, handoff
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -103,3 +105,18 @@ def test_every_call_documents_blocking_and_threads(name: str) -> None:
     documentation = " ".join(str(inspect.getdoc(getattr(thb, name))).split())
     assert "Blocks at most" in documentation
     assert "Any thread may call it" in documentation
+
+
+def test_every_public_name_of_an_activity_is_documented() -> None:
+    for held in (thb.Activity, aio.Activity):
+        for name in (name for name in dir(held) if not name.startswith("_")):
+            assert inspect.getdoc(getattr(held, name)), name
+    for name in handoff.__all__:
+        assert inspect.getdoc(getattr(handoff, name)), name
+
+
+def test_the_code_in_the_readme_is_code() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 3
+    for block in blocks:
+        compile(block, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

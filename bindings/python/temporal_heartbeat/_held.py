@@ -202,8 +202,9 @@ class HeldActivity:
         # Without this the library would go on beating for work that nobody holds any more. It
         # waits for nothing, and at the interpreter's end there is nothing to do.
         if not getattr(self, "_closed", True) and not sys.is_finalizing():
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+            message = f"unclosed {self!r}"
             self._quick.close(self._handle, 0, None)
+            warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
     # What may wait, with everything converted already, so that it can be done in another thread.
 

@@ -110,6 +110,18 @@ def test_a_wait_is_for_the_signals_of_its_mask_and_for_a_change(lost: BlackHole)
     run(main())
 
 
+def test_a_lost_lease_is_told_by_the_clock_alone(lost: BlackHole) -> None:
+    async def main() -> None:
+        async with hold(heartbeat_timeout=1) as act:
+            began = time.monotonic()
+            assert await act.wait(Signals.LEASE_LOST) & Signals.LEASE_LOST
+            assert 0.5 < time.monotonic() - began < 5
+            with pytest.raises(thb.Cancelled, match="another attempt may be running"):
+                act.raise_if_cancelled()
+
+    run(main())
+
+
 def test_closing_ends_the_waits(lost: BlackHole) -> None:
     async def main() -> None:
         act = hold()

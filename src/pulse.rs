@@ -22,6 +22,8 @@ const LEAST_IN_FLIGHT: usize = 8;
 const MAX_IN_FLIGHT: usize = 256;
 /// How many of one workflow: those wait for each other at the server.
 const MAX_IN_FLIGHT_PER_WORKFLOW: u32 = 4;
+/// How many of those that wait are looked at for each answer, so that a crowded workflow costs no more than that.
+const LONGEST_LOOK: usize = 1024;
 /// How long the sender sleeps when nothing is due, and so how late it may notice that the clock was set forward by a suspend.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -108,7 +110,7 @@ impl Sender {
             self.waiting.push_back(self.activities.registry.handle_of(index, generation));
         }
         // Each gets one chance; those of a crowded workflow come to the end of the line.
-        for _ in 0..self.waiting.len() {
+        for _ in 0..self.waiting.len().min(LONGEST_LOOK) {
             if self.in_flight >= self.room {
                 break;
             }

@@ -168,6 +168,46 @@ def test_reset_is_seen_and_its_details_are_kept(kind: Kind, start: StartActivity
     assert activity.next_attempt().details == [41]
 
 
+def test_reset_of_a_later_attempt_ends_it_in_a_workflow_and_is_told_elsewhere(
+    kind: Kind, start: StartActivity, hold: Hold
+) -> None:
+    activity = start(kind, heartbeat_timeout_ms=2_000)
+    driver = hold()
+    driver.open_as("first", activity.next_attempt().token, heartbeat_timeout_ms=2_000).fail(message="once more")
+    second = driver.open_as("second", activity.next_attempt().token, heartbeat_timeout_ms=2_000)
+    second.record(2)
+    second.flush()
+    activity.reset()  # in a workflow the next attempt comes when the timeout of this one is over
+    if kind == "standalone":
+        assert second.wait(timeout=30_000) == Signals.RESET
+        second.fail(message="starting anew")
+    third = driver.open_as("third", activity.next_attempt().token, heartbeat_timeout_ms=2_000)
+    third.record(3)
+    third.flush()
+    if kind == "workflow":
+        assert second.wait(Signals.GONE, timeout=30_000) == Signals.GONE
+        with refused("THB_NOT_FOUND"):
+            second.record(4)
+    assert activity.heartbeat_details() == [3]
+    third.complete("done")
+    assert activity.result() == "done"
+
+
+def test_many_records_are_few_requests(start: StartActivity, hold: Hold) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=4_000)
+    held = hold().open(activity.next_attempt().token, heartbeat_timeout_ms=4_000)
+    began = time.monotonic()
+    for item in range(10_000):
+        held.record(item)
+    held.flush()
+    elapsed = time.monotonic() - began
+    info = held.info()
+    assert info["records"] == 10_000
+    # One at once, one for the flush, and one each two seconds; jitter makes these a tenth shorter.
+    assert info["beats"] + info["failed_tries"] <= 2 + elapsed / 1.8
+    assert activity.heartbeat_details() == [9_999]
+
+
 def test_what_was_recorded_right_before_a_failure_is_the_next_attempts(
     kind: Kind, start: StartActivity, hold: Hold
 ) -> None:
@@ -220,6 +260,21 @@ def test_activity_survives_a_server_that_is_away_for_half_a_lease(
         assert activity.result() == "survived"
 
 
+def test_activity_survives_a_black_hole_for_most_of_a_lease(proxy: Proxy, start: StartActivity, hold: Hold) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=10_000)
+    held = hold(proxy.address).open(activity.next_attempt().token, heartbeat_timeout_ms=10_000)
+    held.record(1)
+    held.flush()
+    proxy.become_a_black_hole()
+    held.record(2)
+    assert held.wait(timeout=6_000) == Signals.NONE
+    proxy.heal()
+    held.flush(timeout=30_000)
+    assert held.signals() == Signals.NONE
+    held.complete("survived")
+    assert activity.result() == "survived"
+
+
 def test_activity_is_lost_to_a_server_that_is_away_for_two_leases(
     server: Server, start: StartActivity, hold: Hold
 ) -> None:
@@ -227,9 +282,12 @@ def test_activity_is_lost_to_a_server_that_is_away_for_two_leases(
     token = activity.next_attempt().token
     with Proxy(server.port) as up:
         held = hold(up.address).open(token, heartbeat_timeout_ms=1_000)
+        began = time.monotonic()
         held.record(1)
         held.flush()
+        last = time.monotonic()
     assert held.wait(Signals.LEASE_LOST, timeout=30_000) == Signals.LEASE_LOST
+    assert began + 1 < time.monotonic() < last + 2 + MARGIN_S
     assert held.record(2) == Signals.LEASE_LOST
     retry = activity.next_attempt()
     with Proxy(server.port, up.port):

@@ -24,6 +24,8 @@ class Proxy(AbstractContextManager["Proxy"]):
         self._connections: set[_Connection] = set()
         self._fault = Fault.NONE
         self._struck = threading.Event()
+        self._passable = threading.Event()
+        self._passable.set()
         self.port: int = self._listener.getsockname()[1]
         self.address = f"127.0.0.1:{self.port}"
 
@@ -37,6 +39,7 @@ class Proxy(AbstractContextManager["Proxy"]):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.cut()
+        self._passable.set()
 
     def lose_answers(self) -> None:
         """From now on what the server says gets lost, on all connections, until `cut`."""
@@ -49,6 +52,13 @@ class Proxy(AbstractContextManager["Proxy"]):
 
     def wait_until_lost(self, timeout: float = 10.0) -> None:
         assert self._struck.wait(timeout), "nothing was there to lose"
+
+    def become_a_black_hole(self) -> None:
+        """From now on nothing passes in either direction, and nobody is told, until `heal`; then it arrives."""
+        self._passable.clear()
+
+    def heal(self) -> None:
+        self._passable.set()
 
     def cut(self) -> None:
         """Closes all connections; what they had still to say is lost. The ones that come after them work."""
@@ -75,6 +85,7 @@ class Proxy(AbstractContextManager["Proxy"]):
 
     def _pump_requests(self, connection: "_Connection") -> None:
         for data in _chunks(connection.client):
+            self._passable.wait()
             if self._fault is Fault.LOSE_REQUEST:
                 self._fault = Fault.NONE
                 self._struck.set()
@@ -85,6 +96,7 @@ class Proxy(AbstractContextManager["Proxy"]):
 
     def _pump_answers(self, connection: "_Connection") -> None:
         for data in _chunks(connection.server):
+            self._passable.wait()
             if self._fault is not Fault.LOSE_ANSWERS and not connection.mute:
                 _send(connection.client, data)
         connection.end()

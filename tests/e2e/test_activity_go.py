@@ -49,6 +49,9 @@ class Held:
         [_, cause] = self.driver.finish()
         return cause
 
+    def touch(self) -> None:
+        self._call("touch")
+
     def stopped(self, timeout_ms: int = 30_000) -> str:
         """Waits for the end of the Context; its cause."""
         [cause] = self._call("stopped", str(timeout_ms))
@@ -207,6 +210,33 @@ def test_pause_is_waited_for_both_ways(kind: Kind, start: StartActivity, connect
     assert not held.wait_cleared(PAUSED) & PAUSED
     assert held.stopped(timeout_ms=0) == "none"
     held.complete("done")
+
+
+def test_reset_stops_the_work(kind: Kind, start: StartActivity, connect: Connect) -> None:
+    activity = start(kind, heartbeat_timeout_ms=2_000)
+    held = hold_next(activity, connect, heartbeat_timeout_ms=2_000)
+    held.record(1)
+    activity.reset()
+    assert held.stopped() == "reset"
+    held.fail({"message": "stopped for the reset"})
+    activity.next_attempt()
+
+
+def test_hung_work_is_retried_and_slow_work_that_touches_is_not(
+    kind: Kind, start: StartActivity, connect: Connect
+) -> None:
+    options = {"heartbeat_timeout_ms": 2_000, "stall_timeout_ms": 2_000}
+    activity = start(kind, heartbeat_timeout_ms=2_000)
+    hung = hold_next(activity, connect, **options)
+    hung.record(1)
+    slow = hold_next(activity, connect, **options)  # the server's own next attempt, while the first one lives
+    assert hung.stopped() in ("lease_lost", "gone")
+    while slow.info()["beats"] < 6:  # three timeouts' length
+        slow.touch()
+        assert slow.stopped(timeout_ms=200) == "none"
+    assert slow.previous() == [1]
+    slow.complete("done")
+    assert activity.result() == "done"
 
 
 def test_environment_spares_the_questions(

@@ -8,13 +8,13 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 
 # Tests that stand on what one of them has made at some cost stay together. All others go wherever there is time.
 # (xdist's own marks for this don't reach the scheduler under this version of pytest.)
-TOGETHER = re.compile(r"e2e/test_restart|e2e/test_rate_limit|e2e/test_demo.*\[(?:seed|linked)|[a-z]+_sdk")
+TOGETHER = re.compile(r"(e2e/test_restart|e2e/test_rate_limit)|(e2e/test_demo).*\[(?:seed|linked)|\[([a-z]+_sdk)")
 
 
 class Sharing(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         together = TOGETHER.search(nodeid)
-        return together[0] if together else nodeid
+        return together[together.lastindex or 0] if together else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -8,21 +8,21 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from temporal_heartbeat import handoff
 from temporalio import activity
-from temporalio.client import ActivityFailureError, ActivityHandle
+from temporalio.client import ActivityFailureError, WorkflowFailureError
 from temporalio.exceptions import CancelledError
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from harness.activities import Kind
 from harness.languages import library_environment
 from harness.paths import ROOT
 from harness.server import Server
-from harness.worker import PATIENCE, Backstage
+from harness.worker import ACTIVITY_TYPE, PATIENCE, ActivityOptions, Backstage, OneActivity
 
 EXAMPLES = ROOT / "bindings" / "python" / "examples"
 
@@ -31,17 +31,19 @@ ITEMS = {"activity.py": 20_000, "activity_aio.py": 200}
 
 
 class Parent:
-    """A worker whose one activity hands itself over to an example, in each of three ways."""
+    """A worker whose one activity hands itself over to an example, in one of three ways."""
 
     def __init__(self, address: str, file: Path) -> None:
         self.children: list[subprocess.Popen[bytes]] = []
         self.started = threading.Semaphore(0)
+        self.example = "activity.py"
+        self.way = "environment"
         self._address = address
         self._file = file
 
-    @activity.defn(name="items")
-    async def items(self, example: str, way: str) -> None:
-        info = activity.info()
+    @activity.defn(name=ACTIVITY_TYPE)
+    async def hand_over(self) -> None:
+        info, example, way = activity.info(), self.example, self.way
         base = library_environment() | {"PYTHONPATH": str(ROOT / "bindings" / "python")}
         if way == "file":
             path = handoff.token_in_file(info, self._file.with_suffix(".token"))
@@ -74,7 +76,13 @@ class Parent:
 @contextmanager
 def working(backstage: Backstage, parent: Parent, queue: str) -> Iterator[None]:
     async def begin() -> tuple[Worker, asyncio.Task[None]]:
-        worker = Worker(backstage.client, task_queue=queue, activities=[parent.items])
+        worker = Worker(
+            backstage.client,
+            task_queue=queue,
+            workflows=[OneActivity],
+            activities=[parent.hand_over],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+        )
         return worker, asyncio.create_task(worker.run())
 
     worker, running = backstage.run(begin())
@@ -92,7 +100,8 @@ def working(backstage: Backstage, parent: Parent, queue: str) -> Iterator[None]:
             child.wait()
 
 
-Start = Callable[[str, str], ActivityHandle[Any]]
+# Starts the activity; what stands for it has a result, and can be cancelled.
+Start = Callable[[Kind], Any]
 
 
 @pytest.fixture
@@ -101,20 +110,17 @@ def parent(server: Server, tmp_path: Path) -> Parent:
 
 
 @pytest.fixture
-def hand_over(backstage: Backstage, parent: Parent) -> Iterator[Start]:
-    queue = str(uuid.uuid4())
+def start_here(backstage: Backstage, parent: Parent) -> Iterator[Start]:
+    queue, name = str(uuid.uuid4()), str(uuid.uuid4())
+    options = ActivityOptions(heartbeat_timeout_ms=2_000)
 
-    def start(example: str, way: str) -> ActivityHandle[Any]:
-        return backstage.run(
-            backstage.client.start_activity(
-                "items",
-                args=[example, way],
-                id=str(uuid.uuid4()),
-                task_queue=queue,
-                start_to_close_timeout=timedelta(minutes=2),
-                heartbeat_timeout=timedelta(seconds=2),
+    def start(kind: Kind) -> Any:
+        client = backstage.client
+        if kind == "workflow":
+            return backstage.run(
+                client.start_workflow(OneActivity.run, args=[name, options], id=name, task_queue=queue)
             )
-        )
+        return backstage.run(client.start_activity(ACTIVITY_TYPE, id=name, task_queue=queue, **options.as_arguments()))
 
     with working(backstage, parent, queue):
         yield start
@@ -124,9 +130,10 @@ def hand_over(backstage: Backstage, parent: Parent) -> Iterator[Start]:
     ("example", "way"), [("activity.py", "environment"), ("activity_aio.py", "pipe"), ("activity.py", "file")]
 )
 def test_example_that_is_killed_goes_on_after_its_last_heartbeat(
-    backstage: Backstage, parent: Parent, hand_over: Start, example: str, way: str
+    backstage: Backstage, parent: Parent, start_here: Start, kind: Kind, example: str, way: str
 ) -> None:
-    handle = hand_over(example, way)
+    parent.example, parent.way = example, way
+    handle = start_here(kind)
     parent.wait_for_progress()
     parent.children[0].kill()
     assert backstage.run(handle.result(), timeout=60) == ITEMS[example]
@@ -140,12 +147,15 @@ def test_example_that_is_killed_goes_on_after_its_last_heartbeat(
     assert parent.children[-1].wait(PATIENCE) == 0
 
 
-def test_example_in_asyncio_is_stopped_in_the_middle(backstage: Backstage, parent: Parent, hand_over: Start) -> None:
-    handle = hand_over("activity_aio.py", "environment")
+def test_example_in_asyncio_is_stopped_in_the_middle(
+    backstage: Backstage, parent: Parent, start_here: Start, kind: Kind
+) -> None:
+    parent.example = "activity_aio.py"
+    handle = start_here(kind)
     parent.wait_for_progress()
     backstage.run(handle.cancel())
-    with pytest.raises(ActivityFailureError) as caught:
+    with pytest.raises((ActivityFailureError, WorkflowFailureError)) as caught:
         backstage.run(handle.result(), timeout=60)
     assert isinstance(caught.value.cause, CancelledError)
     assert parent.children[0].wait(PATIENCE) == 1
-    assert len(parent.done()) < ITEMS["activity_aio.py"]
+    assert len(parent.done()) < ITEMS[parent.example]

@@ -298,3 +298,52 @@ def test_pause_is_waited_for_and_so_is_its_end(
     assert child.hears() == [Signals.NONE]
     child.ends()
     assert activity.result() == "done"
+
+
+@pytest.mark.parametrize("end", ["act.close()", "thb.disconnect()"])
+def test_what_was_recorded_last_is_sent_at_the_end(
+    end: str, kind: Kind, start: StartActivity, start_child: StartChild
+) -> None:
+    activity = start(kind)
+    lines = f"""
+        act = thb.Activity.from_env()
+        act.heartbeat(0)
+        act.flush()
+        for item in range(1000):
+            act.heartbeat(item)
+        beats = act.info["beats"]
+        {end}
+        say(beats)
+    """
+    child = start_child(lines)
+    child.takes(activity.next_attempt(), HEARTBEAT_TIMEOUT_MS="30000")
+    assert child.hears() == [1]
+    assert activity.heartbeat_details() == [999]
+
+
+def test_busy_event_loop_is_kept_alive_and_hears_of_the_cancellation_later(
+    start: StartActivity, start_child: StartChild
+) -> None:
+    """Whatever blocks the loop, or holds the GIL, doesn't hold the beats."""
+    lines = """
+        async def main():
+            async with aio.Activity.from_env() as act:
+                act.heartbeat(41)
+                waiting = asyncio.create_task(act.wait(thb.Signals.CANCEL_REQUESTED))
+                await asyncio.sleep(0)
+                say("hanging")
+                until = time.monotonic() + 5
+                while time.monotonic() < until:
+                    pow(3, 200_000)
+                say(act.signals & thb.Signals.LEASE_LOST, await waiting)
+                await act.report_cancelled()
+        asyncio.run(main())
+    """
+    child = start_child(lines)
+    activity = start("workflow", **TIMEOUT)
+    child.takes(activity.next_attempt(), **TOLD)
+    assert child.hears() == ["hanging"]
+    activity.request_cancel()
+    assert child.hears() == [0, Signals.CANCEL_REQUESTED]
+    child.ends()
+    assert isinstance(activity.failure(), CancelledError)

@@ -16,7 +16,7 @@ from harness.held import HeldDriver, example
 from harness.languages import library_environment
 from harness.payloads import LIMIT
 from harness.proxy import Proxy
-from harness.server import NAMESPACE, Server
+from harness.server import NAMESPACE, OTHER_NAMESPACE, Server
 from harness.signals import Signals
 from harness.stage import StartActivity
 from harness.worker import PATIENCE, Attempt
@@ -297,6 +297,45 @@ def test_activity_is_lost_to_a_server_that_is_away_for_two_leases(
         with refused("THB_NOT_FOUND"):
             held.complete("too late")
     assert (retry.number, retry.details) == (2, [1])
+
+
+def test_no_pulse_goes_out_until_it_is_known_what_it_would_erase(
+    server: Server, start: StartActivity, hold: Hold
+) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=8_000)
+    driver = hold()
+    driver.heartbeat(activity.next_attempt().token, 41)
+    token = activity.next_attempt().token
+    with Proxy(server.port) as up:
+        retry = hold(up.address)
+    held = retry.open(token, heartbeat_timeout_ms=8_000)
+    assert held.wait(timeout=30_000) == Signals.UNSEEDED
+    with refused("THB_UNAVAILABLE", "connection refused"):
+        held.details(timeout=500)
+    with Proxy(server.port, up.port):
+        assert held.details(timeout=30_000).values == [41]
+        assert held.wait(known=Signals.UNSEEDED, timeout=30_000) == Signals.NONE
+        held.complete("done")
+    assert activity.result() == "done"
+
+
+def test_end_of_the_attempts_time_is_told(start: StartActivity, hold: Hold) -> None:
+    held = hold().open(start("workflow").next_attempt().token, attempt_remaining_ms=500)
+    assert held.record(1) == Signals.NONE
+    assert held.wait(timeout=30_000) == Signals.DEADLINE
+    assert held.record(2) == Signals.DEADLINE
+
+
+def test_beats_that_the_server_refuses_are_told_with_the_reason(server: Server, start: StartActivity) -> None:
+    driver = HeldDriver()
+    driver.connect({"address": server.address, "namespace": OTHER_NAMESPACE})
+    held = driver.open(start("workflow").next_attempt().token)
+    held.record(1)
+    assert held.wait(timeout=30_000) == Signals.REFUSED
+    error = held.info()["last_error"]
+    assert error["name"] == "THB_INVALID_ARGUMENT"
+    assert "namespace" in error["message"]
+    assert driver.close() == 0
 
 
 def test_token_that_is_held_is_the_handles_alone(start: StartActivity, hold: Hold) -> None:

@@ -1,6 +1,9 @@
 // The wrapper for C++, in builds with and without exceptions. The server acknowledges every beat.
 #include "temporal_heartbeat.hpp"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <thread>
 
 #include "check.h"
@@ -100,6 +103,19 @@ static void closing_wakes_who_waits() {
     CHECK(woken == THB_INVALID_HANDLE);
 }
 
+static void what_a_child_destroys_stays_open_in_its_parent() {
+    thb::Activity activity = open();
+    const pid_t child = fork();
+    if (child == 0) {
+        const bool forked = activity.touch().status() == THB_FORKED;
+        activity = thb::Activity();
+        _exit(forked ? 0 : 1);
+    }
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    CHECK(activity.heartbeat(1) && activity.flush());
+}
+
 static void values_are_what_they_say() {
     thb::Details details;
     CHECK(details.empty() && details.payloads().empty() && !details.integer() && !details.recorded_at());
@@ -182,6 +198,7 @@ int main(int argc, char **) {
     assigning_closes_what_was_held_before();
     closing_again_is_no_error();
     closing_wakes_who_waits();
+    what_a_child_destroys_stays_open_in_its_parent();
     values_are_what_they_say();
     options_for_an_activity_from_the_environment_are_added();
     timeouts_are_durations();

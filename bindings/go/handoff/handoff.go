@@ -17,7 +17,19 @@
 //		return "", activity.ErrResultPending // the child completes it
 //	}
 //
-// In it are the task token, whose activity and which attempt it is, the heartbeat timeout, the details of the attempt before if
+// What the attempt before recorded may go with it, so that the child needn't ask the server. Here one value, whatever it is:
+//
+//	a := handoff.From(activity.GetInfo(ctx))
+//	if activity.HasHeartbeatDetails(ctx) {
+//		var value converter.RawValue
+//		if err := activity.GetHeartbeatDetails(ctx, &value); err != nil {
+//			return "", err
+//		}
+//		details := &commonpb.Payloads{Payloads: []*commonpb.Payload{value.Payload()}}
+//		a.HeartbeatDetails, err = proto.Marshal(details)
+//	}
+//
+// In the environment are the task token, whose activity and which attempt it is, the heartbeat timeout, the details of the attempt before if
 // they are given, and how long the attempt may still take.
 //
 // Who has the token can end the activity. Other users of the machine can't see a process's environment, but whatever it starts

@@ -217,3 +217,17 @@ func TestOnlyFieldsOfTheRightNameAndTypeAreTaken(t *testing.T) {
 		}
 	}
 }
+
+func TestParentNeedsNoCgo(t *testing.T) {
+	list := exec.Command("go", "list", "-deps", ".")
+	list.Env = append(os.Environ(), "CGO_ENABLED=1") // without it a dependency on cgo wouldn't show
+	packages, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range strings.Fields(string(packages)) {
+		if name == "runtime/cgo" || strings.HasSuffix(name, "/internal/abi") {
+			t.Errorf("depends on %s", name)
+		}
+	}
+}

@@ -41,8 +41,9 @@ test: test-rust test-go test-python ## all tests
 test-rust: lib ## the logic, the header, programs in C, faults that a server in the test's process shows
 	$(CARGO) test
 
-check-slow: lib venv $(OLD_TEMPORAL) ## valgrind; workers in TypeScript and Java; all scenarios on a server of a year ago
+check-slow: lib venv $(OLD_TEMPORAL) ## valgrind; 20 000 kills of the connection; workers in TypeScript and Java; all scenarios on a server of a year ago
 	THB_VALGRIND=1 $(CARGO) test --test abi programs
+	THB_SLOW=1 $(CARGO) test --test service kills
 	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest interop -k "typescript or java"
 	cd tests && THB_TEMPORAL=$(OLD_TEMPORAL) $(VENV)/bin/python -m pytest -n 4 e2e --ignore e2e/test_demo.py
 

@@ -15,6 +15,9 @@ mod fake;
 mod foreign;
 mod header;
 mod manual;
+#[path = "../service/mortal.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod mortal;
 mod numbers;
 mod programs;
 mod prototypes;

@@ -26,6 +26,8 @@ use tokio::{net::TcpListener, sync::Notify};
 
 use temporal_heartbeat::{calls, deadline::Timeout, error::Error, status::Status};
 
+use crate::mortal::{Life, Mortal};
+
 /// One request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -116,6 +118,14 @@ impl Fake {
     /// Starts a server without connecting to it; greetings that it should answer are up to `script` as `GetSystemInfo`
     /// and `DescribeNamespace` when it doesn't answer them with [`Answer::ok`] anyway.
     pub fn start(script: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
+        Self::mortal(script, Life::immortal)
+    }
+
+    /// As [`Fake::start`], with connections that last as long as `lives` says of each.
+    pub fn mortal(
+        script: impl Fn(&Call) -> Answer + Send + Sync + 'static,
+        lives: impl Fn() -> Life + Send + Sync + 'static,
+    ) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         calls::disconnect(Timeout::Zero).unwrap();
         let calls = Arc::new(Mutex::new(Vec::new()));
@@ -124,8 +134,12 @@ impl Fake {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let server =
-            Server { calls: calls.clone(), connections: connections.clone(), script: Box::new(script) };
+        let server = Server {
+            calls: calls.clone(),
+            connections: connections.clone(),
+            script: Box::new(script),
+            lives: Box::new(lives),
+        };
         thread::spawn({
             let stop = stop.clone();
             move || {
@@ -147,6 +161,11 @@ impl Fake {
     /// What arrived of this method.
     pub fn calls(&self, method: &str) -> Vec<Call> {
         self.calls.lock().unwrap().iter().filter(|call| call.method == method).cloned().collect()
+    }
+
+    /// Forgets what arrived, which in long tests is a lot.
+    pub fn forget(&self) {
+        self.calls.lock().unwrap().clear();
     }
 
     pub fn connections(&self) -> usize {
@@ -174,6 +193,7 @@ struct Server {
     calls: Arc<Mutex<Vec<Call>>>,
     connections: Arc<AtomicUsize>,
     script: Box<dyn Fn(&Call) -> Answer + Send + Sync>,
+    lives: Box<dyn Fn() -> Life + Send + Sync>,
 }
 
 type Body = StreamBody<tokio_stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>;
@@ -183,6 +203,7 @@ impl Server {
         loop {
             let Ok((stream, _)) = listener.accept().await else { continue };
             stream.set_nodelay(true).unwrap();
+            let stream = Mortal::new(stream, (self.lives)());
             let connection = self.connections.fetch_add(1, Ordering::SeqCst);
             let (server, close) = (self.clone(), Arc::new(Notify::new()));
             tokio::spawn(async move {

@@ -11,6 +11,8 @@ mod activity;
 mod connecting;
 mod doubt;
 mod fake;
+mod kills;
+mod mortal;
 mod retries;
 mod threads;
 mod wrong_answers;

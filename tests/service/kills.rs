@@ -1,0 +1,153 @@
+//! The connection dies again and again, wherever it is: between requests, in the middle of one, before the answer, in the middle
+//! of it. The newest details reach the server all the same, and nothing old lands after something new.
+
+use std::{
+    env,
+    ops::Range,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use temporal_heartbeat::{deadline::Timeout, held, payload::Encoding};
+
+use crate::{
+    fake::{Answer, Call, Fake},
+    mortal::Life,
+};
+
+const HOLDERS: u64 = 4;
+const ACTIVITIES_EACH: u64 = 16;
+/// Enough for a handshake and for nothing, for one beat or for several.
+const BYTES_OF_A_LIFE: Range<usize> = 0..1500;
+const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
+
+/// What the server has of each activity, by number: the item that was recorded last.
+#[derive(Default)]
+struct Landed {
+    items: Mutex<Vec<u64>>,
+    changed: Condvar,
+    /// Items that came after newer ones.
+    late: AtomicUsize,
+}
+
+impl Landed {
+    fn land(&self, activity: usize, item: u64) {
+        let mut items = self.items.lock().unwrap();
+        if item < items[activity] {
+            self.late.fetch_add(1, Ordering::SeqCst);
+        }
+        items[activity] = item;
+        drop(items);
+        self.changed.notify_all();
+    }
+
+    fn wait_for(&self, activity: usize, item: u64) {
+        let missing = |items: &mut Vec<u64>| items[activity] != item;
+        let waited = self.changed.wait_timeout_while(self.items(), Duration::from_secs(30), missing).unwrap();
+        assert_eq!(waited.0[activity], item, "of activity {activity}");
+    }
+
+    fn items(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.items.lock().unwrap()
+    }
+}
+
+/// The numbers in details like `{"activity":1,"item":2}`, in the middle of a request.
+fn read(call: &Call) -> (usize, u64) {
+    let text = String::from_utf8_lossy(&call.message);
+    let from = text.find("{\"activity\"").unwrap();
+    let json = &text[from..=from + text[from..].find('}').unwrap()];
+    let details: serde_json::Value = serde_json::from_str(json).unwrap();
+    (details["activity"].as_u64().unwrap().try_into().unwrap(), details["item"].as_u64().unwrap())
+}
+
+/// Holds its activities open, and records in them until the connection has died often enough.
+fn hold(holder: u64, over: impl Fn() -> bool, landed: &Landed, mut dice: fastrand::Rng) {
+    let mut mine: Vec<_> = (holder * ACTIVITIES_EACH..(holder + 1) * ACTIVITIES_EACH)
+        .map(|number| {
+            // Each of a workflow of its own.
+            let token =
+                [b"\x0a\x01n\x1a\x01r\x28\x01\x32\x01a\x12\x05", format!("{number:05}").as_bytes()].concat();
+            // So short that the pauses after failed tries don't grow; leases are lost and won back all the time.
+            let options = b"{\"heartbeat_timeout_ms\":400,\"initial_details\":\"\"}";
+            (number, held::open(&token, options).unwrap(), 0)
+        })
+        .collect();
+    while !over() {
+        for (number, handle, item) in &mut mine {
+            for _ in 0..dice.u32(1..4) {
+                *item += 1;
+                let details = format!("{{\"activity\":{number},\"item\":{item}}}");
+                held::record(*handle, Encoding::Json, details.as_bytes()).unwrap();
+            }
+        }
+        for (number, handle, item) in &mine {
+            let number = usize::try_from(*number).unwrap();
+            if dice.bool() {
+                held::flush(*handle, LONG).unwrap();
+                assert_eq!(landed.items()[number], *item, "activity {number} was flushed");
+            } else {
+                landed.wait_for(number, *item);
+            }
+        }
+    }
+    for (_, handle, _) in mine {
+        held::close(handle, LONG).unwrap();
+    }
+}
+
+#[test]
+fn a_connection_that_is_killed_at_any_moment_loses_no_newest_details() {
+    let enough = if env::var_os("THB_SLOW").is_some() { 20_000 } else { 300 };
+    let seed = env::var("THB_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let started = Instant::now();
+
+    let landed = Arc::new(Landed::default());
+    landed.items().resize(usize::try_from(HOLDERS * ACTIVITIES_EACH).unwrap(), 0);
+    let kills = Arc::new(AtomicUsize::new(0));
+    let fake = Fake::mortal(
+        {
+            let (landed, dice) = (landed.clone(), Mutex::new(dice.fork()));
+            move |call| {
+                if call.method != "RecordActivityTaskHeartbeat" {
+                    return Answer::ok();
+                }
+                let (activity, item) = read(call);
+                landed.land(activity, item);
+                match dice.lock().unwrap().u64(0..20) {
+                    late @ 0..10 => Answer::After(Duration::from_millis(late)),
+                    _ => Answer::ok(),
+                }
+            }
+        },
+        {
+            let (kills, dice) = (kills.clone(), Mutex::new(dice.fork()));
+            move || {
+                let kills = kills.clone();
+                let epitaph = Box::new(move || {
+                    kills.fetch_add(1, Ordering::SeqCst);
+                });
+                Life { bytes: dice.lock().unwrap().usize(BYTES_OF_A_LIFE), epitaph }
+            }
+        },
+    );
+    fake.connect(",\"lazy\":true").unwrap();
+    thread::scope(|scope| {
+        for holder in 0..HOLDERS {
+            let (dice, landed, kills, fake) = (dice.fork(), &*landed, &*kills, &fake);
+            let over = move || {
+                fake.forget();
+                kills.load(Ordering::SeqCst) >= enough
+            };
+            scope.spawn(move || hold(holder, over, landed, dice));
+        }
+    });
+    let (kills, late) = (kills.load(Ordering::SeqCst), landed.late.load(Ordering::SeqCst));
+    println!("{kills} kills in {:?}, THB_SEED={seed}", started.elapsed());
+    assert_eq!(late, 0, "items that landed after newer ones, THB_SEED={seed}");
+}

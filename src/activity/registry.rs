@@ -238,7 +238,29 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::options::OpenOptions, *};
+    use crate::sys::clock::Moment;
+
+    fn activity() -> Activity {
+        Activity::open(b"token", None, OpenOptions::default(), Moment::now()).unwrap()
+    }
+
+    #[test]
+    fn a_slot_that_is_worn_out_is_not_used_again() {
+        let registry = Registry::new(0);
+        let first = registry.insert(activity()).unwrap();
+        registry.remove(first).unwrap();
+        registry.slot(first.index).lock().generation = LAST_GENERATION - 1;
+
+        let last = registry.insert(activity()).unwrap();
+        assert_eq!((last.index, last.generation), (first.index, LAST_GENERATION));
+        registry.remove(last).unwrap();
+        let next = registry.insert(activity()).unwrap();
+        assert_eq!((next.index, next.generation), (first.index + 1, 1));
+        for worn_out in [first, last] {
+            assert_eq!(registry.with(worn_out, |_| ()).unwrap_err().status(), Status::InvalidHandle);
+        }
+    }
 
     #[test]
     fn a_slot_stays_small() {

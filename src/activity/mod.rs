@@ -107,7 +107,11 @@ impl Activities {
         let mut why = None;
         let flushed = self.registry.wait(handle, deadline, |activity| {
             why = activity.last_error().cloned();
-            Ok(if activity.is_flushed()? { Look::Found(()) } else { Look::Again(LONGEST_NAP) })
+            if activity.is_flushed()? {
+                return Ok(Look::Found(()));
+            }
+            activity.check_press()?;
+            Ok(Look::Again(LONGEST_NAP))
         });
         self.woken(flushed)?
             .ok_or_else(|| Error::out_of_time(why, "what was recorded isn't acknowledged yet"))

@@ -272,6 +272,14 @@ impl Activity {
         }
     }
 
+    /// An error when the server has refused what was pressed for, so that waiting on is of no use.
+    pub fn check_press(&self) -> Result<()> {
+        match &self.last_error {
+            Some(why) if self.refused && !self.urgent => Err(Error::clone(why)),
+            _ => Ok(()),
+        }
+    }
+
     /// Has what was recorded sent without waiting for its time. True as for [`Activity::record`].
     pub fn press(&mut self, now: Moment) -> bool {
         self.urgent = true;
@@ -447,8 +455,11 @@ impl Activity {
         self.last_error = Some(Box::new(setback.error));
         self.refused = setback.cure == Cure::None;
         let pause = match setback.cure {
-            // Credentials and permissions may be mended, so it is asked now and then.
-            Cure::None => schedule.jittered_period(),
+            // Credentials and permissions may be mended, so it is asked now and then. Who pressed has their answer.
+            Cure::None => {
+                self.urgent = false;
+                schedule.jittered_period()
+            }
             Cure::Retry if setback.late => Duration::ZERO,
             Cure::Retry => schedule.pause(self.failed.into(), now > self.lease_end()),
             Cure::RetrySlowly => SLOW_PAUSE.max(schedule.pause(self.failed.into(), false)),
@@ -530,8 +541,8 @@ impl Activity {
         if self.in_flight || self.life != Life::Open {
             return false;
         }
-        // A beat that is being tried again keeps its pause.
-        if self.failed > 0 && self.due != Moment::NEVER {
+        // A beat that is being tried again keeps its pause, unless it was refused and is pressed for.
+        if self.failed > 0 && self.due != Moment::NEVER && !(self.refused && self.urgent) {
             return false;
         }
         let due = if !self.has_sent() || self.urgent || self.wants_opening {

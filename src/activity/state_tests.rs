@@ -219,3 +219,24 @@ fn not_found_is_for_ever() {
     assert_eq!(refused.status(), Status::NotFound);
     assert!(!story.has(Signals::LEASE_LOST), "there is no lease any more");
 }
+
+#[test]
+fn a_refusal_answers_who_presses_and_each_who_presses_later_anew() {
+    let mut story = Story::with_nothing_to_erase();
+    story.record("1");
+    // The sender, who waits for the first record anyway, must be told of the second press.
+    for tell in [false, true] {
+        assert_eq!(story.activity.press(story.now), tell);
+        story.activity.check_press().unwrap();
+        assert_eq!(story.beat().unwrap(), "1");
+        story.failed(Status::PermissionDenied, Cure::None, false);
+        assert_eq!(story.activity.check_press().unwrap_err().status(), Status::PermissionDenied);
+        assert_eq!(story.beat(), None, "nobody presses any more");
+        story.after(SECOND);
+    }
+    story.activity.press(story.now);
+    assert_eq!(story.beat().unwrap(), "1");
+    story.acknowledged(Signals::default());
+    story.activity.check_press().unwrap();
+    assert!(story.activity.is_flushed().unwrap() && !story.has(Signals::REFUSED));
+}

@@ -197,6 +197,9 @@ impl Client {
                     execution: Some(WorkflowExecution { workflow_id, run_id }),
                 };
                 let answer = self.ask(&api::DESCRIBE_WORKFLOW_EXECUTION, &request, effort).await?;
+                if answer.workflow_execution_info.is_some_and(|workflow| workflow.close_time.is_some()) {
+                    return Err(Setback::last(over()));
+                }
                 let mut pending = answer.pending_activities.into_iter();
                 let found = pending.find(|pending| pending.activity_id == activity_id);
                 found.ok_or_else(over).and_then(Details::try_from)
@@ -300,6 +303,6 @@ fn unreadable(token: &[u8]) -> String {
 fn over() -> Error {
     Error::new(
         Status::NotFound,
-        "the activity is over: it has ended or timed out for good, so that its workflow no longer waits for it",
+        "the activity is over: it has ended or timed out for good, or its workflow is closed",
     )
 }

@@ -100,3 +100,16 @@ def test_details_of_a_finished_activity_are_gone_with_its_workflow_and_stay_othe
             driver.get_details(token)
     else:
         assert driver.get_details(token).values == [41]
+
+
+def test_an_activity_that_its_closed_workflow_left_behind_is_over(
+    language: str, start: StartActivity, connect: Connect
+) -> None:
+    """The server still tells of it, as one that waits."""
+    activity = start("workflow")
+    token = activity.next_attempt().token
+    driver = connect(language)
+    driver.heartbeat(token, 41)
+    activity.terminate()
+    with refused("THB_NOT_FOUND", "closed"):
+        driver.get_details(token)

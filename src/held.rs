@@ -122,8 +122,10 @@ pub fn details(number: u64, timeout: Timeout) -> Result<Details> {
     let handle = activities.registry.handle(number)?;
     let deadline = timeout.start().unwrap_or(Deadline::within(Duration::ZERO));
     let mut why = None;
+    let mut asked = false;
     let found = activities.registry.wait(handle, deadline, |activity| {
-        let (opening, earlier) = activity.opening(Moment::now())?;
+        let (opening, earlier) = activity.opening(asked, Moment::now())?;
+        asked = true;
         if let Some(details) = opening {
             return Ok(Look::Found(details));
         }

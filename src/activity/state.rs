@@ -274,10 +274,7 @@ impl Activity {
 
     /// An error when the server has refused what was pressed for, so that waiting on is of no use.
     pub fn check_press(&self) -> Result<()> {
-        match &self.last_error {
-            Some(why) if self.refused && !self.urgent => Err(Error::clone(why)),
-            _ => Ok(()),
-        }
+        if self.urgent { Ok(()) } else { self.refusal() }
     }
 
     /// Has what was recorded sent without waiting for its time. True as for [`Activity::record`].
@@ -286,8 +283,9 @@ impl Activity {
         self.hurry(now)
     }
 
-    /// The details that there were when it was opened; `None` while they aren't known, and then they are asked for.
-    pub fn opening(&mut self, now: Moment) -> Result<(Option<Details>, bool)> {
+    /// The details that there were when it was opened; `None` while they aren't known, and then they are asked for. Who has
+    /// asked before gets an error when the server has refused since.
+    pub fn opening(&mut self, asked: bool, now: Moment) -> Result<(Option<Details>, bool)> {
         if self.knows_opening() {
             return Ok((Some(self.opening.as_deref().cloned().unwrap_or_default()), false));
         }
@@ -302,6 +300,9 @@ impl Activity {
                 "the details that there were at the start have been replaced: get them before the first record, or hand them \
                  over as initial_details",
             ));
+        }
+        if asked && !self.wants_opening {
+            self.refusal()?;
         }
         self.wants_opening = true;
         Ok((None, self.hurry(now)))
@@ -455,9 +456,10 @@ impl Activity {
         self.last_error = Some(Box::new(setback.error));
         self.refused = setback.cure == Cure::None;
         let pause = match setback.cure {
-            // Credentials and permissions may be mended, so it is asked now and then. Who pressed has their answer.
+            // Credentials and permissions may be mended, so it is asked now and then. Who waits has their answer.
             Cure::None => {
                 self.urgent = false;
+                self.wants_opening = false;
                 schedule.jittered_period()
             }
             Cure::Retry if setback.late => Duration::ZERO,
@@ -541,8 +543,9 @@ impl Activity {
         if self.in_flight || self.life != Life::Open {
             return false;
         }
-        // A beat that is being tried again keeps its pause, unless it was refused and is pressed for.
-        if self.failed > 0 && self.due != Moment::NEVER && !(self.refused && self.urgent) {
+        // A beat that is being tried again keeps its pause, unless it was refused and somebody waits for it.
+        let awaited = self.refused && (self.urgent || self.wants_opening);
+        if self.failed > 0 && self.due != Moment::NEVER && !awaited {
             return false;
         }
         let due = if !self.has_sent() || self.urgent || self.wants_opening {
@@ -596,6 +599,14 @@ impl Activity {
         self.life = Life::Gone;
         self.due = Moment::NEVER;
         self.last_error = Some(Box::new(why));
+    }
+
+    /// An error while the server refuses for good.
+    fn refusal(&self) -> Result<()> {
+        match &self.last_error {
+            Some(why) if self.refused => Err(Error::clone(why)),
+            _ => Ok(()),
+        }
     }
 
     fn gone(&self) -> Error {

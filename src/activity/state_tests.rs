@@ -138,7 +138,7 @@ fn a_record_is_newer_than_what_the_server_held() {
     let held = Details::handed_over(Payloads::from_json_values(["\"theirs\""])).unwrap();
     story.activity.described(held, story.now);
     assert_eq!(story.beat().unwrap(), "\"mine\"");
-    let (opening, _) = story.activity.opening(story.now).unwrap();
+    let (opening, _) = story.activity.opening(false, story.now).unwrap();
     assert_eq!(opening.unwrap().values()[0].data, "\"theirs\"");
 }
 
@@ -239,4 +239,19 @@ fn a_refusal_answers_who_presses_and_each_who_presses_later_anew() {
     story.acknowledged(Signals::default());
     story.activity.check_press().unwrap();
     assert!(story.activity.is_flushed().unwrap() && !story.has(Signals::REFUSED));
+}
+
+#[test]
+fn a_refusal_answers_who_asks_for_the_details_at_the_start() {
+    let mut story = Story::begin(OpenOptions { pulse: true, ..OpenOptions::default() });
+    for _ in 0..2 {
+        assert!(story.activity.opening(false, story.now).unwrap().0.is_none());
+        assert!(story.activity.opening(true, story.now).unwrap().0.is_none());
+        assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
+        story.failed(Status::PermissionDenied, Cure::None, false);
+        let refused = story.activity.opening(true, story.now).unwrap_err();
+        assert_eq!(refused.status(), Status::PermissionDenied);
+        assert_eq!(story.beat(), None);
+        story.after(SECOND);
+    }
 }

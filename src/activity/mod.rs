@@ -103,11 +103,12 @@ impl Activities {
 
     /// Sends what an activity has recorded without waiting for its time, and waits until the server has it.
     pub fn flush(&self, handle: Handle, deadline: Deadline) -> Result<()> {
+        let newest = self.registry.with(handle, |activity| activity.newest())?;
         self.press(handle);
         let mut why = None;
         let flushed = self.registry.wait(handle, deadline, |activity| {
             why = activity.last_error().cloned();
-            if activity.is_flushed()? {
+            if activity.is_flushed_to(newest)? {
                 return Ok(Look::Found(()));
             }
             activity.check_press()?;

@@ -36,7 +36,7 @@ pub struct Activity {
     pulse: bool,
     refused: bool,
     in_flight: bool,
-    /// Somebody waits for what was recorded to be acknowledged, or for the details at the start.
+    /// Somebody waits for what was recorded until `pressed` to be acknowledged.
     urgent: bool,
     wants_opening: bool,
     failed: u8,
@@ -50,6 +50,7 @@ pub struct Activity {
     recorded: u32,
     sending: u32,
     acknowledged: u32,
+    pressed: u32,
     /// The newest details; `None`: not known yet whether the server holds any.
     known: Option<Payloads>,
     /// Known, and there are none.
@@ -169,6 +170,7 @@ impl Activity {
             recorded: 0,
             sending: 0,
             acknowledged: 0,
+            pressed: 0,
             known: None,
             known_none: false,
             opening: None,
@@ -262,10 +264,20 @@ impl Activity {
         times.into_iter().filter(|time| *time > now).min().unwrap_or(Moment::NEVER)
     }
 
+    /// The number of the newest record.
+    pub fn newest(&self) -> u32 {
+        self.recorded
+    }
+
     /// Whether all that was recorded is acknowledged. An error when that can't come any more.
     pub fn is_flushed(&self) -> Result<bool> {
+        self.is_flushed_to(self.recorded)
+    }
+
+    /// Whether this record is acknowledged, or a newer one: others may record without end.
+    pub fn is_flushed_to(&self, record: u32) -> Result<bool> {
         match self.life {
-            _ if self.acknowledged == self.recorded => Ok(true),
+            _ if self.has_landed(record) => Ok(true),
             Life::Gone => Err(self.gone()),
             Life::Ended => Err(ended()),
             Life::Open | Life::Ending => Ok(false),
@@ -280,6 +292,7 @@ impl Activity {
     /// Has what was recorded sent without waiting for its time. True as for [`Activity::record`].
     pub fn press(&mut self, now: Moment) -> bool {
         self.urgent = true;
+        self.pressed = self.recorded;
         self.hurry(now)
     }
 
@@ -412,7 +425,7 @@ impl Activity {
         }
         let sticky = Signals::CANCEL_REQUESTED | Signals::RESET;
         self.asked = asked | Signals::from_bits(self.asked.bits() & sticky.bits());
-        self.urgent &= self.acknowledged != self.recorded;
+        self.urgent &= !self.has_landed(self.pressed);
         self.due = self.usual_due();
         if self.urgent {
             self.due = now;
@@ -497,6 +510,11 @@ impl Activity {
             }
         }
         Ok(())
+    }
+
+    /// Whether a record of this number, or a newer one, is acknowledged.
+    fn has_landed(&self, record: u32) -> bool {
+        self.acknowledged.wrapping_sub(record) <= u32::MAX / 2
     }
 
     /// Whether it is known what the server holds, or what it is to hold.

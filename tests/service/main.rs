@@ -13,6 +13,7 @@ mod doubt;
 mod fake;
 mod kills;
 mod mortal;
+mod races;
 mod retries;
 mod threads;
 mod wrong_answers;

@@ -215,7 +215,11 @@ pub fn close(number: u64, timeout: Timeout) -> Result<()> {
     if activities.registry.remove(handle)?.watched {
         activities.watches.forget(number);
     }
-    flushed
+    match flushed {
+        // By another thread, meanwhile: there is nothing more to send.
+        Err(error) if error.status() == Status::Ended => Ok(()),
+        flushed => flushed,
+    }
 }
 
 /// Makes a call that ends the activity, with its beats suspended.

@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use temporal_heartbeat::{
-    deadline::Timeout, error::Error, held, payload::Encoding, signals::Signals, status::Status,
+    calls, deadline::Timeout, error::Error, held, payload::Encoding, signals::Signals, status::Status,
 };
 
 use crate::fake::{Answer, Fake, TOKEN, tally};
@@ -64,5 +64,85 @@ fn a_handle_may_be_closed_while_others_record_wait_and_flush() {
     for call in fake.calls(BEAT) {
         let round = (0..100).find(|round| call.has(&token(*round))).unwrap();
         assert!(call.has(format!("\"round {round}\"").as_bytes()), "{:?}", call.message);
+    }
+}
+
+#[test]
+fn a_token_is_opened_once_however_many_try() {
+    let _fake = Fake::connected(|_| Answer::ok());
+    for _ in 0..50 {
+        let opened: Vec<_> = thread::scope(|scope| {
+            let openers: Vec<_> = (0..8).map(|_| scope.spawn(|| held::open(TOKEN, NO_SEED))).collect();
+            openers.into_iter().map(|opener| opener.join().unwrap()).collect()
+        });
+        let (won, lost): (Vec<_>, Vec<_>) = opened.into_iter().partition(Result::is_ok);
+        assert_eq!((won.len(), lost.len()), (1, 7));
+        assert!(lost.into_iter().all(|outcome| outcome.unwrap_err().status() == Status::AlreadyOpen));
+        held::close(*won[0].as_ref().unwrap(), LONG).unwrap();
+    }
+}
+
+#[test]
+fn an_activity_is_ended_once_however_many_try() {
+    let fake = Fake::connected(|_| Answer::ok());
+    for round in 0..50 {
+        let handle = held::open(&token(round), NO_SEED).unwrap();
+        let outcomes: Vec<_> = thread::scope(|scope| {
+            let enders = [
+                scope.spawn(|| held::complete(handle, None, LONG)),
+                scope.spawn(|| held::complete(handle, None, LONG)),
+                scope.spawn(|| held::fail(handle, b"", LONG)),
+                scope.spawn(|| held::report_cancelled(handle, None, LONG)),
+            ];
+            enders.into_iter().map(|ender| ender.join().unwrap()).collect()
+        });
+        let statuses =
+            outcomes.into_iter().map(|outcome| outcome.map_or_else(|error| error.status(), |()| Status::Ok));
+        assert_eq!(tally(statuses), [("THB_OK".to_owned(), 1), ("THB_ENDED".to_owned(), 3)].into());
+        held::close(handle, LONG).unwrap();
+    }
+    let ended =
+        ["Completed", "Failed", "Canceled"].map(|how| fake.calls(&format!("RespondActivityTask{how}")).len());
+    assert_eq!(ended.iter().sum::<usize>(), 50);
+}
+
+#[test]
+fn a_handle_that_is_closed_while_it_is_ended_is_ended() {
+    let fake = Fake::connected(|call| match call.method.as_str() {
+        "RespondActivityTaskCompleted" => Answer::After(Duration::from_millis(200)),
+        _ => Answer::ok(),
+    });
+    for unsent in [false, true] {
+        let handle = held::open(TOKEN, NO_SEED).unwrap();
+        record(handle, "1").unwrap();
+        held::flush(handle, LONG).unwrap();
+        if unsent {
+            record(handle, "2").unwrap();
+        }
+        thread::scope(|scope| {
+            let ender = scope.spawn(|| held::complete(handle, None, LONG));
+            fake.wait_for("RespondActivityTaskCompleted", 1 + usize::from(unsent));
+            held::close(handle, LONG).unwrap();
+            ender.join().unwrap().unwrap();
+        });
+        assert_eq!(held::signals(handle).unwrap_err().status(), Status::InvalidHandle);
+    }
+}
+
+#[test]
+fn those_who_record_while_the_client_goes_are_told_so() {
+    for _ in 0..20 {
+        let fake = Fake::connected(|_| Answer::ok());
+        let handle = held::open(TOKEN, NO_SEED).unwrap();
+        thread::scope(|scope| {
+            let recorders: Vec<_> =
+                (0..3).map(|_| scope.spawn(|| until_refused(|| record(handle, "1")))).collect();
+            fake.wait_for(BEAT, 1);
+            calls::disconnect(LONG).unwrap();
+            for recorder in recorders {
+                let status = recorder.join().unwrap();
+                assert!(matches!(status, Status::NotConnected | Status::InvalidHandle), "{status:?}");
+            }
+        });
     }
 }

@@ -107,7 +107,10 @@ impl Sender {
             && *due <= now
             && let Some(Reverse((_, index, generation))) = self.due.pop()
         {
-            self.waiting.push_back(self.activities.registry.handle_of(index, generation));
+            let handle = self.activities.registry.handle_of(index, generation);
+            // Before anything waits for its turn: what the clock brings has to be told in time.
+            self.activities.look(handle);
+            self.waiting.push_back(handle);
         }
         // Each gets one chance; those of a crowded workflow come to the end of the line.
         for _ in 0..self.waiting.len().min(LONGEST_LOOK) {
@@ -121,7 +124,6 @@ impl Sender {
     }
 
     fn attend(&mut self, handle: Handle, now: Moment) {
-        self.activities.look(handle);
         let step = self.activities.registry.with(handle, |activity| {
             let crowded = self.per_workflow.get(&activity.workflow) >= Some(&MAX_IN_FLIGHT_PER_WORKFLOW);
             if crowded { Err(()) } else { Ok((activity.workflow, activity.next_step(now))) }

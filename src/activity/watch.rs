@@ -26,11 +26,17 @@ pub const MAX_WATCHES: usize = 1024;
 /// The longest that a waiter sleeps before it looks whether it was closed.
 const LONGEST_NAP: Duration = Duration::from_secs(60);
 
+/// How long after a time it surely has passed.
+const PAST: Duration = Duration::from_millis(1);
+
 /// The open watches.
 #[derive(Default)]
 pub struct Watches {
     open: Mutex<Open>,
     count: AtomicUsize,
+    /// When the sender is to look at a watched activity for the clock's sake. One time each: every look plans the next, and were that
+    /// of every look put down, they would double with each beat.
+    looks: Mutex<HashMap<u64, Moment>>,
 }
 
 #[derive(Default)]
@@ -88,6 +94,7 @@ impl Watches {
 
     /// Takes an activity that was closed out of every watch: a watch may live as long as its process.
     pub fn forget(&self, activity: u64) {
+        self.looks().remove(&activity);
         if self.count.load(Ordering::Acquire) == 0 {
             return;
         }
@@ -95,8 +102,24 @@ impl Watches {
         watches.iter().for_each(|watch| watch.forget(activity));
     }
 
+    /// Whether the look at this time is to be put down: not if one that comes sooner will lead to it.
+    fn plan(&self, activity: u64, look: Moment, now: Moment) -> bool {
+        let mut looks = self.looks();
+        let planned = looks.entry(activity).or_insert(Moment::NEVER);
+        let wanted = look != Moment::NEVER && (*planned <= now || look < *planned);
+        if wanted {
+            *planned = look;
+        }
+        wanted
+    }
+
+    fn looks(&self) -> MutexGuard<'_, HashMap<u64, Moment>> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Closes all.
     pub fn close_all(&self) {
+        self.looks().clear();
         let watches = std::mem::take(&mut self.lock().watches);
         self.count.store(0, Ordering::Release);
         watches.values().for_each(|watch| watch.close());
@@ -267,7 +290,11 @@ impl Activities {
         });
         if let Ok(Some((signals, again))) = look {
             self.watches.tell(handle.number(), signals);
-            self.tell(handle, again);
+            // A moment later: signals change after the time, not at it.
+            let again = again.later(PAST);
+            if self.watches.plan(handle.number(), again, now) {
+                self.tell(handle, again);
+            }
         }
     }
 
@@ -279,6 +306,19 @@ impl Activities {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn there_is_one_look_ahead_however_often_it_is_planned() {
+        let watches = Watches::default();
+        let now = Moment::now();
+        let (soon, late) = (now.later(Duration::from_secs(1)), now.later(Duration::from_secs(2)));
+        assert!(!watches.plan(7, Moment::NEVER, now));
+        assert!(watches.plan(7, late, now));
+        assert!(!watches.plan(7, late, now));
+        assert!(watches.plan(7, soon, now), "sooner than the one that is planned");
+        assert!(!watches.plan(7, late, now), "the look that comes sooner leads to it");
+        assert!(watches.plan(7, late, soon), "that one has come");
+    }
 
     #[test]
     fn an_activity_that_was_closed_leaves_nothing_behind() {

@@ -1,6 +1,12 @@
 //! A server that acknowledges everything at once. It prints its address; when its standard input ends, it prints how many beats
 //! came, of how many tokens, and the longest time between two beats of one token.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a tool of the benchmarks")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a tool of the benchmarks"
+)]
 
 use std::{
     collections::HashMap,
@@ -51,7 +57,8 @@ async fn serve(listener: TcpListener, beats: Arc<Mutex<Beats>>) {
         stream.set_nodelay(true).unwrap();
         let beats = beats.clone();
         let service = service_fn(move |request| answer(request, beats.clone()));
-        let connection = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service);
+        let connection =
+            http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service);
         tokio::spawn(async move { drop(connection.await) });
     }
 }
@@ -65,7 +72,8 @@ async fn answer(request: Request<Incoming>, beats: Arc<Mutex<Beats>>) -> Result<
     let message = message.to_bytes();
     if is_beat {
         // The token is the first field: its key, its length, its bytes; behind the five bytes of the frame.
-        let len = usize::from(message[6] & 0x7f) | if message[6] & 0x80 == 0 { 0 } else { usize::from(message[7]) << 7 };
+        let len = usize::from(message[6] & 0x7f)
+            | if message[6] & 0x80 == 0 { 0 } else { usize::from(message[7]) << 7 };
         let start = if message[6] & 0x80 == 0 { 7 } else { 8 };
         let token = message.slice(start..start + len);
         let now = Instant::now();

@@ -323,6 +323,7 @@ thb_status_t thb_get_details(const void *token,
                              struct thb_error_t **error_out);
 
 // End the activity with a result. THB_ENCODING_NONE: without one.
+// A result is one value: several (THB_ENCODING_PAYLOADS) are THB_INVALID_ARGUMENT, for workflows can't take them.
 //
 // Thread-safe. Blocks for at most timeout_ms. Borrows its inputs for the call only. After THB_TIMEOUT, THB_UNAVAILABLE
 // or THB_SERVER_ERROR it may be called again.

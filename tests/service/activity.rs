@@ -1,6 +1,7 @@
 //! Activities held open, against a server that sees every beat.
 
 use std::{
+    sync::Mutex,
     thread,
     time::{Duration, Instant},
 };
@@ -13,6 +14,7 @@ use crate::fake::{Answer, Call, Fake, TOKEN, description};
 
 const BEAT: &str = "RecordActivityTaskHeartbeat";
 const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
+const MOMENT: Timeout = Timeout::Within(Duration::from_millis(50));
 const ALL: Signals = Signals::CANCEL_REQUESTED;
 
 /// A server that answers every beat so, by its number.
@@ -524,4 +526,60 @@ fn a_flush_that_gave_up_leaves_the_throttle_as_it_was() {
     }
     let beats = fake.calls(BEAT).len();
     assert!(beats <= 3, "{beats}: the one that failed, the one that is flushed, one that is due then");
+}
+
+#[test]
+fn a_token_that_cannot_be_read_is_held_by_who_knows_what_there_is_to_erase() {
+    let fake = beats(|_| Answer::ok());
+    for options in ["", "{\"heartbeat_timeout_ms\":1000}"] {
+        let refused = held::open(b"no token", options.as_bytes()).unwrap_err();
+        assert_eq!(refused.status(), Status::TokenUnreadable, "{refused}");
+    }
+    assert_eq!(held::open(b"", b"").unwrap_err().status(), Status::InvalidArgument);
+    for (nth, options) in ["{\"initial_details\":\"\"}", "{\"pulse\":false}"].iter().enumerate() {
+        let handle = held::open(b"no token", options.as_bytes()).unwrap();
+        record(handle, "1").unwrap();
+        held::flush(handle, LONG).unwrap();
+        assert!(fake.calls(BEAT)[nth].has(b"no token"));
+        held::close(handle, LONG).unwrap();
+    }
+}
+
+#[test]
+fn no_details_are_none_to_read_and_none_to_erase() {
+    let fake = Fake::connected(|call| match call.method.as_str() {
+        "DescribeWorkflowExecution" => description(1, None),
+        _ => Answer::ok(),
+    });
+    let handle = open("{\"heartbeat_timeout_ms\":1000}");
+    assert!(held::details(handle, LONG).unwrap().values().is_empty());
+    fake.wait_for(BEAT, 2);
+    assert!(!fake.calls(BEAT)[0].has(b"encoding"));
+    assert!(!held::signals(handle).unwrap().contains(Signals::UNSEEDED));
+}
+
+#[test]
+fn a_black_hole_for_most_of_a_lease_is_survived_although_its_connections_never_come_back() {
+    const TIMEOUT: Duration = Duration::from_secs(6);
+    let swallowed = Mutex::new(Vec::new());
+    let opened = Instant::now();
+    let fake = beats(move |call| {
+        let mut swallowed = swallowed.lock().unwrap();
+        let in_the_hole = call.nth > 0 && call.at - opened < TIMEOUT * 6 / 10;
+        if in_the_hole {
+            swallowed.push(call.connection);
+        }
+        if swallowed.contains(&call.connection) { Answer::Silence } else { Answer::ok() }
+    });
+    let handle = open("{\"heartbeat_timeout_ms\":6000,\"initial_details\":\"\"}");
+    record(handle, "\"before\"").unwrap();
+    held::flush(handle, LONG).unwrap();
+    record(handle, "\"in it\"").unwrap();
+    while info(handle)["pending"] == true {
+        let signals = held::wait(handle, Signals::LEASE_LOST, Signals::default(), MOMENT).unwrap();
+        assert!(signals.is_empty(), "{signals:?} after {:?}", opened.elapsed());
+    }
+    let calls = fake.calls(BEAT);
+    assert!(calls.len() >= 3 && calls.last().unwrap().has(b"\"in it\""), "{calls:?}");
+    assert_eq!(info(handle)["leases_regained"], 0);
 }

@@ -146,3 +146,23 @@ fn those_who_record_while_the_client_goes_are_told_so() {
         });
     }
 }
+
+#[test]
+fn those_who_wait_on_a_watch_are_woken_when_it_is_closed() {
+    let _fake = Fake::connected(|_| Answer::ok());
+    for _ in 0..20 {
+        let watch = held::open_watch().unwrap();
+        let handle = held::open(TOKEN, NO_SEED).unwrap();
+        held::add_to_watch(watch, handle, Signals::PAUSED, 0).unwrap();
+        let statuses: Vec<_> = thread::scope(|scope| {
+            let waiters: Vec<_> = (0..3)
+                .map(|_| scope.spawn(|| until_refused(|| held::next_of_watch(watch, Timeout::Forever))))
+                .collect();
+            held::close_watch(watch).unwrap();
+            waiters.into_iter().map(|waiter| waiter.join().unwrap()).collect()
+        });
+        assert_eq!(tally(statuses), [("THB_INVALID_HANDLE".to_owned(), 3)].into());
+        held::touch(handle).unwrap();
+        held::close(handle, LONG).unwrap();
+    }
+}

@@ -43,22 +43,29 @@ def hold(server: Server) -> Iterator[Hold]:
     assert all(status in (0, -signal.SIGKILL) for status in statuses), statuses
 
 
-def test_killed_c_program_resumes_in_cpp(server: Server, kind: Kind, start: StartActivity, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("killed", "resuming"), [("c", "cpp"), ("cpp", "c")])
+def test_killed_program_resumes_in_the_other_language(
+    killed: str, resuming: str, server: Server, kind: Kind, start: StartActivity, tmp_path: Path
+) -> None:
+    example(killed)  # built, before an attempt starts, whose time is short
+    example(resuming)
     activity = start(kind, heartbeat_timeout_ms=4_000)
     done = tmp_path / "done"
-    first = run_example("c", server, activity.next_attempt(), done)
+    first = run_example(killed, server, activity.next_attempt(), done)
     wait_until(lambda: done.exists() and done.read_text().count("\n") >= 30)
     first.kill()
     first.wait()
 
-    second = run_example("cpp", server, activity.next_attempt(), done)
+    second = run_example(resuming, server, activity.next_attempt(), done)
     assert second.wait(PATIENCE) == 0
     assert activity.result() == 40
-    by_c = [line.split()[2] for line in done.read_text().splitlines() if " c " in line]
-    by_cpp = [int(line.split()[2]) for line in done.read_text().splitlines() if " c++ " in line]
+    name = {"c": " c ", "cpp": " c++ "}
+    lines = done.read_text().splitlines()
+    before = [line for line in lines if name[killed] in line]
+    after = [int(line.split()[2]) for line in lines if name[resuming] in line]
     # It went on where the server knew the first one to be: two seconds behind at most, for then a beat is due.
-    assert by_cpp == list(range(by_cpp[0], 41))
-    assert 2 <= by_cpp[0] <= len(by_c) + 1
+    assert after == list(range(after[0], 41))
+    assert 2 <= after[0] <= len(before) + 1
 
 
 def test_cancellation_is_seen_within_the_throttle_interval(kind: Kind, start: StartActivity, hold: Hold) -> None:

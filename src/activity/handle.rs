@@ -11,6 +11,10 @@ const GENERATION_BITS: u32 = 23;
 
 /// How many slots there can be.
 pub const MAX_SLOTS: u32 = 1 << INDEX_BITS;
+/// The last of them are for watches, so that handles of the two kinds are never mistaken for each other.
+pub const SLOTS_OF_WATCHES: u32 = 2048;
+/// The others.
+pub const SLOTS_OF_ACTIVITIES: u32 = MAX_SLOTS - SLOTS_OF_WATCHES;
 /// The last generation of a slot; after it the slot isn't used again, so that no handle ever comes back.
 pub const LAST_GENERATION: u32 = (1 << GENERATION_BITS) - 1;
 /// How deep in forks handles can still be told apart.

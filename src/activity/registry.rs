@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    handle::{Handle, LAST_GENERATION, MAX_SLOTS, invalid},
+    handle::{Handle, LAST_GENERATION, SLOTS_OF_ACTIVITIES, invalid},
     state::Activity,
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 
 /// Slots come in chunks of this many, and stay where they are.
 const CHUNK: usize = 1024;
-const CHUNKS: usize = MAX_SLOTS as usize / CHUNK;
+const CHUNKS: usize = SLOTS_OF_ACTIVITIES as usize / CHUNK;
 
 /// The open activities.
 pub struct Registry {
@@ -91,14 +91,14 @@ impl Registry {
         }
         let index = match book.free.pop() {
             Some(index) => index,
-            None if book.used < MAX_SLOTS => {
+            None if book.used < SLOTS_OF_ACTIVITIES => {
                 book.used += 1;
                 book.used - 1
             }
             None => {
                 return Err(Error::new(
                     Status::LocalLimit,
-                    format!("{MAX_SLOTS} activities are open, the most there can be"),
+                    format!("{SLOTS_OF_ACTIVITIES} activities are open, the most there can be"),
                 ));
             }
         };
@@ -111,7 +111,7 @@ impl Registry {
 
     /// Closes a handle. Those who wait for its activity learn of it.
     pub fn remove(&self, handle: Handle) -> Result<Activity> {
-        let slot = self.slot(handle.index);
+        let slot = self.existing(handle.index)?;
         let mut book = self.book();
         let activity = {
             let mut place = slot.lock();
@@ -203,7 +203,10 @@ impl Registry {
         self.chunks.get(chunk).and_then(OnceLock::get).and_then(|chunk| chunk.get(at)).ok_or_else(invalid)
     }
 
-    #[expect(clippy::indexing_slicing, reason = "an index below MAX_SLOTS has its chunk and its place there")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "an index below SLOTS_OF_ACTIVITIES has its chunk and its place there"
+    )]
     fn slot(&self, index: u32) -> &Slot {
         let (chunk, at) = (index as usize / CHUNK, index as usize % CHUNK);
         let chunk = self.chunks[chunk].get_or_init(|| (0..CHUNK).map(|_| Slot::default()).collect());
@@ -260,6 +263,16 @@ mod tests {
         for worn_out in [first, last] {
             assert_eq!(registry.with(worn_out, |_| ()).unwrap_err().status(), Status::InvalidHandle);
         }
+    }
+
+    #[test]
+    fn the_slots_of_watches_are_left_to_them() {
+        let registry = Registry::new(0);
+        registry.book().used = SLOTS_OF_ACTIVITIES - 1;
+        let last = registry.insert(activity()).unwrap();
+        assert_eq!(last.index, SLOTS_OF_ACTIVITIES - 1);
+        let other = Activity::open(b"other", None, OpenOptions::default(), Moment::now()).unwrap();
+        assert_eq!(registry.insert(other).unwrap_err().status(), Status::LocalLimit);
     }
 
     #[test]

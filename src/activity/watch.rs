@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     Activities,
-    handle::{Handle, MAX_SLOTS, invalid},
+    handle::{Handle, MAX_SLOTS, SLOTS_OF_WATCHES, invalid},
 };
 use crate::{
     deadline::{Deadline, Timeout},
@@ -195,10 +195,8 @@ impl Activities {
             ));
         }
         open.made = open.made.wrapping_add(1);
-        // From the end of the indices, where no activity is: handles of the two kinds are never mistaken for each other.
-        let index = MAX_SLOTS - 1 - open.made % u32::try_from(MAX_WATCHES * 2).unwrap_or(1);
-        let handle =
-            self.registry.handle_of(index, 1 + open.made / u32::try_from(MAX_WATCHES * 2).unwrap_or(1));
+        let index = MAX_SLOTS - 1 - open.made % SLOTS_OF_WATCHES;
+        let handle = self.registry.handle_of(index, 1 + open.made / SLOTS_OF_WATCHES);
         let watch = Watch { event, state: Mutex::default(), changed: Condvar::new() };
         open.watches.insert(handle.number(), Arc::new(watch));
         self.watches.count.store(open.watches.len(), Ordering::Release);

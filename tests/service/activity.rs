@@ -583,3 +583,23 @@ fn a_black_hole_for_most_of_a_lease_is_survived_although_its_connections_never_c
     assert!(calls.len() >= 3 && calls.last().unwrap().has(b"\"in it\""), "{calls:?}");
     assert_eq!(info(handle)["leases_regained"], 0);
 }
+
+#[test]
+fn no_bad_answer_ends_the_pulse() {
+    const BAD: usize = 20;
+    let fake = beats(|call| match call.nth {
+        // Not found, the one that does, has a test of its own.
+        4 => Answer::Silence,
+        code @ 0..16 => Answer::error(i32::try_from(code).unwrap() + 1),
+        16 => Answer::Close,
+        17 => Answer::Http(502),
+        18 => Answer::Message(vec![0xff]),
+        19 => Answer::Raw { body: vec![1, 2, 3], grpc_status: None },
+        _ => Answer::ok(),
+    });
+    let handle = open("{\"heartbeat_timeout_ms\":400,\"initial_details\":\"\"}");
+    fake.wait_for(BEAT, BAD + 2);
+    assert_eq!(until(handle, Signals::LEASE_LOST, false), Signals::default());
+    let told = info(handle);
+    assert!(told["state"] == "open" && told["failed_tries"].as_u64() >= Some(BAD as u64), "{told}");
+}

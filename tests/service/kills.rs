@@ -51,6 +51,11 @@ impl Landed {
         assert_eq!(waited.0[activity], item, "of activity {activity}");
     }
 
+    /// Waits a moment for whatever lands next.
+    fn wait_for_any(&self) {
+        drop(self.changed.wait_timeout(self.items(), Duration::from_millis(20)).unwrap());
+    }
+
     fn items(&self) -> MutexGuard<'_, Vec<u64>> {
         self.items.lock().unwrap()
     }
@@ -73,13 +78,20 @@ fn hold(holder: u64, over: impl Fn() -> bool, landed: &Landed, mut dice: fastran
             let token =
                 [b"\x0a\x01n\x1a\x01r\x28\x01\x32\x01a\x12\x05", format!("{number:05}").as_bytes()].concat();
             // So short that the pauses after failed tries don't grow; leases are lost and won back all the time.
-            let options = b"{\"heartbeat_timeout_ms\":400,\"initial_details\":\"\"}";
-            (number, held::open(&token, options).unwrap(), 0)
+            // Half of them without a pulse, which would send once more what was lost.
+            let pulse = number % 2 == 0;
+            let options =
+                format!("{{\"heartbeat_timeout_ms\":400,\"initial_details\":\"\",\"pulse\":{pulse}}}");
+            (number, held::open(&token, options.as_bytes()).unwrap(), 0)
         })
         .collect();
     while !over() {
         for (number, handle, item) in &mut mine {
             for _ in 0..dice.u32(1..4) {
+                if dice.u32(0..8) == 0 {
+                    // Beats are under way then: a good moment for the next record.
+                    landed.wait_for_any();
+                }
                 *item += 1;
                 let details = format!("{{\"activity\":{number},\"item\":{item}}}");
                 held::record(*handle, Encoding::Json, details.as_bytes()).unwrap();

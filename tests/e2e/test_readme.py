@@ -75,3 +75,15 @@ def test_every_file_that_the_readme_points_to_exists() -> None:
     links = re.findall(r"\]\(([^)#]+)\)", README)
     assert len(links) > 5
     assert [link for link in links if not os.path.exists(ROOT / link)] == []
+
+
+def test_the_first_program_of_the_python_readme_completes(server: Server, start: StartActivity) -> None:
+    code = re.findall(r"```python\n(.*?)```", (ROOT / "bindings/python/README.md").read_text(), flags=re.DOTALL)[0]
+    activity = start("workflow", heartbeat_timeout_ms=60_000)
+    handed_over = {
+        "TEMPORAL_ADDRESS": server.address,
+        "TEMPORAL_ACTIVITY_TASK_TOKEN": base64.b64encode(activity.next_attempt().token).decode(),
+        "PYTHONPATH": str(ROOT / "bindings" / "python"),
+    }
+    subprocess.run([sys.executable, "-c", code], env=library_environment() | handed_over, check=True)
+    assert activity.result() == "done"

@@ -30,6 +30,7 @@ Hold = Callable[..., HeldDriver]
 @pytest.fixture
 def hold(server: Server) -> Iterator[Hold]:
     """Starts a driver that can hold activities open, connected to the server unless another address is given."""
+    HeldDriver.build()  # before an attempt starts, whose time is short
     started: list[HeldDriver] = []
 
     def hold(address: str = server.address) -> HeldDriver:
@@ -111,10 +112,11 @@ def test_pulse_keeps_the_activity_alive_and_the_details_of_the_attempt_before(
 
 
 def test_hung_child_is_retried_and_a_slow_one_that_touches_is_not(start: StartActivity, hold: Hold) -> None:
-    options = {"heartbeat_timeout_ms": 4_000, "stall_timeout_ms": 2_000}
-    hung, slow = (start("workflow", heartbeat_timeout_ms=4_000) for _ in range(2))
-    hangs = hold().open(hung.next_attempt().token, **options)
-    works = hold().open(slow.next_attempt().token, **options)
+    options = {"heartbeat_timeout_ms": 6_000, "stall_timeout_ms": 3_000}
+    hanging, working = hold(), hold()
+    hung, slow = (start("workflow", heartbeat_timeout_ms=6_000) for _ in range(2))
+    hangs = hanging.open(hung.next_attempt().token, **options)
+    works = working.open(slow.next_attempt().token, **options)
     hangs.record(41)
     # The pulse stops; the lease runs out.
     while hangs.wait(Signals.LEASE_LOST, timeout=200) != Signals.STALLED | Signals.LEASE_LOST:

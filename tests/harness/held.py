@@ -21,6 +21,10 @@ class HeldDriver(Driver):
     def __init__(self) -> None:
         super().__init__([str(_driver())], library_environment())
 
+    @staticmethod
+    def build() -> None:
+        _driver()
+
     def open(self, token: bytes, **options: Any) -> "Held":
         """Opens the activity of a token, with the options of thb_activity_open."""
         return self.open_as("held", token, **options)

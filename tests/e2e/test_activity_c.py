@@ -133,11 +133,10 @@ def test_hung_child_is_retried_and_a_slow_one_that_touches_is_not(start: StartAc
 def test_frozen_child_learns_of_its_lost_lease_before_it_does_more(
     server: Server, start: StartActivity, hold: Hold
 ) -> None:
-    activity = start("workflow", heartbeat_timeout_ms=1_000)
-    token = activity.next_attempt().token
     with Proxy(server.port) as proxy:
         driver = hold(proxy.address)
-        held = driver.open(token, heartbeat_timeout_ms=1_000)
+        activity = start("workflow", heartbeat_timeout_ms=2_000)
+        held = driver.open(activity.next_attempt().token, heartbeat_timeout_ms=2_000)
         held.record(1)
         held.flush()
         os.kill(driver.pid, signal.SIGSTOP)

@@ -65,12 +65,6 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The object without what stands under these keys.
-    pub fn without(mut self, keys: &[&str]) -> Self {
-        self.entries.retain(|(key, _)| !keys.contains(&key.as_str()));
-        self
-    }
-
     /// The string under `key`.
     pub fn string(&self, key: &str) -> Result<Option<String>> {
         self.value(key, "a string", |text| serde_json::from_str(text).ok())
@@ -87,6 +81,14 @@ impl<'a> Object<'a> {
         self.value(key, &wanted, |text| integer(text).filter(|number| range.contains(number)))
     }
 
+    /// The number under `key`.
+    pub fn decimal(&self, key: &str, range: RangeInclusive<f64>) -> Result<Option<f64>> {
+        let wanted = format!("a number from {} to {}", range.start(), range.end());
+        self.value(key, &wanted, |text| {
+            serde_json::from_str(text).ok().filter(|number| range.contains(number))
+        })
+    }
+
     /// The texts of the values in the array under `key`.
     pub fn array(&self, key: &str) -> Result<Option<Vec<&'a str>>> {
         self.value(key, "an array", |text| {
@@ -98,6 +100,16 @@ impl<'a> Object<'a> {
     /// The object under `key`.
     pub fn object(&self, key: &str) -> Result<Option<Object<'a>>> {
         self.raw(key).map(|text| Self::read(self.at(key), text)).transpose()
+    }
+
+    /// Whether there is a value under `key`.
+    pub fn has(&self, key: &str) -> bool {
+        self.raw(key).is_some()
+    }
+
+    /// Whether it is an object.
+    pub fn is_object(&self, key: &str) -> bool {
+        self.raw(key).is_some_and(|text| text.starts_with('{'))
     }
 
     /// Where `key` of this object stands.

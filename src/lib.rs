@@ -26,6 +26,7 @@ pub mod payload;
 mod pulse;
 mod retry;
 mod runtime;
+mod secret;
 mod session;
 mod setback;
 pub mod signals;

@@ -1,6 +1,15 @@
-//! What to connect to: the options of connect, over the environment, over the defaults.
+//! What to connect to: the options of connect, over the environment, over a profile of `temporal.toml`, over the defaults.
+//!
+//! An option more is a line in [`table`] and a field of [`Options`].
 
-use std::time::Duration;
+mod address;
+mod environment;
+mod given;
+mod settings;
+pub mod table;
+mod value;
+
+use std::{ffi::OsString, time::Duration};
 
 use crate::{
     error::{Error, Result},
@@ -9,15 +18,9 @@ use crate::{
     sys,
 };
 
-/// Where a server listens unless told otherwise.
-pub const DEFAULT_ADDRESS: &str = "127.0.0.1:7233";
-/// The namespace unless told otherwise.
-pub const DEFAULT_NAMESPACE: &str = "default";
-/// How long connecting may take unless told otherwise.
-pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The options that are obeyed.
-const KEYS: [&str; 5] = ["address", "namespace", "identity", "connect_timeout_ms", "lazy"];
+pub use address::Address;
+use settings::Settings;
+pub use value::{Kind, Value};
 
 /// Options that a Temporal client has and this version doesn't obey yet. To ignore them could send a plaintext request
 /// where a secure one was meant, so they are refused.
@@ -61,61 +64,26 @@ pub struct Options {
     pub lazy: bool,
 }
 
-/// A host and a port.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Address {
-    /// A name or an IP address; an IPv6 one without its brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// As it was given.
-    pub authority: String,
-}
-
 impl Options {
     /// Reads the JSON of connect, and from the environment what that leaves open.
     pub fn read(json: &[u8]) -> Result<Self> {
-        Self::with_environment(
-            json,
-            std::env::vars_os().filter_map(|(name, value)| {
-                Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
-            }),
-        )
+        Self::with_environment(json, std::env::vars_os().collect())
     }
 
-    fn with_environment(json: &[u8], variables: impl Iterator<Item = (String, String)>) -> Result<Self> {
-        let options = Object::parse("options", json)?;
-        if let Some(key) = options.keys().find(|key| KEYS_TO_COME.contains(key)) {
-            return Err(not_yet(&format!("the option {key}"), "Leave it out"));
-        }
-        // What is left of those is null, which is the same as absent.
-        let options = options.without(&KEYS_TO_COME);
-        options.allow_only(&KEYS)?;
+    fn with_environment(json: &[u8], variables: Vec<(OsString, OsString)>) -> Result<Self> {
+        refuse_what_is_to_come(json, &variables)?;
+        let settings = given::read(json)?.over(environment::read(variables.into_iter())?);
+        Self::from_settings(&settings)
+    }
 
-        let (mut address, mut namespace) = (None, None);
-        for (name, value) in variables.filter(|(_, value)| !value.is_empty()) {
-            match name.as_str() {
-                "TEMPORAL_ADDRESS" => address = Some(value),
-                "TEMPORAL_NAMESPACE" => namespace = Some(value),
-                _ if is_to_come(&name) => return Err(not_yet(&format!("the variable {name}"), "Unset it")),
-                _ => {}
-            }
-        }
-
-        let address = match (given(&options, "address")?, address) {
-            (Some(address), _) => Address::parse("options.address", &address)?,
-            (None, Some(address)) => Address::parse("TEMPORAL_ADDRESS", &address)?,
-            (None, None) => Address::parse("the default", DEFAULT_ADDRESS)?,
-        };
-        let namespace = given(&options, "namespace")?.or(namespace);
-        let connect_timeout = options.integer("connect_timeout_ms", 1..=i64::from(i32::MAX))?;
+    fn from_settings(settings: &Settings) -> Result<Self> {
+        let text = |name| settings.text(name).map(|text| text.to_string());
         Ok(Options {
-            address,
-            namespace: namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
-            identity: given(&options, "identity")?,
-            connect_timeout: connect_timeout
-                .map_or(DEFAULT_CONNECT_TIMEOUT, |ms| Duration::from_millis(ms.unsigned_abs())),
-            lazy: options.boolean("lazy")?.unwrap_or(false),
+            address: Address::parse(&settings.source("address"), &text("address").unwrap_or_default())?,
+            namespace: text("namespace").unwrap_or_default(),
+            identity: text("identity"),
+            connect_timeout: settings.time("connect_timeout_ms"),
+            lazy: settings.flag("lazy"),
         })
     }
 
@@ -125,14 +93,20 @@ impl Options {
     }
 }
 
-/// A string that was given must say something.
-fn given(options: &Object<'_>, key: &str) -> Result<Option<String>> {
-    match options.string(key)? {
-        Some(text) if text.is_empty() => Err(Error::new(
-            Status::Config,
-            format!("{} is empty: leave it out for the default", options.at(key)),
-        )),
-        text => Ok(text),
+/// The name of a header, as all Temporal clients spell it.
+fn header_name(given: &str) -> String {
+    given.to_lowercase().replace('_', "-")
+}
+
+fn refuse_what_is_to_come(json: &[u8], variables: &[(OsString, OsString)]) -> Result<()> {
+    let options = Object::parse("options", json)?;
+    if let Some(key) = options.keys().find(|key| KEYS_TO_COME.contains(key)) {
+        return Err(not_yet(&format!("the option {key}"), "Leave it out"));
+    }
+    let set = variables.iter().filter(|(_, value)| !value.is_empty());
+    match set.filter_map(|(name, _)| name.to_str()).find(|name| is_to_come(name)) {
+        Some(name) => Err(not_yet(&format!("the variable {name}"), "Unset it")),
+        None => Ok(()),
     }
 }
 
@@ -152,34 +126,6 @@ fn not_yet(what: &str, step: &str) -> Error {
     )
 }
 
-impl Address {
-    fn parse(source: &str, text: &str) -> Result<Self> {
-        let wrong = |why: &str| {
-            Error::new(Status::Config, format!("{source} must be host:port, e.g. {DEFAULT_ADDRESS}: {why}"))
-        };
-        if text.contains("://") {
-            return Err(wrong("it has a scheme; leave that out"));
-        }
-        let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong("it has no port"))?;
-        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(|| wrong("its port isn't one"))?;
-        let host = match host.strip_prefix('[').map(|host| host.strip_suffix(']')) {
-            Some(Some(inner)) => inner,
-            Some(None) => return Err(wrong("its brackets don't match")),
-            None if host.contains(':') => {
-                return Err(wrong("an IPv6 address stands in brackets, e.g. [::1]:7233"));
-            }
-            None => host,
-        };
-        if host.is_empty() {
-            return Err(wrong("it has no host"));
-        }
-        if text.parse::<http::uri::Authority>().is_err() || text.contains('@') {
-            return Err(wrong("it has a character that a host can't have"));
-        }
-        Ok(Address { host: host.to_owned(), port, authority: text.to_owned() })
-    }
-}
-
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         Error::new(Status::Config, fault.0)
@@ -191,7 +137,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str, variables: &[(&str, &str)]) -> Result<Options> {
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let variables = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
         Options::with_environment(json.as_bytes(), variables)
     }
 

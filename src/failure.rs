@@ -15,7 +15,8 @@ use crate::{
 pub const DEFAULT_SOURCE: &str = "temporal-heartbeat";
 
 const NAME: &str = "failure_json";
-const CAUSE_KEYS: [&str; 9] = [
+/// What a failure may have, and a cause of one.
+const KEYS: [&str; 9] = [
     "message",
     "type",
     "non_retryable",
@@ -26,19 +27,8 @@ const CAUSE_KEYS: [&str; 9] = [
     "source",
     "cause",
 ];
-const KEYS: [&str; 11] = [
-    "message",
-    "type",
-    "non_retryable",
-    "details",
-    "details_payloads",
-    "next_retry_delay_ms",
-    "stack_trace",
-    "source",
-    "cause",
-    "heartbeat_details",
-    "heartbeat_details_payloads",
-];
+/// What only the failure itself may have.
+const PROGRESS_KEYS: [&str; 2] = ["heartbeat_details", "heartbeat_details_payloads"];
 
 /// A failure and the last heartbeat details that go with it.
 #[derive(Debug, PartialEq)]
@@ -63,7 +53,7 @@ impl Report {
         }
         let report = Object::parse(NAME, json).and_then(|object| {
             Ok(Report {
-                failure: failure(&object, &KEYS)?,
+                failure: failure(&object, &[&KEYS[..], &PROGRESS_KEYS].concat())?,
                 heartbeat_details: values(&object, "heartbeat_details", "heartbeat_details_payloads")?,
             })
         });
@@ -91,7 +81,7 @@ fn failure(object: &Object<'_>, keys: &[&str]) -> std::result::Result<Failure, F
             nanos: i32::try_from(ms % 1000 * 1_000_000).unwrap_or(0),
         }),
     };
-    let cause = object.object("cause")?.map(|cause| failure(&cause, &CAUSE_KEYS)).transpose()?;
+    let cause = object.object("cause")?.map(|cause| failure(&cause, &KEYS)).transpose()?;
     Ok(Failure {
         message: object.string("message")?.unwrap_or_default(),
         source: object.string("source")?.unwrap_or_else(|| DEFAULT_SOURCE.to_owned()),

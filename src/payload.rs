@@ -26,6 +26,9 @@ const JSON_PLAIN: &[u8] = b"\x0a\x16\x0a\x08encoding\x12\x0ajson/plain";
 const BINARY_PLAIN: &[u8] = b"\x0a\x18\x0a\x08encoding\x12\x0cbinary/plain";
 const BINARY_NULL: &[u8] = b"\x0a\x17\x0a\x08encoding\x12\x0bbinary/null";
 
+/// What the SDKs' own converters make, which anybody can read who sees it. A null has nothing in it to be read.
+const READABLE: [&str; 4] = ["json/plain", "json/protobuf", "binary/plain", "binary/protobuf"];
+
 /// How the bytes that a caller gives are to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
@@ -161,6 +164,23 @@ impl Payloads {
             )));
         }
         result.check_size("result", limit)
+    }
+
+    /// Refuses values that no codec has encoded, for namespaces whose data are encrypted.
+    pub fn refuse_readable(&self, name: &str) -> Result<()> {
+        let values = self.values().map_err(|why| Error::argument(format!("{name} can't be read: {why}")))?;
+        let encodings =
+            values.iter().map(|value| value.metadata.get(ENCODING_KEY).map_or(&b""[..], |name| name));
+        for encoding in encodings {
+            if encoding.is_empty() || READABLE.iter().any(|readable| readable.as_bytes() == encoding) {
+                return Err(Error::argument(format!(
+                    "{name} would be readable by anybody ({}), and require_encoded is set: encode it with your namespace's codec, \
+                     and pass THB_ENCODING_PAYLOADS",
+                    String::from_utf8_lossy(if encoding.is_empty() { b"no encoding" } else { encoding })
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Refuses what the server would fail the activity for.
@@ -331,6 +351,27 @@ mod tests {
         assert!(size > 100);
         payloads.check_size("details", size).unwrap();
         assert_eq!(payloads.check_size("details", size - 1).unwrap_err().status(), Status::TooLarge);
+    }
+
+    #[test]
+    fn only_what_a_codec_has_encoded_passes_where_encoded_is_required() {
+        let value = |metadata: &[(&str, &'static [u8])]| {
+            let metadata =
+                metadata.iter().map(|(key, name)| ((*key).to_owned(), Bytes::from_static(name))).collect();
+            let list = ValueList { payloads: vec![Payload { metadata, data: Bytes::from_static(b"x") }] };
+            Payloads(list.encode_to_vec())
+        };
+        let encrypted = value(&[(ENCODING_KEY, b"binary/encrypted"), ("key-id", b"7")]);
+        let mut some = encrypted.clone();
+        some.push("some", Encoding::Null, b"").unwrap();
+        some.refuse_readable("details").unwrap();
+        some.push("some", Encoding::Json, b"41").unwrap();
+        let binary = Payloads::from_caller("details", Encoding::Binary, b"x").unwrap().unwrap();
+        for readable in [some, binary, value(&[]), value(&[(ENCODING_KEY, b"json/protobuf")])] {
+            let refused = readable.refuse_readable("details").unwrap_err();
+            assert_eq!(refused.status(), Status::InvalidArgument);
+            assert!(refused.message().starts_with("details would be readable"), "{refused}");
+        }
     }
 
     #[test]

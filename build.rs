@@ -12,6 +12,9 @@ const PROTOS: [&str; 4] = [
     "google/rpc/status.proto",
 ];
 
+/// Calls that the command-line program makes, and the library doesn't.
+const PROGRAM_ONLY: [&str; 1] = ["PollActivityTaskQueue"];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     println!("cargo:rerun-if-changed=build.rs");
@@ -37,6 +40,9 @@ struct Methods;
 impl ServiceGenerator for Methods {
     fn generate(&mut self, service: Service, buf: &mut String) {
         for method in &service.methods {
+            if PROGRAM_ONLY.contains(&method.proto_name.as_str()) {
+                buf.push_str("#[cfg(feature = \"cli\")]\n");
+            }
             let name = method.proto_name.chars().fold(String::new(), |mut name, letter| {
                 if letter.is_uppercase() && !name.is_empty() {
                     name.push('_');

@@ -134,6 +134,18 @@ impl Client {
             | Signals::RESET.when(answer.activity_reset))
     }
 
+    /// Waits for a task as a worker does. No task is no error: then there is no token in the answer.
+    #[cfg(feature = "cli")]
+    pub async fn poll(
+        &self,
+        request: api::PollActivityTaskQueueRequest,
+        effort: Effort,
+    ) -> Result<api::PollActivityTaskQueueResponse, Setback> {
+        let (namespace, identity) = (self.namespace.clone(), self.identity.clone());
+        let request = api::PollActivityTaskQueueRequest { namespace, identity, ..request };
+        self.ask(&api::POLL_ACTIVITY_TASK_QUEUE, &request, effort).await
+    }
+
     /// Ends the activity with a result.
     pub async fn complete(
         &self,

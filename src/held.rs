@@ -9,7 +9,6 @@ use bytes::Bytes;
 use crate::{
     activity::{
         LONGEST_NAP,
-        options::OpenOptions,
         registry::Look,
         state::{Activity, Unsent},
         watch::News,
@@ -27,9 +26,15 @@ use crate::{
     token::{self, Token},
 };
 
-/// Opens an activity: from now on beats go out for it. Never waits for the server.
+pub use crate::activity::options::OpenOptions;
+
+/// Opens an activity, with options in JSON: from now on beats go out for it. Never waits for the server.
 pub fn open(token: &[u8], options_json: &[u8]) -> Result<u64> {
-    let mut options = OpenOptions::read(options_json)?;
+    open_with(token, OpenOptions::read(options_json)?)
+}
+
+/// Opens an activity. The token is given here or by the options.
+pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
     let token = match (options.token.take(), token) {
         (Some(handed), []) => handed,
         (Some(_), _) => {
@@ -158,6 +163,18 @@ pub fn flush(number: u64, timeout: Timeout) -> Result<()> {
         Some(deadline) => activities.flush(handle, deadline),
         None => Err(Error::new(Status::Timeout, "the timeout is 0: nothing was waited for")),
     }
+}
+
+/// Sends a beat without waiting for its time, whether or not there is something new to tell, and waits for the answer: the
+/// server's word that the activity is alive, and what it asks for.
+pub fn beat(number: u64, timeout: Timeout) -> Result<Signals> {
+    let activities = global::activities()?;
+    let handle = activities.registry.handle(number)?;
+    match timeout.start() {
+        Some(deadline) => activities.beat(handle, deadline)?,
+        None => return Err(Error::new(Status::Timeout, "the timeout is 0: nothing was sent")),
+    }
+    signals(number)
 }
 
 /// Ends the activity with a result.

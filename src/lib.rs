@@ -23,6 +23,8 @@ mod json;
 pub mod options;
 mod park;
 pub mod payload;
+#[cfg(feature = "cli")]
+pub mod poll;
 mod pulse;
 mod retry;
 mod runtime;
@@ -32,10 +34,11 @@ mod setback;
 pub mod signals;
 pub mod status;
 mod sys;
-mod token;
+pub mod token;
 mod transport;
 
 #[allow(missing_docs, clippy::all)]
+#[cfg_attr(not(feature = "cli"), allow(dead_code))]
 mod proto {
     include!(concat!(env!("OUT_DIR"), "/proto.rs"));
 }

@@ -118,6 +118,28 @@ impl Activities {
             .ok_or_else(|| Error::out_of_time(why, "what was recorded isn't acknowledged yet"))
     }
 
+    /// Sends a beat, with what is known, without waiting for its time, and waits until the server has acknowledged one.
+    pub fn beat(&self, handle: Handle, deadline: Deadline) -> Result<()> {
+        let (before, earlier) = self.registry.with(handle, |activity| {
+            let now = Moment::now();
+            (activity.beats(), activity.press(now).then(|| activity.due()))
+        })?;
+        if let Some(due) = earlier {
+            self.tell(handle, due);
+        }
+        let mut why = None;
+        let beaten = self.registry.wait(handle, deadline, |activity| {
+            why = activity.last_error().cloned();
+            activity.check_open()?;
+            if activity.beats() != before {
+                return Ok(Look::Found(()));
+            }
+            activity.check_press()?;
+            Ok(Look::Again(LONGEST_NAP))
+        });
+        self.woken(beaten)?.ok_or_else(|| Error::out_of_time(why, "no beat was acknowledged yet"))
+    }
+
     /// A handle that was closed by a disconnect, while somebody waited for its activity, is no mistake of theirs.
     pub fn woken<T>(&self, waited: Result<T>) -> Result<T> {
         waited.map_err(|error| match error.status() {

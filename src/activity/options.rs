@@ -28,7 +28,7 @@ const KEYS: [&str; 8] = [
 const KEYS_TO_COME: [&str; 3] = ["workflow_id", "run_id", "activity_id"];
 
 /// How an activity is to be held.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OpenOptions {
     /// The heartbeat timeout; zero when unknown or none.
     pub heartbeat_timeout: Duration,
@@ -49,6 +49,22 @@ pub struct OpenOptions {
 }
 
 impl OpenOptions {
+    /// Nothing is known, and there is a pulse.
+    pub fn new() -> Self {
+        OpenOptions { pulse: true, ..OpenOptions::default() }
+    }
+
+    /// What a parent handed over in the environment beside the token.
+    pub fn handed_over() -> Result<Self> {
+        let handed = HandedOver::read()?;
+        Ok(OpenOptions {
+            heartbeat_timeout: handed.heartbeat_timeout.unwrap_or_default(),
+            initial_details: handed.details,
+            attempt_remaining: handed.remaining,
+            ..OpenOptions::new()
+        })
+    }
+
     /// Reads the JSON of open.
     pub fn read(json: &[u8]) -> Result<Self> {
         let options = Object::parse(NAME, json)?;
@@ -80,15 +96,14 @@ impl OpenOptions {
             initial_details,
             age: given("age_ms")?.unwrap_or_default(),
             attempt_remaining: given("attempt_remaining_ms")?.or(handed.remaining),
-            token: handed.token,
+            token: if from_env { Some(handoff::token_from_env()?) } else { None },
         })
     }
 }
 
-/// What stands in the environment.
+/// What stands in the environment beside the token.
 #[derive(Default)]
 struct HandedOver {
-    token: Option<Vec<u8>>,
     heartbeat_timeout: Option<Duration>,
     details: Option<Payloads>,
     remaining: Option<Duration>,
@@ -108,7 +123,6 @@ impl HandedOver {
             None => None,
         };
         Ok(HandedOver {
-            token: Some(handoff::token_from_env()?),
             heartbeat_timeout: number(handoff::HEARTBEAT_TIMEOUT_MS)?,
             details,
             remaining: number(handoff::DEADLINE_MS)?,

@@ -36,7 +36,7 @@ pub struct Activity {
     pulse: bool,
     refused: bool,
     in_flight: bool,
-    /// Somebody waits for what was recorded until `pressed` to be acknowledged.
+    /// Somebody waits for a beat, or for what was recorded until `pressed`, to be acknowledged.
     urgent: bool,
     wants_opening: bool,
     failed: u8,
@@ -269,6 +269,16 @@ impl Activity {
         self.recorded
     }
 
+    /// How many beats the server has acknowledged.
+    pub fn beats(&self) -> u32 {
+        self.counts.beats
+    }
+
+    /// An error once it is over.
+    pub fn check_open(&self) -> Result<()> {
+        self.usable()
+    }
+
     /// Whether all that was recorded is acknowledged. An error when that can't come any more.
     pub fn is_flushed(&self) -> Result<bool> {
         self.is_flushed_to(self.recorded)
@@ -394,7 +404,7 @@ impl Activity {
         }
         let wanted = self.acknowledged != self.recorded;
         let seeding = self.wants_opening && !self.knows_opening() && !self.has_sent();
-        if !wanted && !seeding && (!self.pulse || self.is_stalled(now)) {
+        if !wanted && !seeding && !self.urgent && (!self.pulse || self.is_stalled(now)) {
             self.due = Moment::NEVER;
             return Step::Nothing;
         }
@@ -449,7 +459,8 @@ impl Activity {
             self.timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
         }
         self.seed(details);
-        self.due = if self.acknowledged != self.recorded || self.pulse { now } else { Moment::NEVER };
+        let wanted = self.acknowledged != self.recorded || self.urgent || self.pulse;
+        self.due = if wanted { now } else { Moment::NEVER };
     }
 
     /// The try that is under way failed.

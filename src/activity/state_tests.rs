@@ -255,3 +255,17 @@ fn a_refusal_answers_who_asks_for_the_details_at_the_start() {
         story.after(SECOND);
     }
 }
+
+#[test]
+fn a_beat_out_of_turn_goes_out_without_a_pulse_and_with_nothing_new() {
+    let mut story = Story::begin(OpenOptions {
+        initial_details: Some(Payloads::from_json_values(["41"])),
+        ..OpenOptions::default()
+    });
+    assert_eq!(story.beat(), None);
+    assert!(story.activity.press(story.now));
+    assert_eq!(story.beat().as_deref(), Some("41"));
+    story.acknowledged(Signals::CANCEL_REQUESTED);
+    assert_eq!((story.activity.beats(), story.beat()), (1, None));
+    assert!(story.has(Signals::CANCEL_REQUESTED));
+}

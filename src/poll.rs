@@ -1,0 +1,174 @@
+//! Takes activity tasks from a task queue, as a worker does. For the command-line program; the shared library has no such call.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::{
+    client::Effort,
+    deadline::Deadline,
+    error::Result,
+    global,
+    payload::Payloads,
+    proto::temporal::api::{
+        deployment::v1::WorkerDeploymentOptions,
+        enums::v1::WorkerVersioningMode,
+        taskqueue::v1::TaskQueue,
+        workflowservice::v1::{PollActivityTaskQueueRequest, PollActivityTaskQueueResponse},
+    },
+    token::Activity,
+};
+
+/// How long one poll waits for a task. The server holds it for that long less a second or so, and for a minute at most. Shorter than
+/// what the SDKs use, because whoever shuts down waits for the polls that are under way: a task is lost with one that isn't.
+pub const POLL_TIME: Duration = Duration::from_secs(20);
+
+/// Where tasks come from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Queue {
+    /// The task queue's name.
+    pub name: String,
+    /// The version as which to take them; `None`: tasks without versions.
+    pub deployment: Option<Deployment>,
+}
+
+/// A build of a worker deployment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployment {
+    /// The deployment's name.
+    pub name: String,
+    /// The build within it.
+    pub build_id: String,
+}
+
+/// One attempt of an activity, to be worked on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// Its task token.
+    pub token: Bytes,
+    /// Which activity it is.
+    pub activity: Activity,
+    /// The type of the activity.
+    pub activity_type: String,
+    /// The type of its workflow, if it has one.
+    pub workflow_type: Option<String>,
+    /// The arguments.
+    pub input: Payloads,
+    /// The last details of the attempt before; empty when there are none.
+    pub details: Payloads,
+    /// The attempt, from 1.
+    pub attempt: i32,
+    /// The heartbeat timeout; zero for none.
+    pub heartbeat_timeout: Duration,
+    /// How long the attempt may take from its start, where there is a limit.
+    pub remaining: Option<Duration>,
+}
+
+/// Waits for the next task, for [`POLL_TIME`] at most; `None` when there was none.
+pub fn next(queue: &Queue) -> Result<Option<Task>> {
+    let deployment = queue.deployment.as_ref();
+    let request = PollActivityTaskQueueRequest {
+        task_queue: Some(TaskQueue { name: queue.name.clone() }),
+        deployment_options: deployment.map(|Deployment { name, build_id }| WorkerDeploymentOptions {
+            deployment_name: name.clone(),
+            build_id: build_id.clone(),
+            worker_versioning_mode: WorkerVersioningMode::Versioned.into(),
+        }),
+        ..PollActivityTaskQueueRequest::default()
+    };
+    let answer = global::session()?.run(Deadline::within(POLL_TIME), |client| async move {
+        Ok(client.poll(request, Effort::Once(Instant::now() + POLL_TIME)).await?)
+    })?;
+    Ok((!answer.task_token.is_empty()).then(|| Task::from(answer)))
+}
+
+impl From<PollActivityTaskQueueResponse> for Task {
+    fn from(answer: PollActivityTaskQueueResponse) -> Self {
+        let activity_id = answer.activity_id;
+        let activity = match answer.workflow_execution.filter(|workflow| !workflow.workflow_id.is_empty()) {
+            Some(workflow) => Activity::OfWorkflow {
+                workflow_id: workflow.workflow_id,
+                run_id: workflow.run_id,
+                activity_id,
+            },
+            None => Activity::Standalone { activity_id, run_id: answer.activity_run_id },
+        };
+        // Both times are the server's, so that it doesn't matter what our clock says.
+        let waited = match (answer.scheduled_time, answer.started_time) {
+            (Some(scheduled), Some(started)) => since(started, scheduled),
+            _ => Duration::ZERO,
+        };
+        let all_attempts = limit(answer.schedule_to_close_timeout).map(|time| time.saturating_sub(waited));
+        let this_attempt = limit(answer.start_to_close_timeout);
+        Task {
+            token: answer.task_token,
+            activity,
+            activity_type: answer.activity_type.unwrap_or_default().name,
+            workflow_type: answer.workflow_type.map(|kind| kind.name).filter(|name| !name.is_empty()),
+            input: answer.input.unwrap_or_default(),
+            details: answer.heartbeat_details.unwrap_or_default(),
+            attempt: answer.attempt,
+            heartbeat_timeout: limit(answer.heartbeat_timeout).unwrap_or_default(),
+            remaining: all_attempts.into_iter().chain(this_attempt).min(),
+        }
+    }
+}
+
+/// A timeout; zero is none.
+fn limit(timeout: Option<prost_types::Duration>) -> Option<Duration> {
+    timeout.and_then(|timeout| timeout.try_into().ok()).filter(|timeout: &Duration| !timeout.is_zero())
+}
+
+fn since(later: prost_types::Timestamp, earlier: prost_types::Timestamp) -> Duration {
+    let ms = |time: prost_types::Timestamp| time.seconds * 1000 + i64::from(time.nanos) / 1_000_000;
+    Duration::from_millis(u64::try_from(ms(later) - ms(earlier)).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::temporal::api::common::v1::WorkflowExecution;
+
+    const fn s(seconds: i64) -> prost_types::Duration {
+        prost_types::Duration { seconds, nanos: 0 }
+    }
+
+    #[test]
+    fn the_shorter_limit_holds_and_zero_is_none() {
+        let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        let remaining = |schedule_to_close, start_to_close| {
+            Task::from(PollActivityTaskQueueResponse {
+                scheduled_time: at(100),
+                started_time: at(140),
+                schedule_to_close_timeout: Some(s(schedule_to_close)),
+                start_to_close_timeout: Some(s(start_to_close)),
+                ..PollActivityTaskQueueResponse::default()
+            })
+            .remaining
+        };
+        assert_eq!(remaining(60, 30), Some(Duration::from_secs(20)));
+        assert_eq!(remaining(60, 10), Some(Duration::from_secs(10)));
+        assert_eq!(remaining(0, 30), Some(Duration::from_secs(30)));
+        assert_eq!(remaining(30, 0), Some(Duration::ZERO));
+        assert_eq!(remaining(0, 0), None);
+    }
+
+    #[test]
+    fn an_activity_without_a_workflow_is_standalone() {
+        let task = |workflow_id: &str| {
+            Task::from(PollActivityTaskQueueResponse {
+                workflow_execution: Some(WorkflowExecution {
+                    workflow_id: workflow_id.to_owned(),
+                    run_id: "r".to_owned(),
+                }),
+                activity_id: "a".to_owned(),
+                activity_run_id: "ar".to_owned(),
+                ..PollActivityTaskQueueResponse::default()
+            })
+            .activity
+        };
+        assert_eq!(task(""), Activity::Standalone { activity_id: "a".into(), run_id: "ar".into() });
+        let (workflow_id, run_id, activity_id) = ("w".into(), "r".into(), "a".into());
+        assert_eq!(task("w"), Activity::OfWorkflow { workflow_id, run_id, activity_id });
+    }
+}

@@ -35,6 +35,11 @@ impl Signals {
         self.0 & other.0 == other.0
     }
 
+    /// Whether any of `other` is among these.
+    pub fn intersects(self, other: Signals) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// Those of a caller's bits that are signals here.
     pub fn from_bits(bits: u32) -> Signals {
         Signals(bits)

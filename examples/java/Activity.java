@@ -1,0 +1,133 @@
+import com.sun.jna.Library;
+import com.sun.jna.Native;
+import com.sun.jna.NativeLong;
+import com.sun.jna.Pointer;
+import com.sun.jna.ptr.IntByReference;
+import com.sun.jna.ptr.LongByReference;
+import com.sun.jna.ptr.PointerByReference;
+import java.nio.charset.StandardCharsets;
+
+/**
+ * The work of a Temporal Activity in Java, by JNA (pom.xml) and the library:
+ *
+ * <pre>    java -cp jna.jar Activity.java ITEMS</pre>
+ *
+ * The token comes in TEMPORAL_ACTIVITY_TASK_TOKEN, the server in TEMPORAL_ADDRESS. Each item that is done is recorded; killed
+ * at any moment, the Activity's next attempt goes on after the last item that the server knows of.
+ */
+public final class Activity {
+    /** Those of temporal_heartbeat.h that are used here. A size_t is as long as a pointer, and so is a NativeLong on Unix. */
+    interface Thb extends Library {
+        int thb_check_abi(int abi);
+        String thb_status_name(int status);
+        String thb_error_message(Pointer error);
+        void thb_error_free(Pointer error);
+
+        int thb_connect(byte[] options, NativeLong optionsLen, PointerByReference error);
+        int thb_disconnect(int timeoutMs, PointerByReference error);
+
+        int thb_activity_open(byte[] token, NativeLong tokenLen, byte[] options, NativeLong optionsLen,
+                LongByReference activity, PointerByReference error);
+        int thb_activity_get_details(long activity, int timeoutMs, PointerByReference details, PointerByReference error);
+        int thb_activity_heartbeat(long activity, int encoding, byte[] details, NativeLong detailsLen,
+                IntByReference signals, PointerByReference error);
+        int thb_activity_wait(long activity, int mask, int known, int timeoutMs, IntByReference signals,
+                PointerByReference error);
+        int thb_activity_complete(long activity, int encoding, byte[] result, NativeLong resultLen, int timeoutMs,
+                PointerByReference error);
+        int thb_activity_report_cancelled(long activity, int encoding, byte[] details, NativeLong detailsLen,
+                int timeoutMs, PointerByReference error);
+
+        Pointer thb_details_data(Pointer details, NativeLong index, LongByReference len);
+        int thb_details_attempt(Pointer details);
+        void thb_details_free(Pointer details);
+    }
+
+    static final int ABI = 1;
+    static final int NONE = 0;
+    static final int JSON = 1;
+    static final int CANCEL_REQUESTED = 1;
+    static final int PAUSED = 2;
+    /** RESET, GONE, LEASE_LOST, DEADLINE: this attempt is to end. */
+    static final int STOP = 4 | 8 | 16 | 128;
+    static final int ALL = -1;
+    static final int TIMEOUT_MS = 10_000;
+    static final NativeLong NOTHING = new NativeLong(0);
+
+    static final Thb THB = Native.load(
+            System.getenv().getOrDefault("TEMPORAL_HEARTBEAT_LIBRARY", "libtemporal_heartbeat.so.0"), Thb.class);
+
+    final PointerByReference error = new PointerByReference();
+
+    /** Passes a good status, and throws what the library says of any other. */
+    void must(int status) {
+        if (status == 0) {
+            return;
+        }
+        String message = THB.thb_status_name(status) + ": " + THB.thb_error_message(error.getValue());
+        THB.thb_error_free(error.getValue());
+        throw new IllegalStateException(message);
+    }
+
+    /** The last item done, which the attempt before recorded; 0 when there was none. */
+    int lastItem(long activity) {
+        PointerByReference out = new PointerByReference();
+        LongByReference len = new LongByReference();
+        must(THB.thb_activity_get_details(activity, TIMEOUT_MS, out, error));
+        Pointer details = out.getValue();
+        Pointer data = THB.thb_details_data(details, NOTHING, len);
+        int item = data == null
+                ? 0
+                : Integer.parseInt(new String(data.getByteArray(0, (int) len.getValue()), StandardCharsets.UTF_8));
+        System.out.println("attempt " + THB.thb_details_attempt(details) + " goes on after item " + item);
+        THB.thb_details_free(details);
+        return item;
+    }
+
+    String work(long activity, int items) throws InterruptedException {
+        IntByReference signals = new IntByReference();
+        for (int item = lastItem(activity) + 1; item <= items; item++) {
+            Thread.sleep(100); // the work
+            System.out.println("item " + item + " done");
+
+            byte[] json = json(item);
+            must(THB.thb_activity_heartbeat(activity, JSON, json, new NativeLong(json.length), signals, error));
+            while (signals.getValue() == PAUSED) { // the beats go on meanwhile
+                must(THB.thb_activity_wait(activity, ALL, PAUSED, TIMEOUT_MS, signals, error));
+            }
+            if ((signals.getValue() & CANCEL_REQUESTED) != 0) {
+                must(THB.thb_activity_report_cancelled(activity, NONE, null, NOTHING, TIMEOUT_MS, error));
+                return "cancelled";
+            }
+            if ((signals.getValue() & STOP) != 0) {
+                return "stopped";
+            }
+        }
+        byte[] json = json(items);
+        must(THB.thb_activity_complete(activity, JSON, json, new NativeLong(json.length), TIMEOUT_MS, error));
+        return "completed";
+    }
+
+    void run(int items) throws InterruptedException {
+        if (THB.thb_check_abi(ABI) != 0) {
+            throw new IllegalStateException("this program was written for another version of the library");
+        }
+        must(THB.thb_connect(null, NOTHING, error));
+        try {
+            LongByReference activity = new LongByReference();
+            byte[] options = "{\"from_env\": true}".getBytes(StandardCharsets.UTF_8);
+            must(THB.thb_activity_open(null, NOTHING, options, new NativeLong(options.length), activity, error));
+            System.out.println(work(activity.getValue(), items));
+        } finally {
+            THB.thb_disconnect(TIMEOUT_MS, null); // sends what was recorded last, and closes the activity
+        }
+    }
+
+    static byte[] json(int item) {
+        return Integer.toString(item).getBytes(StandardCharsets.UTF_8);
+    }
+
+    public static void main(String[] arguments) throws InterruptedException {
+        new Activity().run(arguments.length > 0 ? Integer.parseInt(arguments[0]) : 20);
+    }
+}

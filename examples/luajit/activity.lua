@@ -1,0 +1,103 @@
+-- The work of a Temporal Activity in LuaJIT, which needs nothing but the library:
+--
+--     luajit activity.lua ITEMS
+--
+-- The token comes in TEMPORAL_ACTIVITY_TASK_TOKEN, the server in TEMPORAL_ADDRESS. Each item that is done is recorded;
+-- killed at any moment, the Activity's next attempt goes on after the last item that the server knows of.
+
+local ffi = require("ffi")
+local bit = require("bit")
+
+-- Those of temporal_heartbeat.h that are used here, as they stand there. (All of it: cc -E -P temporal_heartbeat.h)
+ffi.cdef [[
+typedef int32_t thb_status_t;
+typedef int32_t thb_encoding_t;
+typedef uint64_t thb_activity_t;
+typedef struct thb_error_t thb_error_t;
+typedef struct thb_details_t thb_details_t;
+
+thb_status_t thb_check_abi(uint32_t abi);
+const char *thb_status_name(thb_status_t status);
+const char *thb_error_message(const struct thb_error_t *error);
+void thb_error_free(struct thb_error_t *error);
+
+thb_status_t thb_connect(const char *options_json, size_t options_len, struct thb_error_t **error_out);
+thb_status_t thb_disconnect(uint32_t timeout_ms, struct thb_error_t **error_out);
+
+thb_status_t thb_activity_open(const void *token, size_t token_len, const char *options_json, size_t options_len,
+                               thb_activity_t *activity_out, struct thb_error_t **error_out);
+thb_status_t thb_activity_get_details(thb_activity_t activity, uint32_t timeout_ms, struct thb_details_t **details_out,
+                                      struct thb_error_t **error_out);
+thb_status_t thb_activity_heartbeat(thb_activity_t activity, thb_encoding_t encoding, const void *details,
+                                    size_t details_len, uint32_t *signals_out, struct thb_error_t **error_out);
+thb_status_t thb_activity_wait(thb_activity_t activity, uint32_t mask, uint32_t known_signals, uint32_t timeout_ms,
+                               uint32_t *signals_out, struct thb_error_t **error_out);
+thb_status_t thb_activity_complete(thb_activity_t activity, thb_encoding_t encoding, const void *result,
+                                   size_t result_len, uint32_t timeout_ms, struct thb_error_t **error_out);
+thb_status_t thb_activity_report_cancelled(thb_activity_t activity, thb_encoding_t encoding, const void *details,
+                                           size_t details_len, uint32_t timeout_ms, struct thb_error_t **error_out);
+
+const void *thb_details_data(const struct thb_details_t *details, size_t index, size_t *len_out);
+int32_t thb_details_attempt(const struct thb_details_t *details);
+void thb_details_free(struct thb_details_t *details);
+]]
+
+local ABI, NONE, JSON, CANCEL_REQUESTED, PAUSED = 1, 0, 1, 1, 2
+local STOP = 4 + 8 + 16 + 128 -- RESET, GONE, LEASE_LOST, DEADLINE: this attempt is to end
+local TIMEOUT_MS, ALL = 10000, 0xFFFFFFFF
+
+local thb = ffi.load(os.getenv("TEMPORAL_HEARTBEAT_LIBRARY") or "libtemporal_heartbeat.so.0")
+local error_out = ffi.new("thb_error_t *[1]")
+local signals_out = ffi.new("uint32_t[1]")
+
+-- Passes a good status, and raises any other with what the library says of it.
+local function must(status)
+    if status == 0 then return end
+    local message = ffi.string(thb.thb_status_name(status)) .. ": " .. ffi.string(thb.thb_error_message(error_out[0]))
+    thb.thb_error_free(error_out[0])
+    error(message, 0)
+end
+
+-- The last item done, which the attempt before recorded; 0 when there was none.
+local function last_item(activity)
+    local details_out, len = ffi.new("thb_details_t *[1]"), ffi.new("size_t[1]")
+    must(thb.thb_activity_get_details(activity, TIMEOUT_MS, details_out, error_out))
+    local details = details_out[0]
+    local data = thb.thb_details_data(details, 0, len)
+    local item = data ~= nil and tonumber(ffi.string(data, len[0])) or 0
+    print("attempt " .. thb.thb_details_attempt(details) .. " goes on after item " .. item)
+    thb.thb_details_free(details)
+    return item
+end
+
+local function work(activity, items)
+    for item = last_item(activity) + 1, items do
+        os.execute("sleep 0.1") -- the work
+        print("item " .. item .. " done")
+
+        local json = tostring(item)
+        must(thb.thb_activity_heartbeat(activity, JSON, json, #json, signals_out, error_out))
+        while signals_out[0] == PAUSED do -- the beats go on meanwhile
+            must(thb.thb_activity_wait(activity, ALL, PAUSED, TIMEOUT_MS, signals_out, error_out))
+        end
+        if bit.band(signals_out[0], CANCEL_REQUESTED) ~= 0 then
+            must(thb.thb_activity_report_cancelled(activity, NONE, nil, 0, TIMEOUT_MS, error_out))
+            return "cancelled"
+        end
+        if bit.band(signals_out[0], STOP) ~= 0 then return "stopped" end
+    end
+    local json = tostring(items)
+    must(thb.thb_activity_complete(activity, JSON, json, #json, TIMEOUT_MS, error_out))
+    return "completed"
+end
+
+io.stdout:setvbuf("line")
+must(thb.thb_check_abi(ABI))
+must(thb.thb_connect(nil, 0, error_out))
+local activity_out = ffi.new("thb_activity_t[1]")
+local options = '{"from_env": true}'
+must(thb.thb_activity_open(nil, 0, options, #options, activity_out, error_out))
+local fine, said = pcall(work, activity_out[0], tonumber(arg[1]) or 20)
+thb.thb_disconnect(TIMEOUT_MS, nil) -- sends what was recorded last, and closes the activity
+print(said)
+os.exit(fine and 0 or 1)

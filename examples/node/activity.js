@@ -1,0 +1,130 @@
+// The work of a Temporal Activity in Node.js, by koffi (npm install koffi) and the library:
+//
+//     node activity.js ITEMS
+//
+// The token comes in TEMPORAL_ACTIVITY_TASK_TOKEN, the server in TEMPORAL_ADDRESS. Each item that is done is recorded;
+// killed at any moment, the Activity's next attempt goes on after the last item that the server knows of.
+'use strict';
+
+const { promisify } = require('node:util');
+const { setTimeout: sleep } = require('node:timers/promises');
+const koffi = require('koffi');
+
+// Those of temporal_heartbeat.h that are used here. koffi writes a pointer that is marked _Out_ into an array of one.
+const library = koffi.load(process.env.TEMPORAL_HEARTBEAT_LIBRARY ?? 'libtemporal_heartbeat.so.0');
+koffi.opaque('thb_error_t');
+koffi.opaque('thb_details_t');
+const checkAbi = library.func('int32_t thb_check_abi(uint32_t abi)');
+const statusName = library.func('const char *thb_status_name(int32_t status)');
+const errorMessage = library.func('const char *thb_error_message(const thb_error_t *error)');
+const errorFree = library.func('void thb_error_free(thb_error_t *error)');
+const connect = awaited('thb_connect(const char *options, size_t options_len, _Out_ thb_error_t **error)');
+const disconnect = library.func('int32_t thb_disconnect(uint32_t timeout_ms, thb_error_t **error)');
+const open = direct(
+  'thb_activity_open(const void *token, size_t token_len, const char *options, size_t options_len,' +
+    ' _Out_ uint64_t *activity, _Out_ thb_error_t **error)',
+);
+const getDetails = awaited(
+  'thb_activity_get_details(uint64_t activity, uint32_t timeout_ms, _Out_ thb_details_t **details,' +
+    ' _Out_ thb_error_t **error)',
+);
+const heartbeat = direct(
+  'thb_activity_heartbeat(uint64_t activity, int32_t encoding, const char *details, size_t details_len,' +
+    ' _Out_ uint32_t *signals, _Out_ thb_error_t **error)',
+);
+const wait = awaited(
+  'thb_activity_wait(uint64_t activity, uint32_t mask, uint32_t known, uint32_t timeout_ms, _Out_ uint32_t *signals,' +
+    ' _Out_ thb_error_t **error)',
+);
+const complete = awaited(
+  'thb_activity_complete(uint64_t activity, int32_t encoding, const char *result, size_t result_len,' +
+    ' uint32_t timeout_ms, _Out_ thb_error_t **error)',
+);
+const reportCancelled = awaited(
+  'thb_activity_report_cancelled(uint64_t activity, int32_t encoding, const char *details, size_t details_len,' +
+    ' uint32_t timeout_ms, _Out_ thb_error_t **error)',
+);
+const detailsData = library.func('const void *thb_details_data(const thb_details_t *details, size_t index, _Out_ size_t *len)');
+const detailsAttempt = library.func('int32_t thb_details_attempt(const thb_details_t *details)');
+const detailsFree = library.func('void thb_details_free(thb_details_t *details)');
+
+const ABI = 1;
+const [NONE, JSON_PLAIN] = [0, 1];
+const [CANCEL_REQUESTED, PAUSED] = [1, 2];
+const STOP = 4 | 8 | 16 | 128; // RESET, GONE, LEASE_LOST, DEADLINE: this attempt is to end
+const ALL = 0xffffffff;
+const TIMEOUT_MS = 10_000;
+
+function must(status, [error]) {
+  if (status === 0) return;
+  const message = `${statusName(status)}: ${errorMessage(error)}`;
+  errorFree(error);
+  throw new Error(message);
+}
+
+// A function that has the error last and never blocks.
+function direct(prototype) {
+  const call = library.func(`int32_t ${prototype}`);
+  return (...args) => {
+    const error = [null];
+    must(call(...args, error), error);
+  };
+}
+
+// One that may block: it waits on a thread of koffi's, and the event loop goes on.
+function awaited(prototype) {
+  const call = promisify(library.func(`int32_t ${prototype}`).async);
+  return async (...args) => {
+    const error = [null];
+    must(await call(...args, error), error);
+  };
+}
+
+// The last item done, which the attempt before recorded; 0 when there was none.
+async function lastItem(activity) {
+  const [details, length] = [[null], [0]];
+  await getDetails(activity, TIMEOUT_MS, details);
+  const data = detailsData(details[0], 0, length);
+  const item = data ? Number(koffi.decode(data, 'char', Number(length[0]))) : 0;
+  console.log(`attempt ${detailsAttempt(details[0])} goes on after item ${item}`);
+  detailsFree(details[0]);
+  return item;
+}
+
+async function work(activity, items) {
+  for (let item = (await lastItem(activity)) + 1; item <= items; item++) {
+    await sleep(100); // the work
+    console.log(`item ${item} done`);
+
+    const signals = [0];
+    heartbeat(activity, JSON_PLAIN, `${item}`, `${item}`.length, signals);
+    while (signals[0] === PAUSED) {
+      await wait(activity, ALL, PAUSED, TIMEOUT_MS, signals); // the beats go on meanwhile
+    }
+    if (signals[0] & CANCEL_REQUESTED) {
+      await reportCancelled(activity, NONE, null, 0, TIMEOUT_MS);
+      return 'cancelled';
+    }
+    if (signals[0] & STOP) return 'stopped';
+  }
+  await complete(activity, JSON_PLAIN, `${items}`, `${items}`.length, TIMEOUT_MS);
+  return 'completed';
+}
+
+async function main() {
+  if (checkAbi(ABI) !== 0) throw new Error('this program was written for another version of the library');
+  await connect(null, 0);
+  try {
+    const activity = [0];
+    const options = JSON.stringify({ from_env: true });
+    open(null, 0, options, options.length, activity);
+    console.log(await work(activity[0], Number(process.argv[2] ?? 20)));
+  } finally {
+    disconnect(TIMEOUT_MS, null); // sends what was recorded last, and closes the activity
+  }
+}
+
+main().catch((error) => {
+  console.error(error.message);
+  process.exitCode = 1;
+});

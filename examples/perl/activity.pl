@@ -1,0 +1,84 @@
+# The work of a Temporal Activity in Perl, by FFI::Platypus (Debian: libffi-platypus-perl) and the library:
+#
+#     perl activity.pl ITEMS
+#
+# The token comes in TEMPORAL_ACTIVITY_TASK_TOKEN, the server in TEMPORAL_ADDRESS. Each item that is done is recorded;
+# killed at any moment, the Activity's next attempt goes on after the last item that the server knows of.
+
+use v5.36;
+use FFI::Platypus 2.00;
+use FFI::Platypus::Buffer qw(buffer_to_scalar);
+use Time::HiRes qw(sleep);
+
+use constant {
+    ABI => 1, NONE => 0, JSON => 1, CANCEL_REQUESTED => 1, PAUSED => 2,
+    STOP => 4 | 8 | 16 | 128,    # RESET, GONE, LEASE_LOST, DEADLINE: this attempt is to end
+    TIMEOUT_MS => 10_000, ALL => 0xFFFFFFFF,
+};
+
+# Those of temporal_heartbeat.h that are used here. A pointer that is written is a reference: opaque*, uint32*.
+my $ffi = FFI::Platypus->new(api => 2, lib => $ENV{TEMPORAL_HEARTBEAT_LIBRARY} // 'libtemporal_heartbeat.so.0');
+$ffi->mangler(sub ($name) { "thb_$name" });
+$ffi->attach(check_abi => ['uint32'] => 'sint32');
+$ffi->attach(status_name => ['sint32'] => 'string');
+$ffi->attach(error_message => ['opaque'] => 'string');
+$ffi->attach(error_free => ['opaque'] => 'void');
+$ffi->attach(connect => ['string', 'size_t', 'opaque*'] => 'sint32', \&checked);
+$ffi->attach(disconnect => ['uint32', 'opaque*'] => 'sint32');
+$ffi->attach(activity_open => ['opaque', 'size_t', 'string', 'size_t', 'uint64*', 'opaque*'] => 'sint32', \&checked);
+$ffi->attach(activity_get_details => ['uint64', 'uint32', 'opaque*', 'opaque*'] => 'sint32', \&checked);
+$ffi->attach(activity_heartbeat => ['uint64', 'sint32', 'string', 'size_t', 'uint32*', 'opaque*'] => 'sint32', \&checked);
+$ffi->attach(activity_wait => ['uint64', 'uint32', 'uint32', 'uint32', 'uint32*', 'opaque*'] => 'sint32', \&checked);
+$ffi->attach(activity_complete => ['uint64', 'sint32', 'string', 'size_t', 'uint32', 'opaque*'] => 'sint32', \&checked);
+$ffi->attach(activity_report_cancelled => ['uint64', 'sint32', 'string', 'size_t', 'uint32', 'opaque*'] => 'sint32', \&checked);
+$ffi->attach(details_data => ['opaque', 'size_t', 'size_t*'] => 'opaque');
+$ffi->attach(details_attempt => ['opaque'] => 'sint32');
+$ffi->attach(details_free => ['opaque'] => 'void');
+
+# Around each function that has error_out last: dies of what that says if it fails.
+sub checked ($function, @arguments) {
+    my $status = $function->(@arguments, \my $error) or return;
+    my $message = status_name($status) . ': ' . error_message($error);
+    error_free($error);
+    die "$message\n";
+}
+
+# The last item done, which the attempt before recorded; 0 when there was none.
+sub last_item ($activity) {
+    activity_get_details($activity, TIMEOUT_MS, \my $details);
+    my $data = details_data($details, 0, \my $len);
+    my $item = defined $data ? 0 + buffer_to_scalar($data, $len) : 0;
+    say 'attempt ', details_attempt($details), " goes on after item $item";
+    details_free($details);
+    return $item;
+}
+
+sub work ($activity, $items) {
+    for my $item (last_item($activity) + 1 .. $items) {
+        sleep 0.1;    # the work
+        say "item $item done";
+
+        activity_heartbeat($activity, JSON, "$item", length $item, \my $signals);
+        while ($signals == PAUSED) {    # the beats go on meanwhile
+            activity_wait($activity, ALL, PAUSED, TIMEOUT_MS, \$signals);
+        }
+        if ($signals & CANCEL_REQUESTED) {
+            activity_report_cancelled($activity, NONE, undef, 0, TIMEOUT_MS);
+            return 'cancelled';
+        }
+        return 'stopped' if $signals & STOP;
+    }
+    activity_complete($activity, JSON, "$items", length $items, TIMEOUT_MS);
+    return 'completed';
+}
+
+$| = 1;
+die "this program was written for another version of the library\n" if check_abi(ABI);
+main::connect(undef, 0);
+my $options = '{"from_env": true}';
+activity_open(undef, 0, $options, length $options, \my $activity);
+my $said = eval { work($activity, $ARGV[0] // 20) };
+my $why = $@;
+disconnect(TIMEOUT_MS, undef);    # sends what was recorded last, and closes the activity
+die $why unless defined $said;
+say $said;

@@ -1,0 +1,73 @@
+//! The work of a Temporal Activity in Rust, through the crate:
+//!
+//! ```sh
+//! activity ITEMS
+//! ```
+//!
+//! The token comes in `TEMPORAL_ACTIVITY_TASK_TOKEN`, the server in `TEMPORAL_ADDRESS`. Each item that is done is recorded;
+//! killed at any moment, the Activity's next attempt goes on after the last item that the server knows of.
+
+use std::{env, process::ExitCode, thread, time::Duration};
+
+use temporal_heartbeat::{
+    calls,
+    deadline::Timeout,
+    error::Result,
+    held,
+    payload::{Encoding, Payloads},
+    signals::Signals,
+};
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
+    let items = env::args().nth(1).and_then(|items| items.parse().ok()).unwrap_or(20);
+    match run(items) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: {}", error.status().name().to_string_lossy(), error.message());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(items: u32) -> Result<()> {
+    calls::connect(b"{}")?;
+    let done = held::open(&[], br#"{"from_env": true}"#).and_then(|activity| work(activity, items));
+    calls::disconnect(Timeout::Within(TIMEOUT))?; // sends what was recorded last, and closes the activity
+    println!("{}", done?);
+    Ok(())
+}
+
+fn work(activity: u64, items: u32) -> Result<&'static str> {
+    let stop = Signals::RESET | Signals::GONE | Signals::LEASE_LOST | Signals::DEADLINE;
+    let timeout = Timeout::Within(TIMEOUT);
+    for item in last_item(activity)? + 1..=items {
+        thread::sleep(Duration::from_millis(100)); // the work
+        println!("item {item} done");
+
+        let mut signals = held::record(activity, Encoding::Json, item.to_string().as_bytes())?;
+        while signals == Signals::PAUSED {
+            signals = held::wait(activity, Signals::from_bits(u32::MAX), signals, timeout)?; // the beats go on meanwhile
+        }
+        if signals.contains(Signals::CANCEL_REQUESTED) {
+            held::report_cancelled(activity, None, timeout)?;
+            return Ok("cancelled");
+        }
+        if signals.intersects(stop) {
+            return Ok("stopped");
+        }
+    }
+    let result = Payloads::from_caller("result", Encoding::Json, items.to_string().as_bytes())?;
+    held::complete(activity, result, timeout)?;
+    Ok("completed")
+}
+
+/// The last item done, which the attempt before recorded; 0 when there was none.
+fn last_item(activity: u64) -> Result<u32> {
+    let details = held::details(activity, Timeout::Within(TIMEOUT))?;
+    let number = |data| std::str::from_utf8(data).ok()?.parse().ok();
+    let item = details.values().first().and_then(|value| number(&value.data)).unwrap_or(0);
+    println!("attempt {} goes on after item {item}", details.about().attempt);
+    Ok(item)
+}

@@ -1,0 +1,78 @@
+"""The programs of examples/ in languages without a binding of their own; each is built once a run."""
+
+import functools
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+
+from harness.build import run
+from harness.fetched import maven, npm
+from harness.needs import missing, needs
+from harness.paths import BUILD, ROOT
+
+EXAMPLES = ROOT / "examples"
+OUT = BUILD / "examples"
+
+Command = list[str]
+
+
+def _luajit() -> Command:
+    return [needs(shutil.which("luajit"), "luajit"), str(EXAMPLES / "luajit" / "activity.lua")]
+
+
+def _php() -> Command:
+    php = needs(shutil.which("php"), "php (Debian: php-cli)")
+    return [php, "-d", "ffi.enable=1", str(EXAMPLES / "php" / "activity.php")]
+
+
+def _ruby() -> Command:
+    return [needs(shutil.which("ruby"), "ruby"), str(EXAMPLES / "ruby" / "activity.rb")]
+
+
+def _perl() -> Command:
+    perl = needs(shutil.which("perl"), "perl")
+    if subprocess.run([perl, "-MFFI::Platypus", "-e1"], capture_output=True, check=False).returncode != 0:
+        missing("FFI::Platypus (Debian: libffi-platypus-perl)")
+    return [perl, str(EXAMPLES / "perl" / "activity.pl")]
+
+
+@functools.cache
+def _node() -> Command:
+    node = needs(shutil.which("node"), "node")
+    folder = OUT / "node"
+    shutil.copytree(EXAMPLES / "node", folder, dirs_exist_ok=True)
+    npm(folder)
+    return [node, str(folder / "activity.js")]
+
+
+@functools.cache
+def _java() -> Command:
+    java, javac = needs(shutil.which("java"), "java"), needs(shutil.which("javac"), "javac")
+    libraries = maven(EXAMPLES / "java" / "pom.xml", OUT / "java")
+    classes = OUT / "java" / "classes"
+    run([javac, "-d", str(classes), "-cp", libraries, str(EXAMPLES / "java" / "Activity.java")])
+    return [java, "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", f"{classes}:{libraries}", "Activity"]
+
+
+@functools.cache
+def _rust() -> Command:
+    cargo = needs(shutil.which("cargo"), "cargo")
+    target = ROOT / "target"
+    crate = ["--manifest-path", str(ROOT / "Cargo.toml"), "--target-dir", str(target)]
+    run([cargo, "build", "--quiet", *crate, "--example", "activity"])
+    return [str(target / "debug" / "examples" / "activity")]
+
+
+# What has to be fetched for a minute is left to `make check-packages`.
+SLOW: dict[str, Callable[[], Command]] = {"java": _java}
+
+PROGRAMS: dict[str, Callable[[], Command]] = {
+    "luajit": _luajit,
+    "php": _php,
+    "ruby": _ruby,
+    "perl": _perl,
+    "node": _node,
+    "rust": _rust,
+    **(SLOW if os.environ.get("THB_SLOW") == "1" else {}),
+}

@@ -1,0 +1,44 @@
+"""What a program needs from its language's registry: installed once, and anew when what it asks for changes."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+from harness.build import run
+from harness.needs import needs
+
+
+def npm(folder: Path) -> None:
+    """Installs what the folder's package.json asks for."""
+    program = needs(shutil.which("npm"), "npm")
+    if _is_new(folder / "package.json"):
+        options = ["--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"]
+        run([program, "--prefix", str(folder), "install", *options])
+        _is_done(folder / "package.json")
+
+
+def maven(pom: Path, folder: Path) -> str:
+    """Fetches what a pom.xml asks for, and returns the class path of it."""
+    program = needs(shutil.which("mvn"), "mvn")
+    folder.mkdir(parents=True, exist_ok=True)
+    copied = Path(shutil.copy(pom, folder))
+    libraries = folder / "libraries"
+    if _is_new(copied):
+        shutil.rmtree(libraries, ignore_errors=True)
+        copy = ["dependency:copy-dependencies", f"-DoutputDirectory={libraries}"]
+        run([program, "--quiet", "--batch-mode", "--file", str(copied), *copy])
+        _is_done(copied)
+    return f"{libraries}/*"
+
+
+def _is_new(manifest: Path) -> bool:
+    stamp = manifest.with_suffix(".installed")
+    return not stamp.exists() or stamp.read_text() != _digest(manifest)
+
+
+def _is_done(manifest: Path) -> None:
+    manifest.with_suffix(".installed").write_text(_digest(manifest))
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

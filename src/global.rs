@@ -41,10 +41,12 @@ enum State {
     Connected(Arc<Session>),
 }
 
-/// Runs in the child of a fork, in its only thread. The parent's state stays where it is, unreachable.
+/// Runs in the child of a fork, in its only thread. The parent's state stays where it is, unreachable; of its descriptors the
+/// child keeps none.
 extern "C" fn forget_the_parent() {
     PROCESS.store(ptr::null_mut(), Ordering::Release);
     GENERATION.fetch_add(1, Ordering::Release);
+    sys::private::close_copies();
 }
 
 /// Connects this process.

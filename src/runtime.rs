@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     park::{self, Nothing},
     status::Status,
-    sys,
+    sys::{self, private::Private},
 };
 
 /// The I/O thread's name, as `ps -L` and debuggers show it.
@@ -41,9 +41,10 @@ impl Runtime {
         let (ready, started) = park::slot();
         let spawned = sys::signals::blocked(|| {
             thread::Builder::new().name(THREAD_NAME.into()).spawn(move || match build() {
-                Ok(reactor) => {
+                Ok((reactor, private)) => {
                     ready.fill(Ok(()));
                     reactor.block_on(serve(inbox));
+                    drop(private);
                     // A resolver that hangs in the system's library must not hold us.
                     reactor.shutdown_background();
                 }
@@ -95,13 +96,20 @@ impl Runtime {
     }
 }
 
-fn build() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
+/// The reactor, and what keeps its descriptors from children.
+fn build() -> io::Result<(tokio::runtime::Runtime, Vec<Private>)> {
+    let probe = sys::reactor::probe()?;
+    let reactor = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_name(RESOLVER_NAME)
         .thread_keep_alive(RESOLVER_IDLE)
         .max_blocking_threads(1)
-        .build()
+        .build()?;
+    let private = {
+        let _context = reactor.enter();
+        sys::reactor::private(probe)?
+    };
+    Ok((reactor, private))
 }
 
 async fn serve(mut inbox: mpsc::UnboundedReceiver<Order>) {

@@ -5,36 +5,43 @@ use std::{
     os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd},
 };
 
+use super::private::Private;
+
 /// A flag that can be polled.
 #[derive(Debug)]
-pub struct Event(OwnedFd);
+pub struct Event {
+    /// Dropped first.
+    _private: Private,
+    descriptor: OwnedFd,
+}
 
 impl Event {
     /// A lowered flag.
     pub fn new() -> io::Result<Self> {
         // SAFETY: no pointers are passed.
         let descriptor = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        owned(descriptor).map(Event)
+        let descriptor = owned(descriptor)?;
+        Ok(Event { _private: Private::new(descriptor.as_raw_fd()), descriptor })
     }
 
     /// Raises the flag: the descriptor is readable.
     pub fn raise(&self) {
         let one = 1_u64.to_ne_bytes();
         // SAFETY: the pointer and the length are those of `one`. An error means that the flag is raised already.
-        unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+        unsafe { libc::write(self.descriptor.as_raw_fd(), one.as_ptr().cast(), one.len()) };
     }
 
     /// Lowers it.
     pub fn lower(&self) {
         let mut count = [0_u8; 8];
         // SAFETY: the pointer and the length are those of `count`. An error means that the flag is lowered already.
-        unsafe { libc::read(self.0.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+        unsafe { libc::read(self.descriptor.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
     }
 
     /// Another descriptor of the same flag, for somebody else to close.
     pub fn share(&self) -> io::Result<i32> {
         // SAFETY: no pointers are passed, and the descriptor is open.
-        let descriptor = unsafe { libc::fcntl(self.0.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) };
+        let descriptor = unsafe { libc::fcntl(self.descriptor.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) };
         owned(descriptor).map(IntoRawFd::into_raw_fd)
     }
 }

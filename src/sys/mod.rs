@@ -6,4 +6,6 @@ pub mod descriptor;
 pub mod event;
 pub mod fork;
 pub mod host;
+pub mod private;
+pub mod reactor;
 pub mod signals;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 
+use super::socket::Socket;
 use crate::{
     error::{Error, Result},
     options::Address,
@@ -34,7 +34,7 @@ pub struct Connection {
 
 /// Connects to `address`.
 pub async fn connect(address: &Address, number: u64) -> Result<Connection> {
-    let connecting = TcpStream::connect((address.host.as_str(), address.port));
+    let connecting = Socket::connect(&address.host, address.port);
     let stream = match tokio::time::timeout(CONNECT_PATIENCE, connecting).await {
         Ok(stream) => stream.map_err(|error| unreachable(address, &error))?,
         Err(_) => {
@@ -42,9 +42,6 @@ pub async fn connect(address: &Address, number: u64) -> Result<Connection> {
             return Err(unreachable(address, &io::Error::new(io::ErrorKind::TimedOut, why)));
         }
     };
-    // Without it each call waits for the peer's delayed acknowledgement, 40 ms.
-    stream.set_nodelay(true).map_err(|error| unreachable(address, &error))?;
-
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEPALIVE_INTERVAL)

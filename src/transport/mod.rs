@@ -4,6 +4,7 @@
 mod connector;
 mod exchange;
 mod link;
+mod socket;
 
 use std::{marker::PhantomData, time::Instant};
 

@@ -157,6 +157,12 @@ impl Program {
     }
 }
 
+/// How often to do what shows its mistakes only sometimes: in a run for every change, and in one that takes its time
+/// (THB_SLOW=1).
+pub fn repetitions(quick: usize, slow: usize) -> usize {
+    if env::var("THB_SLOW").as_deref() == Ok("1") { slow } else { quick }
+}
+
 /// Whether the programs run under valgrind, which finds errors and leaks of memory.
 pub fn valgrind() -> bool {
     env::var("THB_VALGRIND").as_deref() == Ok("1")

@@ -13,6 +13,7 @@ mod elf;
 #[allow(dead_code, reason = "not all of it is needed here")]
 mod fake;
 mod foreign;
+mod forks;
 mod header;
 mod manual;
 #[path = "../service/mortal.rs"]

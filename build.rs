@@ -34,12 +34,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Writes one typed constant per call of the service: its path, its request and its response.
+/// Writes one typed constant per call of the service: its number, its path, its request and its response; and all names by number.
 struct Methods;
 
 impl ServiceGenerator for Methods {
     fn generate(&mut self, service: Service, buf: &mut String) {
-        for method in &service.methods {
+        for (number, method) in service.methods.iter().enumerate() {
             if PROGRAM_ONLY.contains(&method.proto_name.as_str()) {
                 buf.push_str("#[cfg(feature = \"cli\")]\n");
             }
@@ -52,7 +52,7 @@ impl ServiceGenerator for Methods {
             });
             buf.push_str(&format!(
                 "#[doc = \"`{call}`\"]\npub const {name}: crate::transport::Method<{input}, {output}> =\n    \
-                 crate::transport::Method::new(\"{call}\", \"/{package}.{service}/{call}\");\n",
+                 crate::transport::Method::new({number}, \"{call}\", \"/{package}.{service}/{call}\");\n",
                 call = method.proto_name,
                 input = method.input_type,
                 output = method.output_type,
@@ -60,5 +60,10 @@ impl ServiceGenerator for Methods {
                 service = service.proto_name,
             ));
         }
+        let names: Vec<_> = service.methods.iter().map(|method| method.proto_name.as_str()).collect();
+        buf.push_str(&format!(
+            "/// The calls' names, by number.\npub const CALLS: [&str; {}] = {names:?};\n",
+            names.len()
+        ));
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     client::Effort,
-    deadline::Timeout,
+    deadline::{Deadline, Timeout},
     details::Details,
     error::{Error, Result},
     failure::Report,
@@ -86,6 +86,19 @@ pub fn report_cancelled(token: &[u8], details: Option<Payloads>, timeout: Timeou
     session.call(timeout, |client, deadline| async move {
         client.report_cancelled(token, details, deadline).await
     })
+}
+
+/// The process's metrics in Prometheus's text form.
+pub fn metrics() -> Result<String> {
+    let open = global::activities()?.registry.open();
+    Ok(global::telemetry()?.exposition(open))
+}
+
+/// Takes the oldest log record, as JSON; waits for one. `None` when the time is over.
+pub fn next_log(timeout: Timeout) -> Result<Option<String>> {
+    // Zero polls.
+    let deadline = timeout.start().unwrap_or(Deadline::within(Duration::ZERO));
+    Ok(global::telemetry()?.journal.next(deadline))
 }
 
 /// A token that can be sent, and that no handle holds.

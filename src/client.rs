@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Instant,
@@ -19,12 +19,16 @@ use crate::{
     error::Error,
     failure::Report,
     options::Options,
-    payload::{DEFAULT_SIZE_LIMIT, Payloads},
+    payload::{DEFAULT_SIZE_LIMIT, Payloads, is_large},
     proto::temporal::api::{common::v1::WorkflowExecution, workflowservice::v1 as api},
     retry,
     setback::Setback,
     signals::Signals,
     status::Status,
+    telemetry::{
+        Telemetry,
+        record::{Event, Value},
+    },
     token::{Activity, Token},
     transport::{Method, Transport},
 };
@@ -55,7 +59,7 @@ pub struct Client {
 
 impl Client {
     /// For the server of `options`; nothing is sent yet.
-    pub fn new(options: &Options) -> Result<Self, Error> {
+    pub fn new(options: &Options, telemetry: Arc<Telemetry>) -> Result<Self, Error> {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("client-name", CLIENT_NAME),
@@ -69,8 +73,9 @@ impl Client {
             })?;
             headers.insert(HeaderName::from_static(name), value);
         }
+        telemetry.metrics.begin(&options.namespace);
         Ok(Client {
-            transport: Transport::new(options.address.clone(), headers),
+            transport: Transport::new(options.address.clone(), headers, telemetry),
             namespace: options.namespace.clone(),
             identity: options.identity(),
             namespace_id: OnceLock::new(),
@@ -121,14 +126,20 @@ impl Client {
         details: Option<Payloads>,
         effort: Effort,
     ) -> Result<Signals, Setback> {
+        self.look_at_size("details", details.as_ref());
         let request = api::RecordActivityTaskHeartbeatRequest {
             task_token: token.clone(),
             details,
             identity: self.identity.clone(),
             namespace: self.namespace.clone(),
         };
+        let metrics = &self.transport.telemetry().metrics;
+        metrics.beats_sent.one();
         let answer = self.ask(&api::RECORD_ACTIVITY_TASK_HEARTBEAT, &request, effort).await;
-        let answer = answer.map_err(|setback| self.explained(setback, &token))?;
+        let answer = answer.map_err(|setback| {
+            metrics.beat_failed(setback.error.status(), setback.error.is_retryable());
+            self.explained(setback, &token)
+        })?;
         Ok(Signals::CANCEL_REQUESTED.when(answer.cancel_requested)
             | Signals::PAUSED.when(answer.activity_paused)
             | Signals::RESET.when(answer.activity_reset))
@@ -153,6 +164,7 @@ impl Client {
         result: Option<Payloads>,
         deadline: Deadline,
     ) -> Result<(), Error> {
+        self.look_at_size("result", result.as_ref());
         let request = api::RespondActivityTaskCompletedRequest {
             task_token: token.clone(),
             result,
@@ -164,6 +176,7 @@ impl Client {
 
     /// Ends the attempt with a failure.
     pub async fn fail(&self, token: Bytes, report: Report, deadline: Deadline) -> Result<(), Error> {
+        self.look_at_size("heartbeat_details", report.heartbeat_details.as_ref());
         let request = api::RespondActivityTaskFailedRequest {
             task_token: token.clone(),
             failure: Some(report.failure),
@@ -182,6 +195,7 @@ impl Client {
         details: Option<Payloads>,
         deadline: Deadline,
     ) -> Result<(), Error> {
+        self.look_at_size("details", details.as_ref());
         let request = api::RespondActivityTaskCanceledRequest {
             task_token: token.clone(),
             details,
@@ -228,6 +242,20 @@ impl Client {
             }
         };
         details.map_err(Setback::last)
+    }
+
+    /// Warns of what comes near the limit, beyond which the server would fail the activity.
+    fn look_at_size(&self, name: &str, payloads: Option<&Payloads>) {
+        let (size, limit) = (payloads.map_or(0, |payloads| payloads.encoded().len()), self.size_limit());
+        if is_large(size, limit) {
+            let fields = &[("bytes", Value::Number(size as u64)), ("limit", Value::Number(limit as u64))];
+            self.transport.telemetry().journal.tell(Event::Large, fields, || {
+                format!(
+                    "{name} is {size} bytes as an encoded Payloads; the server warns of such, and fails the activity above {limit}. \
+                     Keep large state elsewhere and record where"
+                )
+            });
+        }
     }
 
     async fn ask<Request, Response>(

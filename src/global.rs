@@ -19,6 +19,7 @@ use crate::{
     session::Session,
     status::Status,
     sys,
+    telemetry::{Telemetry, journal, record::Event},
 };
 
 /// This process's state. Made on first use and never freed: there is one per process.
@@ -31,6 +32,7 @@ static INHERITABLE: AtomicPtr<Options> = AtomicPtr::new(ptr::null_mut());
 struct Process {
     state: Mutex<State>,
     activities: Activities,
+    telemetry: Arc<Telemetry>,
 }
 
 enum State {
@@ -44,6 +46,7 @@ enum State {
 /// Runs in the child of a fork, in its only thread. The parent's state stays where it is, unreachable; of its descriptors the
 /// child keeps none.
 extern "C" fn forget_the_parent() {
+    sys::fork::close_unshared();
     PROCESS.store(ptr::null_mut(), Ordering::Release);
     GENERATION.fetch_add(1, Ordering::Release);
     sys::private::close_copies();
@@ -51,6 +54,7 @@ extern "C" fn forget_the_parent() {
 
 /// Connects this process.
 pub fn connect(options: Options) -> Result<()> {
+    journal::asked_for()?;
     let process = process()?;
     let session = {
         let mut state = process.lock();
@@ -61,7 +65,7 @@ pub fn connect(options: Options) -> Result<()> {
                 return Err(already("the process has its client; to change it, disconnect first"));
             }
         }
-        let session = Arc::new(Session::start(options.clone(), &process.activities)?);
+        let session = Arc::new(Session::start(options.clone(), &process.activities, &process.telemetry)?);
         *state =
             if options.lazy { State::Connected(session.clone()) } else { State::Connecting(session.clone()) };
         if options.lazy {
@@ -103,6 +107,7 @@ pub fn disconnect(timeout: Timeout) -> Result<()> {
     let before = std::mem::replace(&mut *state, State::Disconnected);
     publish(None);
     if let State::Connecting(session) | State::Connected(session) = before {
+        process.telemetry.journal.tell(Event::Disconnected, &[], || "disconnected".to_owned());
         session.stop();
     }
     Ok(())
@@ -113,7 +118,7 @@ pub fn session() -> Result<Arc<Session>> {
     let process = process()?;
     let mut state = process.lock();
     if let State::Inherited(options) = &*state {
-        let session = Session::start(options.clone(), &process.activities)?;
+        let session = Session::start(options.clone(), &process.activities, &process.telemetry)?;
         *state = State::Connected(Arc::new(session));
     }
     match &*state {
@@ -132,6 +137,11 @@ pub fn activities() -> Result<&'static Activities> {
     }
 }
 
+/// What is told of this process.
+pub fn telemetry() -> Result<&'static Telemetry> {
+    Ok(&process()?.telemetry)
+}
+
 /// This process's state. The pointer comes first, before any lock, so that after a fork the parent's isn't found.
 fn process() -> Result<&'static Process> {
     sys::fork::at_fork(forget_the_parent).map_err(|error| {
@@ -141,7 +151,9 @@ fn process() -> Result<&'static Process> {
         return Ok(process);
     }
     let fork = GENERATION.load(Ordering::Acquire).min(MAX_FORKS);
-    let fresh = Box::new(Process { state: Mutex::new(inherited()), activities: Activities::new(fork) });
+    let telemetry = Arc::<Telemetry>::default();
+    let activities = Activities::new(fork, telemetry.clone());
+    let fresh = Box::new(Process { state: Mutex::new(inherited()), activities, telemetry });
     let fresh = Box::into_raw(fresh);
     let found = PROCESS.compare_exchange(ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire);
     if found.is_err() {

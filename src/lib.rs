@@ -34,6 +34,7 @@ mod setback;
 pub mod signals;
 pub mod status;
 mod sys;
+mod telemetry;
 pub mod token;
 mod transport;
 

@@ -15,6 +15,9 @@ use crate::{
 /// The limit on one encoded `Payloads` of a server that doesn't tell its own.
 pub const DEFAULT_SIZE_LIMIT: usize = 2 * 1024 * 1024;
 
+/// From this size on a server warns in its own log, by default. No server tells its figure.
+const DEFAULT_WARNING_SIZE: usize = 512 * 1024;
+
 /// Data of fewer bytes than this, and than half of the limit, can't exceed it with what encoding adds.
 const SURELY_FITS: usize = 4096;
 
@@ -226,6 +229,11 @@ fn head(key: u8, len: usize) -> ([u8; 11], usize) {
     (head, end)
 }
 
+/// Whether a message of `size` encoded bytes is one that a server with this limit would warn of. Where the limit is low, so is that.
+pub fn is_large(size: usize, limit: usize) -> bool {
+    size >= DEFAULT_WARNING_SIZE.min(limit / 4)
+}
+
 /// Refuses a message of `size` encoded bytes above the limit.
 pub fn check_size(name: &str, message: &str, size: usize, limit: usize) -> Result<()> {
     if size <= limit {
@@ -372,6 +380,15 @@ mod tests {
             assert_eq!(refused.status(), Status::InvalidArgument);
             assert!(refused.message().starts_with("details would be readable"), "{refused}");
         }
+    }
+
+    #[test]
+    fn warnings_begin_well_before_the_limit() {
+        assert!(
+            !is_large(DEFAULT_WARNING_SIZE - 1, DEFAULT_SIZE_LIMIT)
+                && is_large(DEFAULT_WARNING_SIZE, DEFAULT_SIZE_LIMIT)
+        );
+        assert!(is_large(100, 400) && !is_large(99, 400));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    activity::{Activities, handle::Handle, inbox::Inbox, registry::Registry, state::Step},
+    activity::{Activities, handle::Handle, inbox::Inbox, state::Step},
     client::{Client, Effort},
     sys::clock::Moment,
 };
@@ -149,7 +149,7 @@ impl Sender {
                 let (activities, client) = (self.activities, self.client.clone());
                 tokio::spawn(async move {
                     let mut landing = landing;
-                    let due = carry_out(&activities.registry, &client, handle, step, &mut landing.late).await;
+                    let due = carry_out(activities, &client, handle, step, &mut landing.late).await;
                     landing.inbox.put(due, handle);
                     activities.look(handle);
                 });
@@ -179,21 +179,27 @@ impl Drop for Landing {
 
 /// Makes one request, and tells the activity what came of it. When it is due next.
 async fn carry_out(
-    registry: &Registry,
+    activities: &Activities,
     client: &Client,
     handle: Handle,
     step: Step,
     late: &mut bool,
 ) -> Moment {
     let due = match step {
-        Step::Beat { token, details, patience } => {
+        Step::Beat { replaced, token, details, patience } => {
+            let metrics = &activities.telemetry.metrics;
+            metrics.beats_coalesced.more(replaced.into());
             let answer =
                 client.heartbeat(Bytes::from(token), details, Effort::Once(Instant::now() + patience)).await;
             *late = answer.as_ref().is_err_and(|setback| setback.late);
-            registry.change(handle, |activity| {
+            activities.registry.change(handle, |activity| {
                 let now = Moment::now();
                 match answer {
-                    Ok(asked) => activity.acknowledge(asked, now),
+                    Ok(asked) => {
+                        if let Some(margin) = activity.acknowledge(asked, now) {
+                            metrics.lease_margin.observe(margin);
+                        }
+                    }
                     Err(setback) => activity.set_back(setback, now),
                 }
                 activity.due()
@@ -202,7 +208,7 @@ async fn carry_out(
         Step::Describe { token, patience } => {
             let answer = client.details(&token, Effort::Once(Instant::now() + patience)).await;
             *late = answer.as_ref().is_err_and(|setback| setback.late);
-            registry.change(handle, |activity| {
+            activities.registry.change(handle, |activity| {
                 let now = Moment::now();
                 match answer {
                     Ok(details) => activity.described(details, now),

@@ -10,7 +10,8 @@ use crate::{
     error::Error,
     setback::{Cure, Setback},
     status::Status,
-    transport::{Method, Miss, Transport},
+    telemetry::record::{Event, Value},
+    transport::{Call, Method, Miss, Transport},
 };
 
 /// The pause after the first failed try.
@@ -54,13 +55,17 @@ where
     let request = Bytes::from(request.encode_to_vec());
     let mut effort = Effort::new(deadline);
     loop {
-        let outcome = transport.unary(method.path, request.clone(), effort.end_of_try()).await;
+        let outcome = transport.unary(method.call, request.clone(), effort.end_of_try()).await;
         let pause = match outcome {
             Ok(response) => {
                 return Response::decode(response)
-                    .map_err(|why| effort.failed(Setback::unreadable(method.name, &why).error));
+                    .map_err(|why| effort.failed(Setback::unreadable(method.call.name, &why).error));
             }
-            Err(miss) => effort.learn(miss)?,
+            Err(miss) => {
+                let (lost, setback) = (matches!(miss, Miss::Lost(_)), Setback::from(miss));
+                report(transport, method.call, &setback);
+                effort.learn(lost, setback)?
+            }
         };
         match effort.fit(pause) {
             Some(pause) => tokio::time::sleep(pause).await,
@@ -80,8 +85,22 @@ where
     Request: Message,
     Response: Message + Default,
 {
-    let response = transport.unary(method.path, request.encode_to_vec().into(), end).await?;
-    Response::decode(response).map_err(|why| Setback::unreadable(method.name, &why))
+    let response =
+        transport.unary(method.call, request.encode_to_vec().into(), end).await.map_err(|miss| {
+            let setback = Setback::from(miss);
+            report(transport, method.call, &setback);
+            setback
+        })?;
+    Response::decode(response).map_err(|why| Setback::unreadable(method.call.name, &why))
+}
+
+/// Tells those who look on of a try that failed.
+fn report(transport: &Transport, call: Call, setback: &Setback) {
+    let may_pass = setback.cure != Cure::None;
+    let event = if may_pass { Event::RequestFailed } else { Event::RequestRefused };
+    let status = setback.error.status().name().to_string_lossy();
+    let fields = &[("operation", Value::Text(call.name)), ("status", Value::Text(&status))];
+    transport.telemetry().journal.tell(event, fields, || setback.error.message().to_owned());
 }
 
 /// What to do before the next try.
@@ -126,10 +145,8 @@ impl Effort {
     }
 
     /// Takes in a try that brought no response: what to do about it, unless there is nothing to be done.
-    fn learn(&mut self, miss: Miss) -> Result<Pause, Failed> {
+    fn learn(&mut self, lost: bool, setback: Setback) -> Result<Pause, Failed> {
         self.tries += 1;
-        let lost = matches!(miss, Miss::Lost(_));
-        let setback = Setback::from(miss);
         if setback.cure == Cure::None {
             return Err(self.failed(setback.error));
         }

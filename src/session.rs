@@ -11,6 +11,7 @@ use crate::{
     pulse,
     runtime::Runtime,
     status::Status,
+    telemetry::Telemetry,
 };
 
 /// From connect to disconnect.
@@ -22,8 +23,12 @@ pub struct Session {
 
 impl Session {
     /// Starts the I/O thread, which sends for `activities`; nothing is sent yet.
-    pub fn start(options: Options, activities: &'static Activities) -> Result<Self> {
-        let client = Arc::new(Client::new(&options)?);
+    pub fn start(
+        options: Options,
+        activities: &'static Activities,
+        telemetry: &Arc<Telemetry>,
+    ) -> Result<Self> {
+        let client = Arc::new(Client::new(&options, telemetry.clone())?);
         let runtime = Runtime::start()?;
         activities.connected();
         runtime.spawn(pulse::run(activities, client.clone()));

@@ -25,6 +25,19 @@ impl Signals {
     /// On a handle: it isn't known what progress the server holds, so that there is no pulse that might erase it.
     pub const UNSEEDED: Signals = Signals(1 << 8);
 
+    /// The names of all, by bit.
+    pub const NAMES: [&str; 9] = [
+        "cancel_requested",
+        "paused",
+        "reset",
+        "gone",
+        "lease_lost",
+        "stalled",
+        "refused",
+        "deadline",
+        "unseeded",
+    ];
+
     /// These signals when `wanted`, none otherwise.
     pub fn when(self, wanted: bool) -> Signals {
         if wanted { self } else { Signals(0) }

@@ -11,5 +11,6 @@ pub mod calls;
 pub mod client;
 pub mod details;
 pub mod errors;
+pub mod telemetry;
 pub mod types;
 pub mod watch;

@@ -9,11 +9,13 @@
 //! | `state` | one activity: the rules of lease, throttle and pulse |
 //! | `inbox` | what others leave for the one who sends |
 //! | `watch` | one waiter for many |
+//! | `news` | what those who look on are told |
 //! | `info` | what can be told about one, as JSON |
 
 pub mod handle;
 pub mod inbox;
 mod info;
+mod news;
 pub mod options;
 pub mod registry;
 mod schedule;
@@ -21,7 +23,10 @@ pub mod state;
 pub mod watch;
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -30,6 +35,7 @@ use crate::{
     error::{Error, Result},
     status::Status,
     sys::clock::Moment,
+    telemetry::Telemetry,
 };
 use handle::Handle;
 use inbox::Inbox;
@@ -47,16 +53,19 @@ pub struct Activities {
     pub inbox: Inbox,
     /// Who wants to hear of their signals.
     pub watches: Watches,
+    /// Who counts, and is told what happens.
+    pub telemetry: Arc<Telemetry>,
     disconnected: AtomicBool,
 }
 
 impl Activities {
     /// None, in a process that was forked this often.
-    pub fn new(fork: u32) -> Self {
+    pub fn new(fork: u32, telemetry: Arc<Telemetry>) -> Self {
         Activities {
             registry: Registry::new(fork),
             inbox: Inbox::default(),
             watches: Watches::default(),
+            telemetry,
             disconnected: AtomicBool::new(true),
         }
     }

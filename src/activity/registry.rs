@@ -134,6 +134,11 @@ impl Registry {
         !book.tokens.is_empty() && book.tokens.contains_key(&self.hasher.hash_one(token))
     }
 
+    /// How many are open.
+    pub fn open(&self) -> usize {
+        self.book().tokens.len()
+    }
+
     /// The handles of all open activities.
     pub fn handles(&self) -> Vec<Handle> {
         let indices: Vec<u32> = self.book().tokens.values().copied().collect();

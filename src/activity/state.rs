@@ -32,6 +32,8 @@ pub struct Activity {
     attempt: i32,
     /// Whether a watch wants to hear of its signals.
     pub watched: bool,
+    /// The signals that those who look on were told last.
+    announced: u16,
     life: Life,
     pulse: bool,
     refused: bool,
@@ -99,6 +101,8 @@ pub struct Counts {
 pub enum Step {
     /// Send a beat, with these details or without.
     Beat {
+        /// How many records will never go out, for these came after them.
+        replaced: u32,
         /// The task token.
         token: Vec<u8>,
         /// `None` only where there are none to be erased.
@@ -121,6 +125,18 @@ pub enum Step {
 
 /// Details that the server doesn't have yet, if there are any.
 pub struct Unsent(pub Option<Payloads>);
+
+/// Signals that have changed, for those who look on.
+pub struct News {
+    /// Those by now.
+    pub signals: Signals,
+    /// Those before.
+    pub before: Signals,
+    /// Whose.
+    pub token: Box<[u8]>,
+    /// The last thing that went wrong.
+    pub why: Option<String>,
+}
 
 /// What can be told about it, beside its signals.
 #[derive(Debug, PartialEq)]
@@ -155,6 +171,7 @@ impl Activity {
             workflow: workflow_hash(read),
             attempt: read.map_or(0, |read| read.attempt),
             watched: false,
+            announced: 0,
             life: Life::Open,
             pulse: options.pulse,
             refused: false,
@@ -414,14 +431,17 @@ impl Activity {
         if seeding || !self.knows() {
             return Step::Describe { token, patience };
         }
+        let replaced = self.recorded.wrapping_sub(self.sending).saturating_sub(1);
         self.sending = self.recorded;
         self.last_send = now;
-        Step::Beat { token, details: self.known.clone(), patience }
+        Step::Beat { replaced, token, details: self.known.clone(), patience }
     }
 
-    /// The server acknowledged the beat that is under way.
-    pub fn acknowledge(&mut self, asked: Signals, now: Moment) {
+    /// The server acknowledged the beat that is under way. What part of the lease was left by then, where there is one.
+    pub fn acknowledge(&mut self, asked: Signals, now: Moment) -> Option<f64> {
         self.in_flight = false;
+        let timeout = f64::from(self.timeout_ms) / 1000.0;
+        let margin = (timeout > 0.0).then(|| self.lease_end().since(now).as_secs_f64() / timeout);
         if now > self.lease_end() {
             self.counts.leases_regained += 1;
         }
@@ -440,6 +460,7 @@ impl Activity {
         if self.urgent {
             self.due = now;
         }
+        margin
     }
 
     /// The server told what it holds.
@@ -491,6 +512,18 @@ impl Activity {
             Cure::RetrySlowly => SLOW_PAUSE.max(schedule.pause(self.failed.into(), false)),
         };
         self.due = now.later(pause);
+    }
+
+    /// What has changed since this was asked last.
+    pub fn news(&mut self, now: Moment) -> Option<News> {
+        let signals = self.signals(now);
+        let before = Signals::from_bits(self.announced.into());
+        if signals == before {
+            return None;
+        }
+        self.announced = u16::try_from(signals.bits()).unwrap_or(u16::MAX);
+        let why = self.last_error.as_deref().map(|error| error.message().to_owned());
+        Some(News { signals, before, token: self.token.clone(), why })
     }
 
     // ---- rules ----

@@ -284,9 +284,14 @@ impl Activities {
     pub fn look(&self, handle: Handle) {
         let now = Moment::now();
         let look = self.registry.with(handle, |activity| {
-            activity.watched.then(|| (activity.signals(now), activity.next_change(now)))
+            let watched = activity.watched.then(|| (activity.signals(now), activity.next_change(now)));
+            (watched, activity.news(now))
         });
-        if let Ok(Some((signals, again))) = look {
+        let Ok((watched, news)) = look else { return };
+        if let Some(news) = news {
+            self.announce(handle, &news);
+        }
+        if let Some((signals, again)) = watched {
             self.watches.tell(handle.number(), signals);
             // A moment later: signals change after the time, not at it.
             let again = again.later(PAST);

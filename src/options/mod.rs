@@ -9,7 +9,7 @@ mod settings;
 pub mod table;
 mod value;
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, time::Duration};
 
 use crate::{
     error::{Error, Result},
@@ -62,6 +62,10 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// Whether connect leaves the connection to the first call.
     pub lazy: bool,
+    /// Whether to refuse what no codec has encoded.
+    pub require_encoded: bool,
+    /// Where the metrics may be fetched.
+    pub metrics_address: Option<SocketAddr>,
 }
 
 impl Options {
@@ -84,6 +88,8 @@ impl Options {
             identity: text("identity"),
             connect_timeout: settings.time("connect_timeout_ms"),
             lazy: settings.flag("lazy"),
+            require_encoded: settings.flag("require_encoded"),
+            metrics_address: metrics_address(settings)?,
         })
     }
 
@@ -91,6 +97,14 @@ impl Options {
     pub fn identity(&self) -> String {
         self.identity.clone().unwrap_or_else(|| format!("{}@{}", std::process::id(), sys::host::name()))
     }
+}
+
+fn metrics_address(settings: &Settings) -> Result<Option<SocketAddr>> {
+    let Some(text) = settings.text("metrics_address") else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| {
+        let source = settings.source("metrics_address");
+        Error::new(Status::Config, format!("{source} must be ip:port, e.g. 127.0.0.1:9464 or 0.0.0.0:9464"))
+    })
 }
 
 /// The name of a header, as all Temporal clients spell it.

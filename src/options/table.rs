@@ -80,4 +80,15 @@ pub const KEYS: &[Key] = &[
     Key::new("identity", Kind::Text, "Who the server is told that we are."),
     Key::new("connect_timeout_ms", TIME, "How long connecting may take.").default("10000"),
     Key::new("lazy", Kind::Flag, "Leave the connection to the first call.").default("false"),
+    Key::new(
+        "require_encoded",
+        Kind::Flag,
+        "Refuse details and results that no codec has encoded, for a namespace whose data are encrypted.",
+    )
+    .default("false"),
+    Key::new(
+        "metrics_address",
+        Kind::Text,
+        "Where Prometheus may fetch the metrics, as ip:port; port 0 is any that is free. Nowhere without it.",
+    ),
 ];

@@ -9,3 +9,4 @@ pub mod host;
 pub mod private;
 pub mod reactor;
 pub mod signals;
+pub mod stderr;

@@ -12,6 +12,10 @@ use crate::{
     error::{Error, Result},
     options::Address,
     status::Status,
+    telemetry::{
+        Telemetry,
+        record::{Event, Value},
+    },
 };
 
 /// Where a connection comes from.
@@ -20,6 +24,7 @@ pub struct Link {
     state: Arc<Mutex<State>>,
     /// How many connections were begun.
     made: AtomicU64,
+    telemetry: Arc<Telemetry>,
 }
 
 enum State {
@@ -31,8 +36,8 @@ enum State {
 
 impl Link {
     /// To the server at `address`, not connected yet.
-    pub fn new(address: Address) -> Self {
-        Link { address, state: Arc::new(Mutex::new(State::Down)), made: AtomicU64::new(0) }
+    pub fn new(address: Address, telemetry: Arc<Telemetry>) -> Self {
+        Link { address, state: Arc::new(Mutex::new(State::Down)), made: AtomicU64::new(0), telemetry }
     }
 
     /// The server's address, as it was given.
@@ -72,15 +77,33 @@ impl Link {
     /// Connects in a task of its own, so that it doesn't matter which of those who wait gives up first.
     fn start(&self) -> watch::Receiver<Option<Result<Connection>>> {
         let (announce, outcome) = watch::channel(None);
-        let (address, state) = (self.address.clone(), self.state.clone());
+        let (address, state, telemetry) = (self.address.clone(), self.state.clone(), self.telemetry.clone());
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
             let connection = connector::connect(&address, number).await;
+            report(&telemetry, &address.authority, number, connection.as_ref().err());
             *lock(&state) =
                 connection.as_ref().map_or(State::Down, |connection| State::Up(connection.clone()));
             announce.send_replace(Some(connection));
         });
         outcome
+    }
+}
+
+fn report(telemetry: &Telemetry, peer: &str, number: u64, failure: Option<&Error>) {
+    let fields = &[("peer", Value::Text(peer)), ("connection", Value::Number(number))];
+    match failure {
+        Some(error) => {
+            telemetry.metrics.connect_failures.one();
+            telemetry.journal.tell(Event::ConnectFailed, fields, || error.to_string());
+        }
+        None => {
+            if number > 0 {
+                telemetry.metrics.reconnects.one();
+            }
+            let again = if number > 0 { "again " } else { "" };
+            telemetry.journal.tell(Event::Connected, fields, || format!("connected {again}to {peer}"));
+        }
     }
 }
 

@@ -1,0 +1,193 @@
+//! Figures: what was asked of the server and what came of it, and how it stands with the activities.
+//!
+//! Each is one atomic that is there from the start, so that counting takes no lock and no memory.
+
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tonic::Code;
+
+use super::histogram::Histogram;
+use crate::{
+    proto::temporal::api::workflowservice::v1::CALLS, signals::Signals, status::Status, transport::Call,
+};
+
+/// In seconds.
+const LATENCIES: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// In parts of the heartbeat timeout.
+const MARGINS: [f64; 11] = [0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0];
+
+/// The codes of gRPC, by number.
+pub const CODES: usize = 17;
+
+/// Counts up, never down.
+#[derive(Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// One more.
+    pub fn one(&self) {
+        self.more(1);
+    }
+
+    /// So many more.
+    pub fn more(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// How many by now.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn clear(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+/// All figures of the process.
+pub struct Metrics {
+    /// What all of them are about; they begin anew with another.
+    namespace: Mutex<Option<String>>,
+    /// By the number of the call.
+    pub operations: [Operation; CALLS.len()],
+    /// Beats that were sent, tried again or not.
+    pub beats_sent: Counter,
+    /// Records that never went out, for a newer one went in their place.
+    pub beats_coalesced: Counter,
+    /// Beats that failed in a way that may pass.
+    pub beats_failed: Counter,
+    /// Beats that the server refused for good, though the activity isn't over.
+    pub beats_refused: Counter,
+    /// How much of the lease was left when a beat was acknowledged.
+    pub lease_margin: Histogram<{ MARGINS.len() }>,
+    /// How often each signal was set, by its bit.
+    pub signals: [Counter; Signals::NAMES.len()],
+    /// Connections that were made, the first one apart.
+    pub reconnects: Counter,
+    /// Tries to connect that failed.
+    pub connect_failures: Counter,
+}
+
+/// One call of Temporal's API.
+pub struct Operation {
+    /// Tries.
+    pub requests: Counter,
+    /// Those that failed, by the code.
+    pub failures: [Counter; CODES],
+    /// How long they took.
+    pub latency: Histogram<{ LATENCIES.len() }>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Metrics {
+            namespace: Mutex::default(),
+            operations: std::array::from_fn(|_| Operation {
+                requests: Counter::default(),
+                failures: Default::default(),
+                latency: Histogram::new(&LATENCIES),
+            }),
+            beats_sent: Counter::default(),
+            beats_coalesced: Counter::default(),
+            beats_failed: Counter::default(),
+            beats_refused: Counter::default(),
+            lease_margin: Histogram::new(&MARGINS),
+            signals: Default::default(),
+            reconnects: Counter::default(),
+            connect_failures: Counter::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// A client begins. Figures go on, unless they were about another namespace.
+    pub fn begin(&self, namespace: &str) {
+        let mut current = self.current();
+        if current.as_deref() != Some(namespace) {
+            *current = Some(namespace.to_owned());
+            self.clear();
+        }
+    }
+
+    /// What they are about; `None` before the first client.
+    pub fn namespace(&self) -> Option<String> {
+        self.current().clone()
+    }
+
+    /// A try of a call is over.
+    pub fn tried(&self, call: Call, took: Duration, failure: Option<Code>) {
+        let Some(operation) = self.operations.get(call.number) else { return };
+        operation.requests.one();
+        operation.latency.observe(took.as_secs_f64());
+        let code = failure.and_then(|code| usize::try_from(code as i32).ok());
+        if let Some(failures) = code.and_then(|code| operation.failures.get(code)) {
+            failures.one();
+        }
+    }
+
+    /// A beat was answered with an error.
+    pub fn beat_failed(&self, status: Status, may_pass: bool) {
+        match status {
+            // It is over: that is no fault, and a signal tells of it.
+            Status::NotFound => {}
+            _ if may_pass => self.beats_failed.one(),
+            _ => self.beats_refused.one(),
+        }
+    }
+
+    /// These signals were set.
+    pub fn signalled(&self, signals: Signals) {
+        for (bit, counter) in self.signals.iter().enumerate() {
+            if signals.bits() >> bit & 1 == 1 {
+                counter.one();
+            }
+        }
+    }
+
+    fn clear(&self) {
+        for operation in &self.operations {
+            operation.requests.clear();
+            operation.failures.iter().for_each(Counter::clear);
+            operation.latency.clear();
+        }
+        self.lease_margin.clear();
+        let beats = [&self.beats_sent, &self.beats_coalesced, &self.beats_failed, &self.beats_refused];
+        let connections = [&self.reconnects, &self.connect_failures];
+        beats.into_iter().chain(connections).chain(&self.signals).for_each(Counter::clear);
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<String>> {
+        self.namespace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_namespace_begins_anew_and_the_same_one_goes_on() {
+        let metrics = Metrics::default();
+        metrics.begin("one");
+        metrics.beats_sent.one();
+        metrics.begin("one");
+        assert_eq!(metrics.beats_sent.count(), 1);
+        metrics.begin("two");
+        assert_eq!((metrics.beats_sent.count(), metrics.namespace().as_deref()), (0, Some("two")));
+    }
+
+    #[test]
+    fn an_activity_that_is_over_is_no_failed_beat() {
+        let metrics = Metrics::default();
+        metrics.beat_failed(Status::NotFound, false);
+        metrics.beat_failed(Status::Unavailable, true);
+        metrics.beat_failed(Status::PermissionDenied, false);
+        assert_eq!((metrics.beats_failed.count(), metrics.beats_refused.count()), (1, 1));
+    }
+}

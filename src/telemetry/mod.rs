@@ -1,0 +1,29 @@
+//! What those who watch over the process get to see: figures, and records of what happened. Pulled by them, never pushed.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `metrics` | counts |
+//! | `histogram` | counts by size |
+//! | `exposition` | writes the figures in Prometheus's text form |
+//! | `listener` | lets Prometheus fetch them |
+//! | `journal` | keeps the newest records, not too many of one kind |
+//! | `record` | one of them, as JSON and as a line |
+
+mod exposition;
+mod histogram;
+pub mod journal;
+pub mod listener;
+pub mod metrics;
+pub mod record;
+
+use journal::Journal;
+use metrics::Metrics;
+
+/// Of one process. It outlives the client.
+#[derive(Default)]
+pub struct Telemetry {
+    /// Figures.
+    pub metrics: Metrics,
+    /// Records.
+    pub journal: Journal,
+}

@@ -1,0 +1,243 @@
+//! One thing that happened: what kind of thing, how grave, in words, and its particulars.
+
+use std::{
+    fmt::Write,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// How grave it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Somebody must do something.
+    Error,
+    /// Somebody should look, if it goes on.
+    Warn,
+    /// Good to know.
+    Info,
+    /// For who looks for the cause of something.
+    Debug,
+}
+
+impl Level {
+    /// Its name, in records and in `THB_LOG`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        }
+    }
+
+    /// The level of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Level::Error, Level::Warn, Level::Info, Level::Debug].into_iter().find(|level| level.name() == name)
+    }
+}
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $event:ident = $name:literal $level:ident at most $burst:literal then every $seconds:literal s,)*) => {
+        /// What can happen. Names are added, never changed.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Event {
+            $($(#[$doc])* $event,)*
+        }
+
+        impl Event {
+            /// Every event.
+            pub const ALL: &'static [Event] = &[$(Event::$event,)*];
+
+            /// Its name in records.
+            pub fn name(self) -> &'static str {
+                match self { $(Event::$event => $name,)* }
+            }
+
+            /// How grave it is.
+            pub fn level(self) -> Level {
+                match self { $(Event::$event => Level::$level,)* }
+            }
+
+            /// How many records of it there may be at once, and how often one more after that.
+            pub fn rate(self) -> (u32, Duration) {
+                match self { $(Event::$event => ($burst, Duration::from_secs($seconds)),)* }
+            }
+        }
+    };
+}
+
+events! {
+    /// A connection was made.
+    Connected = "connected" Info at most 5 then every 10 s,
+    /// A connection couldn't be made.
+    ConnectFailed = "connect_failed" Warn at most 5 then every 10 s,
+    /// The client was told to end.
+    Disconnected = "disconnected" Info at most 5 then every 10 s,
+    /// A try failed in a way that may pass.
+    RequestFailed = "request_failed" Warn at most 5 then every 10 s,
+    /// A call was answered with an error that its caller gets.
+    RequestRefused = "request_refused" Debug at most 20 then every 1 s,
+    /// A signal was set on an open activity, or went.
+    Signal = "signal" Info at most 50 then every 1 s,
+    /// The pulse of an open activity has stopped for lack of progress.
+    Stalled = "stalled" Warn at most 20 then every 1 s,
+    /// No beat of an open activity was acknowledged for a heartbeat timeout.
+    LeaseLost = "lease_lost" Warn at most 20 then every 1 s,
+    /// One was again.
+    LeaseRegained = "lease_regained" Info at most 20 then every 1 s,
+    /// The server refuses the beats of an open activity.
+    BeatsRefused = "beats_refused" Error at most 10 then every 10 s,
+    /// A message is near the server's limit.
+    Large = "large" Warn at most 5 then every 10 s,
+    /// The figures can be fetched.
+    MetricsServed = "metrics_served" Info at most 5 then every 10 s,
+    /// Records were dropped, for nobody took them.
+    RecordsDropped = "records_dropped" Warn at most 1 then every 0 s,
+}
+
+/// A particular.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'a> {
+    /// In words.
+    Text(&'a str),
+    /// A number.
+    Number(u64),
+}
+
+/// One of them.
+pub struct Record<'a> {
+    /// What happened.
+    pub event: Event,
+    /// In words.
+    pub message: &'a str,
+    /// With its particulars.
+    pub fields: &'a [(&'a str, Value<'a>)],
+    /// How many like it were left out before.
+    pub suppressed: u64,
+    /// When.
+    pub at: SystemTime,
+}
+
+impl Record<'_> {
+    /// As a JSON object.
+    pub fn json(&self) -> String {
+        let mut text = format!(
+            "{{\"time_unix_ms\":{},\"level\":\"{}\",\"event\":\"{}\",\"message\":{}",
+            self.unix().as_millis(),
+            self.event.level().name(),
+            self.event.name(),
+            quoted(self.message),
+        );
+        for (name, value) in self.fields {
+            // Writing to a string can't fail.
+            let _ = match value {
+                Value::Text(words) => write!(text, ",\"{name}\":{}", quoted(words)),
+                Value::Number(number) => write!(text, ",\"{name}\":{number}"),
+            };
+        }
+        if self.suppressed > 0 {
+            // As above.
+            let _ = write!(text, ",\"suppressed\":{}", self.suppressed);
+        }
+        text.push('}');
+        text
+    }
+
+    /// As a line for people.
+    pub fn line(&self) -> String {
+        let mut text = format!(
+            "{} {:5} temporal-heartbeat {}: {}",
+            utc(self.unix()),
+            self.event.level().name().to_uppercase(),
+            self.event.name(),
+            self.message
+        );
+        for (name, value) in self.fields {
+            // Writing to a string can't fail.
+            let _ = match value {
+                Value::Text(words) => write!(text, " {name}={}", quoted(words)),
+                Value::Number(number) => write!(text, " {name}={number}"),
+            };
+        }
+        if self.suppressed > 0 {
+            // As above.
+            let _ = write!(text, " suppressed={}", self.suppressed);
+        }
+        text.replace(['\n', '\r'], " ")
+    }
+
+    fn unix(&self) -> Duration {
+        self.at.duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_else(|_| "\"\"".to_owned())
+}
+
+/// `2026-11-25T18:18:37.309Z`.
+fn utc(unix: Duration) -> String {
+    let (days, seconds) = (unix.as_secs() / 86_400, unix.as_secs() % 86_400);
+    // In the calendar of 400-year cycles of 146 097 days, whose years begin in March so that leap days come last.
+    let since_march_0 = days + 719_468;
+    let (cycle, day) = (since_march_0 / 146_097, since_march_0 % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (date, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    let year = cycle * 400 + year + u64::from(month <= 2);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", unix.subsec_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(message: &str) -> Record<'_> {
+        let fields = &[("peer", Value::Text("a \"b\"")), ("activity", Value::Number(7))];
+        let at = UNIX_EPOCH + Duration::from_millis(1_764_094_717_309);
+        Record { event: Event::LeaseLost, message, fields, suppressed: 3, at }
+    }
+
+    #[test]
+    fn it_is_json_whatever_it_says() {
+        let read: serde_json::Value = serde_json::from_str(&record("two\n\"lines\"").json()).unwrap();
+        assert_eq!(read["message"], "two\n\"lines\"");
+        assert_eq!((&read["level"], &read["event"]), (&"warn".into(), &"lease_lost".into()));
+        assert_eq!(
+            (&read["peer"], &read["activity"], &read["suppressed"]),
+            (&"a \"b\"".into(), &7.into(), &3.into())
+        );
+    }
+
+    #[test]
+    fn for_people_it_is_one_line() {
+        let line = record("two\nlines").line();
+        let expected = "2025-11-25T18:18:37.309Z WARN  temporal-heartbeat lease_lost: two lines peer=\"a \\\"b\\\"\" activity=7 suppressed=3";
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn days_are_found_through_all_kinds_of_years() {
+        for (day, text) in [
+            (0, "1970-01-01"),
+            (59, "1970-03-01"),
+            (789, "1972-02-29"),
+            (11_016, "2000-02-29"),
+            (11_017, "2000-03-01"),
+            (20_453, "2025-12-31"),
+            (47_540, "2100-02-28"),
+            (47_541, "2100-03-01"),
+        ] {
+            assert!(utc(Duration::from_secs(day * 86_400)).starts_with(text), "{day}");
+        }
+    }
+
+    #[test]
+    fn every_level_is_found_by_its_name() {
+        for level in [Level::Error, Level::Warn, Level::Info, Level::Debug] {
+            assert_eq!(Level::from_name(level.name()), Some(level));
+        }
+        assert_eq!(Level::from_name("off"), None);
+    }
+}

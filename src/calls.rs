@@ -47,7 +47,7 @@ pub fn disconnect(timeout: Timeout) -> Result<()> {
 pub fn heartbeat(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> Result<Signals> {
     let token = free(token)?;
     let session = global::session()?;
-    check_size("details", &details, session.client().size_limit())?;
+    session.client().rules().check("details", &details)?;
     session.call(timeout, |client, deadline| async move {
         Ok(client.heartbeat(token, details, Effort::Until(deadline)).await?)
     })
@@ -65,7 +65,7 @@ pub fn get_details(token: &[u8], timeout: Timeout) -> Result<Details> {
 pub fn complete(token: &[u8], result: Option<Payloads>, timeout: Timeout) -> Result<()> {
     let token = free(token)?;
     let session = global::session()?;
-    Payloads::check_result(&result, session.client().size_limit())?;
+    session.client().rules().check_result(&result)?;
     session.call(timeout, |client, deadline| async move { client.complete(token, result, deadline).await })
 }
 
@@ -74,7 +74,7 @@ pub fn fail(token: &[u8], failure_json: &[u8], timeout: Timeout) -> Result<()> {
     let token = free(token)?;
     let report = Report::read(failure_json)?;
     let session = global::session()?;
-    report.check_size(session.client().size_limit())?;
+    session.client().rules().check_report(&report)?;
     session.call(timeout, |client, deadline| async move { client.fail(token, report, deadline).await })
 }
 
@@ -82,7 +82,7 @@ pub fn fail(token: &[u8], failure_json: &[u8], timeout: Timeout) -> Result<()> {
 pub fn report_cancelled(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> Result<()> {
     let token = free(token)?;
     let session = global::session()?;
-    check_size("details", &details, session.client().size_limit())?;
+    session.client().rules().check("details", &details)?;
     session.call(timeout, |client, deadline| async move {
         client.report_cancelled(token, details, deadline).await
     })
@@ -111,8 +111,4 @@ fn free(token: &[u8]) -> Result<Bytes> {
         ));
     }
     Ok(checked)
-}
-
-fn check_size(name: &str, payloads: &Option<Payloads>, limit: usize) -> Result<()> {
-    payloads.as_ref().map_or(Ok(()), |payloads| payloads.check_size(name, limit))
 }

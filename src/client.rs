@@ -1,16 +1,14 @@
 //! The calls of Temporal's API that heartbeating takes.
 
 use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Instant,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use prost::Message;
+use tokio::sync::Notify;
 
 use crate::{
     deadline::Deadline,
@@ -19,9 +17,10 @@ use crate::{
     error::Error,
     failure::Report,
     options::Options,
-    payload::{DEFAULT_SIZE_LIMIT, Payloads, is_large},
+    payload::{Payloads, is_large},
     proto::temporal::api::{common::v1::WorkflowExecution, workflowservice::v1 as api},
     retry,
+    rules::Rules,
     setback::Setback,
     signals::Signals,
     status::Status,
@@ -36,6 +35,10 @@ use crate::{
 /// How the server's logs and metrics name us. The names of the official SDKs are checked against versions; others aren't.
 const CLIENT_NAME: &str = "temporal-heartbeat";
 const CLIENT_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How long a client that is used without having greeted asks for the limits at a time, and how long it rests then.
+const GREETING_PATIENCE: Duration = Duration::from_secs(10);
+const GREETING_PAUSE: Duration = Duration::from_secs(30);
 
 /// How hard to try.
 #[derive(Clone, Copy, Debug)]
@@ -53,13 +56,15 @@ pub struct Client {
     identity: String,
     /// The namespace's id, by which tokens name it, once the server has told it.
     namespace_id: OnceLock<String>,
-    size_limit: AtomicUsize,
+    rules: Arc<Rules>,
+    /// Wakes who asks for the limits, when that wasn't done by connect.
+    used: Notify,
     doubts: Doubts,
 }
 
 impl Client {
     /// For the server of `options`; nothing is sent yet.
-    pub fn new(options: &Options, telemetry: Arc<Telemetry>) -> Result<Self, Error> {
+    pub fn new(options: &Options, rules: Arc<Rules>, telemetry: Arc<Telemetry>) -> Result<Self, Error> {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("client-name", CLIENT_NAME),
@@ -74,12 +79,14 @@ impl Client {
             headers.insert(HeaderName::from_static(name), value);
         }
         telemetry.metrics.begin(&options.namespace);
+        rules.begin(options.require_encoded);
         Ok(Client {
             transport: Transport::new(options.address.clone(), headers, telemetry),
             namespace: options.namespace.clone(),
             identity: options.identity(),
             namespace_id: OnceLock::new(),
-            size_limit: AtomicUsize::new(DEFAULT_SIZE_LIMIT),
+            rules,
+            used: Notify::new(),
             doubts: Doubts::default(),
         })
     }
@@ -105,7 +112,7 @@ impl Client {
         };
         let limit = info.limits.map_or(0, |limits| limits.blob_size_limit_error);
         if let Some(limit) = usize::try_from(limit).ok().filter(|limit| *limit > 0) {
-            self.size_limit.store(limit, Ordering::Relaxed);
+            self.rules.set_size_limit(limit);
         }
         if !info.id.is_empty() {
             // Told twice it is the same.
@@ -114,9 +121,17 @@ impl Client {
         Ok(())
     }
 
-    /// The most bytes that one encoded `Payloads` or `Failure` may have.
-    pub fn size_limit(&self) -> usize {
-        self.size_limit.load(Ordering::Relaxed)
+    /// For a client that didn't greet: asks for the limits as soon as it is used, until it knows them.
+    pub async fn greet_when_used(&self) {
+        self.used.notified().await;
+        while self.meet_namespace(Effort::Until(Deadline::within(GREETING_PATIENCE))).await.is_err() {
+            tokio::time::sleep(GREETING_PAUSE).await;
+        }
+    }
+
+    /// What may go out.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// Records one heartbeat. `None` erases what the server holds.
@@ -246,7 +261,8 @@ impl Client {
 
     /// Warns of what comes near the limit, beyond which the server would fail the activity.
     fn look_at_size(&self, name: &str, payloads: Option<&Payloads>) {
-        let (size, limit) = (payloads.map_or(0, |payloads| payloads.encoded().len()), self.size_limit());
+        let (size, limit) =
+            (payloads.map_or(0, |payloads| payloads.encoded().len()), self.rules.size_limit());
         if is_large(size, limit) {
             let fields = &[("bytes", Value::Number(size as u64)), ("limit", Value::Number(limit as u64))];
             self.transport.telemetry().journal.tell(Event::Large, fields, || {
@@ -268,6 +284,7 @@ impl Client {
         Request: Message,
         Response: Message + Default,
     {
+        self.used.notify_one();
         match effort {
             Effort::Until(deadline) => {
                 let outcome = retry::call(&self.transport, method, request, deadline).await;
@@ -289,6 +306,7 @@ impl Client {
         Request: Message,
         Response: Message + Default,
     {
+        self.used.notify_one();
         let failed = match retry::call(&self.transport, method, request, deadline).await {
             Ok(answer) => return Ok(answer),
             Err(failed) => failed,

@@ -60,6 +60,22 @@ impl Report {
         report.map_err(|fault| Error::argument(fault.0))
     }
 
+    /// Refuses values that no codec has encoded, its own, its causes', and those that go with it.
+    pub fn refuse_readable(&self) -> Result<()> {
+        let mut next = Some(&self.failure);
+        while let Some(failure) = next {
+            if let Some(FailureInfo::ApplicationFailureInfo(ApplicationFailureInfo {
+                details: Some(details),
+                ..
+            })) = &failure.failure_info
+            {
+                details.refuse_readable("details")?;
+            }
+            next = failure.cause.as_deref();
+        }
+        self.heartbeat_details.as_ref().map_or(Ok(()), |details| details.refuse_readable("heartbeat_details"))
+    }
+
     /// Refuses what the server would cut or drop.
     pub fn check_size(&self, limit: usize) -> Result<()> {
         check_size("the failure", "Failure", self.failure.encoded_len(), limit)?;
@@ -173,6 +189,17 @@ mod tests {
     fn a_text_beyond_its_limit_is_too_large() {
         let text = format!("{{\"message\":\"{}\"}}", "x".repeat(MAX_BYTES));
         assert_eq!(Report::read(text.as_bytes()).unwrap_err().status(), Status::TooLarge);
+    }
+
+    #[test]
+    fn values_are_found_wherever_they_are_readable() {
+        for json in
+            [r#"{"details":[1]}"#, r#"{"heartbeat_details":[1]}"#, r#"{"cause":{"cause":{"details":[1]}}}"#]
+        {
+            let refused = Report::read(json.as_bytes()).unwrap().refuse_readable().unwrap_err();
+            assert!(refused.message().contains("details would be readable"), "{json}: {refused}");
+        }
+        Report::read(br#"{"message":"m","stack_trace":"s","cause":{}}"#).unwrap().refuse_readable().unwrap();
     }
 
     #[test]

@@ -69,6 +69,7 @@ pub fn connect(options: Options) -> Result<()> {
         *state =
             if options.lazy { State::Connected(session.clone()) } else { State::Connecting(session.clone()) };
         if options.lazy {
+            session.greet_when_used();
             publish(Some(options));
             return Ok(());
         }
@@ -86,7 +87,6 @@ pub fn connect(options: Options) -> Result<()> {
     }
     match greeted {
         Ok(()) => {
-            process.activities.registry.set_size_limit(session.client().size_limit());
             *state = State::Connected(session);
             publish(Some(options));
             Ok(())
@@ -118,7 +118,10 @@ pub fn session() -> Result<Arc<Session>> {
     let process = process()?;
     let mut state = process.lock();
     if let State::Inherited(options) = &*state {
-        let session = Session::start(options.clone(), &process.activities, &process.telemetry)?;
+        // The parent has the address.
+        let options = Options { metrics_address: None, ..options.clone() };
+        let session = Session::start(options, &process.activities, &process.telemetry)?;
+        session.greet_when_used();
         *state = State::Connected(Arc::new(session));
     }
     match &*state {

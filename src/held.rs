@@ -54,6 +54,7 @@ pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
         ));
     }
     let activities = global::activities()?;
+    activities.rules.check("initial_details", &options.initial_details)?;
     let activity = Activity::open(&token, read.as_ref(), options, Moment::now())?;
     let due = activity.due();
     let handle = activities.registry.insert(activity)?;
@@ -66,7 +67,11 @@ pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
 pub fn record(number: u64, encoding: Encoding, data: &[u8]) -> Result<Signals> {
     let activities = global::activities()?;
     let handle = activities.registry.handle(number)?;
-    let limit = activities.registry.size_limit();
+    if activities.rules.require_encoded() {
+        Payloads::from_caller("details", encoding, data)?
+            .map_or(Ok(()), |details| details.refuse_readable("details"))?;
+    }
+    let limit = activities.rules.size_limit();
     let (signals, earlier) = activities.registry.with(handle, |activity| -> Result<_> {
         let now = Moment::now();
         // First of all: whoever wakes from a freeze must hear of it before more work is done.
@@ -179,8 +184,7 @@ pub fn beat(number: u64, timeout: Timeout) -> Result<Signals> {
 
 /// Ends the activity with a result.
 pub fn complete(number: u64, result: Option<Payloads>, timeout: Timeout) -> Result<()> {
-    let limit = global::activities()?.registry.size_limit();
-    Payloads::check_result(&result, limit)?;
+    global::activities()?.rules.check_result(&result)?;
     end(number, timeout, |client, token, _, deadline| async move {
         client.complete(token, result, deadline).await
     })
@@ -194,7 +198,7 @@ pub fn fail(number: u64, failure_json: &[u8], timeout: Timeout) -> Result<()> {
             "failure_json.heartbeat_details: an activity that is held open sends what was recorded with its handle; record them",
         ));
     }
-    report.check_size(global::activities()?.registry.size_limit())?;
+    global::activities()?.rules.check_report(&report)?;
     end(number, timeout, |client, token, Unsent(unsent), deadline| {
         let report = Report { heartbeat_details: unsent, ..report };
         async move { client.fail(token, report, deadline).await }
@@ -204,9 +208,7 @@ pub fn fail(number: u64, failure_json: &[u8], timeout: Timeout) -> Result<()> {
 /// Ends the activity as cancelled. The request has no room for what was recorded, so that is sent before.
 pub fn report_cancelled(number: u64, details: Option<Payloads>, timeout: Timeout) -> Result<()> {
     let activities = global::activities()?;
-    details
-        .as_ref()
-        .map_or(Ok(()), |details| details.check_size("details", activities.registry.size_limit()))?;
+    activities.rules.check("details", &details)?;
     let handle = activities.registry.handle(number)?;
     if let Some(deadline) = timeout.start() {
         activities.flush(handle, deadline)?;

@@ -27,6 +27,7 @@ pub mod payload;
 pub mod poll;
 mod pulse;
 mod retry;
+mod rules;
 mod runtime;
 mod secret;
 mod session;

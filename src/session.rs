@@ -11,8 +11,21 @@ use crate::{
     pulse,
     runtime::Runtime,
     status::Status,
-    telemetry::Telemetry,
+    telemetry::{
+        Telemetry,
+        listener::Listener,
+        record::{Event, Value},
+    },
 };
+
+fn serve(runtime: &Runtime, listener: Listener, activities: &'static Activities, telemetry: &Arc<Telemetry>) {
+    let address = listener.address().map(|address| address.to_string()).unwrap_or_default();
+    let fields = &[("address", Value::Text(&address))];
+    let words = || format!("the metrics are served at http://{address}/metrics");
+    telemetry.journal.tell(Event::MetricsServed, fields, words);
+    let telemetry = telemetry.clone();
+    runtime.spawn(listener.serve(move || telemetry.exposition(activities.registry.open())));
+}
 
 /// From connect to disconnect.
 pub struct Session {
@@ -28,11 +41,22 @@ impl Session {
         activities: &'static Activities,
         telemetry: &Arc<Telemetry>,
     ) -> Result<Self> {
-        let client = Arc::new(Client::new(&options, telemetry.clone())?);
+        let client = Arc::new(Client::new(&options, activities.rules.clone(), telemetry.clone())?);
+        let listener =
+            options.metrics_address.map(|address| Listener::bind("metrics_address", address)).transpose()?;
         let runtime = Runtime::start()?;
         activities.connected();
         runtime.spawn(pulse::run(activities, client.clone()));
+        if let Some(listener) = listener {
+            serve(&runtime, listener, activities, telemetry);
+        }
         Ok(Session { runtime, options, client })
+    }
+
+    /// For a session that doesn't greet: what greeting brings comes with the first call.
+    pub fn greet_when_used(&self) {
+        let client = self.client.clone();
+        self.runtime.spawn(async move { client.greet_when_used().await });
     }
 
     /// Makes sure that there is a server, within the connect timeout.

@@ -26,8 +26,8 @@ pub unsafe extern "C" fn thb_get_metrics(
 }
 
 /// Take the oldest log record, as a JSON object: time_unix_ms, level ("error", "warn", "info", "debug"), event, message,
-/// and more (docs/logs.md). The newest 1024 are kept. Waits for one; *record_out stays NULL when timeout_ms is over. Needs
-/// no client. The variable THB_LOG=info (or another level, or off) has records written to stderr as well.
+/// and more (docs/logs.md). The newest 1024 are kept. Waits for one; *record_out is NULL when timeout_ms is over. Needs
+/// no client. The variable THB_LOG=info, or another level, has lines written to stderr as well.
 ///
 /// Thread-safe. Blocks at most timeout_ms; 0 polls. *record_out is the caller's, to be freed by thb_text_free.
 /// Returns THB_OK; THB_INVALID_ARGUMENT.

@@ -33,6 +33,7 @@ use std::{
 use crate::{
     deadline::{Deadline, Timeout},
     error::{Error, Result},
+    rules::Rules,
     status::Status,
     sys::clock::Moment,
     telemetry::Telemetry,
@@ -53,6 +54,8 @@ pub struct Activities {
     pub inbox: Inbox,
     /// Who wants to hear of their signals.
     pub watches: Watches,
+    /// What they may send.
+    pub rules: Arc<Rules>,
     /// Who counts, and is told what happens.
     pub telemetry: Arc<Telemetry>,
     disconnected: AtomicBool,
@@ -65,6 +68,7 @@ impl Activities {
             registry: Registry::new(fork),
             inbox: Inbox::default(),
             watches: Watches::default(),
+            rules: Arc::default(),
             telemetry,
             disconnected: AtomicBool::new(true),
         }

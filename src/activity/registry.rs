@@ -3,10 +3,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{
-        Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use super::{
@@ -16,7 +13,6 @@ use super::{
 use crate::{
     deadline::Deadline,
     error::{Error, Result},
-    payload::DEFAULT_SIZE_LIMIT,
     status::Status,
 };
 
@@ -29,7 +25,6 @@ pub struct Registry {
     chunks: Box<[OnceLock<Box<[Slot]>>]>,
     book: Mutex<Book>,
     hasher: RandomState,
-    size_limit: AtomicUsize,
     fork: u32,
 }
 
@@ -63,20 +58,8 @@ impl Registry {
             chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect(),
             book: Mutex::default(),
             hasher: RandomState::new(),
-            size_limit: AtomicUsize::new(DEFAULT_SIZE_LIMIT),
             fork,
         }
-    }
-
-    /// The most bytes that the encoded details of a beat may have.
-    #[inline]
-    pub fn size_limit(&self) -> usize {
-        self.size_limit.load(Ordering::Relaxed)
-    }
-
-    /// Sets that.
-    pub fn set_size_limit(&self, limit: usize) {
-        self.size_limit.store(limit, Ordering::Relaxed);
     }
 
     /// Takes in an activity.

@@ -14,12 +14,16 @@ use crate::{proto::temporal::api::workflowservice::v1::CALLS, signals::Signals};
 /// The value of `service_name`, by which the SDKs say which of them a figure is from.
 const SERVICE_NAME: &str = "temporal-heartbeat";
 
+/// How the names of calls begin that wait at the server.
+const LONG_CALLS: &str = "Poll";
+
 impl Telemetry {
     /// All figures. `open` is the number of open activities, which is known elsewhere.
     pub fn exposition(&self, open: usize) -> String {
         let mut text =
             Text { text: String::new(), labels: self.metrics.namespace().map(|name| labels(&name)) };
-        requests(&mut text, &self.metrics);
+        requests(&mut text, &self.metrics, "temporal_request", false);
+        requests(&mut text, &self.metrics, "temporal_long_request", true);
         beats(&mut text, &self.metrics);
         text.family("temporal_heartbeat_activities_open", "gauge", "Activities that are held open now.");
         text.sample("temporal_heartbeat_activities_open", "", open);
@@ -34,28 +38,31 @@ impl Telemetry {
     }
 }
 
-fn requests(text: &mut Text, metrics: &Metrics) {
-    let called =
-        || CALLS.iter().zip(&metrics.operations).filter(|(_, operation)| operation.requests.count() > 0);
+/// Those that wait at the server for something to happen are apart, as in the SDKs: they take as long as they are let.
+fn requests(text: &mut Text, metrics: &Metrics, name: &str, long: bool) {
+    let called = || {
+        let all = CALLS.iter().zip(&metrics.operations);
+        all.filter(|(call, operation)| call.starts_with(LONG_CALLS) == long && operation.requests.count() > 0)
+    };
 
-    text.family("temporal_request", "counter", "Requests to the server, each try counted.");
-    for (name, operation) in called() {
-        let label = format!("operation=\"{name}\"");
-        text.sample("temporal_request", &label, operation.requests.count());
+    text.family(name, "counter", "Requests to the server, each try counted.");
+    for (call, operation) in called() {
+        text.sample(name, &format!("operation=\"{call}\""), operation.requests.count());
     }
-    text.family("temporal_request_failure", "counter", "Requests that failed, by the gRPC status code.");
-    for (name, operation) in called() {
+    let failure = format!("{name}_failure");
+    text.family(&failure, "counter", "Requests that failed, by the gRPC status code.");
+    for (call, operation) in called() {
         for (failures, code) in operation.failures.iter().zip(code_names()) {
             if failures.count() > 0 {
-                let label = format!("operation=\"{name}\",status_code=\"{code}\"");
-                text.sample("temporal_request_failure", &label, failures.count());
+                let label = format!("operation=\"{call}\",status_code=\"{code}\"");
+                text.sample(&failure, &label, failures.count());
             }
         }
     }
-    text.family("temporal_request_latency", "histogram", "How long requests took, in seconds.");
-    for (name, operation) in called() {
-        let label = format!("operation=\"{name}\"");
-        text.histogram("temporal_request_latency", &label, &operation.latency.counted());
+    let latency = format!("{name}_latency");
+    text.family(&latency, "histogram", "How long requests took, in seconds.");
+    for (call, operation) in called() {
+        text.histogram(&latency, &format!("operation=\"{call}\""), &operation.latency.counted());
     }
 }
 

@@ -20,6 +20,9 @@ static void pointers_are_null_and_scalars_untouched(void) {
 
     FAILS(THB_CONFIG, thb_token_from_env(&text, err));
     CHECK(text == NULL);
+    text = POISONED(thb_text_t);
+    FAILS(THB_INVALID_ARGUMENT, thb_log_next(UINT32_MAX - 1, &text, err));
+    CHECK(text == NULL);
 }
 
 static void each_function_that_can_fail_says_why(void) {
@@ -35,6 +38,8 @@ static void required_outputs_are_asked_for(void) {
     FAILS(THB_INVALID_ARGUMENT, thb_get_details(TOKEN, TOKEN_LEN, 1000, NULL, err));
     FAILS(THB_INVALID_ARGUMENT, thb_details_new(NULL, err));
     FAILS(THB_INVALID_ARGUMENT, thb_token_from_env(NULL, err));
+    FAILS(THB_INVALID_ARGUMENT, thb_get_metrics(NULL, err));
+    FAILS(THB_INVALID_ARGUMENT, thb_log_next(0, NULL, err));
 }
 
 static void success_leaves_no_error(void) {
@@ -46,6 +51,16 @@ static void success_leaves_no_error(void) {
     FAILS(THB_INVALID_ARGUMENT, thb_details_add(details, THB_ENCODING_JSON, "{", 1, err));
     CHECK(thb_details_count(details) == 1);
     thb_details_free(details);
+
+    text = POISONED(thb_text_t);
+    SUCCEEDS(thb_get_metrics(&text, err));
+    size_t len = 0;
+    const char *metrics = thb_text_data(text, &len);
+    CHECK(strlen(metrics) == len && strstr(metrics, "# TYPE temporal_request counter") != NULL && is_utf8(metrics));
+    thb_text_free(text);
+    text = POISONED(thb_text_t);
+    SUCCEEDS(thb_log_next(10, &text, err)); /* nothing has happened yet */
+    CHECK(text == NULL);
 }
 
 static size_t in_use(void) {

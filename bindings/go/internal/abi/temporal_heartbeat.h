@@ -82,8 +82,9 @@
  * then none is made. Pointer outputs and *error_out are set to NULL on entry, then written on success (the error on
  * failure); scalars are written on success only. So "goto out; thb_details_free(d); thb_error_free(error);" is always
  * right; but free an error before its pointer goes into the next call. The status of the error is the one returned.
- * Nothing unwinds into your code, nothing exits, and nothing prints. Any function that returns a status may also return
- * THB_INTERNAL, which is a mistake in the library, and one that this page doesn't know: treat that as an error.
+ * Nothing unwinds into your code, nothing exits, and nothing prints but what THB_LOG asks for. Any function that
+ * returns a status may also return THB_INTERNAL, which is a mistake in the library, and one that this page doesn't
+ * know: treat that as an error.
  *
  * COMMON STATUSES of the calls that take a task token: THB_INVALID_ARGUMENT, THB_NOT_CONNECTED (also when
  * thb_disconnect comes meanwhile), THB_TOKEN_UNREADABLE, THB_TIMEOUT, THB_UNAVAILABLE, THB_LOCAL_LIMIT, and as the
@@ -634,6 +635,19 @@ int64_t thb_error_retry_after_ms(const struct thb_error_t *error);
 // Frees an error, and its message. NULL is fine. Must not be called twice for the same one, nor while another thread
 // uses it. Never blocks.
 void thb_error_free(struct thb_error_t *error);
+
+// Read the process's metrics in Prometheus's text form (docs/metrics.md lists them); before the first thb_connect there
+// are names only. Thread-safe. Never waits. *metrics_out is the caller's, to be freed by thb_text_free.
+// Returns THB_OK; THB_INVALID_ARGUMENT: metrics_out is NULL.
+thb_status_t thb_get_metrics(struct thb_text_t **metrics_out, struct thb_error_t **error_out);
+
+// Take the oldest log record, as a JSON object: time_unix_ms, level ("error", "warn", "info", "debug"), event, message,
+// and more (docs/logs.md). The newest 1024 are kept. Waits for one; *record_out is NULL when timeout_ms is over. Needs
+// no client. The variable THB_LOG=info, or another level, has lines written to stderr as well.
+//
+// Thread-safe. Blocks at most timeout_ms; 0 polls. *record_out is the caller's, to be freed by thb_text_free.
+// Returns THB_OK; THB_INVALID_ARGUMENT.
+thb_status_t thb_log_next(uint32_t timeout_ms, struct thb_text_t **record_out, struct thb_error_t **error_out);
 
 // The library's version, e.g. "0.1.0". Static: never freed. Thread-safe. Never blocks.
 const char *thb_version(void);

@@ -46,7 +46,6 @@ enum State {
 /// Runs in the child of a fork, in its only thread. The parent's state stays where it is, unreachable; of its descriptors the
 /// child keeps none.
 extern "C" fn forget_the_parent() {
-    sys::fork::close_unshared();
     PROCESS.store(ptr::null_mut(), Ordering::Release);
     GENERATION.fetch_add(1, Ordering::Release);
     sys::private::close_copies();

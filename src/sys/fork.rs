@@ -2,8 +2,7 @@
 
 use std::{
     io,
-    os::fd::AsRawFd,
-    sync::atomic::{AtomicBool, AtomicI32, Ordering},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 static INSTALLED: AtomicBool = AtomicBool::new(false);
@@ -23,37 +22,5 @@ pub fn at_fork(in_child: extern "C" fn()) -> io::Result<()> {
             Ok(())
         }
         code => Err(io::Error::from_raw_os_error(code)),
-    }
-}
-
-/// The descriptor that a child is not to keep; -1 when there is none.
-static UNSHARED: AtomicI32 = AtomicI32::new(-1);
-
-/// A descriptor that is closed in every child: a port that a child went on holding would be lost to its parent. One at a time, the
-/// newest.
-pub struct Unshared(i32);
-
-impl Unshared {
-    /// This one. To be dropped before it is closed.
-    pub fn new(descriptor: &impl AsRawFd) -> Self {
-        let number = descriptor.as_raw_fd();
-        UNSHARED.store(number, Ordering::Release);
-        Unshared(number)
-    }
-}
-
-impl Drop for Unshared {
-    fn drop(&mut self) {
-        // Another may have come in its place already.
-        let _ = UNSHARED.compare_exchange(self.0, -1, Ordering::AcqRel, Ordering::Relaxed);
-    }
-}
-
-/// Closes it. For the child of a fork, in its only thread, before any other descriptor is made there.
-pub fn close_unshared() {
-    let number = UNSHARED.swap(-1, Ordering::AcqRel);
-    if number >= 0 {
-        // SAFETY: no pointers are passed. The number is that of a descriptor that is open in the parent, and here too.
-        unsafe { libc::close(number) };
     }
 }

@@ -6,6 +6,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    os::fd::AsRawFd,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -20,7 +21,7 @@ use tokio::{
 use crate::{
     error::{Error, Result},
     status::Status,
-    sys::fork::Unshared,
+    sys::private::Private,
 };
 
 /// Where the figures are.
@@ -42,8 +43,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// An address that is listened at.
 pub struct Listener {
-    /// Before the socket, as it is to be dropped.
-    unshared: Unshared,
+    /// Dropped first.
+    private: Private,
     socket: TcpListener,
 }
 
@@ -64,7 +65,7 @@ impl Listener {
             let step = "give another address, or port 0 for any that is free";
             Error::new(Status::Config, format!("{option}: can't listen at {address}: {error}; {step}"))
         })?;
-        Ok(Listener { unshared: Unshared::new(&socket), socket })
+        Ok(Listener { private: Private::new(socket.as_raw_fd()), socket })
     }
 
     /// Where it listens: with the port that was free, if any was asked for.
@@ -74,10 +75,10 @@ impl Listener {
 
     /// Answers whoever comes with what `text` makes, until it is dropped.
     pub async fn serve(self, text: impl Fn() -> String + Clone + Send + Sync + 'static) {
-        let Listener { unshared, socket } = self;
+        let Listener { private, socket } = self;
         let Ok(socket) = tokio::net::TcpListener::from_std(socket) else { return };
         // After the socket, so that it is dropped before.
-        let _unshared = unshared;
+        let _private = private;
         let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
             let Ok(place) = room.clone().acquire_owned().await else { return };

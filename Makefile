@@ -21,7 +21,7 @@ help: ## this list
 
 # No crate type but these two: beside an rlib cargo drops link-time optimization without a word.
 lib: ## the shared and the static library, in target/release
-	$(CARGO) rustc --release --lib --crate-type cdylib,staticlib -- $(LINK)
+	$(CARGO) rustc --target-dir target --release --lib --crate-type cdylib,staticlib -- $(LINK)
 	@ln -sf libtemporal_heartbeat.so target/release/$(SONAME)
 
 header: ## write include/temporal_heartbeat.h, and Go's copy, anew from src/abi
@@ -34,7 +34,8 @@ $(VENV)/.done: tests/requirements.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
 	@touch $@
 
-include examples/demo/demo.mk
+-include examples/demo/demo.mk # not in a source package
+include packaging/packaging.mk
 
 test: test-rust test-go test-python ## all tests
 

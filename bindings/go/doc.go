@@ -157,4 +157,7 @@
 // at the path in TEMPORAL_HEARTBEAT_LIBRARY and nowhere else while that is set; otherwise beside the executable and then where the
 // system's loader looks, each time as libtemporal_heartbeat.so.0 and libtemporal_heartbeat.so. A *[LibraryError] lists what was
 // tried and why it failed.
+//
+// With the build tag temporal_heartbeat_static the library becomes part of the program instead, and the variable has no meaning.
+// pkg-config says where it is installed (temporal_heartbeat-static).
 package heartbeat

@@ -99,6 +99,9 @@ func (p place) open() error {
 
 // places lists where to look, best first.
 func places() []place {
+	if abi.Linked {
+		return []place{{what: "the library that is linked"}}
+	}
 	if path := os.Getenv(LibraryVariable); path != "" {
 		return []place{{what: LibraryVariable, path: path}}
 	}

@@ -1,12 +1,14 @@
-"""Builds the native library and ships it in the wheel, one for all Pythons of a platform."""
+"""Builds the native library and ships it in the wheel, one for all Pythons of a platform; a source distribution has its source."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +16,76 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 LIBRARY = f"libtemporal_heartbeat.{'dylib' if sys.platform == 'darwin' else 'so'}"
 
+# Where the library's source is in a source distribution.
+NATIVE = "native"
+
 
 class NativeLibrary(BuildHookInterface[Any]):
     """The hook that hatchling runs for a build."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        root = Path(self.root)
+        unpacked = root / NATIVE
+        if self.target_name == "sdist" and not unpacked.exists():
+            source = pack_source(repository=root.parent.parent)
+            build_data["force_include"][str(source)] = NATIVE
         # An editable install is a developer's: TEMPORAL_HEARTBEAT_LIBRARY names its library.
-        if self.target_name != "wheel" or version == "editable":
-            return
-        library = build_library(Path(self.root).parent.parent)
-        build_data["force_include"][str(library)] = f"temporal_heartbeat/{LIBRARY}"
-        build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{platform_tag()}"
+        if self.target_name == "wheel" and version != "editable":
+            library = build_library(unpacked if unpacked.exists() else root.parent.parent)
+            build_data["force_include"][str(library)] = f"temporal_heartbeat/{LIBRARY}"
+            build_data["pure_python"] = False
+            build_data["tag"] = f"py3-none-{platform_tag(library)}"
 
 
-def build_library(repository: Path) -> Path:
-    """Builds the library by `make lib`, as everybody does, and returns its path."""
-    if not (repository / "Cargo.toml").is_file():
+def build_library(source: Path) -> Path:
+    """Builds the library by `make shipped`, as everybody does, and returns its path."""
+    check_source(source)
+    require("make", "the package of that name")
+    # The variables by which an outer make talks to its own.
+    environment = {name: value for name, value in os.environ.items() if name not in MAKES_OWN}
+    if subprocess.run(["make", "shipped"], cwd=source, env=environment, check=False).returncode != 0:
+        raise RuntimeError(f"`make shipped` failed in {source}; its messages are above")
+    return source / "target" / "shipped" / LIBRARY
+
+
+def pack_source(repository: Path) -> Path:
+    """The library's source as cargo packs it: with what a build needs and nothing else."""
+    check_source(repository)
+    packed = repository / "target" / "package"
+    shutil.rmtree(packed, ignore_errors=True)
+    command = ["cargo", "package", "--no-verify", "--allow-dirty", "--quiet"]
+    command += ["--target-dir", str(repository / "target")]
+    if subprocess.run(command, cwd=repository, check=False).returncode != 0:
+        raise RuntimeError(f"`cargo package` failed in {repository}; its messages are above")
+    [crate] = packed.glob("*.crate")
+    with tarfile.open(crate) as archive:
+        archive.extractall(packed)
+    return packed / crate.stem
+
+
+def check_source(source: Path) -> None:
+    if not (source / "Cargo.toml").is_file():
         raise RuntimeError(
-            f"no source of the native library at {repository}: build from a whole checkout"
+            f"no source of the native library at {source}: build from a whole checkout,"
+            " or from a source distribution"
         )
-    for tool, origin in (("cargo", "Rust"), ("make", "the package of that name")):
-        if shutil.which(tool) is None:
-            raise RuntimeError(
-                f"building temporal-heartbeat needs {tool}, which isn't on the PATH:"
-                f" install {origin}"
-            )
-    if subprocess.run(["make", "lib"], cwd=repository, check=False).returncode != 0:
-        raise RuntimeError(f"`make lib` failed in {repository}; its messages are above")
-    target = repository / os.environ.get("CARGO_TARGET_DIR", "target")
-    return target / "release" / LIBRARY
+    require("cargo", "Rust")
 
 
-def platform_tag() -> str:
-    return sysconfig.get_platform().replace("-", "_").replace(".", "_")
+def require(tool: str, origin: str) -> None:
+    if shutil.which(tool) is None:
+        raise RuntimeError(
+            f"building temporal-heartbeat needs {tool}, which isn't on the PATH: install {origin}"
+        )
+
+
+MAKES_OWN = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")
+
+
+def platform_tag(library: Path) -> str:
+    """The platforms that the library runs on: on Linux all with the C library that it needs, or a newer one."""
+    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    needed = [int(minor) for minor in re.findall(rb"\0GLIBC_2\.(\d+)", library.read_bytes())]
+    if needed and platform.startswith("linux_"):
+        return f"manylinux_2_{max(needed)}_{platform.removeprefix('linux_')}"
+    return platform

@@ -32,7 +32,7 @@ def run(command: Sequence[str]) -> None:
 
 def link(name: Path, target: Path) -> None:
     """Makes the name a symbolic link, at no moment without one."""
-    with _alone():
+    with alone():
         fresh = name.with_name(f"{name.name}.new")
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(target)
@@ -41,7 +41,7 @@ def link(name: Path, target: Path) -> None:
 
 def _compile(compiler: Sequence[str], source: Path, target: Path, further: Sequence[str]) -> Path:
     made_of = [source, *INCLUDE.iterdir(), Path(__file__)]
-    with _alone():
+    with alone():
         if not target.exists() or target.stat().st_mtime < max(path.stat().st_mtime for path in made_of):
             fresh = target.with_name(f"{target.name}.new")
             run([*compiler, str(source), "-o", str(fresh), *further])
@@ -50,7 +50,7 @@ def _compile(compiler: Sequence[str], source: Path, target: Path, further: Seque
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     BUILD.mkdir(parents=True, exist_ok=True)
     with (BUILD / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,3 +1,5 @@
+//go:build !temporal_heartbeat_static
+
 /* These definitions are this package's own. Hidden, they can't be taken for the library's by anybody else in the process, least
  * of all by the library itself, which may be linked or loaded beside us. */
 #pragma GCC visibility push(hidden)
@@ -99,23 +101,17 @@ thb_status_t thb_activity_open(const void *token, size_t token_len, const char *
     return library.activity_open(token, token_len, options_json, options_len, activity_out, error_out);
 }
 
-thb_go_answer_t thb_go_activity_heartbeat(thb_activity_t activity, thb_encoding_t encoding, const unsigned char *details,
-                                          size_t details_len) {
-    thb_go_answer_t answer = {0};
-    answer.status = library.activity_heartbeat(activity, encoding, details, details_len, &answer.signals, &answer.error);
-    return answer;
+thb_status_t thb_activity_heartbeat(thb_activity_t activity, thb_encoding_t encoding, const void *details, size_t details_len,
+                                    uint32_t *signals_out, thb_error_t **error_out) {
+    return library.activity_heartbeat(activity, encoding, details, details_len, signals_out, error_out);
 }
 
-thb_go_answer_t thb_go_activity_touch(thb_activity_t activity) {
-    thb_go_answer_t answer = {0};
-    answer.status = library.activity_touch(activity, &answer.signals, &answer.error);
-    return answer;
+thb_status_t thb_activity_touch(thb_activity_t activity, uint32_t *signals_out, thb_error_t **error_out) {
+    return library.activity_touch(activity, signals_out, error_out);
 }
 
-thb_go_answer_t thb_go_activity_get_signals(thb_activity_t activity) {
-    thb_go_answer_t answer = {0};
-    answer.status = library.activity_get_signals(activity, &answer.signals, &answer.error);
-    return answer;
+thb_status_t thb_activity_get_signals(thb_activity_t activity, uint32_t *signals_out, thb_error_t **error_out) {
+    return library.activity_get_signals(activity, signals_out, error_out);
 }
 
 thb_status_t thb_activity_get_details(thb_activity_t activity, uint32_t timeout_ms, thb_details_t **details_out,

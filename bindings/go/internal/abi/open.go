@@ -1,9 +1,5 @@
-//go:build unix
+//go:build unix && !temporal_heartbeat_static
 
-// Package abi is the C side of package heartbeat: it opens the native library and calls its functions, with Go's types on this side. It
-// copies what C owns, frees it, and decides nothing.
-//
-// Every function but [Open] may only be called after Open has succeeded once; then any goroutine may call anything.
 package abi
 
 /*
@@ -14,6 +10,9 @@ package abi
 import "C"
 
 import "unsafe"
+
+// Linked says that the library is part of the program, and there is nothing to look for.
+const Linked = false
 
 // whyMax is room for what the dynamic linker says: a path, a symbol and a sentence.
 const whyMax = 8192
@@ -29,14 +28,4 @@ func Open(path string) (status int32, why string) {
 		return int32(s), C.GoString(buffer)
 	}
 	return C.THB_OK, ""
-}
-
-// Version is the library's own.
-func Version() string {
-	return C.GoString(C.thb_version())
-}
-
-// StatusName gives the name of a status as the header has it.
-func StatusName(status int32) string {
-	return C.GoString(C.thb_status_name(C.thb_status_t(status)))
 }

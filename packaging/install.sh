@@ -1,0 +1,92 @@
+#!/bin/sh
+# Puts the package into its places, or takes it away again.
+#
+#     packaging/install.sh install|uninstall
+#
+# PREFIX, LIBDIR, INCLUDEDIR, BINDIR and DATADIR are the places, DESTDIR goes before them, VERSION is the package's; `make
+# install` sets them all. With RELOCATABLE=1 nothing that is installed knows its place.
+set -eu
+cd "$(dirname "$0")/.."
+shipped=target/shipped
+major=$(sed -n 's/.*THB_ABI_VERSION \([0-9]*\).*/\1/p' include/temporal_heartbeat.h)
+major=$((major >> 16))
+destination=${DESTDIR:-}
+prefix=$PREFIX libdir=$LIBDIR includedir=$INCLUDEDIR
+
+fail() {
+    echo "$1: $2" >&2
+    exit 1
+}
+
+case $prefix in
+/*) ;;
+*) fail "make $1" "PREFIX is \"$prefix\": it must be an absolute path" ;;
+esac
+
+# What is installed: a mode, where it comes from, where it goes. `link` makes a link to a name.
+files() {
+    if [ -e $shipped/libtemporal_heartbeat.dylib ]; then
+        echo "755 $shipped/libtemporal_heartbeat.dylib $libdir/libtemporal_heartbeat.$major.dylib"
+        echo "link libtemporal_heartbeat.$major.dylib $libdir/libtemporal_heartbeat.dylib"
+    else
+        echo "755 $shipped/libtemporal_heartbeat.so $libdir/libtemporal_heartbeat.so.$VERSION"
+        echo "link libtemporal_heartbeat.so.$VERSION $libdir/libtemporal_heartbeat.so.$major"
+        echo "link libtemporal_heartbeat.so.$major $libdir/libtemporal_heartbeat.so"
+    fi
+    echo "644 $shipped/libtemporal_heartbeat.a $libdir/libtemporal_heartbeat.a"
+    for header in h hpp; do
+        echo "644 include/temporal_heartbeat.$header $includedir/temporal_heartbeat.$header"
+    done
+    for kind in temporal_heartbeat temporal_heartbeat-static; do
+        echo "644 packaging/$kind.pc.in $libdir/pkgconfig/$kind.pc"
+    done
+    for kind in config config-version; do
+        echo "644 packaging/cmake/temporal_heartbeat-$kind.cmake.in $libdir/cmake/temporal_heartbeat/temporal_heartbeat-$kind.cmake"
+    done
+    for text in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE; do
+        echo "644 $text $DATADIR/doc/temporal-heartbeat/$text"
+    done
+}
+
+# Fills in what a template leaves open.
+filled() {
+    if [ "${RELOCATABLE:-0}" = 1 ]; then
+        # pkg-config and CMake say where their file is: in lib/pkgconfig, and lib/cmake/temporal_heartbeat.
+        pc_prefix='${pcfiledir}/../..' pc_libdir='${prefix}/lib' pc_includedir='${prefix}/include'
+        cmake_includedir='${CMAKE_CURRENT_LIST_DIR}/../../../include'
+        unquoted='s|"||g' # pkg-config quotes what it fills in itself
+    else
+        unquoted=''
+        pc_prefix=$prefix pc_libdir=$libdir pc_includedir=$includedir cmake_includedir=$includedir
+    fi
+    case $1 in *.pc.in) ;; *) unquoted='' ;; esac
+    sed -e "$unquoted" -e "s|@VERSION@|$VERSION|" -e "s|@PREFIX@|$pc_prefix|" -e "s|@LIBDIR@|$pc_libdir|" -e "s|@SOVERSION@|$major|" \
+        -e "s|@INCLUDEDIR@|$pc_includedir|" -e "s|@CMAKE_INCLUDEDIR@|$cmake_includedir|" "$1"
+}
+
+put() {
+    target=$destination$3
+    directory=$(dirname "$target")
+    mkdir -p "$directory" 2>/dev/null && [ -w "$directory" ] ||
+        fail "make install" "can't write into $directory: choose another PREFIX (it is $prefix), or get the right to write there"
+    case $1:$2 in
+    link:*) ln -sf "$2" "$target" ;;
+    *:*.in) filled "$2" >"$target" && chmod "$1" "$target" ;;
+    # Beside it and renamed: a program that runs with the old one keeps that.
+    *) cp "$2" "$target.new" && chmod "$1" "$target.new" && mv "$target.new" "$target" ;;
+    esac
+}
+
+case $1 in
+install)
+    files | while read -r mode from to; do put "$mode" "$from" "$to"; done
+    [ -n "$destination" ] || [ "${RELOCATABLE:-0}" = 1 ] ||
+        echo "Installed into $prefix. If programs don't find the library: ldconfig, or LD_LIBRARY_PATH=$libdir"
+    ;;
+uninstall)
+    files | while read -r _ _ to; do
+        rm -f "$destination$to" 2>/dev/null || fail "make uninstall" "can't remove $destination$to: it takes the right to write there"
+    done
+    rmdir "$destination$libdir/cmake/temporal_heartbeat" "$destination$DATADIR/doc/temporal-heartbeat" 2>/dev/null || true
+    ;;
+esac

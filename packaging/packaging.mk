@@ -1,0 +1,42 @@
+# What is shipped: the library without what only a debugger wants, its packages, and where they go.
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+SHIPPED := target/shipped
+DIST    := target/dist
+
+.PHONY: shipped install uninstall dist wheel sdist go-module reference check-packages
+
+PREFIX     ?= /usr/local
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+BINDIR     ?= $(PREFIX)/bin
+DATADIR    ?= $(PREFIX)/share
+PLACES      = VERSION="$(VERSION)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" BINDIR="$(BINDIR)" \
+              DATADIR="$(DATADIR)" DESTDIR="$(DESTDIR)"
+
+shipped: lib ## the libraries as they are shipped, with their debug information beside them, in target/shipped
+	@packaging/strip.sh target/release $(SHIPPED)
+
+install: shipped ## into PREFIX=/usr/local (also LIBDIR, INCLUDEDIR, BINDIR, DATADIR; DESTDIR goes before all of them)
+	@$(PLACES) packaging/install.sh install
+
+uninstall: ## what `make install` with the same places has put there
+	@$(PLACES) packaging/install.sh uninstall
+
+dist: shipped ## a tarball to be unpacked anywhere, its debug information and checksums, in target/dist
+	@VERSION="$(VERSION)" packaging/dist.sh $(SHIPPED) $(DIST)
+
+wheel: venv ## the Python package with the library in it, in target/dist
+	cd bindings/python && $(VENV)/bin/python -m hatchling build -t wheel -d $(CURDIR)/$(DIST)
+
+sdist: venv ## the Python package's source, the library's included, in target/dist
+	cd bindings/python && $(VENV)/bin/python -m hatchling build -t sdist -d $(CURDIR)/$(DIST)
+
+go-module: ## the Go module as a proxy serves it, in target/dist/go
+	@$(PYTHON) packaging/go_module.py $(DIST)/go v$(VERSION)
+
+reference: ## the C reference as HTML, in target/reference
+	@packaging/reference.sh target/reference
+
+check-packages: lib venv ## every way from nothing to an acknowledged beat, timed; what `make test` leaves out of packages
+	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest packages e2e/test_other_languages.py

@@ -1,0 +1,39 @@
+#!/bin/sh
+# Makes what is shipped of what was built: strips the libraries, and keeps the debug information of the shared one in a file
+# beside it, where debuggers find it by its name.
+#
+#     packaging/strip.sh target/release target/shipped
+set -eu
+built=$1
+shipped=$2
+mkdir -p "$shipped"
+
+# Whether there is nothing to do for a file that was made of another.
+is_fresh() { [ -e "$2" ] && [ ! "$1" -nt "$2" ]; }
+
+need() {
+    command -v "$1" >/dev/null || {
+        echo "packaging: needs $1, which isn't on the PATH: install $2" >&2
+        exit 1
+    }
+}
+
+if [ "$(uname -s)" = Darwin ]; then
+    library=libtemporal_heartbeat.dylib
+    is_fresh "$built/$library" "$shipped/$library" && exit
+    dsymutil "$built/$library" -o "$shipped/$library.dSYM"
+    strip -x -o "$shipped/$library" "$built/$library"
+    strip -S -o "$shipped/libtemporal_heartbeat.a" "$built/libtemporal_heartbeat.a"
+    exit
+fi
+
+library=libtemporal_heartbeat.so
+is_fresh "$built/$library" "$shipped/$library" && exit
+need objcopy "binutils"
+objcopy --only-keep-debug "$built/$library" "$shipped/$library.debug"
+objcopy --strip-debug "$built/libtemporal_heartbeat.a" "$shipped/libtemporal_heartbeat.a"
+(
+    cd "$shipped" # the name is noted as it is given
+    objcopy --strip-all --add-gnu-debuglink="$library.debug" "$OLDPWD/$built/$library" "$library.new"
+)
+mv "$shipped/$library.new" "$shipped/$library"

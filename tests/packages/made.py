@@ -1,0 +1,86 @@
+"""The packages, made once a run by the Makefile as anybody makes them; and the folders that they are installed into."""
+
+import base64
+import functools
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness.build import alone
+from harness.needs import needs
+from harness.paths import ROOT
+from harness.server import Server
+from harness.stage import StartActivity
+
+DIST = ROOT / "target" / "dist"
+
+# With what takes minutes: `make check-packages`.
+SLOW = os.environ.get("THB_SLOW") == "1"
+
+NOT_A_READERS = ("TEMPORAL_", "MAKE", "MFLAGS", "PYTHON", "VIRTUAL_ENV", "GO", "PKG_CONFIG", "CMAKE", "LD_LIBRARY_PATH")
+
+
+def fresh_environment(**variables: str) -> dict[str, str]:
+    """Ours, without what a make around this run says to its own, and without what names a library or a server."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(NOT_A_READERS)} | variables
+
+
+def run(*command: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> str:
+    """Runs a command of a reader's; what it prints."""
+    done = subprocess.run(
+        command, cwd=cwd, env=env or fresh_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}"
+    return done.stdout
+
+
+def make(*arguments: str) -> str:
+    needs(shutil.which("cargo"), "cargo")
+    with alone():
+        return run("make", "--no-print-directory", *arguments)
+
+
+@functools.cache
+def tarball() -> Path:
+    make("dist")
+    [packed] = [path for path in DIST.glob("temporal-heartbeat-*.tar.gz") if not path.name.endswith("-debug.tar.gz")]
+    return packed
+
+
+@functools.cache
+def wheel() -> Path:
+    make("wheel")
+    [built] = DIST.glob("*.whl")
+    return built
+
+
+@functools.cache
+def go_proxy() -> Path:
+    needs(shutil.which("go"), "go")
+    make("go-module")
+    return DIST / "go"
+
+
+def installed_prefix(folder: Path) -> Path:
+    make("install", f"PREFIX={folder}")
+    return folder
+
+
+class Beaten:
+    """An activity of a workflow that a program of a reader's carries to its end."""
+
+    ITEMS = 3
+
+    def __init__(self, server: Server, start: StartActivity) -> None:
+        self._activity = start("workflow", heartbeat_timeout_ms=120_000)
+        self._environment = fresh_environment(
+            TEMPORAL_ADDRESS=server.address,
+            TEMPORAL_ACTIVITY_TASK_TOKEN=base64.b64encode(self._activity.next_attempt().token).decode(),
+        )
+
+    def by(self, *command: str, cwd: Path, **variables: str) -> None:
+        """Runs the program, whose beats are acknowledged before its result is."""
+        run(*command, cwd=cwd, env=self._environment | variables)
+        assert self._activity.result() == self.ITEMS

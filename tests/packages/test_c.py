@@ -1,0 +1,138 @@
+"""For C and C++: what `make install` and the tarball give, found by pkg-config and by CMake, shared and static."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.needs import needs
+from harness.paths import ROOT, TESTS
+from harness.server import Server
+from harness.stage import StartActivity
+from packages.made import Beaten, fresh_environment, installed_prefix, make, run, tarball
+from packages.stopwatch import Way
+from packages.stopwatch import way as way
+
+BINDINGS = ROOT / "bindings"
+SOURCES = {"c": BINDINGS / "c/examples/activity.c", "cpp": BINDINGS / "cpp/examples/activity.cpp"}
+COMPILERS = {"c": ("cc", "-std=c11"), "cpp": ("c++", "-std=c++17")}
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return installed_prefix(tmp_path_factory.mktemp("prefix") / "an empty place")
+
+
+def pkg_config(prefix: Path, package: str, *options: str) -> list[str]:
+    program = needs(shutil.which("pkg-config"), "pkg-config")
+    known = fresh_environment(PKG_CONFIG_PATH=str(prefix / "lib/pkgconfig"))
+    printed = run(program, "--cflags", "--libs", *options, package, cwd=prefix, env=known)
+    return [flag.replace("\\ ", " ") for flag in re.split(r"(?<!\\) ", printed.strip())]
+
+
+def needed(program: Path) -> str:
+    return run(needs(shutil.which("readelf"), "readelf"), "--dynamic", str(program), cwd=program.parent)
+
+
+@pytest.mark.parametrize("package", ["temporal_heartbeat", "temporal_heartbeat-static"])
+@pytest.mark.parametrize("language", SOURCES)
+def test_program_is_built_by_pkg_config_and_completes(
+    language: str, package: str, prefix: Path, server: Server, start: StartActivity, tmp_path: Path
+) -> None:
+    program = tmp_path / "solver"
+    flags = pkg_config(prefix, package)
+    run(*COMPILERS[language], str(SOURCES[language]), *flags, "-o", str(program), cwd=tmp_path)
+    assert ("libtemporal_heartbeat.so.0" in needed(program)) == (package == "temporal_heartbeat")
+    Beaten(server, start).by(str(program), "3", "done", cwd=tmp_path, LD_LIBRARY_PATH=str(prefix / "lib"))
+
+
+def test_programs_are_built_by_cmake_and_complete(
+    prefix: Path, server: Server, start: StartActivity, tmp_path: Path
+) -> None:
+    cmake = needs(shutil.which("cmake"), "cmake")
+    project = TESTS / "packages" / "cmake"
+    run(cmake, "-S", str(project), "-B", ".", f"-DCMAKE_PREFIX_PATH={prefix}", f"-DEXAMPLES={BINDINGS}", cwd=tmp_path)
+    run(cmake, "--build", ".", cwd=tmp_path)
+    for language in SOURCES:
+        for kind in ("shared", "static"):
+            program = tmp_path / f"activity_{language}_{kind}"
+            assert ("libtemporal_heartbeat.so.0" in needed(program)) == (kind == "shared")
+            # The way to the shared library is in the program, as CMake does it in a build tree.
+            Beaten(server, start).by(str(program), "3", "done", cwd=tmp_path)
+
+
+@pytest.mark.parametrize(("asked", "found"), [("0.1", True), ("0.0.9", False), ("0.2", False), ("1", False)])
+def test_cmake_takes_a_version_that_serves(asked: str, found: bool, prefix: Path, tmp_path: Path) -> None:
+    cmake = needs(shutil.which("cmake"), "cmake")
+    (tmp_path / "CMakeLists.txt").write_text(
+        f"cmake_minimum_required(VERSION 3.16)\nproject(asking C)\nfind_package(temporal_heartbeat {asked} REQUIRED)\n"
+    )
+    done = subprocess.run([cmake, f"-DCMAKE_PREFIX_PATH={prefix}", "."], cwd=tmp_path, capture_output=True, check=False)
+    assert (done.returncode == 0) == found, done.stderr
+
+
+def test_names_lead_to_the_library_by_its_soname(prefix: Path) -> None:
+    library = prefix / "lib"
+    assert os.readlink(library / "libtemporal_heartbeat.so") == "libtemporal_heartbeat.so.0"
+    real = library / os.readlink(library / "libtemporal_heartbeat.so.0")
+    assert real.name == "libtemporal_heartbeat.so.0.1.0"
+    assert "Library soname: [libtemporal_heartbeat.so.0]" in needed(real)
+
+
+def test_debuggers_find_the_debug_information_of_what_is_shipped() -> None:
+    make("shipped")
+    shipped = ROOT / "target" / "shipped"
+    sections = run("readelf", "--sections", "--wide", "libtemporal_heartbeat.so", cwd=shipped)
+    assert ".debug_line" not in sections
+    assert ".gnu_debuglink" in sections
+    assert "libtemporal_heartbeat.so.debug" in run("readelf", "-wk", "libtemporal_heartbeat.so", cwd=shipped)
+    assert ".debug_line" in run("readelf", "--sections", "--wide", "libtemporal_heartbeat.so.debug", cwd=shipped)
+
+
+def test_what_is_shipped_is_small() -> None:
+    make("shipped")
+    assert (ROOT / "target/shipped/libtemporal_heartbeat.so").stat().st_size <= 3 * 1024 * 1024
+
+
+def test_uninstall_takes_away_all_that_install_has_put_there(tmp_path: Path) -> None:
+    staged = [f"DESTDIR={tmp_path}", "PREFIX=/opt/heartbeat", "LIBDIR=/opt/heartbeat/lib64"]
+    make("install", *staged)
+    assert (tmp_path / "opt/heartbeat/lib64/libtemporal_heartbeat.so").exists()
+    assert str(tmp_path) not in (tmp_path / "opt/heartbeat/lib64/pkgconfig/temporal_heartbeat.pc").read_text()
+    make("uninstall", *staged)
+    assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []
+
+
+def test_prefix_that_cannot_be_written_is_said_before_anything_is_there(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(AssertionError, match=r"can't write into .*/file/lib: choose another PREFIX \(it is .*/file\)"):
+        make("install", f"PREFIX={tmp_path / 'file'}")
+    with pytest.raises(AssertionError, match='PREFIX is "here": it must be an absolute path'):
+        make("install", "PREFIX=here")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_tarball_works_wherever_it_is_unpacked(
+    server: Server, start: StartActivity, tmp_path: Path, way: Way
+) -> None:
+    packed = tarball()
+    beaten = Beaten(server, start)
+    with way("C, from the tarball, by pkg-config"):
+        run("tar", "-xzf", str(packed), cwd=tmp_path)
+        [unpacked] = tmp_path.iterdir()
+        moved = unpacked.rename(tmp_path / "moved here")
+        flags = pkg_config(moved, "temporal_heartbeat")
+        run("cc", str(SOURCES["c"]), *flags, "-o", "solver", cwd=tmp_path)
+        beaten.by("./solver", "3", "done", cwd=tmp_path, LD_LIBRARY_PATH=str(moved / "lib"))
+    assert str(tmp_path) not in "".join(path.read_text() for path in moved.rglob("*.pc"))
+
+
+def test_program_runs_from_an_empty_prefix(server: Server, start: StartActivity, tmp_path: Path, way: Way) -> None:
+    beaten = Beaten(server, start)
+    with way("C, from `make install` into an empty PREFIX (the library is compiled), by pkg-config"):
+        prefix = installed_prefix(tmp_path / "prefix")
+        run("cc", str(SOURCES["c"]), *pkg_config(prefix, "temporal_heartbeat"), "-o", "solver", cwd=tmp_path)
+        beaten.by("./solver", "3", "done", cwd=tmp_path, LD_LIBRARY_PATH=str(prefix / "lib"))

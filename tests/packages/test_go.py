@@ -1,0 +1,78 @@
+"""For Go: the module through a proxy, as `go get` gets it, with the library opened at run time or linked."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.needs import needs
+from harness.paths import ROOT, library
+from harness.server import Server
+from harness.stage import StartActivity
+from packages.made import Beaten, fresh_environment, go_proxy, installed_prefix, run
+from packages.stopwatch import Way
+from packages.stopwatch import way as way
+
+MODULE = "temporal-heartbeat.dev/go"
+PROGRAM = (ROOT / "bindings/go/examples/activity/main.go").read_text()
+STATIC = "temporal_heartbeat_static"
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> dict[str, str]:
+    """The environment of somebody without a cache, a proxy of whose has the module."""
+    go = needs(shutil.which("go"), "go")
+    proxies = run(go, "env", "GOPROXY").strip()
+    return fresh_environment(
+        GOPATH=str(tmp_path / "gopath"),
+        GOPROXY=f"file://{go_proxy()},{proxies}",
+        GONOSUMDB=f"{MODULE}/*,{MODULE}",
+        GOFLAGS="-modcacherw",
+    )
+
+
+def program_of_a_reader(folder: Path, reader: dict[str, str], *flags: str) -> Path:
+    folder.mkdir()
+    (folder / "main.go").write_text(PROGRAM)
+    for command in ("mod init solver", f"get {MODULE}", "mod tidy"):
+        run("go", *command.split(), cwd=folder, env=reader)
+    run("go", "build", *flags, "-o", "solver", ".", cwd=folder, env=reader)
+    return folder / "solver"
+
+
+def test_module_from_a_fresh_gopath_completes_without_flags(
+    reader: dict[str, str], server: Server, start: StartActivity, tmp_path: Path, way: Way
+) -> None:
+    beaten = Beaten(server, start)
+    with way("Go, by `go get` into a fresh GOPATH, the library beside the program"):
+        solver = program_of_a_reader(tmp_path / "solver", reader)
+        shutil.copy(library(), solver.parent / "libtemporal_heartbeat.so.0")
+        beaten.by(str(solver), "-items", "3", cwd=tmp_path)
+
+
+def test_library_that_is_linked_is_all_that_the_program_needs(
+    reader: dict[str, str], server: Server, start: StartActivity, tmp_path: Path, way: Way
+) -> None:
+    beaten = Beaten(server, start)
+    with way("Go, by `go get` into a fresh GOPATH, with the library linked from an empty PREFIX"):
+        prefix = installed_prefix(tmp_path / "prefix")
+        reader["PKG_CONFIG_PATH"] = str(prefix / "lib/pkgconfig")
+        solver = program_of_a_reader(tmp_path / "solver", reader, "-tags", STATIC)
+        shutil.rmtree(prefix)
+        beaten.by(str(solver), "-items", "3", cwd=tmp_path)
+    needed = run("readelf", "--dynamic", str(solver), cwd=tmp_path)
+    assert "libtemporal_heartbeat" not in needed
+    assert "libgcc_s" not in needed
+    run("strip", str(solver), cwd=tmp_path)
+    assert os.path.getsize(solver) < 6 * 1024 * 1024
+
+
+def test_tag_without_an_installed_library_is_said_by_its_name(reader: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="temporal_heartbeat-static"):
+        program_of_a_reader(tmp_path / "solver", reader, "-tags", STATIC)
+
+
+def test_without_a_compiler_the_build_stops_at_a_line_that_says_so(reader: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="temporal_heartbeat_needs_cgo__set_CGO_ENABLED_1_and_install_a_C_compiler"):
+        program_of_a_reader(tmp_path / "solver", reader | {"CGO_ENABLED": "0"})

@@ -17,6 +17,7 @@ from harness.server import NAMESPACE, OLDEST, Server, dev_server
 from harness.sharing import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from harness.stage import Connect, StartActivity, StartDriver
 from harness.worker import ActivityOptions, Backstage
+from packages.stopwatch import pytest_terminal_summary as pytest_terminal_summary
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -93,6 +93,8 @@ func (p place) open() error {
 	err := errors.New(strings.TrimPrefix(why, p.path+": "))
 	if Status(status) == StatusABIMismatch {
 		err = fmt.Errorf("%w: %w", ErrABIMismatch, err)
+	} else if other := builtForAnother(p.path); other != "" {
+		err = fmt.Errorf("%w (%s)", err, other)
 	}
 	return fmt.Errorf("%s: %s: %w", p.what, p.path, err)
 }

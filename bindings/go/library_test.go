@@ -75,6 +75,20 @@ func TestFileThatIsNoLibraryIsSaid(t *testing.T) {
 	wantAll(t, loadElsewhere(t, nil, LibraryVariable+"="+empty), "library error: true", "file too short")
 }
 
+func TestLibraryForAnotherProcessorIsSaid(t *testing.T) {
+	needLibrary(t)
+	data, err := os.ReadFile(os.Getenv(LibraryVariable))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[18] ^= 0x80
+	foreign := filepath.Join(t.TempDir(), "foreign.so")
+	if err := os.WriteFile(foreign, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantAll(t, loadElsewhere(t, nil, LibraryVariable+"="+foreign), "library error: true", "it is built for ", ", and this program for ")
+}
+
 func TestLibraryOfAnotherKindOrABIIsSaid(t *testing.T) {
 	const abi9 = "unsigned thb_abi_version(void) { return 9 << 16 | 5; } int thb_check_abi(unsigned abi) { return abi ? 25 : 0; }"
 	const anyABI = "unsigned thb_abi_version(void) { return 1; } int thb_check_abi(unsigned abi) { return abi * 0; }"

@@ -1,4 +1,7 @@
-"""Builds the native library and ships it in the wheel, one for all Pythons of a platform; a source distribution has its source."""
+"""Builds the native library and ships it in the wheel, one for all Pythons of a platform.
+
+A source distribution has the library's source.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,8 @@ def build_library(source: Path) -> Path:
     require("make", "the package of that name")
     # The variables by which an outer make talks to its own.
     environment = {name: value for name, value in os.environ.items() if name not in MAKES_OWN}
-    if subprocess.run(["make", "shipped"], cwd=source, env=environment, check=False).returncode != 0:
+    made = subprocess.run(["make", "shipped"], cwd=source, env=environment, check=False)
+    if made.returncode != 0:
         raise RuntimeError(f"`make shipped` failed in {source}; its messages are above")
     return source / "target" / "shipped" / LIBRARY
 
@@ -83,7 +87,7 @@ MAKES_OWN = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")
 
 
 def platform_tag(library: Path) -> str:
-    """The platforms that the library runs on: on Linux all with the C library that it needs, or a newer one."""
+    """Where the library runs: on Linux where there is the C library that it needs, or a newer."""
     platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
     needed = [int(minor) for minor in re.findall(rb"\0GLIBC_2\.(\d+)", library.read_bytes())]
     if needed and platform.startswith("linux_"):

@@ -8,7 +8,9 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 
 # Tests that stand on what one of them has made at some cost stay together. All others go wherever there is time.
 # (xdist's own marks for this don't reach the scheduler under this version of pytest.)
-TOGETHER = re.compile(r"(e2e/test_restart|e2e/test_rate_limit)|(e2e/test_demo).*\[(?:seed|linked)|\[([a-z]+_sdk)")
+TOGETHER = re.compile(
+    r"(e2e/test_restart|e2e/test_rate_limit)|(packages/test_\w+)|(e2e/test_demo).*\[(?:seed|linked)|\[([a-z]+_sdk)"
+)
 
 
 class Sharing(LoadScopeScheduling):  # type: ignore[misc]

@@ -30,16 +30,22 @@ def fresh_environment(**variables: str) -> dict[str, str]:
 def run(*command: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> str:
     """Runs a command of a reader's; what it prints."""
     done = subprocess.run(
-        command, cwd=cwd, env=env or fresh_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command,
+        cwd=cwd,
+        env=env or fresh_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}"
     return done.stdout
 
 
-def make(*arguments: str) -> str:
+def make(*arguments: str, source: Path = ROOT) -> str:
     needs(shutil.which("cargo"), "cargo")
     with alone():
-        return run("make", "--no-print-directory", *arguments)
+        return run("make", "--no-print-directory", *arguments, cwd=source)
 
 
 @functools.cache
@@ -63,8 +69,8 @@ def go_proxy() -> Path:
     return DIST / "go"
 
 
-def installed_prefix(folder: Path) -> Path:
-    make("install", f"PREFIX={folder}")
+def installed_prefix(folder: Path, source: Path = ROOT) -> Path:
+    make("install", f"PREFIX={folder}", source=source)
     return folder
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from harness.needs import needs
 from harness.paths import ROOT, TESTS
 from harness.server import Server
 from harness.stage import StartActivity
-from packages.made import Beaten, fresh_environment, installed_prefix, make, run, tarball
+from packages.made import SLOW, Beaten, fresh_environment, installed_prefix, make, run, tarball
 from packages.stopwatch import Way
 from packages.stopwatch import way as way
 
@@ -115,9 +116,7 @@ def test_prefix_that_cannot_be_written_is_said_before_anything_is_there(tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_tarball_works_wherever_it_is_unpacked(
-    server: Server, start: StartActivity, tmp_path: Path, way: Way
-) -> None:
+def test_tarball_works_wherever_it_is_unpacked(server: Server, start: StartActivity, tmp_path: Path, way: Way) -> None:
     packed = tarball()
     beaten = Beaten(server, start)
     with way("C, from the tarball, by pkg-config"):
@@ -130,9 +129,24 @@ def test_tarball_works_wherever_it_is_unpacked(
     assert str(tmp_path) not in "".join(path.read_text() for path in moved.rglob("*.pc"))
 
 
-def test_program_runs_from_an_empty_prefix(server: Server, start: StartActivity, tmp_path: Path, way: Way) -> None:
+def clone(folder: Path) -> Path:
+    run("git", "clone", "--quiet", "--depth=1", f"file://{ROOT}", str(folder))
+    return folder
+
+
+# To compile the library and all that it needs takes minutes: left to `make check-packages`.
+SOURCES_OF_ALL: dict[str, Callable[[Path], Path]] = {
+    "C, by `make install` into an empty PREFIX and pkg-config": lambda _: ROOT,
+    **({"C, from a fresh clone, which is compiled, into an empty PREFIX": clone} if SLOW else {}),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES_OF_ALL)
+def test_program_runs_from_an_empty_prefix(
+    name: str, server: Server, start: StartActivity, tmp_path: Path, way: Way
+) -> None:
     beaten = Beaten(server, start)
-    with way("C, from `make install` into an empty PREFIX (the library is compiled), by pkg-config"):
-        prefix = installed_prefix(tmp_path / "prefix")
+    with way(name):
+        prefix = installed_prefix(tmp_path / "prefix", SOURCES_OF_ALL[name](tmp_path / "clone"))
         run("cc", str(SOURCES["c"]), *pkg_config(prefix, "temporal_heartbeat"), "-o", "solver", cwd=tmp_path)
         beaten.by("./solver", "3", "done", cwd=tmp_path, LD_LIBRARY_PATH=str(prefix / "lib"))

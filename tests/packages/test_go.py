@@ -74,5 +74,7 @@ def test_tag_without_an_installed_library_is_said_by_its_name(reader: dict[str, 
 
 
 def test_without_a_compiler_the_build_stops_at_a_line_that_says_so(reader: dict[str, str], tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="temporal_heartbeat_needs_cgo__set_CGO_ENABLED_1_and_install_a_C_compiler"):
+    with pytest.raises(
+        AssertionError, match="temporal_heartbeat_needs_cgo__set_CGO_ENABLED_1_and_install_a_C_compiler"
+    ):
         program_of_a_reader(tmp_path / "solver", reader | {"CGO_ENABLED": "0"})

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def source_distribution() -> Path:
 
 
 # To compile the library and all that it needs takes minutes: left to `make check-packages`.
-PACKAGES = {
+PACKAGES: dict[str, Callable[[], Path]] = {
     "Python, from the wheel, in a fresh virtual environment": wheel,
     **({"Python, from the source distribution, which is compiled": source_distribution} if SLOW else {}),
 }
@@ -49,7 +50,7 @@ PACKAGES = {
 def test_package_in_a_fresh_environment_completes(
     name: str, server: Server, start: StartActivity, tmp_path: Path, way: Way
 ) -> None:
-    package = shutil.copy(PACKAGES[name](), tmp_path)
+    package = str(shutil.copy(PACKAGES[name](), tmp_path))
     beaten = Beaten(server, start)
     with way(name):
         python = fresh_python(tmp_path / "venv")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import _abi
+from ._machine import built_for_another
 from .errors import AbiMismatch, LibraryNotFound
 
 __all__ = ["LIBRARY_VARIABLE", "library"]
@@ -36,7 +37,7 @@ def library() -> ctypes.CDLL:
             # CDLL, other than PyDLL, releases the GIL for the time of each call.
             return _checked(ctypes.CDLL(path))
         except (OSError, AttributeError) as error:
-            failures.append(f"  {where}: {error}")
+            failures.append(f"  {where}: {error}{built_for_another(path)}")
     raise LibraryNotFound(
         "the native library of temporal-heartbeat could not be loaded; looked at\n"
         + "\n".join(failures)

@@ -88,6 +88,21 @@ def test_a_file_that_is_no_library_says_so(monkeypatch: pytest.MonkeyPatch, tmp_
         thb.version()
 
 
+def test_a_library_for_another_processor_says_for_which(
+    monkeypatch: pytest.MonkeyPatch, library_path: Path, tmp_path: Path
+) -> None:
+    foreign = bytearray(library_path.read_bytes())
+    other = 40 if foreign[18] == 62 else 62
+    foreign[18:20] = other.to_bytes(2, sys.byteorder)
+    wrong = tmp_path / "foreign.so"
+    wrong.write_bytes(foreign)
+    use(monkeypatch, wrong)
+    with pytest.raises(
+        thb.LibraryNotFound, match=r"foreign\.so: .*\(it is built for .*, and this Python for .*\)"
+    ):
+        thb.version()
+
+
 def test_the_library_of_something_else_says_which_function_it_lacks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

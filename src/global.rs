@@ -51,6 +51,13 @@ extern "C" fn forget_the_parent() {
     sys::private::close_copies();
 }
 
+/// Runs when the process ends by `exit`. Nothing is taken down: who calls later is served as before.
+extern "C" fn take_leave() {
+    if let Some(process) = current() {
+        process.activities.leave();
+    }
+}
+
 /// Connects this process.
 pub fn connect(options: Options) -> Result<()> {
     journal::asked_for()?;
@@ -64,7 +71,7 @@ pub fn connect(options: Options) -> Result<()> {
                 return Err(already("the process has its client; to change it, disconnect first"));
             }
         }
-        let session = Arc::new(Session::start(options.clone(), &process.activities, &process.telemetry)?);
+        let session = process.start(options.clone())?;
         *state =
             if options.lazy { State::Connected(session.clone()) } else { State::Connecting(session.clone()) };
         if options.lazy {
@@ -119,9 +126,9 @@ pub fn session() -> Result<Arc<Session>> {
     if let State::Inherited(options) = &*state {
         // The parent has the address.
         let options = Options { metrics_address: None, ..options.clone() };
-        let session = Session::start(options, &process.activities, &process.telemetry)?;
+        let session = process.start(options)?;
         session.greet_when_used();
-        *state = State::Connected(Arc::new(session));
+        *state = State::Connected(session);
     }
     match &*state {
         State::Connected(session) => Ok(session.clone()),
@@ -171,6 +178,12 @@ fn current() -> Option<&'static Process> {
 }
 
 impl Process {
+    fn start(&'static self, options: Options) -> Result<Arc<Session>> {
+        let session = Session::start(options, &self.activities, &self.telemetry)?;
+        sys::exit::at_exit(take_leave);
+        Ok(Arc::new(session))
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    activity::{Activities, handle::Handle, inbox::Inbox, state::Step},
+    activity::{Activities, Leaving, handle::Handle, inbox::Inbox, state::Step},
     client::{Client, Effort},
     sys::clock::Moment,
 };
@@ -27,8 +27,20 @@ const LONGEST_LOOK: usize = 1024;
 /// How long the sender sleeps when nothing is due, and so how late it may notice that the clock was set forward by a suspend.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
+/// The pause before the sender begins anew, should it ever fall.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
+
 /// Sends what is due, until it is dropped.
 pub async fn run(activities: &'static Activities, client: Arc<Client>) {
+    loop {
+        // It ends by a panic only, which is a mistake in the library. All activities of the process would stop beating.
+        let _ = tokio::spawn(send(activities, client.clone())).await;
+        tokio::time::sleep(PAUSE_AFTER_PANIC).await;
+        activities.tell_all();
+    }
+}
+
+async fn send(activities: &'static Activities, client: Arc<Client>) {
     let inbox = &activities.inbox;
     let mut sender = Sender {
         activities,
@@ -41,7 +53,11 @@ pub async fn run(activities: &'static Activities, client: Arc<Client>) {
         per_workflow: HashMap::new(),
         landed: Arc::default(),
     };
+    let mut leaving = Leaving::default();
     loop {
+        #[cfg(test)]
+        tests::fall_if_planted();
+        activities.see_off(&mut leaving);
         sender.collect();
         sender.send_due(Moment::now());
         let sleep = sender.due.peek().map_or(LONGEST_SLEEP, |Reverse((due, ..))| due.since(Moment::now()));
@@ -222,4 +238,50 @@ async fn carry_out(
     };
     // Closed meanwhile: there is nothing more to do for it.
     due.unwrap_or(Moment::NEVER)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::{
+        activity::{options::OpenOptions, state::Activity},
+        options::Options,
+        payload::Encoding,
+        runtime::Runtime,
+    };
+
+    static PLANTED: AtomicBool = AtomicBool::new(false);
+
+    /// A panic where the sender begins its round, once.
+    pub fn fall_if_planted() {
+        assert!(!PLANTED.swap(false, Ordering::SeqCst), "on purpose");
+    }
+
+    #[test]
+    fn a_sender_that_panics_begins_anew_with_all_that_is_open() {
+        let activities: &'static Activities = Box::leak(Box::new(Activities::new(0, Arc::default())));
+        // Nothing listens there: a try that failed is proof that there was one.
+        let options = Options::read(br#"{"address":"127.0.0.1:1","namespace":"default"}"#).unwrap();
+        let client = Arc::new(Client::new(&options, Arc::default(), Arc::default()).unwrap());
+        let now = Moment::now();
+        let options = OpenOptions::read(br#"{"pulse":false,"initial_details":""}"#).unwrap();
+        let mut activity = Activity::open(b"token", None, options, now).unwrap();
+        activity.record(Encoding::Json, b"1", 1000, now).unwrap();
+        // And the note that something was recorded is lost with the one who had taken it.
+        let handle = activities.registry.insert(activity).unwrap();
+
+        PLANTED.store(true, Ordering::SeqCst);
+        let runtime = Runtime::start().unwrap();
+        runtime.spawn(run(activities, client));
+        let end = Instant::now() + Duration::from_secs(30);
+        let tries = || activities.registry.with(handle, |activity| activity.info(now).counts.failed_tries);
+        while tries().unwrap() == 0 {
+            assert!(Instant::now() < end, "nobody sends");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(!PLANTED.load(Ordering::SeqCst));
+        runtime.stop();
+    }
 }

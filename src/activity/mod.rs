@@ -10,8 +10,10 @@
 //! | `inbox` | what others leave for the one who sends |
 //! | `watch` | one waiter for many |
 //! | `news` | what those who look on are told |
+//! | `farewell` | the last beats of a process that ends |
 //! | `info` | what can be told about one, as JSON |
 
+mod farewell;
 pub mod handle;
 pub mod inbox;
 mod info;
@@ -38,6 +40,8 @@ use crate::{
     sys::clock::Moment,
     telemetry::Telemetry,
 };
+use farewell::Farewell;
+pub use farewell::Leaving;
 use handle::Handle;
 use inbox::Inbox;
 use registry::{Look, Registry};
@@ -59,6 +63,7 @@ pub struct Activities {
     /// Who counts, and is told what happens.
     pub telemetry: Arc<Telemetry>,
     disconnected: AtomicBool,
+    farewell: Farewell,
 }
 
 impl Activities {
@@ -71,12 +76,17 @@ impl Activities {
             rules: Arc::default(),
             telemetry,
             disconnected: AtomicBool::new(true),
+            farewell: Farewell::default(),
         }
     }
 
     /// There is a client that sends for them.
     pub fn connected(&self) {
         self.disconnected.store(false, Ordering::Release);
+    }
+
+    fn is_disconnected(&self) -> bool {
+        self.disconnected.load(Ordering::Acquire)
     }
 
     /// Tells the sender of an activity that has something to do.
@@ -156,7 +166,7 @@ impl Activities {
     /// A handle that was closed by a disconnect, while somebody waited for its activity, is no mistake of theirs.
     pub fn woken<T>(&self, waited: Result<T>) -> Result<T> {
         waited.map_err(|error| match error.status() {
-            Status::InvalidHandle if self.disconnected.load(Ordering::Acquire) => {
+            Status::InvalidHandle if self.is_disconnected() => {
                 Error::new(Status::NotConnected, "the client was disconnected, which closed the handle")
             }
             _ => error,

@@ -4,6 +4,7 @@ pub mod cancellation;
 pub mod clock;
 pub mod descriptor;
 pub mod event;
+pub mod exit;
 pub mod fork;
 pub mod host;
 pub mod private;

@@ -51,8 +51,9 @@ impl Link {
             let mut state = lock(&self.state);
             match &*state {
                 State::Up(connection) if !connection.sender.is_closed() => return Ok(connection.clone()),
-                State::Connecting(outcome) => outcome.clone(),
-                State::Up(_) | State::Down => {
+                // Who connects announces the outcome before he is gone, unless he has panicked.
+                State::Connecting(outcome) if outcome.has_changed().is_ok() => outcome.clone(),
+                State::Connecting(_) | State::Up(_) | State::Down => {
                     let outcome = self.start();
                     *state = State::Connecting(outcome.clone());
                     outcome
@@ -80,6 +81,8 @@ impl Link {
         let (address, state, telemetry) = (self.address.clone(), self.state.clone(), self.telemetry.clone());
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
+            #[cfg(test)]
+            tests::fall_if_planted();
             let connection = connector::connect(&address, number).await;
             report(&telemetry, &address.authority, number, connection.as_ref().err());
             *lock(&state) =
@@ -114,4 +117,32 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 fn interrupted() -> Error {
     Error::new(Status::Unavailable, "connecting was interrupted")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::atomic::AtomicBool, time::Duration};
+
+    use super::*;
+    use crate::options::Options;
+
+    static PLANTED: AtomicBool = AtomicBool::new(false);
+
+    /// A panic where a connection is begun, once.
+    pub fn fall_if_planted() {
+        assert!(!PLANTED.swap(false, Ordering::SeqCst), "on purpose");
+    }
+
+    #[tokio::test]
+    async fn a_panic_while_connecting_fails_who_waits_and_the_next_one_connects() {
+        // Nothing listens there.
+        let options = Options::read(br#"{"address":"127.0.0.1:1"}"#).unwrap();
+        let link = Link::new(options.address, Arc::default());
+        PLANTED.store(true, Ordering::SeqCst);
+        let fallen = tokio::time::timeout(Duration::from_secs(10), link.connection()).await.unwrap();
+        assert!(fallen.err().unwrap().message().contains("interrupted"));
+        let next = tokio::time::timeout(Duration::from_secs(10), link.connection()).await.unwrap();
+        let refused = next.err().unwrap();
+        assert!(refused.message().contains("nothing listens there"), "{refused}");
+    }
 }

@@ -131,6 +131,19 @@ impl Program {
         Program(command)
     }
 
+    /// The same program, to be run once more.
+    pub fn again(&self) -> Self {
+        let mut command = Command::new(self.0.get_program());
+        command.args(self.0.get_args());
+        for (name, value) in self.0.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Program(command)
+    }
+
     pub fn argument(mut self, argument: &str) -> Self {
         self.0.arg(argument);
         self

@@ -9,6 +9,7 @@
 
 mod built;
 mod elf;
+mod exits;
 #[path = "../service/fake.rs"]
 #[allow(dead_code, reason = "not all of it is needed here")]
 mod fake;

@@ -1,0 +1,80 @@
+//! What was recorded and not sent yet goes out before the process ends.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{Activities, handle::Handle};
+use crate::sys::clock::Moment;
+
+/// How long the end of the process may be held up by that.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+/// How often the thread that ends the process looks whether it is done.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Between the thread that ends the process and the one that sends. Only atomics: the thread may be in a signal handler that has
+/// interrupted one of our functions, whatever that has locked.
+#[derive(Default)]
+pub struct Farewell {
+    wanted: AtomicBool,
+    done: AtomicBool,
+}
+
+/// The sender's part.
+#[derive(Default)]
+pub struct Leaving {
+    begun: bool,
+    /// Those with something to send, as far as it isn't known that they have sent it: each with its newest record then, for other
+    /// threads may record on.
+    unsent: Vec<(Handle, u32)>,
+}
+
+impl Activities {
+    /// Waits until the sender has sent what was recorded, or can't; but not for long.
+    pub fn leave(&self) {
+        self.farewell.wanted.store(true, Ordering::Release);
+        self.inbox.wake();
+        let end = Instant::now() + PATIENCE;
+        let over = || self.farewell.done.load(Ordering::Acquire) || self.is_disconnected();
+        while !over() && Instant::now() < end {
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Sends what was recorded, if the process is about to end. Called by the sender again and again.
+    pub fn see_off(&self, leaving: &mut Leaving) {
+        if !self.farewell.wanted.load(Ordering::Acquire) {
+            return;
+        }
+        if !leaving.begun {
+            leaving.begun = true;
+            for handle in self.registry.handles() {
+                // Closed meanwhile: nothing to send.
+                let Ok(newest) = self.registry.with(handle, |activity| activity.newest()) else { continue };
+                leaving.unsent.push((handle, newest));
+                self.press(handle);
+            }
+        }
+        while leaving.unsent.pop_if(|(handle, newest)| !self.is_unsent(*handle, *newest)).is_some() {}
+        if leaving.unsent.is_empty() {
+            self.farewell.done.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether this record, or a newer one, may still reach the server.
+    fn is_unsent(&self, handle: Handle, record: u32) -> bool {
+        let unsent = self.registry.with(handle, |activity| {
+            matches!(activity.is_flushed_to(record), Ok(false)) && activity.check_press().is_ok()
+        });
+        unsent.unwrap_or(false)
+    }
+
+    /// Has the sender look at all of them, if it has forgotten where it was.
+    pub fn tell_all(&self) {
+        for handle in self.registry.handles() {
+            self.tell(handle, Moment::now());
+        }
+    }
+}

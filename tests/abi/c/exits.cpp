@@ -1,0 +1,74 @@
+// Ends in the way that argv[1] names, with argv[2] recorded and not sent, other threads in calls that nobody answers, and others
+// that record all the time.
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "check.h"
+
+static constexpr char options[] = R"({"initial_details":"","heartbeat_timeout_ms":60000,"pulse":false})";
+static std::string last;
+static thb_activity_t activity, noisy;
+
+static void open_as(const char *token, thb_activity_t *opened) {
+    SUCCEEDS(thb_activity_open(token, strlen(token), options, strlen(options), opened, err));
+}
+
+static void record(thb_activity_t where, const std::string &json) {
+    CHECK(thb_activity_heartbeat(where, THB_ENCODING_JSON, json.data(), json.size(), nullptr, nullptr) == THB_OK);
+}
+
+static void work() {
+    SUCCEEDS(thb_connect(nullptr, 0, err));
+    open_as("quiet", &activity);
+    open_as("noisy", &noisy);
+    // The first is sent at once, the next when the heartbeat timeout asks for it: long after the end of this process.
+    record(activity, "\"first\"");
+    SUCCEEDS(thb_activity_flush(activity, 30000, err));
+    record(activity, last);
+}
+
+static void make_noise() {
+    for (int i = 0; i < 2; i++)
+        std::thread([] { thb_heartbeat("silence", 7, THB_ENCODING_NONE, nullptr, 0, THB_FOREVER, nullptr, nullptr); }).detach();
+    for (int i = 0; i < 2; i++)
+        std::thread([] {
+            for (;;) thb_activity_heartbeat(noisy, THB_ENCODING_JSON, "1", 1, nullptr, nullptr);
+        }).detach();
+}
+
+static int end(const std::string &how) {
+    if (how == "exit") exit(0);
+    if (how == "exit_of_a_thread") std::thread([] { exit(0); }).join();
+    if (how == "exit_in_a_handler") {
+        // A host may do so, though it shouldn't: what the handler interrupts may hold whatever lock.
+        signal(SIGALRM, [](int) { exit(0); });
+        ualarm(2000, 0);
+        for (;;) {
+            record(activity, last);
+            for (volatile int i = 0; i < 100000; i++) {}  // else nearly all time is spent in the call
+        }
+    }
+    if (how == "quick_exit") quick_exit(0);
+    if (how == "_exit") _exit(0);
+    if (how == "exception") throw std::runtime_error("of the host");
+    if (how == "sigterm") raise(SIGTERM);
+    if (how == "sigkill") raise(SIGKILL);
+    if (how == "abort") abort();
+    if (how == "exec") execl("/bin/true", "true", nullptr);
+    return 0;  // "return", and "unused"
+}
+
+int main(int argc, char **argv) {
+    CHECK(argc == 3);
+    const std::string how = argv[1];
+    last = argv[2];
+    if (how != "unused") work();
+    if (how != "unused" && how != "exit_in_a_handler") make_noise();
+    return end(how);
+}

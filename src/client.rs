@@ -79,6 +79,7 @@ impl Client {
             headers.insert(HeaderName::from_static(name), value);
         }
         telemetry.metrics.begin(&options.namespace);
+        telemetry.journal.begin();
         rules.begin(options.require_encoded);
         Ok(Client {
             transport: Transport::new(options.address.clone(), headers, telemetry),

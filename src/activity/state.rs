@@ -41,6 +41,10 @@ pub struct Activity {
     /// Somebody waits for a beat, or for what was recorded until `pressed`, to be acknowledged.
     urgent: bool,
     wants_opening: bool,
+    /// The heartbeat timeout isn't known, and the server may tell it; whether this is the moment to ask; whether it is being asked.
+    asks: bool,
+    ask_now: bool,
+    asking: bool,
     failed: u8,
     ran_out: u8,
     timeout_ms: u32,
@@ -178,6 +182,9 @@ impl Activity {
             in_flight: false,
             urgent: false,
             wants_opening: false,
+            asks: read.is_some() && options.heartbeat_timeout.is_zero(),
+            ask_now: false,
+            asking: false,
             failed: 0,
             ran_out: 0,
             timeout_ms: ms(options.heartbeat_timeout),
@@ -204,7 +211,10 @@ impl Activity {
             activity.seed(opening);
         }
         if activity.pulse {
-            activity.due = activity.lease_from.later(activity.schedule().first_pulse()).max(now);
+            // Who doesn't know how long there is, must know it before he can wait.
+            activity.ask_now = activity.asks;
+            let first = activity.lease_from.later(activity.schedule().first_pulse());
+            activity.due = if activity.asks { now } else { first.max(now) };
         }
         Ok(activity)
     }
@@ -421,14 +431,18 @@ impl Activity {
         }
         let wanted = self.acknowledged != self.recorded;
         let seeding = self.wants_opening && !self.knows_opening() && !self.has_sent();
-        if !wanted && !seeding && !self.urgent && (!self.pulse || self.is_stalled(now)) {
+        // A first record doesn't wait for it.
+        let asking = self.ask_now && (self.has_sent() || !wanted);
+        if !wanted && !seeding && !asking && !self.urgent && (!self.pulse || self.is_stalled(now)) {
             self.due = Moment::NEVER;
             return Step::Nothing;
         }
         let token = self.token.to_vec();
         let patience = self.schedule().patience(self.ran_out.into());
         self.in_flight = true;
-        if seeding || !self.knows() {
+        if seeding || asking || !self.knows() {
+            self.ask_now = false;
+            self.asking = asking && !seeding && self.knows();
             return Step::Describe { token, patience };
         }
         let replaced = self.recorded.wrapping_sub(self.sending).saturating_sub(1);
@@ -457,7 +471,8 @@ impl Activity {
         self.asked = asked | Signals::from_bits(self.asked.bits() & sticky.bits());
         self.urgent &= !self.has_landed(self.pressed);
         self.due = self.usual_due();
-        if self.urgent {
+        self.ask_now = self.asks;
+        if self.urgent || self.ask_now {
             self.due = now;
         }
         margin
@@ -479,14 +494,37 @@ impl Activity {
             let timeout = about.heartbeat_timeout.unwrap_or_default();
             self.timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
         }
+        self.asks = false;
+        if self.has_sent() {
+            // What the server holds by now is ours.
+            self.asking = false;
+            self.due = if self.urgent { now } else { self.usual_due() };
+            return;
+        }
         self.seed(details);
-        let wanted = self.acknowledged != self.recorded || self.urgent || self.pulse;
-        self.due = if wanted { now } else { Moment::NEVER };
+        let wanted = self.acknowledged != self.recorded || self.urgent;
+        self.due = if std::mem::take(&mut self.asking) && self.pulse && !wanted {
+            self.lease_from.later(self.schedule().first_pulse()).max(now)
+        } else if wanted || self.pulse {
+            now
+        } else {
+            Moment::NEVER
+        };
     }
 
     /// The try that is under way failed.
     pub fn set_back(&mut self, setback: Setback, now: Moment) {
         self.in_flight = false;
+        let may_pass = setback.cure != Cure::None;
+        if std::mem::take(&mut self.asking)
+            && setback.error.status() != Status::NotFound
+            && (self.has_sent() || !may_pass)
+        {
+            // Beats can do without the answer, and come first; the next one is followed by another question.
+            self.asks = may_pass;
+            self.due = self.usual_due();
+            return;
+        }
         self.counts.failed_tries += 1;
         self.failed = self.failed.saturating_add(1);
         if setback.late {

@@ -1,6 +1,7 @@
 //! The rules of an open activity, each as a story: what happened, when, and what is to be done then.
 
 use super::*;
+use crate::proto::temporal::api::{activity::v1::ActivityOptions, workflow::v1::PendingActivityInfo};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LIMIT: usize = 1 << 20;
@@ -59,6 +60,71 @@ impl Story {
     fn has(&self, signal: Signals) -> bool {
         self.activity.signals(self.now).contains(signal)
     }
+}
+
+/// An activity whose token can be read, and whose parent didn't say the heartbeat timeout.
+fn without_timeout(options: OpenOptions) -> Story {
+    let token = b"\x0a\x01n\x12\x01w\x1a\x01r\x28\x01\x32\x01a";
+    let now = Moment::now();
+    let read = Token::read(token);
+    Story { activity: Activity::open(token, read.as_ref(), options, now).unwrap(), now }
+}
+
+fn handed_nothing() -> OpenOptions {
+    OpenOptions { pulse: true, initial_details: Some(Payloads::default()), ..OpenOptions::default() }
+}
+
+/// What the server tells of it: the first attempt, a timeout of 10 s.
+fn told() -> Details {
+    let options = ActivityOptions {
+        heartbeat_timeout: Some(prost_types::Duration { seconds: 10, nanos: 0 }),
+        ..ActivityOptions::default()
+    };
+    let info =
+        PendingActivityInfo { attempt: 1, activity_options: Some(options), ..PendingActivityInfo::default() };
+    Details::try_from(info).unwrap()
+}
+
+#[test]
+fn a_timeout_that_nobody_told_is_asked_for_before_the_first_pulse() {
+    let mut story = without_timeout(handed_nothing());
+    assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
+    story.activity.described(told(), story.now);
+    assert!(story.activity.due() <= story.now.later(5 * SECOND) && story.beat().is_none());
+    assert_eq!(story.after(5 * SECOND).beat().unwrap(), "");
+}
+
+#[test]
+fn a_first_record_goes_out_before_the_timeout_is_asked_for() {
+    let mut story = without_timeout(handed_nothing());
+    story.record("1");
+    assert_eq!(story.beat().unwrap(), "1");
+    story.acknowledged(Signals::default());
+    story.record("2");
+    assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
+    story.activity.described(told(), story.now);
+    assert_eq!(story.beat(), None, "the second one waits for its time");
+    assert_eq!(story.after(5 * SECOND).beat().unwrap(), "2");
+    assert!(story.activity.opening(false, story.now).unwrap().0.unwrap().values().is_empty());
+}
+
+#[test]
+fn a_question_that_fails_delays_no_beat_and_refuses_none() {
+    let mut story = without_timeout(handed_nothing());
+    story.record("1");
+    story.beat().unwrap();
+    story.acknowledged(Signals::default());
+    assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
+    story.failed(Status::Unavailable, Cure::Retry, false);
+    assert!(story.activity.due() > story.now.later(20 * SECOND), "it isn't asked again and again");
+    assert_eq!(story.after(30 * SECOND).beat().unwrap(), "1", "the beat comes first");
+    story.acknowledged(Signals::default());
+    assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
+    story.failed(Status::PermissionDenied, Cure::None, false);
+    assert!(!story.has(Signals::REFUSED));
+    story.after(30 * SECOND).beat().unwrap();
+    story.acknowledged(Signals::default());
+    assert!(story.activity.due() > story.now, "nobody asks who may not ask");
 }
 
 #[test]

@@ -61,6 +61,11 @@ impl Default for Journal {
 }
 
 impl Journal {
+    /// A client begins: however much was told of the one before it, what happens to this one is told.
+    pub fn begin(&self) {
+        self.kept().quotas.clear();
+    }
+
     /// Whether anybody would get to see such a record.
     pub fn wants(&self, event: Event) -> bool {
         event.level() <= self.stderr.unwrap_or(Level::Info).max(Level::Info)

@@ -115,7 +115,7 @@ fn what_the_server_held_at_the_start_stays_readable_after_records() {
 #[test]
 fn details_that_were_replaced_before_anybody_asked_are_said_to_be_so() {
     let _fake = beats(|_| Answer::ok());
-    let handle = open("");
+    let handle = open("{\"heartbeat_timeout_ms\":10000}");
     record(handle, "1").unwrap();
     held::flush(handle, LONG).unwrap();
     assert_eq!(held::details(handle, LONG).unwrap_err().status(), Status::FailedPrecondition);

@@ -15,5 +15,6 @@ mod kills;
 mod mortal;
 mod races;
 mod retries;
+mod telemetry;
 mod threads;
 mod wrong_answers;

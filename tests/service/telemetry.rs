@@ -1,0 +1,380 @@
+//! What those who look on are told: metrics and log records, of servers that do as they please.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    thread,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::Value;
+use temporal_heartbeat::{
+    calls,
+    deadline::Timeout,
+    held,
+    payload::{Encoding, Payloads},
+    signals::Signals,
+    status::Status,
+};
+
+use crate::fake::{Answer, Call, Fake, TOKEN, description};
+
+const BEAT: &str = "RecordActivityTaskHeartbeat";
+const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
+const OPTIONS: &str = "{\"heartbeat_timeout_ms\":1000,\"initial_details\":\"\"}";
+
+/// A server that answers beats so; and a client of a namespace of its own, whose metrics begin at nothing.
+fn beats(namespace: &str, answer: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Fake {
+    let fake = Fake::start(move |call| match call.method.as_str() {
+        BEAT => answer(call),
+        "DescribeWorkflowExecution" => description(1, None),
+        _ => Answer::ok(),
+    });
+    records();
+    fake.connect(&format!(",\"namespace\":\"{namespace}\"")).unwrap();
+    fake
+}
+
+/// Another token than [`TOKEN`], for each number.
+fn token(number: usize) -> Vec<u8> {
+    let id = format!("a{number:04}");
+    [b"\x0a\x01n\x12\x01w\x1a\x01r\x28\x01\x32\x05", id.as_bytes()].concat()
+}
+
+fn json(text: &str) -> Option<Payloads> {
+    Some(Payloads::from_json_values([text]))
+}
+
+/// All records that there are.
+fn records() -> Vec<Value> {
+    let next = || calls::next_log(Timeout::Zero).unwrap();
+    std::iter::from_fn(next).map(|record| serde_json::from_str(&record).unwrap()).collect()
+}
+
+/// Waits for a record of this event; those before it are lost.
+fn record(event: &str) -> Value {
+    loop {
+        let record = calls::next_log(LONG).unwrap().unwrap_or_else(|| panic!("{event} never came"));
+        let record: Value = serde_json::from_str(&record).unwrap();
+        if record["event"] == event {
+            return record;
+        }
+    }
+}
+
+/// The figure of the sample of this name, and of these labels beside those that all have; 0 when there is none.
+fn figure(metrics: &str, name: &str, labels: &str) -> f64 {
+    let find = |line: &&str| {
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'))
+            && line.contains(&format!("{labels}}}"))
+    };
+    metrics.lines().find(find).map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+}
+
+/// Waits until a figure is at least this.
+fn until(name: &str, labels: &str, least: f64) -> String {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let metrics = calls::metrics().unwrap();
+        if figure(&metrics, name, labels) >= least {
+            return metrics;
+        }
+        assert!(Instant::now() < end, "{name}{{{labels}}} never was {least}\n{metrics}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn every_try_is_counted_by_its_operation_and_code() {
+    let _fake = beats("counted", |call| match call.nth {
+        0 => Answer::Error { code: 14, detail: "", trailers_only: true },
+        3 => Answer::Error { code: 5, detail: "NotFoundFailure", trailers_only: true },
+        _ => Answer::ok(),
+    });
+    calls::heartbeat(TOKEN, json("1"), LONG).unwrap();
+    calls::heartbeat(TOKEN, json("2"), LONG).unwrap();
+    calls::heartbeat(TOKEN, json("3"), LONG).unwrap_err();
+    let metrics = calls::metrics().unwrap();
+    let beat = format!("operation=\"{BEAT}\"");
+    assert!(
+        metrics.contains(&format!(
+            "temporal_request{{namespace=\"counted\",service_name=\"temporal-heartbeat\",{beat}}} 4\n"
+        )),
+        "{metrics}"
+    );
+    for code in ["UNAVAILABLE", "NOT_FOUND"] {
+        let labels = format!("{beat},status_code=\"{code}\"");
+        assert_eq!(figure(&metrics, "temporal_request_failure", &labels), 1.0, "{metrics}");
+    }
+    assert_eq!(figure(&metrics, "temporal_request_latency_count", &beat), 4.0);
+    assert!(figure(&metrics, "temporal_request_latency_sum", &beat) < 5.0, "in seconds");
+    assert_eq!(figure(&metrics, "temporal_request", "operation=\"GetSystemInfo\""), 1.0);
+    assert_eq!(
+        figure(&metrics, "temporal_heartbeat_beats_sent", ""),
+        3.0,
+        "of calls, whose tries are requests"
+    );
+}
+
+#[test]
+fn beats_leases_and_signals_of_open_activities_are_counted() {
+    let fake = beats("beats", |call| match call.nth {
+        0 => Answer::After(Duration::from_millis(100)),
+        1 => Answer::Message(vec![1 << 3, 1]), // cancel_requested
+        _ => Answer::ok(),
+    });
+    let handle = held::open(TOKEN, OPTIONS.as_bytes()).unwrap();
+    held::record(handle, Encoding::Json, b"1").unwrap();
+    fake.wait_for(BEAT, 1);
+    for item in 2..10 {
+        held::record(handle, Encoding::Json, item.to_string().as_bytes()).unwrap();
+    }
+    held::wait(handle, Signals::CANCEL_REQUESTED, Signals::default(), LONG).unwrap();
+    let metrics = until("temporal_heartbeat_signals", "signal=\"cancel_requested\"", 1.0);
+    assert_eq!(figure(&metrics, "temporal_heartbeat_beats_coalesced", ""), 7.0, "{metrics}");
+    assert!(figure(&metrics, "temporal_heartbeat_beats_sent", "") >= 2.0);
+    assert!(figure(&metrics, "temporal_heartbeat_lease_margin_ratio_count", "") >= 2.0);
+    assert_eq!(figure(&metrics, "temporal_heartbeat_activities_open", ""), 1.0);
+    assert_eq!(figure(&metrics, "temporal_heartbeat_signals", "signal=\"lease_lost\""), 0.0);
+    let told = record("signal");
+    assert_eq!((&told["signal"], &told["activity_id"]), (&"cancel_requested".into(), &"a".into()));
+    held::close(handle, Timeout::Zero).unwrap();
+    assert_eq!(figure(&calls::metrics().unwrap(), "temporal_heartbeat_activities_open", ""), 0.0);
+}
+
+#[test]
+fn a_refusal_and_a_lost_lease_are_told_and_so_is_that_they_are_over() {
+    let fake = beats("refused", |call| {
+        let refused = call.at.elapsed() < Duration::from_secs(60) && (1..6).contains(&call.nth);
+        if refused { Answer::Error { code: 7, detail: "", trailers_only: true } } else { Answer::ok() }
+    });
+    let handle = held::open(TOKEN, OPTIONS.as_bytes()).unwrap();
+    fake.wait_for(BEAT, 2);
+    let refused = record("beats_refused");
+    assert_eq!(refused["level"], "error");
+    assert!(refused["message"].as_str().unwrap().contains("the fake says so"), "{refused}");
+    assert_eq!(record("lease_lost")["level"], "warn");
+    assert_eq!(record("lease_regained")["activity"], handle);
+    let metrics = calls::metrics().unwrap();
+    assert!(figure(&metrics, "temporal_heartbeat_beats_refused", "") >= 2.0, "{metrics}");
+    assert_eq!(figure(&metrics, "temporal_heartbeat_signals", "signal=\"lease_lost\""), 1.0);
+}
+
+#[test]
+fn a_server_that_is_down_fills_no_log() {
+    let fake = beats("down", |_| Answer::error(14));
+    let handles: Vec<_> =
+        (0..300).map(|number| held::open(&token(number), OPTIONS.as_bytes()).unwrap()).collect();
+    for handle in &handles {
+        held::record(*handle, Encoding::Json, b"1").unwrap();
+    }
+    fake.wait_for(BEAT, 2000);
+    until("temporal_heartbeat_signals", "signal=\"lease_lost\"", 300.0);
+    let records = records();
+    let count = |event: &str| records.iter().filter(|record| record["event"] == event).count();
+    // Five at once, and one more in ten seconds; and twenty, and one more in a second.
+    assert!((1..=8).contains(&count("request_failed")), "{records:?}");
+    assert!((1..=60).contains(&count("lease_lost")), "{}", count("lease_lost"));
+    assert!(records.len() < 100, "{}", records.len());
+}
+
+#[test]
+fn a_new_connection_is_counted_and_told() {
+    let _fake = beats("again", |call| if call.nth == 0 { Answer::Close } else { Answer::ok() });
+    calls::heartbeat(TOKEN, json("1"), LONG).unwrap();
+    let metrics = calls::metrics().unwrap();
+    assert_eq!(figure(&metrics, "temporal_heartbeat_reconnects", ""), 1.0, "{metrics}");
+    assert_eq!(record("connected")["connection"], 0);
+    assert_eq!(record("request_failed")["operation"], BEAT);
+    assert_eq!(record("connected")["connection"], 1);
+    calls::disconnect(Timeout::Zero).unwrap();
+    record("disconnected");
+}
+
+#[test]
+fn nobody_there_is_told_with_the_reason() {
+    let fake = beats("nobody", |_| Answer::ok());
+    calls::disconnect(Timeout::Zero).unwrap();
+    drop(fake);
+    let nobody = Fake::start(|_| Answer::ok());
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let options = format!("{{\"address\":\"{closed}\",\"connect_timeout_ms\":200}}");
+    calls::connect(options.as_bytes()).unwrap_err();
+    let failed = record("connect_failed");
+    assert_eq!((&failed["level"], &failed["peer"]), (&"warn".into(), &closed.to_string().into()));
+    assert!(failed["message"].as_str().unwrap().contains("nothing listens there"), "{failed}");
+    assert!(figure(&calls::metrics().unwrap(), "temporal_heartbeat_connect_failures", "") >= 1.0);
+    drop(nobody);
+}
+
+#[test]
+fn neither_tokens_nor_details_are_ever_shown() {
+    let secret = b"s3cr3t-of-a-token";
+    let token = [b"\x0a\x01n\x12\x01w\x1a\x01r\x28\x01\x32\x01a\x42\x11".as_slice(), secret].concat();
+    let fake = beats("secret", |call| match call.nth % 4 {
+        0 => Answer::error(14),
+        1 => Answer::Error { code: 7, detail: "", trailers_only: true },
+        2 => Answer::Close,
+        _ => Answer::ok(),
+    });
+    let handle = held::open(&token, OPTIONS.as_bytes()).unwrap();
+    held::record(handle, Encoding::Json, b"\"s3cr3t-details\"").unwrap();
+    held::flush(handle, Timeout::Within(Duration::from_millis(300))).ok();
+    fake.wait_for(BEAT, 6);
+    held::close(handle, Timeout::Zero).unwrap();
+    calls::heartbeat(
+        b"s3cr3t-garbage",
+        json("\"s3cr3t-details\""),
+        Timeout::Within(Duration::from_millis(500)),
+    )
+    .ok();
+    let told: String = records().iter().map(|record| format!("{record}\n")).collect();
+    assert!(told.contains("beats_refused") && told.contains("request_failed"), "{told}");
+    let shown = told + &calls::metrics().unwrap();
+    let encoded = BASE64_STANDARD.encode(&token);
+    let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    for form in ["s3cr3t", &encoded, encoded.get(8..20).unwrap(), &hex] {
+        assert!(!shown.contains(form), "{form}: {shown}");
+    }
+}
+
+#[test]
+fn what_comes_near_the_limit_is_warned_of() {
+    let _fake = beats("large", |_| Answer::ok());
+    calls::heartbeat(TOKEN, json(&format!("\"{}\"", "x".repeat(600 * 1024))), LONG).unwrap();
+    let warned = record("large");
+    assert_eq!((&warned["level"], &warned["limit"]), (&"warn".into(), &(2 << 20).into()));
+    assert!(warned["bytes"].as_u64().unwrap() > 600 * 1024);
+    calls::heartbeat(TOKEN, json("1"), LONG).unwrap();
+    assert!(!records().iter().any(|record| record["event"] == "large"));
+}
+
+/// A namespace whose limit is a thousand bytes.
+fn small_namespace() -> Answer {
+    let limits = [1 << 3, 0xe8, 0x07];
+    let info = [&[8 << 3 | 2, 3][..], &limits].concat();
+    Answer::Message([&[1 << 3 | 2, u8::try_from(info.len()).unwrap()][..], &info].concat())
+}
+
+#[test]
+fn a_client_that_did_not_greet_learns_the_limits_when_it_is_used() {
+    let fake = Fake::start(|call| match call.method.as_str() {
+        "DescribeNamespace" => small_namespace(),
+        _ => Answer::ok(),
+    });
+    fake.connect(",\"lazy\":true").unwrap();
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!(fake.connections(), 0, "nothing is sent before the first call");
+    calls::heartbeat(TOKEN, json("1"), LONG).unwrap();
+    fake.wait_for("DescribeNamespace", 1);
+    let large = json(&format!("\"{}\"", "x".repeat(2000)));
+    let end = Instant::now() + Duration::from_secs(30);
+    while calls::heartbeat(TOKEN, large.clone(), LONG).is_ok() {
+        assert!(Instant::now() < end, "the limit is never obeyed");
+    }
+    let handle = held::open(TOKEN, OPTIONS.as_bytes()).unwrap();
+    let refused = held::record(handle, Encoding::Json, format!("\"{}\"", "x".repeat(2000)).as_bytes());
+    assert_eq!(refused.unwrap_err().status(), Status::TooLarge);
+}
+
+#[test]
+fn where_encoded_is_required_nothing_readable_goes_out() {
+    let fake = Fake::start(|_| Answer::ok());
+    fake.connect(",\"require_encoded\":true").unwrap();
+    let readable = || json("\"clear\"");
+    let refused = [
+        calls::heartbeat(TOKEN, readable(), LONG).map(drop),
+        calls::complete(TOKEN, readable(), LONG),
+        calls::report_cancelled(TOKEN, readable(), LONG),
+        calls::fail(TOKEN, br#"{"details":["clear"]}"#, LONG),
+        calls::fail(TOKEN, br#"{"cause":{"details":["clear"]}}"#, LONG),
+        calls::fail(TOKEN, br#"{"heartbeat_details":["clear"]}"#, LONG),
+        // A Payloads with one JSON value.
+        held::open(TOKEN, br#"{"initial_details":"CiMKFgoIZW5jb2RpbmcSCmpzb24vcGxhaW4SCSJiZWZvcmUgIg=="}"#)
+            .map(drop),
+    ];
+    for (way, outcome) in refused.into_iter().enumerate() {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.status(), Status::InvalidArgument, "{way}: {error}");
+        assert!(error.message().contains("require_encoded"), "{way}: {error}");
+    }
+    let handle = held::open(TOKEN, OPTIONS.as_bytes()).unwrap();
+    for outcome in [
+        held::record(handle, Encoding::Json, b"\"clear\"").map(drop),
+        held::record(handle, Encoding::Binary, b"clear").map(drop),
+        held::complete(handle, readable(), LONG),
+        held::report_cancelled(handle, readable(), LONG),
+        held::fail(handle, br#"{"details":["clear"]}"#, LONG),
+    ] {
+        assert_eq!(outcome.unwrap_err().status(), Status::InvalidArgument);
+    }
+    // One value whose encoding is "binary/encrypted".
+    let encrypted = b"\x0a\x20\x0a\x1c\x0a\x08encoding\x12\x10binary/encrypted\x12\x00";
+    held::record(handle, Encoding::Payloads, encrypted).unwrap();
+    held::record(handle, Encoding::Null, b"").unwrap();
+    held::flush(handle, LONG).unwrap();
+    held::complete(handle, None, LONG).unwrap();
+    assert!(fake.calls(BEAT).iter().all(|call| !call.has(b"clear")));
+    assert_eq!(fake.calls("RespondActivityTaskCompleted").len(), 1);
+}
+
+/// What an HTTP client gets.
+fn fetch(address: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn the_metrics_can_be_fetched_while_the_client_lasts() {
+    let fake = Fake::start(|_| Answer::ok());
+    records();
+    fake.connect(",\"namespace\":\"fetched\",\"metrics_address\":\"127.0.0.1:0\"").unwrap();
+    let address = record("metrics_served")["address"].as_str().unwrap().to_owned();
+    calls::heartbeat(TOKEN, json("1"), LONG).unwrap();
+    let request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+    let answer = fetch(&address, request);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains("version=0.0.4"), "{head}");
+    assert_eq!(figure(body, "temporal_request", &format!("operation=\"{BEAT}\"")), 1.0);
+
+    // Those who come and say nothing hold nobody up, neither others who fetch nor the beats.
+    let idle: Vec<_> = (0..5).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    assert!(fetch(&address, request).starts_with("HTTP/1.1 200 OK"));
+    calls::heartbeat(TOKEN, json("2"), LONG).unwrap();
+    drop(idle);
+
+    // Another client may have the address as soon as this one is gone.
+    for _ in 0..3 {
+        calls::disconnect(Timeout::Zero).unwrap();
+        fake.connect(&format!(",\"metrics_address\":\"{address}\"")).unwrap();
+    }
+    assert!(fetch(&address, request).starts_with("HTTP/1.1 200 OK"));
+    calls::disconnect(Timeout::Zero).unwrap();
+    let end = Instant::now() + Duration::from_secs(30);
+    while TcpStream::connect(&address).is_ok() {
+        assert!(Instant::now() < end, "it is still served");
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_had_is_said_so_by_connect() {
+    let fake = Fake::start(|_| Answer::ok());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    for (address, why) in [
+        (taken.local_addr().unwrap().to_string(), "in use"),
+        ("localhost:9464".to_owned(), "ip:port"),
+        ("192.0.2.1:9464".to_owned(), "can't listen"),
+    ] {
+        let refused = fake.connect(&format!(",\"metrics_address\":\"{address}\"")).unwrap_err();
+        assert_eq!(refused.status(), Status::Config);
+        assert!(
+            refused.message().contains("metrics_address") && refused.message().contains(why),
+            "{refused}"
+        );
+    }
+    fake.connect("").unwrap();
+}

@@ -13,8 +13,15 @@ export TEMPORAL_HEARTBEAT_LIBRARY = $(LIB)
 # `nodelete` because the library's thread runs its code: dlclose must not take that away.
 LINK   := -C link-arg=-Wl,-soname,$(SONAME) -C link-arg=-Wl,-z,nodelete
 
+# What Rust calls a static library exports all that is in it, its standard library too, and so can't stand beside another one. Ours
+# becomes one object with no other names to the outside than thb_*. (Bitcode, which only Rust's linker can use, confuses others.)
+ARCHIVE := target/release/libtemporal_heartbeat.a
+SEAL = ld -r --whole-archive $(ARCHIVE) -o $(ARCHIVE).o \
+	&& objcopy --wildcard --keep-global-symbol='thb_*' --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd $(ARCHIVE).o \
+	&& rm -f $(ARCHIVE) && ar rcs $(ARCHIVE) $(ARCHIVE).o && rm $(ARCHIVE).o
+
 .DEFAULT_GOAL := lib
-.PHONY: help lib header venv test test-rust test-go test-python check-slow lint clean
+.PHONY: help lib header baseline venv test test-rust test-go test-python check-slow lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,10 +30,14 @@ help: ## this list
 lib: ## the shared and the static library, in target/release
 	$(CARGO) rustc --target-dir target --release --lib --crate-type cdylib,staticlib -- $(LINK)
 	@ln -sf libtemporal_heartbeat.so target/release/$(SONAME)
+	@$(if $(filter Linux,$(shell uname)),$(SEAL),:)
 
 header: ## write include/temporal_heartbeat.h, and Go's copy, anew from src/abi
 	THB_UPDATE_HEADER=1 $(CARGO) test --quiet --test abi the_header_is_the_one
 	cp include/temporal_heartbeat.h bindings/go/internal/abi/
+
+baseline: ## make today's header the one that the ABI is compared with; at a release, or when more was added
+	cp include/temporal_heartbeat.h tests/abi/baseline/
 
 venv: $(VENV)/.done ## the virtual environment of tests and demo, with a real Temporal server
 $(VENV)/.done: tests/requirements.txt

@@ -7,7 +7,9 @@
     reason = "a test fails by panicking"
 )]
 
+mod archive;
 mod built;
+mod compatibility;
 mod elf;
 mod exits;
 #[path = "../service/fake.rs"]

@@ -1,0 +1,61 @@
+//! The static library: it exports what the header declares, and stands beside other libraries that were written in Rust.
+
+use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
+
+use crate::{
+    built::{library, missing, output, root, tool, workshop},
+    prototypes::names,
+};
+
+fn archive() -> Option<PathBuf> {
+    let archive = fs::canonicalize(library()?).unwrap().with_extension("a");
+    if !archive.exists() {
+        missing("the static library (make lib)");
+    }
+    archive.exists().then_some(archive)
+}
+
+#[test]
+fn what_the_archive_exports_is_what_the_header_declares() {
+    let (Some(archive), Some(mut nm)) = (archive(), tool("nm")) else { return };
+    let listed = output(nm.args(["--extern-only", "--defined-only", "--format=posix"]).arg(archive));
+    let symbols = listed.lines().filter_map(|line| line.split_once(' ').map(|(name, _)| name.to_owned()));
+    // The line before them names the object.
+    let exported: BTreeSet<_> = symbols.filter(|name| !name.ends_with(':')).collect();
+    assert_eq!(exported, names());
+}
+
+#[test]
+fn a_program_links_it_beside_another_library_of_rust_in_any_order() {
+    let Some(archive) = archive() else { return };
+    let path = |name: &str| workshop().join(name);
+    fs::write(
+        path("other.rs"),
+        "#[unsafe(no_mangle)] pub extern \"C\" fn other() -> i32 {\n\
+             let panicked = std::panic::catch_unwind(|| std::env::vars().next().unwrap().0.parse::<u8>().unwrap());\n\
+             std::thread::spawn(move || if panicked.is_err() { 42 } else { 0 }).join().unwrap()\n\
+         }\n",
+    )
+    .unwrap();
+    fs::write(
+        path("beside.c"),
+        "#include <stdio.h>\n#include \"temporal_heartbeat.h\"\nint other(void);\n\
+         int main(void) {\n\
+             const char refused[] = \"{\\\"address\\\":\\\"127.0.0.1:1\\\",\\\"connect_timeout_ms\\\":100}\";\n\
+             int status = thb_connect(refused, sizeof refused - 1, NULL);\n\
+             printf(\"%s %d\\n\", thb_status_name(status), other());\n\
+         }\n",
+    )
+    .unwrap();
+    let rustc = std::env::var("RUSTC").unwrap_or("rustc".into());
+    output(Command::new(rustc).args(["-O", "--edition=2024", "--crate-type=staticlib", "-o"]).arg(path("libother.a")).arg(path("other.rs")));
+    let other = path("libother.a");
+    for (first, second) in [(&archive, &other), (&other, &archive)] {
+        let mut cc = Command::new("cc");
+        cc.arg(path("beside.c")).arg(format!("-I{}", root().join("include").display()));
+        cc.args([first, second]).args(["-lpthread", "-ldl", "-lm", "-o"]).arg(path("beside"));
+        output(&mut cc);
+        let said = Command::new(path("beside")).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&said.stdout), "THB_UNAVAILABLE 42\n");
+    }
+}

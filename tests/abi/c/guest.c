@@ -1,0 +1,119 @@
+/* The process is the host's: nothing of it is changed, and no thread is there before it is needed, nor more than are needed. The
+ * server acknowledges every beat. */
+#include <ctype.h>
+#include <dirent.h>
+#include <fenv.h>
+#include <locale.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "check.h"
+
+#define NO_SEED "{\"initial_details\":\"\"}", 22
+
+extern char **environ;
+
+/* What a process has of which a library could change something. */
+static struct state {
+    struct sigaction actions[65];
+    sigset_t mask, pending;
+    char locale[64], directory[512];
+    int rounding;
+    fenv_t floats;
+    mode_t umask;
+    struct itimerval timer;
+    char **environment;
+    unsigned long sum_of_environment;
+} before;
+
+static struct state look(void) {
+    struct state now;
+    memset(&now, 0, sizeof now);
+    for (int number = 1; number < 65; number++) sigaction(number, NULL, &now.actions[number]);
+    pthread_sigmask(SIG_SETMASK, NULL, &now.mask);
+    sigpending(&now.pending);
+    snprintf(now.locale, sizeof now.locale, "%s", setlocale(LC_ALL, NULL));
+    CHECK(getcwd(now.directory, sizeof now.directory) != NULL);
+    now.rounding = fegetround();
+    fegetenv(&now.floats);
+    umask(now.umask = umask(0));
+    getitimer(ITIMER_REAL, &now.timer);
+    now.environment = environ;
+    for (char **variable = environ; *variable; variable++)
+        for (char *at = *variable; *at; at++) now.sum_of_environment = now.sum_of_environment * 31 + (unsigned char)*at;
+    return now;
+}
+
+static void nothing_has_changed(void) {
+    struct state now = look();
+    CHECK(memcmp(&now, &before, sizeof now) == 0);
+}
+
+/* The threads beside this one: how many there are, and each is ours, by its name, and takes no signal. */
+static int threads(void) {
+    int count = 0;
+    DIR *all = opendir("/proc/self/task");
+    CHECK(all != NULL);
+    for (struct dirent *one; (one = readdir(all));) {
+        if (!isdigit((unsigned char)*one->d_name) || atoi(one->d_name) == getpid()) continue;
+        char path[300], line[256], name[64] = "";
+        unsigned long long blocked = 0;
+        snprintf(path, sizeof path, "/proc/self/task/%s/status", one->d_name);
+        FILE *status = fopen(path, "r");
+        if (!status) continue; /* it has ended meanwhile */
+        while (fgets(line, sizeof line, status)) {
+            sscanf(line, "Name: %63s", name);
+            sscanf(line, "SigBlk: %llx", &blocked);
+        }
+        fclose(status);
+        CHECK(strncmp(name, "thb-", 4) == 0);
+        /* All but those that can't be blocked: KILL, STOP, and the two that the C library keeps for itself. */
+        CHECK((blocked | 1ull << 8 | 1ull << 18 | 3ull << 31) == ~0ull);
+        count++;
+    }
+    closedir(all);
+    return count;
+}
+
+int main(void) {
+    setlocale(LC_ALL, "C");
+    fesetround(FE_UPWARD);
+    signal(SIGUSR1, SIG_IGN);
+    before = look();
+    CHECK(threads() == 0);
+    /* What needs no server needs no thread. */
+    CHECK(thb_check_abi(THB_ABI_VERSION) == THB_OK);
+    thb_details_t *details;
+    SUCCEEDS(thb_details_new(&details, err));
+    thb_details_free(details);
+    FAILS(THB_NOT_CONNECTED, thb_heartbeat(TOKEN, TOKEN_LEN, THB_ENCODING_NONE, NULL, 0, 1000, NULL, err));
+    CHECK(threads() == 0);
+    nothing_has_changed();
+
+    SUCCEEDS(thb_connect(NULL, 0, err));
+    CHECK(threads() <= 2);
+    thb_activity_t activity;
+    SUCCEEDS(thb_activity_open(TOKEN, TOKEN_LEN, NO_SEED, &activity, err));
+    for (int i = 0; i < 1000; i++) SUCCEEDS(thb_activity_heartbeat(activity, THB_ENCODING_BINARY, "1", 1, NULL, err));
+    SUCCEEDS(thb_activity_flush(activity, 30000, err));
+    SUCCEEDS(thb_heartbeat("other", 5, THB_ENCODING_NONE, NULL, 0, 30000, NULL, err));
+    CHECK(threads() >= 1 && threads() <= 2);
+    nothing_has_changed();
+    /* Name resolution has given its thread back. */
+    for (int i = 0; threads() > 1; i++) {
+        CHECK(i < 300);
+        usleep(100 * 1000);
+    }
+
+    SUCCEEDS(thb_activity_close(activity, 30000, err));
+    SUCCEEDS(thb_disconnect(30000, err));
+    for (int i = 0; threads() > 0; i++) {
+        CHECK(i < 300);
+        usleep(100 * 1000);
+    }
+    nothing_has_changed();
+    return 0;
+}

@@ -1,0 +1,100 @@
+//! What was compiled against an earlier header goes on working: the header of the last release stands in `baseline/`.
+//!
+//! abidiff compares libraries, so each header becomes one: a function without a body to speak of for each that it declares, and
+//! one more for each enumeration, since no function of ours has one in its signature.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    built::{Program, output, root, tool, workshop},
+    fake::{Answer, Fake},
+};
+
+fn baseline() -> PathBuf {
+    root().join("tests/abi/baseline/temporal_heartbeat.h")
+}
+
+/// A library with the interface of a header, described by its debugging information.
+fn stub(header: &str, name: &str) -> PathBuf {
+    let path = |extension: &str| workshop().join(name).with_extension(extension);
+    fs::write(path("h"), header).unwrap();
+    let declared = output(Command::new("cc").args(["-E", "-P"]).arg(path("h")));
+    let ours = declared.find("typedef enum thb_status").unwrap();
+    let mut source = String::from(&declared[..ours]);
+    for statement in declared[ours..].split_inclusive(';') {
+        let is_function = statement.contains('(');
+        let body = if statement.trim_start().starts_with("void ") { "{}" } else { "{ return 0; }" };
+        source += &if is_function { statement.replace(';', body) } else { statement.to_owned() };
+    }
+    let enums = declared[ours..].split("typedef enum ").skip(1);
+    for name in enums.filter_map(|after| after.split([' ', '{']).next()) {
+        source += &format!("void stub_of_{name}(enum {name} any) {{ (void)any; }}\n");
+    }
+    fs::write(path("c"), source).unwrap();
+    output(Command::new("cc").args(["-g", "-shared", "-fPIC", "-w", "-o"]).arg(path("so")).arg(path("c")));
+    path("so")
+}
+
+/// What abidiff has against a header that comes after another. `None`: it isn't there.
+fn objections(before: &str, after: &str, name: &str) -> Option<String> {
+    let mut abidiff = tool("abidiff")?;
+    let (before, after) = (stub(before, &format!("{name}-before")), stub(after, &format!("{name}-after")));
+    let found = abidiff.arg("--no-added-syms").arg(before).arg(after).output().unwrap();
+    // A set of bits: 4 is a change, 8 one that is surely incompatible, 1 and 2 are mistakes in its use.
+    let said = String::from_utf8(found.stdout).unwrap();
+    assert!(found.status.code().unwrap() & 3 == 0, "{said}{}", String::from_utf8_lossy(&found.stderr));
+    Some(if found.status.success() { String::new() } else { said })
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn nothing_is_changed_that_programs_were_compiled_against() {
+    let now = read(&root().join("include/temporal_heartbeat.h"));
+    let Some(said) = objections(&read(&baseline()), &now, "now") else { return };
+    assert!(said.is_empty(), "an incompatible change of the ABI:\n{said}");
+}
+
+#[test]
+fn an_incompatible_change_would_be_noticed_and_an_addition_is_none() {
+    let now = read(&baseline());
+    for (change, from, to) in [
+        ("removed", "const char *thb_version(void);", ""),
+        (
+            "parameter",
+            "const char *thb_status_name(thb_status_t status);",
+            "const char *thb_status_name(int64_t status);",
+        ),
+        ("result", "uint32_t thb_abi_version(void);", "uint64_t thb_abi_version(void);"),
+        ("status", "THB_TIMEOUT = 6,", "THB_TIMEOUT = 60,"),
+        ("signal", "THB_SIGNAL_RESET = 4,", ""),
+        ("handle", "typedef uint64_t thb_activity_t;", "typedef uint32_t thb_activity_t;"),
+    ] {
+        assert!(now.contains(from), "{from}");
+        let Some(said) = objections(&now, &now.replace(from, to), change) else { return };
+        assert!(!said.is_empty(), "{change}: {from} -> {to} wasn't noticed");
+    }
+    let more = now.replace("THB_INTERNAL = 26,", "THB_INTERNAL = 26,\n    THB_MORE = 27,");
+    let more = more
+        .replace("const char *thb_version(void);", "const char *thb_version(void);\nint32_t thb_more(void);");
+    assert!(more.contains("THB_MORE") && more.contains("thb_more"));
+    assert_eq!(objections(&now, &more, "added").unwrap_or_default(), "");
+}
+
+#[test]
+fn a_program_that_was_compiled_against_the_last_release_still_runs() {
+    let fake = Fake::start(|_| Answer::ok());
+    // Before all other places where today's header is found.
+    let headers = format!("-iquote{}", baseline().parent().unwrap().display());
+    let Some(program) = Program::built_with("veteran.c", &[&headers]) else { return };
+    program
+        .variable("TEMPORAL_ADDRESS", fake.address.to_string())
+        .variable("TEMPORAL_ACTIVITY_TASK_TOKEN", "dG9rZW4=")
+        .run();
+}

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use bytes::Buf;
+
 use crate::{
     error::{Error, Result},
-    payload::{ENCODING_KEY, Encoding, Payloads},
+    payload::{self, ENCODING_KEY, Encoding, Payloads},
     proto::temporal::api::{
         activity::v1::ActivityExecutionInfo, common::v1::Payload, workflow::v1::PendingActivityInfo,
     },
@@ -52,7 +54,7 @@ impl Details {
 
     fn described(payloads: Option<Payloads>, about: About) -> Result<Self> {
         let payloads = payloads.unwrap_or_default();
-        let values = values(&payloads)?;
+        let values = values(payloads.encoded())?;
         Ok(Details { payloads, values, about })
     }
 
@@ -60,8 +62,11 @@ impl Details {
     pub fn add(&mut self, encoding: Encoding, data: &[u8]) -> Result<()> {
         let mut added = Payloads::default();
         added.push("data", encoding, data)?;
-        self.values.extend(values(&added)?);
-        self.payloads.push("data", Encoding::Payloads, added.encoded())
+        let added = added.into_encoded();
+        let values = values(added.clone())?;
+        self.payloads.push("data", Encoding::Payloads, &added)?;
+        self.values.extend(values);
+        Ok(())
     }
 
     /// The values.
@@ -107,9 +112,8 @@ impl TryFrom<ActivityExecutionInfo> for Details {
     }
 }
 
-fn values(payloads: &Payloads) -> Result<Vec<Value>> {
-    let values = payloads
-        .values()
+fn values(encoded: impl Buf) -> Result<Vec<Value>> {
+    let values = payload::values(encoded)
         .map_err(|why| Error::new(Status::ServerError, format!("the details can't be read: {why}")))?;
     Ok(values.into_iter().map(Value::from).collect())
 }

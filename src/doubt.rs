@@ -5,33 +5,35 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use zeroize::Zeroizing;
+
 /// How many are remembered; the oldest is forgotten first.
 const CAPACITY: usize = 1024;
 
 /// The task tokens in doubt. When the next ending call for one of them finds the activity over, it was probably over by
 /// our own hand, and "stop, another attempt has taken over" would be the wrong thing to say.
 #[derive(Default)]
-pub struct Doubts(Mutex<VecDeque<Vec<u8>>>);
+pub struct Doubts(Mutex<VecDeque<Zeroizing<Vec<u8>>>>);
 
 impl Doubts {
     /// Remembers `token`.
     pub fn add(&self, token: &[u8]) {
         let mut tokens = self.lock();
-        if tokens.iter().any(|known| known == token) {
+        if tokens.iter().any(|known| known.as_slice() == token) {
             return;
         }
         if tokens.len() == CAPACITY {
             tokens.pop_front();
         }
-        tokens.push_back(token.to_owned());
+        tokens.push_back(Zeroizing::new(token.to_owned()));
     }
 
     /// Whether `token` is remembered.
     pub fn has(&self, token: &[u8]) -> bool {
-        self.lock().iter().any(|known| known == token)
+        self.lock().iter().any(|known| known.as_slice() == token)
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Vec<u8>>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Zeroizing<Vec<u8>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

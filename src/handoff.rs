@@ -10,6 +10,7 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use zeroize::Zeroizing;
 
 use crate::{
     error::{Error, Result},
@@ -37,7 +38,7 @@ pub const MAX_TOKEN_TEXT: usize = 64 * 1024;
 pub const DESCRIPTOR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The task token that this process was handed.
-pub fn token_from_env() -> Result<Vec<u8>> {
+pub fn token_from_env() -> Result<Zeroizing<Vec<u8>>> {
     let given = |name| env::var_os(name).filter(|value| !value.is_empty());
     let (text, source) = match (given(TOKEN), given(TOKEN_FILE), given(TOKEN_FD)) {
         (Some(token), None, None) => (token.into_encoded_bytes(), TOKEN.to_owned()),
@@ -71,7 +72,8 @@ pub fn token_from_env() -> Result<Vec<u8>> {
             ));
         }
     };
-    decode(&text, &source)
+    // What was read is as secret as what it stands for.
+    decode(&Zeroizing::new(text), &source)
 }
 
 /// A variable that says something.
@@ -96,7 +98,7 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     sys::descriptor::read_to_end(file.as_raw_fd(), MAX_TOKEN_TEXT, DESCRIPTOR_PATIENCE)
 }
 
-fn decode(text: &[u8], source: &str) -> Result<Vec<u8>> {
+fn decode(text: &[u8], source: &str) -> Result<Zeroizing<Vec<u8>>> {
     let text = text.trim_ascii();
     if text.is_empty() {
         return Err(unreadable(source, "there is nothing in it"));
@@ -107,6 +109,7 @@ fn decode(text: &[u8], source: &str) -> Result<Vec<u8>> {
     // The text is a secret, so the decoder's own message, which quotes a character of it, stays out.
     BASE64_STANDARD
         .decode(text)
+        .map(Zeroizing::new)
         .map_err(|_| unreadable(source, "it isn't standard base64 (A-Z a-z 0-9 + / with = at the end)"))
 }
 
@@ -120,7 +123,7 @@ mod tests {
 
     #[test]
     fn white_space_around_the_text_does_not_matter() {
-        assert_eq!(decode(b" aGk=\n", "x").unwrap(), b"hi");
+        assert_eq!(decode(b" aGk=\n", "x").unwrap().as_slice(), b"hi");
     }
 
     #[test]

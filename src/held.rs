@@ -36,13 +36,12 @@ pub fn open(token: &[u8], options_json: &[u8]) -> Result<u64> {
 /// Opens an activity. The token is given here or by the options.
 pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
     let token = match (options.token.take(), token) {
-        (Some(handed), []) => handed,
+        (Some(handed), []) => token::checked(&handed)?,
         (Some(_), _) => {
             return Err(Error::argument("there is a token, and from_env asks for another: give one"));
         }
-        (None, token) => token.to_vec(),
+        (None, token) => token::checked(token)?,
     };
-    let token = token::checked(&token)?;
     // Who opens must be connected, for nobody would send otherwise.
     global::session()?;
     let read = Token::read(&token);

@@ -21,6 +21,9 @@ const DEFAULT_WARNING_SIZE: usize = 512 * 1024;
 /// Data of fewer bytes than this, and than half of the limit, can't exceed it with what encoding adds.
 const SURELY_FITS: usize = 4096;
 
+/// The most bytes that encoding adds to a value: its metadata and two heads.
+const MOST_ADDED: usize = 64;
+
 /// The name under which a payload's metadata tells its encoding.
 pub const ENCODING_KEY: &str = "encoding";
 
@@ -91,6 +94,8 @@ impl Payloads {
 
     /// Adds a value that a caller gave; or, for [`Encoding::Payloads`], each of its values.
     pub fn push(&mut self, name: &str, encoding: Encoding, data: &[u8]) -> Result<()> {
+        // What a caller gives may be of any size, and more than there is memory for.
+        self.0.try_reserve(data.len().saturating_add(MOST_ADDED)).map_err(|_| no_memory(name, data.len()))?;
         match encoding {
             Encoding::None => {
                 return Err(Error::argument(format!("{name}: THB_ENCODING_NONE isn't a value")));
@@ -151,9 +156,14 @@ impl Payloads {
         &self.0
     }
 
+    /// The same as bytes that can be shared.
+    pub fn into_encoded(self) -> Bytes {
+        self.0.into()
+    }
+
     /// The values, decoded one level: metadata and data of each.
     pub fn values(&self) -> std::result::Result<Vec<Payload>, DecodeError> {
-        ValueList::decode(self.encoded()).map(|list| list.payloads)
+        values(self.encoded())
     }
 
     /// Refuses what isn't a result that a workflow can take: the server stores several values, and workflows then fail on them again
@@ -204,6 +214,15 @@ impl Payloads {
         list.extend_from_slice(data_head);
         list.extend_from_slice(data);
     }
+}
+
+/// The values of an encoded list. They share its bytes where those can be shared.
+pub fn values(encoded: impl Buf) -> std::result::Result<Vec<Payload>, DecodeError> {
+    ValueList::decode(encoded).map(|list| list.payloads)
+}
+
+fn no_memory(name: &str, len: usize) -> Error {
+    Error::new(Status::LocalLimit, format!("there is no memory for the {len} bytes of {name}"))
 }
 
 /// The keys of `Payloads.payloads` and `Payload.data`: field number and wire type.

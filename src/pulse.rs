@@ -7,8 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-
 use crate::{
     activity::{Activities, Leaving, handle::Handle, inbox::Inbox, state::Step},
     client::{Client, Effort},
@@ -205,8 +203,7 @@ async fn carry_out(
         Step::Beat { replaced, token, details, patience } => {
             let metrics = &activities.telemetry.metrics;
             metrics.beats_coalesced.more(replaced.into());
-            let answer =
-                client.heartbeat(Bytes::from(token), details, Effort::Once(Instant::now() + patience)).await;
+            let answer = client.heartbeat(token, details, Effort::Once(Instant::now() + patience)).await;
             *late = answer.as_ref().is_err_and(|setback| setback.late);
             activities.registry.change(handle, |activity| {
                 let now = Moment::now();

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use prost::Message;
 
 use crate::{
     deadline::Deadline,
     error::Error,
+    secret,
     setback::{Cure, Setback},
     status::Status,
     telemetry::record::{Event, Value},
@@ -52,7 +52,7 @@ where
     Request: Message,
     Response: Message + Default,
 {
-    let request = Bytes::from(request.encode_to_vec());
+    let request = secret::shared(request.encode_to_vec());
     let mut effort = Effort::new(deadline);
     loop {
         let outcome = transport.unary(method.call, request.clone(), effort.end_of_try()).await;
@@ -86,7 +86,7 @@ where
     Response: Message + Default,
 {
     let response =
-        transport.unary(method.call, request.encode_to_vec().into(), end).await.map_err(|miss| {
+        transport.unary(method.call, secret::shared(request.encode_to_vec()), end).await.map_err(|miss| {
             let setback = Setback::from(miss);
             report(transport, method.call, &setback);
             setback

@@ -1,7 +1,8 @@
-//! Texts that may be secret: never shown, and wiped from memory when they are dropped.
+//! What may be secret: never shown, and wiped from memory when it is dropped.
 
 use std::{fmt, ops::Deref};
 
+use bytes::Bytes;
 use zeroize::Zeroizing;
 
 /// A text that is neither shown nor left behind.
@@ -32,6 +33,11 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("...")
     }
+}
+
+/// Bytes that are wiped when the last of those who share them is gone.
+pub fn shared(bytes: impl Into<Vec<u8>>) -> Bytes {
+    Bytes::from_owner(Zeroizing::new(bytes.into()))
 }
 
 #[cfg(test)]

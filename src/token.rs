@@ -6,6 +6,7 @@ use prost::Message;
 use crate::{
     error::{Error, Result},
     proto::temporal::server::api::token::v1::{ComponentRef, Task},
+    secret,
 };
 
 /// Which activity a task token belongs to.
@@ -76,7 +77,7 @@ pub fn checked(token: &[u8]) -> Result<Bytes> {
         0 => Err(Error::argument(
             "token is empty: pass the task token's bytes, as the activity's info holds them",
         )),
-        1..=MAX_BYTES => Ok(Bytes::copy_from_slice(token)),
+        1..=MAX_BYTES => Ok(secret::shared(token)),
         len => Err(Error::argument(format!("token has {len} bytes; no task token has over {MAX_BYTES}"))),
     }
 }

@@ -56,7 +56,7 @@ pub unsafe extern "C" fn thb_token_from_env(
         boundary::run(error_out, || {
             boundary::required("token_out", token_out)?;
             let token = handoff::token_from_env()?;
-            boundary::give(token_out, boundary::text(token));
+            boundary::give(token_out, boundary::text(&token));
             Ok::<(), Error>(())
         })
     }

@@ -191,7 +191,7 @@ pub unsafe extern "C" fn thb_activity_get_info(
         boundary::clear(info_out);
         boundary::run(error_out, || {
             boundary::required("info_out", info_out)?;
-            boundary::give(info_out, boundary::text(held::info(activity)?.into_bytes()));
+            boundary::give(info_out, boundary::text(held::info(activity)?.as_bytes()));
             Ok(())
         })
     }

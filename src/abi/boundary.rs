@@ -5,6 +5,8 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use zeroize::Zeroizing;
+
 use super::types::{thb_error_t, thb_status_t, thb_text_t};
 use crate::{
     error::{Error, Result},
@@ -111,9 +113,12 @@ pub unsafe fn bytes<'a>(name: &str, data: *const c_void, len: usize) -> Result<&
 }
 
 /// A text object from bytes.
-pub fn text(mut bytes: Vec<u8>) -> thb_text_t {
-    bytes.push(0);
-    thb_text_t { bytes }
+pub fn text(bytes: &[u8]) -> thb_text_t {
+    // It may be a task token: wiped when it is freed, and never moved on growing, which would leave a copy behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(bytes.len() + 1));
+    text.extend_from_slice(bytes);
+    text.push(0);
+    thb_text_t { bytes: text }
 }
 
 /// The pointer that a caller gets for something that isn't there, where a string was promised.

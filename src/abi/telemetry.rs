@@ -19,7 +19,7 @@ pub unsafe extern "C" fn thb_get_metrics(
         boundary::clear(metrics_out);
         boundary::run(error_out, || {
             boundary::required("metrics_out", metrics_out)?;
-            boundary::give(metrics_out, boundary::text(calls::metrics()?.into_bytes()));
+            boundary::give(metrics_out, boundary::text(calls::metrics()?.as_bytes()));
             Ok(())
         })
     }
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn thb_log_next(
         boundary::run(error_out, || {
             boundary::required("record_out", record_out)?;
             if let Some(record) = calls::next_log(Timeout::from_ms(timeout_ms)?)? {
-                boundary::give(record_out, boundary::text(record.into_bytes()));
+                boundary::give(record_out, boundary::text(record.as_bytes()));
             }
             Ok(())
         })

@@ -1,7 +1,10 @@
 //! The types of the header that aren't functions.
 
-use crate::{details::Details, error::Error};
 use std::ffi::CString;
+
+use zeroize::Zeroizing;
+
+use crate::{details::Details, error::Error};
 
 /// What became of a call: one of enum thb_status, never below 0. Treat a value that you don't know as an error.
 pub type thb_status_t = i32;
@@ -150,5 +153,5 @@ pub struct thb_details_t {
 /// Bytes with a NUL behind them. Freed by thb_text_free. Immutable: any thread may read it.
 pub struct thb_text_t {
     /// The NUL is the last of them.
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 use crate::{
@@ -45,7 +47,7 @@ pub struct OpenOptions {
     /// How long the attempt may still take.
     pub attempt_remaining: Option<Duration>,
     /// The token, where it was to be taken from the environment.
-    pub token: Option<Vec<u8>>,
+    pub token: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl OpenOptions {

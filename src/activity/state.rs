@@ -8,6 +8,9 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use zeroize::Zeroizing;
+
 use super::{
     options::OpenOptions,
     schedule::{SLOW_PAUSE, Schedule},
@@ -16,6 +19,7 @@ use crate::{
     details::{About, Details},
     error::{Error, Result},
     payload::{Encoding, Payloads},
+    secret,
     setback::{Cure, Setback},
     signals::Signals,
     status::Status,
@@ -26,7 +30,7 @@ use crate::{
 /// An activity that a handle stands for.
 #[derive(Debug)]
 pub struct Activity {
-    token: Box<[u8]>,
+    token: Zeroizing<Box<[u8]>>,
     /// Which workflow it is of, as a hash: beats to one workflow wait for each other at the server.
     pub workflow: u32,
     attempt: i32,
@@ -108,7 +112,7 @@ pub enum Step {
         /// How many records will never go out, for these came after them.
         replaced: u32,
         /// The task token.
-        token: Vec<u8>,
+        token: Bytes,
         /// `None` only where there are none to be erased.
         details: Option<Payloads>,
         /// The try's time.
@@ -117,7 +121,7 @@ pub enum Step {
     /// Ask the server for the details that it holds.
     Describe {
         /// The task token.
-        token: Vec<u8>,
+        token: Bytes,
         /// The try's time.
         patience: Duration,
     },
@@ -137,7 +141,7 @@ pub struct News {
     /// Those before.
     pub before: Signals,
     /// Whose.
-    pub token: Box<[u8]>,
+    pub token: Zeroizing<Box<[u8]>>,
     /// The last thing that went wrong.
     pub why: Option<String>,
 }
@@ -171,7 +175,7 @@ impl Activity {
         let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         let opening = options.initial_details.map(Details::handed_over).transpose()?;
         let mut activity = Activity {
-            token: token.into(),
+            token: Zeroizing::new(token.into()),
             workflow: workflow_hash(read),
             attempt: read.map_or(0, |read| read.attempt),
             watched: false,
@@ -437,7 +441,7 @@ impl Activity {
             self.due = Moment::NEVER;
             return Step::Nothing;
         }
-        let token = self.token.to_vec();
+        let token = secret::shared(self.token.as_ref());
         let patience = self.schedule().patience(self.ran_out.into());
         self.in_flight = true;
         if seeding || asking || !self.knows() {

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::{Miss, causes, connector::Connection};
-use crate::{error::Error, status::Status};
+use crate::{error::Error, secret, status::Status};
 
 /// The largest response that is read: a workflow's description lists all of its pending activities with their details.
 pub const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
@@ -63,7 +63,8 @@ fn request(
 ) -> Result<Request<Full<Bytes>>, Error> {
     let internal = |why: &str| Error::new(Status::Internal, format!("no request can be made: {why}"));
     let length = u32::try_from(message.len()).map_err(|_| internal("a message of over 4 GiB"))?;
-    let mut frame = BytesMut::with_capacity(FRAME_HEADER + message.len());
+    // It holds the task token, so that it is wiped like the message.
+    let mut frame = Vec::with_capacity(FRAME_HEADER + message.len());
     frame.put_u8(0);
     frame.put_u32(length);
     frame.extend_from_slice(message);
@@ -73,7 +74,7 @@ fn request(
     parts.authority = Some(connection.authority.clone());
     parts.path_and_query = Some(uri::PathAndQuery::from_static(path));
 
-    let mut request = Request::new(Full::new(frame.freeze()));
+    let mut request = Request::new(Full::new(secret::shared(frame)));
     *request.method_mut() = Method::POST;
     *request.version_mut() = Version::HTTP_2;
     *request.uri_mut() = Uri::from_parts(parts).map_err(|why| internal(&why.to_string()))?;

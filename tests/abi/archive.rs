@@ -48,7 +48,12 @@ fn a_program_links_it_beside_another_library_of_rust_in_any_order() {
     )
     .unwrap();
     let rustc = std::env::var("RUSTC").unwrap_or("rustc".into());
-    output(Command::new(rustc).args(["-O", "--edition=2024", "--crate-type=staticlib", "-o"]).arg(path("libother.a")).arg(path("other.rs")));
+    output(
+        Command::new(rustc)
+            .args(["-O", "--edition=2024", "--crate-type=staticlib", "-o"])
+            .arg(path("libother.a"))
+            .arg(path("other.rs")),
+    );
     let other = path("libother.a");
     for (first, second) in [(&archive, &other), (&other, &archive)] {
         let mut cc = Command::new("cc");

@@ -188,6 +188,40 @@ fn a_process_without_descriptors_gets_a_status() {
 }
 
 #[test]
+fn a_process_without_memory_for_a_value_or_a_thread_gets_a_status() {
+    // valgrind has an address space of its own.
+    if valgrind() {
+        return;
+    }
+    let fake = Fake::start(well);
+    run(connecting("no_memory.c", &fake));
+}
+
+#[test]
+fn nothing_of_the_process_is_changed() {
+    // valgrind has threads and signals of its own.
+    if valgrind() {
+        return;
+    }
+    let fake = Fake::start(well);
+    // For what the C library tells of the rounding mode.
+    let program = Program::built_with("guest.c", &["-lm"]);
+    run(program.map(|program| program.variable("TEMPORAL_ADDRESS", fake.address.to_string())));
+}
+
+#[test]
+fn no_copy_of_a_token_stays_in_memory() {
+    // valgrind keeps what was freed.
+    if valgrind() {
+        return;
+    }
+    let fake = Fake::start(well);
+    let Some(program) = connecting("wiped.c", &fake) else { return };
+    let said = program.variable("TEMPORAL_ACTIVITY_TASK_TOKEN", BASE64_STANDARD.encode("S3cR3T-hErE!")).run();
+    println!("{said}");
+}
+
+#[test]
 fn a_leak_would_be_noticed() {
     if !valgrind() {
         return;

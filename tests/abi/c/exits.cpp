@@ -38,7 +38,7 @@ static void make_noise() {
         std::thread([] { thb_heartbeat("silence", 7, THB_ENCODING_NONE, nullptr, 0, THB_FOREVER, nullptr, nullptr); }).detach();
     for (int i = 0; i < 2; i++)
         std::thread([] {
-            for (;;) thb_activity_heartbeat(noisy, THB_ENCODING_JSON, "1", 1, nullptr, nullptr);
+            for (;; usleep(50)) thb_activity_heartbeat(noisy, THB_ENCODING_JSON, "1", 1, nullptr, nullptr);
         }).detach();
 }
 

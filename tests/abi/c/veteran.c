@@ -4,7 +4,7 @@
 
 #include "check.h"
 
-#define NO_SEED "{\"initial_details\":\"\"}", 22
+#define NO_SEED "{\"initial_details\":\"\",\"heartbeat_timeout_ms\":60000}", 51
 
 static void numbers(void) {
     CHECK(thb_check_abi(THB_ABI_VERSION) == 0);

@@ -1,0 +1,76 @@
+/* Out of memory for what a caller gives, or for a thread: a status, and the library works again as soon as there is some. */
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "check.h"
+
+#define LARGE ((size_t)256 << 20)
+
+static char *large;
+
+/* As much address space as there is in use, and a little. */
+static void leave(size_t room) {
+    long pages = 0;
+    FILE *used = fopen("/proc/self/statm", "r");
+    CHECK(used != NULL && fscanf(used, "%ld", &pages) == 1);
+    fclose(used);
+    struct rlimit limit = {(rlim_t)pages * 4096 + room, RLIM_INFINITY};
+    CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+}
+
+static void leave_all(void) {
+    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+    CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+}
+
+static void no_memory_for_a_value(void) {
+    thb_details_t *details;
+    thb_activity_t activity;
+    thb_text_t *info;
+    SUCCEEDS(thb_details_new(&details, err));
+    SUCCEEDS(thb_activity_open(TOKEN, TOKEN_LEN, "{\"initial_details\":\"\",\"heartbeat_timeout_ms\":60000}", 51, &activity, err));
+    SUCCEEDS(thb_activity_heartbeat(activity, THB_ENCODING_BINARY, "before", 6, NULL, err));
+    leave(16 << 20);
+    FAILS_BECAUSE(THB_LOCAL_LIMIT, thb_details_add(details, THB_ENCODING_BINARY, large, LARGE, err));
+    CHECK(strstr(thb_error_message(error), "no memory for the 268435456 bytes of data"));
+    thb_error_free(error);
+    CHECK(thb_details_count(details) == 0);
+    FAILS(THB_LOCAL_LIMIT, thb_activity_heartbeat(activity, THB_ENCODING_BINARY, large, LARGE, NULL, err));
+    FAILS(THB_LOCAL_LIMIT, thb_activity_complete(activity, THB_ENCODING_BINARY, large, LARGE, 1000, err));
+    FAILS(THB_LOCAL_LIMIT, thb_heartbeat("other", 5, THB_ENCODING_BINARY, large, LARGE, 1000, NULL, err));
+    FAILS(THB_LOCAL_LIMIT, thb_complete("other", 5, THB_ENCODING_BINARY, large, LARGE, 1000, err));
+    FAILS(THB_LOCAL_LIMIT, thb_report_cancelled("other", 5, THB_ENCODING_BINARY, large, LARGE, 1000, err));
+    /* These have limits of their own. */
+    FAILS(THB_INVALID_ARGUMENT, thb_heartbeat(large, LARGE, THB_ENCODING_NONE, NULL, 0, 1000, NULL, err));
+    FAILS(THB_TOO_LARGE, thb_fail("other", 5, large, LARGE, 1000, err));
+    FAILS(THB_CONFIG, thb_activity_open("other", 5, large, LARGE, &(thb_activity_t){0}, err));
+    /* What there was before is there. */
+    SUCCEEDS(thb_details_add(details, THB_ENCODING_BINARY, "small", 5, err));
+    CHECK(thb_details_count(details) == 1);
+    SUCCEEDS(thb_activity_flush(activity, 30000, err));
+    SUCCEEDS(thb_activity_get_info(activity, &info, err));
+    thb_text_free(info);
+    leave_all();
+    SUCCEEDS(thb_details_add(details, THB_ENCODING_BINARY, large, LARGE, err));
+    CHECK(thb_details_count(details) == 2);
+    thb_details_free(details);
+    SUCCEEDS(thb_activity_close(activity, 30000, err));
+}
+
+static void no_memory_for_a_thread(void) {
+    leave(512 << 10); /* its stack takes 2 MiB */
+    FAILS_BECAUSE(THB_LOCAL_LIMIT, thb_connect(NULL, 0, err));
+    CHECK(thb_error_is_retryable(error) == 1 && strstr(thb_error_message(error), "limits of threads"));
+    thb_error_free(error);
+    leave_all();
+    SUCCEEDS(thb_connect(NULL, 0, err));
+}
+
+int main(void) {
+    large = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(large != MAP_FAILED);
+    no_memory_for_a_thread();
+    no_memory_for_a_value();
+    SUCCEEDS(thb_disconnect(30000, err));
+    return 0;
+}

@@ -1,0 +1,79 @@
+/* No copy of a task token stays in memory: neither of one that was held open, nor of one from the environment, nor of one that was
+ * sent. The server acknowledges every beat. */
+#include <unistd.h>
+
+#include "check.h"
+
+/* The token, but for the caller's own copy, which is this with each byte changed. */
+#define MASK 0x55
+static const unsigned char masked[] = {'S' ^ MASK, '3' ^ MASK, 'c' ^ MASK, 'R' ^ MASK, '3' ^ MASK, 'T' ^ MASK,
+                                       '-' ^ MASK, 'h' ^ MASK, 'E' ^ MASK, 'r' ^ MASK, 'E' ^ MASK, '!' ^ MASK};
+#define LEN sizeof masked
+
+static void unmask(char *into) {
+    for (size_t i = 0; i < LEN; i++) into[i] = (char)(masked[i] ^ MASK);
+}
+
+static void wipe(volatile char *bytes) {
+    for (size_t i = 0; i < LEN; i++) bytes[i] = 0;
+}
+
+/* How often the token stands in the memory of this process. */
+static int copies(void) {
+    static unsigned char page[1 << 16];
+    int found = 0, memory = -1;
+    char line[256];
+    FILE *maps = fopen("/proc/self/maps", "r"), *bytes = fopen("/proc/self/mem", "rb");
+    CHECK(maps != NULL && bytes != NULL);
+    memory = fileno(bytes);
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long begin, end;
+        char rights[8];
+        if (sscanf(line, "%lx-%lx %7s", &begin, &end, rights) != 3 || strncmp(rights, "rw", 2) != 0) continue;
+        /* Overlapping, so that none is cut in two; of the buffer itself nothing counts. */
+        for (unsigned long at = begin; at < end; at += sizeof page - LEN + 1) {
+            ssize_t size = pread(memory, page, sizeof page, (off_t)at);
+            for (ssize_t i = 0; i + (ssize_t)LEN <= size; i++) {
+                size_t same = 0;
+                while (same < LEN && (page[(size_t)i + same] ^ MASK) == masked[same]) same++;
+                unsigned long where = at + (unsigned long)i, buffer = (unsigned long)page;
+                if (same == LEN && (where < buffer || where >= buffer + sizeof page)) found++;
+            }
+            memset(page, 0, sizeof page);
+        }
+    }
+    fclose(maps);
+    fclose(bytes);
+    return found;
+}
+
+int main(void) {
+    static char token[LEN];
+    unmask(token);
+    CHECK(copies() == 1); /* it is found where it is */
+    SUCCEEDS(thb_connect(NULL, 0, err));
+    thb_activity_t activity;
+    SUCCEEDS(thb_activity_open(token, LEN, "{\"initial_details\":\"\",\"heartbeat_timeout_ms\":60000}", 51, &activity, err));
+    CHECK(copies() == 2);
+    SUCCEEDS(thb_activity_close(activity, 1000, err));
+    CHECK(copies() == 1);
+    FAILS(THB_TIMEOUT, thb_heartbeat(token, LEN, THB_ENCODING_NONE, NULL, 0, 0, NULL, err));
+    CHECK(copies() == 1);
+
+    thb_text_t *text;
+    SUCCEEDS(thb_token_from_env(&text, err));
+    CHECK(copies() == 2);
+    thb_text_free(text);
+    CHECK(copies() == 1);
+
+    SUCCEEDS(thb_activity_open(token, LEN, "{\"initial_details\":\"\",\"heartbeat_timeout_ms\":60000}", 51, &activity, err));
+    SUCCEEDS(thb_activity_heartbeat(activity, THB_ENCODING_JSON, "1", 1, NULL, err));
+    SUCCEEDS(thb_activity_flush(activity, 30000, err));
+    SUCCEEDS(thb_activity_close(activity, 1000, err));
+    SUCCEEDS(thb_complete(token, LEN, THB_ENCODING_NONE, NULL, 0, 30000, err));
+    SUCCEEDS(thb_disconnect(1000, err));
+    for (int i = 0; i < 100 && copies() > 1; i++) usleep(100 * 1000); /* until the connection's buffers are gone */
+    printf("%d copies are left of one that was sent\n", copies() - 1);
+    wipe(token);
+    return 0;
+}

@@ -14,9 +14,10 @@ export TEMPORAL_HEARTBEAT_LIBRARY = $(LIB)
 LINK   := -C link-arg=-Wl,-soname,$(SONAME) -C link-arg=-Wl,-z,nodelete
 
 # What Rust calls a static library exports all that is in it, its standard library too, and so can't stand beside another one. Ours
-# becomes one object with no other names to the outside than thb_*. (Bitcode, which only Rust's linker can use, confuses others.)
+# becomes one object without other names to the outside than thb_*, and without groups, of which the linker keeps one of a name.
+# (Bitcode, which only Rust's linker can use, confuses others.)
 ARCHIVE := target/release/libtemporal_heartbeat.a
-SEAL = ld -r --whole-archive $(ARCHIVE) -o $(ARCHIVE).o \
+SEAL = ld -r --force-group-allocation --whole-archive $(ARCHIVE) -o $(ARCHIVE).o \
 	&& objcopy --wildcard --keep-global-symbol='thb_*' --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd $(ARCHIVE).o \
 	&& rm -f $(ARCHIVE) && ar rcs $(ARCHIVE) $(ARCHIVE).o && rm $(ARCHIVE).o
 

@@ -76,10 +76,8 @@ fn handed_nothing() -> OpenOptions {
 
 /// What the server tells of it: the first attempt, a timeout of 10 s.
 fn told() -> Details {
-    let options = ActivityOptions {
-        heartbeat_timeout: Some(prost_types::Duration { seconds: 10, nanos: 0 }),
-        ..ActivityOptions::default()
-    };
+    let options =
+        ActivityOptions { heartbeat_timeout: Some(prost_types::Duration { seconds: 10, nanos: 0 }) };
     let info =
         PendingActivityInfo { attempt: 1, activity_options: Some(options), ..PendingActivityInfo::default() };
     Details::try_from(info).unwrap()

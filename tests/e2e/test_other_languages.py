@@ -1,32 +1,21 @@
 """Languages that call the library by an FFI of their own: the programs of examples/, on a real server."""
 
-import base64
 import re
 
 import pytest
 from temporalio.exceptions import CancelledError
 
 from harness.examples import EXAMPLES, PROGRAMS
-from harness.languages import library_environment
+from harness.handed import SERVERS_TIMEOUT_MS, started
 from harness.paths import INCLUDE
 from harness.process import Process
 from harness.server import Server
 from harness.stage import StartActivity
 from harness.worker import Attempt, Backstage
 
-# Interpreters may take their time on a busy machine; the server never gives up on them.
-SERVERS_TIMEOUT_MS = 120_000
-# The program beats as if the timeout were this, every two seconds: soon for a test, and late enough to keep the lease.
-HANDED_TIMEOUT_MS = 4_000
-
 
 def program(language: str, items: int, attempt: Attempt, server: Server) -> Process:
-    environment = library_environment() | {
-        "TEMPORAL_ADDRESS": server.address,
-        "TEMPORAL_ACTIVITY_TASK_TOKEN": base64.b64encode(attempt.token).decode(),
-        "TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS": str(HANDED_TIMEOUT_MS),
-    }
-    return Process([*PROGRAMS[language](), str(items)], environment)
+    return started([*PROGRAMS[language](), str(items)], attempt, server)
 
 
 @pytest.fixture(params=PROGRAMS)

@@ -1,6 +1,9 @@
 """A program that is handed an activity, and read line by line."""
 
+import contextlib
+import os
 import re
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -13,9 +16,14 @@ PATIENCE = 60.0
 class Process(AbstractContextManager["Process"]):
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
-        self._watchdog = threading.Timer(PATIENCE, self._process.kill)
+        self._watchdog = threading.Timer(PATIENCE, self._kill_all)
         self._watchdog.start()
 
     def says(self, pattern: str) -> "re.Match[str]":
@@ -37,9 +45,18 @@ class Process(AbstractContextManager["Process"]):
             print(rest)
         return status
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def kill(self) -> None:
-        self._process.kill()
+        """Kills it, and the processes that it has started."""
+        self._kill_all()
         self._process.wait()
+
+    def _kill_all(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def __exit__(self, *_: object) -> None:
         self.kill()

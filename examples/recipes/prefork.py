@@ -1,0 +1,50 @@
+"""A server that forks its workers beforehand, as web servers do, and hands each the activities that come in.
+
+    prefork.py WORKERS < tokens        one task token a line, in base64
+
+The master connects, and sees a wrong address or key at once. Each worker makes a connection of its own at its first call:
+the library notices that it was forked. What the master has opened is the master's: its handles are Forked in the workers.
+"""
+
+import base64
+import os
+import sys
+
+import temporal_heartbeat as thb
+
+
+def worker(tokens: int) -> None:
+    with os.fdopen(tokens) as lines:
+        for line in lines:
+            with thb.Activity(base64.b64decode(line)) as act:
+                for item in range(act.details(default=-1) + 1, 5):
+                    act.heartbeat(item)
+                    act.raise_if_cancelled()
+                act.complete(os.getpid())
+            print(os.getpid(), "has done one", flush=True)
+
+
+def main(workers: int) -> None:
+    thb.connect()
+    pipes = []
+    children = []
+    for _ in range(workers):
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            for earlier in (*pipes, writer):
+                os.close(earlier)
+            worker(reader)
+            os._exit(0)
+        os.close(reader)
+        pipes.append(writer)
+        children.append(child)
+    for number, line in enumerate(sys.stdin):
+        os.write(pipes[number % workers], line.encode())
+    for writer in pipes:
+        os.close(writer)
+    sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

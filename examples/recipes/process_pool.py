@@ -1,0 +1,51 @@
+"""Items that are done by a pool of processes. This process holds the activity, the pool's know nothing of it.
+
+    process_pool.py ITEMS
+"""
+
+import sys
+import time
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from itertools import islice
+
+import temporal_heartbeat as thb
+
+PROCESSES = 4
+
+
+def work(item: int) -> int:
+    time.sleep(0.1)
+    return item
+
+
+def main(items: int) -> None:
+    # The pool first: its processes are forks, and need nothing of ours.
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        thb.connect()
+        with thb.Activity.from_env() as act:
+            first = act.details(default=0)
+            print("from item", first, flush=True)
+            todo = iter(range(first, items))
+            running = {pool.submit(work, item) for item in islice(todo, 2 * PROCESSES)}
+            done: set[int] = set()
+            try:
+                while running:
+                    finished, running = wait(running, return_when=FIRST_COMPLETED)
+                    done.update(future.result() for future in finished)
+                    while first in done:  # up to here nothing is missing: a retry goes on here
+                        done.remove(first)
+                        first += 1
+                    act.heartbeat(first)
+                    print("up to item", first, "all are done", flush=True)
+                    act.raise_if_cancelled()
+                    running |= {pool.submit(work, item) for item in islice(todo, len(finished))}
+            except thb.Cancelled as cancelled:
+                pool.shutdown(cancel_futures=True)
+                if cancelled.signals & thb.Signals.CANCEL_REQUESTED:
+                    act.report_cancelled({"next": first})
+                sys.exit(str(cancelled))
+            act.complete(items)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

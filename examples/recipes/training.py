@@ -1,0 +1,58 @@
+"""A training loop with checkpoints: what is recorded is where the last checkpoint lies, and the metrics that it has.
+
+    training.py STEPS FOLDER
+
+A checkpoint is written whole before it is recorded, so that the one that the server knows of is always there. The loop
+beats every step, also between checkpoints, with the checkpoint that it would go on from.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import temporal_heartbeat as thb
+
+EVERY = 5  # steps from one checkpoint to the next
+
+
+def save(folder: Path, step: int, weights: list[float]) -> str:
+    path = folder / f"step-{step}.json"
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps({"step": step, "weights": weights}))
+    os.replace(unfinished, path)
+    return str(path)
+
+
+def main(steps: int, folder: Path) -> None:
+    thb.connect()
+    # A step that hangs, on a lost device for instance, records nothing: after a minute the beats stop, and the server
+    # starts another attempt.
+    with thb.Activity.from_env(stall_timeout=60, fail_on_exception=True) as act:
+        progress = act.details(default=None) or {"checkpoint": None}
+        state = {"step": 0, "weights": [0.0, 0.0]}
+        if progress["checkpoint"]:
+            state = json.loads(Path(progress["checkpoint"]).read_text())
+        print("from step", state["step"], flush=True)
+
+        for step in range(state["step"] + 1, steps + 1):
+            time.sleep(0.05)  # the step
+            state = {"step": step, "weights": [weight + 1 / step for weight in state["weights"]]}
+            if step % EVERY == 0 or step == steps:
+                progress = {"checkpoint": save(folder, step, state["weights"]), "loss": 1 / step}
+                print("checkpoint", step, flush=True)
+            signals = act.heartbeat(progress)
+            if signals & (thb.Signals.CANCEL_REQUESTED | thb.Signals.PAUSED):
+                progress = {"checkpoint": save(folder, step, state["weights"]), "loss": 1 / step}
+                act.heartbeat(progress)
+                if signals & thb.Signals.CANCEL_REQUESTED:
+                    act.report_cancelled(progress)
+                    sys.exit("cancelled; the checkpoint is kept")
+                act.wait(thb.Signals.PAUSED | thb.STOP_SIGNALS, known=thb.Signals.PAUSED, timeout=None)
+            act.raise_if_cancelled()
+        act.complete(progress)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,169 @@
+"""The recipes of examples/recipes, on a real server."""
+
+import base64
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from temporalio.exceptions import CancelledError
+
+from harness.build import compile_cpp
+from harness.handed import SERVERS_TIMEOUT_MS, handed_over, started
+from harness.languages import linked
+from harness.needs import needs
+from harness.paths import BUILD, ROOT
+from harness.process import Process
+from harness.server import Server
+from harness.stage import StartActivity
+from harness.worker import Backstage
+
+RECIPES = ROOT / "examples" / "recipes"
+ACTIVITY = [sys.executable, str(ROOT / "bindings/python/examples/activity.py")]
+
+Command = list[str]
+
+
+def openmp(items: int, _: Path) -> Command:
+    program = compile_cpp(RECIPES / "openmp.cpp", BUILD / "recipe_openmp", "-O0", "-fopenmp", *linked())
+    return [str(program), str(items)]
+
+
+def process_pool(items: int, _: Path) -> Command:
+    return [sys.executable, str(RECIPES / "process_pool.py"), str(items)]
+
+
+def training(items: int, folder: Path) -> Command:
+    return [sys.executable, str(RECIPES / "training.py"), str(items), str(folder)]
+
+
+def step_of(details: Any) -> int:
+    """How far a recipe is: the next item, or the step of the last checkpoint."""
+    if isinstance(details, int):
+        return details
+    checkpoint = details["checkpoint"]
+    return int(Path(checkpoint).stem.removeprefix("step-")) if checkpoint else 0
+
+
+LOOPS: dict[str, Callable[[int, Path], Command]] = {
+    "openmp": openmp,
+    "process_pool": process_pool,
+    "training": training,
+}
+
+
+@pytest.mark.parametrize("recipe", LOOPS)
+def test_killed_loop_goes_on_where_it_was(
+    recipe: str, server: Server, start: StartActivity, backstage: Backstage, tmp_path: Path
+) -> None:
+    command = LOOPS[recipe](1_000_000, tmp_path)
+    activity = start("workflow", heartbeat_timeout_ms=SERVERS_TIMEOUT_MS)
+    attempt = activity.next_attempt()
+    with started(command, attempt, server) as first:
+        first.says("from (item|step) 0$")
+        while step_of((activity.heartbeat_details() or [0])[0]) < 5:
+            first.says("done|checkpoint")
+        first.kill()
+    reached = step_of(activity.heartbeat_details()[0])
+    backstage.fail(attempt.token)
+    with started(LOOPS[recipe](reached + 3, tmp_path), activity.next_attempt(), server) as second:
+        second.says(f"from (item|step) {reached}$")
+        assert second.ends() == 0
+    assert step_of(activity.result()) == reached + 3
+
+
+@pytest.mark.parametrize("recipe", LOOPS)
+def test_cancelled_loop_stops(recipe: str, server: Server, start: StartActivity, tmp_path: Path) -> None:
+    command = LOOPS[recipe](1_000_000, tmp_path)
+    activity = start("workflow", heartbeat_timeout_ms=SERVERS_TIMEOUT_MS)
+    with started(command, activity.next_attempt(), server) as running:
+        running.says("from")
+        activity.request_cancel()
+        assert isinstance(activity.failure(), CancelledError)
+        running.ends()
+
+
+def test_workers_of_a_prefork_server_have_connections_of_their_own(server: Server, start: StartActivity) -> None:
+    activities = [start("workflow", heartbeat_timeout_ms=SERVERS_TIMEOUT_MS) for _ in range(4)]
+    attempts = [activity.next_attempt() for activity in activities]
+    done = subprocess.run(
+        [sys.executable, str(RECIPES / "prefork.py"), "2"],
+        input="".join(base64.b64encode(attempt.token).decode() + "\n" for attempt in attempts),
+        env=handed_over(server, attempts[0]),
+        text=True,
+        check=False,
+        timeout=60,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len({activity.result() for activity in activities}) == 2
+
+
+def token_file(folder: Path, name: str, token: bytes) -> Path:
+    path = folder / name
+    path.write_text(base64.b64encode(token).decode())
+    return path
+
+
+def in_a_job(environment: dict[str, str], **variables: str) -> dict[str, str]:
+    """What a batch system passes on: no token in the environment."""
+    return {name: value for name, value in environment.items() if name != "TEMPORAL_ACTIVITY_TASK_TOKEN"} | variables
+
+
+def test_task_of_a_slurm_array_completes_and_leaves_no_token(
+    server: Server, start: StartActivity, tmp_path: Path
+) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=SERVERS_TIMEOUT_MS)
+    attempt = activity.next_attempt()
+    token = token_file(tmp_path, "7", attempt.token)
+    job = in_a_job(handed_over(server, attempt), TOKENS=str(tmp_path), SLURM_ARRAY_TASK_ID="7")
+    command = [str(RECIPES / "slurm_array.sh"), *ACTIVITY, "3", str(tmp_path / "done")]
+    subprocess.run(command, env=job, check=True, timeout=60)
+    assert activity.result() == 3
+    assert not token.exists()
+
+
+def test_slurm_that_ends_a_task_ends_its_solver(tmp_path: Path) -> None:
+    solver = ["sh", "-c", "trap 'echo asked to end; exit 3' TERM; echo running; while :; do sleep 0.1; done"]
+    job = dict(os.environ) | {"TOKENS": str(tmp_path), "SLURM_ARRAY_TASK_ID": "1"}
+    with Process([str(RECIPES / "slurm_array.sh"), *solver], job) as running:
+        running.says("running")
+        os.kill(running.pid, signal.SIGTERM)
+        running.says("asked to end")
+        assert running.ends() == 3
+
+
+def test_container_of_a_kubernetes_job_completes(server: Server, start: StartActivity, tmp_path: Path) -> None:
+    secret, job = yaml.safe_load_all((RECIPES / "kubernetes_job.yaml").read_text())
+    assert (secret["kind"], job["kind"]) == ("Secret", "Job")
+    assert job["spec"]["backoffLimit"] == 0
+    pod = job["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    [mount], [volume] = container["volumeMounts"], pod["volumes"]
+    assert volume["secret"]["secretName"] == secret["metadata"]["name"]
+    variables = {each["name"]: each["value"] for each in container["env"]}
+    folder, name = os.path.split(variables["TEMPORAL_ACTIVITY_TASK_TOKEN_FILE"])
+    assert folder == mount["mountPath"]
+    assert name in secret["stringData"]
+
+    # The same command, with the folder and the server of here.
+    activity = start("workflow", heartbeat_timeout_ms=SERVERS_TIMEOUT_MS)
+    attempt = activity.next_attempt()
+    variables["TEMPORAL_ACTIVITY_TASK_TOKEN_FILE"] = str(token_file(tmp_path, name, attempt.token))
+    variables["TEMPORAL_ADDRESS"] = server.address
+    shutil.copy(ACTIVITY[1], tmp_path)
+    python = needs(shutil.which("python3"), "python3")
+    subprocess.run(
+        container["command"],
+        env=in_a_job(handed_over(server, attempt), **variables, PATH=f"{os.path.dirname(python)}:/usr/bin:/bin"),
+        cwd=tmp_path,
+        check=True,
+        timeout=60,
+    )
+    assert activity.result() == 100

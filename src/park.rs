@@ -48,6 +48,8 @@ impl<T> Slot<T> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*state, State::Pending) {
             *state = settled;
+            // Else whoever is woken finds it locked, and sleeps again.
+            drop(state);
             self.changed.notify_one();
         }
     }

@@ -172,6 +172,16 @@ fn a_thread_with_a_small_stack_makes_every_call() {
 }
 
 #[test]
+fn a_thread_that_drives_the_connection_survives_signals_and_closed_connections() {
+    let fake = Fake::start(|call| match (call.method.as_str(), call.nth % 20) {
+        (BEAT, 19) => Answer::Close,
+        _ => Answer::ok(),
+    });
+    run(connecting("alone.c", &fake));
+    assert!(fake.connections() > 10);
+}
+
+#[test]
 fn a_handle_that_is_none_is_refused_and_one_that_is_tells_what_it_knows() {
     let fake = Fake::start(well);
     run(connecting("handles.c", &fake));

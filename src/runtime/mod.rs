@@ -1,0 +1,330 @@
+//! Where everything happens that waits for the network: one reactor, driven by a thread of ours or by a caller.
+
+mod reactor;
+mod turn;
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    deadline::Deadline,
+    error::{Error, Result},
+    park::{self, Nothing},
+    status::Status,
+    sys,
+};
+use reactor::Reactor;
+use turn::{Permission, Turn};
+
+/// The I/O thread's name, as `ps -L` and debuggers show it.
+pub const THREAD_NAME: &str = "thb-io";
+/// How long after its deadline a caller still waits for the answer, which says more than "timeout". Whoever answers
+/// keeps the deadline himself; this is only for the way back, and for a thread that was frozen while it was driving.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// A running reactor, and its I/O thread.
+pub struct Runtime {
+    turn: Arc<Turn>,
+}
+
+impl Runtime {
+    /// Starts the thread.
+    pub fn start() -> Result<Self> {
+        let turn = Turn::new();
+        let (ready, started) = park::slot();
+        let spawned = sys::signals::blocked(|| {
+            let turn = turn.clone();
+            thread::Builder::new().name(THREAD_NAME.into()).spawn(move || match Reactor::new(&turn) {
+                Ok(reactor) => {
+                    ready.fill(Ok(()));
+                    turn.drive(reactor);
+                }
+                Err(error) => ready.fill(Err(error)),
+            })
+        });
+        spawned.map_err(|error| no_thread(&error))?;
+        match started.wait(Deadline::within(Duration::from_secs(10))) {
+            Ok(Ok(())) => Ok(Runtime { turn }),
+            Ok(Err(error)) => Err(no_thread(&error)),
+            Err(_) => Err(Error::new(Status::Internal, "the I/O thread didn't start")),
+        }
+    }
+
+    /// Runs `work` in the reactor and blocks the caller until it is done. `work` keeps the deadline itself; a caller who has
+    /// handed it over doesn't rely on that.
+    pub fn run<T: Send + 'static>(
+        &self,
+        deadline: Deadline,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let in_flight = match self.turn.ask(Reactor::can_be_driven_here()) {
+            Permission::Drive(reactor) => return self.drive(reactor, work),
+            Permission::HandOver(in_flight) => in_flight,
+            Permission::Stopped => return Err(disconnected()),
+        };
+        let (promise, ticket) = park::slot();
+        self.turn.put(Box::pin(async move {
+            let outcome = work.await;
+            // First: the caller may be back before this line is over.
+            drop(in_flight);
+            promise.fill(outcome);
+        }));
+        ticket.wait(deadline.later(GRACE)).unwrap_or_else(|nothing| {
+            Err(match nothing {
+                Nothing::Late => Error::new(Status::Timeout, "time ran out without any answer"),
+                Nothing::Stopped => disconnected(),
+                Nothing::Panicked => panicked(),
+            })
+        })
+    }
+
+    /// Runs `work` on the caller's own thread, and whatever else the reactor has to do meanwhile.
+    fn drive<T>(&self, reactor: Reactor, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let (mut work, mut stopped) = (pin!(work), pin!(self.turn.stopped()));
+            reactor.run(poll_fn(|context| match work.as_mut().poll(context) {
+                Poll::Pending => stopped.as_mut().poll(context).map(|()| Err(disconnected())),
+                done => done,
+            }))
+        }));
+        self.turn.give_back(reactor);
+        outcome.unwrap_or_else(|_| Err(panicked()))
+    }
+
+    /// Runs `work` in the reactor until one of them ends.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.turn.put(Box::pin(work));
+    }
+
+    /// Ends the thread and wakes everybody who waits in [`Runtime::run`].
+    pub fn stop(&self) {
+        self.turn.stop();
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn disconnected() -> Error {
+    Error::new(Status::NotConnected, "the client was disconnected during the call")
+}
+
+fn panicked() -> Error {
+    let why = "this is a mistake in the library: the call panicked; others go on";
+    Error::new(Status::Internal, why)
+}
+
+fn no_thread(error: &io::Error) -> Error {
+    Error::new(
+        Status::LocalLimit,
+        format!(
+            "the I/O thread can't be started: {error}; look at the limits of threads and open files (ulimit -u, -n)"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        thread::ThreadId,
+        time::Instant,
+    };
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn long() -> Deadline {
+        Deadline::within(LONG)
+    }
+
+    async fn on_which_thread() -> Result<ThreadId> {
+        Ok(thread::current().id())
+    }
+
+    /// Has this thread make calls until it drives the reactor itself.
+    fn become_driver(runtime: &Runtime) {
+        let end = Instant::now() + LONG;
+        while runtime.run(long(), on_which_thread()).unwrap() != thread::current().id() {
+            assert!(Instant::now() < end, "the I/O thread never stepped back");
+        }
+    }
+
+    /// Waits until the I/O thread drives again.
+    fn io_thread_steps_in(runtime: &Runtime) {
+        let (promise, ticket) = park::slot();
+        runtime.spawn(async move { promise.fill(thread::current().name().map(str::to_owned)) });
+        assert_eq!(ticket.wait(long()).unwrap().as_deref(), Some(THREAD_NAME));
+    }
+
+    #[test]
+    fn work_runs_on_the_named_thread_and_comes_back() {
+        let runtime = Runtime::start().unwrap();
+        let name = runtime.run(long(), async { Ok(thread::current().name().map(str::to_owned)) });
+        assert_eq!(name.unwrap().as_deref(), Some(THREAD_NAME));
+    }
+
+    #[test]
+    fn a_caller_without_others_comes_to_drive_and_the_io_thread_steps_in_when_it_is_gone() {
+        let runtime = Runtime::start().unwrap();
+        for _ in 0..3 {
+            become_driver(&runtime);
+            io_thread_steps_in(&runtime);
+        }
+    }
+
+    #[test]
+    fn what_runs_in_the_background_goes_on_whoever_drives() {
+        let runtime = Runtime::start().unwrap();
+        let ticks = Arc::new(AtomicUsize::new(0));
+        runtime.spawn({
+            let ticks = ticks.clone();
+            async move {
+                loop {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    ticks.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        become_driver(&runtime);
+        let before = ticks.load(Ordering::Relaxed);
+        while ticks.load(Ordering::Relaxed) < before + 3 {
+            runtime.run(long(), on_which_thread()).unwrap();
+        }
+        // Nobody calls any more.
+        let (before, end) = (ticks.load(Ordering::Relaxed), Instant::now() + LONG);
+        while ticks.load(Ordering::Relaxed) < before + 3 {
+            assert!(Instant::now() < end);
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// A call that has begun, and lasts until it is told to end.
+    struct Lasting<'scope> {
+        end: tokio::sync::oneshot::Sender<()>,
+        caller: thread::ScopedJoinHandle<'scope, Result<ThreadId>>,
+    }
+
+    impl<'scope> Lasting<'scope> {
+        fn begin<'env>(
+            scope: &'scope thread::Scope<'scope, 'env>,
+            runtime: &'env Runtime,
+            prepare: impl FnOnce(&Runtime) + Send + 'scope,
+        ) -> Self {
+            let (begun, ticket) = park::slot();
+            let (end, ended) = tokio::sync::oneshot::channel();
+            let caller = scope.spawn(move || {
+                prepare(runtime);
+                runtime.run(long(), async move {
+                    begun.fill(());
+                    let _ = ended.await;
+                    Ok(thread::current().id())
+                })
+            });
+            ticket.wait(long()).unwrap();
+            Lasting { end, caller }
+        }
+
+        fn end(self) -> ThreadId {
+            self.end.send(()).unwrap();
+            self.caller.join().unwrap().unwrap()
+        }
+    }
+
+    #[test]
+    fn calls_beside_one_that_drives_are_served_during_it_and_after_it() {
+        let runtime = Runtime::start().unwrap();
+        for _ in 0..10 {
+            thread::scope(|scope| {
+                let driving = Lasting::begin(scope, &runtime, become_driver);
+                let beside = Lasting::begin(scope, &runtime, |_| ());
+                runtime.run(long(), on_which_thread()).unwrap();
+                driving.end();
+                runtime.run(long(), on_which_thread()).unwrap();
+                assert_ne!(beside.end(), thread::current().id());
+            });
+        }
+    }
+
+    #[test]
+    fn callers_side_by_side_all_get_their_answers_whoever_drives() {
+        let runtime = Runtime::start().unwrap();
+        thread::scope(|scope| {
+            for callers in [1, 2, 3, 1, 8, 1] {
+                let callers: Vec<_> = (0..callers)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            (0..200).for_each(|call| {
+                                let answer = runtime.run(long(), async move {
+                                    tokio::task::yield_now().await;
+                                    Ok(call)
+                                });
+                                assert_eq!(answer.unwrap(), call);
+                            });
+                        })
+                    })
+                    .collect();
+                callers.into_iter().for_each(|caller| caller.join().unwrap());
+            }
+        });
+    }
+
+    #[test]
+    fn a_worker_of_the_callers_own_tokio_runtime_never_drives() {
+        let runtime = Runtime::start().unwrap();
+        become_driver(&runtime);
+        let theirs = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        theirs.block_on(async {
+            for _ in 0..100 {
+                let thread = runtime.run(long(), on_which_thread()).unwrap();
+                assert_ne!(thread, thread::current().id());
+            }
+        });
+    }
+
+    #[test]
+    fn stopping_wakes_those_who_wait_and_who_drives() {
+        for prepare in [become_driver, |_: &Runtime| ()] {
+            let runtime = Runtime::start().unwrap();
+            thread::scope(|scope| {
+                let calls =
+                    [Lasting::begin(scope, &runtime, prepare), Lasting::begin(scope, &runtime, |_| ())];
+                runtime.stop();
+                for call in calls {
+                    assert_eq!(call.caller.join().unwrap().unwrap_err().status(), Status::NotConnected);
+                }
+            });
+            let late = runtime.run(long(), async { Ok(()) });
+            assert_eq!(late.unwrap_err().status(), Status::NotConnected);
+        }
+    }
+
+    #[test]
+    fn a_panic_is_a_status_and_the_others_go_on_whoever_drives() {
+        let runtime = Runtime::start().unwrap();
+        for prepare in [become_driver, io_thread_steps_in] {
+            prepare(&runtime);
+            let fallen = runtime.run::<()>(long(), async { panic!("on purpose") });
+            assert_eq!(fallen.unwrap_err().status(), Status::Internal);
+            assert_eq!(runtime.run(long(), async { Ok(7) }).unwrap(), 7);
+        }
+    }
+
+    #[test]
+    fn a_caller_that_gets_no_answer_leaves_in_time() {
+        let runtime = Runtime::start().unwrap();
+        let late = runtime.run::<()>(Deadline::within(Duration::from_millis(20)), std::future::pending());
+        assert_eq!(late.unwrap_err().status(), Status::Timeout);
+    }
+}

@@ -1,0 +1,251 @@
+//! Whose turn it is to drive the reactor, and the work that is waiting for it.
+//!
+//! Nothing in the reactor moves but by the thread that drives it, which is one at a time. As a rule that is the I/O thread:
+//! callers hand their work over to it and sleep. For a caller that has nobody beside it the two changes of threads are most
+//! of the price of a call. So when calls come one at a time and close together, the I/O thread steps back, and each caller takes
+//! the reactor and drives it itself for as long as its call lasts. As soon as calls overlap, or none come any more, the I/O
+//! thread steps in again.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Notify;
+
+use super::reactor::Reactor;
+
+/// Work for the reactor.
+pub type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// After so many calls that came alone the I/O thread steps back.
+const ALONE_IN_A_ROW: u32 = 16;
+/// A call that comes so long after the one before isn't close to it: there is nothing to be saved. And so long the reactor may
+/// stand still before the I/O thread steps in: what is late then is the beats of open activities and the answers to pings.
+const CLOSE: Duration = Duration::from_millis(5);
+
+/// The reactor while nobody drives it, and who waits for what.
+pub struct Turn {
+    state: Mutex<State>,
+    /// For the I/O thread while it isn't its turn.
+    changed: Condvar,
+    /// Tells whoever drives to look whether he should go on.
+    look_up: Notify,
+}
+
+struct State {
+    /// Not there while somebody drives it.
+    reactor: Option<Reactor>,
+    jobs: Vec<Job>,
+    /// Wakes the task that takes the jobs.
+    taker: Option<Waker>,
+    /// Whether whoever drives is asleep, and has to be woken for a job.
+    asleep: bool,
+    stopping: bool,
+    /// Calls that were handed over and aren't done yet.
+    in_flight: usize,
+    /// How many were done since the driver slept.
+    done: usize,
+    alone_in_a_row: u32,
+    last_done: Instant,
+    /// Whether a caller has driven since the I/O thread looked.
+    driven_by_caller: bool,
+}
+
+/// What a caller may do.
+pub enum Permission {
+    /// Drive, and give it back.
+    Drive(Reactor),
+    /// Leave the work to whoever drives.
+    HandOver(InFlight),
+    /// Nothing: it is over.
+    Stopped,
+}
+
+impl Turn {
+    /// With a reactor that nobody drives yet.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Turn {
+            state: Mutex::new(State {
+                reactor: None,
+                jobs: Vec::new(),
+                taker: None,
+                asleep: false,
+                stopping: false,
+                in_flight: 0,
+                done: 0,
+                alone_in_a_row: 0,
+                last_done: Instant::now(),
+                driven_by_caller: false,
+            }),
+            changed: Condvar::new(),
+            look_up: Notify::new(),
+        })
+    }
+
+    /// A caller comes, who `may_drive` or has to leave that to others.
+    pub fn ask(self: &Arc<Self>, may_drive: bool) -> Permission {
+        let mut state = self.lock();
+        if state.stopping {
+            return Permission::Stopped;
+        }
+        if state.in_flight == 0 {
+            if may_drive && let Some(reactor) = state.reactor.take() {
+                return Permission::Drive(reactor);
+            }
+            let close = state.last_done.elapsed() < CLOSE;
+            state.alone_in_a_row = if close { state.alone_in_a_row + 1 } else { 0 };
+        } else {
+            state.alone_in_a_row = 0;
+        }
+        state.in_flight += 1;
+        Permission::HandOver(InFlight(self.clone()))
+    }
+
+    /// Leaves work to whoever drives; or drops it, when it is over.
+    pub fn put(&self, job: Job) {
+        let mut state = self.lock();
+        if state.stopping {
+            return;
+        }
+        state.jobs.push(job);
+        if state.reactor.is_some() {
+            self.changed.notify_one();
+        } else if state.asleep {
+            state.asleep = false;
+            let taker = state.taker.clone();
+            drop(state);
+            taker.iter().for_each(Waker::wake_by_ref);
+        }
+    }
+
+    /// A caller has driven for long enough.
+    pub fn give_back(&self, reactor: Reactor) {
+        let mut state = self.lock();
+        state.reactor = Some(reactor);
+        state.driven_by_caller = true;
+        if state.in_flight > 0 || state.stopping {
+            self.changed.notify_one();
+        }
+    }
+
+    /// The I/O thread, which starts with the reactor, drives whenever nobody else does, and ends when it is over.
+    pub fn drive(&self, mut reactor: Reactor) {
+        loop {
+            reactor.run(async {
+                while !self.should_step_back() {
+                    self.look_up.notified().await;
+                }
+            });
+            match self.step_back(reactor) {
+                Some(again) => reactor = again,
+                None => return,
+            }
+        }
+    }
+
+    fn should_step_back(&self) -> bool {
+        let state = self.lock();
+        state.stopping || (state.in_flight == 0 && state.alone_in_a_row >= ALONE_IN_A_ROW)
+    }
+
+    /// Waits for the turn to drive again; `None` when it is over.
+    fn step_back(&self, reactor: Reactor) -> Option<Reactor> {
+        let mut state = self.lock();
+        state.alone_in_a_row = 0;
+        state.reactor = Some(reactor);
+        // For the calls that come now.
+        state.driven_by_caller = true;
+        loop {
+            let work = state.in_flight > 0 || !state.jobs.is_empty();
+            let wanted = state.stopping || work || !state.driven_by_caller;
+            if wanted && let Some(reactor) = state.reactor.take() {
+                if state.stopping {
+                    let left = std::mem::take(&mut state.jobs);
+                    drop(state);
+                    // Whoever waits for one of them, or for one that has begun, is told so by its end.
+                    drop(left);
+                    reactor.shut_down();
+                    return None;
+                }
+                return Some(reactor);
+            }
+            state.driven_by_caller = state.reactor.is_none();
+            state = self.changed.wait_timeout(state, CLOSE).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Ends as soon as it is over.
+    pub async fn stopped(&self) {
+        while !self.lock().stopping {
+            self.look_up.notified().await;
+        }
+    }
+
+    /// It is over: whoever drives leaves, and the I/O thread puts the reactor away.
+    pub fn stop(&self) {
+        self.lock().stopping = true;
+        self.changed.notify_one();
+        self.look_up.notify_one();
+    }
+
+    /// The next jobs, for the task that starts them.
+    pub fn poll_jobs(&self, context: &Context<'_>) -> Poll<Vec<Job>> {
+        let mut state = self.lock();
+        if state.jobs.is_empty() {
+            match &mut state.taker {
+                Some(taker) => taker.clone_from(context.waker()),
+                none => *none = Some(context.waker().clone()),
+            }
+            return Poll::Pending;
+        }
+        Poll::Ready(std::mem::take(&mut state.jobs))
+    }
+
+    /// Whoever drives is about to sleep, unless there is more to do.
+    pub fn before_sleep(&self) {
+        let mut state = self.lock();
+        // Several have their answers, and may each be about to make the next call: it is cheaper to let them do so first than to be
+        // woken by each.
+        if std::mem::take(&mut state.done) > 1 {
+            drop(state);
+            std::thread::yield_now();
+            state = self.lock();
+        }
+        if state.jobs.is_empty() {
+            state.asleep = true;
+            return;
+        }
+        let taker = state.taker.clone();
+        drop(state);
+        taker.iter().for_each(Waker::wake_by_ref);
+    }
+
+    /// Whoever drives is awake.
+    pub fn after_sleep(&self) {
+        self.lock().asleep = false;
+    }
+
+    /// Held for a few instructions at a time; what panics in between leaves the state whole.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call that was handed over, until it is dropped.
+pub struct InFlight(Arc<Turn>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.in_flight -= 1;
+        state.done += 1;
+        state.last_done = Instant::now();
+        if state.in_flight == 0 && state.alone_in_a_row >= ALONE_IN_A_ROW {
+            self.0.look_up.notify_one();
+        }
+    }
+}

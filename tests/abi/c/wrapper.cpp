@@ -12,7 +12,7 @@ namespace thb = temporal_heartbeat;
 using namespace std::chrono_literals;
 
 static constexpr std::string_view token(TOKEN, TOKEN_LEN);
-static constexpr std::string_view unseeded = R"({"initial_details": ""})";
+static constexpr std::string_view unseeded = R"({"initial_details": "", "heartbeat_timeout_ms": 30000})";
 
 template <typename T>
 constexpr bool moves_only = std::is_nothrow_move_constructible_v<T> && std::is_nothrow_move_assignable_v<T> &&

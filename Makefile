@@ -4,14 +4,24 @@ CARGO  ?= cargo
 GO     ?= go
 PYTHON ?= python3
 
+SYSTEM := $(shell uname -s)
+ifeq ($(SYSTEM),Darwin)
+LIB    := $(CURDIR)/target/release/libtemporal_heartbeat.dylib
+SONAME := libtemporal_heartbeat.0.dylib
+else
 LIB    := $(CURDIR)/target/release/libtemporal_heartbeat.so
 SONAME := libtemporal_heartbeat.so.0
+endif
 VENV   := $(CURDIR)/.venv
 OLD_TEMPORAL := $(CURDIR)/target/e2e/server-1.29/temporal
 export TEMPORAL_HEARTBEAT_LIBRARY = $(LIB)
 
 # `nodelete` because the library's thread runs its code: dlclose must not take that away.
+ifeq ($(SYSTEM),Darwin)
+LINK   := -C link-arg=-Wl,-install_name,@rpath/$(SONAME)
+else
 LINK   := -C link-arg=-Wl,-soname,$(SONAME) -C link-arg=-Wl,-z,nodelete
+endif
 
 # What Rust calls a static library exports all that is in it, its standard library too, and so can't stand beside another one. Ours
 # becomes one object without other names to the outside than thb_*, and without groups, of which the linker keeps one of a name.
@@ -30,8 +40,8 @@ help: ## this list
 # No crate type but these two: beside an rlib cargo drops link-time optimization without a word.
 lib: ## the shared and the static library, in target/release
 	$(CARGO) rustc --target-dir target --release --lib --crate-type cdylib,staticlib -- $(LINK)
-	@ln -sf libtemporal_heartbeat.so target/release/$(SONAME)
-	@$(if $(filter Linux,$(shell uname)),$(SEAL),:)
+	@ln -sf $(notdir $(LIB)) target/release/$(SONAME)
+	@$(if $(filter Linux,$(SYSTEM)),$(SEAL),:)
 
 header: ## write include/temporal_heartbeat.h, and Go's copy, anew from src/abi
 	THB_UPDATE_HEADER=1 $(CARGO) test --quiet --test abi the_header_is_the_one

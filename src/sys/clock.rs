@@ -2,6 +2,13 @@
 
 use std::{mem::MaybeUninit, time::Duration};
 
+/// The clock that goes on while the machine is suspended.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const BOOT: libc::clockid_t = libc::CLOCK_BOOTTIME;
+/// On macOS that is this one; other systems have none better.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const BOOT: libc::clockid_t = libc::CLOCK_MONOTONIC;
+
 /// A moment of this machine's boot clock, which goes on while the machine is suspended: what happened to a lease meanwhile is then
 /// known without asking.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,10 +26,10 @@ impl Moment {
     #[inline]
     pub fn now() -> Self {
         let mut time = MaybeUninit::<libc::timespec>::uninit();
-        // SAFETY: the pointer is to a `timespec` of ours. The call can't fail: the clock exists on every Linux that Rust
+        // SAFETY: the pointer is to a `timespec` of ours. The call can't fail: the clock exists on every system that Rust
         // supports, and it writes `time`.
         let time = unsafe {
-            libc::clock_gettime(libc::CLOCK_BOOTTIME, time.as_mut_ptr());
+            libc::clock_gettime(BOOT, time.as_mut_ptr());
             time.assume_init()
         };
         Moment { nanos: time.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec) }

@@ -7,41 +7,72 @@ use std::{
 
 use super::private::Private;
 
-/// A flag that can be polled.
+/// A flag that can be polled: an eventfd where there is one, else a pipe.
 #[derive(Debug)]
 pub struct Event {
     /// Dropped first.
-    _private: Private,
-    descriptor: OwnedFd,
+    _private: Vec<Private>,
+    reader: OwnedFd,
+    /// The other end of a pipe; an eventfd is both.
+    writer: Option<OwnedFd>,
 }
 
 impl Event {
     /// A lowered flag.
+    #[cfg(target_os = "linux")]
     pub fn new() -> io::Result<Self> {
         // SAFETY: no pointers are passed.
         let descriptor = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        let descriptor = owned(descriptor)?;
-        Ok(Event { _private: Private::new(descriptor.as_raw_fd()), descriptor })
+        let reader = owned(descriptor)?;
+        Ok(Event { _private: vec![Private::new(reader.as_raw_fd())], reader, writer: None })
+    }
+
+    /// A lowered flag.
+    #[cfg(not(target_os = "linux"))]
+    pub fn new() -> io::Result<Self> {
+        Self::pipe()
+    }
+
+    #[cfg(any(test, not(target_os = "linux")))]
+    fn pipe() -> io::Result<Self> {
+        let (reader, writer) = io::pipe()?; // CLOEXEC
+        let (reader, writer) = (OwnedFd::from(reader), OwnedFd::from(writer));
+        for end in [&reader, &writer] {
+            // SAFETY: no pointers are passed, and the descriptor is open.
+            if unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        let private = [&reader, &writer].map(|end| Private::new(end.as_raw_fd()));
+        Ok(Event { _private: private.into(), reader, writer: Some(writer) })
     }
 
     /// Raises the flag: the descriptor is readable.
     pub fn raise(&self) {
         let one = 1_u64.to_ne_bytes();
+        let writer = self.writer.as_ref().unwrap_or(&self.reader);
         // SAFETY: the pointer and the length are those of `one`. An error means that the flag is raised already.
-        unsafe { libc::write(self.descriptor.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+        unsafe { libc::write(writer.as_raw_fd(), one.as_ptr().cast(), one.len()) };
     }
 
     /// Lowers it.
     pub fn lower(&self) {
-        let mut count = [0_u8; 8];
-        // SAFETY: the pointer and the length are those of `count`. An error means that the flag is lowered already.
-        unsafe { libc::read(self.descriptor.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+        let mut counts = [0_u8; 512];
+        loop {
+            // SAFETY: the pointer and the length are those of `counts`. An error means that the flag is lowered already.
+            let read =
+                unsafe { libc::read(self.reader.as_raw_fd(), counts.as_mut_ptr().cast(), counts.len()) };
+            // A pipe that was raised often may hold more.
+            if usize::try_from(read).unwrap_or(0) < counts.len() {
+                return;
+            }
+        }
     }
 
     /// Another descriptor of the same flag, for somebody else to close.
     pub fn share(&self) -> io::Result<i32> {
         // SAFETY: no pointers are passed, and the descriptor is open.
-        let descriptor = unsafe { libc::fcntl(self.descriptor.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) };
+        let descriptor = unsafe { libc::fcntl(self.reader.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) };
         owned(descriptor).map(IntoRawFd::into_raw_fd)
     }
 }
@@ -66,13 +97,17 @@ mod tests {
 
     #[test]
     fn every_descriptor_of_it_shows_the_flag() {
-        let event = Event::new().unwrap();
-        let shared = owned(event.share().unwrap()).unwrap();
-        assert!(!readable(shared.as_raw_fd()));
-        event.raise();
-        event.raise();
-        assert!(readable(shared.as_raw_fd()));
-        event.lower();
-        assert!(!readable(shared.as_raw_fd()));
+        for event in [Event::new().unwrap(), Event::pipe().unwrap()] {
+            let shared = owned(event.share().unwrap()).unwrap();
+            assert!(!readable(shared.as_raw_fd()));
+            for _ in 0..100_000 {
+                event.raise();
+            }
+            assert!(readable(shared.as_raw_fd()));
+            event.lower();
+            assert!(!readable(shared.as_raw_fd()));
+            event.raise();
+            assert!(readable(shared.as_raw_fd()));
+        }
     }
 }

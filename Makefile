@@ -31,17 +31,31 @@ SEAL = ld -r --force-group-allocation --whole-archive $(ARCHIVE) -o $(ARCHIVE).o
 	&& objcopy --wildcard --keep-global-symbol='thb_*' --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd $(ARCHIVE).o \
 	&& rm -f $(ARCHIVE) && ar rcs $(ARCHIVE) $(ARCHIVE).o && rm $(ARCHIVE).o
 
-.DEFAULT_GOAL := lib
-.PHONY: help lib header baseline venv test test-rust test-go test-python check-slow lint clean
+PROGRAM := $(CURDIR)/target/release/temporal-heartbeat
+
+.DEFAULT_GOAL := all
+.PHONY: help all lib cli man program header baseline venv test test-rust test-go test-python check-slow lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+all: lib cli ## the library and the program
 
 # No crate type but these two: beside an rlib cargo drops link-time optimization without a word.
 lib: ## the shared and the static library, in target/release
 	$(CARGO) rustc --target-dir target --release --lib --crate-type cdylib,staticlib -- $(LINK)
 	@ln -sf $(notdir $(LIB)) target/release/$(SONAME)
 	@$(if $(filter Linux,$(SYSTEM)),$(SEAL),:)
+
+cli: ## the command-line program, in target/release
+	$(CARGO) build --target-dir target --release --features cli --bin temporal-heartbeat
+
+man: cli ## the program's manual pages, in target/man
+	$(PROGRAM) man target/man
+
+# As `cargo test` builds it, with all its checks of overflow.
+program:
+	$(CARGO) build --target-dir target --features cli --bin temporal-heartbeat
 
 header: ## write include/temporal_heartbeat.h, and Go's copy, anew from src/abi
 	THB_UPDATE_HEADER=1 $(CARGO) test --quiet --test abi the_header_is_the_one
@@ -62,12 +76,13 @@ include packaging/packaging.mk
 test: test-rust test-go test-python ## all tests
 
 test-rust: lib ## the logic, the header, programs in C, faults that a server in the test's process shows
-	$(CARGO) test
+	$(CARGO) test --features cli
 
-check-slow: lib venv $(OLD_TEMPORAL) ## valgrind; 20 000 kills of the connection; workers in TypeScript and Java; all scenarios on a server of a year ago
+check-slow: lib cli venv $(OLD_TEMPORAL) ## valgrind; 20 000 kills of the connection; 10 GB of output; workers in TypeScript and Java; all scenarios on a server of a year ago
 	THB_VALGRIND=1 $(CARGO) test --test abi programs
 	THB_SLOW=1 $(CARGO) test --test service kills
 	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest interop -k "typescript or java"
+	cd tests && THB_SLOW=1 THB_PROGRAM=$(PROGRAM) $(VENV)/bin/python -m pytest cli -k "flood or typescript"
 	cd tests && THB_TEMPORAL=$(OLD_TEMPORAL) $(VENV)/bin/python -m pytest -n 4 e2e --ignore e2e/test_demo.py --ignore e2e/test_handoff_go.py
 
 # Built in about five minutes, once.
@@ -78,13 +93,14 @@ test-go: lib
 	cd bindings/go && $(GO) vet ./... && $(GO) test ./...
 	cd bindings/go/internal/sdktest && $(GO) test ./...
 
-test-python: lib examples venv ## the Python binding, and every language on a real server
+test-python: lib program examples venv ## the Python binding, and every language on a real server
 	cd bindings/python && $(VENV)/bin/python -m pytest
 	cd tests && $(VENV)/bin/python -m pytest -n 4
 
 lint: venv ## formats, lints and types, in every language
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --lib -- -D warnings
+	$(CARGO) clippy --all-targets --features cli -- -D warnings
 	cd bindings/go && test -z "$$($(GO)fmt -l . ../../tests/drivers/driver_go ../../examples/demo/workers/go ../../tests/interop/peers/go | tee /dev/stderr)"
 	cd bindings/python && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy --strict temporal_heartbeat tests hatch_build.py
 	cd tests && $(VENV)/bin/ruff check . && $(VENV)/bin/mypy .

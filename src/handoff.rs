@@ -40,40 +40,44 @@ pub const DESCRIPTOR_PATIENCE: Duration = Duration::from_secs(10);
 /// The task token that this process was handed.
 pub fn token_from_env() -> Result<Zeroizing<Vec<u8>>> {
     let given = |name| env::var_os(name).filter(|value| !value.is_empty());
-    let (text, source) = match (given(TOKEN), given(TOKEN_FILE), given(TOKEN_FD)) {
-        (Some(token), None, None) => (token.into_encoded_bytes(), TOKEN.to_owned()),
+    match (given(TOKEN), given(TOKEN_FILE), given(TOKEN_FD)) {
+        (Some(token), None, None) => token_from_text(&Zeroizing::new(token.into_encoded_bytes()), TOKEN),
         (None, Some(path), None) => {
             let path = PathBuf::from(path);
-            let source = format!("{TOKEN_FILE} ({})", path.display());
-            let text = read_file(&path);
-            (text.map_err(|why| unreadable(&source, &why.to_string()))?, source)
+            token_from_file(&path, &format!("{TOKEN_FILE} ({})", path.display()))
         }
         (None, None, Some(number)) => {
             let source = format!("{TOKEN_FD} ({})", number.display());
             let number = number.to_str().and_then(|number| number.parse().ok()).filter(|number| *number >= 0);
-            let number: i32 =
-                number.ok_or_else(|| unreadable(&source, "it isn't the number of a descriptor"))?;
-            let text = sys::descriptor::read_to_end(number, MAX_TOKEN_TEXT, DESCRIPTOR_PATIENCE);
-            (text.map_err(|why| unreadable(&source, &why.to_string()))?, source)
+            let number = number.ok_or_else(|| unreadable(&source, "it isn't the number of a descriptor"))?;
+            token_from_descriptor(number, &source)
         }
-        (None, None, None) => {
-            return Err(Error::new(
-                Status::Config,
-                format!(
-                    "there is no task token in the environment: the parent sets {TOKEN} to the standard base64 of its \
-                     activity's task token, or {TOKEN_FILE} or {TOKEN_FD} to where that stands"
-                ),
-            ));
-        }
-        _ => {
-            return Err(Error::new(
-                Status::Config,
-                format!("more than one of {TOKEN}, {TOKEN_FILE} and {TOKEN_FD} is set: set one"),
-            ));
-        }
-    };
+        (None, None, None) => Err(Error::new(
+            Status::Config,
+            format!(
+                "there is no task token in the environment: the parent sets {TOKEN} to the standard base64 of its \
+                 activity's task token, or {TOKEN_FILE} or {TOKEN_FD} to where that stands"
+            ),
+        )),
+        _ => Err(Error::new(
+            Status::Config,
+            format!("more than one of {TOKEN}, {TOKEN_FILE} and {TOKEN_FD} is set: set one"),
+        )),
+    }
+}
+
+/// The task token in a file; errors call it `source`.
+pub fn token_from_file(path: &Path, source: &str) -> Result<Zeroizing<Vec<u8>>> {
+    let text = read_file(path).map_err(|why| unreadable(source, &why.to_string()))?;
     // What was read is as secret as what it stands for.
-    decode(&Zeroizing::new(text), &source)
+    token_from_text(&Zeroizing::new(text), source)
+}
+
+/// The task token behind a descriptor, which stays open; errors call it `source`.
+pub fn token_from_descriptor(number: i32, source: &str) -> Result<Zeroizing<Vec<u8>>> {
+    let text = sys::descriptor::read_to_end(number, MAX_TOKEN_TEXT, DESCRIPTOR_PATIENCE)
+        .map_err(|why| unreadable(source, &why.to_string()))?;
+    token_from_text(&Zeroizing::new(text), source)
 }
 
 /// A variable that says something.
@@ -98,7 +102,8 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     sys::descriptor::read_to_end(file.as_raw_fd(), MAX_TOKEN_TEXT, DESCRIPTOR_PATIENCE)
 }
 
-fn decode(text: &[u8], source: &str) -> Result<Zeroizing<Vec<u8>>> {
+/// The task token that stands in a text in standard base64; errors call it `source`.
+pub fn token_from_text(text: &[u8], source: &str) -> Result<Zeroizing<Vec<u8>>> {
     let text = text.trim_ascii();
     if text.is_empty() {
         return Err(unreadable(source, "there is nothing in it"));
@@ -123,16 +128,16 @@ mod tests {
 
     #[test]
     fn white_space_around_the_text_does_not_matter() {
-        assert_eq!(decode(b" aGk=\n", "x").unwrap().as_slice(), b"hi");
+        assert_eq!(token_from_text(b" aGk=\n", "x").unwrap().as_slice(), b"hi");
     }
 
     #[test]
     fn a_text_that_is_no_token_is_not_repeated() {
         for text in [&b"secret secret"[..], b"a-b_", b"aGk", b"\xff", b"  "] {
-            let error = decode(text, "THE SOURCE").unwrap_err();
+            let error = token_from_text(text, "THE SOURCE").unwrap_err();
             assert_eq!(error.status(), Status::Config);
             assert!(error.message().contains("THE SOURCE") && !error.message().contains("secret"), "{error}");
         }
-        assert!(decode(&[b'A'; MAX_TOKEN_TEXT + 1], "x").is_err());
+        assert!(token_from_text(&[b'A'; MAX_TOKEN_TEXT + 1], "x").is_err());
     }
 }

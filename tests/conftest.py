@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from types import FrameType, MappingProxyType
+from types import FrameType
 
 import pytest
 
@@ -15,7 +15,7 @@ from harness.needs import not_there
 from harness.proxy import Proxy
 from harness.server import NAMESPACE, OLDEST, Server, dev_server
 from harness.sharing import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
-from harness.stage import Connect, StartActivity, StartDriver
+from harness.stage import NO_VARIABLES, Connect, StartActivity, StartDriver
 from harness.worker import ActivityOptions, Backstage
 from packages.stopwatch import pytest_terminal_summary as pytest_terminal_summary
 
@@ -74,9 +74,6 @@ def start(backstage: Backstage) -> StartActivity:
         return start_activity(kind, backstage, ActivityOptions(**options))
 
     return start
-
-
-NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
 
 @pytest.fixture

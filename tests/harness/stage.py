@@ -1,10 +1,14 @@
 """The types of the fixtures that the scenarios are written with (conftest.py makes them)."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from harness.activities import ExternalActivity, Kind
 from harness.driver import Driver
+
+NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
+NO_INHERITED: Sequence[int] = ()
 
 
 class StartActivity(Protocol):

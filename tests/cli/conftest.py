@@ -1,0 +1,50 @@
+"""The command-line program, and attempts that a parent hands to its `exec`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import pytest
+
+from harness.program import Exec, Program, StartProgram, encoded, environment, program
+from harness.server import Server
+from harness.stage import NO_INHERITED, NO_VARIABLES
+from harness.worker import Attempt
+
+
+@pytest.fixture
+def start_program(server: Server) -> Iterator[StartProgram]:
+    program()
+    started: list[Program] = []
+
+    def start(
+        *arguments: str,
+        variables: Mapping[str, str] = NO_VARIABLES,
+        stdin: bytes | None = None,
+        inherit: Sequence[int] = NO_INHERITED,
+        terminal: int | None = None,
+    ) -> Program:
+        running = Program(arguments, environment(server.address) | dict(variables), stdin, inherit, terminal)
+        started.append(running)
+        return running
+
+    yield start
+    for running in started:
+        running.close()
+
+
+@pytest.fixture
+def execute(start_program: StartProgram) -> Exec:
+    def execute(
+        attempt: Attempt,
+        *flags: str,
+        command: str | Sequence[str],
+        variables: Mapping[str, str] = NO_VARIABLES,
+        stdin: bytes | None = None,
+        terminal: int | None = None,
+    ) -> Program:
+        words = ["sh", "-c", command] if isinstance(command, str) else list(command)
+        token = {"TEMPORAL_ACTIVITY_TASK_TOKEN": encoded(attempt.token)}
+        return start_program(
+            "exec", *flags, "--", *words, variables=token | dict(variables), stdin=stdin, terminal=terminal
+        )
+
+    return execute

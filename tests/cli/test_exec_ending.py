@@ -1,0 +1,148 @@
+"""`exec` ends the activity as its command ends."""
+
+import json
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from harness.activities import ExternalActivity, Kind
+from harness.program import Exec
+from harness.stage import StartActivity
+
+LIMIT = 2 * 1024 * 1024
+
+# What a list of one value adds to the value: measured at the limit, where the server would tell.
+OVERHEAD = 34
+
+ONCE = {"maximum_attempts": 1}
+
+
+def failure(activity: ExternalActivity) -> ApplicationError:
+    error = activity.failure()
+    assert isinstance(error, ApplicationError), repr(error)
+    return error
+
+
+def test_command_that_ends_well_completes_the_activity(kind: Kind, start: StartActivity, execute: Exec) -> None:
+    activity = start(kind)
+    running = execute(activity.next_attempt(), command=["sleep", "0.2"])
+    assert running.ends() == 0
+    assert activity.result() == 0
+    assert running.errors() == ""
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "type", "detail"),
+    [
+        ("echo first >&2; echo 'the disk is full' >&2; exit 3", 3, "ExitCode", {"exit_code": 3, "signal": None}),
+        ("kill -TERM $$", 143, "Signal", {"exit_code": None, "signal": 15}),
+        ("ulimit -c 0; kill -SEGV $$", 139, "Signal", {"exit_code": None, "signal": 11}),
+    ],
+)
+def test_command_that_ends_badly_fails_the_attempt(
+    script: str, code: int, type: str, detail: object, start: StartActivity, execute: Exec
+) -> None:
+    activity = start("workflow", **ONCE)
+    running = execute(activity.next_attempt(), command=script)
+    assert running.ends() == code
+    error = failure(activity)
+    assert error.type == type
+    assert {key: error.details[0][key] for key in ("exit_code", "signal")} == detail
+    if code == 3:
+        assert error.message == "sh exited with code 3: the disk is full"
+        assert error.details[0]["stderr"] == "first\nthe disk is full"
+        assert "the disk is full" in running.errors()
+
+
+def test_failed_attempt_is_retried_unless_its_code_says_that_this_cannot_help(
+    start: StartActivity, execute: Exec
+) -> None:
+    activity = start("standalone")
+    assert execute(activity.next_attempt(), "--non-retryable-codes", "2,64-78", command="exit 3").ends() == 3
+    assert execute(activity.next_attempt(), "--non-retryable-codes", "2,64-78", command="exit 70").ends() == 70
+    error = failure(activity)
+    assert error.non_retryable
+    assert error.message == "sh exited with code 70"
+
+
+def test_other_exit_codes_can_be_success(start: StartActivity, execute: Exec) -> None:
+    activity = start("workflow")
+    assert execute(activity.next_attempt(), "--success-codes", "0,3-4", command="exit 4").ends() == 4
+    assert activity.result() == 4
+
+
+@pytest.mark.parametrize(
+    ("flags", "script", "result"),
+    [
+        (["--result", "output"], "echo one; echo two", "one\ntwo"),
+        (["--result", "output"], r"printf 'caf\303\251'", "café"),
+        (["--result", "output"], r"printf '\377\000\n'", b"\xff\0\n"),
+        (["--result", "bytes"], "echo one", b"one\n"),
+        (["--result", "json"], """echo '{"rows": 1200}'""", {"rows": 1200}),
+        (["--result", "none"], "echo one", None),
+    ],
+)
+def test_output_can_be_the_result(
+    flags: list[str], script: str, result: object, start: StartActivity, execute: Exec
+) -> None:
+    activity = start("workflow")
+    running = execute(activity.next_attempt(), *flags, command=script)
+    assert running.ends() == 0
+    assert activity.result() == result
+
+
+def test_result_can_stand_in_a_file(start: StartActivity, execute: Exec, tmp_path: object) -> None:
+    file = f"{tmp_path}/result"
+    for content, result in (('[1, "two"]', [1, "two"]), ("no JSON", b"no JSON")):
+        activity = start("standalone")
+        attempt = activity.next_attempt()
+        assert execute(attempt, "--result-file", file, command=f"printf '%s' '{content}' > {file}").ends() == 0
+        assert activity.result() == result
+
+
+def test_result_that_is_not_what_was_asked_for_fails_for_good(start: StartActivity, execute: Exec) -> None:
+    activity = start("workflow")
+    assert execute(activity.next_attempt(), "--result", "json", command="echo not JSON").ends() == 0
+    error = failure(activity)
+    assert (error.type, error.non_retryable) == ("InvalidResult", True)
+
+
+def test_binary_output_passes_through_untouched(start: StartActivity, execute: Exec) -> None:
+    every_byte = bytes(range(256)) * 4096
+    activity = start("workflow")
+    running = execute(
+        activity.next_attempt(),
+        "--progress-json",
+        command=["python3", "-c", "import sys; sys.stdout.buffer.write(bytes(range(256)) * 4096)"],
+    )
+    assert running.rest() == every_byte
+    assert running.ends() == 0
+
+
+def test_result_at_the_limit_passes_and_one_byte_more_fails_with_its_reason(
+    start: StartActivity, execute: Exec
+) -> None:
+    write = "head -c {} /dev/zero"
+    activity = start("workflow")
+    passes = LIMIT - OVERHEAD
+    running = execute(activity.next_attempt(), "--result", "bytes", command=write.format(passes))
+    assert len(running.rest()) == passes
+    assert running.ends() == 0
+    assert activity.result() == bytes(passes)
+    for size in (passes + 1, 6 * 1024 * 1024):
+        activity = start("standalone")
+        running = execute(activity.next_attempt(), "--result", "bytes", command=write.format(size))
+        assert len(running.rest()) == size
+        assert running.ends() == 0
+        error = failure(activity)
+        assert (error.type, error.non_retryable) == ("ResultTooLarge", True)
+        assert "elsewhere" in error.message
+
+
+def test_the_end_is_told_as_json(start: StartActivity, execute: Exec) -> None:
+    activity = start("workflow", **ONCE)
+    running = execute(activity.next_attempt(), "-o", "json", command="exit 3")
+    assert running.ends() == 3
+    told = json.loads(running.errors())
+    assert (told["event"], told["ending"], told["exit_code"]) == ("ended", "failed", 3)
+    assert told["error"] is None

@@ -1,0 +1,141 @@
+"""A command that hangs is stopped and retried, one that works is left alone; a server that is away is waited for."""
+
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from harness.program import Exec, eventually
+from harness.proxy import Proxy
+from harness.server import Server
+from harness.stage import StartActivity
+
+UNAVAILABLE, GONE = 69, 76
+
+# Each shows signs of life for longer than the timeout, and then hangs.
+HANGS = {
+    "output": "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.2; done; sleep 1000",
+    "file": "for i in 1 2 3 4 5 6 7 8; do echo $i >> {file}; sleep 0.2; done; sleep 1000",
+    "cpu": "timeout 1.6 sh -c 'while :; do :; done'; sleep 1000",
+    "progress": "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.2; done; while :; do echo still here; sleep 0.1; done",
+}
+
+
+@pytest.mark.parametrize("sign", HANGS)
+def test_command_that_hangs_is_retried(sign: str, start: StartActivity, execute: Exec, tmp_path: Path) -> None:
+    file = str(tmp_path / "file")
+    flags = ["--stall-timeout", "1200ms", "--stall-by", sign, "--grace", "500ms"]
+    flags += {"file": ["--stall-file", file], "progress": ["--progress-json"]}.get(sign, [])
+    activity = start("workflow", maximum_attempts=2)
+    running = execute(activity.next_attempt(), *flags, command="date +%s.%N; " + HANGS[sign].replace("{file}", file))
+    running.line()
+    assert running.ends() == 128 + signal.SIGTERM
+    assert "no sign of life" in running.errors()
+    second = execute(activity.next_attempt(), *flags, command="sleep 1000")
+    assert second.ends() == 128 + signal.SIGTERM
+    error = activity.failure()
+    assert isinstance(error, ApplicationError)
+    assert error.type == "Stalled"
+
+
+def test_command_that_waits_is_left_alone_without_a_stall_timeout(start: StartActivity, execute: Exec) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=1_000)
+    running = execute(activity.next_attempt(), command="sleep 2.5")
+    assert running.ends() == 0
+    assert activity.result() == 0
+
+
+# ---- the server is away ----
+
+
+def test_server_away_for_half_a_lease_costs_nothing(start: StartActivity, execute: Exec, server: Server) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=6_000)
+    with Proxy(server.port) as up:
+        attempt = activity.next_attempt()
+        running = execute(attempt, "--address", up.address, command="echo ready; sleep 4")
+        running.line()
+    with pytest.raises(subprocess.TimeoutExpired):
+        running.process.wait(3.0)
+    with Proxy(server.port, up.port):
+        assert running.ends() == 0
+        assert running.errors() == ""
+        assert activity.result() == 0
+
+
+def test_server_away_for_two_leases_stops_the_command(start: StartActivity, execute: Exec, server: Server) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=1_000)
+    attempt = activity.next_attempt()
+    with Proxy(server.port) as up:
+        running = execute(attempt, "--address", up.address, "--end-timeout", "20s", command="echo ready; sleep 1000")
+        running.line()
+    running.says("no heartbeat got through for as long as the heartbeat timeout")
+    activity.next_attempt()
+    with Proxy(server.port, up.port):
+        assert running.ends() == GONE
+        assert "couldn't be told" in running.errors()
+
+
+def test_lost_lease_can_be_left_to_the_server(start: StartActivity, execute: Exec, server: Server) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=1_000)
+    attempt = activity.next_attempt()
+    flags = ["--on-lease-lost", "ignore"]
+    with Proxy(server.port) as up:
+        running = execute(attempt, "--address", up.address, *flags, command="echo ready; sleep 1000")
+        running.line()
+    activity.next_attempt()
+    assert running.process.poll() is None
+    with Proxy(server.port, up.port):
+        running.says("the activity is over for this attempt")
+        assert running.ends() == GONE
+
+
+def test_end_is_told_when_the_server_is_back(
+    start: StartActivity, execute: Exec, server: Server, tmp_path: Path
+) -> None:
+    activity = start("workflow")
+    with Proxy(server.port) as up:
+        attempt = activity.next_attempt()
+        command = f"echo ready; until test -e {tmp_path}/go; do sleep 0.05; done"
+        running = execute(attempt, "--address", up.address, command=command)
+        running.line()
+    (tmp_path / "go").touch()
+    with pytest.raises(subprocess.TimeoutExpired):
+        running.process.wait(1.0)
+    with Proxy(server.port, up.port):
+        assert running.ends() == 0
+        assert activity.result() == 0
+
+
+def test_end_that_cannot_be_told_in_time_is_an_error(
+    start: StartActivity, execute: Exec, server: Server, tmp_path: Path
+) -> None:
+    activity = start("workflow")
+    with Proxy(server.port) as up:
+        running = execute(
+            activity.next_attempt(),
+            "--address",
+            up.address,
+            "--end-timeout",
+            "500ms",
+            command=f"echo ready; until test -e {tmp_path}/go; do sleep 0.05; done",
+        )
+        running.line()
+    (tmp_path / "go").touch()
+    assert running.ends() == UNAVAILABLE
+    assert "the server couldn't be told" in running.errors()
+
+
+def test_a_signal_ends_the_wait_for_a_server_that_is_away(
+    start: StartActivity, execute: Exec, server: Server, tmp_path: Path
+) -> None:
+    activity = start("workflow")
+    with Proxy(server.port) as up:
+        command = f"echo $$; until test -e {tmp_path}/go; do sleep 0.05; done"
+        running = execute(activity.next_attempt(), "--address", up.address, command=command)
+        child = int(running.line())
+    (tmp_path / "go").touch()
+    eventually(lambda: not Path(f"/proc/{child}").exists(), "the command has ended")
+    running.kill(signal.SIGTERM)
+    assert running.ends() == -signal.SIGTERM

@@ -1,0 +1,238 @@
+"""Cancellation, pause, reset and signals reach the command; it never outlives `exec`, nor does what it has started."""
+
+import os
+import signal
+import subprocess
+from functools import partial
+from pathlib import Path
+
+import pytest
+from temporalio.exceptions import ApplicationError, CancelledError
+
+from harness.activities import Kind
+from harness.program import Exec, eventually, is_alive
+from harness.stage import StartActivity
+
+GONE = 76
+
+# Asks often, so that nobody waits for the usual five seconds.
+OFTEN = ("--cancel-poll", "200ms")
+
+# Says who it is when its trap is set, and works until it is stopped.
+WORKS = "trap 'echo stopping; exit 7' TERM; echo $$; while true; do sleep 0.05; done"
+DEAF = "trap '' TERM; echo $$; while true; do sleep 0.05; done"
+
+
+def test_cancellation_stops_the_command_and_is_reported(kind: Kind, start: StartActivity, execute: Exec) -> None:
+    activity = start(kind)
+    running = execute(activity.next_attempt(), *OFTEN, command=WORKS)
+    running.line()
+    activity.request_cancel()
+    assert running.line() == "stopping"
+    assert running.ends() == 7
+    assert isinstance(activity.failure(), CancelledError)
+    assert "the activity was cancelled" in running.errors()
+
+
+def test_command_that_ignores_sigterm_is_killed_after_its_grace(start: StartActivity, execute: Exec) -> None:
+    activity = start("workflow")
+    running = execute(activity.next_attempt(), *OFTEN, "--grace", "300ms", command=DEAF)
+    child = int(running.line())
+    activity.request_cancel()
+    assert running.ends() == 128 + signal.SIGKILL
+    assert not is_alive(child)
+    assert isinstance(activity.failure(), CancelledError)
+
+
+def test_cancellation_can_be_left_to_the_command(start: StartActivity, execute: Exec) -> None:
+    activity = start("workflow")
+    flags = (*OFTEN, "--on-cancel", "ignore", "--progress-json")
+    running = execute(activity.next_attempt(), *flags, command="echo 1; read go; exit 0", stdin=None)
+    running.line()
+    activity.request_cancel()
+    assert running.ends() in (0, 1)
+
+
+@pytest.mark.parametrize("name", ["INT", "USR1"])
+def test_other_signals_can_ask_to_stop(name: str, start: StartActivity, execute: Exec) -> None:
+    activity = start("standalone")
+    script = f"trap 'echo got {name}; exit 0' {name}; echo ready; while true; do sleep 0.05; done"
+    running = execute(activity.next_attempt(), *OFTEN, "--stop-signal", name, command=script)
+    running.line()
+    activity.request_cancel()
+    assert running.line() == f"got {name}"
+    assert running.ends() == 0
+    assert isinstance(activity.failure(), CancelledError)
+
+
+def test_pause_freezes_the_command_and_never_the_beats(kind: Kind, start: StartActivity, execute: Exec) -> None:
+    """Paused for longer than the heartbeat timeout, of which a pulse that stopped would die."""
+    activity = start(kind, heartbeat_timeout_ms=2_000)
+    flags = (*OFTEN, "--on-pause", "freeze", "--stall-timeout", "1s", "--stall-by", "output")
+    running = execute(activity.next_attempt(), *flags, command="echo $$; while true; do echo; sleep 0.05; done")
+    child = int(running.line())
+    activity.pause()
+    eventually(lambda: state(child) == "T", "the command is frozen")
+    with pytest.raises(subprocess.TimeoutExpired):
+        running.process.wait(3.0)
+    assert state(child) == "T"
+    activity.unpause()
+    eventually(lambda: state(child) in "RS", "the command goes on")
+    running.kill(signal.SIGTERM)
+    assert running.ends() == 128 + signal.SIGTERM
+
+
+def test_reset_stops_the_attempt_and_another_one_follows(kind: Kind, start: StartActivity, execute: Exec) -> None:
+    activity = start(kind)
+    running = execute(activity.next_attempt(), *OFTEN, command=WORKS)
+    running.line()
+    activity.reset()
+    assert running.line() == "stopping"
+    assert running.ends() == 7
+    assert execute(activity.next_attempt(), command="true").ends() == 0
+    assert activity.result() == 0
+
+
+def test_activity_that_is_over_stops_the_command_and_nothing_is_reported(
+    kind: Kind, start: StartActivity, execute: Exec
+) -> None:
+    activity = start(kind)
+    running = execute(activity.next_attempt(), *OFTEN, command=WORKS)
+    running.line()
+    activity.terminate()
+    assert running.line() == "stopping"
+    assert running.ends() == GONE
+    assert "gone" in running.errors()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+def test_signals_to_exec_are_the_commands(number: signal.Signals, start: StartActivity, execute: Exec) -> None:
+    activity = start("standalone", maximum_attempts=1)
+    name = number.name.removeprefix("SIG")
+    script = f"trap 'echo got {name}; exit 5' {name}; echo ready; while true; do sleep 0.05; done"
+    running = execute(activity.next_attempt(), command=script)
+    running.line()
+    running.kill(number)
+    assert running.line() == f"got {name}"
+    assert running.ends() == 5
+    assert isinstance(activity.failure(), ApplicationError)
+
+
+def test_stop_from_a_terminal_freezes_the_command_and_never_the_beats(start: StartActivity, execute: Exec) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=1_000)
+    running = execute(activity.next_attempt(), command=WORKS)
+    child = int(running.line())
+    running.kill(signal.SIGTSTP)
+    eventually(lambda: state(child) == "T", "the command is frozen")
+    with pytest.raises(subprocess.TimeoutExpired):
+        running.process.wait(2.5)
+    running.kill(signal.SIGCONT)
+    eventually(lambda: state(child) in "RS", "the command goes on")
+    running.kill(signal.SIGTERM)
+    assert running.ends() == 7
+
+
+# ---- never lost ----
+
+# The command and a grandchild, each of which says who it is, and works on.
+FAMILY = "sh -c 'echo $$; sleep 1000' & echo $$; echo item 41; wait"
+
+
+def test_grandchildren_that_are_left_behind_are_killed(start: StartActivity, execute: Exec) -> None:
+    activity = start("workflow")
+    running = execute(activity.next_attempt(), "--progress-json", command="sleep 1000 & echo $!; exit 0")
+    grandchild = int(running.line())
+    assert running.ends() == 0
+    assert not is_alive(grandchild)
+    assert activity.result() == 0
+
+
+def test_grandchild_that_has_left_the_group_does_not_hold_the_end_up(start: StartActivity, execute: Exec) -> None:
+    activity = start("standalone")
+    running = execute(activity.next_attempt(), "--result", "output", command="setsid sleep 1000 & echo $!; exit 0")
+    grandchild = int(running.line())
+    try:
+        assert running.ends() == 0
+        assert activity.result() == str(grandchild)
+    finally:
+        os.kill(grandchild, signal.SIGKILL)
+
+
+def test_command_dies_with_exec_and_the_retry_goes_on(kind: Kind, start: StartActivity, execute: Exec) -> None:
+    activity = start(kind, heartbeat_timeout_ms=2_000)
+    flags = ("--progress-pattern", r"^item (\d+)", "--result", "output")
+    first = execute(activity.next_attempt(), *flags, command=FAMILY)
+    said = [first.line() for _ in range(3)]
+    members = [int(pid) for pid in said if pid.isdigit()]
+    assert all(map(is_alive, members))
+    eventually(lambda: activity.heartbeat_details() == [41], "the progress is recorded")
+    directory = temporary_directory(first.pid)
+    assert directory.exists()
+    first.kill()
+    eventually(lambda: not any(map(is_alive, members)), "they die with exec")
+    eventually(lambda: not directory.exists(), "nothing is left behind")
+    second = execute(activity.next_attempt(), *flags, command='echo "$TEMPORAL_ACTIVITY_DETAILS_JSON"')
+    assert second.ends() == 0
+    assert activity.result() == "41"
+
+
+def test_command_dies_with_exec_at_any_moment(start: StartActivity, execute: Exec) -> None:
+    """Killed sooner and later after its start, and in the moment in which the command begins."""
+    activity = start("workflow", heartbeat_timeout_ms=60_000)
+    attempt = activity.next_attempt()
+    mark = f"1000.{os.getpid()}"
+    for tick in range(12):
+        running = execute(attempt, command=["sleep", mark])
+        guardian = guardian_of(running.pid)
+        # Spread over the time that a start takes, whatever that is here.
+        with pytest.raises(subprocess.TimeoutExpired):
+            running.process.wait(tick * 0.004)
+        running.kill()
+        running.ends()
+        eventually(partial(is_dead, guardian), "the guardian ends too")
+        eventually(lambda: not running_with(mark), "the command is dead")
+
+
+def is_dead(pid: int) -> bool:
+    return not is_alive(pid)
+
+
+def state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+def children(pid: int) -> list[int]:
+    """Those that its main thread has started: the guardian is the first."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def guardian_of(pid: int) -> int:
+    eventually(lambda: bool(children(pid)) and guards(children(pid)[0]), "it has its guardian")
+    return children(pid)[0]
+
+
+def guards(pid: int) -> bool:
+    try:
+        return b"guard" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def temporary_directory(pid: int) -> Path:
+    """What its guardian was told to remove."""
+    words = Path(f"/proc/{guardian_of(pid)}/cmdline").read_bytes().split(b"\0")
+    return Path(words[words.index(b"guard") + 1].decode())
+
+
+def running_with(word: str) -> bool:
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[:1] == [b"sleep"] and word.encode() in words and is_alive(int(process.name)):
+            return True
+    return False

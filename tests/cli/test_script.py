@@ -1,0 +1,113 @@
+"""The commands for scripts: one call each, with exit codes, as text and as JSON."""
+
+import json
+
+import pytest
+from temporalio.exceptions import ApplicationError, CancelledError
+
+from harness.activities import Kind
+from harness.program import Program, StartProgram, encoded
+from harness.stage import StartActivity
+from harness.worker import Attempt
+
+INVALID_ARGUMENT, NOT_FOUND = 65, 76
+
+
+class Script:
+    """Runs commands for an attempt, as a script does."""
+
+    def __init__(self, start_program: StartProgram, attempt: Attempt) -> None:
+        self._start = start_program
+        self._variables = {"TEMPORAL_ACTIVITY_TASK_TOKEN": encoded(attempt.token)}
+
+    def start(self, *arguments: str, stdin: bytes | None = None) -> Program:
+        return self._start(*arguments, variables=self._variables, stdin=stdin)
+
+    def run(self, *arguments: str, code: int = 0, stdin: bytes | None = None) -> str:
+        running = self.start(*arguments, stdin=stdin)
+        said = running.rest().decode()
+        assert running.ends() == code, running.errors()
+        return said
+
+
+def test_script_beats_resumes_and_completes(kind: Kind, start: StartActivity, start_program: StartProgram) -> None:
+    activity = start(kind)
+    script = Script(start_program, activity.next_attempt())
+    assert script.run("details", "--default", "0") == "0\n"
+    assert script.run("details") == ""
+    script.run("heartbeat", '{"item": 41}')
+    assert activity.heartbeat_details() == [{"item": 41}]
+    # Without a value it erases nothing.
+    script.run("heartbeat")
+    assert script.run("details") == '{"item": 41}\n'
+    assert json.loads(script.run("details", "-o", "json")) == {"values": [{"item": 41}]}
+    script.run("heartbeat", "--text", "half")
+    assert activity.heartbeat_details() == ["half"]
+    script.run("heartbeat", "--clear")
+    assert activity.heartbeat_details() == []
+    assert script.run("complete", "--json-file", "-", stdin=b"[1, 2]") == ""
+    assert activity.result() == [1, 2]
+    script.run("heartbeat", "1", code=NOT_FOUND)
+
+
+def test_script_fails_the_attempt(start: StartActivity, start_program: StartProgram) -> None:
+    activity = start("workflow")
+    script = Script(start_program, activity.next_attempt())
+    script.run("fail", "--type", "BadInput", "--non-retryable", "--details", '{"line": 7}', "no such customer")
+    error = activity.failure()
+    assert isinstance(error, ApplicationError)
+    assert (error.type, error.message, error.details) == ("BadInput", "no such customer", ({"line": 7},))
+
+
+def test_script_hears_of_a_cancellation(kind: Kind, start: StartActivity, start_program: StartProgram) -> None:
+    activity = start(kind)
+    script = Script(start_program, activity.next_attempt())
+    assert script.run("heartbeat", "1", "--exit-code") == ""
+    activity.request_cancel()
+    assert script.run("heartbeat", "2") == "cancel_requested\n"
+    assert json.loads(script.run("heartbeat", "3", "-o", "json", "--exit-code", code=10)) == {
+        "signals": ["cancel_requested"]
+    }
+    assert json.loads(script.run("cancelled", "-o", "json", "--text", "bye")) == {"ended": "cancelled"}
+    assert isinstance(activity.failure(), CancelledError)
+
+
+def test_script_hears_of_a_pause_and_of_a_reset(start: StartActivity, start_program: StartProgram) -> None:
+    activity = start("workflow")
+    script = Script(start_program, activity.next_attempt())
+    activity.pause()
+    script.run("heartbeat", "--exit-code", code=12)
+    activity.unpause()
+    activity.reset()
+    script.run("heartbeat", "--exit-code", code=11)
+
+
+def test_status_tells_what_the_server_holds(kind: Kind, start: StartActivity, start_program: StartProgram) -> None:
+    activity = start(kind, heartbeat_timeout_ms=30_000)
+    attempt = activity.next_attempt()
+    script = Script(start_program, attempt)
+    script.run("heartbeat", "41")
+    status = json.loads(script.run("status", "-o", "json"))
+    assert (status["activity_id"], status["attempt"], status["details"]) == (activity.id, 1, [41])
+    assert status["heartbeat_timeout_ms"] == 30_000
+    assert f"activity_id: {activity.id}\n" in script.run("status")
+    script.run("fail", "once more")
+    activity.next_attempt()
+    script.run("status", code=NOT_FOUND)
+
+
+@pytest.mark.parametrize("command", ["heartbeat", "complete", "cancelled"])
+def test_value_that_is_no_json_is_refused_with_a_way_out(
+    command: str, start: StartActivity, start_program: StartProgram
+) -> None:
+    running = Script(start_program, start("workflow").next_attempt()).start(command, "hello")
+    assert running.ends() == INVALID_ARGUMENT
+    assert "isn't valid JSON" in running.errors()
+    assert "--text" in running.errors()
+
+
+def test_errors_can_be_had_as_json(start_program: StartProgram) -> None:
+    running = start_program("heartbeat", "-o", "json", "1")
+    assert running.ends() == 66
+    told = json.loads(running.errors())
+    assert (told["event"], told["error"]["status"]) == ("error", "THB_CONFIG")

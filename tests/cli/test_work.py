@@ -1,0 +1,266 @@
+"""`work` takes activities from a task queue and runs a command for each: a worker without a line of code."""
+
+import signal
+import time
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.api.deployment.v1 import WorkerDeploymentVersion
+from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentVersionRequest
+from temporalio.client import ActivityFailureError, ActivityHandle
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ApplicationError, CancelledError, TimeoutError, TimeoutType
+from temporalio.service import RPCError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from harness.program import Program, StartProgram, eventually
+from harness.worker import ACTIVITY_TYPE, ActivityOptions, Backstage, OneActivity
+
+USAGE, INVALID_ARGUMENT = 64, 65
+
+Start = Callable[..., ActivityHandle[Any]]
+
+
+@pytest.fixture
+def queue() -> str:
+    return f"work-{uuid.uuid4()}"
+
+
+@pytest.fixture
+def start_here(backstage: Backstage, queue: str) -> Start:
+    """Starts a standalone activity on the queue."""
+
+    def start(*arguments: Any, type: str = "report", **options: Any) -> ActivityHandle[Any]:
+        interval = timedelta(milliseconds=100)
+        defaults: dict[str, Any] = {
+            "start_to_close_timeout": timedelta(minutes=1),
+            "retry_policy": RetryPolicy(initial_interval=interval, maximum_interval=interval),
+        }
+        name = str(uuid.uuid4())
+        return backstage.run(
+            backstage.client.start_activity(
+                type, args=list(arguments), id=name, task_queue=queue, **(defaults | options)
+            )
+        )
+
+    return start
+
+
+def result(backstage: Backstage, handle: ActivityHandle[Any]) -> Any:
+    return backstage.run(handle.result(), timeout=60)
+
+
+def failure(backstage: Backstage, handle: ActivityHandle[Any]) -> BaseException:
+    with pytest.raises(ActivityFailureError) as caught:
+        result(backstage, handle)
+    assert caught.value.cause
+    return caught.value.cause
+
+
+def work(start_program: StartProgram, queue: str, *flags: str, command: str) -> Program:
+    return start_program("work", "-t", queue, *flags, "--", "sh", "-c", command)
+
+
+def test_input_is_on_stdin_and_in_a_file_and_the_output_is_the_result(
+    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+) -> None:
+    script = 'cat; cmp "$TEMPORAL_ACTIVITY_INPUT_FILE" - < /dev/null || cat "$TEMPORAL_ACTIVITY_INPUT_FILE"'
+    running = work(start_program, queue, "--result", "output", "--max-tasks", "3", command=script)
+    assert result(backstage, start_here({"month": 7}, "x")) == '{"month":7}\n"x"\n{"month":7}\n"x"'
+    assert result(backstage, start_here()) == ""
+    assert result(backstage, start_here(b"\xff\0")) == b"\xff\0" * 2
+    assert running.ends() == 0
+    assert running.errors().count("completed") == 3
+
+
+def test_command_finds_its_activity_in_the_environment(
+    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+) -> None:
+    names = ["TYPE", "ID", "RUN_ID", "TASK_QUEUE", "ATTEMPT", "HEARTBEAT_TIMEOUT_MS", "DEADLINE_MS", "INPUT_ENCODING"]
+    script = "; ".join(f'echo "$TEMPORAL_ACTIVITY_{name}"' for name in names)
+    script += '; echo "${TEMPORAL_ACTIVITY_WORKFLOW_ID-none}${TEMPORAL_ACTIVITY_TASK_TOKEN-none}"'
+    work(start_program, queue, "--result", "output", command=script)
+    handle = start_here(1, heartbeat_timeout=timedelta(seconds=30))
+    said = result(backstage, handle).splitlines()
+    assert said == ["report", handle.id, handle.run_id, queue, "1", "30000", "60000", "json/plain", "nonenone"]
+
+
+def test_as_many_run_at_once_as_there_are_slots(
+    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+) -> None:
+    """Each waits for the others: with fewer slots none would end, with more there would be no rest."""
+    running = work(start_program, queue, "-c", "3", command="echo began; sleep 2; echo ended")
+    handles = [start_here() for _ in range(6)]
+    said = [running.line() for _ in range(12)]
+    at_once, most = 0, 0
+    for word in said:
+        at_once += 1 if word == "began" else -1
+        most = max(most, at_once)
+    assert most == 3
+    assert [result(backstage, handle) for handle in handles] == [0] * 6
+
+
+def test_activity_of_another_type_is_left_to_another_worker(
+    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+) -> None:
+    first = work(start_program, queue, "--activity-type", "other", "--max-tasks", "1", command="echo wrong")
+    handle = start_here(type="report")
+    assert first.ends() == 0
+    assert "no activity of type report is run by this worker; it runs other" in first.errors()
+    assert first.rest() == b""
+    work(start_program, queue, "--activity-type", "other", "--activity-type", "report", command="exit 0")
+    assert result(backstage, handle) == 0
+
+
+def test_command_that_fails_is_retried(
+    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+) -> None:
+    work(start_program, queue, "--result", "output", command='test "$TEMPORAL_ACTIVITY_ATTEMPT" = 3 && echo third')
+    assert result(backstage, start_here()) == "third"
+
+
+def test_start_to_close_timeout_is_obeyed(
+    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+) -> None:
+    running = work(start_program, queue, "--max-tasks", "1", command="trap 'echo stopped' TERM; echo ready; sleep 1000")
+    once = RetryPolicy(maximum_attempts=1)
+    handle = start_here(start_to_close_timeout=timedelta(seconds=1), retry_policy=once)
+    assert running.line() == "ready"
+    error = failure(backstage, handle)
+    assert isinstance(error, TimeoutError)
+    assert error.type == TimeoutType.START_TO_CLOSE
+    assert running.ends() == 0
+    assert "the attempt's time is over" in running.errors() or "the activity is over" in running.errors()
+
+
+def test_cancellation_reaches_the_command(
+    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+) -> None:
+    running = work(start_program, queue, "--cancel-poll", "200ms", command="echo ready; sleep 1000")
+    handle = start_here()
+    running.line()
+    backstage.run(handle.cancel())
+    assert isinstance(failure(backstage, handle), CancelledError)
+
+
+COUNT = (
+    "for ((item = ${TEMPORAL_ACTIVITY_DETAILS_JSON:-0}; item < 6; )); do "
+    'echo "doing $item in attempt $TEMPORAL_ACTIVITY_ATTEMPT"; sleep 0.2; echo $((++item)); done'
+)
+
+
+def test_killed_worker_loses_no_progress(
+    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+) -> None:
+    arguments = ["work", "-t", queue, "--progress-pattern", r"^(\d+)$", "--", "bash", "-c", COUNT]
+    handle = start_here(heartbeat_timeout=timedelta(seconds=2))
+    first = start_program(*arguments)
+    while first.line() != "2":
+        pass
+
+    def details() -> int:
+        description = backstage.run(handle.describe(include_heartbeat_details=True))
+        return int((backstage.run(description.heartbeat_details()) or [0])[0])
+
+    eventually(lambda: details() >= 2, "the progress is recorded")
+    first.kill()
+    second = start_program(*arguments)
+    resumed = second.line()
+    assert resumed.startswith("doing ")
+    assert int(resumed.split()[1]) >= 2
+    assert resumed.endswith("attempt 2")
+    assert result(backstage, handle) == 0
+
+
+def test_shutdown_stops_the_commands_and_loses_no_task(
+    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+) -> None:
+    """One runs, one comes after the word to end: both are somebody else's at once, long before any timeout."""
+    first = work(start_program, queue, "-c", "2", command="echo ready; sleep 1000")
+    running = start_here()
+    first.line()
+    first.kill(signal.SIGTERM)
+    first.says("no more tasks are taken")
+    late = start_here()
+    first.says("a task is handed back: the worker is shutting down")
+    began = time.monotonic()
+    work(start_program, queue, "-c", "2", command="exit 0")
+    assert result(backstage, running) == 0
+    assert result(backstage, late) == 0
+    assert time.monotonic() - began < 30  # start-to-close is a minute
+    assert first.ends() == 0
+    assert "the worker is shutting down" in first.errors()
+
+
+def test_shutdown_may_leave_commands_their_time(
+    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+) -> None:
+    script = "echo ready; sleep 1; exit 0"
+    running = work(start_program, queue, "--max-tasks", "1", "--shutdown-grace", "1m", command=script)
+    handle = start_here(retry_policy=RetryPolicy(maximum_attempts=1))
+    running.line()
+    running.kill(signal.SIGTERM)
+    assert result(backstage, handle) == 0
+    assert running.ends() == 0
+
+
+def test_activity_of_a_workflow_is_served_beside_its_workflow_worker(
+    backstage: Backstage, queue: str, start_program: StartProgram
+) -> None:
+    script = 'echo "$TEMPORAL_ACTIVITY_TYPE $TEMPORAL_ACTIVITY_WORKFLOW_ID $TEMPORAL_ACTIVITY_WORKFLOW_TYPE"'
+    work(start_program, queue, "--result", "output", command=script)
+
+    async def run() -> Any:
+        async with Worker(
+            backstage.client,
+            task_queue=queue,
+            workflows=[OneActivity],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+        ):
+            return await backstage.client.execute_workflow(
+                OneActivity.run, args=["a", ActivityOptions()], id=queue, task_queue=queue
+            )
+
+    assert backstage.run(run(), timeout=60) == f"{ACTIVITY_TYPE} {queue} OneActivity"
+
+
+def test_worker_of_a_deployment_polls_as_its_version(
+    queue: str, start_program: StartProgram, backstage: Backstage
+) -> None:
+    deployment = ("--deployment-name", "reports", "--build-id", queue)
+    running = work(start_program, queue, *deployment, command="exit 0")
+
+    def is_known() -> bool:
+        request = DescribeWorkerDeploymentVersionRequest(
+            namespace="default",
+            deployment_version=WorkerDeploymentVersion(deployment_name="reports", build_id=queue),
+        )
+        try:
+            answer = backstage.run(backstage.client.workflow_service.describe_worker_deployment_version(request))
+        except RPCError:
+            return False
+        return queue in {known.name for known in answer.version_task_queues}
+
+    eventually(is_known, "the server knows the version")
+    assert running.process.poll() is None
+
+
+def test_command_line_that_the_server_refuses_ends_at_once(queue: str, start_program: StartProgram) -> None:
+    running = work(start_program, "x" * 2000, command="exit 0")
+    assert running.ends() == INVALID_ARGUMENT
+    assert "length exceeds limit" in running.errors()
+    assert start_program("work", "-t", queue, "--build-id", "x", "--", "true").ends() == USAGE
+
+
+def test_unknown_command_fails_the_attempt_and_the_worker_goes_on(
+    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+) -> None:
+    running = start_program("work", "-t", queue, "--", "/nowhere/no-such-command")
+    for _ in range(2):
+        error = failure(backstage, start_here(retry_policy=RetryPolicy(maximum_attempts=1)))
+        assert isinstance(error, ApplicationError)
+        assert error.type == "CommandNotFound"
+    assert running.process.poll() is None

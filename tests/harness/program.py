@@ -1,0 +1,170 @@
+"""The command-line program under test, run as a user runs it."""
+
+import base64
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from harness.languages import library_environment
+from harness.needs import needs
+from harness.paths import ROOT
+from harness.server import NAMESPACE
+from harness.worker import Attempt
+
+# Nothing that a scenario waits for takes longer; a program that takes so long is killed.
+PATIENCE = 60.0
+
+
+def program() -> Path:
+    """What THB_PROGRAM names; else what `make test` has built."""
+    path = Path(os.environ.get("THB_PROGRAM") or ROOT / "target" / "debug" / "temporal-heartbeat")
+    return needs(path if path.exists() else None, f"the program at {path} (make program)")
+
+
+def environment(address: str) -> dict[str, str]:
+    return library_environment() | {"TEMPORAL_ADDRESS": address, "TEMPORAL_NAMESPACE": NAMESPACE}
+
+
+def encoded(token: bytes) -> str:
+    """As a parent hands it over."""
+    return base64.b64encode(token).decode()
+
+
+class Program:
+    """A running program, in a session of its own as under a supervisor; what it says is collected as it comes."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        variables: Mapping[str, str],
+        stdin: bytes | None = None,
+        inherit: Sequence[int] = (),
+        terminal: int | None = None,
+    ) -> None:
+        """With a terminal its output goes there."""
+        self.process = subprocess.Popen(
+            [str(program()), *arguments],
+            env=dict(variables),
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=terminal or subprocess.PIPE,
+            stderr=terminal or subprocess.PIPE,
+            pass_fds=inherit,
+            start_new_session=True,
+        )
+        self._watchdog = threading.Timer(PATIENCE, self.process.kill)
+        self._watchdog.daemon = True
+        self._watchdog.start()
+        self._errors: list[bytes] = []
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read_errors, daemon=True)
+        if self.process.stderr:
+            self._reader.start()
+        if stdin is not None:
+            assert self.process.stdin
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.write(stdin)
+                self.process.stdin.close()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def line(self) -> str:
+        """The next line of its standard output."""
+        assert self.process.stdout
+        line: bytes = self.process.stdout.readline()
+        assert line, f"it ended, or was silent for {PATIENCE:.0f} s; it said {self.errors()}"
+        return line.decode().rstrip("\n")
+
+    def rest(self) -> bytes:
+        """What is left of its standard output, to the end."""
+        assert self.process.stdout
+        return bytes(self.process.stdout.read())
+
+    def errors(self) -> str:
+        """What it has said on its standard error."""
+        with self._changed:
+            return b"".join(self._errors).decode(errors="replace")
+
+    def says(self, text: str) -> None:
+        """Waits until it has said that on its standard error."""
+        with self._changed:
+            self._changed.wait_for(lambda: text in self.errors() or not self._reader.is_alive(), PATIENCE)
+        assert text in self.errors(), f"it didn't say {text!r}"
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        self.process.send_signal(number)
+
+    def ends(self) -> int:
+        """Waits until it has ended. Its exit code, negative for a signal."""
+        code = self.process.wait(PATIENCE)
+        if self.process.stderr:
+            self._reader.join(PATIENCE)
+        return code
+
+    def close(self) -> None:
+        self._watchdog.cancel()
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+    def _read_errors(self) -> None:
+        assert self.process.stderr
+        with self.process.stderr as stderr:
+            while data := os.read(stderr.fileno(), 65536):
+                with self._changed:
+                    self._errors.append(data)
+                    self._changed.notify_all()
+
+
+class StartProgram(Protocol):
+    """Starts the program against the server of the run, with these arguments and further variables."""
+
+    def __call__(
+        self,
+        *arguments: str,
+        variables: Mapping[str, str] = ...,
+        stdin: bytes | None = ...,
+        inherit: Sequence[int] = ...,
+        terminal: int | None = ...,
+    ) -> Program: ...
+
+
+class Exec(Protocol):
+    """Starts `exec` for an attempt: flags, then the command, which is a shell script unless it is a list of words."""
+
+    def __call__(
+        self,
+        attempt: Attempt,
+        *flags: str,
+        command: str | Sequence[str],
+        variables: Mapping[str, str] = ...,
+        stdin: bytes | None = ...,
+        terminal: int | None = ...,
+    ) -> Program: ...
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; one that is dead and not yet waited for doesn't."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def eventually(met: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
+    """Waits for something that is no event for us."""
+    done = threading.Event()
+    for _ in range(int(timeout / 0.02)):
+        if met():
+            return
+        done.wait(0.02)
+    raise AssertionError(f"{what}: not within {timeout:.0f} s")

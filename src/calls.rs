@@ -8,7 +8,8 @@ use std::{ffi::CStr, time::Duration};
 use bytes::Bytes;
 
 use crate::{
-    client::Effort,
+    attempt::Target,
+    client::{Effort, Ending},
     deadline::{Deadline, Timeout},
     details::Details,
     error::{Error, Result},
@@ -16,6 +17,7 @@ use crate::{
     global,
     options::Options,
     payload::Payloads,
+    session::Session,
     signals::Signals,
     status::Status,
     token,
@@ -49,7 +51,7 @@ pub fn heartbeat(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> R
     let session = global::session()?;
     session.client().rules().check("details", &details)?;
     session.call(timeout, |client, deadline| async move {
-        Ok(client.heartbeat(token, details, Effort::Until(deadline)).await?)
+        Ok(client.heartbeat(&Target::Token(token), details, Effort::Until(deadline)).await?)
     })
 }
 
@@ -66,7 +68,7 @@ pub fn complete(token: &[u8], result: Option<Payloads>, timeout: Timeout) -> Res
     let token = free(token)?;
     let session = global::session()?;
     session.client().rules().check_result(&result)?;
-    session.call(timeout, |client, deadline| async move { client.complete(token, result, deadline).await })
+    end(&session, token, Ending::Complete(result), timeout)
 }
 
 /// Ends the attempt with a failure, described in JSON.
@@ -75,7 +77,7 @@ pub fn fail(token: &[u8], failure_json: &[u8], timeout: Timeout) -> Result<()> {
     let report = Report::read(failure_json)?;
     let session = global::session()?;
     session.client().rules().check_report(&report)?;
-    session.call(timeout, |client, deadline| async move { client.fail(token, report, deadline).await })
+    end(&session, token, Ending::Fail(report), timeout)
 }
 
 /// Ends the activity as cancelled, after the server said that this is asked for.
@@ -83,8 +85,12 @@ pub fn report_cancelled(token: &[u8], details: Option<Payloads>, timeout: Timeou
     let token = free(token)?;
     let session = global::session()?;
     session.client().rules().check("details", &details)?;
+    end(&session, token, Ending::Cancel(details), timeout)
+}
+
+fn end(session: &Session, token: Bytes, ending: Ending, timeout: Timeout) -> Result<()> {
     session.call(timeout, |client, deadline| async move {
-        client.report_cancelled(token, details, deadline).await
+        client.end(&Target::Token(token), &ending, false, deadline).await
     })
 }
 

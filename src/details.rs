@@ -7,9 +7,7 @@ use bytes::Buf;
 use crate::{
     error::{Error, Result},
     payload::{self, ENCODING_KEY, Encoding, Payloads},
-    proto::temporal::api::{
-        activity::v1::ActivityExecutionInfo, common::v1::Payload, workflow::v1::PendingActivityInfo,
-    },
+    proto::temporal::api::common::v1::Payload,
     status::Status,
 };
 
@@ -52,7 +50,8 @@ impl Details {
         Self::described(Some(payloads), About::default())
     }
 
-    fn described(payloads: Option<Payloads>, about: About) -> Result<Self> {
+    /// Values as the server holds them, if it does, with what it told beside.
+    pub fn described(payloads: Option<Payloads>, about: About) -> Result<Self> {
         let payloads = payloads.unwrap_or_default();
         let values = values(payloads.encoded())?;
         Ok(Details { payloads, values, about })
@@ -85,33 +84,6 @@ impl Details {
     }
 }
 
-impl TryFrom<PendingActivityInfo> for Details {
-    type Error = Error;
-
-    fn try_from(info: PendingActivityInfo) -> Result<Self> {
-        let timeout = info.activity_options.and_then(|options| options.heartbeat_timeout);
-        let about = About {
-            attempt: info.attempt,
-            recorded_at_unix_ms: unix_ms(info.last_heartbeat_time),
-            heartbeat_timeout: timeout.and_then(|timeout| timeout.try_into().ok()),
-        };
-        Details::described(info.heartbeat_details, about)
-    }
-}
-
-impl TryFrom<ActivityExecutionInfo> for Details {
-    type Error = Error;
-
-    fn try_from(info: ActivityExecutionInfo) -> Result<Self> {
-        let about = About {
-            attempt: info.attempt,
-            recorded_at_unix_ms: unix_ms(info.last_heartbeat_time),
-            heartbeat_timeout: info.heartbeat_timeout.and_then(|timeout| timeout.try_into().ok()),
-        };
-        Details::described(info.heartbeat_details, about)
-    }
-}
-
 fn values(encoded: impl Buf) -> Result<Vec<Value>> {
     let values = payload::values(encoded)
         .map_err(|why| Error::new(Status::ServerError, format!("the details can't be read: {why}")))?;
@@ -124,10 +96,6 @@ impl From<Payload> for Value {
         let encoding = encoding.map(|name| String::from_utf8_lossy(name).into_owned());
         Value { encoding: encoding.unwrap_or_default(), data: payload.data }
     }
-}
-
-fn unix_ms(time: Option<prost_types::Timestamp>) -> i64 {
-    time.map_or(0, |time| time.seconds.saturating_mul(1000).saturating_add(i64::from(time.nanos) / 1_000_000))
 }
 
 #[cfg(test)]
@@ -146,11 +114,5 @@ mod tests {
         let names: Vec<_> = details.values().iter().map(|value| value.encoding.as_str()).collect();
         assert_eq!(names, ["json/plain", "binary/null", "json/plain", "binary/null"]);
         assert_eq!(details.values()[2].data, "41");
-    }
-
-    #[test]
-    fn a_time_never_set_is_zero() {
-        assert_eq!(unix_ms(None), 0);
-        assert_eq!(unix_ms(Some(prost_types::Timestamp { seconds: 1, nanos: 2_999_999 })), 1002);
     }
 }

@@ -31,7 +31,7 @@ const KEYS: [&str; 9] = [
 const PROGRESS_KEYS: [&str; 2] = ["heartbeat_details", "heartbeat_details_payloads"];
 
 /// A failure and the last heartbeat details that go with it.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// As the workflow gets it.
     pub failure: Failure,

@@ -1,4 +1,5 @@
-//! How a parent hands a task token to the process that does the work: in a variable, a file or a descriptor.
+//! What a parent hands to the process that does the work: the task token, in a variable, a file or a descriptor, and what it knows of
+//! the attempt.
 
 use std::{
     env,
@@ -13,29 +14,104 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use zeroize::Zeroizing;
 
 use crate::{
+    attempt::Ids,
     error::{Error, Result},
+    payload::Payloads,
     status::Status,
     sys,
 };
 
 /// Holds the token itself, in standard base64.
-pub const TOKEN: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN";
+const TOKEN: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN";
 /// Names a file that holds it in standard base64.
-pub const TOKEN_FILE: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN_FILE";
+const TOKEN_FILE: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN_FILE";
 /// Is the number of an inherited descriptor to read it from, in standard base64.
-pub const TOKEN_FD: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN_FD";
+const TOKEN_FD: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN_FD";
 
-/// The last details of the attempt before, as the base64 of an encoded Payloads; set and empty: there are none.
-pub const HEARTBEAT_DETAILS: &str = "TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS";
+/// Whose activity it is; empty for a standalone one.
+const WORKFLOW_ID: &str = "TEMPORAL_ACTIVITY_WORKFLOW_ID";
+/// The workflow's run, or the standalone activity's.
+const RUN_ID: &str = "TEMPORAL_ACTIVITY_RUN_ID";
+/// The activity's id. With it the token may be missing.
+const ID: &str = "TEMPORAL_ACTIVITY_ID";
+/// The number of the attempt, from 1.
+const ATTEMPT: &str = "TEMPORAL_ACTIVITY_ATTEMPT";
 /// The heartbeat timeout.
-pub const HEARTBEAT_TIMEOUT_MS: &str = "TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS";
+const HEARTBEAT_TIMEOUT_MS: &str = "TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS";
+/// The last details of the attempt before, as the base64 of an encoded Payloads; set and empty: there are none.
+const HEARTBEAT_DETAILS: &str = "TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS";
+/// How long ago the attempt started, when the child was.
+const AGE_MS: &str = "TEMPORAL_ACTIVITY_AGE_MS";
 /// How long the attempt may still take, from the start of the child.
-pub const DEADLINE_MS: &str = "TEMPORAL_ACTIVITY_DEADLINE_MS";
+const DEADLINE_MS: &str = "TEMPORAL_ACTIVITY_DEADLINE_MS";
+/// `true` or `1`: the child sends nothing that anybody can read.
+const REQUIRE_ENCODED: &str = "TEMPORAL_ACTIVITY_REQUIRE_ENCODED";
 
 /// The longest text that is read as a token. Real ones are under 300 bytes.
 pub const MAX_TOKEN_TEXT: usize = 64 * 1024;
 /// How long a parent may take to write the token to the descriptor and close it.
 pub const DESCRIPTOR_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a process was handed.
+#[derive(Debug, Default, PartialEq)]
+pub struct HandedOver {
+    /// The task token.
+    pub token: Option<Zeroizing<Vec<u8>>>,
+    /// Which activity it is.
+    pub ids: Option<Ids>,
+    /// Which attempt, by its number; 0 when that isn't told.
+    pub attempt: i32,
+    /// The heartbeat timeout.
+    pub heartbeat_timeout: Option<Duration>,
+    /// The last details of the attempt before.
+    pub details: Option<Payloads>,
+    /// How long ago the attempt started.
+    pub age: Option<Duration>,
+    /// How long it may still take.
+    pub remaining: Option<Duration>,
+    /// Whether nothing is to be sent that anybody can read.
+    pub require_encoded: bool,
+}
+
+impl HandedOver {
+    /// Reads the environment. There must be a token or an activity's id.
+    pub fn read() -> Result<Self> {
+        let time = |name| -> Result<Option<Duration>> {
+            Ok(number(name)?.map(|ms: u32| Duration::from_millis(ms.into())))
+        };
+        let ids = match variable(ID)? {
+            Some(activity_id) => Some(Ids {
+                workflow_id: variable(WORKFLOW_ID)?.unwrap_or_default(),
+                run_id: variable(RUN_ID)?.unwrap_or_default(),
+                activity_id,
+            }),
+            None => None,
+        };
+        let given = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
+        let has_token = [TOKEN, TOKEN_FILE, TOKEN_FD].iter().any(given);
+        let details = match text(HEARTBEAT_DETAILS)? {
+            Some(text) => Some(Payloads::from_base64(HEARTBEAT_DETAILS, &text)?),
+            None => None,
+        };
+        let require_encoded = match variable(REQUIRE_ENCODED)?.as_deref() {
+            None | Some("false" | "0") => false,
+            Some("true" | "1") => true,
+            Some(_) => {
+                return Err(Error::new(Status::Config, format!("{REQUIRE_ENCODED} must be true or false")));
+            }
+        };
+        Ok(HandedOver {
+            token: if has_token || ids.is_none() { Some(token_from_env()?) } else { None },
+            ids,
+            attempt: number(ATTEMPT)?.unwrap_or_default(),
+            heartbeat_timeout: time(HEARTBEAT_TIMEOUT_MS)?,
+            details,
+            age: time(AGE_MS)?,
+            remaining: time(DEADLINE_MS)?,
+            require_encoded,
+        })
+    }
+}
 
 /// The task token that this process was handed.
 pub fn token_from_env() -> Result<Zeroizing<Vec<u8>>> {
@@ -81,12 +157,12 @@ pub fn token_from_descriptor(number: i32, source: &str) -> Result<Zeroizing<Vec<
 }
 
 /// A variable that says something.
-pub fn variable(name: &str) -> Result<Option<String>> {
-    Ok(variable_or_empty(name)?.filter(|text| !text.is_empty()))
+fn variable(name: &str) -> Result<Option<String>> {
+    Ok(text(name)?.filter(|text| !text.is_empty()))
 }
 
 /// A variable that is set.
-pub fn variable_or_empty(name: &str) -> Result<Option<String>> {
+fn text(name: &str) -> Result<Option<String>> {
     match env::var(name) {
         Ok(text) => Ok(Some(text)),
         Err(env::VarError::NotPresent) => Ok(None),
@@ -94,6 +170,15 @@ pub fn variable_or_empty(name: &str) -> Result<Option<String>> {
             Err(Error::new(Status::Config, format!("{name} isn't valid UTF-8")))
         }
     }
+}
+
+/// A variable that is a whole number, if it says something.
+fn number<T: TryFrom<u32>>(name: &str) -> Result<Option<T>> {
+    let Some(text) = variable(name)? else { return Ok(None) };
+    let number = text.parse().ok().and_then(|number: u32| number.try_into().ok());
+    number
+        .map(Some)
+        .ok_or_else(|| Error::new(Status::Config, format!("{name} must be a whole number, from 0")))
 }
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {

@@ -2,18 +2,18 @@
 //!
 //! Like [`crate::calls`] these are the functions of the C header, for Rust. Recording never waits; what waits says for how long.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::time::Duration;
 
-use bytes::Bytes;
+use zeroize::Zeroizing;
 
 use crate::{
     activity::{
-        LONGEST_NAP,
+        Activities, LONGEST_NAP,
         registry::Look,
-        state::{Activity, Unsent},
+        state::{Activity, End},
         watch::News,
     },
-    client::Client,
+    client::Ending,
     deadline::{Deadline, Timeout},
     details::Details,
     error::{Error, Result},
@@ -23,7 +23,6 @@ use crate::{
     signals::Signals,
     status::Status,
     sys::clock::Moment,
-    token::{self, Token},
 };
 
 pub use crate::activity::options::OpenOptions;
@@ -36,25 +35,18 @@ pub fn open(token: &[u8], options_json: &[u8]) -> Result<u64> {
 /// Opens an activity. The token is given here or by the options.
 pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
     let token = match (options.token.take(), token) {
-        (Some(handed), []) => token::checked(&handed)?,
+        (Some(handed), []) => handed,
         (Some(_), _) => {
             return Err(Error::argument("there is a token, and from_env asks for another: give one"));
         }
-        (None, token) => token::checked(token)?,
+        (None, token) => Zeroizing::new(token.to_vec()),
     };
     // Who opens must be connected, for nobody would send otherwise.
     global::session()?;
-    let read = Token::read(&token);
-    if read.is_none() && options.initial_details.is_none() && options.pulse {
-        return Err(Error::new(
-            Status::TokenUnreadable,
-            "the token isn't one that can be read, so that the progress that the server holds can't be asked for: give \
-             initial_details, or pulse false",
-        ));
-    }
     let activities = global::activities()?;
     activities.rules.check("initial_details", &options.initial_details)?;
-    let activity = Activity::open(&token, read.as_ref(), options, Moment::now())?;
+    options.require_encoded |= activities.rules.require_encoded();
+    let activity = Activity::open(&token, options, Moment::now())?;
     let due = activity.due();
     let handle = activities.registry.insert(activity)?;
     activities.tell(handle, due);
@@ -64,34 +56,28 @@ pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
 /// Records progress; what the server and the clock ask for, as far as known. Never waits.
 #[inline]
 pub fn record(number: u64, encoding: Encoding, data: &[u8]) -> Result<Signals> {
+    progress(number, |activity, limit, now| activity.record(encoding, data, limit, now))
+}
+
+/// Tells progress without details. Never waits.
+pub fn touch(number: u64) -> Result<Signals> {
+    progress(number, |activity, _, now| activity.touch(now))
+}
+
+/// Has an activity take in progress, which tells whether the sender must hear of it. The signals from before.
+#[inline]
+fn progress(
+    number: u64,
+    take_in: impl FnOnce(&mut Activity, usize, Moment) -> Result<bool>,
+) -> Result<Signals> {
     let activities = global::activities()?;
     let handle = activities.registry.handle(number)?;
-    if activities.rules.require_encoded() {
-        Payloads::from_caller("details", encoding, data)?
-            .map_or(Ok(()), |details| details.refuse_readable("details"))?;
-    }
     let limit = activities.rules.size_limit();
     let (signals, earlier) = activities.registry.with(handle, |activity| -> Result<_> {
         let now = Moment::now();
         // First of all: whoever wakes from a freeze must hear of it before more work is done.
         let signals = activity.signals(now);
-        let earlier = activity.record(encoding, data, limit, now)?;
-        Ok((signals, earlier.then(|| activity.due())))
-    })??;
-    if let Some(due) = earlier {
-        activities.tell(handle, due);
-    }
-    Ok(signals)
-}
-
-/// Tells progress without details. Never waits.
-pub fn touch(number: u64) -> Result<Signals> {
-    let activities = global::activities()?;
-    let handle = activities.registry.handle(number)?;
-    let (signals, earlier) = activities.registry.with(handle, |activity| -> Result<_> {
-        let now = Moment::now();
-        let signals = activity.signals(now);
-        let earlier = activity.touch(now)?;
+        let earlier = take_in(activity, limit, now)?;
         Ok((signals, earlier.then(|| activity.due())))
     })??;
     if let Some(due) = earlier {
@@ -183,38 +169,47 @@ pub fn beat(number: u64, timeout: Timeout) -> Result<Signals> {
 
 /// Ends the activity with a result.
 pub fn complete(number: u64, result: Option<Payloads>, timeout: Timeout) -> Result<()> {
-    global::activities()?.rules.check_result(&result)?;
-    end(number, timeout, |client, token, _, deadline| async move {
-        client.complete(token, result, deadline).await
-    })
+    let activities = global::activities()?;
+    activities.rules.check_result(&result)?;
+    if requires_encoded(activities, number)? {
+        result.as_ref().map_or(Ok(()), |result| result.refuse_readable("result"))?;
+    }
+    end(number, timeout, |_| Ending::Complete(result))
 }
 
 /// Ends the attempt with a failure, described in JSON. Details that the server doesn't have yet go with it.
 pub fn fail(number: u64, failure_json: &[u8], timeout: Timeout) -> Result<()> {
+    let activities = global::activities()?;
     let report = Report::read(failure_json)?;
     if report.heartbeat_details.is_some() {
         return Err(Error::argument(
             "failure_json.heartbeat_details: an activity that is held open sends what was recorded with its handle; record them",
         ));
     }
-    global::activities()?.rules.check_report(&report)?;
-    end(number, timeout, |client, token, Unsent(unsent), deadline| {
-        let report = Report { heartbeat_details: unsent, ..report };
-        async move { client.fail(token, report, deadline).await }
-    })
+    activities.rules.check_report(&report)?;
+    if requires_encoded(activities, number)? {
+        report.refuse_readable()?;
+    }
+    end(number, timeout, |unsent| Ending::Fail(Report { heartbeat_details: unsent, ..report }))
 }
 
 /// Ends the activity as cancelled. The request has no room for what was recorded, so that is sent before.
 pub fn report_cancelled(number: u64, details: Option<Payloads>, timeout: Timeout) -> Result<()> {
     let activities = global::activities()?;
     activities.rules.check("details", &details)?;
+    if requires_encoded(activities, number)? {
+        details.as_ref().map_or(Ok(()), |details| details.refuse_readable("details"))?;
+    }
     let handle = activities.registry.handle(number)?;
     if let Some(deadline) = timeout.start() {
         activities.flush(handle, deadline)?;
     }
-    end(number, timeout, |client, token, _, deadline| async move {
-        client.report_cancelled(token, details, deadline).await
-    })
+    end(number, timeout, |_| Ending::Cancel(details))
+}
+
+fn requires_encoded(activities: &Activities, number: u64) -> Result<bool> {
+    let handle = activities.registry.handle(number)?;
+    activities.registry.with(handle, |activity| activity.requires_encoded())
 }
 
 /// Closes the handle: what was recorded is sent, for which there is the time of `timeout`, and nothing more afterwards. The handle
@@ -240,12 +235,8 @@ pub fn close(number: u64, timeout: Timeout) -> Result<()> {
     }
 }
 
-/// Makes a call that ends the activity, with its beats suspended.
-fn end<Call, Ending>(number: u64, timeout: Timeout, call: Call) -> Result<()>
-where
-    Call: FnOnce(Arc<Client>, Bytes, Unsent, Deadline) -> Ending,
-    Ending: Future<Output = Result<()>> + Send + 'static,
-{
+/// Makes a call that ends the activity, with its beats suspended. How it ends may take the details that the server doesn't have yet.
+fn end(number: u64, timeout: Timeout, ending: impl FnOnce(Option<Payloads>) -> Ending) -> Result<()> {
     let activities = global::activities()?;
     let handle = activities.registry.handle(number)?;
     let session = global::session()?;
@@ -255,13 +246,17 @@ where
     activities.registry.with(handle, Activity::begin_ending)??;
 
     let landed = activities.registry.wait(handle, deadline, |activity| {
-        Ok(match activity.may_end()? {
-            Some(unsent) => Look::Found((Bytes::copy_from_slice(activity.token()), unsent)),
+        Ok(match activity.may_end(Moment::now())? {
+            Some(end) => Look::Found(end),
             None => Look::Again(LONGEST_NAP),
         })
     });
     let outcome = match activities.woken(landed) {
-        Ok(Some((token, unsent))) => session.run(deadline, |client| call(client, token, unsent, deadline)),
+        Ok(Some(End { target, unsent, verify })) => {
+            let ending = ending(unsent);
+            session
+                .run(deadline, |client| async move { client.end(&target, &ending, verify, deadline).await })
+        }
         Ok(None) => Err(Error::new(Status::Timeout, "a beat is still under way; nothing was ended")),
         Err(error) => Err(error),
     };

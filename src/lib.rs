@@ -9,9 +9,11 @@
 
 pub mod abi;
 mod activity;
+pub mod attempt;
 pub mod calls;
 mod client;
 pub mod deadline;
+mod description;
 pub mod details;
 mod doubt;
 pub mod error;
@@ -36,6 +38,7 @@ pub mod signals;
 pub mod status;
 mod sys;
 mod telemetry;
+mod time;
 pub mod token;
 mod transport;
 

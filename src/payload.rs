@@ -1,5 +1,6 @@
 //! Values on their way to and from the server: heartbeat details, results, failure details.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::{Buf, BufMut, Bytes};
 use prost::{
     DecodeError, Message,
@@ -142,6 +143,16 @@ impl Payloads {
         }
         self.0.drain(..before);
         Ok(())
+    }
+
+    /// Takes an encoded message in standard base64, as options and variables give it.
+    pub fn from_base64(name: &str, text: &str) -> Result<Self> {
+        let wrong = |why: &str| {
+            let message = format!("{name} must be the standard base64 of an encoded Payloads: {why}");
+            Error::new(Status::Config, message)
+        };
+        let encoded = BASE64_STANDARD.decode(text.trim()).map_err(|_| wrong("it isn't base64"))?;
+        Self::from_encoded(name, &encoded).map_err(|error| wrong(error.message()))
     }
 
     /// Takes an encoded message as it is.

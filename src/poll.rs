@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::{
+    attempt::Ids,
     client::Effort,
     deadline::Deadline,
     error::Result,
@@ -16,7 +17,6 @@ use crate::{
         taskqueue::v1::TaskQueue,
         workflowservice::v1::{PollActivityTaskQueueRequest, PollActivityTaskQueueResponse},
     },
-    token::Activity,
 };
 
 /// How long one poll waits for a task. The server holds it for that long less a second or so, and for a minute at most. Shorter than
@@ -47,7 +47,7 @@ pub struct Task {
     /// Its task token.
     pub token: Bytes,
     /// Which activity it is.
-    pub activity: Activity,
+    pub ids: Ids,
     /// The type of the activity.
     pub activity_type: String,
     /// The type of its workflow, if it has one.
@@ -85,13 +85,9 @@ pub fn next(queue: &Queue) -> Result<Option<Task>> {
 impl From<PollActivityTaskQueueResponse> for Task {
     fn from(answer: PollActivityTaskQueueResponse) -> Self {
         let activity_id = answer.activity_id;
-        let activity = match answer.workflow_execution.filter(|workflow| !workflow.workflow_id.is_empty()) {
-            Some(workflow) => Activity::OfWorkflow {
-                workflow_id: workflow.workflow_id,
-                run_id: workflow.run_id,
-                activity_id,
-            },
-            None => Activity::Standalone { activity_id, run_id: answer.activity_run_id },
+        let ids = match answer.workflow_execution.filter(|workflow| !workflow.workflow_id.is_empty()) {
+            Some(workflow) => Ids { workflow_id: workflow.workflow_id, run_id: workflow.run_id, activity_id },
+            None => Ids { workflow_id: String::new(), run_id: answer.activity_run_id, activity_id },
         };
         // Both times are the server's, so that it doesn't matter what our clock says.
         let waited = match (answer.scheduled_time, answer.started_time) {
@@ -102,7 +98,7 @@ impl From<PollActivityTaskQueueResponse> for Task {
         let this_attempt = limit(answer.start_to_close_timeout);
         Task {
             token: answer.task_token,
-            activity,
+            ids,
             activity_type: answer.activity_type.unwrap_or_default().name,
             workflow_type: answer.workflow_type.map(|kind| kind.name).filter(|name| !name.is_empty()),
             input: answer.input.unwrap_or_default(),
@@ -165,10 +161,14 @@ mod tests {
                 activity_run_id: "ar".to_owned(),
                 ..PollActivityTaskQueueResponse::default()
             })
-            .activity
+            .ids
         };
-        assert_eq!(task(""), Activity::Standalone { activity_id: "a".into(), run_id: "ar".into() });
-        let (workflow_id, run_id, activity_id) = ("w".into(), "r".into(), "a".into());
-        assert_eq!(task("w"), Activity::OfWorkflow { workflow_id, run_id, activity_id });
+        let ids = |workflow_id: &str, run_id: &str| Ids {
+            workflow_id: workflow_id.into(),
+            run_id: run_id.into(),
+            activity_id: "a".into(),
+        };
+        assert_eq!(task(""), ids("", "ar"));
+        assert_eq!(task("w"), ids("w", "r"));
     }
 }

@@ -8,8 +8,15 @@ use std::{
 };
 
 use crate::{
-    activity::{Activities, Leaving, handle::Handle, inbox::Inbox, state::Step},
+    activity::{
+        Activities, Leaving,
+        handle::Handle,
+        state::{Activity, Step},
+    },
     client::{Client, Effort},
+    error::Error,
+    setback::{Cure, Setback},
+    status::Status,
     sys::clock::Moment,
 };
 
@@ -153,88 +160,86 @@ impl Sender {
             Ok(Ok((workflow, step @ (Step::Beat { .. } | Step::Describe { .. })))) => {
                 self.in_flight += 1;
                 *self.per_workflow.entry(workflow).or_default() += 1;
-                let landing = Landing {
-                    inbox: &self.activities.inbox,
+                let flight = Flight {
+                    activities: self.activities,
                     landed: self.landed.clone(),
+                    handle,
                     workflow,
                     sent: now,
                     late: false,
+                    told: false,
                 };
-                let (activities, client) = (self.activities, self.client.clone());
-                tokio::spawn(async move {
-                    let mut landing = landing;
-                    let due = carry_out(activities, &client, handle, step, &mut landing.late).await;
-                    landing.inbox.put(due, handle);
-                    activities.look(handle);
-                });
+                tokio::spawn(flight.carry_out(self.client.clone(), step));
             }
         }
     }
 }
 
-/// Tells the sender that a request is over, however it ended.
-struct Landing {
-    inbox: &'static Inbox,
+/// A request under way. However it ends, by a panic too, activity and sender are told.
+struct Flight {
+    activities: &'static Activities,
     landed: Arc<Mutex<Vec<Landed>>>,
+    handle: Handle,
     workflow: u32,
     sent: Moment,
     late: bool,
+    /// The activity knows what came of it.
+    told: bool,
 }
 
-impl Drop for Landing {
-    fn drop(&mut self) {
-        self.landed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Landed { workflow: self.workflow, late: self.late.then_some(self.sent) });
-        self.inbox.wake();
+impl Flight {
+    /// Makes the request, and tells the activity what came of it.
+    async fn carry_out(mut self, client: Arc<Client>, step: Step) {
+        match step {
+            Step::Beat { replaced, target, details, patience } => {
+                let metrics = &self.activities.telemetry.metrics;
+                metrics.beats_coalesced.more(replaced.into());
+                let effort = Effort::Once(Instant::now() + patience);
+                let answer = client.heartbeat(&target, details, effort).await;
+                self.tell(answer, |activity, asked, now| {
+                    if let Some(margin) = activity.acknowledge(asked, now) {
+                        metrics.lease_margin.observe(margin);
+                    }
+                });
+            }
+            Step::Describe { subject, patience } => {
+                let effort = Effort::Once(Instant::now() + patience);
+                let answer = client.look(&subject, effort).await;
+                self.tell(answer, Activity::described);
+            }
+            Step::At(_) | Step::Nothing => {}
+        }
+    }
+
+    fn tell<T>(&mut self, answer: Result<T, Setback>, good: impl FnOnce(&mut Activity, T, Moment)) {
+        self.late = answer.as_ref().is_err_and(|setback| setback.late);
+        // An activity that was closed meanwhile needs to know nothing.
+        let _ = self.activities.registry.change(self.handle, |activity| {
+            let now = Moment::now();
+            match answer {
+                Ok(answer) => good(activity, answer, now),
+                Err(setback) => activity.set_back(setback, now),
+            }
+        });
+        self.told = true;
     }
 }
 
-/// Makes one request, and tells the activity what came of it. When it is due next.
-async fn carry_out(
-    activities: &Activities,
-    client: &Client,
-    handle: Handle,
-    step: Step,
-    late: &mut bool,
-) -> Moment {
-    let due = match step {
-        Step::Beat { replaced, token, details, patience } => {
-            let metrics = &activities.telemetry.metrics;
-            metrics.beats_coalesced.more(replaced.into());
-            let answer = client.heartbeat(token, details, Effort::Once(Instant::now() + patience)).await;
-            *late = answer.as_ref().is_err_and(|setback| setback.late);
-            activities.registry.change(handle, |activity| {
-                let now = Moment::now();
-                match answer {
-                    Ok(asked) => {
-                        if let Some(margin) = activity.acknowledge(asked, now) {
-                            metrics.lease_margin.observe(margin);
-                        }
-                    }
-                    Err(setback) => activity.set_back(setback, now),
-                }
-                activity.due()
-            })
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if !self.told {
+            let error =
+                Error::new(Status::Internal, "the request was dropped, which is a mistake in the library");
+            self.tell(Err::<(), _>(Setback { cure: Cure::Retry, ..Setback::last(error) }), |_, (), _| {});
         }
-        Step::Describe { token, patience } => {
-            let answer = client.details(&token, Effort::Once(Instant::now() + patience)).await;
-            *late = answer.as_ref().is_err_and(|setback| setback.late);
-            activities.registry.change(handle, |activity| {
-                let now = Moment::now();
-                match answer {
-                    Ok(details) => activity.described(details, now),
-                    Err(setback) => activity.set_back(setback, now),
-                }
-                activity.due()
-            })
+        let landed = Landed { workflow: self.workflow, late: self.late.then_some(self.sent) };
+        self.landed.lock().unwrap_or_else(PoisonError::into_inner).push(landed);
+        if let Ok(due) = self.activities.registry.with(self.handle, |activity| activity.due()) {
+            self.activities.tell(self.handle, due);
         }
-        Step::At(due) => Ok(due),
-        Step::Nothing => Ok(Moment::NEVER),
-    };
-    // Closed meanwhile: there is nothing more to do for it.
-    due.unwrap_or(Moment::NEVER)
+        self.activities.look(self.handle);
+        self.activities.inbox.wake();
+    }
 }
 
 #[cfg(test)]
@@ -242,12 +247,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
-    use crate::{
-        activity::{options::OpenOptions, state::Activity},
-        options::Options,
-        payload::Encoding,
-        runtime::Runtime,
-    };
+    use crate::{activity::options::OpenOptions, options::Options, payload::Encoding, runtime::Runtime};
 
     static PLANTED: AtomicBool = AtomicBool::new(false);
 
@@ -264,7 +264,7 @@ mod tests {
         let client = Arc::new(Client::new(&options, Arc::default(), Arc::default()).unwrap());
         let now = Moment::now();
         let options = OpenOptions::read(br#"{"pulse":false,"initial_details":""}"#).unwrap();
-        let mut activity = Activity::open(b"token", None, options, now).unwrap();
+        let mut activity = Activity::open(b"token", options, now).unwrap();
         activity.record(Encoding::Json, b"1", 1000, now).unwrap();
         // And the note that something was recorded is lost with the one who had taken it.
         let handle = activities.registry.insert(activity).unwrap();
@@ -280,5 +280,38 @@ mod tests {
         }
         assert!(!PLANTED.load(Ordering::SeqCst));
         runtime.stop();
+    }
+
+    #[tokio::test]
+    async fn a_request_that_panics_is_tried_again() {
+        let activities: &Activities = Box::leak(Box::new(Activities::new(0, Arc::default())));
+        let now = Moment::now();
+        let mut activity = Activity::open(b"token", OpenOptions::default(), now).unwrap();
+        activity.record(Encoding::Json, b"41", 1 << 20, now).unwrap();
+        let handle = activities.registry.insert(activity).unwrap();
+        let step = activities.registry.with(handle, |activity| activity.next_step(now)).unwrap();
+        assert!(matches!(step, Step::Beat { .. }));
+        let flight = Flight {
+            activities,
+            landed: Arc::default(),
+            handle,
+            workflow: 7,
+            sent: now,
+            late: false,
+            told: false,
+        };
+        let landed = flight.landed.clone();
+
+        let fallen = tokio::spawn(async move {
+            let _flight = flight;
+            panic!("on purpose");
+        });
+        assert!(fallen.await.unwrap_err().is_panic());
+
+        assert_eq!(landed.lock().unwrap().len(), 1, "the sender has its room back");
+        let [(due, told)] = activities.inbox.take()[..] else { panic!("the sender wasn't told") };
+        assert_eq!(told, handle);
+        let again = activities.registry.with(handle, |activity| activity.next_step(due)).unwrap();
+        assert!(matches!(again, Step::Beat { .. }));
     }
 }

@@ -103,6 +103,12 @@ fn report(transport: &Transport, call: Call, setback: &Setback) {
     transport.telemetry().journal.tell(event, fields, || setback.error.message().to_owned());
 }
 
+/// How long a try may take that starts now.
+pub fn time_of_try(deadline: Deadline) -> Duration {
+    let left = deadline.remaining();
+    (left / 2).clamp(SHORTEST_TRY, LONGEST_TRY).min(left)
+}
+
 /// What to do before the next try.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Pause {
@@ -140,8 +146,7 @@ impl Effort {
     }
 
     fn end_of_try(&self) -> Instant {
-        let left = self.deadline.remaining();
-        Instant::now() + (left / 2).clamp(SHORTEST_TRY, LONGEST_TRY).min(left)
+        Instant::now() + time_of_try(self.deadline)
     }
 
     /// Takes in a try that brought no response: what to do about it, unless there is nothing to be done.
@@ -192,23 +197,25 @@ impl Effort {
 }
 
 /// The pauses between tries, each longer than the one before.
-struct Pauses {
+pub struct Pauses {
     next: Duration,
 }
 
 impl Pauses {
-    fn new() -> Self {
+    /// Before any failed try.
+    pub fn new() -> Self {
         Pauses { next: FIRST_PAUSE }
     }
 
-    fn next(&mut self) -> Duration {
+    /// The next one.
+    pub fn next(&mut self) -> Duration {
         let pause = self.next;
         self.next = pause.mul_f64(PAUSE_GROWTH).min(LONGEST_PAUSE);
         pause.mul_f64(1.0 - JITTER * fastrand::f64())
     }
 
-    /// Jittered the other way: the server asked for at least this.
-    fn next_slow(&mut self) -> Duration {
+    /// The next one, after a server asked for fewer requests: at least this, so it is jittered the other way.
+    pub fn next_slow(&mut self) -> Duration {
         SLOW_PAUSE.max(self.next()).mul_f64(1.0 + JITTER * fastrand::f64())
     }
 }

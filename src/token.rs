@@ -1,44 +1,27 @@
-//! What a task token says about its activity, and where a process finds the token that it was handed.
+//! What a task token says about its activity.
 
 use bytes::Bytes;
 use prost::Message;
 
 use crate::{
+    attempt::{Attempt, Ids},
     error::{Error, Result},
     proto::temporal::server::api::token::v1::{ComponentRef, Task},
     secret,
+    time::unix_ns,
 };
 
-/// Which activity a task token belongs to.
+/// What stands in a task token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Token {
     /// The id, not the name, of its namespace.
     pub namespace_id: String,
-    /// Whose activity it is.
-    pub activity: Activity,
-    /// The number of its attempt, from 1.
-    pub attempt: i32,
-}
-
-/// The two kinds of activities, by the ids that describe them.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Activity {
-    /// Scheduled by a workflow.
-    OfWorkflow {
-        /// The workflow's id.
-        workflow_id: String,
-        /// The workflow's run.
-        run_id: String,
-        /// The activity's id within it.
-        activity_id: String,
-    },
-    /// Started on its own.
-    Standalone {
-        /// The activity's id.
-        activity_id: String,
-        /// The activity's run.
-        run_id: String,
-    },
+    /// Which activity it is of.
+    pub ids: Ids,
+    /// The event that scheduled it in its workflow's history; 0 for a standalone activity.
+    pub scheduled_event_id: i64,
+    /// Which attempt. Many servers don't put its start into a token.
+    pub attempt: Attempt,
 }
 
 impl Token {
@@ -49,22 +32,36 @@ impl Token {
         if task.namespace_id.is_empty() {
             return None;
         }
-        let attempt = task.attempt;
-        let activity = if !task.workflow_id.is_empty() {
-            Activity::OfWorkflow {
-                workflow_id: task.workflow_id,
-                run_id: task.run_id,
-                activity_id: task.activity_id,
-            }
+        let ids = if !task.workflow_id.is_empty() {
+            Ids { workflow_id: task.workflow_id, run_id: task.run_id, activity_id: task.activity_id }
         } else {
             let component = ComponentRef::decode(task.component_ref).ok()?;
-            Activity::Standalone { activity_id: component.business_id, run_id: component.run_id }
+            Ids { workflow_id: String::new(), run_id: component.run_id, activity_id: component.business_id }
         };
-        let (Activity::OfWorkflow { activity_id, .. } | Activity::Standalone { activity_id, .. }) = &activity;
-        if activity_id.is_empty() {
+        if ids.activity_id.is_empty() {
             return None;
         }
-        Some(Token { namespace_id: task.namespace_id, activity, attempt })
+        Some(Token {
+            namespace_id: task.namespace_id,
+            ids,
+            scheduled_event_id: task.scheduled_event_id,
+            attempt: Attempt { number: task.attempt, started_at: unix_ns(task.started_time) },
+        })
+    }
+
+    /// The bytes of a token that says this of an activity of a workflow. A server that takes it compares the attempt, which it does
+    /// for no request by ids.
+    pub fn made_up(self) -> Bytes {
+        let task = Task {
+            namespace_id: self.namespace_id,
+            workflow_id: self.ids.workflow_id,
+            run_id: self.ids.run_id,
+            scheduled_event_id: self.scheduled_event_id,
+            attempt: self.attempt.number,
+            activity_id: self.ids.activity_id,
+            ..Task::default()
+        };
+        secret::shared(task.encode_to_vec())
     }
 }
 
@@ -88,16 +85,14 @@ mod tests {
 
     #[test]
     fn a_workflow_activity_is_found_by_its_three_ids() {
-        let task = Task {
+        let ids = Ids { workflow_id: "wf".into(), run_id: "run".into(), activity_id: "5".into() };
+        let token = Token {
             namespace_id: "ns".into(),
-            workflow_id: "wf".into(),
-            run_id: "run".into(),
-            activity_id: "5".into(),
-            ..Task::default()
+            ids,
+            scheduled_event_id: 7,
+            attempt: Attempt { number: 2, started_at: 0 },
         };
-        let expected =
-            Activity::OfWorkflow { workflow_id: "wf".into(), run_id: "run".into(), activity_id: "5".into() };
-        assert_eq!(Token::read(&task.encode_to_vec()).unwrap().activity, expected);
+        assert_eq!(Token::read(&token.clone().made_up()), Some(token));
     }
 
     #[test]
@@ -107,10 +102,12 @@ mod tests {
         let task = Task {
             namespace_id: "ns".into(),
             component_ref: component.encode_to_vec().into(),
+            started_time: Some(prost_types::Timestamp { seconds: 1, nanos: 2 }),
             ..Task::default()
         };
-        let expected = Activity::Standalone { activity_id: "act".into(), run_id: "run".into() };
-        assert_eq!(Token::read(&task.encode_to_vec()).unwrap().activity, expected);
+        let expected = Ids { workflow_id: String::new(), run_id: "run".into(), activity_id: "act".into() };
+        let read = Token::read(&task.encode_to_vec()).unwrap();
+        assert_eq!((read.ids, read.attempt.started_at), (expected, 1_000_000_002));
     }
 
     #[test]

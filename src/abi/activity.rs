@@ -23,8 +23,11 @@ use crate::{deadline::Timeout, held, payload::Encoding, signals::Signals};
 ///                         there are none; absent: the server is asked before the first beat
 ///   age_ms                how long ago the attempt started (0)
 ///   attempt_remaining_ms  how long it may still take; then THB_SIGNAL_DEADLINE
-///   from_env              true: the token (pass NULL, 0), heartbeat timeout, initial details and remaining time are
-///                         TEMPORAL_ACTIVITY_TASK_TOKEN, _HEARTBEAT_TIMEOUT_MS, _HEARTBEAT_DETAILS, _DEADLINE_MS
+///   workflow_id, run_id, activity_id, attempt   instead of the token (pass NULL, 0): docs/by-ids.md. A standalone
+///                         activity has no workflow_id. Beside a token they are for asking what the server holds
+///   require_encoded       true: refuse values that no codec has encoded, so that nothing is sent that all can read
+///   verify                true: an ending that would be THB_IN_DOUBT is looked up first, and is THB_OK if it was ours
+///   from_env              true: take what isn't given from TEMPORAL_ACTIVITY_...: docs/hand-off.md
 ///
 /// With heartbeat timeout T a beat is due max(T/2, T - 10 s), at most 0.8 T and 60 s, after the last one was sent (30 s
 /// when T is unknown). A beat always carries the newest details known; until it is known that the server holds none, no
@@ -34,8 +37,7 @@ use crate::{deadline::Timeout, held, payload::Encoding, signals::Signals};
 /// Thread-safe. Never waits for the server. Borrows its inputs for the call only. On THB_OK *activity_out is the
 /// caller's, to be closed by thb_activity_close; 0 < handle < 2^53.
 /// Returns THB_OK, THB_NOT_CONNECTED, THB_ALREADY_OPEN, THB_CONFIG (options, variables), THB_INVALID_ARGUMENT,
-/// THB_TOKEN_UNREADABLE (and no initial_details to go without asking), THB_UNIMPLEMENTED (workflow_id, run_id,
-/// activity_id), THB_LOCAL_LIMIT.
+/// THB_TOKEN_UNREADABLE (and no initial_details to go without asking), THB_LOCAL_LIMIT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_open(
     token: *const c_void,

@@ -26,7 +26,7 @@ impl Info {
             ms(info.since_acknowledged),
             info.pending,
             ms(info.next_beat),
-            counts.records,
+            info.records,
             counts.beats,
             counts.failed_tries,
             counts.leases_regained,
@@ -63,6 +63,7 @@ mod tests {
             since_acknowledged: Some(Duration::from_millis(5)),
             pending: true,
             next_beat: None,
+            records: 0,
             counts: Counts::default(),
             last_error: Some(Error::new(Status::Unavailable, "a \"quoted\"\nmessage")),
         };

@@ -6,6 +6,7 @@
 //! | `options` | reads how an activity is to be held |
 //! | `handle`, `registry` | numbers that stand for open activities, and where those are |
 //! | `schedule` | when to beat: arithmetic |
+//! | `access` | how the server knows one: by its token or by its ids |
 //! | `state` | one activity: the rules of lease, throttle and pulse |
 //! | `inbox` | what others leave for the one who sends |
 //! | `watch` | one waiter for many |
@@ -13,6 +14,7 @@
 //! | `farewell` | the last beats of a process that ends |
 //! | `info` | what can be told about one, as JSON |
 
+pub mod access;
 mod farewell;
 pub mod handle;
 pub mod inbox;
@@ -141,26 +143,10 @@ impl Activities {
             .ok_or_else(|| Error::out_of_time(why, "what was recorded isn't acknowledged yet"))
     }
 
-    /// Sends a beat, with what is known, without waiting for its time, and waits until the server has acknowledged one.
+    /// Sends a beat, with what is known, without waiting for its time, and waits until the server has acknowledged it.
     pub fn beat(&self, handle: Handle, deadline: Deadline) -> Result<()> {
-        let (before, earlier) = self.registry.with(handle, |activity| {
-            let now = Moment::now();
-            (activity.beats(), activity.press(now).then(|| activity.due()))
-        })?;
-        if let Some(due) = earlier {
-            self.tell(handle, due);
-        }
-        let mut why = None;
-        let beaten = self.registry.wait(handle, deadline, |activity| {
-            why = activity.last_error().cloned();
-            activity.check_open()?;
-            if activity.beats() != before {
-                return Ok(Look::Found(()));
-            }
-            activity.check_press()?;
-            Ok(Look::Again(LONGEST_NAP))
-        });
-        self.woken(beaten)?.ok_or_else(|| Error::out_of_time(why, "no beat was acknowledged yet"))
+        self.registry.with(handle, |activity| activity.renew(Moment::now()))??;
+        self.flush(handle, deadline)
     }
 
     /// A handle that was closed by a disconnect, while somebody waited for its activity, is no mistake of theirs.

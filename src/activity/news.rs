@@ -4,7 +4,6 @@ use super::{Activities, handle::Handle, state::News};
 use crate::{
     signals::Signals,
     telemetry::record::{Event, Value},
-    token::{self, Token},
 };
 
 impl Activities {
@@ -14,14 +13,7 @@ impl Activities {
         let set = Signals::from_bits(changed.bits() & news.signals.bits());
         self.telemetry.metrics.signalled(set);
 
-        let token = Token::read(&news.token);
-        let (workflow, activity) = match token.as_ref().map(|token| &token.activity) {
-            Some(token::Activity::OfWorkflow { workflow_id, activity_id, .. }) => {
-                (workflow_id.as_str(), activity_id.as_str())
-            }
-            Some(token::Activity::Standalone { activity_id, .. }) => ("", activity_id.as_str()),
-            None => ("", ""),
-        };
+        let (workflow, activity) = (news.ids.workflow_id.as_str(), news.ids.activity_id.as_str());
         for (bit, name) in Signals::NAMES.iter().enumerate() {
             let signal = Signals::from_bits(1 << bit);
             if !changed.contains(signal) {

@@ -1,21 +1,20 @@
-//! The options of open, and what a parent hands over in the environment.
+//! The options of open, over what a parent handed over in the environment.
 
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-
 use crate::{
+    attempt::Ids,
     error::{Error, Result},
-    handoff,
+    handoff::HandedOver,
     json::{Fault, Object},
     payload::Payloads,
     status::Status,
 };
 
 const NAME: &str = "options";
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 14] = [
     "heartbeat_timeout_ms",
     "pulse",
     "stall_timeout_ms",
@@ -23,11 +22,14 @@ const KEYS: [&str; 8] = [
     "initial_details",
     "age_ms",
     "attempt_remaining_ms",
+    "workflow_id",
+    "run_id",
+    "activity_id",
+    "attempt",
+    "require_encoded",
+    "verify",
     "from_env",
 ];
-
-/// Options that name an activity by its ids; this version holds activities by their token alone.
-const KEYS_TO_COME: [&str; 3] = ["workflow_id", "run_id", "activity_id"];
 
 /// How an activity is to be held.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,6 +48,14 @@ pub struct OpenOptions {
     pub age: Duration,
     /// How long the attempt may still take.
     pub attempt_remaining: Option<Duration>,
+    /// Which activity it is, instead of the token or beside it.
+    pub ids: Option<Ids>,
+    /// Which attempt of it, by its number; 0 when that isn't told.
+    pub attempt: i32,
+    /// Whether nothing is to be sent that anybody can read.
+    pub require_encoded: bool,
+    /// Whether an ending in doubt is to be looked up.
+    pub verify: bool,
     /// The token, where it was to be taken from the environment.
     pub token: Option<Zeroizing<Vec<u8>>>,
 }
@@ -56,91 +66,70 @@ impl OpenOptions {
         OpenOptions { pulse: true, ..OpenOptions::default() }
     }
 
-    /// What a parent handed over in the environment beside the token.
+    /// What a parent handed over in the environment.
     pub fn handed_over() -> Result<Self> {
-        let handed = HandedOver::read()?;
-        Ok(OpenOptions {
+        Ok(Self::of(HandedOver::read()?))
+    }
+
+    fn of(handed: HandedOver) -> Self {
+        OpenOptions {
             heartbeat_timeout: handed.heartbeat_timeout.unwrap_or_default(),
             initial_details: handed.details,
+            age: handed.age.unwrap_or_default(),
             attempt_remaining: handed.remaining,
+            ids: handed.ids,
+            attempt: handed.attempt,
+            require_encoded: handed.require_encoded,
+            token: handed.token,
             ..OpenOptions::new()
-        })
+        }
     }
 
     /// Reads the JSON of open.
     pub fn read(json: &[u8]) -> Result<Self> {
         let options = Object::parse(NAME, json)?;
-        if let Some(key) = options.keys().find(|key| KEYS_TO_COME.contains(key)) {
-            return Err(Error::new(
-                Status::Unimplemented,
-                format!("the option {key}: this version holds an activity by its task token alone"),
-            ));
-        }
         options.allow_only(&KEYS)?;
         let given = |key: &str| -> std::result::Result<Option<Duration>, Fault> {
             let ms = options.integer(key, 0..=i64::from(u32::MAX))?;
             Ok(ms.map(|ms| Duration::from_millis(ms.unsigned_abs())))
         };
+        let flag = |key: &str, otherwise| Ok::<_, Fault>(options.boolean(key)?.unwrap_or(otherwise));
+        let attempt = options.integer("attempt", 0..=i64::from(i32::MAX))?;
 
-        let from_env = options.boolean("from_env")?.unwrap_or(false);
-        let handed = if from_env { HandedOver::read()? } else { HandedOver::default() };
+        let handed = if flag("from_env", false)? { Self::handed_over()? } else { Self::new() };
         let initial_details = match options.string("initial_details")? {
-            Some(text) => Some(payloads(&options.at("initial_details"), &text)?),
-            None => handed.details,
+            Some(text) => Some(Payloads::from_base64(&options.at("initial_details"), &text)?),
+            None => handed.initial_details,
         };
         Ok(OpenOptions {
-            heartbeat_timeout: given("heartbeat_timeout_ms")?
-                .or(handed.heartbeat_timeout)
-                .unwrap_or_default(),
-            pulse: options.boolean("pulse")?.unwrap_or(true),
+            heartbeat_timeout: given("heartbeat_timeout_ms")?.unwrap_or(handed.heartbeat_timeout),
+            pulse: flag("pulse", true)?,
             stall_timeout: given("stall_timeout_ms")?.unwrap_or_default(),
             cancel_poll: given("cancel_poll_ms")?.unwrap_or_default(),
             initial_details,
-            age: given("age_ms")?.unwrap_or_default(),
-            attempt_remaining: given("attempt_remaining_ms")?.or(handed.remaining),
-            token: if from_env { Some(handoff::token_from_env()?) } else { None },
+            age: given("age_ms")?.unwrap_or(handed.age),
+            attempt_remaining: given("attempt_remaining_ms")?.or(handed.attempt_remaining),
+            ids: ids(&options)?.or(handed.ids),
+            attempt: attempt.and_then(|attempt| attempt.try_into().ok()).unwrap_or(handed.attempt),
+            // Who hands over has the last word: what a namespace requires is nothing to be talked out of.
+            require_encoded: flag("require_encoded", false)? || handed.require_encoded,
+            verify: flag("verify", false)?,
+            token: handed.token,
         })
     }
 }
 
-/// What stands in the environment beside the token.
-#[derive(Default)]
-struct HandedOver {
-    heartbeat_timeout: Option<Duration>,
-    details: Option<Payloads>,
-    remaining: Option<Duration>,
-}
-
-impl HandedOver {
-    fn read() -> Result<Self> {
-        let number = |name: &str| -> Result<Option<Duration>> {
-            let Some(text) = handoff::variable(name)? else { return Ok(None) };
-            let ms = text.parse::<u32>().map_err(|_| {
-                Error::new(Status::Config, format!("{name} must be a whole number of milliseconds"))
-            })?;
-            Ok(Some(Duration::from_millis(ms.into())))
-        };
-        let details = match handoff::variable_or_empty(handoff::HEARTBEAT_DETAILS)? {
-            Some(text) => Some(payloads(handoff::HEARTBEAT_DETAILS, &text)?),
-            None => None,
-        };
-        Ok(HandedOver {
-            heartbeat_timeout: number(handoff::HEARTBEAT_TIMEOUT_MS)?,
-            details,
-            remaining: number(handoff::DEADLINE_MS)?,
-        })
-    }
-}
-
-fn payloads(name: &str, text: &str) -> Result<Payloads> {
-    let wrong = |why: &str| {
-        Error::new(
+fn ids(options: &Object<'_>) -> Result<Option<Ids>> {
+    let text = |key: &str| Ok::<_, Fault>(options.string(key)?.unwrap_or_default());
+    let ids =
+        Ids { workflow_id: text("workflow_id")?, run_id: text("run_id")?, activity_id: text("activity_id")? };
+    if ids.activity_id.is_empty() && ids != Ids::default() {
+        return Err(Error::new(
             Status::Config,
-            format!("{name} must be the standard base64 of an encoded Payloads: {why}"),
-        )
-    };
-    let encoded = BASE64_STANDARD.decode(text.trim()).map_err(|_| wrong("it isn't base64"))?;
-    Payloads::from_encoded(name, &encoded).map_err(|error| wrong(error.message()))
+            format!("{}: an activity is named by this beside the workflow's ids", options.at("activity_id")),
+        ));
+    }
+    Ok(Some(ids).filter(|ids| !ids.activity_id.is_empty()))
 }
 
 #[cfg(test)]
@@ -157,7 +146,8 @@ mod tests {
     fn every_option_finds_its_place() {
         let options = OpenOptions::read(
             br#"{"heartbeat_timeout_ms":2e3,"pulse":false,"stall_timeout_ms":5,"cancel_poll_ms":6,"initial_details":"",
-                 "age_ms":7,"attempt_remaining_ms":8}"#,
+                 "age_ms":7,"attempt_remaining_ms":8,"workflow_id":"w","run_id":"r","activity_id":"a","attempt":9,
+                 "require_encoded":true,"verify":true}"#,
         );
         let expected = OpenOptions {
             heartbeat_timeout: Duration::from_secs(2),
@@ -167,6 +157,10 @@ mod tests {
             initial_details: Some(Payloads::default()),
             age: Duration::from_millis(7),
             attempt_remaining: Some(Duration::from_millis(8)),
+            ids: Some(Ids { workflow_id: "w".into(), run_id: "r".into(), activity_id: "a".into() }),
+            attempt: 9,
+            require_encoded: true,
+            verify: true,
             token: None,
         };
         assert_eq!(options.unwrap(), expected);
@@ -179,10 +173,11 @@ mod tests {
             "{\"initial_details\":\"?\"}",
             "{\"initial_details\":\"/w==\"}",
             "{\"age_ms\":-1}",
+            "{\"workflow_id\":\"w\"}",
+            "{\"attempt\":-1}",
+            "{\"verify\":1}",
         ] {
             assert_eq!(OpenOptions::read(json.as_bytes()).unwrap_err().status(), Status::Config, "{json}");
         }
-        let by_ids = OpenOptions::read(b"{\"activity_id\":\"a\"}").unwrap_err();
-        assert_eq!(by_ids.status(), Status::Unimplemented);
     }
 }

@@ -28,13 +28,13 @@ pub struct Registry {
     fork: u32,
 }
 
-/// Which slots are free, and which token is in which.
+/// Which slots are free, and which activity is in which.
 #[derive(Default)]
 struct Book {
     free: Vec<u32>,
     used: u32,
-    /// By the token's hash; two tokens of one hash can't be open together, which for 64 bits is no loss.
-    tokens: HashMap<u64, u32>,
+    /// By the hash of the activity's key; two of one hash can't be open together, which for 64 bits is no loss.
+    keys: HashMap<u64, u32>,
 }
 
 /// A place for one activity after the other.
@@ -64,12 +64,12 @@ impl Registry {
 
     /// Takes in an activity.
     pub fn insert(&self, activity: Activity) -> Result<Handle> {
-        let token = self.hasher.hash_one(activity.token());
+        let key = self.hasher.hash_one(activity.key());
         let mut book = self.book();
-        if book.tokens.contains_key(&token) {
+        if book.keys.contains_key(&key) {
             return Err(Error::new(
                 Status::AlreadyOpen,
-                "a handle holds this task token; one process has one holder",
+                "a handle holds this activity; one process has one holder",
             ));
         }
         let index = match book.free.pop() {
@@ -85,7 +85,7 @@ impl Registry {
                 ));
             }
         };
-        book.tokens.insert(token, index);
+        book.keys.insert(key, index);
         let mut place = self.slot(index).lock();
         place.generation += 1;
         place.activity = Some(activity);
@@ -103,7 +103,7 @@ impl Registry {
             }
             place.activity.take().ok_or_else(invalid)?
         };
-        book.tokens.remove(&self.hasher.hash_one(activity.token()));
+        book.keys.remove(&self.hasher.hash_one(activity.key()));
         if handle.generation < LAST_GENERATION {
             book.free.push(handle.index);
         }
@@ -114,17 +114,17 @@ impl Registry {
     /// Whether a handle holds this token.
     pub fn holds(&self, token: &[u8]) -> bool {
         let book = self.book();
-        !book.tokens.is_empty() && book.tokens.contains_key(&self.hasher.hash_one(token))
+        !book.keys.is_empty() && book.keys.contains_key(&self.hasher.hash_one(token))
     }
 
     /// How many are open.
     pub fn open(&self) -> usize {
-        self.book().tokens.len()
+        self.book().keys.len()
     }
 
     /// The handles of all open activities.
     pub fn handles(&self) -> Vec<Handle> {
-        let indices: Vec<u32> = self.book().tokens.values().copied().collect();
+        let indices: Vec<u32> = self.book().keys.values().copied().collect();
         let handle =
             |index| Handle { index, generation: self.slot(index).lock().generation, fork: self.fork };
         indices.into_iter().map(handle).collect()
@@ -233,7 +233,7 @@ mod tests {
     use crate::sys::clock::Moment;
 
     fn activity() -> Activity {
-        Activity::open(b"token", None, OpenOptions::default(), Moment::now()).unwrap()
+        Activity::open(b"token", OpenOptions::default(), Moment::now()).unwrap()
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
         registry.book().used = SLOTS_OF_ACTIVITIES - 1;
         let last = registry.insert(activity()).unwrap();
         assert_eq!(last.index, SLOTS_OF_ACTIVITIES - 1);
-        let other = Activity::open(b"other", None, OpenOptions::default(), Moment::now()).unwrap();
+        let other = Activity::open(b"other", OpenOptions::default(), Moment::now()).unwrap();
         assert_eq!(registry.insert(other).unwrap_err().status(), Status::LocalLimit);
     }
 
@@ -267,6 +267,6 @@ mod tests {
     fn a_slot_stays_small() {
         // Beside its token and its details, which are as long as they are.
         let bytes = size_of::<Slot>();
-        assert!(bytes <= 200, "{bytes} bytes");
+        assert!(bytes <= 192, "{bytes} bytes");
     }
 }

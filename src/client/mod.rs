@@ -1,24 +1,33 @@
 //! The calls of Temporal's API that heartbeating takes.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | here | meets the namespace, beats |
+//! | `describe` | asks what the server holds of an activity, and whether a request may touch the attempt that it has |
+//! | `end` | ends an activity, and says so when that is in doubt |
+//! | `verify` | finds out what became of an ending in doubt |
+
+mod describe;
+mod end;
+mod verify;
 
 use std::{
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use prost::Message;
 use tokio::sync::Notify;
 
 use crate::{
+    attempt::{Ids, Target},
     deadline::Deadline,
-    details::Details,
     doubt::Doubts,
     error::Error,
-    failure::Report,
     options::Options,
     payload::{Payloads, is_large},
-    proto::temporal::api::{common::v1::WorkflowExecution, workflowservice::v1 as api},
+    proto::temporal::api::workflowservice::v1 as api,
     retry,
     rules::Rules,
     setback::Setback,
@@ -28,9 +37,12 @@ use crate::{
         Telemetry,
         record::{Event, Value},
     },
-    token::{Activity, Token},
+    token::Token,
     transport::{Method, Transport},
 };
+pub use describe::Found;
+use describe::Way;
+pub use end::Ending;
 
 /// How the server's logs and metrics name us. The names of the official SDKs are checked against versions; others aren't.
 const CLIENT_NAME: &str = "temporal-heartbeat";
@@ -138,27 +150,54 @@ impl Client {
     /// Records one heartbeat. `None` erases what the server holds.
     pub async fn heartbeat(
         &self,
-        token: Bytes,
+        target: &Target,
         details: Option<Payloads>,
         effort: Effort,
     ) -> Result<Signals, Setback> {
         self.look_at_size("details", details.as_ref());
-        let request = api::RecordActivityTaskHeartbeatRequest {
-            task_token: token.clone(),
-            details,
-            identity: self.identity.clone(),
-            namespace: self.namespace.clone(),
-        };
         let metrics = &self.transport.telemetry().metrics;
         metrics.beats_sent.one();
-        let answer = self.ask(&api::RECORD_ACTIVITY_TASK_HEARTBEAT, &request, effort).await;
-        let answer = answer.map_err(|setback| {
+        let answered = self.send_beat(target, details, effort).await;
+        answered.inspect_err(|setback| {
             metrics.beat_failed(setback.error.status(), setback.error.is_retryable());
-            self.explained(setback, &token)
-        })?;
-        Ok(Signals::CANCEL_REQUESTED.when(answer.cancel_requested)
-            | Signals::PAUSED.when(answer.activity_paused)
-            | Signals::RESET.when(answer.activity_reset))
+        })
+    }
+
+    async fn send_beat(
+        &self,
+        target: &Target,
+        details: Option<Payloads>,
+        effort: Effort,
+    ) -> Result<Signals, Setback> {
+        let (identity, namespace) = (self.identity.clone(), self.namespace.clone());
+        let (cancel_requested, paused, reset) = match self.admit(target, effort).await? {
+            Way::Token(token) => {
+                let request = api::RecordActivityTaskHeartbeatRequest {
+                    task_token: token.clone(),
+                    details,
+                    identity,
+                    namespace,
+                };
+                let answer = self.ask(&api::RECORD_ACTIVITY_TASK_HEARTBEAT, &request, effort).await;
+                let answer = answer.map_err(|setback| self.explained(setback, &token))?;
+                (answer.cancel_requested, answer.activity_paused, answer.activity_reset)
+            }
+            Way::Ids(Ids { workflow_id, run_id, activity_id }) => {
+                let request = api::RecordActivityTaskHeartbeatByIdRequest {
+                    namespace,
+                    workflow_id,
+                    run_id,
+                    activity_id,
+                    details,
+                    identity,
+                };
+                let answer = self.ask(&api::RECORD_ACTIVITY_TASK_HEARTBEAT_BY_ID, &request, effort).await?;
+                (answer.cancel_requested, answer.activity_paused, answer.activity_reset)
+            }
+        };
+        Ok(Signals::CANCEL_REQUESTED.when(cancel_requested)
+            | Signals::PAUSED.when(paused)
+            | Signals::RESET.when(reset))
     }
 
     /// Waits for a task as a worker does. No task is no error: then there is no token in the answer.
@@ -171,93 +210,6 @@ impl Client {
         let (namespace, identity) = (self.namespace.clone(), self.identity.clone());
         let request = api::PollActivityTaskQueueRequest { namespace, identity, ..request };
         self.ask(&api::POLL_ACTIVITY_TASK_QUEUE, &request, effort).await
-    }
-
-    /// Ends the activity with a result.
-    pub async fn complete(
-        &self,
-        token: Bytes,
-        result: Option<Payloads>,
-        deadline: Deadline,
-    ) -> Result<(), Error> {
-        self.look_at_size("result", result.as_ref());
-        let request = api::RespondActivityTaskCompletedRequest {
-            task_token: token.clone(),
-            result,
-            identity: self.identity.clone(),
-            namespace: self.namespace.clone(),
-        };
-        self.end(&api::RESPOND_ACTIVITY_TASK_COMPLETED, &request, &token, deadline).await.map(drop)
-    }
-
-    /// Ends the attempt with a failure.
-    pub async fn fail(&self, token: Bytes, report: Report, deadline: Deadline) -> Result<(), Error> {
-        self.look_at_size("heartbeat_details", report.heartbeat_details.as_ref());
-        let request = api::RespondActivityTaskFailedRequest {
-            task_token: token.clone(),
-            failure: Some(report.failure),
-            identity: self.identity.clone(),
-            namespace: self.namespace.clone(),
-            last_heartbeat_details: report.heartbeat_details,
-        };
-        // The answer's `failures` speak of details over the size limit, which were refused before.
-        self.end(&api::RESPOND_ACTIVITY_TASK_FAILED, &request, &token, deadline).await.map(drop)
-    }
-
-    /// Ends the activity as cancelled, which somebody must have asked for.
-    pub async fn report_cancelled(
-        &self,
-        token: Bytes,
-        details: Option<Payloads>,
-        deadline: Deadline,
-    ) -> Result<(), Error> {
-        self.look_at_size("details", details.as_ref());
-        let request = api::RespondActivityTaskCanceledRequest {
-            task_token: token.clone(),
-            details,
-            identity: self.identity.clone(),
-            namespace: self.namespace.clone(),
-        };
-        self.end(&api::RESPOND_ACTIVITY_TASK_CANCELED, &request, &token, deadline).await.map(drop)
-    }
-
-    /// What the server holds of the token's activity.
-    pub async fn details(&self, token: &[u8], effort: Effort) -> Result<Details, Setback> {
-        let unreadable = || Setback::last(Error::new(Status::TokenUnreadable, unreadable(token)));
-        let read = Token::read(token).ok_or_else(unreadable)?;
-        // A workflow of another namespace would merely not be found here, as if the activity were over.
-        if self.namespace_id.get().is_none() {
-            self.meet_namespace(effort).await?;
-        }
-        if self.is_foreign(&read) {
-            return Err(Setback::last(Error::argument(self.foreign())));
-        }
-        let details = match read.activity {
-            Activity::OfWorkflow { workflow_id, run_id, activity_id } => {
-                let request = api::DescribeWorkflowExecutionRequest {
-                    namespace: self.namespace.clone(),
-                    execution: Some(WorkflowExecution { workflow_id, run_id }),
-                };
-                let answer = self.ask(&api::DESCRIBE_WORKFLOW_EXECUTION, &request, effort).await?;
-                if answer.workflow_execution_info.is_some_and(|workflow| workflow.close_time.is_some()) {
-                    return Err(Setback::last(over()));
-                }
-                let mut pending = answer.pending_activities.into_iter();
-                let found = pending.find(|pending| pending.activity_id == activity_id);
-                found.ok_or_else(over).and_then(Details::try_from)
-            }
-            Activity::Standalone { activity_id, run_id } => {
-                let request = api::DescribeActivityExecutionRequest {
-                    namespace: self.namespace.clone(),
-                    activity_id,
-                    run_id,
-                    include_heartbeat_details: true,
-                };
-                let answer = self.ask(&api::DESCRIBE_ACTIVITY_EXECUTION, &request, effort).await?;
-                answer.info.ok_or_else(over).and_then(Details::try_from)
-            }
-        };
-        details.map_err(Setback::last)
     }
 
     /// Warns of what comes near the limit, beyond which the server would fail the activity.
@@ -289,44 +241,13 @@ impl Client {
         match effort {
             Effort::Until(deadline) => {
                 let outcome = retry::call(&self.transport, method, request, deadline).await;
-                outcome.map_err(|failed| Setback::last(failed.error))
+                outcome.map_err(|failed| Setback {
+                    perhaps_applied: failed.perhaps_applied,
+                    ..Setback::last(failed.error)
+                })
             }
             Effort::Once(end) => retry::once(&self.transport, method, request, end).await,
         }
-    }
-
-    /// A call that ends the activity, and so finds it over when it is repeated.
-    async fn end<Request, Response>(
-        &self,
-        method: &Method<Request, Response>,
-        request: &Request,
-        token: &[u8],
-        deadline: Deadline,
-    ) -> Result<Response, Error>
-    where
-        Request: Message,
-        Response: Message + Default,
-    {
-        self.used.notify_one();
-        let failed = match retry::call(&self.transport, method, request, deadline).await {
-            Ok(answer) => return Ok(answer),
-            Err(failed) => failed,
-        };
-        if failed.error.status() == Status::NotFound {
-            if failed.perhaps_applied {
-                self.doubts.add(token);
-            }
-            if self.doubts.has(token) {
-                return Err(failed.error.as_status(Status::InDoubt).because(
-                    "but the answer to an earlier try was lost, which may have ended the activity as asked: look at it \
-                     before you undo anything",
-                ));
-            }
-        } else if failed.perhaps_applied {
-            self.doubts.add(token);
-            return Err(failed.error.because("the request may have been applied; the call may be repeated"));
-        }
-        Err(self.explain(failed.error, token))
     }
 
     fn explained(&self, setback: Setback, token: &[u8]) -> Setback {
@@ -357,11 +278,4 @@ fn unreadable(token: &[u8]) -> String {
     let base64 = token.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_\n".contains(byte));
     let hint = if base64 { ": it looks like base64, decode it first" } else { "" };
     format!("these {} bytes aren't the task token of an activity{hint}", token.len())
-}
-
-fn over() -> Error {
-    Error::new(
-        Status::NotFound,
-        "the activity is over: it has ended or timed out for good, or its workflow is closed",
-    )
 }

@@ -1,10 +1,23 @@
 //! The rules of an open activity, each as a story: what happened, when, and what is to be done then.
 
+use bytes::Bytes;
+
 use super::*;
-use crate::proto::temporal::api::{activity::v1::ActivityOptions, workflow::v1::PendingActivityInfo};
+use crate::{
+    attempt::{Attempt, Ids},
+    client::Found,
+    description::{Description, State},
+    details::About,
+    payload::Encoding,
+    setback::{Cure, Setback},
+    status::Status,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LIMIT: usize = 1 << 20;
+
+/// A task token of the workflow "w" in its run "r", for the first attempt of the activity "a".
+const TOKEN: &[u8] = b"\x0a\x01n\x12\x01w\x1a\x01r\x28\x01\x32\x01a";
 
 /// An activity and the time, which goes on as the story says.
 struct Story {
@@ -17,7 +30,7 @@ impl Story {
     fn begin(options: OpenOptions) -> Self {
         let now = Moment::now();
         let options = OpenOptions { heartbeat_timeout: 10 * SECOND, ..options };
-        Story { activity: Activity::open(b"token", None, options, now).unwrap(), now }
+        Story { activity: Activity::open(TOKEN, options, now).unwrap(), now }
     }
 
     fn with_nothing_to_erase() -> Self {
@@ -57,6 +70,20 @@ impl Story {
         self.activity.set_back(setback, self.now);
     }
 
+    /// The server told what it holds.
+    fn described(&mut self, held: Option<&str>, ids: Ids, attempt: Attempt, token: Option<&'static [u8]>) {
+        let description = Description {
+            ids,
+            attempt,
+            state: State::Running,
+            details: Details::handed_over(Payloads::from_json_values(held)).unwrap(),
+            last_failure: None,
+            last_identity: String::new(),
+        };
+        let token = token.map(Bytes::from_static);
+        self.activity.described(Found { description, token }, self.now);
+    }
+
     fn has(&self, signal: Signals) -> bool {
         self.activity.signals(self.now).contains(signal)
     }
@@ -64,10 +91,8 @@ impl Story {
 
 /// An activity whose token can be read, and whose parent didn't say the heartbeat timeout.
 fn without_timeout(options: OpenOptions) -> Story {
-    let token = b"\x0a\x01n\x12\x01w\x1a\x01r\x28\x01\x32\x01a";
     let now = Moment::now();
-    let read = Token::read(token);
-    Story { activity: Activity::open(token, read.as_ref(), options, now).unwrap(), now }
+    Story { activity: Activity::open(TOKEN, options, now).unwrap(), now }
 }
 
 fn handed_nothing() -> OpenOptions {
@@ -75,12 +100,17 @@ fn handed_nothing() -> OpenOptions {
 }
 
 /// What the server tells of it: the first attempt, a timeout of 10 s.
-fn told() -> Details {
-    let options =
-        ActivityOptions { heartbeat_timeout: Some(prost_types::Duration { seconds: 10, nanos: 0 }) };
-    let info =
-        PendingActivityInfo { attempt: 1, activity_options: Some(options), ..PendingActivityInfo::default() };
-    Details::try_from(info).unwrap()
+fn told() -> Found {
+    let about = About { attempt: 1, heartbeat_timeout: Some(10 * SECOND), ..About::default() };
+    let description = Description {
+        ids: Ids::default(),
+        attempt: Attempt { number: 1, started_at: 0 },
+        state: State::Running,
+        details: Details::described(None, about).unwrap(),
+        last_failure: None,
+        last_identity: String::new(),
+    };
+    Found { description, token: None }
 }
 
 #[test]
@@ -199,8 +229,7 @@ fn a_record_is_newer_than_what_the_server_held() {
     story.activity.due = story.now;
     assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
     assert!(!story.record("\"mine\""));
-    let held = Details::handed_over(Payloads::from_json_values(["\"theirs\""])).unwrap();
-    story.activity.described(held, story.now);
+    story.described(Some("\"theirs\""), Ids::default(), Attempt::default(), None);
     assert_eq!(story.beat().unwrap(), "\"mine\"");
     let (opening, _) = story.activity.opening(false, story.now).unwrap();
     assert_eq!(opening.unwrap().values()[0].data, "\"theirs\"");
@@ -258,15 +287,18 @@ fn an_ending_call_keeps_beats_from_beginning_and_takes_the_unsent_with_it() {
     story.beat().unwrap();
     story.record("2");
     story.activity.begin_ending().unwrap();
-    assert!(story.activity.may_end().unwrap().is_none(), "a beat is under way");
+    assert!(story.activity.may_end(story.now).unwrap().is_none(), "a beat is under way");
     story.acknowledged(Signals::default());
     assert_eq!(story.after(60 * SECOND).beat(), None);
-    assert_eq!(story.activity.may_end().unwrap().unwrap().0, Some(Payloads::from_json_values(["2"])));
+    assert_eq!(
+        story.activity.may_end(story.now).unwrap().unwrap().unsent,
+        Some(Payloads::from_json_values(["2"]))
+    );
     assert!(story.activity.finish_ending(&Err(Error::new(Status::Unavailable, "away")), story.now));
     assert_eq!(story.beat().unwrap(), "2", "it came to nothing, so the beats go on");
     story.acknowledged(Signals::default());
     story.activity.begin_ending().unwrap();
-    assert_eq!(story.activity.may_end().unwrap().unwrap().0, None);
+    assert_eq!(story.activity.may_end(story.now).unwrap().unwrap().unsent, None);
     assert!(!story.activity.finish_ending(&Ok(()), story.now));
     assert_eq!(story.activity.begin_ending().unwrap_err().status(), Status::Ended);
 }
@@ -320,6 +352,105 @@ fn a_refusal_answers_who_asks_for_the_details_at_the_start() {
     }
 }
 
+/// An activity that is held by its ids, of which the server has told that its second attempt runs.
+fn by_ids(token: Option<&'static [u8]>) -> Story {
+    let now = Moment::now();
+    let ids = Ids { workflow_id: "w".into(), run_id: String::new(), activity_id: "a".into() };
+    let options =
+        OpenOptions { pulse: true, heartbeat_timeout: 10 * SECOND, ids: Some(ids), ..OpenOptions::default() };
+    let mut story = Story { activity: Activity::open(b"", options, now).unwrap(), now };
+    story.record("1");
+    assert!(
+        matches!(story.activity.next_step(now), Step::Describe { .. }),
+        "nothing before it is known whose attempt"
+    );
+    let ids = Ids { workflow_id: "w".into(), run_id: "r".into(), activity_id: "a".into() };
+    story.described(None, ids, Attempt { number: 2, started_at: 7 }, token);
+    story
+}
+
+/// Where the beat goes that is due.
+fn target(story: &mut Story) -> Target {
+    match story.activity.next_step(story.now) {
+        Step::Beat { target, .. } => target,
+        step => panic!("{step:?}"),
+    }
+}
+
+#[test]
+fn what_is_held_by_ids_asks_before_each_beat_where_no_token_can_be_made_up() {
+    let mut story = by_ids(None);
+    for _ in 0..2 {
+        let Target::Checked { ids, attempt, token } = target(&mut story) else { panic!("unchecked") };
+        assert_eq!((ids.run_id.as_str(), attempt), ("r", Attempt { number: 2, started_at: 7 }));
+        assert_eq!(token, None);
+        story.acknowledged(Signals::default());
+        story.after(5 * SECOND);
+    }
+}
+
+#[test]
+fn a_token_that_was_made_up_is_not_sent_unasked_once_the_lease_is_lost() {
+    let mut story = by_ids(Some(b"made up"));
+    let made_up = Bytes::from_static(b"made up");
+    assert_eq!(target(&mut story), Target::Token(made_up.clone()));
+    story.acknowledged(Signals::default());
+    story.after(11 * SECOND);
+    assert!(story.has(Signals::LEASE_LOST));
+    assert!(matches!(target(&mut story), Target::Checked { token: Some(token), .. } if token == made_up));
+    story.acknowledged(Signals::default());
+    story.after(5 * SECOND);
+    assert_eq!(target(&mut story), Target::Token(made_up));
+}
+
+#[test]
+fn a_server_that_takes_no_token_that_was_made_up_is_asked_instead() {
+    let mut story = by_ids(Some(b"made up"));
+    target(&mut story);
+    story.failed(Status::NotFound, Cure::None, false);
+    assert!(!story.has(Signals::GONE), "it may be the token that isn't found");
+    assert!(matches!(target(&mut story), Target::Checked { token: None, .. }));
+    story.failed(Status::NotFound, Cure::None, false);
+    assert!(story.has(Signals::GONE));
+}
+
+#[test]
+fn who_was_acknowledged_by_a_made_up_token_is_gone_when_it_names_nothing_any_more() {
+    let mut story = by_ids(Some(b"made up"));
+    target(&mut story);
+    story.acknowledged(Signals::default());
+    story.after(5 * SECOND);
+    target(&mut story);
+    story.failed(Status::NotFound, Cure::None, false);
+    assert!(story.has(Signals::GONE));
+}
+
+#[test]
+fn an_end_by_ids_takes_a_made_up_token_only_once_it_was_taken() {
+    let mut story = by_ids(Some(b"made up"));
+    story.activity.begin_ending().unwrap();
+    let end = story.activity.may_end(story.now).unwrap().unwrap();
+    assert!(matches!(end.target, Target::Checked { token: None, .. }));
+    story.activity.finish_ending(&Err(Error::new(Status::Unavailable, "away")), story.now);
+    target(&mut story);
+    story.acknowledged(Signals::default());
+    story.activity.begin_ending().unwrap();
+    let end = story.activity.may_end(story.now).unwrap().unwrap();
+    assert_eq!(end.target, Target::Token(Bytes::from_static(b"made up")));
+}
+
+#[test]
+fn where_encoded_is_required_nothing_readable_is_taken_in() {
+    let options = OpenOptions { pulse: true, require_encoded: true, ..OpenOptions::default() };
+    let mut story = Story::begin(options);
+    for (encoding, data) in [(Encoding::Json, &b"41"[..]), (Encoding::Binary, b"x")] {
+        let refused = story.activity.record(encoding, data, LIMIT, story.now).unwrap_err();
+        assert_eq!(refused.status(), Status::InvalidArgument);
+    }
+    assert_eq!(story.activity.newest(), 0);
+    story.activity.record(Encoding::Null, b"", LIMIT, story.now).unwrap();
+}
+
 #[test]
 fn a_beat_out_of_turn_goes_out_without_a_pulse_and_with_nothing_new() {
     let mut story = Story::begin(OpenOptions {
@@ -327,9 +458,10 @@ fn a_beat_out_of_turn_goes_out_without_a_pulse_and_with_nothing_new() {
         ..OpenOptions::default()
     });
     assert_eq!(story.beat(), None);
-    assert!(story.activity.press(story.now));
+    story.activity.renew(story.now).unwrap();
+    assert!(story.activity.press(story.now) || story.activity.due() <= story.now);
     assert_eq!(story.beat().as_deref(), Some("41"));
     story.acknowledged(Signals::CANCEL_REQUESTED);
-    assert_eq!((story.activity.beats(), story.beat()), (1, None));
+    assert_eq!((story.activity.is_flushed().unwrap(), story.beat()), (true, None));
     assert!(story.has(Signals::CANCEL_REQUESTED));
 }

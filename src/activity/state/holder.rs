@@ -1,0 +1,204 @@
+//! What the holder does.
+
+use std::time::Duration;
+
+use super::{Activity, End, Info, Life, rules::ended};
+use crate::{
+    details::Details,
+    error::{Error, Result},
+    payload::Encoding,
+    signals::Signals,
+    status::Status,
+    sys::clock::Moment,
+};
+
+impl Activity {
+    /// Takes new details. True when the sender must be told that there is something to do earlier than it thinks.
+    #[inline]
+    pub fn record(
+        &mut self,
+        encoding: Encoding,
+        data: &[u8],
+        size_limit: usize,
+        now: Moment,
+    ) -> Result<bool> {
+        self.usable()?;
+        self.replace_details(encoding, data, size_limit)?;
+        self.records += 1;
+        self.recorded = self.recorded.wrapping_add(1);
+        self.last_progress = now;
+        Ok(self.hurry(now))
+    }
+
+    /// Progress without details. True as for [`Activity::record`].
+    pub fn touch(&mut self, now: Moment) -> Result<bool> {
+        self.usable()?;
+        let stalled = self.is_stalled(now);
+        self.last_progress = now;
+        if self.pulse && !stalled {
+            return Ok(false);
+        }
+        if !self.pulse {
+            self.recorded = self.recorded.wrapping_add(1);
+        }
+        Ok(self.hurry(now))
+    }
+
+    /// What is known is to go out once more. True as for [`Activity::record`].
+    pub fn renew(&mut self, now: Moment) -> Result<bool> {
+        self.usable()?;
+        self.recorded = self.recorded.wrapping_add(1);
+        Ok(self.hurry(now))
+    }
+
+    /// What the holder must know now.
+    #[inline]
+    pub fn signals(&self, now: Moment) -> Signals {
+        let over = matches!(self.life, Life::Ended | Life::Gone);
+        self.asked
+            | Signals::GONE.when(self.life == Life::Gone)
+            | Signals::LEASE_LOST.when(!over && now > self.lease_end())
+            | Signals::STALLED.when(!over && self.is_stalled(now))
+            | Signals::REFUSED.when(!over && self.is_refused())
+            | Signals::DEADLINE.when(now > self.deadline)
+            | Signals::UNSEEDED.when(!over && self.is_unseeded(now))
+    }
+
+    /// When the signals change next by the mere passing of time.
+    pub fn next_change(&self, now: Moment) -> Moment {
+        let unseeded = if self.pulse && !self.knows() {
+            self.lease_from.later(self.schedule().period)
+        } else {
+            Moment::NEVER
+        };
+        let times = [self.lease_end(), self.stalls_at(), self.deadline, unseeded];
+        times.into_iter().filter(|time| *time > now).min().unwrap_or(Moment::NEVER)
+    }
+
+    /// The number of the newest record.
+    pub fn newest(&self) -> u32 {
+        self.recorded
+    }
+
+    /// Whether all that was recorded is acknowledged. An error when that can't come any more.
+    pub fn is_flushed(&self) -> Result<bool> {
+        self.is_flushed_to(self.recorded)
+    }
+
+    /// Whether this record is acknowledged, or a newer one: others may record without end.
+    pub fn is_flushed_to(&self, record: u32) -> Result<bool> {
+        match self.life {
+            _ if self.has_landed(record) => Ok(true),
+            Life::Gone => Err(self.gone()),
+            Life::Ended => Err(ended()),
+            Life::Open | Life::Ending => Ok(false),
+        }
+    }
+
+    /// An error when the server has refused what was pressed for, so that waiting on is of no use.
+    pub fn check_press(&self) -> Result<()> {
+        if self.is_awaited() { Ok(()) } else { self.refusal() }
+    }
+
+    /// Has what was recorded sent without waiting for its time. True as for [`Activity::record`].
+    pub fn press(&mut self, now: Moment) -> bool {
+        self.awaited = self.recorded;
+        self.hurry(now)
+    }
+
+    /// The details that there were when it was opened; `None` while they aren't known, and then they are asked for. Who has
+    /// asked before gets an error when the server has refused since.
+    pub fn opening(&mut self, asked: bool, now: Moment) -> Result<(Option<Details>, bool)> {
+        if self.knows_opening() {
+            return Ok((Some(self.opening.as_deref().cloned().unwrap_or_default()), false));
+        }
+        match self.life {
+            Life::Gone => return Err(self.gone()),
+            Life::Ended => return Err(ended()),
+            Life::Open | Life::Ending => {}
+        }
+        if self.has_sent() {
+            return Err(Error::new(
+                Status::FailedPrecondition,
+                "the details that there were at the start have been replaced: get them before the first record, or hand them \
+                 over as initial_details",
+            ));
+        }
+        if asked && !self.wants_opening {
+            self.refusal()?;
+        }
+        self.wants_opening = true;
+        Ok((None, self.hurry(now)))
+    }
+
+    /// Why the last try failed, for a caller who gives up waiting.
+    pub fn last_error(&self) -> Option<&Error> {
+        self.last_error.as_deref()
+    }
+
+    /// Begins an ending call: no beat is begun any more.
+    pub fn begin_ending(&mut self) -> Result<()> {
+        match self.life {
+            Life::Open => {
+                self.life = Life::Ending;
+                Ok(())
+            }
+            Life::Gone => Err(self.gone()),
+            Life::Ended => Err(ended()),
+            Life::Ending => Err(Error::new(Status::Ended, "another thread is ending the activity")),
+        }
+    }
+
+    /// Whether the ending call may be sent: not while a beat is under way, which must not land after it. With it go the details
+    /// that the server doesn't have yet.
+    pub fn may_end(&self, now: Moment) -> Result<Option<End>> {
+        match self.life {
+            Life::Gone => Err(self.gone()),
+            _ if self.in_flight => Ok(None),
+            _ => Ok(Some(End {
+                target: self.access.ending_target(self.holds_lease(now)),
+                unsent: self.to_send().filter(|_| self.acknowledged != self.recorded),
+                verify: self.verify,
+            })),
+        }
+    }
+
+    /// Whether nothing is to be sent that anybody can read.
+    pub fn requires_encoded(&self) -> bool {
+        self.require_encoded
+    }
+
+    /// What became of it. True as for [`Activity::record`].
+    pub fn finish_ending(&mut self, outcome: &Result<()>, now: Moment) -> bool {
+        self.life = match outcome.as_ref().map_err(Error::status) {
+            Ok(()) | Err(Status::InDoubt) => Life::Ended,
+            Err(Status::NotFound) => Life::Gone,
+            Err(_) => Life::Open,
+        };
+        self.due = Moment::NEVER;
+        let goes_on = self.pulse || self.acknowledged != self.recorded;
+        goes_on && self.hurry(now)
+    }
+
+    /// What can be told about it.
+    pub fn info(&self, now: Moment) -> Info {
+        let some = |moment: Moment| (moment != Moment::NEVER).then(|| moment.since(now));
+        Info {
+            attempt: self.access.attempt_number(),
+            life: match self.life {
+                Life::Open => "open",
+                Life::Ending => "ending",
+                Life::Ended => "ended",
+                Life::Gone => "gone",
+            },
+            heartbeat_timeout: Duration::from_millis(self.timeout_ms.into()),
+            lease_left: some(self.lease_end()),
+            since_acknowledged: (self.counts.beats > 0).then(|| now.since(self.lease_from)),
+            pending: self.acknowledged != self.recorded,
+            next_beat: some(self.due),
+            records: self.records,
+            counts: self.counts,
+            last_error: self.last_error.as_deref().cloned(),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What the sender does.
+
+use std::time::Duration;
+
+use super::{Activity, Life, News, Question, Step};
+use crate::{
+    activity::schedule::SLOW_PAUSE,
+    client::Found,
+    setback::{Cure, Setback},
+    signals::Signals,
+    status::Status,
+    sys::clock::Moment,
+};
+
+impl Activity {
+    /// What to do now.
+    pub fn next_step(&mut self, now: Moment) -> Step {
+        if self.life != Life::Open || self.in_flight {
+            return Step::Nothing;
+        }
+        if self.due > now {
+            return if self.due == Moment::NEVER { Step::Nothing } else { Step::At(self.due) };
+        }
+        let wanted = self.acknowledged != self.recorded;
+        let seeding = self.wants_opening && !self.knows_opening() && !self.has_sent();
+        // A first record doesn't wait for it.
+        let asking = self.question == Question::Now && (self.has_sent() || !wanted);
+        if !wanted && !seeding && !asking && (!self.pulse || self.is_stalled(now)) {
+            self.due = Moment::NEVER;
+            return Step::Nothing;
+        }
+        let patience = self.schedule().patience(self.ran_out.into());
+        self.in_flight = true;
+        if seeding || asking || !self.knows() || !self.access.is_settled() {
+            if self.question == Question::Now {
+                let aside = asking && !seeding && self.knows() && self.access.is_settled();
+                self.question = if aside { Question::UnderWay } else { Question::Later };
+            }
+            return Step::Describe { subject: self.access.subject(), patience };
+        }
+        let replaced = self.recorded.wrapping_sub(self.sending).saturating_sub(1);
+        self.sending = self.recorded;
+        self.last_send = now;
+        let target = self.access.target(self.holds_lease(now));
+        Step::Beat { replaced, target, details: self.to_send(), patience }
+    }
+
+    /// The server acknowledged the beat that is under way. What part of the lease was left by then, where there is one.
+    pub fn acknowledge(&mut self, asked: Signals, now: Moment) -> Option<f64> {
+        self.in_flight = false;
+        let timeout = f64::from(self.timeout_ms) / 1000.0;
+        let margin = (timeout > 0.0).then(|| self.lease_end().since(now).as_secs_f64() / timeout);
+        if now > self.lease_end() {
+            self.counts.leases_regained += 1;
+        }
+        self.access.acknowledged();
+        self.lease_from = self.last_send;
+        self.acknowledged = self.sending;
+        self.counts.beats += 1;
+        self.tried(None);
+        if self.asked.contains(Signals::PAUSED) {
+            // The pause doesn't count as standing still.
+            self.last_progress = now;
+        }
+        let sticky = Signals::CANCEL_REQUESTED | Signals::RESET;
+        self.asked = asked | Signals::from_bits(self.asked.bits() & sticky.bits());
+        if self.question == Question::Later {
+            self.question = Question::Now;
+        }
+        let hurried = self.is_awaited() || self.question == Question::Now;
+        self.due = if hurried { now } else { self.usual_due() };
+        margin
+    }
+
+    /// The server told what it holds of this attempt.
+    pub fn described(&mut self, found: Found, now: Moment) {
+        self.in_flight = false;
+        let Found { description, token } = found;
+        self.access.found(description.ids, description.attempt, token);
+        self.tried(None);
+        if self.timeout_ms == 0 {
+            let timeout = description.details.about().heartbeat_timeout.unwrap_or_default();
+            self.timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+        }
+        let aside = self.question == Question::UnderWay;
+        self.question = Question::No;
+        if self.has_sent() {
+            // What the server holds by now is ours.
+            self.due = if self.is_awaited() { now } else { self.usual_due() };
+            return;
+        }
+        self.seed(description.details);
+        let wanted = self.acknowledged != self.recorded;
+        self.due = if aside && self.pulse && !wanted {
+            self.lease_from.later(self.schedule().first_pulse()).max(now)
+        } else if wanted || self.pulse {
+            now
+        } else {
+            Moment::NEVER
+        };
+    }
+
+    /// The try that is under way failed.
+    pub fn set_back(&mut self, setback: Setback, now: Moment) {
+        self.in_flight = false;
+        let may_pass = setback.cure != Cure::None;
+        if self.question == Question::UnderWay {
+            self.question = Question::Later;
+            if setback.error.status() != Status::NotFound && (self.has_sent() || !may_pass) {
+                // Beats can do without the answer, and come first; the next one is followed by another question.
+                self.question = if may_pass { Question::Later } else { Question::No };
+                self.due = self.usual_due();
+                return;
+            }
+        }
+        self.counts.failed_tries += 1;
+        self.failed = self.failed.saturating_add(1);
+        if setback.late {
+            self.ran_out = self.ran_out.saturating_add(1);
+        }
+        let status = setback.error.status();
+        let schedule = self.schedule();
+        if self.access.refused(status) {
+            // The token that was made up may be why; without it the server is asked first, and that tells.
+            self.due = now;
+            return;
+        }
+        if status == Status::NotFound {
+            self.go(setback.error);
+            return;
+        }
+        let error = if setback.cure == Cure::None { setback.error } else { setback.error.temporary(None) };
+        self.last_error = Some(Box::new(error));
+        let pause = match setback.cure {
+            // Credentials and permissions may be mended, so it is asked now and then. Who waits has their answer.
+            Cure::None => {
+                self.awaited = self.acknowledged;
+                self.wants_opening = false;
+                schedule.jittered_period()
+            }
+            Cure::Retry if setback.late => Duration::ZERO,
+            Cure::Retry => schedule.pause(self.failed.into(), now > self.lease_end()),
+            Cure::RetrySlowly => SLOW_PAUSE.max(schedule.pause(self.failed.into(), false)),
+        };
+        self.due = now.later(pause);
+    }
+
+    /// What has changed since this was asked last.
+    pub fn news(&mut self, now: Moment) -> Option<News> {
+        let signals = self.signals(now);
+        let before = Signals::from_bits(self.announced.into());
+        if signals == before {
+            return None;
+        }
+        self.announced = u16::try_from(signals.bits()).unwrap_or(u16::MAX);
+        let why = self.last_error.as_deref().map(|error| error.message().to_owned());
+        Some(News { signals, before, ids: self.access.ids().unwrap_or_default(), why })
+    }
+}

@@ -1,0 +1,174 @@
+//! Calls that end an activity, and so find it over when they are repeated.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{Client, Effort, describe::Way};
+use crate::{
+    attempt::{Ids, Target},
+    deadline::Deadline,
+    error::Error,
+    failure::Report,
+    payload::Payloads,
+    proto::temporal::api::workflowservice::v1 as api,
+    retry::{self, Pauses},
+    setback::{Cure, Setback},
+    status::Status,
+};
+
+/// How an activity is to end.
+#[derive(Clone, Debug)]
+pub enum Ending {
+    /// With a result.
+    Complete(Option<Payloads>),
+    /// This attempt with a failure.
+    Fail(Report),
+    /// As cancelled, which somebody must have asked for.
+    Cancel(Option<Payloads>),
+}
+
+impl Client {
+    /// Ends the activity. Told to `verify`, it asks what became of an ending that is in doubt.
+    pub async fn end(
+        &self,
+        target: &Target,
+        ending: &Ending,
+        verify: bool,
+        deadline: Deadline,
+    ) -> Result<(), Error> {
+        match ending {
+            Ending::Complete(result) => self.look_at_size("result", result.as_ref()),
+            Ending::Fail(report) => self.look_at_size("heartbeat_details", report.heartbeat_details.as_ref()),
+            Ending::Cancel(details) => self.look_at_size("details", details.as_ref()),
+        }
+        let tried = match target {
+            Target::Token(token) => {
+                self.send(ending, Way::Token(token.clone()), Effort::Until(deadline)).await
+            }
+            Target::Checked { .. } => self.send_checked(target, ending, deadline).await,
+        };
+        let Err(failed) = tried else { return Ok(()) };
+        let key = doubt_key(target);
+        if failed.perhaps_applied {
+            self.doubts.add(&key);
+        }
+        if failed.error.status() == Status::NotFound && self.doubts.has(&key) {
+            return match self.verdict(target, ending, verify, deadline).await {
+                Some(true) => Ok(()),
+                Some(false) => Err(failed.error),
+                None => Err(failed.error.as_status(Status::InDoubt).because(
+                    "but the answer to an earlier try was lost, which may have ended the activity as asked: look at it \
+                     before you undo anything",
+                )),
+            };
+        }
+        if failed.perhaps_applied && failed.error.status() != Status::NotFound {
+            return Err(failed.error.because("the request may have been applied; the call may be repeated"));
+        }
+        Err(match target {
+            Target::Token(token) => self.explain(failed.error, token),
+            Target::Checked { .. } => failed.error,
+        })
+    }
+
+    /// Requests by ids touch whatever attempt there is, so none is repeated without another look: what came in between could be
+    /// the end of ours.
+    async fn send_checked(
+        &self,
+        target: &Target,
+        ending: &Ending,
+        deadline: Deadline,
+    ) -> Result<(), Setback> {
+        let mut pauses = Pauses::new();
+        let mut perhaps_applied = false;
+        loop {
+            let admitted = self.admit(target, Effort::Until(deadline)).await;
+            let way = admitted.map_err(|setback| Setback { perhaps_applied, ..setback })?;
+            let effort = match way {
+                Way::Token(_) => Effort::Until(deadline),
+                Way::Ids(_) => Effort::Once(Instant::now() + retry::time_of_try(deadline)),
+            };
+            let Err(failed) = self.send(ending, way, effort).await else { return Ok(()) };
+            perhaps_applied |= failed.perhaps_applied;
+            let pause = match failed.cure {
+                Cure::None => None,
+                Cure::Retry => Some(pauses.next()),
+                Cure::RetrySlowly => Some(pauses.next_slow()),
+            };
+            match pause.filter(|pause| *pause < deadline.remaining()) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(Setback { perhaps_applied, ..failed }),
+            }
+        }
+    }
+
+    async fn send(&self, ending: &Ending, way: Way, effort: Effort) -> Result<(), Setback> {
+        let (identity, namespace) = (self.identity.clone(), self.namespace.clone());
+        match (ending.clone(), way) {
+            (Ending::Complete(result), Way::Token(task_token)) => {
+                let request =
+                    api::RespondActivityTaskCompletedRequest { task_token, result, identity, namespace };
+                self.ask(&api::RESPOND_ACTIVITY_TASK_COMPLETED, &request, effort).await.map(drop)
+            }
+            (Ending::Complete(result), Way::Ids(Ids { workflow_id, run_id, activity_id })) => {
+                let request = api::RespondActivityTaskCompletedByIdRequest {
+                    namespace,
+                    workflow_id,
+                    run_id,
+                    activity_id,
+                    result,
+                    identity,
+                };
+                self.ask(&api::RESPOND_ACTIVITY_TASK_COMPLETED_BY_ID, &request, effort).await.map(drop)
+            }
+            // The answers' `failures` speak of details over the size limit, which were refused before.
+            (Ending::Fail(report), Way::Token(task_token)) => {
+                let request = api::RespondActivityTaskFailedRequest {
+                    task_token,
+                    failure: Some(report.failure),
+                    identity,
+                    namespace,
+                    last_heartbeat_details: report.heartbeat_details,
+                };
+                self.ask(&api::RESPOND_ACTIVITY_TASK_FAILED, &request, effort).await.map(drop)
+            }
+            (Ending::Fail(report), Way::Ids(Ids { workflow_id, run_id, activity_id })) => {
+                let request = api::RespondActivityTaskFailedByIdRequest {
+                    namespace,
+                    workflow_id,
+                    run_id,
+                    activity_id,
+                    failure: Some(report.failure),
+                    identity,
+                    last_heartbeat_details: report.heartbeat_details,
+                };
+                self.ask(&api::RESPOND_ACTIVITY_TASK_FAILED_BY_ID, &request, effort).await.map(drop)
+            }
+            (Ending::Cancel(details), Way::Token(task_token)) => {
+                let request =
+                    api::RespondActivityTaskCanceledRequest { task_token, details, identity, namespace };
+                self.ask(&api::RESPOND_ACTIVITY_TASK_CANCELED, &request, effort).await.map(drop)
+            }
+            (Ending::Cancel(details), Way::Ids(Ids { workflow_id, run_id, activity_id })) => {
+                let request = api::RespondActivityTaskCanceledByIdRequest {
+                    namespace,
+                    workflow_id,
+                    run_id,
+                    activity_id,
+                    details,
+                    identity,
+                };
+                self.ask(&api::RESPOND_ACTIVITY_TASK_CANCELED_BY_ID, &request, effort).await.map(drop)
+            }
+        }
+    }
+}
+
+/// What a doubt is remembered by: the token, or the ids and the attempt.
+fn doubt_key(target: &Target) -> Bytes {
+    match target {
+        Target::Token(token) => token.clone(),
+        Target::Checked { ids, attempt, .. } => format!("{ids:?} {attempt:?}").into(),
+    }
+}

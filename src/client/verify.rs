@@ -1,0 +1,192 @@
+//! What became of an ending in doubt: the server's own records tell who ended the activity, and how.
+
+use std::collections::HashMap;
+
+use super::{Client, Effort, Ending};
+use crate::{
+    attempt::{Attempt, Ids, Target},
+    deadline::Deadline,
+    description::{Description, State},
+    error::Error,
+    proto::temporal::api::{
+        common::v1::WorkflowExecution,
+        failure::v1::{Failure, failure::FailureInfo},
+        history::v1::history_event::Attributes,
+        workflowservice::v1 as api,
+    },
+    setback::Setback,
+    status::Status,
+    token::Token,
+};
+
+/// How many events are asked for at once, and how often: an activity that was looked for in vain among the newest hundred thousand
+/// stays in doubt.
+const PAGE: i32 = 1000;
+const MAX_PAGES: usize = 100;
+
+impl Client {
+    /// Whether it was this ending that ended the attempt; `None` when that can't be told, or nobody wants to know.
+    pub(super) async fn verdict(
+        &self,
+        target: &Target,
+        ending: &Ending,
+        verify: bool,
+        deadline: Deadline,
+    ) -> Option<bool> {
+        if !verify {
+            return None;
+        }
+        let (ids, attempt) = match target {
+            Target::Token(token) => Token::read(token).map(|token| (token.ids, token.attempt))?,
+            Target::Checked { ids, attempt, .. } => (ids.clone(), *attempt),
+        };
+        let effort = Effort::Until(deadline);
+        if ids.workflow_id.is_empty() {
+            let found = self.describe(&ids, effort).await.ok()?;
+            return self.standalone_verdict(&found, attempt, ending);
+        }
+        let record = self.record_of(&ids, effort).await.ok()?;
+        match record.end {
+            Some(end) => {
+                let same_kind = matches!(
+                    (end.kind, ending),
+                    (EndKind::Completed, Ending::Complete(_))
+                        | (EndKind::Failed, Ending::Fail(_))
+                        | (EndKind::Cancelled, Ending::Cancel(_))
+                );
+                let of_this_attempt = Attempt { number: end.attempt, started_at: 0 }.may_be(attempt);
+                Some(same_kind && of_this_attempt && end.identity == self.identity)
+            }
+            // It goes on, or its workflow is closed. Only a failure leaves it to a next attempt.
+            None => match (ending, self.describe(&ids, effort).await) {
+                (Ending::Fail(report), Ok(found)) => failed_so(&found, attempt, &report.failure),
+                (_, Ok(_)) => Some(false),
+                (Ending::Fail(_), Err(_)) => None,
+                (_, Err(setback)) => (setback.error.status() == Status::NotFound).then_some(false),
+            },
+        }
+    }
+
+    fn standalone_verdict(&self, found: &Description, attempt: Attempt, ending: &Ending) -> Option<bool> {
+        let ours = found.attempt.number == attempt.number && found.last_identity == self.identity;
+        match (ending, found.state) {
+            (Ending::Complete(_), State::Completed) | (Ending::Fail(_), State::Failed) => Some(ours),
+            // The server doesn't keep who reported it. Nobody can but who holds the attempt.
+            (Ending::Cancel(_), State::Cancelled) => Some(found.attempt.number == attempt.number),
+            (Ending::Fail(report), State::Running | State::Waiting) => {
+                failed_so(found, attempt, &report.failure)
+            }
+            _ => Some(false),
+        }
+    }
+
+    /// The event that scheduled an activity, where the history can be read so far back.
+    pub(super) async fn scheduled_event_id(&self, ids: &Ids, effort: Effort) -> Result<i64, Setback> {
+        Ok(self.record_of(ids, effort).await?.scheduled_event_id)
+    }
+
+    /// What the history of its workflow tells of an activity, the newest one of its id.
+    async fn record_of(&self, ids: &Ids, effort: Effort) -> Result<Record, Setback> {
+        let mut next_page_token = bytes::Bytes::new();
+        let mut reader = Reader::default();
+        for _ in 0..MAX_PAGES {
+            let request = api::GetWorkflowExecutionHistoryReverseRequest {
+                namespace: self.namespace.clone(),
+                execution: Some(WorkflowExecution {
+                    workflow_id: ids.workflow_id.clone(),
+                    run_id: ids.run_id.clone(),
+                }),
+                maximum_page_size: PAGE,
+                next_page_token,
+            };
+            let answer = self.ask(&api::GET_WORKFLOW_EXECUTION_HISTORY_REVERSE, &request, effort).await?;
+            for event in answer.history.unwrap_or_default().events {
+                let Some(attributes) = event.attributes else { continue };
+                if let Some(record) = reader.read(&ids.activity_id, event.event_id, attributes) {
+                    return Ok(record);
+                }
+            }
+            next_page_token = answer.next_page_token;
+            if next_page_token.is_empty() {
+                break;
+            }
+        }
+        Err(Setback::last(Error::new(
+            Status::NotFound,
+            "the history doesn't tell when the activity was scheduled",
+        )))
+    }
+}
+
+/// Whether the attempt failed with this failure, by what its successor tells.
+fn failed_so(found: &Description, attempt: Attempt, failure: &Failure) -> Option<bool> {
+    let told = |failure: &Failure| {
+        let kind = failure
+            .failure_info
+            .as_ref()
+            .map(|FailureInfo::ApplicationFailureInfo(info)| info.r#type.clone());
+        (failure.message.clone(), failure.source.clone(), kind)
+    };
+    // After a reset the numbers begin anew, and later attempts hide what became of this one.
+    (found.attempt.number == attempt.number.saturating_add(1))
+        .then(|| found.last_failure.as_ref().is_some_and(|last| told(last) == told(failure)))
+}
+
+/// An activity in its workflow's history.
+struct Record {
+    scheduled_event_id: i64,
+    end: Option<End>,
+}
+
+/// How it ended for good.
+struct End {
+    kind: EndKind,
+    attempt: i32,
+    identity: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EndKind {
+    Completed,
+    Failed,
+    Cancelled,
+    TimedOut,
+}
+
+/// Reads a history from its newest event on: of each activity the end comes first, then the start, then what it is.
+#[derive(Default)]
+struct Reader {
+    ends: HashMap<i64, (EndKind, String)>,
+    attempts: HashMap<i64, i32>,
+}
+
+impl Reader {
+    fn read(&mut self, activity_id: &str, event_id: i64, attributes: Attributes) -> Option<Record> {
+        match attributes {
+            Attributes::ActivityTaskCompletedEventAttributes(end) => {
+                self.ends.insert(end.scheduled_event_id, (EndKind::Completed, end.identity));
+            }
+            Attributes::ActivityTaskFailedEventAttributes(end) => {
+                self.ends.insert(end.scheduled_event_id, (EndKind::Failed, end.identity));
+            }
+            Attributes::ActivityTaskCanceledEventAttributes(end) => {
+                self.ends.insert(end.scheduled_event_id, (EndKind::Cancelled, end.identity));
+            }
+            Attributes::ActivityTaskTimedOutEventAttributes(end) => {
+                self.ends.insert(end.scheduled_event_id, (EndKind::TimedOut, String::new()));
+            }
+            Attributes::ActivityTaskStartedEventAttributes(start) => {
+                self.attempts.insert(start.scheduled_event_id, start.attempt);
+            }
+            Attributes::ActivityTaskScheduledEventAttributes(scheduled) => {
+                let end = self.ends.remove(&event_id);
+                let attempt = self.attempts.remove(&event_id).unwrap_or_default();
+                if scheduled.activity_id == activity_id {
+                    let end = end.map(|(kind, identity)| End { kind, attempt, identity });
+                    return Some(Record { scheduled_event_id: event_id, end });
+                }
+            }
+        }
+        None
+    }
+}

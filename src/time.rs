@@ -1,0 +1,24 @@
+//! The times that the server tells.
+
+use prost_types::Timestamp;
+
+/// Nanoseconds since 1970; 0 when it isn't told.
+pub fn unix_ns(time: Option<Timestamp>) -> i64 {
+    time.map_or(0, |time| time.seconds.saturating_mul(1_000_000_000).saturating_add(time.nanos.into()))
+}
+
+/// Milliseconds since 1970; 0 when it isn't told.
+pub fn unix_ms(time: Option<Timestamp>) -> i64 {
+    unix_ns(time) / 1_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_never_set_is_zero() {
+        assert_eq!((unix_ms(None), unix_ns(None)), (0, 0));
+        assert_eq!(unix_ms(Some(Timestamp { seconds: 1, nanos: 2_999_999 })), 1002);
+    }
+}

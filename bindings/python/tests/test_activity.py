@@ -79,9 +79,9 @@ def test_a_time_that_makes_no_sense_is_named(name: str) -> None:
         hold(**{name: -1})
 
 
-def test_an_option_to_come_is_named(lost: BlackHole) -> None:
-    with pytest.raises(thb.Unimplemented, match="workflow_id"):
-        hold(workflow_id="w")
+def test_ids_without_the_activitys_own_name_nothing(lost: BlackHole) -> None:
+    with pytest.raises(thb.Config, match="activity_id"):
+        thb.Activity(workflow_id="w")
 
 
 VALUES = [

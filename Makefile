@@ -34,7 +34,7 @@ SEAL = ld -r --force-group-allocation --whole-archive $(ARCHIVE) -o $(ARCHIVE).o
 PROGRAM := $(CURDIR)/target/release/temporal-heartbeat
 
 .DEFAULT_GOAL := all
-.PHONY: help all lib cli man program header baseline venv test test-rust test-go test-python check-slow lint clean
+.PHONY: help all lib cli man program header baseline venv test test-rust test-go test-python check-slow lint bench bench-check bench-activity clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,6 +105,12 @@ lint: venv ## formats, lints and types, in every language
 	cd bindings/python && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy --strict temporal_heartbeat tests hatch_build.py
 	cd tests && $(VENV)/bin/ruff check . && $(VENV)/bin/mypy .
 	cd examples/demo && $(VENV)/bin/ruff check . && MYPYPATH=../../bindings/python $(VENV)/bin/mypy --strict .
+
+bench: lib venv ## this project beside the official SDKs: tables, goals, charts; RECORD=1 keeps them for docs/performance.md
+	@PYTHONPATH=tests:benches $(VENV)/bin/python -m compare $(if $(RECORD),--record)
+
+bench-check: lib venv ## what got slower since the last `make bench RECORD=1`, in three minutes
+	@PYTHONPATH=tests:benches $(VENV)/bin/python -m compare --check
 
 bench-activity: lib ## what holding activities open costs; SCALE=activities SECONDS=of pulses
 	@benches/activity.sh $(or $(SCALE),100000) $(or $(SECONDS),70)

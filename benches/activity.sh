@@ -3,7 +3,7 @@
 set -eu
 out=target/benches
 mkdir -p "$out"
-cargo build --quiet --release --example null_server
+cargo build --quiet --release --manifest-path benches/peers/rust/Cargo.toml --target-dir "$out"
 for program in record scale; do
     cc -std=c11 -O2 -Wall -Wextra -Werror "benches/$program.c" -Iinclude -Ltarget/release -ltemporal_heartbeat -lpthread \
         -Wl,-rpath,"$PWD/target/release" -o "$out/$program"
@@ -13,7 +13,7 @@ done
 with_server() {
     rm -f "$out/in" "$out/said"
     mkfifo "$out/in"
-    target/release/examples/null_server <"$out/in" >"$out/said" &
+    "$out/release/null_server" --count <"$out/in" >"$out/said" &
     server=$!
     exec 3>"$out/in"
     until [ -s "$out/said" ]; do sleep 0.05; done

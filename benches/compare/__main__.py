@@ -1,0 +1,100 @@
+"""Compares, records and checks.
+
+python -m compare [--record] [--rounds N] [--only TEXT]     measures all, or the points whose name has TEXT in it
+python -m compare --check                                   measures a little, and says what got slower
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from compare import peers, report
+from compare.goals import goals
+from compare.measure import CHECK_POINTS, POINTS, cold_start, loading, measure
+from compare.paths import BUILD, LIBRARY, RECORDED
+
+ROUNDS = 5
+CHECK_ROUNDS = 7
+COLD_ROUNDS = 11
+# Between two runs of the same code the medians of ratios differ by about half of this.
+TOLERANCE = 1.25
+
+CHECKED = ("c", peers.GO_SDK, peers.TONIC)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="compare")
+    parser.add_argument("--record", action="store_true", help="keep the results, and write them into the documentation")
+    parser.add_argument("--check", action="store_true", help="compare with what was recorded")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--only", default="", help="the points whose name has this in it")
+    arguments = parser.parse_args()
+    if os.getloadavg()[0] > 1:
+        print("warning: this machine is busy; only the ratios mean anything", file=sys.stderr)
+    peers.build()
+    if arguments.check:
+        sys.exit(check())
+    compare(arguments.rounds, arguments.only, arguments.record)
+
+
+def compare(rounds: int, only: str, record: bool) -> None:
+    began = time.monotonic()
+    every = list(peers.PEERS_BY_NAME.values())
+    results: dict[str, Any] = {"machine": machine(), "rounds": rounds, "points": {}}
+    for point in POINTS:
+        if only in point.name:
+            found = results["points"][point.name] = measure(point, every, rounds)
+            print("\n".join(report.point_table(point.name, found)), flush=True)
+    if only:
+        return
+    results["cold"] = cold_start(every, COLD_ROUNDS)
+    results["loading"] = loading(COLD_ROUNDS)
+    results["library_bytes"] = stripped_size()
+    print("\n".join([*report.cold_table(results), "", *report.goal_table(results)]))
+    (BUILD / "results.json").write_text(json.dumps(results, indent=1))
+    if record:
+        RECORDED.write_text(json.dumps(results, indent=1) + "\n")
+        report.write_charts(results)
+        report.write_page(results)
+    print(
+        f"\n{time.monotonic() - began:.0f} s; {sum(goal.is_met for goal in goals(results))} goals met", file=sys.stderr
+    )
+
+
+def check() -> int:
+    """How many ratios to the peers are worse than the recorded ones by more than chance."""
+    recorded = json.loads(RECORDED.read_text())["points"]
+    worse = 0
+    for point in CHECK_POINTS:
+        found = measure(point, peers.named(CHECKED), CHECK_ROUNDS)
+        for other in CHECKED[1:]:
+            for figure in ("cpu_us", "p50_us"):
+                before = recorded[point.name]["c"][figure][0] / recorded[point.name][other][figure][0]
+                now = found["c"][figure][0] / found[other][figure][0]
+                slower = now > before * TOLERANCE
+                worse += slower
+                mark = "SLOWER" if slower else "ok"
+                print(f"{mark:6}  {point.name}: {figure} / {other}: {now:.2f}, was {before:.2f}", flush=True)
+    return worse
+
+
+def stripped_size() -> int:
+    stripped = BUILD / "stripped.so"
+    subprocess.run(["strip", "-o", stripped, LIBRARY], check=True)
+    return stripped.stat().st_size
+
+
+def machine() -> str:
+    model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
+    name = model.partition(":")[2].strip() or platform.machine()
+    return f"{os.cpu_count()} processors ({name}), Linux {platform.release()}, Python {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    main()

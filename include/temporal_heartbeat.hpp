@@ -512,6 +512,11 @@ private:
 /* The token that the parent handed over, decoded. */
 inline Result<std::string> token_from_env() { return detail::text(thb_token_from_env); }
 
+/* The process's metrics, in Prometheus's text form. */
+inline Result<std::string> metrics() { return detail::text(thb_get_metrics); }
+/* The oldest log record, as JSON, for which it waits; empty when the time is over. */
+inline Result<std::string> next_log(Timeout timeout) { return detail::text(thb_log_next, timeout); }
+
 inline Result<Signals> heartbeat(std::string_view token, const Value &details, Timeout timeout = default_timeout) {
     return detail::make<Signals, std::uint32_t>(thb_heartbeat, token, details, timeout);
 }

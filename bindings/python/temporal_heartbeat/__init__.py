@@ -95,6 +95,11 @@ Errors
     Forked              The `Activity` is the parent process's. Also in a child that a signal
                         handler forked during a call.
 
+Looking on
+    `metrics` gives figures in Prometheus's text form, and `forward_logs` hands log records to
+    ``logging``. Neither ever shows a task token, details, results, or credentials.
+    With THB_LOG=info in the environment the records are lines on stderr.
+
 The native library
     It is loaded by the first call, from the path in the environment variable
     TEMPORAL_HEARTBEAT_LIBRARY, else from this package, else from the system.
@@ -114,6 +119,7 @@ from ._calls import (
 )
 from ._details import Details
 from ._payload import Payload
+from ._telemetry import forward_logs, log_records, metrics
 from .errors import (
     AbiMismatch as AbiMismatch,
     AlreadyConnected as AlreadyConnected,
@@ -159,6 +165,9 @@ __all__ = [
     "fail",
     "report_cancelled",
     "token_from_env",
+    "metrics",
+    "forward_logs",
+    "log_records",
     "version",
     "Signals",
     "STOP_SIGNALS",

@@ -108,6 +108,8 @@ PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "thb_error_free": (None, (ErrorPtr,)),
     "thb_text_data": (c_void_p, (TextPtr, _len_out)),
     "thb_text_free": (None, (TextPtr,)),
+    "thb_get_metrics": (_status, (POINTER(TextPtr), _error_out)),
+    "thb_log_next": (_status, (c_uint32, POINTER(TextPtr), _error_out)),
     "thb_status_name": (c_char_p, (c_int32,)),
     "thb_version": (c_char_p, ()),
     "thb_abi_version": (c_uint32, ()),

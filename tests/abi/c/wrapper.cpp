@@ -153,6 +153,12 @@ static void options_for_an_activity_from_the_environment_are_added() {
     CHECK(thb::token_from_env().value() == token);
 }
 
+static void who_looks_on_gets_metrics_and_records() {
+    CHECK(thb::metrics().value().find("temporal_request{namespace=\"default\"") != std::string::npos);
+    CHECK(thb::next_log(10s).value().find("\"event\":\"connected\"") != std::string::npos);
+    while (!thb::next_log(0s).value().empty()) continue;
+}
+
 static void timeouts_are_durations() {
     using thb::detail::milliseconds;
     CHECK(milliseconds(-1s) == 0 && milliseconds(0ms) == 0 && milliseconds(2s) == 2000);
@@ -204,5 +210,6 @@ int main(int argc, char **) {
     timeouts_are_durations();
     one_call_needs_no_handle();
     a_watch_tells_of_any();
+    who_looks_on_gets_metrics_and_records();
     return 0;
 }

@@ -208,6 +208,14 @@ void thb_error_free(thb_error_t *error) {
     library.error_free(error);
 }
 
+thb_status_t thb_get_metrics(thb_text_t **metrics_out, thb_error_t **error_out) {
+    return library.get_metrics(metrics_out, error_out);
+}
+
+thb_status_t thb_log_next(uint32_t timeout_ms, thb_text_t **record_out, thb_error_t **error_out) {
+    return library.log_next(timeout_ms, record_out, error_out);
+}
+
 const char *thb_status_name(thb_status_t status) {
     return library.status_name(status);
 }

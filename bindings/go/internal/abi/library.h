@@ -40,6 +40,8 @@
     X(error_is_retryable)             \
     X(error_retry_after_ms)           \
     X(error_free)                     \
+    X(get_metrics)                    \
+    X(log_next)                       \
     X(status_name)                    \
     X(text_data)                      \
     X(text_free)                      \

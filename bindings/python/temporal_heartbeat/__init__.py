@@ -45,7 +45,8 @@ Values
     Details and results are converted as Temporal's Python SDK does by default: None, bytes,
     protobuf messages, and all that JSON can hold, dataclasses, datetime and UUID included. They are
     read back as plain values: a dataclass as a dict. A `Payload` is sent as it is, and what this
-    process can't decode is read as one.
+    process can't decode is read as one. ``connect(data_converter=...)`` has a codec encode all of
+    them, `Payload` objects too, for a namespace whose data are encrypted.
 
 Signals
     Every heartbeat returns what is asked of this process, usually nothing:
@@ -117,6 +118,7 @@ from ._calls import (
     token_from_env,
     version,
 )
+from ._codec import PayloadCodec
 from ._details import Details
 from ._payload import Payload
 from ._telemetry import forward_logs, log_records, metrics
@@ -173,5 +175,6 @@ __all__ = [
     "STOP_SIGNALS",
     "Details",
     "Payload",
+    "PayloadCodec",
     "Error",
 ]

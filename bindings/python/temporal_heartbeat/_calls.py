@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Optional, Union
 
+from . import _codec
 from ._convert import encode_values
 from ._details import Details
 from ._duration import Duration
@@ -39,6 +40,9 @@ def connect(
     identity: Optional[str] = None,
     connect_timeout_ms: Optional[int] = None,
     lazy: Optional[bool] = None,
+    data_converter: Any = None,
+    require_encoded: Optional[bool] = None,
+    metrics_address: Optional[str] = None,
     **options: Any,
 ) -> None:
     """Connect this process to a Temporal server. All threads share the one connection.
@@ -50,6 +54,11 @@ def connect(
     * ``identity``: who the server shows as the one who beats; ``pid@host``.
     * ``connect_timeout_ms``: how long to try; 10 000.
     * ``lazy``: don't wait for the server, connect on the first call instead; false.
+    * ``data_converter``: the codec of a namespace whose data are encrypted: an object with
+      ``encode`` and ``decode``, which take and return a list of `Payload`; or a PayloadCodec or
+      DataConverter of Temporal's SDK. All details and results pass through it, written and read.
+    * ``require_encoded``: refuse what no codec has encoded (`InvalidArgument`); false.
+    * ``metrics_address``: ``"ip:port"``, where Prometheus may fetch the `metrics`; nowhere.
 
     Other options are passed on to the library, which names the ones that it doesn't know.
 
@@ -66,14 +75,18 @@ def connect(
         "identity": identity,
         "connect_timeout_ms": connect_timeout_ms,
         "lazy": lazy,
+        "require_encoded": require_encoded,
+        "metrics_address": metrics_address,
         **options,
     }
+    codec = None if data_converter is None else _codec.codec_of(data_converter)
     text = json.dumps({key: value for key, value in named.items() if value is not None}).encode()
 
     def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
         return native.thb_connect(text, len(text), error), None
 
     invoke(call)
+    _codec.use(codec)
 
 
 def disconnect(*, timeout: Optional[float] = 10.0) -> None:
@@ -90,6 +103,7 @@ def disconnect(*, timeout: Optional[float] = 10.0) -> None:
         return native.thb_disconnect(timeout_ms, error), None
 
     invoke(call, may_block=timeout_ms > 0)
+    _codec.use(None)
 
 
 def heartbeat(

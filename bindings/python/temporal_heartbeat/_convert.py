@@ -1,60 +1,31 @@
-"""Python values to payloads and back, as the default converter of Temporal's Python SDK does it.
-
-==================================  ================  =========================================
-a value                             is stored as      and read as
-==================================  ================  =========================================
-``None``                            binary/null       ``None``
-``bytes``                           binary/plain      ``bytes``
-a protobuf message                  json/protobuf     the message, if its class is loaded
-a ``Payload``                       what it says      according to its encoding
-anything else that JSON can hold    json/plain        what ``json.loads`` makes of it
-==================================  ================  =========================================
-
-JSON is compact and its keys are sorted. Beyond what ``json`` takes, it holds dataclasses and
-objects with a ``dict()`` method as objects, ``datetime`` and ``UUID`` as strings, and other
-iterables (also ``bytearray``) as lists. What this process can't decode is read as a ``Payload``,
-never an error: progress made by another program must stay readable.
-"""
+"""Values as the library takes and gives them: through the connection's codec, if it has one."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import sys
-import uuid
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any
 
-from . import _abi
+from . import _abi, _codec
 from ._payload import Payload
+from ._values import from_payload, to_payload
 from ._wire import decode_payloads, encode_payloads
 
-__all__ = [
-    "encode_values",
-    "from_payload",
-    "from_payloads",
-    "payloads_base64",
-    "to_json",
-    "to_payload",
-]
+__all__ = ["encode_values", "from_payloads", "payloads_base64"]
 
-_JSON = b"json/plain"
-_BINARY = b"binary/plain"
-_NULL = b"binary/null"
-_JSON_PROTOBUF = b"json/protobuf"
-_BINARY_PROTOBUF = b"binary/protobuf"
-
-_DIRECT = {_JSON: _abi.ENCODING_JSON, _BINARY: _abi.ENCODING_BINARY, _NULL: _abi.ENCODING_NULL}
+_DIRECT = {
+    b"json/plain": _abi.ENCODING_JSON,
+    b"binary/plain": _abi.ENCODING_BINARY,
+    b"binary/null": _abi.ENCODING_NULL,
+}
 
 
 def encode_values(values: Sequence[Any]) -> tuple[int, bytes]:
     """The values as the library takes them: an encoding of ``thb_encoding`` and the bytes."""
     if not values:
         return _abi.ENCODING_NONE, b""
-    payloads = [to_payload(value) for value in values]
-    if len(payloads) == 1 and not isinstance(values[0], Payload):
+    payloads = _payloads(values)
+    if len(payloads) == 1 and not isinstance(values[0], Payload) and _codec.current() is None:
         [payload] = payloads
         direct = _DIRECT.get(payload.metadata["encoding"])
         if direct is not None and not _may_be_lax_json(payload.data):
@@ -62,66 +33,28 @@ def encode_values(values: Sequence[Any]) -> tuple[int, bytes]:
     return _abi.ENCODING_PAYLOADS, encode_payloads(payloads)
 
 
-def to_payload(value: Any) -> Payload:
-    if isinstance(value, Payload):
-        return value
-    if value is None:
-        return Payload(b"", {"encoding": _NULL})
-    if isinstance(value, bytes):
-        return Payload(bytes(value), {"encoding": _BINARY})
-    if _is_protobuf(value):
-        return _protobuf_payload(value)
-    return Payload(to_json(value), {"encoding": _JSON})
-
-
 def payloads_base64(name: str, values: Sequence[Any]) -> str:
     """The values as the base64 of an encoded Payloads; empty without any."""
     if isinstance(values, (str, bytes)):
         raise TypeError(f"{name} is a sequence of values: put a single one in a list")
-    encoded = encode_payloads(to_payload(value) for value in values)
-    return b64encode(encoded).decode()
+    return b64encode(encode_payloads(_payloads(values))).decode()
 
 
 def from_payloads(data: bytes) -> tuple[tuple[Any, ...], tuple[Payload, ...]]:
     """The values in a serialized ``Payloads``, and their payloads."""
-    payloads = tuple(decode_payloads(data))
-    return tuple(from_payload(payload) for payload in payloads), payloads
+    payloads = decode_payloads(data)
+    codec = _codec.current()
+    if codec is None:
+        return tuple(from_payload(payload) for payload in payloads), tuple(payloads)
+    decoded = codec.decode(payloads)
+    return tuple(value for value, _ in decoded), tuple(payload for _, payload in decoded)
 
 
-def from_payload(payload: Payload) -> Any:
-    encoding = payload.metadata.get("encoding")
-    if encoding == _NULL and not payload.data:
-        return None
-    if encoding == _BINARY:
-        return payload.data
-    try:
-        if encoding == _JSON:
-            return json.loads(payload.data)
-        if encoding in (_JSON_PROTOBUF, _BINARY_PROTOBUF):
-            return _read_protobuf(payload)
-    except (ValueError, RecursionError):
-        pass
-    return payload
-
-
-def to_json(value: Any) -> bytes:
-    return json.dumps(value, default=_jsonable, separators=(",", ":"), sort_keys=True).encode()
-
-
-def _jsonable(value: Any) -> Any:
-    """What stands in JSON for a value that json itself doesn't take. The order is the SDK's."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    to_dict = getattr(value, "dict", None)
-    if callable(to_dict):
-        return to_dict()
-    if isinstance(value, Iterable):
-        return list(value)
-    if isinstance(value, uuid.UUID):
-        return str(value)
-    raise TypeError(f"a {type(value).__name__} can't be converted to JSON")
+def _payloads(values: Sequence[Any]) -> list[Payload]:
+    codec = _codec.current()
+    if codec is None or not values:
+        return [to_payload(value) for value in values]
+    return codec.encode(values)
 
 
 def _may_be_lax_json(data: bytes) -> bool:
@@ -131,38 +64,3 @@ def _may_be_lax_json(data: bytes) -> bool:
     goes through.
     """
     return b"NaN" in data or b"Infinity" in data
-
-
-def _is_protobuf(value: Any) -> bool:
-    # Whoever holds a message has loaded the package, so that there is no need to import it.
-    message = sys.modules.get("google.protobuf.message")
-    return (
-        message is not None and isinstance(value, message.Message) and value.DESCRIPTOR is not None
-    )
-
-
-def _protobuf_payload(message: Any) -> Payload:
-    from google.protobuf import json_format
-
-    metadata = {"encoding": _JSON_PROTOBUF, "messageType": message.DESCRIPTOR.full_name.encode()}
-    return Payload(to_json(json_format.MessageToDict(message)), metadata)
-
-
-def _read_protobuf(payload: Payload) -> Any:
-    """The message, or the payload when its class isn't loaded. ValueError: the data don't fit."""
-    if "google.protobuf.message" not in sys.modules:
-        return payload
-    from google.protobuf import json_format, message, symbol_database
-
-    try:
-        message_class = symbol_database.Default().GetSymbol(
-            payload.metadata.get("messageType", b"").decode()
-        )
-    except KeyError:
-        return payload
-    try:
-        if payload.metadata["encoding"] == _JSON_PROTOBUF:
-            return json_format.Parse(payload.data, message_class())
-        return message_class.FromString(payload.data)
-    except (json_format.ParseError, message.DecodeError) as error:
-        raise ValueError(str(error)) from error

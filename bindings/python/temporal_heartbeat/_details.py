@@ -16,8 +16,9 @@ class Details(Sequence[Any]):
 
     Often it is just one; none at all make it empty, and false. Beside them there are
 
-    * ``payloads``: the same values as they are stored, a tuple of `Payload`, such that
-      ``heartbeat(token, *details.payloads)`` repeats them;
+    * ``payloads``: the same values as they are stored, or were before the connection's codec
+      encoded them; a tuple of `Payload`, such that ``heartbeat(token, *details.payloads)`` repeats
+      them;
     * ``attempt``: the number of the attempt that the server has now, from 1; 0 when it doesn't
       tell. If it isn't one's own, another has taken over;
     * ``recorded_at``: when the last heartbeat was recorded, a datetime in UTC by the server's

@@ -6,8 +6,10 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional, Union
 
-from ._convert import payloads_base64, to_json
+from . import _codec
+from ._convert import payloads_base64
 from ._duration import Duration, duration_ms
+from ._values import to_json
 
 __all__ = ["Cause", "failure_json"]
 
@@ -43,12 +45,24 @@ def failure_json(
         "next_retry_delay_ms": duration_ms("next_retry_delay", next_retry_delay),
         "stack_trace": stack_trace,
         "source": source,
-        "cause": _of_exception(cause) if isinstance(cause, BaseException) else cause,
+        "cause": _of_exception(cause) if isinstance(cause, BaseException) else _encoded(cause),
         "heartbeat_details_payloads": payloads_base64("heartbeat_details", heartbeat_details)
         or None,
     }
     failure.update((key, value) for key, value in given.items() if value is not None)
     return to_json(failure)
+
+
+def _encoded(cause: Optional[Mapping[str, Any]]) -> Optional[Mapping[str, Any]]:
+    """The same with its details, and those of its causes, as the connection's codec makes them."""
+    if cause is None or _codec.current() is None:
+        return cause
+    encoded = {key: value for key, value in cause.items() if key != "details"}
+    if cause.get("details"):
+        encoded["details_payloads"] = payloads_base64("details", cause["details"])
+    if isinstance(cause.get("cause"), Mapping):
+        encoded["cause"] = _encoded(cause["cause"])
+    return encoded
 
 
 def _of_exception(exception: BaseException, causes_left: int = _MAX_CAUSES) -> dict[str, Any]:

@@ -8,11 +8,10 @@ import json
 import logging
 import sys
 import warnings
-from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any, Optional, TypeVar
 
-from . import _abi
+from . import _abi, _codec
 from ._calls import Token
 from ._convert import encode_values, payloads_base64
 from ._details import Details
@@ -22,7 +21,6 @@ from ._invoke import as_token, invoke, milliseconds
 from ._library import library
 from ._quick import LENGTHS, MAX_DATA, quick
 from ._read import read_details, read_text
-from ._wire import encode_payloads
 from .errors import Cancelled, Ended, Error, Forked, InvalidHandle, NotFound, Timeout
 from .signals import STOP_SIGNALS, Signals, signals_of
 
@@ -86,6 +84,8 @@ class HeldActivity:
 
         # Only a token that has to be read from a descriptor can block this.
         invoke(call, may_block="from_env" in options)
+        # Without a codec, to be quick.
+        self._plain = _codec.current() is None
         self._quick = quick(library())
         self._quick_heartbeat = self._quick.heartbeat
         self._closed = False
@@ -121,7 +121,7 @@ class HeldActivity:
         the details exceed 2 MiB; `Ended` when it was ended here; `InvalidHandle` when it was
         closed; `Forked` in a child process; `TypeError` for a value that can't be converted.
         """
-        if len(details) == 1:
+        if len(details) == 1 and self._plain:
             value = details[0]
             kind = type(value)
             if kind is bytes:
@@ -291,7 +291,7 @@ class HeldActivity:
 
 def _initial_details(details: Optional[Sequence[Any]]) -> Optional[str]:
     if isinstance(details, Details):
-        return b64encode(encode_payloads(details.payloads)).decode()
+        details = details.payloads
     return None if details is None else payloads_base64("initial_details", details)
 
 

@@ -12,9 +12,9 @@ __all__ = ["Payload"]
 class Payload:
     """One value in the form in which Temporal stores it.
 
-    Give it wherever a value is expected and it is sent as it is: the way for values that your own
-    codec encrypted, and for encodings that this package doesn't know. A value that this process
-    can't decode is read as one.
+    Give it wherever a value is expected and it is sent as it is: the way for encodings that this
+    package doesn't know. Only the codec of ``connect(data_converter=...)``, if there is one,
+    encodes it. A value that this process can't decode is read as one.
 
     ``metadata["encoding"]`` names the encoding, such as ``b"json/plain"``.
     """

@@ -14,25 +14,25 @@ from collections.abc import Iterable, Iterator
 
 from ._payload import Payload
 
-__all__ = ["decode_payloads", "encode_payloads"]
+__all__ = ["decode_payload", "decode_payloads", "encode_payload", "encode_payloads"]
 
 _VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
 
 
 def encode_payloads(payloads: Iterable[Payload]) -> bytes:
-    return b"".join(_field(1, _encode_payload(payload)) for payload in payloads)
+    return b"".join(_field(1, encode_payload(payload)) for payload in payloads)
 
 
 def decode_payloads(data: bytes) -> list[Payload]:
     """The payloads in the given bytes; ValueError when they aren't a ``Payloads``."""
     return [
-        _decode_payload(value)
+        decode_payload(value)
         for number, value, _ in _fields(data)
         if number == 1 and value is not None
     ]
 
 
-def _encode_payload(payload: Payload) -> bytes:
+def encode_payload(payload: Payload) -> bytes:
     entries = (
         _field(1, key.encode()) + _field(2, value) for key, value in payload.metadata.items()
     )
@@ -41,7 +41,7 @@ def _encode_payload(payload: Payload) -> bytes:
     return metadata + data + payload.unknown_fields
 
 
-def _decode_payload(message: bytes) -> Payload:
+def decode_payload(message: bytes) -> Payload:
     metadata: dict[str, bytes] = {}
     data = b""
     unknown = b""

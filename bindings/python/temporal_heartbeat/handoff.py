@@ -27,8 +27,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, Optional, Union
 
-from ._convert import to_payload
+from ._codec import codec_of
 from ._payload import Payload
+from ._values import to_payload
 from ._wire import decode_payloads, encode_payloads
 from .errors import InvalidArgument
 
@@ -49,6 +50,7 @@ def environment(
     address: Optional[str] = None,
     namespace: Optional[str] = None,
     details: Union[bytes, Sequence[Any], None] = None,
+    data_converter: Any = None,
     require_encoded: bool = False,
     token_file: Union[str, os.PathLike[str], None] = None,
     token_fd: Optional[int] = None,
@@ -61,9 +63,11 @@ def environment(
     * ``namespace``: TEMPORAL_NAMESPACE, if it isn't the activity's own.
     * ``details``: what the attempt before recorded, instead of ``info.heartbeat_details``: values,
       `Payload` objects or the SDK's payloads, or the bytes of an encoded Payloads.
-    * ``require_encoded``: for a namespace whose data are encrypted: refuse details that anybody can
-      read. The SDK has decoded those in ``info``, so that a worker with a codec encodes them anew:
-      ``details=await data_converter.encode(info.heartbeat_details)``.
+    * ``data_converter``: the codec of a namespace whose data are encrypted, as `connect` takes it.
+      The SDK has decoded the details in ``info``, and it encodes them anew. The child needs the
+      same one. In an event loop they may be encoded before instead, for an encoding that waits:
+      ``details=await data_converter.encode(info.heartbeat_details)``, and no ``data_converter``.
+    * ``require_encoded``: refuse details that anybody can read.
     * ``token_file``, ``token_fd``: where the child finds the token, instead of in its environment:
       see `token_in_file` and `token_in_pipe`.
     * ``base``: the variables to which these are added, ``os.environ`` if it isn't given; ``{}``
@@ -82,7 +86,7 @@ def environment(
         "ID": info.activity_id,
         "ATTEMPT": str(info.attempt),
         "HEARTBEAT_TIMEOUT_MS": _milliseconds(info.heartbeat_timeout or None),
-        "HEARTBEAT_DETAILS": _details_text(info, details, require_encoded),
+        "HEARTBEAT_DETAILS": _details_text(info, details, data_converter, require_encoded),
         "DEADLINE_MS": _milliseconds(_remaining(info)),
     }
     if token_file is not None:
@@ -156,32 +160,38 @@ def _token_text(info: Any) -> str:
 
 
 def _details_text(
-    info: Any, details: Union[bytes, Sequence[Any], None], require_encoded: bool
+    info: Any,
+    details: Union[bytes, Sequence[Any], None],
+    data_converter: Any,
+    require_encoded: bool,
 ) -> Optional[str]:
     if isinstance(details, bytes):
         payloads = decode_payloads(details)
         encoded = details
     else:
         values = info.heartbeat_details if details is None else details
-        payloads = [_payload(value) for value in values]
+        if data_converter is not None:
+            payloads = codec_of(data_converter).encode(map(_value, values))
+        else:
+            payloads = [to_payload(_value(value)) for value in values]
         encoded = encode_payloads(payloads)
     readable = {payload.encoding for payload in payloads} & set(_PLAIN)
     if require_encoded and readable:
         raise InvalidArgument(
             f"the heartbeat details are readable by anybody ({', '.join(sorted(readable))}), and"
-            " encoded ones are required: pass details=await data_converter.encode(...), with the"
-            " codec that your namespace uses"
+            " encoded ones are required: pass data_converter=, with the codec that your namespace"
+            " uses"
         )
     text = b64encode(encoded).decode()
     return text if len(text) <= _MAX_DETAILS_TEXT else None
 
 
-def _payload(value: Any) -> Payload:
-    """The payload of a value, which the SDK's own Payload message already is."""
+def _value(value: Any) -> Any:
+    """The value, or our payload of one that is the SDK's own Payload message."""
     descriptor = getattr(value, "DESCRIPTOR", None)
     if getattr(descriptor, "full_name", None) == "temporal.api.common.v1.Payload":
         return Payload(value.data, dict(value.metadata))
-    return to_payload(value)
+    return value
 
 
 def _remaining(info: Any) -> Optional[timedelta]:

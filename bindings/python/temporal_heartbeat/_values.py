@@ -1,0 +1,120 @@
+"""Python values to payloads and back, as the default converter of Temporal's Python SDK does it.
+
+==================================  ================  =========================================
+a value                             is stored as      and read as
+==================================  ================  =========================================
+``None``                            binary/null       ``None``
+``bytes``                           binary/plain      ``bytes``
+a protobuf message                  json/protobuf     the message, if its class is loaded
+a ``Payload``                       what it says      according to its encoding
+anything else that JSON can hold    json/plain        what ``json.loads`` makes of it
+==================================  ================  =========================================
+
+JSON is compact and its keys are sorted. Beyond what ``json`` takes, it holds dataclasses and
+objects with a ``dict()`` method as objects, ``datetime`` and ``UUID`` as strings, and other
+iterables (also ``bytearray``) as lists. What this process can't decode is read as a ``Payload``,
+never an error: progress made by another program must stay readable.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from ._payload import Payload
+
+__all__ = ["from_payload", "to_json", "to_payload"]
+
+_JSON = b"json/plain"
+_BINARY = b"binary/plain"
+_NULL = b"binary/null"
+_JSON_PROTOBUF = b"json/protobuf"
+_BINARY_PROTOBUF = b"binary/protobuf"
+
+
+def to_payload(value: Any) -> Payload:
+    if isinstance(value, Payload):
+        return value
+    if value is None:
+        return Payload(b"", {"encoding": _NULL})
+    if isinstance(value, bytes):
+        return Payload(bytes(value), {"encoding": _BINARY})
+    if _is_protobuf(value):
+        return _protobuf_payload(value)
+    return Payload(to_json(value), {"encoding": _JSON})
+
+
+def from_payload(payload: Payload) -> Any:
+    encoding = payload.metadata.get("encoding")
+    if encoding == _NULL and not payload.data:
+        return None
+    if encoding == _BINARY:
+        return payload.data
+    try:
+        if encoding == _JSON:
+            return json.loads(payload.data)
+        if encoding in (_JSON_PROTOBUF, _BINARY_PROTOBUF):
+            return _read_protobuf(payload)
+    except (ValueError, RecursionError):
+        pass
+    return payload
+
+
+def to_json(value: Any) -> bytes:
+    return json.dumps(value, default=_jsonable, separators=(",", ":"), sort_keys=True).encode()
+
+
+def _jsonable(value: Any) -> Any:
+    """What stands in JSON for a value that json itself doesn't take. The order is the SDK's."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    to_dict = getattr(value, "dict", None)
+    if callable(to_dict):
+        return to_dict()
+    if isinstance(value, Iterable):
+        return list(value)
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    raise TypeError(f"a {type(value).__name__} can't be converted to JSON")
+
+
+def _is_protobuf(value: Any) -> bool:
+    # Whoever holds a message has loaded the package, so that there is no need to import it.
+    message = sys.modules.get("google.protobuf.message")
+    return (
+        message is not None and isinstance(value, message.Message) and value.DESCRIPTOR is not None
+    )
+
+
+def _protobuf_payload(message: Any) -> Payload:
+    from google.protobuf import json_format
+
+    metadata = {"encoding": _JSON_PROTOBUF, "messageType": message.DESCRIPTOR.full_name.encode()}
+    return Payload(to_json(json_format.MessageToDict(message)), metadata)
+
+
+def _read_protobuf(payload: Payload) -> Any:
+    """The message, or the payload when its class isn't loaded. ValueError: the data don't fit."""
+    if "google.protobuf.message" not in sys.modules:
+        return payload
+    from google.protobuf import json_format, message, symbol_database
+
+    try:
+        message_class = symbol_database.Default().GetSymbol(
+            payload.metadata.get("messageType", b"").decode()
+        )
+    except KeyError:
+        return payload
+    try:
+        if payload.metadata["encoding"] == _JSON_PROTOBUF:
+            return json_format.Parse(payload.data, message_class())
+        return message_class.FromString(payload.data)
+    except (json_format.ParseError, message.DecodeError) as error:
+        raise ValueError(str(error)) from error

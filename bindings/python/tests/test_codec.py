@@ -1,0 +1,207 @@
+"""Values pass through the connection's codec, of whatever kind it is, and through it alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from base64 import b64decode
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from support import BlackHole
+
+import temporal_heartbeat as thb
+from temporal_heartbeat import Payload, handoff
+from temporal_heartbeat._convert import encode_values, from_payloads, payloads_base64
+from temporal_heartbeat._failure import failure_json
+from temporal_heartbeat._wire import decode_payloads, encode_payload, encode_payloads
+
+PAYLOADS = 4
+
+
+class Reversing:
+    """Turns a whole payload around: no encryption, and yet readable by nobody."""
+
+    def encode(self, payloads: Sequence[Payload], /) -> list[Payload]:
+        encoding = {"encoding": b"binary/reversed"}
+        return [Payload(encode_payload(payload)[::-1], encoding) for payload in payloads]
+
+    def decode(self, payloads: Sequence[Payload], /) -> list[Payload]:
+        return [
+            decode_payloads(encode_payloads([payload]))[0]
+            if payload.encoding != "binary/reversed"
+            else decode_payloads(_message(payload.data[::-1]))[0]
+            for payload in payloads
+        ]
+
+
+def _message(payload: bytes) -> bytes:
+    size = len(payload)
+    length = bytes([size]) if size < 128 else bytes([size & 127 | 128, size >> 7])
+    return b"\x0a" + length + payload
+
+
+class Waiting(Reversing):
+    """The same by coroutines, which do wait."""
+
+    async def encode(self, payloads: Sequence[Payload], /) -> list[Payload]:  # type: ignore[override]
+        await asyncio.sleep(0.001)
+        return super().encode(payloads)
+
+    async def decode(self, payloads: Sequence[Payload], /) -> list[Payload]:  # type: ignore[override]
+        await asyncio.sleep(0.001)
+        return super().decode(payloads)
+
+
+@pytest.fixture(params=[Reversing, Waiting])
+def codec(request: pytest.FixtureRequest, lost: BlackHole) -> thb.PayloadCodec:
+    thb.disconnect()
+    chosen: thb.PayloadCodec = request.param()
+    thb.connect(address=lost.address, lazy=True, data_converter=chosen)
+    return chosen
+
+
+def encodings(serialized: bytes) -> list[str]:
+    return [payload.encoding for payload in decode_payloads(serialized)]
+
+
+@pytest.mark.usefixtures("codec")
+def test_whatever_goes_out_is_encoded_and_comes_back_as_it_was() -> None:
+    values = [41, None, b"bytes", "text", {"a": [1, 2]}, "long" * 100]
+    encoding, data = encode_values(values)
+    assert encoding == PAYLOADS
+    assert encodings(data) == ["binary/reversed"] * len(values)
+    assert b"text" not in data
+    read, payloads = from_payloads(data)
+    assert list(read) == values
+    assert [payload.encoding for payload in payloads][:2] == ["json/plain", "binary/null"]
+    # What was read and is recorded again is encoded again.
+    assert encodings(encode_values(payloads)[1]) == ["binary/reversed"] * len(values)
+
+
+@pytest.mark.usefixtures("codec")
+def test_one_value_is_encoded_too_and_none_is_none() -> None:
+    assert encodings(encode_values((7,))[1]) == ["binary/reversed"]
+    assert encode_values(()) == (0, b"")
+    assert from_payloads(b"") == ((), ())
+
+
+@pytest.mark.usefixtures("codec")
+def test_details_of_failures_and_of_their_causes_are_encoded() -> None:
+    cause = {"message": "c", "details": ["secret"], "cause": {"details": ["secret"]}}
+    made = failure_json("m", details=["secret"], cause=cause, heartbeat_details=["secret"])
+    assert b"secret" not in made
+    failure = json.loads(made)
+    for text in (
+        failure["details_payloads"],
+        failure["heartbeat_details_payloads"],
+        failure["cause"]["details_payloads"],
+        failure["cause"]["cause"]["details_payloads"],
+    ):
+        assert encodings(b64decode(text)) == ["binary/reversed"]
+    assert encodings(b64decode(payloads_base64("initial_details", [1]))) == ["binary/reversed"]
+
+
+@pytest.mark.usefixtures("codec")
+def test_a_codec_ends_with_its_connection() -> None:
+    thb.disconnect(timeout=0)
+    assert encode_values((7,)) == (1, b"7")
+
+
+@pytest.mark.usefixtures("codec")
+def test_what_is_quick_without_a_codec_passes_through_one() -> None:
+    with thb.Activity(b"token", initial_details=[], heartbeat_timeout=30, close_timeout=0) as act:
+        for value in (b"bytes", 7, "text"):
+            act.heartbeat(value)
+        assert act.info["records"] == 3
+        assert not act._plain
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_child_has_its_parents_codec(codec: thb.PayloadCodec) -> None:
+    encode_values((7,))
+    child = os.fork()
+    if child == 0:
+        done = encodings(encode_values((7,))[1]) == ["binary/reversed"]
+        os._exit(0 if done else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+class Failing(Reversing):
+    def encode(self, payloads: Sequence[Payload], /) -> list[Payload]:
+        raise LookupError("no key")
+
+    def decode(self, payloads: Sequence[Payload], /) -> list[Payload]:
+        raise LookupError("no key")
+
+
+def test_what_a_codec_raises_comes_out_and_nothing_is_sent(lost: BlackHole) -> None:
+    thb.disconnect()
+    thb.connect(address=lost.address, lazy=True, data_converter=Failing())
+    with pytest.raises(LookupError, match="no key"):
+        thb.heartbeat(b"token", 1)
+    with (
+        thb.Activity(b"token", pulse=False, close_timeout=0) as act,
+        pytest.raises(LookupError, match="no key"),
+    ):
+        act.heartbeat(1)
+
+
+class Careless(Reversing):
+    def encode(self, payloads: Sequence[Payload], /) -> Any:
+        return [payload.data for payload in payloads]
+
+
+@pytest.mark.parametrize("wrong", [5, "codec", object()])
+def test_what_is_no_codec_is_said_so(disconnected: None, wrong: Any) -> None:
+    with pytest.raises(TypeError, match="encode and decode"):
+        thb.connect(lazy=True, data_converter=wrong)
+    thb.connect(lazy=True, data_converter=Careless())
+    with pytest.raises(TypeError, match="Payload"):
+        thb.heartbeat(b"token", 1)
+
+
+def test_a_codec_of_the_sdk_will_do(disconnected: None) -> None:
+    converter = pytest.importorskip("temporalio.converter")
+    from temporalio.api.common.v1 import Payload as Theirs
+
+    class Prefixing(converter.PayloadCodec):  # type: ignore[misc, name-defined]
+        async def encode(self, payloads: Sequence[Theirs]) -> list[Theirs]:
+            return [
+                Theirs(metadata={"encoding": b"binary/prefixed"}, data=b"!" + p.SerializeToString())
+                for p in payloads
+            ]
+
+        async def decode(self, payloads: Sequence[Theirs]) -> list[Theirs]:
+            return [Theirs.FromString(p.data[1:]) for p in payloads]
+
+    for chosen in (Prefixing(), converter.DataConverter(payload_codec=Prefixing())):
+        thb.connect(lazy=True, data_converter=chosen)
+        values = [41, None, b"bytes", {"a": 1}]
+        _, data = encode_values(values)
+        assert encodings(data) == ["binary/prefixed"] * 4
+        read, payloads = from_payloads(data)
+        assert list(read) == values
+        assert encodings(encode_values(payloads)[1]) == ["binary/prefixed"] * 4
+        assert from_payloads(b"") == ((), ())
+        thb.disconnect()
+
+
+class Info:
+    """What the SDK tells an activity, as far as it matters here."""
+
+    task_token, namespace, workflow_id, workflow_run_id = b"token", "ns", "w", "r"
+    activity_id, attempt, heartbeat_timeout = "a", 1, None
+    heartbeat_details = ("secret",)
+    started_time = scheduled_time = start_to_close_timeout = schedule_to_close_timeout = None
+
+
+def test_a_parent_encodes_the_details_that_it_hands_over() -> None:
+    with pytest.raises(thb.InvalidArgument, match="readable by anybody"):
+        handoff.environment(Info(), require_encoded=True)
+    made = handoff.environment(Info(), data_converter=Reversing(), require_encoded=True, base={})
+    handed = b64decode(made["TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS"])
+    assert encodings(handed) == ["binary/reversed"]
+    assert Reversing().decode(decode_payloads(handed))[0].data == b'"secret"'

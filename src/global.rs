@@ -99,6 +99,8 @@ pub fn connect(options: Options) -> Result<()> {
         }
         Err(error) => {
             session.stop();
+            // Nobody sends any more: there is nothing to wait for, not even at the end of the process.
+            process.activities.close_all(Timeout::Zero);
             *state = State::Disconnected;
             Err(error)
         }

@@ -112,7 +112,11 @@ func (o OpenOptions) json(op string, fromEnv bool) ([]byte, error) {
 	}
 	var initialDetails *string
 	if o.InitialDetails != nil {
-		text := base64.StdEncoding.EncodeToString(appendPayloads(nil, o.InitialDetails.values))
+		values, err := encoded(o.InitialDetails.values)
+		if err != nil {
+			return nil, refused(op, StatusInvalidArgument, err.Error(), err)
+		}
+		text := base64.StdEncoding.EncodeToString(appendPayloads(nil, values))
 		initialDetails = &text
 	}
 	options, err := json.Marshal(struct {

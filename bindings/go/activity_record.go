@@ -24,7 +24,7 @@ import (
 // [ErrInvalidArgument], [ErrInvalidHandle] after Close.
 func (a *Activity) RecordHeartbeat(details ...any) (Signals, error) {
 	if len(details) == 1 {
-		if data, ok := details[0].([]byte); ok {
+		if data, ok := details[0].([]byte); ok && !hasCodec() {
 			return a.RecordBytes(data)
 		}
 	}
@@ -33,6 +33,9 @@ func (a *Activity) RecordHeartbeat(details ...any) (Signals, error) {
 
 // RecordBytes is RecordHeartbeat for one []byte, and the cheapest: it spares the allocation that passing it as an any takes.
 func (a *Activity) RecordBytes(details []byte) (Signals, error) {
+	if hasCodec() {
+		return a.recordValues([]any{details})
+	}
 	return a.record(abi.EncodingBinary, details)
 }
 
@@ -153,7 +156,7 @@ func recycle(buffer *bytes.Buffer) {
 // encodeInto converts details as encode does; what it gives may be the buffer's. A single value that is JSON needs no Payloads around
 // it: the library makes that itself.
 func encodeInto(buffer *bytes.Buffer, op string, details []any) (encoding int32, data []byte, err error) {
-	if len(details) != 1 || !isJSON(details[0]) {
+	if len(details) != 1 || !isJSON(details[0]) || hasCodec() {
 		return encode(op, details)
 	}
 	if err := json.NewEncoder(buffer).Encode(details[0]); err != nil {

@@ -23,6 +23,12 @@ type Options struct {
 	ConnectTimeout time.Duration
 	// Lazy connects with the first call: Connect then only checks the options.
 	Lazy bool
+	// DataConverter is the codec of a namespace whose data are encrypted. nil: values go as they are. See [CodecFrom].
+	DataConverter PayloadCodec
+	// RequireEncoded refuses, as [ErrInvalidArgument], what no codec has encoded.
+	RequireEncoded bool
+	// MetricsAddress is where Prometheus may fetch the [Metrics], as "ip:port". Empty: nowhere.
+	MetricsAddress string
 }
 
 // Connect makes the process's client, of which there is one, and makes sure that the server answers and has the namespace. What
@@ -53,7 +59,11 @@ func Connect(ctx context.Context, options Options) error {
 			return struct{}{}, nil
 		}
 		err := abi.Connect(options.json(milliseconds(time.Until(deadline))))
-		if err == nil && !settled.CompareAndSwap(false, true) {
+		switch {
+		case err != nil:
+		case settled.CompareAndSwap(false, true):
+			useCodec(options.DataConverter)
+		default:
 			err = abi.Disconnect(0)
 		}
 		return struct{}{}, err
@@ -75,7 +85,9 @@ func (o Options) json(timeoutMs uint32) []byte {
 		Identity         string `json:"identity,omitempty"`
 		ConnectTimeoutMs uint32 `json:"connect_timeout_ms"`
 		Lazy             bool   `json:"lazy,omitempty"`
-	}{o.HostPort, o.Namespace, o.Identity, timeoutMs, o.Lazy})
+		RequireEncoded   bool   `json:"require_encoded,omitempty"`
+		MetricsAddress   string `json:"metrics_address,omitempty"`
+	}{o.HostPort, o.Namespace, o.Identity, timeoutMs, o.Lazy, o.RequireEncoded, o.MetricsAddress})
 	if err != nil {
 		panic(err) // strings and numbers always marshal
 	}
@@ -89,6 +101,7 @@ func Disconnect(ctx context.Context) error {
 	if !library.loaded.Load() {
 		return nil
 	}
+	defer useCodec(nil)
 	if ctx.Err() != nil {
 		return failed(op, abi.Disconnect(0))
 	}

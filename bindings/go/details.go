@@ -3,6 +3,7 @@ package heartbeat
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -42,6 +43,9 @@ func detailsOf(op string, held abi.Details) (Details, error) {
 	values, err := parsePayloads(held.Payloads)
 	if err != nil {
 		return Details{}, refused(op, StatusInternal, "the details can't be read: "+err.Error(), err)
+	}
+	if values, err = decoded(values); err != nil {
+		return Details{}, fmt.Errorf("temporal-heartbeat: %s: %w", op, err)
 	}
 	return Details{
 		values:             values,

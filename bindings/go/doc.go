@@ -145,6 +145,13 @@
 // (gogo/protobuf) are refused, bytes that were read are the caller's own, and a heartbeat with nothing but nil records nil, where the
 // SDK's records nothing and so erases what the server holds.
 //
+// The DataConverter of [Options] has all of them encoded and decoded, for a namespace whose data are encrypted.
+//
+// # Looking on
+//
+// [Metrics] gives figures in Prometheus's text form, and [ForwardLogs] hands log records to log/slog. With THB_LOG=info in the
+// environment the records are lines on stderr. Neither ever shows a task token, details, results, or credentials.
+//
 // # Threads
 //
 // Any goroutine may call anything at any time. A call that waits for the server holds a thread of the system's; there may be 1024 at a

@@ -28,11 +28,20 @@ func encode(op string, values []any) (encoding int32, data []byte, err error) {
 	if len(values) == 0 {
 		return abi.EncodingNone, nil, nil
 	}
-	payloads, err := payloadsOf(values)
+	payloads, err := encodedPayloadsOf(values)
 	if err != nil {
 		return 0, nil, refused(op, StatusInvalidArgument, err.Error(), err)
 	}
 	return abi.EncodingPayloads, appendPayloads(nil, payloads), nil
+}
+
+// encodedPayloadsOf converts values, as they go to the server.
+func encodedPayloadsOf(values []any) ([]Payload, error) {
+	payloads, err := payloadsOf(values)
+	if err != nil {
+		return nil, err
+	}
+	return encoded(payloads)
 }
 
 // payloadsOf converts values; its error is a *ConversionError.

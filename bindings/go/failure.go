@@ -98,11 +98,11 @@ func (f Failure) tree(path string, depth int) (*failureJSON, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("more than %d causes", maxDepth)
 	}
-	details, err := payloadsOf(f.Details)
+	details, err := encodedPayloadsOf(f.Details)
 	if err != nil {
 		return nil, fmt.Errorf("%sDetails: %w", path, err)
 	}
-	heartbeatDetails, err := payloadsOf(f.HeartbeatDetails)
+	heartbeatDetails, err := encodedPayloadsOf(f.HeartbeatDetails)
 	if err != nil {
 		return nil, fmt.Errorf("%sHeartbeatDetails: %w", path, err)
 	}

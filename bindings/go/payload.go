@@ -7,8 +7,8 @@ import (
 )
 
 // Payload is a value in the form in which Temporal stores it. As a detail or a result it passes through as it is, and
-// [Details.Get] reads into a *Payload without converting: the way to send and receive encrypted values, and encodings that this
-// package doesn't know.
+// [Details.Get] reads into a *Payload without converting: the way to send and receive encodings that this package doesn't know. The
+// codec of [Options], if there is one, encodes and decodes it like any other value.
 //
 // It stands for temporal.api.common.v1.Payload, and is passed by value.
 type Payload struct {

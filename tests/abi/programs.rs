@@ -134,6 +134,11 @@ fn calls_of_static_destructors_and_at_exit_get_a_status() {
 }
 
 #[test]
+fn a_program_whose_connect_failed_ends_at_once() {
+    Program::new("failed_connect.c").map(Program::run);
+}
+
+#[test]
 fn a_program_may_end_in_the_middle_of_calls() {
     let fake = Fake::start(no_beat);
     let Some(program) = connecting("exit_in_call.c", &fake) else { return };

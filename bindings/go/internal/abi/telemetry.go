@@ -12,7 +12,7 @@ func Metrics() ([]byte, *Error) {
 	var text *C.thb_text_t
 	var err *C.thb_error_t
 	status := C.thb_get_metrics(&text, &err)
-	return taken(text), failure(status, err)
+	return bytesOf(text), failure(status, err)
 }
 
 // NextLog takes the oldest log record, for which it waits; nil: there is none.
@@ -20,11 +20,11 @@ func NextLog(timeoutMs uint32) ([]byte, *Error) {
 	var text *C.thb_text_t
 	var err *C.thb_error_t
 	status := C.thb_log_next(C.uint32_t(timeoutMs), &text, &err)
-	return taken(text), failure(status, err)
+	return bytesOf(text), failure(status, err)
 }
 
-// taken copies a text that C gave, if any, and frees it.
-func taken(text *C.thb_text_t) []byte {
+// bytesOf copies a text that C gave, if any, and frees it.
+func bytesOf(text *C.thb_text_t) []byte {
 	defer C.thb_text_free(text)
 	var length C.size_t
 	data := C.thb_text_data(text, &length)

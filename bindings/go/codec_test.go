@@ -1,0 +1,179 @@
+package heartbeat
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const encodingReversed = "binary/reversed"
+
+// reversing turns a whole payload around: no encryption, and yet readable by nobody.
+type reversing struct{ fails error }
+
+func (r reversing) Encode(payloads []Payload) ([]Payload, error) {
+	out := make([]Payload, len(payloads))
+	for i, payload := range payloads {
+		data := payload.marshal()
+		slices.Reverse(data)
+		out[i] = newPayload(encodingReversed, data)
+	}
+	return out, r.fails
+}
+
+func (r reversing) Decode(payloads []Payload) ([]Payload, error) {
+	in := make([]Payload, len(payloads))
+	for i, payload := range payloads {
+		if in[i] = payload; payload.Encoding() != encodingReversed {
+			continue
+		}
+		data := slices.Clone(payload.Data)
+		slices.Reverse(data)
+		var err error
+		if in[i], err = parsePayload(data); err != nil {
+			return nil, err
+		}
+	}
+	return in, r.fails
+}
+
+// withCodec connects, to nobody, with a codec.
+func withCodec(t *testing.T, codec PayloadCodec) {
+	t.Helper()
+	needLibrary(t)
+	err := Connect(context.Background(), Options{HostPort: blackHole(t), Lazy: true, DataConverter: codec})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { Disconnect(context.Background()) })
+}
+
+// wantReversed checks that serialized Payloads are the codec's, and gives their number.
+func wantReversed(t *testing.T, data []byte) int {
+	t.Helper()
+	payloads, err := parsePayloads(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, payload := range payloads {
+		if payload.Encoding() != encodingReversed {
+			t.Errorf("the encoding is %q", payload.Encoding())
+		}
+	}
+	return len(payloads)
+}
+
+func TestWhateverGoesOutIsEncodedAndComesBackAsItWas(t *testing.T) {
+	withCodec(t, reversing{})
+	_, data, err := encode("op", []any{41, nil, []byte("bytes"), "text"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := wantReversed(t, data); n != 4 {
+		t.Errorf("%d values", n)
+	}
+	stored, err := parsePayloads(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, err := decoded(stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var number int
+	var nothing any
+	var raw []byte
+	var text string
+	if err := (Details{values: values}).Get(&number, &nothing, &raw, &text); err != nil {
+		t.Fatal(err)
+	}
+	if number != 41 || nothing != nil || string(raw) != "bytes" || text != "text" {
+		t.Error(number, nothing, string(raw), text)
+	}
+	again := make([]any, len(values))
+	for i, value := range (Details{values: values}).Payloads() {
+		again[i] = value
+	}
+	if _, data, err = encode("op", again); err != nil || wantReversed(t, data) != 4 {
+		t.Error("what was read and is recorded again is encoded again", err)
+	}
+}
+
+func TestDetailsOfFailuresAndWhatIsHandedOverAreEncoded(t *testing.T) {
+	withCodec(t, reversing{})
+	failure := Failure{Details: []any{"secret"}, HeartbeatDetails: []any{"secret"}, Cause: &Failure{Details: []any{"secret"}}}
+	data, err := failure.json("op")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tree failureJSON
+	if err := json.Unmarshal(data, &tree); err != nil {
+		t.Fatal(err)
+	}
+	for _, details := range [][]byte{tree.Details, tree.HeartbeatDetails, tree.Cause.Details} {
+		if wantReversed(t, details) != 1 {
+			t.Error("a value is missing")
+		}
+	}
+	initial, err := NewDetails("secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	options, err := OpenOptions{InitialDetails: &initial}.json("op", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var given struct {
+		InitialDetails []byte `json:"initial_details"`
+	}
+	if err := json.Unmarshal(options, &given); err != nil || wantReversed(t, given.InitialDetails) != 1 {
+		t.Error(err, base64.StdEncoding.EncodeToString(given.InitialDetails))
+	}
+}
+
+func TestWhatIsQuickWithoutACodecPassesThroughOne(t *testing.T) {
+	withCodec(t, reversing{})
+	initial, err := NewDetails()
+	if err != nil {
+		t.Fatal(err)
+	}
+	act, err := Open(context.Background(), someToken, OpenOptions{InitialDetails: &initial, DisablePulse: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	defer act.Close(ended)
+	broken := errors.New("no key")
+	for _, record := range []func() (Signals, error){
+		func() (Signals, error) { return act.RecordHeartbeat(41) },
+		func() (Signals, error) { return act.RecordHeartbeat([]byte("bytes")) },
+		func() (Signals, error) { return act.RecordBytes([]byte("bytes")) },
+	} {
+		useCodec(reversing{})
+		if _, err := record(); err != nil {
+			t.Error(err)
+		}
+		useCodec(reversing{fails: broken})
+		if _, err := record(); !errors.Is(err, broken) || !strings.Contains(err.Error(), "codec can't encode") {
+			t.Error("what the codec said is lost:", err)
+		}
+	}
+}
+
+func TestACodecEndsWithItsConnection(t *testing.T) {
+	withCodec(t, reversing{})
+	if !hasCodec() {
+		t.Error("there is none")
+	}
+	if err := Disconnect(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if hasCodec() {
+		t.Error("it is still there")
+	}
+}

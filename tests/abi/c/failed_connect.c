@@ -1,0 +1,26 @@
+/* A process whose connect has failed ends at once: there is nothing that could still be sent. */
+#include <time.h>
+#include <unistd.h>
+
+#include "check.h"
+
+static struct timespec began;
+
+/* Registered before the library's handler, and so run after it. */
+static void at_the_end(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    long ms = (now.tv_sec - began.tv_sec) * 1000 + (now.tv_nsec - began.tv_nsec) / 1000000;
+    if (ms >= 1500) {
+        fprintf(stderr, "the end took %ld ms\n", ms);
+        _exit(1);
+    }
+}
+
+int main(void) {
+    CHECK(atexit(at_the_end) == 0);
+    const char *options = "{\"address\": \"127.0.0.1:1\", \"connect_timeout_ms\": 100}";
+    CHECK(is(THB_UNAVAILABLE, thb_connect(options, strlen(options), NULL)));
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    return 0;
+}

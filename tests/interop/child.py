@@ -52,10 +52,10 @@ class Child(ABC):
 class BindingChild(Child):
     """A program with native values, which the binding of its language converts."""
 
-    def __init__(self, language: str, command: Sequence[str], server: Server) -> None:
+    def __init__(self, language: str, command: Sequence[str], server: Server, *codec: str) -> None:
         self.reads_as = language
         self._process = Process(command)
-        self._ask("connect", server.address, NAMESPACE)
+        self._ask("connect", server.address, NAMESPACE, *codec)
 
     def heartbeat(self, token: bytes, row: Row) -> None:
         self._ask("heartbeat", token.hex(), row.value)
@@ -160,12 +160,12 @@ def _is_json(value: Payload) -> bool:
     return True
 
 
-def start(name: str, server: Server) -> Child:
+def start(name: str, server: Server, *codec: str) -> Child:
     match name:
         case "c":
             return CChild(server)
         case "python":
-            return BindingChild("Python", programs.python_child(), server)
+            return BindingChild("Python", programs.python_child(), server, *codec)
         case "go":
-            return BindingChild("Go", programs.go_child(), server)
+            return BindingChild("Go", programs.go_child(), server, *codec)
     raise ValueError(name)

@@ -26,7 +26,20 @@ def children(server: Server) -> Iterator[dict[str, Child]]:
 
 
 @pytest.fixture(scope="session")
-def stages(server: Server, backstage: Backstage, children: dict[str, Child]) -> Iterator[Callable[[Sdk], Stage]]:
+def coded(server: Server) -> Iterator[dict[str, Child]]:
+    """Children that have the codec of the workers."""
+    with ExitStack() as stack:
+        started = {}
+        for name in ("python", "go"):
+            started[name] = child.start(name, server, "encrypts")
+            stack.callback(started[name].close)
+        yield started
+
+
+@pytest.fixture(scope="session")
+def stages(
+    server: Server, backstage: Backstage, children: dict[str, Child], coded: dict[str, Child]
+) -> Iterator[Callable[[Sdk], Stage]]:
     """The stage of an SDK, whose worker is started when it is first asked for."""
     with ExitStack() as stack:
 
@@ -34,7 +47,7 @@ def stages(server: Server, backstage: Backstage, children: dict[str, Child]) -> 
         def stage(sdk: Sdk) -> Stage:
             worker = Worker(sdk.name, sdk.command(), server.address, backstage)
             stack.callback(worker.close)
-            return Stage(sdk, worker, children)
+            return Stage(sdk, worker, children, coded)
 
         yield stage
 

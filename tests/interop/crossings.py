@@ -51,9 +51,9 @@ class Written:
     ending: Ending | None
 
 
-def write(worker: Worker, child: Child, row: Row) -> Scenario[Written]:
+def write(worker: Worker, child: Child, row: Row, *, encrypts: bool = False) -> Scenario[Written]:
     """Ours records, the SDK's next attempt reads, ours completes."""
-    activity = worker.start(row, maximum_attempts=2)
+    activity = worker.start(row, maximum_attempts=2, encrypts=encrypts)
     yield
     first = activity.attempt()
     child.heartbeat(first.token, row)
@@ -109,6 +109,29 @@ def time_out(worker: Worker, child: Child, row: Row) -> Scenario[Ending]:
     child.heartbeat(activity.attempt().token, row)
     yield
     return activity.ending()
+
+
+def write_encoded(worker: Worker, child: Child, row: Row) -> Scenario[Written]:
+    """The same where both have the codec."""
+    return write(worker, child, row, encrypts=True)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    # What ours read.
+    seen: list[str]
+    ending: Ending
+
+
+def decode(worker: Worker, child: Child, row: Row) -> Scenario[Decoded]:
+    """The SDK records encrypted, ours reads with the same codec, and fails with the same as details."""
+    activity = worker.start(row, records=True, encrypts=True)
+    yield
+    token = activity.attempt().token
+    seen = child.get_details(token, row)
+    child.fail(token, row)
+    yield
+    return Decoded(seen, activity.ending())
 
 
 @dataclass(frozen=True)

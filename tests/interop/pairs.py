@@ -16,6 +16,8 @@ Pair = tuple[str, Row]
 # What is passed on encrypted; how it was encoded before makes no difference any more.
 ENCRYPTED = [row for row in ROWS if row.value in ("object", "Unicode", "bytes")]
 
+CODED = [row for row in ROWS if row.value in ("integer", "object", "Unicode", "bytes", "null", "protobuf")]
+
 
 def written() -> list[Pair]:
     return [(child, row) for child, rows in ROWS_OF.items() for row in rows]
@@ -28,6 +30,16 @@ def read_by(sdk: Sdk, children: Iterable[str] = ROWS_OF) -> list[Pair]:
 
 def encrypted_by(sdk: Sdk) -> list[Pair]:
     return [(child, row) for child in ROWS_OF for row in sdk.rows if row in ENCRYPTED]
+
+
+def coded_by(sdk: Sdk) -> list[Pair]:
+    """For children that have the codec, which C has none of."""
+    return [pair for pair in read_by(sdk, ("python", "go")) if pair[1] in CODED]
+
+
+def decoded_by(sdk: Sdk) -> list[Pair]:
+    """The same, for rows that the SDK writes itself."""
+    return [pair for pair in coded_by(sdk) if pair[1] in sdk.rows]
 
 
 def meetings(pairs_of: Callable[[Sdk], Sequence[Pair]]) -> pytest.MarkDecorator:

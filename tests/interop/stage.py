@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from interop import crossings, pairs
 from interop.child import Child
-from interop.crossings import Outcomes, Recorded, Relayed, Scenario, Written
+from interop.crossings import Decoded, Outcomes, Recorded, Relayed, Scenario, Written
 from interop.pairs import Pair
 from interop.sdks import Sdk
 from interop.table import Row
@@ -18,9 +18,13 @@ T = TypeVar("T")
 class Stage:
     """Each kind of scenario is run when its first outcome is asked for, for all children and values together."""
 
-    def __init__(self, sdk: Sdk, worker: Worker, children: Mapping[str, Child]) -> None:
+    def __init__(
+        self, sdk: Sdk, worker: Worker, children: Mapping[str, Child], coded: Mapping[str, Child]
+    ) -> None:
         self.sdk = sdk
         self.children = children
+        # Those that have the worker's codec.
+        self.coded = coded
         self._worker = worker
 
     @cached_property
@@ -44,8 +48,22 @@ class Stage:
         return self._run(crossings.relay_failure, pairs.encrypted_by(self.sdk))
 
     @cached_property
+    def written_encoded(self) -> Outcomes[Pair, Written]:
+        return self._run(crossings.write_encoded, pairs.coded_by(self.sdk), self.coded)
+
+    @cached_property
+    def decoded(self) -> Outcomes[Pair, Decoded]:
+        return self._run(crossings.decode, pairs.decoded_by(self.sdk), self.coded)
+
+    @cached_property
     def recorded(self) -> Outcomes[Row, Recorded]:
         return Outcomes({row: crossings.record(self._worker, self.children, row) for row in self.sdk.rows})
 
-    def _run(self, scenario: Callable[[Worker, Child, Row], Scenario[T]], run: Iterable[Pair]) -> Outcomes[Pair, T]:
-        return Outcomes({(name, row): scenario(self._worker, self.children[name], row) for name, row in run})
+    def _run(
+        self,
+        scenario: Callable[[Worker, Child, Row], Scenario[T]],
+        run: Iterable[Pair],
+        children: Mapping[str, Child] | None = None,
+    ) -> Outcomes[Pair, T]:
+        of = self.children if children is None else children
+        return Outcomes({(name, row): scenario(self._worker, of[name], row) for name, row in run})

@@ -7,13 +7,15 @@ from typing import Any
 
 import temporal_heartbeat as thb
 
+from interop.peers.python.cipher import Cipher
 from interop.peers.python.values import VALUES, show
 
 AS_IT_IS = "as it is"
 
 
-def connect(address: str, namespace: str) -> None:
-    thb.connect(address=address, namespace=namespace)
+def connect(address: str, namespace: str, codec: str = "") -> None:
+    data_converter = Cipher() if codec else None
+    thb.connect(address=address, namespace=namespace, data_converter=data_converter, require_encoded=bool(codec))
 
 
 def heartbeat(token: str, value: str) -> None:

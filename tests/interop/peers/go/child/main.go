@@ -10,6 +10,7 @@ import (
 	"os"
 
 	heartbeat "temporal-heartbeat.dev/go"
+	"temporal-heartbeat.dev/go/tests/interop/cipher"
 	"temporal-heartbeat.dev/go/tests/interop/values"
 )
 
@@ -33,7 +34,12 @@ func main() {
 
 func do(ctx context.Context, verb string, words []string) ([]string, error) {
 	if verb == "connect" {
-		return nil, heartbeat.Connect(ctx, heartbeat.Options{HostPort: words[0], Namespace: words[1]})
+		options := heartbeat.Options{HostPort: words[0], Namespace: words[1]}
+		if len(words) > 2 {
+			options.DataConverter = heartbeat.CodecFrom(cipher.Cipher{})
+			options.RequireEncoded = true
+		}
+		return nil, heartbeat.Connect(ctx, options)
 	}
 	token, err := hex.DecodeString(words[0])
 	must(err)

@@ -15,6 +15,8 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
+
+	"temporal-heartbeat.dev/go/tests/interop/cipher"
 )
 
 func main() {
@@ -24,7 +26,7 @@ func main() {
 	plain, err := client.Dial(client.Options{HostPort: address, Namespace: namespace, Logger: logger})
 	must(err)
 	defer plain.Close()
-	codec := converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), cipher{})
+	codec := converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), cipher.Cipher{})
 	encrypting, err := client.NewClientFromExisting(plain, client.Options{
 		Namespace:     namespace,
 		Logger:        logger,

@@ -1,4 +1,5 @@
-package main
+// Package cipher is the codec of worker and child.
+package cipher
 
 import (
 	"bytes"
@@ -12,10 +13,11 @@ const (
 	key       = 0x5a
 )
 
-// cipher encrypts payloads: a stand-in, which every peer has alike. Its strength is no matter of these tests.
-type cipher struct{}
+// Cipher encrypts payloads: a stand-in, which every peer has alike. Its strength is no matter of these tests.
+type Cipher struct{}
 
-func (cipher) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
+// Encode encrypts.
+func (Cipher) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
 	encoded := make([]*commonpb.Payload, len(payloads))
 	for i, payload := range payloads {
 		data, err := proto.Marshal(payload)
@@ -28,7 +30,8 @@ func (cipher) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) 
 	return encoded, nil
 }
 
-func (cipher) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
+// Decode decrypts what Encode has made.
+func (Cipher) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
 	decoded := make([]*commonpb.Payload, len(payloads))
 	for i, payload := range payloads {
 		decoded[i] = payload

@@ -22,41 +22,39 @@ use crate::{
 };
 
 /// Holds the token itself, in standard base64.
-const TOKEN: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN";
+pub const TOKEN: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN";
 /// Names a file that holds it in standard base64.
-const TOKEN_FILE: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN_FILE";
+pub const TOKEN_FILE: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN_FILE";
 /// Is the number of an inherited descriptor to read it from, in standard base64.
-const TOKEN_FD: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN_FD";
+pub const TOKEN_FD: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN_FD";
 
 /// Whose activity it is; empty for a standalone one.
-const WORKFLOW_ID: &str = "TEMPORAL_ACTIVITY_WORKFLOW_ID";
+pub const WORKFLOW_ID: &str = "TEMPORAL_ACTIVITY_WORKFLOW_ID";
 /// The workflow's run, or the standalone activity's.
-const RUN_ID: &str = "TEMPORAL_ACTIVITY_RUN_ID";
+pub const RUN_ID: &str = "TEMPORAL_ACTIVITY_RUN_ID";
 /// The activity's id. With it the token may be missing.
-const ID: &str = "TEMPORAL_ACTIVITY_ID";
+pub const ID: &str = "TEMPORAL_ACTIVITY_ID";
 /// The number of the attempt, from 1.
-const ATTEMPT: &str = "TEMPORAL_ACTIVITY_ATTEMPT";
+pub const ATTEMPT: &str = "TEMPORAL_ACTIVITY_ATTEMPT";
 /// The heartbeat timeout.
-const HEARTBEAT_TIMEOUT_MS: &str = "TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS";
+pub const HEARTBEAT_TIMEOUT_MS: &str = "TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS";
 /// The last details of the attempt before, as the base64 of an encoded Payloads; set and empty: there are none.
-const HEARTBEAT_DETAILS: &str = "TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS";
+pub const HEARTBEAT_DETAILS: &str = "TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS";
 /// How long ago the attempt started, when the child was.
-const AGE_MS: &str = "TEMPORAL_ACTIVITY_AGE_MS";
+pub const AGE_MS: &str = "TEMPORAL_ACTIVITY_AGE_MS";
 /// How long the attempt may still take, from the start of the child.
-const DEADLINE_MS: &str = "TEMPORAL_ACTIVITY_DEADLINE_MS";
+pub const DEADLINE_MS: &str = "TEMPORAL_ACTIVITY_DEADLINE_MS";
 /// `true` or `1`: the child sends nothing that anybody can read.
-const REQUIRE_ENCODED: &str = "TEMPORAL_ACTIVITY_REQUIRE_ENCODED";
+pub const REQUIRE_ENCODED: &str = "TEMPORAL_ACTIVITY_REQUIRE_ENCODED";
 
 /// The longest text that is read as a token. Real ones are under 300 bytes.
 pub const MAX_TOKEN_TEXT: usize = 64 * 1024;
 /// How long a parent may take to write the token to the descriptor and close it.
 pub const DESCRIPTOR_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a process was handed.
+/// What a process was handed beside the token.
 #[derive(Debug, Default, PartialEq)]
 pub struct HandedOver {
-    /// The task token.
-    pub token: Option<Zeroizing<Vec<u8>>>,
     /// Which activity it is.
     pub ids: Option<Ids>,
     /// Which attempt, by its number; 0 when that isn't told.
@@ -74,7 +72,7 @@ pub struct HandedOver {
 }
 
 impl HandedOver {
-    /// Reads the environment. There must be a token or an activity's id.
+    /// Reads the environment.
     pub fn read() -> Result<Self> {
         let time = |name| -> Result<Option<Duration>> {
             Ok(number(name)?.map(|ms: u32| Duration::from_millis(ms.into())))
@@ -87,8 +85,6 @@ impl HandedOver {
             }),
             None => None,
         };
-        let given = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
-        let has_token = [TOKEN, TOKEN_FILE, TOKEN_FD].iter().any(given);
         let details = match text(HEARTBEAT_DETAILS)? {
             Some(text) => Some(Payloads::from_base64(HEARTBEAT_DETAILS, &text)?),
             None => None,
@@ -101,7 +97,6 @@ impl HandedOver {
             }
         };
         Ok(HandedOver {
-            token: if has_token || ids.is_none() { Some(token_from_env()?) } else { None },
             ids,
             attempt: number(ATTEMPT)?.unwrap_or_default(),
             heartbeat_timeout: time(HEARTBEAT_TIMEOUT_MS)?,
@@ -111,6 +106,11 @@ impl HandedOver {
             require_encoded,
         })
     }
+}
+
+/// Whether a task token was handed over in some way.
+pub fn has_token() -> bool {
+    [TOKEN, TOKEN_FILE, TOKEN_FD].iter().any(|name| env::var_os(name).is_some_and(|text| !text.is_empty()))
 }
 
 /// The task token that this process was handed.

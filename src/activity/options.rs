@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::{
     attempt::Ids,
     error::{Error, Result},
-    handoff::HandedOver,
+    handoff::{self, HandedOver},
     json::{Fault, Object},
     payload::Payloads,
     status::Status,
@@ -66,7 +66,7 @@ impl OpenOptions {
         OpenOptions { pulse: true, ..OpenOptions::default() }
     }
 
-    /// What a parent handed over in the environment.
+    /// What a parent handed over in the environment beside the token.
     pub fn handed_over() -> Result<Self> {
         Ok(Self::of(HandedOver::read()?))
     }
@@ -80,7 +80,6 @@ impl OpenOptions {
             ids: handed.ids,
             attempt: handed.attempt,
             require_encoded: handed.require_encoded,
-            token: handed.token,
             ..OpenOptions::new()
         }
     }
@@ -96,11 +95,14 @@ impl OpenOptions {
         let flag = |key: &str, otherwise| Ok::<_, Fault>(options.boolean(key)?.unwrap_or(otherwise));
         let attempt = options.integer("attempt", 0..=i64::from(i32::MAX))?;
 
-        let handed = if flag("from_env", false)? { Self::handed_over()? } else { Self::new() };
+        let from_env = flag("from_env", false)?;
+        let handed = if from_env { Self::handed_over()? } else { Self::new() };
         let initial_details = match options.string("initial_details")? {
             Some(text) => Some(Payloads::from_base64(&options.at("initial_details"), &text)?),
             None => handed.initial_details,
         };
+        let ids = ids(&options)?.or(handed.ids);
+        let token_is_there = from_env && (ids.is_none() || handoff::has_token());
         Ok(OpenOptions {
             heartbeat_timeout: given("heartbeat_timeout_ms")?.unwrap_or(handed.heartbeat_timeout),
             pulse: flag("pulse", true)?,
@@ -109,12 +111,12 @@ impl OpenOptions {
             initial_details,
             age: given("age_ms")?.unwrap_or(handed.age),
             attempt_remaining: given("attempt_remaining_ms")?.or(handed.attempt_remaining),
-            ids: ids(&options)?.or(handed.ids),
+            ids,
             attempt: attempt.and_then(|attempt| attempt.try_into().ok()).unwrap_or(handed.attempt),
             // Who hands over has the last word: what a namespace requires is nothing to be talked out of.
             require_encoded: flag("require_encoded", false)? || handed.require_encoded,
             verify: flag("verify", false)?,
-            token: handed.token,
+            token: if token_is_there { Some(handoff::token_from_env()?) } else { None },
         })
     }
 }

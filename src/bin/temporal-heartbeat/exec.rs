@@ -102,6 +102,8 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
         group::close_on_exec(descriptor);
     }
     let mut options = OpenOptions::handed_over()?;
+    // The token may be another one than the environment's, and says which activity it is of.
+    (options.ids, options.attempt) = (None, 0);
     options.cancel_poll = settings.cancel_poll;
     if let Some(timeout) = heartbeat_timeout {
         options.heartbeat_timeout = timeout;
@@ -122,8 +124,8 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
     }
 
     let read = Token::read(&bytes);
-    let number = read.as_ref().map_or(details.about().attempt, |read| read.attempt);
-    let mut variables = Variables::new(number, read.as_ref().map(|read| &read.activity));
+    let number = read.as_ref().map_or(details.about().attempt, |read| read.attempt.number);
+    let mut variables = Variables::new(number, read.as_ref().map(|read| &read.ids));
     let written = variables.hand_over(&details, directory.path());
     written.map_err(|why| local("write the details to a file", &why))?;
 

@@ -16,7 +16,7 @@ use temporal_heartbeat::{
     payload::Payloads,
     signals::Signals,
     status::Status,
-    token::{Activity, Token},
+    token::Token,
 };
 use zeroize::Zeroizing;
 
@@ -224,20 +224,19 @@ pub fn status(connection: &Connection, args: &TokenArgs) -> Result<u8> {
     let about = details.about();
     let read = Token::read(&token);
     if let Some(read) = &read
-        && read.attempt != about.attempt
+        && read.attempt.number != about.attempt
     {
         return Err(Error::new(
             Status::NotFound,
-            format!("the token is of attempt {}; the server is at attempt {}", read.attempt, about.attempt),
+            format!(
+                "the token is of attempt {}; the server is at attempt {}",
+                read.attempt.number, about.attempt
+            ),
         ));
     }
-    let (workflow_id, run_id, activity_id) = match read.map(|read| read.activity) {
-        Some(Activity::OfWorkflow { workflow_id, run_id, activity_id }) => {
-            (Some(workflow_id), Some(run_id), Some(activity_id))
-        }
-        Some(Activity::Standalone { activity_id, run_id }) => (None, Some(run_id), Some(activity_id)),
-        None => (None, None, None),
-    };
+    let ids = read.map(|read| read.ids).unwrap_or_default();
+    let told = |id: String| Some(id).filter(|id| !id.is_empty());
+    let (workflow_id, run_id, activity_id) = (told(ids.workflow_id), told(ids.run_id), told(ids.activity_id));
     let recorded = (about.recorded_at_unix_ms > 0).then_some(about.recorded_at_unix_ms);
     let timeout =
         about.heartbeat_timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));

@@ -7,7 +7,7 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use temporal_heartbeat::{details::Details, handoff, token::Activity};
+use temporal_heartbeat::{attempt::Ids, details::Details, handoff};
 
 use crate::script::{is_text, text};
 
@@ -30,26 +30,19 @@ pub struct Variables(pub Vec<(String, Option<OsString>)>);
 impl Variables {
     /// Those of every command. The token isn't among them: who has it could end the activity, and two who beat overwrite each other's
     /// progress.
-    pub fn new(attempt: i32, activity: Option<&Activity>) -> Self {
+    pub fn new(attempt: i32, ids: Option<&Ids>) -> Self {
         let mut variables = Variables::default();
         for token in [handoff::TOKEN, handoff::TOKEN_FILE, handoff::TOKEN_FD] {
             variables.0.push((token.to_owned(), None));
         }
         if attempt > 0 {
-            variables.set("TEMPORAL_ACTIVITY_ATTEMPT", attempt.to_string());
+            variables.set(handoff::ATTEMPT, attempt.to_string());
         }
-        match activity {
-            Some(Activity::OfWorkflow { workflow_id, run_id, activity_id }) => {
-                variables.set("TEMPORAL_ACTIVITY_WORKFLOW_ID", workflow_id);
-                variables.set("TEMPORAL_ACTIVITY_RUN_ID", run_id);
-                variables.set("TEMPORAL_ACTIVITY_ID", activity_id);
-            }
-            Some(Activity::Standalone { activity_id, run_id }) => {
-                variables.0.push(("TEMPORAL_ACTIVITY_WORKFLOW_ID".to_owned(), None));
-                variables.set("TEMPORAL_ACTIVITY_RUN_ID", run_id);
-                variables.set("TEMPORAL_ACTIVITY_ID", activity_id);
-            }
-            None => {}
+        if let Some(Ids { workflow_id, run_id, activity_id }) = ids {
+            let workflow_id = Some(workflow_id).filter(|id| !id.is_empty());
+            variables.0.push((handoff::WORKFLOW_ID.to_owned(), workflow_id.map(OsString::from)));
+            variables.set(handoff::RUN_ID, run_id);
+            variables.set(handoff::ID, activity_id);
         }
         variables
     }

@@ -17,7 +17,6 @@ use temporal_heartbeat::{
     held::{self, OpenOptions},
     poll::Task,
     signals::Signals,
-    token::Activity,
 };
 
 use super::Worker;
@@ -68,7 +67,7 @@ fn run_in(worker: &Worker, task: &Task, number: u64, directory: &Path) -> Result
     fs::create_dir(directory).map_err(|why| local("make a directory for a task", &why))?;
     let details = Details::handed_over(task.details.clone())?;
     let input = Details::handed_over(task.input.clone())?;
-    let mut variables = Variables::new(task.attempt, Some(&task.activity));
+    let mut variables = Variables::new(task.attempt, Some(&task.ids));
     let prepared = prepare(&mut variables, worker, task, &details, input.values(), directory);
     let input = prepared.map_err(|why| local("write a task's files", &why))?;
 
@@ -82,8 +81,7 @@ fn run_in(worker: &Worker, task: &Task, number: u64, directory: &Path) -> Result
             ..OpenOptions::new()
         },
     )?;
-    let (Activity::OfWorkflow { activity_id, .. } | Activity::Standalone { activity_id, .. }) =
-        &task.activity;
+    let activity_id = &task.ids.activity_id;
     let (sender, events) = mpsc::channel();
     worker.shutdown.add(number, sender.clone());
     let attempt = Attempt {

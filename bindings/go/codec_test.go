@@ -18,7 +18,10 @@ type reversing struct{ fails error }
 func (r reversing) Encode(payloads []Payload) ([]Payload, error) {
 	out := make([]Payload, len(payloads))
 	for i, payload := range payloads {
-		data := payload.marshal()
+		data, err := payload.MarshalBinary()
+		if err != nil {
+			return nil, err
+		}
 		slices.Reverse(data)
 		out[i] = newPayload(encodingReversed, data)
 	}
@@ -33,8 +36,7 @@ func (r reversing) Decode(payloads []Payload) ([]Payload, error) {
 		}
 		data := slices.Clone(payload.Data)
 		slices.Reverse(data)
-		var err error
-		if in[i], err = parsePayload(data); err != nil {
+		if err := in[i].UnmarshalBinary(data); err != nil {
 			return nil, err
 		}
 	}

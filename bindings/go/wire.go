@@ -18,6 +18,21 @@ func appendPayloads(b []byte, payloads []Payload) []byte {
 	return b
 }
 
+// MarshalBinary gives the serialized temporal.api.common.v1.Payload: what most codecs encrypt.
+func (p Payload) MarshalBinary() ([]byte, error) {
+	return p.marshal(), nil
+}
+
+// UnmarshalBinary reads what MarshalBinary has made.
+func (p *Payload) UnmarshalBinary(data []byte) error {
+	payload, err := parsePayload(bytes.Clone(data))
+	if err != nil {
+		return err
+	}
+	*p = payload
+	return nil
+}
+
 func (p Payload) marshal() []byte {
 	var b []byte
 	for _, key := range slices.Sorted(maps.Keys(p.Metadata)) {

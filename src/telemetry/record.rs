@@ -234,6 +234,16 @@ mod tests {
     }
 
     #[test]
+    fn the_page_on_logs_tells_of_every_event() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/logs.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for event in Event::ALL {
+            let row = format!("| `{}` | {} |", event.name(), event.level().name());
+            assert!(page.contains(&row), "{row}");
+        }
+    }
+
+    #[test]
     fn every_level_is_found_by_its_name() {
         for level in [Level::Error, Level::Warn, Level::Info, Level::Debug] {
             assert_eq!(Level::from_name(level.name()), Some(level));

@@ -16,7 +16,7 @@ Pair = tuple[str, Row]
 # What is passed on encrypted; how it was encoded before makes no difference any more.
 ENCRYPTED = [row for row in ROWS if row.value in ("object", "Unicode", "bytes")]
 
-CODED = [row for row in ROWS if row.value in ("integer", "object", "Unicode", "bytes", "null", "protobuf")]
+CODED = [row for row in ROWS if row.value in ("integer", "Unicode", "bytes", "null", "two values", "Duration")]
 
 
 def written() -> list[Pair]:

@@ -1,4 +1,4 @@
-"""Payloads that a worker's codec encrypts: passed on by children that have no key, and read by those that have the codec."""
+"""Payloads that a codec encrypts: passed on by children that have no key, read by those that have the same codec."""
 
 from interop import pairs
 from interop.forms import form, payload

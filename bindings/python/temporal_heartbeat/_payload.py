@@ -33,6 +33,19 @@ class Payload:
                     f"a Payload's metadata map str to bytes, which {key!r}: {value!r} does not"
                 )
 
+    def to_bytes(self) -> bytes:
+        """The serialized ``temporal.api.common.v1.Payload``: what most codecs encrypt."""
+        from ._wire import encode_payload
+
+        return encode_payload(self)
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Payload:
+        """The payload that `to_bytes` has serialized. ValueError: it is none."""
+        from ._wire import decode_payload
+
+        return decode_payload(data)
+
     @property
     def encoding(self) -> str:
         """The encoding's name; empty when the metadata have none."""

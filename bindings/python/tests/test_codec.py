@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from support import BlackHole
+from support import REPOSITORY, BlackHole
 
 import temporal_heartbeat as thb
 from temporal_heartbeat import Payload, handoff
 from temporal_heartbeat._convert import encode_values, from_payloads, payloads_base64
 from temporal_heartbeat._failure import failure_json
-from temporal_heartbeat._wire import decode_payloads, encode_payload, encode_payloads
+from temporal_heartbeat._wire import decode_payloads, encode_payloads
 
 PAYLOADS = 4
 
@@ -26,21 +26,15 @@ class Reversing:
 
     def encode(self, payloads: Sequence[Payload], /) -> list[Payload]:
         encoding = {"encoding": b"binary/reversed"}
-        return [Payload(encode_payload(payload)[::-1], encoding) for payload in payloads]
+        return [Payload(payload.to_bytes()[::-1], encoding) for payload in payloads]
 
     def decode(self, payloads: Sequence[Payload], /) -> list[Payload]:
         return [
-            decode_payloads(encode_payloads([payload]))[0]
-            if payload.encoding != "binary/reversed"
-            else decode_payloads(_message(payload.data[::-1]))[0]
+            Payload.from_bytes(payload.data[::-1])
+            if payload.encoding == "binary/reversed"
+            else payload
             for payload in payloads
         ]
-
-
-def _message(payload: bytes) -> bytes:
-    size = len(payload)
-    length = bytes([size]) if size < 128 else bytes([size & 127 | 128, size >> 7])
-    return b"\x0a" + length + payload
 
 
 class Waiting(Reversing):
@@ -205,3 +199,16 @@ def test_a_parent_encodes_the_details_that_it_hands_over() -> None:
     handed = b64decode(made["TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS"])
     assert encodings(handed) == ["binary/reversed"]
     assert Reversing().decode(decode_payloads(handed))[0].data == b'"secret"'
+
+
+def test_the_codec_of_the_documentation_compresses(disconnected: None) -> None:
+    page = (REPOSITORY / "docs" / "codecs.md").read_text()
+    program = page.split("```python\n")[1].split("```")[0]
+    exec(program.replace("thb.connect(", "thb.connect(lazy=True, "), {})
+    values = ["x" * 10_000, None, b"bytes"]
+    _, data = encode_values(values)
+    assert encodings(data) == ["binary/zlib"] * 3
+    assert len(data) < 500
+    assert list(from_payloads(data)[0]) == values
+    plain = encode_payloads([Payload(b"4", {"encoding": b"json/plain"})])
+    assert list(from_payloads(plain)[0]) == [4]

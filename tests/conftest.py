@@ -10,6 +10,7 @@ from harness.activities import KINDS, ExternalActivity, Kind, start_activity
 from harness.calls import CALLS, Call
 from harness.driver import BROKEN, Driver
 from harness.grid import Plugin
+from harness.held import HeldDriver, Hold
 from harness.languages import LANGUAGES
 from harness.needs import not_there
 from harness.proxy import Proxy
@@ -99,3 +100,20 @@ def connect(start_driver: StartDriver, server: Server) -> Connect:
         return driver
 
     return connect
+
+
+@pytest.fixture
+def hold(server: Server) -> Iterator[Hold]:
+    """Starts a driver that can hold activities open, connected to the server unless another address is given."""
+    HeldDriver.build()  # before an attempt starts, whose time is short
+    started: list[HeldDriver] = []
+
+    def hold(address: str = server.address) -> HeldDriver:
+        driver = HeldDriver()
+        started.append(driver)
+        driver.connect({"address": address, "namespace": NAMESPACE})
+        return driver
+
+    yield hold
+    statuses = [driver.close() for driver in started]
+    assert all(status in (0, -signal.SIGKILL) for status in statuses), statuses

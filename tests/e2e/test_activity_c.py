@@ -5,43 +5,24 @@ import signal
 import subprocess
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from harness.activities import Kind
 from harness.driver import refused
-from harness.held import HeldDriver, example
+from harness.held import HeldDriver, Hold, example
 from harness.languages import library_environment
 from harness.payloads import LIMIT
 from harness.proxy import Proxy
-from harness.server import NAMESPACE, OTHER_NAMESPACE, Server
+from harness.server import OTHER_NAMESPACE, Server
 from harness.signals import Signals
 from harness.stage import StartActivity
 from harness.worker import PATIENCE, Attempt
 
 # What a busy machine may add to a time that the library keeps.
 MARGIN_S = 5.0
-
-Hold = Callable[..., HeldDriver]
-
-
-@pytest.fixture
-def hold(server: Server) -> Iterator[Hold]:
-    """Starts a driver that can hold activities open, connected to the server unless another address is given."""
-    HeldDriver.build()  # before an attempt starts, whose time is short
-    started: list[HeldDriver] = []
-
-    def hold(address: str = server.address) -> HeldDriver:
-        driver = HeldDriver()
-        started.append(driver)
-        driver.connect({"address": address, "namespace": NAMESPACE})
-        return driver
-
-    yield hold
-    statuses = [driver.close() for driver in started]
-    assert all(status in (0, -signal.SIGKILL) for status in statuses), statuses
 
 
 @pytest.mark.parametrize(("killed", "resuming"), [("c", "cpp"), ("cpp", "c")])

@@ -92,6 +92,10 @@ class ExternalActivity(ABC):
         """Ends the activity, or the workflow around it, at once."""
 
     @abstractmethod
+    def ids(self) -> dict[str, str]:
+        """What names it, as the options of thb_activity_open."""
+
+    @abstractmethod
     def end_meanwhile(self) -> None:
         """The workflow returns without it; a standalone activity is completed by somebody else."""
 
@@ -125,6 +129,9 @@ class WorkflowActivity(ExternalActivity):
         async for event in self._handle.fetch_history_events(wait_new_event=True):
             if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED:
                 return
+
+    def ids(self) -> dict[str, str]:
+        return {"workflow_id": self.workflow_id, "run_id": self.run_id or "", "activity_id": self.id}
 
     def completed_by(self) -> str:
         """The identity under which the activity was completed."""
@@ -186,6 +193,9 @@ class StandaloneActivity(ExternalActivity):
             self._client.start_activity(ACTIVITY_TYPE, id=self.id, task_queue=TASK_QUEUE, **options.as_arguments())
         )
         self.run_id = self._handle.run_id
+
+    def ids(self) -> dict[str, str]:
+        return {"run_id": self.run_id or "", "activity_id": self.id}
 
     async def _result(self) -> Any:
         return await self._handle.result()

@@ -3,7 +3,7 @@
 import functools
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from harness.build import compile_c, compile_cpp
 from harness.driver import DEFAULT_TIMEOUT_MS, Details, Driver, Timeout, Value, json_word, unhex, value_word
@@ -32,6 +32,12 @@ class HeldDriver(Driver):
     def open_as(self, name: str, token: bytes, **options: Any) -> "Held":
         self.call("open", name, token.hex() or ".", json_word(options))
         return Held(self, name)
+
+
+class Hold(Protocol):
+    """Starts a driver that can hold activities open, connected to the server unless another address is given."""
+
+    def __call__(self, address: str = ...) -> HeldDriver: ...
 
 
 class Held:
@@ -79,6 +85,17 @@ class Held:
 
     def report_cancelled(self, *details: Value, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> None:
         self._call("report_cancelled", str(timeout), *map(value_word, details))
+
+    # Without waiting for the answer, which is the driver's to finish.
+
+    def start_complete(self, *result: Value, timeout: Timeout) -> None:
+        self._driver.start("complete", self._name, str(timeout), *map(value_word, result))
+
+    def start_fail(self, timeout: Timeout, **failure: Any) -> None:
+        self._driver.start("fail", self._name, str(timeout), json_word(failure))
+
+    def start_report_cancelled(self, timeout: Timeout) -> None:
+        self._driver.start("report_cancelled", self._name, str(timeout))
 
     def close(self, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> None:
         self._call("close", str(timeout))

@@ -125,9 +125,15 @@ class Backstage(AbstractContextManager["Backstage"]):
     def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def fail(self, token: bytes) -> None:
-        """Ends an attempt through the SDK, so that another one follows."""
-        self.run(self.client.get_async_activity_handle(task_token=token).fail(ApplicationError("once more")))
+    def fail(self, token: bytes, next_retry_delay: float | None = None) -> None:
+        """Ends an attempt through the SDK, so that another one follows, after that many seconds if they are given."""
+        delay = None if next_retry_delay is None else timedelta(seconds=next_retry_delay)
+        failure = ApplicationError("once more", next_retry_delay=delay)
+        self.run(self.client.get_async_activity_handle(task_token=token).fail(failure))
+
+    def complete(self, token: bytes, result: object) -> None:
+        """Ends an activity through the SDK."""
+        self.run(self.client.get_async_activity_handle(task_token=token).complete(result))
 
     def namespace_id(self) -> str:
         request = DescribeNamespaceRequest(namespace=NAMESPACE)

@@ -1,0 +1,139 @@
+"""Activities held open by their ids, which say nothing of the attempt: the library sees to it that no other is touched."""
+
+import os
+import signal
+
+from harness.activities import ExternalActivity, Kind
+from harness.driver import refused
+from harness.held import Held, HeldDriver, Hold
+from harness.signals import Signals
+from harness.stage import StartActivity
+from harness.worker import Backstage
+
+
+def open_by_ids(driver: HeldDriver, activity: ExternalActivity, **options: object) -> Held:
+    return driver.open(b"", **activity.ids(), **options)
+
+
+def test_activity_is_carried_by_its_ids_alone(kind: Kind, start: StartActivity, hold: Hold) -> None:
+    driver = hold()
+    activity = start(kind, heartbeat_timeout_ms=4_000)
+    driver.heartbeat(activity.next_attempt().token, 41)
+    held = open_by_ids(driver, activity, heartbeat_timeout_ms=4_000)
+    assert held.details().values == [41]
+    held.record(42)
+    held.flush()
+    assert activity.heartbeat_details() == [42]
+    assert held.wait(timeout=8_000) == Signals.NONE  # two timeouts
+    assert held.info()["attempt"] == 1
+    held.complete("done")
+    assert activity.result() == "done"
+
+
+def test_ids_need_no_run_and_stay_with_the_one_that_there_was(kind: Kind, start: StartActivity, hold: Hold) -> None:
+    driver = hold()
+    activity = start(kind)
+    activity.next_attempt()
+    held = driver.open(b"", **{**activity.ids(), "run_id": None})
+    held.record(1)
+    held.fail(message="boom")
+    assert activity.next_attempt().details == [1]
+
+
+def test_superseded_holder_is_gone_and_feeds_nobody(
+    kind: Kind, start: StartActivity, hold: Hold, backstage: Backstage
+) -> None:
+    driver = hold()
+    activity = start(kind, heartbeat_timeout_ms=3_000)
+    first = activity.next_attempt()
+    held = open_by_ids(driver, activity, heartbeat_timeout_ms=3_000)
+    held.record(1)
+    held.flush()
+    backstage.fail(first.token)
+    second = activity.next_attempt()
+    held.record(99)
+    assert Signals.GONE in held.wait(Signals.GONE, timeout=30_000)
+    with refused("THB_NOT_FOUND"):
+        held.complete("too late")
+    assert activity.heartbeat_details() == [1]
+    # Nobody beats for the second one, and so there is a third.
+    assert (second.number, activity.next_attempt().number) == (2, 3)
+
+
+def test_reset_makes_another_attempt_of_the_same_number(start: StartActivity, hold: Hold, backstage: Backstage) -> None:
+    driver = hold()
+    activity = start("standalone", heartbeat_timeout_ms=3_000)
+    first = activity.next_attempt()
+    held = open_by_ids(driver, activity, heartbeat_timeout_ms=3_000)
+    held.record(1)
+    held.flush()
+    activity.reset()
+    backstage.fail(first.token)
+    assert activity.next_attempt().number == 1
+    held.record(99)
+    assert Signals.GONE in held.wait(Signals.GONE, timeout=30_000)
+    assert activity.heartbeat_details() == [1]
+
+
+def test_activity_in_backoff_is_not_started(kind: Kind, start: StartActivity, hold: Hold, backstage: Backstage) -> None:
+    driver = hold()
+    activity = start(kind)
+    backstage.fail(activity.next_attempt().token, next_retry_delay=60)
+    held = open_by_ids(driver, activity)
+    with refused("THB_FAILED_PRECONDITION", "isn't started yet"):
+        held.details(timeout=1_500)
+    with refused("THB_FAILED_PRECONDITION", "isn't started yet"):
+        held.complete("done", timeout=1_500)
+
+
+def test_another_attempt_than_the_one_that_was_named_is_none_of_ours(
+    kind: Kind, start: StartActivity, hold: Hold, backstage: Backstage
+) -> None:
+    driver = hold()
+    activity = start(kind)
+    backstage.fail(activity.next_attempt().token)
+    activity.next_attempt()
+    with refused("THB_NOT_FOUND", "another attempt has taken over"):
+        open_by_ids(driver, activity, attempt=1).details()
+
+
+def test_frozen_holder_asks_before_it_sends_again(kind: Kind, start: StartActivity, hold: Hold) -> None:
+    driver, successor = hold(), hold()
+    activity = start(kind, heartbeat_timeout_ms=2_000)
+    activity.next_attempt()
+    held = open_by_ids(driver, activity, heartbeat_timeout_ms=2_000)
+    held.record(1)
+    held.flush()
+    os.kill(driver.pid, signal.SIGSTOP)
+    second = successor.open(activity.next_attempt().token, heartbeat_timeout_ms=2_000)
+    second.record(2)
+    second.flush()
+    held.start_record(99)
+    os.kill(driver.pid, signal.SIGCONT)
+    assert Signals.LEASE_LOST in held.finish_record()
+    assert Signals.GONE in held.wait(Signals.GONE, timeout=30_000)
+    assert activity.heartbeat_details() == [2]
+    second.complete("done")
+    assert activity.result() == "done"
+
+
+def test_two_holders_by_the_same_ids_are_one_too_many(kind: Kind, start: StartActivity, hold: Hold) -> None:
+    driver = hold()
+    activity = start(kind)
+    activity.next_attempt()
+    open_by_ids(driver, activity)
+    with refused("THB_ALREADY_OPEN"):
+        driver.open_as("second", b"", **activity.ids())
+
+
+def test_ids_of_another_activity_than_the_tokens_are_a_mistake(start: StartActivity, hold: Hold) -> None:
+    token = start("workflow").next_attempt().token
+    with refused("THB_CONFIG", "another activity"):
+        hold().open(token, workflow_id="w", activity_id="a")
+
+
+def test_activity_that_there_is_not_is_gone(hold: Hold) -> None:
+    held = hold().open(b"", workflow_id="nowhere", activity_id="nobody")
+    with refused("THB_NOT_FOUND"):
+        held.details()
+    assert held.signals() == Signals.GONE

@@ -32,7 +32,10 @@ impl Moment {
             libc::clock_gettime(BOOT, time.as_mut_ptr());
             time.assume_init()
         };
-        Moment { nanos: time.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec) }
+        // Both are narrower on systems of 32 bits.
+        #[allow(clippy::useless_conversion, reason = "i64 already where there are 64 bits")]
+        let (seconds, nanos) = (i64::from(time.tv_sec), i64::from(time.tv_nsec));
+        Moment { nanos: seconds.wrapping_mul(1_000_000_000).wrapping_add(nanos) }
     }
 
     /// This much later; [`Moment::NEVER`] stays what it is.

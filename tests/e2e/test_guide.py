@@ -1,0 +1,106 @@
+"""The guide, followed from the top of each page, in the top folder of the repository."""
+
+import base64
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.build import alone
+from harness.languages import library_environment
+from harness.needs import needs
+from harness.pages import anchors, boxes, commands, files, is_excerpt, links, loose
+from harness.paths import ROOT
+from harness.server import Server
+from harness.stage import StartActivity
+
+GUIDE = sorted((ROOT / "docs" / "guide").glob("*.md"))
+DOCS = [*GUIDE, *sorted((ROOT / "docs").glob("*.md")), *ROOT.glob("*.md")]
+
+# The pages whose reader writes a program: it resumes after item 3, and completes.
+PROGRAMS = {"python": "ten items", "go": "ten items", "c": "ten items", "other-languages": 5}
+
+# Where somebody with another home still finds his tools and what they have fetched.
+CACHES = {"CARGO_HOME": "~/.cargo", "RUSTUP_HOME": "~/.rustup", "GOPATH": "~/go", "GOCACHE": "~/.cache/go-build"}
+
+
+def named(page: Path) -> str:
+    return page.stem
+
+
+def stand_in(folder: Path) -> dict[str, str]:
+    """The folder becomes one that looks like the repository's, but for what the reader writes into it."""
+    for entry in ROOT.iterdir():
+        if entry.name not in ("venv", ".git"):
+            (folder / entry.name).symlink_to(entry)
+    home = {name: os.environ.get(name) or os.path.expanduser(usual) for name, usual in CACHES.items()}
+    return home | {"HOME": str(folder / "home"), "PREFIX": str(folder / "prefix"), "ROOT": str(ROOT)}
+
+
+def follow(page: Path, folder: Path, environment: dict[str, str]) -> str:
+    for name, code in files(page).items():
+        (folder / name).write_text(code)
+    (folder / "home").mkdir()
+    make = 'make() { env -u MAKEFLAGS -u MAKELEVEL make --no-print-directory -C "$ROOT" "$@"; }\n'
+    with alone():  # two who build in the same repository would wait for each other anyway
+        done = subprocess.run(
+            ["sh", "-euc", make + commands(page)],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_reader_of_a_page_gets_a_program_that_resumes_and_completes(
+    name: str, server: Server, start: StartActivity, tmp_path: Path
+) -> None:
+    for tool in ("cargo", "go", "pkg-config", "luajit"):
+        needs(shutil.which(tool), tool)
+    activity = start("workflow", heartbeat_timeout_ms=600_000)
+    environment = library_environment() | stand_in(tmp_path)
+    del environment["TEMPORAL_HEARTBEAT_LIBRARY"]
+    environment |= {
+        "TEMPORAL_ADDRESS": server.address,
+        "TEMPORAL_ACTIVITY_TASK_TOKEN": base64.b64encode(activity.next_attempt().token).decode(),
+        # What the attempt before recorded: 3, as JSON.
+        "TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS": "ChsKFgoIZW5jb2RpbmcSCmpzb24vcGxhaW4SATM=",
+    }
+    said = follow(ROOT / "docs" / "guide" / f"{name}.md", tmp_path, environment)
+    assert [line for line in said.splitlines() if "working on" in line] == (
+        [f"working on item {n}" for n in range(4, 10)] if "working" in said else []
+    )
+    assert activity.result() == PROGRAMS[name]
+
+
+def test_reader_of_the_page_on_installing_finds_what_it_lists(tmp_path: Path) -> None:
+    for tool in ("pkg-config", "cmake"):
+        needs(shutil.which(tool), tool)
+    page = ROOT / "docs" / "guide" / "install.md"
+    said = follow(page, tmp_path, library_environment() | stand_in(tmp_path))
+    assert f"-L{tmp_path}/prefix/lib -ltemporal_heartbeat" in said
+    [listed] = [box.code for box in boxes(page) if box.code.startswith("include/")]
+    for line in listed.splitlines():
+        assert (tmp_path / "prefix" / line.split()[0]).exists(), line
+
+
+@pytest.mark.parametrize("page", GUIDE, ids=named)
+def test_every_box_is_run_or_is_a_piece_of_something_that_is(page: Path) -> None:
+    assert loose(page) == []
+    assert [box for box in boxes(page) if box.role == "excerpt" and not is_excerpt(box)] == []
+
+
+@pytest.mark.parametrize("page", DOCS, ids=named)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in links(page):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link

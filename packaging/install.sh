@@ -3,6 +3,7 @@
 #
 #     packaging/install.sh install|uninstall
 #
+# CLI=no leaves the command-line program out.
 # PREFIX, LIBDIR, INCLUDEDIR, BINDIR and DATADIR are the places, DESTDIR goes before them, VERSION is the package's; `make
 # install` sets them all. With RELOCATABLE=1 nothing that is installed knows its place.
 set -eu
@@ -43,6 +44,16 @@ files() {
     for kind in config config-version; do
         echo "644 packaging/cmake/temporal_heartbeat-$kind.cmake.in $libdir/cmake/temporal_heartbeat/temporal_heartbeat-$kind.cmake"
     done
+    if [ "${CLI:-yes}" = yes ]; then
+        program=temporal-heartbeat
+        echo "755 target/release/$program $BINDIR/$program"
+        for page in target/man/*.1; do
+            echo "644 $page $DATADIR/man/man1/$(basename "$page")"
+        done
+        echo "644 target/completions/bash $DATADIR/bash-completion/completions/$program"
+        echo "644 target/completions/zsh $DATADIR/zsh/site-functions/_$program"
+        echo "644 target/completions/fish $DATADIR/fish/vendor_completions.d/$program.fish"
+    fi
     for text in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE; do
         echo "644 $text $DATADIR/doc/temporal-heartbeat/$text"
     done
@@ -71,6 +82,8 @@ put() {
         fail "make install" "can't write into $directory: choose another PREFIX (it is $prefix), or get the right to write there"
     case $1:$2 in
     link:*) ln -sf "$2" "$target" ;;
+    # Without what only a debugger wants.
+    *:*/release/*) strip -o "$target.new" "$2" && chmod "$1" "$target.new" && mv "$target.new" "$target" ;;
     *:*.in) filled "$2" >"$target" && chmod "$1" "$target" ;;
     # Beside it and renamed: a program that runs with the old one keeps that.
     *) cp "$2" "$target.new" && chmod "$1" "$target.new" && mv "$target.new" "$target" ;;
@@ -87,6 +100,7 @@ uninstall)
     files | while read -r _ _ to; do
         rm -f "$destination$to" 2>/dev/null || fail "make uninstall" "can't remove $destination$to: it takes the right to write there"
     done
+    rm -f "$destination$DATADIR"/man/man1/temporal-heartbeat*.1
     rmdir "$destination$libdir/cmake/temporal_heartbeat" "$destination$DATADIR/doc/temporal-heartbeat" 2>/dev/null || true
     ;;
 esac

@@ -4,7 +4,11 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 SHIPPED := target/shipped
 DIST    := target/dist
 
-.PHONY: shipped install uninstall dist wheel sdist go-module reference check-packages
+# Whether the command-line program is installed and packed too: yes or no.
+CLI ?= yes
+WITH_CLI := $(if $(filter yes,$(CLI)),cli man completions)
+
+.PHONY: shipped completions install uninstall dist wheel sdist go-module reference check-packages
 
 PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
@@ -12,19 +16,23 @@ INCLUDEDIR ?= $(PREFIX)/include
 BINDIR     ?= $(PREFIX)/bin
 DATADIR    ?= $(PREFIX)/share
 PLACES      = VERSION="$(VERSION)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" BINDIR="$(BINDIR)" \
-              DATADIR="$(DATADIR)" DESTDIR="$(DESTDIR)"
+              DATADIR="$(DATADIR)" DESTDIR="$(DESTDIR)" CLI="$(CLI)"
 
 shipped: lib ## the libraries as they are shipped, with their debug information beside them, in target/shipped
 	@packaging/strip.sh target/release $(SHIPPED)
 
-install: shipped ## into PREFIX=/usr/local (also LIBDIR, INCLUDEDIR, BINDIR, DATADIR; DESTDIR goes before all of them)
+completions: cli
+	@mkdir -p target/completions
+	@for shell in bash zsh fish; do $(PROGRAM) completions $$shell >target/completions/$$shell || exit 1; done
+
+install: shipped $(WITH_CLI) ## into PREFIX=/usr/local (also LIBDIR, INCLUDEDIR, BINDIR, DATADIR, DESTDIR); CLI=no: without the program
 	@$(PLACES) packaging/install.sh install
 
 uninstall: ## what `make install` with the same places has put there
 	@$(PLACES) packaging/install.sh uninstall
 
-dist: shipped ## a tarball to be unpacked anywhere, its debug information and checksums, in target/dist
-	@VERSION="$(VERSION)" packaging/dist.sh $(SHIPPED) $(DIST)
+dist: shipped $(WITH_CLI) ## a tarball to be unpacked anywhere, its debug information and checksums, in target/dist
+	@VERSION="$(VERSION)" CLI="$(CLI)" packaging/dist.sh $(SHIPPED) $(DIST)
 
 wheel: venv ## the Python package with the library in it, in target/dist
 	cd bindings/python && $(VENV)/bin/python -m hatchling build -t wheel -d $(CURDIR)/$(DIST)

@@ -34,6 +34,11 @@ type Activity struct {
 // OpenOptions says how an activity is held. The zero value heartbeats it in the background, and asks the server for whatever
 // isn't given.
 type OpenOptions struct {
+	// WorkflowID, RunID, ActivityID and Attempt tell which activity it is, instead of the task token (then nil); a standalone one has no
+	// WorkflowID. The server doesn't tell attempts apart by these, so the library asks it first: docs/by-ids.md tells what that costs,
+	// and what remains. Beside a token they are for asking what the server holds.
+	WorkflowID, RunID, ActivityID string
+	Attempt                       int32
 	// HeartbeatTimeout is the activity's, as its parent knows it. 0: the server is asked, where it tells.
 	HeartbeatTimeout time.Duration
 	// DisablePulse sends heartbeats only for what is recorded; then it is the program that keeps the activity alive.
@@ -50,11 +55,16 @@ type OpenOptions struct {
 	Age time.Duration
 	// AttemptRemaining is how long the attempt may still take; then comes [SignalDeadline]. 0: without a limit.
 	AttemptRemaining time.Duration
+	// RequireEncoded refuses values that no codec has encoded, for namespaces that encrypt.
+	RequireEncoded bool
+	// Verify looks up an ending that is in doubt, because the server's answer was lost, before it is [ErrInDoubt]: it is no error if it
+	// was ours, and [ErrNotFound] if it wasn't.
+	Verify bool
 	// CancelOn are the signals that cancel the activity's Context. 0: those of [StopSignals].
 	CancelOn Signals
 }
 
-// Open begins to hold the activity of a task token. It doesn't wait for the server. One holder a token: until Close the
+// Open begins to hold the activity of a task token, or of the ids in the options. It doesn't wait for the server. One holder a token: until Close the
 // functions that take the token itself are [ErrAlreadyOpen], but for [GetDetails].
 //
 // ctx is the parent of the activity's Context, and bounds nothing else: when it ends, the work is to stop, and the activity is
@@ -120,6 +130,10 @@ func (o OpenOptions) json(op string, fromEnv bool) ([]byte, error) {
 		initialDetails = &text
 	}
 	options, err := json.Marshal(struct {
+		WorkflowID         string  `json:"workflow_id,omitempty"`
+		RunID              string  `json:"run_id,omitempty"`
+		ActivityID         string  `json:"activity_id,omitempty"`
+		Attempt            int32   `json:"attempt,omitempty"`
 		HeartbeatTimeoutMs int64   `json:"heartbeat_timeout_ms,omitempty"`
 		Pulse              bool    `json:"pulse"`
 		StallTimeoutMs     int64   `json:"stall_timeout_ms,omitempty"`
@@ -127,10 +141,13 @@ func (o OpenOptions) json(op string, fromEnv bool) ([]byte, error) {
 		InitialDetails     *string `json:"initial_details,omitempty"`
 		AgeMs              int64   `json:"age_ms,omitempty"`
 		AttemptRemainingMs int64   `json:"attempt_remaining_ms,omitempty"`
+		RequireEncoded     bool    `json:"require_encoded,omitempty"`
+		Verify             bool    `json:"verify,omitempty"`
 		FromEnv            bool    `json:"from_env,omitempty"`
 	}{
+		o.WorkflowID, o.RunID, o.ActivityID, o.Attempt,
 		wholeMilliseconds(o.HeartbeatTimeout), !o.DisablePulse, wholeMilliseconds(o.StallTimeout), wholeMilliseconds(o.CancelPoll),
-		initialDetails, wholeMilliseconds(o.Age), wholeMilliseconds(o.AttemptRemaining), fromEnv,
+		initialDetails, wholeMilliseconds(o.Age), wholeMilliseconds(o.AttemptRemaining), o.RequireEncoded, o.Verify, fromEnv,
 	})
 	if err != nil {
 		panic(err) // strings, numbers and booleans always marshal

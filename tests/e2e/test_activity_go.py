@@ -23,6 +23,7 @@ from harness.needs import needs
 from harness.paths import BUILD, ROOT
 from harness.server import Server
 from harness.stage import Connect, StartActivity, StartDriver
+from harness.worker import Backstage
 
 PAUSED = 2
 
@@ -321,3 +322,30 @@ def test_printed_program_of_the_binding_goes_on_and_completes(
     assert done.returncode == 0, done.stderr
     assert re.findall(r" item (\d+)", done.stderr) == [str(item) for item in range(42, 100)]
     assert activity.result() == "done"
+
+
+def test_superseded_holder_by_ids_is_stopped_and_feeds_nobody(
+    kind: Kind, start: StartActivity, connect: Connect, backstage: Backstage
+) -> None:
+    driver = connect("go")
+    activity = start(kind, heartbeat_timeout_ms=3_000)
+    token = activity.next_attempt().token
+    held = Held(driver, b"", heartbeat_timeout_ms=3_000, attempt=1, **activity.ids())
+    assert held.record(41) == "none"
+    held.flush()
+    backstage.fail(token)
+    second = activity.next_attempt()
+    assert (second.number, second.details) == (2, [41])
+    assert held.stopped() == "gone"
+    assert activity.heartbeat_details() == [41]
+
+
+def test_activity_is_completed_by_its_ids(kind: Kind, start: StartActivity, connect: Connect) -> None:
+    driver = connect("go")
+    activity = start(kind)
+    activity.next_attempt()
+    held = Held(driver, b"", **activity.ids())
+    assert held.previous() == []
+    held.record(41)
+    held.complete("by ids")
+    assert activity.result() == "by ids"

@@ -12,6 +12,7 @@ from harness.children import Child
 from harness.server import NAMESPACE, Server
 from harness.signals import Signals
 from harness.stage import StartActivity
+from harness.worker import Backstage
 
 GONE, LEASE_LOST, STALLED = 8, 16, 32
 
@@ -347,3 +348,84 @@ def test_busy_event_loop_is_kept_alive_and_hears_of_the_cancellation_later(
     assert child.hears() == [0, Signals.CANCEL_REQUESTED]
     child.ends()
     assert isinstance(activity.failure(), CancelledError)
+
+
+BY_IDS = """
+    with thb.Activity.from_env() as act:
+        say(act.details(default=None))
+        act.heartbeat(42)
+        act.flush()
+        say(act.info["attempt"])
+        signals = act.wait(thb.Signals.GONE)
+        try:
+            act.complete("too late")
+        except thb.NotFound:
+            say(signals)
+"""
+
+
+def test_superseded_holder_by_ids_is_gone_and_feeds_nobody(
+    kind: Kind, start: StartActivity, start_child: StartChild, backstage: Backstage
+) -> None:
+    child = start_child(BY_IDS)
+    activity = start(kind, heartbeat_timeout_ms=3_000)
+    attempt = activity.next_attempt()
+    variables = {"HEARTBEAT_TIMEOUT_MS": "3000", "ATTEMPT": "1"}
+    names = {"workflow_id": "WORKFLOW_ID", "run_id": "RUN_ID", "activity_id": "ID"}
+    child.takes_over(**variables, **{names[name]: value for name, value in activity.ids().items()})
+    assert child.hears() == [None]
+    assert child.hears() == [1]
+    backstage.fail(attempt.token)
+    second = activity.next_attempt()
+    assert (second.number, second.details) == (2, [42])
+    [signals] = child.hears()
+    assert signals & GONE
+    child.ends()
+    assert activity.heartbeat_details() == [42]
+
+
+RESET = {
+    "threads": """
+        with thb.Activity.from_env(fail_on_exception=True) as act:
+            first = act.details(default=0)
+            act.heartbeat(first + 1)
+            act.flush()
+            say(first)
+            while first == 0:
+                act.wait(thb.Signals.RESET)
+                act.raise_if_cancelled()
+            act.complete(first)
+    """,
+    "asyncio": """
+        async def main():
+            async with aio.Activity.from_env(fail_on_exception=True) as act:
+                first = await act.details(default=0)
+                act.heartbeat(first + 1)
+                await act.flush()
+                say(first)
+                while first == 0:
+                    await act.wait(thb.Signals.RESET)
+                    act.raise_if_cancelled()
+                await act.complete(first)
+        try:
+            asyncio.run(main())
+        except thb.Cancelled:
+            pass
+    """,
+}
+
+
+def test_reset_ends_the_attempt_and_another_goes_on(
+    flavour: str, kind: Kind, start: StartActivity, start_child: StartChild
+) -> None:
+    first, second = (start_child(RESET[flavour]) for _ in range(2))
+    activity = start(kind, heartbeat_timeout_ms=4_000)
+    first.takes(activity.next_attempt(), HEARTBEAT_TIMEOUT_MS="4000")
+    assert first.hears() == [0]
+    activity.reset()
+    retry = activity.next_attempt()
+    assert retry.details == [1]
+    second.takes(retry, HEARTBEAT_TIMEOUT_MS="4000")
+    assert second.hears() == [1]
+    second.ends()
+    assert activity.result() == 1

@@ -1,4 +1,4 @@
-"""Activities held open by their ids, which say nothing of the attempt: the library sees to it that no other is touched."""
+"""Activities held open by their ids, which say nothing of the attempt: the library sees to it that no other is hit."""
 
 import os
 import signal

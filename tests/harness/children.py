@@ -47,7 +47,10 @@ class Child:
 
     def takes(self, attempt: Attempt, **variables: str) -> None:
         """Hands the attempt over, with more of the variables of the hand-off beside the token."""
-        handed_over = {"TASK_TOKEN": base64.b64encode(attempt.token).decode(), **variables}
+        self.takes_over(TASK_TOKEN=base64.b64encode(attempt.token).decode(), **variables)
+
+    def takes_over(self, **handed_over: str) -> None:
+        """Hands over what stands in these variables alone."""
         self._write(json.dumps({f"TEMPORAL_ACTIVITY_{name}": value for name, value in handed_over.items()}))
 
     def hears(self) -> list[Any]:

@@ -63,6 +63,8 @@ type Activity struct {
 	Attempt int32
 	// HeartbeatTimeout is 0 when it is unknown, and when there is none.
 	HeartbeatTimeout time.Duration
+	// Started is when the attempt started. Zero: unknown.
+	Started time.Time
 	// Deadline is when the attempt's time is over. Zero: never.
 	Deadline time.Time
 
@@ -93,6 +95,7 @@ func From(info any) Activity {
 		ActivityID:       field[string](v, "ActivityID"),
 		Attempt:          field[int32](v, "Attempt"),
 		HeartbeatTimeout: field[time.Duration](v, "HeartbeatTimeout"),
+		Started:          field[time.Time](v, "StartedTime"),
 		Deadline:         field[time.Time](v, "Deadline"),
 	}
 	if a.Namespace == "" {
@@ -170,6 +173,9 @@ func (a Activity) environ(base []string, tokenName, tokenText string) ([]string,
 	add(prefix+"HEARTBEAT_TIMEOUT_MS", strconv.FormatInt(timeout, 10), timeout > 0 && timeout <= math.MaxUint32)
 	details := base64.StdEncoding.EncodeToString(a.HeartbeatDetails)
 	add(prefix+"HEARTBEAT_DETAILS", details, a.HeartbeatDetails != nil && len(details) <= maxDetails)
+	age := max(time.Since(a.Started).Milliseconds(), 0)
+	add(prefix+"AGE_MS", strconv.FormatInt(age, 10), !a.Started.IsZero() && age <= math.MaxUint32)
+	add(prefix+"REQUIRE_ENCODED", "true", a.RequireEncoded)
 	// The time of an attempt that is too long for the library isn't told: 49 days.
 	left := max(time.Until(a.Deadline).Milliseconds(), 0)
 	add(prefix+"DEADLINE_MS", strconv.FormatInt(left, 10), !a.Deadline.IsZero() && left <= math.MaxUint32)

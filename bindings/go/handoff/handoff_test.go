@@ -58,7 +58,12 @@ func TestEverythingKnownIsHandedOver(t *testing.T) {
 	got := environ(t, []string{"HOME=/h"}, Activity{
 		TaskToken: token, Address: "temporal:7233", Namespace: "n", WorkflowID: "w", RunID: "r", ActivityID: "a", Attempt: 3,
 		HeartbeatTimeout: 1500 * time.Millisecond, Deadline: time.Now().Add(time.Hour), HeartbeatDetails: details("json/plain"),
+		Started: time.Now().Add(-time.Minute),
 	})
+	if age, err := strconv.Atoi(got["TEMPORAL_ACTIVITY_AGE_MS"]); err != nil || age < 60_000 || age > 120_000 {
+		t.Errorf("started %d ms ago, %v", age, err)
+	}
+	delete(got, "TEMPORAL_ACTIVITY_AGE_MS")
 	left, err := strconv.Atoi(got["TEMPORAL_ACTIVITY_DEADLINE_MS"])
 	if err != nil || left > 3_600_000 || left < 3_500_000 {
 		t.Errorf("%d ms left, %v", left, err)
@@ -129,6 +134,16 @@ func TestTimeThatIsOverIsNoneAndTimeWithoutEndIsNotSaid(t *testing.T) {
 	}
 	if value, there := environ(t, nil, Activity{TaskToken: token, Deadline: time.Now().AddDate(1, 0, 0)})[name]; there {
 		t.Error(value)
+	}
+}
+
+func TestTheChildIsToldThatEncodedValuesAreRequired(t *testing.T) {
+	const name = "TEMPORAL_ACTIVITY_REQUIRE_ENCODED"
+	if value := environ(t, nil, Activity{TaskToken: token, RequireEncoded: true})[name]; value != "true" {
+		t.Errorf("%q", value)
+	}
+	if value, there := environ(t, nil, Activity{TaskToken: token})[name]; there {
+		t.Errorf("%q", value)
 	}
 }
 

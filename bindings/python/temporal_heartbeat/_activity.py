@@ -39,6 +39,10 @@ class Activity(HeldActivity):
 
     * ``token``: the task token. It is this object's alone until `close`: a second one for it, and
       functions such as `temporal_heartbeat.complete`, raise `AlreadyOpen`.
+    * ``workflow_id``, ``run_id``, ``activity_id``, ``attempt``: which activity it is, instead of
+      the token; a standalone one has no workflow id. The server doesn't tell attempts apart by
+      these, so the library asks it first: docs/by-ids.md of the project tells what that costs, and
+      what remains. Beside a token they are for asking what the server holds.
     * ``heartbeat_timeout``: the activity's, as its parent knows it. The server is asked when it
       isn't given; before that is answered, LEASE_LOST can't be known.
     * ``pulse``: False sends only what is recorded; the activity times out when nothing is.
@@ -49,6 +53,10 @@ class Activity(HeldActivity):
     * ``initial_details``: what the attempt before recorded last, as the parent was told: values,
       or a `Details`; empty when it recorded nothing. The server is asked when they aren't given.
     * ``age``: how long ago the attempt started. ``attempt_remaining``: how long it may still take.
+    * ``require_encoded``: refuse values that no codec has encoded, for namespaces that encrypt:
+      pass `Payload` objects. A `Payload` that is readable is refused too.
+    * ``verify``: look up an ending that is in doubt, because the server's answer was lost, before
+      `InDoubt` is raised: it is no error if it was ours, and `NotFound` if it wasn't.
     * ``close_timeout``: how long the end of the with block may take, None for ever.
     * ``fail_on_exception``: see below.
 

@@ -41,8 +41,12 @@ class HeldActivity:
 
     def __init__(
         self,
-        token: Token,
+        token: Token = b"",
         *,
+        workflow_id: Optional[str] = None,
+        run_id: Optional[str] = None,
+        activity_id: Optional[str] = None,
+        attempt: Optional[int] = None,
         heartbeat_timeout: Optional[Duration] = None,
         pulse: bool = True,
         stall_timeout: Optional[Duration] = None,
@@ -50,6 +54,8 @@ class HeldActivity:
         initial_details: Optional[Sequence[Any]] = None,
         age: Optional[Duration] = None,
         attempt_remaining: Optional[Duration] = None,
+        require_encoded: bool = False,
+        verify: bool = False,
         close_timeout: Optional[float] = 10.0,
         fail_on_exception: bool = False,
         **options: Any,
@@ -59,6 +65,10 @@ class HeldActivity:
         self._fail_on_exception = fail_on_exception
         token = as_token(token)
         named = {
+            "workflow_id": workflow_id,
+            "run_id": run_id,
+            "activity_id": activity_id,
+            "attempt": attempt,
             "heartbeat_timeout_ms": duration_ms("heartbeat_timeout", heartbeat_timeout),
             "pulse": pulse,
             "stall_timeout_ms": duration_ms("stall_timeout", stall_timeout),
@@ -66,6 +76,8 @@ class HeldActivity:
             "initial_details": _initial_details(initial_details),
             "age_ms": duration_ms("age", age),
             "attempt_remaining_ms": duration_ms("attempt_remaining", attempt_remaining),
+            "require_encoded": require_encoded,
+            "verify": verify,
             **options,
         }
         given = {key: value for key, value in named.items() if value is not None}
@@ -94,12 +106,15 @@ class HeldActivity:
     def from_env(cls: type[S], **options: Any) -> S:
         """Hold the activity that the parent process handed over in the environment.
 
-        The token is where `token_from_env` finds it. Beside it there may be
+        The token is where `token_from_env` finds it; without one the activity is held by its ids
+        (TEMPORAL_ACTIVITY_WORKFLOW_ID, _RUN_ID, _ID, _ATTEMPT). Beside it there may be
 
         * TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS: the heartbeat timeout;
         * TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS: the details of the attempt before, as the base64 of
           an encoded Payloads; empty when there are none;
-        * TEMPORAL_ACTIVITY_DEADLINE_MS: how long the attempt may still take.
+        * TEMPORAL_ACTIVITY_AGE_MS: how long ago the attempt started;
+        * TEMPORAL_ACTIVITY_DEADLINE_MS: how long the attempt may still take;
+        * TEMPORAL_ACTIVITY_REQUIRE_ENCODED: true for ``require_encoded``, which no option undoes.
 
         A parent in Python makes them all with `temporal_heartbeat.handoff.environment`. The
         options are those of the class, and have precedence.

@@ -67,7 +67,8 @@ def environment(
       The SDK has decoded the details in ``info``, and it encodes them anew. The child needs the
       same one. In an event loop they may be encoded before instead, for an encoding that waits:
       ``details=await data_converter.encode(info.heartbeat_details)``, and no ``data_converter``.
-    * ``require_encoded``: refuse details that anybody can read.
+    * ``require_encoded``: refuse details that anybody can read, here and in the child, for
+      namespaces whose data are encrypted.
     * ``token_file``, ``token_fd``: where the child finds the token, instead of in its environment:
       see `token_in_file` and `token_in_pipe`.
     * ``base``: the variables to which these are added, ``os.environ`` if it isn't given; ``{}``
@@ -87,7 +88,9 @@ def environment(
         "ATTEMPT": str(info.attempt),
         "HEARTBEAT_TIMEOUT_MS": _milliseconds(info.heartbeat_timeout or None),
         "HEARTBEAT_DETAILS": _details_text(info, details, data_converter, require_encoded),
+        "AGE_MS": _milliseconds(_age(info)),
         "DEADLINE_MS": _milliseconds(_remaining(info)),
+        "REQUIRE_ENCODED": "true" if require_encoded else None,
     }
     if token_file is not None:
         handed_over["TASK_TOKEN_FILE"] = os.path.abspath(token_file)
@@ -192,6 +195,14 @@ def _value(value: Any) -> Any:
     if getattr(descriptor, "full_name", None) == "temporal.api.common.v1.Payload":
         return Payload(value.data, dict(value.metadata))
     return value
+
+
+def _age(info: Any) -> Optional[timedelta]:
+    """How long ago the attempt started, by the server's time of it; None: not told."""
+    if info.started_time is None:
+        return None
+    age: timedelta = datetime.now(timezone.utc) - info.started_time
+    return max(timedelta(0), age)
 
 
 def _remaining(info: Any) -> Optional[timedelta]:

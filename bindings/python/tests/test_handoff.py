@@ -92,6 +92,7 @@ def test_a_child_without_a_token_says_which_variable_it_misses(
 def test_everything_that_identifies_the_activity_is_told() -> None:
     given = info(workflow_id="w", workflow_run_id="r", activity_id="a", attempt=3)
     variables = handoff.environment(given, address="temporal.example:7233", base={})
+    assert 0 <= int(variables.pop("TEMPORAL_ACTIVITY_AGE_MS")) < 120_000
     assert variables == {
         "TEMPORAL_ADDRESS": "temporal.example:7233",
         "TEMPORAL_NAMESPACE": given.namespace,
@@ -149,6 +150,17 @@ def test_the_deadline_is_what_is_left_of_the_attempts_time(
 ) -> None:
     variables = handoff.environment(info(**fields), base={})
     assert at_least <= int(variables["TEMPORAL_ACTIVITY_DEADLINE_MS"]) <= at_most
+
+
+def test_the_age_is_since_the_attempt_started_and_never_negative() -> None:
+    behind = handoff.environment(info(started_time=NOW + timedelta(hours=1)), base={})
+    assert behind["TEMPORAL_ACTIVITY_AGE_MS"] == "0"
+
+
+def test_the_child_is_told_that_encoded_values_are_required() -> None:
+    assert "TEMPORAL_ACTIVITY_REQUIRE_ENCODED" not in handoff.environment(info(), base={})
+    required = handoff.environment(info(), base={}, require_encoded=True)
+    assert required["TEMPORAL_ACTIVITY_REQUIRE_ENCODED"] == "true"
 
 
 def test_the_rest_of_the_environment_is_kept_but_for_what_another_parent_handed_over(

@@ -41,14 +41,23 @@ func activityOpen(words []string) (answer []string, err error) {
 		HeartbeatTimeoutMs int64 `json:"heartbeat_timeout_ms"`
 		StallTimeoutMs     int64 `json:"stall_timeout_ms"`
 		Pulse              *bool `json:"pulse"`
+		// Instead of the token.
+		WorkflowID string `json:"workflow_id"`
+		RunID      string `json:"run_id"`
+		ActivityID string `json:"activity_id"`
+		Attempt    int32  `json:"attempt"`
 	}
 	mustUnmarshal(fromHex(words[1]), &options)
 	open := heartbeat.OpenOptions{
 		HeartbeatTimeout: time.Duration(options.HeartbeatTimeoutMs) * time.Millisecond,
 		StallTimeout:     time.Duration(options.StallTimeoutMs) * time.Millisecond,
 		DisablePulse:     options.Pulse != nil && !*options.Pulse,
+		WorkflowID:       options.WorkflowID,
+		RunID:            options.RunID,
+		ActivityID:       options.ActivityID,
+		Attempt:          options.Attempt,
 	}
-	if words[0] == "-" {
+	if words[0] == "-" && options.ActivityID == "" {
 		act, err = heartbeat.OpenFromEnv(context.Background(), open)
 	} else {
 		act, err = heartbeat.Open(context.Background(), fromHex(words[0]), open)

@@ -80,7 +80,7 @@ pub unsafe extern "C" fn thb_activity_heartbeat(
 ) -> thb_status_t {
     // SAFETY: the header's words: inputs are readable for the call, outputs NULL or writable.
     unsafe {
-        boundary::run(error_out, || {
+        boundary::run_brief(error_out, || {
             let details = boundary::bytes("details", details, details_len)?;
             let signals = held::record(activity, Encoding::from_code(encoding)?, details)?;
             boundary::put(signals_out, signals.bits());
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn thb_activity_touch(
 ) -> thb_status_t {
     // SAFETY: the header's words: outputs are NULL or writable.
     unsafe {
-        boundary::run(error_out, || {
+        boundary::run_brief(error_out, || {
             boundary::put(signals_out, held::touch(activity)?.bits());
             Ok(())
         })
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn thb_activity_get_signals(
 ) -> thb_status_t {
     // SAFETY: the header's words: outputs are NULL or writable.
     unsafe {
-        boundary::run(error_out, || {
+        boundary::run_brief(error_out, || {
             boundary::put(signals_out, held::signals(activity)?.bits());
             Ok(())
         })

@@ -20,9 +20,19 @@ use crate::{
 /// `error_out` is NULL or points to a pointer that may be written.
 pub unsafe fn run(error_out: *mut *mut thb_error_t, body: impl FnOnce() -> Result<()>) -> thb_status_t {
     // SAFETY: what this function asks for.
+    sys::cancellation::postponed(|| unsafe { run_brief(error_out, body) })
+}
+
+/// The same for a body that waits for nothing: there is no point in it at which the thread could be cancelled.
+///
+/// # Safety
+/// As [`run`].
+#[inline]
+pub unsafe fn run_brief(error_out: *mut *mut thb_error_t, body: impl FnOnce() -> Result<()>) -> thb_status_t {
+    // SAFETY: what this function asks for.
     unsafe { clear(error_out) };
     // What a panic may leave half done are the caller's outputs, which were cleared first.
-    let outcome = sys::cancellation::postponed(|| catch_unwind(AssertUnwindSafe(body)));
+    let outcome = catch_unwind(AssertUnwindSafe(body));
     let outcome = outcome
         .unwrap_or_else(|_| Err(Error::new(Status::Internal, "a panic, which is a mistake in the library")));
     let Err(error) = outcome else { return Status::Ok.code() };

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::handle::Handle;
-use crate::sys::clock::Moment;
+use crate::sys::{self, clock::Moment};
 
 /// What the sender is told: which activity to look at, and when.
 #[derive(Default)]
@@ -37,7 +37,8 @@ impl Inbox {
 
     /// Has the sender look at what else there is.
     pub fn wake(&self) {
-        self.wake.notify_one();
+        // Who records calls this, and it may write to a descriptor, at which a thread can be cancelled.
+        sys::cancellation::postponed(|| self.wake.notify_one());
     }
 
     /// Waits until there is something.

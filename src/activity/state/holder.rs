@@ -133,7 +133,7 @@ impl Activity {
 
     /// Why the last try failed, for a caller who gives up waiting.
     pub fn last_error(&self) -> Option<&Error> {
-        self.last_error.as_deref()
+        self.last_error.as_ref()
     }
 
     /// Begins an ending call: no beat is begun any more.
@@ -198,7 +198,7 @@ impl Activity {
             next_beat: some(self.due),
             records: self.records,
             counts: self.counts,
-            last_error: self.last_error.as_deref().cloned(),
+            last_error: self.last_error.clone(),
         }
     }
 }

@@ -75,7 +75,7 @@ pub struct Activity {
     records: u64,
     counts: Counts,
     /// Why the last try failed. One that can't be retried has been refused for good.
-    last_error: Option<Box<Error>>,
+    last_error: Option<Error>,
 }
 
 /// Whether the heartbeat timeout has to be asked for.

@@ -165,7 +165,7 @@ impl Activity {
         self.pulse && !self.knows() && now > self.lease_from.later(self.schedule().period)
     }
 
-    pub(super) fn tried(&mut self, error: Option<Box<Error>>) {
+    pub(super) fn tried(&mut self, error: Option<Error>) {
         self.failed = 0;
         self.ran_out = 0;
         self.last_error = error;
@@ -174,20 +174,20 @@ impl Activity {
     pub(super) fn go(&mut self, why: Error) {
         self.life = Life::Gone;
         self.due = Moment::NEVER;
-        self.last_error = Some(Box::new(why));
+        self.last_error = Some(why);
     }
 
     /// An error while the server refuses for good.
     pub(super) fn refusal(&self) -> Result<()> {
         match &self.last_error {
-            Some(why) if !why.is_retryable() => Err(Error::clone(why)),
+            Some(why) if !why.is_retryable() => Err(why.clone()),
             _ => Ok(()),
         }
     }
 
     pub(super) fn gone(&self) -> Error {
         let otherwise = || Error::new(Status::NotFound, "the activity is over");
-        self.last_error.as_deref().cloned().unwrap_or_else(otherwise)
+        self.last_error.clone().unwrap_or_else(otherwise)
     }
 }
 

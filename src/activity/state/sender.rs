@@ -130,7 +130,7 @@ impl Activity {
             return;
         }
         let error = if setback.cure == Cure::None { setback.error } else { setback.error.temporary(None) };
-        self.last_error = Some(Box::new(error));
+        self.last_error = Some(error);
         let pause = match setback.cure {
             // Credentials and permissions may be mended, so it is asked now and then. Who waits has their answer.
             Cure::None => {
@@ -153,7 +153,7 @@ impl Activity {
             return None;
         }
         self.announced = u16::try_from(signals.bits()).unwrap_or(u16::MAX);
-        let why = self.last_error.as_deref().map(|error| error.message().to_owned());
+        let why = self.last_error.as_ref().map(|error| error.message().to_owned());
         Some(News { signals, before, ids: self.access.ids().unwrap_or_default(), why })
     }
 }

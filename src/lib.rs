@@ -1,7 +1,7 @@
 //! Heartbeats a Temporal Activity from any process.
 //!
 //! From C and everything that calls C, through `include/temporal_heartbeat.h`; from Rust, through [`calls`] (one call, one request)
-//! and [`held`] (activities held open, which beat in the background).
+//! and [`held`] (activities held open, which beat in the background). The command-line program in `src/bin` is made of these.
 //!
 //! The way of a call is `abi` -> [`calls`] -> `global` -> `session` -> `client` -> `retry` -> `transport` -> the server; a
 //! background beat's is `abi` -> [`held`] -> `activity`, and from there `pulse` -> `client` -> `transport`. Back comes a signal, or an

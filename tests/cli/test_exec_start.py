@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from temporalio.exceptions import ApplicationError, CancelledError
 
-from harness.activities import Kind
+from harness.activities import Kind, WorkflowActivity
 from harness.program import Exec, StartProgram, encoded
 from harness.server import free_port
 from harness.stage import StartActivity
@@ -147,6 +147,23 @@ def test_token_comes_in_every_way_and_the_command_does_not_get_it(
     assert running.ends() == 0, running.errors()
     # What follows the token is the command's.
     assert activity.result() == [[], [], "the rest" if way == "stdin" else ""]
+
+
+def test_activity_is_named_by_its_ids_where_there_is_no_token(
+    kind: Kind, start: StartActivity, start_program: StartProgram
+) -> None:
+    activity = start(kind)
+    activity.next_attempt()
+    ids = ["--activity-id", activity.id, "--run-id", activity.run_id or ""]
+    if isinstance(activity, WorkflowActivity):
+        ids += ["--workflow-id", activity.workflow_id]
+    show = ["--", "sh", "-c", 'echo "$TEMPORAL_ACTIVITY_ID $TEMPORAL_ACTIVITY_ATTEMPT"']
+    other = start_program("exec", *ids, "--attempt", "2", *show)
+    assert other.rest() == b""
+    assert other.ends() == NOT_FOUND, other.errors()
+    running = start_program("exec", *ids, "--attempt", "1", "--result", "output", *show)
+    assert running.ends() == 0, running.errors()
+    assert activity.result() == f"{activity.id} 1"
 
 
 def test_exit_codes_stand_in_the_help(start_program: StartProgram) -> None:

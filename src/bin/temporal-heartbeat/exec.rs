@@ -14,9 +14,11 @@ use clap::Args;
 use nix::sys::signal::Signal;
 use signal_hook::{iterator, low_level};
 use temporal_heartbeat::{
+    attempt::Ids,
     calls,
     deadline::Timeout,
     error::{Error, Result},
+    handoff,
     held::{self, OpenOptions},
     signals::Signals,
     status::Status,
@@ -84,6 +86,8 @@ Exits with the command's own code, or with:
 pub struct ExecArgs {
     #[command(flatten)]
     token: TokenArgs,
+    #[command(flatten)]
+    ids: IdArgs,
     /// The activity's heartbeat timeout, where neither the environment nor the server tells it
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, help_heading = "Task token")]
     heartbeat_timeout: Option<Duration>,
@@ -91,29 +95,73 @@ pub struct ExecArgs {
     settings: Settings,
 }
 
+/// An activity by its ids, for who has no token.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Activity by its ids, without a token")]
+struct IdArgs {
+    /// The activity's id
+    #[arg(long, value_name = "ID", conflicts_with = "TokenArgs")]
+    activity_id: Option<String>,
+    /// The id of its workflow; a standalone activity has none
+    #[arg(long, value_name = "ID", requires = "activity_id")]
+    workflow_id: Option<String>,
+    /// The workflow's run, or the standalone activity's [default: the current one]
+    #[arg(long, value_name = "ID", requires = "activity_id")]
+    run_id: Option<String>,
+    /// The attempt to work for: nothing is done for another one [default: the one that runs]
+    #[arg(long, value_name = "NUMBER", requires = "activity_id")]
+    attempt: Option<u16>,
+}
+
+impl ExecArgs {
+    /// How the activity is to be held: which one it is, and what is known of it.
+    fn options(&self) -> Result<OpenOptions> {
+        let mut options = match self.ids.activity_id.clone() {
+            Some(activity_id) => OpenOptions {
+                ids: Some(Ids {
+                    activity_id,
+                    workflow_id: self.ids.workflow_id.clone().unwrap_or_default(),
+                    run_id: self.ids.run_id.clone().unwrap_or_default(),
+                }),
+                attempt: self.ids.attempt.unwrap_or_default().into(),
+                ..OpenOptions::new()
+            },
+            None if self.token.is_given() => {
+                OpenOptions { token: Some(self.token.read()?), ..OpenOptions::handed_over()? }
+            }
+            None => {
+                let handed = OpenOptions::handed_over()?;
+                // With the activity's id the token may be missing.
+                let wanted = handed.ids.is_none() || handoff::has_token();
+                OpenOptions { token: wanted.then(handoff::token_from_env).transpose()?, ..handed }
+            }
+        };
+        options.cancel_poll = self.settings.cancel_poll;
+        if let Some(timeout) = self.heartbeat_timeout {
+            options.heartbeat_timeout = timeout;
+        }
+        Ok(options)
+    }
+}
+
 /// `exec`
 pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
-    let ExecArgs { token, heartbeat_timeout, settings } = args;
-    if let Some(fault) = settings.fault() {
+    if let Some(fault) = args.settings.fault() {
         return Err(Error::new(Status::InvalidArgument, fault));
     }
-    let bytes = token.read()?;
-    if let Some(descriptor) = token.descriptor() {
+    let options = args.options()?;
+    if let Some(descriptor) = args.token.descriptor() {
         group::close_on_exec(descriptor);
     }
-    let mut options = OpenOptions::handed_over()?;
-    // The token may be another one than the environment's, and says which activity it is of.
-    (options.ids, options.attempt) = (None, 0);
-    options.cancel_poll = settings.cancel_poll;
-    if let Some(timeout) = heartbeat_timeout {
-        options.heartbeat_timeout = timeout;
-    }
+    let settings = args.settings;
+    let read = options.token.as_ref().and_then(|token| Token::read(token));
+    let ids = read.as_ref().map(|read| read.ids.clone()).or(options.ids.clone());
     let directory = private_directory()?;
     let guardian = Guardian::start(directory.path())?;
     connection.connect()?;
 
     let timeout = Timeout::Within(calls::DEFAULT_TIMEOUT);
-    let handle = held::open_with(&bytes, options)?;
+    let handle = held::open_with(&[], options)?;
     let details = held::details(handle, timeout)?;
     // The first beat tells whether the token is still good before anything is done twice, and what is asked for.
     let signals = held::beat(handle, timeout)?;
@@ -123,9 +171,8 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
         return Ok(exit::CANCEL_REQUESTED);
     }
 
-    let read = Token::read(&bytes);
-    let number = read.as_ref().map_or(details.about().attempt, |read| read.attempt.number);
-    let mut variables = Variables::new(number, read.as_ref().map(|read| &read.ids));
+    let number = read.map_or(details.about().attempt, |read| read.attempt.number);
+    let mut variables = Variables::new(number, ids.as_ref());
     let written = variables.hand_over(&details, directory.path());
     written.map_err(|why| local("write the details to a file", &why))?;
 

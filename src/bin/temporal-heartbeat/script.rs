@@ -226,25 +226,19 @@ pub fn status(connection: &Connection, args: &TokenArgs) -> Result<u8> {
     if let Some(read) = &read
         && read.attempt.number != about.attempt
     {
-        return Err(Error::new(
-            Status::NotFound,
-            format!(
-                "the token is of attempt {}; the server is at attempt {}",
-                read.attempt.number, about.attempt
-            ),
-        ));
+        let (theirs, ours) = (about.attempt, read.attempt.number);
+        let why = format!("the token is of attempt {ours}; the server is at attempt {theirs}");
+        return Err(Error::new(Status::NotFound, why));
     }
-    let ids = read.map(|read| read.ids).unwrap_or_default();
-    let told = |id: String| Some(id).filter(|id| !id.is_empty());
-    let (workflow_id, run_id, activity_id) = (told(ids.workflow_id), told(ids.run_id), told(ids.activity_id));
+    let ids = read.map(|read| read.ids);
     let recorded = (about.recorded_at_unix_ms > 0).then_some(about.recorded_at_unix_ms);
     let timeout =
         about.heartbeat_timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
     let values: Vec<Json> = details.values().iter().map(shown).collect();
     let value = json!({
-        "workflow_id": workflow_id,
-        "run_id": run_id,
-        "activity_id": activity_id,
+        "workflow_id": ids.as_ref().map(|ids| &ids.workflow_id).filter(|id| !id.is_empty()),
+        "run_id": ids.as_ref().map(|ids| &ids.run_id),
+        "activity_id": ids.as_ref().map(|ids| &ids.activity_id),
         "attempt": about.attempt,
         "heartbeat_timeout_ms": timeout,
         "recorded_at_unix_ms": recorded,

@@ -27,6 +27,11 @@ pub struct TokenArgs {
 }
 
 impl TokenArgs {
+    /// Whether it is said here where the token comes from.
+    pub fn is_given(&self) -> bool {
+        self.token_stdin || self.token_file.is_some() || self.token_fd.is_some()
+    }
+
     /// The task token's bytes.
     pub fn read(&self) -> Result<Zeroizing<Vec<u8>>> {
         match (&self.token_file, self.token_fd) {

@@ -38,11 +38,11 @@ impl Variables {
         if attempt > 0 {
             variables.set(handoff::ATTEMPT, attempt.to_string());
         }
-        if let Some(Ids { workflow_id, run_id, activity_id }) = ids {
-            let workflow_id = Some(workflow_id).filter(|id| !id.is_empty());
+        if let Some(ids) = ids {
+            let workflow_id = Some(&ids.workflow_id).filter(|id| !id.is_empty());
             variables.0.push((handoff::WORKFLOW_ID.to_owned(), workflow_id.map(OsString::from)));
-            variables.set(handoff::RUN_ID, run_id);
-            variables.set(handoff::ID, activity_id);
+            variables.set(handoff::RUN_ID, &ids.run_id);
+            variables.set(handoff::ID, &ids.activity_id);
         }
         variables
     }
@@ -106,7 +106,7 @@ mod tests {
     fn details_stand_in_a_variable_and_in_a_file() {
         let variables = handed_over(Encoding::Json, b"{\"item\":41}");
         assert_eq!(given(&variables, DETAILS_JSON).as_deref(), Some("{\"item\":41}"));
-        assert_eq!(given(&variables, "TEMPORAL_ACTIVITY_ATTEMPT").as_deref(), Some("2"));
+        assert_eq!(given(&variables, handoff::ATTEMPT).as_deref(), Some("2"));
         assert_eq!(given(&variables, handoff::TOKEN), None);
     }
 

@@ -81,7 +81,6 @@ fn run_in(worker: &Worker, task: &Task, number: u64, directory: &Path) -> Result
             ..OpenOptions::new()
         },
     )?;
-    let activity_id = &task.ids.activity_id;
     let (sender, events) = mpsc::channel();
     worker.shutdown.add(number, sender.clone());
     let attempt = Attempt {
@@ -89,7 +88,7 @@ fn run_in(worker: &Worker, task: &Task, number: u64, directory: &Path) -> Result
         signals: Signals::default(),
         variables,
         input: Input::File(input),
-        title: format!("{} {activity_id}, attempt {}", task.activity_type, task.attempt),
+        title: format!("{} {}, attempt {}", task.activity_type, task.ids.activity_id, task.attempt),
         guardian: &worker.guardian,
         shows: false,
         tells_all: true,

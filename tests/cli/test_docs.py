@@ -1,0 +1,123 @@
+"""The recipes of docs/cli.md, run as they are printed."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from harness.needs import needs
+from harness.paths import ROOT, VENV_BIN
+from harness.program import encoded, environment, program
+from harness.server import Server, find_program
+from harness.stage import Connect, StartActivity
+
+MANUAL = (ROOT / "docs" / "cli.md").read_text()
+LAST_PAGE = 20
+
+
+def blocks(heading: str, language: str = "sh") -> list[str]:
+    """The code below a heading, up to the next one."""
+    section = re.split(r"^#+ ", MANUAL.partition(f" {heading}\n")[2], flags=re.MULTILINE)
+    code: list[str] = re.findall(rf"```{language}\n(.*?)```", section[0], flags=re.DOTALL)
+    assert code, heading
+    return code
+
+
+@pytest.fixture
+def variables(server: Server, tmp_path: Path) -> Mapping[str, str]:
+    """Both programs are on the PATH, and the SDK's Python."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "temporal-heartbeat").symlink_to(program())
+    (folder / "temporal").symlink_to(find_program())
+    path = f"{folder}:{VENV_BIN}:{os.environ['PATH']}"
+    return environment(server.address) | {"PATH": path}
+
+
+class Shell:
+    """Runs blocks one after the other in one shell, whose jobs end with it."""
+
+    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._variables = dict(variables)
+
+    def run(self, *code: str) -> str:
+        bash = needs(shutil.which("bash"), "bash")
+        output = self._folder / "output"
+        with output.open("w") as file:
+            process = subprocess.Popen(
+                [bash, "-ec", "\n".join(code)],
+                cwd=self._folder,
+                env=self._variables,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            process.wait(60)
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # no job in the background
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            said = output.read_text()
+            print(said)
+        assert process.returncode == 0, said
+        return said
+
+
+@pytest.fixture
+def shell(tmp_path: Path, variables: Mapping[str, str]) -> Shell:
+    return Shell(tmp_path, variables)
+
+
+def pages(said: str) -> list[int]:
+    """The pages that are the result."""
+    result = re.search(r'^\s*Result:?\s+"?([^"]*)"?$', said, flags=re.MULTILINE)
+    assert result, said
+    return [int(page) for page in result[1].replace("\\n", "\n").split()]
+
+
+def test_activity_is_served_without_a_line_of_code_and_resumes_after_a_kill(shell: Shell) -> None:
+    said = shell.run(*blocks("A worker without a line of code"))
+    resumed = pages(said)
+    assert resumed == list(range(resumed[0], LAST_PAGE + 1))
+    assert resumed[0] > 1
+    assert said.splitlines().count(str(LAST_PAGE)) == 1
+
+
+def test_activity_of_a_workflow_is_served_without_a_line_of_code(shell: Shell, tmp_path: Path) -> None:
+    (code,) = blocks("For a workflow's activity", "python")
+    (tmp_path / "month.py").write_text(code)
+    script, worker, *_ = blocks("A worker without a line of code")
+    said = shell.run(script, worker, *blocks("For a workflow's activity"))
+    assert pages(said) == list(range(1, LAST_PAGE + 1))
+
+
+def test_command_in_the_readme_runs_any_program(
+    start: StartActivity, variables: Mapping[str, str], tmp_path: Path
+) -> None:
+    readme = (ROOT / "README.md").read_text().partition("\n### Any other program\n")[2]
+    command = re.findall(r"^temporal-heartbeat exec .*$", readme, flags=re.MULTILINE)[0]
+    solver = tmp_path / "solver"
+    solver.write_text("#!/bin/sh\necho step 41\nexit 3\n")
+    solver.chmod(0o755)
+    activity = start("workflow")
+    token = {"TEMPORAL_ACTIVITY_TASK_TOKEN": encoded(activity.next_attempt().token)}
+    Shell(tmp_path, {**variables, **token}).run(f"{command} || test $? = 3")
+    assert activity.next_attempt().details == [41]
+
+
+def test_script_of_single_calls_resumes_and_completes(
+    start: StartActivity, connect: Connect, variables: Mapping[str, str], tmp_path: Path
+) -> None:
+    activity = start("workflow")
+    token = activity.next_attempt().token
+    connect("python").heartbeat(token, 7)
+    Shell(tmp_path, {**variables, "TEMPORAL_ACTIVITY_TASK_TOKEN": encoded(token)}).run(*blocks("In scripts"))
+    assert activity.result() == "ten items"

@@ -1,0 +1,140 @@
+"""The parents of examples/parents hand their activity over to `exec`, and so does the next attempt."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from temporalio.common import RetryPolicy
+
+from harness.activities import Kind
+from harness.build import run
+from harness.needs import needs
+from harness.paths import BUILD, ROOT
+from harness.program import encoded, environment, program
+from harness.server import Server
+from harness.stage import StartActivity
+from harness.worker import Backstage
+
+PARENTS = ROOT / "examples" / "parents"
+PATIENCE_S = 60.0
+
+# Counts to 8, and goes on where the attempt before has stopped.
+COUNT = "for ((item = ${TEMPORAL_ACTIVITY_DETAILS_JSON:-0}; item < 8; )); do sleep 0.2; echo $((++item)); done"
+COMMAND = ["bash", "-c", COUNT]
+COUNTED = "\n".join(map(str, range(1, 9)))
+
+
+def python() -> list[str]:
+    return [sys.executable, str(PARENTS / "python" / "parent.py")]
+
+
+def go() -> list[str]:
+    compiler = needs(shutil.which("go"), "go")
+    run([compiler, "-C", str(PARENTS / "go"), "build", "-o", str(BUILD / "parent_of_exec"), "."])
+    return [str(BUILD / "parent_of_exec")]
+
+
+def typescript() -> list[str]:
+    node, npm = needs(shutil.which("node"), "node"), needs(shutil.which("npm"), "npm")
+    folder = BUILD / "parents" / "typescript"
+    shutil.copytree(PARENTS / "typescript", folder, dirs_exist_ok=True)
+    run([npm, "--prefix", str(folder), "install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"])
+    run([node, str(folder / "node_modules" / "typescript" / "bin" / "tsc"), "-p", str(folder)])
+    return [node, str(folder / "parent.js")]
+
+
+SLOW = pytest.mark.skipif(os.environ.get("THB_SLOW") != "1", reason="make check-slow")
+
+
+@pytest.fixture(params=[python, go, pytest.param(typescript, marks=SLOW)], ids=lambda built: built.__name__)
+def parent(request: pytest.FixtureRequest) -> list[str]:
+    """Built before any attempt starts, whose time is short."""
+    build: Callable[[], list[str]] = request.param
+    return build()
+
+
+@pytest.fixture
+def variables(server: Server, tmp_path: Path) -> Mapping[str, str]:
+    """The program is on the PATH."""
+    (tmp_path / "temporal-heartbeat").symlink_to(program())
+    return environment(server.address) | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+
+@contextmanager
+def started(command: list[str], variables: Mapping[str, str]) -> Iterator["subprocess.Popen[str]"]:
+    with subprocess.Popen(command, env=dict(variables), stdout=subprocess.PIPE, text=True) as process:
+        watchdog = threading.Timer(PATIENCE_S, process.kill)
+        watchdog.start()
+        try:
+            yield process
+        finally:
+            process.terminate()
+            watchdog.cancel()
+
+
+def wait_for(process: "subprocess.Popen[str]", pattern: str) -> "re.Match[str]":
+    assert process.stdout
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if found := re.search(pattern, line):
+            return found
+    raise AssertionError(f"the parent ended, and nobody said {pattern!r}: {said}")
+
+
+def test_parent_hands_over_each_attempt(
+    parent: list[str], server: Server, backstage: Backstage, variables: Mapping[str, str]
+) -> None:
+    queue = f"parent-{uuid.uuid4()}"
+    with started([*parent, server.address, queue, *COMMAND], variables) as process:
+        interval = timedelta(milliseconds=100)
+        handle = backstage.run(
+            backstage.client.start_activity(
+                "run",
+                id=queue,
+                task_queue=queue,
+                start_to_close_timeout=timedelta(minutes=2),
+                heartbeat_timeout=timedelta(seconds=2),
+                retry_policy=RetryPolicy(initial_interval=interval, maximum_interval=interval),
+            )
+        )
+        first = int(wait_for(process, r"^exec (\d+)")[1])
+        wait_for(process, r"^6$")
+        os.kill(first, signal.SIGKILL)
+        wait_for(process, r"^exec (\d+)")
+        resumed = int(wait_for(process, r"^(\d+)$")[1])
+        assert resumed > 1  # what was recorded in the last throttle interval may be done twice
+        counted = str(backstage.run(handle.result(), timeout=PATIENCE_S))
+        assert counted == "\n".join(map(str, range(resumed, 9)))
+
+
+def test_script_hands_over_what_it_was_handed(kind: Kind, start: StartActivity, variables: Mapping[str, str]) -> None:
+    activity = start(kind)
+    token = {"TEMPORAL_ACTIVITY_TASK_TOKEN": encoded(activity.next_attempt().token)}
+    command = [needs(shutil.which("bash"), "bash"), str(PARENTS / "bash" / "parent.sh"), *COMMAND]
+    with started(command, {**variables, **token}) as process:
+        wait_for(process, r"^exec \d+")
+        wait_for(process, r"^8$")
+        assert process.wait(PATIENCE_S) == 0
+    assert activity.result() == COUNTED
+
+
+def test_script_says_what_an_exit_code_means(start: StartActivity, variables: Mapping[str, str]) -> None:
+    activity = start("workflow")
+    stale = activity.next_attempt()
+    activity.terminate()
+    token = {"TEMPORAL_ACTIVITY_TASK_TOKEN": encoded(stale.token)}
+    command = [needs(shutil.which("bash"), "bash"), str(PARENTS / "bash" / "parent.sh"), *COMMAND]
+    done = subprocess.run(command, env={**variables, **token}, capture_output=True, text=True, check=False)
+    assert done.returncode == 76
+    assert "the activity is over" in done.stderr

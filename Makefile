@@ -34,7 +34,7 @@ SEAL = ld -r --force-group-allocation --whole-archive $(ARCHIVE) -o $(ARCHIVE).o
 PROGRAM := $(CURDIR)/target/release/temporal-heartbeat
 
 .DEFAULT_GOAL := all
-.PHONY: help all lib cli man program header baseline venv test test-rust test-go test-python check-slow lint bench bench-check bench-activity clean
+.PHONY: help all lib cli man program header baseline venv test test-rust test-go test-python check-slow lint bench bench-check bench-activity bench-program clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -114,6 +114,9 @@ bench-check: lib venv ## what got slower since the last `make bench RECORD=1`, i
 
 bench-activity: lib ## what holding activities open costs; SCALE=activities SECONDS=of pulses
 	@benches/activity.sh $(or $(SCALE),100000) $(or $(SECONDS),70)
+
+bench-program: cli venv ## what the command-line program costs (three minutes)
+	@PYTHONPATH=tests $(VENV)/bin/python benches/program.py $(PROGRAM)
 
 clean: ## everything that was built
 	rm -rf target $(VENV)

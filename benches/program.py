@@ -1,0 +1,203 @@
+"""What the command-line program costs, on a real server of its own.
+
+    make bench-program
+
+* exec around a sleeping command: memory, and processor time a minute and an hour
+* how long a start takes: from the call of exec to the command's first instruction
+* how long it takes from a cancellation to the command's SIGTERM
+* how many tasks a second `work` runs with `true` as the command, beside a worker of the Python SDK that runs `true` as a subprocess
+"""
+
+import asyncio
+import base64
+import os
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from harness.server import dev_server
+from harness.worker import _connect
+from temporalio import activity
+from temporalio.client import ActivityHandle, Client
+from temporalio.worker import Worker
+
+SLEEP_S = 60
+STARTS = 20
+CANCELS = 10
+TASKS = 400
+SLOTS = 8
+TICKS = os.sysconf("SC_CLK_TCK")
+
+Start = Callable[..., Awaitable[tuple[ActivityHandle[Any], bytes]]]
+
+
+@dataclass
+class Stage:
+    client: Client
+    program: str
+    environment: dict[str, str]
+    start: Start
+
+    async def exec(self, token: bytes, *words: str) -> asyncio.subprocess.Process:
+        variables = {"TEMPORAL_ACTIVITY_TASK_TOKEN": base64.b64encode(token).decode()}
+        return await asyncio.create_subprocess_exec(
+            self.program, "exec", *words, env=self.environment | variables, stdout=subprocess.PIPE
+        )
+
+
+def usage(pid: int) -> tuple[float, int, int]:
+    """Seconds of the processor, and kilobytes: resident, and of those its own."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    memory = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    own = sum(int(line.split()[1]) for line in memory.splitlines() if line.startswith("Private"))
+    resident = int(memory.split("Rss:")[1].split()[0])
+    return (int(fields[11]) + int(fields[12])) / TICKS, resident, own
+
+
+async def sleeping(stage: Stage) -> None:
+    _, token = await stage.start(heartbeat_timeout=timedelta(seconds=30))
+    process = await stage.exec(token, "--", "sleep", str(SLEEP_S + 10))
+    await asyncio.sleep(2)
+    before, *_ = usage(process.pid)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    await asyncio.sleep(SLEEP_S)
+    after, resident, own = usage(process.pid)
+    _, guardian, guardian_own = usage(int(children[0]))
+    process.terminate()
+    await process.wait()
+    cpu = after - before
+    print(f"exec around sleep: {resident} kB resident, {own} kB its own; its guardian {guardian} kB, {guardian_own} kB its own")
+    print(f"  {cpu * 1000:.0f} ms of processor time in {SLEEP_S} s: {cpu * 3600 / SLEEP_S:.2f} s in an hour")
+
+
+async def starting(stage: Stage) -> None:
+    times = []
+    for _ in range(STARTS):
+        _, token = await stage.start()
+        began = time.time()
+        process = await stage.exec(token, "--", "date", "+%s.%N")
+        assert process.stdout
+        times.append((float(await process.stdout.read()) - began) * 1000)
+        await process.wait()
+    times.sort()
+    print(f"start: {statistics.median(times):.0f} ms from the call of exec to the command, {times[0]:.0f} at best, {times[-1]:.0f} at worst")
+
+
+async def cancelling(stage: Stage, poll: str) -> None:
+    times = []
+    script = "trap 'date +%s.%N; exit 0' TERM; echo ready; while :; do sleep 0.005; done"
+    for _ in range(CANCELS):
+        handle, token = await stage.start(heartbeat_timeout=timedelta(seconds=30))
+        process = await stage.exec(token, "--quiet", "--cancel-poll", poll, "--", "bash", "-c", script)
+        assert process.stdout
+        await process.stdout.readline()
+        await asyncio.sleep(0.5)
+        began = time.time()
+        await handle.cancel()
+        times.append((float(await process.stdout.readline()) - began) * 1000)
+        await process.wait()
+    times.sort()
+    print(f"cancel to SIGTERM with --cancel-poll {poll}: {statistics.median(times):.0f} ms, {times[-1]:.0f} at worst")
+
+
+async def tasks_a_second(client: Client, queue: str) -> float:
+    """Starts all before anybody works, and then sees how fast they are done."""
+    start = [
+        client.start_activity("true", id=str(uuid.uuid4()), task_queue=queue, start_to_close_timeout=timedelta(minutes=5))
+        for _ in range(TASKS)
+    ]
+    handles = await asyncio.gather(*start)
+    began = time.monotonic()
+    yield_to_worker.set()
+    await asyncio.gather(*(handle.result() for handle in handles))
+    return TASKS / (time.monotonic() - began)
+
+
+yield_to_worker = asyncio.Event()
+
+
+async def working(stage: Stage) -> None:
+    ours = []
+    theirs = []
+    for _ in range(3):
+        yield_to_worker.clear()
+        queue = str(uuid.uuid4())
+        running = asyncio.create_task(tasks_a_second(stage.client, queue))
+        await yield_to_worker.wait()
+        process = await asyncio.create_subprocess_exec(
+            *(stage.program, "work", "-t", queue, "-c", str(SLOTS), "--quiet", "--", "true"), env=stage.environment
+        )
+        ours.append(await running)
+        process.kill()
+        await process.wait()
+
+        yield_to_worker.clear()
+        queue = str(uuid.uuid4())
+        running = asyncio.create_task(tasks_a_second(stage.client, queue))
+        await yield_to_worker.wait()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, __file__, "worker", stage.environment["TEMPORAL_ADDRESS"], queue, env=os.environ.copy()
+        )
+        theirs.append(await running)
+        process.kill()
+        await process.wait()
+    print(f"work with `true`, {SLOTS} at once: {statistics.median(ours):.0f} tasks a second")
+    print(f"a worker of the Python SDK with `true` as a subprocess, {SLOTS} at once: {statistics.median(theirs):.0f}")
+
+
+@activity.defn(name="true")
+async def run_true() -> int:
+    process = await asyncio.create_subprocess_exec("true")
+    return await process.wait()
+
+
+async def sdk_worker(address: str, queue: str) -> None:
+    client = await Client.connect(address)
+    await Worker(client, task_queue=queue, activities=[run_true], max_concurrent_activities=SLOTS).run()
+
+
+async def measure(address: str, program: str) -> None:
+    client = await _connect(address)
+    tokens: asyncio.Queue[bytes] = asyncio.Queue()
+
+    @activity.defn(name="elsewhere")
+    async def elsewhere() -> None:
+        tokens.put_nowait(activity.info().task_token)
+        activity.raise_complete_async()
+
+    async def start(**options: Any) -> tuple[ActivityHandle[Any], bytes]:
+        handle = await client.start_activity(
+            elsewhere,
+            id=str(uuid.uuid4()),
+            task_queue="elsewhere",
+            start_to_close_timeout=timedelta(hours=1),
+            **options,
+        )
+        return handle, await tokens.get()
+
+    stage = Stage(client, program, os.environ | {"TEMPORAL_ADDRESS": address}, start)
+    async with Worker(client, task_queue="elsewhere", activities=[elsewhere]):
+        await starting(stage)
+        await cancelling(stage, "5s")
+        await cancelling(stage, "500ms")
+        await working(stage)
+        await sleeping(stage)
+
+
+def main(program: str) -> None:
+    with dev_server() as server:
+        asyncio.run(measure(server.address, program))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "worker":
+        asyncio.run(sdk_worker(*sys.argv[2:]))
+    else:
+        main(sys.argv[1])

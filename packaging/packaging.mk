@@ -43,8 +43,10 @@ sdist: venv ## the Python package's source, the library's included, in target/di
 go-module: ## the Go module as a proxy serves it, in target/dist/go
 	@$(PYTHON) packaging/go_module.py $(DIST)/go v$(VERSION)
 
-reference: ## the C reference as HTML, in target/reference
-	@packaging/reference.sh target/reference
+reference: ## the C reference as web pages, in target/reference (needs doxygen)
+	@command -v doxygen >/dev/null || { echo "make reference: needs doxygen, which isn't on the PATH: install it" >&2; exit 1; }
+	@mkdir -p target/reference
+	doxygen docs/Doxyfile
 
 check-packages: lib venv ## every way from nothing to an acknowledged beat, timed; what `make test` leaves out of packages
 	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest packages e2e/test_other_languages.py

@@ -34,7 +34,7 @@ SEAL = ld -r --force-group-allocation --whole-archive $(ARCHIVE) -o $(ARCHIVE).o
 PROGRAM := $(CURDIR)/target/release/temporal-heartbeat
 
 .DEFAULT_GOAL := all
-.PHONY: help all lib cli man program header baseline venv test test-rust test-go test-python check-slow lint bench bench-check bench-activity bench-program clean
+.PHONY: help all lib cli man program header baseline venv test test-rust test-go test-python check-slow check-memory check-orders fuzz soak lint bench bench-check bench-activity bench-program clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,12 +78,44 @@ test: test-rust test-go test-python ## all tests
 test-rust: lib ## the logic, the header, programs in C, faults that a server in the test's process shows
 	$(CARGO) test --features cli
 
-check-slow: lib cli venv $(OLD_TEMPORAL) ## valgrind; 20 000 kills of the connection; 10 GB of output; workers in TypeScript and Java; all scenarios on a server of a year ago
+check-slow: lib cli venv $(OLD_TEMPORAL) ## valgrind, sanitizers, models, fuzzing; 1000 forks and exits of each kind; 20 000 kills of the connection; 10 GB of output; workers in TypeScript and Java; all scenarios on a server of a year ago
 	THB_VALGRIND=1 $(CARGO) test --test abi programs
+	THB_SLOW=1 $(CARGO) test --test abi -- forks exits --nocapture
+	$(MAKE) check-memory check-orders
+	$(MAKE) fuzz SECONDS=120
 	THB_SLOW=1 $(CARGO) test --test service kills
 	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest interop -k "typescript or java"
 	cd tests && THB_SLOW=1 THB_PROGRAM=$(PROGRAM) $(VENV)/bin/python -m pytest cli -k "flood or typescript"
 	cd tests && THB_TEMPORAL=$(OLD_TEMPORAL) $(VENV)/bin/python -m pytest -n 4 e2e --ignore e2e/test_demo.py --ignore e2e/test_handoff_go.py
+
+# Instrumented by a compiler that lets its unstable options be used; sanitizers are among those.
+UNSTABLE := RUSTC_BOOTSTRAP=1
+TRIPLE   := $(shell uname -m)-unknown-linux-gnu
+ASAN     := $(CURDIR)/target/asan/$(TRIPLE)/debug/libtemporal_heartbeat.so
+
+check-memory: ## programs in C on a library with AddressSanitizer, which finds leaks too
+	$(UNSTABLE) RUSTFLAGS=-Zsanitizer=address $(CARGO) rustc --lib --crate-type cdylib --target $(TRIPLE) --target-dir target/asan -- $(LINK)
+	TEMPORAL_HEARTBEAT_LIBRARY=$(ASAN) THB_SANITIZED=1 $(CARGO) test --test abi -- programs forks wrapper
+
+MODELS := slot_filled slot_given_up registry_change_wakes registry_close_wakes registry_one_holder hand_over
+
+# First each finds its planted mistake.
+check-orders: ## slot, registry and hand-over in every order of events (loom)
+	cd tests/models && $(CARGO) build --release --features planted --target-dir $(CURDIR)/target/models-planted
+	for model in $(MODELS); do ! target/models-planted/release/models $$model 2>/dev/null || exit 1; done
+	cd tests/models && $(CARGO) build --release --target-dir $(CURDIR)/target/models
+	target/models/release/models
+
+TARGETS  := functions tokens options failures payloads
+COVERAGE := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
+FUZZ     := cd tests/fuzz && $(UNSTABLE) RUSTFLAGS="-Zsanitizer=address $(COVERAGE)" $(CARGO) build --release --target $(TRIPLE)
+
+# First each finds its planted mistake. What is found beyond that stays in target/fuzz; what is worth keeping belongs into tests/fuzz/corpus.
+fuzz: ## fuzzing; SECONDS=for each target, two at a time
+	$(FUZZ) --features planted --target-dir $(CURDIR)/target/fuzz-planted
+	$(FUZZ) --target-dir $(CURDIR)/target/fuzz
+	@mkdir -p $(addprefix target/fuzz/found/,$(TARGETS))
+	@printf '%s\n' $(TARGETS) | xargs -P 2 -I {} tests/fuzz/run.sh {} $(or $(SECONDS),600)
 
 # Built in about five minutes, once.
 $(OLD_TEMPORAL):

@@ -3,9 +3,12 @@
 //! A caller may itself be a thread of somebody's Tokio runtime, where tokio's own ways of blocking would panic; a mutex
 //! and a condition variable are allowed everywhere.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::PoisonError;
 
-use crate::deadline::Deadline;
+use crate::{
+    deadline::Deadline,
+    sys::sync::{Arc, Condvar, Mutex},
+};
 
 /// Two ends of a new slot.
 pub fn slot<T>() -> (Promise<T>, Ticket<T>) {

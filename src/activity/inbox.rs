@@ -1,11 +1,13 @@
 //! What others leave for the one who sends.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::Notify;
+use std::sync::PoisonError;
 
 use super::handle::Handle;
-use crate::sys::{self, clock::Moment};
+use crate::sys::{
+    self,
+    clock::Moment,
+    sync::{Mutex, MutexGuard, Notify},
+};
 
 /// What the sender is told: which activity to look at, and when.
 #[derive(Default)]

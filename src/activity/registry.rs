@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{OnceLock, PoisonError},
 };
 
 use super::{
@@ -14,6 +14,7 @@ use crate::{
     deadline::Deadline,
     error::{Error, Result},
     status::Status,
+    sys::sync::{Condvar, Mutex, MutexGuard},
 };
 
 /// Slots come in chunks of this many, and stay where they are.

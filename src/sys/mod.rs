@@ -11,3 +11,4 @@ pub mod private;
 pub mod reactor;
 pub mod signals;
 pub mod stderr;
+pub mod sync;

@@ -118,7 +118,8 @@ impl Program {
                 .arg(root().join("tests/abi/c").join(source))
                 .arg("-o")
                 .arg(&program)
-                .args(link),
+                .args(link)
+                .args(sanitized().then_some("-fsanitize=address")),
         );
         let mut command = if valgrind() { Command::new("valgrind") } else { Command::new(&program) };
         if valgrind() {
@@ -179,6 +180,16 @@ pub fn repetitions(quick: usize, slow: usize) -> usize {
 /// Whether the programs run under valgrind, which finds errors and leaks of memory.
 pub fn valgrind() -> bool {
     env::var("THB_VALGRIND").as_deref() == Ok("1")
+}
+
+/// Whether library and programs are built with AddressSanitizer, which finds errors and leaks of memory.
+pub fn sanitized() -> bool {
+    env::var("THB_SANITIZED").as_deref() == Ok("1")
+}
+
+/// Whether memory isn't what it is otherwise: how much there is, how fast it is, and what becomes of it when it is freed.
+pub fn instrumented() -> bool {
+    valgrind() || sanitized()
 }
 
 fn in_time(mut child: Child, name: &str) -> Output {

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Fuzzes one target for so many seconds, after it has found its planted mistake. Prints what it did; fails when it finds something.
+set -euo pipefail
+target=$1 seconds=$2
+cd "$(dirname "$0")"
+root=../.. triple="$(uname -m)-unknown-linux-gnu"
+found=$root/target/fuzz/found/$target
+limits=(-max_len=2048 -timeout=60 -rss_limit_mb=4096 "-artifact_prefix=$found.")
+
+if "$root/target/fuzz-planted/$triple/release/$target" "${limits[@]}" -max_total_time=120 "corpus/$target" >"$found.planted.log" 2>&1 \
+    || ! grep --text --quiet planted "$found.planted.log"; then
+    echo "$target: the planted mistake wasn't found, see $found.planted.log"
+    exit 1
+fi
+if ! "$root/target/fuzz/$triple/release/$target" "${limits[@]}" -max_total_time="$seconds" -print_final_stats=1 "$found" "corpus/$target" \
+    >"$found.log" 2>&1; then
+    tail -n 30 "$found.log"
+    echo "$target: found something, see $found.log"
+    exit 1
+fi
+echo "$target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$found.log") executions, nothing found; a planted mistake was"

@@ -1,0 +1,491 @@
+//! What is fuzzed, each with what must hold for any input. Nothing here may reach a network: the client's server is a port of this
+//! machine where nothing listens.
+#![allow(dead_code, reason = "each program has one of them")]
+
+use std::{
+    ffi::{CStr, c_void},
+    ptr,
+    sync::Once,
+};
+
+use arbitrary::{Arbitrary, Unstructured};
+use temporal_heartbeat::{
+    abi::{
+        about::*, activity::*, calls::*, client::*, details::*, errors::*, telemetry::*, types::*, watch::*,
+    },
+    calls,
+    deadline::Timeout,
+    error::Error,
+    held,
+    options::Options,
+    payload::{Encoding, Payloads},
+    status::Status,
+};
+
+const OPTIONS: &[u8] = br#"{"address":"127.0.0.1:1","lazy":true}"#;
+
+fn connected() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| calls::connect(OPTIONS).unwrap());
+}
+
+/// What every error keeps: it isn't our mistake, and it doesn't tell what it was given as a secret.
+fn check(error: &Error, secret: &[u8]) {
+    assert!(error.status() != Status::Internal, "{error}");
+    assert!(!error.message().is_empty());
+    let told = error.message().as_bytes();
+    // Plain text may be that of the message itself, which a fuzzer finds out.
+    let is_text = secret.len() < 4 || secret.is_ascii();
+    assert!(is_text || !told.windows(secret.len()).any(|part| part == secret), "{error}");
+}
+
+/// Task tokens: their decoding, and holding activities open by them.
+pub fn tokens(data: &[u8]) {
+    connected();
+    #[cfg(feature = "planted")]
+    assert!(!data.starts_with(b"\x0a\x01n\x12"), "planted");
+    let options = br#"{"pulse":false,"initial_details":"","heartbeat_timeout_ms":60000}"#;
+    for options in [&options[..], b"{\"heartbeat_timeout_ms\":60000}"] {
+        match held::open(data, options) {
+            Ok(handle) => {
+                assert_eq!(held::open(data, options).unwrap_err().status(), Status::AlreadyOpen);
+                assert!(held::info(handle).unwrap().starts_with('{'));
+                let _ = held::close(handle, Timeout::Zero);
+                assert_eq!(held::touch(handle).unwrap_err().status(), Status::InvalidHandle);
+            }
+            Err(error) => check(&error, data),
+        }
+    }
+    for error in [
+        calls::heartbeat(data, None, Timeout::Zero).err(),
+        calls::get_details(data, Timeout::Zero).err(),
+        calls::complete(data, None, Timeout::Zero).err(),
+    ] {
+        check(&error.unwrap(), data);
+    }
+}
+
+/// The options of connect and of open.
+pub fn options(data: &[u8]) {
+    #[cfg(feature = "planted")]
+    assert!(!data.starts_with(b"{\"na"), "planted");
+    if let Err(error) = Options::read(data) {
+        check(&error, b"");
+    }
+    if let Err(error) = held::OpenOptions::read(data) {
+        check(&error, b"");
+    }
+}
+
+/// Failures in JSON.
+pub fn failures(data: &[u8]) {
+    connected();
+    #[cfg(feature = "planted")]
+    assert!(!data.starts_with(b"{\"me"), "planted");
+    check(&calls::fail(b"token", data, Timeout::Zero).unwrap_err(), b"");
+}
+
+/// Values: what a caller gives is encoded, and what is encoded is read back.
+pub fn payloads(data: &[u8]) {
+    let Some((encoding, data)) = data.split_first() else { return };
+    let encoding = Encoding::ALL[usize::from(*encoding) % Encoding::ALL.len()];
+    let taken = match Payloads::from_caller("details", encoding, data) {
+        Ok(taken) => taken,
+        Err(error) => return check(&error, b""),
+    };
+    let Some(taken) = taken else { return assert_eq!(encoding, Encoding::None) };
+    let again = Payloads::from_encoded("details", taken.encoded()).unwrap();
+    assert_eq!(again.encoded(), taken.encoded());
+    match encoding {
+        Encoding::Json | Encoding::Binary => {
+            let values = taken.values().unwrap();
+            #[cfg(feature = "planted")]
+            assert!(data.len() < 5, "planted");
+            assert!(values.len() == 1 && values[0].data == data);
+        }
+        Encoding::Null => assert_eq!(taken.values().unwrap().len(), 1),
+        // Those that were given may hold what no reader takes; it is passed on as it is.
+        Encoding::Payloads | Encoding::None => {}
+    }
+}
+
+/// Every function of the header, in any order and with any arguments that C allows.
+pub fn functions(data: &[u8]) {
+    connected();
+    let mut bytes = Unstructured::new(data);
+    let mut world = World::default();
+    for _ in 0..LONGEST {
+        match Step::arbitrary(&mut bytes) {
+            Ok(step) if !bytes.is_empty() => world.take(step),
+            _ => break,
+        }
+    }
+    world.end();
+}
+
+/// How many calls are made for one input.
+const LONGEST: usize = 24;
+
+/// Bytes as C passes them.
+#[derive(Arbitrary, Debug)]
+enum Bytes<'a> {
+    These(&'a [u8]),
+    Null,
+    NullWith(u64),
+    TooMany(u64),
+}
+
+impl Bytes<'_> {
+    fn pair(&self) -> (*const c_void, usize) {
+        match self {
+            Bytes::These(bytes) => (bytes.as_ptr().cast(), bytes.len()),
+            Bytes::Null => (ptr::null(), 0),
+            Bytes::NullWith(len) => (ptr::null(), *len as usize),
+            Bytes::TooMany(len) => (ptr::dangling(), *len as usize | 1 << 63),
+        }
+    }
+}
+
+/// One that was opened, or any number.
+#[derive(Arbitrary, Debug)]
+enum Handle {
+    Known(u8),
+    Any(u64),
+}
+
+/// Nothing waits: what would is cut to a moment.
+#[derive(Arbitrary, Debug)]
+struct Wait(u32);
+
+impl Wait {
+    fn ms(&self) -> u32 {
+        match self.0 {
+            u32::MAX => 1,
+            out_of_range if out_of_range > i32::MAX as u32 => out_of_range,
+            other => u32::from(other % 64 == 1),
+        }
+    }
+}
+
+#[derive(Arbitrary, Debug)]
+enum Step<'a> {
+    Connect(Bytes<'a>),
+    Reconnect(u8),
+    Heartbeat(Bytes<'a>, i32, Bytes<'a>, Wait),
+    GetDetails(Bytes<'a>, Wait),
+    Complete(Bytes<'a>, i32, Bytes<'a>, Wait),
+    Fail(Bytes<'a>, Bytes<'a>, Wait),
+    ReportCancelled(Bytes<'a>, i32, Bytes<'a>, Wait),
+    Open(Bytes<'a>, Bytes<'a>),
+    OpenWell(u8, bool),
+    Record(Handle, i32, Bytes<'a>),
+    Touch(Handle),
+    GetSignals(Handle),
+    WaitFor(Handle, u32, u32, Wait),
+    Opening(Handle, Wait),
+    GetInfo(Handle),
+    Flush(Handle, Wait),
+    CompleteOpen(Handle, i32, Bytes<'a>, Wait),
+    FailOpen(Handle, Bytes<'a>, Wait),
+    ReportOpen(Handle, i32, Bytes<'a>, Wait),
+    Close(Handle, Wait),
+    OpenWatch,
+    AddToWatch(Handle, Handle, u32, u64),
+    NextOfWatch(Handle, Wait),
+    OpenDescriptor(Handle),
+    CloseWatch(Handle),
+    NewDetails,
+    Add(u8, i32, Bytes<'a>),
+    Read(u8, u64),
+    Free(u8),
+    Metrics,
+    Log(Wait),
+    TokenFromEnv,
+    About(u32, i32),
+    WithoutOutputs(Bytes<'a>),
+}
+
+#[derive(Default)]
+struct World {
+    handles: Vec<u64>,
+    details: Vec<*mut thb_details_t>,
+}
+
+/// Makes a call with an error that is wanted, and looks at what came of it.
+macro_rules! call {
+    ($function:ident($($argument:expr),* $(,)?)) => {{
+        let mut error = ptr::dangling_mut::<thb_error_t>();
+        // SAFETY: every pointer is NULL, ours, or comes with a length that is refused before it is read.
+        let status = unsafe { $function($($argument,)* &mut error) };
+        look_at(status, error);
+        status
+    }};
+}
+
+fn look_at(status: i32, error: *mut thb_error_t) {
+    assert_eq!(status == 0, error.is_null());
+    assert!(status != Status::Internal.code() && (0..=26).contains(&status));
+    // SAFETY: the error is NULL or ours, and its text lives as long as it.
+    unsafe {
+        assert_eq!(thb_error_code(error), status);
+        assert!(CStr::from_ptr(thb_error_message(error)).to_str().is_ok());
+        assert!(thb_error_grpc_code(error) >= -1 && thb_error_retry_after_ms(error) >= -1);
+        assert!([0, 1].contains(&thb_error_is_retryable(error)));
+        thb_error_free(error);
+    }
+}
+
+fn look_at_text(text: *mut thb_text_t) {
+    let mut len = 0;
+    // SAFETY: the text is NULL or ours.
+    unsafe {
+        let bytes = thb_text_data(text, &mut len);
+        assert_eq!(*bytes.add(len), 0);
+        thb_text_free(text);
+    }
+}
+
+impl World {
+    fn handle(&self, handle: &Handle) -> u64 {
+        match handle {
+            Handle::Known(at) if !self.handles.is_empty() => {
+                self.handles[usize::from(*at) % self.handles.len()]
+            }
+            Handle::Known(at) => u64::from(*at),
+            Handle::Any(number) => *number,
+        }
+    }
+
+    fn some_details(&self, at: u8) -> *mut thb_details_t {
+        if self.details.is_empty() {
+            ptr::null_mut()
+        } else {
+            self.details[usize::from(at) % self.details.len()]
+        }
+    }
+
+    fn take(&mut self, step: Step) {
+        let mut signals = 0;
+        match step {
+            Step::Connect(options) => {
+                // There is a client, so that whatever address stands there isn't called.
+                let (options, len) = options.pair();
+                assert!(call!(thb_connect(options.cast(), len)) != 0);
+            }
+            Step::Reconnect(7) => {
+                assert_eq!(call!(thb_disconnect(0)), 0);
+                assert_eq!(call!(thb_connect(OPTIONS.as_ptr().cast(), OPTIONS.len())), 0);
+            }
+            Step::Reconnect(_) => {}
+            Step::Heartbeat(token, encoding, details, wait) => {
+                let ((token, token_len), (details, len)) = (token.pair(), details.pair());
+                call!(thb_heartbeat(token, token_len, encoding, details, len, wait.ms(), &mut signals));
+            }
+            Step::GetDetails(token, wait) => {
+                let (token, len) = token.pair();
+                let mut details = ptr::dangling_mut();
+                call!(thb_get_details(token, len, wait.ms(), &mut details));
+                assert!(details.is_null());
+            }
+            Step::Complete(token, encoding, result, wait) => {
+                let ((token, token_len), (result, len)) = (token.pair(), result.pair());
+                call!(thb_complete(token, token_len, encoding, result, len, wait.ms()));
+            }
+            Step::Fail(token, failure, wait) => {
+                let ((token, token_len), (failure, len)) = (token.pair(), failure.pair());
+                call!(thb_fail(token, token_len, failure.cast(), len, wait.ms()));
+            }
+            Step::ReportCancelled(token, encoding, details, wait) => {
+                let ((token, token_len), (details, len)) = (token.pair(), details.pair());
+                call!(thb_report_cancelled(token, token_len, encoding, details, len, wait.ms()));
+            }
+            Step::Open(token, options) => {
+                let ((token, token_len), (options, len)) = (token.pair(), options.pair());
+                self.open(token, token_len, options, len);
+            }
+            Step::OpenWell(number, pulse) => {
+                let options =
+                    format!("{{\"initial_details\":\"\",\"pulse\":{pulse},\"heartbeat_timeout_ms\":9000}}");
+                self.open((&raw const number).cast(), 1, options.as_ptr().cast(), options.len());
+            }
+            Step::Record(handle, encoding, details) => {
+                let (details, len) = details.pair();
+                call!(thb_activity_heartbeat(self.handle(&handle), encoding, details, len, &mut signals));
+            }
+            Step::Touch(handle) => {
+                let _ = call!(thb_activity_touch(self.handle(&handle), &mut signals));
+            }
+            Step::GetSignals(handle) => {
+                let _ = call!(thb_activity_get_signals(self.handle(&handle), &mut signals));
+            }
+            Step::WaitFor(handle, mask, known, wait) => {
+                call!(thb_activity_wait(self.handle(&handle), mask, known, wait.ms(), &mut signals));
+            }
+            Step::Opening(handle, wait) => {
+                let mut details = ptr::dangling_mut();
+                call!(thb_activity_get_details(self.handle(&handle), wait.ms(), &mut details));
+                // SAFETY: NULL or ours.
+                unsafe { thb_details_free(details) };
+            }
+            Step::GetInfo(handle) => {
+                let mut info = ptr::dangling_mut();
+                call!(thb_activity_get_info(self.handle(&handle), &mut info));
+                look_at_text(info);
+            }
+            Step::Flush(handle, wait) => {
+                let _ = call!(thb_activity_flush(self.handle(&handle), wait.ms()));
+            }
+            Step::CompleteOpen(handle, encoding, result, wait) => {
+                let (result, len) = result.pair();
+                call!(thb_activity_complete(self.handle(&handle), encoding, result, len, wait.ms()));
+            }
+            Step::FailOpen(handle, failure, wait) => {
+                let (failure, len) = failure.pair();
+                call!(thb_activity_fail(self.handle(&handle), failure.cast(), len, wait.ms()));
+            }
+            Step::ReportOpen(handle, encoding, details, wait) => {
+                let (details, len) = details.pair();
+                call!(thb_activity_report_cancelled(self.handle(&handle), encoding, details, len, wait.ms()));
+            }
+            Step::Close(handle, wait) => {
+                let _ = call!(thb_activity_close(self.handle(&handle), wait.ms()));
+            }
+            Step::OpenWatch => {
+                let mut watch = 0;
+                if call!(thb_watch_open(&mut watch)) == 0 {
+                    self.handles.push(watch);
+                }
+            }
+            Step::AddToWatch(watch, activity, mask, user_data) => {
+                call!(thb_watch_add(self.handle(&watch), self.handle(&activity), mask, user_data));
+            }
+            Step::NextOfWatch(watch, wait) => {
+                let (mut activity, mut user_data) = (7, 0);
+                call!(thb_watch_next(
+                    self.handle(&watch),
+                    wait.ms(),
+                    &mut activity,
+                    &mut user_data,
+                    &mut signals
+                ));
+                assert!(activity == 0 || self.handles.contains(&activity));
+            }
+            Step::OpenDescriptor(watch) => {
+                let mut descriptor = -1;
+                if call!(thb_watch_open_fd(self.handle(&watch), &mut descriptor)) == 0 {
+                    // SAFETY: it is new, and ours to close.
+                    drop(unsafe {
+                        <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(descriptor)
+                    });
+                }
+            }
+            Step::CloseWatch(watch) => {
+                let _ = call!(thb_watch_close(self.handle(&watch)));
+            }
+            Step::NewDetails => {
+                let mut details = ptr::dangling_mut();
+                assert_eq!(call!(thb_details_new(&mut details)), 0);
+                self.details.push(details);
+            }
+            Step::Add(at, encoding, data) => {
+                let (data, len) = data.pair();
+                call!(thb_details_add(self.some_details(at), encoding, data, len));
+            }
+            Step::Read(at, index) => read(self.some_details(at), index as usize),
+            Step::Free(at) => {
+                let details = self.some_details(at);
+                self.details.retain(|other| *other != details);
+                // SAFETY: NULL, or ours and not known any more.
+                unsafe { thb_details_free(details) };
+            }
+            Step::Metrics => {
+                let mut text = ptr::dangling_mut();
+                assert_eq!(call!(thb_get_metrics(&mut text)), 0);
+                look_at_text(text);
+            }
+            Step::Log(wait) => {
+                let mut text = ptr::dangling_mut();
+                call!(thb_log_next(wait.ms(), &mut text));
+                look_at_text(text);
+            }
+            Step::TokenFromEnv => {
+                let mut text = ptr::dangling_mut();
+                assert_eq!(call!(thb_token_from_env(&mut text)), Status::Config.code());
+                look_at_text(text);
+            }
+            Step::About(abi, status) => about(abi, status),
+            Step::WithoutOutputs(bytes) => without_outputs(&bytes),
+        }
+    }
+
+    fn open(&mut self, token: *const c_void, token_len: usize, options: *const c_void, len: usize) {
+        let mut activity = 7;
+        if call!(thb_activity_open(token, token_len, options.cast(), len, &mut activity)) == 0 {
+            assert!(activity > 0 && activity < 1 << 53);
+            self.handles.push(activity);
+        } else {
+            assert_eq!(activity, 0);
+        }
+    }
+
+    fn end(&mut self) {
+        for handle in self.handles.drain(..) {
+            call!(thb_activity_close(handle, 0));
+            call!(thb_watch_close(handle));
+            assert_eq!(call!(thb_activity_touch(handle, ptr::null_mut())), Status::InvalidHandle.code());
+        }
+        // SAFETY: ours.
+        self.details.drain(..).for_each(|details| unsafe { thb_details_free(details) });
+    }
+}
+
+fn read(details: *mut thb_details_t, index: usize) {
+    let mut len = 7;
+    // SAFETY: NULL or ours, and read only as far as it is told.
+    unsafe {
+        let count = thb_details_count(details);
+        #[cfg(feature = "planted")]
+        assert!(count < 2, "planted");
+        for index in [index, index % (count + 1)] {
+            let data = thb_details_data(details, index, &mut len);
+            assert!(if index < count { !data.is_null() } else { data.is_null() && len == 0 });
+            let sum = |sum: u8, at| sum.wrapping_add(*data.cast::<u8>().add(at));
+            std::hint::black_box((0..len).fold(0, sum));
+            assert!(CStr::from_ptr(thb_details_encoding(details, index)).to_str().is_ok());
+        }
+        let payloads = thb_details_payloads(details, &mut len);
+        assert!(payloads.is_null() == details.is_null());
+        assert_eq!((thb_details_attempt(details), thb_details_recorded_at_unix_ms(details)), (0, 0));
+        assert_eq!(thb_details_heartbeat_timeout_ms(details), -1);
+    }
+}
+
+fn about(abi: u32, status: i32) {
+    // SAFETY: static strings.
+    unsafe {
+        assert!(CStr::from_ptr(thb_status_name(status)).to_bytes().starts_with(b"THB_"));
+        assert!(!CStr::from_ptr(thb_version()).is_empty());
+    }
+    assert_eq!(thb_check_abi(abi) == 0, abi >> 16 == thb_abi_version() >> 16 && abi <= thb_abi_version());
+}
+
+/// Outputs may be NULL where the header says so, and are missed where it doesn't.
+fn without_outputs(bytes: &Bytes) {
+    let (data, len) = bytes.pair();
+    let none = ptr::null_mut;
+    // SAFETY: every pointer is NULL, ours, or comes with a length that is refused before it is read.
+    unsafe {
+        for refused in [
+            thb_get_details(data, len, 0, none(), ptr::null_mut()),
+            thb_activity_open(data, len, ptr::null(), 0, ptr::null_mut(), ptr::null_mut()),
+            thb_watch_open(ptr::null_mut(), ptr::null_mut()),
+            thb_details_new(none(), ptr::null_mut()),
+            thb_get_metrics(ptr::null_mut(), ptr::null_mut()),
+            thb_log_next(0, ptr::null_mut(), ptr::null_mut()),
+            thb_token_from_env(ptr::null_mut(), ptr::null_mut()),
+            thb_heartbeat(data, len, 0, ptr::null(), 0, 0, ptr::null_mut(), ptr::null_mut()),
+        ] {
+            assert!(refused != 0 && refused != Status::Internal.code());
+        }
+    }
+}

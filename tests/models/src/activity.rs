@@ -1,0 +1,19 @@
+//! As `src/activity`, but for what a slot holds.
+
+#[path = "../../../src/activity/handle.rs"]
+pub mod handle;
+#[path = "../../../src/activity/inbox.rs"]
+pub mod inbox;
+#[path = "../../../src/activity/registry.rs"]
+pub mod registry;
+
+pub mod state {
+    /// What a slot holds is nothing to the slot.
+    pub struct Activity(pub u32);
+
+    impl Activity {
+        pub fn token(&self) -> &[u8] {
+            b"token"
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Runs the models that are named, or all.
+#![allow(dead_code, reason = "not all of each file is modelled")]
+
+use std::time::Duration;
+
+use loom::thread;
+
+use crate::{
+    activity::{
+        handle::Handle,
+        inbox::Inbox,
+        registry::{Look, Registry},
+        state::Activity,
+    },
+    deadline::Timeout,
+    park::Nothing,
+    status::Status,
+    sys::{
+        clock::Moment,
+        sync::{Arc, wait_for},
+    },
+};
+
+mod activity;
+#[path = "../../../src/deadline.rs"]
+mod deadline;
+#[path = "../../../src/error.rs"]
+mod error;
+#[path = "../../../src/park.rs"]
+mod park;
+#[path = "../../../src/status.rs"]
+mod status;
+mod sys;
+
+mod payload {
+    pub const DEFAULT_SIZE_LIMIT: usize = 1;
+}
+
+const MODELS: [(&str, fn()); 6] = [
+    ("slot_filled", slot_filled),
+    ("slot_given_up", slot_given_up),
+    ("registry_change_wakes", registry_change_wakes),
+    ("registry_close_wakes", registry_close_wakes),
+    ("registry_one_holder", registry_one_holder),
+    ("hand_over", hand_over),
+];
+
+fn main() {
+    let wanted: Vec<_> = std::env::args().skip(1).collect();
+    for (name, model) in MODELS {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            let mut runs = loom::model::Builder::new();
+            runs.max_branches = 100_000;
+            // More than that a mistake has rarely needed anywhere, and the number of orders explodes.
+            runs.preemption_bound = Some(3);
+            let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+            let counted = count.clone();
+            runs.check(move || {
+                counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                model();
+            });
+            println!("{name}: {} orders of events", count.load(std::sync::atomic::Ordering::Relaxed));
+        }
+    }
+}
+
+fn for_ever() -> deadline::Deadline {
+    Timeout::Forever.start().unwrap()
+}
+
+/// What is filled on another thread arrives.
+fn slot_filled() {
+    let (promise, ticket) = park::slot();
+    let filler = thread::spawn(move || promise.fill(7));
+    assert_eq!(ticket.wait(for_ever()), Ok(7));
+    filler.join().unwrap();
+}
+
+/// Who is given up learns of it; and one who has no time left takes what is there, or nothing.
+fn slot_given_up() {
+    let (promise, ticket) = park::slot::<u8>();
+    let dropper = thread::spawn(move || drop(promise));
+    assert_eq!(ticket.wait(for_ever()), Err(Nothing::Stopped));
+    dropper.join().unwrap();
+
+    let (promise, ticket) = park::slot();
+    let filler = thread::spawn(move || promise.fill(7));
+    let hurried = ticket.wait(deadline::Deadline::within(Duration::ZERO));
+    assert!(matches!(hurried, Ok(7) | Err(Nothing::Late)));
+    filler.join().unwrap();
+}
+
+fn with_one() -> (Arc<Registry>, Handle) {
+    let registry = Registry::new(0);
+    let handle = registry.insert(Activity(0)).unwrap();
+    (Arc::new(registry), handle)
+}
+
+/// Who waits for a change sees it.
+fn registry_change_wakes() {
+    let (registry, handle) = with_one();
+    let changer = {
+        let registry = registry.clone();
+        thread::spawn(move || registry.change(handle, |activity| activity.0 = 7).unwrap())
+    };
+    let found = registry.wait(handle, for_ever(), |activity| {
+        Ok(if activity.0 == 7 { Look::Found(7) } else { Look::Again(Duration::MAX) })
+    });
+    assert_eq!(found.unwrap(), Some(7));
+    changer.join().unwrap();
+}
+
+/// Who waits when the handle is closed learns of it.
+fn registry_close_wakes() {
+    let (registry, handle) = with_one();
+    let closer = {
+        let registry = registry.clone();
+        thread::spawn(move || drop(registry.remove(handle).unwrap()))
+    };
+    let found = registry.wait(handle, for_ever(), |_| Ok(Look::<()>::Again(Duration::MAX)));
+    assert_eq!(found.unwrap_err().status(), Status::InvalidHandle);
+    closer.join().unwrap();
+}
+
+/// One of two who open the same token at once gets it, and of two who close it one.
+fn registry_one_holder() {
+    let registry = Arc::new(Registry::new(0));
+    let open = |registry: &Registry| registry.insert(Activity(0));
+    let other = {
+        let registry = registry.clone();
+        thread::spawn(move || open(&registry).ok())
+    };
+    let mine = open(&registry).ok();
+    let others = other.join().unwrap();
+    let handle = mine.or(others).unwrap();
+    assert!(mine.is_none() || others.is_none());
+    let other = {
+        let registry = registry.clone();
+        thread::spawn(move || registry.remove(handle).is_ok())
+    };
+    let mine = registry.remove(handle).is_ok();
+    assert!(mine != other.join().unwrap());
+    assert!(!registry.holds(b"token") && registry.with(handle, |_| ()).is_err());
+    #[cfg(feature = "planted")]
+    assert!(mine, "planted");
+}
+
+/// Nothing that is left for the sender stays lying, however many leave something.
+fn hand_over() {
+    let inbox = Arc::new(Inbox::default());
+    let putters: Vec<_> = (0..2)
+        .map(|index| {
+            let inbox = inbox.clone();
+            thread::spawn(move || inbox.put(Moment::LONG_AGO, Handle { index, generation: 1, fork: 0 }))
+        })
+        .collect();
+    let mut taken = inbox.take().len();
+    while taken < 2 {
+        wait_for(inbox.filled());
+        taken += inbox.take().len();
+    }
+    putters.into_iter().for_each(|putter| putter.join().unwrap());
+}

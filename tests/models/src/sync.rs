@@ -1,0 +1,76 @@
+//! loom's kinds of what `src/sys/sync.rs` names.
+
+use std::{
+    pin::pin,
+    sync::{LockResult, PoisonError},
+    task::Poll,
+    time::Duration,
+};
+
+use loom::future::AtomicWaker;
+pub use loom::sync::{Arc, Mutex, MutexGuard};
+
+/// A condition variable whose waiters have all the time in the world, so that who isn't woken is found.
+#[derive(Debug, Default)]
+pub struct Condvar(loom::sync::Condvar);
+
+impl Condvar {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn wait_timeout<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        _: Duration,
+    ) -> LockResult<(MutexGuard<'a, T>, ())> {
+        let guard = self.0.wait(guard).unwrap_or_else(PoisonError::into_inner);
+        Ok((guard, ()))
+    }
+
+    pub fn notify_one(&self) {
+        if !cfg!(feature = "planted") {
+            self.0.notify_one();
+        }
+    }
+
+    pub fn notify_all(&self) {
+        if !cfg!(feature = "planted") {
+            self.0.notify_all();
+        }
+    }
+}
+
+/// What tokio's promises: one notification is kept for who comes later.
+#[derive(Default)]
+pub struct Notify {
+    kept: Mutex<bool>,
+    waiter: AtomicWaker,
+}
+
+impl Notify {
+    pub fn notify_one(&self) {
+        *self.kept.lock().unwrap() = true;
+        if !cfg!(feature = "planted") {
+            self.waiter.wake();
+        }
+    }
+
+    pub async fn notified(&self) {
+        let taken = || std::mem::take(&mut *self.kept.lock().unwrap());
+        std::future::poll_fn(|context| {
+            if taken() {
+                return Poll::Ready(());
+            }
+            self.waiter.register_by_ref(context.waker());
+            if taken() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+/// Runs a future to its end.
+pub fn wait_for<T>(work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    loom::future::block_on(std::future::poll_fn(|context| work.as_mut().poll(context)))
+}

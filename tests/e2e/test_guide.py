@@ -17,10 +17,10 @@ from harness.server import Server
 from harness.stage import StartActivity
 
 GUIDE = sorted((ROOT / "docs" / "guide").glob("*.md"))
-DOCS = [*GUIDE, *ROOT.glob("*.md")]
+DOCS = [*GUIDE, *sorted((ROOT / "docs").glob("*.md")), *ROOT.glob("*.md")]
 
 # The pages whose reader writes a program: it resumes after item 3, and completes.
-PROGRAMS = {"python": "ten items", "go": "ten items", "c": "ten items", "other-languages": 5}
+PROGRAMS = {"python": "ten items", "go": "ten items", "c": "ten items", "cpp": "ten items", "other-languages": 5}
 
 AN_HOUR_MS = 3_600_000
 

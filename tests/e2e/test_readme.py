@@ -3,72 +3,60 @@
 import base64
 import os
 import re
-import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
-from pathlib import Path
-
-import pytest
 
 from harness.languages import library_environment
-from harness.needs import needs
+from harness.pages import boxes, files
 from harness.paths import ROOT
 from harness.server import Server
 from harness.stage import Connect, StartActivity
 
 README = (ROOT / "README.md").read_text()
 
-# The folders that the printed commands name, as seen from where a reader stands.
-FOLDERS = ("include", "target", "bindings")
 
-SOURCES = {"Python": "solver.py", "Go": "main.go", "C": "solver.c", "C++": "solver.cpp"}
-TOOLS = {"Python": sys.executable, "Go": "go", "C": "cc", "C++": "c++"}
-
-
-def blocks(heading: str) -> dict[str, str]:
-    """The code below a heading, by its language."""
-    section = re.split(r"^#+ ", README.partition(f"\n### {heading}\n")[2], flags=re.MULTILINE)[0]
-    return dict(re.findall(r"```(\w+)\n(.*?)```", section, flags=re.DOTALL))
+def code(heading: str) -> str:
+    """The program below a heading."""
+    found = re.search(rf"^### {heading}\n.*?^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    assert found
+    return found[1]
 
 
-def run(language: str, folder: Path, environment: Mapping[str, str]) -> str:
-    code = blocks(language)
-    commands = code.pop("sh", None)
-    (source,) = code.values()
-    (folder / SOURCES[language]).write_text(source)
-    for name in FOLDERS:
-        if not (folder / name).exists():
-            (folder / name).symlink_to(ROOT / name)
-    # Python's command installs the package, which has a test of its own.
-    command = ["sh", "-ec", commands] if commands else [sys.executable, SOURCES[language]]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.mark.parametrize("name", SOURCES)
-def test_printed_program_resumes_and_completes(
-    name: str, server: Server, start: StartActivity, connect: Connect, tmp_path: Path
-) -> None:
-    needs(shutil.which(TOOLS[name]), TOOLS[name])
+def test_printed_program_resumes_and_completes(server: Server, start: StartActivity, connect: Connect) -> None:
     activity = start("workflow", heartbeat_timeout_ms=60_000)
     token = activity.next_attempt().token
     connect("python").heartbeat(token, 3)
     handed_over = {
         "TEMPORAL_ADDRESS": server.address,
         "TEMPORAL_ACTIVITY_TASK_TOKEN": base64.b64encode(token).decode(),
+        "PYTHONPATH": str(ROOT / "bindings" / "python"),
     }
-    environment = library_environment() | handed_over | {"PYTHONPATH": str(ROOT / "bindings" / "python")}
-    said = run(name, tmp_path, environment)
-    assert [line for line in said.splitlines() if "working" in line] == [f"working on item {n}" for n in range(4, 10)]
+    environment = library_environment() | handed_over
+    done = subprocess.run(
+        [sys.executable, "-c", code("Python")], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [f"working on item {n}" for n in range(4, 10)]
     assert activity.result() == "ten items"
+
+
+def test_parent_in_the_readme_is_the_one_that_the_hand_off_is_tested_with() -> None:
+    assert code("The parent") in (ROOT / "docs" / "hand-off.md").read_text()
+
+
+def test_recorded_run_is_that_of_the_demo() -> None:
+    [recorded] = [box.code for box in boxes(ROOT / "README.md") if "server    ▬" in box.code]
+    assert recorded in (ROOT / "examples" / "demo" / "README.md").read_text()
 
 
 def test_example_of_the_wrapper_for_cpp_is_the_printed_program() -> None:
     header = (ROOT / "include" / "temporal_heartbeat.hpp").read_text()
-    assert textwrap.indent(blocks("C++")["cpp"], " *     ", lambda _: True).replace(" *     \n", " *\n") in header
+    assert (
+        textwrap.indent(files(ROOT / "docs/guide/cpp.md")["solver.cpp"], " *     ", lambda _: True).replace(
+            " *     \n", " *\n"
+        )
+        in header
+    )
 
 
 def test_every_file_that_the_readme_points_to_exists() -> None:

@@ -18,9 +18,7 @@ T = TypeVar("T")
 class Stage:
     """Each kind of scenario is run when its first outcome is asked for, for all children and values together."""
 
-    def __init__(
-        self, sdk: Sdk, worker: Worker, children: Mapping[str, Child], coded: Mapping[str, Child]
-    ) -> None:
+    def __init__(self, sdk: Sdk, worker: Worker, children: Mapping[str, Child], coded: Mapping[str, Child]) -> None:
         self.sdk = sdk
         self.children = children
         # Those that have the worker's codec.

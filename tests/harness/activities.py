@@ -36,6 +36,8 @@ KINDS: tuple[Kind, ...] = ("workflow", "standalone")
 class ExternalActivity(ABC):
     """A started activity whose attempts are handed over one by one."""
 
+    run_id: str | None
+
     def __init__(self, backstage: Backstage) -> None:
         self.id = f"external-{uuid.uuid4()}"
         self._backstage = backstage

@@ -5,7 +5,7 @@
 * exec around a sleeping command: memory, and processor time a minute and an hour
 * how long a start takes: from the call of exec to the command's first instruction
 * how long it takes from a cancellation to the command's SIGTERM
-* how many tasks a second `work` runs with `true` as the command, beside a worker of the Python SDK that runs `true` as a subprocess
+* how many tasks a second `work` runs, with `true` as the command, beside a worker of the Python SDK that does the same
 """
 
 import asyncio
@@ -22,11 +22,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from harness.server import dev_server
-from harness.worker import _connect
 from temporalio import activity
 from temporalio.client import ActivityHandle, Client
 from temporalio.worker import Worker
+
+from harness.server import dev_server
+from harness.worker import Backstage
 
 SLEEP_S = 60
 STARTS = 20
@@ -73,7 +74,9 @@ async def sleeping(stage: Stage) -> None:
     process.terminate()
     await process.wait()
     cpu = after - before
-    print(f"exec around sleep: {resident} kB resident, {own} kB its own; its guardian {guardian} kB, {guardian_own} kB its own")
+    print(
+        f"exec around sleep: {resident} kB resident, {own} its own; its guardian {guardian} kB, {guardian_own} its own"
+    )
     print(f"  {cpu * 1000:.0f} ms of processor time in {SLEEP_S} s: {cpu * 3600 / SLEEP_S:.2f} s in an hour")
 
 
@@ -87,7 +90,7 @@ async def starting(stage: Stage) -> None:
         times.append((float(await process.stdout.read()) - began) * 1000)
         await process.wait()
     times.sort()
-    print(f"start: {statistics.median(times):.0f} ms from the call of exec to the command, {times[0]:.0f} at best, {times[-1]:.0f} at worst")
+    print(f"start: {statistics.median(times):.0f} ms from exec to the command ({times[0]:.0f} to {times[-1]:.0f})")
 
 
 async def cancelling(stage: Stage, poll: str) -> None:
@@ -110,7 +113,9 @@ async def cancelling(stage: Stage, poll: str) -> None:
 async def tasks_a_second(client: Client, queue: str) -> float:
     """Starts all before anybody works, and then sees how fast they are done."""
     start = [
-        client.start_activity("true", id=str(uuid.uuid4()), task_queue=queue, start_to_close_timeout=timedelta(minutes=5))
+        client.start_activity(
+            "true", id=str(uuid.uuid4()), task_queue=queue, start_to_close_timeout=timedelta(minutes=5)
+        )
         for _ in range(TASKS)
     ]
     handles = await asyncio.gather(*start)
@@ -164,7 +169,7 @@ async def sdk_worker(address: str, queue: str) -> None:
 
 
 async def measure(address: str, program: str) -> None:
-    client = await _connect(address)
+    client = await Client.connect(address)
     tokens: asyncio.Queue[bytes] = asyncio.Queue()
 
     @activity.defn(name="elsewhere")
@@ -192,7 +197,8 @@ async def measure(address: str, program: str) -> None:
 
 
 def main(program: str) -> None:
-    with dev_server() as server:
+    # The port of a server is open a moment before all of its services answer; the harness waits for that.
+    with dev_server() as server, Backstage(server.address):
         asyncio.run(measure(server.address, program))
 
 

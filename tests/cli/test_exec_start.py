@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from temporalio.exceptions import ApplicationError, CancelledError
 
-from harness.activities import Kind, WorkflowActivity
+from harness.activities import Kind, StandaloneActivity, WorkflowActivity
 from harness.program import Exec, StartProgram, encoded
 from harness.server import free_port
 from harness.stage import StartActivity
@@ -154,6 +154,7 @@ def test_activity_is_named_by_its_ids_where_there_is_no_token(
 ) -> None:
     activity = start(kind)
     activity.next_attempt()
+    assert isinstance(activity, WorkflowActivity | StandaloneActivity)
     ids = ["--activity-id", activity.id, "--run-id", activity.run_id or ""]
     if isinstance(activity, WorkflowActivity):
         ids += ["--workflow-id", activity.workflow_id]

@@ -83,7 +83,7 @@ check-slow: lib cli venv $(OLD_TEMPORAL) ## valgrind, sanitizers, models, fuzzin
 	THB_SLOW=1 $(CARGO) test --test abi -- forks exits --nocapture
 	$(MAKE) check-memory check-orders
 	$(MAKE) fuzz SECONDS=120
-	THB_SLOW=1 $(CARGO) test --test service kills
+	THB_SLOW=1 $(CARGO) test --test service -- kills secrets
 	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest interop -k "typescript or java"
 	cd tests && THB_SLOW=1 THB_PROGRAM=$(PROGRAM) $(VENV)/bin/python -m pytest cli -k "flood or typescript"
 	cd tests && THB_TEMPORAL=$(OLD_TEMPORAL) $(VENV)/bin/python -m pytest -n 4 e2e --ignore e2e/test_demo.py --ignore e2e/test_handoff_go.py

@@ -15,6 +15,7 @@ mod kills;
 mod mortal;
 mod races;
 mod retries;
+mod secrets;
 mod telemetry;
 mod threads;
 mod wrong_answers;

@@ -93,11 +93,12 @@
  * While a handle holds the token, all but thb_get_details return THB_ALREADY_OPEN.
  *
  * FORK. In a child the library connects anew by itself at the first call, with the options of its parent. Objects read
- * before the fork stay readable; the parent's handles are THB_FORKED there for ever. Only one of the two may go on
- * beating for a token, or they overwrite each other's progress.
+ * before the fork stay readable; the parent's handles are THB_FORKED there for ever, and its sockets are closed there.
+ * Only one of the two may go on beating for a token, or they overwrite each other's progress.
  *
- * EXIT. A program may end at any time, also while other threads are in a call. Calls from static destructors and atexit
- * handlers work as any other. The library stays in the process after dlclose.
+ * EXIT. A program may end at any time, also while other threads are in a call. At exit() and the return of main what was
+ * recorded and not sent goes out, for which there are 2 s; not at _exit, abort, exec or a signal. Calls from static
+ * destructors and atexit handlers work as any other. The library stays in the process after dlclose.
  *
  * JSON that goes in (options_json, failure_json) is one object in UTF-8, at most 1 MiB long and 16 levels deep. Unknown
  * and duplicate keys are errors that name their path, and never a value. null is the same as absent; integers may be

@@ -1,0 +1,85 @@
+//! What is secret is told nowhere: bytes are planted in tokens and values, calls fail in every way, and all that is told is searched.
+
+use std::time::Duration;
+
+use temporal_heartbeat::{
+    calls,
+    deadline::Timeout,
+    held,
+    payload::{Encoding, Payloads},
+};
+
+use crate::fake::{Answer, Fake};
+
+/// What is looked for, also as base64 and hexadecimal digits would have it.
+const PLANTED: [&str; 3] = ["s3cr3tW0rd", "czNjcjN0VzByZA", "733363723374573072"];
+const SHORT: Timeout = Timeout::Within(Duration::from_millis(40));
+
+fn told(what: &str, text: &str) {
+    for planted in PLANTED {
+        assert!(!text.to_lowercase().contains(&planted.to_lowercase()), "{what} tells a secret: {text}");
+    }
+}
+
+/// A token of the workflow "w", with a field that only the server understands; and one that is none.
+fn tokens() -> [Vec<u8>; 3] {
+    let secret = PLANTED[0].as_bytes();
+    let readable = [b"\x0a\x01n\x12\x01w\x1a\x01r\x28\x01\x32\x01a\xa2\x06\x0a", secret].concat();
+    [readable, secret.to_vec(), [b"\xff", secret].concat()]
+}
+
+/// Makes each call with what is secret, and searches what comes of it. How many failed.
+fn fail_in_every_way() -> usize {
+    let secret = PLANTED[0];
+    let value = || Payloads::from_caller("details", Encoding::Binary, secret.as_bytes()).unwrap();
+    let mut errors = vec![
+        Payloads::from_caller("details", Encoding::Json, format!("{{\"{secret}\": {secret}}}").as_bytes())
+            .err(),
+        Payloads::from_caller("details", Encoding::Payloads, secret.as_bytes()).err(),
+        Payloads::from_caller("details", Encoding::Null, secret.as_bytes()).err(),
+        calls::connect(format!("{{\"identity\":\"{secret}\"").as_bytes()).err(),
+    ];
+    for token in tokens() {
+        errors.push(calls::heartbeat(&token, value(), SHORT).err());
+        errors.push(calls::get_details(&token, SHORT).err());
+        errors.push(calls::complete(&token, value(), SHORT).err());
+        errors.push(calls::report_cancelled(&token, value(), SHORT).err());
+        for failure in [format!("{{\"message\":\"{secret}\"}}"), format!("{{\"details\":[\"{secret}\",}}")] {
+            errors.push(calls::fail(&token, failure.as_bytes(), SHORT).err());
+        }
+        let options = b"{\"initial_details\":\"\",\"heartbeat_timeout_ms\":60000}";
+        let handle = held::open(&token, options).unwrap();
+        errors.push(held::open(&token, options).err());
+        errors.push(held::record(handle, Encoding::Binary, secret.as_bytes()).err());
+        errors.push(held::flush(handle, SHORT).err());
+        told("info", &held::info(handle).unwrap());
+        errors.push(held::complete(handle, value(), SHORT).err());
+        errors.push(held::close(handle, SHORT).err());
+    }
+    let errors: Vec<_> = errors.into_iter().flatten().collect();
+    for error in &errors {
+        told("an error", &format!("{error} {error:?} {}", error.message()));
+    }
+    errors.len()
+}
+
+#[test]
+fn neither_errors_nor_logs_nor_metrics_tell_a_secret_however_calls_fail() {
+    let mut failed = 0;
+    // 0 stands for a connection that is closed.
+    let all = std::env::var_os("THB_SLOW").is_some();
+    for code in (0..=16).filter(|code| all || [0, 3, 5, 14].contains(code)) {
+        let _fake = Fake::connected(move |call| match call.method.as_str() {
+            "GetSystemInfo" | "DescribeNamespace" => Answer::ok(),
+            _ if code == 0 => Answer::Close,
+            _ => Answer::error(code),
+        });
+        failed += fail_in_every_way();
+        told("the metrics", &calls::metrics().unwrap());
+        while let Some(record) = calls::next_log(Timeout::Zero).unwrap() {
+            told("the log", &record);
+        }
+    }
+    println!("{failed} errors were searched");
+    assert!(failed > 4 * 20);
+}

@@ -50,3 +50,4 @@ reference: ## the C reference as web pages, in target/reference (needs doxygen)
 
 check-packages: lib venv ## every way from nothing to an acknowledged beat, timed; what `make test` leaves out of packages
 	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest packages e2e/test_other_languages.py
+	cd bindings/go && $(GO) test -race ./... && GOEXPERIMENT=cgocheck2 $(GO) test ./...

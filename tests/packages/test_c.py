@@ -1,7 +1,9 @@
 """For C and C++: what `make install` and the tarball give, found by pkg-config and by CMake, shared and static."""
 
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -150,3 +152,15 @@ def test_program_runs_from_an_empty_prefix(
         prefix = installed_prefix(tmp_path / "prefix", SOURCES_OF_ALL[name](tmp_path / "clone"))
         run("cc", str(SOURCES["c"]), *pkg_config(prefix, "temporal_heartbeat"), "-o", "solver", cwd=tmp_path)
         beaten.by("./solver", "3", "done", cwd=tmp_path, LD_LIBRARY_PATH=str(prefix / "lib"))
+
+
+def test_what_is_shipped_is_optimized_as_one_piece() -> None:
+    """Beside an rlib cargo leaves link-time optimization out without a word: what it plans for `make lib` is looked at."""
+    [command] = [line for line in make("--dry-run", "--always-make", "lib").splitlines() if " rustc " in line]
+    plan = shlex.split(command.partition(" -- ")[0])
+    graph = json.loads(
+        run(*plan, "--quiet", "--unit-graph", "-Zunstable-options", env=fresh_environment(RUSTC_BOOTSTRAP="1"))
+    )
+    [library] = [graph["units"][root] for root in graph["roots"]]
+    assert set(library["target"]["crate_types"]) == {"cdylib", "staticlib"}
+    assert library["profile"]["lto"] == "fat"

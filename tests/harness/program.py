@@ -16,7 +16,7 @@ from harness.paths import ROOT
 from harness.server import NAMESPACE
 from harness.worker import Attempt
 
-# Nothing that a scenario waits for takes longer; a program that takes so long is killed. (10 GB of output take their time.)
+# Nothing that a scenario waits for takes longer; a program that does is killed. (10 GB of output take their time.)
 PATIENCE = 600.0 if os.environ.get("THB_SLOW") == "1" else 60.0
 
 

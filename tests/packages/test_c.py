@@ -155,7 +155,7 @@ def test_program_runs_from_an_empty_prefix(
 
 
 def test_what_is_shipped_is_optimized_as_one_piece() -> None:
-    """Beside an rlib cargo leaves link-time optimization out without a word: what it plans for `make lib` is looked at."""
+    """Beside an rlib cargo leaves link-time optimization out without a word: what it plans is looked at."""
     [command] = [line for line in make("--dry-run", "--always-make", "lib").splitlines() if " rustc " in line]
     plan = shlex.split(command.partition(" -- ")[0])
     graph = json.loads(

@@ -106,8 +106,9 @@ impl Activity {
         let may_pass = setback.cure != Cure::None;
         if self.question == Question::UnderWay {
             self.question = Question::Later;
-            if setback.error.status() != Status::NotFound && (self.has_sent() || !may_pass) {
-                // Beats can do without the answer, and come first; the next one is followed by another question.
+            if self.has_sent() || !may_pass {
+                // Beats can do without the answer, and come first; the next one is followed by another question. Also whether it
+                // is over they tell themselves.
                 self.question = if may_pass { Question::Later } else { Question::No };
                 self.due = self.usual_due();
                 return;

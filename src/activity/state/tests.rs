@@ -156,6 +156,26 @@ fn a_question_that_fails_delays_no_beat_and_refuses_none() {
 }
 
 #[test]
+fn where_nothing_can_be_erased_only_a_beat_tells_that_an_activity_is_over() {
+    let mut early = without_timeout(handed_nothing());
+    assert!(matches!(early.activity.next_step(early.now), Step::Describe { .. }));
+    early.failed(Status::NotFound, Cure::None, false);
+    early.record("1");
+    assert_eq!(early.beat().unwrap(), "1");
+
+    let mut story = without_timeout(handed_nothing());
+    story.record("1");
+    story.beat().unwrap();
+    story.acknowledged(Signals::default());
+    assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
+    story.failed(Status::NotFound, Cure::None, false);
+    assert!(!story.has(Signals::GONE));
+    story.after(30 * SECOND).beat().unwrap();
+    story.failed(Status::NotFound, Cure::None, false);
+    assert!(story.has(Signals::GONE));
+}
+
+#[test]
 fn what_is_recorded_during_a_beat_goes_out_with_the_next() {
     let mut story = Story::with_nothing_to_erase();
     assert!(story.record("1"), "the sender must be told of the first one");

@@ -46,7 +46,7 @@ def follow(page: Path, folder: Path, environment: dict[str, str]) -> str:
         (folder / name).write_text(code)
     (folder / "home").mkdir()
     make = 'make() { env -u MAKEFLAGS -u MAKELEVEL make --no-print-directory CLI=no -C "$ROOT" "$@"; }\n'
-    with alone():  # two who build in the same repository would wait for each other anyway
+    with alone("make"):  # two who build in the same repository would wait for each other anyway
         done = subprocess.run(
             ["sh", "-euc", make + commands(page)],
             cwd=folder,

@@ -50,8 +50,9 @@ def _compile(compiler: Sequence[str], source: Path, target: Path, further: Seque
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def alone(name: str = "lock") -> Iterator[None]:
+    """One process of the run at a time. What takes long has a lock of its own: nobody with a lease waits for it."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    with (BUILD / "lock").open("w") as lock:
+    with (BUILD / name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -50,7 +50,7 @@ CLI = "CLI=yes" if SLOW else "CLI=no"
 
 def make(*arguments: str, source: Path = ROOT) -> str:
     needs(shutil.which("cargo"), "cargo")
-    with alone():
+    with alone("make"):
         return run("make", "--no-print-directory", CLI, *arguments, cwd=source)
 
 

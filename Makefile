@@ -88,6 +88,9 @@ check-slow: lib cli venv $(OLD_TEMPORAL) ## valgrind, sanitizers, models, fuzzin
 	cd tests && THB_SLOW=1 THB_PROGRAM=$(PROGRAM) $(VENV)/bin/python -m pytest cli -k "flood or typescript"
 	cd tests && THB_TEMPORAL=$(OLD_TEMPORAL) $(VENV)/bin/python -m pytest -n 4 e2e --ignore e2e/test_demo.py --ignore e2e/test_handoff_go.py
 
+soak: lib ## load, faults and forks together; SECONDS=600
+	THB_SOAK_SECONDS=$(or $(SECONDS),600) $(CARGO) test --test abi -- --ignored --nocapture a_process_under_load
+
 # Instrumented by a compiler that lets its unstable options be used; sanitizers are among those.
 UNSTABLE := RUSTC_BOOTSTRAP=1
 TRIPLE   := $(shell uname -m)-unknown-linux-gnu

@@ -155,11 +155,15 @@ impl Program {
         self
     }
 
+    /// Starts it.
+    pub fn start(mut self) -> Child {
+        self.0.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
     /// Runs it to its end, and returns what it printed.
-    pub fn output(mut self) -> Output {
-        let child =
-            self.0.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        in_time(child, &format!("{:?}", self.0))
+    pub fn output(self) -> Output {
+        let name = format!("{:?}", self.0);
+        in_time(self.start(), &name)
     }
 
     /// Runs it to its end, which must be a good one, and returns what it printed.

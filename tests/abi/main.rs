@@ -25,4 +25,5 @@ mod mortal;
 mod numbers;
 mod programs;
 mod prototypes;
+mod soak;
 mod wrapper;

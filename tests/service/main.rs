@@ -11,6 +11,7 @@ mod activity;
 mod connecting;
 mod doubt;
 mod fake;
+mod faults;
 mod kills;
 mod mortal;
 mod races;

@@ -4,8 +4,8 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 SHIPPED := target/shipped
 DIST    := target/dist
 
-# Whether the command-line program is installed and packed too: yes or no.
-CLI ?= yes
+# Whether the command-line program, which is for Linux, is installed and packed too: yes or no.
+CLI ?= $(if $(filter Linux,$(SYSTEM)),yes,no)
 WITH_CLI := $(if $(filter yes,$(CLI)),cli man completions)
 
 .PHONY: shipped completions install uninstall dist wheel sdist go-module reference check-packages

@@ -1,10 +1,11 @@
 //! All open activities of the process, by handle and by token.
 
 use std::{
-    collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::{OnceLock, PoisonError},
 };
+
+use hashbrown::HashTable;
 
 use super::{
     handle::{Handle, LAST_GENERATION, SLOTS_OF_ACTIVITIES, invalid},
@@ -34,8 +35,8 @@ pub struct Registry {
 struct Book {
     free: Vec<u32>,
     used: u32,
-    /// By the hash of the activity's key; two of one hash can't be open together, which for 64 bits is no loss.
-    keys: HashMap<u64, u32>,
+    /// By the activity's key, which stands in its slot.
+    keys: HashTable<u32>,
 }
 
 /// A place for one activity after the other. Those of two threads share no cache line.
@@ -66,9 +67,8 @@ impl Registry {
 
     /// Takes in an activity.
     pub fn insert(&self, activity: Activity) -> Result<Handle> {
-        let key = self.hasher.hash_one(activity.key());
         let mut book = self.book();
-        if book.keys.contains_key(&key) {
+        if self.find(&book, activity.key()) {
             return Err(Error::new(
                 Status::AlreadyOpen,
                 "a handle holds this activity; one process has one holder",
@@ -87,7 +87,8 @@ impl Registry {
                 ));
             }
         };
-        book.keys.insert(key, index);
+        let key = self.hasher.hash_one(activity.key());
+        book.keys.insert_unique(key, index, |index| self.hash_at(*index));
         let mut place = self.slot(index).lock();
         place.generation += 1;
         place.activity = Some(activity);
@@ -105,7 +106,10 @@ impl Registry {
             }
             place.activity.take().ok_or_else(invalid)?
         };
-        book.keys.remove(&self.hasher.hash_one(activity.key()));
+        let key = self.hasher.hash_one(activity.key());
+        if let Ok(entry) = book.keys.find_entry(key, |index| *index == handle.index) {
+            entry.remove();
+        }
         if handle.generation < LAST_GENERATION {
             book.free.push(handle.index);
         }
@@ -115,8 +119,20 @@ impl Registry {
 
     /// Whether a handle holds this token.
     pub fn holds(&self, token: &[u8]) -> bool {
-        let book = self.book();
-        !book.keys.is_empty() && book.keys.contains_key(&self.hasher.hash_one(token))
+        self.find(&self.book(), token)
+    }
+
+    fn find(&self, book: &Book, key: &[u8]) -> bool {
+        let is_it = |index: &u32| {
+            let place = self.slot(*index).lock();
+            place.activity.as_ref().is_some_and(|activity| activity.key() == key)
+        };
+        !book.keys.is_empty() && book.keys.find(self.hasher.hash_one(key), is_it).is_some()
+    }
+
+    fn hash_at(&self, index: u32) -> u64 {
+        let place = self.slot(index).lock();
+        place.activity.as_ref().map_or(0, |activity| self.hasher.hash_one(activity.key()))
     }
 
     /// How many are open.
@@ -126,7 +142,7 @@ impl Registry {
 
     /// The handles of all open activities.
     pub fn handles(&self) -> Vec<Handle> {
-        let indices: Vec<u32> = self.book().keys.values().copied().collect();
+        let indices: Vec<u32> = self.book().keys.iter().copied().collect();
         let handle =
             |index| Handle { index, generation: self.slot(index).lock().generation, fork: self.fork };
         indices.into_iter().map(handle).collect()

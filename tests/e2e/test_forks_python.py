@@ -1,0 +1,39 @@
+"""Processes of Python that start others, in each way that there is, with the library at work in them."""
+
+import subprocess
+import sys
+
+import pytest
+
+from harness.languages import library_environment
+from harness.paths import DRIVERS, ROOT
+from harness.server import Server
+from harness.stage import StartActivity
+
+PATIENCE = 120.0
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn", "thread"])
+def test_processes_that_python_starts_beat_and_their_parent_goes_on(
+    start: StartActivity, server: Server, method: str
+) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=60_000)
+    variables = {
+        "TOKEN": activity.next_attempt().token.hex(),
+        "TEMPORAL_ADDRESS": server.address,
+        "PYTHONPATH": str(ROOT / "bindings" / "python"),
+        # Newer Pythons warn of every fork with threads; the tests of the library show that it can do with that.
+        "PYTHONWARNINGS": "ignore::DeprecationWarning",
+    }
+    done = subprocess.run(
+        [sys.executable, str(DRIVERS / "pool.py"), method],
+        env=library_environment() | variables,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    expected = [0, 0, 0] if method == "thread" else list(range(12))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() == str(expected)
+    assert activity.heartbeat_details() == [99]

@@ -53,9 +53,9 @@ cli: ## the command-line program, in target/release
 man: cli ## the program's manual pages, in target/man
 	$(PROGRAM) man target/man
 
-# As `cargo test` builds it, with all its checks of overflow.
+# As `cargo test` builds it beside a test, for the tests of the program: to build it alone would choose other features, and build all anew.
 program:
-	$(CARGO) build --target-dir target --features cli --bin temporal-heartbeat
+	$(CARGO) test --target-dir target --features cli --test service --no-run
 
 header: ## write include/temporal_heartbeat.h, and Go's copy, anew from src/abi
 	THB_UPDATE_HEADER=1 $(CARGO) test --quiet --test abi the_header_is_the_one
@@ -136,7 +136,7 @@ lint: venv ## formats, lints and types, in every language
 	$(CARGO) fmt --check
 	$(CARGO) clippy --lib -- -D warnings
 	$(CARGO) clippy --all-targets --features cli -- -D warnings
-	cd bindings/go && test -z "$$($(GO)fmt -l . ../../tests/drivers/driver_go ../../examples/demo/workers/go ../../tests/interop/peers/go | tee /dev/stderr)"
+	cd bindings/go && test -z "$$($(GO)fmt -l . ../../tests/drivers/driver_go ../../examples/demo/workers/go ../../examples/parents/go ../../tests/interop/peers/go | tee /dev/stderr)"
 	cd bindings/python && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy --strict temporal_heartbeat tests hatch_build.py
 	cd tests && $(VENV)/bin/ruff check . && $(VENV)/bin/mypy .
 	cd examples/demo && $(VENV)/bin/ruff check . && MYPYPATH=../../bindings/python $(VENV)/bin/mypy --strict .

@@ -12,7 +12,7 @@ pub mod state {
     pub struct Activity(pub u32);
 
     impl Activity {
-        pub fn token(&self) -> &[u8] {
+        pub fn key(&self) -> &[u8] {
             b"token"
         }
     }

@@ -34,7 +34,7 @@ SEAL = ld -r --force-group-allocation --whole-archive $(ARCHIVE) -o $(ARCHIVE).o
 PROGRAM := $(CURDIR)/target/release/temporal-heartbeat
 
 .DEFAULT_GOAL := all
-.PHONY: help all lib cli man program header baseline venv test test-rust test-go test-python check-slow check-memory check-orders fuzz soak lint bench bench-check bench-activity bench-program clean
+.PHONY: help all lib cli man program header docs baseline venv test test-rust test-go test-python check-slow check-memory check-orders fuzz soak lint bench bench-check bench-activity bench-program clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ header: ## write include/temporal_heartbeat.h, and Go's copy, anew from src/abi
 
 baseline: ## make today's header the one that the ABI is compared with; at a release, or when more was added
 	cp include/temporal_heartbeat.h tests/abi/baseline/
+
+docs: ## write the list of options in docs/options.md anew from their table
+	THB_UPDATE_DOCS=1 $(CARGO) test --quiet --test abi the_page_of_options
 
 venv: $(VENV)/.done ## the virtual environment of tests and demo, with a real Temporal server
 $(VENV)/.done: tests/requirements.txt

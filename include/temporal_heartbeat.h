@@ -132,7 +132,7 @@
 //   THB_ALREADY_CONNECTED     no     connect. There is a client. Use it, or disconnect first.
 //   THB_UNAVAILABLE           yes    connect, any call. Server or network are away. Work on, and beat again.
 //   THB_TIMEOUT               yes    connect, any call. timeout_ms ran out without any answer. Work on, and beat again.
-//   THB_TLS                   no     (Not by this version.) No secure connection can be made.
+//   THB_TLS                   no     connect, any call. No secure connection can be made. See the message.
 //   THB_UNAUTHENTICATED       no     connect, any call. The server doesn't accept the credentials. Correct them.
 //   THB_PERMISSION_DENIED     no     connect, any call. The credentials don't allow this. Have it allowed.
 //   THB_NAMESPACE_NOT_FOUND   no     connect, any call. The server has no such namespace. Correct its name.
@@ -255,15 +255,12 @@ extern "C" {
 
 // Connect this process to a Temporal server. There is one client per process.
 //
-// options_json is one JSON object; NULL with 0, or {}, takes everything from the environment and the defaults:
-//   address             "host:port"                 TEMPORAL_ADDRESS, else 127.0.0.1:7233
-//   namespace           its name                    TEMPORAL_NAMESPACE, else "default"
-//   identity            who the server is told      "pid@host"
-//   connect_timeout_ms  how long this may take      10000
-//   lazy                true: don't contact the     false
-//                       server before the first call
-// An option wins over its variable. Options and TEMPORAL_* variables for secure connections, keys, headers and profiles
-// are THB_UNIMPLEMENTED in this version rather than ignored; the message names the one that is set.
+// options_json is one JSON object; NULL with 0, or {}, takes everything from elsewhere. An option wins over its
+// TEMPORAL_* variable, that over a profile of temporal.toml, that over the default. docs/options.md describes the keys:
+//   address namespace api_key api_key_path tls{} grpc_meta{} authority identity config_file profile connect_timeout_ms
+//   lazy proxy{} keepalive{} retry{} compression max_message_bytes require_encoded metrics_address
+// An API key, or any option of tls, makes the connection secure; "tls": false makes it plain. Files with an API key or
+// certificates are read again when they change.
 //
 // Thread-safe. Blocks for at most connect_timeout_ms, until the server has answered and has the namespace; what is
 // temporary (nothing listens yet) is tried again within that time. Borrows its input for the call only. A failed
@@ -271,13 +268,22 @@ extern "C" {
 // Returns
 //   THB_OK
 //   THB_INVALID_ARGUMENT     options_json is NULL, but options_len isn't 0; or options_len is over PTRDIFF_MAX
-//   THB_CONFIG               an option or a variable is wrong: not JSON, unknown, of the wrong type, out of range
-//   THB_UNIMPLEMENTED        an option or a variable that this version doesn't obey
+//   THB_CONFIG               an option, a variable or a file is wrong: unknown, of the wrong type, missing, no PEM
 //   THB_ALREADY_CONNECTED    there is a client, or another thread is connecting
 //   THB_NOT_CONNECTED        thb_disconnect came meanwhile
-//   THB_UNAVAILABLE, THB_TIMEOUT, THB_NAMESPACE_NOT_FOUND, THB_LOCAL_LIMIT, and whatever else the server answers. With
-//   lazy these come from the first call instead, but for a THB_LOCAL_LIMIT of threads.
+//   THB_TLS                  no secure connection: unknown CA, wrong name, expired, a client certificate refused, ...
+//   THB_UNAVAILABLE, THB_TIMEOUT, THB_UNAUTHENTICATED, THB_NAMESPACE_NOT_FOUND, THB_LOCAL_LIMIT, and whatever else the
+//   server answers. With lazy these come from the first call instead, but for a THB_LOCAL_LIMIT of threads.
 thb_status_t thb_connect(const char *options_json, size_t options_len, struct thb_error_t **error_out);
+
+// Change credentials while connected: api_key, api_key_path, grpc_meta and tls, as for thb_connect. What is given
+// replaces what there was (of tls and grpc_meta key by key); what isn't stays. Handles stay open and no beat is lost: a
+// new connection, where one is needed, takes the place of the old one once it is there.
+//
+// Thread-safe. Never waits for the server; reads the files that options name. Borrows its input for the call only.
+// Returns THB_OK, THB_INVALID_ARGUMENT as thb_connect, THB_NOT_CONNECTED; THB_CONFIG: as for thb_connect, or another
+// option than these. On failure everything is as before.
+thb_status_t thb_reconfigure(const char *options_json, size_t options_len, struct thb_error_t **error_out);
 
 // Disconnect. Always ends "not connected", after which thb_connect may be called again; calls that are blocked in other
 // threads return THB_NOT_CONNECTED. Errors, details and texts survive. When not connected it does nothing.

@@ -375,6 +375,8 @@ public:
         client.connected_ = Connected(1);
         return client;
     }
+    /* As thb_reconfigure, e.g. R"({"api_key": "..."})". Never waits for the server. */
+    Result<void> reconfigure(std::string_view options) { return detail::call(thb_reconfigure, options); }
     /* As the destructor. */
     Result<void> disconnect(Timeout timeout = default_timeout) {
         return detail::call([&](thb_error_t **error) { return connected_.close(timeout, error); });

@@ -38,6 +38,11 @@ pub fn connect(options_json: &[u8]) -> Result<()> {
     global::connect(Options::read(options_json)?)
 }
 
+/// Changes `api_key`, `grpc_meta` and `tls` while connected: options as JSON, over those in force. Activities stay open.
+pub fn reconfigure(options_json: &[u8]) -> Result<()> {
+    global::reconfigure(options_json)
+}
+
 /// Ends the client; calls that are under way end with `NotConnected`. No client is no error.
 ///
 /// What was recorded on open activities is sent before, for which there is the time of `timeout`; then they are closed.

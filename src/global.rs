@@ -38,7 +38,7 @@ struct Process {
 enum State {
     Disconnected,
     /// The parent was connected: so is the child, as soon as it needs to be.
-    Inherited(Options),
+    Inherited(Box<Options>),
     Connecting(Arc<Session>),
     Connected(Arc<Session>),
 }
@@ -107,6 +107,19 @@ pub fn connect(options: Options) -> Result<()> {
     }
 }
 
+/// Changes the credentials of the client, which stays connected.
+pub fn reconfigure(json: &[u8]) -> Result<()> {
+    let session = session()?;
+    session.reconfigure(json)?;
+    let process = process()?;
+    let state = process.lock();
+    // For a child, unless the client has ended meanwhile.
+    if matches!(&*state, State::Connected(current) if Arc::ptr_eq(current, &session)) {
+        publish(Some(session.options()));
+    }
+    Ok(())
+}
+
 /// Ends the client, if there is one, after what was recorded on open activities was sent, if `timeout` allows it.
 pub fn disconnect(timeout: Timeout) -> Result<()> {
     let process = process()?;
@@ -127,7 +140,8 @@ pub fn session() -> Result<Arc<Session>> {
     let mut state = process.lock();
     if let State::Inherited(options) = &*state {
         // The parent has the address.
-        let options = Options { metrics_address: None, ..options.clone() };
+        let mut options = Options::clone(options);
+        options.metrics_address = None;
         let session = process.start(options)?;
         session.greet_when_used();
         *state = State::Connected(session);
@@ -201,7 +215,7 @@ fn inherited() -> State {
     // which could free it, don't exist here. Ours don't call `publish` before this returns, for there is no state yet;
     // two that get here at once only read.
     match unsafe { INHERITABLE.load(Ordering::Acquire).as_ref() } {
-        Some(options) => State::Inherited(options.clone()),
+        Some(options) => State::Inherited(Box::new(options.clone())),
         None => State::Disconnected,
     }
 }

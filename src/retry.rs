@@ -7,6 +7,7 @@ use prost::Message;
 use crate::{
     deadline::Deadline,
     error::Error,
+    options::Retry,
     secret,
     setback::{Cure, Setback},
     status::Status,
@@ -14,16 +15,8 @@ use crate::{
     transport::{Call, Method, Miss, Transport},
 };
 
-/// The pause after the first failed try.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// By how much each pause is longer than the one before.
-const PAUSE_GROWTH: f64 = 1.7;
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// The shortest pause when the server asks for fewer requests.
 const SLOW_PAUSE: Duration = Duration::from_secs(1);
-/// Pauses are up to this part shorter, so that many who failed together don't come back together.
-const JITTER: f64 = 0.3;
 /// The least that one try gets, where that much is left, and the most.
 const SHORTEST_TRY: Duration = Duration::from_millis(500);
 const LONGEST_TRY: Duration = Duration::from_secs(10);
@@ -46,6 +39,7 @@ pub async fn call<Request, Response>(
     transport: &Transport,
     method: &Method<Request, Response>,
     request: &Request,
+    policy: &Retry,
     deadline: Deadline,
 ) -> Result<Response, Failed>
 where
@@ -53,7 +47,7 @@ where
     Response: Message + Default,
 {
     let request = secret::shared(request.encode_to_vec());
-    let mut effort = Effort::new(deadline);
+    let mut effort = Effort::new(*policy, deadline);
     loop {
         let outcome = transport.unary(method.call, request.clone(), effort.end_of_try()).await;
         let pause = match outcome {
@@ -127,19 +121,21 @@ struct Effort {
     /// What a pause leaves for a last try.
     last_try: Duration,
     tries: u32,
+    max_tries: u32,
     pauses: Pauses,
     last_answer: Option<Error>,
     perhaps_applied: bool,
 }
 
 impl Effort {
-    fn new(deadline: Deadline) -> Self {
+    fn new(policy: Retry, deadline: Deadline) -> Self {
         Effort {
             started: Instant::now(),
             deadline,
             last_try: (deadline.remaining() / LAST_TRY_PART).min(LAST_TRY),
             tries: 0,
-            pauses: Pauses::new(),
+            max_tries: policy.max_tries,
+            pauses: Pauses::new(policy),
             last_answer: None,
             perhaps_applied: false,
         }
@@ -152,7 +148,7 @@ impl Effort {
     /// Takes in a try that brought no response: what to do about it, unless there is nothing to be done.
     fn learn(&mut self, lost: bool, setback: Setback) -> Result<Pause, Failed> {
         self.tries += 1;
-        if setback.cure == Cure::None {
+        if matches!(setback.cure, Cure::None | Cure::Renewal) {
             return Err(self.failed(setback.error));
         }
         self.perhaps_applied |= setback.perhaps_applied;
@@ -165,7 +161,7 @@ impl Effort {
             // Connections end in the normal course of things; the first new one is worth no pause.
             _ if lost && self.tries == 1 => Pause::None,
             Cure::RetrySlowly => Pause::Full(self.pauses.next_slow()),
-            Cure::Retry | Cure::None => Pause::For(self.pauses.next()),
+            Cure::Retry | Cure::None | Cure::Renewal => Pause::For(self.pauses.next()),
         })
     }
 
@@ -177,7 +173,7 @@ impl Effort {
             Pause::For(pause) => pause.min(left.saturating_sub(self.last_try)),
             Pause::Full(pause) => pause,
         };
-        (left > self.last_try && left > pause).then_some(pause)
+        (self.tries < self.max_tries && left > self.last_try && left > pause).then_some(pause)
     }
 
     fn give_up(&mut self, peer: &str) -> Failed {
@@ -196,27 +192,29 @@ impl Effort {
     }
 }
 
-/// The pauses between tries, each longer than the one before.
+/// The pauses between tries, each longer than the one before. They are shorter by a random part, so that many who failed
+/// together don't come back together.
 pub struct Pauses {
+    policy: Retry,
     next: Duration,
 }
 
 impl Pauses {
     /// Before any failed try.
-    pub fn new() -> Self {
-        Pauses { next: FIRST_PAUSE }
+    pub fn new(policy: Retry) -> Self {
+        Pauses { policy, next: policy.first_pause.min(policy.longest_pause) }
     }
 
     /// The next one.
     pub fn next(&mut self) -> Duration {
         let pause = self.next;
-        self.next = pause.mul_f64(PAUSE_GROWTH).min(LONGEST_PAUSE);
-        pause.mul_f64(1.0 - JITTER * fastrand::f64())
+        self.next = pause.mul_f64(self.policy.growth).min(self.policy.longest_pause);
+        pause.mul_f64(1.0 - self.policy.jitter * fastrand::f64())
     }
 
     /// The next one, after a server asked for fewer requests: at least this, so it is jittered the other way.
     pub fn next_slow(&mut self) -> Duration {
-        SLOW_PAUSE.max(self.next()).mul_f64(1.0 + JITTER * fastrand::f64())
+        SLOW_PAUSE.max(self.next()).mul_f64(1.0 + self.policy.jitter * fastrand::f64())
     }
 }
 
@@ -224,17 +222,35 @@ impl Pauses {
 mod tests {
     use super::*;
 
+    const POLICY: Retry = Retry {
+        first_pause: Duration::from_millis(100),
+        growth: 1.7,
+        longest_pause: Duration::from_secs(2),
+        jitter: 0.3,
+        max_tries: 3,
+    };
+
     #[test]
-    fn pauses_grow_from_a_tenth_of_a_second_to_two_seconds() {
-        let mut pauses = Pauses::new();
+    fn pauses_grow_from_the_first_to_the_longest() {
+        let mut pauses = Pauses::new(POLICY);
         let first = pauses.next();
-        assert!(first <= FIRST_PAUSE && first >= FIRST_PAUSE.mul_f64(1.0 - JITTER));
+        assert!(first <= POLICY.first_pause && first >= POLICY.first_pause.mul_f64(0.7));
         let last = (0..20).map(|_| pauses.next()).last().unwrap();
-        assert!(last <= LONGEST_PAUSE && last >= LONGEST_PAUSE.mul_f64(1.0 - JITTER));
+        assert!(last <= POLICY.longest_pause && last >= POLICY.longest_pause.mul_f64(0.7));
     }
 
     #[test]
     fn a_server_that_asks_for_less_is_left_alone_for_a_second() {
-        assert!(Pauses::new().next_slow() >= SLOW_PAUSE);
+        assert!(Pauses::new(POLICY).next_slow() >= SLOW_PAUSE);
+    }
+
+    #[test]
+    fn tries_come_to_an_end_where_they_are_counted() {
+        let mut effort = Effort::new(POLICY, Deadline::within(Duration::from_secs(60)));
+        let lost = || Setback::from(Miss::Lost(Error::new(Status::Unavailable, "gone")));
+        for more in [true, true, false] {
+            let pause = effort.learn(true, lost()).unwrap();
+            assert_eq!(effort.fit(pause).is_some(), more);
+        }
     }
 }

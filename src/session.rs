@@ -1,6 +1,10 @@
 //! One connected client: its options, its thread, its calls.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use crate::{
     activity::Activities,
@@ -18,6 +22,9 @@ use crate::{
     },
 };
 
+/// How often the files that credentials stand in are looked at.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
+
 fn serve(runtime: &Runtime, listener: Listener, activities: &'static Activities, telemetry: &Arc<Telemetry>) {
     let address = listener.address().map(|address| address.to_string()).unwrap_or_default();
     let fields = &[("address", Value::Text(&address))];
@@ -29,7 +36,7 @@ fn serve(runtime: &Runtime, listener: Listener, activities: &'static Activities,
 
 /// From connect to disconnect.
 pub struct Session {
-    options: Options,
+    options: Mutex<Options>,
     runtime: Runtime,
     client: Arc<Client>,
 }
@@ -50,7 +57,8 @@ impl Session {
         if let Some(listener) = listener {
             serve(&runtime, listener, activities, telemetry);
         }
-        Ok(Session { runtime, options, client })
+        runtime.spawn(renew(client.clone()));
+        Ok(Session { runtime, options: Mutex::new(options), client })
     }
 
     /// For a session that doesn't greet: what greeting brings comes with the first call.
@@ -61,8 +69,25 @@ impl Session {
 
     /// Makes sure that there is a server, within the connect timeout.
     pub fn greet(&self) -> Result<()> {
-        let deadline = Deadline::within(self.options.connect_timeout);
+        let deadline = Deadline::within(self.options().connect_timeout);
         self.run(deadline, |client| async move { Ok(client.greet(Effort::Until(deadline)).await?) })
+    }
+
+    /// The options in force.
+    pub fn options(&self) -> Options {
+        self.options.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts other credentials in force. Calls and activities go on.
+    pub fn reconfigure(&self, json: &[u8]) -> Result<()> {
+        let mut options = self.options.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = options.reconfigured(json)?;
+        if self.client.transport().secure(&changed)? {
+            let client = self.client.clone();
+            self.runtime.spawn(async move { client.transport().replace_connection() });
+        }
+        *options = changed;
+        Ok(())
     }
 
     /// The client, for what needs no network.
@@ -98,5 +123,13 @@ impl Session {
         Work: Future<Output = Result<T>> + Send + 'static,
     {
         self.runtime.run(deadline, work(self.client.clone()))
+    }
+}
+
+/// Looks now and then whether there are new credentials.
+async fn renew(client: Arc<Client>) {
+    loop {
+        tokio::time::sleep(RENEWAL_INTERVAL).await;
+        client.transport().look_again().await;
     }
 }

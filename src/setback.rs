@@ -24,6 +24,8 @@ pub enum Cure {
     Retry,
     /// Trying again later, for the server is asking for less.
     RetrySlowly,
+    /// Other credentials, which may come at any time: who beats in the background goes on trying.
+    Renewal,
 }
 
 /// A try that failed, understood.
@@ -42,7 +44,7 @@ pub struct Setback {
 impl Setback {
     /// An error that the server answered.
     pub fn from_answer(answer: &tonic::Status) -> Self {
-        use Cure::{None, Retry, RetrySlowly};
+        use Cure::{None, Renewal, Retry, RetrySlowly};
 
         let detail = Detail::of(answer);
         let (status, cure, perhaps_applied) = match answer.code() {
@@ -60,7 +62,7 @@ impl Setback {
             // Without the detail it is the size of the message, which stays what it is.
             Code::ResourceExhausted => (Status::ResourceExhausted, None, false),
             Code::InvalidArgument => (Status::InvalidArgument, None, false),
-            Code::Unauthenticated => (Status::Unauthenticated, None, false),
+            Code::Unauthenticated => (Status::Unauthenticated, Renewal, false),
             Code::PermissionDenied => (Status::PermissionDenied, None, false),
             Code::Unimplemented => (Status::Unimplemented, None, false),
             Code::OutOfRange | Code::Ok => (Status::ServerError, None, false),
@@ -71,9 +73,12 @@ impl Setback {
                 (Status::ServerError, Retry, true)
             }
         };
-        let error = Error::new(status, describe(answer)).with_grpc_code(answer.code() as i32);
+        let mut error = Error::new(status, describe(answer)).with_grpc_code(answer.code() as i32);
+        if let Some(step) = next_step(status) {
+            error = error.because(step);
+        }
         Setback {
-            error: if cure == None { error } else { error.temporary(Option::None) },
+            error: if matches!(cure, None | Renewal) { error } else { error.temporary(Option::None) },
             cure,
             perhaps_applied,
             late: false,
@@ -104,7 +109,18 @@ impl From<Miss> for Setback {
     fn from(miss: Miss) -> Self {
         match miss {
             Miss::Refused(answer) => Setback::from_answer(&answer),
-            Miss::Unsent(error) => Setback { error, cure: Cure::Retry, perhaps_applied: false, late: false },
+            Miss::Unsent(error) => {
+                let cure = match error.status() {
+                    Status::Tls | Status::Unauthenticated | Status::PermissionDenied => Cure::Renewal,
+                    Status::TooLarge | Status::Internal => Cure::None,
+                    _ => Cure::Retry,
+                };
+                Setback { error, cure, perhaps_applied: false, late: false }
+            }
+            // It was sent again at once, as it was.
+            Miss::Compressed => {
+                Setback::last(Error::new(Status::Unimplemented, "the server can't decompress requests"))
+            }
             Miss::Lost(error) => Setback { error, cure: Cure::Retry, perhaps_applied: true, late: false },
             Miss::Late { sent } => Setback {
                 error: Error::new(Status::Timeout, "no answer from the server in time"),
@@ -113,6 +129,17 @@ impl From<Miss> for Setback {
                 late: true,
             },
         }
+    }
+}
+
+/// What to do about credentials that the server doesn't like.
+fn next_step(status: Status) -> Option<&'static str> {
+    match status {
+        Status::Unauthenticated => {
+            Some("give it a valid key: api_key, or api_key_path, which is read again when it changes")
+        }
+        Status::PermissionDenied => Some("have it allowed for these credentials, or use others"),
+        _ => None,
     }
 }
 

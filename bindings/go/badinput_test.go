@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -82,11 +84,54 @@ func TestBadOptionsAreRefused(t *testing.T) {
 	}
 }
 
-func TestVariableThatIsNotObeyedYetIsRefusedByName(t *testing.T) {
+func TestVariableThatIsWrongIsRefusedByNameAndNotShown(t *testing.T) {
 	needLibrary(t)
-	t.Setenv("TEMPORAL_API_KEY", "secret")
+	t.Setenv("TEMPORAL_API_KEY", "the secret")
 	err := Connect(context.Background(), Options{Lazy: true})
-	wantRefusal(t, err, ErrUnimplemented, "TEMPORAL_API_KEY")
+	wantRefusal(t, err, ErrConfig, "TEMPORAL_API_KEY")
+	if strings.Contains(err.Error(), "secret") {
+		t.Errorf("the error shows the key: %v", err)
+	}
+}
+
+func TestEveryOptionReachesTheLibrary(t *testing.T) {
+	needLibrary(t)
+	ctx, none := context.Background(), 0.0
+	err := Connect(ctx, Options{
+		HostPort:        "127.0.0.1:1",
+		APIKey:          "secret",
+		TLS:             &TLS{ServerName: "a.example", DisableHostVerification: true},
+		GRPCMeta:        map[string]string{"X_Team": "solvers"},
+		Authority:       "a.example",
+		Identity:        "{pid}",
+		Lazy:            true,
+		Proxy:           &Proxy{TargetHost: "127.0.0.1:2", BasicAuthUser: "u", BasicAuthPassword: "p"},
+		Keepalive:       &Keepalive{Interval: time.Minute},
+		Retry:           &Retry{MaxRetries: 3, RandomizationFactor: &none},
+		Compression:     "none",
+		MaxMessageBytes: 1 << 20,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = Disconnect(ctx) }()
+	if err := Reconfigure(Credentials{APIKey: "another", TLS: &TLS{Disabled: true}}); err != nil {
+		t.Error(err)
+	}
+	for name, options := range map[string]Options{
+		"Retry":       {Retry: &Retry{Multiplier: math.NaN()}},
+		"compression": {Compression: "zstd"},
+		"interval_ms": {Keepalive: &Keepalive{Interval: time.Millisecond}},
+	} {
+		if err := Connect(ctx, options); !errors.Is(err, ErrConfig) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestReconfiguringNeedsAConnection(t *testing.T) {
+	needLibrary(t)
+	wantRefusal(t, Reconfigure(Credentials{APIKey: "another"}), ErrNotConnected, "connect")
 }
 
 func TestBadArgumentsAreRefusedEachWithItsStatus(t *testing.T) {

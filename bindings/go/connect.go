@@ -10,34 +10,13 @@ import (
 	"temporal-heartbeat.dev/go/internal/abi"
 )
 
-// Options says which server to connect to. The zero value takes everything from the environment, else from the defaults.
-type Options struct {
-	// HostPort is the server's address as "host:port". Empty: TEMPORAL_ADDRESS, else 127.0.0.1:7233.
-	HostPort string
-	// Namespace is that of the activities. Empty: TEMPORAL_NAMESPACE, else "default".
-	Namespace string
-	// Identity is the name that the server knows this process by, as shown in histories. Empty: pid@host.
-	Identity string
-	// ConnectTimeout bounds the wait for a server that doesn't answer. 0: until the context's deadline, else DefaultTimeout.
-	// When both are there, the earlier one counts.
-	ConnectTimeout time.Duration
-	// Lazy connects with the first call: Connect then only checks the options.
-	Lazy bool
-	// DataConverter is the codec of a namespace whose data are encrypted. nil: values go as they are. See [CodecFrom].
-	DataConverter PayloadCodec
-	// RequireEncoded refuses, as [ErrInvalidArgument], what no codec has encoded.
-	RequireEncoded bool
-	// MetricsAddress is where Prometheus may fetch the [Metrics], as "ip:port". Empty: nowhere.
-	MetricsAddress string
-}
-
 // Connect makes the process's client, of which there is one, and makes sure that the server answers and has the namespace. What
 // is temporary is tried again until the time is up.
 //
 // When ctx ends first, Connect returns at once, and a connection that comes after that is given up.
 //
-// Errors: [ErrConfig] for an option or variable that is wrong, [ErrUnavailable] or [ErrTimeout] when nobody answers,
-// [ErrNamespaceNotFound], [ErrAlreadyConnected], [ErrUnimplemented] for a TEMPORAL_* variable that this version doesn't obey, and
+// Errors: [ErrConfig] for an option, variable or file that is wrong, [ErrUnavailable] or [ErrTimeout] when nobody answers,
+// [ErrTLS] when no secure connection can be made, [ErrUnauthenticated], [ErrNamespaceNotFound], [ErrAlreadyConnected], and
 // *[LibraryError] when there is no native library.
 func Connect(ctx context.Context, options Options) error {
 	const op = "connect"
@@ -47,6 +26,9 @@ func Connect(ctx context.Context, options Options) error {
 	}
 	if options.ConnectTimeout < 0 {
 		return refused(op, StatusConfig, "ConnectTimeout is negative", nil)
+	}
+	if _, err := options.json(0); err != nil {
+		return refused(op, StatusConfig, err.Error(), err) // a number that JSON doesn't have
 	}
 
 	// Whoever settles first decides what becomes of the connection: the goroutine that made it, or the caller who left.
@@ -58,7 +40,8 @@ func Connect(ctx context.Context, options Options) error {
 		if settled.Load() {
 			return struct{}{}, nil
 		}
-		err := abi.Connect(options.json(milliseconds(time.Until(deadline))))
+		text, _ := options.json(milliseconds(time.Until(deadline))) // as it went above
+		err := abi.Connect(text)
 		switch {
 		case err != nil:
 		case settled.CompareAndSwap(false, true):
@@ -77,21 +60,21 @@ func Connect(ctx context.Context, options Options) error {
 // connecting lets one Connect at a time through, so that giving up an abandoned connection can't hit the next one.
 var connecting sync.Mutex
 
-// json writes the options as the library reads them. An absent key leaves the choice to the environment.
-func (o Options) json(timeoutMs uint32) []byte {
-	options, err := json.Marshal(struct {
-		Address          string `json:"address,omitempty"`
-		Namespace        string `json:"namespace,omitempty"`
-		Identity         string `json:"identity,omitempty"`
-		ConnectTimeoutMs uint32 `json:"connect_timeout_ms"`
-		Lazy             bool   `json:"lazy,omitempty"`
-		RequireEncoded   bool   `json:"require_encoded,omitempty"`
-		MetricsAddress   string `json:"metrics_address,omitempty"`
-	}{o.HostPort, o.Namespace, o.Identity, timeoutMs, o.Lazy, o.RequireEncoded, o.MetricsAddress})
-	if err != nil {
-		panic(err) // strings and numbers always marshal
+// Reconfigure changes credentials while connected. What is given replaces what there was, of TLS and GRPCMeta key by key; what
+// isn't stays. Activities stay open, and no beat is lost. The server isn't waited for: should it not like the new credentials, the
+// next calls tell.
+//
+// Errors: [ErrNotConnected], [ErrConfig]; then everything is as before.
+func Reconfigure(credentials Credentials) error {
+	const op = "reconfigure"
+	if !library.loaded.Load() {
+		return refused(op, StatusNotConnected, "call Connect first", nil)
 	}
-	return options
+	text, err := json.Marshal(credentials)
+	if err != nil {
+		return refused(op, StatusConfig, err.Error(), err)
+	}
+	return failed(op, abi.Reconfigure(text))
 }
 
 // Disconnect ends the process's client; calls in progress return [ErrNotConnected]. After it Connect may be called again. It is

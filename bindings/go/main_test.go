@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 			os.Unsetenv(name)
 		}
 	}
+	os.Setenv("XDG_CONFIG_HOME", "/nonexistent")
 	if os.Getenv(loadOnly) == "" {
 		os.Exit(m.Run())
 	}

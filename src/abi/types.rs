@@ -29,7 +29,7 @@ pub type thb_watch_t = u64;
 ///   THB_ALREADY_CONNECTED     no     connect. There is a client. Use it, or disconnect first.
 ///   THB_UNAVAILABLE           yes    connect, any call. Server or network are away. Work on, and beat again.
 ///   THB_TIMEOUT               yes    connect, any call. timeout_ms ran out without any answer. Work on, and beat again.
-///   THB_TLS                   no     (Not by this version.) No secure connection can be made.
+///   THB_TLS                   no     connect, any call. No secure connection can be made. See the message.
 ///   THB_UNAUTHENTICATED       no     connect, any call. The server doesn't accept the credentials. Correct them.
 ///   THB_PERMISSION_DENIED     no     connect, any call. The credentials don't allow this. Have it allowed.
 ///   THB_NAMESPACE_NOT_FOUND   no     connect, any call. The server has no such namespace. Correct its name.

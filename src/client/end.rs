@@ -80,7 +80,7 @@ impl Client {
         ending: &Ending,
         deadline: Deadline,
     ) -> Result<(), Setback> {
-        let mut pauses = Pauses::new();
+        let mut pauses = Pauses::new(self.retry);
         let mut perhaps_applied = false;
         loop {
             let admitted = self.admit(target, Effort::Until(deadline)).await;
@@ -92,7 +92,7 @@ impl Client {
             let Err(failed) = self.send(ending, way, effort).await else { return Ok(()) };
             perhaps_applied |= failed.perhaps_applied;
             let pause = match failed.cure {
-                Cure::None => None,
+                Cure::None | Cure::Renewal => None,
                 Cure::Retry => Some(pauses.next()),
                 Cure::RetrySlowly => Some(pauses.next_slow()),
             };

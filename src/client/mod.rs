@@ -25,7 +25,7 @@ use crate::{
     deadline::Deadline,
     doubt::Doubts,
     error::Error,
-    options::Options,
+    options::{Options, Retry},
     payload::{Payloads, is_large},
     proto::temporal::api::workflowservice::v1 as api,
     retry,
@@ -66,6 +66,7 @@ pub struct Client {
     transport: Transport,
     namespace: String,
     identity: String,
+    retry: Retry,
     /// The namespace's id, by which tokens name it, once the server has told it.
     namespace_id: OnceLock<String>,
     rules: Arc<Rules>,
@@ -85,23 +86,28 @@ impl Client {
             // Routes the request where one address serves many namespaces.
             ("temporal-namespace", &options.namespace),
         ] {
-            let value = HeaderValue::from_str(value).map_err(|_| {
-                Error::new(Status::Config, "namespace has a character that a gRPC header can't carry")
-            })?;
+            let value = HeaderValue::from_str(value)
+                .map_err(|_| Error::new(Status::Internal, format!("the header {name} can't be made")))?;
             headers.insert(HeaderName::from_static(name), value);
         }
         telemetry.metrics.begin(&options.namespace);
         telemetry.journal.begin();
         rules.begin(options.require_encoded);
         Ok(Client {
-            transport: Transport::new(options.address.clone(), headers, telemetry),
+            transport: Transport::new(options, headers, telemetry)?,
             namespace: options.namespace.clone(),
-            identity: options.identity(),
+            identity: options.identity.resolve(),
+            retry: options.retry,
             namespace_id: OnceLock::new(),
             rules,
             used: Notify::new(),
             doubts: Doubts::default(),
         })
+    }
+
+    /// What requests go through.
+    pub fn transport(&self) -> &Transport {
+        &self.transport
     }
 
     /// Makes sure that a Temporal server answers and has the namespace, and asks for its limits.
@@ -240,7 +246,7 @@ impl Client {
         self.used.notify_one();
         match effort {
             Effort::Until(deadline) => {
-                let outcome = retry::call(&self.transport, method, request, deadline).await;
+                let outcome = retry::call(&self.transport, method, request, &self.retry, deadline).await;
                 outcome.map_err(|failed| Setback {
                     perhaps_applied: failed.perhaps_applied,
                     ..Setback::last(failed.error)

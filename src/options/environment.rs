@@ -31,7 +31,7 @@ pub fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Set
         match key {
             Key { kind: Kind::Headers, variable: Some(variable), .. } => {
                 let header = name.get(variable.len() - 1..).unwrap_or_default();
-                headers.insert(super::header_name(header), value);
+                headers.insert(super::security::header_name(header), value);
             }
             Key { kind: Kind::Flag, .. } if value.is_empty() => {}
             _ if value.is_empty() => settings.put(key.name, Value::Nothing, name),
@@ -40,6 +40,7 @@ pub fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Set
                     .kind
                     .parse(&value)
                     .map_err(|wanted| Error::new(Status::Config, format!("{name} must be {wanted}")))?;
+                let value = if key.inverted { value.opposite() } else { value };
                 settings.put(key.name, value, name);
             }
         }

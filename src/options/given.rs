@@ -108,7 +108,7 @@ fn headers_of(object: &Object<'_>) -> Result<Value> {
     let mut headers = BTreeMap::new();
     for name in names {
         let text: Secret = object.string(&name)?.unwrap_or_default().into();
-        headers.insert(super::header_name(&name), text);
+        headers.insert(super::security::header_name(&name), text);
     }
     Ok(Value::Headers(headers))
 }

@@ -1,63 +1,47 @@
-//! What to connect to: the options of connect, over the environment, over a profile of `temporal.toml`, over the defaults.
+//! What to connect to, and how: the options of connect, over the environment, over a profile of `temporal.toml`, over the
+//! defaults.
 //!
-//! An option more is a line in [`table`] and a field of [`Options`].
+//! An option more is an entry of [`table::KEYS`] and a field of [`Options`].
 
 mod address;
 mod environment;
+mod file;
 mod given;
+mod identity;
+pub mod page;
+mod security;
 mod settings;
 pub mod table;
 mod value;
 
 use std::{ffi::OsString, net::SocketAddr, time::Duration};
 
+use http::uri::Authority;
+
 use crate::{
     error::{Error, Result},
-    json::{Fault, Object},
+    json::Fault,
+    secret::Secret,
     status::Status,
-    sys,
 };
 
 pub use address::Address;
+use identity::Identity;
+pub use security::{Headers, Origin, Place, Security, Tls, secret_value};
 use settings::Settings;
 pub use value::{Kind, Value};
-
-/// Options that a Temporal client has and this version doesn't obey yet. To ignore them could send a plaintext request
-/// where a secure one was meant, so they are refused.
-const KEYS_TO_COME: [&str; 12] = [
-    "api_key",
-    "api_key_path",
-    "tls",
-    "grpc_meta",
-    "profile",
-    "config_file",
-    "keepalive",
-    "retry",
-    "proxy",
-    "compression",
-    "max_message_bytes",
-    "authority",
-];
-
-/// The same for the variables that every Temporal client reads; those that end in `_` are prefixes.
-const VARIABLES_TO_COME: [&str; 6] = [
-    "TEMPORAL_API_KEY",
-    "TEMPORAL_TLS",
-    "TEMPORAL_TLS_",
-    "TEMPORAL_GRPC_META_",
-    "TEMPORAL_CONFIG_FILE",
-    "TEMPORAL_PROFILE",
-];
 
 /// A complete configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Where the server listens.
     pub address: Address,
+    /// What requests name as its authority.
+    pub authority: Authority,
     /// The namespace of the activities.
     pub namespace: String,
-    /// Who the server is told that we are; `None` for process and host.
-    pub identity: Option<String>,
+    /// Who the server is told that we are.
+    pub identity: Identity,
     /// How long connecting may take.
     pub connect_timeout: Duration,
     /// Whether connect leaves the connection to the first call.
@@ -66,36 +50,163 @@ pub struct Options {
     pub require_encoded: bool,
     /// Where the metrics may be fetched.
     pub metrics_address: Option<SocketAddr>,
+    /// What secures the connection, and who we are to the server.
+    pub security: Security,
+    /// The HTTP proxy to go through.
+    pub proxy: Option<Proxy>,
+    /// How to notice that a connection is dead.
+    pub keepalive: Option<Keepalive>,
+    /// How calls are tried again.
+    pub retry: Retry,
+    /// Whether requests may be compressed.
+    pub gzip: bool,
+    /// The largest message.
+    pub max_message_bytes: usize,
+    /// What all of that was made of.
+    settings: Settings,
+}
+
+/// An HTTP proxy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proxy {
+    /// Where it listens.
+    pub address: Address,
+    /// User and password.
+    pub basic_auth: Option<(String, Secret)>,
+}
+
+/// How to notice that a connection is dead.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Keepalive {
+    /// How often it is asked.
+    pub interval: Duration,
+    /// How long the answer may take.
+    pub timeout: Duration,
+}
+
+/// How calls are tried again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Retry {
+    /// The pause after the first try that failed.
+    pub first_pause: Duration,
+    /// By how much each pause is longer than the one before.
+    pub growth: f64,
+    /// The longest pause.
+    pub longest_pause: Duration,
+    /// By up to which part pauses are shorter.
+    pub jitter: f64,
+    /// How many tries a call may make.
+    pub max_tries: u32,
 }
 
 impl Options {
-    /// Reads the JSON of connect, and from the environment what that leaves open.
+    /// Reads the JSON of connect, and from environment and file what that leaves open.
     pub fn read(json: &[u8]) -> Result<Self> {
         Self::with_environment(json, std::env::vars_os().collect())
     }
 
-    fn with_environment(json: &[u8], variables: Vec<(OsString, OsString)>) -> Result<Self> {
-        refuse_what_is_to_come(json, &variables)?;
-        let settings = given::read(json)?.over(environment::read(variables.into_iter())?);
-        Self::from_settings(&settings)
+    /// The same with these variables instead of the process's own.
+    pub fn with_environment(json: &[u8], variables: Vec<(OsString, OsString)>) -> Result<Self> {
+        let default_file = file::default_path(&variables);
+        let given = given::read(json)?;
+        let environment = environment::read(variables.into_iter())?;
+        let profile = file::read(&given.clone().over(environment.clone()), default_file)?;
+        environment.check_against(&profile)?;
+        Self::from_settings(given.over(environment.over(profile)))
     }
 
-    fn from_settings(settings: &Settings) -> Result<Self> {
+    /// These options with what the JSON of reconfigure changes.
+    pub fn reconfigured(&self, json: &[u8]) -> Result<Self> {
+        let given = given::read(json)?;
+        if let Some(key) = table::KEYS.iter().find(|key| !key.reconfigurable && given.has(key.name)) {
+            return Err(config(format!(
+                "{} can't be changed while connected: disconnect, and connect anew",
+                given.source(key.name)
+            )));
+        }
+        Self::from_settings(given.over(self.settings.clone()))
+    }
+
+    fn from_settings(settings: Settings) -> Result<Self> {
         let text = |name| settings.text(name).map(|text| text.to_string());
+        let address = Address::parse(&settings.source("address"), &text("address").unwrap_or_default())?;
+        let namespace = text("namespace").unwrap_or_default();
+        if !Headers::can_carry(&namespace) {
+            let source = settings.source("namespace");
+            return Err(config(format!("{source} has a character that a gRPC header can't carry")));
+        }
         Ok(Options {
-            address: Address::parse(&settings.source("address"), &text("address").unwrap_or_default())?,
-            namespace: text("namespace").unwrap_or_default(),
-            identity: text("identity"),
+            authority: authority(&settings, &address)?,
+            namespace,
+            identity: Identity::parse(&settings.source("identity"), text("identity"))?,
             connect_timeout: settings.time("connect_timeout_ms"),
             lazy: settings.flag("lazy"),
+            security: Security::from_settings(&settings, &address)?,
+            proxy: proxy(&settings)?,
+            keepalive: (!settings.flag("keepalive.disabled")).then(|| Keepalive {
+                interval: settings.time("keepalive.interval_ms"),
+                timeout: settings.time("keepalive.timeout_ms"),
+            }),
+            retry: retry(&settings),
+            gzip: text("compression").as_deref() == Some("gzip"),
+            max_message_bytes: usize::try_from(settings.integer("max_message_bytes")).unwrap_or(usize::MAX),
             require_encoded: settings.flag("require_encoded"),
-            metrics_address: metrics_address(settings)?,
+            metrics_address: metrics_address(&settings)?,
+            address,
+            settings,
         })
     }
+}
 
-    /// The identity in force for this process.
-    pub fn identity(&self) -> String {
-        self.identity.clone().unwrap_or_else(|| format!("{}@{}", std::process::id(), sys::host::name()))
+fn authority(settings: &Settings, address: &Address) -> Result<Authority> {
+    let text = settings.text("authority");
+    let text = text.as_deref().unwrap_or(&address.authority);
+    let wrong = || config(format!("{} must be a host, or host:port", settings.source("authority")));
+    text.parse::<Authority>().ok().filter(|_| !text.contains('@')).ok_or_else(wrong)
+}
+
+fn proxy(settings: &Settings) -> Result<Option<Proxy>> {
+    let (user, password) =
+        (settings.text("proxy.basic_auth_user"), settings.text("proxy.basic_auth_password"));
+    let Some(target) = settings.text("proxy.target_host") else {
+        return match (user, password) {
+            (None, None) => Ok(None),
+            _ => {
+                Err(config("options.proxy says who we are, but not to whom: give target_host too".to_owned()))
+            }
+        };
+    };
+    let address = Address::parse(&settings.source("proxy.target_host"), &target)?;
+    let basic_auth = match (user, password) {
+        (Some(user), password) if !user.contains(':') => {
+            Some((user.to_string(), password.unwrap_or_else(|| "".into())))
+        }
+        (Some(_), _) => {
+            return Err(config(format!(
+                "{} has a colon, which basic authentication can't carry",
+                settings.source("proxy.basic_auth_user")
+            )));
+        }
+        (None, None) => None,
+        (None, Some(_)) => {
+            return Err(config("options.proxy has a basic_auth_password, but no basic_auth_user".to_owned()));
+        }
+    };
+    Ok(Some(Proxy { address, basic_auth }))
+}
+
+fn retry(settings: &Settings) -> Retry {
+    let max_tries = match settings.integer("retry.max_retries") {
+        _ if settings.flag("retry.disabled") => 1,
+        0 => u32::MAX,
+        retries => u32::try_from(retries).unwrap_or(u32::MAX).saturating_add(1),
+    };
+    Retry {
+        first_pause: settings.time("retry.initial_interval_ms"),
+        growth: settings.decimal("retry.multiplier"),
+        longest_pause: settings.time("retry.max_interval_ms"),
+        jitter: settings.decimal("retry.randomization_factor"),
+        max_tries,
     }
 }
 
@@ -107,137 +218,15 @@ fn metrics_address(settings: &Settings) -> Result<Option<SocketAddr>> {
     })
 }
 
-/// The name of a header, as all Temporal clients spell it.
-fn header_name(given: &str) -> String {
-    given.to_lowercase().replace('_', "-")
-}
-
-fn refuse_what_is_to_come(json: &[u8], variables: &[(OsString, OsString)]) -> Result<()> {
-    let options = Object::parse("options", json)?;
-    if let Some(key) = options.keys().find(|key| KEYS_TO_COME.contains(key)) {
-        return Err(not_yet(&format!("the option {key}"), "Leave it out"));
-    }
-    let set = variables.iter().filter(|(_, value)| !value.is_empty());
-    match set.filter_map(|(name, _)| name.to_str()).find(|name| is_to_come(name)) {
-        Some(name) => Err(not_yet(&format!("the variable {name}"), "Unset it")),
-        None => Ok(()),
-    }
-}
-
-fn is_to_come(variable: &str) -> bool {
-    VARIABLES_TO_COME
-        .iter()
-        .any(|name| if name.ends_with('_') { variable.starts_with(name) } else { variable == *name })
-}
-
-fn not_yet(what: &str, step: &str) -> Error {
-    Error::new(
-        Status::Unimplemented,
-        format!(
-            "{what} isn't obeyed by this version, which connects in plain text without credentials. {step}, or reach \
-                 the server through a proxy that adds them"
-        ),
-    )
+fn config(why: String) -> Error {
+    Error::new(Status::Config, why)
 }
 
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
-        Error::new(Status::Config, fault.0)
+        config(fault.0)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(json: &str, variables: &[(&str, &str)]) -> Result<Options> {
-        let variables = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Options::with_environment(json.as_bytes(), variables)
-    }
-
-    fn refused(json: &str, variables: &[(&str, &str)]) -> (Status, String) {
-        let error = read(json, variables).unwrap_err();
-        (error.status(), error.message().to_owned())
-    }
-
-    #[test]
-    fn nothing_given_means_the_local_server() {
-        let options = read("", &[]).unwrap();
-        assert_eq!(options.address.authority, "127.0.0.1:7233");
-        assert_eq!(options.namespace, "default");
-        assert!(!options.lazy);
-        assert!(options.identity().starts_with(&format!("{}@", std::process::id())));
-        assert_eq!(read("{}", &[]).unwrap(), options);
-    }
-
-    #[test]
-    fn an_option_wins_over_its_variable_and_that_over_the_default() {
-        let variables = [("TEMPORAL_ADDRESS", "env:1"), ("TEMPORAL_NAMESPACE", "env")];
-        let options = read("{\"address\":\"[::1]:2\"}", &variables).unwrap();
-        assert_eq!((options.address.host.as_str(), options.address.port), ("::1", 2));
-        assert_eq!(options.namespace, "env");
-    }
-
-    #[test]
-    fn an_empty_variable_is_no_variable() {
-        assert_eq!(read("", &[("TEMPORAL_ADDRESS", ""), ("TEMPORAL_API_KEY", "")]), read("", &[]));
-    }
-
-    #[test]
-    fn what_is_not_obeyed_yet_is_refused_by_name() {
-        for key in KEYS_TO_COME {
-            let (status, message) = refused(&format!("{{\"{key}\":true}}"), &[]);
-            assert_eq!(status, Status::Unimplemented);
-            assert!(message.contains(key), "{message}");
-        }
-        for name in [
-            "TEMPORAL_API_KEY",
-            "TEMPORAL_TLS",
-            "TEMPORAL_TLS_SERVER_NAME",
-            "TEMPORAL_GRPC_META_X",
-            "TEMPORAL_PROFILE",
-        ] {
-            let (status, message) = refused("", &[(name, "secret")]);
-            assert_eq!(status, Status::Unimplemented);
-            assert!(message.contains(name) && !message.contains("secret"), "{message}");
-        }
-    }
-
-    #[test]
-    fn other_variables_are_not_ours() {
-        assert!(read("", &[("TEMPORAL_TLSX", "1"), ("TEMPORAL_ACTIVITY_ID", "1"), ("PATH", "x")]).is_ok());
-    }
-
-    #[test]
-    fn an_address_that_is_none_says_why() {
-        for (address, why) in [
-            ("localhost", "no port"),
-            ("http://localhost:7233", "scheme"),
-            ("localhost:0", "port"),
-            ("localhost:x", "port"),
-            (":7233", "no host"),
-            ("::1:7233", "brackets"),
-            ("[::1:7233", "brackets"),
-            ("a b:7233", "character"),
-            ("u@h:7233", "character"),
-        ] {
-            let (status, message) = refused(&format!("{{\"address\":\"{address}\"}}"), &[]);
-            assert_eq!(status, Status::Config);
-            assert!(message.contains("options.address") && message.contains(why), "{address}: {message}");
-        }
-        assert!(refused("", &[("TEMPORAL_ADDRESS", "x")]).1.contains("TEMPORAL_ADDRESS"));
-    }
-
-    #[test]
-    fn options_of_the_wrong_kind_are_configuration_errors() {
-        for json in [
-            "{\"lazy\":1}",
-            "{\"connect_timeout_ms\":0}",
-            "{\"namespace\":\"\"}",
-            "{\"nonsense\":1}",
-            "nonsense",
-        ] {
-            assert_eq!(refused(json, &[]).0, Status::Config, "{json}");
-        }
-    }
-}
+mod tests;

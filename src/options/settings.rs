@@ -28,6 +28,11 @@ impl Settings {
         self.0.insert(name, Setting { value, source });
     }
 
+    /// Whether a value was given.
+    pub fn has(&self, name: &str) -> bool {
+        self.filled(name).is_some()
+    }
+
     /// Two ways to say the same in one place contradict each other.
     pub fn checked(self) -> Result<Self> {
         self.check_against(&self)?;
@@ -85,6 +90,30 @@ impl Settings {
     /// Whether it was set, or is by default.
     pub fn flag(&self, name: &str) -> bool {
         matches!(self.value(name), Some(Value::Flag(true)))
+    }
+
+    /// The same, if it was given.
+    pub fn given_flag(&self, name: &str) -> Option<bool> {
+        match self.filled(name)?.value {
+            Value::Flag(flag) => Some(flag),
+            _ => None,
+        }
+    }
+
+    /// The names and texts that were given.
+    pub fn headers(&self, name: &str) -> BTreeMap<String, Secret> {
+        match self.value(name) {
+            Some(Value::Headers(headers)) => headers,
+            _ => BTreeMap::new(),
+        }
+    }
+
+    /// The number that was given, or the default.
+    pub fn decimal(&self, name: &str) -> f64 {
+        match self.value(name) {
+            Some(Value::Decimal(number)) => number,
+            _ => 0.0,
+        }
     }
 
     /// The number that was given, or the default.

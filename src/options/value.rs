@@ -50,6 +50,13 @@ pub enum Value {
     Headers(BTreeMap<String, Secret>),
 }
 
+impl Value {
+    /// A flag the other way round.
+    pub fn opposite(self) -> Self {
+        if let Value::Flag(flag) = self { Value::Flag(!flag) } else { self }
+    }
+}
+
 impl Kind {
     /// Reads a value from a text; an error says what is wanted.
     pub fn parse(self, text: &str) -> Result<Value, String> {

@@ -5,7 +5,7 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 use super::turn::Turn;
 use crate::sys::{self, private::Private};
 
-/// Name resolution blocks, so it borrows a thread of this name's kind; one at a time.
+/// Name resolution blocks, and so may a disk: they borrow threads of this name's kind, at most two.
 const RESOLVER_NAME: &str = "thb-resolve";
 /// How long such a thread waits for another name before it ends.
 const RESOLVER_IDLE: Duration = Duration::from_secs(2);
@@ -25,7 +25,7 @@ impl Reactor {
             .enable_all()
             .thread_name(RESOLVER_NAME)
             .thread_keep_alive(RESOLVER_IDLE)
-            .max_blocking_threads(1)
+            .max_blocking_threads(2)
             .on_thread_park(move || before.before_sleep())
             .on_thread_unpark(move || after.after_sleep())
             .build()?;

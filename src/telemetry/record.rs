@@ -70,6 +70,10 @@ events! {
     Connected = "connected" Info at most 5 then every 10 s,
     /// A connection couldn't be made.
     ConnectFailed = "connect_failed" Warn at most 5 then every 10 s,
+    /// Files that credentials stand in have changed, and were read again.
+    CredentialsRenewed = "credentials_renewed" Info at most 5 then every 10 s,
+    /// One of them is wrong now; what was read before stays in force.
+    RenewalFailed = "renewal_failed" Warn at most 2 then every 10 s,
     /// The client was told to end.
     Disconnected = "disconnected" Info at most 5 then every 10 s,
     /// A try failed in a way that may pass.

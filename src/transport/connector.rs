@@ -1,25 +1,44 @@
-//! Makes a connection: name, TCP, HTTP/2.
+//! Makes a connection: name, TCP, a proxy perhaps, TLS perhaps, HTTP/2.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::sync::oneshot;
 
-use super::socket::Socket;
+use super::{
+    proxy,
+    socket::Socket,
+    stream::{self, Opening, Stream},
+    tls::{self, Handshake},
+};
 use crate::{
+    credentials::Credentials,
     error::{Error, Result},
-    options::Address,
+    options::{Address, Keepalive, Proxy},
     status::Status,
 };
 
 /// How long one attempt to connect may take, however patient its callers are.
 pub const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
-/// How often a connection is asked whether it lives; servers punish less than 10 s. The SDKs' figure, as the next.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-/// How long it has for its answer.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(15);
+/// The first byte of a TLS alert, and that of its version.
+const TLS_ALERT: [u8; 2] = [0x15, 0x03];
+/// What an HTTP/2 server says first is a frame of this type, which stands behind three bytes of length.
+const SETTINGS: u8 = 4;
+
+/// What to connect to, and how.
+pub struct Target {
+    /// The server.
+    pub address: Address,
+    /// The server's name in requests.
+    pub authority: http::uri::Authority,
+    /// What to go through.
+    pub proxy: Option<Proxy>,
+    /// How to notice that a connection is dead.
+    pub keepalive: Option<Keepalive>,
+}
 
 /// A connection that requests are sent on; clones share it.
 #[derive(Clone)]
@@ -28,38 +47,112 @@ pub struct Connection {
     pub number: u64,
     /// Takes requests.
     pub sender: SendRequest<Full<Bytes>>,
-    /// The server's name in requests.
-    pub authority: http::uri::Authority,
+    /// What went before, if it is encrypted.
+    pub handshake: Option<Arc<Handshake>>,
 }
 
-/// Connects to `address`.
-pub async fn connect(address: &Address, number: u64) -> Result<Connection> {
-    let connecting = Socket::connect(&address.host, address.port);
-    let stream = match tokio::time::timeout(CONNECT_PATIENCE, connecting).await {
-        Ok(stream) => stream.map_err(|error| unreachable(address, &error))?,
+/// Connects to `target`.
+pub async fn connect(target: &Target, credentials: &Credentials, number: u64) -> Result<Connection> {
+    match tokio::time::timeout(CONNECT_PATIENCE, connect_patiently(target, credentials, number)).await {
+        Ok(outcome) => outcome,
         Err(_) => {
             let why = format!("no answer within {} s", CONNECT_PATIENCE.as_secs());
-            return Err(unreachable(address, &io::Error::new(io::ErrorKind::TimedOut, why)));
+            Err(unreachable(&target.address, &io::Error::new(io::ErrorKind::TimedOut, why)))
+        }
+    }
+}
+
+async fn connect_patiently(target: &Target, credentials: &Credentials, number: u64) -> Result<Connection> {
+    let peer = &target.address.authority;
+    let socket = reach(target).await?;
+    let (bytes, handshake) = match &credentials.tls {
+        None => (stream::Bytes::Plain(socket), None),
+        Some(encryption) => {
+            let (stream, handshake) = encryption.start(socket, peer).await?;
+            (stream::Bytes::Tls(Box::new(stream)), Some(Arc::new(handshake)))
         }
     };
-    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| {
-            let why = super::causes(&error);
-            Error::new(Status::Unavailable, format!("no HTTP/2 with {}: {why}", address.authority))
-        })?;
+    let (stream, opening) = Stream::new(bytes);
+
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.timer(TokioTimer::new());
+    if let Some(Keepalive { interval, timeout }) = target.keepalive {
+        builder.keep_alive_interval(interval).keep_alive_timeout(timeout).keep_alive_while_idle(true);
+    }
+    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|error| {
+        let why = super::causes(&error);
+        Error::new(Status::Unavailable, format!("no HTTP/2 with {peer}: {why}"))
+    })?;
     // What ends it reaches the calls that are on it.
     tokio::spawn(async move { drop(connection.await) });
+    match check(opening, peer, handshake.as_deref()).await {
+        Ok(()) => Ok(Connection { number, sender, handshake }),
+        Err(Fault::Mute(error)) => Err(if speaks_tls(target).await { told_plain(peer) } else { error }),
+        Err(Fault::Said(error)) => Err(error),
+    }
+}
 
-    let authority = address.authority.parse().map_err(|_| {
-        Error::new(Status::Internal, format!("{} was taken as an address and is none", address.authority))
-    })?;
-    Ok(Connection { number, sender, authority })
+/// Makes the connection to the server, itself or through the proxy.
+async fn reach(target: &Target) -> Result<Socket> {
+    let Some(proxy) = &target.proxy else { return open_socket(&target.address).await };
+    let socket = open_socket(&proxy.address).await.map_err(|error| error.because("it is the proxy"))?;
+    proxy::tunnel(socket, proxy, &target.address).await
+}
+
+/// Whether the server would have said something to who speaks TLS.
+async fn speaks_tls(target: &Target) -> bool {
+    match reach(target).await {
+        Ok(socket) => tls::is_spoken(socket).await,
+        Err(_) => false,
+    }
+}
+
+/// Why there is no HTTP/2.
+enum Fault {
+    /// As far as it can be told.
+    Said(Error),
+    /// The server ended the connection without a word.
+    Mute(Error),
+}
+
+async fn open_socket(address: &Address) -> Result<Socket> {
+    Socket::connect(&address.host, address.port).await.map_err(|error| unreachable(address, &error))
+}
+
+/// Waits until the server has said something, and looks whether that is HTTP/2: whatever is wrong with how we talk to it,
+/// down to a client certificate that it doesn't like, shows by then.
+async fn check(
+    opening: oneshot::Receiver<Opening>,
+    peer: &str,
+    handshake: Option<&Handshake>,
+) -> std::result::Result<(), Fault> {
+    let unavailable = |why: &str| Error::new(Status::Unavailable, format!("{peer} {why}"));
+    let (said, end) = match opening.await {
+        Ok(Opening::Said(said)) => (said, None),
+        Ok(Opening::Failed(why)) => (Vec::new(), Some(why)),
+        Err(_) => return Err(Fault::Said(unavailable("had no time to answer"))),
+    };
+    Err(match (said.as_slice(), handshake) {
+        ([_, _, _, SETTINGS, ..], _) => return Ok(()),
+        ([], Some(handshake)) => Fault::Said(handshake.explain_end(end.as_ref())),
+        ([], None) => {
+            let why = end.map_or_else(|| "without a word".to_owned(), |why| why.to_string());
+            Fault::Mute(unavailable(&format!(
+                "ended the connection at once: {why}; is this the server's address?"
+            )))
+        }
+        (said, None) if said.starts_with(&TLS_ALERT) => Fault::Said(told_plain(peer)),
+        // It may be an HTTP server that takes secure connections at the same port.
+        (said, None) if said.starts_with(b"HTTP/") => {
+            Fault::Mute(unavailable("answers in HTTP/1, not in gRPC's HTTP/2; is this the server's address?"))
+        }
+        _ => Fault::Said(unavailable("doesn't speak gRPC's HTTP/2; is this the server's address?")),
+    })
+}
+
+fn told_plain(peer: &str) -> Error {
+    let what = "speaks TLS, and we were told to speak plain text";
+    Error::new(Status::Tls, format!("{peer} {what}; set tls (TEMPORAL_TLS=true)"))
 }
 
 fn unreachable(address: &Address, error: &io::Error) -> Error {

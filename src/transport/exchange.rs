@@ -1,19 +1,42 @@
 //! One gRPC call on a connection: the request as one frame, the response as one frame, the status behind it.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header, uri};
-use http_body_util::{BodyExt, Full};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::{Miss, causes, connector::Connection};
-use crate::{error::Error, secret, status::Status};
+use super::{Miss, causes, connector::Connection, frame};
+use crate::{error::Error, status::Status};
 
-/// The largest response that is read: a workflow's description lists all of its pending activities with their details.
-pub const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
+/// How much of an answer that isn't gRPC is looked at for a reason.
+const MAX_REASON_BYTES: usize = 4096;
 
-/// One byte that says whether the message is compressed, four with its length.
-const FRAME_HEADER: usize = 5;
+/// A request, but for what a connection decides.
+pub struct Message<'a> {
+    /// The call's HTTP path.
+    pub path: &'static str,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// The server's name.
+    pub authority: &'a uri::Authority,
+    /// The message.
+    pub message: &'a [u8],
+    /// Whether it may be compressed.
+    pub gzip: bool,
+    /// The largest response that is read.
+    pub limit: usize,
+    /// When the server is told to be done; the caller sees to it that we are.
+    pub end: Instant,
+}
+
+/// A response, and what its head tells of the server.
+pub struct Answer {
+    /// The message.
+    pub message: Bytes,
+    /// Whether the server takes messages that gzip has compressed; `None`: it doesn't say.
+    pub takes_gzip: Option<bool>,
+}
 
 /// `headers` with those that make a request a gRPC request.
 pub fn with_grpc_headers(mut headers: HeaderMap) -> HeaderMap {
@@ -22,64 +45,56 @@ pub fn with_grpc_headers(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-/// Sends `message` and reads the answer. The server is told to be done by `end`; the caller sees to it that we are.
-pub async fn run(
-    mut connection: Connection,
-    path: &'static str,
-    headers: HeaderMap,
-    message: Bytes,
-    end: Instant,
-) -> Result<Bytes, Miss> {
-    let request = request(&connection, path, headers, &message, end).map_err(Miss::Unsent)?;
+/// Sends `message` and reads the answer.
+pub async fn run(mut connection: Connection, message: Message<'_>) -> Result<Answer, Miss> {
+    let (gzip, limit) = (message.gzip, message.limit);
+    let request = request(message).map_err(Miss::Unsent)?;
     let response = connection.sender.try_send_request(request).await.map_err(|mut error| {
         let unsent = error.take_message().is_some();
         let failed = broken(&causes(error.error()));
         if unsent { Miss::Unsent(failed) } else { Miss::Lost(failed) }
     })?;
+    if response.status() != StatusCode::OK && !is_grpc(response.headers()) {
+        return Err(no_grpc(&connection, response).await);
+    }
     let (head, body) = response.into_parts();
-    let (data, trailers) = read(body).await?;
+    let (data, trailers) = read(body, limit).await?;
 
     // A server that refuses at once puts the status into the head.
     let status = [&head.headers, &trailers].into_iter().find_map(tonic::Status::from_header_map);
     match status {
-        Some(status) if status.code() == tonic::Code::Ok => unframe(data),
+        Some(status) if status.code() == tonic::Code::Ok => {
+            let gzipped = head.headers.get("grpc-encoding").is_some_and(|encoding| encoding == "gzip");
+            let message = frame::decode(data, gzipped, limit)
+                .map_err(|why| Miss::Lost(broken(&format!("the server's answer isn't gRPC: {why}"))))?;
+            Ok(Answer { message, takes_gzip: takes_gzip(&head.headers) })
+        }
+        Some(status) if gzip && is_about_compression(&status) => Err(Miss::Compressed),
         Some(status) => Err(Miss::Refused(Box::new(status))),
-        None if head.status == StatusCode::OK => {
-            Err(Miss::Lost(broken("the answer ended without a gRPC status")))
-        }
-        None => {
-            let step = "is this a Temporal frontend, or what stands before it?";
-            Err(Miss::Lost(broken(&format!("HTTP status {} instead of a gRPC answer; {step}", head.status))))
-        }
+        None => Err(Miss::Lost(broken("the answer ended without a gRPC status"))),
     }
 }
 
-fn request(
-    connection: &Connection,
-    path: &'static str,
-    headers: HeaderMap,
-    message: &Bytes,
-    end: Instant,
-) -> Result<Request<Full<Bytes>>, Error> {
+fn request(message: Message<'_>) -> Result<Request<Full<Bytes>>, Error> {
     let internal = |why: &str| Error::new(Status::Internal, format!("no request can be made: {why}"));
-    let length = u32::try_from(message.len()).map_err(|_| internal("a message of over 4 GiB"))?;
-    // It holds the task token, so that it is wiped like the message.
-    let mut frame = Vec::with_capacity(FRAME_HEADER + message.len());
-    frame.put_u8(0);
-    frame.put_u32(length);
-    frame.extend_from_slice(message);
+    let frame = frame::encode(message.message, message.gzip).map_err(|why| internal(&why))?;
 
     let mut parts = uri::Parts::default();
     parts.scheme = Some(uri::Scheme::HTTP);
-    parts.authority = Some(connection.authority.clone());
-    parts.path_and_query = Some(uri::PathAndQuery::from_static(path));
+    parts.authority = Some(message.authority.clone());
+    parts.path_and_query = Some(uri::PathAndQuery::from_static(message.path));
 
-    let mut request = Request::new(Full::new(secret::shared(frame)));
+    let compressed = frame.first() == Some(&1);
+    let mut request = Request::new(Full::new(frame));
     *request.method_mut() = Method::POST;
     *request.version_mut() = Version::HTTP_2;
     *request.uri_mut() = Uri::from_parts(parts).map_err(|why| internal(&why.to_string()))?;
-    *request.headers_mut() = headers;
-    request.headers_mut().insert("grpc-timeout", timeout(end));
+    *request.headers_mut() = message.headers;
+    request.headers_mut().insert("grpc-timeout", timeout(message.end));
+    request.headers_mut().insert("grpc-accept-encoding", HeaderValue::from_static("gzip"));
+    if compressed {
+        request.headers_mut().insert("grpc-encoding", HeaderValue::from_static("gzip"));
+    }
     Ok(request)
 }
 
@@ -89,12 +104,13 @@ fn timeout(end: Instant) -> HeaderValue {
     HeaderValue::try_from(format!("{ms}m")).unwrap_or(HeaderValue::from_static("1m"))
 }
 
-async fn read(mut body: Incoming) -> Result<(BytesMut, HeaderMap), Miss> {
+async fn read(mut body: Incoming, limit: usize) -> Result<(BytesMut, HeaderMap), Miss> {
     let (mut data, mut trailers) = (BytesMut::new(), HeaderMap::new());
     while let Some(frame) = body.frame().await {
         match frame.map_err(|error| Miss::Lost(broken(&causes(&error))))?.into_data() {
-            Ok(more) if data.len() + more.len() > MAX_RESPONSE_BYTES + FRAME_HEADER => {
-                let why = format!("the response is over {MAX_RESPONSE_BYTES} bytes, the most that is read");
+            Ok(more) if data.len() + more.len() > limit.saturating_add(frame::HEADER_BYTES) => {
+                let why =
+                    format!("the response is over {limit} bytes, the most that is read (max_message_bytes)");
                 return Err(Miss::Refused(Box::new(tonic::Status::out_of_range(why))));
             }
             Ok(more) => data.extend_from_slice(&more),
@@ -104,18 +120,42 @@ async fn read(mut body: Incoming) -> Result<(BytesMut, HeaderMap), Miss> {
     Ok((data, trailers))
 }
 
-fn unframe(mut data: BytesMut) -> Result<Bytes, Miss> {
-    let wrong = |why: &str| Err(Miss::Lost(broken(&format!("the server's answer isn't gRPC: {why}"))));
-    if data.len() < FRAME_HEADER {
-        return wrong("its frame has no header");
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.contains_key("grpc-status")
+}
+
+/// An answer of something that isn't a gRPC server.
+async fn no_grpc(connection: &Connection, response: Response<Incoming>) -> Miss {
+    let status = response.status();
+    let body = Limited::new(response.into_body(), MAX_REASON_BYTES).collect().await;
+    let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+    // How nginx says that it wants a client certificate, or another one.
+    if let Some(handshake) = &connection.handshake
+        && status.is_client_error()
+        && body.windows(15).any(|window| window == b"SSL certificate")
+    {
+        return Miss::Unsent(handshake.client_refused(&format!("it answers HTTP status {status}")));
     }
-    let compressed = data.get_u8() != 0;
-    let length = data.get_u32() as usize;
-    match (compressed, data.len() == length) {
-        (true, _) => wrong("it is compressed, which nobody asked for"),
-        (false, false) => wrong("its length isn't the one that it tells"),
-        (false, true) => Ok(data.freeze()),
+    // A gateway looks at credentials before the server does.
+    let word = || format!("HTTP status {status} from what stands before the server");
+    match status {
+        StatusCode::UNAUTHORIZED => return Miss::Refused(Box::new(tonic::Status::unauthenticated(word()))),
+        StatusCode::FORBIDDEN => return Miss::Refused(Box::new(tonic::Status::permission_denied(word()))),
+        _ => {}
     }
+    let step = "is this a Temporal frontend, or what stands before it?";
+    Miss::Lost(broken(&format!("HTTP status {status} instead of a gRPC answer; {step}")))
+}
+
+fn takes_gzip(headers: &HeaderMap) -> Option<bool> {
+    let accepted = headers.get("grpc-accept-encoding")?.to_str().ok()?;
+    Some(accepted.split(',').any(|encoding| encoding.trim() == "gzip"))
+}
+
+/// Whether the server refuses a request because it can't decompress it.
+fn is_about_compression(status: &tonic::Status) -> bool {
+    matches!(status.code(), tonic::Code::Unimplemented | tonic::Code::Internal)
+        && (status.message().contains("grpc-encoding") || status.message().contains("ompress"))
 }
 
 fn broken(why: &str) -> Error {

@@ -1,16 +1,19 @@
 //! The current connection, made once for all who want it at the same time.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use tokio::sync::watch;
 
-use super::connector::{self, Connection};
+use super::connector::{self, Connection, Target};
 use crate::{
+    credentials::Vault,
     error::{Error, Result},
-    options::Address,
     status::Status,
     telemetry::{
         Telemetry,
@@ -18,9 +21,13 @@ use crate::{
     },
 };
 
+/// How long who connects may be silent before who runs out of time meanwhile has it done anew.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// Where a connection comes from.
 pub struct Link {
-    address: Address,
+    target: Arc<Target>,
+    vault: Arc<Vault>,
     state: Arc<Mutex<State>>,
     /// How many connections were begun.
     made: AtomicU64,
@@ -29,20 +36,34 @@ pub struct Link {
 
 enum State {
     Down,
-    /// Somebody connects; the outcome is announced here.
-    Connecting(watch::Receiver<Option<Result<Connection>>>),
+    Connecting(Connecting),
     Up(Connection),
 }
 
+/// Somebody connects.
+#[derive(Clone)]
+struct Connecting {
+    number: u64,
+    since: Instant,
+    /// The outcome is announced here.
+    outcome: watch::Receiver<Option<Result<Connection>>>,
+}
+
 impl Link {
-    /// To the server at `address`, not connected yet.
-    pub fn new(address: Address, telemetry: Arc<Telemetry>) -> Self {
-        Link { address, state: Arc::new(Mutex::new(State::Down)), made: AtomicU64::new(0), telemetry }
+    /// To `target`, not connected yet.
+    pub fn new(target: Target, vault: Arc<Vault>, telemetry: Arc<Telemetry>) -> Self {
+        Link {
+            target: Arc::new(target),
+            vault,
+            state: Arc::new(Mutex::new(State::Down)),
+            made: AtomicU64::new(0),
+            telemetry,
+        }
     }
 
-    /// The server's address, as it was given.
-    pub fn peer(&self) -> &str {
-        &self.address.authority
+    /// What it connects to.
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// A connection that was alive a moment ago.
@@ -52,11 +73,13 @@ impl Link {
             match &*state {
                 State::Up(connection) if !connection.sender.is_closed() => return Ok(connection.clone()),
                 // Who connects announces the outcome before he is gone, unless he has panicked.
-                State::Connecting(outcome) if outcome.has_changed().is_ok() => outcome.clone(),
+                State::Connecting(connecting) if connecting.outcome.has_changed().is_ok() => {
+                    connecting.outcome.clone()
+                }
                 State::Connecting(_) | State::Up(_) | State::Down => {
-                    let outcome = self.start();
-                    *state = State::Connecting(outcome.clone());
-                    outcome
+                    let connecting = self.start();
+                    *state = State::Connecting(connecting.clone());
+                    connecting.outcome
                 }
             }
         };
@@ -75,21 +98,53 @@ impl Link {
         }
     }
 
+    /// Lets the next call connect anew, if whom we connect to has been silent for long: perhaps there is another one there.
+    pub fn abandon_silence(&self) {
+        let mut state = lock(&self.state);
+        if matches!(&*state, State::Connecting(connecting) if connecting.since.elapsed() > SILENCE) {
+            *state = State::Down;
+        }
+    }
+
+    /// Replaces the connection by one with the credentials that are in force now. Until there is one, calls have the old
+    /// one; should there be none, they keep it.
+    pub fn replace(&self) {
+        let mut state = lock(&self.state);
+        match &*state {
+            State::Down => {}
+            State::Up(_) => drop(self.start()),
+            // With which credentials that will be, nobody knows.
+            State::Connecting(_) => *state = State::Connecting(self.start()),
+        }
+    }
+
     /// Connects in a task of its own, so that it doesn't matter which of those who wait gives up first.
-    fn start(&self) -> watch::Receiver<Option<Result<Connection>>> {
+    fn start(&self) -> Connecting {
         let (announce, outcome) = watch::channel(None);
-        let (address, state, telemetry) = (self.address.clone(), self.state.clone(), self.telemetry.clone());
         let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let (target, vault, state) = (self.target.clone(), self.vault.clone(), self.state.clone());
+        let telemetry = self.telemetry.clone();
         tokio::spawn(async move {
             #[cfg(test)]
             tests::fall_if_planted();
-            let connection = connector::connect(&address, number).await;
-            report(&telemetry, &address.authority, number, connection.as_ref().err());
-            *lock(&state) =
-                connection.as_ref().map_or(State::Down, |connection| State::Up(connection.clone()));
+            let connection = connector::connect(&target, &vault.current(), number).await;
+            report(&telemetry, &target.address.authority, number, connection.as_ref().err());
+            settle(&mut lock(&state), number, &connection);
             announce.send_replace(Some(connection));
         });
-        outcome
+        Connecting { number, since: Instant::now(), outcome }
+    }
+}
+
+/// Takes in how connecting ended; what was begun later counts.
+fn settle(state: &mut State, number: u64, outcome: &Result<Connection>) {
+    let awaited = match state {
+        State::Connecting(connecting) => connecting.number == number,
+        State::Up(connection) => outcome.is_ok() && connection.number < number,
+        State::Down => outcome.is_ok(),
+    };
+    if awaited {
+        *state = outcome.as_ref().map_or(State::Down, |connection| State::Up(connection.clone()));
     }
 }
 
@@ -137,7 +192,10 @@ mod tests {
     async fn a_panic_while_connecting_fails_who_waits_and_the_next_one_connects() {
         // Nothing listens there.
         let options = Options::read(br#"{"address":"127.0.0.1:1"}"#).unwrap();
-        let link = Link::new(options.address, Arc::default());
+        let target =
+            Target { address: options.address, authority: options.authority, proxy: None, keepalive: None };
+        let vault = Vault::open(options.security, http::HeaderMap::new()).unwrap();
+        let link = Link::new(target, Arc::new(vault), Arc::default());
         PLANTED.store(true, Ordering::SeqCst);
         let fallen = tokio::time::timeout(Duration::from_secs(10), link.connection()).await.unwrap();
         assert!(fallen.err().unwrap().message().contains("interrupted"));

@@ -3,15 +3,37 @@
 
 mod connector;
 mod exchange;
+mod frame;
 mod link;
+mod proxy;
 mod socket;
+mod stream;
+pub mod tls;
 
-use std::{marker::PhantomData, sync::Arc, time::Instant};
+use std::{
+    marker::PhantomData,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Instant,
+};
 
 use bytes::Bytes;
 use http::HeaderMap;
 
-use crate::{error::Error, options::Address, telemetry::Telemetry};
+use crate::{
+    credentials::{Credentials, Renewed, Vault},
+    error::{self, Error},
+    options::Options,
+    status::Status,
+    telemetry::{
+        Telemetry,
+        record::{Event, Value},
+    },
+};
+use connector::Target;
+use exchange::{Answer, Message};
 use link::Link;
 
 /// A call of the service, with the types of its request and response. Made by the build from `proto/`.
@@ -48,6 +70,8 @@ pub enum Miss {
     Unsent(Error),
     /// The request may have arrived; the answer didn't.
     Lost(Error),
+    /// The server can't decompress the request, and didn't look at it.
+    Compressed,
     /// The try's time ran out; `sent` when the request may have arrived.
     Late {
         /// Whether the request may have arrived.
@@ -61,6 +85,7 @@ impl Miss {
         match self {
             Miss::Refused(status) => status.code(),
             Miss::Unsent(_) | Miss::Lost(_) => tonic::Code::Unavailable,
+            Miss::Compressed => tonic::Code::Unimplemented,
             Miss::Late { .. } => tonic::Code::DeadlineExceeded,
         }
     }
@@ -69,23 +94,66 @@ impl Miss {
 /// A server to call.
 pub struct Transport {
     link: Link,
-    headers: HeaderMap,
+    vault: Arc<Vault>,
+    max_message_bytes: usize,
+    gzip: AtomicU8,
     telemetry: Arc<Telemetry>,
 }
 
+/// What is known of whether the server takes requests that gzip has compressed.
+mod gzip {
+    /// Nothing yet: requests go as they are.
+    pub const UNKNOWN: u8 = 0;
+    /// It does.
+    pub const YES: u8 = 1;
+    /// It doesn't, or we aren't to.
+    pub const NO: u8 = 2;
+}
+
 impl Transport {
-    /// For the server at `address`; connects when first called. `headers` go with every request.
-    pub fn new(address: Address, headers: HeaderMap, telemetry: Arc<Telemetry>) -> Self {
-        let link = Link::new(address, telemetry.clone());
-        Transport { link, headers: exchange::with_grpc_headers(headers), telemetry }
+    /// For the server that `options` name; connects when first called. `headers` go with every request.
+    pub fn new(options: &Options, headers: HeaderMap, telemetry: Arc<Telemetry>) -> error::Result<Self> {
+        let headers = exchange::with_grpc_headers(headers);
+        let vault = Arc::new(Vault::open(options.security.clone(), headers)?);
+        let target = Target {
+            address: options.address.clone(),
+            authority: options.authority.clone(),
+            proxy: options.proxy.clone(),
+            keepalive: options.keepalive,
+        };
+        Ok(Transport {
+            link: Link::new(target, vault.clone(), telemetry.clone()),
+            vault,
+            max_message_bytes: options.max_message_bytes,
+            gzip: AtomicU8::new(if options.gzip { gzip::UNKNOWN } else { gzip::NO }),
+            telemetry,
+        })
     }
 
     /// Sends one request and waits for its response, until `end`.
     pub async fn unary(&self, call: Call, request: Bytes, end: Instant) -> Result<Bytes, Miss> {
-        let begun = Instant::now();
-        let outcome = self.exchange(call.path, request, end).await;
-        self.telemetry.metrics.tried(call, begun.elapsed(), outcome.as_ref().err().map(Miss::code));
-        outcome
+        if request.len() > self.max_message_bytes {
+            let (length, limit) = (request.len(), self.max_message_bytes);
+            return Err(Miss::Unsent(Error::new(
+                Status::TooLarge,
+                format!("the request has {length} bytes, and max_message_bytes is {limit}"),
+            )));
+        }
+        let end = tokio::time::Instant::from_std(end);
+        let credentials = self.vault.current();
+        let outcome = self.attempt(call, &request, &credentials, end).await;
+        match &outcome {
+            Err(Miss::Compressed) => self.gzip.store(gzip::NO, Ordering::Relaxed),
+            // Perhaps the key in the file is a new one: it needn't cost a beat.
+            Err(Miss::Refused(status)) if status.code() == tonic::Code::Unauthenticated => {
+                let _ = tokio::time::timeout_at(end, self.look_again()).await;
+                if Arc::ptr_eq(&credentials, &self.vault.current()) {
+                    return outcome;
+                }
+            }
+            _ => return outcome,
+        }
+        self.attempt(call, &request, &self.vault.current(), end).await
     }
 
     /// Who counts, and is told what happened.
@@ -93,27 +161,98 @@ impl Transport {
         &self.telemetry
     }
 
-    async fn exchange(&self, path: &'static str, request: Bytes, end: Instant) -> Result<Bytes, Miss> {
-        let end = tokio::time::Instant::from_std(end);
+    /// Reads the files anew that credentials stand in, and puts what is new there in force.
+    pub async fn look_again(&self) {
+        if !self.vault.has_files() {
+            return;
+        }
+        let vault = self.vault.clone();
+        // A disk may be slow.
+        let Ok(looked) = tokio::task::spawn_blocking(move || vault.look_again()).await else { return };
+        let peer = &[("peer", Value::Text(self.peer()))];
+        match looked {
+            Ok(Renewed::Nothing) => return,
+            Ok(Renewed::Headers) => {}
+            Ok(Renewed::Tls) => self.link.replace(),
+            // It is looked at again.
+            Err(error) => {
+                self.telemetry.journal.tell(Event::RenewalFailed, peer, || error.to_string());
+                return;
+            }
+        }
+        self.telemetry.journal.tell(Event::CredentialsRenewed, peer, || {
+            "the files that credentials stand in have changed, and were read again".to_owned()
+        });
+    }
+
+    /// Puts other credentials in force. Tells whether [`Transport::replace_connection`] is to be called then.
+    pub fn secure(&self, options: &Options) -> error::Result<bool> {
+        self.vault.change(options.security.clone())
+    }
+
+    /// Makes a connection with the credentials in force, which takes the place of the one that there is.
+    pub fn replace_connection(&self) {
+        self.link.replace();
+    }
+
+    /// The server's address, as it was given.
+    pub fn peer(&self) -> &str {
+        &self.link.target().address.authority
+    }
+
+    async fn attempt(
+        &self,
+        call: Call,
+        request: &[u8],
+        credentials: &Credentials,
+        end: tokio::time::Instant,
+    ) -> Result<Bytes, Miss> {
+        let begun = Instant::now();
+        let outcome = self.exchange(call.path, request, credentials, end).await;
+        self.telemetry.metrics.tried(call, begun.elapsed(), outcome.as_ref().err().map(Miss::code));
+        outcome
+    }
+
+    async fn exchange(
+        &self,
+        path: &'static str,
+        request: &[u8],
+        credentials: &Credentials,
+        end: tokio::time::Instant,
+    ) -> Result<Bytes, Miss> {
         let connection = match tokio::time::timeout_at(end, self.link.connection()).await {
             Ok(connection) => connection.map_err(Miss::Unsent)?,
-            Err(_) => return Err(Miss::Late { sent: false }),
+            Err(_) => {
+                self.link.abandon_silence();
+                return Err(Miss::Late { sent: false });
+            }
         };
         let number = connection.number;
-        let exchange = exchange::run(connection, path, self.headers.clone(), request, end);
-        match tokio::time::timeout_at(end, exchange).await {
-            Ok(outcome) => outcome,
+        let message = Message {
+            path,
+            headers: credentials.headers.clone(),
+            authority: &self.link.target().authority,
+            message: request,
+            gzip: self.gzip.load(Ordering::Relaxed) == gzip::YES,
+            limit: self.max_message_bytes,
+            end,
+        };
+        match tokio::time::timeout_at(end, exchange::run(connection, message)).await {
+            Ok(Ok(Answer { message, takes_gzip })) => {
+                if takes_gzip == Some(true) {
+                    let (unknown, yes) = (gzip::UNKNOWN, gzip::YES);
+                    // Another has learned it at the same time, or it isn't wanted.
+                    let _ = self.gzip.compare_exchange(unknown, yes, Ordering::Relaxed, Ordering::Relaxed);
+                }
+                Ok(message)
+            }
+            Ok(Err(miss)) => Err(miss),
             Err(_) => {
                 // A peer that went silent isn't noticed otherwise for a long time: the next try has a fresh connection.
                 self.link.abandon(number);
                 Err(Miss::Late { sent: true })
             }
         }
-    }
-
-    /// The server's address, as it was given.
-    pub fn peer(&self) -> &str {
-        self.link.peer()
     }
 }
 

@@ -23,6 +23,7 @@ mod manual;
 #[allow(dead_code, reason = "not all of it is needed here")]
 mod mortal;
 mod numbers;
+mod options_page;
 mod programs;
 mod prototypes;
 mod soak;

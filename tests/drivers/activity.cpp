@@ -83,6 +83,11 @@ std::string connect(const Words &words) {
     client = thb::Client::connect(from_hex(words.at(0))).value();
     return {};
 }
+std::string reconfigure(const Words &words) {
+    client.reconfigure(from_hex(words.at(0))).value();
+    return {};
+}
+
 std::string disconnect(const Words &words) {
     client.disconnect(to_timeout(words.at(0))).value();
     return {};
@@ -128,6 +133,7 @@ std::string close(const Words &words) {
 
 const std::map<std::string, std::string (*)(const Words &)> verbs{
     {"connect", connect},
+    {"reconfigure", reconfigure},
     {"disconnect", disconnect},
     {"heartbeat", heartbeat},
     {"get_details", get_details},

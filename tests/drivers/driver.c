@@ -177,6 +177,13 @@ static void connect_(const struct request *request) {
     answer(status, error);
 }
 
+static void reconfigure(const struct request *request) {
+    struct bytes options = parse_bytes(request->words[0]);
+    thb_error_t *error = POISONED;
+    thb_status_t status = thb_reconfigure(options.data, options.len, wanted(&error));
+    answer(status, error);
+}
+
 static void disconnect(const struct request *request) {
     thb_error_t *error = POISONED;
     thb_status_t status = thb_disconnect(parse_timeout(request->words[0]), wanted(&error));
@@ -300,6 +307,7 @@ static const struct {
     void (*run)(const struct request *);
 } VERBS[] = {
     {"connect", 1, connect_},
+    {"reconfigure", 1, reconfigure},
     {"disconnect", 1, disconnect},
     {"heartbeat", 2, heartbeat},
     {"get_details", 2, get_details},

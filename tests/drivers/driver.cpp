@@ -129,6 +129,12 @@ std::string connect(const Words &words) {
     return {};
 }
 
+std::string reconfigure(const Words &words) {
+    const std::string options = from_hex(words.at(0));
+    call(thb_reconfigure, options.data(), options.size());
+    return {};
+}
+
 std::string disconnect(const Words &words) {
     call(thb_disconnect, to_timeout(words.at(0)));
     return {};
@@ -182,6 +188,7 @@ std::string token_from_env(const Words &) {
 
 const std::map<std::string, std::string (*)(const Words &)> verbs{
     {"connect", connect},
+    {"reconfigure", reconfigure},
     {"disconnect", disconnect},
     {"heartbeat", heartbeat},
     {"get_details", get_details},

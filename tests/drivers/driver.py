@@ -17,6 +17,11 @@ def connect(options: str) -> list[str]:
     return []
 
 
+def reconfigure(options: str) -> list[str]:
+    temporal_heartbeat.reconfigure(**json.loads(_bytes(options)))
+    return []
+
+
 def disconnect(timeout: str) -> list[str]:
     temporal_heartbeat.disconnect(timeout=_seconds(timeout))
     return []
@@ -65,7 +70,10 @@ def token_from_env() -> list[str]:
 
 VERBS = {
     verb.__name__: verb
-    for verb in (connect, disconnect, heartbeat, get_details, complete, fail, report_cancelled, token_from_env)
+    for verb in (
+        *(connect, reconfigure, disconnect),
+        *(heartbeat, get_details, complete, fail, report_cancelled, token_from_env),
+    )
 }
 
 # ---- words ----

@@ -33,6 +33,7 @@ fn answer(verb: &str, words: &[&str]) -> Result<Vec<String>> {
     let done = |()| Vec::new();
     match (verb, words) {
         ("connect", [options]) => calls::connect(&bytes(options)).map(done),
+        ("reconfigure", [options]) => calls::reconfigure(&bytes(options)).map(done),
         ("disconnect", [limit]) => calls::disconnect(timeout(limit)?).map(done),
         ("heartbeat", [token, limit, values @ ..]) => {
             let signals = calls::heartbeat(&bytes(token), payloads(values)?, timeout(limit)?)?;

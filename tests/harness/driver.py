@@ -85,6 +85,9 @@ class Driver:
         self.start_connect(options)
         self.finish()
 
+    def reconfigure(self, options: Mapping[str, Any]) -> None:
+        self.call("reconfigure", json_word(options))
+
     def disconnect(self, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> None:
         self.call("disconnect", str(timeout))
 

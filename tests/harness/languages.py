@@ -39,7 +39,8 @@ class Language:
 def library_environment() -> dict[str, str]:
     """Ours without what would configure the library under test behind the scenario's back."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("TEMPORAL_")}
-    return inherited | {"TEMPORAL_HEARTBEAT_LIBRARY": str(library())}
+    nobodys = {"XDG_CONFIG_HOME": "/nonexistent"}  # a temporal.toml of whoever runs the tests
+    return inherited | nobodys | {"TEMPORAL_HEARTBEAT_LIBRARY": str(library())}
 
 
 def _built_library() -> str:
@@ -74,12 +75,17 @@ def _go() -> Command:
 
 @functools.cache
 def _rust() -> Command:
-    """Against the crate itself, as the Rust tests build it: what they have compiled isn't compiled again."""
+    return crate_example("driver")
+
+
+@functools.cache
+def crate_example(name: str) -> Command:
+    """A program against the crate itself, as the Rust tests build it: what they have compiled isn't compiled again."""
     cargo = needs(shutil.which("cargo"), "cargo")
     target = ROOT / "target"
     crate = ["--manifest-path", str(ROOT / "Cargo.toml"), "--target-dir", str(target)]
-    run([cargo, "build", "--quiet", *crate, "--example", "driver"])
-    return [str(target / "debug" / "examples" / "driver")]
+    run([cargo, "build", "--quiet", *crate, "--example", name])
+    return [str(target / "debug" / "examples" / name)]
 
 
 def linked() -> list[str]:

@@ -38,12 +38,16 @@ def go_child() -> Command:
     return [str(_go() / "child")]
 
 
+def go_configuration() -> Command:
+    return [str(_go() / "config")]
+
+
 @functools.cache
 def _go() -> Path:
     go = needs(shutil.which("go"), "go")
     folder = OUT / "go"
     folder.mkdir(parents=True, exist_ok=True)
-    run([go, "-C", str(PEERS / "go"), "build", "-o", str(folder), "./worker", "./child"])
+    run([go, "-C", str(PEERS / "go"), "build", "-o", str(folder), "./worker", "./child", "./config"])
     return folder
 
 

@@ -41,8 +41,12 @@ pub struct Call {
     pub at: Instant,
     /// The request's headers.
     pub headers: HeaderMap,
-    /// The request's message.
+    /// Whom it was meant for.
+    pub authority: String,
+    /// The request's message, as it came: perhaps compressed.
     pub message: Bytes,
+    /// Whether it was.
+    pub compressed: bool,
 }
 
 impl Call {
@@ -60,6 +64,10 @@ pub enum Answer {
     Error { code: i32, detail: &'static str, trailers_only: bool },
     /// Answers with these bytes, and this status behind them.
     Raw { body: Vec<u8>, grpc_status: Option<&'static str> },
+    /// Answers with these bytes, and says that it takes gzip.
+    TakingGzip(Vec<u8>),
+    /// Refuses a request as gRPC servers do that can't decompress it.
+    NoDecompressor,
     /// Answers with an HTTP error.
     Http(u16),
     /// Never answers.
@@ -229,15 +237,33 @@ impl Server {
         let method = head.uri.path().rsplit('/').next().unwrap().to_owned();
         // A client that is gone gets no answer, and misses none.
         let Ok(message) = body.collect().await else { std::future::pending().await };
-        let message = message.to_bytes().slice(5..);
+        let message = message.to_bytes();
+        let (compressed, message) = (message[0] == 1, message.slice(5..));
+        let authority = head.uri.authority().unwrap().to_string();
         let call = {
             let mut calls = self.calls.lock().unwrap();
             let nth = calls.iter().filter(|call| call.method == method).count();
-            calls.push(Call { method, nth, connection, at: Instant::now(), headers: head.headers, message });
+            let (at, headers) = (Instant::now(), head.headers);
+            calls.push(Call { method, nth, connection, at, headers, authority, message, compressed });
             calls.last().unwrap().clone()
         };
         match (self.script)(&call) {
             Answer::Message(message) => Ok(response(frame(&message), Some("0"), "")),
+            Answer::TakingGzip(body) => {
+                let mut answer = response(body, Some("0"), "");
+                answer
+                    .headers_mut()
+                    .insert("grpc-accept-encoding", HeaderValue::from_static("identity,gzip"));
+                answer.headers_mut().insert("grpc-encoding", HeaderValue::from_static("gzip"));
+                Ok(answer)
+            }
+            Answer::NoDecompressor => {
+                let mut refused = response(Vec::new(), None, "");
+                refused.headers_mut().insert("grpc-status", HeaderValue::from_static("12"));
+                let why = "Decompressor%20is%20not%20installed%20for%20grpc-encoding%20%22gzip%22";
+                refused.headers_mut().insert("grpc-message", HeaderValue::from_static(why));
+                Ok(refused)
+            }
             Answer::Error { code, detail, trailers_only: false } => {
                 Ok(response(Vec::new(), Some(&code.to_string()), detail))
             }

@@ -13,6 +13,7 @@ mod doubt;
 mod fake;
 mod faults;
 mod kills;
+mod messages;
 mod mortal;
 mod races;
 mod retries;

@@ -41,6 +41,19 @@ fn a_gateways_http_error_is_named() {
 }
 
 #[test]
+fn a_gateway_that_looks_at_credentials_is_understood() {
+    for (code, status) in [(401, Status::Unauthenticated), (403, Status::PermissionDenied)] {
+        let _fake = Fake::connected(move |call| match call.method.as_str() {
+            "RecordActivityTaskHeartbeat" => Answer::Http(code),
+            _ => Answer::ok(),
+        });
+        let error = calls::heartbeat(b"token", None, SHORT).unwrap_err();
+        assert_eq!(error.status(), status);
+        assert!(error.message().contains(&format!("HTTP status {code}")), "{error}");
+    }
+}
+
+#[test]
 fn a_workflow_with_no_such_activity_has_it_over() {
     let _fake = Fake::connected(|_| Answer::ok());
     let error = calls::get_details(TOKEN, SHORT).unwrap_err();

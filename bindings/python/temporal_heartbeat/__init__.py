@@ -114,12 +114,19 @@ from ._calls import (
     fail,
     get_details,
     heartbeat,
+    reconfigure,
     report_cancelled,
     token_from_env,
     version,
 )
 from ._codec import PayloadCodec
 from ._details import Details
+from ._options import (
+    KeepaliveOptions as KeepaliveOptions,
+    ProxyOptions as ProxyOptions,
+    RetryOptions as RetryOptions,
+    TlsOptions as TlsOptions,
+)
 from ._payload import Payload
 from ._telemetry import forward_logs, log_records, metrics
 from .errors import (
@@ -156,10 +163,12 @@ from .errors import (
 )
 from .signals import STOP_SIGNALS, Signals
 
-# The classes of errors are public too. They aren't listed, so that help() stays readable.
+# The classes of errors and of options are public too. They aren't listed, so that help() stays
+# readable.
 __all__ = [
     "connect",
     "disconnect",
+    "reconfigure",
     "Activity",
     "heartbeat",
     "get_details",

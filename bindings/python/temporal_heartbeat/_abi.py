@@ -66,6 +66,7 @@ _watch = c_uint64
 # name: (result, arguments)
 PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "thb_connect": (_status, (*_json, _error_out)),
+    "thb_reconfigure": (_status, (*_json, _error_out)),
     "thb_disconnect": (_status, (c_uint32, _error_out)),
     "thb_heartbeat": (_status, (*_bytes, *_encoded, c_uint32, _signals_out, _error_out)),
     "thb_get_details": (_status, (*_bytes, c_uint32, POINTER(DetailsPtr), _error_out)),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional, Union
 
 from . import _codec
@@ -14,6 +14,7 @@ from ._duration import Duration
 from ._failure import Cause, failure_json
 from ._invoke import as_token, invoke, milliseconds
 from ._library import library
+from ._options import KeepaliveOptions, ProxyOptions, RetryOptions, TlsOptions, options_json
 from ._read import read_details, read_text
 from .errors import InvalidArgument
 from .signals import Signals
@@ -25,6 +26,7 @@ __all__ = [
     "fail",
     "get_details",
     "heartbeat",
+    "reconfigure",
     "report_cancelled",
     "token_from_env",
     "version",
@@ -37,9 +39,21 @@ def connect(
     *,
     address: Optional[str] = None,
     namespace: Optional[str] = None,
+    api_key: Optional[str] = None,
+    api_key_path: Optional[Union[str, os.PathLike[str]]] = None,
+    tls: Optional[Union[bool, TlsOptions]] = None,
+    grpc_meta: Optional[Mapping[str, str]] = None,
+    authority: Optional[str] = None,
     identity: Optional[str] = None,
+    config_file: Optional[Union[str, os.PathLike[str]]] = None,
+    profile: Optional[str] = None,
     connect_timeout_ms: Optional[int] = None,
     lazy: Optional[bool] = None,
+    proxy: Optional[Union[str, ProxyOptions]] = None,
+    keepalive: Optional[Union[bool, KeepaliveOptions]] = None,
+    retry: Optional[Union[bool, RetryOptions]] = None,
+    compression: Optional[str] = None,
+    max_message_bytes: Optional[int] = None,
     data_converter: Any = None,
     require_encoded: Optional[bool] = None,
     metrics_address: Optional[str] = None,
@@ -47,13 +61,21 @@ def connect(
 ) -> None:
     """Connect this process to a Temporal server. All threads share the one connection.
 
-    An option that isn't given, or is None, comes from the environment, else from its default:
+    An option that isn't given, or is None, comes from its TEMPORAL_* variable, else from a profile
+    of ``temporal.toml``, as with every Temporal client, else from its default:
 
-    * ``address``: ``"host:port"``; TEMPORAL_ADDRESS; ``127.0.0.1:7233``.
-    * ``namespace``: TEMPORAL_NAMESPACE; ``default``.
-    * ``identity``: who the server shows as the one who beats; ``pid@host``.
+    * ``address``: ``"host:port"``; ``127.0.0.1:7233``. ``namespace``: ``default``.
+    * ``api_key``, or ``api_key_path``, a file that is read again when it changes; turns TLS on.
+    * ``tls``: True, or what secures the connection, e.g. ``{"server_ca_cert_path": "ca.pem"}``.
+      Files are read again when they change.
+    * ``grpc_meta``: headers of every request.
+    * ``profile``, in ``config_file``: ``default`` in ``~/.config/temporalio/temporal.toml``.
+    * ``identity``: who the server shows as the one who beats; ``{pid}@{host}``, filled in.
     * ``connect_timeout_ms``: how long to try; 10 000.
     * ``lazy``: don't wait for the server, connect on the first call instead; false.
+    * ``proxy``: an HTTP proxy, ``"host:port"`` or `ProxyOptions`.
+    * ``authority``, ``keepalive``, ``retry``, ``compression``, ``max_message_bytes`` are described,
+      as all of these, in docs/options.md.
     * ``data_converter``: the codec of a namespace whose data are encrypted: an object with
       ``encode`` and ``decode``, which take and return a list of `Payload`; or a PayloadCodec or
       DataConverter of Temporal's SDK. All details and results pass through it, written and read.
@@ -64,29 +86,74 @@ def connect(
 
     Blocks at most ``connect_timeout_ms``. Any thread may call it.
 
-    Raises `AlreadyConnected`; `Config` for a wrong option or environment variable; `Unimplemented`
-    for one that this version can't obey; `NamespaceNotFound`; `Unavailable`, `Timeout` and others
-    when the server can't be reached, with the cause in the message. After a failure the process
-    isn't connected.
+    Raises `AlreadyConnected`; `Config` for a wrong option, variable or file; `Tls` when no secure
+    connection can be made; `Unauthenticated`; `NamespaceNotFound`; `Unavailable`, `Timeout` and
+    others when the server can't be reached, with the cause in the message. After a failure the
+    process isn't connected.
     """
-    named = {
-        "address": address,
-        "namespace": namespace,
-        "identity": identity,
-        "connect_timeout_ms": connect_timeout_ms,
-        "lazy": lazy,
-        "require_encoded": require_encoded,
-        "metrics_address": metrics_address,
-        **options,
-    }
     codec = None if data_converter is None else _codec.codec_of(data_converter)
-    text = json.dumps({key: value for key, value in named.items() if value is not None}).encode()
+    text = options_json(
+        {
+            "address": address,
+            "namespace": namespace,
+            "api_key": api_key,
+            "api_key_path": api_key_path,
+            "tls": tls,
+            "grpc_meta": grpc_meta,
+            "authority": authority,
+            "identity": identity,
+            "config_file": config_file,
+            "profile": profile,
+            "connect_timeout_ms": connect_timeout_ms,
+            "lazy": lazy,
+            "proxy": proxy,
+            "keepalive": keepalive,
+            "retry": retry,
+            "compression": compression,
+            "max_message_bytes": max_message_bytes,
+            "require_encoded": require_encoded,
+            "metrics_address": metrics_address,
+            **options,
+        }
+    )
 
     def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
         return native.thb_connect(text, len(text), error), None
 
     invoke(call)
     _codec.use(codec)
+
+
+def reconfigure(
+    *,
+    api_key: Optional[str] = None,
+    api_key_path: Optional[Union[str, os.PathLike[str]]] = None,
+    tls: Optional[Union[bool, TlsOptions]] = None,
+    grpc_meta: Optional[Mapping[str, str]] = None,
+    **options: Any,
+) -> None:
+    """Change credentials while connected.
+
+    What is given replaces what there was, of ``tls`` and ``grpc_meta`` key by key; what isn't
+    stays. Activities stay open, and no beat is lost. The server isn't waited for: should it not
+    like the new credentials, the next calls tell. Any thread may call it.
+
+    Raises `NotConnected`; `Config` for a wrong option or file: then everything is as before.
+    """
+    text = options_json(
+        {
+            "api_key": api_key,
+            "api_key_path": api_key_path,
+            "tls": tls,
+            "grpc_meta": grpc_meta,
+            **options,
+        }
+    )
+
+    def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
+        return native.thb_reconfigure(text, len(text), error), None
+
+    invoke(call, may_block=False)
 
 
 def disconnect(*, timeout: Optional[float] = 10.0) -> None:

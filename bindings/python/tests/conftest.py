@@ -27,6 +27,7 @@ def disconnected(library_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     for name in list(os.environ):
         if name.startswith("TEMPORAL_") and name != "TEMPORAL_HEARTBEAT_LIBRARY":
             monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nonexistent")
     thb.disconnect()
     yield
     thb.disconnect(timeout=0.1)

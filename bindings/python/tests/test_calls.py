@@ -72,9 +72,33 @@ def test_a_wrong_option_is_named(disconnected: None, options: dict[str, Any], na
         thb.connect(**options)
 
 
-def test_an_option_that_is_not_obeyed_yet_is_named(disconnected: None) -> None:
-    with pytest.raises(thb.Unimplemented, match="api_key"):
-        thb.connect(api_key="secret", lazy=True)
+def test_every_option_reaches_the_library(disconnected: None, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("secret")
+    retry: thb.RetryOptions = {"initial_interval_ms": 1, "multiplier": 1.5, "max_retries": 3}
+    thb.connect(
+        address="127.0.0.1:1",
+        namespace="n",
+        api_key_path=key,
+        tls={"disable_host_verification": True, "server_name": "a.example"},
+        grpc_meta={"X_Team": "solvers"},
+        authority="a.example",
+        identity="{pid}",
+        lazy=True,
+        proxy={"target_host": "127.0.0.1:2", "basic_auth_user": "u", "basic_auth_password": "p"},
+        keepalive={"interval_ms": 60_000},
+        retry=retry,
+        compression="none",
+        max_message_bytes=1 << 20,
+    )
+    thb.reconfigure(api_key="another", grpc_meta={"x-team": ""}, tls=False)
+    with pytest.raises(thb.Config, match=r"options\.address"):
+        thb.reconfigure(address="127.0.0.1:3")
+
+
+def test_reconfiguring_needs_a_connection(disconnected: None) -> None:
+    with pytest.raises(thb.NotConnected):
+        thb.reconfigure(api_key="another")
 
 
 def test_an_option_that_is_none_is_as_good_as_absent(lost: BlackHole) -> None:

@@ -130,14 +130,19 @@ impl Activity {
             self.go(setback.error);
             return;
         }
-        let error = if setback.cure == Cure::None { setback.error } else { setback.error.temporary(None) };
+        let lasts = matches!(setback.cure, Cure::None | Cure::Renewal);
+        let error = if lasts { setback.error } else { setback.error.temporary(None) };
         self.last_error = Some(error);
         let pause = match setback.cure {
-            // Credentials and permissions may be mended, so it is asked now and then. Who waits has their answer.
-            Cure::None => {
+            // What isn't allowed may be, so it is asked now and then; new credentials are there soon, or nothing helps. Who waits
+            // has their answer.
+            Cure::None | Cure::Renewal => {
                 self.awaited = self.acknowledged;
                 self.wants_opening = false;
-                schedule.jittered_period()
+                match setback.cure {
+                    Cure::Renewal => schedule.pause(self.failed.into(), now > self.lease_end()),
+                    _ => schedule.jittered_period(),
+                }
             }
             Cure::Retry if setback.late => Duration::ZERO,
             Cure::Retry => schedule.pause(self.failed.into(), now > self.lease_end()),

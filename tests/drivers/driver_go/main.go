@@ -14,6 +14,7 @@ import (
 
 var verbs = map[string]func(words []string) ([]string, error){
 	"connect":          connect,
+	"reconfigure":      reconfigure,
 	"disconnect":       disconnect,
 	"heartbeat":        recordHeartbeat,
 	"get_details":      getDetails,

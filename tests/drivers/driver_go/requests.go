@@ -15,6 +15,11 @@ func connect(words []string) ([]string, error) {
 		Identity         string `json:"identity"`
 		ConnectTimeoutMs int64  `json:"connect_timeout_ms"`
 		Lazy             bool   `json:"lazy"`
+		heartbeat.Credentials
+		ConfigFile string           `json:"config_file"`
+		Profile    string           `json:"profile"`
+		Authority  string           `json:"authority"`
+		Proxy      *heartbeat.Proxy `json:"proxy"`
 	}
 	mustUnmarshal(fromHex(words[0]), &options)
 	ctx, cancel := within("forever")
@@ -25,7 +30,21 @@ func connect(words []string) ([]string, error) {
 		Identity:       options.Identity,
 		ConnectTimeout: time.Duration(options.ConnectTimeoutMs) * time.Millisecond,
 		Lazy:           options.Lazy,
+		APIKey:         options.APIKey,
+		APIKeyPath:     options.APIKeyPath,
+		TLS:            options.TLS,
+		GRPCMeta:       options.GRPCMeta,
+		ConfigFile:     options.ConfigFile,
+		Profile:        options.Profile,
+		Authority:      options.Authority,
+		Proxy:          options.Proxy,
 	})
+}
+
+func reconfigure(words []string) ([]string, error) {
+	var credentials heartbeat.Credentials
+	mustUnmarshal(fromHex(words[0]), &credentials)
+	return nil, heartbeat.Reconfigure(credentials)
 }
 
 func disconnect(words []string) ([]string, error) {

@@ -27,6 +27,13 @@ func Connect(optionsJSON []byte) *Error {
 	return failure(status, err)
 }
 
+// Reconfigure changes its credentials.
+func Reconfigure(optionsJSON []byte) *Error {
+	var err *C.thb_error_t
+	status := C.thb_reconfigure((*C.char)(pointer(optionsJSON)), size(optionsJSON), &err)
+	return failure(status, err)
+}
+
 // Disconnect ends it.
 func Disconnect(timeoutMs uint32) *Error {
 	var err *C.thb_error_t

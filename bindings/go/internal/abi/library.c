@@ -67,6 +67,10 @@ thb_status_t thb_connect(const char *options_json, size_t options_len, thb_error
     return library.connect(options_json, options_len, error_out);
 }
 
+thb_status_t thb_reconfigure(const char *options_json, size_t options_len, thb_error_t **error_out) {
+    return library.reconfigure(options_json, options_len, error_out);
+}
+
 thb_status_t thb_disconnect(uint32_t timeout_ms, thb_error_t **error_out) {
     return library.disconnect(timeout_ms, error_out);
 }

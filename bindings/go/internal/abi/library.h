@@ -8,6 +8,7 @@
 /* What this binding calls; a library that lacks one of them is not opened. */
 #define THB_GO_FUNCTIONS(X)           \
     X(connect)                        \
+    X(reconfigure)                    \
     X(disconnect)                     \
     X(heartbeat)                      \
     X(get_details)                    \

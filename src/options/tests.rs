@@ -1,0 +1,203 @@
+//! What comes of options, variables and files together.
+
+use super::{table::Key, *};
+
+fn read(json: &str, variables: &[(&str, &str)]) -> Result<Options> {
+    // Nobody's own file is to be read.
+    let home = [("XDG_CONFIG_HOME", "/nonexistent")];
+    let variables = variables.iter().chain(&home).map(|(name, value)| (name.into(), value.into())).collect();
+    Options::with_environment(json.as_bytes(), variables)
+}
+
+fn refused(json: &str, variables: &[(&str, &str)]) -> (Status, String) {
+    let error = read(json, variables).unwrap_err();
+    (error.status(), error.message().to_owned())
+}
+
+#[test]
+fn nothing_given_means_the_local_server() {
+    let options = read("", &[]).unwrap();
+    assert_eq!(options.address.authority, "127.0.0.1:7233");
+    assert_eq!(options.namespace, "default");
+    assert!(!options.lazy);
+    assert!(options.identity.resolve().starts_with(&format!("{}@", std::process::id())));
+    assert_eq!(read("{}", &[]).unwrap(), options);
+}
+
+#[test]
+fn an_option_wins_over_its_variable_and_that_over_the_default() {
+    let variables = [("TEMPORAL_ADDRESS", "env:1"), ("TEMPORAL_NAMESPACE", "env")];
+    let options = read("{\"address\":\"[::1]:2\"}", &variables).unwrap();
+    assert_eq!((options.address.host.as_str(), options.address.port), ("::1", 2));
+    assert_eq!(options.namespace, "env");
+}
+
+#[test]
+fn an_empty_variable_is_no_variable() {
+    let empty =
+        read("", &[("TEMPORAL_ADDRESS", ""), ("TEMPORAL_API_KEY", ""), ("TEMPORAL_TLS", "")]).unwrap();
+    let absent = read("", &[]).unwrap();
+    assert_eq!((empty.address, empty.security), (absent.address, absent.security));
+}
+
+#[test]
+fn other_variables_are_not_ours() {
+    assert!(read("", &[("TEMPORAL_TLSX", "1"), ("TEMPORAL_ACTIVITY_ID", "1"), ("PATH", "x")]).is_ok());
+}
+
+#[test]
+fn an_address_that_is_none_says_why() {
+    for (address, why) in [
+        ("localhost", "no port"),
+        ("http://localhost:7233", "scheme"),
+        ("localhost:0", "port"),
+        ("localhost:x", "port"),
+        (":7233", "no host"),
+        ("::1:7233", "brackets"),
+        ("[::1:7233", "brackets"),
+        ("a b:7233", "character"),
+        ("u@h:7233", "character"),
+    ] {
+        let (status, message) = refused(&format!("{{\"address\":\"{address}\"}}"), &[]);
+        assert_eq!(status, Status::Config);
+        assert!(message.contains("options.address") && message.contains(why), "{address}: {message}");
+    }
+    assert!(refused("", &[("TEMPORAL_ADDRESS", "x")]).1.contains("TEMPORAL_ADDRESS"));
+}
+
+#[test]
+fn options_of_the_wrong_kind_are_configuration_errors() {
+    for json in
+        ["{\"lazy\":1}", "{\"connect_timeout_ms\":0}", "{\"namespace\":\"\"}", "{\"nonsense\":1}", "nonsense"]
+    {
+        assert_eq!(refused(json, &[]).0, Status::Config, "{json}");
+    }
+}
+
+#[test]
+fn every_default_is_one_that_its_option_could_have() {
+    for key in table::KEYS.iter().filter(|key| key.default.is_some()) {
+        assert!(key.default_value().is_some(), "{}", key.name);
+    }
+}
+
+#[test]
+fn options_of_a_group_stand_together_and_alternatives_name_each_other() {
+    let groups: Vec<_> = table::KEYS.iter().filter_map(Key::group).collect();
+    let mut runs = groups.clone();
+    runs.dedup();
+    assert_eq!(runs.len(), groups.into_iter().collect::<std::collections::HashSet<_>>().len());
+    for key in table::KEYS {
+        let other = key.alternative.map(|name| table::key(name).unwrap().alternative);
+        assert!(other.is_none_or(|other| other == Some(key.name)), "{}", key.name);
+    }
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let json = r#"{"api_key":"hunter2","grpc_meta":{"x-token":"hunter2"},
+        "tls":{"client_cert_data":"hunter2","client_key_data":"hunter2","server_ca_cert_data":"hunter2"},
+        "proxy":{"target_host":"a:1","basic_auth_user":"u","basic_auth_password":"hunter2"}}"#;
+    let options = read(json, &[("TEMPORAL_GRPC_META_Y", "hunter2")]).unwrap();
+    assert!(!format!("{options:?}").contains("hunter2"), "{options:?}");
+}
+
+#[test]
+fn an_api_key_turns_tls_on_unless_it_is_said_to_be_off() {
+    let tls = |json: &str, variables: &[(&str, &str)]| read(json, variables).unwrap().security.tls.is_some();
+    assert!(!tls("", &[]));
+    assert!(tls(r#"{"api_key":"k"}"#, &[]));
+    assert!(tls("", &[("TEMPORAL_API_KEY", "k")]));
+    assert!(!tls(r#"{"api_key":"k","tls":false}"#, &[]));
+    assert!(!tls("", &[("TEMPORAL_API_KEY", "k"), ("TEMPORAL_TLS", "0")]));
+    assert!(tls(r#"{"tls":true}"#, &[("TEMPORAL_TLS", "false")]));
+    assert!(!tls(r#"{"tls":false}"#, &[("TEMPORAL_TLS_SERVER_NAME", "a")]));
+    assert!(tls("", &[("TEMPORAL_TLS_SERVER_NAME", "a")]));
+}
+
+#[test]
+fn who_gives_an_option_of_tls_wants_tls() {
+    let json = r#"{"tls":{"server_name":"a"}}"#;
+    assert!(read(json, &[("TEMPORAL_TLS", "false")]).unwrap().security.tls.is_some());
+    assert!(read("{\"tls\":{}}", &[]).unwrap().security.tls.is_some());
+    assert!(read("{\"tls\":{\"disabled\":true,\"server_name\":\"a\"}}", &[]).unwrap().security.tls.is_none());
+}
+
+#[test]
+fn a_path_and_the_data_themselves_contradict_each_other_but_an_option_replaces_both() {
+    for (one, other) in
+        [("server_ca_cert", "SERVER_CA_CERT"), ("client_cert", "CLIENT_CERT"), ("client_key", "CLIENT_KEY")]
+    {
+        let json = format!(r#"{{"tls":{{"{one}_path":"p","{one}_data":"d"}}}}"#);
+        let (status, message) = refused(&json, &[]);
+        assert_eq!(status, Status::Config);
+        assert!(
+            message.contains(&format!("tls.{one}_path")) && message.contains(&format!("{one}_data")),
+            "{message}"
+        );
+        let path = format!("TEMPORAL_TLS_{other}_PATH");
+        let data = format!("TEMPORAL_TLS_{other}_DATA");
+        let (_, message) = refused("", &[(&path, "p"), (&data, "d")]);
+        assert!(message.contains(&path) && message.contains(&data), "{message}");
+    }
+    let options = read(r#"{"api_key_path":"/p"}"#, &[("TEMPORAL_API_KEY", "k")]).unwrap();
+    assert!(matches!(options.security.api_key, Some(Origin { place: Place::File(_), .. })));
+}
+
+#[test]
+fn a_certificate_needs_its_key() {
+    let (_, message) = refused(r#"{"tls":{"client_cert_data":"c"}}"#, &[]);
+    assert!(
+        message.contains("options.tls.client_cert_data") && message.contains("client_key_path"),
+        "{message}"
+    );
+    let (_, message) = refused("", &[("TEMPORAL_TLS_CLIENT_KEY_PATH", "k")]);
+    assert!(message.contains("TEMPORAL_TLS_CLIENT_KEY_PATH"), "{message}");
+}
+
+#[test]
+fn headers_come_together_from_all_places_under_one_spelling() {
+    let variables = [
+        ("TEMPORAL_GRPC_META_X_ONE", "env"),
+        ("TEMPORAL_GRPC_META_X_TWO", "env"),
+        ("TEMPORAL_GRPC_META_GONE", ""),
+    ];
+    let options =
+        read(r#"{"grpc_meta":{"X_Two":"option","gone":"stays","x-raw-bin":"a?>"}}"#, &variables).unwrap();
+    let headers = options.security.headers.map();
+    for (name, value) in [("x-one", "env"), ("x-two", "option"), ("gone", "stays"), ("x-raw-bin", "YT8+")] {
+        assert_eq!(headers.get(name).unwrap(), value, "{name}");
+    }
+    assert!(headers.iter().all(|(_, value)| value.is_sensitive()));
+    for name in ["te", "grpc-timeout", ":path", "a b", ""] {
+        assert_eq!(
+            refused(&format!("{{\"grpc_meta\":{{\"{name}\":\"x\"}}}}"), &[]).0,
+            Status::Config,
+            "{name}"
+        );
+    }
+    let (_, message) = refused(r#"{"grpc_meta":{"x-a":"hunter2\u00e9"}}"#, &[]);
+    assert!(message.contains("x-a") && !message.contains("hunter2"), "{message}");
+}
+
+#[test]
+fn what_is_neither_true_nor_false_is_refused_by_the_variables_name() {
+    for name in ["TEMPORAL_TLS", "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION"] {
+        let (status, message) = refused("", &[(name, "yes")]);
+        assert_eq!(status, Status::Config);
+        assert!(message.contains(name) && message.contains("true or false"), "{message}");
+    }
+}
+
+#[test]
+fn reconfiguring_changes_what_it_names_and_nothing_else() {
+    let options =
+        read(r#"{"api_key":"old","grpc_meta":{"a":"1","b":"1"},"tls":{"server_name":"n"}}"#, &[]).unwrap();
+    let changed = options.reconfigured(br#"{"api_key_path":"/new","grpc_meta":{"b":"2"}}"#).unwrap();
+    assert!(matches!(changed.security.api_key, Some(Origin { place: Place::File(_), .. })));
+    assert_eq!(changed.security.tls, options.security.tls);
+    let headers = changed.security.headers.map();
+    assert!(headers.get("a").unwrap() == "1" && headers.get("b").unwrap() == "2");
+    let error = options.reconfigured(br#"{"address":"a:1"}"#).unwrap_err();
+    assert!(error.message().contains("options.address") && error.message().contains("disconnect"), "{error}");
+}

@@ -1,0 +1,95 @@
+//! Has an HTTP proxy make the connection (CONNECT, RFC 9110).
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use zeroize::Zeroizing;
+
+use super::socket::Socket;
+use crate::{
+    error::{Error, Result},
+    options::{Address, Proxy},
+    status::Status,
+};
+
+/// The longest head of an answer.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// Asks the proxy at the other end of `stream` to connect us to `address`.
+pub async fn tunnel(mut stream: Socket, proxy: &Proxy, address: &Address) -> Result<Socket> {
+    let broken = |why: &str| {
+        let proxy = &proxy.address.authority;
+        let step = "is it an HTTP proxy?";
+        Error::new(Status::Unavailable, format!("the proxy {proxy} gave no answer: {why}; {step}"))
+    };
+    let request = request(proxy, address);
+    stream.write_all(request.as_bytes()).await.map_err(|why| broken(&why.to_string()))?;
+    let head = read_head(&mut stream).await.map_err(|why| broken(&why))?;
+    let status = status_of(&head).ok_or_else(|| broken("what it says isn't HTTP/1"))?;
+    if (200..300).contains(&status) { Ok(stream) } else { Err(refused(status, proxy, address)) }
+}
+
+fn request(proxy: &Proxy, address: &Address) -> Zeroizing<String> {
+    let target = &address.authority;
+    let mut request = Zeroizing::new(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"));
+    if let Some((user, password)) = &proxy.basic_auth {
+        let pair = Zeroizing::new(format!("{user}:{}", &**password));
+        let pair = Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes()));
+        request.push_str("Proxy-Authorization: Basic ");
+        request.push_str(&pair);
+        request.push_str("\r\n");
+    }
+    request.push_str("\r\n");
+    request
+}
+
+/// Reads up to the empty line and not a byte further: what comes behind it is the server's.
+async fn read_head(stream: &mut Socket) -> std::result::Result<Vec<u8>, String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() == MAX_HEAD_BYTES {
+            return Err("the head of its answer is too long".to_owned());
+        }
+        // One by one: it is short, read once for each connection, and mostly there already.
+        head.push(stream.read_u8().await.map_err(|why| why.to_string())?);
+    }
+    Ok(head)
+}
+
+/// The number in `HTTP/1.1 200 OK`.
+fn status_of(head: &[u8]) -> Option<u16> {
+    let line = head.split(|byte| *byte == b'\r').next()?;
+    let mut words = std::str::from_utf8(line).ok()?.split(' ');
+    words.next().filter(|version| version.starts_with("HTTP/1."))?;
+    words.next()?.parse().ok()
+}
+
+fn refused(http_status: u16, proxy: &Proxy, address: &Address) -> Error {
+    let (status, step) = match http_status {
+        407 if proxy.basic_auth.is_none() => (
+            Status::Unauthenticated,
+            "it wants a user and a password: give proxy.basic_auth_user and proxy.basic_auth_password",
+        ),
+        407 => (Status::Unauthenticated, "it doesn't accept this user and password"),
+        401 | 403 | 405 => (Status::PermissionDenied, "it has to be allowed there"),
+        _ => (Status::Unavailable, "is the server up, and can the proxy reach it?"),
+    };
+    let (proxy, target) = (&proxy.address.authority, &address.authority);
+    Error::new(
+        status,
+        format!("the proxy {proxy} refuses to connect to {target}: HTTP status {http_status}; {step}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_http_answer_has_a_status() {
+        assert_eq!(status_of(b"HTTP/1.1 200 Connection established\r\n\r\n"), Some(200));
+        assert_eq!(status_of(b"HTTP/1.0 407\r\n\r\n"), Some(407));
+        for other in [&b"\x15\x03\x01"[..], b"HTTP/2 200\r\n\r\n", b"", b"200\r\n\r\n"] {
+            assert_eq!(status_of(other), None);
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! How a connection is encrypted, and what it means when that fails.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        self, AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore,
+        SignatureScheme,
+        client::{
+            ResolvesClientCert, WebPkiServerVerifier,
+            danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        },
+        crypto::{self, CryptoProvider},
+        pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem, pem::PemObject},
+        sign::CertifiedKey,
+    },
+};
+
+use super::socket::Socket;
+use crate::{
+    error::{Error, Result},
+    options::{Origin, Tls},
+    secret::Secret,
+    status::Status,
+};
+
+/// What is asked for in the handshake: HTTP/2.
+const HTTP2: &[u8] = b"h2";
+
+/// How connections to a server are encrypted.
+pub struct Encryption {
+    config: Arc<ClientConfig>,
+    server_name: ServerName<'static>,
+    /// What to call our certificate in an error, if we have one.
+    client_cert: Option<String>,
+}
+
+/// An origin with what stands there.
+type Found<'a> = (&'a Origin, Secret);
+
+impl Encryption {
+    /// As `tls` says, with what was found where it says.
+    pub fn new(tls: &Tls, ca: Option<Found<'_>>, client: Option<(Found<'_>, Found<'_>)>) -> Result<Self> {
+        let provider = Arc::new(crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|why| Error::new(Status::Internal, format!("TLS can't be set up: {why}")))?;
+        let verifier = verifier(tls, ca, &provider)?;
+        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+        let client_cert = client.as_ref().map(|((cert, _), _)| cert.to_string());
+        let mut config = match client {
+            None => builder.with_no_client_auth(),
+            Some(((cert, cert_text), (key, key_text))) => {
+                let chain = certificates(cert, &cert_text)?;
+                builder.with_client_auth_cert(chain, private_key(key, &key_text)?).map_err(
+                    |why| match why {
+                        rustls::Error::InconsistentKeys(_) => {
+                            config_error(key, &format!("isn't the key of the certificate in {cert}"))
+                        }
+                        _ => config_error(cert, &format!("can't be used with {key}: {why}")),
+                    },
+                )?
+            }
+        };
+        config.alpn_protocols = vec![HTTP2.to_vec()];
+        Ok(Encryption { config: Arc::new(config), server_name: tls.server_name.clone(), client_cert })
+    }
+
+    /// Shakes hands on `stream`. What goes wrong later may be due to it too, and is for the second value to explain.
+    pub async fn start(&self, stream: Socket, peer: &str) -> Result<(TlsStream<Socket>, Handshake)> {
+        let mut handshake = Handshake {
+            peer: peer.to_owned(),
+            server_name: self.server_name.clone(),
+            client_cert: self.client_cert.clone(),
+            asked_for_cert: Arc::default(),
+            http2: false,
+        };
+        let mut config = ClientConfig::clone(&self.config);
+        config.client_auth_cert_resolver = Arc::new(Noting {
+            resolver: config.client_auth_cert_resolver.clone(),
+            asked: handshake.asked_for_cert.clone(),
+        });
+        let connecting = TlsConnector::from(Arc::new(config)).connect(self.server_name.clone(), stream);
+        match connecting.await {
+            Ok(stream) => {
+                handshake.http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+                Ok((stream, handshake))
+            }
+            Err(why) => Err(handshake.explain(&why)),
+        }
+    }
+}
+
+/// Whether whoever is at the other end of `stream` speaks TLS, whatever comes of it.
+pub async fn is_spoken(stream: Socket) -> bool {
+    let provider = Arc::new(crypto::ring::default_provider());
+    let verifier = Arc::new(AnyHost { chain: None, provider: provider.clone() });
+    let Ok(builder) = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
+    else {
+        return false;
+    };
+    let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    config.alpn_protocols = vec![HTTP2.to_vec()];
+    let nobody = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED).into());
+    match TlsConnector::from(Arc::new(config)).connect(nobody, stream).await {
+        Ok(_) => true,
+        Err(why) => matches!(fault(&why), Some(why) if !matches!(why, rustls::Error::InvalidMessage(_))),
+    }
+}
+
+/// What TLS has against a connection, if it is TLS that has.
+fn fault(why: &io::Error) -> Option<&rustls::Error> {
+    why.get_ref()?.downcast_ref()
+}
+
+/// What is known of a handshake, to explain its failure.
+pub struct Handshake {
+    peer: String,
+    server_name: ServerName<'static>,
+    client_cert: Option<String>,
+    asked_for_cert: Arc<AtomicBool>,
+    /// Whether HTTP/2 was agreed upon.
+    http2: bool,
+}
+
+impl Handshake {
+    /// What it means that shaking hands failed like this.
+    fn explain(&self, why: &io::Error) -> Error {
+        let peer = &self.peer;
+        let (what, step) = match fault(why) {
+            Some(rustls::Error::InvalidCertificate(why)) => return self.untrusted(why),
+            Some(rustls::Error::InvalidMessage(_)) => (
+                "it doesn't speak TLS".to_owned(),
+                "if it is to be reached in plain text, set tls to false (TEMPORAL_TLS=false)",
+            ),
+            Some(rustls::Error::AlertReceived(alert)) => return self.alerted(*alert),
+            Some(rustls::Error::PeerIncompatible(why)) => (
+                format!("it can't agree with us on how to encrypt ({why:?})"),
+                "it must speak TLS 1.2 or 1.3",
+            ),
+            Some(rustls::Error::NoApplicationProtocol) => return self.no_http2(),
+            Some(why) => (why.to_string(), "is this the server's address?"),
+            None if self.asked_for_cert.load(Ordering::Relaxed) => {
+                return self.client_refused(&why.to_string());
+            }
+            // The network's fault, as far as one can see.
+            None => {
+                let what = format!("the connection to {peer} ended during the TLS handshake: {why}");
+                return Error::new(Status::Unavailable, format!("{what}; does it speak TLS?"));
+            }
+        };
+        tls_error(format!("no TLS with {peer}: {what}; {step}"))
+    }
+
+    /// What it means that the connection ended like this after that, before the server has said anything: only then it looks
+    /// at our certificate.
+    pub fn explain_end(&self, why: Option<&io::Error>) -> Error {
+        if let Some(why) = why.filter(|why| fault(why).is_some()) {
+            return self.explain(why);
+        }
+        if self.asked_for_cert.load(Ordering::Relaxed) {
+            return self.client_refused("it closed the connection without saying why");
+        }
+        if !self.http2 {
+            return self.no_http2();
+        }
+        let peer = &self.peer;
+        Error::new(Status::Unavailable, format!("{peer} closed the connection right after the TLS handshake"))
+    }
+
+    /// What it means that an HTTP answer speaks of certificates.
+    pub fn client_refused(&self, what: &str) -> Error {
+        let step = match &self.client_cert {
+            None => "it asks for a client certificate: give tls.client_cert_path and tls.client_key_path"
+                .to_owned(),
+            Some(cert) => format!(
+                "it doesn't accept the client certificate ({cert}): has that expired, and does the server trust its CA?"
+            ),
+        };
+        tls_error(format!("no TLS with {}: {what}; {step}", self.peer))
+    }
+
+    fn untrusted(&self, why: &CertificateError) -> Error {
+        let name = self.server_name.to_str();
+        let (what, step) = match why {
+            CertificateError::UnknownIssuer => (
+                "is signed by nobody who is trusted here".to_owned(),
+                "give its CA's certificate in tls.server_ca_cert_path".to_owned(),
+            ),
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
+                format!("has expired{}", period(why)),
+                "the server needs a new one; or is this machine's clock wrong?".to_owned(),
+            ),
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                (format!("isn't valid yet{}", period(why)), "is this machine's clock wrong?".to_owned())
+            }
+            CertificateError::NotValidForName => (
+                format!("isn't valid for {name}"),
+                "set tls.server_name to a name that it is valid for".to_owned(),
+            ),
+            CertificateError::NotValidForNameContext { presented, .. } => (
+                format!("isn't valid for {name}, but for {}", presented.join(", ")),
+                "set tls.server_name to a name that it is valid for, if this is the server".to_owned(),
+            ),
+            CertificateError::Revoked => ("is revoked".to_owned(), "the server needs a new one".to_owned()),
+            why => (format!("can't be trusted ({why})"), "the server needs another one".to_owned()),
+        };
+        tls_error(format!("no TLS with {}: its certificate {what}; {step}", self.peer))
+    }
+
+    fn alerted(&self, alert: AlertDescription) -> Error {
+        use AlertDescription as Alert;
+        let what = format!("it says {alert:?}");
+        match alert {
+            Alert::CertificateRequired
+            | Alert::NoCertificate
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied => self.client_refused(&what),
+            Alert::NoApplicationProtocol => self.no_http2(),
+            Alert::UnrecognisedName => {
+                let step = "set tls.server_name to a name that it knows";
+                tls_error(format!(
+                    "no TLS with {}: {what} of {}; {step}",
+                    self.peer,
+                    self.server_name.to_str()
+                ))
+            }
+            // A server that wants a certificate and gets none may say no more than this.
+            _ if self.asked_for_cert.load(Ordering::Relaxed) => self.client_refused(&what),
+            _ => tls_error(format!("no TLS with {}: {what}; its own log should say more", self.peer)),
+        }
+    }
+
+    fn no_http2(&self) -> Error {
+        tls_error(format!(
+            "no TLS with {}: it doesn't offer HTTP/2 there; is this a gRPC endpoint?",
+            self.peer
+        ))
+    }
+}
+
+/// Until when a certificate was valid, or from when on it is, as far as that is known.
+fn period(why: &CertificateError) -> String {
+    let (time, limit) = match why {
+        CertificateError::ExpiredContext { time, not_after } => (time, not_after),
+        CertificateError::NotValidYetContext { time, not_before } => (time, not_before),
+        _ => return String::new(),
+    };
+    let (seconds, word) = match (time.as_secs(), limit.as_secs()) {
+        (now, then) if now >= then => (now - then, "ago"),
+        (now, then) => (then - now, "from now"),
+    };
+    match seconds {
+        0..7200 => format!(" ({} min {word})", seconds / 60),
+        7200..172_800 => format!(" ({} h {word})", seconds / 3600),
+        _ => format!(" ({} days {word})", seconds / 86_400),
+    }
+}
+
+fn certificates(origin: &Origin, text: &Secret) -> Result<Vec<CertificateDer<'static>>> {
+    let found: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(config_error(origin, "has no certificate in PEM (-----BEGIN CERTIFICATE-----)")),
+        Err(_) => Err(config_error(origin, "isn't valid PEM")),
+    }
+}
+
+fn private_key(origin: &Origin, text: &Secret) -> Result<PrivateKeyDer<'static>> {
+    PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|why| match why {
+        pem::Error::NoItemsFound if text.contains("ENCRYPTED PRIVATE KEY") => {
+            config_error(origin, "is encrypted: decrypt it, e.g. by `openssl pkey -in KEY -out DECRYPTED`")
+        }
+        pem::Error::NoItemsFound => {
+            config_error(origin, "has no private key in PEM (-----BEGIN PRIVATE KEY-----)")
+        }
+        _ => config_error(origin, "isn't valid PEM"),
+    })
+}
+
+fn verifier(
+    tls: &Tls,
+    ca: Option<Found<'_>>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>> {
+    let chain = match ca {
+        None if tls.disable_host_verification => None,
+        None => Some(system_roots()?),
+        Some((origin, text)) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates(origin, &text)? {
+                roots.add(certificate).map_err(|why| {
+                    config_error(origin, &format!("has a certificate that can't be used: {why}"))
+                })?;
+            }
+            Some(roots)
+        }
+    };
+    let chain = match chain {
+        None => None,
+        Some(roots) => {
+            let verifier =
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
+            Some(verifier.map_err(|why| {
+                Error::new(Status::Internal, format!("no certificate can be checked: {why}"))
+            })?)
+        }
+    };
+    Ok(match chain {
+        Some(chain) if !tls.disable_host_verification => chain,
+        chain => Arc::new(AnyHost { chain, provider: provider.clone() }),
+    })
+}
+
+/// The certificates that this machine trusts.
+fn system_roots() -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        return Err(Error::new(
+            Status::Config,
+            "this machine has no trusted certificates: install them (the package is often called ca-certificates), or give \
+             tls.server_ca_cert_path",
+        ));
+    }
+    Ok(roots)
+}
+
+/// Takes a certificate whatever name it is for; who signed it matters only if it is said who must have.
+#[derive(Debug)]
+struct AnyHost {
+    chain: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for AnyHost {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
+        // Names are looked at last.
+        match chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        crypto::verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        crypto::verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Notes whether the server asks for a client certificate.
+#[derive(Debug)]
+struct Noting {
+    resolver: Arc<dyn ResolvesClientCert>,
+    asked: Arc<AtomicBool>,
+}
+
+impl ResolvesClientCert for Noting {
+    fn resolve(&self, hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.asked.store(true, Ordering::Relaxed);
+        self.resolver.resolve(hints, schemes)
+    }
+
+    fn has_certs(&self) -> bool {
+        // Else it wouldn't be asked.
+        true
+    }
+}
+
+fn config_error(origin: &Origin, why: &str) -> Error {
+    Error::new(Status::Config, format!("{origin} {why}"))
+}
+
+fn tls_error(why: String) -> Error {
+    Error::new(Status::Tls, why)
+}
+
+impl fmt::Debug for Encryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TLS as {:?}", self.server_name)
+    }
+}

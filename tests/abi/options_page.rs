@@ -1,0 +1,24 @@
+//! `docs/options.md` has the options that there are.
+
+use std::{env, fs};
+
+use temporal_heartbeat::options::page;
+
+use crate::built::root;
+
+const BEGIN: &str = "<!-- Made by `make docs` from src/options/table.rs. -->\n";
+const END: &str = "<!-- The end of what is made. -->";
+
+#[test]
+fn the_page_of_options_is_made_from_their_table() {
+    let path = root().join("docs/options.md");
+    let there = fs::read_to_string(&path).unwrap();
+    let (before, rest) = there.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    let made = format!("{before}{BEGIN}\n{}\n{END}{after}", page::markdown());
+    if env::var_os("THB_UPDATE_DOCS").is_some() {
+        fs::write(&path, &made).unwrap();
+    }
+    let there = fs::read_to_string(&path).unwrap();
+    assert!(there == made, "{} is stale: run `make docs`", path.display());
+}

@@ -1,0 +1,73 @@
+"""Connecting through an HTTP proxy, a real one, with TLS inside and without."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.certificates import Authority
+from harness.driver import refused
+from harness.endpoint import Endpoint
+from harness.http_proxy import http_proxy
+from harness.server import Server, free_port
+from harness.signals import Signals
+from harness.stage import StartActivity, StartDriver
+
+
+@pytest.fixture(scope="module")
+def open_proxy() -> Iterator[str]:
+    with http_proxy() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def guarded_proxy() -> Iterator[str]:
+    with http_proxy("solver:pass:word") as address:
+        yield address
+
+
+def test_beats_go_through_a_proxy(
+    language: str, open_proxy: str, server: Server, start: StartActivity, start_driver: StartDriver
+) -> None:
+    token = start("workflow").next_attempt().token
+    driver = start_driver(language)
+    driver.connect({"address": server.address, "proxy": {"target_host": open_proxy}})
+    assert driver.heartbeat(token, 41) == Signals.NONE
+
+
+def test_tls_goes_through_a_proxy_that_wants_to_know_who_we_are(
+    language: str, guarded_proxy: str, server: Server, tmp_path: Path, start_driver: StartDriver
+) -> None:
+    authority = Authority(tmp_path)
+    proxy = {"target_host": guarded_proxy, "basic_auth_user": "solver", "basic_auth_password": "pass:word"}
+    with Endpoint(server.address, authority.sign()) as endpoint:
+        tls = {"server_ca_cert_path": str(authority.path)}
+        start_driver(language).connect({"address": endpoint.address, "tls": tls, "proxy": proxy})
+
+
+def test_proxy_that_wants_to_know_who_we_are_says_so(
+    guarded_proxy: str, server: Server, start_driver: StartDriver
+) -> None:
+    with refused("THB_UNAUTHENTICATED", guarded_proxy, "407", "proxy.basic_auth_user"):
+        start_driver("c").connect({"address": server.address, "proxy": guarded_proxy})
+    proxy = {"target_host": guarded_proxy, "basic_auth_user": "solver", "basic_auth_password": "not-to-be-seen"}
+    with refused("THB_UNAUTHENTICATED", "407", "doesn't accept") as refusal:
+        start_driver("c").connect({"address": server.address, "proxy": proxy})
+    assert "not-to-be-seen" not in refusal.message
+
+
+def test_proxy_that_is_not_there_is_named(server: Server, start_driver: StartDriver) -> None:
+    nobody = f"127.0.0.1:{free_port()}"
+    with refused("THB_UNAVAILABLE", nobody, "connection refused", "proxy"):
+        start_driver("c").connect({"address": server.address, "proxy": nobody, "connect_timeout_ms": 500})
+
+
+def test_server_that_a_proxy_cannot_reach_is_named(open_proxy: str, start_driver: StartDriver) -> None:
+    nobody = f"127.0.0.1:{free_port()}"
+    with refused("THB_UNAVAILABLE", nobody, open_proxy):
+        start_driver("c").connect({"address": nobody, "proxy": open_proxy, "connect_timeout_ms": 1500})
+
+
+def test_something_else_than_a_proxy_is_told(server: Server, start_driver: StartDriver) -> None:
+    with refused("THB_UNAVAILABLE", server.address, "proxy"):
+        start_driver("c").connect({"address": "127.0.0.1:1", "proxy": server.address, "connect_timeout_ms": 500})

@@ -1,0 +1,55 @@
+"""Certificates made on the spot: an authority, servers and clients, good ones and bad ones."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import trustme
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate and its key, as files and as text."""
+
+    cert_path: Path
+    key_path: Path
+
+    @property
+    def cert(self) -> bytes:
+        return self.cert_path.read_bytes()
+
+    @property
+    def key(self) -> bytes:
+        return self.key_path.read_bytes()
+
+
+class Authority:
+    """One who signs certificates, into files of a directory."""
+
+    def __init__(self, directory: Path, name: str = "authority") -> None:
+        self._authority = trustme.CA(organization_name=name)
+        self._directory = directory / name
+        self._directory.mkdir(parents=True)
+        self.path = self._directory / "ca.pem"
+        self._authority.cert_pem.write_to_path(self.path)
+        self._made = 0
+
+    @property
+    def pem(self) -> bytes:
+        return self.path.read_bytes()
+
+    def sign(self, *names: str, expired: bool = False) -> Pair:
+        """A certificate for these names, or for the local address."""
+        now = datetime.now(UTC)
+        leaf = self._authority.issue_cert(
+            *(names or ("127.0.0.1", "localhost")),
+            not_before=now - 3 * _DAY,
+            not_after=now - 2 * _DAY if expired else now + 30 * _DAY,
+        )
+        self._made += 1
+        pair = Pair(self._directory / f"{self._made}.crt", self._directory / f"{self._made}.key")
+        pair.cert_path.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
+        leaf.private_key_pem.write_to_path(pair.key_path)
+        return pair

@@ -1,0 +1,121 @@
+//! How messages go: compressed or not, how large, for whom, how often.
+
+use std::{
+    io::{Read, Write},
+    time::Duration,
+};
+
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use temporal_heartbeat::{
+    calls,
+    deadline::Timeout,
+    payload::{Encoding, Payloads},
+    status::Status,
+};
+
+use crate::fake::{Answer, Call, Fake, frame};
+
+const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
+const BEAT: &str = "RecordActivityTaskHeartbeat";
+
+fn beat(bytes: usize) -> Result<(), temporal_heartbeat::error::Error> {
+    let mut details = Payloads::default();
+    details.push("details", Encoding::Json, format!("\"{}\"", "x".repeat(bytes)).as_bytes()).unwrap();
+    calls::heartbeat(b"token", Some(details), LONG).map(drop)
+}
+
+/// What a request was before it was compressed.
+fn decompressed(call: &Call) -> Vec<u8> {
+    assert!(call.compressed && call.headers["grpc-encoding"] == "gzip");
+    let mut message = Vec::new();
+    GzDecoder::new(&*call.message).read_to_end(&mut message).unwrap();
+    message
+}
+
+fn gzipped(message: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(message).unwrap();
+    let mut frame = frame(&encoder.finish().unwrap());
+    frame[0] = 1;
+    frame
+}
+
+#[test]
+fn large_requests_are_compressed_for_a_server_that_takes_it() {
+    let fake = Fake::connected(|_| Answer::TakingGzip(frame(b"")));
+    beat(10_000).unwrap();
+    beat(10).unwrap();
+    let beats = fake.calls(BEAT);
+    assert!(decompressed(&beats[0]).len() > 10_000 && beats[0].message.len() < 500);
+    assert!(!beats[1].compressed && !beats[1].headers.contains_key("grpc-encoding"));
+}
+
+#[test]
+fn they_are_not_for_one_that_does_not_say_so_nor_when_it_is_not_wanted() {
+    let fake = Fake::connected(|_| Answer::ok());
+    beat(10_000).unwrap();
+    assert!(!fake.calls(BEAT)[0].compressed);
+    drop(fake);
+    let fake = Fake::start(|_| Answer::TakingGzip(frame(b"")));
+    fake.connect(",\"compression\":\"none\"").unwrap();
+    beat(10_000).unwrap();
+    assert!(!fake.calls(BEAT)[0].compressed);
+}
+
+#[test]
+fn a_server_that_cannot_decompress_after_all_gets_them_as_they_are() {
+    let fake = Fake::connected(|call| match call.compressed {
+        true => Answer::NoDecompressor,
+        false => Answer::TakingGzip(frame(b"")),
+    });
+    beat(10_000).unwrap();
+    beat(10_000).unwrap();
+    let compressed: Vec<_> = fake.calls(BEAT).iter().map(|call| call.compressed).collect();
+    assert_eq!(compressed, [true, false, false]);
+}
+
+#[test]
+fn compressed_answers_are_read() {
+    // Field 1, cancel_requested.
+    let _fake = Fake::connected(|call| match call.method.as_str() {
+        BEAT => Answer::TakingGzip(gzipped(b"\x08\x01")),
+        _ => Answer::ok(),
+    });
+    assert_eq!(calls::heartbeat(b"token", None, LONG).unwrap().bits(), 1);
+}
+
+#[test]
+fn messages_over_the_limit_are_neither_sent_nor_read() {
+    let fake = Fake::start(|call| match call.method.as_str() {
+        "DescribeWorkflowExecution" => Answer::TakingGzip(gzipped(&[0; 100_000])),
+        _ => Answer::ok(),
+    });
+    fake.connect(",\"max_message_bytes\":5000").unwrap();
+    let error = beat(6000).unwrap_err();
+    assert_eq!(error.status(), Status::TooLarge);
+    assert!(error.message().contains("max_message_bytes"), "{error}");
+    assert!(fake.calls(BEAT).is_empty());
+    let bomb =
+        calls::get_details(crate::fake::TOKEN, Timeout::Within(Duration::from_millis(300))).unwrap_err();
+    assert!(bomb.message().contains("5000"), "{bomb}");
+}
+
+#[test]
+fn requests_name_the_authority_that_was_given() {
+    let fake = Fake::start(|_| Answer::ok());
+    fake.connect(",\"authority\":\"temporal.example\"").unwrap();
+    assert_eq!(fake.calls("GetSystemInfo")[0].authority, "temporal.example");
+}
+
+#[test]
+fn as_many_tries_are_made_as_were_asked_for() {
+    for (retry, tries) in [("false", 1), ("{\"max_retries\":2,\"initial_interval_ms\":1}", 3)] {
+        let fake = Fake::start(|call| match call.method.as_str() {
+            BEAT => Answer::error(14),
+            _ => Answer::ok(),
+        });
+        fake.connect(&format!(",\"retry\":{retry}")).unwrap();
+        assert_eq!(beat(10).unwrap_err().status(), Status::Unavailable);
+        assert_eq!(fake.calls(BEAT).len(), tries);
+    }
+}

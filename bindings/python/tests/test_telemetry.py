@@ -9,10 +9,12 @@ import sys
 import threading
 import time
 import urllib.request
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import BlackHole
 
 import temporal_heartbeat as thb
 
@@ -165,6 +167,34 @@ def test_lines_come_on_stderr_only_when_asked_for(library_path: Path, nobody: st
     assert shown.stdout.startswith("Unavailable")
     wrong = run(program, THB_LOG="loud")
     assert wrong.stdout.startswith("Config THB_LOG must be off, error, warn, info or debug")
+
+
+SECRET = "s3cr3t"
+
+WITH_SECRETS = """
+import temporal_heartbeat as thb
+options = dict(api_key={secret!r}, grpc_meta={{"x-token": {secret!r}}}, connect_timeout_ms=300)
+proxy = "user:{secret}@127.0.0.1:1"
+for more in ({{"lazy": True}}, {{}}, {{"tls": False}}, {{"tls": False, "proxy": proxy}}):
+    try:
+        thb.connect(address={address!r}, metrics_address="127.0.0.1:0", **options, **more)
+        thb.heartbeat({secret!r}.encode(), {secret!r}, timeout=0.3)
+    except thb.Error as error:
+        print(type(error).__name__, error)
+    thb.disconnect(timeout=0)
+    print(thb.metrics(), *thb.log_records())
+"""
+
+
+def test_no_credential_is_ever_shown(
+    library_path: Path, nobody: str, black_hole: BlackHole
+) -> None:
+    for address in (nobody, black_hole.address):
+        done = run(WITH_SECRETS.format(secret=SECRET, address=address), THB_LOG="debug")
+        assert "_failed: " in done.stderr, done.stderr
+        assert "temporal_request_failure{" in done.stdout, done.stdout
+        for form in (SECRET, SECRET.encode().hex(), b64encode(SECRET.encode()).decode()[:7]):
+            assert form not in done.stdout + done.stderr
 
 
 UNREAD = """

@@ -18,7 +18,7 @@ from harness.server import Server, find_program
 from harness.stage import Connect, StartActivity
 
 MANUAL = (ROOT / "docs" / "cli.md").read_text()
-LAST_PAGE = 20
+LAST_PAGE = 24
 
 
 def blocks(heading: str, language: str = "sh") -> list[str]:

@@ -96,8 +96,8 @@
  * before the fork stay readable; the parent's handles are THB_FORKED there for ever, and its sockets are closed there.
  * Only one of the two may go on beating for a token, or they overwrite each other's progress.
  *
- * EXIT. A program may end at any time, also while other threads are in a call. At exit() and the return of main what was
- * recorded and not sent goes out, for which there are 2 s; not at _exit, abort, exec or a signal. Calls from static
+ * EXIT. A program may end at any time, also while other threads are in a call. At exit() and the return of main what
+ * was recorded and not sent goes out, for which there are 2 s; not at _exit, abort, exec or a signal. Calls from static
  * destructors and atexit handlers work as any other. The library stays in the process after dlclose.
  *
  * JSON that goes in (options_json, failure_json) is one object in UTF-8, at most 1 MiB long and 16 levels deep. Unknown

@@ -2,13 +2,10 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::oneshot;
 
 use super::{
+    http2::{self, Sender},
     proxy,
     socket::Socket,
     stream::{self, Opening, Stream},
@@ -46,7 +43,7 @@ pub struct Connection {
     /// Tells it from others to the same address.
     pub number: u64,
     /// Takes requests.
-    pub sender: SendRequest<Full<Bytes>>,
+    pub sender: Sender,
     /// What went before, if it is encrypted.
     pub handshake: Option<Arc<Handshake>>,
 }
@@ -74,17 +71,11 @@ async fn connect_patiently(target: &Target, credentials: &Credentials, number: u
     };
     let (stream, opening) = Stream::new(bytes);
 
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder.timer(TokioTimer::new());
-    if let Some(Keepalive { interval, timeout }) = target.keepalive {
-        builder.keep_alive_interval(interval).keep_alive_timeout(timeout).keep_alive_while_idle(true);
-    }
-    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|error| {
+    let (sender, connection) = http2::open(stream, target.keepalive).await.map_err(|error| {
         let why = super::causes(&error);
         Error::new(Status::Unavailable, format!("no HTTP/2 with {peer}: {why}"))
     })?;
-    // What ends it reaches the calls that are on it.
-    tokio::spawn(async move { drop(connection.await) });
+    tokio::spawn(connection);
     match check(opening, peer, handshake.as_deref()).await {
         Ok(()) => Ok(Connection { number, sender, handshake }),
         Err(Fault::Mute(error)) => Err(if speaks_tls(target).await { told_plain(peer) } else { error }),

@@ -1,12 +1,16 @@
 //! One gRPC call on a connection: the request as one frame, the response as one frame, the status behind it.
 
 use bytes::{Bytes, BytesMut};
+use h2::RecvStream;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::{Miss, causes, connector::Connection, frame};
+use super::{
+    Miss, causes,
+    connector::Connection,
+    frame,
+    http2::{self, Failure},
+};
 use crate::{error::Error, status::Status};
 
 /// How much of an answer that isn't gRPC is looked at for a reason.
@@ -46,13 +50,12 @@ pub fn with_grpc_headers(mut headers: HeaderMap) -> HeaderMap {
 }
 
 /// Sends `message` and reads the answer.
-pub async fn run(mut connection: Connection, message: Message<'_>) -> Result<Answer, Miss> {
+pub async fn run(connection: Connection, message: Message<'_>) -> Result<Answer, Miss> {
     let (gzip, limit) = (message.gzip, message.limit);
-    let request = request(message).map_err(Miss::Unsent)?;
-    let response = connection.sender.try_send_request(request).await.map_err(|mut error| {
-        let unsent = error.take_message().is_some();
-        let failed = broken(&causes(error.error()));
-        if unsent { Miss::Unsent(failed) } else { Miss::Lost(failed) }
+    let (request, body) = request(message).map_err(Miss::Unsent)?;
+    let response = connection.sender.send(request, body).await.map_err(|failure| match failure {
+        Failure::Unsent(error) => Miss::Unsent(broken(&causes(&error))),
+        Failure::Lost(error) => lost(&error),
     })?;
     if response.status() != StatusCode::OK && !is_grpc(response.headers()) {
         return Err(no_grpc(&connection, response).await);
@@ -75,7 +78,8 @@ pub async fn run(mut connection: Connection, message: Message<'_>) -> Result<Ans
     }
 }
 
-fn request(message: Message<'_>) -> Result<Request<Full<Bytes>>, Error> {
+/// The request, and its body.
+fn request(message: Message<'_>) -> Result<(Request<()>, Bytes), Error> {
     let internal = |why: &str| Error::new(Status::Internal, format!("no request can be made: {why}"));
     let frame = frame::encode(message.message, message.gzip).map_err(|why| internal(&why))?;
 
@@ -85,7 +89,7 @@ fn request(message: Message<'_>) -> Result<Request<Full<Bytes>>, Error> {
     parts.path_and_query = Some(uri::PathAndQuery::from_static(message.path));
 
     let compressed = frame.first() == Some(&1);
-    let mut request = Request::new(Full::new(frame));
+    let mut request = Request::new(());
     *request.method_mut() = Method::POST;
     *request.version_mut() = Version::HTTP_2;
     *request.uri_mut() = Uri::from_parts(parts).map_err(|why| internal(&why.to_string()))?;
@@ -95,29 +99,24 @@ fn request(message: Message<'_>) -> Result<Request<Full<Bytes>>, Error> {
     if compressed {
         request.headers_mut().insert("grpc-encoding", HeaderValue::from_static("gzip"));
     }
-    Ok(request)
+    Ok((request, frame))
 }
 
 /// gRPC's spelling of what is left until `end`: at most eight digits and a unit.
 fn timeout(end: Instant) -> HeaderValue {
     let ms = end.saturating_duration_since(Instant::now()).as_millis().clamp(1, 99_999_999);
-    HeaderValue::try_from(format!("{ms}m")).unwrap_or(HeaderValue::from_static("1m"))
+    let mut timeout = HeaderValue::try_from(format!("{ms}m")).unwrap_or(HeaderValue::from_static("1m"));
+    // It is another one each time, and would push those out of the table of headers that come again.
+    timeout.set_sensitive(true);
+    timeout
 }
 
-async fn read(mut body: Incoming, limit: usize) -> Result<(BytesMut, HeaderMap), Miss> {
-    let (mut data, mut trailers) = (BytesMut::new(), HeaderMap::new());
-    while let Some(frame) = body.frame().await {
-        match frame.map_err(|error| Miss::Lost(broken(&causes(&error))))?.into_data() {
-            Ok(more) if data.len() + more.len() > limit.saturating_add(frame::HEADER_BYTES) => {
-                let why =
-                    format!("the response is over {limit} bytes, the most that is read (max_message_bytes)");
-                return Err(Miss::Refused(Box::new(tonic::Status::out_of_range(why))));
-            }
-            Ok(more) => data.extend_from_slice(&more),
-            Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
-        }
-    }
-    Ok((data, trailers))
+async fn read(mut body: RecvStream, limit: usize) -> Result<(BytesMut, HeaderMap), Miss> {
+    let frame_limit = limit.saturating_add(frame::HEADER_BYTES);
+    http2::read(&mut body, frame_limit).await.map_err(|error| lost(&error))?.ok_or_else(|| {
+        let why = format!("the response is over {limit} bytes, the most that is read (max_message_bytes)");
+        Miss::Refused(Box::new(tonic::Status::out_of_range(why)))
+    })
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
@@ -125,10 +124,10 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 /// An answer of something that isn't a gRPC server.
-async fn no_grpc(connection: &Connection, response: Response<Incoming>) -> Miss {
+async fn no_grpc(connection: &Connection, response: Response<RecvStream>) -> Miss {
     let status = response.status();
-    let body = Limited::new(response.into_body(), MAX_REASON_BYTES).collect().await;
-    let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = http2::read(&mut response.into_body(), MAX_REASON_BYTES).await;
+    let (body, _) = body.ok().flatten().unwrap_or_default();
     // How nginx says that it wants a client certificate, or another one.
     if let Some(handshake) = &connection.handshake
         && status.is_client_error()
@@ -156,6 +155,10 @@ fn takes_gzip(headers: &HeaderMap) -> Option<bool> {
 fn is_about_compression(status: &tonic::Status) -> bool {
     matches!(status.code(), tonic::Code::Unimplemented | tonic::Code::Internal)
         && (status.message().contains("grpc-encoding") || status.message().contains("ompress"))
+}
+
+fn lost(error: &h2::Error) -> Miss {
+    Miss::Lost(broken(&causes(error)))
 }
 
 fn broken(why: &str) -> Error {

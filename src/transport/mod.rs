@@ -4,6 +4,7 @@
 mod connector;
 mod exchange;
 mod frame;
+mod http2;
 mod link;
 mod proxy;
 mod socket;

@@ -1,0 +1,255 @@
+//! The client's side of HTTP/2, as far as calls of one request and one response need it. Built on `h2` alone: what a general client
+//! puts between takes half of the time of a call.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use bytes::{Bytes, BytesMut};
+use h2::{
+    Ping, PingPong, RecvStream,
+    client::{Builder, Connection, SendRequest},
+};
+use http::{HeaderMap, Request, Response};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Mutex,
+    time,
+};
+
+use crate::options::Keepalive;
+
+/// How much of all responses, and of one, may be on its way to us.
+const CONNECTION_WINDOW: u32 = 5 * 1024 * 1024;
+const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
+/// The most that the headers of one response, or its trailers, may have.
+const MAX_HEADER_BYTES: u32 = 16 * 1024;
+
+/// Takes requests for one connection; clones share it.
+#[derive(Clone)]
+pub struct Sender(Arc<Shared>);
+
+struct Shared {
+    /// Whoever holds it has the next stream: all others wait until the server lets that one begin, and so are surely unsent until then.
+    requests: Mutex<SendRequest<Bytes>>,
+    closed: AtomicBool,
+}
+
+/// Why there is no response.
+pub enum Failure {
+    /// The request was never sent.
+    Unsent(h2::Error),
+    /// It may have arrived.
+    Lost(h2::Error),
+}
+
+/// Opens HTTP/2 on `stream`. What comes beside the sender is the connection's own work: to be run until it ends, which is when the
+/// connection does. What ends it reaches the calls that are on it.
+pub async fn open<Stream>(
+    stream: Stream,
+    keepalive: Option<Keepalive>,
+) -> Result<(Sender, impl Future<Output = ()> + Send), h2::Error>
+where
+    Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (requests, mut connection) = Builder::new()
+        .enable_push(false)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_window_size(STREAM_WINDOW)
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .handshake(stream)
+        .await?;
+    let sender = Sender(Arc::new(Shared { requests: Mutex::new(requests), closed: AtomicBool::new(false) }));
+    let pings = connection.ping_pong().zip(keepalive);
+    let closing = Closing(sender.0.clone());
+    Ok((sender, run(connection, pings, closing)))
+}
+
+/// Tells the senders that the connection is gone, however it went.
+struct Closing(Arc<Shared>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.closed.store(true, Ordering::Release);
+    }
+}
+
+async fn run<Stream>(
+    connection: Connection<Stream, Bytes>,
+    pings: Option<(PingPong, Keepalive)>,
+    _closing: Closing,
+) where
+    Stream: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut connection, mut death) = (pin!(connection), pin!(dead(pings)));
+    poll_fn(|context| match connection.as_mut().poll(context) {
+        Poll::Pending => death.as_mut().poll(context),
+        Poll::Ready(_) => Poll::Ready(()),
+    })
+    .await;
+}
+
+/// Ends when the server doesn't answer any more.
+async fn dead(pings: Option<(PingPong, Keepalive)>) {
+    let Some((mut pings, Keepalive { interval, timeout })) = pings else {
+        return std::future::pending().await;
+    };
+    loop {
+        time::sleep(interval).await;
+        if !matches!(time::timeout(timeout, pings.ping(Ping::opaque())).await, Ok(Ok(_))) {
+            return;
+        }
+    }
+}
+
+impl Sender {
+    /// Whether no request can be sent any more.
+    pub fn is_closed(&self) -> bool {
+        // The server may have said that it takes no more, and the connection goes on for those that it has.
+        self.0.closed.load(Ordering::Acquire)
+            || self.0.requests.try_lock().is_ok_and(|mut requests| {
+                matches!(requests.poll_ready(&mut Context::from_waker(Waker::noop())), Poll::Ready(Err(_)))
+            })
+    }
+
+    /// Sends a request with its body, and waits for the head of the response. Dropped before that, it cancels the request.
+    pub async fn send(&self, request: Request<()>, body: Bytes) -> Result<Response<RecvStream>, Failure> {
+        let (response, mut stream) = {
+            let mut requests = self.0.requests.lock().await;
+            let ready = poll_fn(|context| requests.poll_ready(context)).await;
+            ready.and_then(|()| requests.send_request(request, false)).map_err(Failure::Unsent)?
+        };
+        // All at once: as much of it goes out as the server has room for.
+        stream.send_data(body, true).map_err(Failure::Lost)?;
+        response.await.map_err(Failure::Lost)
+    }
+}
+
+/// Reads a body to its end, and the trailers behind it; as soon as there are over `limit` bytes, `None` instead.
+pub async fn read(body: &mut RecvStream, limit: usize) -> Result<Option<(BytesMut, HeaderMap)>, h2::Error> {
+    let mut data = BytesMut::new();
+    while let Some(piece) = body.data().await {
+        let piece = piece?;
+        if data.len() + piece.len() > limit {
+            return Ok(None);
+        }
+        data.extend_from_slice(&piece);
+        // There is room for as much more.
+        body.flow_control().release_capacity(piece.len())?;
+    }
+    Ok(Some((data, body.trailers().await?.unwrap_or_default())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    use h2::server::{self, SendResponse};
+    use tokio::io::DuplexStream;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    type Server = server::Connection<DuplexStream, Bytes>;
+
+    /// A sender, its connection's work as a task, and the server, which takes so many requests at the same time.
+    async fn connected(at_once: u32, keepalive: Option<Keepalive>) -> (Sender, Server) {
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        let mut builder = server::Builder::new();
+        builder.max_concurrent_streams(at_once);
+        let (opened, server) = tokio::join!(open(ours, keepalive), builder.handshake(theirs));
+        let (sender, connection) = opened.unwrap();
+        tokio::spawn(connection);
+        (sender, server.unwrap())
+    }
+
+    fn call(sender: &Sender) -> tokio::task::JoinHandle<Result<(BytesMut, HeaderMap), Failure>> {
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            let response = sender.send(Request::new(()), Bytes::from_static(b"question")).await?;
+            let whole = read(&mut response.into_body(), 100).await.map_err(Failure::Lost)?;
+            Ok(whole.expect("a short answer"))
+        })
+    }
+
+    async fn next(server: &mut Server) -> SendResponse<Bytes> {
+        server.accept().await.unwrap().unwrap().1
+    }
+
+    fn answer(mut to: SendResponse<Bytes>) {
+        let mut body = to.send_response(Response::new(()), false).unwrap();
+        body.send_data(Bytes::from_static(b"ans"), false).unwrap();
+        body.send_data(Bytes::from_static(b"wer"), false).unwrap();
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+        body.send_trailers(trailers).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_response_comes_with_its_trailers() {
+        let (sender, mut server) = connected(10, None).await;
+        let call = call(&sender);
+        answer(next(&mut server).await);
+        tokio::spawn(async move { while server.accept().await.is_some() {} });
+        let (body, trailers) = call.await.unwrap().ok().unwrap();
+        assert_eq!((&body[..], trailers.len()), (&b"answer"[..], 1));
+        assert!(!sender.is_closed());
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_the_server_to_take_it_is_surely_unsent() {
+        let (sender, mut server) = connected(1, None).await;
+        let first = call(&sender);
+        let begun = next(&mut server).await;
+        // Once the server's limit is known, one more is begun, which waits here; and others wait for that.
+        let others: Vec<_> = (0..3).map(|_| call(&sender)).collect();
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        drop((begun, server));
+        assert!(matches!(first.await.unwrap(), Err(Failure::Lost(_))));
+        let mut unsent = 0;
+        for other in others {
+            unsent += usize::from(matches!(other.await.unwrap(), Err(Failure::Unsent(_))));
+        }
+        assert_eq!(unsent, 2);
+        assert!(sender.is_closed());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_takes_no_more_answers_what_it_has() {
+        let (sender, mut server) = connected(10, None).await;
+        let call = call(&sender);
+        let begun = next(&mut server).await;
+        server.graceful_shutdown();
+        let serving = tokio::spawn(async move { while server.accept().await.is_some() {} });
+        time::timeout(LONG, async {
+            while !sender.is_closed() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .unwrap();
+        assert!(!call.is_finished());
+        answer(begun);
+        assert!(call.await.unwrap().is_ok());
+        time::timeout(LONG, serving).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_silent_loses_its_calls() {
+        let soon = Duration::from_millis(20);
+        let (sender, mut server) = connected(10, Some(Keepalive { interval: soon, timeout: soon })).await;
+        let call = call(&sender);
+        let _begun = next(&mut server).await;
+        // It isn't driven any more, and so answers no ping.
+        assert!(matches!(time::timeout(LONG, call).await.unwrap().unwrap(), Err(Failure::Lost(_))));
+        assert!(sender.is_closed());
+    }
+}

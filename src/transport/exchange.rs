@@ -2,7 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri,
+};
 use tokio::time::Instant;
 
 use super::{
@@ -15,6 +17,10 @@ use crate::{error::Error, status::Status};
 
 /// How much of an answer that isn't gRPC is looked at for a reason.
 const MAX_REASON_BYTES: usize = 4096;
+
+/// Where gRPC tells how long the server may take, and how it went.
+const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// A request, but for what a connection decides.
 pub struct Message<'a> {
@@ -46,6 +52,9 @@ pub struct Answer {
 pub fn with_grpc_headers(mut headers: HeaderMap) -> HeaderMap {
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-accept-encoding", HeaderValue::from_static("gzip"));
+    // Each request puts its own in this place, for which a copy of the map needn't grow.
+    headers.insert(TIMEOUT, HeaderValue::from_static("1m"));
     headers
 }
 
@@ -63,15 +72,14 @@ pub async fn run(connection: Connection, message: Message<'_>) -> Result<Answer,
     let (head, body) = response.into_parts();
     let (data, trailers) = read(body, limit).await?;
 
+    if is_ok(&head.headers) || is_ok(&trailers) {
+        let gzipped = head.headers.get("grpc-encoding").is_some_and(|encoding| encoding == "gzip");
+        let message = frame::decode(data, gzipped, limit)
+            .map_err(|why| Miss::Lost(broken(&format!("the server's answer isn't gRPC: {why}"))))?;
+        return Ok(Answer { message, takes_gzip: takes_gzip(&head.headers) });
+    }
     // A server that refuses at once puts the status into the head.
-    let status = [&head.headers, &trailers].into_iter().find_map(tonic::Status::from_header_map);
-    match status {
-        Some(status) if status.code() == tonic::Code::Ok => {
-            let gzipped = head.headers.get("grpc-encoding").is_some_and(|encoding| encoding == "gzip");
-            let message = frame::decode(data, gzipped, limit)
-                .map_err(|why| Miss::Lost(broken(&format!("the server's answer isn't gRPC: {why}"))))?;
-            Ok(Answer { message, takes_gzip: takes_gzip(&head.headers) })
-        }
+    match [&head.headers, &trailers].into_iter().find_map(tonic::Status::from_header_map) {
         Some(status) if gzip && is_about_compression(&status) => Err(Miss::Compressed),
         Some(status) => Err(Miss::Refused(Box::new(status))),
         None => Err(Miss::Lost(broken("the answer ended without a gRPC status"))),
@@ -94,8 +102,7 @@ fn request(message: Message<'_>) -> Result<(Request<()>, Bytes), Error> {
     *request.version_mut() = Version::HTTP_2;
     *request.uri_mut() = Uri::from_parts(parts).map_err(|why| internal(&why.to_string()))?;
     *request.headers_mut() = message.headers;
-    request.headers_mut().insert("grpc-timeout", timeout(message.end));
-    request.headers_mut().insert("grpc-accept-encoding", HeaderValue::from_static("gzip"));
+    request.headers_mut().insert(TIMEOUT, timeout(message.end));
     if compressed {
         request.headers_mut().insert("grpc-encoding", HeaderValue::from_static("gzip"));
     }
@@ -120,7 +127,12 @@ async fn read(mut body: RecvStream, limit: usize) -> Result<(BytesMut, HeaderMap
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.contains_key("grpc-status")
+    headers.contains_key(STATUS)
+}
+
+/// Whether the call has succeeded; a status with all that may belong to it needn't be made for that.
+fn is_ok(headers: &HeaderMap) -> bool {
+    headers.get(STATUS).is_some_and(|status| status == "0")
 }
 
 /// An answer of something that isn't a gRPC server.

@@ -13,6 +13,9 @@ import (
 func main() {
 	task := measure.Asked()
 	options := heartbeat.Options{HostPort: task.Address}
+	if task.CA != "" {
+		options.TLS = &heartbeat.TLS{ServerCACertPath: task.CA}
+	}
 	ctx := context.Background()
 	if err := heartbeat.Connect(ctx, options); err != nil {
 		log.Fatal(err)

@@ -56,7 +56,7 @@ OURS = ("c", "python", "go")
 def environment(peer: Peer) -> dict[str, str]:
     """Without what the user's own environment says about servers."""
     mine = {key: value for key, value in os.environ.items() if not key.startswith("TEMPORAL_")}
-    return mine | {"TEMPORAL_HEARTBEAT_LIBRARY": str(LIBRARY)} | peer.environment
+    return mine | {"TEMPORAL_HEARTBEAT_LIBRARY": str(LIBRARY)} | dict(peer.environment)
 
 
 def build() -> None:

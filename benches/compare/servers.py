@@ -53,7 +53,8 @@ def real() -> Iterator[Target]:
         server = stack.enter_context(dev_server(*options))
         backstage = stack.enter_context(Backstage(server.address))
         started = [WorkflowActivity(backstage, activity) for _ in range(TOKENS)]
-        stack.callback(lambda: [one.terminate() for one in started])
+        for one in started:
+            stack.callback(one.terminate)
         yield Target(server.address, _write_tokens([one.next_attempt().token for one in started]))
 
 

@@ -80,7 +80,14 @@ def write_charts(results: Results) -> None:
 
 def write_page(results: Results) -> None:
     """Puts the tables between the marks of the documentation's page."""
-    rows = [BEGIN, "", f"Measured on {results['machine']}.", "", *goal_table(results), ""]
+    rows = [
+        BEGIN,
+        "",
+        f"Measured on {results['machine']}; the medians of {results['rounds']} runs.",
+        "",
+        *goal_table(results),
+        "",
+    ]
     rows += [line for name, peers in results["points"].items() for line in point_table(name, peers)]
     rows += [*cold_table(results), "", END]
     page = PAGE.read_text()

@@ -68,20 +68,26 @@ def compare(rounds: int, only: str, record: bool) -> None:
 
 
 def check() -> int:
-    """How many ratios to the peers are worse than the recorded ones by more than chance."""
+    """How many figures are worse than the recorded ones, by more than chance and beside every peer.
+
+    What is seen beside one of them alone is that one's.
+    """
     recorded = json.loads(RECORDED.read_text())["points"]
     worse = 0
     for point in CHECK_POINTS:
-        found = measure(point, peers.named(CHECKED), CHECK_ROUNDS)
-        for other in CHECKED[1:]:
-            for figure in ("cpu_us", "p50_us"):
-                before = recorded[point.name]["c"][figure][0] / recorded[point.name][other][figure][0]
-                now = found["c"][figure][0] / found[other][figure][0]
-                slower = now > before * TOLERANCE
-                worse += slower
-                mark = "SLOWER" if slower else "ok"
-                print(f"{mark:6}  {point.name}: {figure} / {other}: {now:.2f}, was {before:.2f}", flush=True)
+        before, now = recorded[point.name], measure(point, peers.named(CHECKED), CHECK_ROUNDS)
+        for figure in ("cpu_us", "p50_us"):
+            ratios = {peer: (_ratio(before, figure, peer), _ratio(now, figure, peer)) for peer in CHECKED[1:]}
+            slower = all(new > old * TOLERANCE for old, new in ratios.values())
+            worse += slower
+            said = "; ".join(f"/ {peer} {new:.2f}, was {old:.2f}" for peer, (old, new) in ratios.items())
+            print(f"{'SLOWER' if slower else 'ok':6}  {point.name}: {figure} {said}", flush=True)
     return worse
+
+
+def _ratio(found: dict[str, Any], figure: str, peer: str) -> float:
+    ratio: float = found["c"][figure][0] / found[peer][figure][0]
+    return ratio
 
 
 def stripped_size() -> int:

@@ -15,11 +15,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The error of who can't read what `source` names.
 pub fn unreadable(source: &impl fmt::Display, why: &io::Error) -> Error {
-    let status = match why.raw_os_error() {
-        Some(libc::EMFILE | libc::ENFILE) => Status::LocalLimit,
-        _ => Status::Config,
-    };
-    Error::new(status, format!("{source} can't be read: {why}"))
+    match sys::descriptor::exhausted(why) {
+        Some(step) => Error::new(Status::LocalLimit, format!("{source} can't be read: {why}; {step}")),
+        None => Error::new(Status::Config, format!("{source} can't be read: {why}")),
+    }
 }
 
 /// The whole of a file, which may hold secrets.

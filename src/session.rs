@@ -38,6 +38,7 @@ fn serve(runtime: &Runtime, listener: Listener, activities: &'static Activities,
 pub struct Session {
     options: Mutex<Options>,
     runtime: Runtime,
+    activities: &'static Activities,
     client: Arc<Client>,
 }
 
@@ -58,7 +59,7 @@ impl Session {
             serve(&runtime, listener, activities, telemetry);
         }
         runtime.spawn(renew(client.clone()));
-        Ok(Session { runtime, options: Mutex::new(options), client })
+        Ok(Session { runtime, activities, options: Mutex::new(options), client })
     }
 
     /// For a session that doesn't greet: what greeting brings comes with the first call.
@@ -122,7 +123,13 @@ impl Session {
         T: Send + 'static,
         Work: Future<Output = Result<T>> + Send + 'static,
     {
-        self.runtime.run(deadline, work(self.client.clone()))
+        let work = work(self.client.clone());
+        // Beats are our own thread's business, whatever the host does with its threads.
+        if self.activities.registry.open() == 0 {
+            self.runtime.run(deadline, work)
+        } else {
+            self.runtime.hand_over(deadline, work)
+        }
     }
 }
 

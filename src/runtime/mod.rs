@@ -65,7 +65,25 @@ impl Runtime {
         deadline: Deadline,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let in_flight = match self.turn.ask(Reactor::can_be_driven_here()) {
+        self.run_by(Reactor::can_be_driven_here(), deadline, work)
+    }
+
+    /// As [`Runtime::run`], but the caller never drives: whatever holds up its thread holds up nobody else.
+    pub fn hand_over<T: Send + 'static>(
+        &self,
+        deadline: Deadline,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.run_by(false, deadline, work)
+    }
+
+    fn run_by<T: Send + 'static>(
+        &self,
+        may_drive: bool,
+        deadline: Deadline,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let in_flight = match self.turn.ask(may_drive) {
             Permission::Drive(reactor) => return self.drive(reactor, work),
             Permission::HandOver(in_flight) => in_flight,
             Permission::Stopped => return Err(disconnected()),
@@ -207,6 +225,33 @@ mod tests {
         while ticks.load(Ordering::Relaxed) < before + 3 {
             assert!(Instant::now() < end);
             thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn calls_that_are_over_at_once_do_not_keep_the_timers_from_running() {
+        let runtime = Runtime::start().unwrap();
+        become_driver(&runtime);
+        let (promise, ticket) = park::slot();
+        runtime.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            promise.fill(());
+        });
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| ticket.wait(long()));
+            while !waiting.is_finished() {
+                runtime.run(long(), on_which_thread()).unwrap();
+            }
+            waiting.join().unwrap().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_caller_that_hands_over_never_drives() {
+        let runtime = Runtime::start().unwrap();
+        become_driver(&runtime);
+        for _ in 0..100 {
+            assert_ne!(runtime.hand_over(long(), on_which_thread()).unwrap(), thread::current().id());
         }
     }
 

@@ -51,8 +51,10 @@ struct State {
     done: usize,
     alone_in_a_row: u32,
     last_done: Instant,
-    /// Whether a caller has driven since the I/O thread looked.
-    driven_by_caller: bool,
+    /// Whether whoever drives has looked at sockets and timers since the I/O thread looked at him.
+    turned: bool,
+    /// The I/O thread wants it back: no caller takes it before.
+    wanted: bool,
 }
 
 /// What a caller may do.
@@ -79,7 +81,8 @@ impl Turn {
                 done: 0,
                 alone_in_a_row: 0,
                 last_done: Instant::now(),
-                driven_by_caller: false,
+                turned: false,
+                wanted: false,
             }),
             changed: Condvar::new(),
             look_up: Notify::new(),
@@ -93,7 +96,10 @@ impl Turn {
             return Permission::Stopped;
         }
         if state.in_flight == 0 {
-            if may_drive && let Some(reactor) = state.reactor.take() {
+            if may_drive
+                && !state.wanted
+                && let Some(reactor) = state.reactor.take()
+            {
                 return Permission::Drive(reactor);
             }
             let close = state.last_done.elapsed() < CLOSE;
@@ -126,8 +132,7 @@ impl Turn {
     pub fn give_back(&self, reactor: Reactor) {
         let mut state = self.lock();
         state.reactor = Some(reactor);
-        state.driven_by_caller = true;
-        if state.in_flight > 0 || state.stopping {
+        if state.in_flight > 0 || state.stopping || state.wanted {
             self.changed.notify_one();
         }
     }
@@ -158,11 +163,15 @@ impl Turn {
         state.alone_in_a_row = 0;
         state.reactor = Some(reactor);
         // For the calls that come now.
-        state.driven_by_caller = true;
+        state.turned = true;
         loop {
             let work = state.in_flight > 0 || !state.jobs.is_empty();
-            let wanted = state.stopping || work || !state.driven_by_caller;
-            if wanted && let Some(reactor) = state.reactor.take() {
+            // Nobody drives; or callers do whose calls are over at once, one after the other, and so never come to look at timers.
+            let stands = !state.turned && !state.asleep;
+            if (state.stopping || work || stands)
+                && let Some(reactor) = state.reactor.take()
+            {
+                state.wanted = false;
                 if state.stopping {
                     let left = std::mem::take(&mut state.jobs);
                     drop(state);
@@ -173,7 +182,8 @@ impl Turn {
                 }
                 return Some(reactor);
             }
-            state.driven_by_caller = state.reactor.is_none();
+            state.wanted = stands;
+            state.turned = false;
             state = self.changed.wait_timeout(state, CLOSE).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -215,6 +225,7 @@ impl Turn {
             std::thread::yield_now();
             state = self.lock();
         }
+        state.turned = true;
         if state.jobs.is_empty() {
             state.asleep = true;
             return;

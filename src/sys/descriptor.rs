@@ -1,9 +1,15 @@
-//! Reads an inherited descriptor, which isn't ours to close.
+//! Reads an inherited descriptor, which isn't ours to close; and what to do when there are none left.
 
 use std::{
     io,
     time::{Duration, Instant},
 };
+
+/// What to do about an error that says that there is no descriptor left; `None` for all others.
+pub fn exhausted(why: &io::Error) -> Option<&'static str> {
+    matches!(why.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+        .then_some("raise the limit of open files (ulimit -n), or close some")
+}
 
 /// Reads what `descriptor` holds, at most `limit` bytes and one more (so that the caller sees when there is more), and
 /// leaves it open. A file is read from its start, as often as wanted; a pipe until its writers have closed it, for which

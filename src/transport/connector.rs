@@ -16,6 +16,7 @@ use crate::{
     error::{Error, Result},
     options::{Address, Keepalive, Proxy},
     status::Status,
+    sys,
 };
 
 /// How long one attempt to connect may take, however patient its callers are.
@@ -149,14 +150,12 @@ fn told_plain(peer: &str) -> Error {
 
 fn unreachable(address: &Address, error: &io::Error) -> Error {
     let at = &address.authority;
-    let (status, step) = match error.raw_os_error() {
-        Some(libc::EMFILE | libc::ENFILE) => {
-            (Status::LocalLimit, "raise the limit of open files (ulimit -n), or close some")
-        }
-        _ if error.kind() == io::ErrorKind::ConnectionRefused => {
+    let (status, step) = match sys::descriptor::exhausted(error) {
+        Some(step) => (Status::LocalLimit, step),
+        None if error.kind() == io::ErrorKind::ConnectionRefused => {
             (Status::Unavailable, "nothing listens there; is the server up, and is this its address?")
         }
-        _ => (Status::Unavailable, "is this the server's address, and is it reachable from here?"),
+        None => (Status::Unavailable, "is this the server's address, and is it reachable from here?"),
     };
     Error::new(status, format!("can't connect to {at}: {error}; {step}"))
 }

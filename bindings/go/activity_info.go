@@ -11,7 +11,9 @@ type Info struct {
 	State string
 	// Attempt counts from 1; 0 when unknown.
 	Attempt int
-	Signals Signals
+	// AddressedBy is what tells the server which activity it is: "token", "made_up_token" or "ids"; empty: not known yet.
+	AddressedBy string
+	Signals     Signals
 	// HeartbeatTimeout is 0 when it is unknown, and when there is none.
 	HeartbeatTimeout time.Duration
 	// LeaseEnd is when the heartbeat timeout runs out, if no heartbeat is acknowledged before. Zero: never.
@@ -43,6 +45,7 @@ func readInfo(op string, text []byte, now time.Time) (Info, error) {
 	var read struct {
 		State               string  `json:"state"`
 		Attempt             int     `json:"attempt"`
+		AddressedBy         string  `json:"addressed_by"`
 		Signals             Signals `json:"signals"`
 		HeartbeatTimeoutMs  int64   `json:"heartbeat_timeout_ms"`
 		LeaseLeftMs         *int64  `json:"lease_left_ms"`
@@ -64,6 +67,7 @@ func readInfo(op string, text []byte, now time.Time) (Info, error) {
 	info := Info{
 		State:            read.State,
 		Attempt:          read.Attempt,
+		AddressedBy:      read.AddressedBy,
 		Signals:          read.Signals,
 		HeartbeatTimeout: fromMs(read.HeartbeatTimeoutMs),
 		Pending:          read.Pending,

@@ -448,8 +448,8 @@ func TestDeepDetailsAreRecordedAsAnyOthers(t *testing.T) {
 
 func TestInfoIsReadFromJSON(t *testing.T) {
 	now := time.Now()
-	text := `{"state":"open","attempt":2,"signals":2,"heartbeat_timeout_ms":10000,"lease_left_ms":9000,"since_acknowledged_ms":1000,
-		"pending":true,"next_beat_ms":4000,"records":5,"beats":4,"failed_tries":3,"leases_regained":1,"more":0,
+	text := `{"state":"open","attempt":2,"addressed_by":"ids","signals":2,"heartbeat_timeout_ms":10000,"lease_left_ms":9000,
+		"since_acknowledged_ms":1000,		"pending":true,"next_beat_ms":4000,"records":5,"beats":4,"failed_tries":3,"leases_regained":1,"more":0,
 		"last_error":{"code":5,"name":"THB_UNAVAILABLE","message":"no connection"}}`
 	info, err := readInfo("info", []byte(text), now)
 	if err != nil {
@@ -457,8 +457,8 @@ func TestInfoIsReadFromJSON(t *testing.T) {
 	}
 	wantIs(t, info.LastError, ErrUnavailable)
 	info.LastError = nil
-	want := Info{State: "open", Attempt: 2, Signals: SignalPaused, HeartbeatTimeout: 10 * time.Second, LeaseEnd: now.Add(9 * time.Second),
-		LastAcknowledged: now.Add(-time.Second), NextBeat: now.Add(4 * time.Second), Pending: true, Records: 5, Beats: 4, FailedTries: 3,
+	want := Info{State: "open", Attempt: 2, AddressedBy: "ids", Signals: SignalPaused, HeartbeatTimeout: 10 * time.Second,
+		LeaseEnd: now.Add(9 * time.Second), LastAcknowledged: now.Add(-time.Second), NextBeat: now.Add(4 * time.Second), Pending: true, Records: 5, Beats: 4, FailedTries: 3,
 		LeasesRegained: 1}
 	if info != want {
 		t.Errorf("%+v", info)

@@ -139,6 +139,19 @@ impl Access {
         }
     }
 
+    /// By what the server is told which activity is meant; `None`: that isn't known yet.
+    pub fn addressed_by(&self) -> Option<&'static str> {
+        match self {
+            Access::Token(_) => Some("token"),
+            Access::Ids(by) => match (by.standing, &by.token) {
+                (Standing::Given, _) => Some("token"),
+                (Standing::Taken, _) => Some("made_up_token"),
+                (Standing::Found, None) => Some("ids"),
+                (Standing::Found, Some(_)) | (Standing::Unknown, _) => None,
+            },
+        }
+    }
+
     /// What to ask the server of.
     pub fn subject(&self) -> Subject {
         match self {

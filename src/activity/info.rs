@@ -15,11 +15,12 @@ impl Info {
         // Writing to a string can't fail.
         let _ = write!(
             text,
-            "{{\"state\":\"{}\",\"attempt\":{},\"signals\":{},\"heartbeat_timeout_ms\":{},\"lease_left_ms\":{},\
+            "{{\"state\":\"{}\",\"attempt\":{},\"addressed_by\":{},\"signals\":{},\"heartbeat_timeout_ms\":{},\"lease_left_ms\":{},\
          \"since_acknowledged_ms\":{},\"pending\":{},\"next_beat_ms\":{},\"records\":{},\"beats\":{},\"failed_tries\":{},\
          \"leases_regained\":{},\"last_error\":",
             info.life,
             info.attempt,
+            info.addressed_by.map_or("null".to_owned(), |way| format!("\"{way}\"")),
             signals.bits(),
             info.heartbeat_timeout.as_millis(),
             ms(info.lease_left),
@@ -57,6 +58,7 @@ mod tests {
     fn it_is_json_whatever_the_error_says() {
         let info = Info {
             attempt: 2,
+            addressed_by: Some("ids"),
             life: "open",
             heartbeat_timeout: Duration::from_secs(10),
             lease_left: None,
@@ -70,6 +72,7 @@ mod tests {
         let text = info.json(Signals::PAUSED);
         let read: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&read["signals"], &read["lease_left_ms"]), (&2.into(), &serde_json::Value::Null));
+        assert_eq!(read["addressed_by"], "ids");
         assert_eq!(read["last_error"]["message"], "a \"quoted\"\nmessage");
         assert_eq!(read["last_error"]["name"], "THB_UNAVAILABLE");
     }

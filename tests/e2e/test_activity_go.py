@@ -21,6 +21,7 @@ from harness.driver import Driver, refused
 from harness.languages import LANGUAGES, library_environment
 from harness.needs import needs
 from harness.paths import BUILD, ROOT
+from harness.proxy import Proxy
 from harness.server import Server
 from harness.stage import Connect, StartActivity, StartDriver
 from harness.worker import Backstage
@@ -81,6 +82,10 @@ class Held:
 
     def complete(self, result: Any) -> None:
         self._call("complete", "10000", f"json:{json.dumps(result).encode().hex()}")
+
+    def start_complete(self, result: Any, timeout_ms: int) -> None:
+        """Without waiting for the answer, which is the driver's to finish."""
+        self.driver.start("activity_complete", str(timeout_ms), f"json:{json.dumps(result).encode().hex()}")
 
     def fail(self, failure: Mapping[str, Any]) -> None:
         self._call("fail", "10000", json.dumps(failure).encode().hex())
@@ -324,6 +329,23 @@ def test_printed_program_of_the_binding_goes_on_and_completes(
     assert activity.result() == "done"
 
 
+def test_end_whose_answer_was_lost_is_looked_up(
+    kind: Kind, start: StartActivity, proxy: Proxy, connect: Connect
+) -> None:
+    driver = connect("go", proxy.address)
+    activity = start(kind)
+    # An end waits for an answer that is under way, and here it would be lost: there is nothing to ask.
+    held = Held(driver, activity.next_attempt().token, heartbeat_timeout_ms=30_000, verify=True)
+    held.record(41)
+    held.flush()
+    proxy.lose_answers()
+    held.start_complete("done", timeout_ms=30_000)
+    assert activity.result() == "done"
+    proxy.cut()
+    driver.finish()
+    assert held.info()["state"] == "ended"
+
+
 def test_superseded_holder_by_ids_is_stopped_and_feeds_nobody(
     kind: Kind, start: StartActivity, connect: Connect, backstage: Backstage
 ) -> None:
@@ -347,5 +369,7 @@ def test_activity_is_completed_by_its_ids(kind: Kind, start: StartActivity, conn
     held = Held(driver, b"", **activity.ids())
     assert held.previous() == []
     held.record(41)
+    held.flush()
+    assert held.info()["addressed_by"] == {"workflow": "made_up_token", "standalone": "ids"}[kind]
     held.complete("by ids")
     assert activity.result() == "by ids"

@@ -2,13 +2,15 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
 import pytest
 from temporalio.exceptions import CancelledError
 
 from harness.activities import Kind
 from harness.children import Child
+from harness.proxy import Proxy
 from harness.server import NAMESPACE, Server
 from harness.signals import Signals
 from harness.stage import StartActivity
@@ -20,15 +22,19 @@ GONE, LEASE_LOST, STALLED = 8, 16, 32
 TIMEOUT = {"heartbeat_timeout_ms": 2_000}
 TOLD = {"HEARTBEAT_TIMEOUT_MS": "2000"}
 
-StartChild = Callable[[str], Child]
+
+class StartChild(Protocol):
+    """Starts a child that does these lines, connected to the server unless another address is given."""
+
+    def __call__(self, lines: str, address: str = ...) -> Child: ...
 
 
 @pytest.fixture
 def start_child(server: Server) -> Iterator[StartChild]:
     with contextlib.ExitStack() as started:
 
-        def start(lines: str) -> Child:
-            child = Child(lines, {"TEMPORAL_ADDRESS": server.address, "TEMPORAL_NAMESPACE": NAMESPACE})
+        def start(lines: str, address: str = server.address) -> Child:
+            child = Child(lines, {"TEMPORAL_ADDRESS": address, "TEMPORAL_NAMESPACE": NAMESPACE})
             started.callback(child.close)
             assert child.hears() == ["ready"]
             return child
@@ -348,6 +354,120 @@ def test_busy_event_loop_is_kept_alive_and_hears_of_the_cancellation_later(
     assert child.hears() == [0, Signals.CANCEL_REQUESTED]
     child.ends()
     assert isinstance(activity.failure(), CancelledError)
+
+
+@pytest.mark.parametrize(("age_ms", "signals"), [("1000", 0), ("90000", LEASE_LOST)])
+def test_age_that_was_handed_over_is_taken_from_the_lease_until_the_first_answer(
+    age_ms: str, signals: int, start: StartActivity, start_child: StartChild
+) -> None:
+    lines = """
+        # Without a pulse nothing is sent that would win the lease back.
+        with thb.Activity.from_env(pulse=False) as act:
+            say(act.signals, act.info["lease_left_ms"])
+            act.heartbeat(41)
+            act.flush()
+            say(act.signals, act.info["lease_left_ms"], act.info["leases_regained"])
+            act.complete("done")
+    """
+    child = start_child(lines)
+    activity = start("workflow", heartbeat_timeout_ms=60_000)
+    child.takes(activity.next_attempt(), HEARTBEAT_TIMEOUT_MS="60000", AGE_MS=age_ms)
+    seen, left = child.hears()
+    assert seen == signals
+    assert left <= 59_000
+    seen, left, regained = child.hears()
+    assert (seen, regained) == (0, int(signals == LEASE_LOST))
+    assert 0 < left <= 60_000
+    child.ends()
+    assert activity.result() == "done"
+
+
+def test_child_that_must_encode_sends_nothing_that_anybody_can_read(
+    flavour: str, kind: Kind, start: StartActivity, start_child: StartChild
+) -> None:
+    lines = {
+        "threads": """
+            with thb.Activity.from_env() as act:
+                sealed = thb.Payload(b"sealed", {"encoding": b"binary/encrypted"})
+                refused = 0
+                for send in (act.heartbeat, act.complete, act.report_cancelled):
+                    try:
+                        send("readable")
+                    except thb.InvalidArgument as error:
+                        refused += "encode" in str(error)
+                act.heartbeat(sealed)
+                act.flush()
+                stored = thb.get_details(thb.token_from_env())
+                say(refused, [[payload.data.decode() for payload in stored.payloads], act.info["state"]])
+                act.complete(None)
+        """,
+        "asyncio": """
+            async def main():
+                async with aio.Activity.from_env() as act:
+                    sealed = thb.Payload(b"sealed", {"encoding": b"binary/encrypted"})
+                    refused = 0
+                    for send in (act.complete, act.report_cancelled):
+                        try:
+                            await send("readable")
+                        except thb.InvalidArgument as error:
+                            refused += "encode" in str(error)
+                    try:
+                        act.heartbeat("readable")
+                    except thb.InvalidArgument as error:
+                        refused += "encode" in str(error)
+                    act.heartbeat(sealed)
+                    await act.flush()
+                    stored = thb.get_details(thb.token_from_env())
+                    say(refused, [[payload.data.decode() for payload in stored.payloads], act.info["state"]])
+                    await act.complete(None)
+            asyncio.run(main())
+        """,
+    }
+    child = start_child(lines[flavour])
+    activity = start(kind)
+    attempt = activity.next_attempt()
+    child.takes(attempt, REQUIRE_ENCODED="true")
+    assert child.hears() == [3, [["sealed"], "open"]]
+    child.ends()
+    assert activity.result() is None
+
+
+def test_end_whose_answer_was_lost_is_looked_up(
+    flavour: str, kind: Kind, start: StartActivity, proxy: Proxy, start_child: StartChild
+) -> None:
+    lines = {
+        "threads": """
+            with thb.Activity.from_env(verify=True) as act:
+                act.heartbeat(41)
+                act.flush()
+                say("ready")
+                sys.stdin.readline()
+                act.complete("done", timeout=30)
+                say(act.info["state"])
+        """,
+        "asyncio": """
+            async def main():
+                async with aio.Activity.from_env(verify=True) as act:
+                    act.heartbeat(41)
+                    await act.flush()
+                    say("ready")
+                    sys.stdin.readline()
+                    await act.complete("done", timeout=30)
+                    say(act.info["state"])
+            asyncio.run(main())
+        """,
+    }
+    child = start_child(lines[flavour], proxy.address)
+    activity = start(kind)
+    # An end waits for an answer that is under way, and here it would be lost: there is nothing to ask.
+    child.takes(activity.next_attempt(), HEARTBEAT_TIMEOUT_MS="30000")
+    assert child.hears() == ["ready"]
+    proxy.lose_answers()
+    child.tells()
+    assert activity.result() == "done"
+    proxy.cut()
+    assert child.hears() == ["ended"]
+    child.ends()
 
 
 BY_IDS = """

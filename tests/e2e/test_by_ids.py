@@ -30,6 +30,21 @@ def test_activity_is_carried_by_its_ids_alone(kind: Kind, start: StartActivity, 
     assert activity.result() == "done"
 
 
+def test_token_is_made_up_for_an_activity_of_a_workflow_and_a_standalone_one_goes_by_its_ids(
+    kind: Kind, start: StartActivity, hold: Hold
+) -> None:
+    driver = hold()
+    activity = start(kind)
+    activity.next_attempt()
+    held = open_by_ids(driver, activity)
+    held.record(1)
+    held.flush()
+    # A made-up token of which the server wouldn't know what it means would have been given up by now.
+    assert held.info()["addressed_by"] == {"workflow": "made_up_token", "standalone": "ids"}[kind]
+    held.complete("done")
+    assert activity.result() == "done"
+
+
 def test_ids_need_no_run_and_stay_with_the_one_that_there_was(kind: Kind, start: StartActivity, hold: Hold) -> None:
     driver = hold()
     activity = start(kind)
@@ -130,6 +145,39 @@ def test_ids_of_another_activity_than_the_tokens_are_a_mistake(start: StartActiv
     token = start("workflow").next_attempt().token
     with refused("THB_CONFIG", "another activity"):
         hold().open(token, workflow_id="w", activity_id="a")
+
+
+def test_ids_tell_what_there_is_beside_a_token_that_cannot_be_read(start: StartActivity, hold: Hold) -> None:
+    driver, successor = hold(), hold()
+    activity = start("workflow", heartbeat_timeout_ms=4_000)
+    first = activity.next_attempt()
+    driver.heartbeat(first.token, 41)
+    # The server finds the activity by the event that scheduled it; we don't.
+    unreadable = without_the_activitys_id(first.token, activity)
+    with refused("THB_TOKEN_UNREADABLE"):
+        driver.open(unreadable)
+    held = driver.open(unreadable, heartbeat_timeout_ms=4_000, **activity.ids())
+    assert held.details().values == [41]
+    assert held.wait(timeout=8_000) == Signals.NONE  # two timeouts
+    assert activity.heartbeat_details() == [41]
+    held.record(42)
+    held.fail(message="once more")
+
+    second = activity.next_attempt()
+    assert second.details == [42]
+    late = successor.open(without_the_activitys_id(second.token, activity), attempt=2, **activity.ids())
+    late.record(43)
+    late.flush()
+    assert late.info()["addressed_by"] == "token"
+    late.complete("done")
+    assert activity.result() == "done"
+
+
+def without_the_activitys_id(token: bytes, activity: ExternalActivity) -> bytes:
+    """The token with all fields but that one, which is number 6."""
+    name = activity.id.encode()
+    before, after = token.split(bytes([6 << 3 | 2, len(name)]) + name)
+    return before + after
 
 
 def test_activity_that_there_is_not_is_gone(hold: Hold) -> None:

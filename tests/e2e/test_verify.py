@@ -13,6 +13,8 @@ from harness.stage import StartActivity
 from harness.worker import Backstage
 
 PATIENCE_MS = 30_000
+# An end waits for an answer that is under way, and here it would be lost.
+NOTHING_TO_ASK = {"heartbeat_timeout_ms": 30_000}
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def driver(proxy: Proxy, hold: Hold) -> HeldDriver:
 
 
 def running(activity: ExternalActivity, driver: HeldDriver, ending: Ending) -> Held:
-    held = driver.open(activity.next_attempt().token, verify=True)
+    held = driver.open(activity.next_attempt().token, verify=True, **NOTHING_TO_ASK)
     if ending.needs_cancel:
         activity.request_cancel()
     held.record(41)
@@ -73,7 +75,7 @@ def test_end_that_somebody_else_came_before_is_not_ours(
 ) -> None:
     activity = start(kind)
     attempt = activity.next_attempt()
-    held = driver.open(attempt.token, verify=True)
+    held = driver.open(attempt.token, verify=True, **NOTHING_TO_ASK)
     held.record(41)
     held.flush()
     proxy.become_a_black_hole()
@@ -92,7 +94,7 @@ def test_end_that_somebody_else_came_before_is_not_ours(
 
 def test_who_does_not_ask_stays_in_doubt(start: StartActivity, driver: HeldDriver, proxy: Proxy) -> None:
     activity = start("workflow")
-    held = driver.open(activity.next_attempt().token)
+    held = driver.open(activity.next_attempt().token, **NOTHING_TO_ASK)
     held.record(41)
     held.flush()
     proxy.lose_answers()

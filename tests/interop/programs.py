@@ -60,13 +60,33 @@ def typescript_worker() -> Command:
     return [node, str(folder / "worker.js")]
 
 
+def typescript_parent(code: str) -> Command:
+    """A worker whose activity is that of this module."""
+    [node, worker] = typescript_worker()
+    folder = Path(worker).parent
+    (folder / "handoff.mjs").write_text(code)
+    return [node, str(folder / "parent.mjs")]
+
+
 @functools.cache
 def java_worker() -> Command:
+    sources = (PEERS / "java" / "interop").glob("*.java")
+    return _java("interop.Main", "classes", *sources)
+
+
+def java_parent(code: str) -> Command:
+    """A worker whose activity is the class SolveImpl of this source."""
+    folder = OUT / "java" / "parent"
+    shutil.copytree(PEERS / "java" / "parent", folder, dirs_exist_ok=True)
+    (folder / "SolveImpl.java").write_text(code)
+    return _java("Parent", "parent-classes", *folder.glob("*.java"))
+
+
+def _java(main: str, out: str, *sources: Path) -> Command:
     java, javac = needs(shutil.which("java"), "java"), needs(shutil.which("javac"), "javac")
     libraries = maven(PEERS / "java" / "pom.xml", OUT / "java")
-    sources = sorted(map(str, (PEERS / "java" / "interop").glob("*.java")))
-    classes = OUT / "java" / "classes"
-    run([javac, "-encoding", "UTF-8", "-d", str(classes), "-cp", libraries, *sources])
+    classes = OUT / "java" / out
+    run([javac, "-encoding", "UTF-8", "-d", str(classes), "-cp", libraries, *sorted(map(str, sources))])
     # Little memory, and a quick start rather than quick code.
     options = ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8"]
-    return [java, *options, "-cp", f"{classes}:{libraries}", "interop.Main"]
+    return [java, *options, "-cp", f"{classes}:{libraries}", main]

@@ -185,6 +185,7 @@ impl Activity {
         let some = |moment: Moment| (moment != Moment::NEVER).then(|| moment.since(now));
         Info {
             attempt: self.access.attempt_number(),
+            addressed_by: self.access.addressed_by(),
             life: match self.life {
                 Life::Open => "open",
                 Life::Ending => "ending",

@@ -168,6 +168,8 @@ pub struct News {
 pub struct Info {
     /// The attempt, from 1; 0 when unknown.
     pub attempt: i32,
+    /// `token`, `made_up_token` or `ids`, once that is known.
+    pub addressed_by: Option<&'static str>,
     /// `open`, `ending`, `ended` or `gone`.
     pub life: &'static str,
     /// The heartbeat timeout; zero when unknown or none.

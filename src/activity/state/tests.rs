@@ -397,13 +397,17 @@ fn target(story: &mut Story) -> Target {
     }
 }
 
+fn addressed_by(story: &Story) -> Option<&'static str> {
+    story.activity.info(story.now).addressed_by
+}
+
 #[test]
 fn what_is_held_by_ids_asks_before_each_beat_where_no_token_can_be_made_up() {
     let mut story = by_ids(None);
     for _ in 0..2 {
         let Target::Checked { ids, attempt, token } = target(&mut story) else { panic!("unchecked") };
         assert_eq!((ids.run_id.as_str(), attempt), ("r", Attempt { number: 2, started_at: 7 }));
-        assert_eq!(token, None);
+        assert_eq!((token, addressed_by(&story)), (None, Some("ids")));
         story.acknowledged(Signals::default());
         story.after(5 * SECOND);
     }
@@ -414,7 +418,9 @@ fn a_token_that_was_made_up_is_not_sent_unasked_once_the_lease_is_lost() {
     let mut story = by_ids(Some(b"made up"));
     let made_up = Bytes::from_static(b"made up");
     assert_eq!(target(&mut story), Target::Token(made_up.clone()));
+    assert_eq!(addressed_by(&story), None, "perhaps it isn't taken");
     story.acknowledged(Signals::default());
+    assert_eq!(addressed_by(&story), Some("made_up_token"));
     story.after(11 * SECOND);
     assert!(story.has(Signals::LEASE_LOST));
     assert!(matches!(target(&mut story), Target::Checked { token: Some(token), .. } if token == made_up));

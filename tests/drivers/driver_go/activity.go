@@ -46,6 +46,7 @@ func activityOpen(words []string) (answer []string, err error) {
 		RunID      string `json:"run_id"`
 		ActivityID string `json:"activity_id"`
 		Attempt    int32  `json:"attempt"`
+		Verify     bool   `json:"verify"`
 	}
 	mustUnmarshal(fromHex(words[1]), &options)
 	open := heartbeat.OpenOptions{
@@ -56,6 +57,7 @@ func activityOpen(words []string) (answer []string, err error) {
 		RunID:            options.RunID,
 		ActivityID:       options.ActivityID,
 		Attempt:          options.Attempt,
+		Verify:           options.Verify,
 	}
 	if words[0] == "-" && options.ActivityID == "" {
 		act, err = heartbeat.OpenFromEnv(context.Background(), open)
@@ -150,7 +152,7 @@ func activityInfo([]string) ([]string, error) {
 	}
 	answer, err := json.Marshal(map[string]any{
 		"state": info.State, "attempt": info.Attempt, "pending": info.Pending, "records": info.Records, "beats": info.Beats,
-		"heartbeat_timeout_ms": info.HeartbeatTimeout.Milliseconds(),
+		"heartbeat_timeout_ms": info.HeartbeatTimeout.Milliseconds(), "addressed_by": info.AddressedBy,
 	})
 	if err != nil {
 		panic(err)

@@ -1,0 +1,166 @@
+"""The parents that docs/hand-off.md prints, as they stand there, on workers of their SDKs."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from harness.languages import library_environment
+from harness.paths import ROOT
+from harness.server import Server
+from harness.worker import PATIENCE, Backstage
+from interop import programs
+from interop.programs import Command
+
+PAGE = ROOT / "docs" / "hand-off.md"
+CHILD = ROOT / "bindings" / "python" / "examples" / "activity.py"
+
+# So many that a child is at it for a second or two.
+ITEMS = 20_000
+# Within it a child in Python starts, on a machine that may be busy.
+HEARTBEAT_TIMEOUT = timedelta(seconds=6)
+WHOLE_TEST_S = 120.0
+
+SLOW = pytest.mark.skipif(os.environ.get("THB_SLOW") != "1", reason="make check-slow")
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A parent that is printed for the reader to copy."""
+
+    language: str
+    # What its activity is called.
+    activity: str
+    # Gives how its worker is started.
+    build: Callable[[str], Command]
+
+    def code(self) -> str:
+        heading = rf"^### {self.language}\n.*?^```\w+\n(.*?)^```"
+        [code] = re.findall(heading, PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
+        return str(code)
+
+
+PARENTS = [
+    pytest.param(Printed("TypeScript", "solve", programs.typescript_parent), id="typescript", marks=SLOW),
+    pytest.param(Printed("Java", "Solve", programs.java_parent), id="java", marks=SLOW),
+]
+
+
+@workflow.defn(name="HandsOver")
+class HandsOver:
+    """Runs the activity of a parent, whose worker is on a queue of its own."""
+
+    @workflow.run
+    async def run(self, name: str, queue: str) -> Any:
+        interval = timedelta(milliseconds=100)
+        return await workflow.execute_activity(
+            name,
+            task_queue=queue,
+            start_to_close_timeout=timedelta(minutes=2),
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=RetryPolicy(initial_interval=interval, maximum_interval=interval),
+        )
+
+
+@contextmanager
+def working(backstage: Backstage, queue: str) -> Iterator[None]:
+    """The workflow's worker."""
+
+    async def begin() -> tuple[Worker, asyncio.Task[None]]:
+        runner = UnsandboxedWorkflowRunner()
+        worker = Worker(backstage.client, task_queue=queue, workflows=[HandsOver], workflow_runner=runner)
+        return worker, asyncio.create_task(worker.run())
+
+    worker, running = backstage.run(begin())
+
+    async def end() -> None:
+        await worker.shutdown()
+        await running
+
+    try:
+        yield
+    finally:
+        backstage.run(end())
+
+
+@contextmanager
+def started(command: Command, folder: Path, server: Server, queue: str) -> Iterator[None]:
+    """The parent's worker, in a folder where its ./solver is; it ends at the end of its input."""
+    solver = folder / "solver"
+    solver.write_text(f"#!/bin/sh\necho $$ >> pids\nexec '{sys.executable}' '{CHILD}' {ITEMS} done\n")
+    solver.chmod(0o755)
+    variables = {"PYTHONPATH": str(ROOT / "bindings" / "python"), "TEMPORAL_ADDRESS": server.address}
+    with subprocess.Popen(
+        [*command, server.address, queue],
+        cwd=folder,
+        env=library_environment() | variables,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        watchdog = threading.Timer(WHOLE_TEST_S, process.kill)
+        watchdog.start()
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+            yield
+        finally:
+            assert process.stdin
+            process.stdin.close()
+            process.wait()
+            watchdog.cancel()
+
+
+def done(folder: Path) -> list[tuple[int, int]]:
+    """The items that are done, each with its attempt."""
+    file = folder / "done"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [(int(attempt), int(item)) for attempt, _, item in (line.split() for line in lines)]
+
+
+@pytest.mark.parametrize("parent", PARENTS)
+def test_printed_parent_hands_over_each_attempt(
+    parent: Printed, server: Server, backstage: Backstage, tmp_path: Path
+) -> None:
+    command = parent.build(parent.code())  # before any attempt starts
+    queue = f"parent-{uuid.uuid4()}"
+    with started(command, tmp_path, server, queue), working(backstage, f"{queue}-workflows"):
+        handle = backstage.run(
+            backstage.client.start_workflow(
+                HandsOver.run, args=[parent.activity, queue], id=queue, task_queue=f"{queue}-workflows"
+            )
+        )
+        end = time.monotonic() + PATIENCE
+        while not done(tmp_path):
+            assert time.monotonic() < end
+            time.sleep(0.02)  # a line in a file is no event that one could wait for
+        kill_the_child(tmp_path)
+        assert backstage.run(handle.result(), timeout=WHOLE_TEST_S) == ITEMS
+    items = {attempt: [item for number, item in done(tmp_path) if number == attempt] for attempt, _ in done(tmp_path)}
+    assert len(items) > 1
+    assert all(range(seen[0], seen[-1] + 1) == range(seen[0], seen[0] + len(seen)) for seen in items.values())
+    assert {item for seen in items.values() for item in seen} == set(range(ITEMS))
+    # The second one knew what the first had recorded.
+    first, second = (items[attempt] for attempt in sorted(items)[:2])
+    assert 0 < second[0] <= first[-1] + 1
+
+
+def kill_the_child(folder: Path) -> None:
+    [pid, *_] = (folder / "pids").read_text().split()
+    os.kill(int(pid), signal.SIGKILL)

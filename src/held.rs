@@ -174,10 +174,10 @@ pub fn complete(number: u64, result: Option<Payloads>, timeout: Timeout) -> Resu
     if requires_encoded(activities, number)? {
         result.as_ref().map_or(Ok(()), |result| result.refuse_readable("result"))?;
     }
-    end(number, timeout, |_| Ending::Complete(result))
+    end(number, timeout.start(), |_| Ending::Complete(result))
 }
 
-/// Ends the attempt with a failure, described in JSON. Details that the server doesn't have yet go with it.
+/// Ends the attempt with a failure, described in JSON. Details that the server doesn't have yet go with it, or by ids before it.
 pub fn fail(number: u64, failure_json: &[u8], timeout: Timeout) -> Result<()> {
     let activities = global::activities()?;
     let report = Report::read(failure_json)?;
@@ -190,7 +190,13 @@ pub fn fail(number: u64, failure_json: &[u8], timeout: Timeout) -> Result<()> {
     if requires_encoded(activities, number)? {
         report.refuse_readable()?;
     }
-    end(number, timeout, |unsent| Ending::Fail(Report { heartbeat_details: unsent, ..report }))
+    let handle = activities.registry.handle(number)?;
+    let flushes = activities.registry.with(handle, |activity| activity.flushes_before_failing())?;
+    let deadline = timeout.start();
+    if flushes && let Some(deadline) = deadline {
+        activities.flush(handle, deadline)?;
+    }
+    end(number, deadline, |unsent| Ending::Fail(Report { heartbeat_details: unsent, ..report }))
 }
 
 /// Ends the activity as cancelled. The request has no room for what was recorded, so that is sent before.
@@ -201,10 +207,11 @@ pub fn report_cancelled(number: u64, details: Option<Payloads>, timeout: Timeout
         details.as_ref().map_or(Ok(()), |details| details.refuse_readable("details"))?;
     }
     let handle = activities.registry.handle(number)?;
-    if let Some(deadline) = timeout.start() {
+    let deadline = timeout.start();
+    if let Some(deadline) = deadline {
         activities.flush(handle, deadline)?;
     }
-    end(number, timeout, |_| Ending::Cancel(details))
+    end(number, deadline, |_| Ending::Cancel(details))
 }
 
 fn requires_encoded(activities: &Activities, number: u64) -> Result<bool> {
@@ -236,11 +243,15 @@ pub fn close(number: u64, timeout: Timeout) -> Result<()> {
 }
 
 /// Makes a call that ends the activity, with its beats suspended. How it ends may take the details that the server doesn't have yet.
-fn end(number: u64, timeout: Timeout, ending: impl FnOnce(Option<Payloads>) -> Ending) -> Result<()> {
+fn end(
+    number: u64,
+    deadline: Option<Deadline>,
+    ending: impl FnOnce(Option<Payloads>) -> Ending,
+) -> Result<()> {
     let activities = global::activities()?;
     let handle = activities.registry.handle(number)?;
     let session = global::session()?;
-    let Some(deadline) = timeout.start() else {
+    let Some(deadline) = deadline else {
         return Err(Error::new(Status::Timeout, "the timeout is 0: nothing was sent"));
     };
     activities.registry.with(handle, Activity::begin_ending)??;

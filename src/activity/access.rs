@@ -193,11 +193,16 @@ impl Access {
     /// would sound like the activity's end.
     pub fn ending_target(&self, fresh: bool) -> Target {
         match self {
-            Access::Ids(by) if matches!(by.standing, Standing::Unknown | Standing::Found) => {
+            Access::Ids(by) if self.ends_by_ids() => {
                 Target::Checked { ids: by.ids.clone(), attempt: by.attempt, token: None }
             }
             _ => self.target(fresh),
         }
+    }
+
+    /// Whether that call would go by ids, with no token.
+    pub fn ends_by_ids(&self) -> bool {
+        matches!(self, Access::Ids(by) if matches!(by.standing, Standing::Unknown | Standing::Found))
     }
 
     /// A beat was acknowledged.

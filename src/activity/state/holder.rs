@@ -163,6 +163,11 @@ impl Activity {
         }
     }
 
+    /// Whether what was recorded is to be sent before a failure, and not with it: Server 1.29 loses the details of one by ids.
+    pub fn flushes_before_failing(&self) -> bool {
+        self.access.ends_by_ids() && self.acknowledged != self.recorded
+    }
+
     /// Whether nothing is to be sent that anybody can read.
     pub fn requires_encoded(&self) -> bool {
         self.require_encoded

@@ -203,6 +203,7 @@ enum Step<'a> {
     TokenFromEnv,
     About(u32, i32),
     WithoutOutputs(Bytes<'a>),
+    Reconfigure(Bytes<'a>),
 }
 
 #[derive(Default)]
@@ -415,6 +416,10 @@ impl World {
             }
             Step::About(abi, status) => about(abi, status),
             Step::WithoutOutputs(bytes) => without_outputs(&bytes),
+            Step::Reconfigure(options) => {
+                let (data, len) = options.pair();
+                call!(thb_reconfigure(data.cast(), len));
+            }
         }
     }
 

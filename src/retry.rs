@@ -56,9 +56,10 @@ where
                     .map_err(|why| effort.failed(Setback::unreadable(method.call.name, &why).error));
             }
             Err(miss) => {
-                let (lost, setback) = (matches!(miss, Miss::Lost(_)), Setback::from(miss));
+                let ended = matches!(miss, Miss::Lost(_) | Miss::Unseen(_));
+                let setback = Setback::from(miss);
                 report(transport, method.call, &setback);
-                effort.learn(lost, setback)?
+                effort.learn(ended, setback)?
             }
         };
         match effort.fit(pause) {
@@ -146,7 +147,7 @@ impl Effort {
     }
 
     /// Takes in a try that brought no response: what to do about it, unless there is nothing to be done.
-    fn learn(&mut self, lost: bool, setback: Setback) -> Result<Pause, Failed> {
+    fn learn(&mut self, connection_ended: bool, setback: Setback) -> Result<Pause, Failed> {
         self.tries += 1;
         if matches!(setback.cure, Cure::None | Cure::Renewal) {
             return Err(self.failed(setback.error));
@@ -159,7 +160,7 @@ impl Effort {
         Ok(match setback.cure {
             _ if setback.late => Pause::None,
             // Connections end in the normal course of things; the first new one is worth no pause.
-            _ if lost && self.tries == 1 => Pause::None,
+            _ if connection_ended && self.tries == 1 => Pause::None,
             Cure::RetrySlowly => Pause::Full(self.pauses.next_slow()),
             Cure::Retry | Cure::None | Cure::Renewal => Pause::For(self.pauses.next()),
         })

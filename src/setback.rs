@@ -121,6 +121,7 @@ impl From<Miss> for Setback {
             Miss::Compressed => {
                 Setback::last(Error::new(Status::Unimplemented, "the server can't decompress requests"))
             }
+            Miss::Unseen(error) => Setback { error, cure: Cure::Retry, perhaps_applied: false, late: false },
             Miss::Lost(error) => Setback { error, cure: Cure::Retry, perhaps_applied: true, late: false },
             Miss::Late { sent } => Setback {
                 error: Error::new(Status::Timeout, "no answer from the server in time"),

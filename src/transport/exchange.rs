@@ -63,7 +63,7 @@ pub async fn run(connection: Connection, message: Message<'_>) -> Result<Answer,
     let (gzip, limit) = (message.gzip, message.limit);
     let (request, body) = request(message).map_err(Miss::Unsent)?;
     let response = connection.sender.send(request, body).await.map_err(|failure| match failure {
-        Failure::Unsent(error) => Miss::Unsent(broken(&causes(&error))),
+        Failure::Unseen(error) => Miss::Unseen(broken(&causes(&error))),
         Failure::Lost(error) => lost(&error),
     })?;
     if response.status() != StatusCode::OK && !is_grpc(response.headers()) {
@@ -152,6 +152,11 @@ async fn no_grpc(connection: &Connection, response: Response<RecvStream>) -> Mis
     match status {
         StatusCode::UNAUTHORIZED => return Miss::Refused(Box::new(tonic::Status::unauthenticated(word()))),
         StatusCode::FORBIDDEN => return Miss::Refused(Box::new(tonic::Status::permission_denied(word()))),
+        // Nothing of it has reached the server, and it won't get smaller by being sent again.
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let step = "raise its limit (nginx: client_max_body_size), or send less";
+            return Miss::Unsent(Error::new(Status::TooLarge, format!("{}: {step}", word())));
+        }
         _ => {}
     }
     let step = "is this a Temporal frontend, or what stands before it?";

@@ -13,7 +13,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use h2::{
-    Ping, PingPong, RecvStream,
+    Ping, PingPong, Reason, RecvStream,
     client::{Builder, Connection, SendRequest},
 };
 use http::{HeaderMap, Request, Response};
@@ -43,8 +43,8 @@ struct Shared {
 
 /// Why there is no response.
 pub enum Failure {
-    /// The request was never sent.
-    Unsent(h2::Error),
+    /// The request was never sent, or the server says that it never looked at it.
+    Unseen(h2::Error),
     /// It may have arrived.
     Lost(h2::Error),
 }
@@ -123,11 +123,22 @@ impl Sender {
         let (response, mut stream) = {
             let mut requests = self.0.requests.lock().await;
             let ready = poll_fn(|context| requests.poll_ready(context)).await;
-            ready.and_then(|()| requests.send_request(request, false)).map_err(Failure::Unsent)?
+            ready.and_then(|()| requests.send_request(request, false)).map_err(Failure::Unseen)?
         };
         // All at once: as much of it goes out as the server has room for.
         stream.send_data(body, true).map_err(Failure::Lost)?;
-        response.await.map_err(Failure::Lost)
+        response.await.map_err(without_response)
+    }
+}
+
+/// A server that closes the connection in order, or has no room, says which requests it leaves alone (RFC 9113, 8.7). Those are all
+/// that h2 fails with its GOAWAY.
+fn without_response(error: h2::Error) -> Failure {
+    let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+    if error.is_remote() && (refused || error.is_go_away()) {
+        Failure::Unseen(error)
+    } else {
+        Failure::Lost(error)
     }
 }
 
@@ -216,10 +227,36 @@ mod tests {
         assert!(matches!(first.await.unwrap(), Err(Failure::Lost(_))));
         let mut unsent = 0;
         for other in others {
-            unsent += usize::from(matches!(other.await.unwrap(), Err(Failure::Unsent(_))));
+            unsent += usize::from(matches!(other.await.unwrap(), Err(Failure::Unseen(_))));
         }
         assert_eq!(unsent, 2);
         assert!(sender.is_closed());
+    }
+
+    #[tokio::test]
+    async fn what_the_server_says_that_it_left_alone_is_surely_unseen() {
+        let (sender, mut server) = connected(10, None).await;
+        let (refused, failed) = (call(&sender), call(&sender));
+        next(&mut server).await.send_reset(Reason::REFUSED_STREAM);
+        next(&mut server).await.send_reset(Reason::INTERNAL_ERROR);
+        tokio::spawn(async move { while server.accept().await.is_some() {} });
+        assert!(matches!(refused.await.unwrap(), Err(Failure::Unseen(_))));
+        assert!(matches!(failed.await.unwrap(), Err(Failure::Lost(_))));
+    }
+
+    #[tokio::test]
+    async fn what_a_server_that_leaves_has_not_looked_at_is_surely_unseen() {
+        let (sender, mut server) = connected(10, None).await;
+        let seen = call(&sender);
+        let _begun = next(&mut server).await;
+        let unseen = call(&sender);
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        server.abrupt_shutdown(Reason::NO_ERROR);
+        tokio::spawn(async move { while server.accept().await.is_some() {} });
+        assert!(matches!(unseen.await.unwrap(), Err(Failure::Unseen(_))));
+        assert!(matches!(seen.await.unwrap(), Err(Failure::Lost(_))));
     }
 
     #[tokio::test]

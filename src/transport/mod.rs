@@ -69,6 +69,8 @@ pub enum Miss {
     Refused(Box<tonic::Status>),
     /// The request was never sent.
     Unsent(Error),
+    /// The connection ended before the server took the request.
+    Unseen(Error),
     /// The request may have arrived; the answer didn't.
     Lost(Error),
     /// The server can't decompress the request, and didn't look at it.
@@ -85,7 +87,7 @@ impl Miss {
     fn code(&self) -> tonic::Code {
         match self {
             Miss::Refused(status) => status.code(),
-            Miss::Unsent(_) | Miss::Lost(_) => tonic::Code::Unavailable,
+            Miss::Unsent(_) | Miss::Unseen(_) | Miss::Lost(_) => tonic::Code::Unavailable,
             Miss::Compressed => tonic::Code::Unimplemented,
             Miss::Late { .. } => tonic::Code::DeadlineExceeded,
         }

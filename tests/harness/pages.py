@@ -70,3 +70,8 @@ def anchors(page: Path) -> set[str]:
         slug = re.sub(r"[^\w\- ]", "", re.sub(r"[`*]", "", heading).lower()).strip().replace(" ", "-")
         slugs.append(f"{slug}-{slugs.count(slug)}" if slug in slugs else slug)
     return set(slugs)
+
+
+def options_of(page: Path) -> set[str]:
+    """The names that docs/options.md lists."""
+    return set(re.findall(r"^\* \*\*`([a-z_.]+)`\*\* \(", page.read_text(), flags=re.MULTILINE))

@@ -86,7 +86,7 @@ class ServerProcess(AbstractContextManager["ServerProcess"]):
             [str(self._program), *command.split(), "--log-level", "error", *self._options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
         try:
             return self._answers()
@@ -133,7 +133,7 @@ def free_port() -> int:
         return port
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """A test run that is killed leaves no server behind. Linux only; elsewhere nothing happens."""
     if hasattr(_LIBC, "prctl"):
         _LIBC.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

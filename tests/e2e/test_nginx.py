@@ -1,0 +1,124 @@
+"""nginx in front of the server: TLS, client certificates, and the answers that are nginx's own."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.certificates import Authority
+from harness.driver import refused
+from harness.nginx import Nginx
+from harness.payloads import LIMIT, bytes_of_size
+from harness.server import Server, free_port
+from harness.signals import Signals
+from harness.stage import StartActivity, StartDriver
+
+# What nginx answers itself is told long before a call's time is over.
+PATIENT = 55_000
+PROMPT = 30.0
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def mutual(authority: Authority, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    folder = tmp_path_factory.mktemp("nginx") / "mutual"
+    with Nginx(folder, server.address, authority.sign(), clients_of=authority) as nginx:
+        yield nginx
+
+
+def trusting(authority: Authority, *names: str, of: Authority | None = None, expired: bool = False) -> dict[str, str]:
+    tls = {"server_ca_cert_path": str(authority.path)}
+    if names:
+        pair = (of or authority).sign(*names, expired=expired)
+        tls |= {"client_cert_path": str(pair.cert_path), "client_key_path": str(pair.key_path)}
+    return tls
+
+
+def test_beats_go_through_nginx(
+    language: str, authority: Authority, server: Server, tmp_path: Path, start: StartActivity, start_driver: StartDriver
+) -> None:
+    token = start("workflow").next_attempt().token
+    with Nginx(tmp_path / "nginx", server.address, authority.sign()) as nginx:
+        driver = start_driver(language)
+        driver.connect({"address": nginx.address, "tls": trusting(authority)})
+        assert driver.heartbeat(token, 41) == Signals.NONE
+        assert driver.get_details(token).values == [41]
+
+
+def test_nginx_that_asks_for_a_client_certificate_gets_it(
+    language: str, mutual: Nginx, authority: Authority, start: StartActivity, start_driver: StartDriver
+) -> None:
+    token = start("workflow").next_attempt().token
+    driver = start_driver(language)
+    driver.connect({"address": mutual.address, "tls": trusting(authority, "solver")})
+    assert driver.heartbeat(token, 41) == Signals.NONE
+
+
+def test_client_certificate_that_nginx_misses(
+    language: str, mutual: Nginx, authority: Authority, start_driver: StartDriver
+) -> None:
+    """nginx shakes hands all the same, and answers the first request with a page of its own."""
+    driver = start_driver(language)
+    with refused_at_once("THB_TLS", "client certificate", "tls.client_cert_path", "400"):
+        driver.connect({"address": mutual.address, "tls": trusting(authority), "connect_timeout_ms": PATIENT})
+
+
+@pytest.mark.parametrize("fault", ["of a stranger", "expired"])
+def test_client_certificate_that_nginx_refuses(
+    fault: str, mutual: Nginx, authority: Authority, tmp_path: Path, start_driver: StartDriver
+) -> None:
+    stranger = Authority(tmp_path, "stranger") if fault == "of a stranger" else authority
+    tls = trusting(authority, "solver", of=stranger, expired=fault == "expired")
+    driver = start_driver("c")
+    with refused_at_once("THB_TLS", "client certificate", tls["client_cert_path"], "400"):
+        driver.connect({"address": mutual.address, "tls": tls, "connect_timeout_ms": PATIENT})
+
+
+def test_details_that_are_too_large_for_nginx_are_refused_and_not_sent_again_and_again(
+    authority: Authority, server: Server, tmp_path: Path, start: StartActivity, start_driver: StartDriver
+) -> None:
+    """It takes 1 MiB (client_max_body_size), the server twice as much."""
+    token = start("workflow").next_attempt().token
+    with Nginx(tmp_path / "nginx", server.address, authority.sign()) as nginx:
+        driver = start_driver("c")
+        driver.connect({"address": nginx.address, "tls": trusting(authority)})
+        driver.heartbeat(token, 41)
+        with refused_at_once("THB_TOO_LARGE", "413"):
+            driver.heartbeat(token, bytes_of_size(3 * LIMIT // 4), timeout=PATIENT)
+        assert driver.get_details(token).values == [41]
+        assert driver.heartbeat(token, 42) == Signals.NONE
+
+
+def test_connections_that_nginx_closes_lose_no_call(
+    authority: Authority, server: Server, tmp_path: Path, start: StartActivity, start_driver: StartDriver
+) -> None:
+    token = start("workflow").next_attempt().token
+    with Nginx(tmp_path / "nginx", server.address, authority.sign(), requests=7) as nginx:
+        driver = start_driver("c")
+        driver.connect({"address": nginx.address, "tls": trusting(authority)})
+        for number in range(100):
+            assert driver.heartbeat(token, number) == Signals.NONE
+        assert driver.get_details(token).values == [99]
+
+
+def test_server_that_is_away_behind_nginx_is_told(
+    authority: Authority, tmp_path: Path, start_driver: StartDriver
+) -> None:
+    with Nginx(tmp_path / "nginx", f"127.0.0.1:{free_port()}", authority.sign()) as nginx:
+        driver = start_driver("c")
+        with refused("THB_UNAVAILABLE", nginx.address, "HTTP status 502"):
+            driver.connect({"address": nginx.address, "tls": trusting(authority), "connect_timeout_ms": 1000})
+
+
+@contextmanager
+def refused_at_once(status: str, *causes: str) -> Iterator[None]:
+    began = time.monotonic()
+    with refused(status, *causes):
+        yield
+    assert time.monotonic() - began < PROMPT, "there was nothing to wait for"

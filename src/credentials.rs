@@ -32,6 +32,8 @@ struct State {
     security: Security,
     material: Material,
     current: Arc<Credentials>,
+    /// No connection has been made yet since connections are to be secured in another way.
+    unproven: bool,
 }
 
 /// What stands where the options say, in the order of [`Security::origins`].
@@ -43,7 +45,8 @@ impl Vault {
     pub fn open(security: Security, headers: HeaderMap) -> Result<Self> {
         let material = Material::read(&security)?;
         let current = Arc::new(Credentials::new(&security, &material, &headers)?);
-        Ok(Vault { headers, state: Mutex::new(State { security, material, current }) })
+        let state = State { security, material, current, unproven: false };
+        Ok(Vault { headers, state: Mutex::new(state) })
     }
 
     /// The credentials in force.
@@ -51,14 +54,26 @@ impl Vault {
         self.lock().current.clone()
     }
 
-    /// Puts others in force, unless there is a mistake in them. Tells whether connections are secured in another way now.
+    /// A connection was made with these.
+    pub fn proven(&self, credentials: &Arc<Credentials>) {
+        let mut state = self.lock();
+        if Arc::ptr_eq(credentials, &state.current) {
+            state.unproven = false;
+        }
+    }
+
+    /// Puts others in force, unless there is a mistake in them. Tells whether connections are secured in another way now than the
+    /// last one that was made.
     pub fn change(&self, security: Security) -> Result<bool> {
         let material = Material::read(&security)?;
         let fresh = Credentials::new(&security, &material, &self.headers)?;
         let mut state = self.lock();
-        let other = security.tls != state.security.tls || !material.same_tls(&security, &state.material);
-        *state = State { security, material, current: Arc::new(fresh) };
-        Ok(other)
+        // What the server didn't take may be given again, for it may take that now.
+        let unproven = state.unproven
+            || security.tls != state.security.tls
+            || !material.same_tls(&security, &state.material);
+        *state = State { security, material, current: Arc::new(fresh), unproven };
+        Ok(unproven)
     }
 
     /// Whether there are files that may change.
@@ -78,7 +93,8 @@ impl Vault {
         let fresh = Credentials::new(&security, &material, &self.headers)?;
         let renewed =
             if material.same_tls(&security, &state.material) { Renewed::Headers } else { Renewed::Tls };
-        *state = State { security, material, current: Arc::new(fresh) };
+        let unproven = state.unproven || renewed == Renewed::Tls;
+        *state = State { security, material, current: Arc::new(fresh), unproven };
         Ok(renewed)
     }
 

@@ -127,7 +127,11 @@ impl Link {
         tokio::spawn(async move {
             #[cfg(test)]
             tests::fall_if_planted();
-            let connection = connector::connect(&target, &vault.current(), number).await;
+            let credentials = vault.current();
+            let connection = connector::connect(&target, &credentials, number).await;
+            if connection.is_ok() {
+                vault.proven(&credentials);
+            }
             report(&telemetry, &target.address.authority, number, connection.as_ref().err());
             settle(&mut lock(&state), number, &connection);
             announce.send_replace(Some(connection));

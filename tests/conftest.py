@@ -27,6 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     # As on Ctrl-C, what was started is stopped.
     signal.signal(signal.SIGTERM, terminated)
+    # A run in the background of a shell ignores Ctrl-C, and all that it starts would inherit that.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.pluginmanager.register(Plugin(), "grid")
 
 

@@ -65,7 +65,7 @@ def test_library_that_is_linked_is_all_that_the_program_needs(
     assert "libtemporal_heartbeat" not in needed
     assert "libgcc_s" not in needed
     run("strip", str(solver), cwd=tmp_path)
-    assert os.path.getsize(solver) < 6 * 1024 * 1024
+    assert os.path.getsize(solver) < 7 * 1024 * 1024  # the library and its TLS are three of them
 
 
 def test_tag_without_an_installed_library_is_said_by_its_name(reader: dict[str, str], tmp_path: Path) -> None:

@@ -26,10 +26,11 @@ NOW = datetime.now(timezone.utc)
 
 
 def info(**fields: Any) -> Info:
+    now = datetime.now(timezone.utc)
     fields = {
         "task_token": bytes(range(256)),
-        "started_time": NOW,
-        "scheduled_time": NOW,
+        "started_time": now,
+        "scheduled_time": now,
         "heartbeat_timeout": timedelta(seconds=30),
         "start_to_close_timeout": None,
         "schedule_to_close_timeout": None,

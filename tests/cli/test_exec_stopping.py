@@ -20,6 +20,9 @@ OFTEN = ("--cancel-poll", "200ms")
 
 # Says who it is when its trap is set, and works until it is stopped.
 WORKS = "trap 'echo stopping; exit 7' TERM; echo $$; while true; do sleep 0.05; done"
+# Two that begin nothing more: a shell that is about to (vfork) isn't stopped before what it begins goes on.
+WAITS = "trap 'echo stopping; exit 7' TERM; sleep 1000 & echo $$; wait"
+TALKS = "echo $$; (while true; do echo; sleep 0.05; done) & wait"
 DEAF = "trap '' TERM; echo $$; while true; do sleep 0.05; done"
 
 
@@ -69,7 +72,7 @@ def test_pause_freezes_the_command_and_never_the_beats(kind: Kind, start: StartA
     """Paused for longer than the heartbeat timeout, of which a pulse that stopped would die."""
     activity = start(kind, heartbeat_timeout_ms=2_000)
     flags = (*OFTEN, "--on-pause", "freeze", "--stall-timeout", "1s", "--stall-by", "output")
-    running = execute(activity.next_attempt(), *flags, command="echo $$; while true; do echo; sleep 0.05; done")
+    running = execute(activity.next_attempt(), *flags, command=TALKS)
     child = int(running.line())
     activity.pause()
     eventually(lambda: state(child) == "T", "the command is frozen")
@@ -120,7 +123,7 @@ def test_signals_to_exec_are_the_commands(number: signal.Signals, start: StartAc
 
 def test_stop_from_a_terminal_freezes_the_command_and_never_the_beats(start: StartActivity, execute: Exec) -> None:
     activity = start("workflow", heartbeat_timeout_ms=1_000)
-    running = execute(activity.next_attempt(), command=WORKS)
+    running = execute(activity.next_attempt(), command=WAITS)
     child = int(running.line())
     running.kill(signal.SIGTSTP)
     eventually(lambda: state(child) == "T", "the command is frozen")

@@ -89,7 +89,10 @@ impl Activity {
             self.due = if self.is_awaited() { now } else { self.usual_due() };
             return;
         }
-        self.seed(description.details);
+        // What was handed over was there at the start, whatever the server holds by now.
+        if !self.knows_opening() {
+            self.seed(description.details);
+        }
         let wanted = self.acknowledged != self.recorded;
         self.due = if aside && self.pulse && !wanted {
             self.lease_from.later(self.schedule().first_pulse()).max(now)

@@ -123,6 +123,17 @@ fn a_timeout_that_nobody_told_is_asked_for_before_the_first_pulse() {
 }
 
 #[test]
+fn what_was_handed_over_stays_what_there_was_at_the_start_whatever_the_answer_says() {
+    let details = Payloads::from_json_values(["41"]);
+    let mut story = without_timeout(OpenOptions { initial_details: Some(details), ..handed_nothing() });
+    assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
+    story.activity.described(told(), story.now);
+    let opening = story.activity.opening(false, story.now).unwrap().0.unwrap();
+    assert_eq!(opening.values().len(), 1);
+    assert_eq!(story.after(5 * SECOND).beat().unwrap(), "41");
+}
+
+#[test]
 fn a_first_record_goes_out_before_the_timeout_is_asked_for() {
     let mut story = without_timeout(handed_nothing());
     story.record("1");

@@ -1,15 +1,12 @@
 """The parents of examples/parents hand their activity over to `exec`, and so does the next attempt."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,13 +17,13 @@ from harness.activities import Kind
 from harness.build import run
 from harness.needs import needs
 from harness.paths import BUILD, ROOT
+from harness.process import PATIENCE, Process
 from harness.program import encoded, environment, eventually, program
 from harness.server import Server
 from harness.stage import StartActivity
 from harness.worker import Backstage
 
 PARENTS = ROOT / "examples" / "parents"
-PATIENCE_S = 60.0
 
 # Counts to 8, and goes on where the attempt before has stopped.
 COUNT = "for ((item = ${TEMPORAL_ACTIVITY_DETAILS_JSON:-0}; item < 8; )); do sleep 0.2; echo $((++item)); done"
@@ -72,33 +69,11 @@ def variables(server: Server, tmp_path: Path) -> Mapping[str, str]:
     return environment(server.address) | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
 
 
-@contextmanager
-def started(command: list[str], variables: Mapping[str, str]) -> Iterator["subprocess.Popen[str]"]:
-    with subprocess.Popen(command, env=dict(variables), stdout=subprocess.PIPE, text=True) as process:
-        watchdog = threading.Timer(PATIENCE_S, process.kill)
-        watchdog.start()
-        try:
-            yield process
-        finally:
-            process.terminate()
-            watchdog.cancel()
-
-
-def wait_for(process: "subprocess.Popen[str]", pattern: str) -> "re.Match[str]":
-    assert process.stdout
-    said = []
-    for line in process.stdout:
-        said.append(line)
-        if found := re.search(pattern, line):
-            return found
-    raise AssertionError(f"the parent ended, and nobody said {pattern!r}: {said}")
-
-
 def test_parent_hands_over_each_attempt(
     parent: list[str], server: Server, backstage: Backstage, variables: Mapping[str, str]
 ) -> None:
     queue = f"parent-{uuid.uuid4()}"
-    with started([*parent, server.address, queue, "bash", "-c", WAITS], variables) as process:
+    with Process([*parent, server.address, queue, "bash", "-c", WAITS], variables) as process:
         interval = timedelta(milliseconds=100)
         handle = backstage.run(
             backstage.client.start_activity(
@@ -110,7 +85,7 @@ def test_parent_hands_over_each_attempt(
                 retry_policy=RetryPolicy(initial_interval=interval, maximum_interval=interval),
             )
         )
-        first = int(wait_for(process, r"^exec (\d+)")[1])
+        first = int(process.says(r"^exec (\d+)")[1])
 
         def details() -> list[int]:
             description = backstage.run(handle.describe(include_heartbeat_details=True))
@@ -119,17 +94,17 @@ def test_parent_hands_over_each_attempt(
 
         eventually(lambda: details() == [6], "the progress is recorded")
         os.kill(first, signal.SIGKILL)
-        assert backstage.run(handle.result(), timeout=PATIENCE_S) == "7\n8"
+        assert backstage.run(handle.result(), timeout=PATIENCE) == "7\n8"
 
 
 def test_script_hands_over_what_it_was_handed(kind: Kind, start: StartActivity, variables: Mapping[str, str]) -> None:
     activity = start(kind)
     token = {"TEMPORAL_ACTIVITY_TASK_TOKEN": encoded(activity.next_attempt().token)}
     command = [needs(shutil.which("bash"), "bash"), str(PARENTS / "bash" / "parent.sh"), *COMMAND]
-    with started(command, {**variables, **token}) as process:
-        wait_for(process, r"^exec \d+")
-        wait_for(process, r"^8$")
-        assert process.wait(PATIENCE_S) == 0
+    with Process(command, {**variables, **token}) as process:
+        process.says(r"^exec \d+")
+        process.says(r"^8$")
+        assert process.ends() == 0
     assert activity.result() == COUNTED
 
 

@@ -1,14 +1,9 @@
 """A worker with the official Go SDK hands its activity over to a child in Go, and so does the next attempt."""
 
 import os
-import re
 import shutil
 import signal
-import subprocess
-import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,13 +14,11 @@ from harness.build import run
 from harness.languages import library_environment
 from harness.needs import needs
 from harness.paths import BUILD, ROOT
+from harness.process import Process
 from harness.server import Server
 from harness.worker import Backstage
 
 BINDING = ROOT / "bindings" / "go"
-
-# A parent that says nothing for so long is stopped.
-PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -36,28 +29,6 @@ def programs() -> tuple[Path, Path]:
     run([go, "-C", str(BINDING / "internal" / "sdktest"), "build", "-o", str(parent), "./parent"])
     run([go, "-C", str(BINDING), "build", "-o", str(child), "./examples/activity"])
     return parent, child
-
-
-@contextmanager
-def started(*command: str) -> Iterator["subprocess.Popen[str]"]:
-    with subprocess.Popen(command, env=library_environment(), stdout=subprocess.PIPE, text=True) as process:
-        watchdog = threading.Timer(PATIENCE_S, process.kill)
-        watchdog.start()
-        try:
-            yield process
-        finally:
-            process.terminate()
-            watchdog.cancel()
-
-
-def wait_for(process: "subprocess.Popen[str]", pattern: str) -> "re.Match[str]":
-    assert process.stdout
-    said = []
-    for line in process.stdout:
-        said.append(line)
-        if found := re.search(pattern, line):
-            return found
-    raise AssertionError(f"the parent ended, and nobody said {pattern!r}: {said}")
 
 
 @pytest.mark.parametrize("way", ["environment", "file", "pipe"])
@@ -76,12 +47,13 @@ def test_worker_hands_over_each_attempt(
             retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=100)),
         )
     )
-    with started(str(parent), server.address, queue, way, str(tmp_path), str(child), "-items", "40") as process:
-        first = wait_for(process, r"^child (\d+) of attempt 1")
-        wait_for(process, r"^starting at item 0$")
-        wait_for(process, r"^item 19 done")
+    command = [str(parent), server.address, queue, way, str(tmp_path), str(child), "-items", "40"]
+    with Process(command, library_environment()) as process:
+        first = process.says(r"^child (\d+) of attempt 1")
+        process.says(r"^starting at item 0$")
+        process.says(r"^item 19 done")
         os.kill(int(first[1]), signal.SIGKILL)
-        resumed = int(wait_for(process, r"^starting at item (\d+)")[1])
+        resumed = int(process.says(r"^starting at item (\d+)")[1])
         assert 0 < resumed <= 21  # what was recorded in the last throttle interval may be done twice
-        wait_for(process, r"^item 39 done")
+        process.says(r"^item 39 done")
         assert backstage.run(handle.result()) == 40

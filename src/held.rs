@@ -74,7 +74,7 @@ fn progress(
     let handle = activities.registry.handle(number)?;
     let limit = activities.rules.size_limit();
     let (signals, earlier) = activities.registry.with(handle, |activity| -> Result<_> {
-        let now = Moment::now();
+        let now = Moment::lately();
         // First of all: whoever wakes from a freeze must hear of it before more work is done.
         let signals = activity.signals(now);
         let earlier = take_in(activity, limit, now)?;
@@ -90,7 +90,7 @@ fn progress(
 pub fn signals(number: u64) -> Result<Signals> {
     let activities = global::activities()?;
     let handle = activities.registry.handle(number)?;
-    activities.registry.with(handle, |activity| activity.signals(Moment::now()))
+    activities.registry.with(handle, |activity| activity.signals(Moment::lately()))
 }
 
 /// Waits until a signal among `mask` differs from `known`, or the time is over. The signals then.

@@ -4,10 +4,10 @@ use std::{mem::MaybeUninit, time::Duration};
 
 /// The clock that goes on while the machine is suspended.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const BOOT: libc::clockid_t = libc::CLOCK_BOOTTIME;
+pub const BOOT: libc::clockid_t = libc::CLOCK_BOOTTIME;
 /// On macOS that is this one; other systems have none better.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-const BOOT: libc::clockid_t = libc::CLOCK_MONOTONIC;
+pub const BOOT: libc::clockid_t = libc::CLOCK_MONOTONIC;
 
 /// A moment of this machine's boot clock, which goes on while the machine is suspended: what happened to a lease meanwhile is then
 /// known without asking.
@@ -25,17 +25,18 @@ impl Moment {
     /// Now.
     #[inline]
     pub fn now() -> Self {
-        let mut time = MaybeUninit::<libc::timespec>::uninit();
-        // SAFETY: the pointer is to a `timespec` of ours. The call can't fail: the clock exists on every system that Rust
-        // supports, and it writes `time`.
-        let time = unsafe {
-            libc::clock_gettime(BOOT, time.as_mut_ptr());
-            time.assume_init()
-        };
-        // Both are narrower on systems of 32 bits.
-        #[allow(clippy::useless_conversion, reason = "i64 already where there are 64 bits")]
-        let (seconds, nanos) = (i64::from(time.tv_sec), i64::from(time.tv_nsec));
-        Moment { nanos: seconds.wrapping_mul(1_000_000_000).wrapping_add(nanos) }
+        // The clock exists on every system that Rust supports.
+        Moment { nanos: read(BOOT).unwrap_or_default() }
+    }
+
+    /// Now or some milliseconds ago, never later than now; for the ways that are taken often.
+    #[inline]
+    pub fn lately() -> Self {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Some(nanos) = super::tick::boot() {
+            return Moment { nanos };
+        }
+        Moment::now()
     }
 
     /// This much later; [`Moment::NEVER`] stays what it is.
@@ -61,6 +62,23 @@ impl Moment {
     }
 }
 
+/// A clock, in nanoseconds; `None` where there is none of this kind.
+#[inline]
+pub fn read(clock: libc::clockid_t) -> Option<i64> {
+    let mut time = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: the pointer is to a `timespec` of ours, which is written if 0 comes back.
+    let time = unsafe {
+        if libc::clock_gettime(clock, time.as_mut_ptr()) != 0 {
+            return None;
+        }
+        time.assume_init()
+    };
+    // Both are narrower on systems of 32 bits.
+    #[allow(clippy::useless_conversion, reason = "i64 already where there are 64 bits")]
+    let (seconds, nanos) = (i64::from(time.tv_sec), i64::from(time.tv_nsec));
+    Some(seconds.wrapping_mul(1_000_000_000).wrapping_add(nanos))
+}
+
 fn nanos(time: Duration) -> i64 {
     i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
@@ -78,5 +96,6 @@ mod tests {
         assert_eq!(before.since(before.later(hour)), Duration::ZERO);
         assert_eq!(Moment::NEVER.later(hour), Moment::NEVER);
         assert_eq!(before.later(Duration::MAX), Moment::NEVER);
+        assert!(Moment::lately() <= Moment::now());
     }
 }

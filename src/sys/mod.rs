@@ -12,3 +12,5 @@ pub mod reactor;
 pub mod signals;
 pub mod stderr;
 pub mod sync;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod tick;

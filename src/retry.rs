@@ -8,11 +8,10 @@ use crate::{
     deadline::Deadline,
     error::Error,
     options::Retry,
-    secret,
     setback::{Cure, Setback},
     status::Status,
     telemetry::record::{Event, Value},
-    transport::{Call, Method, Miss, Transport},
+    transport::{Call, Frame, Method, Miss, Transport},
 };
 
 /// The shortest pause when the server asks for fewer requests.
@@ -46,7 +45,7 @@ where
     Request: Message,
     Response: Message + Default,
 {
-    let request = secret::shared(request.encode_to_vec());
+    let request = Frame::plain(request);
     let mut effort = Effort::new(*policy, deadline);
     loop {
         let outcome = transport.unary(method.call, request.clone(), effort.end_of_try()).await;
@@ -80,12 +79,11 @@ where
     Request: Message,
     Response: Message + Default,
 {
-    let response =
-        transport.unary(method.call, secret::shared(request.encode_to_vec()), end).await.map_err(|miss| {
-            let setback = Setback::from(miss);
-            report(transport, method.call, &setback);
-            setback
-        })?;
+    let response = transport.unary(method.call, Frame::plain(request), end).await.map_err(|miss| {
+        let setback = Setback::from(miss);
+        report(transport, method.call, &setback);
+        setback
+    })?;
     Response::decode(response).map_err(|why| Setback::unreadable(method.call.name, &why))
 }
 

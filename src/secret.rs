@@ -3,7 +3,7 @@
 use std::{fmt, ops::Deref};
 
 use bytes::Bytes;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// A text that is neither shown nor left behind.
 #[derive(Clone, PartialEq, Eq)]
@@ -43,7 +43,22 @@ impl fmt::Debug for Secret {
 
 /// Bytes that are wiped when the last of those who share them is gone.
 pub fn shared(bytes: impl Into<Vec<u8>>) -> Bytes {
-    Bytes::from_owner(Zeroizing::new(bytes.into()))
+    Bytes::from_owner(Wiped(bytes.into()))
+}
+
+/// As `Zeroizing<Vec<u8>>`, which goes from byte to byte and takes more time for large details than all else that is done for them.
+struct Wiped(Vec<u8>);
+
+impl AsRef<[u8]> for Wiped {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        self.0.as_mut_slice().zeroize();
+    }
 }
 
 #[cfg(test)]

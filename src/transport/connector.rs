@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use tokio::sync::oneshot;
+use tokio::{io::BufWriter, sync::oneshot};
 
 use super::{
     http2::{self, Sender},
@@ -25,6 +25,10 @@ pub const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 const TLS_ALERT: [u8; 2] = [0x15, 0x03];
 /// What an HTTP/2 server says first is a frame of this type, which stands behind three bytes of length.
 const SETTINGS: u8 = 4;
+
+/// The largest frame that a server takes unless it says otherwise, and its head: h2 writes the two one after the other, and each would
+/// be a packet (or a TLS record) of its own.
+const WRITTEN_AT_ONCE: usize = 16 * 1024 + 16;
 
 /// What to connect to, and how.
 pub struct Target {
@@ -72,6 +76,7 @@ async fn connect_patiently(target: &Target, credentials: &Credentials, number: u
     };
     let (stream, opening) = Stream::new(bytes);
 
+    let stream = BufWriter::with_capacity(WRITTEN_AT_ONCE, stream);
     let (sender, connection) = http2::open(stream, target.keepalive).await.map_err(|error| {
         let why = super::causes(&error);
         Error::new(Status::Unavailable, format!("no HTTP/2 with {peer}: {why}"))

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{
     Miss, causes,
     connector::Connection,
-    frame,
+    frame::{self, Frame},
     http2::{self, Failure},
 };
 use crate::{error::Error, status::Status};
@@ -31,7 +31,7 @@ pub struct Message<'a> {
     /// The server's name.
     pub authority: &'a uri::Authority,
     /// The message.
-    pub message: &'a [u8],
+    pub frame: Frame,
     /// Whether it may be compressed.
     pub gzip: bool,
     /// The largest response that is read.
@@ -89,24 +89,22 @@ pub async fn run(connection: Connection, message: Message<'_>) -> Result<Answer,
 /// The request, and its body.
 fn request(message: Message<'_>) -> Result<(Request<()>, Bytes), Error> {
     let internal = |why: &str| Error::new(Status::Internal, format!("no request can be made: {why}"));
-    let frame = frame::encode(message.message, message.gzip).map_err(|why| internal(&why))?;
-
     let mut parts = uri::Parts::default();
     parts.scheme = Some(uri::Scheme::HTTP);
     parts.authority = Some(message.authority.clone());
     parts.path_and_query = Some(uri::PathAndQuery::from_static(message.path));
 
-    let compressed = frame.first() == Some(&1);
+    let compressed = if message.gzip { message.frame.compressed() } else { None };
     let mut request = Request::new(());
     *request.method_mut() = Method::POST;
     *request.version_mut() = Version::HTTP_2;
     *request.uri_mut() = Uri::from_parts(parts).map_err(|why| internal(&why.to_string()))?;
     *request.headers_mut() = message.headers;
     request.headers_mut().insert(TIMEOUT, timeout(message.end));
-    if compressed {
+    if compressed.is_some() {
         request.headers_mut().insert("grpc-encoding", HeaderValue::from_static("gzip"));
     }
-    Ok((request, frame))
+    Ok((request, compressed.unwrap_or(message.frame).into_bytes()))
 }
 
 /// gRPC's spelling of what is left until `end`: at most eight digits and a unit.

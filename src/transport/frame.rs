@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use prost::Message;
 use zeroize::Zeroizing;
 
 use crate::secret;
@@ -13,17 +14,51 @@ pub const HEADER_BYTES: usize = 5;
 /// Below this, compressing costs more than it saves.
 const WORTH_COMPRESSING: usize = 1024;
 
-/// The message in its frame, compressed if that is wanted and makes it smaller.
-pub fn encode(message: &[u8], gzip: bool) -> Result<Bytes, String> {
-    let compressed = if gzip && message.len() > WORTH_COMPRESSING { compress(message) } else { None };
-    let body = compressed.as_ref().map_or(message, |compressed| compressed);
-    let length = u32::try_from(body.len()).map_err(|_| "a message of over 4 GiB".to_owned())?;
-    // It holds the task token, so that it is wiped like the message.
-    let mut frame = Vec::with_capacity(HEADER_BYTES + body.len());
-    frame.put_u8(compressed.is_some().into());
-    frame.put_u32(length);
-    frame.extend_from_slice(body);
-    Ok(secret::shared(frame))
+/// A message in its frame. It holds the task token, so that it is wiped when the last clone is gone.
+#[derive(Clone)]
+pub struct Frame(Bytes);
+
+impl Frame {
+    /// As it is.
+    pub fn plain(message: &impl Message) -> Self {
+        let length = message.encoded_len();
+        let mut frame = Vec::with_capacity(HEADER_BYTES + length);
+        begin(&mut frame, false, length);
+        message.encode_raw(&mut frame);
+        Frame(secret::shared(frame))
+    }
+
+    /// Compressed, where that makes it smaller.
+    pub fn compressed(&self) -> Option<Self> {
+        if self.message().len() <= WORTH_COMPRESSING {
+            return None;
+        }
+        let body = compress(self.message()).filter(|body| body.len() < self.message().len())?;
+        let mut frame = Vec::with_capacity(HEADER_BYTES + body.len());
+        begin(&mut frame, true, body.len());
+        frame.extend_from_slice(&body);
+        Some(Frame(secret::shared(frame)))
+    }
+
+    /// How long the message in it is.
+    pub fn message_bytes(&self) -> usize {
+        self.message().len()
+    }
+
+    /// As it is sent.
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+
+    fn message(&self) -> &[u8] {
+        self.0.get(HEADER_BYTES..).unwrap_or_default()
+    }
+}
+
+fn begin(frame: &mut Vec<u8>, compressed: bool, length: usize) {
+    frame.put_u8(compressed.into());
+    // One that is longer isn't sent: max_message_bytes can't be so much.
+    frame.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
 }
 
 /// The message in a whole frame, of at most `limit` bytes.
@@ -44,7 +79,7 @@ pub fn decode(mut frame: BytesMut, gzip: bool, limit: usize) -> Result<Bytes, St
 fn compress(message: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(message.len() / 2), Compression::fast());
     encoder.write_all(message).ok()?;
-    encoder.finish().ok().map(Zeroizing::new).filter(|compressed| compressed.len() < message.len())
+    encoder.finish().ok().map(Zeroizing::new)
 }
 
 fn decompress(bytes: &[u8], limit: usize) -> Result<Bytes, String> {
@@ -61,10 +96,28 @@ fn decompress(bytes: &[u8], limit: usize) -> Result<Bytes, String> {
 mod tests {
     use super::*;
 
+    /// The message `bytes`, whatever it says, in its frame.
+    fn framed(bytes: &[u8]) -> Frame {
+        let mut frame = Vec::new();
+        begin(&mut frame, false, bytes.len());
+        frame.extend_from_slice(bytes);
+        Frame(frame.into())
+    }
+
     fn round_trip(message: &[u8], gzip: bool) -> usize {
-        let frame = encode(message, gzip).unwrap();
+        let plain = framed(message);
+        let frame = if gzip { plain.compressed().unwrap_or(plain) } else { plain }.into_bytes();
         assert_eq!(decode(BytesMut::from(&*frame), gzip, message.len()).unwrap(), message);
         frame.len()
+    }
+
+    #[test]
+    fn a_message_is_encoded_into_its_frame() {
+        let message = prost_types::Timestamp { seconds: 7, nanos: 5 };
+        let frame = Frame::plain(&message);
+        assert_eq!(frame.message_bytes(), message.encoded_len());
+        let decoded = decode(BytesMut::from(&*frame.into_bytes()), false, 100).unwrap();
+        assert_eq!(prost_types::Timestamp::decode(decoded).unwrap(), message);
     }
 
     #[test]
@@ -79,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_message_that_grows_over_the_limit_is_given_up() {
-        let frame = encode(&[0; 100_000], true).unwrap();
+        let frame = framed(&[0; 100_000]).compressed().unwrap().into_bytes();
         assert!(decode(BytesMut::from(&*frame), true, 99_999).unwrap_err().contains("99999"));
     }
 

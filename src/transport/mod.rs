@@ -35,6 +35,7 @@ use crate::{
 };
 use connector::Target;
 use exchange::{Answer, Message};
+pub use frame::Frame;
 use link::Link;
 
 /// A call of the service, with the types of its request and response. Made by the build from `proto/`.
@@ -134,9 +135,9 @@ impl Transport {
     }
 
     /// Sends one request and waits for its response, until `end`.
-    pub async fn unary(&self, call: Call, request: Bytes, end: Instant) -> Result<Bytes, Miss> {
-        if request.len() > self.max_message_bytes {
-            let (length, limit) = (request.len(), self.max_message_bytes);
+    pub async fn unary(&self, call: Call, request: Frame, end: Instant) -> Result<Bytes, Miss> {
+        if request.message_bytes() > self.max_message_bytes {
+            let (length, limit) = (request.message_bytes(), self.max_message_bytes);
             return Err(Miss::Unsent(Error::new(
                 Status::TooLarge,
                 format!("the request has {length} bytes, and max_message_bytes is {limit}"),
@@ -206,7 +207,7 @@ impl Transport {
     async fn attempt(
         &self,
         call: Call,
-        request: &[u8],
+        request: &Frame,
         credentials: &Credentials,
         end: tokio::time::Instant,
     ) -> Result<Bytes, Miss> {
@@ -219,7 +220,7 @@ impl Transport {
     async fn exchange(
         &self,
         path: &'static str,
-        request: &[u8],
+        request: &Frame,
         credentials: &Credentials,
         end: tokio::time::Instant,
     ) -> Result<Bytes, Miss> {
@@ -235,7 +236,7 @@ impl Transport {
             path,
             headers: credentials.headers.clone(),
             authority: &self.link.target().authority,
-            message: request,
+            frame: request.clone(),
             gzip: self.gzip.load(Ordering::Relaxed) == gzip::YES,
             limit: self.max_message_bytes,
             end,

@@ -1,7 +1,8 @@
 //! Activities held open, against a server that sees every beat.
 
 use std::{
-    sync::Mutex,
+    collections::HashSet,
+    sync::{Mutex, OnceLock},
     thread,
     time::{Duration, Instant},
 };
@@ -490,25 +491,56 @@ fn a_watch_tells_of_what_the_clock_alone_brings() {
     assert!(started.elapsed() < Duration::from_millis(1700), "{:?}", started.elapsed());
 }
 
+/// Opens the activity of this number; five are of one workflow.
+fn open_one_of_many(number: usize, options: &str) -> u64 {
+    let number = u16::try_from(number).unwrap();
+    let (activity, workflow) = (number.to_be_bytes(), (number / 5).to_be_bytes());
+    let token = [b"\x0a\x01n\x1a\x01r\x28\x01\x32\x02", &activity[..], b"\x12\x02", &workflow[..]].concat();
+    held::open(&token, options.as_bytes()).unwrap()
+}
+
 #[test]
 fn many_activities_beat_in_time_and_few_of_a_workflow_at_once() {
     const COUNT: usize = 1000;
     let fake = beats(|_| Answer::After(Duration::from_millis(5)));
     let started = Instant::now();
-    for n in 0..COUNT {
-        let n = u16::try_from(n).unwrap().to_be_bytes();
-        // Two hundred workflows of five activities each.
-        let token = [
-            b"\x0a\x01n\x1a\x01r\x28\x01\x32\x02",
-            &n[..],
-            b"\x12\x02",
-            &(u16::from_be_bytes(n) / 5).to_be_bytes(),
-        ]
-        .concat();
-        held::open(&token, b"{\"heartbeat_timeout_ms\":10000,\"initial_details\":\"\"}").unwrap();
+    for number in 0..COUNT {
+        open_one_of_many(number, "{\"heartbeat_timeout_ms\":10000,\"initial_details\":\"\"}");
     }
     fake.wait_for(BEAT, COUNT);
     assert!(started.elapsed() < Duration::from_secs(10), "within the timeout: {:?}", started.elapsed());
+}
+
+#[test]
+fn many_that_lost_their_connection_together_come_back_one_after_the_other_on_one() {
+    const COUNT: usize = 600;
+    const DOWN: Duration = Duration::from_secs(4);
+    const WINDOW: Duration = Duration::from_millis(100);
+    let first = OnceLock::new();
+    let fake = beats(move |call| {
+        let down = call.at - *first.get_or_init(|| call.at) < DOWN;
+        if down { Answer::Close } else { Answer::ok() }
+    });
+    let opened: Vec<_> = (0..COUNT)
+        .map(|number| open_one_of_many(number, "{\"heartbeat_timeout_ms\":20000,\"initial_details\":\"\"}"))
+        .collect();
+    for handle in &opened {
+        record(*handle, "1").unwrap();
+    }
+    for handle in &opened {
+        held::flush(*handle, LONG).unwrap();
+    }
+    let calls = fake.calls(BEAT);
+    let landed: Vec<_> = calls.iter().filter(|call| call.at - calls[0].at >= DOWN).collect();
+    let most = landed
+        .iter()
+        .map(|first| landed.iter().filter(|call| call.at >= first.at && call.at - first.at < WINDOW).count());
+    // All of them had failed together, four seconds before.
+    let most = most.max().unwrap_or_default();
+    assert!(most < COUNT * 3 / 4, "{most} within {WINDOW:?}");
+    let connections: HashSet<_> = landed.iter().map(|call| call.connection).collect();
+    // Some may have been on their way on the last one that was closed.
+    assert!(connections.len() <= 2, "{connections:?}");
 }
 
 #[test]

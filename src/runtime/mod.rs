@@ -356,6 +356,21 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_over_is_gone_with_all_that_it_had() {
+        for prepare in [become_driver, io_thread_steps_in] {
+            let runtime = Runtime::start().unwrap();
+            prepare(&runtime);
+            let turn = Arc::downgrade(&runtime.turn);
+            drop(runtime);
+            let end = Instant::now() + LONG;
+            while turn.strong_count() > 0 {
+                assert!(Instant::now() < end, "who drives it keeps it");
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+
+    #[test]
     fn a_panic_is_a_status_and_the_others_go_on_whoever_drives() {
         let runtime = Runtime::start().unwrap();
         for prepare in [become_driver, io_thread_steps_in] {

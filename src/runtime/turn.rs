@@ -178,6 +178,9 @@ impl Turn {
                     // Whoever waits for one of them, or for one that has begun, is told so by its end.
                     drop(left);
                     reactor.shut_down();
+                    // It keeps what is left of the reactor, which keeps us: a descriptor or two each time.
+                    let taker = self.lock().taker.take();
+                    drop(taker);
                     return None;
                 }
                 return Some(reactor);

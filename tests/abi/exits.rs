@@ -1,9 +1,6 @@
-//! The ways in which a process can end, with the library at work in it.
+//! The ways in which a process can end, with the library at work in it, and in which it can be rid of the library.
 
-use std::{
-    os::unix::process::ExitStatusExt,
-    time::{Duration, Instant},
-};
+use std::{os::unix::process::ExitStatusExt, process::Output, time::Duration};
 
 use crate::{
     built::{Program, repetitions},
@@ -11,7 +8,7 @@ use crate::{
 };
 
 const BEAT: &str = "RecordActivityTaskHeartbeat";
-/// The library takes 2 s at most (`activity::farewell::PATIENCE`); a loaded machine takes its time too.
+/// The library holds up an end for 2 s at most (`activity::farewell::PATIENCE`); a loaded machine takes its time too.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// A way to end, its exit status or signal, and whether what was recorded is sent. `None`: unless the handler has interrupted the
@@ -26,11 +23,13 @@ const fn way(name: &'static str, ends: Result<i32, i32>, flushes: Option<bool>) 
     Way { name, ends, flushes }
 }
 
-const WAYS: [Way; 12] = [
+const WAYS: [Way; 14] = [
     way("return", Ok(0), Some(true)),
     way("exit", Ok(0), Some(true)),
     way("exit_of_a_thread", Ok(0), Some(true)),
+    way("exit_in_a_call", Ok(0), Some(true)),
     way("exit_in_a_handler", Ok(0), None),
+    way("static_destructor", Ok(0), Some(true)),
     way("quick_exit", Ok(0), Some(false)),
     way("_exit", Ok(0), Some(false)),
     way("exec", Ok(0), Some(false)),
@@ -40,6 +39,21 @@ const WAYS: [Way; 12] = [
     way("sigkill", Err(libc::SIGKILL), Some(false)),
     way("unused", Ok(0), Some(false)),
 ];
+
+/// Runs a program to its end; how long that took since it began to end, which is all that it says on stdout.
+fn end(program: Program) -> (Output, Duration) {
+    let output = program.output();
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a `timespec` that outlives the call.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) }, 0);
+    let now = Duration::new(now.tv_sec.try_into().unwrap(), now.tv_nsec.try_into().unwrap());
+    let said = String::from_utf8_lossy(&output.stderr);
+    let Ok(began) = output.stdout.as_slice().try_into() else {
+        panic!("{} {:?} {said}", output.status, output.stdout)
+    };
+    let took = now - Duration::from_nanos(u64::from_ne_bytes(began));
+    (output, took)
+}
 
 #[test]
 fn a_process_ends_in_any_way_without_a_crash_a_hang_or_a_word_and_sends_what_it_can() {
@@ -51,15 +65,13 @@ fn a_process_ends_in_any_way_without_a_crash_a_hang_or_a_word_and_sends_what_it_
         let (mut longest, mut sent_all) = (Duration::ZERO, 0);
         for time in 0..times {
             let last = format!("\"last of {name} {time}\"");
-            let began = Instant::now();
-            let output = program.again().argument(name).argument(&last).output();
-            longest = longest.max(began.elapsed());
+            let (output, took) = end(program.again().argument(name).argument(&last));
+            longest = longest.max(took);
             let ended = output.status.code().ok_or(output.status.signal().unwrap_or(0));
             let said = String::from_utf8_lossy(&output.stderr);
             assert_eq!(ended, ends, "{name}: {said}");
             // The C++ runtime tells of an exception; nobody else says anything.
             assert!(name == "exception" || said.is_empty(), "{name}: {said}");
-            assert!(output.stdout.is_empty());
             let sent = fake.calls(BEAT).iter().any(|call| call.has(last.as_bytes()));
             sent_all += usize::from(sent);
             assert!(
@@ -69,7 +81,7 @@ fn a_process_ends_in_any_way_without_a_crash_a_hang_or_a_word_and_sends_what_it_
             fake.forget();
         }
         println!(
-            "{name:18} survived {times} of {times}, {sent_all} with the last record sent, the longest took {:.3} s",
+            "{name:18} survived {times} of {times}, {sent_all} with the last record sent, the longest end took {:.3} s",
             longest.as_secs_f64()
         );
         assert!(longest < LONGEST, "{name}");
@@ -81,8 +93,18 @@ fn a_server_that_never_answers_holds_up_the_end_for_two_seconds() {
     let fake = Fake::start(|call| if call.has(b"last") { Answer::Silence } else { Answer::ok() });
     let Some(program) = Program::new("exits.cpp") else { return };
     let program = program.variable("TEMPORAL_ADDRESS", fake.address.to_string());
-    let began = Instant::now();
-    program.argument("return").argument("\"last\"").run();
-    let took = began.elapsed();
+    let (output, took) = end(program.argument("return").argument("\"last\""));
+    assert!(output.status.success(), "{output:?}");
     assert!(took > Duration::from_millis(1900) && took < LONGEST, "{took:?}");
+}
+
+#[test]
+fn the_library_is_opened_used_and_closed_again_and_again() {
+    let fake = Fake::start(|_| Answer::ok());
+    let times = repetitions(20, 1000);
+    let Some(program) = Program::unlinked("reload.c") else { return };
+    let program = program.variable("TEMPORAL_ADDRESS", fake.address.to_string());
+    println!("{}", program.argument(&times.to_string()).run());
+    // Each time a beat of one call, and one of an activity held open.
+    assert_eq!(fake.calls(BEAT).len(), 2 * times);
 }

@@ -1,6 +1,7 @@
 // Ends in the way that argv[1] names, with argv[2] recorded and not sent, other threads in calls that nobody answers, and others
-// that record all the time.
+// that record all the time. Says on stdout when the end begins, in nanoseconds of the monotonic clock.
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -42,12 +43,37 @@ static void make_noise() {
         }).detach();
 }
 
+static void say_when() {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const long long nanoseconds = now.tv_sec * 1000000000LL + now.tv_nsec;
+    CHECK(write(STDOUT_FILENO, &nanoseconds, sizeof nanoseconds) == sizeof nanoseconds);
+}
+
+// Made before anything of the library is: destroyed after its last word.
+static struct Late {
+    bool calls = false;
+    ~Late() {
+        if (!calls) return;
+        record(activity, last);
+        SUCCEEDS(thb_activity_flush(activity, 30000, err));
+        SUCCEEDS(thb_activity_close(activity, 30000, err));
+        FAILS(THB_INVALID_HANDLE, thb_activity_touch(activity, nullptr, err));
+    }
+} late;
+
 static int end(const std::string &how) {
+    if (how != "exit_in_a_handler") say_when();
     if (how == "exit") exit(0);
     if (how == "exit_of_a_thread") std::thread([] { exit(0); }).join();
+    if (how == "exit_in_a_call") {
+        std::thread([] { usleep(1000), exit(0); }).detach();
+        thb_activity_wait(activity, 0, 0, THB_FOREVER, nullptr, nullptr);
+    }
+    if (how == "static_destructor") late.calls = true;
     if (how == "exit_in_a_handler") {
         // A host may do so, though it shouldn't: what the handler interrupts may hold whatever lock.
-        signal(SIGALRM, [](int) { exit(0); });
+        signal(SIGALRM, [](int) { say_when(), exit(0); });
         ualarm(2000, 0);
         for (;;) {
             record(activity, last);
@@ -61,7 +87,7 @@ static int end(const std::string &how) {
     if (how == "sigkill") raise(SIGKILL);
     if (how == "abort") abort();
     if (how == "exec") execl("/bin/true", "true", nullptr);
-    return 0;  // "return", and "unused"
+    return 0;  // "return", "static_destructor" and "unused"
 }
 
 int main(int argc, char **argv) {

@@ -7,6 +7,14 @@
 //! background beat's is `abi` -> [`held`] -> `activity`, and from there `pulse` -> `client` -> `transport`. Back comes a signal, or an
 //! error: `setback` -> [`error`] -> `abi`.
 
+#![deny(
+    clippy::exit,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::dbg_macro,
+    reason = "the process, its end and its output are the host's"
+)]
+
 pub mod abi;
 mod activity;
 pub mod attempt;

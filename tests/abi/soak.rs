@@ -77,7 +77,7 @@ fn a_process_under_load_forks_and_faults_stays_as_it_is() {
                 let epitaph = Box::new(move || {
                     kills.fetch_add(1, Ordering::SeqCst);
                 });
-                Life { bytes: fastrand::usize(2_000..200_000), epitaph }
+                Life { bytes: fastrand::usize(2_000..200_000), epitaph, ..Life::immortal() }
             }
         },
     );

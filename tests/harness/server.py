@@ -46,7 +46,7 @@ def dev_server(*options: str) -> Iterator[Server]:
 
 
 class ServerProcess(AbstractContextManager["ServerProcess"]):
-    """A server that can be killed, and started again where it was."""
+    """A server that can be frozen, or killed and started again where it was."""
 
     server: Server
 
@@ -63,6 +63,7 @@ class ServerProcess(AbstractContextManager["ServerProcess"]):
         raise RuntimeError(f"{self._program} did not start")
 
     def __exit__(self, *_: object) -> None:
+        self.thaw()
         self._process.terminate()
         try:
             self._process.wait(STOP_TIMEOUT)
@@ -73,6 +74,13 @@ class ServerProcess(AbstractContextManager["ServerProcess"]):
         """Ends it as a power cut does."""
         self._process.kill()
         self._process.wait()
+
+    def freeze(self) -> None:
+        """Its connections stay, and new ones are made, but nothing is answered."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
     def start_again(self) -> None:
         """Where it was; its port may be a passing connection's for a moment."""

@@ -4,9 +4,10 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     net::SocketAddr,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -22,7 +23,12 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    runtime::Handle,
+    sync::Notify,
+    time::sleep,
+};
 
 use temporal_heartbeat::{calls, deadline::Timeout, error::Error, status::Status};
 
@@ -76,6 +82,8 @@ pub enum Answer {
     Close,
     /// Answers well, but late.
     After(Duration),
+    /// Answers well, and sends this and whatever else it says on the connection a byte a second.
+    Slowly,
 }
 
 impl Answer {
@@ -105,6 +113,9 @@ pub struct Fake {
     pub address: SocketAddr,
     calls: Arc<Mutex<Vec<Call>>>,
     connections: Arc<AtomicUsize>,
+    /// As long as nobody listens there.
+    closed: Mutex<Option<(TcpSocket, Server)>>,
+    runtime: Handle,
     stop: Arc<Notify>,
     /// There is one client per process, so one test at a time.
     _turn: MutexGuard<'static, ()>,
@@ -134,31 +145,46 @@ impl Fake {
         script: impl Fn(&Call) -> Answer + Send + Sync + 'static,
         lives: impl Fn() -> Life + Send + Sync + 'static,
     ) -> Self {
+        let fake = Self::closed(script, lives);
+        fake.open();
+        fake
+    }
+
+    /// A server whose address refuses connections, until it opens.
+    pub fn closed(
+        script: impl Fn(&Call) -> Answer + Send + Sync + 'static,
+        lives: impl Fn() -> Life + Send + Sync + 'static,
+    ) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         calls::disconnect(Timeout::Zero).unwrap();
         let calls = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::new(AtomicUsize::new(0));
         let stop = Arc::new(Notify::new());
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
         let server = Server {
             calls: calls.clone(),
             connections: connections.clone(),
             script: Box::new(script),
             lives: Box::new(lives),
         };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let handle = runtime.handle().clone();
         thread::spawn({
             let stop = stop.clone();
-            move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(async {
-                    let listener = TcpListener::from_std(listener).unwrap();
-                    tokio::select! { () = Arc::new(server).serve(listener) => (), () = stop.notified() => () }
-                });
-            }
+            move || runtime.block_on(stop.notified())
         });
-        Fake { address, calls, connections, stop, _turn: turn }
+        let closed = Mutex::new(Some((socket, server)));
+        Fake { address, calls, connections, closed, runtime: handle, stop, _turn: turn }
+    }
+
+    /// Listens from now on.
+    pub fn open(&self) {
+        let (socket, server) = self.closed.lock().unwrap().take().unwrap();
+        let _context = self.runtime.enter();
+        let listener = socket.listen(1024).unwrap();
+        self.runtime.spawn(Arc::new(server).serve(listener));
     }
 
     /// Connects the process, with more options in JSON, e.g. `,"lazy":true`.
@@ -204,6 +230,13 @@ struct Server {
     lives: Box<dyn Fn() -> Life + Send + Sync>,
 }
 
+/// What an answer can do to its connection.
+#[derive(Default)]
+struct Hold {
+    close: Notify,
+    slow: Arc<AtomicBool>,
+}
+
 type Body = StreamBody<tokio_stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>;
 
 impl Server {
@@ -211,18 +244,25 @@ impl Server {
         loop {
             let Ok((stream, _)) = listener.accept().await else { continue };
             stream.set_nodelay(true).unwrap();
-            let stream = Mortal::new(stream, (self.lives)());
+            let life = (self.lives)();
+            let (age, hold) = (life.age, Arc::new(Hold::default()));
+            let stream = Mortal::new(stream, life, hold.slow.clone());
             let connection = self.connections.fetch_add(1, Ordering::SeqCst);
-            let (server, close) = (self.clone(), Arc::new(Notify::new()));
+            let server = self.clone();
             tokio::spawn(async move {
-                let serving = http2::Builder::new(TokioExecutor::new()).serve_connection(
+                let mut serving = pin!(http2::Builder::new(TokioExecutor::new()).serve_connection(
                     TokioIo::new(stream),
                     service_fn({
-                        let close = close.clone();
-                        move |request| server.clone().answer(connection, request, close.clone())
+                        let hold = hold.clone();
+                        move |request| server.clone().answer(connection, request, hold.clone())
                     }),
-                );
-                tokio::select! { _ = serving => (), () = close.notified() => () }
+                ));
+                tokio::select! {
+                    _ = serving.as_mut() => return,
+                    () = hold.close.notified() => return,
+                    () = sleep(age) => serving.as_mut().graceful_shutdown(),
+                }
+                tokio::select! { _ = serving => (), () = hold.close.notified() => () }
             });
         }
     }
@@ -231,7 +271,7 @@ impl Server {
         self: Arc<Self>,
         connection: usize,
         request: Request<Incoming>,
-        close: Arc<Notify>,
+        hold: Arc<Hold>,
     ) -> Result<Response<Body>, Infallible> {
         let (head, body) = request.into_parts();
         let method = head.uri.path().rsplit('/').next().unwrap().to_owned();
@@ -280,11 +320,15 @@ impl Server {
             }
             Answer::Silence => std::future::pending().await,
             Answer::Close => {
-                close.notify_one();
+                hold.close.notify_one();
                 std::future::pending().await
             }
             Answer::After(time) => {
-                tokio::time::sleep(time).await;
+                sleep(time).await;
+                Ok(response(frame(&[]), Some("0"), ""))
+            }
+            Answer::Slowly => {
+                hold.slow.store(true, Ordering::SeqCst);
                 Ok(response(frame(&[]), Some("0"), ""))
             }
         }

@@ -2,17 +2,26 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
-use temporal_heartbeat::{calls, deadline::Timeout, held, payload::Encoding};
+use temporal_heartbeat::{
+    calls,
+    deadline::Timeout,
+    held,
+    payload::{Encoding, Payloads},
+};
 
-use crate::fake::{Answer, Fake, TOKEN, frame};
+use crate::{
+    fake::{Answer, Fake, TOKEN, frame},
+    mortal::Life,
+};
 
 const BEAT: &str = "RecordActivityTaskHeartbeat";
 /// What the one call has.
@@ -49,6 +58,7 @@ fn faults() -> Vec<(String, Script)> {
         ("frozen: it takes the request and never answers".into(), Box::new(|| Answer::Silence)),
         ("the connection ends instead of an answer".into(), Box::new(|| Answer::Close)),
         ("the answer comes after 5 s".into(), Box::new(|| Answer::After(Duration::from_secs(5)))),
+        ("the answer comes a byte a second".into(), Box::new(|| Answer::Slowly)),
         ("a gateway's HTTP 502".into(), Box::new(|| Answer::Http(502))),
         (
             "a message that is no protobuf".into(),
@@ -83,8 +93,8 @@ fn faults() -> Vec<(String, Script)> {
     all
 }
 
-/// One row: the fault, the status of one call with half a second, its time in tenths of a second, and what became of an activity held open.
-fn row(name: &str, script: Script) -> [String; 4] {
+/// A server that answers heartbeats so, until it is well again.
+fn spoiled(name: &str, script: Script) -> [String; 4] {
     let healed = Arc::new(AtomicBool::new(false));
     let fake = Fake::connected({
         let healed = healed.clone();
@@ -92,6 +102,18 @@ fn row(name: &str, script: Script) -> [String; 4] {
             if call.method == BEAT && !healed.load(Ordering::SeqCst) { script() } else { Answer::ok() }
         }
     });
+    row(name, &fake, || healed.store(true, Ordering::SeqCst))
+}
+
+/// One that isn't there yet.
+fn refused() -> [String; 4] {
+    let fake = Fake::closed(|_| Answer::ok(), Life::immortal);
+    fake.connect(",\"lazy\":true").unwrap();
+    row("nothing listens there: connections are refused", &fake, || fake.open())
+}
+
+/// One row: the fault, the status of one call with half a second, its time in tenths of a second, and what became of an activity held open.
+fn row(name: &str, fake: &Fake, heal: impl FnOnce()) -> [String; 4] {
     let began = Instant::now();
     let status = calls::heartbeat(TOKEN, None, SHORT).map_or_else(|error| error.status(), |_| unreachable!());
     let took = began.elapsed();
@@ -100,7 +122,7 @@ fn row(name: &str, script: Script) -> [String; 4] {
     let handle = held::open(b"held", br#"{"initial_details":"","heartbeat_timeout_ms":2000}"#).unwrap();
     held::record(handle, Encoding::Json, b"\"first\"").unwrap();
     let flushed = held::flush(handle, SHORT).map_err(|error| error.status());
-    healed.store(true, Ordering::SeqCst);
+    heal();
     // What a server says no to for good isn't asked again, except where the holder records anew.
     let again = held::record(handle, Encoding::Json, b"\"newest\"").and_then(|_| held::flush(handle, LONG));
     let arrived = fake.calls(BEAT).last().is_some_and(|call| call.has(b"\"newest\""));
@@ -117,21 +139,63 @@ fn row(name: &str, script: Script) -> [String; 4] {
     [name.to_owned(), format!("`{}`", status.name().to_string_lossy()), seconds, held]
 }
 
+/// Connections end when they are two seconds old, three of them, while one caller beats all the time and an activity is held open.
+fn aging() -> [String; 4] {
+    const AGE: Duration = Duration::from_secs(2);
+    let fake = Fake::mortal(|_| Answer::ok(), || Life { age: AGE, ..Life::immortal() });
+    fake.connect("").unwrap();
+    let handle = held::open(b"held", br#"{"initial_details":"","heartbeat_timeout_ms":2000}"#).unwrap();
+    let (mut beats, mut longest) = (0, Duration::ZERO);
+    while fake.connections() < 4 {
+        let item = format!("\"item {beats}\"");
+        held::record(handle, Encoding::Json, item.as_bytes()).unwrap();
+        let details = Payloads::from_caller("details", Encoding::Json, item.as_bytes()).unwrap();
+        let began = Instant::now();
+        calls::heartbeat(TOKEN, details, LONG).unwrap();
+        longest = longest.max(began.elapsed());
+        beats += 1;
+        thread::sleep(Duration::from_millis(5));
+    }
+    held::record(handle, Encoding::Json, b"\"newest\"").unwrap();
+    held::flush(handle, LONG).unwrap();
+    let arrived = fake.calls(BEAT);
+    assert!(arrived.last().unwrap().has(b"\"newest\""));
+    for beat in 0..beats {
+        let item = format!("\"item {beat}\"");
+        assert!(arrived.iter().any(|call| call.has(TOKEN) && call.has(item.as_bytes())), "{item}");
+    }
+    let _ = held::close(handle, Timeout::Zero);
+    [
+        "GOAWAY every 2 s, as at a connection's greatest age".into(),
+        "`THB_OK`".into(),
+        format!("{:.1} s", longest.as_secs_f64()),
+        "goes on: the newest details arrived".into(),
+    ]
+}
+
+/// What the page says before the table; behind it comes what stands from here on, which isn't written anew.
 const HEAD: &str = "# Faults\n\nWhat becomes of one heartbeat that has half a second, and of an activity that is held open, while a server misbehaves; then the \
-server is well again, and the holder records once more. `tests/service/faults.rs` plays each, and checks this page. What a real server \
-does when it is killed, restarted, frozen, cut off or asked for too much is in `tests/e2e`.\n\n\
+server is well again, and the holder records once more. `tests/service/faults.rs` plays each, and checks this page.\n\n\
 | the server's answer to heartbeats | one call returns | after | the activity held open |\n|---|---|---|---|\n";
+const REST: &str = "\n## A real server\n";
+const SCENARIOS: &str = "../tests/e2e/";
+
+fn page() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/faults.md")
+}
 
 #[test]
 fn each_fault_has_its_status_in_time_and_what_was_acknowledged_is_there() {
-    let rows: Vec<_> = faults().into_iter().map(|(name, script)| row(&name, script)).collect();
+    let mut rows = vec![refused(), aging()];
+    rows.extend(faults().into_iter().map(|(name, script)| spoiled(&name, script)));
     let table: String = rows.iter().map(|row| format!("| {} |\n", row.join(" | "))).collect();
     println!("{table}");
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/faults.md");
+    let mut told = fs::read_to_string(page()).unwrap();
     if std::env::var_os("THB_UPDATE_FAULTS").is_some() {
-        fs::write(&page, format!("{HEAD}{table}")).unwrap();
+        let rest = told.find(REST).unwrap();
+        told = format!("{HEAD}{table}{}", &told[rest..]);
+        fs::write(page(), &told).unwrap();
     }
-    let told = fs::read_to_string(&page).unwrap();
     for [name, status, _, held] in &rows {
         let line = told.lines().find(|line| line.starts_with(&format!("| {name} |"))).unwrap_or_default();
         assert!(
@@ -139,4 +203,20 @@ fn each_fault_has_its_status_in_time_and_what_was_acknowledged_is_there() {
             "{name}: {status}, {held}; docs: {line}"
         );
     }
+}
+
+#[test]
+fn the_scenarios_that_the_page_names_are_there() {
+    let told = fs::read_to_string(page()).unwrap();
+    let (_, rest) = told.split_once(REST).unwrap();
+    let mut named = 0;
+    for line in rest.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what")) {
+        let (before, after) = line.split_once(&format!("`]({SCENARIOS}")).unwrap_or_else(|| panic!("{line}"));
+        let (_, test) = before.rsplit_once("[`").unwrap();
+        let (file, _) = after.split_once(')').unwrap();
+        let file = page().with_file_name(SCENARIOS).join(file);
+        assert!(fs::read_to_string(&file).unwrap().contains(&format!("\ndef {test}(")), "{line}");
+        named += 1;
+    }
+    assert!(named > 5);
 }

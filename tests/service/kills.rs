@@ -144,7 +144,7 @@ fn a_connection_that_is_killed_at_any_moment_loses_no_newest_details() {
                 let epitaph = Box::new(move || {
                     kills.fetch_add(1, Ordering::SeqCst);
                 });
-                Life { bytes: dice.lock().unwrap().usize(BYTES_OF_A_LIFE), epitaph }
+                Life { bytes: dice.lock().unwrap().usize(BYTES_OF_A_LIFE), epitaph, ..Life::immortal() }
             }
         },
     );

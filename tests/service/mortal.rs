@@ -1,18 +1,30 @@
-//! Connections that die in the middle of whatever they carry.
+//! Connections that die in the middle of whatever they carry, of age, or of slowness.
 
 use std::{
+    future::Future,
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::{Instant, Sleep, sleep},
 };
+
+/// The time from one byte to the next on a connection that has become slow.
+const SLOWNESS: Duration = Duration::from_secs(1);
 
 /// How long a connection lasts, and who hears of its end.
 pub struct Life {
+    /// At this age the server says GOAWAY, and ends the connection when what has begun is answered.
+    pub age: Duration,
     /// How many bytes it carries, in both directions together.
     pub bytes: usize,
     /// Called when it dies of that.
@@ -21,7 +33,7 @@ pub struct Life {
 
 impl Life {
     pub fn immortal() -> Self {
-        Life { bytes: usize::MAX, epitaph: Box::new(|| ()) }
+        Life { age: Duration::MAX, bytes: usize::MAX, epitaph: Box::new(|| ()) }
     }
 }
 
@@ -30,11 +42,16 @@ pub struct Mortal {
     stream: TcpStream,
     left: usize,
     epitaph: Option<Box<dyn FnOnce() + Send>>,
+    slow: Arc<AtomicBool>,
+    /// Until when a slow connection takes nothing.
+    pause: Pin<Box<Sleep>>,
 }
 
 impl Mortal {
-    pub fn new(stream: TcpStream, life: Life) -> Self {
-        Mortal { stream, left: life.bytes, epitaph: Some(life.epitaph) }
+    /// Becomes slow when `slow` does: then it sends a byte a second.
+    pub fn new(stream: TcpStream, life: Life, slow: Arc<AtomicBool>) -> Self {
+        let pause = Box::pin(sleep(Duration::ZERO));
+        Mortal { stream, left: life.bytes, epitaph: Some(life.epitaph), slow, pause }
     }
 
     /// The bytes that are left, of which there is one at least.
@@ -71,7 +88,12 @@ impl AsyncWrite for Mortal {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let left = self.left()?;
+        let mut left = self.left()?;
+        if self.slow.load(Ordering::SeqCst) {
+            ready!(self.pause.as_mut().poll(context));
+            self.pause.as_mut().reset(Instant::now() + SLOWNESS);
+            left = 1;
+        }
         let part = &bytes[..bytes.len().min(left)];
         let written = ready!(Pin::new(&mut self.stream).poll_write(context, part))?;
         self.left -= written;

@@ -1,0 +1,57 @@
+"""A server that freezes, and one that is killed and started again on its database, while an activity is held open."""
+
+import time
+from contextlib import closing
+from pathlib import Path
+
+from harness.activities import start_activity
+from harness.driver import refused
+from harness.held import HeldDriver
+from harness.server import NAMESPACE, ServerProcess
+from harness.signals import Signals
+from harness.worker import PATIENCE, ActivityOptions, Backstage
+
+# Longer than any of it takes.
+LONG_MS = 300_000
+SHORT_MS = 1_000
+
+
+def test_activity_held_open_survives_a_frozen_server_and_a_killed_one(tmp_path: Path) -> None:
+    HeldDriver.build()
+    with (
+        ServerProcess("--db-filename", str(tmp_path / "temporal.db")) as process,
+        Backstage(process.server.address) as backstage,
+        closing(HeldDriver()) as driver,
+    ):
+        driver.connect({"address": process.server.address, "namespace": NAMESPACE, "connect_timeout_ms": 60_000})
+        options = ActivityOptions(heartbeat_timeout_ms=LONG_MS, start_to_close_ms=LONG_MS)
+        activity, other = (start_activity("workflow", backstage, options) for _ in range(2))
+        held = driver.open(activity.next_attempt().token, heartbeat_timeout_ms=LONG_MS)
+        token = other.next_attempt().token
+        held.record(1)
+        held.flush()
+
+        process.freeze()
+        began = time.monotonic()
+        with refused("THB_TIMEOUT"):
+            driver.heartbeat(token, 1, timeout=SHORT_MS)
+        assert SHORT_MS / 1000 <= time.monotonic() - began < PATIENCE
+        assert held.record(2) == Signals.NONE
+        with refused("THB_TIMEOUT"):
+            held.flush(timeout=SHORT_MS)
+        process.thaw()
+        held.flush(timeout=60_000)
+        assert activity.heartbeat_details() == [2]
+
+        process.kill()
+        with refused("THB_UNAVAILABLE", "connection refused"):
+            driver.heartbeat(token, 2, timeout=SHORT_MS)
+        assert held.record(3) == Signals.NONE
+        with refused("THB_UNAVAILABLE", "connection refused"):
+            held.flush(timeout=SHORT_MS)
+        process.start_again()
+        held.flush(timeout=60_000)
+        assert activity.heartbeat_details() == [3]
+        assert held.signals() == Signals.NONE
+        held.complete("survived", timeout=60_000)
+        assert activity.result() == "survived"

@@ -1,8 +1,10 @@
 //! Children of programs in C that have the library at work.
 
+use std::collections::HashSet;
+
 use crate::{
     built::{Program, repetitions},
-    fake::{Answer, Fake},
+    fake::{Answer, Call, Fake},
 };
 
 const BEAT: &str = "RecordActivityTaskHeartbeat";
@@ -30,4 +32,24 @@ fn children_begin_afresh_and_their_parent_notices_nothing() {
             .filter(|call| call.has(b"run"))
             .all(|call| call.connection == parents[0].connection)
     );
+}
+
+#[test]
+fn workers_of_a_prefork_server_beat_on_connections_of_their_own_while_their_parent_goes_on() {
+    let fake = Fake::start(|_| Answer::ok());
+    let (workers, clients) = (4, repetitions(40, 1000));
+    let Some(program) = Program::new("prefork.c") else { return };
+    let program = program.variable("TEMPORAL_ADDRESS", fake.address.to_string());
+    program.argument(&workers.to_string()).argument(&clients.to_string()).run();
+
+    let connections = |calls: &[Call]| calls.iter().map(|call| call.connection).collect::<HashSet<_>>();
+    let (parents, workers_beats): (Vec<_>, Vec<_>) =
+        fake.calls(BEAT).into_iter().partition(|call| call.has(b"parents"));
+    assert!(connections(&parents).is_disjoint(&connections(&workers_beats)));
+    let completed = fake.calls("RespondActivityTaskCompleted");
+    for client in 0..clients {
+        let token = format!("of client {client}.");
+        let of = |calls: &[Call]| calls.iter().filter(|call| call.has(token.as_bytes())).count();
+        assert!(of(&workers_beats) >= 2 && of(&completed) >= 1, "{token}");
+    }
 }

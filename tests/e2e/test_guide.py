@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,10 +11,11 @@ import pytest
 
 from harness.build import alone
 from harness.languages import library_environment
-from harness.needs import needs
+from harness.needs import needs, not_there
 from harness.pages import anchors, boxes, commands, files, is_excerpt, links, loose
-from harness.paths import ROOT
-from harness.server import Server
+from harness.paths import ROOT, VENV_BIN
+from harness.process import Process
+from harness.server import OLDEST, Server, find_program
 from harness.stage import StartActivity
 
 GUIDE = sorted((ROOT / "docs" / "guide").glob("*.md"))
@@ -41,9 +43,14 @@ def stand_in(folder: Path) -> dict[str, str]:
     return home | {"HOME": str(folder / "home"), "PREFIX": str(folder / "prefix"), "ROOT": str(ROOT)}
 
 
-def follow(page: Path, folder: Path, environment: dict[str, str]) -> str:
+def write_files(page: Path, folder: Path) -> None:
     for name, code in files(page).items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(code)
+
+
+def follow(page: Path, folder: Path, environment: dict[str, str]) -> str:
+    write_files(page, folder)
     (folder / "home").mkdir()
     make = 'make() { env -u MAKEFLAGS -u MAKELEVEL make --no-print-directory CLI=no -C "$ROOT" "$@"; }\n'
     with alone("make"):  # two who build in the same repository would wait for each other anyway
@@ -81,6 +88,35 @@ def test_reader_of_a_page_gets_a_program_that_resumes_and_completes(
         [f"working on item {n}" for n in range(4, 10)] if "working" in said else []
     )
     assert activity.result() == PROGRAMS[name]
+
+
+# What the reader of a page looks at before the next box.
+UNTIL_SOME_ARE_DONE = "until grep -q 'item 3 is done' said; do kill -0 $!; sleep 0.1; done\n"
+
+
+def test_reader_who_tries_it_sees_a_killed_program_go_on(server: Server, tmp_path: Path) -> None:
+    if server.version < OLDEST:
+        not_there("standalone activities of the page")
+    bash = needs(shutil.which("bash"), "bash")
+    needs(shutil.which("pkill"), "pkill (Debian: procps)")
+    page = ROOT / "docs" / "guide" / "try.md"
+    write_files(page, tmp_path)
+    (tmp_path / "temporal").symlink_to(find_program())
+    environment = library_environment() | {
+        "TEMPORAL_ADDRESS": server.address,
+        "PATH": f"{tmp_path}:{VENV_BIN}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT / "bindings" / "python"),
+    }
+    start, kill, result = [box.code for box in boxes(page) if box.language == "sh"]
+    script = f'cd "$0"\nexec >said 2>&1\n{start}{UNTIL_SOME_ARE_DONE}{kill}{result}'
+    with Process([bash, "-euc", script, str(tmp_path)], environment) as reader:
+        status = reader.ends()
+    said = (tmp_path / "said").read_text()
+    assert status == 0, said
+    done = [int(item) for item in re.findall(r"^item (\d+) is done$", said, flags=re.MULTILINE)]
+    assert set(done) == set(range(1, 11))
+    assert done.count(1) == 1, "it began anew"
+    assert re.search(r'Result\s+"ten items"', said), said
 
 
 def test_reader_of_the_page_on_installing_finds_what_it_lists(tmp_path: Path) -> None:

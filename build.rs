@@ -51,8 +51,8 @@ impl ServiceGenerator for Methods {
                 name
             });
             buf.push_str(&format!(
-                "#[doc = \"`{call}`\"]\npub const {name}: crate::transport::Method<{input}, {output}> =\n    \
-                 crate::transport::Method::new({number}, \"{call}\", \"/{package}.{service}/{call}\");\n",
+                "#[doc = \"`{call}`\"]\npub const {name}: crate::method::Method<{input}, {output}> =\n    \
+                 crate::method::Method::new({number}, \"{call}\", \"/{package}.{service}/{call}\");\n",
                 call = method.proto_name,
                 input = method.input_type,
                 output = method.output_type,

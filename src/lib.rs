@@ -32,6 +32,7 @@ mod global;
 pub mod handoff;
 pub mod held;
 mod json;
+mod method;
 pub mod options;
 mod park;
 pub mod payload;

@@ -7,11 +7,12 @@ use prost::Message;
 use crate::{
     deadline::Deadline,
     error::Error,
+    method::{Call, Method},
     options::Retry,
     setback::{Cure, Setback},
     status::Status,
     telemetry::record::{Event, Value},
-    transport::{Call, Frame, Method, Miss, Transport},
+    transport::{Frame, Miss, Transport},
 };
 
 /// The shortest pause when the server asks for fewer requests.

@@ -25,6 +25,7 @@ use crate::{
     deadline::Deadline,
     doubt::Doubts,
     error::Error,
+    method::Method,
     options::{Options, Retry},
     payload::{Payloads, is_large},
     proto::temporal::api::workflowservice::v1 as api,
@@ -38,7 +39,7 @@ use crate::{
         record::{Event, Value},
     },
     token::Token,
-    transport::{Method, Transport},
+    transport::Transport,
 };
 pub use describe::Found;
 use describe::Way;

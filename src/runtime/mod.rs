@@ -42,7 +42,7 @@ impl Runtime {
         let (ready, started) = park::slot();
         let spawned = sys::signals::blocked(|| {
             let turn = turn.clone();
-            thread::Builder::new().name(THREAD_NAME.into()).spawn(move || match Reactor::new(&turn) {
+            thread::Builder::new().name(THREAD_NAME.into()).spawn(move || match turn.reactor() {
                 Ok(reactor) => {
                     ready.fill(Ok(()));
                     turn.drive(reactor);

@@ -1,14 +1,22 @@
 //! What knows sockets and timers: a Tokio runtime, driven by one thread at a time.
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use super::turn::Turn;
 use crate::sys::{self, private::Private};
 
 /// Name resolution blocks, and so may a disk: they borrow threads of this name's kind, at most two.
 const RESOLVER_NAME: &str = "thb-resolve";
 /// How long such a thread waits for another name before it ends.
 const RESOLVER_IDLE: Duration = Duration::from_secs(2);
+
+/// Work for the reactor.
+pub type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The reactor, and what keeps its descriptors from children.
 pub struct Reactor {
@@ -17,17 +25,20 @@ pub struct Reactor {
 }
 
 impl Reactor {
-    /// One that starts the jobs of `turn`.
-    pub fn new(turn: &Arc<Turn>) -> io::Result<Self> {
-        let (before, after, jobs) = (turn.clone(), turn.clone(), turn.clone());
+    /// One that calls these functions when whoever drives it goes to sleep and wakes, and starts the `jobs` that there are.
+    pub fn new(
+        before_sleep: impl Fn() + Send + Sync + 'static,
+        after_sleep: impl Fn() + Send + Sync + 'static,
+        jobs: impl Fn(&Context<'_>) -> Poll<Vec<Job>> + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let probe = sys::reactor::probe()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_name(RESOLVER_NAME)
             .thread_keep_alive(RESOLVER_IDLE)
             .max_blocking_threads(2)
-            .on_thread_park(move || before.before_sleep())
-            .on_thread_unpark(move || after.after_sleep())
+            .on_thread_park(before_sleep)
+            .on_thread_unpark(after_sleep)
             .build()?;
         let private = {
             let _context = runtime.enter();
@@ -35,7 +46,7 @@ impl Reactor {
         };
         runtime.spawn(async move {
             loop {
-                let jobs = std::future::poll_fn(|context| jobs.poll_jobs(context)).await;
+                let jobs = std::future::poll_fn(|context| jobs(context)).await;
                 jobs.into_iter().for_each(|job| drop(tokio::spawn(job)));
             }
         });

@@ -7,8 +7,7 @@
 //! thread steps in again.
 
 use std::{
-    future::Future,
-    pin::Pin,
+    io,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -16,10 +15,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::reactor::Reactor;
-
-/// Work for the reactor.
-pub type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
+use super::reactor::{Job, Reactor};
 
 /// After so many calls that came alone the I/O thread steps back.
 const ALONE_IN_A_ROW: u32 = 16;
@@ -87,6 +83,16 @@ impl Turn {
             changed: Condvar::new(),
             look_up: Notify::new(),
         })
+    }
+
+    /// A reactor for it.
+    pub fn reactor(self: &Arc<Self>) -> io::Result<Reactor> {
+        let (before, after, jobs) = (self.clone(), self.clone(), self.clone());
+        Reactor::new(
+            move || before.before_sleep(),
+            move || after.after_sleep(),
+            move |context| jobs.poll_jobs(context),
+        )
     }
 
     /// A caller comes, who `may_drive` or has to leave that to others.
@@ -206,7 +212,7 @@ impl Turn {
     }
 
     /// The next jobs, for the task that starts them.
-    pub fn poll_jobs(&self, context: &Context<'_>) -> Poll<Vec<Job>> {
+    fn poll_jobs(&self, context: &Context<'_>) -> Poll<Vec<Job>> {
         let mut state = self.lock();
         if state.jobs.is_empty() {
             match &mut state.taker {
@@ -219,7 +225,7 @@ impl Turn {
     }
 
     /// Whoever drives is about to sleep, unless there is more to do.
-    pub fn before_sleep(&self) {
+    fn before_sleep(&self) {
         let mut state = self.lock();
         // Several have their answers, and may each be about to make the next call: it is cheaper to let them do so first than to be
         // woken by each.
@@ -239,7 +245,7 @@ impl Turn {
     }
 
     /// Whoever drives is awake.
-    pub fn after_sleep(&self) {
+    fn after_sleep(&self) {
         self.lock().asleep = false;
     }
 

@@ -1,13 +1,8 @@
 //! The clock that leases are measured with.
 
-use std::{mem::MaybeUninit, time::Duration};
+use std::time::Duration;
 
-/// The clock that goes on while the machine is suspended.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub const BOOT: libc::clockid_t = libc::CLOCK_BOOTTIME;
-/// On macOS that is this one; other systems have none better.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub const BOOT: libc::clockid_t = libc::CLOCK_MONOTONIC;
+use super::boot::{BOOT, read};
 
 /// A moment of this machine's boot clock, which goes on while the machine is suspended: what happened to a lease meanwhile is then
 /// known without asking.
@@ -60,23 +55,6 @@ impl Moment {
     pub fn since(self, other: Moment) -> Duration {
         Duration::from_nanos(self.nanos.saturating_sub(other.nanos).max(0).unsigned_abs())
     }
-}
-
-/// A clock, in nanoseconds; `None` where there is none of this kind.
-#[inline]
-pub fn read(clock: libc::clockid_t) -> Option<i64> {
-    let mut time = MaybeUninit::<libc::timespec>::uninit();
-    // SAFETY: the pointer is to a `timespec` of ours, which is written if 0 comes back.
-    let time = unsafe {
-        if libc::clock_gettime(clock, time.as_mut_ptr()) != 0 {
-            return None;
-        }
-        time.assume_init()
-    };
-    // Both are narrower on systems of 32 bits.
-    #[allow(clippy::useless_conversion, reason = "i64 already where there are 64 bits")]
-    let (seconds, nanos) = (i64::from(time.tv_sec), i64::from(time.tv_nsec));
-    Some(seconds.wrapping_mul(1_000_000_000).wrapping_add(nanos))
 }
 
 fn nanos(time: Duration) -> i64 {

@@ -1,5 +1,6 @@
 //! What the operating system is asked for directly. With `abi` the only unsafe code of the library.
 
+mod boot;
 pub mod cancellation;
 pub mod clock;
 pub mod descriptor;

@@ -9,7 +9,7 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
-use super::clock::{BOOT, read};
+use super::boot::{BOOT, read};
 
 /// How long the boot clock may lie between two looks at the monotonic one for its distance to be known.
 const APART_NS: i64 = 1_000_000;

@@ -14,7 +14,7 @@ use tonic::Code;
 
 use super::histogram::Histogram;
 use crate::{
-    proto::temporal::api::workflowservice::v1::CALLS, signals::Signals, status::Status, transport::Call,
+    method::Call, proto::temporal::api::workflowservice::v1::CALLS, signals::Signals, status::Status,
 };
 
 /// In seconds.

@@ -12,7 +12,6 @@ mod stream;
 pub mod tls;
 
 use std::{
-    marker::PhantomData,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -26,6 +25,7 @@ use http::HeaderMap;
 use crate::{
     credentials::{Credentials, Renewed, Vault},
     error::{self, Error},
+    method::Call,
     options::Options,
     status::Status,
     telemetry::{
@@ -37,31 +37,6 @@ use connector::Target;
 use exchange::{Answer, Message};
 pub use frame::Frame;
 use link::Link;
-
-/// A call of the service, with the types of its request and response. Made by the build from `proto/`.
-pub struct Method<Request, Response> {
-    /// The call.
-    pub call: Call,
-    types: PhantomData<fn(Request) -> Response>,
-}
-
-/// A call of the service, whatever its types.
-#[derive(Clone, Copy, Debug)]
-pub struct Call {
-    /// Its number among all calls, by which it is counted.
-    pub number: usize,
-    /// Its name in the service.
-    pub name: &'static str,
-    /// Its HTTP path.
-    pub path: &'static str,
-}
-
-impl<Request, Response> Method<Request, Response> {
-    /// The call `name` at `path`.
-    pub const fn new(number: usize, name: &'static str, path: &'static str) -> Self {
-        Method { call: Call { number, name, path }, types: PhantomData }
-    }
-}
 
 /// A try that brought no response.
 #[derive(Debug)]

@@ -20,7 +20,6 @@ from typing import Any, Optional, Protocol
 
 from ._payload import Payload
 from ._values import from_payload, to_payload
-from ._wire import decode_payload, encode_payload
 
 __all__ = ["Codec", "PayloadCodec", "codec_of", "current", "use"]
 
@@ -128,11 +127,11 @@ def _list(returned: Any) -> list[Payload]:
 def _to_sdk(payload: Payload) -> Any:
     from temporalio.api.common.v1 import Payload as Theirs
 
-    return Theirs.FromString(encode_payload(payload))
+    return Theirs.FromString(payload.to_bytes())
 
 
 def _from_sdk(payload: Any) -> Payload:
-    return decode_payload(payload.SerializeToString())
+    return Payload.from_bytes(payload.SerializeToString())
 
 
 def _outcome(result: Any) -> Any:

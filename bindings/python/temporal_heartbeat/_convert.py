@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import _abi, _codec
-from ._payload import Payload
+from ._payload import Payload, decode_payloads, encode_payloads
 from ._values import from_payload, to_payload
-from ._wire import decode_payloads, encode_payloads
 
 __all__ = ["encode_values", "from_payloads", "payloads_base64"]
 

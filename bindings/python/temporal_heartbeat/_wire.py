@@ -1,62 +1,19 @@
-"""The protobuf form of ``temporal.api.common.v1.Payloads``: any number of values of any encoding.
+"""The little of protobuf's binary form that payloads take: fields, all of them length-delimited.
 
-message Payloads { repeated Payload payloads = 1; }
-message Payload  { map<string, bytes> metadata = 1; bytes data = 2; }
-message MetadataEntry { string key = 1; bytes value = 2; }
-
-Every field here is length-delimited, so that these few lines do, and nobody needs the protobuf
-package.
+With these few lines nobody needs the protobuf package.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from ._payload import Payload
-
-__all__ = ["decode_payload", "decode_payloads", "encode_payload", "encode_payloads"]
+__all__ = ["field", "fields"]
 
 _VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
 
 
-def encode_payloads(payloads: Iterable[Payload]) -> bytes:
-    return b"".join(_field(1, encode_payload(payload)) for payload in payloads)
-
-
-def decode_payloads(data: bytes) -> list[Payload]:
-    """The payloads in the given bytes; ValueError when they aren't a ``Payloads``."""
-    return [
-        decode_payload(value)
-        for number, value, _ in _fields(data)
-        if number == 1 and value is not None
-    ]
-
-
-def encode_payload(payload: Payload) -> bytes:
-    entries = (
-        _field(1, key.encode()) + _field(2, value) for key, value in payload.metadata.items()
-    )
-    metadata = b"".join(_field(1, entry) for entry in entries)
-    data = _field(2, payload.data) if payload.data else b""
-    return metadata + data + payload.unknown_fields
-
-
-def decode_payload(message: bytes) -> Payload:
-    metadata: dict[str, bytes] = {}
-    data = b""
-    unknown = b""
-    for number, value, raw in _fields(message):
-        if number == 1 and value is not None:
-            entry = {number: part for number, part, _ in _fields(value) if part is not None}
-            metadata[entry.get(1, b"").decode()] = entry.get(2, b"")
-        elif number == 2 and value is not None:
-            data = value
-        else:
-            unknown += raw
-    return Payload(data, metadata, unknown)
-
-
-def _field(number: int, value: bytes) -> bytes:
+def field(number: int, value: bytes) -> bytes:
+    """A length-delimited field."""
     return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(len(value)) + value
 
 
@@ -69,7 +26,7 @@ def _varint(value: int) -> bytes:
     return bytes(encoded)
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, bytes | None, bytes]]:
+def fields(message: bytes) -> Iterator[tuple[int, bytes | None, bytes]]:
     """Each field: its number, its value (None unless length-delimited), and all its bytes."""
     at = 0
     while at < len(message):

@@ -28,9 +28,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Optional, Union
 
 from ._codec import codec_of
-from ._payload import Payload
+from ._payload import Payload, decode_payloads, encode_payloads
 from ._values import to_payload
-from ._wire import decode_payloads, encode_payloads
 from .errors import InvalidArgument
 
 __all__ = ["environment", "token_in_file", "token_in_pipe"]

@@ -16,7 +16,7 @@ import temporal_heartbeat as thb
 from temporal_heartbeat import Payload, handoff
 from temporal_heartbeat._convert import encode_values, from_payloads, payloads_base64
 from temporal_heartbeat._failure import failure_json
-from temporal_heartbeat._wire import decode_payloads, encode_payloads
+from temporal_heartbeat._payload import decode_payloads, encode_payloads
 
 PAYLOADS = 4
 

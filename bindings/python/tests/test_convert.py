@@ -16,8 +16,8 @@ from temporalio.api.common import v1 as api
 
 from temporal_heartbeat import Payload, _abi
 from temporal_heartbeat._convert import encode_values, from_payloads
+from temporal_heartbeat._payload import decode_payloads, encode_payloads
 from temporal_heartbeat._values import from_payload, to_payload
-from temporal_heartbeat._wire import decode_payloads, encode_payloads
 
 
 @dataclasses.dataclass

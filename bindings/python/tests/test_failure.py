@@ -11,7 +11,7 @@ import pytest
 
 from temporal_heartbeat import InvalidArgument, Payload
 from temporal_heartbeat._failure import failure_json
-from temporal_heartbeat._wire import decode_payloads
+from temporal_heartbeat._payload import decode_payloads
 
 NOTHING: dict[str, Any] = {
     "type": None,

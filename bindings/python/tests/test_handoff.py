@@ -23,6 +23,7 @@ from temporal_heartbeat import Activity, handoff
 
 PREFIX = "TEMPORAL_ACTIVITY_"
 NOW = datetime.now(timezone.utc)
+HOUR_MS = 3_600_000
 
 
 def info(**fields: Any) -> Info:
@@ -117,15 +118,15 @@ def test_a_standalone_activity_has_no_workflow() -> None:
 @pytest.mark.parametrize(
     ("fields", "at_least", "at_most"),
     [
-        ({"start_to_close_timeout": timedelta(seconds=100)}, 40_000, 100_000),
+        ({"start_to_close_timeout": timedelta(hours=10)}, 9 * HOUR_MS, 10 * HOUR_MS),
         (
             {
-                "start_to_close_timeout": timedelta(seconds=1000),
-                "schedule_to_close_timeout": timedelta(seconds=500),
-                "scheduled_time": NOW - timedelta(seconds=100),
+                "start_to_close_timeout": timedelta(hours=100),
+                "schedule_to_close_timeout": timedelta(hours=50),
+                "scheduled_time": NOW - timedelta(hours=10),
             },
-            300_000,
-            400_000,
+            39 * HOUR_MS,
+            40 * HOUR_MS,
         ),
         (
             {

@@ -3,7 +3,7 @@
 use std::{
     io,
     os::{
-        fd::{AsRawFd, RawFd},
+        fd::RawFd,
         unix::process::{CommandExt, ExitStatusExt},
     },
     process::{Child, Command, ExitStatus},
@@ -128,17 +128,4 @@ pub fn is_ignored(signal: i32) -> bool {
         libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0
             && action.assume_init().sa_sigaction == libc::SIG_IGN
     }
-}
-
-/// Sends the number of this process, which leads a new group, to the guardian. Async-signal-safe.
-pub(super) fn send_number(descriptor: RawFd, number: i32) -> bool {
-    let bytes = number.to_ne_bytes();
-    // SAFETY: pointer and length are those of `bytes`. Without MSG_NOSIGNAL a guardian that is gone would be our end.
-    let sent = unsafe { libc::send(descriptor, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
-    usize::try_from(sent) == Ok(bytes.len())
-}
-
-/// The number of a descriptor that outlives its use.
-pub(super) fn number_of(descriptor: &impl AsRawFd) -> RawFd {
-    descriptor.as_raw_fd()
 }

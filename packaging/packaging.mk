@@ -41,10 +41,11 @@ sdist: venv ## the Python package's source, the library's included, in target/di
 	cd bindings/python && $(VENV)/bin/python -m hatchling build -t sdist -d $(CURDIR)/$(DIST)
 
 go-module: ## the Go module as a proxy serves it, in target/dist/go
+	$(call needs,$(PYTHON),Python 3)
 	@$(PYTHON) packaging/go_module.py $(DIST)/go v$(VERSION)
 
 reference: ## the C reference as web pages, in target/reference (needs doxygen)
-	@command -v doxygen >/dev/null || { echo "make reference: needs doxygen, which isn't on the PATH: install it" >&2; exit 1; }
+	$(call needs,doxygen,it)
 	@mkdir -p target/reference
 	doxygen docs/Doxyfile
 

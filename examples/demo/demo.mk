@@ -7,7 +7,8 @@ EXAMPLES := $(CURDIR)/target/examples
 examples: lib ## the example programs in C, C++ and Go, in target/examples
 	@$(MAKE) --no-print-directory -C bindings/c/examples OUT=$(EXAMPLES)
 	@$(MAKE) --no-print-directory -C bindings/cpp/examples OUT=$(EXAMPLES)
-	cd examples/demo/workers/go && go build -o $(EXAMPLES)/resume_go .
+	$(call needs,$(GO),Go)
+	cd examples/demo/workers/go && $(GO) build -o $(EXAMPLES)/resume_go .
 
 demo: examples venv ## two kills, three languages, no item lost (SEED=n repeats a run, ITEMS=n)
 	@TEMPORAL_HEARTBEAT_LIBRARY=$(CURDIR)/target/release/libtemporal_heartbeat.so \

@@ -110,7 +110,7 @@ public final class Activity {
 
     void run(int items) throws InterruptedException {
         if (THB.thb_check_abi(ABI) != 0) {
-            throw new IllegalStateException("this program was written for another version of the library");
+            throw new IllegalStateException("the library has another ABI version than this program was written for: install one that has it");
         }
         must(THB.thb_connect(null, NOTHING, error));
         try {

@@ -92,7 +92,9 @@ local function work(activity, items)
 end
 
 io.stdout:setvbuf("line")
-must(thb.thb_check_abi(ABI))
+if thb.thb_check_abi(ABI) ~= 0 then
+    error("the library has another ABI version than this program was written for: install one that has it", 0)
+end
 must(thb.thb_connect(nil, 0, error_out))
 local activity_out = ffi.new("thb_activity_t[1]")
 local options = '{"from_env": true}'

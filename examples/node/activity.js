@@ -112,7 +112,7 @@ async function work(activity, items) {
 }
 
 async function main() {
-  if (checkAbi(ABI) !== 0) throw new Error('this program was written for another version of the library');
+  if (checkAbi(ABI) !== 0) throw new Error('the library has another ABI version than this program was written for: install one that has it');
   await connect(null, 0);
   try {
     const activity = [0];

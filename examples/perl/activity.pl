@@ -73,7 +73,7 @@ sub work ($activity, $items) {
 }
 
 $| = 1;
-die "this program was written for another version of the library\n" if check_abi(ABI);
+die "the library has another ABI version than this program was written for: install one that has it\n" if check_abi(ABI);
 main::connect(undef, 0);
 my $options = '{"from_env": true}';
 activity_open(undef, 0, $options, length $options, \my $activity);

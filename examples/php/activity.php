@@ -98,7 +98,8 @@ function work(int $activity, int $items): string
 }
 
 if ($thb->thb_check_abi(ABI) !== 0) {
-    exit("this program was written for another version of the library\n");
+    fwrite(STDERR, "the library has another ABI version than this program was written for: install one that has it\n");
+    exit(1);
 }
 try {
     call('connect', null, 0);

@@ -95,7 +95,7 @@ def work(activity, items)
 end
 
 $stdout.sync = true
-abort "this program was written for another version of the library" unless THB.thb_check_abi(THB::ABI).zero?
+abort "the library has another ABI version than this program was written for: install one that has it" unless THB.thb_check_abi(THB::ABI).zero?
 THB.call(:connect, nil, 0)
 begin
   activity = THB.out

@@ -1,13 +1,16 @@
 """Languages that call the library by an FFI of their own: the programs of examples/, on a real server."""
 
 import re
+from pathlib import Path
 
 import pytest
 from temporalio.exceptions import CancelledError
 
+from harness.build import compile_c
 from harness.examples import EXAMPLES, PROGRAMS
-from harness.handed import SERVERS_TIMEOUT_MS, started
-from harness.paths import INCLUDE
+from harness.handed import SERVERS_TIMEOUT_MS, handed_over, started
+from harness.needs import not_there
+from harness.paths import INCLUDE, library
 from harness.process import Process
 from harness.server import Server
 from harness.stage import StartActivity
@@ -57,6 +60,24 @@ def test_cancelled_program_reports_it(language: str, server: Server, start: Star
 def test_program_whose_activity_cannot_be_read_says_why(language: str, server: Server) -> None:
     with program(language, 3, Attempt(b"no token", 1), server) as running:
         running.says("THB_TOKEN_UNREADABLE")
+        assert running.ends() != 0
+
+
+# The library, but for what it says of its ABI.
+OF_ANOTHER_ABI = "int thb_check_abi(unsigned abi) { return abi ? 25 : 0; }"
+
+
+def test_library_of_another_abi_is_refused_before_it_is_used(language: str, server: Server, tmp_path: Path) -> None:
+    if language == "rust":
+        not_there("a library that is opened at run time")
+    source = tmp_path / "other.c"
+    source.write_text(OF_ANOTHER_ABI)
+    before_ours = ("-shared", "-fPIC", f"-Wl,--no-as-needed,-rpath,{library().parent}")
+    other = compile_c(source, tmp_path / "other.so", *before_ours, str(library()))
+    command = [*PROGRAMS[language](), "3"]
+    environment = handed_over(server, Attempt(b"no token", 1)) | {"TEMPORAL_HEARTBEAT_LIBRARY": str(other)}
+    with Process(command, environment) as running:
+        running.says("the library has another ABI version than this program was written for: install")
         assert running.ends() != 0
 
 

@@ -118,6 +118,15 @@ def test_prefix_that_cannot_be_written_is_said_before_anything_is_there(tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize(
+    ("target", "tool", "origin"),
+    [("lib", "CARGO", "Rust"), ("test-go", "GO", "Go"), ("go-module", "PYTHON", "Python 3")],
+)
+def test_tool_that_is_not_there_is_said_with_what_it_comes_with(target: str, tool: str, origin: str) -> None:
+    with pytest.raises(AssertionError, match=f"make {target}: needs absent, .* install {origin}"):
+        make(target, f"{tool}=absent")
+
+
 def test_tarball_works_wherever_it_is_unpacked(server: Server, start: StartActivity, tmp_path: Path, way: Way) -> None:
     packed = tarball()
     beaten = Beaten(server, start)

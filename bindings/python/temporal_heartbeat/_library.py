@@ -57,13 +57,16 @@ def _places() -> Iterator[tuple[str, str]]:
 
 def _checked(library: ctypes.CDLL) -> ctypes.CDLL:
     """The library with its prototypes set, if it is one that this package can work with."""
+    if not hasattr(library, "thb_check_abi"):
+        raise OSError("it is not the temporal-heartbeat library: it has no thb_check_abi")
     for name in ("thb_check_abi", "thb_abi_version", "thb_version"):
         _declare(library, name)
     if library.thb_check_abi(_abi.ABI_VERSION) != _abi.OK:
         raise AbiMismatch(
             f"{library._name} is version {library.thb_version().decode()}"
             f" with ABI {_abi_text(library.thb_abi_version())},"
-            f" but this package needs ABI {_abi_text(_abi.ABI_VERSION)}"
+            f" but this package needs ABI {_abi_text(_abi.ABI_VERSION)}:"
+            " install the library of the package's own version"
         )
     for name in _abi.PROTOTYPES:
         _declare(library, name)

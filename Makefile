@@ -108,7 +108,7 @@ ASAN     := $(CURDIR)/target/asan/$(TRIPLE)/debug/libtemporal_heartbeat.so
 
 check-memory: ## programs in C on a library with AddressSanitizer, which finds leaks too
 	$(UNSTABLE) RUSTFLAGS=-Zsanitizer=address $(CARGO) rustc --lib --crate-type cdylib --target $(TRIPLE) --target-dir target/asan -- $(LINK)
-	TEMPORAL_HEARTBEAT_LIBRARY=$(ASAN) THB_SANITIZED=1 $(CARGO) test --test abi -- programs forks wrapper
+	TEMPORAL_HEARTBEAT_LIBRARY=$(ASAN) THB_SANITIZED=1 $(CARGO) test --test abi -- programs forks wrapper again_and_again
 
 MODELS := slot_filled slot_given_up registry_change_wakes registry_close_wakes registry_one_holder hand_over
 

@@ -7,8 +7,12 @@ root=../.. triple="$(uname -m)-unknown-linux-gnu"
 found=$root/target/fuzz/found/$target
 limits=(-max_len=2048 -timeout=60 -rss_limit_mb=4096 "-artifact_prefix=$found.")
 
-if "$root/target/fuzz-planted/$triple/release/$target" "${limits[@]}" -max_total_time=120 "corpus/$target" >"$found.planted.log" 2>&1 \
-    || ! grep --text --quiet planted "$found.planted.log"; then
+# What is new goes into the first folder.
+rm -rf "$found.planted"
+mkdir "$found.planted"
+if "$root/target/fuzz-planted/$triple/release/$target" "${limits[@]}" -max_total_time=120 "$found.planted" "corpus/$target" \
+    >"$found.planted.log" 2>&1 \
+    || ! grep --text --quiet --line-regexp planted "$found.planted.log"; then
     echo "$target: the planted mistake wasn't found, see $found.planted.log"
     exit 1
 fi
@@ -18,4 +22,5 @@ if ! "$root/target/fuzz/$triple/release/$target" "${limits[@]}" -max_total_time=
     echo "$target: found something, see $found.log"
     exit 1
 fi
-echo "$target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$found.log") executions, nothing found; a planted mistake was"
+told() { sed -n "s/^stat::$1: *//p" "$found.log"; }
+echo "$target: $(told number_of_executed_units) executions, $(told average_exec_per_sec) a second, nothing found; a planted mistake was"

@@ -7,7 +7,12 @@
 
 #include "check.h"
 
+/* The sanitizer surrounds what is on the stack by room that shows an error. */
+#ifdef __SANITIZE_ADDRESS__
+enum { STACK = 1 << 20, CALLS = 300 };
+#else
 enum { STACK = 64 << 10, CALLS = 300 };
+#endif
 
 static volatile sig_atomic_t interrupted;
 

@@ -10,7 +10,7 @@ limits=(-max_len=2048 -timeout=60 -rss_limit_mb=4096 "-artifact_prefix=$found.")
 # What is new goes into the first folder.
 rm -rf "$found.planted"
 mkdir "$found.planted"
-if "$root/target/fuzz-planted/$triple/release/$target" "${limits[@]}" -max_total_time=120 "$found.planted" "corpus/$target" \
+if "$root/target/fuzz-planted/$triple/release/$target" "${limits[@]}" -max_total_time=300 "$found.planted" "corpus/$target" \
     >"$found.planted.log" 2>&1 \
     || ! grep --text --quiet --line-regexp planted "$found.planted.log"; then
     echo "$target: the planted mistake wasn't found, see $found.planted.log"

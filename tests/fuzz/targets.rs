@@ -153,6 +153,22 @@ enum Handle {
     Any(u64),
 }
 
+/// An encoding that there is, or any number.
+#[derive(Arbitrary, Debug)]
+enum Encoded {
+    Known(u8),
+    Any(i32),
+}
+
+impl Encoded {
+    fn code(&self) -> i32 {
+        match self {
+            Encoded::Known(at) => i32::from(*at) % Encoding::ALL.len() as i32,
+            Encoded::Any(number) => *number,
+        }
+    }
+}
+
 /// Nothing waits: what would is cut to a moment.
 #[derive(Arbitrary, Debug)]
 struct Wait(u32);
@@ -171,23 +187,23 @@ impl Wait {
 enum Step<'a> {
     Connect(Bytes<'a>),
     Reconnect(u8),
-    Heartbeat(Bytes<'a>, i32, Bytes<'a>, Wait),
+    Heartbeat(Bytes<'a>, Encoded, Bytes<'a>, Wait),
     GetDetails(Bytes<'a>, Wait),
-    Complete(Bytes<'a>, i32, Bytes<'a>, Wait),
+    Complete(Bytes<'a>, Encoded, Bytes<'a>, Wait),
     Fail(Bytes<'a>, Bytes<'a>, Wait),
-    ReportCancelled(Bytes<'a>, i32, Bytes<'a>, Wait),
+    ReportCancelled(Bytes<'a>, Encoded, Bytes<'a>, Wait),
     Open(Bytes<'a>, Bytes<'a>),
     OpenWell(u8, bool),
-    Record(Handle, i32, Bytes<'a>),
+    Record(Handle, Encoded, Bytes<'a>),
     Touch(Handle),
     GetSignals(Handle),
     WaitFor(Handle, u32, u32, Wait),
     Opening(Handle, Wait),
     GetInfo(Handle),
     Flush(Handle, Wait),
-    CompleteOpen(Handle, i32, Bytes<'a>, Wait),
+    CompleteOpen(Handle, Encoded, Bytes<'a>, Wait),
     FailOpen(Handle, Bytes<'a>, Wait),
-    ReportOpen(Handle, i32, Bytes<'a>, Wait),
+    ReportOpen(Handle, Encoded, Bytes<'a>, Wait),
     Close(Handle, Wait),
     OpenWatch,
     AddToWatch(Handle, Handle, u32, u64),
@@ -195,7 +211,7 @@ enum Step<'a> {
     OpenDescriptor(Handle),
     CloseWatch(Handle),
     NewDetails,
-    Add(u8, i32, Bytes<'a>),
+    Add(u8, Encoded, Bytes<'a>),
     Read(u8, u64),
     Free(u8),
     Metrics,
@@ -280,7 +296,15 @@ impl World {
             Step::Reconnect(_) => {}
             Step::Heartbeat(token, encoding, details, wait) => {
                 let ((token, token_len), (details, len)) = (token.pair(), details.pair());
-                call!(thb_heartbeat(token, token_len, encoding, details, len, wait.ms(), &mut signals));
+                call!(thb_heartbeat(
+                    token,
+                    token_len,
+                    encoding.code(),
+                    details,
+                    len,
+                    wait.ms(),
+                    &mut signals
+                ));
             }
             Step::GetDetails(token, wait) => {
                 let (token, len) = token.pair();
@@ -290,7 +314,7 @@ impl World {
             }
             Step::Complete(token, encoding, result, wait) => {
                 let ((token, token_len), (result, len)) = (token.pair(), result.pair());
-                call!(thb_complete(token, token_len, encoding, result, len, wait.ms()));
+                call!(thb_complete(token, token_len, encoding.code(), result, len, wait.ms()));
             }
             Step::Fail(token, failure, wait) => {
                 let ((token, token_len), (failure, len)) = (token.pair(), failure.pair());
@@ -298,7 +322,7 @@ impl World {
             }
             Step::ReportCancelled(token, encoding, details, wait) => {
                 let ((token, token_len), (details, len)) = (token.pair(), details.pair());
-                call!(thb_report_cancelled(token, token_len, encoding, details, len, wait.ms()));
+                call!(thb_report_cancelled(token, token_len, encoding.code(), details, len, wait.ms()));
             }
             Step::Open(token, options) => {
                 let ((token, token_len), (options, len)) = (token.pair(), options.pair());
@@ -311,7 +335,13 @@ impl World {
             }
             Step::Record(handle, encoding, details) => {
                 let (details, len) = details.pair();
-                call!(thb_activity_heartbeat(self.handle(&handle), encoding, details, len, &mut signals));
+                call!(thb_activity_heartbeat(
+                    self.handle(&handle),
+                    encoding.code(),
+                    details,
+                    len,
+                    &mut signals
+                ));
             }
             Step::Touch(handle) => {
                 let _ = call!(thb_activity_touch(self.handle(&handle), &mut signals));
@@ -338,7 +368,7 @@ impl World {
             }
             Step::CompleteOpen(handle, encoding, result, wait) => {
                 let (result, len) = result.pair();
-                call!(thb_activity_complete(self.handle(&handle), encoding, result, len, wait.ms()));
+                call!(thb_activity_complete(self.handle(&handle), encoding.code(), result, len, wait.ms()));
             }
             Step::FailOpen(handle, failure, wait) => {
                 let (failure, len) = failure.pair();
@@ -346,7 +376,13 @@ impl World {
             }
             Step::ReportOpen(handle, encoding, details, wait) => {
                 let (details, len) = details.pair();
-                call!(thb_activity_report_cancelled(self.handle(&handle), encoding, details, len, wait.ms()));
+                call!(thb_activity_report_cancelled(
+                    self.handle(&handle),
+                    encoding.code(),
+                    details,
+                    len,
+                    wait.ms()
+                ));
             }
             Step::Close(handle, wait) => {
                 let _ = call!(thb_activity_close(self.handle(&handle), wait.ms()));
@@ -390,7 +426,7 @@ impl World {
             }
             Step::Add(at, encoding, data) => {
                 let (data, len) = data.pair();
-                call!(thb_details_add(self.some_details(at), encoding, data, len));
+                call!(thb_details_add(self.some_details(at), encoding.code(), data, len));
             }
             Step::Read(at, index) => read(self.some_details(at), index as usize),
             Step::Free(at) => {
@@ -450,7 +486,7 @@ fn read(details: *mut thb_details_t, index: usize) {
     unsafe {
         let count = thb_details_count(details);
         #[cfg(feature = "planted")]
-        assert!(count < 2, "planted");
+        assert!(details.is_null(), "planted");
         for index in [index, index % (count + 1)] {
             let data = thb_details_data(details, index, &mut len);
             assert!(if index < count { !data.is_null() } else { data.is_null() && len == 0 });

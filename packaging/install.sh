@@ -1,7 +1,7 @@
 #!/bin/sh
 # Puts the package into its places, or takes it away again.
 #
-#     packaging/install.sh install|uninstall
+#     packaging/install.sh check|install|uninstall
 #
 # CLI=no leaves the command-line program out.
 # PREFIX, LIBDIR, INCLUDEDIR, BINDIR and DATADIR are the places, DESTDIR goes before them, VERSION is the package's; `make
@@ -19,10 +19,17 @@ fail() {
     exit 1
 }
 
+asked=$1
+[ "$asked" != check ] || asked=install
+
 case $prefix in
 /*) ;;
-*) fail "make $1" "PREFIX is \"$prefix\": it must be an absolute path" ;;
+*) fail "make $asked" "PREFIX is \"$prefix\": it must be an absolute path" ;;
 esac
+
+cannot_write() {
+    fail "make install" "can't write into $1: choose another PREFIX (it is $prefix), or get the right to write there"
+}
 
 # What is installed: a mode, where it comes from, where it goes. `link` makes a link to a name.
 files() {
@@ -78,8 +85,7 @@ filled() {
 put() {
     target=$destination$3
     directory=$(dirname "$target")
-    mkdir -p "$directory" 2>/dev/null && [ -w "$directory" ] ||
-        fail "make install" "can't write into $directory: choose another PREFIX (it is $prefix), or get the right to write there"
+    mkdir -p "$directory" 2>/dev/null && [ -w "$directory" ] || cannot_write "$directory"
     case $1:$2 in
     link:*) ln -sf "$2" "$target" ;;
     # Without what only a debugger wants.
@@ -91,6 +97,13 @@ put() {
 }
 
 case $1 in
+check) # before anything is compiled
+    for place in "$libdir" "$includedir" "$DATADIR"; do
+        existing=$destination$place
+        while [ ! -e "$existing" ]; do existing=$(dirname "$existing"); done
+        [ -d "$existing" ] && [ -w "$existing" ] || cannot_write "$destination$place"
+    done
+    ;;
 install)
     files | while read -r mode from to; do put "$mode" "$from" "$to"; done
     [ -n "$destination" ] || [ "${RELOCATABLE:-0}" = 1 ] ||

@@ -8,7 +8,7 @@ DIST    := target/dist
 CLI ?= $(if $(filter Linux,$(SYSTEM)),yes,no)
 WITH_CLI := $(if $(filter yes,$(CLI)),cli man completions)
 
-.PHONY: shipped completions install uninstall dist wheel sdist go-module reference check-packages
+.PHONY: shipped completions places install uninstall dist wheel sdist go-module reference check-packages
 
 PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
@@ -25,8 +25,11 @@ completions: cli
 	@mkdir -p target/completions
 	@for shell in bash zsh fish; do $(PROGRAM) completions $$shell >target/completions/$$shell || exit 1; done
 
-install: shipped $(WITH_CLI) ## into PREFIX=/usr/local (also LIBDIR, INCLUDEDIR, BINDIR, DATADIR, DESTDIR); CLI=no: without the program
+install: places shipped $(WITH_CLI) ## into PREFIX=/usr/local (also LIBDIR, INCLUDEDIR, BINDIR, DATADIR, DESTDIR); CLI=no: without the program
 	@$(PLACES) packaging/install.sh install
+
+places:
+	@$(PLACES) packaging/install.sh check
 
 uninstall: ## what `make install` with the same places has put there
 	@$(PLACES) packaging/install.sh uninstall

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import random
 import re
 import shutil
 import signal
@@ -19,9 +20,13 @@ from harness.paths import VENV_BIN
 # The oldest server that has all that is tested here: standalone activities that can be paused, reset and described.
 OLDEST = (1, 32)
 
-# The server is ready in about 3 s; a loaded machine gets more.
+# The port is open in less than 3 s, and services answer a second later; beside other work of a higher priority both took ten
+# times as long.
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 10.0
+
+# Below those that systems choose from: on Linux 32768 and up, on macOS 49152.
+NOBODYS_PORTS = range(20_000, 32_000)
 
 # The namespace of most tests, and one that exists beside it.
 NAMESPACE = "default"
@@ -56,7 +61,7 @@ class ServerProcess(AbstractContextManager["ServerProcess"]):
 
     def __enter__(self) -> "ServerProcess":
         version = server_version(self._program)
-        for _ in range(3):  # another process may take the free port before the server does
+        for _ in range(3):  # another run may take the free port before the server does
             self.server = Server(free_port(), version)
             if self._start():
                 return self
@@ -83,7 +88,7 @@ class ServerProcess(AbstractContextManager["ServerProcess"]):
         self._process.send_signal(signal.SIGCONT)
 
     def start_again(self) -> None:
-        """Where it was; its port may be a passing connection's for a moment."""
+        """Where it was; its port may be kept by the connections of the one before, for a moment."""
         deadline = time.monotonic() + START_TIMEOUT
         while not self._start():
             assert time.monotonic() < deadline, f"{self._program} did not start again"
@@ -134,11 +139,15 @@ def server_version(program: Path) -> tuple[int, int]:
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nothing listens on, and that the system gives to nobody before it is taken."""
+    for port in random.SystemRandom().sample(NOBODYS_PORTS, len(NOBODYS_PORTS)):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError(f"every port of {NOBODYS_PORTS} is taken")
 
 
 def die_with_parent() -> None:

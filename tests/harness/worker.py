@@ -18,7 +18,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from harness.server import NAMESPACE
+from harness.server import NAMESPACE, START_TIMEOUT
 
 T = TypeVar("T")
 
@@ -109,7 +109,7 @@ class Backstage(AbstractContextManager["Backstage"]):
 
     def __enter__(self) -> "Backstage":
         self._thread.start()
-        self.run(self._open())
+        self.run(self._open(), 2 * START_TIMEOUT)  # `_connect` gives up before, with the reason
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -165,7 +165,7 @@ class Backstage(AbstractContextManager["Backstage"]):
 
 async def _connect(address: str) -> temporalio.client.Client:
     """The port of a server is open a moment before all of its services answer."""
-    deadline = asyncio.get_running_loop().time() + PATIENCE
+    deadline = asyncio.get_running_loop().time() + START_TIMEOUT
     while True:
         try:
             client = await temporalio.client.Client.connect(address, namespace=NAMESPACE)

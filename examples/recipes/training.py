@@ -26,6 +26,7 @@ def save(folder: Path, step: int, weights: list[float]) -> str:
 
 
 def main(steps: int, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     thb.connect()
     # A step that hangs, on a lost device for instance, records nothing: after a minute the beats stop, and the server
     # starts another attempt.

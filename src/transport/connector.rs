@@ -2,13 +2,13 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use tokio::{io::BufWriter, sync::oneshot};
+use tokio::sync::oneshot;
 
 use super::{
     http2::{self, Sender},
     proxy,
     socket::Socket,
-    stream::{self, Opening, Stream},
+    stream::{Bytes, Opening, Stream},
     tls::{self, Handshake},
 };
 use crate::{
@@ -25,10 +25,6 @@ pub const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 const TLS_ALERT: [u8; 2] = [0x15, 0x03];
 /// What an HTTP/2 server says first is a frame of this type, which stands behind three bytes of length.
 const SETTINGS: u8 = 4;
-
-/// The largest frame that a server takes unless it says otherwise, and its head: h2 writes the two one after the other, and each would
-/// be a packet (or a TLS record) of its own.
-const WRITTEN_AT_ONCE: usize = 16 * 1024 + 16;
 
 /// What to connect to, and how.
 pub struct Target {
@@ -67,16 +63,15 @@ pub async fn connect(target: &Target, credentials: &Credentials, number: u64) ->
 async fn connect_patiently(target: &Target, credentials: &Credentials, number: u64) -> Result<Connection> {
     let peer = &target.address.authority;
     let socket = reach(target).await?;
-    let (bytes, handshake) = match &credentials.tls {
-        None => (stream::Bytes::Plain(socket), None),
+    let (bytes, handshake): (Box<dyn Bytes>, _) = match &credentials.tls {
+        None => (Box::new(socket), None),
         Some(encryption) => {
             let (stream, handshake) = encryption.start(socket, peer).await?;
-            (stream::Bytes::Tls(Box::new(stream)), Some(Arc::new(handshake)))
+            (Box::new(stream), Some(Arc::new(handshake)))
         }
     };
     let (stream, opening) = Stream::new(bytes);
 
-    let stream = BufWriter::with_capacity(WRITTEN_AT_ONCE, stream);
     let (sender, connection) = http2::open(stream, target.keepalive).await.map_err(|error| {
         let why = super::causes(&error);
         Error::new(Status::Unavailable, format!("no HTTP/2 with {peer}: {why}"))

@@ -7,12 +7,9 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf},
     sync::oneshot,
 };
-use tokio_rustls::client::TlsStream;
-
-use super::socket::Socket;
 
 /// How much of what comes first is looked at: the head of an HTTP/2 frame.
 pub const OPENING_BYTES: usize = 9;
@@ -26,25 +23,27 @@ pub enum Opening {
     Failed(io::Error),
 }
 
+/// The largest frame that a server takes unless it says otherwise, and its head: h2 writes the two one after the other, and each would
+/// be a packet (or a TLS record) of its own.
+const WRITTEN_AT_ONCE: usize = 16 * 1024 + 16;
+
+/// Bytes to and fro, plain or encrypted.
+pub trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
+
 /// A connection to read from and write to.
 pub struct Stream {
-    bytes: Bytes,
+    bytes: BufWriter<Box<dyn Bytes>>,
     /// Until the opening is complete: what there is of it, and who wants to know.
     opening: Option<(Vec<u8>, oneshot::Sender<Opening>)>,
 }
 
-/// Plain or encrypted.
-pub enum Bytes {
-    /// As they are.
-    Plain(Socket),
-    /// Encrypted.
-    Tls(Box<TlsStream<Socket>>),
-}
-
 impl Stream {
     /// The stream, and how the other side will have begun.
-    pub fn new(bytes: Bytes) -> (Self, oneshot::Receiver<Opening>) {
+    pub fn new(bytes: Box<dyn Bytes>) -> (Self, oneshot::Receiver<Opening>) {
         let (tell, opening) = oneshot::channel();
+        let bytes = BufWriter::with_capacity(WRITTEN_AT_ONCE, bytes);
         (Stream { bytes, opening: Some((Vec::new(), tell)) }, opening)
     }
 
@@ -79,10 +78,7 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = ready!(match &mut self.bytes {
-            Bytes::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Bytes::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        });
+        let read = ready!(Pin::new(&mut self.bytes).poll_read(context, buffer));
         if self.opening.is_some() {
             self.look_at(&read, buffer.filled().get(before..).unwrap_or_default());
         }
@@ -90,47 +86,101 @@ impl AsyncRead for Stream {
     }
 }
 
+/// Not vectored, as h2 then puts small requests together, of many callers, into one write. (And what is under this would take `writev`,
+/// by which a connection that the peer has closed raises SIGPIPE, in a thread that may be the host's.)
 impl AsyncWrite for Stream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.bytes {
-            Bytes::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Bytes::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
+        Pin::new(&mut self.bytes).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.bytes {
-            Bytes::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Bytes::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
+        Pin::new(&mut self.bytes).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.bytes {
-            Bytes::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Bytes::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        Pin::new(&mut self.bytes).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use h2::{client, server};
+    use tokio::io::DuplexStream;
+
+    use super::*;
+
+    /// Counts what it is written.
+    struct Counted(DuplexStream, Arc<AtomicUsize>);
+
+    impl AsyncRead for Counted {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_read(context, buffer)
         }
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.bytes {
-            Bytes::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            Bytes::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+    impl AsyncWrite for Counted {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            Pin::new(&mut self.0).poll_write(context, bytes)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_flush(context)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_shutdown(context)
         }
     }
 
-    fn is_write_vectored(&self) -> bool {
-        match &self.bytes {
-            Bytes::Plain(stream) => stream.is_write_vectored(),
-            Bytes::Tls(stream) => stream.is_write_vectored(),
+    /// How many writes so many requests take that are begun at the same time, with so many bytes each.
+    async fn writes(requests: usize, size: usize) -> usize {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let count = Arc::new(AtomicUsize::new(0));
+        let (stream, _opening) = Stream::new(Box::new(Counted(ours, count.clone())));
+        let (mut client, connection) = client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let mut server = server::handshake(theirs).await.unwrap();
+        let before = count.load(Ordering::SeqCst);
+        // One that nobody waits for any more would be cancelled.
+        let mut waiting = Vec::new();
+        for _ in 0..requests {
+            let (response, mut body) = client.send_request(http::Request::new(()), false).unwrap();
+            body.send_data(vec![0; size].into(), true).unwrap();
+            waiting.push((response, body));
         }
+        let mut bodies = Vec::new();
+        for _ in 0..requests {
+            bodies.push(server.accept().await.unwrap().unwrap().0.into_body());
+        }
+        tokio::spawn(async move { while server.accept().await.is_some() {} });
+        for mut body in bodies {
+            while body.data().await.is_some() {}
+        }
+        count.load(Ordering::SeqCst) - before
+    }
+
+    #[tokio::test]
+    async fn small_requests_go_out_together_and_a_large_one_in_one_piece() {
+        // The handshake's acknowledgement may be one of them.
+        assert!(writes(10, 500).await <= 2);
+        assert!(writes(1, 5000).await <= 2);
     }
 }

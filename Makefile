@@ -150,7 +150,8 @@ lint: venv ## formats, lints and types, in every language
 	$(CARGO) clippy --all-targets --features cli -- -D warnings
 	cd bindings/go && test -z "$$($(GO)fmt -l . ../../tests/drivers/driver_go ../../examples/demo/workers/go ../../examples/parents/go ../../tests/interop/peers/go ../../benches/peers/go | tee /dev/stderr)"
 	cd bindings/python && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy --strict temporal_heartbeat tests hatch_build.py
-	cd tests && $(VENV)/bin/ruff check . && $(VENV)/bin/mypy .
+	cd tests && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy .
+	cd examples/recipes && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	cd benches && $(VENV)/bin/ruff check . && MYPYPATH=../tests $(VENV)/bin/mypy --strict --explicit-package-bases -p compare
 	cd examples/demo && $(VENV)/bin/ruff check . && MYPYPATH=../../bindings/python $(VENV)/bin/mypy --strict .
 

@@ -1,6 +1,6 @@
 """Items that are done by a pool of processes. This process holds the activity, the pool's know nothing of it.
 
-    process_pool.py ITEMS
+process_pool.py ITEMS
 """
 
 import sys

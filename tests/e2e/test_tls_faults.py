@@ -60,9 +60,7 @@ def refused_promptly(status: str, *causes: str) -> Iterator[None]:
     assert time.monotonic() - began < PROMPT, "there was nothing to wait for"
 
 
-def test_plain_text_to_a_server_that_speaks_tls(
-    language: str, endpoint: Endpoint, start_driver: StartDriver
-) -> None:
+def test_plain_text_to_a_server_that_speaks_tls(language: str, endpoint: Endpoint, start_driver: StartDriver) -> None:
     driver = start_driver(language)
     with refused("THB_TLS", endpoint.address, "speaks TLS", "TEMPORAL_TLS=true"):
         driver.connect({"address": endpoint.address, "connect_timeout_ms": PATIENT})

@@ -20,8 +20,8 @@ from harness.paths import VENV_BIN
 # The oldest server that has all that is tested here: standalone activities that can be paused, reset and described.
 OLDEST = (1, 32)
 
-# The port is open in less than 3 s, and services answer a second later; beside other work of a higher priority both took
-# ten times as long.
+# The port is open in less than 3 s, and services answer a second later; beside other work of a higher priority both
+# took ten times as long.
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 10.0
 

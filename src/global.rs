@@ -4,6 +4,7 @@
 //! that nothing of the parent's, neither its locks nor its thread, is ever touched; the child makes its own.
 
 use std::{
+    panic::catch_unwind,
     ptr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -53,9 +54,12 @@ extern "C" fn forget_the_parent() {
 
 /// Runs when the process ends by `exit`. Nothing is taken down: who calls later is served as before.
 extern "C" fn take_leave() {
-    if let Some(process) = current() {
-        process.activities.leave();
-    }
+    // No panic may leave this.
+    let _ = catch_unwind(|| {
+        if let Some(process) = current() {
+            process.activities.leave();
+        }
+    });
 }
 
 /// Connects this process.

@@ -101,7 +101,7 @@ pub fn wait(number: u64, mask: Signals, known: Signals, timeout: Timeout) -> Res
     let deadline = timeout.start().unwrap_or(Deadline::within(Duration::ZERO));
     let mut last = known;
     let found = activities.registry.wait(handle, deadline, |activity| {
-        let now = Moment::now();
+        let now = Moment::lately();
         last = activity.signals(now);
         if !last.changed(known, mask).is_empty() {
             return Ok(Look::Found(last));
@@ -139,7 +139,7 @@ pub fn details(number: u64, timeout: Timeout) -> Result<Details> {
 pub fn info(number: u64) -> Result<String> {
     let activities = global::activities()?;
     let handle = activities.registry.handle(number)?;
-    let now = Moment::now();
+    let now = Moment::lately();
     let (info, signals) =
         activities.registry.with(handle, |activity| (activity.info(now), activity.signals(now)))?;
     Ok(info.json(signals))

@@ -34,6 +34,7 @@ pub mod held;
 mod json;
 mod method;
 pub mod options;
+mod panics;
 mod park;
 pub mod payload;
 #[cfg(feature = "cli")]

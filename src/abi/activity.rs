@@ -49,11 +49,10 @@ pub unsafe extern "C" fn thb_activity_open(
 ) -> thb_status_t {
     // SAFETY: the header's words: inputs are readable for the call, outputs NULL or writable.
     unsafe {
-        boundary::put(activity_out, 0);
         boundary::run(error_out, || {
             boundary::required("activity_out", activity_out)?;
             let token = boundary::bytes("token", token, token_len)?;
-            let options = boundary::bytes("options", options_json.cast(), options_len)?;
+            let options = boundary::bytes("options_json", options_json.cast(), options_len)?;
             boundary::put(activity_out, held::open(token, options)?);
             Ok(())
         })
@@ -251,7 +250,7 @@ pub unsafe extern "C" fn thb_activity_fail(
     // SAFETY: the header's words: inputs are readable for the call, outputs NULL or writable.
     unsafe {
         boundary::run(error_out, || {
-            let failure = boundary::bytes("failure", failure_json.cast(), failure_len)?;
+            let failure = boundary::bytes("failure_json", failure_json.cast(), failure_len)?;
             held::fail(activity, failure, Timeout::from_ms(timeout_ms)?)
         })
     }

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::types::{thb_error_t, thb_status_t, thb_text_t};
 use crate::{
     error::{Error, Result},
+    panics,
     status::Status,
     sys,
 };
@@ -33,8 +34,7 @@ pub unsafe fn run_brief(error_out: *mut *mut thb_error_t, body: impl FnOnce() ->
     unsafe { clear(error_out) };
     // What a panic may leave half done are the caller's outputs, which were cleared first.
     let outcome = catch_unwind(AssertUnwindSafe(body));
-    let outcome = outcome
-        .unwrap_or_else(|_| Err(Error::new(Status::Internal, "a panic, which is a mistake in the library")));
+    let outcome = outcome.unwrap_or_else(|_| Err(panics::status()));
     let Err(error) = outcome else { return Status::Ok.code() };
     let code = error.status().code();
     if !error_out.is_null() {

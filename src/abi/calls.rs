@@ -158,7 +158,7 @@ pub unsafe extern "C" fn thb_fail(
     unsafe {
         boundary::run(error_out, || {
             let token = boundary::bytes("token", token, token_len)?;
-            let failure = boundary::bytes("failure", failure_json.cast(), failure_len)?;
+            let failure = boundary::bytes("failure_json", failure_json.cast(), failure_len)?;
             calls::fail(token, failure, Timeout::from_ms(timeout_ms)?)
         })
     }

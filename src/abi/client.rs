@@ -6,7 +6,7 @@ use super::{
     boundary,
     types::{thb_error_t, thb_status_t},
 };
-use crate::{calls, deadline::Timeout};
+use crate::{calls, deadline::Timeout, panics};
 
 /// Connect this process to a Temporal server. There is one client per process.
 ///
@@ -35,10 +35,11 @@ pub unsafe extern "C" fn thb_connect(
     options_len: usize,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
+    panics::keep_quiet();
     // SAFETY: the header's words: inputs are readable for the call, outputs NULL or writable.
     unsafe {
         boundary::run(error_out, || {
-            calls::connect(boundary::bytes("options", options_json.cast(), options_len)?)
+            calls::connect(boundary::bytes("options_json", options_json.cast(), options_len)?)
         })
     }
 }
@@ -59,7 +60,7 @@ pub unsafe extern "C" fn thb_reconfigure(
     // SAFETY: the header's words: inputs are readable for the call, outputs NULL or writable.
     unsafe {
         boundary::run(error_out, || {
-            calls::reconfigure(boundary::bytes("options", options_json.cast(), options_len)?)
+            calls::reconfigure(boundary::bytes("options_json", options_json.cast(), options_len)?)
         })
     }
 }

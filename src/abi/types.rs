@@ -112,7 +112,7 @@ pub enum thb_encoding {
 /// Only from a handle, where CANCEL_REQUESTED and RESET stick:
 ///   GONE              The activity is over for this token; nothing is ever sent again. Stop the work.
 ///   LEASE_LOST        No beat was acknowledged for a whole heartbeat timeout. Another attempt may be running: stop, or
-///                     make sure that nothing is done twice. Goes when a beat is acknowledged again.
+///                     make sure that nothing is done twice. Goes with the next acknowledged beat, or with GONE.
 ///   STALLED           No record or touch for stall_timeout_ms: the pulse has stopped. Goes with the next one.
 ///   REFUSED           The server refuses the beats for good; thb_activity_get_info says why. Correct it.
 ///   DEADLINE          The attempt's time (attempt_remaining_ms) is over. Stop the work.

@@ -18,7 +18,6 @@ pub unsafe extern "C" fn thb_watch_open(
 ) -> thb_status_t {
     // SAFETY: the header's words: outputs are NULL or writable.
     unsafe {
-        boundary::put(watch_out, 0);
         boundary::run(error_out, || {
             boundary::required("watch_out", watch_out)?;
             boundary::put(watch_out, held::open_watch()?);
@@ -62,10 +61,10 @@ pub unsafe extern "C" fn thb_watch_next(
 ) -> thb_status_t {
     // SAFETY: the header's words: outputs are NULL or writable.
     unsafe {
-        boundary::put(activity_out, 0);
         boundary::run(error_out, || {
-            if let Some(news) = held::next_of_watch(watch, Timeout::from_ms(timeout_ms)?)? {
-                boundary::put(activity_out, news.activity);
+            let news = held::next_of_watch(watch, Timeout::from_ms(timeout_ms)?)?;
+            boundary::put(activity_out, news.as_ref().map_or(0, |news| news.activity));
+            if let Some(news) = news {
                 boundary::put(user_data_out, news.user_data);
                 boundary::put(signals_out, news.signals.bits());
             }

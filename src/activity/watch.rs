@@ -26,8 +26,8 @@ pub const MAX_WATCHES: usize = 1024;
 /// The longest that a waiter sleeps before it looks whether it was closed.
 const LONGEST_NAP: Duration = Duration::from_secs(60);
 
-/// How long after a time it surely has passed.
-const PAST: Duration = Duration::from_millis(1);
+/// How long after a time it surely has passed, also by the last tick of the system, of which there are 100 a second or more.
+const PAST: Duration = Duration::from_millis(11);
 
 /// The open watches.
 #[derive(Default)]
@@ -282,7 +282,7 @@ impl Activities {
 
     /// Tells the watches how it stands with an activity, and has the sender look again when that changes by itself.
     pub fn look(&self, handle: Handle) {
-        let now = Moment::now();
+        let now = Moment::lately();
         let look = self.registry.with(handle, |activity| {
             let watched = activity.watched.then(|| (activity.signals(now), activity.next_change(now)));
             (watched, activity.news(now))

@@ -17,6 +17,7 @@ use std::{
 use crate::{
     deadline::Deadline,
     error::{Error, Result},
+    panics,
     park::{self, Nothing},
     status::Status,
     sys,
@@ -99,7 +100,7 @@ impl Runtime {
             Err(match nothing {
                 Nothing::Late => Error::new(Status::Timeout, "time ran out without any answer"),
                 Nothing::Stopped => disconnected(),
-                Nothing::Panicked => panicked(),
+                Nothing::Panicked => panics::status(),
             })
         })
     }
@@ -114,7 +115,7 @@ impl Runtime {
             }))
         }));
         self.turn.give_back(reactor);
-        outcome.unwrap_or_else(|_| Err(panicked()))
+        outcome.unwrap_or_else(|_| Err(panics::status()))
     }
 
     /// Runs `work` in the reactor until one of them ends.
@@ -124,7 +125,8 @@ impl Runtime {
 
     /// Ends the thread and wakes everybody who waits in [`Runtime::run`].
     pub fn stop(&self) {
-        self.turn.stop();
+        // Nobody is left to be woken by what the host has closed.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.turn.stop()));
     }
 }
 
@@ -136,11 +138,6 @@ impl Drop for Runtime {
 
 fn disconnected() -> Error {
     Error::new(Status::NotConnected, "the client was disconnected during the call")
-}
-
-fn panicked() -> Error {
-    let why = "this is a mistake in the library: the call panicked; others go on";
-    Error::new(Status::Internal, why)
 }
 
 fn no_thread(error: &io::Error) -> Error {

@@ -8,6 +8,7 @@
 
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -16,6 +17,7 @@ use std::{
 use tokio::sync::Notify;
 
 use super::reactor::{Job, Reactor};
+use crate::sys;
 
 /// After so many calls that came alone the I/O thread steps back.
 const ALONE_IN_A_ROW: u32 = 16;
@@ -88,11 +90,13 @@ impl Turn {
     /// A reactor for it.
     pub fn reactor(self: &Arc<Self>) -> io::Result<Reactor> {
         let (before, after, jobs) = (self.clone(), self.clone(), self.clone());
-        Reactor::new(
-            move || before.before_sleep(),
-            move || after.after_sleep(),
-            move |context| jobs.poll_jobs(context),
-        )
+        sys::descriptor::apart(|| {
+            Reactor::new(
+                move || before.before_sleep(),
+                move || after.after_sleep(),
+                move |context| jobs.poll_jobs(context),
+            )
+        })
     }
 
     /// A caller comes, who `may_drive` or has to leave that to others.
@@ -146,11 +150,20 @@ impl Turn {
     /// The I/O thread, which starts with the reactor, drives whenever nobody else does, and ends when it is over.
     pub fn drive(&self, mut reactor: Reactor) {
         loop {
-            reactor.run(async {
-                while !self.should_step_back() {
-                    self.look_up.notified().await;
-                }
-            });
+            let driven = catch_unwind(AssertUnwindSafe(|| {
+                reactor.run(async {
+                    while !self.should_step_back() {
+                        self.look_up.notified().await;
+                    }
+                });
+            }));
+            if driven.is_err() {
+                // Its descriptors were closed behind our back, by a host that closes all that it doesn't know: to take it down would
+                // be to use them.
+                std::mem::forget(reactor);
+                self.lock().stopping = true;
+                return;
+            }
             match self.step_back(reactor) {
                 Some(again) => reactor = again,
                 None => return,
@@ -183,7 +196,8 @@ impl Turn {
                     drop(state);
                     // Whoever waits for one of them, or for one that has begun, is told so by its end.
                     drop(left);
-                    reactor.shut_down();
+                    // For the same reason.
+                    let _ = catch_unwind(AssertUnwindSafe(|| reactor.shut_down()));
                     // It keeps what is left of the reactor, which keeps us: a descriptor or two each time.
                     let taker = self.lock().taker.take();
                     drop(taker);

@@ -24,7 +24,8 @@ impl Moment {
         Moment { nanos: read(BOOT).unwrap_or_default() }
     }
 
-    /// Now or some milliseconds ago, never later than now; for the ways that are taken often.
+    /// Now or some milliseconds ago, never later than now; for the ways that are taken often, and for all that tells of signals: what
+    /// one has heard, by whatever way, is not to be taken back by the next.
     #[inline]
     pub fn lately() -> Self {
         #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -1,6 +1,7 @@
-//! Reads an inherited descriptor, which isn't ours to close; and what to do when there are none left.
+//! Reads an inherited descriptor, which isn't ours to close; keeps ours away from the standard ones; and what to do when there are none left.
 
 use std::{
+    fs::File,
     io,
     time::{Duration, Instant},
 };
@@ -9,6 +10,26 @@ use std::{
 pub fn exhausted(why: &io::Error) -> Option<&'static str> {
     matches!(why.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
         .then_some("raise the limit of open files (ulimit -n), or close some")
+}
+
+/// Makes descriptors whose numbers are none of the standard streams': in a process that has closed those, what its host prints would go
+/// into our connection.
+pub fn apart<T>(make: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let mut taken = Vec::new();
+    // New ones take the lowest free numbers.
+    while standard_is_free() && taken.len() < STANDARD {
+        let Ok(nothing) = File::open("/dev/null") else { break };
+        taken.push(nothing);
+    }
+    make()
+}
+
+/// stdin, stdout, stderr.
+const STANDARD: usize = 3;
+
+fn standard_is_free() -> bool {
+    // SAFETY: no pointers are passed.
+    (0..3).any(|stream| unsafe { libc::fcntl(stream, libc::F_GETFD) } < 0)
 }
 
 /// Reads what `descriptor` holds, at most `limit` bytes and one more (so that the caller sees when there is more), and
@@ -69,7 +90,6 @@ fn read_at(descriptor: i32, offset: usize, room: &mut [u8]) -> io::Result<usize>
 mod tests {
     use super::*;
     use std::{
-        fs::File,
         io::{Seek, Write},
         os::fd::AsRawFd,
     };

@@ -5,7 +5,7 @@ use std::{
     os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd},
 };
 
-use super::private::Private;
+use super::{descriptor::apart, private::Private};
 
 /// A flag that can be polled: an eventfd where there is one, else a pipe.
 #[derive(Debug)]
@@ -22,8 +22,7 @@ impl Event {
     #[cfg(target_os = "linux")]
     pub fn new() -> io::Result<Self> {
         // SAFETY: no pointers are passed.
-        let descriptor = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        let reader = owned(descriptor)?;
+        let reader = apart(|| owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }))?;
         Ok(Event { _private: vec![Private::new(reader.as_raw_fd())], reader, writer: None })
     }
 
@@ -71,8 +70,8 @@ impl Event {
 
     /// Another descriptor of the same flag, for somebody else to close.
     pub fn share(&self) -> io::Result<i32> {
-        // SAFETY: no pointers are passed, and the descriptor is open.
-        let descriptor = unsafe { libc::fcntl(self.reader.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) };
+        // Not one of the standard streams' numbers. SAFETY: no pointers are passed, and the descriptor is open.
+        let descriptor = unsafe { libc::fcntl(self.reader.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) };
         owned(descriptor).map(IntoRawFd::into_raw_fd)
     }
 }

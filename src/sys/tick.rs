@@ -32,13 +32,12 @@ pub fn boot() -> Option<i64> {
     if day.wrapping_sub(monotonic) == TO_DAY.load(Ordering::Acquire) {
         return Some(monotonic.wrapping_add(TO_BOOT.load(Ordering::Relaxed)));
     }
-    look_anew();
-    None
+    look_anew()
 }
 
-/// Looks at the distances, if that can be done without waiting for another thread that does.
+/// Looks at the distances and gives the same, if that can be done without waiting for another thread that does.
 #[cold]
-fn look_anew() -> Option<()> {
+fn look_anew() -> Option<i64> {
     // A thread that is held up in here holds up no other one, which asks for the boot clock meanwhile.
     let _alone = match ANEW.try_lock() {
         Ok(alone) => alone,
@@ -54,12 +53,13 @@ fn look_anew() -> Option<()> {
         // Else a tick came between, or something else.
         if read(libc::CLOCK_MONOTONIC_COARSE)? == monotonic && after.wrapping_sub(before) < APART_NS {
             // Too early by what has passed between the two, so that the last tick is never later than now.
-            TO_BOOT.store(boot.wrapping_sub(after), Ordering::Relaxed);
+            let to_boot = boot.wrapping_sub(after);
+            TO_BOOT.store(to_boot, Ordering::Relaxed);
             TO_DAY.store(day.wrapping_sub(monotonic), Ordering::Release);
-            break;
+            return Some(monotonic.wrapping_add(to_boot));
         }
     }
-    Some(())
+    None
 }
 
 #[cfg(test)]

@@ -66,12 +66,17 @@ impl Link {
         &self.target
     }
 
-    /// A connection that was alive a moment ago.
-    pub async fn connection(&self) -> Result<Connection> {
+    /// A connection that was alive a moment ago; an encrypted one, where it has to be: what was connected in plain text before may not
+    /// carry what is secret now.
+    pub async fn connection(&self, encrypted: bool) -> Result<Connection> {
         let mut outcome = {
             let mut state = lock(&self.state);
             match &*state {
-                State::Up(connection) if !connection.sender.is_closed() => return Ok(connection.clone()),
+                State::Up(connection)
+                    if !connection.sender.is_closed() && (connection.handshake.is_some() || !encrypted) =>
+                {
+                    return Ok(connection.clone());
+                }
                 // Who connects announces the outcome before he is gone, unless he has panicked.
                 State::Connecting(connecting) if connecting.outcome.has_changed().is_ok() => {
                     connecting.outcome.clone()
@@ -201,9 +206,9 @@ mod tests {
         let vault = Vault::open(options.security, http::HeaderMap::new()).unwrap();
         let link = Link::new(target, Arc::new(vault), Arc::default());
         PLANTED.store(true, Ordering::SeqCst);
-        let fallen = tokio::time::timeout(Duration::from_secs(10), link.connection()).await.unwrap();
+        let fallen = tokio::time::timeout(Duration::from_secs(10), link.connection(false)).await.unwrap();
         assert!(fallen.err().unwrap().message().contains("interrupted"));
-        let next = tokio::time::timeout(Duration::from_secs(10), link.connection()).await.unwrap();
+        let next = tokio::time::timeout(Duration::from_secs(10), link.connection(false)).await.unwrap();
         let refused = next.err().unwrap();
         assert!(refused.message().contains("nothing listens there"), "{refused}");
     }

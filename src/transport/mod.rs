@@ -199,13 +199,19 @@ impl Transport {
         credentials: &Credentials,
         end: tokio::time::Instant,
     ) -> Result<Bytes, Miss> {
-        let connection = match tokio::time::timeout_at(end, self.link.connection()).await {
+        let link = self.link.connection(credentials.tls.is_some());
+        let connection = match tokio::time::timeout_at(end, link).await {
             Ok(connection) => connection.map_err(Miss::Unsent)?,
             Err(_) => {
                 self.link.abandon_silence();
                 return Err(Miss::Late { sent: false });
             }
         };
+        if credentials.tls.is_some() && connection.handshake.is_none() {
+            // It was being made when that changed.
+            let why = "the connection isn't encrypted, and has to be by now; the next one is";
+            return Err(Miss::Unsent(Error::new(Status::Unavailable, why)));
+        }
         let number = connection.number;
         let message = Message {
             path,

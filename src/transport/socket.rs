@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpSocket, TcpStream, lookup_host},
 };
 
-use crate::sys::private::Private;
+use crate::sys::{descriptor::apart, private::Private};
 
 /// A connected socket.
 pub struct Socket {
@@ -36,7 +36,8 @@ impl Socket {
     }
 
     async fn to(address: SocketAddr) -> io::Result<Self> {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        let new = if address.is_ipv4() { TcpSocket::new_v4 } else { TcpSocket::new_v6 };
+        let socket = apart(new)?;
         let private = Private::new(socket.as_raw_fd());
         // Without it each call waits for the peer's delayed acknowledgement, 40 ms.
         socket.set_nodelay(true)?;

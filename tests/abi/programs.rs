@@ -155,6 +155,21 @@ fn dlclose_takes_nothing_away() {
 }
 
 #[test]
+fn a_host_that_closes_descriptors_is_not_written_into_and_not_ended() {
+    let fake = Fake::start(well);
+    let Some(program) = connecting("descriptors.c", &fake) else { return };
+    for way in ["standard", "all", "disconnect"] {
+        let output = program.again().argument(way).output();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && (said.is_empty() || instrumented()),
+            "{way}: {} {said}",
+            output.status
+        );
+    }
+}
+
+#[test]
 fn a_hosts_signals_interrupt_no_call_and_stay_on_its_threads() {
     let fake = Fake::start(|call| match call.method.as_str() {
         BEAT => Answer::After(Duration::from_secs(1)),

@@ -173,6 +173,20 @@ fn a_lease_is_lost_when_nothing_is_acknowledged_and_won_back() {
 }
 
 #[test]
+fn what_one_way_has_told_of_a_lease_the_next_one_tells_as_well() {
+    let _fake = beats(|_| Answer::Silence);
+    let options = |number: usize| {
+        format!("{{\"heartbeat_timeout_ms\":{},\"initial_details\":\"\"}}", 300 + 13 * number)
+    };
+    let opened: Vec<_> = (0..30).map(|number| open_one_of_many(number, &options(number))).collect();
+    for handle in opened {
+        until(handle, Signals::LEASE_LOST, true);
+        assert!(record(handle, "1").unwrap().contains(Signals::LEASE_LOST));
+        assert!(held::signals(handle).unwrap().contains(Signals::LEASE_LOST));
+    }
+}
+
+#[test]
 fn without_a_known_timeout_there_is_no_lease_to_lose() {
     let _fake = beats(|_| Answer::error(14));
     let handle = open("{\"initial_details\":\"\",\"age_ms\":100000}");

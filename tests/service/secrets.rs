@@ -7,9 +7,10 @@ use temporal_heartbeat::{
     deadline::Timeout,
     held,
     payload::{Encoding, Payloads},
+    status::Status,
 };
 
-use crate::fake::{Answer, Fake};
+use crate::fake::{Answer, Fake, TOKEN};
 
 /// What is looked for, also as base64 and hexadecimal digits would have it.
 const PLANTED: [&str; 3] = ["s3cr3tW0rd", "czNjcjN0VzByZA", "733363723374573072"];
@@ -82,4 +83,18 @@ fn neither_errors_nor_logs_nor_metrics_tell_a_secret_however_calls_fail() {
     }
     println!("{failed} errors were searched");
     assert!(failed > 4 * 20);
+}
+
+#[test]
+fn a_key_that_is_given_later_never_goes_over_the_plain_connection_that_there_was() {
+    let fake = Fake::connected(|_| Answer::ok());
+    let beat = |timeout| calls::heartbeat(TOKEN, None, Timeout::Within(timeout));
+    beat(Duration::from_secs(30)).unwrap();
+    calls::reconfigure(format!("{{\"api_key\":\"{}\"}}", PLANTED[0]).as_bytes()).unwrap();
+    for _ in 0..3 {
+        let error = beat(Duration::from_millis(300)).unwrap_err();
+        assert_eq!(error.status(), Status::Tls, "{error}");
+    }
+    let beats = fake.calls("RecordActivityTaskHeartbeat");
+    assert!(beats.len() == 1 && !beats[0].headers.contains_key("authorization"), "{} beats", beats.len());
 }

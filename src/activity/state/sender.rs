@@ -157,7 +157,11 @@ impl Activity {
     /// What has changed since this was asked last.
     pub fn news(&mut self, now: Moment) -> Option<News> {
         let signals = self.signals(now);
-        let before = Signals::from_bits(self.announced.into());
+        let mut before = Signals::from_bits(self.announced.into());
+        if matches!(self.life, Life::Ended | Life::Gone) {
+            // What the end has taken away hasn't become better.
+            before = Signals::from_bits(before.bits() & (signals | Signals::GONE).bits());
+        }
         if signals == before {
             return None;
         }

@@ -37,15 +37,14 @@ static void watch_refused_by_all(thb_watch_t handle, thb_activity_t member) {
     FAILS(THB_INVALID_HANDLE, thb_watch_next(handle, 1000, &news, &user_data, &signals, err));
     FAILS(THB_INVALID_HANDLE, thb_watch_open_fd(handle, &fd, err));
     FAILS(THB_INVALID_HANDLE, thb_watch_close(handle, err));
-    CHECK(news == 0 && user_data == POISON && signals == POISON && fd == 7);
+    CHECK(news == POISON && user_data == POISON && signals == POISON && fd == 7);
 }
 
 static void without_a_client(void) {
+    activity = watch = POISON;
     FAILS(THB_NOT_CONNECTED, thb_activity_open(T, NO_SEED, &activity, err));
-    CHECK(activity == 0);
-    activity = POISON;
     FAILS(THB_NOT_CONNECTED, thb_watch_open(&watch, err));
-    CHECK(watch == 0);
+    CHECK(activity == POISON && watch == POISON);
 }
 
 static void arguments(void) {
@@ -56,7 +55,7 @@ static void arguments(void) {
     FAILS(THB_INVALID_ARGUMENT, thb_activity_open(T, NULL, 1, &activity, err));
     FAILS(THB_INVALID_ARGUMENT, thb_activity_open(T, "{}", (size_t)-1, &activity, err));
     FAILS(THB_CONFIG, thb_activity_open(T, "{\"a\":1,\"a\":1}", 13, &activity, err));
-    CHECK(activity == 0);
+    CHECK(activity == POISON);
     FAILS(THB_INVALID_ARGUMENT, thb_watch_open(NULL, err));
 }
 
@@ -66,7 +65,7 @@ static void an_open_one(void) {
     CHECK(activity > 0 && activity < (uint64_t)1 << 53);
     thb_activity_t second = POISON;
     FAILS(THB_ALREADY_OPEN, thb_activity_open(T, NO_SEED, &second, err));
-    CHECK(second == 0);
+    CHECK(second == POISON);
     signals = POISON;
     FAILS(THB_ALREADY_OPEN, thb_heartbeat(T, THB_ENCODING_NONE, NULL, 0, 1000, &signals, err));
     FAILS(THB_INVALID_ARGUMENT, thb_activity_heartbeat(activity, THB_ENCODING_NONE, NULL, 0, &signals, err));

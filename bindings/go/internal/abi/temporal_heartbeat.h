@@ -59,18 +59,18 @@
  *     }
  *
  * THREADS. Any thread may call any function at any time, a thread of the caller's own event loop too. What isn't given
- * to others meanwhile is an object that is being changed (thb_details_add) or freed. There are no callbacks. The
- * library has one thread of its own from thb_connect to thb_disconnect, with all signals blocked, and a second one
- * while a host name is looked up. Nothing here may be called from a signal handler. Cancelling a thread
- * (pthread_cancel) takes effect after the call.
+ * to others meanwhile is an object that is being changed (thb_details_add) or freed. There are no callbacks; a call may
+ * work on the caller's own stack, of which it needs 64 KiB. The library has one thread from thb_connect to
+ * thb_disconnect, with all signals blocked, and others while host names are looked up. Call nothing of this from a
+ * signal handler. Cancelling a thread (pthread_cancel) takes effect after the call.
  *
  * BLOCKING. Functions with timeout_ms block for at most that long, retries included. thb_connect and
  * thb_token_from_env have limits of their own. All others return at once.
  *
- * TIMEOUTS. timeout_ms is in milliseconds. 0 never waits: arguments are checked, nothing is sent, THB_TIMEOUT.
- * THB_FOREVER waits without end. Other values above INT32_MAX are THB_INVALID_ARGUMENT. What is temporary is retried
- * within the time; what isn't comes back at once. When time runs out, the status is that of the last answer of server
- * or network, or THB_TIMEOUT if there was none. A blocked call isn't interrupted by signals, but by thb_disconnect.
+ * TIMEOUTS. timeout_ms is in milliseconds. 0 never waits: arguments are checked, nothing is sent, THB_TIMEOUT (THB_OK
+ * of what only looks, as thb_watch_next). THB_FOREVER waits without end; other values above INT32_MAX are
+ * THB_INVALID_ARGUMENT. What is temporary is retried within the time; what isn't comes back at once. When time runs
+ * out, the status is that of the last answer, or THB_TIMEOUT without one. Only thb_disconnect interrupts a call.
  *
  * OWNERSHIP. What you pass in is borrowed for the call alone. What comes out through T **x_out is yours: free it once,
  * with thb_x_free; NULL is fine there. A const pointer that a function returns belongs to the object that it was read
@@ -83,8 +83,8 @@
  * failure); scalars are written on success only. So "goto out; thb_details_free(d); thb_error_free(error);" is always
  * right; but free an error before its pointer goes into the next call. The status of the error is the one returned.
  * Nothing unwinds into your code, nothing exits, and nothing prints but what THB_LOG asks for. Any function that
- * returns a status may also return THB_INTERNAL, which is a mistake in the library, and one that this page doesn't
- * know: treat that as an error.
+ * returns a status may also return THB_INTERNAL, which is a mistake in the library or of who has closed its descriptors
+ * (closefrom), and one that this page doesn't know: treat that as an error.
  *
  * COMMON STATUSES of the calls that take a task token: THB_INVALID_ARGUMENT, THB_NOT_CONNECTED (also when
  * thb_disconnect comes meanwhile), THB_TOKEN_UNREADABLE, THB_TIMEOUT, THB_UNAVAILABLE, THB_LOCAL_LIMIT, and as the
@@ -211,7 +211,7 @@ typedef enum thb_encoding {
 // Only from a handle, where CANCEL_REQUESTED and RESET stick:
 //   GONE              The activity is over for this token; nothing is ever sent again. Stop the work.
 //   LEASE_LOST        No beat was acknowledged for a whole heartbeat timeout. Another attempt may be running: stop, or
-//                     make sure that nothing is done twice. Goes when a beat is acknowledged again.
+//                     make sure that nothing is done twice. Goes with the next acknowledged beat, or with GONE.
 //   STALLED           No record or touch for stall_timeout_ms: the pulse has stopped. Goes with the next one.
 //   REFUSED           The server refuses the beats for good; thb_activity_get_info says why. Correct it.
 //   DEADLINE          The attempt's time (attempt_remaining_ms) is over. Stop the work.

@@ -1,0 +1,49 @@
+/* What a host does to descriptors that it knows nothing of, and to the standard ones. The server acknowledges every beat.
+ *
+ *     descriptors standard     a daemon's: stdin, stdout and stderr are closed before the library is used
+ *     descriptors all          all but those are closed while it is in use, and the process ends
+ *     descriptors disconnect   the same, and the client is disconnected
+ */
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "check.h"
+
+static thb_activity_t opened(void) {
+    thb_activity_t activity;
+    SUCCEEDS(thb_connect(NULL, 0, err));
+    SUCCEEDS(thb_activity_open(TOKEN, TOKEN_LEN, "{\"initial_details\":\"\"}", 22, &activity, err));
+    SUCCEEDS(thb_activity_heartbeat(activity, THB_ENCODING_JSON, "1", 1, NULL, err));
+    SUCCEEDS(thb_activity_flush(activity, 30000, err));
+    return activity;
+}
+
+int main(int argc, char **argv) {
+    CHECK(argc == 2);
+    if (strcmp(argv[1], "standard") == 0) {
+        int kept = fcntl(STDERR_FILENO, F_DUPFD, 10);
+        for (int stream = 0; stream < 3; stream++) close(stream);
+        thb_activity_t activity = opened();
+        thb_watch_t watch;
+        thb_error_t *none;
+        int descriptor = -1;
+        bool good = thb_watch_open(&watch, &none) == THB_OK && thb_watch_open_fd(watch, &descriptor, &none) == THB_OK;
+        for (int stream = 0; stream < 3; stream++) good = good && fcntl(stream, F_GETFD) < 0;
+        good = good && descriptor > STDERR_FILENO && thb_activity_close(activity, 1000, &none) == THB_OK;
+        if (!good) dprintf(kept, "one of the standard streams' numbers is the library's\n");
+        return good ? 0 : 1;
+    }
+    thb_activity_t activity = opened();
+    if (syscall(SYS_close_range, 3, ~0U, 0) != 0) return 0; /* a system without it */
+    if (strcmp(argv[1], "disconnect") == 0) {
+        thb_error_t *why;
+        thb_activity_heartbeat(activity, THB_ENCODING_JSON, "2", 1, NULL, &why);
+        thb_error_free(why);
+        thb_heartbeat(TOKEN "x", TOKEN_LEN + 1, THB_ENCODING_NONE, NULL, 0, 300, NULL, &why);
+        thb_error_free(why);
+        thb_disconnect(300, &why);
+        thb_error_free(why);
+    }
+    return 0;
+}

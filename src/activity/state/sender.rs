@@ -113,7 +113,7 @@ impl Activity {
                 // Beats can do without the answer, and come first; the next one is followed by another question. Also whether it
                 // is over they tell themselves.
                 self.question = if may_pass { Question::Later } else { Question::No };
-                self.due = self.usual_due();
+                self.due = if self.is_awaited() { now } else { self.usual_due() };
                 return;
             }
         }

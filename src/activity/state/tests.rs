@@ -167,6 +167,19 @@ fn a_question_that_fails_delays_no_beat_and_refuses_none() {
 }
 
 #[test]
+fn what_is_flushed_while_a_question_fails_does_not_wait_for_its_time() {
+    let mut story = without_timeout(handed_nothing());
+    story.record("1");
+    assert_eq!(story.beat().as_deref(), Some("1"));
+    story.acknowledged(Signals::default());
+    assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
+    story.record("2");
+    assert!(!story.activity.press(story.now));
+    story.failed(Status::Unavailable, Cure::Retry, false);
+    assert_eq!(story.beat().as_deref(), Some("2"));
+}
+
+#[test]
 fn where_nothing_can_be_erased_only_a_beat_tells_that_an_activity_is_over() {
     let mut early = without_timeout(handed_nothing());
     assert!(matches!(early.activity.next_step(early.now), Step::Describe { .. }));

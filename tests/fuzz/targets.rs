@@ -23,6 +23,8 @@ use temporal_heartbeat::{
 };
 
 const OPTIONS: &[u8] = br#"{"address":"127.0.0.1:1","lazy":true}"#;
+/// What stands in a handle before a call that may fail.
+const UNTOUCHED: u64 = 7;
 
 fn connected() {
     static ONCE: Once = Once::new();
@@ -397,15 +399,19 @@ impl World {
                 call!(thb_watch_add(self.handle(&watch), self.handle(&activity), mask, user_data));
             }
             Step::NextOfWatch(watch, wait) => {
-                let (mut activity, mut user_data) = (7, 0);
-                call!(thb_watch_next(
+                let (mut activity, mut user_data) = (UNTOUCHED, 0);
+                let status = call!(thb_watch_next(
                     self.handle(&watch),
                     wait.ms(),
                     &mut activity,
                     &mut user_data,
                     &mut signals
                 ));
-                assert!(activity == 0 || self.handles.contains(&activity));
+                if status == 0 {
+                    assert!(activity == 0 || self.handles.contains(&activity));
+                } else {
+                    assert_eq!(activity, UNTOUCHED);
+                }
             }
             Step::OpenDescriptor(watch) => {
                 let mut descriptor = -1;
@@ -460,12 +466,12 @@ impl World {
     }
 
     fn open(&mut self, token: *const c_void, token_len: usize, options: *const c_void, len: usize) {
-        let mut activity = 7;
+        let mut activity = UNTOUCHED;
         if call!(thb_activity_open(token, token_len, options.cast(), len, &mut activity)) == 0 {
             assert!(activity > 0 && activity < 1 << 53);
             self.handles.push(activity);
         } else {
-            assert_eq!(activity, 0);
+            assert_eq!(activity, UNTOUCHED);
         }
     }
 

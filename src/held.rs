@@ -139,9 +139,9 @@ pub fn details(number: u64, timeout: Timeout) -> Result<Details> {
 pub fn info(number: u64) -> Result<String> {
     let activities = global::activities()?;
     let handle = activities.registry.handle(number)?;
-    let (info, signals) = activities.registry.with(handle, |activity| {
-        (activity.info(Moment::now()), activity.signals(Moment::lately()))
-    })?;
+    let (info, signals) = activities
+        .registry
+        .with(handle, |activity| (activity.info(Moment::now()), activity.signals(Moment::lately())))?;
     Ok(info.json(signals))
 }
 

@@ -109,6 +109,11 @@ impl Activity {
         }
     }
 
+    /// When the next beat is due now that nothing is under way any more: at once, where somebody waits for it.
+    pub(super) fn next_due(&self, now: Moment) -> Moment {
+        if self.is_awaited() { now } else { self.usual_due() }
+    }
+
     /// Makes the next beat due as early as it may be. True when that is earlier than it was.
     #[inline]
     pub(super) fn hurry(&mut self, now: Moment) -> bool {

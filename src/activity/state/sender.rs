@@ -67,8 +67,7 @@ impl Activity {
         if self.question == Question::Later {
             self.question = Question::Now;
         }
-        let hurried = self.is_awaited() || self.question == Question::Now;
-        self.due = if hurried { now } else { self.usual_due() };
+        self.due = if self.question == Question::Now { now } else { self.next_due(now) };
         margin
     }
 
@@ -86,7 +85,7 @@ impl Activity {
         self.question = Question::No;
         if self.has_sent() {
             // What the server holds by now is ours.
-            self.due = if self.is_awaited() { now } else { self.usual_due() };
+            self.due = self.next_due(now);
             return;
         }
         // What was handed over was there at the start, whatever the server holds by now.
@@ -113,7 +112,7 @@ impl Activity {
                 // Beats can do without the answer, and come first; the next one is followed by another question. Also whether it
                 // is over they tell themselves.
                 self.question = if may_pass { Question::Later } else { Question::No };
-                self.due = if self.is_awaited() { now } else { self.usual_due() };
+                self.due = self.next_due(now);
                 return;
             }
         }

@@ -17,19 +17,22 @@ pub fn exhausted(why: &io::Error) -> Option<&'static str> {
 pub fn apart<T>(make: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let mut taken = Vec::new();
     // New ones take the lowest free numbers.
-    while standard_is_free() && taken.len() < STANDARD {
-        let Ok(nothing) = File::open("/dev/null") else { break };
-        taken.push(nothing);
+    for _ in 0..ABOVE_STANDARD {
+        if standard_is_free()
+            && let Ok(nothing) = File::open("/dev/null")
+        {
+            taken.push(nothing);
+        }
     }
     make()
 }
 
-/// stdin, stdout, stderr.
-const STANDARD: usize = 3;
+/// stdin, stdout and stderr have the numbers below it.
+pub const ABOVE_STANDARD: i32 = 3;
 
 fn standard_is_free() -> bool {
     // SAFETY: no pointers are passed.
-    (0..3).any(|stream| unsafe { libc::fcntl(stream, libc::F_GETFD) } < 0)
+    (0..ABOVE_STANDARD).any(|stream| unsafe { libc::fcntl(stream, libc::F_GETFD) } < 0)
 }
 
 /// Reads what `descriptor` holds, at most `limit` bytes and one more (so that the caller sees when there is more), and

@@ -5,7 +5,10 @@ use std::{
     os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd},
 };
 
-use super::{descriptor::apart, private::Private};
+use super::{
+    descriptor::{ABOVE_STANDARD, apart},
+    private::Private,
+};
 
 /// A flag that can be polled: an eventfd where there is one, else a pipe.
 #[derive(Debug)]
@@ -70,8 +73,9 @@ impl Event {
 
     /// Another descriptor of the same flag, for somebody else to close.
     pub fn share(&self) -> io::Result<i32> {
-        // Not one of the standard streams' numbers. SAFETY: no pointers are passed, and the descriptor is open.
-        let descriptor = unsafe { libc::fcntl(self.reader.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) };
+        // SAFETY: no pointers are passed, and the descriptor is open.
+        let descriptor =
+            unsafe { libc::fcntl(self.reader.as_raw_fd(), libc::F_DUPFD_CLOEXEC, ABOVE_STANDARD) };
         owned(descriptor).map(IntoRawFd::into_raw_fd)
     }
 }

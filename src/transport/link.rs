@@ -69,12 +69,11 @@ impl Link {
     /// A connection that was alive a moment ago; an encrypted one, where it has to be: what was connected in plain text before may not
     /// carry what is secret now.
     pub async fn connection(&self, encrypted: bool) -> Result<Connection> {
+        let serves = |connection: &Connection| connection.handshake.is_some() || !encrypted;
         let mut outcome = {
             let mut state = lock(&self.state);
             match &*state {
-                State::Up(connection)
-                    if !connection.sender.is_closed() && (connection.handshake.is_some() || !encrypted) =>
-                {
+                State::Up(connection) if !connection.sender.is_closed() && serves(connection) => {
                     return Ok(connection.clone());
                 }
                 // Who connects announces the outcome before he is gone, unless he has panicked.
@@ -88,10 +87,16 @@ impl Link {
                 }
             }
         };
-        match outcome.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(interrupted())),
-            Err(_) => Err(interrupted()),
+        let connection = match outcome.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(interrupted()))?,
+            Err(_) => return Err(interrupted()),
+        };
+        if serves(&connection) {
+            return Ok(connection);
         }
+        // It was being made when that changed.
+        let why = "the connection isn't encrypted, and has to be by now; the next one is";
+        Err(Error::new(Status::Unavailable, why))
     }
 
     /// Lets the next call connect anew, if the connection of this number is still the current one. Calls that are under way

@@ -207,11 +207,6 @@ impl Transport {
                 return Err(Miss::Late { sent: false });
             }
         };
-        if credentials.tls.is_some() && connection.handshake.is_none() {
-            // It was being made when that changed.
-            let why = "the connection isn't encrypted, and has to be by now; the next one is";
-            return Err(Miss::Unsent(Error::new(Status::Unavailable, why)));
-        }
         let number = connection.number;
         let message = Message {
             path,

@@ -8,6 +8,7 @@ import pytest
 
 from harness.activities import KINDS, ExternalActivity, Kind, start_activity
 from harness.calls import CALLS, Call
+from harness.certificates import Authority
 from harness.driver import BROKEN, Driver
 from harness.grid import Plugin
 from harness.held import HeldDriver, Hold
@@ -31,6 +32,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.pluginmanager.register(Plugin(), "grid")
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certification authority that nobody knows."""
+    return Authority(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="session")

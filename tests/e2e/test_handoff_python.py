@@ -1,6 +1,5 @@
 """The hand-off from a worker of the Python SDK to a program in Python: one line here, one there."""
 
-import asyncio
 import subprocess
 import sys
 import threading
@@ -16,7 +15,6 @@ from temporal_heartbeat import handoff
 from temporalio import activity
 from temporalio.client import ActivityFailureError, WorkflowFailureError
 from temporalio.exceptions import CancelledError
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from harness.activities import Kind
 from harness.languages import library_environment
@@ -75,26 +73,10 @@ class Parent:
 
 @contextmanager
 def working(backstage: Backstage, parent: Parent, queue: str) -> Iterator[None]:
-    async def begin() -> tuple[Worker, asyncio.Task[None]]:
-        worker = Worker(
-            backstage.client,
-            task_queue=queue,
-            workflows=[OneActivity],
-            activities=[parent.hand_over],
-            workflow_runner=UnsandboxedWorkflowRunner(),
-        )
-        return worker, asyncio.create_task(worker.run())
-
-    worker, running = backstage.run(begin())
-
-    async def end() -> None:
-        await worker.shutdown()
-        await running
-
     try:
-        yield
+        with backstage.working(queue, OneActivity, [parent.hand_over]):
+            yield
     finally:
-        backstage.run(end())
         for child in parent.children:
             child.kill()
             child.wait()

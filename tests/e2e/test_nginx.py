@@ -21,11 +21,6 @@ PROMPT = 30.0
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="module")
 def mutual(authority: Authority, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
     folder = tmp_path_factory.mktemp("nginx") / "mutual"
     with Nginx(folder, server.address, authority.sign(), clients_of=authority) as nginx:

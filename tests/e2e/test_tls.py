@@ -14,11 +14,6 @@ from harness.stage import StartActivity, StartDriver
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="module")
 def endpoint(authority: Authority, server: Server) -> Iterator[Endpoint]:
     with Endpoint(server.address, authority.sign()) as listening:
         yield listening

@@ -17,12 +17,6 @@ from harness.stage import StartDriver
 THE_ONE = "disable_host_verification"
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """One that nobody knows here."""
-    return Authority(tmp_path_factory.mktemp("certificates"))
-
-
 @pytest.fixture
 def stranger(authority: Authority, server: Server) -> Iterator[Endpoint]:
     with Endpoint(server.address, authority.sign()) as endpoint:

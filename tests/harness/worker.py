@@ -3,9 +3,9 @@
 import asyncio
 import queue
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -124,6 +124,32 @@ class Backstage(AbstractContextManager["Backstage"]):
 
     def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    @contextmanager
+    def working(self, queue: str, workflow: type, activities: Sequence[Callable[..., Any]] = ()) -> Iterator[None]:
+        """Another worker, on a queue of its own."""
+
+        async def begin() -> tuple[Worker, asyncio.Task[None]]:
+            worker = Worker(
+                self.client,
+                task_queue=queue,
+                workflows=[workflow],
+                activities=activities,
+                workflow_runner=UnsandboxedWorkflowRunner(),
+            )
+            # A worker is run by a task; `shutdown` ends it.
+            return worker, asyncio.create_task(worker.run())
+
+        worker, running = self.run(begin())
+
+        async def end() -> None:
+            await worker.shutdown()
+            await running
+
+        try:
+            yield
+        finally:
+            self.run(end())
 
     def fail(self, token: bytes, next_retry_delay: float | None = None) -> None:
         """Ends an attempt through the SDK, so that another one follows, after that many seconds if they are given."""

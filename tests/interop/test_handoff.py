@@ -1,6 +1,5 @@
 """The parents that docs/hand-off.md prints, as they stand there, on workers of their SDKs."""
 
-import asyncio
 import os
 import re
 import signal
@@ -20,7 +19,6 @@ import pytest
 from temporalio import workflow
 from temporalio.client import WorkflowHandle
 from temporalio.common import RetryPolicy
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from harness.languages import library_environment
 from harness.paths import ROOT
@@ -80,27 +78,6 @@ class HandsOver:
 
 
 @contextmanager
-def working(backstage: Backstage, queue: str) -> Iterator[None]:
-    """The workflow's worker."""
-
-    async def begin() -> tuple[Worker, asyncio.Task[None]]:
-        runner = UnsandboxedWorkflowRunner()
-        worker = Worker(backstage.client, task_queue=queue, workflows=[HandsOver], workflow_runner=runner)
-        return worker, asyncio.create_task(worker.run())
-
-    worker, running = backstage.run(begin())
-
-    async def end() -> None:
-        await worker.shutdown()
-        await running
-
-    try:
-        yield
-    finally:
-        backstage.run(end())
-
-
-@contextmanager
 def started(command: Command, folder: Path, server: Server, queue: str) -> Iterator[None]:
     """The parent's worker, in a folder where its ./solver is; it ends at the end of its input."""
     solver = folder / "solver"
@@ -141,7 +118,7 @@ def test_printed_parent_hands_over_each_attempt(
 ) -> None:
     command = parent.build(parent.code())  # before any attempt starts
     queue = f"parent-{uuid.uuid4()}"
-    with started(command, tmp_path, server, queue), working(backstage, f"{queue}-workflows"):
+    with started(command, tmp_path, server, queue), backstage.working(f"{queue}-workflows", HandsOver):
         handle = backstage.run(
             backstage.client.start_workflow(
                 HandsOver.run, args=[parent.activity, queue], id=queue, task_queue=f"{queue}-workflows"

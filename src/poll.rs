@@ -1,6 +1,6 @@
 //! Takes activity tasks from a task queue, as a worker does. For the command-line program; the shared library has no such call.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -17,11 +17,13 @@ use crate::{
         taskqueue::v1::TaskQueue,
         workflowservice::v1::{PollActivityTaskQueueRequest, PollActivityTaskQueueResponse},
     },
+    transport::TryTime,
 };
 
 /// How long one poll waits for a task. The server holds it for that long less a second or so, and for a minute at most. Shorter than
 /// what the SDKs use, because whoever shuts down waits for the polls that are under way: a task is lost with one that isn't.
 pub const POLL_TIME: Duration = Duration::from_secs(20);
+const POLL: TryTime = TryTime { answer: POLL_TIME, silence: POLL_TIME };
 
 /// Where tasks come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,7 +79,7 @@ pub fn next(queue: &Queue) -> Result<Option<Task>> {
         ..PollActivityTaskQueueRequest::default()
     };
     let answer = global::session()?.run(Deadline::within(POLL_TIME), |client| async move {
-        Ok(client.poll(request, Effort::Once(Instant::now() + POLL_TIME)).await?)
+        Ok(client.poll(request, Effort::Once(POLL.from_now())).await?)
     })?;
     Ok((!answer.task_token.is_empty()).then(|| Task::from(answer)))
 }

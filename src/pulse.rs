@@ -4,7 +4,7 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crate::{
@@ -191,10 +191,10 @@ impl Flight {
     /// Makes the request, and tells the activity what came of it.
     async fn carry_out(mut self, client: Arc<Client>, step: Step) {
         match step {
-            Step::Beat { replaced, target, details, patience } => {
+            Step::Beat { replaced, target, details, time } => {
                 let metrics = &self.activities.telemetry.metrics;
                 metrics.beats_coalesced.more(replaced.into());
-                let effort = Effort::Once(Instant::now() + patience);
+                let effort = Effort::Once(time.from_now());
                 let answer = client.heartbeat(&target, details, effort).await;
                 self.tell(answer, |activity, asked, now| {
                     if let Some(margin) = activity.acknowledge(asked, now) {
@@ -202,8 +202,8 @@ impl Flight {
                     }
                 });
             }
-            Step::Describe { subject, patience } => {
-                let effort = Effort::Once(Instant::now() + patience);
+            Step::Describe { subject, time } => {
+                let effort = Effort::Once(time.from_now());
                 let answer = client.look(&subject, effort).await;
                 self.tell(answer, Activity::described);
             }
@@ -244,7 +244,10 @@ impl Drop for Flight {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::{
+        sync::atomic::{AtomicBool, Ordering},
+        time::Instant,
+    };
 
     use super::*;
     use crate::{activity::options::OpenOptions, options::Options, payload::Encoding, runtime::Runtime};
@@ -261,7 +264,9 @@ mod tests {
         let activities: &'static Activities = Box::leak(Box::new(Activities::new(0, Arc::default())));
         // Nothing listens there: a try that failed is proof that there was one.
         let options = Options::read(br#"{"address":"127.0.0.1:1","namespace":"default"}"#).unwrap();
-        let client = Arc::new(Client::new(&options, Arc::default(), Arc::default()).unwrap());
+        let runtime = Runtime::new();
+        let client = Client::new(&options, Arc::default(), runtime.io_thread(), Arc::default()).unwrap();
+        let client = Arc::new(client);
         let now = Moment::now();
         let options = OpenOptions::read(br#"{"pulse":false,"initial_details":""}"#).unwrap();
         let mut activity = Activity::open(b"token", options, now).unwrap();
@@ -270,7 +275,7 @@ mod tests {
         let handle = activities.registry.insert(activity).unwrap();
 
         PLANTED.store(true, Ordering::SeqCst);
-        let runtime = Runtime::start().unwrap();
+        runtime.start().unwrap();
         runtime.spawn(run(activities, client));
         let end = Instant::now() + Duration::from_secs(30);
         let tries = || activities.registry.with(handle, |activity| activity.info(now).counts.failed_tries);

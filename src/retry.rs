@@ -12,14 +12,20 @@ use crate::{
     setback::{Cure, Setback},
     status::Status,
     telemetry::record::{Event, Value},
-    transport::{Frame, Miss, Transport},
+    transport::{Frame, Miss, Predecessor, Transport, TryLimits, TryTime},
 };
 
 /// The shortest pause when the server asks for fewer requests.
 const SLOW_PAUSE: Duration = Duration::from_secs(1);
-/// The least that one try gets, where that much is left, and the most.
+/// The least that one try gets, where that much is left, and the most, unless the server was seen to be slower.
 const SHORTEST_TRY: Duration = Duration::from_millis(500);
 const LONGEST_TRY: Duration = Duration::from_secs(10);
+/// A try waits for this many times the longest recent answer.
+const ANSWER_MARGIN: u32 = 2;
+/// How long a connection may be silent during a try: this part of the time that is left, within bounds.
+const SILENCE_PART: u32 = 4;
+const SHORTEST_SILENCE: Duration = Duration::from_millis(500);
+const LONGEST_SILENCE: Duration = Duration::from_millis(2500);
 /// The most that a pause leaves for a last try, and which part of the whole time that is when it is short.
 const LAST_TRY: Duration = Duration::from_millis(200);
 const LAST_TRY_PART: u32 = 10;
@@ -31,16 +37,19 @@ pub struct Failed {
     pub error: Error,
     /// Whether a try before the last may have been applied: its answer was lost.
     pub perhaps_applied: bool,
+    /// Whether that was so because the connection was found dead by another request.
+    pub aborted: bool,
 }
 
-/// Makes the call until it succeeds, fails for good, or the deadline is over. Before that each try gets half of what is
-/// left, within bounds: a connection that went silent must not use up all of it.
+/// Makes the call until it succeeds, fails for good, or the deadline is over. Before that each try gets half of what is left, within bounds:
+/// a request that the server has lost must not use up all of it.
 pub async fn call<Request, Response>(
     transport: &Transport,
     method: &Method<Request, Response>,
     request: &Request,
     policy: &Retry,
     deadline: Deadline,
+    predecessor: &mut Predecessor,
 ) -> Result<Response, Failed>
 where
     Request: Message,
@@ -49,14 +58,15 @@ where
     let request = Frame::plain(request);
     let mut effort = Effort::new(*policy, deadline);
     loop {
-        let outcome = transport.unary(method.call, request.clone(), effort.end_of_try()).await;
+        let limits = time_of_try(deadline, transport.longest_answer()).from_now();
+        let outcome = transport.unary(method.call, request.clone(), limits, predecessor).await;
         let pause = match outcome {
             Ok(response) => {
                 return Response::decode(response)
                     .map_err(|why| effort.failed(Setback::unreadable(method.call.name, &why).error));
             }
             Err(miss) => {
-                let ended = matches!(miss, Miss::Lost(_) | Miss::Unseen(_));
+                let ended = matches!(miss, Miss::Lost(_) | Miss::Unseen(_) | Miss::Aborted(_));
                 let setback = Setback::from(miss);
                 report(transport, method.call, &setback);
                 effort.learn(ended, setback)?
@@ -69,22 +79,24 @@ where
     }
 }
 
-/// Makes one try of the call, until `end`.
+/// Makes one try of the call.
 pub async fn once<Request, Response>(
     transport: &Transport,
     method: &Method<Request, Response>,
     request: &Request,
-    end: Instant,
+    limits: TryLimits,
+    predecessor: &mut Predecessor,
 ) -> Result<Response, Setback>
 where
     Request: Message,
     Response: Message + Default,
 {
-    let response = transport.unary(method.call, Frame::plain(request), end).await.map_err(|miss| {
-        let setback = Setback::from(miss);
-        report(transport, method.call, &setback);
-        setback
-    })?;
+    let response =
+        transport.unary(method.call, Frame::plain(request), limits, predecessor).await.map_err(|miss| {
+            let setback = Setback::from(miss);
+            report(transport, method.call, &setback);
+            setback
+        })?;
     Response::decode(response).map_err(|why| Setback::unreadable(method.call.name, &why))
 }
 
@@ -97,10 +109,12 @@ fn report(transport: &Transport, call: Call, setback: &Setback) {
     transport.telemetry().journal.tell(event, fields, || setback.error.message().to_owned());
 }
 
-/// How long a try may take that starts now.
-pub fn time_of_try(deadline: Deadline) -> Duration {
+/// How long a try may take that starts now, at a server whose answers took up to `longest_answer` recently.
+pub fn time_of_try(deadline: Deadline, longest_answer: Duration) -> TryTime {
     let left = deadline.remaining();
-    (left / 2).clamp(SHORTEST_TRY, LONGEST_TRY).min(left)
+    let answer = (left / 2).clamp(SHORTEST_TRY, LONGEST_TRY).max(longest_answer * ANSWER_MARGIN).min(left);
+    let silence = (left / SILENCE_PART).clamp(SHORTEST_SILENCE, LONGEST_SILENCE).min(answer);
+    TryTime { answer, silence }
 }
 
 /// What to do before the next try.
@@ -125,6 +139,7 @@ struct Effort {
     pauses: Pauses,
     last_answer: Option<Error>,
     perhaps_applied: bool,
+    aborted: bool,
 }
 
 impl Effort {
@@ -138,11 +153,8 @@ impl Effort {
             pauses: Pauses::new(policy),
             last_answer: None,
             perhaps_applied: false,
+            aborted: false,
         }
-    }
-
-    fn end_of_try(&self) -> Instant {
-        Instant::now() + time_of_try(self.deadline)
     }
 
     /// Takes in a try that brought no response: what to do about it, unless there is nothing to be done.
@@ -152,12 +164,13 @@ impl Effort {
             return Err(self.failed(setback.error));
         }
         self.perhaps_applied |= setback.perhaps_applied;
-        // Who ran out of time has answered nothing.
+        self.aborted |= setback.aborted;
+        // A timeout isn't a server answer; keep the previous one.
         if setback.error.status() != Status::Timeout {
             self.last_answer = Some(setback.error);
         }
         Ok(match setback.cure {
-            _ if setback.late => Pause::None,
+            _ if setback.late || setback.aborted => Pause::None,
             // Connections end in the normal course of things; the first new one is worth no pause.
             _ if connection_ended && self.tries == 1 => Pause::None,
             Cure::RetrySlowly => Pause::Full(self.pauses.next_slow()),
@@ -188,7 +201,7 @@ impl Effort {
     }
 
     fn failed(&self, error: Error) -> Failed {
-        Failed { error, perhaps_applied: self.perhaps_applied }
+        Failed { error, perhaps_applied: self.perhaps_applied, aborted: self.aborted }
     }
 }
 

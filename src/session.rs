@@ -49,10 +49,12 @@ impl Session {
         activities: &'static Activities,
         telemetry: &Arc<Telemetry>,
     ) -> Result<Self> {
-        let client = Arc::new(Client::new(&options, activities.rules.clone(), telemetry.clone())?);
+        let runtime = Runtime::new();
+        let (rules, io_thread) = (activities.rules.clone(), runtime.io_thread());
+        let client = Arc::new(Client::new(&options, rules, io_thread, telemetry.clone())?);
         let listener =
             options.metrics_address.map(|address| Listener::bind("metrics_address", address)).transpose()?;
-        let runtime = Runtime::start()?;
+        runtime.start()?;
         activities.connected();
         runtime.spawn(pulse::run(activities, client.clone()));
         if let Some(listener) = listener {

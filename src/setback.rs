@@ -39,6 +39,8 @@ pub struct Setback {
     pub perhaps_applied: bool,
     /// Whether the try ran out of its time.
     pub late: bool,
+    /// Whether another request found its connection dead, which says nothing of how this one would have gone.
+    pub aborted: bool,
 }
 
 impl Setback {
@@ -82,6 +84,7 @@ impl Setback {
             cure,
             perhaps_applied,
             late: false,
+            aborted: false,
         }
     }
 }
@@ -89,7 +92,7 @@ impl Setback {
 impl Setback {
     /// An error for which there is no cure.
     pub fn last(error: Error) -> Self {
-        Setback { error, cure: Cure::None, perhaps_applied: false, late: false }
+        Setback { error, cure: Cure::None, perhaps_applied: false, late: false, aborted: false }
     }
 
     /// A response that isn't the method's.
@@ -115,19 +118,27 @@ impl From<Miss> for Setback {
                     Status::TooLarge | Status::Internal => Cure::None,
                     _ => Cure::Retry,
                 };
-                Setback { error, cure, perhaps_applied: false, late: false }
+                Setback { error, cure, perhaps_applied: false, late: false, aborted: false }
             }
             // It was sent again at once, as it was.
             Miss::Compressed => {
                 Setback::last(Error::new(Status::Unimplemented, "the server can't decompress requests"))
             }
-            Miss::Unseen(error) => Setback { error, cure: Cure::Retry, perhaps_applied: false, late: false },
-            Miss::Lost(error) => Setback { error, cure: Cure::Retry, perhaps_applied: true, late: false },
+            Miss::Unseen(error) => {
+                Setback { error, cure: Cure::Retry, perhaps_applied: false, late: false, aborted: false }
+            }
+            Miss::Lost(error) => {
+                Setback { error, cure: Cure::Retry, perhaps_applied: true, late: false, aborted: false }
+            }
+            Miss::Aborted(error) => {
+                Setback { error, cure: Cure::Retry, perhaps_applied: true, late: false, aborted: true }
+            }
             Miss::Late { sent } => Setback {
                 error: Error::new(Status::Timeout, "no answer from the server in time"),
                 cure: Cure::Retry,
                 perhaps_applied: sent,
                 late: true,
+                aborted: false,
             },
         }
     }

@@ -2,16 +2,33 @@
 
 use std::time::Duration;
 
+use crate::transport::TryTime;
+
 /// The longest time between two beats, and the usual one where the heartbeat timeout is unknown.
 pub const LONGEST_PERIOD: Duration = Duration::from_secs(60);
 const PERIOD_WITHOUT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most of a timeout that is kept for trying again.
 const LONGEST_SLACK: Duration = Duration::from_secs(10);
-/// The bounds of the first try's time.
-const SHORTEST_TRY: Duration = Duration::from_millis(500);
-const LONGEST_FIRST_TRY: Duration = Duration::from_millis(2500);
-/// The bound of later ones, each of which has twice the time of the one before that ran out of it.
-const LONGEST_TRY: Duration = Duration::from_secs(10);
+/// The part of a timeout within which the server may take to answer without the lease being lost: a beat is sent, and its request isn't
+/// given up, in such a way that there is time for that.
+const ANSWER_PART: f64 = 0.45;
+/// A try waits a little longer, for an answer at the very limit.
+const FULL_TRY_PART: f64 = 0.47;
+/// What is left of the lease when such a try may still begin, a little less than half: a due beat may be sent late.
+const ROOM_PART: f64 = 0.46;
+/// How long an answer is taken to be before there was any.
+const FIRST_ANSWER_PART: f64 = 0.4;
+/// A beat is due this many times the longest recent answer before the lease ends.
+const DUE_MARGIN: f64 = 1.2;
+/// A try waits this many times the longest recent answer.
+const TRY_MARGIN: u32 = 2;
+/// The time of a try while there is time for a full one after it.
+const QUICK_TRY: Duration = Duration::from_secs(10);
+/// The longest time of a try, except for a longer heartbeat timeout and for a server that was seen to be slower.
+const LONGEST_TRY: Duration = Duration::from_secs(60);
+/// The bounds of how long a connection may be silent during a try.
+const SHORTEST_SILENCE: Duration = Duration::from_millis(500);
+const LONGEST_SILENCE: Duration = Duration::from_millis(2500);
 /// The pauses between tries: the first, and the growth of the next, in tenths.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_GROWTH_TENTHS: u32 = 17;
@@ -28,22 +45,29 @@ pub struct Schedule {
     /// How long after the send of one beat the next is due.
     pub period: Duration,
     slack: Duration,
+    longest_answer: Duration,
 }
 
 impl Schedule {
-    /// For this heartbeat timeout. `at_least_every` shortens the period further, for those who want to hear of a
-    /// cancellation sooner; zero doesn't.
-    pub fn new(timeout: Duration, at_least_every: Duration) -> Self {
+    /// For this heartbeat timeout, and a server whose answers took up to `longest_answer` recently; zero: there was none yet.
+    /// `at_least_every` shortens the period further, for those who want to hear of a cancellation sooner; zero doesn't.
+    pub fn new(timeout: Duration, at_least_every: Duration, longest_answer: Duration) -> Self {
         let (slack, mut period) = if timeout.is_zero() {
             (LONGEST_SLACK, PERIOD_WITHOUT_TIMEOUT)
         } else {
             let slack = (timeout / 2).min(LONGEST_SLACK);
-            (slack, (timeout - slack).min(timeout.mul_f64(0.8)).min(LONGEST_PERIOD))
+            let answer = match longest_answer {
+                Duration::ZERO => timeout.mul_f64(FIRST_ANSWER_PART),
+                // A slower server loses the lease in any case; beats without a pause wouldn't help.
+                known => known.min(timeout.mul_f64(ANSWER_PART)),
+            };
+            let in_time = timeout.saturating_sub(answer.mul_f64(DUE_MARGIN));
+            (slack, (timeout - slack).min(timeout.mul_f64(0.8)).min(LONGEST_PERIOD).min(in_time))
         };
         if !at_least_every.is_zero() {
             period = period.min(at_least_every);
         }
-        Schedule { timeout, period, slack }
+        Schedule { timeout, period, slack, longest_answer }
     }
 
     /// The period, with a random part of it taken away.
@@ -56,10 +80,33 @@ impl Schedule {
         self.period.mul_f64(1.0 - 0.5 * fastrand::f64())
     }
 
-    /// The time of a try, after this many that ran out of theirs.
-    pub fn patience(&self, ran_out: u32) -> Duration {
-        let first = (self.slack / 4).clamp(SHORTEST_TRY, LONGEST_FIRST_TRY);
-        first.saturating_mul(1_u32.checked_shl(ran_out.min(8)).unwrap_or(1)).min(LONGEST_TRY)
+    /// The time of a try that begins when this much of the lease is left, after so many in a row that ran out of theirs.
+    pub fn try_time(&self, lease_left: Duration, ran_out: u32) -> TryTime {
+        let full = self.timeout.mul_f64(FULL_TRY_PART);
+        // After a try that ran out of time, the server may be slower than that try was long.
+        let growing = match ran_out {
+            0 => QUICK_TRY,
+            _ if self.timeout.is_zero() => QUICK_TRY * (1 << ran_out.min(9)),
+            _ => QUICK_TRY.min(full) * (1 << ran_out.min(9)),
+        };
+        let growing = growing.min(LONGEST_TRY.max(self.timeout));
+        let answer = if self.timeout.is_zero() || lease_left >= growing + self.timeout / 2 {
+            growing
+        } else if lease_left >= self.timeout.mul_f64(ROOM_PART) || lease_left.is_zero() {
+            if ran_out == 0 { full } else { full.max(growing) }
+        } else if ran_out == 0 {
+            lease_left / 2
+        } else {
+            growing
+        };
+        let answer = answer.max(self.longest_answer * TRY_MARGIN);
+        let silence = (self.slack / 4).clamp(SHORTEST_SILENCE, LONGEST_SILENCE).min(answer);
+        TryTime { answer, silence }
+    }
+
+    /// The pause before the beat of a connection that was found dead is sent on the next one, with all others that were on it.
+    pub fn spread(&self) -> Duration {
+        FIRST_PAUSE.min(self.slack / 10).mul_f64(fastrand::f64())
     }
 
     /// The pause after this many failed tries, from 1. With the lease lost there is no hurry any more.
@@ -82,6 +129,10 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
+    fn schedule(timeout: Duration) -> Schedule {
+        Schedule::new(timeout, s(0), Duration::from_millis(1))
+    }
+
     #[test]
     fn the_period_leaves_time_for_trying_again() {
         for (timeout, period) in [
@@ -94,36 +145,92 @@ mod tests {
             (s(120), s(60)),
             (s(3600), s(60)),
         ] {
-            assert_eq!(Schedule::new(timeout, s(0)).period, period, "timeout {timeout:?}");
+            assert_eq!(schedule(timeout).period, period, "timeout {timeout:?}");
         }
     }
 
     #[test]
-    fn who_wants_to_hear_sooner_beats_sooner() {
-        assert_eq!(Schedule::new(s(60), s(5)).period, s(5));
-        assert_eq!(Schedule::new(s(2), s(5)).period, s(1));
+    fn a_slow_server_and_one_that_is_not_known_yet_get_beats_earlier() {
+        let period = |answer| Schedule::new(s(30), s(0), answer).period;
+        assert_eq!(period(s(0)), Duration::from_millis(15_600));
+        assert_eq!(period(s(10)), s(18));
+        // Never without a pause.
+        assert_eq!(period(s(300)), Duration::from_millis(13_800));
+    }
+
+    #[test]
+    fn a_holder_that_wants_to_hear_sooner_beats_sooner() {
+        let period = |timeout| Schedule::new(timeout, s(5), Duration::from_millis(1)).period;
+        assert_eq!(period(s(60)), s(5));
+        assert_eq!(period(s(2)), s(1));
     }
 
     #[test]
     fn jitter_is_only_earlier() {
-        let schedule = Schedule::new(s(10), s(0));
+        let schedule = schedule(s(10));
         for _ in 0..1000 {
             assert!((s(5).mul_f64(0.9)..=s(5)).contains(&schedule.jittered_period()));
             assert!((s(5).mul_f64(0.5)..=s(5)).contains(&schedule.first_pulse()));
         }
     }
 
+    /// Whether the lease is kept, and how many tries run out, when the first beat is sent at once, all are answered after this part of the
+    /// timeout, and the server answers none that was given up.
+    fn plays_out(timeout: Duration, part: f64) -> (bool, u32) {
+        let took = timeout.mul_f64(part);
+        let (mut now, mut lease_from, mut longest_answer) = (s(0), s(0), s(0));
+        let (mut kept, mut wasted, mut ran_out) = (true, 0, 0);
+        for _ in 0..20 {
+            let schedule = Schedule::new(timeout, s(0), longest_answer);
+            let time = schedule.try_time((lease_from + timeout).saturating_sub(now), ran_out);
+            if time.answer < took {
+                (now, wasted, ran_out) = (now + time.answer, wasted + 1, ran_out + 1);
+                continue;
+            }
+            kept &= now + took <= lease_from + timeout;
+            (lease_from, longest_answer, ran_out) = (now, took, 0);
+            now = (now + took).max(now + Schedule::new(timeout, s(0), longest_answer).period);
+        }
+        (kept, wasted)
+    }
+
     #[test]
-    fn a_try_has_a_part_of_the_slack_and_then_more() {
-        let times = |timeout| [0, 1, 2, 3, 99].map(|ran_out| Schedule::new(timeout, s(0)).patience(ran_out));
-        assert_eq!(times(s(10)), [1250, 2500, 5000, 10_000, 10_000].map(Duration::from_millis));
-        assert_eq!(times(s(2)), [500, 1000, 2000, 4000, 10_000].map(Duration::from_millis));
-        assert_eq!(times(s(60)), [2500, 5000, 10_000, 10_000, 10_000].map(Duration::from_millis));
+    fn the_lease_is_kept_when_the_server_answers_within_less_than_half_of_it() {
+        for timeout in [1, 2, 5, 10, 20, 30, 60, 100, 300, 3600].map(s) {
+            for part in [0.05, 0.1, 0.2, 0.3, 0.35, 0.4, 0.45] {
+                let (kept, wasted) = plays_out(timeout, part);
+                let few = if timeout <= s(60) { 2 } else { 8 };
+                assert!(kept && wasted <= few, "{timeout:?} {part}: kept {kept}, {wasted} wasted");
+            }
+            for part in [0.5, 0.7, 0.9] {
+                let (_, wasted) = plays_out(timeout, part);
+                assert!(
+                    wasted <= if timeout <= s(60) { 3 } else { 10 },
+                    "{timeout:?} {part}: {wasted} wasted"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_server_that_becomes_slow_keeps_the_lease_where_the_period_leaves_time() {
+        for timeout in [1, 2, 5, 10, 20].map(s) {
+            let schedule = schedule(timeout);
+            let time = schedule.try_time(timeout - schedule.period, 0);
+            assert!(time.answer > timeout.mul_f64(0.45), "{timeout:?}: {time:?}");
+        }
+    }
+
+    #[test]
+    fn a_dead_connection_is_noticed_in_a_part_of_the_slack() {
+        for (timeout, silence) in [(s(2), 500), (s(10), 1250), (s(60), 2500), (s(0), 2500)] {
+            assert_eq!(schedule(timeout).try_time(timeout / 2, 0).silence, Duration::from_millis(silence));
+        }
     }
 
     #[test]
     fn pauses_grow_and_are_longer_when_nothing_is_left_to_lose() {
-        let schedule = Schedule::new(s(60), s(0));
+        let schedule = schedule(s(60));
         assert!(schedule.pause(1, false) <= FIRST_PAUSE);
         assert!(schedule.pause(99, false) <= Duration::from_millis(2500));
         assert!(schedule.pause(99, true) > s(30));

@@ -1,7 +1,5 @@
 //! Calls that end an activity, and so find it over when they are repeated.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 
 use super::{Client, Effort, describe::Way};
@@ -15,6 +13,7 @@ use crate::{
     retry::{self, Pauses},
     setback::{Cure, Setback},
     status::Status,
+    transport::Predecessor,
 };
 
 /// How an activity is to end.
@@ -42,17 +41,22 @@ impl Client {
             Ending::Fail(report) => self.look_at_size("heartbeat_details", report.heartbeat_details.as_ref()),
             Ending::Cancel(details) => self.look_at_size("details", details.as_ref()),
         }
+        let mut permit = self.in_order(target, Effort::Until(deadline)).await?;
+        let predecessor = permit.predecessor();
         let tried = match target {
             Target::Token(token) => {
-                self.send(ending, Way::Token(token.clone()), Effort::Until(deadline)).await
+                let way = Way::Token(token.clone());
+                self.send_ending(ending, way, Effort::Until(deadline), predecessor).await
             }
-            Target::Checked { .. } => self.send_checked(target, ending, deadline).await,
+            Target::Checked { .. } => self.send_checked(target, ending, deadline, predecessor).await,
         };
         let Err(failed) = tried else { return Ok(()) };
         let key = doubt_key(target);
         if failed.perhaps_applied {
             self.doubts.add(&key);
         }
+        // That the library itself closed a connection must not be why a caller is left in doubt.
+        let verify = verify || failed.aborted;
         if failed.error.status() == Status::NotFound && self.doubts.has(&key) {
             return match self.verdict(target, ending, verify, deadline).await {
                 Some(true) => Ok(()),
@@ -79,18 +83,24 @@ impl Client {
         target: &Target,
         ending: &Ending,
         deadline: Deadline,
+        predecessor: &mut Predecessor,
     ) -> Result<(), Setback> {
         let mut pauses = Pauses::new(self.retry);
-        let mut perhaps_applied = false;
+        let (mut perhaps_applied, mut aborted) = (false, false);
         loop {
             let admitted = self.admit(target, Effort::Until(deadline)).await;
-            let way = admitted.map_err(|setback| Setback { perhaps_applied, ..setback })?;
+            let way = admitted.map_err(|setback| Setback { perhaps_applied, aborted, ..setback })?;
             let effort = match way {
                 Way::Token(_) => Effort::Until(deadline),
-                Way::Ids(_) => Effort::Once(Instant::now() + retry::time_of_try(deadline)),
+                Way::Ids(_) => {
+                    let time = retry::time_of_try(deadline, self.transport.longest_answer());
+                    Effort::Once(time.from_now())
+                }
             };
-            let Err(failed) = self.send(ending, way, effort).await else { return Ok(()) };
+            let sent = self.send_ending(ending, way, effort, predecessor).await;
+            let Err(failed) = sent else { return Ok(()) };
             perhaps_applied |= failed.perhaps_applied;
+            aborted |= failed.aborted;
             let pause = match failed.cure {
                 Cure::None | Cure::Renewal => None,
                 Cure::Retry => Some(pauses.next()),
@@ -98,18 +108,26 @@ impl Client {
             };
             match pause.filter(|pause| *pause < deadline.remaining()) {
                 Some(pause) => tokio::time::sleep(pause).await,
-                None => return Err(Setback { perhaps_applied, ..failed }),
+                None => return Err(Setback { perhaps_applied, aborted, ..failed }),
             }
         }
     }
 
-    async fn send(&self, ending: &Ending, way: Way, effort: Effort) -> Result<(), Setback> {
+    async fn send_ending(
+        &self,
+        ending: &Ending,
+        way: Way,
+        effort: Effort,
+        predecessor: &mut Predecessor,
+    ) -> Result<(), Setback> {
         let (identity, namespace) = (self.identity.clone(), self.namespace.clone());
         match (ending.clone(), way) {
             (Ending::Complete(result), Way::Token(task_token)) => {
                 let request =
                     api::RespondActivityTaskCompletedRequest { task_token, result, identity, namespace };
-                self.ask(&api::RESPOND_ACTIVITY_TASK_COMPLETED, &request, effort).await.map(drop)
+                self.send(&api::RESPOND_ACTIVITY_TASK_COMPLETED, &request, effort, predecessor)
+                    .await
+                    .map(drop)
             }
             (Ending::Complete(result), Way::Ids(Ids { workflow_id, run_id, activity_id })) => {
                 let request = api::RespondActivityTaskCompletedByIdRequest {
@@ -120,7 +138,9 @@ impl Client {
                     result,
                     identity,
                 };
-                self.ask(&api::RESPOND_ACTIVITY_TASK_COMPLETED_BY_ID, &request, effort).await.map(drop)
+                self.send(&api::RESPOND_ACTIVITY_TASK_COMPLETED_BY_ID, &request, effort, predecessor)
+                    .await
+                    .map(drop)
             }
             // The answers' `failures` speak of details over the size limit, which were refused before.
             (Ending::Fail(report), Way::Token(task_token)) => {
@@ -131,7 +151,7 @@ impl Client {
                     namespace,
                     last_heartbeat_details: report.heartbeat_details,
                 };
-                self.ask(&api::RESPOND_ACTIVITY_TASK_FAILED, &request, effort).await.map(drop)
+                self.send(&api::RESPOND_ACTIVITY_TASK_FAILED, &request, effort, predecessor).await.map(drop)
             }
             (Ending::Fail(report), Way::Ids(Ids { workflow_id, run_id, activity_id })) => {
                 let request = api::RespondActivityTaskFailedByIdRequest {
@@ -143,12 +163,14 @@ impl Client {
                     identity,
                     last_heartbeat_details: report.heartbeat_details,
                 };
-                self.ask(&api::RESPOND_ACTIVITY_TASK_FAILED_BY_ID, &request, effort).await.map(drop)
+                self.send(&api::RESPOND_ACTIVITY_TASK_FAILED_BY_ID, &request, effort, predecessor)
+                    .await
+                    .map(drop)
             }
             (Ending::Cancel(details), Way::Token(task_token)) => {
                 let request =
                     api::RespondActivityTaskCanceledRequest { task_token, details, identity, namespace };
-                self.ask(&api::RESPOND_ACTIVITY_TASK_CANCELED, &request, effort).await.map(drop)
+                self.send(&api::RESPOND_ACTIVITY_TASK_CANCELED, &request, effort, predecessor).await.map(drop)
             }
             (Ending::Cancel(details), Way::Ids(Ids { workflow_id, run_id, activity_id })) => {
                 let request = api::RespondActivityTaskCanceledByIdRequest {
@@ -159,7 +181,9 @@ impl Client {
                     details,
                     identity,
                 };
-                self.ask(&api::RESPOND_ACTIVITY_TASK_CANCELED_BY_ID, &request, effort).await.map(drop)
+                self.send(&api::RESPOND_ACTIVITY_TASK_CANCELED_BY_ID, &request, effort, predecessor)
+                    .await
+                    .map(drop)
             }
         }
     }

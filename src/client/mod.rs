@@ -4,11 +4,13 @@
 //! |---|---|
 //! | here | meets the namespace, beats |
 //! | `describe` | asks what the server holds of an activity, and whether a request may touch the attempt that it has |
+//! | `order` | keeps the requests of one activity in order |
 //! | `end` | ends an activity, and says so when that is in doubt |
 //! | `verify` | finds out what became of an ending in doubt |
 
 mod describe;
 mod end;
+mod order;
 mod verify;
 
 use std::{
@@ -31,6 +33,7 @@ use crate::{
     proto::temporal::api::workflowservice::v1 as api,
     retry,
     rules::Rules,
+    runtime::IoThread,
     setback::Setback,
     signals::Signals,
     status::Status,
@@ -39,11 +42,12 @@ use crate::{
         record::{Event, Value},
     },
     token::Token,
-    transport::Transport,
+    transport::{Predecessor, Transport, TryLimits},
 };
 pub use describe::Found;
 use describe::Way;
 pub use end::Ending;
+use order::{Order, Permit};
 
 /// How the server's logs and metrics name us. The names of the official SDKs are checked against versions; others aren't.
 const CLIENT_NAME: &str = "temporal-heartbeat";
@@ -58,8 +62,18 @@ const GREETING_PAUSE: Duration = Duration::from_secs(30);
 pub enum Effort {
     /// Again and again while that can help, until the deadline.
     Until(Deadline),
-    /// Once, until then.
-    Once(Instant),
+    /// Once, within these limits.
+    Once(TryLimits),
+}
+
+impl Effort {
+    /// How much time is left.
+    fn remaining(self) -> Duration {
+        match self {
+            Effort::Until(deadline) => deadline.remaining(),
+            Effort::Once(limits) => limits.end.saturating_duration_since(Instant::now()),
+        }
+    }
 }
 
 /// One namespace of one server.
@@ -73,12 +87,18 @@ pub struct Client {
     rules: Arc<Rules>,
     /// Wakes who asks for the limits, when that wasn't done by connect.
     used: Notify,
+    order: Order,
     doubts: Doubts,
 }
 
 impl Client {
     /// For the server of `options`; nothing is sent yet.
-    pub fn new(options: &Options, rules: Arc<Rules>, telemetry: Arc<Telemetry>) -> Result<Self, Error> {
+    pub fn new(
+        options: &Options,
+        rules: Arc<Rules>,
+        io_thread: IoThread,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<Self, Error> {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("client-name", CLIENT_NAME),
@@ -95,13 +115,14 @@ impl Client {
         telemetry.journal.begin();
         rules.begin(options.require_encoded);
         Ok(Client {
-            transport: Transport::new(options, headers, telemetry)?,
+            transport: Transport::new(options, headers, io_thread, telemetry)?,
             namespace: options.namespace.clone(),
             identity: options.identity.resolve(),
             retry: options.retry,
             namespace_id: OnceLock::new(),
             rules,
             used: Notify::new(),
+            order: Order::default(),
             doubts: Doubts::default(),
         })
     }
@@ -176,6 +197,7 @@ impl Client {
         details: Option<Payloads>,
         effort: Effort,
     ) -> Result<Signals, Setback> {
+        let mut permit = self.in_order(target, effort).await?;
         let (identity, namespace) = (self.identity.clone(), self.namespace.clone());
         let (cancel_requested, paused, reset) = match self.admit(target, effort).await? {
             Way::Token(token) => {
@@ -185,7 +207,8 @@ impl Client {
                     identity,
                     namespace,
                 };
-                let answer = self.ask(&api::RECORD_ACTIVITY_TASK_HEARTBEAT, &request, effort).await;
+                let method = &api::RECORD_ACTIVITY_TASK_HEARTBEAT;
+                let answer = self.send(method, &request, effort, permit.predecessor()).await;
                 let answer = answer.map_err(|setback| self.explained(setback, &token))?;
                 (answer.cancel_requested, answer.activity_paused, answer.activity_reset)
             }
@@ -198,7 +221,8 @@ impl Client {
                     details,
                     identity,
                 };
-                let answer = self.ask(&api::RECORD_ACTIVITY_TASK_HEARTBEAT_BY_ID, &request, effort).await?;
+                let method = &api::RECORD_ACTIVITY_TASK_HEARTBEAT_BY_ID;
+                let answer = self.send(method, &request, effort, permit.predecessor()).await?;
                 (answer.cancel_requested, answer.activity_paused, answer.activity_reset)
             }
         };
@@ -234,6 +258,16 @@ impl Client {
         }
     }
 
+    /// Waits for the right to send requests of the target's activity.
+    async fn in_order(&self, target: &Target, effort: Effort) -> Result<Permit<'_>, Setback> {
+        let permit = self.order.acquire(target, effort.remaining()).await;
+        permit.ok_or_else(|| {
+            let why = "another call of this activity is still under way; nothing was sent";
+            Setback::last(Error::new(Status::Timeout, why))
+        })
+    }
+
+    /// Makes a call that changes nothing, so that its order doesn't matter.
     async fn ask<Request, Response>(
         &self,
         method: &Method<Request, Response>,
@@ -244,16 +278,32 @@ impl Client {
         Request: Message,
         Response: Message + Default,
     {
+        self.send(method, request, effort, &mut Predecessor::default()).await
+    }
+
+    async fn send<Request, Response>(
+        &self,
+        method: &Method<Request, Response>,
+        request: &Request,
+        effort: Effort,
+        predecessor: &mut Predecessor,
+    ) -> Result<Response, Setback>
+    where
+        Request: Message,
+        Response: Message + Default,
+    {
         self.used.notify_one();
         match effort {
             Effort::Until(deadline) => {
-                let outcome = retry::call(&self.transport, method, request, &self.retry, deadline).await;
-                outcome.map_err(|failed| Setback {
+                let called =
+                    retry::call(&self.transport, method, request, &self.retry, deadline, predecessor);
+                called.await.map_err(|failed| Setback {
                     perhaps_applied: failed.perhaps_applied,
+                    aborted: failed.aborted,
                     ..Setback::last(failed.error)
                 })
             }
-            Effort::Once(end) => retry::once(&self.transport, method, request, end).await,
+            Effort::Once(limits) => retry::once(&self.transport, method, request, limits, predecessor).await,
         }
     }
 

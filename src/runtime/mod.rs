@@ -7,7 +7,7 @@ use std::{
     future::{Future, poll_fn},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::Poll,
     thread,
@@ -23,7 +23,8 @@ use crate::{
     sys,
 };
 use reactor::Reactor;
-use turn::{Permission, Turn};
+pub use turn::IoThread;
+use turn::{Leave, Permission, Turn};
 
 /// The I/O thread's name, as `ps -L` and debuggers show it.
 pub const THREAD_NAME: &str = "thb-io";
@@ -37,12 +38,21 @@ pub struct Runtime {
 }
 
 impl Runtime {
+    /// One whose thread isn't started yet.
+    pub fn new() -> Self {
+        Runtime { turn: Turn::new() }
+    }
+
+    /// The thread to come, for work that no other one may do.
+    pub fn io_thread(&self) -> IoThread {
+        IoThread::of(&self.turn)
+    }
+
     /// Starts the thread.
-    pub fn start() -> Result<Self> {
-        let turn = Turn::new();
+    pub fn start(&self) -> Result<()> {
         let (ready, started) = park::slot();
         let spawned = sys::signals::blocked(|| {
-            let turn = turn.clone();
+            let turn = self.turn.clone();
             thread::Builder::new().name(THREAD_NAME.into()).spawn(move || match turn.reactor() {
                 Ok(reactor) => {
                     ready.fill(Ok(()));
@@ -53,7 +63,7 @@ impl Runtime {
         });
         spawned.map_err(|error| no_thread(&error))?;
         match started.wait(Deadline::within(Duration::from_secs(10))) {
-            Ok(Ok(())) => Ok(Runtime { turn }),
+            Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(no_thread(&error)),
             Err(_) => Err(Error::new(Status::Internal, "the I/O thread didn't start")),
         }
@@ -84,8 +94,13 @@ impl Runtime {
         deadline: Deadline,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
+        // Pinned on the heap, since a caller that drives may have to hand over what it has begun.
+        let mut work = Box::pin(work);
         let in_flight = match self.turn.ask(may_drive) {
-            Permission::Drive(reactor) => return self.drive(reactor, work),
+            Permission::Drive(reactor) => match self.drive(reactor, work.as_mut()) {
+                Some(outcome) => return outcome,
+                None => self.turn.hand_over(),
+            },
             Permission::HandOver(in_flight) => in_flight,
             Permission::Stopped => return Err(disconnected()),
         };
@@ -105,17 +120,24 @@ impl Runtime {
         })
     }
 
-    /// Runs `work` on the caller's own thread, and whatever else the reactor has to do meanwhile.
-    fn drive<T>(&self, reactor: Reactor, work: impl Future<Output = Result<T>>) -> Result<T> {
+    /// Runs `work` on the caller's own thread, and whatever else the reactor has to do meanwhile. `None`: the I/O thread has to go on.
+    fn drive<T>(
+        &self,
+        reactor: Reactor,
+        mut work: Pin<&mut impl Future<Output = Result<T>>>,
+    ) -> Option<Result<T>> {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let (mut work, mut stopped) = (pin!(work), pin!(self.turn.stopped()));
+            let mut leave = pin!(self.turn.leave());
             reactor.run(poll_fn(|context| match work.as_mut().poll(context) {
-                Poll::Pending => stopped.as_mut().poll(context).map(|()| Err(disconnected())),
-                done => done,
+                Poll::Pending => leave.as_mut().poll(context).map(|why| match why {
+                    Leave::Stopped => Some(Err(disconnected())),
+                    Leave::ForIoThread => None,
+                }),
+                done => done.map(Some),
             }))
         }));
         self.turn.give_back(reactor);
-        outcome.unwrap_or_else(|_| Err(panics::status()))
+        outcome.unwrap_or_else(|_| Some(Err(panics::status())))
     }
 
     /// Runs `work` in the reactor until one of them ends.
@@ -164,6 +186,12 @@ mod tests {
         Deadline::within(LONG)
     }
 
+    fn started() -> Runtime {
+        let runtime = Runtime::new();
+        runtime.start().unwrap();
+        runtime
+    }
+
     async fn on_which_thread() -> Result<ThreadId> {
         Ok(thread::current().id())
     }
@@ -185,14 +213,14 @@ mod tests {
 
     #[test]
     fn work_runs_on_the_named_thread_and_comes_back() {
-        let runtime = Runtime::start().unwrap();
+        let runtime = started();
         let name = runtime.run(long(), async { Ok(thread::current().name().map(str::to_owned)) });
         assert_eq!(name.unwrap().as_deref(), Some(THREAD_NAME));
     }
 
     #[test]
     fn a_caller_without_others_comes_to_drive_and_the_io_thread_steps_in_when_it_is_gone() {
-        let runtime = Runtime::start().unwrap();
+        let runtime = started();
         for _ in 0..3 {
             become_driver(&runtime);
             io_thread_steps_in(&runtime);
@@ -201,7 +229,7 @@ mod tests {
 
     #[test]
     fn what_runs_in_the_background_goes_on_whoever_drives() {
-        let runtime = Runtime::start().unwrap();
+        let runtime = started();
         let ticks = Arc::new(AtomicUsize::new(0));
         runtime.spawn({
             let ticks = ticks.clone();
@@ -227,7 +255,7 @@ mod tests {
 
     #[test]
     fn calls_that_are_over_at_once_do_not_keep_the_timers_from_running() {
-        let runtime = Runtime::start().unwrap();
+        let runtime = started();
         become_driver(&runtime);
         let (promise, ticket) = park::slot();
         runtime.spawn(async move {
@@ -245,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_caller_that_hands_over_never_drives() {
-        let runtime = Runtime::start().unwrap();
+        let runtime = started();
         become_driver(&runtime);
         for _ in 0..100 {
             assert_ne!(runtime.hand_over(long(), on_which_thread()).unwrap(), thread::current().id());
@@ -286,7 +314,7 @@ mod tests {
 
     #[test]
     fn calls_beside_one_that_drives_are_served_during_it_and_after_it() {
-        let runtime = Runtime::start().unwrap();
+        let runtime = started();
         for _ in 0..10 {
             thread::scope(|scope| {
                 let driving = Lasting::begin(scope, &runtime, become_driver);
@@ -301,7 +329,7 @@ mod tests {
 
     #[test]
     fn callers_side_by_side_all_get_their_answers_whoever_drives() {
-        let runtime = Runtime::start().unwrap();
+        let runtime = started();
         thread::scope(|scope| {
             for callers in [1, 2, 3, 1, 8, 1] {
                 let callers: Vec<_> = (0..callers)
@@ -324,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_worker_of_the_callers_own_tokio_runtime_never_drives() {
-        let runtime = Runtime::start().unwrap();
+        let runtime = started();
         become_driver(&runtime);
         let theirs = tokio::runtime::Builder::new_current_thread().build().unwrap();
         theirs.block_on(async {
@@ -338,7 +366,7 @@ mod tests {
     #[test]
     fn stopping_wakes_those_who_wait_and_who_drives() {
         for prepare in [become_driver, |_: &Runtime| ()] {
-            let runtime = Runtime::start().unwrap();
+            let runtime = started();
             thread::scope(|scope| {
                 let calls =
                     [Lasting::begin(scope, &runtime, prepare), Lasting::begin(scope, &runtime, |_| ())];
@@ -355,7 +383,7 @@ mod tests {
     #[test]
     fn one_that_is_over_is_gone_with_all_that_it_had() {
         for prepare in [become_driver, io_thread_steps_in] {
-            let runtime = Runtime::start().unwrap();
+            let runtime = started();
             prepare(&runtime);
             let turn = Arc::downgrade(&runtime.turn);
             drop(runtime);
@@ -369,7 +397,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_a_status_and_the_others_go_on_whoever_drives() {
-        let runtime = Runtime::start().unwrap();
+        let runtime = started();
         for prepare in [become_driver, io_thread_steps_in] {
             prepare(&runtime);
             let fallen = runtime.run::<()>(long(), async { panic!("on purpose") });
@@ -380,8 +408,35 @@ mod tests {
 
     #[test]
     fn a_caller_that_gets_no_answer_leaves_in_time() {
-        let runtime = Runtime::start().unwrap();
+        let runtime = started();
         let late = runtime.run::<()>(Deadline::within(Duration::from_millis(20)), std::future::pending());
         assert_eq!(late.unwrap_err().status(), Status::Timeout);
+    }
+
+    #[test]
+    fn work_for_the_io_thread_runs_there_although_callers_drive() {
+        let runtime = started();
+        let io = runtime.io_thread();
+        let name = async || thread::current().name().map(str::to_owned);
+        for _ in 0..3 {
+            become_driver(&runtime);
+            // Begun by the call of a caller that drives.
+            let of_call = io.clone();
+            let ran_on = runtime.run(long(), async move { Ok(of_call.run(name()).await) });
+            assert_eq!(ran_on.unwrap().as_deref(), Some(THREAD_NAME));
+
+            // Begun by a task while a caller drives.
+            become_driver(&runtime);
+            let (promise, ticket) = park::slot();
+            let of_task = io.clone();
+            runtime.spawn(async move { promise.fill(of_task.run(name()).await) });
+            thread::scope(|scope| {
+                let waiting = scope.spawn(|| ticket.wait(long()));
+                while !waiting.is_finished() {
+                    runtime.run(long(), on_which_thread()).unwrap();
+                }
+                assert_eq!(waiting.join().unwrap().unwrap().as_deref(), Some(THREAD_NAME));
+            });
+        }
     }
 }

@@ -5,12 +5,18 @@
 //! of the price of a call. So when calls come one at a time and close together, the I/O thread steps back, and each caller takes
 //! the reactor and drives it itself for as long as its call lasts. As soon as calls overlap, or none come any more, the I/O
 //! thread steps in again.
+//!
+//! Some work runs on the I/O thread only ([`IoThread`]): a TLS handshake needs more stack than a caller may have, and what makes sockets and
+//! threads must not inherit a caller's network namespace, signal mask or affinity. While there is such work, no caller drives.
 
 use std::{
+    future::{Future, poll_fn},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    pin::Pin,
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     task::{Context, Poll, Waker},
+    thread::{self, ThreadId},
     time::{Duration, Instant},
 };
 
@@ -32,6 +38,8 @@ pub struct Turn {
     changed: Condvar,
     /// Tells whoever drives to look whether he should go on.
     look_up: Notify,
+    /// Which thread the I/O thread is, once it has started.
+    io_thread: OnceLock<ThreadId>,
 }
 
 struct State {
@@ -53,6 +61,9 @@ struct State {
     turned: bool,
     /// The I/O thread wants it back: no caller takes it before.
     wanted: bool,
+    /// How many futures only the I/O thread may poll, and what wakes those that a caller came to poll.
+    for_io_thread: usize,
+    io_thread_wakers: Vec<Waker>,
 }
 
 /// What a caller may do.
@@ -81,9 +92,12 @@ impl Turn {
                 last_done: Instant::now(),
                 turned: false,
                 wanted: false,
+                for_io_thread: 0,
+                io_thread_wakers: Vec::new(),
             }),
             changed: Condvar::new(),
             look_up: Notify::new(),
+            io_thread: OnceLock::new(),
         })
     }
 
@@ -108,6 +122,7 @@ impl Turn {
         if state.in_flight == 0 {
             if may_drive
                 && !state.wanted
+                && state.for_io_thread == 0
                 && let Some(reactor) = state.reactor.take()
             {
                 return Permission::Drive(reactor);
@@ -119,6 +134,12 @@ impl Turn {
         }
         state.in_flight += 1;
         Permission::HandOver(InFlight(self.clone()))
+    }
+
+    /// A caller that drove leaves its call to the I/O thread.
+    pub fn hand_over(self: &Arc<Self>) -> InFlight {
+        self.lock().in_flight += 1;
+        InFlight(self.clone())
     }
 
     /// Leaves work to whoever drives; or drops it, when it is over.
@@ -142,14 +163,17 @@ impl Turn {
     pub fn give_back(&self, reactor: Reactor) {
         let mut state = self.lock();
         state.reactor = Some(reactor);
-        if state.in_flight > 0 || state.stopping || state.wanted {
+        if state.in_flight > 0 || state.stopping || state.wanted || state.for_io_thread > 0 {
             self.changed.notify_one();
         }
     }
 
     /// The I/O thread, which starts with the reactor, drives whenever nobody else does, and ends when it is over.
     pub fn drive(&self, mut reactor: Reactor) {
+        let _ = self.io_thread.set(thread::current().id());
         loop {
+            let wakers = std::mem::take(&mut self.lock().io_thread_wakers);
+            wakers.into_iter().for_each(Waker::wake);
             let driven = catch_unwind(AssertUnwindSafe(|| {
                 reactor.run(async {
                     while !self.should_step_back() {
@@ -173,7 +197,8 @@ impl Turn {
 
     fn should_step_back(&self) -> bool {
         let state = self.lock();
-        state.stopping || (state.in_flight == 0 && state.alone_in_a_row >= ALONE_IN_A_ROW)
+        state.stopping
+            || (state.in_flight == 0 && state.for_io_thread == 0 && state.alone_in_a_row >= ALONE_IN_A_ROW)
     }
 
     /// Waits for the turn to drive again; `None` when it is over.
@@ -184,7 +209,7 @@ impl Turn {
         // For the calls that come now.
         state.turned = true;
         loop {
-            let work = state.in_flight > 0 || !state.jobs.is_empty();
+            let work = state.in_flight > 0 || state.for_io_thread > 0 || !state.jobs.is_empty();
             // Nobody drives; or callers do whose calls are over at once, one after the other, and so never come to look at timers.
             let stands = !state.turned && !state.asleep;
             if (state.stopping || work || stands)
@@ -211,9 +236,18 @@ impl Turn {
         }
     }
 
-    /// Ends as soon as it is over.
-    pub async fn stopped(&self) {
-        while !self.lock().stopping {
+    /// For a caller that drives: waits until it has to stop doing so, and says why.
+    pub async fn leave(&self) -> Leave {
+        loop {
+            {
+                let state = self.lock();
+                if state.stopping {
+                    return Leave::Stopped;
+                }
+                if state.for_io_thread > 0 {
+                    return Leave::ForIoThread;
+                }
+            }
             self.look_up.notified().await;
         }
     }
@@ -266,6 +300,69 @@ impl Turn {
     /// Held for a few instructions at a time; what panics in between leaves the state whole.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a caller has to stop driving.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Leave {
+    /// It is over.
+    Stopped,
+    /// There is work that only the I/O thread may do.
+    ForIoThread,
+}
+
+/// The I/O thread, for work that no caller may do.
+#[derive(Clone)]
+pub struct IoThread(Arc<Turn>);
+
+impl IoThread {
+    pub(super) fn of(turn: &Arc<Turn>) -> Self {
+        IoThread(turn.clone())
+    }
+
+    /// Runs `work` as part of the task that awaits this, but on the I/O thread only.
+    pub async fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        let turn = &self.0;
+        let _reserved = Reserved::new(turn);
+        let mut work = std::pin::pin!(work);
+        poll_fn(|context| turn.poll_on_io_thread(work.as_mut(), context)).await
+    }
+}
+
+/// Keeps callers from driving while it lives.
+struct Reserved<'a>(&'a Turn);
+
+impl<'a> Reserved<'a> {
+    fn new(turn: &'a Turn) -> Self {
+        turn.lock().for_io_thread += 1;
+        // A caller that drives now has to leave.
+        turn.look_up.notify_one();
+        Reserved(turn)
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.0.lock().for_io_thread -= 1;
+    }
+}
+
+impl Turn {
+    fn poll_on_io_thread<T>(
+        &self,
+        work: Pin<&mut impl Future<Output = T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<T> {
+        if self.io_thread.get() == Some(&thread::current().id()) {
+            return work.poll(context);
+        }
+        let waker = context.waker();
+        let mut state = self.lock();
+        if !state.io_thread_wakers.iter().any(|known| known.will_wake(waker)) {
+            state.io_thread_wakers.push(waker.clone());
+        }
+        Poll::Pending
     }
 }
 

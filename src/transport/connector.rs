@@ -1,11 +1,13 @@
 //! Makes a connection: name, TCP, a proxy perhaps, TLS perhaps, HTTP/2.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
+    dialer::Dialer,
     http2::{self, Sender},
+    liveness::Liveness,
     proxy,
     socket::Socket,
     stream::{Bytes, Opening, Stream},
@@ -16,7 +18,6 @@ use crate::{
     error::{Error, Result},
     options::{Address, Keepalive, Proxy},
     status::Status,
-    sys,
 };
 
 /// How long one attempt to connect may take, however patient its callers are.
@@ -36,6 +37,8 @@ pub struct Target {
     pub proxy: Option<Proxy>,
     /// How to notice that a connection is dead.
     pub keepalive: Option<Keepalive>,
+    /// Chooses among the addresses of a name.
+    pub dialer: Dialer,
 }
 
 /// A connection that requests are sent on; clones share it.
@@ -51,18 +54,27 @@ pub struct Connection {
 
 /// Connects to `target`.
 pub async fn connect(target: &Target, credentials: &Credentials, number: u64) -> Result<Connection> {
-    match tokio::time::timeout(CONNECT_PATIENCE, connect_patiently(target, credentials, number)).await {
+    let end = Instant::now() + CONNECT_PATIENCE;
+    match tokio::time::timeout_at(end, connect_until(target, credentials, number, end)).await {
         Ok(outcome) => outcome,
         Err(_) => {
-            let why = format!("no answer within {} s", CONNECT_PATIENCE.as_secs());
-            Err(unreachable(&target.address, &io::Error::new(io::ErrorKind::TimedOut, why)))
+            let (at, seconds) = (&target.address.authority, CONNECT_PATIENCE.as_secs());
+            let why =
+                format!("can't connect to {at}: no answer within {seconds} s; is this the server's address?");
+            Err(Error::new(Status::Unavailable, why))
         }
     }
 }
 
-async fn connect_patiently(target: &Target, credentials: &Credentials, number: u64) -> Result<Connection> {
+async fn connect_until(
+    target: &Target,
+    credentials: &Credentials,
+    number: u64,
+    end: Instant,
+) -> Result<Connection> {
     let peer = &target.address.authority;
-    let socket = reach(target).await?;
+    let liveness = Arc::new(Liveness::default());
+    let socket = reach(target, end, &liveness).await?;
     let (bytes, handshake): (Box<dyn Bytes>, _) = match &credentials.tls {
         None => (Box::new(socket), None),
         Some(encryption) => {
@@ -70,30 +82,33 @@ async fn connect_patiently(target: &Target, credentials: &Credentials, number: u
             (Box::new(stream), Some(Arc::new(handshake)))
         }
     };
-    let (stream, opening) = Stream::new(bytes);
+    let (stream, opening) = Stream::new(bytes, liveness.clone());
 
-    let (sender, connection) = http2::open(stream, target.keepalive).await.map_err(|error| {
+    let (sender, driver) = http2::open(stream, target.keepalive, liveness).await.map_err(|error| {
         let why = super::causes(&error);
         Error::new(Status::Unavailable, format!("no HTTP/2 with {peer}: {why}"))
     })?;
-    tokio::spawn(connection);
+    tokio::spawn(driver);
     match check(opening, peer, handshake.as_deref()).await {
         Ok(()) => Ok(Connection { number, sender, handshake }),
-        Err(Fault::Mute(error)) => Err(if speaks_tls(target).await { told_plain(peer) } else { error }),
+        Err(Fault::Mute(error)) => Err(if speaks_tls(target, end).await { told_plain(peer) } else { error }),
         Err(Fault::Said(error)) => Err(error),
     }
 }
 
-/// Makes the connection to the server, itself or through the proxy.
-async fn reach(target: &Target) -> Result<Socket> {
-    let Some(proxy) = &target.proxy else { return open_socket(&target.address).await };
-    let socket = open_socket(&proxy.address).await.map_err(|error| error.because("it is the proxy"))?;
+/// Makes the TCP connection to the server, itself or through the proxy.
+async fn reach(target: &Target, end: Instant, liveness: &Arc<Liveness>) -> Result<Socket> {
+    let Some(proxy) = &target.proxy else {
+        return target.dialer.connect(&target.address, end, liveness).await;
+    };
+    let connected = target.dialer.connect(&proxy.address, end, liveness).await;
+    let socket = connected.map_err(|error| error.because("it is the proxy"))?;
     proxy::tunnel(socket, proxy, &target.address).await
 }
 
-/// Whether the server would have said something to who speaks TLS.
-async fn speaks_tls(target: &Target) -> bool {
-    match reach(target).await {
+/// Whether the server answers a client that speaks TLS.
+async fn speaks_tls(target: &Target, end: Instant) -> bool {
+    match reach(target, end, &Arc::default()).await {
         Ok(socket) => tls::is_spoken(socket).await,
         Err(_) => false,
     }
@@ -105,10 +120,6 @@ enum Fault {
     Said(Error),
     /// The server ended the connection without a word.
     Mute(Error),
-}
-
-async fn open_socket(address: &Address) -> Result<Socket> {
-    Socket::connect(&address.host, address.port).await.map_err(|error| unreachable(address, &error))
 }
 
 /// Waits until the server has said something, and looks whether that is HTTP/2: whatever is wrong with how we talk to it,
@@ -146,16 +157,4 @@ async fn check(
 fn told_plain(peer: &str) -> Error {
     let what = "speaks TLS, and we were told to speak plain text";
     Error::new(Status::Tls, format!("{peer} {what}; set tls (TEMPORAL_TLS=true)"))
-}
-
-fn unreachable(address: &Address, error: &io::Error) -> Error {
-    let at = &address.authority;
-    let (status, step) = match sys::descriptor::exhausted(error) {
-        Some(step) => (Status::LocalLimit, step),
-        None if error.kind() == io::ErrorKind::ConnectionRefused => {
-            (Status::Unavailable, "nothing listens there; is the server up, and is this its address?")
-        }
-        None => (Status::Unavailable, "is this the server's address, and is it reachable from here?"),
-    };
-    Error::new(status, format!("can't connect to {at}: {error}; {step}"))
 }

@@ -1,11 +1,14 @@
 //! One gRPC call on a connection: the request as one frame, the response as one frame, the status behind it.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
-use h2::RecvStream;
+use h2::{Reason, RecvStream};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri,
 };
 use tokio::time::Instant;
+use tonic::Code;
 
 use super::{
     Miss, causes,
@@ -58,19 +61,28 @@ pub fn with_grpc_headers(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-/// Sends `message` and reads the answer.
-pub async fn run(connection: Connection, message: Message<'_>) -> Result<Answer, Miss> {
-    let (gzip, limit) = (message.gzip, message.limit);
+/// Sends `message` and reads the answer. Calls `written` as soon as frames of the request may have been written.
+pub async fn run(
+    connection: &Connection,
+    message: Message<'_>,
+    written: impl FnOnce(),
+) -> Result<Answer, Miss> {
+    let (gzip, limit, end) = (message.gzip, message.limit, message.end);
     let (request, body) = request(message).map_err(Miss::Unsent)?;
-    let response = connection.sender.send(request, body).await.map_err(|failure| match failure {
+    let sent = connection.sender.send(request, body, written).await;
+    let (response, in_flight) = sent.map_err(|failure| match failure {
         Failure::Unseen(error) => Miss::Unseen(broken(&causes(&error))),
-        Failure::Lost(error) => lost(&error),
+        Failure::Lost(error) => lost(&error, end),
     })?;
     if response.status() != StatusCode::OK && !is_grpc(response.headers()) {
-        return Err(no_grpc(&connection, response).await);
+        let miss = no_grpc(connection, response).await;
+        in_flight.finish();
+        return Err(miss);
     }
     let (head, body) = response.into_parts();
-    let (data, trailers) = read(body, limit).await?;
+    let read = read(body, limit, end).await;
+    in_flight.finish();
+    let (data, trailers) = read?;
 
     if is_ok(&head.headers) || is_ok(&trailers) {
         let gzipped = head.headers.get("grpc-encoding").is_some_and(|encoding| encoding == "gzip");
@@ -81,6 +93,9 @@ pub async fn run(connection: Connection, message: Message<'_>) -> Result<Answer,
     // A server that refuses at once puts the status into the head.
     match [&head.headers, &trailers].into_iter().find_map(tonic::Status::from_header_map) {
         Some(status) if gzip && is_about_compression(&status) => Err(Miss::Compressed),
+        Some(status) if status.code() == Code::DeadlineExceeded && is_expired(end) => {
+            Err(Miss::Late { sent: true })
+        }
         Some(status) => Err(Miss::Refused(Box::new(status))),
         None => Err(Miss::Lost(broken("the answer ended without a gRPC status"))),
     }
@@ -116,9 +131,9 @@ fn timeout(end: Instant) -> HeaderValue {
     timeout
 }
 
-async fn read(mut body: RecvStream, limit: usize) -> Result<(BytesMut, HeaderMap), Miss> {
+async fn read(mut body: RecvStream, limit: usize, end: Instant) -> Result<(BytesMut, HeaderMap), Miss> {
     let frame_limit = limit.saturating_add(frame::HEADER_BYTES);
-    http2::read(&mut body, frame_limit).await.map_err(|error| lost(&error))?.ok_or_else(|| {
+    http2::read(&mut body, frame_limit).await.map_err(|error| lost(&error, end))?.ok_or_else(|| {
         let why = format!("the response is over {limit} bytes, the most that is read (max_message_bytes)");
         Miss::Refused(Box::new(tonic::Status::out_of_range(why)))
     })
@@ -172,8 +187,17 @@ fn is_about_compression(status: &tonic::Status) -> bool {
         && (status.message().contains("grpc-encoding") || status.message().contains("ompress"))
 }
 
-fn lost(error: &h2::Error) -> Miss {
-    Miss::Lost(broken(&causes(error)))
+/// A server that enforces the deadline of a request itself may cancel it a little before we do: the time it was told is rounded down, and
+/// timers here may fire late.
+const EXPIRY_TOLERANCE: Duration = Duration::from_millis(50);
+
+fn is_expired(end: Instant) -> bool {
+    Instant::now() + EXPIRY_TOLERANCE >= end
+}
+
+fn lost(error: &h2::Error, end: Instant) -> Miss {
+    let cancelled = error.is_remote() && error.is_reset() && error.reason() == Some(Reason::CANCEL);
+    if cancelled && is_expired(end) { Miss::Late { sent: true } } else { Miss::Lost(broken(&causes(error))) }
 }
 
 fn broken(why: &str) -> Error {

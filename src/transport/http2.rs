@@ -4,11 +4,9 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -23,6 +21,7 @@ use tokio::{
     time,
 };
 
+use super::liveness::Liveness;
 use crate::options::Keepalive;
 
 /// How much of all responses, and of one, may be on its way to us.
@@ -30,15 +29,16 @@ const CONNECTION_WINDOW: u32 = 5 * 1024 * 1024;
 const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
 /// The most that the headers of one response, or its trailers, may have.
 const MAX_HEADER_BYTES: u32 = 16 * 1024;
+/// How long a requested PING may be unanswered where keepalive is off.
+const PING_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Takes requests for one connection; clones share it.
 #[derive(Clone)]
-pub struct Sender(Arc<Shared>);
-
-struct Shared {
-    /// Whoever holds it has the next stream: all others wait until the server lets that one begin, and so are surely unsent until then.
-    requests: Mutex<SendRequest<Bytes>>,
-    closed: AtomicBool,
+pub struct Sender {
+    /// Its holder has the next stream. All others wait until the server lets that one begin, and so are surely unsent until then.
+    requests: Arc<Mutex<SendRequest<Bytes>>>,
+    /// What was observed on the connection.
+    pub liveness: Arc<Liveness>,
 }
 
 /// Why there is no response.
@@ -50,10 +50,11 @@ pub enum Failure {
 }
 
 /// Opens HTTP/2 on `stream`. What comes beside the sender is the connection's own work: to be run until it ends, which is when the
-/// connection does. What ends it reaches the calls that are on it.
+/// connection is closed. The requests that are under way then end with an error.
 pub async fn open<Stream>(
     stream: Stream,
     keepalive: Option<Keepalive>,
+    liveness: Arc<Liveness>,
 ) -> Result<(Sender, impl Future<Output = ()> + Send), h2::Error>
 where
     Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -65,46 +66,85 @@ where
         .max_header_list_size(MAX_HEADER_BYTES)
         .handshake(stream)
         .await?;
-    let sender = Sender(Arc::new(Shared { requests: Mutex::new(requests), closed: AtomicBool::new(false) }));
-    let pings = connection.ping_pong().zip(keepalive);
-    let closing = Closing(sender.0.clone());
-    Ok((sender, run(connection, pings, closing)))
+    let pings = connection.ping_pong();
+    let driver = run(connection, pings, keepalive, Closing(liveness.clone()));
+    Ok((Sender { requests: Arc::new(Mutex::new(requests)), liveness }, driver))
 }
 
-/// Tells the senders that the connection is gone, however it went.
-struct Closing(Arc<Shared>);
+/// Notes that the connection is closed, also when its driver is dropped or panics. It doesn't keep the connection open: that would be the
+/// case if it held a sender.
+struct Closing(Arc<Liveness>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        self.0.closed.store(true, Ordering::Release);
+        self.0.closed();
     }
 }
 
 async fn run<Stream>(
     connection: Connection<Stream, Bytes>,
-    pings: Option<(PingPong, Keepalive)>,
-    _closing: Closing,
+    pings: Option<PingPong>,
+    keepalive: Option<Keepalive>,
+    closing: Closing,
 ) where
     Stream: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mut connection, mut death) = (pin!(connection), pin!(dead(pings)));
-    poll_fn(|context| match connection.as_mut().poll(context) {
-        Poll::Pending => death.as_mut().poll(context),
-        Poll::Ready(_) => Poll::Ready(()),
+    let liveness = &closing.0;
+    // The end of this block drops the connection, and so closes the socket, before `closing` says so.
+    let mut connection = pin!(connection);
+    let mut silent = pin!(until_silent(pings, keepalive, liveness));
+    let mut aborted = pin!(liveness.abort_requested());
+    poll_fn(|context| {
+        if connection.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        if silent.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        aborted.as_mut().poll(context)
     })
     .await;
 }
 
-/// Ends when the server doesn't answer any more.
-async fn dead(pings: Option<(PingPong, Keepalive)>) {
-    let Some((mut pings, Keepalive { interval, timeout })) = pings else {
-        return std::future::pending().await;
-    };
+/// Sends PINGs, at the keepalive interval and when one is wanted. Returns when one isn't answered in time.
+async fn until_silent(pings: Option<PingPong>, keepalive: Option<Keepalive>, liveness: &Liveness) {
+    let Some(mut pings) = pings else { return std::future::pending().await };
+    let timeout = keepalive.map_or(PING_TIMEOUT, |keepalive| keepalive.timeout);
     loop {
-        time::sleep(interval).await;
+        match keepalive {
+            // Either is a reason to send one.
+            Some(keepalive) => drop(time::timeout(keepalive.interval, liveness.ping_wanted()).await),
+            None => liveness.ping_wanted().await,
+        }
+        liveness.ping_sent();
         if !matches!(time::timeout(timeout, pings.ping(Ping::opaque())).await, Ok(Ok(_))) {
             return;
         }
+        liveness.pong_received();
+    }
+}
+
+/// A request on a connection. Dropped before [`InFlight::finish`], it counts as given up.
+pub struct InFlight {
+    liveness: Arc<Liveness>,
+    given_up: bool,
+}
+
+impl InFlight {
+    fn begin(liveness: &Arc<Liveness>) -> Self {
+        liveness.begin_request();
+        InFlight { liveness: liveness.clone(), given_up: true }
+    }
+
+    /// The server has answered.
+    pub fn finish(mut self) {
+        self.given_up = false;
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.liveness.end_request(self.given_up);
     }
 }
 
@@ -112,22 +152,40 @@ impl Sender {
     /// Whether no request can be sent any more.
     pub fn is_closed(&self) -> bool {
         // The server may have said that it takes no more, and the connection goes on for those that it has.
-        self.0.closed.load(Ordering::Acquire)
-            || self.0.requests.try_lock().is_ok_and(|mut requests| {
+        self.liveness.is_closed()
+            || self.requests.try_lock().is_ok_and(|mut requests| {
                 matches!(requests.poll_ready(&mut Context::from_waker(Waker::noop())), Poll::Ready(Err(_)))
             })
     }
 
-    /// Sends a request with its body, and waits for the head of the response. Dropped before that, it cancels the request.
-    pub async fn send(&self, request: Request<()>, body: Bytes) -> Result<Response<RecvStream>, Failure> {
+    /// Sends a request with its body, and waits for the head of the response. Calls `written` as soon as frames of it may have been
+    /// written. Dropped before the end of the response, it cancels the request.
+    pub async fn send(
+        &self,
+        request: Request<()>,
+        body: Bytes,
+        written: impl FnOnce(),
+    ) -> Result<(Response<RecvStream>, InFlight), Failure> {
         let (response, mut stream) = {
-            let mut requests = self.0.requests.lock().await;
+            let mut requests = self.requests.lock().await;
             let ready = poll_fn(|context| requests.poll_ready(context)).await;
             ready.and_then(|()| requests.send_request(request, false)).map_err(Failure::Unseen)?
         };
+        let in_flight = InFlight::begin(&self.liveness);
+        written();
         // All at once: as much of it goes out as the server has room for.
         stream.send_data(body, true).map_err(Failure::Lost)?;
-        response.await.map_err(without_response)
+        match response.await {
+            Ok(response) => {
+                self.liveness.answered();
+                Ok((response, in_flight))
+            }
+            Err(error) => {
+                // The server ended the stream itself, or the connection is over.
+                in_flight.finish();
+                Err(without_response(error))
+            }
+        }
     }
 }
 
@@ -160,7 +218,6 @@ pub async fn read(body: &mut RecvStream, limit: usize) -> Result<Option<(BytesMu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     use h2::server::{self, SendResponse};
     use tokio::io::DuplexStream;
@@ -174,7 +231,7 @@ mod tests {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let mut builder = server::Builder::new();
         builder.max_concurrent_streams(at_once);
-        let (opened, server) = tokio::join!(open(ours, keepalive), builder.handshake(theirs));
+        let (opened, server) = tokio::join!(open(ours, keepalive, Arc::default()), builder.handshake(theirs));
         let (sender, connection) = opened.unwrap();
         tokio::spawn(connection);
         (sender, server.unwrap())
@@ -183,8 +240,10 @@ mod tests {
     fn call(sender: &Sender) -> tokio::task::JoinHandle<Result<(BytesMut, HeaderMap), Failure>> {
         let sender = sender.clone();
         tokio::spawn(async move {
-            let response = sender.send(Request::new(()), Bytes::from_static(b"question")).await?;
+            let (response, in_flight) =
+                sender.send(Request::new(()), Bytes::from_static(b"question"), || ()).await?;
             let whole = read(&mut response.into_body(), 100).await.map_err(Failure::Lost)?;
+            in_flight.finish();
             Ok(whole.expect("a short answer"))
         })
     }
@@ -288,5 +347,42 @@ mod tests {
         // It isn't driven any more, and so answers no ping.
         assert!(matches!(time::timeout(LONG, call).await.unwrap().unwrap(), Err(Failure::Lost(_))));
         assert!(sender.is_closed());
+    }
+
+    #[tokio::test]
+    async fn a_connection_closes_when_its_last_sender_is_dropped() {
+        let (sender, mut server) = connected(10, None).await;
+        let liveness = sender.liveness.clone();
+        drop(sender);
+        // The server sees the end.
+        assert!(!matches!(time::timeout(LONG, server.accept()).await.unwrap(), Some(Ok(_))));
+        drop(server);
+        while !liveness.is_closed() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn an_aborted_connection_is_closed_before_its_requests_end() {
+        let (sender, mut server) = connected(10, None).await;
+        let call = call(&sender);
+        let _begun = next(&mut server).await;
+        time::timeout(LONG, sender.liveness.abort()).await.unwrap();
+        assert!(matches!(call.await.unwrap(), Err(Failure::Lost(_))));
+        assert!(sender.is_closed() && sender.liveness.is_aborted());
+    }
+
+    #[tokio::test]
+    async fn a_request_that_was_given_up_is_settled_by_a_ping() {
+        let (sender, mut server) = connected(10, None).await;
+        let call = call(&sender);
+        let _begun = next(&mut server).await;
+        call.abort();
+        assert!(call.await.is_err());
+        assert!(sender.liveness.must_discard());
+        let given_up = time::Instant::now();
+        tokio::spawn(async move { while server.accept().await.is_some() {} });
+        time::timeout(LONG, sender.liveness.settle(given_up, LONG)).await.unwrap();
+        assert!(!sender.is_closed() && !sender.liveness.must_discard());
     }
 }

@@ -8,12 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, task::AbortHandle};
 
 use super::connector::{self, Connection, Target};
 use crate::{
     credentials::Vault,
     error::{Error, Result},
+    runtime::IoThread,
     status::Status,
     telemetry::{
         Telemetry,
@@ -21,7 +22,7 @@ use crate::{
     },
 };
 
-/// How long who connects may be silent before who runs out of time meanwhile has it done anew.
+/// A connect attempt older than this is abandoned when a waiting call times out.
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// Where a connection comes from.
@@ -31,6 +32,7 @@ pub struct Link {
     state: Arc<Mutex<State>>,
     /// How many connections were begun.
     made: AtomicU64,
+    io_thread: IoThread,
     telemetry: Arc<Telemetry>,
 }
 
@@ -47,16 +49,18 @@ struct Connecting {
     since: Instant,
     /// The outcome is announced here.
     outcome: watch::Receiver<Option<Result<Connection>>>,
+    task: AbortHandle,
 }
 
 impl Link {
     /// To `target`, not connected yet.
-    pub fn new(target: Target, vault: Arc<Vault>, telemetry: Arc<Telemetry>) -> Self {
+    pub fn new(target: Target, vault: Arc<Vault>, io_thread: IoThread, telemetry: Arc<Telemetry>) -> Self {
         Link {
             target: Arc::new(target),
             vault,
             state: Arc::new(Mutex::new(State::Down)),
             made: AtomicU64::new(0),
+            io_thread,
             telemetry,
         }
     }
@@ -80,8 +84,9 @@ impl Link {
                 State::Connecting(connecting) if connecting.outcome.has_changed().is_ok() => {
                     connecting.outcome.clone()
                 }
-                State::Connecting(_) | State::Up(_) | State::Down => {
-                    let connecting = self.start();
+                last => {
+                    let last = if let State::Up(connection) = last { Some(connection.clone()) } else { None };
+                    let connecting = self.start(last);
                     *state = State::Connecting(connecting.clone());
                     connecting.outcome
                 }
@@ -99,19 +104,13 @@ impl Link {
         Err(Error::new(Status::Unavailable, why))
     }
 
-    /// Lets the next call connect anew, if the connection of this number is still the current one. Calls that are under way
-    /// on it may end there.
-    pub fn abandon(&self, number: u64) {
-        let mut state = lock(&self.state);
-        if matches!(&*state, State::Up(connection) if connection.number == number) {
-            *state = State::Down;
-        }
-    }
-
-    /// Lets the next call connect anew, if whom we connect to has been silent for long: perhaps there is another one there.
+    /// Ends a connect attempt that has been silent for long, so that the next call starts another one.
     pub fn abandon_silence(&self) {
         let mut state = lock(&self.state);
-        if matches!(&*state, State::Connecting(connecting) if connecting.since.elapsed() > SILENCE) {
+        if let State::Connecting(connecting) = &*state
+            && connecting.since.elapsed() > SILENCE
+        {
+            connecting.task.abort();
             *state = State::Down;
         }
     }
@@ -122,23 +121,30 @@ impl Link {
         let mut state = lock(&self.state);
         match &*state {
             State::Down => {}
-            State::Up(_) => drop(self.start()),
-            // With which credentials that will be, nobody knows.
-            State::Connecting(_) => *state = State::Connecting(self.start()),
+            State::Up(_) => drop(self.start(None)),
+            // It may have read the credentials before they changed.
+            State::Connecting(connecting) => {
+                connecting.task.abort();
+                *state = State::Connecting(self.start(None));
+            }
         }
     }
 
-    /// Connects in a task of its own, so that it doesn't matter which of those who wait gives up first.
-    fn start(&self) -> Connecting {
+    /// Connects in a task of its own, so that a waiting call that gives up doesn't end it for the others. If the `last` connection is
+    /// being aborted, that is completed first: bytes that it still holds must not arrive after those of the next one.
+    fn start(&self, last: Option<Connection>) -> Connecting {
         let (announce, outcome) = watch::channel(None);
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let (target, vault, state) = (self.target.clone(), self.vault.clone(), self.state.clone());
-        let telemetry = self.telemetry.clone();
-        tokio::spawn(async move {
+        let (io_thread, telemetry) = (self.io_thread.clone(), self.telemetry.clone());
+        let task = tokio::spawn(async move {
             #[cfg(test)]
             tests::fall_if_planted();
+            if let Some(last) = last {
+                last.sender.liveness.abort_completed().await;
+            }
             let credentials = vault.current();
-            let connection = connector::connect(&target, &credentials, number).await;
+            let connection = io_thread.run(connector::connect(&target, &credentials, number)).await;
             if connection.is_ok() {
                 vault.proven(&credentials);
             }
@@ -146,7 +152,7 @@ impl Link {
             settle(&mut lock(&state), number, &connection);
             announce.send_replace(Some(connection));
         });
-        Connecting { number, since: Instant::now(), outcome }
+        Connecting { number, since: Instant::now(), outcome, task: task.abort_handle() }
     }
 }
 
@@ -192,8 +198,8 @@ fn interrupted() -> Error {
 mod tests {
     use std::{sync::atomic::AtomicBool, time::Duration};
 
-    use super::*;
-    use crate::options::Options;
+    use super::{super::dialer::Dialer, *};
+    use crate::{deadline::Deadline, options::Options, runtime::Runtime};
 
     static PLANTED: AtomicBool = AtomicBool::new(false);
 
@@ -202,19 +208,29 @@ mod tests {
         assert!(!PLANTED.swap(false, Ordering::SeqCst), "on purpose");
     }
 
-    #[tokio::test]
-    async fn a_panic_while_connecting_fails_who_waits_and_the_next_one_connects() {
+    #[test]
+    fn a_panic_while_connecting_fails_the_waiting_call_and_the_next_one_connects() {
         // Nothing listens there.
         let options = Options::read(br#"{"address":"127.0.0.1:1"}"#).unwrap();
-        let target =
-            Target { address: options.address, authority: options.authority, proxy: None, keepalive: None };
+        let target = Target {
+            address: options.address,
+            authority: options.authority,
+            proxy: None,
+            keepalive: None,
+            dialer: Dialer::default(),
+        };
         let vault = Vault::open(options.security, http::HeaderMap::new()).unwrap();
-        let link = Link::new(target, Arc::new(vault), Arc::default());
+        let runtime = Runtime::new();
+        runtime.start().unwrap();
+        let link = Arc::new(Link::new(target, Arc::new(vault), runtime.io_thread(), Arc::default()));
+        let connect = || {
+            let link = link.clone();
+            let deadline = Deadline::within(Duration::from_secs(10));
+            runtime.run(deadline, async move { link.connection(false).await.map(drop) }).unwrap_err()
+        };
         PLANTED.store(true, Ordering::SeqCst);
-        let fallen = tokio::time::timeout(Duration::from_secs(10), link.connection(false)).await.unwrap();
-        assert!(fallen.err().unwrap().message().contains("interrupted"));
-        let next = tokio::time::timeout(Duration::from_secs(10), link.connection(false)).await.unwrap();
-        let refused = next.err().unwrap();
+        assert!(connect().message().contains("interrupted"));
+        let refused = connect();
         assert!(refused.message().contains("nothing listens there"), "{refused}");
     }
 }

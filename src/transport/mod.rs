@@ -2,21 +2,25 @@
 //! of Temporal.
 
 mod connector;
+mod dialer;
 mod exchange;
 mod frame;
 mod http2;
 mod link;
+mod liveness;
+mod predecessor;
 mod proxy;
 mod socket;
 mod stream;
 pub mod tls;
 
 use std::{
+    pin::pin,
     sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -27,16 +31,19 @@ use crate::{
     error::{self, Error},
     method::Call,
     options::Options,
+    runtime::IoThread,
     status::Status,
     telemetry::{
         Telemetry,
         record::{Event, Value},
     },
 };
-use connector::Target;
+use connector::{Connection, Target};
+use dialer::Dialer;
 use exchange::{Answer, Message};
 pub use frame::Frame;
 use link::Link;
+pub use predecessor::Predecessor;
 
 /// A try that brought no response.
 #[derive(Debug)]
@@ -49,6 +56,8 @@ pub enum Miss {
     Unseen(Error),
     /// The request may have arrived; the answer didn't.
     Lost(Error),
+    /// The same, because another request found the connection dead. It says nothing of how this one would have gone.
+    Aborted(Error),
     /// The server can't decompress the request, and didn't look at it.
     Compressed,
     /// The try's time ran out; `sent` when the request may have arrived.
@@ -63,12 +72,41 @@ impl Miss {
     fn code(&self) -> tonic::Code {
         match self {
             Miss::Refused(status) => status.code(),
-            Miss::Unsent(_) | Miss::Unseen(_) | Miss::Lost(_) => tonic::Code::Unavailable,
+            Miss::Unsent(_) | Miss::Unseen(_) | Miss::Lost(_) | Miss::Aborted(_) => tonic::Code::Unavailable,
             Miss::Compressed => tonic::Code::Unimplemented,
             Miss::Late { .. } => tonic::Code::DeadlineExceeded,
         }
     }
 }
+
+/// How long one try of a request may take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TryTime {
+    /// How long the server may take to answer. The request is then cancelled.
+    pub answer: Duration,
+    /// After this long the connection is dead if nothing was received on it. A PING asks halfway.
+    pub silence: Duration,
+}
+
+/// The limits of one try that has begun.
+#[derive(Clone, Copy, Debug)]
+pub struct TryLimits {
+    /// When the request is cancelled if it isn't answered.
+    pub end: Instant,
+    /// As in [`TryTime`].
+    pub silence: Duration,
+}
+
+impl TryTime {
+    /// The limits of a try that begins now.
+    pub fn from_now(self) -> TryLimits {
+        TryLimits { end: Instant::now() + self.answer, silence: self.silence }
+    }
+}
+
+/// How much of a try's time a request that was given up on another connection may delay this one: at most this part, and at most this long.
+const SETTLE_PART: u32 = 4;
+const LONGEST_SETTLE: Duration = Duration::from_secs(1);
 
 /// A server to call.
 pub struct Transport {
@@ -76,6 +114,9 @@ pub struct Transport {
     vault: Arc<Vault>,
     max_message_bytes: usize,
     gzip: AtomicU8,
+    /// The longest time that a recent answer took, in milliseconds.
+    longest_answer_ms: AtomicU64,
+    io_thread: IoThread,
     telemetry: Arc<Telemetry>,
 }
 
@@ -91,7 +132,12 @@ mod gzip {
 
 impl Transport {
     /// For the server that `options` name; connects when first called. `headers` go with every request.
-    pub fn new(options: &Options, headers: HeaderMap, telemetry: Arc<Telemetry>) -> error::Result<Self> {
+    pub fn new(
+        options: &Options,
+        headers: HeaderMap,
+        io_thread: IoThread,
+        telemetry: Arc<Telemetry>,
+    ) -> error::Result<Self> {
         let headers = exchange::with_grpc_headers(headers);
         let vault = Arc::new(Vault::open(options.security.clone(), headers)?);
         let target = Target {
@@ -99,18 +145,28 @@ impl Transport {
             authority: options.authority.clone(),
             proxy: options.proxy.clone(),
             keepalive: options.keepalive,
+            dialer: Dialer::default(),
         };
         Ok(Transport {
-            link: Link::new(target, vault.clone(), telemetry.clone()),
+            link: Link::new(target, vault.clone(), io_thread.clone(), telemetry.clone()),
             vault,
             max_message_bytes: options.max_message_bytes,
             gzip: AtomicU8::new(if options.gzip { gzip::UNKNOWN } else { gzip::NO }),
+            longest_answer_ms: AtomicU64::new(0),
+            io_thread,
             telemetry,
         })
     }
 
-    /// Sends one request and waits for its response, until `end`.
-    pub async fn unary(&self, call: Call, request: Frame, end: Instant) -> Result<Bytes, Miss> {
+    /// Sends one request and waits for its response, within `limits`. It doesn't overtake its `predecessor`, and if it is given
+    /// up itself, it is the next one's.
+    pub async fn unary(
+        &self,
+        call: Call,
+        request: Frame,
+        limits: TryLimits,
+        predecessor: &mut Predecessor,
+    ) -> Result<Bytes, Miss> {
         if request.message_bytes() > self.max_message_bytes {
             let (length, limit) = (request.message_bytes(), self.max_message_bytes);
             return Err(Miss::Unsent(Error::new(
@@ -118,21 +174,25 @@ impl Transport {
                 format!("the request has {length} bytes, and max_message_bytes is {limit}"),
             )));
         }
-        let end = tokio::time::Instant::from_std(end);
         let credentials = self.vault.current();
-        let outcome = self.attempt(call, &request, &credentials, end).await;
+        let outcome = self.attempt(call, &request, &credentials, limits, predecessor).await;
         match &outcome {
             Err(Miss::Compressed) => self.gzip.store(gzip::NO, Ordering::Relaxed),
             // Perhaps the key in the file is a new one: it needn't cost a beat.
             Err(Miss::Refused(status)) if status.code() == tonic::Code::Unauthenticated => {
-                let _ = tokio::time::timeout_at(end, self.look_again()).await;
+                let _ = tokio::time::timeout_at(limits.end.into(), self.look_again()).await;
                 if Arc::ptr_eq(&credentials, &self.vault.current()) {
                     return outcome;
                 }
             }
             _ => return outcome,
         }
-        self.attempt(call, &request, &self.vault.current(), end).await
+        self.attempt(call, &request, &self.vault.current(), limits, predecessor).await
+    }
+
+    /// The longest time that a recent answer took.
+    pub fn longest_answer(&self) -> Duration {
+        Duration::from_millis(self.longest_answer_ms.load(Ordering::Relaxed))
     }
 
     /// Who counts, and is told what happened.
@@ -146,8 +206,10 @@ impl Transport {
             return;
         }
         let vault = self.vault.clone();
-        // A disk may be slow.
-        let Ok(looked) = tokio::task::spawn_blocking(move || vault.look_again()).await else { return };
+        // A disk may be slow, so another thread reads. A thread inherits from the one that makes it, which mustn't be a caller's.
+        let looking =
+            self.io_thread.run(async { tokio::task::spawn_blocking(move || vault.look_again()).await });
+        let Ok(looked) = looking.await else { return };
         let peer = &[("peer", Value::Text(self.peer()))];
         match looked {
             Ok(Renewed::Nothing) => return,
@@ -184,12 +246,24 @@ impl Transport {
         call: Call,
         request: &Frame,
         credentials: &Credentials,
-        end: tokio::time::Instant,
+        limits: TryLimits,
+        predecessor: &mut Predecessor,
     ) -> Result<Bytes, Miss> {
         let begun = Instant::now();
-        let outcome = self.exchange(call.path, request, credentials, end).await;
-        self.telemetry.metrics.tried(call, begun.elapsed(), outcome.as_ref().err().map(Miss::code));
+        let outcome = self.exchange(call.path, request, credentials, limits, predecessor).await;
+        let took = begun.elapsed();
+        if outcome.is_ok() && !call.is_long_poll() {
+            self.note_answer(took);
+        }
+        self.telemetry.metrics.tried(call, took, outcome.as_ref().err().map(Miss::code));
         outcome
+    }
+
+    /// Remembers the longest time of an answer, and forgets it over some tens of answers.
+    fn note_answer(&self, took: Duration) {
+        let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let known = self.longest_answer_ms.load(Ordering::Relaxed);
+        self.longest_answer_ms.store(took.max(known - known.div_ceil(16)), Ordering::Relaxed);
     }
 
     async fn exchange(
@@ -197,8 +271,10 @@ impl Transport {
         path: &'static str,
         request: &Frame,
         credentials: &Credentials,
-        end: tokio::time::Instant,
+        limits: TryLimits,
+        predecessor: &mut Predecessor,
     ) -> Result<Bytes, Miss> {
+        let end = tokio::time::Instant::from_std(limits.end);
         let link = self.link.connection(credentials.tls.is_some());
         let connection = match tokio::time::timeout_at(end, link).await {
             Ok(connection) => connection.map_err(Miss::Unsent)?,
@@ -207,7 +283,12 @@ impl Transport {
                 return Err(Miss::Late { sent: false });
             }
         };
-        let number = connection.number;
+        let liveness = &connection.sender.liveness;
+        let left = end.saturating_duration_since(tokio::time::Instant::now());
+        let patience = (left / SETTLE_PART).min(LONGEST_SETTLE);
+        if tokio::time::timeout_at(end, predecessor.settle(liveness, patience)).await.is_err() {
+            return Err(Miss::Late { sent: false });
+        }
         let message = Message {
             path,
             headers: credentials.headers.clone(),
@@ -217,8 +298,8 @@ impl Transport {
             limit: self.max_message_bytes,
             end,
         };
-        match tokio::time::timeout_at(end, exchange::run(connection, message)).await {
-            Ok(Ok(Answer { message, takes_gzip })) => {
+        match await_answer(&connection, message, limits.silence).await {
+            Ok(Answer { message, takes_gzip }) => {
                 if takes_gzip == Some(true) {
                     let (unknown, yes) = (gzip::UNKNOWN, gzip::YES);
                     // Another has learned it at the same time, or it isn't wanted.
@@ -226,14 +307,56 @@ impl Transport {
                 }
                 Ok(message)
             }
-            Ok(Err(miss)) => Err(miss),
-            Err(_) => {
-                // A peer that went silent isn't noticed otherwise for a long time: the next try has a fresh connection.
-                self.link.abandon(number);
-                Err(Miss::Late { sent: true })
+            Err(miss) => {
+                if matches!(miss, Miss::Late { sent: true }) {
+                    predecessor.set(liveness);
+                }
+                Err(miss)
             }
         }
     }
+}
+
+/// Sends `message` and waits for the answer until the message's end. Aborts the connection if it shows no sign of life for `silence`.
+async fn await_answer(
+    connection: &Connection,
+    message: Message<'_>,
+    silence: Duration,
+) -> Result<Answer, Miss> {
+    let liveness = &connection.sender.liveness;
+    let (begun, end) = (tokio::time::Instant::now(), message.end);
+    let written = OnceLock::new();
+    let late = || Miss::Late { sent: written.get().is_some() };
+    let is_dead =
+        |is_last_look| written.get().is_some_and(|written| liveness.is_dead(*written, is_last_look));
+    let mut answer = pin!(exchange::run(connection, message, || {
+        let _ = written.set(tokio::time::Instant::now());
+    }));
+    let mut until =
+        async |time: tokio::time::Instant| match tokio::time::timeout_at(time, answer.as_mut()).await {
+            Err(_) => None,
+            Ok(Err(Miss::Lost(error))) if liveness.is_aborted() => Some(Err(Miss::Aborted(error))),
+            Ok(outcome) => Some(outcome),
+        };
+
+    if let Some(outcome) = until(end.min(begun + silence / 2)).await {
+        return outcome;
+    }
+    liveness.request_ping();
+    if let Some(outcome) = until(end.min(begun + silence)).await {
+        return outcome;
+    }
+    if !is_dead(false) {
+        if let Some(outcome) = until(end).await {
+            return outcome;
+        }
+        if !is_dead(true) {
+            // The server is alive, and slow. Dropped, the request is cancelled by RST_STREAM.
+            return Err(late());
+        }
+    }
+    liveness.abort().await;
+    Err(late())
 }
 
 /// An error with all that stands behind it.

@@ -5,14 +5,17 @@ use std::{
     net::SocketAddr,
     os::fd::AsRawFd,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpSocket, TcpStream, lookup_host},
+    net::{TcpSocket, TcpStream},
+    time::Instant,
 };
 
+use super::liveness::Liveness;
 use crate::sys::{descriptor::apart, private::Private};
 
 /// A connected socket.
@@ -20,30 +23,33 @@ pub struct Socket {
     /// Dropped first.
     _private: Private,
     stream: TcpStream,
+    liveness: Arc<Liveness>,
 }
 
 impl Socket {
-    /// To the first address of `host` that takes the connection.
-    pub async fn connect(host: &str, port: u16) -> io::Result<Self> {
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in lookup_host((host, port)).await? {
-            match Self::to(address).await {
-                Ok(socket) => return Ok(socket),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    async fn to(address: SocketAddr) -> io::Result<Self> {
+    /// Connects to `address`. When the socket is closed, `liveness` tells what becomes of the bytes that it still has to send.
+    pub async fn connect(address: SocketAddr, liveness: Arc<Liveness>) -> io::Result<Self> {
         let new = if address.is_ipv4() { TcpSocket::new_v4 } else { TcpSocket::new_v6 };
         let socket = apart(new)?;
         let private = Private::new(socket.as_raw_fd());
         // Without it each call waits for the peer's delayed acknowledgement, 40 ms.
         socket.set_nodelay(true)?;
         // A child that is forked while this closes the socket looks at what is behind its number before it closes that.
+        let started = Instant::now();
         let stream = socket.connect(address).await?;
-        Ok(Socket { _private: private, stream })
+        liveness.set_round_trip(started.elapsed());
+        Ok(Socket { _private: private, stream, liveness })
+    }
+}
+
+/// Closing a socket in the usual way leaves the system to send what is in its buffer, for minutes if the network is down: a request that
+/// was given up would then arrive after a newer one.
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.liveness.must_discard() {
+            // With a linger time of zero, closing discards the buffer and resets the connection.
+            let _ = self.stream.set_zero_linger();
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -10,6 +11,8 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf},
     sync::oneshot,
 };
+
+use super::liveness::Liveness;
 
 /// How much of what comes first is looked at: the head of an HTTP/2 frame.
 pub const OPENING_BYTES: usize = 9;
@@ -35,16 +38,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
 /// A connection to read from and write to.
 pub struct Stream {
     bytes: BufWriter<Box<dyn Bytes>>,
+    liveness: Arc<Liveness>,
     /// Until the opening is complete: what there is of it, and who wants to know.
     opening: Option<(Vec<u8>, oneshot::Sender<Opening>)>,
 }
 
 impl Stream {
     /// The stream, and how the other side will have begun.
-    pub fn new(bytes: Box<dyn Bytes>) -> (Self, oneshot::Receiver<Opening>) {
+    pub fn new(bytes: Box<dyn Bytes>, liveness: Arc<Liveness>) -> (Self, oneshot::Receiver<Opening>) {
         let (tell, opening) = oneshot::channel();
         let bytes = BufWriter::with_capacity(WRITTEN_AT_ONCE, bytes);
-        (Stream { bytes, opening: Some((Vec::new(), tell)) }, opening)
+        (Stream { bytes, liveness, opening: Some((Vec::new(), tell)) }, opening)
     }
 
     fn look_at(&mut self, read: &io::Result<()>, fresh: &[u8]) {
@@ -79,6 +83,9 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.bytes).poll_read(context, buffer));
+        if buffer.filled().len() > before {
+            self.liveness.received();
+        }
         if self.opening.is_some() {
             self.look_at(&read, buffer.filled().get(before..).unwrap_or_default());
         }
@@ -108,10 +115,7 @@ impl AsyncWrite for Stream {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    };
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use h2::{client, server};
     use tokio::io::DuplexStream;
@@ -154,7 +158,7 @@ mod tests {
     async fn writes(requests: usize, size: usize) -> usize {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let count = Arc::new(AtomicUsize::new(0));
-        let (stream, _opening) = Stream::new(Box::new(Counted(ours, count.clone())));
+        let (stream, _opening) = Stream::new(Box::new(Counted(ours, count.clone())), Arc::default());
         let (mut client, connection) = client::handshake(stream).await.unwrap();
         tokio::spawn(connection);
         let mut server = server::handshake(theirs).await.unwrap();

@@ -251,7 +251,7 @@ fn progress_that_cannot_be_asked_for_is_not_erased_by_a_pulse() {
 
 #[test]
 fn a_silent_server_is_left_for_a_fresh_connection_within_the_slack() {
-    let fake = beats(|call| if call.nth == 0 { Answer::Silence } else { Answer::ok() });
+    let fake = beats(|call| if call.nth == 0 { Answer::Freeze } else { Answer::ok() });
     let handle = open("{\"heartbeat_timeout_ms\":4000,\"initial_details\":\"\"}");
     let started = Instant::now();
     record(handle, "1").unwrap();
@@ -618,7 +618,7 @@ fn a_black_hole_for_most_of_a_lease_is_survived_although_its_connections_never_c
         if in_the_hole {
             swallowed.push(call.connection);
         }
-        if swallowed.contains(&call.connection) { Answer::Silence } else { Answer::ok() }
+        if swallowed.contains(&call.connection) { Answer::Freeze } else { Answer::ok() }
     });
     let handle = open("{\"heartbeat_timeout_ms\":6000,\"initial_details\":\"\"}");
     record(handle, "\"before\"").unwrap();

@@ -117,8 +117,10 @@ fn a_name_that_nobody_knows_is_named() {
 fn disconnecting_wakes_those_who_wait() {
     let fake = Fake::connected(|call| if call.method == BEAT { Answer::Silence } else { Answer::ok() });
     thread::scope(|scope| {
-        let waiting: Vec<_> =
-            (0..8).map(|_| scope.spawn(|| calls::heartbeat(b"token", None, Timeout::Forever))).collect();
+        // Of eight activities: those of one would wait for each other.
+        let waiting: Vec<_> = (0..8)
+            .map(|number| scope.spawn(move || calls::heartbeat(&[b't', number], None, Timeout::Forever)))
+            .collect();
         fake.wait_for(BEAT, 8);
         let started = Instant::now();
         calls::disconnect(Timeout::Zero).unwrap();

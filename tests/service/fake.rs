@@ -76,8 +76,10 @@ pub enum Answer {
     NoDecompressor,
     /// Answers with an HTTP error.
     Http(u16),
-    /// Never answers.
+    /// Never answers. The connection works: it answers other requests and PINGs.
     Silence,
+    /// Never answers, and says nothing more on the connection, as when the network or the process is gone.
+    Freeze,
     /// Closes the connection.
     Close,
     /// Answers well, but late.
@@ -234,6 +236,7 @@ struct Server {
 #[derive(Default)]
 struct Hold {
     close: Notify,
+    freeze: Notify,
     slow: Arc<AtomicBool>,
 }
 
@@ -260,6 +263,7 @@ impl Server {
                 tokio::select! {
                     _ = serving.as_mut() => return,
                     () = hold.close.notified() => return,
+                    () = hold.freeze.notified() => std::future::pending().await,
                     () = sleep(age) => serving.as_mut().graceful_shutdown(),
                 }
                 tokio::select! { _ = serving => (), () = hold.close.notified() => () }
@@ -319,6 +323,10 @@ impl Server {
                 Ok(refused)
             }
             Answer::Silence => std::future::pending().await,
+            Answer::Freeze => {
+                hold.freeze.notify_one();
+                std::future::pending().await
+            }
             Answer::Close => {
                 hold.close.notify_one();
                 std::future::pending().await

@@ -27,6 +27,7 @@ use crate::{
     payload::Payloads,
     signals::Signals,
     sys::clock::Moment,
+    transport::TryTime,
 };
 
 /// An activity that a handle stands for.
@@ -49,6 +50,8 @@ pub struct Activity {
     question: Question,
     failed: u8,
     ran_out: u8,
+    /// The longest time that a recent beat took to be acknowledged; 0: none was yet.
+    longest_answer_ms: u32,
     timeout_ms: u32,
     poll_ms: u32,
     stall_ms: u32,
@@ -126,14 +129,14 @@ pub enum Step {
         /// `None` only where there are none to be erased.
         details: Option<Payloads>,
         /// The try's time.
-        patience: Duration,
+        time: TryTime,
     },
     /// Ask the server for the details that it holds.
     Describe {
         /// Of what.
         subject: Subject,
         /// The try's time.
-        patience: Duration,
+        time: TryTime,
     },
     /// Come back then.
     At(Moment),
@@ -216,6 +219,7 @@ impl Activity {
             question: if asks { Question::Later } else { Question::No },
             failed: 0,
             ran_out: 0,
+            longest_answer_ms: 0,
             timeout_ms: ms(options.heartbeat_timeout),
             poll_ms: ms(options.cancel_poll),
             stall_ms: ms(options.stall_timeout),

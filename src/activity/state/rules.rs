@@ -16,7 +16,7 @@ use crate::{
 impl Activity {
     pub(super) fn schedule(&self) -> Schedule {
         let ms = |ms: u32| Duration::from_millis(ms.into());
-        Schedule::new(ms(self.timeout_ms), ms(self.poll_ms))
+        Schedule::new(ms(self.timeout_ms), ms(self.poll_ms), ms(self.longest_answer_ms))
     }
 
     #[inline]

@@ -29,20 +29,20 @@ impl Activity {
             self.due = Moment::NEVER;
             return Step::Nothing;
         }
-        let patience = self.schedule().patience(self.ran_out.into());
+        let time = self.schedule().try_time(self.lease_end().since(now), self.ran_out.into());
         self.in_flight = true;
         if seeding || asking || !self.knows() || !self.access.is_settled() {
             if self.question == Question::Now {
                 let aside = asking && !seeding && self.knows() && self.access.is_settled();
                 self.question = if aside { Question::UnderWay } else { Question::Later };
             }
-            return Step::Describe { subject: self.access.subject(), patience };
+            return Step::Describe { subject: self.access.subject(), time };
         }
         let replaced = self.recorded.wrapping_sub(self.sending).saturating_sub(1);
         self.sending = self.recorded;
         self.last_send = now;
         let target = self.access.target(self.holds_lease(now));
-        Step::Beat { replaced, target, details: self.to_send(), patience }
+        Step::Beat { replaced, target, details: self.to_send(), time }
     }
 
     /// The server acknowledged the beat that is under way. What part of the lease was left by then, where there is one.
@@ -54,6 +54,7 @@ impl Activity {
             self.counts.leases_regained += 1;
         }
         self.access.acknowledged();
+        self.note_answer(now.since(self.last_send));
         self.lease_from = self.last_send;
         self.acknowledged = self.sending;
         self.counts.beats += 1;
@@ -69,6 +70,13 @@ impl Activity {
         }
         self.due = if self.question == Question::Now { now } else { self.next_due(now) };
         margin
+    }
+
+    /// Remembers the longest time of an answer, and forgets it over some tens of answers.
+    fn note_answer(&mut self, took: Duration) {
+        let took = u32::try_from(took.as_millis()).unwrap_or(u32::MAX).max(1);
+        let known = self.longest_answer_ms;
+        self.longest_answer_ms = took.max(known - known.div_ceil(16));
     }
 
     /// The server told what it holds of this attempt.
@@ -115,6 +123,11 @@ impl Activity {
                 self.due = self.next_due(now);
                 return;
             }
+        }
+        if setback.aborted {
+            // Another request found the connection dead. All that were on it follow each other on the next one.
+            self.due = now.later(self.schedule().spread());
+            return;
         }
         self.counts.failed_tries += 1;
         self.failed = self.failed.saturating_add(1);

@@ -66,7 +66,8 @@ impl Story {
     }
 
     fn failed(&mut self, status: Status, cure: Cure, late: bool) {
-        let setback = Setback { error: Error::new(status, "why"), cure, perhaps_applied: false, late };
+        let setback =
+            Setback { error: Error::new(status, "why"), cure, perhaps_applied: false, late, aborted: false };
         self.activity.set_back(setback, self.now);
     }
 

@@ -1,0 +1,133 @@
+//! Keeps the requests of one activity in order: one at a time, and none that was given up arrives after a newer one.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::OwnedMutexGuard, time::timeout};
+
+use crate::{
+    attempt::{Ids, Target},
+    token::Token,
+    transport::Predecessor,
+};
+
+/// How many activities are remembered before those whose requests are settled are looked for. It grows with those that aren't.
+const FIRST_SWEEP: usize = 1024;
+
+/// The activities that have a request in flight, or whose last one was given up.
+pub struct Order {
+    activities: Mutex<Activities>,
+    hasher: RandomState,
+}
+
+struct Activities {
+    /// By a hash: two that share one by chance only wait for each other.
+    by_hash: HashMap<u64, Arc<tokio::sync::Mutex<Predecessor>>>,
+    next_sweep: usize,
+}
+
+/// The right to send requests of one activity. A request that is given up while it is held is the predecessor of the next one.
+pub struct Permit<'a> {
+    order: &'a Order,
+    key: u64,
+    predecessor: OwnedMutexGuard<Predecessor>,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        let activities = Activities { by_hash: HashMap::new(), next_sweep: FIRST_SWEEP };
+        Order { activities: Mutex::new(activities), hasher: RandomState::new() }
+    }
+}
+
+impl Order {
+    /// Waits until no other request of the target's activity is in flight; `None`: that took longer than `patience`.
+    pub async fn acquire(&self, target: &Target, patience: Duration) -> Option<Permit<'_>> {
+        let key = self.key(target);
+        let activity = self.lock().entry(key);
+        let predecessor = timeout(patience, activity.lock_owned()).await.ok()?;
+        Some(Permit { order: self, key, predecessor })
+    }
+
+    /// All attempts of an activity have one order, whether they are addressed by token or by ids.
+    fn key(&self, target: &Target) -> u64 {
+        let by_ids = |ids: &Ids| self.hasher.hash_one((&ids.workflow_id, &ids.activity_id));
+        match target {
+            Target::Checked { ids, .. } => by_ids(ids),
+            Target::Token(token) => match Token::read(token) {
+                Some(read) => by_ids(&read.ids),
+                None => self.hasher.hash_one(token),
+            },
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Activities> {
+        self.activities.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Activities {
+    fn entry(&mut self, key: u64) -> Arc<tokio::sync::Mutex<Predecessor>> {
+        if self.by_hash.len() >= self.next_sweep {
+            // One that is locked has a request in flight.
+            self.by_hash.retain(|_, activity| activity.try_lock().map_or(true, |last| !last.is_settled()));
+            self.next_sweep = FIRST_SWEEP.max(2 * self.by_hash.len());
+        }
+        self.by_hash.entry(key).or_default().clone()
+    }
+}
+
+impl Permit<'_> {
+    /// The activity's request that was given up last.
+    pub fn predecessor(&mut self) -> &mut Predecessor {
+        &mut self.predecessor
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        let mut activities = self.order.lock();
+        // One count is the table's, and one this permit's: any more are waiting calls.
+        let is_awaited = Arc::strong_count(OwnedMutexGuard::mutex(&self.predecessor)) > 2;
+        if !is_awaited && self.predecessor.is_settled() {
+            activities.by_hash.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(10);
+
+    fn target(activity_id: &str) -> Target {
+        let ids = Ids { workflow_id: "w".into(), run_id: "r".into(), activity_id: activity_id.into() };
+        Target::Checked { ids, attempt: crate::attempt::Attempt::default(), token: None }
+    }
+
+    #[tokio::test]
+    async fn requests_of_one_activity_wait_for_each_other_and_others_do_not() {
+        let order = Order::default();
+        let first = order.acquire(&target("a"), SOON).await.unwrap();
+        assert!(order.acquire(&target("a"), SOON).await.is_none());
+        assert!(order.acquire(&target("b"), SOON).await.is_some());
+        drop(first);
+        assert!(order.acquire(&target("a"), SOON).await.is_some());
+        assert!(order.lock().by_hash.is_empty(), "nothing is remembered of activities without requests");
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_a_waiting_call_left_behind_is_swept() {
+        let order = Order::default();
+        for number in 0..=FIRST_SWEEP {
+            // As if a waiting call had run out of time just when the permit was dropped.
+            order.lock().entry(number as u64);
+        }
+        assert_eq!(order.lock().by_hash.len(), 1);
+    }
+}

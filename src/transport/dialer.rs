@@ -1,0 +1,179 @@
+//! Makes a TCP connection to a name that may have several addresses, some of which may be silent (Happy Eyeballs, RFC 8305).
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{net::lookup_host, task::JoinSet, time::Instant};
+
+use super::{liveness::Liveness, socket::Socket};
+use crate::{
+    error::{Error, Result},
+    options::Address,
+    status::Status,
+    sys,
+};
+
+/// How long one address may be silent before the next is tried beside it (RFC 8305, section 5).
+const NEXT_ADDRESS_DELAY: Duration = Duration::from_millis(250);
+
+/// Connects to one name after the other, and remembers where the last connection went.
+#[derive(Default)]
+pub struct Dialer {
+    last: Mutex<Option<SocketAddr>>,
+}
+
+/// An address that can't be reached, and why.
+type Unreached = (SocketAddr, io::Error);
+
+impl Dialer {
+    /// Connects to the first address of `target` that accepts, until `end`. Starts with another address than the last time.
+    pub async fn connect(&self, target: &Address, end: Instant, liveness: &Arc<Liveness>) -> Result<Socket> {
+        let resolved = match lookup_host((target.host.as_str(), target.port)).await {
+            Ok(addresses) => addresses.collect(),
+            Err(error) => return Err(unresolved(target, &error)),
+        };
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (address, socket) = race(in_order(resolved, last), end, liveness)
+            .await
+            .map_err(|failed| unreachable(target, &failed))?;
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+        Ok(socket)
+    }
+}
+
+/// The addresses with their families alternating, as RFC 8305 orders them, and the one of the last connection at the end.
+fn in_order(resolved: Vec<SocketAddr>, last: Option<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = resolved.first().is_some_and(SocketAddr::is_ipv6);
+    let (preferred, other): (Vec<_>, Vec<_>) =
+        resolved.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let (mut preferred, mut other) = (preferred.into_iter(), other.into_iter());
+    let mut ordered = Vec::new();
+    loop {
+        let pair = [preferred.next(), other.next()];
+        if pair == [None, None] {
+            break;
+        }
+        ordered.extend(pair.into_iter().flatten());
+    }
+    ordered.sort_by_key(|address| Some(*address) == last);
+    ordered
+}
+
+/// Connects to one address after the other, each beside those before it, until one accepts.
+async fn race(
+    addresses: Vec<SocketAddr>,
+    end: Instant,
+    liveness: &Arc<Liveness>,
+) -> std::result::Result<(SocketAddr, Socket), Vec<Unreached>> {
+    let mut unreached = Vec::new();
+    let mut silent = Vec::new();
+    let mut waiting = addresses.into_iter();
+    // Dropped with this, it ends those that are still connecting.
+    let mut attempts = JoinSet::new();
+    loop {
+        let next = waiting.next();
+        if let Some(address) = next {
+            silent.push(address);
+            let liveness = liveness.clone();
+            attempts.spawn(async move { (address, Socket::connect(address, liveness).await) });
+        }
+        let until = if next.is_some() { end.min(Instant::now() + NEXT_ADDRESS_DELAY) } else { end };
+        match tokio::time::timeout_at(until, attempts.join_next()).await {
+            Ok(Some(Ok((address, Ok(socket))))) => return Ok((address, socket)),
+            Ok(Some(Ok((address, Err(error))))) => {
+                silent.retain(|other| *other != address);
+                unreached.push((address, error));
+            }
+            // A task that panicked leaves its address among the silent ones.
+            Ok(Some(Err(_))) => {}
+            Err(_) if Instant::now() < end => {}
+            Ok(None) | Err(_) => break,
+        }
+    }
+    let no_answer = |address| (address, io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
+    unreached.extend(silent.into_iter().map(no_answer));
+    Err(unreached)
+}
+
+fn unresolved(target: &Address, error: &io::Error) -> Error {
+    let (status, step) = match sys::descriptor::exhausted(error) {
+        Some(step) => (Status::LocalLimit, step),
+        None => (Status::Unavailable, "is this the server's address, and can its name be resolved here?"),
+    };
+    Error::new(status, format!("can't connect to {}: {error}; {step}", target.authority))
+}
+
+fn unreachable(target: &Address, unreached: &[Unreached]) -> Error {
+    let exhausted = unreached.iter().find_map(|(_, error)| sys::descriptor::exhausted(error));
+    let all_refused = unreached.iter().all(|(_, error)| error.kind() == io::ErrorKind::ConnectionRefused);
+    let (status, step) = match exhausted {
+        Some(step) => (Status::LocalLimit, step),
+        None if unreached.is_empty() => (Status::Unavailable, "the name has no address"),
+        None if all_refused => {
+            (Status::Unavailable, "nothing listens there; is the server up, and is this its address?")
+        }
+        None => (Status::Unavailable, "is this the server's address, and is it reachable from here?"),
+    };
+    let at = &target.authority;
+    let reasons = unreached.iter().map(|(address, error)| match *at == address.to_string() {
+        true => error.to_string(),
+        false => format!("{address}: {error}"),
+    });
+    let reasons = reasons.collect::<Vec<_>>().join(", ");
+    Error::new(status, format!("can't connect to {at}: {reasons}; {step}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::{TcpListener, TcpSocket};
+
+    fn addresses<const N: usize>(texts: [&str; N]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn families_alternate_and_the_last_address_comes_last() {
+        let resolved = addresses(["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"]);
+        let ordered = addresses(["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]);
+        assert_eq!(in_order(resolved.clone(), None), ordered);
+        assert_eq!(in_order(resolved, Some(ordered[0])).last(), Some(&ordered[0]));
+    }
+
+    /// An address that takes connections into a queue that is full, and so answers no more of them.
+    async fn silent() -> (SocketAddr, Vec<tokio::net::TcpStream>, TcpListener) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut queued = Vec::new();
+        while let Ok(stream) =
+            tokio::time::timeout(Duration::from_millis(300), tokio::net::TcpStream::connect(address)).await
+        {
+            queued.push(stream.unwrap());
+        }
+        (address, queued, listener)
+    }
+
+    #[tokio::test]
+    async fn a_silent_address_does_not_keep_the_next_from_being_tried() {
+        let (silent, _queued, _listener) = silent().await;
+        let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let good = (good.local_addr().unwrap(), good);
+        let end = Instant::now() + Duration::from_secs(60);
+        let (address, _) =
+            race(vec![silent, good.0], end, &Arc::default()).await.map_err(|_| "no connection").unwrap();
+        assert_eq!(address, good.0);
+
+        let end = Instant::now() + Duration::from_millis(100);
+        let unreached = race(vec![silent], end, &Arc::default()).await.err().unwrap();
+        assert_eq!(unreached[0].0, silent);
+        let target = Address::parse("address", "localhost:7233").unwrap();
+        let message = unreachable(&target, &unreached).to_string();
+        assert!(message.contains(&silent.to_string()) && message.contains("no answer in time"), "{message}");
+    }
+}

@@ -1,0 +1,341 @@
+//! What was observed on one connection: whether it still works, and whether requests that were given up may still leave this host.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+/// The shortest time between two PINGs without an answer in between: servers close connections that ping more often.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// A PING that is unanswered for less than this proves nothing, nor for less than this many round trips.
+const SHORTEST_SILENCE: Duration = Duration::from_millis(100);
+const ROUND_TRIPS: u32 = 4;
+
+/// The observations of one connection, shared by its socket, its driver and its requests.
+pub struct Liveness {
+    observed: Mutex<Observed>,
+    /// Wakes the task that sends PINGs.
+    wanted: Notify,
+    /// Wakes the task that drives the connection, to abort it.
+    aborted: Notify,
+    /// Wakes those that wait for a PING's answer or for the connection's end.
+    changed: Notify,
+}
+
+struct Observed {
+    /// How long one exchange with the server's kernel took when the connection was made.
+    round_trip: Duration,
+    received: Instant,
+    /// Whether an answer to a request has come since the last PING.
+    answered: bool,
+    last_ping: Option<Instant>,
+    /// Whether the last PING is unanswered.
+    awaits_pong: bool,
+    wish: Wish,
+    /// When the newest PING that was answered was sent.
+    confirmed: Option<Instant>,
+    /// When a request was last given up.
+    given_up: Option<Instant>,
+    requests: usize,
+    is_aborted: bool,
+    is_closed: bool,
+}
+
+/// Whether a PING is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+enum Wish {
+    None,
+    /// If the server's rules allow one.
+    Allowed,
+    /// In any case.
+    Demanded,
+}
+
+impl Default for Liveness {
+    fn default() -> Self {
+        Liveness {
+            observed: Mutex::new(Observed {
+                round_trip: Duration::ZERO,
+                received: Instant::now(),
+                answered: false,
+                last_ping: None,
+                awaits_pong: false,
+                wish: Wish::None,
+                confirmed: None,
+                given_up: None,
+                requests: 0,
+                is_aborted: false,
+                is_closed: false,
+            }),
+            wanted: Notify::new(),
+            aborted: Notify::new(),
+            changed: Notify::new(),
+        }
+    }
+}
+
+impl Liveness {
+    /// Notes how long the peer took to accept the connection.
+    pub fn set_round_trip(&self, time: Duration) {
+        self.lock().round_trip = time;
+    }
+
+    /// Notes that bytes were received.
+    pub fn received(&self) {
+        self.lock().received = Instant::now();
+    }
+
+    /// Notes that the head of a response was received.
+    pub fn answered(&self) {
+        self.lock().answered = true;
+    }
+
+    /// Notes a request whose frames may be written from now on.
+    pub fn begin_request(&self) {
+        self.lock().requests += 1;
+    }
+
+    /// Notes the end of a request. One that was given up may still be in a buffer of this host.
+    pub fn end_request(&self, given_up: bool) {
+        let mut observed = self.lock();
+        observed.requests -= 1;
+        if given_up {
+            observed.given_up = Some(Instant::now());
+        }
+    }
+
+    /// Asks for a PING, which is sent if the server's rules allow one now.
+    pub fn request_ping(&self) {
+        self.wish(Wish::Allowed);
+    }
+
+    /// Whether the connection is dead for a request that was written at `written`: nothing was received since, and a PING is unanswered
+    /// for long enough. `is_last_look`: the request is about to be given up, so if the rules allowed no PING, silence is enough.
+    pub fn is_dead(&self, written: Instant, is_last_look: bool) -> bool {
+        let observed = self.lock();
+        if observed.received > written {
+            return false;
+        }
+        let proof = SHORTEST_SILENCE.max(observed.round_trip * ROUND_TRIPS);
+        match observed.last_ping {
+            Some(sent) if observed.awaits_pong => sent.elapsed() >= proof,
+            _ => is_last_look && !observed.may_ping() && written.elapsed() >= proof,
+        }
+    }
+
+    /// Whether a request that was given up at `given_up` can't leave this host any more.
+    pub fn is_settled(&self, given_up: Instant) -> bool {
+        let observed = self.lock();
+        observed.is_closed || observed.confirmed.is_some_and(|confirmed| confirmed > given_up)
+    }
+
+    /// Waits until a request that was given up at `given_up` can't leave this host any more. Aborts the connection after `patience`.
+    pub async fn settle(&self, given_up: Instant, patience: Duration) {
+        self.wish(Wish::Demanded);
+        let settled = self.wait_until(|observed| {
+            observed.is_closed || observed.confirmed.is_some_and(|confirmed| confirmed > given_up)
+        });
+        if tokio::time::timeout(patience, settled).await.is_err() {
+            self.abort().await;
+        }
+    }
+
+    /// Closes the connection so that nothing that is still in a buffer leaves this host. Returns when it is closed.
+    pub async fn abort(&self) {
+        self.lock().is_aborted = true;
+        self.aborted.notify_one();
+        self.wait_until(|observed| observed.is_closed).await;
+    }
+
+    /// Whether the connection was found dead.
+    pub fn is_aborted(&self) -> bool {
+        self.lock().is_aborted
+    }
+
+    /// Returns when the connection, if it is being aborted, is closed.
+    pub async fn abort_completed(&self) {
+        self.wait_until(|observed| observed.is_closed || !observed.is_aborted).await;
+    }
+
+    /// Whether the connection is closed, or about to be.
+    pub fn is_closed(&self) -> bool {
+        let observed = self.lock();
+        observed.is_closed || observed.is_aborted
+    }
+
+    /// Whether closing has to discard what is still in the socket's send buffer.
+    pub fn must_discard(&self) -> bool {
+        let observed = self.lock();
+        observed.is_aborted
+            || observed.requests > 0
+            || observed.given_up.is_some_and(|given_up| observed.confirmed.is_none_or(|sent| sent < given_up))
+    }
+
+    /// For the task that drives the connection: waits for an abort.
+    pub async fn abort_requested(&self) {
+        while !self.is_aborted() {
+            self.aborted.notified().await;
+        }
+    }
+
+    /// For the task that drives the connection: the socket is closed.
+    pub fn closed(&self) {
+        self.lock().is_closed = true;
+        self.changed.notify_waiters();
+    }
+
+    /// For the task that sends PINGs: waits until one is to be sent.
+    pub async fn ping_wanted(&self) {
+        loop {
+            {
+                let mut observed = self.lock();
+                match observed.wish {
+                    Wish::Demanded => return,
+                    Wish::Allowed if observed.may_ping() => return,
+                    Wish::Allowed => observed.wish = Wish::None,
+                    Wish::None => {}
+                }
+            }
+            self.wanted.notified().await;
+        }
+    }
+
+    /// For the task that sends PINGs: one is sent now.
+    pub fn ping_sent(&self) {
+        let mut observed = self.lock();
+        observed.last_ping = Some(Instant::now());
+        observed.awaits_pong = true;
+        observed.answered = false;
+        observed.wish = Wish::None;
+    }
+
+    /// For the task that sends PINGs: the last one was answered.
+    pub fn pong_received(&self) {
+        {
+            let mut observed = self.lock();
+            observed.awaits_pong = false;
+            observed.confirmed = observed.last_ping;
+        }
+        self.changed.notify_waiters();
+    }
+
+    fn wish(&self, wish: Wish) {
+        let mut observed = self.lock();
+        if observed.wish < wish {
+            observed.wish = wish;
+        }
+        drop(observed);
+        self.wanted.notify_one();
+    }
+
+    async fn wait_until(&self, is_so: impl Fn(&Observed) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            if is_so(&self.lock()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Held for a few instructions; a panic in between leaves the state whole.
+    fn lock(&self) -> MutexGuard<'_, Observed> {
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observed {
+    fn may_ping(&self) -> bool {
+        !self.awaits_pong
+            && (self.answered || self.last_ping.is_none_or(|sent| sent.elapsed() >= PING_INTERVAL))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_death_only_after_an_unanswered_ping() {
+        let liveness = Liveness::default();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let written = Instant::now();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!liveness.is_dead(written, true), "a PING is allowed, and wasn't sent");
+        liveness.request_ping();
+        liveness.ping_wanted().await;
+        liveness.ping_sent();
+        assert!(!liveness.is_dead(written, true), "the PING was sent just now");
+        tokio::time::advance(SHORTEST_SILENCE).await;
+        assert!(liveness.is_dead(written, false));
+        liveness.received();
+        assert!(!liveness.is_dead(written, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_round_trip_takes_longer_to_prove() {
+        let liveness = Liveness::default();
+        liveness.set_round_trip(Duration::from_secs(1));
+        let written = Instant::now();
+        tokio::time::advance(Duration::from_millis(1)).await;
+        liveness.ping_sent();
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert!(!liveness.is_dead(written, true));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(liveness.is_dead(written, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pings_keep_the_servers_rules() {
+        let liveness = Liveness::default();
+        let wanted =
+            async || tokio::time::timeout(Duration::from_millis(1), liveness.ping_wanted()).await.is_ok();
+        liveness.request_ping();
+        assert!(wanted().await);
+        liveness.ping_sent();
+        liveness.pong_received();
+        liveness.request_ping();
+        assert!(!wanted().await, "neither ten seconds nor an answer since");
+        liveness.answered();
+        liveness.request_ping();
+        assert!(wanted().await);
+        liveness.ping_sent();
+        liveness.pong_received();
+        tokio::time::advance(PING_INTERVAL).await;
+        liveness.request_ping();
+        assert!(wanted().await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_given_up_is_settled_by_a_later_ping_or_by_closing() {
+        let liveness = Liveness::default();
+        liveness.begin_request();
+        liveness.ping_sent();
+        tokio::time::advance(Duration::from_millis(1)).await;
+        liveness.end_request(true);
+        let given_up = Instant::now();
+        liveness.pong_received();
+        assert!(!liveness.is_settled(given_up) && liveness.must_discard(), "that PING was sent before");
+
+        let pinging = async {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            liveness.ping_wanted().await;
+            liveness.ping_sent();
+            liveness.pong_received();
+        };
+        tokio::join!(liveness.settle(given_up, LONG), pinging);
+        assert!(liveness.is_settled(given_up) && !liveness.must_discard());
+
+        let given_up = Instant::now();
+        let closing = async {
+            liveness.abort_requested().await;
+            liveness.closed();
+        };
+        tokio::join!(liveness.settle(given_up, Duration::from_secs(1)), closing);
+        assert!(liveness.is_settled(given_up) && liveness.must_discard());
+    }
+}

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,8 +19,9 @@ STRICT_CPP = ("-Wshadow", "-Wconversion")
 class HeldDriver(Driver):
     """A process that holds activities open."""
 
-    def __init__(self) -> None:
-        super().__init__([str(_driver())], library_environment())
+    def __init__(self, before: Sequence[str] = ()) -> None:
+        """`before` is a command that runs the driver as its own process, in a network namespace for example."""
+        super().__init__([*before, str(_driver())], library_environment())
 
     @staticmethod
     def build() -> None:

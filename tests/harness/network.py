@@ -1,0 +1,178 @@
+"""A network of a test's own, and the TCP sockets of processes.
+
+A `Network` is a network namespace with one link to this machine. Each of this machine's addresses on the link can be
+silenced. It needs root.
+"""
+
+import contextlib
+import itertools
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.needs import missing, needs
+
+# Addresses for tests of networks (RFC 2544). Each network takes eight, chosen by the process id.
+_BASE = 198 << 24 | 18 << 16
+_NETWORKS = 1 << 14
+_PREFIX_LENGTH = 29
+
+_PATIENCE = 30.0
+_numbers = itertools.count()
+
+
+class Network(AbstractContextManager["Network"]):
+    """A network namespace, linked to this machine by a veth pair. `addresses` are this machine's ends of the link."""
+
+    def __init__(self, addresses: int = 1) -> None:
+        number = next(_numbers)
+        subnet = _BASE + (os.getpid() * 4 + number) % _NETWORKS * 8
+        self.name = f"thb{os.getpid()}-{number}"
+        self._link = f"thb{os.getpid()}h{number}"
+        self._inner = f"thb{os.getpid()}c{number}"
+        self._client, *self.addresses = (_address(subnet + host) for host in range(1, addresses + 2))
+
+    def __enter__(self) -> "Network":
+        needs(shutil.which("ip"), "iproute2")
+        made = subprocess.run(["ip", "netns", "add", self.name], capture_output=True, text=True, check=False)
+        if made.returncode != 0:
+            missing(f"network namespaces ({made.stderr.strip()})")
+        try:
+            self._connect()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for address in self.addresses:
+            subprocess.run(["ip", "route", "del", "blackhole", address], capture_output=True, check=False)
+        subprocess.run(["ip", "link", "del", self._link], capture_output=True, check=False)
+        subprocess.run(["ip", "netns", "del", self.name], capture_output=True, check=False)
+
+    def _connect(self) -> None:
+        _ip("link", "add", self._link, "type", "veth", "peer", "name", self._inner, "netns", self.name)
+        for address in self.addresses:
+            _ip("address", "add", f"{address}/{_PREFIX_LENGTH}", "dev", self._link)
+        _ip("link", "set", self._link, "up")
+        _ip("-n", self.name, "address", "add", f"{self._client}/{_PREFIX_LENGTH}", "dev", self._inner)
+        for device in ("lo", self._inner):
+            _ip("-n", self.name, "link", "set", device, "up")
+        # The namespace goes on sending to an address that is silent: no failed ARP request reports it as unreachable.
+        link_layer = Path(f"/sys/class/net/{self._link}/address").read_text().strip()
+        for address in self.addresses:
+            _ip("-n", self.name, "neighbour", "add", address, "lladdr", link_layer, "dev", self._inner)
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """What to put before a command that runs in the namespace."""
+        return ("ip", "netns", "exec", self.name)
+
+    def silence(self, address: str) -> None:
+        """Drops every packet to one of this machine's addresses, as a dead link does: no RST, no ICMP message.
+
+        Bytes that a process in the namespace sends there stay in its TCP buffers. The kernel sends them again with
+        growing pauses. (When the link itself is down, the kernel knows, and tries every 0.5 s.)
+        """
+        _ip("route", "add", "blackhole", address)
+        _ip("address", "del", f"{address}/{_PREFIX_LENGTH}", "dev", self._link)
+
+    def restore(self, address: str) -> None:
+        _ip("address", "add", f"{address}/{_PREFIX_LENGTH}", "dev", self._link)
+        _ip("route", "del", "blackhole", address)
+
+
+def with_hosts(file: Path) -> tuple[str, ...]:
+    """What to put before a command that reads `file` as /etc/hosts, in a mount namespace of its own."""
+    needs(shutil.which("unshare"), "unshare (util-linux)")
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0:
+        missing("mount namespaces")
+    script = 'mount --bind "$0" /etc/hosts && exec "$@"'
+    return ("unshare", "--mount", "sh", "-c", script, str(file))
+
+
+@dataclass(frozen=True)
+class TcpSocket:
+    """One line of /proc/net/tcp."""
+
+    remote: tuple[str, int]
+    state: str
+    unacknowledged_bytes: int
+    # When the kernel sends again what isn't acknowledged.
+    next_timer_seconds: float
+    inode: int
+
+    @property
+    def has_unsent_bytes(self) -> bool:
+        """Whether bytes of it can still arrive. That includes those of a closed socket that the kernel still sends."""
+        return self.unacknowledged_bytes > 0 and self.state not in ("SYN_SENT", "SYN_RECV", "LISTEN", "TIME_WAIT")
+
+
+_STATES = (
+    "",
+    "ESTABLISHED",
+    "SYN_SENT",
+    "SYN_RECV",
+    "FIN_WAIT1",
+    "FIN_WAIT2",
+    "TIME_WAIT",
+    "CLOSE",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "LISTEN",
+    "CLOSING",
+    "NEW_SYN_RECV",
+)
+
+
+def sockets_around(pid: int) -> list[TcpSocket]:
+    """All IPv4 TCP sockets in the network namespace of a process."""
+    return list(_read_table(Path(f"/proc/{pid}/net/tcp")))
+
+
+def sockets_of(pid: int) -> list[TcpSocket]:
+    """The IPv4 TCP sockets of a process."""
+    own = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed in between
+            own.add(os.readlink(descriptor))
+    return [entry for entry in sockets_around(pid) if f"socket:[{entry.inode}]" in own]
+
+
+def wait_until(condition: Callable[[], bool], what: str, patience: float = _PATIENCE) -> None:
+    """Polls for a condition that the kernel or the server reports only when asked."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {patience:.0f} s"
+        time.sleep(0.001)
+
+
+def _read_table(path: Path) -> Iterator[TcpSocket]:
+    for line in path.read_text().splitlines()[1:]:
+        _, _, remote, state, queues, timer, _, _, _, inode, *_ = line.split()
+        address, port = remote.split(":")
+        # The address is in the machine's byte order.
+        packed = struct.pack("=I", int(address, 16))
+        yield TcpSocket(
+            remote=(socket.inet_ntoa(packed), int(port, 16)),
+            state=_STATES[int(state, 16)],
+            unacknowledged_bytes=int(queues.split(":")[0], 16),
+            next_timer_seconds=int(timer.split(":")[1], 16) / os.sysconf("SC_CLK_TCK"),
+            inode=int(inode),
+        )
+
+
+def _address(number: int) -> str:
+    return socket.inet_ntoa(struct.pack("!I", number))
+
+
+def _ip(*words: str) -> None:
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"ip {' '.join(words)}: {done.stderr}"

@@ -1,0 +1,240 @@
+"""A request that the library gave up never arrives after a newer request of the same activity.
+
+The bytes of such a request can stay in the TCP send buffer of this host while the link is down. They must not leave the
+host once the library has sent a newer request (DESIGN: Order).
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from harness.activities import ExternalActivity, Kind
+from harness.driver import refused
+from harness.held import HeldDriver, Hold
+from harness.network import Network, sockets_around, wait_until
+from harness.proxy import Proxy
+from harness.server import NAMESPACE, Server
+from harness.signals import Signals
+from harness.stage import StartActivity
+
+# The library times its tries by this. The server's own timeout is longer, so that the activity outlives the outage.
+LIBRARY_TIMEOUT_MS = 8_000
+SERVER_TIMEOUT_MS = 120_000
+
+# How long the link stays down after the library gave up a try.
+_SLOW = os.environ.get("THB_SLOW") == "1"
+GAPS_MS = [gap for gap in range(50) for _ in range(4)] if _SLOW else [0, 10, 50]
+
+# A call's time. The kernel sends its bytes again after 0.2, 0.4, 0.9 and 1.6 s: not soon after this.
+CALL_MS = 1_000
+# The least time from the recovery of the link until the kernel sends old bytes again: time for newer requests.
+HEAD_START_SECONDS = 1.2
+
+# More than the receive buffer of a proxy that holds back takes, and less than HTTP/2's first window (65,535 bytes).
+LARGE_DETAILS = os.urandom(3_000).hex()
+SMALL_BUFFER = 2_048
+# The least that a request has, which PING and WINDOW_UPDATE frames don't have.
+REQUEST_BYTES = 100
+# The least that the answer to DescribeActivityExecution has, which other frames of an idle connection don't have.
+DESCRIPTION_BYTES = 300
+
+# The server is asked for this long whether old details came back. All bytes have arrived before.
+AFTERMATH_SECONDS = 1.0
+
+
+# An activity of a workflow is addressed by a token that is made up from its ids, which the server fences by attempt.
+ONLY_BY_IDS = pytest.mark.parametrize("kind", ["standalone"], indirect=True)
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    HeldDriver.build()
+    with Network() as made:
+        yield made
+
+
+@pytest.fixture
+def link(network: Network, server: Server) -> Iterator[Proxy]:
+    """What forwards to the server, for processes in the namespace."""
+    with Proxy(server.port, host=network.addresses[0]) as listening:
+        yield listening
+
+
+@pytest.fixture
+def path(server: Server) -> Iterator[Proxy]:
+    """A path to the server on this machine, on which little fits into the receive buffer."""
+    with Proxy(server.port, receive_buffer=SMALL_BUFFER) as listening:
+        yield listening
+
+
+@pytest.fixture
+def driver(network: Network, link: Proxy) -> Iterator[HeldDriver]:
+    """A process in the namespace, connected to the server over the link."""
+    with closing(HeldDriver(network.inside)) as inside:
+        inside.connect({"address": link.address, "namespace": NAMESPACE})
+        yield inside
+
+
+def wait_until_written(driver: HeldDriver) -> None:
+    wait_until(
+        lambda: any(entry.unacknowledged_bytes >= REQUEST_BYTES for entry in sockets_around(driver.pid)),
+        "the request is in the TCP send buffer",
+    )
+
+
+def wait_until_old_bytes_are_late(driver: HeldDriver) -> None:
+    """The kernel has just sent the old bytes again, in vain, and pauses now. Or they were called back."""
+
+    def are_late() -> bool:
+        old = [entry for entry in sockets_around(driver.pid) if entry.unacknowledged_bytes >= REQUEST_BYTES]
+        return all(entry.next_timer_seconds > HEAD_START_SECONDS for entry in old)
+
+    wait_until(are_late, "the kernel pauses before it sends the old bytes again")
+
+
+def wait_until_drained(driver: HeldDriver, port: int) -> None:
+    """No byte of an old request can leave the client's host later than this."""
+    wait_until(
+        lambda: not any(entry.has_unsent_bytes for entry in sockets_around(driver.pid) if entry.remote[1] == port),
+        "all bytes that were sent have arrived, or were called back",
+    )
+
+
+def assert_stays(activity: ExternalActivity, details: object) -> None:
+    end = time.monotonic() + AFTERMATH_SECONDS
+    while time.monotonic() < end:
+        assert activity.heartbeat_details() == [details]
+        time.sleep(0.05)  # the server reports a change only when asked
+
+
+@pytest.mark.parametrize("gap_ms", GAPS_MS)
+def test_call_that_timed_out_on_a_dead_link_never_overwrites_a_newer_one(
+    gap_ms: int, network: Network, link: Proxy, driver: HeldDriver, start: StartActivity
+) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
+    token = activity.next_attempt().token
+    driver.heartbeat(token, 0)
+
+    network.silence(network.addresses[0])
+    with refused("THB_TIMEOUT"):
+        driver.heartbeat(token, 1, timeout=CALL_MS)
+    time.sleep(gap_ms / 1000)
+    link.slow_down()
+    network.restore(network.addresses[0])
+
+    driver.heartbeat(token, 100, timeout=60_000)
+    wait_until_drained(driver, link.port)
+    assert_stays(activity, 100)
+
+
+@pytest.mark.parametrize("gap_ms", GAPS_MS)
+def test_beat_that_was_given_up_on_a_dead_link_never_overwrites_a_newer_one(
+    gap_ms: int, network: Network, link: Proxy, driver: HeldDriver, start: StartActivity
+) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
+    held = driver.open(activity.next_attempt().token, heartbeat_timeout_ms=LIBRARY_TIMEOUT_MS)
+    held.record(0)
+    held.flush()
+
+    network.silence(network.addresses[0])
+    held.record(1)
+    with refused("THB_TIMEOUT"):
+        held.flush(timeout=1)
+    wait_until_written(driver)
+    wait_until_old_bytes_are_late(driver)
+    held.record(2)
+    time.sleep(gap_ms / 1000)
+    link.slow_down()
+    network.restore(network.addresses[0])
+
+    held.record(100)
+    held.flush(timeout=60_000)
+    held.close()
+    wait_until_drained(driver, link.port)
+    assert_stays(activity, 100)
+
+
+@pytest.mark.parametrize("gap_ms", GAPS_MS)
+def test_beat_that_is_held_back_on_the_path_never_overwrites_a_newer_one(
+    gap_ms: int, path: Proxy, hold: Hold, start: StartActivity
+) -> None:
+    driver = hold(path.address)
+    activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
+    held = driver.open(activity.next_attempt().token, heartbeat_timeout_ms=LIBRARY_TIMEOUT_MS)
+    held.record(0)
+    held.flush()
+
+    path.hold_back()
+    path.slow_down()
+    held.record({"item": 1, "padding": LARGE_DETAILS})
+    with refused("THB_TIMEOUT"):
+        held.flush(timeout=1)
+    wait_until_written(driver)
+    held.record(100)
+    held.flush(timeout=60_000)
+    time.sleep(gap_ms / 1000)
+    path.let_go()
+    held.close()
+    wait_until_drained(driver, path.port)
+    assert_stays(activity, 100)
+
+
+@ONLY_BY_IDS
+def test_dead_attempts_beat_by_ids_never_overwrites_the_next_attempts_progress(
+    kind: Kind, path: Proxy, hold: Hold, start: StartActivity
+) -> None:
+    driver, successor = hold(path.address), hold()
+    activity = start(kind, heartbeat_timeout_ms=2_000)
+    activity.next_attempt()
+    held = driver.open(b"", **activity.ids(), heartbeat_timeout_ms=2_000)
+    held.record(1)
+    held.flush()
+
+    # By ids the library asks which attempt runs before it sends anything. What follows the answer is held back.
+    path.hold_back_after_answer(DESCRIPTION_BYTES)
+    path.slow_down()
+    held.record({"item": 99, "padding": LARGE_DETAILS})
+    with refused("THB_TIMEOUT"):
+        held.flush(timeout=1)
+    wait_until_written(driver)
+    second = successor.open(activity.next_attempt().token, heartbeat_timeout_ms=2_000)
+    second.record(2)
+    second.flush()
+    path.let_go()
+
+    assert Signals.GONE in held.wait(Signals.GONE, timeout=30_000)
+    wait_until_drained(driver, path.port)
+    assert_stays(activity, 2)
+    second.complete("done")
+    assert activity.result() == "done"
+
+
+@ONLY_BY_IDS
+def test_dead_attempts_completion_by_ids_that_timed_out_never_ends_the_next_attempt(
+    kind: Kind, path: Proxy, hold: Hold, start: StartActivity
+) -> None:
+    driver, successor = hold(path.address), hold()
+    activity = start(kind, heartbeat_timeout_ms=2_000)
+    activity.next_attempt()
+    held = driver.open(b"", **activity.ids(), heartbeat_timeout_ms=2_000)
+    held.record(1)
+    held.flush()
+
+    # By ids the library asks which attempt runs before it sends anything. What follows the answer is held back.
+    path.hold_back_after_answer(DESCRIPTION_BYTES)
+    path.slow_down()
+    with refused("THB_TIMEOUT"):
+        held.complete({"of": "the dead attempt", "padding": LARGE_DETAILS}, timeout=1_000)
+    second = successor.open(activity.next_attempt().token, heartbeat_timeout_ms=2_000)
+    second.record(2)
+    second.flush()
+    path.let_go()
+
+    assert Signals.GONE in held.wait(Signals.GONE, timeout=30_000)
+    wait_until_drained(driver, path.port)
+    assert_stays(activity, 2)
+    second.complete("done")
+    assert activity.result() == "done"

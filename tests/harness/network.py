@@ -24,6 +24,9 @@ _BASE = 198 << 24 | 18 << 16
 _NETWORKS = 1 << 14
 _PREFIX_LENGTH = 29
 
+# Empty where there is none. Not every user has /usr/sbin on the PATH.
+_IP = shutil.which("ip", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or ""
+
 _PATIENCE = 30.0
 _numbers = itertools.count()
 
@@ -37,11 +40,11 @@ class Network(AbstractContextManager["Network"]):
         self.name = f"thb{os.getpid()}-{number}"
         self._link = f"thb{os.getpid()}h{number}"
         self._inner = f"thb{os.getpid()}c{number}"
-        self._client, *self.addresses = (_address(subnet + host) for host in range(1, addresses + 2))
+        self._client, self._host, *self.addresses = (_address(subnet + host) for host in range(1, addresses + 3))
 
     def __enter__(self) -> "Network":
-        needs(shutil.which("ip"), "iproute2")
-        made = subprocess.run(["ip", "netns", "add", self.name], capture_output=True, text=True, check=False)
+        needs(_IP, "iproute2")
+        made = subprocess.run([_IP, "netns", "add", self.name], capture_output=True, text=True, check=False)
         if made.returncode != 0:
             missing(f"network namespaces ({made.stderr.strip()})")
         try:
@@ -53,14 +56,16 @@ class Network(AbstractContextManager["Network"]):
 
     def __exit__(self, *_: object) -> None:
         for address in self.addresses:
-            subprocess.run(["ip", "route", "del", "blackhole", address], capture_output=True, check=False)
-        subprocess.run(["ip", "link", "del", self._link], capture_output=True, check=False)
-        subprocess.run(["ip", "netns", "del", self.name], capture_output=True, check=False)
+            subprocess.run([_IP, "route", "del", "blackhole", address], capture_output=True, check=False)
+        subprocess.run([_IP, "link", "del", self._link], capture_output=True, check=False)
+        subprocess.run([_IP, "netns", "del", self.name], capture_output=True, check=False)
 
     def _connect(self) -> None:
         _ip("link", "add", self._link, "type", "veth", "peer", "name", self._inner, "netns", self.name)
+        # The route to the namespace goes with this address, which stays.
+        _ip("address", "add", f"{self._host}/{_PREFIX_LENGTH}", "dev", self._link)
         for address in self.addresses:
-            _ip("address", "add", f"{address}/{_PREFIX_LENGTH}", "dev", self._link)
+            _ip("address", "add", address, "dev", self._link)
         _ip("link", "set", self._link, "up")
         _ip("-n", self.name, "address", "add", f"{self._client}/{_PREFIX_LENGTH}", "dev", self._inner)
         for device in ("lo", self._inner):
@@ -73,7 +78,7 @@ class Network(AbstractContextManager["Network"]):
     @property
     def inside(self) -> tuple[str, ...]:
         """What to put before a command that runs in the namespace."""
-        return ("ip", "netns", "exec", self.name)
+        return (_IP, "netns", "exec", self.name)
 
     def silence(self, address: str) -> None:
         """Drops every packet to one of this machine's addresses, as a dead link does: no RST, no ICMP message.
@@ -82,10 +87,10 @@ class Network(AbstractContextManager["Network"]):
         growing pauses. (When the link itself is down, the kernel knows, and tries every 0.5 s.)
         """
         _ip("route", "add", "blackhole", address)
-        _ip("address", "del", f"{address}/{_PREFIX_LENGTH}", "dev", self._link)
+        _ip("address", "del", f"{address}/32", "dev", self._link)
 
     def restore(self, address: str) -> None:
-        _ip("address", "add", f"{address}/{_PREFIX_LENGTH}", "dev", self._link)
+        _ip("address", "add", address, "dev", self._link)
         _ip("route", "del", "blackhole", address)
 
 
@@ -174,5 +179,5 @@ def _address(number: int) -> str:
 
 
 def _ip(*words: str) -> None:
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    done = subprocess.run([_IP, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"ip {' '.join(words)}: {done.stderr}"

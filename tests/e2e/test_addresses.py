@@ -1,0 +1,93 @@
+"""A name with two addresses, one of which is silent: it answers neither with a connection nor with an error."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from harness.driver import refused
+from harness.held import HeldDriver
+from harness.network import Network, sockets_of, with_hosts
+from harness.proxy import Proxy
+from harness.server import NAMESPACE, Server
+from harness.signals import Signals
+from harness.stage import StartActivity
+
+NAME = "frontend.test"
+
+# An official SDK takes 0.3 s where the first address is silent.
+CONNECT_SECONDS = 2.0
+# A try and a connection attempt to the dead address fit in before.
+FAILOVER_SECONDS = 5.0
+LIBRARY_TIMEOUT_MS = 8_000
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    HeldDriver.build()
+    with Network(addresses=2) as made:
+        yield made
+
+
+@pytest.fixture
+def frontends(network: Network, server: Server) -> Iterator[list[Proxy]]:
+    """Two frontends of the server, on the same port of two addresses."""
+    one, other = network.addresses
+    with Proxy(server.port, host=one) as first, Proxy(server.port, first.port, host=other) as second:
+        yield [first, second]
+
+
+@pytest.fixture
+def driver(network: Network, tmp_path: Path) -> Iterator[HeldDriver]:
+    """A process in the namespace, for which the name has both addresses. It isn't connected."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("".join(f"{address} {NAME}\n" for address in network.addresses))
+    with closing(HeldDriver([*network.inside, *with_hosts(hosts)])) as inside:
+        yield inside
+
+
+def options(frontends: list[Proxy], **more: int) -> dict[str, object]:
+    return {"address": f"{NAME}:{frontends[0].port}", "namespace": NAMESPACE, **more}
+
+
+@pytest.mark.parametrize("silent", [0, 1], ids=["first", "second"])
+def test_connects_at_once_where_one_address_is_silent(
+    silent: int, network: Network, frontends: list[Proxy], driver: HeldDriver, start: StartActivity
+) -> None:
+    network.silence(network.addresses[silent])
+    began = time.monotonic()
+    driver.connect(options(frontends, connect_timeout_ms=5_000))
+    assert time.monotonic() - began < CONNECT_SECONDS
+    assert driver.heartbeat(start("workflow").next_attempt().token, 41) == Signals.NONE
+
+
+def test_activity_held_open_goes_on_over_the_other_address_when_one_falls_silent(
+    network: Network, frontends: list[Proxy], driver: HeldDriver, start: StartActivity
+) -> None:
+    driver.connect(options(frontends))
+    activity = start("workflow", heartbeat_timeout_ms=LIBRARY_TIMEOUT_MS)
+    held = driver.open(activity.next_attempt().token, heartbeat_timeout_ms=LIBRARY_TIMEOUT_MS)
+    held.record(1)
+    held.flush()
+    [used] = [entry.remote[0] for entry in sockets_of(driver.pid) if entry.state == "ESTABLISHED"]
+
+    network.silence(used)
+    began = time.monotonic()
+    held.record(2)
+    held.flush(timeout=int(FAILOVER_SECONDS * 1000))
+    assert time.monotonic() - began < FAILOVER_SECONDS
+    assert activity.heartbeat_details() == [2]
+    assert held.signals() == Signals.NONE
+    [now_used] = {entry.remote[0] for entry in sockets_of(driver.pid) if entry.state == "ESTABLISHED"}
+    assert now_used != used
+
+
+def test_error_names_the_addresses_that_were_tried(
+    network: Network, frontends: list[Proxy], driver: HeldDriver
+) -> None:
+    for address in network.addresses:
+        network.silence(address)
+    with refused("THB_TIMEOUT", NAME, *network.addresses):
+        driver.connect(options(frontends, connect_timeout_ms=1_500))

@@ -34,7 +34,7 @@ SEAL = ld -r --force-group-allocation --whole-archive $(ARCHIVE) -o $(ARCHIVE).o
 PROGRAM := $(CURDIR)/target/release/temporal-heartbeat
 
 .DEFAULT_GOAL := all
-.PHONY: help all lib cli man program header docs baseline venv test test-rust test-go test-python check-slow check-memory check-orders fuzz soak lint bench bench-check bench-activity bench-program clean
+.PHONY: help all lib cli man program header docs baseline venv test test-rust test-go test-python check-slow check-memory check-orders fuzz lease-table soak lint bench bench-check bench-activity bench-program clean
 
 # A program that a recipe can't do without, and what it comes with.
 needs = @command -v $(firstword $(1)) >/dev/null || \
@@ -97,6 +97,9 @@ check-slow: lib cli venv $(OLD_TEMPORAL) ## valgrind, sanitizers, models, fuzzin
 	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest interop -k "typescript or java"
 	cd tests && THB_SLOW=1 THB_PROGRAM=$(PROGRAM) $(VENV)/bin/python -m pytest cli -k "flood or typescript"
 	cd tests && THB_TEMPORAL=$(OLD_TEMPORAL) $(VENV)/bin/python -m pytest -n 4 e2e --ignore e2e/test_demo.py --ignore e2e/test_handoff_go.py
+
+lease-table: ## which leases a slow server keeps, by the time of its answers; takes two and a half minutes
+	$(CARGO) test --features cli --test service -- --ignored --exact slow_server::the_table_of_answer_times --nocapture
 
 soak: lib ## load, faults and forks together; SECONDS=600
 	THB_SOAK_SECONDS=$(or $(SECONDS),600) $(CARGO) test --test abi -- --ignored --nocapture a_process_under_load

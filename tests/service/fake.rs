@@ -84,6 +84,9 @@ pub enum Answer {
     Close,
     /// Answers well, but late.
     After(Duration),
+    /// The same, unless the request's own deadline is over before. Then it answers as grpc-go does: every other time with
+    /// DEADLINE_EXCEEDED, else with RST_STREAM(CANCEL).
+    WithinDeadline(Duration),
     /// Answers well, and sends this and whatever else it says on the connection a byte a second.
     Slowly,
 }
@@ -276,7 +279,7 @@ impl Server {
         connection: usize,
         request: Request<Incoming>,
         hold: Arc<Hold>,
-    ) -> Result<Response<Body>, Infallible> {
+    ) -> Result<Response<Body>, h2::Error> {
         let (head, body) = request.into_parts();
         let method = head.uri.path().rsplit('/').next().unwrap().to_owned();
         // A client that is gone gets no answer, and misses none.
@@ -335,12 +338,45 @@ impl Server {
                 sleep(time).await;
                 Ok(response(frame(&[]), Some("0"), ""))
             }
+            Answer::WithinDeadline(time) => match deadline(&call.headers) {
+                Some(deadline) if deadline < time => {
+                    sleep(deadline.saturating_sub(AHEAD)).await;
+                    if call.nth % 2 == 1 {
+                        return Err(h2::Reason::CANCEL.into());
+                    }
+                    let mut refused = response(Vec::new(), None, "");
+                    refused.headers_mut().extend(status("4", ""));
+                    Ok(refused)
+                }
+                _ => {
+                    sleep(time).await;
+                    Ok(response(frame(&[]), Some("0"), ""))
+                }
+            },
             Answer::Slowly => {
                 hold.slow.store(true, Ordering::SeqCst);
                 Ok(response(frame(&[]), Some("0"), ""))
             }
         }
     }
+}
+
+/// By this much the server's timer is ahead of the client's, which began earlier.
+const AHEAD: Duration = Duration::from_millis(5);
+
+/// The time that the client gives a request: a number, and a unit.
+fn deadline(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (number, unit) = text.split_at(text.len() - 1);
+    let number = number.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(number * 3600),
+        "M" => Duration::from_secs(number * 60),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        _ => Duration::from_nanos(number),
+    })
 }
 
 /// A message in its gRPC frame.

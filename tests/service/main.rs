@@ -18,6 +18,7 @@ mod mortal;
 mod races;
 mod retries;
 mod secrets;
+mod silent_token;
 mod slow_server;
 mod telemetry;
 mod threads;

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsStr,
+    net::TcpListener,
     os::unix::ffi::OsStrExt,
     time::{Duration, Instant},
 };
@@ -11,7 +12,7 @@ use prost::Message;
 use temporal_heartbeat::payload::Payloads;
 
 use crate::{
-    built::{Program, instrumented, sanitized, valgrind, workshop},
+    built::{Program, instrumented, repetitions, sanitized, valgrind, workshop},
     fake::{Answer, Call, Fake},
 };
 
@@ -209,6 +210,32 @@ fn a_thread_that_drives_the_connection_survives_signals_and_closed_connections()
 fn a_handle_that_is_none_is_refused_and_one_that_is_tells_what_it_knows() {
     let fake = Fake::start(well);
     run(connecting("handles.c", &fake));
+}
+
+/// Forty calls that time out: in 4 s, or in 20 s where there is time (THB_SLOW=1).
+fn timed_out_calls(program: Program) -> Program {
+    let timeout_ms = repetitions(100, 500);
+    program.argument("40").argument(&timeout_ms.to_string())
+}
+
+#[test]
+fn calls_to_a_server_that_never_answers_leave_no_descriptors_behind() {
+    let fake = Fake::start(|call| match call.method.as_str() {
+        BEAT => Answer::Silence,
+        _ => Answer::ok(),
+    });
+    let Some(program) = connecting("silent_server.c", &fake) else { return };
+    println!("{}", timed_out_calls(program).run());
+}
+
+#[test]
+fn calls_to_a_listener_that_says_nothing_leave_no_descriptors_behind() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let Some(program) = Program::new("silent_server.c") else { return };
+    // The kernel takes the connections.
+    println!("{}", timed_out_calls(program.variable("TEMPORAL_ADDRESS", address)).run());
+    drop(listener);
 }
 
 #[test]

@@ -46,16 +46,26 @@ impl Size {
     }
 }
 
+/// The server answers nothing for a third of the time.
+const SILENCE_PERIOD_MS: u128 = 3000;
+const SILENCE_MS: u128 = 1000;
+
 #[test]
 #[ignore = "make soak"]
 fn a_process_under_load_forks_and_faults_stays_as_it_is() {
     let seconds: u64 = std::env::var("THB_SOAK_SECONDS").map_or(600, |seconds| seconds.parse().unwrap());
     let landed: Arc<Mutex<HashMap<u64, u64>>> = Arc::default();
     let kills = Arc::new(AtomicUsize::new(0));
+    let started = Instant::now();
     let fake = Fake::mortal(
         {
             let landed = landed.clone();
             move |call| {
+                if started.elapsed().as_millis() % SILENCE_PERIOD_MS < SILENCE_MS
+                    && started.elapsed() < Duration::from_secs(seconds)
+                {
+                    return Answer::Silence;
+                }
                 let text = String::from_utf8_lossy(&call.message);
                 if let Some(json) = text
                     .find("{\"activity\"")

@@ -1,13 +1,15 @@
 /* Works for argv[1] seconds at everything at once: records, calls, opening and closing, watches, forks; while connections die.
- * Prints what it has done, and at last each activity's last item. */
+ * Prints what it has done, and at last each activity's last item. It has few descriptors, so that a leak of connections fails. */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
 
 #define HELD 8
+#define MOST_DESCRIPTORS 64
 #define OPTIONS "{\"initial_details\":\"\",\"heartbeat_timeout_ms\":3000}", 50
 
 static atomic_bool over;
@@ -86,6 +88,7 @@ static void *fork_all_the_time(void *unused) {
 
 int main(int argc, char **argv) {
     CHECK(argc == 2);
+    CHECK(setrlimit(RLIMIT_NOFILE, &(struct rlimit){MOST_DESCRIPTORS, MOST_DESCRIPTORS}) == 0);
     SUCCEEDS(thb_connect("{\"lazy\":true}", 13, err));
     err = NULL; /* from here on from several threads */
     pthread_t threads[HELD + 4];

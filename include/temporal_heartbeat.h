@@ -214,7 +214,7 @@ typedef enum thb_encoding {
 //                     make sure that nothing is done twice. Goes with the next acknowledged beat, or with GONE.
 //   STALLED           No record or touch for stall_timeout_ms: the pulse has stopped. Goes with the next one.
 //   REFUSED           The server refuses the beats for good; thb_activity_get_info says why. Correct it.
-//   DEADLINE          The attempt's time (attempt_remaining_ms) is over. Stop the work.
+//   DEADLINE          attempt_remaining_ms has passed: a hint. A pulse asks the server; GONE follows if it is over.
 //   UNSEEDED          It can't be learned what progress the server holds, so that no pulse goes out. Record something.
 typedef enum thb_signal {
     THB_SIGNAL_CANCEL_REQUESTED = 1,
@@ -397,8 +397,8 @@ thb_status_t thb_report_cancelled(const void *token,
 //   cancel_poll_ms        beat at least so often, for the sake of the answers (0: as the timeout needs it)
 //   initial_details       base64 of the encoded Payloads that the attempt began with, as its parent was told; "":
 //                         there are none; absent: the server is asked before the first beat
-//   age_ms                how long ago the attempt started (0)
-//   attempt_remaining_ms  how long it may still take; then THB_SIGNAL_DEADLINE
+//   age_ms                how long ago the attempt started, by one clock: the first lease counts from there (0)
+//   attempt_remaining_ms  how long it may still take, a hint; then THB_SIGNAL_DEADLINE
 //   workflow_id, run_id, activity_id, attempt   instead of the token (pass NULL, 0): docs/by-ids.md. A standalone
 //                         activity has no workflow_id. Beside a token they are for asking what the server holds
 //   require_encoded       true: refuse values that no codec has encoded, so that nothing is sent that all can read

@@ -40,9 +40,9 @@ pub const ATTEMPT: &str = "TEMPORAL_ACTIVITY_ATTEMPT";
 pub const HEARTBEAT_TIMEOUT_MS: &str = "TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS";
 /// The last details of the attempt before, as the base64 of an encoded Payloads; set and empty: there are none.
 pub const HEARTBEAT_DETAILS: &str = "TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS";
-/// How long ago the attempt started, when the child was.
+/// How long ago the attempt started, as its parent has measured it.
 pub const AGE_MS: &str = "TEMPORAL_ACTIVITY_AGE_MS";
-/// How long the attempt may still take, from the start of the child.
+/// How long the attempt may still take, from the start of the child. A hint: the server decides.
 pub const DEADLINE_MS: &str = "TEMPORAL_ACTIVITY_DEADLINE_MS";
 /// `true` or `1`: the child sends nothing that anybody can read.
 pub const REQUIRE_ENCODED: &str = "TEMPORAL_ACTIVITY_REQUIRE_ENCODED";
@@ -63,9 +63,9 @@ pub struct HandedOver {
     pub heartbeat_timeout: Option<Duration>,
     /// The last details of the attempt before.
     pub details: Option<Payloads>,
-    /// How long ago the attempt started.
+    /// How long ago the attempt started, as its parent has measured it.
     pub age: Option<Duration>,
-    /// How long it may still take.
+    /// How long it may still take. A hint: the server decides.
     pub remaining: Option<Duration>,
     /// Whether nothing is to be sent that anybody can read.
     pub require_encoded: bool,

@@ -62,8 +62,8 @@ pub struct Task {
     pub attempt: i32,
     /// The heartbeat timeout; zero for none.
     pub heartbeat_timeout: Duration,
-    /// How long the attempt may take from its start, where there is a limit.
-    pub remaining: Option<Duration>,
+    /// The start-to-close timeout; `None` for none.
+    pub start_to_close_timeout: Option<Duration>,
 }
 
 /// Waits for the next task, for [`POLL_TIME`] at most; `None` when there was none.
@@ -91,13 +91,6 @@ impl From<PollActivityTaskQueueResponse> for Task {
             Some(workflow) => Ids { workflow_id: workflow.workflow_id, run_id: workflow.run_id, activity_id },
             None => Ids { workflow_id: String::new(), run_id: answer.activity_run_id, activity_id },
         };
-        // Both times are the server's, so that it doesn't matter what our clock says.
-        let waited = match (answer.scheduled_time, answer.started_time) {
-            (Some(scheduled), Some(started)) => since(started, scheduled),
-            _ => Duration::ZERO,
-        };
-        let all_attempts = limit(answer.schedule_to_close_timeout).map(|time| time.saturating_sub(waited));
-        let this_attempt = limit(answer.start_to_close_timeout);
         Task {
             token: answer.task_token,
             ids,
@@ -107,7 +100,7 @@ impl From<PollActivityTaskQueueResponse> for Task {
             details: answer.heartbeat_details.unwrap_or_default(),
             attempt: answer.attempt,
             heartbeat_timeout: limit(answer.heartbeat_timeout).unwrap_or_default(),
-            remaining: all_attempts.into_iter().chain(this_attempt).min(),
+            start_to_close_timeout: limit(answer.start_to_close_timeout),
         }
     }
 }
@@ -115,11 +108,6 @@ impl From<PollActivityTaskQueueResponse> for Task {
 /// A timeout; zero is none.
 fn limit(timeout: Option<prost_types::Duration>) -> Option<Duration> {
     timeout.and_then(|timeout| timeout.try_into().ok()).filter(|timeout: &Duration| !timeout.is_zero())
-}
-
-fn since(later: prost_types::Timestamp, earlier: prost_types::Timestamp) -> Duration {
-    let ms = |time: prost_types::Timestamp| time.seconds * 1000 + i64::from(time.nanos) / 1_000_000;
-    Duration::from_millis(u64::try_from(ms(later) - ms(earlier)).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -132,23 +120,20 @@ mod tests {
     }
 
     #[test]
-    fn the_shorter_limit_holds_and_zero_is_none() {
+    fn a_wait_for_a_worker_does_not_shorten_the_start_to_close_timeout() {
         let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
-        let remaining = |schedule_to_close, start_to_close| {
+        let timeout = |start_to_close| {
             Task::from(PollActivityTaskQueueResponse {
                 scheduled_time: at(100),
                 started_time: at(140),
-                schedule_to_close_timeout: Some(s(schedule_to_close)),
+                schedule_to_close_timeout: Some(s(60)),
                 start_to_close_timeout: Some(s(start_to_close)),
                 ..PollActivityTaskQueueResponse::default()
             })
-            .remaining
+            .start_to_close_timeout
         };
-        assert_eq!(remaining(60, 30), Some(Duration::from_secs(20)));
-        assert_eq!(remaining(60, 10), Some(Duration::from_secs(10)));
-        assert_eq!(remaining(0, 30), Some(Duration::from_secs(30)));
-        assert_eq!(remaining(30, 0), Some(Duration::ZERO));
-        assert_eq!(remaining(0, 0), None);
+        assert_eq!(timeout(30), Some(Duration::from_secs(30)));
+        assert_eq!(timeout(0), None);
     }
 
     #[test]

@@ -20,7 +20,7 @@ impl Signals {
     pub const STALLED: Signals = Signals(1 << 5);
     /// On a handle: the server refuses the beats, and trying again won't help.
     pub const REFUSED: Signals = Signals(1 << 6);
-    /// On a handle: the attempt's own deadline has passed.
+    /// On a handle: the deadline that was handed over has passed. A hint: GONE follows if the attempt is over.
     pub const DEADLINE: Signals = Signals(1 << 7);
     /// On a handle: it isn't known what progress the server holds, so that there is no pulse that might erase it.
     pub const UNSEEDED: Signals = Signals(1 << 8);

@@ -21,8 +21,8 @@ use crate::{deadline::Timeout, held, payload::Encoding, signals::Signals};
 ///   cancel_poll_ms        beat at least so often, for the sake of the answers (0: as the timeout needs it)
 ///   initial_details       base64 of the encoded Payloads that the attempt began with, as its parent was told; "":
 ///                         there are none; absent: the server is asked before the first beat
-///   age_ms                how long ago the attempt started (0)
-///   attempt_remaining_ms  how long it may still take; then THB_SIGNAL_DEADLINE
+///   age_ms                how long ago the attempt started, by one clock: the first lease counts from there (0)
+///   attempt_remaining_ms  how long it may still take, a hint; then THB_SIGNAL_DEADLINE
 ///   workflow_id, run_id, activity_id, attempt   instead of the token (pass NULL, 0): docs/by-ids.md. A standalone
 ///                         activity has no workflow_id. Beside a token they are for asking what the server holds
 ///   require_encoded       true: refuse values that no codec has encoded, so that nothing is sent that all can read

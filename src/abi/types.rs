@@ -115,7 +115,7 @@ pub enum thb_encoding {
 ///                     make sure that nothing is done twice. Goes with the next acknowledged beat, or with GONE.
 ///   STALLED           No record or touch for stall_timeout_ms: the pulse has stopped. Goes with the next one.
 ///   REFUSED           The server refuses the beats for good; thb_activity_get_info says why. Correct it.
-///   DEADLINE          The attempt's time (attempt_remaining_ms) is over. Stop the work.
+///   DEADLINE          attempt_remaining_ms has passed: a hint. A pulse asks the server; GONE follows if it is over.
 ///   UNSEEDED          It can't be learned what progress the server holds, so that no pulse goes out. Record something.
 #[repr(C)]
 #[allow(missing_docs, reason = "the table above says it")]

@@ -44,9 +44,9 @@ pub struct OpenOptions {
     pub cancel_poll: Duration,
     /// The details that the attempt started with, as handed over; empty ones say that there are none.
     pub initial_details: Option<Payloads>,
-    /// How long ago the attempt started.
+    /// How long ago the attempt started. Until the first acknowledged beat the lease counts from there.
     pub age: Duration,
-    /// How long the attempt may still take.
+    /// How long the attempt may still take. A hint: the server decides, and is asked when this has passed.
     pub attempt_remaining: Option<Duration>,
     /// Which activity it is, instead of the token or beside it.
     pub ids: Option<Ids>,

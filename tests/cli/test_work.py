@@ -5,18 +5,24 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from temporalio.api.deployment.v1 import WorkerDeploymentVersion
-from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentVersionRequest
+from temporalio.api.workflowservice.v1 import (
+    DescribeWorkerDeploymentVersionRequest,
+    UpdateActivityExecutionOptionsRequest,
+)
 from temporalio.client import ActivityFailureError, ActivityHandle
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError, CancelledError, TimeoutError, TimeoutType
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from harness.activities import start_to_close
 from harness.program import Program, StartProgram, eventually
+from harness.server import NAMESPACE
 from harness.worker import ACTIVITY_TYPE, ActivityOptions, Backstage, OneActivity
 
 USAGE, INVALID_ARGUMENT = 64, 65
@@ -133,7 +139,23 @@ def test_start_to_close_timeout_is_obeyed(
     assert isinstance(error, TimeoutError)
     assert error.type == TimeoutType.START_TO_CLOSE
     assert running.ends() == 0
-    assert "the attempt's time is over" in running.errors() or "the activity is over" in running.errors()
+    assert "the activity is over" in running.errors()
+
+
+def test_attempt_that_an_operator_extends_runs_to_its_end(
+    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    running = work(start_program, queue, command=f"echo ready; while ! [ -e '{go}' ]; do sleep 0.05; done")
+    handle = start_here(start_to_close_timeout=timedelta(seconds=3), retry_policy=RetryPolicy(maximum_attempts=1))
+    running.line()
+    request = UpdateActivityExecutionOptionsRequest(
+        namespace=NAMESPACE, activity_id=handle.id, run_id=handle.run_id or "", **start_to_close(timedelta(minutes=1))
+    )
+    backstage.run(backstage.client.workflow_service.update_activity_execution_options(request))
+    running.says("deadline that was handed over")
+    go.touch()
+    assert result(backstage, handle) == 0
 
 
 def test_cancellation_reaches_the_command(

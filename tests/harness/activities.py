@@ -3,10 +3,13 @@
 import queue
 import uuid
 from abc import ABC, abstractmethod
+from datetime import timedelta
 from typing import Any, Literal
 
+import temporalio.api.activity.v1 as activity_api
 import temporalio.api.common.v1 as common
 import temporalio.api.workflowservice.v1 as service
+from google.protobuf.field_mask_pb2 import FieldMask
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import (
     ActivityFailureError,
@@ -90,6 +93,10 @@ class ExternalActivity(ABC):
     def reset(self, *, reset_heartbeat: bool = False) -> None: ...
 
     @abstractmethod
+    def change_start_to_close(self, timeout: timedelta) -> None:
+        """Changes the start-to-close timeout of the running attempt, as `temporal activity update-options` does."""
+
+    @abstractmethod
     def terminate(self) -> None:
         """Ends the activity, or the workflow around it, at once."""
 
@@ -168,6 +175,12 @@ class WorkflowActivity(ExternalActivity):
         )
         self._run(self._client.workflow_service.reset_activity(request))
 
+    def change_start_to_close(self, timeout: timedelta) -> None:
+        request = service.UpdateActivityOptionsRequest(
+            namespace=NAMESPACE, execution=self._execution, id=self.id, **start_to_close(timeout)
+        )
+        self._run(self._client.workflow_service.update_activity_options(request))
+
     def terminate(self) -> None:
         self._run(self._handle.terminate())
 
@@ -221,6 +234,12 @@ class StandaloneActivity(ExternalActivity):
         )
         self._run(self._client.workflow_service.reset_activity_execution(request))
 
+    def change_start_to_close(self, timeout: timedelta) -> None:
+        request = service.UpdateActivityExecutionOptionsRequest(
+            namespace=NAMESPACE, activity_id=self.id, run_id=self.run_id or "", **start_to_close(timeout)
+        )
+        self._run(self._client.workflow_service.update_activity_execution_options(request))
+
     def terminate(self) -> None:
         self._run(self._handle.terminate())
 
@@ -233,6 +252,13 @@ class StandaloneActivity(ExternalActivity):
     def heartbeat_details(self) -> list[Any]:
         description = self._run(self._handle.describe(include_heartbeat_details=True))
         return list(self._run(description.heartbeat_details()) or [])
+
+
+def start_to_close(timeout: timedelta) -> dict[str, Any]:
+    """The fields of a request that changes this timeout alone."""
+    options = activity_api.ActivityOptions()
+    options.start_to_close_timeout.FromTimedelta(timeout)
+    return {"activity_options": options, "update_mask": FieldMask(paths=["start_to_close_timeout"])}
 
 
 def start_activity(kind: Kind, backstage: Backstage, options: ActivityOptions) -> ExternalActivity:

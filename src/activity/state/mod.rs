@@ -72,6 +72,7 @@ pub struct Activity {
     /// `LONG_AGO` before the first one.
     last_send: Moment,
     last_progress: Moment,
+    /// When the attempt's time is over, by what was handed over.
     deadline: Moment,
     due: Moment,
     /// How many records the holder made.
@@ -245,7 +246,7 @@ impl Activity {
         }
         if activity.pulse {
             let first = activity.lease_from.later(activity.schedule().first_pulse());
-            activity.due = if asks { now } else { first.max(now) };
+            activity.due = if asks { now } else { activity.no_later_than_deadline_check(first).max(now) };
             if asks {
                 // Who doesn't know how long there is, must know it before he can wait.
                 activity.question = Question::Now;

@@ -13,6 +13,9 @@ use crate::{
     sys::clock::Moment,
 };
 
+/// How late a timer of the server may fire. A beat that comes earlier after the deadline may find the attempt still running.
+const LONGEST_TIMER_DELAY: Duration = Duration::from_secs(1);
+
 impl Activity {
     pub(super) fn schedule(&self) -> Schedule {
         let ms = |ms: u32| Duration::from_millis(ms.into());
@@ -101,12 +104,20 @@ impl Activity {
     /// When the next beat is due in the normal course of things.
     pub(super) fn usual_due(&self) -> Moment {
         let wanted = self.acknowledged != self.recorded;
-        match self.has_sent() {
-            _ if !wanted && !self.pulse => Moment::NEVER,
+        let due = match self.has_sent() {
+            _ if !wanted && !self.pulse => return Moment::NEVER,
             true => self.last_send.later(self.schedule().jittered_period()),
             false if wanted => self.lease_from,
             false => self.lease_from.later(self.schedule().period),
-        }
+        };
+        self.no_later_than_deadline_check(due)
+    }
+
+    /// Returns `due`, or the time of the beat that asks the server about a deadline that has passed, if that beat is still to be sent and
+    /// is due earlier.
+    pub(super) fn no_later_than_deadline_check(&self, due: Moment) -> Moment {
+        let check = self.deadline.later(LONGEST_TIMER_DELAY);
+        if self.last_send < check { due.min(check) } else { due }
     }
 
     /// When the next beat is due now that nothing is under way any more: at once, where somebody waits for it.

@@ -102,7 +102,8 @@ impl Activity {
         }
         let wanted = self.acknowledged != self.recorded;
         self.due = if aside && self.pulse && !wanted {
-            self.lease_from.later(self.schedule().first_pulse()).max(now)
+            let first = self.lease_from.later(self.schedule().first_pulse());
+            self.no_later_than_deadline_check(first).max(now)
         } else if wanted || self.pulse {
             now
         } else {

@@ -516,3 +516,29 @@ fn a_beat_out_of_turn_goes_out_without_a_pulse_and_with_nothing_new() {
     assert_eq!((story.activity.is_flushed().unwrap(), story.beat()), (true, None));
     assert!(story.has(Signals::CANCEL_REQUESTED));
 }
+
+fn with_deadline(remaining: Duration) -> Story {
+    Story::begin(OpenOptions { attempt_remaining: Some(remaining), ..handed_nothing() })
+}
+
+#[test]
+fn a_deadline_that_passes_asks_the_server_once_and_ends_nothing() {
+    let mut story = with_deadline(SECOND);
+    assert_eq!(story.after(SECOND + SECOND / 2).beat(), None);
+    assert!(story.has(Signals::DEADLINE));
+    assert_eq!(story.after(SECOND / 2).beat(), Some(String::new()), "the server's timer has fired by now");
+    story.acknowledged(Signals::default());
+    assert!(story.has(Signals::DEADLINE) && !story.has(Signals::GONE));
+    assert_eq!(story.after(4 * SECOND).beat(), None, "back to the usual period");
+    assert_eq!(story.after(SECOND).beat(), Some(String::new()));
+}
+
+#[test]
+fn a_deadline_between_two_beats_is_asked_about_between_them() {
+    let mut story = with_deadline(6 * SECOND);
+    assert_eq!(story.after(5 * SECOND).beat(), Some(String::new()));
+    story.acknowledged(Signals::default());
+    assert_eq!(story.after(2 * SECOND).beat(), Some(String::new()));
+    story.failed(Status::NotFound, Cure::None, false);
+    assert!(story.has(Signals::GONE));
+}

@@ -131,7 +131,6 @@ pub fn of_command(
         (Some(Stop::Cancelled), _) => Ending::Cancelled,
         (Some(stop @ Stop::LeaseLost), _) => failed("LeaseLost", stopped(stop), false),
         (Some(stop @ Stop::Reset), _) => failed("Reset", stopped(stop), false),
-        (Some(stop @ Stop::Deadline), _) => failed("Deadline", stopped(stop), false),
         (Some(stop @ Stop::Stalled), _) => failed("Stalled", stopped(stop), false),
         (Some(stop @ Stop::Shutdown), _) => failed("Shutdown", stopped(stop), false),
         (None, Exit::Code(code)) if settings.is_success(code) => match result(settings, code, output) {

@@ -50,8 +50,6 @@ pub enum Stop {
     LeaseLost,
     /// The activity was reset.
     Reset,
-    /// The attempt's time is over.
-    Deadline,
     /// It hung.
     Stalled,
     /// The worker ends.
@@ -66,7 +64,6 @@ impl Stop {
             Stop::Gone => "the activity is over for this attempt",
             Stop::LeaseLost => "no heartbeat got through for as long as the heartbeat timeout",
             Stop::Reset => "the activity was reset",
-            Stop::Deadline => "the attempt's time is over",
             Stop::Stalled => "there was no sign of life for as long as --stall-timeout",
             Stop::Shutdown => "the worker is shutting down",
         }
@@ -154,7 +151,12 @@ impl<'a> Supervisor<'a> {
         [file, watchdog, screen].into_iter().flatten().min()
     }
 
-    /// What the server and the clock ask for.
+    /// Acts on the activity's signals.
+    ///
+    /// DEADLINE stops nothing: the deadline was handed over, and only the server knows whether the attempt is over. The library asks the
+    /// server soon after, and GONE follows if it is. LEASE_LOST stops the command by the clock of this machine, because another attempt may
+    /// be running. It never rests on a time that was handed over: `exec` starts the command after an acknowledged beat, and `work` opens
+    /// the activity without an age.
     pub fn asked(&mut self, signals: Signals) {
         let has = |signal| signals.contains(signal);
         let is_new = |signal| has(signal) && !self.signals.contains(signal);
@@ -166,14 +168,17 @@ impl<'a> Supervisor<'a> {
                 "no heartbeat goes out, which might erase progress: the server doesn't tell what it holds",
             );
         }
+        if is_new(Signals::DEADLINE) && !self.settings.quiet {
+            say::warning(
+                "the deadline that was handed over has passed; the server decides whether the attempt goes on",
+            );
+        }
         if has(Signals::GONE) {
             self.stop(Stop::Gone);
         } else if has(Signals::CANCEL_REQUESTED) && self.settings.on_cancel == OnCancel::Stop {
             self.stop(Stop::Cancelled);
         } else if has(Signals::RESET) {
             self.stop(Stop::Reset);
-        } else if has(Signals::DEADLINE) {
-            self.stop(Stop::Deadline);
         } else if has(Signals::LEASE_LOST) && self.settings.on_lease_lost == OnLeaseLost::Stop {
             self.stop(Stop::LeaseLost);
         }

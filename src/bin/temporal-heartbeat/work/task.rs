@@ -76,7 +76,7 @@ fn run_in(worker: &Worker, task: &Task, number: u64, directory: &Path) -> Result
         OpenOptions {
             heartbeat_timeout: task.heartbeat_timeout,
             initial_details: Some(task.details.clone()),
-            attempt_remaining: task.remaining,
+            attempt_remaining: task.start_to_close_timeout,
             cancel_poll: worker.settings.cancel_poll,
             ..OpenOptions::new()
         },
@@ -117,8 +117,8 @@ fn prepare(
     if !task.heartbeat_timeout.is_zero() {
         variables.set(handoff::HEARTBEAT_TIMEOUT_MS, ms(task.heartbeat_timeout));
     }
-    if let Some(remaining) = task.remaining {
-        variables.set(handoff::DEADLINE_MS, ms(remaining));
+    if let Some(timeout) = task.start_to_close_timeout {
+        variables.set(handoff::DEADLINE_MS, ms(timeout));
     }
     if let Some(first) = input.first() {
         variables.set(INPUT_ENCODING, &first.encoding);

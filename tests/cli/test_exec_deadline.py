@@ -1,0 +1,69 @@
+"""What a parent hands over of the attempt's times is a hint to `exec`: it ends no command that the server lets run."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from temporalio.exceptions import TimeoutError, TimeoutType
+
+from harness.activities import Kind
+from harness.program import Exec
+from harness.stage import StartActivity
+
+GONE = 76
+
+PASSED = "the deadline that was handed over has passed"
+
+
+def until(file: Path) -> str:
+    """A command that waits for a file."""
+    return f"while ! [ -e '{file}' ]; do sleep 0.05; done"
+
+
+def test_attempt_that_an_operator_extends_runs_to_its_end(
+    kind: Kind, start: StartActivity, execute: Exec, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    activity = start(kind, start_to_close_ms=2_000, maximum_attempts=1)
+    attempt = activity.next_attempt()
+    activity.change_start_to_close(timedelta(minutes=1))
+    running = execute(attempt, command=until(go), variables={"TEMPORAL_ACTIVITY_DEADLINE_MS": "2000"})
+    running.says(PASSED)
+    go.touch()
+    assert running.ends() == 0
+    assert activity.result() == 0
+
+
+@pytest.mark.parametrize("heartbeat_timeout_ms", [2_000, 60_000])
+def test_parent_with_a_clock_that_is_ahead_stops_no_command(
+    heartbeat_timeout_ms: int, kind: Kind, start: StartActivity, execute: Exec, tmp_path: Path
+) -> None:
+    """By its clock the attempt started an hour ago: longer than both timeouts."""
+    go = tmp_path / "go"
+    activity = start(kind, heartbeat_timeout_ms=heartbeat_timeout_ms, maximum_attempts=1)
+    times = {"HEARTBEAT_TIMEOUT_MS": str(heartbeat_timeout_ms), "AGE_MS": "3600010", "DEADLINE_MS": "0"}
+    running = execute(
+        activity.next_attempt(),
+        command=until(go),
+        variables={f"TEMPORAL_ACTIVITY_{name}": text for name, text in times.items()},
+    )
+    running.says(PASSED)
+    go.touch()
+    assert running.ends() == 0
+    assert activity.result() == 0
+    assert running.errors().count(PASSED) == 1
+    assert "is being stopped" not in running.errors()
+
+
+def test_command_is_stopped_when_the_server_has_ended_the_attempt(start: StartActivity, execute: Exec) -> None:
+    activity = start("workflow", start_to_close_ms=2_000, maximum_attempts=1)
+    running = execute(
+        activity.next_attempt(),
+        command="trap 'echo stopped; exit 3' TERM; echo ready; while true; do sleep 0.05; done",
+        variables={"TEMPORAL_ACTIVITY_DEADLINE_MS": "2000"},
+    )
+    assert [running.line(), running.line()] == ["ready", "stopped"]
+    assert running.ends() == GONE
+    error = activity.failure()
+    assert isinstance(error, TimeoutError)
+    assert error.type == TimeoutType.START_TO_CLOSE

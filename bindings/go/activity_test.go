@@ -386,10 +386,10 @@ func TestActivityNeedsAClient(t *testing.T) {
 func TestActivityComesFromTheEnvironment(t *testing.T) {
 	connectLazily(t, blackHole(t))
 	env, err := handoff.Environ(nil, handoff.Activity{
-		TaskToken:        someToken,
-		HeartbeatTimeout: time.Minute,
-		HeartbeatDetails: appendPayloads(nil, handedOver(t, 41).values),
-		Deadline:         time.Now().Add(100 * time.Millisecond),
+		TaskToken:           someToken,
+		HeartbeatTimeout:    time.Minute,
+		HeartbeatDetails:    appendPayloads(nil, handedOver(t, 41).values),
+		StartToCloseTimeout: 100 * time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -398,7 +398,7 @@ func TestActivityComesFromTheEnvironment(t *testing.T) {
 		name, value, _ := strings.Cut(variable, "=")
 		t.Setenv(name, value)
 	}
-	act, err := OpenFromEnv(context.Background(), OpenOptions{})
+	act, err := OpenFromEnv(context.Background(), OpenOptions{CancelOn: SignalDeadline})
 	if err != nil {
 		t.Fatal(err)
 	}

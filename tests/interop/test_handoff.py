@@ -1,7 +1,9 @@
 """The parents that docs/hand-off.md prints, as they stand there, on workers of their SDKs."""
 
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from temporalio.client import WorkflowHandle
 from temporalio.common import RetryPolicy
 
 from harness.languages import library_environment
+from harness.needs import needs
 from harness.paths import ROOT
 from harness.server import Server
 from harness.worker import PATIENCE, Backstage
@@ -55,8 +58,10 @@ class Printed:
         return str(code)
 
 
+TYPESCRIPT = Printed("TypeScript", "solve", programs.typescript_parent)
+
 PARENTS = [
-    pytest.param(Printed("TypeScript", "solve", programs.typescript_parent), id="typescript", marks=SLOW),
+    pytest.param(TYPESCRIPT, id="typescript", marks=SLOW),
     pytest.param(Printed("Java", "Solve", programs.java_parent), id="java", marks=SLOW),
 ]
 
@@ -140,6 +145,27 @@ def test_printed_parent_hands_over_each_attempt(
     # The second one knew what the first had recorded.
     first, second = (items[attempt] for attempt in sorted(items)[:2])
     assert 0 < second[0] <= first[-1] + 1
+
+
+@pytest.mark.parametrize("scheduled_s_ago", [0, 7, 3_600, -3_600], ids=["at once", "queued", "ahead", "behind"])
+def test_printed_typescript_hands_over_no_time_of_another_clock(scheduled_s_ago: int) -> None:
+    """The attempt was scheduled that long ago, if the parent's clock is compared with the server's."""
+    functions = re.sub(r"^import .*$|^export ", "", TYPESCRIPT.code(), flags=re.MULTILINE)
+    info = {
+        "base64TaskToken": "dA==",
+        "attempt": 1,
+        "heartbeatTimeoutMs": 2_000,
+        "startToCloseTimeoutMs": 6_000,
+        "currentAttemptScheduledTimestampMs": time.time() * 1000 - scheduled_s_ago * 1000,
+    }
+    told = f"console.log(JSON.stringify(handoffEnvironment({json.dumps(info)})))"
+    node = needs(shutil.which("node"), "node")
+    command = [node, "--input-type=module", "-e", functions + told]
+    said = subprocess.run(command, check=True, capture_output=True, text=True)
+    variables = json.loads(said.stdout)
+    assert "TEMPORAL_ACTIVITY_AGE_MS" not in variables
+    assert variables["TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS"] == "2000"
+    assert variables["TEMPORAL_ACTIVITY_DEADLINE_MS"] == "6000"
 
 
 def recorded(backstage: Backstage, handle: WorkflowHandle[Any, Any]) -> bool:

@@ -30,7 +30,7 @@
 //	}
 //
 // In the environment are the task token, whose activity and which attempt it is, the heartbeat timeout, the details of the attempt before if
-// they are given, and how long the attempt may still take.
+// they are given, and the start-to-close timeout as a hint.
 //
 // Who has the token can end the activity. Other users of the machine can't see a process's environment, but whatever it starts
 // inherits it: [EnvironWithFile] and [Prepare] keep the token out of there.
@@ -63,10 +63,12 @@ type Activity struct {
 	Attempt int32
 	// HeartbeatTimeout is 0 when it is unknown, and when there is none.
 	HeartbeatTimeout time.Duration
-	// Started is when the attempt started. Zero: unknown.
-	Started time.Time
-	// Deadline is when the attempt's time is over. Zero: never.
-	Deadline time.Time
+	// StartToCloseTimeout is 0 when it is unknown. The child takes it as a hint: the server enforces the timeout that is in force.
+	StartToCloseTimeout time.Duration
+	// Age is the time since the activity function began, if it did something else first: time.Since of a time.Now of its own. The SDK's
+	// StartedTime is the server's clock, which can differ from this machine's, so [From] sets no age. Without an age the child counts
+	// the attempt from the moment at which it opens the activity.
+	Age time.Duration
 
 	// HeartbeatDetails are those of the attempt before: a serialized temporal.api.common.v1.Payloads, as proto.Marshal makes it of
 	// what the SDK's data converter makes of the values. nil: the child asks the server. Empty, but not nil: there are none.
@@ -88,15 +90,14 @@ var ErrReadable = errors.New("handoff: the heartbeat details are readable by any
 func From(info any) Activity {
 	v := reflect.Indirect(reflect.ValueOf(info))
 	a := Activity{
-		TaskToken:        field[[]byte](v, "TaskToken"),
-		Namespace:        field[string](v, "Namespace"),
-		WorkflowID:       field[string](v, "WorkflowExecution", "ID"),
-		RunID:            field[string](v, "WorkflowExecution", "RunID"),
-		ActivityID:       field[string](v, "ActivityID"),
-		Attempt:          field[int32](v, "Attempt"),
-		HeartbeatTimeout: field[time.Duration](v, "HeartbeatTimeout"),
-		Started:          field[time.Time](v, "StartedTime"),
-		Deadline:         field[time.Time](v, "Deadline"),
+		TaskToken:           field[[]byte](v, "TaskToken"),
+		Namespace:           field[string](v, "Namespace"),
+		WorkflowID:          field[string](v, "WorkflowExecution", "ID"),
+		RunID:               field[string](v, "WorkflowExecution", "RunID"),
+		ActivityID:          field[string](v, "ActivityID"),
+		Attempt:             field[int32](v, "Attempt"),
+		HeartbeatTimeout:    field[time.Duration](v, "HeartbeatTimeout"),
+		StartToCloseTimeout: field[time.Duration](v, "StartToCloseTimeout"),
 	}
 	if a.Namespace == "" {
 		a.Namespace = field[string](v, "WorkflowNamespace") // in older versions
@@ -142,8 +143,9 @@ func (a Activity) environ(base []string, tokenName, tokenText string) ([]string,
 	if len(a.TaskToken) == 0 {
 		return nil, errors.New("handoff: there is no task token; of an activity it is in activity.GetInfo(ctx)")
 	}
-	if a.HeartbeatTimeout < 0 || a.Attempt < 0 {
-		return nil, fmt.Errorf("handoff: a heartbeat timeout of %v, attempt %d: neither can be negative", a.HeartbeatTimeout, a.Attempt)
+	if a.HeartbeatTimeout < 0 || a.StartToCloseTimeout < 0 || a.Age < 0 || a.Attempt < 0 {
+		return nil, fmt.Errorf("handoff: a heartbeat timeout of %v, a start-to-close timeout of %v, an age of %v, attempt %d: "+
+			"none can be negative", a.HeartbeatTimeout, a.StartToCloseTimeout, a.Age, a.Attempt)
 	}
 	encodings, err := encodingsOf(a.HeartbeatDetails)
 	if err != nil {
@@ -169,16 +171,17 @@ func (a Activity) environ(base []string, tokenName, tokenText string) ([]string,
 	add(prefix+"RUN_ID", a.RunID, a.RunID != "")
 	add(prefix+"ID", a.ActivityID, a.ActivityID != "")
 	add(prefix+"ATTEMPT", strconv.Itoa(int(a.Attempt)), a.Attempt > 0)
-	timeout := a.HeartbeatTimeout.Milliseconds()
-	add(prefix+"HEARTBEAT_TIMEOUT_MS", strconv.FormatInt(timeout, 10), timeout > 0 && timeout <= math.MaxUint32)
+	// A time that is too long for the library, 49 days, is left out.
+	addTime := func(name string, duration time.Duration, wanted bool) {
+		ms := duration.Milliseconds()
+		add(prefix+name, strconv.FormatInt(ms, 10), wanted && ms <= math.MaxUint32)
+	}
+	addTime("HEARTBEAT_TIMEOUT_MS", a.HeartbeatTimeout, a.HeartbeatTimeout >= time.Millisecond)
 	details := base64.StdEncoding.EncodeToString(a.HeartbeatDetails)
 	add(prefix+"HEARTBEAT_DETAILS", details, a.HeartbeatDetails != nil && len(details) <= maxDetails)
-	age := max(time.Since(a.Started).Milliseconds(), 0)
-	add(prefix+"AGE_MS", strconv.FormatInt(age, 10), !a.Started.IsZero() && age <= math.MaxUint32)
+	addTime("AGE_MS", a.Age, a.Age > 0)
+	addTime("DEADLINE_MS", max(a.StartToCloseTimeout-a.Age, 0), a.StartToCloseTimeout > 0)
 	add(prefix+"REQUIRE_ENCODED", "true", a.RequireEncoded)
-	// The time of an attempt that is too long for the library isn't told: 49 days.
-	left := max(time.Until(a.Deadline).Milliseconds(), 0)
-	add(prefix+"DEADLINE_MS", strconv.FormatInt(left, 10), !a.Deadline.IsZero() && left <= math.MaxUint32)
 	return env, nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -57,18 +56,8 @@ func environ(t *testing.T, base []string, activity Activity) map[string]string {
 func TestEverythingKnownIsHandedOver(t *testing.T) {
 	got := environ(t, []string{"HOME=/h"}, Activity{
 		TaskToken: token, Address: "temporal:7233", Namespace: "n", WorkflowID: "w", RunID: "r", ActivityID: "a", Attempt: 3,
-		HeartbeatTimeout: 1500 * time.Millisecond, Deadline: time.Now().Add(time.Hour), HeartbeatDetails: details("json/plain"),
-		Started: time.Now().Add(-time.Minute),
+		HeartbeatTimeout: 1500 * time.Millisecond, StartToCloseTimeout: time.Hour, Age: time.Minute, HeartbeatDetails: details("json/plain"),
 	})
-	if age, err := strconv.Atoi(got["TEMPORAL_ACTIVITY_AGE_MS"]); err != nil || age < 60_000 || age > 120_000 {
-		t.Errorf("started %d ms ago, %v", age, err)
-	}
-	delete(got, "TEMPORAL_ACTIVITY_AGE_MS")
-	left, err := strconv.Atoi(got["TEMPORAL_ACTIVITY_DEADLINE_MS"])
-	if err != nil || left > 3_600_000 || left < 3_500_000 {
-		t.Errorf("%d ms left, %v", left, err)
-	}
-	delete(got, "TEMPORAL_ACTIVITY_DEADLINE_MS")
 	for name, want := range map[string]string{
 		"HOME":                                   "/h",
 		"TEMPORAL_ADDRESS":                       "temporal:7233",
@@ -79,6 +68,8 @@ func TestEverythingKnownIsHandedOver(t *testing.T) {
 		"TEMPORAL_ACTIVITY_ID":                   "a",
 		"TEMPORAL_ACTIVITY_ATTEMPT":              "3",
 		"TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS": "1500",
+		"TEMPORAL_ACTIVITY_AGE_MS":               "60000",
+		"TEMPORAL_ACTIVITY_DEADLINE_MS":          "3540000",
 		"TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS":    base64.StdEncoding.EncodeToString(details("json/plain")),
 	} {
 		if got[name] != want {
@@ -126,14 +117,42 @@ func TestNoDetailsAreToldFromUnknownOnesAndFromTooMany(t *testing.T) {
 	}
 }
 
-func TestTimeThatIsOverIsNoneAndTimeWithoutEndIsNotSaid(t *testing.T) {
+// What the server's clock, or a wait for a worker, can make of an attempt that starts now.
+func TestNoClockButTheParentsOwnChangesWhatIsHandedOver(t *testing.T) {
+	type info struct {
+		TaskToken                            []byte
+		StartToCloseTimeout                  time.Duration
+		ScheduledTime, StartedTime, Deadline time.Time
+	}
+	now := time.Now()
+	for name, info := range map[string]info{
+		"same clock":            {ScheduledTime: now, StartedTime: now},
+		"parent an hour ahead":  {ScheduledTime: now.Add(-time.Hour), StartedTime: now.Add(-time.Hour), Deadline: now.Add(-time.Minute)},
+		"parent an hour behind": {ScheduledTime: now.Add(time.Hour), StartedTime: now.Add(time.Hour), Deadline: now.Add(time.Hour)},
+		"waited for a worker":   {ScheduledTime: now.Add(-time.Hour), StartedTime: now, Deadline: now.Add(time.Second)},
+	} {
+		info.TaskToken, info.StartToCloseTimeout = token, 10*time.Hour
+		got := environ(t, nil, From(info))
+		if age, there := got["TEMPORAL_ACTIVITY_AGE_MS"]; there || got["TEMPORAL_ACTIVITY_DEADLINE_MS"] != "36000000" {
+			t.Errorf("%s: age %q, deadline %q", name, age, got["TEMPORAL_ACTIVITY_DEADLINE_MS"])
+		}
+	}
+}
+
+func TestTimesOutOfRangeAreLimitedLeftOutOrRefused(t *testing.T) {
 	const name = "TEMPORAL_ACTIVITY_DEADLINE_MS"
-	past := environ(t, nil, Activity{TaskToken: token, Deadline: time.Unix(0, 0)})
+	past := environ(t, nil, Activity{TaskToken: token, StartToCloseTimeout: time.Second, Age: time.Minute})
 	if past[name] != "0" {
 		t.Errorf("%q", past[name])
 	}
-	if value, there := environ(t, nil, Activity{TaskToken: token, Deadline: time.Now().AddDate(1, 0, 0)})[name]; there {
+	if value, there := environ(t, nil, Activity{TaskToken: token, StartToCloseTimeout: 50 * 24 * time.Hour})[name]; there {
 		t.Error(value)
+	}
+	for _, negative := range []Activity{{Age: -1}, {StartToCloseTimeout: -1}} {
+		negative.TaskToken = token
+		if _, err := Environ(nil, negative); err == nil {
+			t.Errorf("accepted: %+v", negative)
+		}
 	}
 }
 

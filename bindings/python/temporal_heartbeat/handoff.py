@@ -11,8 +11,8 @@ In the Activity of a worker with Temporal's Python SDK, one line makes the child
         activity.raise_complete_async()     # the child completes it
 
 In it are the task token, whose activity and which attempt it is, the heartbeat timeout, what the
-attempt before recorded, so that the child needs not ask for it, and how long the attempt may still
-take. Who has the token can end the activity. Other users of the machine can't see a process's
+attempt before recorded, so that the child needs not ask for it, and the start-to-close timeout as a
+hint. Who has the token can end the activity. Other users of the machine can't see a process's
 environment, but what it starts inherits it; `token_in_pipe` and `token_in_file` keep it out.
 
 Nothing here loads the native library: the parent needs this package alone, and no compiled code.
@@ -24,10 +24,11 @@ import contextlib
 import os
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import Any, Optional, Union
 
 from ._codec import codec_of
+from ._duration import Duration, duration_ms
 from ._payload import Payload, decode_payloads, encode_payloads
 from ._values import to_payload
 from .errors import InvalidArgument
@@ -51,6 +52,7 @@ def environment(
     details: Union[bytes, Sequence[Any], None] = None,
     data_converter: Any = None,
     require_encoded: bool = False,
+    age: Optional[Duration] = None,
     token_file: Union[str, os.PathLike[str], None] = None,
     token_fd: Optional[int] = None,
     base: Optional[Mapping[str, str]] = None,
@@ -68,6 +70,10 @@ def environment(
       ``details=await data_converter.encode(info.heartbeat_details)``, and no ``data_converter``.
     * ``require_encoded``: refuse details that anybody can read, here and in the child, for
       namespaces whose data are encrypted.
+    * ``age``: the time since the activity function began, in seconds or as a timedelta, if it did
+      something else first. Measure it with `time.monotonic`. ``info.started_time`` is the server's
+      clock, which can differ from this machine's, so no age is made from it. Without an age the
+      child counts the attempt from the moment at which it opens the activity.
     * ``token_file``, ``token_fd``: where the child finds the token, instead of in its environment:
       see `token_in_file` and `token_in_pipe`.
     * ``base``: the variables to which these are added, ``os.environ`` if it isn't given; ``{}``
@@ -76,10 +82,12 @@ def environment(
     Details of more than some 70 KB are left out, for they are too long for a variable; the child
     asks the server for them. Never blocks.
 
-    Raises `InvalidArgument`, a ValueError, for readable details when encoded ones are required.
+    Raises `InvalidArgument`, a ValueError, for readable details when encoded ones are required, and
+    for a negative age.
     """
     if token_file is not None and token_fd is not None:
         raise InvalidArgument("the token is in a file or in a descriptor: give one")
+    age_ms = duration_ms("age", age)
     handed_over = {
         "WORKFLOW_ID": info.workflow_id or None,
         "RUN_ID": info.workflow_run_id or getattr(info, "activity_run_id", None),
@@ -87,8 +95,8 @@ def environment(
         "ATTEMPT": str(info.attempt),
         "HEARTBEAT_TIMEOUT_MS": _milliseconds(info.heartbeat_timeout or None),
         "HEARTBEAT_DETAILS": _details_text(info, details, data_converter, require_encoded),
-        "AGE_MS": _milliseconds(_age(info)),
-        "DEADLINE_MS": _milliseconds(_remaining(info)),
+        "AGE_MS": _text(age_ms),
+        "DEADLINE_MS": _milliseconds(_remaining(info, age_ms)),
         "REQUIRE_ENCODED": "true" if require_encoded else None,
     }
     if token_file is not None:
@@ -196,33 +204,21 @@ def _value(value: Any) -> Any:
     return value
 
 
-def _age(info: Any) -> Optional[timedelta]:
-    """How long ago the attempt started, by the server's time of it; None: not told."""
-    if info.started_time is None:
+def _remaining(info: Any, age_ms: Optional[int]) -> Optional[timedelta]:
+    """Return the part of the start-to-close timeout that ``age_ms`` leaves; None: no such timeout.
+
+    The schedule-to-close timeout is left out: it counts from a time of the server's clock.
+    """
+    if not info.start_to_close_timeout:
         return None
-    age: timedelta = datetime.now(timezone.utc) - info.started_time
-    return max(timedelta(0), age)
-
-
-def _remaining(info: Any) -> Optional[timedelta]:
-    """How long the attempt may still take, by the earlier of its two limits; None: for ever."""
-    now = datetime.now(timezone.utc)
-    limits = (
-        (info.started_time, info.start_to_close_timeout),
-        (info.scheduled_time, info.schedule_to_close_timeout),
-    )
-    # The times are the server's: a clock that is behind it tells no more than that none has passed.
-    remaining = [
-        max(timedelta(0), limit - max(timedelta(0), now - since))
-        for since, limit in limits
-        if limit
-    ]
-    return min(remaining, default=None)
+    remaining: timedelta = info.start_to_close_timeout - timedelta(milliseconds=age_ms or 0)
+    return max(timedelta(0), remaining)
 
 
 def _milliseconds(duration: Optional[timedelta]) -> Optional[str]:
-    """What the library takes: at most 2**32 - 1, which is 49 days. A longer time isn't told."""
-    if duration is None:
-        return None
-    ms = round(duration.total_seconds() * 1000)
-    return str(ms) if ms < 2**32 else None
+    return None if duration is None else _text(round(duration.total_seconds() * 1000))
+
+
+def _text(ms: Optional[int]) -> Optional[str]:
+    """Return the text of a variable. The library reads at most 2**32 - 1 ms, which is 49 days."""
+    return None if ms is None or ms >= 2**32 else str(ms)

@@ -94,7 +94,6 @@ def test_a_child_without_a_token_says_which_variable_it_misses(
 def test_everything_that_identifies_the_activity_is_told() -> None:
     given = info(workflow_id="w", workflow_run_id="r", activity_id="a", attempt=3)
     variables = handoff.environment(given, address="temporal.example:7233", base={})
-    assert 0 <= int(variables.pop("TEMPORAL_ACTIVITY_AGE_MS")) < 120_000
     assert variables == {
         "TEMPORAL_ADDRESS": "temporal.example:7233",
         "TEMPORAL_NAMESPACE": given.namespace,
@@ -115,48 +114,43 @@ def test_a_standalone_activity_has_no_workflow() -> None:
     assert variables["TEMPORAL_ACTIVITY_RUN_ID"] == "r"
 
 
-@pytest.mark.parametrize(
-    ("fields", "at_least", "at_most"),
-    [
-        ({"start_to_close_timeout": timedelta(hours=10)}, 9 * HOUR_MS, 10 * HOUR_MS),
-        (
-            {
-                "start_to_close_timeout": timedelta(hours=100),
-                "schedule_to_close_timeout": timedelta(hours=50),
-                "scheduled_time": NOW - timedelta(hours=10),
-            },
-            39 * HOUR_MS,
-            40 * HOUR_MS,
-        ),
-        (
-            {
-                "start_to_close_timeout": timedelta(seconds=1),
-                "started_time": NOW - timedelta(seconds=2),
-            },
-            0,
-            0,
-        ),
-        (
-            {
-                "start_to_close_timeout": timedelta(seconds=1),
-                "started_time": NOW + timedelta(hours=1),
-            },
-            1000,
-            1000,
-        ),
-    ],
-    ids=["one limit", "the earlier of two", "over already", "clocks that disagree"],
-)
-def test_the_deadline_is_what_is_left_of_the_attempts_time(
-    fields: dict[str, Any], at_least: int, at_most: int
-) -> None:
-    variables = handoff.environment(info(**fields), base={})
-    assert at_least <= int(variables["TEMPORAL_ACTIVITY_DEADLINE_MS"]) <= at_most
+# What the server's clock, or a wait for a worker, can make of an attempt that starts now.
+CLOCKS = {
+    "same clock": {},
+    "parent an hour ahead": {"started_time": NOW - timedelta(hours=1)},
+    "parent an hour behind": {"started_time": NOW + timedelta(hours=1)},
+    "waited for a worker": {
+        "scheduled_time": NOW - timedelta(hours=1),
+        "current_attempt_scheduled_time": NOW - timedelta(seconds=7),
+        "schedule_to_close_timeout": timedelta(hours=2),
+    },
+}
 
 
-def test_the_age_is_since_the_attempt_started_and_never_negative() -> None:
-    behind = handoff.environment(info(started_time=NOW + timedelta(hours=1)), base={})
-    assert behind["TEMPORAL_ACTIVITY_AGE_MS"] == "0"
+@pytest.mark.parametrize("fields", CLOCKS.values(), ids=CLOCKS)
+def test_no_clock_but_the_parents_own_changes_what_is_handed_over(fields: dict[str, Any]) -> None:
+    given = info(start_to_close_timeout=timedelta(hours=10), **fields)
+    variables = handoff.environment(given, base={})
+    assert PREFIX + "AGE_MS" not in variables
+    assert variables[PREFIX + "DEADLINE_MS"] == str(10 * HOUR_MS)
+    measured = handoff.environment(given, age=timedelta(hours=3), base={})
+    assert measured[PREFIX + "AGE_MS"] == str(3 * HOUR_MS)
+    assert measured[PREFIX + "DEADLINE_MS"] == str(7 * HOUR_MS)
+
+
+def test_times_out_of_range_are_limited_left_out_or_refused() -> None:
+    given = info(start_to_close_timeout=timedelta(seconds=2))
+    assert handoff.environment(given, age=2.5, base={})[PREFIX + "DEADLINE_MS"] == "0"
+    long = info(start_to_close_timeout=timedelta(days=50))
+    assert PREFIX + "DEADLINE_MS" not in handoff.environment(long, base={})
+    assert PREFIX + "AGE_MS" not in handoff.environment(given, age=timedelta(days=50), base={})
+    with pytest.raises(ValueError, match="age"):
+        handoff.environment(given, age=-1)
+
+
+def test_schedule_to_close_timeout_alone_makes_no_deadline() -> None:
+    variables = handoff.environment(info(schedule_to_close_timeout=timedelta(hours=1)), base={})
+    assert PREFIX + "DEADLINE_MS" not in variables
 
 
 def test_the_child_is_told_that_encoded_values_are_required() -> None:
@@ -256,12 +250,10 @@ def test_a_token_is_in_one_place() -> None:
 
 def test_a_parent_needs_no_native_library() -> None:
     program = (
-        "import types, datetime, temporal_heartbeat.handoff as h, temporal_heartbeat._library as l;"
-        "now = datetime.datetime.now(datetime.timezone.utc);"
+        "import types, temporal_heartbeat.handoff as h, temporal_heartbeat._library as l;"
         "info = types.SimpleNamespace(workflow_id='w', workflow_run_id='r', activity_id='a',"
         " attempt=1, heartbeat_timeout=None, heartbeat_details=[41], task_token=b't',"
-        " namespace='n', started_time=now, scheduled_time=now, start_to_close_timeout=None,"
-        " schedule_to_close_timeout=None);"
+        " namespace='n', start_to_close_timeout=None);"
         "assert h.environment(info)['TEMPORAL_ACTIVITY_TASK_TOKEN'] == 'dA==';"
         "assert not l.library.cache_info().currsize"
     )

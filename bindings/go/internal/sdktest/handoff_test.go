@@ -20,10 +20,10 @@ func TestHandOffTakesTheSDKsInfo(t *testing.T) {
 	info.ActivityID = "a"
 	info.Attempt = 3
 	info.HeartbeatTimeout = time.Minute
-	info.Deadline = time.Unix(1_700_000_000, 0)
+	info.StartToCloseTimeout = time.Hour
 	got := handoff.From(info)
 	if string(got.TaskToken) != "token" || got.Namespace != "n" || got.WorkflowID != "w" || got.RunID != "r" || got.ActivityID != "a" ||
-		got.Attempt != 3 || got.HeartbeatTimeout != time.Minute || !got.Deadline.Equal(info.Deadline) {
+		got.Attempt != 3 || got.HeartbeatTimeout != time.Minute || got.StartToCloseTimeout != time.Hour {
 		t.Errorf("%+v", got)
 	}
 

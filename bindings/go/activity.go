@@ -51,9 +51,9 @@ type OpenOptions struct {
 	// InitialDetails are those that the attempt began with, if the parent knows them; without values there are none. nil: the
 	// server is asked. See [NewDetails].
 	InitialDetails *Details
-	// Age is how long ago the attempt started.
+	// Age is how long ago the attempt started. Until the first acknowledged heartbeat the lease counts from there.
 	Age time.Duration
-	// AttemptRemaining is how long the attempt may still take; then comes [SignalDeadline]. 0: without a limit.
+	// AttemptRemaining is a hint: how long the attempt may still take; then comes [SignalDeadline]. 0: without a limit.
 	AttemptRemaining time.Duration
 	// RequireEncoded refuses values that no codec has encoded, for namespaces that encrypt.
 	RequireEncoded bool
@@ -156,8 +156,8 @@ func (o OpenOptions) json(op string, fromEnv bool) ([]byte, error) {
 }
 
 // Context is for the work: it is cancelled as soon as a signal says that the work is to stop, and context.Cause then tells
-// which, to be compared with [ErrCancelRequested], [ErrNotFound] (the activity is over), [ErrLeaseLost], [ErrReset] or
-// [ErrAttemptDeadline]; with [ErrNotConnected] after Disconnect. It is cancelled by Close as well, and when the context given to
+// which, to be compared with [ErrCancelRequested], [ErrNotFound] (the activity is over), [ErrLeaseLost] or
+// [ErrReset]; with [ErrNotConnected] after Disconnect. It is cancelled by Close as well, and when the context given to
 // Open ends. Once cancelled it stays so.
 //
 // To end the activity afterwards takes another context: the program's own, or context.WithoutCancel of this one.

@@ -81,10 +81,20 @@ func TestWorkIsStoppedWhenTheLeaseIsLost(t *testing.T) {
 	}
 }
 
-func TestWorkIsStoppedWhenTheAttemptsTimeIsOver(t *testing.T) {
+// Only the server knows whether the attempt is over.
+func TestDeadlineThatPassesStopsOnlyWorkThatAsksForIt(t *testing.T) {
 	connectLazily(t, blackHole(t))
-	act := openSome(t, OpenOptions{AttemptRemaining: 50 * time.Millisecond})
+	act := openSome(t, OpenOptions{AttemptRemaining: 50 * time.Millisecond, CancelOn: SignalDeadline})
 	wantCause(t, act.Context(), ErrAttemptDeadline, context.DeadlineExceeded)
+	if err := act.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+
+	act = openSome(t, OpenOptions{HeartbeatTimeout: time.Second, AttemptRemaining: time.Millisecond})
+	if signals, err := act.Wait(context.Background(), SignalDeadline); err != nil || !signals.Has(SignalDeadline) {
+		t.Error(signals, err)
+	}
+	wantCause(t, act.Context(), ErrLeaseLost) // which comes a second later
 }
 
 func TestRecordTellsBeforeItReturns(t *testing.T) {
@@ -244,7 +254,7 @@ func TestAnyNumberOfActivitiesIsWatchedByOneGoroutine(t *testing.T) {
 	var all []*Activity
 	for i := range 1000 {
 		token := protowire.AppendVarint(protowire.AppendTag(bytes.Clone(someToken), 5, protowire.VarintType), uint64(i+1))
-		act, err := Open(context.Background(), token, OpenOptions{AttemptRemaining: time.Second, DisablePulse: true})
+		act, err := Open(context.Background(), token, OpenOptions{AttemptRemaining: time.Second, DisablePulse: true, CancelOn: SignalDeadline})
 		if err != nil {
 			t.Fatal(err)
 		}

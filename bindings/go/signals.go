@@ -29,7 +29,8 @@ const (
 	SignalStalled
 	// SignalRefused: the server refuses the heartbeats, and trying again won't help. [Activity.Info] tells why.
 	SignalRefused
-	// SignalDeadline: the attempt's own time is over. Stop the work.
+	// SignalDeadline: AttemptRemaining has passed. It is a hint: the server decides, and a pulse asks it soon after. If the attempt is
+	// over, [SignalGone] follows.
 	SignalDeadline
 	// SignalUnseeded: it can't be learned what progress the server holds, so that nothing is sent that might erase it. Record
 	// something.

@@ -2,8 +2,9 @@ package heartbeat
 
 import "context"
 
-// StopSignals are those that cancel an activity's Context unless [OpenOptions] says otherwise.
-const StopSignals = SignalGone | SignalCancelRequested | SignalReset | SignalDeadline | SignalLeaseLost
+// StopSignals are those that cancel an activity's Context unless [OpenOptions] says otherwise. [SignalDeadline] isn't among them: only
+// the server knows whether the attempt is over, and then says [SignalGone].
+const StopSignals = SignalGone | SignalCancelRequested | SignalReset | SignalLeaseLost
 
 // Why an activity's Context was cancelled, for errors.Is with context.Cause: one for each signal.
 var (
@@ -21,7 +22,7 @@ var (
 	ErrStalled error = signalError(SignalStalled)
 	// ErrRefused is the cause by [SignalRefused], which cancels only if asked to.
 	ErrRefused error = signalError(SignalRefused)
-	// ErrAttemptDeadline is the cause by [SignalDeadline]. It is context.DeadlineExceeded too.
+	// ErrAttemptDeadline is the cause by [SignalDeadline], which cancels only if asked to. It is context.DeadlineExceeded too.
 	ErrAttemptDeadline error = signalError(SignalDeadline)
 	// ErrUnseeded is the cause by [SignalUnseeded], which cancels only if asked to.
 	ErrUnseeded error = signalError(SignalUnseeded)
@@ -48,7 +49,7 @@ var signalReasons = map[Signals]string{
 	SignalGone:            "the activity is over for this attempt",
 	SignalCancelRequested: "its cancellation was requested",
 	SignalReset:           "the activity was reset",
-	SignalDeadline:        "the attempt's time is over",
+	SignalDeadline:        "the deadline that was handed over has passed",
 	SignalLeaseLost:       "no heartbeat was acknowledged for the heartbeat timeout, and another attempt may be running",
 	SignalRefused:         "the server refuses the heartbeats",
 	SignalStalled:         "no progress for the stall timeout",

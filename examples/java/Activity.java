@@ -48,8 +48,8 @@ public final class Activity {
     static final int JSON = 1;
     static final int CANCEL_REQUESTED = 1;
     static final int PAUSED = 2;
-    /** RESET, GONE, LEASE_LOST, DEADLINE: this attempt is to end. */
-    static final int STOP = 4 | 8 | 16 | 128;
+    /** RESET, GONE, LEASE_LOST: this attempt is to end. */
+    static final int STOP = 4 | 8 | 16;
     static final int ALL = -1;
     static final int TIMEOUT_MS = 10_000;
     static final NativeLong NOTHING = new NativeLong(0);

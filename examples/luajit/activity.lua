@@ -43,7 +43,7 @@ void thb_details_free(struct thb_details_t *details);
 ]]
 
 local ABI, NONE, JSON, CANCEL_REQUESTED, PAUSED = 1, 0, 1, 1, 2
-local STOP = 4 + 8 + 16 + 128 -- RESET, GONE, LEASE_LOST, DEADLINE: this attempt is to end
+local STOP = 4 + 8 + 16 -- RESET, GONE, LEASE_LOST: this attempt is to end
 local TIMEOUT_MS, ALL = 10000, 0xFFFFFFFF
 
 local thb = ffi.load(os.getenv("TEMPORAL_HEARTBEAT_LIBRARY") or "libtemporal_heartbeat.so.0")

@@ -51,7 +51,7 @@ const detailsFree = library.func('void thb_details_free(thb_details_t *details)'
 const ABI = 1;
 const [NONE, JSON_PLAIN] = [0, 1];
 const [CANCEL_REQUESTED, PAUSED] = [1, 2];
-const STOP = 4 | 8 | 16 | 128; // RESET, GONE, LEASE_LOST, DEADLINE: this attempt is to end
+const STOP = 4 | 8 | 16; // RESET, GONE, LEASE_LOST: this attempt is to end
 const ALL = 0xffffffff;
 const TIMEOUT_MS = 10_000;
 

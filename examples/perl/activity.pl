@@ -12,7 +12,7 @@ use Time::HiRes qw(sleep);
 
 use constant {
     ABI => 1, NONE => 0, JSON => 1, CANCEL_REQUESTED => 1, PAUSED => 2,
-    STOP => 4 | 8 | 16 | 128,    # RESET, GONE, LEASE_LOST, DEADLINE: this attempt is to end
+    STOP => 4 | 8 | 16,    # RESET, GONE, LEASE_LOST: this attempt is to end
     TIMEOUT_MS => 10_000, ALL => 0xFFFFFFFF,
 };
 

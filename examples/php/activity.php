@@ -42,7 +42,7 @@ void thb_details_free(struct thb_details_t *details);
 C;
 
 const ABI = 1, NONE = 0, JSON = 1, CANCEL_REQUESTED = 1, PAUSED = 2;
-const STOP = 4 | 8 | 16 | 128; // RESET, GONE, LEASE_LOST, DEADLINE: this attempt is to end
+const STOP = 4 | 8 | 16; // RESET, GONE, LEASE_LOST: this attempt is to end
 const TIMEOUT_MS = 10_000, ALL = 0xFFFFFFFF;
 
 $thb = FFI::cdef(DECLARATIONS, getenv('TEMPORAL_HEARTBEAT_LIBRARY') ?: 'libtemporal_heartbeat.so.0');

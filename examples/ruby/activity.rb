@@ -43,7 +43,7 @@ module THB
   ABI = 1
   NONE, JSON = 0, 1
   CANCEL_REQUESTED, PAUSED = 1, 2
-  STOP = 4 | 8 | 16 | 128 # RESET, GONE, LEASE_LOST, DEADLINE: this attempt is to end
+  STOP = 4 | 8 | 16 # RESET, GONE, LEASE_LOST: this attempt is to end
   ALL = 0xFFFFFFFF
   TIMEOUT_MS = 10_000
 

@@ -40,7 +40,7 @@ fn run(items: u32) -> Result<()> {
 }
 
 fn work(activity: u64, items: u32) -> Result<&'static str> {
-    let stop = Signals::RESET | Signals::GONE | Signals::LEASE_LOST | Signals::DEADLINE;
+    let stop = Signals::RESET | Signals::GONE | Signals::LEASE_LOST;
     let timeout = Timeout::Within(TIMEOUT);
     for item in last_item(activity)? + 1..=items {
         thread::sleep(Duration::from_millis(100)); // the work

@@ -60,7 +60,7 @@ Signals
 
     GONE                The activity is over for this token. Stop the work.
     LEASE_LOST          No heartbeat was acknowledged in time: another attempt may be running.
-    DEADLINE            The attempt's own time is over. Stop the work.
+    DEADLINE            ``attempt_remaining`` has passed: a hint. GONE follows if it is over.
     STALLED             Nothing was recorded for ``stall_timeout``, so that the beats have stopped.
     REFUSED, UNSEEDED   No beats go out; see `Signals`.
 

@@ -52,7 +52,8 @@ class Activity(HeldActivity):
       timeout needs it.
     * ``initial_details``: what the attempt before recorded last, as the parent was told: values,
       or a `Details`; empty when it recorded nothing. The server is asked when they aren't given.
-    * ``age``: how long ago the attempt started. ``attempt_remaining``: how long it may still take.
+    * ``age``: how long ago the attempt started: until the first heartbeat is acknowledged, the
+      lease counts from there. ``attempt_remaining``: how long it may still take, a hint.
     * ``require_encoded``: refuse values that no codec has encoded, for namespaces that encrypt:
       pass `Payload` objects. A `Payload` that is readable is refused too.
     * ``verify``: look up an ending that is in doubt, because the server's answer was lost, before

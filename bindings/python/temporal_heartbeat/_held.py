@@ -112,8 +112,8 @@ class HeldActivity:
         * TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS: the heartbeat timeout;
         * TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS: the details of the attempt before, as the base64 of
           an encoded Payloads; empty when there are none;
-        * TEMPORAL_ACTIVITY_AGE_MS: how long ago the attempt started;
-        * TEMPORAL_ACTIVITY_DEADLINE_MS: how long the attempt may still take;
+        * TEMPORAL_ACTIVITY_AGE_MS: how long ago the attempt started, as the parent has measured it;
+        * TEMPORAL_ACTIVITY_DEADLINE_MS: how long the attempt may still take, a hint;
         * TEMPORAL_ACTIVITY_REQUIRE_ENCODED: true for ``require_encoded``, which no option undoes.
 
         A parent in Python makes them all with `temporal_heartbeat.handoff.environment`. The
@@ -182,8 +182,8 @@ class HeldActivity:
 
         So it is when the cancellation was requested, and `report_cancelled` is to follow; when the
         activity was reset, and `fail` is to follow; when it is over for this attempt; when the
-        lease is lost, so that another attempt may be running; when the attempt's time is over. Not
-        when it is paused. Never waits. Any thread may call it.
+        lease is lost, so that another attempt may be running. Not when it is paused, and not at
+        DEADLINE, which is a hint. Never waits. Any thread may call it.
         """
         signals = self.signals
         if signals & STOP_SIGNALS:

@@ -289,7 +289,6 @@ _REASONS = {
     Signals.RESET: "the activity was reset",
     Signals.GONE: "the activity is over for this attempt",
     Signals.LEASE_LOST: "no heartbeat was acknowledged in time, another attempt may be running",
-    Signals.DEADLINE: "the attempt's time is over",
 }
 
 _BY_CODE: dict[int, type[Error]] = {cls.code: cls for cls in Error.__subclasses__()}

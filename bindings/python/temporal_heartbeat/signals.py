@@ -28,7 +28,8 @@ class Signals(enum.IntFlag):
       next one lifts it.
     * ``REFUSED``: the server refuses the heartbeats, and trying again won't help; ``info`` says
       why.
-    * ``DEADLINE``: the attempt's own time is over. Stop the work.
+    * ``DEADLINE``: ``attempt_remaining`` has passed. It is a hint: the server decides, and a pulse
+      asks it soon after. If the attempt is over, GONE follows.
     * ``UNSEEDED``: it couldn't be learned what progress the server holds, so that nothing is sent
       by itself, lest that is erased. Record something.
 
@@ -46,9 +47,7 @@ class Signals(enum.IntFlag):
     UNSEEDED = 256
 
 
-STOP_SIGNALS = (
-    Signals.CANCEL_REQUESTED | Signals.RESET | Signals.GONE | Signals.LEASE_LOST | Signals.DEADLINE
-)
+STOP_SIGNALS = Signals.CANCEL_REQUESTED | Signals.RESET | Signals.GONE | Signals.LEASE_LOST
 """Those after which it makes no sense to go on: for `Activity.wait`, and `raise_if_cancelled`."""
 
 _MADE: dict[int, Signals] = {0: Signals(0)}

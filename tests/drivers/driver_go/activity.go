@@ -103,8 +103,6 @@ func cause() string {
 		return "lease_lost"
 	case errors.Is(why, heartbeat.ErrReset):
 		return "reset"
-	case errors.Is(why, heartbeat.ErrAttemptDeadline):
-		return "deadline"
 	default:
 		return "other"
 	}

@@ -100,7 +100,7 @@ fn a_server_that_asks_for_less_gets_less() {
 
 #[test]
 fn a_silent_server_is_left_for_a_fresh_connection() {
-    let fake = first(|| Answer::Silence);
+    let fake = first(|| Answer::Freeze);
     let started = Instant::now();
     beat(Timeout::Within(Duration::from_secs(4))).unwrap();
     let calls = fake.calls(BEAT);

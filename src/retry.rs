@@ -74,7 +74,7 @@ where
         };
         match effort.fit(pause) {
             Some(pause) => tokio::time::sleep(pause).await,
-            None => return Err(effort.give_up(transport.peer())),
+            None => return Err(effort.give_up(transport)),
         }
     }
 }
@@ -189,13 +189,22 @@ impl Effort {
         (self.tries < self.max_tries && left > self.last_try && left > pause).then_some(pause)
     }
 
-    fn give_up(&mut self, peer: &str) -> Failed {
+    fn give_up(&mut self, transport: &Transport) -> Failed {
+        let peer = transport.peer();
         let times = if self.tries == 1 { "1 try".to_owned() } else { format!("{} tries", self.tries) };
         let effort =
             format!("gave up on {peer} after {times} in {:.1} s", self.started.elapsed().as_secs_f64());
         let error = match self.last_answer.take() {
             Some(error) => error.because(effort),
-            None => Error::new(Status::Timeout, format!("no answer from the server; {effort}")),
+            None => {
+                let addresses = transport.unanswered_addresses();
+                let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+                let at = match addresses.join(", ") {
+                    none if none.is_empty() => String::new(),
+                    addresses => format!(", without a connection to {addresses}"),
+                };
+                Error::new(Status::Timeout, format!("no answer from the server; {effort}{at}"))
+            }
         };
         self.failed(error)
     }

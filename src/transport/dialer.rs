@@ -3,7 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -23,7 +23,15 @@ const NEXT_ADDRESS_DELAY: Duration = Duration::from_millis(250);
 /// Connects to one name after the other, and remembers where the last connection went.
 #[derive(Default)]
 pub struct Dialer {
-    last: Mutex<Option<SocketAddr>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Where the last connection went.
+    last: Option<SocketAddr>,
+    /// Which addresses are being tried, or were in vain.
+    unanswered: Vec<SocketAddr>,
 }
 
 /// An address that can't be reached, and why.
@@ -36,12 +44,24 @@ impl Dialer {
             Ok(addresses) => addresses.collect(),
             Err(error) => return Err(unresolved(target, &error)),
         };
-        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let (address, socket) = race(in_order(resolved, last), end, liveness)
-            .await
-            .map_err(|failed| unreachable(target, &failed))?;
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+        let addresses = {
+            let mut state = self.lock();
+            state.unanswered = in_order(resolved, state.last);
+            state.unanswered.clone()
+        };
+        let connected = race(addresses, end, liveness).await;
+        let (address, socket) = connected.map_err(|failed| unreachable(target, &failed))?;
+        *self.lock() = State { last: Some(address), unanswered: Vec::new() };
         Ok(socket)
+    }
+
+    /// The addresses that the current connect attempt tries, or the last one tried in vain.
+    pub fn unanswered(&self) -> Vec<SocketAddr> {
+        self.lock().unanswered.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -15,6 +15,7 @@ mod stream;
 pub mod tls;
 
 use std::{
+    net::SocketAddr,
     pin::pin,
     sync::{
         Arc, OnceLock,
@@ -239,6 +240,11 @@ impl Transport {
     /// The server's address, as it was given.
     pub fn peer(&self) -> &str {
         &self.link.target().address.authority
+    }
+
+    /// The addresses of the server that were tried since there was a connection.
+    pub fn unanswered_addresses(&self) -> Vec<SocketAddr> {
+        self.link.target().dialer.unanswered()
     }
 
     async fn attempt(

@@ -1,5 +1,7 @@
 //! Which activity, which attempt of it, and how a request says so.
 
+use std::cmp::Ordering;
+
 use bytes::Bytes;
 
 /// The ids by which the server finds an activity. They say nothing of its attempt.
@@ -38,6 +40,20 @@ impl Attempt {
         (self.number == 0 || other.number == 0 || self.number == other.number)
             && (self.started_at == 0 || other.started_at == 0 || self.started_at == other.started_at)
     }
+
+    /// Which of both was started later: by their starts where both are known, else by their numbers. `Equal` where nothing tells
+    /// them apart.
+    pub fn by_start(self, other: Attempt) -> Ordering {
+        let both_known = |ours: i64, theirs: i64| ours != 0 && theirs != 0;
+        let by_number = || match both_known(self.number.into(), other.number.into()) {
+            true => self.number.cmp(&other.number),
+            false => Ordering::Equal,
+        };
+        match both_known(self.started_at, other.started_at) {
+            true => self.started_at.cmp(&other.started_at).then_with(by_number),
+            false => by_number(),
+        }
+    }
 }
 
 /// How a request says which attempt it is about.
@@ -66,6 +82,21 @@ mod tests {
         assert!(attempt(2, 7).may_be(attempt(2, 7)) && attempt(2, 0).may_be(attempt(2, 7)));
         assert!(!attempt(2, 7).may_be(attempt(2, 8)) && !attempt(2, 7).may_be(attempt(3, 7)));
         assert!(attempt(0, 0).may_be(attempt(3, 7)));
+    }
+
+    #[test]
+    fn the_later_attempt_is_the_one_that_was_started_later_whatever_its_number() {
+        let attempt = |number, started_at| Attempt { number, started_at };
+        for (ours, other, order) in [
+            (attempt(1, 8), attempt(2, 7), Ordering::Greater),
+            (attempt(2, 7), attempt(1, 8), Ordering::Less),
+            (attempt(3, 7), attempt(2, 7), Ordering::Greater),
+            (attempt(1, 0), attempt(2, 7), Ordering::Less),
+            (attempt(2, 7), attempt(2, 0), Ordering::Equal),
+            (attempt(0, 0), attempt(2, 7), Ordering::Equal),
+        ] {
+            assert_eq!(ours.by_start(other), order, "{ours:?} {other:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a try that failed means: which status it is, and what trying again can do.
 
+use std::fmt;
+
 use prost::{DecodeError, Message, Name};
 use tonic::Code;
 
@@ -8,7 +10,7 @@ use crate::{
     proto::{
         google::rpc,
         temporal::api::errordetails::v1::{
-            NamespaceNotActiveFailure, NamespaceNotFoundFailure, ResourceExhaustedFailure,
+            NamespaceNotActiveFailure, NamespaceNotFoundFailure, NotFoundFailure, ResourceExhaustedFailure,
         },
     },
     status::Status,
@@ -53,7 +55,9 @@ impl Setback {
             Code::NotFound if detail.is::<NamespaceNotFoundFailure>() => {
                 (Status::NamespaceNotFound, None, false)
             }
-            Code::NotFound => (Status::NotFound, None, false),
+            Code::NotFound if detail.is::<NotFoundFailure>() => (Status::NotFound, None, false),
+            // Not Temporal's own answer: a gateway's, for example. See `is_unproven_end`.
+            Code::NotFound => (Status::Unavailable, None, false),
             Code::FailedPrecondition if detail.is::<NamespaceNotActiveFailure>() => {
                 (Status::NamespaceNotActive, Retry, false)
             }
@@ -79,8 +83,9 @@ impl Setback {
         if let Some(step) = next_step(status) {
             error = error.because(step);
         }
+        let is_final = matches!(cure, None | Renewal) && status != Status::Unavailable;
         Setback {
-            error: if matches!(cure, None | Renewal) { error } else { error.temporary(Option::None) },
+            error: if is_final { error } else { error.temporary(Option::None) },
             cure,
             perhaps_applied,
             late: false,
@@ -93,6 +98,17 @@ impl Setback {
     /// An error for which there is no cure.
     pub fn last(error: Error) -> Self {
         Setback { error, cure: Cure::None, perhaps_applied: false, late: false, aborted: false }
+    }
+
+    /// Whether the answer was NOT_FOUND without Temporal's status detail. It doesn't prove that the activity is over, and a
+    /// repeated request may get it again: [`crate::client::Client`] describes the activity before it tries again.
+    pub fn is_unproven_end(&self) -> bool {
+        self.error.status() == Status::Unavailable && self.error.grpc_code() == Some(Code::NotFound as i32)
+    }
+
+    /// The same with more said.
+    pub fn because(self, more: impl fmt::Display) -> Self {
+        Setback { error: self.error.because(more), ..self }
     }
 
     /// A response that isn't the method's.
@@ -210,6 +226,21 @@ mod tests {
             assert_eq!(setback.error.is_retryable(), cure != Cure::None);
             assert_eq!(setback.error.grpc_code(), Some(code as i32));
         }
+    }
+
+    #[test]
+    fn not_found_without_the_servers_detail_is_no_end() {
+        for (detail, unproven) in
+            [("", true), ("NotFoundFailure", false), ("NamespaceNotFoundFailure", false), ("Other", true)]
+        {
+            let setback = answer(Code::NotFound, detail);
+            assert_eq!(
+                (setback.is_unproven_end(), setback.error.is_retryable()),
+                (unproven, unproven),
+                "{detail}"
+            );
+        }
+        assert!(!answer(Code::Unavailable, "").is_unproven_end());
     }
 
     #[test]

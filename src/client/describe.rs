@@ -1,12 +1,17 @@
-//! What the server holds of an activity, and whether the attempt that it has is the one that a request is meant for.
+//! What the server holds of an activity.
 
 use bytes::Bytes;
 
-use super::{Client, Effort, unreadable};
+use super::{
+    Client, Effort,
+    admit::{check, check_attempt, over},
+    rounds::Rounds,
+    unreadable,
+};
 use crate::{
     activity::access::Subject,
-    attempt::{Attempt, Ids, Target},
-    description::{Description, State},
+    attempt::Ids,
+    description::Description,
     details::Details,
     error::Error,
     proto::temporal::api::{common::v1::WorkflowExecution, workflowservice::v1 as api},
@@ -23,19 +28,17 @@ pub struct Found {
     pub token: Option<Bytes>,
 }
 
-/// How a request goes that was let through.
-pub enum Way {
-    /// By task token.
-    Token(Bytes),
-    /// By ids.
-    Ids(Ids),
-}
-
 impl Client {
     /// What the server holds of the token's activity.
     pub async fn details(&self, token: &[u8], effort: Effort) -> Result<Details, Setback> {
         let read = self.read(token, effort).await?;
-        Ok(self.describe(&read.ids, effort).await?.details)
+        let mut rounds = Rounds::new(self.retry, effort);
+        loop {
+            match self.describe(&read.ids, effort).await {
+                Ok(description) => return Ok(description.details),
+                Err(failed) => rounds.next(failed).await?,
+            }
+        }
     }
 
     /// Looks whether the attempt is the one that the server has, and what there is to know of it.
@@ -50,13 +53,15 @@ impl Client {
         let description = self.describe(&ids, effort).await?;
         match subject {
             Subject::Ids { alone: true, .. } => {
-                admit(attempt, &description)?;
+                check(attempt, &description)?;
                 let token = self.made_up_token(&description, effort).await;
                 Ok(Found { description, token })
             }
             // Of what has a token the server itself says when it is over.
-            _ if attempt.may_be(description.attempt) => Ok(Found { description, token: None }),
-            _ => Err(superseded(&description)),
+            _ => {
+                check_attempt(attempt, &description)?;
+                Ok(Found { description, token: None })
+            }
         }
     }
 
@@ -91,20 +96,16 @@ impl Client {
         Ok(read)
     }
 
-    /// Lets a request through to the attempt that it is meant for, if the server still has that.
-    pub(super) async fn admit(&self, target: &Target, effort: Effort) -> Result<Way, Setback> {
-        match target {
-            Target::Token(token) => Ok(Way::Token(token.clone())),
-            Target::Checked { ids, attempt, token } => {
-                let description = self.describe(ids, effort).await?;
-                admit(*attempt, &description)?;
-                Ok(token.clone().map_or(Way::Ids(description.ids), Way::Token))
-            }
-        }
+    /// Describes an activity. `NotFound`: it is over, or there is none. An answer that doesn't prove that is `Unavailable`, and may
+    /// be asked for again.
+    pub(super) async fn describe(&self, ids: &Ids, effort: Effort) -> Result<Description, Setback> {
+        self.ask_to_describe(ids, effort).await.map_err(|failed| match failed.is_unproven_end() {
+            true => Setback { cure: Cure::Retry, ..failed },
+            false => failed,
+        })
     }
 
-    /// What the server tells of an activity.
-    pub(super) async fn describe(&self, ids: &Ids, effort: Effort) -> Result<Description, Setback> {
+    async fn ask_to_describe(&self, ids: &Ids, effort: Effort) -> Result<Description, Setback> {
         let Ids { workflow_id, run_id, activity_id } = ids.clone();
         let description = if workflow_id.is_empty() {
             let request = api::DescribeActivityExecutionRequest {
@@ -139,46 +140,4 @@ impl Client {
         };
         description.map_err(Setback::last)
     }
-}
-
-/// Refuses another attempt than this one; and while it hasn't started, this one.
-fn admit(attempt: Attempt, found: &Description) -> Result<(), Setback> {
-    let number = found.attempt.number;
-    match found.state {
-        State::Running if attempt.may_be(found.attempt) => Ok(()),
-        State::Running => Err(superseded(found)),
-        // An attempt whose start is known has started, and so it is over.
-        State::Waiting if attempt.started_at == 0 && attempt.may_be(Attempt { number, started_at: 0 }) => {
-            Err(Setback {
-                cure: Cure::RetrySlowly,
-                ..Setback::last(
-                    Error::new(
-                        Status::FailedPrecondition,
-                        format!("attempt {number} of the activity isn't started yet"),
-                    )
-                    .temporary(None),
-                )
-            })
-        }
-        State::Waiting => Err(Setback::last(Error::new(
-            Status::NotFound,
-            format!("the attempt is over: attempt {number} is about to follow"),
-        ))),
-        State::Completed | State::Failed | State::Cancelled | State::Over => Err(Setback::last(over())),
-    }
-}
-
-fn superseded(found: &Description) -> Setback {
-    let number = found.attempt.number;
-    Setback::last(Error::new(
-        Status::NotFound,
-        format!("another attempt has taken over: the server is at attempt {number}"),
-    ))
-}
-
-fn over() -> Error {
-    Error::new(
-        Status::NotFound,
-        "the activity is over: it has ended or timed out for good, or its workflow is closed",
-    )
 }

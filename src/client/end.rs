@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Client, Effort, describe::Way};
+use super::{Client, Effort, admit::Way, rounds::Rounds};
 use crate::{
     attempt::{Ids, Target},
     deadline::Deadline,
@@ -10,8 +10,8 @@ use crate::{
     failure::Report,
     payload::Payloads,
     proto::temporal::api::workflowservice::v1 as api,
-    retry::{self, Pauses},
-    setback::{Cure, Setback},
+    retry,
+    setback::Setback,
     status::Status,
     transport::Predecessor,
 };
@@ -42,14 +42,7 @@ impl Client {
             Ending::Cancel(details) => self.look_at_size("details", details.as_ref()),
         }
         let mut permit = self.in_order(target, Effort::Until(deadline)).await?;
-        let predecessor = permit.predecessor();
-        let tried = match target {
-            Target::Token(token) => {
-                let way = Way::Token(token.clone());
-                self.send_ending(ending, way, Effort::Until(deadline), predecessor).await
-            }
-            Target::Checked { .. } => self.send_checked(target, ending, deadline, predecessor).await,
-        };
+        let tried = self.end_in_rounds(target, ending, deadline, permit.predecessor()).await;
         let Err(failed) = tried else { return Ok(()) };
         let key = doubt_key(target);
         if failed.perhaps_applied {
@@ -78,38 +71,38 @@ impl Client {
 
     /// Requests by ids touch whatever attempt there is, so none is repeated without another look: what came in between could be
     /// the end of ours.
-    async fn send_checked(
+    async fn end_in_rounds(
         &self,
         target: &Target,
         ending: &Ending,
         deadline: Deadline,
         predecessor: &mut Predecessor,
     ) -> Result<(), Setback> {
-        let mut pauses = Pauses::new(self.retry);
-        let (mut perhaps_applied, mut aborted) = (false, false);
+        let mut rounds = Rounds::new(self.retry, Effort::Until(deadline));
         loop {
-            let admitted = self.admit(target, Effort::Until(deadline)).await;
-            let way = admitted.map_err(|setback| Setback { perhaps_applied, aborted, ..setback })?;
-            let effort = match way {
-                Way::Token(_) => Effort::Until(deadline),
-                Way::Ids(_) => {
-                    let time = retry::time_of_try(deadline, self.transport.longest_answer());
-                    Effort::Once(time.from_now())
-                }
-            };
-            let sent = self.send_ending(ending, way, effort, predecessor).await;
-            let Err(failed) = sent else { return Ok(()) };
-            perhaps_applied |= failed.perhaps_applied;
-            aborted |= failed.aborted;
-            let pause = match failed.cure {
-                Cure::None | Cure::Renewal => None,
-                Cure::Retry => Some(pauses.next()),
-                Cure::RetrySlowly => Some(pauses.next_slow()),
-            };
-            match pause.filter(|pause| *pause < deadline.remaining()) {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => return Err(Setback { perhaps_applied, aborted, ..failed }),
+            match self.end_if_admitted(target, ending, deadline, predecessor).await {
+                Ok(()) => return Ok(()),
+                Err(failed) => rounds.next(failed).await?,
             }
+        }
+    }
+
+    async fn end_if_admitted(
+        &self,
+        target: &Target,
+        ending: &Ending,
+        deadline: Deadline,
+        predecessor: &mut Predecessor,
+    ) -> Result<(), Setback> {
+        let way = self.admit(target, Effort::Until(deadline)).await?;
+        let by_ids = way.is_by_ids();
+        let effort = match by_ids {
+            true => Effort::Once(retry::time_of_try(deadline, self.transport.longest_answer()).from_now()),
+            false => Effort::Until(deadline),
+        };
+        match self.send_ending(ending, way, effort, predecessor).await {
+            Ok(()) => Ok(()),
+            Err(failed) => Err(self.confirm(target, by_ids, failed, Effort::Until(deadline)).await),
         }
     }
 

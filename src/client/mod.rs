@@ -3,14 +3,18 @@
 //! | file | what it does |
 //! |---|---|
 //! | here | meets the namespace, beats |
-//! | `describe` | asks what the server holds of an activity, and whether a request may touch the attempt that it has |
+//! | `admit` | decides whether a request may touch the attempt that the server has, and whether that is over |
+//! | `describe` | asks what the server holds of an activity |
 //! | `order` | keeps the requests of one activity in order |
 //! | `end` | ends an activity, and says so when that is in doubt |
+//! | `rounds` | repeats what must not be repeated without another look at the activity |
 //! | `verify` | finds out what became of an ending in doubt |
 
+mod admit;
 mod describe;
 mod end;
 mod order;
+mod rounds;
 mod verify;
 
 use std::{
@@ -44,10 +48,11 @@ use crate::{
     token::Token,
     transport::{Predecessor, Transport, TryLimits},
 };
+use admit::Way;
 pub use describe::Found;
-use describe::Way;
 pub use end::Ending;
 use order::{Order, Permit};
+use rounds::Rounds;
 
 /// How the server's logs and metrics name us. The names of the official SDKs are checked against versions; others aren't.
 const CLIENT_NAME: &str = "temporal-heartbeat";
@@ -185,21 +190,52 @@ impl Client {
         self.look_at_size("details", details.as_ref());
         let metrics = &self.transport.telemetry().metrics;
         metrics.beats_sent.one();
-        let answered = self.send_beat(target, details, effort).await;
+        let answered = self.beat_in_rounds(target, details, effort).await;
         answered.inspect_err(|setback| {
             metrics.beat_failed(setback.error.status(), setback.error.is_retryable());
         })
     }
 
-    async fn send_beat(
+    async fn beat_in_rounds(
         &self,
         target: &Target,
         details: Option<Payloads>,
         effort: Effort,
     ) -> Result<Signals, Setback> {
         let mut permit = self.in_order(target, effort).await?;
+        let mut rounds = Rounds::new(self.retry, effort);
+        loop {
+            match self.beat_if_admitted(target, details.clone(), effort, permit.predecessor()).await {
+                Ok(signals) => return Ok(signals),
+                Err(failed) => rounds.next(failed).await?,
+            }
+        }
+    }
+
+    async fn beat_if_admitted(
+        &self,
+        target: &Target,
+        details: Option<Payloads>,
+        effort: Effort,
+        predecessor: &mut Predecessor,
+    ) -> Result<Signals, Setback> {
+        let way = self.admit(target, effort).await?;
+        let by_ids = way.is_by_ids();
+        match self.send_beat(way, details, effort, predecessor).await {
+            Ok(signals) => Ok(signals),
+            Err(failed) => Err(self.confirm(target, by_ids, failed, effort).await),
+        }
+    }
+
+    async fn send_beat(
+        &self,
+        way: Way,
+        details: Option<Payloads>,
+        effort: Effort,
+        predecessor: &mut Predecessor,
+    ) -> Result<Signals, Setback> {
         let (identity, namespace) = (self.identity.clone(), self.namespace.clone());
-        let (cancel_requested, paused, reset) = match self.admit(target, effort).await? {
+        let (cancel_requested, paused, reset) = match way {
             Way::Token(token) => {
                 let request = api::RecordActivityTaskHeartbeatRequest {
                     task_token: token.clone(),
@@ -208,7 +244,7 @@ impl Client {
                     namespace,
                 };
                 let method = &api::RECORD_ACTIVITY_TASK_HEARTBEAT;
-                let answer = self.send(method, &request, effort, permit.predecessor()).await;
+                let answer = self.send(method, &request, effort, predecessor).await;
                 let answer = answer.map_err(|setback| self.explained(setback, &token))?;
                 (answer.cancel_requested, answer.activity_paused, answer.activity_reset)
             }
@@ -222,7 +258,7 @@ impl Client {
                     identity,
                 };
                 let method = &api::RECORD_ACTIVITY_TASK_HEARTBEAT_BY_ID;
-                let answer = self.send(method, &request, effort, permit.predecessor()).await?;
+                let answer = self.send(method, &request, effort, predecessor).await?;
                 (answer.cancel_requested, answer.activity_paused, answer.activity_reset)
             }
         };

@@ -8,9 +8,14 @@ import pytest
 from harness.activities import ExternalActivity, Kind
 from harness.driver import refused
 from harness.held import Held, HeldDriver, Hold
+from harness.needs import not_there
+from harness.server import Server
 from harness.signals import Signals
 from harness.stage import StartActivity
 from harness.worker import Backstage
+
+# It answers NOT_FOUND to each request by ids from the second attempt of a standalone activity on.
+WITHOUT_LATER_ATTEMPTS_BY_IDS = (1, 31)
 
 
 def open_by_ids(driver: HeldDriver, activity: ExternalActivity, **options: object) -> Held:
@@ -93,6 +98,51 @@ def test_reset_makes_another_attempt_of_the_same_number(
     held.record(99)
     assert Signals.GONE in held.wait(Signals.GONE, timeout=30_000)
     assert activity.heartbeat_details() == [1]
+
+
+def test_later_attempt_is_carried_by_its_ids(
+    kind: Kind, start: StartActivity, hold: Hold, backstage: Backstage, server: Server
+) -> None:
+    if kind == "standalone" and server.version == WITHOUT_LATER_ATTEMPTS_BY_IDS:
+        not_there("requests by ids for a later attempt of a standalone activity")
+    driver = hold()
+    activity = start(kind)
+    backstage.fail(activity.next_attempt().token)
+    activity.next_attempt()
+    held = open_by_ids(driver, activity)
+    held.record(42)
+    held.flush()
+    assert activity.heartbeat_details() == [42]
+    held.complete("by the second")
+    assert activity.result() == "by the second"
+
+
+@pytest.mark.parametrize("kind", ["standalone"], indirect=True)
+def test_server_that_refuses_a_later_attempt_by_ids_does_not_end_it(
+    kind: Kind, start: StartActivity, hold: Hold, backstage: Backstage, server: Server
+) -> None:
+    if server.version != WITHOUT_LATER_ATTEMPTS_BY_IDS:
+        not_there("a server that answers NOT_FOUND by ids while the attempt runs (Server 1.31)")
+    driver = hold()
+    activity = start(kind, heartbeat_timeout_ms=5_000)
+    backstage.fail(activity.next_attempt().token)
+    second = activity.next_attempt()
+    held = open_by_ids(driver, activity, heartbeat_timeout_ms=5_000)
+    held.record(42)
+    with refused("THB_UNAVAILABLE", "attempt 2 of a standalone activity", "hand over the task token"):
+        held.flush(timeout=1_000)
+    for end in (held.complete, held.fail, held.report_cancelled):
+        with refused("THB_UNAVAILABLE", "hand over the task token"):
+            end(timeout=500)
+    assert held.info()["state"] == "open"
+    # The attempt runs all the while, and its token works.
+    driver.heartbeat(second.token, 43)
+    signals = held.wait(Signals.LEASE_LOST, timeout=30_000)
+    assert Signals.LEASE_LOST in signals
+    assert Signals.GONE not in signals
+    backstage.complete(second.token, "by token")
+    assert activity.result() == "by token"
+    assert Signals.GONE in held.wait(Signals.GONE, timeout=30_000)
 
 
 def test_activity_in_backoff_is_not_started(kind: Kind, start: StartActivity, hold: Hold, backstage: Backstage) -> None:

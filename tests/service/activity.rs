@@ -11,7 +11,7 @@ use temporal_heartbeat::{
     calls, deadline::Timeout, error::Error, held, payload::Encoding, signals::Signals, status::Status,
 };
 
-use crate::fake::{Answer, Call, Fake, TOKEN, description};
+use crate::fake::{Answer, Call, Described, Fake, TOKEN};
 
 const BEAT: &str = "RecordActivityTaskHeartbeat";
 const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
@@ -22,7 +22,9 @@ const ALL: Signals = Signals::CANCEL_REQUESTED;
 fn beats(answer: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Fake {
     Fake::connected(move |call| match call.method.as_str() {
         BEAT => answer(call),
-        "DescribeWorkflowExecution" => description(1, Some("\"before\"")),
+        "DescribeWorkflowExecution" => {
+            Described { attempt: 1, ..Described::default() }.with_details("\"before\"").pending()
+        }
         _ => Answer::ok(),
     })
 }
@@ -125,7 +127,7 @@ fn details_that_were_replaced_before_anybody_asked_are_said_to_be_so() {
 #[test]
 fn a_server_that_is_at_another_attempt_has_superseded_this_one() {
     let fake = Fake::connected(|call| match call.method.as_str() {
-        "DescribeWorkflowExecution" => description(2, None),
+        "DescribeWorkflowExecution" => Described { attempt: 2, ..Described::default() }.pending(),
         _ => Answer::ok(),
     });
     let handle = open("{\"heartbeat_timeout_ms\":1000}");
@@ -597,7 +599,7 @@ fn a_token_that_cannot_be_read_is_held_by_who_knows_what_there_is_to_erase() {
 #[test]
 fn no_details_are_none_to_read_and_none_to_erase() {
     let fake = Fake::connected(|call| match call.method.as_str() {
-        "DescribeWorkflowExecution" => description(1, None),
+        "DescribeWorkflowExecution" => Described { attempt: 1, ..Described::default() }.pending(),
         _ => Answer::ok(),
     });
     let handle = open("{\"heartbeat_timeout_ms\":1000}");
@@ -637,7 +639,7 @@ fn a_black_hole_for_most_of_a_lease_is_survived_although_its_connections_never_c
 fn no_bad_answer_ends_the_pulse() {
     const BAD: usize = 20;
     let fake = beats(|call| match call.nth {
-        // Not found, the one that does, has a test of its own.
+        // NOT_FOUND, which is looked up, has tests of its own.
         4 => Answer::Silence,
         code @ 0..16 => Answer::error(i32::try_from(code).unwrap() + 1),
         16 => Answer::Close,

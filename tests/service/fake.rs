@@ -101,16 +101,61 @@ impl Answer {
     }
 }
 
-/// A description of [`TOKEN`]'s workflow: its activity is at this attempt, and holds this JSON as its details.
-pub fn description(attempt: u8, details: Option<&str>) -> Answer {
-    let field =
-        |number: u8, bytes: &[u8]| [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat();
-    let held = details.map_or(Vec::new(), |json| {
-        let metadata = field(1, &[field(1, b"encoding"), field(2, b"json/plain")].concat());
-        field(4, &field(1, &[metadata, field(2, json.as_bytes())].concat()))
-    });
-    let activity = [field(1, b"a"), held, vec![7 << 3, attempt]].concat();
-    Answer::Message(field(3, &activity))
+/// What the server tells of the activity "a", whose attempt runs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Described {
+    /// The number of its attempt.
+    pub attempt: u8,
+    /// When an attempt started last, in seconds since 1970; 0: not told.
+    pub started_s: u8,
+    /// The JSON of its details.
+    pub details: Option<&'static str>,
+    /// The attempt isn't started yet.
+    pub waiting: bool,
+    /// It is completed, or its workflow is closed.
+    pub closed: bool,
+}
+
+impl Described {
+    pub fn with_details(self, json: &'static str) -> Self {
+        Described { details: Some(json), ..self }
+    }
+
+    /// The activity of [`TOKEN`]'s workflow.
+    pub fn pending(self) -> Answer {
+        let info =
+            [field(1, b"a"), self.state(3), self.payloads(4), self.start(6), vec![7 << 3, self.attempt]];
+        let workflow = if self.closed { field(2, &field(4, &[1 << 3, 1])) } else { Vec::new() };
+        Answer::Message([workflow, field(3, &info.concat())].concat())
+    }
+
+    /// A standalone activity.
+    pub fn standalone(self) -> Answer {
+        let status = vec![4 << 3, if self.closed { 2 } else { 1 }];
+        let info =
+            [status, self.state(5), self.payloads(12), self.start(14), vec![15 << 3, self.attempt]].concat();
+        Answer::Message([field(1, b"r"), field(2, &info)].concat())
+    }
+
+    fn state(self, number: u8) -> Vec<u8> {
+        vec![number << 3, if self.waiting { 1 } else { 2 }]
+    }
+
+    fn start(self, number: u8) -> Vec<u8> {
+        if self.started_s == 0 { Vec::new() } else { field(number, &[1 << 3, self.started_s]) }
+    }
+
+    fn payloads(self, number: u8) -> Vec<u8> {
+        self.details.map_or(Vec::new(), |json| {
+            let metadata = field(1, &[field(1, b"encoding"), field(2, b"json/plain")].concat());
+            field(number, &field(1, &[metadata, field(2, json.as_bytes())].concat()))
+        })
+    }
+}
+
+/// A length-delimited field of a message; both number and length are small.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
 }
 
 /// A running server; it ends with the process's client.

@@ -19,11 +19,13 @@ use temporal_heartbeat::{
 };
 
 use crate::{
-    fake::{Answer, Fake, TOKEN, frame},
+    fake::{Answer, Described, Fake, TOKEN, frame},
     mortal::Life,
 };
 
 const BEAT: &str = "RecordActivityTaskHeartbeat";
+/// As [`TOKEN`], without the run.
+const HELD: &[u8] = b"\x0a\x01n\x12\x01w\x28\x01\x32\x01a";
 /// What the one call has.
 const SHORT: Timeout = Timeout::Within(Duration::from_millis(500));
 const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
@@ -34,7 +36,7 @@ const CODES: [&str; 17] = [
     "UNKNOWN",
     "INVALID_ARGUMENT",
     "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
+    "NOT_FOUND without the detail, while the attempt is described as running",
     "ALREADY_EXISTS",
     "PERMISSION_DENIED",
     "RESOURCE_EXHAUSTED",
@@ -74,6 +76,10 @@ fn faults() -> Vec<(String, Script)> {
             Box::new(|| Answer::Error { code: 8, detail: "ResourceExhaustedFailure", trailers_only: true }),
         ),
         (
+            "NOT_FOUND, with Temporal's status detail".into(),
+            Box::new(|| Answer::Error { code: 5, detail: "NotFoundFailure", trailers_only: true }),
+        ),
+        (
             "NOT_FOUND, of the namespace".into(),
             Box::new(|| Answer::Error { code: 5, detail: "NamespaceNotFoundFailure", trailers_only: false }),
         ),
@@ -98,8 +104,10 @@ fn spoiled(name: &str, script: Script) -> [String; 4] {
     let healed = Arc::new(AtomicBool::new(false));
     let fake = Fake::connected({
         let healed = healed.clone();
-        move |call| {
-            if call.method == BEAT && !healed.load(Ordering::SeqCst) { script() } else { Answer::ok() }
+        move |call| match call.method.as_str() {
+            BEAT if !healed.load(Ordering::SeqCst) => script(),
+            "DescribeWorkflowExecution" => Described { attempt: 1, ..Described::default() }.pending(),
+            _ => Answer::ok(),
         }
     });
     row(name, &fake, || healed.store(true, Ordering::SeqCst))
@@ -119,7 +127,7 @@ fn row(name: &str, fake: &Fake, heal: impl FnOnce()) -> [String; 4] {
     let took = began.elapsed();
     assert!(took < Duration::from_secs(10), "{name}: {took:?}");
 
-    let handle = held::open(b"held", br#"{"initial_details":"","heartbeat_timeout_ms":2000}"#).unwrap();
+    let handle = held::open(HELD, br#"{"initial_details":"","heartbeat_timeout_ms":2000}"#).unwrap();
     held::record(handle, Encoding::Json, b"\"first\"").unwrap();
     let flushed = held::flush(handle, SHORT).map_err(|error| error.status());
     heal();

@@ -15,6 +15,7 @@ mod faults;
 mod kills;
 mod messages;
 mod mortal;
+mod not_found;
 mod races;
 mod retries;
 mod secrets;

@@ -28,7 +28,8 @@ fn always(answer: impl Fn() -> Answer + Send + Sync + 'static) -> Fake {
 #[test]
 fn temporary_errors_are_tried_again_and_final_ones_are_not() {
     let temporary = [1, 2, 4, 10, 13, 14, 15];
-    for code in 1..=16 {
+    // NOT_FOUND without Temporal's detail is neither: `not_found.rs`.
+    for code in (1..=16).filter(|code| *code != 5) {
         for trailers_only in [true, false] {
             let fake = first(move || Answer::Error { code, detail: "", trailers_only });
             let outcome = beat(LONG);

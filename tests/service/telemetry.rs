@@ -18,7 +18,7 @@ use temporal_heartbeat::{
     status::Status,
 };
 
-use crate::fake::{Answer, Call, Fake, TOKEN, description};
+use crate::fake::{Answer, Call, Described, Fake, TOKEN};
 
 const BEAT: &str = "RecordActivityTaskHeartbeat";
 const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
@@ -28,7 +28,7 @@ const OPTIONS: &str = "{\"heartbeat_timeout_ms\":1000,\"initial_details\":\"\"}"
 fn beats(namespace: &str, answer: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Fake {
     let fake = Fake::start(move |call| match call.method.as_str() {
         BEAT => answer(call),
-        "DescribeWorkflowExecution" => description(1, None),
+        "DescribeWorkflowExecution" => Described { attempt: 1, ..Described::default() }.pending(),
         _ => Answer::ok(),
     });
     records();

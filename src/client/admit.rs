@@ -1,0 +1,159 @@
+//! Whether a request may touch the attempt that the server has, and whether that attempt is over.
+
+use std::cmp::Ordering;
+
+use bytes::Bytes;
+
+use super::{Client, Effort};
+use crate::{
+    attempt::{Attempt, Ids, Target},
+    description::{Description, State},
+    error::Error,
+    setback::{Cure, Setback},
+    status::Status,
+    token::Token,
+};
+
+/// How a request addresses its activity.
+pub enum Way {
+    /// By task token.
+    Token(Bytes),
+    /// By ids.
+    Ids(Ids),
+}
+
+impl Way {
+    /// Whether the server compares nothing but ids.
+    pub fn is_by_ids(&self) -> bool {
+        matches!(self, Way::Ids(_))
+    }
+}
+
+impl Client {
+    /// Lets a request through to the attempt that it is meant for, if the server still has that.
+    pub(super) async fn admit(&self, target: &Target, effort: Effort) -> Result<Way, Setback> {
+        match target {
+            Target::Token(token) => Ok(Way::Token(token.clone())),
+            Target::Checked { ids, attempt, token } => {
+                let description = self.describe(ids, effort).await?;
+                check(*attempt, &description)?;
+                Ok(token.clone().map_or(Way::Ids(description.ids), Way::Token))
+            }
+        }
+    }
+
+    /// Finds out whether the NOT_FOUND that answered a beat or an ending means that the attempt is over. By token it does, with
+    /// Temporal's own status detail. Without the detail, and by ids, a Describe decides. The error is `NotFound` only when the
+    /// attempt is over; otherwise it is `Unavailable`. Other errors stay as they are.
+    pub(super) async fn confirm(
+        &self,
+        target: &Target,
+        by_ids: bool,
+        failed: Setback,
+        effort: Effort,
+    ) -> Setback {
+        let is_claimed_by_ids = by_ids && failed.error.status() == Status::NotFound;
+        if !failed.is_unproven_end() && !is_claimed_by_ids {
+            return failed;
+        }
+        let refused = Setback {
+            error: failed.error.as_status(Status::Unavailable),
+            cure: Cure::Retry,
+            perhaps_applied: failed.perhaps_applied,
+            late: false,
+            aborted: failed.aborted,
+        };
+        let known = match target {
+            Target::Token(token) => Token::read(token).map(|read| (read.ids, read.attempt)),
+            Target::Checked { ids, attempt, .. } => Some((ids.clone(), *attempt)),
+        };
+        let Some((ids, attempt)) = known else {
+            return refused
+                .because("and the activity can't be looked up, since the token isn't one that can be read");
+        };
+        let described = match self.describe(&ids, effort).await {
+            Ok(description) => check(attempt, &description).map(|()| description),
+            Err(why) => Err(why),
+        };
+        match described {
+            Ok(found) if is_claimed_by_ids && ids.workflow_id.is_empty() && found.attempt.number > 1 => refused
+                .because(format!(
+                    "the server doesn't accept requests by ids for attempt {} of a standalone activity (Server 1.31), though it \
+                     runs; hand over the task token instead",
+                    found.attempt.number
+                )),
+            Ok(_) => refused.because("but the server describes the attempt as running"),
+            Err(over) if over.error.status() == Status::NotFound => {
+                Setback { perhaps_applied: refused.perhaps_applied, aborted: refused.aborted, ..over }
+            }
+            Err(why) => refused
+                .because(format!("and looking the activity up didn't tell whether it is over: {}", why.error)),
+        }
+    }
+}
+
+/// Refuses another attempt than this one; and while it hasn't started, this one.
+pub fn check(attempt: Attempt, found: &Description) -> Result<(), Setback> {
+    match found.state {
+        State::Running => check_attempt(attempt, found),
+        State::Waiting => Err(waiting(attempt, found.attempt)),
+        State::Completed | State::Failed | State::Cancelled | State::Over => Err(Setback::last(over())),
+    }
+}
+
+/// Refuses another attempt than this one. An earlier one doesn't prove that this one is over: the description may come from a
+/// replica that lags behind.
+pub fn check_attempt(attempt: Attempt, found: &Description) -> Result<(), Setback> {
+    let number = found.attempt.number;
+    match found.attempt.by_start(attempt) {
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(Setback::last(Error::new(
+            Status::NotFound,
+            format!("another attempt has taken over: the server is at attempt {number}"),
+        ))),
+        Ordering::Less => Err(out_of_date(number)),
+    }
+}
+
+/// Why nothing may be sent to an attempt while the server describes `next` as waiting for its start. `next` has the start of the
+/// attempt before it.
+fn waiting(attempt: Attempt, next: Attempt) -> Setback {
+    let number = next.number;
+    let order = match attempt.started_at != 0 && next.started_at != 0 {
+        // The attempt started and isn't running: unless the description is older than that, the attempt is over.
+        true if next.started_at >= attempt.started_at => Ordering::Greater,
+        true => Ordering::Less,
+        false => next.by_start(attempt),
+    };
+    match order {
+        Ordering::Greater => Setback::last(Error::new(
+            Status::NotFound,
+            format!("the attempt is over: attempt {number} is about to follow"),
+        )),
+        Ordering::Equal if attempt.started_at == 0 => Setback {
+            cure: Cure::RetrySlowly,
+            ..Setback::last(
+                Error::new(
+                    Status::FailedPrecondition,
+                    format!("attempt {number} of the activity isn't started yet"),
+                )
+                .temporary(None),
+            )
+        },
+        Ordering::Equal | Ordering::Less => out_of_date(number),
+    }
+}
+
+fn out_of_date(number: i32) -> Setback {
+    let message =
+        format!("the server describes attempt {number}, an earlier one: its answer may be out of date");
+    Setback { cure: Cure::Retry, ..Setback::last(Error::new(Status::Unavailable, message)) }
+}
+
+/// The activity is over, or there is none.
+pub fn over() -> Error {
+    Error::new(
+        Status::NotFound,
+        "the activity is over: it has ended or timed out for good, or its workflow is closed",
+    )
+}

@@ -76,7 +76,7 @@ pub fn complete(token: &[u8], result: Option<Payloads>, timeout: Timeout) -> Res
     end(&session, token, Ending::Complete(result), timeout)
 }
 
-/// Ends the attempt with a failure, described in JSON.
+/// Ends the attempt with a failure, described in JSON. For a standalone activity a heartbeat with its heartbeat details precedes it.
 pub fn fail(token: &[u8], failure_json: &[u8], timeout: Timeout) -> Result<()> {
     let token = free(token)?;
     let report = Report::read(failure_json)?;

@@ -177,7 +177,8 @@ pub fn complete(number: u64, result: Option<Payloads>, timeout: Timeout) -> Resu
     end(number, timeout.start(), |_| Ending::Complete(result))
 }
 
-/// Ends the attempt with a failure, described in JSON. Details that the server doesn't have yet go with it, or by ids before it.
+/// Ends the attempt with a failure, described in JSON. Details that the server doesn't have yet go with it. By ids a flush precedes it,
+/// and for a standalone activity [`Client::end`](crate::client::Client::end) sends them in a heartbeat first.
 pub fn fail(number: u64, failure_json: &[u8], timeout: Timeout) -> Result<()> {
     let activities = global::activities()?;
     let report = Report::read(failure_json)?;

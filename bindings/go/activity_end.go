@@ -32,7 +32,8 @@ func (a *Activity) ReportCancelled(ctx context.Context, details ...any) error {
 }
 
 // Fail ends this attempt with a failure. What was recorded and not yet acknowledged goes with it in the same request, so that the
-// next attempt surely sees it; therefore the failure itself has no HeartbeatDetails. Otherwise it is like Complete.
+// next attempt surely sees it; for a standalone activity it is sent as a heartbeat first. Therefore the failure itself has no
+// HeartbeatDetails. Otherwise it is like Complete.
 func (a *Activity) Fail(ctx context.Context, failure Failure) error {
 	const op = "fail"
 	if len(failure.HeartbeatDetails) > 0 {

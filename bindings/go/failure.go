@@ -26,7 +26,8 @@ type Failure struct {
 	// Cause is the failure behind this one.
 	Cause *Failure
 	// HeartbeatDetails become the activity's last heartbeat details together with the failure, in one step: a heartbeat sent
-	// just before a failure can be lost. Empty: the server keeps what it has. A Cause can't have any.
+	// just before a failure can be lost. For a standalone activity they are sent as a heartbeat, too, before the failure. Empty: the
+	// server keeps what it has. A Cause can't have any.
 	HeartbeatDetails []any
 }
 

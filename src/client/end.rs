@@ -12,7 +12,9 @@ use crate::{
     proto::temporal::api::workflowservice::v1 as api,
     retry,
     setback::Setback,
+    signals::Signals,
     status::Status,
+    token::Token,
     transport::Predecessor,
 };
 
@@ -28,7 +30,8 @@ pub enum Ending {
 }
 
 impl Client {
-    /// Ends the activity. Told to `verify`, it asks what became of an ending that is in doubt.
+    /// Ends the activity. With `verify`, it looks up what became of an ending that is in doubt. The heartbeat details of a standalone
+    /// activity's failure are sent in a heartbeat first; if that fails, so does the call, and nothing was ended.
     pub async fn end(
         &self,
         target: &Target,
@@ -36,13 +39,26 @@ impl Client {
         verify: bool,
         deadline: Deadline,
     ) -> Result<(), Error> {
+        let lost_details = details_lost_with(target, ending);
         match ending {
             Ending::Complete(result) => self.look_at_size("result", result.as_ref()),
+            // The heartbeat looks at those that it sends.
+            Ending::Fail(_) if lost_details.is_some() => {}
             Ending::Fail(report) => self.look_at_size("heartbeat_details", report.heartbeat_details.as_ref()),
             Ending::Cancel(details) => self.look_at_size("details", details.as_ref()),
         }
-        let mut permit = self.in_order(target, Effort::Until(deadline)).await?;
-        let tried = self.end_in_rounds(target, ending, deadline, permit.predecessor()).await;
+        let recorded = match lost_details {
+            Some(details) => self.heartbeat(target, Some(details.clone()), Effort::Until(deadline)).await,
+            None => Ok(Signals::default()),
+        };
+        let tried = match recorded {
+            Ok(_) => {
+                let mut permit = self.in_order(target, Effort::Until(deadline)).await?;
+                self.end_in_rounds(target, ending, deadline, permit.predecessor()).await
+            }
+            // It was a heartbeat that may have been applied, and no ending.
+            Err(failed) => Err(Setback { perhaps_applied: false, ..failed }),
+        };
         let Err(failed) = tried else { return Ok(()) };
         let key = doubt_key(target);
         if failed.perhaps_applied {
@@ -180,6 +196,14 @@ impl Client {
             }
         }
     }
+}
+
+/// The details that the server would lose if they went with the failure only, so that a heartbeat brings them first: Server 1.31
+/// ignores those of a standalone activity.
+fn details_lost_with<'a>(target: &Target, ending: &'a Ending) -> Option<&'a Payloads> {
+    let (Target::Token(token), Ending::Fail(report)) = (target, ending) else { return None };
+    let details = report.heartbeat_details.as_ref()?;
+    Token::read(token)?.ids.workflow_id.is_empty().then_some(details)
 }
 
 /// What a doubt is remembered by: the token, or the ids and the attempt.

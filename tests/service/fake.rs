@@ -174,6 +174,9 @@ pub struct Fake {
 /// A task token of the workflow "w" in its run "r", for the first attempt of the activity "a".
 pub const TOKEN: &[u8] = b"\x0a\x01n\x12\x01w\x1a\x01r\x28\x01\x32\x01a";
 
+/// A task token of the standalone activity "a" in its run "r", for its first attempt.
+pub const STANDALONE_TOKEN: &[u8] = b"\x0a\x01n\x28\x01\x72\x06\x12\x01a\x1a\x01r";
+
 static TURN: Mutex<()> = Mutex::new(());
 
 impl Fake {

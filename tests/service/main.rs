@@ -10,6 +10,7 @@
 mod activity;
 mod connecting;
 mod doubt;
+mod failure_details;
 mod fake;
 mod faults;
 mod kills;

@@ -290,7 +290,8 @@ def fail(
     * ``cause``: an exception, or a mapping with the keys that the library knows: ``message``,
       ``type``, ``non_retryable``, ``details``, ``stack_trace``, ``source``, ``cause``.
     * ``heartbeat_details``: the last progress, stored together with the failure: a heartbeat just
-      before can be lost.
+      before can be lost. For a standalone activity they are sent as a heartbeat, too, before the
+      failure.
 
     All of it together must fit into 1 MiB.
 

@@ -163,7 +163,7 @@ impl Activity {
         }
     }
 
-    /// Whether what was recorded is to be sent before a failure, and not with it: Server 1.29 loses the details of one by ids.
+    /// Whether what was recorded is to be sent before a failure, and not with it: Server 1.29 loses the details of a failure by ids.
     pub fn flushes_before_failing(&self) -> bool {
         self.access.ends_by_ids() && self.acknowledged != self.recorded
     }

@@ -1,0 +1,66 @@
+//! The heartbeat details of a failure: those of a standalone activity are sent in a heartbeat first, because Server 1.31 ignores them
+//! in the failure.
+
+use std::time::Duration;
+
+use temporal_heartbeat::{calls, deadline::Timeout, held, payload::Encoding, status::Status};
+
+use crate::fake::{Answer, Fake, STANDALONE_TOKEN, TOKEN};
+
+const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
+const SHORT: Timeout = Timeout::Within(Duration::from_millis(500));
+const BEAT: &str = "RecordActivityTaskHeartbeat";
+const FAIL: &str = "RespondActivityTaskFailed";
+const FAILURE: &[u8] = br#"{"message":"broken","heartbeat_details":[42]}"#;
+
+#[test]
+fn failure_of_a_standalone_activity_is_preceded_by_its_details() {
+    let fake = Fake::connected(|_| Answer::ok());
+    calls::fail(STANDALONE_TOKEN, FAILURE, LONG).unwrap();
+    let (beats, failed) = (fake.calls(BEAT), fake.calls(FAIL));
+    assert_eq!((beats.len(), failed.len()), (1, 1));
+    assert!(beats[0].has(b"json/plain") && failed[0].has(b"json/plain") && beats[0].at < failed[0].at);
+
+    let handle = held::open(STANDALONE_TOKEN, br#"{"pulse":false,"initial_details":""}"#).unwrap();
+    held::record(handle, Encoding::Json, b"\"flushed\"").unwrap();
+    held::flush(handle, LONG).unwrap();
+    held::record(handle, Encoding::Json, b"\"unsent\"").unwrap();
+    held::fail(handle, b"{}", LONG).unwrap();
+    let (beats, failed) = (fake.calls(BEAT), fake.calls(FAIL));
+    assert_eq!((beats.len(), failed.len()), (3, 2));
+    assert!(beats[2].has(b"\"unsent\"") && beats[2].at < failed[1].at);
+}
+
+#[test]
+fn failure_that_loses_no_details_costs_one_request() {
+    let fake = Fake::connected(|_| Answer::ok());
+    calls::fail(TOKEN, FAILURE, LONG).unwrap();
+    calls::fail(b"unreadable", FAILURE, LONG).unwrap();
+    calls::fail(STANDALONE_TOKEN, br#"{"message":"broken"}"#, LONG).unwrap();
+    let handle = held::open(STANDALONE_TOKEN, br#"{"pulse":false,"initial_details":""}"#).unwrap();
+    held::record(handle, Encoding::Json, b"41").unwrap();
+    held::flush(handle, LONG).unwrap();
+    held::fail(handle, b"{}", LONG).unwrap();
+    assert_eq!((fake.calls(BEAT).len(), fake.calls(FAIL).len()), (1, 4));
+}
+
+#[test]
+fn standalone_activity_does_not_fail_without_its_details() {
+    let fake = Fake::connected(|call| if call.method == BEAT { Answer::error(3) } else { Answer::ok() });
+    let error = calls::fail(STANDALONE_TOKEN, FAILURE, LONG).unwrap_err();
+    assert_eq!((error.status(), fake.calls(FAIL).len()), (Status::InvalidArgument, 0), "{error}");
+}
+
+#[test]
+fn repeated_failure_of_a_standalone_activity_stays_in_doubt() {
+    // The answer to the failure is lost, and the repeated call finds the activity over before it can fail it again.
+    let _fake = Fake::connected(|call| match call.method.as_str() {
+        FAIL => Answer::Silence,
+        BEAT if call.nth > 0 => Answer::Error { code: 5, detail: "NotFoundFailure", trailers_only: true },
+        _ => Answer::ok(),
+    });
+    let error = calls::fail(STANDALONE_TOKEN, FAILURE, SHORT).unwrap_err();
+    assert_eq!(error.status(), Status::Timeout, "{error}");
+    let error = calls::fail(STANDALONE_TOKEN, FAILURE, LONG).unwrap_err();
+    assert_eq!(error.status(), Status::InDoubt, "{error}");
+}

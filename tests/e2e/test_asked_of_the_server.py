@@ -54,11 +54,11 @@ def test_limit_of_the_server_is_the_one_that_is_kept() -> None:
         dev_server("--dynamic-config-value", f"limit.blobSize.error={LIMIT}") as server,
         Backstage(server.address) as backstage,
     ):
+        if server.version < OLDEST:
+            not_there("the limits of a namespace")
         token = start_activity("workflow", backstage, ActivityOptions()).next_attempt().token
         driver = python.start({})
         driver.connect({"address": server.address, "namespace": NAMESPACE})
-        if server.version < OLDEST:
-            not_there("the limits of a namespace")
         assert driver.heartbeat(token, bytes_of_size(LIMIT)) == Signals.NONE
         with refused("THB_TOO_LARGE", str(LIMIT), str(LIMIT + 1)):
             driver.heartbeat(token, bytes_of_size(LIMIT + 1))

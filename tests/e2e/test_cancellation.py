@@ -4,6 +4,7 @@ from temporalio.exceptions import ApplicationError, CancelledError
 
 from harness.activities import Kind
 from harness.driver import refused
+from harness.server import OLDEST, Server
 from harness.signals import Signals
 from harness.stage import Connect, StartActivity
 
@@ -63,12 +64,16 @@ def test_cancellation_may_be_reported_without_a_beat_and_without_details(
 
 
 def test_cancellation_nobody_asked_for_is_refused_and_the_work_goes_on(
-    language: str, kind: Kind, start: StartActivity, connect: Connect
+    language: str, kind: Kind, start: StartActivity, connect: Connect, server: Server
 ) -> None:
     activity = start(kind)
     token = activity.next_attempt().token
     driver = connect(language)
-    with refused("THB_INVALID_ARGUMENT", "cancel"):
+    if kind == "standalone" and server.version < OLDEST:
+        refusal = refused("THB_FAILED_PRECONDITION", "invalid transition")
+    else:
+        refusal = refused("THB_INVALID_ARGUMENT", "cancel")
+    with refusal:
         driver.report_cancelled(token, "why not")
     assert driver.heartbeat(token, 41) == Signals.NONE
     driver.complete(token, "done")

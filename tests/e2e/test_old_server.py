@@ -4,15 +4,14 @@ import pytest
 
 from harness.driver import refused
 from harness.needs import not_there
-from harness.server import OLDEST, Server
 from harness.stage import Connect
 from harness.worker import Backstage
 
 
 @pytest.fixture
-def standalone_token(server: Server, backstage: Backstage) -> bytes:
+def standalone_token(backstage: Backstage) -> bytes:
     """As of a newer server: of no workflow, with a reference to the activity itself."""
-    if server.version >= OLDEST:
+    if backstage.has_standalone:
         not_there("a server without standalone activities (THB_TEMPORAL=path of an older `temporal`)")
     namespace_id, activity_id = backstage.namespace_id().encode(), b"of-nobody"
     reference = field(2, activity_id) + field(3, b"0190a0b0-0000-7000-8000-000000000000")

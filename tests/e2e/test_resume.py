@@ -5,6 +5,8 @@ from temporalio.exceptions import TimeoutType
 
 from harness.activities import Kind
 from harness.languages import LANGUAGES
+from harness.needs import not_there
+from harness.server import OLDEST, Server
 from harness.stage import Connect, StartActivity
 
 
@@ -45,7 +47,7 @@ def test_each_language_resumes_what_another_one_left(start: StartActivity, conne
 
 
 def test_silent_child_times_out_with_its_last_details(
-    language: str, kind: Kind, start: StartActivity, connect: Connect
+    language: str, kind: Kind, start: StartActivity, connect: Connect, server: Server
 ) -> None:
     driver = connect(language)
     activity = start(kind, heartbeat_timeout_ms=1_000, maximum_attempts=1)
@@ -54,4 +56,7 @@ def test_silent_child_times_out_with_its_last_details(
     failure = activity.failure()
     assert isinstance(failure, ActivityTimeoutError)
     assert failure.type == TimeoutType.HEARTBEAT
+    if kind == "standalone" and server.version < OLDEST:
+        assert activity.heartbeat_details() == [{"item": 41}]
+        not_there("the last details in the timeout of a standalone activity")
     assert failure.last_heartbeat_details == [{"item": 41}]

@@ -19,8 +19,10 @@ from temporalio.client import (
     WorkflowHandle,
 )
 from temporalio.exceptions import ActivityError, FailureError
+from temporalio.service import RPCError, RPCStatusCode
 
-from harness.server import NAMESPACE
+from harness.needs import not_there
+from harness.server import NAMESPACE, OLDEST
 from harness.worker import (
     ACTIVITY_TYPE,
     LEFT,
@@ -219,7 +221,7 @@ class StandaloneActivity(ExternalActivity):
         self._run(self._handle.cancel())
 
     def pause(self) -> None:
-        self._run(self._handle.pause())
+        self._ask("pause", self._handle.pause())
 
     def unpause(self) -> None:
         self._run(self._handle.unpause())
@@ -232,7 +234,16 @@ class StandaloneActivity(ExternalActivity):
             request_id=str(uuid.uuid4()),
             reset_heartbeat=reset_heartbeat,
         )
-        self._run(self._client.workflow_service.reset_activity_execution(request))
+        self._ask("reset", self._client.workflow_service.reset_activity_execution(request))
+
+    def _ask(self, operation: str, work: Any) -> None:
+        """Runs an operation that servers before OLDEST may lack."""
+        try:
+            self._run(work)
+        except RPCError as error:
+            if error.status != RPCStatusCode.UNIMPLEMENTED or self._backstage.server_version >= OLDEST:
+                raise
+            not_there(f"the {operation} of a standalone activity is UNIMPLEMENTED on this server")
 
     def change_start_to_close(self, timeout: timedelta) -> None:
         request = service.UpdateActivityExecutionOptionsRequest(

@@ -13,7 +13,11 @@ from typing import Any, TypeVar
 import temporalio.client
 import temporalio.service
 from temporalio import activity, workflow
-from temporalio.api.workflowservice.v1 import DescribeActivityExecutionRequest, DescribeNamespaceRequest
+from temporalio.api.workflowservice.v1 import (
+    DescribeActivityExecutionRequest,
+    DescribeNamespaceRequest,
+    GetSystemInfoRequest,
+)
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -98,6 +102,8 @@ class Backstage(AbstractContextManager["Backstage"]):
     """An SDK client and a worker on an event loop of their own thread, used from tests that know nothing of asyncio."""
 
     client: temporalio.client.Client
+    # As the server reports it.
+    server_version: tuple[int, int]
     # Whether the server knows standalone activities.
     has_standalone: bool
 
@@ -178,6 +184,7 @@ class Backstage(AbstractContextManager["Backstage"]):
             activities=[self._hand_over],
             workflow_runner=UnsandboxedWorkflowRunner(),
         )
+        self.server_version = await _server_version(self.client)
         self.has_standalone = await _has_standalone(self.client)
         # A worker is run by a task; `shutdown` ends it.
         self._running = asyncio.create_task(self._worker.run())
@@ -202,6 +209,12 @@ async def _connect(address: str) -> temporalio.client.Client:
             await asyncio.sleep(0.1)
         else:
             return client
+
+
+async def _server_version(client: temporalio.client.Client) -> tuple[int, int]:
+    info = await client.workflow_service.get_system_info(GetSystemInfoRequest())
+    major, minor, *_ = info.server_version.split(".")
+    return int(major), int(minor)
 
 
 async def _has_standalone(client: temporalio.client.Client) -> bool:

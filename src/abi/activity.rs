@@ -237,8 +237,9 @@ pub unsafe extern "C" fn thb_activity_complete(
 }
 
 /// End this attempt with a failure; failure_json as in thb_fail, without heartbeat_details: what was recorded and not
-/// acknowledged goes with it in the same request, so that the next attempt surely sees it. For a standalone activity, and
-/// by ids, a beat with it is sent first, because Servers 1.31 and 1.29 lose it there. Otherwise as thb_activity_complete.
+/// acknowledged goes with it in the same request, so that the next attempt surely sees it. For a standalone activity,
+/// and by ids, a beat with it is sent first, because Servers 1.31 and 1.29 lose it there. Otherwise as
+/// thb_activity_complete.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_fail(
     activity: thb_activity_t,

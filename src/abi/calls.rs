@@ -142,8 +142,8 @@ pub unsafe extern "C" fn thb_complete(
 ///   heartbeat_details    [values] stored in the same step as the last progress, for the next attempt; or
 ///                        heartbeat_details_payloads: base64 of an encoded Payloads. Not of a cause
 ///
-/// For a standalone activity heartbeat_details are sent as a heartbeat first, one request more, because Server 1.31 ignores
-/// those in the failure. If the heartbeat fails, nothing was ended.
+/// For a standalone activity heartbeat_details are sent as a heartbeat first, one request more, because Server 1.31
+/// ignores those in the failure. If the heartbeat fails, nothing was ended.
 ///
 /// Thread-safe, blocks and borrows as thb_complete, and may be called again as that.
 /// Returns THB_OK; THB_NOT_FOUND, THB_IN_DOUBT and THB_TOO_LARGE as thb_complete (the failure and heartbeat_details have

@@ -27,8 +27,8 @@ pub type thb_watch_t = u64;
 ///   THB_CONFIG                no     connect, token_from_env. An option, variable or file is wrong. Correct it.
 ///   THB_NOT_CONNECTED         no     connect, any call. There is no client, or it was disconnected meanwhile. Connect.
 ///   THB_ALREADY_CONNECTED     no     connect. There is a client. Use it, or disconnect first.
-///   THB_UNAVAILABLE           yes    connect, any call. Server or network are away, or the server says NOT_FOUND without
-///                                    proof that the attempt is over. Work on, and beat again.
+///   THB_UNAVAILABLE           yes    connect, any call. The server or the network is away, or a NOT_FOUND doesn't
+///                                    prove that the attempt is over. Work on, and beat again.
 ///   THB_TIMEOUT               yes    connect, any call. timeout_ms ran out without any answer. Work on, and beat again.
 ///   THB_TLS                   no     connect, any call. No secure connection can be made. See the message.
 ///   THB_UNAUTHENTICATED       no     connect, any call. The server doesn't accept the credentials. Correct them.

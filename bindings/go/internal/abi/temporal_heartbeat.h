@@ -130,8 +130,8 @@
 //   THB_CONFIG                no     connect, token_from_env. An option, variable or file is wrong. Correct it.
 //   THB_NOT_CONNECTED         no     connect, any call. There is no client, or it was disconnected meanwhile. Connect.
 //   THB_ALREADY_CONNECTED     no     connect. There is a client. Use it, or disconnect first.
-//   THB_UNAVAILABLE           yes    connect, any call. Server or network are away, or the server says NOT_FOUND without
-//                                    proof that the attempt is over. Work on, and beat again.
+//   THB_UNAVAILABLE           yes    connect, any call. The server or the network is away, or a NOT_FOUND doesn't
+//                                    prove that the attempt is over. Work on, and beat again.
 //   THB_TIMEOUT               yes    connect, any call. timeout_ms ran out without any answer. Work on, and beat again.
 //   THB_TLS                   no     connect, any call. No secure connection can be made. See the message.
 //   THB_UNAUTHENTICATED       no     connect, any call. The server doesn't accept the credentials. Correct them.
@@ -364,8 +364,8 @@ thb_status_t thb_complete(const void *token,
 //   heartbeat_details    [values] stored in the same step as the last progress, for the next attempt; or
 //                        heartbeat_details_payloads: base64 of an encoded Payloads. Not of a cause
 //
-// For a standalone activity heartbeat_details are sent as a heartbeat first, one request more, because Server 1.31 ignores
-// those in the failure. If the heartbeat fails, nothing was ended.
+// For a standalone activity heartbeat_details are sent as a heartbeat first, one request more, because Server 1.31
+// ignores those in the failure. If the heartbeat fails, nothing was ended.
 //
 // Thread-safe, blocks and borrows as thb_complete, and may be called again as that.
 // Returns THB_OK; THB_NOT_FOUND, THB_IN_DOUBT and THB_TOO_LARGE as thb_complete (the failure and heartbeat_details have
@@ -505,8 +505,9 @@ thb_status_t thb_activity_complete(thb_activity_t activity,
                                    struct thb_error_t **error_out);
 
 // End this attempt with a failure; failure_json as in thb_fail, without heartbeat_details: what was recorded and not
-// acknowledged goes with it in the same request, so that the next attempt surely sees it. For a standalone activity, and
-// by ids, a beat with it is sent first, because Servers 1.31 and 1.29 lose it there. Otherwise as thb_activity_complete.
+// acknowledged goes with it in the same request, so that the next attempt surely sees it. For a standalone activity,
+// and by ids, a beat with it is sent first, because Servers 1.31 and 1.29 lose it there. Otherwise as
+// thb_activity_complete.
 thb_status_t thb_activity_fail(thb_activity_t activity,
                                const char *failure_json,
                                size_t failure_len,

@@ -1,10 +1,14 @@
 """Certificates made on the spot: an authority, servers and clients, good ones and bad ones."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 import trustme
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 _DAY = timedelta(days=1)
 
@@ -28,12 +32,17 @@ class Pair:
 class Authority:
     """One who signs certificates, into files of a directory."""
 
-    def __init__(self, directory: Path, name: str = "authority") -> None:
-        self._authority = trustme.CA(organization_name=name)
+    def __init__(self, directory: Path, name: str = "authority", rsa_bits: int | None = None) -> None:
+        """With `rsa_bits` all keys are RSA keys of this size, and an intermediate authority signs the certificates."""
+        self._rsa_bits = rsa_bits
+        self._key_type = trustme.KeyType.RSA if rsa_bits else trustme.KeyType.ECDSA
+        with self._key_size():
+            root = trustme.CA(organization_name=name, key_type=self._key_type)
+            self._authority = root.create_child_ca(self._key_type) if rsa_bits else root
         self._directory = directory / name
         self._directory.mkdir(parents=True)
         self.path = self._directory / "ca.pem"
-        self._authority.cert_pem.write_to_path(self.path)
+        root.cert_pem.write_to_path(self.path)
         self._made = 0
 
     @property
@@ -43,13 +52,25 @@ class Authority:
     def sign(self, *names: str, expired: bool = False) -> Pair:
         """A certificate for these names, or for the local address."""
         now = datetime.now(UTC)
-        leaf = self._authority.issue_cert(
-            *(names or ("127.0.0.1", "localhost")),
-            not_before=now - 3 * _DAY,
-            not_after=now - 2 * _DAY if expired else now + 30 * _DAY,
-        )
+        with self._key_size():
+            leaf = self._authority.issue_cert(
+                *(names or ("127.0.0.1", "localhost")),
+                not_before=now - 3 * _DAY,
+                not_after=now - 2 * _DAY if expired else now + 30 * _DAY,
+                key_type=self._key_type,
+            )
         self._made += 1
         pair = Pair(self._directory / f"{self._made}.crt", self._directory / f"{self._made}.key")
         pair.cert_path.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
         leaf.private_key_pem.write_to_path(pair.key_path)
         return pair
+
+    @contextmanager
+    def _key_size(self) -> Iterator[None]:
+        """trustme's own RSA keys have 2048 bits."""
+        if self._rsa_bits is None:
+            yield
+            return
+        key = rsa.generate_private_key(public_exponent=65537, key_size=self._rsa_bits)
+        with patch.object(trustme.KeyType, "_generate_key", lambda _: key):
+            yield

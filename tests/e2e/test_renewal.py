@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +11,10 @@ from harness.certificates import Authority, Pair
 from harness.driver import Driver, Refused, refused
 from harness.endpoint import Endpoint
 from harness.held import Held, HeldDriver
+from harness.network import TcpSocket, sockets_of, wait_until
 from harness.server import Server
 from harness.signals import Signals
 from harness.stage import StartActivity, StartDriver
-
-PATIENCE = 30.0
 
 
 @pytest.fixture
@@ -40,13 +39,6 @@ def replace(file: Path, content: bytes) -> None:
     fresh = file.with_suffix(".new")
     fresh.write_bytes(content)
     os.replace(fresh, file)
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE:.0f} s"
-        time.sleep(0.02)  # it is seen from outside only by asking
 
 
 def test_api_key_in_a_file_is_renewed_without_losing_a_beat(
@@ -209,14 +201,39 @@ def test_new_tls_takes_the_place_of_the_old_when_it_works(
         # Now it takes no others.
         endpoint.trust(newcomer)
         driver.reconfigure({"tls": {**of(other), "server_name": "127.0.0.1"}})
-        wait_until(lambda: _beats_on_another(activity, endpoint), "a new connection takes the place of the old one")
+        wait_until(lambda: beats_on_more_than(1, activity, endpoint), "a new connection takes the place of the old one")
         assert activity.signals() == Signals.NONE
 
 
-def _beats_on_another(activity: Held, endpoint: Endpoint) -> bool:
+def beats_on_more_than(connections: int, activity: Held, endpoint: Endpoint) -> bool:
     activity.record(3)
     activity.flush()
-    return len(endpoint.peers()) > 1
+    return len(endpoint.peers()) > connections
+
+
+def test_old_connections_are_closed_when_credentials_have_replaced_them(
+    driver: HeldDriver, authority: Authority, server: Server, start: StartActivity
+) -> None:
+    def connections() -> list[TcpSocket]:
+        return [entry for entry in sockets_of(driver.pid) if entry.remote[1] == endpoint.port]
+
+    def beats_on_a_new_connection() -> bool:
+        return beats_on_more_than(renewal + 1, activity, endpoint)
+
+    with Endpoint(server.address, authority.sign(), clients_of=authority) as endpoint:
+        tls = {"server_ca_cert_path": str(authority.path)}
+        driver.connect({"address": endpoint.address, "tls": tls | client_of(authority)})
+        activity = held_open(driver, start)
+        for renewal in range(5):
+            driver.reconfigure({"tls": client_of(authority)})
+            wait_until(beats_on_a_new_connection, "a new connection takes the place of the old one")
+            wait_until(lambda: len(connections()) == 1, f"the connection before renewal {renewal} is closed", 10)
+        assert activity.signals() == Signals.NONE
+
+
+def client_of(authority: Authority) -> dict[str, str]:
+    pair = authority.sign("solver")
+    return {"client_cert_path": str(pair.cert_path), "client_key_path": str(pair.key_path)}
 
 
 def test_reconfiguring_needs_a_connection(language: str, start_driver: StartDriver) -> None:

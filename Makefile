@@ -89,11 +89,11 @@ test-rust: lib ## the logic, the header, programs in C, faults that a server in 
 	$(CARGO) test --features cli
 
 # A stage that passed isn't repeated until the library or the program changes.
-SLOW   := valgrind forks memory orders fuzz kills interop program server-1.29 server-1.30 server-1.31
+SLOW   := valgrind forks memory orders fuzz kills order interop program server-1.29 server-1.30 server-1.31
 PASSED := $(addprefix target/check-slow/,$(SLOW))
 .PHONY: $(SLOW:%=slow-%)
 
-check-slow: lib cli venv ## valgrind, sanitizers, models, fuzzing; 1000 forks and exits of each kind; 20 000 kills of the connection; 10 GB of output; workers in TypeScript and Java; all scenarios on Servers 1.29, 1.30 and 1.31
+check-slow: lib cli venv ## valgrind, sanitizers, models, fuzzing; 1000 forks and exits of each kind; 20 000 kills of the connection; 10 GB of output; 600 outages of a link; workers in TypeScript and Java; all scenarios on Servers 1.29, 1.30 and 1.31
 	@$(MAKE) --no-print-directory $(PASSED)
 
 $(PASSED): $(LIB) $(PROGRAM)
@@ -121,6 +121,9 @@ slow-interop:
 
 slow-program:
 	cd tests && THB_SLOW=1 THB_PROGRAM=$(PROGRAM) $(VENV)/bin/python -m pytest cli -k "flood or typescript"
+
+slow-order:
+	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest -n 4 e2e/test_order.py
 
 $(filter slow-server-%,$(SLOW:%=slow-%)): slow-server-%: $(SERVERS)%/bin/temporal
 	cd tests && THB_TEMPORAL=$< $(VENV)/bin/python -m pytest -n 3 e2e --ignore e2e/test_demo.py --ignore e2e/test_handoff_go.py

@@ -14,7 +14,7 @@ import pytest
 from harness.activities import ExternalActivity, Kind
 from harness.driver import refused
 from harness.held import HeldDriver, Hold
-from harness.network import Network, sockets_around, wait_until
+from harness.network import Network, TcpSocket, sockets_around, wait_until
 from harness.proxy import Proxy
 from harness.server import NAMESPACE, Server
 from harness.signals import Signals
@@ -78,21 +78,22 @@ def driver(network: Network, link: Proxy) -> Iterator[HeldDriver]:
         yield inside
 
 
-def wait_until_written(driver: HeldDriver) -> None:
-    wait_until(
-        lambda: any(entry.unacknowledged_bytes >= REQUEST_BYTES for entry in sockets_around(driver.pid)),
-        "the request is in the TCP send buffer",
-    )
+def written(driver: HeldDriver, port: int) -> list[TcpSocket]:
+    """The sockets to this port in whose send buffer a request is."""
+    to_port = [entry for entry in sockets_around(driver.pid) if entry.remote[1] == port]
+    return [entry for entry in to_port if entry.unacknowledged_bytes >= REQUEST_BYTES]
 
 
-def wait_until_old_bytes_are_late(driver: HeldDriver) -> None:
+def wait_until_written(driver: HeldDriver, port: int) -> None:
+    wait_until(lambda: bool(written(driver, port)), "the request is in the TCP send buffer")
+
+
+def wait_until_old_bytes_are_late(driver: HeldDriver, port: int) -> None:
     """The kernel has just sent the old bytes again, in vain, and pauses now. Or they were called back."""
-
-    def are_late() -> bool:
-        old = [entry for entry in sockets_around(driver.pid) if entry.unacknowledged_bytes >= REQUEST_BYTES]
-        return all(entry.next_timer_seconds > HEAD_START_SECONDS for entry in old)
-
-    wait_until(are_late, "the kernel pauses before it sends the old bytes again")
+    wait_until(
+        lambda: all(entry.next_timer_seconds > HEAD_START_SECONDS for entry in written(driver, port)),
+        "the kernel pauses before it sends the old bytes again",
+    )
 
 
 def wait_until_drained(driver: HeldDriver, port: int) -> None:
@@ -143,8 +144,8 @@ def test_beat_that_was_given_up_on_a_dead_link_never_overwrites_a_newer_one(
     held.record(1)
     with refused("THB_TIMEOUT"):
         held.flush(timeout=1)
-    wait_until_written(driver)
-    wait_until_old_bytes_are_late(driver)
+    wait_until_written(driver, link.port)
+    wait_until_old_bytes_are_late(driver, link.port)
     held.record(2)
     time.sleep(gap_ms / 1000)
     link.slow_down()
@@ -172,7 +173,7 @@ def test_beat_that_is_held_back_on_the_path_never_overwrites_a_newer_one(
     held.record({"item": 1, "padding": LARGE_DETAILS})
     with refused("THB_TIMEOUT"):
         held.flush(timeout=1)
-    wait_until_written(driver)
+    wait_until_written(driver, path.port)
     held.record(100)
     held.flush(timeout=30_000)
     time.sleep(gap_ms / 1000)
@@ -199,7 +200,7 @@ def test_dead_attempts_beat_by_ids_never_overwrites_the_next_attempts_progress(
     held.record({"item": 99, "padding": LARGE_DETAILS})
     with refused("THB_TIMEOUT"):
         held.flush(timeout=1)
-    wait_until_written(driver)
+    wait_until_written(driver, path.port)
     second = successor.open(activity.next_attempt().token, heartbeat_timeout_ms=2_000)
     second.record(2)
     second.flush()

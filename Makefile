@@ -89,7 +89,7 @@ test-rust: lib ## the logic, the header, programs in C, faults that a server in 
 	$(CARGO) test --features cli
 
 # A stage that passed isn't repeated until the library or the program changes.
-SLOW   := valgrind forks memory orders fuzz kills order interop program server-1.29 server-1.30 server-1.31
+SLOW   := valgrind forks memory orders fuzz kills outages interop program server-1.29 server-1.30 server-1.31
 PASSED := $(addprefix target/check-slow/,$(SLOW))
 .PHONY: $(SLOW:%=slow-%)
 
@@ -122,7 +122,7 @@ slow-interop:
 slow-program:
 	cd tests && THB_SLOW=1 THB_PROGRAM=$(PROGRAM) $(VENV)/bin/python -m pytest cli -k "flood or typescript"
 
-slow-order:
+slow-outages:
 	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest -n 4 e2e/test_order.py
 
 $(filter slow-server-%,$(SLOW:%=slow-%)): slow-server-%: $(SERVERS)%/bin/temporal

@@ -131,6 +131,8 @@ pub fn disconnect(timeout: Timeout) -> Result<()> {
     let mut state = process.lock();
     let before = std::mem::replace(&mut *state, State::Disconnected);
     publish(None);
+    // Activities that were opened while the others were flushed. Their handles must not live on in the next connection.
+    process.activities.close_all(Timeout::Zero);
     if let State::Connecting(session) | State::Connected(session) = before {
         process.telemetry.journal.tell(Event::Disconnected, &[], || "disconnected".to_owned());
         session.stop();
@@ -155,6 +157,12 @@ pub fn session() -> Result<Arc<Session>> {
         State::Connecting(_) => Err(not_connected("the connect in another thread isn't done yet")),
         State::Disconnected | State::Inherited(_) => Err(not_connected("call connect first")),
     }
+}
+
+/// Whether calls of this process still use this session.
+pub fn is_current(session: &Arc<Session>) -> Result<bool> {
+    let state = process()?.lock();
+    Ok(matches!(&*state, State::Connected(current) if Arc::ptr_eq(current, session)))
 }
 
 /// The open activities of this process.

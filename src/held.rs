@@ -41,14 +41,19 @@ pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
         }
         (None, token) => Zeroizing::new(token.to_vec()),
     };
-    // Who opens must be connected, for nobody would send otherwise.
-    global::session()?;
+    // Without a connection no beats would be sent.
+    let session = global::session()?;
     let activities = global::activities()?;
     activities.rules.check("initial_details", &options.initial_details)?;
     options.require_encoded |= activities.rules.require_encoded();
     let activity = Activity::open(&token, options, Moment::now())?;
     let due = activity.due();
     let handle = activities.registry.insert(activity)?;
+    // A disconnect that came before the insertion didn't see this activity. Without this check the next connection would send for it.
+    if !global::is_current(&session)? {
+        let _ = activities.registry.remove(handle);
+        return Err(Error::new(Status::NotConnected, "disconnected while the activity was being opened"));
+    }
     activities.tell(handle, due);
     Ok(handle.number())
 }

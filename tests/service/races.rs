@@ -166,3 +166,32 @@ fn those_who_wait_on_a_watch_are_woken_when_it_is_closed() {
         held::close(handle, LONG).unwrap();
     }
 }
+
+#[test]
+fn no_activity_opened_during_a_disconnect_outlives_it() {
+    let fake = Fake::start(|_| Answer::ok());
+    for _ in 0..300 {
+        fake.connect(",\"lazy\":true").unwrap();
+        thread::scope(|scope| {
+            let mut number = 0;
+            let opener = scope.spawn(move || {
+                until_refused(|| {
+                    number = (number + 1) % 128;
+                    held::open(&token(number), NO_SEED).or_else(|error| match error.status() {
+                        Status::AlreadyOpen => Ok(0),
+                        _ => Err(error),
+                    })
+                })
+            });
+            calls::disconnect(Timeout::Zero).unwrap();
+            assert_eq!(opener.join().unwrap(), Status::NotConnected);
+        });
+        let metrics = calls::metrics().unwrap();
+        assert!(
+            metrics
+                .lines()
+                .any(|line| line.starts_with("temporal_heartbeat_activities_open") && line.ends_with(" 0")),
+            "{metrics}"
+        );
+    }
+}

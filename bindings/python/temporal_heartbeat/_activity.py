@@ -155,7 +155,7 @@ class Activity(HeldActivity):
         Raises as `temporal_heartbeat.complete`; `Ended` when it was ended already;
         `InvalidHandle`; `Forked`.
         """
-        self._complete(encode_values((result,)), milliseconds(timeout))
+        self._complete(encode_values((result,), self._codec), milliseconds(timeout))
 
     def fail(
         self,
@@ -184,6 +184,7 @@ class Activity(HeldActivity):
             stack_trace=stack_trace,
             source=source,
             cause=cause,
+            codec=self._codec,
         )
         self._fail(failure, milliseconds(timeout))
 
@@ -194,7 +195,7 @@ class Activity(HeldActivity):
         Otherwise as `complete`; and it raises `InvalidArgument` when nobody asked for the
         cancellation: the activity goes on then.
         """
-        self._report_cancelled(encode_values(details), milliseconds(timeout))
+        self._report_cancelled(encode_values(details, self._codec), milliseconds(timeout))
 
     def close(self, *, timeout: Optional[float] = 10.0) -> None:
         """Send what was recorded last, and beat no more. It ends nothing on the server.

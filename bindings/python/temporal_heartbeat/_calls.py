@@ -7,7 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional, Union
 
-from . import _codec
+from ._codec import Codec, codec_of
+from ._connection import call_encoded, connect_with
 from ._convert import encode_values
 from ._details import Details
 from ._duration import Duration
@@ -15,7 +16,7 @@ from ._failure import Cause, failure_json
 from ._invoke import as_token, invoke, milliseconds
 from ._library import library
 from ._options import KeepaliveOptions, ProxyOptions, RetryOptions, TlsOptions, options_json
-from ._read import read_details, read_text
+from ._read import RawDetails, details_of, fetch_details, read_text
 from .errors import InvalidArgument
 from .signals import Signals
 
@@ -91,7 +92,7 @@ def connect(
     others when the server can't be reached, with the cause in the message. After a failure the
     process isn't connected.
     """
-    codec = None if data_converter is None else _codec.codec_of(data_converter)
+    codec = None if data_converter is None else codec_of(data_converter)
     text = options_json(
         {
             "address": address,
@@ -118,10 +119,12 @@ def connect(
     )
 
     def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
-        return native.thb_connect(text, len(text), error), None
+        status: int = connect_with(
+            codec, native, lambda: native.thb_connect(text, len(text), error)
+        )
+        return status, None
 
     invoke(call)
-    _codec.use(codec)
 
 
 def reconfigure(
@@ -170,7 +173,6 @@ def disconnect(*, timeout: Optional[float] = 10.0) -> None:
         return native.thb_disconnect(timeout_ms, error), None
 
     invoke(call, may_block=timeout_ms > 0)
-    _codec.use(None)
 
 
 def heartbeat(
@@ -200,17 +202,20 @@ def heartbeat(
     if details and clear:
         raise InvalidArgument("clear=True erases the details, and so goes without any")
     token = as_token(token)
-    encoding, data = encode_values(details)
     timeout_ms = milliseconds(timeout)
 
-    def call(native: ctypes.CDLL, error: Any) -> tuple[int, int]:
+    def call(native: ctypes.CDLL, values: tuple[int, bytes], error: Any) -> tuple[int, int]:
+        encoding, data = values
         signals = ctypes.c_uint32(0)
         status = native.thb_heartbeat(
             token, len(token), encoding, data, len(data), timeout_ms, ctypes.byref(signals), error
         )
         return status, signals.value
 
-    return Signals(invoke(call, may_block=timeout_ms > 0))
+    def encode(codec: Optional[Codec]) -> tuple[int, bytes]:
+        return encode_values(details, codec)
+
+    return Signals(call_encoded(encode, call, may_block=timeout_ms > 0))
 
 
 def get_details(token: Token, *, timeout: Optional[float] = 10.0) -> Details:
@@ -229,12 +234,17 @@ def get_details(token: Token, *, timeout: Optional[float] = 10.0) -> Details:
     token = as_token(token)
     timeout_ms = milliseconds(timeout)
 
-    return read_details(
-        lambda native, details, error: native.thb_get_details(
-            token, len(token), timeout_ms, details, error
-        ),
-        may_block=timeout_ms > 0,
-    )
+    def fetch(native: ctypes.CDLL, details: Any, error: Any) -> int:
+        status: int = native.thb_get_details(token, len(token), timeout_ms, details, error)
+        return status
+
+    def call(
+        native: ctypes.CDLL, codec: Optional[Codec], error: Any
+    ) -> tuple[int, tuple[Optional[RawDetails], Optional[Codec]]]:
+        status, raw = fetch_details(native, fetch, error)
+        return status, (raw, codec)
+
+    return details_of(*call_encoded(lambda codec: codec, call, may_block=timeout_ms > 0))
 
 
 def complete(token: Token, result: Any = None, *, timeout: Optional[float] = 10.0) -> None:
@@ -251,15 +261,15 @@ def complete(token: Token, result: Any = None, *, timeout: Optional[float] = 10.
     again. Further as `heartbeat`.
     """
     token = as_token(token)
-    encoding, data = encode_values((result,))
     timeout_ms = milliseconds(timeout)
 
-    def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
+    def call(native: ctypes.CDLL, values: tuple[int, bytes], error: Any) -> tuple[int, None]:
+        encoding, data = values
         return native.thb_complete(
             token, len(token), encoding, data, len(data), timeout_ms, error
         ), None
 
-    invoke(call, may_block=timeout_ms > 0)
+    call_encoded(lambda codec: encode_values((result,), codec), call, may_block=timeout_ms > 0)
 
 
 def fail(
@@ -303,23 +313,26 @@ def fail(
     again. Further as `heartbeat`.
     """
     token = as_token(token)
-    text = failure_json(
-        message,
-        type=type,
-        non_retryable=non_retryable,
-        details=details,
-        next_retry_delay=next_retry_delay,
-        stack_trace=stack_trace,
-        source=source,
-        cause=cause,
-        heartbeat_details=heartbeat_details,
-    )
     timeout_ms = milliseconds(timeout)
 
-    def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
+    def encode(codec: Optional[Codec]) -> bytes:
+        return failure_json(
+            message,
+            type=type,
+            non_retryable=non_retryable,
+            details=details,
+            next_retry_delay=next_retry_delay,
+            stack_trace=stack_trace,
+            source=source,
+            cause=cause,
+            heartbeat_details=heartbeat_details,
+            codec=codec,
+        )
+
+    def call(native: ctypes.CDLL, text: bytes, error: Any) -> tuple[int, None]:
         return native.thb_fail(token, len(token), text, len(text), timeout_ms, error), None
 
-    invoke(call, may_block=timeout_ms > 0)
+    call_encoded(encode, call, may_block=timeout_ms > 0)
 
 
 def report_cancelled(token: Token, *details: Any, timeout: Optional[float] = 10.0) -> None:
@@ -336,15 +349,15 @@ def report_cancelled(token: Token, *details: Any, timeout: Optional[float] = 10.
     may be called again. Further as `heartbeat`.
     """
     token = as_token(token)
-    encoding, data = encode_values(details)
     timeout_ms = milliseconds(timeout)
 
-    def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
+    def call(native: ctypes.CDLL, values: tuple[int, bytes], error: Any) -> tuple[int, None]:
+        encoding, data = values
         return native.thb_report_cancelled(
             token, len(token), encoding, data, len(data), timeout_ms, error
         ), None
 
-    invoke(call, may_block=timeout_ms > 0)
+    call_encoded(lambda codec: encode_values(details, codec), call, may_block=timeout_ms > 0)
 
 
 def token_from_env() -> bytes:

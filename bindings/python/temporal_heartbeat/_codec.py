@@ -21,7 +21,17 @@ from typing import Any, Optional, Protocol
 from ._payload import Payload
 from ._values import from_payload, to_payload
 
-__all__ = ["Codec", "PayloadCodec", "codec_of", "current", "use"]
+__all__ = ["Codec", "PayloadCodec", "codec_of"]
+
+# The encodings that every reader understands, "" for none. Nothing else is taken for plain.
+_PLAIN = (
+    "",
+    "binary/null",
+    "binary/plain",
+    "binary/protobuf",
+    "json/plain",
+    "json/protobuf",
+)
 
 
 class PayloadCodec(Protocol):
@@ -45,6 +55,14 @@ class Codec:
 
     def encode(self, values: Iterable[Any]) -> list[Payload]:
         return _list(_outcome(self._codec.encode([to_payload(value) for value in values])))
+
+    def encode_plain(self, payloads: Iterable[Payload]) -> list[Payload]:
+        """The payloads, those of a plain encoding encoded, the others as they are."""
+        return [
+            stored
+            for payload in payloads
+            for stored in (self.encode([payload]) if payload.encoding in _PLAIN else [payload])
+        ]
 
     def decode(self, payloads: Sequence[Payload]) -> list[tuple[Any, Payload]]:
         """Each value, and its payload as it was before it was encoded."""
@@ -100,20 +118,6 @@ def codec_of(data_converter: Any) -> Codec:
         "a data_converter has encode and decode, which take and return a list of Payload;"
         f" {type(data_converter).__name__} has not"
     )
-
-
-_current: Optional[Codec] = None
-
-
-def current() -> Optional[Codec]:
-    """The connection's codec; None when values go as they are."""
-    return _current
-
-
-def use(codec: Optional[Codec]) -> None:
-    """From now on."""
-    global _current
-    _current = codec
 
 
 def _list(returned: Any) -> list[Payload]:

@@ -6,8 +6,8 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional, Union
 
-from . import _codec
-from ._convert import payloads_base64
+from ._codec import Codec
+from ._convert import encode_plain_base64, payloads_base64
 from ._duration import Duration, duration_ms
 from ._values import to_json
 
@@ -31,6 +31,7 @@ def failure_json(
     source: Optional[str] = None,
     cause: Optional[Cause] = None,
     heartbeat_details: Sequence[Any] = (),
+    codec: Optional[Codec],
 ) -> bytes:
     if isinstance(message, BaseException):
         failure = _of_exception(message)
@@ -41,27 +42,33 @@ def failure_json(
     given: dict[str, Any] = {
         "type": type,
         "non_retryable": True if non_retryable else None,
-        "details_payloads": payloads_base64("details", details) or None,
+        "details_payloads": payloads_base64("details", details, codec) or None,
         "next_retry_delay_ms": duration_ms("next_retry_delay", next_retry_delay),
         "stack_trace": stack_trace,
         "source": source,
-        "cause": _of_exception(cause) if isinstance(cause, BaseException) else _encoded(cause),
-        "heartbeat_details_payloads": payloads_base64("heartbeat_details", heartbeat_details)
+        "cause": _of_exception(cause)
+        if isinstance(cause, BaseException)
+        else _encoded(cause, codec),
+        "heartbeat_details_payloads": payloads_base64("heartbeat_details", heartbeat_details, codec)
         or None,
     }
     failure.update((key, value) for key, value in given.items() if value is not None)
     return to_json(failure)
 
 
-def _encoded(cause: Optional[Mapping[str, Any]]) -> Optional[Mapping[str, Any]]:
-    """The same with its details, and those of its causes, as the connection's codec makes them."""
-    if cause is None or _codec.current() is None:
+def _encoded(
+    cause: Optional[Mapping[str, Any]], codec: Optional[Codec]
+) -> Optional[Mapping[str, Any]]:
+    """The same with its details, and those of its causes, as the codec makes them."""
+    if cause is None or codec is None:
         return cause
     encoded = {key: value for key, value in cause.items() if key != "details"}
     if cause.get("details"):
-        encoded["details_payloads"] = payloads_base64("details", cause["details"])
+        encoded["details_payloads"] = payloads_base64("details", cause["details"], codec)
+    elif isinstance(cause.get("details_payloads"), str):
+        encoded["details_payloads"] = encode_plain_base64(cause["details_payloads"], codec)
     if isinstance(cause.get("cause"), Mapping):
-        encoded["cause"] = _encoded(cause["cause"])
+        encoded["cause"] = _encoded(cause["cause"], codec)
     return encoded
 
 

@@ -6,21 +6,24 @@ import contextlib
 import ctypes
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any, Optional, TypeVar
 
-from . import _abi, _codec
+from . import _abi
 from ._calls import Token
-from ._convert import encode_values, payloads_base64
+from ._codec import Codec
+from ._connection import call_encoded
+from ._convert import encode_plain_base64, encode_values, payloads_base64
 from ._details import Details
 from ._duration import Duration, duration_ms
 from ._failure import failure_json
 from ._invoke import as_token, invoke, milliseconds
 from ._library import library
 from ._quick import LENGTHS, MAX_DATA, quick
-from ._read import read_details, read_text
+from ._read import RawDetails, details_of, fetch_details, read_text
 from .errors import Cancelled, Ended, Error, Forked, InvalidHandle, NotFound, Timeout
 from .signals import STOP_SIGNALS, Signals, signals_of
 
@@ -73,31 +76,39 @@ class HeldActivity:
             "pulse": pulse,
             "stall_timeout_ms": duration_ms("stall_timeout", stall_timeout),
             "cancel_poll_ms": duration_ms("cancel_poll", cancel_poll),
-            "initial_details": _initial_details(initial_details),
             "age_ms": duration_ms("age", age),
             "attempt_remaining_ms": duration_ms("attempt_remaining", attempt_remaining),
             "require_encoded": require_encoded,
             "verify": verify,
             **options,
         }
-        given = {key: value for key, value in named.items() if value is not None}
-        text = json.dumps(given).encode()
+        from_env = bool(options.get("from_env"))
         # What the quick calls take. Threads may share what the signals are written to: whichever
         # call wrote last, they are the activity's.
         self._handle = ctypes.c_uint64(0)
         self._bits = ctypes.c_uint32(0)
         self._bits_out = ctypes.byref(self._bits)
 
-        def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
+        def encode(codec: Optional[Codec]) -> tuple[Optional[Codec], bytes]:
+            encoded = _initial_details(initial_details, from_env, codec)
+            given = {**named, "initial_details": encoded}
+            text = json.dumps({key: value for key, value in given.items() if value is not None})
+            return codec, text.encode()
+
+        def call(
+            native: ctypes.CDLL, options: tuple[Optional[Codec], bytes], error: Any
+        ) -> tuple[int, Optional[Codec]]:
+            codec, text = options
             handle_out = ctypes.byref(self._handle)
             return native.thb_activity_open(
                 token, len(token), text, len(text), handle_out, error
-            ), None
+            ), codec
 
-        # Only a token that has to be read from a descriptor can block this.
-        invoke(call, may_block="from_env" in options)
+        # Only a token that has to be read from a descriptor can block this. The handle ends with
+        # the connection, so the codec of that connection is the one for all calls of the handle.
+        self._codec = call_encoded(encode, call, may_block=from_env)
         # Without a codec, to be quick.
-        self._plain = _codec.current() is None
+        self._plain = self._codec is None
         self._quick = quick(library())
         self._quick_heartbeat = self._quick.heartbeat
         self._closed = False
@@ -144,9 +155,9 @@ class HeldActivity:
             elif kind is int:
                 encoding, data = _abi.ENCODING_JSON, b"%d" % value
             else:
-                encoding, data = encode_values(details)
+                encoding, data = encode_values(details, self._codec)
         elif details:
-            encoding, data = encode_values(details)
+            encoding, data = encode_values(details, self._codec)
         else:
             return self.touch()
         size = len(data)
@@ -232,12 +243,14 @@ class HeldActivity:
         )
 
     def _details(self, timeout_ms: int) -> Details:
-        return read_details(
-            lambda native, details, error: native.thb_activity_get_details(
-                self._handle, timeout_ms, details, error
-            ),
-            may_block=timeout_ms > 0,
-        )
+        def fetch(native: ctypes.CDLL, details: Any, error: Any) -> int:
+            status: int = native.thb_activity_get_details(self._handle, timeout_ms, details, error)
+            return status
+
+        def call(native: ctypes.CDLL, error: Any) -> tuple[int, Optional[RawDetails]]:
+            return fetch_details(native, fetch, error)
+
+        return details_of(invoke(call, may_block=timeout_ms > 0), self._codec)
 
     def _flush(self, timeout_ms: int) -> None:
         self._call("thb_activity_flush", timeout_ms)
@@ -270,9 +283,9 @@ class HeldActivity:
             if not self._fail_on_exception or not isinstance(exception, Exception):
                 pass
             elif asked & Signals.CANCEL_REQUESTED:
-                self._report_cancelled(encode_values(()), self._close_timeout_ms)
+                self._report_cancelled(encode_values((), self._codec), self._close_timeout_ms)
             else:
-                self._fail(failure_json(exception), self._close_timeout_ms)
+                self._fail(failure_json(exception, codec=self._codec), self._close_timeout_ms)
         except (Ended, NotFound, InvalidHandle, Forked):
             pass  # it is over, or was never ours to end
         except Error as error:
@@ -305,10 +318,18 @@ class HeldActivity:
         return signals_of(invoke(call, may_block=may_block))
 
 
-def _initial_details(details: Optional[Sequence[Any]]) -> Optional[str]:
+def _initial_details(
+    details: Optional[Sequence[Any]], from_env: bool, codec: Optional[Codec]
+) -> Optional[str]:
     if isinstance(details, Details):
         details = details.payloads
-    return None if details is None else payloads_base64("initial_details", details)
+    if details is not None:
+        return payloads_base64("initial_details", details, codec)
+    # The library reads the variable itself, and sends what is in it: so it may not be plain.
+    handed = os.environ.get("TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS")
+    if not from_env or codec is None or handed is None:
+        return None
+    return encode_plain_base64(handed, codec)
 
 
 def wire_bits(signals: Optional[int]) -> int:

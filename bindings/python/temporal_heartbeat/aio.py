@@ -99,7 +99,9 @@ class Activity(HeldActivity):
 
     async def complete(self, result: Any = None, *, timeout: Optional[float] = 10.0) -> None:
         """End the activity with a result; see `temporal_heartbeat.Activity.complete`."""
-        await asyncio.to_thread(self._complete, encode_values((result,)), milliseconds(timeout))
+        await asyncio.to_thread(
+            self._complete, encode_values((result,), self._codec), milliseconds(timeout)
+        )
 
     async def fail(
         self,
@@ -124,12 +126,13 @@ class Activity(HeldActivity):
             stack_trace=stack_trace,
             source=source,
             cause=cause,
+            codec=self._codec,
         )
         await asyncio.to_thread(self._fail, failure, milliseconds(timeout))
 
     async def report_cancelled(self, *details: Any, timeout: Optional[float] = 10.0) -> None:
         """End the activity as cancelled; see `temporal_heartbeat.Activity.report_cancelled`."""
-        encoded = encode_values(details)
+        encoded = encode_values(details, self._codec)
         await asyncio.to_thread(self._report_cancelled, encoded, milliseconds(timeout))
 
     async def close(self, *, timeout: Optional[float] = 10.0) -> None:

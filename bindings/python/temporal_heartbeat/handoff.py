@@ -175,15 +175,16 @@ def _details_text(
     data_converter: Any,
     require_encoded: bool,
 ) -> Optional[str]:
+    codec = None if data_converter is None else codec_of(data_converter)
     if isinstance(details, bytes):
         payloads = decode_payloads(details)
         encoded = details
+        if codec is not None:
+            payloads = codec.encode_plain(payloads)
+            encoded = encode_payloads(payloads)
     else:
-        values = info.heartbeat_details if details is None else details
-        if data_converter is not None:
-            payloads = codec_of(data_converter).encode(map(_value, values))
-        else:
-            payloads = [to_payload(_value(value)) for value in values]
+        values = map(_value, info.heartbeat_details if details is None else details)
+        payloads = codec.encode(values) if codec else [to_payload(value) for value in values]
         encoded = encode_payloads(payloads)
     readable = {payload.encoding for payload in payloads} & set(_PLAIN)
     if require_encoded and readable:

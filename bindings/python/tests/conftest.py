@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import BlackHole, needs
+from support import BlackHole, Recorder, needs
 
 import temporal_heartbeat as thb
 
@@ -44,6 +44,12 @@ def lost(disconnected: None, black_hole: BlackHole) -> BlackHole:
     """A connection that was made lazily, to a server that never answers."""
     thb.connect(address=black_hole.address, lazy=True)
     return black_hole
+
+
+@pytest.fixture
+def recorder(disconnected: None) -> Iterator[Recorder]:
+    with contextlib.closing(Recorder()) as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,86 @@ class BlackHole:
     def close(self) -> None:
         for connection in (*self._taken, self._listener):
             connection.close()
+
+
+class Recorder:
+    """A server that keeps every byte it receives, and gives every request an empty answer.
+
+    An empty answer means success to connect and to a heartbeat.
+    """
+
+    _SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
+    _DATA, _HEADERS, _END_STREAM, _END_HEADERS = 0, 1, 1, 4
+    # HPACK: ":status: 200" by its index, then literal names and values.
+    _HEAD = b"\x88" + b"\0\x0ccontent-type\x10application/grpc"
+    _TRAILERS = b"\0\x0bgrpc-status\x010"
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "{}:{}".format(*self._listener.getsockname())
+        self._received = bytearray()
+        self._requests = 0
+        self._more = threading.Condition()
+        self.answers = threading.Event()
+        self.answers.set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def received(self) -> bytes:
+        with self._more:
+            return bytes(self._received)
+
+    def wait_for(self, data: bytes) -> None:
+        """Return when these bytes have been received."""
+        with self._more:
+            assert self._more.wait_for(lambda: data in self._received, 20), f"{data!r} never came"
+
+    def wait_for_requests(self, count: int) -> None:
+        """Return when so many requests have been received."""
+        with self._more:
+            assert self._more.wait_for(lambda: self._requests >= count, 20), "no request came"
+
+    def close(self) -> None:
+        self.answers.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection, connection.makefile("rb") as requests:
+            connection.sendall(self._SETTINGS)
+            requests.read(len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+            while head := requests.read(9):
+                content = requests.read(int.from_bytes(head[:3], "big"))
+                complete = head[3] == self._DATA and bool(head[4] & self._END_STREAM)
+                with self._more:
+                    self._received += content
+                    self._requests += complete
+                    self._more.notify_all()
+                if complete:
+                    # In a thread, so that requests are received while answers are withheld.
+                    answer = self._answer(head[5:9])
+                    threading.Thread(
+                        target=self._send, args=(connection, answer), daemon=True
+                    ).start()
+
+    def _send(self, connection: socket.socket, answer: bytes) -> None:
+        self.answers.wait()
+        with contextlib.suppress(OSError):
+            connection.sendall(answer)
+
+    def _answer(self, stream: bytes) -> bytes:
+        def frame(kind: int, flags: int, content: bytes) -> bytes:
+            return len(content).to_bytes(3, "big") + bytes((kind, flags)) + stream + content
+
+        return (
+            frame(self._HEADERS, self._END_HEADERS, self._HEAD)
+            + frame(self._DATA, 0, bytes(5))
+            + frame(self._HEADERS, self._END_HEADERS | self._END_STREAM, self._TRAILERS)
+        )

@@ -117,7 +117,7 @@ def test_a_value_is_recorded_as_everywhere(
         monkeypatch.setattr(act, "_quick_heartbeat", record)
         act.heartbeat(value)
         act.heartbeat(value, 7)
-    assert recorded == [encode_values((value,)), encode_values((value, 7))]
+    assert recorded == [encode_values((value,), None), encode_values((value, 7), None)]
 
 
 def test_a_value_of_any_size_is_recorded_up_to_the_limit(lost: BlackHole) -> None:

@@ -13,12 +13,20 @@ import pytest
 from support import REPOSITORY, BlackHole
 
 import temporal_heartbeat as thb
-from temporal_heartbeat import Payload, handoff
-from temporal_heartbeat._convert import encode_values, from_payloads, payloads_base64
+from temporal_heartbeat import Payload, _convert, handoff
+from temporal_heartbeat._connection import link_in_force
 from temporal_heartbeat._failure import failure_json
 from temporal_heartbeat._payload import decode_payloads, encode_payloads
 
 PAYLOADS = 4
+
+
+def encode_values(values: Sequence[Any]) -> tuple[int, bytes]:
+    return _convert.encode_values(values, link_in_force().codec)
+
+
+def from_payloads(data: bytes) -> tuple[tuple[Any, ...], tuple[Payload, ...]]:
+    return _convert.from_payloads(data, link_in_force().codec)
 
 
 class Reversing:
@@ -85,7 +93,10 @@ def test_one_value_is_encoded_too_and_none_is_none() -> None:
 @pytest.mark.usefixtures("codec")
 def test_details_of_failures_and_of_their_causes_are_encoded() -> None:
     cause = {"message": "c", "details": ["secret"], "cause": {"details": ["secret"]}}
-    made = failure_json("m", details=["secret"], cause=cause, heartbeat_details=["secret"])
+    codec = link_in_force().codec
+    made = failure_json(
+        "m", details=["secret"], cause=cause, heartbeat_details=["secret"], codec=codec
+    )
     assert b"secret" not in made
     failure = json.loads(made)
     for text in (
@@ -95,12 +106,16 @@ def test_details_of_failures_and_of_their_causes_are_encoded() -> None:
         failure["cause"]["cause"]["details_payloads"],
     ):
         assert encodings(b64decode(text)) == ["binary/reversed"]
-    assert encodings(b64decode(payloads_base64("initial_details", [1]))) == ["binary/reversed"]
+    assert encodings(b64decode(_convert.payloads_base64("initial_details", [1], codec))) == [
+        "binary/reversed"
+    ]
 
 
 @pytest.mark.usefixtures("codec")
-def test_a_codec_ends_with_its_connection() -> None:
+def test_a_codec_stays_in_force_until_the_next_connect() -> None:
     thb.disconnect(timeout=0)
+    assert encodings(encode_values((7,))[1]) == ["binary/reversed"]
+    thb.connect(lazy=True)
     assert encode_values((7,)) == (1, b"7")
 
 

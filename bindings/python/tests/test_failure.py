@@ -22,6 +22,7 @@ NOTHING: dict[str, Any] = {
     "source": None,
     "cause": None,
     "heartbeat_details": (),
+    "codec": None,
 }
 
 

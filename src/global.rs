@@ -44,6 +44,16 @@ enum State {
     Connected(Arc<Session>),
 }
 
+impl State {
+    /// The session that there is, connected or not yet.
+    fn session(&self) -> Option<&Arc<Session>> {
+        match self {
+            State::Connecting(session) | State::Connected(session) => Some(session),
+            State::Disconnected | State::Inherited(_) => None,
+        }
+    }
+}
+
 /// Runs in the child of a fork, in its only thread. The parent's state stays where it is, unreachable; of its descriptors the
 /// child keeps none.
 extern "C" fn forget_the_parent() {
@@ -104,7 +114,7 @@ pub fn connect(options: Options) -> Result<()> {
         Err(error) => {
             session.stop();
             // Nobody sends any more: there is nothing to wait for, not even at the end of the process.
-            process.activities.close_all(Timeout::Zero);
+            process.activities.close_all();
             *state = State::Disconnected;
             Err(error)
         }
@@ -127,13 +137,18 @@ pub fn reconfigure(json: &[u8]) -> Result<()> {
 /// Ends the client, if there is one, after what was recorded on open activities was sent, if `timeout` allows it.
 pub fn disconnect(timeout: Timeout) -> Result<()> {
     let process = process()?;
-    process.activities.close_all(timeout);
+    let ending = process.lock().session().cloned();
+    process.activities.flush_all(timeout);
     let mut state = process.lock();
-    let before = std::mem::replace(&mut *state, State::Disconnected);
+    // Another disconnect may have ended it already, and a connect may have made the next one, which isn't to be ended.
+    if state.session().map(Arc::as_ptr) != ending.as_ref().map(Arc::as_ptr) {
+        return Ok(());
+    }
+    *state = State::Disconnected;
     publish(None);
-    // Activities that were opened while the others were flushed. Their handles must not live on in the next connection.
-    process.activities.close_all(Timeout::Zero);
-    if let State::Connecting(session) | State::Connected(session) = before {
+    // Under the lock: a handle that was opened while the others were flushed must not live on in the next connection.
+    process.activities.close_all();
+    if let Some(session) = ending {
         process.telemetry.journal.tell(Event::Disconnected, &[], || "disconnected".to_owned());
         session.stop();
     }

@@ -96,23 +96,26 @@ impl Activities {
         self.inbox.put(due, handle);
     }
 
-    /// Sends what all activities have recorded, until the deadline, and closes them.
-    pub fn close_all(&self, timeout: Timeout) {
+    /// Sends what all activities have recorded, until the deadline.
+    pub fn flush_all(&self, timeout: Timeout) {
+        let Some(deadline) = timeout.start() else { return };
         let handles = self.registry.handles();
-        if let Some(deadline) = timeout.start() {
-            for handle in &handles {
-                self.press(*handle);
-            }
-            for handle in &handles {
-                // Whatever it is that can't be sent: the client is going.
-                let _ = self.flush(*handle, deadline);
-            }
+        for handle in &handles {
+            self.press(*handle);
         }
-        for handle in handles {
-            // Somebody else may have closed it meanwhile.
+        for handle in &handles {
+            // The connection ends, whatever the reason why this can't be sent.
+            let _ = self.flush(*handle, deadline);
+        }
+    }
+
+    /// Closes all activities: there is no client any more that sends for them.
+    pub fn close_all(&self) {
+        self.disconnected.store(true, Ordering::Release);
+        for handle in self.registry.handles() {
+            // Another thread may have closed it already.
             let _ = self.registry.remove(handle);
         }
-        self.disconnected.store(true, Ordering::Release);
         self.watches.close_all();
     }
 

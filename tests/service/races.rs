@@ -195,3 +195,25 @@ fn no_activity_opened_during_a_disconnect_outlives_it() {
         );
     }
 }
+
+#[test]
+fn a_disconnect_never_ends_the_connection_after_the_one_that_it_found() {
+    let fake = Fake::start(|call| if call.has(b"unanswered") { Answer::Silence } else { Answer::ok() });
+    for round in 0..50 {
+        fake.connect(",\"lazy\":true").unwrap();
+        let handle = held::open(&token(round), NO_SEED).unwrap();
+        record(handle, "1").unwrap();
+        held::flush(handle, LONG).unwrap();
+        record(handle, "\"unanswered\"").unwrap();
+        thread::scope(|scope| {
+            let slow = scope.spawn(|| calls::disconnect(LONG));
+            // This beat isn't due: it is sent because of that disconnect, which now waits for the answer.
+            fake.wait_for(BEAT, 2 * usize::from(round) + 2);
+            calls::disconnect(Timeout::Zero).unwrap();
+            fake.connect(",\"lazy\":true").unwrap();
+            slow.join().unwrap().unwrap();
+        });
+        assert_eq!(fake.connect(",\"lazy\":true").unwrap_err().status(), Status::AlreadyConnected);
+        calls::disconnect(Timeout::Zero).unwrap();
+    }
+}

@@ -35,17 +35,19 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// The pause before the sender begins anew, should it ever fall.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// Sends what is due, until it is dropped.
-pub async fn run(activities: &'static Activities, client: Arc<Client>) {
+/// Sends what is due, until it is dropped, or replaced by the sender of another connection.
+pub async fn run(activities: &'static Activities, client: Arc<Client>, number: u32) {
     loop {
-        // It ends by a panic only, which is a mistake in the library. All activities of the process would stop beating.
-        let _ = tokio::spawn(send(activities, client.clone())).await;
+        // A panic is a mistake in the library. Without another try all activities of the process would stop beating.
+        if tokio::spawn(send(activities, client.clone(), number)).await.is_ok() {
+            return;
+        }
         tokio::time::sleep(PAUSE_AFTER_PANIC).await;
         activities.tell_all();
     }
 }
 
-async fn send(activities: &'static Activities, client: Arc<Client>) {
+async fn send(activities: &'static Activities, client: Arc<Client>, number: u32) {
     let inbox = &activities.inbox;
     let mut sender = Sender {
         activities,
@@ -63,7 +65,8 @@ async fn send(activities: &'static Activities, client: Arc<Client>) {
         #[cfg(test)]
         tests::fall_if_planted();
         activities.see_off(&mut leaving);
-        sender.collect();
+        let Some(notes) = inbox.take(number) else { return };
+        sender.collect(notes);
         sender.send_due(Moment::now());
         let sleep = sender.due.peek().map_or(LONGEST_SLEEP, |Reverse((due, ..))| due.since(Moment::now()));
         // Whichever comes first; being woken too often is no harm.
@@ -97,8 +100,8 @@ struct Landed {
 
 impl Sender {
     /// Takes in what others have left.
-    fn collect(&mut self) {
-        for (due, handle) in self.activities.inbox.take() {
+    fn collect(&mut self, notes: Vec<(Moment, Handle)>) {
+        for (due, handle) in notes {
             self.due.push(Reverse((due, handle.index, handle.generation)));
         }
         for Landed { workflow, late } in
@@ -276,7 +279,7 @@ mod tests {
 
         PLANTED.store(true, Ordering::SeqCst);
         runtime.start().unwrap();
-        runtime.spawn(run(activities, client));
+        runtime.spawn(run(activities, client, activities.inbox.begin()));
         let end = Instant::now() + Duration::from_secs(30);
         let tries = || activities.registry.with(handle, |activity| activity.info(now).counts.failed_tries);
         while tries().unwrap() == 0 {
@@ -285,6 +288,19 @@ mod tests {
         }
         assert!(!PLANTED.load(Ordering::SeqCst));
         runtime.stop();
+    }
+
+    #[tokio::test]
+    async fn a_sender_that_was_replaced_ends_and_takes_nothing() {
+        let activities: &'static Activities = Box::leak(Box::new(Activities::new(0, Arc::default())));
+        let options = Options::read(br#"{"address":"127.0.0.1:1","namespace":"default"}"#).unwrap();
+        let client = Arc::new(Client::new(&options, Arc::default(), Arc::default()).unwrap());
+        let earlier = activities.connected();
+        let current = activities.connected();
+        activities.tell(Handle { index: 0, generation: 1, fork: 0 }, Moment::now());
+        run(activities, client, earlier).await;
+        assert_eq!(activities.inbox.take(current).unwrap().len(), 1);
+        activities.inbox.filled().await;
     }
 
     #[tokio::test]
@@ -314,7 +330,7 @@ mod tests {
         assert!(fallen.await.unwrap_err().is_panic());
 
         assert_eq!(landed.lock().unwrap().len(), 1, "the sender has its room back");
-        let [(due, told)] = activities.inbox.take()[..] else { panic!("the sender wasn't told") };
+        let [(due, told)] = activities.inbox.take(0).unwrap()[..] else { panic!("the sender wasn't told") };
         assert_eq!(told, handle);
         let again = activities.registry.with(handle, |activity| activity.next_step(due)).unwrap();
         assert!(matches!(again, Step::Beat { .. }));

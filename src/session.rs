@@ -55,8 +55,7 @@ impl Session {
         let listener =
             options.metrics_address.map(|address| Listener::bind("metrics_address", address)).transpose()?;
         runtime.start()?;
-        activities.connected();
-        runtime.spawn(pulse::run(activities, client.clone()));
+        runtime.spawn(pulse::run(activities, client.clone(), activities.connected()));
         if let Some(listener) = listener {
             serve(&runtime, listener, activities, telemetry);
         }

@@ -82,9 +82,10 @@ impl Activities {
         }
     }
 
-    /// There is a client that sends for them.
-    pub fn connected(&self) {
+    /// There is a client that sends for them. Returns the number of its sender.
+    pub fn connected(&self) -> u32 {
         self.disconnected.store(false, Ordering::Release);
+        self.inbox.begin()
     }
 
     fn is_disconnected(&self) -> bool {

@@ -154,10 +154,10 @@ fn hand_over() {
             thread::spawn(move || inbox.put(Moment::LONG_AGO, Handle { index, generation: 1, fork: 0 }))
         })
         .collect();
-    let mut taken = inbox.take().len();
+    let mut taken = inbox.take(0).unwrap().len();
     while taken < 2 {
         wait_for(inbox.filled());
-        taken += inbox.take().len();
+        taken += inbox.take(0).unwrap().len();
     }
     putters.into_iter().for_each(|putter| putter.join().unwrap());
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +18,7 @@ import (
 // whatever the program does meanwhile. [Open] and [OpenFromEnv] make it, Close ends the holding. Any goroutine may call anything.
 type Activity struct {
 	handle abi.Handle
+	codec  PayloadCodec // of the connection that it was opened under, with which the handle ends
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	stopOn Signals // those that cancel ctx
@@ -86,18 +89,11 @@ func open(ctx context.Context, op string, taskToken []byte, options OpenOptions,
 	if ctx.Err() != nil {
 		return nil, notCalled(ctx, op)
 	}
-	optionsJSON, err := options.json(op, fromEnv)
+	handle, codec, err := openHandle(op, taskToken, options, fromEnv)
 	if err != nil {
 		return nil, err
 	}
-	if err := load(); err != nil {
-		return nil, err
-	}
-	handle, nativeErr := abi.OpenActivity(slices.Clone(taskToken), optionsJSON)
-	if nativeErr != nil {
-		return nil, failed(op, nativeErr)
-	}
-	a := &Activity{handle: handle, stopOn: options.CancelOn, changed: make(chan struct{})}
+	a := &Activity{handle: handle, codec: codec, stopOn: options.CancelOn, changed: make(chan struct{})}
 	if a.stopOn == 0 {
 		a.stopOn = StopSignals
 	}
@@ -110,8 +106,26 @@ func open(ctx context.Context, op string, taskToken []byte, options OpenOptions,
 	return a, nil
 }
 
-// json writes the options as the library reads them.
-func (o OpenOptions) json(op string, fromEnv bool) ([]byte, error) {
+// openHandle opens a handle, and returns the codec of the connection that it belongs to.
+func openHandle(op string, taskToken []byte, options OpenOptions, fromEnv bool) (handle abi.Handle, _ PayloadCodec, _ error) {
+	for {
+		link := linkInForce.Load()
+		optionsJSON, err := options.json(link.codec, op, fromEnv)
+		if err != nil {
+			return 0, nil, err
+		}
+		if err := load(); err != nil {
+			return 0, nil, err
+		}
+		var nativeErr *abi.Error
+		if link.call(func() { handle, nativeErr = abi.OpenActivity(slices.Clone(taskToken), optionsJSON) }) {
+			return handle, link.codec, failed(op, nativeErr)
+		}
+	}
+}
+
+// json writes the options as the library reads them, details encoded by the codec.
+func (o OpenOptions) json(codec PayloadCodec, op string, fromEnv bool) ([]byte, error) {
 	for name, d := range map[string]time.Duration{
 		"HeartbeatTimeout": o.HeartbeatTimeout, "StallTimeout": o.StallTimeout, "CancelPoll": o.CancelPoll, "Age": o.Age,
 		"AttemptRemaining": o.AttemptRemaining,
@@ -120,14 +134,9 @@ func (o OpenOptions) json(op string, fromEnv bool) ([]byte, error) {
 			return nil, refused(op, StatusConfig, name+" is negative", nil)
 		}
 	}
-	var initialDetails *string
-	if o.InitialDetails != nil {
-		values, err := encoded(o.InitialDetails.values)
-		if err != nil {
-			return nil, refused(op, StatusInvalidArgument, err.Error(), err)
-		}
-		text := base64.StdEncoding.EncodeToString(appendPayloads(nil, values))
-		initialDetails = &text
+	initialDetails, err := o.initialDetails(codec, fromEnv)
+	if err != nil {
+		return nil, refused(op, StatusInvalidArgument, err.Error(), err)
 	}
 	options, err := json.Marshal(struct {
 		WorkflowID         string  `json:"workflow_id,omitempty"`
@@ -153,6 +162,31 @@ func (o OpenOptions) json(op string, fromEnv bool) ([]byte, error) {
 		panic(err) // strings, numbers and booleans always marshal
 	}
 	return options, nil
+}
+
+// initialDetails returns the details as base64 of encoded Payloads; nil leaves it to the library to find them.
+func (o OpenOptions) initialDetails(codec PayloadCodec, fromEnv bool) (*string, error) {
+	var values []Payload
+	var err error
+	if o.InitialDetails != nil {
+		values, err = encoded(codec, o.InitialDetails.values)
+	} else {
+		// The library reads the variable itself, and sends what is in it: so it may not be plain.
+		handed, found := os.LookupEnv("TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS")
+		if !fromEnv || !found || codec == nil {
+			return nil, nil
+		}
+		data, wrong := base64.StdEncoding.DecodeString(strings.TrimSpace(handed))
+		if wrong != nil {
+			return nil, nil // the library refuses it, and says why
+		}
+		if values, wrong = parsePayloads(data); wrong != nil {
+			return nil, nil
+		}
+		values, err = encodedPlain(codec, values)
+	}
+	text := base64.StdEncoding.EncodeToString(appendPayloads(nil, values))
+	return &text, err
 }
 
 // Context is for the work: it is cancelled as soon as a signal says that the work is to stop, and context.Cause then tells

@@ -36,7 +36,7 @@ func (a *Activity) Details(ctx context.Context) (Details, error) {
 			return Details{}, err
 		}
 	}
-	details, err := detailsOf(op, held)
+	details, err := detailsOf(a.codec, op, held)
 	if err == nil {
 		a.previous.Store(&details)
 	}

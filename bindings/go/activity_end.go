@@ -39,7 +39,7 @@ func (a *Activity) Fail(ctx context.Context, failure Failure) error {
 	if len(failure.HeartbeatDetails) > 0 {
 		return refused(op, StatusInvalidArgument, "HeartbeatDetails: the activity is held open; record them", nil)
 	}
-	failureJSON, err := failure.json(op)
+	failureJSON, err := failure.json(a.codec, op)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (a *Activity) Fail(ctx context.Context, failure Failure) error {
 func (a *Activity) end(ctx context.Context, op string, values []any,
 	native func(encoding int32, data []byte, timeoutMs uint32) *abi.Error,
 ) error {
-	encoding, data, err := encode(op, values)
+	encoding, data, err := encode(a.codec, op, values)
 	if err != nil {
 		return err
 	}

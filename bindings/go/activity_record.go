@@ -24,7 +24,7 @@ import (
 // [ErrInvalidArgument], [ErrInvalidHandle] after Close.
 func (a *Activity) RecordHeartbeat(details ...any) (Signals, error) {
 	if len(details) == 1 {
-		if data, ok := details[0].([]byte); ok && !hasCodec() {
+		if data, ok := details[0].([]byte); ok && a.codec == nil {
 			return a.RecordBytes(data)
 		}
 	}
@@ -33,7 +33,7 @@ func (a *Activity) RecordHeartbeat(details ...any) (Signals, error) {
 
 // RecordBytes is RecordHeartbeat for one []byte, and the cheapest: it spares the allocation that passing it as an any takes.
 func (a *Activity) RecordBytes(details []byte) (Signals, error) {
-	if hasCodec() {
+	if a.codec != nil {
 		return a.recordValues([]any{details})
 	}
 	return a.record(abi.EncodingBinary, details)
@@ -48,7 +48,7 @@ func (a *Activity) recordValues(details []any) (Signals, error) {
 	}
 	buffer := buffers.Get().(*bytes.Buffer)
 	defer recycle(buffer)
-	encoding, data, err := encodeInto(buffer, op, details)
+	encoding, data, err := encodeInto(buffer, a.codec, op, details)
 	if err != nil {
 		return 0, err
 	}
@@ -155,9 +155,9 @@ func recycle(buffer *bytes.Buffer) {
 
 // encodeInto converts details as encode does; what it gives may be the buffer's. A single value that is JSON needs no Payloads around
 // it: the library makes that itself.
-func encodeInto(buffer *bytes.Buffer, op string, details []any) (encoding int32, data []byte, err error) {
-	if len(details) != 1 || !isJSON(details[0]) || hasCodec() {
-		return encode(op, details)
+func encodeInto(buffer *bytes.Buffer, codec PayloadCodec, op string, details []any) (encoding int32, data []byte, err error) {
+	if len(details) != 1 || !isJSON(details[0]) || codec != nil {
+		return encode(codec, op, details)
 	}
 	if err := json.NewEncoder(buffer).Encode(details[0]); err != nil {
 		conversion := &ConversionError{Type: reflect.TypeOf(details[0]), Err: err}

@@ -430,7 +430,7 @@ func TestSingleValueIsRecordedAsItIsConverted(t *testing.T) {
 		[]byte("bytes"), Payload{Data: []byte("x")}, durationpb.New(time.Second),
 	} {
 		var buffer bytes.Buffer
-		encoding, data, err := encodeInto(&buffer, "test", []any{value})
+		encoding, data, err := encodeInto(&buffer, nil, "test", []any{value})
 		want, wantErr := NewPayload(value)
 		wanted := want.Data
 		if encoding == abi.EncodingPayloads {

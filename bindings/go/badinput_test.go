@@ -114,8 +114,10 @@ func TestEveryOptionReachesTheLibrary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = Disconnect(ctx) }()
 	if err := Reconfigure(Credentials{APIKey: "another", TLS: &TLS{Disabled: true}}); err != nil {
+		t.Error(err)
+	}
+	if err := Disconnect(ctx); err != nil {
 		t.Error(err)
 	}
 	for name, options := range map[string]Options{

@@ -2,7 +2,7 @@ package heartbeat
 
 import (
 	"fmt"
-	"sync/atomic"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -19,41 +19,43 @@ type PayloadCodec interface {
 	Decode(payloads []Payload) ([]Payload, error)
 }
 
-// current is the connection's codec; nil when values go as they are.
-var current atomic.Pointer[PayloadCodec]
-
-func useCodec(codec PayloadCodec) {
-	if codec == nil {
-		current.Store(nil)
-		return
-	}
-	current.Store(&codec)
-}
-
-func hasCodec() bool {
-	return current.Load() != nil
-}
-
-// encoded gives the payloads as they go to the server.
-func encoded(payloads []Payload) ([]Payload, error) {
-	codec := current.Load()
+// encoded returns the payloads as the codec encodes them; a nil codec leaves them as they are.
+func encoded(codec PayloadCodec, payloads []Payload) ([]Payload, error) {
 	if codec == nil || len(payloads) == 0 {
 		return payloads, nil
 	}
-	out, err := (*codec).Encode(payloads)
+	out, err := codec.Encode(payloads)
 	if err != nil {
 		return nil, fmt.Errorf("the codec can't encode: %w", err)
 	}
 	return out, nil
 }
 
+// plain are the encodings that every reader understands, "" for none. Nothing else is taken for plain.
+var plain = []string{"", encodingNull, encodingBinary, encodingJSON, encodingProtoJSON, encodingProto}
+
+// encodedPlain returns the payloads, those of a plain encoding encoded, the others as they are.
+func encodedPlain(codec PayloadCodec, payloads []Payload) ([]Payload, error) {
+	var out []Payload
+	for _, payload := range payloads {
+		stored := []Payload{payload}
+		if slices.Contains(plain, payload.Encoding()) {
+			var err error
+			if stored, err = encoded(codec, stored); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, stored...)
+	}
+	return out, nil
+}
+
 // decoded undoes encoded.
-func decoded(payloads []Payload) ([]Payload, error) {
-	codec := current.Load()
+func decoded(codec PayloadCodec, payloads []Payload) ([]Payload, error) {
 	if codec == nil || len(payloads) == 0 {
 		return payloads, nil
 	}
-	in, err := (*codec).Decode(payloads)
+	in, err := codec.Decode(payloads)
 	if err != nil {
 		return nil, fmt.Errorf("the codec can't decode: %w", err)
 	}

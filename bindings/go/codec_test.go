@@ -71,7 +71,7 @@ func wantReversed(t *testing.T, data []byte) int {
 
 func TestWhateverGoesOutIsEncodedAndComesBackAsItWas(t *testing.T) {
 	withCodec(t, reversing{})
-	_, data, err := encode("op", []any{41, nil, []byte("bytes"), "text"})
+	_, data, err := encode(linkInForce.Load().codec, "op", []any{41, nil, []byte("bytes"), "text"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestWhateverGoesOutIsEncodedAndComesBackAsItWas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	values, err := decoded(stored)
+	values, err := decoded(linkInForce.Load().codec, stored)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestWhateverGoesOutIsEncodedAndComesBackAsItWas(t *testing.T) {
 	for i, value := range (Details{values: values}).Payloads() {
 		again[i] = value
 	}
-	if _, data, err = encode("op", again); err != nil || wantReversed(t, data) != 4 {
+	if _, data, err = encode(linkInForce.Load().codec, "op", again); err != nil || wantReversed(t, data) != 4 {
 		t.Error("what was read and is recorded again is encoded again", err)
 	}
 }
@@ -108,7 +108,7 @@ func TestWhateverGoesOutIsEncodedAndComesBackAsItWas(t *testing.T) {
 func TestDetailsOfFailuresAndWhatIsHandedOverAreEncoded(t *testing.T) {
 	withCodec(t, reversing{})
 	failure := Failure{Details: []any{"secret"}, HeartbeatDetails: []any{"secret"}, Cause: &Failure{Details: []any{"secret"}}}
-	data, err := failure.json("op")
+	data, err := failure.json(linkInForce.Load().codec, "op")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestDetailsOfFailuresAndWhatIsHandedOverAreEncoded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options, err := OpenOptions{InitialDetails: &initial}.json("op", false)
+	options, err := OpenOptions{InitialDetails: &initial}.json(linkInForce.Load().codec, "op", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,26 +156,27 @@ func TestWhatIsQuickWithoutACodecPassesThroughOne(t *testing.T) {
 		func() (Signals, error) { return act.RecordHeartbeat([]byte("bytes")) },
 		func() (Signals, error) { return act.RecordBytes([]byte("bytes")) },
 	} {
-		useCodec(reversing{})
+		act.codec = reversing{}
 		if _, err := record(); err != nil {
 			t.Error(err)
 		}
-		useCodec(reversing{fails: broken})
+		act.codec = reversing{fails: broken}
 		if _, err := record(); !errors.Is(err, broken) || !strings.Contains(err.Error(), "codec can't encode") {
 			t.Error("what the codec said is lost:", err)
 		}
 	}
 }
 
-func TestACodecEndsWithItsConnection(t *testing.T) {
+func TestACodecStaysInForceUntilTheNextConnect(t *testing.T) {
 	withCodec(t, reversing{})
-	if !hasCodec() {
-		t.Error("there is none")
-	}
 	if err := Disconnect(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if hasCodec() {
+	if linkInForce.Load().codec == nil {
+		t.Error("it is gone")
+	}
+	connectLazily(t, blackHole(t))
+	if linkInForce.Load().codec != nil {
 		t.Error("it is still there")
 	}
 }

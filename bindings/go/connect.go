@@ -3,7 +3,6 @@ package heartbeat
 import (
 	"context"
 	"encoding/json"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 // Connect makes the process's client, of which there is one, and makes sure that the server answers and has the namespace. What
 // is temporary is tried again until the time is up.
 //
-// When ctx ends first, Connect returns at once, and a connection that comes after that is given up.
+// A Connect waits for another one that is in progress. When ctx ends first, Connect returns at once, and a connection that comes after that is given up.
 //
 // Errors: [ErrConfig] for an option, variable or file that is wrong, [ErrUnavailable] or [ErrTimeout] when nobody answers,
 // [ErrTLS] when no secure connection can be made, [ErrUnauthenticated], [ErrNamespaceNotFound], [ErrAlreadyConnected], and
@@ -40,13 +39,11 @@ func Connect(ctx context.Context, options Options) error {
 		if settled.Load() {
 			return struct{}{}, nil
 		}
-		text, _ := options.json(milliseconds(time.Until(deadline))) // as it went above
-		err := abi.Connect(text)
-		switch {
-		case err != nil:
-		case settled.CompareAndSwap(false, true):
-			useCodec(options.DataConverter)
-		default:
+		err := connectWith(options.DataConverter, func() *abi.Error {
+			text, _ := options.json(milliseconds(time.Until(deadline))) // as it went above
+			return abi.Connect(text)
+		})
+		if err == nil && !settled.CompareAndSwap(false, true) {
 			err = abi.Disconnect(0)
 		}
 		return struct{}{}, err
@@ -56,9 +53,6 @@ func Connect(ctx context.Context, options Options) error {
 	}
 	return err
 }
-
-// connecting lets one Connect at a time through, so that giving up an abandoned connection can't hit the next one.
-var connecting sync.Mutex
 
 // Reconfigure changes credentials while connected. What is given replaces what there was, of TLS and GRPCMeta key by key; what
 // isn't stays. Activities stay open, and no beat is lost. The server isn't waited for: should it not like the new credentials, the
@@ -84,7 +78,6 @@ func Disconnect(ctx context.Context) error {
 	if !library.loaded.Load() {
 		return nil
 	}
-	defer useCodec(nil)
 	if ctx.Err() != nil {
 		return failed(op, abi.Disconnect(0))
 	}

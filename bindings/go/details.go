@@ -30,21 +30,28 @@ type Details struct {
 func GetDetails(ctx context.Context, taskToken []byte) (Details, error) {
 	const op = "get details"
 	token := slices.Clone(taskToken)
-	held, err := call(ctx, op, budget(ctx), func(timeoutMs uint32) (abi.Details, *abi.Error) {
-		return abi.GetDetails(token, timeoutMs)
+	// The codec that decodes is the one of the connection that the details come from.
+	type read struct {
+		held  abi.Details
+		codec PayloadCodec
+	}
+	codecItself := func(codec PayloadCodec) (PayloadCodec, error) { return codec, nil }
+	got, err := callEncoded(ctx, op, codecItself, func(codec PayloadCodec, timeoutMs uint32) (read, *abi.Error) {
+		held, err := abi.GetDetails(token, timeoutMs)
+		return read{held, codec}, err
 	})
 	if err != nil {
 		return Details{}, err
 	}
-	return detailsOf(op, held)
+	return detailsOf(got.codec, op, got.held)
 }
 
-func detailsOf(op string, held abi.Details) (Details, error) {
+func detailsOf(codec PayloadCodec, op string, held abi.Details) (Details, error) {
 	values, err := parsePayloads(held.Payloads)
 	if err != nil {
 		return Details{}, refused(op, StatusInternal, "the details can't be read: "+err.Error(), err)
 	}
-	if values, err = decoded(values); err != nil {
+	if values, err = decoded(codec, values); err != nil {
 		return Details{}, fmt.Errorf("temporal-heartbeat: %s: %w", op, err)
 	}
 	return Details{

@@ -23,25 +23,39 @@ const (
 	encodingProto     = "binary/protobuf"
 )
 
+// wireValues are values as the library takes them.
+type wireValues struct {
+	encoding int32
+	data     []byte
+}
+
+// encodeWith returns the function for [callEncoded] that encodes these values.
+func encodeWith(op string, values []any) func(PayloadCodec) (wireValues, error) {
+	return func(codec PayloadCodec) (encoded wireValues, err error) {
+		encoded.encoding, encoded.data, err = encode(codec, op, values)
+		return encoded, err
+	}
+}
+
 // encode converts values to what the library takes: no details for none, else serialized Payloads.
-func encode(op string, values []any) (encoding int32, data []byte, err error) {
+func encode(codec PayloadCodec, op string, values []any) (encoding int32, data []byte, err error) {
 	if len(values) == 0 {
 		return abi.EncodingNone, nil, nil
 	}
-	payloads, err := encodedPayloadsOf(values)
+	payloads, err := encodedPayloadsOf(codec, values)
 	if err != nil {
 		return 0, nil, refused(op, StatusInvalidArgument, err.Error(), err)
 	}
 	return abi.EncodingPayloads, appendPayloads(nil, payloads), nil
 }
 
-// encodedPayloadsOf converts values, as they go to the server.
-func encodedPayloadsOf(values []any) ([]Payload, error) {
+// encodedPayloadsOf converts values, and encodes them.
+func encodedPayloadsOf(codec PayloadCodec, values []any) ([]Payload, error) {
 	payloads, err := payloadsOf(values)
 	if err != nil {
 		return nil, err
 	}
-	return encoded(payloads)
+	return encoded(codec, payloads)
 }
 
 // payloadsOf converts values; its error is a *ConversionError.

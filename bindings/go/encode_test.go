@@ -80,7 +80,7 @@ func TestValueThatCannotBeConvertedIsNamed(t *testing.T) {
 		"map with a key of floats": map[float64]int{1: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := encode("heartbeat", []any{1, bad})
+			_, _, err := encode(nil, "heartbeat", []any{1, bad})
 			wantIs(t, err, ErrInvalidArgument)
 			var conversion *ConversionError
 			if !errors.As(err, &conversion) || conversion.Index != 1 || conversion.Type != reflect.TypeOf(bad) {

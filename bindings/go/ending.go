@@ -35,12 +35,9 @@ func Fail(ctx context.Context, taskToken []byte, failure Failure) error {
 	if ctx.Err() != nil {
 		return notCalled(ctx, op)
 	}
-	failureJSON, err := failure.json(op)
-	if err != nil {
-		return err
-	}
 	token := slices.Clone(taskToken)
-	_, err = call(ctx, op, budget(ctx), func(timeoutMs uint32) (struct{}, *abi.Error) {
+	encode := func(codec PayloadCodec) ([]byte, error) { return failure.json(codec, op) }
+	_, err := callEncoded(ctx, op, encode, func(failureJSON []byte, timeoutMs uint32) (struct{}, *abi.Error) {
 		return struct{}{}, abi.Fail(token, failureJSON, timeoutMs)
 	})
 	return err
@@ -52,13 +49,9 @@ func end(ctx context.Context, op string, taskToken []byte, values []any,
 	if ctx.Err() != nil {
 		return notCalled(ctx, op)
 	}
-	encoding, data, err := encode(op, values)
-	if err != nil {
-		return err
-	}
 	token := slices.Clone(taskToken)
-	_, err = call(ctx, op, budget(ctx), func(timeoutMs uint32) (struct{}, *abi.Error) {
-		return struct{}{}, native(token, encoding, data, timeoutMs)
+	_, err := callEncoded(ctx, op, encodeWith(op, values), func(v wireValues, timeoutMs uint32) (struct{}, *abi.Error) {
+		return struct{}{}, native(token, v.encoding, v.data, timeoutMs)
 	})
 	return err
 }

@@ -79,8 +79,8 @@ type failureJSON struct {
 	HeartbeatDetails []byte       `json:"heartbeat_details_payloads,omitempty"`
 }
 
-func (f Failure) json(op string) ([]byte, error) {
-	tree, err := f.tree("", 0)
+func (f Failure) json(codec PayloadCodec, op string) ([]byte, error) {
+	tree, err := f.tree(codec, "", 0)
 	if err != nil {
 		return nil, refused(op, StatusInvalidArgument, err.Error(), err)
 	}
@@ -95,15 +95,15 @@ func (f Failure) json(op string) ([]byte, error) {
 const maxDepth = 64
 
 // tree converts a failure; path says where it stands, for errors.
-func (f Failure) tree(path string, depth int) (*failureJSON, error) {
+func (f Failure) tree(codec PayloadCodec, path string, depth int) (*failureJSON, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("more than %d causes", maxDepth)
 	}
-	details, err := encodedPayloadsOf(f.Details)
+	details, err := encodedPayloadsOf(codec, f.Details)
 	if err != nil {
 		return nil, fmt.Errorf("%sDetails: %w", path, err)
 	}
-	heartbeatDetails, err := encodedPayloadsOf(f.HeartbeatDetails)
+	heartbeatDetails, err := encodedPayloadsOf(codec, f.HeartbeatDetails)
 	if err != nil {
 		return nil, fmt.Errorf("%sHeartbeatDetails: %w", path, err)
 	}
@@ -121,7 +121,7 @@ func (f Failure) tree(path string, depth int) (*failureJSON, error) {
 		HeartbeatDetails: appendPayloads(nil, heartbeatDetails),
 	}
 	if f.Cause != nil {
-		tree.Cause, err = f.Cause.tree(path+"Cause.", depth+1)
+		tree.Cause, err = f.Cause.tree(codec, path+"Cause.", depth+1)
 	}
 	return tree, err
 }

@@ -23,7 +23,7 @@ func TestFailureIsWrittenAsTheLibraryReadsIt(t *testing.T) {
 		Cause:            &Failure{Message: "write"},
 		HeartbeatDetails: []any{41},
 	}
-	got, err := failure.json("fail")
+	got, err := failure.json(nil, "fail")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestFailureIsWrittenAsTheLibraryReadsIt(t *testing.T) {
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if got, err := (Failure{}).json("fail"); err != nil || string(got) != "{}" {
+	if got, err := (Failure{}).json(nil, "fail"); err != nil || string(got) != "{}" {
 		t.Errorf("the zero Failure is %s, %v", got, err)
 	}
 }
@@ -56,7 +56,7 @@ func TestFailureThatCannotBeWrittenSaysWhere(t *testing.T) {
 		"Cause.HeartbeatDetails":    {Cause: &Failure{HeartbeatDetails: []any{1}}},
 		"causes":                    *cyclic,
 	} {
-		_, err := failure.json("fail")
+		_, err := failure.json(nil, "fail")
 		wantIs(t, err, ErrInvalidArgument)
 		if err != nil && !strings.Contains(err.Error(), where) {
 			t.Errorf("%q doesn't say %q", err, where)

@@ -34,13 +34,9 @@ func beat(ctx context.Context, op string, taskToken []byte, details []any) (Sign
 	if ctx.Err() != nil {
 		return 0, notCalled(ctx, op)
 	}
-	encoding, data, err := encode(op, details)
-	if err != nil {
-		return 0, err
-	}
 	token := slices.Clone(taskToken)
-	signals, err := call(ctx, op, budget(ctx), func(timeoutMs uint32) (uint32, *abi.Error) {
-		return abi.Heartbeat(token, encoding, data, timeoutMs)
+	signals, err := callEncoded(ctx, op, encodeWith(op, details), func(v wireValues, timeoutMs uint32) (uint32, *abi.Error) {
+		return abi.Heartbeat(token, v.encoding, v.data, timeoutMs)
 	})
 	return Signals(signals), err
 }

@@ -43,7 +43,8 @@ type Options struct {
 	Compression string
 	// MaxMessageBytes is the largest message that is sent or read. 0: 64 MiB.
 	MaxMessageBytes int
-	// DataConverter is the codec of a namespace whose data are encrypted. nil: values go as they are. See [CodecFrom].
+	// DataConverter is the codec of a namespace whose data are encrypted. nil: values go as they are. It is in force before the
+	// connection exists, and until the next Connect. See [CodecFrom].
 	DataConverter PayloadCodec
 	// RequireEncoded refuses, as [ErrInvalidArgument], what no codec has encoded.
 	RequireEncoded bool

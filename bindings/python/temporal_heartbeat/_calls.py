@@ -80,17 +80,20 @@ def connect(
     * ``data_converter``: the codec of a namespace whose data are encrypted: an object with
       ``encode`` and ``decode``, which take and return a list of `Payload`; or a PayloadCodec or
       DataConverter of Temporal's SDK. All details and results pass through it, written and read.
+      It is in force before the connection exists, and until the next connect.
     * ``require_encoded``: refuse what no codec has encoded (`InvalidArgument`); false.
     * ``metrics_address``: ``"ip:port"``, where Prometheus may fetch the `metrics`; nowhere.
 
     Other options are passed on to the library, which names the ones that it doesn't know.
 
-    Blocks at most ``connect_timeout_ms``. Any thread may call it.
+    Blocks at most ``connect_timeout_ms``, after waiting for a connect of another thread. Any thread
+    may call it.
 
     Raises `AlreadyConnected`; `Config` for a wrong option, variable or file; `Tls` when no secure
     connection can be made; `Unauthenticated`; `NamespaceNotFound`; `Unavailable`, `Timeout` and
     others when the server can't be reached, with the cause in the message. After a failure the
-    process isn't connected.
+    process isn't connected. A connect that Ctrl-C interrupts goes on in the background, and may
+    still succeed: with its codec in force.
     """
     codec = None if data_converter is None else codec_of(data_converter)
     text = options_json(
@@ -163,6 +166,7 @@ def disconnect(*, timeout: Optional[float] = 10.0) -> None:
     """End the connection. It isn't an error when there is none.
 
     Calls that other threads have under way raise `NotConnected`. `connect` may be called again.
+    Until then the codec of the connection stays in force.
 
     Blocks at most ``timeout`` seconds. Any thread
     may call it.

@@ -1,0 +1,87 @@
+//go:build go1.24
+
+package heartbeat
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+)
+
+// recorder is a server that keeps every message it receives, and gives every request an empty answer, which means success to Connect
+// and to a heartbeat.
+type recorder struct {
+	address string
+	answers sync.RWMutex // locked: answers are withheld
+
+	mu       sync.Mutex
+	messages []byte
+	more     chan struct{} // closed when there are more messages
+}
+
+func newRecorder(t *testing.T) *recorder {
+	t.Helper()
+	needLibrary(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{address: listener.Addr().String(), more: make(chan struct{})}
+	server := &http.Server{Handler: r, Protocols: new(http.Protocols)}
+	server.Protocols.SetUnencryptedHTTP2(true)
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
+	return r
+}
+
+func (r *recorder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	message, err := io.ReadAll(request.Body)
+	if err != nil {
+		return
+	}
+	r.mu.Lock()
+	r.messages = append(r.messages, message...)
+	close(r.more)
+	r.more = make(chan struct{})
+	r.mu.Unlock()
+
+	r.answers.RLock()
+	defer r.answers.RUnlock()
+	w.Header().Set("Content-Type", "application/grpc")
+	w.Header().Set(http.TrailerPrefix+"Grpc-Status", "0")
+	w.Write(make([]byte, 5))
+}
+
+func (r *recorder) received() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return bytes.Clone(r.messages)
+}
+
+// waitFor returns when these bytes have been received.
+func (r *recorder) waitFor(t *testing.T, data string) {
+	t.Helper()
+	timeout := time.After(20 * time.Second)
+	for {
+		r.mu.Lock()
+		found, more := bytes.Contains(r.messages, []byte(data)), r.more
+		r.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-more:
+		case <-timeout:
+			t.Fatalf("%q never came", data)
+		}
+	}
+}
+
+// options are those of a connection to the recorder.
+func (r *recorder) options(codec PayloadCodec) Options {
+	return Options{HostPort: r.address, Lazy: true, Compression: "none", DataConverter: codec}
+}

@@ -294,7 +294,8 @@ mod tests {
     async fn a_sender_that_was_replaced_ends_and_takes_nothing() {
         let activities: &'static Activities = Box::leak(Box::new(Activities::new(0, Arc::default())));
         let options = Options::read(br#"{"address":"127.0.0.1:1","namespace":"default"}"#).unwrap();
-        let client = Arc::new(Client::new(&options, Arc::default(), Arc::default()).unwrap());
+        let io_thread = Runtime::new().io_thread();
+        let client = Arc::new(Client::new(&options, Arc::default(), io_thread, Arc::default()).unwrap());
         let earlier = activities.connected();
         let current = activities.connected();
         activities.tell(Handle { index: 0, generation: 1, fork: 0 }, Moment::now());

@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .type_attribute(".", "#[allow(missing_docs)]")
         .enum_attribute(".", "#[allow(missing_docs)]")
         // Values are passed on as the bytes that came, so this one type is written by hand.
-        .extern_path(".temporal.api.common.v1.Payloads", "crate::payload::Payloads")
+        .extern_path(".temporal.api.common.v1.Payloads", "crate::model::payload::Payloads")
         .service_generator(Box::new(Methods))
         .include_file("proto.rs")
         .out_dir(env::var("OUT_DIR")?)
@@ -51,8 +51,8 @@ impl ServiceGenerator for Methods {
                 name
             });
             buf.push_str(&format!(
-                "#[doc = \"`{call}`\"]\npub const {name}: crate::method::Method<{input}, {output}> =\n    \
-                 crate::method::Method::new({number}, \"{call}\", \"/{package}.{service}/{call}\");\n",
+                "#[doc = \"`{call}`\"]\npub const {name}: crate::model::method::Method<{input}, {output}> =\n    \
+                 crate::model::method::Method::new({number}, \"{call}\", \"/{package}.{service}/{call}\");\n",
                 call = method.proto_name,
                 input = method.input_type,
                 output = method.output_type,

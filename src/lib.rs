@@ -1,11 +1,26 @@
-//! Heartbeats a Temporal Activity from any process.
+//! Sends heartbeats of a Temporal Activity from any process.
 //!
-//! From C and everything that calls C, through `include/temporal_heartbeat.h`; from Rust, through [`calls`] (one call, one request)
-//! and [`held`] (activities held open, which beat in the background). The command-line program in `src/bin` is made of these.
+//! C, and every language that can call C, uses this library through `include/temporal_heartbeat.h`. Rust uses [`api`].
 //!
-//! The way of a call is `abi` -> [`calls`] -> `global` -> `session` -> `client` -> `retry` -> `transport` -> the server; a
-//! background beat's is `abi` -> [`held`] -> `activity`, and from there `pulse` -> `client` -> `transport`. Back comes a signal, or an
-//! error: `setback` -> [`error`] -> `abi`.
+//! A file imports only from its own layer and from those below it (`tests/layers.rs`):
+//!
+//! | layer | what it does |
+//! |---|---|
+//! | [`abi`] | the C functions: checks arguments, borrows, calls [`api`], writes results |
+//! | [`api`] | what a process can do: one request (`rpc`), an activity held open (`activity`) |
+//! | `process` | the client of the process: connect, disconnect, fork, exit |
+//! | `activity` | activities held open: their state, and the scheduler that decides when to send |
+//! | `client` | Temporal's requests: what they ask, when to repeat them, what an answer means |
+//! | `transport` | gRPC over HTTP/2: connections, TLS, proxies, credentials |
+//! | `runtime` | the Tokio runtime, and which thread drives it |
+//! | `telemetry` | metrics and log records |
+//! | [`config`] | options, environment, `temporal.toml`, hand-off variables |
+//! | [`model`] | values that all layers share |
+//! | `sys` | the operating system; with `abi` the only unsafe code |
+//!
+//! A call goes down these layers once: `abi` → `api::rpc` → `process` → `client` → `transport` → server. A beat of an activity held open
+//! starts at the scheduler: `activity::scheduler` → `client` → `transport` → server. The answer comes back as signals or as an
+//! [`Error`](model::error::Error).
 
 #![deny(
     clippy::exit,
@@ -17,41 +32,14 @@
 
 pub mod abi;
 mod activity;
-pub mod attempt;
-pub mod calls;
+pub mod api;
 mod client;
-mod credentials;
-pub mod deadline;
-mod description;
-pub mod details;
-mod doubt;
-pub mod error;
-mod failure;
-mod files;
-mod global;
-pub mod handoff;
-pub mod held;
-mod json;
-mod method;
-pub mod options;
-mod panics;
-mod park;
-pub mod payload;
-#[cfg(feature = "cli")]
-pub mod poll;
-mod pulse;
-mod retry;
-mod rules;
+pub mod config;
+pub mod model;
+mod process;
 mod runtime;
-mod secret;
-mod session;
-mod setback;
-pub mod signals;
-pub mod status;
 mod sys;
 mod telemetry;
-mod time;
-pub mod token;
 mod transport;
 
 #[allow(missing_docs, clippy::all)]

@@ -10,12 +10,13 @@
 use std::{env, process::ExitCode, thread, time::Duration};
 
 use temporal_heartbeat::{
-    calls,
-    deadline::Timeout,
-    error::Result,
-    held,
-    payload::{Encoding, Payloads},
-    signals::Signals,
+    api::{activity, rpc},
+    model::{
+        deadline::Timeout,
+        error::Result,
+        payload::{Encoding, Payloads},
+        signals::Signals,
+    },
 };
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,9 +33,9 @@ fn main() -> ExitCode {
 }
 
 fn run(items: u32) -> Result<()> {
-    calls::connect(b"{}")?;
-    let done = held::open(&[], br#"{"from_env": true}"#).and_then(|activity| work(activity, items));
-    calls::disconnect(Timeout::Within(TIMEOUT))?; // sends what was recorded last, and closes the activity
+    rpc::connect(b"{}")?;
+    let done = activity::open(&[], br#"{"from_env": true}"#).and_then(|activity| work(activity, items));
+    rpc::disconnect(Timeout::Within(TIMEOUT))?; // sends what was recorded last, and closes the activity
     println!("{}", done?);
     Ok(())
 }
@@ -46,12 +47,12 @@ fn work(activity: u64, items: u32) -> Result<&'static str> {
         thread::sleep(Duration::from_millis(100)); // the work
         println!("item {item} done");
 
-        let mut signals = held::record(activity, Encoding::Json, item.to_string().as_bytes())?;
+        let mut signals = activity::record(activity, Encoding::Json, item.to_string().as_bytes())?;
         while signals == Signals::PAUSED {
-            signals = held::wait(activity, Signals::from_bits(u32::MAX), signals, timeout)?; // the beats go on meanwhile
+            signals = activity::wait(activity, Signals::from_bits(u32::MAX), signals, timeout)?; // the beats go on meanwhile
         }
         if signals.contains(Signals::CANCEL_REQUESTED) {
-            held::report_cancelled(activity, None, timeout)?;
+            activity::report_cancelled(activity, None, timeout)?;
             return Ok("cancelled");
         }
         if signals.intersects(stop) {
@@ -59,13 +60,13 @@ fn work(activity: u64, items: u32) -> Result<&'static str> {
         }
     }
     let result = Payloads::from_caller("result", Encoding::Json, items.to_string().as_bytes())?;
-    held::complete(activity, result, timeout)?;
+    activity::complete(activity, result, timeout)?;
     Ok("completed")
 }
 
 /// The last item done, which the attempt before recorded; 0 when there was none.
 fn last_item(activity: u64) -> Result<u32> {
-    let details = held::details(activity, Timeout::Within(TIMEOUT))?;
+    let details = activity::details(activity, Timeout::Within(TIMEOUT))?;
     let number = |data| std::str::from_utf8(data).ok()?.parse().ok();
     let item = details.values().first().and_then(|value| number(&value.data)).unwrap_or(0);
     println!("attempt {} goes on after item {item}", details.about().attempt);

@@ -6,12 +6,16 @@ use super::{
     boundary,
     types::{THB_ABI_VERSION, thb_error_t, thb_status_t, thb_text_t},
 };
-use crate::{calls, error::Error, handoff, status::Status};
+use crate::{
+    api::rpc,
+    config::handoff,
+    model::{error::Error, status::Status},
+};
 
 /// The library's version, e.g. "0.1.0". Static: never freed. Thread-safe. Never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn thb_version() -> *const c_char {
-    calls::VERSION.as_ptr()
+    rpc::VERSION.as_ptr()
 }
 
 /// The ABI that the library has, to be compared with the THB_ABI_VERSION that the caller was compiled with.

@@ -4,11 +4,14 @@ use std::ffi::{c_char, c_void};
 
 use super::{
     boundary,
-    calls::payloads,
     details::wrap,
+    rpc::payloads,
     types::{thb_activity_t, thb_details_t, thb_encoding_t, thb_error_t, thb_status_t, thb_text_t},
 };
-use crate::{deadline::Timeout, held, payload::Encoding, signals::Signals};
+use crate::{
+    api::activity,
+    model::{deadline::Timeout, payload::Encoding, signals::Signals},
+};
 
 /// Hold an activity open: from now on beats go out for it in the background, whatever the caller does, and recording
 /// progress takes nanoseconds. One handle a token; one-call functions other than thb_get_details return
@@ -53,7 +56,7 @@ pub unsafe extern "C" fn thb_activity_open(
             boundary::required("activity_out", activity_out)?;
             let token = boundary::bytes("token", token, token_len)?;
             let options = boundary::bytes("options_json", options_json.cast(), options_len)?;
-            boundary::put(activity_out, held::open(token, options)?);
+            boundary::put(activity_out, activity::open(token, options)?);
             Ok(())
         })
     }
@@ -81,7 +84,7 @@ pub unsafe extern "C" fn thb_activity_heartbeat(
     unsafe {
         boundary::run_brief(error_out, || {
             let details = boundary::bytes("details", details, details_len)?;
-            let signals = held::record(activity, Encoding::from_code(encoding)?, details)?;
+            let signals = activity::record(activity, Encoding::from_code(encoding)?, details)?;
             boundary::put(signals_out, signals.bits());
             Ok(())
         })
@@ -98,7 +101,7 @@ pub unsafe extern "C" fn thb_activity_touch(
     // SAFETY: the header's words: outputs are NULL or writable.
     unsafe {
         boundary::run_brief(error_out, || {
-            boundary::put(signals_out, held::touch(activity)?.bits());
+            boundary::put(signals_out, activity::touch(activity)?.bits());
             Ok(())
         })
     }
@@ -115,7 +118,7 @@ pub unsafe extern "C" fn thb_activity_get_signals(
     // SAFETY: the header's words: outputs are NULL or writable.
     unsafe {
         boundary::run_brief(error_out, || {
-            boundary::put(signals_out, held::signals(activity)?.bits());
+            boundary::put(signals_out, activity::signals(activity)?.bits());
             Ok(())
         })
     }
@@ -140,7 +143,7 @@ pub unsafe extern "C" fn thb_activity_wait(
     unsafe {
         boundary::run(error_out, || {
             let (mask, known) = (Signals::from_bits(mask), Signals::from_bits(known_signals));
-            let signals = held::wait(activity, mask, known, Timeout::from_ms(timeout_ms)?)?;
+            let signals = activity::wait(activity, mask, known, Timeout::from_ms(timeout_ms)?)?;
             boundary::put(signals_out, signals.bits());
             Ok(())
         })
@@ -168,7 +171,7 @@ pub unsafe extern "C" fn thb_activity_get_details(
         boundary::clear(details_out);
         boundary::run(error_out, || {
             boundary::required("details_out", details_out)?;
-            let details = held::details(activity, Timeout::from_ms(timeout_ms)?)?;
+            let details = activity::details(activity, Timeout::from_ms(timeout_ms)?)?;
             boundary::give(details_out, wrap(details));
             Ok(())
         })
@@ -192,7 +195,7 @@ pub unsafe extern "C" fn thb_activity_get_info(
         boundary::clear(info_out);
         boundary::run(error_out, || {
             boundary::required("info_out", info_out)?;
-            boundary::give(info_out, boundary::text(held::info(activity)?.as_bytes()));
+            boundary::give(info_out, boundary::text(activity::info(activity)?.as_bytes()));
             Ok(())
         })
     }
@@ -210,7 +213,7 @@ pub unsafe extern "C" fn thb_activity_flush(
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
     // SAFETY: the header's words: outputs are NULL or writable.
-    unsafe { boundary::run(error_out, || held::flush(activity, Timeout::from_ms(timeout_ms)?)) }
+    unsafe { boundary::run(error_out, || activity::flush(activity, Timeout::from_ms(timeout_ms)?)) }
 }
 
 /// End the activity with a result; as thb_complete, and returns as that does, also THB_ENDED, THB_INVALID_HANDLE,
@@ -231,7 +234,7 @@ pub unsafe extern "C" fn thb_activity_complete(
     unsafe {
         boundary::run(error_out, || {
             let result = payloads("result", encoding, result, result_len)?;
-            held::complete(activity, result, Timeout::from_ms(timeout_ms)?)
+            activity::complete(activity, result, Timeout::from_ms(timeout_ms)?)
         })
     }
 }
@@ -252,7 +255,7 @@ pub unsafe extern "C" fn thb_activity_fail(
     unsafe {
         boundary::run(error_out, || {
             let failure = boundary::bytes("failure_json", failure_json.cast(), failure_len)?;
-            held::fail(activity, failure, Timeout::from_ms(timeout_ms)?)
+            activity::fail(activity, failure, Timeout::from_ms(timeout_ms)?)
         })
     }
 }
@@ -272,7 +275,7 @@ pub unsafe extern "C" fn thb_activity_report_cancelled(
     unsafe {
         boundary::run(error_out, || {
             let details = payloads("details", encoding, details, details_len)?;
-            held::report_cancelled(activity, details, Timeout::from_ms(timeout_ms)?)
+            activity::report_cancelled(activity, details, Timeout::from_ms(timeout_ms)?)
         })
     }
 }
@@ -292,5 +295,5 @@ pub unsafe extern "C" fn thb_activity_close(
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
     // SAFETY: the header's words: outputs are NULL or writable.
-    unsafe { boundary::run(error_out, || held::close(activity, Timeout::from_ms(timeout_ms)?)) }
+    unsafe { boundary::run(error_out, || activity::close(activity, Timeout::from_ms(timeout_ms)?)) }
 }

@@ -9,9 +9,11 @@ use zeroize::Zeroizing;
 
 use super::types::{thb_error_t, thb_status_t, thb_text_t};
 use crate::{
-    error::{Error, Result},
-    panics,
-    status::Status,
+    model::{
+        error::{Error, Result},
+        status::Status,
+    },
+    runtime::panics,
     sys,
 };
 

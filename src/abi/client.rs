@@ -6,7 +6,7 @@ use super::{
     boundary,
     types::{thb_error_t, thb_status_t},
 };
-use crate::{calls, deadline::Timeout, panics};
+use crate::{api::rpc, model::deadline::Timeout, runtime::panics};
 
 /// Connect this process to a Temporal server. There is one client per process.
 ///
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn thb_connect(
     // SAFETY: the header's words: inputs are readable for the call, outputs NULL or writable.
     unsafe {
         boundary::run(error_out, || {
-            calls::connect(boundary::bytes("options_json", options_json.cast(), options_len)?)
+            rpc::connect(boundary::bytes("options_json", options_json.cast(), options_len)?)
         })
     }
 }
@@ -60,7 +60,7 @@ pub unsafe extern "C" fn thb_reconfigure(
     // SAFETY: the header's words: inputs are readable for the call, outputs NULL or writable.
     unsafe {
         boundary::run(error_out, || {
-            calls::reconfigure(boundary::bytes("options_json", options_json.cast(), options_len)?)
+            rpc::reconfigure(boundary::bytes("options_json", options_json.cast(), options_len)?)
         })
     }
 }
@@ -73,5 +73,5 @@ pub unsafe extern "C" fn thb_reconfigure(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_disconnect(timeout_ms: u32, error_out: *mut *mut thb_error_t) -> thb_status_t {
     // SAFETY: the header's words: outputs are NULL or writable.
-    unsafe { boundary::run(error_out, || calls::disconnect(Timeout::from_ms(timeout_ms)?)) }
+    unsafe { boundary::run(error_out, || rpc::disconnect(Timeout::from_ms(timeout_ms)?)) }
 }

@@ -6,7 +6,7 @@ use super::{
     boundary,
     types::{thb_details_t, thb_encoding_t, thb_error_t, thb_status_t},
 };
-use crate::{
+use crate::model::{
     details::{Details, Value},
     error::Error,
     payload::Encoding,

@@ -6,7 +6,7 @@ use super::{
     boundary,
     types::{thb_error_t, thb_status_t},
 };
-use crate::status::Status;
+use crate::model::status::Status;
 
 /// The status that came with the error. NULL: THB_OK. Thread-safe, as all that only reads. Never blocks.
 #[unsafe(no_mangle)]

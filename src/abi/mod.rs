@@ -7,10 +7,10 @@
 pub mod about;
 pub mod activity;
 pub mod boundary;
-pub mod calls;
 pub mod client;
 pub mod details;
 pub mod errors;
+pub mod rpc;
 pub mod telemetry;
 pub mod types;
 pub mod watch;

@@ -4,7 +4,7 @@ use super::{
     boundary,
     types::{thb_error_t, thb_status_t, thb_text_t},
 };
-use crate::{calls, deadline::Timeout};
+use crate::{api::rpc, model::deadline::Timeout};
 
 /// Read the process's metrics in Prometheus's text form (docs/metrics.md lists them); before the first thb_connect there
 /// are names only. Thread-safe. Never waits. *metrics_out is the caller's, to be freed by thb_text_free.
@@ -19,7 +19,7 @@ pub unsafe extern "C" fn thb_get_metrics(
         boundary::clear(metrics_out);
         boundary::run(error_out, || {
             boundary::required("metrics_out", metrics_out)?;
-            boundary::give(metrics_out, boundary::text(calls::metrics()?.as_bytes()));
+            boundary::give(metrics_out, boundary::text(rpc::metrics()?.as_bytes()));
             Ok(())
         })
     }
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn thb_log_next(
         boundary::clear(record_out);
         boundary::run(error_out, || {
             boundary::required("record_out", record_out)?;
-            if let Some(record) = calls::next_log(Timeout::from_ms(timeout_ms)?)? {
+            if let Some(record) = rpc::next_log(Timeout::from_ms(timeout_ms)?)? {
                 boundary::give(record_out, boundary::text(record.as_bytes()));
             }
             Ok(())

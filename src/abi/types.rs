@@ -4,7 +4,7 @@ use std::ffi::CString;
 
 use zeroize::Zeroizing;
 
-use crate::{details::Details, error::Error};
+use crate::model::{details::Details, error::Error};
 
 /// What became of a call: one of enum thb_status, never below 0. Treat a value that you don't know as an error.
 pub type thb_status_t = i32;

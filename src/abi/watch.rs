@@ -4,7 +4,10 @@ use super::{
     boundary,
     types::{thb_activity_t, thb_error_t, thb_status_t, thb_watch_t},
 };
-use crate::{deadline::Timeout, held, signals::Signals};
+use crate::{
+    api::activity,
+    model::{deadline::Timeout, signals::Signals},
+};
 
 /// Open a watch: one waiter for the signals of any number of activities, for event loops.
 ///
@@ -20,7 +23,7 @@ pub unsafe extern "C" fn thb_watch_open(
     unsafe {
         boundary::run(error_out, || {
             boundary::required("watch_out", watch_out)?;
-            boundary::put(watch_out, held::open_watch()?);
+            boundary::put(watch_out, activity::open_watch()?);
             Ok(())
         })
     }
@@ -40,7 +43,9 @@ pub unsafe extern "C" fn thb_watch_add(
 ) -> thb_status_t {
     // SAFETY: the header's words: outputs are NULL or writable.
     unsafe {
-        boundary::run(error_out, || held::add_to_watch(watch, activity, Signals::from_bits(mask), user_data))
+        boundary::run(error_out, || {
+            activity::add_to_watch(watch, activity, Signals::from_bits(mask), user_data)
+        })
     }
 }
 
@@ -62,7 +67,7 @@ pub unsafe extern "C" fn thb_watch_next(
     // SAFETY: the header's words: outputs are NULL or writable.
     unsafe {
         boundary::run(error_out, || {
-            let news = held::next_of_watch(watch, Timeout::from_ms(timeout_ms)?)?;
+            let news = activity::next_of_watch(watch, Timeout::from_ms(timeout_ms)?)?;
             boundary::put(activity_out, news.as_ref().map_or(0, |news| news.activity));
             if let Some(news) = news {
                 boundary::put(user_data_out, news.user_data);
@@ -88,7 +93,7 @@ pub unsafe extern "C" fn thb_watch_open_fd(
     unsafe {
         boundary::run(error_out, || {
             boundary::required("fd_out", fd_out)?;
-            boundary::put(fd_out, held::open_watch_fd(watch)?);
+            boundary::put(fd_out, activity::open_watch_fd(watch)?);
             Ok(())
         })
     }
@@ -101,5 +106,5 @@ pub unsafe extern "C" fn thb_watch_close(
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
     // SAFETY: the header's words: outputs are NULL or writable.
-    unsafe { boundary::run(error_out, || held::close_watch(watch)) }
+    unsafe { boundary::run(error_out, || activity::close_watch(watch)) }
 }

@@ -1,6 +1,6 @@
 //! Handles: numbers that stand for open activities (and watches), and that stop doing so when they are closed.
 
-use crate::{
+use crate::model::{
     error::{Error, Result},
     status::Status,
 };

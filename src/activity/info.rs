@@ -3,7 +3,7 @@
 use std::{fmt::Write, time::Duration};
 
 use super::state::Info;
-use crate::signals::Signals;
+use crate::model::signals::Signals;
 
 impl Info {
     /// The JSON object. Keys are added, never changed.
@@ -52,7 +52,10 @@ impl Info {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{activity::state::Counts, error::Error, status::Status};
+    use crate::{
+        activity::state::Counts,
+        model::{error::Error, status::Status},
+    };
 
     #[test]
     fn it_is_json_whatever_the_error_says() {

@@ -14,16 +14,17 @@
 //! | `farewell` | the last beats of a process that ends |
 //! | `info` | what can be told about one, as JSON |
 
-pub mod access;
-mod farewell;
+pub mod address;
+mod exit_flush;
 pub mod handle;
-pub mod inbox;
 mod info;
-mod news;
 pub mod options;
 pub mod registry;
 mod schedule;
+pub mod scheduler;
+mod signal_log;
 pub mod state;
+pub mod wake_queue;
 pub mod watch;
 
 use std::{
@@ -35,18 +36,20 @@ use std::{
 };
 
 use crate::{
-    deadline::{Deadline, Timeout},
-    error::{Error, Result},
-    rules::Rules,
-    status::Status,
+    client::payload_policy::Rules,
+    model::{
+        deadline::{Deadline, Timeout},
+        error::{Error, Result},
+        status::Status,
+    },
     sys::clock::Moment,
     telemetry::Telemetry,
 };
-use farewell::Farewell;
-pub use farewell::Leaving;
+use exit_flush::Farewell;
+pub use exit_flush::Leaving;
 use handle::Handle;
-use inbox::Inbox;
 use registry::{Look, Registry};
+use wake_queue::Inbox;
 use watch::Watches;
 
 /// The longest that a waiter sleeps before it looks again, for the sake of times that pass unnoticed while the machine is suspended.

@@ -5,12 +5,14 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::{
-    attempt::Ids,
-    error::{Error, Result},
-    handoff::{self, HandedOver},
-    json::{Fault, Object},
-    payload::Payloads,
-    status::Status,
+    config::handoff::{self, HandedOver},
+    model::{
+        attempt::Ids,
+        error::{Error, Result},
+        json::{Fault, Object},
+        payload::Payloads,
+        status::Status,
+    },
 };
 
 const NAME: &str = "options";

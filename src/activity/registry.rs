@@ -12,9 +12,11 @@ use super::{
     state::Activity,
 };
 use crate::{
-    deadline::Deadline,
-    error::{Error, Result},
-    status::Status,
+    model::{
+        deadline::Deadline,
+        error::{Error, Result},
+        status::Status,
+    },
     sys::sync::{Condvar, Mutex, MutexGuard},
 };
 
@@ -247,7 +249,8 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::options::OpenOptions, *};
+    use super::*;
+    use crate::activity::options::OpenOptions;
     use crate::sys::clock::Moment;
 
     fn activity() -> Activity {

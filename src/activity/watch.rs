@@ -14,10 +14,12 @@ use super::{
     handle::{Handle, MAX_SLOTS, SLOTS_OF_WATCHES, invalid},
 };
 use crate::{
-    deadline::{Deadline, Timeout},
-    error::{Error, Result},
-    signals::Signals,
-    status::Status,
+    model::{
+        deadline::{Deadline, Timeout},
+        error::{Error, Result},
+        signals::Signals,
+        status::Status,
+    },
     sys::{clock::Moment, event::Event},
 };
 

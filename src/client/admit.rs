@@ -6,12 +6,16 @@ use bytes::Bytes;
 
 use super::{Client, Effort};
 use crate::{
-    attempt::{Attempt, Ids, Target},
-    description::{Description, State},
-    error::Error,
-    setback::{Cure, Setback},
-    status::Status,
-    token::Token,
+    client::{
+        description::{Description, State},
+        rpc_error::{Cure, Setback},
+    },
+    model::{
+        attempt::{Attempt, Ids, Target},
+        error::Error,
+        status::Status,
+        token::Token,
+    },
 };
 
 /// How a request addresses its activity.

@@ -9,15 +9,18 @@ use super::{
     unreadable,
 };
 use crate::{
-    activity::access::Subject,
-    attempt::Ids,
-    description::Description,
-    details::Details,
-    error::Error,
+    client::{
+        description::Description,
+        rpc_error::{Cure, Setback},
+    },
+    model::{
+        attempt::{Ids, Subject},
+        details::Details,
+        error::Error,
+        status::Status,
+        token::Token,
+    },
     proto::temporal::api::{common::v1::WorkflowExecution, workflowservice::v1 as api},
-    setback::{Cure, Setback},
-    status::Status,
-    token::Token,
 };
 
 /// An attempt that was looked for.

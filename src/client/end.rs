@@ -4,17 +4,18 @@ use bytes::Bytes;
 
 use super::{Client, Effort, admit::Way, rounds::Rounds};
 use crate::{
-    attempt::{Ids, Target},
-    deadline::Deadline,
-    error::Error,
-    failure::Report,
-    payload::Payloads,
+    client::{retry, rpc_error::Setback},
+    model::{
+        attempt::{Ids, Target},
+        deadline::Deadline,
+        error::Error,
+        failure::Report,
+        payload::Payloads,
+        signals::Signals,
+        status::Status,
+        token::Token,
+    },
     proto::temporal::api::workflowservice::v1 as api,
-    retry,
-    setback::Setback,
-    signals::Signals,
-    status::Status,
-    token::Token,
     transport::Predecessor,
 };
 

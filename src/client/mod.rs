@@ -12,9 +12,14 @@
 
 mod admit;
 mod describe;
+pub mod description;
 mod end;
+mod in_doubt;
 mod order;
+pub mod payload_policy;
+mod retry;
 mod rounds;
+pub mod rpc_error;
 mod verify;
 
 use std::{
@@ -27,25 +32,24 @@ use prost::Message;
 use tokio::sync::Notify;
 
 use crate::{
-    attempt::{Ids, Target},
-    deadline::Deadline,
-    doubt::Doubts,
-    error::Error,
-    method::Method,
-    options::{Options, Retry},
-    payload::{Payloads, is_large},
+    client::{in_doubt::Doubts, payload_policy::Rules, rpc_error::Setback},
+    config::{Options, Retry},
+    model::{
+        attempt::{Ids, Target},
+        deadline::Deadline,
+        error::Error,
+        method::Method,
+        payload::{Payloads, is_large},
+        signals::Signals,
+        status::Status,
+        token::Token,
+    },
     proto::temporal::api::workflowservice::v1 as api,
-    retry,
-    rules::Rules,
     runtime::IoThread,
-    setback::Setback,
-    signals::Signals,
-    status::Status,
     telemetry::{
         Telemetry,
-        record::{Event, Value},
+        log_record::{Event, Value},
     },
-    token::Token,
     transport::{Predecessor, Transport, TryLimits},
 };
 use admit::Way;

@@ -10,8 +10,10 @@ use std::{
 use tokio::{sync::OwnedMutexGuard, time::timeout};
 
 use crate::{
-    attempt::{Ids, Target},
-    token::Token,
+    model::{
+        attempt::{Ids, Target},
+        token::Token,
+    },
     transport::Predecessor,
 };
 
@@ -107,7 +109,7 @@ mod tests {
 
     fn target(activity_id: &str) -> Target {
         let ids = Ids { workflow_id: "w".into(), run_id: "r".into(), activity_id: activity_id.into() };
-        Target::Checked { ids, attempt: crate::attempt::Attempt::default(), token: None }
+        Target::Checked { ids, attempt: crate::model::attempt::Attempt::default(), token: None }
     }
 
     #[tokio::test]

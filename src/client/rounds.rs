@@ -2,13 +2,15 @@
 
 use super::Effort;
 use crate::{
-    options::Retry,
-    retry::Pauses,
-    setback::{Cure, Setback},
+    client::{
+        retry::Pauses,
+        rpc_error::{Cure, Setback},
+    },
+    config::Retry,
 };
 
 /// The rounds of one call, each a look at the activity and a request. Requests by token are repeated within a round, by
-/// [`crate::retry`]; requests by ids, and those that got an unproven NOT_FOUND, are repeated here.
+/// [`crate::client::retry`]; requests by ids, and those that got an unproven NOT_FOUND, are repeated here.
 pub struct Rounds {
     effort: Effort,
     pauses: Pauses,

@@ -4,19 +4,23 @@ use std::collections::HashMap;
 
 use super::{Client, Effort, Ending};
 use crate::{
-    attempt::{Attempt, Ids, Target},
-    deadline::Deadline,
-    description::{Description, State},
-    error::Error,
+    client::{
+        description::{Description, State},
+        rpc_error::Setback,
+    },
+    model::{
+        attempt::{Attempt, Ids, Target},
+        deadline::Deadline,
+        error::Error,
+        status::Status,
+        token::Token,
+    },
     proto::temporal::api::{
         common::v1::WorkflowExecution,
         failure::v1::{Failure, failure::FailureInfo},
         history::v1::history_event::Attributes,
         workflowservice::v1 as api,
     },
-    setback::Setback,
-    status::Status,
-    token::Token,
 };
 
 /// How many events are asked for at once, and how often: an activity that was looked for in vain among the newest hundred thousand

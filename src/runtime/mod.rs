@@ -1,7 +1,9 @@
 //! Where everything happens that waits for the network: one reactor, driven by a thread of ours or by a caller.
 
+mod leader;
+pub mod oneshot;
+pub mod panics;
 mod reactor;
-mod turn;
 
 use std::{
     future::{Future, poll_fn},
@@ -15,16 +17,17 @@ use std::{
 };
 
 use crate::{
-    deadline::Deadline,
-    error::{Error, Result},
-    panics,
-    park::{self, Nothing},
-    status::Status,
+    model::{
+        deadline::Deadline,
+        error::{Error, Result},
+        status::Status,
+    },
     sys,
 };
+pub use leader::IoThread;
+use leader::{Leave, Permission, Turn};
+use oneshot::Nothing;
 use reactor::Reactor;
-pub use turn::IoThread;
-use turn::{Leave, Permission, Turn};
 
 /// The I/O thread's name, as `ps -L` and debuggers show it.
 pub const THREAD_NAME: &str = "thb-io";
@@ -50,7 +53,7 @@ impl Runtime {
 
     /// Starts the thread.
     pub fn start(&self) -> Result<()> {
-        let (ready, started) = park::slot();
+        let (ready, started) = oneshot::slot();
         let spawned = sys::signals::blocked(|| {
             let turn = self.turn.clone();
             thread::Builder::new().name(THREAD_NAME.into()).spawn(move || match turn.reactor() {
@@ -104,7 +107,7 @@ impl Runtime {
             Permission::HandOver(in_flight) => in_flight,
             Permission::Stopped => return Err(disconnected()),
         };
-        let (promise, ticket) = park::slot();
+        let (promise, ticket) = oneshot::slot();
         self.turn.put(Box::pin(async move {
             let outcome = work.await;
             // First: the caller may be back before this line is over.
@@ -206,7 +209,7 @@ mod tests {
 
     /// Waits until the I/O thread drives again.
     fn io_thread_steps_in(runtime: &Runtime) {
-        let (promise, ticket) = park::slot();
+        let (promise, ticket) = oneshot::slot();
         runtime.spawn(async move { promise.fill(thread::current().name().map(str::to_owned)) });
         assert_eq!(ticket.wait(long()).unwrap().as_deref(), Some(THREAD_NAME));
     }
@@ -257,7 +260,7 @@ mod tests {
     fn calls_that_are_over_at_once_do_not_keep_the_timers_from_running() {
         let runtime = started();
         become_driver(&runtime);
-        let (promise, ticket) = park::slot();
+        let (promise, ticket) = oneshot::slot();
         runtime.spawn(async move {
             tokio::time::sleep(Duration::from_millis(1)).await;
             promise.fill(());
@@ -292,7 +295,7 @@ mod tests {
             runtime: &'env Runtime,
             prepare: impl FnOnce(&Runtime) + Send + 'scope,
         ) -> Self {
-            let (begun, ticket) = park::slot();
+            let (begun, ticket) = oneshot::slot();
             let (end, ended) = tokio::sync::oneshot::channel();
             let caller = scope.spawn(move || {
                 prepare(runtime);
@@ -427,7 +430,7 @@ mod tests {
 
             // Begun by a task while a caller drives.
             become_driver(&runtime);
-            let (promise, ticket) = park::slot();
+            let (promise, ticket) = oneshot::slot();
             let of_task = io.clone();
             runtime.spawn(async move { promise.fill(of_task.run(name()).await) });
             thread::scope(|scope| {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::sys::{self, private::Private};
+use crate::sys::{self, fork_private::Private};
 
 /// Name resolution blocks, and so may a disk: they borrow threads of this name's kind, at most two.
 const RESOLVER_NAME: &str = "thb-resolve";

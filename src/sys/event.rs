@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     descriptor::{ABOVE_STANDARD, apart},
-    private::Private,
+    fork_private::Private,
 };
 
 /// A flag that can be polled: an eventfd where there is one, else a pipe.

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::fd::{AsRawFd, RawFd};
 use std::{io, os::unix::net::UnixDatagram};
 
-use super::private::Private;
+use super::fork_private::Private;
 
 /// Elsewhere a runtime waits by kqueue, which no child inherits.
 #[cfg(not(target_os = "linux"))]

@@ -14,7 +14,8 @@ use tonic::Code;
 
 use super::histogram::Histogram;
 use crate::{
-    method::Call, proto::temporal::api::workflowservice::v1::CALLS, signals::Signals, status::Status,
+    model::{method::Call, signals::Signals, status::Status},
+    proto::temporal::api::workflowservice::v1::CALLS,
 };
 
 /// In seconds.

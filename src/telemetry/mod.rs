@@ -9,14 +9,14 @@
 //! | `journal` | keeps the newest records, not too many of one kind |
 //! | `record` | one of them, as JSON and as a line |
 
-mod exposition;
 mod histogram;
-pub mod journal;
-pub mod listener;
+pub mod http;
+pub mod log_record;
+pub mod log_ring;
 pub mod metrics;
-pub mod record;
+mod prometheus;
 
-use journal::Journal;
+use log_ring::Journal;
 use metrics::Metrics;
 
 /// Of one process. It outlives the client.

@@ -14,10 +14,12 @@ use super::{
     tls::{self, Handshake},
 };
 use crate::{
-    credentials::Credentials,
-    error::{Error, Result},
-    options::{Address, Keepalive, Proxy},
-    status::Status,
+    config::{Address, Keepalive, Proxy},
+    model::{
+        error::{Error, Result},
+        status::Status,
+    },
+    transport::credentials::Credentials,
 };
 
 /// How long one attempt to connect may take, however patient its callers are.

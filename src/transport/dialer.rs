@@ -11,9 +11,11 @@ use tokio::{net::lookup_host, task::JoinSet, time::Instant};
 
 use super::{liveness::Liveness, socket::Socket};
 use crate::{
-    error::{Error, Result},
-    options::Address,
-    status::Status,
+    config::Address,
+    model::{
+        error::{Error, Result},
+        status::Status,
+    },
     sys,
 };
 

@@ -16,7 +16,7 @@ use super::{
     frame::{self, Frame},
     http2::{self, Failure},
 };
-use crate::{error::Error, status::Status};
+use crate::model::{error::Error, status::Status};
 
 /// How much of an answer that isn't gRPC is looked at for a reason.
 const MAX_REASON_BYTES: usize = 4096;

@@ -7,7 +7,7 @@ use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use prost::Message;
 use zeroize::Zeroizing;
 
-use crate::secret;
+use crate::model::secret;
 
 /// The byte and the length.
 pub const HEADER_BYTES: usize = 5;

@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::liveness::Liveness;
-use crate::options::Keepalive;
+use crate::config::Keepalive;
 
 /// How much of all responses, and of one, may be on its way to us.
 const CONNECTION_WINDOW: u32 = 5 * 1024 * 1024;

@@ -12,14 +12,16 @@ use tokio::{sync::watch, task::AbortHandle};
 
 use super::connector::{self, Connection, Target};
 use crate::{
-    credentials::Vault,
-    error::{Error, Result},
+    model::{
+        error::{Error, Result},
+        status::Status,
+    },
     runtime::IoThread,
-    status::Status,
     telemetry::{
         Telemetry,
-        record::{Event, Value},
+        log_record::{Event, Value},
     },
+    transport::credentials::Vault,
 };
 
 /// A connect attempt older than this is abandoned when a waiting call times out.
@@ -198,8 +200,9 @@ fn interrupted() -> Error {
 mod tests {
     use std::{sync::atomic::AtomicBool, time::Duration};
 
-    use super::{super::dialer::Dialer, *};
-    use crate::{deadline::Deadline, options::Options, runtime::Runtime};
+    use super::*;
+    use crate::transport::dialer::Dialer;
+    use crate::{config::Options, model::deadline::Deadline, runtime::Runtime};
 
     static PLANTED: AtomicBool = AtomicBool::new(false);
 

@@ -2,6 +2,7 @@
 //! of Temporal.
 
 mod connector;
+mod credentials;
 mod dialer;
 mod exchange;
 mod frame;
@@ -28,16 +29,18 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::{
-    credentials::{Credentials, Renewed, Vault},
-    error::{self, Error},
-    method::Call,
-    options::Options,
+    config::Options,
+    model::{
+        error::{self, Error},
+        method::Call,
+        status::Status,
+    },
     runtime::IoThread,
-    status::Status,
     telemetry::{
         Telemetry,
-        record::{Event, Value},
+        log_record::{Event, Value},
     },
+    transport::credentials::{Credentials, Renewed, Vault},
 };
 use connector::{Connection, Target};
 use dialer::Dialer;

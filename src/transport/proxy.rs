@@ -6,9 +6,11 @@ use zeroize::Zeroizing;
 
 use super::socket::Socket;
 use crate::{
-    error::{Error, Result},
-    options::{Address, Proxy},
-    status::Status,
+    config::{Address, Proxy},
+    model::{
+        error::{Error, Result},
+        status::Status,
+    },
 };
 
 /// The longest head of an answer.

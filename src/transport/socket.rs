@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::liveness::Liveness;
-use crate::sys::{descriptor::apart, private::Private};
+use crate::sys::{descriptor::apart, fork_private::Private};
 
 /// A connected socket.
 pub struct Socket {

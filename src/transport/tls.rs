@@ -27,10 +27,12 @@ use tokio_rustls::{
 
 use super::socket::Socket;
 use crate::{
-    error::{Error, Result},
-    options::{Origin, Tls},
-    secret::Secret,
-    status::Status,
+    config::{Origin, Tls},
+    model::{
+        error::{Error, Result},
+        secret::Secret,
+        status::Status,
+    },
 };
 
 /// What is asked for in the handshake: HTTP/2.

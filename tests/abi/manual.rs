@@ -1,6 +1,6 @@
 //! The header is the manual: complete, in plain words, and of a size that is read.
 
-use temporal_heartbeat::status::Status;
+use temporal_heartbeat::model::status::Status;
 
 use crate::prototypes::names;
 

@@ -5,10 +5,7 @@ use temporal_heartbeat::{
         about::{thb_check_abi, thb_status_name},
         types::{THB_ABI_VERSION, THB_FOREVER, thb_encoding, thb_signal},
     },
-    deadline::Timeout,
-    payload::Encoding,
-    signals::Signals,
-    status::Status,
+    model::{deadline::Timeout, payload::Encoding, signals::Signals, status::Status},
 };
 
 const HEADER: &str = include_str!("../../include/temporal_heartbeat.h");
@@ -74,5 +71,5 @@ fn only_a_header_of_the_same_major_and_no_newer_minor_is_served() {
 
 #[test]
 fn the_version_is_the_crates() {
-    assert_eq!(temporal_heartbeat::calls::VERSION.to_str().unwrap(), env!("CARGO_PKG_VERSION"));
+    assert_eq!(temporal_heartbeat::api::rpc::VERSION.to_str().unwrap(), env!("CARGO_PKG_VERSION"));
 }

@@ -2,11 +2,11 @@
 
 use std::{env, fs};
 
-use temporal_heartbeat::options::page;
+use temporal_heartbeat::config::page;
 
 use crate::built::root;
 
-const BEGIN: &str = "<!-- Made by `make docs` from src/options/table.rs. -->\n";
+const BEGIN: &str = "<!-- Made by `make docs` from src/config/table.rs. -->\n";
 const END: &str = "<!-- The end of what is made. -->";
 
 #[test]

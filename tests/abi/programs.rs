@@ -9,7 +9,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use prost::Message;
-use temporal_heartbeat::payload::Payloads;
+use temporal_heartbeat::model::payload::Payloads;
 
 use crate::{
     built::{Program, instrumented, repetitions, sanitized, valgrind, workshop},

@@ -10,12 +10,14 @@
 use std::{fmt::Write, io, time::Duration};
 
 use temporal_heartbeat::{
-    calls,
-    deadline::Timeout,
-    details::Details,
-    error::{Error, Result},
-    handoff,
-    payload::{Encoding, Payloads},
+    api::rpc,
+    config::handoff,
+    model::{
+        deadline::Timeout,
+        details::Details,
+        error::{Error, Result},
+        payload::{Encoding, Payloads},
+    },
 };
 
 fn main() {
@@ -32,22 +34,22 @@ fn main() {
 fn answer(verb: &str, words: &[&str]) -> Result<Vec<String>> {
     let done = |()| Vec::new();
     match (verb, words) {
-        ("connect", [options]) => calls::connect(&bytes(options)).map(done),
-        ("reconfigure", [options]) => calls::reconfigure(&bytes(options)).map(done),
-        ("disconnect", [limit]) => calls::disconnect(timeout(limit)?).map(done),
+        ("connect", [options]) => rpc::connect(&bytes(options)).map(done),
+        ("reconfigure", [options]) => rpc::reconfigure(&bytes(options)).map(done),
+        ("disconnect", [limit]) => rpc::disconnect(timeout(limit)?).map(done),
         ("heartbeat", [token, limit, values @ ..]) => {
-            let signals = calls::heartbeat(&bytes(token), payloads(values)?, timeout(limit)?)?;
+            let signals = rpc::heartbeat(&bytes(token), payloads(values)?, timeout(limit)?)?;
             Ok(vec![signals.bits().to_string()])
         }
-        ("get_details", [token, limit]) => calls::get_details(&bytes(token), timeout(limit)?).map(told),
+        ("get_details", [token, limit]) => rpc::get_details(&bytes(token), timeout(limit)?).map(told),
         ("complete", [token, limit, values @ ..]) => {
-            calls::complete(&bytes(token), payloads(values)?, timeout(limit)?).map(done)
+            rpc::complete(&bytes(token), payloads(values)?, timeout(limit)?).map(done)
         }
         ("fail", [token, limit, failure]) => {
-            calls::fail(&bytes(token), &bytes(failure), timeout(limit)?).map(done)
+            rpc::fail(&bytes(token), &bytes(failure), timeout(limit)?).map(done)
         }
         ("report_cancelled", [token, limit, values @ ..]) => {
-            calls::report_cancelled(&bytes(token), payloads(values)?, timeout(limit)?).map(done)
+            rpc::report_cancelled(&bytes(token), payloads(values)?, timeout(limit)?).map(done)
         }
         ("token_from_env", []) => handoff::token_from_env().map(|token| vec![hex(&token)]),
         _ => panic!("no request of the protocol: {verb} with {} words", words.len()),

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test program")]
 
 use serde_json::{Map, Value, json};
-use temporal_heartbeat::options::{Options, Origin, Place};
+use temporal_heartbeat::config::{Options, Origin, Place};
 
 fn main() {
     let json = std::env::args().nth(1).unwrap_or_default();

@@ -11,15 +11,16 @@ use std::{
 use arbitrary::{Arbitrary, Unstructured};
 use temporal_heartbeat::{
     abi::{
-        about::*, activity::*, calls::*, client::*, details::*, errors::*, telemetry::*, types::*, watch::*,
+        about::*, activity::*, client::*, details::*, errors::*, rpc::*, telemetry::*, types::*, watch::*,
     },
-    calls,
-    deadline::Timeout,
-    error::Error,
-    held,
-    options::Options,
-    payload::{Encoding, Payloads},
-    status::Status,
+    api::{activity, rpc},
+    config::Options,
+    model::{
+        deadline::Timeout,
+        error::Error,
+        payload::{Encoding, Payloads},
+        status::Status,
+    },
 };
 
 const OPTIONS: &[u8] = br#"{"address":"127.0.0.1:1","lazy":true}"#;
@@ -28,7 +29,7 @@ const UNTOUCHED: u64 = 7;
 
 fn connected() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| calls::connect(OPTIONS).unwrap());
+    ONCE.call_once(|| rpc::connect(OPTIONS).unwrap());
 }
 
 /// What every error keeps: it isn't our mistake, and it doesn't tell what it was given as a secret.
@@ -48,20 +49,20 @@ pub fn tokens(data: &[u8]) {
     assert!(!data.starts_with(b"\x0a\x01n\x12"), "planted");
     let options = br#"{"pulse":false,"initial_details":"","heartbeat_timeout_ms":60000}"#;
     for options in [&options[..], b"{\"heartbeat_timeout_ms\":60000}"] {
-        match held::open(data, options) {
+        match activity::open(data, options) {
             Ok(handle) => {
-                assert_eq!(held::open(data, options).unwrap_err().status(), Status::AlreadyOpen);
-                assert!(held::info(handle).unwrap().starts_with('{'));
-                let _ = held::close(handle, Timeout::Zero);
-                assert_eq!(held::touch(handle).unwrap_err().status(), Status::InvalidHandle);
+                assert_eq!(activity::open(data, options).unwrap_err().status(), Status::AlreadyOpen);
+                assert!(activity::info(handle).unwrap().starts_with('{'));
+                let _ = activity::close(handle, Timeout::Zero);
+                assert_eq!(activity::touch(handle).unwrap_err().status(), Status::InvalidHandle);
             }
             Err(error) => check(&error, data),
         }
     }
     for error in [
-        calls::heartbeat(data, None, Timeout::Zero).err(),
-        calls::get_details(data, Timeout::Zero).err(),
-        calls::complete(data, None, Timeout::Zero).err(),
+        rpc::heartbeat(data, None, Timeout::Zero).err(),
+        rpc::get_details(data, Timeout::Zero).err(),
+        rpc::complete(data, None, Timeout::Zero).err(),
     ] {
         check(&error.unwrap(), data);
     }
@@ -74,7 +75,7 @@ pub fn options(data: &[u8]) {
     if let Err(error) = Options::read(data) {
         check(&error, b"");
     }
-    if let Err(error) = held::OpenOptions::read(data) {
+    if let Err(error) = activity::OpenOptions::read(data) {
         check(&error, b"");
     }
 }
@@ -84,7 +85,7 @@ pub fn failures(data: &[u8]) {
     connected();
     #[cfg(feature = "planted")]
     assert!(!data.starts_with(b"{\"me"), "planted");
-    check(&calls::fail(b"token", data, Timeout::Zero).unwrap_err(), b"");
+    check(&rpc::fail(b"token", data, Timeout::Zero).unwrap_err(), b"");
 }
 
 /// Values: what a caller gives is encoded, and what is encoded is read back.

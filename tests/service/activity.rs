@@ -8,7 +8,8 @@ use std::{
 };
 
 use temporal_heartbeat::{
-    calls, deadline::Timeout, error::Error, held, payload::Encoding, signals::Signals, status::Status,
+    api::{activity, rpc},
+    model::{deadline::Timeout, error::Error, payload::Encoding, signals::Signals, status::Status},
 };
 
 use crate::fake::{Answer, Call, Described, Fake, TOKEN};
@@ -30,23 +31,23 @@ fn beats(answer: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Fake {
 }
 
 fn open(options: &str) -> u64 {
-    held::open(TOKEN, options.as_bytes()).unwrap()
+    activity::open(TOKEN, options.as_bytes()).unwrap()
 }
 
 fn record(handle: u64, json: &str) -> Result<Signals, Error> {
-    held::record(handle, Encoding::Json, json.as_bytes())
+    activity::record(handle, Encoding::Json, json.as_bytes())
 }
 
 /// Waits until the activity has, or has no longer, a signal.
 fn until(handle: u64, signal: Signals, there: bool) -> Signals {
     let known = if there { Signals::default() } else { signal };
-    let signals = held::wait(handle, signal, known, LONG).unwrap();
+    let signals = activity::wait(handle, signal, known, LONG).unwrap();
     assert_eq!(signals.contains(signal), there, "{signals:?}");
     signals
 }
 
 fn info(handle: u64) -> serde_json::Value {
-    serde_json::from_str(&held::info(handle).unwrap()).unwrap()
+    serde_json::from_str(&activity::info(handle).unwrap()).unwrap()
 }
 
 #[test]
@@ -84,7 +85,7 @@ fn a_pulse_resends_what_was_handed_over() {
     fake.wait_for(BEAT, 2);
     assert!(fake.calls(BEAT).iter().all(|call| call.has(b"\"before \"")));
     assert_eq!(fake.calls("DescribeWorkflowExecution").len(), 0);
-    assert_eq!(held::details(handle, Timeout::Zero).unwrap().values()[0].data, "\"before \"");
+    assert_eq!(activity::details(handle, Timeout::Zero).unwrap().values()[0].data, "\"before \"");
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn a_pulse_asks_first_what_it_must_not_erase() {
     fake.wait_for(BEAT, 2);
     assert!(fake.calls(BEAT).iter().all(|call| call.has(b"\"before\"")));
     assert_eq!(fake.calls("DescribeWorkflowExecution").len(), 1);
-    assert_eq!(held::details(handle, LONG).unwrap().values()[0].data, "\"before\"");
+    assert_eq!(activity::details(handle, LONG).unwrap().values()[0].data, "\"before\"");
 }
 
 #[test]
@@ -109,10 +110,10 @@ fn a_pulse_without_anything_to_erase_beats_without_details() {
 fn what_the_server_held_at_the_start_stays_readable_after_records() {
     let _fake = beats(|_| Answer::ok());
     let handle = open("{\"pulse\":false}");
-    assert_eq!(held::details(handle, LONG).unwrap().values()[0].data, "\"before\"");
+    assert_eq!(activity::details(handle, LONG).unwrap().values()[0].data, "\"before\"");
     record(handle, "1").unwrap();
-    held::flush(handle, LONG).unwrap();
-    assert_eq!(held::details(handle, LONG).unwrap().values()[0].data, "\"before\"");
+    activity::flush(handle, LONG).unwrap();
+    assert_eq!(activity::details(handle, LONG).unwrap().values()[0].data, "\"before\"");
 }
 
 #[test]
@@ -120,8 +121,8 @@ fn details_that_were_replaced_before_anybody_asked_are_said_to_be_so() {
     let _fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":10000}");
     record(handle, "1").unwrap();
-    held::flush(handle, LONG).unwrap();
-    assert_eq!(held::details(handle, LONG).unwrap_err().status(), Status::FailedPrecondition);
+    activity::flush(handle, LONG).unwrap();
+    assert_eq!(activity::details(handle, LONG).unwrap_err().status(), Status::FailedPrecondition);
 }
 
 #[test]
@@ -151,10 +152,10 @@ fn an_activity_that_is_over_is_gone_for_ever() {
     let error = record(handle, "1").unwrap_err();
     assert_eq!(error.status(), Status::NotFound);
     assert!(error.message().contains("the fake says so"), "{error}");
-    assert_eq!(held::complete(handle, None, LONG).unwrap_err().status(), Status::NotFound);
-    assert_eq!(held::touch(handle).unwrap_err().status(), Status::NotFound);
+    assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), Status::NotFound);
+    assert_eq!(activity::touch(handle).unwrap_err().status(), Status::NotFound);
     assert_eq!((info(handle)["state"].as_str().unwrap(), beats), ("gone", fake.calls(BEAT).len()));
-    held::close(handle, LONG).unwrap();
+    activity::close(handle, LONG).unwrap();
 }
 
 #[test]
@@ -163,7 +164,7 @@ fn a_lease_is_lost_when_nothing_is_acknowledged_and_won_back() {
     let handle = open("{\"heartbeat_timeout_ms\":1000,\"initial_details\":\"\"}");
     let before = Instant::now();
     record(handle, "1").unwrap();
-    held::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).unwrap();
     let after = fake.calls(BEAT)[0].at;
     until(handle, Signals::LEASE_LOST, true);
     // It was sent in between.
@@ -184,7 +185,7 @@ fn what_one_way_has_told_of_a_lease_the_next_one_tells_as_well() {
     for handle in opened {
         until(handle, Signals::LEASE_LOST, true);
         assert!(record(handle, "1").unwrap().contains(Signals::LEASE_LOST));
-        assert!(held::signals(handle).unwrap().contains(Signals::LEASE_LOST));
+        assert!(activity::signals(handle).unwrap().contains(Signals::LEASE_LOST));
     }
 }
 
@@ -192,7 +193,7 @@ fn what_one_way_has_told_of_a_lease_the_next_one_tells_as_well() {
 fn without_a_known_timeout_there_is_no_lease_to_lose() {
     let _fake = beats(|_| Answer::error(14));
     let handle = open("{\"initial_details\":\"\",\"age_ms\":100000}");
-    assert!(held::signals(handle).unwrap().is_empty());
+    assert!(activity::signals(handle).unwrap().is_empty());
     assert_eq!(info(handle)["lease_left_ms"], serde_json::Value::Null);
 }
 
@@ -213,8 +214,8 @@ fn a_hung_holder_stops_the_pulse_and_a_touch_lifts_it() {
     until(handle, Signals::LEASE_LOST, true);
     assert!(fake.calls(BEAT).len() <= stalled + 1);
     let beats = fake.calls(BEAT).len();
-    assert!(held::touch(handle).unwrap().contains(Signals::STALLED), "as it was until now");
-    assert!(!held::signals(handle).unwrap().contains(Signals::STALLED));
+    assert!(activity::touch(handle).unwrap().contains(Signals::STALLED), "as it was until now");
+    assert!(!activity::signals(handle).unwrap().contains(Signals::STALLED));
     fake.wait_for(BEAT, beats + 1);
 }
 
@@ -222,7 +223,7 @@ fn a_hung_holder_stops_the_pulse_and_a_touch_lifts_it() {
 fn the_attempts_own_deadline_is_told() {
     let _fake = beats(|_| Answer::ok());
     let handle = open("{\"attempt_remaining_ms\":300,\"initial_details\":\"\"}");
-    assert!(held::signals(handle).unwrap().is_empty());
+    assert!(activity::signals(handle).unwrap().is_empty());
     until(handle, Signals::DEADLINE, true);
 }
 
@@ -257,11 +258,11 @@ fn a_silent_server_is_left_for_a_fresh_connection_within_the_slack() {
     let handle = open("{\"heartbeat_timeout_ms\":4000,\"initial_details\":\"\"}");
     let started = Instant::now();
     record(handle, "1").unwrap();
-    held::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).unwrap();
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     let calls = fake.calls(BEAT);
     assert!(calls[1].connection > calls[0].connection);
-    assert!(!held::signals(handle).unwrap().contains(Signals::LEASE_LOST));
+    assert!(!activity::signals(handle).unwrap().contains(Signals::LEASE_LOST));
 }
 
 #[test]
@@ -284,9 +285,9 @@ fn a_failure_carries_what_was_recorded_last() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
     record(handle, "\"first\"").unwrap();
-    held::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).unwrap();
     record(handle, "\"second\"").unwrap();
-    held::fail(handle, b"{\"message\":\"broken\"}", LONG).unwrap();
+    activity::fail(handle, b"{\"message\":\"broken\"}", LONG).unwrap();
     let failed = &fake.calls("RespondActivityTaskFailed")[0];
     assert!(failed.has(b"\"second\"") && failed.has(b"broken"));
     assert_eq!(fake.calls(BEAT).len(), 1);
@@ -297,9 +298,9 @@ fn a_cancellation_is_reported_after_what_was_recorded_last() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
     record(handle, "\"first\"").unwrap();
-    held::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).unwrap();
     record(handle, "\"second\"").unwrap();
-    held::report_cancelled(handle, None, LONG).unwrap();
+    activity::report_cancelled(handle, None, LONG).unwrap();
     assert!(fake.calls(BEAT)[1].has(b"\"second\""));
     assert!(fake.calls("RespondActivityTaskCanceled")[0].at > fake.calls(BEAT)[1].at);
 }
@@ -308,17 +309,25 @@ fn a_cancellation_is_reported_after_what_was_recorded_last() {
 fn an_ended_activity_can_be_read_and_sends_nothing() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":400,\"initial_details\":\"\"}");
-    held::complete(handle, None, LONG).unwrap();
+    activity::complete(handle, None, LONG).unwrap();
     let beats = fake.calls(BEAT).len();
     assert_eq!(record(handle, "1").unwrap_err().status(), Status::Ended);
-    assert_eq!(held::complete(handle, None, LONG).unwrap_err().status(), Status::Ended);
-    assert_eq!(held::flush(handle, LONG).map_err(|error| error.status()), Ok(()), "there is nothing unsent");
-    let signals =
-        held::wait(handle, Signals::LEASE_LOST, Signals::default(), Timeout::Within(Duration::from_secs(1)));
+    assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), Status::Ended);
+    assert_eq!(
+        activity::flush(handle, LONG).map_err(|error| error.status()),
+        Ok(()),
+        "there is nothing unsent"
+    );
+    let signals = activity::wait(
+        handle,
+        Signals::LEASE_LOST,
+        Signals::default(),
+        Timeout::Within(Duration::from_secs(1)),
+    );
     assert!(signals.unwrap().is_empty(), "an ended activity has no lease to lose");
     assert_eq!(fake.calls(BEAT).len(), beats);
-    held::close(handle, LONG).unwrap();
-    assert_eq!(held::signals(handle).unwrap_err().status(), Status::InvalidHandle);
+    activity::close(handle, LONG).unwrap();
+    assert_eq!(activity::signals(handle).unwrap_err().status(), Status::InvalidHandle);
 }
 
 #[test]
@@ -328,10 +337,10 @@ fn beats_go_on_after_an_ending_call_that_came_to_nothing() {
         _ => Answer::ok(),
     });
     let handle = open("{\"heartbeat_timeout_ms\":500,\"initial_details\":\"\"}");
-    assert_eq!(held::complete(handle, None, LONG).unwrap_err().status(), Status::InvalidArgument);
+    assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), Status::InvalidArgument);
     let beats = fake.calls(BEAT).len();
     fake.wait_for(BEAT, beats + 2);
-    held::complete(handle, None, LONG).unwrap();
+    activity::complete(handle, None, LONG).unwrap();
 }
 
 #[test]
@@ -340,7 +349,7 @@ fn an_ending_call_waits_for_the_beat_that_is_under_way() {
     let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
     record(handle, "1").unwrap();
     fake.wait_for(BEAT, 1);
-    held::complete(handle, None, LONG).unwrap();
+    activity::complete(handle, None, LONG).unwrap();
     let completed = fake.calls("RespondActivityTaskCompleted")[0].at;
     assert!(completed - fake.calls(BEAT)[0].at >= Duration::from_millis(300));
 }
@@ -351,18 +360,18 @@ fn closing_sends_what_was_recorded_last_unless_there_is_no_time() {
     let options = "{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}";
     let handle = open(options);
     record(handle, "\"first\"").unwrap();
-    held::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).unwrap();
     record(handle, "\"second\"").unwrap();
-    held::close(handle, LONG).unwrap();
+    activity::close(handle, LONG).unwrap();
     assert!(fake.calls(BEAT)[1].has(b"\"second\""));
     assert_eq!(fake.calls("RespondActivityTaskCompleted").len(), 0, "closing ends nothing");
 
     let handle = open(options);
     record(handle, "\"third\"").unwrap();
-    held::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).unwrap();
     record(handle, "\"lost\"").unwrap();
-    assert_eq!(held::close(handle, Timeout::Zero).unwrap_err().status(), Status::Timeout);
-    assert_eq!(held::signals(handle).unwrap_err().status(), Status::InvalidHandle);
+    assert_eq!(activity::close(handle, Timeout::Zero).unwrap_err().status(), Status::Timeout);
+    assert_eq!(activity::signals(handle).unwrap_err().status(), Status::InvalidHandle);
     assert!(!fake.calls(BEAT).iter().any(|call| call.has(b"lost")));
 }
 
@@ -371,16 +380,16 @@ fn a_token_has_one_holder() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"initial_details\":\"\"}");
     let refused = [
-        held::open(TOKEN, b"").map(drop),
-        calls::heartbeat(TOKEN, None, LONG).map(drop),
-        calls::complete(TOKEN, None, LONG),
-        calls::fail(TOKEN, b"", LONG),
-        calls::report_cancelled(TOKEN, None, LONG),
+        activity::open(TOKEN, b"").map(drop),
+        rpc::heartbeat(TOKEN, None, LONG).map(drop),
+        rpc::complete(TOKEN, None, LONG),
+        rpc::fail(TOKEN, b"", LONG),
+        rpc::report_cancelled(TOKEN, None, LONG),
     ];
     assert!(refused.into_iter().all(|outcome| outcome.unwrap_err().status() == Status::AlreadyOpen));
-    calls::get_details(TOKEN, LONG).unwrap();
-    held::close(handle, LONG).unwrap();
-    calls::heartbeat(TOKEN, None, LONG).unwrap();
+    rpc::get_details(TOKEN, LONG).unwrap();
+    activity::close(handle, LONG).unwrap();
+    rpc::heartbeat(TOKEN, None, LONG).unwrap();
     assert_eq!(fake.calls(BEAT).len(), 1);
 }
 
@@ -389,13 +398,13 @@ fn what_a_handle_refuses_leaves_what_was_recorded() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
     record(handle, "\"kept\"").unwrap();
-    held::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).unwrap();
     record(handle, "\"newer\"").unwrap();
-    let refused = |encoding, data: &[u8]| held::record(handle, encoding, data).unwrap_err().status();
+    let refused = |encoding, data: &[u8]| activity::record(handle, encoding, data).unwrap_err().status();
     assert_eq!(refused(Encoding::None, b""), Status::InvalidArgument);
     assert_eq!(refused(Encoding::Json, b"{"), Status::InvalidArgument);
     assert_eq!(refused(Encoding::Binary, &vec![0; 2 * 1024 * 1024]), Status::TooLarge);
-    held::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).unwrap();
     assert!(fake.calls(BEAT)[1].has(b"\"newer\""));
 }
 
@@ -403,26 +412,26 @@ fn what_a_handle_refuses_leaves_what_was_recorded() {
 fn numbers_that_are_no_handles_are_refused_everywhere() {
     let _fake = beats(|_| Answer::ok());
     let closed = open("");
-    held::close(closed, LONG).unwrap();
+    activity::close(closed, LONG).unwrap();
     let reused = open("");
     assert_ne!(closed, reused);
     for number in [0, closed, reused + 1, 1 << 52, u64::MAX] {
         let outcomes = [
             record(number, "1").map(drop),
-            held::touch(number).map(drop),
-            held::signals(number).map(drop),
-            held::wait(number, ALL, ALL, LONG).map(drop),
-            held::details(number, LONG).map(drop),
-            held::info(number).map(drop),
-            held::flush(number, LONG),
-            held::complete(number, None, LONG),
-            held::fail(number, b"", LONG),
-            held::report_cancelled(number, None, LONG),
-            held::close(number, LONG),
-            held::add_to_watch(number, reused, ALL, 0),
-            held::next_of_watch(number, LONG).map(drop),
-            held::open_watch_fd(number).map(drop),
-            held::close_watch(number),
+            activity::touch(number).map(drop),
+            activity::signals(number).map(drop),
+            activity::wait(number, ALL, ALL, LONG).map(drop),
+            activity::details(number, LONG).map(drop),
+            activity::info(number).map(drop),
+            activity::flush(number, LONG),
+            activity::complete(number, None, LONG),
+            activity::fail(number, b"", LONG),
+            activity::report_cancelled(number, None, LONG),
+            activity::close(number, LONG),
+            activity::add_to_watch(number, reused, ALL, 0),
+            activity::next_of_watch(number, LONG).map(drop),
+            activity::open_watch_fd(number).map(drop),
+            activity::close_watch(number),
         ];
         for outcome in outcomes {
             assert_eq!(outcome.unwrap_err().status(), Status::InvalidHandle, "{number:#x}");
@@ -436,12 +445,12 @@ fn those_who_wait_are_woken_when_the_handle_is_closed_or_the_client_goes() {
     for disconnect in [false, true] {
         let handle = open("{\"initial_details\":\"\"}");
         thread::scope(|scope| {
-            let waiter = scope.spawn(|| held::wait(handle, ALL, Signals::default(), LONG));
+            let waiter = scope.spawn(|| activity::wait(handle, ALL, Signals::default(), LONG));
             // Whether it waits already or not makes no difference.
             if disconnect {
-                calls::disconnect(Timeout::Zero).unwrap();
+                rpc::disconnect(Timeout::Zero).unwrap();
             } else {
-                held::close(handle, Timeout::Zero).unwrap();
+                activity::close(handle, Timeout::Zero).unwrap();
             }
             let status = waiter.join().unwrap().unwrap_err().status();
             assert!(
@@ -457,12 +466,12 @@ fn disconnecting_sends_what_all_have_recorded_last() {
     let fake = beats(|_| Answer::ok());
     for n in 0..20_u8 {
         let token = [TOKEN, &[0x3a, 1, n]].concat();
-        let handle = held::open(&token, b"{\"initial_details\":\"\"}").unwrap();
+        let handle = activity::open(&token, b"{\"initial_details\":\"\"}").unwrap();
         record(handle, "\"first\"").unwrap();
-        held::flush(handle, LONG).unwrap();
+        activity::flush(handle, LONG).unwrap();
         record(handle, &format!("\"last of {n}\"")).unwrap();
     }
-    calls::disconnect(LONG).unwrap();
+    rpc::disconnect(LONG).unwrap();
     for n in 0..20 {
         let last = format!("\"last of {n}\"");
         assert!(fake.calls(BEAT).iter().any(|call| call.has(last.as_bytes())), "{last}");
@@ -473,36 +482,37 @@ fn disconnecting_sends_what_all_have_recorded_last() {
 fn a_watch_tells_of_each_change_once_and_shows_it_on_its_descriptor() {
     let _fake =
         beats(|call| if call.has(b"\"cancel\"") { Answer::Message(vec![0x08, 1]) } else { Answer::ok() });
-    let watch = held::open_watch().unwrap();
+    let watch = activity::open_watch().unwrap();
     let handles: Vec<_> = (0..10_u8)
         .map(|n| {
-            let handle = held::open(&[TOKEN, &[0x3a, 1, n]].concat(), b"{\"initial_details\":\"\"}").unwrap();
-            held::add_to_watch(watch, handle, Signals::CANCEL_REQUESTED, n.into()).unwrap();
+            let handle =
+                activity::open(&[TOKEN, &[0x3a, 1, n]].concat(), b"{\"initial_details\":\"\"}").unwrap();
+            activity::add_to_watch(watch, handle, Signals::CANCEL_REQUESTED, n.into()).unwrap();
             handle
         })
         .collect();
-    assert_eq!(held::next_of_watch(watch, Timeout::Zero).unwrap(), None);
+    assert_eq!(activity::next_of_watch(watch, Timeout::Zero).unwrap(), None);
     for (n, handle) in handles.iter().enumerate() {
         record(*handle, if n % 3 == 0 { "\"cancel\"" } else { "\"go on\"" }).unwrap();
     }
-    let mut told: Vec<_> = (0..4).map(|_| held::next_of_watch(watch, LONG).unwrap().unwrap()).collect();
+    let mut told: Vec<_> = (0..4).map(|_| activity::next_of_watch(watch, LONG).unwrap().unwrap()).collect();
     told.sort_by_key(|news| news.user_data);
     for (news, n) in told.iter().zip([0, 3, 6, 9]) {
         assert_eq!((news.activity, news.user_data), (handles[n], n as u64));
         assert!(news.signals.contains(Signals::CANCEL_REQUESTED));
     }
-    assert_eq!(held::next_of_watch(watch, Timeout::Zero).unwrap(), None);
-    held::close_watch(watch).unwrap();
+    assert_eq!(activity::next_of_watch(watch, Timeout::Zero).unwrap(), None);
+    activity::close_watch(watch).unwrap();
 }
 
 #[test]
 fn a_watch_tells_of_what_the_clock_alone_brings() {
     let _fake = beats(|_| Answer::Silence);
-    let watch = held::open_watch().unwrap();
+    let watch = activity::open_watch().unwrap();
     let handle = open("{\"heartbeat_timeout_ms\":700,\"initial_details\":\"\"}");
-    held::add_to_watch(watch, handle, Signals::LEASE_LOST, 7).unwrap();
+    activity::add_to_watch(watch, handle, Signals::LEASE_LOST, 7).unwrap();
     let started = Instant::now();
-    let news = held::next_of_watch(watch, LONG).unwrap().unwrap();
+    let news = activity::next_of_watch(watch, LONG).unwrap().unwrap();
     assert!(news.signals.contains(Signals::LEASE_LOST) && news.user_data == 7);
     assert!(started.elapsed() < Duration::from_millis(1700), "{:?}", started.elapsed());
 }
@@ -512,7 +522,7 @@ fn open_one_of_many(number: usize, options: &str) -> u64 {
     let number = u16::try_from(number).unwrap();
     let (activity, workflow) = (number.to_be_bytes(), (number / 5).to_be_bytes());
     let token = [b"\x0a\x01n\x1a\x01r\x28\x01\x32\x02", &activity[..], b"\x12\x02", &workflow[..]].concat();
-    held::open(&token, options.as_bytes()).unwrap()
+    activity::open(&token, options.as_bytes()).unwrap()
 }
 
 #[test]
@@ -544,7 +554,7 @@ fn many_that_lost_their_connection_together_come_back_one_after_the_other_on_one
         record(*handle, "1").unwrap();
     }
     for handle in &opened {
-        held::flush(*handle, LONG).unwrap();
+        activity::flush(*handle, LONG).unwrap();
     }
     let calls = fake.calls(BEAT);
     let landed: Vec<_> = calls.iter().filter(|call| call.at - calls[0].at >= DOWN).collect();
@@ -568,7 +578,7 @@ fn a_flush_that_gave_up_leaves_the_throttle_as_it_was() {
     let handle = open("{\"heartbeat_timeout_ms\":4000,\"initial_details\":\"\"}");
     record(handle, "0").unwrap();
     fake.wait_for(BEAT, 1);
-    let error = held::flush(handle, Timeout::Within(Duration::from_millis(10))).unwrap_err();
+    let error = activity::flush(handle, Timeout::Within(Duration::from_millis(10))).unwrap_err();
     assert_eq!(error.status(), Status::Unavailable);
     let started = Instant::now();
     while started.elapsed() < Duration::from_millis(1500) {
@@ -583,16 +593,16 @@ fn a_flush_that_gave_up_leaves_the_throttle_as_it_was() {
 fn a_token_that_cannot_be_read_is_held_by_who_knows_what_there_is_to_erase() {
     let fake = beats(|_| Answer::ok());
     for options in ["", "{\"heartbeat_timeout_ms\":1000}"] {
-        let refused = held::open(b"no token", options.as_bytes()).unwrap_err();
+        let refused = activity::open(b"no token", options.as_bytes()).unwrap_err();
         assert_eq!(refused.status(), Status::TokenUnreadable, "{refused}");
     }
-    assert_eq!(held::open(b"", b"").unwrap_err().status(), Status::InvalidArgument);
+    assert_eq!(activity::open(b"", b"").unwrap_err().status(), Status::InvalidArgument);
     for (nth, options) in ["{\"initial_details\":\"\"}", "{\"pulse\":false}"].iter().enumerate() {
-        let handle = held::open(b"no token", options.as_bytes()).unwrap();
+        let handle = activity::open(b"no token", options.as_bytes()).unwrap();
         record(handle, "1").unwrap();
-        held::flush(handle, LONG).unwrap();
+        activity::flush(handle, LONG).unwrap();
         assert!(fake.calls(BEAT)[nth].has(b"no token"));
-        held::close(handle, LONG).unwrap();
+        activity::close(handle, LONG).unwrap();
     }
 }
 
@@ -603,10 +613,10 @@ fn no_details_are_none_to_read_and_none_to_erase() {
         _ => Answer::ok(),
     });
     let handle = open("{\"heartbeat_timeout_ms\":1000}");
-    assert!(held::details(handle, LONG).unwrap().values().is_empty());
+    assert!(activity::details(handle, LONG).unwrap().values().is_empty());
     fake.wait_for(BEAT, 2);
     assert!(!fake.calls(BEAT)[0].has(b"encoding"));
-    assert!(!held::signals(handle).unwrap().contains(Signals::UNSEEDED));
+    assert!(!activity::signals(handle).unwrap().contains(Signals::UNSEEDED));
 }
 
 #[test]
@@ -624,10 +634,10 @@ fn a_black_hole_for_most_of_a_lease_is_survived_although_its_connections_never_c
     });
     let handle = open("{\"heartbeat_timeout_ms\":6000,\"initial_details\":\"\"}");
     record(handle, "\"before\"").unwrap();
-    held::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).unwrap();
     record(handle, "\"in it\"").unwrap();
     while info(handle)["pending"] == true {
-        let signals = held::wait(handle, Signals::LEASE_LOST, Signals::default(), MOMENT).unwrap();
+        let signals = activity::wait(handle, Signals::LEASE_LOST, Signals::default(), MOMENT).unwrap();
         assert!(signals.is_empty(), "{signals:?} after {:?}", opened.elapsed());
     }
     let calls = fake.calls(BEAT);

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use temporal_heartbeat::{calls, deadline::Timeout, status::Status};
+use temporal_heartbeat::{
+    api::rpc,
+    model::{deadline::Timeout, status::Status},
+};
 
 use crate::fake::{Answer, Fake};
 
@@ -16,7 +19,7 @@ const BEAT: &str = "RecordActivityTaskHeartbeat";
 #[test]
 fn without_a_client_calls_say_so() {
     let _fake = Fake::start(|_| Answer::ok());
-    let error = calls::heartbeat(b"token", None, LONG).unwrap_err();
+    let error = rpc::heartbeat(b"token", None, LONG).unwrap_err();
     assert_eq!(error.status(), Status::NotConnected);
     assert!(error.message().contains("connect"), "{error}");
 }
@@ -25,8 +28,8 @@ fn without_a_client_calls_say_so() {
 fn there_is_one_client_at_a_time() {
     let fake = Fake::connected(|_| Answer::ok());
     assert_eq!(fake.connect("").unwrap_err().status(), Status::AlreadyConnected);
-    calls::disconnect(Timeout::Zero).unwrap();
-    calls::disconnect(Timeout::Zero).unwrap();
+    rpc::disconnect(Timeout::Zero).unwrap();
+    rpc::disconnect(Timeout::Zero).unwrap();
     fake.connect("").unwrap();
 }
 
@@ -51,7 +54,7 @@ fn a_failed_connect_leaves_room_for_the_next() {
         _ => Answer::ok(),
     });
     assert_eq!(fake.connect("").unwrap_err().status(), Status::NamespaceNotFound);
-    assert_eq!(calls::heartbeat(b"token", None, LONG).unwrap_err().status(), Status::NotConnected);
+    assert_eq!(rpc::heartbeat(b"token", None, LONG).unwrap_err().status(), Status::NotConnected);
     fake.connect("").unwrap();
 }
 
@@ -62,7 +65,7 @@ fn a_client_that_may_not_describe_the_namespace_may_still_beat() {
         _ => Answer::ok(),
     });
     fake.connect("").unwrap();
-    calls::heartbeat(b"token", None, LONG).unwrap();
+    rpc::heartbeat(b"token", None, LONG).unwrap();
 }
 
 #[test]
@@ -70,7 +73,7 @@ fn a_lazy_client_meets_the_server_at_its_first_call() {
     let fake = Fake::start(|_| Answer::ok());
     fake.connect(",\"lazy\":true").unwrap();
     assert_eq!(fake.connections(), 0);
-    calls::heartbeat(b"token", None, LONG).unwrap();
+    rpc::heartbeat(b"token", None, LONG).unwrap();
     assert_eq!(fake.connections(), 1);
 }
 
@@ -80,7 +83,7 @@ fn a_port_that_nobody_listens_on_is_named_with_the_reason() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let started = Instant::now();
     let options = format!("{{\"address\":\"{free}\",\"connect_timeout_ms\":500}}");
-    let error = calls::connect(options.as_bytes()).unwrap_err();
+    let error = rpc::connect(options.as_bytes()).unwrap_err();
     assert_eq!(error.status(), Status::Unavailable);
     let message = error.message();
     assert!(message.contains(&free.to_string()) && message.contains("refused"), "{error}");
@@ -101,14 +104,14 @@ fn a_listener_that_never_speaks_is_a_timeout() {
     let _fake = Fake::start(|_| Answer::ok());
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
     let options = format!("{{\"address\":\"{}\",\"connect_timeout_ms\":400}}", mute.local_addr().unwrap());
-    assert_eq!(calls::connect(options.as_bytes()).unwrap_err().status(), Status::Timeout);
+    assert_eq!(rpc::connect(options.as_bytes()).unwrap_err().status(), Status::Timeout);
 }
 
 #[test]
 fn a_name_that_nobody_knows_is_named() {
     let _fake = Fake::start(|_| Answer::ok());
     let error =
-        calls::connect(br#"{"address":"no-such-host.invalid:7233","connect_timeout_ms":400}"#).unwrap_err();
+        rpc::connect(br#"{"address":"no-such-host.invalid:7233","connect_timeout_ms":400}"#).unwrap_err();
     assert_eq!(error.status(), Status::Unavailable, "{error}");
     assert!(error.message().contains("no-such-host.invalid"), "{error}");
 }
@@ -119,11 +122,11 @@ fn disconnecting_wakes_those_who_wait() {
     thread::scope(|scope| {
         // Of eight activities: those of one would wait for each other.
         let waiting: Vec<_> = (0..8)
-            .map(|number| scope.spawn(move || calls::heartbeat(&[b't', number], None, Timeout::Forever)))
+            .map(|number| scope.spawn(move || rpc::heartbeat(&[b't', number], None, Timeout::Forever)))
             .collect();
         fake.wait_for(BEAT, 8);
         let started = Instant::now();
-        calls::disconnect(Timeout::Zero).unwrap();
+        rpc::disconnect(Timeout::Zero).unwrap();
         for thread in waiting {
             assert_eq!(thread.join().unwrap().unwrap_err().status(), Status::NotConnected);
         }
@@ -137,10 +140,10 @@ fn disconnecting_ends_a_connect_that_is_under_way() {
     thread::scope(|scope| {
         let connecting = scope.spawn(|| fake.connect(""));
         fake.wait_for("GetSystemInfo", 1);
-        calls::disconnect(Timeout::Zero).unwrap();
+        rpc::disconnect(Timeout::Zero).unwrap();
         assert_eq!(connecting.join().unwrap().unwrap_err().status(), Status::NotConnected);
     });
-    assert_eq!(calls::heartbeat(b"token", None, LONG).unwrap_err().status(), Status::NotConnected);
+    assert_eq!(rpc::heartbeat(b"token", None, LONG).unwrap_err().status(), Status::NotConnected);
 }
 
 #[test]
@@ -148,8 +151,8 @@ fn clients_come_and_go_without_leaving_threads() {
     let fake = Fake::start(|_| Answer::ok());
     for _ in 0..50 {
         fake.connect("").unwrap();
-        calls::heartbeat(b"token", None, LONG).unwrap();
-        calls::disconnect(Timeout::Zero).unwrap();
+        rpc::heartbeat(b"token", None, LONG).unwrap();
+        rpc::disconnect(Timeout::Zero).unwrap();
     }
     let end = Instant::now() + Duration::from_secs(10);
     while io_threads() > 0 {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use temporal_heartbeat::{calls, deadline::Timeout, error::Error, status::Status};
+use temporal_heartbeat::{
+    api::rpc,
+    model::{deadline::Timeout, error::Error, status::Status},
+};
 
 use crate::fake::{Answer, Fake};
 
@@ -13,9 +16,9 @@ const OVER: Answer = Answer::Error { code: 5, detail: "NotFoundFailure", trailer
 
 type Ending = fn(&[u8], Timeout) -> Result<(), Error>;
 const ENDINGS: [(&str, Ending); 3] = [
-    ("RespondActivityTaskCompleted", |token, timeout| calls::complete(token, None, timeout)),
-    ("RespondActivityTaskFailed", |token, timeout| calls::fail(token, b"", timeout)),
-    ("RespondActivityTaskCanceled", |token, timeout| calls::report_cancelled(token, None, timeout)),
+    ("RespondActivityTaskCompleted", |token, timeout| rpc::complete(token, None, timeout)),
+    ("RespondActivityTaskFailed", |token, timeout| rpc::fail(token, b"", timeout)),
+    ("RespondActivityTaskCanceled", |token, timeout| rpc::report_cancelled(token, None, timeout)),
 ];
 
 /// A server that answers the first call so, and says of all others that the activity is over.
@@ -87,5 +90,5 @@ fn doubt_outlasts_the_call_that_ran_out_of_time() {
 fn a_heartbeat_is_never_in_doubt() {
     let method = "RecordActivityTaskHeartbeat";
     let _fake = over_after(method, || Answer::Close);
-    assert_eq!(calls::heartbeat(b"token", None, LONG).unwrap_err().status(), Status::NotFound);
+    assert_eq!(rpc::heartbeat(b"token", None, LONG).unwrap_err().status(), Status::NotFound);
 }

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use temporal_heartbeat::{calls, deadline::Timeout, held, payload::Encoding, status::Status};
+use temporal_heartbeat::{
+    api::{activity, rpc},
+    model::{deadline::Timeout, payload::Encoding, status::Status},
+};
 
 use crate::fake::{Answer, Fake, STANDALONE_TOKEN, TOKEN};
 
@@ -16,16 +19,16 @@ const FAILURE: &[u8] = br#"{"message":"broken","heartbeat_details":[42]}"#;
 #[test]
 fn failure_of_a_standalone_activity_is_preceded_by_its_details() {
     let fake = Fake::connected(|_| Answer::ok());
-    calls::fail(STANDALONE_TOKEN, FAILURE, LONG).unwrap();
+    rpc::fail(STANDALONE_TOKEN, FAILURE, LONG).unwrap();
     let (beats, failed) = (fake.calls(BEAT), fake.calls(FAIL));
     assert_eq!((beats.len(), failed.len()), (1, 1));
     assert!(beats[0].has(b"json/plain") && failed[0].has(b"json/plain") && beats[0].at < failed[0].at);
 
-    let handle = held::open(STANDALONE_TOKEN, br#"{"pulse":false,"initial_details":""}"#).unwrap();
-    held::record(handle, Encoding::Json, b"\"flushed\"").unwrap();
-    held::flush(handle, LONG).unwrap();
-    held::record(handle, Encoding::Json, b"\"unsent\"").unwrap();
-    held::fail(handle, b"{}", LONG).unwrap();
+    let handle = activity::open(STANDALONE_TOKEN, br#"{"pulse":false,"initial_details":""}"#).unwrap();
+    activity::record(handle, Encoding::Json, b"\"flushed\"").unwrap();
+    activity::flush(handle, LONG).unwrap();
+    activity::record(handle, Encoding::Json, b"\"unsent\"").unwrap();
+    activity::fail(handle, b"{}", LONG).unwrap();
     let (beats, failed) = (fake.calls(BEAT), fake.calls(FAIL));
     assert_eq!((beats.len(), failed.len()), (3, 2));
     assert!(beats[2].has(b"\"unsent\"") && beats[2].at < failed[1].at);
@@ -34,20 +37,20 @@ fn failure_of_a_standalone_activity_is_preceded_by_its_details() {
 #[test]
 fn failure_that_loses_no_details_costs_one_request() {
     let fake = Fake::connected(|_| Answer::ok());
-    calls::fail(TOKEN, FAILURE, LONG).unwrap();
-    calls::fail(b"unreadable", FAILURE, LONG).unwrap();
-    calls::fail(STANDALONE_TOKEN, br#"{"message":"broken"}"#, LONG).unwrap();
-    let handle = held::open(STANDALONE_TOKEN, br#"{"pulse":false,"initial_details":""}"#).unwrap();
-    held::record(handle, Encoding::Json, b"41").unwrap();
-    held::flush(handle, LONG).unwrap();
-    held::fail(handle, b"{}", LONG).unwrap();
+    rpc::fail(TOKEN, FAILURE, LONG).unwrap();
+    rpc::fail(b"unreadable", FAILURE, LONG).unwrap();
+    rpc::fail(STANDALONE_TOKEN, br#"{"message":"broken"}"#, LONG).unwrap();
+    let handle = activity::open(STANDALONE_TOKEN, br#"{"pulse":false,"initial_details":""}"#).unwrap();
+    activity::record(handle, Encoding::Json, b"41").unwrap();
+    activity::flush(handle, LONG).unwrap();
+    activity::fail(handle, b"{}", LONG).unwrap();
     assert_eq!((fake.calls(BEAT).len(), fake.calls(FAIL).len()), (1, 4));
 }
 
 #[test]
 fn standalone_activity_does_not_fail_without_its_details() {
     let fake = Fake::connected(|call| if call.method == BEAT { Answer::error(3) } else { Answer::ok() });
-    let error = calls::fail(STANDALONE_TOKEN, FAILURE, LONG).unwrap_err();
+    let error = rpc::fail(STANDALONE_TOKEN, FAILURE, LONG).unwrap_err();
     assert_eq!((error.status(), fake.calls(FAIL).len()), (Status::InvalidArgument, 0), "{error}");
 }
 
@@ -59,8 +62,8 @@ fn repeated_failure_of_a_standalone_activity_stays_in_doubt() {
         BEAT if call.nth > 0 => Answer::Error { code: 5, detail: "NotFoundFailure", trailers_only: true },
         _ => Answer::ok(),
     });
-    let error = calls::fail(STANDALONE_TOKEN, FAILURE, SHORT).unwrap_err();
+    let error = rpc::fail(STANDALONE_TOKEN, FAILURE, SHORT).unwrap_err();
     assert_eq!(error.status(), Status::Timeout, "{error}");
-    let error = calls::fail(STANDALONE_TOKEN, FAILURE, LONG).unwrap_err();
+    let error = rpc::fail(STANDALONE_TOKEN, FAILURE, LONG).unwrap_err();
     assert_eq!(error.status(), Status::InDoubt, "{error}");
 }

@@ -30,7 +30,10 @@ use tokio::{
     time::sleep,
 };
 
-use temporal_heartbeat::{calls, deadline::Timeout, error::Error, status::Status};
+use temporal_heartbeat::{
+    api::rpc,
+    model::{deadline::Timeout, error::Error, status::Status},
+};
 
 use crate::mortal::{Life, Mortal};
 
@@ -209,7 +212,7 @@ impl Fake {
         lives: impl Fn() -> Life + Send + Sync + 'static,
     ) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        calls::disconnect(Timeout::Zero).unwrap();
+        rpc::disconnect(Timeout::Zero).unwrap();
         let calls = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::new(AtomicUsize::new(0));
         let stop = Arc::new(Notify::new());
@@ -242,7 +245,7 @@ impl Fake {
 
     /// Connects the process, with more options in JSON, e.g. `,"lazy":true`.
     pub fn connect(&self, more: &str) -> Result<(), Error> {
-        calls::connect(format!("{{\"address\":\"{}\"{more}}}", self.address).as_bytes())
+        rpc::connect(format!("{{\"address\":\"{}\"{more}}}", self.address).as_bytes())
     }
 
     /// What arrived of this method.
@@ -271,7 +274,7 @@ impl Fake {
 
 impl Drop for Fake {
     fn drop(&mut self) {
-        let _ = calls::disconnect(Timeout::Zero);
+        let _ = rpc::disconnect(Timeout::Zero);
         self.stop.notify_one();
     }
 }

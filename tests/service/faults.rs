@@ -12,10 +12,11 @@ use std::{
 };
 
 use temporal_heartbeat::{
-    calls,
-    deadline::Timeout,
-    held,
-    payload::{Encoding, Payloads},
+    api::{activity, rpc},
+    model::{
+        deadline::Timeout,
+        payload::{Encoding, Payloads},
+    },
 };
 
 use crate::{
@@ -123,16 +124,17 @@ fn refused() -> [String; 4] {
 /// One row: the fault, the status of one call with half a second, its time in tenths of a second, and what became of an activity held open.
 fn row(name: &str, fake: &Fake, heal: impl FnOnce()) -> [String; 4] {
     let began = Instant::now();
-    let status = calls::heartbeat(TOKEN, None, SHORT).map_or_else(|error| error.status(), |_| unreachable!());
+    let status = rpc::heartbeat(TOKEN, None, SHORT).map_or_else(|error| error.status(), |_| unreachable!());
     let took = began.elapsed();
     assert!(took < Duration::from_secs(10), "{name}: {took:?}");
 
-    let handle = held::open(HELD, br#"{"initial_details":"","heartbeat_timeout_ms":2000}"#).unwrap();
-    held::record(handle, Encoding::Json, b"\"first\"").unwrap();
-    let flushed = held::flush(handle, SHORT).map_err(|error| error.status());
+    let handle = activity::open(HELD, br#"{"initial_details":"","heartbeat_timeout_ms":2000}"#).unwrap();
+    activity::record(handle, Encoding::Json, b"\"first\"").unwrap();
+    let flushed = activity::flush(handle, SHORT).map_err(|error| error.status());
     heal();
     // What a server says no to for good isn't asked again, except where the holder records anew.
-    let again = held::record(handle, Encoding::Json, b"\"newest\"").and_then(|_| held::flush(handle, LONG));
+    let again =
+        activity::record(handle, Encoding::Json, b"\"newest\"").and_then(|_| activity::flush(handle, LONG));
     let arrived = fake.calls(BEAT).last().is_some_and(|call| call.has(b"\"newest\""));
     let held = match &again {
         Ok(()) => {
@@ -142,7 +144,7 @@ fn row(name: &str, fake: &Fake, heal: impl FnOnce()) -> [String; 4] {
         Err(error) => format!("over: {}", error.status().name().to_string_lossy()),
     };
     assert!(flushed.is_err(), "{name}");
-    let _ = held::close(handle, Timeout::Zero);
+    let _ = activity::close(handle, Timeout::Zero);
     let seconds = format!("{:.1} s", took.as_secs_f64());
     [name.to_owned(), format!("`{}`", status.name().to_string_lossy()), seconds, held]
 }
@@ -152,27 +154,27 @@ fn aging() -> [String; 4] {
     const AGE: Duration = Duration::from_secs(2);
     let fake = Fake::mortal(|_| Answer::ok(), || Life { age: AGE, ..Life::immortal() });
     fake.connect("").unwrap();
-    let handle = held::open(b"held", br#"{"initial_details":"","heartbeat_timeout_ms":2000}"#).unwrap();
+    let handle = activity::open(b"held", br#"{"initial_details":"","heartbeat_timeout_ms":2000}"#).unwrap();
     let (mut beats, mut longest) = (0, Duration::ZERO);
     while fake.connections() < 4 {
         let item = format!("\"item {beats}\"");
-        held::record(handle, Encoding::Json, item.as_bytes()).unwrap();
+        activity::record(handle, Encoding::Json, item.as_bytes()).unwrap();
         let details = Payloads::from_caller("details", Encoding::Json, item.as_bytes()).unwrap();
         let began = Instant::now();
-        calls::heartbeat(TOKEN, details, LONG).unwrap();
+        rpc::heartbeat(TOKEN, details, LONG).unwrap();
         longest = longest.max(began.elapsed());
         beats += 1;
         thread::sleep(Duration::from_millis(5));
     }
-    held::record(handle, Encoding::Json, b"\"newest\"").unwrap();
-    held::flush(handle, LONG).unwrap();
+    activity::record(handle, Encoding::Json, b"\"newest\"").unwrap();
+    activity::flush(handle, LONG).unwrap();
     let arrived = fake.calls(BEAT);
     assert!(arrived.last().unwrap().has(b"\"newest\""));
     for beat in 0..beats {
         let item = format!("\"item {beat}\"");
         assert!(arrived.iter().any(|call| call.has(TOKEN) && call.has(item.as_bytes())), "{item}");
     }
-    let _ = held::close(handle, Timeout::Zero);
+    let _ = activity::close(handle, Timeout::Zero);
     [
         "GOAWAY every 2 s, as at a connection's greatest age".into(),
         "`THB_OK`".into(),

@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use temporal_heartbeat::{deadline::Timeout, held, payload::Encoding};
+use temporal_heartbeat::{
+    api::activity,
+    model::{deadline::Timeout, payload::Encoding},
+};
 
 use crate::{
     fake::{Answer, Call, Fake},
@@ -82,7 +85,7 @@ fn hold(holder: u64, over: impl Fn() -> bool, landed: &Landed, mut dice: fastran
             let pulse = number % 2 == 0;
             let options =
                 format!("{{\"heartbeat_timeout_ms\":400,\"initial_details\":\"\",\"pulse\":{pulse}}}");
-            (number, held::open(&token, options.as_bytes()).unwrap(), 0)
+            (number, activity::open(&token, options.as_bytes()).unwrap(), 0)
         })
         .collect();
     while !over() {
@@ -94,13 +97,13 @@ fn hold(holder: u64, over: impl Fn() -> bool, landed: &Landed, mut dice: fastran
                 }
                 *item += 1;
                 let details = format!("{{\"activity\":{number},\"item\":{item}}}");
-                held::record(*handle, Encoding::Json, details.as_bytes()).unwrap();
+                activity::record(*handle, Encoding::Json, details.as_bytes()).unwrap();
             }
         }
         for (number, handle, item) in &mine {
             let number = usize::try_from(*number).unwrap();
             if dice.bool() {
-                held::flush(*handle, LONG).unwrap();
+                activity::flush(*handle, LONG).unwrap();
                 assert_eq!(landed.items()[number], *item, "activity {number} was flushed");
             } else {
                 landed.wait_for(number, *item);
@@ -108,7 +111,7 @@ fn hold(holder: u64, over: impl Fn() -> bool, landed: &Landed, mut dice: fastran
         }
     }
     for (_, handle, _) in mine {
-        held::close(handle, LONG).unwrap();
+        activity::close(handle, LONG).unwrap();
     }
 }
 

@@ -7,10 +7,12 @@ use std::{
 
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use temporal_heartbeat::{
-    calls,
-    deadline::Timeout,
-    payload::{Encoding, Payloads},
-    status::Status,
+    api::rpc,
+    model::{
+        deadline::Timeout,
+        payload::{Encoding, Payloads},
+        status::Status,
+    },
 };
 
 use crate::fake::{Answer, Call, Fake, frame};
@@ -18,10 +20,10 @@ use crate::fake::{Answer, Call, Fake, frame};
 const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
 const BEAT: &str = "RecordActivityTaskHeartbeat";
 
-fn beat(bytes: usize) -> Result<(), temporal_heartbeat::error::Error> {
+fn beat(bytes: usize) -> Result<(), temporal_heartbeat::model::error::Error> {
     let mut details = Payloads::default();
     details.push("details", Encoding::Json, format!("\"{}\"", "x".repeat(bytes)).as_bytes()).unwrap();
-    calls::heartbeat(b"token", Some(details), LONG).map(drop)
+    rpc::heartbeat(b"token", Some(details), LONG).map(drop)
 }
 
 /// What a request was before it was compressed.
@@ -81,7 +83,7 @@ fn compressed_answers_are_read() {
         BEAT => Answer::TakingGzip(gzipped(b"\x08\x01")),
         _ => Answer::ok(),
     });
-    assert_eq!(calls::heartbeat(b"token", None, LONG).unwrap().bits(), 1);
+    assert_eq!(rpc::heartbeat(b"token", None, LONG).unwrap().bits(), 1);
 }
 
 #[test]
@@ -95,8 +97,7 @@ fn messages_over_the_limit_are_neither_sent_nor_read() {
     assert_eq!(error.status(), Status::TooLarge);
     assert!(error.message().contains("max_message_bytes"), "{error}");
     assert!(fake.calls(BEAT).is_empty());
-    let bomb =
-        calls::get_details(crate::fake::TOKEN, Timeout::Within(Duration::from_millis(300))).unwrap_err();
+    let bomb = rpc::get_details(crate::fake::TOKEN, Timeout::Within(Duration::from_millis(300))).unwrap_err();
     assert!(bomb.message().contains("5000"), "{bomb}");
 }
 

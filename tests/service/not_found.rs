@@ -9,7 +9,8 @@ use std::{
 };
 
 use temporal_heartbeat::{
-    calls, deadline::Timeout, error::Error, held, payload::Encoding, signals::Signals, status::Status,
+    api::{activity, rpc},
+    model::{deadline::Timeout, error::Error, payload::Encoding, signals::Signals, status::Status},
 };
 
 use crate::fake::{Answer, Described, Fake, TOKEN};
@@ -28,10 +29,10 @@ const PROVEN: Answer = Answer::Error { code: 5, detail: "NotFoundFailure", trail
 
 type OneCall = fn(&[u8], Timeout) -> Result<(), Error>;
 const CALLS: [(&str, OneCall); 4] = [
-    (BEAT, |token, timeout| calls::heartbeat(token, None, timeout).map(drop)),
-    ("RespondActivityTaskCompleted", |token, timeout| calls::complete(token, None, timeout)),
-    ("RespondActivityTaskFailed", |token, timeout| calls::fail(token, b"", timeout)),
-    ("RespondActivityTaskCanceled", |token, timeout| calls::report_cancelled(token, None, timeout)),
+    (BEAT, |token, timeout| rpc::heartbeat(token, None, timeout).map(drop)),
+    ("RespondActivityTaskCompleted", |token, timeout| rpc::complete(token, None, timeout)),
+    ("RespondActivityTaskFailed", |token, timeout| rpc::fail(token, b"", timeout)),
+    ("RespondActivityTaskCanceled", |token, timeout| rpc::report_cancelled(token, None, timeout)),
 ];
 
 /// A server that answers this method and Describe so, and all else well.
@@ -102,11 +103,11 @@ fn bare_not_found_that_cannot_be_looked_up_is_retried_and_then_unavailable() {
     ];
     for (description, token) in undecided {
         let fake = server(BEAT, |nth| if nth == 0 { BARE } else { Answer::ok() }, description);
-        calls::heartbeat(token, None, LONG).unwrap();
+        rpc::heartbeat(token, None, LONG).unwrap();
         assert_eq!(fake.calls(BEAT).len(), 2);
     }
     let _fake = server(BEAT, |_| BARE, |_| unreachable!());
-    let error = calls::heartbeat(b"unreadable", None, SHORT).unwrap_err();
+    let error = rpc::heartbeat(b"unreadable", None, SHORT).unwrap_err();
     assert_eq!((error.status(), error.is_retryable()), (Status::Unavailable, true), "{error}");
     assert!(error.message().contains("can't be looked up"), "{error}");
 }
@@ -114,17 +115,17 @@ fn bare_not_found_that_cannot_be_looked_up_is_retried_and_then_unavailable() {
 #[test]
 fn details_survive_a_gateways_not_found() {
     let fake = server("", |_| Answer::ok(), |nth| if nth == 0 { BARE } else { attempt(1).pending() });
-    assert_eq!(calls::get_details(TOKEN, LONG).unwrap().about().attempt, 1);
+    assert_eq!(rpc::get_details(TOKEN, LONG).unwrap().about().attempt, 1);
     assert_eq!(fake.calls(DESCRIBE).len(), 2);
 }
 
 #[test]
 fn pulse_outlasts_a_gateways_not_found() {
     let fake = server(BEAT, |nth| if nth < 3 { BARE } else { Answer::ok() }, |_| attempt(1).pending());
-    let handle = held::open(TOKEN, br#"{"heartbeat_timeout_ms":2000,"initial_details":""}"#).unwrap();
-    held::record(handle, Encoding::Json, b"41").unwrap();
-    held::flush(handle, LONG).unwrap();
-    assert!(!held::signals(handle).unwrap().contains(Signals::GONE));
+    let handle = activity::open(TOKEN, br#"{"heartbeat_timeout_ms":2000,"initial_details":""}"#).unwrap();
+    activity::record(handle, Encoding::Json, b"41").unwrap();
+    activity::flush(handle, LONG).unwrap();
+    assert!(!activity::signals(handle).unwrap().contains(Signals::GONE));
     assert!(fake.calls(BEAT).len() >= 4 && fake.calls(DESCRIBE).len() >= 3);
 }
 
@@ -138,8 +139,8 @@ fn description_of_an_earlier_attempt_does_not_end_a_later_one() {
         |_| Answer::ok(),
         |nth| if nth < 2 { attempt(1).pending() } else { attempt(2).with_details("\"held\"").pending() },
     );
-    let handle = held::open(SECOND_TOKEN, br#"{"heartbeat_timeout_ms":2000}"#).unwrap();
-    assert_eq!(held::details(handle, LONG).unwrap().values()[0].data, "\"held\"");
+    let handle = activity::open(SECOND_TOKEN, br#"{"heartbeat_timeout_ms":2000}"#).unwrap();
+    assert_eq!(activity::details(handle, LONG).unwrap().values()[0].data, "\"held\"");
     fake.wait_for(BEAT, 1);
     assert!(fake.calls(BEAT)[0].has(b"\"held\"") && fake.calls(DESCRIBE).len() == 3);
 }
@@ -167,12 +168,12 @@ fn by_ids_the_start_decides_which_attempt_is_later() {
                 move |nth| if nth == nth_description { next.standalone() } else { first.standalone() },
             );
             let options = br#"{"activity_id":"a","run_id":"r","heartbeat_timeout_ms":10000,"pulse":false}"#;
-            let handle = held::open(b"", options).unwrap();
-            held::record(handle, Encoding::Json, b"41").unwrap();
-            let flushed = held::flush(handle, LONG).map_err(|error| error.status());
+            let handle = activity::open(b"", options).unwrap();
+            activity::record(handle, Encoding::Json, b"41").unwrap();
+            let flushed = activity::flush(handle, LONG).map_err(|error| error.status());
             let expected = if is_over { Err(Status::NotFound) } else { Ok(()) };
             assert_eq!(flushed, expected, "{next:?} as description {nth_description}");
-            assert_eq!(held::signals(handle).unwrap().contains(Signals::GONE), is_over, "{next:?}");
+            assert_eq!(activity::signals(handle).unwrap().contains(Signals::GONE), is_over, "{next:?}");
             assert!(fake.calls(DESCRIBE_STANDALONE).len() > nth_description);
         }
     }
@@ -193,22 +194,22 @@ fn not_found_by_ids_does_not_end_an_attempt_that_is_described_as_running() {
         }
     });
     let options = br#"{"activity_id":"a","run_id":"r","heartbeat_timeout_ms":1000,"initial_details":""}"#;
-    let handle = held::open(b"", options).unwrap();
-    held::record(handle, Encoding::Json, b"41").unwrap();
-    let error = held::flush(handle, SHORT).unwrap_err();
+    let handle = activity::open(b"", options).unwrap();
+    activity::record(handle, Encoding::Json, b"41").unwrap();
+    let error = activity::flush(handle, SHORT).unwrap_err();
     assert_eq!((error.status(), error.is_retryable()), (Status::Unavailable, true), "{error}");
     let cause = "doesn't accept requests by ids for attempt 2 of a standalone activity";
     assert!(error.message().contains(cause) && error.message().contains("task token"), "{error}");
-    for end in [held::complete(handle, None, SHORT), held::fail(handle, b"", SHORT)] {
+    for end in [activity::complete(handle, None, SHORT), activity::fail(handle, b"", SHORT)] {
         let error = end.unwrap_err();
         assert_eq!((error.status(), error.is_retryable()), (Status::Unavailable, true), "{error}");
         assert!(error.message().contains(cause), "{error}");
     }
-    let signals = held::wait(handle, Signals::LEASE_LOST, Signals::default(), LONG).unwrap();
+    let signals = activity::wait(handle, Signals::LEASE_LOST, Signals::default(), LONG).unwrap();
     assert!(signals.contains(Signals::LEASE_LOST) && !signals.contains(Signals::GONE), "{signals:?}");
     assert!(fake.calls(BEAT_BY_ID).len() > 1, "it is tried again");
 
     closed.store(1, Ordering::SeqCst);
-    let signals = held::wait(handle, Signals::GONE, Signals::default(), LONG).unwrap();
+    let signals = activity::wait(handle, Signals::GONE, Signals::default(), LONG).unwrap();
     assert!(signals.contains(Signals::GONE));
 }

@@ -3,7 +3,8 @@
 use std::{thread, time::Duration};
 
 use temporal_heartbeat::{
-    calls, deadline::Timeout, error::Error, held, payload::Encoding, signals::Signals, status::Status,
+    api::{activity, rpc},
+    model::{deadline::Timeout, error::Error, payload::Encoding, signals::Signals, status::Status},
 };
 
 use crate::fake::{Answer, Fake, TOKEN, tally};
@@ -13,7 +14,7 @@ const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
 const NO_SEED: &[u8] = b"{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}";
 
 fn record(handle: u64, json: &str) -> Result<Signals, Error> {
-    held::record(handle, Encoding::Json, json.as_bytes())
+    activity::record(handle, Encoding::Json, json.as_bytes())
 }
 
 /// A token of its own for each number.
@@ -34,27 +35,27 @@ fn until_refused<T>(mut call: impl FnMut() -> Result<T, Error>) -> Status {
 fn a_handle_may_be_closed_while_others_record_wait_and_flush() {
     let fake = Fake::connected(|_| Answer::ok());
     for round in 0..100 {
-        let handle = held::open(&token(round), NO_SEED).unwrap();
+        let handle = activity::open(&token(round), NO_SEED).unwrap();
         let json = format!("\"round {round}\"");
         let statuses: Vec<_> = thread::scope(|scope| {
             let others = [
                 scope.spawn(|| until_refused(|| record(handle, &json))),
                 scope.spawn(|| until_refused(|| record(handle, &json))),
-                scope.spawn(|| until_refused(|| held::touch(handle))),
-                scope.spawn(|| until_refused(|| held::flush(handle, LONG))),
-                scope.spawn(|| until_refused(|| held::info(handle))),
+                scope.spawn(|| until_refused(|| activity::touch(handle))),
+                scope.spawn(|| until_refused(|| activity::flush(handle, LONG))),
+                scope.spawn(|| until_refused(|| activity::info(handle))),
                 scope.spawn(|| {
                     until_refused(|| {
-                        held::wait(handle, Signals::PAUSED, Signals::default(), Timeout::Forever)
+                        activity::wait(handle, Signals::PAUSED, Signals::default(), Timeout::Forever)
                     })
                 }),
             ];
             fake.wait_for(BEAT, usize::from(round) + 1);
             if round % 2 == 0 {
                 // Although there is always something newer.
-                held::close(handle, LONG).unwrap();
+                activity::close(handle, LONG).unwrap();
             } else {
-                let _ = held::close(handle, Timeout::Zero);
+                let _ = activity::close(handle, Timeout::Zero);
             }
             others.into_iter().map(|other| other.join().unwrap()).collect()
         });
@@ -72,13 +73,13 @@ fn a_token_is_opened_once_however_many_try() {
     let _fake = Fake::connected(|_| Answer::ok());
     for _ in 0..50 {
         let opened: Vec<_> = thread::scope(|scope| {
-            let openers: Vec<_> = (0..8).map(|_| scope.spawn(|| held::open(TOKEN, NO_SEED))).collect();
+            let openers: Vec<_> = (0..8).map(|_| scope.spawn(|| activity::open(TOKEN, NO_SEED))).collect();
             openers.into_iter().map(|opener| opener.join().unwrap()).collect()
         });
         let (won, lost): (Vec<_>, Vec<_>) = opened.into_iter().partition(Result::is_ok);
         assert_eq!((won.len(), lost.len()), (1, 7));
         assert!(lost.into_iter().all(|outcome| outcome.unwrap_err().status() == Status::AlreadyOpen));
-        held::close(*won[0].as_ref().unwrap(), LONG).unwrap();
+        activity::close(*won[0].as_ref().unwrap(), LONG).unwrap();
     }
 }
 
@@ -86,20 +87,20 @@ fn a_token_is_opened_once_however_many_try() {
 fn an_activity_is_ended_once_however_many_try() {
     let fake = Fake::connected(|_| Answer::ok());
     for round in 0..50 {
-        let handle = held::open(&token(round), NO_SEED).unwrap();
+        let handle = activity::open(&token(round), NO_SEED).unwrap();
         let outcomes: Vec<_> = thread::scope(|scope| {
             let enders = [
-                scope.spawn(|| held::complete(handle, None, LONG)),
-                scope.spawn(|| held::complete(handle, None, LONG)),
-                scope.spawn(|| held::fail(handle, b"", LONG)),
-                scope.spawn(|| held::report_cancelled(handle, None, LONG)),
+                scope.spawn(|| activity::complete(handle, None, LONG)),
+                scope.spawn(|| activity::complete(handle, None, LONG)),
+                scope.spawn(|| activity::fail(handle, b"", LONG)),
+                scope.spawn(|| activity::report_cancelled(handle, None, LONG)),
             ];
             enders.into_iter().map(|ender| ender.join().unwrap()).collect()
         });
         let statuses =
             outcomes.into_iter().map(|outcome| outcome.map_or_else(|error| error.status(), |()| Status::Ok));
         assert_eq!(tally(statuses), [("THB_OK".to_owned(), 1), ("THB_ENDED".to_owned(), 3)].into());
-        held::close(handle, LONG).unwrap();
+        activity::close(handle, LONG).unwrap();
     }
     let ended =
         ["Completed", "Failed", "Canceled"].map(|how| fake.calls(&format!("RespondActivityTask{how}")).len());
@@ -113,19 +114,19 @@ fn a_handle_that_is_closed_while_it_is_ended_is_ended() {
         _ => Answer::ok(),
     });
     for unsent in [false, true] {
-        let handle = held::open(TOKEN, NO_SEED).unwrap();
+        let handle = activity::open(TOKEN, NO_SEED).unwrap();
         record(handle, "1").unwrap();
-        held::flush(handle, LONG).unwrap();
+        activity::flush(handle, LONG).unwrap();
         if unsent {
             record(handle, "2").unwrap();
         }
         thread::scope(|scope| {
-            let ender = scope.spawn(|| held::complete(handle, None, LONG));
+            let ender = scope.spawn(|| activity::complete(handle, None, LONG));
             fake.wait_for("RespondActivityTaskCompleted", 1 + usize::from(unsent));
-            held::close(handle, LONG).unwrap();
+            activity::close(handle, LONG).unwrap();
             ender.join().unwrap().unwrap();
         });
-        assert_eq!(held::signals(handle).unwrap_err().status(), Status::InvalidHandle);
+        assert_eq!(activity::signals(handle).unwrap_err().status(), Status::InvalidHandle);
     }
 }
 
@@ -133,12 +134,12 @@ fn a_handle_that_is_closed_while_it_is_ended_is_ended() {
 fn those_who_record_while_the_client_goes_are_told_so() {
     for _ in 0..20 {
         let fake = Fake::connected(|_| Answer::ok());
-        let handle = held::open(TOKEN, NO_SEED).unwrap();
+        let handle = activity::open(TOKEN, NO_SEED).unwrap();
         thread::scope(|scope| {
             let recorders: Vec<_> =
                 (0..3).map(|_| scope.spawn(|| until_refused(|| record(handle, "1")))).collect();
             fake.wait_for(BEAT, 1);
-            calls::disconnect(LONG).unwrap();
+            rpc::disconnect(LONG).unwrap();
             for recorder in recorders {
                 let status = recorder.join().unwrap();
                 assert!(matches!(status, Status::NotConnected | Status::InvalidHandle), "{status:?}");
@@ -151,19 +152,19 @@ fn those_who_record_while_the_client_goes_are_told_so() {
 fn those_who_wait_on_a_watch_are_woken_when_it_is_closed() {
     let _fake = Fake::connected(|_| Answer::ok());
     for _ in 0..20 {
-        let watch = held::open_watch().unwrap();
-        let handle = held::open(TOKEN, NO_SEED).unwrap();
-        held::add_to_watch(watch, handle, Signals::PAUSED, 0).unwrap();
+        let watch = activity::open_watch().unwrap();
+        let handle = activity::open(TOKEN, NO_SEED).unwrap();
+        activity::add_to_watch(watch, handle, Signals::PAUSED, 0).unwrap();
         let statuses: Vec<_> = thread::scope(|scope| {
             let waiters: Vec<_> = (0..3)
-                .map(|_| scope.spawn(|| until_refused(|| held::next_of_watch(watch, Timeout::Forever))))
+                .map(|_| scope.spawn(|| until_refused(|| activity::next_of_watch(watch, Timeout::Forever))))
                 .collect();
-            held::close_watch(watch).unwrap();
+            activity::close_watch(watch).unwrap();
             waiters.into_iter().map(|waiter| waiter.join().unwrap()).collect()
         });
         assert_eq!(tally(statuses), [("THB_INVALID_HANDLE".to_owned(), 3)].into());
-        held::touch(handle).unwrap();
-        held::close(handle, LONG).unwrap();
+        activity::touch(handle).unwrap();
+        activity::close(handle, LONG).unwrap();
     }
 }
 
@@ -177,16 +178,16 @@ fn no_activity_opened_during_a_disconnect_outlives_it() {
             let opener = scope.spawn(move || {
                 until_refused(|| {
                     number = (number + 1) % 128;
-                    held::open(&token(number), NO_SEED).or_else(|error| match error.status() {
+                    activity::open(&token(number), NO_SEED).or_else(|error| match error.status() {
                         Status::AlreadyOpen => Ok(0),
                         _ => Err(error),
                     })
                 })
             });
-            calls::disconnect(Timeout::Zero).unwrap();
+            rpc::disconnect(Timeout::Zero).unwrap();
             assert_eq!(opener.join().unwrap(), Status::NotConnected);
         });
-        let metrics = calls::metrics().unwrap();
+        let metrics = rpc::metrics().unwrap();
         assert!(
             metrics
                 .lines()
@@ -201,19 +202,19 @@ fn a_disconnect_never_ends_the_connection_after_the_one_that_it_found() {
     let fake = Fake::start(|call| if call.has(b"unanswered") { Answer::Silence } else { Answer::ok() });
     for round in 0..50 {
         fake.connect(",\"lazy\":true").unwrap();
-        let handle = held::open(&token(round), NO_SEED).unwrap();
+        let handle = activity::open(&token(round), NO_SEED).unwrap();
         record(handle, "1").unwrap();
-        held::flush(handle, LONG).unwrap();
+        activity::flush(handle, LONG).unwrap();
         record(handle, "\"unanswered\"").unwrap();
         thread::scope(|scope| {
-            let slow = scope.spawn(|| calls::disconnect(LONG));
+            let slow = scope.spawn(|| rpc::disconnect(LONG));
             // This beat isn't due: it is sent because of that disconnect, which now waits for the answer.
             fake.wait_for(BEAT, 2 * usize::from(round) + 2);
-            calls::disconnect(Timeout::Zero).unwrap();
+            rpc::disconnect(Timeout::Zero).unwrap();
             fake.connect(",\"lazy\":true").unwrap();
             slow.join().unwrap().unwrap();
         });
         assert_eq!(fake.connect(",\"lazy\":true").unwrap_err().status(), Status::AlreadyConnected);
-        calls::disconnect(Timeout::Zero).unwrap();
+        rpc::disconnect(Timeout::Zero).unwrap();
     }
 }

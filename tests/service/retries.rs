@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use temporal_heartbeat::{calls, deadline::Timeout, error::Error, signals::Signals, status::Status};
+use temporal_heartbeat::{
+    api::rpc,
+    model::{deadline::Timeout, error::Error, signals::Signals, status::Status},
+};
 
 use crate::fake::{Answer, Call, Fake, TOKEN};
 
@@ -10,7 +13,7 @@ const BEAT: &str = "RecordActivityTaskHeartbeat";
 const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
 
 fn beat(timeout: Timeout) -> Result<Signals, Error> {
-    calls::heartbeat(TOKEN, None, timeout)
+    rpc::heartbeat(TOKEN, None, timeout)
 }
 
 /// A server that answers the first heartbeat so, and all others well.
@@ -68,7 +71,7 @@ fn every_code_has_its_status() {
 fn a_token_that_neither_side_can_read_is_unreadable() {
     for (code, detail) in [(3, ""), (5, "NamespaceNotFoundFailure")] {
         let _fake = always(move || Answer::Error { code, detail, trailers_only: false });
-        let error = calls::heartbeat(b"garbage", None, LONG).unwrap_err();
+        let error = rpc::heartbeat(b"garbage", None, LONG).unwrap_err();
         assert_eq!((error.status(), error.grpc_code()), (Status::TokenUnreadable, Some(code)));
     }
 }
@@ -154,7 +157,7 @@ fn forever_outlasts_what_is_temporary() {
 fn zero_checks_and_sends_nothing() {
     let fake = always(Answer::ok);
     assert_eq!(beat(Timeout::Zero).unwrap_err().status(), Status::Timeout);
-    assert_eq!(calls::heartbeat(b"", None, Timeout::Zero).unwrap_err().status(), Status::InvalidArgument);
+    assert_eq!(rpc::heartbeat(b"", None, Timeout::Zero).unwrap_err().status(), Status::InvalidArgument);
     assert_eq!(fake.calls(BEAT).len(), 0);
 }
 

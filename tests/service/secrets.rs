@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use temporal_heartbeat::{
-    calls,
-    deadline::Timeout,
-    held,
-    payload::{Encoding, Payloads},
-    status::Status,
+    api::{activity, rpc},
+    model::{
+        deadline::Timeout,
+        payload::{Encoding, Payloads},
+        status::Status,
+    },
 };
 
 use crate::fake::{Answer, Fake, TOKEN};
@@ -38,24 +39,24 @@ fn fail_in_every_way() -> usize {
             .err(),
         Payloads::from_caller("details", Encoding::Payloads, secret.as_bytes()).err(),
         Payloads::from_caller("details", Encoding::Null, secret.as_bytes()).err(),
-        calls::connect(format!("{{\"identity\":\"{secret}\"").as_bytes()).err(),
+        rpc::connect(format!("{{\"identity\":\"{secret}\"").as_bytes()).err(),
     ];
     for token in tokens() {
-        errors.push(calls::heartbeat(&token, value(), SHORT).err());
-        errors.push(calls::get_details(&token, SHORT).err());
-        errors.push(calls::complete(&token, value(), SHORT).err());
-        errors.push(calls::report_cancelled(&token, value(), SHORT).err());
+        errors.push(rpc::heartbeat(&token, value(), SHORT).err());
+        errors.push(rpc::get_details(&token, SHORT).err());
+        errors.push(rpc::complete(&token, value(), SHORT).err());
+        errors.push(rpc::report_cancelled(&token, value(), SHORT).err());
         for failure in [format!("{{\"message\":\"{secret}\"}}"), format!("{{\"details\":[\"{secret}\",}}")] {
-            errors.push(calls::fail(&token, failure.as_bytes(), SHORT).err());
+            errors.push(rpc::fail(&token, failure.as_bytes(), SHORT).err());
         }
         let options = b"{\"initial_details\":\"\",\"heartbeat_timeout_ms\":60000}";
-        let handle = held::open(&token, options).unwrap();
-        errors.push(held::open(&token, options).err());
-        errors.push(held::record(handle, Encoding::Binary, secret.as_bytes()).err());
-        errors.push(held::flush(handle, SHORT).err());
-        told("info", &held::info(handle).unwrap());
-        errors.push(held::complete(handle, value(), SHORT).err());
-        errors.push(held::close(handle, SHORT).err());
+        let handle = activity::open(&token, options).unwrap();
+        errors.push(activity::open(&token, options).err());
+        errors.push(activity::record(handle, Encoding::Binary, secret.as_bytes()).err());
+        errors.push(activity::flush(handle, SHORT).err());
+        told("info", &activity::info(handle).unwrap());
+        errors.push(activity::complete(handle, value(), SHORT).err());
+        errors.push(activity::close(handle, SHORT).err());
     }
     let errors: Vec<_> = errors.into_iter().flatten().collect();
     for error in &errors {
@@ -76,8 +77,8 @@ fn neither_errors_nor_logs_nor_metrics_tell_a_secret_however_calls_fail() {
             _ => Answer::error(code),
         });
         failed += fail_in_every_way();
-        told("the metrics", &calls::metrics().unwrap());
-        while let Some(record) = calls::next_log(Timeout::Zero).unwrap() {
+        told("the metrics", &rpc::metrics().unwrap());
+        while let Some(record) = rpc::next_log(Timeout::Zero).unwrap() {
             told("the log", &record);
         }
     }
@@ -88,9 +89,9 @@ fn neither_errors_nor_logs_nor_metrics_tell_a_secret_however_calls_fail() {
 #[test]
 fn a_key_that_is_given_later_never_goes_over_the_plain_connection_that_there_was() {
     let fake = Fake::connected(|_| Answer::ok());
-    let beat = |timeout| calls::heartbeat(TOKEN, None, Timeout::Within(timeout));
+    let beat = |timeout| rpc::heartbeat(TOKEN, None, Timeout::Within(timeout));
     beat(Duration::from_secs(30)).unwrap();
-    calls::reconfigure(format!("{{\"api_key\":\"{}\"}}", PLANTED[0]).as_bytes()).unwrap();
+    rpc::reconfigure(format!("{{\"api_key\":\"{}\"}}", PLANTED[0]).as_bytes()).unwrap();
     for _ in 0..3 {
         let error = beat(Duration::from_millis(300)).unwrap_err();
         assert_eq!(error.status(), Status::Tls, "{error}");

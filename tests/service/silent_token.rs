@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use temporal_heartbeat::held;
+use temporal_heartbeat::api::activity;
 
 use crate::fake::{Answer, Call, Fake};
 
@@ -26,7 +26,7 @@ fn workflow(number: u32) -> String {
 }
 
 fn failed_tries(handle: u64) -> u64 {
-    let info: serde_json::Value = serde_json::from_str(&held::info(handle).unwrap()).unwrap();
+    let info: serde_json::Value = serde_json::from_str(&activity::info(handle).unwrap()).unwrap();
     info["failed_tries"].as_u64().unwrap()
 }
 
@@ -43,7 +43,7 @@ fn one_request_without_an_answer_costs_no_other_activity_its_connection() {
     });
     let options = b"{\"heartbeat_timeout_ms\":4000,\"initial_details\":\"\"}";
     let handles: Vec<u64> =
-        (0..ACTIVITIES).map(|number| held::open(&token(number), options).unwrap()).collect();
+        (0..ACTIVITIES).map(|number| activity::open(&token(number), options).unwrap()).collect();
 
     let end = Instant::now() + PATIENCE;
     while fake.calls(BEAT).iter().filter(|call| is_silent(call)).count() < TRIES {

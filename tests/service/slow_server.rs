@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use temporal_heartbeat::{held, payload::Encoding, signals::Signals};
+use temporal_heartbeat::{
+    api::activity,
+    model::{payload::Encoding, signals::Signals},
+};
 
 use crate::fake::{Answer, Fake, TOKEN};
 
@@ -119,19 +122,19 @@ fn one_cell() {
     let options =
         format!("{{\"heartbeat_timeout_ms\":{},\"initial_details\":\"\"}}", cell.timeout.as_millis());
     let began = Instant::now();
-    let handle = held::open(TOKEN, options.as_bytes()).unwrap();
-    held::record(handle, Encoding::Json, b"1").unwrap();
+    let handle = activity::open(TOKEN, options.as_bytes()).unwrap();
+    activity::record(handle, Encoding::Json, b"1").unwrap();
     let (mut without_lease, mut looked) = (Duration::ZERO, Instant::now());
     while began.elapsed() < cell.timeout * TIMEOUTS {
         thread::sleep(LOOK);
-        let lost = held::signals(handle).unwrap().contains(Signals::LEASE_LOST);
+        let lost = activity::signals(handle).unwrap().contains(Signals::LEASE_LOST);
         let now = Instant::now();
         if lost {
             without_lease += now - looked;
         }
         looked = now;
     }
-    let info: serde_json::Value = serde_json::from_str(&held::info(handle).unwrap()).unwrap();
+    let info: serde_json::Value = serde_json::from_str(&activity::info(handle).unwrap()).unwrap();
     assert!(info["beats"].as_u64().unwrap() + info["failed_tries"].as_u64().unwrap() > 0);
     println!("cell: {} {} {}", info["failed_tries"], without_lease.as_millis(), fake.connections());
 }

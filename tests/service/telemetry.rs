@@ -10,12 +10,13 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use temporal_heartbeat::{
-    calls,
-    deadline::Timeout,
-    held,
-    payload::{Encoding, Payloads},
-    signals::Signals,
-    status::Status,
+    api::{activity, rpc},
+    model::{
+        deadline::Timeout,
+        payload::{Encoding, Payloads},
+        signals::Signals,
+        status::Status,
+    },
 };
 
 use crate::fake::{Answer, Call, Described, Fake, TOKEN};
@@ -48,14 +49,14 @@ fn json(text: &str) -> Option<Payloads> {
 
 /// All records that there are.
 fn records() -> Vec<Value> {
-    let next = || calls::next_log(Timeout::Zero).unwrap();
+    let next = || rpc::next_log(Timeout::Zero).unwrap();
     std::iter::from_fn(next).map(|record| serde_json::from_str(&record).unwrap()).collect()
 }
 
 /// Waits for a record of this event; those before it are lost.
 fn record(event: &str) -> Value {
     loop {
-        let record = calls::next_log(LONG).unwrap().unwrap_or_else(|| panic!("{event} never came"));
+        let record = rpc::next_log(LONG).unwrap().unwrap_or_else(|| panic!("{event} never came"));
         let record: Value = serde_json::from_str(&record).unwrap();
         if record["event"] == event {
             return record;
@@ -76,7 +77,7 @@ fn figure(metrics: &str, name: &str, labels: &str) -> f64 {
 fn until(name: &str, labels: &str, least: f64) -> String {
     let end = Instant::now() + Duration::from_secs(30);
     loop {
-        let metrics = calls::metrics().unwrap();
+        let metrics = rpc::metrics().unwrap();
         if figure(&metrics, name, labels) >= least {
             return metrics;
         }
@@ -92,10 +93,10 @@ fn every_try_is_counted_by_its_operation_and_code() {
         3 => Answer::Error { code: 5, detail: "NotFoundFailure", trailers_only: true },
         _ => Answer::ok(),
     });
-    calls::heartbeat(TOKEN, json("1"), LONG).unwrap();
-    calls::heartbeat(TOKEN, json("2"), LONG).unwrap();
-    calls::heartbeat(TOKEN, json("3"), LONG).unwrap_err();
-    let metrics = calls::metrics().unwrap();
+    rpc::heartbeat(TOKEN, json("1"), LONG).unwrap();
+    rpc::heartbeat(TOKEN, json("2"), LONG).unwrap();
+    rpc::heartbeat(TOKEN, json("3"), LONG).unwrap_err();
+    let metrics = rpc::metrics().unwrap();
     let beat = format!("operation=\"{BEAT}\"");
     assert!(
         metrics.contains(&format!(
@@ -124,13 +125,13 @@ fn beats_leases_and_signals_of_open_activities_are_counted() {
         1 => Answer::Message(vec![1 << 3, 1]), // cancel_requested
         _ => Answer::ok(),
     });
-    let handle = held::open(TOKEN, OPTIONS.as_bytes()).unwrap();
-    held::record(handle, Encoding::Json, b"1").unwrap();
+    let handle = activity::open(TOKEN, OPTIONS.as_bytes()).unwrap();
+    activity::record(handle, Encoding::Json, b"1").unwrap();
     fake.wait_for(BEAT, 1);
     for item in 2..10 {
-        held::record(handle, Encoding::Json, item.to_string().as_bytes()).unwrap();
+        activity::record(handle, Encoding::Json, item.to_string().as_bytes()).unwrap();
     }
-    held::wait(handle, Signals::CANCEL_REQUESTED, Signals::default(), LONG).unwrap();
+    activity::wait(handle, Signals::CANCEL_REQUESTED, Signals::default(), LONG).unwrap();
     let metrics = until("temporal_heartbeat_signals", "signal=\"cancel_requested\"", 1.0);
     assert_eq!(figure(&metrics, "temporal_heartbeat_beats_coalesced", ""), 7.0, "{metrics}");
     assert!(figure(&metrics, "temporal_heartbeat_beats_sent", "") >= 2.0);
@@ -139,8 +140,8 @@ fn beats_leases_and_signals_of_open_activities_are_counted() {
     assert_eq!(figure(&metrics, "temporal_heartbeat_signals", "signal=\"lease_lost\""), 0.0);
     let told = record("signal");
     assert_eq!((&told["signal"], &told["activity_id"]), (&"cancel_requested".into(), &"a".into()));
-    held::close(handle, Timeout::Zero).unwrap();
-    assert_eq!(figure(&calls::metrics().unwrap(), "temporal_heartbeat_activities_open", ""), 0.0);
+    activity::close(handle, Timeout::Zero).unwrap();
+    assert_eq!(figure(&rpc::metrics().unwrap(), "temporal_heartbeat_activities_open", ""), 0.0);
 }
 
 #[test]
@@ -149,14 +150,14 @@ fn a_refusal_and_a_lost_lease_are_told_and_so_is_that_they_are_over() {
         let refused = call.at.elapsed() < Duration::from_secs(60) && (1..6).contains(&call.nth);
         if refused { Answer::Error { code: 7, detail: "", trailers_only: true } } else { Answer::ok() }
     });
-    let handle = held::open(TOKEN, OPTIONS.as_bytes()).unwrap();
+    let handle = activity::open(TOKEN, OPTIONS.as_bytes()).unwrap();
     fake.wait_for(BEAT, 2);
     let refused = record("beats_refused");
     assert_eq!(refused["level"], "error");
     assert!(refused["message"].as_str().unwrap().contains("the fake says so"), "{refused}");
     assert_eq!(record("lease_lost")["level"], "warn");
     assert_eq!(record("lease_regained")["activity"], handle);
-    let metrics = calls::metrics().unwrap();
+    let metrics = rpc::metrics().unwrap();
     assert!(figure(&metrics, "temporal_heartbeat_beats_refused", "") >= 2.0, "{metrics}");
     assert_eq!(figure(&metrics, "temporal_heartbeat_signals", "signal=\"lease_lost\""), 1.0);
 }
@@ -165,9 +166,9 @@ fn a_refusal_and_a_lost_lease_are_told_and_so_is_that_they_are_over() {
 fn a_server_that_is_down_fills_no_log() {
     let fake = beats("down", |_| Answer::error(14));
     let handles: Vec<_> =
-        (0..300).map(|number| held::open(&token(number), OPTIONS.as_bytes()).unwrap()).collect();
+        (0..300).map(|number| activity::open(&token(number), OPTIONS.as_bytes()).unwrap()).collect();
     for handle in &handles {
-        held::record(*handle, Encoding::Json, b"1").unwrap();
+        activity::record(*handle, Encoding::Json, b"1").unwrap();
     }
     fake.wait_for(BEAT, 2000);
     until("temporal_heartbeat_signals", "signal=\"lease_lost\"", 300.0);
@@ -182,29 +183,29 @@ fn a_server_that_is_down_fills_no_log() {
 #[test]
 fn a_new_connection_is_counted_and_told() {
     let _fake = beats("again", |call| if call.nth == 0 { Answer::Close } else { Answer::ok() });
-    calls::heartbeat(TOKEN, json("1"), LONG).unwrap();
-    let metrics = calls::metrics().unwrap();
+    rpc::heartbeat(TOKEN, json("1"), LONG).unwrap();
+    let metrics = rpc::metrics().unwrap();
     assert_eq!(figure(&metrics, "temporal_heartbeat_reconnects", ""), 1.0, "{metrics}");
     assert_eq!(record("connected")["connection"], 0);
     assert_eq!(record("request_failed")["operation"], BEAT);
     assert_eq!(record("connected")["connection"], 1);
-    calls::disconnect(Timeout::Zero).unwrap();
+    rpc::disconnect(Timeout::Zero).unwrap();
     record("disconnected");
 }
 
 #[test]
 fn nobody_there_is_told_with_the_reason() {
     let fake = beats("nobody", |_| Answer::ok());
-    calls::disconnect(Timeout::Zero).unwrap();
+    rpc::disconnect(Timeout::Zero).unwrap();
     drop(fake);
     let nobody = Fake::start(|_| Answer::ok());
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let options = format!("{{\"address\":\"{closed}\",\"connect_timeout_ms\":200}}");
-    calls::connect(options.as_bytes()).unwrap_err();
+    rpc::connect(options.as_bytes()).unwrap_err();
     let failed = record("connect_failed");
     assert_eq!((&failed["level"], &failed["peer"]), (&"warn".into(), &closed.to_string().into()));
     assert!(failed["message"].as_str().unwrap().contains("nothing listens there"), "{failed}");
-    assert!(figure(&calls::metrics().unwrap(), "temporal_heartbeat_connect_failures", "") >= 1.0);
+    assert!(figure(&rpc::metrics().unwrap(), "temporal_heartbeat_connect_failures", "") >= 1.0);
     drop(nobody);
 }
 
@@ -218,12 +219,12 @@ fn neither_tokens_nor_details_are_ever_shown() {
         2 => Answer::Close,
         _ => Answer::ok(),
     });
-    let handle = held::open(&token, OPTIONS.as_bytes()).unwrap();
-    held::record(handle, Encoding::Json, b"\"s3cr3t-details\"").unwrap();
-    held::flush(handle, Timeout::Within(Duration::from_millis(300))).ok();
+    let handle = activity::open(&token, OPTIONS.as_bytes()).unwrap();
+    activity::record(handle, Encoding::Json, b"\"s3cr3t-details\"").unwrap();
+    activity::flush(handle, Timeout::Within(Duration::from_millis(300))).ok();
     fake.wait_for(BEAT, 6);
-    held::close(handle, Timeout::Zero).unwrap();
-    calls::heartbeat(
+    activity::close(handle, Timeout::Zero).unwrap();
+    rpc::heartbeat(
         b"s3cr3t-garbage",
         json("\"s3cr3t-details\""),
         Timeout::Within(Duration::from_millis(500)),
@@ -231,7 +232,7 @@ fn neither_tokens_nor_details_are_ever_shown() {
     .ok();
     let told: String = records().iter().map(|record| format!("{record}\n")).collect();
     assert!(told.contains("beats_refused") && told.contains("request_failed"), "{told}");
-    let shown = told + &calls::metrics().unwrap();
+    let shown = told + &rpc::metrics().unwrap();
     let encoded = BASE64_STANDARD.encode(&token);
     let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
     for form in ["s3cr3t", &encoded, encoded.get(8..20).unwrap(), &hex] {
@@ -242,11 +243,11 @@ fn neither_tokens_nor_details_are_ever_shown() {
 #[test]
 fn what_comes_near_the_limit_is_warned_of() {
     let _fake = beats("large", |_| Answer::ok());
-    calls::heartbeat(TOKEN, json(&format!("\"{}\"", "x".repeat(600 * 1024))), LONG).unwrap();
+    rpc::heartbeat(TOKEN, json(&format!("\"{}\"", "x".repeat(600 * 1024))), LONG).unwrap();
     let warned = record("large");
     assert_eq!((&warned["level"], &warned["limit"]), (&"warn".into(), &(2 << 20).into()));
     assert!(warned["bytes"].as_u64().unwrap() > 600 * 1024);
-    calls::heartbeat(TOKEN, json("1"), LONG).unwrap();
+    rpc::heartbeat(TOKEN, json("1"), LONG).unwrap();
     assert!(!records().iter().any(|record| record["event"] == "large"));
 }
 
@@ -266,15 +267,15 @@ fn a_client_that_did_not_greet_learns_the_limits_when_it_is_used() {
     fake.connect(",\"lazy\":true").unwrap();
     thread::sleep(Duration::from_millis(50));
     assert_eq!(fake.connections(), 0, "nothing is sent before the first call");
-    calls::heartbeat(TOKEN, json("1"), LONG).unwrap();
+    rpc::heartbeat(TOKEN, json("1"), LONG).unwrap();
     fake.wait_for("DescribeNamespace", 1);
     let large = json(&format!("\"{}\"", "x".repeat(2000)));
     let end = Instant::now() + Duration::from_secs(30);
-    while calls::heartbeat(TOKEN, large.clone(), LONG).is_ok() {
+    while rpc::heartbeat(TOKEN, large.clone(), LONG).is_ok() {
         assert!(Instant::now() < end, "the limit is never obeyed");
     }
-    let handle = held::open(TOKEN, OPTIONS.as_bytes()).unwrap();
-    let refused = held::record(handle, Encoding::Json, format!("\"{}\"", "x".repeat(2000)).as_bytes());
+    let handle = activity::open(TOKEN, OPTIONS.as_bytes()).unwrap();
+    let refused = activity::record(handle, Encoding::Json, format!("\"{}\"", "x".repeat(2000)).as_bytes());
     assert_eq!(refused.unwrap_err().status(), Status::TooLarge);
 }
 
@@ -284,37 +285,40 @@ fn where_encoded_is_required_nothing_readable_goes_out() {
     fake.connect(",\"require_encoded\":true").unwrap();
     let readable = || json("\"clear\"");
     let refused = [
-        calls::heartbeat(TOKEN, readable(), LONG).map(drop),
-        calls::complete(TOKEN, readable(), LONG),
-        calls::report_cancelled(TOKEN, readable(), LONG),
-        calls::fail(TOKEN, br#"{"details":["clear"]}"#, LONG),
-        calls::fail(TOKEN, br#"{"cause":{"details":["clear"]}}"#, LONG),
-        calls::fail(TOKEN, br#"{"heartbeat_details":["clear"]}"#, LONG),
+        rpc::heartbeat(TOKEN, readable(), LONG).map(drop),
+        rpc::complete(TOKEN, readable(), LONG),
+        rpc::report_cancelled(TOKEN, readable(), LONG),
+        rpc::fail(TOKEN, br#"{"details":["clear"]}"#, LONG),
+        rpc::fail(TOKEN, br#"{"cause":{"details":["clear"]}}"#, LONG),
+        rpc::fail(TOKEN, br#"{"heartbeat_details":["clear"]}"#, LONG),
         // A Payloads with one JSON value.
-        held::open(TOKEN, br#"{"initial_details":"CiMKFgoIZW5jb2RpbmcSCmpzb24vcGxhaW4SCSJiZWZvcmUgIg=="}"#)
-            .map(drop),
+        activity::open(
+            TOKEN,
+            br#"{"initial_details":"CiMKFgoIZW5jb2RpbmcSCmpzb24vcGxhaW4SCSJiZWZvcmUgIg=="}"#,
+        )
+        .map(drop),
     ];
     for (way, outcome) in refused.into_iter().enumerate() {
         let error = outcome.unwrap_err();
         assert_eq!(error.status(), Status::InvalidArgument, "{way}: {error}");
         assert!(error.message().contains("require_encoded"), "{way}: {error}");
     }
-    let handle = held::open(TOKEN, OPTIONS.as_bytes()).unwrap();
+    let handle = activity::open(TOKEN, OPTIONS.as_bytes()).unwrap();
     for outcome in [
-        held::record(handle, Encoding::Json, b"\"clear\"").map(drop),
-        held::record(handle, Encoding::Binary, b"clear").map(drop),
-        held::complete(handle, readable(), LONG),
-        held::report_cancelled(handle, readable(), LONG),
-        held::fail(handle, br#"{"details":["clear"]}"#, LONG),
+        activity::record(handle, Encoding::Json, b"\"clear\"").map(drop),
+        activity::record(handle, Encoding::Binary, b"clear").map(drop),
+        activity::complete(handle, readable(), LONG),
+        activity::report_cancelled(handle, readable(), LONG),
+        activity::fail(handle, br#"{"details":["clear"]}"#, LONG),
     ] {
         assert_eq!(outcome.unwrap_err().status(), Status::InvalidArgument);
     }
     // One value whose encoding is "binary/encrypted".
     let encrypted = b"\x0a\x20\x0a\x1c\x0a\x08encoding\x12\x10binary/encrypted\x12\x00";
-    held::record(handle, Encoding::Payloads, encrypted).unwrap();
-    held::record(handle, Encoding::Null, b"").unwrap();
-    held::flush(handle, LONG).unwrap();
-    held::complete(handle, None, LONG).unwrap();
+    activity::record(handle, Encoding::Payloads, encrypted).unwrap();
+    activity::record(handle, Encoding::Null, b"").unwrap();
+    activity::flush(handle, LONG).unwrap();
+    activity::complete(handle, None, LONG).unwrap();
     assert!(fake.calls(BEAT).iter().all(|call| !call.has(b"clear")));
     assert_eq!(fake.calls("RespondActivityTaskCompleted").len(), 1);
 }
@@ -334,7 +338,7 @@ fn the_metrics_can_be_fetched_while_the_client_lasts() {
     records();
     fake.connect(",\"namespace\":\"fetched\",\"metrics_address\":\"127.0.0.1:0\"").unwrap();
     let address = record("metrics_served")["address"].as_str().unwrap().to_owned();
-    calls::heartbeat(TOKEN, json("1"), LONG).unwrap();
+    rpc::heartbeat(TOKEN, json("1"), LONG).unwrap();
     let request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
     let answer = fetch(&address, request);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -344,16 +348,16 @@ fn the_metrics_can_be_fetched_while_the_client_lasts() {
     // Those who come and say nothing hold nobody up, neither others who fetch nor the beats.
     let idle: Vec<_> = (0..5).map(|_| TcpStream::connect(&address).unwrap()).collect();
     assert!(fetch(&address, request).starts_with("HTTP/1.1 200 OK"));
-    calls::heartbeat(TOKEN, json("2"), LONG).unwrap();
+    rpc::heartbeat(TOKEN, json("2"), LONG).unwrap();
     drop(idle);
 
     // Another client may have the address as soon as this one is gone.
     for _ in 0..3 {
-        calls::disconnect(Timeout::Zero).unwrap();
+        rpc::disconnect(Timeout::Zero).unwrap();
         fake.connect(&format!(",\"metrics_address\":\"{address}\"")).unwrap();
     }
     assert!(fetch(&address, request).starts_with("HTTP/1.1 200 OK"));
-    calls::disconnect(Timeout::Zero).unwrap();
+    rpc::disconnect(Timeout::Zero).unwrap();
     let end = Instant::now() + Duration::from_secs(30);
     while TcpStream::connect(&address).is_ok() {
         assert!(Instant::now() < end, "it is still served");

@@ -2,7 +2,10 @@
 
 use std::{thread, time::Duration};
 
-use temporal_heartbeat::{calls, deadline::Timeout, signals::Signals, status::Status};
+use temporal_heartbeat::{
+    api::rpc,
+    model::{deadline::Timeout, signals::Signals, status::Status},
+};
 
 use crate::fake::{Answer, Fake, tally};
 
@@ -16,7 +19,7 @@ fn many_callers_share_one_connection() {
         for _ in 0..64 {
             scope.spawn(|| {
                 (0..20).for_each(|_| {
-                    assert_eq!(calls::heartbeat(b"token", None, LONG).unwrap(), Signals::default())
+                    assert_eq!(rpc::heartbeat(b"token", None, LONG).unwrap(), Signals::default())
                 })
             });
         }
@@ -30,8 +33,8 @@ fn a_worker_of_the_callers_own_tokio_runtime_may_call() {
     let _fake = Fake::connected(|_| Answer::ok());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        calls::heartbeat(b"token", None, LONG).unwrap();
-        calls::disconnect(Timeout::Zero).unwrap();
+        rpc::heartbeat(b"token", None, LONG).unwrap();
+        rpc::disconnect(Timeout::Zero).unwrap();
     });
 }
 
@@ -43,7 +46,7 @@ fn all_workers_of_the_callers_own_tokio_runtime_may_call_at_once() {
         .map(|_| {
             runtime.spawn(async {
                 for _ in 0..10 {
-                    calls::heartbeat(b"token", None, LONG).unwrap();
+                    rpc::heartbeat(b"token", None, LONG).unwrap();
                     tokio::task::yield_now().await;
                 }
             })
@@ -64,12 +67,12 @@ fn one_slow_call_holds_nobody_up() {
         _ => Answer::ok(),
     });
     thread::scope(|scope| {
-        let slow = scope.spawn(|| calls::heartbeat(b"slow", None, LONG));
+        let slow = scope.spawn(|| rpc::heartbeat(b"slow", None, LONG));
         fake.wait_for(BEAT, 1);
         for _ in 0..100 {
-            calls::heartbeat(b"fast", None, Timeout::Within(Duration::from_secs(5))).unwrap();
+            rpc::heartbeat(b"fast", None, Timeout::Within(Duration::from_secs(5))).unwrap();
         }
-        calls::disconnect(Timeout::Zero).unwrap();
+        rpc::disconnect(Timeout::Zero).unwrap();
         assert_eq!(slow.join().unwrap().unwrap_err().status(), Status::NotConnected);
     });
 }
@@ -84,7 +87,7 @@ fn connections_that_the_server_closes_lose_no_call() {
         let callers: Vec<_> = (0..8)
             .map(|_| {
                 scope.spawn(|| {
-                    let beats = (0..100).map(|_| calls::heartbeat(b"token", None, LONG));
+                    let beats = (0..100).map(|_| rpc::heartbeat(b"token", None, LONG));
                     beats
                         .map(|beat| beat.map_or_else(|error| error.status(), |_| Status::Ok))
                         .collect::<Vec<_>>()

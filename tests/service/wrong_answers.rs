@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use temporal_heartbeat::{calls, deadline::Timeout, status::Status};
+use temporal_heartbeat::{
+    api::rpc,
+    model::{deadline::Timeout, status::Status},
+};
 
 use crate::fake::{Answer, Fake, TOKEN, frame};
 
@@ -27,7 +30,7 @@ fn nonsense_is_an_error_that_says_so() {
             "RecordActivityTaskHeartbeat" => Answer::Raw { body: body.clone(), grpc_status },
             _ => Answer::ok(),
         });
-        let error = calls::heartbeat(b"token", None, SHORT).unwrap_err();
+        let error = rpc::heartbeat(b"token", None, SHORT).unwrap_err();
         assert_eq!(error.status(), status, "{error}");
         assert!(error.message().contains(message), "{error}");
     }
@@ -48,7 +51,7 @@ fn a_gateway_that_looks_at_credentials_is_understood() {
             "RecordActivityTaskHeartbeat" => Answer::Http(code),
             _ => Answer::ok(),
         });
-        let error = calls::heartbeat(b"token", None, SHORT).unwrap_err();
+        let error = rpc::heartbeat(b"token", None, SHORT).unwrap_err();
         assert_eq!(error.status(), status);
         assert!(error.message().contains(&format!("HTTP status {code}")), "{error}");
     }
@@ -57,7 +60,7 @@ fn a_gateway_that_looks_at_credentials_is_understood() {
 #[test]
 fn a_workflow_with_no_such_activity_has_it_over() {
     let _fake = Fake::connected(|_| Answer::ok());
-    let error = calls::get_details(TOKEN, SHORT).unwrap_err();
+    let error = rpc::get_details(TOKEN, SHORT).unwrap_err();
     assert_eq!(error.status(), Status::NotFound);
     assert!(error.message().contains("over"), "{error}");
 }

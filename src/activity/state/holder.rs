@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use super::{Activity, End, Info, Life, rules::ended};
 use crate::{
-    details::Details,
-    error::{Error, Result},
-    payload::Encoding,
-    signals::Signals,
-    status::Status,
+    model::{
+        details::Details,
+        error::{Error, Result},
+        payload::Encoding,
+        signals::Signals,
+        status::Status,
+    },
     sys::clock::Moment,
 };
 

@@ -16,16 +16,15 @@ mod sender;
 
 use std::time::Duration;
 
-use super::{
-    access::{Access, Subject},
-    options::OpenOptions,
-};
+use super::{address::Access, options::OpenOptions};
 use crate::{
-    attempt::{Ids, Target},
-    details::Details,
-    error::{Error, Result},
-    payload::Payloads,
-    signals::Signals,
+    model::{
+        attempt::{Ids, Subject, Target},
+        details::Details,
+        error::{Error, Result},
+        payload::Payloads,
+        signals::Signals,
+    },
     sys::clock::Moment,
     transport::TryTime,
 };

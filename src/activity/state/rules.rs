@@ -5,11 +5,13 @@ use std::time::Duration;
 use super::{Activity, Life};
 use crate::{
     activity::schedule::Schedule,
-    details::{About, Details},
-    error::{Error, Result},
-    payload::{Encoding, Payloads},
-    signals::Signals,
-    status::Status,
+    model::{
+        details::{About, Details},
+        error::{Error, Result},
+        payload::{Encoding, Payloads},
+        signals::Signals,
+        status::Status,
+    },
     sys::clock::Moment,
 };
 

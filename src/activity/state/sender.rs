@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::{Activity, Life, News, Question, Step};
 use crate::{
     activity::schedule::SLOW_PAUSE,
-    client::Found,
-    setback::{Cure, Setback},
-    signals::Signals,
-    status::Status,
+    client::{
+        Found,
+        rpc_error::{Cure, Setback},
+    },
+    model::{signals::Signals, status::Status},
     sys::clock::Moment,
 };
 

@@ -4,13 +4,17 @@ use bytes::Bytes;
 
 use super::*;
 use crate::{
-    attempt::{Attempt, Ids},
-    client::Found,
-    description::{Description, State},
-    details::About,
-    payload::Encoding,
-    setback::{Cure, Setback},
-    status::Status,
+    client::{
+        Found,
+        description::{Description, State},
+        rpc_error::{Cure, Setback},
+    },
+    model::{
+        attempt::{Attempt, Ids},
+        details::About,
+        payload::Encoding,
+        status::Status,
+    },
 };
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -7,12 +7,12 @@ use clap::{
 };
 use serde_json::{Map, Value as Json, json};
 use temporal_heartbeat::{
-    calls,
-    error::Result,
-    options::{
+    api::rpc,
+    config::{
         Kind, Value,
         table::{KEYS, Key},
     },
+    model::error::Result,
 };
 
 /// Options that make no sense here.
@@ -40,7 +40,7 @@ pub struct Connection(Map<String, Json>);
 impl Connection {
     /// Connects the process.
     pub fn connect(&self) -> Result<()> {
-        calls::connect(Json::Object(self.0.clone()).to_string().as_bytes())
+        rpc::connect(Json::Object(self.0.clone()).to_string().as_bytes())
     }
 }
 

@@ -14,15 +14,19 @@ use clap::Args;
 use nix::sys::signal::Signal;
 use signal_hook::{iterator, low_level};
 use temporal_heartbeat::{
-    attempt::Ids,
-    calls,
-    deadline::Timeout,
-    error::{Error, Result},
-    handoff,
-    held::{self, OpenOptions},
-    signals::Signals,
-    status::Status,
-    token::Token,
+    api::{
+        activity::{self, OpenOptions},
+        rpc,
+    },
+    config::handoff,
+    model::{
+        attempt::Ids,
+        deadline::Timeout,
+        error::{Error, Result},
+        signals::Signals,
+        status::Status,
+        token::Token,
+    },
 };
 
 use crate::{
@@ -160,11 +164,11 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
     let guardian = Guardian::start(directory.path())?;
     connection.connect()?;
 
-    let timeout = Timeout::Within(calls::DEFAULT_TIMEOUT);
-    let handle = held::open_with(&[], options)?;
-    let details = held::details(handle, timeout)?;
+    let timeout = Timeout::Within(rpc::DEFAULT_TIMEOUT);
+    let handle = activity::open_with(&[], options)?;
+    let details = activity::details(handle, timeout)?;
     // The first beat tells whether the token is still good before anything is done twice, and what is asked for.
-    let signals = held::beat(handle, timeout)?;
+    let signals = activity::beat(handle, timeout)?;
     if signals.contains(Signals::CANCEL_REQUESTED) && settings.on_cancel == OnCancel::Stop {
         Ending::Cancelled.report(handle, &settings)?;
         say::warning("the activity was cancelled before the command was started; reported as cancelled");

@@ -1,6 +1,6 @@
 //! Exit codes.
 
-use temporal_heartbeat::status::Status;
+use temporal_heartbeat::model::status::Status;
 
 /// The command line is wrong.
 pub const USAGE: u8 = 64;

@@ -8,7 +8,7 @@ use std::{
 
 use clap::CommandFactory;
 use clap_complete::Shell;
-use temporal_heartbeat::{
+use temporal_heartbeat::model::{
     error::{Error, Result},
     status::Status,
 };

@@ -7,7 +7,7 @@ use std::{
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
-use temporal_heartbeat::error::Error;
+use temporal_heartbeat::model::error::Error;
 
 /// In which form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

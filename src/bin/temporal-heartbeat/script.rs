@@ -9,14 +9,16 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::Args;
 use serde_json::{Value as Json, json};
 use temporal_heartbeat::{
-    calls,
-    deadline::Timeout,
-    details::{Details, Value},
-    error::{Error, Result},
-    payload::Payloads,
-    signals::Signals,
-    status::Status,
-    token::Token,
+    api::rpc,
+    model::{
+        deadline::Timeout,
+        details::{Details, Value},
+        error::{Error, Result},
+        payload::Payloads,
+        signals::Signals,
+        status::Status,
+        token::Token,
+    },
 };
 use zeroize::Zeroizing;
 
@@ -140,9 +142,9 @@ pub fn heartbeat(connection: &Connection, args: HeartbeatArgs) -> Result<u8> {
     let details = match given {
         Some(details) => Some(details),
         None if args.clear => None,
-        None => held(&calls::get_details(&token, timeout)?),
+        None => held(&rpc::get_details(&token, timeout)?),
     };
-    let signals = calls::heartbeat(&token, details, timeout)?;
+    let signals = rpc::heartbeat(&token, details, timeout)?;
     let names = names(signals);
     say::result(&json!({"signals": names}), &names.join(" "));
     Ok(match args.exit_code {
@@ -156,7 +158,7 @@ pub fn heartbeat(connection: &Connection, args: HeartbeatArgs) -> Result<u8> {
 /// `details`
 pub fn details(connection: &Connection, args: &DetailsArgs) -> Result<u8> {
     let (token, timeout) = args.call.begin(connection)?;
-    let details = calls::get_details(&token, timeout)?;
+    let details = rpc::get_details(&token, timeout)?;
     if say::is_json() {
         let values: Vec<Json> = details.values().iter().map(shown).collect();
         say::result(&json!({"values": values}), "");
@@ -179,7 +181,7 @@ pub fn details(connection: &Connection, args: &DetailsArgs) -> Result<u8> {
 pub fn complete(connection: &Connection, args: CompleteArgs) -> Result<u8> {
     let result = args.result.read("result")?;
     let (token, timeout) = args.call.begin(connection)?;
-    calls::complete(&token, result, timeout)?;
+    rpc::complete(&token, result, timeout)?;
     say::result(&json!({"ended": "completed"}), "");
     Ok(0)
 }
@@ -202,7 +204,7 @@ pub fn fail(connection: &Connection, args: FailArgs) -> Result<u8> {
         "details": details,
     });
     let (token, timeout) = args.call.begin(connection)?;
-    calls::fail(&token, failure.to_string().as_bytes(), timeout)?;
+    rpc::fail(&token, failure.to_string().as_bytes(), timeout)?;
     say::result(&json!({"ended": "failed"}), "");
     Ok(0)
 }
@@ -211,7 +213,7 @@ pub fn fail(connection: &Connection, args: FailArgs) -> Result<u8> {
 pub fn cancelled(connection: &Connection, args: ReportArgs) -> Result<u8> {
     let details = args.details.read("details")?;
     let (token, timeout) = args.call.begin(connection)?;
-    calls::report_cancelled(&token, details, timeout)?;
+    rpc::report_cancelled(&token, details, timeout)?;
     say::result(&json!({"ended": "cancelled"}), "");
     Ok(0)
 }
@@ -220,7 +222,7 @@ pub fn cancelled(connection: &Connection, args: ReportArgs) -> Result<u8> {
 pub fn status(connection: &Connection, args: &TokenArgs) -> Result<u8> {
     let token = args.read()?;
     connection.connect()?;
-    let details = calls::get_details(&token, Timeout::Within(calls::DEFAULT_TIMEOUT))?;
+    let details = rpc::get_details(&token, Timeout::Within(rpc::DEFAULT_TIMEOUT))?;
     let about = details.about();
     let read = Token::read(&token);
     if let Some(read) = &read

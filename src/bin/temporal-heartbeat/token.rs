@@ -5,9 +5,11 @@ use std::{env, io, path::PathBuf};
 use clap::Args;
 use nix::errno::Errno;
 use temporal_heartbeat::{
-    error::{Error, Result},
-    handoff,
-    status::Status,
+    config::handoff,
+    model::{
+        error::{Error, Result},
+        status::Status,
+    },
 };
 use zeroize::Zeroizing;
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Args;
-use temporal_heartbeat::{
+use temporal_heartbeat::model::{
     error::{Error, Result},
     payload::{Encoding, Payloads},
     status::Status,

@@ -2,10 +2,10 @@
 
 #[path = "../../../src/activity/handle.rs"]
 pub mod handle;
-#[path = "../../../src/activity/inbox.rs"]
-pub mod inbox;
 #[path = "../../../src/activity/registry.rs"]
 pub mod registry;
+#[path = "../../../src/activity/wake_queue.rs"]
+pub mod wake_queue;
 
 pub mod state {
     /// What a slot holds is nothing to the slot.

@@ -8,13 +8,15 @@ use loom::thread;
 use crate::{
     activity::{
         handle::Handle,
-        inbox::Inbox,
         registry::{Look, Registry},
         state::Activity,
+        wake_queue::Inbox,
     },
-    deadline::Timeout,
-    park::Nothing,
-    status::Status,
+    model::{
+        deadline::{Deadline, Timeout},
+        status::Status,
+    },
+    runtime::oneshot::{self, Nothing},
     sys::{
         clock::Moment,
         sync::{Arc, wait_for},
@@ -22,19 +24,9 @@ use crate::{
 };
 
 mod activity;
-#[path = "../../../src/deadline.rs"]
-mod deadline;
-#[path = "../../../src/error.rs"]
-mod error;
-#[path = "../../../src/park.rs"]
-mod park;
-#[path = "../../../src/status.rs"]
-mod status;
+mod model;
+mod runtime;
 mod sys;
-
-mod payload {
-    pub const DEFAULT_SIZE_LIMIT: usize = 1;
-}
 
 const MODELS: [(&str, fn()); 6] = [
     ("slot_filled", slot_filled),
@@ -64,13 +56,13 @@ fn main() {
     }
 }
 
-fn for_ever() -> deadline::Deadline {
+fn for_ever() -> Deadline {
     Timeout::Forever.start().unwrap()
 }
 
 /// What is filled on another thread arrives.
 fn slot_filled() {
-    let (promise, ticket) = park::slot();
+    let (promise, ticket) = oneshot::slot();
     let filler = thread::spawn(move || promise.fill(7));
     assert_eq!(ticket.wait(for_ever()), Ok(7));
     filler.join().unwrap();
@@ -78,14 +70,14 @@ fn slot_filled() {
 
 /// Who is given up learns of it; and one who has no time left takes what is there, or nothing.
 fn slot_given_up() {
-    let (promise, ticket) = park::slot::<u8>();
+    let (promise, ticket) = oneshot::slot::<u8>();
     let dropper = thread::spawn(move || drop(promise));
     assert_eq!(ticket.wait(for_ever()), Err(Nothing::Stopped));
     dropper.join().unwrap();
 
-    let (promise, ticket) = park::slot();
+    let (promise, ticket) = oneshot::slot();
     let filler = thread::spawn(move || promise.fill(7));
-    let hurried = ticket.wait(deadline::Deadline::within(Duration::ZERO));
+    let hurried = ticket.wait(Deadline::within(Duration::ZERO));
     assert!(matches!(hurried, Ok(7) | Err(Nothing::Late)));
     filler.join().unwrap();
 }
@@ -147,17 +139,17 @@ fn registry_one_holder() {
 
 /// Nothing that is left for the sender stays lying, however many leave something.
 fn hand_over() {
-    let inbox = Arc::new(Inbox::default());
+    let wake_queue = Arc::new(Inbox::default());
     let putters: Vec<_> = (0..2)
         .map(|index| {
-            let inbox = inbox.clone();
-            thread::spawn(move || inbox.put(Moment::LONG_AGO, Handle { index, generation: 1, fork: 0 }))
+            let wake_queue = wake_queue.clone();
+            thread::spawn(move || wake_queue.put(Moment::LONG_AGO, Handle { index, generation: 1, fork: 0 }))
         })
         .collect();
-    let mut taken = inbox.take(0).unwrap().len();
+    let mut taken = wake_queue.take(0).unwrap().len();
     while taken < 2 {
-        wait_for(inbox.filled());
-        taken += inbox.take(0).unwrap().len();
+        wait_for(wake_queue.filled());
+        taken += wake_queue.take(0).unwrap().len();
     }
     putters.into_iter().for_each(|putter| putter.join().unwrap());
 }

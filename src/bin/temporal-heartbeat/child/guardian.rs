@@ -20,7 +20,7 @@ use nix::{
     sys::signal::{Signal, killpg},
     unistd::{Pid, setsid},
 };
-use temporal_heartbeat::{
+use temporal_heartbeat::model::{
     error::{Error, Result},
     status::Status,
 };

@@ -11,7 +11,10 @@ use std::{
 
 use regex::bytes::{Captures, Regex};
 use serde_json::{Map, Value, json, value::RawValue};
-use temporal_heartbeat::{held, payload::Encoding, status::Status};
+use temporal_heartbeat::{
+    api::activity,
+    model::{payload::Encoding, status::Status},
+};
 
 use crate::say;
 
@@ -108,7 +111,7 @@ impl Progress {
         self.records.fetch_add(1, Ordering::Relaxed);
         // Of an activity that is over everybody hears in another way.
         let known = |status| matches!(status, Status::NotFound | Status::Ended | Status::InvalidHandle);
-        if let Err(error) = held::record(self.handle, Encoding::Json, json.as_bytes())
+        if let Err(error) = activity::record(self.handle, Encoding::Json, json.as_bytes())
             && !known(error.status())
             && !self.warned.swap(true, Ordering::Relaxed)
         {

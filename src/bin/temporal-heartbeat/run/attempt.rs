@@ -16,7 +16,10 @@ use std::{
 };
 
 use serde_json::json;
-use temporal_heartbeat::{deadline::Timeout, error::Error, held, signals::Signals, status::Status};
+use temporal_heartbeat::{
+    api::activity,
+    model::{deadline::Timeout, error::Error, signals::Signals, status::Status},
+};
 
 use super::{
     ending::{self, Ending},
@@ -94,7 +97,7 @@ pub fn run(
     let failure = if let Ending::Failed(failure) = &ending { Some(failure.message.clone()) } else { None };
     let reported = ending.report(handle, settings);
     // It was ended, or can't be; what was recorded isn't waited for any more.
-    let _ = held::close(handle, Timeout::Zero);
+    let _ = activity::close(handle, Timeout::Zero);
     if reported.is_err() || !settings.quiet && (tells_all || name != "completed" || say::is_json()) {
         tell(&title, name, exit, failure.as_deref(), started.elapsed(), &reported);
     }
@@ -235,7 +238,8 @@ fn tell_of(
     })?;
     thread::Builder::new().name("signals".into()).spawn(move || {
         // Ends when the handle is closed.
-        while let Ok(signals) = held::wait(handle, Signals::from_bits(u32::MAX), known, Timeout::Forever) {
+        while let Ok(signals) = activity::wait(handle, Signals::from_bits(u32::MAX), known, Timeout::Forever)
+        {
             known = signals;
             if sender.send(Event::Asked(signals)).is_err() {
                 break;

@@ -4,11 +4,13 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 use temporal_heartbeat::{
-    deadline::Timeout,
-    error::{Error, Result},
-    held,
-    payload::{Encoding, Payloads},
-    status::Status,
+    api::activity,
+    model::{
+        deadline::Timeout,
+        error::{Error, Result},
+        payload::{Encoding, Payloads},
+        status::Status,
+    },
 };
 
 use super::{
@@ -59,9 +61,9 @@ impl Ending {
         let timeout = Timeout::Within(settings.end_timeout);
         match self {
             Ending::Nothing => Ok(()),
-            Ending::Cancelled => held::report_cancelled(handle, None, timeout),
-            Ending::Failed(failure) => held::fail(handle, failure.json().as_bytes(), timeout),
-            Ending::Completed(result) => match held::complete(handle, result, timeout) {
+            Ending::Cancelled => activity::report_cancelled(handle, None, timeout),
+            Ending::Failed(failure) => activity::fail(handle, failure.json().as_bytes(), timeout),
+            Ending::Completed(result) => match activity::complete(handle, result, timeout) {
                 // The server has taken nothing, and would fail the activity for good.
                 Err(error) if error.status() == Status::TooLarge => {
                     let failure = Failure {
@@ -70,7 +72,7 @@ impl Ending {
                         is_final: true,
                         details: Value::Null,
                     };
-                    held::fail(handle, failure.json().as_bytes(), timeout)
+                    activity::fail(handle, failure.json().as_bytes(), timeout)
                 }
                 outcome => outcome,
             },

@@ -7,7 +7,10 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use temporal_heartbeat::{attempt::Ids, details::Details, handoff};
+use temporal_heartbeat::{
+    config::handoff,
+    model::{attempt::Ids, details::Details},
+};
 
 use crate::script::{is_text, text};
 
@@ -84,7 +87,7 @@ pub fn write(directory: &Path, name: &str, content: &[u8]) -> io::Result<PathBuf
 #[cfg(test)]
 mod tests {
     use super::*;
-    use temporal_heartbeat::payload::Encoding;
+    use temporal_heartbeat::model::payload::Encoding;
 
     fn given(variables: &Variables, name: &str) -> Option<String> {
         let found = variables.0.iter().rev().find(|(set, _)| set == name)?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use temporal_heartbeat::signals::Signals;
+use temporal_heartbeat::model::signals::Signals;
 
 use super::{
     settings::{OnCancel, OnLeaseLost, OnPause, Settings},

@@ -23,9 +23,11 @@ use std::{
 
 use clap::Args;
 use temporal_heartbeat::{
-    error::{Error, Result},
-    poll::{Deployment, Queue},
-    status::Status,
+    api::task_queue::{Deployment, Queue},
+    model::{
+        error::{Error, Result},
+        status::Status,
+    },
 };
 
 use crate::{

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use temporal_heartbeat::{error::Error, poll, status::Status};
+use temporal_heartbeat::{
+    api::task_queue,
+    model::{error::Error, status::Status},
+};
 
 use super::{Worker, task};
 use crate::say;
@@ -23,7 +26,7 @@ const SLOW_PAUSE: Duration = Duration::from_secs(1);
 pub fn run<'scope, 'env>(scope: &'scope Scope<'scope, 'env>, worker: &'env Worker) {
     let mut pauses = Pauses::default();
     while let Some(mut slot) = worker.slots.take() {
-        match poll::next(&worker.queue) {
+        match task_queue::next(&worker.queue) {
             Ok(task) => {
                 worker.polled.store(true, Ordering::Relaxed);
                 pauses = Pauses::default();

@@ -68,7 +68,7 @@ pub fn on_signals<'scope>(
         for _ in signals.forever() {
             if std::mem::take(&mut first) {
                 if !worker.settings.quiet {
-                    let seconds = temporal_heartbeat::poll::POLL_TIME.as_secs();
+                    let seconds = temporal_heartbeat::api::task_queue::POLL_TIME.as_secs();
                     say::warning(&format!(
                         "ending: no more tasks are taken; the polls under way take up to {seconds} s"
                     ));

@@ -9,14 +9,18 @@ use std::{
 
 use serde_json::json;
 use temporal_heartbeat::{
-    calls,
-    deadline::Timeout,
-    details::{Details, Value},
-    error::Result,
-    handoff,
-    held::{self, OpenOptions},
-    poll::Task,
-    signals::Signals,
+    api::{
+        activity::{self, OpenOptions},
+        rpc,
+        task_queue::Task,
+    },
+    config::handoff,
+    model::{
+        deadline::Timeout,
+        details::{Details, Value},
+        error::Result,
+        signals::Signals,
+    },
 };
 
 use super::Worker;
@@ -58,7 +62,7 @@ pub fn hand_back(task: &Task, kind: &str, message: &str) {
 pub fn hand_back_token(token: &[u8], kind: &str, message: &str) {
     say::warning(&format!("a task is handed back: {message}"));
     let failure = json!({"type": kind, "message": message, "source": env!("CARGO_BIN_NAME")}).to_string();
-    if let Err(error) = calls::fail(token, failure.as_bytes(), Timeout::Within(calls::DEFAULT_TIMEOUT)) {
+    if let Err(error) = rpc::fail(token, failure.as_bytes(), Timeout::Within(rpc::DEFAULT_TIMEOUT)) {
         say::warning(&format!("a task can't be handed back, and starts again after its timeout: {error}"));
     }
 }
@@ -71,7 +75,7 @@ fn run_in(worker: &Worker, task: &Task, number: u64, directory: &Path) -> Result
     let prepared = prepare(&mut variables, worker, task, &details, input.values(), directory);
     let input = prepared.map_err(|why| local("write a task's files", &why))?;
 
-    let handle = held::open_with(
+    let handle = activity::open_with(
         &task.token,
         OpenOptions {
             heartbeat_timeout: task.heartbeat_timeout,
@@ -142,7 +146,7 @@ fn lines(input: &[Value]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use temporal_heartbeat::payload::Encoding;
+    use temporal_heartbeat::model::payload::Encoding;
 
     fn given(values: &[(Encoding, &[u8])]) -> Vec<u8> {
         let mut details = Details::new();

@@ -1,0 +1,57 @@
+//! What those who look on are told of an activity: which signals were set, and which went.
+
+use super::{Activities, handle::Handle, state::News};
+use crate::{
+    model::signals::Signals,
+    telemetry::log_record::{Event, Value},
+};
+
+impl Activities {
+    /// Counts and records the changes of an activity's signals.
+    pub fn announce(&self, handle: Handle, news: &News) {
+        let changed = news.signals.changed(news.before, Signals::from_bits(u32::MAX));
+        let set = Signals::from_bits(changed.bits() & news.signals.bits());
+        self.telemetry.metrics.signalled(set);
+
+        let (workflow, activity) = (news.ids.workflow_id.as_str(), news.ids.activity_id.as_str());
+        for (bit, name) in Signals::NAMES.iter().enumerate() {
+            let signal = Signals::from_bits(1 << bit);
+            if !changed.contains(signal) {
+                continue;
+            }
+            let is_set = set.contains(signal);
+            let fields = &[
+                ("signal", Value::Text(name)),
+                ("set", Value::Number(is_set.into())),
+                ("activity", Value::Number(handle.number())),
+                ("activity_id", Value::Text(activity)),
+                ("workflow_id", Value::Text(workflow)),
+            ];
+            let (event, words) = words(signal, is_set, name);
+            self.telemetry.journal.tell(event, fields, || match (&news.why, is_set) {
+                (Some(why), true) => format!("activity {activity}: {words}; last error: {why}"),
+                _ => format!("activity {activity}: {words}"),
+            });
+        }
+    }
+}
+
+fn words(signal: Signals, is_set: bool, name: &str) -> (Event, String) {
+    let (event, words) = match (signal, is_set) {
+        (Signals::LEASE_LOST, true) => (
+            Event::LeaseLost,
+            "no beat was acknowledged for a whole heartbeat timeout; another attempt may be running",
+        ),
+        (Signals::LEASE_LOST, false) => (Event::LeaseRegained, "a beat was acknowledged again"),
+        (Signals::STALLED, true) => {
+            (Event::Stalled, "no progress for the stall timeout; its beats have stopped")
+        }
+        (Signals::REFUSED, true) => {
+            (Event::BeatsRefused, "the server refuses its beats, and trying again won't help")
+        }
+        (Signals::GONE, true) => (Event::Signal, "it is over for this token"),
+        (_, true) => return (Event::Signal, format!("{name} was set")),
+        (_, false) => return (Event::Signal, format!("{name} has gone")),
+    };
+    (event, words.to_owned())
+}

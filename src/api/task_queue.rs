@@ -1,0 +1,158 @@
+//! Takes activity tasks from a task queue, as a worker does. For the command-line program; the shared library has no such call.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{
+    client::Effort,
+    model::{attempt::Ids, deadline::Deadline, error::Result, payload::Payloads},
+    process,
+    proto::temporal::api::{
+        deployment::v1::WorkerDeploymentOptions,
+        enums::v1::WorkerVersioningMode,
+        taskqueue::v1::TaskQueue,
+        workflowservice::v1::{PollActivityTaskQueueRequest, PollActivityTaskQueueResponse},
+    },
+    transport::TryTime,
+};
+
+/// How long one poll waits for a task. The server holds it for that long less a second or so, and for a minute at most. Shorter than
+/// what the SDKs use, because whoever shuts down waits for the polls that are under way: a task is lost with one that isn't.
+pub const POLL_TIME: Duration = Duration::from_secs(20);
+const POLL: TryTime = TryTime { answer: POLL_TIME, silence: POLL_TIME };
+
+/// Where tasks come from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Queue {
+    /// The task queue's name.
+    pub name: String,
+    /// The version as which to take them; `None`: tasks without versions.
+    pub deployment: Option<Deployment>,
+}
+
+/// A build of a worker deployment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployment {
+    /// The deployment's name.
+    pub name: String,
+    /// The build within it.
+    pub build_id: String,
+}
+
+/// One attempt of an activity, to be worked on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// Its task token.
+    pub token: Bytes,
+    /// Which activity it is.
+    pub ids: Ids,
+    /// The type of the activity.
+    pub activity_type: String,
+    /// The type of its workflow, if it has one.
+    pub workflow_type: Option<String>,
+    /// The arguments.
+    pub input: Payloads,
+    /// The last details of the attempt before; empty when there are none.
+    pub details: Payloads,
+    /// The attempt, from 1.
+    pub attempt: i32,
+    /// The heartbeat timeout; zero for none.
+    pub heartbeat_timeout: Duration,
+    /// The start-to-close timeout; `None` for none.
+    pub start_to_close_timeout: Option<Duration>,
+}
+
+/// Waits for the next task, for [`POLL_TIME`] at most; `None` when there was none.
+pub fn next(queue: &Queue) -> Result<Option<Task>> {
+    let deployment = queue.deployment.as_ref();
+    let request = PollActivityTaskQueueRequest {
+        task_queue: Some(TaskQueue { name: queue.name.clone() }),
+        deployment_options: deployment.map(|Deployment { name, build_id }| WorkerDeploymentOptions {
+            deployment_name: name.clone(),
+            build_id: build_id.clone(),
+            worker_versioning_mode: WorkerVersioningMode::Versioned.into(),
+        }),
+        ..PollActivityTaskQueueRequest::default()
+    };
+    let answer = process::session()?.run(Deadline::within(POLL_TIME), |client| async move {
+        Ok(client.poll(request, Effort::Once(POLL.from_now())).await?)
+    })?;
+    Ok((!answer.task_token.is_empty()).then(|| Task::from(answer)))
+}
+
+impl From<PollActivityTaskQueueResponse> for Task {
+    fn from(answer: PollActivityTaskQueueResponse) -> Self {
+        let activity_id = answer.activity_id;
+        let ids = match answer.workflow_execution.filter(|workflow| !workflow.workflow_id.is_empty()) {
+            Some(workflow) => Ids { workflow_id: workflow.workflow_id, run_id: workflow.run_id, activity_id },
+            None => Ids { workflow_id: String::new(), run_id: answer.activity_run_id, activity_id },
+        };
+        Task {
+            token: answer.task_token,
+            ids,
+            activity_type: answer.activity_type.unwrap_or_default().name,
+            workflow_type: answer.workflow_type.map(|kind| kind.name).filter(|name| !name.is_empty()),
+            input: answer.input.unwrap_or_default(),
+            details: answer.heartbeat_details.unwrap_or_default(),
+            attempt: answer.attempt,
+            heartbeat_timeout: limit(answer.heartbeat_timeout).unwrap_or_default(),
+            start_to_close_timeout: limit(answer.start_to_close_timeout),
+        }
+    }
+}
+
+/// A timeout; zero is none.
+fn limit(timeout: Option<prost_types::Duration>) -> Option<Duration> {
+    timeout.and_then(|timeout| timeout.try_into().ok()).filter(|timeout: &Duration| !timeout.is_zero())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::temporal::api::common::v1::WorkflowExecution;
+
+    const fn s(seconds: i64) -> prost_types::Duration {
+        prost_types::Duration { seconds, nanos: 0 }
+    }
+
+    #[test]
+    fn a_wait_for_a_worker_does_not_shorten_the_start_to_close_timeout() {
+        let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        let timeout = |start_to_close| {
+            Task::from(PollActivityTaskQueueResponse {
+                scheduled_time: at(100),
+                started_time: at(140),
+                schedule_to_close_timeout: Some(s(60)),
+                start_to_close_timeout: Some(s(start_to_close)),
+                ..PollActivityTaskQueueResponse::default()
+            })
+            .start_to_close_timeout
+        };
+        assert_eq!(timeout(30), Some(Duration::from_secs(30)));
+        assert_eq!(timeout(0), None);
+    }
+
+    #[test]
+    fn an_activity_without_a_workflow_is_standalone() {
+        let task = |workflow_id: &str| {
+            Task::from(PollActivityTaskQueueResponse {
+                workflow_execution: Some(WorkflowExecution {
+                    workflow_id: workflow_id.to_owned(),
+                    run_id: "r".to_owned(),
+                }),
+                activity_id: "a".to_owned(),
+                activity_run_id: "ar".to_owned(),
+                ..PollActivityTaskQueueResponse::default()
+            })
+            .ids
+        };
+        let ids = |workflow_id: &str, run_id: &str| Ids {
+            workflow_id: workflow_id.into(),
+            run_id: run_id.into(),
+            activity_id: "a".into(),
+        };
+        assert_eq!(task(""), ids("", "ar"));
+        assert_eq!(task("w"), ids("w", "r"));
+    }
+}

@@ -1,0 +1,60 @@
+//! The environment variables that every Temporal client reads.
+
+use std::{collections::BTreeMap, ffi::OsString};
+
+use super::{
+    settings::Settings,
+    table::{KEYS, Key},
+    value::{Kind, Value},
+};
+use crate::model::{
+    error::{Error, Result},
+    secret::Secret,
+    status::Status,
+};
+
+/// Reads what the variables say. An empty one says that what stands in the file doesn't count; one that is true or false
+/// and is empty says nothing.
+pub fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Settings> {
+    let mut settings = Settings::default();
+    let mut headers: BTreeMap<String, Secret> = BTreeMap::new();
+    for (name, value) in variables {
+        let Ok(name) = name.into_string() else { continue };
+        let Some(key) = KEYS.iter().find(|key| key.variable.is_some_and(|variable| names(variable, &name)))
+        else {
+            continue;
+        };
+        let value = value
+            .into_string()
+            .map_err(|_| Error::new(Status::Config, format!("{name} isn't valid UTF-8")))
+            .map(Secret::from)?;
+        match key {
+            Key { kind: Kind::Headers, variable: Some(variable), .. } => {
+                let header = name.get(variable.len() - 1..).unwrap_or_default();
+                headers.insert(super::security::header_name(header), value);
+            }
+            Key { kind: Kind::Flag, .. } if value.is_empty() => {}
+            _ if value.is_empty() => settings.put(key.name, Value::Nothing, name),
+            _ => {
+                let value = key
+                    .kind
+                    .parse(&value)
+                    .map_err(|wanted| Error::new(Status::Config, format!("{name} must be {wanted}")))?;
+                let value = if key.inverted { value.opposite() } else { value };
+                settings.put(key.name, value, name);
+            }
+        }
+    }
+    if !headers.is_empty() {
+        settings.put("grpc_meta", Value::Headers(headers), "TEMPORAL_GRPC_META_*".to_owned());
+    }
+    settings.checked()
+}
+
+/// Whether a variable of the table is the one of this name.
+fn names(variable: &str, name: &str) -> bool {
+    match variable.strip_suffix('*') {
+        Some(prefix) => name.len() > prefix.len() && name.starts_with(prefix),
+        None => variable == name,
+    }
+}

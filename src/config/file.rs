@@ -1,0 +1,137 @@
+//! A profile of `temporal.toml`.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
+
+use toml::{Table, Value as Toml};
+
+use super::files;
+use super::{
+    config,
+    settings::Settings,
+    table::{KEYS, Key},
+    value::{Kind, Value},
+};
+use crate::model::error::Result;
+
+/// The profile that is taken when none is named.
+const DEFAULT_PROFILE: &str = "default";
+/// Where the file stands in the user's directory for configuration.
+const DEFAULT_FILE: &str = "temporalio/temporal.toml";
+
+/// The file that is read when none is named: as Temporal's clients do, in the place that the system has for such.
+pub fn default_path(variables: &[(OsString, OsString)]) -> Option<PathBuf> {
+    let variable = |wanted: &str| {
+        let found = variables.iter().find(|(name, value)| name == wanted && !value.is_empty());
+        found.map(|(_, value)| PathBuf::from(value))
+    };
+    let home = || variable("HOME").or_else(std::env::home_dir);
+    let directory = if cfg!(target_os = "macos") {
+        home()?.join("Library/Application Support")
+    } else {
+        // A relative one is to be ignored, says the specification of that variable.
+        let configured = variable("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+        configured.or_else(|| Some(home()?.join(".config")))?
+    };
+    Some(directory.join(DEFAULT_FILE))
+}
+
+/// Reads the profile that `settings` name, or the default one.
+pub fn read(settings: &Settings, default_file: Option<PathBuf>) -> Result<Settings> {
+    let named = settings.text("config_file").map(|path| PathBuf::from(&*path));
+    // The caller's own code says that there is such a file. A variable may be set for a file that isn't written yet: all
+    // clients let that pass.
+    let must_exist = named.is_some() && settings.source("config_file").starts_with("options.");
+    let profile = settings.text("profile");
+    let (text, path) = match named.or(default_file) {
+        None => (String::new(), PathBuf::new()),
+        Some(path) => match files::read_text(&path) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound && !must_exist => (String::new(), path),
+            Err(why) => {
+                let source = settings.source("config_file");
+                return Err(files::unreadable(&format!("{source} ({})", path.display()), &why));
+            }
+            Ok(text) => (text.to_string(), path),
+        },
+    };
+    let table: Table = text.parse().map_err(|why| syntax(&path, &text, &why))?;
+    let at = format!("profile.{}", profile.as_deref().unwrap_or(DEFAULT_PROFILE));
+    let profiles = sub_table(&table, "profile", "profile", &path)?;
+    let found = match profiles {
+        Some(profiles) => sub_table(profiles, profile.as_deref().unwrap_or(DEFAULT_PROFILE), &at, &path)?,
+        None => None,
+    };
+    match (found, profile) {
+        (Some(found), _) => settings_of(found, &at, &path),
+        (None, None) => Ok(Settings::default()),
+        (None, Some(_)) => {
+            let there = profiles.map(|profiles| profiles.keys().map(String::as_str).collect::<Vec<_>>());
+            let there = there.filter(|names| !names.is_empty()).map_or_else(
+                || "there is none".to_owned(),
+                |names| format!("those that are there are {}", names.join(", ")),
+            );
+            let (source, path) = (settings.source("profile"), path.display());
+            Err(config(format!("{source} names a profile that {path} doesn't have; {there}")))
+        }
+    }
+}
+
+fn settings_of(profile: &Table, at: &str, path: &Path) -> Result<Settings> {
+    let mut settings = Settings::default();
+    for key in KEYS.iter().filter(|key| key.in_profile) {
+        let (table, at) = match key.group() {
+            None => (Some(profile), at.to_owned()),
+            Some(group) => {
+                let at = format!("{at}.{group}");
+                (sub_table(profile, group, &at, path)?, at)
+            }
+        };
+        let source = format!("{at}.{} in {}", key.short_name(), path.display());
+        if let Some(given) = table.and_then(|table| table.get(key.short_name())) {
+            let value =
+                value(key, given).ok_or_else(|| config(format!("{source} must be {}", key.kind.wanted())))?;
+            // An empty text says nothing.
+            if value != Value::Text("".into()) {
+                settings.put(key.name, value, source);
+            }
+        } else if table.is_some() && key.name == "tls.disabled" {
+            // Who says how, wants it.
+            settings.put(key.name, Value::Flag(false), source);
+        }
+    }
+    settings.checked()
+}
+
+fn value(key: &Key, given: &Toml) -> Option<Value> {
+    match (key.kind, given) {
+        (Kind::Flag, Toml::Boolean(flag)) => Some(Value::Flag(*flag)),
+        (Kind::Text | Kind::Secret | Kind::Word(_), Toml::String(text)) => key.kind.parse(text).ok(),
+        (Kind::Headers, Toml::Table(headers)) => {
+            let mut read = BTreeMap::new();
+            for (name, text) in headers {
+                read.insert(super::security::header_name(name), text.as_str()?.into());
+            }
+            Some(Value::Headers(read))
+        }
+        _ => None,
+    }
+}
+
+fn sub_table<'a>(table: &'a Table, name: &str, at: &str, path: &Path) -> Result<Option<&'a Table>> {
+    match table.get(name) {
+        None => Ok(None),
+        Some(Toml::Table(found)) => Ok(Some(found)),
+        Some(_) => Err(config(format!("{at} in {} must be a table", path.display()))),
+    }
+}
+
+/// The parser's own text would show the line, which may hold a secret.
+fn syntax(path: &Path, text: &str, why: &toml::de::Error) -> crate::model::error::Error {
+    let before = why.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    config(format!("{} isn't valid TOML: line {line}: {}", path.display(), why.message()))
+}

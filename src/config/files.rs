@@ -1,0 +1,70 @@
+//! Reads the files that options name.
+
+use std::{fmt, fs::File, io, os::fd::AsRawFd, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
+
+use zeroize::Zeroizing;
+
+use crate::{
+    model::{error::Error, status::Status},
+    sys,
+};
+
+/// The longest file that is read: bundles of certificates have a few hundred KiB.
+pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// By how much a file may grow between the look at its length and the reading.
+const ROOM: usize = 4096;
+/// How long the writer of a named pipe may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The error of who can't read what `source` names.
+pub fn unreadable(source: &impl fmt::Display, why: &io::Error) -> Error {
+    match sys::descriptor::exhausted(why) {
+        Some(step) => Error::new(Status::LocalLimit, format!("{source} can't be read: {why}; {step}")),
+        None => Error::new(Status::Config, format!("{source} can't be read: {why}")),
+    }
+}
+
+/// The whole of a file, which may hold secrets.
+pub fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    // To open a named pipe would wait for its writer without end.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    // What has no length, a pipe for instance, may have any.
+    let length = file.metadata().map_or(0, |file| file.len());
+    let room = usize::try_from(length).ok().filter(|length| *length > 0).map_or(MAX_BYTES, |it| it + ROOM);
+    let limit = room.min(MAX_BYTES);
+    let bytes = Zeroizing::new(sys::descriptor::read_to_end(file.as_raw_fd(), limit, PATIENCE)?);
+    if bytes.len() > limit {
+        return Err(io::Error::other(match limit {
+            MAX_BYTES => format!("it has more than {MAX_BYTES} bytes"),
+            _ => "it grew while it was read".to_owned(),
+        }));
+    }
+    Ok(bytes)
+}
+
+/// The same as a text.
+pub fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
+    let bytes = read(path)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| io::Error::other("it isn't valid UTF-8"))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_file_is_read_whole_or_not_at_all() {
+        let path = std::env::temp_dir().join(format!("thb-files-{}", std::process::id()));
+        fs::write(&path, vec![b'x'; MAX_BYTES]).unwrap();
+        assert_eq!(read_text(&path).unwrap().len(), MAX_BYTES);
+        fs::write(&path, vec![b'x'; MAX_BYTES + 1]).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("more than"));
+        fs::write(&path, b"\xff").unwrap();
+        assert!(read_text(&path).unwrap_err().to_string().contains("UTF-8"));
+        fs::remove_file(&path).unwrap();
+        assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(read(&std::env::temp_dir()).is_err());
+    }
+}

@@ -1,0 +1,194 @@
+//! What secures a connection, and who we are to the server: where that stands, not yet what it is.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::{Address, config, settings::Settings, table::KEYS};
+use crate::model::{
+    error::Result,
+    secret::{self, Secret},
+};
+
+/// Everything about a connection that can be renewed while it is up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Security {
+    /// The API key.
+    pub api_key: Option<Origin>,
+    /// Headers of every request.
+    pub headers: Headers,
+    /// How the connection is encrypted; `None`: it isn't.
+    pub tls: Option<Tls>,
+}
+
+/// How a connection is encrypted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tls {
+    /// What the server's certificate must be signed by; `None`: by whom the system trusts.
+    pub server_ca_cert: Option<Origin>,
+    /// Our certificate, and its key.
+    pub client_cert: Option<(Origin, Origin)>,
+    /// What the server's certificate must be valid for.
+    pub server_name: ServerName<'static>,
+    /// Whether it may be valid for something else.
+    pub disable_host_verification: bool,
+}
+
+/// Where something stands that is needed to connect.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin {
+    /// What to call it in an error.
+    pub source: String,
+    /// The place.
+    pub place: Place,
+}
+
+/// In the options, or in a file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Place {
+    /// Given itself.
+    Here(Secret),
+    /// In this file.
+    File(PathBuf),
+}
+
+impl Security {
+    /// Reads what the options say.
+    pub fn from_settings(settings: &Settings, address: &Address) -> Result<Self> {
+        let api_key = Origin::read(settings, "api_key", "api_key_path");
+        let disabled = settings.given_flag("tls.disabled");
+        let wanted =
+            api_key.is_some() || KEYS.iter().any(|key| key.group() == Some("tls") && settings.has(key.name));
+        let tls =
+            if disabled.unwrap_or(!wanted) { None } else { Some(Tls::from_settings(settings, address)?) };
+        Ok(Security { api_key, headers: Headers::from_settings(settings)?, tls })
+    }
+
+    /// Everything that stands somewhere.
+    pub fn origins(&self) -> impl Iterator<Item = &Origin> {
+        let tls = self.tls.iter().flat_map(|tls| {
+            let client = tls.client_cert.iter().flat_map(|(cert, key)| [cert, key]);
+            tls.server_ca_cert.iter().chain(client)
+        });
+        self.api_key.iter().chain(tls)
+    }
+}
+
+impl Tls {
+    fn from_settings(settings: &Settings, address: &Address) -> Result<Self> {
+        let name = settings.text("tls.server_name");
+        let name = name.as_deref().unwrap_or(&address.host).to_owned();
+        let source = if settings.has("tls.server_name") {
+            settings.source("tls.server_name")
+        } else {
+            settings.source("address")
+        };
+        let server_name = ServerName::try_from(name).map_err(|_| {
+            config(format!("{source} has no name or IP address that a certificate could be for"))
+        })?;
+        let cert = Origin::read(settings, "tls.client_cert_data", "tls.client_cert_path");
+        let key = Origin::read(settings, "tls.client_key_data", "tls.client_key_path");
+        let client_cert = match (cert, key) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            (Some(Origin { source, .. }), None) => {
+                return Err(config(format!(
+                    "{source} is given without the certificate's key: give tls.client_key_path"
+                )));
+            }
+            (None, Some(Origin { source, .. })) => {
+                return Err(config(format!(
+                    "{source} is given without its certificate: give tls.client_cert_path"
+                )));
+            }
+        };
+        Ok(Tls {
+            server_ca_cert: Origin::read(settings, "tls.server_ca_cert_data", "tls.server_ca_cert_path"),
+            client_cert,
+            server_name,
+            disable_host_verification: settings.flag("tls.disable_host_verification"),
+        })
+    }
+}
+
+impl Origin {
+    /// Whether it can change by itself.
+    pub fn is_file(&self) -> bool {
+        matches!(self.place, Place::File(_))
+    }
+
+    fn read(settings: &Settings, data: &str, path: &str) -> Option<Self> {
+        let here = settings.text(data).map(|text| (data, Place::Here(text)));
+        let file = settings.text(path).map(|path_text| (path, Place::File(PathBuf::from(&*path_text))));
+        let (name, place) = here.or(file)?;
+        Some(Origin { source: settings.source(name), place })
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Here(_) => f.write_str(&self.source),
+            Place::File(path) => write!(f, "{} ({})", self.source, path.display()),
+        }
+    }
+}
+
+/// Headers of every request.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Headers(HeaderMap);
+
+impl Headers {
+    /// Whether a header can have this text.
+    pub fn can_carry(text: &str) -> bool {
+        text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    }
+
+    /// The headers themselves.
+    pub fn map(&self) -> &HeaderMap {
+        &self.0
+    }
+
+    fn from_settings(settings: &Settings) -> Result<Self> {
+        let given: BTreeMap<String, Secret> = settings.headers("grpc_meta");
+        let mut headers = HeaderMap::new();
+        for (name, text) in given.iter().filter(|(_, text)| !text.is_empty()) {
+            let wrong =
+                |why: &str| config(format!("{}: the header {name:?} {why}", settings.source("grpc_meta")));
+            let header: HeaderName =
+                name.parse().map_err(|_| wrong("has a name that a header can't have"))?;
+            if is_reserved(header.as_str()) {
+                return Err(wrong("is the protocol's own"));
+            }
+            let value = if name.ends_with("-bin") {
+                secret_value(BASE64_STANDARD_NO_PAD.encode(text.as_bytes()))
+            } else {
+                secret_value(text.to_string()).filter(|_| Self::can_carry(text))
+            };
+            headers.insert(header, value.ok_or_else(|| wrong("has a character that a header can't carry"))?);
+        }
+        Ok(Headers(headers))
+    }
+}
+
+/// A header's value that isn't shown, and is wiped when the last request that has it is gone.
+pub fn secret_value(text: String) -> Option<HeaderValue> {
+    let bytes = secret::shared(text);
+    let mut value = HeaderValue::from_maybe_shared(bytes).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The name of a header, as all Temporal clients spell it.
+pub fn header_name(given: &str) -> String {
+    given.to_lowercase().replace('_', "-")
+}
+
+/// What gRPC and HTTP/2 say themselves.
+fn is_reserved(name: &str) -> bool {
+    let own =
+        ["te", "content-type", "content-length", "host", "connection", "transfer-encoding", "user-agent"];
+    name.starts_with("grpc-") || own.contains(&name)
+}

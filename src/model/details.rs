@@ -1,0 +1,118 @@
+//! Heartbeat details as they are read, and as several values are put together.
+
+use std::time::Duration;
+
+use bytes::Buf;
+
+use super::{
+    error::{Error, Result},
+    payload::{self, ENCODING_KEY, Encoding, Payloads},
+    status::Status,
+};
+use crate::proto::temporal::api::common::v1::Payload;
+
+/// Zero or more values, with what the server told beside them.
+#[derive(Clone, Debug, Default)]
+pub struct Details {
+    payloads: Payloads,
+    values: Vec<Value>,
+    about: About,
+}
+
+/// One value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Value {
+    /// Its encoding's name, e.g. `json/plain`; empty when it has none.
+    pub encoding: String,
+    /// Its bytes.
+    pub data: bytes::Bytes,
+}
+
+/// What the server tells about the activity beside its details.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct About {
+    /// The attempt that it has now, from 1; 0 when unknown.
+    pub attempt: i32,
+    /// When the details were recorded, in milliseconds since 1970; 0 when never.
+    pub recorded_at_unix_ms: i64,
+    /// The heartbeat timeout in force; `None` when the server doesn't tell.
+    pub heartbeat_timeout: Option<Duration>,
+}
+
+impl Details {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Values that a parent handed over, about which nothing else is known.
+    pub fn handed_over(payloads: Payloads) -> Result<Self> {
+        Self::described(Some(payloads), About::default())
+    }
+
+    /// Values as the server holds them, if it does, with what it told beside.
+    pub fn described(payloads: Option<Payloads>, about: About) -> Result<Self> {
+        let payloads = payloads.unwrap_or_default();
+        let values = values(payloads.encoded())?;
+        Ok(Details { payloads, values, about })
+    }
+
+    /// Adds a value.
+    pub fn add(&mut self, encoding: Encoding, data: &[u8]) -> Result<()> {
+        let mut added = Payloads::default();
+        added.push("data", encoding, data)?;
+        let added = added.into_encoded();
+        let values = values(added.clone())?;
+        self.payloads.push("data", Encoding::Payloads, &added)?;
+        self.values.extend(values);
+        Ok(())
+    }
+
+    /// The values.
+    pub fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    /// The values as one encoded message, unchanged if it came from the server.
+    pub fn payloads(&self) -> &Payloads {
+        &self.payloads
+    }
+
+    /// What the server told beside them.
+    pub fn about(&self) -> About {
+        self.about
+    }
+}
+
+fn values(encoded: impl Buf) -> Result<Vec<Value>> {
+    let values = payload::values(encoded)
+        .map_err(|why| Error::new(Status::ServerError, format!("the details can't be read: {why}")))?;
+    Ok(values.into_iter().map(Value::from).collect())
+}
+
+impl From<Payload> for Value {
+    fn from(payload: Payload) -> Self {
+        let encoding = payload.metadata.get(ENCODING_KEY);
+        let encoding = encoding.map(|name| String::from_utf8_lossy(name).into_owned());
+        Value { encoding: encoding.unwrap_or_default(), data: payload.data }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_added_one_by_one_are_read_back() {
+        let mut details = Details::new();
+        details.add(Encoding::Json, b"41").unwrap();
+        details.add(Encoding::Null, b"").unwrap();
+        assert!(details.add(Encoding::None, b"").is_err());
+        assert!(details.add(Encoding::Json, b"{").is_err());
+        let copied = details.payloads().encoded().to_vec();
+        details.add(Encoding::Payloads, &copied).unwrap();
+        let names: Vec<_> = details.values().iter().map(|value| value.encoding.as_str()).collect();
+        assert_eq!(names, ["json/plain", "binary/null", "json/plain", "binary/null"]);
+        assert_eq!(details.values()[2].data, "41");
+    }
+}

@@ -1,0 +1,211 @@
+//! The failure that an activity reports, from the JSON that a caller gives.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use prost::Message;
+
+use super::{
+    error::{Error, Result},
+    json::{Fault, MAX_BYTES, Object},
+    payload::{Payloads, check_size},
+    status::Status,
+};
+use crate::proto::temporal::api::failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo};
+
+/// Who the failure comes from, unless the caller says.
+pub const DEFAULT_SOURCE: &str = "temporal-heartbeat";
+
+const NAME: &str = "failure_json";
+/// What a failure may have, and a cause of one.
+const KEYS: [&str; 9] = [
+    "message",
+    "type",
+    "non_retryable",
+    "details",
+    "details_payloads",
+    "next_retry_delay_ms",
+    "stack_trace",
+    "source",
+    "cause",
+];
+/// What only the failure itself may have.
+const PROGRESS_KEYS: [&str; 2] = ["heartbeat_details", "heartbeat_details_payloads"];
+
+/// A failure and the last heartbeat details that go with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// As the workflow gets it.
+    pub failure: Failure,
+    /// Stored in the same step, for the next attempt; `None` leaves what the server holds.
+    pub heartbeat_details: Option<Payloads>,
+}
+
+impl Report {
+    /// Reads the JSON of fail.
+    pub fn read(json: &[u8]) -> Result<Self> {
+        if json.len() > MAX_BYTES {
+            return Err(Error::new(
+                Status::TooLarge,
+                format!(
+                    "{NAME} is {} bytes long; at most {MAX_BYTES} are taken. Record large progress by a heartbeat",
+                    json.len()
+                ),
+            ));
+        }
+        let report = Object::parse(NAME, json).and_then(|object| {
+            Ok(Report {
+                failure: failure(&object, &[&KEYS[..], &PROGRESS_KEYS].concat())?,
+                heartbeat_details: values(&object, "heartbeat_details", "heartbeat_details_payloads")?,
+            })
+        });
+        report.map_err(|fault| Error::argument(fault.0))
+    }
+
+    /// Refuses values that no codec has encoded, its own, its causes', and those that go with it.
+    pub fn refuse_readable(&self) -> Result<()> {
+        let mut next = Some(&self.failure);
+        while let Some(failure) = next {
+            if let Some(FailureInfo::ApplicationFailureInfo(ApplicationFailureInfo {
+                details: Some(details),
+                ..
+            })) = &failure.failure_info
+            {
+                details.refuse_readable("details")?;
+            }
+            next = failure.cause.as_deref();
+        }
+        self.heartbeat_details.as_ref().map_or(Ok(()), |details| details.refuse_readable("heartbeat_details"))
+    }
+
+    /// Refuses what the server would cut or drop.
+    pub fn check_size(&self, limit: usize) -> Result<()> {
+        check_size("the failure", "Failure", self.failure.encoded_len(), limit)?;
+        self.heartbeat_details
+            .as_ref()
+            .map_or(Ok(()), |details| details.check_size("heartbeat_details", limit))
+    }
+}
+
+fn failure(object: &Object<'_>, keys: &[&str]) -> std::result::Result<Failure, Fault> {
+    object.allow_only(keys)?;
+    let next_retry_delay = object.integer("next_retry_delay_ms", 0..=i64::from(u32::MAX) * 1000)?;
+    let info = ApplicationFailureInfo {
+        r#type: object.string("type")?.unwrap_or_default(),
+        non_retryable: object.boolean("non_retryable")?.unwrap_or(false),
+        details: values(object, "details", "details_payloads")?,
+        next_retry_delay: next_retry_delay.map(|ms| prost_types::Duration {
+            seconds: ms / 1000,
+            nanos: i32::try_from(ms % 1000 * 1_000_000).unwrap_or(0),
+        }),
+    };
+    let cause = object.object("cause")?.map(|cause| failure(&cause, &KEYS)).transpose()?;
+    Ok(Failure {
+        message: object.string("message")?.unwrap_or_default(),
+        source: object.string("source")?.unwrap_or_else(|| DEFAULT_SOURCE.to_owned()),
+        stack_trace: object.string("stack_trace")?.unwrap_or_default(),
+        cause: cause.map(Box::new),
+        // The server takes no other kind from an activity.
+        failure_info: Some(FailureInfo::ApplicationFailureInfo(info)),
+    })
+}
+
+/// The JSON values under `plain`, or the encoded Payloads, in standard base64, under `encoded`.
+fn values(object: &Object<'_>, plain: &str, encoded: &str) -> std::result::Result<Option<Payloads>, Fault> {
+    match (object.array(plain)?, object.string(encoded)?) {
+        (Some(_), Some(_)) => {
+            Err(Fault(format!("{} and {}: give one", object.at(plain), object.at(encoded))))
+        }
+        (Some(values), None) if values.is_empty() => Ok(None),
+        (Some(values), None) => Ok(Some(Payloads::from_json_values(values))),
+        (None, Some(text)) => {
+            let at = object.at(encoded);
+            let bytes = BASE64_STANDARD
+                .decode(text)
+                .map_err(|_| Fault(format!("{at} must be the standard base64 of an encoded Payloads")))?;
+            Payloads::from_encoded(&at, &bytes).map(Some).map_err(|error| Fault(error.message().to_owned()))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(failure: &Failure) -> &ApplicationFailureInfo {
+        let Some(FailureInfo::ApplicationFailureInfo(info)) = &failure.failure_info else { panic!() };
+        info
+    }
+
+    #[test]
+    fn every_key_finds_its_field() {
+        let report = Report::read(
+            br#"{"message":"m","type":"T","non_retryable":true,"details":[1, "two"],"next_retry_delay_ms":1500,
+                 "stack_trace":"at x","source":"solver","cause":{"message":"c","details":[null]},"heartbeat_details":[41]}"#,
+        )
+        .unwrap();
+        let failure = &report.failure;
+        assert_eq!((failure.message.as_str(), failure.source.as_str()), ("m", "solver"));
+        assert_eq!(failure.stack_trace, "at x");
+        assert_eq!((info(failure).r#type.as_str(), info(failure).non_retryable), ("T", true));
+        assert_eq!(info(failure).details, Some(Payloads::from_json_values(["1", "\"two\""])));
+        let delay = prost_types::Duration { seconds: 1, nanos: 500_000_000 };
+        assert_eq!(info(failure).next_retry_delay, Some(delay));
+        let cause = failure.cause.as_ref().unwrap();
+        assert_eq!((cause.message.as_str(), cause.source.as_str()), ("c", DEFAULT_SOURCE));
+        assert_eq!(report.heartbeat_details, Some(Payloads::from_json_values(["41"])));
+    }
+
+    #[test]
+    fn nothing_given_is_a_plain_retryable_failure_that_keeps_the_progress() {
+        let report = Report::read(b"").unwrap();
+        assert!(!info(&report.failure).non_retryable);
+        assert_eq!((report.heartbeat_details, &info(&report.failure).details), (None, &None));
+    }
+
+    #[test]
+    fn mistakes_are_named_by_their_path() {
+        for (json, message) in [
+            ("{\"mesage\":\"\"}", "failure_json.mesage: there is no such key"),
+            (
+                "{\"cause\":{\"heartbeat_details\":[1]}}",
+                "failure_json.cause.heartbeat_details: there is no such key",
+            ),
+            ("{\"cause\":{\"type\":1}}", "failure_json.cause.type must be a string"),
+            ("{\"cause\":\"x\"}", "failure_json.cause must be a JSON object"),
+            ("{\"details\":{}}", "failure_json.details must be an array"),
+            ("{\"details_payloads\":\"?\"}", "failure_json.details_payloads must be the standard base64"),
+            ("{\"details_payloads\":\"/w==\"}", "failure_json.details_payloads isn't an encoded"),
+            ("{\"details\":[1],\"details_payloads\":\"\"}", "give one"),
+            ("{\"next_retry_delay_ms\":-1}", "failure_json.next_retry_delay_ms must be an integer"),
+            ("7", "failure_json must be a JSON object"),
+        ] {
+            let error = Report::read(json.as_bytes()).unwrap_err();
+            assert_eq!(error.status(), Status::InvalidArgument);
+            assert!(error.message().contains(message), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_text_beyond_its_limit_is_too_large() {
+        let text = format!("{{\"message\":\"{}\"}}", "x".repeat(MAX_BYTES));
+        assert_eq!(Report::read(text.as_bytes()).unwrap_err().status(), Status::TooLarge);
+    }
+
+    #[test]
+    fn values_are_found_wherever_they_are_readable() {
+        for json in
+            [r#"{"details":[1]}"#, r#"{"heartbeat_details":[1]}"#, r#"{"cause":{"cause":{"details":[1]}}}"#]
+        {
+            let refused = Report::read(json.as_bytes()).unwrap().refuse_readable().unwrap_err();
+            assert!(refused.message().contains("details would be readable"), "{json}: {refused}");
+        }
+        Report::read(br#"{"message":"m","stack_trace":"s","cause":{}}"#).unwrap().refuse_readable().unwrap();
+    }
+
+    #[test]
+    fn failure_and_progress_keep_the_limit_each() {
+        let report = Report::read(br#"{"message":"0123456789","heartbeat_details":["0123456789"]}"#).unwrap();
+        report.check_size(1000).unwrap();
+        assert_eq!(report.check_size(30).unwrap_err().status(), Status::TooLarge);
+    }
+}

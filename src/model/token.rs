@@ -1,0 +1,119 @@
+//! What a task token says about its activity.
+
+use bytes::Bytes;
+use prost::Message;
+
+use super::{
+    attempt::{Attempt, Ids},
+    error::{Error, Result},
+    secret,
+    time::unix_ns,
+};
+use crate::proto::temporal::server::api::token::v1::{ComponentRef, Task};
+
+/// What stands in a task token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+    /// The id, not the name, of its namespace.
+    pub namespace_id: String,
+    /// Which activity it is of.
+    pub ids: Ids,
+    /// The event that scheduled it in its workflow's history; 0 for a standalone activity.
+    pub scheduled_event_id: i64,
+    /// Which attempt. Many servers don't put its start into a token.
+    pub attempt: Attempt,
+}
+
+impl Token {
+    /// Reads a task token; `None` when it isn't one that we understand. Tokens are the server's own, so that this is
+    /// for describing the activity and for better error messages; what is sent back are always the bytes that came.
+    pub fn read(token: &[u8]) -> Option<Token> {
+        let task = Task::decode(token).ok()?;
+        if task.namespace_id.is_empty() {
+            return None;
+        }
+        let ids = if !task.workflow_id.is_empty() {
+            Ids { workflow_id: task.workflow_id, run_id: task.run_id, activity_id: task.activity_id }
+        } else {
+            let component = ComponentRef::decode(task.component_ref).ok()?;
+            Ids { workflow_id: String::new(), run_id: component.run_id, activity_id: component.business_id }
+        };
+        if ids.activity_id.is_empty() {
+            return None;
+        }
+        Some(Token {
+            namespace_id: task.namespace_id,
+            ids,
+            scheduled_event_id: task.scheduled_event_id,
+            attempt: Attempt { number: task.attempt, started_at: unix_ns(task.started_time) },
+        })
+    }
+
+    /// The bytes of a token that says this of an activity of a workflow. A server that takes it compares the attempt, which it does
+    /// for no request by ids.
+    pub fn made_up(self) -> Bytes {
+        let task = Task {
+            namespace_id: self.namespace_id,
+            workflow_id: self.ids.workflow_id,
+            run_id: self.ids.run_id,
+            scheduled_event_id: self.scheduled_event_id,
+            attempt: self.attempt.number,
+            activity_id: self.ids.activity_id,
+            ..Task::default()
+        };
+        secret::shared(task.encode_to_vec())
+    }
+}
+
+/// The longest task token that is taken; real ones are under 300 bytes.
+pub const MAX_BYTES: usize = 64 * 1024;
+
+/// A token that can be sent.
+pub fn checked(token: &[u8]) -> Result<Bytes> {
+    match token.len() {
+        0 => Err(Error::argument(
+            "token is empty: pass the task token's bytes, as the activity's info holds them",
+        )),
+        1..=MAX_BYTES => Ok(secret::shared(token)),
+        len => Err(Error::argument(format!("token has {len} bytes; no task token has over {MAX_BYTES}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workflow_activity_is_found_by_its_three_ids() {
+        let ids = Ids { workflow_id: "wf".into(), run_id: "run".into(), activity_id: "5".into() };
+        let token = Token {
+            namespace_id: "ns".into(),
+            ids,
+            scheduled_event_id: 7,
+            attempt: Attempt { number: 2, started_at: 0 },
+        };
+        assert_eq!(Token::read(&token.clone().made_up()), Some(token));
+    }
+
+    #[test]
+    fn a_standalone_activity_is_found_by_its_component() {
+        let component =
+            ComponentRef { business_id: "act".into(), run_id: "run".into(), ..ComponentRef::default() };
+        let task = Task {
+            namespace_id: "ns".into(),
+            component_ref: component.encode_to_vec().into(),
+            started_time: Some(prost_types::Timestamp { seconds: 1, nanos: 2 }),
+            ..Task::default()
+        };
+        let expected = Ids { workflow_id: String::new(), run_id: "run".into(), activity_id: "act".into() };
+        let read = Token::read(&task.encode_to_vec()).unwrap();
+        assert_eq!((read.ids, read.attempt.started_at), (expected, 1_000_000_002));
+    }
+
+    #[test]
+    fn what_names_no_activity_is_not_read() {
+        for garbage in [&b""[..], b"garbage", b"\x0a\x02ns", b"CgJucw=="] {
+            assert_eq!(Token::read(garbage), None);
+        }
+    }
+}

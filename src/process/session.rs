@@ -1,0 +1,144 @@
+//! One connected client: its options, its thread, its calls.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    activity::{Activities, scheduler},
+    client::{Client, Effort},
+    config::Options,
+    model::{
+        deadline::{Deadline, Timeout},
+        error::{Error, Result},
+        status::Status,
+    },
+    runtime::Runtime,
+    telemetry::{
+        Telemetry,
+        http::Listener,
+        log_record::{Event, Value},
+    },
+};
+
+/// How often the files that credentials stand in are looked at.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
+
+fn serve(runtime: &Runtime, listener: Listener, activities: &'static Activities, telemetry: &Arc<Telemetry>) {
+    let address = listener.address().map(|address| address.to_string()).unwrap_or_default();
+    let fields = &[("address", Value::Text(&address))];
+    let words = || format!("the metrics are served at http://{address}/metrics");
+    telemetry.journal.tell(Event::MetricsServed, fields, words);
+    let telemetry = telemetry.clone();
+    runtime.spawn(listener.serve(move || telemetry.exposition(activities.registry.open())));
+}
+
+/// From connect to disconnect.
+pub struct Session {
+    options: Mutex<Options>,
+    runtime: Runtime,
+    activities: &'static Activities,
+    client: Arc<Client>,
+}
+
+impl Session {
+    /// Starts the I/O thread, which sends for `activities`; nothing is sent yet.
+    pub fn start(
+        options: Options,
+        activities: &'static Activities,
+        telemetry: &Arc<Telemetry>,
+    ) -> Result<Self> {
+        let runtime = Runtime::new();
+        let (rules, io_thread) = (activities.rules.clone(), runtime.io_thread());
+        let client = Arc::new(Client::new(&options, rules, io_thread, telemetry.clone())?);
+        let listener =
+            options.metrics_address.map(|address| Listener::bind("metrics_address", address)).transpose()?;
+        runtime.start()?;
+        runtime.spawn(scheduler::run(activities, client.clone(), activities.connected()));
+        if let Some(listener) = listener {
+            serve(&runtime, listener, activities, telemetry);
+        }
+        runtime.spawn(renew(client.clone()));
+        Ok(Session { runtime, activities, options: Mutex::new(options), client })
+    }
+
+    /// For a session that doesn't greet: what greeting brings comes with the first call.
+    pub fn greet_when_used(&self) {
+        let client = self.client.clone();
+        self.runtime.spawn(async move { client.greet_when_used().await });
+    }
+
+    /// Makes sure that there is a server, within the connect timeout.
+    pub fn greet(&self) -> Result<()> {
+        let deadline = Deadline::within(self.options().connect_timeout);
+        self.run(deadline, |client| async move { Ok(client.greet(Effort::Until(deadline)).await?) })
+    }
+
+    /// The options in force.
+    pub fn options(&self) -> Options {
+        self.options.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts other credentials in force. Calls and activities go on.
+    pub fn reconfigure(&self, json: &[u8]) -> Result<()> {
+        let mut options = self.options.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = options.reconfigured(json)?;
+        if self.client.transport().secure(&changed)? {
+            let client = self.client.clone();
+            self.runtime.spawn(async move { client.transport().replace_connection() });
+        }
+        *options = changed;
+        Ok(())
+    }
+
+    /// The client, for what needs no network.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Makes one call and blocks until it is over, for at most `timeout`.
+    pub fn call<T, Work>(
+        &self,
+        timeout: Timeout,
+        work: impl FnOnce(Arc<Client>, Deadline) -> Work,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        Work: Future<Output = Result<T>> + Send + 'static,
+    {
+        match timeout.start() {
+            Some(deadline) => self.run(deadline, |client| work(client, deadline)),
+            None => Err(Error::new(Status::Timeout, "the timeout is 0: nothing was sent")),
+        }
+    }
+
+    /// Ends the I/O thread; calls that are under way end with `NotConnected`.
+    pub fn stop(&self) {
+        self.runtime.stop();
+    }
+
+    /// Makes one call and blocks until it is over.
+    pub fn run<T, Work>(&self, deadline: Deadline, work: impl FnOnce(Arc<Client>) -> Work) -> Result<T>
+    where
+        T: Send + 'static,
+        Work: Future<Output = Result<T>> + Send + 'static,
+    {
+        let work = work(self.client.clone());
+        // Beats are our own thread's business, whatever the host does with its threads.
+        if self.activities.registry.open() == 0 {
+            self.runtime.run(deadline, work)
+        } else {
+            self.runtime.hand_over(deadline, work)
+        }
+    }
+}
+
+/// Looks now and then whether there are new credentials.
+async fn renew(client: Arc<Client>) {
+    loop {
+        tokio::time::sleep(RENEWAL_INTERVAL).await;
+        client.transport().look_again().await;
+    }
+}

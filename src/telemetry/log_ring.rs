@@ -1,0 +1,240 @@
+//! The newest records of what happened, for whoever takes them; and lines on stderr for who asks for them.
+
+use std::{
+    collections::VecDeque,
+    env,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::log_record::{Event, Level, Record, Value};
+use crate::{
+    model::{
+        deadline::Deadline,
+        error::{Error, Result},
+        status::Status,
+    },
+    sys,
+};
+
+/// How many records are kept. The oldest makes room for the newest.
+pub const CAPACITY: usize = 1024;
+/// What a record and a line may be long; the rest of its message is cut off.
+const MAX_MESSAGE: usize = 2048;
+/// The variable that asks for lines on stderr.
+pub const VARIABLE: &str = "THB_LOG";
+
+/// Where records are kept.
+pub struct Journal {
+    /// Down to which level lines go to stderr; `None`: none.
+    stderr: Option<Level>,
+    kept: Mutex<Kept>,
+    filled: Condvar,
+}
+
+#[derive(Default)]
+struct Kept {
+    records: VecDeque<String>,
+    dropped: u64,
+    /// Of those, how many nobody was told of yet.
+    untold: u64,
+    /// By the event's number.
+    quotas: Vec<Quota>,
+}
+
+/// How many more records of an event there may be.
+#[derive(Clone, Copy, Default)]
+struct Quota {
+    used: u32,
+    /// When one was given back last.
+    since: Option<Instant>,
+    suppressed: u64,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Journal {
+            // A wrong name is told by connect.
+            stderr: asked_for().unwrap_or_default(),
+            kept: Mutex::default(),
+            filled: Condvar::new(),
+        }
+    }
+}
+
+impl Journal {
+    /// A client begins: however much was told of the one before it, what happens to this one is told.
+    pub fn begin(&self) {
+        self.kept().quotas.clear();
+    }
+
+    /// Whether anybody would get to see such a record.
+    pub fn wants(&self, event: Event) -> bool {
+        event.level() <= self.stderr.unwrap_or(Level::Info).max(Level::Info)
+    }
+
+    /// Records that something happened, unless there were many like it just now. The message is made only if it is needed.
+    pub fn tell(&self, event: Event, fields: &[(&str, Value<'_>)], message: impl FnOnce() -> String) {
+        if !self.wants(event) {
+            return;
+        }
+        let Some(suppressed) = self.kept().admit(event, Instant::now()) else { return };
+        let mut message = message();
+        if let Some((cut, _)) = message.char_indices().nth(MAX_MESSAGE) {
+            message.truncate(cut);
+        }
+        let record = Record { event, message: &message, fields, suppressed, at: SystemTime::now() };
+        if self.stderr.is_some_and(|level| event.level() <= level) {
+            sys::stderr::write_line(&record.line());
+        }
+        self.kept().keep(record.json());
+        self.filled.notify_one();
+    }
+
+    /// Takes the oldest record; waits for one until the deadline. `None`: there is none.
+    pub fn next(&self, deadline: Deadline) -> Option<String> {
+        let mut kept = self.kept();
+        loop {
+            if let Some(record) = kept.take() {
+                return Some(record);
+            }
+            let left = deadline.remaining();
+            if left.is_zero() {
+                return None;
+            }
+            let waited = self.filled.wait_timeout(kept, left.min(LONGEST_NAP));
+            kept = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// How many records nobody took in time.
+    pub fn dropped(&self) -> u64 {
+        self.kept().dropped
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The longest single wait: a longer one would overflow some clocks.
+const LONGEST_NAP: Duration = Duration::from_secs(3600);
+
+impl Kept {
+    /// Whether there may be one more record of an event now: how many were left out before it.
+    fn admit(&mut self, event: Event, now: Instant) -> Option<u64> {
+        let (burst, period) = event.rate();
+        self.quotas.resize(Event::ALL.len(), Quota::default());
+        let quota = self.quotas.get_mut(event as usize)?;
+        let since = *quota.since.get_or_insert(now);
+        let given_back = now.saturating_duration_since(since).as_nanos() / period.as_nanos().max(1);
+        if given_back > 0 || quota.used == 0 {
+            quota.used = quota.used.saturating_sub(u32::try_from(given_back).unwrap_or(u32::MAX));
+            quota.since = Some(now);
+        }
+        if quota.used >= burst {
+            quota.suppressed += 1;
+            return None;
+        }
+        quota.used += 1;
+        Some(std::mem::take(&mut quota.suppressed))
+    }
+
+    fn keep(&mut self, record: String) {
+        if self.records.len() >= CAPACITY {
+            self.records.pop_front();
+            self.dropped += 1;
+            self.untold += 1;
+        }
+        self.records.push_back(record);
+    }
+
+    fn take(&mut self) -> Option<String> {
+        if self.untold > 0 {
+            let dropped = std::mem::take(&mut self.untold);
+            let message = format!("{dropped} records made room for newer ones before they were taken");
+            let fields = &[("dropped", Value::Number(dropped))];
+            let event = Event::RecordsDropped;
+            let record = Record { event, message: &message, fields, suppressed: 0, at: SystemTime::now() };
+            return Some(record.json());
+        }
+        self.records.pop_front()
+    }
+}
+
+/// What `THB_LOG` asks for; `None`: nothing.
+pub fn asked_for() -> Result<Option<Level>> {
+    let Some(text) = env::var_os(VARIABLE).filter(|text| !text.is_empty()) else { return Ok(None) };
+    match text.to_str() {
+        Some("off") => Ok(None),
+        name => name.and_then(Level::from_name).map(Some).ok_or_else(|| {
+            Error::new(Status::Config, format!("{VARIABLE} must be off, error, warn, info or debug"))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn journal() -> Journal {
+        Journal { stderr: None, kept: Mutex::default(), filled: Condvar::new() }
+    }
+
+    fn taken(journal: &Journal) -> Vec<String> {
+        std::iter::from_fn(|| journal.next(Deadline::within(Duration::ZERO))).collect()
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_the_others_counted() {
+        let journal = journal();
+        let all = CAPACITY + 7;
+        (0..all).for_each(|number| journal.kept().keep(number.to_string()));
+        assert_eq!(journal.dropped(), 7);
+        let records = taken(&journal);
+        assert!(records[0].contains("\"event\":\"records_dropped\"") && records[0].contains("\"dropped\":7"));
+        assert_eq!((records[1].as_str(), records.len()), ("7", CAPACITY + 1));
+        assert_eq!(records.last().unwrap(), &(all - 1).to_string());
+        assert_eq!(journal.dropped(), 7, "taking them doesn't make it undone");
+    }
+
+    #[test]
+    fn many_of_one_kind_are_few_and_say_how_many_they_were() {
+        let mut kept = Kept::default();
+        let now = Instant::now();
+        let event = Event::ConnectFailed;
+        let (burst, period) = event.rate();
+        let admitted = (0..1000).filter(|_| kept.admit(event, now).is_some()).count();
+        assert_eq!(admitted, burst as usize);
+        assert_eq!(kept.admit(Event::Connected, now), Some(0), "another kind isn't held up by it");
+        assert_eq!(kept.admit(event, now + period), Some(1000 - u64::from(burst)));
+        assert_eq!(kept.admit(event, now + period), None);
+        assert_eq!(kept.admit(event, now + 100 * period), Some(1));
+    }
+
+    #[test]
+    fn who_waits_gets_the_next_one() {
+        let journal = std::sync::Arc::new(journal());
+        let waiter = std::thread::spawn({
+            let journal = journal.clone();
+            move || journal.next(Deadline::within(Duration::from_secs(60)))
+        });
+        journal.tell(Event::Connected, &[], || "here".to_owned());
+        assert!(waiter.join().unwrap().unwrap().contains("\"message\":\"here\""));
+    }
+
+    #[test]
+    fn what_nobody_would_see_is_not_even_put_into_words() {
+        let journal = journal();
+        journal.tell(Event::RequestRefused, &[], || panic!("nobody asked for it"));
+        assert!(taken(&journal).is_empty());
+    }
+
+    #[test]
+    fn a_long_message_is_cut_at_a_letter() {
+        let journal = journal();
+        journal.tell(Event::Connected, &[], || "\u{e9}".repeat(1 << 20));
+        let [record] = &taken(&journal)[..] else { panic!() };
+        assert!(record.len() < 2 * MAX_MESSAGE + 200);
+    }
+}

@@ -1,0 +1,182 @@
+//! The figures in the text form that Prometheus reads, version 0.0.4.
+
+use std::fmt::{Display, Write};
+
+use tonic::Code;
+
+use super::{
+    Telemetry,
+    histogram::Counted,
+    metrics::{CODES, Metrics},
+};
+use crate::{model::signals::Signals, proto::temporal::api::workflowservice::v1::CALLS};
+
+/// The value of `service_name`, by which the SDKs say which of them a figure is from.
+const SERVICE_NAME: &str = "temporal-heartbeat";
+
+/// How the names of calls begin that wait at the server.
+const LONG_CALLS: &str = "Poll";
+
+impl Telemetry {
+    /// All figures. `open` is the number of open activities, which is known elsewhere.
+    pub fn exposition(&self, open: usize) -> String {
+        let mut text =
+            Text { text: String::new(), labels: self.metrics.namespace().map(|name| labels(&name)) };
+        requests(&mut text, &self.metrics, "temporal_request", false);
+        requests(&mut text, &self.metrics, "temporal_long_request", true);
+        beats(&mut text, &self.metrics);
+        text.family("temporal_heartbeat_activities_open", "gauge", "Activities that are held open now.");
+        text.sample("temporal_heartbeat_activities_open", "", open);
+        let dropped = "temporal_heartbeat_log_records_dropped";
+        text.family(
+            dropped,
+            "counter",
+            "Log records that made room for newer ones before anybody took them.",
+        );
+        text.sample(dropped, "", self.journal.dropped());
+        text.text
+    }
+}
+
+/// Those that wait at the server for something to happen are apart, as in the SDKs: they take as long as they are let.
+fn requests(text: &mut Text, metrics: &Metrics, name: &str, long: bool) {
+    let called = || {
+        let all = CALLS.iter().zip(&metrics.operations);
+        all.filter(|(call, operation)| call.starts_with(LONG_CALLS) == long && operation.requests.count() > 0)
+    };
+
+    text.family(name, "counter", "Requests to the server, each try counted.");
+    for (call, operation) in called() {
+        text.sample(name, &format!("operation=\"{call}\""), operation.requests.count());
+    }
+    let failure = format!("{name}_failure");
+    text.family(&failure, "counter", "Requests that failed, by the gRPC status code.");
+    for (call, operation) in called() {
+        for (failures, code) in operation.failures.iter().zip(code_names()) {
+            if failures.count() > 0 {
+                let label = format!("operation=\"{call}\",status_code=\"{code}\"");
+                text.sample(&failure, &label, failures.count());
+            }
+        }
+    }
+    let latency = format!("{name}_latency");
+    text.family(&latency, "histogram", "How long requests took, in seconds.");
+    for (call, operation) in called() {
+        text.histogram(&latency, &format!("operation=\"{call}\""), &operation.latency.counted());
+    }
+}
+
+fn beats(text: &mut Text, metrics: &Metrics) {
+    for (name, counter, help) in [
+        ("beats_sent", &metrics.beats_sent, "Heartbeats that were sent, also those that are sent again."),
+        (
+            "beats_coalesced",
+            &metrics.beats_coalesced,
+            "Records that a newer one replaced before they were sent.",
+        ),
+        ("beats_failed", &metrics.beats_failed, "Heartbeats that failed in a way that may pass."),
+        ("beats_refused", &metrics.beats_refused, "Heartbeats that the server refuses for good."),
+        ("reconnects", &metrics.reconnects, "Connections that were made after the first one."),
+        ("connect_failures", &metrics.connect_failures, "Tries to connect that failed."),
+    ] {
+        let name = format!("temporal_heartbeat_{name}");
+        text.family(&name, "counter", help);
+        text.sample(&name, "", counter.count());
+    }
+    text.family(
+        "temporal_heartbeat_signals",
+        "counter",
+        "How often each signal was set on an open activity.",
+    );
+    for (signal, counter) in Signals::NAMES.iter().zip(&metrics.signals) {
+        text.sample("temporal_heartbeat_signals", &format!("signal=\"{signal}\""), counter.count());
+    }
+    let name = "temporal_heartbeat_lease_margin_ratio";
+    text.family(
+        name,
+        "histogram",
+        "What part of the heartbeat timeout was left when a beat was acknowledged.",
+    );
+    text.histogram(name, "", &metrics.lease_margin.counted());
+}
+
+struct Text {
+    text: String,
+    /// Those of every sample; without a client there are no samples.
+    labels: Option<String>,
+}
+
+impl Text {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a string can't fail.
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, label: &str, value: impl Display) {
+        let Some(labels) = &self.labels else { return };
+        let comma = if label.is_empty() { "" } else { "," };
+        // As above.
+        let _ = writeln!(self.text, "{name}{{{labels}{comma}{label}}} {value}");
+    }
+
+    fn histogram<const N: usize>(&mut self, name: &str, label: &str, counted: &Counted<N>) {
+        let comma = if label.is_empty() { "" } else { "," };
+        for (bound, count) in counted.up_to {
+            self.sample(&format!("{name}_bucket"), &format!("{label}{comma}le=\"{bound}\""), count);
+        }
+        self.sample(&format!("{name}_bucket"), &format!("{label}{comma}le=\"+Inf\""), counted.count);
+        self.sample(&format!("{name}_sum"), label, counted.sum);
+        self.sample(&format!("{name}_count"), label, counted.count);
+    }
+}
+
+/// Those of every sample.
+fn labels(namespace: &str) -> String {
+    let namespace = namespace.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    format!("namespace=\"{namespace}\",service_name=\"{SERVICE_NAME}\"")
+}
+
+/// The codes as gRPC and the SDKs write them: `NOT_FOUND`.
+fn code_names() -> [String; CODES] {
+    std::array::from_fn(|code| {
+        let name = format!("{:?}", Code::from_i32(i32::try_from(code).unwrap_or_default()));
+        let mut text = String::new();
+        for letter in name.chars() {
+            if letter.is_ascii_uppercase() && !text.is_empty() {
+                text.push('_');
+            }
+            text.push(letter.to_ascii_uppercase());
+        }
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_named_as_grpc_does() {
+        let names = code_names();
+        assert_eq!(
+            (names[0].as_str(), names[4].as_str(), names[16].as_str()),
+            ("OK", "DEADLINE_EXCEEDED", "UNAUTHENTICATED")
+        );
+        assert!(names.iter().all(|name| name != "UNKNOWN" || *name == names[2]));
+    }
+
+    #[test]
+    fn a_namespace_of_any_name_stays_a_label() {
+        let telemetry = Telemetry::default();
+        telemetry.metrics.begin("a\"b\\c\nd");
+        let text = telemetry.exposition(3);
+        let line = "temporal_heartbeat_activities_open{namespace=\"a\\\"b\\\\c\\nd\",service_name=\"temporal-heartbeat\"} 3\n";
+        assert!(text.contains(line), "{text}");
+    }
+
+    #[test]
+    fn before_the_first_client_there_are_names_and_no_figures() {
+        let text = Telemetry::default().exposition(0);
+        assert!(text.lines().count() > 20 && text.lines().all(|line| line.starts_with('#')), "{text}");
+    }
+}

@@ -1,0 +1,12 @@
+//! As `src/model`, as far as it is needed.
+
+#[path = "../../../src/model/deadline.rs"]
+pub mod deadline;
+#[path = "../../../src/model/error.rs"]
+pub mod error;
+#[path = "../../../src/model/status.rs"]
+pub mod status;
+
+pub mod payload {
+    pub const DEFAULT_SIZE_LIMIT: usize = 1;
+}

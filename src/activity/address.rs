@@ -1,4 +1,4 @@
-//! How the server knows an activity that is held open: by its task token, or by its ids.
+//! How the server knows_details an activity that is held open: by its task token, or by its ids.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -14,9 +14,9 @@ use crate::model::{
     token::{self, Token},
 };
 
-/// How the server knows the activity.
+/// How the server knows_details the activity.
 #[derive(Debug)]
-pub enum Access {
+pub enum ActivityAddress {
     /// By its task token, which says all that there is to know.
     Token(Zeroizing<Box<[u8]>>),
     /// By ids.
@@ -33,12 +33,12 @@ pub struct ByIds {
     /// As far as known.
     attempt: Attempt,
     token: Option<Bytes>,
-    standing: Standing,
+    standing: TokenOrigin,
 }
 
 /// What the token is, and whether it is known which attempt is meant.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Standing {
+enum TokenOrigin {
     /// It was given beside the ids, which are for describing the activity.
     Given,
     /// There is none. The server hasn't been asked yet.
@@ -49,15 +49,15 @@ enum Standing {
     Taken,
 }
 
-impl Access {
+impl ActivityAddress {
     /// As the holder gives it: a token or ids, or both.
     pub fn given(token: &[u8], options: &mut OpenOptions) -> Result<Self> {
         let attempt = Attempt { number: options.attempt, started_at: 0 };
         let ids = match (token, options.ids.take()) {
             ([], Some(ids)) => {
                 let key = Zeroizing::new(format!("{ids:?}").into_bytes().into());
-                let by = ByIds { key, ids, attempt, token: None, standing: Standing::Unknown };
-                return Ok(Access::Ids(Box::new(by)));
+                let by = ByIds { key, ids, attempt, token: None, standing: TokenOrigin::Unknown };
+                return Ok(ActivityAddress::Ids(Box::new(by)));
             }
             (_, ids) => ids,
         };
@@ -81,18 +81,18 @@ impl Access {
         Ok(match (read, ids) {
             (None, Some(ids)) => {
                 let key = Zeroizing::new(token.as_ref().into());
-                let by = ByIds { key, ids, attempt, token: Some(token), standing: Standing::Given };
-                Access::Ids(Box::new(by))
+                let by = ByIds { key, ids, attempt, token: Some(token), standing: TokenOrigin::Given };
+                ActivityAddress::Ids(Box::new(by))
             }
-            (_, _) => Access::Token(Zeroizing::new(token.as_ref().into())),
+            (_, _) => ActivityAddress::Token(Zeroizing::new(token.as_ref().into())),
         })
     }
 
     /// What no two activities that are open at once may have in common.
     pub fn key(&self) -> &[u8] {
         match self {
-            Access::Token(token) => token,
-            Access::Ids(by) => &by.key,
+            ActivityAddress::Token(token) => token,
+            ActivityAddress::Ids(by) => &by.key,
         }
     }
 
@@ -110,28 +110,28 @@ impl Access {
     /// Which activity it is, where that can be read.
     pub fn ids(&self) -> Option<Ids> {
         match self {
-            Access::Token(token) => Token::read(token).map(|read| read.ids),
-            Access::Ids(by) => Some(by.ids.clone()),
+            ActivityAddress::Token(token) => Token::read(token).map(|read| read.ids),
+            ActivityAddress::Ids(by) => Some(by.ids.clone()),
         }
     }
 
     /// The number of the attempt, from 1; 0 when unknown.
     pub fn attempt_number(&self) -> i32 {
         match self {
-            Access::Token(token) => Token::read(token).map_or(0, |read| read.attempt.number),
-            Access::Ids(by) => by.attempt.number,
+            ActivityAddress::Token(token) => Token::read(token).map_or(0, |read| read.attempt.number),
+            ActivityAddress::Ids(by) => by.attempt.number,
         }
     }
 
     /// By what the server is told which activity is meant; `None`: that isn't known yet.
     pub fn addressed_by(&self) -> Option<&'static str> {
         match self {
-            Access::Token(_) => Some("token"),
-            Access::Ids(by) => match (by.standing, &by.token) {
-                (Standing::Given, _) => Some("token"),
-                (Standing::Taken, _) => Some("made_up_token"),
-                (Standing::Found, None) => Some("ids"),
-                (Standing::Found, Some(_)) | (Standing::Unknown, _) => None,
+            ActivityAddress::Token(_) => Some("token"),
+            ActivityAddress::Ids(by) => match (by.standing, &by.token) {
+                (TokenOrigin::Given, _) => Some("token"),
+                (TokenOrigin::Taken, _) => Some("made_up_token"),
+                (TokenOrigin::Found, None) => Some("ids"),
+                (TokenOrigin::Found, Some(_)) | (TokenOrigin::Unknown, _) => None,
             },
         }
     }
@@ -139,35 +139,35 @@ impl Access {
     /// What to ask the server of.
     pub fn subject(&self) -> Subject {
         match self {
-            Access::Token(token) => Subject::Token(secret::shared(token.as_ref())),
-            Access::Ids(by) => Subject::Ids {
+            ActivityAddress::Token(token) => Subject::Token(secret::shared(token.as_ref())),
+            ActivityAddress::Ids(by) => Subject::Ids {
                 ids: by.ids.clone(),
                 attempt: by.attempt,
-                alone: by.standing != Standing::Given,
+                alone: by.standing != TokenOrigin::Given,
             },
         }
     }
 
     /// Whether it is known which attempt is meant, so that something can be sent.
     pub fn is_settled(&self) -> bool {
-        !matches!(self, Access::Ids(by) if by.standing == Standing::Unknown)
+        !matches!(self, ActivityAddress::Ids(by) if by.standing == TokenOrigin::Unknown)
     }
 
     /// The server was asked: the ids with their run, the attempt with its start, and the token that was made up.
     pub fn found(&mut self, ids: Ids, attempt: Attempt, token: Option<Bytes>) {
-        if let Access::Ids(by) = self
-            && by.standing == Standing::Unknown
+        if let ActivityAddress::Ids(by) = self
+            && by.standing == TokenOrigin::Unknown
         {
-            (by.ids, by.attempt, by.token, by.standing) = (ids, attempt, token, Standing::Found);
+            (by.ids, by.attempt, by.token, by.standing) = (ids, attempt, token, TokenOrigin::Found);
         }
     }
 
     /// Where a beat goes. `fresh`: the lease is known to hold, so that a token may be sent without asking before.
     pub fn target(&self, fresh: bool) -> Target {
         match self {
-            Access::Token(token) => Target::Token(secret::shared(token.as_ref())),
-            Access::Ids(by) => match &by.token {
-                Some(token) if fresh || by.standing == Standing::Given => Target::Token(token.clone()),
+            ActivityAddress::Token(token) => Target::Token(secret::shared(token.as_ref())),
+            ActivityAddress::Ids(by) => match &by.token {
+                Some(token) if fresh || by.standing == TokenOrigin::Given => Target::Token(token.clone()),
                 token => Target::Checked { ids: by.ids.clone(), attempt: by.attempt, token: token.clone() },
             },
         }
@@ -177,7 +177,7 @@ impl Access {
     /// would sound like the activity's end.
     pub fn ending_target(&self, fresh: bool) -> Target {
         match self {
-            Access::Ids(by) if self.ends_by_ids() => {
+            ActivityAddress::Ids(by) if self.ends_by_ids() => {
                 Target::Checked { ids: by.ids.clone(), attempt: by.attempt, token: None }
             }
             _ => self.target(fresh),
@@ -186,16 +186,16 @@ impl Access {
 
     /// Whether that call would go by ids, with no token.
     pub fn ends_by_ids(&self) -> bool {
-        matches!(self, Access::Ids(by) if matches!(by.standing, Standing::Unknown | Standing::Found))
+        matches!(self, ActivityAddress::Ids(by) if matches!(by.standing, TokenOrigin::Unknown | TokenOrigin::Found))
     }
 
     /// A beat was acknowledged.
     pub fn acknowledged(&mut self) {
-        if let Access::Ids(by) = self
-            && by.standing == Standing::Found
+        if let ActivityAddress::Ids(by) = self
+            && by.standing == TokenOrigin::Found
             && by.token.is_some()
         {
-            by.standing = Standing::Taken;
+            by.standing = TokenOrigin::Taken;
         }
     }
 
@@ -203,7 +203,7 @@ impl Access {
     pub fn refused(&mut self, status: Status) -> bool {
         let of_tokens = [Status::NotFound, Status::InvalidArgument, Status::TokenUnreadable];
         match self {
-            Access::Ids(by) if by.standing == Standing::Found && of_tokens.contains(&status) => {
+            ActivityAddress::Ids(by) if by.standing == TokenOrigin::Found && of_tokens.contains(&status) => {
                 by.token.take().is_some()
             }
             _ => false,

@@ -17,14 +17,14 @@ const LOOK: Duration = Duration::from_millis(1);
 /// Between the thread that ends the process and the one that sends. Only atomics: the thread may be in a signal handler that has
 /// interrupted one of our functions, whatever that has locked.
 #[derive(Default)]
-pub struct Farewell {
+pub struct ExitFlush {
     wanted: AtomicBool,
     done: AtomicBool,
 }
 
 /// The sender's part.
 #[derive(Default)]
-pub struct Leaving {
+pub struct PendingExit {
     begun: bool,
     /// Those with something to send, as far as it isn't known that they have sent it: each with its newest record then, for other
     /// threads may record on.
@@ -34,18 +34,18 @@ pub struct Leaving {
 impl Activities {
     /// Waits until the sender has sent what was recorded, or can't; but not for long.
     pub fn leave(&self) {
-        self.farewell.wanted.store(true, Ordering::Release);
-        self.inbox.wake();
+        self.exit_flush.wanted.store(true, Ordering::Release);
+        self.wake_queue.wake();
         let end = Instant::now() + PATIENCE;
-        let over = || self.farewell.done.load(Ordering::Acquire) || self.is_disconnected();
+        let over = || self.exit_flush.done.load(Ordering::Acquire) || self.is_disconnected();
         while !over() && Instant::now() < end {
             thread::sleep(LOOK);
         }
     }
 
     /// Sends what was recorded, if the process is about to end. Called by the sender again and again.
-    pub fn see_off(&self, leaving: &mut Leaving) {
-        if !self.farewell.wanted.load(Ordering::Acquire) {
+    pub fn flush_at_exit(&self, leaving: &mut PendingExit) {
+        if !self.exit_flush.wanted.load(Ordering::Acquire) {
             return;
         }
         if !leaving.begun {
@@ -54,19 +54,19 @@ impl Activities {
                 // Closed meanwhile: nothing to send.
                 let Ok(newest) = self.registry.with(handle, |activity| activity.newest()) else { continue };
                 leaving.unsent.push((handle, newest));
-                self.press(handle);
+                self.request_flush(handle);
             }
         }
         while leaving.unsent.pop_if(|(handle, newest)| !self.is_unsent(*handle, *newest)).is_some() {}
         if leaving.unsent.is_empty() {
-            self.farewell.done.store(true, Ordering::Release);
+            self.exit_flush.done.store(true, Ordering::Release);
         }
     }
 
     /// Whether this record, or a newer one, may still reach the server.
     fn is_unsent(&self, handle: Handle, record: u32) -> bool {
         let unsent = self.registry.with(handle, |activity| {
-            matches!(activity.is_flushed_to(record), Ok(false)) && activity.check_press().is_ok()
+            matches!(activity.is_flushed_to(record), Ok(false)) && activity.check_flush().is_ok()
         });
         unsent.unwrap_or(false)
     }

@@ -18,7 +18,7 @@ impl Info {
             "{{\"state\":\"{}\",\"attempt\":{},\"addressed_by\":{},\"signals\":{},\"heartbeat_timeout_ms\":{},\"lease_left_ms\":{},\
          \"since_acknowledged_ms\":{},\"pending\":{},\"next_beat_ms\":{},\"records\":{},\"beats\":{},\"failed_tries\":{},\
          \"leases_regained\":{},\"last_error\":",
-            info.life,
+            info.state,
             info.attempt,
             info.addressed_by.map_or("null".to_owned(), |way| format!("\"{way}\"")),
             signals.bits(),
@@ -62,7 +62,7 @@ mod tests {
         let info = Info {
             attempt: 2,
             addressed_by: Some("ids"),
-            life: "open",
+            state: "open",
             heartbeat_timeout: Duration::from_secs(10),
             lease_left: None,
             since_acknowledged: Some(Duration::from_millis(5)),

@@ -1,4 +1,4 @@
-//! Activities held open: what is known of them, by handle. Nothing here knows of the client or of the network: `pulse`, beside this
+//! Activities held open: what is known of them, by handle. Nothing here knows_details of the client or of the network: `pulse`, beside this
 //! folder, sends what is due, and `held` is what the process can do.
 //!
 //! | file | what it does |
@@ -6,12 +6,12 @@
 //! | `options` | reads how an activity is to be held |
 //! | `handle`, `registry` | numbers that stand for open activities, and where those are |
 //! | `schedule` | when to beat: arithmetic |
-//! | `access` | how the server knows one: by its token or by its ids |
+//! | `access` | how the server knows_details one: by its token or by its ids |
 //! | `state` | one activity: the rules of lease, throttle and pulse |
-//! | `inbox` | what others leave for the one who sends |
+//! | `wake_queue` | what others leave for the one who sends |
 //! | `watch` | one waiter for many |
 //! | `news` | what those who look on are told |
-//! | `farewell` | the last beats of a process that ends |
+//! | `exit_flush` | the last beats of a process that ends |
 //! | `info` | what can be told about one, as JSON |
 
 pub mod address;
@@ -36,7 +36,7 @@ use std::{
 };
 
 use crate::{
-    client::payload_policy::Rules,
+    client::payload_policy::PayloadPolicy,
     model::{
         deadline::{Deadline, Timeout},
         error::{Error, Result},
@@ -45,11 +45,11 @@ use crate::{
     sys::clock::Moment,
     telemetry::Telemetry,
 };
-use exit_flush::Farewell;
-pub use exit_flush::Leaving;
+use exit_flush::ExitFlush;
+pub use exit_flush::PendingExit;
 use handle::Handle;
-use registry::{Look, Registry};
-use wake_queue::Inbox;
+use registry::{Checked, Registry};
+use wake_queue::WakeQueue;
 use watch::Watches;
 
 /// The longest that a waiter sleeps before it looks again, for the sake of times that pass unnoticed while the machine is suspended.
@@ -60,15 +60,15 @@ pub struct Activities {
     /// The open ones.
     pub registry: Registry,
     /// When they are due.
-    pub inbox: Inbox,
+    pub wake_queue: WakeQueue,
     /// Who wants to hear of their signals.
     pub watches: Watches,
     /// What they may send.
-    pub rules: Arc<Rules>,
+    pub rules: Arc<PayloadPolicy>,
     /// Who counts, and is told what happens.
     pub telemetry: Arc<Telemetry>,
     disconnected: AtomicBool,
-    farewell: Farewell,
+    exit_flush: ExitFlush,
 }
 
 impl Activities {
@@ -76,19 +76,19 @@ impl Activities {
     pub fn new(fork: u32, telemetry: Arc<Telemetry>) -> Self {
         Activities {
             registry: Registry::new(fork),
-            inbox: Inbox::default(),
+            wake_queue: WakeQueue::default(),
             watches: Watches::default(),
             rules: Arc::default(),
             telemetry,
             disconnected: AtomicBool::new(true),
-            farewell: Farewell::default(),
+            exit_flush: ExitFlush::default(),
         }
     }
 
     /// There is a client that sends for them. Returns the number of its sender.
     pub fn connected(&self) -> u32 {
         self.disconnected.store(false, Ordering::Release);
-        self.inbox.begin()
+        self.wake_queue.begin()
     }
 
     fn is_disconnected(&self) -> bool {
@@ -97,7 +97,7 @@ impl Activities {
 
     /// Tells the sender of an activity that has something to do.
     pub fn tell(&self, handle: Handle, due: Moment) {
-        self.inbox.put(due, handle);
+        self.wake_queue.put(due, handle);
     }
 
     /// Sends what all activities have recorded, until the deadline.
@@ -105,7 +105,7 @@ impl Activities {
         let Some(deadline) = timeout.start() else { return };
         let handles = self.registry.handles();
         for handle in &handles {
-            self.press(*handle);
+            self.request_flush(*handle);
         }
         for handle in &handles {
             // The connection ends, whatever the reason why this can't be sent.
@@ -123,10 +123,10 @@ impl Activities {
         self.watches.close_all();
     }
 
-    fn press(&self, handle: Handle) {
+    fn request_flush(&self, handle: Handle) {
         let due = self.registry.with(handle, |activity| {
             let unsent = matches!(activity.is_flushed(), Ok(false));
-            (unsent && activity.press(Moment::now())).then(|| activity.due())
+            (unsent && activity.request_flush(Moment::now())).then(|| activity.due())
         });
         if let Ok(Some(due)) = due {
             self.tell(handle, due);
@@ -136,15 +136,15 @@ impl Activities {
     /// Sends what an activity has recorded without waiting for its time, and waits until the server has it.
     pub fn flush(&self, handle: Handle, deadline: Deadline) -> Result<()> {
         let newest = self.registry.with(handle, |activity| activity.newest())?;
-        self.press(handle);
+        self.request_flush(handle);
         let mut why = None;
         let flushed = self.registry.wait(handle, deadline, |activity| {
             why = activity.last_error().cloned();
             if activity.is_flushed_to(newest)? {
-                return Ok(Look::Found(()));
+                return Ok(Checked::Found(()));
             }
-            activity.check_press()?;
-            Ok(Look::Again(LONGEST_NAP))
+            activity.check_flush()?;
+            Ok(Checked::Again(LONGEST_NAP))
         });
         self.woken(flushed)?
             .ok_or_else(|| Error::out_of_time(why, "what was recorded isn't acknowledged yet"))
@@ -152,7 +152,7 @@ impl Activities {
 
     /// Sends a beat, with what is known, without waiting for its time, and waits until the server has acknowledged it.
     pub fn beat(&self, handle: Handle, deadline: Deadline) -> Result<()> {
-        self.registry.with(handle, |activity| activity.renew(Moment::now()))??;
+        self.registry.with(handle, |activity| activity.request_beat(Moment::now()))??;
         self.flush(handle, deadline)
     }
 

@@ -27,31 +27,31 @@ const CHUNKS: usize = SLOTS_OF_ACTIVITIES as usize / CHUNK;
 /// The open activities.
 pub struct Registry {
     chunks: Box<[OnceLock<Box<[Slot]>>]>,
-    book: Mutex<Book>,
+    entries: Mutex<Index>,
     hasher: RandomState,
     fork: u32,
 }
 
 /// Which slots are free, and which activity is in which.
 #[derive(Default)]
-struct Book {
+struct Index {
     free: Vec<u32>,
     used: u32,
     /// By the activity's key, which stands in its slot.
     keys: HashTable<u32>,
 }
 
-/// A place for one activity after the other. Those of two threads share no cache line.
+/// A state for one activity after the other. Those of two threads share no cache line.
 #[derive(Default)]
 #[repr(align(64))]
 pub struct Slot {
-    place: Mutex<Place>,
+    state: Mutex<SlotState>,
     changed: Condvar,
 }
 
 /// What is in a slot.
 #[derive(Default)]
-pub struct Place {
+pub struct SlotState {
     generation: u32,
     activity: Option<Activity>,
 }
@@ -61,7 +61,7 @@ impl Registry {
     pub fn new(fork: u32) -> Self {
         Registry {
             chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect(),
-            book: Mutex::default(),
+            entries: Mutex::default(),
             hasher: RandomState::new(),
             fork,
         }
@@ -69,18 +69,18 @@ impl Registry {
 
     /// Takes in an activity.
     pub fn insert(&self, activity: Activity) -> Result<Handle> {
-        let mut book = self.book();
-        if self.find(&book, activity.key()) {
+        let mut entries = self.entries();
+        if self.find(&entries, activity.key()) {
             return Err(Error::new(
                 Status::AlreadyOpen,
                 "a handle holds this activity; one process has one holder",
             ));
         }
-        let index = match book.free.pop() {
+        let index = match entries.free.pop() {
             Some(index) => index,
-            None if book.used < SLOTS_OF_ACTIVITIES => {
-                book.used += 1;
-                book.used - 1
+            None if entries.used < SLOTS_OF_ACTIVITIES => {
+                entries.used += 1;
+                entries.used - 1
             }
             None => {
                 return Err(Error::new(
@@ -90,30 +90,30 @@ impl Registry {
             }
         };
         let key = self.hasher.hash_one(activity.key());
-        book.keys.insert_unique(key, index, |index| self.hash_at(*index));
-        let mut place = self.slot(index).lock();
-        place.generation += 1;
-        place.activity = Some(activity);
-        Ok(Handle { index, generation: place.generation, fork: self.fork })
+        entries.keys.insert_unique(key, index, |index| self.hash_at(*index));
+        let mut state = self.slot(index).lock();
+        state.generation += 1;
+        state.activity = Some(activity);
+        Ok(Handle { index, generation: state.generation, fork: self.fork })
     }
 
     /// Closes a handle. Those who wait for its activity learn of it.
     pub fn remove(&self, handle: Handle) -> Result<Activity> {
         let slot = self.existing(handle.index)?;
-        let mut book = self.book();
+        let mut entries = self.entries();
         let activity = {
-            let mut place = slot.lock();
-            if place.generation != handle.generation {
+            let mut state = slot.lock();
+            if state.generation != handle.generation {
                 return Err(invalid());
             }
-            place.activity.take().ok_or_else(invalid)?
+            state.activity.take().ok_or_else(invalid)?
         };
         let key = self.hasher.hash_one(activity.key());
-        if let Ok(entry) = book.keys.find_entry(key, |index| *index == handle.index) {
+        if let Ok(entry) = entries.keys.find_entry(key, |index| *index == handle.index) {
             entry.remove();
         }
         if handle.generation < LAST_GENERATION {
-            book.free.push(handle.index);
+            entries.free.push(handle.index);
         }
         slot.changed.notify_all();
         Ok(activity)
@@ -121,30 +121,30 @@ impl Registry {
 
     /// Whether a handle holds this token.
     pub fn holds(&self, token: &[u8]) -> bool {
-        self.find(&self.book(), token)
+        self.find(&self.entries(), token)
     }
 
-    fn find(&self, book: &Book, key: &[u8]) -> bool {
+    fn find(&self, entries: &Index, key: &[u8]) -> bool {
         let is_it = |index: &u32| {
-            let place = self.slot(*index).lock();
-            place.activity.as_ref().is_some_and(|activity| activity.key() == key)
+            let state = self.slot(*index).lock();
+            state.activity.as_ref().is_some_and(|activity| activity.key() == key)
         };
-        !book.keys.is_empty() && book.keys.find(self.hasher.hash_one(key), is_it).is_some()
+        !entries.keys.is_empty() && entries.keys.find(self.hasher.hash_one(key), is_it).is_some()
     }
 
     fn hash_at(&self, index: u32) -> u64 {
-        let place = self.slot(index).lock();
-        place.activity.as_ref().map_or(0, |activity| self.hasher.hash_one(activity.key()))
+        let state = self.slot(index).lock();
+        state.activity.as_ref().map_or(0, |activity| self.hasher.hash_one(activity.key()))
     }
 
     /// How many are open.
     pub fn open(&self) -> usize {
-        self.book().keys.len()
+        self.entries().keys.len()
     }
 
     /// The handles of all open activities.
     pub fn handles(&self) -> Vec<Handle> {
-        let indices: Vec<u32> = self.book().keys.iter().copied().collect();
+        let indices: Vec<u32> = self.entries().keys.iter().copied().collect();
         let handle =
             |index| Handle { index, generation: self.slot(index).lock().generation, fork: self.fork };
         indices.into_iter().map(handle).collect()
@@ -165,8 +165,8 @@ impl Registry {
     #[inline]
     pub fn with<T>(&self, handle: Handle, change: impl FnOnce(&mut Activity) -> T) -> Result<T> {
         let slot = self.existing(handle.index)?;
-        let mut place = slot.lock();
-        place.of(handle).map(change)
+        let mut state = slot.lock();
+        state.of(handle).map(change)
     }
 
     /// As [`Registry::with`], and wakes those who wait for a change.
@@ -183,26 +183,26 @@ impl Registry {
         &self,
         handle: Handle,
         deadline: Deadline,
-        mut look: impl FnMut(&mut Activity) -> Result<Look<T>>,
+        mut look: impl FnMut(&mut Activity) -> Result<Checked<T>>,
     ) -> Result<Option<T>> {
         let slot = self.existing(handle.index)?;
-        let mut place = slot.lock();
+        let mut state = slot.lock();
         loop {
-            let again = match look(place.of(handle)?)? {
-                Look::Found(found) => return Ok(Some(found)),
-                Look::Again(again) => again,
+            let again = match look(state.of(handle)?)? {
+                Checked::Found(found) => return Ok(Some(found)),
+                Checked::Again(again) => again,
             };
             let left = deadline.remaining();
             if left.is_zero() {
                 return Ok(None);
             }
-            let waited = slot.changed.wait_timeout(place, left.min(again));
-            place = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let waited = slot.changed.wait_timeout(state, left.min(again));
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn entries(&self) -> MutexGuard<'_, Index> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[inline]
@@ -213,7 +213,7 @@ impl Registry {
 
     #[expect(
         clippy::indexing_slicing,
-        reason = "an index below SLOTS_OF_ACTIVITIES has its chunk and its place there"
+        reason = "an index below SLOTS_OF_ACTIVITIES has its chunk and its state there"
     )]
     fn slot(&self, index: u32) -> &Slot {
         let (chunk, at) = (index as usize / CHUNK, index as usize % CHUNK);
@@ -223,7 +223,7 @@ impl Registry {
 }
 
 /// What one look has found.
-pub enum Look<T> {
+pub enum Checked<T> {
     /// What was waited for.
     Found(T),
     /// Not yet; look again after this time at the latest.
@@ -232,12 +232,12 @@ pub enum Look<T> {
 
 impl Slot {
     #[inline]
-    fn lock(&self) -> MutexGuard<'_, Place> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, SlotState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Place {
+impl SlotState {
     #[inline]
     fn of(&mut self, handle: Handle) -> Result<&mut Activity> {
         match &mut self.activity {
@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn the_slots_of_watches_are_left_to_them() {
         let registry = Registry::new(0);
-        registry.book().used = SLOTS_OF_ACTIVITIES - 1;
+        registry.entries().used = SLOTS_OF_ACTIVITIES - 1;
         let last = registry.insert(activity()).unwrap();
         assert_eq!(last.index, SLOTS_OF_ACTIVITIES - 1);
         let other = Activity::open(b"other", OpenOptions::default(), Moment::now()).unwrap();

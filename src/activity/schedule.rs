@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::transport::TryTime;
+use crate::{client::backoff::Backoff, transport::TryTime};
 
 /// The longest time between two beats, and the usual one where the heartbeat timeout is unknown.
 pub const LONGEST_PERIOD: Duration = Duration::from_secs(60);
@@ -29,11 +29,10 @@ const LONGEST_TRY: Duration = Duration::from_secs(60);
 /// The bounds of how long a connection may be silent during a try.
 const SHORTEST_SILENCE: Duration = Duration::from_millis(500);
 const LONGEST_SILENCE: Duration = Duration::from_millis(2500);
-/// The pauses between tries: the first, and the growth of the next, in tenths.
+/// The pauses between tries: the first, their growth, and their jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const PAUSE_GROWTH_TENTHS: u32 = 17;
-/// The shortest pause when the server asks for fewer requests.
-pub const SLOW_PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_GROWTH: f64 = 1.7;
+const PAUSE_JITTER: f64 = 0.3;
 /// Beats come up to this part of the period earlier, so that many that began together drift apart.
 const JITTER_PART: f64 = 0.1;
 
@@ -109,15 +108,15 @@ impl Schedule {
         FIRST_PAUSE.min(self.slack / 10).mul_f64(fastrand::f64())
     }
 
-    /// The pause after this many failed tries, from 1. With the lease lost there is no hurry any more.
-    pub fn pause(&self, failed: u32, lease_lost: bool) -> Duration {
-        let longest =
-            if lease_lost { self.period.max(FIRST_PAUSE) } else { (self.slack / 4).max(FIRST_PAUSE) };
-        let mut pause = FIRST_PAUSE;
-        for _ in 1..failed.min(16) {
-            pause = pause * PAUSE_GROWTH_TENTHS / 10;
+    /// The pauses after failed tries. With the lease lost there is no hurry any more.
+    pub fn backoff(&self, lease_lost: bool) -> Backoff {
+        let longest = if lease_lost { self.period } else { self.slack / 4 };
+        Backoff {
+            first: FIRST_PAUSE,
+            growth: PAUSE_GROWTH,
+            longest: longest.max(FIRST_PAUSE),
+            jitter: PAUSE_JITTER,
         }
-        pause.min(longest).mul_f64(1.0 - 0.3 * fastrand::f64())
     }
 }
 
@@ -231,8 +230,8 @@ mod tests {
     #[test]
     fn pauses_grow_and_are_longer_when_nothing_is_left_to_lose() {
         let schedule = schedule(s(60));
-        assert!(schedule.pause(1, false) <= FIRST_PAUSE);
-        assert!(schedule.pause(99, false) <= Duration::from_millis(2500));
-        assert!(schedule.pause(99, true) > s(30));
+        assert!(schedule.backoff(false).pause(1) <= FIRST_PAUSE);
+        assert!(schedule.backoff(false).pause(99) <= Duration::from_millis(2500));
+        assert!(schedule.backoff(true).pause(99) > s(30));
     }
 }

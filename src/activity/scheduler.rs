@@ -8,14 +8,14 @@ use std::{
 };
 
 use super::{
-    Activities, Leaving,
+    Activities, PendingExit,
     handle::Handle,
     state::{Activity, Step},
 };
 use crate::{
     client::{
         Client, Effort,
-        rpc_error::{Cure, Setback},
+        rpc_error::{Retry, RpcError},
     },
     model::{error::Error, status::Status},
     sys::clock::Moment,
@@ -29,14 +29,14 @@ const MAX_IN_FLIGHT: usize = 256;
 /// How many of one workflow: those wait for each other at the server.
 const MAX_IN_FLIGHT_PER_WORKFLOW: u32 = 4;
 /// How many of those that wait are looked at for each answer, so that a crowded workflow costs no more than that.
-const LONGEST_LOOK: usize = 1024;
-/// How long the sender sleeps when nothing is due, and so how late it may notice that the clock was set forward by a suspend.
+const MAX_EXAMINED: usize = 1024;
+/// How long the scheduler sleeps when nothing is due, and so how late it may notice that the clock was set forward by a suspend.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
-/// The pause before the sender begins anew, should it ever fall.
+/// The pause before the scheduler begins anew, should it ever fall.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// Sends what is due, until it is dropped, or replaced by the sender of another connection.
+/// Sends what is due, until it is dropped, or replaced by the scheduler of another connection.
 pub async fn run(activities: &'static Activities, client: Arc<Client>, number: u32) {
     loop {
         // A panic is a mistake in the library. Without another try all activities of the process would stop beating.
@@ -49,72 +49,72 @@ pub async fn run(activities: &'static Activities, client: Arc<Client>, number: u
 }
 
 async fn send(activities: &'static Activities, client: Arc<Client>, number: u32) {
-    let inbox = &activities.inbox;
-    let mut sender = Sender {
+    let wake_queue = &activities.wake_queue;
+    let mut scheduler = Scheduler {
         activities,
         client,
         due: BinaryHeap::new(),
         waiting: VecDeque::new(),
         in_flight: 0,
-        room: FIRST_IN_FLIGHT,
-        halved: Moment::LONG_AGO,
+        window: FIRST_IN_FLIGHT,
+        last_decrease: Moment::LONG_AGO,
         per_workflow: HashMap::new(),
-        landed: Arc::default(),
+        completions: Arc::default(),
     };
-    let mut leaving = Leaving::default();
+    let mut leaving = PendingExit::default();
     loop {
         #[cfg(test)]
         tests::fall_if_planted();
-        activities.see_off(&mut leaving);
-        let Some(notes) = inbox.take(number) else { return };
-        sender.collect(notes);
-        sender.send_due(Moment::now());
-        let sleep = sender.due.peek().map_or(LONGEST_SLEEP, |Reverse((due, ..))| due.since(Moment::now()));
+        activities.flush_at_exit(&mut leaving);
+        let Some(notes) = wake_queue.take(number) else { return };
+        scheduler.collect(notes);
+        scheduler.send_due(Moment::now());
+        let sleep = scheduler.due.peek().map_or(LONGEST_SLEEP, |Reverse((due, ..))| due.since(Moment::now()));
         // Whichever comes first; being woken too often is no harm.
-        let _ = tokio::time::timeout(sleep.min(LONGEST_SLEEP), inbox.filled()).await;
+        let _ = tokio::time::timeout(sleep.min(LONGEST_SLEEP), wake_queue.filled()).await;
     }
 }
 
 /// An entry of the heap: the time first, for its order.
 type Due = Reverse<(Moment, u32, u32)>;
 
-struct Sender {
+struct Scheduler {
     activities: &'static Activities,
     client: Arc<Client>,
     due: BinaryHeap<Due>,
     /// Due, but there was no room.
     waiting: VecDeque<Handle>,
     in_flight: usize,
-    /// How many there may be, and when that was halved last.
-    room: usize,
-    halved: Moment,
+    /// How many there may be, and when that was last_decrease last.
+    window: usize,
+    last_decrease: Moment,
     per_workflow: HashMap<u32, u32>,
-    landed: Arc<Mutex<Vec<Landed>>>,
+    completions: Arc<Mutex<Vec<Completion>>>,
 }
 
 /// A request that is over.
-struct Landed {
+struct Completion {
     workflow: u32,
     /// When it was sent, if it ran out of its time.
     late: Option<Moment>,
 }
 
-impl Sender {
+impl Scheduler {
     /// Takes in what others have left.
     fn collect(&mut self, notes: Vec<(Moment, Handle)>) {
         for (due, handle) in notes {
             self.due.push(Reverse((due, handle.index, handle.generation)));
         }
-        for Landed { workflow, late } in
-            std::mem::take(&mut *self.landed.lock().unwrap_or_else(PoisonError::into_inner))
+        for Completion { workflow, late } in
+            std::mem::take(&mut *self.completions.lock().unwrap_or_else(PoisonError::into_inner))
         {
             self.in_flight -= 1;
             match late {
-                None => self.room = (self.room + 1).min(MAX_IN_FLIGHT),
+                None => self.window = (self.window + 1).min(MAX_IN_FLIGHT),
                 // Those that were sent before the last halving have been counted by it.
-                Some(sent) if sent > self.halved => {
-                    self.room = (self.room / 2).max(LEAST_IN_FLIGHT);
-                    self.halved = Moment::now();
+                Some(sent) if sent > self.last_decrease => {
+                    self.window = (self.window / 2).max(LEAST_IN_FLIGHT);
+                    self.last_decrease = Moment::now();
                 }
                 Some(_) => {}
             }
@@ -138,8 +138,8 @@ impl Sender {
             self.waiting.push_back(handle);
         }
         // Each gets one chance; those of a crowded workflow come to the end of the line.
-        for _ in 0..self.waiting.len().min(LONGEST_LOOK) {
-            if self.in_flight >= self.room {
+        for _ in 0..self.waiting.len().min(MAX_EXAMINED) {
+            if self.in_flight >= self.window {
                 break;
             }
             if let Some(handle) = self.waiting.pop_front() {
@@ -164,34 +164,34 @@ impl Sender {
             Ok(Ok((workflow, step @ (Step::Beat { .. } | Step::Describe { .. })))) => {
                 self.in_flight += 1;
                 *self.per_workflow.entry(workflow).or_default() += 1;
-                let flight = Flight {
+                let in_flight_request = InFlight {
                     activities: self.activities,
-                    landed: self.landed.clone(),
+                    completions: self.completions.clone(),
                     handle,
                     workflow,
                     sent: now,
                     late: false,
                     told: false,
                 };
-                tokio::spawn(flight.carry_out(self.client.clone(), step));
+                tokio::spawn(in_flight_request.carry_out(self.client.clone(), step));
             }
         }
     }
 }
 
-/// A request under way. However it ends, by a panic too, activity and sender are told.
-struct Flight {
+/// A request under way. However it ends, by a panic too, activity and scheduler are told.
+struct InFlight {
     activities: &'static Activities,
-    landed: Arc<Mutex<Vec<Landed>>>,
+    completions: Arc<Mutex<Vec<Completion>>>,
     handle: Handle,
     workflow: u32,
     sent: Moment,
     late: bool,
-    /// The activity knows what came of it.
+    /// The activity knows_details what came of it.
     told: bool,
 }
 
-impl Flight {
+impl InFlight {
     /// Makes the request, and tells the activity what came of it.
     async fn carry_out(mut self, client: Arc<Client>, step: Step) {
         match step {
@@ -215,34 +215,37 @@ impl Flight {
         }
     }
 
-    fn tell<T>(&mut self, answer: Result<T, Setback>, good: impl FnOnce(&mut Activity, T, Moment)) {
-        self.late = answer.as_ref().is_err_and(|setback| setback.late);
+    fn tell<T>(&mut self, answer: Result<T, RpcError>, good: impl FnOnce(&mut Activity, T, Moment)) {
+        self.late = answer.as_ref().is_err_and(|rpc_error| rpc_error.timed_out);
         // An activity that was closed meanwhile needs to know nothing.
         let _ = self.activities.registry.change(self.handle, |activity| {
             let now = Moment::now();
             match answer {
                 Ok(answer) => good(activity, answer, now),
-                Err(setback) => activity.set_back(setback, now),
+                Err(rpc_error) => activity.set_back(rpc_error, now),
             }
         });
         self.told = true;
     }
 }
 
-impl Drop for Flight {
+impl Drop for InFlight {
     fn drop(&mut self) {
         if !self.told {
             let error =
                 Error::new(Status::Internal, "the request was dropped, which is a mistake in the library");
-            self.tell(Err::<(), _>(Setback { cure: Cure::Retry, ..Setback::last(error) }), |_, (), _| {});
+            self.tell(
+                Err::<(), _>(RpcError { retry: Retry::Soon, ..RpcError::permanent(error) }),
+                |_, (), _| {},
+            );
         }
-        let landed = Landed { workflow: self.workflow, late: self.late.then_some(self.sent) };
-        self.landed.lock().unwrap_or_else(PoisonError::into_inner).push(landed);
+        let completions = Completion { workflow: self.workflow, late: self.late.then_some(self.sent) };
+        self.completions.lock().unwrap_or_else(PoisonError::into_inner).push(completions);
         if let Ok(due) = self.activities.registry.with(self.handle, |activity| activity.due()) {
             self.activities.tell(self.handle, due);
         }
         self.activities.look(self.handle);
-        self.activities.inbox.wake();
+        self.activities.wake_queue.wake();
     }
 }
 
@@ -260,7 +263,7 @@ mod tests {
 
     static PLANTED: AtomicBool = AtomicBool::new(false);
 
-    /// A panic where the sender begins its round, once.
+    /// A panic where the scheduler begins its round, once.
     pub fn fall_if_planted() {
         assert!(!PLANTED.swap(false, Ordering::SeqCst), "on purpose");
     }
@@ -282,7 +285,7 @@ mod tests {
 
         PLANTED.store(true, Ordering::SeqCst);
         runtime.start().unwrap();
-        runtime.spawn(run(activities, client, activities.inbox.begin()));
+        runtime.spawn(run(activities, client, activities.wake_queue.begin()));
         let end = Instant::now() + Duration::from_secs(30);
         let tries = || activities.registry.with(handle, |activity| activity.info(now).counts.failed_tries);
         while tries().unwrap() == 0 {
@@ -303,8 +306,8 @@ mod tests {
         let current = activities.connected();
         activities.tell(Handle { index: 0, generation: 1, fork: 0 }, Moment::now());
         run(activities, client, earlier).await;
-        assert_eq!(activities.inbox.take(current).unwrap().len(), 1);
-        activities.inbox.filled().await;
+        assert_eq!(activities.wake_queue.take(current).unwrap().len(), 1);
+        activities.wake_queue.filled().await;
     }
 
     #[tokio::test]
@@ -316,25 +319,27 @@ mod tests {
         let handle = activities.registry.insert(activity).unwrap();
         let step = activities.registry.with(handle, |activity| activity.next_step(now)).unwrap();
         assert!(matches!(step, Step::Beat { .. }));
-        let flight = Flight {
+        let in_flight_request = InFlight {
             activities,
-            landed: Arc::default(),
+            completions: Arc::default(),
             handle,
             workflow: 7,
             sent: now,
             late: false,
             told: false,
         };
-        let landed = flight.landed.clone();
+        let completions = in_flight_request.completions.clone();
 
         let fallen = tokio::spawn(async move {
-            let _flight = flight;
+            let _flight = in_flight_request;
             panic!("on purpose");
         });
         assert!(fallen.await.unwrap_err().is_panic());
 
-        assert_eq!(landed.lock().unwrap().len(), 1, "the sender has its room back");
-        let [(due, told)] = activities.inbox.take(0).unwrap()[..] else { panic!("the sender wasn't told") };
+        assert_eq!(completions.lock().unwrap().len(), 1, "the scheduler has its room back");
+        let [(due, told)] = activities.wake_queue.take(0).unwrap()[..] else {
+            panic!("the scheduler wasn't told")
+        };
         assert_eq!(told, handle);
         let again = activities.registry.with(handle, |activity| activity.next_step(due)).unwrap();
         assert!(matches!(again, Step::Beat { .. }));

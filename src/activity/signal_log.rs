@@ -28,7 +28,7 @@ impl Activities {
                 ("workflow_id", Value::Text(workflow)),
             ];
             let (event, words) = words(signal, is_set, name);
-            self.telemetry.journal.tell(event, fields, || match (&news.why, is_set) {
+            self.telemetry.log.write(event, fields, || match (&news.why, is_set) {
                 (Some(why), true) => format!("activity {activity}: {words}; last error: {why}"),
                 _ => format!("activity {activity}: {words}"),
             });

@@ -11,7 +11,7 @@ use crate::sys::{
 
 /// What the sender is told: which activity to look at, and when.
 #[derive(Default)]
-pub struct Inbox {
+pub struct WakeQueue {
     notes: Mutex<Notes>,
     wake: Notify,
 }
@@ -23,7 +23,7 @@ struct Notes {
     list: Vec<(Moment, Handle)>,
 }
 
-impl Inbox {
+impl WakeQueue {
     /// Returns the number of a new sender, which replaces the one before. That one may still run for a moment after its connection
     /// was ended, and must take nothing that belongs to the next connection.
     pub fn begin(&self) -> u32 {

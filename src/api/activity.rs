@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::{
     activity::{
         Activities, LONGEST_NAP,
-        registry::Look,
+        registry::Checked,
         state::{Activity, End},
         watch::News,
     },
@@ -111,9 +111,9 @@ pub fn wait(number: u64, mask: Signals, known: Signals, timeout: Timeout) -> Res
         let now = Moment::lately();
         last = activity.signals(now);
         if !last.changed(known, mask).is_empty() {
-            return Ok(Look::Found(last));
+            return Ok(Checked::Found(last));
         }
-        Ok(Look::Again(activity.next_change(now).since(now).min(LONGEST_NAP)))
+        Ok(Checked::Again(activity.next_change(now).since(now).min(LONGEST_NAP)))
     });
     Ok(activities.woken(found)?.unwrap_or(last))
 }
@@ -126,16 +126,16 @@ pub fn details(number: u64, timeout: Timeout) -> Result<Details> {
     let mut why = None;
     let mut asked = false;
     let found = activities.registry.wait(handle, deadline, |activity| {
-        let (opening, earlier) = activity.opening(asked, Moment::now())?;
+        let (opening, earlier) = activity.initial_details(asked, Moment::now())?;
         asked = true;
         if let Some(details) = opening {
-            return Ok(Look::Found(details));
+            return Ok(Checked::Found(details));
         }
         if earlier {
             activities.tell(handle, activity.due());
         }
         why = activity.last_error().cloned();
-        Ok(Look::Again(LONGEST_NAP))
+        Ok(Checked::Again(LONGEST_NAP))
     });
     activities
         .woken(found)?
@@ -266,8 +266,8 @@ fn end(
 
     let landed = activities.registry.wait(handle, deadline, |activity| {
         Ok(match activity.may_end(Moment::now())? {
-            Some(end) => Look::Found(end),
-            None => Look::Again(LONGEST_NAP),
+            Some(end) => Checked::Found(end),
+            None => Checked::Again(LONGEST_NAP),
         })
     });
     let outcome = match activities.woken(landed) {

@@ -110,7 +110,7 @@ pub fn metrics() -> Result<String> {
 pub fn next_log(timeout: Timeout) -> Result<Option<String>> {
     // Zero polls.
     let deadline = timeout.start().unwrap_or(Deadline::within(Duration::ZERO));
-    Ok(process::telemetry()?.journal.next(deadline))
+    Ok(process::telemetry()?.log.next(deadline))
 }
 
 /// A token that can be sent, and that no handle holds.

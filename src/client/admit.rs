@@ -8,7 +8,7 @@ use super::{Client, Effort};
 use crate::{
     client::{
         description::{Description, State},
-        rpc_error::{Cure, Setback},
+        rpc_error::{Retry, RpcError},
     },
     model::{
         attempt::{Attempt, Ids, Target},
@@ -35,7 +35,7 @@ impl Way {
 
 impl Client {
     /// Lets a request through to the attempt that it is meant for, if the server still has that.
-    pub(super) async fn admit(&self, target: &Target, effort: Effort) -> Result<Way, Setback> {
+    pub(super) async fn admit(&self, target: &Target, effort: Effort) -> Result<Way, RpcError> {
         match target {
             Target::Token(token) => Ok(Way::Token(token.clone())),
             Target::Checked { ids, attempt, token } => {
@@ -53,19 +53,17 @@ impl Client {
         &self,
         target: &Target,
         by_ids: bool,
-        failed: Setback,
+        failed: RpcError,
         effort: Effort,
-    ) -> Setback {
+    ) -> RpcError {
         let is_claimed_by_ids = by_ids && failed.error.status() == Status::NotFound;
         if !failed.is_unproven_end() && !is_claimed_by_ids {
             return failed;
         }
-        let refused = Setback {
-            error: failed.error.as_status(Status::Unavailable),
-            cure: Cure::Retry,
-            perhaps_applied: failed.perhaps_applied,
-            late: false,
-            aborted: failed.aborted,
+        let refused = RpcError {
+            outcome_unknown: failed.outcome_unknown,
+            connection_aborted: failed.connection_aborted,
+            ..RpcError::temporary(failed.error.as_status(Status::Unavailable))
         };
         let known = match target {
             Target::Token(token) => Token::read(token).map(|read| (read.ids, read.attempt)),
@@ -88,7 +86,11 @@ impl Client {
                 )),
             Ok(_) => refused.because("but the server describes the attempt as running"),
             Err(over) if over.error.status() == Status::NotFound => {
-                Setback { perhaps_applied: refused.perhaps_applied, aborted: refused.aborted, ..over }
+                RpcError {
+ outcome_unknown: refused.outcome_unknown,
+ connection_aborted: refused.connection_aborted,
+ ..over
+ }
             }
             Err(why) => refused
                 .because(format!("and looking the activity up didn't tell whether it is over: {}", why.error)),
@@ -97,21 +99,21 @@ impl Client {
 }
 
 /// Refuses another attempt than this one; and while it hasn't started, this one.
-pub fn check(attempt: Attempt, found: &Description) -> Result<(), Setback> {
+pub fn check(attempt: Attempt, found: &Description) -> Result<(), RpcError> {
     match found.state {
         State::Running => check_attempt(attempt, found),
         State::Waiting => Err(waiting(attempt, found.attempt)),
-        State::Completed | State::Failed | State::Cancelled | State::Over => Err(Setback::last(over())),
+        State::Completed | State::Failed | State::Cancelled | State::Over => Err(RpcError::permanent(over())),
     }
 }
 
 /// Refuses another attempt than this one. An earlier one doesn't prove that this one is over: the description may come from a
 /// replica that lags behind.
-pub fn check_attempt(attempt: Attempt, found: &Description) -> Result<(), Setback> {
+pub fn check_attempt(attempt: Attempt, found: &Description) -> Result<(), RpcError> {
     let number = found.attempt.number;
     match found.attempt.by_start(attempt) {
         Ordering::Equal => Ok(()),
-        Ordering::Greater => Err(Setback::last(Error::new(
+        Ordering::Greater => Err(RpcError::permanent(Error::new(
             Status::NotFound,
             format!("another attempt has taken over: the server is at attempt {number}"),
         ))),
@@ -121,7 +123,7 @@ pub fn check_attempt(attempt: Attempt, found: &Description) -> Result<(), Setbac
 
 /// Why nothing may be sent to an attempt while the server describes `next` as waiting for its start. `next` has the start of the
 /// attempt before it.
-fn waiting(attempt: Attempt, next: Attempt) -> Setback {
+fn waiting(attempt: Attempt, next: Attempt) -> RpcError {
     let number = next.number;
     let order = match attempt.started_at != 0 && next.started_at != 0 {
         // The attempt started and isn't running: unless the description is older than that, the attempt is over.
@@ -130,13 +132,13 @@ fn waiting(attempt: Attempt, next: Attempt) -> Setback {
         false => next.by_start(attempt),
     };
     match order {
-        Ordering::Greater => Setback::last(Error::new(
+        Ordering::Greater => RpcError::permanent(Error::new(
             Status::NotFound,
             format!("the attempt is over: attempt {number} is about to follow"),
         )),
-        Ordering::Equal if attempt.started_at == 0 => Setback {
-            cure: Cure::RetrySlowly,
-            ..Setback::last(
+        Ordering::Equal if attempt.started_at == 0 => RpcError {
+            retry: Retry::Slowly,
+            ..RpcError::permanent(
                 Error::new(
                     Status::FailedPrecondition,
                     format!("attempt {number} of the activity isn't started yet"),
@@ -148,10 +150,10 @@ fn waiting(attempt: Attempt, next: Attempt) -> Setback {
     }
 }
 
-fn out_of_date(number: i32) -> Setback {
+fn out_of_date(number: i32) -> RpcError {
     let message =
         format!("the server describes attempt {number}, an earlier one: its answer may be out of date");
-    Setback { cure: Cure::Retry, ..Setback::last(Error::new(Status::Unavailable, message)) }
+    RpcError::temporary(Error::new(Status::Unavailable, message))
 }
 
 /// The activity is over, or there is none.

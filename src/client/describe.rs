@@ -11,7 +11,7 @@ use super::{
 use crate::{
     client::{
         description::Description,
-        rpc_error::{Cure, Setback},
+        rpc_error::{Retry, RpcError},
     },
     model::{
         attempt::{Ids, Subject},
@@ -33,7 +33,7 @@ pub struct Found {
 
 impl Client {
     /// What the server holds of the token's activity.
-    pub async fn details(&self, token: &[u8], effort: Effort) -> Result<Details, Setback> {
+    pub async fn details(&self, token: &[u8], effort: Effort) -> Result<Details, RpcError> {
         let read = self.read(token, effort).await?;
         let mut rounds = Rounds::new(self.retry, effort);
         loop {
@@ -45,7 +45,7 @@ impl Client {
     }
 
     /// Looks whether the attempt is the one that the server has, and what there is to know of it.
-    pub async fn look(&self, subject: &Subject, effort: Effort) -> Result<Found, Setback> {
+    pub async fn look(&self, subject: &Subject, effort: Effort) -> Result<Found, RpcError> {
         let (ids, attempt) = match subject {
             Subject::Token(token) => {
                 let read = self.read(token, effort).await?;
@@ -74,7 +74,7 @@ impl Client {
             return None;
         }
         if self.namespace_id.get().is_none() {
-            self.meet_namespace(effort).await.ok()?;
+            self.describe_namespace(effort).await.ok()?;
         }
         let token = Token {
             namespace_id: self.namespace_id.get()?.clone(),
@@ -87,28 +87,28 @@ impl Client {
 
     /// What stands in a token, which must be of our namespace: a workflow of another would merely not be found here, as if the
     /// activity were over.
-    async fn read(&self, token: &[u8], effort: Effort) -> Result<Token, Setback> {
+    async fn read(&self, token: &[u8], effort: Effort) -> Result<Token, RpcError> {
         let read = Token::read(token)
-            .ok_or_else(|| Setback::last(Error::new(Status::TokenUnreadable, unreadable(token))))?;
+            .ok_or_else(|| RpcError::permanent(Error::new(Status::TokenUnreadable, unreadable(token))))?;
         if self.namespace_id.get().is_none() {
-            self.meet_namespace(effort).await?;
+            self.describe_namespace(effort).await?;
         }
         if self.is_foreign(&read) {
-            return Err(Setback::last(Error::argument(self.foreign())));
+            return Err(RpcError::permanent(Error::argument(self.foreign())));
         }
         Ok(read)
     }
 
     /// Describes an activity. `NotFound`: it is over, or there is none. An answer that doesn't prove that is `Unavailable`, and may
     /// be asked for again.
-    pub(super) async fn describe(&self, ids: &Ids, effort: Effort) -> Result<Description, Setback> {
+    pub(super) async fn describe(&self, ids: &Ids, effort: Effort) -> Result<Description, RpcError> {
         self.ask_to_describe(ids, effort).await.map_err(|failed| match failed.is_unproven_end() {
-            true => Setback { cure: Cure::Retry, ..failed },
+            true => RpcError { retry: Retry::Soon, ..failed },
             false => failed,
         })
     }
 
-    async fn ask_to_describe(&self, ids: &Ids, effort: Effort) -> Result<Description, Setback> {
+    async fn ask_to_describe(&self, ids: &Ids, effort: Effort) -> Result<Description, RpcError> {
         let Ids { workflow_id, run_id, activity_id } = ids.clone();
         let description = if workflow_id.is_empty() {
             let request = api::DescribeActivityExecutionRequest {
@@ -120,7 +120,7 @@ impl Client {
             };
             let answer = self.ask(&api::DESCRIBE_ACTIVITY_EXECUTION, &request, effort).await?;
             let run_id = if answer.run_id.is_empty() { run_id } else { answer.run_id };
-            let info = answer.info.ok_or_else(|| Setback::last(over()))?;
+            let info = answer.info.ok_or_else(|| RpcError::permanent(over()))?;
             Description::standalone(activity_id, run_id, info)
         } else {
             let request = api::DescribeWorkflowExecutionRequest {
@@ -134,13 +134,13 @@ impl Client {
             let workflow = answer.workflow_execution_info.unwrap_or_default();
             // It still tells of the activities that it left behind.
             if workflow.close_time.is_some() {
-                return Err(Setback::last(over()));
+                return Err(RpcError::permanent(over()));
             }
             let run_id = workflow.execution.map_or(run_id, |execution| execution.run_id);
             let mut pending = answer.pending_activities.into_iter();
             let info = pending.find(|pending| pending.activity_id == activity_id);
-            Description::pending(workflow_id, run_id, info.ok_or_else(|| Setback::last(over()))?)
+            Description::pending(workflow_id, run_id, info.ok_or_else(|| RpcError::permanent(over()))?)
         };
-        description.map_err(Setback::last)
+        description.map_err(RpcError::permanent)
     }
 }

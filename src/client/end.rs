@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Client, Effort, admit::Way, rounds::Rounds};
 use crate::{
-    client::{retry, rpc_error::Setback},
+    client::{retry, rpc_error::RpcError},
     model::{
         attempt::{Ids, Target},
         deadline::Deadline,
@@ -58,16 +58,16 @@ impl Client {
                 self.end_in_rounds(target, ending, deadline, permit.predecessor()).await
             }
             // It was a heartbeat that may have been applied, and no ending.
-            Err(failed) => Err(Setback { perhaps_applied: false, ..failed }),
+            Err(failed) => Err(RpcError { outcome_unknown: false, ..failed }),
         };
         let Err(failed) = tried else { return Ok(()) };
         let key = doubt_key(target);
-        if failed.perhaps_applied {
-            self.doubts.add(&key);
+        if failed.outcome_unknown {
+            self.in_doubt.add(&key);
         }
         // That the library itself closed a connection must not be why a caller is left in doubt.
-        let verify = verify || failed.aborted;
-        if failed.error.status() == Status::NotFound && self.doubts.has(&key) {
+        let verify = verify || failed.connection_aborted;
+        if failed.error.status() == Status::NotFound && self.in_doubt.has(&key) {
             return match self.verdict(target, ending, verify, deadline).await {
                 Some(true) => Ok(()),
                 Some(false) => Err(failed.error),
@@ -77,7 +77,7 @@ impl Client {
                 )),
             };
         }
-        if failed.perhaps_applied && failed.error.status() != Status::NotFound {
+        if failed.outcome_unknown && failed.error.status() != Status::NotFound {
             return Err(failed.error.because("the request may have been applied; the call may be repeated"));
         }
         Err(match target {
@@ -94,7 +94,7 @@ impl Client {
         ending: &Ending,
         deadline: Deadline,
         predecessor: &mut Predecessor,
-    ) -> Result<(), Setback> {
+    ) -> Result<(), RpcError> {
         let mut rounds = Rounds::new(self.retry, Effort::Until(deadline));
         loop {
             match self.end_if_admitted(target, ending, deadline, predecessor).await {
@@ -110,7 +110,7 @@ impl Client {
         ending: &Ending,
         deadline: Deadline,
         predecessor: &mut Predecessor,
-    ) -> Result<(), Setback> {
+    ) -> Result<(), RpcError> {
         let way = self.admit(target, Effort::Until(deadline)).await?;
         let by_ids = way.is_by_ids();
         let effort = match by_ids {
@@ -129,7 +129,7 @@ impl Client {
         way: Way,
         effort: Effort,
         predecessor: &mut Predecessor,
-    ) -> Result<(), Setback> {
+    ) -> Result<(), RpcError> {
         let (identity, namespace) = (self.identity.clone(), self.namespace.clone());
         match (ending.clone(), way) {
             (Ending::Complete(result), Way::Token(task_token)) => {

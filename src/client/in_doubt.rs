@@ -13,9 +13,9 @@ const CAPACITY: usize = 1024;
 /// The task tokens in doubt. When the next ending call for one of them finds the activity over, it was probably over by
 /// our own hand, and "stop, another attempt has taken over" would be the wrong thing to say.
 #[derive(Default)]
-pub struct Doubts(Mutex<VecDeque<Zeroizing<Vec<u8>>>>);
+pub struct InDoubt(Mutex<VecDeque<Zeroizing<Vec<u8>>>>);
 
-impl Doubts {
+impl InDoubt {
     /// Remembers `token`.
     pub fn add(&self, token: &[u8]) {
         let mut tokens = self.lock();
@@ -44,17 +44,17 @@ mod tests {
 
     #[test]
     fn a_doubt_stays_with_its_token() {
-        let doubts = Doubts::default();
-        doubts.add(b"a");
-        doubts.add(b"a");
-        assert!(doubts.has(b"a") && doubts.has(b"a") && !doubts.has(b"b"));
+        let in_doubt = InDoubt::default();
+        in_doubt.add(b"a");
+        in_doubt.add(b"a");
+        assert!(in_doubt.has(b"a") && in_doubt.has(b"a") && !in_doubt.has(b"b"));
     }
 
     #[test]
     fn the_oldest_doubt_makes_room() {
-        let doubts = Doubts::default();
-        (0..=CAPACITY).for_each(|n| doubts.add(&n.to_le_bytes()));
-        assert!(!doubts.has(&0_usize.to_le_bytes()));
-        assert!(doubts.has(&CAPACITY.to_le_bytes()));
+        let in_doubt = InDoubt::default();
+        (0..=CAPACITY).for_each(|n| in_doubt.add(&n.to_le_bytes()));
+        assert!(!in_doubt.has(&0_usize.to_le_bytes()));
+        assert!(in_doubt.has(&CAPACITY.to_le_bytes()));
     }
 }

@@ -11,6 +11,7 @@
 //! | `verify` | finds out what became of an ending in doubt |
 
 mod admit;
+pub mod backoff;
 mod describe;
 pub mod description;
 mod end;
@@ -32,8 +33,8 @@ use prost::Message;
 use tokio::sync::Notify;
 
 use crate::{
-    client::{in_doubt::Doubts, payload_policy::Rules, rpc_error::Setback},
-    config::{Options, Retry},
+    client::{in_doubt::InDoubt, payload_policy::PayloadPolicy, rpc_error::RpcError},
+    config::{Options, RetryPolicy},
     model::{
         attempt::{Ids, Target},
         deadline::Deadline,
@@ -62,7 +63,7 @@ use rounds::Rounds;
 const CLIENT_NAME: &str = "temporal-heartbeat";
 const CLIENT_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// How long a client that is used without having greeted asks for the limits at a time, and how long it rests then.
+/// How long a client that is used without having handshaken asks for the limits at a time, and how long it rests then.
 const GREETING_PATIENCE: Duration = Duration::from_secs(10);
 const GREETING_PAUSE: Duration = Duration::from_secs(30);
 
@@ -90,21 +91,21 @@ pub struct Client {
     transport: Transport,
     namespace: String,
     identity: String,
-    retry: Retry,
+    retry: RetryPolicy,
     /// The namespace's id, by which tokens name it, once the server has told it.
     namespace_id: OnceLock<String>,
-    rules: Arc<Rules>,
+    rules: Arc<PayloadPolicy>,
     /// Wakes who asks for the limits, when that wasn't done by connect.
     used: Notify,
     order: Order,
-    doubts: Doubts,
+    in_doubt: InDoubt,
 }
 
 impl Client {
     /// For the server of `options`; nothing is sent yet.
     pub fn new(
         options: &Options,
-        rules: Arc<Rules>,
+        rules: Arc<PayloadPolicy>,
         io_thread: IoThread,
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, Error> {
@@ -121,7 +122,7 @@ impl Client {
             headers.insert(HeaderName::from_static(name), value);
         }
         telemetry.metrics.begin(&options.namespace);
-        telemetry.journal.begin();
+        telemetry.log.begin();
         rules.begin(options.require_encoded);
         Ok(Client {
             transport: Transport::new(options, headers, io_thread, telemetry)?,
@@ -132,7 +133,7 @@ impl Client {
             rules,
             used: Notify::new(),
             order: Order::default(),
-            doubts: Doubts::default(),
+            in_doubt: InDoubt::default(),
         })
     }
 
@@ -142,23 +143,23 @@ impl Client {
     }
 
     /// Makes sure that a Temporal server answers and has the namespace, and asks for its limits.
-    pub async fn greet(&self, effort: Effort) -> Result<(), Setback> {
+    pub async fn handshake(&self, effort: Effort) -> Result<(), RpcError> {
         self.ask(&api::GET_SYSTEM_INFO, &api::GetSystemInfoRequest {}, effort).await?;
-        self.meet_namespace(effort).await
+        self.describe_namespace(effort).await
     }
 
     /// Learns the namespace's id and limits, where that is allowed.
-    async fn meet_namespace(&self, effort: Effort) -> Result<(), Setback> {
+    async fn describe_namespace(&self, effort: Effort) -> Result<(), RpcError> {
         let request = api::DescribeNamespaceRequest { namespace: self.namespace.clone() };
         let info = match self.ask(&api::DESCRIBE_NAMESPACE, &request, effort).await {
             Ok(answer) => answer.namespace_info.unwrap_or_default(),
             // Heartbeats may be allowed all the same; they will tell.
-            Err(setback)
-                if matches!(setback.error.status(), Status::PermissionDenied | Status::Unauthenticated) =>
+            Err(rpc_error)
+                if matches!(rpc_error.error.status(), Status::PermissionDenied | Status::Unauthenticated) =>
             {
                 return Ok(());
             }
-            Err(setback) => return Err(setback),
+            Err(rpc_error) => return Err(rpc_error),
         };
         let limit = info.limits.map_or(0, |limits| limits.blob_size_limit_error);
         if let Some(limit) = usize::try_from(limit).ok().filter(|limit| *limit > 0) {
@@ -171,16 +172,16 @@ impl Client {
         Ok(())
     }
 
-    /// For a client that didn't greet: asks for the limits as soon as it is used, until it knows them.
-    pub async fn greet_when_used(&self) {
+    /// For a client that didn't handshake: asks for the limits as soon as it is used, until it knows them.
+    pub async fn handshake_when_used(&self) {
         self.used.notified().await;
-        while self.meet_namespace(Effort::Until(Deadline::within(GREETING_PATIENCE))).await.is_err() {
+        while self.describe_namespace(Effort::Until(Deadline::within(GREETING_PATIENCE))).await.is_err() {
             tokio::time::sleep(GREETING_PAUSE).await;
         }
     }
 
     /// What may go out.
-    pub fn rules(&self) -> &Rules {
+    pub fn rules(&self) -> &PayloadPolicy {
         &self.rules
     }
 
@@ -190,13 +191,13 @@ impl Client {
         target: &Target,
         details: Option<Payloads>,
         effort: Effort,
-    ) -> Result<Signals, Setback> {
+    ) -> Result<Signals, RpcError> {
         self.look_at_size("details", details.as_ref());
         let metrics = &self.transport.telemetry().metrics;
         metrics.beats_sent.one();
         let answered = self.beat_in_rounds(target, details, effort).await;
-        answered.inspect_err(|setback| {
-            metrics.beat_failed(setback.error.status(), setback.error.is_retryable());
+        answered.inspect_err(|rpc_error| {
+            metrics.beat_failed(rpc_error.error.status(), rpc_error.error.is_retryable());
         })
     }
 
@@ -205,7 +206,7 @@ impl Client {
         target: &Target,
         details: Option<Payloads>,
         effort: Effort,
-    ) -> Result<Signals, Setback> {
+    ) -> Result<Signals, RpcError> {
         let mut permit = self.in_order(target, effort).await?;
         let mut rounds = Rounds::new(self.retry, effort);
         loop {
@@ -222,7 +223,7 @@ impl Client {
         details: Option<Payloads>,
         effort: Effort,
         predecessor: &mut Predecessor,
-    ) -> Result<Signals, Setback> {
+    ) -> Result<Signals, RpcError> {
         let way = self.admit(target, effort).await?;
         let by_ids = way.is_by_ids();
         match self.send_beat(way, details, effort, predecessor).await {
@@ -237,7 +238,7 @@ impl Client {
         details: Option<Payloads>,
         effort: Effort,
         predecessor: &mut Predecessor,
-    ) -> Result<Signals, Setback> {
+    ) -> Result<Signals, RpcError> {
         let (identity, namespace) = (self.identity.clone(), self.namespace.clone());
         let (cancel_requested, paused, reset) = match way {
             Way::Token(token) => {
@@ -249,7 +250,7 @@ impl Client {
                 };
                 let method = &api::RECORD_ACTIVITY_TASK_HEARTBEAT;
                 let answer = self.send(method, &request, effort, predecessor).await;
-                let answer = answer.map_err(|setback| self.explained(setback, &token))?;
+                let answer = answer.map_err(|rpc_error| self.explained(rpc_error, &token))?;
                 (answer.cancel_requested, answer.activity_paused, answer.activity_reset)
             }
             Way::Ids(Ids { workflow_id, run_id, activity_id }) => {
@@ -277,7 +278,7 @@ impl Client {
         &self,
         request: api::PollActivityTaskQueueRequest,
         effort: Effort,
-    ) -> Result<api::PollActivityTaskQueueResponse, Setback> {
+    ) -> Result<api::PollActivityTaskQueueResponse, RpcError> {
         let (namespace, identity) = (self.namespace.clone(), self.identity.clone());
         let request = api::PollActivityTaskQueueRequest { namespace, identity, ..request };
         self.ask(&api::POLL_ACTIVITY_TASK_QUEUE, &request, effort).await
@@ -289,7 +290,7 @@ impl Client {
             (payloads.map_or(0, |payloads| payloads.encoded().len()), self.rules.size_limit());
         if is_large(size, limit) {
             let fields = &[("bytes", Value::Number(size as u64)), ("limit", Value::Number(limit as u64))];
-            self.transport.telemetry().journal.tell(Event::Large, fields, || {
+            self.transport.telemetry().log.write(Event::Large, fields, || {
                 format!(
                     "{name} is {size} bytes as an encoded Payloads; the server warns of such, and fails the activity above {limit}. \
                      Keep large state elsewhere and record where"
@@ -299,11 +300,11 @@ impl Client {
     }
 
     /// Waits for the right to send requests of the target's activity.
-    async fn in_order(&self, target: &Target, effort: Effort) -> Result<Permit<'_>, Setback> {
+    async fn in_order(&self, target: &Target, effort: Effort) -> Result<Permit<'_>, RpcError> {
         let permit = self.order.acquire(target, effort.remaining()).await;
         permit.ok_or_else(|| {
             let why = "another call of this activity is still under way; nothing was sent";
-            Setback::last(Error::new(Status::Timeout, why))
+            RpcError::permanent(Error::new(Status::Timeout, why))
         })
     }
 
@@ -313,7 +314,7 @@ impl Client {
         method: &Method<Request, Response>,
         request: &Request,
         effort: Effort,
-    ) -> Result<Response, Setback>
+    ) -> Result<Response, RpcError>
     where
         Request: Message,
         Response: Message + Default,
@@ -327,7 +328,7 @@ impl Client {
         request: &Request,
         effort: Effort,
         predecessor: &mut Predecessor,
-    ) -> Result<Response, Setback>
+    ) -> Result<Response, RpcError>
     where
         Request: Message,
         Response: Message + Default,
@@ -335,20 +336,14 @@ impl Client {
         self.used.notify_one();
         match effort {
             Effort::Until(deadline) => {
-                let called =
-                    retry::call(&self.transport, method, request, &self.retry, deadline, predecessor);
-                called.await.map_err(|failed| Setback {
-                    perhaps_applied: failed.perhaps_applied,
-                    aborted: failed.aborted,
-                    ..Setback::last(failed.error)
-                })
+                retry::call(&self.transport, method, request, &self.retry, deadline, predecessor).await
             }
             Effort::Once(limits) => retry::once(&self.transport, method, request, limits, predecessor).await,
         }
     }
 
-    fn explained(&self, setback: Setback, token: &[u8]) -> Setback {
-        Setback { error: self.explain(setback.error, token), ..setback }
+    fn explained(&self, rpc_error: RpcError, token: &[u8]) -> RpcError {
+        RpcError { error: self.explain(rpc_error.error, token), ..rpc_error }
     }
 
     /// The server's refusal of a token, with what we can tell of its cause.

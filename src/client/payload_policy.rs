@@ -9,18 +9,21 @@ use crate::model::{
 };
 
 /// Of one process. The client sets them, and whoever sends asks them.
-pub struct Rules {
+pub struct PayloadPolicy {
     size_limit: AtomicUsize,
     require_encoded: AtomicBool,
 }
 
-impl Default for Rules {
+impl Default for PayloadPolicy {
     fn default() -> Self {
-        Rules { size_limit: AtomicUsize::new(DEFAULT_SIZE_LIMIT), require_encoded: AtomicBool::new(false) }
+        PayloadPolicy {
+            size_limit: AtomicUsize::new(DEFAULT_SIZE_LIMIT),
+            require_encoded: AtomicBool::new(false),
+        }
     }
 }
 
-impl Rules {
+impl PayloadPolicy {
     /// A client begins, whose server hasn't told its limit yet.
     pub fn begin(&self, require_encoded: bool) {
         self.set_size_limit(DEFAULT_SIZE_LIMIT);

@@ -1,12 +1,15 @@
-//! When to try again, and when to give up.
+//! Repeats a request until it succeeds, fails for good, or its time is over.
 
 use std::time::{Duration, Instant};
 
 use prost::Message;
 
-use super::rpc_error::{Cure, Setback};
+use super::{
+    backoff::Backoff,
+    rpc_error::{Retry, RpcError},
+};
 use crate::{
-    config::Retry,
+    config::RetryPolicy,
     model::{
         deadline::Deadline,
         error::Error,
@@ -14,11 +17,9 @@ use crate::{
         status::Status,
     },
     telemetry::log_record::{Event, Value},
-    transport::{Frame, Miss, Predecessor, Transport, TryLimits, TryTime},
+    transport::{Frame, Predecessor, Transport, TryLimits, TryTime},
 };
 
-/// The shortest pause when the server asks for fewer requests.
-const SLOW_PAUSE: Duration = Duration::from_secs(1);
 /// The least that one try gets, where that much is left, and the most, unless the server was seen to be slower.
 const SHORTEST_TRY: Duration = Duration::from_millis(500);
 const LONGEST_TRY: Duration = Duration::from_secs(10);
@@ -32,51 +33,32 @@ const LONGEST_SILENCE: Duration = Duration::from_millis(2500);
 const LAST_TRY: Duration = Duration::from_millis(200);
 const LAST_TRY_PART: u32 = 10;
 
-/// A call that failed for good, or for longer than its deadline.
-#[derive(Debug)]
-pub struct Failed {
-    /// For the caller.
-    pub error: Error,
-    /// Whether a try before the last may have been applied: its answer was lost.
-    pub perhaps_applied: bool,
-    /// Whether that was so because the connection was found dead by another request.
-    pub aborted: bool,
-}
-
 /// Makes the call until it succeeds, fails for good, or the deadline is over. Before that each try gets half of what is left, within bounds:
 /// a request that the server has lost must not use up all of it.
 pub async fn call<Request, Response>(
     transport: &Transport,
     method: &Method<Request, Response>,
     request: &Request,
-    policy: &Retry,
+    policy: &RetryPolicy,
     deadline: Deadline,
     predecessor: &mut Predecessor,
-) -> Result<Response, Failed>
+) -> Result<Response, RpcError>
 where
     Request: Message,
     Response: Message + Default,
 {
-    let request = Frame::plain(request);
-    let mut effort = Effort::new(*policy, deadline);
+    let frame = Frame::plain(request);
+    let mut tries = Tries::new(*policy, deadline);
     loop {
         let limits = time_of_try(deadline, transport.longest_answer()).from_now();
-        let outcome = transport.unary(method.call, request.clone(), limits, predecessor).await;
-        let pause = match outcome {
-            Ok(response) => {
-                return Response::decode(response)
-                    .map_err(|why| effort.failed(Setback::unreadable(method.call.name, &why).error));
-            }
-            Err(miss) => {
-                let ended = matches!(miss, Miss::Lost(_) | Miss::Unseen(_) | Miss::Aborted(_));
-                let setback = Setback::from(miss);
-                report(transport, method.call, &setback);
-                effort.learn(ended, setback)?
-            }
+        let error = match attempt(transport, method, frame.clone(), limits, predecessor).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
         };
-        match effort.fit(pause) {
+        let pause = tries.failed(error)?;
+        match tries.fit(pause) {
             Some(pause) => tokio::time::sleep(pause).await,
-            None => return Err(effort.give_up(transport)),
+            None => return Err(tries.give_up(transport)),
         }
     }
 }
@@ -88,27 +70,41 @@ pub async fn once<Request, Response>(
     request: &Request,
     limits: TryLimits,
     predecessor: &mut Predecessor,
-) -> Result<Response, Setback>
+) -> Result<Response, RpcError>
 where
     Request: Message,
     Response: Message + Default,
 {
-    let response =
-        transport.unary(method.call, Frame::plain(request), limits, predecessor).await.map_err(|miss| {
-            let setback = Setback::from(miss);
-            report(transport, method.call, &setback);
-            setback
-        })?;
-    Response::decode(response).map_err(|why| Setback::unreadable(method.call.name, &why))
+    attempt(transport, method, Frame::plain(request), limits, predecessor).await
 }
 
-/// Tells those who look on of a try that failed.
-fn report(transport: &Transport, call: Call, setback: &Setback) {
-    let may_pass = setback.cure != Cure::None;
-    let event = if may_pass { Event::RequestFailed } else { Event::RequestRefused };
-    let status = setback.error.status().name().to_string_lossy();
+async fn attempt<Request, Response>(
+    transport: &Transport,
+    method: &Method<Request, Response>,
+    request: Frame,
+    limits: TryLimits,
+    predecessor: &mut Predecessor,
+) -> Result<Response, RpcError>
+where
+    Response: Message + Default,
+{
+    match transport.unary(method.call, request, limits, predecessor).await {
+        Ok(response) => {
+            Response::decode(response).map_err(|why| RpcError::unreadable(method.call.name, &why))
+        }
+        Err(error) => {
+            let error = RpcError::from(error);
+            log_failure(transport, method.call, &error);
+            Err(error)
+        }
+    }
+}
+
+fn log_failure(transport: &Transport, call: Call, error: &RpcError) {
+    let event = if error.retry == Retry::Never { Event::RequestRefused } else { Event::RequestFailed };
+    let status = error.error.status().name().to_string_lossy();
     let fields = &[("operation", Value::Text(call.name)), ("status", Value::Text(&status))];
-    transport.telemetry().journal.tell(event, fields, || setback.error.message().to_owned());
+    transport.telemetry().log.write(event, fields, || error.error.message().to_owned());
 }
 
 /// How long a try may take that starts now, at a server whose answers took up to `longest_answer` recently.
@@ -126,57 +122,59 @@ enum Pause {
     None,
     /// Wait, or less if time is short.
     For(Duration),
-    /// Wait, for the server asked for it.
+    /// Wait, because the server asked for it.
     Full(Duration),
 }
 
-/// What the tries of one call have come to so far.
-struct Effort {
+/// The tries of one call so far.
+struct Tries {
     started: Instant,
     deadline: Deadline,
     /// What a pause leaves for a last try.
     last_try: Duration,
-    tries: u32,
-    max_tries: u32,
-    pauses: Pauses,
-    last_answer: Option<Error>,
-    perhaps_applied: bool,
-    aborted: bool,
+    failed: u32,
+    policy: RetryPolicy,
+    /// The last error that isn't a timeout.
+    last_error: Option<Error>,
+    outcome_unknown: bool,
+    connection_aborted: bool,
 }
 
-impl Effort {
-    fn new(policy: Retry, deadline: Deadline) -> Self {
-        Effort {
+impl Tries {
+    fn new(policy: RetryPolicy, deadline: Deadline) -> Self {
+        Tries {
             started: Instant::now(),
             deadline,
             last_try: (deadline.remaining() / LAST_TRY_PART).min(LAST_TRY),
-            tries: 0,
-            max_tries: policy.max_tries,
-            pauses: Pauses::new(policy),
-            last_answer: None,
-            perhaps_applied: false,
-            aborted: false,
+            failed: 0,
+            policy,
+            last_error: None,
+            outcome_unknown: false,
+            connection_aborted: false,
         }
     }
 
-    /// Takes in a try that brought no response: what to do about it, unless there is nothing to be done.
-    fn learn(&mut self, connection_ended: bool, setback: Setback) -> Result<Pause, Failed> {
-        self.tries += 1;
-        if matches!(setback.cure, Cure::None | Cure::Renewal) {
-            return Err(self.failed(setback.error));
+    /// Counts a try that brought no response. Returns what to do before the next one, or the error if a next one can't help.
+    fn failed(&mut self, error: RpcError) -> Result<Pause, RpcError> {
+        self.failed += 1;
+        if matches!(error.retry, Retry::Never | Retry::WithOtherCredentials) {
+            return Err(self.finish(error.error));
         }
-        self.perhaps_applied |= setback.perhaps_applied;
-        self.aborted |= setback.aborted;
+        self.outcome_unknown |= error.outcome_unknown;
+        self.connection_aborted |= error.connection_aborted;
         // A timeout isn't a server answer; keep the previous one.
-        if setback.error.status() != Status::Timeout {
-            self.last_answer = Some(setback.error);
+        if error.error.status() != Status::Timeout {
+            self.last_error = Some(error.error);
         }
-        Ok(match setback.cure {
-            _ if setback.late || setback.aborted => Pause::None,
+        let backoff = Backoff::from(self.policy);
+        Ok(match error.retry {
+            _ if error.timed_out || error.connection_aborted => Pause::None,
             // Connections end in the normal course of things; the first new one is worth no pause.
-            _ if connection_ended && self.tries == 1 => Pause::None,
-            Cure::RetrySlowly => Pause::Full(self.pauses.next_slow()),
-            Cure::Retry | Cure::None | Cure::Renewal => Pause::For(self.pauses.next()),
+            _ if error.connection_ended && self.failed == 1 => Pause::None,
+            Retry::Slowly => Pause::Full(backoff.slow_pause(self.failed)),
+            Retry::Soon | Retry::Never | Retry::WithOtherCredentials => {
+                Pause::For(backoff.pause(self.failed))
+            }
         })
     }
 
@@ -188,65 +186,44 @@ impl Effort {
             Pause::For(pause) => pause.min(left.saturating_sub(self.last_try)),
             Pause::Full(pause) => pause,
         };
-        (self.tries < self.max_tries && left > self.last_try && left > pause).then_some(pause)
+        (self.failed < self.policy.max_tries && left > self.last_try && left > pause).then_some(pause)
     }
 
-    fn give_up(&mut self, transport: &Transport) -> Failed {
+    fn give_up(&mut self, transport: &Transport) -> RpcError {
         let peer = transport.peer();
-        let times = if self.tries == 1 { "1 try".to_owned() } else { format!("{} tries", self.tries) };
-        let effort =
-            format!("gave up on {peer} after {times} in {:.1} s", self.started.elapsed().as_secs_f64());
-        let error = match self.last_answer.take() {
-            Some(error) => error.because(effort),
+        let times = if self.failed == 1 { "1 try".to_owned() } else { format!("{} tries", self.failed) };
+        let seconds = self.started.elapsed().as_secs_f64();
+        let tries = format!("gave up on {peer} after {times} in {seconds:.1} s");
+        let error = match self.last_error.take() {
+            Some(error) => error.because(tries),
             None => {
-                let addresses = transport.unanswered_addresses();
-                let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+                let addresses: Vec<_> =
+                    transport.unanswered_addresses().iter().map(ToString::to_string).collect();
                 let at = match addresses.join(", ") {
-                    none if none.is_empty() => String::new(),
+                    none if none.is_empty() => none,
                     addresses => format!(", without a connection to {addresses}"),
                 };
-                Error::new(Status::Timeout, format!("no answer from the server; {effort}{at}"))
+                Error::new(Status::Timeout, format!("no answer from the server; {tries}{at}"))
             }
         };
-        self.failed(error)
+        self.finish(error)
     }
 
-    fn failed(&self, error: Error) -> Failed {
-        Failed { error, perhaps_applied: self.perhaps_applied, aborted: self.aborted }
-    }
-}
-
-/// The pauses between tries, each longer than the one before. They are shorter by a random part, so that many who failed
-/// together don't come back together.
-pub struct Pauses {
-    policy: Retry,
-    next: Duration,
-}
-
-impl Pauses {
-    /// Before any failed try.
-    pub fn new(policy: Retry) -> Self {
-        Pauses { policy, next: policy.first_pause.min(policy.longest_pause) }
-    }
-
-    /// The next one.
-    pub fn next(&mut self) -> Duration {
-        let pause = self.next;
-        self.next = pause.mul_f64(self.policy.growth).min(self.policy.longest_pause);
-        pause.mul_f64(1.0 - self.policy.jitter * fastrand::f64())
-    }
-
-    /// The next one, after a server asked for fewer requests: at least this, so it is jittered the other way.
-    pub fn next_slow(&mut self) -> Duration {
-        SLOW_PAUSE.max(self.next()).mul_f64(1.0 + self.policy.jitter * fastrand::f64())
+    fn finish(&self, error: Error) -> RpcError {
+        RpcError {
+            outcome_unknown: self.outcome_unknown,
+            connection_aborted: self.connection_aborted,
+            ..RpcError::permanent(error)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::TransportError;
 
-    const POLICY: Retry = Retry {
+    const POLICY: RetryPolicy = RetryPolicy {
         first_pause: Duration::from_millis(100),
         growth: 1.7,
         longest_pause: Duration::from_secs(2),
@@ -255,26 +232,12 @@ mod tests {
     };
 
     #[test]
-    fn pauses_grow_from_the_first_to_the_longest() {
-        let mut pauses = Pauses::new(POLICY);
-        let first = pauses.next();
-        assert!(first <= POLICY.first_pause && first >= POLICY.first_pause.mul_f64(0.7));
-        let last = (0..20).map(|_| pauses.next()).last().unwrap();
-        assert!(last <= POLICY.longest_pause && last >= POLICY.longest_pause.mul_f64(0.7));
-    }
-
-    #[test]
-    fn a_server_that_asks_for_less_is_left_alone_for_a_second() {
-        assert!(Pauses::new(POLICY).next_slow() >= SLOW_PAUSE);
-    }
-
-    #[test]
     fn tries_come_to_an_end_where_they_are_counted() {
-        let mut effort = Effort::new(POLICY, Deadline::within(Duration::from_secs(60)));
-        let lost = || Setback::from(Miss::Lost(Error::new(Status::Unavailable, "gone")));
+        let mut tries = Tries::new(POLICY, Deadline::within(Duration::from_secs(60)));
+        let lost = || RpcError::from(TransportError::OutcomeUnknown(Error::new(Status::Unavailable, "gone")));
         for more in [true, true, false] {
-            let pause = effort.learn(true, lost()).unwrap();
-            assert_eq!(effort.fit(pause).is_some(), more);
+            let pause = tries.failed(lost()).unwrap();
+            assert_eq!(tries.fit(pause).is_some(), more);
         }
     }
 }

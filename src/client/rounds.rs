@@ -1,52 +1,51 @@
 //! Repeats what must not be repeated without another look at the activity.
 
-use super::Effort;
-use crate::{
-    client::{
-        retry::Pauses,
-        rpc_error::{Cure, Setback},
-    },
-    config::Retry,
+use super::{
+    Effort,
+    backoff::Backoff,
+    rpc_error::{Retry, RpcError},
 };
+use crate::config::RetryPolicy;
 
 /// The rounds of one call, each a look at the activity and a request. Requests by token are repeated within a round, by
-/// [`crate::client::retry`]; requests by ids, and those that got an unproven NOT_FOUND, are repeated here.
+/// [`super::retry`]; requests by ids, and those that got an unproven NOT_FOUND, are repeated here.
 pub struct Rounds {
     effort: Effort,
-    pauses: Pauses,
-    left: u32,
-    perhaps_applied: bool,
-    aborted: bool,
+    policy: RetryPolicy,
+    failed: u32,
+    outcome_unknown: bool,
+    connection_aborted: bool,
 }
 
 impl Rounds {
     /// Before the first round.
-    pub fn new(policy: Retry, effort: Effort) -> Self {
-        Rounds {
-            effort,
-            pauses: Pauses::new(policy),
-            left: policy.max_tries,
-            perhaps_applied: false,
-            aborted: false,
-        }
+    pub fn new(policy: RetryPolicy, effort: Effort) -> Self {
+        Rounds { effort, policy, failed: 0, outcome_unknown: false, connection_aborted: false }
     }
 
-    /// Waits until the next round may begin. The error when there is none: what the last round failed with.
-    pub async fn next(&mut self, failed: Setback) -> Result<(), Setback> {
-        self.left = self.left.saturating_sub(1);
-        self.perhaps_applied |= failed.perhaps_applied;
-        self.aborted |= failed.aborted;
-        let pause = match (failed.cure, self.effort) {
-            (Cure::None | Cure::Renewal, _) | (_, Effort::Once(_)) => None,
-            (Cure::Retry, Effort::Until(deadline)) => Some((self.pauses.next(), deadline)),
-            (Cure::RetrySlowly, Effort::Until(deadline)) => Some((self.pauses.next_slow(), deadline)),
+    /// Waits until the next round may begin. Returns the error of the last round if there is no next one.
+    pub async fn next(&mut self, error: RpcError) -> Result<(), RpcError> {
+        self.failed += 1;
+        self.outcome_unknown |= error.outcome_unknown;
+        self.connection_aborted |= error.connection_aborted;
+        let backoff = Backoff::from(self.policy);
+        let pause = match error.retry {
+            Retry::Never | Retry::WithOtherCredentials => None,
+            Retry::Soon => Some(backoff.pause(self.failed)),
+            Retry::Slowly => Some(backoff.slow_pause(self.failed)),
         };
-        match pause {
-            Some((pause, deadline)) if self.left > 0 && pause < deadline.remaining() => {
+        match (pause, self.effort) {
+            (Some(pause), Effort::Until(deadline))
+                if self.failed < self.policy.max_tries && pause < deadline.remaining() =>
+            {
                 tokio::time::sleep(pause).await;
                 Ok(())
             }
-            _ => Err(Setback { perhaps_applied: self.perhaps_applied, aborted: self.aborted, ..failed }),
+            _ => Err(RpcError {
+                outcome_unknown: self.outcome_unknown,
+                connection_aborted: self.connection_aborted,
+                ..error
+            }),
         }
     }
 }

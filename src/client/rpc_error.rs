@@ -13,90 +13,107 @@ use crate::{
             NamespaceNotActiveFailure, NamespaceNotFoundFailure, NotFoundFailure, ResourceExhaustedFailure,
         },
     },
-    transport::Miss,
+    transport::TransportError,
 };
 
-/// What to do about it.
+/// Whether a repeated request can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cure {
-    /// None: the same request gets the same answer.
-    None,
-    /// Trying again.
-    Retry,
-    /// Trying again later, for the server is asking for less.
-    RetrySlowly,
-    /// Other credentials, which may come at any time: who beats in the background goes on trying.
-    Renewal,
+pub enum Retry {
+    /// No: the same request gets the same answer.
+    Never,
+    /// Yes, after a short pause.
+    Soon,
+    /// Yes, after at least a second: the server asks for fewer requests.
+    Slowly,
+    /// Only with other credentials. They may change at any time, so beats in the background go on.
+    WithOtherCredentials,
 }
 
-/// A try that failed, understood.
+/// Why a request brought no response.
 #[derive(Debug)]
-pub struct Setback {
+pub struct RpcError {
     /// For the caller.
     pub error: Error,
-    /// Whether and how to try again.
-    pub cure: Cure,
-    /// Whether the request may have been applied all the same.
-    pub perhaps_applied: bool,
-    /// Whether the try ran out of its time.
-    pub late: bool,
-    /// Whether another request found its connection dead, which says nothing of how this one would have gone.
-    pub aborted: bool,
+    /// Whether to repeat the request.
+    pub retry: Retry,
+    /// Whether the server may have applied the request.
+    pub outcome_unknown: bool,
+    /// Whether the time of the try was over.
+    pub timed_out: bool,
+    /// Whether the connection ended.
+    pub connection_ended: bool,
+    /// Whether another request found the connection dead. That says nothing of how this one would have gone.
+    pub connection_aborted: bool,
 }
 
-impl Setback {
-    /// An error that the server answered.
-    pub fn from_answer(answer: &tonic::Status) -> Self {
-        use Cure::{None, Renewal, Retry, RetrySlowly};
+impl RpcError {
+    fn new(error: Error, retry: Retry) -> Self {
+        RpcError {
+            error,
+            retry,
+            outcome_unknown: false,
+            timed_out: false,
+            connection_ended: false,
+            connection_aborted: false,
+        }
+    }
+
+    /// An error for which a repeated request doesn't help.
+    pub fn permanent(error: Error) -> Self {
+        RpcError::new(error, Retry::Never)
+    }
+
+    /// An error for which a repeated request may help.
+    pub fn temporary(error: Error) -> Self {
+        RpcError::new(error.temporary(None), Retry::Soon)
+    }
+
+    /// A status that the server answered.
+    pub fn from_status(answer: &tonic::Status) -> Self {
+        use Retry::{Never, Slowly, Soon, WithOtherCredentials};
 
         let detail = Detail::of(answer);
-        let (status, cure, perhaps_applied) = match answer.code() {
+        let (status, retry, outcome_unknown) = match answer.code() {
             Code::NotFound if detail.is::<NamespaceNotFoundFailure>() => {
-                (Status::NamespaceNotFound, None, false)
+                (Status::NamespaceNotFound, Never, false)
             }
-            Code::NotFound if detail.is::<NotFoundFailure>() => (Status::NotFound, None, false),
+            Code::NotFound if detail.is::<NotFoundFailure>() => (Status::NotFound, Never, false),
             // Not Temporal's own answer: a gateway's, for example. See `is_unproven_end`.
-            Code::NotFound => (Status::Unavailable, None, false),
+            Code::NotFound => (Status::Unavailable, Never, false),
             Code::FailedPrecondition if detail.is::<NamespaceNotActiveFailure>() => {
-                (Status::NamespaceNotActive, Retry, false)
+                (Status::NamespaceNotActive, Soon, false)
             }
-            Code::FailedPrecondition | Code::AlreadyExists => (Status::FailedPrecondition, None, false),
+            Code::FailedPrecondition | Code::AlreadyExists => (Status::FailedPrecondition, Never, false),
             Code::ResourceExhausted if detail.is::<ResourceExhaustedFailure>() => {
-                (Status::ResourceExhausted, RetrySlowly, false)
+                (Status::ResourceExhausted, Slowly, false)
             }
-            // Without the detail it is the size of the message, which stays what it is.
-            Code::ResourceExhausted => (Status::ResourceExhausted, None, false),
-            Code::InvalidArgument => (Status::InvalidArgument, None, false),
-            Code::Unauthenticated => (Status::Unauthenticated, Renewal, false),
-            Code::PermissionDenied => (Status::PermissionDenied, None, false),
-            Code::Unimplemented => (Status::Unimplemented, None, false),
-            Code::OutOfRange | Code::Ok => (Status::ServerError, None, false),
-            Code::DeadlineExceeded => (Status::Timeout, Retry, true),
-            // CANCELLED is a connection that is being closed; nobody cancelled anything.
-            Code::Unavailable | Code::Cancelled => (Status::Unavailable, Retry, true),
+            // Without the detail the message is too large, which doesn't change.
+            Code::ResourceExhausted => (Status::ResourceExhausted, Never, false),
+            Code::InvalidArgument => (Status::InvalidArgument, Never, false),
+            Code::Unauthenticated => (Status::Unauthenticated, WithOtherCredentials, false),
+            Code::PermissionDenied => (Status::PermissionDenied, Never, false),
+            Code::Unimplemented => (Status::Unimplemented, Never, false),
+            Code::OutOfRange | Code::Ok => (Status::ServerError, Never, false),
+            Code::DeadlineExceeded => (Status::Timeout, Soon, true),
+            // CANCELLED is a connection that is being closed; the user cancelled nothing.
+            Code::Unavailable | Code::Cancelled => (Status::Unavailable, Soon, true),
             Code::Unknown | Code::Internal | Code::Aborted | Code::DataLoss => {
-                (Status::ServerError, Retry, true)
+                (Status::ServerError, Soon, true)
             }
         };
         let mut error = Error::new(status, describe(answer)).with_grpc_code(answer.code() as i32);
         if let Some(step) = next_step(status) {
             error = error.because(step);
         }
-        let is_final = matches!(cure, None | Renewal) && status != Status::Unavailable;
-        Setback {
-            error: if is_final { error } else { error.temporary(Option::None) },
-            cure,
-            perhaps_applied,
-            late: false,
-            aborted: false,
-        }
+        let is_final = matches!(retry, Never | WithOtherCredentials) && status != Status::Unavailable;
+        let error = if is_final { error } else { error.temporary(None) };
+        RpcError { outcome_unknown, ..RpcError::new(error, retry) }
     }
-}
 
-impl Setback {
-    /// An error for which there is no cure.
-    pub fn last(error: Error) -> Self {
-        Setback { error, cure: Cure::None, perhaps_applied: false, late: false, aborted: false }
+    /// A response that isn't the method's.
+    pub fn unreadable(method: &str, why: &DecodeError) -> Self {
+        let message = format!("the server's answer to {method} can't be read: {why}");
+        RpcError { outcome_unknown: true, ..RpcError::permanent(Error::new(Status::ServerError, message)) }
     }
 
     /// Whether the answer was NOT_FOUND without Temporal's status detail. It doesn't prove that the activity is over, and a
@@ -105,56 +122,54 @@ impl Setback {
         self.error.status() == Status::Unavailable && self.error.grpc_code() == Some(Code::NotFound as i32)
     }
 
-    /// The same with more said.
+    /// The same error with another reason behind its message.
     pub fn because(self, more: impl fmt::Display) -> Self {
-        Setback { error: self.error.because(more), ..self }
-    }
-
-    /// A response that isn't the method's.
-    pub fn unreadable(method: &str, why: &DecodeError) -> Self {
-        let message = format!("the server's answer to {method} can't be read: {why}");
-        Setback { perhaps_applied: true, ..Setback::last(Error::new(Status::ServerError, message)) }
+        RpcError { error: self.error.because(more), ..self }
     }
 }
 
-impl From<Setback> for Error {
-    fn from(setback: Setback) -> Self {
-        setback.error
+impl From<RpcError> for Error {
+    fn from(error: RpcError) -> Self {
+        error.error
     }
 }
 
-impl From<Miss> for Setback {
-    fn from(miss: Miss) -> Self {
-        match miss {
-            Miss::Refused(answer) => Setback::from_answer(&answer),
-            Miss::Unsent(error) => {
-                let cure = match error.status() {
-                    Status::Tls | Status::Unauthenticated | Status::PermissionDenied => Cure::Renewal,
-                    Status::TooLarge | Status::Internal => Cure::None,
-                    _ => Cure::Retry,
+impl From<TransportError> for RpcError {
+    fn from(error: TransportError) -> Self {
+        match error {
+            TransportError::Status(answer) => RpcError::from_status(&answer),
+            TransportError::NotSent(error) => {
+                let retry = match error.status() {
+                    Status::Tls | Status::Unauthenticated | Status::PermissionDenied => {
+                        Retry::WithOtherCredentials
+                    }
+                    Status::TooLarge | Status::Internal => Retry::Never,
+                    _ => Retry::Soon,
                 };
-                Setback { error, cure, perhaps_applied: false, late: false, aborted: false }
+                RpcError::new(error, retry)
             }
-            // It was sent again at once, as it was.
-            Miss::Compressed => {
-                Setback::last(Error::new(Status::Unimplemented, "the server can't decompress requests"))
+            // The transport has repeated it without compression.
+            TransportError::CompressionRefused => {
+                RpcError::permanent(Error::new(Status::Unimplemented, "the server can't decompress requests"))
             }
-            Miss::Unseen(error) => {
-                Setback { error, cure: Cure::Retry, perhaps_applied: false, late: false, aborted: false }
+            TransportError::NotProcessed(error) => {
+                RpcError { connection_ended: true, ..RpcError::new(error, Retry::Soon) }
             }
-            Miss::Lost(error) => {
-                Setback { error, cure: Cure::Retry, perhaps_applied: true, late: false, aborted: false }
-            }
-            Miss::Aborted(error) => {
-                Setback { error, cure: Cure::Retry, perhaps_applied: true, late: false, aborted: true }
-            }
-            Miss::Late { sent } => Setback {
-                error: Error::new(Status::Timeout, "no answer from the server in time"),
-                cure: Cure::Retry,
-                perhaps_applied: sent,
-                late: true,
-                aborted: false,
+            TransportError::OutcomeUnknown(error) => RpcError {
+                outcome_unknown: true,
+                connection_ended: true,
+                ..RpcError::new(error, Retry::Soon)
             },
+            TransportError::Aborted(error) => RpcError {
+                outcome_unknown: true,
+                connection_ended: true,
+                connection_aborted: true,
+                ..RpcError::new(error, Retry::Soon)
+            },
+            TransportError::TimedOut { sent } => {
+                let error = Error::new(Status::Timeout, "no answer from the server in time");
+                RpcError { outcome_unknown: sent, timed_out: true, ..RpcError::new(error, Retry::Soon) }
+            }
         }
     }
 }
@@ -196,46 +211,41 @@ impl Detail {
 mod tests {
     use super::*;
 
-    fn answer(code: Code, detail: &str) -> Setback {
+    fn answer(code: Code, detail: &str) -> RpcError {
         let detail = prost_types::Any {
             type_url: format!("type.googleapis.com/temporal.api.errordetails.v1.{detail}"),
             value: Vec::new(),
         };
         let details = rpc::Status { details: vec![detail], ..rpc::Status::default() }.encode_to_vec();
-        Setback::from_answer(&tonic::Status::with_details(code, "why", details.into()))
+        RpcError::from_status(&tonic::Status::with_details(code, "why", details.into()))
     }
 
     #[test]
     fn the_detail_tells_apart_what_shares_a_code() {
-        for (code, detail, status, cure) in [
-            (Code::NotFound, "NotFoundFailure", Status::NotFound, Cure::None),
-            (Code::NotFound, "NamespaceNotFoundFailure", Status::NamespaceNotFound, Cure::None),
-            (Code::FailedPrecondition, "NamespaceNotActiveFailure", Status::NamespaceNotActive, Cure::Retry),
-            (Code::FailedPrecondition, "", Status::FailedPrecondition, Cure::None),
-            (
-                Code::ResourceExhausted,
-                "ResourceExhaustedFailure",
-                Status::ResourceExhausted,
-                Cure::RetrySlowly,
-            ),
-            (Code::ResourceExhausted, "", Status::ResourceExhausted, Cure::None),
+        for (code, detail, status, retry) in [
+            (Code::NotFound, "NotFoundFailure", Status::NotFound, Retry::Never),
+            (Code::NotFound, "NamespaceNotFoundFailure", Status::NamespaceNotFound, Retry::Never),
+            (Code::FailedPrecondition, "NamespaceNotActiveFailure", Status::NamespaceNotActive, Retry::Soon),
+            (Code::FailedPrecondition, "", Status::FailedPrecondition, Retry::Never),
+            (Code::ResourceExhausted, "ResourceExhaustedFailure", Status::ResourceExhausted, Retry::Slowly),
+            (Code::ResourceExhausted, "", Status::ResourceExhausted, Retry::Never),
         ] {
-            let setback = answer(code, detail);
-            assert_eq!((setback.error.status(), setback.cure), (status, cure), "{code:?} {detail}");
-            assert_eq!(setback.error.is_retryable(), cure != Cure::None);
-            assert_eq!(setback.error.grpc_code(), Some(code as i32));
+            let rpc_error = answer(code, detail);
+            assert_eq!((rpc_error.error.status(), rpc_error.retry), (status, retry), "{code:?} {detail}");
+            assert_eq!(rpc_error.error.is_retryable(), retry != Retry::Never);
+            assert_eq!(rpc_error.error.grpc_code(), Some(code as i32));
         }
     }
 
     #[test]
     fn not_found_without_the_servers_detail_is_no_end() {
-        for (detail, unproven) in
+        for (detail, untested) in
             [("", true), ("NotFoundFailure", false), ("NamespaceNotFoundFailure", false), ("Other", true)]
         {
-            let setback = answer(Code::NotFound, detail);
+            let rpc_error = answer(Code::NotFound, detail);
             assert_eq!(
-                (setback.is_unproven_end(), setback.error.is_retryable()),
-                (unproven, unproven),
+                (rpc_error.is_unproven_end(), rpc_error.error.is_retryable()),
+                (untested, untested),
                 "{detail}"
             );
         }
@@ -254,7 +264,7 @@ mod tests {
             Code::DataLoss,
         ];
         for code in (0..=16).map(Code::from_i32) {
-            assert_eq!(answer(code, "").perhaps_applied, open.contains(&code), "{code:?}");
+            assert_eq!(answer(code, "").outcome_unknown, open.contains(&code), "{code:?}");
         }
     }
 }

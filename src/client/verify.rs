@@ -6,7 +6,7 @@ use super::{Client, Effort, Ending};
 use crate::{
     client::{
         description::{Description, State},
-        rpc_error::Setback,
+        rpc_error::RpcError,
     },
     model::{
         attempt::{Attempt, Ids, Target},
@@ -66,7 +66,7 @@ impl Client {
                 (Ending::Fail(report), Ok(found)) => failed_so(&found, attempt, &report.failure),
                 (_, Ok(_)) => Some(false),
                 (Ending::Fail(_), Err(_)) => None,
-                (_, Err(setback)) => (setback.error.status() == Status::NotFound).then_some(false),
+                (_, Err(rpc_error)) => (rpc_error.error.status() == Status::NotFound).then_some(false),
             },
         }
     }
@@ -85,12 +85,12 @@ impl Client {
     }
 
     /// The event that scheduled an activity, where the history can be read so far back.
-    pub(super) async fn scheduled_event_id(&self, ids: &Ids, effort: Effort) -> Result<i64, Setback> {
+    pub(super) async fn scheduled_event_id(&self, ids: &Ids, effort: Effort) -> Result<i64, RpcError> {
         Ok(self.record_of(ids, effort).await?.scheduled_event_id)
     }
 
     /// What the history of its workflow tells of an activity, the newest one of its id.
-    async fn record_of(&self, ids: &Ids, effort: Effort) -> Result<Record, Setback> {
+    async fn record_of(&self, ids: &Ids, effort: Effort) -> Result<Record, RpcError> {
         let mut next_page_token = bytes::Bytes::new();
         let mut reader = Reader::default();
         for _ in 0..MAX_PAGES {
@@ -115,7 +115,7 @@ impl Client {
                 break;
             }
         }
-        Err(Setback::last(Error::new(
+        Err(RpcError::permanent(Error::new(
             Status::NotFound,
             "the history doesn't tell when the activity was scheduled",
         )))

@@ -59,7 +59,7 @@ pub struct Options {
     /// How to notice that a connection is dead.
     pub keepalive: Option<Keepalive>,
     /// How calls are tried again.
-    pub retry: Retry,
+    pub retry: RetryPolicy,
     /// Whether requests may be compressed.
     pub gzip: bool,
     /// The largest message.
@@ -88,7 +88,7 @@ pub struct Keepalive {
 
 /// How calls are tried again.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Retry {
+pub struct RetryPolicy {
     /// The pause after the first try that failed.
     pub first_pause: Duration,
     /// By how much each pause is longer than the one before.
@@ -197,13 +197,13 @@ fn proxy(settings: &Settings) -> Result<Option<Proxy>> {
     Ok(Some(Proxy { address, basic_auth }))
 }
 
-fn retry(settings: &Settings) -> Retry {
+fn retry(settings: &Settings) -> RetryPolicy {
     let max_tries = match settings.integer("retry.max_retries") {
         _ if settings.flag("retry.disabled") => 1,
         0 => u32::MAX,
         retries => u32::try_from(retries).unwrap_or(u32::MAX).saturating_add(1),
     };
-    Retry {
+    RetryPolicy {
         first_pause: settings.time("retry.initial_interval_ms"),
         growth: settings.decimal("retry.multiplier"),
         longest_pause: settings.time("retry.max_interval_ms"),

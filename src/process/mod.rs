@@ -81,7 +81,7 @@ extern "C" fn on_exit() {
 
 /// Connects this process.
 pub fn connect(options: Options) -> Result<()> {
-    log_ring::asked_for()?;
+    log_ring::check_log_level()?;
     let process = process()?;
     let session = {
         let mut state = process.lock();
@@ -96,14 +96,14 @@ pub fn connect(options: Options) -> Result<()> {
         *state =
             if options.lazy { State::Connected(session.clone()) } else { State::Connecting(session.clone()) };
         if options.lazy {
-            session.greet_when_used();
+            session.handshake_when_used();
             OPTIONS.publish(Some(options));
             return Ok(());
         }
         session
     };
 
-    let greeted = session.greet();
+    let handshaken = session.handshake();
     let mut state = process.lock();
     // A disconnect, perhaps with another connect behind it, may have come in between.
     if !matches!(&*state, State::Connecting(current) if Arc::ptr_eq(current, &session)) {
@@ -112,7 +112,7 @@ pub fn connect(options: Options) -> Result<()> {
             "the client was disconnected while it was being connected",
         ));
     }
-    match greeted {
+    match handshaken {
         Ok(()) => {
             *state = State::Connected(session);
             OPTIONS.publish(Some(options));
@@ -156,7 +156,7 @@ pub fn disconnect(timeout: Timeout) -> Result<()> {
     // Under the lock: a handle that was opened while the others were flushed must not live on in the next connection.
     process.activities.close_all();
     if let Some(session) = ending {
-        process.telemetry.journal.tell(Event::Disconnected, &[], || "disconnected".to_owned());
+        process.telemetry.log.write(Event::Disconnected, &[], || "disconnected".to_owned());
         session.stop();
     }
     Ok(())
@@ -171,7 +171,7 @@ pub fn session() -> Result<Arc<Session>> {
         let mut options = Options::clone(options);
         options.metrics_address = None;
         let session = process.start(options)?;
-        session.greet_when_used();
+        session.handshake_when_used();
         *state = State::Connected(session);
     }
     match &*state {

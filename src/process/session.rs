@@ -30,7 +30,7 @@ fn serve(runtime: &Runtime, listener: Listener, activities: &'static Activities,
     let address = listener.address().map(|address| address.to_string()).unwrap_or_default();
     let fields = &[("address", Value::Text(&address))];
     let words = || format!("the metrics are served at http://{address}/metrics");
-    telemetry.journal.tell(Event::MetricsServed, fields, words);
+    telemetry.log.write(Event::MetricsServed, fields, words);
     let telemetry = telemetry.clone();
     runtime.spawn(listener.serve(move || telemetry.exposition(activities.registry.open())));
 }
@@ -64,16 +64,16 @@ impl Session {
         Ok(Session { runtime, activities, options: Mutex::new(options), client })
     }
 
-    /// For a session that doesn't greet: what greeting brings comes with the first call.
-    pub fn greet_when_used(&self) {
+    /// For a session that doesn't handshake: what greeting brings comes with the first call.
+    pub fn handshake_when_used(&self) {
         let client = self.client.clone();
-        self.runtime.spawn(async move { client.greet_when_used().await });
+        self.runtime.spawn(async move { client.handshake_when_used().await });
     }
 
     /// Makes sure that there is a server, within the connect timeout.
-    pub fn greet(&self) -> Result<()> {
+    pub fn handshake(&self) -> Result<()> {
         let deadline = Deadline::within(self.options().connect_timeout);
-        self.run(deadline, |client| async move { Ok(client.greet(Effort::Until(deadline)).await?) })
+        self.run(deadline, |client| async move { Ok(client.handshake(Effort::Until(deadline)).await?) })
     }
 
     /// The options in force.
@@ -139,6 +139,6 @@ impl Session {
 async fn renew(client: Arc<Client>) {
     loop {
         tokio::time::sleep(RENEWAL_INTERVAL).await;
-        client.transport().look_again().await;
+        client.transport().reload_credentials().await;
     }
 }

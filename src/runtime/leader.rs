@@ -32,9 +32,9 @@ const ALONE_IN_A_ROW: u32 = 16;
 const CLOSE: Duration = Duration::from_millis(5);
 
 /// The reactor while nobody drives it, and who waits for what.
-pub struct Turn {
+pub struct Leadership {
     state: Mutex<State>,
-    /// For the I/O thread while it isn't its turn.
+    /// For the I/O thread while it isn't its leadership.
     changed: Condvar,
     /// Tells whoever drives to look whether he should go on.
     look_up: Notify,
@@ -67,19 +67,19 @@ struct State {
 }
 
 /// What a caller may do.
-pub enum Permission {
+pub enum Role {
     /// Drive, and give it back.
-    Drive(Reactor),
+    Lead(Reactor),
     /// Leave the work to whoever drives.
-    HandOver(InFlight),
+    Follow(InFlight),
     /// Nothing: it is over.
     Stopped,
 }
 
-impl Turn {
+impl Leadership {
     /// With a reactor that nobody drives yet.
     pub fn new() -> Arc<Self> {
-        Arc::new(Turn {
+        Arc::new(Leadership {
             state: Mutex::new(State {
                 reactor: None,
                 jobs: Vec::new(),
@@ -114,10 +114,10 @@ impl Turn {
     }
 
     /// A caller comes, who `may_drive` or has to leave that to others.
-    pub fn ask(self: &Arc<Self>, may_drive: bool) -> Permission {
+    pub fn try_lead(self: &Arc<Self>, may_drive: bool) -> Role {
         let mut state = self.lock();
         if state.stopping {
-            return Permission::Stopped;
+            return Role::Stopped;
         }
         if state.in_flight == 0 {
             if may_drive
@@ -125,7 +125,7 @@ impl Turn {
                 && state.for_io_thread == 0
                 && let Some(reactor) = state.reactor.take()
             {
-                return Permission::Drive(reactor);
+                return Role::Lead(reactor);
             }
             let close = state.last_done.elapsed() < CLOSE;
             state.alone_in_a_row = if close { state.alone_in_a_row + 1 } else { 0 };
@@ -133,7 +133,7 @@ impl Turn {
             state.alone_in_a_row = 0;
         }
         state.in_flight += 1;
-        Permission::HandOver(InFlight(self.clone()))
+        Role::Follow(InFlight(self.clone()))
     }
 
     /// A caller that drove leaves its call to the I/O thread.
@@ -143,7 +143,7 @@ impl Turn {
     }
 
     /// Leaves work to whoever drives; or drops it, when it is over.
-    pub fn put(&self, job: Job) {
+    pub fn submit(&self, job: Job) {
         let mut state = self.lock();
         if state.stopping {
             return;
@@ -160,7 +160,7 @@ impl Turn {
     }
 
     /// A caller has driven for long enough.
-    pub fn give_back(&self, reactor: Reactor) {
+    pub fn release(&self, reactor: Reactor) {
         let mut state = self.lock();
         state.reactor = Some(reactor);
         if state.in_flight > 0 || state.stopping || state.wanted || state.for_io_thread > 0 {
@@ -176,7 +176,7 @@ impl Turn {
             wakers.into_iter().for_each(Waker::wake);
             let driven = catch_unwind(AssertUnwindSafe(|| {
                 reactor.run(async {
-                    while !self.should_step_back() {
+                    while !self.should_follow() {
                         self.look_up.notified().await;
                     }
                 });
@@ -188,21 +188,21 @@ impl Turn {
                 self.lock().stopping = true;
                 return;
             }
-            match self.step_back(reactor) {
+            match self.follow(reactor) {
                 Some(again) => reactor = again,
                 None => return,
             }
         }
     }
 
-    fn should_step_back(&self) -> bool {
+    fn should_follow(&self) -> bool {
         let state = self.lock();
         state.stopping
             || (state.in_flight == 0 && state.for_io_thread == 0 && state.alone_in_a_row >= ALONE_IN_A_ROW)
     }
 
     /// Waits for the turn to drive again; `None` when it is over.
-    fn step_back(&self, reactor: Reactor) -> Option<Reactor> {
+    fn follow(&self, reactor: Reactor) -> Option<Reactor> {
         let mut state = self.lock();
         state.alone_in_a_row = 0;
         state.reactor = Some(reactor);
@@ -314,31 +314,31 @@ pub enum Leave {
 
 /// The I/O thread, for work that no caller may do.
 #[derive(Clone)]
-pub struct IoThread(Arc<Turn>);
+pub struct IoThread(Arc<Leadership>);
 
 impl IoThread {
-    pub(super) fn of(turn: &Arc<Turn>) -> Self {
-        IoThread(turn.clone())
+    pub(super) fn of(leadership: &Arc<Leadership>) -> Self {
+        IoThread(leadership.clone())
     }
 
     /// Runs `work` as part of the task that awaits this, but on the I/O thread only.
     pub async fn run<T>(&self, work: impl Future<Output = T>) -> T {
-        let turn = &self.0;
-        let _reserved = Reserved::new(turn);
+        let leadership = &self.0;
+        let _reserved = Reserved::new(leadership);
         let mut work = std::pin::pin!(work);
-        poll_fn(|context| turn.poll_on_io_thread(work.as_mut(), context)).await
+        poll_fn(|context| leadership.poll_on_io_thread(work.as_mut(), context)).await
     }
 }
 
 /// Keeps callers from driving while it lives.
-struct Reserved<'a>(&'a Turn);
+struct Reserved<'a>(&'a Leadership);
 
 impl<'a> Reserved<'a> {
-    fn new(turn: &'a Turn) -> Self {
-        turn.lock().for_io_thread += 1;
+    fn new(leadership: &'a Leadership) -> Self {
+        leadership.lock().for_io_thread += 1;
         // A caller that drives now has to leave.
-        turn.look_up.notify_one();
-        Reserved(turn)
+        leadership.look_up.notify_one();
+        Reserved(leadership)
     }
 }
 
@@ -348,7 +348,7 @@ impl Drop for Reserved<'_> {
     }
 }
 
-impl Turn {
+impl Leadership {
     fn poll_on_io_thread<T>(
         &self,
         work: Pin<&mut impl Future<Output = T>>,
@@ -367,7 +367,7 @@ impl Turn {
 }
 
 /// A call that was handed over, until it is dropped.
-pub struct InFlight(Arc<Turn>);
+pub struct InFlight(Arc<Leadership>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {

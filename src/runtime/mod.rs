@@ -25,7 +25,7 @@ use crate::{
     sys,
 };
 pub use leader::IoThread;
-use leader::{Leave, Permission, Turn};
+use leader::{Leadership, Leave, Role};
 use oneshot::Nothing;
 use reactor::Reactor;
 
@@ -37,29 +37,29 @@ const GRACE: Duration = Duration::from_millis(50);
 
 /// A running reactor, and its I/O thread.
 pub struct Runtime {
-    turn: Arc<Turn>,
+    leadership: Arc<Leadership>,
 }
 
 impl Runtime {
     /// One whose thread isn't started yet.
     pub fn new() -> Self {
-        Runtime { turn: Turn::new() }
+        Runtime { leadership: Leadership::new() }
     }
 
     /// The thread to come, for work that no other one may do.
     pub fn io_thread(&self) -> IoThread {
-        IoThread::of(&self.turn)
+        IoThread::of(&self.leadership)
     }
 
     /// Starts the thread.
     pub fn start(&self) -> Result<()> {
         let (ready, started) = oneshot::slot();
         let spawned = sys::signals::blocked(|| {
-            let turn = self.turn.clone();
-            thread::Builder::new().name(THREAD_NAME.into()).spawn(move || match turn.reactor() {
+            let leadership = self.leadership.clone();
+            thread::Builder::new().name(THREAD_NAME.into()).spawn(move || match leadership.reactor() {
                 Ok(reactor) => {
                     ready.fill(Ok(()));
-                    turn.drive(reactor);
+                    leadership.drive(reactor);
                 }
                 Err(error) => ready.fill(Err(error)),
             })
@@ -99,16 +99,16 @@ impl Runtime {
     ) -> Result<T> {
         // Pinned on the heap, since a caller that drives may have to hand over what it has begun.
         let mut work = Box::pin(work);
-        let in_flight = match self.turn.ask(may_drive) {
-            Permission::Drive(reactor) => match self.drive(reactor, work.as_mut()) {
+        let in_flight = match self.leadership.try_lead(may_drive) {
+            Role::Lead(reactor) => match self.drive(reactor, work.as_mut()) {
                 Some(outcome) => return outcome,
-                None => self.turn.hand_over(),
+                None => self.leadership.hand_over(),
             },
-            Permission::HandOver(in_flight) => in_flight,
-            Permission::Stopped => return Err(disconnected()),
+            Role::Follow(in_flight) => in_flight,
+            Role::Stopped => return Err(disconnected()),
         };
         let (promise, ticket) = oneshot::slot();
-        self.turn.put(Box::pin(async move {
+        self.leadership.submit(Box::pin(async move {
             let outcome = work.await;
             // First: the caller may be back before this line is over.
             drop(in_flight);
@@ -130,7 +130,7 @@ impl Runtime {
         mut work: Pin<&mut impl Future<Output = Result<T>>>,
     ) -> Option<Result<T>> {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let mut leave = pin!(self.turn.leave());
+            let mut leave = pin!(self.leadership.leave());
             reactor.run(poll_fn(|context| match work.as_mut().poll(context) {
                 Poll::Pending => leave.as_mut().poll(context).map(|why| match why {
                     Leave::Stopped => Some(Err(disconnected())),
@@ -139,19 +139,19 @@ impl Runtime {
                 done => done.map(Some),
             }))
         }));
-        self.turn.give_back(reactor);
+        self.leadership.release(reactor);
         outcome.unwrap_or_else(|_| Some(Err(panics::status())))
     }
 
     /// Runs `work` in the reactor until one of them ends.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.turn.put(Box::pin(work));
+        self.leadership.submit(Box::pin(work));
     }
 
     /// Ends the thread and wakes everybody who waits in [`Runtime::run`].
     pub fn stop(&self) {
         // Nobody is left to be woken by what the host has closed.
-        let _ = catch_unwind(AssertUnwindSafe(|| self.turn.stop()));
+        let _ = catch_unwind(AssertUnwindSafe(|| self.leadership.stop()));
     }
 }
 
@@ -388,10 +388,10 @@ mod tests {
         for prepare in [become_driver, io_thread_steps_in] {
             let runtime = started();
             prepare(&runtime);
-            let turn = Arc::downgrade(&runtime.turn);
+            let leadership = Arc::downgrade(&runtime.leadership);
             drop(runtime);
             let end = Instant::now() + LONG;
-            while turn.strong_count() > 0 {
+            while leadership.strong_count() > 0 {
                 assert!(Instant::now() < end, "who drives it keeps it");
                 thread::sleep(Duration::from_millis(1));
             }

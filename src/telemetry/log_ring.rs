@@ -25,7 +25,7 @@ const MAX_MESSAGE: usize = 2048;
 pub const VARIABLE: &str = "THB_LOG";
 
 /// Where records are kept.
-pub struct Journal {
+pub struct LogRing {
     /// Down to which level lines go to stderr; `None`: none.
     stderr: Option<Level>,
     kept: Mutex<Kept>,
@@ -51,18 +51,18 @@ struct Quota {
     suppressed: u64,
 }
 
-impl Default for Journal {
+impl Default for LogRing {
     fn default() -> Self {
-        Journal {
+        LogRing {
             // A wrong name is told by connect.
-            stderr: asked_for().unwrap_or_default(),
+            stderr: check_log_level().unwrap_or_default(),
             kept: Mutex::default(),
             filled: Condvar::new(),
         }
     }
 }
 
-impl Journal {
+impl LogRing {
     /// A client begins: however much was told of the one before it, what happens to this one is told.
     pub fn begin(&self) {
         self.kept().quotas.clear();
@@ -74,7 +74,7 @@ impl Journal {
     }
 
     /// Records that something happened, unless there were many like it just now. The message is made only if it is needed.
-    pub fn tell(&self, event: Event, fields: &[(&str, Value<'_>)], message: impl FnOnce() -> String) {
+    pub fn write(&self, event: Event, fields: &[(&str, Value<'_>)], message: impl FnOnce() -> String) {
         if !self.wants(event) {
             return;
         }
@@ -163,7 +163,7 @@ impl Kept {
 }
 
 /// What `THB_LOG` asks for; `None`: nothing.
-pub fn asked_for() -> Result<Option<Level>> {
+pub fn check_log_level() -> Result<Option<Level>> {
     let Some(text) = env::var_os(VARIABLE).filter(|text| !text.is_empty()) else { return Ok(None) };
     match text.to_str() {
         Some("off") => Ok(None),
@@ -177,25 +177,25 @@ pub fn asked_for() -> Result<Option<Level>> {
 mod tests {
     use super::*;
 
-    fn journal() -> Journal {
-        Journal { stderr: None, kept: Mutex::default(), filled: Condvar::new() }
+    fn log() -> LogRing {
+        LogRing { stderr: None, kept: Mutex::default(), filled: Condvar::new() }
     }
 
-    fn taken(journal: &Journal) -> Vec<String> {
-        std::iter::from_fn(|| journal.next(Deadline::within(Duration::ZERO))).collect()
+    fn taken(log: &LogRing) -> Vec<String> {
+        std::iter::from_fn(|| log.next(Deadline::within(Duration::ZERO))).collect()
     }
 
     #[test]
     fn the_newest_are_kept_and_the_others_counted() {
-        let journal = journal();
+        let log = log();
         let all = CAPACITY + 7;
-        (0..all).for_each(|number| journal.kept().keep(number.to_string()));
-        assert_eq!(journal.dropped(), 7);
-        let records = taken(&journal);
+        (0..all).for_each(|number| log.kept().keep(number.to_string()));
+        assert_eq!(log.dropped(), 7);
+        let records = taken(&log);
         assert!(records[0].contains("\"event\":\"records_dropped\"") && records[0].contains("\"dropped\":7"));
         assert_eq!((records[1].as_str(), records.len()), ("7", CAPACITY + 1));
         assert_eq!(records.last().unwrap(), &(all - 1).to_string());
-        assert_eq!(journal.dropped(), 7, "taking them doesn't make it undone");
+        assert_eq!(log.dropped(), 7, "taking them doesn't make it undone");
     }
 
     #[test]
@@ -214,27 +214,27 @@ mod tests {
 
     #[test]
     fn who_waits_gets_the_next_one() {
-        let journal = std::sync::Arc::new(journal());
+        let log = std::sync::Arc::new(log());
         let waiter = std::thread::spawn({
-            let journal = journal.clone();
-            move || journal.next(Deadline::within(Duration::from_secs(60)))
+            let log = log.clone();
+            move || log.next(Deadline::within(Duration::from_secs(60)))
         });
-        journal.tell(Event::Connected, &[], || "here".to_owned());
+        log.write(Event::Connected, &[], || "here".to_owned());
         assert!(waiter.join().unwrap().unwrap().contains("\"message\":\"here\""));
     }
 
     #[test]
     fn what_nobody_would_see_is_not_even_put_into_words() {
-        let journal = journal();
-        journal.tell(Event::RequestRefused, &[], || panic!("nobody asked for it"));
-        assert!(taken(&journal).is_empty());
+        let log = log();
+        log.write(Event::RequestRefused, &[], || panic!("nobody asked for it"));
+        assert!(taken(&log).is_empty());
     }
 
     #[test]
     fn a_long_message_is_cut_at_a_letter() {
-        let journal = journal();
-        journal.tell(Event::Connected, &[], || "\u{e9}".repeat(1 << 20));
-        let [record] = &taken(&journal)[..] else { panic!() };
+        let log = log();
+        log.write(Event::Connected, &[], || "\u{e9}".repeat(1 << 20));
+        let [record] = &taken(&log)[..] else { panic!() };
         assert!(record.len() < 2 * MAX_MESSAGE + 200);
     }
 }

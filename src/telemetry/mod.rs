@@ -6,7 +6,7 @@
 //! | `histogram` | counts by size |
 //! | `exposition` | writes the figures in Prometheus's text form |
 //! | `listener` | lets Prometheus fetch them |
-//! | `journal` | keeps the newest records, not too many of one kind |
+//! | `log` | keeps the newest records, not too many of one kind |
 //! | `record` | one of them, as JSON and as a line |
 
 mod histogram;
@@ -16,7 +16,7 @@ pub mod log_ring;
 pub mod metrics;
 mod prometheus;
 
-use log_ring::Journal;
+use log_ring::LogRing;
 use metrics::Metrics;
 
 /// Of one process. It outlives the client.
@@ -25,5 +25,5 @@ pub struct Telemetry {
     /// Figures.
     pub metrics: Metrics,
     /// Records.
-    pub journal: Journal,
+    pub log: LogRing,
 }

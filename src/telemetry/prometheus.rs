@@ -33,7 +33,7 @@ impl Telemetry {
             "counter",
             "Log records that made room for newer ones before anybody took them.",
         );
-        text.sample(dropped, "", self.journal.dropped());
+        text.sample(dropped, "", self.log.dropped());
         text.text
     }
 }

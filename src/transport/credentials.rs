@@ -23,7 +23,7 @@ pub struct Credentials {
 }
 
 /// The credentials in force.
-pub struct Vault {
+pub struct CredentialStore {
     /// The headers of every request that don't depend on them.
     headers: HeaderMap,
     state: Mutex<State>,
@@ -31,23 +31,23 @@ pub struct Vault {
 
 struct State {
     security: Security,
-    material: Material,
+    contents: Contents,
     current: Arc<Credentials>,
     /// No connection has been made yet since connections are to be secured in another way.
-    unproven: bool,
+    untested: bool,
 }
 
 /// What stands where the options say, in the order of [`Security::origins`].
 #[derive(PartialEq)]
-struct Material(Vec<Secret>);
+struct Contents(Vec<Secret>);
 
-impl Vault {
+impl CredentialStore {
     /// Reads what `security` names. `headers` go with every request too.
     pub fn open(security: Security, headers: HeaderMap) -> Result<Self> {
-        let material = Material::read(&security)?;
-        let current = Arc::new(Credentials::new(&security, &material, &headers)?);
-        let state = State { security, material, current, unproven: false };
-        Ok(Vault { headers, state: Mutex::new(state) })
+        let contents = Contents::read(&security)?;
+        let current = Arc::new(Credentials::new(&security, &contents, &headers)?);
+        let state = State { security, contents, current, untested: false };
+        Ok(CredentialStore { headers, state: Mutex::new(state) })
     }
 
     /// The credentials in force.
@@ -56,25 +56,25 @@ impl Vault {
     }
 
     /// A connection was made with these.
-    pub fn proven(&self, credentials: &Arc<Credentials>) {
+    pub fn tested(&self, credentials: &Arc<Credentials>) {
         let mut state = self.lock();
         if Arc::ptr_eq(credentials, &state.current) {
-            state.unproven = false;
+            state.untested = false;
         }
     }
 
     /// Puts others in force, unless there is a mistake in them. Tells whether connections are secured in another way now than the
     /// last one that was made.
     pub fn change(&self, security: Security) -> Result<bool> {
-        let material = Material::read(&security)?;
-        let fresh = Credentials::new(&security, &material, &self.headers)?;
+        let contents = Contents::read(&security)?;
+        let fresh = Credentials::new(&security, &contents, &self.headers)?;
         let mut state = self.lock();
         // What the server didn't take may be given again, for it may take that now.
-        let unproven = state.unproven
+        let untested = state.untested
             || security.tls != state.security.tls
-            || !material.same_tls(&security, &state.material);
-        *state = State { security, material, current: Arc::new(fresh), unproven };
-        Ok(unproven)
+            || !contents.same_tls(&security, &state.contents);
+        *state = State { security, contents, current: Arc::new(fresh), untested };
+        Ok(untested)
     }
 
     /// Whether there are files that may change.
@@ -84,18 +84,18 @@ impl Vault {
 
     /// Looks whether a file says something else now, and puts that in force. A file that is wrong is one that is being
     /// written: what was read before stays in force.
-    pub fn look_again(&self) -> Result<Renewed> {
+    pub fn reload_credentials(&self) -> Result<Renewed> {
         let security = self.lock().security.clone();
-        let material = Material::read(&security)?;
+        let contents = Contents::read(&security)?;
         let mut state = self.lock();
-        if state.security != security || state.material == material {
+        if state.security != security || state.contents == contents {
             return Ok(Renewed::Nothing);
         }
-        let fresh = Credentials::new(&security, &material, &self.headers)?;
+        let fresh = Credentials::new(&security, &contents, &self.headers)?;
         let renewed =
-            if material.same_tls(&security, &state.material) { Renewed::Headers } else { Renewed::Tls };
-        let unproven = state.unproven || renewed == Renewed::Tls;
-        *state = State { security, material, current: Arc::new(fresh), unproven };
+            if contents.same_tls(&security, &state.contents) { Renewed::Headers } else { Renewed::Tls };
+        let untested = state.untested || renewed == Renewed::Tls;
+        *state = State { security, contents, current: Arc::new(fresh), untested };
         Ok(renewed)
     }
 
@@ -116,13 +116,13 @@ pub enum Renewed {
     Tls,
 }
 
-impl Material {
+impl Contents {
     fn read(security: &Security) -> Result<Self> {
-        security.origins().map(read).collect::<Result<_>>().map(Material)
+        security.origins().map(read).collect::<Result<_>>().map(Contents)
     }
 
     /// Whether connections are secured by the same; the API key, which comes first if there is one, isn't part of that.
-    fn same_tls(&self, security: &Security, other: &Material) -> bool {
+    fn same_tls(&self, security: &Security, other: &Contents) -> bool {
         let skipped = usize::from(security.api_key.is_some());
         self.0.get(skipped..) == other.0.get(skipped..)
     }
@@ -137,8 +137,8 @@ fn read(origin: &Origin) -> Result<Secret> {
 }
 
 impl Credentials {
-    fn new(security: &Security, material: &Material, base: &HeaderMap) -> Result<Self> {
-        let mut texts = material.0.iter();
+    fn new(security: &Security, contents: &Contents, base: &HeaderMap) -> Result<Self> {
+        let mut texts = contents.0.iter();
         let mut next = |origin: &Origin| {
             let text =
                 texts.next().ok_or_else(|| Error::new(Status::Internal, format!("{origin} wasn't read")))?;

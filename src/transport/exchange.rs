@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use super::{
-    Miss, causes,
+    TransportError, causes,
     connector::Connection,
     frame::{self, Frame},
     http2::{self, Failure},
@@ -66,18 +66,18 @@ pub async fn run(
     connection: &Connection,
     message: Message<'_>,
     written: impl FnOnce(),
-) -> Result<Answer, Miss> {
+) -> Result<Answer, TransportError> {
     let (gzip, limit, end) = (message.gzip, message.limit, message.end);
-    let (request, body) = request(message).map_err(Miss::Unsent)?;
+    let (request, body) = request(message).map_err(TransportError::NotSent)?;
     let sent = connection.sender.send(request, body, written).await;
     let (response, in_flight) = sent.map_err(|failure| match failure {
-        Failure::Unseen(error) => Miss::Unseen(broken(&causes(&error))),
+        Failure::Unseen(error) => TransportError::NotProcessed(broken(&causes(&error))),
         Failure::Lost(error) => lost(&error, end),
     })?;
     if response.status() != StatusCode::OK && !is_grpc(response.headers()) {
-        let miss = no_grpc(connection, response).await;
+        let error = no_grpc(connection, response).await;
         in_flight.finish();
-        return Err(miss);
+        return Err(error);
     }
     let (head, body) = response.into_parts();
     let read = read(body, limit, end).await;
@@ -86,18 +86,19 @@ pub async fn run(
 
     if is_ok(&head.headers) || is_ok(&trailers) {
         let gzipped = head.headers.get("grpc-encoding").is_some_and(|encoding| encoding == "gzip");
-        let message = frame::decode(data, gzipped, limit)
-            .map_err(|why| Miss::Lost(broken(&format!("the server's answer isn't gRPC: {why}"))))?;
+        let message = frame::decode(data, gzipped, limit).map_err(|why| {
+            TransportError::OutcomeUnknown(broken(&format!("the server's answer isn't gRPC: {why}")))
+        })?;
         return Ok(Answer { message, takes_gzip: takes_gzip(&head.headers) });
     }
     // A server that refuses at once puts the status into the head.
     match [&head.headers, &trailers].into_iter().find_map(tonic::Status::from_header_map) {
-        Some(status) if gzip && is_about_compression(&status) => Err(Miss::Compressed),
+        Some(status) if gzip && is_about_compression(&status) => Err(TransportError::CompressionRefused),
         Some(status) if status.code() == Code::DeadlineExceeded && is_expired(end) => {
-            Err(Miss::Late { sent: true })
+            Err(TransportError::TimedOut { sent: true })
         }
-        Some(status) => Err(Miss::Refused(Box::new(status))),
-        None => Err(Miss::Lost(broken("the answer ended without a gRPC status"))),
+        Some(status) => Err(TransportError::Status(Box::new(status))),
+        None => Err(TransportError::OutcomeUnknown(broken("the answer ended without a gRPC status"))),
     }
 }
 
@@ -131,11 +132,15 @@ fn timeout(end: Instant) -> HeaderValue {
     timeout
 }
 
-async fn read(mut body: RecvStream, limit: usize, end: Instant) -> Result<(BytesMut, HeaderMap), Miss> {
+async fn read(
+    mut body: RecvStream,
+    limit: usize,
+    end: Instant,
+) -> Result<(BytesMut, HeaderMap), TransportError> {
     let frame_limit = limit.saturating_add(frame::HEADER_BYTES);
     http2::read(&mut body, frame_limit).await.map_err(|error| lost(&error, end))?.ok_or_else(|| {
         let why = format!("the response is over {limit} bytes, the most that is read (max_message_bytes)");
-        Miss::Refused(Box::new(tonic::Status::out_of_range(why)))
+        TransportError::Status(Box::new(tonic::Status::out_of_range(why)))
     })
 }
 
@@ -149,7 +154,7 @@ fn is_ok(headers: &HeaderMap) -> bool {
 }
 
 /// An answer of something that isn't a gRPC server.
-async fn no_grpc(connection: &Connection, response: Response<RecvStream>) -> Miss {
+async fn no_grpc(connection: &Connection, response: Response<RecvStream>) -> TransportError {
     let status = response.status();
     let body = http2::read(&mut response.into_body(), MAX_REASON_BYTES).await;
     let (body, _) = body.ok().flatten().unwrap_or_default();
@@ -158,22 +163,28 @@ async fn no_grpc(connection: &Connection, response: Response<RecvStream>) -> Mis
         && status.is_client_error()
         && body.windows(15).any(|window| window == b"SSL certificate")
     {
-        return Miss::Unsent(handshake.client_refused(&format!("it answers HTTP status {status}")));
+        return TransportError::NotSent(
+            handshake.client_refused(&format!("it answers HTTP status {status}")),
+        );
     }
     // A gateway looks at credentials before the server does.
     let word = || format!("HTTP status {status} from what stands before the server");
     match status {
-        StatusCode::UNAUTHORIZED => return Miss::Refused(Box::new(tonic::Status::unauthenticated(word()))),
-        StatusCode::FORBIDDEN => return Miss::Refused(Box::new(tonic::Status::permission_denied(word()))),
+        StatusCode::UNAUTHORIZED => {
+            return TransportError::Status(Box::new(tonic::Status::unauthenticated(word())));
+        }
+        StatusCode::FORBIDDEN => {
+            return TransportError::Status(Box::new(tonic::Status::permission_denied(word())));
+        }
         // Nothing of it has reached the server, and it won't get smaller by being sent again.
         StatusCode::PAYLOAD_TOO_LARGE => {
             let step = "raise its limit (nginx: client_max_body_size), or send less";
-            return Miss::Unsent(Error::new(Status::TooLarge, format!("{}: {step}", word())));
+            return TransportError::NotSent(Error::new(Status::TooLarge, format!("{}: {step}", word())));
         }
         _ => {}
     }
     let step = "is this a Temporal frontend, or what stands before it?";
-    Miss::Lost(broken(&format!("HTTP status {status} instead of a gRPC answer; {step}")))
+    TransportError::OutcomeUnknown(broken(&format!("HTTP status {status} instead of a gRPC answer; {step}")))
 }
 
 fn takes_gzip(headers: &HeaderMap) -> Option<bool> {
@@ -195,9 +206,13 @@ fn is_expired(end: Instant) -> bool {
     Instant::now() + EXPIRY_TOLERANCE >= end
 }
 
-fn lost(error: &h2::Error, end: Instant) -> Miss {
+fn lost(error: &h2::Error, end: Instant) -> TransportError {
     let cancelled = error.is_remote() && error.is_reset() && error.reason() == Some(Reason::CANCEL);
-    if cancelled && is_expired(end) { Miss::Late { sent: true } } else { Miss::Lost(broken(&causes(error))) }
+    if cancelled && is_expired(end) {
+        TransportError::TimedOut { sent: true }
+    } else {
+        TransportError::OutcomeUnknown(broken(&causes(error)))
+    }
 }
 
 fn broken(why: &str) -> Error {

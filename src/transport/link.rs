@@ -21,7 +21,7 @@ use crate::{
         Telemetry,
         log_record::{Event, Value},
     },
-    transport::credentials::Vault,
+    transport::credentials::CredentialStore,
 };
 
 /// A connect attempt older than this is abandoned when a waiting call times out.
@@ -30,7 +30,7 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// Where a connection comes from.
 pub struct Link {
     target: Arc<Target>,
-    vault: Arc<Vault>,
+    credential_store: Arc<CredentialStore>,
     state: Arc<Mutex<State>>,
     /// How many connections were begun.
     made: AtomicU64,
@@ -56,10 +56,15 @@ struct Connecting {
 
 impl Link {
     /// To `target`, not connected yet.
-    pub fn new(target: Target, vault: Arc<Vault>, io_thread: IoThread, telemetry: Arc<Telemetry>) -> Self {
+    pub fn new(
+        target: Target,
+        credential_store: Arc<CredentialStore>,
+        io_thread: IoThread,
+        telemetry: Arc<Telemetry>,
+    ) -> Self {
         Link {
             target: Arc::new(target),
-            vault,
+            credential_store,
             state: Arc::new(Mutex::new(State::Down)),
             made: AtomicU64::new(0),
             io_thread,
@@ -137,7 +142,8 @@ impl Link {
     fn start(&self, last: Option<Connection>) -> Connecting {
         let (announce, outcome) = watch::channel(None);
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let (target, vault, state) = (self.target.clone(), self.vault.clone(), self.state.clone());
+        let (target, credential_store, state) =
+            (self.target.clone(), self.credential_store.clone(), self.state.clone());
         let (io_thread, telemetry) = (self.io_thread.clone(), self.telemetry.clone());
         let task = tokio::spawn(async move {
             #[cfg(test)]
@@ -145,10 +151,10 @@ impl Link {
             if let Some(last) = last {
                 last.sender.liveness.abort_completed().await;
             }
-            let credentials = vault.current();
+            let credentials = credential_store.current();
             let connection = io_thread.run(connector::connect(&target, &credentials, number)).await;
             if connection.is_ok() {
-                vault.proven(&credentials);
+                credential_store.tested(&credentials);
             }
             report(&telemetry, &target.address.authority, number, connection.as_ref().err());
             settle(&mut lock(&state), number, &connection);
@@ -175,14 +181,14 @@ fn report(telemetry: &Telemetry, peer: &str, number: u64, failure: Option<&Error
     match failure {
         Some(error) => {
             telemetry.metrics.connect_failures.one();
-            telemetry.journal.tell(Event::ConnectFailed, fields, || error.to_string());
+            telemetry.log.write(Event::ConnectFailed, fields, || error.to_string());
         }
         None => {
             if number > 0 {
                 telemetry.metrics.reconnects.one();
             }
             let again = if number > 0 { "again " } else { "" };
-            telemetry.journal.tell(Event::Connected, fields, || format!("connected {again}to {peer}"));
+            telemetry.log.write(Event::Connected, fields, || format!("connected {again}to {peer}"));
         }
     }
 }
@@ -222,10 +228,11 @@ mod tests {
             keepalive: None,
             dialer: Dialer::default(),
         };
-        let vault = Vault::open(options.security, http::HeaderMap::new()).unwrap();
+        let credential_store = CredentialStore::open(options.security, http::HeaderMap::new()).unwrap();
         let runtime = Runtime::new();
         runtime.start().unwrap();
-        let link = Arc::new(Link::new(target, Arc::new(vault), runtime.io_thread(), Arc::default()));
+        let link =
+            Arc::new(Link::new(target, Arc::new(credential_store), runtime.io_thread(), Arc::default()));
         let connect = || {
             let link = link.clone();
             let deadline = Deadline::within(Duration::from_secs(10));

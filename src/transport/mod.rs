@@ -40,7 +40,7 @@ use crate::{
         Telemetry,
         log_record::{Event, Value},
     },
-    transport::credentials::{Credentials, Renewed, Vault},
+    transport::credentials::{CredentialStore, Credentials, Renewed},
 };
 use connector::{Connection, Target};
 use dialer::Dialer;
@@ -49,36 +49,39 @@ pub use frame::Frame;
 use link::Link;
 pub use predecessor::Predecessor;
 
-/// A try that brought no response.
+/// Why a try brought no response.
 #[derive(Debug)]
-pub enum Miss {
+pub enum TransportError {
     /// The server answered with an error.
-    Refused(Box<tonic::Status>),
+    Status(Box<tonic::Status>),
     /// The request was never sent.
-    Unsent(Error),
-    /// The connection ended before the server took the request.
-    Unseen(Error),
-    /// The request may have arrived; the answer didn't.
-    Lost(Error),
-    /// The same, because another request found the connection dead. It says nothing of how this one would have gone.
+    NotSent(Error),
+    /// The connection ended, and the server says that it didn't look at the request.
+    NotProcessed(Error),
+    /// The request may have arrived; no answer did.
+    OutcomeUnknown(Error),
+    /// The same, because another request found the connection dead.
     Aborted(Error),
     /// The server can't decompress the request, and didn't look at it.
-    Compressed,
-    /// The try's time ran out; `sent` when the request may have arrived.
-    Late {
+    CompressionRefused,
+    /// The time of the try was over.
+    TimedOut {
         /// Whether the request may have arrived.
         sent: bool,
     },
 }
 
-impl Miss {
-    /// Its code, also where it isn't the server who says it.
+impl TransportError {
+    /// Its gRPC code, also where it isn't the server's.
     fn code(&self) -> tonic::Code {
         match self {
-            Miss::Refused(status) => status.code(),
-            Miss::Unsent(_) | Miss::Unseen(_) | Miss::Lost(_) | Miss::Aborted(_) => tonic::Code::Unavailable,
-            Miss::Compressed => tonic::Code::Unimplemented,
-            Miss::Late { .. } => tonic::Code::DeadlineExceeded,
+            TransportError::Status(status) => status.code(),
+            TransportError::NotSent(_)
+            | TransportError::NotProcessed(_)
+            | TransportError::OutcomeUnknown(_)
+            | TransportError::Aborted(_) => tonic::Code::Unavailable,
+            TransportError::CompressionRefused => tonic::Code::Unimplemented,
+            TransportError::TimedOut { .. } => tonic::Code::DeadlineExceeded,
         }
     }
 }
@@ -115,7 +118,7 @@ const LONGEST_SETTLE: Duration = Duration::from_secs(1);
 /// A server to call.
 pub struct Transport {
     link: Link,
-    vault: Arc<Vault>,
+    credential_store: Arc<CredentialStore>,
     max_message_bytes: usize,
     gzip: AtomicU8,
     /// The longest time that a recent answer took, in milliseconds.
@@ -143,7 +146,7 @@ impl Transport {
         telemetry: Arc<Telemetry>,
     ) -> error::Result<Self> {
         let headers = exchange::with_grpc_headers(headers);
-        let vault = Arc::new(Vault::open(options.security.clone(), headers)?);
+        let credential_store = Arc::new(CredentialStore::open(options.security.clone(), headers)?);
         let target = Target {
             address: options.address.clone(),
             authority: options.authority.clone(),
@@ -152,8 +155,8 @@ impl Transport {
             dialer: Dialer::default(),
         };
         Ok(Transport {
-            link: Link::new(target, vault.clone(), io_thread.clone(), telemetry.clone()),
-            vault,
+            link: Link::new(target, credential_store.clone(), io_thread.clone(), telemetry.clone()),
+            credential_store,
             max_message_bytes: options.max_message_bytes,
             gzip: AtomicU8::new(if options.gzip { gzip::UNKNOWN } else { gzip::NO }),
             longest_answer_ms: AtomicU64::new(0),
@@ -170,28 +173,28 @@ impl Transport {
         request: Frame,
         limits: TryLimits,
         predecessor: &mut Predecessor,
-    ) -> Result<Bytes, Miss> {
+    ) -> Result<Bytes, TransportError> {
         if request.message_bytes() > self.max_message_bytes {
             let (length, limit) = (request.message_bytes(), self.max_message_bytes);
-            return Err(Miss::Unsent(Error::new(
+            return Err(TransportError::NotSent(Error::new(
                 Status::TooLarge,
                 format!("the request has {length} bytes, and max_message_bytes is {limit}"),
             )));
         }
-        let credentials = self.vault.current();
+        let credentials = self.credential_store.current();
         let outcome = self.attempt(call, &request, &credentials, limits, predecessor).await;
         match &outcome {
-            Err(Miss::Compressed) => self.gzip.store(gzip::NO, Ordering::Relaxed),
+            Err(TransportError::CompressionRefused) => self.gzip.store(gzip::NO, Ordering::Relaxed),
             // Perhaps the key in the file is a new one: it needn't cost a beat.
-            Err(Miss::Refused(status)) if status.code() == tonic::Code::Unauthenticated => {
-                let _ = tokio::time::timeout_at(limits.end.into(), self.look_again()).await;
-                if Arc::ptr_eq(&credentials, &self.vault.current()) {
+            Err(TransportError::Status(status)) if status.code() == tonic::Code::Unauthenticated => {
+                let _ = tokio::time::timeout_at(limits.end.into(), self.reload_credentials()).await;
+                if Arc::ptr_eq(&credentials, &self.credential_store.current()) {
                     return outcome;
                 }
             }
             _ => return outcome,
         }
-        self.attempt(call, &request, &self.vault.current(), limits, predecessor).await
+        self.attempt(call, &request, &self.credential_store.current(), limits, predecessor).await
     }
 
     /// The longest time that a recent answer took.
@@ -205,14 +208,15 @@ impl Transport {
     }
 
     /// Reads the files anew that credentials stand in, and puts what is new there in force.
-    pub async fn look_again(&self) {
-        if !self.vault.has_files() {
+    pub async fn reload_credentials(&self) {
+        if !self.credential_store.has_files() {
             return;
         }
-        let vault = self.vault.clone();
+        let credential_store = self.credential_store.clone();
         // A disk may be slow, so another thread reads. A thread inherits from the one that makes it, which mustn't be a caller's.
-        let looking =
-            self.io_thread.run(async { tokio::task::spawn_blocking(move || vault.look_again()).await });
+        let looking = self
+            .io_thread
+            .run(async { tokio::task::spawn_blocking(move || credential_store.reload_credentials()).await });
         let Ok(looked) = looking.await else { return };
         let peer = &[("peer", Value::Text(self.peer()))];
         match looked {
@@ -221,18 +225,18 @@ impl Transport {
             Ok(Renewed::Tls) => self.link.replace(),
             // It is looked at again.
             Err(error) => {
-                self.telemetry.journal.tell(Event::RenewalFailed, peer, || error.to_string());
+                self.telemetry.log.write(Event::RenewalFailed, peer, || error.to_string());
                 return;
             }
         }
-        self.telemetry.journal.tell(Event::CredentialsRenewed, peer, || {
+        self.telemetry.log.write(Event::CredentialsRenewed, peer, || {
             "the files that credentials stand in have changed, and were read again".to_owned()
         });
     }
 
     /// Puts other credentials in force. Tells whether [`Transport::replace_connection`] is to be called then.
     pub fn secure(&self, options: &Options) -> error::Result<bool> {
-        self.vault.change(options.security.clone())
+        self.credential_store.change(options.security.clone())
     }
 
     /// Makes a connection with the credentials in force, which takes the place of the one that there is.
@@ -257,14 +261,14 @@ impl Transport {
         credentials: &Credentials,
         limits: TryLimits,
         predecessor: &mut Predecessor,
-    ) -> Result<Bytes, Miss> {
+    ) -> Result<Bytes, TransportError> {
         let begun = Instant::now();
         let outcome = self.exchange(call.path, request, credentials, limits, predecessor).await;
         let took = begun.elapsed();
         if outcome.is_ok() && !call.is_long_poll() {
             self.note_answer(took);
         }
-        self.telemetry.metrics.tried(call, took, outcome.as_ref().err().map(Miss::code));
+        self.telemetry.metrics.tried(call, took, outcome.as_ref().err().map(TransportError::code));
         outcome
     }
 
@@ -282,21 +286,21 @@ impl Transport {
         credentials: &Credentials,
         limits: TryLimits,
         predecessor: &mut Predecessor,
-    ) -> Result<Bytes, Miss> {
+    ) -> Result<Bytes, TransportError> {
         let end = tokio::time::Instant::from_std(limits.end);
         let link = self.link.connection(credentials.tls.is_some());
         let connection = match tokio::time::timeout_at(end, link).await {
-            Ok(connection) => connection.map_err(Miss::Unsent)?,
+            Ok(connection) => connection.map_err(TransportError::NotSent)?,
             Err(_) => {
                 self.link.abandon_silence();
-                return Err(Miss::Late { sent: false });
+                return Err(TransportError::TimedOut { sent: false });
             }
         };
         let liveness = &connection.sender.liveness;
         let left = end.saturating_duration_since(tokio::time::Instant::now());
         let patience = (left / SETTLE_PART).min(LONGEST_SETTLE);
         if tokio::time::timeout_at(end, predecessor.settle(liveness, patience)).await.is_err() {
-            return Err(Miss::Late { sent: false });
+            return Err(TransportError::TimedOut { sent: false });
         }
         let message = Message {
             path,
@@ -316,11 +320,11 @@ impl Transport {
                 }
                 Ok(message)
             }
-            Err(miss) => {
-                if matches!(miss, Miss::Late { sent: true }) {
+            Err(error) => {
+                if matches!(error, TransportError::TimedOut { sent: true }) {
                     predecessor.set(liveness);
                 }
-                Err(miss)
+                Err(error)
             }
         }
     }
@@ -331,11 +335,11 @@ async fn await_answer(
     connection: &Connection,
     message: Message<'_>,
     silence: Duration,
-) -> Result<Answer, Miss> {
+) -> Result<Answer, TransportError> {
     let liveness = &connection.sender.liveness;
     let (begun, end) = (tokio::time::Instant::now(), message.end);
     let written = OnceLock::new();
-    let late = || Miss::Late { sent: written.get().is_some() };
+    let late = || TransportError::TimedOut { sent: written.get().is_some() };
     let is_dead =
         |is_last_look| written.get().is_some_and(|written| liveness.is_dead(*written, is_last_look));
     let mut answer = pin!(exchange::run(connection, message, || {
@@ -344,7 +348,9 @@ async fn await_answer(
     let mut until =
         async |time: tokio::time::Instant| match tokio::time::timeout_at(time, answer.as_mut()).await {
             Err(_) => None,
-            Ok(Err(Miss::Lost(error))) if liveness.is_aborted() => Some(Err(Miss::Aborted(error))),
+            Ok(Err(TransportError::OutcomeUnknown(error))) if liveness.is_aborted() => {
+                Some(Err(TransportError::Aborted(error)))
+            }
             Ok(outcome) => Some(outcome),
         };
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Activity, End, Info, Life, rules::ended};
+use super::{Activity, End, Info, Lifecycle, rules::ended};
 use crate::{
     model::{
         details::Details,
@@ -29,7 +29,7 @@ impl Activity {
         self.records += 1;
         self.recorded = self.recorded.wrapping_add(1);
         self.last_progress = now;
-        Ok(self.hurry(now))
+        Ok(self.advance_due(now))
     }
 
     /// Progress without details. True as for [`Activity::record`].
@@ -43,22 +43,22 @@ impl Activity {
         if !self.pulse {
             self.recorded = self.recorded.wrapping_add(1);
         }
-        Ok(self.hurry(now))
+        Ok(self.advance_due(now))
     }
 
     /// What is known is to go out once more. True as for [`Activity::record`].
-    pub fn renew(&mut self, now: Moment) -> Result<bool> {
+    pub fn request_beat(&mut self, now: Moment) -> Result<bool> {
         self.usable()?;
         self.recorded = self.recorded.wrapping_add(1);
-        Ok(self.hurry(now))
+        Ok(self.advance_due(now))
     }
 
     /// What the holder must know now.
     #[inline]
     pub fn signals(&self, now: Moment) -> Signals {
-        let over = matches!(self.life, Life::Ended | Life::Gone);
+        let over = matches!(self.lifecycle, Lifecycle::Ended | Lifecycle::Gone);
         self.asked
-            | Signals::GONE.when(self.life == Life::Gone)
+            | Signals::GONE.when(self.lifecycle == Lifecycle::Gone)
             | Signals::LEASE_LOST.when(!over && now > self.lease_end())
             | Signals::STALLED.when(!over && self.is_stalled(now))
             | Signals::REFUSED.when(!over && self.is_refused())
@@ -68,7 +68,7 @@ impl Activity {
 
     /// When the signals change next by the mere passing of time.
     pub fn next_change(&self, now: Moment) -> Moment {
-        let unseeded = if self.pulse && !self.knows() {
+        let unseeded = if self.pulse && !self.knows_details() {
             self.lease_from.later(self.schedule().period)
         } else {
             Moment::NEVER
@@ -89,35 +89,35 @@ impl Activity {
 
     /// Whether this record is acknowledged, or a newer one: others may record without end.
     pub fn is_flushed_to(&self, record: u32) -> Result<bool> {
-        match self.life {
-            _ if self.has_landed(record) => Ok(true),
-            Life::Gone => Err(self.gone()),
-            Life::Ended => Err(ended()),
-            Life::Open | Life::Ending => Ok(false),
+        match self.lifecycle {
+            _ if self.is_acknowledged(record) => Ok(true),
+            Lifecycle::Gone => Err(self.gone()),
+            Lifecycle::Ended => Err(ended()),
+            Lifecycle::Open | Lifecycle::Ending => Ok(false),
         }
     }
 
     /// An error when the server has refused what was pressed for, so that waiting on is of no use.
-    pub fn check_press(&self) -> Result<()> {
+    pub fn check_flush(&self) -> Result<()> {
         if self.is_awaited() { Ok(()) } else { self.refusal() }
     }
 
     /// Has what was recorded sent without waiting for its time. True as for [`Activity::record`].
-    pub fn press(&mut self, now: Moment) -> bool {
+    pub fn request_flush(&mut self, now: Moment) -> bool {
         self.awaited = self.recorded;
-        self.hurry(now)
+        self.advance_due(now)
     }
 
     /// The details that there were when it was opened; `None` while they aren't known, and then they are asked for. Who has
     /// asked before gets an error when the server has refused since.
-    pub fn opening(&mut self, asked: bool, now: Moment) -> Result<(Option<Details>, bool)> {
-        if self.knows_opening() {
-            return Ok((Some(self.opening.as_deref().cloned().unwrap_or_default()), false));
+    pub fn initial_details(&mut self, asked: bool, now: Moment) -> Result<(Option<Details>, bool)> {
+        if self.knows_initial_details() {
+            return Ok((Some(self.initial_details.as_deref().cloned().unwrap_or_default()), false));
         }
-        match self.life {
-            Life::Gone => return Err(self.gone()),
-            Life::Ended => return Err(ended()),
-            Life::Open | Life::Ending => {}
+        match self.lifecycle {
+            Lifecycle::Gone => return Err(self.gone()),
+            Lifecycle::Ended => return Err(ended()),
+            Lifecycle::Open | Lifecycle::Ending => {}
         }
         if self.has_sent() {
             return Err(Error::new(
@@ -126,11 +126,11 @@ impl Activity {
                  over as initial_details",
             ));
         }
-        if asked && !self.wants_opening {
+        if asked && !self.wants_initial_details {
             self.refusal()?;
         }
-        self.wants_opening = true;
-        Ok((None, self.hurry(now)))
+        self.wants_initial_details = true;
+        Ok((None, self.advance_due(now)))
     }
 
     /// Why the last try failed, for a caller who gives up waiting.
@@ -140,25 +140,25 @@ impl Activity {
 
     /// Begins an ending call: no beat is begun any more.
     pub fn begin_ending(&mut self) -> Result<()> {
-        match self.life {
-            Life::Open => {
-                self.life = Life::Ending;
+        match self.lifecycle {
+            Lifecycle::Open => {
+                self.lifecycle = Lifecycle::Ending;
                 Ok(())
             }
-            Life::Gone => Err(self.gone()),
-            Life::Ended => Err(ended()),
-            Life::Ending => Err(Error::new(Status::Ended, "another thread is ending the activity")),
+            Lifecycle::Gone => Err(self.gone()),
+            Lifecycle::Ended => Err(ended()),
+            Lifecycle::Ending => Err(Error::new(Status::Ended, "another thread is ending the activity")),
         }
     }
 
     /// Whether the ending call may be sent: not while a beat is under way, which must not land after it. With it go the details
     /// that the server doesn't have yet.
     pub fn may_end(&self, now: Moment) -> Result<Option<End>> {
-        match self.life {
-            Life::Gone => Err(self.gone()),
+        match self.lifecycle {
+            Lifecycle::Gone => Err(self.gone()),
             _ if self.in_flight => Ok(None),
             _ => Ok(Some(End {
-                target: self.access.ending_target(self.holds_lease(now)),
+                target: self.address.ending_target(self.holds_lease(now)),
                 unsent: self.to_send().filter(|_| self.acknowledged != self.recorded),
                 verify: self.verify,
             })),
@@ -167,7 +167,7 @@ impl Activity {
 
     /// Whether what was recorded is to be sent before a failure, and not with it: Server 1.29 loses the details of a failure by ids.
     pub fn flushes_before_failing(&self) -> bool {
-        self.access.ends_by_ids() && self.acknowledged != self.recorded
+        self.address.ends_by_ids() && self.acknowledged != self.recorded
     }
 
     /// Whether nothing is to be sent that anybody can read.
@@ -177,27 +177,27 @@ impl Activity {
 
     /// What became of it. True as for [`Activity::record`].
     pub fn finish_ending(&mut self, outcome: &Result<()>, now: Moment) -> bool {
-        self.life = match outcome.as_ref().map_err(Error::status) {
-            Ok(()) | Err(Status::InDoubt) => Life::Ended,
-            Err(Status::NotFound) => Life::Gone,
-            Err(_) => Life::Open,
+        self.lifecycle = match outcome.as_ref().map_err(Error::status) {
+            Ok(()) | Err(Status::InDoubt) => Lifecycle::Ended,
+            Err(Status::NotFound) => Lifecycle::Gone,
+            Err(_) => Lifecycle::Open,
         };
         self.due = Moment::NEVER;
         let goes_on = self.pulse || self.acknowledged != self.recorded;
-        goes_on && self.hurry(now)
+        goes_on && self.advance_due(now)
     }
 
     /// What can be told about it.
     pub fn info(&self, now: Moment) -> Info {
         let some = |moment: Moment| (moment != Moment::NEVER).then(|| moment.since(now));
         Info {
-            attempt: self.access.attempt_number(),
-            addressed_by: self.access.addressed_by(),
-            life: match self.life {
-                Life::Open => "open",
-                Life::Ending => "ending",
-                Life::Ended => "ended",
-                Life::Gone => "gone",
+            attempt: self.address.attempt_number(),
+            addressed_by: self.address.addressed_by(),
+            state: match self.lifecycle {
+                Lifecycle::Open => "open",
+                Lifecycle::Ending => "ending",
+                Lifecycle::Ended => "ended",
+                Lifecycle::Gone => "gone",
             },
             heartbeat_timeout: Duration::from_millis(self.timeout_ms.into()),
             lease_left: some(self.lease_end()),

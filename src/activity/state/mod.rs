@@ -16,7 +16,7 @@ mod sender;
 
 use std::time::Duration;
 
-use super::{address::Access, options::OpenOptions};
+use super::{address::ActivityAddress, options::OpenOptions};
 use crate::{
     model::{
         attempt::{Ids, Subject, Target},
@@ -32,21 +32,21 @@ use crate::{
 /// An activity that a handle stands for.
 #[derive(Debug)]
 pub struct Activity {
-    access: Access,
+    address: ActivityAddress,
     /// Which workflow it is of, as a hash: beats to one workflow wait for each other at the server.
     pub workflow: u32,
     /// Whether a watch wants to hear of its signals.
     pub watched: bool,
     /// The signals that those who look on were told last.
     announced: u16,
-    life: Life,
+    lifecycle: Lifecycle,
     pulse: bool,
     require_encoded: bool,
     verify: bool,
     in_flight: bool,
-    wants_opening: bool,
+    wants_initial_details: bool,
     /// The heartbeat timeout isn't known, and the server may tell it.
-    question: Question,
+    timeout_lookup: TimeoutLookup,
     failed: u8,
     ran_out: u8,
     /// The longest time that a recent beat took to be acknowledged; 0: none was yet.
@@ -64,8 +64,8 @@ pub struct Activity {
     /// The newest details, without values when there are none; `None`: not known yet whether the server holds any.
     known: Option<Payloads>,
     /// The details that there were when it was opened, once they are known; and whether that is known and there were none.
-    opening: Option<Box<Details>>,
-    opening_none: bool,
+    initial_details: Option<Box<Details>>,
+    has_no_initial_details: bool,
     /// From here on the lease counts: the send of the last acknowledged beat; before that, the start of the attempt.
     lease_from: Moment,
     /// `LONG_AGO` before the first one.
@@ -83,7 +83,7 @@ pub struct Activity {
 
 /// Whether the heartbeat timeout has to be asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Question {
+enum TimeoutLookup {
     /// No: it is known, or nobody tells.
     No,
     /// After the next beat.
@@ -96,7 +96,7 @@ enum Question {
 
 /// How it stands with the activity.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Life {
+enum Lifecycle {
     Open,
     /// A call that ends it is under way.
     Ending,
@@ -174,7 +174,7 @@ pub struct Info {
     /// `token`, `made_up_token` or `ids`, once that is known.
     pub addressed_by: Option<&'static str>,
     /// `open`, `ending`, `ended` or `gone`.
-    pub life: &'static str,
+    pub state: &'static str,
     /// The heartbeat timeout; zero when unknown or none.
     pub heartbeat_timeout: Duration,
     /// What is left of the lease, where there is one.
@@ -196,7 +196,7 @@ pub struct Info {
 impl Activity {
     /// One that was opened now.
     pub fn open(token: &[u8], mut options: OpenOptions, now: Moment) -> Result<Self> {
-        let access = Access::given(token, &mut options)?;
+        let address = ActivityAddress::given(token, &mut options)?;
         if options.require_encoded
             && let Some(details) = &options.initial_details
         {
@@ -204,19 +204,19 @@ impl Activity {
         }
         let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         let opening = options.initial_details.map(Details::handed_over).transpose()?;
-        let asks = access.ids().is_some() && options.heartbeat_timeout.is_zero();
+        let asks = address.ids().is_some() && options.heartbeat_timeout.is_zero();
         let mut activity = Activity {
-            workflow: access.workflow(),
-            access,
+            workflow: address.workflow(),
+            address,
             watched: false,
             announced: 0,
-            life: Life::Open,
+            lifecycle: Lifecycle::Open,
             pulse: options.pulse,
             require_encoded: options.require_encoded,
             verify: options.verify,
             in_flight: false,
-            wants_opening: false,
-            question: if asks { Question::Later } else { Question::No },
+            wants_initial_details: false,
+            timeout_lookup: if asks { TimeoutLookup::Later } else { TimeoutLookup::No },
             failed: 0,
             ran_out: 0,
             longest_answer_ms: 0,
@@ -229,8 +229,8 @@ impl Activity {
             acknowledged: 0,
             awaited: 0,
             known: None,
-            opening: None,
-            opening_none: false,
+            initial_details: None,
+            has_no_initial_details: false,
             lease_from: now.earlier(options.age),
             last_send: Moment::LONG_AGO,
             last_progress: now,
@@ -248,7 +248,7 @@ impl Activity {
             activity.due = if asks { now } else { activity.no_later_than_deadline_check(first).max(now) };
             if asks {
                 // Who doesn't know how long there is, must know it before he can wait.
-                activity.question = Question::Now;
+                activity.timeout_lookup = TimeoutLookup::Now;
             }
         }
         Ok(activity)
@@ -256,7 +256,7 @@ impl Activity {
 
     /// What no two activities that are open at once may have in common: the task token, or the ids.
     pub fn key(&self) -> &[u8] {
-        self.access.key()
+        self.address.key()
     }
 
     /// When the sender is to look at it next.

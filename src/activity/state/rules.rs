@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Activity, Life};
+use super::{Activity, Lifecycle};
 use crate::{
     activity::schedule::Schedule,
     model::{
@@ -26,10 +26,10 @@ impl Activity {
 
     #[inline]
     pub(super) fn usable(&self) -> Result<()> {
-        match self.life {
-            Life::Open | Life::Ending => Ok(()),
-            Life::Ended => Err(ended()),
-            Life::Gone => Err(self.gone()),
+        match self.lifecycle {
+            Lifecycle::Open | Lifecycle::Ending => Ok(()),
+            Lifecycle::Ended => Err(ended()),
+            Lifecycle::Gone => Err(self.gone()),
         }
     }
 
@@ -60,13 +60,13 @@ impl Activity {
     }
 
     /// Whether a record of this number, or a newer one, is acknowledged.
-    pub(super) fn has_landed(&self, record: u32) -> bool {
+    pub(super) fn is_acknowledged(&self, record: u32) -> bool {
         self.acknowledged.wrapping_sub(record) <= u32::MAX / 2
     }
 
     /// Whether somebody waits for something to be acknowledged.
     pub(super) fn is_awaited(&self) -> bool {
-        !self.has_landed(self.awaited)
+        !self.is_acknowledged(self.awaited)
     }
 
     /// Whether the server refuses, and trying again won't help.
@@ -75,7 +75,7 @@ impl Activity {
     }
 
     /// Whether it is known what the server holds, or what it is to hold.
-    pub(super) fn knows(&self) -> bool {
+    pub(super) fn knows_details(&self) -> bool {
         self.known.is_some()
     }
 
@@ -84,8 +84,8 @@ impl Activity {
         self.known.clone().filter(|details| !details.encoded().is_empty())
     }
 
-    pub(super) fn knows_opening(&self) -> bool {
-        self.opening_none || self.opening.is_some()
+    pub(super) fn knows_initial_details(&self) -> bool {
+        self.has_no_initial_details || self.initial_details.is_some()
     }
 
     pub(super) fn has_sent(&self) -> bool {
@@ -94,13 +94,14 @@ impl Activity {
 
     /// Takes what the server holds at the start; what was recorded meanwhile is newer.
     pub(super) fn seed(&mut self, details: Details) {
-        if !self.knows() {
+        if !self.knows_details() {
             let there_are = !details.values().is_empty();
             self.known = Some(if there_are { details.payloads().clone() } else { Payloads::default() });
         }
-        self.opening_none = details.payloads().encoded().is_empty();
-        self.opening = (!self.opening_none || details.about() != About::default()).then(|| Box::new(details));
-        self.wants_opening = false;
+        self.has_no_initial_details = details.payloads().encoded().is_empty();
+        self.initial_details =
+            (!self.has_no_initial_details || details.about() != About::default()).then(|| Box::new(details));
+        self.wants_initial_details = false;
     }
 
     /// When the next beat is due in the normal course of things.
@@ -129,11 +130,11 @@ impl Activity {
 
     /// Makes the next beat due as early as it may be. True when that is earlier than it was.
     #[inline]
-    pub(super) fn hurry(&mut self, now: Moment) -> bool {
-        if self.in_flight || self.life != Life::Open {
+    pub(super) fn advance_due(&mut self, now: Moment) -> bool {
+        if self.in_flight || self.lifecycle != Lifecycle::Open {
             return false;
         }
-        let awaited = self.is_awaited() || self.wants_opening;
+        let awaited = self.is_awaited() || self.wants_initial_details;
         // A beat that is being tried again keeps its pause, unless it was refused and somebody waits for it.
         if self.failed > 0 && self.due != Moment::NEVER && !(awaited && self.is_refused()) {
             return false;
@@ -180,17 +181,17 @@ impl Activity {
 
     #[inline]
     pub(super) fn is_unseeded(&self, now: Moment) -> bool {
-        self.pulse && !self.knows() && now > self.lease_from.later(self.schedule().period)
+        self.pulse && !self.knows_details() && now > self.lease_from.later(self.schedule().period)
     }
 
-    pub(super) fn tried(&mut self, error: Option<Error>) {
+    pub(super) fn clear_failures(&mut self, error: Option<Error>) {
         self.failed = 0;
         self.ran_out = 0;
         self.last_error = error;
     }
 
-    pub(super) fn go(&mut self, why: Error) {
-        self.life = Life::Gone;
+    pub(super) fn mark_gone(&mut self, why: Error) {
+        self.lifecycle = Lifecycle::Gone;
         self.due = Moment::NEVER;
         self.last_error = Some(why);
     }

@@ -7,7 +7,7 @@ use crate::{
     client::{
         Found,
         description::{Description, State},
-        rpc_error::{Cure, Setback},
+        rpc_error::{Retry, RpcError},
     },
     model::{
         attempt::{Attempt, Ids},
@@ -69,10 +69,9 @@ impl Story {
         self.activity.acknowledge(asked, self.now);
     }
 
-    fn failed(&mut self, status: Status, cure: Cure, late: bool) {
-        let setback =
-            Setback { error: Error::new(status, "why"), cure, perhaps_applied: false, late, aborted: false };
-        self.activity.set_back(setback, self.now);
+    fn failed(&mut self, status: Status, retry: Retry, late: bool) {
+        let rpc_error = RpcError { retry, timed_out: late, ..RpcError::permanent(Error::new(status, "why")) };
+        self.activity.set_back(rpc_error, self.now);
     }
 
     /// The server told what it holds.
@@ -133,7 +132,7 @@ fn what_was_handed_over_stays_what_there_was_at_the_start_whatever_the_answer_sa
     let mut story = without_timeout(OpenOptions { initial_details: Some(details), ..handed_nothing() });
     assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
     story.activity.described(told(), story.now);
-    let opening = story.activity.opening(false, story.now).unwrap().0.unwrap();
+    let opening = story.activity.initial_details(false, story.now).unwrap().0.unwrap();
     assert_eq!(opening.values().len(), 1);
     assert_eq!(story.after(5 * SECOND).beat().unwrap(), "41");
 }
@@ -149,7 +148,7 @@ fn a_first_record_goes_out_before_the_timeout_is_asked_for() {
     story.activity.described(told(), story.now);
     assert_eq!(story.beat(), None, "the second one waits for its time");
     assert_eq!(story.after(5 * SECOND).beat().unwrap(), "2");
-    assert!(story.activity.opening(false, story.now).unwrap().0.unwrap().values().is_empty());
+    assert!(story.activity.initial_details(false, story.now).unwrap().0.unwrap().values().is_empty());
 }
 
 #[test]
@@ -159,12 +158,12 @@ fn a_question_that_fails_delays_no_beat_and_refuses_none() {
     story.beat().unwrap();
     story.acknowledged(Signals::default());
     assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
-    story.failed(Status::Unavailable, Cure::Retry, false);
+    story.failed(Status::Unavailable, Retry::Soon, false);
     assert!(story.activity.due() > story.now.later(20 * SECOND), "it isn't asked again and again");
     assert_eq!(story.after(30 * SECOND).beat().unwrap(), "1", "the beat comes first");
     story.acknowledged(Signals::default());
     assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
-    story.failed(Status::PermissionDenied, Cure::None, false);
+    story.failed(Status::PermissionDenied, Retry::Never, false);
     assert!(!story.has(Signals::REFUSED));
     story.after(30 * SECOND).beat().unwrap();
     story.acknowledged(Signals::default());
@@ -179,8 +178,8 @@ fn what_is_flushed_while_a_question_fails_does_not_wait_for_its_time() {
     story.acknowledged(Signals::default());
     assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
     story.record("2");
-    assert!(!story.activity.press(story.now));
-    story.failed(Status::Unavailable, Cure::Retry, false);
+    assert!(!story.activity.request_flush(story.now));
+    story.failed(Status::Unavailable, Retry::Soon, false);
     assert_eq!(story.beat().as_deref(), Some("2"));
 }
 
@@ -188,7 +187,7 @@ fn what_is_flushed_while_a_question_fails_does_not_wait_for_its_time() {
 fn where_nothing_can_be_erased_only_a_beat_tells_that_an_activity_is_over() {
     let mut early = without_timeout(handed_nothing());
     assert!(matches!(early.activity.next_step(early.now), Step::Describe { .. }));
-    early.failed(Status::NotFound, Cure::None, false);
+    early.failed(Status::NotFound, Retry::Never, false);
     early.record("1");
     assert_eq!(early.beat().unwrap(), "1");
 
@@ -197,10 +196,10 @@ fn where_nothing_can_be_erased_only_a_beat_tells_that_an_activity_is_over() {
     story.beat().unwrap();
     story.acknowledged(Signals::default());
     assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
-    story.failed(Status::NotFound, Cure::None, false);
+    story.failed(Status::NotFound, Retry::Never, false);
     assert!(!story.has(Signals::GONE));
     story.after(30 * SECOND).beat().unwrap();
-    story.failed(Status::NotFound, Cure::None, false);
+    story.failed(Status::NotFound, Retry::Never, false);
     assert!(story.has(Signals::GONE));
 }
 
@@ -274,13 +273,13 @@ fn without_a_pulse_only_what_is_recorded_is_sent() {
 #[test]
 fn a_record_is_newer_than_what_the_server_held() {
     let mut story = Story::begin(OpenOptions { pulse: true, ..OpenOptions::default() });
-    story.activity.wants_opening = true;
+    story.activity.wants_initial_details = true;
     story.activity.due = story.now;
     assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
     assert!(!story.record("\"mine\""));
     story.described(Some("\"theirs\""), Ids::default(), Attempt::default(), None);
     assert_eq!(story.beat().unwrap(), "\"mine\"");
-    let (opening, _) = story.activity.opening(false, story.now).unwrap();
+    let (opening, _) = story.activity.initial_details(false, story.now).unwrap();
     assert_eq!(opening.unwrap().values()[0].data, "\"theirs\"");
 }
 
@@ -289,14 +288,15 @@ fn tries_that_fail_are_repeated_soon_and_those_that_ran_out_of_time_at_once() {
     let mut story = Story::with_nothing_to_erase();
     story.record("1");
     story.beat().unwrap();
-    story.failed(Status::Unavailable, Cure::Retry, false);
+    story.failed(Status::Unavailable, Retry::Soon, false);
     assert_eq!(story.beat(), None);
     assert_eq!(story.after(SECOND / 10).beat().unwrap(), "1");
-    story.failed(Status::Timeout, Cure::Retry, true);
+    story.failed(Status::Timeout, Retry::Soon, true);
     assert_eq!(story.beat().unwrap(), "1");
-    story.failed(Status::ResourceExhausted, Cure::RetrySlowly, false);
+    story.failed(Status::ResourceExhausted, Retry::Slowly, false);
     assert_eq!(story.after(SECOND * 9 / 10).beat(), None);
-    assert_eq!(story.after(SECOND / 10).beat().unwrap(), "1");
+    // At least a second, and up to 0.3 s more.
+    assert_eq!(story.after(SECOND * 4 / 10).beat().unwrap(), "1");
     assert_eq!(story.activity.info(story.now).counts.failed_tries, 3);
 }
 
@@ -323,7 +323,7 @@ fn a_flush_does_not_wait_for_its_time_but_for_what_is_under_way() {
     story.record("1");
     story.beat().unwrap();
     story.record("2");
-    assert!(!story.activity.press(story.now), "the sender will see it when it is back");
+    assert!(!story.activity.request_flush(story.now), "the sender will see it when it is back");
     assert_eq!(story.beat(), None);
     story.acknowledged(Signals::default());
     assert_eq!(story.beat().unwrap(), "2");
@@ -357,7 +357,7 @@ fn not_found_is_for_ever() {
     let mut story = Story::with_nothing_to_erase();
     story.record("1");
     story.beat().unwrap();
-    story.failed(Status::NotFound, Cure::None, false);
+    story.failed(Status::NotFound, Retry::Never, false);
     assert!(story.has(Signals::GONE));
     assert_eq!(story.after(60 * SECOND).beat(), None);
     let refused = story.activity.record(Encoding::Json, b"2", LIMIT, story.now).unwrap_err();
@@ -371,18 +371,18 @@ fn a_refusal_answers_who_presses_and_each_who_presses_later_anew() {
     story.record("1");
     // The sender, who waits for the first record anyway, must be told of the second press.
     for tell in [false, true] {
-        assert_eq!(story.activity.press(story.now), tell);
-        story.activity.check_press().unwrap();
+        assert_eq!(story.activity.request_flush(story.now), tell);
+        story.activity.check_flush().unwrap();
         assert_eq!(story.beat().unwrap(), "1");
-        story.failed(Status::PermissionDenied, Cure::None, false);
-        assert_eq!(story.activity.check_press().unwrap_err().status(), Status::PermissionDenied);
+        story.failed(Status::PermissionDenied, Retry::Never, false);
+        assert_eq!(story.activity.check_flush().unwrap_err().status(), Status::PermissionDenied);
         assert_eq!(story.beat(), None, "nobody presses any more");
         story.after(SECOND);
     }
-    story.activity.press(story.now);
+    story.activity.request_flush(story.now);
     assert_eq!(story.beat().unwrap(), "1");
     story.acknowledged(Signals::default());
-    story.activity.check_press().unwrap();
+    story.activity.check_flush().unwrap();
     assert!(story.activity.is_flushed().unwrap() && !story.has(Signals::REFUSED));
 }
 
@@ -390,11 +390,11 @@ fn a_refusal_answers_who_presses_and_each_who_presses_later_anew() {
 fn a_refusal_answers_who_asks_for_the_details_at_the_start() {
     let mut story = Story::begin(OpenOptions { pulse: true, ..OpenOptions::default() });
     for _ in 0..2 {
-        assert!(story.activity.opening(false, story.now).unwrap().0.is_none());
-        assert!(story.activity.opening(true, story.now).unwrap().0.is_none());
+        assert!(story.activity.initial_details(false, story.now).unwrap().0.is_none());
+        assert!(story.activity.initial_details(true, story.now).unwrap().0.is_none());
         assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
-        story.failed(Status::PermissionDenied, Cure::None, false);
-        let refused = story.activity.opening(true, story.now).unwrap_err();
+        story.failed(Status::PermissionDenied, Retry::Never, false);
+        let refused = story.activity.initial_details(true, story.now).unwrap_err();
         assert_eq!(refused.status(), Status::PermissionDenied);
         assert_eq!(story.beat(), None);
         story.after(SECOND);
@@ -462,10 +462,10 @@ fn a_token_that_was_made_up_is_not_sent_unasked_once_the_lease_is_lost() {
 fn a_server_that_takes_no_token_that_was_made_up_is_asked_instead() {
     let mut story = by_ids(Some(b"made up"));
     target(&mut story);
-    story.failed(Status::NotFound, Cure::None, false);
+    story.failed(Status::NotFound, Retry::Never, false);
     assert!(!story.has(Signals::GONE), "it may be the token that isn't found");
     assert!(matches!(target(&mut story), Target::Checked { token: None, .. }));
-    story.failed(Status::NotFound, Cure::None, false);
+    story.failed(Status::NotFound, Retry::Never, false);
     assert!(story.has(Signals::GONE));
 }
 
@@ -476,7 +476,7 @@ fn who_was_acknowledged_by_a_made_up_token_is_gone_when_it_names_nothing_any_mor
     story.acknowledged(Signals::default());
     story.after(5 * SECOND);
     target(&mut story);
-    story.failed(Status::NotFound, Cure::None, false);
+    story.failed(Status::NotFound, Retry::Never, false);
     assert!(story.has(Signals::GONE));
 }
 
@@ -513,8 +513,8 @@ fn a_beat_out_of_turn_goes_out_without_a_pulse_and_with_nothing_new() {
         ..OpenOptions::default()
     });
     assert_eq!(story.beat(), None);
-    story.activity.renew(story.now).unwrap();
-    assert!(story.activity.press(story.now) || story.activity.due() <= story.now);
+    story.activity.request_beat(story.now).unwrap();
+    assert!(story.activity.request_flush(story.now) || story.activity.due() <= story.now);
     assert_eq!(story.beat().as_deref(), Some("41"));
     story.acknowledged(Signals::CANCEL_REQUESTED);
     assert_eq!((story.activity.is_flushed().unwrap(), story.beat()), (true, None));
@@ -543,6 +543,6 @@ fn a_deadline_between_two_beats_is_asked_about_between_them() {
     assert_eq!(story.after(5 * SECOND).beat(), Some(String::new()));
     story.acknowledged(Signals::default());
     assert_eq!(story.after(2 * SECOND).beat(), Some(String::new()));
-    story.failed(Status::NotFound, Cure::None, false);
+    story.failed(Status::NotFound, Retry::Never, false);
     assert!(story.has(Signals::GONE));
 }

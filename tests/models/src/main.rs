@@ -8,9 +8,9 @@ use loom::thread;
 use crate::{
     activity::{
         handle::Handle,
-        registry::{Look, Registry},
+        registry::{Checked, Registry},
         state::Activity,
-        wake_queue::Inbox,
+        wake_queue::WakeQueue,
     },
     model::{
         deadline::{Deadline, Timeout},
@@ -96,7 +96,7 @@ fn registry_change_wakes() {
         thread::spawn(move || registry.change(handle, |activity| activity.0 = 7).unwrap())
     };
     let found = registry.wait(handle, for_ever(), |activity| {
-        Ok(if activity.0 == 7 { Look::Found(7) } else { Look::Again(Duration::MAX) })
+        Ok(if activity.0 == 7 { Checked::Found(7) } else { Checked::Again(Duration::MAX) })
     });
     assert_eq!(found.unwrap(), Some(7));
     changer.join().unwrap();
@@ -109,7 +109,7 @@ fn registry_close_wakes() {
         let registry = registry.clone();
         thread::spawn(move || drop(registry.remove(handle).unwrap()))
     };
-    let found = registry.wait(handle, for_ever(), |_| Ok(Look::<()>::Again(Duration::MAX)));
+    let found = registry.wait(handle, for_ever(), |_| Ok(Checked::<()>::Again(Duration::MAX)));
     assert_eq!(found.unwrap_err().status(), Status::InvalidHandle);
     closer.join().unwrap();
 }
@@ -139,7 +139,7 @@ fn registry_one_holder() {
 
 /// Nothing that is left for the sender stays lying, however many leave something.
 fn hand_over() {
-    let wake_queue = Arc::new(Inbox::default());
+    let wake_queue = Arc::new(WakeQueue::default());
     let putters: Vec<_> = (0..2)
         .map(|index| {
             let wake_queue = wake_queue.clone();

@@ -476,7 +476,7 @@ thb_status_t thb_activity_get_details(thb_activity_t activity,
                                       struct thb_error_t **error_out);
 
 // Read how it stands, as a JSON object: state ("open", "ending", "ended", "gone"), attempt, addressed_by ("token",
-// "made_up_token", "ids"), signals, heartbeat_timeout_ms, lease_left_ms, since_acknowledged_ms, pending, next_beat_ms,
+// "derived_token", "ids"), signals, heartbeat_timeout_ms, lease_left_ms, since_acknowledged_ms, pending, next_beat_ms,
 // records, beats (acknowledged), failed_tries, leases_regained, last_error {code, name, message}. Keys may be added.
 //
 // Thread-safe. Never waits. On THB_OK *info_out is the caller's, to be freed by thb_text_free.

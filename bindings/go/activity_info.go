@@ -11,7 +11,7 @@ type Info struct {
 	State string
 	// Attempt counts from 1; 0 when unknown.
 	Attempt int
-	// AddressedBy is what tells the server which activity it is: "token", "made_up_token" or "ids"; empty: not known yet.
+	// AddressedBy is what tells the server which activity it is: "token", "derived_token" or "ids"; empty: not known yet.
 	AddressedBy string
 	Signals     Signals
 	// HeartbeatTimeout is 0 when it is unknown, and when there is none.

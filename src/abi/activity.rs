@@ -179,7 +179,7 @@ pub unsafe extern "C" fn thb_activity_get_details(
 }
 
 /// Read how it stands, as a JSON object: state ("open", "ending", "ended", "gone"), attempt, addressed_by ("token",
-/// "made_up_token", "ids"), signals, heartbeat_timeout_ms, lease_left_ms, since_acknowledged_ms, pending, next_beat_ms,
+/// "derived_token", "ids"), signals, heartbeat_timeout_ms, lease_left_ms, since_acknowledged_ms, pending, next_beat_ms,
 /// records, beats (acknowledged), failed_tries, leases_regained, last_error {code, name, message}. Keys may be added.
 ///
 /// Thread-safe. Never waits. On THB_OK *info_out is the caller's, to be freed by thb_text_free.

@@ -43,9 +43,9 @@ enum TokenOrigin {
     Given,
     /// There is none. The server hasn't been asked yet.
     Unknown,
-    /// The server was asked. If there is a token it was made up, and perhaps the server doesn't take such.
+    /// The server was asked. If there is a token it was derived, and perhaps the server doesn't take such.
     Found,
-    /// The server took the one that was made up.
+    /// The server took the one that was derived.
     Taken,
 }
 
@@ -129,7 +129,7 @@ impl ActivityAddress {
             ActivityAddress::Token(_) => Some("token"),
             ActivityAddress::Ids(by) => match (by.standing, &by.token) {
                 (TokenOrigin::Given, _) => Some("token"),
-                (TokenOrigin::Taken, _) => Some("made_up_token"),
+                (TokenOrigin::Taken, _) => Some("derived_token"),
                 (TokenOrigin::Found, None) => Some("ids"),
                 (TokenOrigin::Found, Some(_)) | (TokenOrigin::Unknown, _) => None,
             },
@@ -153,7 +153,7 @@ impl ActivityAddress {
         !matches!(self, ActivityAddress::Ids(by) if by.standing == TokenOrigin::Unknown)
     }
 
-    /// The server was asked: the ids with their run, the attempt with its start, and the token that was made up.
+    /// The server was asked: the ids with their run, the attempt with its start, and the token that was derived.
     pub fn found(&mut self, ids: Ids, attempt: Attempt, token: Option<Bytes>) {
         if let ActivityAddress::Ids(by) = self
             && by.standing == TokenOrigin::Unknown
@@ -173,7 +173,7 @@ impl ActivityAddress {
         }
     }
 
-    /// Where the call goes that ends the activity: one made up counts only once it was taken, since to hear that it names nothing
+    /// Where the call goes that ends the activity: one derived counts only once it was taken, since to hear that it names nothing
     /// would sound like the activity's end.
     pub fn ending_target(&self, fresh: bool) -> Target {
         match self {

@@ -28,7 +28,7 @@ pub struct PendingExit {
     begun: bool,
     /// Those with something to send, as far as it isn't known that they have sent it: each with its newest record then, for other
     /// threads may record on.
-    unsent: Vec<(Handle, u32)>,
+    unsent: Vec<(Handle, u64)>,
 }
 
 impl Activities {
@@ -52,7 +52,9 @@ impl Activities {
             leaving.begun = true;
             for handle in self.registry.handles() {
                 // Closed meanwhile: nothing to send.
-                let Ok(newest) = self.registry.with(handle, |activity| activity.newest()) else { continue };
+                let Ok(newest) = self.registry.with(handle, |activity| activity.newest_record()) else {
+                    continue;
+                };
                 leaving.unsent.push((handle, newest));
                 self.request_flush(handle);
             }
@@ -64,7 +66,7 @@ impl Activities {
     }
 
     /// Whether this record, or a newer one, may still reach the server.
-    fn is_unsent(&self, handle: Handle, record: u32) -> bool {
+    fn is_unsent(&self, handle: Handle, record: u64) -> bool {
         let unsent = self.registry.with(handle, |activity| {
             matches!(activity.is_flushed_to(record), Ok(false)) && activity.check_flush().is_ok()
         });
@@ -72,9 +74,9 @@ impl Activities {
     }
 
     /// Has the sender look at all of them, if it has forgotten where it was.
-    pub fn tell_all(&self) {
+    pub fn wake_all(&self) {
         for handle in self.registry.handles() {
-            self.tell(handle, Moment::now());
+            self.wake_at(handle, Moment::now());
         }
     }
 }

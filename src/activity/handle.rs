@@ -21,7 +21,7 @@ pub const LAST_GENERATION: u32 = (1 << GENERATION_BITS) - 1;
 pub const MAX_FORKS: u32 = (1 << FORK_BITS) - 1;
 
 /// A handle: 0 < h < 2^53, so that languages without 64-bit integers can hold it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle {
     /// The slot.
     pub index: u32,

@@ -27,7 +27,7 @@ impl Info {
             ms(info.since_acknowledged),
             info.pending,
             ms(info.next_beat),
-            info.records,
+            info.counts.records,
             counts.beats,
             counts.failed_tries,
             counts.leases_regained,
@@ -68,7 +68,6 @@ mod tests {
             since_acknowledged: Some(Duration::from_millis(5)),
             pending: true,
             next_beat: None,
-            records: 0,
             counts: Counts::default(),
             last_error: Some(Error::new(Status::Unavailable, "a \"quoted\"\nmessage")),
         };

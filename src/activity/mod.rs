@@ -15,6 +15,7 @@
 //! | `info` | what can be told about one, as JSON |
 
 pub mod address;
+mod due_queue;
 mod exit_flush;
 pub mod handle;
 mod info;
@@ -95,8 +96,8 @@ impl Activities {
         self.disconnected.load(Ordering::Acquire)
     }
 
-    /// Tells the sender of an activity that has something to do.
-    pub fn tell(&self, handle: Handle, due: Moment) {
+    /// Has the scheduler look at an activity at a time.
+    pub fn wake_at(&self, handle: Handle, due: Moment) {
         self.wake_queue.put(due, handle);
     }
 
@@ -129,13 +130,13 @@ impl Activities {
             (unsent && activity.request_flush(Moment::now())).then(|| activity.due())
         });
         if let Ok(Some(due)) = due {
-            self.tell(handle, due);
+            self.wake_at(handle, due);
         }
     }
 
     /// Sends what an activity has recorded without waiting for its time, and waits until the server has it.
     pub fn flush(&self, handle: Handle, deadline: Deadline) -> Result<()> {
-        let newest = self.registry.with(handle, |activity| activity.newest())?;
+        let newest = self.registry.with(handle, |activity| activity.newest_record())?;
         self.request_flush(handle);
         let mut why = None;
         let flushed = self.registry.wait(handle, deadline, |activity| {

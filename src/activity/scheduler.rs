@@ -1,39 +1,32 @@
-//! Sends the beats of all open activities: one task for all of them, and one for each request that is under way.
+//! Decides when to send the beats of all open activities: one task for all of them, and one for each request that is under way.
 
 use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use super::{
     Activities, PendingExit,
+    due_queue::DueQueue,
     handle::Handle,
-    state::{Activity, Step},
+    state::{Outcome, Step},
 };
 use crate::{
-    client::{
-        Client, Effort,
-        rpc_error::{Retry, RpcError},
-    },
+    client::{Client, Effort, rpc_error::RpcError},
     model::{error::Error, status::Status},
     sys::clock::Moment,
 };
 
-/// How many beats may be under way at once: one more for each that was acknowledged, half as many for one that ran out of its
-/// time. A server that is slow gets slower by tries that are given up and made again.
-const FIRST_IN_FLIGHT: usize = 64;
-const LEAST_IN_FLIGHT: usize = 8;
+/// How many requests may be under way at once.
 const MAX_IN_FLIGHT: usize = 256;
 /// How many of one workflow: those wait for each other at the server.
 const MAX_IN_FLIGHT_PER_WORKFLOW: u32 = 4;
-/// How many of those that wait are looked at for each answer, so that a crowded workflow costs no more than that.
+/// How many waiting activities are examined in each round, so that a crowded workflow costs no more than that.
 const MAX_EXAMINED: usize = 1024;
-/// How long the scheduler sleeps when nothing is due, and so how late it may notice that the clock was set forward by a suspend.
+/// How long the scheduler sleeps when nothing is due. It notices after this time that the clock was set forward by a suspend.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
-
-/// The pause before the scheduler begins anew, should it ever fall.
+/// The pause before the scheduler is started again after a panic.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Sends what is due, until it is dropped, or replaced by the scheduler of another connection.
@@ -44,7 +37,7 @@ pub async fn run(activities: &'static Activities, client: Arc<Client>, number: u
             return;
         }
         tokio::time::sleep(PAUSE_AFTER_PANIC).await;
-        activities.tell_all();
+        activities.wake_all();
     }
 }
 
@@ -53,71 +46,47 @@ async fn send(activities: &'static Activities, client: Arc<Client>, number: u32)
     let mut scheduler = Scheduler {
         activities,
         client,
-        due: BinaryHeap::new(),
+        due: DueQueue::default(),
         waiting: VecDeque::new(),
         in_flight: 0,
-        window: FIRST_IN_FLIGHT,
-        last_decrease: Moment::LONG_AGO,
         per_workflow: HashMap::new(),
-        completions: Arc::default(),
+        completed: Arc::default(),
     };
-    let mut leaving = PendingExit::default();
+    let mut pending_exit = PendingExit::default();
     loop {
         #[cfg(test)]
         tests::fall_if_planted();
-        activities.flush_at_exit(&mut leaving);
-        let Some(notes) = wake_queue.take(number) else { return };
-        scheduler.collect(notes);
+        activities.flush_at_exit(&mut pending_exit);
+        let Some(wake_ups) = wake_queue.take(number) else { return };
+        for (due, handle) in wake_ups {
+            scheduler.due.advance(handle, due);
+        }
+        scheduler.count_completed();
         scheduler.send_due(Moment::now());
-        let sleep = scheduler.due.peek().map_or(LONGEST_SLEEP, |Reverse((due, ..))| due.since(Moment::now()));
-        // Whichever comes first; being woken too often is no harm.
+        let sleep = scheduler.due.next().map_or(LONGEST_SLEEP, |due| due.since(Moment::now()));
+        // An early wake-up does no harm.
         let _ = tokio::time::timeout(sleep.min(LONGEST_SLEEP), wake_queue.filled()).await;
     }
 }
 
-/// An entry of the heap: the time first, for its order.
-type Due = Reverse<(Moment, u32, u32)>;
-
 struct Scheduler {
     activities: &'static Activities,
     client: Arc<Client>,
-    due: BinaryHeap<Due>,
-    /// Due, but there was no room.
+    due: DueQueue,
+    /// Due, but too many requests are under way.
     waiting: VecDeque<Handle>,
     in_flight: usize,
-    /// How many there may be, and when that was last_decrease last.
-    window: usize,
-    last_decrease: Moment,
+    /// How many of those are of which workflow.
     per_workflow: HashMap<u32, u32>,
-    completions: Arc<Mutex<Vec<Completion>>>,
-}
-
-/// A request that is over.
-struct Completion {
-    workflow: u32,
-    /// When it was sent, if it ran out of its time.
-    late: Option<Moment>,
+    /// The workflows of requests that are over and not counted yet.
+    completed: Arc<Mutex<Vec<u32>>>,
 }
 
 impl Scheduler {
-    /// Takes in what others have left.
-    fn collect(&mut self, notes: Vec<(Moment, Handle)>) {
-        for (due, handle) in notes {
-            self.due.push(Reverse((due, handle.index, handle.generation)));
-        }
-        for Completion { workflow, late } in
-            std::mem::take(&mut *self.completions.lock().unwrap_or_else(PoisonError::into_inner))
-        {
+    fn count_completed(&mut self) {
+        let completed = std::mem::take(&mut *self.completed.lock().unwrap_or_else(PoisonError::into_inner));
+        for workflow in completed {
             self.in_flight -= 1;
-            match late {
-                None => self.window = (self.window + 1).min(MAX_IN_FLIGHT),
-                // Those that were sent before the last halving have been counted by it.
-                Some(sent) if sent > self.last_decrease => {
-                    self.window = (self.window / 2).max(LEAST_IN_FLIGHT);
-                    self.last_decrease = Moment::now();
-                }
-                Some(_) => {}
-            }
             if let Some(count) = self.per_workflow.get_mut(&workflow) {
                 *count -= 1;
                 if *count == 0 {
@@ -128,123 +97,99 @@ impl Scheduler {
     }
 
     fn send_due(&mut self, now: Moment) {
-        while let Some(Reverse((due, ..))) = self.due.peek()
-            && *due <= now
-            && let Some(Reverse((_, index, generation))) = self.due.pop()
-        {
-            let handle = self.activities.registry.handle_of(index, generation);
-            // Before anything waits for its turn: what the clock brings has to be told in time.
-            self.activities.look(handle);
+        while let Some(handle) = self.due.pop(now) {
+            // A signal that the clock sets must not wait until requests of other activities are over.
+            self.activities.publish_signals(handle);
             self.waiting.push_back(handle);
         }
-        // Each gets one chance; those of a crowded workflow come to the end of the line.
+        // Each gets one chance; those of a crowded workflow go to the end of the queue.
         for _ in 0..self.waiting.len().min(MAX_EXAMINED) {
-            if self.in_flight >= self.window {
+            if self.in_flight >= MAX_IN_FLIGHT {
                 break;
             }
             if let Some(handle) = self.waiting.pop_front() {
-                self.attend(handle, now);
+                self.send(handle, now);
             }
         }
     }
 
-    fn attend(&mut self, handle: Handle, now: Moment) {
-        let step = self.activities.registry.with(handle, |activity| {
-            let crowded = self.per_workflow.get(&activity.workflow) >= Some(&MAX_IN_FLIGHT_PER_WORKFLOW);
-            if crowded { Err(()) } else { Ok((activity.workflow, activity.next_step(now))) }
+    fn send(&mut self, handle: Handle, now: Moment) {
+        let next = self.activities.registry.with(handle, |activity| {
+            let is_crowded = self.per_workflow.get(&activity.workflow) >= Some(&MAX_IN_FLIGHT_PER_WORKFLOW);
+            (!is_crowded).then(|| (activity.workflow, activity.next_step(now)))
         });
-        match step {
-            // Closed meanwhile.
+        match next {
+            // The handle was closed.
             Err(_) => {}
-            Ok(Err(())) => self.waiting.push_back(handle),
-            Ok(Ok((_, Step::Nothing))) => {}
-            Ok(Ok((_, Step::At(due)))) => {
-                self.due.push(Reverse((due, handle.index, handle.generation)));
-            }
-            Ok(Ok((workflow, step @ (Step::Beat { .. } | Step::Describe { .. })))) => {
+            Ok(None) => self.waiting.push_back(handle),
+            Ok(Some((_, Step::Nothing))) => {}
+            Ok(Some((_, Step::At(due)))) => self.due.advance(handle, due),
+            Ok(Some((workflow, step @ (Step::Beat { .. } | Step::Describe { .. })))) => {
                 self.in_flight += 1;
                 *self.per_workflow.entry(workflow).or_default() += 1;
-                let in_flight_request = InFlight {
+                let request = InFlight {
                     activities: self.activities,
-                    completions: self.completions.clone(),
+                    completed: self.completed.clone(),
                     handle,
                     workflow,
-                    sent: now,
-                    late: false,
-                    told: false,
+                    is_reported: false,
                 };
-                tokio::spawn(in_flight_request.carry_out(self.client.clone(), step));
+                tokio::spawn(request.run(self.client.clone(), step));
             }
         }
     }
 }
 
-/// A request under way. However it ends, by a panic too, activity and scheduler are told.
+/// A request under way. However it ends, by a panic too, the activity and the scheduler learn of it.
 struct InFlight {
     activities: &'static Activities,
-    completions: Arc<Mutex<Vec<Completion>>>,
+    completed: Arc<Mutex<Vec<u32>>>,
     handle: Handle,
     workflow: u32,
-    sent: Moment,
-    late: bool,
-    /// The activity knows_details what came of it.
-    told: bool,
+    /// Whether the activity has its outcome.
+    is_reported: bool,
 }
 
 impl InFlight {
-    /// Makes the request, and tells the activity what came of it.
-    async fn carry_out(mut self, client: Arc<Client>, step: Step) {
-        match step {
+    async fn run(mut self, client: Arc<Client>, step: Step) {
+        let outcome = match step {
             Step::Beat { replaced, target, details, time } => {
-                let metrics = &self.activities.telemetry.metrics;
-                metrics.beats_coalesced.more(replaced.into());
+                self.activities.telemetry.metrics.beats_coalesced.more(replaced);
                 let effort = Effort::Once(time.from_now());
-                let answer = client.heartbeat(&target, details, effort).await;
-                self.tell(answer, |activity, asked, now| {
-                    if let Some(margin) = activity.acknowledge(asked, now) {
-                        metrics.lease_margin.observe(margin);
-                    }
-                });
+                client.heartbeat(&target, details, effort).await.map(Outcome::Acknowledged)
             }
             Step::Describe { subject, time } => {
                 let effort = Effort::Once(time.from_now());
-                let answer = client.look(&subject, effort).await;
-                self.tell(answer, Activity::described);
+                client.look(&subject, effort).await.map(|found| Outcome::Described(Box::new(found)))
             }
-            Step::At(_) | Step::Nothing => {}
-        }
+            Step::At(_) | Step::Nothing => return,
+        };
+        self.report(outcome.unwrap_or_else(Outcome::Failed));
     }
 
-    fn tell<T>(&mut self, answer: Result<T, RpcError>, good: impl FnOnce(&mut Activity, T, Moment)) {
-        self.late = answer.as_ref().is_err_and(|rpc_error| rpc_error.timed_out);
-        // An activity that was closed meanwhile needs to know nothing.
-        let _ = self.activities.registry.change(self.handle, |activity| {
-            let now = Moment::now();
-            match answer {
-                Ok(answer) => good(activity, answer, now),
-                Err(rpc_error) => activity.set_back(rpc_error, now),
-            }
-        });
-        self.told = true;
+    fn report(&mut self, outcome: Outcome) {
+        self.is_reported = true;
+        let completed = self
+            .activities
+            .registry
+            .change(self.handle, |activity| activity.complete(outcome, Moment::now()));
+        // An activity that was closed needs no outcome.
+        let Ok(effects) = completed else { return };
+        if let Some(margin) = effects.lease_margin {
+            self.activities.telemetry.metrics.lease_margin.observe(margin);
+        }
+        self.activities.wake_at(self.handle, effects.due);
+        self.activities.publish_signals(self.handle);
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if !self.told {
-            let error =
-                Error::new(Status::Internal, "the request was dropped, which is a mistake in the library");
-            self.tell(
-                Err::<(), _>(RpcError { retry: Retry::Soon, ..RpcError::permanent(error) }),
-                |_, (), _| {},
-            );
+        if !self.is_reported {
+            let why = "the request was dropped, which is a mistake in the library";
+            self.report(Outcome::Failed(RpcError::temporary(Error::new(Status::Internal, why))));
         }
-        let completions = Completion { workflow: self.workflow, late: self.late.then_some(self.sent) };
-        self.completions.lock().unwrap_or_else(PoisonError::into_inner).push(completions);
-        if let Ok(due) = self.activities.registry.with(self.handle, |activity| activity.due()) {
-            self.activities.tell(self.handle, due);
-        }
-        self.activities.look(self.handle);
+        self.completed.lock().unwrap_or_else(PoisonError::into_inner).push(self.workflow);
         self.activities.wake_queue.wake();
     }
 }
@@ -258,7 +203,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        activity::options::OpenOptions, config::Options, model::payload::Encoding, runtime::Runtime,
+        activity::{options::OpenOptions, state::Activity},
+        config::Options,
+        model::payload::Encoding,
+        runtime::Runtime,
     };
 
     static PLANTED: AtomicBool = AtomicBool::new(false);
@@ -304,7 +252,7 @@ mod tests {
         let client = Arc::new(Client::new(&options, Arc::default(), io_thread, Arc::default()).unwrap());
         let earlier = activities.connected();
         let current = activities.connected();
-        activities.tell(Handle { index: 0, generation: 1, fork: 0 }, Moment::now());
+        activities.wake_at(Handle { index: 0, generation: 1, fork: 0 }, Moment::now());
         run(activities, client, earlier).await;
         assert_eq!(activities.wake_queue.take(current).unwrap().len(), 1);
         activities.wake_queue.filled().await;
@@ -319,16 +267,9 @@ mod tests {
         let handle = activities.registry.insert(activity).unwrap();
         let step = activities.registry.with(handle, |activity| activity.next_step(now)).unwrap();
         assert!(matches!(step, Step::Beat { .. }));
-        let in_flight_request = InFlight {
-            activities,
-            completions: Arc::default(),
-            handle,
-            workflow: 7,
-            sent: now,
-            late: false,
-            told: false,
-        };
-        let completions = in_flight_request.completions.clone();
+        let in_flight_request =
+            InFlight { activities, completed: Arc::default(), handle, workflow: 7, is_reported: false };
+        let completions = in_flight_request.completed.clone();
 
         let fallen = tokio::spawn(async move {
             let _flight = in_flight_request;

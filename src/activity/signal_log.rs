@@ -1,6 +1,6 @@
 //! What those who look on are told of an activity: which signals were set, and which went.
 
-use super::{Activities, handle::Handle, state::News};
+use super::{Activities, handle::Handle, state::SignalChange};
 use crate::{
     model::signals::Signals,
     telemetry::log_record::{Event, Value},
@@ -8,12 +8,12 @@ use crate::{
 
 impl Activities {
     /// Counts and records the changes of an activity's signals.
-    pub fn announce(&self, handle: Handle, news: &News) {
-        let changed = news.signals.changed(news.before, Signals::from_bits(u32::MAX));
-        let set = Signals::from_bits(changed.bits() & news.signals.bits());
+    pub fn log_signals(&self, handle: Handle, change: &SignalChange) {
+        let changed = change.signals.changed(change.before, Signals::from_bits(u32::MAX));
+        let set = Signals::from_bits(changed.bits() & change.signals.bits());
         self.telemetry.metrics.signalled(set);
 
-        let (workflow, activity) = (news.ids.workflow_id.as_str(), news.ids.activity_id.as_str());
+        let (workflow, activity) = (change.ids.workflow_id.as_str(), change.ids.activity_id.as_str());
         for (bit, name) in Signals::NAMES.iter().enumerate() {
             let signal = Signals::from_bits(1 << bit);
             if !changed.contains(signal) {
@@ -28,7 +28,7 @@ impl Activities {
                 ("workflow_id", Value::Text(workflow)),
             ];
             let (event, words) = words(signal, is_set, name);
-            self.telemetry.log.write(event, fields, || match (&news.why, is_set) {
+            self.telemetry.log.write(event, fields, || match (&change.why, is_set) {
                 (Some(why), true) => format!("activity {activity}: {words}; last error: {why}"),
                 _ => format!("activity {activity}: {words}"),
             });

@@ -28,17 +28,14 @@ pub const MAX_WATCHES: usize = 1024;
 /// The longest that a waiter sleeps before it looks whether it was closed.
 const LONGEST_NAP: Duration = Duration::from_secs(60);
 
-/// How long after a time it surely has passed, also by the last tick of the system, of which there are 100 a second or more.
-const PAST: Duration = Duration::from_millis(11);
+/// A signal is set after its time, and a timer may fire at it.
+const PAST: Duration = Duration::from_millis(1);
 
 /// The open watches.
 #[derive(Default)]
 pub struct Watches {
     open: Mutex<Open>,
     count: AtomicUsize,
-    /// When the sender is to look at a watched activity for the clock's sake. One time each: every look plans the next, and were that
-    /// of every look put down, they would double with each beat.
-    looks: Mutex<HashMap<u64, Moment>>,
 }
 
 #[derive(Default)]
@@ -85,18 +82,17 @@ pub struct News {
 }
 
 impl Watches {
-    /// Tells every watch of an activity's signals. Called without the activity's lock.
-    pub fn tell(&self, activity: u64, signals: Signals) {
+    /// Publishes an activity's signals to every watch. Called without the activity's lock.
+    pub fn publish(&self, activity: u64, signals: Signals) {
         if self.count.load(Ordering::Acquire) == 0 {
             return;
         }
         let watches: Vec<_> = self.lock().watches.values().cloned().collect();
-        watches.iter().for_each(|watch| watch.tell(activity, signals));
+        watches.iter().for_each(|watch| watch.publish(activity, signals));
     }
 
     /// Takes an activity that was closed out of every watch: a watch may live as long as its process.
     pub fn forget(&self, activity: u64) {
-        self.looks().remove(&activity);
         if self.count.load(Ordering::Acquire) == 0 {
             return;
         }
@@ -104,24 +100,8 @@ impl Watches {
         watches.iter().for_each(|watch| watch.forget(activity));
     }
 
-    /// Whether the look at this time is to be put down: not if one that comes sooner will lead to it.
-    fn plan(&self, activity: u64, look: Moment, now: Moment) -> bool {
-        let mut looks = self.looks();
-        let planned = looks.entry(activity).or_insert(Moment::NEVER);
-        let wanted = look != Moment::NEVER && (*planned <= now || look < *planned);
-        if wanted {
-            *planned = look;
-        }
-        wanted
-    }
-
-    fn looks(&self) -> MutexGuard<'_, HashMap<u64, Moment>> {
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Closes all.
     pub fn close_all(&self) {
-        self.looks().clear();
         let watches = std::mem::take(&mut self.lock().watches);
         self.count.store(0, Ordering::Release);
         watches.values().for_each(|watch| watch.close());
@@ -141,7 +121,7 @@ impl Watch {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, activity: u64, signals: Signals) {
+    fn publish(&self, activity: u64, signals: Signals) {
         let mut state = self.lock();
         let Some(watched) = state.watched.get_mut(&activity) else { return };
         watched.now = signals;
@@ -224,7 +204,7 @@ impl Activities {
             found.forget(activity);
             return Err(invalid());
         }
-        self.look(handle);
+        self.publish_signals(handle);
         Ok(())
     }
 
@@ -282,24 +262,20 @@ impl Activities {
         Ok(())
     }
 
-    /// Tells the watches how it stands with an activity, and has the sender look again when that changes by itself.
-    pub fn look(&self, handle: Handle) {
-        let now = Moment::lately();
-        let look = self.registry.with(handle, |activity| {
+    /// Publishes the signals of an activity to log, metrics and watches, and wakes the scheduler when time alone changes them.
+    pub fn publish_signals(&self, handle: Handle) {
+        let now = Moment::now();
+        let current = self.registry.with(handle, |activity| {
             let watched = activity.watched.then(|| (activity.signals(now), activity.next_change(now)));
-            (watched, activity.news(now))
+            (watched, activity.take_signal_change(now))
         });
-        let Ok((watched, news)) = look else { return };
-        if let Some(news) = news {
-            self.announce(handle, &news);
+        let Ok((watched, change)) = current else { return };
+        if let Some(change) = change {
+            self.log_signals(handle, &change);
         }
-        if let Some((signals, again)) = watched {
-            self.watches.tell(handle.number(), signals);
-            // A moment later: signals change after the time, not at it.
-            let again = again.later(PAST);
-            if self.watches.plan(handle.number(), again, now) {
-                self.tell(handle, again);
-            }
+        if let Some((signals, next_change)) = watched {
+            self.watches.publish(handle.number(), signals);
+            self.wake_at(handle, next_change.later(PAST));
         }
     }
 
@@ -311,19 +287,6 @@ impl Activities {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn there_is_one_look_ahead_however_often_it_is_planned() {
-        let watches = Watches::default();
-        let now = Moment::now();
-        let (soon, late) = (now.later(Duration::from_secs(1)), now.later(Duration::from_secs(2)));
-        assert!(!watches.plan(7, Moment::NEVER, now));
-        assert!(watches.plan(7, late, now));
-        assert!(!watches.plan(7, late, now));
-        assert!(watches.plan(7, soon, now), "sooner than the one that is planned");
-        assert!(!watches.plan(7, late, now), "the look that comes sooner leads to it");
-        assert!(watches.plan(7, late, soon), "that one has come");
-    }
 
     #[test]
     fn an_activity_that_was_closed_leaves_nothing_behind() {
@@ -343,7 +306,7 @@ mod tests {
             queued: false,
         };
         watch.lock().watched.insert(7, fresh);
-        watches.tell(7, Signals::PAUSED);
+        watches.publish(7, Signals::PAUSED);
 
         watches.forget(7);
         assert!(watch.lock().watched.is_empty());

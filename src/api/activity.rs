@@ -56,7 +56,7 @@ pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
         let _ = activities.registry.remove(handle);
         return Err(Error::new(Status::NotConnected, "disconnected while the activity was being opened"));
     }
-    activities.tell(handle, due);
+    activities.wake_at(handle, due);
     Ok(handle.number())
 }
 
@@ -81,14 +81,14 @@ fn progress(
     let handle = activities.registry.handle(number)?;
     let limit = activities.rules.size_limit();
     let (signals, earlier) = activities.registry.with(handle, |activity| -> Result<_> {
-        let now = Moment::lately();
+        let now = Moment::now();
         // First of all: whoever wakes from a freeze must hear of it before more work is done.
         let signals = activity.signals(now);
         let earlier = take_in(activity, limit, now)?;
         Ok((signals, earlier.then(|| activity.due())))
     })??;
     if let Some(due) = earlier {
-        activities.tell(handle, due);
+        activities.wake_at(handle, due);
     }
     Ok(signals)
 }
@@ -97,7 +97,7 @@ fn progress(
 pub fn signals(number: u64) -> Result<Signals> {
     let activities = process::activities()?;
     let handle = activities.registry.handle(number)?;
-    activities.registry.with(handle, |activity| activity.signals(Moment::lately()))
+    activities.registry.with(handle, |activity| activity.signals(Moment::now()))
 }
 
 /// Waits until a signal among `mask` differs from `known`, or the time is over. The signals then.
@@ -108,7 +108,7 @@ pub fn wait(number: u64, mask: Signals, known: Signals, timeout: Timeout) -> Res
     let deadline = timeout.start().unwrap_or(Deadline::within(Duration::ZERO));
     let mut last = known;
     let found = activities.registry.wait(handle, deadline, |activity| {
-        let now = Moment::lately();
+        let now = Moment::now();
         last = activity.signals(now);
         if !last.changed(known, mask).is_empty() {
             return Ok(Checked::Found(last));
@@ -132,7 +132,7 @@ pub fn details(number: u64, timeout: Timeout) -> Result<Details> {
             return Ok(Checked::Found(details));
         }
         if earlier {
-            activities.tell(handle, activity.due());
+            activities.wake_at(handle, activity.due());
         }
         why = activity.last_error().cloned();
         Ok(Checked::Again(LONGEST_NAP))
@@ -148,7 +148,7 @@ pub fn info(number: u64) -> Result<String> {
     let handle = activities.registry.handle(number)?;
     let (info, signals) = activities
         .registry
-        .with(handle, |activity| (activity.info(Moment::now()), activity.signals(Moment::lately())))?;
+        .with(handle, |activity| (activity.info(Moment::now()), activity.signals(Moment::now())))?;
     Ok(info.json(signals))
 }
 
@@ -283,9 +283,9 @@ fn end(
         .registry
         .change(handle, |activity| activity.finish_ending(&outcome, Moment::now()).then(|| activity.due()));
     if let Ok(Some(due)) = due {
-        activities.tell(handle, due);
+        activities.wake_at(handle, due);
     }
-    activities.look(handle);
+    activities.publish_signals(handle);
     outcome
 }
 

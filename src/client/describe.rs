@@ -57,7 +57,7 @@ impl Client {
         match subject {
             Subject::Ids { alone: true, .. } => {
                 check(attempt, &description)?;
-                let token = self.made_up_token(&description, effort).await;
+                let token = self.derived_token(&description, effort).await;
                 Ok(Found { description, token })
             }
             // Of what has a token the server itself says when it is over.
@@ -69,7 +69,7 @@ impl Client {
     }
 
     /// A token for the attempt, of what the server tells: such are its own matter, so that there may be none, and it may take none.
-    async fn made_up_token(&self, found: &Description, effort: Effort) -> Option<Bytes> {
+    async fn derived_token(&self, found: &Description, effort: Effort) -> Option<Bytes> {
         if found.ids.workflow_id.is_empty() || found.attempt.number == 0 {
             return None;
         }
@@ -82,7 +82,7 @@ impl Client {
             scheduled_event_id: self.scheduled_event_id(&found.ids, effort).await.ok()?,
             attempt: found.attempt,
         };
-        Some(token.made_up())
+        Some(token.derived())
     }
 
     /// What stands in a token, which must be of our namespace: a workflow of another would merely not be found here, as if the

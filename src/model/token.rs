@@ -51,7 +51,7 @@ impl Token {
 
     /// The bytes of a token that says this of an activity of a workflow. A server that takes it compares the attempt, which it does
     /// for no request by ids.
-    pub fn made_up(self) -> Bytes {
+    pub fn derived(self) -> Bytes {
         let task = Task {
             namespace_id: self.namespace_id,
             workflow_id: self.ids.workflow_id,
@@ -92,7 +92,7 @@ mod tests {
             scheduled_event_id: 7,
             attempt: Attempt { number: 2, started_at: 0 },
         };
-        assert_eq!(Token::read(&token.clone().made_up()), Some(token));
+        assert_eq!(Token::read(&token.clone().derived()), Some(token));
     }
 
     #[test]

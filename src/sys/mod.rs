@@ -1,6 +1,5 @@
 //! What the operating system is asked for directly. With `abi` the only unsafe code of the library.
 
-mod boot;
 pub mod cancellation;
 pub mod clock;
 pub mod descriptor;
@@ -14,5 +13,3 @@ pub mod reactor;
 pub mod signals;
 pub mod stderr;
 pub mod sync;
-#[cfg(any(target_os = "linux", target_os = "android"))]
-mod tick;

@@ -372,6 +372,6 @@ def test_activity_is_completed_by_its_ids(kind: Kind, start: StartActivity, conn
     assert held.previous() == []
     held.record(41)
     held.flush()
-    assert held.info()["addressed_by"] == {"workflow": "made_up_token", "standalone": "ids"}[kind]
+    assert held.info()["addressed_by"] == {"workflow": "derived_token", "standalone": "ids"}[kind]
     held.complete("by ids")
     assert activity.result() == "by ids"

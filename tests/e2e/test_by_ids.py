@@ -47,7 +47,7 @@ def test_token_is_made_up_for_an_activity_of_a_workflow_and_a_standalone_one_goe
     held.record(1)
     held.flush()
     # A made-up token of which the server wouldn't know what it means would have been given up by now.
-    assert held.info()["addressed_by"] == {"workflow": "made_up_token", "standalone": "ids"}[kind]
+    assert held.info()["addressed_by"] == {"workflow": "derived_token", "standalone": "ids"}[kind]
     held.complete("done")
     assert activity.result() == "done"
 

@@ -205,7 +205,7 @@ class HeldActivity:
         """How it stands with the activity. Never waits. Any thread may read it.
 
         ``state`` ("open", "ending", "ended" or "gone"), ``attempt``, ``addressed_by`` (what tells
-        the server which activity it is: "token", "made_up_token" or "ids"), ``signals``,
+        the server which activity it is: "token", "derived_token" or "ids"), ``signals``,
         ``heartbeat_timeout_ms``, ``lease_left_ms``, ``since_acknowledged_ms``, ``pending``
         (recorded, but not acknowledged), ``next_beat_ms``, ``records``, ``beats`` (acknowledged
         ones), ``failed_tries``, ``leases_regained``, ``last_error`` (None, or a dict with ``code``,

@@ -1,13 +1,11 @@
-//! What the holder does.
+//! What the holder calls.
 
-use std::time::Duration;
-
-use super::{Activity, End, Info, Lifecycle, rules::ended};
+use super::{Activity, End, Info, InitialDetails, Lifecycle};
 use crate::{
     model::{
         details::Details,
         error::{Error, Result},
-        payload::Encoding,
+        payload::{Encoding, Payloads},
         signals::Signals,
         status::Status,
     },
@@ -15,7 +13,7 @@ use crate::{
 };
 
 impl Activity {
-    /// Takes new details. True when the sender must be told that there is something to do earlier than it thinks.
+    /// Takes new details. Returns whether the activity is due earlier than the scheduler knows.
     #[inline]
     pub fn record(
         &mut self,
@@ -24,101 +22,90 @@ impl Activity {
         size_limit: usize,
         now: Moment,
     ) -> Result<bool> {
-        self.usable()?;
+        self.check_usable()?;
         self.replace_details(encoding, data, size_limit)?;
-        self.records += 1;
-        self.recorded = self.recorded.wrapping_add(1);
+        self.counts.records += 1;
+        self.records.add();
         self.last_progress = now;
         Ok(self.advance_due(now))
     }
 
-    /// Progress without details. True as for [`Activity::record`].
+    /// Takes progress without details. Returns the same as [`Activity::record`].
     pub fn touch(&mut self, now: Moment) -> Result<bool> {
-        self.usable()?;
-        let stalled = self.is_stalled(now);
+        self.check_usable()?;
+        let was_stalled = self.is_stalled(now);
         self.last_progress = now;
-        if self.pulse && !stalled {
+        if self.pulse && !was_stalled {
             return Ok(false);
         }
         if !self.pulse {
-            self.recorded = self.recorded.wrapping_add(1);
+            self.records.add();
         }
         Ok(self.advance_due(now))
     }
 
-    /// What is known is to go out once more. True as for [`Activity::record`].
+    /// Has a beat sent with the newest details. Returns the same as [`Activity::record`].
     pub fn request_beat(&mut self, now: Moment) -> Result<bool> {
-        self.usable()?;
-        self.recorded = self.recorded.wrapping_add(1);
+        self.check_usable()?;
+        self.records.add();
         Ok(self.advance_due(now))
+    }
+
+    /// Has the newest record sent without waiting for its time. Returns the same as [`Activity::record`].
+    pub fn request_flush(&mut self, now: Moment) -> bool {
+        self.records.await_newest();
+        self.advance_due(now)
     }
 
     /// What the holder must know now.
     #[inline]
     pub fn signals(&self, now: Moment) -> Signals {
-        let over = matches!(self.lifecycle, Lifecycle::Ended | Lifecycle::Gone);
+        let is_over = self.is_over();
         self.asked
             | Signals::GONE.when(self.lifecycle == Lifecycle::Gone)
-            | Signals::LEASE_LOST.when(!over && now > self.lease_end())
-            | Signals::STALLED.when(!over && self.is_stalled(now))
-            | Signals::REFUSED.when(!over && self.is_refused())
+            | Signals::LEASE_LOST.when(!is_over && self.lease.is_lost(now))
+            | Signals::STALLED.when(!is_over && self.is_stalled(now))
+            | Signals::REFUSED.when(!is_over && self.tries.refusal().is_some())
             | Signals::DEADLINE.when(now > self.deadline)
-            | Signals::UNSEEDED.when(!over && self.is_unseeded(now))
+            | Signals::UNSEEDED.when(!is_over && now > self.unseeded_at())
     }
 
-    /// When the signals change next by the mere passing of time.
+    /// When the signals change next without any call or answer.
     pub fn next_change(&self, now: Moment) -> Moment {
-        let unseeded = if self.pulse && !self.knows_details() {
-            self.lease_from.later(self.schedule().period)
-        } else {
-            Moment::NEVER
-        };
-        let times = [self.lease_end(), self.stalls_at(), self.deadline, unseeded];
+        let times = [self.lease.end(), self.stalls_at(), self.deadline, self.unseeded_at()];
         times.into_iter().filter(|time| *time > now).min().unwrap_or(Moment::NEVER)
     }
 
     /// The number of the newest record.
-    pub fn newest(&self) -> u32 {
-        self.recorded
+    pub fn newest_record(&self) -> u64 {
+        self.records.newest()
     }
 
-    /// Whether all that was recorded is acknowledged. An error when that can't come any more.
+    /// Whether all that was recorded is acknowledged. An error if that can't happen any more.
     pub fn is_flushed(&self) -> Result<bool> {
-        self.is_flushed_to(self.recorded)
+        self.is_flushed_to(self.records.newest())
     }
 
-    /// Whether this record is acknowledged, or a newer one: others may record without end.
-    pub fn is_flushed_to(&self, record: u32) -> Result<bool> {
-        match self.lifecycle {
-            _ if self.is_acknowledged(record) => Ok(true),
-            Lifecycle::Gone => Err(self.gone()),
-            Lifecycle::Ended => Err(ended()),
-            Lifecycle::Open | Lifecycle::Ending => Ok(false),
+    /// Whether this record or a newer one is acknowledged. An error if that can't happen any more.
+    pub fn is_flushed_to(&self, record: u64) -> Result<bool> {
+        if self.records.is_acknowledged(record) {
+            return Ok(true);
         }
+        self.check_usable().map(|()| false)
     }
 
-    /// An error when the server has refused what was pressed for, so that waiting on is of no use.
+    /// An error if the server has refused what a flush waits for.
     pub fn check_flush(&self) -> Result<()> {
-        if self.is_awaited() { Ok(()) } else { self.refusal() }
+        if self.records.is_awaited() { Ok(()) } else { self.check_refusal() }
     }
 
-    /// Has what was recorded sent without waiting for its time. True as for [`Activity::record`].
-    pub fn request_flush(&mut self, now: Moment) -> bool {
-        self.awaited = self.recorded;
-        self.advance_due(now)
-    }
-
-    /// The details that there were when it was opened; `None` while they aren't known, and then they are asked for. Who has
-    /// asked before gets an error when the server has refused since.
-    pub fn initial_details(&mut self, asked: bool, now: Moment) -> Result<(Option<Details>, bool)> {
-        if self.knows_initial_details() {
-            return Ok((Some(self.initial_details.as_deref().cloned().unwrap_or_default()), false));
+    /// The details that the server held when the activity was opened; `None` while they aren't known, and then they are asked for. With
+    /// `asked_before`, an error if the server has refused since. The second value is that of [`Activity::record`].
+    pub fn initial_details(&mut self, asked_before: bool, now: Moment) -> Result<(Option<Details>, bool)> {
+        if let InitialDetails::Known(details) = &self.initial_details {
+            return Ok((Some(details.as_deref().cloned().unwrap_or_default()), false));
         }
-        match self.lifecycle {
-            Lifecycle::Gone => return Err(self.gone()),
-            Lifecycle::Ended => return Err(ended()),
-            Lifecycle::Open | Lifecycle::Ending => {}
-        }
+        self.check_usable()?;
         if self.has_sent() {
             return Err(Error::new(
                 Status::FailedPrecondition,
@@ -126,40 +113,36 @@ impl Activity {
                  over as initial_details",
             ));
         }
-        if asked && !self.wants_initial_details {
-            self.refusal()?;
+        if asked_before && !matches!(self.initial_details, InitialDetails::Wanted) {
+            self.check_refusal()?;
         }
-        self.wants_initial_details = true;
+        self.initial_details = InitialDetails::Wanted;
         Ok((None, self.advance_due(now)))
     }
 
-    /// Why the last try failed, for a caller who gives up waiting.
+    /// Why the last try failed.
     pub fn last_error(&self) -> Option<&Error> {
-        self.last_error.as_ref()
+        self.tries.last_error()
     }
 
     /// Begins an ending call: no beat is begun any more.
     pub fn begin_ending(&mut self) -> Result<()> {
-        match self.lifecycle {
-            Lifecycle::Open => {
-                self.lifecycle = Lifecycle::Ending;
-                Ok(())
-            }
-            Lifecycle::Gone => Err(self.gone()),
-            Lifecycle::Ended => Err(ended()),
-            Lifecycle::Ending => Err(Error::new(Status::Ended, "another thread is ending the activity")),
+        self.check_usable()?;
+        if self.lifecycle == Lifecycle::Ending {
+            return Err(Error::new(Status::Ended, "another thread is ending the activity"));
         }
+        self.lifecycle = Lifecycle::Ending;
+        Ok(())
     }
 
-    /// Whether the ending call may be sent: not while a beat is under way, which must not land after it. With it go the details
-    /// that the server doesn't have yet.
+    /// What the ending call sends; `None` while a beat is under way, which must not arrive after it.
     pub fn may_end(&self, now: Moment) -> Result<Option<End>> {
         match self.lifecycle {
             Lifecycle::Gone => Err(self.gone()),
             _ if self.in_flight => Ok(None),
             _ => Ok(Some(End {
-                target: self.address.ending_target(self.holds_lease(now)),
-                unsent: self.to_send().filter(|_| self.acknowledged != self.recorded),
+                target: self.address.ending_target(self.lease.is_held(now)),
+                unsent: self.details_to_send().filter(|_| self.records.has_unacknowledged()),
                 verify: self.verify,
             })),
         }
@@ -167,15 +150,15 @@ impl Activity {
 
     /// Whether what was recorded is to be sent before a failure, and not with it: Server 1.29 loses the details of a failure by ids.
     pub fn flushes_before_failing(&self) -> bool {
-        self.address.ends_by_ids() && self.acknowledged != self.recorded
+        self.address.ends_by_ids() && self.records.has_unacknowledged()
     }
 
-    /// Whether nothing is to be sent that anybody can read.
+    /// Whether all values must be encoded by a codec.
     pub fn requires_encoded(&self) -> bool {
         self.require_encoded
     }
 
-    /// What became of it. True as for [`Activity::record`].
+    /// Takes the outcome of the ending call. Returns the same as [`Activity::record`].
     pub fn finish_ending(&mut self, outcome: &Result<()>, now: Moment) -> bool {
         self.lifecycle = match outcome.as_ref().map_err(Error::status) {
             Ok(()) | Err(Status::InDoubt) => Lifecycle::Ended,
@@ -183,13 +166,13 @@ impl Activity {
             Err(_) => Lifecycle::Open,
         };
         self.due = Moment::NEVER;
-        let goes_on = self.pulse || self.acknowledged != self.recorded;
-        goes_on && self.advance_due(now)
+        let continues = self.pulse || self.records.has_unacknowledged();
+        continues && self.advance_due(now)
     }
 
-    /// What can be told about it.
+    /// The facts of `thb_activity_get_info`.
     pub fn info(&self, now: Moment) -> Info {
-        let some = |moment: Moment| (moment != Moment::NEVER).then(|| moment.since(now));
+        let until = |moment: Moment| (moment != Moment::NEVER).then(|| moment.since(now));
         Info {
             attempt: self.address.attempt_number(),
             addressed_by: self.address.addressed_by(),
@@ -199,14 +182,86 @@ impl Activity {
                 Lifecycle::Ended => "ended",
                 Lifecycle::Gone => "gone",
             },
-            heartbeat_timeout: Duration::from_millis(self.timeout_ms.into()),
-            lease_left: some(self.lease_end()),
-            since_acknowledged: (self.counts.beats > 0).then(|| now.since(self.lease_from)),
-            pending: self.acknowledged != self.recorded,
-            next_beat: some(self.due),
-            records: self.records,
+            heartbeat_timeout: self.lease.timeout(),
+            lease_left: until(self.lease.end()),
+            since_acknowledged: (self.counts.beats > 0).then(|| now.since(self.lease.from())),
+            pending: self.records.has_unacknowledged(),
+            next_beat: until(self.due),
             counts: self.counts,
-            last_error: self.last_error.clone(),
+            last_error: self.tries.last_error().cloned(),
         }
     }
+
+    #[inline]
+    fn check_usable(&self) -> Result<()> {
+        match self.lifecycle {
+            Lifecycle::Open | Lifecycle::Ending => Ok(()),
+            Lifecycle::Ended => Err(Error::new(Status::Ended, "the activity was ended through this handle")),
+            Lifecycle::Gone => Err(self.gone()),
+        }
+    }
+
+    fn gone(&self) -> Error {
+        let unexplained = || Error::new(Status::NotFound, "the activity is over");
+        self.tries.last_error().cloned().unwrap_or_else(unexplained)
+    }
+
+    fn check_refusal(&self) -> Result<()> {
+        self.tries.refusal().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    #[inline]
+    fn is_over(&self) -> bool {
+        matches!(self.lifecycle, Lifecycle::Ended | Lifecycle::Gone)
+    }
+
+    #[inline]
+    fn stalls_at(&self) -> Moment {
+        if self.stall_ms == 0 || self.asked.contains(Signals::PAUSED) {
+            return Moment::NEVER;
+        }
+        self.last_progress.later_ms(self.stall_ms)
+    }
+
+    #[inline]
+    pub(super) fn is_stalled(&self, now: Moment) -> bool {
+        now > self.stalls_at()
+    }
+
+    /// When the pulse is late because it isn't known what the server holds.
+    #[inline]
+    fn unseeded_at(&self) -> Moment {
+        if !self.pulse || self.knows_details() {
+            return Moment::NEVER;
+        }
+        self.lease.from().later(self.schedule().period)
+    }
+
+    #[inline]
+    fn replace_details(&mut self, encoding: Encoding, data: &[u8], size_limit: usize) -> Result<()> {
+        if encoding == Encoding::None || encoding == Encoding::Payloads && data.is_empty() {
+            return Err(Error::argument(
+                "a beat without details (THB_ENCODING_NONE, or no PAYLOADS) would erase the progress; touch tells progress without details",
+            ));
+        }
+        if self.require_encoded {
+            refuse_readable(encoding, data)?;
+        }
+        match &mut self.details {
+            Some(details) => details.replace("details", encoding, data, size_limit),
+            None => {
+                let mut first = Payloads::default();
+                first.replace("details", encoding, data, size_limit)?;
+                self.details = Some(first);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Refuses values that no codec has encoded.
+#[cold]
+fn refuse_readable(encoding: Encoding, data: &[u8]) -> Result<()> {
+    Payloads::from_caller("details", encoding, data)?
+        .map_or(Ok(()), |details| details.refuse_readable("details"))
 }

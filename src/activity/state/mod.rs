@@ -1,26 +1,28 @@
 //! One open activity: what is known of it, what is to be sent next, and what its holder must know.
 //!
-//! Nothing here waits, sends, or asks the time: it is told what happened and when, and says what to do. So every rule of the
-//! lease, the throttle and the pulse can be tested by telling a story.
+//! Nothing here waits, sends, or reads a clock: the caller says what happened and when, and gets what to do. So every rule of the lease, the
+//! throttle and the pulse has a test without threads.
 //!
-//! | file | what is there |
+//! | file | what it does |
 //! |---|---|
-//! | here | what is known |
-//! | `holder` | what the holder does: records, reads, flushes, ends |
-//! | `sender` | what the sender does: asks for the next step, and tells what came of it |
-//! | `rules` | when a beat is due, and what the clock says of the lease and of standing still |
+//! | `holder` | what the holder calls: record, read, flush, end |
+//! | `requests` | what the scheduler calls: the next request, and what became of it |
+//! | `lease`, `records`, `tries` | the values that those change |
 
 mod holder;
-mod rules;
-mod sender;
+mod lease;
+mod records;
+mod requests;
+mod tries;
 
 use std::time::Duration;
 
-use super::{address::ActivityAddress, options::OpenOptions};
+use super::{address::ActivityAddress, options::OpenOptions, schedule::Schedule};
 use crate::{
+    client::{Found, rpc_error::RpcError},
     model::{
         attempt::{Ids, Subject, Target},
-        details::Details,
+        details::{About, Details},
         error::{Error, Result},
         payload::Payloads,
         signals::Signals,
@@ -28,73 +30,46 @@ use crate::{
     sys::clock::Moment,
     transport::TryTime,
 };
+use lease::Lease;
+use records::RecordSequence;
+use tries::Tries;
 
-/// An activity that a handle stands for.
+/// An activity that is held open.
 #[derive(Debug)]
 pub struct Activity {
     address: ActivityAddress,
-    /// Which workflow it is of, as a hash: beats to one workflow wait for each other at the server.
+    /// A hash of its workflow: beats to one workflow wait for each other at the server.
     pub workflow: u32,
-    /// Whether a watch wants to hear of its signals.
+    /// Whether a watch waits for its signals.
     pub watched: bool,
-    /// The signals that those who look on were told last.
-    announced: u16,
     lifecycle: Lifecycle,
+    /// Whether beats go out without records.
     pulse: bool,
     require_encoded: bool,
     verify: bool,
     in_flight: bool,
-    wants_initial_details: bool,
-    /// The heartbeat timeout isn't known, and the server may tell it.
     timeout_lookup: TimeoutLookup,
-    failed: u8,
-    ran_out: u8,
-    /// The longest time that a recent beat took to be acknowledged; 0: none was yet.
-    longest_answer_ms: u32,
-    timeout_ms: u32,
     poll_ms: u32,
     stall_ms: u32,
-    /// What the server asked for last; cancel and reset stick.
+    /// What the server asked for last. Cancel and reset stay set.
     asked: Signals,
-    /// Numbers of records: the newest, the one that is under way, the newest acknowledged, the newest that somebody waits for.
-    recorded: u32,
-    sending: u32,
-    acknowledged: u32,
-    awaited: u32,
-    /// The newest details, without values when there are none; `None`: not known yet whether the server holds any.
-    known: Option<Payloads>,
-    /// The details that there were when it was opened, once they are known; and whether that is known and there were none.
-    initial_details: Option<Box<Details>>,
-    has_no_initial_details: bool,
-    /// From here on the lease counts: the send of the last acknowledged beat; before that, the start of the attempt.
-    lease_from: Moment,
-    /// `LONG_AGO` before the first one.
+    /// The signals that were published last.
+    published: Signals,
+    records: RecordSequence,
+    /// The newest details, without values when there are none; `None`: it isn't known yet whether the server holds any.
+    details: Option<Payloads>,
+    initial_details: InitialDetails,
+    lease: Lease,
+    tries: Tries,
+    /// `LONG_AGO` before the first send.
     last_send: Moment,
     last_progress: Moment,
-    /// When the attempt's time is over, by what was handed over.
     deadline: Moment,
     due: Moment,
-    /// How many records the holder made.
-    records: u64,
     counts: Counts,
-    /// Why the last try failed. One that can't be retried has been refused for good.
-    last_error: Option<Error>,
 }
 
-/// Whether the heartbeat timeout has to be asked for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum TimeoutLookup {
-    /// No: it is known, or nobody tells.
-    No,
-    /// After the next beat.
-    Later,
-    /// This is the moment.
-    Now,
-    /// It is being asked, and beats can do without the answer.
-    UnderWay,
-}
-
-/// How it stands with the activity.
+/// Whether the holder may still use the activity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Lifecycle {
     Open,
@@ -106,27 +81,49 @@ enum Lifecycle {
     Gone,
 }
 
+/// Whether the heartbeat timeout has to be asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum TimeoutLookup {
+    /// It is known, or the server doesn't tell.
+    NotNeeded,
+    AfterNextBeat,
+    Due,
+    /// It is under way, and beats don't depend on it.
+    InFlight,
+}
+
+/// The details that the server held when the activity was opened.
+#[derive(Debug)]
+enum InitialDetails {
+    Unknown,
+    /// A call waits for them.
+    Wanted,
+    Known(Option<Box<Details>>),
+}
+
 /// What has happened so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counts {
+    /// Records that the holder made.
+    pub records: u64,
     /// Beats that the server acknowledged.
     pub beats: u32,
     /// Tries that failed.
     pub failed_tries: u32,
-    /// Leases that were lost and won back.
+    /// Leases that were lost and regained.
     pub leases_regained: u32,
 }
 
-/// What the sender is to do now.
+/// What the scheduler is to do now.
 #[derive(Debug, PartialEq)]
 pub enum Step {
     /// Send a beat, with these details or without.
     Beat {
-        /// How many records will never go out, for these came after them.
-        replaced: u32,
+        /// How many records will never be sent because these details replaced them.
+        replaced: u64,
         /// Where to.
         target: Target,
-        /// `None` only where there are none to be erased.
+        /// `None` only if there are none to be erased.
         details: Option<Payloads>,
         /// The try's time.
         time: TryTime,
@@ -140,8 +137,27 @@ pub enum Step {
     },
     /// Come back then.
     At(Moment),
-    /// Wait to be told.
+    /// Wait for a wake-up.
     Nothing,
+}
+
+/// What became of a request.
+pub enum Outcome {
+    /// The server acknowledged a beat, and asks for this.
+    Acknowledged(Signals),
+    /// The server described the attempt.
+    Described(Box<Found>),
+    /// The request failed.
+    Failed(RpcError),
+}
+
+/// What the scheduler does after a request.
+#[derive(Debug, PartialEq)]
+pub struct Effects {
+    /// When the activity is due next.
+    pub due: Moment,
+    /// The part of the lease that was left at the acknowledgement.
+    pub lease_margin: Option<f64>,
 }
 
 /// What a call that ends the activity needs to know.
@@ -154,24 +170,24 @@ pub struct End {
     pub verify: bool,
 }
 
-/// Signals that have changed, for those who look on.
-pub struct News {
+/// Signals that have changed.
+pub struct SignalChange {
     /// Those by now.
     pub signals: Signals,
     /// Those before.
     pub before: Signals,
-    /// Whose; empty when that can't be read.
+    /// The activity's ids; empty when they can't be read.
     pub ids: Ids,
-    /// The last thing that went wrong.
+    /// The last error.
     pub why: Option<String>,
 }
 
-/// What can be told about it, beside its signals.
+/// The facts of `thb_activity_get_info`, beside the signals.
 #[derive(Debug, PartialEq)]
 pub struct Info {
     /// The attempt, from 1; 0 when unknown.
     pub attempt: i32,
-    /// `token`, `made_up_token` or `ids`, once that is known.
+    /// `token`, `derived_token` or `ids`, once that is known.
     pub addressed_by: Option<&'static str>,
     /// `open`, `ending`, `ended` or `gone`.
     pub state: &'static str,
@@ -185,16 +201,14 @@ pub struct Info {
     pub pending: bool,
     /// Until the next beat.
     pub next_beat: Option<Duration>,
-    /// How many records the holder made.
-    pub records: u64,
     /// What has happened so far.
     pub counts: Counts,
-    /// The last thing that went wrong.
+    /// The last error.
     pub last_error: Option<Error>,
 }
 
 impl Activity {
-    /// One that was opened now.
+    /// Opens an activity now.
     pub fn open(token: &[u8], mut options: OpenOptions, now: Moment) -> Result<Self> {
         let address = ActivityAddress::given(token, &mut options)?;
         if options.require_encoded
@@ -203,54 +217,43 @@ impl Activity {
             details.refuse_readable("initial_details")?;
         }
         let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
-        let opening = options.initial_details.map(Details::handed_over).transpose()?;
-        let asks = address.ids().is_some() && options.heartbeat_timeout.is_zero();
+        let initial_details = options.initial_details.map(Details::handed_over).transpose()?;
+        let asks_for_timeout = address.ids().is_some() && options.heartbeat_timeout.is_zero();
         let mut activity = Activity {
             workflow: address.workflow(),
             address,
             watched: false,
-            announced: 0,
             lifecycle: Lifecycle::Open,
             pulse: options.pulse,
             require_encoded: options.require_encoded,
             verify: options.verify,
             in_flight: false,
-            wants_initial_details: false,
-            timeout_lookup: if asks { TimeoutLookup::Later } else { TimeoutLookup::No },
-            failed: 0,
-            ran_out: 0,
-            longest_answer_ms: 0,
-            timeout_ms: ms(options.heartbeat_timeout),
+            timeout_lookup: TimeoutLookup::NotNeeded,
             poll_ms: ms(options.cancel_poll),
             stall_ms: ms(options.stall_timeout),
             asked: Signals::default(),
-            recorded: 0,
-            sending: 0,
-            acknowledged: 0,
-            awaited: 0,
-            known: None,
-            initial_details: None,
-            has_no_initial_details: false,
-            lease_from: now.earlier(options.age),
+            published: Signals::default(),
+            records: RecordSequence::default(),
+            details: None,
+            initial_details: InitialDetails::Unknown,
+            lease: Lease::new(options.heartbeat_timeout, now.earlier(options.age)),
+            tries: Tries::default(),
             last_send: Moment::LONG_AGO,
             last_progress: now,
             deadline: options.attempt_remaining.map_or(Moment::NEVER, |left| now.later(left)),
             due: Moment::NEVER,
-            records: 0,
             counts: Counts::default(),
-            last_error: None,
         };
-        if let Some(opening) = opening {
-            activity.seed(opening);
+        if let Some(details) = initial_details {
+            activity.seed(details);
         }
-        if activity.pulse {
-            let first = activity.lease_from.later(activity.schedule().first_pulse());
-            activity.due = if asks { now } else { activity.no_later_than_deadline_check(first).max(now) };
-            if asks {
-                // Who doesn't know how long there is, must know it before he can wait.
-                activity.timeout_lookup = TimeoutLookup::Now;
-            }
-        }
+        // The pulse's interval depends on the heartbeat timeout, so that is fetched first.
+        (activity.timeout_lookup, activity.due) = match (asks_for_timeout, activity.pulse) {
+            (true, true) => (TimeoutLookup::Due, now),
+            (true, false) => (TimeoutLookup::AfterNextBeat, Moment::NEVER),
+            (false, true) => (TimeoutLookup::NotNeeded, activity.first_pulse().max(now)),
+            (false, false) => (TimeoutLookup::NotNeeded, Moment::NEVER),
+        };
         Ok(activity)
     }
 
@@ -259,9 +262,43 @@ impl Activity {
         self.address.key()
     }
 
-    /// When the sender is to look at it next.
+    /// When the scheduler is to look at it next.
     pub fn due(&self) -> Moment {
         self.due
+    }
+
+    fn schedule(&self) -> Schedule {
+        let poll = Duration::from_millis(self.poll_ms.into());
+        Schedule::new(self.lease.timeout(), poll, self.tries.longest_answer())
+    }
+
+    /// When the first beat of the pulse is due.
+    fn first_pulse(&self) -> Moment {
+        self.no_later_than_deadline_check(self.lease.from().later(self.schedule().first_pulse()))
+    }
+
+    fn has_sent(&self) -> bool {
+        self.last_send != Moment::LONG_AGO
+    }
+
+    /// Whether it is known what the server holds, or what it is to hold.
+    fn knows_details(&self) -> bool {
+        self.details.is_some()
+    }
+
+    /// What a beat carries: no details only if there are none to be erased.
+    fn details_to_send(&self) -> Option<Payloads> {
+        self.details.clone().filter(|details| !details.encoded().is_empty())
+    }
+
+    /// Takes the details that the server holds at the start. What was recorded since is newer.
+    fn seed(&mut self, details: Details) {
+        if !self.knows_details() {
+            let is_empty = details.values().is_empty();
+            self.details = Some(if is_empty { Payloads::default() } else { details.payloads().clone() });
+        }
+        let is_nothing = details.payloads().encoded().is_empty() && details.about() == About::default();
+        self.initial_details = InitialDetails::Known((!is_nothing).then(|| Box::new(details)));
     }
 }
 

@@ -66,12 +66,12 @@ impl Story {
     }
 
     fn acknowledged(&mut self, asked: Signals) {
-        self.activity.acknowledge(asked, self.now);
+        self.activity.complete(Outcome::Acknowledged(asked), self.now);
     }
 
     fn failed(&mut self, status: Status, retry: Retry, late: bool) {
         let rpc_error = RpcError { retry, timed_out: late, ..RpcError::permanent(Error::new(status, "why")) };
-        self.activity.set_back(rpc_error, self.now);
+        self.activity.complete(Outcome::Failed(rpc_error), self.now);
     }
 
     /// The server told what it holds.
@@ -85,7 +85,7 @@ impl Story {
             last_identity: String::new(),
         };
         let token = token.map(Bytes::from_static);
-        self.activity.described(Found { description, token }, self.now);
+        self.activity.complete(Outcome::Described(Box::new(Found { description, token })), self.now);
     }
 
     fn has(&self, signal: Signals) -> bool {
@@ -121,7 +121,7 @@ fn told() -> Found {
 fn a_timeout_that_nobody_told_is_asked_for_before_the_first_pulse() {
     let mut story = without_timeout(handed_nothing());
     assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
-    story.activity.described(told(), story.now);
+    story.activity.complete(Outcome::Described(Box::new(told())), story.now);
     assert!(story.activity.due() <= story.now.later(5 * SECOND) && story.beat().is_none());
     assert_eq!(story.after(5 * SECOND).beat().unwrap(), "");
 }
@@ -131,7 +131,7 @@ fn what_was_handed_over_stays_what_there_was_at_the_start_whatever_the_answer_sa
     let details = Payloads::from_json_values(["41"]);
     let mut story = without_timeout(OpenOptions { initial_details: Some(details), ..handed_nothing() });
     assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
-    story.activity.described(told(), story.now);
+    story.activity.complete(Outcome::Described(Box::new(told())), story.now);
     let opening = story.activity.initial_details(false, story.now).unwrap().0.unwrap();
     assert_eq!(opening.values().len(), 1);
     assert_eq!(story.after(5 * SECOND).beat().unwrap(), "41");
@@ -145,7 +145,7 @@ fn a_first_record_goes_out_before_the_timeout_is_asked_for() {
     story.acknowledged(Signals::default());
     story.record("2");
     assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
-    story.activity.described(told(), story.now);
+    story.activity.complete(Outcome::Described(Box::new(told())), story.now);
     assert_eq!(story.beat(), None, "the second one waits for its time");
     assert_eq!(story.after(5 * SECOND).beat().unwrap(), "2");
     assert!(story.activity.initial_details(false, story.now).unwrap().0.unwrap().values().is_empty());
@@ -273,7 +273,7 @@ fn without_a_pulse_only_what_is_recorded_is_sent() {
 #[test]
 fn a_record_is_newer_than_what_the_server_held() {
     let mut story = Story::begin(OpenOptions { pulse: true, ..OpenOptions::default() });
-    story.activity.wants_initial_details = true;
+    story.activity.initial_details = InitialDetails::Wanted;
     story.activity.due = story.now;
     assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
     assert!(!story.record("\"mine\""));
@@ -431,7 +431,7 @@ fn addressed_by(story: &Story) -> Option<&'static str> {
 }
 
 #[test]
-fn what_is_held_by_ids_asks_before_each_beat_where_no_token_can_be_made_up() {
+fn what_is_held_by_ids_asks_before_each_beat_where_no_token_can_be_derived() {
     let mut story = by_ids(None);
     for _ in 0..2 {
         let Target::Checked { ids, attempt, token } = target(&mut story) else { panic!("unchecked") };
@@ -443,23 +443,23 @@ fn what_is_held_by_ids_asks_before_each_beat_where_no_token_can_be_made_up() {
 }
 
 #[test]
-fn a_token_that_was_made_up_is_not_sent_unasked_once_the_lease_is_lost() {
+fn a_token_that_was_derived_is_not_sent_unasked_once_the_lease_is_lost() {
     let mut story = by_ids(Some(b"made up"));
-    let made_up = Bytes::from_static(b"made up");
-    assert_eq!(target(&mut story), Target::Token(made_up.clone()));
+    let derived = Bytes::from_static(b"made up");
+    assert_eq!(target(&mut story), Target::Token(derived.clone()));
     assert_eq!(addressed_by(&story), None, "perhaps it isn't taken");
     story.acknowledged(Signals::default());
-    assert_eq!(addressed_by(&story), Some("made_up_token"));
+    assert_eq!(addressed_by(&story), Some("derived_token"));
     story.after(11 * SECOND);
     assert!(story.has(Signals::LEASE_LOST));
-    assert!(matches!(target(&mut story), Target::Checked { token: Some(token), .. } if token == made_up));
+    assert!(matches!(target(&mut story), Target::Checked { token: Some(token), .. } if token == derived));
     story.acknowledged(Signals::default());
     story.after(5 * SECOND);
-    assert_eq!(target(&mut story), Target::Token(made_up));
+    assert_eq!(target(&mut story), Target::Token(derived));
 }
 
 #[test]
-fn a_server_that_takes_no_token_that_was_made_up_is_asked_instead() {
+fn a_server_that_takes_no_token_that_was_derived_is_asked_instead() {
     let mut story = by_ids(Some(b"made up"));
     target(&mut story);
     story.failed(Status::NotFound, Retry::Never, false);
@@ -470,7 +470,7 @@ fn a_server_that_takes_no_token_that_was_made_up_is_asked_instead() {
 }
 
 #[test]
-fn who_was_acknowledged_by_a_made_up_token_is_gone_when_it_names_nothing_any_more() {
+fn who_was_acknowledged_by_a_derived_token_is_gone_when_it_names_nothing_any_more() {
     let mut story = by_ids(Some(b"made up"));
     target(&mut story);
     story.acknowledged(Signals::default());
@@ -481,7 +481,7 @@ fn who_was_acknowledged_by_a_made_up_token_is_gone_when_it_names_nothing_any_mor
 }
 
 #[test]
-fn an_end_by_ids_takes_a_made_up_token_only_once_it_was_taken() {
+fn an_end_by_ids_takes_a_derived_token_only_once_it_was_taken() {
     let mut story = by_ids(Some(b"made up"));
     story.activity.begin_ending().unwrap();
     let end = story.activity.may_end(story.now).unwrap().unwrap();
@@ -502,7 +502,7 @@ fn where_encoded_is_required_nothing_readable_is_taken_in() {
         let refused = story.activity.record(encoding, data, LIMIT, story.now).unwrap_err();
         assert_eq!(refused.status(), Status::InvalidArgument);
     }
-    assert_eq!(story.activity.newest(), 0);
+    assert_eq!(story.activity.newest_record(), 0);
     story.activity.record(Encoding::Null, b"", LIMIT, story.now).unwrap();
 }
 

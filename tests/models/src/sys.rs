@@ -1,12 +1,8 @@
 //! As `src/sys`, as far as it is needed.
 
-#[path = "../../../src/sys/boot.rs"]
-mod boot;
 #[path = "../../../src/sys/cancellation.rs"]
 pub mod cancellation;
 #[path = "../../../src/sys/clock.rs"]
 pub mod clock;
 #[path = "sync.rs"]
 pub mod sync;
-#[path = "../../../src/sys/tick.rs"]
-mod tick;

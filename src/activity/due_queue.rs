@@ -1,0 +1,89 @@
+//! When the scheduler is to look at which activity.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::handle::Handle;
+use crate::sys::clock::Moment;
+
+/// At most one time for each activity, in order.
+#[derive(Default)]
+pub struct DueQueue {
+    by_time: BTreeSet<(Moment, Handle)>,
+    times: HashMap<Handle, Moment>,
+}
+
+impl DueQueue {
+    /// Adds an activity, or moves it to an earlier time. A later time is ignored: the look at the earlier one leads to it.
+    pub fn advance(&mut self, handle: Handle, due: Moment) {
+        if due == Moment::NEVER {
+            return;
+        }
+        match self.times.insert(handle, due) {
+            Some(earlier) if earlier <= due => {
+                self.times.insert(handle, earlier);
+            }
+            later => {
+                if let Some(later) = later {
+                    self.by_time.remove(&(later, handle));
+                }
+                self.by_time.insert((due, handle));
+            }
+        }
+    }
+
+    /// Takes the next activity that is due by now.
+    pub fn pop(&mut self, now: Moment) -> Option<Handle> {
+        let (due, handle) = *self.by_time.first()?;
+        if due > now {
+            return None;
+        }
+        self.by_time.pop_first();
+        self.times.remove(&handle);
+        Some(handle)
+    }
+
+    /// When the next activity is due.
+    pub fn next(&self) -> Option<Moment> {
+        self.by_time.first().map(|(due, _)| *due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn handle(index: u32) -> Handle {
+        Handle { index, generation: 1, fork: 0 }
+    }
+
+    #[test]
+    fn activities_come_in_the_order_of_their_earliest_times() {
+        let now = Moment::now();
+        let at = |seconds| now.later(Duration::from_secs(seconds));
+        let mut queue = DueQueue::default();
+        queue.advance(handle(1), at(3));
+        queue.advance(handle(2), at(2));
+        queue.advance(handle(1), at(1));
+        queue.advance(handle(2), at(9));
+        queue.advance(handle(3), Moment::NEVER);
+        assert_eq!((queue.pop(now), queue.next()), (None, Some(at(1))));
+        assert_eq!(
+            (queue.pop(at(9)), queue.pop(at(9)), queue.pop(at(9))),
+            (Some(handle(1)), Some(handle(2)), None)
+        );
+    }
+
+    #[test]
+    fn an_activity_that_is_flushed_often_stays_one_entry() {
+        let now = Moment::now();
+        let mut queue = DueQueue::default();
+        for flush in 0..10_000 {
+            let flushed = now.later(Duration::from_millis(flush));
+            queue.advance(handle(1), flushed);
+            assert_eq!(queue.pop(flushed), Some(handle(1)));
+            queue.advance(handle(1), flushed.later(Duration::from_secs(60)));
+        }
+        assert_eq!((queue.by_time.len(), queue.times.len()), (1, 1));
+    }
+}

@@ -1,0 +1,94 @@
+//! The time for which the server waits for the next beat.
+
+use std::time::Duration;
+
+use crate::sys::clock::Moment;
+
+/// The lease of an attempt: one heartbeat timeout, counted from the send of the last acknowledged beat.
+#[derive(Clone, Copy, Debug)]
+pub struct Lease {
+    /// 0: there is no heartbeat timeout, or none is known.
+    timeout_ms: u32,
+    /// The send of the last acknowledged beat; before that, the start of the attempt.
+    from: Moment,
+}
+
+impl Lease {
+    /// A lease that counts from `start`. A timeout of zero means that none is known.
+    pub fn new(timeout: Duration, start: Moment) -> Self {
+        let mut lease = Lease { timeout_ms: 0, from: start };
+        lease.set_timeout(timeout);
+        lease
+    }
+
+    /// The heartbeat timeout; zero when there is none, or none is known.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms.into())
+    }
+
+    /// Sets the heartbeat timeout.
+    pub fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+    }
+
+    /// From when on the lease counts.
+    pub fn from(&self) -> Moment {
+        self.from
+    }
+
+    /// When the lease ends.
+    #[inline]
+    pub fn end(&self) -> Moment {
+        if self.timeout_ms == 0 { Moment::NEVER } else { self.from.later_ms(self.timeout_ms) }
+    }
+
+    /// Whether the lease has ended.
+    #[inline]
+    pub fn is_lost(&self, now: Moment) -> bool {
+        now > self.end()
+    }
+
+    /// Whether there is a lease, and it hasn't ended.
+    pub fn is_held(&self, now: Moment) -> bool {
+        self.timeout_ms > 0 && !self.is_lost(now)
+    }
+
+    /// What is left of the lease.
+    pub fn left(&self, now: Moment) -> Duration {
+        self.end().since(now)
+    }
+
+    /// The part of the lease that is left; `None` when there is no timeout.
+    pub fn part_left(&self, now: Moment) -> Option<f64> {
+        (self.timeout_ms > 0).then(|| self.left(now).as_secs_f64() / self.timeout().as_secs_f64())
+    }
+
+    /// Begins anew with a beat that was sent at `send` and acknowledged.
+    pub fn renew(&mut self, send: Moment) {
+        self.from = send;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_lease_is_lost_one_timeout_after_the_send_of_the_last_beat() {
+        let start = Moment::now();
+        let mut lease = Lease::new(10 * SECOND, start);
+        assert!(lease.is_held(start.later(10 * SECOND)) && !lease.is_held(start.later(11 * SECOND)));
+        lease.renew(start.later(4 * SECOND));
+        assert!(lease.is_held(start.later(14 * SECOND)) && lease.is_lost(start.later(15 * SECOND)));
+        assert_eq!(lease.part_left(start.later(9 * SECOND)), Some(0.5));
+    }
+
+    #[test]
+    fn without_a_timeout_there_is_no_lease_to_lose() {
+        let lease = Lease::new(Duration::ZERO, Moment::LONG_AGO);
+        assert!(!lease.is_held(Moment::now()) && !lease.is_lost(Moment::now()));
+        assert_eq!((lease.end(), lease.part_left(Moment::now())), (Moment::NEVER, None));
+    }
+}

@@ -1,0 +1,100 @@
+//! Which records the server has.
+
+/// The numbers of an activity's records: only the newest is sent, so an acknowledged one stands for all before it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RecordSequence {
+    newest: u64,
+    sent: u64,
+    acknowledged: u64,
+    /// The newest record that a flush waits for.
+    awaited: u64,
+}
+
+impl RecordSequence {
+    /// Counts a record.
+    #[inline]
+    pub fn add(&mut self) {
+        self.newest += 1;
+    }
+
+    /// The number of the newest record.
+    pub fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    /// Notes that the newest record is sent. Returns how many will never be sent because it replaced them.
+    pub fn send_newest(&mut self) -> u64 {
+        let replaced = (self.newest - self.sent).saturating_sub(1);
+        self.sent = self.newest;
+        replaced
+    }
+
+    /// Notes that the server acknowledged what was sent last.
+    pub fn acknowledge_sent(&mut self) {
+        self.acknowledged = self.sent;
+    }
+
+    /// Whether this record, or a newer one, is acknowledged.
+    pub fn is_acknowledged(&self, record: u64) -> bool {
+        self.acknowledged >= record
+    }
+
+    /// Whether the newest record isn't acknowledged.
+    #[inline]
+    pub fn has_unacknowledged(&self) -> bool {
+        self.acknowledged != self.newest
+    }
+
+    /// Notes that a flush waits for the newest record.
+    pub fn await_newest(&mut self) {
+        self.awaited = self.newest;
+    }
+
+    /// Notes that the flushes got an error, and wait no longer.
+    pub fn stop_waiting(&mut self) {
+        self.awaited = self.acknowledged;
+    }
+
+    /// Whether a flush waits for a record that isn't acknowledged.
+    #[inline]
+    pub fn is_awaited(&self) -> bool {
+        self.acknowledged < self.awaited
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_newest_record_is_sent_and_its_acknowledgement_counts_for_all_before() {
+        let mut records = RecordSequence::default();
+        (0..3).for_each(|_| records.add());
+        assert_eq!(records.send_newest(), 2);
+        records.add();
+        records.acknowledge_sent();
+        assert!(records.is_acknowledged(1) && records.is_acknowledged(3) && !records.is_acknowledged(4));
+        assert!(records.has_unacknowledged());
+        assert_eq!(records.send_newest(), 0);
+    }
+
+    #[test]
+    fn a_flush_waits_for_the_record_that_was_newest_when_it_came() {
+        let mut records = RecordSequence::default();
+        records.add();
+        records.await_newest();
+        assert!(records.is_awaited());
+        records.send_newest();
+        records.add();
+        records.acknowledge_sent();
+        assert!(!records.is_awaited() && records.has_unacknowledged());
+    }
+
+    #[test]
+    fn any_number_of_records_may_be_unacknowledged() {
+        let mut records = RecordSequence { newest: 1 << 33, ..RecordSequence::default() };
+        records.await_newest();
+        assert!(records.is_awaited() && records.has_unacknowledged());
+        assert!(!records.is_acknowledged(1 << 31));
+    }
+}

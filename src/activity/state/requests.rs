@@ -1,0 +1,273 @@
+//! What the scheduler calls: the next request, and what became of it.
+
+use std::time::Duration;
+
+use super::{Activity, Effects, InitialDetails, Lifecycle, Outcome, SignalChange, Step, TimeoutLookup};
+use crate::{
+    client::{
+        Found,
+        rpc_error::{Retry, RpcError},
+    },
+    model::{error::Error, signals::Signals, status::Status},
+    sys::clock::Moment,
+};
+
+/// How late a timer of the server may fire. A beat that comes earlier after the deadline may find the attempt still running.
+const LONGEST_TIMER_DELAY: Duration = Duration::from_secs(1);
+
+/// The request that is to be sent now.
+enum Request {
+    Beat,
+    Describe,
+}
+
+impl Activity {
+    /// What to do now.
+    pub fn next_step(&mut self, now: Moment) -> Step {
+        if self.lifecycle != Lifecycle::Open || self.in_flight || self.due == Moment::NEVER {
+            return Step::Nothing;
+        }
+        if self.due > now {
+            return Step::At(self.due);
+        }
+        let time = self.schedule().try_time(self.lease.left(now), self.tries.timed_out());
+        match self.next_request(now) {
+            None => {
+                self.due = Moment::NEVER;
+                Step::Nothing
+            }
+            Some(Request::Describe) => {
+                self.in_flight = true;
+                if self.timeout_lookup == TimeoutLookup::Due {
+                    let is_aside = self.can_beat() && !self.wants_initial_details();
+                    self.timeout_lookup =
+                        if is_aside { TimeoutLookup::InFlight } else { TimeoutLookup::AfterNextBeat };
+                }
+                Step::Describe { subject: self.address.subject(), time }
+            }
+            Some(Request::Beat) => {
+                self.in_flight = true;
+                self.last_send = now;
+                Step::Beat {
+                    replaced: self.records.send_newest(),
+                    target: self.address.target(self.lease.is_held(now)),
+                    details: self.details_to_send(),
+                    time,
+                }
+            }
+        }
+    }
+
+    fn next_request(&self, now: Moment) -> Option<Request> {
+        let has_record = self.records.has_unacknowledged();
+        // A first record doesn't wait for the timeout.
+        let looks_up_timeout = self.timeout_lookup == TimeoutLookup::Due && (self.has_sent() || !has_record);
+        if looks_up_timeout || self.wants_initial_details() {
+            return Some(Request::Describe);
+        }
+        if !has_record && (!self.pulse || self.is_stalled(now)) {
+            return None;
+        }
+        Some(if self.can_beat() { Request::Beat } else { Request::Describe })
+    }
+
+    /// Whether enough is known for a beat: which attempt is meant, and which details it must not erase.
+    fn can_beat(&self) -> bool {
+        self.knows_details() && self.address.is_settled()
+    }
+
+    fn wants_initial_details(&self) -> bool {
+        matches!(self.initial_details, InitialDetails::Wanted) && !self.has_sent()
+    }
+
+    /// Takes what became of the request that is under way.
+    pub fn complete(&mut self, outcome: Outcome, now: Moment) -> Effects {
+        self.in_flight = false;
+        let mut lease_margin = None;
+        match outcome {
+            Outcome::Acknowledged(asked) => lease_margin = self.acknowledged(asked, now),
+            Outcome::Described(found) => self.described(*found, now),
+            Outcome::Failed(error) => self.failed(error, now),
+        }
+        Effects { due: self.due, lease_margin }
+    }
+
+    /// Returns the part of the lease that was left.
+    fn acknowledged(&mut self, asked: Signals, now: Moment) -> Option<f64> {
+        let margin = self.lease.part_left(now);
+        if self.lease.is_lost(now) {
+            self.counts.leases_regained += 1;
+        }
+        self.lease.renew(self.last_send);
+        self.address.acknowledged();
+        self.records.acknowledge_sent();
+        self.counts.beats += 1;
+        self.tries.note_answer(now.since(self.last_send));
+        self.tries.succeed();
+        if self.asked.contains(Signals::PAUSED) {
+            // Time during a pause isn't time without progress.
+            self.last_progress = now;
+        }
+        let sticky = Signals::CANCEL_REQUESTED | Signals::RESET;
+        self.asked = asked | Signals::from_bits(self.asked.bits() & sticky.bits());
+        if self.timeout_lookup == TimeoutLookup::AfterNextBeat {
+            self.timeout_lookup = TimeoutLookup::Due;
+        }
+        self.due = if self.timeout_lookup == TimeoutLookup::Due { now } else { self.next_due(now) };
+        margin
+    }
+
+    fn described(&mut self, found: Found, now: Moment) {
+        let Found { description, token } = found;
+        self.address.found(description.ids, description.attempt, token);
+        self.tries.succeed();
+        if self.lease.timeout().is_zero() {
+            self.lease.set_timeout(description.details.about().heartbeat_timeout.unwrap_or_default());
+        }
+        let was_aside = self.timeout_lookup == TimeoutLookup::InFlight;
+        self.timeout_lookup = TimeoutLookup::NotNeeded;
+        if self.has_sent() {
+            // The details that the server holds by now are ours.
+            self.due = self.next_due(now);
+            return;
+        }
+        // What was handed over was there at the start, whatever the server holds by now.
+        if !matches!(self.initial_details, InitialDetails::Known(_)) {
+            self.seed(description.details);
+        }
+        self.due = match self.records.has_unacknowledged() {
+            true => now,
+            false if was_aside && self.pulse => self.first_pulse().max(now),
+            false if self.pulse => now,
+            false => Moment::NEVER,
+        };
+    }
+
+    fn failed(&mut self, error: RpcError, now: Moment) {
+        let may_succeed = error.retry != Retry::Never;
+        if self.timeout_lookup == TimeoutLookup::InFlight {
+            self.timeout_lookup = TimeoutLookup::AfterNextBeat;
+            if self.has_sent() || !may_succeed {
+                // Beats don't depend on the timeout, and show themselves whether the activity is over.
+                if !may_succeed {
+                    self.timeout_lookup = TimeoutLookup::NotNeeded;
+                }
+                self.due = self.next_due(now);
+                return;
+            }
+        }
+        if error.connection_aborted {
+            // Another request found the connection dead. All requests of that connection are repeated on the next one.
+            self.due = now.later(self.schedule().spread());
+            return;
+        }
+        self.counts.failed_tries += 1;
+        self.tries.fail(error.timed_out);
+        if self.address.refused(error.error.status()) {
+            // The derived token may be the reason. Without it the server is asked first, and that shows.
+            self.due = now;
+            return;
+        }
+        if error.error.status() == Status::NotFound {
+            self.mark_gone(error.error);
+            return;
+        }
+        let schedule = self.schedule();
+        let backoff = schedule.backoff(self.lease.is_lost(now));
+        let failed = self.tries.failed();
+        let pause = match error.retry {
+            // A permission may be given, so the server is asked now and then.
+            Retry::Never => schedule.jittered_period(),
+            Retry::Soon if error.timed_out => Duration::ZERO,
+            Retry::Soon | Retry::WithOtherCredentials => backoff.pause(failed),
+            Retry::Slowly => backoff.slow_pause(failed),
+        };
+        let is_refusal = matches!(error.retry, Retry::Never | Retry::WithOtherCredentials);
+        if is_refusal {
+            // Waiting calls return the error.
+            self.records.stop_waiting();
+            if matches!(self.initial_details, InitialDetails::Wanted) {
+                self.initial_details = InitialDetails::Unknown;
+            }
+        }
+        self.tries.set_error(if is_refusal { error.error } else { error.error.temporary(None) });
+        self.due = now.later(pause);
+    }
+
+    fn mark_gone(&mut self, why: Error) {
+        self.lifecycle = Lifecycle::Gone;
+        self.due = Moment::NEVER;
+        self.tries.set_error(why);
+    }
+
+    /// When the next beat is due if no call waits for it.
+    fn usual_due(&self) -> Moment {
+        let has_record = self.records.has_unacknowledged();
+        if !has_record && !self.pulse {
+            return Moment::NEVER;
+        }
+        let due = match self.has_sent() {
+            true => self.last_send.later(self.schedule().jittered_period()),
+            false if has_record => self.lease.from(),
+            false => self.lease.from().later(self.schedule().period),
+        };
+        self.no_later_than_deadline_check(due)
+    }
+
+    /// Returns `due`, or the time of the beat that asks the server about a deadline that has passed, if that beat is still to be sent and
+    /// is due earlier.
+    pub(super) fn no_later_than_deadline_check(&self, due: Moment) -> Moment {
+        let check = self.deadline.later(LONGEST_TIMER_DELAY);
+        if self.last_send < check { due.min(check) } else { due }
+    }
+
+    /// When the next beat is due after a request.
+    fn next_due(&self, now: Moment) -> Moment {
+        if self.records.is_awaited() { now } else { self.usual_due() }
+    }
+
+    /// Makes the next beat due as early as it may be. Returns whether that is earlier than before.
+    #[inline]
+    pub(super) fn advance_due(&mut self, now: Moment) -> bool {
+        if self.in_flight || self.lifecycle != Lifecycle::Open {
+            return false;
+        }
+        let is_awaited = self.records.is_awaited() || matches!(self.initial_details, InitialDetails::Wanted);
+        let is_scheduled = self.due != Moment::NEVER;
+        // A failed beat keeps its pause, unless it was refused and a call waits for it.
+        let is_retry = self.tries.failed() > 0 && is_scheduled;
+        if is_retry && !(is_awaited && self.tries.refusal().is_some()) {
+            return false;
+        }
+        let due = match is_scheduled {
+            _ if is_awaited || !self.has_sent() => now,
+            true => return false,
+            false => self.usual_due().max(now),
+        };
+        let is_earlier = due < self.due;
+        if is_earlier {
+            self.due = due;
+        }
+        is_earlier
+    }
+
+    /// How the signals have changed since this was called last.
+    pub fn take_signal_change(&mut self, now: Moment) -> Option<SignalChange> {
+        let signals = self.signals(now);
+        let mut before = self.published;
+        if matches!(self.lifecycle, Lifecycle::Ended | Lifecycle::Gone) {
+            // Signals that the end has removed are no improvement to report.
+            before = Signals::from_bits(before.bits() & (signals | Signals::GONE).bits());
+        }
+        if signals == before {
+            return None;
+        }
+        self.published = signals;
+        Some(SignalChange {
+            signals,
+            before,
+            ids: self.address.ids().unwrap_or_default(),
+            why: self.tries.last_error().map(|error| error.message().to_owned()),
+        })
+    }
+}

@@ -1,0 +1,86 @@
+//! What the tries so far have shown of the server.
+
+use std::time::Duration;
+
+use crate::model::error::Error;
+
+/// By which part the remembered answer time shrinks with each answer.
+const FORGETTING: u32 = 16;
+
+/// The failures since the last success, and how long answers take.
+#[derive(Debug, Default)]
+pub struct Tries {
+    failed: u8,
+    timed_out: u8,
+    /// The longest time that a recent beat took to be acknowledged; 0: none was yet.
+    longest_answer_ms: u32,
+    /// Why the last try failed. If a repeated request doesn't help, the server refuses the beats.
+    last_error: Option<Error>,
+}
+
+impl Tries {
+    /// Notes a success.
+    pub fn succeed(&mut self) {
+        (self.failed, self.timed_out, self.last_error) = (0, 0, None);
+    }
+
+    /// Notes the time from the send of a beat to its acknowledgement.
+    pub fn note_answer(&mut self, took: Duration) {
+        let took = u32::try_from(took.as_millis()).unwrap_or(u32::MAX).max(1);
+        let known = self.longest_answer_ms;
+        self.longest_answer_ms = took.max(known - known.div_ceil(FORGETTING));
+    }
+
+    /// The longest time of a recent answer; zero: there was none.
+    pub fn longest_answer(&self) -> Duration {
+        Duration::from_millis(self.longest_answer_ms.into())
+    }
+
+    /// Notes a failure.
+    pub fn fail(&mut self, timed_out: bool) {
+        self.failed = self.failed.saturating_add(1);
+        if timed_out {
+            self.timed_out = self.timed_out.saturating_add(1);
+        }
+    }
+
+    /// How many tries have failed since the last success.
+    pub fn failed(&self) -> u32 {
+        self.failed.into()
+    }
+
+    /// How many of those ran out of time.
+    pub fn timed_out(&self) -> u32 {
+        self.timed_out.into()
+    }
+
+    /// Sets the reason of the last failure.
+    pub fn set_error(&mut self, error: Error) {
+        self.last_error = Some(error);
+    }
+
+    /// Why the last try failed.
+    pub fn last_error(&self) -> Option<&Error> {
+        self.last_error.as_ref()
+    }
+
+    /// The error for which repeated requests don't help, if the last try had such a one.
+    pub fn refusal(&self) -> Option<&Error> {
+        self.last_error.as_ref().filter(|error| !error.is_retryable())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_answer_is_forgotten_over_some_tens_of_answers() {
+        let mut tries = Tries::default();
+        tries.note_answer(Duration::from_secs(3));
+        (0..5).for_each(|_| tries.note_answer(Duration::from_millis(2)));
+        assert!(tries.longest_answer() > Duration::from_secs(2));
+        (0..100).for_each(|_| tries.note_answer(Duration::from_millis(2)));
+        assert!(tries.longest_answer() < Duration::from_millis(20));
+    }
+}

@@ -7,13 +7,13 @@
 //! |---|---|
 //! | `holder` | what the holder calls: record, read, flush, end |
 //! | `requests` | what the scheduler calls: the next request, and what became of it |
-//! | `lease`, `records`, `tries` | the values that those change |
+//! | `lease`, `records`, `try_history` | the values that those change |
 
 mod holder;
 mod lease;
 mod records;
 mod requests;
-mod tries;
+mod try_history;
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ use crate::{
 };
 use lease::Lease;
 use records::RecordSequence;
-use tries::Tries;
+use try_history::TryHistory;
 
 /// An activity that is held open.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ pub struct Activity {
     details: Option<Payloads>,
     initial_details: InitialDetails,
     lease: Lease,
-    tries: Tries,
+    tries: TryHistory,
     /// `LONG_AGO` before the first send.
     last_send: Moment,
     last_progress: Moment,
@@ -108,7 +108,7 @@ pub struct Counts {
     pub records: u64,
     /// Beats that the server acknowledged.
     pub beats: u32,
-    /// Tries that failed.
+    /// TryHistory that failed.
     pub failed_tries: u32,
     /// Leases that were lost and regained.
     pub leases_regained: u32,
@@ -237,7 +237,7 @@ impl Activity {
             details: None,
             initial_details: InitialDetails::Unknown,
             lease: Lease::new(options.heartbeat_timeout, now.earlier(options.age)),
-            tries: Tries::default(),
+            tries: TryHistory::default(),
             last_send: Moment::LONG_AGO,
             last_progress: now,
             deadline: options.attempt_remaining.map_or(Moment::NEVER, |left| now.later(left)),

@@ -9,7 +9,7 @@ const FORGETTING: u32 = 16;
 
 /// The failures since the last success, and how long answers take.
 #[derive(Debug, Default)]
-pub struct Tries {
+pub struct TryHistory {
     failed: u8,
     timed_out: u8,
     /// The longest time that a recent beat took to be acknowledged; 0: none was yet.
@@ -18,7 +18,7 @@ pub struct Tries {
     last_error: Option<Error>,
 }
 
-impl Tries {
+impl TryHistory {
     /// Notes a success.
     pub fn succeed(&mut self) {
         (self.failed, self.timed_out, self.last_error) = (0, 0, None);
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn the_longest_answer_is_forgotten_over_some_tens_of_answers() {
-        let mut tries = Tries::default();
+        let mut tries = TryHistory::default();
         tries.note_answer(Duration::from_secs(3));
         (0..5).for_each(|_| tries.note_answer(Duration::from_millis(2)));
         assert!(tries.longest_answer() > Duration::from_secs(2));

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     model::{
-        deadline::{Deadline, Timeout},
+        deadline::Timeout,
         error::{Error, Result},
         signals::Signals,
         status::Status,
@@ -212,7 +212,7 @@ impl Activities {
     pub fn next_of_watch(&self, watch: u64, timeout: Timeout) -> Result<Option<News>> {
         self.registry.handle(watch)?;
         let watch = self.watches.get(watch)?;
-        let deadline = timeout.start().unwrap_or(Deadline::within(Duration::ZERO));
+        let deadline = timeout.start_waiting();
         let mut state = watch.lock();
         loop {
             let news = state.take();

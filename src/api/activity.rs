@@ -2,8 +2,6 @@
 //!
 //! Like [`crate::api::rpc`] these are the functions of the C header, for Rust. Recording never waits; what waits says for how long.
 
-use std::time::Duration;
-
 use zeroize::Zeroizing;
 
 use crate::{
@@ -104,8 +102,7 @@ pub fn signals(number: u64) -> Result<Signals> {
 pub fn wait(number: u64, mask: Signals, known: Signals, timeout: Timeout) -> Result<Signals> {
     let activities = process::activities()?;
     let handle = activities.registry.handle(number)?;
-    // Zero polls.
-    let deadline = timeout.start().unwrap_or(Deadline::within(Duration::ZERO));
+    let deadline = timeout.start_waiting();
     let mut last = known;
     let found = activities.registry.wait(handle, deadline, |activity| {
         let now = Moment::now();
@@ -122,7 +119,7 @@ pub fn wait(number: u64, mask: Signals, known: Signals, timeout: Timeout) -> Res
 pub fn details(number: u64, timeout: Timeout) -> Result<Details> {
     let activities = process::activities()?;
     let handle = activities.registry.handle(number)?;
-    let deadline = timeout.start().unwrap_or(Deadline::within(Duration::ZERO));
+    let deadline = timeout.start_waiting();
     let mut why = None;
     let mut asked = false;
     let found = activities.registry.wait(handle, deadline, |activity| {
@@ -156,10 +153,7 @@ pub fn info(number: u64) -> Result<String> {
 pub fn flush(number: u64, timeout: Timeout) -> Result<()> {
     let activities = process::activities()?;
     let handle = activities.registry.handle(number)?;
-    match timeout.start() {
-        Some(deadline) => activities.flush(handle, deadline),
-        None => Err(Error::new(Status::Timeout, "the timeout is 0: nothing was waited for")),
-    }
+    activities.flush(handle, timeout.start_sending()?)
 }
 
 /// Sends a beat without waiting for its time, whether or not there is something new to tell, and waits for the answer: the
@@ -167,10 +161,7 @@ pub fn flush(number: u64, timeout: Timeout) -> Result<()> {
 pub fn beat(number: u64, timeout: Timeout) -> Result<Signals> {
     let activities = process::activities()?;
     let handle = activities.registry.handle(number)?;
-    match timeout.start() {
-        Some(deadline) => activities.beat(handle, deadline)?,
-        None => return Err(Error::new(Status::Timeout, "the timeout is 0: nothing was sent")),
-    }
+    activities.beat(handle, timeout.start_sending()?)?;
     signals(number)
 }
 
@@ -181,7 +172,7 @@ pub fn complete(number: u64, result: Option<Payloads>, timeout: Timeout) -> Resu
     if requires_encoded(activities, number)? {
         result.as_ref().map_or(Ok(()), |result| result.refuse_readable("result"))?;
     }
-    end(number, timeout.start(), |_| Ending::Complete(result))
+    end(number, timeout.start_sending()?, |_| Ending::Complete(result))
 }
 
 /// Ends the attempt with a failure, described in JSON. Details that the server doesn't have yet go with it. By ids a flush precedes it,
@@ -200,8 +191,8 @@ pub fn fail(number: u64, failure_json: &[u8], timeout: Timeout) -> Result<()> {
     }
     let handle = activities.registry.handle(number)?;
     let flushes = activities.registry.with(handle, |activity| activity.flushes_before_failing())?;
-    let deadline = timeout.start();
-    if flushes && let Some(deadline) = deadline {
+    let deadline = timeout.start_sending()?;
+    if flushes {
         activities.flush(handle, deadline)?;
     }
     end(number, deadline, |unsent| Ending::Fail(Report { heartbeat_details: unsent, ..report }))
@@ -215,10 +206,8 @@ pub fn report_cancelled(number: u64, details: Option<Payloads>, timeout: Timeout
         details.as_ref().map_or(Ok(()), |details| details.refuse_readable("details"))?;
     }
     let handle = activities.registry.handle(number)?;
-    let deadline = timeout.start();
-    if let Some(deadline) = deadline {
-        activities.flush(handle, deadline)?;
-    }
+    let deadline = timeout.start_sending()?;
+    activities.flush(handle, deadline)?;
     end(number, deadline, |_| Ending::Cancel(details))
 }
 
@@ -251,17 +240,10 @@ pub fn close(number: u64, timeout: Timeout) -> Result<()> {
 }
 
 /// Makes a call that ends the activity, with its beats suspended. How it ends may take the details that the server doesn't have yet.
-fn end(
-    number: u64,
-    deadline: Option<Deadline>,
-    ending: impl FnOnce(Option<Payloads>) -> Ending,
-) -> Result<()> {
+fn end(number: u64, deadline: Deadline, ending: impl FnOnce(Option<Payloads>) -> Ending) -> Result<()> {
     let activities = process::activities()?;
     let handle = activities.registry.handle(number)?;
     let session = process::session()?;
-    let Some(deadline) = deadline else {
-        return Err(Error::new(Status::Timeout, "the timeout is 0: nothing was sent"));
-    };
     activities.registry.with(handle, Activity::begin_ending)??;
 
     let landed = activities.registry.wait(handle, deadline, |activity| {
@@ -274,7 +256,7 @@ fn end(
         Ok(Some(End { target, unsent, verify })) => {
             let ending = ending(unsent);
             session
-                .run(deadline, |client| async move { client.end(&target, &ending, verify, deadline).await })
+                .call(deadline, |client| async move { client.end(&target, &ending, verify, deadline).await })
         }
         Ok(None) => Err(Error::new(Status::Timeout, "a beat is still under way; nothing was ended")),
         Err(error) => Err(error),

@@ -12,7 +12,7 @@ use crate::{
     config::Options,
     model::{
         attempt::Target,
-        deadline::{Deadline, Timeout},
+        deadline::Timeout,
         details::Details,
         error::{Error, Result},
         failure::Report,
@@ -56,7 +56,8 @@ pub fn heartbeat(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> R
     let token = free(token)?;
     let session = process::session()?;
     session.client().rules().check("details", &details)?;
-    session.call(timeout, |client, deadline| async move {
+    let deadline = timeout.start_sending()?;
+    session.call(deadline, |client| async move {
         Ok(client.heartbeat(&Target::Token(token), details, Effort::Until(deadline)).await?)
     })
 }
@@ -64,9 +65,9 @@ pub fn heartbeat(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> R
 /// What the server holds of the activity now.
 pub fn get_details(token: &[u8], timeout: Timeout) -> Result<Details> {
     let token = token::checked(token)?;
-    process::session()?.call(timeout, |client, deadline| async move {
-        Ok(client.details(&token, Effort::Until(deadline)).await?)
-    })
+    let session = process::session()?;
+    let deadline = timeout.start_sending()?;
+    session.call(deadline, |client| async move { Ok(client.details(&token, Effort::Until(deadline)).await?) })
 }
 
 /// Ends the activity with a result.
@@ -95,7 +96,8 @@ pub fn report_cancelled(token: &[u8], details: Option<Payloads>, timeout: Timeou
 }
 
 fn end(session: &Session, token: Bytes, ending: Ending, timeout: Timeout) -> Result<()> {
-    session.call(timeout, |client, deadline| async move {
+    let deadline = timeout.start_sending()?;
+    session.call(deadline, |client| async move {
         client.end(&Target::Token(token), &ending, false, deadline).await
     })
 }
@@ -108,9 +110,7 @@ pub fn metrics() -> Result<String> {
 
 /// Takes the oldest log record, as JSON; waits for one. `None` when the time is over.
 pub fn next_log(timeout: Timeout) -> Result<Option<String>> {
-    // Zero polls.
-    let deadline = timeout.start().unwrap_or(Deadline::within(Duration::ZERO));
-    Ok(process::telemetry()?.log.next(deadline))
+    Ok(process::telemetry()?.log.next(timeout.start_waiting()))
 }
 
 /// A token that can be sent, and that no handle holds.

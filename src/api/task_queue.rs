@@ -75,7 +75,7 @@ pub fn next(queue: &Queue) -> Result<Option<Task>> {
         }),
         ..PollActivityTaskQueueRequest::default()
     };
-    let answer = process::session()?.run(Deadline::within(POLL_TIME), |client| async move {
+    let answer = process::session()?.call(Deadline::within(POLL_TIME), |client| async move {
         Ok(client.poll(request, Effort::Once(POLL.from_now())).await?)
     })?;
     Ok((!answer.task_token.is_empty()).then(|| Task::from(answer)))

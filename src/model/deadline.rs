@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::error::{Error, Result};
+use crate::model::{
+    error::{Error, Result},
+    status::Status,
+};
 
 /// What a caller gives as `timeout_ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +38,24 @@ impl Timeout {
         }
     }
 
-    /// The moment at which a call that starts now must be over; `None` for [`Timeout::Zero`].
+    /// The deadline of a call that starts now; `None` for [`Timeout::Zero`].
     pub fn start(self) -> Option<Deadline> {
         match self {
             Timeout::Zero => None,
             Timeout::Within(time) => Some(Deadline(Instant::now().checked_add(time))),
             Timeout::Forever => Some(Deadline(None)),
         }
+    }
+
+    /// The deadline of a call that has to send something. An error for [`Timeout::Zero`].
+    pub fn start_sending(self) -> Result<Deadline> {
+        let nothing = || Error::new(Status::Timeout, "the timeout is 0: nothing was sent");
+        self.start().ok_or_else(nothing)
+    }
+
+    /// The deadline of a call that waits for news. [`Timeout::Zero`] polls.
+    pub fn start_waiting(self) -> Deadline {
+        self.start().unwrap_or(Deadline::within(Duration::ZERO))
     }
 }
 

@@ -10,11 +10,7 @@ use crate::{
     activity::{Activities, scheduler},
     client::{Client, Effort},
     config::Options,
-    model::{
-        deadline::{Deadline, Timeout},
-        error::{Error, Result},
-        status::Status,
-    },
+    model::{deadline::Deadline, error::Result},
     runtime::Runtime,
     telemetry::{
         Telemetry,
@@ -73,7 +69,7 @@ impl Session {
     /// Makes sure that there is a server, within the connect timeout.
     pub fn handshake(&self) -> Result<()> {
         let deadline = Deadline::within(self.options().connect_timeout);
-        self.run(deadline, |client| async move { Ok(client.handshake(Effort::Until(deadline)).await?) })
+        self.call(deadline, |client| async move { Ok(client.handshake(Effort::Until(deadline)).await?) })
     }
 
     /// The options in force.
@@ -98,40 +94,20 @@ impl Session {
         &self.client
     }
 
-    /// Makes one call and blocks until it is over, for at most `timeout`.
-    pub fn call<T, Work>(
-        &self,
-        timeout: Timeout,
-        work: impl FnOnce(Arc<Client>, Deadline) -> Work,
-    ) -> Result<T>
+    /// Makes one call and blocks until it is over. The call keeps the deadline itself.
+    pub fn call<T, Work>(&self, deadline: Deadline, work: impl FnOnce(Arc<Client>) -> Work) -> Result<T>
     where
         T: Send + 'static,
         Work: Future<Output = Result<T>> + Send + 'static,
     {
-        match timeout.start() {
-            Some(deadline) => self.run(deadline, |client| work(client, deadline)),
-            None => Err(Error::new(Status::Timeout, "the timeout is 0: nothing was sent")),
-        }
+        // A caller that is held up while it drives would hold up the beats of open activities.
+        let may_drive = self.activities.registry.open() == 0;
+        self.runtime.block_on(deadline, may_drive, work(self.client.clone()))
     }
 
     /// Ends the I/O thread; calls that are under way end with `NotConnected`.
     pub fn stop(&self) {
         self.runtime.stop();
-    }
-
-    /// Makes one call and blocks until it is over.
-    pub fn run<T, Work>(&self, deadline: Deadline, work: impl FnOnce(Arc<Client>) -> Work) -> Result<T>
-    where
-        T: Send + 'static,
-        Work: Future<Output = Result<T>> + Send + 'static,
-    {
-        let work = work(self.client.clone());
-        // Beats are our own thread's business, whatever the host does with its threads.
-        if self.activities.registry.open() == 0 {
-            self.runtime.run(deadline, work)
-        } else {
-            self.runtime.hand_over(deadline, work)
-        }
     }
 }
 

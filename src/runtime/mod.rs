@@ -72,34 +72,17 @@ impl Runtime {
         }
     }
 
-    /// Runs `work` in the reactor and blocks the caller until it is done. `work` keeps the deadline itself; a caller who has
-    /// handed it over doesn't rely on that.
-    pub fn run<T: Send + 'static>(
+    /// Runs `work` in the reactor and blocks the caller until it is done. `work` keeps the deadline itself. `may_drive`: whether the
+    /// caller's own thread may drive the reactor, which saves two changes of threads.
+    pub fn block_on<T: Send + 'static>(
         &self,
         deadline: Deadline,
-        work: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> Result<T> {
-        self.run_by(Reactor::can_be_driven_here(), deadline, work)
-    }
-
-    /// As [`Runtime::run`], but the caller never drives: whatever holds up its thread holds up nobody else.
-    pub fn hand_over<T: Send + 'static>(
-        &self,
-        deadline: Deadline,
-        work: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> Result<T> {
-        self.run_by(false, deadline, work)
-    }
-
-    fn run_by<T: Send + 'static>(
-        &self,
         may_drive: bool,
-        deadline: Deadline,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         // Pinned on the heap, since a caller that drives may have to hand over what it has begun.
         let mut work = Box::pin(work);
-        let in_flight = match self.leadership.try_lead(may_drive) {
+        let in_flight = match self.leadership.try_lead(may_drive && Reactor::can_be_driven_here()) {
             Role::Lead(reactor) => match self.drive(reactor, work.as_mut()) {
                 Some(outcome) => return outcome,
                 None => self.leadership.hand_over(),
@@ -148,7 +131,7 @@ impl Runtime {
         self.leadership.submit(Box::pin(work));
     }
 
-    /// Ends the thread and wakes everybody who waits in [`Runtime::run`].
+    /// Ends the thread and wakes everybody who waits in [`Runtime::block_on`].
     pub fn stop(&self) {
         // Nobody is left to be woken by what the host has closed.
         let _ = catch_unwind(AssertUnwindSafe(|| self.leadership.stop()));
@@ -202,7 +185,7 @@ mod tests {
     /// Has this thread make calls until it drives the reactor itself.
     fn become_driver(runtime: &Runtime) {
         let end = Instant::now() + LONG;
-        while runtime.run(long(), on_which_thread()).unwrap() != thread::current().id() {
+        while runtime.block_on(long(), true, on_which_thread()).unwrap() != thread::current().id() {
             assert!(Instant::now() < end, "the I/O thread never stepped back");
         }
     }
@@ -217,7 +200,7 @@ mod tests {
     #[test]
     fn work_runs_on_the_named_thread_and_comes_back() {
         let runtime = started();
-        let name = runtime.run(long(), async { Ok(thread::current().name().map(str::to_owned)) });
+        let name = runtime.block_on(long(), true, async { Ok(thread::current().name().map(str::to_owned)) });
         assert_eq!(name.unwrap().as_deref(), Some(THREAD_NAME));
     }
 
@@ -246,7 +229,7 @@ mod tests {
         become_driver(&runtime);
         let before = ticks.load(Ordering::Relaxed);
         while ticks.load(Ordering::Relaxed) < before + 3 {
-            runtime.run(long(), on_which_thread()).unwrap();
+            runtime.block_on(long(), true, on_which_thread()).unwrap();
         }
         // Nobody calls any more.
         let (before, end) = (ticks.load(Ordering::Relaxed), Instant::now() + LONG);
@@ -268,7 +251,7 @@ mod tests {
         thread::scope(|scope| {
             let waiting = scope.spawn(|| ticket.wait(long()));
             while !waiting.is_finished() {
-                runtime.run(long(), on_which_thread()).unwrap();
+                runtime.block_on(long(), true, on_which_thread()).unwrap();
             }
             waiting.join().unwrap().unwrap();
         });
@@ -279,7 +262,7 @@ mod tests {
         let runtime = started();
         become_driver(&runtime);
         for _ in 0..100 {
-            assert_ne!(runtime.hand_over(long(), on_which_thread()).unwrap(), thread::current().id());
+            assert_ne!(runtime.block_on(long(), false, on_which_thread()).unwrap(), thread::current().id());
         }
     }
 
@@ -299,7 +282,7 @@ mod tests {
             let (end, ended) = tokio::sync::oneshot::channel();
             let caller = scope.spawn(move || {
                 prepare(runtime);
-                runtime.run(long(), async move {
+                runtime.block_on(long(), true, async move {
                     begun.fill(());
                     let _ = ended.await;
                     Ok(thread::current().id())
@@ -322,9 +305,9 @@ mod tests {
             thread::scope(|scope| {
                 let driving = Lasting::begin(scope, &runtime, become_driver);
                 let beside = Lasting::begin(scope, &runtime, |_| ());
-                runtime.run(long(), on_which_thread()).unwrap();
+                runtime.block_on(long(), true, on_which_thread()).unwrap();
                 driving.end();
-                runtime.run(long(), on_which_thread()).unwrap();
+                runtime.block_on(long(), true, on_which_thread()).unwrap();
                 assert_ne!(beside.end(), thread::current().id());
             });
         }
@@ -339,7 +322,7 @@ mod tests {
                     .map(|_| {
                         scope.spawn(|| {
                             (0..200).for_each(|call| {
-                                let answer = runtime.run(long(), async move {
+                                let answer = runtime.block_on(long(), true, async move {
                                     tokio::task::yield_now().await;
                                     Ok(call)
                                 });
@@ -360,7 +343,7 @@ mod tests {
         let theirs = tokio::runtime::Builder::new_current_thread().build().unwrap();
         theirs.block_on(async {
             for _ in 0..100 {
-                let thread = runtime.run(long(), on_which_thread()).unwrap();
+                let thread = runtime.block_on(long(), true, on_which_thread()).unwrap();
                 assert_ne!(thread, thread::current().id());
             }
         });
@@ -378,7 +361,7 @@ mod tests {
                     assert_eq!(call.caller.join().unwrap().unwrap_err().status(), Status::NotConnected);
                 }
             });
-            let late = runtime.run(long(), async { Ok(()) });
+            let late = runtime.block_on(long(), true, async { Ok(()) });
             assert_eq!(late.unwrap_err().status(), Status::NotConnected);
         }
     }
@@ -403,16 +386,17 @@ mod tests {
         let runtime = started();
         for prepare in [become_driver, io_thread_steps_in] {
             prepare(&runtime);
-            let fallen = runtime.run::<()>(long(), async { panic!("on purpose") });
+            let fallen = runtime.block_on::<()>(long(), true, async { panic!("on purpose") });
             assert_eq!(fallen.unwrap_err().status(), Status::Internal);
-            assert_eq!(runtime.run(long(), async { Ok(7) }).unwrap(), 7);
+            assert_eq!(runtime.block_on(long(), true, async { Ok(7) }).unwrap(), 7);
         }
     }
 
     #[test]
     fn a_caller_that_gets_no_answer_leaves_in_time() {
         let runtime = started();
-        let late = runtime.run::<()>(Deadline::within(Duration::from_millis(20)), std::future::pending());
+        let late =
+            runtime.block_on::<()>(Deadline::within(Duration::from_millis(20)), true, std::future::pending());
         assert_eq!(late.unwrap_err().status(), Status::Timeout);
     }
 
@@ -425,7 +409,7 @@ mod tests {
             become_driver(&runtime);
             // Begun by the call of a caller that drives.
             let of_call = io.clone();
-            let ran_on = runtime.run(long(), async move { Ok(of_call.run(name()).await) });
+            let ran_on = runtime.block_on(long(), true, async move { Ok(of_call.run(name()).await) });
             assert_eq!(ran_on.unwrap().as_deref(), Some(THREAD_NAME));
 
             // Begun by a task while a caller drives.
@@ -436,7 +420,7 @@ mod tests {
             thread::scope(|scope| {
                 let waiting = scope.spawn(|| ticket.wait(long()));
                 while !waiting.is_finished() {
-                    runtime.run(long(), on_which_thread()).unwrap();
+                    runtime.block_on(long(), true, on_which_thread()).unwrap();
                 }
                 assert_eq!(waiting.join().unwrap().unwrap().as_deref(), Some(THREAD_NAME));
             });

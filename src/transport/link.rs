@@ -236,7 +236,9 @@ mod tests {
         let connect = || {
             let link = link.clone();
             let deadline = Deadline::within(Duration::from_secs(10));
-            runtime.run(deadline, async move { link.connection(false).await.map(drop) }).unwrap_err()
+            runtime
+                .block_on(deadline, true, async move { link.connection(false).await.map(drop) })
+                .unwrap_err()
         };
         PLANTED.store(true, Ordering::SeqCst);
         assert!(connect().message().contains("interrupted"));

@@ -8,7 +8,7 @@ use std::{
 
 /// The files whose items make the header, in its order.
 const SOURCES: [&str; 9] =
-    ["types", "client", "calls", "activity", "watch", "details", "errors", "telemetry", "about"];
+    ["types", "client", "rpc", "activity", "watch", "details", "errors", "telemetry", "about"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -11,6 +11,8 @@ use crate::sys::clock::Moment;
 
 /// How long the end of the process may be held up by that.
 pub const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the end of the process waits for tries that don't bring the newest record.
+const GRACE: Duration = Duration::from_millis(500);
 /// How often the thread that ends the process looks whether it is done.
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -19,6 +21,8 @@ const LOOK: Duration = Duration::from_millis(1);
 #[derive(Default)]
 pub struct ExitFlush {
     wanted: AtomicBool,
+    /// Tries that don't bring the newest record are to be given up.
+    is_urgent: AtomicBool,
     done: AtomicBool,
 }
 
@@ -26,6 +30,7 @@ pub struct ExitFlush {
 #[derive(Default)]
 pub struct PendingExit {
     begun: bool,
+    is_urgent: bool,
     /// Those with something to send, as far as it isn't known that they have sent it: each with its newest record then, for other
     /// threads may record on.
     unsent: Vec<(Handle, u64)>,
@@ -36,9 +41,12 @@ impl Activities {
     pub fn leave(&self) {
         self.exit_flush.wanted.store(true, Ordering::Release);
         self.wake_queue.wake();
-        let end = Instant::now() + PATIENCE;
+        let (grace_end, end) = (Instant::now() + GRACE, Instant::now() + PATIENCE);
         let over = || self.exit_flush.done.load(Ordering::Acquire) || self.is_disconnected();
         while !over() && Instant::now() < end {
+            if Instant::now() >= grace_end && !self.exit_flush.is_urgent.swap(true, Ordering::AcqRel) {
+                self.wake_queue.wake();
+            }
             thread::sleep(LOOK);
         }
     }
@@ -58,6 +66,13 @@ impl Activities {
                 leaving.unsent.push((handle, newest));
                 self.request_flush(handle);
             }
+        }
+        if !leaving.is_urgent && self.exit_flush.is_urgent.load(Ordering::Acquire) {
+            leaving.is_urgent = true;
+            for (handle, newest) in &leaving.unsent {
+                let _ = self.registry.with(*handle, |activity| activity.give_up_unless_it_brings(*newest));
+            }
+            self.wake_tries();
         }
         while leaving.unsent.pop_if(|(handle, newest)| !self.is_unsent(*handle, *newest)).is_some() {}
         if leaving.unsent.is_empty() {

@@ -43,18 +43,22 @@ use crate::{
         error::{Error, Result},
         status::Status,
     },
-    sys::clock::Moment,
+    sys::{self, clock::Moment, sync::Notify},
     telemetry::Telemetry,
 };
 use exit_flush::ExitFlush;
 pub use exit_flush::PendingExit;
 use handle::Handle;
 use registry::{Checked, Registry};
+use state::WaitingCall;
 use wake_queue::WakeQueue;
 use watch::Watches;
 
 /// The longest that a waiter sleeps before it looks again, for the sake of times that pass unnoticed while the machine is suspended.
 pub const LONGEST_NAP: Duration = Duration::from_secs(1);
+
+/// How long a request in flight may last after its handle was closed: it would keep the next call of the activity waiting.
+const TRY_AFTER_CLOSE: Duration = Duration::from_millis(500);
 
 /// What the process holds open. It outlives the client, and is empty without one.
 pub struct Activities {
@@ -68,6 +72,8 @@ pub struct Activities {
     pub rules: Arc<PayloadPolicy>,
     /// Who counts, and is told what happens.
     pub telemetry: Arc<Telemetry>,
+    /// Wakes the requests in flight, to look whether they are given up.
+    give_up: Notify,
     disconnected: AtomicBool,
     exit_flush: ExitFlush,
 }
@@ -81,6 +87,7 @@ impl Activities {
             watches: Watches::default(),
             rules: Arc::default(),
             telemetry,
+            give_up: Notify::new(),
             disconnected: AtomicBool::new(true),
             exit_flush: ExitFlush::default(),
         }
@@ -139,13 +146,15 @@ impl Activities {
         let newest = self.registry.with(handle, |activity| activity.newest_record())?;
         self.request_flush(handle);
         let mut why = None;
+        let call = WaitingCall::new(Moment::now(), deadline.remaining());
         let flushed = self.registry.wait(handle, deadline, |activity| {
             why = activity.last_error().cloned();
             if activity.is_flushed_to(newest)? {
                 return Ok(Checked::Found(()));
             }
             activity.check_flush()?;
-            Ok(Checked::Again(LONGEST_NAP))
+            let until_given_up = activity.give_up_for_record(newest, call, Moment::now());
+            Ok(Checked::Again(self.nap(until_given_up)))
         });
         self.woken(flushed)?
             .ok_or_else(|| Error::out_of_time(why, "what was recorded isn't acknowledged yet"))
@@ -155,6 +164,32 @@ impl Activities {
     pub fn beat(&self, handle: Handle, deadline: Deadline) -> Result<()> {
         self.registry.with(handle, |activity| activity.request_beat(Moment::now()))??;
         self.flush(handle, deadline)
+    }
+
+    /// How long a call sleeps that waits for a try, which it gives up after `time`; `None`: it has done so, or there is no try.
+    pub fn nap(&self, time: Option<Duration>) -> Duration {
+        if time.is_none() {
+            self.wake_tries();
+        }
+        time.map_or(LONGEST_NAP, |time| time.min(LONGEST_NAP))
+    }
+
+    /// Has the requests in flight look whether they are given up.
+    pub fn wake_tries(&self) {
+        // As in `WakeQueue::wake`.
+        sys::cancellation::postponed(|| self.give_up.notify_waiters());
+    }
+
+    /// Returns when the try in flight of an activity is to be given up: it keeps a call waiting, or the handle was closed.
+    pub async fn until_given_up(&self, handle: Handle) {
+        loop {
+            let woken = self.give_up.notified();
+            match self.registry.with(handle, |activity| activity.is_given_up()) {
+                Ok(false) => woken.await,
+                Ok(true) => return,
+                Err(_) => return tokio::time::sleep(TRY_AFTER_CLOSE).await,
+            }
+        }
     }
 
     /// A handle that was closed by a disconnect, while somebody waited for its activity, is no mistake of theirs.

@@ -26,6 +26,8 @@ const TRY_MARGIN: u32 = 2;
 const QUICK_TRY: Duration = Duration::from_secs(10);
 /// The longest time of a try, except for a longer heartbeat timeout and for a server that was seen to be slower.
 const LONGEST_TRY: Duration = Duration::from_secs(60);
+/// The least time of a try that keeps a call waiting.
+const LEAST_TRY: Duration = Duration::from_secs(1);
 /// The bounds of how long a connection may be silent during a try.
 const SHORTEST_SILENCE: Duration = Duration::from_millis(500);
 const LONGEST_SILENCE: Duration = Duration::from_millis(2500);
@@ -101,6 +103,16 @@ impl Schedule {
         let answer = answer.max(self.longest_answer * TRY_MARGIN);
         let silence = (self.slack / 4).clamp(SHORTEST_SILENCE, LONGEST_SILENCE).min(answer);
         TryTime { answer, silence }
+    }
+
+    /// The time of a try that a call waits for, which has this much time left. The try is then repeated: the server may have lost it.
+    pub fn awaited_try_time(&self, call_left: Duration) -> Duration {
+        (call_left / 2).min(QUICK_TRY).max(self.longest_answer * TRY_MARGIN)
+    }
+
+    /// The time that a try gets although a call waits for a newer one.
+    pub fn least_try_time(&self, ran_out: u32) -> Duration {
+        (LEAST_TRY * (1 << ran_out.min(9))).min(QUICK_TRY).max(self.longest_answer * TRY_MARGIN)
     }
 
     /// The pause before the beat of a connection that was found dead is sent on the next one, with all others that were on it.

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
+    task::Poll,
     time::Duration,
 };
 
@@ -155,16 +158,29 @@ impl InFlight {
         let outcome = match step {
             Step::Beat { replaced, target, details, time } => {
                 self.activities.telemetry.metrics.beats_coalesced.more(replaced);
-                let effort = Effort::Once(time.from_now());
-                client.heartbeat(&target, details, effort).await.map(Outcome::Acknowledged)
+                let effort = Effort::Once(time.start());
+                let answer = self.unless_given_up(client.heartbeat(&target, details, effort)).await;
+                answer.map(|answer| answer.map_or_else(Outcome::Failed, Outcome::Acknowledged))
             }
             Step::Describe { subject, time } => {
-                let effort = Effort::Once(time.from_now());
-                client.look(&subject, effort).await.map(|found| Outcome::Described(Box::new(found)))
+                let effort = Effort::Once(time.start());
+                let answer = self.unless_given_up(client.look(&subject, effort)).await;
+                let described = |found| Outcome::Described(Box::new(found));
+                answer.map(|answer| answer.map_or_else(Outcome::Failed, described))
             }
             Step::At(_) | Step::Nothing => return,
         };
-        self.report(outcome.unwrap_or_else(Outcome::Failed));
+        self.report(outcome.unwrap_or(Outcome::GivenUp));
+    }
+
+    /// Makes a request; `None`: it was given up, because it kept a call waiting. Dropped, the request is cancelled.
+    async fn unless_given_up<T>(&self, request: impl Future<Output = T>) -> Option<T> {
+        let (mut request, mut given_up) = (pin!(request), pin!(self.activities.until_given_up(self.handle)));
+        poll_fn(|context| match request.as_mut().poll(context) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => given_up.as_mut().poll(context).map(|()| None),
+        })
+        .await
     }
 
     fn report(&mut self, outcome: Outcome) {

@@ -8,7 +8,7 @@ use crate::{
     activity::{
         Activities, LONGEST_NAP,
         registry::Checked,
-        state::{Activity, End},
+        state::{Activity, End, WaitingCall},
         watch::News,
     },
     client::Ending,
@@ -229,7 +229,9 @@ pub fn close(number: u64, timeout: Timeout) -> Result<()> {
         }
         _ => Ok(()),
     };
-    if activities.registry.remove(handle)?.watched {
+    let closed = activities.registry.remove(handle)?;
+    activities.wake_tries();
+    if closed.watched {
         activities.watches.forget(number);
     }
     match flushed {
@@ -246,13 +248,15 @@ fn end(number: u64, deadline: Deadline, ending: impl FnOnce(Option<Payloads>) ->
     let session = process::session()?;
     activities.registry.with(handle, Activity::begin_ending)??;
 
-    let landed = activities.registry.wait(handle, deadline, |activity| {
-        Ok(match activity.may_end(Moment::now())? {
+    let call = WaitingCall::new(Moment::now(), deadline.remaining());
+    let may_end = activities.registry.wait(handle, deadline, |activity| {
+        let now = Moment::now();
+        Ok(match activity.may_end(now)? {
             Some(end) => Checked::Found(end),
-            None => Checked::Again(LONGEST_NAP),
+            None => Checked::Again(activities.nap(activity.give_up_for_ending(call, now))),
         })
     });
-    let outcome = match activities.woken(landed) {
+    let outcome = match activities.woken(may_end) {
         Ok(Some(End { target, unsent, verify })) => {
             let ending = ending(unsent);
             session

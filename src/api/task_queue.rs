@@ -76,7 +76,7 @@ pub fn next(queue: &Queue) -> Result<Option<Task>> {
         ..PollActivityTaskQueueRequest::default()
     };
     let answer = process::session()?.call(Deadline::within(POLL_TIME), |client| async move {
-        Ok(client.poll(request, Effort::Once(POLL.from_now())).await?)
+        Ok(client.poll(request, Effort::Once(POLL.start())).await?)
     })?;
     Ok((!answer.task_token.is_empty()).then(|| Task::from(answer)))
 }

@@ -114,7 +114,7 @@ impl Client {
         let way = self.admit(target, Effort::Until(deadline)).await?;
         let by_ids = way.is_by_ids();
         let effort = match by_ids {
-            true => Effort::Once(retry::time_of_try(deadline, self.transport.longest_answer()).from_now()),
+            true => Effort::Once(retry::time_of_try(deadline, self.transport.longest_answer()).start()),
             false => Effort::Until(deadline),
         };
         match self.send_ending(ending, way, effort, predecessor).await {

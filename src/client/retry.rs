@@ -50,7 +50,7 @@ where
     let frame = Frame::plain(request);
     let mut tries = Tries::new(*policy, deadline);
     loop {
-        let limits = time_of_try(deadline, transport.longest_answer()).from_now();
+        let limits = time_of_try(deadline, transport.longest_answer()).start();
         let error = match attempt(transport, method, frame.clone(), limits, predecessor).await {
             Ok(response) => return Ok(response),
             Err(error) => error,

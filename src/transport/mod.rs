@@ -106,7 +106,7 @@ pub struct TryLimits {
 
 impl TryTime {
     /// The limits of a try that begins now.
-    pub fn from_now(self) -> TryLimits {
+    pub fn start(self) -> TryLimits {
         TryLimits { end: Instant::now() + self.answer, silence: self.silence }
     }
 }
@@ -311,22 +311,18 @@ impl Transport {
             limit: self.max_message_bytes,
             end,
         };
-        match await_answer(&connection, message, limits.silence).await {
-            Ok(Answer { message, takes_gzip }) => {
-                if takes_gzip == Some(true) {
-                    let (unknown, yes) = (gzip::UNKNOWN, gzip::YES);
-                    // Another has learned it at the same time, or it isn't wanted.
-                    let _ = self.gzip.compare_exchange(unknown, yes, Ordering::Relaxed, Ordering::Relaxed);
-                }
-                Ok(message)
-            }
-            Err(error) => {
-                if matches!(error, TransportError::TimedOut { sent: true }) {
-                    predecessor.set(liveness);
-                }
-                Err(error)
-            }
+        let watched = predecessor.watch(liveness);
+        let answer = await_answer(&connection, message, limits.silence).await;
+        if !matches!(answer, Err(TransportError::TimedOut { sent: true })) {
+            watched.finish();
         }
+        let Answer { message, takes_gzip } = answer?;
+        if takes_gzip == Some(true) {
+            // Another request has learned it at the same time, or compression is off.
+            let _ =
+                self.gzip.compare_exchange(gzip::UNKNOWN, gzip::YES, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        Ok(message)
     }
 }
 

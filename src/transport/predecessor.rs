@@ -16,9 +16,9 @@ struct GivenUp {
 }
 
 impl Predecessor {
-    /// Notes that a request was given up on a connection, now.
-    pub(super) fn set(&mut self, connection: &Arc<Liveness>) {
-        self.0 = Some(GivenUp { connection: connection.clone(), at: Instant::now() });
+    /// Watches a request that is sent on a connection: unless its answer is noted, it counts as given up when this is dropped.
+    pub(super) fn watch<'a>(&'a mut self, connection: &'a Arc<Liveness>) -> Watched<'a> {
+        Watched { predecessor: self, connection, answered: false }
     }
 
     /// Whether the next request may be sent on any connection.
@@ -38,5 +38,44 @@ impl Predecessor {
             given_up.connection.settle(given_up.at, patience).await;
             self.0 = None;
         }
+    }
+}
+
+/// A request that was begun.
+pub struct Watched<'a> {
+    predecessor: &'a mut Predecessor,
+    connection: &'a Arc<Liveness>,
+    answered: bool,
+}
+
+impl Watched<'_> {
+    /// The request isn't given up: it has its answer, or was lost with its connection, or was never sent.
+    pub(super) fn finish(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.predecessor.0 = Some(GivenUp { connection: self.connection.clone(), at: Instant::now() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_is_dropped_before_its_answer_counts_as_given_up() {
+        let connection = Arc::new(Liveness::default());
+        let mut predecessor = Predecessor::default();
+        predecessor.watch(&connection).finish();
+        assert!(predecessor.is_settled());
+        drop(predecessor.watch(&connection));
+        assert!(!predecessor.is_settled());
+        connection.closed();
+        assert!(predecessor.is_settled());
     }
 }

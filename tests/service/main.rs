@@ -14,6 +14,7 @@ mod failure_details;
 mod fake;
 mod faults;
 mod kills;
+mod long_tries;
 mod messages;
 mod mortal;
 mod not_found;

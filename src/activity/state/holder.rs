@@ -167,6 +167,15 @@ impl Activity {
         };
         self.due = Moment::NEVER;
         let continues = self.pulse || self.records.has_unacknowledged();
+        if continues
+            && self.lifecycle == Lifecycle::Open
+            && self.has_sent()
+            && self.lease.from() != self.last_send
+        {
+            // The last beat wasn't acknowledged, so the next one can't wait for its usual time.
+            self.due = now;
+            return true;
+        }
         continues && self.advance_due(now)
     }
 

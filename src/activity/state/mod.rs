@@ -7,8 +7,10 @@
 //! |---|---|
 //! | `holder` | what the holder calls: record, read, flush, end |
 //! | `requests` | what the scheduler calls: the next request, and what became of it |
+//! | `give_up` | when a try is given up because it keeps a call waiting |
 //! | `lease`, `records`, `try_history` | the values that those change |
 
+mod give_up;
 mod holder;
 mod lease;
 mod records;
@@ -16,6 +18,8 @@ mod requests;
 mod try_history;
 
 use std::time::Duration;
+
+pub use give_up::WaitingCall;
 
 use super::{address::ActivityAddress, options::OpenOptions, schedule::Schedule};
 use crate::{
@@ -48,6 +52,8 @@ pub struct Activity {
     require_encoded: bool,
     verify: bool,
     in_flight: bool,
+    /// Whether the try in flight is to be given up, because it keeps a call waiting.
+    is_given_up: bool,
     timeout_lookup: TimeoutLookup,
     poll_ms: u32,
     stall_ms: u32,
@@ -63,6 +69,8 @@ pub struct Activity {
     tries: TryHistory,
     /// `LONG_AGO` before the first send.
     last_send: Moment,
+    /// When the try in flight, or the last one, began.
+    try_began: Moment,
     last_progress: Moment,
     deadline: Moment,
     due: Moment,
@@ -149,6 +157,8 @@ pub enum Outcome {
     Described(Box<Found>),
     /// The request failed.
     Failed(RpcError),
+    /// The request was given up, because it kept a call waiting.
+    GivenUp,
 }
 
 /// What the scheduler does after a request.
@@ -228,6 +238,7 @@ impl Activity {
             require_encoded: options.require_encoded,
             verify: options.verify,
             in_flight: false,
+            is_given_up: false,
             timeout_lookup: TimeoutLookup::NotNeeded,
             poll_ms: ms(options.cancel_poll),
             stall_ms: ms(options.stall_timeout),
@@ -239,6 +250,7 @@ impl Activity {
             lease: Lease::new(options.heartbeat_timeout, now.earlier(options.age)),
             tries: TryHistory::default(),
             last_send: Moment::LONG_AGO,
+            try_began: Moment::LONG_AGO,
             last_progress: now,
             deadline: options.attempt_remaining.map_or(Moment::NEVER, |left| now.later(left)),
             due: Moment::NEVER,

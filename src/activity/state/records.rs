@@ -34,6 +34,11 @@ impl RecordSequence {
         self.acknowledged = self.sent;
     }
 
+    /// Whether the last beat brings this record or a newer one.
+    pub fn is_sent(&self, record: u64) -> bool {
+        self.sent >= record
+    }
+
     /// Whether this record, or a newer one, is acknowledged.
     pub fn is_acknowledged(&self, record: u64) -> bool {
         self.acknowledged >= record

@@ -37,7 +37,7 @@ impl Activity {
                 Step::Nothing
             }
             Some(Request::Describe) => {
-                self.in_flight = true;
+                self.begin_try(now);
                 if self.timeout_lookup == TimeoutLookup::Due {
                     let is_aside = self.can_beat() && !self.wants_initial_details();
                     self.timeout_lookup =
@@ -46,7 +46,7 @@ impl Activity {
                 Step::Describe { subject: self.address.subject(), time }
             }
             Some(Request::Beat) => {
-                self.in_flight = true;
+                self.begin_try(now);
                 self.last_send = now;
                 Step::Beat {
                     replaced: self.records.send_newest(),
@@ -56,6 +56,10 @@ impl Activity {
                 }
             }
         }
+    }
+
+    fn begin_try(&mut self, now: Moment) {
+        (self.in_flight, self.is_given_up, self.try_began) = (true, false, now);
     }
 
     fn next_request(&self, now: Moment) -> Option<Request> {
@@ -88,6 +92,7 @@ impl Activity {
             Outcome::Acknowledged(asked) => lease_margin = self.acknowledged(asked, now),
             Outcome::Described(found) => self.described(*found, now),
             Outcome::Failed(error) => self.failed(error, now),
+            Outcome::GivenUp => self.given_up(now),
         }
         Effects { due: self.due, lease_margin }
     }
@@ -192,6 +197,15 @@ impl Activity {
         }
         self.tries.set_error(if is_refusal { error.error } else { error.error.temporary(None) });
         self.due = now.later(pause);
+    }
+
+    fn given_up(&mut self, now: Moment) {
+        if self.timeout_lookup == TimeoutLookup::InFlight {
+            self.timeout_lookup = TimeoutLookup::AfterNextBeat;
+        }
+        // The next try gets more time: perhaps the server is slow.
+        self.tries.fail(true);
+        self.due = self.next_due(now);
     }
 
     fn mark_gone(&mut self, why: Error) {

@@ -546,3 +546,73 @@ fn a_deadline_between_two_beats_is_asked_about_between_them() {
     story.failed(Status::NotFound, Retry::Never, false);
     assert!(story.has(Signals::GONE));
 }
+
+/// The time that is left of the try in flight while a call waits for the newest record.
+fn left_of_try(story: &mut Story, waiting: WaitingCall) -> Option<Duration> {
+    let newest = story.activity.newest_record();
+    story.activity.give_up_for_record(newest, waiting, story.now)
+}
+
+#[test]
+fn a_try_that_a_call_waits_for_gets_half_of_the_calls_time() {
+    let mut story = Story::with_nothing_to_erase();
+    story.record("1");
+    assert!(story.beat().is_some());
+    let waiting = WaitingCall::new(story.now, 8 * SECOND);
+    story.activity.request_flush(story.now);
+    assert_eq!(left_of_try(&mut story, waiting), Some(4 * SECOND));
+    assert_eq!(left_of_try(story.after(3 * SECOND), waiting), Some(SECOND));
+    assert_eq!(left_of_try(story.after(SECOND), waiting), None);
+    assert!(story.activity.is_given_up());
+    story.activity.complete(Outcome::GivenUp, story.now);
+    assert_eq!(story.beat().as_deref(), Some("1"), "it is repeated at once");
+    assert!(!story.activity.is_given_up());
+    assert_eq!(left_of_try(&mut story, waiting), Some(2 * SECOND));
+}
+
+#[test]
+fn calls_with_short_timeouts_leave_a_slow_server_time_to_answer() {
+    let mut story = Story::with_nothing_to_erase();
+    let takes = 3 * SECOND;
+    let (mut began, mut tries, mut newest) = (None, 0, 0);
+    for _ in 0..100 {
+        newest += 1;
+        story.record(&newest.to_string());
+        story.activity.request_flush(story.now);
+        let waiting = WaitingCall::new(story.now, SECOND);
+        for _ in 0..10 {
+            if story.beat().is_some() {
+                (began, tries) = (Some(story.now), tries + 1);
+            }
+            story.after(SECOND / 10);
+            if began.is_some_and(|began| story.now.since(began) >= takes) {
+                assert!(tries <= 4, "{tries} tries");
+                return;
+            }
+            if left_of_try(&mut story, waiting).is_none() && story.activity.is_given_up() {
+                story.activity.complete(Outcome::GivenUp, story.now);
+            }
+        }
+    }
+    panic!("no try lasts long enough");
+}
+
+#[test]
+fn a_beat_that_an_ending_gave_up_does_not_count_as_sent_when_the_ending_fails() {
+    let mut story = Story::with_nothing_to_erase();
+    story.record("1");
+    assert!(story.beat().is_some());
+    story.acknowledged(Signals::default());
+    assert!(story.after(5 * SECOND).beat().is_some());
+    story.activity.begin_ending().unwrap();
+    let waiting = WaitingCall::new(story.now, SECOND);
+    assert_eq!(story.activity.give_up_for_ending(waiting, story.now), Some(SECOND / 8));
+    story.after(SECOND / 8);
+    assert_eq!(story.activity.give_up_for_ending(waiting, story.now), None);
+    story.activity.complete(Outcome::GivenUp, story.now);
+    assert!(story.activity.may_end(story.now).unwrap().is_some());
+    let failed = Err(Error::new(Status::Timeout, "why"));
+    story.after(SECOND);
+    assert!(story.activity.finish_ending(&failed, story.now));
+    assert!(story.beat().is_some(), "half of the lease is over");
+}

@@ -1,0 +1,68 @@
+//! When a try is given up because it keeps a call waiting. A try may last for minutes, because a slow server keeps its connection.
+
+use std::time::Duration;
+
+use super::Activity;
+use crate::sys::clock::Moment;
+
+/// A call waits for this part of its time, and at most this long, for a try that doesn't bring what it waits for.
+const GRACE_PART: u32 = 8;
+const LONGEST_GRACE: Duration = Duration::from_secs(1);
+
+/// A call that waits for an activity.
+#[derive(Clone, Copy)]
+pub struct WaitingCall {
+    since: Moment,
+    until: Moment,
+}
+
+impl WaitingCall {
+    /// A call that waits from now on, for this long.
+    pub fn new(now: Moment, time: Duration) -> Self {
+        WaitingCall { since: now, until: now.later(time) }
+    }
+
+    fn grace_end(self) -> Moment {
+        self.since.later((self.until.since(self.since) / GRACE_PART).min(LONGEST_GRACE))
+    }
+}
+
+impl Activity {
+    /// Gives up the try in flight if it has kept a call that ends the activity waiting for long enough. Returns how long that still
+    /// takes; `None`: the try is given up, or there is none.
+    pub fn give_up_for_ending(&mut self, call: WaitingCall, now: Moment) -> Option<Duration> {
+        self.give_up_at(call.grace_end(), now)
+    }
+
+    /// The same for a call that waits until a record is acknowledged. The try gets time enough for a slow server to answer: otherwise
+    /// calls with short timeouts, one after the other, would give up every try.
+    pub fn give_up_for_record(&mut self, record: u64, call: WaitingCall, now: Moment) -> Option<Duration> {
+        let schedule = self.schedule();
+        let least = self.try_began.later(schedule.least_try_time(self.tries.timed_out()));
+        let end = if self.records.is_sent(record) || self.try_began >= call.since {
+            let begin = self.try_began.max(call.since);
+            begin.later(schedule.awaited_try_time(call.until.since(begin)))
+        } else {
+            call.grace_end()
+        };
+        self.give_up_at(end.max(least), now)
+    }
+
+    /// Gives up the try in flight unless it brings this record: the process ends.
+    pub fn give_up_unless_it_brings(&mut self, record: u64) {
+        self.is_given_up |= !self.records.is_sent(record);
+    }
+
+    /// Whether the try in flight is to be given up.
+    pub fn is_given_up(&self) -> bool {
+        self.in_flight && self.is_given_up
+    }
+
+    fn give_up_at(&mut self, end: Moment, now: Moment) -> Option<Duration> {
+        if !self.in_flight {
+            return None;
+        }
+        self.is_given_up |= now >= end;
+        (!self.is_given_up).then(|| end.since(now))
+    }
+}

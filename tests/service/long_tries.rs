@@ -1,0 +1,108 @@
+//! A try may last for minutes, since a slow server keeps its connection. Nothing else may wait for that try.
+
+use std::{process::Command, time::Duration};
+
+use temporal_heartbeat::{
+    api::{activity, rpc},
+    model::{deadline::Timeout, payload::Encoding, status::Status},
+};
+
+use crate::fake::{Answer, Fake, TOKEN};
+
+const BEAT: &str = "RecordActivityTaskHeartbeat";
+const COMPLETE: &str = "RespondActivityTaskCompleted";
+/// Shorter than the tries of an activity with this heartbeat timeout.
+const SHORT: Timeout = Timeout::Within(Duration::from_secs(3));
+const OPTIONS: &[u8] = b"{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}";
+
+/// A server that never answers the first beat, and an activity whose first beat is in flight.
+fn with_a_lost_beat() -> (Fake, u64) {
+    let fake = Fake::connected(|call| match call.method.as_str() {
+        BEAT if call.has(b"\"lost\"") => Answer::Silence,
+        BEAT if call.has(b"\"last words\"") => {
+            println!("the last words arrived");
+            Answer::ok()
+        }
+        _ => Answer::ok(),
+    });
+    let handle = activity::open(TOKEN, OPTIONS).unwrap();
+    activity::record(handle, Encoding::Json, b"\"lost\"").unwrap();
+    fake.wait_for(BEAT, 1);
+    (fake, handle)
+}
+
+/// The newer request followed on the connection of the lost one.
+fn check_connection(fake: &Fake) {
+    assert_eq!(fake.connections(), 1, "the server was alive all the time");
+}
+
+#[test]
+fn an_ending_does_not_wait_for_a_try_without_an_answer() {
+    let (fake, handle) = with_a_lost_beat();
+    activity::complete(handle, None, SHORT).unwrap();
+    assert_eq!(fake.calls(COMPLETE).len(), 1);
+    check_connection(&fake);
+}
+
+#[test]
+fn a_flush_of_a_newer_record_does_not_wait_for_a_try_without_an_answer() {
+    let (fake, handle) = with_a_lost_beat();
+    activity::record(handle, Encoding::Json, b"\"newest\"").unwrap();
+    activity::flush(handle, SHORT).unwrap();
+    assert!(fake.calls(BEAT).last().unwrap().has(b"\"newest\""));
+    check_connection(&fake);
+}
+
+#[test]
+fn a_flush_repeats_a_try_without_an_answer() {
+    let fake = Fake::connected(|call| match call.method.as_str() {
+        BEAT if call.nth == 0 => Answer::Silence,
+        _ => Answer::ok(),
+    });
+    let handle = activity::open(TOKEN, OPTIONS).unwrap();
+    activity::record(handle, Encoding::Json, b"\"newest\"").unwrap();
+    fake.wait_for(BEAT, 1);
+    activity::flush(handle, SHORT).unwrap();
+    check_connection(&fake);
+}
+
+#[test]
+fn a_disconnect_does_not_wait_for_a_try_without_an_answer() {
+    let (fake, handle) = with_a_lost_beat();
+    activity::record(handle, Encoding::Json, b"\"newest\"").unwrap();
+    rpc::disconnect(SHORT).unwrap();
+    assert!(fake.calls(BEAT).last().unwrap().has(b"\"newest\""));
+    check_connection(&fake);
+}
+
+#[test]
+fn a_closed_handle_leaves_no_try_behind_that_blocks_the_next_call() {
+    let (fake, handle) = with_a_lost_beat();
+    assert_eq!(activity::close(handle, Timeout::Zero).unwrap_err().status(), Status::Timeout);
+    rpc::complete(TOKEN, None, SHORT).unwrap();
+    check_connection(&fake);
+}
+
+const EXITS: &str = "THB_EXITS_WITH_A_LOST_BEAT";
+
+#[test]
+#[ignore = "a process of its own, started by the test below"]
+fn exiting_process() {
+    if std::env::var_os(EXITS).is_none() {
+        return;
+    }
+    let (_fake, handle) = with_a_lost_beat();
+    activity::record(handle, Encoding::Json, b"\"last words\"").unwrap();
+    std::process::exit(0);
+}
+
+#[test]
+fn an_exit_sends_the_newest_record_though_a_try_has_no_answer() {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "long_tries::exiting_process", "--ignored", "--nocapture"])
+        .env(EXITS, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(said.contains("the last words arrived"), "{said}");
+}

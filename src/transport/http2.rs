@@ -171,13 +171,13 @@ impl Sender {
             let ready = poll_fn(|context| requests.poll_ready(context)).await;
             ready.and_then(|()| requests.send_request(request, false)).map_err(Failure::Unseen)?
         };
-        let in_flight = InFlight::begin(&self.liveness);
+        let (in_flight, begun) = (InFlight::begin(&self.liveness), time::Instant::now());
         written();
         // All at once: as much of it goes out as the server has room for.
         stream.send_data(body, true).map_err(Failure::Lost)?;
         match response.await {
             Ok(response) => {
-                self.liveness.answered();
+                self.liveness.answered(begun.elapsed());
                 Ok((response, in_flight))
             }
             Err(error) => {

@@ -12,6 +12,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// A PING that is unanswered for less than this proves nothing, nor for less than this many round trips.
 const SHORTEST_SILENCE: Duration = Duration::from_millis(100);
 const ROUND_TRIPS: u32 = 4;
+/// A system repeats the first packet of a connection after this long: connecting took longer because that packet was lost.
+const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(1);
 
 /// The observations of one connection, shared by its socket, its driver and its requests.
 pub struct Liveness {
@@ -25,7 +27,7 @@ pub struct Liveness {
 }
 
 struct Observed {
-    /// How long one exchange with the server's kernel took when the connection was made.
+    /// How long one exchange with the server's kernel takes, at most: making the connection took that long, or the quickest answer.
     round_trip: Duration,
     received: Instant,
     /// Whether an answer to a request has come since the last PING.
@@ -79,7 +81,7 @@ impl Default for Liveness {
 impl Liveness {
     /// Notes how long the peer took to accept the connection.
     pub fn set_round_trip(&self, time: Duration) {
-        self.lock().round_trip = time;
+        self.lock().round_trip = time.min(LONGEST_ROUND_TRIP);
     }
 
     /// Notes that bytes were received.
@@ -87,9 +89,11 @@ impl Liveness {
         self.lock().received = Instant::now();
     }
 
-    /// Notes that the head of a response was received.
-    pub fn answered(&self) {
-        self.lock().answered = true;
+    /// Notes that the head of a response was received, this long after its request was sent.
+    pub fn answered(&self, took: Duration) {
+        let mut observed = self.lock();
+        observed.answered = true;
+        observed.round_trip = observed.round_trip.min(took);
     }
 
     /// Notes a request whose frames may be written from now on.
@@ -106,23 +110,19 @@ impl Liveness {
         }
     }
 
-    /// Asks for a PING, which is sent if the server's rules allow one now.
-    pub fn request_ping(&self) {
-        self.wish(Wish::Allowed);
+    /// Asks for a PING if nothing was received for this long. It is sent if the server's rules allow one now.
+    pub fn request_ping(&self, silence: Duration) {
+        if self.lock().received.elapsed() >= silence {
+            self.wish(Wish::Allowed);
+        }
     }
 
-    /// Whether the connection is dead for a request that was written at `written`: nothing was received since, and a PING is unanswered
-    /// for long enough. `is_last_look`: the request is about to be given up, so if the rules allowed no PING, silence is enough.
-    pub fn is_dead(&self, written: Instant, is_last_look: bool) -> bool {
+    /// Whether the connection is dead: a PING is unanswered for long enough, and nothing was received since it was sent.
+    pub fn is_dead(&self) -> bool {
         let observed = self.lock();
-        if observed.received > written {
-            return false;
-        }
         let proof = SHORTEST_SILENCE.max(observed.round_trip * ROUND_TRIPS);
-        match observed.last_ping {
-            Some(sent) if observed.awaits_pong => sent.elapsed() >= proof,
-            _ => is_last_look && !observed.may_ping() && written.elapsed() >= proof,
-        }
+        let sent = observed.last_ping.filter(|_| observed.awaits_pong);
+        sent.is_some_and(|sent| observed.received <= sent && sent.elapsed() >= proof)
     }
 
     /// Whether a request that was given up at `given_up` can't leave this host any more.
@@ -262,31 +262,41 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silence_is_death_only_after_an_unanswered_ping() {
         let liveness = Liveness::default();
-        tokio::time::advance(Duration::from_secs(1)).await;
-        let written = Instant::now();
-        tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(!liveness.is_dead(written, true), "a PING is allowed, and wasn't sent");
-        liveness.request_ping();
+        tokio::time::advance(LONG).await;
+        assert!(!liveness.is_dead(), "no PING was sent");
+        liveness.request_ping(Duration::from_secs(1));
         liveness.ping_wanted().await;
         liveness.ping_sent();
-        assert!(!liveness.is_dead(written, true), "the PING was sent just now");
+        assert!(!liveness.is_dead(), "the PING was sent just now");
         tokio::time::advance(SHORTEST_SILENCE).await;
-        assert!(liveness.is_dead(written, false));
+        assert!(liveness.is_dead());
         liveness.received();
-        assert!(!liveness.is_dead(written, true));
+        assert!(!liveness.is_dead());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_long_round_trip_takes_longer_to_prove() {
         let liveness = Liveness::default();
-        liveness.set_round_trip(Duration::from_secs(1));
-        let written = Instant::now();
-        tokio::time::advance(Duration::from_millis(1)).await;
+        liveness.set_round_trip(Duration::from_millis(500));
         liveness.ping_sent();
-        tokio::time::advance(Duration::from_secs(3)).await;
-        assert!(!liveness.is_dead(written, true));
-        tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(liveness.is_dead(written, true));
+        tokio::time::advance(Duration::from_millis(1900)).await;
+        assert!(!liveness.is_dead());
+        tokio::time::advance(Duration::from_millis(100)).await;
+        assert!(liveness.is_dead());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_first_packet_does_not_make_the_round_trip_long() {
+        let liveness = Liveness::default();
+        liveness.set_round_trip(Duration::from_secs(7));
+        liveness.ping_sent();
+        tokio::time::advance(LONGEST_ROUND_TRIP * ROUND_TRIPS).await;
+        assert!(liveness.is_dead());
+        liveness.pong_received();
+        liveness.answered(Duration::from_millis(1));
+        liveness.ping_sent();
+        tokio::time::advance(SHORTEST_SILENCE).await;
+        assert!(liveness.is_dead());
     }
 
     #[tokio::test(start_paused = true)]
@@ -294,19 +304,19 @@ mod tests {
         let liveness = Liveness::default();
         let wanted =
             async || tokio::time::timeout(Duration::from_millis(1), liveness.ping_wanted()).await.is_ok();
-        liveness.request_ping();
+        liveness.request_ping(Duration::ZERO);
         assert!(wanted().await);
         liveness.ping_sent();
         liveness.pong_received();
-        liveness.request_ping();
+        liveness.request_ping(Duration::ZERO);
         assert!(!wanted().await, "neither ten seconds nor an answer since");
-        liveness.answered();
-        liveness.request_ping();
+        liveness.answered(Duration::ZERO);
+        liveness.request_ping(Duration::ZERO);
         assert!(wanted().await);
         liveness.ping_sent();
         liveness.pong_received();
         tokio::time::advance(PING_INTERVAL).await;
-        liveness.request_ping();
+        liveness.request_ping(Duration::ZERO);
         assert!(wanted().await);
     }
 

@@ -19,8 +19,8 @@ use std::{
     net::SocketAddr,
     pin::pin,
     sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -91,7 +91,7 @@ impl TransportError {
 pub struct TryTime {
     /// How long the server may take to answer. The request is then cancelled.
     pub answer: Duration,
-    /// After this long the connection is dead if nothing was received on it. A PING asks halfway.
+    /// After this long the connection is dead if nothing was received on it. A PING asks halfway, and again while the try lasts.
     pub silence: Duration,
 }
 
@@ -332,15 +332,10 @@ async fn await_answer(
     message: Message<'_>,
     silence: Duration,
 ) -> Result<Answer, TransportError> {
-    let liveness = &connection.sender.liveness;
-    let (begun, end) = (tokio::time::Instant::now(), message.end);
-    let written = OnceLock::new();
-    let late = || TransportError::TimedOut { sent: written.get().is_some() };
-    let is_dead =
-        |is_last_look| written.get().is_some_and(|written| liveness.is_dead(*written, is_last_look));
-    let mut answer = pin!(exchange::run(connection, message, || {
-        let _ = written.set(tokio::time::Instant::now());
-    }));
+    let (liveness, end) = (&connection.sender.liveness, message.end);
+    let is_written = AtomicBool::new(false);
+    let timed_out = || TransportError::TimedOut { sent: is_written.load(Ordering::Relaxed) };
+    let mut answer = pin!(exchange::run(connection, message, || is_written.store(true, Ordering::Relaxed)));
     let mut until =
         async |time: tokio::time::Instant| match tokio::time::timeout_at(time, answer.as_mut()).await {
             Err(_) => None,
@@ -349,25 +344,27 @@ async fn await_answer(
             }
             Ok(outcome) => Some(outcome),
         };
-
-    if let Some(outcome) = until(end.min(begun + silence / 2)).await {
-        return outcome;
-    }
-    liveness.request_ping();
-    if let Some(outcome) = until(end.min(begun + silence)).await {
-        return outcome;
-    }
-    if !is_dead(false) {
-        if let Some(outcome) = until(end).await {
+    loop {
+        let now = tokio::time::Instant::now();
+        if now >= end {
+            // The server is alive, and slow. Dropped, the request is cancelled by RST_STREAM.
+            return Err(timed_out());
+        }
+        let look = end.min(now + silence / 2);
+        if let Some(outcome) = until(look).await {
             return outcome;
         }
-        if !is_dead(true) {
-            // The server is alive, and slow. Dropped, the request is cancelled by RST_STREAM.
-            return Err(late());
+        // If this process was stopped, the answer may be there, and the connection's task reads it first.
+        tokio::task::yield_now().await;
+        if let Some(outcome) = until(look).await {
+            return outcome;
         }
+        if liveness.is_dead() {
+            liveness.abort().await;
+            return Err(timed_out());
+        }
+        liveness.request_ping(silence / 4);
     }
-    liveness.abort().await;
-    Err(late())
 }
 
 /// An error with all that stands behind it.
@@ -383,4 +380,89 @@ fn causes(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, sync::mpsc, thread};
+
+    use h2::server;
+    use tokio::io::{AsyncRead, AsyncWrite};
+
+    use super::*;
+
+    async fn connected(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Connection {
+        let liveness = Arc::new(liveness::Liveness::default());
+        let (stream, _opening) = stream::Stream::new(Box::new(stream), liveness.clone());
+        let (sender, driver) = http2::open(stream, None, liveness).await.unwrap();
+        tokio::spawn(driver);
+        Connection { number: 0, sender, handshake: None }
+    }
+
+    async fn call(connection: &Connection, time: Duration, silence: Duration) -> Result<Answer, Miss> {
+        let message = Message {
+            path: "/s/m",
+            headers: exchange::with_grpc_headers(HeaderMap::new()),
+            authority: &http::uri::Authority::from_static("server"),
+            frame: Frame::plain(&prost_types::Timestamp::default()),
+            gzip: false,
+            limit: 1000,
+            end: tokio::time::Instant::now() + time,
+        };
+        await_answer(connection, message, silence).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_dies_after_the_server_took_the_request_is_found_dead() {
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        tokio::spawn(async move {
+            let mut server = server::handshake(theirs).await.unwrap();
+            let _taken = server.accept().await.unwrap().unwrap();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            // As grpc-go does with each request.
+            server.ping_pong().unwrap().send_ping(h2::Ping::opaque()).unwrap();
+            let _ = tokio::time::timeout(Duration::from_millis(10), server.accept()).await;
+            std::future::pending::<()>().await;
+        });
+        let connection = connected(ours).await;
+        let began = tokio::time::Instant::now();
+        let outcome = call(&connection, Duration::from_secs(5), Duration::from_secs(1)).await;
+        assert!(matches!(outcome, Err(Miss::Late { sent: true })));
+        assert!(connection.sender.liveness.is_aborted() && began.elapsed() <= Duration::from_secs(2));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_came_while_the_process_was_stopped_counts() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (answered, was_answered) = mpsc::channel();
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                listener.set_nonblocking(true).unwrap();
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                let mut server = server::handshake(listener.accept().await.unwrap().0).await.unwrap();
+                let (_, mut taken) = server.accept().await.unwrap().unwrap();
+                let mut head = http::Response::new(());
+                head.headers_mut().insert("grpc-status", http::HeaderValue::from_static("0"));
+                let mut body = taken.send_response(head, false).unwrap();
+                body.send_data(Bytes::from_static(b"\0\0\0\0\0"), true).unwrap();
+                let _ = tokio::time::timeout(Duration::from_millis(100), server.accept()).await;
+                answered.send(()).unwrap();
+                while server.accept().await.is_some() {}
+            });
+        });
+        let connection = connected(tokio::net::TcpStream::connect(address).await.unwrap()).await;
+        let time = Duration::from_secs(1);
+        let calling = call(&connection, time, time);
+        let stopped = async {
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+            // This thread does all the work of the runtime.
+            was_answered.recv().unwrap();
+            thread::sleep(time);
+        };
+        let (outcome, ()) = tokio::join!(calling, stopped);
+        outcome.map(drop).unwrap();
+    }
 }

@@ -106,3 +106,16 @@ fn an_exit_sends_the_newest_record_though_a_try_has_no_answer() {
     let said = String::from_utf8_lossy(&child.stdout);
     assert!(said.contains("the last words arrived"), "{said}");
 }
+
+#[test]
+fn short_calls_to_a_slow_server_cost_nobody_a_connection() {
+    let fake = Fake::connected(|call| match call.method.as_str() {
+        BEAT => Answer::Silence,
+        _ => Answer::ok(),
+    });
+    for _ in 0..4 {
+        let late = calls::heartbeat(TOKEN, None, Timeout::Within(Duration::from_millis(300)));
+        assert_eq!(late.unwrap_err().status(), Status::Timeout);
+    }
+    check_connection(&fake);
+}

@@ -304,7 +304,8 @@ impl Client {
         let permit = self.order.acquire(target, effort.remaining()).await;
         permit.ok_or_else(|| {
             let why = "another call of this activity is still under way; nothing was sent";
-            RpcError::permanent(Error::new(Status::Timeout, why))
+            // A beat of an activity that is held open is repeated soon, not after the pause of one that was refused.
+            RpcError::temporary(Error::new(Status::Timeout, why))
         })
     }
 

@@ -103,7 +103,11 @@ impl Drop for Permit<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{Client, Effort, rpc_error::Retry},
+        *,
+    };
+    use crate::{config::Options, model::status::Status, runtime::Runtime, transport::TryTime};
 
     const SOON: Duration = Duration::from_millis(10);
 
@@ -131,5 +135,17 @@ mod tests {
             order.lock().entry(number as u64);
         }
         assert_eq!(order.lock().by_hash.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_waits_for_another_one_too_long_may_be_repeated() {
+        let options = Options::read(br#"{"address":"127.0.0.1:1"}"#).unwrap();
+        let io_thread = Runtime::new().io_thread();
+        let client = Client::new(&options, Arc::default(), io_thread, Arc::default()).unwrap();
+        let _other = client.order.acquire(&target("a"), SOON).await.unwrap();
+        let limits = TryTime { answer: SOON, silence: SOON }.start();
+        let error = client.heartbeat(&target("a"), None, Effort::Once(limits)).await.unwrap_err();
+        assert_eq!((error.error.status(), error.retry), (Status::Timeout, Retry::Soon));
+        assert!(!error.timed_out, "the server isn't slow");
     }
 }

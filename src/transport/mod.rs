@@ -399,7 +399,11 @@ mod tests {
         Connection { number: 0, sender, handshake: None }
     }
 
-    async fn call(connection: &Connection, time: Duration, silence: Duration) -> Result<Answer, Miss> {
+    async fn call(
+        connection: &Connection,
+        time: Duration,
+        silence: Duration,
+    ) -> Result<Answer, TransportError> {
         let message = Message {
             path: "/s/m",
             headers: exchange::with_grpc_headers(HeaderMap::new()),
@@ -427,7 +431,7 @@ mod tests {
         let connection = connected(ours).await;
         let began = tokio::time::Instant::now();
         let outcome = call(&connection, Duration::from_secs(5), Duration::from_secs(1)).await;
-        assert!(matches!(outcome, Err(Miss::Late { sent: true })));
+        assert!(matches!(outcome, Err(TransportError::TimedOut { sent: true })));
         assert!(connection.sender.liveness.is_aborted() && began.elapsed() <= Duration::from_secs(2));
     }
 

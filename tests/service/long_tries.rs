@@ -114,7 +114,7 @@ fn short_calls_to_a_slow_server_cost_nobody_a_connection() {
         _ => Answer::ok(),
     });
     for _ in 0..4 {
-        let late = calls::heartbeat(TOKEN, None, Timeout::Within(Duration::from_millis(300)));
+        let late = rpc::heartbeat(TOKEN, None, Timeout::Within(Duration::from_millis(300)));
         assert_eq!(late.unwrap_err().status(), Status::Timeout);
     }
     check_connection(&fake);

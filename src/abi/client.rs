@@ -65,10 +65,12 @@ pub unsafe extern "C" fn thb_reconfigure(
     }
 }
 
-/// Disconnect. Always ends "not connected", after which thb_connect may be called again; calls that are blocked in other
-/// threads return THB_NOT_CONNECTED. Errors, details and texts survive. When not connected it does nothing.
+/// Disconnect. First sends what was recorded last on each open activity, for at most timeout_ms; a timeout of 0 sends
+/// nothing. Then closes all handles. Calls that are blocked in other threads return THB_NOT_CONNECTED. The process always
+/// ends up not connected, and thb_connect may be called again. Errors, details and texts stay valid. Without a
+/// connection this does nothing.
 ///
-/// Thread-safe. Blocks for at most timeout_ms; in this version there is nothing to wait for.
+/// Thread-safe. Blocks for at most timeout_ms.
 /// Returns THB_OK; THB_INVALID_ARGUMENT: timeout_ms is out of range, and nothing was done.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_disconnect(timeout_ms: u32, error_out: *mut *mut thb_error_t) -> thb_status_t {

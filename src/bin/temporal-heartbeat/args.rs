@@ -6,11 +6,11 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::{
+    commands::{CompleteArgs, DetailsArgs, FailArgs, HeartbeatArgs, ReportArgs},
     connection::Connection,
+    console::Format,
     exec::ExecArgs,
-    exit,
-    say::Format,
-    script::{CompleteArgs, DetailsArgs, FailArgs, HeartbeatArgs, ReportArgs},
+    exit_code,
     token::TokenArgs,
     work::WorkArgs,
 };
@@ -21,7 +21,7 @@ use crate::{
 /// the details of the attempt before to the program, and ends the activity as the program ends. `work` takes the attempts from the
 /// task queue itself. The other commands are for scripts that do these things step by step.
 #[derive(Parser, Debug)]
-#[command(name = "temporal-heartbeat", version, max_term_width = 120, after_long_help = exit::table())]
+#[command(name = "temporal-heartbeat", version, max_term_width = 120, after_long_help = exit_code::table())]
 pub struct Cli {
     #[command(flatten)]
     pub connection: Connection,

@@ -30,18 +30,17 @@ use temporal_heartbeat::{
 };
 
 use crate::{
-    child::{group, guardian::Guardian},
+    child::{guardian::Guardian, process_group},
     connection::Connection,
-    exit,
+    console, exit_code,
     output::screen::SCREEN,
     run::{
+        args::{OnCancel, RunArgs},
         attempt::{self, Attempt, Input},
-        ending::Ending,
         environment::Variables,
-        settings::{OnCancel, Settings},
-        supervise::Event,
+        outcome::Outcome,
+        supervisor::Event,
     },
-    say,
     token::TokenArgs,
 };
 
@@ -96,7 +95,7 @@ pub struct ExecArgs {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, help_heading = "Task token")]
     heartbeat_timeout: Option<Duration>,
     #[command(flatten)]
-    settings: Settings,
+    settings: RunArgs,
 }
 
 /// An activity by its ids, for who has no token.
@@ -155,7 +154,7 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
     }
     let options = args.options()?;
     if let Some(descriptor) = args.token.descriptor() {
-        group::close_on_exec(descriptor);
+        process_group::close_on_exec(descriptor);
     }
     let settings = args.settings;
     let read = options.token.as_ref().and_then(|token| Token::read(token));
@@ -170,9 +169,9 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
     // The first beat tells whether the token is still good before anything is done twice, and what is asked for.
     let signals = activity::beat(handle, timeout)?;
     if signals.contains(Signals::CANCEL_REQUESTED) && settings.on_cancel == OnCancel::Stop {
-        Ending::Cancelled.report(handle, &settings)?;
-        say::warning("the activity was cancelled before the command was started; reported as cancelled");
-        return Ok(exit::CANCEL_REQUESTED);
+        Outcome::Cancelled.report(handle, &settings)?;
+        console::warning("the activity was cancelled before the command was started; reported as cancelled");
+        return Ok(exit_code::CANCEL_REQUESTED);
     }
 
     let number = read.map_or(details.about().attempt, |read| read.attempt.number);
@@ -213,7 +212,8 @@ pub fn local(what: &str, why: &std::io::Error) -> Error {
 /// Signals become events; when the command is over, they do to us what they do to others. One that was ignored when we were started
 /// stays ignored, and so it is in the command.
 fn pass_signals_on(sender: Sender<Event>, over: Arc<AtomicBool>) -> std::io::Result<()> {
-    let wanted = PASSED_ON.iter().map(|signal| *signal as i32).filter(|signal| !group::is_ignored(*signal));
+    let wanted =
+        PASSED_ON.iter().map(|signal| *signal as i32).filter(|signal| !process_group::is_ignored(*signal));
     let mut signals = iterator::Signals::new(wanted)?;
     thread::Builder::new().name("signal".into()).spawn(move || {
         for number in signals.forever() {
@@ -222,7 +222,7 @@ fn pass_signals_on(sender: Sender<Event>, over: Arc<AtomicBool>) -> std::io::Res
                 let _ = low_level::emulate_default_handler(number);
             } else if let Ok(signal) = Signal::try_from(number) {
                 // Nobody listens any more when this fails.
-                let _ = sender.send(Event::Signal(signal));
+                let _ = sender.send(Event::ProcessSignal(signal));
             }
         }
     })?;

@@ -14,14 +14,14 @@
 
 mod args;
 mod child;
+mod commands;
 mod connection;
+mod console;
 mod exec;
-mod exit;
+mod exit_code;
+mod man;
 mod output;
-mod pages;
 mod run;
-mod say;
-mod script;
 mod token;
 mod value;
 mod work;
@@ -38,27 +38,27 @@ fn main() -> ExitCode {
         Err(error) => {
             // A closed output is the only thing that can go wrong here.
             let _ = error.print();
-            return if error.use_stderr() { exit::USAGE.into() } else { ExitCode::SUCCESS };
+            return if error.use_stderr() { exit_code::USAGE.into() } else { ExitCode::SUCCESS };
         }
     };
-    say::set_format(cli.output);
+    console::set_format(cli.output);
     let connection = &cli.connection;
     let code = match cli.command {
         Command::Exec(args) => exec::run(connection, args),
         Command::Work(args) => work::run(connection, args),
-        Command::Heartbeat(args) => script::heartbeat(connection, args),
-        Command::Details(args) => script::details(connection, &args),
-        Command::Complete(args) => script::complete(connection, args),
-        Command::Fail(args) => script::fail(connection, args),
-        Command::Cancelled(args) => script::cancelled(connection, args),
-        Command::Status(args) => script::status(connection, &args),
-        Command::Completions { shell } => pages::completions(shell),
-        Command::Man { directory } => pages::manual(&directory),
+        Command::Heartbeat(args) => commands::heartbeat(connection, args),
+        Command::Details(args) => commands::details(connection, &args),
+        Command::Complete(args) => commands::complete(connection, args),
+        Command::Fail(args) => commands::fail(connection, args),
+        Command::Cancelled(args) => commands::cancelled(connection, args),
+        Command::Status(args) => commands::status(connection, &args),
+        Command::Completions { shell } => man::completions(shell),
+        Command::Man { directory } => man::manual(&directory),
         Command::Guard { directory } => child::guardian::guard(&directory),
     };
     code.unwrap_or_else(|error| {
-        say::error(&error);
-        exit::of(error.status())
+        console::error(&error);
+        exit_code::of(error.status())
     })
     .into()
 }

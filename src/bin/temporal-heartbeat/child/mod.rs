@@ -6,6 +6,6 @@
 //! | `guardian` | kills the group when this program was killed |
 //! | `usage` | how much processor time the group has used |
 
-pub mod group;
 pub mod guardian;
+pub mod process_group;
 pub mod usage;

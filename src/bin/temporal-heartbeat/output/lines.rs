@@ -8,12 +8,12 @@ pub const MAX_LINE: usize = 64 * 1024;
 
 /// What has come of the line that isn't complete yet.
 #[derive(Default)]
-pub struct Lines {
+pub struct LineScanner {
     begun: Vec<u8>,
     too_long: bool,
 }
 
-impl Lines {
+impl LineScanner {
     /// Takes in a chunk. The last of the lines completed by it of which `read` makes something. A carriage return ends a line too:
     /// progress bars use it.
     pub fn take<T>(&mut self, chunk: &[u8], mut read: impl FnMut(&[u8]) -> Option<T>) -> Option<T> {
@@ -64,14 +64,14 @@ fn of_line<T>(line: &[u8], read: &mut impl FnMut(&[u8]) -> Option<T>) -> Option<
 mod tests {
     use super::*;
 
-    /// Lines that begin with `!` say something.
+    /// LineScanner that begin with `!` say something.
     fn bang(line: &[u8]) -> Option<String> {
         line.strip_prefix(b"!").map(|text| String::from_utf8_lossy(text).into_owned())
     }
 
     #[test]
     fn the_last_line_that_says_something_is_found() {
-        let mut lines = Lines::default();
+        let mut lines = LineScanner::default();
         assert_eq!(lines.take(b"a\n!1\n!2\r\nb\n", bang).as_deref(), Some("2"));
         assert_eq!(lines.take(b"a\nb\n", bang), None);
         assert_eq!(lines.take(b"50%\r!75%\r", bang).as_deref(), Some("75%"));
@@ -80,9 +80,9 @@ mod tests {
     #[test]
     fn lines_are_the_same_however_they_come_in_chunks() {
         let text = b"x\n!first\nyy\r!second\r\n\n!third\nz";
-        let whole = Lines::default().take(text, bang);
+        let whole = LineScanner::default().take(text, bang);
         for size in 1..text.len() {
-            let mut lines = Lines::default();
+            let mut lines = LineScanner::default();
             let found = text.chunks(size).filter_map(|chunk| lines.take(chunk, bang)).last();
             assert_eq!(found, whole, "{size}");
         }
@@ -90,14 +90,14 @@ mod tests {
 
     #[test]
     fn the_last_line_needs_no_end() {
-        let mut lines = Lines::default();
+        let mut lines = LineScanner::default();
         assert_eq!(lines.take(b"a\n!b", bang), None);
         assert_eq!(lines.finish(bang).as_deref(), Some("b"));
     }
 
     #[test]
     fn an_endless_line_takes_no_memory_and_says_nothing() {
-        let mut lines = Lines::default();
+        let mut lines = LineScanner::default();
         let chunk = [b'!'; 4096];
         for _ in 0..1000 {
             assert_eq!(lines.take(&chunk, bang), None);

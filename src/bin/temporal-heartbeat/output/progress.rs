@@ -16,28 +16,28 @@ use temporal_heartbeat::{
     model::{payload::Encoding, status::Status},
 };
 
-use crate::say;
+use crate::console;
 
 /// The most that is read of a file of progress; the server takes no more by default.
 const MAX_FILE: u64 = 2 * 1024 * 1024;
 
 /// What makes progress of a line.
 #[derive(Clone, Debug)]
-pub enum Reader {
+pub enum LineParser {
     /// Its groups, where it matches.
     Pattern(Regex),
     /// The line itself, where it is JSON.
     Json,
 }
 
-impl Reader {
+impl LineParser {
     /// The details that the line tells, in JSON.
     pub fn read(&self, line: &[u8]) -> Option<String> {
         match self {
-            Reader::Pattern(pattern) => {
+            LineParser::Pattern(pattern) => {
                 pattern.captures(line).map(|found| of_groups(pattern, &found).to_string())
             }
-            Reader::Json => {
+            LineParser::Json => {
                 let line = line.trim_ascii();
                 serde_json::from_slice::<&RawValue>(line).ok().map(|json| json.get().to_owned())
             }
@@ -70,7 +70,7 @@ fn scalar(text: &[u8]) -> Value {
 /// What a file's content tells: itself, where it is JSON, else a string of it. Nothing while there is none, or nothing in it.
 pub fn of_file(path: &Path) -> Option<String> {
     if fs::metadata(path).ok()?.len() > MAX_FILE {
-        say::warning(&format!("{} has over {MAX_FILE} bytes, too many for progress", path.display()));
+        console::warning(&format!("{} has over {MAX_FILE} bytes, too many for progress", path.display()));
         return None;
     }
     let content = fs::read(path).ok()?;
@@ -115,7 +115,7 @@ impl Progress {
             && !known(error.status())
             && !self.warned.swap(true, Ordering::Relaxed)
         {
-            say::warning(&format!("this progress isn't recorded: {error}"));
+            console::warning(&format!("this progress isn't recorded: {error}"));
         }
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = json;
     }
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     fn pattern(pattern: &str, line: &str) -> Option<String> {
-        Reader::Pattern(Regex::new(pattern).unwrap()).read(line.as_bytes())
+        LineParser::Pattern(Regex::new(pattern).unwrap()).read(line.as_bytes())
     }
 
     #[test]
@@ -152,9 +152,9 @@ mod tests {
 
     #[test]
     fn a_line_of_json_is_taken_as_it_is() {
-        assert_eq!(Reader::Json.read(b" {\"a\": 1} \r").as_deref(), Some("{\"a\": 1}"));
-        assert_eq!(Reader::Json.read(b"41").as_deref(), Some("41"));
-        assert_eq!(Reader::Json.read(b"{\"a\": 1} trailing"), None);
-        assert_eq!(Reader::Json.read(b"\xff"), None);
+        assert_eq!(LineParser::Json.read(b" {\"a\": 1} \r").as_deref(), Some("{\"a\": 1}"));
+        assert_eq!(LineParser::Json.read(b"41").as_deref(), Some("41"));
+        assert_eq!(LineParser::Json.read(b"{\"a\": 1} trailing"), None);
+        assert_eq!(LineParser::Json.read(b"\xff"), None);
     }
 }

@@ -22,25 +22,24 @@ use temporal_heartbeat::{
 };
 
 use super::{
-    ending::{self, Ending},
+    args::{RunArgs, Stream},
     environment::Variables,
-    settings::{Settings, Stream},
-    supervise::{Event, Supervisor},
+    outcome::{self, Outcome},
+    supervisor::{Event, Supervisor},
     watchdog::Watchdog,
 };
 use crate::{
     child::{
-        group::{self, Exit, Group},
         guardian::Guardian,
+        process_group::{self, Exit, ProcessGroup},
     },
-    exit,
+    console, exit_code,
     output::{
-        keep::{Capture, Tail},
-        progress::{Progress, Reader},
-        pump::{Pump, Taps},
+        capture::{Capture, Tail},
+        progress::{LineParser, Progress},
         screen::Target,
+        tee::{Observers, Tee},
     },
-    say,
 };
 
 /// How long the end of the output is waited for, when nobody takes it, before the end of the activity is reported without it.
@@ -77,7 +76,7 @@ pub enum Input {
 /// Runs the command, and reports its end. The exit code that this program would have for it. `events` comes from `sender`, through
 /// which others may tell of more; `ended` is called when the command has ended, and before that is reported.
 pub fn run(
-    settings: &Settings,
+    settings: &RunArgs,
     attempt: Attempt<'_>,
     sender: Sender<Event>,
     events: &Receiver<Event>,
@@ -89,53 +88,53 @@ pub fn run(
     let (title, tells_all) = (attempt.title.clone(), attempt.tells_all);
     let (exit, ending) = match carry_out(settings, attempt, &progress, sender, events) {
         Ok((exit, ending)) => (Some(exit), ending),
-        Err(why) => (None, (ending::not_started(settings, &why), not_started_code(&why))),
+        Err(why) => (None, (outcome::not_started(settings, &why), not_started_code(&why))),
     };
     let (ending, code) = ending;
     ended();
     let name = ending.name();
-    let failure = if let Ending::Failed(failure) = &ending { Some(failure.message.clone()) } else { None };
+    let failure = if let Outcome::Failed(failure) = &ending { Some(failure.message.clone()) } else { None };
     let reported = ending.report(handle, settings);
     // It was ended, or can't be; what was recorded isn't waited for any more.
     let _ = activity::close(handle, Timeout::Zero);
-    if reported.is_err() || !settings.quiet && (tells_all || name != "completed" || say::is_json()) {
+    if reported.is_err() || !settings.quiet && (tells_all || name != "completed" || console::is_json()) {
         tell(&title, name, exit, failure.as_deref(), started.elapsed(), &reported);
     }
     match reported {
-        Ok(()) if name == "gone" => exit::of(Status::NotFound),
+        Ok(()) if name == "gone" => exit_code::of(Status::NotFound),
         Ok(()) => code,
         Err(error) if error.status() == Status::InDoubt => code,
-        Err(error) => exit::of(error.status()),
+        Err(error) => exit_code::of(error.status()),
     }
 }
 
 fn not_started_code(why: &io::Error) -> u8 {
-    if why.kind() == io::ErrorKind::NotFound { exit::NO_COMMAND } else { exit::NOT_EXECUTABLE }
+    if why.kind() == io::ErrorKind::NotFound { exit_code::NO_COMMAND } else { exit_code::NOT_EXECUTABLE }
 }
 
 fn code_of(exit: Exit) -> u8 {
     match exit {
         Exit::Code(code) => code,
-        Exit::Signal(signal) => exit::BY_SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0)),
+        Exit::Signal(signal) => exit_code::BY_SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0)),
     }
 }
 
 /// From the command's start to its end, and what is to be said of it.
 fn carry_out(
-    settings: &Settings,
+    settings: &RunArgs,
     attempt: Attempt<'_>,
     progress: &Arc<Progress>,
     sender: Sender<Event>,
     events: &Receiver<Event>,
-) -> io::Result<(Exit, (Ending, u8))> {
+) -> io::Result<(Exit, (Outcome, u8))> {
     let pipes = Pipes::of(settings);
-    let mut group = Group::start(command(settings, &attempt, &pipes)?, attempt.guardian)?;
+    let mut group = ProcessGroup::start(command(settings, &attempt, &pipes)?, attempt.guardian)?;
 
     let (over, still_running) = io::pipe()?;
     let chunks = Arc::new(AtomicU64::new(0));
     let leader = group.leader();
     let (stdout, stderr) = (leader.stdout.take(), leader.stderr.take());
-    let taps = |stream| Taps {
+    let observers = |stream| Observers {
         progress: pipes
             .reader
             .clone()
@@ -147,11 +146,11 @@ fn carry_out(
     };
     let stdout = stdout
         .map(|pipe| {
-            Pump::start(OwnedFd::from(pipe), Target::stdout()?, taps(Stream::Stdout), over.try_clone()?)
+            Tee::start(OwnedFd::from(pipe), Target::stdout()?, observers(Stream::Stdout), over.try_clone()?)
         })
         .transpose()?;
     let stderr = stderr
-        .map(|pipe| Pump::start(OwnedFd::from(pipe), Target::stderr()?, taps(Stream::Stderr), over))
+        .map(|pipe| Tee::start(OwnedFd::from(pipe), Target::stderr()?, observers(Stream::Stderr), over))
         .transpose()?;
 
     let id = group.id();
@@ -166,30 +165,30 @@ fn carry_out(
     let exit = group.reap()?;
 
     drop(still_running);
-    let finish = |pump: &Option<Pump>| pump.as_ref().map(|pump| pump.finish(OUTPUT_PATIENCE));
+    let finish = |tee: &Option<Tee>| tee.as_ref().map(|tee| tee.finish(OUTPUT_PATIENCE));
     let (out, err) = (finish(&stdout), finish(&stderr));
     if matches!(out, Some(None)) || matches!(err, Some(None)) {
-        say::warning("nobody reads our output, so that its end isn't waited for");
+        console::warning("nobody reads our output, so that its end isn't waited for");
     }
-    let output = out.flatten().and_then(|taps| taps.capture).map(Capture::whole);
-    let stderr = err.flatten().and_then(|taps| taps.tail).map(Tail::text).unwrap_or_default();
-    Ok((exit, (ending::of_command(settings, exit, stop, output, &stderr), code_of(exit))))
+    let output = out.flatten().and_then(|observers| observers.capture).map(Capture::whole);
+    let stderr = err.flatten().and_then(|observers| observers.tail).map(Tail::text).unwrap_or_default();
+    Ok((exit, (outcome::of_command(settings, exit, stop, output, &stderr), code_of(exit))))
 }
 
 /// Which streams pass through here. One that nobody looks at is inherited: nothing is faster, and a terminal stays one.
 struct Pipes {
-    reader: Option<Reader>,
+    reader: Option<LineParser>,
     stdout: bool,
     stderr: bool,
 }
 
 impl Pipes {
-    fn of(settings: &Settings) -> Self {
+    fn of(settings: &RunArgs) -> Self {
         let reader = match &settings.progress_pattern {
-            Some(pattern) => Some(Reader::Pattern(pattern.0.clone())),
-            None => settings.progress_json.then_some(Reader::Json),
+            Some(pattern) => Some(LineParser::Pattern(pattern.0.clone())),
+            None => settings.progress_json.then_some(LineParser::Json),
         };
-        let watched = matches!(settings.stall(), Some((_, super::settings::Sign::Output)));
+        let watched = matches!(settings.stall(), Some((_, super::args::StallBy::Output)));
         let read = |stream| reader.is_some() && settings.progress_from == stream;
         let shown = !settings.quiet && io::stderr().is_terminal();
         Pipes {
@@ -203,7 +202,7 @@ impl Pipes {
     }
 }
 
-fn command(settings: &Settings, attempt: &Attempt<'_>, pipes: &Pipes) -> io::Result<Command> {
+fn command(settings: &RunArgs, attempt: &Attempt<'_>, pipes: &Pipes) -> io::Result<Command> {
     let (program, arguments) = settings.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(program);
     command.args(arguments);
@@ -232,7 +231,7 @@ fn tell_of(
 ) -> io::Result<()> {
     let ended = sender.clone();
     thread::Builder::new().name("end".into()).spawn(move || {
-        group::wait_for_end(leader);
+        process_group::wait_for_end(leader);
         // Nobody listens any more when this fails; so below.
         let _ = ended.send(Event::Ended);
     })?;
@@ -241,7 +240,7 @@ fn tell_of(
         while let Ok(signals) = activity::wait(handle, Signals::from_bits(u32::MAX), known, Timeout::Forever)
         {
             known = signals;
-            if sender.send(Event::Asked(signals)).is_err() {
+            if sender.send(Event::ActivitySignals(signals)).is_err() {
                 break;
             }
         }
@@ -277,7 +276,7 @@ fn tell(
         "signal": signal,
         "failure": failure,
         "seconds": elapsed.as_secs_f64(),
-        "error": reported.as_ref().err().map(say::described),
+        "error": reported.as_ref().err().map(console::described),
     });
-    say::event(&text, &event);
+    console::event(&text, &event);
 }

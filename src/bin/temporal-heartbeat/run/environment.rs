@@ -12,7 +12,7 @@ use temporal_heartbeat::{
     model::{attempt::Ids, details::Details},
 };
 
-use crate::script::{is_text, text};
+use crate::commands::{is_text, text};
 
 /// The largest variable that is made; the system takes no more than 128 KiB.
 const MAX_VARIABLE: usize = 96 * 1024;

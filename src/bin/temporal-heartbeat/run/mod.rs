@@ -9,9 +9,9 @@
 //! | `watchdog` | notices that a command hangs |
 //! | `ending` | what the server is told at the end |
 
+pub mod args;
 pub mod attempt;
-pub mod ending;
 pub mod environment;
-pub mod settings;
-pub mod supervise;
+pub mod outcome;
+pub mod supervisor;
 mod watchdog;

@@ -12,7 +12,7 @@ use std::{
 
 use nix::unistd::Pid;
 
-use super::settings::{Settings, Sign};
+use super::args::{RunArgs, StallBy};
 use crate::{child::usage, output::progress::Progress};
 
 /// How often it is looked, in parts of the timeout; within bounds.
@@ -40,17 +40,17 @@ enum Signs<'a> {
 impl<'a> Watchdog<'a> {
     /// For a command that was just started; `None` when nobody asked for it.
     pub fn new(
-        settings: &'a Settings,
+        settings: &'a RunArgs,
         group: Pid,
         progress: &'a Progress,
         output: Arc<AtomicU64>,
     ) -> Option<Self> {
         let (timeout, by) = settings.stall()?;
         let signs = match by {
-            Sign::Progress => Signs::Progress(progress, 0),
-            Sign::Output => Signs::Output(output, 0),
-            Sign::File => Signs::File(settings.watched_file()?, None),
-            Sign::Cpu => Signs::Cpu(group, Duration::ZERO),
+            StallBy::Progress => Signs::Progress(progress, 0),
+            StallBy::Output => Signs::Output(output, 0),
+            StallBy::File => Signs::File(settings.watched_file()?, None),
+            StallBy::Cpu => Signs::Cpu(group, Duration::ZERO),
         };
         Some(Watchdog { timeout, signs, last_sign: Instant::now() })
     }

@@ -34,7 +34,7 @@ use crate::{
     child::guardian::Guardian,
     connection::Connection,
     exec::{local, private_directory},
-    run::settings::Settings,
+    run::args::RunArgs,
 };
 use shutdown::Shutdown;
 use slots::Slots;
@@ -84,12 +84,12 @@ pub struct WorkArgs {
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration, help_heading = "Stopping")]
     shutdown_grace: Duration,
     #[command(flatten)]
-    settings: Settings,
+    settings: RunArgs,
 }
 
 /// What the threads of a worker share.
 struct Worker {
-    settings: Settings,
+    settings: RunArgs,
     queue: Queue,
     types: Vec<String>,
     slots: Slots,

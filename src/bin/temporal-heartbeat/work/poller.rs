@@ -12,7 +12,7 @@ use temporal_heartbeat::{
 };
 
 use super::{Worker, task};
-use crate::say;
+use crate::console;
 
 /// The pause after the first poll that failed.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -24,12 +24,12 @@ const SLOW_PAUSE: Duration = Duration::from_secs(1);
 
 /// Polls until no more tasks are to be taken.
 pub fn run<'scope, 'env>(scope: &'scope Scope<'scope, 'env>, worker: &'env Worker) {
-    let mut pauses = Pauses::default();
+    let mut backoff = Backoff::default();
     while let Some(mut slot) = worker.slots.take() {
         match task_queue::next(&worker.queue) {
             Ok(task) => {
                 worker.polled.store(true, Ordering::Relaxed);
-                pauses = Pauses::default();
+                backoff = Backoff::default();
                 let Some(task) = task else { continue };
                 slot.fill();
                 if worker.slots.are_closed() {
@@ -47,7 +47,7 @@ pub fn run<'scope, 'env>(scope: &'scope Scope<'scope, 'env>, worker: &'env Worke
                         "Worker",
                         &format!("no thread can be started for it: {why}"),
                     );
-                    worker.slots.pause(pauses.next());
+                    worker.slots.pause(backoff.next());
                 }
             }
             Err(error) => {
@@ -56,22 +56,22 @@ pub fn run<'scope, 'env>(scope: &'scope Scope<'scope, 'env>, worker: &'env Worke
                     worker.fail(error);
                     return;
                 }
-                if pauses.is_first() {
-                    say::warning(&format!("polling failed, and goes on: {error}"));
+                if backoff.is_first() {
+                    console::warning(&format!("polling failed, and goes on: {error}"));
                 }
-                worker.slots.pause(pauses.after(&error));
+                worker.slots.pause(backoff.after(&error));
             }
         }
     }
 }
 
-/// The pauses between polls that fail.
+/// The backoff between polls that fail.
 #[derive(Default)]
-struct Pauses {
+struct Backoff {
     last: Option<Duration>,
 }
 
-impl Pauses {
+impl Backoff {
     fn is_first(&self) -> bool {
         self.last.is_none()
     }

@@ -10,7 +10,7 @@ use std::{
 use signal_hook::iterator::{Handle, Signals};
 
 use super::Worker;
-use crate::{child::group, run::supervise::Event, say};
+use crate::{child::process_group, console, run::supervisor::Event};
 
 /// The signals that ask for the end.
 const SIGNALS: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
@@ -61,7 +61,7 @@ pub fn on_signals<'scope>(
     worker: &'scope Worker,
     grace: Duration,
 ) -> io::Result<Handle> {
-    let mut signals = Signals::new(SIGNALS.into_iter().filter(|signal| !group::is_ignored(*signal)))?;
+    let mut signals = Signals::new(SIGNALS.into_iter().filter(|signal| !process_group::is_ignored(*signal)))?;
     let handle = signals.handle();
     thread::Builder::new().name("signal".into()).spawn_scoped(scope, move || {
         let mut first = true;
@@ -69,7 +69,7 @@ pub fn on_signals<'scope>(
             if std::mem::take(&mut first) {
                 if !worker.settings.quiet {
                     let seconds = temporal_heartbeat::api::task_queue::POLL_TIME.as_secs();
-                    say::warning(&format!(
+                    console::warning(&format!(
                         "ending: no more tasks are taken; the polls under way take up to {seconds} s"
                     ));
                 }

@@ -25,13 +25,13 @@ use temporal_heartbeat::{
 
 use super::Worker;
 use crate::{
+    commands::{is_text, text},
+    console,
     exec::local,
     run::{
         attempt::{self, Attempt, Input},
         environment::{INPUT_ENCODING, INPUT_FILE, Variables, write},
     },
-    say,
-    script::{is_text, text},
 };
 
 /// Runs the command for a task.
@@ -60,10 +60,12 @@ pub fn hand_back(task: &Task, kind: &str, message: &str) {
 
 /// The same, when only the token is left.
 pub fn hand_back_token(token: &[u8], kind: &str, message: &str) {
-    say::warning(&format!("a task is handed back: {message}"));
+    console::warning(&format!("a task is handed back: {message}"));
     let failure = json!({"type": kind, "message": message, "source": env!("CARGO_BIN_NAME")}).to_string();
     if let Err(error) = rpc::fail(token, failure.as_bytes(), Timeout::Within(rpc::DEFAULT_TIMEOUT)) {
-        say::warning(&format!("a task can't be handed back, and starts again after its timeout: {error}"));
+        console::warning(&format!(
+            "a task can't be handed back, and starts again after its timeout: {error}"
+        ));
     }
 }
 

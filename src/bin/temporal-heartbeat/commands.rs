@@ -22,7 +22,7 @@ use temporal_heartbeat::{
 };
 use zeroize::Zeroizing;
 
-use crate::{connection::Connection, exit, say, token::TokenArgs, value::ValueArgs};
+use crate::{connection::Connection, console, exit_code, token::TokenArgs, value::ValueArgs};
 
 /// Flags of every call.
 #[derive(Args, Debug)]
@@ -146,11 +146,11 @@ pub fn heartbeat(connection: &Connection, args: HeartbeatArgs) -> Result<u8> {
     };
     let signals = rpc::heartbeat(&token, details, timeout)?;
     let names = names(signals);
-    say::result(&json!({"signals": names}), &names.join(" "));
+    console::result(&json!({"signals": names}), &names.join(" "));
     Ok(match args.exit_code {
-        true if signals.contains(Signals::CANCEL_REQUESTED) => exit::CANCEL_REQUESTED,
-        true if signals.contains(Signals::RESET) => exit::RESET,
-        true if signals.contains(Signals::PAUSED) => exit::PAUSED,
+        true if signals.contains(Signals::CANCEL_REQUESTED) => exit_code::CANCEL_REQUESTED,
+        true if signals.contains(Signals::RESET) => exit_code::RESET,
+        true if signals.contains(Signals::PAUSED) => exit_code::PAUSED,
         _ => 0,
     })
 }
@@ -159,9 +159,9 @@ pub fn heartbeat(connection: &Connection, args: HeartbeatArgs) -> Result<u8> {
 pub fn details(connection: &Connection, args: &DetailsArgs) -> Result<u8> {
     let (token, timeout) = args.call.begin(connection)?;
     let details = rpc::get_details(&token, timeout)?;
-    if say::is_json() {
+    if console::is_json() {
         let values: Vec<Json> = details.values().iter().map(shown).collect();
-        say::result(&json!({"values": values}), "");
+        console::result(&json!({"values": values}), "");
         return Ok(0);
     }
     let mut out = io::stdout();
@@ -182,7 +182,7 @@ pub fn complete(connection: &Connection, args: CompleteArgs) -> Result<u8> {
     let result = args.result.read("result")?;
     let (token, timeout) = args.call.begin(connection)?;
     rpc::complete(&token, result, timeout)?;
-    say::result(&json!({"ended": "completed"}), "");
+    console::result(&json!({"ended": "completed"}), "");
     Ok(0)
 }
 
@@ -205,7 +205,7 @@ pub fn fail(connection: &Connection, args: FailArgs) -> Result<u8> {
     });
     let (token, timeout) = args.call.begin(connection)?;
     rpc::fail(&token, failure.to_string().as_bytes(), timeout)?;
-    say::result(&json!({"ended": "failed"}), "");
+    console::result(&json!({"ended": "failed"}), "");
     Ok(0)
 }
 
@@ -214,7 +214,7 @@ pub fn cancelled(connection: &Connection, args: ReportArgs) -> Result<u8> {
     let details = args.details.read("details")?;
     let (token, timeout) = args.call.begin(connection)?;
     rpc::report_cancelled(&token, details, timeout)?;
-    say::result(&json!({"ended": "cancelled"}), "");
+    console::result(&json!({"ended": "cancelled"}), "");
     Ok(0)
 }
 
@@ -253,7 +253,7 @@ pub fn status(connection: &Connection, args: &TokenArgs) -> Result<u8> {
             other => format!("{name}: {other}"),
         });
     }
-    say::result(&value, &lines.join("\n"));
+    console::result(&value, &lines.join("\n"));
     Ok(0)
 }
 

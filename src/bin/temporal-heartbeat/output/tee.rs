@@ -16,12 +16,12 @@ use std::{
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{
-    keep::{Capture, Tail},
-    lines::Lines,
-    progress::{Progress, Reader},
+    capture::{Capture, Tail},
+    lines::LineScanner,
+    progress::{LineParser, Progress},
     screen::{SCREEN, Target},
 };
-use crate::say;
+use crate::console;
 
 /// How much is read at once.
 const CHUNK: usize = 64 * 1024;
@@ -30,9 +30,9 @@ const MOST_LEFT: usize = 1024 * 1024;
 
 /// What is done with a stream on the way.
 #[derive(Default)]
-pub struct Taps {
-    /// Lines that tell of progress.
-    pub progress: Option<(Reader, Arc<Progress>)>,
+pub struct Observers {
+    /// LineScanner that tell of progress.
+    pub progress: Option<(LineParser, Arc<Progress>)>,
     /// The output to be the result.
     pub capture: Option<Capture>,
     /// The last lines.
@@ -41,7 +41,7 @@ pub struct Taps {
     pub chunks: Arc<AtomicU64>,
 }
 
-impl Taps {
+impl Observers {
     /// Whether somebody here needs the stream, be it passed on or not.
     fn want_all(&self) -> bool {
         self.progress.is_some() || self.capture.is_some() || self.tail.is_some()
@@ -49,34 +49,34 @@ impl Taps {
 }
 
 /// A stream that is passed on.
-pub struct Pump(Receiver<Taps>);
+pub struct Tee(Receiver<Observers>);
 
-impl Pump {
+impl Tee {
     /// Begins. When `over` is closed at its other end, what is there is passed on, and no more.
-    pub fn start(from: OwnedFd, to: Target, mut taps: Taps, over: PipeReader) -> io::Result<Self> {
+    pub fn start(from: OwnedFd, to: Target, mut observers: Observers, over: PipeReader) -> io::Result<Self> {
         let (done, kept) = mpsc::sync_channel(1);
-        let pump = move || {
-            if let Err(why) = run(from, &to, &mut taps, &over) {
-                say::warning(&format!("the command's output can't be passed on any more: {why}"));
+        let tee = move || {
+            if let Err(why) = run(from, &to, &mut observers, &over) {
+                console::warning(&format!("the command's output can't be passed on any more: {why}"));
             }
             // Nobody waits for it any more when this fails.
-            let _ = done.send(taps);
+            let _ = done.send(observers);
         };
-        thread::Builder::new().name("pump".into()).spawn(pump)?;
-        Ok(Pump(kept))
+        thread::Builder::new().name("tee".into()).spawn(tee)?;
+        Ok(Tee(kept))
     }
 
     /// Waits until all is passed on. `None` when nobody has taken it in so long.
-    pub fn finish(&self, patience: Duration) -> Option<Taps> {
+    pub fn finish(&self, patience: Duration) -> Option<Observers> {
         self.0.recv_timeout(patience).ok()
     }
 }
 
 /// When nobody reads our output any more, and neither do we, `from` is closed, so that the command hears of it as if we weren't there.
-fn run(from: OwnedFd, to: &Target, taps: &mut Taps, over: &PipeReader) -> io::Result<()> {
+fn run(from: OwnedFd, to: &Target, observers: &mut Observers, over: &PipeReader) -> io::Result<()> {
     let mut from = File::from(from);
     let mut chunk = vec![0; CHUNK];
-    let mut lines = Lines::default();
+    let mut lines = LineScanner::default();
     let mut left = MOST_LEFT;
     let mut heard = true;
     let outcome = loop {
@@ -93,30 +93,30 @@ fn run(from: OwnedFd, to: &Target, taps: &mut Taps, over: &PipeReader) -> io::Re
         if is_over {
             left = left.saturating_sub(bytes.len());
         }
-        taps.chunks.fetch_add(1, Ordering::Relaxed);
+        observers.chunks.fetch_add(1, Ordering::Relaxed);
         if heard && let Err(why) = SCREEN.pass_on(to, bytes) {
             heard = false;
             let broken = why.kind() == io::ErrorKind::BrokenPipe;
-            if !taps.want_all() {
+            if !observers.want_all() {
                 break if broken { Ok(()) } else { Err(why) };
             }
             if !broken {
-                say::warning(&format!("the command's output can't be passed on any more: {why}"));
+                console::warning(&format!("the command's output can't be passed on any more: {why}"));
             }
         }
-        if let Some((reader, progress)) = &taps.progress
+        if let Some((reader, progress)) = &observers.progress
             && let Some(details) = lines.take(bytes, |line| reader.read(line))
         {
             progress.record(details);
         }
-        if let Some(capture) = &mut taps.capture {
+        if let Some(capture) = &mut observers.capture {
             capture.take(bytes);
         }
-        if let Some(tail) = &mut taps.tail {
+        if let Some(tail) = &mut observers.tail {
             tail.take(bytes);
         }
     };
-    if let Some((reader, progress)) = &taps.progress
+    if let Some((reader, progress)) = &observers.progress
         && let Some(details) = lines.finish(|line| reader.read(line))
     {
         progress.record(details);

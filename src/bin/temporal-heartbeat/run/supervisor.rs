@@ -9,16 +9,16 @@ use nix::sys::signal::Signal;
 use temporal_heartbeat::model::signals::Signals;
 
 use super::{
-    settings::{OnCancel, OnLeaseLost, OnPause, Settings},
+    args::{OnCancel, OnLeaseLost, OnPause, RunArgs},
     watchdog::Watchdog,
 };
 use crate::{
-    child::group::Group,
+    child::process_group::ProcessGroup,
+    console,
     output::{
         progress::{self, Progress},
         screen::SCREEN,
     },
-    say,
 };
 
 /// How often a file of progress is looked at.
@@ -32,16 +32,16 @@ pub enum Event {
     /// The command has ended.
     Ended,
     /// The activity's signals are these now.
-    Asked(Signals),
+    ActivitySignals(Signals),
     /// This process got a signal.
-    Signal(Signal),
+    ProcessSignal(Signal),
     /// This process is to end.
     Shutdown,
 }
 
 /// Why the command was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub enum StopReason {
     /// The activity was cancelled.
     Cancelled,
     /// The activity is over for this attempt.
@@ -56,28 +56,28 @@ pub enum Stop {
     Shutdown,
 }
 
-impl Stop {
+impl StopReason {
     /// In words, for people.
     pub fn reason(self) -> &'static str {
         match self {
-            Stop::Cancelled => "the activity was cancelled",
-            Stop::Gone => "the activity is over for this attempt",
-            Stop::LeaseLost => "no heartbeat got through for as long as the heartbeat timeout",
-            Stop::Reset => "the activity was reset",
-            Stop::Stalled => "there was no sign of life for as long as --stall-timeout",
-            Stop::Shutdown => "the worker is shutting down",
+            StopReason::Cancelled => "the activity was cancelled",
+            StopReason::Gone => "the activity is over for this attempt",
+            StopReason::LeaseLost => "no heartbeat got through for as long as the heartbeat timeout",
+            StopReason::Reset => "the activity was reset",
+            StopReason::Stalled => "there was no sign of life for as long as --stall-timeout",
+            StopReason::Shutdown => "the worker is shutting down",
         }
     }
 }
 
 /// Watches over a running command.
 pub struct Supervisor<'a> {
-    settings: &'a Settings,
-    group: &'a Group<'a>,
+    settings: &'a RunArgs,
+    group: &'a ProcessGroup<'a>,
     progress: &'a Progress,
     watchdog: Option<Watchdog<'a>>,
     started: Instant,
-    stop: Option<Stop>,
+    stop: Option<StopReason>,
     kill_at: Option<Instant>,
     /// Frozen by a pause, or by a signal to us.
     frozen: bool,
@@ -90,8 +90,8 @@ pub struct Supervisor<'a> {
 impl<'a> Supervisor<'a> {
     /// For a command that was just started.
     pub fn new(
-        settings: &'a Settings,
-        group: &'a Group<'a>,
+        settings: &'a RunArgs,
+        group: &'a ProcessGroup<'a>,
         progress: &'a Progress,
         watchdog: Option<Watchdog<'a>>,
         title: String,
@@ -118,7 +118,7 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Until the command has ended. Why it was stopped, if it was.
-    pub fn run(&mut self, events: &Receiver<Event>) -> Option<Stop> {
+    pub fn run(&mut self, events: &Receiver<Event>) -> Option<StopReason> {
         let period = self.period();
         loop {
             let now = Instant::now();
@@ -130,9 +130,9 @@ impl<'a> Supervisor<'a> {
             match event {
                 // Those who tell of the end are there until they have told.
                 Ok(Event::Ended) | Err(RecvTimeoutError::Disconnected) => break,
-                Ok(Event::Asked(signals)) => self.asked(signals),
-                Ok(Event::Signal(signal)) => self.pass_on(signal),
-                Ok(Event::Shutdown) => self.stop(Stop::Shutdown),
+                Ok(Event::ActivitySignals(signals)) => self.asked(signals),
+                Ok(Event::ProcessSignal(signal)) => self.pass_on(signal),
+                Ok(Event::Shutdown) => self.stop(StopReason::Shutdown),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.look();
@@ -161,26 +161,26 @@ impl<'a> Supervisor<'a> {
         let has = |signal| signals.contains(signal);
         let is_new = |signal| has(signal) && !self.signals.contains(signal);
         if is_new(Signals::REFUSED) {
-            say::warning("the server refuses the heartbeats; are the credentials and permissions right?");
+            console::warning("the server refuses the heartbeats; are the credentials and permissions right?");
         }
         if is_new(Signals::UNSEEDED) {
-            say::warning(
+            console::warning(
                 "no heartbeat goes out, which might erase progress: the server doesn't tell what it holds",
             );
         }
         if is_new(Signals::DEADLINE) && !self.settings.quiet {
-            say::warning(
+            console::warning(
                 "the deadline that was handed over has passed; the server decides whether the attempt goes on",
             );
         }
         if has(Signals::GONE) {
-            self.stop(Stop::Gone);
+            self.stop(StopReason::Gone);
         } else if has(Signals::CANCEL_REQUESTED) && self.settings.on_cancel == OnCancel::Stop {
-            self.stop(Stop::Cancelled);
+            self.stop(StopReason::Cancelled);
         } else if has(Signals::RESET) {
-            self.stop(Stop::Reset);
+            self.stop(StopReason::Reset);
         } else if has(Signals::LEASE_LOST) && self.settings.on_lease_lost == OnLeaseLost::Stop {
-            self.stop(Stop::LeaseLost);
+            self.stop(StopReason::LeaseLost);
         }
         let (paused, was_paused) = (has(Signals::PAUSED), self.signals.contains(Signals::PAUSED));
         self.signals = signals;
@@ -189,9 +189,9 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn stop(&mut self, why: Stop) {
+    fn stop(&mut self, why: StopReason) {
         // What is over can't be reported, whatever it was that we stopped for.
-        if self.stop.is_none() || why == Stop::Gone {
+        if self.stop.is_none() || why == StopReason::Gone {
             self.stop = Some(why);
         }
         if self.kill_at.is_some() {
@@ -199,7 +199,7 @@ impl<'a> Supervisor<'a> {
         }
         self.kill_at = Some(Instant::now() + self.settings.grace);
         if !self.settings.quiet {
-            say::warning(&format!("{} is being stopped: {}", self.settings.name(), why.reason()));
+            console::warning(&format!("{} is being stopped: {}", self.settings.name(), why.reason()));
         }
         self.group.signal(self.settings.stop_signal);
         // What is frozen couldn't hear it.
@@ -235,7 +235,7 @@ impl<'a> Supervisor<'a> {
         }
         self.look_at_file();
         if !self.frozen && self.stop.is_none() && self.watchdog.as_mut().is_some_and(Watchdog::hangs) {
-            self.stop(Stop::Stalled);
+            self.stop(StopReason::Stalled);
         }
         if self.shows {
             SCREEN.show(&self.line());

@@ -61,7 +61,7 @@ pub fn warning(text: &str) {
 pub fn described(error: &Error) -> Value {
     json!({
         "status": error.status().name().to_string_lossy(),
-        "exit_code": crate::exit::of(error.status()),
+        "exit_code": crate::exit_code::of(error.status()),
         "message": error.message(),
         "retryable": error.is_retryable(),
     })

@@ -30,14 +30,14 @@ pub enum Exit {
 }
 
 /// A running command.
-pub struct Group<'a> {
+pub struct ProcessGroup<'a> {
     leader: Child,
     id: Pid,
     guardian: &'a Guardian,
     reaped: bool,
 }
 
-impl<'a> Group<'a> {
+impl<'a> ProcessGroup<'a> {
     /// Starts the command as the leader of a new process group. Whatever becomes of this process, and already before the command's
     /// first instruction, the kernel kills the command and the guardian kills its group. The thread that starts a command must
     /// outlive it: the kernel takes that thread's end for the process's.
@@ -49,7 +49,7 @@ impl<'a> Group<'a> {
         unsafe { command.pre_exec(move || tie(parent, guarded)) };
         let leader = command.spawn()?;
         let id = Pid::from_raw(i32::try_from(leader.id()).map_err(io::Error::other)?);
-        Ok(Group { leader, id, guardian, reaped: false })
+        Ok(ProcessGroup { leader, id, guardian, reaped: false })
     }
 
     /// The group's number, which is also its leader's.
@@ -86,7 +86,7 @@ impl<'a> Group<'a> {
     }
 }
 
-impl Drop for Group<'_> {
+impl Drop for ProcessGroup<'_> {
     fn drop(&mut self) {
         if !self.reaped {
             // Something went wrong before anybody could wait for it: it isn't to be left alone.

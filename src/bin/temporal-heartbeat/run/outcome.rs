@@ -14,10 +14,10 @@ use temporal_heartbeat::{
 };
 
 use super::{
-    settings::{ResultKind, Settings},
-    supervise::Stop,
+    args::{ResultKind, RunArgs},
+    supervisor::StopReason,
 };
-use crate::child::group::Exit;
+use crate::child::process_group::Exit;
 
 /// A failure to be reported.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,14 +27,14 @@ pub struct Failure {
     /// What happened.
     pub message: String,
     /// Whether a retry can't help.
-    pub is_final: bool,
+    pub is_non_retryable: bool,
     /// What goes with it.
     pub details: Value,
 }
 
 /// The word on the end.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Ending {
+pub enum Outcome {
     /// Done.
     Completed(Option<Payloads>),
     /// Not done.
@@ -42,34 +42,34 @@ pub enum Ending {
     /// Cancelled, as was asked for.
     Cancelled,
     /// The activity is over already.
-    Nothing,
+    Gone,
 }
 
-impl Ending {
+impl Outcome {
     /// Its name.
     pub fn name(&self) -> &'static str {
         match self {
-            Ending::Completed(_) => "completed",
-            Ending::Failed(_) => "failed",
-            Ending::Cancelled => "cancelled",
-            Ending::Nothing => "gone",
+            Outcome::Completed(_) => "completed",
+            Outcome::Failed(_) => "failed",
+            Outcome::Cancelled => "cancelled",
+            Outcome::Gone => "gone",
         }
     }
 
     /// Tells the server, again and again while that can help, for as long as is allowed.
-    pub fn report(self, handle: u64, settings: &Settings) -> Result<()> {
+    pub fn report(self, handle: u64, settings: &RunArgs) -> Result<()> {
         let timeout = Timeout::Within(settings.end_timeout);
         match self {
-            Ending::Nothing => Ok(()),
-            Ending::Cancelled => activity::report_cancelled(handle, None, timeout),
-            Ending::Failed(failure) => activity::fail(handle, failure.json().as_bytes(), timeout),
-            Ending::Completed(result) => match activity::complete(handle, result, timeout) {
+            Outcome::Gone => Ok(()),
+            Outcome::Cancelled => activity::report_cancelled(handle, None, timeout),
+            Outcome::Failed(failure) => activity::fail(handle, failure.json().as_bytes(), timeout),
+            Outcome::Completed(result) => match activity::complete(handle, result, timeout) {
                 // The server has taken nothing, and would fail the activity for good.
                 Err(error) if error.status() == Status::TooLarge => {
                     let failure = Failure {
                         kind: "ResultTooLarge",
                         message: error.message().to_owned(),
-                        is_final: true,
+                        is_non_retryable: true,
                         details: Value::Null,
                     };
                     activity::fail(handle, failure.json().as_bytes(), timeout)
@@ -87,7 +87,7 @@ impl Failure {
         json!({
             "type": self.kind,
             "message": self.message,
-            "non_retryable": self.is_final,
+            "non_retryable": self.is_non_retryable,
             "source": env!("CARGO_BIN_NAME"),
             "details": details,
         })
@@ -96,53 +96,53 @@ impl Failure {
 }
 
 /// The command couldn't be started.
-pub fn not_started(settings: &Settings, why: &std::io::Error) -> Ending {
+pub fn not_started(settings: &RunArgs, why: &std::io::Error) -> Outcome {
     let command = settings.command.first().map(|name| name.to_string_lossy()).unwrap_or_default();
-    Ending::Failed(Failure {
+    Outcome::Failed(Failure {
         kind: if why.kind() == std::io::ErrorKind::NotFound {
             "CommandNotFound"
         } else {
             "CommandNotStarted"
         },
         message: format!("can't run {command}: {why}"),
-        is_final: false,
+        is_non_retryable: false,
         details: Value::Null,
     })
 }
 
 /// The command has ended. `output`: its standard output, where it is to be the result; or how long that was, when it was too long.
 pub fn of_command(
-    settings: &Settings,
+    settings: &RunArgs,
     exit: Exit,
-    stop: Option<Stop>,
+    stop: Option<StopReason>,
     output: Option<std::result::Result<Vec<u8>, u64>>,
     stderr: &str,
-) -> Ending {
-    let failed = |kind, message, is_final| {
+) -> Outcome {
+    let failed = |kind, message, is_non_retryable| {
         let (code, signal) = match exit {
             Exit::Code(code) => (Some(code), None),
             Exit::Signal(signal) => (None, Some(signal)),
         };
         let details = json!({"exit_code": code, "signal": signal, "stderr": stderr});
-        Ending::Failed(Failure { kind, message, is_final, details })
+        Outcome::Failed(Failure { kind, message, is_non_retryable, details })
     };
     let name = settings.name();
-    let stopped = |stop: Stop| format!("{name} was stopped: {}", stop.reason());
+    let stopped = |stop: StopReason| format!("{name} was stopped: {}", stop.reason());
     match (stop, exit) {
-        (Some(Stop::Gone), _) => Ending::Nothing,
-        (Some(Stop::Cancelled), _) => Ending::Cancelled,
-        (Some(stop @ Stop::LeaseLost), _) => failed("LeaseLost", stopped(stop), false),
-        (Some(stop @ Stop::Reset), _) => failed("Reset", stopped(stop), false),
-        (Some(stop @ Stop::Stalled), _) => failed("Stalled", stopped(stop), false),
-        (Some(stop @ Stop::Shutdown), _) => failed("Shutdown", stopped(stop), false),
+        (Some(StopReason::Gone), _) => Outcome::Gone,
+        (Some(StopReason::Cancelled), _) => Outcome::Cancelled,
+        (Some(stop @ StopReason::LeaseLost), _) => failed("LeaseLost", stopped(stop), false),
+        (Some(stop @ StopReason::Reset), _) => failed("Reset", stopped(stop), false),
+        (Some(stop @ StopReason::Stalled), _) => failed("Stalled", stopped(stop), false),
+        (Some(stop @ StopReason::Shutdown), _) => failed("Shutdown", stopped(stop), false),
         (None, Exit::Code(code)) if settings.is_success(code) => match result(settings, code, output) {
-            Ok(result) => Ending::Completed(result),
+            Ok(result) => Outcome::Completed(result),
             Err((kind, message)) => failed(kind, message, true),
         },
         (None, Exit::Code(code)) => failed(
             "ExitCode",
             with_last_line(format!("{name} exited with code {code}"), stderr),
-            settings.is_final(code),
+            settings.is_non_retryable(code),
         ),
         (None, Exit::Signal(signal)) => {
             failed("Signal", with_last_line(format!("{name} was ended by signal {signal}"), stderr), false)
@@ -160,7 +160,7 @@ fn with_last_line(message: String, stderr: &str) -> String {
 type Fault = (&'static str, String);
 
 fn result(
-    settings: &Settings,
+    settings: &RunArgs,
     code: u8,
     output: Option<std::result::Result<Vec<u8>, u64>>,
 ) -> std::result::Result<Option<Payloads>, Fault> {

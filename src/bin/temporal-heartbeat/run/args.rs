@@ -20,7 +20,7 @@ impl FromStr for Pattern {
 
 /// The flags that `exec` and `work` share.
 #[derive(Args, Clone, Debug)]
-pub struct Settings {
+pub struct RunArgs {
     /// Progress is the last line that this regular expression matches: its named groups as an object, else its first group, else the
     /// match. Numbers become numbers
     #[arg(long, value_name = "REGEX", help_heading = "Progress", group = "progress")]
@@ -43,7 +43,7 @@ pub struct Settings {
     pub stall_timeout: Option<Duration>,
     /// What a sign of life is [default: progress, where it is looked for, else output]
     #[arg(long, value_name = "SIGN", value_enum, requires = "stall_timeout", help_heading = "Hung commands")]
-    pub stall_by: Option<Sign>,
+    pub stall_by: Option<StallBy>,
     /// The file that --stall-by file looks at: a change of its size or time is a sign of life
     #[arg(long, value_name = "PATH", requires = "stall_timeout", help_heading = "Hung commands")]
     pub stall_file: Option<PathBuf>,
@@ -104,7 +104,7 @@ pub enum Stream {
 
 /// A sign of life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Sign {
+pub enum StallBy {
     /// New progress
     Progress,
     /// Anything on the standard output or the standard error
@@ -151,7 +151,7 @@ pub enum ResultKind {
     None,
 }
 
-impl Settings {
+impl RunArgs {
     /// The name of the command, for messages.
     pub fn name(&self) -> String {
         let program = self.command.first().map(std::path::Path::new);
@@ -165,7 +165,7 @@ impl Settings {
     }
 
     /// Whether a retry can't help after this exit code.
-    pub fn is_final(&self, code: u8) -> bool {
+    pub fn is_non_retryable(&self, code: u8) -> bool {
         self.non_retryable_codes.iter().any(|codes| codes.contains(&code))
     }
 
@@ -181,12 +181,12 @@ impl Settings {
     }
 
     /// What a sign of life is, and for how long there may be none.
-    pub fn stall(&self) -> Option<(Duration, Sign)> {
+    pub fn stall(&self) -> Option<(Duration, StallBy)> {
         let by = match self.stall_by {
             Some(sign) => sign,
-            None if self.stall_file.is_some() => Sign::File,
-            None if self.reads_lines() || self.file_of_progress().is_some() => Sign::Progress,
-            None => Sign::Output,
+            None if self.stall_file.is_some() => StallBy::File,
+            None if self.reads_lines() || self.file_of_progress().is_some() => StallBy::Progress,
+            None => StallBy::Output,
         };
         self.stall_timeout.map(|timeout| (timeout, by))
     }
@@ -205,10 +205,10 @@ impl Settings {
     pub fn fault(&self) -> Option<&'static str> {
         let progress = self.reads_lines() || self.file_of_progress().is_some();
         match self.stall() {
-            Some((_, Sign::File)) if self.watched_file().is_none() => {
+            Some((_, StallBy::File)) if self.watched_file().is_none() => {
                 Some("--stall-by file needs --stall-file, --progress-file or --progress-size")
             }
-            Some((_, Sign::Progress)) if !progress => {
+            Some((_, StallBy::Progress)) if !progress => {
                 Some("--stall-by progress needs one of the flags --progress-*")
             }
             Some((timeout, _)) if timeout.is_zero() => Some("--stall-timeout must be longer than nothing"),

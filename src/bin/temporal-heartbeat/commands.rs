@@ -1,20 +1,15 @@
-//! One call a command, for scripts.
+//! The commands for scripts. Each makes one call: `heartbeat`, `details`, `complete`, `fail`, `cancelled`, `status`.
 
-use std::{
-    io::{self, Write},
-    time::Duration,
-};
+use std::time::Duration;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::Args;
 use serde_json::{Value as Json, json};
 use temporal_heartbeat::{
     api::rpc,
     model::{
         deadline::Timeout,
-        details::{Details, Value},
+        details::Details,
         error::{Error, Result},
-        payload::Payloads,
         signals::Signals,
         status::Status,
         token::Token,
@@ -22,9 +17,14 @@ use temporal_heartbeat::{
 };
 use zeroize::Zeroizing;
 
-use crate::{connection::Connection, console, exit_code, token::TokenArgs, value::ValueArgs};
+use crate::{
+    connection::Connection,
+    console, exit_code,
+    token::TokenArgs,
+    value::{ValueArgs, is_json, json_text, to_json, to_ms},
+};
 
-/// Flags of every call.
+/// The flags of a call.
 #[derive(Args, Debug)]
 pub struct CallArgs {
     #[command(flatten)]
@@ -35,17 +35,17 @@ pub struct CallArgs {
 }
 
 impl CallArgs {
-    /// Connects, and gives what every call takes.
-    fn begin(&self, connection: &Connection) -> Result<(Zeroizing<Vec<u8>>, Timeout)> {
+    /// Connects, and returns the arguments of every call.
+    fn connect(&self, connection: &Connection) -> Result<(Zeroizing<Vec<u8>>, Timeout)> {
         let token = self.token.read()?;
         connection.connect()?;
         Ok((token, Timeout::Within(self.timeout)))
     }
 }
 
-/// Record a heartbeat, and say what the server asks for
+/// Record a heartbeat, and print the server's signals
 ///
-/// Without a value the details that the server holds are sent again: a beat without details would erase them.
+/// Without a value the current details are sent again, because a heartbeat without details would erase them.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -56,7 +56,7 @@ Examples:
 pub struct HeartbeatArgs {
     #[command(flatten)]
     details: ValueArgs,
-    /// Erase the details that the server holds
+    /// Erase the current details
     #[arg(long, conflicts_with = "ValueArgs")]
     clear: bool,
     /// Exit with 10 when cancellation is requested, 11 when the activity was reset, 12 when it is paused
@@ -66,7 +66,7 @@ pub struct HeartbeatArgs {
     call: CallArgs,
 }
 
-/// Print the last details: what a retry goes on from
+/// Print the last details, from which a retry resumes
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -74,17 +74,17 @@ Examples:
   temporal-heartbeat details > checkpoint.bin
 ")]
 pub struct DetailsArgs {
-    /// Which of several values, from 0
+    /// The index of the value to print, from 0
     #[arg(long, default_value_t = 0)]
     index: usize,
-    /// What to print when there is none
+    /// The text to print if there is no such value
     #[arg(long, value_name = "TEXT")]
     default: Option<String>,
     #[command(flatten)]
     call: CallArgs,
 }
 
-/// End the activity with a result
+/// Complete the activity with a result
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -99,7 +99,7 @@ pub struct CompleteArgs {
     call: CallArgs,
 }
 
-/// End the attempt with a failure; the server retries it unless told otherwise
+/// Fail the attempt; the server retries it by default
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -107,45 +107,46 @@ Examples:
   temporal-heartbeat fail --type BadInput --non-retryable 'no such customer'
 ")]
 pub struct FailArgs {
-    /// What happened
+    /// The description of the failure
     message: String,
-    /// The kind of failure, which retry policies and workflows look at
+    /// The type of the failure, which retry policies and workflows may check
     #[arg(long = "type", value_name = "NAME", default_value = "")]
     kind: String,
     /// Don't retry
     #[arg(long)]
     non_retryable: bool,
-    /// When to retry, instead of when the retry policy says
+    /// The time until the retry, instead of the retry policy's
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     next_retry_delay: Option<Duration>,
-    /// What goes with the failure, in JSON
+    /// A value to add to the failure, in JSON; can be given several times
     #[arg(long, value_name = "JSON")]
     details: Vec<String>,
     #[command(flatten)]
     call: CallArgs,
 }
 
-/// End the activity as cancelled, after a cancellation was requested
+/// Report the activity as cancelled, after its cancellation was requested
 #[derive(Args, Debug)]
 #[command(after_long_help = "Example:\n  temporal-heartbeat cancelled --text 'stopped at item 41'\n")]
-pub struct ReportArgs {
+pub struct CancelledArgs {
     #[command(flatten)]
     details: ValueArgs,
     #[command(flatten)]
     call: CallArgs,
 }
 
-/// `heartbeat`
+/// Runs `heartbeat`.
 pub fn heartbeat(connection: &Connection, args: HeartbeatArgs) -> Result<u8> {
     let given = args.details.read("details")?;
-    let (token, timeout) = args.call.begin(connection)?;
-    let details = match given {
-        Some(details) => Some(details),
-        None if args.clear => None,
-        None => held(&rpc::get_details(&token, timeout)?),
+    let (token, timeout) = args.call.connect(connection)?;
+    let details = if given.is_some() || args.clear {
+        given
+    } else {
+        let current = rpc::get_details(&token, timeout)?;
+        (!current.values().is_empty()).then(|| current.payloads().clone())
     };
     let signals = rpc::heartbeat(&token, details, timeout)?;
-    let names = names(signals);
+    let names = signal_names(signals);
     console::result(&json!({"signals": names}), &names.join(" "));
     Ok(match args.exit_code {
         true if signals.contains(Signals::CANCEL_REQUESTED) => exit_code::CANCEL_REQUESTED,
@@ -155,96 +156,84 @@ pub fn heartbeat(connection: &Connection, args: HeartbeatArgs) -> Result<u8> {
     })
 }
 
-/// `details`
+/// Runs `details`.
 pub fn details(connection: &Connection, args: &DetailsArgs) -> Result<u8> {
-    let (token, timeout) = args.call.begin(connection)?;
+    let (token, timeout) = args.call.connect(connection)?;
     let details = rpc::get_details(&token, timeout)?;
     if console::is_json() {
-        let values: Vec<Json> = details.values().iter().map(shown).collect();
-        console::result(&json!({"values": values}), "");
+        console::result(&json!({"values": json_values(&details)}), "");
         return Ok(0);
     }
-    let mut out = io::stdout();
-    let written = match (details.values().get(args.index), &args.default) {
-        (Some(value), _) if is_text(value) => out.write_all(&[text(value), b"\n"].concat()),
-        (Some(value), _) => out.write_all(&value.data),
-        (None, Some(default)) => writeln!(out, "{default}"),
-        (None, None) => Ok(()),
-    };
-    written.map_err(|why| {
-        Error::new(Status::LocalLimit, format!("can't write to the standard output: {why}"))
-    })?;
+    match (details.values().get(args.index), &args.default) {
+        (Some(value), _) if is_json(value) => console::write_stdout(&[json_text(value), b"\n"].concat())?,
+        (Some(value), _) => console::write_stdout(&value.data)?,
+        (None, Some(default)) => console::write_stdout(format!("{default}\n").as_bytes())?,
+        (None, None) => {}
+    }
     Ok(0)
 }
 
-/// `complete`
+/// Runs `complete`.
 pub fn complete(connection: &Connection, args: CompleteArgs) -> Result<u8> {
     let result = args.result.read("result")?;
-    let (token, timeout) = args.call.begin(connection)?;
+    let (token, timeout) = args.call.connect(connection)?;
     rpc::complete(&token, result, timeout)?;
     console::result(&json!({"ended": "completed"}), "");
     Ok(0)
 }
 
-/// `fail`
+/// Runs `fail`.
 pub fn fail(connection: &Connection, args: FailArgs) -> Result<u8> {
-    let mut details = Vec::new();
-    for text in &args.details {
-        let value: Json = serde_json::from_str(text).map_err(|why| {
-            Error::new(Status::InvalidArgument, format!("--details isn't valid JSON: {why}"))
-        })?;
-        details.push(value);
-    }
-    let delay = args.next_retry_delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+    let parse = |text: &String| {
+        serde_json::from_str(text)
+            .map_err(|why| Error::argument(format!("--details isn't valid JSON: {why}")))
+    };
+    let details = args.details.iter().map(parse).collect::<Result<Vec<Json>>>()?;
     let failure = json!({
         "message": args.message,
         "type": args.kind,
         "non_retryable": args.non_retryable,
-        "next_retry_delay_ms": delay,
+        "next_retry_delay_ms": args.next_retry_delay.map(to_ms),
         "details": details,
     });
-    let (token, timeout) = args.call.begin(connection)?;
+    let (token, timeout) = args.call.connect(connection)?;
     rpc::fail(&token, failure.to_string().as_bytes(), timeout)?;
     console::result(&json!({"ended": "failed"}), "");
     Ok(0)
 }
 
-/// `cancelled`
-pub fn cancelled(connection: &Connection, args: ReportArgs) -> Result<u8> {
+/// Runs `cancelled`.
+pub fn cancelled(connection: &Connection, args: CancelledArgs) -> Result<u8> {
     let details = args.details.read("details")?;
-    let (token, timeout) = args.call.begin(connection)?;
+    let (token, timeout) = args.call.connect(connection)?;
     rpc::report_cancelled(&token, details, timeout)?;
     console::result(&json!({"ended": "cancelled"}), "");
     Ok(0)
 }
 
-/// `status`
+/// Runs `status`.
 pub fn status(connection: &Connection, args: &TokenArgs) -> Result<u8> {
     let token = args.read()?;
     connection.connect()?;
     let details = rpc::get_details(&token, Timeout::Within(rpc::DEFAULT_TIMEOUT))?;
     let about = details.about();
-    let read = Token::read(&token);
-    if let Some(read) = &read
-        && read.attempt.number != about.attempt
+    let token = Token::read(&token);
+    if let Some(token) = &token
+        && token.attempt.number != about.attempt
     {
-        let (theirs, ours) = (about.attempt, read.attempt.number);
-        let why = format!("the token is of attempt {ours}; the server is at attempt {theirs}");
+        let (ours, current) = (token.attempt.number, about.attempt);
+        let why = format!("the token is of attempt {ours}; the server is at attempt {current}");
         return Err(Error::new(Status::NotFound, why));
     }
-    let ids = read.map(|read| read.ids);
-    let recorded = (about.recorded_at_unix_ms > 0).then_some(about.recorded_at_unix_ms);
-    let timeout =
-        about.heartbeat_timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
-    let values: Vec<Json> = details.values().iter().map(shown).collect();
+    let ids = token.as_ref().map(|token| &token.ids);
     let value = json!({
-        "workflow_id": ids.as_ref().map(|ids| &ids.workflow_id).filter(|id| !id.is_empty()),
-        "run_id": ids.as_ref().map(|ids| &ids.run_id),
-        "activity_id": ids.as_ref().map(|ids| &ids.activity_id),
+        "workflow_id": ids.map(|ids| &ids.workflow_id).filter(|id| !id.is_empty()),
+        "run_id": ids.map(|ids| &ids.run_id),
+        "activity_id": ids.map(|ids| &ids.activity_id),
         "attempt": about.attempt,
-        "heartbeat_timeout_ms": timeout,
-        "recorded_at_unix_ms": recorded,
-        "details": values,
+        "heartbeat_timeout_ms": about.heartbeat_timeout.map(to_ms),
+        "recorded_at_unix_ms": (about.recorded_at_unix_ms > 0).then_some(about.recorded_at_unix_ms),
+        "details": json_values(&details),
     });
     let mut lines = Vec::new();
     for (name, value) in value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
@@ -257,44 +246,11 @@ pub fn status(connection: &Connection, args: &TokenArgs) -> Result<u8> {
     Ok(0)
 }
 
-/// The details to send again, if there are any.
-fn held(details: &Details) -> Option<Payloads> {
-    (!details.values().is_empty()).then(|| details.payloads().clone())
+fn json_values(details: &Details) -> Vec<Json> {
+    details.values().iter().map(to_json).collect()
 }
 
-/// The names of signals.
-pub fn names(signals: Signals) -> Vec<&'static str> {
-    [
-        (Signals::CANCEL_REQUESTED, "cancel_requested"),
-        (Signals::PAUSED, "paused"),
-        (Signals::RESET, "reset"),
-        (Signals::GONE, "gone"),
-        (Signals::LEASE_LOST, "lease_lost"),
-        (Signals::STALLED, "stalled"),
-        (Signals::REFUSED, "refused"),
-        (Signals::DEADLINE, "deadline"),
-        (Signals::UNSEEDED, "unseeded"),
-    ]
-    .into_iter()
-    .filter(|(signal, _)| signals.contains(*signal))
-    .map(|(_, name)| name)
-    .collect()
-}
-
-/// Whether a value is JSON.
-pub fn is_text(value: &Value) -> bool {
-    value.encoding.starts_with("json/") || value.encoding == "binary/null"
-}
-
-/// The JSON of a value that is.
-pub fn text(value: &Value) -> &[u8] {
-    if value.encoding == "binary/null" { b"null" } else { &value.data }
-}
-
-/// A value, for JSON: what is no JSON is shown in base64.
-fn shown(value: &Value) -> Json {
-    match is_text(value).then(|| serde_json::from_slice(text(value)).ok()).flatten() {
-        Some(json) => json,
-        None => json!({"encoding": value.encoding, "base64": BASE64_STANDARD.encode(&value.data)}),
-    }
+fn signal_names(signals: Signals) -> Vec<&'static str> {
+    let is_set = |bit: usize| signals.bits() >> bit & 1 == 1;
+    Signals::NAMES.into_iter().enumerate().filter(|(bit, _)| is_set(*bit)).map(|(_, name)| name).collect()
 }

@@ -1,9 +1,10 @@
-//! The flags of a connection: one for each option of the library's table, named as the `temporal` command names it.
+//! The flags of the connection: one for each option of the library, named as the `temporal` command names it.
 
 use std::time::Duration;
 
 use clap::{
-    Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, builder::ValueParser, error::ErrorKind,
+    Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches,
+    builder::{PossibleValuesParser, TypedValueParser, ValueParser},
 };
 use serde_json::{Map, Value as Json, json};
 use temporal_heartbeat::{
@@ -15,10 +16,12 @@ use temporal_heartbeat::{
     model::error::Result,
 };
 
-/// Options that make no sense here.
-const LEFT_OUT: [&str; 1] = ["lazy"];
-/// What the `temporal` command calls otherwise than the options are called.
-const RENAMED: [(&str, &str); 10] = [
+use crate::value::to_ms;
+
+/// Options without a flag.
+const EXCLUDED: [&str; 1] = ["lazy"];
+/// Options whose flag has another name, as in the `temporal` command.
+const RENAMED: [(&str, &str); 8] = [
     ("connect_timeout_ms", "client-connect-timeout"),
     ("tls.disabled", "tls"),
     ("tls.client_cert_path", "tls-cert-path"),
@@ -27,13 +30,11 @@ const RENAMED: [(&str, &str); 10] = [
     ("tls.client_key_data", "tls-key-data"),
     ("tls.server_ca_cert_path", "tls-ca-path"),
     ("tls.server_ca_cert_data", "tls-ca-data"),
-    ("grpc_meta", "grpc-meta"),
-    ("config_file", "config-file"),
 ];
-/// The one option that the flag says the other way round: `--tls` is `tls.disabled: false`.
+/// The option whose flag is its opposite: `--tls` is `tls.disabled: false`.
 const INVERTED: &str = "tls.disabled";
 
-/// What was given on the command line.
+/// The options that were given on the command line.
 #[derive(Debug, Default)]
 pub struct Connection(Map<String, Json>);
 
@@ -51,51 +52,74 @@ fn flag(key: &Key) -> String {
     }
 }
 
-fn is_time(key: &Key) -> bool {
+fn is_duration(key: &Key) -> bool {
     key.name.ends_with("_ms")
 }
 
-fn shown() -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().filter(|key| !LEFT_OUT.contains(&key.name))
+fn options() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(|key| !EXCLUDED.contains(&key.name))
 }
 
 impl Args for Connection {
     fn augment_args(command: Command) -> Command {
-        shown().fold(command, |command, key| {
-            let flag = flag(key);
-            let mut help = match key.name {
-                INVERTED => "Whether to use TLS".to_owned(),
-                _ => key.help.trim_end_matches('.').to_owned(),
-            };
-            if let Some(variable) = key.variable {
-                help.push_str(&format!(" [env: {variable}]"));
-            }
-            let argument = Arg::new(key.name)
-                .long(flag)
-                .help(help)
-                .global(true)
-                .help_heading("Connection")
-                .action(ArgAction::Set);
-            command.arg(match key.kind {
-                Kind::Flag => argument
-                    .value_name("BOOL")
-                    .num_args(0..=1)
-                    .require_equals(true)
-                    .default_missing_value("true"),
-                Kind::Headers => argument.value_name("KEY=VALUE").action(ArgAction::Append),
-                _ if is_time(key) => {
-                    argument.value_name("DURATION").value_parser(ValueParser::new(humantime::parse_duration))
-                }
-                Kind::Word(words) => argument.value_name("WORD").value_parser(words.to_vec()),
-                Kind::Integer { .. } | Kind::Decimal { .. } => argument.value_name("NUMBER"),
-                Kind::Text | Kind::Secret => argument.value_name("TEXT"),
-            })
-        })
+        command.args(options().map(argument))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
         Self::augment_args(command)
     }
+}
+
+fn argument(key: &'static Key) -> Arg {
+    let mut help = match key.name {
+        INVERTED => "Whether to use TLS".to_owned(),
+        _ => key.help.trim_end_matches('.').to_owned(),
+    };
+    if let Some(variable) = key.variable {
+        help.push_str(&format!(" [env: {variable}]"));
+    }
+    let argument = Arg::new(key.name)
+        .long(flag(key))
+        .help(help)
+        .global(true)
+        .help_heading("Connection")
+        .action(ArgAction::Set)
+        .value_parser(ValueParser::new(move |text: &str| parse(key, text)));
+    match key.kind {
+        Kind::Flag => {
+            argument.value_name("BOOL").num_args(0..=1).require_equals(true).default_missing_value("true")
+        }
+        Kind::Headers => argument
+            .value_name("KEY=VALUE")
+            .action(ArgAction::Append)
+            .value_parser(ValueParser::new(parse_header)),
+        _ if is_duration(key) => argument.value_name("DURATION"),
+        Kind::Word(words) => {
+            argument.value_name("WORD").value_parser(PossibleValuesParser::new(words).map(Json::String))
+        }
+        Kind::Integer { .. } | Kind::Decimal { .. } => argument.value_name("NUMBER"),
+        Kind::Text | Kind::Secret => argument.value_name("TEXT"),
+    }
+}
+
+/// Parses a flag to the JSON value of its option.
+fn parse(key: &Key, text: &str) -> std::result::Result<Json, String> {
+    if is_duration(key) {
+        let time: Duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+        return Ok(json!(to_ms(time)));
+    }
+    let value = key.kind.parse(text).map_err(|wanted| format!("it must be {wanted}"))?;
+    Ok(match value {
+        Value::Flag(flag) => json!(flag != (key.name == INVERTED)),
+        Value::Integer(number) => json!(number),
+        Value::Decimal(number) => json!(number),
+        _ => json!(text),
+    })
+}
+
+fn parse_header(text: &str) -> std::result::Result<(String, Json), String> {
+    let (name, value) = text.split_once('=').ok_or("it must be KEY=VALUE")?;
+    Ok((name.to_owned(), json!(value)))
 }
 
 impl FromArgMatches for Connection {
@@ -106,47 +130,23 @@ impl FromArgMatches for Connection {
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> std::result::Result<(), clap::Error> {
-        for key in shown() {
-            if let Some(value) = value(key, matches)? {
-                match key.group() {
-                    None => self.0.insert(key.name.to_owned(), value),
-                    Some(group) => self
-                        .0
-                        .entry(group)
-                        .or_insert_with(|| json!({}))
-                        .as_object_mut()
-                        .and_then(|group| group.insert(key.short_name().to_owned(), value)),
-                };
+        for key in options() {
+            let value = if key.kind == Kind::Headers {
+                let headers = matches.get_many::<(String, Json)>(key.name);
+                headers.map(|headers| Json::Object(headers.cloned().collect()))
+            } else {
+                matches.get_one::<Json>(key.name).cloned()
+            };
+            let Some(value) = value else { continue };
+            match key.group() {
+                None => _ = self.0.insert(key.name.to_owned(), value),
+                Some(group) => {
+                    self.0.entry(group).or_insert_with(|| json!({}))[key.short_name()] = value;
+                }
             }
         }
         Ok(())
     }
-}
-
-/// The option's value in JSON, if the flag was given. The library checks what it says.
-fn value(key: &Key, matches: &ArgMatches) -> std::result::Result<Option<Json>, clap::Error> {
-    if is_time(key) {
-        let time = matches.get_one::<Duration>(key.name);
-        return Ok(time.map(|time| json!(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))));
-    }
-    let wrong = |why: &str| clap::Error::raw(ErrorKind::InvalidValue, format!("--{}: {why}\n", flag(key)));
-    if key.kind == Kind::Headers {
-        let Some(given) = matches.get_many::<String>(key.name) else { return Ok(None) };
-        let mut headers = Map::new();
-        for text in given {
-            let (name, value) = text.split_once('=').ok_or_else(|| wrong("it must be KEY=VALUE"))?;
-            headers.insert(name.to_owned(), json!(value));
-        }
-        return Ok(Some(Json::Object(headers)));
-    }
-    let Some(text) = matches.get_one::<String>(key.name) else { return Ok(None) };
-    let read = key.kind.parse(text).map_err(|wanted| wrong(&format!("it must be {wanted}")))?;
-    Ok(Some(match read {
-        Value::Flag(flag) => json!(flag != (key.name == INVERTED)),
-        Value::Integer(number) => json!(number),
-        Value::Decimal(number) => json!(number),
-        _ => json!(text),
-    }))
 }
 
 #[cfg(test)]
@@ -167,8 +167,8 @@ mod tests {
     }
 
     #[test]
-    fn flags_have_names_of_their_own() {
-        let mut flags: Vec<String> = shown().map(flag).collect();
+    fn flag_names_are_unique() {
+        let mut flags: Vec<String> = options().map(flag).collect();
         let count = flags.len();
         flags.sort();
         flags.dedup();

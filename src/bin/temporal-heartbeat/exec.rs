@@ -1,11 +1,9 @@
-//! `exec`: one attempt, handed over by a parent.
+//! `exec`: runs a command for one attempt that a parent has handed over.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc::{self, Sender},
-    },
+    io::{self, IsTerminal},
+    process::Stdio,
+    sync::mpsc::{self, Sender},
     thread,
     time::Duration,
 };
@@ -19,33 +17,25 @@ use temporal_heartbeat::{
         rpc,
     },
     config::handoff,
-    model::{
-        attempt::Ids,
-        deadline::Timeout,
-        error::{Error, Result},
-        signals::Signals,
-        status::Status,
-        token::Token,
-    },
+    model::{attempt::Ids, deadline::Timeout, error::Result, signals::Signals, token::Token},
 };
 
 use crate::{
     child::{guardian::Guardian, process_group},
     connection::Connection,
-    console, exit_code,
-    output::screen::SCREEN,
+    console, exit_code, local_error,
     run::{
         args::{OnCancel, RunArgs},
-        attempt::{self, Attempt, Input},
-        environment::Variables,
+        attempt::{self, Attempt},
+        environment,
         outcome::Outcome,
         supervisor::Event,
     },
     token::TokenArgs,
 };
 
-/// The signals that are passed on to the command.
-const PASSED_ON: [Signal; 8] = [
+/// The signals that are forwarded to the command.
+const FORWARDED: [Signal; 8] = [
     Signal::SIGTERM,
     Signal::SIGINT,
     Signal::SIGHUP,
@@ -56,49 +46,44 @@ const PASSED_ON: [Signal; 8] = [
     Signal::SIGCONT,
 ];
 
-/// Run a command as the work of an activity that was handed over
+/// Run a command for an activity that was handed over
 ///
-/// Takes the task token that the activity's worker has handed over. Beats while the command runs, whatever the command does. Hands the
-/// details of the attempt before to it: in TEMPORAL_ACTIVITY_DETAILS_JSON, and in the file TEMPORAL_ACTIVITY_DETAILS_FILE. Completes
-/// the activity when the command ends well, fails the attempt when it doesn't, and exits with its code. The command never outlives
-/// this program: its process group is killed even when this program is killed by SIGKILL. Signals are passed on to it.
+/// Takes the task token from the activity's worker. Sends heartbeats while the command runs, whatever the command does. Passes the
+/// previous attempt's details to the command in TEMPORAL_ACTIVITY_DETAILS_JSON and in the file TEMPORAL_ACTIVITY_DETAILS_FILE. Completes
+/// the activity if the command succeeds, fails the attempt if it doesn't, and exits with its code. The command never outlives this
+/// program: its process group is killed even if this program is killed by SIGKILL. Signals are forwarded to the command.
 #[derive(Args, Debug)]
-#[command(after_long_help = "\
+#[command(after_long_help = help())]
+pub struct ExecArgs {
+    #[command(flatten)]
+    token: TokenArgs,
+    #[command(flatten)]
+    ids: IdArgs,
+    /// The activity's heartbeat timeout, if neither the environment nor the server returns it
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, help_heading = "Task token")]
+    heartbeat_timeout: Option<Duration>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+fn help() -> String {
+    format!("{EXAMPLES}\n{}", exit_code::EXEC_HELP)
+}
+
+const EXAMPLES: &str = "\
 Examples:
   temporal-heartbeat exec -- ./solver --input model.dat
   temporal-heartbeat exec --progress-pattern 'step (\\d+)' --stall-timeout 10m -- ./train.sh
   echo $TOKEN | temporal-heartbeat exec --token-stdin --result json -- ./report
   temporal-heartbeat exec --non-retryable-codes 2 --on-pause freeze -- bash job.sh
 
-A bash job that goes on where the attempt before has stopped:
+A bash job that resumes where the previous attempt has stopped:
   for ((item = ${TEMPORAL_ACTIVITY_DETAILS_JSON:-0}; item < 1000; item++)); do
       work_on $item && echo $((item + 1))        # with --progress-json
   done
+";
 
-Exits with the command's own code, or with:
-   10  cancelled before the command was started
-   64  the command line is wrong
-   66  no task token, or one that can't be read; or another fault of the configuration
-   69  the server can't be reached
-   76  the activity is over for this token: the command wasn't started, or was stopped, and nothing was reported
-  126  the command can't be run
-  127  there is no such command
-128+n  signal n ended the command
-`temporal-heartbeat --help` has the others.
-")]
-pub struct ExecArgs {
-    #[command(flatten)]
-    token: TokenArgs,
-    #[command(flatten)]
-    ids: IdArgs,
-    /// The activity's heartbeat timeout, where neither the environment nor the server tells it
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, help_heading = "Task token")]
-    heartbeat_timeout: Option<Duration>,
-    #[command(flatten)]
-    settings: RunArgs,
-}
-
-/// An activity by its ids, for who has no token.
+/// The activity, if there is no token.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Activity by its ids, without a token")]
 struct IdArgs {
@@ -111,14 +96,14 @@ struct IdArgs {
     /// The workflow's run, or the standalone activity's [default: the current one]
     #[arg(long, value_name = "ID", requires = "activity_id")]
     run_id: Option<String>,
-    /// The attempt to work for: nothing is done for another one [default: the one that runs]
+    /// The number of the attempt; the command is run for no other one [default: the current one]
     #[arg(long, value_name = "NUMBER", requires = "activity_id")]
     attempt: Option<u16>,
 }
 
 impl ExecArgs {
-    /// How the activity is to be held: which one it is, and what is known of it.
-    fn options(&self) -> Result<OpenOptions> {
+    /// Returns the options to open the activity.
+    fn open_options(&self) -> Result<OpenOptions> {
         let mut options = match self.ids.activity_id.clone() {
             Some(activity_id) => OpenOptions {
                 ids: Some(Ids {
@@ -129,17 +114,14 @@ impl ExecArgs {
                 attempt: self.ids.attempt.unwrap_or_default().into(),
                 ..OpenOptions::new()
             },
-            None if self.token.is_given() => {
-                OpenOptions { token: Some(self.token.read()?), ..OpenOptions::handed_over()? }
-            }
             None => {
-                let handed = OpenOptions::handed_over()?;
-                // With the activity's id the token may be missing.
-                let wanted = handed.ids.is_none() || handoff::has_token();
-                OpenOptions { token: wanted.then(handoff::token_from_env).transpose()?, ..handed }
+                let options = OpenOptions::handed_over()?;
+                // The token is optional if the environment has the activity's id.
+                let needs_token = self.token.is_given() || options.ids.is_none() || handoff::has_token();
+                OpenOptions { token: needs_token.then(|| self.token.read()).transpose()?, ..options }
             }
         };
-        options.cancel_poll = self.settings.cancel_poll;
+        options.cancel_poll = self.run.cancel_poll;
         if let Some(timeout) = self.heartbeat_timeout {
             options.heartbeat_timeout = timeout;
         }
@@ -147,82 +129,67 @@ impl ExecArgs {
     }
 }
 
-/// `exec`
+/// Runs `exec`.
 pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
-    if let Some(fault) = args.settings.fault() {
-        return Err(Error::new(Status::InvalidArgument, fault));
-    }
-    let options = args.options()?;
+    args.run.validate()?;
+    let options = args.open_options()?;
     if let Some(descriptor) = args.token.descriptor() {
         process_group::close_on_exec(descriptor);
     }
-    let settings = args.settings;
-    let read = options.token.as_ref().and_then(|token| Token::read(token));
-    let ids = read.as_ref().map(|read| read.ids.clone()).or(options.ids.clone());
-    let directory = private_directory()?;
-    let guardian = Guardian::start(directory.path())?;
+    let token = options.token.as_ref().and_then(|token| Token::read(token));
+    let ids = token.as_ref().map(|token| token.ids.clone()).or(options.ids.clone());
+    let guardian = Guardian::start()?;
     connection.connect()?;
 
     let timeout = Timeout::Within(rpc::DEFAULT_TIMEOUT);
     let handle = activity::open_with(&[], options)?;
     let details = activity::details(handle, timeout)?;
-    // The first beat tells whether the token is still good before anything is done twice, and what is asked for.
+    // The first heartbeat shows whether the token is still valid before the command repeats any work.
     let signals = activity::beat(handle, timeout)?;
-    if signals.contains(Signals::CANCEL_REQUESTED) && settings.on_cancel == OnCancel::Stop {
-        Outcome::Cancelled.report(handle, &settings)?;
+    let args = args.run;
+    if signals.contains(Signals::CANCEL_REQUESTED) && args.on_cancel == OnCancel::Stop {
+        Outcome::Cancelled.report(handle, &args)?;
         console::warning("the activity was cancelled before the command was started; reported as cancelled");
         return Ok(exit_code::CANCEL_REQUESTED);
     }
 
-    let number = read.map_or(details.about().attempt, |read| read.attempt.number);
-    let mut variables = Variables::new(number, ids.as_ref());
-    let written = variables.hand_over(&details, directory.path());
-    written.map_err(|why| local("write the details to a file", &why))?;
+    let number = token.map_or(details.about().attempt, |token| token.attempt.number);
+    let mut command = args.command();
+    environment::set_attempt(&mut command, number, ids.as_ref());
+    environment::set_details(&mut command, &details, guardian.directory())
+        .map_err(|why| local_error("write the details to a file", &why))?;
+    if io::stdin().is_terminal() {
+        // A process group in the background can't read from a terminal.
+        command.stdin(Stdio::null());
+    }
 
     let (sender, events) = mpsc::channel();
-    let over = Arc::new(AtomicBool::new(false));
-    pass_signals_on(sender.clone(), over.clone()).map_err(|why| local("take signals", &why))?;
+    forward_signals(sender.clone()).map_err(|why| local_error("handle signals", &why))?;
     let attempt = Attempt {
+        args: &args,
         handle,
         signals,
-        variables,
-        input: Input::Inherited,
-        title: format!("{}, attempt {number}", settings.name()),
+        command,
+        title: format!("{}, attempt {number}", args.name()),
         guardian: &guardian,
-        shows: !settings.quiet && SCREEN.enable(),
-        tells_all: false,
+        has_status_line: !args.quiet && console::enable_status_line(),
+        prints_success: false,
     };
-    let code = attempt::run(&settings, attempt, sender, &events, || over.store(true, Ordering::Release));
-    // Not before the end is reported: who tidies up must not make it wait.
-    drop(directory);
-    Ok(code)
+    Ok(attempt::run(attempt, sender, events))
 }
 
-/// A directory that only we can read.
-pub fn private_directory() -> Result<tempfile::TempDir> {
-    let made = tempfile::Builder::new().prefix("temporal-heartbeat-").tempdir();
-    made.map_err(|why| local("make a directory for temporary files", &why))
-}
-
-/// An error of this machine.
-pub fn local(what: &str, why: &std::io::Error) -> Error {
-    Error::new(Status::LocalLimit, format!("can't {what}: {why}"))
-}
-
-/// Signals become events; when the command is over, they do to us what they do to others. One that was ignored when we were started
-/// stays ignored, and so it is in the command.
-fn pass_signals_on(sender: Sender<Event>, over: Arc<AtomicBool>) -> std::io::Result<()> {
-    let wanted =
-        PASSED_ON.iter().map(|signal| *signal as i32).filter(|signal| !process_group::is_ignored(*signal));
-    let mut signals = iterator::Signals::new(wanted)?;
+/// Sends signals as events while the command runs. After that they have their default effect on this process. A signal that is ignored
+/// stays ignored, in the command too.
+fn forward_signals(sender: Sender<Event>) -> io::Result<()> {
+    let numbers = FORWARDED.iter().map(|signal| *signal as i32);
+    let mut signals = iterator::Signals::new(numbers.filter(|number| !process_group::is_ignored(*number)))?;
     thread::Builder::new().name("signal".into()).spawn(move || {
         for number in signals.forever() {
-            if over.load(Ordering::Acquire) {
-                // An error means that this signal does nothing by default.
+            if let Ok(signal) = Signal::try_from(number)
+                && sender.send(Event::ProcessSignal(signal)).is_err()
+            {
+                // Fails only for a signal that does nothing by default.
                 let _ = low_level::emulate_default_handler(number);
-            } else if let Ok(signal) = Signal::try_from(number) {
-                // Nobody listens any more when this fails.
-                let _ = sender.send(Event::ProcessSignal(signal));
             }
         }
     })?;

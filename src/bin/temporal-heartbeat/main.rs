@@ -1,18 +1,17 @@
-//! `temporal-heartbeat`: any program as the work of a Temporal Activity.
+//! `temporal-heartbeat`: runs any program as a Temporal Activity.
 //!
-//! | file | what it does |
+//! | module | what it does |
 //! |---|---|
-//! | `args`, `connection`, `token`, `value` | what may be said on the command line, and what it means |
-//! | `script` | one call a command: `heartbeat`, `details`, `complete`, `fail`, `cancelled`, `status` |
-//! | `exec` | `exec`: one attempt, handed over by a parent |
-//! | `work` | `work`: attempts taken from a task queue |
-//! | `run` | runs a command as the work of one attempt, for both |
-//! | `child` | the command's processes: started, signalled, never lost |
-//! | `output` | what the command writes: passed on, and looked at on the way |
-//! | `pages` | completions and manual pages |
-//! | `exit`, `say` | exit codes, and what is told to people |
+//! | `exec` | `exec`: runs a command for one attempt that a parent has handed over |
+//! | `work` | `work`: takes attempts from a task queue, and runs a command for each |
+//! | `run` | runs a command as one attempt, for `exec` and `work` |
+//! | `child` | the command's processes |
+//! | `output` | the command's output |
+//! | `commands` | the commands for scripts, one call each |
+//! | `connection`, `token`, `value` | flags that several commands share |
+//! | `man` | manual pages and completions |
+//! | `console`, `exit_code` | this program's own output and exit codes |
 
-mod args;
 mod child;
 mod commands;
 mod connection;
@@ -26,17 +25,75 @@ mod token;
 mod value;
 mod work;
 
-use std::process::ExitCode;
+use std::{io, path::PathBuf, process::ExitCode};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+use temporal_heartbeat::model::{error::Error, status::Status};
 
-use args::{Cli, Command};
+use crate::{
+    commands::{CancelledArgs, CompleteArgs, DetailsArgs, FailArgs, HeartbeatArgs},
+    connection::Connection,
+    console::Format,
+    exec::ExecArgs,
+    token::TokenArgs,
+    work::WorkArgs,
+};
+
+/// Run any program as a Temporal Activity
+///
+/// `exec` runs a program for an attempt that a worker has handed over: it sends heartbeats while the program runs, handles cancellation,
+/// passes the previous attempt's details to the program, and reports the outcome. `work` takes the attempts from a task queue itself. The
+/// other commands are for scripts that do these things step by step.
+#[derive(Parser, Debug)]
+#[command(name = "temporal-heartbeat", version, max_term_width = 120, after_long_help = exit_code::help())]
+struct Cli {
+    #[command(flatten)]
+    connection: Connection,
+    /// The format of results and messages
+    #[arg(long, short = 'o', global = true, value_enum, value_name = "FORMAT", default_value_t)]
+    output: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Exec(ExecArgs),
+    Work(WorkArgs),
+    Heartbeat(HeartbeatArgs),
+    Details(DetailsArgs),
+    Complete(CompleteArgs),
+    Fail(FailArgs),
+    Cancelled(CancelledArgs),
+    /// Show the server's state of the activity
+    #[command(after_long_help = "Exits with 76 if the activity is over for this token.")]
+    Status(TokenArgs),
+    /// Print the completions for a shell
+    #[command(after_long_help = "Example:\n  source <(temporal-heartbeat completions bash)")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual pages to a directory
+    #[command(hide = true)]
+    Man {
+        /// The directory; it is created if it doesn't exist
+        directory: PathBuf,
+    },
+    /// Kill the commands of a program that was killed; `exec` and `work` start this
+    #[command(hide = true)]
+    Guard {
+        /// The directory to remove at the end
+        directory: PathBuf,
+    },
+}
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed output is the only thing that can go wrong here.
+            // Fails only if the output is closed.
             let _ = error.print();
             return if error.use_stderr() { exit_code::USAGE.into() } else { ExitCode::SUCCESS };
         }
@@ -52,13 +109,38 @@ fn main() -> ExitCode {
         Command::Fail(args) => commands::fail(connection, args),
         Command::Cancelled(args) => commands::cancelled(connection, args),
         Command::Status(args) => commands::status(connection, &args),
-        Command::Completions { shell } => man::completions(shell),
-        Command::Man { directory } => man::manual(&directory),
-        Command::Guard { directory } => child::guardian::guard(&directory),
+        Command::Completions { shell } => man::print_completions(shell),
+        Command::Man { directory } => man::write_pages(&directory),
+        Command::Guard { directory } => child::guardian::run(&directory),
     };
     code.unwrap_or_else(|error| {
         console::error(&error);
-        exit_code::of(error.status())
+        exit_code::of_status(error.status())
     })
     .into()
+}
+
+/// Returns the error of a failed system call. `action` completes "can't ...".
+fn local_error(action: &str, why: &io::Error) -> Error {
+    Error::new(Status::LocalLimit, format!("can't {action}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_flag_has_a_help() {
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            let silent = command.get_arguments().find(|argument| argument.get_help().is_none());
+            assert!(silent.is_none(), "{}: {silent:?}", command.get_name());
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Where the task token comes from.
+//! Reads the task token.
 
 use std::{env, io, path::PathBuf};
 
@@ -13,11 +13,11 @@ use temporal_heartbeat::{
 };
 use zeroize::Zeroizing;
 
-/// Without any of them the environment tells.
+/// The source of the task token. Without a flag it is the environment.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Task token")]
 pub struct TokenArgs {
-    /// Read the token, in standard base64, from the first line of the standard input; what follows is left to the command
+    /// Read the token, in standard base64, from the first line of the standard input; the rest is for the command
     #[arg(long, conflicts_with_all = ["token_file", "token_fd"])]
     token_stdin: bool,
     /// Read the token, in standard base64, from a file [env: TEMPORAL_ACTIVITY_TASK_TOKEN_FILE]
@@ -29,12 +29,12 @@ pub struct TokenArgs {
 }
 
 impl TokenArgs {
-    /// Whether it is said here where the token comes from.
+    /// Whether a flag names the source of the token.
     pub fn is_given(&self) -> bool {
         self.token_stdin || self.token_file.is_some() || self.token_fd.is_some()
     }
 
-    /// The task token's bytes.
+    /// Reads the token.
     pub fn read(&self) -> Result<Zeroizing<Vec<u8>>> {
         match (&self.token_file, self.token_fd) {
             _ if self.token_stdin => from_stdin(),
@@ -46,7 +46,7 @@ impl TokenArgs {
         }
     }
 
-    /// The descriptor that it was read from, if it was: the command must not inherit it.
+    /// The descriptor that the token is read from, if it is: the command must not inherit it.
     pub fn descriptor(&self) -> Option<i32> {
         match self.token_fd {
             Some(number) => Some(number.into()),
@@ -56,7 +56,7 @@ impl TokenArgs {
     }
 }
 
-/// The first line, byte by byte: what follows is for whoever reads on.
+/// Reads the first line byte by byte, because the rest is for the command.
 fn from_stdin() -> Result<Zeroizing<Vec<u8>>> {
     let source = "the standard input";
     let mut line = Zeroizing::new(Vec::with_capacity(handoff::MAX_TOKEN_TEXT + 1));
@@ -68,7 +68,7 @@ fn from_stdin() -> Result<Zeroizing<Vec<u8>>> {
             Ok(_) => line.extend_from_slice(&byte),
             Err(Errno::EINTR) => {}
             Err(error) => {
-                let why = format!("no task token can be read from {source}: {error}");
+                let why = format!("can't read a task token from {source}: {error}");
                 return Err(Error::new(Status::Config, why));
             }
         }

@@ -1,19 +1,23 @@
-//! A value that a script gives: details or a result.
+//! Values of details and results: read from the command line, and printed as JSON.
 
 use std::{
-    fs, io,
-    io::Read,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::Args;
+use serde_json::{Value as Json, json};
 use temporal_heartbeat::model::{
+    details::Value,
     error::{Error, Result},
     payload::{Encoding, Payloads},
     status::Status,
 };
 
-/// One value, in one of the ways to say it.
+/// The flags of one value.
 #[derive(Args, Debug, Default)]
 #[group(multiple = false)]
 pub struct ValueArgs {
@@ -26,36 +30,30 @@ pub struct ValueArgs {
     /// The value is the JSON in this file; - is the standard input
     #[arg(long, value_name = "PATH")]
     json_file: Option<PathBuf>,
-    /// The value is what this file holds, as bytes; - is the standard input
+    /// The value is the content of this file, as bytes; - is the standard input
     #[arg(long, value_name = "PATH")]
     binary_file: Option<PathBuf>,
 }
 
 impl ValueArgs {
-    /// What was given, if anything was.
+    /// Returns the value; `None` if none was given. Errors call it `name`.
     pub fn read(&self, name: &str) -> Result<Option<Payloads>> {
+        let from_json = |json: &[u8]| Payloads::from_caller(name, Encoding::Json, json);
         if let Some(json) = &self.json {
-            return Payloads::from_caller(name, Encoding::Json, json.as_bytes())
-                .map_err(|error| error.because("a text is given by --text"));
-        }
-        if let Some(text) = &self.text {
-            return Payloads::from_caller(
-                name,
-                Encoding::Json,
-                serde_json::json!(text).to_string().as_bytes(),
-            );
-        }
-        if let Some(path) = &self.json_file {
-            return Payloads::from_caller(name, Encoding::Json, &content(path)?);
-        }
-        match &self.binary_file {
-            Some(path) => Payloads::from_caller(name, Encoding::Binary, &content(path)?),
-            None => Ok(None),
+            from_json(json.as_bytes()).map_err(|error| error.because("use --text for a text"))
+        } else if let Some(text) = &self.text {
+            from_json(json!(text).to_string().as_bytes())
+        } else if let Some(path) = &self.json_file {
+            from_json(&read_file(path)?)
+        } else if let Some(path) = &self.binary_file {
+            Payloads::from_caller(name, Encoding::Binary, &read_file(path)?)
+        } else {
+            Ok(None)
         }
     }
 }
 
-fn content(path: &Path) -> Result<Vec<u8>> {
+fn read_file(path: &Path) -> Result<Vec<u8>> {
     let mut content = Vec::new();
     let read = if path == Path::new("-") {
         io::stdin().read_to_end(&mut content).map(drop)
@@ -64,4 +62,27 @@ fn content(path: &Path) -> Result<Vec<u8>> {
     };
     read.map_err(|why| Error::new(Status::Config, format!("can't read {}: {why}", path.display())))?;
     Ok(content)
+}
+
+/// Whether a value has a JSON form.
+pub fn is_json(value: &Value) -> bool {
+    value.encoding.starts_with("json/") || value.encoding == "binary/null"
+}
+
+/// Returns the JSON text of a value that [is JSON](is_json).
+pub fn json_text(value: &Value) -> &[u8] {
+    if value.encoding == "binary/null" { b"null" } else { &value.data }
+}
+
+/// Returns a value as JSON. A value without a JSON form becomes an object with its bytes in base64.
+pub fn to_json(value: &Value) -> Json {
+    match is_json(value).then(|| serde_json::from_slice(json_text(value)).ok()).flatten() {
+        Some(json) => json,
+        None => json!({"encoding": value.encoding, "base64": BASE64_STANDARD.encode(&value.data)}),
+    }
+}
+
+/// Returns a duration as the library's JSON options take it.
+pub fn to_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

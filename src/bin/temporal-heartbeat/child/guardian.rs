@@ -1,15 +1,15 @@
-//! A small process beside this one, which outlives it by a moment: it kills the groups that are left when this program was killed, be
-//! it by SIGKILL, and removes its files. The kernel's own help (PR_SET_PDEATHSIG) reaches the command, but nothing that it started.
+//! A small process that outlives this program: if this program is killed, even by SIGKILL, the guardian kills the process groups that are
+//! left and removes the temporary files. PR_SET_PDEATHSIG kills the command only, and none of the processes that it started.
 //!
-//! They talk over a socket. Each message is a number: a process group to guard; or, negative, one to forget. The end of the socket
-//! is the end of the program.
+//! This program writes to the guardian over a socket. Each message is a number: the id of a process group to guard, or the negative id of
+//! one that has ended. The end of the stream is the end of the program.
 
 use std::{
     collections::BTreeSet,
     fs,
     io::{self, Read},
     os::{
-        fd::{AsRawFd, RawFd},
+        fd::{AsRawFd, OwnedFd, RawFd},
         unix::{net::UnixStream, process::CommandExt},
     },
     path::Path,
@@ -20,81 +20,86 @@ use nix::{
     sys::signal::{Signal, killpg},
     unistd::{Pid, setsid},
 };
-use temporal_heartbeat::model::{
-    error::{Error, Result},
-    status::Status,
-};
+use tempfile::TempDir;
+use temporal_heartbeat::model::error::Result;
 
-/// This program's end.
+use crate::local_error;
+
+/// This program's end of the guardian. Dropping it ends the guardian.
 pub struct Guardian {
     socket: Option<UnixStream>,
     process: Child,
+    directory: TempDir,
 }
 
 impl Guardian {
-    /// Starts the process. It removes `directory` at its end.
-    pub fn start(directory: &Path) -> Result<Self> {
-        let started = (|| {
-            let (ours, theirs) = UnixStream::pair()?;
-            let mut command = Command::new("/proc/self/exe");
-            command
-                .arg0(env!("CARGO_BIN_NAME"))
-                .args(["guard".as_ref(), directory.as_os_str()])
-                .current_dir("/")
-                .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
-            // SAFETY: `setsid` is async-signal-safe. In a session of its own it isn't reached by what is meant for our terminal or
-            // for our process group.
-            unsafe { command.pre_exec(|| Ok(setsid().map(drop)?)) };
-            Ok(Guardian { process: command.spawn()?, socket: Some(ours) })
-        })();
-        started.map_err(|why: io::Error| {
-            let why = format!("can't start the process that guards the command: {why}; is /proc mounted?");
-            Error::new(Status::LocalLimit, why)
-        })
+    /// Creates the directory for temporary files and starts the guardian.
+    pub fn start() -> Result<Self> {
+        let directory = tempfile::Builder::new()
+            .prefix("temporal-heartbeat-")
+            .tempdir()
+            .map_err(|why| local_error("create a directory for temporary files", &why))?;
+        let (socket, process) = spawn(directory.path())
+            .map_err(|why| local_error("start the guardian process (is /proc mounted?)", &why))?;
+        Ok(Guardian { socket: Some(socket), process, directory })
     }
 
-    /// What a new child announces itself on.
-    pub(super) fn descriptor(&self) -> RawFd {
+    /// The directory for temporary files, which only this user can read.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The descriptor for [`register`].
+    pub(super) fn socket(&self) -> RawFd {
         self.socket.as_ref().map_or(-1, AsRawFd::as_raw_fd)
     }
 
-    /// The group is over.
-    pub(super) fn release(&self, id: Pid) {
-        // When the guardian is gone there is nothing to release.
-        send_number(self.descriptor(), -id.as_raw());
+    /// Stops guarding a group.
+    pub(super) fn release(&self, group: Pid) {
+        send(self.socket(), -group.as_raw());
     }
 }
 
 impl Drop for Guardian {
     fn drop(&mut self) {
         self.socket = None;
-        // It ends at once.
         let _ = self.process.wait();
     }
 }
 
-/// Runs in a child between fork and exec, when it leads its group.
-pub(super) fn announce(descriptor: RawFd) {
-    if let Ok(number) = i32::try_from(std::process::id()) {
-        // A guardian that somebody killed is no reason not to run; the kernel still kills the command itself.
-        send_number(descriptor, number);
+fn spawn(directory: &Path) -> io::Result<(UnixStream, Child)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg0(env!("CARGO_BIN_NAME"))
+        .args(["guard".as_ref(), directory.as_os_str()])
+        .current_dir("/")
+        .stdin(OwnedFd::from(theirs))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    // SAFETY: `setsid` is async-signal-safe. In its own session the guardian gets no signals of our terminal or of our process group.
+    unsafe { command.pre_exec(|| Ok(setsid().map(drop)?)) };
+    Ok((ours, command.spawn()?))
+}
+
+/// Has the guardian guard the process group of the calling process, which leads it. Async-signal-safe.
+pub(super) fn register(socket: RawFd) {
+    if let Ok(id) = i32::try_from(std::process::id()) {
+        send(socket, id);
     }
 }
 
-/// Sends the number of this process, which leads a new group, to the guardian. Async-signal-safe.
-fn send_number(descriptor: RawFd, number: i32) -> bool {
+/// Ignores errors: without a guardian the kernel still kills the command. Async-signal-safe.
+fn send(socket: RawFd, number: i32) {
     let bytes = number.to_ne_bytes();
-    // SAFETY: pointer and length are those of `bytes`. Without MSG_NOSIGNAL a guardian that is gone would be our end.
-    let sent = unsafe { libc::send(descriptor, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
-    usize::try_from(sent) == Ok(bytes.len())
+    // SAFETY: pointer and length are those of `bytes`. MSG_NOSIGNAL: without it, SIGPIPE would kill us if the guardian is gone.
+    unsafe { libc::send(socket, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
 }
 
-/// The guardian's own program.
-pub fn guard(directory: &Path) -> Result<u8> {
+/// Runs the guardian process.
+pub fn run(directory: &Path) -> Result<u8> {
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT] {
-        // It ends with the one that it guards, and not before. Where this can't be, it can be killed, as ever.
+        // The guardian ends with the program and not before, so these signals do nothing. If that can't be set, they end it.
         let _ = signal_hook::flag::register(signal, std::sync::Arc::default());
     }
     let mut groups = BTreeSet::new();
@@ -102,15 +107,14 @@ pub fn guard(directory: &Path) -> Result<u8> {
     let mut socket = io::stdin().lock();
     while socket.read_exact(&mut number).is_ok() {
         match i32::from_ne_bytes(number) {
-            // A group 0 or 1 would be ours, or everybody.
-            guarded @ 2.. => groups.insert(guarded),
-            over => groups.remove(&over.saturating_neg()),
+            // 0 would be our own group, and 1 every process.
+            id @ 2.. => groups.insert(id),
+            id => groups.remove(&id.saturating_neg()),
         };
     }
     for group in groups {
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
     }
-    // It is gone already when the program ended by itself.
     let _ = fs::remove_dir_all(directory);
     Ok(0)
 }

@@ -1,11 +1,9 @@
-//! The command's processes: a group of their own, which is never lost.
+//! The command's processes, which never outlive this program.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `group` | starts the command, signals its group |
-//! | `guardian` | kills the group when this program was killed |
-//! | `usage` | how much processor time the group has used |
+//! | `process_group` | starts, signals and reaps the command's process group |
+//! | `guardian` | kills the group and removes its files if this program is killed |
 
 pub mod guardian;
 pub mod process_group;
-pub mod usage;

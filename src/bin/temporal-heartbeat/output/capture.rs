@@ -1,15 +1,15 @@
-//! What is kept of the output: all of it, where it is to be the result; the last lines, for a failure.
+//! What is kept of the command's output: all of it if it is to be the result, and the last lines for a failure.
 
 use std::collections::VecDeque;
 
-use memchr::memchr_iter;
+use memchr::memrchr_iter;
 
-/// The most that is kept as a result. The server takes 2 MiB by default, and no message of more than this.
-pub const MAX_RESULT: usize = 4 * 1024 * 1024;
+/// The most that is kept for a result. The server accepts 2 MiB by default, and no message larger than this.
+const MAX_RESULT_BYTES: usize = 4 * 1024 * 1024;
 /// The most that is kept of the last lines.
-const MAX_TAIL: usize = 16 * 1024;
+const MAX_TAIL_BYTES: usize = 16 * 1024;
 
-/// The whole output, up to [`MAX_RESULT`] bytes.
+/// The whole output, up to [`MAX_RESULT_BYTES`].
 #[derive(Default)]
 pub struct Capture {
     bytes: Vec<u8>,
@@ -17,50 +17,47 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Takes in a chunk.
-    pub fn take(&mut self, chunk: &[u8]) {
-        let room = MAX_RESULT - self.bytes.len();
-        self.bytes.extend_from_slice(chunk.get(..room).unwrap_or(chunk));
+    /// Adds a chunk.
+    pub fn push(&mut self, chunk: &[u8]) {
+        let free = MAX_RESULT_BYTES - self.bytes.len();
+        self.bytes.extend_from_slice(chunk.get(..free).unwrap_or(chunk));
         self.total += chunk.len() as u64;
     }
 
-    /// All of it; or, when that is too much, how much it was.
-    pub fn whole(self) -> Result<Vec<u8>, u64> {
+    /// Returns the whole output, or its size if it was too large to keep.
+    pub fn finish(self) -> Result<Vec<u8>, u64> {
         if self.bytes.len() as u64 == self.total { Ok(self.bytes) } else { Err(self.total) }
     }
 }
 
-/// The last lines.
+/// The last lines, up to [`MAX_TAIL_BYTES`].
 pub struct Tail {
     bytes: VecDeque<u8>,
     lines: usize,
 }
 
 impl Tail {
-    /// At most so many lines.
+    /// Keeps at most this number of lines.
     pub fn new(lines: usize) -> Self {
         Tail { bytes: VecDeque::new(), lines }
     }
 
-    /// Takes in a chunk.
-    pub fn take(&mut self, chunk: &[u8]) {
-        let chunk = chunk.get(chunk.len().saturating_sub(MAX_TAIL)..).unwrap_or_default();
-        let over = (self.bytes.len() + chunk.len()).saturating_sub(MAX_TAIL);
-        self.bytes.drain(..over.min(self.bytes.len()));
+    /// Adds a chunk.
+    pub fn push(&mut self, chunk: &[u8]) {
+        let chunk = chunk.get(chunk.len().saturating_sub(MAX_TAIL_BYTES)..).unwrap_or_default();
+        let excess = (self.bytes.len() + chunk.len()).saturating_sub(MAX_TAIL_BYTES);
+        self.bytes.drain(..excess.min(self.bytes.len()));
         self.bytes.extend(chunk);
     }
 
-    /// The last lines as text.
-    pub fn text(mut self) -> String {
-        let bytes = self.bytes.make_contiguous();
-        let trimmed = bytes.trim_ascii_end();
-        let starts: Vec<usize> = memchr_iter(b'\n', trimmed).map(|end| end + 1).collect();
-        let start = match starts.len().checked_sub(self.lines) {
-            _ if self.lines == 0 => trimmed.len(),
-            Some(cut) => starts.get(cut).copied().unwrap_or(0),
-            None => 0,
+    /// Returns the last lines as text, without white space at the end.
+    pub fn finish(mut self) -> String {
+        let bytes = self.bytes.make_contiguous().trim_ascii_end();
+        let start = match self.lines.checked_sub(1) {
+            None => bytes.len(),
+            Some(breaks) => memrchr_iter(b'\n', bytes).nth(breaks).map_or(0, |end| end + 1),
         };
-        String::from_utf8_lossy(trimmed.get(start..).unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(bytes.get(start..).unwrap_or_default()).into_owned()
     }
 }
 
@@ -70,8 +67,8 @@ mod tests {
 
     fn tail(lines: usize, chunks: &[&[u8]]) -> String {
         let mut tail = Tail::new(lines);
-        chunks.iter().for_each(|chunk| tail.take(chunk));
-        tail.text()
+        chunks.iter().for_each(|chunk| tail.push(chunk));
+        tail.finish()
     }
 
     #[test]
@@ -84,22 +81,22 @@ mod tests {
     }
 
     #[test]
-    fn a_long_output_is_cut_at_its_beginning() {
-        let text = tail(5, &[&[b'x'; 3 * MAX_TAIL], b"end"]);
-        assert_eq!(text.len(), MAX_TAIL);
+    fn the_start_of_a_long_output_is_dropped() {
+        let text = tail(5, &[&[b'x'; 3 * MAX_TAIL_BYTES], b"end"]);
+        assert_eq!(text.len(), MAX_TAIL_BYTES);
         assert!(text.ends_with("xend"));
     }
 
     #[test]
-    fn a_result_is_whole_or_none() {
+    fn a_result_is_complete_or_an_error() {
         let mut capture = Capture::default();
-        capture.take(&vec![0; MAX_RESULT]);
-        capture.take(b"");
-        assert_eq!(capture.whole().unwrap().len(), MAX_RESULT);
+        capture.push(&vec![0; MAX_RESULT_BYTES]);
+        capture.push(b"");
+        assert_eq!(capture.finish().unwrap().len(), MAX_RESULT_BYTES);
 
         let mut capture = Capture::default();
-        capture.take(&vec![0; MAX_RESULT]);
-        capture.take(b"1");
-        assert_eq!(capture.whole(), Err(MAX_RESULT as u64 + 1));
+        capture.push(&vec![0; MAX_RESULT_BYTES]);
+        capture.push(b"1");
+        assert_eq!(capture.finish(), Err(MAX_RESULT_BYTES as u64 + 1));
     }
 }

@@ -1,15 +1,13 @@
-//! What the command writes: passed on as it comes, and looked at on the way.
+//! The command's output: passed on as it comes, and searched for progress on the way.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `tee` | one stream, from the command to ours |
-//! | `lines` | the newest line that says something |
-//! | `progress` | what a line, or a file, says about progress |
-//! | `keep` | the output to be the result, and the last lines for a failure |
-//! | `screen` | the standard error, with a line of progress when it is a terminal |
+//! | `tee` | copies one stream of the command to ours, and hands it to observers |
+//! | `lines` | finds the last line of a stream that a parser accepts |
+//! | `progress` | parses progress from lines and files, and records it |
+//! | `capture` | keeps the output for the result, and the last lines for a failure |
 
 pub mod capture;
-pub mod lines;
+mod lines;
 pub mod progress;
-pub mod screen;
 pub mod tee;

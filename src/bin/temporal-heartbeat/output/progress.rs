@@ -1,4 +1,4 @@
-//! What the command's output or files say about its progress, as the heartbeat details that are recorded.
+//! Parses progress from the command's output or from files, and records it as heartbeat details.
 
 use std::{
     fs,
@@ -18,24 +18,24 @@ use temporal_heartbeat::{
 
 use crate::console;
 
-/// The most that is read of a file of progress; the server takes no more by default.
-const MAX_FILE: u64 = 2 * 1024 * 1024;
+/// The largest progress file that is read. The server accepts no more by default.
+const MAX_FILE_BYTES: u64 = 2 * 1024 * 1024;
 
-/// What makes progress of a line.
+/// Parses progress from a line.
 #[derive(Clone, Debug)]
 pub enum LineParser {
-    /// Its groups, where it matches.
+    /// Takes the groups of lines that match.
     Pattern(Regex),
-    /// The line itself, where it is JSON.
+    /// Takes lines that are JSON.
     Json,
 }
 
 impl LineParser {
-    /// The details that the line tells, in JSON.
-    pub fn read(&self, line: &[u8]) -> Option<String> {
+    /// Returns the details that the line contains, as JSON.
+    pub fn parse(&self, line: &[u8]) -> Option<String> {
         match self {
             LineParser::Pattern(pattern) => {
-                pattern.captures(line).map(|found| of_groups(pattern, &found).to_string())
+                pattern.captures(line).map(|captures| groups(pattern, &captures).to_string())
             }
             LineParser::Json => {
                 let line = line.trim_ascii();
@@ -45,21 +45,21 @@ impl LineParser {
     }
 }
 
-/// Named groups as an object; else the first group; without one the whole match.
-fn of_groups(pattern: &Regex, found: &Captures<'_>) -> Value {
+/// Returns the named groups as an object; without any, the first group; without groups, the match.
+fn groups(pattern: &Regex, captures: &Captures<'_>) -> Value {
     let named: Map<String, Value> = pattern
         .capture_names()
         .flatten()
-        .filter_map(|name| Some((name.to_owned(), scalar(found.name(name)?.as_bytes()))))
+        .filter_map(|name| Some((name.to_owned(), scalar(captures.name(name)?.as_bytes()))))
         .collect();
     if !named.is_empty() {
         return Value::Object(named);
     }
-    let group = found.get(1).or_else(|| found.get(0));
+    let group = captures.get(1).or_else(|| captures.get(0));
     group.map_or(Value::Null, |group| scalar(group.as_bytes()))
 }
 
-/// A number, where the text is one as JSON has it; else a string.
+/// Converts to a number if the text is a JSON number, else to a string.
 fn scalar(text: &[u8]) -> Value {
     match serde_json::from_slice(text) {
         Ok(Value::Number(number)) => Value::Number(number),
@@ -67,10 +67,13 @@ fn scalar(text: &[u8]) -> Value {
     }
 }
 
-/// What a file's content tells: itself, where it is JSON, else a string of it. Nothing while there is none, or nothing in it.
-pub fn of_file(path: &Path) -> Option<String> {
-    if fs::metadata(path).ok()?.len() > MAX_FILE {
-        console::warning(&format!("{} has over {MAX_FILE} bytes, too many for progress", path.display()));
+/// Returns the content of a file as JSON: unchanged if it is JSON, else as a string. `None` if the file is missing, empty or too large.
+pub fn file_content(path: &Path) -> Option<String> {
+    if fs::metadata(path).ok()?.len() > MAX_FILE_BYTES {
+        console::warning(&format!(
+            "{} has over {MAX_FILE_BYTES} bytes, too many for progress",
+            path.display()
+        ));
         return None;
     }
     let content = fs::read(path).ok()?;
@@ -82,52 +85,52 @@ pub fn of_file(path: &Path) -> Option<String> {
     }
 }
 
-/// What a file's size tells.
-pub fn of_size(path: &Path) -> Option<String> {
+/// Returns the size of a file as JSON.
+pub fn file_size(path: &Path) -> Option<String> {
     fs::metadata(path).ok().map(|file| json!({"bytes": file.len()}).to_string())
 }
 
-/// Records progress for an activity.
+/// Records progress of an activity.
 pub struct Progress {
     handle: u64,
-    records: AtomicU64,
-    newest: Mutex<String>,
-    warned: AtomicBool,
+    count: AtomicU64,
+    latest: Mutex<String>,
+    has_warned: AtomicBool,
 }
 
 impl Progress {
-    /// For the activity of this handle.
+    /// Records to the activity of this handle.
     pub fn new(handle: u64) -> Self {
         Progress {
             handle,
-            records: AtomicU64::new(0),
-            newest: Mutex::default(),
-            warned: AtomicBool::new(false),
+            count: AtomicU64::new(0),
+            latest: Mutex::default(),
+            has_warned: AtomicBool::new(false),
         }
     }
 
-    /// Records details, in JSON.
+    /// Records details, which are JSON. Warns once if that fails.
     pub fn record(&self, json: String) {
-        self.records.fetch_add(1, Ordering::Relaxed);
-        // Of an activity that is over everybody hears in another way.
-        let known = |status| matches!(status, Status::NotFound | Status::Ended | Status::InvalidHandle);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        // The signals report that an activity is over.
+        let is_over = |status| matches!(status, Status::NotFound | Status::Ended | Status::InvalidHandle);
         if let Err(error) = activity::record(self.handle, Encoding::Json, json.as_bytes())
-            && !known(error.status())
-            && !self.warned.swap(true, Ordering::Relaxed)
+            && !is_over(error.status())
+            && !self.has_warned.swap(true, Ordering::Relaxed)
         {
-            console::warning(&format!("this progress isn't recorded: {error}"));
+            console::warning(&format!("can't record this progress: {error}"));
         }
-        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = json;
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = json;
     }
 
-    /// How often anything was recorded.
-    pub fn records(&self) -> u64 {
-        self.records.load(Ordering::Relaxed)
+    /// The number of records so far.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
     }
 
-    /// The newest details, in JSON; empty before the first.
-    pub fn newest(&self) -> String {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The last record; empty before the first.
+    pub fn latest(&self) -> String {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -136,7 +139,7 @@ mod tests {
     use super::*;
 
     fn pattern(pattern: &str, line: &str) -> Option<String> {
-        LineParser::Pattern(Regex::new(pattern).unwrap()).read(line.as_bytes())
+        LineParser::Pattern(Regex::new(pattern).unwrap()).parse(line.as_bytes())
     }
 
     #[test]
@@ -146,15 +149,15 @@ mod tests {
         assert_eq!(pattern(r"\d+%", "at 50% now").as_deref(), Some("\"50%\""));
         let named = r"epoch (?<epoch>\d+).*loss (?<loss>[\d.]+)(?: (?<rest>x))?";
         assert_eq!(pattern(named, "epoch 3: loss 0.25").as_deref(), Some(r#"{"epoch":3,"loss":0.25}"#));
-        // Not a number in JSON, and "7" would be another item.
+        // 007 isn't a number in JSON, and 7 would be another item.
         assert_eq!(pattern(r"item (\S+)", "item 007").as_deref(), Some("\"007\""));
     }
 
     #[test]
-    fn a_line_of_json_is_taken_as_it_is() {
-        assert_eq!(LineParser::Json.read(b" {\"a\": 1} \r").as_deref(), Some("{\"a\": 1}"));
-        assert_eq!(LineParser::Json.read(b"41").as_deref(), Some("41"));
-        assert_eq!(LineParser::Json.read(b"{\"a\": 1} trailing"), None);
-        assert_eq!(LineParser::Json.read(b"\xff"), None);
+    fn a_json_line_is_recorded_unchanged() {
+        assert_eq!(LineParser::Json.parse(b" {\"a\": 1} \r").as_deref(), Some("{\"a\": 1}"));
+        assert_eq!(LineParser::Json.parse(b"41").as_deref(), Some("41"));
+        assert_eq!(LineParser::Json.parse(b"{\"a\": 1} trailing"), None);
+        assert_eq!(LineParser::Json.parse(b"\xff"), None);
     }
 }

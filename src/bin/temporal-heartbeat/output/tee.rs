@@ -1,4 +1,4 @@
-//! Passes one of the command's streams on, byte for byte, and looks at it on the way.
+//! Copies one stream of the command to a stream of this process, byte for byte, and hands it to observers.
 
 use std::{
     fs::File,
@@ -13,75 +13,87 @@ use std::{
     time::Duration,
 };
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 
 use super::{
     capture::{Capture, Tail},
     lines::LineScanner,
     progress::{LineParser, Progress},
-    screen::{SCREEN, Target},
 };
-use crate::console;
+use crate::console::{self, Destination};
 
-/// How much is read at once.
-const CHUNK: usize = 64 * 1024;
-/// The most that a pipe can hold, and so that can be left in it when the command has ended. Who writes on, has left the group.
-const MOST_LEFT: usize = 1024 * 1024;
+/// The most that is read at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// The most that a pipe can hold when the command exits. Everything beyond was written by a process that has left the process group.
+const MAX_PIPE_BYTES: usize = 1024 * 1024;
 
-/// What is done with a stream on the way.
+/// What is done with the stream beside copying it.
 #[derive(Default)]
 pub struct Observers {
-    /// LineScanner that tell of progress.
+    /// Records progress from the stream's lines.
     pub progress: Option<(LineParser, Arc<Progress>)>,
-    /// The output to be the result.
+    /// Keeps the output for the result.
     pub capture: Option<Capture>,
-    /// The last lines.
+    /// Keeps the last lines.
     pub tail: Option<Tail>,
-    /// Counts what comes, for those who watch over it.
+    /// Counts the chunks that were read.
     pub chunks: Arc<AtomicU64>,
 }
 
 impl Observers {
-    /// Whether somebody here needs the stream, be it passed on or not.
-    fn want_all(&self) -> bool {
+    /// Whether an observer needs the stream even if nobody reads the copy.
+    fn need_stream(&self) -> bool {
         self.progress.is_some() || self.capture.is_some() || self.tail.is_some()
     }
 }
 
-/// A stream that is passed on.
+/// A thread that copies a stream.
 pub struct Tee(Receiver<Observers>);
 
 impl Tee {
-    /// Begins. When `over` is closed at its other end, what is there is passed on, and no more.
-    pub fn start(from: OwnedFd, to: Target, mut observers: Observers, over: PipeReader) -> io::Result<Self> {
-        let (done, kept) = mpsc::sync_channel(1);
-        let tee = move || {
-            if let Err(why) = run(from, &to, &mut observers, &over) {
-                console::warning(&format!("the command's output can't be passed on any more: {why}"));
+    /// Starts the thread. After the other end of `exited` is closed, it copies what is in the pipe and ends.
+    pub fn start(
+        from: OwnedFd,
+        to: Destination,
+        mut observers: Observers,
+        exited: PipeReader,
+    ) -> io::Result<Self> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let copy = move || {
+            if let Err(why) = copy(from, &to, &mut observers, &exited) {
+                warn(&why);
             }
-            // Nobody waits for it any more when this fails.
-            let _ = done.send(observers);
+            // Fails only if `finish` has timed out.
+            let _ = sender.send(observers);
         };
-        thread::Builder::new().name("tee".into()).spawn(tee)?;
-        Ok(Tee(kept))
+        thread::Builder::new().name("tee".into()).spawn(copy)?;
+        Ok(Tee(receiver))
     }
 
-    /// Waits until all is passed on. `None` when nobody has taken it in so long.
-    pub fn finish(&self, patience: Duration) -> Option<Observers> {
-        self.0.recv_timeout(patience).ok()
+    /// Waits until the stream is copied. `None` if that takes longer than `timeout`.
+    pub fn finish(&self, timeout: Duration) -> Option<Observers> {
+        self.0.recv_timeout(timeout).ok()
     }
 }
 
-/// When nobody reads our output any more, and neither do we, `from` is closed, so that the command hears of it as if we weren't there.
-fn run(from: OwnedFd, to: &Target, observers: &mut Observers, over: &PipeReader) -> io::Result<()> {
+fn warn(why: &io::Error) {
+    console::warning(&format!("can't write the command's output: {why}"));
+}
+
+/// If the copy can't be written and no observer needs the stream, `from` is closed, so that the command gets SIGPIPE as it would without
+/// this program.
+fn copy(from: OwnedFd, to: &Destination, observers: &mut Observers, exited: &PipeReader) -> io::Result<()> {
     let mut from = File::from(from);
-    let mut chunk = vec![0; CHUNK];
+    let mut chunk = vec![0; CHUNK_BYTES];
     let mut lines = LineScanner::default();
-    let mut left = MOST_LEFT;
-    let mut heard = true;
+    let mut remaining = MAX_PIPE_BYTES;
+    let mut is_writable = true;
     let outcome = loop {
-        let (readable, is_over) = wait(&from, over)?;
-        if !readable || left == 0 {
+        let (is_readable, has_exited) = wait(&from, exited)?;
+        if !is_readable || remaining == 0 {
             break Ok(());
         }
         let bytes = match from.read(&mut chunk) {
@@ -90,51 +102,49 @@ fn run(from: OwnedFd, to: &Target, observers: &mut Observers, over: &PipeReader)
             Err(why) if why.kind() == io::ErrorKind::Interrupted => continue,
             Err(why) => break Err(why),
         };
-        if is_over {
-            left = left.saturating_sub(bytes.len());
+        if has_exited {
+            remaining = remaining.saturating_sub(bytes.len());
         }
         observers.chunks.fetch_add(1, Ordering::Relaxed);
-        if heard && let Err(why) = SCREEN.pass_on(to, bytes) {
-            heard = false;
-            let broken = why.kind() == io::ErrorKind::BrokenPipe;
-            if !observers.want_all() {
-                break if broken { Ok(()) } else { Err(why) };
+        if is_writable && let Err(why) = to.write(bytes) {
+            is_writable = false;
+            let is_closed = why.kind() == io::ErrorKind::BrokenPipe;
+            if !observers.need_stream() {
+                break if is_closed { Ok(()) } else { Err(why) };
             }
-            if !broken {
-                console::warning(&format!("the command's output can't be passed on any more: {why}"));
+            if !is_closed {
+                warn(&why);
             }
         }
-        if let Some((reader, progress)) = &observers.progress
-            && let Some(details) = lines.take(bytes, |line| reader.read(line))
+        if let Some((parser, progress)) = &observers.progress
+            && let Some(details) = lines.push(bytes, |line| parser.parse(line))
         {
             progress.record(details);
         }
         if let Some(capture) = &mut observers.capture {
-            capture.take(bytes);
+            capture.push(bytes);
         }
         if let Some(tail) = &mut observers.tail {
-            tail.take(bytes);
+            tail.push(bytes);
         }
     };
-    if let Some((reader, progress)) = &observers.progress
-        && let Some(details) = lines.finish(|line| reader.read(line))
+    if let Some((parser, progress)) = &observers.progress
+        && let Some(details) = lines.finish(|line| parser.parse(line))
     {
         progress.record(details);
     }
     outcome
 }
 
-/// Waits until there is something to read, or all is over. Whether there is; and whether it is over.
-fn wait(from: &File, over: &PipeReader) -> io::Result<(bool, bool)> {
-    let mut both =
-        [PollFd::new(from.as_fd(), PollFlags::POLLIN), PollFd::new(over.as_fd(), PollFlags::POLLIN)];
-    loop {
-        match poll(&mut both, PollTimeout::NONE) {
-            Ok(_) => break,
-            Err(nix::errno::Errno::EINTR) => {}
-            Err(error) => return Err(error.into()),
+/// Waits until `from` is readable or the command has exited. Returns both conditions.
+fn wait(from: &File, exited: &PipeReader) -> io::Result<(bool, bool)> {
+    let mut polled =
+        [PollFd::new(from.as_fd(), PollFlags::POLLIN), PollFd::new(exited.as_fd(), PollFlags::POLLIN)];
+    while let Err(error) = poll(&mut polled, PollTimeout::NONE) {
+        if error != Errno::EINTR {
+            return Err(error.into());
         }
     }
-    let [readable, is_over] = both.map(|polled| polled.any().unwrap_or(false));
-    Ok((readable, is_over))
+    let [is_readable, has_exited] = polled.map(|polled| polled.any().unwrap_or(false));
+    Ok((is_readable, has_exited))
 }

@@ -1,30 +1,27 @@
-//! How a command is to be run.
+//! The flags that `exec` and `work` share: how to run a command.
 
-use std::{ffi::OsString, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
 use nix::sys::signal::Signal;
 use regex::bytes::Regex;
+use temporal_heartbeat::model::error::{Error, Result};
 
-/// A pattern for lines.
-#[derive(Clone, Debug)]
-pub struct Pattern(pub Regex);
-
-impl FromStr for Pattern {
-    type Err = regex::Error;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Regex::new(text).map(Pattern)
-    }
-}
+use crate::output::progress::LineParser;
 
 /// The flags that `exec` and `work` share.
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
-    /// Progress is the last line that this regular expression matches: its named groups as an object, else its first group, else the
-    /// match. Numbers become numbers
+    /// Progress is the last line that matches this regular expression: its named groups as an object, else its first group, else the
+    /// match. Numbers are recorded as numbers
     #[arg(long, value_name = "REGEX", help_heading = "Progress", group = "progress")]
-    pub progress_pattern: Option<Pattern>,
+    pub progress_pattern: Option<Regex>,
     /// Progress is the last line that is JSON
     #[arg(long, help_heading = "Progress", group = "progress")]
     pub progress_json: bool,
@@ -34,67 +31,67 @@ pub struct RunArgs {
     /// Progress is the size of this file, as {"bytes": n}
     #[arg(long, value_name = "PATH", help_heading = "Progress", group = "progress")]
     pub progress_size: Option<PathBuf>,
-    /// Where the lines of --progress-pattern and --progress-json are looked for
+    /// The stream that --progress-pattern and --progress-json read
     #[arg(long, value_name = "STREAM", value_enum, default_value_t, help_heading = "Progress")]
     pub progress_from: Stream,
 
-    /// Take the command as hung, stop it and have it retried when there was no sign of life for so long
+    /// Stop a command that gives no sign of life for this time, and fail the attempt so that it is retried
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, help_heading = "Hung commands")]
     pub stall_timeout: Option<Duration>,
-    /// What a sign of life is [default: progress, where it is looked for, else output]
+    /// What counts as a sign of life [default: progress with a flag --progress-*, else output]
     #[arg(long, value_name = "SIGN", value_enum, requires = "stall_timeout", help_heading = "Hung commands")]
     pub stall_by: Option<StallBy>,
-    /// The file that --stall-by file looks at: a change of its size or time is a sign of life
+    /// The file for --stall-by file: a change of its size or modification time is a sign of life
     #[arg(long, value_name = "PATH", requires = "stall_timeout", help_heading = "Hung commands")]
     pub stall_file: Option<PathBuf>,
 
-    /// What to do when the activity is cancelled: stop the command and report it cancelled, or let it run to its end
+    /// What to do when the activity is cancelled: stop the command and report the cancellation, or let the command run to its end
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnCancel::Stop, help_heading = "Stopping")]
     pub on_cancel: OnCancel,
-    /// What to do while the activity is paused: nothing, or freeze the command (SIGSTOP, SIGCONT). Beats go on
+    /// What to do while the activity is paused: nothing, or freeze the command (SIGSTOP, SIGCONT). Heartbeats continue
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnPause::Ignore, help_heading = "Stopping")]
     pub on_pause: OnPause,
-    /// What to do when no beat got through for as long as the heartbeat timeout, so that another attempt may be running
+    /// What to do when no heartbeat was acknowledged for the whole heartbeat timeout, so that another attempt may be running
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnLeaseLost::Stop, help_heading = "Stopping")]
     pub on_lease_lost: OnLeaseLost,
-    /// The signal that asks the command, and its process group, to stop
+    /// The signal that stops the command and its process group
     #[arg(long, value_name = "NAME", default_value = "TERM", value_parser = signal, help_heading = "Stopping")]
     pub stop_signal: Signal,
-    /// How long the command has then, before it is killed
+    /// The time between the stop signal and SIGKILL
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration, help_heading = "Stopping")]
     pub grace: Duration,
-    /// The longest time between two beats, and so until a cancellation is heard of. The heartbeat timeout may ask for less
+    /// The longest time between two heartbeats, and so until a cancellation is noticed. A short heartbeat timeout shortens it
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration, help_heading = "Stopping")]
     pub cancel_poll: Duration,
 
-    /// What the activity is completed with
+    /// The result of the activity
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = ResultKind::ExitCode, help_heading = "The end")]
     pub result: ResultKind,
-    /// Complete with what this file holds: its value, where it is JSON, else its bytes
+    /// The result is the content of this file: its value if it is JSON, else its bytes
     #[arg(long, value_name = "PATH", conflicts_with = "result", help_heading = "The end")]
     pub result_file: Option<PathBuf>,
-    /// Exit codes that are success, e.g. 0,3 or 0-3
-    #[arg(long, value_name = "CODES", default_value = "0", value_delimiter = ',', value_parser = codes, help_heading = "The end")]
-    pub success_codes: Vec<RangeInclusive<u8>>,
-    /// Exit codes of failures that a retry can't help, e.g. 2,64-78
-    #[arg(long, value_name = "CODES", value_delimiter = ',', value_parser = codes, help_heading = "The end")]
-    pub non_retryable_codes: Vec<RangeInclusive<u8>>,
-    /// How many of the last lines of the standard error go with a failure; with 0 the command gets ours as it is
+    /// Exit codes that complete the activity, e.g. 0,3 or 0-3
+    #[arg(long, value_name = "CODES", default_value = "0", value_delimiter = ',', value_parser = exit_codes, help_heading = "The end")]
+    pub success_codes: Vec<RangeInclusive<i32>>,
+    /// Exit codes of failures that are not retried, e.g. 2,64-78
+    #[arg(long, value_name = "CODES", value_delimiter = ',', value_parser = exit_codes, help_heading = "The end")]
+    pub non_retryable_codes: Vec<RangeInclusive<i32>>,
+    /// How many of the last lines of the standard error are added to a failure; with 0 the command inherits the standard error
     #[arg(long, value_name = "NUMBER", default_value_t = 20, help_heading = "The end")]
     pub stderr_lines: usize,
-    /// How long to try to tell the server of the end while it can't be reached
+    /// How long to retry the report of the outcome while the server can't be reached
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration, help_heading = "The end")]
     pub end_timeout: Duration,
 
-    /// Say nothing but errors, and show no progress
+    /// Print errors only, and no status line
     #[arg(long, short)]
     pub quiet: bool,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
-    pub command: Vec<OsString>,
+    command_line: Vec<OsString>,
 }
 
-/// One of the command's streams.
+/// An output stream of the command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Stream {
     #[default]
@@ -109,41 +106,41 @@ pub enum StallBy {
     Progress,
     /// Anything on the standard output or the standard error
     Output,
-    /// A change of a file: --stall-file, else that of the progress
+    /// A change of a file: --stall-file, else the progress file
     File,
-    /// Processor time that the command and its process group use: at least a hundredth of one core
+    /// CPU time of the process group: at least a hundredth of one core
     Cpu,
 }
 
-/// What a cancellation does.
+/// The action on a cancellation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnCancel {
     Stop,
     Ignore,
 }
 
-/// What a pause does.
+/// The action on a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnPause {
     Freeze,
     Ignore,
 }
 
-/// What the loss of the lease does.
+/// The action on a lost lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnLeaseLost {
     Stop,
     Ignore,
 }
 
-/// What the result is.
+/// The result of the activity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ResultKind {
     /// The exit code, a number
     ExitCode,
-    /// The standard output as a string, without the newline at its end; as bytes when it isn't UTF-8
+    /// The standard output as a string, without the last newline; as bytes if it isn't UTF-8
     Output,
-    /// The standard output, which is JSON
+    /// The standard output, which must be JSON
     Json,
     /// The standard output as bytes
     Bytes,
@@ -152,84 +149,102 @@ pub enum ResultKind {
 }
 
 impl RunArgs {
-    /// The name of the command, for messages.
+    /// The program to run.
+    pub fn program(&self) -> &OsStr {
+        self.command_line.first().map(OsString::as_os_str).unwrap_or_default()
+    }
+
+    /// The program's file name, for messages.
     pub fn name(&self) -> String {
-        let program = self.command.first().map(std::path::Path::new);
-        let name = program.and_then(std::path::Path::file_name).unwrap_or_default();
-        name.to_string_lossy().into_owned()
+        Path::new(self.program()).file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// Whether the exit code is success.
-    pub fn is_success(&self, code: u8) -> bool {
-        self.success_codes.iter().any(|codes| codes.contains(&code))
+    /// Returns the command.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(self.program());
+        command.args(self.command_line.iter().skip(1));
+        command
     }
 
-    /// Whether a retry can't help after this exit code.
-    pub fn is_non_retryable(&self, code: u8) -> bool {
-        self.non_retryable_codes.iter().any(|codes| codes.contains(&code))
+    /// Whether the exit code completes the activity.
+    pub fn is_success(&self, exit_code: i32) -> bool {
+        self.success_codes.iter().any(|codes| codes.contains(&exit_code))
     }
 
-    /// Whether lines of a stream are looked at for progress.
-    pub fn reads_lines(&self) -> bool {
-        self.progress_json || self.progress_pattern.is_some()
+    /// Whether a failure with this exit code isn't retried.
+    pub fn is_non_retryable(&self, exit_code: i32) -> bool {
+        self.non_retryable_codes.iter().any(|codes| codes.contains(&exit_code))
     }
 
-    /// Whether the standard output is to be the result.
-    pub fn captures(&self) -> bool {
+    /// Parses progress from lines; `None` if lines aren't parsed.
+    pub fn line_parser(&self) -> Option<LineParser> {
+        match &self.progress_pattern {
+            Some(pattern) => Some(LineParser::Pattern(pattern.clone())),
+            None => self.progress_json.then_some(LineParser::Json),
+        }
+    }
+
+    /// Whether the standard output is the result.
+    pub fn captures_output(&self) -> bool {
         self.result_file.is_none()
             && matches!(self.result, ResultKind::Output | ResultKind::Json | ResultKind::Bytes)
     }
 
-    /// What a sign of life is, and for how long there may be none.
-    pub fn stall(&self) -> Option<(Duration, StallBy)> {
-        let by = match self.stall_by {
-            Some(sign) => sign,
+    /// What counts as a sign of life.
+    pub fn stall_by(&self) -> StallBy {
+        match self.stall_by {
+            Some(stall_by) => stall_by,
             None if self.stall_file.is_some() => StallBy::File,
-            None if self.reads_lines() || self.file_of_progress().is_some() => StallBy::Progress,
+            None if self.has_progress() => StallBy::Progress,
             None => StallBy::Output,
-        };
-        self.stall_timeout.map(|timeout| (timeout, by))
-    }
-
-    /// The file that tells of progress.
-    pub fn file_of_progress(&self) -> Option<&PathBuf> {
-        self.progress_file.as_ref().or(self.progress_size.as_ref())
+        }
     }
 
     /// The file whose changes are signs of life.
-    pub fn watched_file(&self) -> Option<&PathBuf> {
-        self.stall_file.as_ref().or(self.file_of_progress())
+    pub fn stall_file(&self) -> Option<&Path> {
+        self.stall_file.as_deref().or(self.progress_path())
     }
 
-    /// What is wrong with these settings together, if anything is.
-    pub fn fault(&self) -> Option<&'static str> {
-        let progress = self.reads_lines() || self.file_of_progress().is_some();
-        match self.stall() {
-            Some((_, StallBy::File)) if self.watched_file().is_none() => {
-                Some("--stall-by file needs --stall-file, --progress-file or --progress-size")
+    /// The file that progress is read from.
+    pub fn progress_path(&self) -> Option<&Path> {
+        self.progress_file.as_deref().or(self.progress_size.as_deref())
+    }
+
+    fn has_progress(&self) -> bool {
+        self.progress_json || self.progress_pattern.is_some() || self.progress_path().is_some()
+    }
+
+    /// Checks what the parser can't: flags that depend on each other.
+    pub fn validate(&self) -> Result<()> {
+        let Some(timeout) = self.stall_timeout else { return Ok(()) };
+        let message = match self.stall_by() {
+            StallBy::File if self.stall_file().is_none() => {
+                "--stall-by file needs --stall-file, --progress-file or --progress-size"
             }
-            Some((_, StallBy::Progress)) if !progress => {
-                Some("--stall-by progress needs one of the flags --progress-*")
+            StallBy::Progress if !self.has_progress() => {
+                "--stall-by progress needs one of the flags --progress-*"
             }
-            Some((timeout, _)) if timeout.is_zero() => Some("--stall-timeout must be longer than nothing"),
-            _ => None,
-        }
+            _ if timeout.is_zero() => "--stall-timeout must be longer than 0",
+            _ => return Ok(()),
+        };
+        Err(Error::argument(message))
     }
 }
 
-fn signal(text: &str) -> Result<Signal, String> {
+fn signal(text: &str) -> std::result::Result<Signal, String> {
     let name = text.to_ascii_uppercase();
     let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
     name.parse().map_err(|_| "it must be the name of a signal, e.g. TERM or INT".to_owned())
 }
 
-fn codes(text: &str) -> Result<RangeInclusive<u8>, String> {
-    let number = |text: &str| {
-        text.trim().parse::<u8>().map_err(|_| "exit codes are 0 to 255, e.g. 0,3 or 64-78".to_owned())
+fn exit_codes(text: &str) -> std::result::Result<RangeInclusive<i32>, String> {
+    let code = |text: &str| match text.trim().parse::<u8>() {
+        Ok(code) => Ok(i32::from(code)),
+        Err(_) => Err("exit codes are 0 to 255, e.g. 0,3 or 64-78".to_owned()),
     };
     match text.split_once('-') {
-        Some((first, last)) => Ok(number(first)?..=number(last)?),
-        None => number(text).map(|code| code..=code),
+        Some((first, last)) => Ok(code(first)?..=code(last)?),
+        None => code(text).map(|code| code..=code),
     }
 }
 
@@ -238,14 +253,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_numbers_and_ranges() {
-        assert_eq!(codes("3"), Ok(3..=3));
-        assert_eq!(codes("64-78"), Ok(64..=78));
-        assert!(codes("256").is_err() && codes("x").is_err() && codes("").is_err());
+    fn exit_codes_are_numbers_and_ranges() {
+        assert_eq!(exit_codes("3"), Ok(3..=3));
+        assert_eq!(exit_codes("64-78"), Ok(64..=78));
+        assert!(exit_codes("256").is_err() && exit_codes("x").is_err() && exit_codes("").is_err());
     }
 
     #[test]
-    fn signals_have_their_names() {
+    fn signals_are_parsed_by_name() {
         assert_eq!(signal("TERM"), Ok(Signal::SIGTERM));
         assert_eq!(signal("sigint"), Ok(Signal::SIGINT));
         assert!(signal("15").is_err());

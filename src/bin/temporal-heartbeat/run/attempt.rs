@@ -1,11 +1,9 @@
-//! One attempt, from the command's start to the word on its end.
+//! One attempt, from the start of the command to the report of its outcome.
 
 use std::{
-    fs::File,
     io::{self, IsTerminal},
-    os::fd::OwnedFd,
-    path::PathBuf,
-    process::{Command, Stdio},
+    os::{fd::OwnedFd, unix::process::ExitStatusExt},
+    process::{Command, ExitStatus, Stdio},
     sync::{
         Arc,
         atomic::AtomicU64,
@@ -15,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::unistd::Pid;
 use serde_json::json;
 use temporal_heartbeat::{
     api::activity,
@@ -22,224 +21,167 @@ use temporal_heartbeat::{
 };
 
 use super::{
-    args::{RunArgs, Stream},
-    environment::Variables,
-    outcome::{self, Outcome},
+    args::{RunArgs, StallBy, Stream},
+    outcome::Outcome,
     supervisor::{Event, Supervisor},
     watchdog::Watchdog,
 };
 use crate::{
     child::{
         guardian::Guardian,
-        process_group::{self, Exit, ProcessGroup},
+        process_group::{self, ProcessGroup},
     },
-    console, exit_code,
+    console::{self, Destination},
+    exit_code,
     output::{
         capture::{Capture, Tail},
         progress::{LineParser, Progress},
-        screen::Target,
         tee::{Observers, Tee},
     },
 };
 
-/// How long the end of the output is waited for, when nobody takes it, before the end of the activity is reported without it.
-const OUTPUT_PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait, after the command has exited, until the rest of its output is written. The reader of our output may not read it.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An attempt, held open.
+/// An attempt to run.
 pub struct Attempt<'a> {
-    /// The activity's handle.
+    /// How to run the command.
+    pub args: &'a RunArgs,
+    /// The handle of the activity.
     pub handle: u64,
-    /// What is asked for already.
+    /// The activity's signals so far.
     pub signals: Signals,
-    /// For the command.
-    pub variables: Variables,
-    /// The command's standard input.
-    pub input: Input,
-    /// How it is called in messages.
+    /// The command, with its environment and standard input.
+    pub command: Command,
+    /// The name of the attempt in messages.
     pub title: String,
-    /// Who kills the command when we are killed.
+    /// The guardian of the command.
     pub guardian: &'a Guardian,
-    /// Whether to show a line of progress.
-    pub shows: bool,
-    /// Whether to tell of success too.
-    pub tells_all: bool,
+    /// Whether to show a status line.
+    pub has_status_line: bool,
+    /// Whether to print a message if the attempt completes.
+    pub prints_success: bool,
 }
 
-/// A standard input.
-pub enum Input {
-    /// Ours; unless it is a terminal, which a process group in the background can't read.
-    Inherited,
-    /// A file.
-    File(PathBuf),
-}
-
-/// Runs the command, and reports its end. The exit code that this program would have for it. `events` comes from `sender`, through
-/// which others may tell of more; `ended` is called when the command has ended, and before that is reported.
-pub fn run(
-    settings: &RunArgs,
-    attempt: Attempt<'_>,
-    sender: Sender<Event>,
-    events: &Receiver<Event>,
-    ended: impl FnOnce(),
-) -> u8 {
+/// Runs the command and reports the outcome. Returns the exit code of this program for it. `events` receives from `sender`, to which other
+/// threads may send too; `events` is dropped when the command has exited, before the report.
+pub fn run(mut attempt: Attempt<'_>, sender: Sender<Event>, events: Receiver<Event>) -> u8 {
     let started = Instant::now();
-    let handle = attempt.handle;
-    let progress = Arc::new(Progress::new(handle));
-    let (title, tells_all) = (attempt.title.clone(), attempt.tells_all);
-    let (exit, ending) = match carry_out(settings, attempt, &progress, sender, events) {
-        Ok((exit, ending)) => (Some(exit), ending),
-        Err(why) => (None, (outcome::not_started(settings, &why), not_started_code(&why))),
+    let args = attempt.args;
+    let (exit, outcome, exit_code) = match run_command(&mut attempt, sender, &events) {
+        Ok((exit, outcome)) => (Some(exit), outcome, exit_code::of_command(exit)),
+        Err(why) => (None, Outcome::not_started(args, &why), exit_code::not_started(&why)),
     };
-    let (ending, code) = ending;
-    ended();
-    let name = ending.name();
-    let failure = if let Outcome::Failed(failure) = &ending { Some(failure.message.clone()) } else { None };
-    let reported = ending.report(handle, settings);
-    // It was ended, or can't be; what was recorded isn't waited for any more.
-    let _ = activity::close(handle, Timeout::Zero);
-    if reported.is_err() || !settings.quiet && (tells_all || name != "completed" || console::is_json()) {
-        tell(&title, name, exit, failure.as_deref(), started.elapsed(), &reported);
+    drop(events);
+    let name = outcome.name();
+    let failure = if let Outcome::Failed(failure) = &outcome { Some(failure.message.clone()) } else { None };
+    let is_gone = outcome == Outcome::Gone;
+    let reported = outcome.report(attempt.handle, args);
+    // The report has sent the last record, or nothing can be sent any more.
+    let _ = activity::close(attempt.handle, Timeout::Zero);
+    let is_worth_printing = attempt.prints_success || name != "completed" || console::is_json();
+    if reported.is_err() || !args.quiet && is_worth_printing {
+        print(&attempt.title, name, exit, failure.as_deref(), started.elapsed(), &reported);
     }
     match reported {
-        Ok(()) if name == "gone" => exit_code::of(Status::NotFound),
-        Ok(()) => code,
-        Err(error) if error.status() == Status::InDoubt => code,
-        Err(error) => exit_code::of(error.status()),
+        Ok(()) if is_gone => exit_code::of_status(Status::NotFound),
+        Ok(()) => exit_code,
+        Err(error) if error.status() == Status::InDoubt => exit_code,
+        Err(error) => exit_code::of_status(error.status()),
     }
 }
 
-fn not_started_code(why: &io::Error) -> u8 {
-    if why.kind() == io::ErrorKind::NotFound { exit_code::NO_COMMAND } else { exit_code::NOT_EXECUTABLE }
-}
-
-fn code_of(exit: Exit) -> u8 {
-    match exit {
-        Exit::Code(code) => code,
-        Exit::Signal(signal) => exit_code::BY_SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0)),
-    }
-}
-
-/// From the command's start to its end, and what is to be said of it.
-fn carry_out(
-    settings: &RunArgs,
-    attempt: Attempt<'_>,
-    progress: &Arc<Progress>,
+fn run_command(
+    attempt: &mut Attempt<'_>,
     sender: Sender<Event>,
     events: &Receiver<Event>,
-) -> io::Result<(Exit, (Outcome, u8))> {
-    let pipes = Pipes::of(settings);
-    let mut group = ProcessGroup::start(command(settings, &attempt, &pipes)?, attempt.guardian)?;
+) -> io::Result<(ExitStatus, Outcome)> {
+    let args = attempt.args;
+    let progress = Arc::new(Progress::new(attempt.handle));
+    let pipes = Pipes::new(args);
+    let stdio = |is_piped| if is_piped { Stdio::piped() } else { Stdio::inherit() };
+    attempt.command.stdout(stdio(pipes.stdout)).stderr(stdio(pipes.stderr));
+    let mut group = ProcessGroup::start(&mut attempt.command, attempt.guardian)?;
 
-    let (over, still_running) = io::pipe()?;
+    let (exited, running) = io::pipe()?;
     let chunks = Arc::new(AtomicU64::new(0));
-    let leader = group.leader();
-    let (stdout, stderr) = (leader.stdout.take(), leader.stderr.take());
     let observers = |stream| Observers {
         progress: pipes
-            .reader
+            .parser
             .clone()
-            .filter(|_| stream == settings.progress_from)
-            .map(|reader| (reader, progress.clone())),
-        capture: (stream == Stream::Stdout && settings.captures()).then(Capture::default),
-        tail: (stream == Stream::Stderr).then(|| Tail::new(settings.stderr_lines)),
+            .filter(|_| stream == args.progress_from)
+            .map(|parser| (parser, progress.clone())),
+        capture: (stream == Stream::Stdout && args.captures_output()).then(Capture::default),
+        tail: (stream == Stream::Stderr).then(|| Tail::new(args.stderr_lines)),
         chunks: chunks.clone(),
     };
-    let stdout = stdout
-        .map(|pipe| {
-            Tee::start(OwnedFd::from(pipe), Target::stdout()?, observers(Stream::Stdout), over.try_clone()?)
-        })
-        .transpose()?;
-    let stderr = stderr
-        .map(|pipe| Tee::start(OwnedFd::from(pipe), Target::stderr()?, observers(Stream::Stderr), over))
-        .transpose()?;
+    let start_tee = |pipe: OwnedFd, to: io::Result<Destination>, stream| {
+        Tee::start(pipe, to?, observers(stream), exited.try_clone()?)
+    };
+    let leader = group.leader();
+    let stdout = leader.stdout.take().map(OwnedFd::from);
+    let stderr = leader.stderr.take().map(OwnedFd::from);
+    let stdout = stdout.map(|pipe| start_tee(pipe, Destination::stdout(), Stream::Stdout)).transpose()?;
+    let stderr = stderr.map(|pipe| start_tee(pipe, Destination::stderr(), Stream::Stderr)).transpose()?;
 
-    let id = group.id();
-    tell_of(sender, attempt.handle, attempt.signals, id)?;
-    let watchdog = Watchdog::new(settings, id, progress, chunks.clone());
-    let mut supervisor = Supervisor::new(settings, &group, progress, watchdog, attempt.title);
-    if attempt.shows {
-        supervisor.show();
-    }
-    supervisor.asked(attempt.signals);
-    let stop = supervisor.run(events);
+    send_events(sender, attempt.handle, attempt.signals, group.id())?;
+    let watchdog = Watchdog::new(args, &group, &progress, chunks.clone());
+    let title = attempt.has_status_line.then(|| attempt.title.clone());
+    let supervisor = Supervisor::new(args, &group, &progress, watchdog, title);
+    let stop = supervisor.run(attempt.signals, events);
     let exit = group.reap()?;
 
-    drop(still_running);
-    let finish = |tee: &Option<Tee>| tee.as_ref().map(|tee| tee.finish(OUTPUT_PATIENCE));
-    let (out, err) = (finish(&stdout), finish(&stderr));
-    if matches!(out, Some(None)) || matches!(err, Some(None)) {
-        console::warning("nobody reads our output, so that its end isn't waited for");
+    drop(running);
+    let finish = |tee: Option<Tee>| tee.map(|tee| tee.finish(OUTPUT_TIMEOUT));
+    let (stdout, stderr) = (finish(stdout), finish(stderr));
+    if matches!(stdout, Some(None)) || matches!(stderr, Some(None)) {
+        console::warning(
+            "our output isn't read: continuing before the command's output is written to its end",
+        );
     }
-    let output = out.flatten().and_then(|observers| observers.capture).map(Capture::whole);
-    let stderr = err.flatten().and_then(|observers| observers.tail).map(Tail::text).unwrap_or_default();
-    Ok((exit, (outcome::of_command(settings, exit, stop, output, &stderr), code_of(exit))))
+    let captured = stdout.flatten().and_then(|observers| observers.capture).map(Capture::finish);
+    let stderr = stderr.flatten().and_then(|observers| observers.tail).map(Tail::finish).unwrap_or_default();
+    Ok((exit, Outcome::of_command(args, exit, stop, captured, &stderr)))
 }
 
-/// Which streams pass through here. One that nobody looks at is inherited: nothing is faster, and a terminal stays one.
+/// Which streams go through this process. The command inherits the other ones, so that they cost nothing and a terminal stays a terminal.
 struct Pipes {
-    reader: Option<LineParser>,
+    parser: Option<LineParser>,
     stdout: bool,
     stderr: bool,
 }
 
 impl Pipes {
-    fn of(settings: &RunArgs) -> Self {
-        let reader = match &settings.progress_pattern {
-            Some(pattern) => Some(LineParser::Pattern(pattern.0.clone())),
-            None => settings.progress_json.then_some(LineParser::Json),
-        };
-        let watched = matches!(settings.stall(), Some((_, super::args::StallBy::Output)));
-        let read = |stream| reader.is_some() && settings.progress_from == stream;
-        let shown = !settings.quiet && io::stderr().is_terminal();
+    fn new(args: &RunArgs) -> Self {
+        let parser = args.line_parser();
+        let is_watched = args.stall_timeout.is_some() && args.stall_by() == StallBy::Output;
+        let is_parsed = |stream| parser.is_some() && args.progress_from == stream;
+        // A status line needs to know what else is written to the terminal.
+        let has_status_line = !args.quiet && io::stderr().is_terminal();
         Pipes {
-            stdout: watched
-                || settings.captures()
-                || read(Stream::Stdout)
-                || (shown && io::stdout().is_terminal()),
-            stderr: watched || settings.stderr_lines > 0 || read(Stream::Stderr) || shown,
-            reader,
+            stdout: is_watched
+                || args.captures_output()
+                || is_parsed(Stream::Stdout)
+                || (has_status_line && io::stdout().is_terminal()),
+            stderr: is_watched || args.stderr_lines > 0 || is_parsed(Stream::Stderr) || has_status_line,
+            parser,
         }
     }
 }
 
-fn command(settings: &RunArgs, attempt: &Attempt<'_>, pipes: &Pipes) -> io::Result<Command> {
-    let (program, arguments) = settings.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut command = Command::new(program);
-    command.args(arguments);
-    for (name, value) in &attempt.variables.0 {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command.stdin(match &attempt.input {
-        Input::File(path) => Stdio::from(File::open(path)?),
-        Input::Inherited if io::stdin().is_terminal() => Stdio::null(),
-        Input::Inherited => Stdio::inherit(),
-    });
-    let stdio = |piped| if piped { Stdio::piped() } else { Stdio::inherit() };
-    command.stdout(stdio(pipes.stdout)).stderr(stdio(pipes.stderr));
-    Ok(command)
-}
-
-/// Two threads that tell: of the command's end, and of what the activity's signals become.
-fn tell_of(
-    sender: Sender<Event>,
-    handle: u64,
-    mut known: Signals,
-    leader: nix::unistd::Pid,
-) -> io::Result<()> {
-    let ended = sender.clone();
-    thread::Builder::new().name("end".into()).spawn(move || {
-        process_group::wait_for_end(leader);
-        // Nobody listens any more when this fails; so below.
-        let _ = ended.send(Event::Ended);
+/// Starts a thread that waits for the command's exit, and one that waits for changes of the activity's signals.
+fn send_events(sender: Sender<Event>, handle: u64, mut signals: Signals, command: Pid) -> io::Result<()> {
+    let exit_sender = sender.clone();
+    thread::Builder::new().name("exit".into()).spawn(move || {
+        process_group::wait_for_exit(command);
+        // Fails only if the receiver is gone, as below.
+        let _ = exit_sender.send(Event::Exited);
     })?;
     thread::Builder::new().name("signals".into()).spawn(move || {
-        // Ends when the handle is closed.
-        while let Ok(signals) = activity::wait(handle, Signals::from_bits(u32::MAX), known, Timeout::Forever)
-        {
-            known = signals;
+        let mask = Signals::from_bits(u32::MAX);
+        // Fails when the handle is closed.
+        while let Ok(changed) = activity::wait(handle, mask, signals, Timeout::Forever) {
+            signals = changed;
             if sender.send(Event::ActivitySignals(signals)).is_err() {
                 break;
             }
@@ -248,35 +190,30 @@ fn tell_of(
     Ok(())
 }
 
-fn tell(
+fn print(
     title: &str,
-    ending: &str,
-    exit: Option<Exit>,
+    outcome: &str,
+    exit: Option<ExitStatus>,
     failure: Option<&str>,
     elapsed: Duration,
     reported: &Result<(), Error>,
 ) {
-    let (code, signal) = match exit {
-        Some(Exit::Code(code)) => (Some(code), None),
-        Some(Exit::Signal(signal)) => (None, Some(signal)),
-        None => (None, None),
-    };
-    let mut text = match failure {
-        Some(failure) => format!("{title}: {ending}: {failure}"),
-        None => format!("{title}: {ending}"),
-    };
+    let mut text = format!("{title}: {outcome}");
+    if let Some(failure) = failure {
+        text.push_str(&format!(": {failure}"));
+    }
     if let Err(error) = reported {
         text.push_str(&format!("; but the server couldn't be told: {error}"));
     }
     let event = json!({
         "event": "ended",
         "activity": title,
-        "ending": ending,
-        "exit_code": code,
-        "signal": signal,
+        "ending": outcome,
+        "exit_code": exit.and_then(|exit| exit.code()),
+        "signal": exit.and_then(|exit| exit.signal()),
         "failure": failure,
         "seconds": elapsed.as_secs_f64(),
-        "error": reported.as_ref().err().map(console::described),
+        "error": reported.as_ref().err().map(console::error_json),
     });
     console::event(&text, &event);
 }

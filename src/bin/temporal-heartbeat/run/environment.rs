@@ -1,84 +1,115 @@
-//! What the command finds in its environment, and in files beside it.
+//! The command's environment variables, and the files that they name.
 
 use std::{
-    ffi::OsString,
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use temporal_heartbeat::{
+    api::task_queue::Task,
     config::handoff,
-    model::{attempt::Ids, details::Details},
+    model::{
+        attempt::Ids,
+        details::{Details, Value},
+    },
 };
 
-use crate::commands::{is_text, text};
+use crate::value::{is_json, json_text};
 
-/// The largest variable that is made; the system takes no more than 128 KiB.
-const MAX_VARIABLE: usize = 96 * 1024;
+/// The largest variable that is set. The system's limit is 128 KiB.
+const MAX_VARIABLE_BYTES: usize = 96 * 1024;
 
-/// The first value of the previous details, in JSON, where it is JSON.
-pub const DETAILS_JSON: &str = "TEMPORAL_ACTIVITY_DETAILS_JSON";
-/// A file that holds the first value of the previous details.
-pub const DETAILS_FILE: &str = "TEMPORAL_ACTIVITY_DETAILS_FILE";
-/// A file that holds the input.
-pub const INPUT_FILE: &str = "TEMPORAL_ACTIVITY_INPUT_FILE";
-/// How the first value of the input is encoded.
-pub const INPUT_ENCODING: &str = "TEMPORAL_ACTIVITY_INPUT_ENCODING";
+const DETAILS_JSON: &str = "TEMPORAL_ACTIVITY_DETAILS_JSON";
+const DETAILS_FILE: &str = "TEMPORAL_ACTIVITY_DETAILS_FILE";
+const INPUT_FILE: &str = "TEMPORAL_ACTIVITY_INPUT_FILE";
+const INPUT_ENCODING: &str = "TEMPORAL_ACTIVITY_INPUT_ENCODING";
+const ACTIVITY_TYPE: &str = "TEMPORAL_ACTIVITY_TYPE";
+const WORKFLOW_TYPE: &str = "TEMPORAL_ACTIVITY_WORKFLOW_TYPE";
+const TASK_QUEUE: &str = "TEMPORAL_ACTIVITY_TASK_QUEUE";
 
-/// Variables to set, or to take away.
-#[derive(Debug, Default, PartialEq)]
-pub struct Variables(pub Vec<(String, Option<OsString>)>);
-
-impl Variables {
-    /// Those of every command. The token isn't among them: who has it could end the activity, and two who beat overwrite each other's
-    /// progress.
-    pub fn new(attempt: i32, ids: Option<&Ids>) -> Self {
-        let mut variables = Variables::default();
-        for token in [handoff::TOKEN, handoff::TOKEN_FILE, handoff::TOKEN_FD] {
-            variables.0.push((token.to_owned(), None));
-        }
-        if attempt > 0 {
-            variables.set(handoff::ATTEMPT, attempt.to_string());
-        }
-        if let Some(ids) = ids {
-            let workflow_id = Some(&ids.workflow_id).filter(|id| !id.is_empty());
-            variables.0.push((handoff::WORKFLOW_ID.to_owned(), workflow_id.map(OsString::from)));
-            variables.set(handoff::RUN_ID, &ids.run_id);
-            variables.set(handoff::ID, &ids.activity_id);
-        }
-        variables
+/// Sets the variables of the attempt, and removes the task token: a command that has it could end the activity, or overwrite its progress
+/// with heartbeats of its own.
+pub fn set_attempt(command: &mut Command, attempt: i32, ids: Option<&Ids>) {
+    for token in [handoff::TOKEN, handoff::TOKEN_FILE, handoff::TOKEN_FD] {
+        command.env_remove(token);
     }
-
-    /// Sets one.
-    pub fn set(&mut self, name: &str, value: impl Into<OsString>) {
-        self.0.push((name.to_owned(), Some(value.into())));
+    if attempt > 0 {
+        command.env(handoff::ATTEMPT, attempt.to_string());
     }
-
-    /// Hands the previous details over; what is too long for a variable stands in the file alone.
-    pub fn hand_over(&mut self, details: &Details, directory: &Path) -> io::Result<()> {
-        for name in [handoff::HEARTBEAT_DETAILS, DETAILS_JSON, DETAILS_FILE] {
-            self.0.push((name.to_owned(), None));
+    if let Some(ids) = ids {
+        if ids.workflow_id.is_empty() {
+            command.env_remove(handoff::WORKFLOW_ID);
+        } else {
+            command.env(handoff::WORKFLOW_ID, &ids.workflow_id);
         }
-        let encoded = BASE64_STANDARD.encode(details.payloads().encoded());
-        if encoded.len() <= MAX_VARIABLE {
-            self.set(handoff::HEARTBEAT_DETAILS, encoded);
-        }
-        let Some(first) = details.values().first() else { return Ok(()) };
-        let bytes = if is_text(first) { text(first) } else { &first.data };
-        if is_text(first)
-            && bytes.len() <= MAX_VARIABLE
-            && let Ok(json) = std::str::from_utf8(bytes)
-        {
-            self.set(DETAILS_JSON, json);
-        }
-        self.set(DETAILS_FILE, write(directory, "details", bytes)?);
-        Ok(())
+        command.env(handoff::RUN_ID, &ids.run_id).env(handoff::ID, &ids.activity_id);
     }
 }
 
-/// Writes a file for the command.
-pub fn write(directory: &Path, name: &str, content: &[u8]) -> io::Result<PathBuf> {
+/// Sets the variables of the previous attempt's details. Details that are too large for a variable are in the file only.
+pub fn set_details(command: &mut Command, details: &Details, directory: &Path) -> io::Result<()> {
+    for name in [handoff::HEARTBEAT_DETAILS, DETAILS_JSON, DETAILS_FILE] {
+        command.env_remove(name);
+    }
+    let encoded = BASE64_STANDARD.encode(details.payloads().encoded());
+    if encoded.len() <= MAX_VARIABLE_BYTES {
+        command.env(handoff::HEARTBEAT_DETAILS, encoded);
+    }
+    let Some(first) = details.values().first() else { return Ok(()) };
+    let bytes = if is_json(first) { json_text(first) } else { &first.data };
+    if is_json(first)
+        && bytes.len() <= MAX_VARIABLE_BYTES
+        && let Ok(json) = std::str::from_utf8(bytes)
+    {
+        command.env(DETAILS_JSON, json);
+    }
+    command.env(DETAILS_FILE, write(directory, "details", bytes)?);
+    Ok(())
+}
+
+/// Sets the variables of a task, and the standard input to its input.
+pub fn set_task(
+    command: &mut Command,
+    task: &Task,
+    task_queue: &str,
+    input: &Details,
+    directory: &Path,
+) -> io::Result<()> {
+    command.env(ACTIVITY_TYPE, &task.activity_type).env(TASK_QUEUE, task_queue);
+    if let Some(workflow_type) = &task.workflow_type {
+        command.env(WORKFLOW_TYPE, workflow_type);
+    }
+    let ms = |time: Duration| time.as_millis().to_string();
+    if !task.heartbeat_timeout.is_zero() {
+        command.env(handoff::HEARTBEAT_TIMEOUT_MS, ms(task.heartbeat_timeout));
+    }
+    if let Some(timeout) = task.start_to_close_timeout {
+        command.env(handoff::DEADLINE_MS, ms(timeout));
+    }
+    if let Some(first) = input.values().first() {
+        command.env(INPUT_ENCODING, &first.encoding);
+    }
+    let path = write(directory, "input", &input_lines(input.values()))?;
+    command.stdin(File::open(&path)?).env(INPUT_FILE, path);
+    Ok(())
+}
+
+/// Returns each argument on a line, or the bytes of a single argument that isn't JSON.
+fn input_lines(input: &[Value]) -> Vec<u8> {
+    match input {
+        [value] if !is_json(value) => value.data.to_vec(),
+        values => values
+            .iter()
+            .flat_map(|value| [if is_json(value) { json_text(value) } else { &value.data }, b"\n"].concat())
+            .collect(),
+    }
+}
+
+fn write(directory: &Path, name: &str, content: &[u8]) -> io::Result<PathBuf> {
     let path = directory.join(name);
     fs::write(&path, content)?;
     Ok(path)
@@ -89,36 +120,50 @@ mod tests {
     use super::*;
     use temporal_heartbeat::model::payload::Encoding;
 
-    fn given(variables: &Variables, name: &str) -> Option<String> {
-        let found = variables.0.iter().rev().find(|(set, _)| set == name)?;
-        Some(found.1.as_ref()?.to_string_lossy().into_owned())
+    fn variable(command: &Command, name: &str) -> Option<String> {
+        let (_, value) = command.get_envs().find(|(set, _)| *set == name)?;
+        Some(value?.to_string_lossy().into_owned())
     }
 
-    fn handed_over(encoding: Encoding, data: &[u8]) -> Variables {
+    fn details(values: &[(Encoding, &[u8])]) -> Details {
         let mut details = Details::new();
-        details.add(encoding, data).unwrap();
-        let mut variables = Variables::new(2, None);
+        values.iter().for_each(|(encoding, data)| details.add(*encoding, data).unwrap());
+        details
+    }
+
+    fn command_with_details(encoding: Encoding, data: &[u8]) -> Command {
         let directory = tempfile::tempdir().unwrap();
-        variables.hand_over(&details, directory.path()).unwrap();
-        let file = fs::read(given(&variables, DETAILS_FILE).unwrap()).unwrap();
+        let mut command = Command::new("true");
+        set_attempt(&mut command, 2, None);
+        set_details(&mut command, &details(&[(encoding, data)]), directory.path()).unwrap();
+        let file = fs::read(variable(&command, DETAILS_FILE).unwrap()).unwrap();
         assert_eq!(file, data);
-        variables
+        command
     }
 
     #[test]
-    fn details_stand_in_a_variable_and_in_a_file() {
-        let variables = handed_over(Encoding::Json, b"{\"item\":41}");
-        assert_eq!(given(&variables, DETAILS_JSON).as_deref(), Some("{\"item\":41}"));
-        assert_eq!(given(&variables, handoff::ATTEMPT).as_deref(), Some("2"));
-        assert_eq!(given(&variables, handoff::TOKEN), None);
+    fn details_are_in_a_variable_and_in_a_file() {
+        let command = command_with_details(Encoding::Json, b"{\"item\":41}");
+        assert_eq!(variable(&command, DETAILS_JSON).as_deref(), Some("{\"item\":41}"));
+        assert_eq!(variable(&command, handoff::ATTEMPT).as_deref(), Some("2"));
+        assert_eq!(variable(&command, handoff::TOKEN), None);
     }
 
     #[test]
-    fn what_is_no_json_or_too_long_stands_in_the_file_alone() {
-        assert_eq!(given(&handed_over(Encoding::Binary, b"\xff\0"), DETAILS_JSON), None);
-        let long = format!("\"{}\"", "x".repeat(MAX_VARIABLE));
-        let variables = handed_over(Encoding::Json, long.as_bytes());
-        assert_eq!(given(&variables, DETAILS_JSON), None);
-        assert_eq!(given(&variables, handoff::HEARTBEAT_DETAILS), None);
+    fn binary_or_large_details_are_in_the_file_only() {
+        assert_eq!(variable(&command_with_details(Encoding::Binary, b"\xff\0"), DETAILS_JSON), None);
+        let large = format!("\"{}\"", "x".repeat(MAX_VARIABLE_BYTES));
+        let command = command_with_details(Encoding::Json, large.as_bytes());
+        assert_eq!(variable(&command, DETAILS_JSON), None);
+        assert_eq!(variable(&command, handoff::HEARTBEAT_DETAILS), None);
+    }
+
+    #[test]
+    fn arguments_are_lines_and_a_single_binary_argument_is_its_bytes() {
+        let input = |values: &[(Encoding, &[u8])]| input_lines(details(values).values());
+        assert_eq!(input(&[]), b"");
+        assert_eq!(input(&[(Encoding::Json, b"{\"a\":1}")]), b"{\"a\":1}\n");
+        assert_eq!(input(&[(Encoding::Json, b"1"), (Encoding::Null, b"")]), b"1\nnull\n");
+        assert_eq!(input(&[(Encoding::Binary, b"\xff\n")]), b"\xff\n");
     }
 }

@@ -1,13 +1,13 @@
-//! Runs a command as the work of one attempt of an activity.
+//! Runs a command as one attempt of an activity.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `settings` | how it is to be run: the flags that `exec` and `work` share |
-//! | `attempt` | one attempt from its start to the word on its end |
-//! | `environment` | what the command finds in its environment |
-//! | `supervise` | the command while it runs: what happens, and what is done then |
-//! | `watchdog` | notices that a command hangs |
-//! | `ending` | what the server is told at the end |
+//! | `args` | the flags that `exec` and `work` share |
+//! | `attempt` | one attempt, from the start of the command to the report of its outcome |
+//! | `environment` | the command's environment variables, files and input |
+//! | `supervisor` | handles events while the command runs |
+//! | `watchdog` | detects a command that hangs |
+//! | `outcome` | what is reported to the server |
 
 pub mod args;
 pub mod attempt;

@@ -1,6 +1,6 @@
-//! What the server is told at the end.
+//! The outcome of an attempt: what is reported to the server.
 
-use std::{fs, path::Path};
+use std::{fs, io, os::unix::process::ExitStatusExt, path::Path, process::ExitStatus};
 
 use serde_json::{Value, json};
 use temporal_heartbeat::{
@@ -17,36 +17,85 @@ use super::{
     args::{ResultKind, RunArgs},
     supervisor::StopReason,
 };
-use crate::child::process_group::Exit;
 
-/// A failure to be reported.
+/// The output of the command that is to be the result, or its size if it was too large to keep.
+pub type Captured = std::result::Result<Vec<u8>, u64>;
+
+/// A failure of the attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
-    /// The failure's type.
-    pub kind: &'static str,
-    /// What happened.
+    kind: &'static str,
+    /// The description of the failure.
     pub message: String,
-    /// Whether a retry can't help.
-    pub is_non_retryable: bool,
-    /// What goes with it.
-    pub details: Value,
+    is_non_retryable: bool,
+    details: Option<Value>,
 }
 
-/// The word on the end.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// Done.
+    /// The attempt completed with a result.
     Completed(Option<Payloads>),
-    /// Not done.
+    /// The attempt failed.
     Failed(Failure),
-    /// Cancelled, as was asked for.
+    /// The command was stopped because the activity was cancelled.
     Cancelled,
-    /// The activity is over already.
+    /// The activity is over for this attempt, so that nothing is reported.
     Gone,
 }
 
 impl Outcome {
-    /// Its name.
+    /// The outcome if the command couldn't be started.
+    pub fn not_started(args: &RunArgs, why: &io::Error) -> Self {
+        let is_missing = why.kind() == io::ErrorKind::NotFound;
+        Outcome::Failed(Failure {
+            kind: if is_missing { "CommandNotFound" } else { "CommandNotStarted" },
+            message: format!("can't run {}: {why}", args.program().to_string_lossy()),
+            is_non_retryable: false,
+            details: None,
+        })
+    }
+
+    /// The outcome after the command has exited. `captured` is `None` if the output isn't to be the result, or couldn't be read to its
+    /// end.
+    pub fn of_command(
+        args: &RunArgs,
+        exit: ExitStatus,
+        stop: Option<StopReason>,
+        captured: Option<Captured>,
+        stderr: &str,
+    ) -> Self {
+        let failed = |kind, message, is_non_retryable| {
+            let details = Some(json!({"exit_code": exit.code(), "signal": exit.signal(), "stderr": stderr}));
+            Outcome::Failed(Failure { kind, message, is_non_retryable, details })
+        };
+        let name = args.name();
+        let stopped =
+            |kind, stop: StopReason| failed(kind, format!("{name} was stopped: {}", stop.text()), false);
+        match (stop, exit.code()) {
+            (Some(StopReason::Gone), _) => Outcome::Gone,
+            (Some(StopReason::Cancelled), _) => Outcome::Cancelled,
+            (Some(stop @ StopReason::LeaseLost), _) => stopped("LeaseLost", stop),
+            (Some(stop @ StopReason::Reset), _) => stopped("Reset", stop),
+            (Some(stop @ StopReason::Stalled), _) => stopped("Stalled", stop),
+            (Some(stop @ StopReason::Shutdown), _) => stopped("Shutdown", stop),
+            (None, Some(code)) if args.is_success(code) => match result(args, code, captured) {
+                Ok(result) => Outcome::Completed(result),
+                Err((kind, message)) => failed(kind, message, true),
+            },
+            (None, Some(code)) => {
+                let message = with_last_line(format!("{name} exited with code {code}"), stderr);
+                failed("ExitCode", message, args.is_non_retryable(code))
+            }
+            (None, None) => {
+                let signal = exit.signal().unwrap_or_default();
+                let message = with_last_line(format!("{name} was ended by signal {signal}"), stderr);
+                failed("Signal", message, false)
+            }
+        }
+    }
+
+    /// The name of the outcome in messages.
     pub fn name(&self) -> &'static str {
         match self {
             Outcome::Completed(_) => "completed",
@@ -56,97 +105,39 @@ impl Outcome {
         }
     }
 
-    /// Tells the server, again and again while that can help, for as long as is allowed.
-    pub fn report(self, handle: u64, settings: &RunArgs) -> Result<()> {
-        let timeout = Timeout::Within(settings.end_timeout);
+    /// Reports the outcome to the server. Retries for as long as `--end-timeout`.
+    pub fn report(self, handle: u64, args: &RunArgs) -> Result<()> {
+        let timeout = Timeout::Within(args.end_timeout);
+        let fail = |failure: Failure| activity::fail(handle, failure.json().as_bytes(), timeout);
         match self {
             Outcome::Gone => Ok(()),
             Outcome::Cancelled => activity::report_cancelled(handle, None, timeout),
-            Outcome::Failed(failure) => activity::fail(handle, failure.json().as_bytes(), timeout),
+            Outcome::Failed(failure) => fail(failure),
             Outcome::Completed(result) => match activity::complete(handle, result, timeout) {
-                // The server has taken nothing, and would fail the activity for good.
-                Err(error) if error.status() == Status::TooLarge => {
-                    let failure = Failure {
-                        kind: "ResultTooLarge",
-                        message: error.message().to_owned(),
-                        is_non_retryable: true,
-                        details: Value::Null,
-                    };
-                    activity::fail(handle, failure.json().as_bytes(), timeout)
-                }
-                outcome => outcome,
+                // Nothing was sent, because the server would fail the activity.
+                Err(error) if error.status() == Status::TooLarge => fail(Failure {
+                    kind: "ResultTooLarge",
+                    message: error.message().to_owned(),
+                    is_non_retryable: true,
+                    details: None,
+                }),
+                reported => reported,
             },
         }
     }
 }
 
 impl Failure {
-    /// As the library takes it.
+    /// The `failure_json` of the library.
     fn json(&self) -> String {
-        let details: &[&Value] = if self.details.is_null() { &[] } else { &[&self.details] };
         json!({
             "type": self.kind,
             "message": self.message,
             "non_retryable": self.is_non_retryable,
             "source": env!("CARGO_BIN_NAME"),
-            "details": details,
+            "details": self.details.iter().collect::<Vec<_>>(),
         })
         .to_string()
-    }
-}
-
-/// The command couldn't be started.
-pub fn not_started(settings: &RunArgs, why: &std::io::Error) -> Outcome {
-    let command = settings.command.first().map(|name| name.to_string_lossy()).unwrap_or_default();
-    Outcome::Failed(Failure {
-        kind: if why.kind() == std::io::ErrorKind::NotFound {
-            "CommandNotFound"
-        } else {
-            "CommandNotStarted"
-        },
-        message: format!("can't run {command}: {why}"),
-        is_non_retryable: false,
-        details: Value::Null,
-    })
-}
-
-/// The command has ended. `output`: its standard output, where it is to be the result; or how long that was, when it was too long.
-pub fn of_command(
-    settings: &RunArgs,
-    exit: Exit,
-    stop: Option<StopReason>,
-    output: Option<std::result::Result<Vec<u8>, u64>>,
-    stderr: &str,
-) -> Outcome {
-    let failed = |kind, message, is_non_retryable| {
-        let (code, signal) = match exit {
-            Exit::Code(code) => (Some(code), None),
-            Exit::Signal(signal) => (None, Some(signal)),
-        };
-        let details = json!({"exit_code": code, "signal": signal, "stderr": stderr});
-        Outcome::Failed(Failure { kind, message, is_non_retryable, details })
-    };
-    let name = settings.name();
-    let stopped = |stop: StopReason| format!("{name} was stopped: {}", stop.reason());
-    match (stop, exit) {
-        (Some(StopReason::Gone), _) => Outcome::Gone,
-        (Some(StopReason::Cancelled), _) => Outcome::Cancelled,
-        (Some(stop @ StopReason::LeaseLost), _) => failed("LeaseLost", stopped(stop), false),
-        (Some(stop @ StopReason::Reset), _) => failed("Reset", stopped(stop), false),
-        (Some(stop @ StopReason::Stalled), _) => failed("Stalled", stopped(stop), false),
-        (Some(stop @ StopReason::Shutdown), _) => failed("Shutdown", stopped(stop), false),
-        (None, Exit::Code(code)) if settings.is_success(code) => match result(settings, code, output) {
-            Ok(result) => Outcome::Completed(result),
-            Err((kind, message)) => failed(kind, message, true),
-        },
-        (None, Exit::Code(code)) => failed(
-            "ExitCode",
-            with_last_line(format!("{name} exited with code {code}"), stderr),
-            settings.is_non_retryable(code),
-        ),
-        (None, Exit::Signal(signal)) => {
-            failed("Signal", with_last_line(format!("{name} was ended by signal {signal}"), stderr), false)
-        }
     }
 }
 
@@ -157,50 +148,46 @@ fn with_last_line(message: String, stderr: &str) -> String {
     }
 }
 
-type Fault = (&'static str, String);
+/// The type and the message of a failure.
+type ResultError = (&'static str, String);
 
 fn result(
-    settings: &RunArgs,
-    code: u8,
-    output: Option<std::result::Result<Vec<u8>, u64>>,
-) -> std::result::Result<Option<Payloads>, Fault> {
-    if let Some(path) = &settings.result_file {
-        return of_file(path);
+    args: &RunArgs,
+    exit_code: i32,
+    captured: Option<Captured>,
+) -> std::result::Result<Option<Payloads>, ResultError> {
+    if let Some(path) = &args.result_file {
+        return file_result(path);
     }
-    let kind = settings.result;
-    let bytes = match output {
-        Some(Ok(bytes)) => bytes,
+    let output = match captured {
+        Some(Ok(output)) => output,
         Some(Err(total)) => {
             let message = format!(
-                "the output of {total} bytes is too large for a result: keep it elsewhere, and tell where"
+                "the output of {total} bytes is too large for a result: store it elsewhere, and return where"
             );
             return Err(("ResultTooLarge", message));
         }
-        None if settings.captures() => {
-            return Err((
-                "InvalidResult",
-                "the output couldn't be passed on, and so isn't known as a whole".to_owned(),
-            ));
+        None if args.captures_output() => {
+            return Err(("InvalidResult", "the output couldn't be read to its end".to_owned()));
         }
         None => Vec::new(),
     };
-    let taken = match kind {
+    let json = |text: &[u8]| Payloads::from_caller("result", Encoding::Json, text);
+    let binary = |bytes| Payloads::from_caller("result", Encoding::Binary, bytes);
+    let result = match args.result {
         ResultKind::None => Ok(None),
-        ResultKind::ExitCode => Payloads::from_caller("result", Encoding::Json, code.to_string().as_bytes()),
-        ResultKind::Bytes => Payloads::from_caller("result", Encoding::Binary, &bytes),
-        ResultKind::Json => Payloads::from_caller("result", Encoding::Json, bytes.trim_ascii()),
-        ResultKind::Output => match std::str::from_utf8(&bytes) {
-            Ok(text) => {
-                let text = text.strip_suffix('\n').unwrap_or(text);
-                Payloads::from_caller("result", Encoding::Json, json!(text).to_string().as_bytes())
-            }
-            Err(_) => Payloads::from_caller("result", Encoding::Binary, &bytes),
+        ResultKind::ExitCode => json(exit_code.to_string().as_bytes()),
+        ResultKind::Bytes => binary(&output),
+        ResultKind::Json => json(output.trim_ascii()),
+        ResultKind::Output => match std::str::from_utf8(&output) {
+            Ok(text) => json(json!(text.strip_suffix('\n').unwrap_or(text)).to_string().as_bytes()),
+            Err(_) => binary(&output),
         },
     };
-    taken.map_err(|error| invalid("the standard output", &error))
+    result.map_err(|error| invalid("the standard output", &error))
 }
 
-fn of_file(path: &Path) -> std::result::Result<Option<Payloads>, Fault> {
+fn file_result(path: &Path) -> std::result::Result<Option<Payloads>, ResultError> {
     let bytes = fs::read(path)
         .map_err(|why| ("InvalidResult", format!("can't read the result from {}: {why}", path.display())))?;
     Payloads::from_caller("result", Encoding::Json, bytes.trim_ascii())
@@ -208,6 +195,6 @@ fn of_file(path: &Path) -> std::result::Result<Option<Payloads>, Fault> {
         .map_err(|error| invalid(&path.display().to_string(), &error))
 }
 
-fn invalid(source: &str, error: &Error) -> Fault {
-    ("InvalidResult", format!("{source} isn't the result that was asked for: {}", error.message()))
+fn invalid(source: &str, error: &Error) -> ResultError {
+    ("InvalidResult", format!("{source} isn't a valid result: {}", error.message()))
 }

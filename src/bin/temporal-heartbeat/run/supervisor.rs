@@ -1,4 +1,4 @@
-//! The command while it runs: what happens, and what is done then.
+//! Handles events while the command runs.
 
 use std::{
     sync::mpsc::{Receiver, RecvTimeoutError},
@@ -15,27 +15,24 @@ use super::{
 use crate::{
     child::process_group::ProcessGroup,
     console,
-    output::{
-        progress::{self, Progress},
-        screen::SCREEN,
-    },
+    output::progress::{self, Progress},
 };
 
-/// How often a file of progress is looked at.
+/// How often the progress file is read.
 const FILE_PERIOD: Duration = Duration::from_secs(1);
-/// How often the line of progress is drawn.
-const SCREEN_PERIOD: Duration = Duration::from_secs(1);
+/// How often the status line is updated.
+const STATUS_LINE_PERIOD: Duration = Duration::from_secs(1);
 
-/// What happens.
+/// An event while the command runs.
 #[derive(Debug)]
 pub enum Event {
-    /// The command has ended.
-    Ended,
-    /// The activity's signals are these now.
+    /// The command has exited.
+    Exited,
+    /// The activity's signals have changed.
     ActivitySignals(Signals),
-    /// This process got a signal.
+    /// This process received a signal.
     ProcessSignal(Signal),
-    /// This process is to end.
+    /// The worker stops its commands.
     Shutdown,
 }
 
@@ -46,19 +43,19 @@ pub enum StopReason {
     Cancelled,
     /// The activity is over for this attempt.
     Gone,
-    /// No beat got through for too long.
+    /// No heartbeat was acknowledged for the whole heartbeat timeout.
     LeaseLost,
     /// The activity was reset.
     Reset,
-    /// It hung.
+    /// The command hung.
     Stalled,
-    /// The worker ends.
+    /// The worker shuts down.
     Shutdown,
 }
 
 impl StopReason {
-    /// In words, for people.
-    pub fn reason(self) -> &'static str {
+    /// The text for messages.
+    pub fn text(self) -> &'static str {
         match self {
             StopReason::Cancelled => "the activity was cancelled",
             StopReason::Gone => "the activity is over for this attempt",
@@ -70,193 +67,190 @@ impl StopReason {
     }
 }
 
-/// Watches over a running command.
+/// Supervises a running command.
 pub struct Supervisor<'a> {
-    settings: &'a RunArgs,
+    args: &'a RunArgs,
     group: &'a ProcessGroup<'a>,
     progress: &'a Progress,
     watchdog: Option<Watchdog<'a>>,
     started: Instant,
     stop: Option<StopReason>,
     kill_at: Option<Instant>,
-    /// Frozen by a pause, or by a signal to us.
-    frozen: bool,
+    /// Whether the command is frozen by a pause or by SIGTSTP.
+    is_frozen: bool,
     signals: Signals,
-    shows: bool,
-    file_seen: Option<String>,
-    title: String,
+    last_file: Option<String>,
+    /// The start of the status line, if there is one.
+    title: Option<String>,
 }
 
 impl<'a> Supervisor<'a> {
-    /// For a command that was just started.
+    /// Supervises a command that was just started. Shows a status line if there is a title.
     pub fn new(
-        settings: &'a RunArgs,
+        args: &'a RunArgs,
         group: &'a ProcessGroup<'a>,
         progress: &'a Progress,
         watchdog: Option<Watchdog<'a>>,
-        title: String,
+        title: Option<String>,
     ) -> Self {
         Supervisor {
-            settings,
+            args,
             group,
             progress,
             watchdog,
             started: Instant::now(),
             stop: None,
             kill_at: None,
-            frozen: false,
+            is_frozen: false,
             signals: Signals::default(),
-            shows: false,
-            file_seen: None,
+            last_file: None,
             title,
         }
     }
 
-    /// Shows a line of progress.
-    pub fn show(&mut self) {
-        self.shows = true;
-    }
-
-    /// Until the command has ended. Why it was stopped, if it was.
-    pub fn run(&mut self, events: &Receiver<Event>) -> Option<StopReason> {
+    /// Handles events until the command has exited. Returns why it was stopped, if it was. `signals` are the activity's signals at the
+    /// start.
+    pub fn run(mut self, signals: Signals, events: &Receiver<Event>) -> Option<StopReason> {
+        self.handle_activity_signals(signals);
         let period = self.period();
         loop {
             let now = Instant::now();
-            let wake = [period.map(|period| now + period), self.kill_at].into_iter().flatten().min();
-            let event = match wake {
-                Some(wake) => events.recv_timeout(wake.saturating_duration_since(now)),
+            let wake_at = [period.map(|period| now + period), self.kill_at].into_iter().flatten().min();
+            let event = match wake_at {
+                Some(wake_at) => events.recv_timeout(wake_at.saturating_duration_since(now)),
                 None => events.recv().map_err(RecvTimeoutError::from),
             };
             match event {
-                // Those who tell of the end are there until they have told.
-                Ok(Event::Ended) | Err(RecvTimeoutError::Disconnected) => break,
-                Ok(Event::ActivitySignals(signals)) => self.asked(signals),
-                Ok(Event::ProcessSignal(signal)) => self.pass_on(signal),
+                Ok(Event::Exited) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Event::ActivitySignals(signals)) => self.handle_activity_signals(signals),
+                Ok(Event::ProcessSignal(signal)) => self.forward(signal),
                 Ok(Event::Shutdown) => self.stop(StopReason::Shutdown),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            self.look();
+            self.check();
         }
-        // What was written last may say more than what was seen.
-        self.look_at_file();
-        SCREEN.clear();
+        // The command may have written the file after the last check.
+        self.read_progress_file();
+        console::clear_status_line();
         self.stop
     }
 
-    /// How often to look at what doesn't tell by itself.
+    /// How often to call [`check`](Self::check) if there are no events.
     fn period(&self) -> Option<Duration> {
-        let file = self.settings.file_of_progress().map(|_| FILE_PERIOD);
+        let file = self.args.progress_path().map(|_| FILE_PERIOD);
         let watchdog = self.watchdog.as_ref().map(Watchdog::period);
-        let screen = self.shows.then_some(SCREEN_PERIOD);
-        [file, watchdog, screen].into_iter().flatten().min()
+        let status_line = self.title.as_ref().map(|_| STATUS_LINE_PERIOD);
+        [file, watchdog, status_line].into_iter().flatten().min()
     }
 
     /// Acts on the activity's signals.
     ///
     /// DEADLINE stops nothing: the deadline was handed over, and only the server knows whether the attempt is over. The library asks the
     /// server soon after, and GONE follows if it is. LEASE_LOST stops the command by the clock of this machine, because another attempt may
-    /// be running. It never rests on a time that was handed over: `exec` starts the command after an acknowledged beat, and `work` opens
-    /// the activity without an age.
-    pub fn asked(&mut self, signals: Signals) {
+    /// be running. It never rests on a time that was handed over: `exec` starts the command after an acknowledged heartbeat, and `work`
+    /// opens the activity without an age.
+    fn handle_activity_signals(&mut self, signals: Signals) {
         let has = |signal| signals.contains(signal);
         let is_new = |signal| has(signal) && !self.signals.contains(signal);
         if is_new(Signals::REFUSED) {
-            console::warning("the server refuses the heartbeats; are the credentials and permissions right?");
+            console::warning("the server refuses the heartbeats: check the credentials and permissions");
         }
         if is_new(Signals::UNSEEDED) {
             console::warning(
-                "no heartbeat goes out, which might erase progress: the server doesn't tell what it holds",
+                "no heartbeat is sent, because it might erase progress: the server doesn't return the current details",
             );
         }
-        if is_new(Signals::DEADLINE) && !self.settings.quiet {
+        if is_new(Signals::DEADLINE) && !self.args.quiet {
             console::warning(
-                "the deadline that was handed over has passed; the server decides whether the attempt goes on",
+                "the deadline that was handed over has passed; the server decides whether the attempt continues",
             );
         }
         if has(Signals::GONE) {
             self.stop(StopReason::Gone);
-        } else if has(Signals::CANCEL_REQUESTED) && self.settings.on_cancel == OnCancel::Stop {
+        } else if has(Signals::CANCEL_REQUESTED) && self.args.on_cancel == OnCancel::Stop {
             self.stop(StopReason::Cancelled);
         } else if has(Signals::RESET) {
             self.stop(StopReason::Reset);
-        } else if has(Signals::LEASE_LOST) && self.settings.on_lease_lost == OnLeaseLost::Stop {
+        } else if has(Signals::LEASE_LOST) && self.args.on_lease_lost == OnLeaseLost::Stop {
             self.stop(StopReason::LeaseLost);
         }
-        let (paused, was_paused) = (has(Signals::PAUSED), self.signals.contains(Signals::PAUSED));
+        let (is_paused, was_paused) = (has(Signals::PAUSED), self.signals.contains(Signals::PAUSED));
         self.signals = signals;
-        if paused != was_paused && self.settings.on_pause == OnPause::Freeze && self.stop.is_none() {
-            if paused { self.freeze(Signal::SIGSTOP) } else { self.thaw() }
+        if is_paused != was_paused && self.args.on_pause == OnPause::Freeze && self.stop.is_none() {
+            if is_paused { self.freeze(Signal::SIGSTOP) } else { self.resume() }
         }
     }
 
-    fn stop(&mut self, why: StopReason) {
-        // What is over can't be reported, whatever it was that we stopped for.
-        if self.stop.is_none() || why == StopReason::Gone {
-            self.stop = Some(why);
+    fn stop(&mut self, reason: StopReason) {
+        // GONE replaces an earlier reason, because then nothing can be reported.
+        if self.stop.is_none() || reason == StopReason::Gone {
+            self.stop = Some(reason);
         }
         if self.kill_at.is_some() {
             return;
         }
-        self.kill_at = Some(Instant::now() + self.settings.grace);
-        if !self.settings.quiet {
-            console::warning(&format!("{} is being stopped: {}", self.settings.name(), why.reason()));
+        self.kill_at = Some(Instant::now() + self.args.grace);
+        if !self.args.quiet {
+            console::warning(&format!("{} is being stopped: {}", self.args.name(), reason.text()));
         }
-        self.group.signal(self.settings.stop_signal);
-        // What is frozen couldn't hear it.
-        self.thaw();
+        self.group.signal(self.args.stop_signal);
+        // A frozen process doesn't handle the signal.
+        self.resume();
     }
 
-    fn pass_on(&mut self, signal: Signal) {
+    fn forward(&mut self, signal: Signal) {
         match signal {
             Signal::SIGTSTP => self.freeze(signal),
-            Signal::SIGCONT => self.thaw(),
+            Signal::SIGCONT => self.resume(),
             _ => self.group.signal(signal),
         }
     }
 
     fn freeze(&mut self, signal: Signal) {
         self.group.signal(signal);
-        self.frozen = true;
+        self.is_frozen = true;
     }
 
-    fn thaw(&mut self) {
+    fn resume(&mut self) {
         self.group.signal(Signal::SIGCONT);
-        self.frozen = false;
+        self.is_frozen = false;
         if let Some(watchdog) = &mut self.watchdog {
-            watchdog.forgive();
+            watchdog.restart();
         }
     }
 
-    fn look(&mut self) {
+    fn check(&mut self) {
         if self.kill_at.is_some_and(|at| at <= Instant::now()) {
             self.group.signal(Signal::SIGKILL);
-            // Once more if that should not have been enough: some wait in the kernel for a device.
-            self.kill_at = Some(Instant::now() + self.settings.grace.max(FILE_PERIOD));
+            // Repeated, for processes that join the group later.
+            self.kill_at = Some(Instant::now() + self.args.grace.max(FILE_PERIOD));
         }
-        self.look_at_file();
-        if !self.frozen && self.stop.is_none() && self.watchdog.as_mut().is_some_and(Watchdog::hangs) {
+        self.read_progress_file();
+        if !self.is_frozen && self.stop.is_none() && self.watchdog.as_mut().is_some_and(Watchdog::check) {
             self.stop(StopReason::Stalled);
         }
-        if self.shows {
-            SCREEN.show(&self.line());
+        if let Some(title) = &self.title {
+            console::set_status_line(&self.status_line(title));
         }
     }
 
-    fn look_at_file(&mut self) {
-        let said = match (&self.settings.progress_file, &self.settings.progress_size) {
-            (Some(path), _) => progress::of_file(path),
-            (None, Some(path)) => progress::of_size(path),
+    fn read_progress_file(&mut self) {
+        let content = match (&self.args.progress_file, &self.args.progress_size) {
+            (Some(path), _) => progress::file_content(path),
+            (None, Some(path)) => progress::file_size(path),
             (None, None) => None,
         };
-        if said.is_some() && said != self.file_seen {
-            self.file_seen = said;
-            self.progress.record(self.file_seen.clone().unwrap_or_default());
+        if let Some(content) = content
+            && self.last_file.as_ref() != Some(&content)
+        {
+            self.progress.record(content.clone());
+            self.last_file = Some(content);
         }
     }
 
-    fn line(&self) -> String {
+    fn status_line(&self, title: &str) -> String {
         let elapsed = humantime::format_duration(Duration::from_secs(self.started.elapsed().as_secs()));
-        let mut parts = vec![self.title.clone(), elapsed.to_string()];
+        let mut parts = vec![title.to_owned(), elapsed.to_string()];
         if self.stop.is_some() {
             parts.push("being stopped".to_owned());
         } else if self.signals.contains(Signals::PAUSED) {
@@ -264,9 +258,9 @@ impl<'a> Supervisor<'a> {
         } else if self.signals.contains(Signals::LEASE_LOST) {
             parts.push("no heartbeat gets through".to_owned());
         }
-        let newest = self.progress.newest();
-        if !newest.is_empty() {
-            parts.push(newest);
+        let progress = self.progress.latest();
+        if !progress.is_empty() {
+            parts.push(progress);
         }
         parts.join(" · ")
     }

@@ -1,4 +1,4 @@
-//! Notices that a command hangs: no sign of life for longer than is allowed. The time while it is frozen doesn't count.
+//! Detects a command that hangs: it gave no sign of life for longer than the stall timeout. Time while it is frozen doesn't count.
 
 use std::{
     fs,
@@ -10,92 +10,90 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use nix::unistd::Pid;
-
 use super::args::{RunArgs, StallBy};
-use crate::{child::usage, output::progress::Progress};
+use crate::{child::process_group::ProcessGroup, output::progress::Progress};
 
-/// How often it is looked, in parts of the timeout; within bounds.
-const LOOKS: u32 = 10;
-const SHORTEST: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_secs(5);
-/// A command that only waits uses some processor time too: less than one part in so many.
-const IDLE_SHARE: u32 = 100;
+/// How often the command is checked, as a part of the stall timeout, within these bounds.
+const CHECKS_PER_TIMEOUT: u32 = 10;
+const MIN_PERIOD: Duration = Duration::from_millis(50);
+const MAX_PERIOD: Duration = Duration::from_secs(5);
+/// A command that only waits uses CPU time too: less than this part of one core.
+const IDLE_PART: u32 = 100;
 
-/// Watches over one command.
+/// Watches one command.
 pub struct Watchdog<'a> {
     timeout: Duration,
-    signs: Signs<'a>,
+    source: Source<'a>,
     last_sign: Instant,
 }
 
-/// Where signs are looked for, and what was seen last.
-enum Signs<'a> {
+/// The source of signs of life, with its last value.
+enum Source<'a> {
     Progress(&'a Progress, u64),
     Output(Arc<AtomicU64>, u64),
     File(&'a Path, Option<(u64, SystemTime)>),
-    Cpu(Pid, Duration),
+    Cpu(&'a ProcessGroup<'a>, Duration),
 }
 
 impl<'a> Watchdog<'a> {
-    /// For a command that was just started; `None` when nobody asked for it.
+    /// Starts the stall timeout of a command; `None` if there is none. `output_chunks` counts the chunks of output.
     pub fn new(
-        settings: &'a RunArgs,
-        group: Pid,
+        args: &'a RunArgs,
+        group: &'a ProcessGroup<'a>,
         progress: &'a Progress,
-        output: Arc<AtomicU64>,
+        output_chunks: Arc<AtomicU64>,
     ) -> Option<Self> {
-        let (timeout, by) = settings.stall()?;
-        let signs = match by {
-            StallBy::Progress => Signs::Progress(progress, 0),
-            StallBy::Output => Signs::Output(output, 0),
-            StallBy::File => Signs::File(settings.watched_file()?, None),
-            StallBy::Cpu => Signs::Cpu(group, Duration::ZERO),
+        let source = match args.stall_by() {
+            StallBy::Progress => Source::Progress(progress, 0),
+            StallBy::Output => Source::Output(output_chunks, 0),
+            StallBy::File => Source::File(args.stall_file()?, None),
+            StallBy::Cpu => Source::Cpu(group, Duration::ZERO),
         };
-        Some(Watchdog { timeout, signs, last_sign: Instant::now() })
+        Some(Watchdog { timeout: args.stall_timeout?, source, last_sign: Instant::now() })
     }
 
-    /// How often to look.
+    /// How often to call [`check`](Self::check).
     pub fn period(&self) -> Duration {
-        (self.timeout / LOOKS).clamp(SHORTEST, LONGEST)
+        (self.timeout / CHECKS_PER_TIMEOUT).clamp(MIN_PERIOD, MAX_PERIOD)
     }
 
-    /// Looks. Whether the command hangs.
-    pub fn hangs(&mut self) -> bool {
-        if self.signs.show(self.last_sign.elapsed()) {
-            self.last_sign = Instant::now();
+    /// Checks for a sign of life. Returns whether the command hangs.
+    pub fn check(&mut self) -> bool {
+        if self.source.has_changed(self.last_sign.elapsed()) {
+            self.restart();
         }
         self.last_sign.elapsed() > self.timeout
     }
 
-    /// The command was frozen, and goes on now.
-    pub fn forgive(&mut self) {
+    /// Starts the stall timeout again.
+    pub fn restart(&mut self) {
         self.last_sign = Instant::now();
     }
 }
 
-impl Signs<'_> {
-    /// Whether there was a sign since the last one, which was so long ago.
-    fn show(&mut self, ago: Duration) -> bool {
+impl Source<'_> {
+    /// Whether there was a sign of life in the time `elapsed` since the last one.
+    fn has_changed(&mut self, elapsed: Duration) -> bool {
         match self {
-            Signs::Progress(progress, last) => replace(last, progress.records()),
-            Signs::Output(chunks, last) => replace(last, chunks.load(Ordering::Relaxed)),
-            Signs::File(path, last) => {
+            Source::Progress(progress, last) => replace(last, progress.count()),
+            Source::Output(chunks, last) => replace(last, chunks.load(Ordering::Relaxed)),
+            Source::File(path, last) => {
                 let file = fs::metadata(path).ok();
                 replace(last, file.and_then(|file| Some((file.len(), file.modified().ok()?))))
             }
-            Signs::Cpu(group, last) => {
-                let used = usage::cpu_time(*group);
-                // What a process that is over had used may be lost; then the count begins anew.
-                let busy = used.saturating_sub(*last) > ago / IDLE_SHARE || used < *last;
-                busy && replace(last, used)
+            Source::Cpu(group, last) => {
+                let used = group.cpu_time();
+                // The time of a process that has ended may be lost, so that the sum gets smaller.
+                let is_busy = used.saturating_sub(*last) > elapsed / IDLE_PART || used < *last;
+                is_busy && replace(last, used)
             }
         }
     }
 }
 
+/// Returns whether the value changes.
 fn replace<T: PartialEq>(last: &mut T, new: T) -> bool {
-    let changed = *last != new;
+    let has_changed = *last != new;
     *last = new;
-    changed
+    has_changed
 }

@@ -1,11 +1,11 @@
-//! `work`: attempts taken from a task queue, each of them a run of the command.
+//! `work`: takes tasks from a task queue, and runs the command for each.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `slots` | how many may run at once, and how many more are to be taken |
-//! | `poller` | takes tasks: a slot first, then a poll; backs off |
-//! | `task` | one task, from its input to the command's end |
-//! | `shutdown` | the end: no more tasks, then no more commands |
+//! | `slots` | limits how many commands run at once, and how many tasks are taken |
+//! | `poller` | polls for tasks, with backoff |
+//! | `task` | runs one task |
+//! | `shutdown` | stops polling, then the commands |
 
 mod poller;
 mod shutdown;
@@ -24,34 +24,26 @@ use std::{
 use clap::Args;
 use temporal_heartbeat::{
     api::task_queue::{Deployment, Queue},
-    model::{
-        error::{Error, Result},
-        status::Status,
-    },
+    model::error::{Error, Result},
 };
 
-use crate::{
-    child::guardian::Guardian,
-    connection::Connection,
-    exec::{local, private_directory},
-    run::args::RunArgs,
-};
-use shutdown::Shutdown;
+use crate::{child::guardian::Guardian, connection::Connection, local_error, run::args::RunArgs};
+use shutdown::RunningCommands;
 use slots::Slots;
 
-/// The most polls that are under way at once; the SDKs' figure.
+/// The most polls at once. The SDKs use the same number.
 const MAX_POLLERS: usize = 5;
 
 /// Take activities from a task queue, and run a command for each
 ///
-/// A worker in which the command is the activity. Each attempt is a run of the command, as with `exec`. It finds the input on its
-/// standard input and in the file TEMPORAL_ACTIVITY_INPUT_FILE: each argument on a line, as JSON; a sole argument of bytes as it is. In its
-/// environment: TEMPORAL_ACTIVITY_TYPE, _ID, _RUN_ID, _WORKFLOW_ID, _WORKFLOW_TYPE, _TASK_QUEUE, _ATTEMPT, _HEARTBEAT_TIMEOUT_MS,
-/// _DEADLINE_MS, _INPUT_ENCODING, and the details of the attempt before: _DETAILS_JSON, _DETAILS_FILE.
+/// A worker whose activity is the command. Each attempt runs the command once, as `exec` does. The command gets the input on its standard
+/// input and in the file TEMPORAL_ACTIVITY_INPUT_FILE: each argument on a line, as JSON; a single binary argument as its bytes. Its
+/// environment has TEMPORAL_ACTIVITY_TYPE, _ID, _RUN_ID, _WORKFLOW_ID, _WORKFLOW_TYPE, _TASK_QUEUE, _ATTEMPT, _HEARTBEAT_TIMEOUT_MS,
+/// _DEADLINE_MS, _INPUT_ENCODING, and the previous attempt's details: _DETAILS_JSON, _DETAILS_FILE.
 ///
-/// The first SIGTERM or SIGINT ends it: no more tasks are taken; commands are stopped after --shutdown-grace, and their attempts
-/// retried elsewhere. The polls that are under way are waited for, up to 20 s: a task could be lost with them. The second stops the
-/// commands at once.
+/// The first SIGTERM or SIGINT shuts the worker down. It takes no more tasks. After --shutdown-grace it stops the commands, and their
+/// attempts are retried by other workers. It waits up to 20 s for polls that are in progress, because abandoning them could lose a task.
+/// The second signal stops the commands at once.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -65,93 +57,88 @@ pub struct WorkArgs {
     /// The task queue to take activities from
     #[arg(long, short = 't', value_name = "NAME", help_heading = "Tasks")]
     task_queue: String,
-    /// Run the command for this type of activity only, and have others retried elsewhere; can be given several times [default: every type]
+    /// Run the command for this type of activity only, and leave other types to other workers; can be given several times [default: every type]
     #[arg(long, value_name = "NAME", help_heading = "Tasks")]
     activity_type: Vec<String>,
-    /// How many commands may run at once
+    /// The most commands that run at once
     #[arg(long, short = 'c', value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Tasks")]
     concurrency: u16,
-    /// End after so many tasks
+    /// Exit after this number of tasks
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Tasks")]
     max_tasks: Option<u64>,
-    /// Take the tasks of this worker deployment [default: those without a version]
+    /// The worker deployment whose tasks are taken [default: tasks without a version]
     #[arg(long, value_name = "NAME", requires = "build_id", help_heading = "Tasks")]
     deployment_name: Option<String>,
-    /// The build of the deployment that this worker is
+    /// The build id of this worker in the deployment
     #[arg(long, value_name = "ID", requires = "deployment_name", help_heading = "Tasks")]
     build_id: Option<String>,
-    /// How long commands may go on at the end before they are stopped
+    /// How long commands may continue after the first signal before they are stopped
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration, help_heading = "Stopping")]
     shutdown_grace: Duration,
     #[command(flatten)]
-    settings: RunArgs,
+    run: RunArgs,
 }
 
-/// What the threads of a worker share.
+/// The state that the threads of a worker share.
 struct Worker {
-    settings: RunArgs,
+    args: RunArgs,
     queue: Queue,
-    types: Vec<String>,
+    /// The types to run; empty: every type.
+    activity_types: Vec<String>,
     slots: Slots,
-    shutdown: Shutdown,
+    running: RunningCommands,
     guardian: Guardian,
-    directory: tempfile::TempDir,
-    /// Numbers the tasks.
-    tasks: AtomicU64,
-    /// Whether a poll has been answered: before that a refusal means that the command line is wrong.
-    polled: AtomicBool,
-    /// Why it can't go on.
-    fault: Mutex<Option<Error>>,
+    /// The number of the next task.
+    next_task: AtomicU64,
+    /// Whether a poll has succeeded. Before that, an error that isn't retryable means that the command line is wrong.
+    has_polled: AtomicBool,
+    /// The error that ended the worker.
+    fatal_error: Mutex<Option<Error>>,
 }
 
-/// `work`
+/// Runs `work`.
 pub fn run(connection: &Connection, args: WorkArgs) -> Result<u8> {
-    if let Some(fault) = args.settings.fault() {
-        return Err(Error::new(Status::InvalidArgument, fault));
-    }
-    let directory = private_directory()?;
-    let guardian = Guardian::start(directory.path())?;
+    args.run.validate()?;
+    let guardian = Guardian::start()?;
     connection.connect()?;
 
     let deployment = args.deployment_name.zip(args.build_id);
-    let worker = Worker {
-        settings: args.settings,
+    let worker = &Worker {
+        args: args.run,
         queue: Queue {
             name: args.task_queue,
             deployment: deployment.map(|(name, build_id)| Deployment { name, build_id }),
         },
-        types: args.activity_type,
+        activity_types: args.activity_type,
         slots: Slots::new(args.concurrency.into(), args.max_tasks),
-        shutdown: Shutdown::default(),
+        running: RunningCommands::default(),
         guardian,
-        directory,
-        tasks: AtomicU64::new(0),
-        polled: AtomicBool::new(false),
-        fault: Mutex::new(None),
+        next_task: AtomicU64::new(0),
+        has_polled: AtomicBool::new(false),
+        fatal_error: Mutex::new(None),
     };
-    let worker = &worker;
     thread::scope(|scope| -> Result<()> {
-        let signals = shutdown::on_signals(scope, worker, args.shutdown_grace)
-            .map_err(|why| local("take signals", &why))?;
+        let signals = shutdown::handle_signals(scope, worker, args.shutdown_grace)
+            .map_err(|why| local_error("handle signals", &why))?;
         thread::scope(|scope| {
             for _ in 0..MAX_POLLERS.min(args.concurrency.into()) {
                 let poller = thread::Builder::new().name("poller".into());
                 if let Err(why) = poller.spawn_scoped(scope, move || poller::run(scope, worker)) {
-                    worker.fail(local("start a thread", &why));
+                    worker.fail(local_error("start a thread", &why));
                 }
             }
         });
         signals.close();
         Ok(())
     })?;
-    let fault = worker.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
-    fault.map_or(Ok(0), Err)
+    let error = worker.fatal_error.lock().unwrap_or_else(PoisonError::into_inner).take();
+    error.map_or(Ok(0), Err)
 }
 
 impl Worker {
-    /// Ends the worker for a fault that stays.
+    /// Ends the worker with an error.
     fn fail(&self, error: Error) {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.fatal_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         self.slots.close();
     }
 }

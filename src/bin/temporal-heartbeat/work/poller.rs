@@ -1,4 +1,4 @@
-//! Takes tasks: a slot first, then a poll, so that no task waits for a slot.
+//! Polls for tasks. A poller takes a slot before it polls, so that no task waits for a slot.
 
 use std::{
     sync::atomic::Ordering,
@@ -14,13 +14,13 @@ use temporal_heartbeat::{
 use super::{Worker, task};
 use crate::console;
 
-/// The pause after the first poll that failed.
+/// The pause after the first failed poll.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// By how much each pause is longer than the one before.
-const PAUSE_GROWTH: u32 = 2;
-/// The longest pause; and the shortest when the server asks for fewer requests.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-const SLOW_PAUSE: Duration = Duration::from_secs(1);
+/// The factor between a pause and the next.
+const PAUSE_FACTOR: u32 = 2;
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// The shortest pause after an error that a quick retry doesn't help.
+const MIN_SLOW_PAUSE: Duration = Duration::from_secs(1);
 
 /// Polls until no more tasks are to be taken.
 pub fn run<'scope, 'env>(scope: &'scope Scope<'scope, 'env>, worker: &'env Worker) {
@@ -28,12 +28,12 @@ pub fn run<'scope, 'env>(scope: &'scope Scope<'scope, 'env>, worker: &'env Worke
     while let Some(mut slot) = worker.slots.take() {
         match task_queue::next(&worker.queue) {
             Ok(task) => {
-                worker.polled.store(true, Ordering::Relaxed);
+                worker.has_polled.store(true, Ordering::Relaxed);
                 backoff = Backoff::default();
                 let Some(task) = task else { continue };
-                slot.fill();
-                if worker.slots.are_closed() {
-                    task::hand_back(&task, "Shutdown", "the worker is shutting down");
+                slot.count_task();
+                if worker.slots.is_closed() {
+                    task::hand_back(&task.token, "Shutdown", "the worker is shutting down");
                     continue;
                 }
                 let token = task.token.clone();
@@ -42,49 +42,41 @@ pub fn run<'scope, 'env>(scope: &'scope Scope<'scope, 'env>, worker: &'env Worke
                     drop(slot);
                 };
                 if let Err(why) = thread::Builder::new().name("task".into()).spawn_scoped(scope, run) {
-                    task::hand_back_token(
-                        &token,
-                        "Worker",
-                        &format!("no thread can be started for it: {why}"),
-                    );
-                    worker.slots.pause(backoff.next());
+                    task::hand_back(&token, "Worker", &format!("can't start a thread: {why}"));
+                    worker.slots.pause(backoff.next_pause());
                 }
             }
             Err(error) => {
                 drop(slot);
-                if !error.is_retryable() && !worker.polled.load(Ordering::Relaxed) {
+                if !error.is_retryable() && !worker.has_polled.load(Ordering::Relaxed) {
                     worker.fail(error);
                     return;
                 }
-                if backoff.is_first() {
-                    console::warning(&format!("polling failed, and goes on: {error}"));
+                if backoff.last.is_none() {
+                    console::warning(&format!("polling failed and is retried: {error}"));
                 }
-                worker.slots.pause(backoff.after(&error));
+                worker.slots.pause(backoff.next_pause_after(&error));
             }
         }
     }
 }
 
-/// The backoff between polls that fail.
+/// The pauses between failed polls.
 #[derive(Default)]
 struct Backoff {
     last: Option<Duration>,
 }
 
 impl Backoff {
-    fn is_first(&self) -> bool {
-        self.last.is_none()
-    }
-
-    fn next(&mut self) -> Duration {
-        let pause = self.last.map_or(FIRST_PAUSE, |last| (last * PAUSE_GROWTH).min(LONGEST_PAUSE));
+    fn next_pause(&mut self) -> Duration {
+        let pause = self.last.map_or(FIRST_PAUSE, |last| (last * PAUSE_FACTOR).min(MAX_PAUSE));
         self.last = Some(pause);
-        // Up to a third shorter, so that many workers don't come back together.
+        // Up to a third shorter, so that many workers don't retry at the same time.
         pause.mul_f64(1.0 - 0.3 * fastrand::f64())
     }
 
-    fn after(&mut self, error: &Error) -> Duration {
-        let slow = error.status() == Status::ResourceExhausted || !error.is_retryable();
-        if slow { SLOW_PAUSE.max(self.next()) } else { self.next() }
+    fn next_pause_after(&mut self, error: &Error) -> Duration {
+        let is_slow = error.status() == Status::ResourceExhausted || !error.is_retryable();
+        if is_slow { self.next_pause().max(MIN_SLOW_PAUSE) } else { self.next_pause() }
     }
 }

@@ -1,4 +1,4 @@
-//! The end of a worker: no more tasks, then no more commands.
+//! Shuts a worker down: stops polling, then the commands.
 
 use std::{
     io,
@@ -8,45 +8,46 @@ use std::{
 };
 
 use signal_hook::iterator::{Handle, Signals};
+use temporal_heartbeat::api::task_queue::POLL_TIME;
 
 use super::Worker;
 use crate::{child::process_group, console, run::supervisor::Event};
 
-/// The signals that ask for the end.
+/// The signals that shut the worker down.
 const SIGNALS: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
-/// Who is to be told when commands are to be stopped.
+/// The commands that run, so that they can be stopped.
 #[derive(Clone, Default)]
-pub struct Shutdown(Arc<Mutex<State>>);
+pub struct RunningCommands(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    running: Vec<(u64, Sender<Event>)>,
-    stopped: bool,
+    senders: Vec<(u64, Sender<Event>)>,
+    is_stopped: bool,
 }
 
-impl Shutdown {
-    /// A command runs.
-    pub fn add(&self, number: u64, events: Sender<Event>) {
+impl RunningCommands {
+    /// Adds the command of a task. It is stopped at once if [`stop`](Self::stop) was called.
+    pub fn add(&self, task: u64, sender: Sender<Event>) {
         let mut state = self.lock();
-        if state.stopped {
-            // Whoever isn't there any more needs no word; so below.
-            let _ = events.send(Event::Shutdown);
+        if state.is_stopped {
+            // Fails only if the command has exited, as below.
+            let _ = sender.send(Event::Shutdown);
         }
-        state.running.push((number, events));
+        state.senders.push((task, sender));
     }
 
-    /// It has ended.
-    pub fn remove(&self, number: u64) {
-        self.lock().running.retain(|(running, _)| *running != number);
+    /// Removes the command of a task.
+    pub fn remove(&self, task: u64) {
+        self.lock().senders.retain(|(number, _)| *number != task);
     }
 
     /// Stops all commands.
     fn stop(&self) {
         let mut state = self.lock();
-        state.stopped = true;
-        for (_, events) in &state.running {
-            let _ = events.send(Event::Shutdown);
+        state.is_stopped = true;
+        for (_, sender) in &state.senders {
+            let _ = sender.send(Event::Shutdown);
         }
     }
 
@@ -55,27 +56,29 @@ impl Shutdown {
     }
 }
 
-/// The first signal ends the taking of tasks at once, and the commands after `grace`; the second the commands at once. Until it is closed.
-pub fn on_signals<'scope>(
+/// Handles signals until the returned handle is closed. The first signal stops polling at once, and the commands after `grace`. The second
+/// signal stops the commands at once.
+pub fn handle_signals<'scope>(
     scope: &'scope Scope<'scope, '_>,
     worker: &'scope Worker,
     grace: Duration,
 ) -> io::Result<Handle> {
-    let mut signals = Signals::new(SIGNALS.into_iter().filter(|signal| !process_group::is_ignored(*signal)))?;
+    let numbers = SIGNALS.into_iter().filter(|number| !process_group::is_ignored(*number));
+    let mut signals = Signals::new(numbers)?;
     let handle = signals.handle();
     thread::Builder::new().name("signal".into()).spawn_scoped(scope, move || {
-        let mut first = true;
+        let mut is_first = true;
         for _ in signals.forever() {
-            if std::mem::take(&mut first) {
-                if !worker.settings.quiet {
-                    let seconds = temporal_heartbeat::api::task_queue::POLL_TIME.as_secs();
+            if std::mem::take(&mut is_first) {
+                if !worker.args.quiet {
                     console::warning(&format!(
-                        "ending: no more tasks are taken; the polls under way take up to {seconds} s"
+                        "shutting down: no more tasks are taken; the current polls take up to {} s",
+                        POLL_TIME.as_secs()
                     ));
                 }
                 worker.slots.close();
-                // Its thread may outlive the worker: there is nobody to be stopped then.
-                let running = worker.shutdown.clone();
+                // This thread isn't scoped, because it may outlive the worker.
+                let running = worker.running.clone();
                 let stop = move || {
                     thread::sleep(grace);
                     running.stop();
@@ -84,7 +87,7 @@ pub fn on_signals<'scope>(
                     continue;
                 }
             }
-            worker.shutdown.stop();
+            worker.running.stop();
         }
     })?;
     Ok(handle)

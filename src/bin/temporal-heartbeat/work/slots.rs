@@ -1,6 +1,9 @@
-//! How many commands may run at once, and how many more are to be taken.
+//! Limits how many commands run at once, and how many tasks are taken.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 /// The slots of a worker.
 pub struct Slots {
@@ -10,53 +13,52 @@ pub struct Slots {
 
 struct State {
     free: usize,
-    /// How many more tasks are to be taken; `None` without end.
-    left: Option<u64>,
-    /// Slots whose task is being waited for.
+    /// How many tasks may still be taken; `None`: no limit.
+    remaining: Option<u64>,
+    /// How many slots were taken and have no task yet.
     polling: usize,
-    closed: bool,
+    is_closed: bool,
 }
 
 impl Slots {
-    /// So many at once, so many in all.
+    /// `slots` commands run at once. `tasks` is the most tasks that are taken; `None`: no limit.
     pub fn new(slots: usize, tasks: Option<u64>) -> Self {
-        let state = State { free: slots, left: tasks, polling: 0, closed: false };
+        let state = State { free: slots, remaining: tasks, polling: 0, is_closed: false };
         Slots { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Waits for a free slot and takes it. `None` when no more are to be taken.
+    /// Waits for a free slot and takes it. `None` if no more tasks are to be taken.
     pub fn take(&self) -> Option<Slot<'_>> {
         let mut state = self.lock();
         loop {
-            if state.closed || state.left == Some(0) && state.polling == 0 {
+            if state.is_closed || state.remaining == Some(0) && state.polling == 0 {
                 return None;
             }
-            if state.free > 0 && state.left != Some(0) {
+            if state.free > 0 && state.remaining != Some(0) {
                 state.free -= 1;
                 state.polling += 1;
-                state.left = state.left.map(|left| left - 1);
-                return Some(Slot { slots: self, used: false });
+                state.remaining = state.remaining.map(|remaining| remaining - 1);
+                return Some(Slot { slots: self, has_task: false });
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// No more are to be taken.
+    /// Lets no more slots be taken.
     pub fn close(&self) {
-        self.lock().closed = true;
+        self.lock().is_closed = true;
         self.changed.notify_all();
     }
 
-    /// Whether no more are to be taken, by somebody's word.
-    pub fn are_closed(&self) -> bool {
-        self.lock().closed
+    /// Whether [`close`](Self::close) was called.
+    pub fn is_closed(&self) -> bool {
+        self.lock().is_closed
     }
 
-    /// Waits, but not when no more are to be taken.
-    pub fn pause(&self, time: std::time::Duration) {
+    /// Waits for this time, or until [`close`](Self::close) is called.
+    pub fn pause(&self, time: Duration) {
         let state = self.lock();
-        // To be woken too early by a slot's return is no harm: the next pause is longer.
-        let _ = self.changed.wait_timeout_while(state, time, |state| !state.closed);
+        let _ = self.changed.wait_timeout_while(state, time, |state| !state.is_closed);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -64,17 +66,17 @@ impl Slots {
     }
 }
 
-/// A slot that was taken; free again when this is dropped.
+/// A slot that was taken. Dropping it frees the slot.
 pub struct Slot<'a> {
     slots: &'a Slots,
-    used: bool,
+    has_task: bool,
 }
 
 impl Slot<'_> {
-    /// It has its task.
-    pub fn fill(&mut self) {
+    /// Counts a task that was taken for this slot.
+    pub fn count_task(&mut self) {
         self.slots.lock().polling -= 1;
-        self.used = true;
+        self.has_task = true;
         self.slots.changed.notify_all();
     }
 }
@@ -83,9 +85,9 @@ impl Drop for Slot<'_> {
     fn drop(&mut self) {
         let mut state = self.slots.lock();
         state.free += 1;
-        if !self.used {
+        if !self.has_task {
             state.polling -= 1;
-            state.left = state.left.map(|left| left + 1);
+            state.remaining = state.remaining.map(|remaining| remaining + 1);
         }
         self.slots.changed.notify_all();
     }
@@ -96,15 +98,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slot_without_a_task_is_given_back_with_its_turn() {
+    fn a_slot_without_a_task_does_not_count() {
         let slots = Slots::new(1, Some(1));
         drop(slots.take().unwrap());
-        slots.take().unwrap().fill();
+        slots.take().unwrap().count_task();
         assert!(slots.take().is_none());
     }
 
     #[test]
-    fn one_that_is_polling_may_still_give_its_turn_to_another() {
+    fn a_waiting_poller_takes_a_slot_whose_poll_had_no_task() {
         let slots = Slots::new(2, Some(1));
         let first = slots.take().unwrap();
         std::thread::scope(|scope| {
@@ -115,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_wakes_those_who_wait() {
+    fn close_wakes_waiting_pollers() {
         let slots = Slots::new(1, None);
         let _taken = slots.take().unwrap();
         std::thread::scope(|scope| {

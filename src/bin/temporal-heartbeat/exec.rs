@@ -10,7 +10,7 @@ use std::{
 
 use clap::Args;
 use nix::sys::signal::Signal;
-use signal_hook::{iterator, low_level};
+use signal_hook::low_level;
 use temporal_heartbeat::{
     api::{
         activity::{self, OpenOptions},
@@ -21,16 +21,17 @@ use temporal_heartbeat::{
 };
 
 use crate::{
-    child::{guardian::Guardian, process_group},
+    child::guardian::Guardian,
     connection::Connection,
     console, exit_code, local_error,
     run::{
-        args::{OnCancel, RunArgs},
+        args::{RunArgs, StopOrIgnore},
         attempt::{self, Attempt},
         environment,
         outcome::Outcome,
         supervisor::Event,
     },
+    signals,
     token::TokenArgs,
 };
 
@@ -133,9 +134,7 @@ impl ExecArgs {
 pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
     args.run.validate()?;
     let options = args.open_options()?;
-    if let Some(descriptor) = args.token.descriptor() {
-        process_group::close_on_exec(descriptor);
-    }
+    args.token.close_on_exec();
     let token = options.token.as_ref().and_then(|token| Token::read(token));
     let ids = token.as_ref().map(|token| token.ids.clone()).or(options.ids.clone());
     let guardian = Guardian::start()?;
@@ -147,7 +146,7 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
     // The first heartbeat shows whether the token is still valid before the command repeats any work.
     let signals = activity::beat(handle, timeout)?;
     let args = args.run;
-    if signals.contains(Signals::CANCEL_REQUESTED) && args.on_cancel == OnCancel::Stop {
+    if signals.contains(Signals::CANCEL_REQUESTED) && args.on_cancel == StopOrIgnore::Stop {
         Outcome::Cancelled.report(handle, &args)?;
         console::warning("the activity was cancelled before the command was started; reported as cancelled");
         return Ok(exit_code::CANCEL_REQUESTED);
@@ -181,8 +180,7 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
 /// Sends signals as events while the command runs. After that they have their default effect on this process. A signal that is ignored
 /// stays ignored, in the command too.
 fn forward_signals(sender: Sender<Event>) -> io::Result<()> {
-    let numbers = FORWARDED.iter().map(|signal| *signal as i32);
-    let mut signals = iterator::Signals::new(numbers.filter(|number| !process_group::is_ignored(*number)))?;
+    let mut signals = signals::catch(&FORWARDED)?;
     thread::Builder::new().name("signal".into()).spawn(move || {
         for number in signals.forever() {
             if let Ok(signal) = Signal::try_from(number)

@@ -26,7 +26,7 @@ Exits with the command's own code, or with:
    64  the command line is wrong
    66  there is no task token, or it can't be read, or another part of the configuration is wrong
    69  the server can't be reached
-   76  the activity is over for this token: the command wasn't started, or was stopped, and nothing was reported
+   76  the activity is over for this token, so that nothing was reported
   126  the command can't be run
   127  the command doesn't exist
 128+n  signal n ended the command

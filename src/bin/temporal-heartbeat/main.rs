@@ -10,7 +10,7 @@
 //! | `commands` | the commands for scripts, one call each |
 //! | `connection`, `token`, `value` | flags that several commands share |
 //! | `man` | manual pages and completions |
-//! | `console`, `exit_code` | this program's own output and exit codes |
+//! | `console`, `exit_code`, `signals` | this program's own output, exit codes and signals |
 
 mod child;
 mod commands;
@@ -21,6 +21,7 @@ mod exit_code;
 mod man;
 mod output;
 mod run;
+mod signals;
 mod token;
 mod value;
 mod work;

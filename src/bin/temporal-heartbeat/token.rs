@@ -46,8 +46,15 @@ impl TokenArgs {
         }
     }
 
-    /// The descriptor that the token is read from, if it is: the command must not inherit it.
-    pub fn descriptor(&self) -> Option<i32> {
+    /// Closes the descriptor that the token was read from, if it was, in commands that are started later.
+    pub fn close_on_exec(&self) {
+        if let Some(descriptor) = self.descriptor() {
+            // SAFETY: no pointers are passed. An invalid descriptor is an error, and then there is nothing to inherit.
+            unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+
+    fn descriptor(&self) -> Option<i32> {
         match self.token_fd {
             Some(number) => Some(number.into()),
             None if self.token_stdin || self.token_file.is_some() => None,

@@ -125,22 +125,6 @@ fn cpu_ticks(stat: &str, group: Pid) -> Option<u64> {
     is_member.then(|| times.sum())
 }
 
-/// Closes the descriptor in commands that are started later.
-pub fn close_on_exec(descriptor: RawFd) {
-    // SAFETY: no pointers are passed. An invalid descriptor is an error, and then there is nothing to inherit.
-    unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
-}
-
-/// Whether a signal is ignored. `nohup`, and shells without job control, ignore signals for their commands.
-pub fn is_ignored(signal: i32) -> bool {
-    let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: nothing is changed; `action` is written if the call returns 0, and read only then.
-    unsafe {
-        libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0
-            && action.assume_init().sa_sigaction == libc::SIG_IGN
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -46,14 +46,14 @@ pub struct RunArgs {
     pub stall_file: Option<PathBuf>,
 
     /// What to do when the activity is cancelled: stop the command and report the cancellation, or let the command run to its end
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnCancel::Stop, help_heading = "Stopping")]
-    pub on_cancel: OnCancel,
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = StopOrIgnore::Stop, help_heading = "Stopping")]
+    pub on_cancel: StopOrIgnore,
     /// What to do while the activity is paused: nothing, or freeze the command (SIGSTOP, SIGCONT). Heartbeats continue
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnPause::Ignore, help_heading = "Stopping")]
     pub on_pause: OnPause,
     /// What to do when no heartbeat was acknowledged for the whole heartbeat timeout, so that another attempt may be running
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnLeaseLost::Stop, help_heading = "Stopping")]
-    pub on_lease_lost: OnLeaseLost,
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = StopOrIgnore::Stop, help_heading = "Stopping")]
+    pub on_lease_lost: StopOrIgnore,
     /// The signal that stops the command and its process group
     #[arg(long, value_name = "NAME", default_value = "TERM", value_parser = signal, help_heading = "Stopping")]
     pub stop_signal: Signal,
@@ -112,9 +112,9 @@ pub enum StallBy {
     Cpu,
 }
 
-/// The action on a cancellation.
+/// The action on a cancellation or a lost lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OnCancel {
+pub enum StopOrIgnore {
     Stop,
     Ignore,
 }
@@ -123,13 +123,6 @@ pub enum OnCancel {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnPause {
     Freeze,
-    Ignore,
-}
-
-/// The action on a lost lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OnLeaseLost {
-    Stop,
     Ignore,
 }
 

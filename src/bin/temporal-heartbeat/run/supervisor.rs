@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use temporal_heartbeat::model::signals::Signals;
 
 use super::{
-    args::{OnCancel, OnLeaseLost, OnPause, RunArgs},
+    args::{OnPause, RunArgs, StopOrIgnore},
     watchdog::Watchdog,
 };
 use crate::{
@@ -167,11 +167,11 @@ impl<'a> Supervisor<'a> {
         }
         if has(Signals::GONE) {
             self.stop(StopReason::Gone);
-        } else if has(Signals::CANCEL_REQUESTED) && self.args.on_cancel == OnCancel::Stop {
+        } else if has(Signals::CANCEL_REQUESTED) && self.args.on_cancel == StopOrIgnore::Stop {
             self.stop(StopReason::Cancelled);
         } else if has(Signals::RESET) {
             self.stop(StopReason::Reset);
-        } else if has(Signals::LEASE_LOST) && self.args.on_lease_lost == OnLeaseLost::Stop {
+        } else if has(Signals::LEASE_LOST) && self.args.on_lease_lost == StopOrIgnore::Stop {
             self.stop(StopReason::LeaseLost);
         }
         let (is_paused, was_paused) = (has(Signals::PAUSED), self.signals.contains(Signals::PAUSED));

@@ -57,7 +57,7 @@ pub struct WorkArgs {
     /// The task queue to take activities from
     #[arg(long, short = 't', value_name = "NAME", help_heading = "Tasks")]
     task_queue: String,
-    /// Run the command for this type of activity only, and leave other types to other workers; can be given several times [default: every type]
+    /// Run the command for this type of activity only, and let other workers retry other types; can be given several times [default: all]
     #[arg(long, value_name = "NAME", help_heading = "Tasks")]
     activity_type: Vec<String>,
     /// The most commands that run at once

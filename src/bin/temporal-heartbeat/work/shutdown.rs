@@ -7,14 +7,15 @@ use std::{
     time::Duration,
 };
 
-use signal_hook::iterator::{Handle, Signals};
+use nix::sys::signal::Signal;
+use signal_hook::iterator::Handle;
 use temporal_heartbeat::api::task_queue::POLL_TIME;
 
 use super::Worker;
-use crate::{child::process_group, console, run::supervisor::Event};
+use crate::{console, run::supervisor::Event, signals};
 
 /// The signals that shut the worker down.
-const SIGNALS: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
+const SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 
 /// The commands that run, so that they can be stopped.
 #[derive(Clone, Default)]
@@ -63,8 +64,7 @@ pub fn handle_signals<'scope>(
     worker: &'scope Worker,
     grace: Duration,
 ) -> io::Result<Handle> {
-    let numbers = SIGNALS.into_iter().filter(|number| !process_group::is_ignored(*number));
-    let mut signals = Signals::new(numbers)?;
+    let mut signals = signals::catch(&SIGNALS)?;
     let handle = signals.handle();
     thread::Builder::new().name("signal".into()).spawn_scoped(scope, move || {
         let mut is_first = true;

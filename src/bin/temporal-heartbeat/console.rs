@@ -17,7 +17,7 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 use temporal_heartbeat::model::error::{Error, Result};
 
-use crate::exit_code;
+use crate::{error::local_error, exit_code};
 
 /// Moves the cursor to the start of the line and clears the line.
 const CLEAR_LINE: &[u8] = b"\r\x1b[K";
@@ -89,7 +89,7 @@ pub fn result(value: &Value, text: &str) {
 /// Writes data to the standard output.
 pub fn write_stdout(bytes: &[u8]) -> Result<()> {
     let written = io::stdout().write_all(bytes).and_then(|()| io::stdout().flush());
-    written.map_err(|why| crate::local_error("write to the standard output", &why))
+    written.map_err(|why| local_error("write to the standard output", &why))
 }
 
 /// Prints a message to the standard error, as text or as the JSON object.

@@ -23,7 +23,9 @@ use temporal_heartbeat::{
 use crate::{
     child::guardian::Guardian,
     connection::Connection,
-    console, exit_code, local_error,
+    console,
+    error::local_error,
+    exit_code,
     run::{
         args::{RunArgs, StopOrIgnore},
         attempt::{self, Attempt},

@@ -10,12 +10,13 @@
 //! | `commands` | the commands for scripts, one call each |
 //! | `connection`, `token`, `value` | flags that several commands share |
 //! | `man` | manual pages and completions |
-//! | `console`, `exit_code`, `signals` | this program's own output, exit codes and signals |
+//! | `console`, `error`, `exit_code`, `signals` | this program's own output, errors, exit codes and signals |
 
 mod child;
 mod commands;
 mod connection;
 mod console;
+mod error;
 mod exec;
 mod exit_code;
 mod man;
@@ -26,11 +27,10 @@ mod token;
 mod value;
 mod work;
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use temporal_heartbeat::model::{error::Error, status::Status};
 
 use crate::{
     commands::{CancelledArgs, CompleteArgs, DetailsArgs, FailArgs, HeartbeatArgs},
@@ -110,8 +110,8 @@ fn main() -> ExitCode {
         Command::Fail(args) => commands::fail(connection, args),
         Command::Cancelled(args) => commands::cancelled(connection, args),
         Command::Status(args) => commands::status(connection, &args),
-        Command::Completions { shell } => man::print_completions(shell),
-        Command::Man { directory } => man::write_pages(&directory),
+        Command::Completions { shell } => man::print_completions(Cli::command(), shell),
+        Command::Man { directory } => man::write_pages(Cli::command(), &directory),
         Command::Guard { directory } => child::guardian::run(&directory),
     };
     code.unwrap_or_else(|error| {
@@ -121,15 +121,9 @@ fn main() -> ExitCode {
     .into()
 }
 
-/// Returns the error of a failed system call. `action` completes "can't ...".
-fn local_error(action: &str, why: &io::Error) -> Error {
-    Error::new(Status::LocalLimit, format!("can't {action}: {why}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

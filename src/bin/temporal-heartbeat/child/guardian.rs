@@ -23,7 +23,7 @@ use nix::{
 use tempfile::TempDir;
 use temporal_heartbeat::model::error::Result;
 
-use crate::local_error;
+use crate::error::local_error;
 
 /// This program's end of the guardian. Dropping it ends the guardian.
 pub struct Guardian {

@@ -27,7 +27,7 @@ use temporal_heartbeat::{
     model::error::{Error, Result},
 };
 
-use crate::{child::guardian::Guardian, connection::Connection, local_error, run::args::RunArgs};
+use crate::{child::guardian::Guardian, connection::Connection, error::local_error, run::args::RunArgs};
 use shutdown::RunningCommands;
 use slots::Slots;
 

@@ -18,7 +18,8 @@ use temporal_heartbeat::{
 
 use super::Worker;
 use crate::{
-    console, local_error,
+    console,
+    error::local_error,
     run::{
         attempt::{self, Attempt},
         environment,

@@ -1,0 +1,10 @@
+//! Errors of this program beside those of the library.
+
+use std::io;
+
+use temporal_heartbeat::model::{error::Error, status::Status};
+
+/// Returns the error of a failed system call. `action` completes "can't ...".
+pub fn local_error(action: &str, why: &io::Error) -> Error {
+    Error::new(Status::LocalLimit, format!("can't {action}: {why}"))
+}

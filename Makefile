@@ -63,9 +63,11 @@ man: cli ## the program's manual pages, in target/man
 program:
 	$(CARGO) test --target-dir target --features cli --test service --no-run
 
-header: ## write include/temporal_heartbeat.h, and Go's copy, anew from src/abi
+header: ## write include/temporal_heartbeat.h from src/abi, and from that Go's copy and Python's prototypes
+	$(call needs,$(PYTHON),Python 3)
 	THB_UPDATE_HEADER=1 $(CARGO) test --quiet --test abi the_header_is_the_one
 	cp include/temporal_heartbeat.h bindings/go/internal/abi/
+	$(PYTHON) bindings/python/generate_abi.py
 
 baseline: ## make today's header the one that the ABI is compared with; at a release, or when more was added
 	cp include/temporal_heartbeat.h tests/abi/baseline/
@@ -189,7 +191,7 @@ lint: venv ## formats, lints and types, in every language
 	$(CARGO) clippy --lib -- -D warnings
 	$(CARGO) clippy --all-targets --features cli -- -D warnings
 	cd bindings/go && test -z "$$($(GO)fmt -l . ../../tests/drivers/driver_go ../../examples/demo/workers/go ../../examples/parents/go ../../tests/interop/peers/go ../../benches/peers/go | tee /dev/stderr)"
-	cd bindings/python && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy --strict temporal_heartbeat tests hatch_build.py
+	cd bindings/python && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy --strict temporal_heartbeat tests hatch_build.py generate_abi.py
 	cd tests && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy .
 	cd examples/recipes && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	cd benches && $(VENV)/bin/ruff check . && MYPYPATH=../tests $(VENV)/bin/mypy --strict --explicit-package-bases -p compare

@@ -1,6 +1,6 @@
-"""Builds the native library and ships it in the wheel, one for all Pythons of a platform.
+"""Builds the native library and adds it to the wheel, which fits all Pythons of a platform.
 
-A source distribution has the library's source.
+A source distribution has the library's source instead.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 LIBRARY = f"libtemporal_heartbeat.{'dylib' if sys.platform == 'darwin' else 'so'}"
 
-# Where the library's source is in a source distribution.
+# The directory of the library's source in a source distribution.
 NATIVE = "native"
 
 
 class NativeLibrary(BuildHookInterface[Any]):
-    """The hook that hatchling runs for a build."""
+    """The build hook that hatchling runs."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         root = Path(self.root)
@@ -32,7 +32,7 @@ class NativeLibrary(BuildHookInterface[Any]):
         if self.target_name == "sdist" and not unpacked.exists():
             source = pack_source(repository=root.parent.parent)
             build_data["force_include"][str(source)] = NATIVE
-        # An editable install is a developer's: TEMPORAL_HEARTBEAT_LIBRARY names its library.
+        # An editable install uses the developer's library, in TEMPORAL_HEARTBEAT_LIBRARY.
         if self.target_name == "wheel" and version != "editable":
             library = build_library(unpacked if unpacked.exists() else root.parent.parent)
             build_data["force_include"][str(library)] = f"temporal_heartbeat/{LIBRARY}"
@@ -41,11 +41,11 @@ class NativeLibrary(BuildHookInterface[Any]):
 
 
 def build_library(source: Path) -> Path:
-    """Builds the library by `make shipped`, as everybody does, and returns its path."""
+    """Builds the library by `make shipped` and returns its path."""
     check_source(source)
     require("make", "the package of that name")
-    # The variables by which an outer make talks to its own.
-    environment = {name: value for name, value in os.environ.items() if name not in MAKES_OWN}
+    # Without the variables with which an outer make controls its children.
+    environment = {name: value for name, value in os.environ.items() if name not in MAKE_VARIABLES}
     made = subprocess.run(["make", "shipped"], cwd=source, env=environment, check=False)
     if made.returncode != 0:
         raise RuntimeError(f"`make shipped` failed in {source}; its messages are above")
@@ -53,7 +53,7 @@ def build_library(source: Path) -> Path:
 
 
 def pack_source(repository: Path) -> Path:
-    """The library's source as cargo packs it: with what a build needs and nothing else."""
+    """Packs the library's source with cargo and returns its directory."""
     check_source(repository)
     packed = repository / "target" / "package"
     shutil.rmtree(packed, ignore_errors=True)
@@ -83,11 +83,11 @@ def require(tool: str, origin: str) -> None:
         )
 
 
-MAKES_OWN = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")
+MAKE_VARIABLES = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")
 
 
 def platform_tag(library: Path) -> str:
-    """Where the library runs: on Linux where there is the C library that it needs, or a newer."""
+    """Returns the platform tag: on Linux the lowest glibc version that has all needed symbols."""
     platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
     needed = [int(minor) for minor in re.findall(rb"\0GLIBC_2\.(\d+)", library.read_bytes())]
     if needed and platform.startswith("linux_"):

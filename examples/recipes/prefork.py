@@ -3,7 +3,7 @@
     prefork.py WORKERS < tokens        one task token a line, in base64
 
 The master connects, and sees a wrong address or key at once. Each worker makes a connection of its own at its first
-call: the library notices that it was forked. What the master has opened is the master's: its handles are Forked in the
+call: the library notices that it was forked. Activities that the master opened raise ForkedError in the
 workers.
 """
 

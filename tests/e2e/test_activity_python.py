@@ -215,7 +215,7 @@ def test_frozen_child_learns_on_waking_that_its_lease_is_lost(start: StartActivi
         while True:
             try:
                 signals = act.heartbeat(1)
-            except thb.NotFound:
+            except thb.NotFoundError:
                 signals = thb.Signals.GONE  # the server's answer was here first
             now = time.monotonic()
             if signals or now - before > 2:  # which it is after the freeze at the latest
@@ -393,7 +393,7 @@ def test_child_that_must_encode_sends_nothing_that_anybody_can_read(
                 for send in (act.heartbeat, act.complete, act.report_cancelled):
                     try:
                         send("readable")
-                    except thb.InvalidArgument as error:
+                    except thb.InvalidArgumentError as error:
                         refused += "encode" in str(error)
                 act.heartbeat(sealed)
                 act.flush()
@@ -409,11 +409,11 @@ def test_child_that_must_encode_sends_nothing_that_anybody_can_read(
                     for send in (act.complete, act.report_cancelled):
                         try:
                             await send("readable")
-                        except thb.InvalidArgument as error:
+                        except thb.InvalidArgumentError as error:
                             refused += "encode" in str(error)
                     try:
                         act.heartbeat("readable")
-                    except thb.InvalidArgument as error:
+                    except thb.InvalidArgumentError as error:
                         refused += "encode" in str(error)
                     act.heartbeat(sealed)
                     await act.flush()
@@ -479,7 +479,7 @@ BY_IDS = """
         signals = act.wait(thb.Signals.GONE)
         try:
             act.complete("too late")
-        except thb.NotFound:
+        except thb.NotFoundError:
             say(signals)
 """
 

@@ -41,7 +41,7 @@ import json, sys, temporal_heartbeat as thb
 thb.connect(address=sys.argv[1], namespace=sys.argv[2])
 try:
     thb.heartbeat(b"garbage", 1)
-except thb.TokenUnreadable:
+except thb.TokenUnreadableError:
     print(json.dumps(thb.metrics()))
 """
 

@@ -1,8 +1,8 @@
-"""Does the items of an Activity that the library beats for, going on after the last one recorded.
+"""Processes the items of an Activity that heartbeats in the background, from the last record on.
 
     activity.py ITEMS FILE
 
-The parent hands the Activity over in the environment. Each item that is done is a line of FILE.
+The parent hands the Activity over in the environment. Each processed item adds a line to FILE.
 """
 
 import sys
@@ -12,7 +12,7 @@ import temporal_heartbeat as thb
 items, path = int(sys.argv[1]), sys.argv[2]
 thb.connect()
 
-# A fault is reported at once, with what was recorded last; work that hangs is retried in a while.
+# An exception fails the activity at once, with its last details. Hung work is retried later.
 with thb.Activity.from_env(fail_on_exception=True, stall_timeout=60) as act:
     try:
         for item in range(act.details(default=-1) + 1, items):
@@ -26,5 +26,5 @@ with thb.Activity.from_env(fail_on_exception=True, stall_timeout=60) as act:
         if cancelled.signals & thb.Signals.CANCEL_REQUESTED:
             act.report_cancelled()
         sys.exit(str(cancelled))
-    except thb.NotFound:
-        sys.exit("the activity is over for us: another attempt goes on")
+    except thb.NotFoundError:
+        sys.exit("the activity is over for this attempt")

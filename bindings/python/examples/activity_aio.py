@@ -1,8 +1,8 @@
-"""Does the items of an Activity in asyncio, and stops them in the middle when it is to stop.
+"""Processes the items of an Activity in asyncio, and cancels an item when the Activity must stop.
 
     activity_aio.py ITEMS FILE
 
-The parent hands the Activity over in the environment. Each item that is done is a line of FILE.
+The parent hands the Activity over in the environment. Each processed item adds a line to FILE.
 """
 
 import asyncio
@@ -32,12 +32,12 @@ async def main(items: int, path: str) -> None:
             await working
         else:
             working.cancel()
-            act.raise_if_cancelled()  # leaving the block by that reports the cancellation
+            act.raise_if_cancelled()  # when it leaves the block, it reports the cancellation
 
 
 try:
     asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
 except thb.Cancelled as cancelled:
     sys.exit(str(cancelled))
-except thb.NotFound:
-    sys.exit("the activity is over for us: another attempt goes on")
+except thb.NotFoundError:
+    sys.exit("the activity is over for this attempt")

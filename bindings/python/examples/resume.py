@@ -1,8 +1,8 @@
-"""Does the items of an Activity, going on after the last one that any attempt has recorded.
+"""Processes the items of an Activity, from the last one that an attempt recorded on.
 
     resume.py ITEMS FILE
 
-The parent hands over the task token in the environment. Each item that is done is a line of FILE.
+The parent hands the task token over in the environment. Each processed item adds a line to FILE.
 """
 
 import sys
@@ -22,6 +22,6 @@ for item in range(first, items):
         if thb.heartbeat(token, item) & thb.Signals.CANCEL_REQUESTED:
             thb.report_cancelled(token)
             sys.exit("cancelled")
-    except thb.NotFound:
-        sys.exit("the activity is over for us: another attempt goes on")
+    except thb.NotFoundError:
+        sys.exit("the activity is over for this attempt")
 thb.complete(token, items)

@@ -1,15 +1,15 @@
 """Heartbeat a Temporal Activity from any process.
 
-The Activity's worker hands its task token to this process and leaves it to it to end the Activity,
-by ``activity.raise_complete_async()`` in Python, ``activity.ErrResultPending`` in Go. This process
-says how far it is, learns that it is to stop, and ends the Activity; if it dies, the next attempt
-resumes where it was::
+The Activity's worker hands its task token to this process, and lets this process end the Activity:
+by ``activity.raise_complete_async()`` in Python, by ``activity.ErrResultPending`` in Go. This
+process reports its progress, learns of cancellation, and ends the Activity. If it dies, the next
+attempt resumes from the recorded progress::
 
     import temporal_heartbeat as thb
 
     thb.connect()
     with thb.Activity.from_env() as act:
-        for item in range(act.details(default=-1) + 1, 100):    # after the last one recorded
+        for item in range(act.details(default=-1) + 1, 100):    # after the last recorded item
             work_on(item)
             act.heartbeat(item)
             act.raise_if_cancelled()
@@ -19,148 +19,113 @@ The model
     A process has one connection: `connect` makes it, `disconnect` ends it, every thread uses it. A
     task token stands for one attempt of one Activity. There are two ways to use it:
 
-    Activity            Holds it open. The library beats in the background, whatever this process
-                        does, and recording progress takes less than a microsecond. For asyncio
-                        there is the same in `temporal_heartbeat.aio`.
+    Activity            Keeps it open. The library heartbeats in the background, even while this
+                        process is busy, and recording progress takes less than a microsecond.
+                        `temporal_heartbeat.aio` has the same class for asyncio.
     functions           `heartbeat`, `get_details`, `complete`, `fail`, `report_cancelled` take a
-                        token, and each call is one request to the server. For a process that
-                        beats now and then, and lives shorter than the activity.
+                        token, and each call is one request to the server. Use them in a process
+                        that heartbeats rarely and runs for a shorter time than the activity.
 
     `temporal_heartbeat.handoff` is the parent's side: it hands an activity to a child process.
 
 Blocking
-    `Activity.heartbeat`, `touch`, ``signals`` and the like never wait. All else blocks until the
-    server has answered or its timeout is over: 10 seconds if nothing else is said, in seconds, None
-    for ever, 0 not at all (nothing is sent then). Temporary faults are retried within that time.
-    The GIL is released. Ctrl-C works at once in the main thread, as does every signal handler that
-    raises: the call is then abandoned and runs out by itself, and the server may or may not have
-    had it. In asyncio use `temporal_heartbeat.aio`, and ``asyncio.to_thread`` for the functions.
+    `Activity.heartbeat`, `touch`, ``signals`` and the like never wait. The others block until the
+    server answers or the timeout expires: in seconds, by default 10; None: for ever; 0: not at all
+    (then nothing is sent). Temporary errors are retried within that time. The GIL is released.
+    Ctrl-C, and any other signal handler that raises, interrupts a call of the main thread at once:
+    the call is abandoned and continues in the background, and the server may still receive it. In
+    asyncio use `temporal_heartbeat.aio`, and ``asyncio.to_thread`` for the functions.
 
 Threads and processes
-    Everything may be called in any thread. After ``os.fork`` the child's calls make a connection of
-    its own, and its parent's `Activity` objects raise `Forked`. Let only one process beat with a
+    Any thread may call anything. After ``os.fork`` the child's calls make their own connection, and
+    its parent's `Activity` objects raise `ForkedError`. Let only one process heartbeat with a
     token, or they overwrite each other's progress.
 
 Values
     Details and results are converted as Temporal's Python SDK does by default: None, bytes,
-    protobuf messages, and all that JSON can hold, dataclasses, datetime and UUID included. They are
-    read back as plain values: a dataclass as a dict. A `Payload` is sent as it is, and what this
-    process can't decode is read as one. ``connect(data_converter=...)`` has a codec encode all of
-    them, `Payload` objects too, for a namespace whose data are encrypted.
+    protobuf messages, and all that JSON can represent, dataclasses, datetime and UUID included.
+    They are read as plain values: a dataclass as a dict. A `Payload` is sent unchanged, and a value
+    that this process can't decode is read as one. The codec of ``connect(data_converter=...)``
+    encodes all of them, `Payload` objects too, for a namespace with encrypted data.
 
 Signals
-    Every heartbeat returns what is asked of this process, usually nothing:
+    Every heartbeat returns the current signals, usually none:
 
-    CANCEL_REQUESTED    The activity is to end: clean up, then `report_cancelled`. `complete` would
-                        still win.
-    PAUSED              Stop working until the flag goes, but beat on, or the activity times out.
-    RESET               End this attempt, by `fail` for instance; a new first one follows.
+    CANCEL_REQUESTED    Cancellation was requested: clean up, then call `report_cancelled`.
+                        `complete` still works, and wins.
+    PAUSED              Stop working until the flag is cleared, but continue to heartbeat, or the
+                        activity times out.
+    RESET               End this attempt, for example by `fail`. A new first attempt follows.
 
-    And these, which only an `Activity` knows:
+    Only an `Activity` has these:
 
     GONE                The activity is over for this token. Stop the work.
     LEASE_LOST          No heartbeat was acknowledged in time: another attempt may be running.
     DEADLINE            ``attempt_remaining`` has passed: a hint. GONE follows if it is over.
-    STALLED             Nothing was recorded for ``stall_timeout``, so that the beats have stopped.
-    REFUSED, UNSEEDED   No beats go out; see `Signals`.
+    STALLED             Nothing was recorded for ``stall_timeout``, so the heartbeats have stopped.
+    REFUSED, UNSEEDED   No heartbeats are sent; see `Signals`.
 
-    `Activity.raise_if_cancelled` raises `Cancelled` for those after which to stop, STOP_SIGNALS.
+    `Activity.raise_if_cancelled` raises `Cancelled` for STOP_SIGNALS, after which to stop.
 
 Errors
-    Every failure is an `Error` with a ``code``, a ``message`` and ``retryable``. There is a class
-    for each status, and later versions may add some: end with ``except Error``.
+    Every failure is an `Error` with a ``code``, a ``message`` and ``retryable``. Each status has a
+    class, and later versions may add some: end with ``except Error``.
 
-    NotFound            The activity is over for this token: ended, timed out, superseded by a later
-                        attempt. Stop the work; there is nothing more to tell the server.
-    InDoubt             An ending call that may have been applied: the answer to an earlier try was
-                        lost. Take the work as done; don't undo it.
-    Unavailable, Timeout, ResourceExhausted, NamespaceNotActive
-                        Temporary, and retried already for as long as the timeout allowed. Go on
-                        with the work, and beat again at the next item.
-    TooLarge            Over the server's limit of 2 MiB. Nothing was sent. Record less.
-    InvalidArgument, TokenUnreadable
-                        The call makes no sense as it is. Correct it. InvalidArgument is a
-                        ValueError too. What has an impossible type is a TypeError.
-    NotConnected, AlreadyConnected
-                        `connect` is to be called once, before the other functions.
-    Config, Unimplemented, NamespaceNotFound, Unauthenticated, PermissionDenied, Tls
-                        The connection's options, the environment or the server's set-up are wrong.
-    LibraryNotFound, AbiMismatch
-                        The native library can't be used. The first is a Config too.
-    LocalLimit          This process has no threads or descriptors left.
-    FailedPrecondition, ServerError, Internal
-                        The server, or the library, fails in a way that only the message explains.
-    AlreadyOpen         An `Activity` holds this token: use that, or close it first.
-    Ended               The activity was ended by this `Activity` already.
-    InvalidHandle       The `Activity` is closed, by `disconnect` too.
-    Forked              The `Activity` is the parent process's. Also in a child that a signal
+    NotFoundError       The activity is over for this token: it ended, timed out, or a later attempt
+                        has replaced this one. Stop the work, and end nothing.
+    InDoubtError        The ending call may have been applied: the answer to an earlier try was
+                        lost. Treat the work as done, and don't undo it.
+    UnavailableError, TimeoutError, ResourceExhaustedError, NamespaceNotActiveError
+                        Temporary. The call was retried until its timeout. Continue the work, and
+                        heartbeat again at the next item.
+    TooLargeError       Over the server's limit of 2 MiB. Nothing was sent. Record less.
+    InvalidArgumentError, TokenUnreadableError
+                        An argument is invalid. Correct it. InvalidArgumentError is a ValueError
+                        too. An argument of the wrong type is a TypeError.
+    NotConnectedError, AlreadyConnectedError
+                        Call `connect` once, before the other functions.
+    ConfigError, UnimplementedError, NamespaceNotFoundError, UnauthenticatedError,
+    PermissionDeniedError, TlsError
+                        An option, the environment or the server's configuration is wrong.
+    LibraryNotFoundError, AbiMismatchError
+                        The native library can't be used. The first is a ConfigError too.
+    LocalLimitError     This process has no threads or descriptors left.
+    FailedPreconditionError, ServerError, InternalError
+                        The server, or the library, fails. The message has the cause.
+    AlreadyOpenError    An `Activity` holds this token: use that, or close it first.
+    EndedError          This `Activity` has already ended the activity.
+    InvalidHandleError  The `Activity` is closed, possibly by `disconnect`.
+    ForkedError         The `Activity` belongs to the parent process. Also in a child that a signal
                         handler forked during a call.
 
-Looking on
-    `metrics` gives figures in Prometheus's text form, and `forward_logs` hands log records to
-    ``logging``. Neither ever shows a task token, details, results, or credentials.
-    With THB_LOG=info in the environment the records are lines on stderr.
+Metrics and logs
+    `metrics` returns metrics in Prometheus's text format, and `forward_logs` forwards log records
+    to ``logging``. Neither ever shows a task token, details, results, or credentials. With
+    THB_LOG=info in the environment the records are also written to stderr.
 
 The native library
-    It is loaded by the first call, from the path in the environment variable
-    TEMPORAL_HEARTBEAT_LIBRARY, else from this package, else from the system.
+    The first call loads it, from the path in the environment variable TEMPORAL_HEARTBEAT_LIBRARY,
+    else from this package, else from the system.
 """
 
 from ._activity import Activity
-from ._calls import (
-    complete,
-    connect,
-    disconnect,
-    fail,
-    get_details,
-    heartbeat,
-    reconfigure,
-    report_cancelled,
-    token_from_env,
-    version,
-)
 from ._codec import PayloadCodec
-from ._details import Details
-from ._options import (
+from ._connection import (
     KeepaliveOptions as KeepaliveOptions,
     ProxyOptions as ProxyOptions,
     RetryOptions as RetryOptions,
     TlsOptions as TlsOptions,
+    connect,
+    disconnect,
+    reconfigure,
+    version,
 )
+from ._details import Details
 from ._payload import Payload
+from ._rpc import complete, fail, get_details, heartbeat, report_cancelled, token_from_env
 from ._telemetry import forward_logs, log_records, metrics
-from .errors import (
-    AbiMismatch as AbiMismatch,
-    AlreadyConnected as AlreadyConnected,
-    AlreadyOpen as AlreadyOpen,
-    Cancelled as Cancelled,
-    Config as Config,
-    Ended as Ended,
-    Error as Error,
-    FailedPrecondition as FailedPrecondition,
-    Forked as Forked,
-    InDoubt as InDoubt,
-    Internal as Internal,
-    InvalidArgument as InvalidArgument,
-    InvalidHandle as InvalidHandle,
-    LibraryNotFound as LibraryNotFound,
-    LocalLimit as LocalLimit,
-    NamespaceNotActive as NamespaceNotActive,
-    NamespaceNotFound as NamespaceNotFound,
-    NotConnected as NotConnected,
-    NotFound as NotFound,
-    PermissionDenied as PermissionDenied,
-    ResourceExhausted as ResourceExhausted,
-    ServerError as ServerError,
-    Status as Status,
-    Timeout as Timeout,
-    Tls as Tls,
-    TokenUnreadable as TokenUnreadable,
-    TooLarge as TooLarge,
-    Unauthenticated as Unauthenticated,
-    Unavailable as Unavailable,
-    Unimplemented as Unimplemented,
-)
+from .errors import *  # noqa: F403 - all exceptions are public here too
+from .errors import Error
 from .signals import STOP_SIGNALS, Signals
 
 # The classes of errors and of options are public too. They aren't listed, so that help() stays

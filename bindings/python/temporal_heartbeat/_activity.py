@@ -1,4 +1,4 @@
-"""An activity that is held open, for threads."""
+"""The `Activity` for threads."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Optional, TypeVar, Union, overload
 
-from ._convert import encode_values
+from ._activity_base import NOT_GIVEN, ActivityBase, signal_bits, value_or
 from ._details import Details
-from ._duration import Duration
+from ._duration import Duration, timeout_to_ms
+from ._encoding import encode_values
 from ._failure import Cause, failure_json
-from ._held import NOT_GIVEN, HeldActivity, value_or, wire_bits
-from ._invoke import milliseconds
 from .signals import Signals
 
 __all__ = ["Activity"]
@@ -20,8 +19,8 @@ __all__ = ["Activity"]
 S = TypeVar("S", bound="Activity")
 
 
-class Activity(HeldActivity):
-    """An activity that is held open: the library beats for it, whatever this process does.
+class Activity(ActivityBase):
+    """An open activity: the library sends its heartbeats in the background.
 
     ::
 
@@ -32,51 +31,54 @@ class Activity(HeldActivity):
                 act.raise_if_cancelled()
             act.complete("done")
 
-    From opening on the library sends a heartbeat whenever one is due, in a thread of its own that
-    needs neither the GIL nor an event loop. It always carries the newest details that are known:
-    those of the attempt before, until something is recorded, so that nothing is ever erased. What
-    is recorded most often isn't sent at once, but the newest always is in the end.
+    While it is open, the library sends a heartbeat whenever one is due, from a thread of its own
+    that needs neither the GIL nor an event loop. Each heartbeat has the newest known details: until
+    something is recorded, those of the previous attempt, so that nothing is ever erased. If details
+    are recorded often, not all are sent, but the newest always are in the end.
 
-    * ``token``: the task token. It is this object's alone until `close`: a second one for it, and
-      functions such as `temporal_heartbeat.complete`, raise `AlreadyOpen`.
-    * ``workflow_id``, ``run_id``, ``activity_id``, ``attempt``: which activity it is, instead of
-      the token; a standalone one has no workflow id. The server doesn't tell attempts apart by
-      these, so the library asks it first: docs/by-ids.md of the project tells what that costs, and
-      what remains. Beside a token they are for asking what the server holds.
-    * ``heartbeat_timeout``: the activity's, as its parent knows it. The server is asked when it
-      isn't given; before that is answered, LEASE_LOST can't be known.
-    * ``pulse``: False sends only what is recorded; the activity times out when nothing is.
-    * ``stall_timeout``: when neither `heartbeat` nor `touch` is called for so long, the pulse
-      stops, so that the server retries the hung work. Never, if it isn't given.
-    * ``cancel_poll``: beat at least so often, to hear of a cancellation sooner than the heartbeat
-      timeout needs it.
-    * ``initial_details``: what the attempt before recorded last, as the parent was told: values,
-      or a `Details`; empty when it recorded nothing. The server is asked when they aren't given.
-    * ``age``: how long ago the attempt started: until the first heartbeat is acknowledged, the
-      lease counts from there. ``attempt_remaining``: how long it may still take, a hint.
-    * ``require_encoded``: refuse values that no codec has encoded, for namespaces that encrypt:
-      pass `Payload` objects. A `Payload` that is readable is refused too.
-    * ``verify``: look up an ending that is in doubt, because the server's answer was lost, before
-      `InDoubt` is raised: it is no error if it was ours, and `NotFound` if it wasn't.
-    * ``close_timeout``: how long the end of the with block may take, None for ever.
+    * ``token``: the task token. Until `close` only this object may use it: a second `Activity` for
+      it, and functions such as `temporal_heartbeat.complete`, raise `AlreadyOpenError`.
+    * ``workflow_id``, ``run_id``, ``activity_id``, ``attempt``: the activity's ids, instead of the
+      token; a standalone one has no workflow id. The server doesn't distinguish attempts by ids, so
+      the library asks it first: docs/by-ids.md of the project describes the cost and the limits.
+      With a token they are used to read what the server holds.
+    * ``heartbeat_timeout``: the activity's heartbeat timeout, as its parent knows it. Without it
+      the server is asked, and LEASE_LOST can't be set before the answer.
+    * ``pulse``: False sends only what is recorded. The activity times out if nothing is.
+    * ``stall_timeout``: the heartbeats stop after this time without `heartbeat` or `touch`, so that
+      the server retries hung work. By default they never stop.
+    * ``cancel_poll``: the longest time between heartbeats, to learn of a cancellation sooner than
+      the heartbeat timeout requires.
+    * ``initial_details``: the last details of the previous attempt, as the parent received them:
+      values, or a `Details`; empty if there are none. Without it the server is asked.
+    * ``age``: the time since the attempt started. The lease is counted from its start until the
+      first heartbeat is acknowledged. ``attempt_remaining``: the time that the attempt has left, a
+      hint.
+    * ``require_encoded``: refuse values that no codec has encoded, for namespaces with encrypted
+      data: pass `Payload` objects. A `Payload` with a plain encoding is refused too.
+    * ``verify``: when the server's answer to an ending call was lost, look up the outcome before
+      `InDoubtError` is raised: the call succeeds if it ended the activity, and raises
+      `NotFoundError` if it didn't.
+    * ``close_timeout``: the timeout of the end of the with block, None for ever.
     * ``fail_on_exception``: see below.
 
-    Times are seconds or a timedelta. Other options are passed on to the library, which names the
-    ones that it doesn't know.
+    Times are seconds or a timedelta. The library gets all other options too. Its error names an
+    unknown one.
 
-    The end of the with block closes the activity: what was recorded last is sent, and the beats
-    end. Unless it was ended before, by `complete`, `fail` or `report_cancelled`, it then times out
-    and is retried. An exception that leaves the block changes nothing about that, unless
-    ``fail_on_exception`` is true: then the activity fails with it, or is reported as cancelled when
-    it is `Cancelled` by request. KeyboardInterrupt, SystemExit and the like never fail it.
+    The end of the with block closes the activity: the last recorded details are sent, and the
+    heartbeats end. Unless `complete`, `fail` or `report_cancelled` ended it before, the activity
+    then times out and is retried. This is also so for an exception that leaves the block, unless
+    ``fail_on_exception`` is true: then the activity fails with the exception, or is reported as
+    cancelled if it is a requested `Cancelled`. KeyboardInterrupt, SystemExit and the like never
+    fail it.
 
-    Opening never waits for the server, and needs `connect` before. Any thread may call any method.
-    A child process of ``os.fork`` can't use its parent's object (`Forked`). One that is dropped
-    unclosed warns (ResourceWarning), abandons what isn't sent, and stops beating; at the end of the
-    interpreter nothing happens. Also `disconnect` closes it.
+    Opening never waits for the server. It needs a `connect` before. Any thread may call any method.
+    A child process of ``os.fork`` can't use its parent's object (`ForkedError`). An object that is
+    deleted unclosed warns (ResourceWarning), discards unsent details, and stops the heartbeats;
+    while the interpreter exits nothing happens. `disconnect` closes it too.
 
-    Raises `NotConnected`; `AlreadyOpen`; `Config` for an option or variable; `TokenUnreadable`;
-    `InvalidArgument`; `Unimplemented`; `LocalLimit`.
+    Raises `NotConnectedError`; `AlreadyOpenError`; `ConfigError` for an option or variable;
+    `TokenUnreadableError`; `InvalidArgumentError`; `UnimplementedError`; `LocalLimitError`.
     """
 
     @overload
@@ -86,20 +88,20 @@ class Activity(HeldActivity):
     def details(self, default: Any, *, timeout: Optional[float] = 10.0) -> Any: ...
 
     def details(self, default: Any = NOT_GIVEN, *, timeout: Optional[float] = 10.0) -> Any:
-        """What was recorded before this attempt: the `Details`, empty when there are none.
+        """Return the `Details` that were recorded before this attempt, empty if there are none.
 
-        With a default it is the value itself, the first one if several were recorded, or the
-        default when there are none. It stays the same, whatever is recorded now.
+        With a default it returns the value itself, the first one of several, or the default if
+        there are none. Records of this attempt don't change the result.
 
         Without ``initial_details`` the server is asked, which must be before the first `heartbeat`.
-        Blocks at most ``timeout`` seconds then, temporary faults being retried within it; None: for
-        ever. Any thread may call it.
+        Then it blocks at most ``timeout`` seconds, and retries temporary errors within it; None:
+        for ever. Any thread may call it.
 
-        Raises `NotFound` when the activity is over; `FailedPrecondition` when something was
-        recorded before anybody asked; `Timeout`, `Unavailable` and others when the server can't be
-        reached; `Ended`, `InvalidHandle`, `Forked`.
+        Raises `NotFoundError` when the activity is over; `FailedPreconditionError` when something
+        was recorded before the first call; `TimeoutError`, `UnavailableError` and others when the
+        server can't be reached; `EndedError`, `InvalidHandleError`, `ForkedError`.
         """
-        return value_or(default, self._details(milliseconds(timeout)))
+        return value_or(default, self._details(timeout_to_ms(timeout)))
 
     def wait(
         self,
@@ -108,54 +110,56 @@ class Activity(HeldActivity):
         known: int = 0,
         timeout: Optional[float] = None,
     ) -> Signals:
-        """Wait until something is asked of this process, and return the signals then.
+        """Wait until the signals change, and return them.
 
-        That is until one of the signals in ``mask`` (None: any) isn't as it is in ``known``: with
-        nothing known, until one is set. ``wait(Signals.PAUSED, known=Signals.PAUSED)`` waits for
-        the end of a pause. The signals are returned too when ``timeout`` is over.
+        It returns when one of the signals in ``mask`` (None: any) differs from ``known``. So
+        without ``known`` it returns when one is set. For the end of a pause use
+        ``wait(Signals.PAUSED, known=Signals.PAUSED)``. It also returns when ``timeout`` expires.
 
-        Blocks at most ``timeout`` seconds; None: for ever; 0: not at all. Ctrl-C works meanwhile.
+        Blocks at most ``timeout`` seconds; None: for ever; 0: not at all. Ctrl-C interrupts it.
         Any thread may call it.
 
-        Raises `InvalidHandle` when the activity is closed, `NotConnected` when the process
-        disconnects, `Forked`.
+        Raises `InvalidHandleError` when the activity is closed, `NotConnectedError` when the
+        process disconnects, `ForkedError`.
         """
-        mask, known = wire_bits(mask), wire_bits(known)
-        timeout_ms = milliseconds(timeout)
+        mask, known = signal_bits(mask), signal_bits(known)
+        timeout_ms = timeout_to_ms(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             signals = self._wait(mask, known, timeout_ms)
             if (signals ^ known) & mask:
                 return signals
             if deadline is not None:
-                left = deadline - time.monotonic()
-                if left <= 0:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
                     return signals
-                timeout_ms = milliseconds(left)
+                timeout_ms = timeout_to_ms(remaining)
 
     def flush(self, *, timeout: Optional[float] = 10.0) -> None:
-        """Send what was recorded without waiting for its time, and wait for the acknowledgement.
+        """Send the recorded details at once, and wait for the acknowledgement.
 
         Blocks at most ``timeout`` seconds; None: for ever. Any thread may call it.
 
-        Raises `NotFound` when the activity is over; `Timeout` or why it can't be sent, after which
-        it is still being tried; `Ended`, `InvalidHandle`, `Forked`, `NotConnected`.
+        Raises `NotFoundError` when the activity is over; `TimeoutError`, or the error of the last
+        try, after which the library continues to try; `EndedError`, `InvalidHandleError`,
+        `ForkedError`, `NotConnectedError`.
         """
-        self._flush(milliseconds(timeout))
+        self._call("thb_activity_flush", timeout_to_ms(timeout))
 
     def complete(self, result: Any = None, *, timeout: Optional[float] = 10.0) -> None:
         """End the activity successfully, with a result. None is a result too.
 
-        Nothing is sent after it. When it fails with anything but `NotFound`, `InDoubt` and
-        `Ended`, the beats go on, and it may be called again.
+        Nothing is sent after it. After an error other than `NotFoundError`, `InDoubtError` and
+        `EndedError` the heartbeats continue, and it may be called again.
 
-        Blocks at most ``timeout`` seconds, temporary faults being retried within it; None: for
-        ever. Any thread may call it.
+        Blocks at most ``timeout`` seconds, and retries temporary errors within it; None: for ever.
+        Any thread may call it.
 
-        Raises as `temporal_heartbeat.complete`; `Ended` when it was ended already;
-        `InvalidHandle`; `Forked`.
+        Raises as `temporal_heartbeat.complete`; `EndedError` when this object has already ended the
+        activity; `InvalidHandleError`; `ForkedError`.
         """
-        self._complete(encode_values((result,), self._codec), milliseconds(timeout))
+        encoded = encode_values((result,), self._codec)
+        self._call("thb_activity_complete", *encoded, timeout_to_ms(timeout))
 
     def fail(
         self,
@@ -172,8 +176,8 @@ class Activity(HeldActivity):
     ) -> None:
         """End this attempt as failed. The activity's retry policy decides about the next one.
 
-        What was recorded last goes with it in the same request, so that the next attempt surely
-        sees it. The arguments are those of `temporal_heartbeat.fail`. Otherwise as `complete`.
+        The last recorded details are sent in the same request, so that the next attempt gets them.
+        The arguments are those of `temporal_heartbeat.fail`. Otherwise as `complete`.
         """
         failure = failure_json(
             message,
@@ -186,28 +190,29 @@ class Activity(HeldActivity):
             cause=cause,
             codec=self._codec,
         )
-        self._fail(failure, milliseconds(timeout))
+        self._call("thb_activity_fail", failure, len(failure), timeout_to_ms(timeout))
 
     def report_cancelled(self, *details: Any, timeout: Optional[float] = 10.0) -> None:
-        """End the activity as cancelled, as `Signals.CANCEL_REQUESTED` asked for.
+        """End the activity as cancelled, as `Signals.CANCEL_REQUESTED` asked.
 
-        ``details`` are values for the workflow, if any. What was recorded last is sent before.
-        Otherwise as `complete`; and it raises `InvalidArgument` when nobody asked for the
-        cancellation: the activity goes on then.
+        ``details`` are values for the workflow, if any. The last recorded details are sent before.
+        Otherwise as `complete`; it also raises `InvalidArgumentError` when no cancellation was
+        requested: then the activity continues.
         """
-        self._report_cancelled(encode_values(details, self._codec), milliseconds(timeout))
+        encoded = encode_values(details, self._codec)
+        self._call("thb_activity_report_cancelled", *encoded, timeout_to_ms(timeout))
 
     def close(self, *, timeout: Optional[float] = 10.0) -> None:
-        """Send what was recorded last, and beat no more. It ends nothing on the server.
+        """Send the last recorded details, and stop the heartbeats. Doesn't end the activity.
 
-        The activity is closed whatever this raises; once more does nothing.
+        The activity is closed even if this raises. Closing it again does nothing.
 
-        Blocks at most ``timeout`` seconds; None: for ever; 0: what isn't sent is abandoned. Any
-        thread may call it, and calls of other threads then raise `InvalidHandle`.
+        Blocks at most ``timeout`` seconds; None: for ever; 0: unsent details are discarded. Any
+        thread may call it, and calls of other threads then raise `InvalidHandleError`.
 
-        Raises why what was recorded last couldn't be sent.
+        Raises the error with which sending the last recorded details failed.
         """
-        self._close(milliseconds(timeout))
+        self._close(timeout_to_ms(timeout))
 
     def __enter__(self: S) -> S:
         return self

@@ -1,11 +1,10 @@
-"""The codec of ``connect(data_converter=...)``, through which all values pass on their way.
+"""The codec of ``connect(data_converter=...)``, which encodes and decodes all values.
 
-Three kinds of object will do, and none of them needs a package imported here:
+Three kinds of object are accepted, and none of them needs an import here:
 
-* any with ``encode`` and ``decode``, from a list of `Payload` to a list of `Payload`;
-* a ``temporalio.converter.PayloadCodec``, whose payloads are the SDK's own, and whose methods are
-  coroutines;
-* a ``temporalio.converter.DataConverter``, which also makes payloads of values in its own way.
+* any object with ``encode`` and ``decode``, from a list of `Payload` to a list of `Payload`;
+* a ``temporalio.converter.PayloadCodec``, which uses the SDK's payloads and coroutines;
+* a ``temporalio.converter.DataConverter``, which also converts values to payloads.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import Any, Optional, Protocol
 
+from ._converter import from_payload, to_payload
 from ._payload import Payload
-from ._values import from_payload, to_payload
 
-__all__ = ["Codec", "PayloadCodec", "codec_of"]
+__all__ = ["PLAIN_ENCODINGS", "Codec", "PayloadCodec", "codec_of"]
 
-# The encodings that every reader understands, "" for none. Nothing else is taken for plain.
-_PLAIN = (
+# The encodings that every reader understands; "" is none. All others count as encoded.
+PLAIN_ENCODINGS = (
     "",
     "binary/null",
     "binary/plain",
@@ -35,56 +34,58 @@ _PLAIN = (
 
 
 class PayloadCodec(Protocol):
-    """What ``connect(data_converter=...)`` takes: it encrypts, or compresses, or both.
+    """The interface of ``connect(data_converter=...)``: it encrypts, or compresses, or both.
 
-    It is called in whatever thread makes a call, by several at the same time.
+    The thread that makes a call calls the codec. Several threads may do so at the same time.
     """
 
     def encode(self, payloads: Sequence[Payload], /) -> Sequence[Payload]:
-        """The payloads as they are to be stored. Their ``encoding`` should say so."""
+        """Return the payloads to store. Give them an ``encoding`` of their own."""
 
     def decode(self, payloads: Sequence[Payload], /) -> Sequence[Payload]:
-        """The payloads as they were before. Those that it hasn't encoded it should let through."""
+        """Return the original payloads. Return payloads of another encoding unchanged."""
 
 
 class Codec:
-    """Values to what is stored, and back, by a codec of the package's own kind."""
+    """Converts values to encoded payloads and back, with an object that uses `Payload`."""
 
     def __init__(self, codec: Any) -> None:
         self._codec = codec
 
     def encode(self, values: Iterable[Any]) -> list[Payload]:
-        return _list(_outcome(self._codec.encode([to_payload(value) for value in values])))
+        return _checked(_awaited(self._codec.encode([to_payload(value) for value in values])))
 
     def encode_plain(self, payloads: Iterable[Payload]) -> list[Payload]:
-        """The payloads, those of a plain encoding encoded, the others as they are."""
+        """Encodes the payloads of a plain encoding, and returns the others unchanged."""
         return [
             stored
             for payload in payloads
-            for stored in (self.encode([payload]) if payload.encoding in _PLAIN else [payload])
+            for stored in (
+                self.encode([payload]) if payload.encoding in PLAIN_ENCODINGS else [payload]
+            )
         ]
 
     def decode(self, payloads: Sequence[Payload]) -> list[tuple[Any, Payload]]:
-        """Each value, and its payload as it was before it was encoded."""
-        decoded = _list(_outcome(self._codec.decode(list(payloads)))) if payloads else []
+        """Returns each value with its decoded payload."""
+        decoded = _checked(_awaited(self._codec.decode(list(payloads)))) if payloads else []
         return [(from_payload(payload), payload) for payload in decoded]
 
 
 class _SdkCodec(Codec):
-    """The same by a codec of the SDK's."""
+    """The same with a ``PayloadCodec`` of the SDK."""
 
     def encode(self, values: Iterable[Any]) -> list[Payload]:
-        theirs = [_to_sdk(to_payload(value)) for value in values]
-        return [_from_sdk(payload) for payload in _outcome(self._codec.encode(theirs))]
+        sdk_payloads = [_to_sdk(to_payload(value)) for value in values]
+        return [_from_sdk(payload) for payload in _awaited(self._codec.encode(sdk_payloads))]
 
     def decode(self, payloads: Sequence[Payload]) -> list[tuple[Any, Payload]]:
-        theirs = [_to_sdk(payload) for payload in payloads]
-        decoded = _outcome(self._codec.decode(theirs)) if theirs else []
-        return [(from_payload(ours), ours) for ours in map(_from_sdk, decoded)]
+        sdk_payloads = [_to_sdk(payload) for payload in payloads]
+        decoded = _awaited(self._codec.decode(sdk_payloads)) if sdk_payloads else []
+        return [(from_payload(payload), payload) for payload in map(_from_sdk, decoded)]
 
 
 class _SdkConverter(Codec):
-    """The same by a converter of the SDK's, which makes the payloads too."""
+    """The same with a ``DataConverter`` of the SDK, which also converts the values."""
 
     def encode(self, values: Iterable[Any]) -> list[Payload]:
         from temporalio.common import RawValue
@@ -92,21 +93,21 @@ class _SdkConverter(Codec):
         given = [
             RawValue(_to_sdk(value)) if isinstance(value, Payload) else value for value in values
         ]
-        return [_from_sdk(payload) for payload in _outcome(self._codec.encode(given))]
+        return [_from_sdk(payload) for payload in _awaited(self._codec.encode(given))]
 
     def decode(self, payloads: Sequence[Payload]) -> list[tuple[Any, Payload]]:
         from temporalio.common import RawValue
 
-        theirs = [_to_sdk(payload) for payload in payloads]
-        hints: list[Any] = [RawValue] * len(theirs)
-        decoded = [raw.payload for raw in _outcome(self._codec.decode(theirs, hints))]
+        sdk_payloads = [_to_sdk(payload) for payload in payloads]
+        hints: list[Any] = [RawValue] * len(sdk_payloads)
+        decoded = [raw.payload for raw in _awaited(self._codec.decode(sdk_payloads, hints))]
         values = self._codec.payload_converter.from_payloads(decoded)
         return list(zip(values, map(_from_sdk, decoded)))
 
 
 def codec_of(data_converter: Any) -> Codec:
-    """The codec that an object is. TypeError: it is none."""
-    # Whoever holds one of the SDK's has loaded it.
+    """Wraps a ``data_converter``. Raises TypeError if it isn't one."""
+    # If the object is one of the SDK's, the SDK is already loaded.
     sdk = sys.modules.get("temporalio.converter")
     if sdk is not None and isinstance(data_converter, sdk.DataConverter):
         return _SdkConverter(data_converter)
@@ -120,7 +121,7 @@ def codec_of(data_converter: Any) -> Codec:
     )
 
 
-def _list(returned: Any) -> list[Payload]:
+def _checked(returned: Any) -> list[Payload]:
     payloads: list[Payload] = list(returned)
     for payload in payloads:
         if not isinstance(payload, Payload):
@@ -129,49 +130,49 @@ def _list(returned: Any) -> list[Payload]:
 
 
 def _to_sdk(payload: Payload) -> Any:
-    from temporalio.api.common.v1 import Payload as Theirs
+    from temporalio.api.common.v1 import Payload as SdkPayload
 
-    return Theirs.FromString(payload.to_bytes())
+    return SdkPayload.FromString(payload.to_bytes())
 
 
 def _from_sdk(payload: Any) -> Payload:
     return Payload.from_bytes(payload.SerializeToString())
 
 
-def _outcome(result: Any) -> Any:
-    """The result, or what it comes to when it is a coroutine."""
+def _awaited(result: Any) -> Any:
+    """Returns the result, after waiting for it if it is a coroutine."""
     if not inspect.isawaitable(result):
         return result
 
     async def wait() -> Any:
         return await result
 
-    # Not in an event loop of the caller's thread: that may be running, and can't be waited in.
-    return asyncio.run_coroutine_threadsafe(wait(), _loop()).result()
+    # Not in an event loop of the caller's thread: it may be running, and then it can't be awaited.
+    return asyncio.run_coroutine_threadsafe(wait(), _coroutine_loop()).result()
 
 
-_background: Optional[asyncio.AbstractEventLoop] = None
-_starting = threading.Lock()
+_background_loop: Optional[asyncio.AbstractEventLoop] = None
+_loop_lock = threading.Lock()
 
 
-def _loop() -> asyncio.AbstractEventLoop:
-    """An event loop in a thread of its own, for codecs of coroutines."""
-    global _background
-    with _starting:
-        if _background is None:
+def _coroutine_loop() -> asyncio.AbstractEventLoop:
+    """Returns an event loop that runs in its own thread, for codecs with coroutines."""
+    global _background_loop
+    with _loop_lock:
+        if _background_loop is None:
             loop = asyncio.new_event_loop()
             name = "temporal-heartbeat-codec"
             threading.Thread(target=loop.run_forever, name=name, daemon=True).start()
-            _background = loop
-        return _background
+            _background_loop = loop
+        return _background_loop
 
 
-def _forget() -> None:
-    """In a child: the thread isn't there, and the lock may be held by one that isn't."""
-    global _background, _starting
-    _background = None
-    _starting = threading.Lock()
+def _reset_after_fork() -> None:
+    """The loop's thread doesn't exist in a forked child, nor does a thread that holds the lock."""
+    global _background_loop, _loop_lock
+    _background_loop = None
+    _loop_lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_reset_after_fork)

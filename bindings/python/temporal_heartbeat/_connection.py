@@ -1,145 +1,218 @@
-"""The codec of the connection in force, and the calls whose values it has to encode.
-
-The library sends the bytes that a call gives it, over the connection that there is when the call
-reaches it. Those bytes must be the work of the codec that `connect` was given for that connection.
-What makes sure of that is a *link*: the codec of one `connect`, or None. One link is in force at a
-time, and two rules hold:
-
-1. Only `connect_with` puts a link in force: before the native connect, while the process has no
-   connection, and while no other `connect_with` runs. So a connection has the same link from its
-   first moment to its last. A connect that is refused (`AlreadyConnected`), a disconnect, and a
-   fork leave the link as it is.
-2. A native call whose values a link encoded begins only while that link is in force, and
-   `connect_with` waits for the end of those calls before the native connect.
-
-By rule 2 no connection is made while a call of an earlier link is within the library. So each
-connection that a call can meet was made with the call's own link, by rule 1. After a disconnect the
-last link stays in force, and a call under it raises `NotConnected`.
-
-An exception, such as KeyboardInterrupt, changes nothing about that at any point: before the link
-is put in force the earlier one holds; after it there is no connection yet, or the new link's.
-
-A handle never outlives its connection: an activity keeps the codec that it was opened with, and
-needs none of this for its calls.
-"""
+"""Connects this process to a Temporal server and disconnects it."""
 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
-import threading
-from typing import Any, Callable, Optional, TypeVar
+from collections.abc import Mapping
+from typing import Any, Optional, TypedDict, Union
 
-from . import _abi
-from ._codec import Codec
-from ._invoke import invoke
-from .errors import AlreadyConnected, Status, Timeout
+from ._active_codec import connect_with_codec
+from ._codec import codec_of
+from ._duration import timeout_to_ms
+from ._invoke import invoke, invoke_function
+from ._library import library
 
-__all__ = ["call_encoded", "connect_with", "link_in_force"]
+__all__ = [
+    "KeepaliveOptions",
+    "ProxyOptions",
+    "RetryOptions",
+    "TlsOptions",
+    "connect",
+    "disconnect",
+    "reconfigure",
+    "version",
+]
 
-T = TypeVar("T")
-V = TypeVar("V")
-
-# Calls of an earlier link end at once: there is no connection. Only one that reads a task token
-# from a descriptor may take the 10 seconds that the library gives it.
-_PATIENCE_S = 15.0
-
-
-class Link:
-    """The codec of one `connect`; None: values are sent as they are."""
-
-    def __init__(self, codec: Optional[Codec]) -> None:
-        self.codec = codec
+_Path = Union[str, "os.PathLike[str]"]
 
 
-_link = Link(None)
+class TlsOptions(TypedDict, total=False):
+    """The TLS options: `connect(tls=...)`."""
 
-# One lock for each call that is within the library, held until the call's end. Nothing guards the
-# set, for a signal handler that calls could find its own thread holding that guard: adding,
-# removing and copying are atomic.
-_calls: set[threading.Lock] = set()
-
-_connecting = threading.Lock()
-
-
-def link_in_force() -> Link:
-    return _link
-
-
-def connect_with(codec: Optional[Codec], native: ctypes.CDLL, connect: Callable[[], T]) -> T:
-    """Put a codec in force, and then make the native connect.
-
-    Raises `AlreadyConnected`, and leaves the codec of that connection in force.
-    """
-    global _link
-    with _connecting:
-        if _is_connected(native):
-            raise AlreadyConnected("the process has its client; to change it, disconnect first")
-        # First the link, then the copy of the set. A call does it the other way round. So either it
-        # sees the new link, or it is in the copy.
-        _link = Link(codec)
-        for under_way in tuple(_calls):
-            if not under_way.acquire(timeout=_PATIENCE_S):
-                raise Timeout("calls that were made before this connect haven't ended")
-            under_way.release()
-        return connect()
+    disabled: bool
+    server_ca_cert_path: _Path
+    server_ca_cert_data: str
+    client_cert_path: _Path
+    client_cert_data: str
+    client_key_path: _Path
+    client_key_data: str
+    server_name: str
+    disable_host_verification: bool
 
 
-def call_encoded(
-    encode: Callable[[Optional[Codec]], V],
-    call: Callable[[ctypes.CDLL, V, Any], tuple[int, T]],
+class ProxyOptions(TypedDict, total=False):
+    """The HTTP proxy to connect through: `connect(proxy=...)`."""
+
+    target_host: str
+    basic_auth_user: str
+    basic_auth_password: str
+
+
+class KeepaliveOptions(TypedDict, total=False):
+    """How a dead connection is detected: `connect(keepalive=...)`."""
+
+    disabled: bool
+    interval_ms: int
+    timeout_ms: int
+
+
+class RetryOptions(TypedDict, total=False):
+    """The backoff of retried calls: `connect(retry=...)`."""
+
+    disabled: bool
+    initial_interval_ms: int
+    multiplier: float
+    max_interval_ms: int
+    randomization_factor: float
+    max_retries: int
+
+
+def connect(
     *,
-    may_block: bool = True,
-) -> T:
-    """Make a call as `invoke` does, with values that the codec of its connection has encoded.
+    address: Optional[str] = None,
+    namespace: Optional[str] = None,
+    api_key: Optional[str] = None,
+    api_key_path: Optional[Union[str, os.PathLike[str]]] = None,
+    tls: Optional[Union[bool, TlsOptions]] = None,
+    grpc_meta: Optional[Mapping[str, str]] = None,
+    authority: Optional[str] = None,
+    identity: Optional[str] = None,
+    config_file: Optional[Union[str, os.PathLike[str]]] = None,
+    profile: Optional[str] = None,
+    connect_timeout_ms: Optional[int] = None,
+    lazy: Optional[bool] = None,
+    proxy: Optional[Union[str, ProxyOptions]] = None,
+    keepalive: Optional[Union[bool, KeepaliveOptions]] = None,
+    retry: Optional[Union[bool, RetryOptions]] = None,
+    compression: Optional[str] = None,
+    max_message_bytes: Optional[int] = None,
+    data_converter: Any = None,
+    require_encoded: Optional[bool] = None,
+    metrics_address: Optional[str] = None,
+    **options: Any,
+) -> None:
+    """Connect this process to a Temporal server. All threads share the one connection.
 
-    ``encode(codec)`` makes the values, and ``call(library, values, error_out)`` passes them on. If
-    the codec changes in between, nothing has been sent, and the values are encoded again.
+    An option that is missing or None is read from its TEMPORAL_* variable, else from a profile of
+    ``temporal.toml``, as in every Temporal client. Otherwise its default applies:
+
+    * ``address``: ``"host:port"``; ``127.0.0.1:7233``. ``namespace``: ``default``.
+    * ``api_key``, or ``api_key_path``, a file that is read again when it changes. Enables TLS.
+    * ``tls``: True, or a dict of `TlsOptions`, e.g. ``{"server_ca_cert_path": "ca.pem"}``.
+      Files are read again when they change.
+    * ``grpc_meta``: headers of every request.
+    * ``profile``, in ``config_file``: ``default`` in ``~/.config/temporalio/temporal.toml``.
+    * ``identity``: the name that the server shows for this process; ``{pid}@{host}``, filled in.
+    * ``connect_timeout_ms``: how long to try; 10 000.
+    * ``lazy``: don't wait for the server, connect on the first call instead; false.
+    * ``proxy``: an HTTP proxy, ``"host:port"`` or `ProxyOptions`.
+    * ``authority``, ``keepalive``, ``retry``, ``compression``, ``max_message_bytes``: see
+      docs/options.md, which describes all of these options.
+    * ``data_converter``: the codec of a namespace with encrypted data: an object with ``encode``
+      and ``decode``, which take and return a list of `Payload`; or a PayloadCodec or DataConverter
+      of Temporal's SDK. It encodes and decodes all details and results. It is active before the
+      connection exists, and until the next connect.
+    * ``require_encoded``: refuse values that no codec has encoded (`InvalidArgumentError`); false.
+    * ``metrics_address``: ``"ip:port"``, where Prometheus can fetch the `metrics`; none.
+
+    The library gets all other options too. Its error names an unknown one.
+
+    Blocks at most ``connect_timeout_ms``, after waiting for a connect of another thread. Any thread
+    may call it.
+
+    Raises `AlreadyConnectedError`; `ConfigError` for an invalid option, variable or file;
+    `TlsError` if TLS fails; `UnauthenticatedError`; `NamespaceNotFoundError`; `UnavailableError`,
+    `TimeoutError` and others if the server can't be reached, with the cause in the message. After
+    an error the process isn't connected. A connect that Ctrl-C interrupts continues in the
+    background and may still succeed, with its codec active.
     """
-    while True:
-        link = _link
-        try:
-            return invoke(_bound(call, encode(link.codec), link), may_block=may_block)
-        except _Replaced:
-            continue
+    codec = None if data_converter is None else codec_of(data_converter)
+    text = _options_json(
+        {
+            "address": address,
+            "namespace": namespace,
+            "api_key": api_key,
+            "api_key_path": api_key_path,
+            "tls": tls,
+            "grpc_meta": grpc_meta,
+            "authority": authority,
+            "identity": identity,
+            "config_file": config_file,
+            "profile": profile,
+            "connect_timeout_ms": connect_timeout_ms,
+            "lazy": lazy,
+            "proxy": proxy,
+            "keepalive": keepalive,
+            "retry": retry,
+            "compression": compression,
+            "max_message_bytes": max_message_bytes,
+            "require_encoded": require_encoded,
+            "metrics_address": metrics_address,
+            **options,
+        }
+    )
+
+    def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
+        status: int = connect_with_codec(
+            codec, native, lambda: native.thb_connect(text, len(text), error)
+        )
+        return status, None
+
+    invoke(call, may_block=True)
 
 
-class _Replaced(Exception):
-    """Another link was put in force before the call began."""
+def reconfigure(
+    *,
+    api_key: Optional[str] = None,
+    api_key_path: Optional[Union[str, os.PathLike[str]]] = None,
+    tls: Optional[Union[bool, TlsOptions]] = None,
+    grpc_meta: Optional[Mapping[str, str]] = None,
+    **options: Any,
+) -> None:
+    """Change credentials while connected.
+
+    An option that is given replaces the earlier value, of ``tls`` and ``grpc_meta`` key by key. The
+    others stay. Activities stay open, and no heartbeat is lost. The call doesn't wait for the
+    server: if the server refuses the new credentials, the next calls fail. Any thread may call it.
+
+    Raises `NotConnectedError`; `ConfigError` for an invalid option or file: then nothing changes.
+    """
+    text = _options_json(
+        {
+            "api_key": api_key,
+            "api_key_path": api_key_path,
+            "tls": tls,
+            "grpc_meta": grpc_meta,
+            **options,
+        }
+    )
+
+    invoke_function("thb_reconfigure", text, len(text), may_block=False)
 
 
-def _bound(
-    call: Callable[[ctypes.CDLL, V, Any], tuple[int, T]], values: V, link: Link
-) -> Callable[[ctypes.CDLL, Any], tuple[int, T]]:
-    """The call for `invoke`, which raises `_Replaced` unless the link is in force all the time."""
+def disconnect(*, timeout: Optional[float] = 10.0) -> None:
+    """End the connection. It isn't an error if there is none.
 
-    def bound(native: ctypes.CDLL, error: Any) -> tuple[int, T]:
-        under_way = threading.Lock()
-        with under_way:
-            _calls.add(under_way)
-            try:
-                if link is not _link:
-                    raise _Replaced
-                return call(native, values, error)
-            finally:
-                _calls.discard(under_way)
+    Calls of other threads raise `NotConnectedError`. `connect` may be called again. Until then the
+    codec of the connection stays active.
 
-    return bound
+    Blocks at most ``timeout`` seconds. Any thread may call it.
+    """
+    timeout_ms = timeout_to_ms(timeout)
+    invoke_function("thb_disconnect", timeout_ms, may_block=timeout_ms > 0)
 
 
-def _is_connected(native: ctypes.CDLL) -> bool:
-    # With a timeout of 0 nothing is sent, and the status tells whether something could be.
-    details = _abi.DetailsPtr()
-    status: int = native.thb_get_details(b"-", 1, 0, ctypes.byref(details), None)
-    return status != Status.NOT_CONNECTED
+def version() -> str:
+    """Return the native library's version. Never blocks.
+
+    Raises `LibraryNotFoundError` or `AbiMismatchError`.
+    """
+    text: bytes = library().thb_version()
+    return text.decode()
 
 
-def _forget_threads() -> None:
-    """In a forked child: the threads that held these locks don't exist there."""
-    global _connecting
-    _connecting = threading.Lock()
-    _calls.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_threads)
+def _options_json(options: Mapping[str, Optional[Any]]) -> bytes:
+    given = {name: value for name, value in options.items() if value is not None}
+    return json.dumps(given, default=os.fspath).encode()

@@ -1,30 +1,34 @@
-"""The heartbeat details that the server holds."""
+"""The heartbeat details that the server holds, and how they are read from the library."""
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any, Optional, Union, overload
 
+from . import _abi
+from ._codec import Codec
+from ._encoding import decode_values
 from ._payload import Payload
 
-__all__ = ["Details"]
+__all__ = ["Details", "RawDetails", "decode_details", "fetch_details"]
+
+_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Details(Sequence[Any]):
-    """The heartbeat details of an activity: a sequence of the values that were last recorded.
+    """The heartbeat details of an activity: a sequence of the values that were recorded last.
 
-    Often it is just one; none at all make it empty, and false. Beside them there are
+    Usually it has one value. Without any it is empty, and false. It also has
 
-    * ``payloads``: the same values as they are stored, or were before the connection's codec
-      encoded them; a tuple of `Payload`, such that ``heartbeat(token, *details.payloads)`` repeats
-      them;
-    * ``attempt``: the number of the attempt that the server has now, from 1; 0 when it doesn't
-      tell. If it isn't one's own, another has taken over;
-    * ``recorded_at``: when the last heartbeat was recorded, a datetime in UTC by the server's
-      clock; None when none was;
-    * ``heartbeat_timeout``: how long the server waits for a heartbeat, a timedelta; zero: for ever;
-      None when it doesn't tell.
+    * ``payloads``: the same values as a tuple of `Payload`, decoded by the connection's codec.
+      ``heartbeat(token, *details.payloads)`` records them again;
+    * ``attempt``: the number of the attempt that the server has now, from 1; 0 if it is unknown.
+      If it differs from the caller's attempt, another attempt has replaced it;
+    * ``recorded_at``: the time of the last heartbeat, a datetime in UTC by the server's clock; None
+      if there was none;
+    * ``heartbeat_timeout``: the heartbeat timeout, a timedelta; zero: none; None if it is unknown.
     """
 
     __slots__ = ("_values", "attempt", "heartbeat_timeout", "payloads", "recorded_at")
@@ -63,3 +67,50 @@ class Details(Sequence[Any]):
 
     def __repr__(self) -> str:
         return f"<Details {list(self._values)!r}, attempt {self.attempt}>"
+
+
+# What the C functions return: the serialized Payloads, the attempt and two times in milliseconds.
+RawDetails = tuple[bytes, int, int, int]
+
+
+def fetch_details(
+    native: ctypes.CDLL, name: str, *arguments: Any
+) -> tuple[int, Optional[RawDetails]]:
+    """Calls a C function that outputs details. ``arguments`` ends with the error output.
+
+    Returns its status, and on success a copy of the details, which are freed.
+    """
+    details = _abi.DetailsPtr()
+    try:
+        *inputs, error = arguments
+        status = getattr(native, name)(*inputs, ctypes.byref(details), error)
+        if status != _abi.Status.OK:
+            return status, None
+        size = ctypes.c_size_t(0)
+        data = native.thb_details_payloads(details, ctypes.byref(size))
+        return status, (
+            ctypes.string_at(data, size.value) if size.value else b"",
+            native.thb_details_attempt(details),
+            native.thb_details_recorded_at_unix_ms(details),
+            native.thb_details_heartbeat_timeout_ms(details),
+        )
+    finally:
+        native.thb_details_free(details)
+
+
+def decode_details(raw: Optional[RawDetails], codec: Optional[Codec]) -> Details:
+    """Decodes the result of a successful `fetch_details`."""
+    assert raw is not None
+    data, attempt, recorded_at_ms, heartbeat_timeout_ms = raw
+    values, payloads = decode_values(data, codec)
+    return Details(
+        values,
+        payloads=payloads,
+        attempt=attempt,
+        recorded_at=_UNIX_EPOCH + timedelta(milliseconds=recorded_at_ms)
+        if recorded_at_ms
+        else None,
+        heartbeat_timeout=timedelta(milliseconds=heartbeat_timeout_ms)
+        if heartbeat_timeout_ms >= 0
+        else None,
+    )

@@ -1,4 +1,4 @@
-"""One call of a C function: make it, read its error, free what it gave, raise."""
+"""Calls a C function: makes the call, reads its outputs and its error, frees them, raises."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from datetime import timedelta
 from typing import Any, Callable, Optional, TypeVar, Union
 
 from . import _abi
-from ._blocking import interruptibly
+from ._abi import Status
+from ._interruptible import run_interruptible
 from ._library import library
-from .errors import Error, InvalidArgument, error_for
+from .errors import Error, error_for
 
-__all__ = ["as_token", "invoke", "milliseconds"]
+__all__ = ["Token", "invoke", "invoke_function", "read_text", "token_bytes"]
 
 T = TypeVar("T")
+Token = Union[bytes, bytearray, memoryview]
 
 
-def invoke(call: Callable[[ctypes.CDLL, Any], tuple[int, T]], *, may_block: bool = True) -> T:
-    """Runs ``call(library, error_out)``, which gives a status and a value, and returns the value.
+def invoke(call: Callable[[ctypes.CDLL, Any], tuple[int, T]], *, may_block: bool) -> T:
+    """Runs ``call(library, error_out)``, which returns a status and a value; returns the value.
 
-    When the call may block, it may run on another thread and outlive this function: it owns all it
-    touches, and frees what it gets from the library itself.
+    A call that may block can run in another thread and outlive this function. So it owns all that
+    it uses, and frees itself what it gets from the library.
     """
     native = library()
 
@@ -28,17 +30,42 @@ def invoke(call: Callable[[ctypes.CDLL, Any], tuple[int, T]], *, may_block: bool
         error = _abi.ErrorPtr()
         try:
             status, value = call(native, ctypes.byref(error))
-            return None if status == _abi.OK else _read_error(native, status, error), value
+            return None if status == Status.OK else _read_error(native, status, error), value
         finally:
             native.thb_error_free(error)
 
-    error, value = interruptibly(attempt) if may_block else attempt()
+    error, value = run_interruptible(attempt) if may_block else attempt()
     if error is not None:
         try:
             raise error
         finally:
-            del error  # else it and its traceback would keep each other alive
+            del error  # or the error and its traceback would keep each other alive
     return value
+
+
+def invoke_function(name: str, *arguments: Any, may_block: bool) -> None:
+    """Calls the C function of this name, with all its arguments but the error output."""
+
+    def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
+        return getattr(native, name)(*arguments, error), None
+
+    invoke(call, may_block=may_block)
+
+
+def read_text(name: str, *arguments: Any, may_block: bool) -> bytes:
+    """Calls a C function whose output is a text, and returns its bytes; empty for no text."""
+
+    def call(native: ctypes.CDLL, error: Any) -> tuple[int, bytes]:
+        text = _abi.TextPtr()
+        try:
+            status = getattr(native, name)(*arguments, ctypes.byref(text), error)
+            size = ctypes.c_size_t(0)
+            data = native.thb_text_data(text, ctypes.byref(size))
+            return status, ctypes.string_at(data, size.value)
+        finally:
+            native.thb_text_free(text)
+
+    return invoke(call, may_block=may_block)
 
 
 def _read_error(native: ctypes.CDLL, status: int, error: Any) -> Error:
@@ -53,8 +80,8 @@ def _read_error(native: ctypes.CDLL, status: int, error: Any) -> Error:
     )
 
 
-def as_token(token: Union[bytes, bytearray, memoryview]) -> bytes:
-    """A copy of the token that nobody can change during the call."""
+def token_bytes(token: Token) -> bytes:
+    """Returns a copy of the token, which no other thread can change during the call."""
     if isinstance(token, (bytes, bytearray, memoryview)):
         return bytes(token)
     if isinstance(token, str):
@@ -62,18 +89,3 @@ def as_token(token: Union[bytes, bytearray, memoryview]) -> bytes:
             "a task token is bytes, not str: if it is base64 text, decode it (base64.b64decode)"
         )
     raise TypeError(f"a task token is bytes, not {type(token).__name__}")
-
-
-_MAX_MS = 2**31 - 1
-
-
-def milliseconds(timeout: Optional[float]) -> int:
-    """The timeout as the library takes it. Only 0 itself means not to wait."""
-    if timeout is None:
-        return _abi.FOREVER
-    if not 0 <= timeout * 1000 <= _MAX_MS:
-        raise InvalidArgument(
-            f"a timeout is a number of seconds from 0 to {_MAX_MS // 1000},"
-            f" or None to wait for ever; not {timeout!r}"
-        )
-    return max(1, round(timeout * 1000)) if timeout else 0

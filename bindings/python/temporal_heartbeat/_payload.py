@@ -1,36 +1,37 @@
-"""A value as Temporal stores it: bytes, and metadata that say how to read them.
+"""Temporal's Payload: the bytes of a value, and metadata that name their encoding.
 
-message Payloads { repeated Payload payloads = 1; }
-message Payload  { map<string, bytes> metadata = 1; bytes data = 2; }
-message MetadataEntry { string key = 1; bytes value = 2; }
+These are the messages of ``temporal.api.common.v1``, encoded here so that the protobuf package
+isn't needed::
 
-All of them are of the package ``temporal.api.common.v1``.
+    message Payloads      { repeated Payload payloads = 1; }
+    message Payload       { map<string, bytes> metadata = 1; bytes data = 2; }
+    message MetadataEntry { string key = 1; bytes value = 2; }
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-
-from ._wire import field, fields
+from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["Payload", "decode_payloads", "encode_payloads"]
+
+_VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
 
 
 @dataclasses.dataclass(frozen=True)
 class Payload:
     """One value in the form in which Temporal stores it.
 
-    Give it wherever a value is expected and it is sent as it is: the way for encodings that this
-    package doesn't know. Only the codec of ``connect(data_converter=...)``, if there is one,
-    encodes it. A value that this process can't decode is read as one.
+    Pass it wherever a value is expected to send it unchanged, for example in an encoding that this
+    package doesn't know. Only the codec of ``connect(data_converter=...)`` encodes it. A value that
+    this process can't decode is read as a Payload.
 
     ``metadata["encoding"]`` names the encoding, such as ``b"json/plain"``.
     """
 
     data: bytes
     metadata: Mapping[str, bytes]
-    # Fields of a newer Temporal, kept so that a payload that is read and sent again loses nothing.
+    # Fields of a newer server, kept so that a payload can be read and sent again without loss.
     unknown_fields: bytes = dataclasses.field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
@@ -43,21 +44,23 @@ class Payload:
                 )
 
     def to_bytes(self) -> bytes:
-        """The serialized ``temporal.api.common.v1.Payload``: what most codecs encrypt."""
-        entries = (field(1, key.encode()) + field(2, value) for key, value in self.metadata.items())
-        metadata = b"".join(field(1, entry) for entry in entries)
-        data = field(2, self.data) if self.data else b""
+        """Returns the serialized ``temporal.api.common.v1.Payload``, which most codecs encrypt."""
+        entries = (
+            _field(1, key.encode()) + _field(2, value) for key, value in self.metadata.items()
+        )
+        metadata = b"".join(_field(1, entry) for entry in entries)
+        data = _field(2, self.data) if self.data else b""
         return metadata + data + self.unknown_fields
 
     @staticmethod
     def from_bytes(data: bytes) -> Payload:
-        """The payload that `to_bytes` has serialized. ValueError: it is none."""
+        """Returns the payload that `to_bytes` serialized. Raises ValueError for other bytes."""
         metadata: dict[str, bytes] = {}
         content = b""
         unknown = b""
-        for number, value, raw in fields(data):
+        for number, value, raw in _fields(data):
             if number == 1 and value is not None:
-                entry = {number: part for number, part, _ in fields(value) if part is not None}
+                entry = {number: part for number, part, _ in _fields(value) if part is not None}
                 metadata[entry.get(1, b"").decode()] = entry.get(2, b"")
             elif number == 2 and value is not None:
                 content = value
@@ -67,19 +70,69 @@ class Payload:
 
     @property
     def encoding(self) -> str:
-        """The encoding's name; empty when the metadata have none."""
+        """The encoding's name; empty if the metadata have none."""
         return self.metadata.get("encoding", b"").decode("utf-8", "replace")
 
 
 def encode_payloads(payloads: Iterable[Payload]) -> bytes:
-    """A serialized ``Payloads`` with these in it."""
-    return b"".join(field(1, payload.to_bytes()) for payload in payloads)
+    """Serializes a ``Payloads`` message."""
+    return b"".join(_field(1, payload.to_bytes()) for payload in payloads)
 
 
 def decode_payloads(data: bytes) -> list[Payload]:
-    """The payloads in the given bytes; ValueError when they aren't a ``Payloads``."""
+    """Parses a ``Payloads`` message. Raises ValueError for other bytes."""
     return [
         Payload.from_bytes(value)
-        for number, value, _ in fields(data)
+        for number, value, _ in _fields(data)
         if number == 1 and value is not None
     ]
+
+
+def _field(number: int, value: bytes) -> bytes:
+    """Encodes a length-delimited field."""
+    return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(len(value)) + value
+
+
+def _varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes | None, bytes]]:
+    """Yields for each field its number, value (None unless length-delimited) and all its bytes."""
+    at = 0
+    while at < len(message):
+        start = at
+        tag, at = _read_varint(message, at)
+        number, wire_type = tag >> 3, tag & 7
+        value = None
+        if wire_type == _VARINT:
+            _, at = _read_varint(message, at)
+        elif wire_type == _FIXED64:
+            at += 8
+        elif wire_type == _FIXED32:
+            at += 4
+        elif wire_type == _LENGTH_DELIMITED:
+            length, at = _read_varint(message, at)
+            value = message[at : at + length]
+            at += length
+        else:
+            raise ValueError(f"not a Payloads message: wire type {wire_type}")
+        if at > len(message):
+            raise ValueError("not a Payloads message: it ends within a field")
+        yield number, value, message[start:at]
+
+
+def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < len(message) and shift < 64:
+        byte = message[at]
+        value |= (byte & 0x7F) << shift
+        shift, at = shift + 7, at + 1
+        if byte < 0x80:
+            return value, at
+    raise ValueError("not a Payloads message: a bad varint")

@@ -1,4 +1,4 @@
-"""What those who look on get to see: metrics, and log records for ``logging``."""
+"""Metrics, and log records for ``logging``."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import atexit
 import json
 import logging
 import os
-import signal
 import threading
 from collections.abc import Iterator
 from typing import Any, Optional, Union
 
-from ._read import read_text
+from ._interruptible import block_signals
+from ._invoke import read_text
+from ._library import library
 from .errors import Error
 
 __all__ = ["forward_logs", "log_records", "metrics"]
@@ -23,47 +24,44 @@ _LEVELS = {
     "debug": logging.DEBUG,
 }
 
-# How long one wait for a record is, and so how long the end of the interpreter may have to wait.
-_SLICE_MS = 200
+# The longest wait for a record, for which the interpreter's exit may have to wait.
+_MAX_WAIT_MS = 200
 
 
 def metrics() -> str:
-    """The process's metrics, in Prometheus's text form.
+    """Return the metrics of this process, in Prometheus's text format.
 
-    Before the first `connect` there are only names. With ``connect(metrics_address="ip:port")``
-    Prometheus fetches them by itself. docs/metrics.md lists them.
+    Before the first `connect` they have no samples. With ``connect(metrics_address="ip:port")``
+    Prometheus can fetch them. docs/metrics.md lists them.
 
     Never waits. Any thread may call it.
     """
-    return read_text(
-        lambda native, text, error: native.thb_get_metrics(text, error), may_block=False
-    ).decode()
+    return read_text("thb_get_metrics", may_block=False).decode()
 
 
 def log_records() -> Iterator[dict[str, Any]]:
-    """The log records that there are, oldest first; each is taken by whoever comes first.
+    """Take the stored log records, oldest first. Each is returned once.
 
-    A record has ``time_unix_ms``, ``level``, ``event``, ``message``, and its particulars.
+    A record has ``time_unix_ms``, ``level``, ``event``, ``message``, and the fields of its event.
     docs/logs.md lists them.
 
     Never waits. Any thread may call it.
     """
-    while record := _next(0):
+    while record := _next_record(0):
         yield record
 
 
 def forward_logs(logger: Union[logging.Logger, str] = "temporal_heartbeat") -> None:
-    """Hand the library's log records to ``logging``, from now on, within one thread.
+    """Forward the library's log records to ``logging``, from a thread of its own.
 
-    The thread is a daemon, and does nothing but wait for records, which are rare. A record's
-    particulars are in the ``temporal_heartbeat`` attribute of its ``LogRecord``, a dict. At the
-    interpreter's end the last ones are handed over. Called again, it takes another logger. In a
-    child of ``os.fork`` it is to be called again.
+    The thread is a daemon that waits for records, which are rare. The ``temporal_heartbeat``
+    attribute of a ``LogRecord`` has all fields of the record, a dict. The interpreter's exit
+    forwards the last records. Call it again to change the logger, and in a child of ``os.fork``.
 
-    Raises `LibraryNotFound` or `AbiMismatch` when there is no library to take records from.
+    Raises `LibraryNotFoundError` or `AbiMismatchError` if the library can't be loaded.
     """
     global _forwarder
-    metrics()  # raises when there is no library
+    library()  # raises if it can't be loaded
     chosen = logging.getLogger(logger) if isinstance(logger, str) else logger
     if _forwarder is not None:
         _forwarder.logger = chosen
@@ -72,12 +70,11 @@ def forward_logs(logger: Union[logging.Logger, str] = "temporal_heartbeat") -> N
     _forwarder.start()
 
 
-def _next(timeout_ms: int) -> Optional[dict[str, Any]]:
-    text = read_text(
-        lambda native, text, error: native.thb_log_next(timeout_ms, text, error), may_block=False
-    )
-    read: Optional[dict[str, Any]] = json.loads(text) if text else None
-    return read
+def _next_record(timeout_ms: int) -> Optional[dict[str, Any]]:
+    # Only the forwarder waits, in its own thread, which no signal has to interrupt.
+    text = read_text("thb_log_next", timeout_ms, may_block=False)
+    record: Optional[dict[str, Any]] = json.loads(text) if text else None
+    return record
 
 
 class _Forwarder(threading.Thread):
@@ -85,16 +82,14 @@ class _Forwarder(threading.Thread):
         super().__init__(name="temporal-heartbeat-logs", daemon=True)
         self.logger = logger
         self._ending = False
-        # Before the interpreter goes, while logging still works.
+        # Before the interpreter exits, while logging still works.
         atexit.register(self.end)
 
     def run(self) -> None:
-        if hasattr(signal, "pthread_sigmask"):
-            # Leave the signals to the threads of the host.
-            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        block_signals()
         while not self._ending:
             try:
-                record = _next(_SLICE_MS)
+                record = _next_record(_MAX_WAIT_MS)
             except Error:
                 return
             if record is not None:
@@ -128,15 +123,15 @@ class _Forwarder(threading.Thread):
         try:
             self.logger.handle(made)
         except Exception:
-            # A handler that raises must not end the others' records.
+            # A handler that raises must not stop the forwarding of later records.
             logging.getLogger(__name__).debug("a log handler has failed", exc_info=True)
 
 
 _forwarder: Optional[_Forwarder] = None
 
 
-def _forget() -> None:
-    """In a child: the thread isn't there."""
+def _reset_after_fork() -> None:
+    """The forwarder's thread doesn't exist in a forked child."""
     global _forwarder
     if _forwarder is not None:
         atexit.unregister(_forwarder.end)
@@ -144,4 +139,4 @@ def _forget() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_reset_after_fork)

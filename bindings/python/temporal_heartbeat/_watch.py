@@ -1,26 +1,26 @@
-"""News of any number of activities, for one event loop: one descriptor, and no thread."""
+"""Waits for signals of any number of activities in one event loop, with one descriptor."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
-from typing import Any
 
-from ._invoke import invoke
+from ._invoke import invoke_function
 from .errors import Error
 
 __all__ = ["Watch", "watch_of"]
 
-# So many news are told before the loop gets its turn.
-_AT_ONCE = 256
+# The events that are handled before the event loop continues.
+_MAX_EVENTS = 256
 _ALL_SIGNALS = 0xFFFFFFFF
 
 _watches: dict[asyncio.AbstractEventLoop, Watch] = {}
 
 
 def watch_of(loop: asyncio.AbstractEventLoop) -> Watch:
-    """The loop's watch, opened if need be."""
+    """Returns the event loop's watch, and opens it if there is none."""
     for other, watch in list(_watches.items()):
         if other.is_closed():
             watch.close()
@@ -30,24 +30,29 @@ def watch_of(loop: asyncio.AbstractEventLoop) -> Watch:
 
 
 class Watch:
-    """Wakes those who wait for an activity's signals. Used within its loop alone."""
+    """Wakes the coroutines that wait for an activity's signals. Used only in its event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        # Who waits for which activity, by its handle. An activity is here from its first waiter
-        # until it is closed; the watch is open while any is here.
+        # The waiters of each activity, by its handle. An activity is in here from its first waiter
+        # until it is closed. The watch is open while any activity is in here.
         self._waiters: dict[int, set[asyncio.Future[None]]] = {}
-        self._handle = _open()
+        self._handle = ctypes.c_uint64(0)
         self._descriptor = -1
+        invoke_function("thb_watch_open", ctypes.byref(self._handle), may_block=False)
         try:
-            self._descriptor = _open_descriptor(self._handle)
-            loop.add_reader(self._descriptor, self._tell)
+            descriptor = ctypes.c_int32(-1)
+            invoke_function(
+                "thb_watch_open_fd", self._handle, ctypes.byref(descriptor), may_block=False
+            )
+            self._descriptor = descriptor.value
+            loop.add_reader(self._descriptor, self._handle_events)
         except BaseException:
             self._close_native()
             raise
 
-    async def news(self, activity: int, timeout: float | None) -> None:
-        """Returns when the activity has news, is closed, or the timeout is over."""
+    async def wait(self, activity: int, timeout: float | None) -> None:
+        """Returns when the activity's signals change, it is closed, or the timeout expires."""
         waiter = self._loop.create_future()
         waiters = self._waiters[activity]
         waiters.add(waiter)
@@ -57,18 +62,20 @@ class Watch:
             waiters.discard(waiter)
 
     def add(self, activity: int) -> None:
-        """To be called before `news`; again does nothing."""
+        """Must be called before `wait`. Does nothing if the activity was added before."""
         if activity in self._waiters:
             return
         self._waiters[activity] = set()
         try:
-            _add(self._handle, activity)
+            invoke_function(
+                "thb_watch_add", self._handle, activity, _ALL_SIGNALS, 0, may_block=False
+            )
         except BaseException:
             self.discard(activity)
             raise
 
     def discard(self, activity: int) -> None:
-        """The activity is closed: those who wait for it are to see for themselves."""
+        """Removes a closed activity and wakes its waiters, which then find it closed."""
         _wake(self._waiters.pop(activity, set()))
         if not self._waiters:
             self.close()
@@ -85,71 +92,30 @@ class Watch:
         self._waiters = {}
         self._close_native()
 
-    def _tell(self) -> None:
+    def _handle_events(self) -> None:
+        activity = ctypes.c_uint64(0)
+        activity_out = ctypes.byref(activity)
         try:
-            for _ in range(_AT_ONCE):
-                activity = _next(self._handle)
-                if not activity:
+            for _ in range(_MAX_EVENTS):
+                invoke_function(
+                    "thb_watch_next", self._handle, 0, activity_out, None, None, may_block=False
+                )
+                if not activity.value:
                     return
-                _wake(self._waiters.get(activity, set()))
+                _wake(self._waiters.get(activity.value, set()))
         except Error:
-            # By the end of the connection: every waiter learns that from its own activity.
+            # The connection ended. Each waiter gets the error from its own activity.
             self.close()
 
     def _close_native(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-        _close(self._handle)
+        with contextlib.suppress(Error):  # the end of the connection has closed it already
+            invoke_function("thb_watch_close", self._handle, may_block=False)
 
 
 def _wake(waiters: set[asyncio.Future[None]]) -> None:
     for waiter in waiters:
         if not waiter.done():
             waiter.set_result(None)
-
-
-def _open() -> int:
-    watch = ctypes.c_uint64(0)
-
-    def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
-        return native.thb_watch_open(ctypes.byref(watch), error), None
-
-    invoke(call, may_block=False)
-    return watch.value
-
-
-def _open_descriptor(watch: int) -> int:
-    descriptor = ctypes.c_int32(-1)
-
-    def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
-        return native.thb_watch_open_fd(watch, ctypes.byref(descriptor), error), None
-
-    invoke(call, may_block=False)
-    return descriptor.value
-
-
-def _add(watch: int, activity: int) -> None:
-    def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
-        return native.thb_watch_add(watch, activity, _ALL_SIGNALS, 0, error), None
-
-    invoke(call, may_block=False)
-
-
-def _next(watch: int) -> int:
-    activity = ctypes.c_uint64(0)
-
-    def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
-        status = native.thb_watch_next(watch, 0, ctypes.byref(activity), None, None, error)
-        return status, None
-
-    invoke(call, may_block=False)
-    return activity.value
-
-
-def _close(watch: int) -> None:
-    def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
-        native.thb_watch_close(watch, error)
-        return 0, None  # an error says that it is closed already
-
-    invoke(call, may_block=False)

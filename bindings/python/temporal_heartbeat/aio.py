@@ -1,4 +1,4 @@
-"""The activity that is held open, for asyncio: the same names as `temporal_heartbeat.Activity`.
+"""The `Activity` for asyncio, with the names of `temporal_heartbeat.Activity`.
 
 ::
 
@@ -14,11 +14,11 @@
                 act.raise_if_cancelled()
             await act.complete("done")
 
-What never waits is a plain method: `Activity.heartbeat`, `Activity.touch`, ``signals``, ``info``,
-`Activity.raise_if_cancelled`. What may wait is a coroutine. `Activity.wait` takes no thread: all
-activities of an event loop share one descriptor that the loop polls. The others make their call in
-a thread (`asyncio.to_thread`), with a copy of what they are given. When such a coroutine is
-cancelled, the call runs out by itself, and the server may or may not have it.
+Methods that never wait are plain methods: `Activity.heartbeat`, `Activity.touch`, ``signals``,
+``info``, `Activity.raise_if_cancelled`. Methods that may wait are coroutines. `Activity.wait` uses
+no thread: all activities of an event loop share one descriptor, which the loop polls. The other
+coroutines make their call in a thread (`asyncio.to_thread`), with a copy of the arguments. When
+such a coroutine is cancelled, its call continues in the thread, and may still reach the server.
 """
 
 from __future__ import annotations
@@ -28,12 +28,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Optional, TypeVar, Union, overload
 
-from ._convert import encode_values
+from ._activity_base import NOT_GIVEN, ActivityBase, signal_bits, value_or
 from ._details import Details
-from ._duration import Duration
+from ._duration import Duration, timeout_to_ms
+from ._encoding import encode_values
 from ._failure import Cause, failure_json
-from ._held import NOT_GIVEN, HeldActivity, value_or, wire_bits
-from ._invoke import milliseconds
 from ._watch import Watch, watch_of
 from .signals import Signals
 
@@ -42,15 +41,15 @@ __all__ = ["Activity"]
 S = TypeVar("S", bound="Activity")
 
 
-class Activity(HeldActivity):
-    """An activity that is held open, used within an event loop.
+class Activity(ActivityBase):
+    """An open activity, used within an event loop.
 
-    The options, and what the end of the block does, are those of `temporal_heartbeat.Activity`; it
-    is ``async with`` here. The cancellation of the task (asyncio.CancelledError) never fails the
-    activity, only closes it.
+    The options and the end of the block are those of `temporal_heartbeat.Activity`, but the block
+    is ``async with``. Cancellation of the task (asyncio.CancelledError) closes the activity and
+    never fails it.
 
-    Coroutines are for one event loop, that of the first `wait`. The plain methods may be called in
-    any thread.
+    Use the coroutines in one event loop, that of the first `wait`. Any thread may call the plain
+    methods.
     """
 
     _watch: Optional[Watch] = None
@@ -63,8 +62,8 @@ class Activity(HeldActivity):
     async def details(self, default: Any, *, timeout: Optional[float] = 10.0) -> Any: ...
 
     async def details(self, default: Any = NOT_GIVEN, *, timeout: Optional[float] = 10.0) -> Any:
-        """What was recorded before this attempt; see `temporal_heartbeat.Activity.details`."""
-        return value_or(default, await asyncio.to_thread(self._details, milliseconds(timeout)))
+        """Return the previous attempt's details; see `temporal_heartbeat.Activity.details`."""
+        return value_or(default, await asyncio.to_thread(self._details, timeout_to_ms(timeout)))
 
     async def wait(
         self,
@@ -73,35 +72,35 @@ class Activity(HeldActivity):
         known: int = 0,
         timeout: Optional[float] = None,
     ) -> Signals:
-        """Wait until something is asked of this process, and return the signals then.
+        """Wait until the signals change, and return them; see `temporal_heartbeat.Activity.wait`.
 
-        See `temporal_heartbeat.Activity.wait`. It takes no thread, however many wait.
+        It uses no thread, for any number of waiters.
         """
-        mask, known = wire_bits(mask), wire_bits(known)
-        milliseconds(timeout)  # one that makes no sense is refused as everywhere
+        mask, known = signal_bits(mask), signal_bits(known)
+        timeout_to_ms(timeout)  # raises for an invalid timeout
         loop = asyncio.get_running_loop()
         if self._loop not in (None, loop):
             raise RuntimeError(f"{self!r} is waited for in another event loop")
         deadline = None if timeout is None else loop.time() + timeout
         while True:
             signals = self.signals
-            left = None if deadline is None else deadline - loop.time()
-            if (signals ^ known) & mask or (left is not None and left <= 0):
+            remaining = None if deadline is None else deadline - loop.time()
+            if (signals ^ known) & mask or (remaining is not None and remaining <= 0):
                 return signals
             self._loop = loop
             self._watch = watch_of(loop)
             self._watch.add(self._handle.value)
-            await self._watch.news(self._handle.value, left)
+            await self._watch.wait(self._handle.value, remaining)
 
     async def flush(self, *, timeout: Optional[float] = 10.0) -> None:
-        """Send what was recorded, and wait for it; see `temporal_heartbeat.Activity.flush`."""
-        await asyncio.to_thread(self._flush, milliseconds(timeout))
+        """Send the recorded details; see `temporal_heartbeat.Activity.flush`."""
+        await asyncio.to_thread(self._call, "thb_activity_flush", timeout_to_ms(timeout))
 
     async def complete(self, result: Any = None, *, timeout: Optional[float] = 10.0) -> None:
         """End the activity with a result; see `temporal_heartbeat.Activity.complete`."""
-        await asyncio.to_thread(
-            self._complete, encode_values((result,), self._codec), milliseconds(timeout)
-        )
+        encoded = encode_values((result,), self._codec)
+        timeout_ms = timeout_to_ms(timeout)
+        await asyncio.to_thread(self._call, "thb_activity_complete", *encoded, timeout_ms)
 
     async def fail(
         self,
@@ -128,16 +127,18 @@ class Activity(HeldActivity):
             cause=cause,
             codec=self._codec,
         )
-        await asyncio.to_thread(self._fail, failure, milliseconds(timeout))
+        timeout_ms = timeout_to_ms(timeout)
+        await asyncio.to_thread(self._call, "thb_activity_fail", failure, len(failure), timeout_ms)
 
     async def report_cancelled(self, *details: Any, timeout: Optional[float] = 10.0) -> None:
         """End the activity as cancelled; see `temporal_heartbeat.Activity.report_cancelled`."""
         encoded = encode_values(details, self._codec)
-        await asyncio.to_thread(self._report_cancelled, encoded, milliseconds(timeout))
+        timeout_ms = timeout_to_ms(timeout)
+        await asyncio.to_thread(self._call, "thb_activity_report_cancelled", *encoded, timeout_ms)
 
     async def close(self, *, timeout: Optional[float] = 10.0) -> None:
-        """Send what was recorded, and beat no more; see `temporal_heartbeat.Activity.close`."""
-        timeout_ms = milliseconds(timeout)
+        """Stop the heartbeats; see `temporal_heartbeat.Activity.close`."""
+        timeout_ms = timeout_to_ms(timeout)
         try:
             await asyncio.to_thread(self._close, timeout_ms)
         finally:

@@ -1,91 +1,60 @@
-"""The exceptions: `Error`, one class for each status of the library, and `Cancelled`.
+"""The exceptions: `Error`, one subclass for each status of the library, and `Cancelled`.
 
-The manual, ``help(temporal_heartbeat)``, says what to do about each. Catch the classes whose remedy
-you know, and `Error` for the rest: a status that this version has no class for is a plain `Error`.
+``help(temporal_heartbeat)`` says how to handle each. Catch the classes that you can handle, and
+`Error` for the rest: a status that this version doesn't know raises a plain `Error`.
 """
 
 from __future__ import annotations
 
-import enum
+import builtins
 from datetime import timedelta
 from typing import Optional
 
+from ._abi import Status
 from .signals import Signals
 
 __all__ = [
-    "AbiMismatch",
-    "AlreadyConnected",
-    "AlreadyOpen",
+    "AbiMismatchError",
+    "AlreadyConnectedError",
+    "AlreadyOpenError",
     "Cancelled",
-    "Config",
-    "Ended",
+    "ConfigError",
+    "EndedError",
     "Error",
-    "FailedPrecondition",
-    "Forked",
-    "InDoubt",
-    "Internal",
-    "InvalidArgument",
-    "InvalidHandle",
-    "LibraryNotFound",
-    "LocalLimit",
-    "NamespaceNotActive",
-    "NamespaceNotFound",
-    "NotConnected",
-    "NotFound",
-    "PermissionDenied",
-    "ResourceExhausted",
+    "FailedPreconditionError",
+    "ForkedError",
+    "InDoubtError",
+    "InternalError",
+    "InvalidArgumentError",
+    "InvalidHandleError",
+    "LibraryNotFoundError",
+    "LocalLimitError",
+    "NamespaceNotActiveError",
+    "NamespaceNotFoundError",
+    "NotConnectedError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "ResourceExhaustedError",
     "ServerError",
     "Status",
-    "Timeout",
-    "Tls",
-    "TokenUnreadable",
-    "TooLarge",
-    "Unauthenticated",
-    "Unavailable",
-    "Unimplemented",
+    "TimeoutError",
+    "TlsError",
+    "TokenUnreadableError",
+    "TooLargeError",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "UnimplementedError",
 ]
 
 
-class Status(enum.IntEnum):
-    """The library's statuses, as in `Error.code`. `OK` is never raised."""
-
-    OK = 0
-    INVALID_ARGUMENT = 1
-    CONFIG = 2
-    NOT_CONNECTED = 3
-    ALREADY_CONNECTED = 4
-    UNAVAILABLE = 5
-    TIMEOUT = 6
-    TLS = 7
-    UNAUTHENTICATED = 8
-    PERMISSION_DENIED = 9
-    NAMESPACE_NOT_FOUND = 10
-    NAMESPACE_NOT_ACTIVE = 11
-    NOT_FOUND = 12
-    IN_DOUBT = 13
-    TOO_LARGE = 14
-    RESOURCE_EXHAUSTED = 15
-    LOCAL_LIMIT = 16
-    TOKEN_UNREADABLE = 17
-    FAILED_PRECONDITION = 18
-    UNIMPLEMENTED = 19
-    SERVER_ERROR = 20
-    INVALID_HANDLE = 21
-    FORKED = 22
-    ALREADY_OPEN = 23
-    ENDED = 24
-    ABI_MISMATCH = 25
-    INTERNAL = 26
-
-
 class Error(Exception):
-    """What every function of this package raises when the library refuses or fails a call.
+    """The base class of the errors of this package.
 
-    * ``code``: the status, a `Status`; a plain integer when it is newer than this package.
-    * ``message``: what happened, and why.
-    * ``retryable``: whether the same call, later, may succeed.
-    * ``grpc_code``: the gRPC code of the server's answer; None if there was none.
-    * ``retry_after``: how long to wait before the next try, a timedelta; None if nothing is known.
+    * ``code``: the status, a `Status`; a plain integer if this version doesn't know it.
+    * ``message``: the cause, and the next step.
+    * ``retryable``: whether the same call may succeed later.
+    * ``grpc_code``: the gRPC code of the server's answer; None without an answer.
+    * ``retry_after``: the delay before the next try, a timedelta; None if the server named none.
     """
 
     code: int = Status.INTERNAL
@@ -102,196 +71,199 @@ class Error(Exception):
         return self.message
 
 
-class InvalidArgument(Error, ValueError):
-    """An argument is wrong, by our rules or the server's, or the token is another namespace's."""
+class InvalidArgumentError(Error, ValueError):
+    """An argument is invalid, or the token belongs to another namespace."""
 
     code = Status.INVALID_ARGUMENT
 
 
-class Config(Error):
-    """An option of `connect`, an environment variable or a file that it names is wrong."""
+class ConfigError(Error):
+    """An option, an environment variable or a file that it names is invalid."""
 
     code = Status.CONFIG
 
 
-class LibraryNotFound(Config):
-    """The native library could not be loaded: the message lists each place, and what failed."""
+class LibraryNotFoundError(ConfigError):
+    """The native library can't be loaded. The message lists each place and its error."""
 
 
-class NotConnected(Error):
-    """There is no client: `connect` was not called, or `disconnect` ended this call."""
+class NotConnectedError(Error):
+    """The process has no connection, or `disconnect` ended this call."""
 
     code = Status.NOT_CONNECTED
 
 
-class AlreadyConnected(Error):
-    """A process has one client, and it is connected already."""
+class AlreadyConnectedError(Error):
+    """The process already has a connection."""
 
     code = Status.ALREADY_CONNECTED
 
 
-class Unavailable(Error):
-    """The server can't be reached or is overloaded. Temporary, as a rule."""
+class UnavailableError(Error):
+    """The server is unreachable or overloaded. Usually temporary."""
 
     code = Status.UNAVAILABLE
 
 
-class Timeout(Error, TimeoutError):
-    """The time given to the call ran out without any answer. An ending call may be called again."""
+class TimeoutError(Error, builtins.TimeoutError):
+    """The timeout expired without any answer. An ending call may be repeated."""
 
     code = Status.TIMEOUT
 
 
-class Tls(Error):
-    """The encrypted connection could not be set up; the message says what is wrong with it."""
+class TlsError(Error):
+    """The TLS connection can't be established. The message has the cause."""
 
     code = Status.TLS
 
 
-class Unauthenticated(Error):
-    """The server doesn't accept our credentials."""
+class UnauthenticatedError(Error):
+    """The server doesn't accept the credentials."""
 
     code = Status.UNAUTHENTICATED
 
 
-class PermissionDenied(Error):
-    """The credentials are good, but don't permit this."""
+class PermissionDeniedError(Error):
+    """The credentials are valid, but don't permit this call."""
 
     code = Status.PERMISSION_DENIED
 
 
-class NamespaceNotFound(Error):
-    """The server has no namespace of that name."""
+class NamespaceNotFoundError(Error):
+    """The server has no namespace of this name."""
 
     code = Status.NAMESPACE_NOT_FOUND
 
 
-class NamespaceNotActive(Error):
+class NamespaceNotActiveError(Error):
     """The namespace is failing over to another cluster. Temporary."""
 
     code = Status.NAMESPACE_NOT_ACTIVE
 
 
-class NotFound(Error):
-    """The activity is over for this token: stop the work.
+class NotFoundError(Error):
+    """The activity is over for this token. Stop the work.
 
-    It has finished or timed out, a later attempt has taken over, it was reset, or its workflow is
-    closed.
+    The activity finished or timed out, a later attempt runs, the activity was reset, or its
+    workflow is closed.
     """
 
     code = Status.NOT_FOUND
 
 
-class InDoubt(Error):
-    """The ending call may have been applied: an earlier answer was lost. Don't undo the work."""
+class InDoubtError(Error):
+    """The ending call may have been applied: the answer to an earlier try was lost.
+
+    Don't undo the work.
+    """
 
     code = Status.IN_DOUBT
 
 
-class TooLarge(Error):
-    """The details, the result or the failure are over the limit. Nothing was sent.
+class TooLargeError(Error):
+    """The details, the result or the failure exceed the size limit. Nothing was sent.
 
-    The server would have taken them and failed the activity for good.
+    The server would fail the activity for good if it received them.
     """
 
     code = Status.TOO_LARGE
 
 
-class ResourceExhausted(Error):
-    """A limit of the server's, such as its rate limit. Temporary, as a rule: see `retry_after`."""
+class ResourceExhaustedError(Error):
+    """A limit of the server is reached, such as its rate limit. See `retry_after`."""
 
     code = Status.RESOURCE_EXHAUSTED
 
 
-class LocalLimit(Error):
-    """This process has no threads, descriptors or memory left for it."""
+class LocalLimitError(Error):
+    """This process has no threads, descriptors or memory left for the call."""
 
     code = Status.LOCAL_LIMIT
 
 
-class TokenUnreadable(Error):
-    """The bytes are no task token of a Temporal server: perhaps base64 that wasn't decoded."""
+class TokenUnreadableError(Error):
+    """The bytes aren't a task token. Possibly they are base64 that must be decoded first."""
 
     code = Status.TOKEN_UNREADABLE
 
 
-class FailedPrecondition(Error):
-    """The server refuses this in the activity's present state."""
+class FailedPreconditionError(Error):
+    """The server refuses the call in the activity's present state."""
 
     code = Status.FAILED_PRECONDITION
 
 
-class Unimplemented(Error):
-    """This version of the library, or the server, can't do it."""
+class UnimplementedError(Error):
+    """The server, or this version of the library, doesn't support the call."""
 
     code = Status.UNIMPLEMENTED
 
 
 class ServerError(Error):
-    """The server failed in a way that it doesn't explain further than by the message."""
+    """The server failed. The message has all that it reported."""
 
     code = Status.SERVER_ERROR
 
 
-class InvalidHandle(Error):
-    """The handle is closed, or never was one."""
+class InvalidHandleError(Error):
+    """The `Activity` is closed."""
 
     code = Status.INVALID_HANDLE
 
 
-class Forked(Error):
-    """It belongs to the parent process and can't be used in the child."""
+class ForkedError(Error):
+    """The `Activity` belongs to the parent process. The child can't use it."""
 
     code = Status.FORKED
 
 
-class AlreadyOpen(Error):
-    """The token is held open elsewhere in this process, and only its holder may use it."""
+class AlreadyOpenError(Error):
+    """An `Activity` of this process holds the token. Use that one, or close it first."""
 
     code = Status.ALREADY_OPEN
 
 
-class Ended(Error):
-    """The activity was already ended through this handle."""
+class EndedError(Error):
+    """This `Activity` has already ended the activity."""
 
     code = Status.ENDED
 
 
-class AbiMismatch(Error):
-    """The native library is of another version than this package can work with."""
+class AbiMismatchError(Error):
+    """The native library's version isn't compatible with this package."""
 
     code = Status.ABI_MISMATCH
 
 
-class Internal(Error):
+class InternalError(Error):
     """A bug in the library. Please report it."""
 
     code = Status.INTERNAL
 
 
-class Cancelled(Exception):
-    """The work is to stop, says `Activity.raise_if_cancelled`; ``signals`` tell why.
+class Cancelled(Exception):  # noqa: N818 - like asyncio's, it stops the work and is no failure
+    """Raised by `Activity.raise_if_cancelled`: stop the work. ``signals`` holds the reasons.
 
-    It isn't an `Error`, so that whoever works on when a call fails doesn't work on after this too.
+    It isn't an `Error`, so that an ``except Error`` that continues the work doesn't catch it.
     """
 
     signals: Signals
 
     def __init__(self, signals: Signals) -> None:
         self.signals = Signals(signals)
-        reasons = [reason for signal, reason in _REASONS.items() if signal & signals]
+        reasons = [reason for signal, reason in _STOP_REASONS.items() if signal & signals]
         super().__init__("; ".join(reasons))
 
 
-# What each of the signals after which to stop says.
-_REASONS = {
+_STOP_REASONS = {
     Signals.CANCEL_REQUESTED: "the activity's cancellation was requested",
     Signals.RESET: "the activity was reset",
     Signals.GONE: "the activity is over for this attempt",
     Signals.LEASE_LOST: "no heartbeat was acknowledged in time, another attempt may be running",
 }
 
-_BY_CODE: dict[int, type[Error]] = {cls.code: cls for cls in Error.__subclasses__()}
+# Direct subclasses only: `LibraryNotFoundError` shares the status of `ConfigError`.
+_CLASS_OF_STATUS: dict[int, type[Error]] = {cls.code: cls for cls in Error.__subclasses__()}
 
 
 def error_for(
@@ -302,9 +274,9 @@ def error_for(
     grpc_code: Optional[int] = None,
     retry_after: Optional[timedelta] = None,
 ) -> Error:
-    """The exception for a status of the library."""
-    error = _BY_CODE.get(code, Error)(message)
-    error.code = Status(code) if code in _BY_CODE else code
+    """Returns the exception for a status of the library."""
+    error = _CLASS_OF_STATUS.get(code, Error)(message)
+    error.code = Status(code) if code in _CLASS_OF_STATUS else code
     error.retryable = retryable
     error.grpc_code = grpc_code
     error.retry_after = retry_after

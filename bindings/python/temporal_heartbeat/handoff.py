@@ -1,4 +1,4 @@
-"""The parent's side: hand an Activity to another process, which `Activity.from_env` takes.
+"""The parent's side: hand an Activity to another process, which opens it with `Activity.from_env`.
 
 In the Activity of a worker with Temporal's Python SDK, one line makes the child's environment::
 
@@ -10,12 +10,14 @@ In the Activity of a worker with Temporal's Python SDK, one line makes the child
         subprocess.Popen(["./solver"], env=handoff.environment(activity.info()))
         activity.raise_complete_async()     # the child completes it
 
-In it are the task token, whose activity and which attempt it is, the heartbeat timeout, what the
-attempt before recorded, so that the child needs not ask for it, and the start-to-close timeout as a
-hint. Who has the token can end the activity. Other users of the machine can't see a process's
-environment, but what it starts inherits it; `token_in_pipe` and `token_in_file` keep it out.
+It contains the task token, the activity's ids and attempt, the heartbeat timeout, the details of
+the previous attempt, so that the child needn't read them from the server, and the start-to-close
+timeout as a hint. A process that has the token can end the activity. Other users of the machine
+can't read a process's environment, but its children inherit it. `token_in_pipe` and `token_in_file`
+keep the token out of it.
 
-Nothing here loads the native library: the parent needs this package alone, and no compiled code.
+This module doesn't load the native library: the parent needs only this package, and no compiled
+code.
 """
 
 from __future__ import annotations
@@ -24,24 +26,23 @@ import contextlib
 import os
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
 from typing import Any, Optional, Union
 
-from ._codec import codec_of
-from ._duration import Duration, duration_ms
+from ._codec import PLAIN_ENCODINGS, codec_of
+from ._converter import to_payload
+from ._duration import Duration, duration_to_ms
 from ._payload import Payload, decode_payloads, encode_payloads
-from ._values import to_payload
-from .errors import InvalidArgument
+from .errors import InvalidArgumentError
 
 __all__ = ["environment", "token_in_file", "token_in_pipe"]
 
 _PREFIX = "TEMPORAL_ACTIVITY_"
 
-# Linux gives a variable 128 KiB. Larger details are left out, and the child asks the server.
+# Linux limits a variable to 128 KiB. Larger details are left out, and the child asks the server.
 _MAX_DETAILS_TEXT = 96 * 1024
 
-# What the SDKs' own converters make: readable by whoever sees it.
-_PLAIN = ("json/plain", "json/protobuf", "binary/plain", "binary/protobuf")
+# The encodings that show their value to any reader.
+_READABLE_ENCODINGS = set(PLAIN_ENCODINGS) - {"", "binary/null"}
 
 
 def environment(
@@ -57,46 +58,48 @@ def environment(
     token_fd: Optional[int] = None,
     base: Optional[Mapping[str, str]] = None,
 ) -> dict[str, str]:
-    """The environment of a child process that is to carry on the activity.
+    """Return the environment of a child process that continues the activity.
 
-    * ``info``: what ``temporalio.activity.info()`` returns.
-    * ``address``: where the child connects to (TEMPORAL_ADDRESS), if its environment doesn't say.
-    * ``namespace``: TEMPORAL_NAMESPACE, if it isn't the activity's own.
-    * ``details``: what the attempt before recorded, instead of ``info.heartbeat_details``: values,
-      `Payload` objects or the SDK's payloads, or the bytes of an encoded Payloads.
-    * ``data_converter``: the codec of a namespace whose data are encrypted, as `connect` takes it.
-      The SDK has decoded the details in ``info``, and it encodes them anew. The child needs the
-      same one. In an event loop they may be encoded before instead, for an encoding that waits:
-      ``details=await data_converter.encode(info.heartbeat_details)``, and no ``data_converter``.
-    * ``require_encoded``: refuse details that anybody can read, here and in the child, for
-      namespaces whose data are encrypted.
-    * ``age``: the time since the activity function began, in seconds or as a timedelta, if it did
-      something else first. Measure it with `time.monotonic`. ``info.started_time`` is the server's
-      clock, which can differ from this machine's, so no age is made from it. Without an age the
-      child counts the attempt from the moment at which it opens the activity.
-    * ``token_file``, ``token_fd``: where the child finds the token, instead of in its environment:
+    * ``info``: the result of ``temporalio.activity.info()``.
+    * ``address``: the child's TEMPORAL_ADDRESS, if its environment doesn't have it.
+    * ``namespace``: TEMPORAL_NAMESPACE, if it differs from the activity's.
+    * ``details``: the details of the previous attempt, instead of ``info.heartbeat_details``:
+      values, `Payload` objects or the SDK's payloads, or the bytes of a serialized Payloads.
+    * ``data_converter``: the codec of a namespace with encrypted data, as for `connect`. The SDK
+      has decoded the details in ``info``, and this codec encodes them again. The child needs the
+      same codec. If its methods wait for an event loop, encode the details there instead:
+      ``details=await data_converter.encode(info.heartbeat_details)``, without ``data_converter``.
+    * ``require_encoded``: refuse details with a plain encoding, here and in the child, for
+      namespaces with encrypted data.
+    * ``age``: the time since the activity function started, in seconds or as a timedelta, if it did
+      other work before. Measure it with `time.monotonic`. ``info.started_time`` is by the server's
+      clock, which can differ from this machine's, so it isn't used. Without an age the child counts
+      the attempt from the moment at which it opens the activity.
+    * ``token_file``, ``token_fd``: where the child reads the token, instead of in its environment:
       see `token_in_file` and `token_in_pipe`.
-    * ``base``: the variables to which these are added, ``os.environ`` if it isn't given; ``{}``
-      makes these alone, to be sent elsewhere. What another parent handed over isn't passed on.
+    * ``base``: the variables to extend, by default ``os.environ``. With ``{}`` the result has only
+      the new variables, to send them elsewhere. Variables of another hand-off are removed.
 
-    Details of more than some 70 KB are left out, for they are too long for a variable; the child
-    asks the server for them. Never blocks.
+    Details of more than about 70 KB are left out, because they are too long for a variable. Then
+    the child reads them from the server. Never blocks.
 
-    Raises `InvalidArgument`, a ValueError, for readable details when encoded ones are required, and
-    for a negative age.
+    Raises `InvalidArgumentError`, a ValueError, for plain details with ``require_encoded``, and for
+    a negative age.
     """
     if token_file is not None and token_fd is not None:
-        raise InvalidArgument("the token is in a file or in a descriptor: give one")
-    age_ms = duration_ms("age", age)
+        raise InvalidArgumentError("the token is in a file or in a descriptor: give one")
+    age_ms = duration_to_ms("age", age)
     handed_over = {
         "WORKFLOW_ID": info.workflow_id or None,
         "RUN_ID": info.workflow_run_id or getattr(info, "activity_run_id", None),
         "ID": info.activity_id,
         "ATTEMPT": str(info.attempt),
-        "HEARTBEAT_TIMEOUT_MS": _milliseconds(info.heartbeat_timeout or None),
+        "HEARTBEAT_TIMEOUT_MS": _text(
+            duration_to_ms("heartbeat_timeout", info.heartbeat_timeout or None)
+        ),
         "HEARTBEAT_DETAILS": _details_text(info, details, data_converter, require_encoded),
         "AGE_MS": _text(age_ms),
-        "DEADLINE_MS": _milliseconds(_remaining(info, age_ms)),
+        "DEADLINE_MS": _text(_remaining_ms(info, age_ms)),
         "REQUIRE_ENCODED": "true" if require_encoded else None,
     }
     if token_file is not None:
@@ -111,8 +114,8 @@ def environment(
     }
     inherited = os.environ if base is None else base
     variables = {name: text for name, text in inherited.items() if not name.startswith(_PREFIX)}
-    ours = {**connection, **{_PREFIX + name: text for name, text in handed_over.items()}}
-    variables.update((name, text) for name, text in ours.items() if text is not None)
+    added = {**connection, **{_PREFIX + name: text for name, text in handed_over.items()}}
+    variables.update((name, text) for name, text in added.items() if text is not None)
     return variables
 
 
@@ -124,26 +127,26 @@ def token_in_file(info: Any, path: Union[str, os.PathLike[str]]) -> str:
         path = handoff.token_in_file(info, directory / "token")
         subprocess.Popen(command, env=handoff.environment(info, token_file=path))
 
-    The file is for one attempt: a file that exists is replaced. Whoever made it removes it.
+    The file is for one attempt: an existing file is replaced. The caller removes it.
     """
     path = os.fspath(path)
-    unfinished = f"{path}.{os.getpid()}.tmp"
+    temporary = f"{path}.{os.getpid()}.tmp"
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(unfinished)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.unlink(temporary)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with open(descriptor, "w") as file:
             file.write(_token_text(info))
-        os.replace(unfinished, path)
+        os.replace(temporary, path)
     except BaseException:
-        os.unlink(unfinished)
+        os.unlink(temporary)
         raise
     return path
 
 
 @contextlib.contextmanager
 def token_in_pipe(info: Any) -> Iterator[int]:
-    """The number of a descriptor from which the child reads the token, once.
+    """Yield the number of a descriptor from which the child reads the token, once.
 
     ::
 
@@ -151,12 +154,12 @@ def token_in_pipe(info: Any) -> Iterator[int]:
             env = handoff.environment(info, token_fd=fd)
             subprocess.Popen(command, env=env, pass_fds=[fd])
 
-    The token is nowhere else, and the parent's end is closed with the block.
+    The token is stored nowhere else. The end of the block closes the parent's descriptor.
     """
     reader, writer = os.pipe()
     try:
         try:
-            # A token is a few hundred bytes, and any pipe takes 4096 without a reader.
+            # A token has a few hundred bytes, and any pipe buffers 4096.
             os.write(writer, _token_text(info).encode())
         finally:
             os.close(writer)
@@ -183,12 +186,12 @@ def _details_text(
             payloads = codec.encode_plain(payloads)
             encoded = encode_payloads(payloads)
     else:
-        values = map(_value, info.heartbeat_details if details is None else details)
+        values = map(_from_sdk_payload, info.heartbeat_details if details is None else details)
         payloads = codec.encode(values) if codec else [to_payload(value) for value in values]
         encoded = encode_payloads(payloads)
-    readable = {payload.encoding for payload in payloads} & set(_PLAIN)
+    readable = {payload.encoding for payload in payloads} & _READABLE_ENCODINGS
     if require_encoded and readable:
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             f"the heartbeat details are readable by anybody ({', '.join(sorted(readable))}), and"
             " encoded ones are required: pass data_converter=, with the codec that your namespace"
             " uses"
@@ -197,29 +200,23 @@ def _details_text(
     return text if len(text) <= _MAX_DETAILS_TEXT else None
 
 
-def _value(value: Any) -> Any:
-    """The value, or our payload of one that is the SDK's own Payload message."""
+def _from_sdk_payload(value: Any) -> Any:
+    """Converts the SDK's Payload message to a `Payload`, and returns other values unchanged."""
     descriptor = getattr(value, "DESCRIPTOR", None)
     if getattr(descriptor, "full_name", None) == "temporal.api.common.v1.Payload":
         return Payload(value.data, dict(value.metadata))
     return value
 
 
-def _remaining(info: Any, age_ms: Optional[int]) -> Optional[timedelta]:
-    """Return the part of the start-to-close timeout that ``age_ms`` leaves; None: no such timeout.
+def _remaining_ms(info: Any, age_ms: Optional[int]) -> Optional[int]:
+    """Returns the part of the start-to-close timeout that ``age_ms`` leaves; None: no such timeout.
 
     The schedule-to-close timeout is left out: it counts from a time of the server's clock.
     """
-    if not info.start_to_close_timeout:
-        return None
-    remaining: timedelta = info.start_to_close_timeout - timedelta(milliseconds=age_ms or 0)
-    return max(timedelta(0), remaining)
-
-
-def _milliseconds(duration: Optional[timedelta]) -> Optional[str]:
-    return None if duration is None else _text(round(duration.total_seconds() * 1000))
+    timeout_ms = duration_to_ms("start_to_close_timeout", info.start_to_close_timeout or None)
+    return None if timeout_ms is None else max(0, timeout_ms - (age_ms or 0))
 
 
 def _text(ms: Optional[int]) -> Optional[str]:
-    """Return the text of a variable. The library reads at most 2**32 - 1 ms, which is 49 days."""
+    """Returns the text of a variable. The library reads at most 2**32 - 1 ms, which is 49 days."""
     return None if ms is None or ms >= 2**32 else str(ms)

@@ -1,61 +1,64 @@
-"""What is asked of an activity's holder."""
+"""The signals of an activity: what the server asks, and what the library knows by itself."""
 
 from __future__ import annotations
 
 import enum
 
+from . import _abi
+
 __all__ = ["STOP_SIGNALS", "Signals", "signals_of"]
 
 
 class Signals(enum.IntFlag):
-    """What is asked of the holder, a set of flags: empty, and false, when there is nothing to do.
+    """The signals of an activity, a set of flags. Empty, and false, when there are none.
 
-    The server asks, by its answers to heartbeats:
+    The server sends these in its answers to heartbeats:
 
-    * ``CANCEL_REQUESTED``: the activity is to end: clean up, then `report_cancelled`. `complete`
-      would still win.
-    * ``PAUSED``: stop working until the flag goes, but beat on, or the activity times out.
-    * ``RESET``: end this attempt, by `fail` for instance; a new first one follows.
+    * ``CANCEL_REQUESTED``: cancellation was requested. Clean up, then call `report_cancelled`.
+      `complete` still works, and wins.
+    * ``PAUSED``: stop working until the flag is cleared, but continue to heartbeat, or the activity
+      times out.
+    * ``RESET``: end this attempt, for example by `fail`. A new first attempt follows.
 
-    An `Activity` that is held open also knows by itself (CANCEL_REQUESTED and RESET stay there):
+    An `Activity` also sets these itself, and keeps CANCEL_REQUESTED and RESET once they are set:
 
-    * ``GONE``: the activity is over for this token: ended, timed out, superseded. Stop the work;
-      nothing is ever sent again.
-    * ``LEASE_LOST``: no heartbeat was acknowledged for a whole heartbeat timeout, so that another
-      attempt may be running. Stop, or make sure that nothing is done twice. It goes when a
-      heartbeat is acknowledged again.
-    * ``STALLED``: no `heartbeat` or `touch` for ``stall_timeout``: nothing is sent any more. The
-      next one lifts it.
-    * ``REFUSED``: the server refuses the heartbeats, and trying again won't help; ``info`` says
-      why.
-    * ``DEADLINE``: ``attempt_remaining`` has passed. It is a hint: the server decides, and a pulse
-      asks it soon after. If the attempt is over, GONE follows.
-    * ``UNSEEDED``: it couldn't be learned what progress the server holds, so that nothing is sent
-      by itself, lest that is erased. Record something.
+    * ``GONE``: the activity is over for this token: it ended, timed out, or a later attempt
+      replaced this one. Stop the work. Nothing is sent any more.
+    * ``LEASE_LOST``: no heartbeat was acknowledged for a whole heartbeat timeout, so another
+      attempt may be running. Stop, or make sure that nothing is done twice. The next acknowledged
+      heartbeat clears the flag.
+    * ``STALLED``: neither `heartbeat` nor `touch` was called for ``stall_timeout``, so nothing is
+      sent. The next call clears the flag.
+    * ``REFUSED``: the server refuses the heartbeats, and retries won't help; ``info`` has the
+      error.
+    * ``DEADLINE``: ``attempt_remaining`` has passed. This is a hint: the server decides, and a
+      heartbeat asks it soon after. If the attempt is over, GONE follows.
+    * ``UNSEEDED``: the library can't read the progress that the server holds. It sends nothing by
+      itself, because that would erase the progress. Record something.
 
-    Bits that this version doesn't name are kept, and are to be ignored.
+    Flags that this version doesn't name are kept. Ignore them.
     """
 
-    CANCEL_REQUESTED = 1
-    PAUSED = 2
-    RESET = 4
-    GONE = 8
-    LEASE_LOST = 16
-    STALLED = 32
-    REFUSED = 64
-    DEADLINE = 128
-    UNSEEDED = 256
+    CANCEL_REQUESTED = _abi.SIGNAL_CANCEL_REQUESTED
+    PAUSED = _abi.SIGNAL_PAUSED
+    RESET = _abi.SIGNAL_RESET
+    GONE = _abi.SIGNAL_GONE
+    LEASE_LOST = _abi.SIGNAL_LEASE_LOST
+    STALLED = _abi.SIGNAL_STALLED
+    REFUSED = _abi.SIGNAL_REFUSED
+    DEADLINE = _abi.SIGNAL_DEADLINE
+    UNSEEDED = _abi.SIGNAL_UNSEEDED
 
 
 STOP_SIGNALS = Signals.CANCEL_REQUESTED | Signals.RESET | Signals.GONE | Signals.LEASE_LOST
-"""Those after which it makes no sense to go on: for `Activity.wait`, and `raise_if_cancelled`."""
+"""The signals after which the work should stop: for `Activity.wait` and `raise_if_cancelled`."""
 
-_MADE: dict[int, Signals] = {0: Signals(0)}
+_CACHE: dict[int, Signals] = {0: Signals(0)}
 
 
 def signals_of(bits: int) -> Signals:
-    """The flags. Faster than to make them, which a call of some hundred nanoseconds would feel."""
+    """Returns the flags, from a cache: making them takes longer than a whole `heartbeat`."""
     try:
-        return _MADE[bits]
+        return _CACHE[bits]
     except KeyError:
-        return _MADE.setdefault(bits, Signals(bits))
+        return _CACHE.setdefault(bits, Signals(bits))

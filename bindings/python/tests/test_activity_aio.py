@@ -129,7 +129,7 @@ def test_closing_ends_the_waits(lost: BlackHole) -> None:
         await asyncio.sleep(0)
         await act.close()
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-        assert [type(outcome) for outcome in outcomes] == [thb.InvalidHandle] * 3
+        assert [type(outcome) for outcome in outcomes] == [thb.InvalidHandleError] * 3
         await act.close()
 
     run(main())
@@ -141,7 +141,7 @@ def test_the_end_of_the_connection_ends_the_waits(lost: BlackHole) -> None:
             waiting = asyncio.create_task(act.wait())
             await asyncio.sleep(0)
             await asyncio.to_thread(thb.disconnect, timeout=0)
-            with pytest.raises((thb.InvalidHandle, thb.NotConnected)):
+            with pytest.raises((thb.InvalidHandleError, thb.NotConnectedError)):
                 await waiting
 
     run(main())
@@ -184,10 +184,10 @@ def test_the_loop_goes_on_while_a_call_blocks(lost: BlackHole) -> None:
             blocked.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await blocked
-            with pytest.raises((thb.Timeout, thb.Unavailable)):
+            with pytest.raises((thb.TimeoutError, thb.UnavailableError)):
                 await act.complete("done", timeout=0.1)
             for call in (act.fail("broken", timeout=0), act.report_cancelled(timeout=0)):
-                with pytest.raises(thb.Timeout):
+                with pytest.raises(thb.TimeoutError):
                     await call
 
     run(main())
@@ -200,7 +200,7 @@ def test_what_is_given_may_be_changed_during_the_call(lost: BlackHole) -> None:
             completing = asyncio.create_task(act.complete(result, timeout=0.2))
             await asyncio.sleep(0)
             result["item"] = object()  # type: ignore[assignment]
-            with pytest.raises((thb.Timeout, thb.Unavailable)):
+            with pytest.raises((thb.TimeoutError, thb.UnavailableError)):
                 await completing
 
     run(main())
@@ -220,7 +220,7 @@ def test_what_leaves_the_block_is_never_hidden(
 
         with pytest.raises(leaving):
             await work()
-        with pytest.raises(thb.InvalidHandle):
+        with pytest.raises(thb.InvalidHandleError):
             act.touch()
 
     run(main())

@@ -13,8 +13,8 @@ import pytest
 from support import REPOSITORY, BlackHole
 
 import temporal_heartbeat as thb
-from temporal_heartbeat import Payload, _convert, handoff
-from temporal_heartbeat._connection import link_in_force
+from temporal_heartbeat import Payload, _encoding, handoff
+from temporal_heartbeat._active_codec import active_codec
 from temporal_heartbeat._failure import failure_json
 from temporal_heartbeat._payload import decode_payloads, encode_payloads
 
@@ -22,11 +22,12 @@ PAYLOADS = 4
 
 
 def encode_values(values: Sequence[Any]) -> tuple[int, bytes]:
-    return _convert.encode_values(values, link_in_force().codec)
+    encoding, data, _ = _encoding.encode_values(values, active_codec())
+    return encoding, data
 
 
-def from_payloads(data: bytes) -> tuple[tuple[Any, ...], tuple[Payload, ...]]:
-    return _convert.from_payloads(data, link_in_force().codec)
+def decode_values(data: bytes) -> tuple[tuple[Any, ...], tuple[Payload, ...]]:
+    return _encoding.decode_values(data, active_codec())
 
 
 class Reversing:
@@ -76,7 +77,7 @@ def test_whatever_goes_out_is_encoded_and_comes_back_as_it_was() -> None:
     assert encoding == PAYLOADS
     assert encodings(data) == ["binary/reversed"] * len(values)
     assert b"text" not in data
-    read, payloads = from_payloads(data)
+    read, payloads = decode_values(data)
     assert list(read) == values
     assert [payload.encoding for payload in payloads][:2] == ["json/plain", "binary/null"]
     # What was read and is recorded again is encoded again.
@@ -87,13 +88,13 @@ def test_whatever_goes_out_is_encoded_and_comes_back_as_it_was() -> None:
 def test_one_value_is_encoded_too_and_none_is_none() -> None:
     assert encodings(encode_values((7,))[1]) == ["binary/reversed"]
     assert encode_values(()) == (0, b"")
-    assert from_payloads(b"") == ((), ())
+    assert decode_values(b"") == ((), ())
 
 
 @pytest.mark.usefixtures("codec")
 def test_details_of_failures_and_of_their_causes_are_encoded() -> None:
     cause = {"message": "c", "details": ["secret"], "cause": {"details": ["secret"]}}
-    codec = link_in_force().codec
+    codec = active_codec()
     made = failure_json(
         "m", details=["secret"], cause=cause, heartbeat_details=["secret"], codec=codec
     )
@@ -106,7 +107,7 @@ def test_details_of_failures_and_of_their_causes_are_encoded() -> None:
         failure["cause"]["cause"]["details_payloads"],
     ):
         assert encodings(b64decode(text)) == ["binary/reversed"]
-    assert encodings(b64decode(_convert.payloads_base64("initial_details", [1], codec))) == [
+    assert encodings(b64decode(_encoding.payloads_base64("initial_details", [1], codec))) == [
         "binary/reversed"
     ]
 
@@ -125,7 +126,7 @@ def test_what_is_quick_without_a_codec_passes_through_one() -> None:
         for value in (b"bytes", 7, "text"):
             act.heartbeat(value)
         assert act.info["records"] == 3
-        assert not act._plain
+        assert not act._has_no_codec
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
@@ -191,10 +192,10 @@ def test_a_codec_of_the_sdk_will_do(disconnected: None) -> None:
         values = [41, None, b"bytes", {"a": 1}]
         _, data = encode_values(values)
         assert encodings(data) == ["binary/prefixed"] * 4
-        read, payloads = from_payloads(data)
+        read, payloads = decode_values(data)
         assert list(read) == values
         assert encodings(encode_values(payloads)[1]) == ["binary/prefixed"] * 4
-        assert from_payloads(b"") == ((), ())
+        assert decode_values(b"") == ((), ())
         thb.disconnect()
 
 
@@ -208,7 +209,7 @@ class Info:
 
 
 def test_a_parent_encodes_the_details_that_it_hands_over() -> None:
-    with pytest.raises(thb.InvalidArgument, match="readable by anybody"):
+    with pytest.raises(thb.InvalidArgumentError, match="readable by anybody"):
         handoff.environment(Info(), require_encoded=True)
     made = handoff.environment(Info(), data_converter=Reversing(), require_encoded=True, base={})
     handed = b64decode(made["TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS"])
@@ -224,6 +225,6 @@ def test_the_codec_of_the_documentation_compresses(disconnected: None) -> None:
     _, data = encode_values(values)
     assert encodings(data) == ["binary/zlib"] * 3
     assert len(data) < 500
-    assert list(from_payloads(data)[0]) == values
+    assert list(decode_values(data)[0]) == values
     plain = encode_payloads([Payload(b"4", {"encoding": b"json/plain"})])
-    assert list(from_payloads(plain)[0]) == [4]
+    assert list(decode_values(plain)[0]) == [4]

@@ -16,7 +16,8 @@ from temporal_heartbeat.errors import error_for
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.OK])
 def test_a_status_has_the_exception_of_its_name(status: Status) -> None:
     error = error_for(status, "why")
-    assert type(error).__name__ == status.name.title().replace("_", "")
+    name = status.name.title().replace("_", "")
+    assert type(error).__name__ == name.removesuffix("Error") + "Error"
     assert type(error) is getattr(thb, type(error).__name__)
     assert (error.code, error.message, str(error)) == (status, "why", "why")
     assert type(error).__doc__
@@ -29,8 +30,9 @@ def test_an_unknown_status_is_a_plain_error() -> None:
 
 
 def test_errors_are_also_what_python_calls_them() -> None:
-    assert issubclass(thb.Timeout, TimeoutError)
-    assert issubclass(thb.InvalidArgument, ValueError)
+    assert issubclass(thb.TimeoutError, TimeoutError)
+    assert issubclass(thb.LibraryNotFoundError, thb.ConfigError)
+    assert issubclass(thb.InvalidArgumentError, ValueError)
     assert str(error_for(Status.TIMEOUT, "no answer")) == "no answer"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from temporal_heartbeat import InvalidArgument, Payload
+from temporal_heartbeat import InvalidArgumentError, Payload
 from temporal_heartbeat._failure import failure_json
 from temporal_heartbeat._payload import decode_payloads
 
@@ -118,7 +118,7 @@ def test_a_retry_delay_is_seconds_or_a_timedelta(delay: Any, milliseconds: int) 
 
 @pytest.mark.parametrize("delay", [-1, float("nan"), float("inf"), timedelta(seconds=-1)])
 def test_an_impossible_retry_delay_is_refused(delay: Any) -> None:
-    with pytest.raises(InvalidArgument, match="next_retry_delay"):
+    with pytest.raises(InvalidArgumentError, match="next_retry_delay"):
         described("x", next_retry_delay=delay)
 
 

@@ -56,7 +56,7 @@ def test_metrics_are_there_without_a_connection(disconnected: None) -> None:
 def test_records_can_be_taken_one_by_one(disconnected: None, nobody: str) -> None:
     for _ in thb.log_records():
         pass
-    with pytest.raises(thb.Unavailable):
+    with pytest.raises(thb.UnavailableError):
         thb.connect(address=nobody, connect_timeout_ms=200)
     record = taken("connect_failed")
     assert record["level"] == "warn"
@@ -67,7 +67,7 @@ def test_what_prometheus_fetches_its_own_parser_reads(disconnected: None, nobody
     parser = pytest.importorskip("prometheus_client.parser")
     thb.connect(address=nobody, namespace="parsed", lazy=True, metrics_address="127.0.0.1:0")
     address = taken("metrics_served")["address"]
-    with pytest.raises(thb.Unavailable):
+    with pytest.raises(thb.UnavailableError):
         thb.heartbeat(b"token", 1, timeout=0.3)
     with urllib.request.urlopen(f"http://{address}/metrics") as answer:
         text = answer.read().decode()
@@ -104,7 +104,7 @@ logging.basicConfig(format="%(levelname)s %(name)s %(message)s")
 thb.forward_logs()
 try:
     thb.connect(address={address!r}, connect_timeout_ms=200)
-except thb.Unavailable:
+except thb.UnavailableError:
     pass
 """
 
@@ -129,7 +129,7 @@ def test_a_handler_that_fails_ends_nothing_and_a_record_says_all(
             raise RuntimeError("this handler fails")
 
     def fail_to_connect() -> None:
-        with pytest.raises(thb.Unavailable):
+        with pytest.raises(thb.UnavailableError):
             thb.connect(address=nobody, connect_timeout_ms=200)
 
     raising = Raising()
@@ -164,9 +164,9 @@ def test_lines_come_on_stderr_only_when_asked_for(library_path: Path, nobody: st
     assert run(program, THB_LOG="off").stderr == run(program, THB_LOG="error").stderr == ""
     shown = run(program, THB_LOG="info")
     assert " WARN  temporal-heartbeat connect_failed: " in shown.stderr
-    assert shown.stdout.startswith("Unavailable")
+    assert shown.stdout.startswith("UnavailableError")
     wrong = run(program, THB_LOG="loud")
-    assert wrong.stdout.startswith("Config THB_LOG must be off, error, warn, info or debug")
+    assert wrong.stdout.startswith("ConfigError THB_LOG must be off, error, warn, info or debug")
 
 
 SECRET = "s3cr3t"
@@ -215,7 +215,7 @@ import temporal_heartbeat as thb
 began = time.monotonic()
 try:
     thb.connect(address={address!r}, connect_timeout_ms=200)
-except thb.Unavailable:
+except thb.UnavailableError:
     print("unavailable", time.monotonic() - began < 20)
 """
 

@@ -50,5 +50,5 @@ if __name__ == "__main__":
         sys.exit("usage: resume.py ITEMS FILE")
     try:
         main(int(sys.argv[1]), sys.argv[2])
-    except thb.NotFound as over:  # the attempt is over, and so is the work
+    except thb.NotFoundError as over:  # the attempt is over, and so is the work
         print(over)

@@ -44,7 +44,7 @@ def until_connected(call: Callable[[], Any]) -> Any:
     while True:
         try:
             return call()
-        except thb.NotConnected:
+        except thb.NotConnectedError:
             pass
 
 
@@ -99,7 +99,7 @@ def test_beats_during_connects_and_disconnects_are_never_readable(recorder: Reco
 
     def beat() -> None:
         while not ended.is_set():
-            with contextlib.suppress(thb.NotConnected):
+            with contextlib.suppress(thb.NotConnectedError):
                 thb.heartbeat(b"token", SECRET, timeout=5)
 
     threads = [in_thread(beat) for _ in range(2)]
@@ -121,7 +121,7 @@ def test_beats_during_connects_and_disconnects_are_never_readable(recorder: Reco
 def test_a_refused_connect_leaves_the_codec_in_force(recorder: Recorder) -> None:
     thb.connect(address=recorder.address, compression="none", data_converter=Reversing())
     for other in ({}, {"data_converter": OtherReversing()}, {"lazy": True}):
-        with pytest.raises(thb.AlreadyConnected):
+        with pytest.raises(thb.AlreadyConnectedError):
             thb.connect(address=recorder.address, **other)
         thb.heartbeat(b"token", SECRET)
     assert recorder.received.count(b"binary/reversed") == 3
@@ -199,7 +199,7 @@ def test_a_call_under_way_ends_before_the_next_connection_is_made(recorder: Reco
     thb.disconnect(timeout=0)
     thb.connect(address=recorder.address, lazy=True, data_converter=Reversing())
     joined(thread)
-    assert [type(failure) for failure in failures] == [thb.NotConnected]
+    assert [type(failure) for failure in failures] == [thb.NotConnectedError]
 
 
 def test_an_activity_keeps_the_codec_of_its_connection(recorder: Recorder) -> None:
@@ -213,7 +213,7 @@ def test_an_activity_keeps_the_codec_of_its_connection(recorder: Recorder) -> No
         lambda: act.fail("m", details=[SECRET]),
         lambda: act.report_cancelled(SECRET),
     ):
-        with pytest.raises(thb.InvalidHandle):
+        with pytest.raises(thb.InvalidHandleError):
             call()
     assert SECRET.encode() not in recorder.received
 
@@ -224,7 +224,7 @@ def program(lines: str, *arguments: str) -> subprocess.Popen[str]:
         sys.path.insert(0, os.path.dirname(sys.argv[1]))
         import temporal_heartbeat as thb
         from test_codec import Reversing
-        from test_codec_in_force import SECRET, until_connected
+        from test_active_codec import SECRET, until_connected
         signal.signal(signal.SIGINT, signal.default_int_handler)
         address = sys.argv[2]
     """
@@ -274,13 +274,13 @@ def test_ctrl_c_at_any_point_of_connect_leaves_no_connection_without_its_codec(
     # the start of a function and after a call, so Ctrl-C is tried at each of these.
     process = program(
         """
-        from temporal_heartbeat import _blocking
+        from temporal_heartbeat import _interruptible
 
         def no_thread():
             raise RuntimeError("no threads")
 
-        _blocking._Helper = no_thread
-        _blocking._idle.clear()
+        _interruptible._Helper = no_thread
+        _interruptible._idle_helpers.clear()
 
         def interrupt_at(step):
             left = [step]
@@ -307,7 +307,7 @@ def test_ctrl_c_at_any_point_of_connect_leaves_no_connection_without_its_codec(
         while interrupt_at(step):
             try:
                 thb.heartbeat(b"token", SECRET, timeout=5)
-            except thb.NotConnected:
+            except thb.NotConnectedError:
                 pass
             thb.disconnect(timeout=0)
             step += 1

@@ -15,9 +15,9 @@ from temporalio import converter
 from temporalio.api.common import v1 as api
 
 from temporal_heartbeat import Payload, _abi
-from temporal_heartbeat._convert import encode_values, from_payloads
+from temporal_heartbeat._converter import from_payload, to_payload
+from temporal_heartbeat._encoding import decode_values, encode_values
 from temporal_heartbeat._payload import decode_payloads, encode_payloads
-from temporal_heartbeat._values import from_payload, to_payload
 
 
 @dataclasses.dataclass
@@ -133,8 +133,8 @@ def test_what_the_sdk_refuses_is_a_type_error(value: Any) -> None:
 
 def test_several_values_are_the_payloads_that_the_sdk_makes() -> None:
     values = [1, None, b"x", {"a": [1]}, api.WorkflowExecution(workflow_id="w")]
-    encoding, data = encode_values(values, None)
-    assert encoding == _abi.ENCODING_PAYLOADS
+    encoding, data, size = encode_values(values, None)
+    assert (encoding, size) == (_abi.ENCODING_PAYLOADS, len(data))
     assert api.Payloads.FromString(data) == converter.PayloadConverter.default.to_payloads_wrapper(
         values
     )
@@ -152,21 +152,21 @@ def test_several_values_are_the_payloads_that_the_sdk_makes() -> None:
 def test_a_single_plain_value_goes_by_its_own_encoding(
     values: tuple[Any, ...], encoding: int, data: bytes
 ) -> None:
-    assert encode_values(values, None) == (encoding, data)
+    assert encode_values(values, None) == (encoding, data, len(data))
 
 
 @pytest.mark.parametrize("value", [math.nan, {"loss": -math.inf}])
 def test_not_a_number_goes_past_the_check_for_strict_json(value: Any) -> None:
-    encoding, data = encode_values([value], None)
+    encoding, data, _ = encode_values([value], None)
     assert encoding == _abi.ENCODING_PAYLOADS
     assert api.Payloads.FromString(data).payloads == [sdk_payload(value)]
 
 
 def test_a_payload_passes_through_as_it_is() -> None:
     encrypted = Payload(b"\x00secret", {"encoding": b"binary/encrypted", "key": b"\xff"})
-    encoding, data = encode_values([encrypted], None)
+    encoding, data, _ = encode_values([encrypted], None)
     assert encoding == _abi.ENCODING_PAYLOADS
-    assert from_payloads(data, None) == ((encrypted,), (encrypted,))
+    assert decode_values(data, None) == ((encrypted,), (encrypted,))
     stored = api.Payloads.FromString(data).payloads[0]
     assert (stored.data, dict(stored.metadata)) == (encrypted.data, encrypted.metadata)
 

@@ -1,4 +1,4 @@
-"""Values as the library takes and gives them: through a codec, if there is one."""
+"""Converts values to the library's forms and back, with the codec if there is one."""
 
 from __future__ import annotations
 
@@ -8,42 +8,46 @@ from typing import Any, Optional
 
 from . import _abi
 from ._codec import Codec
+from ._converter import from_payload, to_payload
 from ._payload import Payload, decode_payloads, encode_payloads
-from ._values import from_payload, to_payload
 
-__all__ = ["encode_plain_base64", "encode_values", "from_payloads", "payloads_base64"]
+__all__ = ["decode_values", "encode_plain_base64", "encode_values", "payloads_base64"]
 
-_DIRECT = {
+_OF_PLAIN_VALUE = {
     b"json/plain": _abi.ENCODING_JSON,
     b"binary/plain": _abi.ENCODING_BINARY,
     b"binary/null": _abi.ENCODING_NULL,
 }
 
 
-def encode_values(values: Sequence[Any], codec: Optional[Codec]) -> tuple[int, bytes]:
-    """The values as the library takes them: an encoding of ``thb_encoding`` and the bytes."""
+def encode_values(values: Sequence[Any], codec: Optional[Codec]) -> tuple[int, bytes, int]:
+    """Returns the three C arguments of encoded values: a ``thb_encoding``, the bytes, their length.
+
+    A single value is sent in its own encoding, several as a serialized ``Payloads``.
+    """
     if not values:
-        return _abi.ENCODING_NONE, b""
+        return _abi.ENCODING_NONE, b"", 0
     payloads = _payloads(values, codec)
     if len(payloads) == 1 and not isinstance(values[0], Payload) and codec is None:
         [payload] = payloads
-        direct = _DIRECT.get(payload.metadata["encoding"])
-        if direct is not None and not _may_be_lax_json(payload.data):
-            return direct, payload.data
-    return _abi.ENCODING_PAYLOADS, encode_payloads(payloads)
+        encoding = _OF_PLAIN_VALUE.get(payload.metadata["encoding"])
+        if encoding is not None and not _may_be_lax_json(payload.data):
+            return encoding, payload.data, len(payload.data)
+    data = encode_payloads(payloads)
+    return _abi.ENCODING_PAYLOADS, data, len(data)
 
 
 def payloads_base64(name: str, values: Sequence[Any], codec: Optional[Codec]) -> str:
-    """The values as the base64 of an encoded Payloads; empty without any."""
+    """Returns the values as the base64 text of a serialized ``Payloads``; "" for no values."""
     if isinstance(values, (str, bytes)):
         raise TypeError(f"{name} is a sequence of values: put a single one in a list")
     return b64encode(encode_payloads(_payloads(values, codec))).decode()
 
 
 def encode_plain_base64(text: str, codec: Codec) -> str:
-    """The base64 of an encoded Payloads, those of a plain encoding encoded.
+    """Encodes those payloads of a base64 text that have a plain encoding.
 
-    What isn't such a text is returned as it is: the library refuses it, and says why.
+    An invalid text is returned unchanged: the library refuses it, and its error names the cause.
     """
     try:
         payloads = decode_payloads(b64decode(text.strip(), validate=True))
@@ -52,10 +56,10 @@ def encode_plain_base64(text: str, codec: Codec) -> str:
     return b64encode(encode_payloads(codec.encode_plain(payloads))).decode()
 
 
-def from_payloads(
+def decode_values(
     data: bytes, codec: Optional[Codec]
 ) -> tuple[tuple[Any, ...], tuple[Payload, ...]]:
-    """The values in a serialized ``Payloads``, and their payloads."""
+    """Returns the values in a serialized ``Payloads``, and their decoded payloads."""
     payloads = decode_payloads(data)
     if codec is None:
         return tuple(from_payload(payload) for payload in payloads), tuple(payloads)
@@ -70,9 +74,9 @@ def _payloads(values: Sequence[Any], codec: Optional[Codec]) -> list[Payload]:
 
 
 def _may_be_lax_json(data: bytes) -> bool:
-    """Whether this may hold NaN or Infinity, which Python's JSON has and JSON has not.
+    """Whether the text may contain NaN or Infinity, which Python's JSON allows and JSON doesn't.
 
-    The library would refuse it as JSON, while the SDKs for Python send and read it; as a payload it
-    goes through.
+    The library refuses such JSON, but Python's SDK sends and reads it. So it is sent as a payload,
+    which the library doesn't check.
     """
     return b"NaN" in data or b"Infinity" in data

@@ -1,4 +1,4 @@
-"""Servers that fail, and input that makes no sense: each has its own exception."""
+"""The functions that take a token, with failing servers and invalid input."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SENDING = [name for name in CALLS if name != "get_details"]
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_call_before_connect_says_so(disconnected: None, name: str) -> None:
-    with pytest.raises(thb.NotConnected) as caught:
+    with pytest.raises(thb.NotConnectedError) as caught:
         CALLS[name]()
     assert caught.value.code is thb.Status.NOT_CONNECTED
     assert caught.value.grpc_code is None
@@ -37,22 +37,24 @@ def test_a_call_before_connect_says_so(disconnected: None, name: str) -> None:
 
 
 def test_a_second_connect_is_refused(lost: BlackHole) -> None:
-    with pytest.raises(thb.AlreadyConnected):
+    with pytest.raises(thb.AlreadyConnectedError):
         thb.connect(address=lost.address, lazy=True)
 
 
-def test_after_disconnect_one_may_connect_again(lost: BlackHole) -> None:
+def test_connect_works_again_after_disconnect(lost: BlackHole) -> None:
     thb.disconnect()
     thb.disconnect()
     thb.connect(address=lost.address, lazy=True)
+    with pytest.raises(thb.AlreadyConnectedError):
+        thb.connect(address=lost.address, lazy=True)
 
 
 def test_nobody_listening_is_unavailable_with_the_reason(disconnected: None, nobody: str) -> None:
-    with pytest.raises(thb.Unavailable, match="refused") as caught:
+    with pytest.raises(thb.UnavailableError, match="refused") as caught:
         thb.connect(address=nobody, connect_timeout_ms=200)
     assert nobody in str(caught.value)
     assert caught.value.retryable
-    with pytest.raises(thb.NotConnected):
+    with pytest.raises(thb.NotConnectedError):
         thb.heartbeat(TOKEN, 1)
 
 
@@ -68,7 +70,7 @@ def test_nobody_listening_is_unavailable_with_the_reason(disconnected: None, nob
     ],
 )
 def test_a_wrong_option_is_named(disconnected: None, options: dict[str, Any], named: str) -> None:
-    with pytest.raises(thb.Config, match=named):
+    with pytest.raises(thb.ConfigError, match=named):
         thb.connect(**options)
 
 
@@ -92,24 +94,29 @@ def test_every_option_reaches_the_library(disconnected: None, tmp_path: Path) ->
         max_message_bytes=1 << 20,
     )
     thb.reconfigure(api_key="another", grpc_meta={"x-team": ""}, tls=False)
-    with pytest.raises(thb.Config, match=r"options\.address"):
+    with pytest.raises(thb.ConfigError, match=r"options\.address"):
         thb.reconfigure(address="127.0.0.1:3")
 
 
 def test_reconfiguring_needs_a_connection(disconnected: None) -> None:
-    with pytest.raises(thb.NotConnected):
+    with pytest.raises(thb.NotConnectedError):
         thb.reconfigure(api_key="another")
 
 
-def test_an_option_that_is_none_is_as_good_as_absent(lost: BlackHole) -> None:
-    thb.disconnect()
-    thb.connect(address=lost.address, lazy=True, namespace=None, identity=None)
+def test_an_option_that_is_none_comes_from_its_variable(
+    disconnected: None, black_hole: BlackHole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", "of-the-variable")
+    thb.connect(address=black_hole.address, lazy=True, namespace=None, identity=None)
+    with pytest.raises((thb.TimeoutError, thb.UnavailableError)):
+        thb.heartbeat(TOKEN, 1, timeout=0.1)
+    assert 'namespace="of-the-variable"' in thb.metrics()
 
 
 @pytest.mark.parametrize("name", SENDING)
 def test_a_server_that_never_answers_is_a_timeout(lost: BlackHole, name: str) -> None:
     began = time.monotonic()
-    with pytest.raises((TimeoutError, thb.Unavailable)) as caught:
+    with pytest.raises((TimeoutError, thb.UnavailableError)) as caught:
         CALLS[name](timeout=0.2)
     assert 0.1 < time.monotonic() - began < 5
     assert isinstance(caught.value, thb.Error)
@@ -118,7 +125,7 @@ def test_a_server_that_never_answers_is_a_timeout(lost: BlackHole, name: str) ->
 
 @pytest.mark.parametrize("name", SENDING)
 def test_a_timeout_of_zero_sends_nothing(lost: BlackHole, name: str) -> None:
-    with pytest.raises(thb.Timeout):
+    with pytest.raises(thb.TimeoutError):
         CALLS[name](timeout=0)
 
 
@@ -127,7 +134,7 @@ def test_a_timeout_of_zero_sends_nothing(lost: BlackHole, name: str) -> None:
 def test_a_timeout_that_makes_no_sense_is_refused(name: str, timeout: float) -> None:
     with pytest.raises(ValueError, match="a timeout is a number of seconds") as caught:
         CALLS[name](timeout=timeout)
-    assert isinstance(caught.value, thb.InvalidArgument)
+    assert isinstance(caught.value, thb.InvalidArgumentError)
 
 
 def test_a_heartbeat_without_details_has_to_be_meant(lost: BlackHole) -> None:
@@ -135,7 +142,7 @@ def test_a_heartbeat_without_details_has_to_be_meant(lost: BlackHole) -> None:
         thb.heartbeat(TOKEN)
     with pytest.raises(ValueError, match="goes without any"):
         thb.heartbeat(TOKEN, 1, clear=True)
-    with pytest.raises(thb.Timeout):
+    with pytest.raises(thb.TimeoutError):
         thb.heartbeat(TOKEN, clear=True, timeout=0)
 
 
@@ -150,17 +157,17 @@ def test_a_token_that_is_not_bytes_is_a_type_error(call: str, token: Any) -> Non
 
 @pytest.mark.parametrize("token", [bytearray(b"token"), memoryview(b"token")])
 def test_any_kind_of_bytes_is_a_token(lost: BlackHole, token: Any) -> None:
-    with pytest.raises(thb.Timeout):
+    with pytest.raises(thb.TimeoutError):
         thb.heartbeat(token, 1, timeout=0)
 
 
 def test_an_empty_token_is_refused(lost: BlackHole) -> None:
-    with pytest.raises(thb.InvalidArgument, match="token"):
+    with pytest.raises(thb.InvalidArgumentError, match="token"):
         thb.heartbeat(b"", 1)
 
 
 def test_reading_details_by_a_token_that_is_none_says_so(lost: BlackHole) -> None:
-    with pytest.raises(thb.TokenUnreadable):
+    with pytest.raises(thb.TokenUnreadableError):
         thb.get_details(b"\xff garbage")
 
 
@@ -171,19 +178,19 @@ def test_details_that_cannot_be_converted_are_a_type_error(lost: BlackHole) -> N
 
 @pytest.mark.parametrize("details", [(b"x" * 2_097_152,), ("x" * 2_097_152, 1)])
 def test_details_over_the_limit_are_not_sent(lost: BlackHole, details: tuple[Any, ...]) -> None:
-    with pytest.raises(thb.TooLarge):
+    with pytest.raises(thb.TooLargeError):
         thb.heartbeat(TOKEN, *details)
 
 
 def test_a_result_and_a_failure_over_the_limit_are_not_sent(lost: BlackHole) -> None:
-    with pytest.raises(thb.TooLarge):
+    with pytest.raises(thb.TooLargeError):
         thb.complete(TOKEN, b"x" * 2_097_152)
-    with pytest.raises(thb.TooLarge, match="failure_json"):
+    with pytest.raises(thb.TooLargeError, match="failure_json"):
         thb.fail(TOKEN, "x" * 2_097_152)
 
 
 def test_a_cause_with_an_unknown_key_is_named(lost: BlackHole) -> None:
-    with pytest.raises(thb.InvalidArgument, match=r"cause\.mesage"):
+    with pytest.raises(thb.InvalidArgumentError, match=r"cause\.mesage"):
         thb.fail(TOKEN, "broken", cause={"mesage": "typo"})
 
 
@@ -203,7 +210,7 @@ def test_disconnect_wakes_a_call_of_another_thread(lost: BlackHole) -> None:
     assert thread.is_alive()
     thb.disconnect(timeout=0)
     thread.join(timeout=20)
-    assert [type(error) for error in outcome] == [thb.NotConnected]
+    assert [type(error) for error in outcome] == [thb.NotConnectedError]
 
 
 @pytest.fixture
@@ -251,7 +258,7 @@ def test_a_token_that_is_not_there_names_its_variable(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(thb.Config) as caught:
+    with pytest.raises(thb.ConfigError) as caught:
         thb.token_from_env()
     for name in variables or ["TEMPORAL_ACTIVITY_TASK_TOKEN"]:
         assert name in str(caught.value)

@@ -1,19 +1,19 @@
-"""Python values to payloads and back, as the default converter of Temporal's Python SDK does it.
+"""Converts Python values to payloads and back, as the default converter of Temporal's SDK does.
 
 ==================================  ================  =========================================
-a value                             is stored as      and read as
+value                               stored as         read as
 ==================================  ================  =========================================
 ``None``                            binary/null       ``None``
 ``bytes``                           binary/plain      ``bytes``
 a protobuf message                  json/protobuf     the message, if its class is loaded
-a ``Payload``                       what it says      according to its encoding
-anything else that JSON can hold    json/plain        what ``json.loads`` makes of it
+a ``Payload``                       its encoding      according to its encoding
+anything else that JSON can hold    json/plain        the result of ``json.loads``
 ==================================  ================  =========================================
 
-JSON is compact and its keys are sorted. Beyond what ``json`` takes, it holds dataclasses and
-objects with a ``dict()`` method as objects, ``datetime`` and ``UUID`` as strings, and other
-iterables (also ``bytearray``) as lists. What this process can't decode is read as a ``Payload``,
-never an error: progress made by another program must stay readable.
+JSON is compact and its keys are sorted. Beyond what ``json`` supports, dataclasses and objects with
+a ``dict()`` method become objects, ``datetime`` and ``UUID`` become strings, and other iterables
+(also ``bytearray``) become lists. A payload that this process can't decode is returned as a
+``Payload``. It isn't an error, because the progress of another program must stay readable.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def to_json(value: Any) -> bytes:
 
 
 def _jsonable(value: Any) -> Any:
-    """What stands in JSON for a value that json itself doesn't take. The order is the SDK's."""
+    """Converts a value that json doesn't support. The order of the checks is the SDK's."""
     if isinstance(value, datetime):
         return value.isoformat()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -86,7 +86,7 @@ def _jsonable(value: Any) -> Any:
 
 
 def _is_protobuf(value: Any) -> bool:
-    # Whoever holds a message has loaded the package, so that there is no need to import it.
+    # If the value is a message, its package is already loaded.
     message = sys.modules.get("google.protobuf.message")
     return (
         message is not None and isinstance(value, message.Message) and value.DESCRIPTOR is not None
@@ -101,7 +101,7 @@ def _protobuf_payload(message: Any) -> Payload:
 
 
 def _read_protobuf(payload: Payload) -> Any:
-    """The message, or the payload when its class isn't loaded. ValueError: the data don't fit."""
+    """Returns the message, or the payload if its class isn't loaded. ValueError: invalid data."""
     if "google.protobuf.message" not in sys.modules:
         return payload
     from google.protobuf import json_format, message, symbol_database

@@ -15,7 +15,7 @@ import pytest
 from support import BlackHole
 
 import temporal_heartbeat as thb
-from temporal_heartbeat import _blocking
+from temporal_heartbeat import _interruptible
 
 PROMPT_S = 3.0
 
@@ -98,7 +98,7 @@ def test_a_signal_handler_that_returns_leaves_the_call_alone(
         try:
             thb.heartbeat(b"token", 1, timeout=2)
         except thb.Error as error:
-            print(isinstance(error, (thb.Timeout, thb.Unavailable)))
+            print(isinstance(error, (thb.TimeoutError, thb.UnavailableError)))
         """,
     )
     programs.append(program)
@@ -119,7 +119,7 @@ def test_a_signal_handler_may_itself_call(programs: list[Program], black_hole: B
         signal.signal(signal.SIGUSR1, handler)
         try:
             thb.heartbeat(b"token", 1, timeout=None)
-        except thb.NotConnected:
+        except thb.NotConnectedError:
             print("disconnected")
         """,
     )
@@ -209,7 +209,7 @@ def test_a_forked_child_can_neither_use_nor_harm_its_parents_activity(
         if child == 0:
             try:
                 act.heartbeat(1)
-            except thb.Forked:
+            except thb.ForkedError:
                 act.close()
                 {HOLD}
                 act.heartbeat(2)
@@ -271,7 +271,7 @@ def test_a_forked_child_calls_with_a_thread_of_its_own(
         def beat():
             try:
                 thb.heartbeat(b"token", 1, timeout=0.2)
-            except (thb.Timeout, thb.Unavailable):
+            except (thb.TimeoutError, thb.UnavailableError):
                 return 0
         beat()
         child = os.fork()
@@ -296,7 +296,7 @@ def test_a_fork_by_a_signal_handler_ends_the_child_s_wait(
         signal.signal(signal.SIGUSR1, lambda *_: children.append(os.fork()))
         try:
             thb.heartbeat(b"token", 1, timeout=2)
-        except thb.Forked:
+        except thb.ForkedError:
             os._exit(7)
         except thb.Error:
             print(os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]))
@@ -311,6 +311,6 @@ def test_a_fork_by_a_signal_handler_ends_the_child_s_wait(
 
 def test_one_helper_thread_serves_all_calls(lost: BlackHole) -> None:
     for _ in range(5):
-        with pytest.raises((thb.Timeout, thb.Unavailable)):
+        with pytest.raises((thb.TimeoutError, thb.UnavailableError)):
             thb.heartbeat(b"token", 1, timeout=0.01)
-        assert len(_blocking._idle) == 1
+        assert len(_interruptible._idle_helpers) == 1

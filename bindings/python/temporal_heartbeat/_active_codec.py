@@ -1,0 +1,145 @@
+"""The codec of the current connection, and the calls whose values it encodes.
+
+The library sends the bytes of a call over the connection that exists when the call reaches it. The
+codec that `connect` got for that connection must have encoded those bytes. This module ensures that
+with a *binding*: the codec of one `connect`, or None. One is active at a time, by two rules:
+
+1. Only `connect_with_codec` activates a binding: before the native connect, while the process has
+   no connection, and while no other `connect_with_codec` runs. So a connection has the same binding
+   from start to end. A refused connect (`AlreadyConnectedError`), a disconnect and a fork keep the
+   binding.
+2. A native call whose values a binding encoded starts only while that binding is active.
+   `connect_with_codec` waits for the end of these calls before the native connect.
+
+By rule 2 no connection is made while a call of an earlier binding is inside the library. By rule 1
+each connection that a call can reach was made with the call's own binding. After a disconnect the
+last binding stays active, and its calls raise `NotConnectedError`.
+
+An exception at any point, such as KeyboardInterrupt, keeps the rules: before the activation the
+earlier binding is valid; after it there is no connection yet, or one with the new binding.
+
+A handle never outlives its connection. So an activity keeps the codec that it was opened with, and
+its later calls don't use this module.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from typing import Any, Callable, Optional, TypeVar
+
+from . import _abi, errors
+from ._codec import Codec
+from ._invoke import invoke
+
+__all__ = ["active_codec", "connect_with_codec", "invoke_encoded"]
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+# Calls of an earlier binding end at once, because there is no connection. The only exception reads
+# a task token from a descriptor, for which the library allows 10 seconds.
+_EARLIER_CALLS_TIMEOUT_S = 15.0
+
+
+class _Binding:
+    """The codec of one `connect`; None: values are sent unencoded."""
+
+    def __init__(self, codec: Optional[Codec]) -> None:
+        self.codec = codec
+
+
+_active = _Binding(None)
+
+# One lock for each call inside the library, held until the call ends. No lock guards the set: a
+# signal handler that makes a call could find that its own thread holds it. Adding, discarding and
+# copying are atomic.
+_calls_inside: set[threading.Lock] = set()
+
+_connect_lock = threading.Lock()
+
+
+def active_codec() -> Optional[Codec]:
+    return _active.codec
+
+
+def connect_with_codec(codec: Optional[Codec], native: ctypes.CDLL, connect: Callable[[], T]) -> T:
+    """Activates a codec, and then makes the native connect.
+
+    Raises `AlreadyConnectedError`, and keeps the codec of that connection active.
+    """
+    global _active
+    with _connect_lock:
+        if _is_connected(native):
+            raise errors.AlreadyConnectedError(
+                "the process has its client; to change it, disconnect first"
+            )
+        # First the binding, then the copy of the set. A call uses the opposite order. So either it
+        # sees the new binding, or the copy contains it.
+        _active = _Binding(codec)
+        for call_inside in tuple(_calls_inside):
+            if not call_inside.acquire(timeout=_EARLIER_CALLS_TIMEOUT_S):
+                raise errors.TimeoutError("calls that were made before this connect haven't ended")
+            call_inside.release()
+        return connect()
+
+
+def invoke_encoded(
+    encode: Callable[[Optional[Codec]], V],
+    call: Callable[[ctypes.CDLL, V, Any], tuple[int, T]],
+    *,
+    may_block: bool,
+) -> T:
+    """Makes a call as `invoke` does, with values that its connection's codec encoded.
+
+    ``encode(codec)`` returns the values for ``call(library, values, error_out)``. If the active
+    codec changes in between, nothing has been sent, and the values are encoded again.
+    """
+    while True:
+        binding = _active
+        try:
+            return invoke(_bound(call, encode(binding.codec), binding), may_block=may_block)
+        except _BindingReplacedError:
+            continue
+
+
+class _BindingReplacedError(Exception):
+    """Another binding was activated before the call started."""
+
+
+def _bound(
+    call: Callable[[ctypes.CDLL, V, Any], tuple[int, T]], values: V, binding: _Binding
+) -> Callable[[ctypes.CDLL, Any], tuple[int, T]]:
+    """Returns a call for `invoke`. It raises `_BindingReplacedError` if the binding is inactive."""
+
+    def bound(native: ctypes.CDLL, error: Any) -> tuple[int, T]:
+        call_inside = threading.Lock()
+        with call_inside:
+            _calls_inside.add(call_inside)
+            try:
+                if binding is not _active:
+                    raise _BindingReplacedError
+                return call(native, values, error)
+            finally:
+                _calls_inside.discard(call_inside)
+
+    return bound
+
+
+def _is_connected(native: ctypes.CDLL) -> bool:
+    # A timeout of 0 sends nothing. The status shows whether there is a connection.
+    details = _abi.DetailsPtr()
+    status: int = native.thb_get_details(b"-", 1, 0, ctypes.byref(details), None)
+    return status != _abi.Status.NOT_CONNECTED
+
+
+def _reset_after_fork() -> None:
+    """The threads that held these locks don't exist in a forked child."""
+    global _connect_lock
+    _connect_lock = threading.Lock()
+    _calls_inside.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_after_fork)

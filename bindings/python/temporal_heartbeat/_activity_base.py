@@ -1,0 +1,357 @@
+"""The base class of both `Activity` classes, for threads and for asyncio."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import json
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any, Optional, TypeVar
+
+from . import _abi, errors
+from ._active_codec import invoke_encoded
+from ._codec import Codec
+from ._details import Details, RawDetails, decode_details, fetch_details
+from ._duration import Duration, duration_to_ms, timeout_to_ms
+from ._encoding import encode_plain_base64, encode_values, payloads_base64
+from ._failure import failure_json
+from ._invoke import Token, invoke, invoke_function, read_text, token_bytes
+from ._library import library
+from .errors import Cancelled, EndedError, Error, ForkedError, InvalidHandleError, NotFoundError
+from .signals import STOP_SIGNALS, Signals, signals_of
+
+__all__ = ["NOT_GIVEN", "ActivityBase", "signal_bits", "value_or"]
+
+S = TypeVar("S", bound="ActivityBase")
+
+NOT_GIVEN: Any = object()
+
+_log = logging.getLogger("temporal_heartbeat")
+
+# The longest wait inside the library, so that a wait that Ctrl-C abandoned ends soon.
+_MAX_WAIT_MS = 1000
+
+# Larger details use an ordinary call: checking them takes so long that it should release the GIL.
+_MAX_FAST_BYTES = 16 * 1024
+
+# The usual lengths as ctypes objects: making one takes a large part of the time of a fast call.
+_LENGTHS = tuple(ctypes.c_size_t(length) for length in range(512))
+
+
+class _FastCalls:
+    """The C functions that never wait, called with the least overhead.
+
+    An ordinary call through ctypes is slow for two reasons: it converts each argument by the
+    prototype, and it releases the GIL, which another thread may then hold for milliseconds. A call
+    of some ten nanoseconds needs neither. So these functions keep the GIL and have no prototypes:
+    each argument must be a ctypes object of the right type, or bytes, None or a C int.
+    """
+
+    def __init__(self, native: ctypes.CDLL) -> None:
+        # The library that is already loaded, by its handle.
+        keeping_the_gil = ctypes.PyDLL(native._name, handle=native._handle)
+
+        def function(name: str) -> ctypes._NamedFuncPointer:
+            found = keeping_the_gil[name]
+            found.restype, _ = _abi.PROTOTYPES[name]
+            return found
+
+        self.heartbeat = function("thb_activity_heartbeat")
+        self.touch = function("thb_activity_touch")
+        self.get_signals = function("thb_activity_get_signals")
+        self.close = function("thb_activity_close")
+
+
+@functools.lru_cache(maxsize=1)
+def _fast_calls(native: ctypes.CDLL) -> _FastCalls:
+    return _FastCalls(native)
+
+
+class ActivityBase:
+    """The public methods that never wait, and the private ones that may, in milliseconds."""
+
+    def __init__(
+        self,
+        token: Token = b"",
+        *,
+        workflow_id: Optional[str] = None,
+        run_id: Optional[str] = None,
+        activity_id: Optional[str] = None,
+        attempt: Optional[int] = None,
+        heartbeat_timeout: Optional[Duration] = None,
+        pulse: bool = True,
+        stall_timeout: Optional[Duration] = None,
+        cancel_poll: Optional[Duration] = None,
+        initial_details: Optional[Sequence[Any]] = None,
+        age: Optional[Duration] = None,
+        attempt_remaining: Optional[Duration] = None,
+        require_encoded: bool = False,
+        verify: bool = False,
+        close_timeout: Optional[float] = 10.0,
+        fail_on_exception: bool = False,
+        **options: Any,
+    ) -> None:
+        self._closed = True
+        self._close_timeout_ms = timeout_to_ms(close_timeout)
+        self._fail_on_exception = fail_on_exception
+        token = token_bytes(token)
+        arguments = {
+            "workflow_id": workflow_id,
+            "run_id": run_id,
+            "activity_id": activity_id,
+            "attempt": attempt,
+            "heartbeat_timeout_ms": duration_to_ms("heartbeat_timeout", heartbeat_timeout),
+            "pulse": pulse,
+            "stall_timeout_ms": duration_to_ms("stall_timeout", stall_timeout),
+            "cancel_poll_ms": duration_to_ms("cancel_poll", cancel_poll),
+            "age_ms": duration_to_ms("age", age),
+            "attempt_remaining_ms": duration_to_ms("attempt_remaining", attempt_remaining),
+            "require_encoded": require_encoded,
+            "verify": verify,
+            **options,
+        }
+        from_env = bool(options.get("from_env"))
+        # Arguments of the fast calls. Threads may share the output: each call writes the signals
+        # of the same activity.
+        self._handle = ctypes.c_uint64(0)
+        self._signals = ctypes.c_uint32(0)
+        self._signals_out = ctypes.byref(self._signals)
+
+        def encode(codec: Optional[Codec]) -> tuple[Optional[Codec], bytes]:
+            encoded = _initial_details(initial_details, from_env, codec)
+            given = {**arguments, "initial_details": encoded}
+            text = json.dumps({key: value for key, value in given.items() if value is not None})
+            return codec, text.encode()
+
+        def call(
+            native: ctypes.CDLL, options: tuple[Optional[Codec], bytes], error: Any
+        ) -> tuple[int, Optional[Codec]]:
+            codec, text = options
+            handle_out = ctypes.byref(self._handle)
+            return native.thb_activity_open(
+                token, len(token), text, len(text), handle_out, error
+            ), codec
+
+        # Only reading a token from a descriptor can block. The handle ends with the connection, so
+        # this connection's codec encodes all later calls of the handle.
+        self._codec = invoke_encoded(encode, call, may_block=from_env)
+        self._has_no_codec = self._codec is None
+        self._fast = _fast_calls(library())
+        self._fast_heartbeat = self._fast.heartbeat
+        self._closed = False
+
+    @classmethod
+    def from_env(cls: type[S], **options: Any) -> S:
+        """Open the activity that the parent process handed over in the environment.
+
+        `token_from_env` says where the token is. Without a token the activity is opened by its ids
+        (TEMPORAL_ACTIVITY_WORKFLOW_ID, _RUN_ID, _ID, _ATTEMPT). These variables are optional:
+
+        * TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS: the heartbeat timeout;
+        * TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS: the details of the previous attempt, as the base64
+          text of a serialized Payloads; empty if there are none;
+        * TEMPORAL_ACTIVITY_AGE_MS: the time since the attempt started, as the parent measured it;
+        * TEMPORAL_ACTIVITY_DEADLINE_MS: the time that the attempt has left, a hint;
+        * TEMPORAL_ACTIVITY_REQUIRE_ENCODED: true for ``require_encoded``. No option disables it.
+
+        A parent in Python makes all of them with `temporal_heartbeat.handoff.environment`. The
+        options are those of the class, and have precedence.
+
+        Raises `ConfigError` for a missing or invalid variable; otherwise as the class does.
+        """
+        return cls(b"", from_env=True, **options)
+
+    def heartbeat(self, *details: Any) -> Signals:
+        """Record progress, and return the current signals: usually none.
+
+        The next attempt resumes from ``details``, usually one value. The first details are sent at
+        once, later ones when a heartbeat is due. The newest replace older ones, and the last are
+        always sent. Without details it is `touch`: nothing is erased.
+
+        Never waits. Any thread may call it.
+
+        Raises `NotFoundError` when the activity is over for its token: stop the work.
+        `TooLargeError` when the details exceed 2 MiB; `EndedError` after an ending call;
+        `InvalidHandleError` after `close`; `ForkedError` in a child process; `TypeError` for a
+        value that can't be converted.
+        """
+        if len(details) == 1 and self._has_no_codec:
+            value = details[0]
+            kind = type(value)
+            if kind is bytes:
+                encoding, data, size = _abi.ENCODING_BINARY, value, len(value)
+            elif kind is int:
+                data = b"%d" % value
+                encoding, size = _abi.ENCODING_JSON, len(data)
+            else:
+                encoding, data, size = encode_values(details, self._codec)
+        elif details:
+            encoding, data, size = encode_values(details, self._codec)
+        else:
+            return self.touch()
+        length = _LENGTHS[size] if size < len(_LENGTHS) else ctypes.c_size_t(size)
+        if size > _MAX_FAST_BYTES or self._fast_heartbeat(
+            self._handle, encoding, data, length, self._signals_out, None
+        ):
+            return self._call_for_signals("thb_activity_heartbeat", encoding, data, size)
+        return signals_of(self._signals.value)
+
+    def touch(self) -> Signals:
+        """Report that the work continues, without details: this restarts the ``stall_timeout``.
+
+        Otherwise as `heartbeat`.
+        """
+        if self._fast.touch(self._handle, self._signals_out, None):
+            return self._call_for_signals("thb_activity_touch")
+        return signals_of(self._signals.value)
+
+    @property
+    def signals(self) -> Signals:
+        """The current signals. Never waits. Any thread may read it.
+
+        Also after the activity has ended. Raises `InvalidHandleError` after `close`; `ForkedError`
+        in a child process.
+        """
+        if self._fast.get_signals(self._handle, self._signals_out, None):
+            return self._call_for_signals("thb_activity_get_signals")
+        return signals_of(self._signals.value)
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `Cancelled`, with the ``signals``, if one of STOP_SIGNALS is set.
+
+        They are set when cancellation was requested, and `report_cancelled` should follow; when the
+        activity was reset, and `fail` should follow; when it is over for this attempt; when the
+        lease is lost, so that another attempt may be running. A pause raises nothing, nor does
+        DEADLINE, which is a hint. Never waits. Any thread may call it.
+        """
+        signals = self.signals
+        if signals & STOP_SIGNALS:
+            raise Cancelled(signals)
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The state of the activity. Never waits. Any thread may read it.
+
+        ``state`` ("open", "ending", "ended" or "gone"), ``attempt``, ``addressed_by`` (how requests
+        name the activity: "token", "derived_token" or "ids"), ``signals``,
+        ``heartbeat_timeout_ms``, ``lease_left_ms``, ``since_acknowledged_ms``, ``pending``
+        (recorded, but not acknowledged), ``next_beat_ms``, ``records``, ``beats`` (acknowledged
+        ones), ``failed_tries``, ``leases_regained``, ``last_error`` (None, or a dict with ``code``,
+        ``name``, ``message``). An unknown value is None. Later versions may add keys.
+        """
+        info: dict[str, Any] = json.loads(
+            read_text("thb_activity_get_info", self._handle, may_block=False)
+        )
+        return info
+
+    def __repr__(self) -> str:
+        try:
+            state = "closed" if self._closed else self.info["state"]
+        except Error as error:
+            state = type(error).__name__
+        return f"<{type(self).__module__}.{type(self).__name__} {state}>"
+
+    def __del__(self) -> None:
+        # Without this the library would continue to heartbeat for abandoned work. It never waits,
+        # and while the interpreter exits there is nothing to do.
+        if not getattr(self, "_closed", True) and not sys.is_finalizing():
+            message = f"unclosed {self!r}"
+            self._fast.close(self._handle, 0, None)
+            warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
+
+    # The methods that may wait. Their arguments are already converted, so that asyncio can run them
+    # in another thread.
+
+    def _wait(self, mask: int, known: int, timeout_ms: int) -> Signals:
+        """Waits at most _MAX_WAIT_MS, even if the timeout is longer."""
+        wait_ms = min(timeout_ms, _MAX_WAIT_MS)
+        return self._call_for_signals(
+            "thb_activity_wait", mask, known, wait_ms, may_block=timeout_ms > 0
+        )
+
+    def _details(self, timeout_ms: int) -> Details:
+        def call(native: ctypes.CDLL, error: Any) -> tuple[int, Optional[RawDetails]]:
+            return fetch_details(
+                native, "thb_activity_get_details", self._handle, timeout_ms, error
+            )
+
+        return decode_details(invoke(call, may_block=timeout_ms > 0), self._codec)
+
+    def _close(self, timeout_ms: int) -> None:
+        """Does nothing if the activity is closed already or belongs to the parent process."""
+        if self._closed:
+            return
+        self._closed = True
+        expected: tuple[type[Error], ...] = (InvalidHandleError, ForkedError)
+        if timeout_ms == 0:
+            # The caller asked to abandon unsent details.
+            expected += (errors.TimeoutError,)
+        with contextlib.suppress(*expected):
+            self._call("thb_activity_close", timeout_ms)
+
+    def _close_after(self, exception: BaseException) -> None:
+        """Ends a with block that raised. Its own errors are logged, to not hide the exception."""
+        self._end_by(exception)
+        try:
+            self._close(self._close_timeout_ms)
+        except Error as error:
+            _log.warning("what the activity recorded last could not be sent: %s", error)
+
+    def _end_by(self, exception: BaseException) -> None:
+        """Ends the activity by the exception, if ``fail_on_exception`` is set."""
+        signals = exception.signals if isinstance(exception, Cancelled) else Signals(0)
+        timeout = self._close_timeout_ms
+        try:
+            if not self._fail_on_exception or not isinstance(exception, Exception):
+                pass
+            elif signals & Signals.CANCEL_REQUESTED:
+                encoded = encode_values((), self._codec)
+                self._call("thb_activity_report_cancelled", *encoded, timeout)
+            else:
+                failure = failure_json(exception, codec=self._codec)
+                self._call("thb_activity_fail", failure, len(failure), timeout)
+        except (EndedError, NotFoundError, InvalidHandleError, ForkedError):
+            pass  # it is over, or belongs to the parent process
+        except Error as error:
+            _log.warning("the end of the activity could not be reported: %s", error)
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        """Calls a C function whose last argument is the timeout."""
+        invoke_function(name, self._handle, *arguments, may_block=arguments[-1] != 0)
+
+    def _call_for_signals(self, name: str, *arguments: Any, may_block: bool = False) -> Signals:
+        """Calls a C function that outputs signals. Repeats a failed fast call to get its error."""
+        signals = ctypes.c_uint32(0)
+        invoke_function(name, self._handle, *arguments, ctypes.byref(signals), may_block=may_block)
+        return signals_of(signals.value)
+
+
+def _initial_details(
+    details: Optional[Sequence[Any]], from_env: bool, codec: Optional[Codec]
+) -> Optional[str]:
+    if isinstance(details, Details):
+        details = details.payloads
+    if details is not None:
+        return payloads_base64("initial_details", details, codec)
+    # The library reads the variable itself and sends its contents, so a codec must encode them.
+    handed_over = os.environ.get("TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS")
+    if not from_env or codec is None or handed_over is None:
+        return None
+    return encode_plain_base64(handed_over, codec)
+
+
+def signal_bits(signals: Optional[int]) -> int:
+    """Converts signals to the library's bits. None means all, including unknown ones."""
+    return 0xFFFFFFFF if signals is None else signals & 0xFFFFFFFF
+
+
+def value_or(default: Any, details: Details) -> Any:
+    """Returns the details, or with a default the first value among them."""
+    if default is NOT_GIVEN:
+        return details
+    return details[0] if details else default

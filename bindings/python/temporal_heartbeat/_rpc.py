@@ -1,0 +1,212 @@
+"""The functions that take a task token: each makes one request to the server."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any, Callable, Optional, Union
+
+from ._active_codec import invoke_encoded
+from ._codec import Codec
+from ._details import Details, RawDetails, decode_details, fetch_details
+from ._duration import Duration, timeout_to_ms
+from ._encoding import encode_values
+from ._failure import Cause, failure_json
+from ._invoke import Token, read_text, token_bytes
+from .errors import InvalidArgumentError
+from .signals import Signals
+
+__all__ = [
+    "complete",
+    "fail",
+    "get_details",
+    "heartbeat",
+    "report_cancelled",
+    "token_from_env",
+]
+
+
+def heartbeat(
+    token: Token, *details: Any, timeout: Optional[float] = 10.0, clear: bool = False
+) -> Signals:
+    """Record a heartbeat, and return the signals in the server's answer: usually none.
+
+    ``details`` are the progress from which the next attempt resumes. Use one value to be portable,
+    since some SDKs read only the first. They replace the details that the server holds. A heartbeat
+    without details would *erase* them, so it must be requested by ``clear=True``. To report only
+    that the work continues, repeat the last details.
+
+    Blocks at most ``timeout`` seconds, and retries temporary errors within it; None: for ever.
+    Any thread may call it.
+
+    Raises `NotFoundError` when the activity is over for this token: stop the work. `TooLargeError`
+    when the details exceed 2 MiB (nothing was sent). `UnavailableError`, `TimeoutError`,
+    `ResourceExhaustedError` when the server can't be reached or is overloaded: continue, and
+    heartbeat again at the next item. `NotConnectedError`, `InvalidArgumentError`,
+    `TokenUnreadableError`, and `TypeError` for a value that can't be converted.
+    """
+    if not details and not clear:
+        raise InvalidArgumentError(
+            "a heartbeat without details erases the progress that the server holds:"
+            " pass the details again, or clear=True if erasing is what you want"
+        )
+    if details and clear:
+        raise InvalidArgumentError("clear=True erases the details, and so goes without any")
+    signals = ctypes.c_uint32(0)
+    _send(
+        "thb_heartbeat",
+        token,
+        lambda codec: encode_values(details, codec),
+        timeout,
+        ctypes.byref(signals),
+    )
+    return Signals(signals.value)
+
+
+def get_details(token: Token, *, timeout: Optional[float] = 10.0) -> Details:
+    """Read the heartbeat details that the server holds now; empty if there are none.
+
+    In a new attempt they are the previous attempt's, until the first heartbeat replaces them.
+
+    Blocks at most ``timeout`` seconds, and retries temporary errors within it; None: for ever.
+    Any thread may call it.
+
+    Raises `NotFoundError` when the activity is over, not only this attempt (a standalone activity's
+    details stay readable even then), `TokenUnreadableError` when the token doesn't name an
+    activity, `NotConnectedError`, `InvalidArgumentError`, and as `heartbeat` when the server can't
+    be reached.
+    """
+    token = token_bytes(token)
+    timeout_ms = timeout_to_ms(timeout)
+
+    def call(
+        native: ctypes.CDLL, codec: Optional[Codec], error: Any
+    ) -> tuple[int, tuple[Optional[RawDetails], Optional[Codec]]]:
+        status, raw = fetch_details(native, "thb_get_details", token, len(token), timeout_ms, error)
+        return status, (raw, codec)
+
+    return decode_details(*invoke_encoded(lambda codec: codec, call, may_block=timeout_ms > 0))
+
+
+def complete(token: Token, result: Any = None, *, timeout: Optional[float] = 10.0) -> None:
+    """End the activity successfully, with a result.
+
+    None is a result too, as of a function that returns None.
+
+    Blocks at most ``timeout`` seconds, and retries temporary errors within it; None: for ever.
+    Any thread may call it.
+
+    Raises `NotFoundError` when the activity is over for this token, so that the result is lost;
+    `InDoubtError` when an earlier try, whose answer was lost, may have delivered it;
+    `TooLargeError` when the result exceeds 2 MiB (nothing was sent). It may be called again after
+    `UnavailableError` or `TimeoutError`. Otherwise as `heartbeat`.
+    """
+    _send("thb_complete", token, lambda codec: encode_values((result,), codec), timeout)
+
+
+def fail(
+    token: Token,
+    message: Union[str, BaseException],
+    *,
+    type: Optional[str] = None,
+    non_retryable: bool = False,
+    details: Sequence[Any] = (),
+    next_retry_delay: Optional[Duration] = None,
+    stack_trace: Optional[str] = None,
+    source: Optional[str] = None,
+    cause: Optional[Cause] = None,
+    heartbeat_details: Sequence[Any] = (),
+    timeout: Optional[float] = 10.0,
+) -> None:
+    """End this attempt as failed. The activity's retry policy decides about the next one.
+
+    * ``message``: the cause. An exception gives the message, the type, the stack trace and the
+      causes (``raise ... from ...``); the other arguments have precedence over it.
+    * ``type``: the failure's type, which retry policies and workflows can match.
+    * ``non_retryable``: don't retry the activity.
+    * ``details``: values for the workflow.
+    * ``next_retry_delay``: seconds or a timedelta until the next attempt, instead of the retry
+      policy's.
+    * ``stack_trace``, ``source``: text for debugging; ``source`` is the language or program.
+    * ``cause``: an exception, or a mapping with the keys that the library knows: ``message``,
+      ``type``, ``non_retryable``, ``details``, ``stack_trace``, ``source``, ``cause``.
+    * ``heartbeat_details``: the last progress, stored together with the failure: a heartbeat just
+      before can be lost. For a standalone activity they are sent in a heartbeat before the failure
+      as well.
+
+    All of it together is limited to 1 MiB.
+
+    Blocks at most ``timeout`` seconds, and retries temporary errors within it; None: for ever.
+    Any thread may call it.
+
+    Raises `NotFoundError` when the activity is over for this token; `InDoubtError` when an earlier
+    try, whose answer was lost, may have ended it; `TooLargeError`. It may be called again after
+    `UnavailableError` or `TimeoutError`. Otherwise as `heartbeat`.
+    """
+
+    def encode(codec: Optional[Codec]) -> tuple[bytes, int]:
+        text = failure_json(
+            message,
+            type=type,
+            non_retryable=non_retryable,
+            details=details,
+            next_retry_delay=next_retry_delay,
+            stack_trace=stack_trace,
+            source=source,
+            cause=cause,
+            heartbeat_details=heartbeat_details,
+            codec=codec,
+        )
+        return text, len(text)
+
+    _send("thb_fail", token, encode, timeout)
+
+
+def report_cancelled(token: Token, *details: Any, timeout: Optional[float] = 10.0) -> None:
+    """End the activity as cancelled, as `Signals.CANCEL_REQUESTED` asked.
+
+    ``details`` are values for the workflow, if any.
+
+    Blocks at most ``timeout`` seconds, and retries temporary errors within it; None: for ever.
+    Any thread may call it.
+
+    Raises `InvalidArgumentError` when no cancellation was requested: the activity continues, and
+    the token stays valid. `NotFoundError` when the activity is over for this token; `InDoubtError`
+    when an earlier try, whose answer was lost, may have ended it; `TooLargeError`. It may be called
+    again after `UnavailableError` or `TimeoutError`. Otherwise as `heartbeat`.
+    """
+    _send("thb_report_cancelled", token, lambda codec: encode_values(details, codec), timeout)
+
+
+def token_from_env() -> bytes:
+    """Return the task token that the parent process handed over in the environment.
+
+    One of these variables has it:
+
+    * TEMPORAL_ACTIVITY_TASK_TOKEN: the token in standard base64;
+    * TEMPORAL_ACTIVITY_TASK_TOKEN_FILE: the path of a file with that text;
+    * TEMPORAL_ACTIVITY_TASK_TOKEN_FD: an inherited descriptor from which to read that text.
+
+    Needs no connection. Blocks at most 10 seconds, while another process writes to that descriptor.
+    Any thread may call it.
+
+    Raises `ConfigError` when none or several of them are set, or when the token can't be read.
+    """
+    return read_text("thb_token_from_env", may_block=True)
+
+
+def _send(
+    name: str,
+    token: Token,
+    encode: Callable[[Optional[Codec]], tuple[Any, ...]],
+    timeout: Optional[float],
+    *outputs: Any,
+) -> None:
+    """Calls a C function with the token, the arguments of ``encode`` and the timeout."""
+    token = token_bytes(token)
+    timeout_ms = timeout_to_ms(timeout)
+
+    def call(native: ctypes.CDLL, encoded: tuple[Any, ...], error: Any) -> tuple[int, None]:
+        return getattr(native, name)(token, len(token), *encoded, timeout_ms, *outputs, error), None
+
+    invoke_encoded(encode, call, may_block=timeout_ms > 0)

@@ -1,4 +1,4 @@
-"""The fixtures: the built library, connections, and servers that fail in a known way."""
+"""Fixtures: the built library, connections, and servers that fail in a known way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import BlackHole, Recorder, needs
+from support import BlackHole, Recorder, requires
 
 import temporal_heartbeat as thb
 
@@ -17,13 +17,13 @@ import temporal_heartbeat as thb
 @pytest.fixture
 def library_path() -> Path:
     path = os.environ.get("TEMPORAL_HEARTBEAT_LIBRARY")
-    needs("TEMPORAL_HEARTBEAT_LIBRARY, the path of the built library", bool(path))
+    requires("TEMPORAL_HEARTBEAT_LIBRARY, the path of the built library", bool(path))
     return Path(str(path))
 
 
 @pytest.fixture
 def disconnected(library_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No connection, before and after, and no settings from outside."""
+    """No connection before and after the test, and no settings of the environment."""
     for name in list(os.environ):
         if name.startswith("TEMPORAL_") and name != "TEMPORAL_HEARTBEAT_LIBRARY":
             monkeypatch.delenv(name)
@@ -40,8 +40,8 @@ def black_hole() -> Iterator[BlackHole]:
 
 
 @pytest.fixture
-def lost(disconnected: None, black_hole: BlackHole) -> BlackHole:
-    """A connection that was made lazily, to a server that never answers."""
+def connected(disconnected: None, black_hole: BlackHole) -> BlackHole:
+    """A lazy connection to a server that never answers."""
     thb.connect(address=black_hole.address, lazy=True)
     return black_hole
 
@@ -53,7 +53,7 @@ def recorder(disconnected: None) -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def nobody() -> str:
-    """An address where nobody listens."""
+def closed_port() -> str:
+    """An address with a port on which no process listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return "{}:{}".format(*listener.getsockname())

@@ -1,4 +1,4 @@
-"""Servers that fail in a known way, and what a test needs in order to run."""
+"""Servers that fail in a known way, and the check of a test's requirements."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
-def needs(what: str, there: bool) -> None:
-    """Skips the test when something isn't there; a failure where all tests have to run."""
+def requires(what: str, there: bool) -> None:
+    """Skips the test if a requirement is missing; with THB_REQUIRE_ALL=1 the test fails."""
     if there:
         return
     if os.environ.get("THB_REQUIRE_ALL") == "1":
@@ -23,7 +23,7 @@ def needs(what: str, there: bool) -> None:
 
 
 class BlackHole:
-    """A server that takes connections and never answers."""
+    """A server that accepts connections and never answers."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -44,7 +44,7 @@ class BlackHole:
 
 
 class Recorder:
-    """A server that keeps every byte it receives, and gives every request an empty answer.
+    """A server that stores every received byte, and sends an empty answer to each request.
 
     An empty answer means success to connect and to a heartbeat.
     """
@@ -104,7 +104,7 @@ class Recorder:
                     self._requests += complete
                     self._more.notify_all()
                 if complete:
-                    # In a thread, so that requests are received while answers are withheld.
+                    # In a thread, to receive requests while `answers` is cleared.
                     answer = self._answer(head[5:9])
                     threading.Thread(
                         target=self._send, args=(connection, answer), daemon=True

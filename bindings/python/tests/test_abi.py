@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from support import needs
+from support import requires
 
 import generate_abi
 from temporal_heartbeat import Signals, _abi
@@ -15,7 +15,7 @@ DECLARATION = "thb_status_t thb_activity_close("
 
 @pytest.fixture
 def header() -> str:
-    needs(str(generate_abi.HEADER), generate_abi.HEADER.is_file())
+    requires(str(generate_abi.HEADER), generate_abi.HEADER.is_file())
     return generate_abi.HEADER.read_text()
 
 

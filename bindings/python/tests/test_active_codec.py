@@ -1,6 +1,6 @@
-"""With a codec configured no value leaves the process unencoded, whatever happens at the same time.
+"""With a codec no value leaves the process unencoded, even during connects and disconnects.
 
-Each test looks for plain bytes in what the server has received.
+Each test searches the bytes that the server received for plain values.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SECRET = "readable by anybody"
 
 
 class OtherReversing(Reversing):
-    """Another codec, whose encoding tells it from the first."""
+    """Another codec, with an encoding of its own."""
 
     def encode(self, payloads: Sequence[Payload], /) -> list[Payload]:
         return [
@@ -40,7 +40,7 @@ class OtherReversing(Reversing):
 
 
 def until_connected(call: Callable[[], Any]) -> Any:
-    """Calls again and again until the process is connected."""
+    """Repeats the call until the process is connected."""
     while True:
         try:
             return call()
@@ -54,13 +54,13 @@ def in_thread(call: Callable[[], Any]) -> threading.Thread:
     return thread
 
 
-def joined(thread: threading.Thread) -> None:
+def join(thread: threading.Thread) -> None:
     thread.join(20)
     assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("lazy", [True, False])
-def test_a_thread_that_beats_at_once_sends_nothing_readable(recorder: Recorder, lazy: bool) -> None:
+def test_heartbeats_during_connect_are_encoded(recorder: Recorder, lazy: bool) -> None:
     for number in range(ROUNDS):
         token = b"token-%d." % number
         beat = lambda: thb.heartbeat(token, SECRET, timeout=20)  # noqa: B023, E731
@@ -69,13 +69,13 @@ def test_a_thread_that_beats_at_once_sends_nothing_readable(recorder: Recorder, 
             address=recorder.address, lazy=lazy, compression="none", data_converter=Reversing()
         )
         recorder.wait_for(token)
-        joined(thread)
+        join(thread)
         thb.disconnect(timeout=0)
     assert SECRET.encode() not in recorder.received
 
 
-def test_an_activity_opened_at_once_sends_nothing_readable(recorder: Recorder) -> None:
-    def hold(token: bytes) -> None:
+def test_an_activity_opened_during_connect_is_encoded(recorder: Recorder) -> None:
+    def open_activity(token: bytes) -> None:
         act = until_connected(
             lambda: thb.Activity(token, initial_details=[SECRET], heartbeat_timeout=1)
         )
@@ -84,17 +84,17 @@ def test_an_activity_opened_at_once_sends_nothing_readable(recorder: Recorder) -
 
     for number in range(ROUNDS):
         token = b"token-%d." % number
-        thread = in_thread(lambda: hold(token))  # noqa: B023
+        thread = in_thread(lambda: open_activity(token))  # noqa: B023
         thb.connect(
             address=recorder.address, lazy=True, compression="none", data_converter=Reversing()
         )
         recorder.wait_for(token)
-        joined(thread)
+        join(thread)
         thb.disconnect(timeout=0)
     assert SECRET.encode() not in recorder.received
 
 
-def test_beats_during_connects_and_disconnects_are_never_readable(recorder: Recorder) -> None:
+def test_heartbeats_during_connects_and_disconnects_are_encoded(recorder: Recorder) -> None:
     ended = threading.Event()
 
     def beat() -> None:
@@ -109,16 +109,16 @@ def test_beats_during_connects_and_disconnects_are_never_readable(recorder: Reco
             address=recorder.address, lazy=True, compression="none", data_converter=Reversing()
         )
         thb.heartbeat(connected, SECRET)
-        # As an application may do that stops and starts again at once.
+        # In a thread, as in an application that restarts its connection.
         disconnecting = in_thread(lambda: thb.disconnect(timeout=1))
-        joined(disconnecting)
+        join(disconnecting)
     ended.set()
     for thread in threads:
-        joined(thread)
+        join(thread)
     assert SECRET.encode() not in recorder.received
 
 
-def test_a_refused_connect_leaves_the_codec_in_force(recorder: Recorder) -> None:
+def test_a_refused_connect_keeps_the_active_codec(recorder: Recorder) -> None:
     thb.connect(address=recorder.address, compression="none", data_converter=Reversing())
     for other in ({}, {"data_converter": OtherReversing()}, {"lazy": True}):
         with pytest.raises(thb.AlreadyConnectedError):
@@ -130,7 +130,7 @@ def test_a_refused_connect_leaves_the_codec_in_force(recorder: Recorder) -> None
 
 
 class Slow:
-    """A value whose conversion waits: the call is then between its start and the library."""
+    """A value whose conversion waits, to stop the call before it reaches the library."""
 
     def __init__(self) -> None:
         self.converting = threading.Event()
@@ -142,7 +142,7 @@ class Slow:
         return {"text": SECRET}
 
 
-def hold(value: Any, recorder: Recorder) -> None:
+def open_activity(value: Any, recorder: Recorder) -> None:
     with thb.Activity(b"token", initial_details=[value], heartbeat_timeout=1):
         recorder.wait_for(b"token")
 
@@ -152,13 +152,13 @@ SENDING: dict[str, Callable[[Any, Recorder], Any]] = {
     "complete": lambda value, _: thb.complete(b"token", value),
     "fail": lambda value, _: thb.fail(b"token", "m", details=[value], heartbeat_details=[value]),
     "report_cancelled": lambda value, _: thb.report_cancelled(b"token", value),
-    "open": hold,
+    "open": open_activity,
 }
 
 
 @pytest.mark.parametrize("codec", [None, OtherReversing()])
 @pytest.mark.parametrize("name", SENDING)
-def test_a_call_that_began_under_an_earlier_connection_uses_the_codec_in_force(
+def test_a_call_started_before_a_reconnect_uses_the_active_codec(
     recorder: Recorder, name: str, codec: Any
 ) -> None:
     thb.connect(address=recorder.address, lazy=True, data_converter=codec)
@@ -176,14 +176,14 @@ def test_a_call_that_began_under_an_earlier_connection_uses_the_codec_in_force(
     thb.disconnect()
     thb.connect(address=recorder.address, lazy=True, compression="none", data_converter=Reversing())
     value.proceed.set()
-    joined(thread)
+    join(thread)
     assert failures == []
     assert b"binary/reversed" in recorder.received
     assert b"binary/other" not in recorder.received
     assert SECRET.encode() not in recorder.received
 
 
-def test_a_call_under_way_ends_before_the_next_connection_is_made(recorder: Recorder) -> None:
+def test_a_running_call_ends_before_the_next_connection_is_made(recorder: Recorder) -> None:
     recorder.answers.clear()
     thb.connect(address=recorder.address, lazy=True, compression="none")
     failures: list[thb.Error] = []
@@ -198,7 +198,7 @@ def test_a_call_under_way_ends_before_the_next_connection_is_made(recorder: Reco
     recorder.wait_for(b"plain")
     thb.disconnect(timeout=0)
     thb.connect(address=recorder.address, lazy=True, data_converter=Reversing())
-    joined(thread)
+    join(thread)
     assert [type(failure) for failure in failures] == [thb.NotConnectedError]
 
 
@@ -321,10 +321,10 @@ def test_ctrl_c_at_any_point_of_connect_leaves_no_connection_without_its_codec(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-def test_a_child_forked_during_a_call_connects_anew(recorder: Recorder) -> None:
+def test_a_child_forked_during_a_call_makes_its_own_connection(recorder: Recorder) -> None:
     recorder.answers.clear()
     thb.connect(address=recorder.address, lazy=True, data_converter=OtherReversing())
-    in_thread(lambda: until_connected(lambda: thb.heartbeat(b"held", 1, timeout=None)))
+    thread = in_thread(lambda: thb.heartbeat(b"held", 1, timeout=None))
     recorder.wait_for(b"held")
     child = os.fork()
     if child == 0:
@@ -338,12 +338,13 @@ def test_a_child_forked_during_a_call_connects_anew(recorder: Recorder) -> None:
             os._exit(0)
     recorder.wait_for(b"child")
     recorder.answers.set()
+    join(thread)
     os.waitpid(child, 0)
     assert b"binary/reversed" in recorder.received
     assert SECRET.encode() not in recorder.received
 
 
-def test_details_handed_over_in_the_clear_are_encoded(
+def test_plain_details_of_the_hand_off_are_encoded(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     plain = Payload(SECRET.encode(), {"encoding": b"binary/plain"})
@@ -359,7 +360,7 @@ def test_details_handed_over_in_the_clear_are_encoded(
     assert SECRET.encode() not in recorder.received
 
 
-def test_payloads_given_in_the_clear_are_encoded(recorder: Recorder) -> None:
+def test_plain_payloads_are_encoded(recorder: Recorder) -> None:
     thb.connect(address=recorder.address, compression="none", data_converter=Reversing())
     plain = [
         Payload(SECRET.encode(), {"encoding": encoding})

@@ -1,4 +1,4 @@
-"""An activity that is held open: what it does while no server ever answers."""
+"""An open activity, while the server never answers."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from temporal_heartbeat._encoding import encode_values
 TOKEN = b"token"
 
 
-def hold(**options: Any) -> Activity:
-    """An activity of which everything is known, so that nobody need be asked."""
+def open_activity(**options: Any) -> Activity:
+    """Opens an activity that needs no answer of the server."""
     options = {"initial_details": [], "heartbeat_timeout": 30, "close_timeout": 0, **options}
     return Activity(TOKEN, **options)
 
 
-def test_opening_needs_a_connection_and_says_so(disconnected: None) -> None:
+def test_opening_without_a_connection_is_not_connected(disconnected: None) -> None:
     with pytest.raises(thb.NotConnectedError):
-        hold()
+        open_activity()
 
 
-def test_opening_never_waits_for_the_server(lost: BlackHole) -> None:
+def test_opening_never_waits_for_the_server(connected: BlackHole) -> None:
     began = time.monotonic()
-    with hold() as act:
+    with open_activity() as act:
         assert act.signals == Signals(0)
         assert act.touch() == act.heartbeat() == act.heartbeat(41) == Signals(0)
     assert time.monotonic() - began < 2
 
 
-def test_a_token_has_one_holder(lost: BlackHole) -> None:
-    with hold():
+def test_a_token_has_one_open_activity(connected: BlackHole) -> None:
+    with open_activity():
         with pytest.raises(thb.AlreadyOpenError):
-            hold()
+            open_activity()
         with pytest.raises(thb.AlreadyOpenError):
             thb.heartbeat(TOKEN, 1)
         with pytest.raises(thb.AlreadyOpenError):
             thb.complete(TOKEN)
-    with hold() as again:
+    with open_activity() as again:
         assert again.info["state"] == "open"
 
 
@@ -55,7 +55,9 @@ def test_a_token_that_is_not_bytes_is_a_type_error(token: Any) -> None:
         Activity(token)
 
 
-def test_a_token_that_cannot_be_read_needs_initial_details(lost: BlackHole) -> None:
+def test_a_token_that_cannot_be_read_needs_initial_details(
+    connected: BlackHole,
+) -> None:
     with pytest.raises(thb.TokenUnreadableError):
         Activity(TOKEN)
 
@@ -68,18 +70,20 @@ def test_a_token_that_cannot_be_read_needs_initial_details(lost: BlackHole) -> N
         ({"heartbeat_timeout": 2**32}, "heartbeat_timeout_ms"),
     ],
 )
-def test_a_wrong_option_is_named(lost: BlackHole, options: dict[str, Any], named: str) -> None:
+def test_an_invalid_option_is_named(
+    connected: BlackHole, options: dict[str, Any], named: str
+) -> None:
     with pytest.raises(thb.ConfigError, match=named):
-        hold(**options)
+        open_activity(**options)
 
 
 @pytest.mark.parametrize("name", ["heartbeat_timeout", "stall_timeout", "age", "cancel_poll"])
-def test_a_time_that_makes_no_sense_is_named(name: str) -> None:
+def test_an_invalid_time_is_named(name: str) -> None:
     with pytest.raises(ValueError, match=name):
-        hold(**{name: -1})
+        open_activity(**{name: -1})
 
 
-def test_ids_without_the_activitys_own_name_nothing(lost: BlackHole) -> None:
+def test_ids_without_the_activity_id_are_refused(connected: BlackHole) -> None:
     with pytest.raises(thb.ConfigError, match="activity_id"):
         thb.Activity(workflow_id="w")
 
@@ -103,8 +107,8 @@ VALUES = [
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
-def test_a_value_is_recorded_as_everywhere(
-    lost: BlackHole, monkeypatch: pytest.MonkeyPatch, value: Any
+def test_a_value_is_recorded_in_the_encoding_of_encode_values(
+    connected: BlackHole, monkeypatch: pytest.MonkeyPatch, value: Any
 ) -> None:
     recorded = []
 
@@ -112,15 +116,15 @@ def test_a_value_is_recorded_as_everywhere(
         recorded.append((encoding, data, size.value))
         return 0
 
-    with hold() as act:
+    with open_activity() as act:
         monkeypatch.setattr(act, "_fast_heartbeat", record)
         act.heartbeat(value)
         act.heartbeat(value, 7)
     assert recorded == [encode_values((value,), None), encode_values((value, 7), None)]
 
 
-def test_a_value_of_any_size_is_recorded_up_to_the_limit(lost: BlackHole) -> None:
-    with hold() as act:
+def test_a_value_of_any_size_is_recorded_up_to_the_limit(connected: BlackHole) -> None:
+    with open_activity() as act:
         for size in (0, 64, 16 * 1024, 16 * 1024 + 1, 1_000_000):
             act.heartbeat(b"x" * size)
         assert act.info["records"] == 5
@@ -131,8 +135,8 @@ def test_a_value_of_any_size_is_recorded_up_to_the_limit(lost: BlackHole) -> Non
         assert act.info["records"] == 5
 
 
-def test_many_threads_record_at_once(lost: BlackHole) -> None:
-    with hold() as act:
+def test_many_threads_record_at_once(connected: BlackHole) -> None:
+    with open_activity() as act:
 
         def record() -> None:
             for item in range(1000):
@@ -151,33 +155,35 @@ def test_many_threads_record_at_once(lost: BlackHole) -> None:
     [([], []), ([41], [41]), ([{"a": 1}, b"x", None], [{"a": 1}, b"x", None])],
 )
 def test_details_are_what_was_handed_over(
-    lost: BlackHole, initial: list[Any], values: list[Any]
+    connected: BlackHole, initial: list[Any], values: list[Any]
 ) -> None:
-    with hold(initial_details=initial) as act:
+    with open_activity(initial_details=initial) as act:
         act.heartbeat("newer")
         details = act.details()
         assert list(details) == values
         assert act.details("nothing") == (values[0] if values else "nothing")
         assert act.details(default=None) == (values[0] if values else None)
-    with hold(initial_details=details) as act:
+    with open_activity(initial_details=details) as act:
         assert act.details().payloads == details.payloads
 
 
-def test_details_that_nobody_tells_are_waited_for_in_vain(lost: BlackHole) -> None:
+def test_details_without_an_answer_are_an_error(connected: BlackHole) -> None:
     with Activity(TOKEN, pulse=False, close_timeout=0) as act, pytest.raises(thb.Error):
         act.details(timeout=0.1)
 
 
-def test_a_stalled_one_is_told_and_a_touch_lifts_it(lost: BlackHole) -> None:
-    with hold(stall_timeout=0.1) as act:
+def test_a_stall_sets_a_signal_and_a_touch_clears_it(connected: BlackHole) -> None:
+    with open_activity(stall_timeout=0.1) as act:
         assert act.wait(Signals.STALLED, timeout=10) == Signals.STALLED
         act.raise_if_cancelled()
         act.touch()
         assert act.signals == Signals(0)
 
 
-def test_each_reason_to_stop_raises_cancelled_with_its_signal(lost: BlackHole) -> None:
-    with hold(heartbeat_timeout=1, age=2) as act:
+def test_each_reason_to_stop_raises_cancelled_with_its_signal(
+    connected: BlackHole,
+) -> None:
+    with open_activity(heartbeat_timeout=1, age=2) as act:
         assert act.heartbeat(1) == Signals.LEASE_LOST
         with pytest.raises(thb.Cancelled, match="another attempt may be running") as caught:
             act.raise_if_cancelled()
@@ -185,14 +191,14 @@ def test_each_reason_to_stop_raises_cancelled_with_its_signal(lost: BlackHole) -
     assert not isinstance(caught.value, thb.Error)
 
 
-def test_a_deadline_that_passes_is_no_reason_to_stop(lost: BlackHole) -> None:
-    with hold(attempt_remaining=0.05) as act:
+def test_a_passed_deadline_does_not_raise_cancelled(connected: BlackHole) -> None:
+    with open_activity(attempt_remaining=0.05) as act:
         assert act.wait(timeout=10) == Signals.DEADLINE
         act.raise_if_cancelled()
 
 
-def test_a_wait_ends_with_its_timeout(lost: BlackHole) -> None:
-    with hold() as act:
+def test_a_wait_ends_at_its_timeout(connected: BlackHole) -> None:
+    with open_activity() as act:
         assert act.wait(timeout=0) == Signals(0)
         began = time.monotonic()
         assert act.wait(timeout=0.2) == Signals(0)
@@ -201,8 +207,10 @@ def test_a_wait_ends_with_its_timeout(lost: BlackHole) -> None:
             act.wait(timeout=-1)
 
 
-def test_a_wait_is_for_the_signals_of_its_mask_and_for_a_change(lost: BlackHole) -> None:
-    with hold(stall_timeout=0.1, attempt_remaining=0.3) as act:
+def test_a_wait_is_for_the_signals_of_its_mask_and_for_a_change(
+    connected: BlackHole,
+) -> None:
+    with open_activity(stall_timeout=0.1, attempt_remaining=0.3) as act:
         both = act.wait(~Signals.STALLED, timeout=10)
         assert both == Signals.STALLED | Signals.DEADLINE
         assert act.wait(timeout=10) == both
@@ -217,11 +225,13 @@ def test_a_wait_is_for_the_signals_of_its_mask_and_for_a_change(lost: BlackHole)
     ],
     ids=["close", "disconnect"],
 )
-def test_a_wait_of_another_thread_ends_with(
-    lost: BlackHole, end: Callable[[Activity], None], expected: set[type[thb.Error]]
+def test_a_wait_of_another_thread_ends_at(
+    connected: BlackHole,
+    end: Callable[[Activity], None],
+    expected: set[type[thb.Error]],
 ) -> None:
     outcome: list[BaseException] = []
-    with hold() as act:
+    with open_activity() as act:
 
         def wait() -> None:
             try:
@@ -237,8 +247,8 @@ def test_a_wait_of_another_thread_ends_with(
     assert type(error) in expected
 
 
-def test_what_is_closed_is_closed(lost: BlackHole) -> None:
-    act = hold()
+def test_calls_on_a_closed_activity_are_invalid_handle(connected: BlackHole) -> None:
+    act = open_activity()
     act.close()
     act.close()
     uses: list[Callable[[], Any]] = [act.heartbeat, act.touch, act.raise_if_cancelled, act.flush]
@@ -249,8 +259,8 @@ def test_what_is_closed_is_closed(lost: BlackHole) -> None:
     assert "closed" in repr(act)
 
 
-def test_a_timeout_of_zero_sends_nothing(lost: BlackHole) -> None:
-    with hold() as act:
+def test_a_timeout_of_zero_sends_nothing(connected: BlackHole) -> None:
+    with open_activity() as act:
         act.heartbeat(1)
         for call in (act.flush, act.complete, act.report_cancelled):
             with pytest.raises(thb.TimeoutError):
@@ -260,10 +270,10 @@ def test_a_timeout_of_zero_sends_nothing(lost: BlackHole) -> None:
         assert act.info["state"] == "open"
 
 
-def test_what_the_server_never_acknowledges_times_out_and_may_be_tried_again(
-    lost: BlackHole,
+def test_an_unacknowledged_call_times_out_and_can_be_repeated(
+    connected: BlackHole,
 ) -> None:
-    with hold() as act:
+    with open_activity() as act:
         act.heartbeat(1)
         for _ in range(2):
             with pytest.raises((thb.TimeoutError, thb.UnavailableError)):
@@ -274,21 +284,24 @@ def test_what_the_server_never_acknowledges_times_out_and_may_be_tried_again(
         assert act.info["pending"]
 
 
-def test_the_end_of_the_block_tells_when_the_last_record_could_not_be_sent(
-    lost: BlackHole,
+def test_the_end_of_the_block_raises_if_the_last_record_is_unsent(
+    connected: BlackHole,
 ) -> None:
-    with pytest.raises((thb.TimeoutError, thb.UnavailableError)), hold(close_timeout=0.1) as act:
+    with (
+        pytest.raises((thb.TimeoutError, thb.UnavailableError)),
+        open_activity(close_timeout=0.1) as act,
+    ):
         act.heartbeat(1)
-    with hold():
-        pass  # it is closed all the same
+    with open_activity():
+        pass  # the activity was closed, so its token is free
 
 
 @pytest.mark.parametrize("fail_on_exception", [False, True])
-def test_an_exception_that_leaves_the_block_is_never_hidden(
-    lost: BlackHole, caplog: pytest.LogCaptureFixture, fail_on_exception: bool
+def test_an_exception_that_leaves_the_block_is_not_replaced(
+    connected: BlackHole, caplog: pytest.LogCaptureFixture, fail_on_exception: bool
 ) -> None:
     def work() -> None:
-        with hold(close_timeout=0.1, fail_on_exception=fail_on_exception) as act:
+        with open_activity(close_timeout=0.1, fail_on_exception=fail_on_exception) as act:
             act.heartbeat(1)
             raise ZeroDivisionError
 
@@ -299,22 +312,25 @@ def test_an_exception_that_leaves_the_block_is_never_hidden(
     unsent = "what the activity recorded last could not be sent"
     unreported = "the end of the activity could not be reported"
     assert told == [unreported, unsent] if fail_on_exception else [unsent]
-    with hold():
+    with open_activity():
         pass
 
 
-def test_one_that_is_dropped_unclosed_warns_and_beats_no_more(lost: BlackHole) -> None:
+def test_an_unclosed_activity_warns_when_deleted_and_frees_its_token(
+    connected: BlackHole,
+) -> None:
     def drop() -> None:
-        hold().heartbeat(1)
+        open_activity().heartbeat(1)
         gc.collect()
 
     with pytest.warns(ResourceWarning, match="unclosed"):
         drop()
-    hold().close()
+    with open_activity() as act:
+        assert act.info["state"] == "open"
 
 
-def test_the_end_of_the_connection_closes_it(lost: BlackHole) -> None:
-    with hold() as act:
+def test_disconnect_closes_the_activity(connected: BlackHole) -> None:
+    with open_activity() as act:
         act.heartbeat(1)
         thb.disconnect(timeout=0)
         with pytest.raises(thb.InvalidHandleError):

@@ -1,4 +1,4 @@
-"""The activity for asyncio: the same names, and no thread for those who wait."""
+"""The activity for asyncio: the same names, and no thread for waiters."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import BlackHole, needs
+from support import BlackHole, requires
 
 import temporal_heartbeat as thb
 from temporal_heartbeat import Signals, _watch, aio
 
 
-def hold(number: int = 0, **options: Any) -> aio.Activity:
+def open_activity(number: int = 0, **options: Any) -> aio.Activity:
     options = {"initial_details": [], "heartbeat_timeout": 30, "close_timeout": 0, **options}
     return aio.Activity(b"token %d" % number, **options)
 
@@ -34,16 +34,16 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
 def descriptors() -> int:
     where = Path("/proc/self/fd")
-    needs("/proc/self/fd", where.is_dir())
+    requires("/proc/self/fd", where.is_dir())
     return len(list(where.iterdir()))
 
 
 async def until_the_deadline(number: int = 0) -> None:
-    async with hold(number, attempt_remaining=0.1) as act:
+    async with open_activity(number, attempt_remaining=0.1) as act:
         assert await act.wait() == Signals.DEADLINE
 
 
-def test_the_names_and_arguments_are_those_of_the_one_for_threads() -> None:
+def test_the_names_and_arguments_equal_those_of_the_class_for_threads() -> None:
     ours, theirs = vars(aio.Activity), vars(thb.Activity)
     names = {name for name in theirs if not name.startswith("_")}
     assert {name for name in ours if not name.startswith("_")} == names
@@ -54,9 +54,9 @@ def test_the_names_and_arguments_are_those_of_the_one_for_threads() -> None:
         assert inspect.getdoc(ours[name])
 
 
-def test_what_never_waits_is_no_coroutine(lost: BlackHole) -> None:
+def test_methods_that_never_wait_are_plain_methods(connected: BlackHole) -> None:
     async def main() -> None:
-        async with hold(initial_details=[41]) as act:
+        async with open_activity(initial_details=[41]) as act:
             assert await act.details(default=-1) == 41
             assert list(await act.details()) == [41]
             assert act.heartbeat(42) == act.touch() == act.heartbeat() == act.signals == Signals(0)
@@ -66,14 +66,16 @@ def test_what_never_waits_is_no_coroutine(lost: BlackHole) -> None:
     run(main())
 
 
-def test_a_thousand_waiters_take_one_descriptor_and_no_thread(lost: BlackHole) -> None:
+def test_a_thousand_waiters_use_one_descriptor_and_no_thread(
+    connected: BlackHole,
+) -> None:
     async def main() -> None:
-        activities = [hold(number, attempt_remaining=0.5) for number in range(1000)]
+        activities = [open_activity(number, attempt_remaining=0.5) for number in range(1000)]
         threads, open_before = threading.active_count(), descriptors()
         waiting = [asyncio.create_task(act.wait(Signals.DEADLINE)) for act in activities]
         await asyncio.sleep(0)
         assert threading.active_count() == threads
-        # The library's own, one for the loop, and what the loop needs for it.
+        # The library's descriptors, one for the event loop, and those of the loop itself.
         assert descriptors() <= open_before + 4
         assert set(await asyncio.gather(*waiting)) == {Signals.DEADLINE}
         for act in activities:
@@ -82,9 +84,9 @@ def test_a_thousand_waiters_take_one_descriptor_and_no_thread(lost: BlackHole) -
     run(main())
 
 
-def test_a_wait_ends_with_its_timeout(lost: BlackHole) -> None:
+def test_a_wait_ends_at_its_timeout(connected: BlackHole) -> None:
     async def main() -> None:
-        async with hold() as act:
+        async with open_activity() as act:
             assert await act.wait(timeout=0) == Signals(0)
             began = time.monotonic()
             assert await act.wait(timeout=0.2) == Signals(0)
@@ -95,9 +97,11 @@ def test_a_wait_ends_with_its_timeout(lost: BlackHole) -> None:
     run(main())
 
 
-def test_a_wait_is_for_the_signals_of_its_mask_and_for_a_change(lost: BlackHole) -> None:
+def test_a_wait_is_for_the_signals_of_its_mask_and_for_a_change(
+    connected: BlackHole,
+) -> None:
     async def main() -> None:
-        async with hold(stall_timeout=0.1, attempt_remaining=0.5) as act:
+        async with open_activity(stall_timeout=0.1, attempt_remaining=0.5) as act:
             waiting = [asyncio.create_task(act.wait(~Signals.STALLED)) for _ in range(3)]
             assert await act.wait(Signals.STALLED) == Signals.STALLED
             lifted = asyncio.create_task(act.wait(Signals.STALLED, known=Signals.STALLED))
@@ -110,9 +114,9 @@ def test_a_wait_is_for_the_signals_of_its_mask_and_for_a_change(lost: BlackHole)
     run(main())
 
 
-def test_a_lost_lease_is_told_by_the_clock_alone(lost: BlackHole) -> None:
+def test_a_lost_lease_wakes_a_wait_without_the_server(connected: BlackHole) -> None:
     async def main() -> None:
-        async with hold(heartbeat_timeout=1) as act:
+        async with open_activity(heartbeat_timeout=1) as act:
             began = time.monotonic()
             assert await act.wait(Signals.LEASE_LOST) & Signals.LEASE_LOST
             assert 0.5 < time.monotonic() - began < 5
@@ -122,9 +126,9 @@ def test_a_lost_lease_is_told_by_the_clock_alone(lost: BlackHole) -> None:
     run(main())
 
 
-def test_closing_ends_the_waits(lost: BlackHole) -> None:
+def test_closing_ends_the_waits(connected: BlackHole) -> None:
     async def main() -> None:
-        act = hold()
+        act = open_activity()
         waiting = [asyncio.create_task(act.wait()) for _ in range(3)]
         await asyncio.sleep(0)
         await act.close()
@@ -135,9 +139,9 @@ def test_closing_ends_the_waits(lost: BlackHole) -> None:
     run(main())
 
 
-def test_the_end_of_the_connection_ends_the_waits(lost: BlackHole) -> None:
+def test_disconnect_ends_the_waits(connected: BlackHole) -> None:
     async def main() -> None:
-        async with hold() as act:
+        async with open_activity() as act:
             waiting = asyncio.create_task(act.wait())
             await asyncio.sleep(0)
             await asyncio.to_thread(thb.disconnect, timeout=0)
@@ -145,13 +149,13 @@ def test_the_end_of_the_connection_ends_the_waits(lost: BlackHole) -> None:
                 await waiting
 
     run(main())
-    thb.connect(address=lost.address, lazy=True)
+    thb.connect(address=connected.address, lazy=True)
     run(until_the_deadline())
 
 
-def test_a_wait_may_be_cancelled(lost: BlackHole) -> None:
+def test_a_wait_can_be_cancelled(connected: BlackHole) -> None:
     async def main() -> None:
-        async with hold(attempt_remaining=0.3) as act:
+        async with open_activity(attempt_remaining=0.3) as act:
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(act.wait(), 0.05)
             assert await act.wait() == Signals.DEADLINE
@@ -159,8 +163,8 @@ def test_a_wait_may_be_cancelled(lost: BlackHole) -> None:
     run(main())
 
 
-def test_one_is_waited_for_in_one_event_loop(lost: BlackHole) -> None:
-    act = hold(attempt_remaining=0.1)
+def test_a_wait_in_another_event_loop_is_an_error(connected: BlackHole) -> None:
+    act = open_activity(attempt_remaining=0.1)
 
     async def wait() -> None:
         assert await act.wait(Signals.STALLED, timeout=0.01) == Signals(0)
@@ -168,14 +172,14 @@ def test_one_is_waited_for_in_one_event_loop(lost: BlackHole) -> None:
     asyncio.run(wait())
     with pytest.raises(RuntimeError, match="another event loop"):
         asyncio.run(wait())
-    # The watch of a loop that was closed before its activities is closed with the next one's.
+    # The next event loop closes the watch of a loop that ended before its activities.
     run(until_the_deadline(1))
     asyncio.run(act.close(timeout=0))
 
 
-def test_the_loop_goes_on_while_a_call_blocks(lost: BlackHole) -> None:
+def test_the_event_loop_runs_while_a_call_blocks(connected: BlackHole) -> None:
     async def main() -> None:
-        async with hold() as act:
+        async with open_activity() as act:
             act.heartbeat(1)
             blocked = asyncio.create_task(act.flush(timeout=None))
             for _ in range(10):
@@ -193,9 +197,9 @@ def test_the_loop_goes_on_while_a_call_blocks(lost: BlackHole) -> None:
     run(main())
 
 
-def test_what_is_given_may_be_changed_during_the_call(lost: BlackHole) -> None:
+def test_arguments_can_be_changed_during_the_call(connected: BlackHole) -> None:
     async def main() -> None:
-        async with hold() as act:
+        async with open_activity() as act:
             result = {"item": 1}
             completing = asyncio.create_task(act.complete(result, timeout=0.2))
             await asyncio.sleep(0)
@@ -207,11 +211,11 @@ def test_what_is_given_may_be_changed_during_the_call(lost: BlackHole) -> None:
 
 
 @pytest.mark.parametrize("leaving", [ZeroDivisionError, asyncio.CancelledError])
-def test_what_leaves_the_block_is_never_hidden(
-    lost: BlackHole, leaving: type[BaseException]
+def test_an_exception_that_leaves_the_block_is_not_replaced(
+    connected: BlackHole, leaving: type[BaseException]
 ) -> None:
     async def main() -> None:
-        act = hold(close_timeout=0.1, fail_on_exception=True)
+        act = open_activity(close_timeout=0.1, fail_on_exception=True)
 
         async def work() -> None:
             async with act:
@@ -226,16 +230,23 @@ def test_what_leaves_the_block_is_never_hidden(
     run(main())
 
 
-def test_one_that_is_dropped_unclosed_warns(lost: BlackHole) -> None:
-    async def main() -> None:
-        hold()
+def test_an_unclosed_activity_warns_when_deleted_and_frees_its_token(
+    connected: BlackHole,
+) -> None:
+    def drop() -> None:
+        open_activity()
         gc.collect()
 
-    with pytest.warns(ResourceWarning, match="unclosed"):
-        run(main())
+    async def main() -> None:
+        with pytest.warns(ResourceWarning, match="unclosed"):
+            drop()
+        async with open_activity() as act:
+            assert act.info["state"] == "open"
+
+    run(main())
 
 
-def test_no_descriptor_is_left_over(lost: BlackHole) -> None:
+def test_no_descriptor_leaks(connected: BlackHole) -> None:
     run(until_the_deadline())
     before = descriptors()
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Values pass through the connection's codec, of whatever kind it is, and through it alone."""
+"""The connection's codec encodes and decodes all values, for each kind of codec."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def decode_values(data: bytes) -> tuple[tuple[Any, ...], tuple[Payload, ...]]:
 
 
 class Reversing:
-    """Turns a whole payload around: no encryption, and yet readable by nobody."""
+    """Reverses the bytes of a payload, so that its value can't be read."""
 
     def encode(self, payloads: Sequence[Payload], /) -> list[Payload]:
         encoding = {"encoding": b"binary/reversed"}
@@ -47,7 +47,7 @@ class Reversing:
 
 
 class Waiting(Reversing):
-    """The same by coroutines, which do wait."""
+    """The same with coroutines that wait."""
 
     async def encode(self, payloads: Sequence[Payload], /) -> list[Payload]:  # type: ignore[override]
         await asyncio.sleep(0.001)
@@ -59,10 +59,10 @@ class Waiting(Reversing):
 
 
 @pytest.fixture(params=[Reversing, Waiting])
-def codec(request: pytest.FixtureRequest, lost: BlackHole) -> thb.PayloadCodec:
+def codec(request: pytest.FixtureRequest, connected: BlackHole) -> thb.PayloadCodec:
     thb.disconnect()
     chosen: thb.PayloadCodec = request.param()
-    thb.connect(address=lost.address, lazy=True, data_converter=chosen)
+    thb.connect(address=connected.address, lazy=True, data_converter=chosen)
     return chosen
 
 
@@ -71,7 +71,7 @@ def encodings(serialized: bytes) -> list[str]:
 
 
 @pytest.mark.usefixtures("codec")
-def test_whatever_goes_out_is_encoded_and_comes_back_as_it_was() -> None:
+def test_values_are_encoded_and_decoded() -> None:
     values = [41, None, b"bytes", "text", {"a": [1, 2]}, "long" * 100]
     encoding, data = encode_values(values)
     assert encoding == PAYLOADS
@@ -80,12 +80,12 @@ def test_whatever_goes_out_is_encoded_and_comes_back_as_it_was() -> None:
     read, payloads = decode_values(data)
     assert list(read) == values
     assert [payload.encoding for payload in payloads][:2] == ["json/plain", "binary/null"]
-    # What was read and is recorded again is encoded again.
+    # Decoded payloads are encoded again when they are recorded again.
     assert encodings(encode_values(payloads)[1]) == ["binary/reversed"] * len(values)
 
 
 @pytest.mark.usefixtures("codec")
-def test_one_value_is_encoded_too_and_none_is_none() -> None:
+def test_a_single_value_is_encoded_and_no_values_are_none() -> None:
     assert encodings(encode_values((7,))[1]) == ["binary/reversed"]
     assert encode_values(()) == (0, b"")
     assert decode_values(b"") == ((), ())
@@ -113,7 +113,7 @@ def test_details_of_failures_and_of_their_causes_are_encoded() -> None:
 
 
 @pytest.mark.usefixtures("codec")
-def test_a_codec_stays_in_force_until_the_next_connect() -> None:
+def test_a_codec_stays_active_until_the_next_connect() -> None:
     thb.disconnect(timeout=0)
     assert encodings(encode_values((7,))[1]) == ["binary/reversed"]
     thb.connect(lazy=True)
@@ -121,7 +121,7 @@ def test_a_codec_stays_in_force_until_the_next_connect() -> None:
 
 
 @pytest.mark.usefixtures("codec")
-def test_what_is_quick_without_a_codec_passes_through_one() -> None:
+def test_values_of_fast_calls_are_encoded() -> None:
     with thb.Activity(b"token", initial_details=[], heartbeat_timeout=30, close_timeout=0) as act:
         for value in (b"bytes", 7, "text"):
             act.heartbeat(value)
@@ -147,9 +147,9 @@ class Failing(Reversing):
         raise LookupError("no key")
 
 
-def test_what_a_codec_raises_comes_out_and_nothing_is_sent(lost: BlackHole) -> None:
+def test_an_exception_of_the_codec_is_raised(connected: BlackHole) -> None:
     thb.disconnect()
-    thb.connect(address=lost.address, lazy=True, data_converter=Failing())
+    thb.connect(address=connected.address, lazy=True, data_converter=Failing())
     with pytest.raises(LookupError, match="no key"):
         thb.heartbeat(b"token", 1)
     with (
@@ -165,7 +165,7 @@ class Careless(Reversing):
 
 
 @pytest.mark.parametrize("wrong", [5, "codec", object()])
-def test_what_is_no_codec_is_said_so(disconnected: None, wrong: Any) -> None:
+def test_an_object_without_encode_is_a_type_error(disconnected: None, wrong: Any) -> None:
     with pytest.raises(TypeError, match="encode and decode"):
         thb.connect(lazy=True, data_converter=wrong)
     thb.connect(lazy=True, data_converter=Careless())
@@ -173,7 +173,7 @@ def test_what_is_no_codec_is_said_so(disconnected: None, wrong: Any) -> None:
         thb.heartbeat(b"token", 1)
 
 
-def test_a_codec_of_the_sdk_will_do(disconnected: None) -> None:
+def test_codecs_of_the_sdk_are_accepted(disconnected: None) -> None:
     converter = pytest.importorskip("temporalio.converter")
     from temporalio.api.common.v1 import Payload as Theirs
 
@@ -200,7 +200,7 @@ def test_a_codec_of_the_sdk_will_do(disconnected: None) -> None:
 
 
 class Info:
-    """What the SDK tells an activity, as far as it matters here."""
+    """The fields of the SDK's ``activity.Info`` that the hand-off reads."""
 
     task_token, namespace, workflow_id, workflow_run_id = b"token", "ns", "w", "r"
     activity_id, attempt, heartbeat_timeout = "a", 1, None

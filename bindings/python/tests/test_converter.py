@@ -1,4 +1,4 @@
-"""Values become what the official SDK makes of them, and come back."""
+"""Values are converted as the official SDK does, in both directions."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_value_is_stored_as_the_sdk_stores_it(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: f"{type(value).__name__} {value!r:.40}")
-def test_what_the_sdk_stored_is_read_as_the_sdk_reads_it(value: Any) -> None:
+def test_a_value_of_the_sdk_is_read_as_the_sdk_reads_it(value: Any) -> None:
     stored = sdk_payload(value)
     theirs = converter.PayloadConverter.default.from_payload(stored)
     ours = from_payload(Payload(stored.data, dict(stored.metadata)))
@@ -124,7 +124,7 @@ def test_what_the_sdk_stored_is_read_as_the_sdk_reads_it(value: Any) -> None:
 @pytest.mark.parametrize(
     "value", [object(), {"x": object()}, 1j, NOON.date(), WithDict, {1: 0, "1": 0}], ids=repr
 )
-def test_what_the_sdk_refuses_is_a_type_error(value: Any) -> None:
+def test_a_value_that_the_sdk_refuses_is_a_type_error(value: Any) -> None:
     with pytest.raises(TypeError):
         sdk_payload(value)
     with pytest.raises(TypeError):
@@ -149,20 +149,20 @@ def test_several_values_are_the_payloads_that_the_sdk_makes() -> None:
         (({"b": 1, "a": "ä"},), _abi.ENCODING_JSON, b'{"a":"\\u00e4","b":1}'),
     ],
 )
-def test_a_single_plain_value_goes_by_its_own_encoding(
+def test_a_single_plain_value_uses_its_own_encoding(
     values: tuple[Any, ...], encoding: int, data: bytes
 ) -> None:
     assert encode_values(values, None) == (encoding, data, len(data))
 
 
 @pytest.mark.parametrize("value", [math.nan, {"loss": -math.inf}])
-def test_not_a_number_goes_past_the_check_for_strict_json(value: Any) -> None:
+def test_nan_and_infinity_are_sent_as_payloads(value: Any) -> None:
     encoding, data, _ = encode_values([value], None)
     assert encoding == _abi.ENCODING_PAYLOADS
     assert api.Payloads.FromString(data).payloads == [sdk_payload(value)]
 
 
-def test_a_payload_passes_through_as_it_is() -> None:
+def test_a_payload_is_sent_unchanged() -> None:
     encrypted = Payload(b"\x00secret", {"encoding": b"binary/encrypted", "key": b"\xff"})
     encoding, data, _ = encode_values([encrypted], None)
     assert encoding == _abi.ENCODING_PAYLOADS
@@ -171,7 +171,7 @@ def test_a_payload_passes_through_as_it_is() -> None:
     assert (stored.data, dict(stored.metadata)) == (encrypted.data, encrypted.metadata)
 
 
-def test_fields_of_a_newer_server_survive_being_read_and_written() -> None:
+def test_unknown_fields_are_kept() -> None:
     size = b"\x1a\x02\x08\x07"  # field 3, which this package doesn't know
     stored = api.Payload(metadata={"encoding": b"json/plain"}, data=b"1").SerializeToString() + size
     payloads = b"\x0a" + bytes([len(stored)]) + stored
@@ -201,12 +201,12 @@ def test_fields_of_a_newer_server_survive_being_read_and_written() -> None:
     ],
     ids=repr,
 )
-def test_what_cannot_be_decoded_is_read_as_a_payload(payload: Payload) -> None:
+def test_an_undecodable_payload_is_read_as_a_payload(payload: Payload) -> None:
     assert from_payload(payload) is payload
 
 
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 16_383, 16_384, 2_097_152])
-def test_lengths_of_every_size_are_written_as_protobuf_writes_them(size: int) -> None:
+def test_lengths_of_every_size_are_encoded_as_protobuf_does(size: int) -> None:
     payload = Payload(b"x" * size, {"encoding": b"binary/plain"})
     theirs = api.Payloads(payloads=[api.Payload(data=payload.data, metadata=payload.metadata)])
     assert encode_payloads([payload]) == theirs.SerializeToString()
@@ -214,7 +214,7 @@ def test_lengths_of_every_size_are_written_as_protobuf_writes_them(size: int) ->
 
 
 @pytest.mark.parametrize("data", [b"\x0a", b"\x0a\x05x", b"\x0f", b"\xff" * 12, b"\x09x"])
-def test_bytes_that_are_no_payloads_are_a_value_error(data: bytes) -> None:
+def test_invalid_payloads_bytes_are_a_value_error(data: bytes) -> None:
     with pytest.raises(ValueError, match="not a Payloads message"):
         decode_payloads(data)
 

@@ -1,4 +1,4 @@
-"""Each status has its exception, and later statuses have one too."""
+"""Each status has an exception, unknown ones too."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_an_unknown_status_is_a_plain_error() -> None:
     assert (error.code, str(error)) == (4711, "news")
 
 
-def test_errors_are_also_what_python_calls_them() -> None:
+def test_errors_are_subclasses_of_builtin_errors() -> None:
     assert issubclass(thb.TimeoutError, TimeoutError)
     assert issubclass(thb.LibraryNotFoundError, thb.ConfigError)
     assert issubclass(thb.InvalidArgumentError, ValueError)
@@ -37,7 +37,7 @@ def test_errors_are_also_what_python_calls_them() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.TIMEOUT, Status.RESOURCE_EXHAUSTED, 4711])
-def test_an_error_passes_between_the_processes_of_a_pool(status: int) -> None:
+def test_an_error_can_be_pickled_and_copied(status: int) -> None:
     error = error_for(status, "why", retryable=True, grpc_code=8, retry_after=timedelta(seconds=1))
     for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
         assert type(again) is type(error)
@@ -45,7 +45,7 @@ def test_an_error_passes_between_the_processes_of_a_pool(status: int) -> None:
         assert vars(again) == vars(error)
 
 
-def test_signals_keep_bits_that_have_no_name_yet() -> None:
+def test_signals_keep_unknown_bits() -> None:
     signals = thb.Signals(1 << 31 | 1)
     assert signals & thb.Signals.CANCEL_REQUESTED
     assert int(signals) == 1 << 31 | 1

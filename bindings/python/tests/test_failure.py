@@ -1,4 +1,4 @@
-"""The description of a failure that the library is given."""
+"""The failure_json of exceptions and arguments."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def raised(error: BaseException, cause: BaseException | None = None) -> BaseExce
         return caught
 
 
-def test_a_message_alone_says_nothing_else() -> None:
+def test_a_message_alone_has_no_other_keys() -> None:
     assert described("broken") == {"message": "broken"}
 
 
-def test_all_that_is_given_has_its_key() -> None:
+def test_every_argument_has_its_key() -> None:
     failure = described(
         "broken",
         type="Oops",
@@ -84,7 +84,7 @@ def test_an_exception_gives_message_type_stack_and_causes() -> None:
     assert failure["cause"]["cause"] == {"message": "root", "type": "OSError"}
 
 
-def test_what_is_given_beside_an_exception_has_precedence() -> None:
+def test_arguments_have_precedence_over_the_exception() -> None:
     failure = described(
         raised(ValueError("x")), type="BadInput", stack_trace="", cause=ValueError("y")
     )
@@ -96,7 +96,7 @@ def test_what_is_given_beside_an_exception_has_precedence() -> None:
     }
 
 
-def test_an_exception_that_is_too_much_is_cut_to_the_limits() -> None:
+def test_a_large_exception_is_truncated_to_the_limits() -> None:
     error = ValueError("\N{SNOWMAN}" * 100_000)
     error.__cause__ = error
     text = failure_json(error, **NOTHING)
@@ -104,7 +104,7 @@ def test_an_exception_that_is_too_much_is_cut_to_the_limits() -> None:
     assert text.count(b'"cause"') < 15
 
 
-def test_text_that_cannot_be_encoded_does_not_hinder_the_failure() -> None:
+def test_lone_surrogates_are_replaced() -> None:
     assert described("no file \udcff")["message"] == "no file ?"
     assert described(OSError("no file \udcff"))["message"] == "no file ?"
 
@@ -117,7 +117,7 @@ def test_a_retry_delay_is_seconds_or_a_timedelta(delay: Any, milliseconds: int) 
 
 
 @pytest.mark.parametrize("delay", [-1, float("nan"), float("inf"), timedelta(seconds=-1)])
-def test_an_impossible_retry_delay_is_refused(delay: Any) -> None:
+def test_an_invalid_retry_delay_is_refused(delay: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="next_retry_delay"):
         described("x", next_retry_delay=delay)
 
@@ -129,6 +129,6 @@ def test_a_single_value_for_details_is_refused(name: str, value: Any) -> None:
         described("x", **{name: value})
 
 
-def test_a_message_that_is_neither_text_nor_exception_is_refused() -> None:
+def test_a_message_of_another_type_is_refused() -> None:
     with pytest.raises(TypeError, match="message is a str or an exception, not int"):
         described(7)

@@ -1,4 +1,4 @@
-"""The parent's side of the hand-off, and that the child's side takes what it makes."""
+"""The parent's side of the hand-off, and its environment on the child's side."""
 
 from __future__ import annotations
 
@@ -40,39 +40,39 @@ def info(**fields: Any) -> Info:
     return dataclasses.replace(ActivityEnvironment.default_info(), **fields)
 
 
-def take(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> Activity:
-    """What a child makes of its environment."""
+def open_from(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> Activity:
+    """Opens an activity from these variables, as a child does."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     return Activity.from_env(close_timeout=0)
 
 
-def test_the_child_takes_what_the_parent_made(
-    lost: BlackHole, monkeypatch: pytest.MonkeyPatch
+def test_the_child_reads_the_environment_of_the_parent(
+    connected: BlackHole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = info(
         heartbeat_timeout=timedelta(seconds=7),
         heartbeat_details=[{"item": 41}, None, b"state"],
         start_to_close_timeout=timedelta(minutes=5),
     )
-    with take(monkeypatch, handoff.environment(given, base={})) as act:
+    with open_from(monkeypatch, handoff.environment(given, base={})) as act:
         assert list(act.details()) == [{"item": 41}, None, b"state"]
         assert act.info["heartbeat_timeout_ms"] == 7_000
         assert thb.token_from_env() == given.task_token
         assert act.signals == thb.Signals(0)
 
 
-def test_the_child_knows_that_there_is_nothing_to_resume(
-    lost: BlackHole, monkeypatch: pytest.MonkeyPatch
+def test_empty_details_are_handed_over_as_empty(
+    connected: BlackHole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variables = handoff.environment(info(heartbeat_details=[]), base={})
     assert variables["TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS"] == ""
-    with take(monkeypatch, variables) as act:
+    with open_from(monkeypatch, variables) as act:
         assert act.details(default="nothing") == "nothing"
 
 
-def test_options_win_over_what_was_handed_over(
-    lost: BlackHole, monkeypatch: pytest.MonkeyPatch
+def test_options_have_precedence_over_variables(
+    connected: BlackHole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in handoff.environment(info(heartbeat_details=[1]), base={}).items():
         monkeypatch.setenv(name, value)
@@ -81,8 +81,8 @@ def test_options_win_over_what_was_handed_over(
         assert act.details(default=None) == 2
 
 
-def test_a_child_without_a_token_says_which_variable_it_misses(
-    lost: BlackHole, monkeypatch: pytest.MonkeyPatch
+def test_a_missing_token_names_its_variable(
+    connected: BlackHole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(thb.ConfigError, match="TEMPORAL_ACTIVITY_TASK_TOKEN"):
         Activity.from_env()
@@ -91,7 +91,7 @@ def test_a_child_without_a_token_says_which_variable_it_misses(
         Activity.from_env()
 
 
-def test_everything_that_identifies_the_activity_is_told() -> None:
+def test_all_ids_of_the_activity_are_handed_over() -> None:
     given = info(workflow_id="w", workflow_run_id="r", activity_id="a", attempt=3)
     variables = handoff.environment(given, address="temporal.example:7233", base={})
     assert variables == {
@@ -107,14 +107,14 @@ def test_everything_that_identifies_the_activity_is_told() -> None:
     }
 
 
-def test_a_standalone_activity_has_no_workflow() -> None:
+def test_a_standalone_activity_has_no_workflow_id() -> None:
     given = info(workflow_id=None, workflow_run_id=None, activity_run_id="r")
     variables = handoff.environment(given, base={})
     assert "TEMPORAL_ACTIVITY_WORKFLOW_ID" not in variables
     assert variables["TEMPORAL_ACTIVITY_RUN_ID"] == "r"
 
 
-# What the server's clock, or a wait for a worker, can make of an attempt that starts now.
+# Effects of the server's clock, or of a wait for a worker, on an attempt that starts now.
 CLOCKS = {
     "same clock": {},
     "parent an hour ahead": {"started_time": NOW - timedelta(hours=1)},
@@ -128,7 +128,7 @@ CLOCKS = {
 
 
 @pytest.mark.parametrize("fields", CLOCKS.values(), ids=CLOCKS)
-def test_no_clock_but_the_parents_own_changes_what_is_handed_over(fields: dict[str, Any]) -> None:
+def test_the_servers_clock_changes_no_variable(fields: dict[str, Any]) -> None:
     given = info(start_to_close_timeout=timedelta(hours=10), **fields)
     variables = handoff.environment(given, base={})
     assert PREFIX + "AGE_MS" not in variables
@@ -138,7 +138,7 @@ def test_no_clock_but_the_parents_own_changes_what_is_handed_over(fields: dict[s
     assert measured[PREFIX + "DEADLINE_MS"] == str(7 * HOUR_MS)
 
 
-def test_times_out_of_range_are_limited_left_out_or_refused() -> None:
+def test_out_of_range_times_are_limited_left_out_or_refused() -> None:
     given = info(start_to_close_timeout=timedelta(seconds=2))
     assert handoff.environment(given, age=2.5, base={})[PREFIX + "DEADLINE_MS"] == "0"
     long = info(start_to_close_timeout=timedelta(days=50))
@@ -153,13 +153,13 @@ def test_schedule_to_close_timeout_alone_makes_no_deadline() -> None:
     assert PREFIX + "DEADLINE_MS" not in variables
 
 
-def test_the_child_is_told_that_encoded_values_are_required() -> None:
+def test_require_encoded_is_handed_over() -> None:
     assert "TEMPORAL_ACTIVITY_REQUIRE_ENCODED" not in handoff.environment(info(), base={})
     required = handoff.environment(info(), base={}, require_encoded=True)
     assert required["TEMPORAL_ACTIVITY_REQUIRE_ENCODED"] == "true"
 
 
-def test_the_rest_of_the_environment_is_kept_but_for_what_another_parent_handed_over(
+def test_other_variables_are_kept_except_those_of_another_hand_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HOME", "/here")
@@ -172,7 +172,7 @@ def test_the_rest_of_the_environment_is_kept_but_for_what_another_parent_handed_
     assert variables.keys() >= os.environ.keys() - {"TEMPORAL_ACTIVITY_TASK_TOKEN_FILE"}
 
 
-def test_details_too_long_for_a_variable_are_left_to_the_server() -> None:
+def test_details_too_long_for_a_variable_are_left_out() -> None:
     assert PREFIX + "HEARTBEAT_DETAILS" in handoff.environment(
         info(heartbeat_details=["x" * 70_000])
     )
@@ -182,35 +182,37 @@ def test_details_too_long_for_a_variable_are_left_to_the_server() -> None:
 
 
 def secret(value: Any) -> Any:
-    """As a codec of the SDK leaves it."""
+    """A payload as a codec of the SDK encodes it."""
     payload = converter.PayloadConverter.default.to_payload(value)
     payload.metadata["encoding"] = b"binary/encrypted"
     payload.data = payload.data[::-1]
     return payload
 
 
-def test_readable_details_are_refused_where_encoded_ones_are_required() -> None:
+def test_plain_details_are_refused_with_require_encoded() -> None:
     for readable in ([41], ["text"], [b"bytes"], [secret(1), {"a": 1}]):
         with pytest.raises(ValueError, match="readable by anybody"):
             handoff.environment(info(heartbeat_details=readable), require_encoded=True)
     handoff.environment(info(heartbeat_details=[]), require_encoded=True)
 
 
-def test_encoded_details_pass_as_they_are(lost: BlackHole, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_encoded_details_are_handed_over_unchanged(
+    connected: BlackHole, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = info(heartbeat_details=["decoded by the SDK"])
     sent = [secret("text"), secret(2)]
     variables = handoff.environment(given, details=sent, require_encoded=True, base={})
     again = base64.b64decode(variables[PREFIX + "HEARTBEAT_DETAILS"])
     assert handoff.environment(given, details=again, require_encoded=True, base={}) == variables
-    with take(monkeypatch, variables) as act:
+    with open_from(monkeypatch, variables) as act:
         payloads = act.details().payloads
     assert [(p.data, dict(p.metadata)) for p in payloads] == [
         (p.data, dict(p.metadata)) for p in sent
     ]
 
 
-def test_a_token_in_a_file_is_for_this_user_alone(
-    lost: BlackHole, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_token_file_is_readable_only_by_this_user(
+    connected: BlackHole, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "token").write_text("of the attempt before")
     path = handoff.token_in_file(info(), tmp_path / "token")
@@ -218,11 +220,11 @@ def test_a_token_in_a_file_is_for_this_user_alone(
     assert os.listdir(tmp_path) == ["token"]
     variables = handoff.environment(info(), token_file=path, base={})
     assert PREFIX + "TASK_TOKEN" not in variables
-    with take(monkeypatch, variables):
+    with open_from(monkeypatch, variables):
         assert thb.token_from_env() == info().task_token
 
 
-def test_a_token_in_a_pipe_is_nowhere_else(library_path: Path) -> None:
+def test_a_token_in_a_pipe_is_not_in_the_environment(library_path: Path) -> None:
     program = (
         "import temporal_heartbeat as t, sys; sys.stdout.buffer.write(t.token_from_env());"
         "import os; sys.exit('TEMPORAL_ACTIVITY_TASK_TOKEN' in os.environ)"
@@ -243,12 +245,12 @@ def test_a_token_in_a_pipe_is_nowhere_else(library_path: Path) -> None:
         os.fstat(fd)
 
 
-def test_a_token_is_in_one_place() -> None:
+def test_a_token_in_two_places_is_refused() -> None:
     with pytest.raises(ValueError, match="give one"):
         handoff.environment(info(), token_file="/x", token_fd=3)
 
 
-def test_a_parent_needs_no_native_library() -> None:
+def test_a_hand_off_does_not_load_the_native_library() -> None:
     program = (
         "import types, temporal_heartbeat.handoff as h, temporal_heartbeat._library as l;"
         "info = types.SimpleNamespace(workflow_id='w', workflow_run_id='r', activity_id='a',"

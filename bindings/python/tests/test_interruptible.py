@@ -1,4 +1,4 @@
-"""Ctrl-C, signal handlers, forks and exits while a call is blocked, in processes of their own."""
+"""Ctrl-C, signal handlers, forks and exits during a blocking call, in child processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROMPT_S = 3.0
 
 
 class Program:
-    """A Python process that connects to the black hole, lazily, and then runs the given lines."""
+    """A Python process that connects lazily to the black hole, and then runs the lines."""
 
     def __init__(self, address: str, lines: str) -> None:
         head = f"""
@@ -34,7 +34,7 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # A run of the tests in the background ignores SIGINT, which its children would inherit.
+            # A test run in the background ignores SIGINT, and its children would inherit that.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
         )
 
@@ -75,7 +75,7 @@ def test_ctrl_c_interrupts_a_blocked_call_at_once(
     assert time.monotonic() - began < PROMPT_S
 
 
-def test_an_uncaught_ctrl_c_ends_the_process_as_it_should(
+def test_an_uncaught_ctrl_c_ends_the_process_by_the_signal(
     programs: list[Program], black_hole: BlackHole
 ) -> None:
     program = Program(black_hole.address, 'thb.heartbeat(b"token", 1, timeout=None)')
@@ -88,7 +88,7 @@ def test_an_uncaught_ctrl_c_ends_the_process_as_it_should(
     assert "Fatal" not in err
 
 
-def test_a_signal_handler_that_returns_leaves_the_call_alone(
+def test_a_signal_handler_that_returns_does_not_interrupt_the_call(
     programs: list[Program], black_hole: BlackHole
 ) -> None:
     program = Program(
@@ -110,7 +110,7 @@ def test_a_signal_handler_that_returns_leaves_the_call_alone(
     assert program.ends() == (0, "handled\nTrue\n", "")
 
 
-def test_a_signal_handler_may_itself_call(programs: list[Program], black_hole: BlackHole) -> None:
+def test_a_signal_handler_can_make_calls(programs: list[Program], black_hole: BlackHole) -> None:
     program = Program(
         black_hole.address,
         """
@@ -129,7 +129,7 @@ def test_a_signal_handler_may_itself_call(programs: list[Program], black_hole: B
     assert program.ends() == (0, "disconnected\n", "")
 
 
-def test_after_an_interrupted_call_the_next_one_works(
+def test_the_next_call_after_an_interrupted_one_works(
     programs: list[Program], black_hole: BlackHole
 ) -> None:
     program = Program(
@@ -181,7 +181,7 @@ def test_ctrl_c_interrupts_a_wait_for_signals_at_once(
     assert time.monotonic() - began < PROMPT_S
 
 
-def test_exit_with_an_activity_held_is_quiet(
+def test_exit_with_an_open_activity_prints_nothing(
     programs: list[Program], black_hole: BlackHole
 ) -> None:
     program = Program(
@@ -198,7 +198,7 @@ def test_exit_with_an_activity_held_is_quiet(
     assert program.ends() == (3, "", "")
 
 
-def test_a_forked_child_can_neither_use_nor_harm_its_parents_activity(
+def test_a_forked_child_cannot_use_or_close_its_parents_activity(
     programs: list[Program], black_hole: BlackHole
 ) -> None:
     program = Program(
@@ -226,7 +226,7 @@ def test_a_forked_child_can_neither_use_nor_harm_its_parents_activity(
 
 
 @pytest.mark.parametrize("where", ["main", "another"])
-def test_exit_during_a_call_is_quiet(
+def test_exit_during_a_call_prints_nothing(
     programs: list[Program], black_hole: BlackHole, where: str
 ) -> None:
     lines = {
@@ -249,7 +249,7 @@ def test_exit_during_a_call_is_quiet(
     assert program.ends() == (3, "", "")
 
 
-def test_calls_at_exit_still_work(programs: list[Program], black_hole: BlackHole) -> None:
+def test_calls_at_exit_work(programs: list[Program], black_hole: BlackHole) -> None:
     program = Program(
         black_hole.address,
         """
@@ -262,7 +262,7 @@ def test_calls_at_exit_still_work(programs: list[Program], black_hole: BlackHole
     assert program.ends() == (0, "True\n", "")
 
 
-def test_a_forked_child_calls_with_a_thread_of_its_own(
+def test_a_forked_child_starts_its_own_helper_thread(
     programs: list[Program], black_hole: BlackHole
 ) -> None:
     program = Program(
@@ -282,11 +282,11 @@ def test_a_forked_child_calls_with_a_thread_of_its_own(
         """,
     )
     programs.append(program)
-    status, out, _ = program.ends()  # Python 3.12 and newer warn of forking with threads
+    status, out, _ = program.ends()  # Python 3.12 warns when a process with threads forks
     assert (status, out) == (0, "0\n")
 
 
-def test_a_fork_by_a_signal_handler_ends_the_child_s_wait(
+def test_a_fork_by_a_signal_handler_ends_the_childs_wait(
     programs: list[Program], black_hole: BlackHole
 ) -> None:
     program = Program(
@@ -309,7 +309,7 @@ def test_a_fork_by_a_signal_handler_ends_the_child_s_wait(
     assert (status, out) == (0, "7\n")
 
 
-def test_one_helper_thread_serves_all_calls(lost: BlackHole) -> None:
+def test_all_calls_share_one_helper_thread(connected: BlackHole) -> None:
     for _ in range(5):
         with pytest.raises((thb.TimeoutError, thb.UnavailableError)):
             thb.heartbeat(b"token", 1, timeout=0.01)

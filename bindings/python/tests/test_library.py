@@ -1,4 +1,4 @@
-"""The library is looked for on first use, and a failure to load it says where and why."""
+"""The first use loads the library, and an error lists each place and cause."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import needs
+from support import requires
 
 import temporal_heartbeat as thb
 from temporal_heartbeat import _library
@@ -20,8 +20,8 @@ PACKAGED = Path(_library.__file__).with_name("libtemporal_heartbeat.so")
 
 
 @pytest.fixture(autouse=True)
-def loaded_anew() -> Iterator[None]:
-    """The tests here load other libraries; afterwards the right one is loaded again."""
+def reload_library() -> Iterator[None]:
+    """These tests load other libraries. Load the right one again afterwards."""
     _library.library.cache_clear()
     yield
     _library.library.cache_clear()
@@ -34,15 +34,15 @@ def use(monkeypatch: pytest.MonkeyPatch, path: Path | str | None) -> None:
         monkeypatch.setenv(_library.LIBRARY_VARIABLE, str(path))
 
 
-def compiled(directory: Path, source: str) -> Path:
-    needs("a C compiler, cc", shutil.which("cc") is not None)
+def compile_library(directory: Path, source: str) -> Path:
+    requires("a C compiler, cc", shutil.which("cc") is not None)
     path = directory / "other.so"
     command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", str(path), "-"]
     subprocess.run(command, input=source, text=True, check=True)
     return path
 
 
-def test_importing_loads_nothing() -> None:
+def test_importing_does_not_load_the_library() -> None:
     program = (
         "import temporal_heartbeat, temporal_heartbeat._library as l;"
         "print(l.library.cache_info().currsize)"
@@ -53,7 +53,7 @@ def test_importing_loads_nothing() -> None:
     assert printed.stdout == "0\n"
 
 
-def test_the_library_tells_its_version(library_path: Path) -> None:
+def test_version_has_three_numbers(library_path: Path) -> None:
     assert thb.version().count(".") == 2
 
 
@@ -69,7 +69,7 @@ def test_a_missing_library_names_the_variable_and_the_path(
     assert caught.value.code == thb.Status.CONFIG
 
 
-def test_without_the_variable_every_place_is_listed_with_its_fault(
+def test_without_the_variable_every_place_is_listed_with_its_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(_library, "__file__", str(tmp_path / "_library.py"))
@@ -83,7 +83,9 @@ def test_without_the_variable_every_place_is_listed_with_its_fault(
     assert system.startswith("  the system: libtemporal_heartbeat_absent.so.0: cannot open")
 
 
-def test_a_file_that_is_no_library_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_invalid_library_file_is_reported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     wrong = tmp_path / "text.so"
     wrong.write_text("not a library")
     use(monkeypatch, wrong)
@@ -93,7 +95,7 @@ def test_a_file_that_is_no_library_says_so(monkeypatch: pytest.MonkeyPatch, tmp_
         thb.version()
 
 
-def test_a_library_for_another_processor_is_named_as_such(
+def test_a_library_for_another_processor_is_reported(
     monkeypatch: pytest.MonkeyPatch, library_path: Path, tmp_path: Path
 ) -> None:
     foreign = bytearray(library_path.read_bytes())
@@ -109,11 +111,11 @@ def test_a_library_for_another_processor_is_named_as_such(
         thb.version()
 
 
-def test_the_library_of_something_else_says_which_function_it_lacks(
+def test_another_library_lacks_a_named_function(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     libc = ctypes.util.find_library("c")
-    needs("libc", libc is not None)
+    requires("libc", libc is not None)
     use(monkeypatch, libc)
     with pytest.raises(
         thb.LibraryNotFoundError,
@@ -122,7 +124,7 @@ def test_the_library_of_something_else_says_which_function_it_lacks(
         thb.version()
 
 
-def test_a_library_of_another_abi_says_both_versions(
+def test_an_abi_mismatch_names_both_versions(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     newer = """
@@ -130,7 +132,7 @@ def test_a_library_of_another_abi_says_both_versions(
         unsigned thb_abi_version(void) { return 3 << 16 | 4; }
         const char *thb_version(void) { return "3.4.5"; }
     """
-    use(monkeypatch, compiled(tmp_path, newer))
+    use(monkeypatch, compile_library(tmp_path, newer))
     with pytest.raises(
         thb.AbiMismatchError,
         match=r"other\.so is version 3\.4\.5 with ABI 3\.4, .* needs ABI 0\.1: install",
@@ -138,7 +140,7 @@ def test_a_library_of_another_abi_says_both_versions(
         thb.version()
 
 
-def test_a_library_that_could_not_be_loaded_is_tried_again(
+def test_loading_is_retried_after_a_failure(
     monkeypatch: pytest.MonkeyPatch, library_path: Path
 ) -> None:
     use(monkeypatch, "/missing")

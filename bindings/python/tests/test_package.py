@@ -1,4 +1,4 @@
-"""What is installed: a wheel for this platform with the library in it, types, and a manual."""
+"""The package: a wheel with the library, type annotations, and a manual."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support import needs
+from support import requires
 
 import temporal_heartbeat as thb
 from temporal_heartbeat import aio, errors, handoff
@@ -35,8 +35,8 @@ def build(directory: Path, **environment: str) -> subprocess.CompletedProcess[st
     )
 
 
-def test_the_wheel_fits_any_python_and_ships_the_library(tmp_path: Path) -> None:
-    needs("cargo and make", bool(shutil.which("cargo") and shutil.which("make")))
+def test_the_wheel_fits_any_python_and_contains_the_library(tmp_path: Path) -> None:
+    requires("cargo and make", bool(shutil.which("cargo") and shutil.which("make")))
     built = build(tmp_path)
     assert built.returncode == 0, built.stdout
     [wheel] = tmp_path.iterdir()
@@ -48,7 +48,7 @@ def test_the_wheel_fits_any_python_and_ships_the_library(tmp_path: Path) -> None
         contents.extractall(tmp_path / "installed")
     assert "temporal_heartbeat/py.typed" in names
     assert not [name for name in names if name.startswith("tests")]
-    # The packaged library is the one that is used when nothing else is asked for.
+    # Without the variable the packaged library is used.
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
     environment.pop("TEMPORAL_HEARTBEAT_LIBRARY", None)
     program = (
@@ -64,7 +64,7 @@ def test_the_wheel_fits_any_python_and_ships_the_library(tmp_path: Path) -> None
     assert Path(library).parent == tmp_path / "installed" / "temporal_heartbeat"
 
 
-def test_building_without_cargo_says_what_is_missing(tmp_path: Path) -> None:
+def test_building_without_cargo_names_cargo(tmp_path: Path) -> None:
     built = build(tmp_path, PATH=str(tmp_path))
     assert built.returncode != 0
     assert "needs cargo, which isn't on the PATH" in built.stdout
@@ -88,7 +88,7 @@ def test_the_package_passes_the_linter(command: list[str]) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_help_is_a_manual_of_all_that_is_public() -> None:
+def test_help_documents_all_public_names() -> None:
     manual = pydoc.plain(pydoc.render_doc(thb))
     for name in (*thb.__all__, *errors.__all__):
         assert inspect.getdoc(getattr(thb, name)), name
@@ -115,7 +115,7 @@ def test_every_public_name_of_an_activity_is_documented() -> None:
         assert inspect.getdoc(getattr(handoff, name)), name
 
 
-def test_the_code_in_the_readme_is_code() -> None:
+def test_the_code_in_the_readme_compiles() -> None:
     blocks = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
     assert len(blocks) == 3
     for block in blocks:

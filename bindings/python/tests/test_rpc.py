@@ -23,12 +23,12 @@ CALLS: dict[str, Callable[..., Any]] = {
     "fail": lambda **given: thb.fail(TOKEN, "broken", **given),
     "report_cancelled": lambda **given: thb.report_cancelled(TOKEN, **given),
 }
-# get_details reads the token itself, and so finds out without a server that this one is none.
+# get_details parses the token, and refuses this one without a request.
 SENDING = [name for name in CALLS if name != "get_details"]
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_call_before_connect_says_so(disconnected: None, name: str) -> None:
+def test_a_call_before_connect_is_not_connected(disconnected: None, name: str) -> None:
     with pytest.raises(thb.NotConnectedError) as caught:
         CALLS[name]()
     assert caught.value.code is thb.Status.NOT_CONNECTED
@@ -36,23 +36,23 @@ def test_a_call_before_connect_says_so(disconnected: None, name: str) -> None:
     assert "connect" in str(caught.value)
 
 
-def test_a_second_connect_is_refused(lost: BlackHole) -> None:
+def test_a_second_connect_is_refused(connected: BlackHole) -> None:
     with pytest.raises(thb.AlreadyConnectedError):
-        thb.connect(address=lost.address, lazy=True)
+        thb.connect(address=connected.address, lazy=True)
 
 
-def test_connect_works_again_after_disconnect(lost: BlackHole) -> None:
+def test_connect_works_again_after_disconnect(connected: BlackHole) -> None:
     thb.disconnect()
     thb.disconnect()
-    thb.connect(address=lost.address, lazy=True)
+    thb.connect(address=connected.address, lazy=True)
     with pytest.raises(thb.AlreadyConnectedError):
-        thb.connect(address=lost.address, lazy=True)
+        thb.connect(address=connected.address, lazy=True)
 
 
-def test_nobody_listening_is_unavailable_with_the_reason(disconnected: None, nobody: str) -> None:
+def test_a_closed_port_is_unavailable_with_the_cause(disconnected: None, closed_port: str) -> None:
     with pytest.raises(thb.UnavailableError, match="refused") as caught:
-        thb.connect(address=nobody, connect_timeout_ms=200)
-    assert nobody in str(caught.value)
+        thb.connect(address=closed_port, connect_timeout_ms=200)
+    assert closed_port in str(caught.value)
     assert caught.value.retryable
     with pytest.raises(thb.NotConnectedError):
         thb.heartbeat(TOKEN, 1)
@@ -69,7 +69,9 @@ def test_nobody_listening_is_unavailable_with_the_reason(disconnected: None, nob
         ({"connect_timeout_ms": 1.5}, "connect_timeout_ms"),
     ],
 )
-def test_a_wrong_option_is_named(disconnected: None, options: dict[str, Any], named: str) -> None:
+def test_an_invalid_option_is_named(
+    disconnected: None, options: dict[str, Any], named: str
+) -> None:
     with pytest.raises(thb.ConfigError, match=named):
         thb.connect(**options)
 
@@ -114,7 +116,7 @@ def test_an_option_that_is_none_comes_from_its_variable(
 
 
 @pytest.mark.parametrize("name", SENDING)
-def test_a_server_that_never_answers_is_a_timeout(lost: BlackHole, name: str) -> None:
+def test_a_server_that_never_answers_is_a_timeout(connected: BlackHole, name: str) -> None:
     began = time.monotonic()
     with pytest.raises((TimeoutError, thb.UnavailableError)) as caught:
         CALLS[name](timeout=0.2)
@@ -124,20 +126,20 @@ def test_a_server_that_never_answers_is_a_timeout(lost: BlackHole, name: str) ->
 
 
 @pytest.mark.parametrize("name", SENDING)
-def test_a_timeout_of_zero_sends_nothing(lost: BlackHole, name: str) -> None:
+def test_a_timeout_of_zero_sends_nothing(connected: BlackHole, name: str) -> None:
     with pytest.raises(thb.TimeoutError):
         CALLS[name](timeout=0)
 
 
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("timeout", [-1, -0.001, float("nan"), float("inf"), 2**31 / 1000, 1e300])
-def test_a_timeout_that_makes_no_sense_is_refused(name: str, timeout: float) -> None:
+def test_an_invalid_timeout_is_refused(name: str, timeout: float) -> None:
     with pytest.raises(ValueError, match="a timeout is a number of seconds") as caught:
         CALLS[name](timeout=timeout)
     assert isinstance(caught.value, thb.InvalidArgumentError)
 
 
-def test_a_heartbeat_without_details_has_to_be_meant(lost: BlackHole) -> None:
+def test_a_heartbeat_without_details_needs_clear(connected: BlackHole) -> None:
     with pytest.raises(ValueError, match="erases the progress"):
         thb.heartbeat(TOKEN)
     with pytest.raises(ValueError, match="goes without any"):
@@ -156,46 +158,52 @@ def test_a_token_that_is_not_bytes_is_a_type_error(call: str, token: Any) -> Non
 
 
 @pytest.mark.parametrize("token", [bytearray(b"token"), memoryview(b"token")])
-def test_any_kind_of_bytes_is_a_token(lost: BlackHole, token: Any) -> None:
+def test_any_kind_of_bytes_is_a_token(connected: BlackHole, token: Any) -> None:
     with pytest.raises(thb.TimeoutError):
         thb.heartbeat(token, 1, timeout=0)
 
 
-def test_an_empty_token_is_refused(lost: BlackHole) -> None:
+def test_an_empty_token_is_refused(connected: BlackHole) -> None:
     with pytest.raises(thb.InvalidArgumentError, match="token"):
         thb.heartbeat(b"", 1)
 
 
-def test_reading_details_by_a_token_that_is_none_says_so(lost: BlackHole) -> None:
+def test_get_details_of_an_unreadable_token_is_refused(connected: BlackHole) -> None:
     with pytest.raises(thb.TokenUnreadableError):
         thb.get_details(b"\xff garbage")
 
 
-def test_details_that_cannot_be_converted_are_a_type_error(lost: BlackHole) -> None:
+def test_details_that_cannot_be_converted_are_a_type_error(
+    connected: BlackHole,
+) -> None:
     with pytest.raises(TypeError, match="object can't be converted to JSON"):
         thb.heartbeat(TOKEN, object())
 
 
 @pytest.mark.parametrize("details", [(b"x" * 2_097_152,), ("x" * 2_097_152, 1)])
-def test_details_over_the_limit_are_not_sent(lost: BlackHole, details: tuple[Any, ...]) -> None:
+def test_details_over_the_limit_are_not_sent(
+    connected: BlackHole, details: tuple[Any, ...]
+) -> None:
     with pytest.raises(thb.TooLargeError):
         thb.heartbeat(TOKEN, *details)
 
 
-def test_a_result_and_a_failure_over_the_limit_are_not_sent(lost: BlackHole) -> None:
+def test_a_result_and_a_failure_over_the_limit_are_not_sent(
+    connected: BlackHole,
+) -> None:
     with pytest.raises(thb.TooLargeError):
         thb.complete(TOKEN, b"x" * 2_097_152)
     with pytest.raises(thb.TooLargeError, match="failure_json"):
         thb.fail(TOKEN, "x" * 2_097_152)
 
 
-def test_a_cause_with_an_unknown_key_is_named(lost: BlackHole) -> None:
+def test_a_cause_with_an_unknown_key_is_named(connected: BlackHole) -> None:
     with pytest.raises(thb.InvalidArgumentError, match=r"cause\.mesage"):
         thb.fail(TOKEN, "broken", cause={"mesage": "typo"})
 
 
-def test_disconnect_wakes_a_call_of_another_thread(lost: BlackHole) -> None:
-    """And the GIL is free meanwhile: else this thread could do nothing until the call has ended."""
+def test_disconnect_wakes_a_call_of_another_thread(connected: BlackHole) -> None:
+    """Also shows that the call releases the GIL: otherwise this thread couldn't run."""
     outcome: list[BaseException] = []
 
     def beat() -> None:
@@ -206,7 +214,7 @@ def test_disconnect_wakes_a_call_of_another_thread(lost: BlackHole) -> None:
 
     thread = threading.Thread(target=beat)
     thread.start()
-    lost.wait_for_request()
+    connected.wait_for_request()
     assert thread.is_alive()
     thb.disconnect(timeout=0)
     thread.join(timeout=20)
@@ -215,7 +223,7 @@ def test_disconnect_wakes_a_call_of_another_thread(lost: BlackHole) -> None:
 
 @pytest.fixture
 def no_token(disconnected: None) -> None:
-    """The environment of the tests has no token, since `disconnected` removes it."""
+    """`disconnected` has removed the token from the environment."""
 
 
 def test_the_token_comes_from_the_environment(
@@ -253,7 +261,7 @@ def test_the_token_comes_from_a_descriptor(no_token: None, monkeypatch: pytest.M
     ],
     ids=lambda variables: "+".join(variables) or "none",
 )
-def test_a_token_that_is_not_there_names_its_variable(
+def test_a_missing_or_invalid_token_names_its_variable(
     no_token: None, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
     for name, value in variables.items():

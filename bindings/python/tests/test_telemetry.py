@@ -1,4 +1,4 @@
-"""Metrics, and log records on their way to logging or to stderr."""
+"""Metrics, and log records for logging and stderr."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from support import BlackHole
 
 import temporal_heartbeat as thb
 
-# A process that does what it is told, with the package and without the settings of this one.
+# The environment of a child process, with the package and without this process's settings.
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
@@ -38,8 +38,8 @@ def run(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def taken(event: str) -> dict[str, Any]:
-    """The next record of this event, which must come."""
+def next_record(event: str) -> dict[str, Any]:
+    """Waits for the next record of this event."""
     end = time.monotonic() + 20
     while time.monotonic() < end:
         for record in thb.log_records():
@@ -49,24 +49,24 @@ def taken(event: str) -> dict[str, Any]:
     raise AssertionError(f"{event} never came")
 
 
-def test_metrics_are_there_without_a_connection(disconnected: None) -> None:
+def test_metrics_need_no_connection(disconnected: None) -> None:
     assert "# TYPE temporal_request counter" in thb.metrics()
 
 
-def test_records_can_be_taken_one_by_one(disconnected: None, nobody: str) -> None:
+def test_records_are_dicts(disconnected: None, closed_port: str) -> None:
     for _ in thb.log_records():
         pass
     with pytest.raises(thb.UnavailableError):
-        thb.connect(address=nobody, connect_timeout_ms=200)
-    record = taken("connect_failed")
+        thb.connect(address=closed_port, connect_timeout_ms=200)
+    record = next_record("connect_failed")
     assert record["level"] == "warn"
-    assert record["peer"] == nobody
+    assert record["peer"] == closed_port
 
 
-def test_what_prometheus_fetches_its_own_parser_reads(disconnected: None, nobody: str) -> None:
+def test_prometheus_parses_the_fetched_metrics(disconnected: None, closed_port: str) -> None:
     parser = pytest.importorskip("prometheus_client.parser")
-    thb.connect(address=nobody, namespace="parsed", lazy=True, metrics_address="127.0.0.1:0")
-    address = taken("metrics_served")["address"]
+    thb.connect(address=closed_port, namespace="parsed", lazy=True, metrics_address="127.0.0.1:0")
+    address = next_record("metrics_served")["address"]
     with pytest.raises(thb.UnavailableError):
         thb.heartbeat(b"token", 1, timeout=0.3)
     with urllib.request.urlopen(f"http://{address}/metrics") as answer:
@@ -90,7 +90,7 @@ def test_what_prometheus_fetches_its_own_parser_reads(disconnected: None, nobody
     assert text == text.strip() + "\n"
 
 
-def test_the_metrics_of_the_documentation_are_those_that_there_are(disconnected: None) -> None:
+def test_the_documentation_lists_all_metrics(disconnected: None) -> None:
     page = Path(__file__).resolve().parents[3] / "docs" / "metrics.md"
     rows = [line.split("|") for line in page.read_text().splitlines() if line.startswith("| `temp")]
     documented = {row[1].strip().strip("`"): row[2].strip() for row in rows}
@@ -109,15 +109,15 @@ except thb.UnavailableError:
 """
 
 
-def test_records_reach_logging_and_the_last_ones_at_exit(library_path: Path, nobody: str) -> None:
+def test_records_are_forwarded_until_exit(library_path: Path, closed_port: str) -> None:
     for _ in range(3):
-        done = run(FORWARDING.format(address=nobody))
+        done = run(FORWARDING.format(address=closed_port))
         assert done.returncode == 0
         assert done.stderr.startswith("WARNING temporal_heartbeat connect_failed: "), done.stderr
 
 
-def test_a_handler_that_fails_ends_nothing_and_a_record_says_all(
-    disconnected: None, nobody: str, caplog: pytest.LogCaptureFixture
+def test_forwarding_continues_after_a_handler_raises(
+    disconnected: None, closed_port: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     logger = logging.getLogger("test.of.forwarding")
 
@@ -130,7 +130,7 @@ def test_a_handler_that_fails_ends_nothing_and_a_record_says_all(
 
     def fail_to_connect() -> None:
         with pytest.raises(thb.UnavailableError):
-            thb.connect(address=nobody, connect_timeout_ms=200)
+            thb.connect(address=closed_port, connect_timeout_ms=200)
 
     raising = Raising()
     logger.addHandler(raising)
@@ -158,8 +158,10 @@ except thb.Error as error:
 """
 
 
-def test_lines_come_on_stderr_only_when_asked_for(library_path: Path, nobody: str) -> None:
-    program = LOGGING.format(address=nobody)
+def test_records_are_written_to_stderr_only_with_thb_log(
+    library_path: Path, closed_port: str
+) -> None:
+    program = LOGGING.format(address=closed_port)
     assert run(program).stderr == ""
     assert run(program, THB_LOG="off").stderr == run(program, THB_LOG="error").stderr == ""
     shown = run(program, THB_LOG="info")
@@ -187,9 +189,9 @@ for more in ({{"lazy": True}}, {{}}, {{"tls": False}}, {{"tls": False, "proxy": 
 
 
 def test_no_credential_is_ever_shown(
-    library_path: Path, nobody: str, black_hole: BlackHole
+    library_path: Path, closed_port: str, black_hole: BlackHole
 ) -> None:
-    for address in (nobody, black_hole.address):
+    for address in (closed_port, black_hole.address):
         done = run(WITH_SECRETS.format(secret=SECRET, address=address), THB_LOG="debug")
         assert "_failed: " in done.stderr, done.stderr
         assert "temporal_request_failure{" in done.stdout, done.stdout
@@ -221,10 +223,10 @@ except thb.UnavailableError:
 
 
 @pytest.mark.parametrize("closed", [True, False], ids=["closed", "full"])
-def test_a_stderr_that_nobody_reads_holds_up_nothing(
-    library_path: Path, nobody: str, closed: bool
+def test_an_unread_stderr_does_not_block_calls(
+    library_path: Path, closed_port: str, closed: bool
 ) -> None:
-    done = run(UNREAD.format(closed=closed, address=nobody), THB_LOG="debug")
+    done = run(UNREAD.format(closed=closed, address=closed_port), THB_LOG="debug")
     assert (done.returncode, done.stdout.strip()) == (0, "unavailable True")
 
 
@@ -252,6 +254,6 @@ print("free")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-def test_a_child_does_not_go_on_holding_the_address(library_path: Path, nobody: str) -> None:
-    done = run(FORKING.format(address=nobody))
+def test_a_child_does_not_keep_the_metrics_address(library_path: Path, closed_port: str) -> None:
+    done = run(FORKING.format(address=closed_port))
     assert done.stdout == "free\n", done.stderr

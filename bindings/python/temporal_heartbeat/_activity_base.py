@@ -300,7 +300,7 @@ class ActivityBase:
         try:
             self._close(self._close_timeout_ms)
         except Error as error:
-            _log.warning("what the activity recorded last could not be sent: %s", error)
+            _log.warning("the last recorded details could not be sent: %s", error)
 
     def _end_by(self, exception: BaseException) -> None:
         """Ends the activity by the exception, if ``fail_on_exception`` is set."""
@@ -318,7 +318,7 @@ class ActivityBase:
         except (EndedError, NotFoundError, InvalidHandleError, ForkedError):
             pass  # it is over, or belongs to the parent process
         except Error as error:
-            _log.warning("the end of the activity could not be reported: %s", error)
+            _log.warning("the activity could not be ended: %s", error)
 
     def _call(self, name: str, *arguments: Any) -> None:
         """Calls a C function whose last argument is the timeout."""

@@ -116,8 +116,8 @@ def codec_of(data_converter: Any) -> Codec:
     if all(callable(getattr(data_converter, name, None)) for name in ("encode", "decode")):
         return Codec(data_converter)
     raise TypeError(
-        "a data_converter has encode and decode, which take and return a list of Payload;"
-        f" {type(data_converter).__name__} has not"
+        "a data_converter needs encode and decode, which take and return a list of Payload;"
+        f" {type(data_converter).__name__} doesn't have them"
     )
 
 

@@ -21,7 +21,7 @@ def duration_to_ms(name: str, duration: Optional[Duration]) -> Optional[int]:
         return None
     seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration
     if not 0 <= seconds < 2**53 / 1000:
-        raise InvalidArgumentError(f"{name} is a time from 0 on, not {duration!r}")
+        raise InvalidArgumentError(f"{name} must be a time of at least 0, not {duration!r}")
     return max(1, round(seconds * 1000)) if seconds else 0
 
 

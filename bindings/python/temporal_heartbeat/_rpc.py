@@ -51,7 +51,7 @@ def heartbeat(
             " pass the details again, or clear=True if erasing is what you want"
         )
     if details and clear:
-        raise InvalidArgumentError("clear=True erases the details, and so goes without any")
+        raise InvalidArgumentError("clear=True erases the details: pass it without details")
     signals = ctypes.c_uint32(0)
     _send(
         "thb_heartbeat",

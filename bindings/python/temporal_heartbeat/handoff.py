@@ -87,7 +87,7 @@ def environment(
     a negative age.
     """
     if token_file is not None and token_fd is not None:
-        raise InvalidArgumentError("the token is in a file or in a descriptor: give one")
+        raise InvalidArgumentError("pass token_file or token_fd, not both")
     age_ms = duration_to_ms("age", age)
     handed_over = {
         "WORKFLOW_ID": info.workflow_id or None,
@@ -192,7 +192,7 @@ def _details_text(
     readable = {payload.encoding for payload in payloads} & _READABLE_ENCODINGS
     if require_encoded and readable:
         raise InvalidArgumentError(
-            f"the heartbeat details are readable by anybody ({', '.join(sorted(readable))}), and"
+            f"the heartbeat details have a plain encoding ({', '.join(sorted(readable))}), and"
             " encoded ones are required: pass data_converter=, with the codec that your namespace"
             " uses"
         )

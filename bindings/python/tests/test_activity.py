@@ -308,10 +308,10 @@ def test_an_exception_that_leaves_the_block_is_not_replaced(
     caplog.set_level(logging.WARNING)
     with pytest.raises(ZeroDivisionError):
         work()
-    told = [record.getMessage().split(":")[0] for record in caplog.records]
-    unsent = "what the activity recorded last could not be sent"
-    unreported = "the end of the activity could not be reported"
-    assert told == [unreported, unsent] if fail_on_exception else [unsent]
+    warnings = [record.getMessage().split(":")[0] for record in caplog.records]
+    unsent = "the last recorded details could not be sent"
+    unreported = "the activity could not be ended"
+    assert warnings == [unreported, unsent] if fail_on_exception else [unsent]
     with open_activity():
         pass
 

@@ -108,8 +108,8 @@ def test_a_wait_is_for_the_signals_of_its_mask_and_for_a_change(
             await asyncio.sleep(0)
             act.touch()
             assert not await lifted & Signals.STALLED
-            for told in await asyncio.gather(*waiting):
-                assert told & Signals.DEADLINE
+            for signals in await asyncio.gather(*waiting):
+                assert signals & Signals.DEADLINE
 
     run(main())
 

@@ -209,7 +209,7 @@ class Info:
 
 
 def test_a_parent_encodes_the_details_that_it_hands_over() -> None:
-    with pytest.raises(thb.InvalidArgumentError, match="readable by anybody"):
+    with pytest.raises(thb.InvalidArgumentError, match="plain encoding"):
         handoff.environment(Info(), require_encoded=True)
     made = handoff.environment(Info(), data_converter=Reversing(), require_encoded=True, base={})
     handed = b64decode(made["TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS"])

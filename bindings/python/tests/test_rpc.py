@@ -142,7 +142,7 @@ def test_an_invalid_timeout_is_refused(name: str, timeout: float) -> None:
 def test_a_heartbeat_without_details_needs_clear(connected: BlackHole) -> None:
     with pytest.raises(ValueError, match="erases the progress"):
         thb.heartbeat(TOKEN)
-    with pytest.raises(ValueError, match="goes without any"):
+    with pytest.raises(ValueError, match="pass it without details"):
         thb.heartbeat(TOKEN, 1, clear=True)
     with pytest.raises(thb.TimeoutError):
         thb.heartbeat(TOKEN, clear=True, timeout=0)

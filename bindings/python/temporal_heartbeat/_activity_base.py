@@ -18,7 +18,7 @@ from ._active_codec import invoke_encoded
 from ._codec import Codec
 from ._details import Details, RawDetails, decode_details, fetch_details
 from ._duration import Duration, duration_to_ms, timeout_to_ms
-from ._encoding import encode_plain_base64, encode_values, payloads_base64
+from ._encoding import encode_plain_base64, encode_values, options_json, payloads_base64
 from ._failure import failure_json
 from ._invoke import Token, invoke, invoke_function, read_text, token_bytes
 from ._library import library
@@ -124,9 +124,7 @@ class ActivityBase:
 
         def encode(codec: Optional[Codec]) -> tuple[Optional[Codec], bytes]:
             encoded = _initial_details(initial_details, from_env, codec)
-            given = {**arguments, "initial_details": encoded}
-            text = json.dumps({key: value for key, value in given.items() if value is not None})
-            return codec, text.encode()
+            return codec, options_json({**arguments, "initial_details": encoded})
 
         def call(
             native: ctypes.CDLL, options: tuple[Optional[Codec], bytes], error: Any

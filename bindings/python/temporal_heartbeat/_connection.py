@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 from collections.abc import Mapping
 from typing import Any, Optional, TypedDict, Union
@@ -11,6 +10,7 @@ from typing import Any, Optional, TypedDict, Union
 from ._active_codec import connect_with_codec
 from ._codec import codec_of
 from ._duration import timeout_to_ms
+from ._encoding import options_json
 from ._invoke import invoke, invoke_function
 from ._library import library
 
@@ -129,7 +129,7 @@ def connect(
     background and may still succeed, with its codec active.
     """
     codec = None if data_converter is None else codec_of(data_converter)
-    text = _options_json(
+    text = options_json(
         {
             "address": address,
             "namespace": namespace,
@@ -179,7 +179,7 @@ def reconfigure(
 
     Raises `NotConnectedError`; `ConfigError` for an invalid option or file: then nothing changes.
     """
-    text = _options_json(
+    text = options_json(
         {
             "api_key": api_key,
             "api_key_path": api_key_path,
@@ -211,8 +211,3 @@ def version() -> str:
     """
     text: bytes = library().thb_version()
     return text.decode()
-
-
-def _options_json(options: Mapping[str, Optional[Any]]) -> bytes:
-    given = {name: value for name, value in options.items() if value is not None}
-    return json.dumps(given, default=os.fspath).encode()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from . import _abi
@@ -11,7 +13,13 @@ from ._codec import Codec
 from ._converter import from_payload, to_payload
 from ._payload import Payload, decode_payloads, encode_payloads
 
-__all__ = ["decode_values", "encode_plain_base64", "encode_values", "payloads_base64"]
+__all__ = [
+    "decode_values",
+    "encode_plain_base64",
+    "encode_values",
+    "options_json",
+    "payloads_base64",
+]
 
 _OF_PLAIN_VALUE = {
     b"json/plain": _abi.ENCODING_JSON,
@@ -65,6 +73,12 @@ def decode_values(
         return tuple(from_payload(payload) for payload in payloads), tuple(payloads)
     decoded = codec.decode(payloads)
     return tuple(value for value, _ in decoded), tuple(payload for _, payload in decoded)
+
+
+def options_json(options: Mapping[str, Any]) -> bytes:
+    """Returns the library's JSON of options. Those that are None are left out."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return json.dumps(given, default=os.fspath).encode()
 
 
 def _payloads(values: Sequence[Any], codec: Optional[Codec]) -> list[Payload]:

@@ -40,7 +40,7 @@ fi
 go=${GO:-go}
 if command -v "$go" >/dev/null; then
     (cd bindings/go && TEMPORAL_HEARTBEAT_LIBRARY="$PWD/../../target/release/libtemporal_heartbeat.so" \
-        "$go" test -run '^$' -bench RecordHeartbeat -count 3 . | sed -n 's/^BenchmarkRecordHeartbeat\//Go, /p')
+        "$go" test -run '^$' -bench RecordHeartbeat -count 3 ./heartbeat | sed -n 's/^BenchmarkRecordHeartbeat\//Go, /p')
 else
     echo "Go: not there"
 fi

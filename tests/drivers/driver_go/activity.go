@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	heartbeat "temporal-heartbeat.dev/go"
+	"temporal-heartbeat.dev/go/heartbeat"
 )
 
 // act is the one activity that this process holds open.

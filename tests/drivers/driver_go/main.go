@@ -9,7 +9,7 @@ import (
 	"os"
 	"strings"
 
-	heartbeat "temporal-heartbeat.dev/go"
+	"temporal-heartbeat.dev/go/heartbeat"
 )
 
 var verbs = map[string]func(words []string) ([]string, error){

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	heartbeat "temporal-heartbeat.dev/go"
+	"temporal-heartbeat.dev/go/heartbeat"
 )
 
 func connect(words []string) ([]string, error) {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	heartbeat "temporal-heartbeat.dev/go"
+	"temporal-heartbeat.dev/go/heartbeat"
 )
 
 func fromHex(word string) []byte {

@@ -5,7 +5,7 @@ import (
 	"context"
 	"log"
 
-	heartbeat "temporal-heartbeat.dev/go"
+	"temporal-heartbeat.dev/go/heartbeat"
 
 	"temporal-heartbeat.dev/benches/measure"
 )

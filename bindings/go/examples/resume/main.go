@@ -9,7 +9,7 @@ import (
 	"log"
 	"time"
 
-	heartbeat "temporal-heartbeat.dev/go"
+	"temporal-heartbeat.dev/go/heartbeat"
 )
 
 func main() {

@@ -6,7 +6,7 @@ import (
 
 	"go.temporal.io/sdk/converter"
 
-	heartbeat "temporal-heartbeat.dev/go"
+	"temporal-heartbeat.dev/go/heartbeat"
 )
 
 func TestACodecOfTheSDKWillDo(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 
-	heartbeat "temporal-heartbeat.dev/go"
+	"temporal-heartbeat.dev/go/heartbeat"
 )
 
 type record struct {

@@ -16,7 +16,7 @@ import (
 	"strconv"
 	"time"
 
-	heartbeat "temporal-heartbeat.dev/go"
+	"temporal-heartbeat.dev/go/heartbeat"
 )
 
 func main() {

@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"os"
 
-	heartbeat "temporal-heartbeat.dev/go"
+	"temporal-heartbeat.dev/go/heartbeat"
 	"temporal-heartbeat.dev/go/tests/interop/cipher"
 	"temporal-heartbeat.dev/go/tests/interop/values"
 )

@@ -9,7 +9,7 @@ import (
 	"os/exec"
 	"time"
 
-	heartbeat "temporal-heartbeat.dev/go"
+	"temporal-heartbeat.dev/go/heartbeat"
 )
 
 // Hold the activity open, resume where the previous attempt stopped, and stop when that is wanted.

@@ -11,10 +11,10 @@ import (
 	"temporal-heartbeat.dev/go/internal/abi"
 )
 
-const headerCopy = "internal/abi/temporal_heartbeat.h"
+const headerCopy = "../internal/abi/temporal_heartbeat.h"
 
 func TestHeaderCopyIsThatOfTheLibrary(t *testing.T) {
-	const original = "../../include/temporal_heartbeat.h"
+	const original = "../../../include/temporal_heartbeat.h"
 	want, err := os.ReadFile(original)
 	needs(t, original+", the whole repository", !errors.Is(err, os.ErrNotExist))
 	if err != nil {

@@ -63,10 +63,11 @@ man: cli ## the program's manual pages, in target/man
 program:
 	$(CARGO) test --target-dir target --features cli --test service --no-run
 
-header: ## write include/temporal_heartbeat.h from src/abi, and from that Go's copy and Python's prototypes
+header: ## generate include/temporal_heartbeat.h from src/abi, and from it the prototypes of the Go and Python bindings
 	$(call needs,$(PYTHON),Python 3)
+	$(call needs,$(GO),Go)
 	THB_UPDATE_HEADER=1 $(CARGO) test --quiet --test abi the_header_is_the_one
-	cp include/temporal_heartbeat.h bindings/go/internal/abi/
+	cd bindings/go && $(GO) run ./internal/abi/generate
 	$(PYTHON) bindings/python/generate_abi.py
 
 baseline: ## make today's header the one that the ABI is compared with; at a release, or when more was added

@@ -1,8 +1,6 @@
 package heartbeat
 
 import (
-	"bytes"
-	"errors"
 	"os"
 	"regexp"
 	"strconv"
@@ -12,18 +10,6 @@ import (
 )
 
 const headerCopy = "../internal/abi/temporal_heartbeat.h"
-
-func TestHeaderCopyIsThatOfTheLibrary(t *testing.T) {
-	const original = "../../../include/temporal_heartbeat.h"
-	want, err := os.ReadFile(original)
-	needs(t, original+", the whole repository", !errors.Is(err, os.ErrNotExist))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := readHeader(t); !bytes.Equal(got, want) {
-		t.Errorf("%s is stale: cp %s %s", headerCopy, original, headerCopy)
-	}
-}
 
 func TestStatusesAreThoseOfTheHeader(t *testing.T) {
 	// The enumerators of enum thb_status: all but those with a longer prefix.

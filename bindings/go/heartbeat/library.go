@@ -86,12 +86,12 @@ func (p place) open() error {
 	if p.err != nil {
 		return fmt.Errorf("%s: %w", p.what, p.err)
 	}
-	status, why := abi.Open(p.path)
-	if status == int32(StatusOK) {
+	failure := abi.Open(p.path)
+	if failure == nil {
 		return nil
 	}
-	err := errors.New(strings.TrimPrefix(why, p.path+": "))
-	if Status(status) == StatusABIMismatch {
+	err := errors.New(strings.TrimPrefix(failure.Message, p.path+": "))
+	if Status(failure.Status) == StatusABIMismatch {
 		err = fmt.Errorf("%w: %w", ErrABIMismatch, err)
 	} else if other := builtForAnother(p.path); other != "" {
 		err = fmt.Errorf("%w (%s)", err, other)

@@ -99,19 +99,19 @@ func (w *watcher) run() {
 // tell passes on all news that there are.
 func (w *watcher) tell() (closed bool) {
 	for {
-		news, any, err := w.watch.Next()
+		change, ok, err := w.watch.Next()
 		if err != nil { // nobody but Disconnect closes the watch of open activities
 			w.abandon(refused("watch", StatusNotConnected, "the client was disconnected, which closed the activity", failed("watch", err)))
 			return true
 		}
-		if !any {
+		if !ok {
 			return false
 		}
 		watching.mu.Lock()
-		a := w.open[news.UserData]
+		a := w.open[change.UserData]
 		watching.mu.Unlock()
 		if a != nil {
-			a.stop(Signals(news.Signals))
+			a.stop(Signals(change.Signals))
 			a.wake()
 		}
 	}

@@ -2,8 +2,8 @@
 
 package abi
 
-// The library calls back into nobody and keeps no pointer beyond its call. Told so, Go leaves the bytes that are passed where they are,
-// on the stack for instance, and spares each call the preparations for being called back.
+// The library never calls back into Go and keeps no pointer after a call. With these annotations Go leaves the bytes that it passes
+// on its stack, and doesn't prepare for a callback.
 
 /*
 #cgo noescape thb_go_activity_heartbeat

@@ -1,76 +1,39 @@
-/* The native library, opened at run time. The functions of temporal_heartbeat.h that are listed here are defined in library.c:
- * each passes its arguments on to the function of the same name in the opened library. */
+/* The C side of package abi: opens the native library at run time, and adapts some of its functions to cgo. */
 #ifndef THB_GO_LIBRARY_H
 #define THB_GO_LIBRARY_H
 
 #include "temporal_heartbeat.h"
 
-/* What this binding calls; a library that lacks one of them is not opened. */
-#define THB_GO_FUNCTIONS(X)           \
-    X(connect)                        \
-    X(reconfigure)                    \
-    X(disconnect)                     \
-    X(heartbeat)                      \
-    X(get_details)                    \
-    X(complete)                       \
-    X(fail)                           \
-    X(report_cancelled)               \
-    X(activity_open)                  \
-    X(activity_heartbeat)             \
-    X(activity_touch)                 \
-    X(activity_get_signals)           \
-    X(activity_get_details)           \
-    X(activity_get_info)              \
-    X(activity_flush)                 \
-    X(activity_complete)              \
-    X(activity_fail)                  \
-    X(activity_report_cancelled)      \
-    X(activity_close)                 \
-    X(watch_open)                     \
-    X(watch_add)                      \
-    X(watch_next)                     \
-    X(watch_open_fd)                  \
-    X(watch_close)                    \
-    X(details_payloads)               \
-    X(details_attempt)                \
-    X(details_recorded_at_unix_ms)    \
-    X(details_heartbeat_timeout_ms)   \
-    X(details_free)                   \
-    X(error_grpc_code)                \
-    X(error_message)                  \
-    X(error_is_retryable)             \
-    X(error_retry_after_ms)           \
-    X(error_free)                     \
-    X(get_metrics)                    \
-    X(log_next)                       \
-    X(status_name)                    \
-    X(text_data)                      \
-    X(text_free)                      \
-    X(token_from_env)                 \
-    X(version)                        \
-    X(abi_version)                    \
-    X(check_abi)
+/* Opens the library at path, as dlopen understands it. After THB_OK all functions of temporal_heartbeat.h may be called.
+ * On failure writes the reason to message, NUL-terminated, and changes nothing else: THB_ABI_MISMATCH if the library has another
+ * ABI version, otherwise THB_CONFIG. Not thread-safe: the caller holds a lock. */
+thb_status_t thb_go_open(const char *path, char *message, size_t message_size);
 
-/* Opens the library at path, as dlopen understands it. THB_OK: the functions above may be called from now on.
- * Otherwise writes why not, NUL-terminated, and leaves everything as it was; THB_ABI_MISMATCH when it is of another ABI,
- * THB_CONFIG for anything else. Not thread-safe: the caller holds a lock. */
-thb_status_t thb_go_open(const char *path, char *why, size_t why_size);
-
-/* What a call that never blocks answers, by value: an output parameter would be a variable that Go keeps on its heap. */
-typedef struct thb_go_answer {
+/* The outputs of a call that never blocks, returned by value: Go would allocate an output parameter on its heap. */
+typedef struct thb_go_result {
     thb_status_t status;
     uint32_t signals;
     thb_error_t *error;
-} thb_go_answer_t;
+} thb_go_result_t;
 
-/* thb_activity_heartbeat; its details are of a type that can hold no Go pointers, which saves Go from looking for some. */
-thb_go_answer_t thb_go_activity_heartbeat(thb_activity_t activity, thb_encoding_t encoding, const unsigned char *details,
-                                          size_t details_len);
+/* The type of details can't hold Go pointers, so cgo doesn't scan the bytes for any. */
+static inline thb_go_result_t thb_go_activity_heartbeat(thb_activity_t activity, thb_encoding_t encoding,
+                                                        const unsigned char *details, size_t details_len) {
+    thb_go_result_t result = {0};
+    result.status = thb_activity_heartbeat(activity, encoding, details, details_len, &result.signals, &result.error);
+    return result;
+}
 
-/* thb_activity_touch */
-thb_go_answer_t thb_go_activity_touch(thb_activity_t activity);
+static inline thb_go_result_t thb_go_activity_touch(thb_activity_t activity) {
+    thb_go_result_t result = {0};
+    result.status = thb_activity_touch(activity, &result.signals, &result.error);
+    return result;
+}
 
-/* thb_activity_get_signals */
-thb_go_answer_t thb_go_activity_get_signals(thb_activity_t activity);
+static inline thb_go_result_t thb_go_activity_get_signals(thb_activity_t activity) {
+    thb_go_result_t result = {0};
+    result.status = thb_activity_get_signals(activity, &result.signals, &result.error);
+    return result;
+}
 
 #endif

@@ -11,21 +11,21 @@ import "C"
 
 import "unsafe"
 
-// Linked says that the library is part of the program, and there is nothing to look for.
+// Linked reports whether the library is part of the program.
 const Linked = false
 
-// whyMax is room for what the dynamic linker says: a path, a symbol and a sentence.
-const whyMax = 8192
+// maxMessage holds the longest message of the dynamic linker: a path, a symbol and a sentence.
+const maxMessage = 8192
 
-// Open loads the library at path, as dlopen understands it: a name without a slash is the system loader's to find. It gives
-// status 0, or another and why. The caller sees to it that only one Open runs at a time, and none after it has succeeded.
-func Open(path string) (status int32, why string) {
+// Open loads the library at path, as dlopen understands it: the system's loader searches for a name without a slash. The caller
+// makes one call at a time, and none after one has succeeded.
+func Open(path string) *Error {
 	cPath := C.CString(path)
 	defer C.free(unsafe.Pointer(cPath))
-	buffer := (*C.char)(C.calloc(1, whyMax))
-	defer C.free(unsafe.Pointer(buffer))
-	if s := C.thb_go_open(cPath, buffer, whyMax); s != C.THB_OK {
-		return int32(s), C.GoString(buffer)
+	message := (*C.char)(C.calloc(1, maxMessage))
+	defer C.free(unsafe.Pointer(message))
+	if status := C.thb_go_open(cPath, message, maxMessage); status != C.THB_OK {
+		return &Error{Status: int32(status), GRPCCode: NoGRPCCode, Message: C.GoString(message)}
 	}
-	return C.THB_OK, ""
+	return nil
 }

@@ -11,15 +11,16 @@ import "C"
 
 import "fmt"
 
-// Linked says that the library is part of the program, and there is nothing to look for.
+// Linked reports whether the library is part of the program.
 const Linked = true
 
-// Open sees to it that what is linked is what this package was written for; path has no meaning.
-func Open(path string) (status int32, why string) {
+// Open checks the ABI version of the library that is part of the program. It ignores path.
+func Open(path string) *Error {
 	const ours = C.THB_ABI_VERSION
-	if s := C.thb_check_abi(ours); s != C.THB_OK {
-		theirs := C.thb_abi_version()
-		return int32(s), fmt.Sprintf("it has ABI version %d.%d, this program was built for %d.%d", theirs>>16, theirs&0xffff, ours>>16, ours&0xffff)
+	if status := C.thb_check_abi(ours); status != C.THB_OK {
+		theirs := ABIVersion()
+		message := fmt.Sprintf("it has ABI version %d.%d, this program was built for %d.%d", theirs>>16, theirs&0xffff, ours>>16, ours&0xffff)
+		return &Error{Status: int32(status), GRPCCode: NoGRPCCode, Message: message}
 	}
-	return C.THB_OK, ""
+	return nil
 }

@@ -58,24 +58,26 @@ func TestEverythingKnownIsHandedOver(t *testing.T) {
 		TaskToken: token, Address: "temporal:7233", Namespace: "n", WorkflowID: "w", RunID: "r", ActivityID: "a", Attempt: 3,
 		HeartbeatTimeout: 1500 * time.Millisecond, StartToCloseTimeout: time.Hour, Age: time.Minute, HeartbeatDetails: details("json/plain"),
 	})
-	for name, want := range map[string]string{
-		"HOME":                                   "/h",
-		"TEMPORAL_ADDRESS":                       "temporal:7233",
-		"TEMPORAL_NAMESPACE":                     "n",
-		"TEMPORAL_ACTIVITY_TASK_TOKEN":           tokenText,
-		"TEMPORAL_ACTIVITY_WORKFLOW_ID":          "w",
-		"TEMPORAL_ACTIVITY_RUN_ID":               "r",
-		"TEMPORAL_ACTIVITY_ID":                   "a",
-		"TEMPORAL_ACTIVITY_ATTEMPT":              "3",
-		"TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS": "1500",
-		"TEMPORAL_ACTIVITY_AGE_MS":               "60000",
-		"TEMPORAL_ACTIVITY_DEADLINE_MS":          "3540000",
-		"TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS":    base64.StdEncoding.EncodeToString(details("json/plain")),
+	for _, c := range []struct {
+		name, want string
+	}{
+		{"HOME", "/h"},
+		{"TEMPORAL_ADDRESS", "temporal:7233"},
+		{"TEMPORAL_NAMESPACE", "n"},
+		{"TEMPORAL_ACTIVITY_TASK_TOKEN", tokenText},
+		{"TEMPORAL_ACTIVITY_WORKFLOW_ID", "w"},
+		{"TEMPORAL_ACTIVITY_RUN_ID", "r"},
+		{"TEMPORAL_ACTIVITY_ID", "a"},
+		{"TEMPORAL_ACTIVITY_ATTEMPT", "3"},
+		{"TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS", "1500"},
+		{"TEMPORAL_ACTIVITY_AGE_MS", "60000"},
+		{"TEMPORAL_ACTIVITY_DEADLINE_MS", "3540000"},
+		{"TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS", base64.StdEncoding.EncodeToString(details("json/plain"))},
 	} {
-		if got[name] != want {
-			t.Errorf("%s is %q, want %q", name, got[name], want)
+		if got[c.name] != c.want {
+			t.Errorf("%s is %q, want %q", c.name, got[c.name], c.want)
 		}
-		delete(got, name)
+		delete(got, c.name)
 	}
 	if len(got) > 0 {
 		t.Errorf("and what nobody asked for: %v", got)
@@ -125,16 +127,19 @@ func TestNoClockButTheParentsOwnChangesWhatIsHandedOver(t *testing.T) {
 		ScheduledTime, StartedTime, Deadline time.Time
 	}
 	now := time.Now()
-	for name, info := range map[string]info{
-		"same clock":            {ScheduledTime: now, StartedTime: now},
-		"parent an hour ahead":  {ScheduledTime: now.Add(-time.Hour), StartedTime: now.Add(-time.Hour), Deadline: now.Add(-time.Minute)},
-		"parent an hour behind": {ScheduledTime: now.Add(time.Hour), StartedTime: now.Add(time.Hour), Deadline: now.Add(time.Hour)},
-		"waited for a worker":   {ScheduledTime: now.Add(-time.Hour), StartedTime: now, Deadline: now.Add(time.Second)},
+	for _, c := range []struct {
+		name string
+		info info
+	}{
+		{"same clock", info{ScheduledTime: now, StartedTime: now}},
+		{"parent an hour ahead", info{ScheduledTime: now.Add(-time.Hour), StartedTime: now.Add(-time.Hour), Deadline: now.Add(-time.Minute)}},
+		{"parent an hour behind", info{ScheduledTime: now.Add(time.Hour), StartedTime: now.Add(time.Hour), Deadline: now.Add(time.Hour)}},
+		{"waited for a worker", info{ScheduledTime: now.Add(-time.Hour), StartedTime: now, Deadline: now.Add(time.Second)}},
 	} {
-		info.TaskToken, info.StartToCloseTimeout = token, 10*time.Hour
-		got := environ(t, nil, From(info))
+		c.info.TaskToken, c.info.StartToCloseTimeout = token, 10*time.Hour
+		got := environ(t, nil, From(c.info))
 		if age, there := got["TEMPORAL_ACTIVITY_AGE_MS"]; there || got["TEMPORAL_ACTIVITY_DEADLINE_MS"] != "36000000" {
-			t.Errorf("%s: age %q, deadline %q", name, age, got["TEMPORAL_ACTIVITY_DEADLINE_MS"])
+			t.Errorf("%s: age %q, deadline %q", c.name, age, got["TEMPORAL_ACTIVITY_DEADLINE_MS"])
 		}
 	}
 }
@@ -183,16 +188,19 @@ func TestReadableDetailsAreRefusedWhereEncodedOnesAreRequired(t *testing.T) {
 }
 
 func TestMistakesAreRefusedByName(t *testing.T) {
-	for cause, activity := range map[string]Activity{
-		"task token": {},
-		"Payloads":   {TaskToken: token, HeartbeatDetails: []byte{0xff}},
-		"negative":   {TaskToken: token, HeartbeatTimeout: -1},
+	for _, c := range []struct {
+		cause    string
+		activity Activity
+	}{
+		{"task token", Activity{}},
+		{"Payloads", Activity{TaskToken: token, HeartbeatDetails: []byte{0xff}}},
+		{"negative", Activity{TaskToken: token, HeartbeatTimeout: -1}},
 	} {
-		if _, err := Environ(nil, activity); err == nil || !strings.Contains(err.Error(), cause) {
-			t.Errorf("%s: %v", cause, err)
+		if _, err := Environ(nil, c.activity); err == nil || !strings.Contains(err.Error(), c.cause) {
+			t.Errorf("%s: %v", c.cause, err)
 		}
-		if _, err := Prepare(exec.Command("true"), activity); err == nil {
-			t.Errorf("%s: prepared", cause)
+		if _, err := Prepare(exec.Command("true"), c.activity); err == nil {
+			t.Errorf("%s: prepared", c.cause)
 		}
 	}
 }

@@ -1,12 +1,8 @@
 package heartbeat
 
 import (
+	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/json"
-	"os"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,221 +10,293 @@ import (
 	"temporal-heartbeat.dev/go/internal/abi"
 )
 
-// Activity is one that is held open: the library heartbeats it in the background, with the details that were recorded last,
-// whatever the program does meanwhile. [Open] and [OpenFromEnv] make it, Close ends the holding. Any goroutine may call anything.
+// Activity is an open activity: the library heartbeats it in the background with the details recorded last. [Open] and [OpenFromEnv]
+// return one, and Close closes it. Any goroutine may call any method.
 type Activity struct {
-	handle abi.Handle
-	codec  PayloadCodec // of the connection that it was opened under, with which the handle ends
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	stopOn Signals // those that cancel ctx
+	handle   abi.Handle
+	codec    PayloadCodec // of the connection, with which the handle ends
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	cancelOn Signals // the signals that cancel ctx
 
 	watcher *watcher
-	id      uint64 // in the watcher
+	watchID uint64 // identifies the activity in the watcher
 
-	previous atomic.Pointer[Details] // of the attempt before, once known
-	last     atomic.Uint32           // signals, for after Close
-	closed   atomic.Bool
+	details     atomic.Pointer[Details] // the result of Details, once known
+	lastSignals atomic.Uint32           // the result of Signals after Close
+	closed      atomic.Bool
 
-	mu      sync.Mutex
-	changed chan struct{} // closed when the signals change
+	mu             sync.Mutex
+	signalsChanged chan struct{} // closed and replaced when the signals change
 }
 
-// OpenOptions says how an activity is held. The zero value heartbeats it in the background, and asks the server for whatever
-// isn't given.
-type OpenOptions struct {
-	// WorkflowID, RunID, ActivityID and Attempt tell which activity it is, instead of the task token (then nil); a standalone one has no
-	// WorkflowID. The server doesn't tell attempts apart by these, so the library asks it first: docs/by-ids.md tells what that costs,
-	// and what remains. Beside a token they are for asking what the server holds.
-	WorkflowID, RunID, ActivityID string
-	Attempt                       int32
-	// HeartbeatTimeout is the activity's, as its parent knows it. 0: the server is asked, where it tells.
-	HeartbeatTimeout time.Duration
-	// DisablePulse sends heartbeats only for what is recorded; then it is the program that keeps the activity alive.
-	DisablePulse bool
-	// StallTimeout stops the pulse when nothing was recorded and [Activity.Touch] wasn't called for so long: then the server
-	// times the attempt out, and retries it, although the process is alive. 0: never.
-	StallTimeout time.Duration
-	// CancelPoll heartbeats at least so often, to hear of a cancellation sooner. 0: as the heartbeat timeout needs it.
-	CancelPoll time.Duration
-	// InitialDetails are those that the attempt began with, if the parent knows them; without values there are none. nil: the
-	// server is asked. See [NewDetails].
-	InitialDetails *Details
-	// Age is how long ago the attempt started. Until the first acknowledged heartbeat the lease counts from there.
-	Age time.Duration
-	// AttemptRemaining is a hint: how long the attempt may still take; then comes [SignalDeadline]. 0: without a limit.
-	AttemptRemaining time.Duration
-	// RequireEncoded refuses values that no codec has encoded, for namespaces that encrypt.
-	RequireEncoded bool
-	// Verify looks up an ending that is in doubt, because the server's answer was lost, before it is [ErrInDoubt]: it is no error if it
-	// was ours, and [ErrNotFound] if it wasn't.
-	Verify bool
-	// CancelOn are the signals that cancel the activity's Context. 0: those of [StopSignals].
-	CancelOn Signals
-}
-
-// Open begins to hold the activity of a task token, or of the ids in the options. It doesn't wait for the server. One holder a token: until Close the
-// functions that take the token itself are [ErrAlreadyOpen], but for [GetDetails].
+// Context returns a context for the work. It is cancelled when a signal says that the work should stop, and context.Cause then
+// returns the reason: [ErrCancelRequested], [ErrNotFound] (the activity is over), [ErrLeaseLost] or [ErrReset]; or [ErrNotConnected]
+// after Disconnect. Close and the end of the context that was passed to Open also cancel it.
 //
-// ctx is the parent of the activity's Context, and bounds nothing else: when it ends, the work is to stop, and the activity is
-// still held, to be ended or closed.
-//
-// Errors: [ErrNotConnected], [ErrAlreadyOpen], [ErrConfig] for options, [ErrTokenUnreadable], [ErrLocalLimit].
-func Open(ctx context.Context, taskToken []byte, options OpenOptions) (*Activity, error) {
-	return open(ctx, "open", taskToken, options, false)
-}
-
-// OpenFromEnv is [Open] for the activity that the parent process left in the environment: its task token (see [TokenFromEnv]), and
-// if they are there its heartbeat timeout, its previous details and its remaining time, so that the server needn't be asked.
-// Package handoff makes that environment. Options given win over it.
-func OpenFromEnv(ctx context.Context, options OpenOptions) (*Activity, error) {
-	return open(ctx, "open from environment", nil, options, true)
-}
-
-func open(ctx context.Context, op string, taskToken []byte, options OpenOptions, fromEnv bool) (*Activity, error) {
-	if ctx.Err() != nil {
-		return nil, notCalled(ctx, op)
-	}
-	handle, codec, err := openHandle(op, taskToken, options, fromEnv)
-	if err != nil {
-		return nil, err
-	}
-	a := &Activity{handle: handle, codec: codec, stopOn: options.CancelOn, changed: make(chan struct{})}
-	if a.stopOn == 0 {
-		a.stopOn = StopSignals
-	}
-	a.ctx, a.cancel = context.WithCancelCause(ctx)
-	if err := watch(a); err != nil {
-		a.cancel(nil)
-		handle.Close(0)
-		return nil, failed(op, err)
-	}
-	return a, nil
-}
-
-// openHandle opens a handle, and returns the codec of the connection that it belongs to.
-func openHandle(op string, taskToken []byte, options OpenOptions, fromEnv bool) (handle abi.Handle, _ PayloadCodec, _ error) {
-	for {
-		link := linkInForce.Load()
-		optionsJSON, err := options.json(link.codec, op, fromEnv)
-		if err != nil {
-			return 0, nil, err
-		}
-		if err := load(); err != nil {
-			return 0, nil, err
-		}
-		var nativeErr *abi.Error
-		if link.call(func() { handle, nativeErr = abi.OpenActivity(slices.Clone(taskToken), optionsJSON) }) {
-			return handle, link.codec, failed(op, nativeErr)
-		}
-	}
-}
-
-// json writes the options as the library reads them, details encoded by the codec.
-func (o OpenOptions) json(codec PayloadCodec, op string, fromEnv bool) ([]byte, error) {
-	for name, d := range map[string]time.Duration{
-		"HeartbeatTimeout": o.HeartbeatTimeout, "StallTimeout": o.StallTimeout, "CancelPoll": o.CancelPoll, "Age": o.Age,
-		"AttemptRemaining": o.AttemptRemaining,
-	} {
-		if d < 0 {
-			return nil, refused(op, StatusConfig, name+" is negative", nil)
-		}
-	}
-	initialDetails, err := o.initialDetails(codec, fromEnv)
-	if err != nil {
-		return nil, refused(op, StatusInvalidArgument, err.Error(), err)
-	}
-	options, err := json.Marshal(struct {
-		WorkflowID         string  `json:"workflow_id,omitempty"`
-		RunID              string  `json:"run_id,omitempty"`
-		ActivityID         string  `json:"activity_id,omitempty"`
-		Attempt            int32   `json:"attempt,omitempty"`
-		HeartbeatTimeoutMs int64   `json:"heartbeat_timeout_ms,omitempty"`
-		Pulse              bool    `json:"pulse"`
-		StallTimeoutMs     int64   `json:"stall_timeout_ms,omitempty"`
-		CancelPollMs       int64   `json:"cancel_poll_ms,omitempty"`
-		InitialDetails     *string `json:"initial_details,omitempty"`
-		AgeMs              int64   `json:"age_ms,omitempty"`
-		AttemptRemainingMs int64   `json:"attempt_remaining_ms,omitempty"`
-		RequireEncoded     bool    `json:"require_encoded,omitempty"`
-		Verify             bool    `json:"verify,omitempty"`
-		FromEnv            bool    `json:"from_env,omitempty"`
-	}{
-		o.WorkflowID, o.RunID, o.ActivityID, o.Attempt,
-		wholeMilliseconds(o.HeartbeatTimeout), !o.DisablePulse, wholeMilliseconds(o.StallTimeout), wholeMilliseconds(o.CancelPoll),
-		initialDetails, wholeMilliseconds(o.Age), wholeMilliseconds(o.AttemptRemaining), o.RequireEncoded, o.Verify, fromEnv,
-	})
-	if err != nil {
-		panic(err) // strings, numbers and booleans always marshal
-	}
-	return options, nil
-}
-
-// initialDetails returns the details as base64 of encoded Payloads; nil leaves it to the library to find them.
-func (o OpenOptions) initialDetails(codec PayloadCodec, fromEnv bool) (*string, error) {
-	var values []Payload
-	var err error
-	if o.InitialDetails != nil {
-		values, err = encoded(codec, o.InitialDetails.values)
-	} else {
-		// The library reads the variable itself, and sends what is in it: so it may not be plain.
-		handed, found := os.LookupEnv("TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS")
-		if !fromEnv || !found || codec == nil {
-			return nil, nil
-		}
-		data, wrong := base64.StdEncoding.DecodeString(strings.TrimSpace(handed))
-		if wrong != nil {
-			return nil, nil // the library refuses it, and says why
-		}
-		if values, wrong = parsePayloads(data); wrong != nil {
-			return nil, nil
-		}
-		values, err = encodedPlain(codec, values)
-	}
-	text := base64.StdEncoding.EncodeToString(appendPayloads(nil, values))
-	return &text, err
-}
-
-// Context is for the work: it is cancelled as soon as a signal says that the work is to stop, and context.Cause then tells
-// which, to be compared with [ErrCancelRequested], [ErrNotFound] (the activity is over), [ErrLeaseLost] or
-// [ErrReset]; with [ErrNotConnected] after Disconnect. It is cancelled by Close as well, and when the context given to
-// Open ends. Once cancelled it stays so.
-//
-// To end the activity afterwards takes another context: the program's own, or context.WithoutCancel of this one.
+// To complete or fail the activity after that, use another context: the program's own, or context.WithoutCancel of this one.
 func (a *Activity) Context() context.Context {
 	return a.ctx
 }
 
-// Close ends the holding: no further heartbeat goes out. What was recorded last is sent first, within ctx; when ctx is done
-// already it is abandoned. On the server it ends nothing: an activity that wasn't ended times out there, and is retried.
+// RecordHeartbeat copies the details for the next heartbeat and returns the signals known by now. It never waits for the network. The
+// first record is sent at once, later ones when a heartbeat is due. The newest record wins, and is always sent.
 //
-// The activity is closed whatever Close returns: that what was recorded last couldn't be sent. To close it again does nothing.
+// A returned signal that cancels Context has already cancelled it. After the process was frozen for longer than the heartbeat
+// timeout, the first call returns [SignalLeaseLost].
+//
+// At least one detail is required, which may be nil: a heartbeat without details would delete those from which a retry resumes. Touch
+// reports progress without details.
+//
+// Errors: [ErrNotFound] when the activity is over (stop the work), [ErrEnded] after this process ended it, [ErrTooLarge],
+// [ErrInvalidArgument], [ErrInvalidHandle] after Close.
+func (a *Activity) RecordHeartbeat(details ...any) (Signals, error) {
+	if len(details) == 1 {
+		if data, ok := details[0].([]byte); ok && a.codec == nil {
+			return a.RecordBytes(data)
+		}
+	}
+	return a.recordValues(details)
+}
+
+// RecordBytes is RecordHeartbeat for one []byte. It is the fastest: it doesn't allocate an interface value.
+func (a *Activity) RecordBytes(details []byte) (Signals, error) {
+	if a.codec != nil {
+		return a.recordValues([]any{details})
+	}
+	return a.record(encodedValues{abi.EncodingBinary, details})
+}
+
+const opRecord = "record heartbeat"
+
+func (a *Activity) recordValues(details []any) (Signals, error) {
+	if len(details) == 0 {
+		return 0, localError(opRecord, StatusInvalidArgument,
+			"no details: a heartbeat without details erases those that the server holds; give some, or call Touch", nil)
+	}
+	buffer := bufferPool.Get().(*bytes.Buffer)
+	defer putBuffer(buffer)
+	values, err := encodeRecord(buffer, a.codec, opRecord, details)
+	if err != nil {
+		return 0, err
+	}
+	return a.record(values)
+}
+
+func (a *Activity) record(values encodedValues) (Signals, error) {
+	known, err := a.handle.Record(values.encoding, values.data)
+	if signals := Signals(known); err == nil && signals&a.cancelOn == 0 {
+		return signals, nil // the fast path
+	}
+	return a.handleResult(opRecord, known, err)
+}
+
+// Touch reports progress without details: it restarts the stall timeout. Otherwise it is like RecordHeartbeat.
+func (a *Activity) Touch() (Signals, error) {
+	known, err := a.handle.Touch()
+	return a.handleResult("touch", known, err)
+}
+
+// Signals returns the signals known by now, also after the activity was ended. After Close it returns the last ones. It never waits.
+func (a *Activity) Signals() Signals {
+	known, err := a.handle.Signals()
+	if err != nil {
+		return Signals(a.lastSignals.Load())
+	}
+	a.lastSignals.Store(known)
+	signals, _ := a.handleResult("signals", known, nil)
+	return signals
+}
+
+// handleResult cancels the context if the result of a call requires it.
+func (a *Activity) handleResult(op string, known uint32, err *abi.Error) (Signals, error) {
+	signals := Signals(known)
+	switch {
+	case err == nil:
+		a.cancelOnSignals(signals)
+	case Status(err.Status) == StatusNotFound:
+		a.cancelOnSignals(SignalGone)
+	}
+	return signals, newError(op, err)
+}
+
+// cancelOnSignals cancels the context if the signals require it.
+func (a *Activity) cancelOnSignals(signals Signals) {
+	if cause := cancelCause(signals & a.cancelOn); cause != nil {
+		a.cancel(cause)
+	}
+}
+
+// Wait waits until one of the given signals is set, and returns all signals. It doesn't block an OS thread.
+//
+// Errors: that of ctx, [ErrInvalidHandle] after Close.
+func (a *Activity) Wait(ctx context.Context, mask Signals) (Signals, error) {
+	return a.waitUntil(ctx, func(signals Signals) bool { return signals&mask != 0 })
+}
+
+// WaitCleared waits until none of the given signals is set, for example until [SignalPaused] is cleared. Some signals are never
+// cleared. Otherwise it is like Wait.
+func (a *Activity) WaitCleared(ctx context.Context, mask Signals) (Signals, error) {
+	return a.waitUntil(ctx, func(signals Signals) bool { return signals&mask == 0 })
+}
+
+func (a *Activity) waitUntil(ctx context.Context, done func(Signals) bool) (Signals, error) {
+	const op = "wait"
+	for {
+		a.mu.Lock()
+		changed := a.signalsChanged
+		a.mu.Unlock()
+		// Read the signals after the channel, so that no change between the two is missed.
+		known, nativeErr := a.handle.Signals()
+		signals, err := a.handleResult(op, known, nativeErr)
+		if err != nil || done(signals) {
+			return signals, err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return signals, contextError(ctx, op, waitStopped)
+		}
+	}
+}
+
+// wakeWaiters makes all calls of waitUntil read the signals again.
+func (a *Activity) wakeWaiters() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	close(a.signalsChanged)
+	a.signalsChanged = make(chan struct{})
+}
+
+// Details returns the details that the activity had when it was opened: those of the attempt before. It isn't an error if there are
+// none. Records don't change them. If the parent didn't hand them over, the library asks the server, within ctx. So call it before
+// the first record, which replaces them on the server.
+//
+// Errors: [ErrNotFound] when the activity is over, [ErrFailedPrecondition] when a record replaced them before the server was asked,
+// [ErrEnded], [ErrUnavailable], [ErrTimeout], [ErrInvalidHandle] after Close.
+func (a *Activity) Details(ctx context.Context) (Details, error) {
+	const op = "details"
+	if known := a.details.Load(); known != nil {
+		return *known, nil
+	}
+	native, nativeErr := a.handle.Details(0) // known details need no server, and no context
+	if nativeErr != nil {
+		var err error
+		native, err = call(ctx, op, callTimeout(ctx), func(timeoutMs uint32) (abi.Details, *abi.Error) {
+			return a.handle.Details(timeoutMs)
+		})
+		if err != nil {
+			return Details{}, err
+		}
+	}
+	details, err := newDetails(a.codec, op, native)
+	if err == nil {
+		a.details.Store(&details)
+	}
+	return details, err
+}
+
+// HasHeartbeatDetails reports whether an attempt before this one left details to resume from, as the function of that name in the SDK
+// does. It may have to ask the server. If that fails it returns true, so that the work doesn't start from the beginning by mistake;
+// GetHeartbeatDetails returns the error.
+func (a *Activity) HasHeartbeatDetails() bool {
+	details, err := a.Details(a.ctx)
+	return err != nil || details.Has()
+}
+
+// GetHeartbeatDetails converts the details of the attempt before into the variables that the pointers point to, as the function of
+// that name in the SDK and [Details.Get] do. Without details it returns [ErrNoDetails]. It waits for the server for at most
+// [DefaultTimeout], and until Context ends. Use Details to wait with another context.
+func (a *Activity) GetHeartbeatDetails(valuePtrs ...any) error {
+	details, err := a.Details(a.ctx)
+	if err != nil {
+		return err
+	}
+	return details.Get(valuePtrs...)
+}
+
+// Flush sends the newest record at once, and waits for the server's acknowledgement.
+//
+// Errors: [ErrNotFound], [ErrEnded], [ErrUnavailable], [ErrTimeout], [ErrInvalidHandle] after Close, and the errors of the server.
+func (a *Activity) Flush(ctx context.Context) error {
+	return a.call(ctx, "flush", a.handle.Flush)
+}
+
+// Complete completes the activity with a result; nil is none. During the call no heartbeats are sent. After success and after
+// [ErrInDoubt] the activity is ended: all methods but Close and those that read return [ErrEnded]. After [ErrNotFound] it is over.
+// After any other error the heartbeats continue, and Complete may be called again. The documentation of the function [Complete]
+// applies too.
+func (a *Activity) Complete(ctx context.Context, result any) error {
+	return a.end(ctx, "complete", resultValues(result), a.handle.Complete)
+}
+
+// ReportCancelled ends the activity as cancelled, with or without details, if its cancellation was requested. The newest record is sent
+// before. Otherwise it is like Complete.
+func (a *Activity) ReportCancelled(ctx context.Context, details ...any) error {
+	return a.end(ctx, "report cancelled", details, a.handle.ReportCancelled)
+}
+
+// Fail ends the attempt with a failure. A record that isn't acknowledged yet is sent in the same request, so that the next attempt
+// can't miss it; for a standalone activity it is sent as a heartbeat before. So the failure must not have HeartbeatDetails. Otherwise
+// it is like Complete.
+func (a *Activity) Fail(ctx context.Context, failure Failure) error {
+	const op = "fail"
+	if len(failure.HeartbeatDetails) > 0 {
+		return localError(op, StatusInvalidArgument, "HeartbeatDetails: the activity is held open; record them", nil)
+	}
+	failureJSON, err := failure.marshal(a.codec, op)
+	if err != nil {
+		return err
+	}
+	return a.call(ctx, op, func(timeoutMs uint32) *abi.Error { return a.handle.Fail(failureJSON, timeoutMs) })
+}
+
+func (a *Activity) end(ctx context.Context, op string, values []any,
+	native func(encoding int32, data []byte, timeoutMs uint32) *abi.Error,
+) error {
+	encoded, err := encodeValues(a.codec, op, values)
+	if err != nil {
+		return err
+	}
+	return a.call(ctx, op, func(timeoutMs uint32) *abi.Error { return native(encoded.encoding, encoded.data, timeoutMs) })
+}
+
+func (a *Activity) call(ctx context.Context, op string, native func(timeoutMs uint32) *abi.Error) error {
+	_, err := call(ctx, op, callTimeout(ctx), func(timeoutMs uint32) (struct{}, *abi.Error) {
+		return struct{}{}, native(timeoutMs)
+	})
+	return err
+}
+
+// Close sends the newest record, within ctx, and stops the heartbeats. If ctx has already ended it sends nothing. It doesn't end the
+// activity on the server: an activity that wasn't completed or failed times out there, and is retried.
+//
+// Close always closes. An error means that the newest record couldn't be sent. A second call does nothing.
 func (a *Activity) Close(ctx context.Context) error {
 	const op = "close"
 	if !a.closed.CompareAndSwap(false, true) {
 		return nil
 	}
-	a.Signals()
+	a.Signals() // stores the last signals
 	a.cancel(nil)
-	limit := budget(ctx)
-	if ctx.Err() != nil || takeSlot(ctx, op, limit) != nil {
-		return failed(op, a.release(0))
+	timeout := callTimeout(ctx)
+	if ctx.Err() != nil || acquireCallSlot(ctx, op, timeout) != nil {
+		return newError(op, a.closeHandle(0))
 	}
-	deadline := time.Now().Add(limit)
+	deadline := time.Now().Add(timeout)
 	_, err := await(ctx, op, deadline, func() (struct{}, *abi.Error) {
 		defer func() { <-callSlots }()
-		return struct{}{}, a.release(milliseconds(time.Until(deadline)))
+		return struct{}{}, a.closeHandle(toTimeoutMs(time.Until(deadline)))
 	})
 	return err
 }
 
-// release closes the handle.
-func (a *Activity) release(timeoutMs uint32) *abi.Error {
+func (a *Activity) closeHandle(timeoutMs uint32) *abi.Error {
 	err := a.handle.Close(timeoutMs)
-	unwatch(a)
-	a.wake()
+	stopWatching(a)
+	a.wakeWaiters()
 	if err != nil && Status(err.Status) == StatusInvalidHandle {
-		return nil // Disconnect has closed it
+		return nil // Disconnect closed it
 	}
 	return err
 }

@@ -3,7 +3,6 @@ package heartbeat
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"runtime"
 	"strings"
@@ -12,34 +11,9 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"temporal-heartbeat.dev/go/handoff"
-	"temporal-heartbeat.dev/go/internal/abi"
 )
-
-// patience is how long an event may take that comes by itself.
-const patience = 20 * time.Second
-
-// wantCause waits for the end of a context.
-func wantCause(t *testing.T, ctx context.Context, causes ...error) {
-	t.Helper()
-	select {
-	case <-ctx.Done():
-		wantIs(t, context.Cause(ctx), causes...)
-	case <-time.After(patience):
-		t.Fatal("the context wasn't cancelled")
-	}
-}
-
-func handedOver(t testing.TB, values ...any) *Details {
-	t.Helper()
-	made, err := NewDetails(values...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &made
-}
 
 func TestOpenAndRecordNeverWaitForTheServer(t *testing.T) {
 	connectLazily(t, blackHole(t))
@@ -100,7 +74,7 @@ func TestDeadlineThatPassesStopsOnlyWorkThatAsksForIt(t *testing.T) {
 func TestRecordTellsBeforeItReturns(t *testing.T) {
 	connectLazily(t, blackHole(t))
 	act := openSome(t, OpenOptions{HeartbeatTimeout: time.Hour, Age: 2 * time.Hour})
-	unwatch(act) // as if its goroutine came too late
+	stopWatching(act) // as if its goroutine came too late
 	if _, err := act.RecordHeartbeat(1); err != nil {
 		t.Error(err)
 	}
@@ -110,7 +84,7 @@ func TestRecordTellsBeforeItReturns(t *testing.T) {
 func TestSignalsThatStopTheWorkAreTheProgramsChoice(t *testing.T) {
 	connectLazily(t, blackHole(t))
 	act := openSome(t, OpenOptions{HeartbeatTimeout: time.Hour, Age: 2 * time.Hour, StallTimeout: 100 * time.Millisecond,
-		InitialDetails: handedOver(t), CancelOn: SignalStalled})
+		InitialDetails: detailsOf(t), CancelOn: SignalStalled})
 	wantCause(t, act.Context(), ErrStalled)
 	if signals := act.Signals(); !signals.LeaseLost() {
 		t.Error(signals)
@@ -139,7 +113,7 @@ func TestContextHasTheParentsEndAndTheActivityGoesOn(t *testing.T) {
 
 func TestWaitIsWokenByTheSignal(t *testing.T) {
 	connectLazily(t, blackHole(t))
-	act := openSome(t, OpenOptions{HeartbeatTimeout: time.Hour, StallTimeout: 200 * time.Millisecond, InitialDetails: handedOver(t)})
+	act := openSome(t, OpenOptions{HeartbeatTimeout: time.Hour, StallTimeout: 200 * time.Millisecond, InitialDetails: detailsOf(t)})
 	signals, err := act.Wait(context.Background(), SignalStalled)
 	if err != nil || signals != SignalStalled {
 		t.Error(signals, err)
@@ -187,7 +161,7 @@ func TestCloseWakesWaitersAndIsDoneOnce(t *testing.T) {
 func TestCloseTellsThatTheLastRecordWasLost(t *testing.T) {
 	connectLazily(t, blackHole(t))
 	for _, limit := range []time.Duration{0, 200 * time.Millisecond} {
-		act := openSome(t, OpenOptions{InitialDetails: handedOver(t)})
+		act := openSome(t, OpenOptions{InitialDetails: detailsOf(t)})
 		act.RecordHeartbeat(1)
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
@@ -220,12 +194,15 @@ func TestClosedActivityRefusesEverythingButSignals(t *testing.T) {
 	_, wait := act.Wait(ctx, SignalPaused)
 	_, read := act.Details(ctx)
 	_, info := act.Info()
-	for name, err := range map[string]error{
-		"record": record, "touch": touch, "wait": wait, "details": read, "info": info, "flush": act.Flush(ctx),
-		"complete": act.Complete(ctx, 1), "fail": act.Fail(ctx, Failure{}), "cancelled": act.ReportCancelled(ctx),
+	for _, c := range []struct {
+		name string
+		err  error
+	}{
+		{"record", record}, {"touch", touch}, {"wait", wait}, {"details", read}, {"info", info}, {"flush", act.Flush(ctx)},
+		{"complete", act.Complete(ctx, 1)}, {"fail", act.Fail(ctx, Failure{})}, {"cancelled", act.ReportCancelled(ctx)},
 	} {
-		if !errors.Is(err, ErrInvalidHandle) {
-			t.Errorf("%s: %v", name, err)
+		if !errors.Is(c.err, ErrInvalidHandle) {
+			t.Errorf("%s: %v", c.name, c.err)
 		}
 	}
 	if !act.Signals().LeaseLost() {
@@ -281,7 +258,7 @@ func TestAnyNumberOfActivitiesIsWatchedByOneGoroutine(t *testing.T) {
 func TestActivityIsClosedWhileOthersUseIt(t *testing.T) {
 	connectLazily(t, blackHole(t))
 	for range 20 {
-		act := openSome(t, OpenOptions{HeartbeatTimeout: time.Millisecond, InitialDetails: handedOver(t, 1)})
+		act := openSome(t, OpenOptions{HeartbeatTimeout: time.Millisecond, InitialDetails: detailsOf(t, 1)})
 		var users sync.WaitGroup
 		for _, use := range []func() error{
 			func() error { _, err := act.RecordHeartbeat(1); return err },
@@ -310,7 +287,7 @@ func TestActivityIsClosedWhileOthersUseIt(t *testing.T) {
 
 func TestDetailsOfTheAttemptBeforeStayWhatTheyWere(t *testing.T) {
 	connectLazily(t, blackHole(t))
-	act := openSome(t, OpenOptions{InitialDetails: handedOver(t, 41, []byte("state"))})
+	act := openSome(t, OpenOptions{InitialDetails: detailsOf(t, 41, []byte("state"))})
 	act.RecordHeartbeat(42)
 	var item int
 	var state []byte
@@ -324,7 +301,7 @@ func TestDetailsOfTheAttemptBeforeStayWhatTheyWere(t *testing.T) {
 
 func TestNoDetailsOfAnAttemptBeforeAreToldFromUnknownOnes(t *testing.T) {
 	connectLazily(t, blackHole(t))
-	first := openSome(t, OpenOptions{InitialDetails: handedOver(t)})
+	first := openSome(t, OpenOptions{InitialDetails: detailsOf(t)})
 	if first.HasHeartbeatDetails() {
 		t.Error("there are none")
 	}
@@ -347,33 +324,34 @@ func TestNoDetailsOfAnAttemptBeforeAreToldFromUnknownOnes(t *testing.T) {
 func TestBadUseOfAnActivityIsRefusedEachWithItsStatus(t *testing.T) {
 	connectLazily(t, blackHole(t))
 	ctx := context.Background()
-	act := openSome(t, OpenOptions{InitialDetails: handedOver(t)})
+	act := openSome(t, OpenOptions{InitialDetails: detailsOf(t)})
 	record := func(details ...any) error { _, err := act.RecordHeartbeat(details...); return err }
 	opened := func(token []byte, options OpenOptions) error { _, err := Open(ctx, token, options); return err }
 	_, badDetails := NewDetails(make(chan int))
 	if conversion := new(ConversionError); !errors.As(badDetails, &conversion) {
 		t.Error(badDetails)
 	}
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name   string
 		err    error
 		status error
 		cause  string
 	}{
-		"record without details":      {record(), ErrInvalidArgument, "Touch"},
-		"detail of a bad type":        {record(1, make(chan int)), ErrInvalidArgument, "value 1 of type chan int"},
-		"one detail of a bad type":    {record([]any{make(chan int)}), ErrInvalidArgument, "value 0 of type []interface {}"},
-		"details that are too large":  {record(bytes.Repeat([]byte("x"), 2<<20)), ErrTooLarge, ""},
-		"result of a bad type":        {act.Complete(ctx, make(chan int)), ErrInvalidArgument, "chan int"},
-		"failure with progress":       {act.Fail(ctx, Failure{HeartbeatDetails: []any{1}}), ErrInvalidArgument, "record them"},
-		"open without token":          {opened(nil, OpenOptions{}), ErrInvalidArgument, "token"},
-		"token that can't be read":    {opened([]byte("?"), OpenOptions{}), ErrTokenUnreadable, ""},
-		"negative time":               {opened([]byte("t"), OpenOptions{Age: -1}), ErrConfig, "Age"},
-		"time that is too long":       {opened([]byte("t"), OpenOptions{CancelPoll: 1 << 62}), ErrConfig, "cancel_poll_ms"},
-		"nothing in the environment":  {func() error { _, err := OpenFromEnv(ctx, OpenOptions{}); return err }(), ErrConfig, "token"},
-		"record after all those":      {record(1), nil, ""},
-		"cancelled with a bad detail": {act.ReportCancelled(ctx, make(chan int)), ErrInvalidArgument, "chan int"},
+		{"record without details", record(), ErrInvalidArgument, "Touch"},
+		{"detail of a bad type", record(1, make(chan int)), ErrInvalidArgument, "value 1 of type chan int"},
+		{"one detail of a bad type", record([]any{make(chan int)}), ErrInvalidArgument, "value 0 of type []interface {}"},
+		{"details that are too large", record(bytes.Repeat([]byte("x"), 2<<20)), ErrTooLarge, ""},
+		{"result of a bad type", act.Complete(ctx, make(chan int)), ErrInvalidArgument, "chan int"},
+		{"failure with progress", act.Fail(ctx, Failure{HeartbeatDetails: []any{1}}), ErrInvalidArgument, "record them"},
+		{"open without token", opened(nil, OpenOptions{}), ErrInvalidArgument, "token"},
+		{"token that can't be read", opened([]byte("?"), OpenOptions{}), ErrTokenUnreadable, ""},
+		{"negative time", opened([]byte("t"), OpenOptions{Age: -1}), ErrConfig, "Age"},
+		{"time that is too long", opened([]byte("t"), OpenOptions{CancelPoll: 1 << 62}), ErrConfig, "cancel_poll_ms"},
+		{"nothing in the environment", func() error { _, err := OpenFromEnv(ctx, OpenOptions{}); return err }(), ErrConfig, "token"},
+		{"record after all those", record(1), nil, ""},
+		{"cancelled with a bad detail", act.ReportCancelled(ctx, make(chan int)), ErrInvalidArgument, "chan int"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			if c.status != nil {
 				wantRefusal(t, c.err, c.status, c.cause)
 			} else if c.err != nil {
@@ -398,7 +376,7 @@ func TestActivityComesFromTheEnvironment(t *testing.T) {
 	env, err := handoff.Environ(nil, handoff.Activity{
 		TaskToken:           someToken,
 		HeartbeatTimeout:    time.Minute,
-		HeartbeatDetails:    appendPayloads(nil, handedOver(t, 41).values),
+		HeartbeatDetails:    appendPayloads(nil, detailsOf(t, 41).values),
 		StartToCloseTimeout: 100 * time.Millisecond,
 	})
 	if err != nil {
@@ -423,30 +401,9 @@ func TestActivityComesFromTheEnvironment(t *testing.T) {
 	wantCause(t, act.Context(), ErrAttemptDeadline)
 }
 
-func TestSingleValueIsRecordedAsItIsConverted(t *testing.T) {
-	for _, value := range []any{
-		nil, true, 42, -1.5, "Unicode: é 🙂 <&>\n", "\xff", []int(nil), map[string]any{"b": 1, "a": nil}, []any{"x"}, (*int)(nil),
-		struct{ Item int }{41}, &struct{ Item int }{41}, json.RawMessage(` {"b": 1} `), time.Unix(1, 0).UTC(),
-		[]byte("bytes"), Payload{Data: []byte("x")}, durationpb.New(time.Second),
-	} {
-		var buffer bytes.Buffer
-		encoding, data, err := encodeInto(&buffer, nil, "test", []any{value})
-		want, wantErr := NewPayload(value)
-		wanted := want.Data
-		if encoding == abi.EncodingPayloads {
-			wanted = appendPayloads(nil, []Payload{want})
-		} else if want.Encoding() != encodingJSON {
-			t.Errorf("%v is %s", value, want.Encoding())
-		}
-		if err != nil || wantErr != nil || !bytes.Equal(data, wanted) {
-			t.Errorf("%v: %q, %v; want %q, %v", value, data, err, wanted, wantErr)
-		}
-	}
-}
-
 func TestDeepDetailsAreRecordedAsAnyOthers(t *testing.T) {
 	connectLazily(t, blackHole(t))
-	act := openSome(t, OpenOptions{InitialDetails: handedOver(t)})
+	act := openSome(t, OpenOptions{InitialDetails: detailsOf(t)})
 	var deep any
 	for range 1000 {
 		deep = []any{deep}
@@ -461,7 +418,7 @@ func TestInfoIsReadFromJSON(t *testing.T) {
 	text := `{"state":"open","attempt":2,"addressed_by":"ids","signals":2,"heartbeat_timeout_ms":10000,"lease_left_ms":9000,
 		"since_acknowledged_ms":1000,		"pending":true,"next_beat_ms":4000,"records":5,"beats":4,"failed_tries":3,"leases_regained":1,"more":0,
 		"last_error":{"code":5,"name":"THB_UNAVAILABLE","message":"no connection"}}`
-	info, err := readInfo("info", []byte(text), now)
+	info, err := parseInfo("info", []byte(text), now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -473,20 +430,38 @@ func TestInfoIsReadFromJSON(t *testing.T) {
 	if info != want {
 		t.Errorf("%+v", info)
 	}
-	if _, err := readInfo("info", []byte("{"), now); !errors.Is(err, ErrInternal) {
+	if _, err := parseInfo("info", []byte("{"), now); !errors.Is(err, ErrInternal) {
 		t.Error(err)
 	}
 }
 
-func TestEverySignalHasItsCause(t *testing.T) {
-	for _, s := range signalNames {
-		cause := stopCause(s.signal)
-		if cause == nil || !errors.Is(cause, signalError(s.signal)) || signalReasons[s.signal] == "" {
-			t.Errorf("%s: %v", s.name, cause)
+// Of one workflow only a few beats are under way at a time; the others learn all the same that time has passed.
+func TestLostLeasesAreToldInTimeAlsoToThoseWhoseBeatsWait(t *testing.T) {
+	connectLazily(t, blackHole(t))
+	const timeout = 2 * time.Second
+	crowd := make([]*Activity, 500)
+	for i := range crowd {
+		token := protowire.AppendVarint(protowire.AppendTag(bytes.Clone(someToken), 5, protowire.VarintType), uint64(i+1))
+		act, err := Open(context.Background(), token, OpenOptions{HeartbeatTimeout: timeout, InitialDetails: detailsOf(t, i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		crowd[i] = act
+	}
+	deadline := time.After(timeout + 5*time.Second)
+	for i, act := range crowd {
+		select {
+		case <-act.Context().Done():
+			if cause := context.Cause(act.Context()); !errors.Is(cause, ErrLeaseLost) {
+				t.Errorf("%d: %v", i, cause)
+			}
+		case <-deadline:
+			t.Fatalf("%d of %d weren't told", len(crowd)-i, len(crowd))
 		}
 	}
-	wantIs(t, stopCause(SignalGone|SignalLeaseLost|SignalCancelRequested), ErrGone, ErrNotFound)
-	if cause := stopCause(1 << 30); cause != nil {
-		t.Error(cause)
+	done, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, act := range crowd {
+		act.Close(done)
 	}
 }

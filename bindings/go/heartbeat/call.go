@@ -10,73 +10,73 @@ import (
 	"temporal-heartbeat.dev/go/internal/abi"
 )
 
-// DefaultTimeout is the time that a call has when its context has no deadline.
+// DefaultTimeout is the timeout of a call whose context has no deadline.
 const DefaultTimeout = 10 * time.Second
 
 const (
-	// maxCalls bounds the calls in progress, those included that run on after their context ended. Each holds a thread of the
-	// system's while it waits for the server, and a Go program that needs more than 10,000 of them is killed by its runtime.
+	// maxCalls bounds the calls in progress, including those that run on after their context ended. Each blocks an OS thread while it
+	// waits for the server, and the Go runtime ends a program that needs more than 10,000 of them.
 	maxCalls = 1024
 
-	// answerMargin is how much sooner than the context the library stops waiting (but never more than 1/8 of the time there is),
-	// so that its answer, which tells what the trouble was, comes before the context's end, which doesn't.
+	// answerMargin is how long before the context's deadline the library stops waiting, but at most 1/8 of the remaining time. So
+	// its error, which says why the server didn't answer, arrives before the context ends.
 	answerMargin = 10 * time.Millisecond
 )
 
 var callSlots = make(chan struct{}, maxCalls)
 
-// call runs one call of the library within ctx and the time limit that budget gives.
-func call[T any](ctx context.Context, op string, limit time.Duration, native func(timeoutMs uint32) (T, *abi.Error)) (T, error) {
-	var none T
+// call makes one call of the library that ends within ctx and timeout.
+func call[T any](ctx context.Context, op string, timeout time.Duration, native func(timeoutMs uint32) (T, *abi.Error)) (T, error) {
+	var zero T
 	if ctx.Err() != nil {
-		return none, notCalled(ctx, op)
+		return zero, contextError(ctx, op, notCalled)
 	}
-	if err := load(); err != nil {
-		return none, err
+	if err := loadLibrary(); err != nil {
+		return zero, err
 	}
-	deadline := time.Now().Add(limit)
-	if err := takeSlot(ctx, op, limit); err != nil {
-		return none, err
+	deadline := time.Now().Add(timeout)
+	if err := acquireCallSlot(ctx, op, timeout); err != nil {
+		return zero, err
 	}
 	return await(ctx, op, deadline, func() (T, *abi.Error) {
 		defer func() { <-callSlots }()
-		return native(milliseconds(time.Until(deadline)))
+		return native(toTimeoutMs(time.Until(deadline)))
 	})
 }
 
-// await runs native, which ends by the deadline, and returns its outcome; but returns at once when ctx ends first, and lets native
-// run out. So native must own everything that it reads, and hand over what it made by its results alone.
+// await runs native, which ends by the deadline, and returns its outcome. When ctx ends first, await returns at once and native runs
+// on. So native must own all that it reads, and return all that it makes as results.
 func await[T any](ctx context.Context, op string, deadline time.Time, native func() (T, *abi.Error)) (T, error) {
 	if ctx.Done() == nil {
 		value, err := native()
-		return value, failed(op, err)
+		return value, newError(op, err)
 	}
 	type outcome struct {
 		value T
 		err   *abi.Error
 	}
-	done := make(chan outcome, 1) // has room, so that an abandoned call ends all the same
+	done := make(chan outcome, 1) // buffered, so that an abandoned call can end
 	go func() {
 		value, err := native()
 		done <- outcome{value, err}
 	}()
 
-	var end outcome
+	var got outcome
 	select {
-	case end = <-done:
+	case got = <-done:
 	case <-ctx.Done():
 		select {
-		case end = <-done: // both at once: an answer is worth more
+		case got = <-done: // prefer an answer to the end of the context
 		default:
-			var none T
-			return none, abandoned(ctx, op)
+			var zero T
+			return zero, contextError(ctx, op, abandoned)
 		}
 	}
-	return end.value, late(ctx, deadline, failed(op, end.err))
+	return got.value, addDeadlineExceeded(ctx, deadline, newError(op, got.err))
 }
 
-// budget is the time that a call within ctx has.
-func budget(ctx context.Context) time.Duration {
+// callTimeout returns the timeout of a call within ctx.
+func callTimeout(ctx context.Context) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return DefaultTimeout
@@ -85,13 +85,13 @@ func budget(ctx context.Context) time.Duration {
 	return remaining - min(answerMargin, remaining/8)
 }
 
-// milliseconds fits a time to what the library takes: at least 1, since 0 means "don't wait", at most 24 days.
-func milliseconds(d time.Duration) uint32 {
-	return uint32(min(max(wholeMilliseconds(d), 1), math.MaxInt32))
+// toTimeoutMs converts a timeout for the library: at least 1, since 0 means "don't wait", and at most 24 days.
+func toTimeoutMs(d time.Duration) uint32 {
+	return uint32(min(max(toMilliseconds(d), 1), math.MaxInt32))
 }
 
-// wholeMilliseconds rounds up.
-func wholeMilliseconds(d time.Duration) int64 {
+// toMilliseconds rounds up.
+func toMilliseconds(d time.Duration) int64 {
 	ms := d.Milliseconds()
 	if d%time.Millisecond > 0 {
 		ms++
@@ -99,28 +99,29 @@ func wholeMilliseconds(d time.Duration) int64 {
 	return ms
 }
 
-// takeSlot waits for one of maxCalls.
-func takeSlot(ctx context.Context, op string, limit time.Duration) error {
+// acquireCallSlot waits until fewer than maxCalls are in progress.
+func acquireCallSlot(ctx context.Context, op string, timeout time.Duration) error {
 	select {
 	case callSlots <- struct{}{}:
 		return nil
 	default:
 	}
-	timer := time.NewTimer(limit)
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
 	case callSlots <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return notCalled(ctx, op)
+		return contextError(ctx, op, notCalled)
 	case <-timer.C:
-		message := fmt.Sprintf("%d calls are in progress, as many as there may be, and none of them ended in time", maxCalls)
-		return &Error{Op: op, Code: StatusLocalLimit, GRPCCode: noGRPCCode, Message: message, Retryable: true}
+		err := localError(op, StatusLocalLimit, fmt.Sprintf("%d calls are in progress, which is the limit, and none ended in time", maxCalls), nil)
+		err.Retryable = true
+		return err
 	}
 }
 
-// late adds the context's deadline to an error that says what the trouble was when the time ran out.
-func late(ctx context.Context, deadline time.Time, err error) error {
+// addDeadlineExceeded makes an error of a call that was retried until the context's deadline also context.DeadlineExceeded.
+func addDeadlineExceeded(ctx context.Context, deadline time.Time, err error) error {
 	var e *Error
 	if !errors.As(err, &e) || !e.Retryable || time.Now().Before(deadline) {
 		return err
@@ -131,26 +132,18 @@ func late(ctx context.Context, deadline time.Time, err error) error {
 	return e
 }
 
-// notCalled is the error of a context that ended before anything was sent.
-func notCalled(ctx context.Context, op string) error {
-	return fmt.Errorf("temporal-heartbeat: %s: not called: %w", op, contextError(ctx))
-}
+// What a call had done when its context ended.
+const (
+	notCalled   = "not called: "
+	abandoned   = "no longer waited for, and may still take effect: "
+	waitStopped = ""
+)
 
-// abandoned is the error of a context that ended during the call.
-func abandoned(ctx context.Context, op string) error {
-	return fmt.Errorf("temporal-heartbeat: %s: no longer waited for, and may still take effect: %w", op, contextError(ctx))
-}
-
-// ended is the error of a context that ended while something was waited for that goes on by itself.
-func ended(ctx context.Context, op string) error {
-	return fmt.Errorf("temporal-heartbeat: %s: %w", op, contextError(ctx))
-}
-
-// contextError is the context's error, with its cause when it has one of its own.
-func contextError(ctx context.Context) error {
+// contextError returns the error of a context that ended, with its cause if that is another error.
+func contextError(ctx context.Context, op, state string) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
-	if cause == nil || cause == err {
-		return err
+	if cause != nil && cause != err {
+		err = fmt.Errorf("%w: %w", err, cause)
 	}
-	return fmt.Errorf("%w: %w", err, cause)
+	return fmt.Errorf("temporal-heartbeat: %s: %s%w", op, state, err)
 }

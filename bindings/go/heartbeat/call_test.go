@@ -3,7 +3,6 @@ package heartbeat
 import (
 	"context"
 	"errors"
-	"maps"
 	"math"
 	"runtime"
 	"testing"
@@ -12,14 +11,19 @@ import (
 	"temporal-heartbeat.dev/go/internal/abi"
 )
 
-// everyCall is each function that talks to the server.
-var everyCall = map[string]func(context.Context) error{
-	"RecordHeartbeat": func(ctx context.Context) error { _, err := RecordHeartbeat(ctx, someToken, 1); return err },
-	"ClearHeartbeat":  func(ctx context.Context) error { _, err := ClearHeartbeat(ctx, someToken); return err },
-	"GetDetails":      func(ctx context.Context) error { _, err := GetDetails(ctx, someToken); return err },
-	"Complete":        func(ctx context.Context) error { return Complete(ctx, someToken, 1) },
-	"Fail":            func(ctx context.Context) error { return Fail(ctx, someToken, Failure{Message: "x"}) },
-	"ReportCancelled": func(ctx context.Context) error { return ReportCancelled(ctx, someToken) },
+type namedCall struct {
+	name string
+	call func(context.Context) error
+}
+
+// everyCall has each function that sends a request.
+var everyCall = []namedCall{
+	{"RecordHeartbeat", func(ctx context.Context) error { _, err := RecordHeartbeat(ctx, someToken, 1); return err }},
+	{"ClearHeartbeat", func(ctx context.Context) error { _, err := ClearHeartbeat(ctx, someToken); return err }},
+	{"GetDetails", func(ctx context.Context) error { _, err := GetDetails(ctx, someToken); return err }},
+	{"Complete", func(ctx context.Context) error { return Complete(ctx, someToken, 1) }},
+	{"Fail", func(ctx context.Context) error { return Fail(ctx, someToken, Failure{Message: "x"}) }},
+	{"ReportCancelled", func(ctx context.Context) error { return ReportCancelled(ctx, someToken) }},
 }
 
 func TestContextThatIsDoneCallsNothing(t *testing.T) {
@@ -27,13 +31,12 @@ func TestContextThatIsDoneCallsNothing(t *testing.T) {
 	cancel()
 	passed, cancel := context.WithDeadline(context.Background(), time.Unix(0, 0))
 	defer cancel()
-	calls := maps.Clone(everyCall)
-	calls["Connect"] = func(ctx context.Context) error { return Connect(ctx, Options{}) }
-	for name, call := range calls {
-		t.Run(name, func(t *testing.T) {
+	connect := namedCall{"Connect", func(ctx context.Context) error { return Connect(ctx, Options{}) }}
+	for _, c := range append([]namedCall{connect}, everyCall...) {
+		t.Run(c.name, func(t *testing.T) {
 			// Called, they would say that there is no client or, without a library, no library.
-			wantIs(t, call(cancelled), context.Canceled)
-			wantIs(t, call(passed), context.DeadlineExceeded)
+			wantIs(t, c.call(cancelled), context.Canceled)
+			wantIs(t, c.call(passed), context.DeadlineExceeded)
 		})
 	}
 }
@@ -41,12 +44,12 @@ func TestContextThatIsDoneCallsNothing(t *testing.T) {
 func TestCancelledCallReturnsAtOnce(t *testing.T) {
 	connectLazily(t, blackHole(t))
 	reason := errors.New("the user pressed stop")
-	for name, call := range everyCall {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range everyCall {
+		t.Run(c.name, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(context.Background())
 			time.AfterFunc(50*time.Millisecond, func() { cancel(reason) })
 			start := time.Now()
-			err := call(ctx)
+			err := c.call(ctx)
 			wantIs(t, err, context.Canceled, reason)
 			if took := time.Since(start); took > soon {
 				t.Errorf("took %v", took)
@@ -57,12 +60,12 @@ func TestCancelledCallReturnsAtOnce(t *testing.T) {
 
 func TestCallEndsByTheContextsDeadline(t *testing.T) {
 	connectLazily(t, blackHole(t))
-	for name, call := range everyCall {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range everyCall {
+		t.Run(c.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 			defer cancel()
 			start := time.Now()
-			err := call(ctx)
+			err := c.call(ctx)
 			wantIs(t, err, context.DeadlineExceeded)
 			if took := time.Since(start); took > soon {
 				t.Errorf("took %v", took)
@@ -149,36 +152,39 @@ func TestCallBeyondTheLimitIsAnErrorWhenNoneEnds(t *testing.T) {
 			<-callSlots
 		}
 	}()
-	wantIs(t, takeSlot(context.Background(), "heartbeat", 10*time.Millisecond), ErrLocalLimit)
+	wantIs(t, acquireCallSlot(context.Background(), "heartbeat", 10*time.Millisecond), ErrLocalLimit)
 
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	wantIs(t, takeSlot(ctx, "heartbeat", time.Hour), context.Canceled)
+	wantIs(t, acquireCallSlot(ctx, "heartbeat", time.Hour), context.Canceled)
 }
 
 func TestTimeOfACallIsItsContextsElseTheDefault(t *testing.T) {
-	if got := budget(context.Background()); got != DefaultTimeout {
+	if got := callTimeout(context.Background()); got != DefaultTimeout {
 		t.Error(got)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if got := budget(ctx); got > time.Minute-answerMargin || got < 50*time.Second {
+	if got := callTimeout(ctx); got > time.Minute-answerMargin || got < 50*time.Second {
 		t.Error(got)
 	}
 }
 
 func TestMillisecondsAreRoundedUpAndFitTheLibrary(t *testing.T) {
-	for d, want := range map[time.Duration]uint32{
-		-time.Second:             1,
-		0:                        1,
-		1:                        1,
-		time.Millisecond:         1,
-		time.Millisecond + 1:     2,
-		10 * time.Second:         10_000,
-		time.Duration(1<<63 - 1): math.MaxInt32,
+	for _, c := range []struct {
+		duration time.Duration
+		want     uint32
+	}{
+		{-time.Second, 1},
+		{0, 1},
+		{1, 1},
+		{time.Millisecond, 1},
+		{time.Millisecond + 1, 2},
+		{10 * time.Second, 10_000},
+		{time.Duration(1<<63 - 1), math.MaxInt32},
 	} {
-		if got := milliseconds(d); got != want {
-			t.Errorf("%v is %d ms, want %d", d, got, want)
+		if got := toTimeoutMs(c.duration); got != c.want {
+			t.Errorf("%v is %d ms, want %d", c.duration, got, c.want)
 		}
 	}
 }

@@ -7,111 +7,111 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// PayloadCodec encrypts values on their way to the server, or compresses them, and undoes that on their way back: what
-// [Options.DataConverter] is. All values pass through it: details that are recorded and read, results, the details of failures and
-// cancellations, also values that are a Payload.
+// PayloadCodec encrypts or compresses values before they are sent, and reverses that when they are read: see [Options]. All values pass
+// through it: recorded details and details that are read, results, the details of failures and cancellations, and values that
+// are a [Payload].
 //
-// Calls come from any goroutine. What takes long in Encode, or fails, takes long or fails in [Activity.RecordHeartbeat] and the like.
+// Any goroutine may call it. [Activity.RecordHeartbeat] and its like wait for Encode, and return its error.
 type PayloadCodec interface {
-	// Encode gives the payloads as they are to be stored; their encoding should say so.
+	// Encode returns the payloads as the server stores them. It should set their encoding.
 	Encode(payloads []Payload) ([]Payload, error)
-	// Decode gives the payloads as they were before. Those that it hasn't encoded it should let through.
+	// Decode reverses Encode. It should return payloads that Encode didn't make as they are.
 	Decode(payloads []Payload) ([]Payload, error)
 }
 
-// encoded returns the payloads as the codec encodes them; a nil codec leaves them as they are.
-func encoded(codec PayloadCodec, payloads []Payload) ([]Payload, error) {
+// encodePayloads encodes the payloads with the codec; a nil codec leaves them as they are.
+func encodePayloads(codec PayloadCodec, payloads []Payload) ([]Payload, error) {
 	if codec == nil || len(payloads) == 0 {
 		return payloads, nil
 	}
-	out, err := codec.Encode(payloads)
+	encoded, err := codec.Encode(payloads)
 	if err != nil {
 		return nil, fmt.Errorf("the codec can't encode: %w", err)
 	}
-	return out, nil
+	return encoded, nil
 }
 
-// plain are the encodings that every reader understands, "" for none. Nothing else is taken for plain.
-var plain = []string{"", encodingNull, encodingBinary, encodingJSON, encodingProtoJSON, encodingProto}
+// plainEncodings are the encodings of the default data converter, and "" for payloads without one.
+var plainEncodings = []string{"", encodingNull, encodingBinary, encodingJSON, encodingProtoJSON, encodingProto}
 
-// encodedPlain returns the payloads, those of a plain encoding encoded, the others as they are.
-func encodedPlain(codec PayloadCodec, payloads []Payload) ([]Payload, error) {
-	var out []Payload
+// encodePlainPayloads encodes the payloads of a plain encoding and leaves the others as they are.
+func encodePlainPayloads(codec PayloadCodec, payloads []Payload) ([]Payload, error) {
+	var encoded []Payload
 	for _, payload := range payloads {
-		stored := []Payload{payload}
-		if slices.Contains(plain, payload.Encoding()) {
+		one := []Payload{payload}
+		if slices.Contains(plainEncodings, payload.Encoding()) {
 			var err error
-			if stored, err = encoded(codec, stored); err != nil {
+			if one, err = encodePayloads(codec, one); err != nil {
 				return nil, err
 			}
 		}
-		out = append(out, stored...)
+		encoded = append(encoded, one...)
 	}
-	return out, nil
+	return encoded, nil
 }
 
-// decoded undoes encoded.
-func decoded(codec PayloadCodec, payloads []Payload) ([]Payload, error) {
+// decodePayloads reverses encodePayloads.
+func decodePayloads(codec PayloadCodec, payloads []Payload) ([]Payload, error) {
 	if codec == nil || len(payloads) == 0 {
 		return payloads, nil
 	}
-	in, err := codec.Decode(payloads)
+	decoded, err := codec.Decode(payloads)
 	if err != nil {
 		return nil, fmt.Errorf("the codec can't decode: %w", err)
 	}
-	return in, nil
+	return decoded, nil
 }
 
-// sdkCodec is what [CodecFrom] takes: go.temporal.io/sdk/converter.PayloadCodec, whose P is
-// go.temporal.io/api/common/v1.Payload, and which this package needn't depend on.
+// sdkCodec is go.temporal.io/sdk/converter.PayloadCodec, if P is go.temporal.io/api/common/v1.Payload. With the type parameter this
+// package doesn't depend on either module.
 type sdkCodec[P proto.Message] interface {
 	Encode([]P) ([]P, error)
 	Decode([]P) ([]P, error)
 }
 
-// CodecFrom makes a codec of one of Temporal's Go SDK, a converter.PayloadCodec:
+// CodecFrom converts a codec of Temporal's Go SDK, a converter.PayloadCodec:
 //
-//	heartbeat.Options{DataConverter: heartbeat.CodecFrom(codec)}
+//	heartbeat.Options{PayloadCodec: heartbeat.CodecFrom(codec)}
 func CodecFrom[P proto.Message](codec sdkCodec[P]) PayloadCodec {
-	return &adapted[P]{codec}
+	return &sdkCodecAdapter[P]{codec}
 }
 
-type adapted[P proto.Message] struct {
+type sdkCodecAdapter[P proto.Message] struct {
 	codec sdkCodec[P]
 }
 
-func (a *adapted[P]) Encode(payloads []Payload) ([]Payload, error) {
-	return through(payloads, a.codec.Encode)
+func (a *sdkCodecAdapter[P]) Encode(payloads []Payload) ([]Payload, error) {
+	return applyToMessages(payloads, a.codec.Encode)
 }
 
-func (a *adapted[P]) Decode(payloads []Payload) ([]Payload, error) {
-	return through(payloads, a.codec.Decode)
+func (a *sdkCodecAdapter[P]) Decode(payloads []Payload) ([]Payload, error) {
+	return applyToMessages(payloads, a.codec.Decode)
 }
 
-// through passes payloads through a function that takes them as messages.
-func through[P proto.Message](payloads []Payload, pass func([]P) ([]P, error)) ([]Payload, error) {
-	var none P
-	kind := none.ProtoReflect().Type()
+// applyToMessages converts payloads to messages, applies the function to them and converts its result back.
+func applyToMessages[P proto.Message](payloads []Payload, apply func([]P) ([]P, error)) ([]Payload, error) {
+	var zero P
+	messageType := zero.ProtoReflect().Type()
 	messages := make([]P, len(payloads))
 	for i, payload := range payloads {
-		messages[i] = kind.New().Interface().(P)
+		messages[i] = messageType.New().Interface().(P)
 		if err := proto.Unmarshal(payload.marshal(), messages[i]); err != nil {
 			return nil, err
 		}
 	}
-	passed, err := pass(messages)
+	messages, err := apply(messages)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Payload, len(passed))
-	for i, message := range passed {
+	result := make([]Payload, len(messages))
+	for i, message := range messages {
 		data, err := proto.Marshal(message)
 		if err != nil {
 			return nil, err
 		}
-		if out[i], err = parsePayload(data); err != nil {
+		if result[i], err = parsePayload(data); err != nil {
 			return nil, err
 		}
 	}
-	return out, nil
+	return result, nil
 }

@@ -47,7 +47,7 @@ func (r reversing) Decode(payloads []Payload) ([]Payload, error) {
 func withCodec(t *testing.T, codec PayloadCodec) {
 	t.Helper()
 	needLibrary(t)
-	err := Connect(context.Background(), Options{HostPort: blackHole(t), Lazy: true, DataConverter: codec})
+	err := Connect(context.Background(), Options{HostPort: blackHole(t), Lazy: true, PayloadCodec: codec})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,18 +71,18 @@ func wantReversed(t *testing.T, data []byte) int {
 
 func TestWhateverGoesOutIsEncodedAndComesBackAsItWas(t *testing.T) {
 	withCodec(t, reversing{})
-	_, data, err := encode(linkInForce.Load().codec, "op", []any{41, nil, []byte("bytes"), "text"})
+	stored, err := encodeValues(currentEpoch.Load().codec, "op", []any{41, nil, []byte("bytes"), "text"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := wantReversed(t, data); n != 4 {
+	if n := wantReversed(t, stored.data); n != 4 {
 		t.Errorf("%d values", n)
 	}
-	stored, err := parsePayloads(data)
+	payloads, err := parsePayloads(stored.data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	values, err := decoded(linkInForce.Load().codec, stored)
+	values, err := decodePayloads(currentEpoch.Load().codec, payloads)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestWhateverGoesOutIsEncodedAndComesBackAsItWas(t *testing.T) {
 	for i, value := range (Details{values: values}).Payloads() {
 		again[i] = value
 	}
-	if _, data, err = encode(linkInForce.Load().codec, "op", again); err != nil || wantReversed(t, data) != 4 {
+	if stored, err = encodeValues(currentEpoch.Load().codec, "op", again); err != nil || wantReversed(t, stored.data) != 4 {
 		t.Error("what was read and is recorded again is encoded again", err)
 	}
 }
@@ -108,7 +108,7 @@ func TestWhateverGoesOutIsEncodedAndComesBackAsItWas(t *testing.T) {
 func TestDetailsOfFailuresAndWhatIsHandedOverAreEncoded(t *testing.T) {
 	withCodec(t, reversing{})
 	failure := Failure{Details: []any{"secret"}, HeartbeatDetails: []any{"secret"}, Cause: &Failure{Details: []any{"secret"}}}
-	data, err := failure.json(linkInForce.Load().codec, "op")
+	data, err := failure.marshal(currentEpoch.Load().codec, "op")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestDetailsOfFailuresAndWhatIsHandedOverAreEncoded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options, err := OpenOptions{InitialDetails: &initial}.json(linkInForce.Load().codec, "op", false)
+	options, err := OpenOptions{InitialDetails: &initial}.marshal(currentEpoch.Load().codec, "op", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,11 +172,11 @@ func TestACodecStaysInForceUntilTheNextConnect(t *testing.T) {
 	if err := Disconnect(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if linkInForce.Load().codec == nil {
+	if currentEpoch.Load().codec == nil {
 		t.Error("it is gone")
 	}
 	connectLazily(t, blackHole(t))
-	if linkInForce.Load().codec != nil {
+	if currentEpoch.Load().codec != nil {
 		t.Error("it is still there")
 	}
 }

@@ -9,38 +9,39 @@ import (
 	"temporal-heartbeat.dev/go/internal/abi"
 )
 
-// Connect makes the process's client, of which there is one, and makes sure that the server answers and has the namespace. What
-// is temporary is tried again until the time is up.
+// Connect makes the client of the process, of which there is one, and checks that the server answers and has the namespace. It retries
+// temporary errors until its time runs out.
 //
-// A Connect waits for another one that is in progress. When ctx ends first, Connect returns at once, and a connection that comes after that is given up.
+// A Connect waits for another one that is in progress. When ctx ends first, Connect returns at once, and closes the connection that it
+// made after that.
 //
-// Errors: [ErrConfig] for an option, variable or file that is wrong, [ErrUnavailable] or [ErrTimeout] when nobody answers,
+// Errors: [ErrConfig] for a wrong option, variable or file, [ErrUnavailable] or [ErrTimeout] when the server doesn't answer,
 // [ErrTLS] when no secure connection can be made, [ErrUnauthenticated], [ErrNamespaceNotFound], [ErrAlreadyConnected], and
-// *[LibraryError] when there is no native library.
+// *[LibraryError] when the native library can't be loaded.
 func Connect(ctx context.Context, options Options) error {
 	const op = "connect"
-	limit := budget(ctx)
-	if _, limited := ctx.Deadline(); options.ConnectTimeout > 0 && (!limited || options.ConnectTimeout < limit) {
-		limit = options.ConnectTimeout
+	timeout := callTimeout(ctx)
+	if _, limited := ctx.Deadline(); options.ConnectTimeout > 0 && (!limited || options.ConnectTimeout < timeout) {
+		timeout = options.ConnectTimeout
 	}
 	if options.ConnectTimeout < 0 {
-		return refused(op, StatusConfig, "ConnectTimeout is negative", nil)
+		return localError(op, StatusConfig, "ConnectTimeout is negative", nil)
 	}
-	if _, err := options.json(0); err != nil {
-		return refused(op, StatusConfig, err.Error(), err) // a number that JSON doesn't have
+	if _, err := options.marshal(0); err != nil {
+		return localError(op, StatusConfig, err.Error(), err) // a number that JSON can't express
 	}
 
-	// Whoever settles first decides what becomes of the connection: the goroutine that made it, or the caller who left.
+	// The goroutine that connects and a caller whose context ended both set settled; the first one decides whether the connection stays.
 	var settled atomic.Bool
-	deadline := time.Now().Add(limit)
-	_, err := call(ctx, op, limit, func(uint32) (struct{}, *abi.Error) {
-		connecting.Lock()
-		defer connecting.Unlock()
+	deadline := time.Now().Add(timeout)
+	_, err := call(ctx, op, timeout, func(uint32) (struct{}, *abi.Error) {
+		connectMu.Lock()
+		defer connectMu.Unlock()
 		if settled.Load() {
 			return struct{}{}, nil
 		}
-		err := connectWith(options.DataConverter, func() *abi.Error {
-			text, _ := options.json(milliseconds(time.Until(deadline))) // as it went above
+		err := connectWithCodec(options.PayloadCodec, func() *abi.Error {
+			text, _ := options.marshal(toTimeoutMs(time.Until(deadline))) // was checked above
 			return abi.Connect(text)
 		})
 		if err == nil && !settled.CompareAndSwap(false, true) {
@@ -49,41 +50,41 @@ func Connect(ctx context.Context, options Options) error {
 		return struct{}{}, err
 	})
 	if err != nil && ctx.Err() != nil && !settled.CompareAndSwap(false, true) {
-		return nil // connected in the very moment in which ctx ended
+		return nil // the connection was made just before ctx ended
 	}
 	return err
 }
 
-// Reconfigure changes credentials while connected. What is given replaces what there was, of TLS and GRPCMeta key by key; what
-// isn't stays. Activities stay open, and no beat is lost. The server isn't waited for: should it not like the new credentials, the
-// next calls tell.
+// Reconfigure changes the credentials of the connected client. The given ones replace the current ones, those of TLS and GRPCMeta key by
+// key. The others stay. Activities stay open, and no heartbeat is lost. It doesn't wait for the server: if the server refuses the
+// new credentials, the next calls return its error.
 //
-// Errors: [ErrNotConnected], [ErrConfig]; then everything is as before.
+// Errors: [ErrNotConnected], [ErrConfig]. Then nothing has changed.
 func Reconfigure(credentials Credentials) error {
 	const op = "reconfigure"
-	if !library.loaded.Load() {
-		return refused(op, StatusNotConnected, "call Connect first", nil)
+	if !loader.loaded.Load() {
+		return localError(op, StatusNotConnected, "call Connect first", nil)
 	}
 	text, err := json.Marshal(credentials)
 	if err != nil {
-		return refused(op, StatusConfig, err.Error(), err)
+		return localError(op, StatusConfig, err.Error(), err)
 	}
-	return failed(op, abi.Reconfigure(text))
+	return newError(op, abi.Reconfigure(text))
 }
 
-// Disconnect ends the process's client; calls in progress return [ErrNotConnected]. After it Connect may be called again. It is
-// no error when there is no client, and a ctx that is done already is none either: then nothing is waited for.
+// Disconnect sends what open activities recorded last, and ends the client. Calls in progress return [ErrNotConnected]. Connect may be
+// called again. Without a client it does nothing. With a ctx that has ended it sends nothing, and that isn't an error.
 func Disconnect(ctx context.Context) error {
 	const op = "disconnect"
-	if !library.loaded.Load() {
+	if !loader.loaded.Load() {
 		return nil
 	}
 	if ctx.Err() != nil {
-		return failed(op, abi.Disconnect(0))
+		return newError(op, abi.Disconnect(0))
 	}
-	deadline := time.Now().Add(budget(ctx))
+	deadline := time.Now().Add(callTimeout(ctx))
 	_, err := await(ctx, op, deadline, func() (struct{}, *abi.Error) {
-		return struct{}{}, abi.Disconnect(milliseconds(time.Until(deadline)))
+		return struct{}{}, abi.Disconnect(toTimeoutMs(time.Until(deadline)))
 	})
 	return err
 }

@@ -145,7 +145,7 @@
 // (gogo/protobuf) are refused, bytes that were read are the caller's own, and a heartbeat with nothing but nil records nil, where the
 // SDK's records nothing and so erases what the server holds.
 //
-// The DataConverter of [Options] has all of them encoded and decoded, for a namespace whose data are encrypted.
+// The PayloadCodec of [Options] encodes and decodes all values, for a namespace whose data are encrypted.
 //
 // # Looking on
 //

@@ -7,30 +7,30 @@ import (
 	"temporal-heartbeat.dev/go/internal/abi"
 )
 
-// Error is what a call that failed returns; errors.As finds it, and errors.Is compares its Code with [ErrNotFound] and its like.
+// Error is the error of a call that failed. errors.As finds it, and errors.Is compares its Code with [ErrNotFound] and its like.
 type Error struct {
-	// Op is what failed, in words: "heartbeat", "get details".
+	// Op names the call that failed: "heartbeat", "get details".
 	Op string
 	// Code is the kind of error.
 	Code Status
-	// GRPCCode is the gRPC status code of the server's answer, or -1 if none of it was at the bottom of this error.
+	// GRPCCode is the gRPC status code of the server's answer, or -1 if the error didn't come from the server.
 	GRPCCode int
-	// Message says what happened, and what can be done about it where that is known.
+	// Message describes the error, and how to correct it where that is known.
 	Message string
-	// Retryable: the same call may succeed later. Within its time a call has already been retried.
+	// Retryable reports whether the same call may succeed later. The call was already retried until its time ran out.
 	Retryable bool
-	// RetryAfter is how long the server asked to wait before the next try; 0 when it didn't.
+	// RetryAfter is the wait before the next attempt that the server asked for, or 0.
 	RetryAfter time.Duration
 
 	cause error
 }
 
-// Error gives the operation, the message and the status.
+// Error returns the operation, the message and the status.
 func (e *Error) Error() string {
 	return "temporal-heartbeat: " + e.Op + ": " + e.Message + " (" + e.Code.String() + ")"
 }
 
-// Is compares by status. A timeout is context.DeadlineExceeded too, whoever set the time.
+// Is compares by status. A timeout is also context.DeadlineExceeded.
 func (e *Error) Is(target error) bool {
 	if s, ok := target.(sentinel); ok {
 		return Status(s) == e.Code
@@ -38,17 +38,17 @@ func (e *Error) Is(target error) bool {
 	return e.Code == StatusTimeout && target == context.DeadlineExceeded
 }
 
-// Timeout tells whether the time ran out without an answer, as package net's errors do.
+// Timeout reports whether the call timed out without an answer, as the errors of package net do.
 func (e *Error) Timeout() bool {
 	return e.Code == StatusTimeout
 }
 
-// Unwrap gives what lies under the error, if anything: a value's conversion error, or the deadline that passed meanwhile.
+// Unwrap returns the cause, if there is one: the conversion error of a value, or the deadline of the context.
 func (e *Error) Unwrap() error {
 	return e.cause
 }
 
-// Errors to compare with by errors.Is, one for each [Status], where their meanings are.
+// Errors to compare with by errors.Is, one for each [Status], which explains it.
 var (
 	ErrInvalidArgument    error = sentinel(StatusInvalidArgument)
 	ErrConfig             error = sentinel(StatusConfig)
@@ -78,15 +78,15 @@ var (
 	ErrInternal           error = sentinel(StatusInternal)
 )
 
-// sentinel is a status to compare with: a value that nobody can write to.
+// sentinel is a status as an error that no program can modify.
 type sentinel Status
 
 func (s sentinel) Error() string {
 	return "temporal-heartbeat: " + Status(s).String()
 }
 
-// failed turns the library's error into Go's; nil stays nil.
-func failed(op string, err *abi.Error) error {
+// newError converts an error of the library; nil stays nil.
+func newError(op string, err *abi.Error) error {
 	if err == nil {
 		return nil
 	}
@@ -100,9 +100,7 @@ func failed(op string, err *abi.Error) error {
 	}
 }
 
-// refused is an error that was found on this side, before anything was called.
-func refused(op string, code Status, message string, cause error) error {
-	return &Error{Op: op, Code: code, GRPCCode: noGRPCCode, Message: message, cause: cause}
+// localError returns an error that this package found without a call of the library.
+func localError(op string, code Status, message string, cause error) *Error {
+	return &Error{Op: op, Code: code, GRPCCode: abi.NoGRPCCode, Message: message, cause: cause}
 }
-
-const noGRPCCode = -1

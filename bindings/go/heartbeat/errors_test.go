@@ -11,7 +11,7 @@ import (
 )
 
 func TestErrorsAreFoundByStatusAndByType(t *testing.T) {
-	err := fmt.Errorf("wrapped: %w", failed("heartbeat", &abi.Error{
+	err := fmt.Errorf("wrapped: %w", newError("heartbeat", &abi.Error{
 		Status: int32(StatusResourceExhausted), GRPCCode: 8, Message: "namespace rate limit exceeded", Retryable: true, RetryAfterMs: 1500,
 	}))
 	wantIs(t, err, ErrResourceExhausted)
@@ -28,7 +28,7 @@ func TestErrorsAreFoundByStatusAndByType(t *testing.T) {
 }
 
 func TestTimeoutIsAContextsToo(t *testing.T) {
-	err := failed("complete", &abi.Error{Status: int32(StatusTimeout)})
+	err := newError("complete", &abi.Error{Status: int32(StatusTimeout)})
 	wantIs(t, err, ErrTimeout, context.DeadlineExceeded)
 	var timeout interface{ Timeout() bool }
 	if !errors.As(err, &timeout) || !timeout.Timeout() {
@@ -37,7 +37,7 @@ func TestTimeoutIsAContextsToo(t *testing.T) {
 }
 
 func TestStatusOfANewerLibraryIsAnError(t *testing.T) {
-	err := failed("heartbeat", &abi.Error{Status: 999, Message: "new"})
+	err := newError("heartbeat", &abi.Error{Status: 999, Message: "new"})
 	var e *Error
 	if !errors.As(err, &e) || e.Code != 999 || e.Code.String() != "THB_UNKNOWN(999)" {
 		t.Errorf("%v", err)
@@ -45,7 +45,7 @@ func TestStatusOfANewerLibraryIsAnError(t *testing.T) {
 }
 
 func TestSuccessIsNoError(t *testing.T) {
-	if err := failed("heartbeat", nil); err != nil {
+	if err := newError("heartbeat", nil); err != nil {
 		t.Error(err)
 	}
 }

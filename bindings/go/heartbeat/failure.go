@@ -8,34 +8,34 @@ import (
 	"time"
 )
 
-// Failure says why an attempt failed; the workflow sees it as an application error. Only Message is usual to set. Text that isn't
-// valid UTF-8 is sent with U+FFFD in its place.
+// Failure says why an attempt failed. The workflow gets it as an application error. Usually only Message is set. U+FFFD replaces text
+// that isn't valid UTF-8.
 type Failure struct {
 	Message string
-	// Type is a name for the kind of failure, which retry policies and workflows look at.
+	// Type names the kind of failure, for retry policies and workflows.
 	Type string
-	// NonRetryable: no further attempt, whatever the retry policy says.
+	// NonRetryable prevents further attempts, whatever the retry policy says.
 	NonRetryable bool
 	// Details are values for the workflow.
 	Details []any
-	// NextRetryDelay is the wait before the next attempt, instead of the retry policy's; 0: the policy's.
+	// NextRetryDelay is the wait before the next attempt. 0: the retry policy decides.
 	NextRetryDelay time.Duration
 	StackTrace     string
-	// Source says where the failure comes from, for people to read. Empty: "temporal-heartbeat".
+	// Source says where the failure comes from, for people. Empty: "temporal-heartbeat".
 	Source string
-	// Cause is the failure behind this one.
+	// Cause is the failure that caused this one.
 	Cause *Failure
-	// HeartbeatDetails become the activity's last heartbeat details together with the failure, in one step: a heartbeat sent
-	// just before a failure can be lost. For a standalone activity they are sent as a heartbeat, too, before the failure. Empty: the
-	// server keeps what it has. A Cause can't have any.
+	// HeartbeatDetails become the last heartbeat details of the activity, in the same request: a heartbeat sent just before a
+	// failure can be lost. For a standalone activity they are also sent as a heartbeat before the failure. Empty: the server keeps
+	// its details. A Cause can't have any.
 	HeartbeatDetails []any
 }
 
-// maxCauses bounds the chain of causes that FailureFrom makes.
+// maxCauses bounds the causes that FailureFrom returns.
 const maxCauses = 8
 
-// FailureFrom describes an error as the official SDK does: by its text, the name of its type (none for errors.New), and the errors
-// that it wraps, the nearest 8 of them, as causes. A nil error gives the zero Failure.
+// FailureFrom converts an error as the SDK does: its text, the name of its type (none for errors.New), and as causes the nearest 8
+// errors that it wraps. For a nil error it returns the zero Failure.
 func FailureFrom(err error) Failure {
 	return failureFrom(err, maxCauses)
 }
@@ -52,12 +52,12 @@ func failureFrom(err error, causes int) Failure {
 	return failure
 }
 
-// plainError is the type that errors.New makes, whose name tells nothing.
-var plainError = reflect.TypeOf(errors.New(""))
+// errorsNewType is the type of the result of errors.New.
+var errorsNewType = reflect.TypeOf(errors.New(""))
 
 func typeName(err error) string {
 	t := reflect.TypeOf(err)
-	if t == plainError {
+	if t == errorsNewType {
 		return ""
 	}
 	for t.Kind() == reflect.Pointer {
@@ -66,7 +66,7 @@ func typeName(err error) string {
 	return t.Name()
 }
 
-// failureJSON is a failure as the library reads it. Values are Payloads, which encoding/json writes as base64.
+// failureJSON is a failure in the JSON of the library. encoding/json writes the Payloads as base64.
 type failureJSON struct {
 	Message          string       `json:"message,omitempty"`
 	Type             string       `json:"type,omitempty"`
@@ -79,10 +79,11 @@ type failureJSON struct {
 	HeartbeatDetails []byte       `json:"heartbeat_details_payloads,omitempty"`
 }
 
-func (f Failure) json(codec PayloadCodec, op string) ([]byte, error) {
-	tree, err := f.tree(codec, "", 0)
+// marshal returns the failure in the JSON of the library.
+func (f Failure) marshal(codec PayloadCodec, op string) ([]byte, error) {
+	tree, err := f.toJSON(codec, "", 0)
 	if err != nil {
-		return nil, refused(op, StatusInvalidArgument, err.Error(), err)
+		return nil, localError(op, StatusInvalidArgument, err.Error(), err)
 	}
 	data, err := json.Marshal(tree)
 	if err != nil {
@@ -91,19 +92,19 @@ func (f Failure) json(codec PayloadCodec, op string) ([]byte, error) {
 	return data, nil
 }
 
-// maxDepth stops at a chain of causes that bites its own tail; the library takes fewer.
+// maxDepth bounds the causes, which may form a cycle. The library accepts fewer.
 const maxDepth = 64
 
-// tree converts a failure; path says where it stands, for errors.
-func (f Failure) tree(codec PayloadCodec, path string, depth int) (*failureJSON, error) {
+// toJSON converts a failure. path is its path from the outermost failure, for errors.
+func (f Failure) toJSON(codec PayloadCodec, path string, depth int) (*failureJSON, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("more than %d causes", maxDepth)
 	}
-	details, err := encodedPayloadsOf(codec, f.Details)
+	details, err := toEncodedPayloads(codec, f.Details)
 	if err != nil {
 		return nil, fmt.Errorf("%sDetails: %w", path, err)
 	}
-	heartbeatDetails, err := encodedPayloadsOf(codec, f.HeartbeatDetails)
+	heartbeatDetails, err := toEncodedPayloads(codec, f.HeartbeatDetails)
 	if err != nil {
 		return nil, fmt.Errorf("%sHeartbeatDetails: %w", path, err)
 	}
@@ -115,13 +116,13 @@ func (f Failure) tree(codec PayloadCodec, path string, depth int) (*failureJSON,
 		Type:             f.Type,
 		NonRetryable:     f.NonRetryable,
 		Details:          appendPayloads(nil, details),
-		NextRetryDelayMs: wholeMilliseconds(f.NextRetryDelay),
+		NextRetryDelayMs: toMilliseconds(f.NextRetryDelay),
 		StackTrace:       f.StackTrace,
 		Source:           f.Source,
 		HeartbeatDetails: appendPayloads(nil, heartbeatDetails),
 	}
 	if f.Cause != nil {
-		tree.Cause, err = f.Cause.tree(codec, path+"Cause.", depth+1)
+		tree.Cause, err = f.Cause.toJSON(codec, path+"Cause.", depth+1)
 	}
 	return tree, err
 }

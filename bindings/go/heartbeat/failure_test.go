@@ -23,12 +23,12 @@ func TestFailureIsWrittenAsTheLibraryReadsIt(t *testing.T) {
 		Cause:            &Failure{Message: "write"},
 		HeartbeatDetails: []any{41},
 	}
-	got, err := failure.json(nil, "fail")
+	got, err := failure.marshal(nil, "fail")
 	if err != nil {
 		t.Fatal(err)
 	}
 	payloads := func(values ...any) string {
-		payloads, err := payloadsOf(values)
+		payloads, err := toPayloads(values)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +40,7 @@ func TestFailureIsWrittenAsTheLibraryReadsIt(t *testing.T) {
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if got, err := (Failure{}).json(nil, "fail"); err != nil || string(got) != "{}" {
+	if got, err := (Failure{}).marshal(nil, "fail"); err != nil || string(got) != "{}" {
 		t.Errorf("the zero Failure is %s, %v", got, err)
 	}
 }
@@ -49,17 +49,20 @@ func TestFailureThatCannotBeWrittenSaysWhere(t *testing.T) {
 	cyclic := &Failure{}
 	cyclic.Cause = cyclic
 	bad := make(chan int)
-	for where, failure := range map[string]Failure{
-		"Details: value 0":          {Details: []any{bad}},
-		"HeartbeatDetails: value 1": {HeartbeatDetails: []any{1, bad}},
-		"Cause.Details: value 0":    {Cause: &Failure{Details: []any{bad}}},
-		"Cause.HeartbeatDetails":    {Cause: &Failure{HeartbeatDetails: []any{1}}},
-		"causes":                    *cyclic,
+	for _, c := range []struct {
+		where   string
+		failure Failure
+	}{
+		{"Details: value 0", Failure{Details: []any{bad}}},
+		{"HeartbeatDetails: value 1", Failure{HeartbeatDetails: []any{1, bad}}},
+		{"Cause.Details: value 0", Failure{Cause: &Failure{Details: []any{bad}}}},
+		{"Cause.HeartbeatDetails", Failure{Cause: &Failure{HeartbeatDetails: []any{1}}}},
+		{"causes", *cyclic},
 	} {
-		_, err := failure.json(nil, "fail")
+		_, err := c.failure.marshal(nil, "fail")
 		wantIs(t, err, ErrInvalidArgument)
-		if err != nil && !strings.Contains(err.Error(), where) {
-			t.Errorf("%q doesn't say %q", err, where)
+		if err != nil && !strings.Contains(err.Error(), c.where) {
+			t.Errorf("%q doesn't say %q", err, c.where)
 		}
 	}
 }

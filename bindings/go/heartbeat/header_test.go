@@ -28,21 +28,9 @@ func TestStatusesAreThoseOfTheHeader(t *testing.T) {
 	}
 }
 
-func TestSignalsAreThoseOfTheHeader(t *testing.T) {
-	inC := enumerators(t, `THB_SIGNAL_[A-Z_]+`)
-	if len(inC) != len(signalNames) {
-		t.Errorf("%d signals in C, %d in Go", len(inC), len(signalNames))
-	}
-	for _, s := range signalNames {
-		if got := inC["THB_SIGNAL_"+s.name]; Signals(got) != s.signal {
-			t.Errorf("%s is %d in Go and %d in C", s.name, s.signal, got)
-		}
-	}
-}
-
 func TestStatusesAreThoseOfTheLibrary(t *testing.T) {
 	needLibrary(t)
-	if err := load(); err != nil {
+	if err := loadLibrary(); err != nil {
 		t.Fatal(err)
 	}
 	for number, name := range statusNames {
@@ -73,4 +61,16 @@ func enumerators(t *testing.T, name string) map[string]int {
 		found[string(m[1])] = number
 	}
 	return found
+}
+
+func TestSignalsAreThoseOfTheHeader(t *testing.T) {
+	inC := enumerators(t, `THB_SIGNAL_[A-Z_]+`)
+	if len(inC) != len(signalTexts) {
+		t.Errorf("%d signals in C, %d in Go", len(inC), len(signalTexts))
+	}
+	for _, s := range signalTexts {
+		if got := inC["THB_SIGNAL_"+s.name]; Signals(got) != s.signal {
+			t.Errorf("%s is %d in Go and %d in C", s.name, s.signal, got)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package heartbeat
 
 import (
+	"debug/elf"
 	"errors"
 	"fmt"
 	"os"
@@ -13,18 +14,16 @@ import (
 	"temporal-heartbeat.dev/go/internal/abi"
 )
 
-// LibraryVariable names the environment variable that holds the path of the native library. While it is set, the library is
-// looked for nowhere else.
+// LibraryVariable is the environment variable with the path of the native library. While it is set, no other path is tried.
 const LibraryVariable = "TEMPORAL_HEARTBEAT_LIBRARY"
 
-// LibraryError says why the native library couldn't be loaded. It is [ErrABIMismatch] when a library was found that is of another
-// ABI version.
+// LibraryError says why the native library couldn't be loaded. It is [ErrABIMismatch] if a library with another ABI version was found.
 type LibraryError struct {
-	// Tried has an error for each place that was looked in, in that order: the place, and what was wrong there.
+	// Tried has the error of each path that was tried, in that order.
 	Tried []error
 }
 
-// Error lists the places, one a line, and says what helps.
+// Error lists the paths, one a line, and says what to do.
 func (e *LibraryError) Error() string {
 	var b strings.Builder
 	b.WriteString("temporal-heartbeat: the native library can't be loaded:")
@@ -35,39 +34,39 @@ func (e *LibraryError) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the errors of the places.
+// Unwrap returns the errors of the paths.
 func (e *LibraryError) Unwrap() []error {
 	return e.Tried
 }
 
-// Version gives the version of the native library, which it loads if that hasn't been done yet.
+// Version returns the version of the native library, and loads it if necessary.
 func Version() (string, error) {
-	if err := load(); err != nil {
+	if err := loadLibrary(); err != nil {
 		return "", err
 	}
 	return abi.Version(), nil
 }
 
-var library struct {
+var loader struct {
 	loaded atomic.Bool
 	mu     sync.Mutex // held while loading
 }
 
-// load opens the library unless it is open. What failed is tried again the next time: the cause may be gone by then.
-func load() error {
-	if library.loaded.Load() {
+// loadLibrary opens the library unless it is open. After an error the next call tries again.
+func loadLibrary() error {
+	if loader.loaded.Load() {
 		return nil
 	}
-	library.mu.Lock()
-	defer library.mu.Unlock()
-	if library.loaded.Load() {
+	loader.mu.Lock()
+	defer loader.mu.Unlock()
+	if loader.loaded.Load() {
 		return nil
 	}
 	failure := new(LibraryError)
-	for _, place := range places() {
-		err := place.open()
+	for _, candidate := range candidates() {
+		err := candidate.open()
 		if err == nil {
-			library.loaded.Store(true)
+			loader.loaded.Store(true)
 			return nil
 		}
 		failure.Tried = append(failure.Tried, err)
@@ -75,54 +74,73 @@ func load() error {
 	return failure
 }
 
-// place is where the library may be.
-type place struct {
-	what string // in words, for an error
-	path string // for the dynamic linker
-	err  error  // why there is no path
+// candidate is a path at which the library may be.
+type candidate struct {
+	source string // where the path comes from, for an error
+	path   string // for dlopen
+	err    error  // why there is no path
 }
 
-func (p place) open() error {
-	if p.err != nil {
-		return fmt.Errorf("%s: %w", p.what, p.err)
+func (c candidate) open() error {
+	if c.err != nil {
+		return fmt.Errorf("%s: %w", c.source, c.err)
 	}
-	failure := abi.Open(p.path)
+	failure := abi.Open(c.path)
 	if failure == nil {
 		return nil
 	}
-	err := errors.New(strings.TrimPrefix(failure.Message, p.path+": "))
+	err := errors.New(strings.TrimPrefix(failure.Message, c.path+": "))
 	if Status(failure.Status) == StatusABIMismatch {
 		err = fmt.Errorf("%w: %w", ErrABIMismatch, err)
-	} else if other := builtForAnother(p.path); other != "" {
-		err = fmt.Errorf("%w (%s)", err, other)
+	} else if mismatch := machineMismatch(c.path); mismatch != "" {
+		err = fmt.Errorf("%w (%s)", err, mismatch)
 	}
-	return fmt.Errorf("%s: %s: %w", p.what, p.path, err)
+	return fmt.Errorf("%s: %s: %w", c.source, c.path, err)
 }
 
-// places lists where to look, best first.
-func places() []place {
+// machineMismatch describes the machines that an ELF library and this program are built for, if they differ; otherwise it returns "". The
+// loader reports such a library as not found.
+func machineMismatch(path string) string {
+	machine := func(path string) string {
+		file, err := elf.Open(path)
+		if err != nil {
+			return ""
+		}
+		defer file.Close()
+		return fmt.Sprintf("%v %v", file.Machine, file.Class)
+	}
+	executable, _ := os.Executable()
+	theirs, ours := machine(path), machine(executable)
+	if theirs == "" || ours == "" || theirs == ours {
+		return ""
+	}
+	return fmt.Sprintf("it is built for %s, and this program for %s", theirs, ours)
+}
+
+// candidates returns the paths to try, in that order.
+func candidates() []candidate {
 	if abi.Linked {
-		return []place{{what: "the library that is linked"}}
+		return []candidate{{source: "the library that is linked"}}
 	}
 	if path := os.Getenv(LibraryVariable); path != "" {
-		return []place{{what: LibraryVariable, path: path}}
+		return []candidate{{source: LibraryVariable, path: path}}
 	}
-	var all []place
-	const beside = "beside the executable"
+	var found []candidate
+	const besideExecutable = "beside the executable"
 	if executable, err := os.Executable(); err != nil {
-		all = append(all, place{what: beside, err: err})
+		found = append(found, candidate{source: besideExecutable, err: err})
 	} else {
 		for _, name := range libraryNames() {
-			all = append(all, place{what: beside, path: filepath.Join(filepath.Dir(executable), name)})
+			found = append(found, candidate{source: besideExecutable, path: filepath.Join(filepath.Dir(executable), name)})
 		}
 	}
 	for _, name := range libraryNames() {
-		all = append(all, place{what: "the system's loader", path: name})
+		found = append(found, candidate{source: "the system's loader", path: name})
 	}
-	return all
+	return found
 }
 
-// libraryNames are the file's names: with the ABI's major version, as an installed library has it, and without.
+// libraryNames returns the names of the file: with the major version of the ABI, as it is installed, and without.
 func libraryNames() []string {
 	if runtime.GOOS == "darwin" {
 		return []string{"libtemporal_heartbeat.0.dylib", "libtemporal_heartbeat.dylib"}

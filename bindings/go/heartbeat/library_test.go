@@ -1,6 +1,9 @@
 package heartbeat
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,15 +95,16 @@ func TestLibraryForAnotherProcessorIsSaid(t *testing.T) {
 func TestLibraryOfAnotherKindOrABIIsSaid(t *testing.T) {
 	const abi9 = "unsigned thb_abi_version(void) { return 9 << 16 | 5; } int thb_check_abi(unsigned abi) { return abi ? 25 : 0; }"
 	const anyABI = "unsigned thb_abi_version(void) { return 1; } int thb_check_abi(unsigned abi) { return abi * 0; }"
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name   string
 		source string
 		want   []string
 	}{
-		"another library":    {"int x;", []string{"it is not the temporal-heartbeat library: it has no thb_check_abi"}},
-		"another ABI":        {abi9, []string{"ABI mismatch: true", "it has ABI version 9.5, this program was built for 0."}},
-		"a function missing": {anyABI, []string{"ABI mismatch: false", "it has no function thb_connect"}},
+		{"another library", "int x;", []string{"it is not the temporal-heartbeat library: it has no thb_check_abi"}},
+		{"another ABI", abi9, []string{"ABI mismatch: true", "it has ABI version 9.5, this program was built for 0."}},
+		{"a function missing", anyABI, []string{"ABI mismatch: false", "it has no function thb_connect"}},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			out := loadElsewhere(t, nil, LibraryVariable+"="+compile(t, c.source))
 			wantAll(t, out, "library error: true")
 			wantAll(t, out, c.want...)
@@ -137,4 +141,24 @@ func TestVersionIsTheLibrarys(t *testing.T) {
 	if version, err := Version(); err != nil || strings.Count(version, ".") < 2 {
 		t.Errorf("%q, %v", version, err)
 	}
+}
+
+// loadOnly makes this program load the library and print how that went, instead of testing. The library stays loaded once it is,
+// so that each scenario of loading needs a process of its own.
+const loadOnly = "THB_TEST_LOAD_ONLY"
+
+func TestMain(m *testing.M) {
+	for _, variable := range os.Environ() {
+		// What the caller's shell has for Temporal is not for these tests.
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "TEMPORAL_") && name != LibraryVariable {
+			os.Unsetenv(name)
+		}
+	}
+	os.Setenv("XDG_CONFIG_HOME", "/nonexistent")
+	if os.Getenv(loadOnly) == "" {
+		os.Exit(m.Run())
+	}
+	err := Connect(context.Background(), Options{Lazy: true})
+	var missing *LibraryError
+	fmt.Printf("library error: %t\nABI mismatch: %t\n%v\n", errors.As(err, &missing), errors.Is(err, ErrABIMismatch), err)
 }

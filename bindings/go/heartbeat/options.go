@@ -5,54 +5,54 @@ import (
 	"time"
 )
 
-// Options says which server to connect to, and how. The zero value takes everything from the environment, else from a profile
-// of temporal.toml, else from the defaults, as every Temporal client does; docs/options.md describes each option.
+// Options are the options of [Connect]. As in every Temporal client the value of an option that isn't set comes from the environment, else
+// from a profile of temporal.toml, else it is the default. docs/options.md describes each option.
 type Options struct {
 	// HostPort is the server's address as "host:port". Empty: TEMPORAL_ADDRESS, else 127.0.0.1:7233.
 	HostPort string
-	// Namespace is that of the activities. Empty: TEMPORAL_NAMESPACE, else "default".
+	// Namespace is the namespace of the activities. Empty: TEMPORAL_NAMESPACE, else "default".
 	Namespace string
 	// APIKey is sent with every request. Empty: TEMPORAL_API_KEY. It turns TLS on.
 	APIKey string
-	// APIKeyPath names a file that holds the API key, and is read again when it changes.
+	// APIKeyPath is a file with the API key. It is read again when it changes.
 	APIKeyPath string
-	// TLS secures the connection. nil: as environment and profile say, else only with an API key.
+	// TLS secures the connection. nil: as the environment or the profile says, else only with an API key.
 	TLS *TLS
-	// GRPCMeta are headers of every request, over those of the environment.
+	// GRPCMeta are headers of every request. They override those of the environment.
 	GRPCMeta map[string]string
-	// Authority is what requests name as the server's authority. Empty: the address.
+	// Authority is the :authority header of requests. Empty: the address.
 	Authority string
-	// Identity is the name that the server knows this process by, as shown in histories. Empty: pid@host.
+	// Identity is the name of this process in workflow histories. Empty: pid@host.
 	Identity string
-	// ConfigFile is the file that profiles stand in. Empty: TEMPORAL_CONFIG_FILE, else the user's temporalio/temporal.toml.
+	// ConfigFile is the file with the profiles. Empty: TEMPORAL_CONFIG_FILE, else the user's temporalio/temporal.toml.
 	ConfigFile string
-	// Profile is the profile of that file. Empty: TEMPORAL_PROFILE, else "default".
+	// Profile is the profile in ConfigFile. Empty: TEMPORAL_PROFILE, else "default".
 	Profile string
-	// ConnectTimeout bounds the wait for a server that doesn't answer. 0: until the context's deadline, else DefaultTimeout.
-	// When both are there, the earlier one counts.
+	// ConnectTimeout bounds the wait for a server that doesn't answer, as the deadline of the context does. 0: that deadline, else
+	// DefaultTimeout.
 	ConnectTimeout time.Duration
-	// Lazy connects with the first call: Connect then only checks the options.
+	// Lazy connects with the first call. Connect then only checks the options.
 	Lazy bool
-	// Proxy is an HTTP proxy to connect through.
+	// Proxy is the HTTP proxy of the connection.
 	Proxy *Proxy
-	// Keepalive says how to notice that a connection is dead.
+	// Keepalive detects dead connections.
 	Keepalive *Keepalive
-	// Retry says how calls are tried again.
+	// Retry says how calls are retried.
 	Retry *Retry
-	// Compression is how large requests are compressed: "gzip", when the server takes it, or "none". Empty: "gzip".
+	// Compression compresses large requests: "gzip", if the server accepts it, or "none". Empty: "gzip".
 	Compression string
-	// MaxMessageBytes is the largest message that is sent or read. 0: 64 MiB.
+	// MaxMessageBytes bounds the messages that are sent and read. 0: 64 MiB.
 	MaxMessageBytes int
-	// DataConverter is the codec of a namespace whose data are encrypted. nil: values go as they are. It is in force before the
-	// connection exists, and until the next Connect. See [CodecFrom].
-	DataConverter PayloadCodec
-	// RequireEncoded refuses, as [ErrInvalidArgument], what no codec has encoded.
+	// PayloadCodec is the codec of a namespace whose data are encrypted. nil: values are sent as they are. Its use begins before the
+	// connection exists, and ends with the next Connect. See [CodecFrom].
+	PayloadCodec PayloadCodec
+	// RequireEncoded refuses values that no codec has encoded, with [ErrInvalidArgument].
 	RequireEncoded bool
-	// MetricsAddress is where Prometheus may fetch the [Metrics], as "ip:port". Empty: nowhere.
+	// MetricsAddress is the "ip:port" at which Prometheus can fetch the [Metrics]. Empty: none.
 	MetricsAddress string
 }
 
-// Credentials are the options that can be changed while connected: see [Reconfigure] and the fields of [Options].
+// Credentials are the options that [Reconfigure] changes. [Options] describes them.
 type Credentials struct {
 	APIKey     string            `json:"api_key,omitempty"`
 	APIKeyPath string            `json:"api_key_path,omitempty"`
@@ -60,59 +60,59 @@ type Credentials struct {
 	GRPCMeta   map[string]string `json:"grpc_meta,omitempty"`
 }
 
-// TLS secures a connection. Files are read again when they change. The zero value trusts whom the system trusts.
+// TLS secures a connection. Files are read again when they change. The zero value trusts the certificates of the system.
 type TLS struct {
-	// Disabled makes the connection plain, whatever else is given.
+	// Disabled connects without TLS, whatever else is set.
 	Disabled bool `json:"disabled"`
-	// ServerCACertPath and ServerCACertData are the certificates, in PEM, that the server's must be signed by: one of the two.
+	// ServerCACertPath or ServerCACertData has the CA certificates of the server, in PEM.
 	ServerCACertPath string `json:"server_ca_cert_path,omitempty"`
 	ServerCACertData string `json:"server_ca_cert_data,omitempty"`
-	// ClientCertPath and ClientCertData are our certificate, ClientKeyPath and ClientKeyData its key, in PEM.
+	// ClientCertPath or ClientCertData has the client certificate, and ClientKeyPath or ClientKeyData its key, in PEM.
 	ClientCertPath string `json:"client_cert_path,omitempty"`
 	ClientCertData string `json:"client_cert_data,omitempty"`
 	ClientKeyPath  string `json:"client_key_path,omitempty"`
 	ClientKeyData  string `json:"client_key_data,omitempty"`
-	// ServerName is what the server's certificate must be valid for. Empty: the host of the address.
+	// ServerName is the name in the server's certificate. Empty: the host of the address.
 	ServerName string `json:"server_name,omitempty"`
-	// DisableHostVerification takes a certificate that is valid for another name; and any at all when no CA is given.
+	// DisableHostVerification accepts a certificate for another name, and without a CA any certificate.
 	DisableHostVerification bool `json:"disable_host_verification"`
 }
 
 // Proxy is an HTTP proxy.
 type Proxy struct {
-	// TargetHost is where it listens, as "host:port".
+	// TargetHost is the proxy's address as "host:port".
 	TargetHost string `json:"target_host,omitempty"`
-	// BasicAuthUser and BasicAuthPassword say who we are to it.
+	// BasicAuthUser and BasicAuthPassword are the credentials for the proxy.
 	BasicAuthUser     string `json:"basic_auth_user,omitempty"`
 	BasicAuthPassword string `json:"basic_auth_password,omitempty"`
 }
 
-// Keepalive says how to notice that a connection is dead. Zero values are the defaults.
+// Keepalive detects dead connections by HTTP/2 PINGs. Zero values are the defaults.
 type Keepalive struct {
 	Disabled bool
-	// Interval is how often it is asked: 30 s.
+	// Interval is the time between two PINGs. 0: 30 s.
 	Interval time.Duration
-	// Timeout is how long the answer may take: 15 s.
+	// Timeout is the time for the answer. 0: 15 s.
 	Timeout time.Duration
 }
 
-// Retry says how calls are tried again within their time. Zero values are the defaults.
+// Retry says how calls are retried within their timeout. Zero values are the defaults.
 type Retry struct {
 	Disabled bool
-	// InitialInterval is the pause after the first try: 100 ms.
+	// InitialInterval is the wait before the first retry. 0: 100 ms.
 	InitialInterval time.Duration
-	// Multiplier makes each pause longer than the one before: 1.7.
+	// Multiplier is the ratio of each wait to the one before. 0: 1.7.
 	Multiplier float64
-	// MaxInterval is the longest pause: 2 s.
+	// MaxInterval is the longest wait. 0: 2 s.
 	MaxInterval time.Duration
-	// RandomizationFactor is the part by up to which a pause is shorter. nil: 0.3.
+	// RandomizationFactor is the largest part by which jitter shortens a wait. nil: 0.3.
 	RandomizationFactor *float64
-	// MaxRetries is how many tries may follow the first. 0: as many as there is time for.
+	// MaxRetries bounds the retries. 0: only the timeout bounds them.
 	MaxRetries int
 }
 
-// json writes the options as the library reads them. An absent key leaves the choice to the environment.
-func (o Options) json(timeoutMs uint32) ([]byte, error) {
+// marshal returns the options in the JSON of the library. The environment decides about an absent key.
+func (o Options) marshal(timeoutMs uint32) ([]byte, error) {
 	return json.Marshal(struct {
 		Address   string `json:"address,omitempty"`
 		Namespace string `json:"namespace,omitempty"`

@@ -83,5 +83,5 @@ func (r *recorder) waitFor(t *testing.T, data string) {
 
 // options are those of a connection to the recorder.
 func (r *recorder) options(codec PayloadCodec) Options {
-	return Options{HostPort: r.address, Lazy: true, Compression: "none", DataConverter: codec}
+	return Options{HostPort: r.address, Lazy: true, Compression: "none", PayloadCodec: codec}
 }

@@ -1,101 +1,170 @@
 package heartbeat
 
 import (
+	"context"
 	"fmt"
 	"strings"
 )
 
-// Signals is what the server tells a beating activity: a set of bits. Bits that aren't named here (a newer library's) are to be
-// ignored.
+// Signals is a set of bits that says what the server and the library request of an activity. Ignore bits that have no name here; they
+// come from a newer library.
 type Signals uint32
 
 const (
-	// SignalCancelRequested: somebody asked to cancel the activity. Clean up and call [ReportCancelled]; or finish, and
-	// [Complete] still wins.
+	// SignalCancelRequested: the cancellation of the activity was requested. Clean up and call [ReportCancelled], or finish and call
+	// [Complete], which the server still accepts.
 	SignalCancelRequested Signals = 1 << iota
-	// SignalPaused: the activity is paused. Hold the work but keep beating: timeouts fire at the unpause, or even before.
+	// SignalPaused: the activity is paused. Stop the work but continue the heartbeats: timeouts fire at the unpause, or even before.
 	SignalPaused
-	// SignalReset: the activity was reset and begins again with attempt 1. Stop, and let this attempt fail or time out.
+	// SignalReset: the activity was reset and starts again with attempt 1. Stop, and let this attempt fail or time out.
 	SignalReset
 
-	// The following come only from an activity that is held open ([Open]), where SignalCancelRequested and SignalReset stay.
+	// Only an open activity ([Open]) has the following signals. There SignalCancelRequested and SignalReset are never cleared.
 
-	// SignalGone: the activity is over for this attempt, and nothing is ever sent for it again. Stop the work.
+	// SignalGone: the activity is over for this attempt, and the library sends nothing more for it. Stop the work.
 	SignalGone
-	// SignalLeaseLost: no heartbeat was acknowledged for as long as the heartbeat timeout. Another attempt may be running: stop.
-	// It goes when a heartbeat is acknowledged again.
+	// SignalLeaseLost: no heartbeat was acknowledged for the heartbeat timeout. Another attempt may be running: stop. The next
+	// acknowledged heartbeat clears it.
 	SignalLeaseLost
-	// SignalStalled: no progress for the stall timeout, so that the heartbeats have stopped. It goes with the next record or touch.
+	// SignalStalled: no progress for the stall timeout, so the heartbeats have stopped. The next record or touch clears it.
 	SignalStalled
-	// SignalRefused: the server refuses the heartbeats, and trying again won't help. [Activity.Info] tells why.
+	// SignalRefused: the server refuses the heartbeats, and a retry can't help. [Activity.Info] has the error.
 	SignalRefused
-	// SignalDeadline: AttemptRemaining has passed. It is a hint: the server decides, and a pulse asks it soon after. If the attempt is
-	// over, [SignalGone] follows.
+	// SignalDeadline: AttemptRemaining has passed. It is a hint: the server decides, and the library asks it soon after. If the
+	// attempt is over, [SignalGone] follows.
 	SignalDeadline
-	// SignalUnseeded: it can't be learned what progress the server holds, so that nothing is sent that might erase it. Record
-	// something.
+	// SignalUnseeded: the library can't learn the details on the server, and sends no heartbeat that might delete them. Record details.
 	SignalUnseeded
 )
 
-// Has tells whether all of the given signals are set.
+// StopSignals are the signals that cancel the Context of an activity by default: see [OpenOptions]. [SignalDeadline] isn't one: only
+// the server knows whether the attempt is over, and then [SignalGone] is set.
+const StopSignals = SignalGone | SignalCancelRequested | SignalReset | SignalLeaseLost
+
+// signalTexts has the name and the description of each signal, in the order of the bits.
+var signalTexts = []struct {
+	signal      Signals
+	name        string
+	description string
+}{
+	{SignalCancelRequested, "CANCEL_REQUESTED", "its cancellation was requested"},
+	{SignalPaused, "PAUSED", "the activity is paused"},
+	{SignalReset, "RESET", "the activity was reset"},
+	{SignalGone, "GONE", "the activity is over for this attempt"},
+	{SignalLeaseLost, "LEASE_LOST", "no heartbeat was acknowledged for the heartbeat timeout, and another attempt may be running"},
+	{SignalStalled, "STALLED", "no progress for the stall timeout"},
+	{SignalRefused, "REFUSED", "the server refuses the heartbeats"},
+	{SignalDeadline, "DEADLINE", "the deadline that was handed over has passed"},
+	{SignalUnseeded, "UNSEEDED", "it can't be learned what progress the server holds"},
+}
+
+// Has reports whether all of the given signals are set.
 func (s Signals) Has(signals Signals) bool {
 	return s&signals == signals
 }
 
-// CancelRequested tells whether [SignalCancelRequested] is set.
+// CancelRequested reports whether [SignalCancelRequested] is set.
 func (s Signals) CancelRequested() bool {
 	return s.Has(SignalCancelRequested)
 }
 
-// Paused tells whether [SignalPaused] is set.
+// Paused reports whether [SignalPaused] is set.
 func (s Signals) Paused() bool {
 	return s.Has(SignalPaused)
 }
 
-// Reset tells whether [SignalReset] is set.
+// Reset reports whether [SignalReset] is set.
 func (s Signals) Reset() bool {
 	return s.Has(SignalReset)
 }
 
-// Gone tells whether [SignalGone] is set.
+// Gone reports whether [SignalGone] is set.
 func (s Signals) Gone() bool {
 	return s.Has(SignalGone)
 }
 
-// LeaseLost tells whether [SignalLeaseLost] is set.
+// LeaseLost reports whether [SignalLeaseLost] is set.
 func (s Signals) LeaseLost() bool {
 	return s.Has(SignalLeaseLost)
 }
 
-var signalNames = []struct {
-	signal Signals
-	name   string
-}{
-	{SignalCancelRequested, "CANCEL_REQUESTED"},
-	{SignalPaused, "PAUSED"},
-	{SignalReset, "RESET"},
-	{SignalGone, "GONE"},
-	{SignalLeaseLost, "LEASE_LOST"},
-	{SignalStalled, "STALLED"},
-	{SignalRefused, "REFUSED"},
-	{SignalDeadline, "DEADLINE"},
-	{SignalUnseeded, "UNSEEDED"},
-}
-
-// String gives the names of the signals that are set, as "CANCEL_REQUESTED|PAUSED"; "none" when there are none.
+// String returns the names of the signals that are set, for example "CANCEL_REQUESTED|PAUSED", or "none".
 func (s Signals) String() string {
 	if s == 0 {
 		return "none"
 	}
 	var names []string
-	for _, n := range signalNames {
-		if s.Has(n.signal) {
-			names = append(names, n.name)
-			s &^= n.signal
+	for _, text := range signalTexts {
+		if s.Has(text.signal) {
+			names = append(names, text.name)
+			s &^= text.signal
 		}
 	}
 	if s != 0 {
 		names = append(names, fmt.Sprintf("%#x", uint32(s)))
 	}
 	return strings.Join(names, "|")
+}
+
+// The causes of the cancellation of an activity's Context, one for each signal. Compare them with context.Cause by errors.Is.
+var (
+	// ErrCancelRequested is the cause for [SignalCancelRequested].
+	ErrCancelRequested error = signalError(SignalCancelRequested)
+	// ErrPaused is the cause for [SignalPaused], if CancelOn has it.
+	ErrPaused error = signalError(SignalPaused)
+	// ErrReset is the cause for [SignalReset].
+	ErrReset error = signalError(SignalReset)
+	// ErrGone is the cause for [SignalGone]. It is also [ErrNotFound].
+	ErrGone error = signalError(SignalGone)
+	// ErrLeaseLost is the cause for [SignalLeaseLost].
+	ErrLeaseLost error = signalError(SignalLeaseLost)
+	// ErrStalled is the cause for [SignalStalled], if CancelOn has it.
+	ErrStalled error = signalError(SignalStalled)
+	// ErrRefused is the cause for [SignalRefused], if CancelOn has it.
+	ErrRefused error = signalError(SignalRefused)
+	// ErrAttemptDeadline is the cause for [SignalDeadline], if CancelOn has it. It is also context.DeadlineExceeded.
+	ErrAttemptDeadline error = signalError(SignalDeadline)
+	// ErrUnseeded is the cause for [SignalUnseeded], if CancelOn has it.
+	ErrUnseeded error = signalError(SignalUnseeded)
+)
+
+// signalError is one signal as an error.
+type signalError Signals
+
+func (e signalError) Error() string {
+	for _, text := range signalTexts {
+		if text.signal == Signals(e) {
+			return "temporal-heartbeat: stop the work: " + text.description
+		}
+	}
+	return "temporal-heartbeat: stop the work: " + Signals(e).String()
+}
+
+func (e signalError) Is(target error) bool {
+	switch Signals(e) {
+	case SignalGone:
+		return target == ErrNotFound
+	case SignalDeadline:
+		return target == context.DeadlineExceeded
+	}
+	return false
+}
+
+// causePriority orders the signals for a cancellation by several of them.
+var causePriority = []Signals{
+	SignalGone, SignalCancelRequested, SignalReset, SignalDeadline, SignalLeaseLost, SignalRefused, SignalStalled, SignalUnseeded,
+	SignalPaused,
+}
+
+// cancelCause returns the signal of the highest priority as an error, or nil if none is set.
+func cancelCause(signals Signals) error {
+	if signals == 0 {
+		return nil
+	}
+	for _, signal := range causePriority {
+		if signals.Has(signal) {
+			return signalError(signal)
+		}
+	}
+	return nil
 }

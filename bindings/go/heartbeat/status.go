@@ -2,28 +2,26 @@ package heartbeat
 
 import "fmt"
 
-// Status says how a call ended, in [Error].Code. A status that this version doesn't know (a newer library's) is an error like
-// any other.
+// Status is the result of a call, in the field Code of [Error]. A newer library may return statuses that have no name here.
 type Status int32
 
-// The statuses of the library, by their numbers. Each but StatusOK has an error of the same name for errors.Is: [ErrNotFound]
-// for StatusNotFound.
+// The statuses of the library. Each but StatusOK has an error of the same name for errors.Is: [ErrNotFound] for StatusNotFound.
 const (
-	// StatusOK is no error.
+	// StatusOK: success.
 	StatusOK Status = iota
-	// StatusInvalidArgument: an argument is wrong; the message says which.
+	// StatusInvalidArgument: an argument is wrong. The message names it.
 	StatusInvalidArgument
 	// StatusConfig: an option, an environment variable or a file that configures the client or the task token is wrong.
 	StatusConfig
-	// StatusNotConnected: no Connect has succeeded yet, or Disconnect ended it.
+	// StatusNotConnected: there is no client: call Connect.
 	StatusNotConnected
-	// StatusAlreadyConnected: the process has its client already.
+	// StatusAlreadyConnected: the process has a client already.
 	StatusAlreadyConnected
 	// StatusUnavailable: the server can't be reached, or isn't ready.
 	StatusUnavailable
-	// StatusTimeout: the time ran out without an answer.
+	// StatusTimeout: the call timed out without an answer.
 	StatusTimeout
-	// StatusTLS: the server was reached, but TLS failed.
+	// StatusTLS: the TLS handshake failed.
 	StatusTLS
 	// StatusUnauthenticated: the server doesn't accept the credentials.
 	StatusUnauthenticated
@@ -36,34 +34,34 @@ const (
 	// StatusNotFound: the activity is over for this task token: it finished, timed out, or runs as a later attempt; or its
 	// workflow closed. Stop the work now.
 	StatusNotFound
-	// StatusInDoubt: a Complete, Fail or ReportCancelled that may have been applied, since the answer to an earlier try was lost.
+	// StatusInDoubt: a Complete, Fail or ReportCancelled that may have taken effect, since the answer to an earlier try was lost.
 	// Don't undo the work.
 	StatusInDoubt
-	// StatusTooLarge: the details, the result or the failure are larger than the server takes. Nothing was sent.
+	// StatusTooLarge: the details, the result or the failure are larger than the server accepts. Nothing was sent.
 	StatusTooLarge
-	// StatusResourceExhausted: the server's limits; slow down.
+	// StatusResourceExhausted: a rate limit of the server. Call less often.
 	StatusResourceExhausted
 	// StatusLocalLimit: a limit of this process: threads, descriptors, calls in progress.
 	StatusLocalLimit
-	// StatusTokenUnreadable: the bytes are no task token.
+	// StatusTokenUnreadable: the bytes aren't a task token.
 	StatusTokenUnreadable
-	// StatusFailedPrecondition: the server refuses the call in the state that things are in.
+	// StatusFailedPrecondition: the call isn't possible in the current state.
 	StatusFailedPrecondition
-	// StatusUnimplemented: the server, or this version of the library, doesn't have it.
+	// StatusUnimplemented: the server or this version of the library doesn't implement it.
 	StatusUnimplemented
-	// StatusServerError: the server failed.
+	// StatusServerError: an internal error of the server.
 	StatusServerError
-	// StatusInvalidHandle: a handle that isn't open.
+	// StatusInvalidHandle: the activity isn't open.
 	StatusInvalidHandle
-	// StatusForked: a handle of the parent process, used after a fork.
+	// StatusForked: the activity was opened in the parent process, before a fork.
 	StatusForked
-	// StatusAlreadyOpen: the task token belongs to an activity held open.
+	// StatusAlreadyOpen: an activity with this task token is open.
 	StatusAlreadyOpen
-	// StatusEnded: the activity was ended through this process.
+	// StatusEnded: this process ended the activity.
 	StatusEnded
-	// StatusABIMismatch: the native library is of another ABI version than this package.
+	// StatusABIMismatch: the native library has another ABI version than this package.
 	StatusABIMismatch
-	// StatusInternal: a fault of the library's own.
+	// StatusInternal: a bug of the library.
 	StatusInternal
 )
 
@@ -97,7 +95,7 @@ var statusNames = [...]string{
 	StatusInternal:           "THB_INTERNAL",
 }
 
-// String gives the status's name in C, by which the library's manual lists it: "THB_NOT_FOUND".
+// String returns the name of the status in the C header: "THB_NOT_FOUND".
 func (s Status) String() string {
 	if s >= 0 && int(s) < len(statusNames) {
 		return statusNames[s]

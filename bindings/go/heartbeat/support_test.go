@@ -87,3 +87,41 @@ func wantIs(t *testing.T, err error, targets ...error) {
 		}
 	}
 }
+
+// patience is how long an event may take that comes by itself.
+const patience = 20 * time.Second
+
+// wantCause waits for the end of a context.
+func wantCause(t *testing.T, ctx context.Context, causes ...error) {
+	t.Helper()
+	select {
+	case <-ctx.Done():
+		wantIs(t, context.Cause(ctx), causes...)
+	case <-time.After(patience):
+		t.Fatal("the context wasn't cancelled")
+	}
+}
+
+func detailsOf(t testing.TB, values ...any) *Details {
+	t.Helper()
+	made, err := NewDetails(values...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &made
+}
+
+// openSome holds an activity that there isn't, until the end of the test.
+func openSome(t testing.TB, options OpenOptions) *Activity {
+	t.Helper()
+	act, err := Open(context.Background(), someToken, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		done, cancel := context.WithCancel(context.Background())
+		cancel() // nobody answers, so nothing is waited for
+		act.Close(done)
+	})
+	return act
+}

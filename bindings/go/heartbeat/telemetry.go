@@ -12,44 +12,44 @@ import (
 	"temporal-heartbeat.dev/go/internal/abi"
 )
 
-// Metrics gives the process's metrics in Prometheus's text form; before the first [Connect] there are only names. It never waits.
-// With [Options.MetricsAddress] Prometheus fetches them by itself. docs/metrics.md lists them.
+// Metrics returns the metrics of the process in Prometheus's text format. Before the first [Connect] it has only names. It never waits.
+// With MetricsAddress in [Options] Prometheus can fetch the metrics itself. docs/metrics.md lists them.
 func Metrics() (string, error) {
-	if err := load(); err != nil {
+	if err := loadLibrary(); err != nil {
 		return "", err
 	}
 	text, err := abi.Metrics()
-	return string(text), failed("metrics", err)
+	return string(text), newError("metrics", err)
 }
 
-// logSlice is how long one wait for a record is, and so how long the end of forwarding may take.
-const logSlice = 200 * time.Millisecond
+// logWait is the longest wait for a record, and so the longest time that stop takes.
+const logWait = 200 * time.Millisecond
 
-// ForwardLogs hands the library's log records to a handler, from one goroutine, until stop is called, which waits until those that
-// there are have been handed over; then it does nothing. One at a time: of two, each gets some of the records.
+// ForwardLogs passes the library's log records to a handler, from one goroutine. stop passes the remaining records and ends it; a second
+// call of stop does nothing. Use one ForwardLogs at a time: two of them share the records.
 //
-// A record's message is what happened, in words. Its attributes are the event's name and its particulars; docs/logs.md lists them.
-// Never is a task token among them, nor what an activity records, nor a credential.
+// The message of a record describes the event. The attributes are the name and the values of the event; docs/logs.md lists them. They
+// never contain a task token, details, results or credentials.
 func ForwardLogs(handler slog.Handler) (stop func(), err error) {
-	if err := load(); err != nil {
+	if err := loadLibrary(); err != nil {
 		return nil, err
 	}
 	stopping, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
 		for {
-			slice := milliseconds(logSlice)
+			timeoutMs := toTimeoutMs(logWait)
 			select {
 			case <-stopping:
-				slice = 0
+				timeoutMs = 0
 			default:
 			}
-			record, err := abi.NextLog(slice)
+			record, err := abi.NextLog(timeoutMs)
 			switch {
-			case err != nil, record == nil && slice == 0:
+			case err != nil, record == nil && timeoutMs == 0:
 				return
 			case record != nil:
-				forward(handler, record)
+				forwardRecord(handler, record)
 			}
 		}
 	}()
@@ -59,32 +59,32 @@ func ForwardLogs(handler slog.Handler) (stop func(), err error) {
 	}), nil
 }
 
-// forward hands one record over.
-func forward(handler slog.Handler, record []byte) {
+// forwardRecord passes one record to the handler.
+func forwardRecord(handler slog.Handler, record []byte) {
 	var fields map[string]any
 	if json.Unmarshal(record, &fields) != nil {
-		return // none that this library makes
+		return // the library makes no such record
 	}
-	text := func(key string) string { value, _ := fields[key].(string); return value }
+	stringField := func(key string) string { value, _ := fields[key].(string); return value }
 	unixMs, _ := fields["time_unix_ms"].(float64)
 	level := slog.LevelInfo
-	_ = level.UnmarshalText([]byte(text("level"))) // a level that isn't known here stays info
+	_ = level.UnmarshalText([]byte(stringField("level"))) // an unknown level stays info
 	ctx := context.Background()
 	if !handler.Enabled(ctx, level) {
 		return
 	}
-	made := slog.NewRecord(time.UnixMilli(int64(unixMs)), level, text("message"), 0)
+	logged := slog.NewRecord(time.UnixMilli(int64(unixMs)), level, stringField("message"), 0)
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		switch key {
 		case "time_unix_ms", "level", "message":
 		default:
-			made.AddAttrs(slog.Any(key, attribute(fields[key])))
+			logged.AddAttrs(slog.Any(key, attribute(fields[key])))
 		}
 	}
-	_ = handler.Handle(ctx, made) // whom could it be told?
+	_ = handler.Handle(ctx, logged) // there is nowhere to report its error
 }
 
-// attribute gives a number that is whole as one: handles are, and counts.
+// attribute converts a whole number to an int64, as handles and counts are.
 func attribute(value any) any {
 	if number, ok := value.(float64); ok && number == float64(int64(number)) {
 		return int64(number)

@@ -41,11 +41,11 @@ func TestRecordsReachSlog(t *testing.T) {
 func TestAHandlerIsOnlyGivenWhatItWants(t *testing.T) {
 	var written bytes.Buffer
 	handler := slog.NewTextHandler(&written, &slog.HandlerOptions{Level: slog.LevelWarn})
-	forward(handler, []byte(`{"time_unix_ms":1,"level":"info","event":"connected","message":"m"}`))
+	forwardRecord(handler, []byte(`{"time_unix_ms":1,"level":"info","event":"connected","message":"m"}`))
 	if written.Len() > 0 {
 		t.Error(written.String())
 	}
-	forward(handler, []byte(`{"time_unix_ms":1500,"level":"error","event":"e","message":"m","activity":9007199254740991}`))
+	forwardRecord(handler, []byte(`{"time_unix_ms":1500,"level":"error","event":"e","message":"m","activity":9007199254740991}`))
 	if !strings.Contains(written.String(), "level=ERROR msg=m activity=9007199254740991 event=e") {
 		t.Error(written.String())
 	}

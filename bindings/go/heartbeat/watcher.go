@@ -8,28 +8,28 @@ import (
 	"temporal-heartbeat.dev/go/internal/abi"
 )
 
-// watcher tells all open activities of the process what the library hears of them. It has one goroutine, which waits in Go's own poller
-// and so holds no thread. It is there while an activity is open.
+// watcher delivers signal changes to the open activities of the process. It has one goroutine, which waits in Go's network poller and so
+// blocks no OS thread. It exists while an activity is open.
 type watcher struct {
-	watch abi.Watch
-	file  *os.File             // readable while watch has news
-	open  map[uint64]*Activity // by user data; watching.mu
+	watch      abi.Watch
+	file       *os.File             // readable while the watch has changes
+	activities map[uint64]*Activity // by user data; guarded by watching.mu
 }
 
 var watching struct {
 	mu      sync.Mutex
-	current *watcher // nil while nothing is open
+	current *watcher // nil while no activity is open
 	lastID  uint64
 }
 
-// watch begins to tell an activity of its signals.
-func watch(a *Activity) *abi.Error {
+// startWatching adds an activity to the watcher, and starts the watcher with the first one.
+func startWatching(a *Activity) *abi.Error {
 	watching.mu.Lock()
 	defer watching.mu.Unlock()
 	if w := watching.current; w != nil && w.add(a) == nil {
 		return nil
 	}
-	// There is none, or a Disconnect closed it and its goroutine has yet to notice.
+	// There is no watcher, or a Disconnect closed its watch and its goroutine hasn't noticed yet.
 	w, err := newWatcher()
 	if err != nil {
 		return err
@@ -44,15 +44,15 @@ func watch(a *Activity) *abi.Error {
 	return nil
 }
 
-// unwatch ends that, and with the last activity the watcher.
-func unwatch(a *Activity) {
+// stopWatching removes an activity from its watcher, and stops the watcher with the last one.
+func stopWatching(a *Activity) {
 	watching.mu.Lock()
 	defer watching.mu.Unlock()
 	w := a.watcher
-	delete(w.open, a.id)
-	if len(w.open) == 0 && watching.current == w {
+	delete(w.activities, a.watchID)
+	if len(w.activities) == 0 && watching.current == w {
 		watching.current = nil
-		w.watch.Close() // which ends the goroutine
+		w.watch.Close() // ends the goroutine
 	}
 }
 
@@ -66,69 +66,69 @@ func newWatcher() (*watcher, *abi.Error) {
 		watch.Close()
 		return nil, err
 	}
-	// Only such a descriptor is the poller's to wait for; this one is never read.
+	// os.NewFile gives only a non-blocking descriptor to the poller. This one is never read.
 	syscall.SetNonblock(fd, true)
-	return &watcher{watch: watch, file: os.NewFile(uintptr(fd), "temporal-heartbeat watch"), open: map[uint64]*Activity{}}, nil
+	return &watcher{watch: watch, file: os.NewFile(uintptr(fd), "temporal-heartbeat watch"), activities: map[uint64]*Activity{}}, nil
 }
 
-// add is called with watching.mu held.
+// add adds an activity. The caller holds watching.mu.
 func (w *watcher) add(a *Activity) *abi.Error {
 	watching.lastID++
 	if err := w.watch.Add(a.handle, watching.lastID); err != nil {
 		return err
 	}
-	a.watcher, a.id = w, watching.lastID
-	w.open[a.id] = a
+	a.watcher, a.watchID = w, watching.lastID
+	w.activities[a.watchID] = a
 	return nil
 }
 
-// run tells news until the watch is closed.
+// run delivers changes until the watch is closed.
 func (w *watcher) run() {
 	defer w.file.Close()
 	connection, err := w.file.SyscallConn()
 	if err != nil {
-		w.abandon(refused("watch", StatusInternal, err.Error(), err))
+		w.cancelAll(localError("watch", StatusInternal, err.Error(), err))
 		return
 	}
-	err = connection.Read(func(uintptr) (closed bool) { return w.tell() })
+	err = connection.Read(func(uintptr) (closed bool) { return w.deliver() })
 	if err != nil {
-		w.abandon(refused("watch", StatusInternal, err.Error(), err))
+		w.cancelAll(localError("watch", StatusInternal, err.Error(), err))
 	}
 }
 
-// tell passes on all news that there are.
-func (w *watcher) tell() (closed bool) {
+// deliver delivers all changes of the watch.
+func (w *watcher) deliver() (closed bool) {
 	for {
 		change, ok, err := w.watch.Next()
-		if err != nil { // nobody but Disconnect closes the watch of open activities
-			w.abandon(refused("watch", StatusNotConnected, "the client was disconnected, which closed the activity", failed("watch", err)))
+		if err != nil { // only Disconnect closes the watch of open activities
+			w.cancelAll(localError("watch", StatusNotConnected, "the client was disconnected, which closed the activity", newError("watch", err)))
 			return true
 		}
 		if !ok {
 			return false
 		}
 		watching.mu.Lock()
-		a := w.open[change.UserData]
+		a := w.activities[change.UserData]
 		watching.mu.Unlock()
 		if a != nil {
-			a.stop(Signals(change.Signals))
-			a.wake()
+			a.cancelOnSignals(Signals(change.Signals))
+			a.wakeWaiters()
 		}
 	}
 }
 
-// abandon stops the work of all activities that nothing will be heard of any more.
-func (w *watcher) abandon(cause error) {
+// cancelAll cancels the contexts of all activities, since no further changes are delivered to them.
+func (w *watcher) cancelAll(cause error) {
 	watching.mu.Lock()
 	if watching.current == w {
 		watching.current = nil
 	}
-	open := w.open
-	w.open = nil
-	w.watch.Close() // unless that was the reason
+	activities := w.activities
+	w.activities = nil
+	w.watch.Close() // fails if the watch is closed already
 	watching.mu.Unlock()
-	for _, a := range open {
+	for _, a := range activities {
 		a.cancel(cause)
-		a.wake()
+		a.wakeWaiters()
 	}
 }

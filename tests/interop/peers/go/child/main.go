@@ -36,7 +36,7 @@ func do(ctx context.Context, verb string, words []string) ([]string, error) {
 	if verb == "connect" {
 		options := heartbeat.Options{HostPort: words[0], Namespace: words[1]}
 		if len(words) > 2 {
-			options.DataConverter = heartbeat.CodecFrom(cipher.Cipher{})
+			options.PayloadCodec = heartbeat.CodecFrom(cipher.Cipher{})
 			options.RequireEncoded = true
 		}
 		return nil, heartbeat.Connect(ctx, options)

@@ -277,28 +277,31 @@ func TestACallThatBeganUnderAnEarlierConnectionUsesTheCodecInForce(t *testing.T)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, send := range map[string]func() error{
-		"heartbeat":        beatSecret("token"),
-		"complete":         func() error { return Complete(background, token, secret) },
-		"report cancelled": func() error { return ReportCancelled(background, token, secret) },
-		"fail": func() error {
+	for _, c := range []struct {
+		name string
+		send func() error
+	}{
+		{"heartbeat", beatSecret("token")},
+		{"complete", func() error { return Complete(background, token, secret) }},
+		{"report cancelled", func() error { return ReportCancelled(background, token, secret) }},
+		{"fail", func() error {
 			return Fail(background, token, Failure{Message: "m", Details: []any{secret}, HeartbeatDetails: []any{secret}})
-		},
-		"open": func() error {
+		}},
+		{"open", func() error {
 			act, err := Open(background, someToken, OpenOptions{InitialDetails: &initial, HeartbeatTimeout: time.Minute})
 			if err != nil {
 				return err
 			}
 			_, err = act.RecordHeartbeat(secret)
 			return errors.Join(err, act.Close(background))
-		},
+		}},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			r := newRecorder(t)
 			earlier := &slow{encoding: make(chan struct{}), proceed: make(chan struct{})}
 			connectTo(t, r.options(earlier))
 			done := make(chan error)
-			go func() { done <- send() }()
+			go func() { done <- c.send() }()
 			<-earlier.encoding
 			disconnectNow(t)
 			connectTo(t, r.options(reversing{}))

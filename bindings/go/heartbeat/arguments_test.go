@@ -22,9 +22,9 @@ func wantRefusal(t *testing.T, err error, status error, cause string) {
 
 func TestCallBeforeConnectIsRefused(t *testing.T) {
 	needLibrary(t)
-	for name, call := range everyCall {
-		t.Run(name, func(t *testing.T) {
-			wantRefusal(t, call(context.Background()), ErrNotConnected, "onnect")
+	for _, c := range everyCall {
+		t.Run(c.name, func(t *testing.T) {
+			wantRefusal(t, c.call(context.Background()), ErrNotConnected, "onnect")
 		})
 	}
 }
@@ -76,11 +76,14 @@ func TestServerThatNeverAnswersEndsConnectInTime(t *testing.T) {
 
 func TestBadOptionsAreRefused(t *testing.T) {
 	needLibrary(t)
-	for cause, options := range map[string]Options{
-		"address":        {HostPort: "no port"},
-		"ConnectTimeout": {ConnectTimeout: -1},
+	for _, c := range []struct {
+		cause   string
+		options Options
+	}{
+		{"address", Options{HostPort: "no port"}},
+		{"ConnectTimeout", Options{ConnectTimeout: -1}},
 	} {
-		wantRefusal(t, Connect(context.Background(), options), ErrConfig, cause)
+		wantRefusal(t, Connect(context.Background(), c.options), ErrConfig, c.cause)
 	}
 }
 
@@ -120,13 +123,16 @@ func TestEveryOptionReachesTheLibrary(t *testing.T) {
 	if err := Disconnect(ctx); err != nil {
 		t.Error(err)
 	}
-	for name, options := range map[string]Options{
-		"Retry":       {Retry: &Retry{Multiplier: math.NaN()}},
-		"compression": {Compression: "zstd"},
-		"interval_ms": {Keepalive: &Keepalive{Interval: time.Millisecond}},
+	for _, c := range []struct {
+		name    string
+		options Options
+	}{
+		{"Retry", Options{Retry: &Retry{Multiplier: math.NaN()}}},
+		{"compression", Options{Compression: "zstd"}},
+		{"interval_ms", Options{Keepalive: &Keepalive{Interval: time.Millisecond}}},
 	} {
-		if err := Connect(ctx, options); !errors.Is(err, ErrConfig) {
-			t.Errorf("%s: %v", name, err)
+		if err := Connect(ctx, c.options); !errors.Is(err, ErrConfig) {
+			t.Errorf("%s: %v", c.name, err)
 		}
 	}
 }
@@ -145,25 +151,26 @@ func TestBadArgumentsAreRefusedEachWithItsStatus(t *testing.T) {
 		return err
 	}
 	_, noDetails := GetDetails(ctx, nil)
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name   string
 		err    error
 		status error
 		cause  string
 	}{
-		"heartbeat without details":  {record(token), ErrInvalidArgument, "ClearHeartbeat"},
-		"heartbeat without token":    {record(nil, 1), ErrInvalidArgument, "token"},
-		"details without token":      {noDetails, ErrInvalidArgument, "token"},
-		"complete without token":     {Complete(ctx, nil, 1), ErrInvalidArgument, "token"},
-		"fail without token":         {Fail(ctx, nil, Failure{}), ErrInvalidArgument, "token"},
-		"cancelled without token":    {ReportCancelled(ctx, nil), ErrInvalidArgument, "token"},
-		"detail of a bad type":       {record(token, 1, make(chan int)), ErrInvalidArgument, "value 1 of type chan int"},
-		"result of a bad type":       {Complete(ctx, token, make(chan int)), ErrInvalidArgument, "chan int"},
-		"failure with bad details":   {Fail(ctx, token, Failure{Details: []any{make(chan int)}}), ErrInvalidArgument, "chan int"},
-		"negative delay of a retry":  {Fail(ctx, token, Failure{NextRetryDelay: -time.Hour}), ErrInvalidArgument, "next_retry_delay_ms"},
-		"details that are too large": {record(token, bytes.Repeat([]byte("x"), 2<<20)), ErrTooLarge, ""},
-		"result that is too large":   {Complete(ctx, token, bytes.Repeat([]byte("x"), 2<<20)), ErrTooLarge, ""},
+		{"heartbeat without details", record(token), ErrInvalidArgument, "ClearHeartbeat"},
+		{"heartbeat without token", record(nil, 1), ErrInvalidArgument, "token"},
+		{"details without token", noDetails, ErrInvalidArgument, "token"},
+		{"complete without token", Complete(ctx, nil, 1), ErrInvalidArgument, "token"},
+		{"fail without token", Fail(ctx, nil, Failure{}), ErrInvalidArgument, "token"},
+		{"cancelled without token", ReportCancelled(ctx, nil), ErrInvalidArgument, "token"},
+		{"detail of a bad type", record(token, 1, make(chan int)), ErrInvalidArgument, "value 1 of type chan int"},
+		{"result of a bad type", Complete(ctx, token, make(chan int)), ErrInvalidArgument, "chan int"},
+		{"failure with bad details", Fail(ctx, token, Failure{Details: []any{make(chan int)}}), ErrInvalidArgument, "chan int"},
+		{"negative delay of a retry", Fail(ctx, token, Failure{NextRetryDelay: -time.Hour}), ErrInvalidArgument, "next_retry_delay_ms"},
+		{"details that are too large", record(token, bytes.Repeat([]byte("x"), 2<<20)), ErrTooLarge, ""},
+		{"result that is too large", Complete(ctx, token, bytes.Repeat([]byte("x"), 2<<20)), ErrTooLarge, ""},
 	} {
-		t.Run(name, func(t *testing.T) { wantRefusal(t, c.err, c.status, c.cause) })
+		t.Run(c.name, func(t *testing.T) { wantRefusal(t, c.err, c.status, c.cause) })
 	}
 }
 

@@ -1,0 +1,305 @@
+package heartbeat
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"sync"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"temporal-heartbeat.dev/go/internal/abi"
+)
+
+// The metadata and encodings of the default data converters of the SDKs.
+const (
+	metadataEncoding    = "encoding"
+	metadataMessageType = "messageType"
+
+	encodingNull      = "binary/null"
+	encodingBinary    = "binary/plain"
+	encodingJSON      = "json/plain"
+	encodingProtoJSON = "json/protobuf"
+	encodingProto     = "binary/protobuf"
+)
+
+// ConversionError says which value couldn't be converted, and why.
+type ConversionError struct {
+	// Index is the index of the value among the details.
+	Index int
+	// Type is the type of the Go value, or of the pointer that Get was called with.
+	Type reflect.Type
+	// Encoding is the encoding of the payload that was read; "" when writing.
+	Encoding string
+	// Err is the reason.
+	Err error
+}
+
+// Error returns the index, the type, the encoding and the reason.
+func (e *ConversionError) Error() string {
+	value := "value " + strconv.Itoa(e.Index)
+	goType := "nil"
+	if e.Type != nil {
+		goType = e.Type.String()
+	}
+	if e.Encoding == "" {
+		return value + " of type " + goType + " can't be converted: " + e.Err.Error()
+	}
+	return value + " (" + e.Encoding + ") can't be read into " + goType + ": " + e.Err.Error()
+}
+
+// Unwrap returns the reason.
+func (e *ConversionError) Unwrap() error {
+	return e.Err
+}
+
+// encodedValues are values in the form in which the library takes them.
+type encodedValues struct {
+	encoding int32
+	data     []byte
+}
+
+// encodeValues converts values and encodes them with the codec.
+func encodeValues(codec PayloadCodec, op string, values []any) (encodedValues, error) {
+	if len(values) == 0 {
+		return encodedValues{encoding: abi.EncodingNone}, nil
+	}
+	payloads, err := toEncodedPayloads(codec, values)
+	if err != nil {
+		return encodedValues{}, localError(op, StatusInvalidArgument, err.Error(), err)
+	}
+	return encodedValues{abi.EncodingPayloads, appendPayloads(nil, payloads)}, nil
+}
+
+// resultValues returns the values of a result; nil is none.
+func resultValues(result any) []any {
+	if result == nil {
+		return nil
+	}
+	return []any{result}
+}
+
+// bufferPool has buffers for the JSON of details, so that a record allocates none.
+var bufferPool = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// maxPooledBuffer is the capacity of the largest buffer that is reused.
+const maxPooledBuffer = 64 << 10
+
+func putBuffer(buffer *bytes.Buffer) {
+	if buffer.Cap() <= maxPooledBuffer {
+		buffer.Reset()
+		bufferPool.Put(buffer)
+	}
+}
+
+// encodeRecord does what encodeValues does, but for a single value that is converted to JSON it returns the JSON, in the buffer: the
+// library makes the Payloads.
+func encodeRecord(buffer *bytes.Buffer, codec PayloadCodec, op string, details []any) (encodedValues, error) {
+	if len(details) != 1 || !isConvertedToJSON(details[0]) || codec != nil {
+		return encodeValues(codec, op, details)
+	}
+	if err := json.NewEncoder(buffer).Encode(details[0]); err != nil {
+		conversion := &ConversionError{Type: reflect.TypeOf(details[0]), Err: err}
+		return encodedValues{}, localError(op, StatusInvalidArgument, conversion.Error(), conversion)
+	}
+	return encodedValues{abi.EncodingJSON, bytes.TrimSuffix(buffer.Bytes(), []byte("\n"))}, nil
+}
+
+// isConvertedToJSON reports whether toPayload converts the value by encoding/json.
+func isConvertedToJSON(value any) bool {
+	switch value.(type) {
+	case bool, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, float32, float64, string:
+		return true // without reflection
+	case Payload, []byte:
+		return false
+	}
+	if isNil(value) {
+		return false
+	}
+	_, isMessage, err := toMessage(value)
+	return !isMessage && err == nil
+}
+
+// toEncodedPayloads converts values and encodes them with the codec.
+func toEncodedPayloads(codec PayloadCodec, values []any) ([]Payload, error) {
+	payloads, err := toPayloads(values)
+	if err != nil {
+		return nil, err
+	}
+	return encodePayloads(codec, payloads)
+}
+
+// toPayloads converts values. Its error is a *ConversionError.
+func toPayloads(values []any) ([]Payload, error) {
+	payloads := make([]Payload, len(values))
+	for i, value := range values {
+		payload, err := toPayload(value)
+		if err != nil {
+			return nil, &ConversionError{Index: i, Type: reflect.TypeOf(value), Err: err}
+		}
+		payloads[i] = payload
+	}
+	return payloads, nil
+}
+
+// toPayload converts one value, in the order of the SDK's default data converter.
+func toPayload(value any) (Payload, error) {
+	if payload, ok := value.(Payload); ok {
+		return payload, nil
+	}
+	if isNil(value) {
+		return newPayload(encodingNull, nil), nil
+	}
+	if data, ok := value.([]byte); ok {
+		return newPayload(encodingBinary, data), nil
+	}
+	if message, ok, err := toMessage(value); err != nil {
+		return Payload{}, err
+	} else if ok {
+		data, err := protojson.Marshal(message)
+		if err != nil {
+			return Payload{}, err
+		}
+		payload := newPayload(encodingProtoJSON, data)
+		payload.Metadata[metadataMessageType] = []byte(message.ProtoReflect().Descriptor().FullName())
+		return payload, nil
+	}
+	data, err := json.Marshal(value)
+	if err != nil {
+		return Payload{}, err
+	}
+	return newPayload(encodingJSON, data), nil
+}
+
+func newPayload(encoding string, data []byte) Payload {
+	return Payload{Metadata: map[string][]byte{metadataEncoding: []byte(encoding)}, Data: data}
+}
+
+// isNil reports whether the value is nil or a nil pointer. A nil map or slice is converted to JSON.
+func isNil(value any) bool {
+	if value == nil {
+		return true
+	}
+	v := reflect.ValueOf(value)
+	return v.Kind() == reflect.Pointer && v.IsNil()
+}
+
+var errOldMessage = errors.New("a protobuf message of the old Go API (gogo/protobuf, or golang/protobuf before 1.4); " +
+	"generate it for google.golang.org/protobuf, or pass it as a Payload")
+
+// toMessage returns the protobuf message that the value, or a pointer to it, is.
+func toMessage(value any) (proto.Message, bool, error) {
+	pointer := reflect.New(reflect.TypeOf(value))
+	pointer.Elem().Set(reflect.ValueOf(value))
+	for _, candidate := range []any{value, pointer.Interface()} {
+		if message, ok := candidate.(proto.Message); ok {
+			return message, true, nil
+		}
+		if isOldMessage(candidate) {
+			return nil, false, errOldMessage
+		}
+	}
+	return nil, false, nil
+}
+
+// isOldMessage reports whether the SDK converts the value with gogo/protobuf, on which this package doesn't depend. Converted to plain
+// JSON it would be a different value to its reader.
+func isOldMessage(value any) bool {
+	_, ok := value.(interface {
+		Reset()
+		String() string
+		ProtoMessage()
+	})
+	return ok
+}
+
+var (
+	errNotPointer  = errors.New("not a pointer that can be written through")
+	errNoEncoding  = errors.New("its metadata names no encoding")
+	errNotBytes    = errors.New("only []byte and any take bytes")
+	errNotMessage  = errors.New("not a protobuf message of google.golang.org/protobuf")
+	errNotConcrete = errors.New("a protobuf message needs a variable of its own type, not of an interface")
+)
+
+// get converts the payload into the variable that the pointer points to.
+func (p Payload) get(valuePtr any) *ConversionError {
+	err := p.convert(valuePtr)
+	if err == nil {
+		return nil
+	}
+	encoding := p.Encoding()
+	if encoding == "" {
+		encoding = "unknown encoding"
+	}
+	return &ConversionError{Type: reflect.TypeOf(valuePtr), Encoding: encoding, Err: err}
+}
+
+func (p Payload) convert(valuePtr any) error {
+	if payload, ok := valuePtr.(*Payload); ok && payload != nil {
+		*payload = p.clone()
+		return nil
+	}
+	ptr := reflect.ValueOf(valuePtr)
+	if ptr.Kind() != reflect.Pointer || ptr.IsNil() {
+		return errNotPointer
+	}
+	target := ptr.Elem()
+
+	encoding, ok := p.Metadata[metadataEncoding]
+	if !ok {
+		return errNoEncoding
+	}
+	switch string(encoding) {
+	case encodingNull:
+		target.SetZero()
+		return nil
+	case encodingBinary:
+		return setBytes(target, p.Data)
+	case encodingProtoJSON:
+		if string(p.Data) == "null" {
+			target.SetZero()
+			return nil
+		}
+		return setMessage(target, p.Data, protojson.Unmarshal)
+	case encodingProto:
+		return setMessage(target, p.Data, proto.Unmarshal)
+	case encodingJSON:
+		return json.Unmarshal(p.Data, valuePtr)
+	}
+	return fmt.Errorf("the encoding %q is not known here; read it into a *Payload", encoding)
+}
+
+// setBytes sets the target to a copy of the data.
+func setBytes(target reflect.Value, data []byte) error {
+	data = bytes.Clone(data)
+	switch {
+	case target.Kind() == reflect.Interface && target.NumMethod() == 0:
+		target.Set(reflect.ValueOf(data))
+	case target.Kind() == reflect.Slice && target.Type().Elem().Kind() == reflect.Uint8:
+		target.SetBytes(data)
+	default:
+		return errNotBytes
+	}
+	return nil
+}
+
+// setMessage reads a message into a target that is one, or is a pointer to one. It allocates a message for a nil pointer.
+func setMessage(target reflect.Value, data []byte, unmarshal func([]byte, proto.Message) error) error {
+	if target.Kind() == reflect.Interface {
+		return errNotConcrete
+	}
+	if target.Kind() != reflect.Pointer {
+		target = target.Addr()
+	}
+	if !target.Type().Implements(reflect.TypeFor[proto.Message]()) {
+		return errNotMessage
+	}
+	if target.IsNil() {
+		target.Set(reflect.New(target.Type().Elem()))
+	}
+	return unmarshal(data, target.Interface().(proto.Message))
+}

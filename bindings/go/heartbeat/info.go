@@ -1,0 +1,96 @@
+package heartbeat
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Info is the state of an open activity, for people and logs. Times are those of this machine's clock.
+type Info struct {
+	// State is "open", "ending", "ended" or "gone".
+	State string
+	// Attempt counts from 1; 0: unknown.
+	Attempt int32
+	// AddressedBy says how requests identify the activity: "token", "derived_token" or "ids"; empty: not known yet.
+	AddressedBy string
+	Signals     Signals
+	// HeartbeatTimeout is 0 if it is unknown, and if there is none.
+	HeartbeatTimeout time.Duration
+	// LeaseEnd is when the heartbeat timeout expires if no heartbeat is acknowledged before. Zero: never.
+	LeaseEnd time.Time
+	// LastAcknowledged is when the last acknowledged heartbeat was sent. Zero: none was acknowledged.
+	LastAcknowledged time.Time
+	// NextBeat is when the next heartbeat is due. Zero: none is.
+	NextBeat time.Time
+	// Pending reports whether the server hasn't acknowledged the newest record yet.
+	Pending bool
+	// Records counts the records, Beats the acknowledged heartbeats, FailedTries the heartbeats that failed, and LeasesRegained the
+	// heartbeats that were acknowledged after [SignalLeaseLost].
+	Records, Beats, FailedTries, LeasesRegained int64
+	// LastError is the error of the last heartbeat; nil if it succeeded.
+	LastError error
+}
+
+// Info returns the state of the activity. After Close the error is [ErrInvalidHandle].
+func (a *Activity) Info() (Info, error) {
+	const op = "info"
+	text, err := a.handle.Info()
+	if err != nil {
+		return Info{}, newError(op, err)
+	}
+	return parseInfo(op, text, time.Now())
+}
+
+func parseInfo(op string, text []byte, now time.Time) (Info, error) {
+	var fields struct {
+		State               string  `json:"state"`
+		Attempt             int32   `json:"attempt"`
+		AddressedBy         string  `json:"addressed_by"`
+		Signals             Signals `json:"signals"`
+		HeartbeatTimeoutMs  int64   `json:"heartbeat_timeout_ms"`
+		LeaseLeftMs         *int64  `json:"lease_left_ms"`
+		SinceAcknowledgedMs *int64  `json:"since_acknowledged_ms"`
+		NextBeatMs          *int64  `json:"next_beat_ms"`
+		Pending             bool    `json:"pending"`
+		Records             int64   `json:"records"`
+		Beats               int64   `json:"beats"`
+		FailedTries         int64   `json:"failed_tries"`
+		LeasesRegained      int64   `json:"leases_regained"`
+		LastError           *struct {
+			Code    Status `json:"code"`
+			Message string `json:"message"`
+		} `json:"last_error"`
+	}
+	if err := json.Unmarshal(text, &fields); err != nil {
+		return Info{}, localError(op, StatusInternal, "the library's JSON can't be read: "+err.Error(), err)
+	}
+	info := Info{
+		State:            fields.State,
+		Attempt:          fields.Attempt,
+		AddressedBy:      fields.AddressedBy,
+		Signals:          fields.Signals,
+		HeartbeatTimeout: fromMilliseconds(fields.HeartbeatTimeoutMs),
+		Pending:          fields.Pending,
+		Records:          fields.Records,
+		Beats:            fields.Beats,
+		FailedTries:      fields.FailedTries,
+		LeasesRegained:   fields.LeasesRegained,
+	}
+	if ms := fields.LeaseLeftMs; ms != nil {
+		info.LeaseEnd = now.Add(fromMilliseconds(*ms))
+	}
+	if ms := fields.SinceAcknowledgedMs; ms != nil {
+		info.LastAcknowledged = now.Add(-fromMilliseconds(*ms))
+	}
+	if ms := fields.NextBeatMs; ms != nil {
+		info.NextBeat = now.Add(fromMilliseconds(*ms))
+	}
+	if e := fields.LastError; e != nil {
+		info.LastError = localError("heartbeat", e.Code, e.Message, nil)
+	}
+	return info, nil
+}
+
+func fromMilliseconds(ms int64) time.Duration {
+	return time.Duration(ms) * time.Millisecond
+}

@@ -1,0 +1,171 @@
+package heartbeat
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"temporal-heartbeat.dev/go/internal/abi"
+)
+
+// OpenOptions are the options of [Open]. With the zero value the library heartbeats in the background, and asks the server for missing
+// values.
+type OpenOptions struct {
+	// WorkflowID, RunID, ActivityID and Attempt identify the activity instead of the task token, which is then nil. A standalone
+	// activity has no WorkflowID. The server doesn't distinguish attempts by ids, so the library asks it first: docs/by-ids.md
+	// describes the cost and the remaining risk. Beside a token the ids serve to ask the server about the activity.
+	WorkflowID, RunID, ActivityID string
+	Attempt                       int32
+	// HeartbeatTimeout is the heartbeat timeout of the activity. 0: the library asks the server.
+	HeartbeatTimeout time.Duration
+	// DisablePulse sends heartbeats only for records. The program must then record often enough to keep the activity alive.
+	DisablePulse bool
+	// StallTimeout stops the background heartbeats after that long without a record or an [Activity.Touch]. The server then
+	// times the attempt out and retries it, although the process is alive. 0: never.
+	StallTimeout time.Duration
+	// CancelPoll is the longest time between two heartbeats, to learn of a cancellation sooner. 0: by the heartbeat timeout.
+	CancelPoll time.Duration
+	// InitialDetails are the details of the attempt before, if the parent knows them; without values there are none. nil: the
+	// library asks the server. See [NewDetails].
+	InitialDetails *Details
+	// Age is the time since the attempt started. The lease begins then, until the server acknowledges the first heartbeat.
+	Age time.Duration
+	// AttemptRemaining is a hint: the time after which [SignalDeadline] is set. 0: without a limit.
+	AttemptRemaining time.Duration
+	// RequireEncoded refuses values that no codec has encoded, for namespaces that encrypt.
+	RequireEncoded bool
+	// Verify asks the server about a Complete, Fail or ReportCancelled whose answer was lost, before it returns [ErrInDoubt]: the
+	// call succeeds if it took effect, and returns [ErrNotFound] otherwise.
+	Verify bool
+	// CancelOn are the signals that cancel the activity's Context. 0: [StopSignals].
+	CancelOn Signals
+}
+
+// Open opens the activity of a task token, or of the ids in the options. It doesn't wait for the server. A token has one holder: until
+// Close the functions that take the token, except [GetDetails], return [ErrAlreadyOpen].
+//
+// ctx is the parent of the activity's Context. When ctx ends, the work should stop, but the activity stays open, to be completed,
+// failed or closed.
+//
+// Errors: [ErrNotConnected], [ErrAlreadyOpen], [ErrConfig] for options, [ErrTokenUnreadable], [ErrLocalLimit].
+func Open(ctx context.Context, taskToken []byte, options OpenOptions) (*Activity, error) {
+	return open(ctx, "open", taskToken, options, false)
+}
+
+// OpenFromEnv opens the activity that the parent process handed over in the environment: its task token (see [TokenFromEnv]) and, if
+// they are set, its heartbeat timeout, previous details and remaining time. Package handoff makes that environment. The given
+// options override it. Otherwise it is like [Open].
+func OpenFromEnv(ctx context.Context, options OpenOptions) (*Activity, error) {
+	return open(ctx, "open from environment", nil, options, true)
+}
+
+func open(ctx context.Context, op string, taskToken []byte, options OpenOptions, fromEnv bool) (*Activity, error) {
+	if ctx.Err() != nil {
+		return nil, contextError(ctx, op, notCalled)
+	}
+	handle, codec, err := openHandle(op, taskToken, options, fromEnv)
+	if err != nil {
+		return nil, err
+	}
+	a := &Activity{handle: handle, codec: codec, cancelOn: options.CancelOn, signalsChanged: make(chan struct{})}
+	if a.cancelOn == 0 {
+		a.cancelOn = StopSignals
+	}
+	a.ctx, a.cancel = context.WithCancelCause(ctx)
+	if err := startWatching(a); err != nil {
+		a.cancel(nil)
+		handle.Close(0)
+		return nil, newError(op, err)
+	}
+	return a, nil
+}
+
+// openHandle opens a handle, and returns the codec of its connection.
+func openHandle(op string, taskToken []byte, options OpenOptions, fromEnv bool) (handle abi.Handle, _ PayloadCodec, _ error) {
+	for {
+		epoch := currentEpoch.Load()
+		optionsJSON, err := options.marshal(epoch.codec, op, fromEnv)
+		if err != nil {
+			return 0, nil, err
+		}
+		if err := loadLibrary(); err != nil {
+			return 0, nil, err
+		}
+		var nativeErr *abi.Error
+		if epoch.callIfCurrent(func() { handle, nativeErr = abi.OpenActivity(slices.Clone(taskToken), optionsJSON) }) {
+			return handle, epoch.codec, newError(op, nativeErr)
+		}
+	}
+}
+
+// marshal returns the options as the JSON of the library, with the details encoded by the codec.
+func (o OpenOptions) marshal(codec PayloadCodec, op string, fromEnv bool) ([]byte, error) {
+	for _, option := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"HeartbeatTimeout", o.HeartbeatTimeout}, {"StallTimeout", o.StallTimeout}, {"CancelPoll", o.CancelPoll}, {"Age", o.Age},
+		{"AttemptRemaining", o.AttemptRemaining},
+	} {
+		if option.value < 0 {
+			return nil, localError(op, StatusConfig, option.name+" is negative", nil)
+		}
+	}
+	initialDetails, err := o.initialDetails(codec, fromEnv)
+	if err != nil {
+		return nil, localError(op, StatusInvalidArgument, err.Error(), err)
+	}
+	options, err := json.Marshal(struct {
+		WorkflowID         string  `json:"workflow_id,omitempty"`
+		RunID              string  `json:"run_id,omitempty"`
+		ActivityID         string  `json:"activity_id,omitempty"`
+		Attempt            int32   `json:"attempt,omitempty"`
+		HeartbeatTimeoutMs int64   `json:"heartbeat_timeout_ms,omitempty"`
+		Pulse              bool    `json:"pulse"`
+		StallTimeoutMs     int64   `json:"stall_timeout_ms,omitempty"`
+		CancelPollMs       int64   `json:"cancel_poll_ms,omitempty"`
+		InitialDetails     *string `json:"initial_details,omitempty"`
+		AgeMs              int64   `json:"age_ms,omitempty"`
+		AttemptRemainingMs int64   `json:"attempt_remaining_ms,omitempty"`
+		RequireEncoded     bool    `json:"require_encoded,omitempty"`
+		Verify             bool    `json:"verify,omitempty"`
+		FromEnv            bool    `json:"from_env,omitempty"`
+	}{
+		o.WorkflowID, o.RunID, o.ActivityID, o.Attempt,
+		toMilliseconds(o.HeartbeatTimeout), !o.DisablePulse, toMilliseconds(o.StallTimeout), toMilliseconds(o.CancelPoll),
+		initialDetails, toMilliseconds(o.Age), toMilliseconds(o.AttemptRemaining), o.RequireEncoded, o.Verify, fromEnv,
+	})
+	if err != nil {
+		panic(err) // strings, numbers and booleans always marshal
+	}
+	return options, nil
+}
+
+// initialDetails returns the details as base64 of encoded Payloads; nil: the library finds them.
+func (o OpenOptions) initialDetails(codec PayloadCodec, fromEnv bool) (*string, error) {
+	var values []Payload
+	var err error
+	if o.InitialDetails != nil {
+		values, err = encodePayloads(codec, o.InitialDetails.values)
+	} else {
+		// The library would send the details of the environment as they are, and they may be plain.
+		variable, found := os.LookupEnv("TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS")
+		if !fromEnv || !found || codec == nil {
+			return nil, nil
+		}
+		data, invalid := base64.StdEncoding.DecodeString(strings.TrimSpace(variable))
+		if invalid != nil {
+			return nil, nil // the library returns the error
+		}
+		if values, invalid = parsePayloads(data); invalid != nil {
+			return nil, nil
+		}
+		values, err = encodePlainPayloads(codec, values)
+	}
+	text := base64.StdEncoding.EncodeToString(appendPayloads(nil, values))
+	return &text, err
+}

@@ -1,0 +1,130 @@
+package heartbeat
+
+import (
+	"context"
+	"slices"
+
+	"temporal-heartbeat.dev/go/internal/abi"
+)
+
+// TokenFromEnv returns the task token that the parent process handed over: as base64 in TEMPORAL_ACTIVITY_TASK_TOKEN, in the file
+// named by TEMPORAL_ACTIVITY_TASK_TOKEN_FILE, or through the descriptor in TEMPORAL_ACTIVITY_TASK_TOKEN_FD.
+//
+// It reads a descriptor until the parent closes its end, for at most 10 seconds.
+//
+// The error is [ErrConfig] if none of the variables is set, more than one is, or the token isn't base64.
+func TokenFromEnv() ([]byte, error) {
+	if err := loadLibrary(); err != nil {
+		return nil, err
+	}
+	token, err := abi.TokenFromEnv()
+	return token, newError("token from environment", err)
+}
+
+// RecordHeartbeat sends a heartbeat with details, waits for the server's answer, and returns its signals. The details replace those of
+// the last heartbeat; the next attempt reads them with [GetDetails].
+//
+// At least one detail is required, which may be nil. A heartbeat without details deletes those on the server, from which a retry
+// would resume; [ClearHeartbeat] sends one.
+//
+// Errors: [ErrNotFound] when the activity is over for this token (stop the work), [ErrInvalidArgument] for details that can't be
+// converted, [ErrTooLarge], [ErrTokenUnreadable], [ErrNotConnected], [ErrUnavailable], [ErrTimeout].
+func RecordHeartbeat(ctx context.Context, taskToken []byte, details ...any) (Signals, error) {
+	const op = "heartbeat"
+	if len(details) == 0 {
+		return 0, localError(op, StatusInvalidArgument,
+			"no details: a heartbeat without details erases those that the server holds; give some, or call ClearHeartbeat", nil)
+	}
+	return requestWithValues(ctx, op, taskToken, details, sendHeartbeat)
+}
+
+// ClearHeartbeat sends a heartbeat without details, which deletes those on the server: the next attempt starts from the beginning.
+// Otherwise it is like [RecordHeartbeat].
+func ClearHeartbeat(ctx context.Context, taskToken []byte) (Signals, error) {
+	return requestWithValues(ctx, "clear heartbeat", taskToken, nil, sendHeartbeat)
+}
+
+func sendHeartbeat(token []byte, v encodedValues, timeoutMs uint32) (Signals, *abi.Error) {
+	signals, err := abi.Heartbeat(token, v.encoding, v.data, timeoutMs)
+	return Signals(signals), err
+}
+
+// GetDetails returns the details of the last heartbeat, which an earlier attempt may have sent: the point to resume from. It
+// isn't an error if there are none.
+//
+// Errors: [ErrNotFound] when the activity is over, not just this attempt (compare [Details.Attempt]), [ErrTokenUnreadable],
+// [ErrNotConnected], [ErrUnavailable], [ErrTimeout].
+func GetDetails(ctx context.Context, taskToken []byte) (Details, error) {
+	const op = "get details"
+	token := slices.Clone(taskToken)
+	// The codec of the connection that returns the details has to decode them.
+	type outcome struct {
+		details abi.Details
+		codec   PayloadCodec
+	}
+	keepCodec := func(codec PayloadCodec) (PayloadCodec, error) { return codec, nil }
+	got, err := callWithCodec(ctx, op, keepCodec, func(codec PayloadCodec, timeoutMs uint32) (outcome, *abi.Error) {
+		details, err := abi.GetDetails(token, timeoutMs)
+		return outcome{details, codec}, err
+	})
+	if err != nil {
+		return Details{}, err
+	}
+	return newDetails(got.codec, op, got.details)
+}
+
+// Complete completes the activity with a result; nil is none, as in an activity that returns only an error.
+//
+// Complete, [Fail] and [ReportCancelled] may have taken effect although they return an error. [ErrInDoubt] says so. It is also
+// possible after a timeout, and when ctx ended: an [ErrNotFound] of the next call may then be the effect of the first one.
+//
+// Errors: [ErrNotFound], [ErrInDoubt], [ErrTooLarge], [ErrInvalidArgument], [ErrTokenUnreadable], [ErrNotConnected],
+// [ErrUnavailable], [ErrTimeout].
+func Complete(ctx context.Context, taskToken []byte, result any) error {
+	_, err := requestWithValues(ctx, "complete", taskToken, resultValues(result),
+		func(token []byte, v encodedValues, timeoutMs uint32) (struct{}, *abi.Error) {
+			return struct{}{}, abi.Complete(token, v.encoding, v.data, timeoutMs)
+		})
+	return err
+}
+
+// ReportCancelled ends the activity as cancelled, with or without details. The server accepts it only if the cancellation was
+// requested ([SignalCancelRequested]). Otherwise the error is [ErrInvalidArgument], and the activity continues.
+func ReportCancelled(ctx context.Context, taskToken []byte, details ...any) error {
+	_, err := requestWithValues(ctx, "report cancelled", taskToken, details,
+		func(token []byte, v encodedValues, timeoutMs uint32) (struct{}, *abi.Error) {
+			return struct{}{}, abi.ReportCancelled(token, v.encoding, v.data, timeoutMs)
+		})
+	return err
+}
+
+// Fail ends the attempt with a failure. The retry policy decides whether another attempt follows, unless the failure is NonRetryable.
+func Fail(ctx context.Context, taskToken []byte, failure Failure) error {
+	const op = "fail"
+	encode := func(codec PayloadCodec) ([]byte, error) { return failure.marshal(codec, op) }
+	_, err := request(ctx, op, taskToken, encode, func(token, failureJSON []byte, timeoutMs uint32) (struct{}, *abi.Error) {
+		return struct{}{}, abi.Fail(token, failureJSON, timeoutMs)
+	})
+	return err
+}
+
+// request makes a call with a copy of the token, which an abandoned call still reads, and with encoded values.
+func request[V, T any](ctx context.Context, op string, taskToken []byte, encode func(PayloadCodec) (V, error),
+	native func(token []byte, values V, timeoutMs uint32) (T, *abi.Error),
+) (T, error) {
+	if ctx.Err() != nil {
+		var zero T
+		return zero, contextError(ctx, op, notCalled)
+	}
+	token := slices.Clone(taskToken)
+	return callWithCodec(ctx, op, encode, func(values V, timeoutMs uint32) (T, *abi.Error) {
+		return native(token, values, timeoutMs)
+	})
+}
+
+func requestWithValues[T any](ctx context.Context, op string, taskToken []byte, values []any,
+	native func(token []byte, values encodedValues, timeoutMs uint32) (T, *abi.Error),
+) (T, error) {
+	encode := func(codec PayloadCodec) (encodedValues, error) { return encodeValues(codec, op, values) }
+	return request(ctx, op, taskToken, encode, native)
+}

@@ -1,8 +1,8 @@
-// Package handoff is the parent's side: the activity of a worker hands its work to another process, which takes it with
-// heartbeat.OpenFromEnv, or with its like in any other language. It takes neither cgo nor the native library, nor does it depend on
+// Package handoff is for the parent process: the activity of a worker hands its work to a child process, which opens it with
+// heartbeat.OpenFromEnv, or with the same function in another language. The package needs neither cgo nor the native library nor
 // Temporal's SDK.
 //
-// In an activity of a worker with the Go SDK, one line makes the child's environment:
+// In an activity of a worker with the Go SDK, one line makes the environment of the child:
 //
 //	func Solve(ctx context.Context) (string, error) {
 //		child := exec.Command("./solver")
@@ -17,7 +17,7 @@
 //		return "", activity.ErrResultPending // the child completes it
 //	}
 //
-// What the attempt before recorded may go with it, so that the child needn't ask the server. Here one value, whatever it is:
+// The parent can also hand over the details of the attempt before, so that the child needn't ask the server. Here one value of any type:
 //
 //	a := handoff.From(activity.GetInfo(ctx))
 //	if activity.HasHeartbeatDetails(ctx) {
@@ -29,11 +29,11 @@
 //		a.HeartbeatDetails, err = proto.Marshal(details)
 //	}
 //
-// In the environment are the task token, whose activity and which attempt it is, the heartbeat timeout, the details of the attempt before if
+// The environment has the task token, the ids and the attempt of the activity, the heartbeat timeout, the details of the attempt before if
 // they are given, and the start-to-close timeout as a hint.
 //
-// Who has the token can end the activity. Other users of the machine can't see a process's environment, but whatever it starts
-// inherits it: [EnvironWithFile] and [Prepare] keep the token out of there.
+// A process that has the token can end the activity. Other users of the machine can't read the environment of a process, but the processes
+// that it starts inherit it. [EnvironWithFile] and [Prepare] keep the token out of the environment.
 package handoff
 
 import (
@@ -42,51 +42,56 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"temporal-heartbeat.dev/go/internal/wire"
 )
 
-// Activity is what the child is to know. Only TaskToken must be there.
+// Activity describes the activity to the child. Only TaskToken is required.
 type Activity struct {
 	TaskToken []byte
-	// Namespace is where the child connects to, as TEMPORAL_NAMESPACE. Empty: as its environment says.
+	// Namespace is the child's TEMPORAL_NAMESPACE. Empty: that of the base environment.
 	Namespace string
-	// Address is the server that the child connects to, as TEMPORAL_ADDRESS. Empty: as its environment says.
+	// Address is the child's TEMPORAL_ADDRESS. Empty: that of the base environment.
 	Address string
-	// WorkflowID is empty for an activity without a workflow.
+	// WorkflowID is empty for a standalone activity.
 	WorkflowID string
-	// RunID is the workflow's; the activity's own where there is no workflow.
+	// RunID is the run ID of the workflow, or of a standalone activity.
 	RunID      string
 	ActivityID string
 	// Attempt counts from 1. 0: unknown.
 	Attempt int32
-	// HeartbeatTimeout is 0 when it is unknown, and when there is none.
+	// HeartbeatTimeout is 0 if it is unknown, and if there is none.
 	HeartbeatTimeout time.Duration
-	// StartToCloseTimeout is 0 when it is unknown. The child takes it as a hint: the server enforces the timeout that is in force.
+	// StartToCloseTimeout is 0 if it is unknown. It is a hint for the child: the server enforces its own timeout.
 	StartToCloseTimeout time.Duration
-	// Age is the time since the activity function began, if it did something else first: time.Since of a time.Now of its own. The SDK's
-	// StartedTime is the server's clock, which can differ from this machine's, so [From] sets no age. Without an age the child counts
-	// the attempt from the moment at which it opens the activity.
+	// Age is the time since the activity function began, if it did other work first. Measure it with time.Since. [From] doesn't set
+	// it, since the SDK's StartedTime is a time of the server's clock, which may differ from this machine's. Without an age the attempt
+	// begins for the child when it opens the activity.
 	Age time.Duration
 
-	// HeartbeatDetails are those of the attempt before: a serialized temporal.api.common.v1.Payloads, as proto.Marshal makes it of
-	// what the SDK's data converter makes of the values. nil: the child asks the server. Empty, but not nil: there are none.
+	// HeartbeatDetails are the details of the attempt before: a serialized temporal.api.common.v1.Payloads, which is proto.Marshal of
+	// the result of the SDK's data converter. nil: the child asks the server. Empty, but not nil: there are none.
 	//
-	// Details that are too long for an environment variable, of more than some 70 KB, are left out, and the child asks the server.
+	// Details of more than about 70 KB are too long for an environment variable. They are left out, and the child asks the server.
 	HeartbeatDetails []byte
-	// RequireEncoded is for a namespace whose data are encrypted: details that anybody can read are then [ErrReadable]. The SDK
-	// decodes what it gives to the activity, so a worker with a codec has to encode it anew: pass what its own data converter's
-	// ToPayloads makes.
+	// RequireEncoded is for a namespace whose data are encrypted: it refuses details that no codec encoded, with [ErrReadable]. The SDK
+	// decodes the details for the activity, so a worker with a codec has to encode them again, with ToPayloads of its data
+	// converter.
 	RequireEncoded bool
 }
 
-// ErrReadable is the error of details that anybody can read, where encoded ones are required.
+// ErrReadable is the error for details that no codec encoded although RequireEncoded is set.
 var ErrReadable = errors.New("handoff: the heartbeat details are readable by anybody, and encoded ones are required: " +
 	"pass what the data converter with your codec makes of them")
 
-// From reads the SDK's activity.Info: what activity.GetInfo returns. Of another value it takes the fields that have the same names and
-// types, so that this package needs no particular version of the SDK. The details aren't among them.
+// From converts the SDK's activity.Info, the result of activity.GetInfo. It reads the fields by name and type, so that this package
+// doesn't depend on a version of the SDK. It doesn't set the details.
 func From(info any) Activity {
 	v := reflect.Indirect(reflect.ValueOf(info))
 	a := Activity{
@@ -100,7 +105,7 @@ func From(info any) Activity {
 		StartToCloseTimeout: field[time.Duration](v, "StartToCloseTimeout"),
 	}
 	if a.Namespace == "" {
-		a.Namespace = field[string](v, "WorkflowNamespace") // in older versions
+		a.Namespace = field[string](v, "WorkflowNamespace") // its name in older versions of the SDK
 	}
 	if a.RunID == "" {
 		a.RunID = field[string](v, "ActivityRunID")
@@ -108,7 +113,7 @@ func From(info any) Activity {
 	return a
 }
 
-// field reads a field, or a field of a field; the zero value where there is none of that name and type.
+// field returns the field at a path of names, or the zero value if there is no such field of that type.
 func field[T any](v reflect.Value, path ...string) (value T) {
 	for _, name := range path {
 		if v.Kind() != reflect.Struct {
@@ -122,23 +127,23 @@ func field[T any](v reflect.Value, path ...string) (value T) {
 	return value
 }
 
-// Environ gives the environment of a child that is to carry on the activity: base, which usually is os.Environ(), and in it the
-// activity with its token. What base has of another activity is left out.
+// Environ returns the environment of a child that continues the activity: base, which is usually os.Environ(), with the variables of the
+// activity and its token. It removes the variables of another activity from base.
 func Environ(base []string, activity Activity) ([]string, error) {
 	return activity.environ(base, "TASK_TOKEN", activity.tokenText())
 }
 
-// The names of the variables.
+// The names of the environment variables.
 const (
 	prefix            = "TEMPORAL_ACTIVITY_"
 	addressVariable   = "TEMPORAL_ADDRESS"
 	namespaceVariable = "TEMPORAL_NAMESPACE"
 )
 
-// maxDetails is the longest text of details that is handed over: Linux gives a variable 128 KiB.
+// maxDetails is the longest base64 of details in a variable. Linux limits a variable to 128 KiB.
 const maxDetails = 96 << 10
 
-// environ makes the environment, with the token where it says.
+// environ returns the environment, with one variable for the token.
 func (a Activity) environ(base []string, tokenName, tokenText string) ([]string, error) {
 	if len(a.TaskToken) == 0 {
 		return nil, errors.New("handoff: there is no task token; of an activity it is in activity.GetInfo(ctx)")
@@ -171,7 +176,7 @@ func (a Activity) environ(base []string, tokenName, tokenText string) ([]string,
 	add(prefix+"RUN_ID", a.RunID, a.RunID != "")
 	add(prefix+"ID", a.ActivityID, a.ActivityID != "")
 	add(prefix+"ATTEMPT", strconv.Itoa(int(a.Attempt)), a.Attempt > 0)
-	// A time that is too long for the library, 49 days, is left out.
+	// A time of more than 49 days is too long for the library, and is left out.
 	addTime := func(name string, duration time.Duration, wanted bool) {
 		ms := duration.Milliseconds()
 		add(prefix+name, strconv.FormatInt(ms, 10), wanted && ms <= math.MaxUint32)
@@ -189,7 +194,7 @@ func (a Activity) tokenText() string {
 	return base64.StdEncoding.EncodeToString(a.TaskToken)
 }
 
-// without gives the variables but for some.
+// without returns the variables whose name isn't unwanted.
 func without(base []string, unwanted func(name string) bool) []string {
 	var env []string
 	for _, variable := range base {
@@ -198,4 +203,35 @@ func without(base []string, unwanted func(name string) bool) []string {
 		}
 	}
 	return env
+}
+
+// readableEncodings are the encodings of the SDKs' default data converters that show the value.
+var readableEncodings = []string{"json/plain", "json/protobuf", "binary/plain", "binary/protobuf"}
+
+// anyReadable reports whether a value wasn't encoded by a codec. A null shows nothing.
+func anyReadable(encodings []string) bool {
+	return slices.ContainsFunc(encodings, func(encoding string) bool { return slices.Contains(readableEncodings, encoding) })
+}
+
+// encodingsOf returns the encodings of serialized Payloads.
+func encodingsOf(payloads []byte) (encodings []string, err error) {
+	_, err = wire.Fields(payloads, func(field protowire.Number, payload []byte) (bool, error) {
+		if field != wire.Payloads {
+			return true, nil
+		}
+		encoding := ""
+		_, err := wire.Fields(payload, func(field protowire.Number, data []byte) (bool, error) {
+			if field != wire.Metadata {
+				return true, nil
+			}
+			key, value, err := wire.MetadataEntry(data)
+			if key == "encoding" {
+				encoding = string(value)
+			}
+			return true, err
+		})
+		encodings = append(encodings, encoding)
+		return true, err
+	})
+	return encodings, err
 }

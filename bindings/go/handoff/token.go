@@ -8,10 +8,10 @@ import (
 	"strconv"
 )
 
-// EnvironWithFile is [Environ] with the token in a file instead, which it makes, for this user alone to read. It is for one attempt: a
-// file that exists is replaced. Whoever calls this removes it.
+// EnvironWithFile returns the environment of [Environ], but with the token in a file, which it writes and which only this user can read. It
+// replaces a file that exists. The caller removes the file after the attempt.
 func EnvironWithFile(base []string, activity Activity, path string) ([]string, error) {
-	path, err := filepath.Abs(path) // the child may have a working directory of its own
+	path, err := filepath.Abs(path) // the child may have another working directory
 	if err != nil {
 		return nil, fmt.Errorf("handoff: token file: %w", err)
 	}
@@ -25,9 +25,9 @@ func EnvironWithFile(base []string, activity Activity, path string) ([]string, e
 	return env, nil
 }
 
-// writeFile makes the file complete or not at all.
+// writeFile writes the whole file or nothing.
 func writeFile(path, text string) error {
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // readable for its owner only
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // only its owner can read it
 	if err != nil {
 		return err
 	}
@@ -44,10 +44,10 @@ func writeFile(path, text string) error {
 	return err
 }
 
-// Prepare readies a command to carry on the activity, with the token in a pipe that the child inherits, and nowhere else: it sets
-// command.Env as [Environ] does, from what that is already, and adds to command.ExtraFiles. Not on Windows.
+// Prepare prepares a command to continue the activity, with the token only in a pipe that the child inherits. It adds the variables of
+// [Environ] to command.Env, and the pipe to command.ExtraFiles. It doesn't work on Windows.
 //
-// release closes the parent's end: call it when the command was started, or won't be.
+// release closes the parent's end of the pipe. Call it after the command was started, and if it won't be started.
 //
 //	release, err := handoff.Prepare(child, handoff.From(activity.GetInfo(ctx)))
 //	if err != nil {
@@ -58,8 +58,8 @@ func writeFile(path, text string) error {
 //		return "", err
 //	}
 func Prepare(command *exec.Cmd, activity Activity) (release func(), err error) {
-	const first = 3 // after standard input, output and error
-	env, err := activity.environ(command.Environ(), "TASK_TOKEN_FD", strconv.Itoa(first+len(command.ExtraFiles)))
+	const firstExtraFile = 3 // after standard input, output and error
+	env, err := activity.environ(command.Environ(), "TASK_TOKEN_FD", strconv.Itoa(firstExtraFile+len(command.ExtraFiles)))
 	if err != nil {
 		return nil, err
 	}
@@ -72,15 +72,15 @@ func Prepare(command *exec.Cmd, activity Activity) (release func(), err error) {
 	return func() { reader.Close() }, nil
 }
 
-// tokenPipe gives the end to read from. A token is a few hundred bytes, and any pipe takes 4096 without a reader.
+// tokenPipe returns the read end of a pipe with the token. A token has a few hundred bytes, and each pipe buffers 4096.
 func tokenPipe(text string) (*os.File, error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer writer.Close()
-	const roomInAnyPipe = 4096
-	if len(text) > roomInAnyPipe {
+	const pipeCapacity = 4096
+	if len(text) > pipeCapacity {
 		err = fmt.Errorf("a token of %d bytes", len(text))
 	} else {
 		_, err = writer.WriteString(text)

@@ -1,10 +1,10 @@
-// Package wire reads and writes what the packages of this module need of the protobuf messages Payloads and Payload. It is here once for
-// the package that takes cgo and the one that doesn't.
+// Package wire reads and writes the protobuf messages Payloads and Payload, for package heartbeat and for package handoff, which must not
+// depend on cgo.
 package wire
 
 import "google.golang.org/protobuf/encoding/protowire"
 
-// The numbers of the fields of temporal.api.common.v1:
+// The field numbers of temporal.api.common.v1:
 //
 //	message Payloads { repeated Payload payloads = 1; }
 //	message Payload  { map<string, bytes> metadata = 1; bytes data = 2; }
@@ -18,13 +18,13 @@ const (
 	Value    protowire.Number = 2
 )
 
-// AppendBytes writes a field that holds bytes.
+// AppendBytes appends a bytes field.
 func AppendBytes(b []byte, field protowire.Number, data []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(b, field, protowire.BytesType), data)
 }
 
-// Fields gives each field that holds bytes to take, and returns all others, and those that take doesn't know, as they are.
-func Fields(b []byte, take func(field protowire.Number, data []byte) (known bool, err error)) (unknown []byte, err error) {
+// Fields calls visit with each bytes field. It returns the serialized fields that visit doesn't know, and those of other types.
+func Fields(b []byte, visit func(field protowire.Number, data []byte) (known bool, err error)) (unknown []byte, err error) {
 	for len(b) > 0 {
 		field, wireType, n := protowire.ConsumeTag(b)
 		if n < 0 {
@@ -37,7 +37,7 @@ func Fields(b []byte, take func(field protowire.Number, data []byte) (known bool
 		known := false
 		if wireType == protowire.BytesType {
 			data, _ := protowire.ConsumeBytes(b[n:])
-			if known, err = take(field, data); err != nil {
+			if known, err = visit(field, data); err != nil {
 				return nil, err
 			}
 		}
@@ -49,7 +49,7 @@ func Fields(b []byte, take func(field protowire.Number, data []byte) (known bool
 	return unknown, nil
 }
 
-// MetadataEntry reads an entry of a Payload's metadata.
+// MetadataEntry reads an entry of the metadata of a Payload.
 func MetadataEntry(b []byte) (key string, value []byte, err error) {
 	_, err = Fields(b, func(field protowire.Number, data []byte) (known bool, err error) {
 		switch field {

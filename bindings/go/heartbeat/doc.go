@@ -1,20 +1,19 @@
 // Package heartbeat heartbeats a Temporal Activity from a process that isn't its worker.
 //
-// A worker hands an activity over by leaving its task token to another process, and returns without a result (in the Go SDK:
-// activity.ErrResultPending). That process then does what the worker would: it tells the server "alive, at item 41", hears that
-// the activity was cancelled, starts where the previous attempt was killed, and completes the activity. This package is how a Go
-// program does that without an SDK and without a worker.
+// A worker hands an activity over by passing its task token to another process and returning without a result (in the Go SDK:
+// activity.ErrResultPending). That process reports its progress to the server, learns of a cancellation, resumes where the previous
+// attempt was killed, and completes the activity. With this package a Go program can do that without an SDK and without a worker.
 //
-// # An activity held open
+// # Open activities
 //
-// The usual way. The library heartbeats in the background, whatever the program does, with the details that were recorded last;
-// to record some takes well under a microsecond and never waits; and a context tells the work when to stop:
+// Most programs open the activity. The library then heartbeats in the background with the details recorded last. A record takes well
+// under a microsecond and never waits. A context is cancelled when the work should stop:
 //
 //	if err := heartbeat.Connect(ctx, heartbeat.Options{}); err != nil { // TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE
 //		return err
 //	}
 //	defer heartbeat.Disconnect(ctx)
-//	act, err := heartbeat.OpenFromEnv(ctx, heartbeat.OpenOptions{}) // what the parent process left there
+//	act, err := heartbeat.OpenFromEnv(ctx, heartbeat.OpenOptions{}) // what the parent process handed over
 //	if err != nil {
 //		return err
 //	}
@@ -42,15 +41,15 @@
 //		return cause // ErrNotFound, ErrLeaseLost: another attempt has taken over, or soon will
 //	}
 //
-// The heartbeats keep the attempt alive also while no progress is recorded; to have hung work retried there is the StallTimeout of
-// [OpenOptions]. They start with the details that the attempt before left, and so never erase them. With heartbeat timeout T one is
-// due max(T/2, T - 10 s), at most 0.8 T and 60 s, after the last; what is recorded in between waits for it, and the newest wins.
-// Flush, Complete, Fail, ReportCancelled and Close send first what was recorded last.
+// The heartbeats keep the attempt alive even if the program records nothing. StallTimeout in [OpenOptions] lets the server retry work that
+// hangs. The first heartbeats have the details of the attempt before, so they never delete them. With heartbeat timeout T a heartbeat is
+// due max(T/2, T - 10 s), at most 0.8 T and 60 s, after the last one. Records in between wait for it, and the newest wins. Flush,
+// Complete, Fail, ReportCancelled and Close send the newest record first.
 //
-// # One call, one request
+// # One request a call
 //
-// For programs that would rather decide on every request themselves, or that start and end often: calls that name the activity by its
-// task token, and wait for the server's answer.
+// Programs that decide about each request themselves, or that start and exit often, use the functions that take the task token. Each
+// sends one request and waits for the server's answer.
 //
 //	token, err := heartbeat.TokenFromEnv()
 //	if err != nil {
@@ -71,7 +70,7 @@
 //		process(items[next])
 //		signals, err := heartbeat.RecordHeartbeat(ctx, token, next)
 //		if errors.Is(err, heartbeat.ErrNotFound) {
-//			return nil // another attempt has taken over, or nobody waits any more: stop
+//			return nil // the activity is over for this attempt: stop
 //		}
 //		if err != nil {
 //			return err
@@ -82,89 +81,86 @@
 //	}
 //	return heartbeat.Complete(ctx, token, "done")
 //
-// # The parent's side
+// # The parent process
 //
-// Package temporal-heartbeat.dev/go/handoff makes the environment of the process that is to do the work.
+// Package temporal-heartbeat.dev/go/handoff makes the environment of the process that does the work.
 //
 // # Heartbeats
 //
-// The server fails an attempt that it hears nothing of for the activity's heartbeat timeout, and starts the next one. It keeps
-// the details of the last heartbeat through all attempts. So each heartbeat must carry what a retry needs to resume: one without
-// details erases what the server holds, and is therefore only sent by [ClearHeartbeat].
+// If the server receives no heartbeat for the heartbeat timeout of the activity, it fails the attempt and starts the next one. It keeps
+// the details of the last heartbeat through all attempts. So the details of each heartbeat must contain what a retry needs to resume.
+// A heartbeat without details deletes them; only [ClearHeartbeat] sends one.
 //
-// Each answer brings [Signals]. A cancellation is heard of in no other way, nor is a pause, during which the heartbeats go on. An
-// activity held open has more of them, and may wait for them.
+// Each answer has [Signals]. They are the only way to learn of a cancellation or a pause. During a pause continue the heartbeats. An open
+// activity has more signals, and can wait for them.
 //
-// One process heartbeats an activity at a time; two would overwrite each other's details.
+// Only one process should heartbeat an activity. Two processes would overwrite each other's details.
 //
-// # Contexts and time
+// # Contexts and timeouts
 //
-// Each call waits for the server's answer and is tried again while the trouble is temporary, until the deadline of its context, or
-// for [DefaultTimeout] when that has none. A context that is done already is an error before anything is sent. A context that ends
-// during the call makes it return at once with an error that is context.Canceled or context.DeadlineExceeded; the call below runs
-// out by itself, on copies of its arguments, and may still take effect.
+// Each call waits for the server's answer. It retries temporary errors until the deadline of its context, or for [DefaultTimeout] if
+// there is no deadline. A context that has ended before the call is an error, and nothing is sent. When the context ends during the
+// call, the call returns at once with context.Canceled or context.DeadlineExceeded. The request continues with copies of the arguments,
+// and may still take effect.
 //
-// When the library knows what kept a call from succeeding until the context's deadline, the error is that one as well:
-// ErrUnavailable and context.DeadlineExceeded, for example. An [ErrTimeout] is always context.DeadlineExceeded too.
+// If the call was retried until the deadline, its error is both the error of the last try and context.DeadlineExceeded. An [ErrTimeout] is
+// always context.DeadlineExceeded too.
 //
 // # Errors
 //
-// Each error of the server's and of the library's is an *[Error], for errors.As; its Code is a [Status], and errors.Is compares
-// with the error of that name. What to do:
+// Each error of the server and of the library is an *[Error] for errors.As. Its Code is a [Status], and errors.Is compares it with the
+// error of that name. What to do:
 //
 //	ErrNotFound            the activity is over for this token: stop the work
-//	ErrInDoubt             an ending that may have been applied: don't undo the work
-//	ErrTimeout             call again; the server may have got it
+//	ErrInDoubt             the call may have taken effect: don't undo the work
+//	ErrTimeout             call again; the server may have received the request
 //	ErrUnavailable         call again
 //	ErrResourceExhausted   call again, less often
 //	ErrNamespaceNotActive  call again
 //	ErrServerError         call again if Retryable is set
 //	ErrTooLarge            keep details small: store the data elsewhere, and a reference to it in the details
-//	ErrInvalidArgument     mend the call
-//	ErrConfig              mend the options, the environment or a file
-//	ErrAlreadyOpen         the token is held: call the Activity's methods, or close it first
+//	ErrInvalidArgument     correct the call
+//	ErrConfig              correct the options, the environment or a file
+//	ErrAlreadyOpen         an Activity with this token is open: call its methods, or close it first
 //	others                 see Message
 //
-// The causes of an activity's Context, [ErrCancelRequested] and the like, are no *Error.
+// The causes of an activity's Context, [ErrCancelRequested] and its like, aren't an *Error.
 //
-// Besides there are *[LibraryError], *[ConversionError] (below an *Error when writing), [ErrNoDetails], and the errors of
-// contexts.
+// Other errors are *[LibraryError], *[ConversionError] (wrapped by an *Error when writing), [ErrNoDetails], and the errors of contexts.
 //
 // # Values
 //
-// Details and results are converted as by the default data converter of Temporal's Go SDK, so that a worker reads what this package
-// wrote and the other way round. In this order:
+// Details and results are converted as the default data converter of Temporal's Go SDK converts them, so that workers and this package read
+// each other's values. In this order:
 //
-//	Payload               as it is
+//	Payload               not converted
 //	nil, a nil pointer    binary/null
 //	exactly []byte        binary/plain
 //	a protobuf message    json/protobuf
 //	any other             json/plain, by encoding/json
 //
-// [Details.Get] reads these, and binary/protobuf. Three things differ from the SDK: messages of the old Go protobuf APIs
-// (gogo/protobuf) are refused, bytes that were read are the caller's own, and a heartbeat with nothing but nil records nil, where the
-// SDK's records nothing and so erases what the server holds.
+// [Details.Get] reads these, and binary/protobuf. There are three differences to the SDK. Messages of the old Go protobuf APIs
+// (gogo/protobuf) are refused. The caller owns the bytes that it reads. A heartbeat with only nil records nil, where the SDK records
+// nothing and so deletes the details on the server.
 //
 // The PayloadCodec of [Options] encodes and decodes all values, for a namespace whose data are encrypted.
 //
-// # Looking on
+// # Metrics and logs
 //
-// [Metrics] gives figures in Prometheus's text form, and [ForwardLogs] hands log records to log/slog. With THB_LOG=info in the
-// environment the records are lines on stderr. Neither ever shows a task token, details, results, or credentials.
+// [Metrics] returns metrics in Prometheus's text format, and [ForwardLogs] passes log records to log/slog. With THB_LOG=info in the
+// environment the library writes the records to stderr. Neither contains a task token, details, results, or credentials.
 //
 // # Threads
 //
-// Any goroutine may call anything at any time. A call that waits for the server holds a thread of the system's; there may be 1024 at a
-// time, and a further one waits until one of them ends. What waits for signals (a Context, Wait) holds none, however many activities
-// are open.
+// Any goroutine may call any function. A call that waits for the server blocks an OS thread. At most 1024 calls wait at a time; a further
+// call waits until one of them ends. Waiting for signals (a Context, Wait) blocks no thread, however many activities are open.
 //
 // # The native library
 //
-// Importing this package takes cgo, but no flags: the library is opened with the first call that needs it. It is looked for
-// at the path in TEMPORAL_HEARTBEAT_LIBRARY and nowhere else while that is set; otherwise beside the executable and then where the
-// system's loader looks, each time as libtemporal_heartbeat.so.0 and libtemporal_heartbeat.so. A *[LibraryError] lists what was
-// tried and why it failed.
+// This package needs cgo, but no flags. The first call that needs the library opens it: at the path in TEMPORAL_HEARTBEAT_LIBRARY, if
+// that is set; otherwise beside the executable, and then where the system's loader searches, as libtemporal_heartbeat.so.0 and as
+// libtemporal_heartbeat.so. A *[LibraryError] lists the paths that were tried and their errors.
 //
-// With the build tag temporal_heartbeat_static the library becomes part of the program instead, and the variable has no meaning.
-// pkg-config says where it is installed (temporal_heartbeat-static).
+// With the build tag temporal_heartbeat_static the library is linked into the program, and the variable is ignored. pkg-config finds the
+// installed library (temporal_heartbeat-static).
 package heartbeat

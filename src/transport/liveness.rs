@@ -117,12 +117,15 @@ impl Liveness {
         }
     }
 
-    /// Whether the connection is dead: a PING is unanswered for long enough, and nothing was received since it was sent.
-    pub fn is_dead(&self) -> bool {
+    /// Whether the connection is dead: a PING is unanswered for long enough, and nothing was received since it was sent, nor for as long
+    /// as `silence`.
+    pub fn is_dead(&self, silence: Duration) -> bool {
         let observed = self.lock();
         let proof = SHORTEST_SILENCE.max(observed.round_trip * ROUND_TRIPS);
         let sent = observed.last_ping.filter(|_| observed.awaits_pong);
-        sent.is_some_and(|sent| observed.received <= sent && sent.elapsed() >= proof)
+        sent.is_some_and(|sent| {
+            observed.received <= sent && observed.received.elapsed() >= silence && sent.elapsed() >= proof
+        })
     }
 
     /// Whether a request that was given up at `given_up` can't leave this host any more.
@@ -263,15 +266,16 @@ mod tests {
     async fn silence_is_death_only_after_an_unanswered_ping() {
         let liveness = Liveness::default();
         tokio::time::advance(LONG).await;
-        assert!(!liveness.is_dead(), "no PING was sent");
+        assert!(!liveness.is_dead(Duration::ZERO), "no PING was sent");
         liveness.request_ping(Duration::from_secs(1));
         liveness.ping_wanted().await;
         liveness.ping_sent();
-        assert!(!liveness.is_dead(), "the PING was sent just now");
+        assert!(!liveness.is_dead(Duration::ZERO), "the PING was sent just now");
         tokio::time::advance(SHORTEST_SILENCE).await;
-        assert!(liveness.is_dead());
+        assert!(liveness.is_dead(Duration::ZERO));
+        assert!(!liveness.is_dead(LONG * 2));
         liveness.received();
-        assert!(!liveness.is_dead());
+        assert!(!liveness.is_dead(Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]
@@ -280,9 +284,9 @@ mod tests {
         liveness.set_round_trip(Duration::from_millis(500));
         liveness.ping_sent();
         tokio::time::advance(Duration::from_millis(1900)).await;
-        assert!(!liveness.is_dead());
+        assert!(!liveness.is_dead(Duration::ZERO));
         tokio::time::advance(Duration::from_millis(100)).await;
-        assert!(liveness.is_dead());
+        assert!(liveness.is_dead(Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]
@@ -291,12 +295,12 @@ mod tests {
         liveness.set_round_trip(Duration::from_secs(7));
         liveness.ping_sent();
         tokio::time::advance(LONGEST_ROUND_TRIP * ROUND_TRIPS).await;
-        assert!(liveness.is_dead());
+        assert!(liveness.is_dead(Duration::ZERO));
         liveness.pong_received();
         liveness.answered(Duration::from_millis(1));
         liveness.ping_sent();
         tokio::time::advance(SHORTEST_SILENCE).await;
-        assert!(liveness.is_dead());
+        assert!(liveness.is_dead(Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]

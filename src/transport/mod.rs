@@ -359,7 +359,7 @@ async fn await_answer(
         if let Some(outcome) = until(look).await {
             return outcome;
         }
-        if liveness.is_dead() {
+        if liveness.is_dead(silence) {
             liveness.abort().await;
             return Err(timed_out());
         }

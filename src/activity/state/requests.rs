@@ -107,7 +107,7 @@ impl Activity {
         self.address.acknowledged();
         self.records.acknowledge_sent();
         self.counts.beats += 1;
-        self.tries.note_answer(now.since(self.last_send));
+        self.tries.note_answer(now.since(self.last_send), self.lease.timeout());
         self.tries.succeed();
         if self.asked.contains(Signals::PAUSED) {
             // Time during a pause isn't time without progress.

@@ -616,3 +616,13 @@ fn a_beat_that_an_ending_gave_up_does_not_count_as_sent_when_the_ending_fails() 
     assert!(story.activity.finish_ending(&failed, story.now));
     assert!(story.beat().is_some(), "half of the lease is over");
 }
+
+#[test]
+fn an_answer_that_a_stopped_process_reads_late_does_not_make_later_tries_last_for_hours() {
+    let mut story = Story::with_nothing_to_erase();
+    story.record("1");
+    assert!(story.beat().is_some());
+    story.after(3600 * SECOND).acknowledged(Signals::default());
+    let Step::Beat { time, .. } = story.activity.next_step(story.now) else { panic!("a beat is due") };
+    assert!(time.answer <= 20 * SECOND, "{time:?}");
+}

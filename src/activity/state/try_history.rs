@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::model::error::Error;
 
+/// The longest answer time that counts where the heartbeat timeout is unknown.
+const LONGEST_ANSWER: Duration = Duration::from_secs(60);
 /// By which part the remembered answer time shrinks with each answer.
 const FORGETTING: u32 = 16;
 
@@ -24,9 +26,11 @@ impl TryHistory {
         (self.failed, self.timed_out, self.last_error) = (0, 0, None);
     }
 
-    /// Notes the time from the send of a beat to its acknowledgement.
-    pub fn note_answer(&mut self, took: Duration) {
-        let took = u32::try_from(took.as_millis()).unwrap_or(u32::MAX).max(1);
+    /// Notes the time from the send of a beat to its acknowledgement. One that took longer than the heartbeat timeout counts as one that
+    /// took that long: this process may have been stopped.
+    pub fn note_answer(&mut self, took: Duration, heartbeat_timeout: Duration) {
+        let limit = if heartbeat_timeout.is_zero() { LONGEST_ANSWER } else { heartbeat_timeout };
+        let took = u32::try_from(took.min(limit).as_millis()).unwrap_or(u32::MAX).max(1);
         let known = self.longest_answer_ms;
         self.longest_answer_ms = took.max(known - known.div_ceil(FORGETTING));
     }
@@ -77,10 +81,10 @@ mod tests {
     #[test]
     fn the_longest_answer_is_forgotten_over_some_tens_of_answers() {
         let mut tries = TryHistory::default();
-        tries.note_answer(Duration::from_secs(3));
-        (0..5).for_each(|_| tries.note_answer(Duration::from_millis(2)));
+        tries.note_answer(Duration::from_secs(3), Duration::ZERO);
+        (0..5).for_each(|_| tries.note_answer(Duration::from_millis(2), Duration::ZERO));
         assert!(tries.longest_answer() > Duration::from_secs(2));
-        (0..100).for_each(|_| tries.note_answer(Duration::from_millis(2)));
+        (0..100).for_each(|_| tries.note_answer(Duration::from_millis(2), Duration::ZERO));
         assert!(tries.longest_answer() < Duration::from_millis(20));
     }
 }

@@ -34,25 +34,25 @@ fn main() -> ExitCode {
 
 fn run(items: u32) -> Result<()> {
     rpc::connect(b"{}")?;
-    let done = activity::open(&[], br#"{"from_env": true}"#).and_then(|activity| work(activity, items));
+    let done = activity::open(&[], br#"{"from_env": true}"#).and_then(|handle| work(handle, items));
     rpc::disconnect(Timeout::Within(TIMEOUT))?; // sends what was recorded last, and closes the activity
     println!("{}", done?);
     Ok(())
 }
 
-fn work(activity: u64, items: u32) -> Result<&'static str> {
+fn work(handle: u64, items: u32) -> Result<&'static str> {
     let stop = Signals::RESET | Signals::GONE | Signals::LEASE_LOST;
     let timeout = Timeout::Within(TIMEOUT);
-    for item in last_item(activity)? + 1..=items {
+    for item in last_item(handle)? + 1..=items {
         thread::sleep(Duration::from_millis(100)); // the work
         println!("item {item} done");
 
-        let mut signals = activity::record(activity, Encoding::Json, item.to_string().as_bytes())?;
+        let mut signals = activity::record(handle, Encoding::Json, item.to_string().as_bytes())?;
         while signals == Signals::PAUSED {
-            signals = activity::wait(activity, Signals::from_bits(u32::MAX), signals, timeout)?; // the beats go on meanwhile
+            signals = activity::wait(handle, Signals::from_bits(u32::MAX), signals, timeout)?; // the beats go on meanwhile
         }
         if signals.contains(Signals::CANCEL_REQUESTED) {
-            activity::report_cancelled(activity, None, timeout)?;
+            activity::report_cancelled(handle, None, timeout)?;
             return Ok("cancelled");
         }
         if signals.intersects(stop) {
@@ -60,13 +60,13 @@ fn work(activity: u64, items: u32) -> Result<&'static str> {
         }
     }
     let result = Payloads::from_caller("result", Encoding::Json, items.to_string().as_bytes())?;
-    activity::complete(activity, result, timeout)?;
+    activity::complete(handle, result, timeout)?;
     Ok("completed")
 }
 
 /// The last item done, which the attempt before recorded; 0 when there was none.
-fn last_item(activity: u64) -> Result<u32> {
-    let details = activity::details(activity, Timeout::Within(TIMEOUT))?;
+fn last_item(handle: u64) -> Result<u32> {
+    let details = activity::details(handle, Timeout::Within(TIMEOUT))?;
     let number = |data| std::str::from_utf8(data).ok()?.parse().ok();
     let item = details.values().first().and_then(|value| number(&value.data)).unwrap_or(0);
     println!("attempt {} goes on after item {item}", details.about().attempt);

@@ -10,13 +10,13 @@ import (
 	"temporal-heartbeat.dev/go/handoff"
 )
 
-// The activity's values may come from anywhere; with the Go SDK, handoff.From(activity.GetInfo(ctx)) has them all.
+// With the Go SDK, handoff.From(activity.GetInfo(ctx)) returns the Activity.
 func ExampleEnviron() {
 	env, err := handoff.Environ([]string{"HOME=/home/solver"}, handoff.Activity{
 		TaskToken:        []byte("from the worker"),
 		Attempt:          2,
 		HeartbeatTimeout: 30 * time.Second,
-		HeartbeatDetails: []byte{}, // there are none, and the child needn't ask
+		HeartbeatDetails: []byte{}, // there are none, so the child needn't ask the server
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -32,7 +32,7 @@ func ExampleEnviron() {
 	// TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS=
 }
 
-// The token in a pipe, and in no environment.
+// The token is in a pipe, and not in the environment.
 func ExamplePrepare() {
 	child := exec.Command("sh", "-c", `cat <&"$TEMPORAL_ACTIVITY_TASK_TOKEN_FD"`)
 	child.Stdout = os.Stdout

@@ -30,14 +30,14 @@ func details(encodings ...string) []byte {
 	return payloads
 }
 
-// variables gives an environment as a map; no name may be there twice.
+// variables returns an environment as a map, and checks that no name occurs twice.
 func variables(t *testing.T, env []string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	for _, variable := range env {
 		name, value, _ := strings.Cut(variable, "=")
 		if _, twice := found[name]; twice {
-			t.Errorf("%s is there twice", name)
+			t.Errorf("%s occurs twice", name)
 		}
 		found[name] = value
 	}
@@ -53,7 +53,7 @@ func environ(t *testing.T, base []string, activity Activity) map[string]string {
 	return variables(t, env)
 }
 
-func TestEverythingKnownIsHandedOver(t *testing.T) {
+func TestAllFieldsAreHandedOver(t *testing.T) {
 	got := environ(t, []string{"HOME=/h"}, Activity{
 		TaskToken: token, Address: "temporal:7233", Namespace: "n", WorkflowID: "w", RunID: "r", ActivityID: "a", Attempt: 3,
 		HeartbeatTimeout: 1500 * time.Millisecond, StartToCloseTimeout: time.Hour, Age: time.Minute, HeartbeatDetails: details("json/plain"),
@@ -80,11 +80,11 @@ func TestEverythingKnownIsHandedOver(t *testing.T) {
 		delete(got, c.name)
 	}
 	if len(got) > 0 {
-		t.Errorf("and what nobody asked for: %v", got)
+		t.Errorf("unexpected variables: %v", got)
 	}
 }
 
-func TestWhatIsNotKnownIsNotSaid(t *testing.T) {
+func TestUnknownFieldsAreLeftOut(t *testing.T) {
 	base := []string{"TEMPORAL_ADDRESS=a:1", "TEMPORAL_NAMESPACE=inherited"}
 	got := environ(t, base, Activity{TaskToken: token})
 	want := map[string]string{"TEMPORAL_ADDRESS": "a:1", "TEMPORAL_NAMESPACE": "inherited", "TEMPORAL_ACTIVITY_TASK_TOKEN": tokenText}
@@ -98,7 +98,7 @@ func TestWhatIsNotKnownIsNotSaid(t *testing.T) {
 	}
 }
 
-func TestWhatAnotherParentHandedOverGoesNoFurther(t *testing.T) {
+func TestVariablesOfAnotherActivityAreRemoved(t *testing.T) {
 	base := []string{"TEMPORAL_ACTIVITY_TASK_TOKEN_FILE=/other", "TEMPORAL_ACTIVITY_ATTEMPT=9", "TEMPORAL_NAMESPACE=other"}
 	got := environ(t, base, Activity{TaskToken: token, Namespace: "n"})
 	if len(got) != 2 || got["TEMPORAL_NAMESPACE"] != "n" || got["TEMPORAL_ACTIVITY_TASK_TOKEN"] != tokenText {
@@ -106,7 +106,7 @@ func TestWhatAnotherParentHandedOverGoesNoFurther(t *testing.T) {
 	}
 }
 
-func TestNoDetailsAreToldFromUnknownOnesAndFromTooMany(t *testing.T) {
+func TestNoDetailsDifferFromUnknownAndTooLongDetails(t *testing.T) {
 	const name = "TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS"
 	if value, there := environ(t, nil, Activity{TaskToken: token, HeartbeatDetails: []byte{}})[name]; !there || value != "" {
 		t.Errorf("none: %q, %t", value, there)
@@ -119,8 +119,8 @@ func TestNoDetailsAreToldFromUnknownOnesAndFromTooMany(t *testing.T) {
 	}
 }
 
-// What the server's clock, or a wait for a worker, can make of an attempt that starts now.
-func TestNoClockButTheParentsOwnChangesWhatIsHandedOver(t *testing.T) {
+// The times of the server can differ from the parent's clock, and an attempt may have waited for a worker.
+func TestOnlyTheParentsClockCounts(t *testing.T) {
 	type info struct {
 		TaskToken                            []byte
 		StartToCloseTimeout                  time.Duration
@@ -144,7 +144,7 @@ func TestNoClockButTheParentsOwnChangesWhatIsHandedOver(t *testing.T) {
 	}
 }
 
-func TestTimesOutOfRangeAreLimitedLeftOutOrRefused(t *testing.T) {
+func TestTimesOutOfRange(t *testing.T) {
 	const name = "TEMPORAL_ACTIVITY_DEADLINE_MS"
 	past := environ(t, nil, Activity{TaskToken: token, StartToCloseTimeout: time.Second, Age: time.Minute})
 	if past[name] != "0" {
@@ -161,7 +161,7 @@ func TestTimesOutOfRangeAreLimitedLeftOutOrRefused(t *testing.T) {
 	}
 }
 
-func TestTheChildIsToldThatEncodedValuesAreRequired(t *testing.T) {
+func TestRequireEncodedIsHandedOver(t *testing.T) {
 	const name = "TEMPORAL_ACTIVITY_REQUIRE_ENCODED"
 	if value := environ(t, nil, Activity{TaskToken: token, RequireEncoded: true})[name]; value != "true" {
 		t.Errorf("%q", value)
@@ -171,7 +171,7 @@ func TestTheChildIsToldThatEncodedValuesAreRequired(t *testing.T) {
 	}
 }
 
-func TestReadableDetailsAreRefusedWhereEncodedOnesAreRequired(t *testing.T) {
+func TestReadableDetailsAreRefusedIfEncodedOnesAreRequired(t *testing.T) {
 	for _, encodings := range [][]string{
 		{"json/plain"}, {"binary/plain"}, {"json/protobuf"}, {"binary/protobuf"}, {"binary/encrypted", "json/plain"},
 	} {
@@ -187,7 +187,7 @@ func TestReadableDetailsAreRefusedWhereEncodedOnesAreRequired(t *testing.T) {
 	}
 }
 
-func TestMistakesAreRefusedByName(t *testing.T) {
+func TestErrorNamesTheWrongField(t *testing.T) {
 	for _, c := range []struct {
 		cause    string
 		activity Activity
@@ -205,7 +205,7 @@ func TestMistakesAreRefusedByName(t *testing.T) {
 	}
 }
 
-func TestTokenInAFileIsForItsOwnerAlone(t *testing.T) {
+func TestOnlyTheOwnerCanReadTheTokenFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(path, []byte("an older one"), 0o644); err != nil {
 		t.Fatal(err)
@@ -252,7 +252,7 @@ func TestChildReadsTheTokenFromItsDescriptor(t *testing.T) {
 	}
 }
 
-func TestOnlyFieldsOfTheRightNameAndTypeAreTaken(t *testing.T) {
+func TestFromReadsOnlyFieldsOfTheRightNameAndType(t *testing.T) {
 	for _, info := range []any{nil, 1, struct{ TaskToken string }{"text"}, struct{ attempt int32 }{1}, (*Activity)(nil)} {
 		if got := From(info); got.TaskToken != nil || got.Attempt != 0 {
 			t.Errorf("%v: %+v", info, got)

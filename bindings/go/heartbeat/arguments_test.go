@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// wantRefusal checks the status of an error and that its message names the cause.
-func wantRefusal(t *testing.T, err error, status error, cause string) {
+// wantError checks the status of an error and that its message names the cause.
+func wantError(t *testing.T, err error, status error, cause string) {
 	t.Helper()
 	wantIs(t, err, status)
 	if err != nil && !strings.Contains(err.Error(), cause) {
@@ -24,7 +24,7 @@ func TestCallBeforeConnectIsRefused(t *testing.T) {
 	needLibrary(t)
 	for _, c := range everyCall {
 		t.Run(c.name, func(t *testing.T) {
-			wantRefusal(t, c.call(context.Background()), ErrNotConnected, "onnect")
+			wantError(t, c.call(context.Background()), ErrNotConnected, "onnect")
 		})
 	}
 }
@@ -41,10 +41,10 @@ func TestDisconnectWithoutAClientIsNoError(t *testing.T) {
 }
 
 func TestDisconnectWakesCallsInProgress(t *testing.T) {
-	connectLazily(t, blackHole(t))
+	connectLazily(t, silentServer(t))
 	answer := make(chan error)
 	go func() {
-		_, err := GetDetails(context.Background(), someToken)
+		_, err := GetDetails(context.Background(), testToken)
 		answer <- err
 	}()
 	for len(callSlots) == 0 { // until the call is on its way
@@ -58,20 +58,20 @@ func TestDisconnectWakesCallsInProgress(t *testing.T) {
 
 func TestSecondConnectIsRefused(t *testing.T) {
 	connectLazily(t, "127.0.0.1:1")
-	wantRefusal(t, Connect(context.Background(), Options{Lazy: true}), ErrAlreadyConnected, "onnect")
+	wantError(t, Connect(context.Background(), Options{Lazy: true}), ErrAlreadyConnected, "onnect")
 }
 
-func TestNobodyListeningIsUnavailable(t *testing.T) {
+func TestRefusedConnectionIsUnavailable(t *testing.T) {
 	needLibrary(t)
 	err := Connect(context.Background(), Options{HostPort: "127.0.0.1:1", ConnectTimeout: 200 * time.Millisecond})
-	wantRefusal(t, err, ErrUnavailable, "127.0.0.1:1")
+	wantError(t, err, ErrUnavailable, "127.0.0.1:1")
 }
 
 func TestServerThatNeverAnswersEndsConnectInTime(t *testing.T) {
 	needLibrary(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 	defer cancel()
-	wantIs(t, Connect(ctx, Options{HostPort: blackHole(t)}), context.DeadlineExceeded)
+	wantIs(t, Connect(ctx, Options{HostPort: silentServer(t)}), context.DeadlineExceeded)
 }
 
 func TestBadOptionsAreRefused(t *testing.T) {
@@ -83,15 +83,15 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		{"address", Options{HostPort: "no port"}},
 		{"ConnectTimeout", Options{ConnectTimeout: -1}},
 	} {
-		wantRefusal(t, Connect(context.Background(), c.options), ErrConfig, c.cause)
+		wantError(t, Connect(context.Background(), c.options), ErrConfig, c.cause)
 	}
 }
 
-func TestVariableThatIsWrongIsRefusedByNameAndNotShown(t *testing.T) {
+func TestWrongVariableIsNamedButItsValueIsNotShown(t *testing.T) {
 	needLibrary(t)
 	t.Setenv("TEMPORAL_API_KEY", "the secret")
 	err := Connect(context.Background(), Options{Lazy: true})
-	wantRefusal(t, err, ErrConfig, "TEMPORAL_API_KEY")
+	wantError(t, err, ErrConfig, "TEMPORAL_API_KEY")
 	if strings.Contains(err.Error(), "secret") {
 		t.Errorf("the error shows the key: %v", err)
 	}
@@ -137,15 +137,15 @@ func TestEveryOptionReachesTheLibrary(t *testing.T) {
 	}
 }
 
-func TestReconfiguringNeedsAConnection(t *testing.T) {
+func TestReconfigureNeedsAConnection(t *testing.T) {
 	needLibrary(t)
-	wantRefusal(t, Reconfigure(Credentials{APIKey: "another"}), ErrNotConnected, "connect")
+	wantError(t, Reconfigure(Credentials{APIKey: "another"}), ErrNotConnected, "connect")
 }
 
 func TestBadArgumentsAreRefusedEachWithItsStatus(t *testing.T) {
 	connectLazily(t, "127.0.0.1:1")
 	ctx := context.Background()
-	token := someToken
+	token := testToken
 	record := func(token []byte, details ...any) error {
 		_, err := RecordHeartbeat(ctx, token, details...)
 		return err
@@ -170,14 +170,14 @@ func TestBadArgumentsAreRefusedEachWithItsStatus(t *testing.T) {
 		{"details that are too large", record(token, bytes.Repeat([]byte("x"), 2<<20)), ErrTooLarge, ""},
 		{"result that is too large", Complete(ctx, token, bytes.Repeat([]byte("x"), 2<<20)), ErrTooLarge, ""},
 	} {
-		t.Run(c.name, func(t *testing.T) { wantRefusal(t, c.err, c.status, c.cause) })
+		t.Run(c.name, func(t *testing.T) { wantError(t, c.err, c.status, c.cause) })
 	}
 }
 
-func TestTokenComesFromTheEnvironment(t *testing.T) {
+func TestTokenIsReadFromTheEnvironment(t *testing.T) {
 	needLibrary(t)
 	_, err := TokenFromEnv()
-	wantRefusal(t, err, ErrConfig, "TEMPORAL_ACTIVITY_TASK_TOKEN")
+	wantError(t, err, ErrConfig, "TEMPORAL_ACTIVITY_TASK_TOKEN")
 
 	want := []byte{0, 1, 254, 255}
 	t.Setenv("TEMPORAL_ACTIVITY_TASK_TOKEN", base64.StdEncoding.EncodeToString(want))
@@ -186,5 +186,5 @@ func TestTokenComesFromTheEnvironment(t *testing.T) {
 	}
 	t.Setenv("TEMPORAL_ACTIVITY_TASK_TOKEN", "not base64!")
 	_, err = TokenFromEnv()
-	wantRefusal(t, err, ErrConfig, "TEMPORAL_ACTIVITY_TASK_TOKEN")
+	wantError(t, err, ErrConfig, "TEMPORAL_ACTIVITY_TASK_TOKEN")
 }

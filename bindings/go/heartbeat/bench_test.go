@@ -17,7 +17,7 @@ func BenchmarkRecordHeartbeat(b *testing.B) {
 			abi.ABIVersion()
 		}
 	})
-	act := openSome(b, OpenOptions{InitialDetails: detailsOf(b)})
+	act := openActivity(b, OpenOptions{InitialDetails: detailsOf(b)})
 	for _, c := range []struct {
 		name   string
 		record func() (Signals, error)

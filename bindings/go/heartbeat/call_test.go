@@ -18,15 +18,15 @@ type namedCall struct {
 
 // everyCall has each function that sends a request.
 var everyCall = []namedCall{
-	{"RecordHeartbeat", func(ctx context.Context) error { _, err := RecordHeartbeat(ctx, someToken, 1); return err }},
-	{"ClearHeartbeat", func(ctx context.Context) error { _, err := ClearHeartbeat(ctx, someToken); return err }},
-	{"GetDetails", func(ctx context.Context) error { _, err := GetDetails(ctx, someToken); return err }},
-	{"Complete", func(ctx context.Context) error { return Complete(ctx, someToken, 1) }},
-	{"Fail", func(ctx context.Context) error { return Fail(ctx, someToken, Failure{Message: "x"}) }},
-	{"ReportCancelled", func(ctx context.Context) error { return ReportCancelled(ctx, someToken) }},
+	{"RecordHeartbeat", func(ctx context.Context) error { _, err := RecordHeartbeat(ctx, testToken, 1); return err }},
+	{"ClearHeartbeat", func(ctx context.Context) error { _, err := ClearHeartbeat(ctx, testToken); return err }},
+	{"GetDetails", func(ctx context.Context) error { _, err := GetDetails(ctx, testToken); return err }},
+	{"Complete", func(ctx context.Context) error { return Complete(ctx, testToken, 1) }},
+	{"Fail", func(ctx context.Context) error { return Fail(ctx, testToken, Failure{Message: "x"}) }},
+	{"ReportCancelled", func(ctx context.Context) error { return ReportCancelled(ctx, testToken) }},
 }
 
-func TestContextThatIsDoneCallsNothing(t *testing.T) {
+func TestEndedContextCallsNothing(t *testing.T) {
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
 	passed, cancel := context.WithDeadline(context.Background(), time.Unix(0, 0))
@@ -42,7 +42,7 @@ func TestContextThatIsDoneCallsNothing(t *testing.T) {
 }
 
 func TestCancelledCallReturnsAtOnce(t *testing.T) {
-	connectLazily(t, blackHole(t))
+	connectLazily(t, silentServer(t))
 	reason := errors.New("the user pressed stop")
 	for _, c := range everyCall {
 		t.Run(c.name, func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestCancelledCallReturnsAtOnce(t *testing.T) {
 			start := time.Now()
 			err := c.call(ctx)
 			wantIs(t, err, context.Canceled, reason)
-			if took := time.Since(start); took > soon {
+			if took := time.Since(start); took > promptly {
 				t.Errorf("took %v", took)
 			}
 		})
@@ -59,7 +59,7 @@ func TestCancelledCallReturnsAtOnce(t *testing.T) {
 }
 
 func TestCallEndsByTheContextsDeadline(t *testing.T) {
-	connectLazily(t, blackHole(t))
+	connectLazily(t, silentServer(t))
 	for _, c := range everyCall {
 		t.Run(c.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
@@ -67,29 +67,29 @@ func TestCallEndsByTheContextsDeadline(t *testing.T) {
 			start := time.Now()
 			err := c.call(ctx)
 			wantIs(t, err, context.DeadlineExceeded)
-			if took := time.Since(start); took > soon {
+			if took := time.Since(start); took > promptly {
 				t.Errorf("took %v", took)
 			}
 		})
 	}
 }
 
-func TestDeadlineComesWithTheReasonForNotMeetingIt(t *testing.T) {
+func TestDeadlineErrorHasTheErrorOfTheLastTry(t *testing.T) {
 	connectLazily(t, "127.0.0.1:1")
 	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
-	_, err := GetDetails(ctx, someToken)
+	_, err := GetDetails(ctx, testToken)
 	wantIs(t, err, ErrUnavailable)
 }
 
-func TestConnectThatIsCancelledReturnsAtOnceAndLeavesNoClient(t *testing.T) {
+func TestCancelledConnectReturnsAtOnceAndLeavesNoClient(t *testing.T) {
 	needLibrary(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(50*time.Millisecond, cancel)
 	start := time.Now()
-	err := Connect(ctx, Options{HostPort: blackHole(t), ConnectTimeout: 500 * time.Millisecond})
+	err := Connect(ctx, Options{HostPort: silentServer(t), ConnectTimeout: 500 * time.Millisecond})
 	wantIs(t, err, context.Canceled)
-	if took := time.Since(start); took > soon {
+	if took := time.Since(start); took > promptly {
 		t.Errorf("took %v", took)
 	}
 	connectLazily(t, "127.0.0.1:1") // once the abandoned one has ended
@@ -106,13 +106,13 @@ func TestCallsLeaveNoGoroutines(t *testing.T) {
 	}
 	// A goroutine that has given its answer may need a moment to end.
 	for start := time.Now(); runtime.NumGoroutine() > before; runtime.Gosched() {
-		if time.Since(start) > soon {
+		if time.Since(start) > promptly {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 		}
 	}
 }
 
-func TestAbandonedCallEndsByItself(t *testing.T) {
+func TestAbandonedCallRunsToItsEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	release, ended := make(chan struct{}), make(chan struct{})
 	cancel()
@@ -126,7 +126,7 @@ func TestAbandonedCallEndsByItself(t *testing.T) {
 	<-ended
 }
 
-func TestAnswerCountsMoreThanAContextThatEndsInTheSameMoment(t *testing.T) {
+func TestAnswerWinsOverContextThatEndsAtTheSameTime(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	answered := make(chan struct{})
@@ -143,7 +143,7 @@ func TestAnswerCountsMoreThanAContextThatEndsInTheSameMoment(t *testing.T) {
 	}
 }
 
-func TestCallBeyondTheLimitIsAnErrorWhenNoneEnds(t *testing.T) {
+func TestCallBeyondTheLimitFailsWhenNoCallEnds(t *testing.T) {
 	for range maxCalls {
 		callSlots <- struct{}{}
 	}
@@ -159,7 +159,7 @@ func TestCallBeyondTheLimitIsAnErrorWhenNoneEnds(t *testing.T) {
 	wantIs(t, acquireCallSlot(ctx, "heartbeat", time.Hour), context.Canceled)
 }
 
-func TestTimeOfACallIsItsContextsElseTheDefault(t *testing.T) {
+func TestCallTimeoutIsTheContextsElseTheDefault(t *testing.T) {
 	if got := callTimeout(context.Background()); got != DefaultTimeout {
 		t.Error(got)
 	}

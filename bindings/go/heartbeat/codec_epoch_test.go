@@ -14,8 +14,7 @@ import (
 	"time"
 )
 
-// With a codec configured no value leaves the process unencoded, whatever happens at the same time. Each test looks for plain bytes in
-// what the server has received.
+// With a codec configured no value leaves the process unencoded. Each test searches the messages that the server received for plain bytes.
 
 const (
 	rounds = 10
@@ -26,18 +25,18 @@ const (
 
 var background = context.Background()
 
-// otherReversing is another codec, whose encoding tells it from the first.
-type otherReversing struct{ reversing }
+// otherReversingCodec is a second codec with an encoding of its own.
+type otherReversingCodec struct{ reversingCodec }
 
-func (o otherReversing) Encode(payloads []Payload) ([]Payload, error) {
-	out, err := o.reversing.Encode(payloads)
+func (o otherReversingCodec) Encode(payloads []Payload) ([]Payload, error) {
+	out, err := o.reversingCodec.Encode(payloads)
 	for i := range out {
 		out[i] = newPayload(encodingOther, out[i].Data)
 	}
 	return out, err
 }
 
-func connectTo(t *testing.T, options Options) {
+func connectWithOptions(t *testing.T, options Options) {
 	t.Helper()
 	if err := Connect(background, options); err != nil {
 		t.Fatal(err)
@@ -45,7 +44,7 @@ func connectTo(t *testing.T, options Options) {
 	t.Cleanup(func() { disconnectNow(t) })
 }
 
-// disconnectNow disconnects, and waits for nothing.
+// disconnectNow disconnects without a flush.
 func disconnectNow(t *testing.T) {
 	t.Helper()
 	ended, cancel := context.WithCancel(background)
@@ -55,8 +54,8 @@ func disconnectNow(t *testing.T) {
 	}
 }
 
-// untilConnected calls again and again until the process is connected.
-func untilConnected(call func() error) error {
+// retryUntilConnected repeats a call until the process is connected.
+func retryUntilConnected(call func() error) error {
 	for {
 		if err := call(); !errors.Is(err, ErrNotConnected) {
 			return err
@@ -64,7 +63,7 @@ func untilConnected(call func() error) error {
 	}
 }
 
-// wantEncoded checks that the server has received values of the first codec, and none that are plain or the other's.
+// wantEncoded checks that the server received values of reversingCodec, and no plain values and none of otherReversingCodec.
 func wantEncoded(t *testing.T, r *recorder) {
 	t.Helper()
 	received := r.received()
@@ -78,23 +77,23 @@ func wantEncoded(t *testing.T, r *recorder) {
 	}
 }
 
-func beatSecret(token string) func() error {
+func sendSecret(token string) func() error {
 	return func() error {
 		_, err := RecordHeartbeat(background, []byte(token), secret)
 		return err
 	}
 }
 
-func TestAGoroutineThatBeatsAtOnceSendsNothingReadable(t *testing.T) {
+func TestHeartbeatDuringConnectIsEncoded(t *testing.T) {
 	for _, lazy := range []bool{true, false} {
 		t.Run(fmt.Sprintf("lazy=%t", lazy), func(t *testing.T) {
 			r := newRecorder(t)
 			for range rounds {
 				done := make(chan error)
-				go func() { done <- untilConnected(beatSecret("token")) }()
-				options := r.options(reversing{})
+				go func() { done <- retryUntilConnected(sendSecret("token")) }()
+				options := r.options(reversingCodec{})
 				options.Lazy = lazy
-				connectTo(t, options)
+				connectWithOptions(t, options)
 				if err := <-done; err != nil {
 					t.Error(err)
 				}
@@ -105,7 +104,7 @@ func TestAGoroutineThatBeatsAtOnceSendsNothingReadable(t *testing.T) {
 	}
 }
 
-func TestAnActivityOpenedAtOnceSendsNothingReadable(t *testing.T) {
+func TestOpenDuringConnectIsEncoded(t *testing.T) {
 	r := newRecorder(t)
 	initial, err := NewDetails(secret)
 	if err != nil {
@@ -114,8 +113,8 @@ func TestAnActivityOpenedAtOnceSendsNothingReadable(t *testing.T) {
 	for range rounds {
 		done := make(chan error)
 		go func() {
-			done <- untilConnected(func() error {
-				act, err := Open(background, someToken, OpenOptions{InitialDetails: &initial, HeartbeatTimeout: time.Second})
+			done <- retryUntilConnected(func() error {
+				act, err := Open(background, testToken, OpenOptions{InitialDetails: &initial, HeartbeatTimeout: time.Second})
 				if err != nil {
 					return err
 				}
@@ -123,7 +122,7 @@ func TestAnActivityOpenedAtOnceSendsNothingReadable(t *testing.T) {
 				return errors.Join(err, act.Close(background))
 			})
 		}()
-		connectTo(t, r.options(reversing{}))
+		connectWithOptions(t, r.options(reversingCodec{}))
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
@@ -132,7 +131,7 @@ func TestAnActivityOpenedAtOnceSendsNothingReadable(t *testing.T) {
 	wantEncoded(t, r)
 }
 
-func TestBeatsDuringConnectsAndDisconnectsAreNeverReadable(t *testing.T) {
+func TestHeartbeatsDuringConnectsAndDisconnectsAreEncoded(t *testing.T) {
 	r := newRecorder(t)
 	var ended atomic.Bool
 	var beating sync.WaitGroup
@@ -140,7 +139,7 @@ func TestBeatsDuringConnectsAndDisconnectsAreNeverReadable(t *testing.T) {
 		beating.Add(1)
 		go func() {
 			defer beating.Done()
-			for beat := beatSecret("token"); !ended.Load(); {
+			for beat := sendSecret("token"); !ended.Load(); {
 				if err := beat(); err != nil && !errors.Is(err, ErrNotConnected) {
 					t.Error(err)
 				}
@@ -148,8 +147,8 @@ func TestBeatsDuringConnectsAndDisconnectsAreNeverReadable(t *testing.T) {
 		}()
 	}
 	for round := range rounds {
-		connectTo(t, r.options(reversing{}))
-		if err := beatSecret("main")(); err != nil {
+		connectWithOptions(t, r.options(reversingCodec{}))
+		if err := sendSecret("main")(); err != nil {
 			t.Error(err)
 		}
 		if round%2 == 0 {
@@ -163,31 +162,31 @@ func TestBeatsDuringConnectsAndDisconnectsAreNeverReadable(t *testing.T) {
 	wantEncoded(t, r)
 }
 
-// endsWhenAwaited is a context that ends as soon as somebody waits for its end, and not before.
-type endsWhenAwaited struct {
+// cancelledWhenAwaited is a context that is cancelled when a goroutine begins to wait for it.
+type cancelledWhenAwaited struct {
 	context.Context
 	cancel context.CancelFunc
 	asked  int
 }
 
-func (c *endsWhenAwaited) Done() <-chan struct{} {
-	// await looks first whether the context can end at all.
+func (c *cancelledWhenAwaited) Done() <-chan struct{} {
+	// The first call by await only checks whether the context can be cancelled.
 	if c.asked++; c.asked == 2 {
 		c.cancel()
 	}
 	return c.Context.Done()
 }
 
-func TestADisconnectWhoseContextEndsLeavesTheCodecInForce(t *testing.T) {
+func TestCancelledDisconnectKeepsTheCodec(t *testing.T) {
 	r := newRecorder(t)
 	initial, err := NewDetails()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for round := range 3 {
-		connectTo(t, r.options(reversing{}))
+		connectWithOptions(t, r.options(reversingCodec{}))
 		r.answers.Lock()
-		act, err := Open(background, someToken, OpenOptions{InitialDetails: &initial, HeartbeatTimeout: time.Minute})
+		act, err := Open(background, testToken, OpenOptions{InitialDetails: &initial, HeartbeatTimeout: time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,12 +194,12 @@ func TestADisconnectWhoseContextEndsLeavesTheCodecInForce(t *testing.T) {
 			t.Fatal(err)
 		}
 		inner, cancel := context.WithCancel(background)
-		// It can't end by itself: the server withholds the answer to the record.
-		err = Disconnect(&endsWhenAwaited{Context: inner, cancel: cancel})
+		// The flush can't end, since the server doesn't answer the record.
+		err = Disconnect(&cancelledWhenAwaited{Context: inner, cancel: cancel})
 		wantIs(t, err, context.Canceled)
 		done := make(chan error)
 		token := fmt.Sprintf("token-%d.", round)
-		go func() { done <- beatSecret(token)() }()
+		go func() { done <- sendSecret(token)() }()
 		r.waitFor(t, token)
 		r.answers.Unlock()
 		if err := <-done; err != nil && !errors.Is(err, ErrNotConnected) {
@@ -213,29 +212,29 @@ func TestADisconnectWhoseContextEndsLeavesTheCodecInForce(t *testing.T) {
 	wantEncoded(t, r)
 }
 
-func TestAConnectWhoseContextEndsLeavesNoConnectionWithoutItsCodec(t *testing.T) {
+func TestCancelledConnectLeavesNoConnectionWithoutItsCodec(t *testing.T) {
 	r := newRecorder(t)
 	for range 3 {
-		options := r.options(reversing{})
+		options := r.options(reversingCodec{})
 		options.Lazy = false
 		r.answers.Lock()
 		inner, cancel := context.WithCancel(background)
-		err := Connect(&endsWhenAwaited{Context: inner, cancel: cancel}, options)
+		err := Connect(&cancelledWhenAwaited{Context: inner, cancel: cancel}, options)
 		wantIs(t, err, context.Canceled)
 		var ended atomic.Bool
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			for beat := beatSecret("token"); !ended.Load(); {
+			for beat := sendSecret("token"); !ended.Load(); {
 				beat() // succeeds only before the connection is given up
 			}
 		}()
 		r.answers.Unlock()
-		// This Connect waits for the end of the other.
-		connectTo(t, options)
+		// This Connect waits for the end of the cancelled one.
+		connectWithOptions(t, options)
 		ended.Store(true)
 		<-done
-		if err := beatSecret("token")(); err != nil {
+		if err := sendSecret("token")(); err != nil {
 			t.Error(err)
 		}
 		disconnectNow(t)
@@ -243,35 +242,35 @@ func TestAConnectWhoseContextEndsLeavesNoConnectionWithoutItsCodec(t *testing.T)
 	wantEncoded(t, r)
 }
 
-func TestARefusedConnectLeavesTheCodecInForce(t *testing.T) {
+func TestRefusedConnectKeepsTheCodec(t *testing.T) {
 	r := newRecorder(t)
-	connectTo(t, r.options(reversing{}))
-	for _, codec := range []PayloadCodec{nil, otherReversing{}} {
+	connectWithOptions(t, r.options(reversingCodec{}))
+	for _, codec := range []PayloadCodec{nil, otherReversingCodec{}} {
 		wantIs(t, Connect(background, r.options(codec)), ErrAlreadyConnected)
-		if err := beatSecret("token")(); err != nil {
+		if err := sendSecret("token")(); err != nil {
 			t.Error(err)
 		}
 	}
 	wantEncoded(t, r)
 }
 
-// slow is a codec whose first call waits: the caller is then between its start and the library.
-type slow struct {
-	otherReversing
+// slowCodec is a codec whose first Encode waits, so that its caller hasn't called the library yet.
+type slowCodec struct {
+	otherReversingCodec
 	once     sync.Once
 	encoding chan struct{}
 	proceed  chan struct{}
 }
 
-func (s *slow) Encode(payloads []Payload) ([]Payload, error) {
+func (s *slowCodec) Encode(payloads []Payload) ([]Payload, error) {
 	s.once.Do(func() {
 		close(s.encoding)
 		<-s.proceed
 	})
-	return s.otherReversing.Encode(payloads)
+	return s.otherReversingCodec.Encode(payloads)
 }
 
-func TestACallThatBeganUnderAnEarlierConnectionUsesTheCodecInForce(t *testing.T) {
+func TestCallThatBeganBeforeAReconnectUsesTheNewCodec(t *testing.T) {
 	token := []byte("token")
 	initial, err := NewDetails(secret)
 	if err != nil {
@@ -281,14 +280,14 @@ func TestACallThatBeganUnderAnEarlierConnectionUsesTheCodecInForce(t *testing.T)
 		name string
 		send func() error
 	}{
-		{"heartbeat", beatSecret("token")},
+		{"heartbeat", sendSecret("token")},
 		{"complete", func() error { return Complete(background, token, secret) }},
 		{"report cancelled", func() error { return ReportCancelled(background, token, secret) }},
 		{"fail", func() error {
 			return Fail(background, token, Failure{Message: "m", Details: []any{secret}, HeartbeatDetails: []any{secret}})
 		}},
 		{"open", func() error {
-			act, err := Open(background, someToken, OpenOptions{InitialDetails: &initial, HeartbeatTimeout: time.Minute})
+			act, err := Open(background, testToken, OpenOptions{InitialDetails: &initial, HeartbeatTimeout: time.Minute})
 			if err != nil {
 				return err
 			}
@@ -298,13 +297,13 @@ func TestACallThatBeganUnderAnEarlierConnectionUsesTheCodecInForce(t *testing.T)
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRecorder(t)
-			earlier := &slow{encoding: make(chan struct{}), proceed: make(chan struct{})}
-			connectTo(t, r.options(earlier))
+			earlier := &slowCodec{encoding: make(chan struct{}), proceed: make(chan struct{})}
+			connectWithOptions(t, r.options(earlier))
 			done := make(chan error)
 			go func() { done <- c.send() }()
 			<-earlier.encoding
 			disconnectNow(t)
-			connectTo(t, r.options(reversing{}))
+			connectWithOptions(t, r.options(reversingCodec{}))
 			close(earlier.proceed)
 			if err := <-done; err != nil {
 				t.Error(err)
@@ -314,9 +313,9 @@ func TestACallThatBeganUnderAnEarlierConnectionUsesTheCodecInForce(t *testing.T)
 	}
 }
 
-func TestACallUnderWayEndsBeforeTheNextConnectionIsMade(t *testing.T) {
+func TestCallInProgressEndsBeforeTheNextConnection(t *testing.T) {
 	r := newRecorder(t)
-	connectTo(t, r.options(nil))
+	connectWithOptions(t, r.options(nil))
 	r.answers.Lock()
 	defer r.answers.Unlock()
 	done := make(chan error, 1)
@@ -326,19 +325,19 @@ func TestACallUnderWayEndsBeforeTheNextConnectionIsMade(t *testing.T) {
 	}()
 	r.waitFor(t, "plain")
 	disconnectNow(t)
-	connectTo(t, r.options(reversing{}))
+	connectWithOptions(t, r.options(reversingCodec{}))
 	wantIs(t, <-done, ErrNotConnected)
 }
 
-func TestDetailsHandedOverInTheClearAreEncoded(t *testing.T) {
+func TestPlainDetailsInTheEnvironmentAreEncoded(t *testing.T) {
 	r := newRecorder(t)
-	connectTo(t, r.options(reversing{}))
-	encoded, err := reversing{}.Encode([]Payload{newPayload(encodingBinary, []byte("encoded before"))})
+	connectWithOptions(t, r.options(reversingCodec{}))
+	encoded, err := reversingCodec{}.Encode([]Payload{newPayload(encodingBinary, []byte("encoded before"))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	handed := append(encoded, newPayload(encodingBinary, []byte(secret)))
-	t.Setenv("TEMPORAL_ACTIVITY_TASK_TOKEN", base64.StdEncoding.EncodeToString(someToken))
+	t.Setenv("TEMPORAL_ACTIVITY_TASK_TOKEN", base64.StdEncoding.EncodeToString(testToken))
 	t.Setenv("TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS", base64.StdEncoding.EncodeToString(appendPayloads(nil, handed)))
 	act, err := OpenFromEnv(background, OpenOptions{HeartbeatTimeout: time.Second})
 	if err != nil {
@@ -353,9 +352,9 @@ func TestDetailsHandedOverInTheClearAreEncoded(t *testing.T) {
 	wantEncoded(t, r)
 }
 
-func TestPayloadsGivenInTheClearAreEncoded(t *testing.T) {
+func TestPlainPayloadsAreEncoded(t *testing.T) {
 	r := newRecorder(t)
-	connectTo(t, r.options(reversing{}))
+	connectWithOptions(t, r.options(reversingCodec{}))
 	given := []any{newPayload(encodingNull, nil), Payload{Data: []byte(secret)}}
 	for _, encoding := range []string{encodingJSON, encodingBinary, encodingProtoJSON, encodingProto} {
 		given = append(given, newPayload(encoding, []byte(secret)))

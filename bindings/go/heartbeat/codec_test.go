@@ -12,10 +12,10 @@ import (
 
 const encodingReversed = "binary/reversed"
 
-// reversing turns a whole payload around: no encryption, and yet readable by nobody.
-type reversing struct{ fails error }
+// reversingCodec reverses the bytes of a payload, so that a search for the plain bytes doesn't find them.
+type reversingCodec struct{ fails error }
 
-func (r reversing) Encode(payloads []Payload) ([]Payload, error) {
+func (r reversingCodec) Encode(payloads []Payload) ([]Payload, error) {
 	out := make([]Payload, len(payloads))
 	for i, payload := range payloads {
 		data, err := payload.MarshalBinary()
@@ -28,7 +28,7 @@ func (r reversing) Encode(payloads []Payload) ([]Payload, error) {
 	return out, r.fails
 }
 
-func (r reversing) Decode(payloads []Payload) ([]Payload, error) {
+func (r reversingCodec) Decode(payloads []Payload) ([]Payload, error) {
 	in := make([]Payload, len(payloads))
 	for i, payload := range payloads {
 		if in[i] = payload; payload.Encoding() != encodingReversed {
@@ -43,18 +43,18 @@ func (r reversing) Decode(payloads []Payload) ([]Payload, error) {
 	return in, r.fails
 }
 
-// withCodec connects, to nobody, with a codec.
-func withCodec(t *testing.T, codec PayloadCodec) {
+// connectWithTestCodec connects to a server that doesn't answer.
+func connectWithTestCodec(t *testing.T, codec PayloadCodec) {
 	t.Helper()
 	needLibrary(t)
-	err := Connect(context.Background(), Options{HostPort: blackHole(t), Lazy: true, PayloadCodec: codec})
+	err := Connect(context.Background(), Options{HostPort: silentServer(t), Lazy: true, PayloadCodec: codec})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { Disconnect(context.Background()) })
 }
 
-// wantReversed checks that serialized Payloads are the codec's, and gives their number.
+// wantReversed checks that reversingCodec encoded all of the serialized Payloads, and returns their number.
 func wantReversed(t *testing.T, data []byte) int {
 	t.Helper()
 	payloads, err := parsePayloads(data)
@@ -69,8 +69,8 @@ func wantReversed(t *testing.T, data []byte) int {
 	return len(payloads)
 }
 
-func TestWhateverGoesOutIsEncodedAndComesBackAsItWas(t *testing.T) {
-	withCodec(t, reversing{})
+func TestValuesAreEncodedAndDecoded(t *testing.T) {
+	connectWithTestCodec(t, reversingCodec{})
 	stored, err := encodeValues(currentEpoch.Load().codec, "op", []any{41, nil, []byte("bytes"), "text"})
 	if err != nil {
 		t.Fatal(err)
@@ -105,8 +105,8 @@ func TestWhateverGoesOutIsEncodedAndComesBackAsItWas(t *testing.T) {
 	}
 }
 
-func TestDetailsOfFailuresAndWhatIsHandedOverAreEncoded(t *testing.T) {
-	withCodec(t, reversing{})
+func TestFailureDetailsAndInitialDetailsAreEncoded(t *testing.T) {
+	connectWithTestCodec(t, reversingCodec{})
 	failure := Failure{Details: []any{"secret"}, HeartbeatDetails: []any{"secret"}, Cause: &Failure{Details: []any{"secret"}}}
 	data, err := failure.marshal(currentEpoch.Load().codec, "op")
 	if err != nil {
@@ -137,13 +137,13 @@ func TestDetailsOfFailuresAndWhatIsHandedOverAreEncoded(t *testing.T) {
 	}
 }
 
-func TestWhatIsQuickWithoutACodecPassesThroughOne(t *testing.T) {
-	withCodec(t, reversing{})
+func TestFastPathsUseTheCodec(t *testing.T) {
+	connectWithTestCodec(t, reversingCodec{})
 	initial, err := NewDetails()
 	if err != nil {
 		t.Fatal(err)
 	}
-	act, err := Open(context.Background(), someToken, OpenOptions{InitialDetails: &initial, DisablePulse: true})
+	act, err := Open(context.Background(), testToken, OpenOptions{InitialDetails: &initial, DisablePulse: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,26 +156,26 @@ func TestWhatIsQuickWithoutACodecPassesThroughOne(t *testing.T) {
 		func() (Signals, error) { return act.RecordHeartbeat([]byte("bytes")) },
 		func() (Signals, error) { return act.RecordBytes([]byte("bytes")) },
 	} {
-		act.codec = reversing{}
+		act.codec = reversingCodec{}
 		if _, err := record(); err != nil {
 			t.Error(err)
 		}
-		act.codec = reversing{fails: broken}
+		act.codec = reversingCodec{fails: broken}
 		if _, err := record(); !errors.Is(err, broken) || !strings.Contains(err.Error(), "codec can't encode") {
-			t.Error("what the codec said is lost:", err)
+			t.Error("the error of the codec is lost:", err)
 		}
 	}
 }
 
-func TestACodecStaysInForceUntilTheNextConnect(t *testing.T) {
-	withCodec(t, reversing{})
+func TestCodecStaysCurrentUntilTheNextConnect(t *testing.T) {
+	connectWithTestCodec(t, reversingCodec{})
 	if err := Disconnect(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	if currentEpoch.Load().codec == nil {
 		t.Error("it is gone")
 	}
-	connectLazily(t, blackHole(t))
+	connectLazily(t, silentServer(t))
 	if currentEpoch.Load().codec != nil {
 		t.Error("it is still there")
 	}

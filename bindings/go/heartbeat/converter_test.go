@@ -62,7 +62,7 @@ func TestValuesAreConvertedAsTheSDKDoes(t *testing.T) {
 	}
 }
 
-func TestPayloadPassesThroughAsItIs(t *testing.T) {
+func TestPayloadIsNotConverted(t *testing.T) {
 	secret := Payload{Metadata: map[string][]byte{"encoding": []byte("binary/encrypted"), "key": []byte("k1")}, Data: []byte("#")}
 	p, err := NewPayload(secret)
 	if err != nil || !reflect.DeepEqual(p, secret) {
@@ -144,7 +144,7 @@ func TestBinaryProtobufIsRead(t *testing.T) {
 	}
 }
 
-func TestNullEmptiesWhatItIsReadInto(t *testing.T) {
+func TestNullSetsTheZeroValue(t *testing.T) {
 	for _, encoding := range []string{"binary/null", "json/protobuf"} {
 		message := durationpb.New(time.Second)
 		if err := (newPayload(encoding, []byte("null"))).Get(&message); err != nil || message != nil {
@@ -157,7 +157,7 @@ func TestNullEmptiesWhatItIsReadInto(t *testing.T) {
 	}
 }
 
-func TestFewerOrMorePointersThanValues(t *testing.T) {
+func TestNumbersOfPointersAndValuesMayDiffer(t *testing.T) {
 	d := detailsOf(t, 1, 2)
 	var a, b, c int
 	if err := d.Get(&a); err != nil || a != 1 {
@@ -227,7 +227,7 @@ func TestValueThatDoesNotFitIsNamed(t *testing.T) {
 	}
 }
 
-func TestBytesThatWereReadAreTheCallersOwn(t *testing.T) {
+func TestCallerOwnsTheBytesThatItReads(t *testing.T) {
 	d := detailsOf(t, []byte("abc"))
 	var bytes, again []byte
 	var raw Payload
@@ -241,7 +241,7 @@ func TestBytesThatWereReadAreTheCallersOwn(t *testing.T) {
 	}
 }
 
-func TestDetailsTellAboutTheAttempt(t *testing.T) {
+func TestDetailsHaveAttemptTimeAndTimeout(t *testing.T) {
 	d := Details{attempt: 3, recordedAtUnixMs: 1500, heartbeatTimeoutMs: 2000}
 	timeout, known := d.HeartbeatTimeout()
 	if d.Attempt() != 3 || !d.RecordedAt().Equal(time.UnixMilli(1500)) || timeout != 2*time.Second || !known {
@@ -253,7 +253,7 @@ func TestDetailsTellAboutTheAttempt(t *testing.T) {
 	}
 }
 
-func TestSingleValueIsRecordedAsItIsConverted(t *testing.T) {
+func TestSingleValueIsRecordedAsConverted(t *testing.T) {
 	for _, value := range []any{
 		nil, true, 42, -1.5, "Unicode: é 🙂 <&>\n", "\xff", []int(nil), map[string]any{"b": 1, "a": nil}, []any{"x"}, (*int)(nil),
 		struct{ Item int }{41}, &struct{ Item int }{41}, json.RawMessage(` {"b": 1} `), time.Unix(1, 0).UTC(),

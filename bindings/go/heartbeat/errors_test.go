@@ -27,7 +27,7 @@ func TestErrorsAreFoundByStatusAndByType(t *testing.T) {
 	}
 }
 
-func TestTimeoutIsAContextsToo(t *testing.T) {
+func TestTimeoutIsDeadlineExceeded(t *testing.T) {
 	err := newError("complete", &abi.Error{Status: int32(StatusTimeout)})
 	wantIs(t, err, ErrTimeout, context.DeadlineExceeded)
 	var timeout interface{ Timeout() bool }

@@ -12,7 +12,7 @@ import (
 	"temporal-heartbeat.dev/go/heartbeat"
 )
 
-// Hold the activity open, resume where the previous attempt stopped, and stop when that is wanted.
+// Open the activity, resume where the previous attempt stopped, and stop when its context is cancelled.
 func Example() {
 	ctx := context.Background()
 	items := []string{"a", "b", "c"}
@@ -54,7 +54,7 @@ func Example() {
 	}
 }
 
-// The same with calls that wait for the server, each one request.
+// The same with functions that send one request each.
 func Example_oneCallOneRequest() {
 	ctx := context.Background()
 	items := []string{"a", "b", "c"}
@@ -102,7 +102,7 @@ func ExampleConnect() {
 	}
 }
 
-// What each answer asks for.
+// Handle each error and each signal.
 func ExampleRecordHeartbeat() {
 	ctx := context.Background()
 	token, item := []byte("from the parent process"), 41
@@ -125,7 +125,7 @@ func ExampleRecordHeartbeat() {
 	}
 }
 
-// A parent that has the token at hand, and knows what there is to know.
+// The caller has the token and knows the previous details.
 func ExampleOpen() {
 	ctx, token := context.Background(), []byte("from the worker")
 	previous, err := heartbeat.NewDetails(41)
@@ -134,7 +134,7 @@ func ExampleOpen() {
 	}
 	act, err := heartbeat.Open(ctx, token, heartbeat.OpenOptions{
 		HeartbeatTimeout: 30 * time.Second,
-		InitialDetails:   &previous, // so that the server needn't be asked
+		InitialDetails:   &previous, // so that the library needn't ask the server
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -142,11 +142,11 @@ func ExampleOpen() {
 	defer act.Close(ctx)
 }
 
-// The work gets the context, and nothing else of this package.
+// The work depends only on the context.
 func ExampleActivity_Context() {
 	var act *heartbeat.Activity // by Open
 	program := exec.CommandContext(act.Context(), "./solver")
-	err := program.Run() // killed as soon as the work is to stop
+	err := program.Run() // killed when the context is cancelled
 	switch cause := context.Cause(act.Context()); {
 	case errors.Is(cause, heartbeat.ErrNotFound), errors.Is(cause, heartbeat.ErrLeaseLost):
 		log.Print("this attempt is over: ", cause)
@@ -162,7 +162,7 @@ func ExampleActivity_Context() {
 	}
 }
 
-// Hold the work while the activity is paused; the heartbeats go on.
+// Stop the work while the activity is paused. The heartbeats continue.
 func ExampleActivity_WaitCleared() {
 	var act *heartbeat.Activity // by Open
 	signals, err := act.RecordHeartbeat(41)
@@ -198,7 +198,7 @@ func ExampleFail() {
 	}
 }
 
-// A value that must not reach the server in the clear is converted, encrypted, and passed as it is.
+// Convert and encrypt a value, and pass the Payload.
 func ExampleNewPayload() {
 	encrypt := func(plain []byte) []byte { return append([]byte("sealed:"), plain...) }
 

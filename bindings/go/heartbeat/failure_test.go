@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-func TestFailureIsWrittenAsTheLibraryReadsIt(t *testing.T) {
+func TestFailureIsMarshalledForTheLibrary(t *testing.T) {
 	failure := Failure{
 		Message:          "disk full",
 		Type:             "DiskFull",
@@ -45,7 +45,7 @@ func TestFailureIsWrittenAsTheLibraryReadsIt(t *testing.T) {
 	}
 }
 
-func TestFailureThatCannotBeWrittenSaysWhere(t *testing.T) {
+func TestFailureThatCannotBeMarshalledNamesTheField(t *testing.T) {
 	cyclic := &Failure{}
 	cyclic.Cause = cyclic
 	bad := make(chan int)
@@ -67,7 +67,7 @@ func TestFailureThatCannotBeWrittenSaysWhere(t *testing.T) {
 	}
 }
 
-func TestFailureFromAnErrorFollowsWhatItWraps(t *testing.T) {
+func TestFailureFromHasWrappedErrorsAsCauses(t *testing.T) {
 	err := fmt.Errorf("save: %w", &fs.PathError{Op: "open", Path: "x", Err: errors.New("no such file")})
 	got := FailureFrom(err)
 	if got.Message != "save: open x: no such file" || got.Type != "wrapError" {
@@ -85,7 +85,7 @@ func TestFailureFromAnErrorFollowsWhatItWraps(t *testing.T) {
 	}
 }
 
-func TestFailureFromALongChainHasAnEnd(t *testing.T) {
+func TestFailureFromALongChainIsBounded(t *testing.T) {
 	err := errors.New("root")
 	for range 100 {
 		err = fmt.Errorf("x: %w", err)

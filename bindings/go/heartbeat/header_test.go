@@ -1,8 +1,10 @@
 package heartbeat
 
 import (
+	"maps"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -14,13 +16,14 @@ const headerCopy = "../internal/abi/temporal_heartbeat.h"
 func TestStatusesAreThoseOfTheHeader(t *testing.T) {
 	// The enumerators of enum thb_status: all but those with a longer prefix.
 	seen := 0
-	for name, number := range enumerators(t, `THB_[A-Z_]+`) {
+	found := enumerators(t, `THB_[A-Z_]+`)
+	for _, name := range slices.Sorted(maps.Keys(found)) {
 		if regexp.MustCompile(`^THB_(ENCODING|SIGNAL)_`).MatchString(name) {
 			continue
 		}
 		seen++
-		if got := Status(number).String(); got != name {
-			t.Errorf("status %d is %s in Go and %s in C", number, got, name)
+		if got := Status(found[name]).String(); got != name {
+			t.Errorf("status %d is %s in Go and %s in C", found[name], got, name)
 		}
 	}
 	if seen != len(statusNames) {
@@ -49,7 +52,7 @@ func readHeader(t *testing.T) []byte {
 	return header
 }
 
-// enumerators finds "NAME = number" in the header, for names of a form.
+// enumerators returns the enumerators of the header whose name matches a regular expression.
 func enumerators(t *testing.T, name string) map[string]int {
 	t.Helper()
 	found := map[string]int{}

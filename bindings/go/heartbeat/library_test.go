@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// loadElsewhere runs a copy of this program, alone in a directory but for the files given, with an environment.
-func loadElsewhere(t *testing.T, beside map[string]string, environment ...string) string {
+// runLoader runs a copy of this program with an environment, in a directory that has only the given files.
+func runLoader(t *testing.T, beside map[string]string, environment ...string) string {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -24,7 +24,7 @@ func loadElsewhere(t *testing.T, beside map[string]string, environment ...string
 		copyFile(t, from, filepath.Join(directory, name))
 	}
 	program := exec.Command(filepath.Join(directory, "program"))
-	program.Env = append([]string{loadOnly + "=1", "HOME=" + directory}, environment...)
+	program.Env = append([]string{loadOnlyVariable + "=1", "HOME=" + directory}, environment...)
 	out, err := program.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -43,7 +43,7 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-func wantAll(t *testing.T, out string, parts ...string) {
+func wantContains(t *testing.T, out string, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
 		if !strings.Contains(out, part) {
@@ -52,33 +52,33 @@ func wantAll(t *testing.T, out string, parts ...string) {
 	}
 }
 
-func TestLibraryThatIsNowhereIsAnErrorThatListsThePlaces(t *testing.T) {
-	out := loadElsewhere(t, nil)
-	wantAll(t, out, "library error: true", "ABI mismatch: false")
+func TestErrorListsThePathsOfAMissingLibrary(t *testing.T) {
+	out := runLoader(t, nil)
+	wantContains(t, out, "library error: true", "ABI mismatch: false")
 	for _, name := range libraryNames() {
-		wantAll(t, out,
+		wantContains(t, out,
 			"beside the executable: DIR/"+name+": cannot open shared object file: No such file or directory",
 			"the system's loader: "+name+": cannot open shared object file: No such file or directory")
 	}
 }
 
-func TestVariableIsTheOnlyPlaceWhileItIsSet(t *testing.T) {
-	out := loadElsewhere(t, nil, LibraryVariable+"=/nowhere/lib.so")
-	wantAll(t, out, "library error: true", LibraryVariable+": /nowhere/lib.so: cannot open shared object file")
+func TestVariableIsTheOnlyPathWhileItIsSet(t *testing.T) {
+	out := runLoader(t, nil, LibraryVariable+"=/nowhere/lib.so")
+	wantContains(t, out, "library error: true", LibraryVariable+": /nowhere/lib.so: cannot open shared object file")
 	if strings.Contains(out, "beside the executable:") {
 		t.Error(out)
 	}
 }
 
-func TestFileThatIsNoLibraryIsSaid(t *testing.T) {
+func TestErrorNamesAFileThatIsNoLibrary(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wantAll(t, loadElsewhere(t, nil, LibraryVariable+"="+empty), "library error: true", "file too short")
+	wantContains(t, runLoader(t, nil, LibraryVariable+"="+empty), "library error: true", "file too short")
 }
 
-func TestLibraryForAnotherProcessorIsSaid(t *testing.T) {
+func TestErrorNamesTheMachineOfTheLibrary(t *testing.T) {
 	needLibrary(t)
 	data, err := os.ReadFile(os.Getenv(LibraryVariable))
 	if err != nil {
@@ -89,10 +89,10 @@ func TestLibraryForAnotherProcessorIsSaid(t *testing.T) {
 	if err := os.WriteFile(foreign, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wantAll(t, loadElsewhere(t, nil, LibraryVariable+"="+foreign), "library error: true", "it is built for ", ", and this program for ")
+	wantContains(t, runLoader(t, nil, LibraryVariable+"="+foreign), "library error: true", "it is built for ", ", and this program for ")
 }
 
-func TestLibraryOfAnotherKindOrABIIsSaid(t *testing.T) {
+func TestErrorNamesWhatTheLibraryLacks(t *testing.T) {
 	const abi9 = "unsigned thb_abi_version(void) { return 9 << 16 | 5; } int thb_check_abi(unsigned abi) { return abi ? 25 : 0; }"
 	const anyABI = "unsigned thb_abi_version(void) { return 1; } int thb_check_abi(unsigned abi) { return abi * 0; }"
 	for _, c := range []struct {
@@ -105,14 +105,14 @@ func TestLibraryOfAnotherKindOrABIIsSaid(t *testing.T) {
 		{"a function missing", anyABI, []string{"ABI mismatch: false", "it has no function thb_connect"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			out := loadElsewhere(t, nil, LibraryVariable+"="+compile(t, c.source))
-			wantAll(t, out, "library error: true")
-			wantAll(t, out, c.want...)
+			out := runLoader(t, nil, LibraryVariable+"="+compile(t, c.source))
+			wantContains(t, out, "library error: true")
+			wantContains(t, out, c.want...)
 		})
 	}
 }
 
-// compile makes a shared library of some C, by the compiler that cgo uses.
+// compile compiles C source to a shared library, with the compiler of cgo.
 func compile(t *testing.T, source string) string {
 	t.Helper()
 	compiler, err := exec.Command("go", "env", "CC").Output()
@@ -131,31 +131,31 @@ func compile(t *testing.T, source string) string {
 func TestLibraryBesideTheExecutableIsFound(t *testing.T) {
 	needLibrary(t)
 	for _, name := range libraryNames() {
-		out := loadElsewhere(t, map[string]string{name: os.Getenv(LibraryVariable)})
-		wantAll(t, out, "library error: false", "<nil>")
+		out := runLoader(t, map[string]string{name: os.Getenv(LibraryVariable)})
+		wantContains(t, out, "library error: false", "<nil>")
 	}
 }
 
-func TestVersionIsTheLibrarys(t *testing.T) {
+func TestVersionIsThatOfTheLibrary(t *testing.T) {
 	needLibrary(t)
 	if version, err := Version(); err != nil || strings.Count(version, ".") < 2 {
 		t.Errorf("%q, %v", version, err)
 	}
 }
 
-// loadOnly makes this program load the library and print how that went, instead of testing. The library stays loaded once it is,
-// so that each scenario of loading needs a process of its own.
-const loadOnly = "THB_TEST_LOAD_ONLY"
+// loadOnlyVariable makes this program load the library and print the result, instead of testing. A library can't be unloaded, so each
+// test of loading needs a process of its own.
+const loadOnlyVariable = "THB_TEST_LOAD_ONLY"
 
 func TestMain(m *testing.M) {
 	for _, variable := range os.Environ() {
-		// What the caller's shell has for Temporal is not for these tests.
+		// The tests must not depend on the variables of the caller's shell.
 		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "TEMPORAL_") && name != LibraryVariable {
 			os.Unsetenv(name)
 		}
 	}
 	os.Setenv("XDG_CONFIG_HOME", "/nonexistent")
-	if os.Getenv(loadOnly) == "" {
+	if os.Getenv(loadOnlyVariable) == "" {
 		os.Exit(m.Run())
 	}
 	err := Connect(context.Background(), Options{Lazy: true})

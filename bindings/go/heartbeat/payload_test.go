@@ -46,7 +46,7 @@ func payloadsDescriptor(t *testing.T) protoreflect.MessageDescriptor {
 	return file.Messages().ByName("Payloads")
 }
 
-func TestPayloadsAreWhatProtobufWrites(t *testing.T) {
+func TestPayloadsAreSerializedAsProtobufDoes(t *testing.T) {
 	values := []Payload{
 		{Metadata: map[string][]byte{"encoding": []byte("binary/null")}},
 		{Metadata: map[string][]byte{"messageType": []byte("a.B"), "encoding": []byte("json/protobuf")}, Data: []byte("{}")},
@@ -86,7 +86,7 @@ func TestPayloadsAreWhatProtobufWrites(t *testing.T) {
 	}
 }
 
-func TestFieldsOfANewerServerPassThrough(t *testing.T) {
+func TestUnknownPayloadFieldsArePreserved(t *testing.T) {
 	external := wire.AppendBytes(nil, 3, []byte("external storage"))
 	theirs := wire.AppendBytes(nil, wire.Payloads, append(newPayload("json/plain", []byte("1")).marshal(), external...))
 	values, err := parsePayloads(theirs)

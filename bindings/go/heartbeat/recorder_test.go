@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// recorder is a server that keeps every message it receives, and gives every request an empty answer, which means success to Connect
-// and to a heartbeat.
+// recorder is a server that stores each message that it receives, and answers each request with an empty message, which is success for
+// Connect and for a heartbeat.
 type recorder struct {
 	address string
-	answers sync.RWMutex // locked: answers are withheld
+	answers sync.RWMutex // while it is locked, the server doesn't answer
 
 	mu       sync.Mutex
 	messages []byte
@@ -62,7 +62,7 @@ func (r *recorder) received() []byte {
 	return bytes.Clone(r.messages)
 }
 
-// waitFor returns when these bytes have been received.
+// waitFor waits until the server has received these bytes.
 func (r *recorder) waitFor(t *testing.T, data string) {
 	t.Helper()
 	timeout := time.After(20 * time.Second)
@@ -76,12 +76,12 @@ func (r *recorder) waitFor(t *testing.T, data string) {
 		select {
 		case <-more:
 		case <-timeout:
-			t.Fatalf("%q never came", data)
+			t.Fatalf("%q was not received", data)
 		}
 	}
 }
 
-// options are those of a connection to the recorder.
+// options returns the options of a connection to the recorder.
 func (r *recorder) options(codec PayloadCodec) Options {
 	return Options{HostPort: r.address, Lazy: true, Compression: "none", PayloadCodec: codec}
 }

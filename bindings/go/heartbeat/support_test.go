@@ -13,8 +13,8 @@ import (
 	"temporal-heartbeat.dev/go/internal/wire"
 )
 
-// needs skips a test that lacks something; with THB_REQUIRE_ALL=1 that is a failure.
-func needs(t testing.TB, what string, there bool) {
+// skipUnless skips a test whose requirement is missing; with THB_REQUIRE_ALL=1 the test fails.
+func skipUnless(t testing.TB, what string, there bool) {
 	t.Helper()
 	switch {
 	case there:
@@ -25,17 +25,17 @@ func needs(t testing.TB, what string, there bool) {
 	}
 }
 
-// needLibrary is for a test that calls the native library.
+// needLibrary skips a test that calls the native library if there is none.
 func needLibrary(t testing.TB) {
 	t.Helper()
-	needs(t, LibraryVariable+", the path of the built library", os.Getenv(LibraryVariable) != "")
+	skipUnless(t, LibraryVariable+", the path of the built library", os.Getenv(LibraryVariable) != "")
 }
 
-// soon is what "at once" means on a busy machine; the calls that are abandoned would take far longer.
-const soon = time.Second
+// promptly is the longest time of a call that returns at once, on a busy machine. A call that waits takes far longer.
+const promptly = time.Second
 
-// blackHole is the address of a server that takes connections and never says anything.
-func blackHole(t testing.TB) string {
+// silentServer returns the address of a server that accepts connections and never sends anything.
+func silentServer(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -54,7 +54,7 @@ func blackHole(t testing.TB) string {
 	return listener.Addr().String()
 }
 
-// connectLazily makes the process's client, for a server that need not be there, until the end of the test.
+// connectLazily connects to a server, which need not exist, until the end of the test.
 func connectLazily(t testing.TB, address string) {
 	t.Helper()
 	needLibrary(t)
@@ -69,9 +69,8 @@ func connectLazily(t testing.TB, address string) {
 	})
 }
 
-// someToken is a task token of a form that servers make, for an activity that there isn't. (Reading the details needs the ids
-// in it.)
-var someToken = func() []byte {
+// testToken is a task token in the server's format for an activity that doesn't exist. GetDetails needs the ids in it.
+var testToken = func() []byte {
 	var token []byte
 	for i, id := range []string{"namespace-id", "workflow-id", "run-id"} {
 		token = wire.AppendBytes(token, protowire.Number(i+1), []byte(id))
@@ -88,39 +87,40 @@ func wantIs(t *testing.T, err error, targets ...error) {
 	}
 }
 
-// patience is how long an event may take that comes by itself.
-const patience = 20 * time.Second
+// eventTimeout is the longest wait for an event.
+const eventTimeout = 20 * time.Second
 
-// wantCause waits for the end of a context.
+// wantCause waits for the cancellation of a context and checks its cause.
 func wantCause(t *testing.T, ctx context.Context, causes ...error) {
 	t.Helper()
 	select {
 	case <-ctx.Done():
 		wantIs(t, context.Cause(ctx), causes...)
-	case <-time.After(patience):
+	case <-time.After(eventTimeout):
 		t.Fatal("the context wasn't cancelled")
 	}
 }
 
+// detailsOf returns details of values.
 func detailsOf(t testing.TB, values ...any) *Details {
 	t.Helper()
-	made, err := NewDetails(values...)
+	details, err := NewDetails(values...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &made
+	return &details
 }
 
-// openSome holds an activity that there isn't, until the end of the test.
-func openSome(t testing.TB, options OpenOptions) *Activity {
+// openActivity opens the activity of testToken until the end of the test.
+func openActivity(t testing.TB, options OpenOptions) *Activity {
 	t.Helper()
-	act, err := Open(context.Background(), someToken, options)
+	act, err := Open(context.Background(), testToken, options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		done, cancel := context.WithCancel(context.Background())
-		cancel() // nobody answers, so nothing is waited for
+		cancel() // the server doesn't answer, so don't wait for it
 		act.Close(done)
 	})
 	return act

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestMetricsAreThereWithoutAConnection(t *testing.T) {
+func TestMetricsNeedNoConnection(t *testing.T) {
 	needLibrary(t)
 	text, err := Metrics()
 	if err != nil || !strings.Contains(text, "# TYPE temporal_request counter\n") {
@@ -24,7 +24,7 @@ func TestRecordsReachSlog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), soon)
+	ctx, cancel := context.WithTimeout(context.Background(), promptly)
 	defer cancel()
 	if err := Connect(ctx, Options{HostPort: "127.0.0.1:1"}); !errors.Is(err, ErrUnavailable) {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func TestRecordsReachSlog(t *testing.T) {
 	}
 }
 
-func TestAHandlerIsOnlyGivenWhatItWants(t *testing.T) {
+func TestHandlerGetsOnlyItsLevels(t *testing.T) {
 	var written bytes.Buffer
 	handler := slog.NewTextHandler(&written, &slog.HandlerOptions{Level: slog.LevelWarn})
 	forwardRecord(handler, []byte(`{"time_unix_ms":1,"level":"info","event":"connected","message":"m"}`))

@@ -1,5 +1,5 @@
-// Activity does what the example resume does, with the activity held open: the library heartbeats in the background, so that items may
-// take as long as they like, and the work hears at once when it is to stop.
+// Activity opens the activity that the parent process handed over, processes the items that no earlier attempt has done, and completes
+// the activity. The library heartbeats in the background, so that an item may take any time, and cancels the context of the work.
 package main
 
 import (
@@ -40,7 +40,7 @@ func run(ctx context.Context, items int, each time.Duration) error {
 	case errors.Is(cause, heartbeat.ErrCancelRequested):
 		return act.ReportCancelled(ctx)
 	case errors.Is(cause, heartbeat.ErrNotFound), errors.Is(cause, heartbeat.ErrLeaseLost):
-		return err // another attempt has taken over, or soon will: there is nothing for this one to end
+		return err // another attempt has started or will start: this one can't end the activity
 	default:
 		return errors.Join(err, act.Fail(ctx, heartbeat.FailureFrom(err)))
 	}
@@ -68,7 +68,7 @@ func work(act *heartbeat.Activity, items int, each time.Duration) error {
 	return nil
 }
 
-// do is the work on one item, which stops as soon as its context ends.
+// do works on one item, and stops when its context ends.
 func do(ctx context.Context, each time.Duration) error {
 	select {
 	case <-time.After(each):

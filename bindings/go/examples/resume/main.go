@@ -1,5 +1,5 @@
-// Resume processes the items of an activity whose task token the parent process left in the environment, from the first one
-// that no earlier attempt has done, and completes the activity.
+// Resume takes the task token that the parent process handed over, processes the items that no earlier attempt has done, and completes the
+// activity. It sends one request for each item.
 package main
 
 import (
@@ -48,7 +48,7 @@ func run(ctx context.Context, items int, each time.Duration) error {
 		time.Sleep(each) // the work
 		signals, err := heartbeat.RecordHeartbeat(ctx, token, next)
 		if err != nil {
-			return err // ErrNotFound: the activity is over for us
+			return err // ErrNotFound: the activity is over for this attempt
 		}
 		if signals.CancelRequested() {
 			return heartbeat.ReportCancelled(ctx, token, next)

@@ -9,7 +9,7 @@ import (
 	"temporal-heartbeat.dev/go/heartbeat"
 )
 
-func TestACodecOfTheSDKWillDo(t *testing.T) {
+func TestCodecOfTheSDKWorks(t *testing.T) {
 	codec := heartbeat.CodecFrom(converter.NewZlibCodec(converter.ZlibCodecOptions{AlwaysEncode: true}))
 	var values []heartbeat.Payload
 	for _, value := range []any{41, nil, []byte("bytes")} {

@@ -1,5 +1,5 @@
-// Package sdktest compares this binding's conversions with those of the official SDK. It is a module of its own, so that only this
-// test depends on the SDK.
+// Package sdktest compares the conversions of package heartbeat with those of the SDK. It is a module of its own, so that only this test
+// depends on the SDK.
 package sdktest
 
 import (
@@ -48,7 +48,7 @@ var values = []any{
 	make(chan int), func() {}, math.NaN(), math.Inf(1), map[float64]int{1: 1},
 }
 
-// targets makes a variable of each kind to read into, new each time, and gives the pointers.
+// targets returns pointers to new variables of all kinds.
 func targets() []any {
 	return []any{
 		new(any), new(bool), new(int), new(uint8), new(float64), new(string), new([]byte), new(namedBytes), new([3]byte), new([]int),
@@ -61,7 +61,7 @@ func targets() []any {
 
 var sdk = converter.GetDefaultDataConverter()
 
-func TestWhatWeWriteIsWhatTheSDKWrites(t *testing.T) {
+func TestValuesAreWrittenAsTheSDKDoes(t *testing.T) {
 	for _, value := range values {
 		t.Run(fmt.Sprintf("%T", value), func(t *testing.T) {
 			ours, ourErr := heartbeat.NewPayload(value)
@@ -79,7 +79,7 @@ func TestWhatWeWriteIsWhatTheSDKWrites(t *testing.T) {
 	}
 }
 
-func TestWhatTheSDKWroteIsReadAsTheSDKReadsIt(t *testing.T) {
+func TestValuesAreReadAsTheSDKDoes(t *testing.T) {
 	payloads := []*commonpb.Payload{
 		{}, {Metadata: map[string][]byte{}, Data: []byte("1")},
 		{Metadata: map[string][]byte{"encoding": []byte("binary/other")}, Data: []byte("1")},
@@ -119,7 +119,7 @@ func TestWhatTheSDKWroteIsReadAsTheSDKReadsIt(t *testing.T) {
 	}
 }
 
-// read lets the SDK read, which panics on some targets that it can't write to.
+// read reads with the SDK, which panics for some targets.
 func read(payload *commonpb.Payload, target any) (err error, panicked bool) {
 	defer func() { panicked = recover() != nil }()
 	return sdk.FromPayload(payload, target), false

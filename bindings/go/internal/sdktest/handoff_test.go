@@ -12,7 +12,7 @@ import (
 	"temporal-heartbeat.dev/go/handoff"
 )
 
-func TestHandOffTakesTheSDKsInfo(t *testing.T) {
+func TestHandOffReadsTheSDKsInfo(t *testing.T) {
 	var info activity.Info
 	info.TaskToken = []byte("token")
 	info.Namespace = "n"
@@ -34,8 +34,8 @@ func TestHandOffTakesTheSDKsInfo(t *testing.T) {
 	}
 }
 
-// A raw value is what a worker reads without converting it: the way to hand over details of any type.
-func TestHandOffTakesWhatTheSDKsConverterMakes(t *testing.T) {
+// A worker reads a RawValue without conversion, and so can hand over details of any type.
+func TestHandOffAcceptsPayloadsOfTheSDK(t *testing.T) {
 	payloads, err := sdk.ToPayloads(converter.NewRawValue(&commonpb.Payload{Data: []byte("x")}), 41)
 	if err != nil {
 		t.Fatal(err)

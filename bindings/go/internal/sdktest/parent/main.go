@@ -1,4 +1,4 @@
-// Parent is a worker of the official SDK, whose one activity starts a child, hands itself over to it, and says the child's process id.
+// Parent is a worker of the SDK with one activity, which starts a child, hands the activity over to it, and prints the child's process id.
 //
 //	parent ADDRESS TASK_QUEUE environment|file|pipe DIRECTORY CHILD ARGUMENT...
 package main
@@ -69,7 +69,7 @@ func handOver(ctx context.Context, child *exec.Cmd, address, way, tokenFile stri
 	return child.Start()
 }
 
-// details gives what the attempt before left: one value, whatever it is.
+// details returns the details of the attempt before: one value of any type.
 func details(ctx context.Context) ([]byte, error) {
 	if !activity.HasHeartbeatDetails(ctx) {
 		return []byte{}, nil

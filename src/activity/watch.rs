@@ -12,6 +12,7 @@ use std::{
 use super::{
     Activities,
     handle::{Handle, MAX_SLOTS, SLOTS_OF_WATCHES, invalid},
+    state::Publication,
 };
 use crate::{
     model::{
@@ -64,8 +65,9 @@ struct Watched {
     user_data: u64,
     /// The signals that were told last.
     told: Signals,
-    /// The newest.
+    /// The newest, and the number of their publication.
     now: Signals,
+    publication: u64,
     /// Whether it stands in the queue.
     queued: bool,
 }
@@ -83,12 +85,12 @@ pub struct News {
 
 impl Watches {
     /// Publishes an activity's signals to every watch. Called without the activity's lock.
-    pub fn publish(&self, activity: u64, signals: Signals) {
+    pub fn publish(&self, activity: u64, publication: &Publication) {
         if self.count.load(Ordering::Acquire) == 0 {
             return;
         }
         let watches: Vec<_> = self.lock().watches.values().cloned().collect();
-        watches.iter().for_each(|watch| watch.publish(activity, signals));
+        watches.iter().for_each(|watch| watch.publish(activity, publication));
     }
 
     /// Takes an activity that was closed out of every watch: a watch may live as long as its process.
@@ -121,11 +123,15 @@ impl Watch {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn publish(&self, activity: u64, signals: Signals) {
+    fn publish(&self, activity: u64, publication: &Publication) {
         let mut state = self.lock();
         let Some(watched) = state.watched.get_mut(&activity) else { return };
-        watched.now = signals;
-        if watched.queued || signals.changed(watched.told, watched.mask).is_empty() {
+        // Two threads may publish at the same time, and the one that read earlier may come later.
+        if publication.number < watched.publication {
+            return;
+        }
+        (watched.now, watched.publication) = (publication.signals, publication.number);
+        if watched.queued || watched.now.changed(watched.told, watched.mask).is_empty() {
             return;
         }
         watched.queued = true;
@@ -191,8 +197,14 @@ impl Activities {
         let handle = self.registry.handle(activity)?;
         let found = self.watches.get(watch)?;
         self.registry.with(handle, |activity| activity.watched = true)?;
-        let fresh =
-            || Watched { mask, user_data, told: Signals::default(), now: Signals::default(), queued: false };
+        let fresh = || Watched {
+            mask,
+            user_data,
+            told: Signals::default(),
+            now: Signals::default(),
+            publication: 0,
+            queued: false,
+        };
         {
             let mut state = found.lock();
             let watched = state.watched.entry(activity).or_insert_with(fresh);
@@ -265,17 +277,15 @@ impl Activities {
     /// Publishes the signals of an activity to log, metrics and watches, and wakes the scheduler when time alone changes them.
     pub fn publish_signals(&self, handle: Handle) {
         let now = Moment::now();
-        let current = self.registry.with(handle, |activity| {
-            let watched = activity.watched.then(|| (activity.signals(now), activity.next_change(now)));
-            (watched, activity.take_signal_change(now))
-        });
-        let Ok((watched, change)) = current else { return };
+        let current =
+            self.registry.with(handle, |activity| (activity.publish(now), activity.take_signal_change(now)));
+        let Ok((publication, change)) = current else { return };
         if let Some(change) = change {
             self.log_signals(handle, &change);
         }
-        if let Some((signals, next_change)) = watched {
-            self.watches.publish(handle.number(), signals);
-            self.wake_at(handle, next_change.later(PAST));
+        if let Some(publication) = publication {
+            self.watches.publish(handle.number(), &publication);
+            self.wake_at(handle, publication.next_change.later(PAST));
         }
     }
 
@@ -288,6 +298,30 @@ impl Activities {
 mod tests {
     use super::*;
 
+    fn publication(number: u64, signals: Signals) -> Publication {
+        Publication { signals, number, next_change: Moment::NEVER }
+    }
+
+    fn watched() -> Watched {
+        Watched {
+            mask: Signals::from_bits(u32::MAX),
+            user_data: 0,
+            told: Signals::default(),
+            now: Signals::default(),
+            publication: 0,
+            queued: false,
+        }
+    }
+
+    #[test]
+    fn an_older_reading_that_is_published_later_does_not_replace_a_newer_one() {
+        let watch = Watch { event: Event::new().unwrap(), state: Mutex::default(), changed: Condvar::new() };
+        watch.lock().watched.insert(7, watched());
+        watch.publish(7, &publication(2, Signals::GONE));
+        watch.publish(7, &publication(1, Signals::default()));
+        assert_eq!(watch.lock().take().map(|news| news.signals), Some(Signals::GONE));
+    }
+
     #[test]
     fn an_activity_that_was_closed_leaves_nothing_behind() {
         let watches = Watches::default();
@@ -298,15 +332,8 @@ mod tests {
         });
         watches.lock().watches.insert(1, Arc::clone(&watch));
         watches.count.store(1, Ordering::Release);
-        let fresh = Watched {
-            mask: Signals::PAUSED,
-            user_data: 0,
-            told: Signals::default(),
-            now: Signals::default(),
-            queued: false,
-        };
-        watch.lock().watched.insert(7, fresh);
-        watches.publish(7, Signals::PAUSED);
+        watch.lock().watched.insert(7, watched());
+        watches.publish(7, &publication(1, Signals::PAUSED));
 
         watches.forget(7);
         assert!(watch.lock().watched.is_empty());

@@ -1,6 +1,6 @@
 //! What the holder calls.
 
-use super::{Activity, End, Info, InitialDetails, Lifecycle};
+use super::{Activity, End, Info, InitialDetails, Lifecycle, Publication};
 use crate::{
     model::{
         details::Details,
@@ -73,7 +73,17 @@ impl Activity {
     /// When the signals change next without any call or answer.
     pub fn next_change(&self, now: Moment) -> Moment {
         let times = [self.lease.end(), self.stalls_at(), self.deadline, self.unseeded_at()];
-        times.into_iter().filter(|time| *time > now).min().unwrap_or(Moment::NEVER)
+        times.into_iter().filter(|time| *time >= now).min().unwrap_or(Moment::NEVER)
+    }
+
+    /// The signals for the watches, if there are any.
+    pub fn publish(&mut self, now: Moment) -> Option<Publication> {
+        if !self.watched {
+            return None;
+        }
+        self.publications += 1;
+        let (signals, next_change) = (self.signals(now), self.next_change(now));
+        Some(Publication { signals, number: self.publications, next_change })
     }
 
     /// The number of the newest record.

@@ -61,6 +61,8 @@ pub struct Activity {
     asked: Signals,
     /// The signals that were published last.
     published: Signals,
+    /// How often they were read to be published: an older reading must not replace a newer one.
+    publications: u64,
     records: RecordSequence,
     /// The newest details, without values when there are none; `None`: it isn't known yet whether the server holds any.
     details: Option<Payloads>,
@@ -180,6 +182,16 @@ pub struct End {
     pub verify: bool,
 }
 
+/// The signals for the watches.
+pub struct Publication {
+    /// The signals.
+    pub signals: Signals,
+    /// A greater number is newer.
+    pub number: u64,
+    /// When time alone changes them next.
+    pub next_change: Moment,
+}
+
 /// Signals that have changed.
 pub struct SignalChange {
     /// Those by now.
@@ -244,6 +256,7 @@ impl Activity {
             stall_ms: ms(options.stall_timeout),
             asked: Signals::default(),
             published: Signals::default(),
+            publications: 0,
             records: RecordSequence::default(),
             details: None,
             initial_details: InitialDetails::Unknown,

@@ -58,14 +58,7 @@ impl Activities {
         }
         if !leaving.begun {
             leaving.begun = true;
-            for handle in self.registry.handles() {
-                // Closed meanwhile: nothing to send.
-                let Ok(newest) = self.registry.with(handle, |activity| activity.newest_record()) else {
-                    continue;
-                };
-                leaving.unsent.push((handle, newest));
-                self.request_flush(handle);
-            }
+            leaving.unsent = self.request_flush_of_all();
         }
         if !leaving.is_urgent && self.exit_flush.is_urgent.load(Ordering::Acquire) {
             leaving.is_urgent = true;
@@ -80,8 +73,22 @@ impl Activities {
         }
     }
 
+    /// Has the newest record of each activity sent. Returns the activities with the numbers of those records.
+    pub(super) fn request_flush_of_all(&self) -> Vec<(Handle, u64)> {
+        let mut newest_records = Vec::new();
+        for handle in self.registry.handles() {
+            // One that was closed has nothing to send.
+            let Ok(newest) = self.registry.with(handle, |activity| activity.newest_record()) else {
+                continue;
+            };
+            newest_records.push((handle, newest));
+            self.request_flush(handle);
+        }
+        newest_records
+    }
+
     /// Whether this record, or a newer one, may still reach the server.
-    fn is_unsent(&self, handle: Handle, record: u64) -> bool {
+    pub(super) fn is_unsent(&self, handle: Handle, record: u64) -> bool {
         let unsent = self.registry.with(handle, |activity| {
             matches!(activity.is_flushed_to(record), Ok(false)) && activity.check_flush().is_ok()
         });

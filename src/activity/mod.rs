@@ -57,6 +57,8 @@ use watch::Watches;
 /// The longest that a waiter sleeps before it looks again, for the sake of times that pass unnoticed while the machine is suspended.
 pub const LONGEST_NAP: Duration = Duration::from_secs(1);
 
+/// How long a flush of all activities waits for one of them before it examines them all again.
+const FLUSH_ROUND: Duration = Duration::from_millis(100);
 /// How long a request in flight may last after its handle was closed: it would keep the next call of the activity waiting.
 const TRY_AFTER_CLOSE: Duration = Duration::from_millis(500);
 
@@ -111,13 +113,26 @@ impl Activities {
     /// Sends what all activities have recorded, until the deadline.
     pub fn flush_all(&self, timeout: Timeout) {
         let Some(deadline) = timeout.start() else { return };
-        let handles = self.registry.handles();
-        for handle in &handles {
-            self.request_flush(*handle);
-        }
-        for handle in &handles {
-            // The connection ends, whatever the reason why this can't be sent.
-            let _ = self.flush(*handle, deadline);
+        let call = WaitingCall::new(Moment::now(), deadline.remaining());
+        let mut unsent = self.request_flush_of_all();
+        loop {
+            // In each round all are examined: one whose try brings nothing must not wait until the ones before it are done.
+            unsent.retain(|(handle, newest)| self.is_unsent(*handle, *newest));
+            for (handle, newest) in &unsent {
+                let _ = self
+                    .registry
+                    .with(*handle, |activity| activity.give_up_for_record(*newest, call, Moment::now()));
+            }
+            self.wake_tries();
+            let Some((handle, newest)) = unsent.last() else { return };
+            let left = deadline.remaining();
+            if left.is_zero() {
+                return;
+            }
+            let _ = self.registry.wait(*handle, Deadline::within(left.min(FLUSH_ROUND)), |activity| {
+                let is_done = activity.is_flushed_to(*newest)?;
+                Ok(if is_done { Checked::Found(()) } else { Checked::Again(FLUSH_ROUND) })
+            });
         }
     }
 

@@ -4,10 +4,15 @@ use std::{
     collections::{HashMap, VecDeque},
     future::{Future, poll_fn},
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
+
+use tokio::time::timeout;
 
 use super::{
     Activities, PendingExit,
@@ -21,8 +26,13 @@ use crate::{
     sys::clock::Moment,
 };
 
-/// How many requests may be under way at once.
+/// How many requests may be under way at once, not counting slow ones.
 const MAX_IN_FLIGHT: usize = 256;
+/// A request that takes longer is slow, or lost: it must not keep those of other activities from being sent.
+const SLOW_AFTER: Duration = Duration::from_secs(1);
+/// How many slow requests there may be, and at most this part of the streams that the server allows. More are given up, and repeated.
+const MAX_SLOW: usize = 4096;
+const SLOW_STREAMS_PART: usize = 2;
 /// How many of one workflow: those wait for each other at the server.
 const MAX_IN_FLIGHT_PER_WORKFLOW: u32 = 4;
 /// How many waiting activities are examined in each round, so that a crowded workflow costs no more than that.
@@ -53,7 +63,7 @@ async fn send(activities: &'static Activities, client: Arc<Client>, number: u32)
         waiting: VecDeque::new(),
         in_flight: 0,
         per_workflow: HashMap::new(),
-        completed: Arc::default(),
+        shared: Arc::default(),
     };
     let mut pending_exit = PendingExit::default();
     loop {
@@ -64,11 +74,11 @@ async fn send(activities: &'static Activities, client: Arc<Client>, number: u32)
         for (due, handle) in wake_ups {
             scheduler.due.advance(handle, due);
         }
-        scheduler.count_completed();
+        scheduler.count_released();
         scheduler.send_due(Moment::now());
         let sleep = scheduler.due.next().map_or(LONGEST_SLEEP, |due| due.since(Moment::now()));
         // An early wake-up does no harm.
-        let _ = tokio::time::timeout(sleep.min(LONGEST_SLEEP), wake_queue.filled()).await;
+        let _ = timeout(sleep.min(LONGEST_SLEEP), wake_queue.filled()).await;
     }
 }
 
@@ -78,18 +88,38 @@ struct Scheduler {
     due: DueQueue,
     /// Due, but too many requests are under way.
     waiting: VecDeque<Handle>,
+    /// How many requests are under way and not slow.
     in_flight: usize,
-    /// How many of those are of which workflow.
+    /// How many requests of which workflow are under way.
     per_workflow: HashMap<u32, u32>,
-    /// The workflows of requests that are over and not counted yet.
-    completed: Arc<Mutex<Vec<u32>>>,
+    shared: Arc<Shared>,
+}
+
+/// What the requests tell the scheduler.
+#[derive(Default)]
+struct Shared {
+    slow: AtomicUsize,
+    released: Mutex<Released>,
+}
+
+/// What is no longer taken, and not counted yet.
+#[derive(Default)]
+struct Released {
+    in_flight: usize,
+    workflows: Vec<u32>,
+}
+
+impl Shared {
+    fn released(&self) -> MutexGuard<'_, Released> {
+        self.released.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Scheduler {
-    fn count_completed(&mut self) {
-        let completed = std::mem::take(&mut *self.completed.lock().unwrap_or_else(PoisonError::into_inner));
-        for workflow in completed {
-            self.in_flight -= 1;
+    fn count_released(&mut self) {
+        let released = std::mem::take(&mut *self.shared.released());
+        self.in_flight -= released.in_flight;
+        for workflow in released.workflows {
             if let Some(count) = self.per_workflow.get_mut(&workflow) {
                 *count -= 1;
                 if *count == 0 {
@@ -132,9 +162,10 @@ impl Scheduler {
                 *self.per_workflow.entry(workflow).or_default() += 1;
                 let request = InFlight {
                     activities: self.activities,
-                    completed: self.completed.clone(),
+                    shared: self.shared.clone(),
                     handle,
                     workflow,
+                    is_slow: false,
                     is_reported: false,
                 };
                 tokio::spawn(request.run(self.client.clone(), step));
@@ -146,41 +177,36 @@ impl Scheduler {
 /// A request under way. However it ends, by a panic too, the activity and the scheduler learn of it.
 struct InFlight {
     activities: &'static Activities,
-    completed: Arc<Mutex<Vec<u32>>>,
+    shared: Arc<Shared>,
     handle: Handle,
     workflow: u32,
+    is_slow: bool,
     /// Whether the activity has its outcome.
     is_reported: bool,
 }
 
 impl InFlight {
     async fn run(mut self, client: Arc<Client>, step: Step) {
-        let outcome = match step {
-            Step::Beat { replaced, target, details, time } => {
-                self.activities.telemetry.metrics.beats_coalesced.more(replaced);
-                let effort = Effort::Once(time.start());
-                let answer = self.unless_given_up(client.heartbeat(&target, details, effort)).await;
-                answer.map(|answer| answer.map_or_else(Outcome::Failed, Outcome::Acknowledged))
+        let outcome = {
+            let mut request = pin!(self.activities.request(&client, self.handle, step));
+            match timeout(SLOW_AFTER, request.as_mut()).await {
+                Ok(outcome) => outcome,
+                Err(_) => match self.become_slow(&client) {
+                    true => request.await,
+                    false => Outcome::Failed(too_many_slow()),
+                },
             }
-            Step::Describe { subject, time } => {
-                let effort = Effort::Once(time.start());
-                let answer = self.unless_given_up(client.look(&subject, effort)).await;
-                let described = |found| Outcome::Described(Box::new(found));
-                answer.map(|answer| answer.map_or_else(Outcome::Failed, described))
-            }
-            Step::At(_) | Step::Nothing => return,
         };
-        self.report(outcome.unwrap_or(Outcome::GivenUp));
+        self.report(outcome);
     }
 
-    /// Makes a request; `None`: it was given up, because it kept a call waiting. Dropped, the request is cancelled.
-    async fn unless_given_up<T>(&self, request: impl Future<Output = T>) -> Option<T> {
-        let (mut request, mut given_up) = (pin!(request), pin!(self.activities.until_given_up(self.handle)));
-        poll_fn(|context| match request.as_mut().poll(context) {
-            Poll::Ready(answer) => Poll::Ready(Some(answer)),
-            Poll::Pending => given_up.as_mut().poll(context).map(|()| None),
-        })
-        .await
+    /// Lets another request begin. Returns whether this one may continue.
+    fn become_slow(&mut self, client: &Client) -> bool {
+        let limit = MAX_SLOW.min(client.transport().max_streams() / SLOW_STREAMS_PART);
+        self.is_slow = true;
+        self.shared.released().in_flight += 1;
+        self.activities.wake_queue.wake();
+        self.shared.slow.fetch_add(1, Ordering::Relaxed) < limit
     }
 
     fn report(&mut self, outcome: Outcome) {
@@ -199,14 +225,58 @@ impl InFlight {
     }
 }
 
+fn too_many_slow() -> RpcError {
+    let why = "the server is slow to answer too many requests; this one was given up, and is repeated";
+    RpcError { timed_out: true, ..RpcError::temporary(Error::new(Status::Timeout, why)) }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
         if !self.is_reported {
             let why = "the request was dropped, which is a mistake in the library";
             self.report(Outcome::Failed(RpcError::temporary(Error::new(Status::Internal, why))));
         }
-        self.completed.lock().unwrap_or_else(PoisonError::into_inner).push(self.workflow);
+        {
+            let mut released = self.shared.released();
+            released.workflows.push(self.workflow);
+            if self.is_slow {
+                self.shared.slow.fetch_sub(1, Ordering::Relaxed);
+            } else {
+                released.in_flight += 1;
+            }
+        }
         self.activities.wake_queue.wake();
+    }
+}
+
+impl Activities {
+    async fn request(&self, client: &Client, handle: Handle, step: Step) -> Outcome {
+        let outcome = match step {
+            Step::Beat { replaced, target, details, time } => {
+                self.telemetry.metrics.beats_coalesced.more(replaced);
+                let effort = Effort::Once(time.start());
+                let answer = self.unless_given_up(handle, client.heartbeat(&target, details, effort)).await;
+                answer.map(|answer| answer.map_or_else(Outcome::Failed, Outcome::Acknowledged))
+            }
+            Step::Describe { subject, time } => {
+                let effort = Effort::Once(time.start());
+                let answer = self.unless_given_up(handle, client.look(&subject, effort)).await;
+                let described = |found| Outcome::Described(Box::new(found));
+                answer.map(|answer| answer.map_or_else(Outcome::Failed, described))
+            }
+            Step::At(_) | Step::Nothing => None,
+        };
+        outcome.unwrap_or(Outcome::GivenUp)
+    }
+
+    /// Makes a request; `None`: it was given up, because it kept a call waiting. Dropped, the request is cancelled.
+    async fn unless_given_up<T>(&self, handle: Handle, request: impl Future<Output = T>) -> Option<T> {
+        let (mut request, mut given_up) = (pin!(request), pin!(self.until_given_up(handle)));
+        poll_fn(|context| match request.as_mut().poll(context) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => given_up.as_mut().poll(context).map(|()| None),
+        })
+        .await
     }
 }
 
@@ -283,9 +353,15 @@ mod tests {
         let handle = activities.registry.insert(activity).unwrap();
         let step = activities.registry.with(handle, |activity| activity.next_step(now)).unwrap();
         assert!(matches!(step, Step::Beat { .. }));
-        let in_flight_request =
-            InFlight { activities, completed: Arc::default(), handle, workflow: 7, is_reported: false };
-        let completions = in_flight_request.completed.clone();
+        let in_flight_request = InFlight {
+            activities,
+            shared: Arc::default(),
+            handle,
+            workflow: 7,
+            is_slow: false,
+            is_reported: false,
+        };
+        let shared = in_flight_request.shared.clone();
 
         let fallen = tokio::spawn(async move {
             let _flight = in_flight_request;
@@ -293,7 +369,8 @@ mod tests {
         });
         assert!(fallen.await.unwrap_err().is_panic());
 
-        assert_eq!(completions.lock().unwrap().len(), 1, "the scheduler has its room back");
+        let released = shared.released();
+        assert_eq!((released.in_flight, &released.workflows[..]), (1, &[7][..]));
         let [(due, told)] = activities.wake_queue.take(0).unwrap()[..] else {
             panic!("the scheduler wasn't told")
         };

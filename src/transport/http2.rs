@@ -4,7 +4,10 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -37,6 +40,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct Sender {
     /// Its holder has the next stream. All others wait until the server lets that one begin, and so are surely unsent until then.
     requests: Arc<Mutex<SendRequest<Bytes>>>,
+    /// How many requests the server takes at once, as of the last request.
+    max_streams: Arc<AtomicUsize>,
     /// What was observed on the connection.
     pub liveness: Arc<Liveness>,
 }
@@ -68,7 +73,8 @@ where
         .await?;
     let pings = connection.ping_pong();
     let driver = run(connection, pings, keepalive, Closing(liveness.clone()));
-    Ok((Sender { requests: Arc::new(Mutex::new(requests)), liveness }, driver))
+    let max_streams = Arc::new(AtomicUsize::new(usize::MAX));
+    Ok((Sender { requests: Arc::new(Mutex::new(requests)), max_streams, liveness }, driver))
 }
 
 /// Notes that the connection is closed, also when its driver is dropped or panics. It doesn't keep the connection open: that would be the
@@ -158,6 +164,11 @@ impl Sender {
             })
     }
 
+    /// How many requests the server takes at once, as far as known.
+    pub fn max_streams(&self) -> usize {
+        self.max_streams.load(Ordering::Relaxed)
+    }
+
     /// Sends a request with its body, and waits for the head of the response. Calls `written` as soon as frames of it may have been
     /// written. Dropped before the end of the response, it cancels the request.
     pub async fn send(
@@ -168,6 +179,7 @@ impl Sender {
     ) -> Result<(Response<RecvStream>, InFlight), Failure> {
         let (response, mut stream) = {
             let mut requests = self.requests.lock().await;
+            self.max_streams.store(requests.current_max_send_streams(), Ordering::Relaxed);
             let ready = poll_fn(|context| requests.poll_ready(context)).await;
             ready.and_then(|()| requests.send_request(request, false)).map_err(Failure::Unseen)?
         };

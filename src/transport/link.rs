@@ -111,6 +111,14 @@ impl Link {
         Err(Error::new(Status::Unavailable, why))
     }
 
+    /// How many requests the server takes at once on the current connection; [`usize::MAX`] while that isn't known.
+    pub fn max_streams(&self) -> usize {
+        match &*lock(&self.state) {
+            State::Up(connection) => connection.sender.max_streams(),
+            State::Connecting(_) | State::Down => usize::MAX,
+        }
+    }
+
     /// Ends a connect attempt that has been silent for long, so that the next call starts another one.
     pub fn abandon_silence(&self) {
         let mut state = lock(&self.state);

@@ -249,6 +249,11 @@ impl Transport {
         &self.link.target().address.authority
     }
 
+    /// How many requests the server takes at once on the connection, as far as known.
+    pub fn max_streams(&self) -> usize {
+        self.link.max_streams()
+    }
+
     /// The addresses of the server that were tried since there was a connection.
     pub fn unanswered_addresses(&self) -> Vec<SocketAddr> {
         self.link.target().dialer.unanswered()

@@ -119,3 +119,30 @@ fn short_calls_to_a_slow_server_cost_nobody_a_connection() {
     }
     check_connection(&fake);
 }
+
+/// A token of a standalone activity.
+fn token(number: u32) -> Vec<u8> {
+    [b"\x0a\x01n\x28\x01\x72\x0a\x12\x05".as_slice(), format!("a{number:04}").as_bytes(), b"\x1a\x01r"]
+        .concat()
+}
+
+#[test]
+fn many_activities_without_answers_leave_room_for_the_others() {
+    // More than the streams that the fake takes at once, and than the requests that are sent at once.
+    const SILENT: u32 = 300;
+    let fake = Fake::connected(|call| match call.method.as_str() {
+        BEAT if call.has(b"\"lost\"") => Answer::Silence,
+        _ => Answer::ok(),
+    });
+    for number in 0..SILENT {
+        let handle = activity::open(&token(number), OPTIONS).unwrap();
+        activity::record(handle, Encoding::Json, b"\"lost\"").unwrap();
+    }
+    fake.wait_for(BEAT, 150);
+    let handle = activity::open(TOKEN, OPTIONS).unwrap();
+    for item in 1..=3 {
+        activity::record(handle, Encoding::Json, item.to_string().as_bytes()).unwrap();
+        activity::flush(handle, Timeout::Within(Duration::from_secs(20))).unwrap();
+    }
+    assert_eq!(fake.connections(), 1);
+}

@@ -299,6 +299,9 @@ thb_status_t thb_disconnect(uint32_t timeout_ms,
 // Record one heartbeat and wait for the server's answer. The details replace those that the server holds, and are what
 // the next attempt gets; THB_ENCODING_NONE erases them.
 //
+// Calls of one activity are sent one after the other. A heartbeat that failed isn't repeated while a newer call of the
+// same activity waits; it then returns the last error.
+//
 // Thread-safe. Blocks for at most timeout_ms. Borrows its inputs for the call only. On THB_OK *signals_out (may be
 // NULL) is a set of THB_SIGNAL_*: what the server asks of the activity now.
 // Returns

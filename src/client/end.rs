@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Client, Effort, admit::Way, rounds::Rounds};
+use super::{Client, Effort, admit::Way, order::InOrder, rounds::Rounds};
 use crate::{
     client::{retry, rpc_error::RpcError},
     model::{
@@ -16,7 +16,6 @@ use crate::{
         token::Token,
     },
     proto::temporal::api::workflowservice::v1 as api,
-    transport::Predecessor,
 };
 
 /// How an activity is to end.
@@ -55,7 +54,7 @@ impl Client {
         let tried = match recorded {
             Ok(_) => {
                 let mut permit = self.in_order(target, Effort::Until(deadline)).await?;
-                self.end_in_rounds(target, ending, deadline, permit.predecessor()).await
+                self.end_in_rounds(target, ending, deadline, &mut permit.in_order()).await
             }
             // It was a heartbeat that may have been applied, and no ending.
             Err(failed) => Err(RpcError { outcome_unknown: false, ..failed }),
@@ -93,11 +92,11 @@ impl Client {
         target: &Target,
         ending: &Ending,
         deadline: Deadline,
-        predecessor: &mut Predecessor,
+        order: &mut InOrder<'_>,
     ) -> Result<(), RpcError> {
         let mut rounds = Rounds::new(self.retry, Effort::Until(deadline));
         loop {
-            match self.end_if_admitted(target, ending, deadline, predecessor).await {
+            match self.end_if_admitted(target, ending, deadline, order).await {
                 Ok(()) => return Ok(()),
                 Err(failed) => rounds.next(failed).await?,
             }
@@ -109,7 +108,7 @@ impl Client {
         target: &Target,
         ending: &Ending,
         deadline: Deadline,
-        predecessor: &mut Predecessor,
+        order: &mut InOrder<'_>,
     ) -> Result<(), RpcError> {
         let way = self.admit(target, Effort::Until(deadline)).await?;
         let by_ids = way.is_by_ids();
@@ -117,7 +116,7 @@ impl Client {
             true => Effort::Once(retry::time_of_try(deadline, self.transport.longest_answer()).start()),
             false => Effort::Until(deadline),
         };
-        match self.send_ending(ending, way, effort, predecessor).await {
+        match self.send_ending(ending, way, effort, order).await {
             Ok(()) => Ok(()),
             Err(failed) => Err(self.confirm(target, by_ids, failed, Effort::Until(deadline)).await),
         }
@@ -128,16 +127,14 @@ impl Client {
         ending: &Ending,
         way: Way,
         effort: Effort,
-        predecessor: &mut Predecessor,
+        order: &mut InOrder<'_>,
     ) -> Result<(), RpcError> {
         let (identity, namespace) = (self.identity.clone(), self.namespace.clone());
         match (ending.clone(), way) {
             (Ending::Complete(result), Way::Token(task_token)) => {
                 let request =
                     api::RespondActivityTaskCompletedRequest { task_token, result, identity, namespace };
-                self.send(&api::RESPOND_ACTIVITY_TASK_COMPLETED, &request, effort, predecessor)
-                    .await
-                    .map(drop)
+                self.send(&api::RESPOND_ACTIVITY_TASK_COMPLETED, &request, effort, order).await.map(drop)
             }
             (Ending::Complete(result), Way::Ids(Ids { workflow_id, run_id, activity_id })) => {
                 let request = api::RespondActivityTaskCompletedByIdRequest {
@@ -148,7 +145,7 @@ impl Client {
                     result,
                     identity,
                 };
-                self.send(&api::RESPOND_ACTIVITY_TASK_COMPLETED_BY_ID, &request, effort, predecessor)
+                self.send(&api::RESPOND_ACTIVITY_TASK_COMPLETED_BY_ID, &request, effort, order)
                     .await
                     .map(drop)
             }
@@ -161,7 +158,7 @@ impl Client {
                     namespace,
                     last_heartbeat_details: report.heartbeat_details,
                 };
-                self.send(&api::RESPOND_ACTIVITY_TASK_FAILED, &request, effort, predecessor).await.map(drop)
+                self.send(&api::RESPOND_ACTIVITY_TASK_FAILED, &request, effort, order).await.map(drop)
             }
             (Ending::Fail(report), Way::Ids(Ids { workflow_id, run_id, activity_id })) => {
                 let request = api::RespondActivityTaskFailedByIdRequest {
@@ -173,14 +170,12 @@ impl Client {
                     identity,
                     last_heartbeat_details: report.heartbeat_details,
                 };
-                self.send(&api::RESPOND_ACTIVITY_TASK_FAILED_BY_ID, &request, effort, predecessor)
-                    .await
-                    .map(drop)
+                self.send(&api::RESPOND_ACTIVITY_TASK_FAILED_BY_ID, &request, effort, order).await.map(drop)
             }
             (Ending::Cancel(details), Way::Token(task_token)) => {
                 let request =
                     api::RespondActivityTaskCanceledRequest { task_token, details, identity, namespace };
-                self.send(&api::RESPOND_ACTIVITY_TASK_CANCELED, &request, effort, predecessor).await.map(drop)
+                self.send(&api::RESPOND_ACTIVITY_TASK_CANCELED, &request, effort, order).await.map(drop)
             }
             (Ending::Cancel(details), Way::Ids(Ids { workflow_id, run_id, activity_id })) => {
                 let request = api::RespondActivityTaskCanceledByIdRequest {
@@ -191,9 +186,7 @@ impl Client {
                     details,
                     identity,
                 };
-                self.send(&api::RESPOND_ACTIVITY_TASK_CANCELED_BY_ID, &request, effort, predecessor)
-                    .await
-                    .map(drop)
+                self.send(&api::RESPOND_ACTIVITY_TASK_CANCELED_BY_ID, &request, effort, order).await.map(drop)
             }
         }
     }

@@ -56,7 +56,7 @@ use crate::{
 use admit::Way;
 pub use describe::Found;
 pub use end::Ending;
-use order::{Order, Permit};
+use order::{InOrder, Order, Permit};
 use rounds::Rounds;
 
 /// How the server's logs and metrics name us. The names of the official SDKs are checked against versions; others aren't.
@@ -210,9 +210,10 @@ impl Client {
         let mut permit = self.in_order(target, effort).await?;
         let mut rounds = Rounds::new(self.retry, effort);
         loop {
-            match self.beat_if_admitted(target, details.clone(), effort, permit.predecessor()).await {
-                Ok(signals) => return Ok(signals),
-                Err(failed) => rounds.next(failed).await?,
+            let mut order = permit.in_order_unless_awaited();
+            match self.beat_if_admitted(target, details.clone(), effort, &mut order).await {
+                Err(failed) if !order.is_awaited() => rounds.next(failed).await?,
+                outcome => return outcome,
             }
         }
     }
@@ -222,11 +223,11 @@ impl Client {
         target: &Target,
         details: Option<Payloads>,
         effort: Effort,
-        predecessor: &mut Predecessor,
+        order: &mut InOrder<'_>,
     ) -> Result<Signals, RpcError> {
         let way = self.admit(target, effort).await?;
         let by_ids = way.is_by_ids();
-        match self.send_beat(way, details, effort, predecessor).await {
+        match self.send_beat(way, details, effort, order).await {
             Ok(signals) => Ok(signals),
             Err(failed) => Err(self.confirm(target, by_ids, failed, effort).await),
         }
@@ -237,7 +238,7 @@ impl Client {
         way: Way,
         details: Option<Payloads>,
         effort: Effort,
-        predecessor: &mut Predecessor,
+        order: &mut InOrder<'_>,
     ) -> Result<Signals, RpcError> {
         let (identity, namespace) = (self.identity.clone(), self.namespace.clone());
         let (cancel_requested, paused, reset) = match way {
@@ -249,7 +250,7 @@ impl Client {
                     namespace,
                 };
                 let method = &api::RECORD_ACTIVITY_TASK_HEARTBEAT;
-                let answer = self.send(method, &request, effort, predecessor).await;
+                let answer = self.send(method, &request, effort, order).await;
                 let answer = answer.map_err(|rpc_error| self.explained(rpc_error, &token))?;
                 (answer.cancel_requested, answer.activity_paused, answer.activity_reset)
             }
@@ -263,7 +264,7 @@ impl Client {
                     identity,
                 };
                 let method = &api::RECORD_ACTIVITY_TASK_HEARTBEAT_BY_ID;
-                let answer = self.send(method, &request, effort, predecessor).await?;
+                let answer = self.send(method, &request, effort, order).await?;
                 (answer.cancel_requested, answer.activity_paused, answer.activity_reset)
             }
         };
@@ -320,7 +321,8 @@ impl Client {
         Request: Message,
         Response: Message + Default,
     {
-        self.send(method, request, effort, &mut Predecessor::default()).await
+        let mut predecessor = Predecessor::default();
+        self.send(method, request, effort, &mut InOrder::alone(&mut predecessor)).await
     }
 
     async fn send<Request, Response>(
@@ -328,7 +330,7 @@ impl Client {
         method: &Method<Request, Response>,
         request: &Request,
         effort: Effort,
-        predecessor: &mut Predecessor,
+        order: &mut InOrder<'_>,
     ) -> Result<Response, RpcError>
     where
         Request: Message,
@@ -337,9 +339,9 @@ impl Client {
         self.used.notify_one();
         match effort {
             Effort::Until(deadline) => {
-                retry::call(&self.transport, method, request, &self.retry, deadline, predecessor).await
+                retry::call(&self.transport, method, request, &self.retry, deadline, order).await
             }
-            Effort::Once(limits) => retry::once(&self.transport, method, request, limits, predecessor).await,
+            Effort::Once(limits) => retry::once(&self.transport, method, request, limits, order).await,
         }
     }
 

@@ -83,10 +83,37 @@ impl Activities {
     }
 }
 
-impl Permit<'_> {
+/// A request in the order of its activity.
+pub struct InOrder<'a> {
     /// The activity's request that was given up last.
-    pub fn predecessor(&mut self) -> &mut Predecessor {
-        &mut self.predecessor
+    pub predecessor: &'a mut Predecessor,
+    /// Set for a request that isn't repeated while a newer one waits.
+    activity: Option<Arc<tokio::sync::Mutex<Predecessor>>>,
+}
+
+impl<'a> InOrder<'a> {
+    /// A request that changes nothing, whose order doesn't matter.
+    pub fn alone(predecessor: &'a mut Predecessor) -> Self {
+        InOrder { predecessor, activity: None }
+    }
+
+    /// Whether the request must not be repeated, because a newer one waits.
+    pub fn is_awaited(&self) -> bool {
+        // One count is the table's, one the permit's, and one this one's.
+        self.activity.as_ref().is_some_and(|activity| Arc::strong_count(activity) > 3)
+    }
+}
+
+impl Permit<'_> {
+    /// An ending, which is repeated whatever waits for it.
+    pub fn in_order(&mut self) -> InOrder<'_> {
+        InOrder { predecessor: &mut self.predecessor, activity: None }
+    }
+
+    /// A heartbeat, which isn't repeated while a newer call waits: that one has newer details, or ends the activity.
+    pub fn in_order_unless_awaited(&mut self) -> InOrder<'_> {
+        let activity = OwnedMutexGuard::mutex(&self.predecessor).clone();
+        InOrder { predecessor: &mut self.predecessor, activity: Some(activity) }
     }
 }
 

@@ -6,6 +6,7 @@ use prost::Message;
 
 use super::{
     backoff::Backoff,
+    order::InOrder,
     rpc_error::{Retry, RpcError},
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
         status::Status,
     },
     telemetry::log_record::{Event, Value},
-    transport::{Frame, Predecessor, Transport, TryLimits, TryTime},
+    transport::{Frame, Transport, TryLimits, TryTime},
 };
 
 /// The least that one try gets, where that much is left, and the most, unless the server was seen to be slower.
@@ -41,7 +42,7 @@ pub async fn call<Request, Response>(
     request: &Request,
     policy: &RetryPolicy,
     deadline: Deadline,
-    predecessor: &mut Predecessor,
+    order: &mut InOrder<'_>,
 ) -> Result<Response, RpcError>
 where
     Request: Message,
@@ -51,11 +52,14 @@ where
     let mut tries = Tries::new(*policy, deadline);
     loop {
         let limits = time_of_try(deadline, transport.longest_answer()).start();
-        let error = match attempt(transport, method, frame.clone(), limits, predecessor).await {
+        let error = match attempt(transport, method, frame.clone(), limits, order).await {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
         let pause = tries.failed(error)?;
+        if order.is_awaited() {
+            return Err(tries.yield_to_next());
+        }
         match tries.fit(pause) {
             Some(pause) => tokio::time::sleep(pause).await,
             None => return Err(tries.give_up(transport)),
@@ -69,13 +73,13 @@ pub async fn once<Request, Response>(
     method: &Method<Request, Response>,
     request: &Request,
     limits: TryLimits,
-    predecessor: &mut Predecessor,
+    order: &mut InOrder<'_>,
 ) -> Result<Response, RpcError>
 where
     Request: Message,
     Response: Message + Default,
 {
-    attempt(transport, method, Frame::plain(request), limits, predecessor).await
+    attempt(transport, method, Frame::plain(request), limits, order).await
 }
 
 async fn attempt<Request, Response>(
@@ -83,12 +87,12 @@ async fn attempt<Request, Response>(
     method: &Method<Request, Response>,
     request: Frame,
     limits: TryLimits,
-    predecessor: &mut Predecessor,
+    order: &mut InOrder<'_>,
 ) -> Result<Response, RpcError>
 where
     Response: Message + Default,
 {
-    match transport.unary(method.call, request, limits, predecessor).await {
+    match transport.unary(method.call, request, limits, order.predecessor).await {
         Ok(response) => {
             Response::decode(response).map_err(|why| RpcError::unreadable(method.call.name, &why))
         }
@@ -187,6 +191,15 @@ impl Tries {
             Pause::Full(pause) => pause,
         };
         (self.failed < self.policy.max_tries && left > self.last_try && left > pause).then_some(pause)
+    }
+
+    fn yield_to_next(&mut self) -> RpcError {
+        let why = "a newer call of the activity is waiting, so this one isn't repeated";
+        let error = match self.last_error.take() {
+            Some(error) => error.because(why),
+            None => Error::new(Status::Timeout, format!("no answer from the server; {why}")),
+        };
+        self.finish(error)
     }
 
     fn give_up(&mut self, transport: &Transport) -> RpcError {

@@ -146,3 +146,19 @@ fn many_activities_without_answers_leave_room_for_the_others() {
     }
     assert_eq!(fake.connections(), 1);
 }
+
+#[test]
+fn a_heartbeat_without_an_end_does_not_keep_a_newer_call_waiting_for_ever() {
+    let fake = Fake::connected(|call| match call.method.as_str() {
+        BEAT => Answer::error(14),
+        _ => Answer::ok(),
+    });
+    std::thread::scope(|scope| {
+        let beating = scope.spawn(|| rpc::heartbeat(TOKEN, None, Timeout::Forever));
+        fake.wait_for(BEAT, 2);
+        rpc::complete(TOKEN, None, Timeout::Within(Duration::from_secs(20))).unwrap();
+        let error = beating.join().unwrap().unwrap_err();
+        assert!(error.message().contains("newer call"), "{error}");
+    });
+    assert_eq!(fake.calls(COMPLETE).len(), 1);
+}

@@ -10,7 +10,7 @@ use tokio::{sync::Notify, time::Instant};
 /// The shortest time between two PINGs without an answer in between: servers close connections that ping more often.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// A PING that is unanswered for less than this proves nothing, nor for less than this many round trips.
-const SHORTEST_SILENCE: Duration = Duration::from_millis(100);
+const SHORTEST_SILENCE: Duration = Duration::from_millis(200);
 const ROUND_TRIPS: u32 = 4;
 /// A system repeats the first packet of a connection after this long: connecting took longer because that packet was lost.
 const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(1);

@@ -144,7 +144,6 @@ fn many_activities_without_answers_leave_room_for_the_others() {
         activity::record(handle, Encoding::Json, item.to_string().as_bytes()).unwrap();
         activity::flush(handle, Timeout::Within(Duration::from_secs(20))).unwrap();
     }
-    assert_eq!(fake.connections(), 1);
 }
 
 #[test]

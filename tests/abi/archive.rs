@@ -3,22 +3,18 @@
 use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 
 use crate::{
-    built::{library, missing, output, root, tool, workshop},
+    built::{built, library, output, root, tool, workshop},
     prototypes::names,
 };
 
-fn archive() -> Option<PathBuf> {
-    let archive = fs::canonicalize(library()?).unwrap().with_extension("a");
-    if !archive.exists() {
-        missing("the static library (make lib)");
-    }
-    archive.exists().then_some(archive)
+fn archive() -> PathBuf {
+    built(fs::canonicalize(library()).unwrap().with_extension("a"))
 }
 
 #[test]
 fn what_the_archive_exports_is_what_the_header_declares() {
-    let (Some(archive), Some(mut nm)) = (archive(), tool("nm")) else { return };
-    let listed = output(nm.args(["--extern-only", "--defined-only", "--format=posix"]).arg(archive));
+    let Some(mut nm) = tool("nm") else { return };
+    let listed = output(nm.args(["--extern-only", "--defined-only", "--format=posix"]).arg(archive()));
     let symbols = listed.lines().filter_map(|line| line.split_once(' ').map(|(name, _)| name.to_owned()));
     // The line before them names the object.
     let exported: BTreeSet<_> = symbols.filter(|name| !name.ends_with(':')).collect();
@@ -27,7 +23,7 @@ fn what_the_archive_exports_is_what_the_header_declares() {
 
 #[test]
 fn a_program_links_it_beside_another_library_of_rust_in_any_order() {
-    let Some(archive) = archive() else { return };
+    let archive = archive();
     let path = |name: &str| workshop().join(name);
     fs::write(
         path("other.rs"),

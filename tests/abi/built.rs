@@ -20,39 +20,35 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Says that a test can't run here; where all is required (THB_REQUIRE_ALL=1) that is a failure.
-pub fn missing(what: &str) {
-    assert!(
-        env::var("THB_REQUIRE_ALL").as_deref() != Ok("1"),
-        "needs {what}, and THB_REQUIRE_ALL=1 allows no skips"
-    );
-    eprintln!("SKIPPED: needs {what}");
-}
-
-/// The shared library, under the name that it gives itself. `None` when it wasn't built.
-pub fn library() -> Option<&'static Path> {
-    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let found = FOUND.get_or_init(|| {
+/// Returns the path of the shared library, under its soname. Panics when the library isn't built.
+pub fn library() -> &'static Path {
+    static LINK: OnceLock<PathBuf> = OnceLock::new();
+    LINK.get_or_init(|| {
         let given = env::var_os("TEMPORAL_HEARTBEAT_LIBRARY").map(PathBuf::from);
-        let library = given.unwrap_or_else(|| root().join("target/release/libtemporal_heartbeat.so"));
-        let library = fs::canonicalize(library).ok()?;
+        let library = built(given.unwrap_or_else(|| root().join("target/release/libtemporal_heartbeat.so")));
         let link = workshop().join("libtemporal_heartbeat.so.0");
         let _ = fs::remove_file(&link);
         symlink(library, &link).unwrap();
-        Some(link)
-    });
-    if found.is_none() {
-        missing("the shared library (make lib)");
-    }
-    found.as_deref()
+        link
+    })
 }
 
-/// A tool of the system. `None` when it isn't there.
+/// Returns the absolute path of a file that `make lib` builds. Panics when the file doesn't exist.
+pub fn built(path: PathBuf) -> PathBuf {
+    fs::canonicalize(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}. Run `make lib` first.", path.display()))
+}
+
+/// Returns a command that runs a tool of the system. A test skips without the tool, and fails with THB_REQUIRE_ALL=1.
 pub fn tool(name: &str) -> Option<Command> {
     let found =
         env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|path| path.join(name).is_file());
     if !found {
-        missing(name);
+        assert!(
+            env::var("THB_REQUIRE_ALL").as_deref() != Ok("1"),
+            "needs {name}, and THB_REQUIRE_ALL=1 allows no skips"
+        );
+        eprintln!("SKIPPED: needs {name}");
     }
     found.then(|| Command::new(name))
 }
@@ -85,24 +81,22 @@ pub fn workshop() -> &'static Path {
 pub struct Program(Command);
 
 impl Program {
-    /// Compiles `source` and links it to the library. `None` when there is no library.
-    pub fn new(source: &str) -> Option<Self> {
+    /// Compiles `source` and links it to the library.
+    pub fn new(source: &str) -> Self {
         Self::built_with(source, &[])
     }
 
     /// The same with further options of the compiler.
-    pub fn built_with(source: &str, flags: &[&str]) -> Option<Self> {
-        let library = library()?;
+    pub fn built_with(source: &str, flags: &[&str]) -> Self {
         let rpath = format!("-Wl,-rpath,{}", workshop().display());
-        Some(Self::compiled(source, &[flags, &[library.to_str().unwrap(), &rpath]].concat()))
+        Self::compiled(source, &[flags, &[library().to_str().unwrap(), &rpath]].concat())
     }
 
-    /// Compiles `source`, which opens the library that its first argument names. `None` when there is no library.
-    pub fn unlinked(source: &str) -> Option<Self> {
-        let library = library()?;
+    /// Compiles `source`, which opens the library that its first argument names.
+    pub fn unlinked(source: &str) -> Self {
         let mut program = Self::compiled(source, &["-ldl"]);
-        program.0.arg(library);
-        Some(program)
+        program.0.arg(library());
+        program
     }
 
     fn compiled(source: &str, link: &[&str]) -> Self {

@@ -13,7 +13,7 @@ const BEAT: &str = "RecordActivityTaskHeartbeat";
 fn children_begin_afresh_and_their_parent_notices_nothing() {
     let fake = Fake::start(|_| Answer::ok());
     let forks = repetitions(16, 1000);
-    let Some(program) = Program::new("forks.c") else { return };
+    let program = Program::new("forks.c");
     let said =
         program.variable("TEMPORAL_ADDRESS", fake.address.to_string()).argument(&forks.to_string()).run();
     println!("{said}");
@@ -38,7 +38,7 @@ fn children_begin_afresh_and_their_parent_notices_nothing() {
 fn workers_of_a_prefork_server_beat_on_connections_of_their_own_while_their_parent_goes_on() {
     let fake = Fake::start(|_| Answer::ok());
     let (workers, clients) = (4, repetitions(40, 1000));
-    let Some(program) = Program::new("prefork.c") else { return };
+    let program = Program::new("prefork.c");
     let program = program.variable("TEMPORAL_ADDRESS", fake.address.to_string());
     program.argument(&workers.to_string()).argument(&clients.to_string()).run();
 

@@ -91,7 +91,7 @@ fn a_process_under_load_forks_and_faults_stays_as_it_is() {
             }
         },
     );
-    let Some(program) = Program::new("soak.c") else { return };
+    let program = Program::new("soak.c");
     let program =
         program.variable("TEMPORAL_ADDRESS", fake.address.to_string()).argument(&seconds.to_string());
     let began = Instant::now();

@@ -271,8 +271,7 @@ fn no_copy_of_a_token_stays_in_memory() {
     }
     let fake = Fake::start(well);
     let program = connecting("wiped.c", &fake);
-    let said = program.variable("TEMPORAL_ACTIVITY_TASK_TOKEN", BASE64_STANDARD.encode("S3cR3T-hErE!")).run();
-    println!("{said}");
+    program.variable("TEMPORAL_ACTIVITY_TASK_TOKEN", BASE64_STANDARD.encode("S3cR3T-hErE!")).run();
 }
 
 #[test]

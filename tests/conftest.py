@@ -1,5 +1,6 @@
 """The stage of every scenario: one server and one worker for the whole run, and the drivers that a test starts."""
 
+import functools
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
@@ -11,13 +12,12 @@ from harness.calls import CALLS, Call
 from harness.certificates import Authority
 from harness.driver import BROKEN, Driver
 from harness.grid import Plugin
-from harness.held import HeldDriver, Hold
-from harness.languages import LANGUAGES
+from harness.languages import DRIVER_LANGUAGES, LANGUAGES
 from harness.needs import not_there
 from harness.proxy import Proxy
 from harness.server import NAMESPACE, OLDEST, Server, dev_server
 from harness.sharing import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
-from harness.stage import NO_VARIABLES, Connect, StartActivity, StartDriver
+from harness.stage import NO_VARIABLES, Connect, ConnectCpp, StartActivity, StartDriver
 from harness.worker import ActivityOptions, Backstage
 from packages.stopwatch import pytest_terminal_summary as pytest_terminal_summary
 
@@ -69,7 +69,7 @@ def kind(request: pytest.FixtureRequest, server: Server, backstage: Backstage) -
 @pytest.fixture(params=LANGUAGES)
 def language(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
-    LANGUAGES[chosen].command()  # built before an attempt starts, whose time is short
+    DRIVER_LANGUAGES[chosen].command()  # built before an attempt starts, whose time is short
     return chosen
 
 
@@ -92,7 +92,7 @@ def start_driver() -> Iterator[StartDriver]:
     started: list[Driver] = []
 
     def start(language: str, environment: Mapping[str, str] = NO_VARIABLES, inherit: Sequence[int] = ()) -> Driver:
-        driver = LANGUAGES[language].start(environment, inherit)
+        driver = DRIVER_LANGUAGES[language].start(environment, inherit=inherit)
         started.append(driver)
         return driver
 
@@ -113,17 +113,7 @@ def connect(start_driver: StartDriver, server: Server) -> Connect:
 
 
 @pytest.fixture
-def hold(server: Server) -> Iterator[Hold]:
-    """Starts a driver that can hold activities open, connected to the server unless another address is given."""
-    HeldDriver.build()  # before an attempt starts, whose time is short
-    started: list[HeldDriver] = []
-
-    def hold(address: str = server.address) -> HeldDriver:
-        driver = HeldDriver()
-        started.append(driver)
-        driver.connect({"address": address, "namespace": NAMESPACE})
-        return driver
-
-    yield hold
-    statuses = [driver.close() for driver in started]
-    assert all(status in (0, -signal.SIGKILL) for status in statuses), statuses
+def connect_cpp(connect: Connect) -> ConnectCpp:
+    """For tests in which the language makes no difference."""
+    LANGUAGES["cpp"].command()  # built before an attempt starts, whose time is short
+    return functools.partial(connect, "cpp")

@@ -17,7 +17,7 @@ from harness.activities import Kind
 from harness.build import run
 from harness.needs import needs
 from harness.paths import BUILD, ROOT
-from harness.process import PATIENCE, Process
+from harness.process import SILENCE_LIMIT_S, Process
 from harness.program import encoded, environment, eventually, program
 from harness.server import Server
 from harness.stage import StartActivity
@@ -73,7 +73,7 @@ def test_parent_hands_over_each_attempt(
     parent: list[str], server: Server, backstage: Backstage, variables: Mapping[str, str]
 ) -> None:
     queue = f"parent-{uuid.uuid4()}"
-    with Process([*parent, server.address, queue, "bash", "-c", WAITS], variables) as process:
+    with Process([*parent, server.address, queue, "bash", "-c", WAITS], variables, merge_stderr=True) as process:
         interval = timedelta(milliseconds=100)
         handle = backstage.run(
             backstage.client.start_activity(
@@ -85,7 +85,7 @@ def test_parent_hands_over_each_attempt(
                 retry_policy=RetryPolicy(initial_interval=interval, maximum_interval=interval),
             )
         )
-        first = int(process.says(r"^exec (\d+)")[1])
+        first = int(process.expect(r"^exec (\d+)")[1])
 
         def details() -> list[int]:
             description = backstage.run(handle.describe(include_heartbeat_details=True))
@@ -94,17 +94,17 @@ def test_parent_hands_over_each_attempt(
 
         eventually(lambda: details() == [6], "the progress is recorded")
         os.kill(first, signal.SIGKILL)
-        assert backstage.run(handle.result(), timeout=PATIENCE) == "7\n8"
+        assert backstage.run(handle.result(), timeout=SILENCE_LIMIT_S) == "7\n8"
 
 
 def test_script_hands_over_what_it_was_handed(kind: Kind, start: StartActivity, variables: Mapping[str, str]) -> None:
     activity = start(kind)
     token = {"TEMPORAL_ACTIVITY_TASK_TOKEN": encoded(activity.next_attempt().token)}
     command = [needs(shutil.which("bash"), "bash"), str(PARENTS / "bash" / "parent.sh"), *COMMAND]
-    with Process(command, {**variables, **token}) as process:
-        process.says(r"^exec \d+")
-        process.says(r"^8$")
-        assert process.ends() == 0
+    with Process(command, {**variables, **token}, merge_stderr=True) as process:
+        process.expect(r"^exec \d+")
+        process.expect(r"^8$")
+        assert process.wait() == 0
     assert activity.result() == COUNTED
 
 

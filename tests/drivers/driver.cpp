@@ -1,68 +1,31 @@
-// The driver for C++17: README.md beside it describes the protocol.
+// The driver for C++17, on the wrapper: README.md in this folder describes the protocol.
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <iostream>
 #include <map>
-#include <memory>
 #include <sstream>
-#include <stdexcept>
 #include <string>
 #include <string_view>
-#include <tuple>
-#include <utility>
 #include <vector>
 
-#include "temporal_heartbeat.h"
+#include "temporal_heartbeat.hpp"
+
+namespace thb = temporal_heartbeat;
 
 namespace {
 
-// ---- the library, as C++ likes it ----
+using Words = std::vector<std::string>;
 
-// What the library hands out is freed by the function of its kind.
-template <auto free_it>
-struct Free {
-    template <typename T>
-    void operator()(T *handed_out) const noexcept { free_it(handed_out); }
-};
-using Error = std::unique_ptr<thb_error_t, Free<thb_error_free>>;
-using Details = std::unique_ptr<thb_details_t, Free<thb_details_free>>;
-using Text = std::unique_ptr<thb_text_t, Free<thb_text_free>>;
-
-class Refused : public std::exception {
-public:
-    explicit Refused(Error error) : error_(std::move(error)) {}
-    const char *what() const noexcept override { return thb_error_message(error_.get()); }
-    const thb_error_t *error() const noexcept { return error_.get(); }
-
-private:
-    std::shared_ptr<thb_error_t> error_;
-};
-
-// Calls a function whose last parameter takes the error, and throws that.
-template <typename Function, typename... Arguments>
-void call(Function function, Arguments... arguments) {
-    thb_error_t *raw = nullptr;
-    const thb_status_t status = function(arguments..., &raw);
-    Error error(raw);
-    if ((status == THB_OK) != (error == nullptr)) throw std::logic_error("status and error disagree");
-    if (error) throw Refused(std::move(error));
-}
-
-// The same for one whose last parameter but one takes an object, which it returns.
-template <typename Owner, typename Function, typename... Arguments>
-Owner make(Function function, Arguments... arguments) {
-    typename Owner::pointer raw = nullptr;
-    call(function, arguments..., &raw);
-    return Owner(raw);
-}
+// One for each successful connect, because a Client disconnects when it is destroyed.
+std::vector<thb::Client> clients;
+std::map<std::string, thb::Activity> activities;  // by the NAMEs of the protocol
 
 // ---- words ----
 
-using Words = std::vector<std::string>;
-
 std::string from_hex(std::string_view word) {
     std::string bytes;
-    if (word == "-" || word == ".") return bytes;
+    if (word == "." || word == "-") return bytes;
     bytes.reserve(word.size() / 2);
     const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
     for (std::size_t i = 0; i + 1 < word.size(); i += 2)
@@ -82,108 +45,139 @@ std::string to_hex(std::string_view bytes) {
     return word;
 }
 
-std::uint32_t to_timeout(const std::string &word) {
-    return word == "forever" ? THB_FOREVER : static_cast<std::uint32_t>(std::stoul(word));
+thb::Timeout to_timeout(const std::string &word) {
+    return word == "forever" ? thb::forever : thb::Timeout(std::stoll(word));
 }
 
-// The values of a request, as one pair of encoding and data.
+std::uint32_t to_bits(const std::string &word) { return static_cast<std::uint32_t>(std::stoul(word)); }
+
+// The values at the end of a request.
 class Values {
 public:
-    explicit Values(const Words &words, std::size_t first) {
-        if (words.size() == first + 1) std::tie(encoding, data_) = parse(words[first]);
-        if (words.size() <= first + 1) return;
-        built_ = make<Details>(thb_details_new);
+    Values(const Words &words, std::size_t first) : count_(words.size() - first) {
         for (std::size_t i = first; i < words.size(); ++i) {
-            const auto [value_encoding, value] = parse(words[i]);
-            call(thb_details_add, built_.get(), value_encoding, value.data(), value.size());
+            const std::size_t colon = words[i].find(':');
+            encoding_ = words[i].substr(0, colon);
+            data_ = from_hex(words[i].substr(colon + 1));
+            if (count_ > 1) several_.add(last()).value();
         }
-        encoding = THB_ENCODING_PAYLOADS;
     }
-
-    std::pair<const void *, std::size_t> data() const {
-        if (!built_) return {data_.data(), data_.size()};
-        std::size_t len = 0;
-        const void *payloads = thb_details_payloads(built_.get(), &len);
-        return {payloads, len};
+    thb::Value value() const {
+        if (count_ == 0) return thb::Value::none();
+        return count_ == 1 ? last() : thb::Value(several_);
     }
-
-    thb_encoding_t encoding = THB_ENCODING_NONE;
 
 private:
-    static std::pair<thb_encoding_t, std::string> parse(const std::string &word) {
-        static const std::map<std::string, thb_encoding_t> encodings{
-            {"json", THB_ENCODING_JSON}, {"binary", THB_ENCODING_BINARY}, {"null", THB_ENCODING_NULL}};
-        const std::size_t colon = word.find(':');
-        return {encodings.at(word.substr(0, colon)), from_hex(word.substr(colon + 1))};
+    thb::Value last() const {
+        if (encoding_ == "json") return data_;
+        return encoding_ == "binary" ? thb::Value::binary(data_) : thb::Value::null();
     }
 
-    std::string data_;
-    Details built_;
+    std::size_t count_;
+    std::string encoding_, data_;
+    thb::Details several_;
 };
+
+std::string answer_of(const thb::Result<void> &result) {
+    result.value();
+    return {};
+}
+
+std::string answer_of(thb::Signals signals) { return ' ' + std::to_string(signals.bits()); }
+
+std::string answer_of(const thb::Details &details) {
+    const auto recorded_at = details.recorded_at();
+    const auto since_1970 = recorded_at ? recorded_at->time_since_epoch() : std::chrono::system_clock::duration::zero();
+    std::ostringstream out;
+    out << ' ' << details.attempt() << ' ' << std::chrono::duration_cast<thb::Timeout>(since_1970).count() << ' '
+        << details.heartbeat_timeout().value_or(thb::Timeout(-1)).count();
+    for (std::size_t i = 0; i < details.size(); ++i) out << ' ' << details.encoding(i) << ':' << to_hex(details[i]);
+    return out.str();
+}
 
 // ---- requests ----
 
 std::string connect(const Words &words) {
-    const std::string options = from_hex(words.at(0));
-    call(thb_connect, options.data(), options.size());
+    clients.push_back(thb::Client::connect(from_hex(words.at(0))).value());
     return {};
 }
 
-std::string reconfigure(const Words &words) {
-    const std::string options = from_hex(words.at(0));
-    call(thb_reconfigure, options.data(), options.size());
-    return {};
-}
+std::string reconfigure(const Words &words) { return answer_of(thb::Client().reconfigure(from_hex(words.at(0)))); }
 
 std::string disconnect(const Words &words) {
-    call(thb_disconnect, to_timeout(words.at(0)));
-    return {};
+    const thb::Timeout timeout = to_timeout(words.at(0));
+    return answer_of(clients.empty() ? thb::Client().disconnect(timeout) : clients.back().disconnect(timeout));
 }
 
 std::string heartbeat(const Words &words) {
-    const std::string token = from_hex(words.at(0));
-    const Values details(words, 2);
-    const auto [data, len] = details.data();
-    std::uint32_t signals = 0;
-    call(thb_heartbeat, token.data(), token.size(), details.encoding, data, len, to_timeout(words.at(1)), &signals);
-    return ' ' + std::to_string(signals);
+    return answer_of(
+        thb::heartbeat(from_hex(words.at(0)), Values(words, 2).value(), to_timeout(words.at(1))).value());
 }
 
 std::string get_details(const Words &words) {
-    const std::string token = from_hex(words.at(0));
-    const auto details = make<Details>(thb_get_details, token.data(), token.size(), to_timeout(words.at(1)));
-    std::ostringstream told;
-    told << ' ' << thb_details_attempt(details.get()) << ' ' << thb_details_recorded_at_unix_ms(details.get()) << ' '
-         << thb_details_heartbeat_timeout_ms(details.get());
-    for (std::size_t i = 0; i < thb_details_count(details.get()); ++i) {
-        std::size_t len = 0;
-        const auto *data = static_cast<const char *>(thb_details_data(details.get(), i, &len));
-        told << ' ' << thb_details_encoding(details.get(), i) << ':' << to_hex({data, len});
-    }
-    return told.str();
+    return answer_of(thb::get_details(from_hex(words.at(0)), to_timeout(words.at(1))).value());
 }
 
-// complete and report_cancelled have one signature.
-template <auto end_it>
-std::string end(const Words &words) {
-    const std::string token = from_hex(words.at(0));
-    const Values values(words, 2);
-    const auto [data, len] = values.data();
-    call(end_it, token.data(), token.size(), values.encoding, data, len, to_timeout(words.at(1)));
-    return {};
+std::string complete(const Words &words) {
+    return answer_of(thb::complete(from_hex(words.at(0)), Values(words, 2).value(), to_timeout(words.at(1))));
 }
 
 std::string fail(const Words &words) {
-    const std::string token = from_hex(words.at(0)), failure = from_hex(words.at(2));
-    call(thb_fail, token.data(), token.size(), failure.data(), failure.size(), to_timeout(words.at(1)));
+    return answer_of(thb::fail(from_hex(words.at(0)), from_hex(words.at(2)), to_timeout(words.at(1))));
+}
+
+std::string report_cancelled(const Words &words) {
+    return answer_of(thb::report_cancelled(from_hex(words.at(0)), Values(words, 2).value(), to_timeout(words.at(1))));
+}
+
+std::string token_from_env(const Words &) { return ' ' + to_hex(thb::token_from_env().value()); }
+
+// ---- requests for an open activity ----
+
+const thb::Activity &named(const Words &words) { return activities.at(words.at(0)); }
+
+std::string activity_open(const Words &words) {
+    const std::string options = from_hex(words.at(2));
+    activities[words.at(0)] =
+        (words.at(1) == "-" ? thb::Activity::from_env(options) : thb::Activity::open(from_hex(words.at(1)), options))
+            .value();
     return {};
 }
 
-std::string token_from_env(const Words &) {
-    const auto token = make<Text>(thb_token_from_env);
-    std::size_t len = 0;
-    const char *bytes = thb_text_data(token.get(), &len);
-    return ' ' + to_hex({bytes, len});
+std::string activity_record(const Words &words) {
+    return answer_of(named(words).heartbeat(Values(words, 1).value()).value());
+}
+
+std::string activity_touch(const Words &words) { return answer_of(named(words).touch().value()); }
+
+std::string activity_signals(const Words &words) { return answer_of(named(words).signals().value()); }
+
+std::string activity_wait(const Words &words) {
+    return answer_of(named(words).wait(to_timeout(words.at(3)), to_bits(words.at(2)), to_bits(words.at(1))).value());
+}
+
+std::string activity_details(const Words &words) {
+    return answer_of(named(words).details(to_timeout(words.at(1))).value());
+}
+
+std::string activity_info(const Words &words) { return ' ' + to_hex(named(words).info().value()); }
+
+std::string activity_flush(const Words &words) { return answer_of(named(words).flush(to_timeout(words.at(1)))); }
+
+std::string activity_complete(const Words &words) {
+    return answer_of(named(words).complete(Values(words, 2).value(), to_timeout(words.at(1))));
+}
+
+std::string activity_fail(const Words &words) {
+    return answer_of(named(words).fail(from_hex(words.at(2)), to_timeout(words.at(1))));
+}
+
+std::string activity_report_cancelled(const Words &words) {
+    return answer_of(named(words).report_cancelled(Values(words, 2).value(), to_timeout(words.at(1))));
+}
+
+std::string activity_close(const Words &words) {
+    return answer_of(activities.at(words.at(0)).close(to_timeout(words.at(1))));
 }
 
 const std::map<std::string, std::string (*)(const Words &)> verbs{
@@ -192,10 +186,22 @@ const std::map<std::string, std::string (*)(const Words &)> verbs{
     {"disconnect", disconnect},
     {"heartbeat", heartbeat},
     {"get_details", get_details},
-    {"complete", end<thb_complete>},
-    {"report_cancelled", end<thb_report_cancelled>},
+    {"complete", complete},
     {"fail", fail},
+    {"report_cancelled", report_cancelled},
     {"token_from_env", token_from_env},
+    {"activity_open", activity_open},
+    {"activity_record", activity_record},
+    {"activity_touch", activity_touch},
+    {"activity_signals", activity_signals},
+    {"activity_wait", activity_wait},
+    {"activity_details", activity_details},
+    {"activity_info", activity_info},
+    {"activity_flush", activity_flush},
+    {"activity_complete", activity_complete},
+    {"activity_fail", activity_fail},
+    {"activity_report_cancelled", activity_report_cancelled},
+    {"activity_close", activity_close},
 };
 
 std::string answer(const std::string &line) try {
@@ -205,20 +211,18 @@ std::string answer(const std::string &line) try {
     in >> verb;
     while (in >> word) words.push_back(word);
     return "ok" + verbs.at(verb)(words);
-} catch (const Refused &refused) {
-    const thb_error_t *error = refused.error();
-    std::ostringstream told;
-    told << "error " << thb_status_name(thb_error_code(error)) << ' ' << thb_error_grpc_code(error) << ' '
-         << thb_error_is_retryable(error) << ' ' << thb_error_retry_after_ms(error) << ' ' << to_hex(refused.what());
-    return told.str();
+} catch (const thb::Error &error) {
+    std::ostringstream out;
+    const std::string_view name = thb_status_name(error.status());
+    const std::string_view message = std::string_view(error.what()).substr(name.size() + 2);
+    out << "error " << name << ' ' << error.grpc_code() << ' ' << error.retryable() << ' '
+        << error.retry_after().value_or(thb::Timeout(-1)).count() << ' ' << to_hex(message);
+    return out.str();
 }
 
 }  // namespace
 
 int main() {
-    if (thb_check_abi(THB_ABI_VERSION) != THB_OK) {
-        std::cerr << "the library is not the header's\n";
-        return 1;
-    }
     for (std::string line; std::getline(std::cin, line);) std::cout << answer(line) << std::endl;
+    activities.clear();  // sends what was recorded last, while the clients are connected
 }

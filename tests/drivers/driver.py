@@ -1,5 +1,10 @@
-"""The driver for Python: README.md beside it describes the protocol. Its one argument is where the package is."""
+"""The driver for Python: README.md in this folder describes the protocol.
 
+Arguments: the folder of the package, and which `Activity` class holds activities open: `threads` or `asyncio`.
+"""
+
+import asyncio
+import inspect
 import json
 import sys
 from datetime import datetime, timedelta
@@ -8,6 +13,13 @@ from typing import Any
 sys.path.insert(0, sys.argv[1])
 
 import temporal_heartbeat
+from temporal_heartbeat import aio
+
+ACTIVITY: Any = aio.Activity if sys.argv[2] == "asyncio" else temporal_heartbeat.Activity
+LOOP = asyncio.new_event_loop()
+
+# The open activities, by the NAMEs of the protocol.
+activities: dict[str, Any] = {}
 
 # ---- requests ----
 
@@ -35,7 +47,10 @@ def heartbeat(token: str, timeout: str, *values: str) -> list[str]:
 
 
 def get_details(token: str, timeout: str) -> list[str]:
-    details = temporal_heartbeat.get_details(_bytes(token), timeout=_seconds(timeout))
+    return _details(temporal_heartbeat.get_details(_bytes(token), timeout=_seconds(timeout)))
+
+
+def _details(details: temporal_heartbeat.Details) -> list[str]:
     recorded_at = _unix_ms(details.recorded_at) if details.recorded_at else 0
     heartbeat_timeout = -1 if details.heartbeat_timeout is None else _ms(details.heartbeat_timeout)
     return [str(details.attempt), str(recorded_at), str(heartbeat_timeout), *map(_word, details)]
@@ -47,15 +62,7 @@ def complete(token: str, timeout: str, *values: str) -> list[str]:
 
 
 def fail(token: str, timeout: str, failure: str) -> list[str]:
-    arguments = json.loads(_bytes(failure))
-    delay = arguments.pop("next_retry_delay_ms", None)
-    temporal_heartbeat.fail(
-        _bytes(token),
-        arguments.pop("message"),
-        **arguments,
-        next_retry_delay=None if delay is None else timedelta(milliseconds=delay),
-        timeout=_seconds(timeout),
-    )
+    temporal_heartbeat.fail(_bytes(token), **_arguments(failure), timeout=_seconds(timeout))
     return []
 
 
@@ -68,12 +75,79 @@ def token_from_env() -> list[str]:
     return [_hex(temporal_heartbeat.token_from_env())]
 
 
+# ---- requests for an open activity ----
+
+
+def activity_open(name: str, token: str, options: str) -> list[str]:
+    given = _arguments(options)
+    activities[name] = ACTIVITY.from_env(**given) if token == "-" else ACTIVITY(_bytes(token), **given)
+    return []
+
+
+def activity_record(name: str, *values: str) -> list[str]:
+    return [str(int(activities[name].heartbeat(*map(_value, values))))]
+
+
+def activity_touch(name: str) -> list[str]:
+    return [str(int(activities[name].touch()))]
+
+
+def activity_signals(name: str) -> list[str]:
+    return [str(int(activities[name].signals))]
+
+
+def activity_wait(name: str, mask: str, known: str, timeout: str) -> list[str]:
+    return [str(int(_call(name, "wait", int(mask), known=int(known), timeout=_seconds(timeout))))]
+
+
+def activity_details(name: str, timeout: str) -> list[str]:
+    return _details(_call(name, "details", timeout=_seconds(timeout)))
+
+
+def activity_info(name: str) -> list[str]:
+    return [_hex(json.dumps(activities[name].info).encode())]
+
+
+def activity_flush(name: str, timeout: str) -> list[str]:
+    _call(name, "flush", timeout=_seconds(timeout))
+    return []
+
+
+def activity_complete(name: str, timeout: str, *values: str) -> list[str]:
+    _call(name, "complete", *map(_value, values), timeout=_seconds(timeout))
+    return []
+
+
+def activity_fail(name: str, timeout: str, failure: str) -> list[str]:
+    _call(name, "fail", **_arguments(failure), timeout=_seconds(timeout))
+    return []
+
+
+def activity_report_cancelled(name: str, timeout: str, *values: str) -> list[str]:
+    _call(name, "report_cancelled", *map(_value, values), timeout=_seconds(timeout))
+    return []
+
+
+def activity_close(name: str, timeout: str) -> list[str]:
+    _call(name, "close", timeout=_seconds(timeout))
+    return []
+
+
+def _call(name: str, method: str, *arguments: Any, **options: Any) -> Any:
+    """Calls a method that may block. It is a coroutine in asyncio."""
+
+    async def call() -> Any:
+        return await getattr(activities[name], method)(*arguments, **options)
+
+    if ACTIVITY is aio.Activity:
+        return LOOP.run_until_complete(call())
+    return getattr(activities[name], method)(*arguments, **options)
+
+
 VERBS = {
-    verb.__name__: verb
-    for verb in (
-        *(connect, reconfigure, disconnect),
-        *(heartbeat, get_details, complete, fail, report_cancelled, token_from_env),
-    )
+    name: verb
+    for name, verb in globals().items()
+    if inspect.isfunction(verb) and verb.__module__ == __name__ and not name.startswith("_")
 }
 
 # ---- words ----
@@ -105,6 +179,15 @@ def _word(value: Any) -> str:
     if isinstance(value, bytes):
         return f"binary/plain:{_hex(value)}"
     return f"json/plain:{_hex(json.dumps(value).encode())}"
+
+
+def _arguments(options: str) -> dict[str, Any]:
+    """The arguments of a call, from JSON in which a duration is a number whose name ends in `_ms`."""
+    arguments: dict[str, Any] = json.loads(_bytes(options) or b"{}")
+    return {
+        name.removesuffix("_ms"): timedelta(milliseconds=value) if name.endswith("_ms") else value
+        for name, value in arguments.items()
+    }
 
 
 def _seconds(timeout: str) -> float | None:

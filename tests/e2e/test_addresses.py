@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.driver import refused
-from harness.held import HeldDriver
+from harness.driver import Driver, refused
+from harness.languages import LANGUAGES
 from harness.network import Network, sockets_of, with_hosts
 from harness.proxy import Proxy
 from harness.server import NAMESPACE, Server
@@ -26,7 +26,7 @@ LIBRARY_TIMEOUT_MS = 8_000
 
 @pytest.fixture
 def network() -> Iterator[Network]:
-    HeldDriver.build()
+    LANGUAGES["cpp"].command()
     with Network(addresses=2) as made:
         yield made
 
@@ -40,11 +40,11 @@ def frontends(network: Network, server: Server) -> Iterator[list[Proxy]]:
 
 
 @pytest.fixture
-def driver(network: Network, tmp_path: Path) -> Iterator[HeldDriver]:
+def driver(network: Network, tmp_path: Path) -> Iterator[Driver]:
     """A process in the namespace, for which the name has both addresses. It isn't connected."""
     hosts = tmp_path / "hosts"
     hosts.write_text("".join(f"{address} {NAME}\n" for address in network.addresses))
-    with closing(HeldDriver([*network.inside, *with_hosts(hosts)])) as inside:
+    with closing(LANGUAGES["cpp"].start(inside=[*network.inside, *with_hosts(hosts)])) as inside:
         yield inside
 
 
@@ -54,7 +54,7 @@ def options(frontends: list[Proxy], **more: int) -> dict[str, object]:
 
 @pytest.mark.parametrize("silent", [0, 1], ids=["first", "second"])
 def test_connects_at_once_where_one_address_is_silent(
-    silent: int, network: Network, frontends: list[Proxy], driver: HeldDriver, start: StartActivity
+    silent: int, network: Network, frontends: list[Proxy], driver: Driver, start: StartActivity
 ) -> None:
     network.silence(network.addresses[silent])
     began = time.monotonic()
@@ -64,29 +64,27 @@ def test_connects_at_once_where_one_address_is_silent(
 
 
 def test_activity_held_open_goes_on_over_the_other_address_when_one_falls_silent(
-    network: Network, frontends: list[Proxy], driver: HeldDriver, start: StartActivity
+    network: Network, frontends: list[Proxy], driver: Driver, start: StartActivity
 ) -> None:
     driver.connect(options(frontends))
     activity = start("workflow", heartbeat_timeout_ms=LIBRARY_TIMEOUT_MS)
-    held = driver.open(activity.next_attempt().token, heartbeat_timeout_ms=LIBRARY_TIMEOUT_MS)
-    held.record(1)
-    held.flush()
+    handle = driver.open(activity.next_attempt().token, heartbeat_timeout_ms=LIBRARY_TIMEOUT_MS)
+    handle.record(1)
+    handle.flush()
     [used] = [entry.remote[0] for entry in sockets_of(driver.pid) if entry.state == "ESTABLISHED"]
 
     network.silence(used)
     began = time.monotonic()
-    held.record(2)
-    held.flush(timeout=int(FAILOVER_SECONDS * 1000))
+    handle.record(2)
+    handle.flush(timeout=int(FAILOVER_SECONDS * 1000))
     assert time.monotonic() - began < FAILOVER_SECONDS
     assert activity.heartbeat_details() == [2]
-    assert held.signals() == Signals.NONE
+    assert handle.signals() == Signals.NONE
     [now_used] = {entry.remote[0] for entry in sockets_of(driver.pid) if entry.state == "ESTABLISHED"}
     assert now_used != used
 
 
-def test_error_names_the_addresses_that_were_tried(
-    network: Network, frontends: list[Proxy], driver: HeldDriver
-) -> None:
+def test_error_names_the_addresses_that_were_tried(network: Network, frontends: list[Proxy], driver: Driver) -> None:
     for address in network.addresses:
         network.silence(address)
     with refused("THB_TIMEOUT", NAME, *network.addresses):

@@ -1,46 +1,34 @@
-"""What nobody has told the child it asks of the server: the heartbeat timeout, and how large details may be."""
-
-import contextlib
+"""The library asks the server for what was not handed over: the heartbeat timeout, and the limit of the details."""
 
 from harness.activities import Kind, start_activity
-from harness.children import Child
 from harness.driver import refused
 from harness.languages import LANGUAGES
 from harness.needs import not_there
+from harness.network import wait_until
 from harness.payloads import bytes_of_size
-from harness.server import NAMESPACE, OLDEST, Server, dev_server
+from harness.server import NAMESPACE, OLDEST, dev_server
 from harness.signals import Signals
-from harness.stage import StartActivity
+from harness.stage import ConnectCpp, StartActivity
 from harness.worker import ActivityOptions, Backstage
 
-# Records once, and works on without a word for longer than the heartbeat timeout.
-SILENT_WORK = """
-    with thb.Activity.from_env() as act:
-        act.heartbeat(1)
-        deadline = time.monotonic() + 10
-        while not act.info["heartbeat_timeout_ms"] and time.monotonic() < deadline:
-            time.sleep(0.01)
-        say(act.info["heartbeat_timeout_ms"])
-        act.wait(thb.Signals.LEASE_LOST | thb.Signals.GONE, timeout=4)
-        say(act.signals, act.info["beats"])
-        act.complete("done")
-"""
 
-
-def test_heartbeat_timeout_that_nobody_told_is_kept(server: Server, kind: Kind, start: StartActivity) -> None:
-    child = Child(SILENT_WORK, {"TEMPORAL_ADDRESS": server.address, "TEMPORAL_NAMESPACE": NAMESPACE})
-    with contextlib.closing(child):
-        assert child.hears() == ["ready"]
-        activity = start(kind, heartbeat_timeout_ms=2_000)
-        child.takes(activity.next_attempt(), HEARTBEAT_DETAILS="")
-        [timeout_ms] = child.hears()
-        if not timeout_ms:
-            not_there("the heartbeat timeout in what the server tells of an activity")
-        assert timeout_ms == 2_000
-        signals, beats = child.hears()
-        assert signals == Signals.NONE
-        assert beats >= 3
-        assert activity.result() == "done"
+def test_heartbeat_timeout_that_was_not_handed_over_is_kept(
+    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp
+) -> None:
+    driver = connect_cpp()
+    activity = start(kind, heartbeat_timeout_ms=2_000)
+    handle = driver.open(activity.next_attempt().token, initial_details="")
+    handle.record(1)
+    handle.flush()
+    try:
+        wait_until(lambda: handle.info()["heartbeat_timeout_ms"] > 0, "the timeout is known", 10)
+    except AssertionError:
+        not_there("the heartbeat timeout in what the server tells of an activity")
+    assert handle.info()["heartbeat_timeout_ms"] == 2_000
+    assert handle.wait(Signals.LEASE_LOST | Signals.GONE, timeout=4_000) == Signals.NONE
+    assert handle.info()["beats"] >= 3
+    handle.complete("done")
+    assert activity.result() == "done"
 
 
 # Of a server that allows less than others.

@@ -6,77 +6,90 @@ import signal
 import pytest
 
 from harness.activities import ExternalActivity, Kind
-from harness.driver import refused
-from harness.held import Held, HeldDriver, Hold
+from harness.driver import Driver, OpenActivity, refused
+from harness.languages import ACTIVITY_LANGUAGES
 from harness.needs import not_there
 from harness.server import Server
 from harness.signals import Signals
-from harness.stage import StartActivity
+from harness.stage import Connect, ConnectCpp, StartActivity
 from harness.worker import Backstage
 
 # It answers NOT_FOUND to each request by ids from the second attempt of a standalone activity on.
 WITHOUT_LATER_ATTEMPTS_BY_IDS = (1, 31)
 
 
-def open_by_ids(driver: HeldDriver, activity: ExternalActivity, **options: object) -> Held:
+def open_by_ids(driver: Driver, activity: ExternalActivity, **options: object) -> OpenActivity:
     return driver.open(b"", **activity.ids(), **options)
 
 
-def test_activity_is_carried_by_its_ids_alone(kind: Kind, start: StartActivity, hold: Hold) -> None:
-    driver = hold()
+def test_activity_is_carried_by_its_ids_alone(kind: Kind, start: StartActivity, connect_cpp: ConnectCpp) -> None:
+    driver = connect_cpp()
     activity = start(kind, heartbeat_timeout_ms=4_000)
     driver.heartbeat(activity.next_attempt().token, 41)
-    held = open_by_ids(driver, activity, heartbeat_timeout_ms=4_000)
-    assert held.details().values == [41]
-    held.record(42)
-    held.flush()
+    handle = open_by_ids(driver, activity, heartbeat_timeout_ms=4_000)
+    assert handle.details().values == [41]
+    handle.record(42)
+    handle.flush()
     assert activity.heartbeat_details() == [42]
-    assert held.wait(timeout=8_000) == Signals.NONE  # two timeouts
-    assert held.info()["attempt"] == 1
-    held.complete("done")
+    assert handle.wait(timeout=8_000) == Signals.NONE  # two timeouts
+    assert handle.info()["attempt"] == 1
+    handle.complete("done")
     assert activity.result() == "done"
 
 
-def test_token_is_made_up_for_an_activity_of_a_workflow_and_a_standalone_one_goes_by_its_ids(
-    kind: Kind, start: StartActivity, hold: Hold
+@pytest.mark.parametrize("language", ACTIVITY_LANGUAGES, indirect=True)
+def test_token_is_derived_for_an_activity_of_a_workflow_and_a_standalone_one_is_addressed_by_ids(
+    language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
-    driver = hold()
+    driver = connect(language)
     activity = start(kind)
     activity.next_attempt()
-    held = open_by_ids(driver, activity)
-    held.record(1)
-    held.flush()
+    handle = open_by_ids(driver, activity)
+    handle.record(1)
+    handle.flush()
     # A made-up token of which the server wouldn't know what it means would have been given up by now.
-    assert held.info()["addressed_by"] == {"workflow": "derived_token", "standalone": "ids"}[kind]
-    held.complete("done")
+    assert handle.info()["addressed_by"] == {"workflow": "derived_token", "standalone": "ids"}[kind]
+    handle.complete("done")
     assert activity.result() == "done"
 
 
-def test_ids_need_no_run_and_stay_with_the_one_that_there_was(kind: Kind, start: StartActivity, hold: Hold) -> None:
-    driver = hold()
+def test_ids_need_no_run_and_stay_with_the_one_that_there_was(
+    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp
+) -> None:
+    driver = connect_cpp()
     activity = start(kind)
     activity.next_attempt()
-    held = driver.open(b"", **{**activity.ids(), "run_id": None})
-    held.record(1)
-    held.fail(message="boom")
+    handle = driver.open(b"", **{**activity.ids(), "run_id": None})
+    handle.record(1)
+    handle.fail(message="boom")
     assert activity.next_attempt().details == [1]
 
 
-def test_superseded_holder_is_gone_and_feeds_nobody(
-    kind: Kind, start: StartActivity, hold: Hold, backstage: Backstage
+@pytest.mark.parametrize(
+    ("language", "options"),
+    [("cpp", {}), *((language, {"attempt": 1}) for language in ACTIVITY_LANGUAGES[1:])],
+    indirect=["language"],
+)
+def test_superseded_holder_is_gone_and_its_records_are_dropped(
+    language: str,
+    options: dict[str, int],
+    kind: Kind,
+    start: StartActivity,
+    connect: Connect,
+    backstage: Backstage,
 ) -> None:
-    driver = hold()
+    driver = connect(language)
     activity = start(kind, heartbeat_timeout_ms=3_000)
     first = activity.next_attempt()
-    held = open_by_ids(driver, activity, heartbeat_timeout_ms=3_000)
-    held.record(1)
-    held.flush()
+    handle = open_by_ids(driver, activity, heartbeat_timeout_ms=3_000, **options)
+    handle.record(1)
+    handle.flush()
     backstage.fail(first.token)
     second = activity.next_attempt()
-    held.record(99)
-    assert Signals.GONE in held.wait(Signals.GONE, timeout=30_000)
+    handle.record(99)
+    assert Signals.GONE in handle.wait(Signals.GONE, timeout=30_000)
     with refused("THB_NOT_FOUND"):
-        held.complete("too late")
+        handle.complete("too late")
     assert activity.heartbeat_details() == [1]
     # Nobody beats for the second one, and so there is a third.
     assert (second.number, activity.next_attempt().number) == (2, 3)
@@ -84,82 +97,84 @@ def test_superseded_holder_is_gone_and_feeds_nobody(
 
 @pytest.mark.parametrize("kind", ["standalone"], indirect=True)
 def test_reset_makes_another_attempt_of_the_same_number(
-    kind: Kind, start: StartActivity, hold: Hold, backstage: Backstage
+    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp, backstage: Backstage
 ) -> None:
-    driver = hold()
+    driver = connect_cpp()
     activity = start(kind, heartbeat_timeout_ms=3_000)
     first = activity.next_attempt()
-    held = open_by_ids(driver, activity, heartbeat_timeout_ms=3_000)
-    held.record(1)
-    held.flush()
+    handle = open_by_ids(driver, activity, heartbeat_timeout_ms=3_000)
+    handle.record(1)
+    handle.flush()
     activity.reset()
     backstage.fail(first.token)
     assert activity.next_attempt().number == 1
-    held.record(99)
-    assert Signals.GONE in held.wait(Signals.GONE, timeout=30_000)
+    handle.record(99)
+    assert Signals.GONE in handle.wait(Signals.GONE, timeout=30_000)
     assert activity.heartbeat_details() == [1]
 
 
 def test_later_attempt_is_carried_by_its_ids(
-    kind: Kind, start: StartActivity, hold: Hold, backstage: Backstage, server: Server
+    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp, backstage: Backstage, server: Server
 ) -> None:
     if kind == "standalone" and server.version == WITHOUT_LATER_ATTEMPTS_BY_IDS:
         not_there("requests by ids for a later attempt of a standalone activity")
-    driver = hold()
+    driver = connect_cpp()
     activity = start(kind)
     backstage.fail(activity.next_attempt().token)
     activity.next_attempt()
-    held = open_by_ids(driver, activity)
-    held.record(42)
-    held.flush()
+    handle = open_by_ids(driver, activity)
+    handle.record(42)
+    handle.flush()
     assert activity.heartbeat_details() == [42]
-    held.complete("by the second")
+    handle.complete("by the second")
     assert activity.result() == "by the second"
 
 
 @pytest.mark.parametrize("kind", ["standalone"], indirect=True)
 def test_server_that_refuses_a_later_attempt_by_ids_does_not_end_it(
-    kind: Kind, start: StartActivity, hold: Hold, backstage: Backstage, server: Server
+    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp, backstage: Backstage, server: Server
 ) -> None:
     if server.version != WITHOUT_LATER_ATTEMPTS_BY_IDS:
         not_there("a server that answers NOT_FOUND by ids while the attempt runs (Server 1.31)")
-    driver = hold()
+    driver = connect_cpp()
     activity = start(kind, heartbeat_timeout_ms=5_000)
     backstage.fail(activity.next_attempt().token)
     second = activity.next_attempt()
-    held = open_by_ids(driver, activity, heartbeat_timeout_ms=5_000)
-    held.record(42)
+    handle = open_by_ids(driver, activity, heartbeat_timeout_ms=5_000)
+    handle.record(42)
     with refused("THB_UNAVAILABLE", "attempt 2 of a standalone activity", "hand over the task token"):
-        held.flush(timeout=1_000)
-    for end in (held.complete, held.fail, held.report_cancelled):
+        handle.flush(timeout=1_000)
+    for end in (handle.complete, handle.fail, handle.report_cancelled):
         with refused("THB_UNAVAILABLE", "hand over the task token"):
             end(timeout=500)
-    assert held.info()["state"] == "open"
+    assert handle.info()["state"] == "open"
     # The attempt runs all the while, and its token works.
     driver.heartbeat(second.token, 43)
-    signals = held.wait(Signals.LEASE_LOST, timeout=30_000)
+    signals = handle.wait(Signals.LEASE_LOST, timeout=30_000)
     assert Signals.LEASE_LOST in signals
     assert Signals.GONE not in signals
     backstage.complete(second.token, "by token")
     assert activity.result() == "by token"
-    assert Signals.GONE in held.wait(Signals.GONE, timeout=30_000)
+    assert Signals.GONE in handle.wait(Signals.GONE, timeout=30_000)
 
 
-def test_activity_in_backoff_is_not_started(kind: Kind, start: StartActivity, hold: Hold, backstage: Backstage) -> None:
-    driver = hold()
+def test_activity_in_backoff_is_not_started(
+    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp, backstage: Backstage
+) -> None:
+    driver = connect_cpp()
     activity = start(kind)
     backstage.fail(activity.next_attempt().token, next_retry_delay=60)
-    held = open_by_ids(driver, activity)
+    handle = open_by_ids(driver, activity)
     with refused("THB_FAILED_PRECONDITION", "isn't started yet"):
-        held.details(timeout=1_500)
+        handle.details(timeout=1_500)
     with refused("THB_FAILED_PRECONDITION", "isn't started yet"):
-        held.complete("done", timeout=1_500)
+        handle.complete("done", timeout=1_500)
 
 
 def test_another_attempt_than_the_one_that_was_named_is_none_of_ours(
-    kind: Kind, start: StartActivity, hold: Hold, backstage: Backstage
+    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp, backstage: Backstage
 ) -> None:
-    driver = hold()
+    driver = connect_cpp()
     activity = start(kind)
     backstage.fail(activity.next_attempt().token)
     activity.next_attempt()
@@ -167,29 +182,31 @@ def test_another_attempt_than_the_one_that_was_named_is_none_of_ours(
         open_by_ids(driver, activity, attempt=1).details()
 
 
-def test_frozen_holder_asks_before_it_sends_again(kind: Kind, start: StartActivity, hold: Hold) -> None:
-    driver, successor = hold(), hold()
+def test_frozen_holder_asks_before_it_sends_again(kind: Kind, start: StartActivity, connect_cpp: ConnectCpp) -> None:
+    driver, successor = connect_cpp(), connect_cpp()
     activity = start(kind, heartbeat_timeout_ms=2_000)
     activity.next_attempt()
     # Without a pulse nothing is sent on waking that could bring worse news first.
-    held = open_by_ids(driver, activity, heartbeat_timeout_ms=2_000, pulse=False)
-    held.record(1)
-    held.flush()
+    handle = open_by_ids(driver, activity, heartbeat_timeout_ms=2_000, pulse=False)
+    handle.record(1)
+    handle.flush()
     os.kill(driver.pid, signal.SIGSTOP)
     second = successor.open(activity.next_attempt().token, heartbeat_timeout_ms=2_000)
     second.record(2)
     second.flush()
-    held.start_record(99)
+    handle.start_record(99)
     os.kill(driver.pid, signal.SIGCONT)
-    assert Signals.LEASE_LOST in held.finish_record()
-    assert Signals.GONE in held.wait(Signals.GONE, timeout=30_000)
+    assert Signals.LEASE_LOST in handle.finish_record()
+    assert Signals.GONE in handle.wait(Signals.GONE, timeout=30_000)
     assert activity.heartbeat_details() == [2]
     second.complete("done")
     assert activity.result() == "done"
 
 
-def test_two_holders_by_the_same_ids_are_one_too_many(kind: Kind, start: StartActivity, hold: Hold) -> None:
-    driver = hold()
+def test_two_holders_by_the_same_ids_are_one_too_many(
+    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp
+) -> None:
+    driver = connect_cpp()
     activity = start(kind)
     activity.next_attempt()
     open_by_ids(driver, activity)
@@ -197,14 +214,16 @@ def test_two_holders_by_the_same_ids_are_one_too_many(kind: Kind, start: StartAc
         driver.open_as("second", b"", **activity.ids())
 
 
-def test_ids_of_another_activity_than_the_tokens_are_a_mistake(start: StartActivity, hold: Hold) -> None:
+def test_ids_of_another_activity_than_the_tokens_are_a_mistake(start: StartActivity, connect_cpp: ConnectCpp) -> None:
     token = start("workflow").next_attempt().token
     with refused("THB_CONFIG", "another activity"):
-        hold().open(token, workflow_id="w", activity_id="a")
+        connect_cpp().open(token, workflow_id="w", activity_id="a")
 
 
-def test_ids_tell_what_there_is_beside_a_token_that_cannot_be_read(start: StartActivity, hold: Hold) -> None:
-    driver, successor = hold(), hold()
+def test_ids_tell_what_there_is_beside_a_token_that_cannot_be_read(
+    start: StartActivity, connect_cpp: ConnectCpp
+) -> None:
+    driver, successor = connect_cpp(), connect_cpp()
     activity = start("workflow", heartbeat_timeout_ms=4_000)
     first = activity.next_attempt()
     driver.heartbeat(first.token, 41)
@@ -212,12 +231,12 @@ def test_ids_tell_what_there_is_beside_a_token_that_cannot_be_read(start: StartA
     unreadable = without_the_activitys_id(first.token, activity)
     with refused("THB_TOKEN_UNREADABLE"):
         driver.open(unreadable)
-    held = driver.open(unreadable, heartbeat_timeout_ms=4_000, **activity.ids())
-    assert held.details().values == [41]
-    assert held.wait(timeout=8_000) == Signals.NONE  # two timeouts
+    handle = driver.open(unreadable, heartbeat_timeout_ms=4_000, **activity.ids())
+    assert handle.details().values == [41]
+    assert handle.wait(timeout=8_000) == Signals.NONE  # two timeouts
     assert activity.heartbeat_details() == [41]
-    held.record(42)
-    held.fail(message="once more")
+    handle.record(42)
+    handle.fail(message="once more")
 
     second = activity.next_attempt()
     assert second.details == [42]
@@ -236,8 +255,8 @@ def without_the_activitys_id(token: bytes, activity: ExternalActivity) -> bytes:
     return before + after
 
 
-def test_activity_that_there_is_not_is_gone(hold: Hold) -> None:
-    held = hold().open(b"", workflow_id="nowhere", activity_id="nobody")
+def test_activity_that_there_is_not_is_gone(connect_cpp: ConnectCpp) -> None:
+    handle = connect_cpp().open(b"", workflow_id="nowhere", activity_id="nobody")
     with refused("THB_NOT_FOUND"):
-        held.details()
-    assert held.signals() == Signals.GONE
+        handle.details()
+    assert handle.signals() == Signals.GONE

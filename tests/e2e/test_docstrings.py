@@ -101,8 +101,8 @@ def test_example_of_a_parent_hands_over(
     solver.chmod(0o755)
     queue = f"docstring-{uuid.uuid4()}"
     command = [sys.executable, "-c", PARENT, server.address, queue, "import subprocess\n" + example(PARENTS[name])]
-    with Process(command, environment(server)) as parent:
-        parent.says("working")
+    with Process(command, environment(server), merge_stderr=True) as parent:
+        parent.expect("working")
         handle = backstage.run(
             backstage.client.start_activity(
                 "solve", id=queue, task_queue=queue, start_to_close_timeout=timedelta(minutes=2)

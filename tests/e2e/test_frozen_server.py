@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.activities import start_activity
 from harness.driver import refused
-from harness.held import HeldDriver
+from harness.languages import LANGUAGES
 from harness.server import NAMESPACE, ServerProcess
 from harness.signals import Signals
 from harness.worker import PATIENCE, ActivityOptions, Backstage
@@ -17,41 +17,41 @@ SHORT_MS = 1_000
 
 
 def test_activity_held_open_survives_a_frozen_server_and_a_killed_one(tmp_path: Path) -> None:
-    HeldDriver.build()
+    LANGUAGES["cpp"].command()
     with (
         ServerProcess("--db-filename", str(tmp_path / "temporal.db")) as process,
         Backstage(process.server.address) as backstage,
-        closing(HeldDriver()) as driver,
+        closing(LANGUAGES["cpp"].start()) as driver,
     ):
         driver.connect({"address": process.server.address, "namespace": NAMESPACE, "connect_timeout_ms": 60_000})
         options = ActivityOptions(heartbeat_timeout_ms=LONG_MS, start_to_close_ms=LONG_MS)
         activity, other = (start_activity("workflow", backstage, options) for _ in range(2))
-        held = driver.open(activity.next_attempt().token, heartbeat_timeout_ms=LONG_MS)
+        handle = driver.open(activity.next_attempt().token, heartbeat_timeout_ms=LONG_MS)
         token = other.next_attempt().token
-        held.record(1)
-        held.flush()
+        handle.record(1)
+        handle.flush()
 
         process.freeze()
         began = time.monotonic()
         with refused("THB_TIMEOUT"):
             driver.heartbeat(token, 1, timeout=SHORT_MS)
         assert SHORT_MS / 1000 <= time.monotonic() - began < PATIENCE
-        assert held.record(2) == Signals.NONE
+        assert handle.record(2) == Signals.NONE
         with refused("THB_TIMEOUT"):
-            held.flush(timeout=SHORT_MS)
+            handle.flush(timeout=SHORT_MS)
         process.thaw()
-        held.flush(timeout=60_000)
+        handle.flush(timeout=60_000)
         assert activity.heartbeat_details() == [2]
 
         process.kill()
         with refused("THB_UNAVAILABLE", "connection refused"):
             driver.heartbeat(token, 2, timeout=SHORT_MS)
-        assert held.record(3) == Signals.NONE
+        assert handle.record(3) == Signals.NONE
         with refused("THB_UNAVAILABLE", "connection refused"):
-            held.flush(timeout=SHORT_MS)
+            handle.flush(timeout=SHORT_MS)
         process.start_again()
-        held.flush(timeout=60_000)
+        handle.flush(timeout=60_000)
         assert activity.heartbeat_details() == [3]
-        assert held.signals() == Signals.NONE
-        held.complete("survived", timeout=60_000)
+        assert handle.signals() == Signals.NONE
+        handle.complete("survived", timeout=60_000)
         assert activity.result() == "survived"

@@ -109,8 +109,8 @@ def test_reader_who_tries_it_sees_a_killed_program_go_on(server: Server, tmp_pat
     }
     start, kill, result = [box.code for box in boxes(page) if box.language == "sh"]
     script = f'cd "$0"\nexec >said 2>&1\n{start}{UNTIL_SOME_ARE_DONE}{kill}{result}'
-    with Process([bash, "-euc", script, str(tmp_path)], environment) as reader:
-        status = reader.ends()
+    with Process([bash, "-euc", script, str(tmp_path)], environment, merge_stderr=True) as reader:
+        status = reader.wait()
     said = (tmp_path / "said").read_text()
     assert status == 0, said
     done = [int(item) for item in re.findall(r"^item (\d+) is done$", said, flags=re.MULTILINE)]

@@ -48,12 +48,12 @@ def test_worker_hands_over_each_attempt(
         )
     )
     command = [str(parent), server.address, queue, way, str(tmp_path), str(child), "-items", "40"]
-    with Process(command, library_environment()) as process:
-        first = process.says(r"^child (\d+) of attempt 1")
-        process.says(r"^starting at item 0$")
-        process.says(r"^item 19 done")
+    with Process(command, library_environment(), merge_stderr=True) as process:
+        first = process.expect(r"^child (\d+) of attempt 1")
+        process.expect(r"^starting at item 0$")
+        process.expect(r"^item 19 done")
         os.kill(int(first[1]), signal.SIGKILL)
-        resumed = int(process.says(r"^starting at item (\d+)")[1])
+        resumed = int(process.expect(r"^starting at item (\d+)")[1])
         assert 0 < resumed <= 21  # what was recorded in the last throttle interval may be done twice
-        process.says(r"^item 39 done")
+        process.expect(r"^item 39 done")
         assert backstage.run(handle.result()) == 40

@@ -12,13 +12,13 @@ from contextlib import closing
 import pytest
 
 from harness.activities import ExternalActivity, Kind
-from harness.driver import refused
-from harness.held import HeldDriver, Hold
+from harness.driver import Driver, refused
+from harness.languages import LANGUAGES
 from harness.network import Network, TcpSocket, sockets_around, wait_until
 from harness.proxy import Proxy
 from harness.server import NAMESPACE, Server
 from harness.signals import Signals
-from harness.stage import StartActivity
+from harness.stage import ConnectCpp, StartActivity
 
 # The library times its tries by this. The server's own timeout is longer, so that the activity outlives the outage.
 LIBRARY_TIMEOUT_MS = 8_000
@@ -51,7 +51,7 @@ ONLY_BY_IDS = pytest.mark.parametrize("kind", ["standalone"], indirect=True)
 
 @pytest.fixture
 def network() -> Iterator[Network]:
-    HeldDriver.build()
+    LANGUAGES["cpp"].command()
     with Network() as made:
         yield made
 
@@ -71,24 +71,24 @@ def path(server: Server) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def driver(network: Network, link: Proxy) -> Iterator[HeldDriver]:
+def driver(network: Network, link: Proxy) -> Iterator[Driver]:
     """A process in the namespace, connected to the server over the link."""
-    with closing(HeldDriver(network.inside)) as inside:
+    with closing(LANGUAGES["cpp"].start(inside=network.inside)) as inside:
         inside.connect({"address": link.address, "namespace": NAMESPACE})
         yield inside
 
 
-def written(driver: HeldDriver, port: int) -> list[TcpSocket]:
+def written(driver: Driver, port: int) -> list[TcpSocket]:
     """The sockets to this port in whose send buffer a request is."""
     to_port = [entry for entry in sockets_around(driver.pid) if entry.remote[1] == port]
     return [entry for entry in to_port if entry.unacknowledged_bytes >= REQUEST_BYTES]
 
 
-def wait_until_written(driver: HeldDriver, port: int) -> None:
+def wait_until_written(driver: Driver, port: int) -> None:
     wait_until(lambda: bool(written(driver, port)), "the request is in the TCP send buffer")
 
 
-def wait_until_old_bytes_are_late(driver: HeldDriver, port: int) -> None:
+def wait_until_old_bytes_are_late(driver: Driver, port: int) -> None:
     """The kernel has just sent the old bytes again, in vain, and pauses now. Or they were called back."""
     wait_until(
         lambda: all(entry.next_timer_seconds > HEAD_START_SECONDS for entry in written(driver, port)),
@@ -96,7 +96,7 @@ def wait_until_old_bytes_are_late(driver: HeldDriver, port: int) -> None:
     )
 
 
-def wait_until_drained(driver: HeldDriver, port: int) -> None:
+def wait_until_drained(driver: Driver, port: int) -> None:
     """No byte of an old request can leave the client's host later than this."""
     wait_until(
         lambda: not any(entry.has_unsent_bytes for entry in sockets_around(driver.pid) if entry.remote[1] == port),
@@ -113,7 +113,7 @@ def assert_stays(activity: ExternalActivity, details: object) -> None:
 
 @pytest.mark.parametrize("gap_ms", GAPS_MS)
 def test_call_that_timed_out_on_a_dead_link_never_overwrites_a_newer_one(
-    gap_ms: int, network: Network, link: Proxy, driver: HeldDriver, start: StartActivity
+    gap_ms: int, network: Network, link: Proxy, driver: Driver, start: StartActivity
 ) -> None:
     activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
     token = activity.next_attempt().token
@@ -133,80 +133,80 @@ def test_call_that_timed_out_on_a_dead_link_never_overwrites_a_newer_one(
 
 @pytest.mark.parametrize("gap_ms", GAPS_MS)
 def test_beat_that_was_given_up_on_a_dead_link_never_overwrites_a_newer_one(
-    gap_ms: int, network: Network, link: Proxy, driver: HeldDriver, start: StartActivity
+    gap_ms: int, network: Network, link: Proxy, driver: Driver, start: StartActivity
 ) -> None:
     activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
-    held = driver.open(activity.next_attempt().token, heartbeat_timeout_ms=LIBRARY_TIMEOUT_MS)
-    held.record(0)
-    held.flush()
+    handle = driver.open(activity.next_attempt().token, heartbeat_timeout_ms=LIBRARY_TIMEOUT_MS)
+    handle.record(0)
+    handle.flush()
 
     network.silence(network.addresses[0])
-    held.record(1)
+    handle.record(1)
     with refused("THB_TIMEOUT"):
-        held.flush(timeout=1)
+        handle.flush(timeout=1)
     wait_until_written(driver, link.port)
     wait_until_old_bytes_are_late(driver, link.port)
-    held.record(2)
+    handle.record(2)
     time.sleep(gap_ms / 1000)
     link.slow_down()
     network.restore(network.addresses[0])
 
-    held.record(100)
-    held.flush(timeout=30_000)
-    held.close()
+    handle.record(100)
+    handle.flush(timeout=30_000)
+    handle.close()
     wait_until_drained(driver, link.port)
     assert_stays(activity, 100)
 
 
 @pytest.mark.parametrize("gap_ms", GAPS_MS)
 def test_beat_that_is_held_back_on_the_path_never_overwrites_a_newer_one(
-    gap_ms: int, path: Proxy, hold: Hold, start: StartActivity
+    gap_ms: int, path: Proxy, connect_cpp: ConnectCpp, start: StartActivity
 ) -> None:
-    driver = hold(path.address)
+    driver = connect_cpp(path.address)
     activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
-    held = driver.open(activity.next_attempt().token, heartbeat_timeout_ms=LIBRARY_TIMEOUT_MS)
-    held.record(0)
-    held.flush()
+    handle = driver.open(activity.next_attempt().token, heartbeat_timeout_ms=LIBRARY_TIMEOUT_MS)
+    handle.record(0)
+    handle.flush()
 
     path.hold_back()
     path.slow_down()
-    held.record({"item": 1, "padding": LARGE_DETAILS})
+    handle.record({"item": 1, "padding": LARGE_DETAILS})
     with refused("THB_TIMEOUT"):
-        held.flush(timeout=1)
+        handle.flush(timeout=1)
     wait_until_written(driver, path.port)
-    held.record(100)
-    held.flush(timeout=30_000)
+    handle.record(100)
+    handle.flush(timeout=30_000)
     time.sleep(gap_ms / 1000)
     path.let_go()
-    held.close()
+    handle.close()
     wait_until_drained(driver, path.port)
     assert_stays(activity, 100)
 
 
 @ONLY_BY_IDS
 def test_dead_attempts_beat_by_ids_never_overwrites_the_next_attempts_progress(
-    kind: Kind, path: Proxy, hold: Hold, start: StartActivity
+    kind: Kind, path: Proxy, connect_cpp: ConnectCpp, start: StartActivity
 ) -> None:
-    driver, successor = hold(path.address), hold()
+    driver, successor = connect_cpp(path.address), connect_cpp()
     activity = start(kind, heartbeat_timeout_ms=2_000)
     activity.next_attempt()
-    held = driver.open(b"", **activity.ids(), heartbeat_timeout_ms=2_000)
-    held.record(1)
-    held.flush()
+    handle = driver.open(b"", **activity.ids(), heartbeat_timeout_ms=2_000)
+    handle.record(1)
+    handle.flush()
 
     # By ids the library asks which attempt runs before it sends anything. What follows the answer is held back.
     path.hold_back_after_answer(DESCRIPTION_BYTES)
     path.slow_down()
-    held.record({"item": 99, "padding": LARGE_DETAILS})
+    handle.record({"item": 99, "padding": LARGE_DETAILS})
     with refused("THB_TIMEOUT"):
-        held.flush(timeout=1)
+        handle.flush(timeout=1)
     wait_until_written(driver, path.port)
     second = successor.open(activity.next_attempt().token, heartbeat_timeout_ms=2_000)
     second.record(2)
     second.flush()
     path.let_go()
 
-    assert Signals.GONE in held.wait(Signals.GONE, timeout=30_000)
+    assert Signals.GONE in handle.wait(Signals.GONE, timeout=30_000)
     wait_until_drained(driver, path.port)
     assert_stays(activity, 2)
     second.complete("done")
@@ -215,26 +215,26 @@ def test_dead_attempts_beat_by_ids_never_overwrites_the_next_attempts_progress(
 
 @ONLY_BY_IDS
 def test_dead_attempts_completion_by_ids_that_timed_out_never_ends_the_next_attempt(
-    kind: Kind, path: Proxy, hold: Hold, start: StartActivity
+    kind: Kind, path: Proxy, connect_cpp: ConnectCpp, start: StartActivity
 ) -> None:
-    driver, successor = hold(path.address), hold()
+    driver, successor = connect_cpp(path.address), connect_cpp()
     activity = start(kind, heartbeat_timeout_ms=2_000)
     activity.next_attempt()
-    held = driver.open(b"", **activity.ids(), heartbeat_timeout_ms=2_000)
-    held.record(1)
-    held.flush()
+    handle = driver.open(b"", **activity.ids(), heartbeat_timeout_ms=2_000)
+    handle.record(1)
+    handle.flush()
 
     # By ids the library asks which attempt runs before it sends anything. What follows the answer is held back.
     path.hold_back_after_answer(DESCRIPTION_BYTES)
     path.slow_down()
     with refused("THB_TIMEOUT"):
-        held.complete({"of": "the dead attempt", "padding": LARGE_DETAILS}, timeout=1_000)
+        handle.complete({"of": "the dead attempt", "padding": LARGE_DETAILS}, timeout=1_000)
     second = successor.open(activity.next_attempt().token, heartbeat_timeout_ms=2_000)
     second.record(2)
     second.flush()
     path.let_go()
 
-    assert Signals.GONE in held.wait(Signals.GONE, timeout=30_000)
+    assert Signals.GONE in handle.wait(Signals.GONE, timeout=30_000)
     wait_until_drained(driver, path.port)
     assert_stays(activity, 2)
     second.complete("done")

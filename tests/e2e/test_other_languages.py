@@ -34,33 +34,33 @@ def test_killed_program_resumes_and_completes(
     activity = start("workflow", heartbeat_timeout_ms=SERVERS_TIMEOUT_MS)
     attempt = activity.next_attempt()
     with program(language, 1_000_000, attempt, server) as first:
-        first.says("attempt 1 goes on after item 0$")
+        first.expect("attempt 1 goes on after item 0$")
         while (activity.heartbeat_details() or [0])[0] < 5:  # the first is sent at once, this one when a beat is due
-            first.says("item [0-9]+ done")
+            first.expect("item [0-9]+ done")
         first.kill()
     recorded = activity.heartbeat_details()[0]
     backstage.fail(attempt.token)
     with program(language, recorded + 3, activity.next_attempt(), server) as second:
-        second.says(f"attempt 2 goes on after item {recorded}$")
-        second.says("completed")
-        assert second.ends() == 0
+        second.expect(f"attempt 2 goes on after item {recorded}$")
+        second.expect("completed")
+        assert second.wait() == 0
     assert activity.result() == recorded + 3
 
 
 def test_cancelled_program_reports_it(language: str, server: Server, start: StartActivity) -> None:
     activity = start("workflow", heartbeat_timeout_ms=SERVERS_TIMEOUT_MS)
     with program(language, 1_000_000, activity.next_attempt(), server) as running:
-        running.says("item 1 done")
+        running.expect("item 1 done")
         activity.request_cancel()
-        running.says("cancelled")
-        assert running.ends() == 0
+        running.expect("cancelled")
+        assert running.wait() == 0
     assert isinstance(activity.failure(), CancelledError)
 
 
 def test_program_whose_activity_cannot_be_read_says_why(language: str, server: Server) -> None:
     with program(language, 3, Attempt(b"no token", 1), server) as running:
-        running.says("THB_TOKEN_UNREADABLE")
-        assert running.ends() != 0
+        running.expect("THB_TOKEN_UNREADABLE")
+        assert running.wait() != 0
 
 
 # The library, but for what it says of its ABI.
@@ -76,9 +76,9 @@ def test_library_of_another_abi_is_refused_before_it_is_used(language: str, serv
     other = compile_c(source, tmp_path / "other.so", *before_ours, str(library()))
     command = [*PROGRAMS[language](), "3"]
     environment = handed_over(server, Attempt(b"no token", 1)) | {"TEMPORAL_HEARTBEAT_LIBRARY": str(other)}
-    with Process(command, environment) as running:
-        running.says("the library has another ABI version than this program was written for: install")
-        assert running.ends() != 0
+    with Process(command, environment, merge_stderr=True) as running:
+        running.expect("the library has another ABI version than this program was written for: install")
+        assert running.wait() != 0
 
 
 @pytest.mark.parametrize("source", ["luajit/activity.lua", "php/activity.php"])

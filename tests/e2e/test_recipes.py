@@ -66,15 +66,15 @@ def test_killed_loop_goes_on_where_it_was(
     activity = start("workflow", heartbeat_timeout_ms=SERVERS_TIMEOUT_MS)
     attempt = activity.next_attempt()
     with started(command, attempt, server) as first:
-        first.says("from (item|step) 0$")
+        first.expect("from (item|step) 0$")
         while step_of((activity.heartbeat_details() or [0])[0]) < 5:
-            first.says("done|checkpoint")
+            first.expect("done|checkpoint")
         first.kill()
     reached = step_of(activity.heartbeat_details()[0])
     backstage.fail(attempt.token)
     with started(LOOPS[recipe](reached + 3, tmp_path), activity.next_attempt(), server) as second:
-        second.says(f"from (item|step) {reached}$")
-        assert second.ends() == 0
+        second.expect(f"from (item|step) {reached}$")
+        assert second.wait() == 0
     assert step_of(activity.result()) == reached + 3
 
 
@@ -83,10 +83,10 @@ def test_cancelled_loop_stops(recipe: str, server: Server, start: StartActivity,
     command = LOOPS[recipe](1_000_000, tmp_path)
     activity = start("workflow", heartbeat_timeout_ms=SERVERS_TIMEOUT_MS)
     with started(command, activity.next_attempt(), server) as running:
-        running.says("from")
+        running.expect("from")
         activity.request_cancel()
         assert isinstance(activity.failure(), CancelledError)
-        running.ends()
+        running.wait()
 
 
 def test_workers_of_a_prefork_server_have_connections_of_their_own(server: Server, start: StartActivity) -> None:
@@ -132,11 +132,11 @@ def test_task_of_a_slurm_array_completes_and_leaves_no_token(
 def test_slurm_that_ends_a_task_ends_its_solver(tmp_path: Path) -> None:
     solver = ["sh", "-c", "trap 'echo asked to end; exit 3' TERM; echo running; while :; do sleep 0.1; done"]
     job = dict(os.environ) | {"TOKENS": str(tmp_path), "SLURM_ARRAY_TASK_ID": "1"}
-    with Process([str(RECIPES / "slurm_array.sh"), *solver], job) as running:
-        running.says("running")
+    with Process([str(RECIPES / "slurm_array.sh"), *solver], job, merge_stderr=True) as running:
+        running.expect("running")
         os.kill(running.pid, signal.SIGTERM)
-        running.says("asked to end")
-        assert running.ends() == 3
+        running.expect("asked to end")
+        assert running.wait() == 3
 
 
 def test_container_of_a_kubernetes_job_completes(server: Server, start: StartActivity, tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness.certificates import Authority, Pair
-from harness.driver import Driver, Refused, refused
+from harness.driver import Driver, OpenActivity, Refused, refused
 from harness.endpoint import Endpoint
-from harness.held import Held, HeldDriver
+from harness.languages import LANGUAGES
 from harness.network import TcpSocket, sockets_of, wait_until
 from harness.server import Server
 from harness.signals import Signals
@@ -23,13 +23,13 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
-def driver() -> Iterator[HeldDriver]:
-    driver = HeldDriver()
+def driver() -> Iterator[Driver]:
+    driver = LANGUAGES["cpp"].start()
     yield driver
     assert driver.close() == 0
 
 
-def held_open(driver: HeldDriver, start: StartActivity, timeout_ms: int = 5000) -> Held:
+def held_open(driver: Driver, start: StartActivity, timeout_ms: int = 5000) -> OpenActivity:
     token = start("workflow", heartbeat_timeout_ms=timeout_ms).next_attempt().token
     return driver.open(token, heartbeat_timeout_ms=timeout_ms)
 
@@ -42,7 +42,7 @@ def replace(file: Path, content: bytes) -> None:
 
 
 def test_api_key_in_a_file_is_renewed_without_losing_a_beat(
-    driver: HeldDriver, authority: Authority, tmp_path: Path, server: Server, start: StartActivity
+    driver: Driver, authority: Authority, tmp_path: Path, server: Server, start: StartActivity
 ) -> None:
     key = tmp_path / "key"
     key.write_bytes(b"key-0\n")
@@ -67,7 +67,7 @@ def test_api_key_in_a_file_is_renewed_without_losing_a_beat(
 
 
 def test_certificates_in_files_are_renewed_under_load(
-    driver: HeldDriver, authority: Authority, tmp_path: Path, server: Server, start: StartActivity
+    driver: Driver, authority: Authority, tmp_path: Path, server: Server, start: StartActivity
 ) -> None:
     held = Pair(tmp_path / "client.crt", tmp_path / "client.key")
 
@@ -102,7 +102,7 @@ def test_certificates_in_files_are_renewed_under_load(
 
 
 def test_credentials_that_are_no_good_any_more_are_told_and_recover_when_they_are_renewed(
-    driver: HeldDriver, authority: Authority, tmp_path: Path, server: Server, start: StartActivity
+    driver: Driver, authority: Authority, tmp_path: Path, server: Server, start: StartActivity
 ) -> None:
     held = Pair(tmp_path / "client.crt", tmp_path / "client.key")
     good, expired = authority.sign("solver"), authority.sign("solver", expired=True)
@@ -179,7 +179,7 @@ def assert_unchanged_by_a_mistake(driver: Driver, token: bytes, authority: Autho
 
 
 def test_new_tls_takes_the_place_of_the_old_when_it_works(
-    driver: HeldDriver, authority: Authority, tmp_path: Path, server: Server, start: StartActivity
+    driver: Driver, authority: Authority, tmp_path: Path, server: Server, start: StartActivity
 ) -> None:
     newcomer = Authority(tmp_path, "newcomer")
     one, other = authority.sign("solver"), newcomer.sign("solver")
@@ -205,14 +205,14 @@ def test_new_tls_takes_the_place_of_the_old_when_it_works(
         assert activity.signals() == Signals.NONE
 
 
-def beats_on_more_than(connections: int, activity: Held, endpoint: Endpoint) -> bool:
+def beats_on_more_than(connections: int, activity: OpenActivity, endpoint: Endpoint) -> bool:
     activity.record(3)
     activity.flush()
     return len(endpoint.peers()) > connections
 
 
 def test_old_connections_are_closed_when_credentials_have_replaced_them(
-    driver: HeldDriver, authority: Authority, server: Server, start: StartActivity
+    driver: Driver, authority: Authority, server: Server, start: StartActivity
 ) -> None:
     def connections() -> list[TcpSocket]:
         return [entry for entry in sockets_of(driver.pid) if entry.remote[1] == endpoint.port]

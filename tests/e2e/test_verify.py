@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import pytest
 
 from harness.activities import ExternalActivity, Kind
-from harness.driver import refused
-from harness.held import Held, HeldDriver, Hold
+from harness.driver import Driver, OpenActivity, refused
+from harness.languages import ACTIVITY_LANGUAGES
 from harness.proxy import Proxy
-from harness.stage import StartActivity
+from harness.stage import Connect, ConnectCpp, StartActivity
 from harness.worker import Backstage
 
 PATIENCE_MS = 30_000
@@ -21,65 +21,71 @@ NOTHING_TO_ASK = {"heartbeat_timeout_ms": 30_000}
 class Ending:
     """Asks for the end without waiting for the answer."""
 
-    start: Callable[[Held], None]
+    start: Callable[[OpenActivity], None]
     applied: Callable[[ExternalActivity], object]
     needs_cancel: bool = False
 
 
 ENDINGS = {
-    "complete": Ending(lambda held: held.start_complete("done", timeout=PATIENCE_MS), ExternalActivity.result),
+    "complete": Ending(lambda handle: handle.start_complete("done", timeout=PATIENCE_MS), ExternalActivity.result),
     "fail for good": Ending(
-        lambda held: held.start_fail(timeout=PATIENCE_MS, message="boom", non_retryable=True), ExternalActivity.failure
+        lambda handle: handle.start_fail(timeout=PATIENCE_MS, message="boom", non_retryable=True),
+        ExternalActivity.failure,
     ),
     "fail": Ending(
-        lambda held: held.start_fail(timeout=PATIENCE_MS, message="boom"), lambda activity: activity.next_attempt()
+        lambda handle: handle.start_fail(timeout=PATIENCE_MS, message="boom"), lambda activity: activity.next_attempt()
     ),
     "report_cancelled": Ending(
-        lambda held: held.start_report_cancelled(timeout=PATIENCE_MS), ExternalActivity.failure, needs_cancel=True
+        lambda handle: handle.start_report_cancelled(timeout=PATIENCE_MS), ExternalActivity.failure, needs_cancel=True
     ),
 }
 
 
 @pytest.fixture
-def driver(proxy: Proxy, hold: Hold) -> HeldDriver:
-    return hold(proxy.address)
+def driver(proxy: Proxy, connect_cpp: ConnectCpp) -> Driver:
+    return connect_cpp(proxy.address)
 
 
-def running(activity: ExternalActivity, driver: HeldDriver, ending: Ending) -> Held:
-    held = driver.open(activity.next_attempt().token, verify=True, **NOTHING_TO_ASK)
+def running(activity: ExternalActivity, driver: Driver, ending: Ending) -> OpenActivity:
+    handle = driver.open(activity.next_attempt().token, verify=True, **NOTHING_TO_ASK)
     if ending.needs_cancel:
         activity.request_cancel()
-    held.record(41)
-    held.flush()
-    return held
+    handle.record(41)
+    handle.flush()
+    return handle
 
 
-@pytest.mark.parametrize("name", ENDINGS)
+@pytest.mark.parametrize(
+    ("language", "name"),
+    [*(("cpp", name) for name in ENDINGS), *((language, "complete") for language in ACTIVITY_LANGUAGES[1:])],
+    indirect=["language"],
+)
 def test_end_whose_answer_was_lost_turns_out_to_be_ours(
-    name: str, kind: Kind, start: StartActivity, driver: HeldDriver, proxy: Proxy
+    language: str, name: str, kind: Kind, start: StartActivity, connect: Connect, proxy: Proxy
 ) -> None:
     ending = ENDINGS[name]
+    driver = connect(language, proxy.address)
     activity = start(kind)
-    held = running(activity, driver, ending)
+    handle = running(activity, driver, ending)
     proxy.lose_answers()
-    ending.start(held)
+    ending.start(handle)
     ending.applied(activity)
     proxy.cut()
     driver.finish()
-    assert held.info()["state"] == "ended"
+    assert handle.info()["state"] == "ended"
 
 
 @pytest.mark.parametrize("name", ["complete", "fail"])
 def test_end_that_somebody_else_came_before_is_not_ours(
-    name: str, kind: Kind, start: StartActivity, driver: HeldDriver, proxy: Proxy, backstage: Backstage
+    name: str, kind: Kind, start: StartActivity, driver: Driver, proxy: Proxy, backstage: Backstage
 ) -> None:
     activity = start(kind)
     attempt = activity.next_attempt()
-    held = driver.open(attempt.token, verify=True, **NOTHING_TO_ASK)
-    held.record(41)
-    held.flush()
+    handle = driver.open(attempt.token, verify=True, **NOTHING_TO_ASK)
+    handle.record(41)
+    handle.flush()
     proxy.become_a_black_hole()
-    ENDINGS[name].start(held)
+    ENDINGS[name].start(handle)
     if name == "complete":
         backstage.complete(attempt.token, "theirs")
         assert activity.result() == "theirs"
@@ -92,13 +98,13 @@ def test_end_that_somebody_else_came_before_is_not_ours(
         driver.finish()
 
 
-def test_who_does_not_ask_stays_in_doubt(start: StartActivity, driver: HeldDriver, proxy: Proxy) -> None:
+def test_who_does_not_ask_stays_in_doubt(start: StartActivity, driver: Driver, proxy: Proxy) -> None:
     activity = start("workflow")
-    held = driver.open(activity.next_attempt().token, **NOTHING_TO_ASK)
-    held.record(41)
-    held.flush()
+    handle = driver.open(activity.next_attempt().token, **NOTHING_TO_ASK)
+    handle.record(41)
+    handle.flush()
     proxy.lose_answers()
-    held.start_complete("done", timeout=PATIENCE_MS)
+    handle.start_complete("done", timeout=PATIENCE_MS)
     assert activity.result() == "done"
     proxy.cut()
     with refused("THB_IN_DOUBT"):

@@ -21,7 +21,7 @@ def compile_c(source: Path, target: Path, *further: str) -> Path:
 
 def compile_cpp(source: Path, target: Path, *further: str) -> Path:
     compiler = needs(shutil.which(os.environ.get("CXX", "c++")), "a C++ compiler")
-    return _compile([compiler, "-std=c++17", *STRICT], source, target, further)
+    return _compile([compiler, "-std=c++17", *STRICT, "-Wshadow", "-Wconversion"], source, target, further)
 
 
 def run(command: Sequence[str]) -> None:

@@ -1,19 +1,18 @@
-"""A driver process: temporal-heartbeat through one language, spoken to by lines (drivers/README.md)."""
+"""A driver process: temporal-heartbeat through one language, by the line protocol of drivers/README.md."""
 
 import contextlib
 import json
-import subprocess
-import threading
+import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.process import Process
 from harness.signals import Signals
 
-# No answer takes longer, whatever the server does; a driver that is silent for so long is killed.
-SILENCE_LIMIT = 60.0
-
 DEFAULT_TIMEOUT_MS = 10_000
+ANY_SIGNAL = ~Signals.NONE
 
 # How a driver exits that found a rule of the ABI broken, after it said which.
 BROKEN = 3
@@ -25,6 +24,9 @@ class Raw:
 
     word: str
 
+
+# Instead of a token: that of the environment.
+FROM_ENV = Raw("-")
 
 # Where bytes go: bytes, or a raw word.
 Bytes = bytes | Raw
@@ -63,23 +65,8 @@ class Details:
         return [_decode(encoding, data) for encoding, data in self.payloads]
 
 
-class Driver:
-    """One process. Its calls raise `Refused`. In two halves, `start_*` and `finish`, they leave time in between."""
-
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], inherit: Sequence[int] = ()) -> None:
-        self._process = subprocess.Popen(
-            command,
-            env=dict(environment),
-            pass_fds=inherit,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="ascii",
-        )
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+class Driver(Process):
+    """A driver process. Calls raise `Refused`. `start_*` sends a request, and `finish` waits for its answer."""
 
     def connect(self, options: Mapping[str, Any] | Bytes) -> None:
         self.start_connect(options)
@@ -140,16 +127,12 @@ class Driver:
         return self.finish()
 
     def start(self, *words: str) -> None:
-        """Sends a request and waits for nothing."""
-        assert self._process.stdin
-        self._process.stdin.write(" ".join(words) + "\n")
-        self._process.stdin.flush()
+        """Sends a request, and doesn't wait for the answer."""
+        self.write_line(" ".join(words))
 
     def finish(self) -> list[str]:
-        """The answer to the request that was started."""
-        line = self._read_line()
-        if not line.endswith("\n"):
-            raise AssertionError(f"the driver died or was silent for {SILENCE_LIMIT:.0f} s: {line!r}")
+        """Returns the answer to the request that was started."""
+        line = self.read_line()
         kind, *words = line.removesuffix("\n").split(" ")
         if kind == "ok":
             return words
@@ -159,43 +142,98 @@ class Driver:
         status, grpc_code, retryable, retry_after_ms, message = words
         raise Refused(status, int(grpc_code), retryable == "1", int(retry_after_ms), unhex(message).decode())
 
-    def kill(self) -> None:
-        """Ends the process as the kernel does when memory runs out: at once, and with no last word."""
-        self._process.kill()
-        self._process.wait()
+    def open(self, token: Bytes, **options: Any) -> "OpenActivity":
+        """Opens an activity with the options of thb_activity_open. The token may be FROM_ENV."""
+        return self.open_as("first", token, **options)
 
-    def close(self) -> int:
-        """Ends the process by the end of its input, and returns its exit status."""
-        assert self._process.stdin
-        assert self._process.stdout
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-        try:
-            status = self._process.wait(SILENCE_LIMIT)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise
-        self._process.stdout.close()
-        return status
+    def open_as(self, name: str, token: Bytes, **options: Any) -> "OpenActivity":
+        """Opens one more activity, by a name that the driver doesn't know yet."""
+        self.call("activity_open", name, _bytes(token), json_word(options))
+        return OpenActivity(self, name)
 
-    def _read_line(self) -> str:
-        assert self._process.stdout
-        watchdog = threading.Timer(SILENCE_LIMIT, self._process.kill)
-        watchdog.start()
-        try:
-            return self._process.stdout.readline()
-        finally:
-            watchdog.cancel()
+
+class OpenActivity:
+    """An activity that a driver holds open. Calls raise `Refused`."""
+
+    def __init__(self, driver: Driver, name: str) -> None:
+        self._driver = driver
+        self._name = name
+
+    def record(self, *details: Value) -> Signals:
+        self.start_record(*details)
+        return self.finish_record()
+
+    def start_record(self, *details: Value) -> None:
+        self._start("record", *map(value_word, details))
+
+    def finish_record(self) -> Signals:
+        return Signals(int(self._driver.finish()[0]))
+
+    def touch(self) -> Signals:
+        return self._signals("touch")
+
+    def signals(self) -> Signals:
+        return self._signals("signals")
+
+    def wait(
+        self, mask: Signals = ANY_SIGNAL, known: Signals = Signals.NONE, timeout: Timeout = DEFAULT_TIMEOUT_MS
+    ) -> Signals:
+        return self._signals("wait", str(int(mask)), str(int(known)), str(timeout))
+
+    def details(self, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> Details:
+        return Details.read(self.call("details", str(timeout)))
+
+    def info(self) -> dict[str, Any]:
+        info: dict[str, Any] = json.loads(unhex(self.call("info")[0]))
+        return info
+
+    def flush(self, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> None:
+        self.call("flush", str(timeout))
+
+    def complete(self, *result: Value, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> None:
+        self.start_complete(*result, timeout=timeout)
+        self._driver.finish()
+
+    def fail(self, timeout: Timeout = DEFAULT_TIMEOUT_MS, **failure: Any) -> None:
+        self.start_fail(timeout, **failure)
+        self._driver.finish()
+
+    def report_cancelled(self, *details: Value, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> None:
+        self.start_report_cancelled(*details, timeout=timeout)
+        self._driver.finish()
+
+    def start_complete(self, *result: Value, timeout: Timeout) -> None:
+        self._start("complete", str(timeout), *map(value_word, result))
+
+    def start_fail(self, timeout: Timeout, **failure: Any) -> None:
+        self._start("fail", str(timeout), json_word(failure))
+
+    def start_report_cancelled(self, *details: Value, timeout: Timeout) -> None:
+        self._start("report_cancelled", str(timeout), *map(value_word, details))
+
+    def close(self, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> None:
+        self.call("close", str(timeout))
+
+    def call(self, verb: str, *words: str) -> list[str]:
+        self._start(verb, *words)
+        return self._driver.finish()
+
+    def _signals(self, verb: str, *words: str) -> Signals:
+        return Signals(int(self.call(verb, *words)[0]))
+
+    def _start(self, verb: str, *words: str) -> None:
+        self._driver.start(f"activity_{verb}", self._name, *words)
 
 
 class refused(contextlib.AbstractContextManager["refused"]):
-    """The call inside must be refused with this status, by a message that names each cause (in any letters)."""
+    """The call inside must be refused with this status, within this time, by a message that names each cause."""
 
     message: str
 
-    def __init__(self, status: str, *causes: str) -> None:
+    def __init__(self, status: str, *causes: str, within_s: float = math.inf) -> None:
         self._status = status
         self._causes = causes
+        self._deadline = time.monotonic() + within_s
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
         assert error, f"the call succeeded, where {self._status} was expected"
@@ -203,6 +241,7 @@ class refused(contextlib.AbstractContextManager["refused"]):
             return False
         assert error.status == self._status, f"expected {self._status}, got {error}"
         self.message = error.message
+        assert time.monotonic() < self._deadline, "the call waited, although the refusal was known"
         unsaid = [cause for cause in self._causes if cause.lower() not in error.message.lower()]
         assert not unsaid, f"{unsaid} not in the message {error.message!r}"
         return True

@@ -25,4 +25,4 @@ def handed_over(server: Server, attempt: Attempt) -> dict[str, str]:
 
 
 def started(command: Sequence[str], attempt: Attempt, server: Server) -> Process:
-    return Process(command, handed_over(server, attempt))
+    return Process(command, handed_over(server, attempt), merge_stderr=True)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -16,6 +17,7 @@ from harness.needs import needs
 from harness.paths import BUILD, DRIVERS, ROOT, library
 
 Command = list[str]
+NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,15 @@ class Language:
             return False
         return True
 
-    def start(self, environment: Mapping[str, str], inherit: Sequence[int] = ()) -> Driver:
-        """Starts a driver with further variables and open descriptors."""
-        return Driver(self.command(), library_environment() | dict(environment), inherit)
+    def start(
+        self, environment: Mapping[str, str] = NO_VARIABLES, *, inherit: Sequence[int] = (), inside: Sequence[str] = ()
+    ) -> Driver:
+        """Starts a driver with further variables and open descriptors.
+
+        `inside` is a command that runs the driver, in a network namespace for example.
+        """
+        command = [*inside, *self.command()]
+        return Driver(command, library_environment() | dict(environment), inherit=inherit)
 
 
 def library_environment() -> dict[str, str]:
@@ -45,7 +53,9 @@ def library_environment() -> dict[str, str]:
 
 def _built_library() -> str:
     path = library()
-    return str(needs(path if path.exists() else None, f"the library at {path} (make lib)"))
+    if not path.exists():
+        pytest.fail(f"no library at {path}. Run `make lib` first.", pytrace=False)
+    return str(path)
 
 
 @functools.cache
@@ -58,10 +68,9 @@ def _cpp() -> Command:
     return [str(compile_cpp(DRIVERS / "driver.cpp", BUILD / "driver_cpp", *linked()))]
 
 
-@functools.cache
-def _python() -> Command:
+def _python(activity: str) -> Command:
     _built_library()
-    return [sys.executable, str(DRIVERS / "driver.py"), str(ROOT / "bindings" / "python")]
+    return [sys.executable, str(DRIVERS / "driver.py"), str(ROOT / "bindings" / "python"), activity]
 
 
 @functools.cache
@@ -100,11 +109,16 @@ LANGUAGES = {
     for language in (
         Language("c", _c),
         Language("cpp", _cpp),
-        Language("python", _python),
+        Language("python", functools.partial(_python, "threads")),
         Language("go", _go),
         Language("rust", _rust),
     )
 }
+
+DRIVER_LANGUAGES = LANGUAGES | {"asyncio": Language("asyncio", functools.partial(_python, "asyncio"))}
+
+# The drivers that hold activities open.
+ACTIVITY_LANGUAGES = ("cpp", "python", "asyncio", "go")
 
 
 def available() -> list[str]:

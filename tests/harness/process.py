@@ -1,4 +1,4 @@
-"""A program that is handed an activity, and read line by line."""
+"""A child process that a test talks to line by line."""
 
 import contextlib
 import os
@@ -6,60 +6,120 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 
-# A program that says nothing for so long is stopped.
-PATIENCE = 60.0
+# A process that takes longer to print what a test waits for, or to exit, is killed. A busy machine is slow.
+SILENCE_LIMIT_S = 120.0
 
 
 class Process(AbstractContextManager["Process"]):
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    """A process in a session of its own. Leaving the `with` block kills it and the processes that it started."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        inherit: Sequence[int] = (),
+        cwd: Path | None = None,
+        merge_stderr: bool = False,
+    ) -> None:
         self._process = subprocess.Popen(
             command,
-            env=environment,
+            env=dict(environment),
+            cwd=cwd,
+            pass_fds=inherit,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.STDOUT if merge_stderr else None,
             text=True,
+            encoding="utf-8",
             start_new_session=True,
         )
-        self._watchdog = threading.Timer(PATIENCE, self._kill_all)
-        self._watchdog.start()
-
-    def says(self, pattern: str) -> "re.Match[str]":
-        """Waits for a line in which the pattern is found."""
+        assert self._process.stdin
         assert self._process.stdout
-        said = []
-        for line in self._process.stdout:
-            said.append(line)
-            if found := re.search(pattern, line):
-                return found
-        raise AssertionError(f"the program ended, and never said {pattern!r}:\n{''.join(said)}")
-
-    def ends(self) -> int:
-        """Waits for its end, and gives its exit status."""
-        assert self._process.stdout
-        rest = self._process.stdout.read()
-        status = self._process.wait(PATIENCE)
-        if status != 0:
-            print(rest)
-        return status
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def kill(self) -> None:
-        """Kills it, and the processes that it has started."""
-        self._kill_all()
-        self._process.wait()
+    def write_line(self, line: str) -> None:
+        self._stdin.write(line + "\n")
+        self._stdin.flush()
 
-    def _kill_all(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+    def read_line(self) -> str:
+        """Returns the next line, with its line break. Fails when the process exits, or prints nothing in time."""
+        with self._killed_when_late():
+            line = self._stdout.readline()
+        assert line.endswith("\n"), f"{self._process.args!r} exited, or printed nothing for {SILENCE_LIMIT_S:.0f} s"
+        return line
+
+    def read_lines(self) -> Iterator[str]:
+        """Returns the lines until the process exits, however long that takes."""
+        return iter(self._stdout)
+
+    def expect(self, pattern: str) -> "re.Match[str]":
+        """Reads up to the first line in which the pattern is found."""
+        printed = []
+        with self._killed_when_late():
+            for line in self._stdout:
+                printed.append(line)
+                if found := re.search(pattern, line):
+                    return found
+        raise AssertionError(f"the process exited and never printed {pattern!r}:\n{''.join(printed)}")
+
+    def wait(self) -> int:
+        """Waits until the process exits by itself, and returns its exit status."""
+        with self._killed_when_late():
+            rest = self._stdout.read()
+            status = self._process.wait()
+        if status != 0:
+            print(rest)
+        return status
+
+    def close_stdin(self) -> int:
+        """Closes the standard input, waits for the exit, and returns the status. Output can still be read."""
+        with contextlib.suppress(BrokenPipeError):
+            self._stdin.close()
+        with self._killed_when_late():
+            return self._process.wait()
+
+    def close(self) -> int:
+        """Closes the standard input and returns the exit status. No output is read any more."""
+        try:
+            return self.close_stdin()
+        finally:
+            self._stdout.close()
+
+    def freeze(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Kills the process, and those that it started, as the kernel does when memory runs out."""
+        self._kill_session()
+        self._process.wait()
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-        self._watchdog.cancel()
-        assert self._process.stdout
-        self._process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._stdin.close()
+        self._stdout.close()
+
+    @contextlib.contextmanager
+    def _killed_when_late(self) -> Iterator[None]:
+        watchdog = threading.Timer(SILENCE_LIMIT_S, self._kill_session)
+        watchdog.start()
+        try:
+            yield
+        finally:
+            watchdog.cancel()
+
+    def _kill_session(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)

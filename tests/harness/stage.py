@@ -1,13 +1,12 @@
 """The types of the fixtures that the scenarios are written with (conftest.py makes them)."""
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Protocol
 
 from harness.activities import ExternalActivity, Kind
 from harness.driver import Driver
+from harness.languages import NO_VARIABLES as NO_VARIABLES
 
-NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 NO_INHERITED: Sequence[int] = ()
 
 
@@ -27,3 +26,9 @@ class Connect(Protocol):
     """Starts the driver of a language and connects it, to the server unless another address is given."""
 
     def __call__(self, language: str, address: str = ...) -> Driver: ...
+
+
+class ConnectCpp(Protocol):
+    """Starts the driver for C++ and connects it, to the server unless another address is given."""
+
+    def __call__(self, address: str = ...) -> Driver: ...

@@ -9,11 +9,11 @@ from temporalio.api.common.v1 import Payload, Payloads
 
 from harness.driver import Driver, Raw
 from harness.languages import LANGUAGES
+from harness.process import Process
 from harness.server import NAMESPACE, Server
 from interop import programs
-from interop.forms import form, payload, plain
-from interop.process import Process
-from interop.table import Row
+from interop.documented_values import Row
+from interop.payload_format import format_payload, normalized, parse_payload
 
 # What the server holds, undecoded.
 AS_IT_IS = Row("as it is", (), (), {})
@@ -54,7 +54,7 @@ class BindingChild(Child):
 
     def __init__(self, language: str, command: Sequence[str], server: Server, *codec: str) -> None:
         self.reads_as = language
-        self._process = Process(command)
+        self._process = Process(command, programs.environment())
         self._ask("connect", server.address, NAMESPACE, *codec)
 
     def heartbeat(self, token: bytes, row: Row) -> None:
@@ -76,11 +76,11 @@ class BindingChild(Child):
         assert self._process.close() == 0
 
     def _ask(self, *words: str) -> list[str]:
-        self._process.write(words)
-        answer = self._process.read_soon()
+        self._process.write_line(json.dumps(words))
+        answer = json.loads(self._process.read_line())
         if "error" in answer:
             raise ChildError(answer["error"])
-        return [plain(shown) for shown in answer["seen"] or []]
+        return [normalized(shown) for shown in answer["seen"] or []]
 
 
 class CChild(Child):
@@ -100,7 +100,7 @@ class CChild(Child):
         by_value = self._driver.get_details(token).payloads
         whole = self._held(token)
         assert by_value == [(p.metadata["encoding"].decode(), p.data) for p in whole]
-        return [form(value) for value in whole]
+        return [format_payload(value) for value in whole]
 
     def complete(self, token: bytes, row: Row) -> None:
         [result, *_] = self._payloads(token, row)
@@ -121,7 +121,7 @@ class CChild(Child):
         assert self._driver.close() == 0
 
     def _payloads(self, token: bytes, row: Row) -> list[Payload]:
-        return self._held(token) if row is AS_IT_IS else [payload(form) for form in row.stored]
+        return self._held(token) if row is AS_IT_IS else [parse_payload(form) for form in row.stored]
 
     def _held(self, token: bytes) -> list[Payload]:
         return list(Payloads.FromString(self._driver.get_payloads(token)).payloads)

@@ -10,9 +10,9 @@ from harness.server import Server
 from harness.worker import Backstage
 from interop import child
 from interop.child import Child
+from interop.peer_worker import PeerWorker
+from interop.scenarios import SdkScenarios
 from interop.sdks import Sdk
-from interop.stage import Stage
-from interop.worker import Worker
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,7 @@ def children(server: Server) -> Iterator[dict[str, Child]]:
 
 
 @pytest.fixture(scope="session")
-def coded(server: Server) -> Iterator[dict[str, Child]]:
+def codec_children(server: Server) -> Iterator[dict[str, Child]]:
     """Children that have the codec of the workers."""
     with ExitStack() as stack:
         started = {}
@@ -37,21 +37,21 @@ def coded(server: Server) -> Iterator[dict[str, Child]]:
 
 
 @pytest.fixture(scope="session")
-def stages(
-    server: Server, backstage: Backstage, children: dict[str, Child], coded: dict[str, Child]
-) -> Iterator[Callable[[Sdk], Stage]]:
-    """The stage of an SDK, whose worker is started when it is first asked for."""
+def scenarios_of(
+    server: Server, backstage: Backstage, children: dict[str, Child], codec_children: dict[str, Child]
+) -> Iterator[Callable[[Sdk], SdkScenarios]]:
+    """The scenarios of an SDK, whose worker is started when it is first asked for."""
     with ExitStack() as stack:
 
         @functools.cache
-        def stage(sdk: Sdk) -> Stage:
-            worker = Worker(sdk.name, sdk.command(), server.address, backstage)
+        def scenarios(sdk: Sdk) -> SdkScenarios:
+            worker = PeerWorker(sdk.name, sdk.command(), server.address, backstage)
             stack.callback(worker.close)
-            return Stage(sdk, worker, children, coded)
+            return SdkScenarios(sdk, worker, children, codec_children)
 
-        yield stage
+        yield scenarios
 
 
 @pytest.fixture
-def stage(stages: Callable[[Sdk], Stage], sdk: Sdk) -> Stage:
-    return stages(sdk)
+def scenarios(scenarios_of: Callable[[Sdk], SdkScenarios], sdk: Sdk) -> SdkScenarios:
+    return scenarios_of(sdk)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from interop import programs
+from interop.documented_values import Row, written_by
 from interop.programs import Command
-from interop.table import Row, written_by
 
 
 @dataclass(frozen=True)

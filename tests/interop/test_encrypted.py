@@ -1,43 +1,43 @@
 """Payloads that a codec encrypts: passed on by children that have no key, read by those that have the same codec."""
 
-from interop import pairs
-from interop.forms import form, payload
-from interop.pairs import Pair
+from interop import cases
+from interop.cases import Case
+from interop.documented_values import FAILURE
+from interop.payload_format import format_payload, parse_payload
+from interop.peer_worker import Ending
 from interop.peers.python.cipher import ENCODING
+from interop.scenarios import SdkScenarios
 from interop.sdks import Sdk
-from interop.stage import Stage
-from interop.table import FAILURE
-from interop.worker import Ending
 
 
-@pairs.meetings(pairs.encrypted_by)
-def test_encrypted_details_are_passed_on_as_they_are(sdk: Sdk, stage: Stage, pair: Pair) -> None:
-    relayed = stage.relayed[pair]
-    _, row = pair
+@cases.parametrize(cases.encrypted_by)
+def test_encrypted_details_are_passed_on_as_they_are(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
+    relayed = scenarios.relayed[case]
+    _, row = case
     [recorded] = relayed.recorded
     assert recorded.metadata["encoding"] == ENCODING
-    assert payload(row.stored[0]).data not in recorded.data
-    assert relayed.read == [form(recorded)]
+    assert parse_payload(row.stored[0]).data not in recorded.data
+    assert relayed.read == [format_payload(recorded)]
     assert relayed.held == [recorded]
     assert relayed.seen == row.read_by(sdk.language)
 
 
-@pairs.meetings(pairs.encrypted_by)
-def test_encrypted_result_reaches_the_workflow(sdk: Sdk, stage: Stage, pair: Pair) -> None:
-    _, row = pair
-    assert stage.relayed[pair].ending == Ending("completed", "", row.read_by(sdk.language))
+@cases.parametrize(cases.encrypted_by)
+def test_encrypted_result_reaches_the_workflow(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
+    _, row = case
+    assert scenarios.relayed[case].ending == Ending("completed", "", row.read_by(sdk.language))
 
 
-@pairs.meetings(pairs.encrypted_by)
-def test_encrypted_details_of_a_failure_reach_the_workflow(sdk: Sdk, stage: Stage, pair: Pair) -> None:
-    _, row = pair
-    assert stage.relayed_failures[pair] == Ending("failed", "for good", row.read_by(sdk.language))
+@cases.parametrize(cases.encrypted_by)
+def test_encrypted_details_of_a_failure_reach_the_workflow(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
+    _, row = case
+    assert scenarios.relayed_failures[case] == Ending("failed", "for good", row.read_by(sdk.language))
 
 
-@pairs.meetings(pairs.coded_by)
-def test_what_our_codec_encrypted_the_sdks_codec_reads(sdk: Sdk, stage: Stage, pair: Pair) -> None:
-    written = stage.written_encoded[pair]
-    _, row = pair
+@cases.parametrize(cases.with_codec_by)
+def test_what_our_codec_encrypted_the_sdks_codec_reads(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
+    written = scenarios.written_encoded[case]
+    _, row = case
     assert len(written.stored) == len(row.stored)
     assert all(stored.startswith(ENCODING.decode()) for stored in written.stored)
     assert written.seen == row.read_by(sdk.language)
@@ -45,11 +45,11 @@ def test_what_our_codec_encrypted_the_sdks_codec_reads(sdk: Sdk, stage: Stage, p
     assert written.ending.how == "completed"
 
 
-@pairs.meetings(pairs.decoded_by)
-def test_what_the_sdks_codec_encrypted_ours_reads(sdk: Sdk, stage: Stage, pair: Pair) -> None:
-    decoded = stage.decoded[pair]
-    name, row = pair
-    language = stage.coded[name].reads_as
+@cases.parametrize(cases.decoded_by)
+def test_what_the_sdks_codec_encrypted_ours_reads(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
+    decoded = scenarios.decoded[case]
+    name, row = case
+    language = scenarios.codec_children[name].reads_as
     assert language
     assert decoded.seen == row.read_by(language)
     assert decoded.ending == Ending("failed", "for good", row.read_by(sdk.language, FAILURE))

@@ -1,30 +1,32 @@
 """Results, failures and timeouts, as the workflows of the official SDKs see them."""
 
-from interop import pairs
-from interop.pairs import Pair
+from interop import cases
+from interop.cases import Case
+from interop.documented_values import FAILURE, TIMEOUT
+from interop.peer_worker import Ending
+from interop.scenarios import SdkScenarios
 from interop.sdks import Sdk
-from interop.stage import Stage
-from interop.table import FAILURE, TIMEOUT
-from interop.worker import Ending
 
 
-@pairs.meetings(pairs.read_by)
-def test_workflow_gets_our_result(sdk: Sdk, stage: Stage, pair: Pair) -> None:
-    _, row = pair
+@cases.parametrize(cases.read_by)
+def test_workflow_gets_our_result(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
+    _, row = case
     result = row.read_by(sdk.language)[:1]
-    assert stage.written[pair].ending == Ending("completed", "", result)
+    assert scenarios.written[case].ending == Ending("completed", "", result)
 
 
-@pairs.meetings(pairs.read_by)
-def test_workflow_gets_the_details_of_our_failure(sdk: Sdk, stage: Stage, pair: Pair) -> None:
-    _, row = pair
+@cases.parametrize(cases.read_by)
+def test_workflow_gets_the_details_of_our_failure(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
+    _, row = case
     details = row.read_by(sdk.language, FAILURE)
-    assert stage.failed[pair] == Ending("failed", "for good", details)
+    assert scenarios.failed[case] == Ending("failed", "for good", details)
 
 
-@pairs.meetings(lambda sdk: pairs.read_by(sdk, ["c"]))
-def test_workflow_gets_our_last_heartbeat_details_with_the_timeout(sdk: Sdk, stage: Stage, pair: Pair) -> None:
-    ending = stage.timed_out[pair]
-    _, row = pair
+@cases.parametrize(lambda sdk: cases.read_by(sdk, ["c"]))
+def test_workflow_gets_our_last_heartbeat_details_with_the_timeout(
+    sdk: Sdk, scenarios: SdkScenarios, case: Case
+) -> None:
+    ending = scenarios.timed_out[case]
+    _, row = case
     assert ending.how == "timed out"
     assert ending.seen == row.read_by(sdk.language, TIMEOUT)

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from temporalio.common import RetryPolicy
 from harness.languages import library_environment
 from harness.needs import needs
 from harness.paths import ROOT
+from harness.process import Process
 from harness.server import Server
 from harness.worker import PATIENCE, Backstage
 from interop import programs
@@ -89,25 +89,11 @@ def started(command: Command, folder: Path, server: Server, queue: str) -> Itera
     solver.write_text(f"#!/bin/sh\necho $$ >> pids\nexec '{sys.executable}' '{CHILD}' {ITEMS} done\n")
     solver.chmod(0o755)
     variables = {"PYTHONPATH": str(ROOT / "bindings" / "python"), "TEMPORAL_ADDRESS": server.address}
-    with subprocess.Popen(
-        [*command, server.address, queue],
-        cwd=folder,
-        env=library_environment() | variables,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        watchdog = threading.Timer(WHOLE_TEST_S, process.kill)
-        watchdog.start()
-        try:
-            assert process.stdout
-            assert process.stdout.readline() == "ready\n"
-            yield
-        finally:
-            assert process.stdin
-            process.stdin.close()
-            process.wait()
-            watchdog.cancel()
+    process = Process([*command, server.address, queue], library_environment() | variables, cwd=folder)
+    with process:
+        assert process.read_line() == "ready\n"
+        yield
+        process.close()
 
 
 def done(folder: Path) -> list[tuple[int, int]]:

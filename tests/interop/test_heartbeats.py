@@ -1,16 +1,16 @@
 """Heartbeat details, from us to the official SDKs' workers and from them to us."""
 
-from interop import pairs
-from interop.pairs import Pair
+from interop import cases
+from interop.cases import Case
+from interop.documented_values import Row
+from interop.scenarios import SdkScenarios
 from interop.sdks import Sdk
-from interop.stage import Stage
-from interop.table import Row
 
 
-@pairs.meetings(lambda _: pairs.written())
-def test_sdk_reads_in_the_next_attempt_what_we_wrote(sdk: Sdk, stage: Stage, pair: Pair) -> None:
-    written = stage.written[pair]
-    _, row = pair
+@cases.parametrize(lambda _: cases.written())
+def test_sdk_reads_in_the_next_attempt_what_we_wrote(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
+    written = scenarios.written[case]
+    _, row = case
     assert tuple(written.stored) == row.stored
     if sdk.can_read(row):
         assert written.seen == row.read_by(sdk.language)
@@ -21,11 +21,11 @@ def test_sdk_reads_in_the_next_attempt_what_we_wrote(sdk: Sdk, stage: Stage, pai
         assert str(row.reads[sdk.language].failure) in written.ending.message
 
 
-@pairs.recordings()
-def test_we_read_what_the_sdk_wrote(stage: Stage, row: Row) -> None:
-    recorded = stage.recorded[row]
+@cases.parametrize_recorded()
+def test_we_read_what_the_sdk_wrote(scenarios: SdkScenarios, row: Row) -> None:
+    recorded = scenarios.recorded[row]
     assert tuple(recorded.stored) == row.stored
-    for name, child in stage.children.items():
+    for name, child in scenarios.children.items():
         seen = recorded.seen[name]
         if not child.reads_as:
             assert seen == list(row.stored)

@@ -11,16 +11,16 @@ import (
 	"temporal-heartbeat.dev/go/heartbeat"
 )
 
-// act is the one activity that this process holds open.
-var act *heartbeat.Activity
+// activities are the open ones, by the NAMEs of the protocol.
+var activities = map[string]*heartbeat.Activity{}
 
-var activityVerbs = map[string]func(words []string) ([]string, error){
-	"activity_open":             activityOpen,
+// activityVerbs are called with the activity of the NAME.
+var activityVerbs = map[string]func(act *heartbeat.Activity, words []string) ([]string, error){
 	"activity_record":           activityRecord,
 	"activity_touch":            activityTouch,
-	"activity_stopped":          activityStopped,
+	"activity_signals":          activitySignals,
+	"activity_cause":            activityCause,
 	"activity_wait":             activityWait,
-	"activity_wait_cleared":     activityWaitCleared,
 	"activity_details":          activityDetails,
 	"activity_info":             activityInfo,
 	"activity_flush":            activityFlush,
@@ -31,15 +31,18 @@ var activityVerbs = map[string]func(words []string) ([]string, error){
 }
 
 func init() {
+	verbs["activity_open"] = activityOpen
 	for name, verb := range activityVerbs {
-		verbs[name] = verb
+		verbs[name] = func(words []string) ([]string, error) { return verb(activities[words[0]], words[1:]) }
 	}
 }
 
-func activityOpen(words []string) (answer []string, err error) {
+func activityOpen(words []string) ([]string, error) {
 	var options struct {
 		HeartbeatTimeoutMs int64 `json:"heartbeat_timeout_ms"`
 		StallTimeoutMs     int64 `json:"stall_timeout_ms"`
+		CancelPollMs       int64 `json:"cancel_poll_ms"`
+		AttemptRemainingMs int64 `json:"attempt_remaining_ms"`
 		Pulse              *bool `json:"pulse"`
 		// Instead of the token.
 		WorkflowID string `json:"workflow_id"`
@@ -48,10 +51,12 @@ func activityOpen(words []string) (answer []string, err error) {
 		Attempt    int32  `json:"attempt"`
 		Verify     bool   `json:"verify"`
 	}
-	mustUnmarshal(fromHex(words[1]), &options)
+	mustUnmarshal(fromHex(words[2]), &options)
 	open := heartbeat.OpenOptions{
-		HeartbeatTimeout: time.Duration(options.HeartbeatTimeoutMs) * time.Millisecond,
-		StallTimeout:     time.Duration(options.StallTimeoutMs) * time.Millisecond,
+		HeartbeatTimeout: milliseconds(options.HeartbeatTimeoutMs),
+		StallTimeout:     milliseconds(options.StallTimeoutMs),
+		CancelPoll:       milliseconds(options.CancelPollMs),
+		AttemptRemaining: milliseconds(options.AttemptRemainingMs),
 		DisablePulse:     options.Pulse != nil && !*options.Pulse,
 		WorkflowID:       options.WorkflowID,
 		RunID:            options.RunID,
@@ -59,39 +64,48 @@ func activityOpen(words []string) (answer []string, err error) {
 		Attempt:          options.Attempt,
 		Verify:           options.Verify,
 	}
-	if words[0] == "-" && options.ActivityID == "" {
+	var act *heartbeat.Activity
+	var err error
+	if words[1] == "-" {
 		act, err = heartbeat.OpenFromEnv(context.Background(), open)
 	} else {
-		act, err = heartbeat.Open(context.Background(), fromHex(words[0]), open)
+		act, err = heartbeat.Open(context.Background(), fromHex(words[1]), open)
+	}
+	if err == nil {
+		activities[words[0]] = act
 	}
 	return nil, err
 }
 
-// activityRecord answers the signals, and why the work is to stop as known when the record returned.
-func activityRecord(words []string) ([]string, error) {
+// activityRecord answers with the signals, and with why the work has to stop, as known when the record returned.
+func activityRecord(act *heartbeat.Activity, words []string) ([]string, error) {
 	signals, err := act.RecordHeartbeat(fromValues(words)...)
-	why := cause()
+	why := cause(act)
 	return []string{fmt.Sprint(uint32(signals)), why}, err
 }
 
-func activityTouch([]string) ([]string, error) {
+func activityTouch(act *heartbeat.Activity, _ []string) ([]string, error) {
 	signals, err := act.Touch()
 	return []string{fmt.Sprint(uint32(signals))}, err
 }
 
-// activityStopped waits for the end of the activity's Context.
-func activityStopped(words []string) ([]string, error) {
+func activitySignals(act *heartbeat.Activity, _ []string) ([]string, error) {
+	return []string{fmt.Sprint(uint32(act.Signals()))}, nil
+}
+
+// activityCause waits for the end of the activity's Context.
+func activityCause(act *heartbeat.Activity, words []string) ([]string, error) {
 	ctx, cancel := within(words[0])
 	defer cancel()
 	select {
 	case <-act.Context().Done():
 	case <-ctx.Done():
 	}
-	return []string{cause()}, nil
+	return []string{cause(act)}, nil
 }
 
-// cause is a word for why the Context ended.
-func cause() string {
+// cause returns a word for why the Context ended.
+func cause(act *heartbeat.Activity) string {
 	switch why := context.Cause(act.Context()); {
 	case why == nil:
 		return "none"
@@ -108,49 +122,54 @@ func cause() string {
 	}
 }
 
-func activityWait(words []string) ([]string, error) {
-	return waited(words, act.Wait)
-}
-
-func activityWaitCleared(words []string) ([]string, error) {
-	return waited(words, act.WaitCleared)
-}
-
-func waited(words []string, wait func(context.Context, heartbeat.Signals) (heartbeat.Signals, error)) ([]string, error) {
-	mask, err := strconv.ParseUint(words[0], 10, 32)
-	if err != nil {
-		panic(err)
-	}
-	ctx, cancel := within(words[1])
+// activityWait answers with the signals at the timeout too, as the other languages do.
+func activityWait(act *heartbeat.Activity, words []string) ([]string, error) {
+	mask, known := toSignals(words[0]), toSignals(words[1])
+	ctx, cancel := within(words[2])
 	defer cancel()
-	signals, err := wait(ctx, heartbeat.Signals(mask))
+	wait := act.Wait
+	if known&mask != 0 {
+		wait, mask = act.WaitCleared, known&mask
+	}
+	signals, err := wait(ctx, mask)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil
+	}
 	return []string{fmt.Sprint(uint32(signals))}, err
 }
 
-// activityDetails answers those of the attempt before.
-func activityDetails([]string) ([]string, error) {
-	details, err := act.Details(context.Background())
+func toSignals(word string) heartbeat.Signals {
+	bits, err := strconv.ParseUint(word, 10, 32)
+	if err != nil {
+		panic(err)
+	}
+	return heartbeat.Signals(bits)
+}
+
+// activityDetails answers with those of the attempt before.
+func activityDetails(act *heartbeat.Activity, words []string) ([]string, error) {
+	ctx, cancel := within(words[0])
+	defer cancel()
+	details, err := act.Details(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if details.Has() != act.HasHeartbeatDetails() {
-		panic("two answers to one question")
+		panic("Details and HasHeartbeatDetails differ")
 	}
-	var values []string
-	for _, payload := range details.Payloads() {
-		values = append(values, toValue(payload))
-	}
-	return values, nil
+	return toDetails(details)
 }
 
-func activityInfo([]string) ([]string, error) {
+func activityInfo(act *heartbeat.Activity, _ []string) ([]string, error) {
 	info, err := act.Info()
 	if err != nil {
 		return nil, err
 	}
 	answer, err := json.Marshal(map[string]any{
-		"state": info.State, "attempt": info.Attempt, "pending": info.Pending, "records": info.Records, "beats": info.Beats,
-		"heartbeat_timeout_ms": info.HeartbeatTimeout.Milliseconds(), "addressed_by": info.AddressedBy,
+		"state": info.State, "attempt": info.Attempt, "pending": info.Pending, "addressed_by": info.AddressedBy,
+		"records": info.Records, "beats": info.Beats, "failed_tries": info.FailedTries,
+		"leases_regained":      info.LeasesRegained,
+		"heartbeat_timeout_ms": info.HeartbeatTimeout.Milliseconds(), "lease_left_ms": time.Until(info.LeaseEnd).Milliseconds(),
 	})
 	if err != nil {
 		panic(err)
@@ -158,37 +177,31 @@ func activityInfo([]string) ([]string, error) {
 	return []string{toHex(answer)}, nil
 }
 
-func activityFlush(words []string) ([]string, error) {
+func activityFlush(act *heartbeat.Activity, words []string) ([]string, error) {
 	ctx, cancel := within(words[0])
 	defer cancel()
 	return nil, act.Flush(ctx)
 }
 
-func activityComplete(words []string) ([]string, error) {
+func activityComplete(act *heartbeat.Activity, words []string) ([]string, error) {
 	ctx, cancel := within(words[0])
 	defer cancel()
-	var result any
-	if len(words) > 1 {
-		result = fromValue(words[1])
-	}
-	return nil, act.Complete(ctx, result)
+	return nil, act.Complete(ctx, toResult(words[1:]))
 }
 
-func activityFail(words []string) ([]string, error) {
+func activityFail(act *heartbeat.Activity, words []string) ([]string, error) {
 	ctx, cancel := within(words[0])
 	defer cancel()
-	var f failure
-	mustUnmarshal(fromHex(words[1]), &f)
-	return nil, act.Fail(ctx, f.idiomatic())
+	return nil, act.Fail(ctx, toFailure(words[1]))
 }
 
-func activityReportCancelled(words []string) ([]string, error) {
+func activityReportCancelled(act *heartbeat.Activity, words []string) ([]string, error) {
 	ctx, cancel := within(words[0])
 	defer cancel()
 	return nil, act.ReportCancelled(ctx, fromValues(words[1:])...)
 }
 
-func activityClose(words []string) ([]string, error) {
+func activityClose(act *heartbeat.Activity, words []string) ([]string, error) {
 	ctx, cancel := within(words[0])
 	defer cancel()
 	return nil, act.Close(ctx)

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"temporal-heartbeat.dev/go/heartbeat"
 )
@@ -28,7 +27,7 @@ func connect(words []string) ([]string, error) {
 		HostPort:       options.Address,
 		Namespace:      options.Namespace,
 		Identity:       options.Identity,
-		ConnectTimeout: time.Duration(options.ConnectTimeoutMs) * time.Millisecond,
+		ConnectTimeout: milliseconds(options.ConnectTimeoutMs),
 		Lazy:           options.Lazy,
 		APIKey:         options.APIKey,
 		APIKeyPath:     options.APIKeyPath,
@@ -73,6 +72,11 @@ func getDetails(words []string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return toDetails(details)
+}
+
+// toDetails writes details as the answer to a request.
+func toDetails(details heartbeat.Details) ([]string, error) {
 	recordedAt := int64(0)
 	if !details.RecordedAt().IsZero() {
 		recordedAt = details.RecordedAt().UnixMilli()
@@ -102,14 +106,18 @@ func getDetails(words []string) ([]string, error) {
 func complete(words []string) ([]string, error) {
 	ctx, cancel := within(words[1])
 	defer cancel()
-	var result any
-	if len(words) > 2 {
-		result = fromValue(words[2])
-	}
-	return nil, heartbeat.Complete(ctx, fromHex(words[0]), result)
+	return nil, heartbeat.Complete(ctx, fromHex(words[0]), toResult(words[2:]))
 }
 
-// failure is one as the protocol writes it.
+// toResult reads the value of a completion, nil when there is none.
+func toResult(words []string) any {
+	if len(words) == 0 {
+		return nil
+	}
+	return fromValue(words[0])
+}
+
+// failure is the JSON of a failure in the protocol.
 type failure struct {
 	Message          string   `json:"message"`
 	Type             string   `json:"type"`
@@ -122,19 +130,25 @@ type failure struct {
 	HeartbeatDetails []any    `json:"heartbeat_details"`
 }
 
-func (f failure) idiomatic() heartbeat.Failure {
+func toFailure(word string) heartbeat.Failure {
+	var f failure
+	mustUnmarshal(fromHex(word), &f)
+	return f.convert()
+}
+
+func (f failure) convert() heartbeat.Failure {
 	converted := heartbeat.Failure{
 		Message:          f.Message,
 		Type:             f.Type,
 		NonRetryable:     f.NonRetryable,
 		Details:          f.Details,
-		NextRetryDelay:   time.Duration(f.NextRetryDelayMs) * time.Millisecond,
+		NextRetryDelay:   milliseconds(f.NextRetryDelayMs),
 		StackTrace:       f.StackTrace,
 		Source:           f.Source,
 		HeartbeatDetails: f.HeartbeatDetails,
 	}
 	if f.Cause != nil {
-		cause := f.Cause.idiomatic()
+		cause := f.Cause.convert()
 		converted.Cause = &cause
 	}
 	return converted
@@ -143,9 +157,7 @@ func (f failure) idiomatic() heartbeat.Failure {
 func fail(words []string) ([]string, error) {
 	ctx, cancel := within(words[1])
 	defer cancel()
-	var f failure
-	mustUnmarshal(fromHex(words[2]), &f)
-	return nil, heartbeat.Fail(ctx, fromHex(words[0]), f.idiomatic())
+	return nil, heartbeat.Fail(ctx, fromHex(words[0]), toFailure(words[2]))
 }
 
 func reportCancelled(words []string) ([]string, error) {

@@ -41,7 +41,11 @@ func within(timeout string) (context.Context, context.CancelFunc) {
 	if err != nil {
 		panic(err)
 	}
-	return context.WithTimeout(context.Background(), time.Duration(ms)*time.Millisecond)
+	return context.WithTimeout(context.Background(), milliseconds(ms))
+}
+
+func milliseconds(ms int64) time.Duration {
+	return time.Duration(ms) * time.Millisecond
 }
 
 func fromValues(words []string) []any {

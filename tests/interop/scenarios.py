@@ -1,14 +1,21 @@
-"""The scenarios, each for one value. They are run abreast: at a `yield` the others get on, so that all wait at once."""
+"""The scenarios, each for one child and one value, and the outcomes of those that were run with the worker of an SDK.
 
-from collections.abc import Generator, Mapping
+Scenarios run concurrently: each is a generator that yields where it would wait, so that all wait at the same time.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Generic, TypeVar
 
 from temporalio.api.common.v1 import Payload
 
+from interop import cases
+from interop.cases import Case
 from interop.child import AS_IT_IS, Child, ChildError
-from interop.table import Row
-from interop.worker import Ending, Worker
+from interop.documented_values import Row
+from interop.peer_worker import Ending, PeerWorker
+from interop.sdks import Sdk
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -19,14 +26,14 @@ SHORT_HEARTBEAT_TIMEOUT_MS = 2_000
 
 
 class Outcomes(Generic[K, T]):
-    """What became of each. The error of one is raised where that one is looked at."""
+    """The outcome of each scenario. An error is raised when the outcome is looked up."""
 
     def __init__(self, scenarios: Mapping[K, Scenario[T]]) -> None:
         self._values: dict[K, T] = {}
         self._errors: dict[K, Exception] = {}
-        going = dict(scenarios)
-        while going:
-            for key, scenario in list(going.items()):
+        running = dict(scenarios)
+        while running:
+            for key, scenario in list(running.items()):
                 try:
                     next(scenario)
                     continue
@@ -34,7 +41,7 @@ class Outcomes(Generic[K, T]):
                     self._values[key] = end.value
                 except Exception as error:
                     self._errors[key] = error
-                del going[key]
+                del running[key]
 
     def __getitem__(self, key: K) -> T:
         if key in self._errors:
@@ -51,7 +58,7 @@ class Written:
     ending: Ending | None
 
 
-def write(worker: Worker, child: Child, row: Row, *, encrypts: bool = False) -> Scenario[Written]:
+def write(worker: PeerWorker, child: Child, row: Row, *, encrypts: bool = False) -> Scenario[Written]:
     """Ours records, the SDK's next attempt reads, ours completes."""
     activity = worker.start(row, maximum_attempts=2, encrypts=encrypts)
     yield
@@ -65,10 +72,10 @@ def write(worker: Worker, child: Child, row: Row, *, encrypts: bool = False) -> 
         return Written(stored, None, second)
     if not row.stored:
         activity.terminate()
-        return Written(stored, second.seen, None)
+        return Written(stored, second.details, None)
     child.complete(second.token, row)
     yield
-    return Written(stored, second.seen, activity.ending())
+    return Written(stored, second.details, activity.ending())
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ class Recorded:
     seen: dict[str, list[str] | str]
 
 
-def record(worker: Worker, children: Mapping[str, Child], row: Row) -> Scenario[Recorded]:
+def record(worker: PeerWorker, children: Mapping[str, Child], row: Row) -> Scenario[Recorded]:
     """The SDK records, our next attempt reads."""
     activity = worker.start(row, records=True)
     yield
@@ -94,7 +101,7 @@ def record(worker: Worker, children: Mapping[str, Child], row: Row) -> Scenario[
     return Recorded(stored, seen)
 
 
-def fail(worker: Worker, child: Child, row: Row) -> Scenario[Ending]:
+def fail(worker: PeerWorker, child: Child, row: Row) -> Scenario[Ending]:
     """Ours fails for good, the SDK's workflow reads the details."""
     activity = worker.start(row)
     yield
@@ -103,7 +110,7 @@ def fail(worker: Worker, child: Child, row: Row) -> Scenario[Ending]:
     return activity.ending()
 
 
-def time_out(worker: Worker, child: Child, row: Row) -> Scenario[Ending]:
+def time_out(worker: PeerWorker, child: Child, row: Row) -> Scenario[Ending]:
     """Ours records and is silent from then on, the SDK's workflow reads the last details."""
     activity = worker.start(row, heartbeat_timeout_ms=SHORT_HEARTBEAT_TIMEOUT_MS, maximum_attempts=1)
     child.heartbeat(activity.attempt().token, row)
@@ -111,8 +118,8 @@ def time_out(worker: Worker, child: Child, row: Row) -> Scenario[Ending]:
     return activity.ending()
 
 
-def write_encoded(worker: Worker, child: Child, row: Row) -> Scenario[Written]:
-    """The same where both have the codec."""
+def write_encoded(worker: PeerWorker, child: Child, row: Row) -> Scenario[Written]:
+    """The same, where child and worker have the codec."""
     return write(worker, child, row, encrypts=True)
 
 
@@ -123,7 +130,7 @@ class Decoded:
     ending: Ending
 
 
-def decode(worker: Worker, child: Child, row: Row) -> Scenario[Decoded]:
+def decode(worker: PeerWorker, child: Child, row: Row) -> Scenario[Decoded]:
     """The SDK records encrypted, ours reads with the same codec, and fails with the same as details."""
     activity = worker.start(row, records=True, encrypts=True)
     yield
@@ -145,7 +152,7 @@ class Relayed:
     ending: Ending
 
 
-def relay(worker: Worker, child: Child, row: Row) -> Scenario[Relayed]:
+def relay(worker: PeerWorker, child: Child, row: Row) -> Scenario[Relayed]:
     """Ours records again what the SDK encrypted, and completes with it, without a key."""
     activity = worker.start(row, records=True, encrypts=True)
     yield
@@ -159,13 +166,67 @@ def relay(worker: Worker, child: Child, row: Row) -> Scenario[Relayed]:
     third = activity.attempt()
     child.complete(third.token, AS_IT_IS)
     yield
-    return Relayed(recorded, read, held, third.seen, activity.ending())
+    return Relayed(recorded, read, held, third.details, activity.ending())
 
 
-def relay_failure(worker: Worker, child: Child, row: Row) -> Scenario[Ending]:
+def relay_failure(worker: PeerWorker, child: Child, row: Row) -> Scenario[Ending]:
     """Ours fails with what the SDK encrypted as the details."""
     activity = worker.start(row, records=True, encrypts=True)
     yield
     child.fail(activity.attempt().token, AS_IT_IS)
     yield
     return activity.ending()
+
+
+class SdkScenarios:
+    """The scenarios with the worker of one SDK. All of one kind run together, when a test needs the first outcome."""
+
+    def __init__(
+        self, sdk: Sdk, worker: PeerWorker, children: Mapping[str, Child], codec_children: Mapping[str, Child]
+    ) -> None:
+        self.sdk = sdk
+        self.children = children
+        # The children that have the codec of the worker.
+        self.codec_children = codec_children
+        self._worker = worker
+
+    @cached_property
+    def written(self) -> Outcomes[Case, Written]:
+        return self._run(write, cases.written())
+
+    @cached_property
+    def failed(self) -> Outcomes[Case, Ending]:
+        return self._run(fail, cases.read_by(self.sdk))
+
+    @cached_property
+    def timed_out(self) -> Outcomes[Case, Ending]:
+        return self._run(time_out, cases.read_by(self.sdk, ["c"]))
+
+    @cached_property
+    def relayed(self) -> Outcomes[Case, Relayed]:
+        return self._run(relay, cases.encrypted_by(self.sdk))
+
+    @cached_property
+    def relayed_failures(self) -> Outcomes[Case, Ending]:
+        return self._run(relay_failure, cases.encrypted_by(self.sdk))
+
+    @cached_property
+    def written_encoded(self) -> Outcomes[Case, Written]:
+        return self._run(write_encoded, cases.with_codec_by(self.sdk), self.codec_children)
+
+    @cached_property
+    def decoded(self) -> Outcomes[Case, Decoded]:
+        return self._run(decode, cases.decoded_by(self.sdk), self.codec_children)
+
+    @cached_property
+    def recorded(self) -> Outcomes[Row, Recorded]:
+        return Outcomes({row: record(self._worker, self.children, row) for row in self.sdk.rows})
+
+    def _run(
+        self,
+        scenario: Callable[[PeerWorker, Child, Row], Scenario[T]],
+        chosen: Iterable[Case],
+        children: Mapping[str, Child] | None = None,
+    ) -> Outcomes[Case, T]:
+        children = self.children if children is None else children
+        return Outcomes({(name, row): scenario(self._worker, children[name], row) for name, row in chosen})

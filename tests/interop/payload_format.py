@@ -1,4 +1,4 @@
-"""What a payload is, in one line: its encoding and its data, as docs/values.md writes it."""
+"""Payloads as docs/values.md writes them: the encoding and the data, in one line."""
 
 import json
 from typing import Any
@@ -9,19 +9,18 @@ BINARY = "binary/"
 PROTOBUF = "json/protobuf"
 
 
-def form(payload: Payload) -> str:
+def format_payload(payload: Payload) -> str:
     encoding = payload.metadata["encoding"].decode()
     if encoding.startswith(BINARY):
         return f"{encoding} {payload.data.hex()}".strip()
     data = payload.data.decode()
-    if encoding == PROTOBUF:  # of its white space nothing is promised
+    if encoding == PROTOBUF:  # its white space may differ
         return f"{encoding} {payload.metadata['messageType'].decode()} {compact(data)}"
     return f"{encoding} {data}"
 
 
-def payload(form: str) -> Payload:
-    """The payload of such a line."""
-    encoding, _, data = form.partition(" ")
+def parse_payload(text: str) -> Payload:
+    encoding, _, data = text.partition(" ")
     metadata = {"encoding": encoding.encode()}
     if encoding.startswith(BINARY):
         return Payload(metadata=metadata, data=bytes.fromhex(data))
@@ -31,8 +30,8 @@ def payload(form: str) -> Payload:
     return Payload(metadata=metadata, data=data.encode())
 
 
-def plain(shown: str) -> str:
-    """What was shown, with its JSON in one spelling."""
+def normalized(shown: str) -> str:
+    """Returns a shown value with its JSON in one spelling."""
     kind, _, value = shown.partition(" ")
     return f"{kind} {compact(value)}".strip()
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.paths import ROOT
-from interop.forms import plain
+from interop.payload_format import normalized
 
 LANGUAGES = ("Python", "Go", "TypeScript", "Java")
 
@@ -64,7 +64,7 @@ def _spans(cell: str) -> tuple[str, ...]:
 
 def _reading(cell: str) -> Reading:
     spans = _spans(cell)
-    return Reading((), spans[0]) if cell.startswith("fails:") else Reading(tuple(map(plain, spans)))
+    return Reading((), spans[0]) if cell.startswith("fails:") else Reading(tuple(map(normalized, spans)))
 
 
 def _row(value: str, writers: str, stored: str, *reads: str) -> Row:

@@ -1,5 +1,6 @@
 """The worker of an official SDK, and the workflows that it runs, each with one activity that it hands over."""
 
+import json
 import queue
 import threading
 import uuid
@@ -10,20 +11,13 @@ from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowHandle
 from temporalio.converter import DataConverter
 
+from harness.process import SILENCE_LIMIT_S, Process
 from harness.server import NAMESPACE
-from harness.worker import Backstage
-from interop.forms import form, plain
+from harness.worker import Attempt, Backstage
+from interop.documented_values import Row
+from interop.payload_format import format_payload, normalized
 from interop.peers.python.cipher import Cipher
-from interop.process import SILENCE_LIMIT, Process
-from interop.programs import Command
-from interop.table import Row
-
-
-@dataclass(frozen=True)
-class Attempt:
-    token: bytes
-    # What the SDK's function for the last heartbeat details gives, shown.
-    seen: list[str]
+from interop.programs import Command, environment
 
 
 @dataclass(frozen=True)
@@ -35,10 +29,10 @@ class Ending:
     seen: list[str]
 
 
-Happening = Attempt | Ending | Exception
+Event = Attempt | Ending | Exception
 
 
-class Worker:
+class PeerWorker:
     def __init__(self, name: str, command: Command, address: str, backstage: Backstage) -> None:
         self.task_queue = f"interop-{name}"
         self.backstage = backstage
@@ -47,10 +41,10 @@ class Worker:
             namespace=NAMESPACE,
             data_converter=replace(DataConverter.default, payload_codec=Cipher()),
         )
-        self._happenings: dict[str, queue.SimpleQueue[Happening]] = {}
-        self._process = Process([*command, address, NAMESPACE, self.task_queue])
+        self._events: dict[str, queue.SimpleQueue[Event]] = {}
+        self._process = Process([*command, address, NAMESPACE, self.task_queue], environment())
         try:
-            assert self._process.read_soon() == {"ready": True}
+            assert json.loads(self._process.read_line()) == {"ready": True}
         except BaseException:
             self._process.close()
             raise
@@ -58,7 +52,7 @@ class Worker:
         self._reader.start()
 
     def close(self) -> None:
-        self._process.end()
+        self._process.close_stdin()
         self._reader.join()
         assert self._process.close() == 0
 
@@ -70,10 +64,10 @@ class Worker:
         encrypts: bool = False,
         heartbeat_timeout_ms: int = 60_000,
         maximum_attempts: int = 0,
-    ) -> "Activity":
-        happenings: queue.SimpleQueue[Happening] = queue.SimpleQueue()
+    ) -> "PeerActivity":
+        events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         workflow_id = f"interop-{uuid.uuid4()}"
-        self._happenings[workflow_id] = happenings
+        self._events[workflow_id] = events
         client = self.encrypting if encrypts else self.backstage.client
         handle = self.backstage.run(
             client.start_workflow(
@@ -83,59 +77,61 @@ class Worker:
                 task_queue=self.task_queue + ("-encrypted" if encrypts else ""),
             )
         )
-        self.backstage.start(_tell_ending(handle, happenings))
-        return Activity(self.backstage, handle, happenings)
+        self.backstage.start(_put_ending(handle, events))
+        return PeerActivity(self.backstage, handle, events)
 
     def _read(self) -> None:
-        while report := self._process.read():
-            attempt = Attempt(bytes.fromhex(report["token"]), [plain(shown) for shown in report["seen"]])
-            self._happenings[report["workflow"]].put(attempt)
+        for line in self._process.read_lines():
+            report = json.loads(line)
+            details = [normalized(shown) for shown in report["seen"]]
+            attempt = Attempt(bytes.fromhex(report["token"]), report["attempt"], details)
+            self._events[report["workflow"]].put(attempt)
 
 
-async def _tell_ending(handle: WorkflowHandle[Any, Any], happenings: queue.SimpleQueue[Happening]) -> None:
+async def _put_ending(handle: WorkflowHandle[Any, Any], events: queue.SimpleQueue[Event]) -> None:
     try:
         ended = await handle.result()
-        happenings.put(Ending(ended["ended"], ended["message"], [plain(shown) for shown in ended["seen"]]))
-    except Exception as error:  # whoever waits for a happening raises it
-        happenings.put(error)
+        events.put(Ending(ended["ended"], ended["message"], [normalized(shown) for shown in ended["seen"]]))
+    except Exception as error:  # raised by the test that waits for an event
+        events.put(error)
 
 
-class Activity:
+class PeerActivity:
     def __init__(
         self,
         backstage: Backstage,
         handle: WorkflowHandle[Any, Any],
-        happenings: queue.SimpleQueue[Happening],
+        events: queue.SimpleQueue[Event],
     ) -> None:
         self._backstage = backstage
         self._handle = handle
-        self._happenings = happenings
+        self._events = events
 
     def next(self) -> Attempt | Ending:
         try:
-            happening = self._happenings.get(timeout=SILENCE_LIMIT)
+            event = self._events.get(timeout=SILENCE_LIMIT_S)
         except queue.Empty:
-            raise AssertionError(f"nothing more of {self._handle.id} within {SILENCE_LIMIT:.0f} s") from None
-        if isinstance(happening, Exception):
-            raise AssertionError(f"{self._handle.id}: {happening!r}: {happening.__cause__!r}") from happening
-        return happening
+            raise AssertionError(f"no event of {self._handle.id} within {SILENCE_LIMIT_S:.0f} s") from None
+        if isinstance(event, Exception):
+            raise AssertionError(f"{self._handle.id}: {event!r}: {event.__cause__!r}") from event
+        return event
 
     def attempt(self) -> Attempt:
-        happening = self.next()
-        assert isinstance(happening, Attempt), happening
-        return happening
+        event = self.next()
+        assert isinstance(event, Attempt), event
+        return event
 
     def ending(self) -> Ending:
-        happening = self.next()
-        assert isinstance(happening, Ending), happening
-        return happening
+        event = self.next()
+        assert isinstance(event, Ending), event
+        return event
 
     def terminate(self) -> None:
         self._backstage.run(self._handle.terminate())
 
     def stored(self) -> list[str]:
         """The heartbeat details that the server holds."""
-        return [form(value) for value in self.stored_payloads()]
+        return [format_payload(value) for value in self.stored_payloads()]
 
     def stored_payloads(self) -> list[Payload]:
         description = self._backstage.run(self._handle.describe())

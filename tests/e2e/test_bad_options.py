@@ -6,7 +6,8 @@ import pytest
 
 from harness.driver import Bytes, Raw, refused
 from harness.server import Server
-from harness.stage import StartDriver
+from harness.signals import Signals
+from harness.stage import StartActivity, StartDriver
 
 BAD_OPTIONS: dict[str, tuple[Bytes, tuple[str, ...]]] = {
     "no JSON": (b"127.0.0.1:7233", ("JSON",)),
@@ -59,9 +60,12 @@ def test_unknown_option_is_refused_in_python(start_driver: StartDriver) -> None:
         b'{"connect_timeout_ms": 10000.0}',
     ],
 )
-def test_absent_options_leave_it_to_the_environment(options: bytes, server: Server, start_driver: StartDriver) -> None:
+def test_absent_options_are_read_from_the_environment(
+    options: bytes, server: Server, start: StartActivity, start_driver: StartDriver
+) -> None:
     driver = start_driver("c", {"TEMPORAL_ADDRESS": server.address})
     driver.connect(Raw(".") if options == b"." else options)
+    assert driver.heartbeat(start("workflow").next_attempt().token, 41) == Signals.NONE
 
 
 SECRET = "not-to-be-seen"
@@ -108,9 +112,12 @@ VARIABLES = [
 ]
 
 
-def test_empty_variables_are_none(language: str, server: Server, start_driver: StartDriver) -> None:
+def test_empty_variables_are_ignored(
+    language: str, server: Server, start: StartActivity, start_driver: StartDriver
+) -> None:
     driver = start_driver(language, dict.fromkeys([*VARIABLES, "TEMPORAL_NAMESPACE"], ""))
     driver.connect({"address": server.address})
+    assert driver.heartbeat(start("workflow").next_attempt().token, 41) == Signals.NONE
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "http://127.0.0.1:7233", ":7233x"])

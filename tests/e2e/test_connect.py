@@ -21,9 +21,12 @@ def test_environment_says_where(language: str, server: Server, start: StartActiv
     assert driver.heartbeat(start("workflow").next_attempt().token, 41) == Signals.NONE
 
 
-def test_options_win_over_the_environment(language: str, server: Server, start_driver: StartDriver) -> None:
+def test_options_win_over_the_environment(
+    language: str, server: Server, start: StartActivity, start_driver: StartDriver
+) -> None:
     driver = start_driver(language, {"TEMPORAL_ADDRESS": "127.0.0.1:1", "TEMPORAL_NAMESPACE": "of-nobody"})
     driver.connect({"address": server.address, "namespace": NAMESPACE})
+    assert driver.heartbeat(start("workflow").next_attempt().token, 41) == Signals.NONE
 
 
 def test_namespace_of_the_environment_is_looked_for(language: str, server: Server, start_driver: StartDriver) -> None:
@@ -83,7 +86,9 @@ def test_a_listener_that_speaks_no_grpc_is_told(start_driver: StartDriver) -> No
         http.shutdown()
 
 
-def test_connect_waits_for_a_server_that_comes_later(language: str, server: Server, start_driver: StartDriver) -> None:
+def test_connect_waits_for_a_server_that_starts_later(
+    language: str, server: Server, start: StartActivity, start_driver: StartDriver
+) -> None:
     """Its port is taken, closed, and then opened by a proxy to the real one."""
     port = free_port()
     driver = start_driver(language)
@@ -91,6 +96,7 @@ def test_connect_waits_for_a_server_that_comes_later(language: str, server: Serv
     time.sleep(0.3)  # long enough for a try to fail
     with Proxy(server.port, port):
         driver.finish()
+        assert driver.heartbeat(start("workflow").next_attempt().token, 41) == Signals.NONE
         driver.disconnect()
 
 

@@ -9,7 +9,7 @@ from harness.certificates import Authority
 from harness.driver import refused
 from harness.endpoint import Endpoint
 from harness.http_proxy import http_proxy
-from harness.server import Server, free_port
+from harness.server import NAMESPACE, Server, free_port
 from harness.signals import Signals
 from harness.stage import StartActivity, StartDriver
 
@@ -35,7 +35,7 @@ def test_beats_go_through_a_proxy(
     assert driver.heartbeat(token, 41) == Signals.NONE
 
 
-def test_tls_goes_through_a_proxy_that_wants_to_know_who_we_are(
+def test_tls_goes_through_a_proxy_that_requires_credentials(
     language: str, guarded_proxy: str, server: Server, tmp_path: Path, start_driver: StartDriver
 ) -> None:
     authority = Authority(tmp_path)
@@ -43,9 +43,10 @@ def test_tls_goes_through_a_proxy_that_wants_to_know_who_we_are(
     with Endpoint(server.address, authority.sign()) as endpoint:
         tls = {"server_ca_cert_path": str(authority.path)}
         start_driver(language).connect({"address": endpoint.address, "tls": tls, "proxy": proxy})
+        assert endpoint.metadata("DescribeNamespace")["temporal-namespace"] == NAMESPACE
 
 
-def test_proxy_that_wants_to_know_who_we_are_says_so(
+def test_refusal_names_the_proxy_that_requires_credentials(
     guarded_proxy: str, server: Server, start_driver: StartDriver
 ) -> None:
     with refused("THB_UNAUTHENTICATED", guarded_proxy, "407", "proxy.basic_auth_user"):

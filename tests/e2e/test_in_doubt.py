@@ -18,7 +18,7 @@ class Ending:
     """One way to end an activity: asks for it without waiting for the answer."""
 
     start: Callable[[Driver, bytes, int], None]
-    # What is there to be seen once the server has applied it.
+    # Waits until the server has applied it, and returns the result or the failure.
     applied: Callable[[ExternalActivity], object]
     needs_cancel: bool = False
 
@@ -82,7 +82,7 @@ def test_lost_request_is_sent_again_and_nothing_is_in_doubt(
     ending.start(driver, token, 10_000)
     driver.finish()
     proxy.wait_until_lost()
-    ending.applied(activity)
+    assert ending.applied(activity)
 
 
 def test_doubt_outlives_a_call_that_ran_out_of_time(

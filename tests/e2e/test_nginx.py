@@ -1,8 +1,6 @@
 """nginx in front of the server: TLS, client certificates, and the answers that are nginx's own."""
 
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,7 @@ from harness.stage import StartActivity, StartDriver
 
 # What nginx answers itself is told long before a call's time is over.
 PATIENT = 55_000
-PROMPT = 30.0
+PROMPT_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +58,7 @@ def test_client_certificate_that_nginx_misses(
 ) -> None:
     """nginx shakes hands all the same, and answers the first request with a page of its own."""
     driver = start_driver(language)
-    with refused_at_once("THB_TLS", "client certificate", "tls.client_cert_path", "400"):
+    with refused("THB_TLS", "client certificate", "tls.client_cert_path", "400", within_s=PROMPT_S):
         driver.connect({"address": mutual.address, "tls": trusting(authority), "connect_timeout_ms": PATIENT})
 
 
@@ -71,7 +69,7 @@ def test_client_certificate_that_nginx_refuses(
     stranger = Authority(tmp_path, "stranger") if fault == "of a stranger" else authority
     tls = trusting(authority, "solver", of=stranger, expired=fault == "expired")
     driver = start_driver("c")
-    with refused_at_once("THB_TLS", "client certificate", tls["client_cert_path"], "400"):
+    with refused("THB_TLS", "client certificate", tls["client_cert_path"], "400", within_s=PROMPT_S):
         driver.connect({"address": mutual.address, "tls": tls, "connect_timeout_ms": PATIENT})
 
 
@@ -84,7 +82,7 @@ def test_details_that_are_too_large_for_nginx_are_refused_and_not_sent_again_and
         driver = start_driver("c")
         driver.connect({"address": nginx.address, "tls": trusting(authority)})
         driver.heartbeat(token, 41)
-        with refused_at_once("THB_TOO_LARGE", "413"):
+        with refused("THB_TOO_LARGE", "413", within_s=PROMPT_S):
             driver.heartbeat(token, bytes_of_size(3 * LIMIT // 4), timeout=PATIENT)
         assert driver.get_details(token).values == [41]
         assert driver.heartbeat(token, 42) == Signals.NONE
@@ -109,11 +107,3 @@ def test_server_that_is_away_behind_nginx_is_told(
         driver = start_driver("c")
         with refused("THB_UNAVAILABLE", nginx.address, "HTTP status 502"):
             driver.connect({"address": nginx.address, "tls": trusting(authority), "connect_timeout_ms": 1000})
-
-
-@contextmanager
-def refused_at_once(status: str, *causes: str) -> Iterator[None]:
-    began = time.monotonic()
-    with refused(status, *causes):
-        yield
-    assert time.monotonic() - began < PROMPT, "there was nothing to wait for"

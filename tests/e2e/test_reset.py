@@ -14,13 +14,13 @@ UNTIL_SILENCE_IS_NOTICED_MS = 2_000
 def test_reset_is_told_to_the_first_attempt_and_its_progress_is_kept(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
-    reset_first_attempt(start(kind), connect(language), kind, reset_heartbeat=False, kept=[42])
+    assert details_after_reset_of_first_attempt(start(kind), connect(language), kind, reset_heartbeat=False) == [42]
 
 
 def test_reset_of_the_first_attempt_may_forget_the_progress(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
-    reset_first_attempt(start(kind), connect(language), kind, reset_heartbeat=True, kept=[])
+    assert details_after_reset_of_first_attempt(start(kind), connect(language), kind, reset_heartbeat=True) == []
 
 
 def test_reset_of_a_later_attempt_keeps_its_progress(
@@ -28,7 +28,7 @@ def test_reset_of_a_later_attempt_keeps_its_progress(
 ) -> None:
     driver = connect(language)
     activity = start(kind, heartbeat_timeout_ms=UNTIL_SILENCE_IS_NOTICED_MS)
-    reset_second_attempt(activity, driver, kind, reset_heartbeat=False, kept=[41])
+    assert details_after_reset_of_second_attempt(activity, driver, kind, reset_heartbeat=False) == [41]
 
 
 def test_reset_of_a_later_attempt_may_forget_the_progress(
@@ -36,32 +36,32 @@ def test_reset_of_a_later_attempt_may_forget_the_progress(
 ) -> None:
     driver = connect(language)
     activity = start(kind, heartbeat_timeout_ms=UNTIL_SILENCE_IS_NOTICED_MS)
-    reset_second_attempt(activity, driver, kind, reset_heartbeat=True, kept=[])
+    assert details_after_reset_of_second_attempt(activity, driver, kind, reset_heartbeat=True) == []
 
 
-def reset_first_attempt(
-    activity: ExternalActivity, driver: Driver, kind: Kind, *, reset_heartbeat: bool, kept: list[Any]
-) -> None:
+def details_after_reset_of_first_attempt(
+    activity: ExternalActivity, driver: Driver, kind: Kind, *, reset_heartbeat: bool
+) -> list[Any]:
     token = activity.next_attempt().token
     assert driver.heartbeat(token, 41) == Signals.NONE
     activity.reset(reset_heartbeat=reset_heartbeat)
     assert driver.heartbeat(token, 42) == Signals.RESET
     assert driver.get_details(token).values == [42], "this attempt goes on beating"
-    driver.fail(token, {"message": "starting anew"})
+    driver.fail(token, {"message": "restart"})
 
     again = activity.next_attempt()
     assert again.number == (2 if kind == "workflow" else 1)  # what the server counts, not what one would expect
-    assert again.details == kept
-    assert driver.get_details(again.token).values == kept
+    assert driver.get_details(again.token).values == again.details
     assert driver.heartbeat(again.token, 0) == Signals.NONE
-    driver.complete(again.token, "done anew")
-    assert activity.result() == "done anew"
+    driver.complete(again.token, "done")
+    assert activity.result() == "done"
+    return again.details
 
 
-def reset_second_attempt(
-    activity: ExternalActivity, driver: Driver, kind: Kind, *, reset_heartbeat: bool, kept: list[Any]
-) -> None:
-    driver.fail(activity.next_attempt().token, {"message": "once more"})
+def details_after_reset_of_second_attempt(
+    activity: ExternalActivity, driver: Driver, kind: Kind, *, reset_heartbeat: bool
+) -> list[Any]:
+    driver.fail(activity.next_attempt().token, {"message": "retry"})
     second = activity.next_attempt()
     assert second.number == 2
     assert driver.heartbeat(second.token, 41) == Signals.NONE
@@ -70,15 +70,15 @@ def reset_second_attempt(
         with refused("THB_NOT_FOUND"):
             driver.heartbeat(second.token, 42)
         with refused("THB_NOT_FOUND"):
-            driver.fail(second.token, {"message": "starting anew"})
+            driver.fail(second.token, {"message": "restart"})
     else:
         assert driver.heartbeat(second.token, 41) == Signals.RESET
-        driver.fail(second.token, {"message": "starting anew"})
+        driver.fail(second.token, {"message": "restart"})
 
     again = activity.next_attempt()
     # That of the workflow was rewound to 1, and has timed out.
     assert again.number == (2 if kind == "workflow" else 1)
-    assert again.details == kept
-    assert driver.get_details(again.token).values == kept
-    driver.complete(again.token, "done anew")
-    assert activity.result() == "done anew"
+    assert driver.get_details(again.token).values == again.details
+    driver.complete(again.token, "done")
+    assert activity.result() == "done"
+    return again.details

@@ -34,7 +34,9 @@ def test_server_is_known_by_its_authority(
     assert driver.heartbeat(token, 41) == Signals.NONE
 
 
-def test_both_know_each_other(language: str, mutual: Endpoint, authority: Authority, start_driver: StartDriver) -> None:
+def test_client_and_server_check_each_others_certificate(
+    language: str, mutual: Endpoint, authority: Authority, start_driver: StartDriver
+) -> None:
     pair = authority.sign("solver")
     start_driver(language).connect(
         {
@@ -46,6 +48,7 @@ def test_both_know_each_other(language: str, mutual: Endpoint, authority: Author
             },
         }
     )
+    assert mutual.metadata("DescribeNamespace")["temporal-namespace"] == NAMESPACE
 
 
 def test_environment_says_all_that(
@@ -109,6 +112,7 @@ def test_server_may_have_another_name_than_its_address(
     with Endpoint(server.address, authority.sign("temporal.example")) as endpoint:
         tls = {"server_ca_cert_path": str(authority.path), "server_name": "temporal.example"}
         start_driver("c").connect({"address": endpoint.address, "tls": tls})
+        assert endpoint.metadata("DescribeNamespace")["temporal-namespace"] == NAMESPACE
 
 
 def test_host_verification_is_off_only_when_that_is_asked_for(

@@ -12,7 +12,8 @@ from harness.endpoint import Endpoint
 from harness.pages import options_of
 from harness.paths import ROOT
 from harness.server import Server
-from harness.stage import StartDriver
+from harness.signals import Signals
+from harness.stage import StartActivity, StartDriver
 
 THE_ONE = "disable_host_verification"
 
@@ -159,8 +160,12 @@ def test_profile_that_others_understand_leaves_it_on(
         start_driver("c").connect({"address": stranger.address, "config_file": str(file)})
 
 
-def test_no_variable_of_other_programs_chooses_a_proxy(server: Server, start_driver: StartDriver) -> None:
+def test_proxy_variables_of_other_programs_are_ignored(
+    server: Server, start: StartActivity, start_driver: StartDriver
+) -> None:
     """They are often set for the web; a server in one's own network isn't reached through such a proxy."""
     names = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "GRPC_PROXY"]
     variables = dict.fromkeys([*names, *map(str.lower, names)], "http://127.0.0.1:1")
-    start_driver("c", variables).connect({"address": server.address})
+    driver = start_driver("c", variables)
+    driver.connect({"address": server.address})
+    assert driver.heartbeat(start("workflow").next_attempt().token, 41) == Signals.NONE

@@ -80,20 +80,22 @@ def installed_prefix(folder: Path, source: Path = ROOT) -> Path:
     return folder
 
 
-class Beaten:
-    """An activity of a workflow that a program of a reader's carries to its end."""
+# What each program is asked to do, and completes its activity with.
+ITEMS = 3
 
-    ITEMS = 3
+
+class PackageActivity:
+    """An activity of a workflow that a program of a package's user completes."""
 
     def __init__(self, server: Server, start: StartActivity) -> None:
-        # Compilers may take their time.
+        # Compilers are slow.
         self._activity = start("workflow", heartbeat_timeout_ms=AN_HOUR_MS, start_to_close_ms=AN_HOUR_MS)
         self._environment = fresh_environment(
             TEMPORAL_ADDRESS=server.address,
             TEMPORAL_ACTIVITY_TASK_TOKEN=base64.b64encode(self._activity.next_attempt().token).decode(),
         )
 
-    def by(self, *command: str, cwd: Path, **variables: str) -> None:
-        """Runs the program, whose beats are acknowledged before its result is."""
+    def completed_by(self, *command: str, cwd: Path, **variables: str) -> object:
+        """Runs the program, whose heartbeats are acknowledged before its result is. Returns the activity's result."""
         run(*command, cwd=cwd, env=self._environment | variables)
-        assert self._activity.result() == self.ITEMS
+        return self._activity.result()

@@ -15,7 +15,7 @@ from harness.needs import needs
 from harness.paths import ROOT, TESTS
 from harness.server import Server
 from harness.stage import StartActivity
-from packages.made import SLOW, Beaten, fresh_environment, installed_prefix, make, run, tarball
+from packages.made import ITEMS, SLOW, PackageActivity, fresh_environment, installed_prefix, make, run, tarball
 from packages.stopwatch import Way
 from packages.stopwatch import way as way
 
@@ -49,7 +49,9 @@ def test_program_is_built_by_pkg_config_and_completes(
     flags = pkg_config(prefix, package)
     run(*COMPILERS[language], str(SOURCES[language]), *flags, "-o", str(program), cwd=tmp_path)
     assert ("libtemporal_heartbeat.so.0" in needed(program)) == (package == "temporal_heartbeat")
-    Beaten(server, start).by(str(program), "3", "done", cwd=tmp_path, LD_LIBRARY_PATH=str(prefix / "lib"))
+    activity = PackageActivity(server, start)
+    library_path = str(prefix / "lib")
+    assert activity.completed_by(str(program), "3", "done", cwd=tmp_path, LD_LIBRARY_PATH=library_path) == ITEMS
 
 
 def test_programs_are_built_by_cmake_and_complete(
@@ -64,7 +66,7 @@ def test_programs_are_built_by_cmake_and_complete(
             program = tmp_path / f"activity_{language}_{kind}"
             assert ("libtemporal_heartbeat.so.0" in needed(program)) == (kind == "shared")
             # The way to the shared library is in the program, as CMake does it in a build tree.
-            Beaten(server, start).by(str(program), "3", "done", cwd=tmp_path)
+            assert PackageActivity(server, start).completed_by(str(program), "3", "done", cwd=tmp_path) == ITEMS
 
 
 @pytest.mark.parametrize(("asked", "found"), [("0.1", True), ("0.0.9", False), ("0.2", False), ("1", False)])
@@ -129,14 +131,14 @@ def test_tool_that_is_not_there_is_said_with_what_it_comes_with(target: str, too
 
 def test_tarball_works_wherever_it_is_unpacked(server: Server, start: StartActivity, tmp_path: Path, way: Way) -> None:
     packed = tarball()
-    beaten = Beaten(server, start)
+    activity = PackageActivity(server, start)
     with way("C, from the tarball, by pkg-config"):
         run("tar", "-xzf", str(packed), cwd=tmp_path)
         [unpacked] = tmp_path.iterdir()
         moved = unpacked.rename(tmp_path / "moved here")
         flags = pkg_config(moved, "temporal_heartbeat")
         run("cc", str(SOURCES["c"]), *flags, "-o", "solver", cwd=tmp_path)
-        beaten.by("./solver", "3", "done", cwd=tmp_path, LD_LIBRARY_PATH=str(moved / "lib"))
+        assert activity.completed_by("./solver", "3", "done", cwd=tmp_path, LD_LIBRARY_PATH=str(moved / "lib")) == ITEMS
     assert str(tmp_path) not in "".join(path.read_text() for path in moved.rglob("*.pc"))
 
 
@@ -156,11 +158,13 @@ SOURCES_OF_ALL: dict[str, Callable[[Path], Path]] = {
 def test_program_runs_from_an_empty_prefix(
     name: str, server: Server, start: StartActivity, tmp_path: Path, way: Way
 ) -> None:
-    beaten = Beaten(server, start)
+    activity = PackageActivity(server, start)
     with way(name):
         prefix = installed_prefix(tmp_path / "prefix", SOURCES_OF_ALL[name](tmp_path / "clone"))
         run("cc", str(SOURCES["c"]), *pkg_config(prefix, "temporal_heartbeat"), "-o", "solver", cwd=tmp_path)
-        beaten.by("./solver", "3", "done", cwd=tmp_path, LD_LIBRARY_PATH=str(prefix / "lib"))
+        assert (
+            activity.completed_by("./solver", "3", "done", cwd=tmp_path, LD_LIBRARY_PATH=str(prefix / "lib")) == ITEMS
+        )
 
 
 def test_what_is_shipped_is_optimized_as_one_piece() -> None:

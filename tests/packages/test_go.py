@@ -10,7 +10,7 @@ from harness.needs import needs
 from harness.paths import ROOT, library
 from harness.server import Server
 from harness.stage import StartActivity
-from packages.made import Beaten, fresh_environment, go_proxy, installed_prefix, run
+from packages.made import ITEMS, PackageActivity, fresh_environment, go_proxy, installed_prefix, run
 from packages.stopwatch import Way
 from packages.stopwatch import way as way
 
@@ -44,23 +44,23 @@ def program_of_a_reader(folder: Path, reader: dict[str, str], *flags: str) -> Pa
 def test_module_from_a_fresh_gopath_completes_without_flags(
     reader: dict[str, str], server: Server, start: StartActivity, tmp_path: Path, way: Way
 ) -> None:
-    beaten = Beaten(server, start)
+    activity = PackageActivity(server, start)
     with way("Go, by `go get` into a fresh GOPATH, the library beside the program"):
         solver = program_of_a_reader(tmp_path / "solver", reader)
         shutil.copy(library(), solver.parent / "libtemporal_heartbeat.so.0")
-        beaten.by(str(solver), "-items", "3", cwd=tmp_path)
+        assert activity.completed_by(str(solver), "-items", "3", cwd=tmp_path) == ITEMS
 
 
 def test_library_that_is_linked_is_all_that_the_program_needs(
     reader: dict[str, str], server: Server, start: StartActivity, tmp_path: Path, way: Way
 ) -> None:
-    beaten = Beaten(server, start)
+    activity = PackageActivity(server, start)
     with way("Go, by `go get` into a fresh GOPATH, with the library linked from an empty PREFIX"):
         prefix = installed_prefix(tmp_path / "prefix")
         reader["PKG_CONFIG_PATH"] = str(prefix / "lib/pkgconfig")
         solver = program_of_a_reader(tmp_path / "solver", reader, "-tags", STATIC)
         shutil.rmtree(prefix)
-        beaten.by(str(solver), "-items", "3", cwd=tmp_path)
+        assert activity.completed_by(str(solver), "-items", "3", cwd=tmp_path) == ITEMS
     needed = run("readelf", "--dynamic", str(solver), cwd=tmp_path)
     assert "libtemporal_heartbeat" not in needed
     assert "libgcc_s" not in needed

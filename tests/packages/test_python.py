@@ -15,7 +15,7 @@ from harness.needs import missing
 from harness.paths import ROOT, VENV_BIN
 from harness.server import Server
 from harness.stage import StartActivity
-from packages.made import DIST, SLOW, Beaten, fresh_environment, make, run, wheel
+from packages.made import DIST, ITEMS, SLOW, PackageActivity, fresh_environment, make, run, wheel
 from packages.stopwatch import Way
 from packages.stopwatch import way as way
 
@@ -51,11 +51,11 @@ def test_package_in_a_fresh_environment_completes(
     name: str, server: Server, start: StartActivity, tmp_path: Path, way: Way
 ) -> None:
     package = str(shutil.copy(PACKAGES[name](), tmp_path))
-    beaten = Beaten(server, start)
+    activity = PackageActivity(server, start)
     with way(name):
         python = fresh_python(tmp_path / "venv")
         install(python, package)
-        beaten.by(python, EXAMPLE, "3", "done", cwd=tmp_path)
+        assert activity.completed_by(python, EXAMPLE, "3", "done", cwd=tmp_path) == ITEMS
 
 
 def test_wheel_is_small() -> None:

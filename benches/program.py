@@ -28,7 +28,7 @@ from temporalio.client import ActivityHandle, Client
 from temporalio.worker import Worker
 
 from harness.server import dev_server
-from harness.worker import Backstage
+from harness.worker import SdkWorker
 
 SLEEP_S = 60
 STARTS = 20
@@ -135,7 +135,7 @@ async def rate(stage: Stage, command: Callable[[str], list[str]]) -> float:
     return statistics.median(rates)
 
 
-async def working(stage: Stage) -> None:
+async def worker_on(stage: Stage) -> None:
     address = stage.environment["TEMPORAL_ADDRESS"]
     ours = await rate(stage, lambda queue: [stage.program, *f"work -t {queue} -c {SLOTS} --quiet -- true".split()])
     theirs = await rate(stage, lambda queue: [sys.executable, __file__, "worker", address, queue])
@@ -178,7 +178,7 @@ async def measure(address: str, program: str) -> None:
         await starting(stage)
         await cancelling(stage, "5s")
         await cancelling(stage, "500ms")
-        await working(stage)
+        await worker_on(stage)
         await sleeping(stage)
 
 
@@ -186,7 +186,7 @@ def main(program: str) -> None:
     # What was started is stopped then too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # The port of a server is open a moment before all of its services answer; the harness waits for that.
-    with dev_server() as server, Backstage(server.address):
+    with dev_server() as server, SdkWorker(server.address):
         asyncio.run(measure(server.address, program))
 
 

@@ -1,4 +1,4 @@
-"""The stage of every scenario: one server and one worker for the whole run, and the drivers that a test starts."""
+"""Fixtures of all scenarios: one server and one SDK worker for the whole run, and the drivers that a test starts."""
 
 import functools
 import signal
@@ -8,17 +8,17 @@ from types import FrameType
 import pytest
 
 from harness.activities import KINDS, ExternalActivity, Kind, start_activity
-from harness.calls import CALLS, Call
 from harness.certificates import Authority
 from harness.driver import BROKEN, Driver
+from harness.fixtures import NO_VARIABLES, Connect, ConnectCpp, StartActivity, StartDriver
 from harness.grid import Plugin
 from harness.languages import DRIVER_LANGUAGES, LANGUAGES
-from harness.needs import not_there
 from harness.proxy import Proxy
+from harness.requests import CALLS, Call
+from harness.requires import unsupported
 from harness.server import NAMESPACE, OLDEST, Server, dev_server
-from harness.sharing import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
-from harness.stage import NO_VARIABLES, Connect, ConnectCpp, StartActivity, StartDriver
-from harness.worker import ActivityOptions, Backstage
+from harness.worker import ActivityOptions, SdkWorker
+from harness.xdist import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from packages.stopwatch import pytest_terminal_summary as pytest_terminal_summary
 
 
@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """A certification authority that nobody knows."""
+    """A certificate authority that no system trusts."""
     return Authority(tmp_path_factory.mktemp("certificates"))
 
 
@@ -47,8 +47,8 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def backstage(server: Server) -> Iterator[Backstage]:
-    with Backstage(server.address) as opened:
+def sdk_worker(server: Server) -> Iterator[SdkWorker]:
+    with SdkWorker(server.address) as opened:
         yield opened
 
 
@@ -59,10 +59,10 @@ def proxy(server: Server) -> Iterator[Proxy]:
 
 
 @pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest, server: Server, backstage: Backstage) -> Kind:
+def kind(request: pytest.FixtureRequest, server: Server, sdk_worker: SdkWorker) -> Kind:
     chosen: Kind = request.param
-    if chosen == "standalone" and server.version < OLDEST and not backstage.has_standalone:
-        not_there("standalone activities are UNIMPLEMENTED on this server")
+    if chosen == "standalone" and server.version < OLDEST and not sdk_worker.has_standalone:
+        unsupported("standalone activities are UNIMPLEMENTED on this server")
     return chosen
 
 
@@ -80,9 +80,9 @@ def call(request: pytest.FixtureRequest) -> Call:
 
 
 @pytest.fixture
-def start(backstage: Backstage) -> StartActivity:
+def start(sdk_worker: SdkWorker) -> StartActivity:
     def start(kind: Kind, **options: int) -> ExternalActivity:
-        return start_activity(kind, backstage, ActivityOptions(**options))
+        return start_activity(kind, sdk_worker, ActivityOptions(**options))
 
     return start
 
@@ -98,7 +98,7 @@ def start_driver() -> Iterator[StartDriver]:
 
     yield start
     statuses = [driver.close() for driver in started]
-    # No surprise is a driver that a scenario killed, or that told of a broken rule; one that crashed at its end is.
+    # A scenario may have killed a driver, and a driver may have found a broken rule. A crash at the exit is an error.
     assert all(status in (0, BROKEN, -signal.SIGKILL) for status in statuses), statuses
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from compare.paths import BUILD, NULL_SERVER
 from harness.activities import WorkflowActivity
 from harness.server import dev_server
-from harness.worker import ActivityOptions, Backstage
+from harness.worker import ActivityOptions, SdkWorker
 
 TOKENS = 16
 
@@ -51,8 +51,8 @@ def real() -> Iterator[Target]:
     activity = ActivityOptions(heartbeat_timeout_ms=0, start_to_close_ms=3_600_000)
     with ExitStack() as stack:
         server = stack.enter_context(dev_server(*options))
-        backstage = stack.enter_context(Backstage(server.address))
-        started = [WorkflowActivity(backstage, activity) for _ in range(TOKENS)]
+        sdk_worker = stack.enter_context(SdkWorker(server.address))
+        started = [WorkflowActivity(sdk_worker, activity) for _ in range(TOKENS)]
         for one in started:
             stack.callback(one.terminate)
         yield Target(server.address, _write_tokens([one.next_attempt().token for one in started]))

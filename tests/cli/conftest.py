@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
+from harness.fixtures import NO_INHERITED, NO_VARIABLES
 from harness.program import Exec, Program, StartProgram, encoded, environment, program
 from harness.server import Server
-from harness.stage import NO_INHERITED, NO_VARIABLES
 from harness.worker import Attempt
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.needs import needs
+from harness.fixtures import Connect, StartActivity
 from harness.paths import ROOT, VENV_BIN
 from harness.program import encoded, environment, program
+from harness.requires import requires
 from harness.server import Server, find_program
-from harness.stage import Connect, StartActivity
 
 MANUAL = (ROOT / "docs" / "cli.md").read_text()
 LAST_PAGE = 24
@@ -48,7 +48,7 @@ class Shell:
         self._variables = dict(variables)
 
     def run(self, *code: str) -> str:
-        bash = needs(shutil.which("bash"), "bash")
+        bash = requires(shutil.which("bash"), "bash")
         output = self._folder / "output"
         with output.open("w") as file:
             process = subprocess.Popen(

@@ -7,8 +7,8 @@ import pytest
 from temporalio.exceptions import TimeoutError, TimeoutType
 
 from harness.activities import Kind
+from harness.fixtures import StartActivity
 from harness.program import Exec
-from harness.stage import StartActivity
 
 GONE = 76
 

@@ -6,8 +6,8 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from harness.activities import ExternalActivity, Kind
+from harness.fixtures import StartActivity
 from harness.program import Exec
-from harness.stage import StartActivity
 
 LIMIT = 2 * 1024 * 1024
 

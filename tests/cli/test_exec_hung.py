@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from harness.program import Exec, eventually
+from harness.fixtures import StartActivity
+from harness.polling import wait_until
+from harness.program import Exec
 from harness.proxy import Proxy
 from harness.server import Server
-from harness.stage import StartActivity
 
 UNAVAILABLE, GONE = 69, 76
 
@@ -136,6 +137,6 @@ def test_a_signal_ends_the_wait_for_a_server_that_is_away(
         running = execute(activity.next_attempt(), "--address", up.address, command=command)
         child = int(running.line())
     (tmp_path / "go").touch()
-    eventually(lambda: not Path(f"/proc/{child}").exists(), "the command has ended")
+    wait_until(lambda: not Path(f"/proc/{child}").exists(), "the command has ended")
     running.kill(signal.SIGTERM)
     assert running.ends() == -signal.SIGTERM

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness.activities import Kind
-from harness.program import Exec, eventually
-from harness.stage import Connect, StartActivity
+from harness.fixtures import Connect, StartActivity
+from harness.polling import wait_until
+from harness.program import Exec
 
 SOON = {"heartbeat_timeout_ms": 1_000}
 
@@ -36,7 +37,7 @@ def test_progress_is_recorded(
     activity = start("workflow", **SOON)
     flags = [flag.replace("{file}", file) for flag in flags]
     running = execute(activity.next_attempt(), *flags, command=script.replace("{file}", file) + "; sleep 1000")
-    eventually(lambda: activity.heartbeat_details() == details, "the progress is recorded")
+    wait_until(lambda: activity.heartbeat_details() == details, "the progress is recorded")
     running.kill(signal.SIGTERM)
     assert running.ends() == 128 + signal.SIGTERM
 
@@ -94,7 +95,7 @@ def test_a_command_without_progress_keeps_what_the_server_holds(
     running = execute(attempt, command="echo ready; sleep 1000")
     running.line()
     first = beats(activity)
-    eventually(lambda: beats(activity) > first + 1, "it beats")
+    wait_until(lambda: beats(activity) > first + 1, "it beats")
     assert activity.heartbeat_details() == [41]
     running.kill(signal.SIGTERM)
     running.ends()

@@ -7,9 +7,9 @@ import pytest
 from temporalio.exceptions import ApplicationError, CancelledError
 
 from harness.activities import Kind, StandaloneActivity, WorkflowActivity
+from harness.fixtures import StartActivity
 from harness.program import Exec, StartProgram, encoded
 from harness.server import free_port
-from harness.stage import StartActivity
 
 # 64 and the number of the status; `--help` has them all.
 USAGE, INVALID_ARGUMENT, CONFIG, UNAVAILABLE, NOT_FOUND, TOKEN_UNREADABLE = 64, 65, 66, 69, 76, 81

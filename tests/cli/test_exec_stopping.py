@@ -10,8 +10,9 @@ import pytest
 from temporalio.exceptions import ApplicationError, CancelledError
 
 from harness.activities import Kind
-from harness.program import Exec, eventually, is_alive
-from harness.stage import StartActivity
+from harness.fixtures import StartActivity
+from harness.polling import wait_until
+from harness.program import Exec, is_alive
 
 GONE = 76
 
@@ -75,12 +76,12 @@ def test_pause_freezes_the_command_and_never_the_beats(kind: Kind, start: StartA
     running = execute(activity.next_attempt(), *flags, command=TALKS)
     child = int(running.line())
     activity.pause()
-    eventually(lambda: state(child) == "T", "the command is frozen")
+    wait_until(lambda: state(child) == "T", "the command is frozen")
     with pytest.raises(subprocess.TimeoutExpired):
         running.process.wait(3.0)
     assert state(child) == "T"
     activity.unpause()
-    eventually(lambda: state(child) in "RS", "the command goes on")
+    wait_until(lambda: state(child) in "RS", "the command goes on")
     running.kill(signal.SIGTERM)
     assert running.ends() == 128 + signal.SIGTERM
 
@@ -126,11 +127,11 @@ def test_stop_from_a_terminal_freezes_the_command_and_never_the_beats(start: Sta
     running = execute(activity.next_attempt(), command=WAITS)
     child = int(running.line())
     running.kill(signal.SIGTSTP)
-    eventually(lambda: state(child) == "T", "the command is frozen")
+    wait_until(lambda: state(child) == "T", "the command is frozen")
     with pytest.raises(subprocess.TimeoutExpired):
         running.process.wait(2.5)
     running.kill(signal.SIGCONT)
-    eventually(lambda: state(child) in "RS", "the command goes on")
+    wait_until(lambda: state(child) in "RS", "the command goes on")
     running.kill(signal.SIGTERM)
     assert running.ends() == 7
 
@@ -168,12 +169,12 @@ def test_command_dies_with_exec_and_the_retry_goes_on(kind: Kind, start: StartAc
     said = [first.line() for _ in range(3)]
     members = [int(pid) for pid in said if pid.isdigit()]
     assert all(map(is_alive, members))
-    eventually(lambda: activity.heartbeat_details() == [41], "the progress is recorded")
+    wait_until(lambda: activity.heartbeat_details() == [41], "the progress is recorded")
     directory = temporary_directory(first.pid)
     assert directory.exists()
     first.kill()
-    eventually(lambda: not any(map(is_alive, members)), "they die with exec")
-    eventually(lambda: not directory.exists(), "nothing is left behind")
+    wait_until(lambda: not any(map(is_alive, members)), "they die with exec")
+    wait_until(lambda: not directory.exists(), "nothing is left behind")
     second = execute(activity.next_attempt(), *flags, command='echo "$TEMPORAL_ACTIVITY_DETAILS_JSON"')
     assert second.ends() == 0
     assert activity.result() == "41"
@@ -192,8 +193,8 @@ def test_command_dies_with_exec_at_any_moment(start: StartActivity, execute: Exe
             running.process.wait(tick * 0.004)
         running.kill()
         running.ends()
-        eventually(partial(is_dead, guardian), "the guardian ends too")
-        eventually(lambda: not running_with(mark), "the command is dead")
+        wait_until(partial(is_dead, guardian), "the guardian ends too")
+        wait_until(lambda: not running_with(mark), "the command is dead")
 
 
 def is_dead(pid: int) -> bool:
@@ -213,7 +214,7 @@ def children(pid: int) -> list[int]:
 
 
 def guardian_of(pid: int) -> int:
-    eventually(lambda: bool(children(pid)) and guards(children(pid)[0]), "it has its guardian")
+    wait_until(lambda: bool(children(pid)) and guards(children(pid)[0]), "it has its guardian")
     return children(pid)[0]
 
 

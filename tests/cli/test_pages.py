@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.needs import needs
+from harness.fixtures import StartActivity
 from harness.program import Exec, StartProgram
-from harness.stage import StartActivity
+from harness.requires import requires
 
 COMMANDS = ("exec", "work", "heartbeat", "details", "complete", "fail", "cancelled", "status", "completions")
 
@@ -25,7 +25,7 @@ def test_every_command_has_a_help_with_what_it_is_for(command: str, start_progra
 
 
 def test_bash_completes_commands_and_flags(start_program: StartProgram, tmp_path: Path) -> None:
-    bash = needs(shutil.which("bash"), "bash")
+    bash = requires(shutil.which("bash"), "bash")
     file = tmp_path / "completions"
     file.write_bytes(start_program("completions", "bash").rest())
     complete = (

@@ -15,13 +15,14 @@ from temporalio.common import RetryPolicy
 
 from harness.activities import Kind
 from harness.build import run
-from harness.needs import needs
+from harness.fixtures import StartActivity
 from harness.paths import BUILD, ROOT
+from harness.polling import wait_until
 from harness.process import SILENCE_LIMIT_S, Process
-from harness.program import encoded, environment, eventually, program
+from harness.program import encoded, environment, program
+from harness.requires import requires
 from harness.server import Server
-from harness.stage import StartActivity
-from harness.worker import Backstage
+from harness.worker import SdkWorker
 
 PARENTS = ROOT / "examples" / "parents"
 
@@ -38,13 +39,13 @@ def python() -> list[str]:
 
 
 def go() -> list[str]:
-    compiler = needs(shutil.which("go"), "go")
+    compiler = requires(shutil.which("go"), "go")
     run([compiler, "-C", str(PARENTS / "go"), "build", "-o", str(BUILD / "parent_of_exec"), "."])
     return [str(BUILD / "parent_of_exec")]
 
 
 def typescript() -> list[str]:
-    node, npm = needs(shutil.which("node"), "node"), needs(shutil.which("npm"), "npm")
+    node, npm = requires(shutil.which("node"), "node"), requires(shutil.which("npm"), "npm")
     folder = BUILD / "parents" / "typescript"
     shutil.copytree(PARENTS / "typescript", folder, dirs_exist_ok=True)
     run([npm, "--prefix", str(folder), "install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"])
@@ -70,13 +71,13 @@ def variables(server: Server, tmp_path: Path) -> Mapping[str, str]:
 
 
 def test_parent_hands_over_each_attempt(
-    parent: list[str], server: Server, backstage: Backstage, variables: Mapping[str, str]
+    parent: list[str], server: Server, sdk_worker: SdkWorker, variables: Mapping[str, str]
 ) -> None:
     queue = f"parent-{uuid.uuid4()}"
     with Process([*parent, server.address, queue, "bash", "-c", WAITS], variables, merge_stderr=True) as process:
         interval = timedelta(milliseconds=100)
-        handle = backstage.run(
-            backstage.client.start_activity(
+        handle = sdk_worker.run(
+            sdk_worker.client.start_activity(
                 "run",
                 id=queue,
                 task_queue=queue,
@@ -88,19 +89,19 @@ def test_parent_hands_over_each_attempt(
         first = int(process.expect(r"^exec (\d+)")[1])
 
         def details() -> list[int]:
-            description = backstage.run(handle.describe(include_heartbeat_details=True))
-            values = backstage.run(description.heartbeat_details())
+            description = sdk_worker.run(handle.describe(include_heartbeat_details=True))
+            values = sdk_worker.run(description.heartbeat_details())
             return list(values or [])
 
-        eventually(lambda: details() == [6], "the progress is recorded")
+        wait_until(lambda: details() == [6], "the progress is recorded")
         os.kill(first, signal.SIGKILL)
-        assert backstage.run(handle.result(), timeout=SILENCE_LIMIT_S) == "7\n8"
+        assert sdk_worker.run(handle.result(), timeout=SILENCE_LIMIT_S) == "7\n8"
 
 
 def test_script_hands_over_what_it_was_handed(kind: Kind, start: StartActivity, variables: Mapping[str, str]) -> None:
     activity = start(kind)
     token = {"TEMPORAL_ACTIVITY_TASK_TOKEN": encoded(activity.next_attempt().token)}
-    command = [needs(shutil.which("bash"), "bash"), str(PARENTS / "bash" / "parent.sh"), *COMMAND]
+    command = [requires(shutil.which("bash"), "bash"), str(PARENTS / "bash" / "parent.sh"), *COMMAND]
     with Process(command, {**variables, **token}, merge_stderr=True) as process:
         process.expect(r"^exec \d+")
         process.expect(r"^8$")
@@ -113,7 +114,7 @@ def test_script_says_what_an_exit_code_means(start: StartActivity, variables: Ma
     stale = activity.next_attempt()
     activity.terminate()
     token = {"TEMPORAL_ACTIVITY_TASK_TOKEN": encoded(stale.token)}
-    command = [needs(shutil.which("bash"), "bash"), str(PARENTS / "bash" / "parent.sh"), *COMMAND]
+    command = [requires(shutil.which("bash"), "bash"), str(PARENTS / "bash" / "parent.sh"), *COMMAND]
     done = subprocess.run(command, env={**variables, **token}, capture_output=True, text=True, check=False)
     assert done.returncode == 76
     assert "the activity is over" in done.stderr

@@ -6,8 +6,8 @@ import pytest
 from temporalio.exceptions import ApplicationError, CancelledError
 
 from harness.activities import Kind
+from harness.fixtures import StartActivity
 from harness.program import Program, StartProgram, encoded
-from harness.stage import StartActivity
 from harness.worker import Attempt
 
 INVALID_ARGUMENT, NOT_FOUND = 65, 76

@@ -21,9 +21,10 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from harness.activities import start_to_close
-from harness.program import Program, StartProgram, eventually
+from harness.polling import wait_until
+from harness.program import Program, StartProgram
 from harness.server import NAMESPACE
-from harness.worker import ACTIVITY_TYPE, ActivityOptions, Backstage, OneActivity
+from harness.worker import ACTIVITY_TYPE, ActivityOptions, OneActivity, SdkWorker
 
 USAGE, INVALID_ARGUMENT = 64, 65
 
@@ -36,7 +37,7 @@ def queue() -> str:
 
 
 @pytest.fixture
-def start_here(backstage: Backstage, queue: str) -> Start:
+def start_here(sdk_worker: SdkWorker, queue: str) -> Start:
     """Starts a standalone activity on the queue."""
 
     def start(*arguments: Any, type: str = "report", **options: Any) -> ActivityHandle[Any]:
@@ -46,8 +47,8 @@ def start_here(backstage: Backstage, queue: str) -> Start:
             "retry_policy": RetryPolicy(initial_interval=interval, maximum_interval=interval),
         }
         name = str(uuid.uuid4())
-        return backstage.run(
-            backstage.client.start_activity(
+        return sdk_worker.run(
+            sdk_worker.client.start_activity(
                 type, args=list(arguments), id=name, task_queue=queue, **(defaults | options)
             )
         )
@@ -55,13 +56,13 @@ def start_here(backstage: Backstage, queue: str) -> Start:
     return start
 
 
-def result(backstage: Backstage, handle: ActivityHandle[Any]) -> Any:
-    return backstage.run(handle.result(), timeout=60)
+def result(sdk_worker: SdkWorker, handle: ActivityHandle[Any]) -> Any:
+    return sdk_worker.run(handle.result(), timeout=60)
 
 
-def failure(backstage: Backstage, handle: ActivityHandle[Any]) -> BaseException:
+def failure(sdk_worker: SdkWorker, handle: ActivityHandle[Any]) -> BaseException:
     with pytest.raises(ActivityFailureError) as caught:
-        result(backstage, handle)
+        result(sdk_worker, handle)
     assert caught.value.cause
     return caught.value.cause
 
@@ -71,31 +72,31 @@ def work(start_program: StartProgram, queue: str, *flags: str, command: str) -> 
 
 
 def test_input_is_on_stdin_and_in_a_file_and_the_output_is_the_result(
-    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
     script = 'cat; cmp "$TEMPORAL_ACTIVITY_INPUT_FILE" - < /dev/null || cat "$TEMPORAL_ACTIVITY_INPUT_FILE"'
     running = work(start_program, queue, "--result", "output", "--max-tasks", "3", command=script)
-    assert result(backstage, start_here({"month": 7}, "x")) == '{"month":7}\n"x"\n{"month":7}\n"x"'
-    assert result(backstage, start_here()) == ""
-    assert result(backstage, start_here(b"\xff\0")) == b"\xff\0" * 2
+    assert result(sdk_worker, start_here({"month": 7}, "x")) == '{"month":7}\n"x"\n{"month":7}\n"x"'
+    assert result(sdk_worker, start_here()) == ""
+    assert result(sdk_worker, start_here(b"\xff\0")) == b"\xff\0" * 2
     assert running.ends() == 0
     assert running.errors().count("completed") == 3
 
 
 def test_command_finds_its_activity_in_the_environment(
-    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
     names = ["TYPE", "ID", "RUN_ID", "TASK_QUEUE", "ATTEMPT", "HEARTBEAT_TIMEOUT_MS", "DEADLINE_MS", "INPUT_ENCODING"]
     script = "; ".join(f'echo "$TEMPORAL_ACTIVITY_{name}"' for name in names)
     script += '; echo "${TEMPORAL_ACTIVITY_WORKFLOW_ID-none}${TEMPORAL_ACTIVITY_TASK_TOKEN-none}"'
     work(start_program, queue, "--result", "output", command=script)
     handle = start_here(1, heartbeat_timeout=timedelta(seconds=30))
-    said = result(backstage, handle).splitlines()
+    said = result(sdk_worker, handle).splitlines()
     assert said == ["report", handle.id, handle.run_id, queue, "1", "30000", "60000", "json/plain", "nonenone"]
 
 
 def test_as_many_run_at_once_as_there_are_slots(
-    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
     """Each waits for the others: with fewer slots none would end, with more there would be no rest."""
     running = work(start_program, queue, "-c", "3", command="echo began; sleep 2; echo ended")
@@ -106,11 +107,11 @@ def test_as_many_run_at_once_as_there_are_slots(
         at_once += 1 if word == "began" else -1
         most = max(most, at_once)
     assert most == 3
-    assert [result(backstage, handle) for handle in handles] == [0] * 6
+    assert [result(sdk_worker, handle) for handle in handles] == [0] * 6
 
 
 def test_activity_of_another_type_is_left_to_another_worker(
-    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
     first = work(start_program, queue, "--activity-type", "other", "--max-tasks", "1", command="echo wrong")
     handle = start_here(type="report")
@@ -118,24 +119,24 @@ def test_activity_of_another_type_is_left_to_another_worker(
     assert "no activity of type report is run by this worker; it runs other" in first.errors()
     assert first.rest() == b""
     work(start_program, queue, "--activity-type", "other", "--activity-type", "report", command="exit 0")
-    assert result(backstage, handle) == 0
+    assert result(sdk_worker, handle) == 0
 
 
 def test_command_that_fails_is_retried(
-    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
     work(start_program, queue, "--result", "output", command='test "$TEMPORAL_ACTIVITY_ATTEMPT" = 3 && echo third')
-    assert result(backstage, start_here()) == "third"
+    assert result(sdk_worker, start_here()) == "third"
 
 
 def test_start_to_close_timeout_is_obeyed(
-    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
     running = work(start_program, queue, "--max-tasks", "1", command="trap 'echo stopped' TERM; echo ready; sleep 1000")
     once = RetryPolicy(maximum_attempts=1)
     handle = start_here(start_to_close_timeout=timedelta(seconds=1), retry_policy=once)
     assert running.line() == "ready"
-    error = failure(backstage, handle)
+    error = failure(sdk_worker, handle)
     assert isinstance(error, TimeoutError)
     assert error.type == TimeoutType.START_TO_CLOSE
     assert running.ends() == 0
@@ -143,7 +144,7 @@ def test_start_to_close_timeout_is_obeyed(
 
 
 def test_attempt_that_an_operator_extends_runs_to_its_end(
-    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram, tmp_path: Path
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram, tmp_path: Path
 ) -> None:
     go = tmp_path / "go"
     running = work(start_program, queue, command=f"echo ready; while ! [ -e '{go}' ]; do sleep 0.05; done")
@@ -152,20 +153,20 @@ def test_attempt_that_an_operator_extends_runs_to_its_end(
     request = UpdateActivityExecutionOptionsRequest(
         namespace=NAMESPACE, activity_id=handle.id, run_id=handle.run_id or "", **start_to_close(timedelta(minutes=1))
     )
-    backstage.run(backstage.client.workflow_service.update_activity_execution_options(request))
+    sdk_worker.run(sdk_worker.client.workflow_service.update_activity_execution_options(request))
     running.says("deadline that was handed over")
     go.touch()
-    assert result(backstage, handle) == 0
+    assert result(sdk_worker, handle) == 0
 
 
 def test_cancellation_reaches_the_command(
-    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
     running = work(start_program, queue, "--cancel-poll", "200ms", command="echo ready; sleep 1000")
     handle = start_here()
     running.line()
-    backstage.run(handle.cancel())
-    assert isinstance(failure(backstage, handle), CancelledError)
+    sdk_worker.run(handle.cancel())
+    assert isinstance(failure(sdk_worker, handle), CancelledError)
 
 
 # Counts to six; the first attempt waits at three to be killed.
@@ -177,26 +178,26 @@ COUNT = (
 
 
 def test_killed_worker_loses_no_progress(
-    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
     arguments = ["work", "-t", queue, "--progress-pattern", r"^(\d+)$", "--", "bash", "-c", COUNT]
     handle = start_here(heartbeat_timeout=timedelta(seconds=2))
     first = start_program(*arguments)
 
     def details() -> list[int]:
-        description = backstage.run(handle.describe(include_heartbeat_details=True))
-        values = backstage.run(description.heartbeat_details())
+        description = sdk_worker.run(handle.describe(include_heartbeat_details=True))
+        values = sdk_worker.run(description.heartbeat_details())
         return list(values or [])
 
-    eventually(lambda: details() == [3], "the progress is recorded")
+    wait_until(lambda: details() == [3], "the progress is recorded")
     first.kill()
     second = start_program(*arguments)
     assert second.line() == "doing 3 in attempt 2"
-    assert result(backstage, handle) == 0
+    assert result(sdk_worker, handle) == 0
 
 
 def test_shutdown_stops_the_commands_and_loses_no_task(
-    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
     """One runs, one comes after the word to end: both are somebody else's at once, long before any timeout."""
     first = work(start_program, queue, "-c", "2", command="echo ready; sleep 1000")
@@ -208,47 +209,47 @@ def test_shutdown_stops_the_commands_and_loses_no_task(
     first.says("a task is handed back: the worker is shutting down")
     began = time.monotonic()
     work(start_program, queue, "-c", "2", command="exit 0")
-    assert result(backstage, running) == 0
-    assert result(backstage, late) == 0
+    assert result(sdk_worker, running) == 0
+    assert result(sdk_worker, late) == 0
     assert time.monotonic() - began < 30  # start-to-close is a minute
     assert first.ends() == 0
     assert "the worker is shutting down" in first.errors()
 
 
 def test_shutdown_may_leave_commands_their_time(
-    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
     script = "echo ready; sleep 1; exit 0"
     running = work(start_program, queue, "--max-tasks", "1", "--shutdown-grace", "1m", command=script)
     handle = start_here(retry_policy=RetryPolicy(maximum_attempts=1))
     running.line()
     running.kill(signal.SIGTERM)
-    assert result(backstage, handle) == 0
+    assert result(sdk_worker, handle) == 0
     assert running.ends() == 0
 
 
 def test_activity_of_a_workflow_is_served_beside_its_workflow_worker(
-    backstage: Backstage, queue: str, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_program: StartProgram
 ) -> None:
     script = 'echo "$TEMPORAL_ACTIVITY_TYPE $TEMPORAL_ACTIVITY_WORKFLOW_ID $TEMPORAL_ACTIVITY_WORKFLOW_TYPE"'
     work(start_program, queue, "--result", "output", command=script)
 
     async def run() -> Any:
         async with Worker(
-            backstage.client,
+            sdk_worker.client,
             task_queue=queue,
             workflows=[OneActivity],
             workflow_runner=UnsandboxedWorkflowRunner(),
         ):
-            return await backstage.client.execute_workflow(
+            return await sdk_worker.client.execute_workflow(
                 OneActivity.run, args=["a", ActivityOptions()], id=queue, task_queue=queue
             )
 
-    assert backstage.run(run(), timeout=60) == f"{ACTIVITY_TYPE} {queue} OneActivity"
+    assert sdk_worker.run(run(), timeout=60) == f"{ACTIVITY_TYPE} {queue} OneActivity"
 
 
 def test_worker_of_a_deployment_polls_as_its_version(
-    queue: str, start_program: StartProgram, backstage: Backstage
+    queue: str, start_program: StartProgram, sdk_worker: SdkWorker
 ) -> None:
     deployment = ("--deployment-name", "reports", "--build-id", queue)
     running = work(start_program, queue, *deployment, command="exit 0")
@@ -259,12 +260,12 @@ def test_worker_of_a_deployment_polls_as_its_version(
             deployment_version=WorkerDeploymentVersion(deployment_name="reports", build_id=queue),
         )
         try:
-            answer = backstage.run(backstage.client.workflow_service.describe_worker_deployment_version(request))
+            answer = sdk_worker.run(sdk_worker.client.workflow_service.describe_worker_deployment_version(request))
         except RPCError:
             return False
         return queue in {known.name for known in answer.version_task_queues}
 
-    eventually(is_known, "the server knows the version")
+    wait_until(is_known, "the server knows the version")
     assert running.process.poll() is None
 
 
@@ -276,11 +277,11 @@ def test_command_line_that_the_server_refuses_ends_at_once(queue: str, start_pro
 
 
 def test_unknown_command_fails_the_attempt_and_the_worker_goes_on(
-    backstage: Backstage, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
     running = start_program("work", "-t", queue, "--", "/nowhere/no-such-command")
     for _ in range(2):
-        error = failure(backstage, start_here(retry_policy=RetryPolicy(maximum_attempts=1)))
+        error = failure(sdk_worker, start_here(retry_policy=RetryPolicy(maximum_attempts=1)))
         assert isinstance(error, ApplicationError)
         assert error.type == "CommandNotFound"
     assert running.process.poll() is None

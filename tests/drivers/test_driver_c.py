@@ -7,8 +7,8 @@ import pytest
 
 from harness.build import compile_c
 from harness.driver import Driver
+from harness.fixtures import StartDriver
 from harness.paths import DRIVERS
-from harness.stage import StartDriver
 
 
 def heartbeat(driver: Driver) -> None:

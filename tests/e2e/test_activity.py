@@ -8,13 +8,13 @@ from temporalio.exceptions import CancelledError
 
 from harness.activities import Kind
 from harness.driver import FROM_ENV, refused
+from harness.fixtures import Connect, StartActivity, StartDriver
 from harness.languages import ACTIVITY_LANGUAGES
-from harness.needs import not_there
 from harness.payloads import LIMIT
 from harness.proxy import Proxy
+from harness.requires import unsupported
 from harness.server import Server
 from harness.signals import Signals
-from harness.stage import Connect, StartActivity, StartDriver
 
 pytestmark = pytest.mark.parametrize("language", ACTIVITY_LANGUAGES, indirect=True)
 
@@ -246,7 +246,7 @@ def test_last_record_is_sent_at_the_end(
     language: str, end: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     if (language, end) == ("go", "exit"):
-        not_there("exit functions of C, which a Go program doesn't run")
+        unsupported("exit functions of C, which a Go program doesn't run")
     driver = connect(language)
     activity = start(kind)
     handle = driver.open(activity.next_attempt().token, heartbeat_timeout_ms=LONG_TIMEOUT_MS)

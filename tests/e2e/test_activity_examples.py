@@ -8,13 +8,13 @@ import pytest
 
 from harness.activities import Kind
 from harness.build import compile_c, compile_cpp, run
-from harness.handed import started
+from harness.fixtures import StartActivity
+from harness.handoff_program import start_program
 from harness.languages import linked
-from harness.needs import needs
-from harness.network import wait_until
 from harness.paths import BUILD, ROOT
+from harness.polling import wait_until
+from harness.requires import requires
 from harness.server import Server
-from harness.stage import StartActivity
 
 BINDINGS = ROOT / "bindings"
 
@@ -28,7 +28,7 @@ def example(language: str) -> str:
         case "cpp":
             compile_cpp(folder / "examples" / "activity.cpp", program, *linked())
         case "go":
-            go = needs(shutil.which("go"), "go")
+            go = requires(shutil.which("go"), "go")
             run([go, "-C", str(folder), "build", "-o", str(program), "./examples/activity"])
     return str(program)
 
@@ -41,11 +41,11 @@ def test_killed_program_resumes_in_the_other_language(
     example(resuming)
     activity = start(kind, heartbeat_timeout_ms=4_000)
     done = tmp_path / "done"
-    with started([example(killed), "40", str(done)], activity.next_attempt(), server) as first:
+    with start_program([example(killed), "40", str(done)], activity.next_attempt(), server) as first:
         wait_until(lambda: done.exists() and done.read_text().count("\n") >= 30, "30 items are done")
         first.kill()
 
-    with started([example(resuming), "40", str(done)], activity.next_attempt(), server) as second:
+    with start_program([example(resuming), "40", str(done)], activity.next_attempt(), server) as second:
         assert second.wait() == 0
     assert activity.result() == 40
     name = {"c": " c ", "cpp": " c++ "}
@@ -60,11 +60,11 @@ def test_killed_program_resumes_in_the_other_language(
 def test_killed_go_program_resumes(kind: Kind, server: Server, start: StartActivity) -> None:
     example("go")
     activity = start(kind, heartbeat_timeout_ms=4_000)
-    with started([example("go"), "-items", "1000"], activity.next_attempt(), server) as first:
+    with start_program([example("go"), "-items", "1000"], activity.next_attempt(), server) as first:
         first.expect(r"^starting at item 0$")
         first.expect(r"^item 29 done$")
         first.kill()
-    with started([example("go"), "-items", "40"], activity.next_attempt(), server) as second:
+    with start_program([example("go"), "-items", "40"], activity.next_attempt(), server) as second:
         resumed = int(second.expect(r"^starting at item (\d+)$")[1])
         second.expect(r"^item 39 done$")
         assert second.wait() == 0

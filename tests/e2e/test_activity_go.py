@@ -11,12 +11,12 @@ import pytest
 from harness.activities import ExternalActivity, Kind
 from harness.build import run
 from harness.driver import Driver, OpenActivity
-from harness.handed import handed_over
-from harness.needs import needs
+from harness.fixtures import Connect, StartActivity
+from harness.handoff_program import handoff_environment
 from harness.paths import ROOT
+from harness.requires import requires
 from harness.server import Server
 from harness.signals import Signals
-from harness.stage import Connect, StartActivity
 
 TIMEOUT_MS = 2_000
 
@@ -94,7 +94,7 @@ def test_program_of_the_readme_resumes_and_completes(
     binding = ROOT / "bindings" / "go"
     [program] = re.findall(r"```go\n(package main\n.*?)```", (binding / "README.md").read_text(), flags=re.DOTALL)
     (tmp_path / "main.go").write_text(program)
-    go = [needs(shutil.which("go"), "go"), "-C", str(tmp_path)]
+    go = [requires(shutil.which("go"), "go"), "-C", str(tmp_path)]
     run([*go, "mod", "init", "solver"])
     run([*go, "mod", "edit", f"-replace=temporal-heartbeat.dev/go={binding}"])
     run([*go, "mod", "tidy"])
@@ -104,7 +104,7 @@ def test_program_of_the_readme_resumes_and_completes(
     attempt = activity.next_attempt()
     driver.heartbeat(attempt.token, 41)
     done = subprocess.run(
-        [tmp_path / "solver"], env=handed_over(server, attempt), capture_output=True, text=True, check=False
+        [tmp_path / "solver"], env=handoff_environment(server, attempt), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert re.findall(r" item (\d+)", done.stderr) == [str(item) for item in range(42, 100)]

@@ -12,12 +12,12 @@ import pytest
 from temporalio.exceptions import CancelledError
 
 from harness.activities import Kind
+from harness.fixtures import StartActivity
 from harness.languages import library_environment
 from harness.paths import ROOT
 from harness.process import Process
 from harness.server import NAMESPACE, Server
 from harness.signals import Signals
-from harness.stage import StartActivity
 from harness.worker import Attempt
 
 # Longer than the second of other scenarios: the child is a process of its own, on a machine that may be busy.

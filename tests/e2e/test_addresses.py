@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from harness.driver import Driver, refused
+from harness.fixtures import StartActivity
 from harness.languages import LANGUAGES
 from harness.network import Network, sockets_of, with_hosts
 from harness.proxy import Proxy
 from harness.server import NAMESPACE, Server
 from harness.signals import Signals
-from harness.stage import StartActivity
 
 NAME = "frontend.test"
 
@@ -63,7 +63,7 @@ def test_connects_at_once_where_one_address_is_silent(
     assert driver.heartbeat(start("workflow").next_attempt().token, 41) == Signals.NONE
 
 
-def test_activity_held_open_goes_on_over_the_other_address_when_one_falls_silent(
+def test_open_activity_fails_over_to_the_other_address_when_one_falls_silent(
     network: Network, frontends: list[Proxy], driver: Driver, start: StartActivity
 ) -> None:
     driver.connect(options(frontends))

@@ -2,14 +2,14 @@
 
 from harness.activities import Kind, start_activity
 from harness.driver import refused
+from harness.fixtures import ConnectCpp, StartActivity
 from harness.languages import LANGUAGES
-from harness.needs import not_there
-from harness.network import wait_until
 from harness.payloads import bytes_of_size
+from harness.polling import wait_until
+from harness.requires import unsupported
 from harness.server import NAMESPACE, OLDEST, dev_server
 from harness.signals import Signals
-from harness.stage import ConnectCpp, StartActivity
-from harness.worker import ActivityOptions, Backstage
+from harness.worker import ActivityOptions, SdkWorker
 
 
 def test_heartbeat_timeout_that_was_not_handed_over_is_kept(
@@ -23,7 +23,7 @@ def test_heartbeat_timeout_that_was_not_handed_over_is_kept(
     try:
         wait_until(lambda: handle.info()["heartbeat_timeout_ms"] > 0, "the timeout is known", 10)
     except AssertionError:
-        not_there("the heartbeat timeout in what the server tells of an activity")
+        unsupported("the heartbeat timeout in what the server tells of an activity")
     assert handle.info()["heartbeat_timeout_ms"] == 2_000
     assert handle.wait(Signals.LEASE_LOST | Signals.GONE, timeout=4_000) == Signals.NONE
     assert handle.info()["beats"] >= 3
@@ -40,11 +40,11 @@ def test_limit_of_the_server_is_the_one_that_is_kept() -> None:
     python.command()
     with (
         dev_server("--dynamic-config-value", f"limit.blobSize.error={LIMIT}") as server,
-        Backstage(server.address) as backstage,
+        SdkWorker(server.address) as sdk_worker,
     ):
         if server.version < OLDEST:
-            not_there("the limits of a namespace")
-        token = start_activity("workflow", backstage, ActivityOptions()).next_attempt().token
+            unsupported("the limits of a namespace")
+        token = start_activity("workflow", sdk_worker, ActivityOptions()).next_attempt().token
         driver = python.start({})
         driver.connect({"address": server.address, "namespace": NAMESPACE})
         assert driver.heartbeat(token, bytes_of_size(LIMIT)) == Signals.NONE

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from harness.calls import Call
 from harness.driver import Bytes, Driver, Raw, Refused, refused
+from harness.fixtures import Connect, StartActivity
+from harness.requests import Call
 from harness.signals import Signals
-from harness.stage import Connect, StartActivity
 
 BEYOND_PTRDIFF_MAX = 2**63
 
@@ -77,7 +77,7 @@ BAD_VALUES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize(("value", "causes"), BAD_VALUES.values(), ids=BAD_VALUES.keys())
 @pytest.mark.parametrize("send", [Driver.heartbeat, Driver.complete, Driver.report_cancelled])
-def test_bad_value_is_refused_and_the_activity_lives(
+def test_bad_value_is_refused_and_the_activity_continues(
     send: Callable[[Driver, Bytes, Any], object],
     value: str,
     causes: tuple[str, ...],
@@ -138,7 +138,7 @@ def test_timeout_of_zero_still_names_a_bad_argument(connect: Connect) -> None:
         driver.heartbeat(b"token", Raw("json:7b"), timeout=0)
 
 
-def test_shortest_timeout_is_kept_whatever_comes_of_it(language: str, start: StartActivity, connect: Connect) -> None:
+def test_call_with_the_shortest_timeout_returns_in_time(language: str, start: StartActivity, connect: Connect) -> None:
     """In a millisecond an answer may come or not; either way the call is back, and the next one works."""
     token = start("workflow").next_attempt().token
     driver = connect(language)
@@ -177,7 +177,7 @@ BAD_FAILURES: dict[str, tuple[Bytes, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize(("failure", "causes"), BAD_FAILURES.values(), ids=BAD_FAILURES.keys())
-def test_bad_failure_is_refused_and_the_activity_lives(
+def test_bad_failure_is_refused_and_the_activity_continues(
     failure: Bytes, causes: tuple[str, ...], start: StartActivity, connect: Connect
 ) -> None:
     token = start("workflow").next_attempt().token
@@ -187,7 +187,7 @@ def test_bad_failure_is_refused_and_the_activity_lives(
     assert driver.heartbeat(token, 41) == Signals.NONE
 
 
-def test_failure_over_a_mebibyte_is_refused_and_the_activity_lives(
+def test_failure_over_a_mebibyte_is_refused_and_the_activity_continues(
     language: str, start: StartActivity, connect: Connect
 ) -> None:
     token = start("workflow").next_attempt().token

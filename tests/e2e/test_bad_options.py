@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from harness.driver import Bytes, Raw, refused
+from harness.fixtures import StartActivity, StartDriver
 from harness.server import Server
 from harness.signals import Signals
-from harness.stage import StartActivity, StartDriver
 
 BAD_OPTIONS: dict[str, tuple[Bytes, tuple[str, ...]]] = {
     "no JSON": (b"127.0.0.1:7233", ("JSON",)),
@@ -121,7 +121,7 @@ def test_empty_variables_are_ignored(
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "http://127.0.0.1:7233", ":7233x"])
-def test_bad_address_in_the_environment_is_told_by_the_variables_name(
+def test_bad_address_in_the_environment_names_the_variable(
     language: str, address: str, start_driver: StartDriver
 ) -> None:
     with refused("THB_CONFIG", "TEMPORAL_ADDRESS"):

@@ -7,12 +7,12 @@ import pytest
 
 from harness.activities import ExternalActivity, Kind
 from harness.driver import Driver, OpenActivity, refused
+from harness.fixtures import Connect, ConnectCpp, StartActivity
 from harness.languages import ACTIVITY_LANGUAGES
-from harness.needs import not_there
+from harness.requires import unsupported
 from harness.server import Server
 from harness.signals import Signals
-from harness.stage import Connect, ConnectCpp, StartActivity
-from harness.worker import Backstage
+from harness.worker import SdkWorker
 
 # It answers NOT_FOUND to each request by ids from the second attempt of a standalone activity on.
 WITHOUT_LATER_ATTEMPTS_BY_IDS = (1, 31)
@@ -22,7 +22,7 @@ def open_by_ids(driver: Driver, activity: ExternalActivity, **options: object) -
     return driver.open(b"", **activity.ids(), **options)
 
 
-def test_activity_is_carried_by_its_ids_alone(kind: Kind, start: StartActivity, connect_cpp: ConnectCpp) -> None:
+def test_activity_is_held_open_by_its_ids_alone(kind: Kind, start: StartActivity, connect_cpp: ConnectCpp) -> None:
     driver = connect_cpp()
     activity = start(kind, heartbeat_timeout_ms=4_000)
     driver.heartbeat(activity.next_attempt().token, 41)
@@ -53,7 +53,7 @@ def test_token_is_derived_for_an_activity_of_a_workflow_and_a_standalone_one_is_
     assert activity.result() == "done"
 
 
-def test_ids_need_no_run_and_stay_with_the_one_that_there_was(
+def test_ids_without_a_run_id_stay_with_the_first_run(
     kind: Kind, start: StartActivity, connect_cpp: ConnectCpp
 ) -> None:
     driver = connect_cpp()
@@ -76,7 +76,7 @@ def test_superseded_holder_is_gone_and_its_records_are_dropped(
     kind: Kind,
     start: StartActivity,
     connect: Connect,
-    backstage: Backstage,
+    sdk_worker: SdkWorker,
 ) -> None:
     driver = connect(language)
     activity = start(kind, heartbeat_timeout_ms=3_000)
@@ -84,7 +84,7 @@ def test_superseded_holder_is_gone_and_its_records_are_dropped(
     handle = open_by_ids(driver, activity, heartbeat_timeout_ms=3_000, **options)
     handle.record(1)
     handle.flush()
-    backstage.fail(first.token)
+    sdk_worker.fail(first.token)
     second = activity.next_attempt()
     handle.record(99)
     assert Signals.GONE in handle.wait(Signals.GONE, timeout=30_000)
@@ -97,7 +97,7 @@ def test_superseded_holder_is_gone_and_its_records_are_dropped(
 
 @pytest.mark.parametrize("kind", ["standalone"], indirect=True)
 def test_reset_makes_another_attempt_of_the_same_number(
-    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp, backstage: Backstage
+    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp, sdk_worker: SdkWorker
 ) -> None:
     driver = connect_cpp()
     activity = start(kind, heartbeat_timeout_ms=3_000)
@@ -106,21 +106,21 @@ def test_reset_makes_another_attempt_of_the_same_number(
     handle.record(1)
     handle.flush()
     activity.reset()
-    backstage.fail(first.token)
+    sdk_worker.fail(first.token)
     assert activity.next_attempt().number == 1
     handle.record(99)
     assert Signals.GONE in handle.wait(Signals.GONE, timeout=30_000)
     assert activity.heartbeat_details() == [1]
 
 
-def test_later_attempt_is_carried_by_its_ids(
-    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp, backstage: Backstage, server: Server
+def test_later_attempt_is_held_open_by_its_ids(
+    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp, sdk_worker: SdkWorker, server: Server
 ) -> None:
     if kind == "standalone" and server.version == WITHOUT_LATER_ATTEMPTS_BY_IDS:
-        not_there("requests by ids for a later attempt of a standalone activity")
+        unsupported("requests by ids for a later attempt of a standalone activity")
     driver = connect_cpp()
     activity = start(kind)
-    backstage.fail(activity.next_attempt().token)
+    sdk_worker.fail(activity.next_attempt().token)
     activity.next_attempt()
     handle = open_by_ids(driver, activity)
     handle.record(42)
@@ -132,13 +132,13 @@ def test_later_attempt_is_carried_by_its_ids(
 
 @pytest.mark.parametrize("kind", ["standalone"], indirect=True)
 def test_server_that_refuses_a_later_attempt_by_ids_does_not_end_it(
-    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp, backstage: Backstage, server: Server
+    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp, sdk_worker: SdkWorker, server: Server
 ) -> None:
     if server.version != WITHOUT_LATER_ATTEMPTS_BY_IDS:
-        not_there("a server that answers NOT_FOUND by ids while the attempt runs (Server 1.31)")
+        unsupported("a server that answers NOT_FOUND by ids while the attempt runs (Server 1.31)")
     driver = connect_cpp()
     activity = start(kind, heartbeat_timeout_ms=5_000)
-    backstage.fail(activity.next_attempt().token)
+    sdk_worker.fail(activity.next_attempt().token)
     second = activity.next_attempt()
     handle = open_by_ids(driver, activity, heartbeat_timeout_ms=5_000)
     handle.record(42)
@@ -153,17 +153,17 @@ def test_server_that_refuses_a_later_attempt_by_ids_does_not_end_it(
     signals = handle.wait(Signals.LEASE_LOST, timeout=30_000)
     assert Signals.LEASE_LOST in signals
     assert Signals.GONE not in signals
-    backstage.complete(second.token, "by token")
+    sdk_worker.complete(second.token, "by token")
     assert activity.result() == "by token"
     assert Signals.GONE in handle.wait(Signals.GONE, timeout=30_000)
 
 
 def test_activity_in_backoff_is_not_started(
-    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp, backstage: Backstage
+    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp, sdk_worker: SdkWorker
 ) -> None:
     driver = connect_cpp()
     activity = start(kind)
-    backstage.fail(activity.next_attempt().token, next_retry_delay=60)
+    sdk_worker.fail(activity.next_attempt().token, next_retry_delay=60)
     handle = open_by_ids(driver, activity)
     with refused("THB_FAILED_PRECONDITION", "isn't started yet"):
         handle.details(timeout=1_500)
@@ -171,18 +171,20 @@ def test_activity_in_backoff_is_not_started(
         handle.complete("done", timeout=1_500)
 
 
-def test_another_attempt_than_the_one_that_was_named_is_none_of_ours(
-    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp, backstage: Backstage
+def test_attempt_other_than_the_named_one_is_not_found(
+    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp, sdk_worker: SdkWorker
 ) -> None:
     driver = connect_cpp()
     activity = start(kind)
-    backstage.fail(activity.next_attempt().token)
+    sdk_worker.fail(activity.next_attempt().token)
     activity.next_attempt()
     with refused("THB_NOT_FOUND", "another attempt has taken over"):
         open_by_ids(driver, activity, attempt=1).details()
 
 
-def test_frozen_holder_asks_before_it_sends_again(kind: Kind, start: StartActivity, connect_cpp: ConnectCpp) -> None:
+def test_frozen_holder_checks_its_attempt_before_it_sends(
+    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp
+) -> None:
     driver, successor = connect_cpp(), connect_cpp()
     activity = start(kind, heartbeat_timeout_ms=2_000)
     activity.next_attempt()
@@ -220,9 +222,7 @@ def test_ids_of_another_activity_than_the_tokens_are_a_mistake(start: StartActiv
         connect_cpp().open(token, workflow_id="w", activity_id="a")
 
 
-def test_ids_tell_what_there_is_beside_a_token_that_cannot_be_read(
-    start: StartActivity, connect_cpp: ConnectCpp
-) -> None:
+def test_ids_beside_an_unreadable_token_find_the_details(start: StartActivity, connect_cpp: ConnectCpp) -> None:
     driver, successor = connect_cpp(), connect_cpp()
     activity = start("workflow", heartbeat_timeout_ms=4_000)
     first = activity.next_attempt()

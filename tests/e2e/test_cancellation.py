@@ -4,12 +4,12 @@ from temporalio.exceptions import ApplicationError, CancelledError
 
 from harness.activities import Kind
 from harness.driver import refused
+from harness.fixtures import Connect, StartActivity
 from harness.server import OLDEST, Server
 from harness.signals import Signals
-from harness.stage import Connect, StartActivity
 
 
-def test_cancellation_asked_for_before_the_first_beat_is_told_by_it(
+def test_cancellation_before_the_first_beat_is_seen_by_it(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     activity = start(kind)
@@ -21,7 +21,7 @@ def test_cancellation_asked_for_before_the_first_beat_is_told_by_it(
     assert isinstance(activity.failure(), CancelledError)
 
 
-def test_cancellation_asked_for_between_beats_is_told_until_it_is_reported(
+def test_cancellation_between_beats_is_a_signal_until_it_is_reported(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     activity = start(kind)
@@ -39,7 +39,7 @@ def test_cancellation_asked_for_between_beats_is_told_until_it_is_reported(
     assert list(error.details) == ["cleaned up", 42]
 
 
-def test_cancellation_asked_for_after_the_last_beat_reaches_nobody(
+def test_cancellation_after_the_last_beat_is_never_seen(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     activity = start(kind)
@@ -63,7 +63,7 @@ def test_cancellation_may_be_reported_without_a_beat_and_without_details(
     assert list(error.details) == []
 
 
-def test_cancellation_nobody_asked_for_is_refused_and_the_work_goes_on(
+def test_cancellation_without_a_request_is_refused_and_the_activity_continues(
     language: str, kind: Kind, start: StartActivity, connect: Connect, server: Server
 ) -> None:
     activity = start(kind)
@@ -104,7 +104,7 @@ def test_failure_after_a_cancellation_is_not_retried(
     assert error.message == "could not clean up"
 
 
-def test_cancellation_is_not_told_any_more_when_all_is_over(
+def test_cancellation_is_no_signal_after_the_end(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     activity = start(kind)
@@ -112,7 +112,7 @@ def test_cancellation_is_not_told_any_more_when_all_is_over(
     driver = connect(language)
     assert driver.heartbeat(token, 40) == Signals.NONE
     activity.request_cancel()
-    activity.end_meanwhile()
+    activity.end_elsewhere()
     with refused("THB_NOT_FOUND"):
         driver.heartbeat(token, 41)
     with refused("THB_NOT_FOUND"):

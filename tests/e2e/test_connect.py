@@ -6,16 +6,18 @@ import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from harness.activities import Kind, WorkflowActivity
-from harness.calls import Call
 from harness.driver import Raw, refused
+from harness.fixtures import Connect, StartActivity, StartDriver
 from harness.proxy import Proxy
+from harness.requests import Call
 from harness.server import NAMESPACE, OTHER_NAMESPACE, Server, free_port
 from harness.signals import Signals
-from harness.stage import Connect, StartActivity, StartDriver
-from harness.worker import ActivityOptions, Backstage
+from harness.worker import ActivityOptions, SdkWorker
 
 
-def test_environment_says_where(language: str, server: Server, start: StartActivity, start_driver: StartDriver) -> None:
+def test_environment_names_the_server(
+    language: str, server: Server, start: StartActivity, start_driver: StartDriver
+) -> None:
     driver = start_driver(language, {"TEMPORAL_ADDRESS": server.address, "TEMPORAL_NAMESPACE": NAMESPACE})
     driver.connect(Raw("-"))
     assert driver.heartbeat(start("workflow").next_attempt().token, 41) == Signals.NONE
@@ -29,16 +31,18 @@ def test_options_win_over_the_environment(
     assert driver.heartbeat(start("workflow").next_attempt().token, 41) == Signals.NONE
 
 
-def test_namespace_of_the_environment_is_looked_for(language: str, server: Server, start_driver: StartDriver) -> None:
+def test_missing_namespace_of_the_environment_is_found_by_connect(
+    language: str, server: Server, start_driver: StartDriver
+) -> None:
     driver = start_driver(language, {"TEMPORAL_NAMESPACE": "of-nobody"})
     with refused("THB_NAMESPACE_NOT_FOUND", "of-nobody"):
         driver.connect({"address": server.address})
 
 
 def test_identity_is_what_the_server_shows(
-    language: str, server: Server, backstage: Backstage, start_driver: StartDriver
+    language: str, server: Server, sdk_worker: SdkWorker, start_driver: StartDriver
 ) -> None:
-    activity = WorkflowActivity(backstage, ActivityOptions())
+    activity = WorkflowActivity(sdk_worker, ActivityOptions())
     driver = start_driver(language)
     driver.connect({"address": server.address, "identity": "solver-7"})
     driver.complete(activity.next_attempt().token, "done")
@@ -46,15 +50,15 @@ def test_identity_is_what_the_server_shows(
     assert activity.completed_by() == "solver-7"
 
 
-def test_default_identity_is_pid_at_host(language: str, backstage: Backstage, connect: Connect) -> None:
-    activity = WorkflowActivity(backstage, ActivityOptions())
+def test_default_identity_is_pid_at_host(language: str, sdk_worker: SdkWorker, connect: Connect) -> None:
+    activity = WorkflowActivity(sdk_worker, ActivityOptions())
     driver = connect(language)
     driver.complete(activity.next_attempt().token, "done")
     activity.result()
     assert activity.completed_by() == f"{driver.pid}@{socket.gethostname()}"
 
 
-def test_nobody_listening_is_told_with_address_and_cause(language: str, start_driver: StartDriver) -> None:
+def test_refused_connection_names_address_and_cause(language: str, start_driver: StartDriver) -> None:
     address = f"127.0.0.1:{free_port()}"
     driver = start_driver(language)
     began = time.monotonic()
@@ -63,7 +67,7 @@ def test_nobody_listening_is_told_with_address_and_cause(language: str, start_dr
     assert 0.2 < time.monotonic() - began < 3, "it tries as long as it may, and no longer"
 
 
-def test_a_name_that_does_not_resolve_is_told(language: str, start_driver: StartDriver) -> None:
+def test_unresolvable_name_is_unavailable(language: str, start_driver: StartDriver) -> None:
     with refused("THB_UNAVAILABLE", "nowhere.invalid"):
         start_driver(language).connect({"address": "nowhere.invalid:7233", "connect_timeout_ms": 1_000})
 
@@ -77,7 +81,7 @@ def test_a_silent_listener_is_a_timeout(language: str, start_driver: StartDriver
         assert 0.25 < time.monotonic() - began < 3
 
 
-def test_a_listener_that_speaks_no_grpc_is_told(start_driver: StartDriver) -> None:
+def test_listener_without_grpc_is_unavailable(start_driver: StartDriver) -> None:
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as http:
         address = f"127.0.0.1:{http.server_port}"
         threading.Thread(target=http.serve_forever, daemon=True).start()
@@ -100,7 +104,7 @@ def test_connect_waits_for_a_server_that_starts_later(
         driver.disconnect()
 
 
-def test_missing_namespace_is_told_by_its_name(language: str, server: Server, start_driver: StartDriver) -> None:
+def test_error_names_the_missing_namespace(language: str, server: Server, start_driver: StartDriver) -> None:
     driver = start_driver(language)
     with refused("THB_NAMESPACE_NOT_FOUND", "of-nobody"):
         driver.connect({"address": server.address, "namespace": "of-nobody"})
@@ -166,7 +170,7 @@ def test_second_connect_is_refused_and_the_first_one_holds(
     assert driver.heartbeat(start("workflow").next_attempt().token, 41) == Signals.NONE
 
 
-def test_before_connect_and_after_disconnect_nothing_works_and_says_so(
+def test_calls_before_connect_and_after_disconnect_are_not_connected(
     language: str, call: Call, start: StartActivity, server: Server, start_driver: StartDriver
 ) -> None:
     token = start("workflow").next_attempt().token

@@ -17,8 +17,8 @@ from types import ModuleType
 
 import pytest
 
-from harness.needs import needs
 from harness.paths import ROOT, library
+from harness.requires import requires
 
 DEMO = ROOT / "examples" / "demo"
 PROGRAMS = ROOT / "target" / "examples"
@@ -82,7 +82,7 @@ def test_no_item_is_lost(relay: Relay) -> None:
     assert {item for _, _, item in relay.done()} == set(range(1, ITEMS + 1)), relay.output
 
 
-def test_each_attempt_goes_on_in_its_language_where_the_killed_one_stopped(relay: Relay) -> None:
+def test_each_attempt_resumes_in_its_language_where_the_killed_one_stopped(relay: Relay) -> None:
     done = relay.done()
     assert sorted({(attempt, language) for attempt, language, _ in done}) == list(enumerate(relay.languages, 1))
     items = [[item for attempt, _, item in done if attempt == number + 1] for number in range(len(relay.languages))]
@@ -266,7 +266,7 @@ def demo(*options: str) -> list[str]:
 
 def built() -> None:
     programs = [PROGRAMS / name for name in ("resume", "resume_dlopen", "resume_cpp", "resume_go")]
-    needs(all(path.exists() for path in (library(), *programs)), "`make examples`")
+    requires(all(path.exists() for path in (library(), *programs)), "`make examples`")
 
 
 def processes_with(mark: str) -> list[int]:

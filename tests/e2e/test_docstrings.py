@@ -14,14 +14,14 @@ import pytest
 import temporal_heartbeat as thb
 from temporal_heartbeat import aio, handoff
 
-from harness.handed import SERVERS_TIMEOUT_MS
+from harness.fixtures import StartActivity
+from harness.handoff_program import SERVER_TIMEOUT_MS
 from harness.languages import library_environment
-from harness.needs import not_there
 from harness.paths import ROOT
 from harness.process import Process
+from harness.requires import unsupported
 from harness.server import Server
-from harness.stage import StartActivity
-from harness.worker import Backstage
+from harness.worker import SdkWorker
 
 # What an example takes for granted, and what starts it.
 CONNECTED = (
@@ -82,7 +82,7 @@ def environment(server: Server) -> dict[str, str]:
 @pytest.mark.parametrize("name", CHILDREN)
 def test_example_of_a_child_completes(name: str, server: Server, start: StartActivity) -> None:
     documented, before, after = CHILDREN[name]
-    activity = start("workflow", heartbeat_timeout_ms=SERVERS_TIMEOUT_MS)
+    activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
     token = {"TEMPORAL_ACTIVITY_TASK_TOKEN": base64.b64encode(activity.next_attempt().token).decode()}
     program = before + example(documented) + after
     subprocess.run([sys.executable, "-c", program], env=environment(server) | token, check=True, timeout=60)
@@ -91,10 +91,10 @@ def test_example_of_a_child_completes(name: str, server: Server, start: StartAct
 
 @pytest.mark.parametrize("name", PARENTS)
 def test_example_of_a_parent_hands_over(
-    name: str, server: Server, backstage: Backstage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, server: Server, sdk_worker: SdkWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not backstage.has_standalone:
-        not_there("standalone activities are UNIMPLEMENTED on this server")
+    if not sdk_worker.has_standalone:
+        unsupported("standalone activities are UNIMPLEMENTED on this server")
     monkeypatch.chdir(tmp_path)
     solver = tmp_path / "solver"
     solver.write_text(f"#!{sys.executable}\n{CONNECTED}{example(thb.Activity)}")
@@ -103,9 +103,9 @@ def test_example_of_a_parent_hands_over(
     command = [sys.executable, "-c", PARENT, server.address, queue, "import subprocess\n" + example(PARENTS[name])]
     with Process(command, environment(server), merge_stderr=True) as parent:
         parent.expect("working")
-        handle = backstage.run(
-            backstage.client.start_activity(
+        handle = sdk_worker.run(
+            sdk_worker.client.start_activity(
                 "solve", id=queue, task_queue=queue, start_to_close_timeout=timedelta(minutes=2)
             )
         )
-        assert backstage.run(handle.result()) == "done"
+        assert sdk_worker.run(handle.result()) == "done"

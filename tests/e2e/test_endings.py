@@ -7,7 +7,7 @@ from temporalio.exceptions import ApplicationError
 
 from harness.activities import Kind
 from harness.driver import Raw
-from harness.stage import Connect, StartActivity
+from harness.fixtures import Connect, StartActivity
 
 RESULTS = [("done",), ({"items": 100, "lost": []},), (b"\x00\xff",), (None,), ()]
 
@@ -31,7 +31,7 @@ FAILURE = {
 }
 
 
-def test_final_failure_reaches_the_workflow_with_all_it_says(
+def test_final_failure_reaches_the_workflow_with_all_fields(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     activity = start(kind)
@@ -80,7 +80,9 @@ def test_progress_stored_with_a_failure_is_the_next_attempts(
     assert driver.get_details(second.token).values == [41, {"left": 59}]
 
 
-def test_failure_says_when_to_try_again(language: str, kind: Kind, start: StartActivity, connect: Connect) -> None:
+def test_failure_sets_the_delay_of_the_next_attempt(
+    language: str, kind: Kind, start: StartActivity, connect: Connect
+) -> None:
     activity = start(kind, retry_interval_ms=60_000)
     driver = connect(language)
     began = time.monotonic()
@@ -89,7 +91,7 @@ def test_failure_says_when_to_try_again(language: str, kind: Kind, start: StartA
     assert time.monotonic() - began < 10
 
 
-def test_failure_may_say_nothing(kind: Kind, start: StartActivity, connect: Connect) -> None:
+def test_failure_may_be_empty(kind: Kind, start: StartActivity, connect: Connect) -> None:
     activity = start(kind, maximum_attempts=1)
     connect("c").fail(activity.next_attempt().token, Raw("-"))
     assert isinstance(activity.failure(), ApplicationError)

@@ -5,16 +5,16 @@ import sys
 
 import pytest
 
+from harness.fixtures import StartActivity
 from harness.languages import library_environment
 from harness.paths import DRIVERS, ROOT
 from harness.server import Server
-from harness.stage import StartActivity
 
 PATIENCE = 120.0
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn", "thread"])
-def test_processes_that_python_starts_beat_and_their_parent_goes_on(
+def test_child_processes_of_python_send_heartbeats_beside_their_parent(
     start: StartActivity, server: Server, method: str
 ) -> None:
     activity = start("workflow", heartbeat_timeout_ms=60_000)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.grid import Cell, Grid, Mark
-from harness.needs import NOT_THERE
 from harness.paths import TESTS
+from harness.requires import UNSUPPORTED
 
 TABLE = {"Theme": ("something_works",), "Other theme": ("another_thing_works", "the_last_thing_works")}
 ROWS = ("something_works", "another_thing_works", "the_last_thing_works")
@@ -17,7 +17,7 @@ MARKS = len(ROWS) * 5
 
 SCENARIOS = """
 import pytest
-from harness.needs import missing, not_there
+from harness.requires import missing, unsupported
 
 @pytest.mark.parametrize("kind", ["workflow", "standalone"])
 @pytest.mark.parametrize("language", ["c", "cpp", "python", "go", "rust"])
@@ -62,11 +62,11 @@ def test_run_without_one_cell_says_which_and_fails_where_all_is_required(tmp_pat
 
 
 def test_cells_that_the_server_cannot_have_are_marked_and_no_gap(tmp_path: Path) -> None:
-    body = "kind == 'standalone' and not_there('standalone activities')"
+    body = "kind == 'standalone' and unsupported('standalone activities')"
     status, said = run(tmp_path, body, required=True)
     assert status == 0, said
     assert said.count("✓·") == MARKS
-    assert f"· {NOT_THERE}standalone activities: " in said
+    assert f"· {UNSUPPORTED}standalone activities: " in said
 
 
 def test_failed_and_skipped_tests_show(tmp_path: Path) -> None:

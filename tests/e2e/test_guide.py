@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from harness.build import alone
+from harness.fixtures import StartActivity
 from harness.languages import library_environment
-from harness.needs import needs, not_there
-from harness.pages import anchors, boxes, commands, files, is_excerpt, links, loose
+from harness.markdown import anchors, code_blocks, commands, files, is_excerpt, links, uncovered
 from harness.paths import ROOT, VENV_BIN
 from harness.process import Process
+from harness.requires import requires, unsupported
 from harness.server import OLDEST, Server, find_program
-from harness.stage import StartActivity
 
 GUIDE = sorted((ROOT / "docs" / "guide").glob("*.md"))
 DOCS = [*GUIDE, *sorted((ROOT / "docs").glob("*.md")), *ROOT.glob("*.md")]
@@ -72,7 +72,7 @@ def test_reader_of_a_page_gets_a_program_that_resumes_and_completes(
     name: str, server: Server, start: StartActivity, tmp_path: Path
 ) -> None:
     for tool in ("cargo", "go", "pkg-config", "luajit"):
-        needs(shutil.which(tool), tool)
+        requires(shutil.which(tool), tool)
     # Somebody who follows a page may have to wait for a compiler first.
     activity = start("workflow", heartbeat_timeout_ms=AN_HOUR_MS, start_to_close_ms=AN_HOUR_MS)
     environment = library_environment() | stand_in(tmp_path)
@@ -90,15 +90,15 @@ def test_reader_of_a_page_gets_a_program_that_resumes_and_completes(
     assert activity.result() == PROGRAMS[name]
 
 
-# What the reader of a page looks at before the next box.
+# What the reader of a page looks at before the next block.
 UNTIL_SOME_ARE_DONE = "until grep -q 'item 3 is done' said; do kill -0 $!; sleep 0.1; done\n"
 
 
-def test_reader_who_tries_it_sees_a_killed_program_go_on(server: Server, tmp_path: Path) -> None:
+def test_commands_of_the_page_show_a_killed_program_resume(server: Server, tmp_path: Path) -> None:
     if server.version < OLDEST:
-        not_there("standalone activities of the page")
-    bash = needs(shutil.which("bash"), "bash")
-    needs(shutil.which("pkill"), "pkill (Debian: procps)")
+        unsupported("standalone activities of the page")
+    bash = requires(shutil.which("bash"), "bash")
+    requires(shutil.which("pkill"), "pkill (Debian: procps)")
     page = ROOT / "docs" / "guide" / "try.md"
     write_files(page, tmp_path)
     (tmp_path / "temporal").symlink_to(find_program())
@@ -107,7 +107,7 @@ def test_reader_who_tries_it_sees_a_killed_program_go_on(server: Server, tmp_pat
         "PATH": f"{tmp_path}:{VENV_BIN}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT / "bindings" / "python"),
     }
-    start, kill, result = [box.code for box in boxes(page) if box.language == "sh"]
+    start, kill, result = [block.code for block in code_blocks(page) if block.language == "sh"]
     script = f'cd "$0"\nexec >said 2>&1\n{start}{UNTIL_SOME_ARE_DONE}{kill}{result}'
     with Process([bash, "-euc", script, str(tmp_path)], environment, merge_stderr=True) as reader:
         status = reader.wait()
@@ -121,19 +121,19 @@ def test_reader_who_tries_it_sees_a_killed_program_go_on(server: Server, tmp_pat
 
 def test_reader_of_the_page_on_installing_finds_what_it_lists(tmp_path: Path) -> None:
     for tool in ("pkg-config", "cmake"):
-        needs(shutil.which(tool), tool)
+        requires(shutil.which(tool), tool)
     page = ROOT / "docs" / "guide" / "install.md"
     said = follow(page, tmp_path, library_environment() | stand_in(tmp_path))
     assert f"-L{tmp_path}/prefix/lib -ltemporal_heartbeat" in said
-    [listed] = [box.code for box in boxes(page) if box.code.startswith("include/")]
+    [listed] = [block.code for block in code_blocks(page) if block.code.startswith("include/")]
     for line in listed.splitlines():
         assert (tmp_path / "prefix" / line.split()[0]).exists(), line
 
 
 @pytest.mark.parametrize("page", GUIDE, ids=named)
-def test_every_box_is_run_or_is_a_piece_of_something_that_is(page: Path) -> None:
-    assert loose(page) == []
-    assert [box for box in boxes(page) if box.role == "excerpt" and not is_excerpt(box)] == []
+def test_every_code_block_is_run_or_is_an_excerpt(page: Path) -> None:
+    assert uncovered(page) == []
+    assert [block for block in code_blocks(page) if block.role == "excerpt" and not is_excerpt(block)] == []
 
 
 @pytest.mark.parametrize("page", DOCS, ids=named)

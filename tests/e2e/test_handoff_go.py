@@ -12,11 +12,11 @@ from temporalio.common import RetryPolicy
 
 from harness.build import run
 from harness.languages import library_environment
-from harness.needs import needs
 from harness.paths import BUILD, ROOT
 from harness.process import Process
+from harness.requires import requires
 from harness.server import Server
-from harness.worker import Backstage
+from harness.worker import SdkWorker
 
 BINDING = ROOT / "bindings" / "go"
 
@@ -24,7 +24,7 @@ BINDING = ROOT / "bindings" / "go"
 @pytest.fixture(scope="module")
 def programs() -> tuple[Path, Path]:
     """Parent and child, built before any attempt starts, whose time is short."""
-    go = needs(shutil.which("go"), "go")
+    go = requires(shutil.which("go"), "go")
     parent, child = BUILD / "parent_go", BUILD / "child_go"
     run([go, "-C", str(BINDING / "internal" / "sdktest"), "build", "-o", str(parent), "./parent"])
     run([go, "-C", str(BINDING), "build", "-o", str(child), "./examples/activity"])
@@ -33,12 +33,12 @@ def programs() -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("way", ["environment", "file", "pipe"])
 def test_worker_hands_over_each_attempt(
-    way: str, programs: tuple[Path, Path], server: Server, backstage: Backstage, tmp_path: Path
+    way: str, programs: tuple[Path, Path], server: Server, sdk_worker: SdkWorker, tmp_path: Path
 ) -> None:
     parent, child = programs
     queue = f"go-{uuid.uuid4()}"
-    handle = backstage.run(
-        backstage.client.start_activity(
+    handle = sdk_worker.run(
+        sdk_worker.client.start_activity(
             "solve",
             id=queue,
             task_queue=queue,
@@ -56,4 +56,4 @@ def test_worker_hands_over_each_attempt(
         resumed = int(process.expect(r"^starting at item (\d+)")[1])
         assert 0 < resumed <= 21  # what was recorded in the last throttle interval may be done twice
         process.expect(r"^item 39 done")
-        assert backstage.run(handle.result()) == 40
+        assert sdk_worker.run(handle.result()) == 40

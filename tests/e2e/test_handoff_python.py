@@ -20,7 +20,7 @@ from harness.activities import Kind
 from harness.languages import library_environment
 from harness.paths import ROOT
 from harness.server import Server
-from harness.worker import ACTIVITY_TYPE, PATIENCE, ActivityOptions, Backstage, OneActivity
+from harness.worker import ACTIVITY_TYPE, ANSWER_LIMIT_S, ActivityOptions, OneActivity, SdkWorker
 
 EXAMPLES = ROOT / "bindings" / "python" / "examples"
 
@@ -60,7 +60,7 @@ class Parent:
 
     def wait_for_progress(self) -> None:
         """Returns when the first child has done something."""
-        assert self.started.acquire(timeout=PATIENCE)
+        assert self.started.acquire(timeout=ANSWER_LIMIT_S)
         while not self.done():
             assert self.children[0].poll() is None
             time.sleep(0.02)  # a line in a file is no event that one could wait for
@@ -72,9 +72,9 @@ class Parent:
 
 
 @contextmanager
-def working(backstage: Backstage, parent: Parent, queue: str) -> Iterator[None]:
+def worker_on(sdk_worker: SdkWorker, parent: Parent, queue: str) -> Iterator[None]:
     try:
-        with backstage.working(queue, OneActivity, [parent.hand_over]):
+        with sdk_worker.worker_on(queue, OneActivity, [parent.hand_over]):
             yield
     finally:
         for child in parent.children:
@@ -92,33 +92,33 @@ def parent(server: Server, tmp_path: Path) -> Parent:
 
 
 @pytest.fixture
-def start_here(backstage: Backstage, parent: Parent) -> Iterator[Start]:
+def start_here(sdk_worker: SdkWorker, parent: Parent) -> Iterator[Start]:
     queue, name = str(uuid.uuid4()), str(uuid.uuid4())
     options = ActivityOptions(heartbeat_timeout_ms=2_000)
 
     def start(kind: Kind) -> Any:
-        client = backstage.client
+        client = sdk_worker.client
         if kind == "workflow":
-            return backstage.run(
+            return sdk_worker.run(
                 client.start_workflow(OneActivity.run, args=[name, options], id=name, task_queue=queue)
             )
-        return backstage.run(client.start_activity(ACTIVITY_TYPE, id=name, task_queue=queue, **options.as_arguments()))
+        return sdk_worker.run(client.start_activity(ACTIVITY_TYPE, id=name, task_queue=queue, **options.as_arguments()))
 
-    with working(backstage, parent, queue):
+    with worker_on(sdk_worker, parent, queue):
         yield start
 
 
 @pytest.mark.parametrize(
     ("example", "way"), [("activity.py", "environment"), ("activity_aio.py", "pipe"), ("activity.py", "file")]
 )
-def test_example_that_is_killed_goes_on_after_its_last_heartbeat(
-    backstage: Backstage, parent: Parent, start_here: Start, kind: Kind, example: str, way: str
+def test_killed_example_resumes_after_its_last_heartbeat(
+    sdk_worker: SdkWorker, parent: Parent, start_here: Start, kind: Kind, example: str, way: str
 ) -> None:
     parent.example, parent.way = example, way
     handle = start_here(kind)
     parent.wait_for_progress()
     parent.children[0].kill()
-    assert backstage.run(handle.result(), timeout=60) == ITEMS[example]
+    assert sdk_worker.run(handle.result(), timeout=60) == ITEMS[example]
     assert len(parent.children) > 1
     done = parent.done()
     # Every item was done, and in order; twice only what came after the last heartbeat that was sent.
@@ -126,18 +126,18 @@ def test_example_that_is_killed_goes_on_after_its_last_heartbeat(
     for attempt in {attempt for attempt, _ in done}:
         items = [item for number, item in done if number == attempt]
         assert items == list(range(items[0], items[-1] + 1))
-    assert parent.children[-1].wait(PATIENCE) == 0
+    assert parent.children[-1].wait(ANSWER_LIMIT_S) == 0
 
 
 def test_example_in_asyncio_is_stopped_in_the_middle(
-    backstage: Backstage, parent: Parent, start_here: Start, kind: Kind
+    sdk_worker: SdkWorker, parent: Parent, start_here: Start, kind: Kind
 ) -> None:
     parent.example = "activity_aio.py"
     handle = start_here(kind)
     parent.wait_for_progress()
-    backstage.run(handle.cancel())
+    sdk_worker.run(handle.cancel())
     with pytest.raises((ActivityFailureError, WorkflowFailureError)) as caught:
-        backstage.run(handle.result(), timeout=60)
+        sdk_worker.run(handle.result(), timeout=60)
     assert isinstance(caught.value.cause, CancelledError)
-    assert parent.children[0].wait(PATIENCE) == 1
+    assert parent.children[0].wait(ANSWER_LIMIT_S) == 1
     assert len(parent.done()) < ITEMS[parent.example]

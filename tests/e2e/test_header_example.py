@@ -10,11 +10,11 @@ import pytest
 from temporalio.exceptions import CancelledError
 
 from harness.build import compile_c, compile_cpp, link
+from harness.fixtures import Connect, StartActivity
 from harness.languages import library_environment
-from harness.needs import needs
 from harness.paths import INCLUDE, library
+from harness.requires import requires
 from harness.server import Server
-from harness.stage import Connect, StartActivity
 
 HEADER = (INCLUDE / "temporal_heartbeat.h").read_text()
 COMPILERS = {"c": compile_c, "cpp": compile_cpp}
@@ -32,7 +32,7 @@ def example() -> str:
 
 @pytest.fixture(params=COMPILERS)
 def run(request: pytest.FixtureRequest, server: Server, tmp_path: Path) -> Run:
-    shared = needs(library() if library().exists() else None, f"the library at {library()} (make lib)")
+    shared = requires(library() if library().exists() else None, f"the library at {library()} (make lib)")
     link(tmp_path / "libtemporal_heartbeat.so.0", shared)
     source = tmp_path / f"example.{request.param}"
     source.write_text(example())
@@ -45,7 +45,7 @@ def run(request: pytest.FixtureRequest, server: Server, tmp_path: Path) -> Run:
     return run
 
 
-def handed_over(token: bytes) -> dict[str, str]:
+def handoff_environment(token: bytes) -> dict[str, str]:
     return {"TEMPORAL_ACTIVITY_TASK_TOKEN": base64.b64encode(token).decode()}
 
 
@@ -53,13 +53,13 @@ def items(output: str) -> list[int]:
     return [int(number) for number in re.findall(r"working on item (\d+)", output)]
 
 
-def test_it_goes_on_after_the_last_recorded_item_and_completes(
+def test_program_resumes_after_the_last_recorded_item_and_completes(
     run: Run, start: StartActivity, connect: Connect
 ) -> None:
     activity = start("workflow", heartbeat_timeout_ms=60_000)
     token = activity.next_attempt().token
     connect("python").heartbeat(token, 990)
-    done = run(handed_over(token))
+    done = run(handoff_environment(token))
     assert (done.returncode, done.stderr) == (0, "")
     assert items(done.stdout) == list(range(991, 1000))
     assert activity.result() == 1000
@@ -67,7 +67,7 @@ def test_it_goes_on_after_the_last_recorded_item_and_completes(
 
 def test_a_first_attempt_begins_at_the_beginning(run: Run, start: StartActivity) -> None:
     activity = start("workflow", heartbeat_timeout_ms=60_000)
-    done = run(handed_over(activity.next_attempt().token))
+    done = run(handoff_environment(activity.next_attempt().token))
     assert items(done.stdout) == list(range(1000))
     assert activity.result() == 1000
 
@@ -79,23 +79,23 @@ def test_it_stops_at_the_first_beat_that_finds_the_activity_superseded(
     stale = activity.next_attempt().token
     token = activity.next_attempt().token
     connect("python").heartbeat(token, 5)
-    done = run(handed_over(stale))
+    done = run(handoff_environment(stale))
     assert done.returncode == 1
     assert items(done.stdout) == [6]
     assert "THB_NOT_FOUND" in done.stderr
     assert connect("python").get_details(token).values == [5]
 
 
-def test_it_reports_the_cancellation_that_was_asked_for(run: Run, start: StartActivity) -> None:
+def test_program_reports_a_requested_cancellation(run: Run, start: StartActivity) -> None:
     activity = start("workflow", heartbeat_timeout_ms=60_000)
     token = activity.next_attempt().token
     activity.request_cancel()
-    done = run(handed_over(token))
+    done = run(handoff_environment(token))
     assert (done.returncode, items(done.stdout)) == (0, [0])
     assert isinstance(activity.failure(), CancelledError)
 
 
-def test_without_a_token_it_says_so(run: Run) -> None:
+def test_program_without_a_token_prints_the_reason(run: Run) -> None:
     done = run({})
     assert done.returncode == 1
     assert "THB_CONFIG" in done.stderr

@@ -6,9 +6,9 @@ import pytest
 
 from harness.activities import Kind
 from harness.driver import Raw, refused
+from harness.fixtures import Connect, StartActivity
 from harness.payloads import payloads
 from harness.signals import Signals
-from harness.stage import Connect, StartActivity
 
 
 def test_details_are_read_back_with_attempt_time_and_timeout(
@@ -105,7 +105,7 @@ def test_serialized_payloads_go_through_as_they_are(kind: Kind, start: StartActi
     ]
 
 
-def test_who_wants_no_signals_and_no_error_gets_none(start: StartActivity, connect: Connect) -> None:
+def test_outputs_may_be_null(start: StartActivity, connect: Connect) -> None:
     token = start("workflow").next_attempt().token
     driver = connect("c")
     driver.call("bare", "heartbeat", token.hex(), "10000", "json:3431")

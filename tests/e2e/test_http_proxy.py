@@ -8,10 +8,10 @@ import pytest
 from harness.certificates import Authority
 from harness.driver import refused
 from harness.endpoint import Endpoint
+from harness.fixtures import StartActivity, StartDriver
 from harness.http_proxy import http_proxy
 from harness.server import NAMESPACE, Server, free_port
 from harness.signals import Signals
-from harness.stage import StartActivity, StartDriver
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,6 @@ def test_server_that_a_proxy_cannot_reach_is_named(open_proxy: str, start_driver
         start_driver("c").connect({"address": nobody, "proxy": open_proxy, "connect_timeout_ms": 1500})
 
 
-def test_something_else_than_a_proxy_is_told(server: Server, start_driver: StartDriver) -> None:
+def test_listener_that_is_no_proxy_is_unavailable(server: Server, start_driver: StartDriver) -> None:
     with refused("THB_UNAVAILABLE", server.address, "proxy"):
         start_driver("c").connect({"address": "127.0.0.1:1", "proxy": server.address, "connect_timeout_ms": 500})

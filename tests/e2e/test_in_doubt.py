@@ -8,9 +8,9 @@ import pytest
 
 from harness.activities import ExternalActivity, Kind
 from harness.driver import Driver, refused
+from harness.fixtures import Connect, StartActivity
 from harness.proxy import Proxy
 from harness.signals import Signals
-from harness.stage import Connect, StartActivity
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def test_lost_request_is_sent_again_and_nothing_is_in_doubt(
     assert ending.applied(activity)
 
 
-def test_doubt_outlives_a_call_that_ran_out_of_time(
+def test_ending_stays_in_doubt_after_a_timeout(
     language: str, kind: Kind, start: StartActivity, connect: Connect, proxy: Proxy
 ) -> None:
     activity = start(kind)

@@ -2,12 +2,12 @@
 
 from harness.activities import Kind
 from harness.driver import Raw, refused
+from harness.fixtures import Connect, StartActivity
 from harness.payloads import LIMIT, bytes_of_size, json_of_size, payloads
 from harness.signals import Signals
-from harness.stage import Connect, StartActivity
 
 
-def test_details_at_the_limit_pass_and_the_activity_lives(
+def test_details_at_the_limit_are_sent_and_the_activity_continues(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     activity = start(kind)
@@ -19,7 +19,7 @@ def test_details_at_the_limit_pass_and_the_activity_lives(
     assert activity.result() == "done"
 
 
-def test_details_one_byte_over_stay_here_and_the_activity_lives(
+def test_details_one_byte_over_the_limit_are_refused_and_the_activity_continues(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     activity = start(kind)
@@ -72,7 +72,7 @@ def test_result_at_the_limit_arrives(kind: Kind, start: StartActivity, connect: 
         assert activity.result() == result
 
 
-def test_result_one_byte_over_stays_here_and_another_one_may_go(
+def test_result_one_byte_over_the_limit_is_refused_and_a_smaller_one_completes(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     activity = start(kind)
@@ -84,7 +84,9 @@ def test_result_one_byte_over_stays_here_and_another_one_may_go(
     assert activity.result() == "in a file"
 
 
-def test_too_much_to_say_about_a_cancellation(language: str, start: StartActivity, connect: Connect) -> None:
+def test_details_of_a_cancellation_over_the_limit_are_refused(
+    language: str, start: StartActivity, connect: Connect
+) -> None:
     activity = start("workflow")
     token = activity.next_attempt().token
     activity.request_cancel()

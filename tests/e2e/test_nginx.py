@@ -7,11 +7,11 @@ import pytest
 
 from harness.certificates import Authority
 from harness.driver import refused
+from harness.fixtures import StartActivity, StartDriver
 from harness.nginx import Nginx
 from harness.payloads import LIMIT, bytes_of_size
 from harness.server import Server, free_port
 from harness.signals import Signals
-from harness.stage import StartActivity, StartDriver
 
 # What nginx answers itself is told long before a call's time is over.
 PATIENT = 55_000
@@ -44,7 +44,7 @@ def test_beats_go_through_nginx(
         assert driver.get_details(token).values == [41]
 
 
-def test_nginx_that_asks_for_a_client_certificate_gets_it(
+def test_client_certificate_is_sent_to_nginx(
     language: str, mutual: Nginx, authority: Authority, start: StartActivity, start_driver: StartDriver
 ) -> None:
     token = start("workflow").next_attempt().token
@@ -100,7 +100,7 @@ def test_connections_that_nginx_closes_lose_no_call(
         assert driver.get_details(token).values == [99]
 
 
-def test_server_that_is_away_behind_nginx_is_told(
+def test_server_that_is_away_behind_nginx_is_unavailable(
     authority: Authority, tmp_path: Path, start_driver: StartDriver
 ) -> None:
     with Nginx(tmp_path / "nginx", f"127.0.0.1:{free_port()}", authority.sign()) as nginx:

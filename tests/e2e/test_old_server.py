@@ -3,17 +3,17 @@
 import pytest
 
 from harness.driver import refused
-from harness.needs import not_there
-from harness.stage import Connect
-from harness.worker import Backstage
+from harness.fixtures import Connect
+from harness.requires import unsupported
+from harness.worker import SdkWorker
 
 
 @pytest.fixture
-def standalone_token(backstage: Backstage) -> bytes:
+def standalone_token(sdk_worker: SdkWorker) -> bytes:
     """As of a newer server: of no workflow, with a reference to the activity itself."""
-    if backstage.has_standalone:
-        not_there("a server without standalone activities (THB_TEMPORAL=path of an older `temporal`)")
-    namespace_id, activity_id = backstage.namespace_id().encode(), b"of-nobody"
+    if sdk_worker.has_standalone:
+        unsupported("a server without standalone activities (THB_TEMPORAL=path of an older `temporal`)")
+    namespace_id, activity_id = sdk_worker.namespace_id().encode(), b"of-nobody"
     reference = field(2, activity_id) + field(3, b"0190a0b0-0000-7000-8000-000000000000")
     return field(1, namespace_id) + b"\x28\x01" + field(6, activity_id) + field(14, reference)
 

@@ -13,12 +13,13 @@ import pytest
 
 from harness.activities import ExternalActivity, Kind
 from harness.driver import Driver, refused
+from harness.fixtures import ConnectCpp, StartActivity
 from harness.languages import LANGUAGES
-from harness.network import Network, TcpSocket, sockets_around, wait_until
+from harness.network import Network, TcpSocket, sockets_around
+from harness.polling import wait_until
 from harness.proxy import Proxy
 from harness.server import NAMESPACE, Server
 from harness.signals import Signals
-from harness.stage import ConnectCpp, StartActivity
 
 # The library times its tries by this. The server's own timeout is longer, so that the activity outlives the outage.
 LIBRARY_TIMEOUT_MS = 8_000
@@ -168,7 +169,7 @@ def test_beat_that_is_held_back_on_the_path_never_overwrites_a_newer_one(
     handle.record(0)
     handle.flush()
 
-    path.hold_back()
+    path.stop_reading()
     path.slow_down()
     handle.record({"item": 1, "padding": LARGE_DETAILS})
     with refused("THB_TIMEOUT"):
@@ -177,7 +178,7 @@ def test_beat_that_is_held_back_on_the_path_never_overwrites_a_newer_one(
     handle.record(100)
     handle.flush(timeout=30_000)
     time.sleep(gap_ms / 1000)
-    path.let_go()
+    path.resume_reading()
     handle.close()
     wait_until_drained(driver, path.port)
     assert_stays(activity, 100)
@@ -195,7 +196,7 @@ def test_dead_attempts_beat_by_ids_never_overwrites_the_next_attempts_progress(
     handle.flush()
 
     # By ids the library asks which attempt runs before it sends anything. What follows the answer is held back.
-    path.hold_back_after_answer(DESCRIPTION_BYTES)
+    path.stop_reading_after(DESCRIPTION_BYTES)
     path.slow_down()
     handle.record({"item": 99, "padding": LARGE_DETAILS})
     with refused("THB_TIMEOUT"):
@@ -204,7 +205,7 @@ def test_dead_attempts_beat_by_ids_never_overwrites_the_next_attempts_progress(
     second = successor.open(activity.next_attempt().token, heartbeat_timeout_ms=2_000)
     second.record(2)
     second.flush()
-    path.let_go()
+    path.resume_reading()
 
     assert Signals.GONE in handle.wait(Signals.GONE, timeout=30_000)
     wait_until_drained(driver, path.port)
@@ -225,14 +226,14 @@ def test_dead_attempts_completion_by_ids_that_timed_out_never_ends_the_next_atte
     handle.flush()
 
     # By ids the library asks which attempt runs before it sends anything. What follows the answer is held back.
-    path.hold_back_after_answer(DESCRIPTION_BYTES)
+    path.stop_reading_after(DESCRIPTION_BYTES)
     path.slow_down()
     with refused("THB_TIMEOUT"):
         handle.complete({"of": "the dead attempt", "padding": LARGE_DETAILS}, timeout=1_000)
     second = successor.open(activity.next_attempt().token, heartbeat_timeout_ms=2_000)
     second.record(2)
     second.flush()
-    path.let_go()
+    path.resume_reading()
 
     assert Signals.GONE in handle.wait(Signals.GONE, timeout=30_000)
     wait_until_drained(driver, path.port)

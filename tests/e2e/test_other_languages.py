@@ -8,17 +8,17 @@ from temporalio.exceptions import CancelledError
 
 from harness.build import compile_c
 from harness.examples import EXAMPLES, PROGRAMS
-from harness.handed import SERVERS_TIMEOUT_MS, handed_over, started
-from harness.needs import not_there
+from harness.fixtures import StartActivity
+from harness.handoff_program import SERVER_TIMEOUT_MS, handoff_environment, start_program
 from harness.paths import INCLUDE, library
 from harness.process import Process
+from harness.requires import unsupported
 from harness.server import Server
-from harness.stage import StartActivity
-from harness.worker import Attempt, Backstage
+from harness.worker import Attempt, SdkWorker
 
 
 def program(language: str, items: int, attempt: Attempt, server: Server) -> Process:
-    return started([*PROGRAMS[language](), str(items)], attempt, server)
+    return start_program([*PROGRAMS[language](), str(items)], attempt, server)
 
 
 @pytest.fixture(params=PROGRAMS)
@@ -29,9 +29,9 @@ def language(request: pytest.FixtureRequest) -> str:
 
 
 def test_killed_program_resumes_and_completes(
-    language: str, server: Server, start: StartActivity, backstage: Backstage
+    language: str, server: Server, start: StartActivity, sdk_worker: SdkWorker
 ) -> None:
-    activity = start("workflow", heartbeat_timeout_ms=SERVERS_TIMEOUT_MS)
+    activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
     attempt = activity.next_attempt()
     with program(language, 1_000_000, attempt, server) as first:
         first.expect("attempt 1 goes on after item 0$")
@@ -39,7 +39,7 @@ def test_killed_program_resumes_and_completes(
             first.expect("item [0-9]+ done")
         first.kill()
     recorded = activity.heartbeat_details()[0]
-    backstage.fail(attempt.token)
+    sdk_worker.fail(attempt.token)
     with program(language, recorded + 3, activity.next_attempt(), server) as second:
         second.expect(f"attempt 2 goes on after item {recorded}$")
         second.expect("completed")
@@ -48,7 +48,7 @@ def test_killed_program_resumes_and_completes(
 
 
 def test_cancelled_program_reports_it(language: str, server: Server, start: StartActivity) -> None:
-    activity = start("workflow", heartbeat_timeout_ms=SERVERS_TIMEOUT_MS)
+    activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
     with program(language, 1_000_000, activity.next_attempt(), server) as running:
         running.expect("item 1 done")
         activity.request_cancel()
@@ -57,7 +57,7 @@ def test_cancelled_program_reports_it(language: str, server: Server, start: Star
     assert isinstance(activity.failure(), CancelledError)
 
 
-def test_program_whose_activity_cannot_be_read_says_why(language: str, server: Server) -> None:
+def test_program_with_an_unreadable_token_prints_the_reason(language: str, server: Server) -> None:
     with program(language, 3, Attempt(b"no token", 1), server) as running:
         running.expect("THB_TOKEN_UNREADABLE")
         assert running.wait() != 0
@@ -69,13 +69,13 @@ OF_ANOTHER_ABI = "int thb_check_abi(unsigned abi) { return abi ? 25 : 0; }"
 
 def test_library_of_another_abi_is_refused_before_it_is_used(language: str, server: Server, tmp_path: Path) -> None:
     if language == "rust":
-        not_there("a library that is opened at run time")
+        unsupported("a library that is opened at run time")
     source = tmp_path / "other.c"
     source.write_text(OF_ANOTHER_ABI)
     before_ours = ("-shared", "-fPIC", f"-Wl,--no-as-needed,-rpath,{library().parent}")
     other = compile_c(source, tmp_path / "other.so", *before_ours, str(library()))
     command = [*PROGRAMS[language](), "3"]
-    environment = handed_over(server, Attempt(b"no token", 1)) | {"TEMPORAL_HEARTBEAT_LIBRARY": str(other)}
+    environment = handoff_environment(server, Attempt(b"no token", 1)) | {"TEMPORAL_HEARTBEAT_LIBRARY": str(other)}
     with Process(command, environment, merge_stderr=True) as running:
         running.expect("the library has another ABI version than this program was written for: install")
         assert running.wait() != 0

@@ -1,13 +1,13 @@
 """A server that goes away and comes back, as in a deployment: calls wait for it as long as their time allows."""
 
 from harness.driver import refused
+from harness.fixtures import Connect, StartActivity
 from harness.proxy import Proxy
 from harness.server import Server
 from harness.signals import Signals
-from harness.stage import Connect, StartActivity
 
 
-def test_call_in_an_outage_says_so_and_a_later_one_works(
+def test_call_in_an_outage_is_unavailable_and_a_later_one_succeeds(
     language: str, server: Server, start: StartActivity, connect: Connect
 ) -> None:
     token = start("workflow").next_attempt().token

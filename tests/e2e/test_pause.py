@@ -1,12 +1,12 @@
 """Pause and unpause, told by the answers to heartbeats."""
 
 from harness.activities import Kind, WorkflowActivity
-from harness.needs import not_there
+from harness.fixtures import Connect, StartActivity
+from harness.requires import unsupported
 from harness.signals import Signals
-from harness.stage import Connect, StartActivity
 
 
-def test_pause_is_told_until_the_unpause_and_progress_is_kept(
+def test_pause_is_a_signal_until_the_unpause_and_progress_is_kept(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     activity = start(kind)
@@ -22,7 +22,7 @@ def test_pause_is_told_until_the_unpause_and_progress_is_kept(
     assert driver.get_details(token).values == [43]
 
 
-def test_pause_of_a_later_attempt_is_told_as_well(
+def test_pause_of_a_later_attempt_is_a_signal(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     activity = start(kind)
@@ -36,7 +36,7 @@ def test_pause_of_a_later_attempt_is_told_as_well(
     assert activity.result() == "done"
 
 
-def test_pause_and_cancellation_are_told_together_or_cancellation_alone(
+def test_pause_and_cancellation_are_signalled_together_or_cancellation_alone(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     """A standalone activity has one state; that of its cancellation ends its pause."""
@@ -53,7 +53,7 @@ def test_pause_and_cancellation_are_told_together_or_cancellation_alone(
 def test_unpause_may_forget_the_progress(language: str, kind: Kind, start: StartActivity, connect: Connect) -> None:
     activity = start(kind)
     if not isinstance(activity, WorkflowActivity):
-        not_there("the unpause of a standalone activity leaves its details alone")
+        unsupported("the unpause of a standalone activity leaves its details alone")
     token = activity.next_attempt().token
     driver = connect(language)
     driver.heartbeat(token, 41)

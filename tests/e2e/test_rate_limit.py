@@ -13,12 +13,12 @@ from temporalio.api.workflowservice.v1 import RecordActivityTaskHeartbeatRequest
 from temporalio.service import RPCError
 
 from harness.activities import Kind, start_activity
-from harness.crowd import Crowd, Member, crowd
 from harness.driver import Refused
+from harness.fleet import Fleet, Member, start_fleet
 from harness.languages import LANGUAGES
 from harness.server import NAMESPACE, dev_server
 from harness.signals import Signals
-from harness.worker import PATIENCE, ActivityOptions, Backstage
+from harness.worker import ANSWER_LIMIT_S, ActivityOptions, SdkWorker
 
 # Calls a second: enough for what a test asks for, and a small part of a flood, so that hardly a call slips through.
 LIMIT = 30
@@ -30,10 +30,10 @@ HELD_UP_S = 0.9
 class Flood(AbstractContextManager["Flood"]):
     """Beats of some other activity, as many as the server answers."""
 
-    def __init__(self, backstage: Backstage) -> None:
-        token = start_activity("workflow", backstage, ActivityOptions()).next_attempt().token
+    def __init__(self, sdk_worker: SdkWorker) -> None:
+        token = start_activity("workflow", sdk_worker, ActivityOptions()).next_attempt().token
         self._request = RecordActivityTaskHeartbeatRequest(namespace=NAMESPACE, task_token=token)
-        self._backstage = backstage
+        self._backstage = sdk_worker
         self._refused = threading.Semaphore(0)
 
     def __enter__(self) -> "Flood":
@@ -44,11 +44,11 @@ class Flood(AbstractContextManager["Flood"]):
 
     def __exit__(self, *_: object) -> None:
         self._ebbing = True
-        self._running.result(PATIENCE)
+        self._running.result(ANSWER_LIMIT_S)
 
     def wait_for_refusals(self, number: int) -> None:
         for _ in range(number):
-            assert self._refused.acquire(timeout=PATIENCE), "nothing is refused"
+            assert self._refused.acquire(timeout=ANSWER_LIMIT_S), "nothing is refused"
 
     async def _rise(self) -> None:
         await asyncio.gather(*[self._beat() for _ in range(4)])
@@ -64,15 +64,15 @@ class Flood(AbstractContextManager["Flood"]):
 
 
 @pytest.fixture(scope="module")
-def limited() -> Iterator[Crowd]:
+def limited() -> Iterator[Fleet]:
     """Each has beaten in a call that was refused first. Its `outcome` is what a call heard that had no time to wait."""
     with (
         dev_server("--dynamic-config-value", f"frontend.namespaceRPS={LIMIT}") as server,
-        Backstage(server.address) as backstage,
-        crowd(server, backstage) as members,
+        SdkWorker(server.address) as sdk_worker,
+        start_fleet(server, sdk_worker) as members,
         ThreadPoolExecutor(len(members)) as threads,
     ):
-        flood = Flood(backstage)
+        flood = Flood(sdk_worker)
         with flood:
             list(threads.map(beat_until_refused, members.values()))
         still: Iterable[Member] = members.values()
@@ -99,7 +99,7 @@ def held_up(member: Member) -> bool:
     return time.monotonic() - began > HELD_UP_S
 
 
-def test_call_outlasts_a_rate_limit(language: str, kind: Kind, limited: Crowd) -> None:
+def test_call_outlasts_a_rate_limit(language: str, kind: Kind, limited: Fleet) -> None:
     LANGUAGES[language].command()
     member = limited[language, kind]
     assert isinstance(member.outcome, Refused)

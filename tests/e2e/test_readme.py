@@ -7,11 +7,11 @@ import subprocess
 import sys
 import textwrap
 
+from harness.fixtures import Connect, StartActivity
 from harness.languages import library_environment
-from harness.pages import boxes, files
+from harness.markdown import code_blocks, files
 from harness.paths import ROOT
 from harness.server import Server
-from harness.stage import Connect, StartActivity
 
 README = (ROOT / "README.md").read_text()
 
@@ -45,7 +45,7 @@ def test_parent_in_the_readme_is_the_one_that_the_hand_off_is_tested_with() -> N
 
 
 def test_recorded_run_is_that_of_the_demo() -> None:
-    [recorded] = [box.code for box in boxes(ROOT / "README.md") if "server    ▬" in box.code]
+    [recorded] = [block.code for block in code_blocks(ROOT / "README.md") if "server    ▬" in block.code]
     assert recorded in (ROOT / "examples" / "demo" / "README.md").read_text()
 
 

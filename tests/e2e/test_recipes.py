@@ -15,14 +15,14 @@ import yaml
 from temporalio.exceptions import CancelledError
 
 from harness.build import compile_cpp
-from harness.handed import SERVERS_TIMEOUT_MS, handed_over, started
+from harness.fixtures import StartActivity
+from harness.handoff_program import SERVER_TIMEOUT_MS, handoff_environment, start_program
 from harness.languages import linked
-from harness.needs import needs
 from harness.paths import BUILD, ROOT
 from harness.process import Process
+from harness.requires import requires
 from harness.server import Server
-from harness.stage import StartActivity
-from harness.worker import Backstage
+from harness.worker import SdkWorker
 
 RECIPES = ROOT / "examples" / "recipes"
 ACTIVITY = [sys.executable, str(ROOT / "bindings/python/examples/activity.py")]
@@ -59,20 +59,20 @@ LOOPS: dict[str, Callable[[int, Path], Command]] = {
 
 
 @pytest.mark.parametrize("recipe", LOOPS)
-def test_killed_loop_goes_on_where_it_was(
-    recipe: str, server: Server, start: StartActivity, backstage: Backstage, tmp_path: Path
+def test_killed_loop_resumes(
+    recipe: str, server: Server, start: StartActivity, sdk_worker: SdkWorker, tmp_path: Path
 ) -> None:
     command = LOOPS[recipe](1_000_000, tmp_path)
-    activity = start("workflow", heartbeat_timeout_ms=SERVERS_TIMEOUT_MS)
+    activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
     attempt = activity.next_attempt()
-    with started(command, attempt, server) as first:
+    with start_program(command, attempt, server) as first:
         first.expect("from (item|step) 0$")
         while step_of((activity.heartbeat_details() or [0])[0]) < 5:
             first.expect("done|checkpoint")
         first.kill()
     reached = step_of(activity.heartbeat_details()[0])
-    backstage.fail(attempt.token)
-    with started(LOOPS[recipe](reached + 3, tmp_path), activity.next_attempt(), server) as second:
+    sdk_worker.fail(attempt.token)
+    with start_program(LOOPS[recipe](reached + 3, tmp_path), activity.next_attempt(), server) as second:
         second.expect(f"from (item|step) {reached}$")
         assert second.wait() == 0
     assert step_of(activity.result()) == reached + 3
@@ -81,8 +81,8 @@ def test_killed_loop_goes_on_where_it_was(
 @pytest.mark.parametrize("recipe", LOOPS)
 def test_cancelled_loop_stops(recipe: str, server: Server, start: StartActivity, tmp_path: Path) -> None:
     command = LOOPS[recipe](1_000_000, tmp_path)
-    activity = start("workflow", heartbeat_timeout_ms=SERVERS_TIMEOUT_MS)
-    with started(command, activity.next_attempt(), server) as running:
+    activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
+    with start_program(command, activity.next_attempt(), server) as running:
         running.expect("from")
         activity.request_cancel()
         assert isinstance(activity.failure(), CancelledError)
@@ -90,12 +90,12 @@ def test_cancelled_loop_stops(recipe: str, server: Server, start: StartActivity,
 
 
 def test_workers_of_a_prefork_server_have_connections_of_their_own(server: Server, start: StartActivity) -> None:
-    activities = [start("workflow", heartbeat_timeout_ms=SERVERS_TIMEOUT_MS) for _ in range(4)]
+    activities = [start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS) for _ in range(4)]
     attempts = [activity.next_attempt() for activity in activities]
     done = subprocess.run(
         [sys.executable, str(RECIPES / "prefork.py"), "2"],
         input="".join(base64.b64encode(attempt.token).decode() + "\n" for attempt in attempts),
-        env=handed_over(server, attempts[0]),
+        env=handoff_environment(server, attempts[0]),
         text=True,
         check=False,
         timeout=60,
@@ -119,10 +119,10 @@ def in_a_job(environment: dict[str, str], **variables: str) -> dict[str, str]:
 def test_task_of_a_slurm_array_completes_and_leaves_no_token(
     server: Server, start: StartActivity, tmp_path: Path
 ) -> None:
-    activity = start("workflow", heartbeat_timeout_ms=SERVERS_TIMEOUT_MS)
+    activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
     attempt = activity.next_attempt()
     token = token_file(tmp_path, "7", attempt.token)
-    job = in_a_job(handed_over(server, attempt), TOKENS=str(tmp_path), SLURM_ARRAY_TASK_ID="7")
+    job = in_a_job(handoff_environment(server, attempt), TOKENS=str(tmp_path), SLURM_ARRAY_TASK_ID="7")
     command = [str(RECIPES / "slurm_array.sh"), *ACTIVITY, "3", str(tmp_path / "done")]
     subprocess.run(command, env=job, check=True, timeout=60)
     assert activity.result() == 3
@@ -153,15 +153,17 @@ def test_container_of_a_kubernetes_job_completes(server: Server, start: StartAct
     assert name in secret["stringData"]
 
     # The same command, with the folder and the server of here.
-    activity = start("workflow", heartbeat_timeout_ms=SERVERS_TIMEOUT_MS)
+    activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
     attempt = activity.next_attempt()
     variables["TEMPORAL_ACTIVITY_TASK_TOKEN_FILE"] = str(token_file(tmp_path, name, attempt.token))
     variables["TEMPORAL_ADDRESS"] = server.address
     shutil.copy(ACTIVITY[1], tmp_path)
-    python = needs(shutil.which("python3"), "python3")
+    python = requires(shutil.which("python3"), "python3")
     subprocess.run(
         container["command"],
-        env=in_a_job(handed_over(server, attempt), **variables, PATH=f"{os.path.dirname(python)}:/usr/bin:/bin"),
+        env=in_a_job(
+            handoff_environment(server, attempt), **variables, PATH=f"{os.path.dirname(python)}:/usr/bin:/bin"
+        ),
         cwd=tmp_path,
         check=True,
         timeout=60,

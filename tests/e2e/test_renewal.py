@@ -10,11 +10,12 @@ import pytest
 from harness.certificates import Authority, Pair
 from harness.driver import Driver, OpenActivity, Refused, refused
 from harness.endpoint import Endpoint
+from harness.fixtures import StartActivity, StartDriver
 from harness.languages import LANGUAGES
-from harness.network import TcpSocket, sockets_of, wait_until
+from harness.network import TcpSocket, sockets_of
+from harness.polling import wait_until
 from harness.server import Server
 from harness.signals import Signals
-from harness.stage import StartActivity, StartDriver
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_certificates_in_files_are_renewed_under_load(
         assert len(endpoint.peers()) >= 3, "connections are closed at an age of 2 s, and replaced with new certificates"
 
 
-def test_credentials_that_are_no_good_any_more_are_told_and_recover_when_they_are_renewed(
+def test_expired_credentials_are_an_error_until_they_are_renewed(
     driver: Driver, authority: Authority, tmp_path: Path, server: Server, start: StartActivity
 ) -> None:
     held = Pair(tmp_path / "client.crt", tmp_path / "client.key")
@@ -178,7 +179,7 @@ def assert_unchanged_by_a_mistake(driver: Driver, token: bytes, authority: Autho
     assert driver.heartbeat(token, 3) == Signals.NONE
 
 
-def test_new_tls_takes_the_place_of_the_old_when_it_works(
+def test_new_tls_replaces_the_old_when_it_works(
     driver: Driver, authority: Authority, tmp_path: Path, server: Server, start: StartActivity
 ) -> None:
     newcomer = Authority(tmp_path, "newcomer")

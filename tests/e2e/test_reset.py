@@ -4,14 +4,14 @@ from typing import Any
 
 from harness.activities import ExternalActivity, Kind
 from harness.driver import Driver, refused
+from harness.fixtures import Connect, StartActivity
 from harness.signals import Signals
-from harness.stage import Connect, StartActivity
 
 # A reset takes the token of a workflow's later attempt, whose end nobody can tell then: silence ends it.
 UNTIL_SILENCE_IS_NOTICED_MS = 2_000
 
 
-def test_reset_is_told_to_the_first_attempt_and_its_progress_is_kept(
+def test_reset_of_the_first_attempt_is_a_signal_and_its_progress_is_kept(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     assert details_after_reset_of_first_attempt(start(kind), connect(language), kind, reset_heartbeat=False) == [42]

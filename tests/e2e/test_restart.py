@@ -5,42 +5,42 @@ from collections.abc import Iterator
 import pytest
 
 from harness.activities import Kind
-from harness.crowd import Crowd, crowd
 from harness.driver import Refused
+from harness.fleet import Fleet, start_fleet
 from harness.languages import LANGUAGES
 from harness.server import ServerProcess
 from harness.signals import Signals
-from harness.worker import Backstage
+from harness.worker import SdkWorker
 
 SHORTER_THAN_THE_OUTAGE_MS = 1_000
 LONGER_THAN_THE_OUTAGE_MS = 60_000
 
 
 @pytest.fixture(scope="module")
-def survivors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
+def survivors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Each has been refused a beat during the outage, and then beaten in one call from the outage into the new life."""
     database = tmp_path_factory.mktemp("server") / "temporal.db"
     with (
         ServerProcess("--db-filename", str(database)) as process,
-        Backstage(process.server.address) as backstage,
-        crowd(process.server, backstage) as members,
+        SdkWorker(process.server.address) as sdk_worker,
+        start_fleet(process.server, sdk_worker) as members,
     ):
         for member in members.values():
             member.driver.heartbeat(member.token, 40)
         process.kill()
-        members.all(lambda driver, token: driver.start_heartbeat(token, 41, timeout=SHORTER_THAN_THE_OUTAGE_MS))
+        members.start(lambda driver, token: driver.start_heartbeat(token, 41, timeout=SHORTER_THAN_THE_OUTAGE_MS))
         members.finish()
         for member in members.values():
             assert isinstance(member.outcome, Refused), member.outcome
             assert member.outcome.status == "THB_UNAVAILABLE", member.outcome
 
-        members.all(lambda driver, token: driver.start_heartbeat(token, 42, timeout=LONGER_THAN_THE_OUTAGE_MS))
+        members.start(lambda driver, token: driver.start_heartbeat(token, 42, timeout=LONGER_THAN_THE_OUTAGE_MS))
         process.start_again()
         members.finish()
         yield members
 
 
-def test_call_outlasts_a_server_that_is_killed_and_started_again(language: str, kind: Kind, survivors: Crowd) -> None:
+def test_call_outlasts_a_server_that_is_killed_and_started_again(language: str, kind: Kind, survivors: Fleet) -> None:
     LANGUAGES[language].command()
     member = survivors[language, kind]
     assert member.outcome == [str(int(Signals.NONE))]

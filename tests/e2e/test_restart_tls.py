@@ -11,7 +11,7 @@ from harness.languages import LANGUAGES, available
 from harness.nginx import Nginx
 from harness.server import NAMESPACE, ServerProcess
 from harness.signals import Signals
-from harness.worker import ActivityOptions, Backstage
+from harness.worker import ActivityOptions, SdkWorker
 
 # Longer than a server takes to start on a loaded machine.
 CALL_MS = 55_000
@@ -68,7 +68,7 @@ def test_restarts_under_load_behind_tls_lose_no_call(tmp_path: Path) -> None:
     options = ActivityOptions(heartbeat_timeout_ms=LEASE_MS, start_to_close_ms=LEASE_MS)
     with ExitStack() as stack:
         process = stack.enter_context(ServerProcess("--db-filename", str(tmp_path / "temporal.db")))
-        backstage = stack.enter_context(Backstage(process.server.address))
+        sdk_worker = stack.enter_context(SdkWorker(process.server.address))
         # It closes connections too, as it does by default after 1000 requests.
         nginx = Nginx(tmp_path / "nginx", process.server.address, authority.sign(), clients_of=authority, requests=50)
         stack.enter_context(nginx)
@@ -79,7 +79,7 @@ def test_restarts_under_load_behind_tls_lose_no_call(tmp_path: Path) -> None:
             driver.connect(
                 {"address": nginx.address, "namespace": NAMESPACE, "tls": tls, "connect_timeout_ms": CALL_MS}
             )
-            token = start_activity("workflow", backstage, options).next_attempt().token
+            token = start_activity("workflow", sdk_worker, options).next_attempt().token
             beaters.append(Beater(driver, token))
 
         def all_go_on() -> None:

@@ -4,10 +4,10 @@ from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 from temporalio.exceptions import TimeoutType
 
 from harness.activities import Kind
+from harness.fixtures import Connect, StartActivity
 from harness.languages import LANGUAGES
-from harness.needs import not_there
+from harness.requires import unsupported
 from harness.server import OLDEST, Server
-from harness.stage import Connect, StartActivity
 
 
 def test_killed_child_resumes_after_last_item(
@@ -58,5 +58,5 @@ def test_silent_child_times_out_with_its_last_details(
     assert failure.type == TimeoutType.HEARTBEAT
     if kind == "standalone" and server.version < OLDEST:
         assert activity.heartbeat_details() == [{"item": 41}]
-        not_there("the last details in the timeout of a standalone activity")
+        unsupported("the last details in the timeout of a standalone activity")
     assert failure.last_heartbeat_details == [{"item": 41}]

@@ -7,10 +7,10 @@ from pathlib import Path
 from harness.build import compile_c
 from harness.certificates import Authority
 from harness.endpoint import Endpoint
+from harness.fixtures import StartActivity
 from harness.languages import library_environment, linked
 from harness.paths import BUILD, DRIVERS
 from harness.server import Server
-from harness.stage import StartActivity
 
 
 def test_handshake_with_large_rsa_keys_fits_into_the_stack_that_is_promised(

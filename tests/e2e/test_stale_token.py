@@ -3,9 +3,9 @@
 import pytest
 
 from harness.activities import Kind
-from harness.calls import FENCED, Call
 from harness.driver import refused
-from harness.stage import Connect, StartActivity
+from harness.fixtures import Connect, StartActivity
+from harness.requests import FENCED, Call
 
 
 def test_a_superseded_attempt_can_neither_beat_nor_end_its_successor(
@@ -81,12 +81,12 @@ def test_nothing_reaches_an_activity_that_was_ended_from_elsewhere(
     token = activity.next_attempt().token
     driver = connect(language)
     driver.heartbeat(token, 41)
-    activity.end_meanwhile()
+    activity.end_elsewhere()
     with refused("THB_NOT_FOUND"):
         call(driver, token)
 
 
-def test_details_of_a_finished_activity_are_gone_with_its_workflow_and_stay_otherwise(
+def test_details_of_an_ended_activity_are_kept_only_if_it_is_standalone(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     activity = start(kind)

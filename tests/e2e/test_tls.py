@@ -8,9 +8,9 @@ import pytest
 from harness.certificates import Authority
 from harness.driver import refused
 from harness.endpoint import Endpoint
+from harness.fixtures import StartActivity, StartDriver
 from harness.server import NAMESPACE, Server
 from harness.signals import Signals
-from harness.stage import StartActivity, StartDriver
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_client_and_server_check_each_others_certificate(
     assert mutual.metadata("DescribeNamespace")["temporal-namespace"] == NAMESPACE
 
 
-def test_environment_says_all_that(
+def test_environment_configures_tls_and_credentials(
     language: str, mutual: Endpoint, authority: Authority, start_driver: StartDriver
 ) -> None:
     pair = authority.sign("solver")
@@ -71,7 +71,7 @@ def test_environment_says_all_that(
     assert metadata["temporal-namespace"] == NAMESPACE
 
 
-def test_profile_says_all_that(
+def test_profile_configures_tls_and_credentials(
     language: str, mutual: Endpoint, authority: Authority, tmp_path: Path, start_driver: StartDriver
 ) -> None:
     pair = authority.sign("solver")
@@ -115,7 +115,7 @@ def test_server_may_have_another_name_than_its_address(
         assert endpoint.metadata("DescribeNamespace")["temporal-namespace"] == NAMESPACE
 
 
-def test_host_verification_is_off_only_when_that_is_asked_for(
+def test_host_verification_is_off_only_by_its_option(
     authority: Authority, server: Server, tmp_path: Path, start_driver: StartDriver
 ) -> None:
     stranger = Authority(tmp_path, "stranger")

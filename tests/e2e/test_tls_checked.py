@@ -9,11 +9,11 @@ import pytest
 from harness.certificates import Authority
 from harness.driver import refused
 from harness.endpoint import Endpoint
-from harness.pages import options_of
+from harness.fixtures import StartActivity, StartDriver
+from harness.markdown import options_of
 from harness.paths import ROOT
 from harness.server import Server
 from harness.signals import Signals
-from harness.stage import StartActivity, StartDriver
 
 THE_ONE = "disable_host_verification"
 
@@ -78,7 +78,7 @@ def test_no_other_option_turns_it_off(stranger: Endpoint, tmp_path: Path, start_
     assert options_of(ROOT / "docs" / "options.md") == {*harmless, *elsewhere}, "an option more: is it harmless?"
 
 
-def test_who_connects_later_checks_as_well(stranger: Endpoint, start_driver: StartDriver) -> None:
+def test_lazy_connection_verifies_the_host_too(stranger: Endpoint, start_driver: StartDriver) -> None:
     driver = start_driver("c")
     driver.connect({"address": stranger.address, "tls": True, "lazy": True})
     with refused("THB_TLS", "signed"):
@@ -133,7 +133,7 @@ def test_variable_that_is_neither_true_nor_false_is_refused(
         {"PYTHONHTTPSVERIFY": "0", "NODE_TLS_REJECT_UNAUTHORIZED": "0"},
     ],
 )
-def test_variable_that_does_not_say_so_leaves_it_on(
+def test_host_verification_stays_on_with_other_variables(
     variables: dict[str, str], stranger: Endpoint, start_driver: StartDriver
 ) -> None:
     with refused("THB_TLS", "signed"):
@@ -150,7 +150,7 @@ def test_profile_of_another_type_is_refused(
         start_driver("c").connect({"address": stranger.address, "config_file": str(file)})
 
 
-def test_profile_that_others_understand_leaves_it_on(
+def test_host_verification_stays_on_with_keys_of_other_programs(
     stranger: Endpoint, tmp_path: Path, start_driver: StartDriver
 ) -> None:
     """Keys that aren't known here are left alone."""

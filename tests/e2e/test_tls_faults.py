@@ -14,8 +14,8 @@ import pytest
 from harness.certificates import Authority, Pair
 from harness.driver import refused
 from harness.endpoint import Endpoint
+from harness.fixtures import StartActivity, StartDriver
 from harness.server import OTHER_NAMESPACE, Server
-from harness.stage import StartActivity, StartDriver
 
 # A fault is told within the connect timeout, which these wouldn't be patient enough to wait for.
 PATIENT = 60_000
@@ -58,7 +58,7 @@ def test_tls_to_a_server_that_speaks_plain_text(language: str, server: Server, s
         driver.connect({"address": server.address, "tls": {"disabled": False}, "connect_timeout_ms": PATIENT})
 
 
-def test_authority_that_nobody_knows(
+def test_certificate_of_an_unknown_authority(
     language: str, endpoint: Endpoint, stranger: Authority, start_driver: StartDriver
 ) -> None:
     driver = start_driver(language)
@@ -205,7 +205,7 @@ def test_api_key_that_the_server_does_not_know(
         endpoint.api_key = None
 
 
-def test_missing_permission_is_told_by_the_first_beat(
+def test_missing_permission_is_an_error_of_the_first_heartbeat(
     language: str, authority: Authority, server: Server, start: StartActivity, start_driver: StartDriver
 ) -> None:
     token = start("workflow").next_attempt().token
@@ -217,7 +217,7 @@ def test_missing_permission_is_told_by_the_first_beat(
             driver.heartbeat(token, 41)
 
 
-def test_namespace_is_looked_for_behind_tls_too(
+def test_missing_namespace_behind_tls_is_found_by_connect(
     endpoint: Endpoint, authority: Authority, start_driver: StartDriver
 ) -> None:
     options = {"address": endpoint.address, "tls": trusting(authority)}

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.driver import refused
+from harness.fixtures import StartActivity, StartDriver
 from harness.server import Server
-from harness.stage import StartActivity, StartDriver
 
 TOKEN = bytes(range(256))
 TEXT = base64.b64encode(TOKEN).decode()
@@ -72,7 +72,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("variables", "causes"), BAD.values(), ids=BAD.keys())
-def test_bad_variable_is_told_by_its_name(
+def test_error_names_the_bad_variable(
     variables: dict[str, str], causes: tuple[str, ...], start_driver: StartDriver
 ) -> None:
     driver = start_driver("c", {VARIABLE + suffix: value for suffix, value in variables.items()})

@@ -7,10 +7,10 @@ import pytest
 
 from harness.activities import ExternalActivity, Kind
 from harness.driver import Driver, OpenActivity, refused
+from harness.fixtures import Connect, ConnectCpp, StartActivity
 from harness.languages import ACTIVITY_LANGUAGES
 from harness.proxy import Proxy
-from harness.stage import Connect, ConnectCpp, StartActivity
-from harness.worker import Backstage
+from harness.worker import SdkWorker
 
 PATIENCE_MS = 30_000
 # An end waits for an answer that is under way, and here it would be lost.
@@ -60,7 +60,7 @@ def running(activity: ExternalActivity, driver: Driver, ending: Ending) -> OpenA
     [*(("cpp", name) for name in ENDINGS), *((language, "complete") for language in ACTIVITY_LANGUAGES[1:])],
     indirect=["language"],
 )
-def test_end_whose_answer_was_lost_turns_out_to_be_ours(
+def test_ending_whose_answer_was_lost_is_looked_up_and_succeeds(
     language: str, name: str, kind: Kind, start: StartActivity, connect: Connect, proxy: Proxy
 ) -> None:
     ending = ENDINGS[name]
@@ -76,8 +76,8 @@ def test_end_whose_answer_was_lost_turns_out_to_be_ours(
 
 
 @pytest.mark.parametrize("name", ["complete", "fail"])
-def test_end_that_somebody_else_came_before_is_not_ours(
-    name: str, kind: Kind, start: StartActivity, driver: Driver, proxy: Proxy, backstage: Backstage
+def test_ending_after_another_process_ended_the_activity_is_not_found(
+    name: str, kind: Kind, start: StartActivity, driver: Driver, proxy: Proxy, sdk_worker: SdkWorker
 ) -> None:
     activity = start(kind)
     attempt = activity.next_attempt()
@@ -87,10 +87,10 @@ def test_end_that_somebody_else_came_before_is_not_ours(
     proxy.become_a_black_hole()
     ENDINGS[name].start(handle)
     if name == "complete":
-        backstage.complete(attempt.token, "theirs")
+        sdk_worker.complete(attempt.token, "theirs")
         assert activity.result() == "theirs"
     else:
-        backstage.fail(attempt.token)
+        sdk_worker.fail(attempt.token)
         activity.next_attempt()
     proxy.cut()
     proxy.heal()
@@ -98,7 +98,7 @@ def test_end_that_somebody_else_came_before_is_not_ours(
         driver.finish()
 
 
-def test_who_does_not_ask_stays_in_doubt(start: StartActivity, driver: Driver, proxy: Proxy) -> None:
+def test_ending_stays_in_doubt_without_the_option(start: StartActivity, driver: Driver, proxy: Proxy) -> None:
     activity = start("workflow")
     handle = driver.open(activity.next_attempt().token, **NOTHING_TO_ASK)
     handle.record(41)

@@ -1,1 +1,1 @@
-"""What the scenarios stand on: a real server, a worker that hands its activities over, drivers for each language."""
+"""What the scenarios use: a real server, an SDK worker that hands its activities over, drivers for each language."""

@@ -21,17 +21,17 @@ from temporalio.client import (
 from temporalio.exceptions import ActivityError, FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
-from harness.needs import not_there
+from harness.requires import unsupported
 from harness.server import NAMESPACE, OLDEST
 from harness.worker import (
     ACTIVITY_TYPE,
+    ANSWER_LIMIT_S,
     LEFT,
-    PATIENCE,
     TASK_QUEUE,
     ActivityOptions,
     Attempt,
-    Backstage,
     OneActivity,
+    SdkWorker,
 )
 
 Kind = Literal["workflow", "standalone"]
@@ -43,12 +43,12 @@ class ExternalActivity(ABC):
 
     run_id: str | None
 
-    def __init__(self, backstage: Backstage) -> None:
+    def __init__(self, sdk_worker: SdkWorker) -> None:
         self.id = f"external-{uuid.uuid4()}"
-        self._backstage = backstage
-        self._attempts = backstage.attempts_of(self.id)
+        self._backstage = sdk_worker
+        self._attempts = sdk_worker.attempts_of(self.id)
 
-    def next_attempt(self, timeout: float = PATIENCE) -> Attempt:
+    def next_attempt(self, timeout: float = ANSWER_LIMIT_S) -> Attempt:
         """Waits until the server starts another attempt."""
         try:
             return self._attempts.get(timeout=timeout)
@@ -107,7 +107,7 @@ class ExternalActivity(ABC):
         """What names it, as the options of thb_activity_open."""
 
     @abstractmethod
-    def end_meanwhile(self) -> None:
+    def end_elsewhere(self) -> None:
         """The workflow returns without it; a standalone activity is completed by somebody else."""
 
     @abstractmethod
@@ -118,8 +118,8 @@ class ExternalActivity(ABC):
 class WorkflowActivity(ExternalActivity):
     """The one activity of a workflow."""
 
-    def __init__(self, backstage: Backstage, options: ActivityOptions) -> None:
-        super().__init__(backstage)
+    def __init__(self, sdk_worker: SdkWorker, options: ActivityOptions) -> None:
+        super().__init__(sdk_worker)
         self._handle: WorkflowHandle[OneActivity, Any] = self._run(
             self._client.start_workflow(
                 OneActivity.run, args=[self.id, options], id=f"workflow-{self.id}", task_queue=TASK_QUEUE
@@ -186,7 +186,7 @@ class WorkflowActivity(ExternalActivity):
     def terminate(self) -> None:
         self._run(self._handle.terminate())
 
-    def end_meanwhile(self) -> None:
+    def end_elsewhere(self) -> None:
         self._run(self._handle.signal(OneActivity.leave))
         assert self.result() == LEFT
 
@@ -204,8 +204,8 @@ class WorkflowActivity(ExternalActivity):
 class StandaloneActivity(ExternalActivity):
     """An activity without a workflow."""
 
-    def __init__(self, backstage: Backstage, options: ActivityOptions) -> None:
-        super().__init__(backstage)
+    def __init__(self, sdk_worker: SdkWorker, options: ActivityOptions) -> None:
+        super().__init__(sdk_worker)
         self._handle: ActivityHandle[Any] = self._run(
             self._client.start_activity(ACTIVITY_TYPE, id=self.id, task_queue=TASK_QUEUE, **options.as_arguments())
         )
@@ -243,7 +243,7 @@ class StandaloneActivity(ExternalActivity):
         except RPCError as error:
             if error.status != RPCStatusCode.UNIMPLEMENTED or self._backstage.server_version >= OLDEST:
                 raise
-            not_there(f"the {operation} of a standalone activity is UNIMPLEMENTED on this server")
+            unsupported(f"the {operation} of a standalone activity is UNIMPLEMENTED on this server")
 
     def change_start_to_close(self, timeout: timedelta) -> None:
         request = service.UpdateActivityExecutionOptionsRequest(
@@ -254,7 +254,7 @@ class StandaloneActivity(ExternalActivity):
     def terminate(self) -> None:
         self._run(self._handle.terminate())
 
-    def end_meanwhile(self) -> None:
+    def end_elsewhere(self) -> None:
         request = service.RespondActivityTaskCompletedByIdRequest(
             namespace=NAMESPACE, activity_id=self.id, run_id=self.run_id or ""
         )
@@ -272,7 +272,7 @@ def start_to_close(timeout: timedelta) -> dict[str, Any]:
     return {"activity_options": options, "update_mask": FieldMask(paths=["start_to_close_timeout"])}
 
 
-def start_activity(kind: Kind, backstage: Backstage, options: ActivityOptions) -> ExternalActivity:
+def start_activity(kind: Kind, sdk_worker: SdkWorker, options: ActivityOptions) -> ExternalActivity:
     if kind == "workflow":
-        return WorkflowActivity(backstage, options)
-    return StandaloneActivity(backstage, options)
+        return WorkflowActivity(sdk_worker, options)
+    return StandaloneActivity(sdk_worker, options)

@@ -8,19 +8,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.needs import needs
 from harness.paths import BUILD, INCLUDE
+from harness.requires import requires
 
 STRICT = ("-O1", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{INCLUDE}")
 
 
 def compile_c(source: Path, target: Path, *further: str) -> Path:
-    compiler = needs(shutil.which(os.environ.get("CC", "cc")), "a C compiler")
+    compiler = requires(shutil.which(os.environ.get("CC", "cc")), "a C compiler")
     return _compile([compiler, "-std=c11", *STRICT], source, target, further)
 
 
 def compile_cpp(source: Path, target: Path, *further: str) -> Path:
-    compiler = needs(shutil.which(os.environ.get("CXX", "c++")), "a C++ compiler")
+    compiler = requires(shutil.which(os.environ.get("CXX", "c++")), "a C++ compiler")
     return _compile([compiler, "-std=c++17", *STRICT, "-Wshadow", "-Wconversion"], source, target, further)
 
 

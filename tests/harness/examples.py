@@ -7,9 +7,9 @@ import subprocess
 from collections.abc import Callable
 
 from harness.build import run
-from harness.fetched import maven, npm
-from harness.needs import missing, needs
+from harness.dependencies import maven, npm
 from harness.paths import BUILD, ROOT
+from harness.requires import missing, requires
 
 EXAMPLES = ROOT / "examples"
 OUT = BUILD / "examples"
@@ -18,20 +18,20 @@ Command = list[str]
 
 
 def _luajit() -> Command:
-    return [needs(shutil.which("luajit"), "luajit"), str(EXAMPLES / "luajit" / "activity.lua")]
+    return [requires(shutil.which("luajit"), "luajit"), str(EXAMPLES / "luajit" / "activity.lua")]
 
 
 def _php() -> Command:
-    php = needs(shutil.which("php"), "php (Debian: php-cli)")
+    php = requires(shutil.which("php"), "php (Debian: php-cli)")
     return [php, "-d", "ffi.enable=1", str(EXAMPLES / "php" / "activity.php")]
 
 
 def _ruby() -> Command:
-    return [needs(shutil.which("ruby"), "ruby"), str(EXAMPLES / "ruby" / "activity.rb")]
+    return [requires(shutil.which("ruby"), "ruby"), str(EXAMPLES / "ruby" / "activity.rb")]
 
 
 def _perl() -> Command:
-    perl = needs(shutil.which("perl"), "perl")
+    perl = requires(shutil.which("perl"), "perl")
     if subprocess.run([perl, "-MFFI::Platypus", "-e1"], capture_output=True, check=False).returncode != 0:
         missing("FFI::Platypus (Debian: libffi-platypus-perl)")
     return [perl, str(EXAMPLES / "perl" / "activity.pl")]
@@ -39,7 +39,7 @@ def _perl() -> Command:
 
 @functools.cache
 def _node() -> Command:
-    node = needs(shutil.which("node"), "node")
+    node = requires(shutil.which("node"), "node")
     folder = OUT / "node"
     shutil.copytree(EXAMPLES / "node", folder, dirs_exist_ok=True)
     npm(folder)
@@ -48,7 +48,7 @@ def _node() -> Command:
 
 @functools.cache
 def _java() -> Command:
-    java, javac = needs(shutil.which("java"), "java"), needs(shutil.which("javac"), "javac")
+    java, javac = requires(shutil.which("java"), "java"), requires(shutil.which("javac"), "javac")
     libraries = maven(EXAMPLES / "java" / "pom.xml", OUT / "java")
     classes = OUT / "java" / "classes"
     run([javac, "-d", str(classes), "-cp", libraries, str(EXAMPLES / "java" / "Activity.java")])
@@ -57,7 +57,7 @@ def _java() -> Command:
 
 @functools.cache
 def _rust() -> Command:
-    cargo = needs(shutil.which("cargo"), "cargo")
+    cargo = requires(shutil.which("cargo"), "cargo")
     target = ROOT / "target"
     crate = ["--manifest-path", str(ROOT / "Cargo.toml"), "--target-dir", str(target)]
     run([cargo, "build", "--quiet", *crate, "--example", "activity"])

@@ -1,10 +1,11 @@
-"""A pytest plugin that prints the table of scenarios: a row for each, a column for each language, a mark for each cell.
+"""A pytest plugin that prints the scenarios that every language must pass as a grid.
 
-A cell that isn't proven fails the run where all is required (THB_REQUIRE_ALL=1).
+A row is a scenario of TABLE: a test of e2e/ with the arguments `language` and `kind`. A column is a language. An
+unproven cell fails the run with THB_REQUIRE_ALL=1.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -12,8 +13,72 @@ import pytest
 
 from harness.activities import KINDS
 from harness.languages import LANGUAGES
-from harness.needs import NOT_THERE
-from harness.table import TABLE, Table
+from harness.requires import UNSUPPORTED
+
+# Scenarios by theme.
+Table = Mapping[str, Sequence[str]]
+
+TABLE: Table = {
+    "Heartbeats": (
+        "details_are_read_back_with_attempt_time_and_timeout",
+        "newest_details_replace_the_older_ones",
+        "before_the_first_beat_there_are_no_details",
+        "a_beat_without_details_erases_them",
+        "details_at_the_limit_are_sent_and_the_activity_continues",
+        "details_one_byte_over_the_limit_are_refused_and_the_activity_continues",
+    ),
+    "Resuming": (
+        "killed_child_resumes_after_last_item",
+        "silent_child_times_out_with_its_last_details",
+    ),
+    "Cancellation": (
+        "cancellation_before_the_first_beat_is_seen_by_it",
+        "cancellation_between_beats_is_a_signal_until_it_is_reported",
+        "cancellation_after_the_last_beat_is_never_seen",
+        "cancellation_may_be_reported_without_a_beat_and_without_details",
+        "cancellation_without_a_request_is_refused_and_the_activity_continues",
+        "completion_wins_over_a_cancellation",
+        "failure_after_a_cancellation_is_not_retried",
+        "cancellation_is_no_signal_after_the_end",
+    ),
+    "Pause": (
+        "pause_is_a_signal_until_the_unpause_and_progress_is_kept",
+        "pause_of_a_later_attempt_is_a_signal",
+        "pause_and_cancellation_are_signalled_together_or_cancellation_alone",
+        "unpause_may_forget_the_progress",
+    ),
+    "Reset": (
+        "reset_of_the_first_attempt_is_a_signal_and_its_progress_is_kept",
+        "reset_of_the_first_attempt_may_forget_the_progress",
+        "reset_of_a_later_attempt_keeps_its_progress",
+        "reset_of_a_later_attempt_may_forget_the_progress",
+    ),
+    "Completion and failure": (
+        "result_is_what_the_workflow_gets",
+        "final_failure_reaches_the_workflow_with_all_fields",
+        "retryable_failure_starts_the_next_attempt",
+        "failure_sets_the_delay_of_the_next_attempt",
+        "progress_stored_with_a_failure_is_the_next_attempts",
+        "result_one_byte_over_the_limit_is_refused_and_a_smaller_one_completes",
+    ),
+    "Tokens whose time is over": (
+        "a_superseded_attempt_can_neither_beat_nor_end_its_successor",
+        "a_sleeper_that_timed_out_can_neither_beat_nor_end_its_successor",
+        "nothing_reaches_a_completed_activity",
+        "nothing_reaches_a_terminated_activity",
+        "nothing_reaches_an_activity_that_was_ended_from_elsewhere",
+        "details_of_an_ended_activity_are_kept_only_if_it_is_standalone",
+        "token_of_another_namespace_is_refused",
+    ),
+    "Trouble on the way": (
+        "call_outlasts_a_server_that_is_killed_and_started_again",
+        "call_outlasts_a_rate_limit",
+        "a_beat_is_never_in_doubt_but_sent_again",
+        "lost_request_is_sent_again_and_nothing_is_in_doubt",
+        "lost_answer_leaves_the_ending_in_doubt",
+        "ending_stays_in_doubt_after_a_timeout",
+    ),
+}
 
 PROPERTY = "cell"
 
@@ -22,7 +87,7 @@ class Mark(IntEnum):
     """What is known of a cell; where several tests make one, the greatest counts."""
 
     PASSED = 0
-    NOT_THERE = 1
+    UNSUPPORTED = 1
     MISSING = 2
     FAILED = 3
 
@@ -33,7 +98,7 @@ class Mark(IntEnum):
 LEGEND = (
     f"Each cell: an activity of a {KINDS[0]}, and a {KINDS[1]} one.",
     f"{Mark.PASSED} passed   {Mark.FAILED} failed   {Mark.MISSING} not proven   "
-    f"{Mark.NOT_THERE} the server has nothing like it",
+    f"{Mark.UNSUPPORTED} the server has nothing like it",
 )
 
 
@@ -131,5 +196,5 @@ def _outcome(report: pytest.TestReport) -> tuple[Mark, str] | None:
     if report.skipped:
         reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
         said = reason.removeprefix("Skipped: ")
-        return (Mark.NOT_THERE if said.startswith(NOT_THERE) else Mark.MISSING), said
+        return (Mark.UNSUPPORTED if said.startswith(UNSUPPORTED) else Mark.MISSING), said
     return (Mark.PASSED, "") if report.when == "call" else None

@@ -13,8 +13,8 @@ import pytest
 
 from harness.build import compile_c, compile_cpp, link, run
 from harness.driver import Driver
-from harness.needs import needs
 from harness.paths import BUILD, DRIVERS, ROOT, library
+from harness.requires import requires
 
 Command = list[str]
 NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
@@ -75,7 +75,7 @@ def _python(activity: str) -> Command:
 
 @functools.cache
 def _go() -> Command:
-    go = needs(shutil.which("go"), "go")
+    go = requires(shutil.which("go"), "go")
     _built_library()
     program = BUILD / "driver_go"
     run([go, "-C", str(DRIVERS / "driver_go"), "build", "-o", str(program), "."])
@@ -90,7 +90,7 @@ def _rust() -> Command:
 @functools.cache
 def crate_example(name: str) -> Command:
     """A program against the crate itself, as the Rust tests build it: what they have compiled isn't compiled again."""
-    cargo = needs(shutil.which("cargo"), "cargo")
+    cargo = requires(shutil.which("cargo"), "cargo")
     target = ROOT / "target"
     crate = ["--manifest-path", str(ROOT / "Cargo.toml"), "--target-dir", str(target)]
     run([cargo, "build", "--quiet", *crate, "--example", name])

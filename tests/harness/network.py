@@ -11,13 +11,12 @@ import shutil
 import socket
 import struct
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.needs import missing, needs
+from harness.requires import missing, requires
 
 # Addresses for tests of networks (RFC 2544). Each network takes eight, chosen by the process id.
 _BASE = 198 << 24 | 18 << 16
@@ -27,7 +26,6 @@ _PREFIX_LENGTH = 29
 # Empty where there is none. Not every user has /usr/sbin on the PATH.
 _IP = shutil.which("ip", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or ""
 
-_PATIENCE = 30.0
 _numbers = itertools.count()
 
 
@@ -43,7 +41,7 @@ class Network(AbstractContextManager["Network"]):
         self._client, self._host, *self.addresses = (_address(subnet + host) for host in range(1, addresses + 3))
 
     def __enter__(self) -> "Network":
-        needs(_IP, "iproute2")
+        requires(_IP, "iproute2")
         made = subprocess.run([_IP, "netns", "add", self.name], capture_output=True, text=True, check=False)
         if made.returncode != 0:
             missing(f"network namespaces ({made.stderr.strip()})")
@@ -96,7 +94,7 @@ class Network(AbstractContextManager["Network"]):
 
 def with_hosts(file: Path) -> tuple[str, ...]:
     """What to put before a command that reads `file` as /etc/hosts, in a mount namespace of its own."""
-    needs(shutil.which("unshare"), "unshare (util-linux)")
+    requires(shutil.which("unshare"), "unshare (util-linux)")
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0:
         missing("mount namespaces")
     script = 'mount --bind "$0" /etc/hosts && exec "$@"'
@@ -149,14 +147,6 @@ def sockets_of(pid: int) -> list[TcpSocket]:
         with contextlib.suppress(OSError):  # closed in between
             own.add(os.readlink(descriptor))
     return [entry for entry in sockets_around(pid) if f"socket:[{entry.inode}]" in own]
-
-
-def wait_until(condition: Callable[[], bool], what: str, patience: float = _PATIENCE) -> None:
-    """Polls for a condition that the kernel or the server reports only when asked."""
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {patience:.0f} s"
-        time.sleep(0.001)
 
 
 def _read_table(path: Path) -> Iterator[TcpSocket]:

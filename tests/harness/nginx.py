@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from harness.certificates import Authority, Pair
-from harness.needs import needs
+from harness.requires import requires
 from harness.server import die_with_parent, free_port
 
 START_TIMEOUT = 60.0
@@ -54,7 +54,7 @@ class Nginx(AbstractContextManager["Nginx"]):
         requests: int = 1000,
     ) -> None:
         found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-        self._program = needs(found, "nginx (Debian's nginx-light)")
+        self._program = requires(found, "nginx (Debian's nginx-light)")
         self._folder = folder
         folder.mkdir()
         clients = f"ssl_client_certificate {clients_of.path}; ssl_verify_client on;" if clients_of else ""

@@ -6,24 +6,24 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from harness.languages import library_environment
-from harness.needs import needs
 from harness.paths import ROOT
+from harness.requires import requires
 from harness.server import NAMESPACE
 from harness.worker import Attempt
 
-# Nothing that a scenario waits for takes longer; a program that does is killed. (10 GB of output take their time.)
-PATIENCE = 600.0 if os.environ.get("THB_SLOW") == "1" else 60.0
+# A program that runs longer is killed. Programs that print 10 GB run with THB_SLOW=1.
+RUN_LIMIT_S = 600.0 if os.environ.get("THB_SLOW") == "1" else 60.0
 
 
 def program() -> Path:
     """What THB_PROGRAM names; else what `make test` has built."""
     path = Path(os.environ.get("THB_PROGRAM") or ROOT / "target" / "debug" / "temporal-heartbeat")
-    return needs(path if path.exists() else None, f"the program at {path} (make program)")
+    return requires(path if path.exists() else None, f"the program at {path} (make program)")
 
 
 def environment(address: str) -> dict[str, str]:
@@ -56,7 +56,7 @@ class Program:
             pass_fds=inherit,
             start_new_session=True,
         )
-        self._watchdog = threading.Timer(PATIENCE, self.process.kill)
+        self._watchdog = threading.Timer(RUN_LIMIT_S, self.process.kill)
         self._watchdog.daemon = True
         self._watchdog.start()
         self._errors: list[bytes] = []
@@ -78,7 +78,7 @@ class Program:
         """The next line of its standard output."""
         assert self.process.stdout
         line: bytes = self.process.stdout.readline()
-        assert line, f"it ended, or was silent for {PATIENCE:.0f} s; it said {self.errors()}"
+        assert line, f"it ended, or was silent for {RUN_LIMIT_S:.0f} s; it said {self.errors()}"
         return line.decode().rstrip("\n")
 
     def rest(self) -> bytes:
@@ -94,7 +94,7 @@ class Program:
     def says(self, text: str) -> None:
         """Waits until it has said that on its standard error."""
         with self._changed:
-            self._changed.wait_for(lambda: text in self.errors() or not self._reader.is_alive(), PATIENCE)
+            self._changed.wait_for(lambda: text in self.errors() or not self._reader.is_alive(), RUN_LIMIT_S)
         assert text in self.errors(), f"it didn't say {text!r}"
 
     def kill(self, number: int = signal.SIGKILL) -> None:
@@ -102,9 +102,9 @@ class Program:
 
     def ends(self) -> int:
         """Waits until it has ended. Its exit code, negative for a signal."""
-        code = self.process.wait(PATIENCE)
+        code = self.process.wait(RUN_LIMIT_S)
         if self.process.stderr:
-            self._reader.join(PATIENCE)
+            self._reader.join(RUN_LIMIT_S)
         return code
 
     def close(self) -> None:
@@ -158,13 +158,3 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
     except OSError:
         return False
-
-
-def eventually(met: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
-    """Waits for something that is no event for us."""
-    done = threading.Event()
-    for _ in range(int(timeout / 0.02)):
-        if met():
-            return
-        done.wait(0.02)
-    raise AssertionError(f"{what}: not within {timeout:.0f} s")

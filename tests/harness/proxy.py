@@ -68,19 +68,19 @@ class Proxy(AbstractContextManager["Proxy"]):
     def heal(self) -> None:
         self._passable.set()
 
-    def hold_back(self) -> None:
-        """Reads nothing more from the connections that there are, until `let_go`. Later connections pass.
+    def stop_reading(self) -> None:
+        """Reads nothing more from the connections that there are, until `resume_reading`. Later connections pass.
 
         What doesn't fit into this end's receive buffer stays in the send buffer of the client's kernel.
         """
         for connection in self._snapshot():
             connection.readable.clear()
 
-    def hold_back_after_answer(self, answer_bytes: int) -> None:
+    def stop_reading_after(self, answer_bytes: int) -> None:
         """Does so on all connections, later ones too, once the server has sent this many bytes more."""
         self._bytes_until_held = answer_bytes
 
-    def let_go(self) -> None:
+    def resume_reading(self) -> None:
         self._bytes_until_held = None
         for connection in self._snapshot():
             connection.readable.set()
@@ -143,7 +143,7 @@ class Proxy(AbstractContextManager["Proxy"]):
             if self._bytes_until_held is not None:
                 self._bytes_until_held -= len(data)
                 if self._bytes_until_held <= 0:
-                    self.hold_back()
+                    self.stop_reading()
             if self._fault is not Fault.LOSE_ANSWERS and not connection.mute:
                 _send(connection.client, data)
         connection.end()

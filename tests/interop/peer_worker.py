@@ -13,7 +13,7 @@ from temporalio.converter import DataConverter
 
 from harness.process import SILENCE_LIMIT_S, Process
 from harness.server import NAMESPACE
-from harness.worker import Attempt, Backstage
+from harness.worker import Attempt, SdkWorker
 from interop.documented_values import Row
 from interop.payload_format import format_payload, normalized
 from interop.peers.python.cipher import Cipher
@@ -33,11 +33,11 @@ Event = Attempt | Ending | Exception
 
 
 class PeerWorker:
-    def __init__(self, name: str, command: Command, address: str, backstage: Backstage) -> None:
+    def __init__(self, name: str, command: Command, address: str, sdk_worker: SdkWorker) -> None:
         self.task_queue = f"interop-{name}"
-        self.backstage = backstage
+        self.sdk_worker = sdk_worker
         self.encrypting = Client(
-            backstage.client.service_client,
+            sdk_worker.client.service_client,
             namespace=NAMESPACE,
             data_converter=replace(DataConverter.default, payload_codec=Cipher()),
         )
@@ -68,8 +68,8 @@ class PeerWorker:
         events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         workflow_id = f"interop-{uuid.uuid4()}"
         self._events[workflow_id] = events
-        client = self.encrypting if encrypts else self.backstage.client
-        handle = self.backstage.run(
+        client = self.encrypting if encrypts else self.sdk_worker.client
+        handle = self.sdk_worker.run(
             client.start_workflow(
                 "Interop",
                 args=[row.value, records, heartbeat_timeout_ms, maximum_attempts],
@@ -77,8 +77,8 @@ class PeerWorker:
                 task_queue=self.task_queue + ("-encrypted" if encrypts else ""),
             )
         )
-        self.backstage.start(_put_ending(handle, events))
-        return PeerActivity(self.backstage, handle, events)
+        self.sdk_worker.start(_put_ending(handle, events))
+        return PeerActivity(self.sdk_worker, handle, events)
 
     def _read(self) -> None:
         for line in self._process.read_lines():
@@ -99,11 +99,11 @@ async def _put_ending(handle: WorkflowHandle[Any, Any], events: queue.SimpleQueu
 class PeerActivity:
     def __init__(
         self,
-        backstage: Backstage,
+        sdk_worker: SdkWorker,
         handle: WorkflowHandle[Any, Any],
         events: queue.SimpleQueue[Event],
     ) -> None:
-        self._backstage = backstage
+        self._backstage = sdk_worker
         self._handle = handle
         self._events = events
 

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from harness.build import run
-from harness.fetched import maven, npm
+from harness.dependencies import maven, npm
 from harness.languages import library_environment
-from harness.needs import needs
 from harness.paths import BUILD, ROOT, TESTS
+from harness.requires import requires
 
 PEERS = TESTS / "interop" / "peers"
 OUT = BUILD / "interop"
@@ -44,7 +44,7 @@ def go_configuration() -> Command:
 
 @functools.cache
 def _go() -> Path:
-    go = needs(shutil.which("go"), "go")
+    go = requires(shutil.which("go"), "go")
     folder = OUT / "go"
     folder.mkdir(parents=True, exist_ok=True)
     run([go, "-C", str(PEERS / "go"), "build", "-o", str(folder), "./worker", "./child", "./config"])
@@ -53,7 +53,7 @@ def _go() -> Path:
 
 @functools.cache
 def typescript_worker() -> Command:
-    node = needs(shutil.which("node"), "node")
+    node = requires(shutil.which("node"), "node")
     folder = OUT / "typescript"
     shutil.copytree(PEERS / "typescript", folder, dirs_exist_ok=True)
     npm(folder)
@@ -83,7 +83,7 @@ def java_parent(code: str) -> Command:
 
 
 def _java(main: str, out: str, *sources: Path) -> Command:
-    java, javac = needs(shutil.which("java"), "java"), needs(shutil.which("javac"), "javac")
+    java, javac = requires(shutil.which("java"), "java"), requires(shutil.which("javac"), "javac")
     libraries = maven(PEERS / "java" / "pom.xml", OUT / "java")
     classes = OUT / "java" / out
     run([javac, "-encoding", "UTF-8", "-d", str(classes), "-cp", libraries, *sorted(map(str, sources))])

@@ -180,7 +180,7 @@ def test_empty_variable_clears_the_option_of_the_file(option: Option, tmp_path: 
     assert not differs(variables, only_go=option.key in ONLY_GO)
 
 
-def test_explicit_option_counts_before_all_others(tmp_path: Path) -> None:
+def test_explicit_option_wins_over_all_others(tmp_path: Path) -> None:
     for option in OPTIONS:
         (in_toml, _), (_, in_variable) = option.values
         variables = in_file(tmp_path, toml(option.key, in_toml), {option.variable: in_variable})
@@ -250,7 +250,7 @@ def test_default_file_is_in_the_users_directory(tmp_path: Path) -> None:
     assert ours(variables)["address"] == "prod.example:1"
 
 
-def test_file_that_is_not_there_is_none(tmp_path: Path) -> None:
+def test_missing_file_of_the_environment_is_ignored(tmp_path: Path) -> None:
     assert not differs({"TEMPORAL_CONFIG_FILE": str(tmp_path / "missing.toml")})
     # Whom the caller's own code names is to be there.
     missing = ours({}, {"config_file": str(tmp_path / "missing.toml")})
@@ -307,7 +307,7 @@ def test_file_that_is_a_directory(tmp_path: Path) -> None:
     assert "error" in of_go(variables)
 
 
-def test_secret_in_a_broken_file_is_not_told(tmp_path: Path) -> None:
+def test_error_hides_the_secret_of_a_broken_file(tmp_path: Path) -> None:
     broken = in_file(tmp_path, '[profile.default]\napi_key = "not-to-be-seen\n')
     assert "not-to-be-seen" not in ours(broken)["error"]
 

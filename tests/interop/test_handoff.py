@@ -22,11 +22,12 @@ from temporalio.client import WorkflowHandle
 from temporalio.common import RetryPolicy
 
 from harness.languages import library_environment
-from harness.needs import needs
 from harness.paths import ROOT
+from harness.polling import wait_until
 from harness.process import Process
+from harness.requires import requires
 from harness.server import Server
-from harness.worker import PATIENCE, Backstage
+from harness.worker import SdkWorker
 from interop import programs
 from interop.programs import Command
 
@@ -105,22 +106,19 @@ def done(folder: Path) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("parent", PARENTS)
 def test_printed_parent_hands_over_each_attempt(
-    parent: Printed, server: Server, backstage: Backstage, tmp_path: Path
+    parent: Printed, server: Server, sdk_worker: SdkWorker, tmp_path: Path
 ) -> None:
     command = parent.build(parent.code())  # before any attempt starts
     queue = f"parent-{uuid.uuid4()}"
-    with started(command, tmp_path, server, queue), backstage.working(f"{queue}-workflows", HandsOver):
-        handle = backstage.run(
-            backstage.client.start_workflow(
+    with started(command, tmp_path, server, queue), sdk_worker.worker_on(f"{queue}-workflows", HandsOver):
+        handle = sdk_worker.run(
+            sdk_worker.client.start_workflow(
                 HandsOver.run, args=[parent.activity, queue], id=queue, task_queue=f"{queue}-workflows"
             )
         )
-        end = time.monotonic() + PATIENCE
-        while not recorded(backstage, handle):
-            assert time.monotonic() < end
-            time.sleep(0.02)  # what the server holds is no event that one could wait for
+        wait_until(lambda: recorded(sdk_worker, handle), "a heartbeat arrived")
         kill_the_child(tmp_path)
-        assert backstage.run(handle.result(), timeout=WHOLE_TEST_S) == ITEMS
+        assert sdk_worker.run(handle.result(), timeout=WHOLE_TEST_S) == ITEMS
     items: dict[int, list[int]] = {}
     for attempt, item in done(tmp_path):
         items.setdefault(attempt, []).append(item)
@@ -145,7 +143,7 @@ def test_printed_typescript_hands_over_no_time_of_another_clock(scheduled_s_ago:
         "currentAttemptScheduledTimestampMs": time.time() * 1000 - scheduled_s_ago * 1000,
     }
     told = f"console.log(JSON.stringify(handoffEnvironment({json.dumps(info)})))"
-    node = needs(shutil.which("node"), "node")
+    node = requires(shutil.which("node"), "node")
     command = [node, "--input-type=module", "-e", functions + told]
     said = subprocess.run(command, check=True, capture_output=True, text=True)
     variables = json.loads(said.stdout)
@@ -154,9 +152,9 @@ def test_printed_typescript_hands_over_no_time_of_another_clock(scheduled_s_ago:
     assert variables["TEMPORAL_ACTIVITY_DEADLINE_MS"] == "6000"
 
 
-def recorded(backstage: Backstage, handle: WorkflowHandle[Any, Any]) -> bool:
+def recorded(sdk_worker: SdkWorker, handle: WorkflowHandle[Any, Any]) -> bool:
     """Whether a heartbeat has arrived."""
-    pending = backstage.run(handle.describe()).raw_description.pending_activities
+    pending = sdk_worker.run(handle.describe()).raw_description.pending_activities
     return any(activity.heartbeat_details.payloads for activity in pending)
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.needs import needs
+from harness.fixtures import StartActivity
 from harness.paths import ROOT, TESTS
+from harness.requires import requires
 from harness.server import Server
-from harness.stage import StartActivity
-from packages.made import ITEMS, SLOW, PackageActivity, fresh_environment, installed_prefix, make, run, tarball
+from packages.builds import ITEMS, SLOW, PackageActivity, fresh_environment, installed_prefix, make, run, tarball
 from packages.stopwatch import Way
 from packages.stopwatch import way as way
 
@@ -30,14 +30,14 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pkg_config(prefix: Path, package: str, *options: str) -> list[str]:
-    program = needs(shutil.which("pkg-config"), "pkg-config")
+    program = requires(shutil.which("pkg-config"), "pkg-config")
     known = fresh_environment(PKG_CONFIG_PATH=str(prefix / "lib/pkgconfig"))
     printed = run(program, "--cflags", "--libs", *options, package, cwd=prefix, env=known)
     return [flag.replace("\\ ", " ") for flag in re.split(r"(?<!\\) ", printed.strip())]
 
 
 def needed(program: Path) -> str:
-    return run(needs(shutil.which("readelf"), "readelf"), "--dynamic", str(program), cwd=program.parent)
+    return run(requires(shutil.which("readelf"), "readelf"), "--dynamic", str(program), cwd=program.parent)
 
 
 @pytest.mark.parametrize("package", ["temporal_heartbeat", "temporal_heartbeat-static"])
@@ -57,7 +57,7 @@ def test_program_is_built_by_pkg_config_and_completes(
 def test_programs_are_built_by_cmake_and_complete(
     prefix: Path, server: Server, start: StartActivity, tmp_path: Path
 ) -> None:
-    cmake = needs(shutil.which("cmake"), "cmake")
+    cmake = requires(shutil.which("cmake"), "cmake")
     project = TESTS / "packages" / "cmake"
     run(cmake, "-S", str(project), "-B", ".", f"-DCMAKE_PREFIX_PATH={prefix}", f"-DEXAMPLES={BINDINGS}", cwd=tmp_path)
     run(cmake, "--build", ".", cwd=tmp_path)
@@ -71,7 +71,7 @@ def test_programs_are_built_by_cmake_and_complete(
 
 @pytest.mark.parametrize(("asked", "found"), [("0.1", True), ("0.0.9", False), ("0.2", False), ("1", False)])
 def test_cmake_takes_a_version_that_serves(asked: str, found: bool, prefix: Path, tmp_path: Path) -> None:
-    cmake = needs(shutil.which("cmake"), "cmake")
+    cmake = requires(shutil.which("cmake"), "cmake")
     (tmp_path / "CMakeLists.txt").write_text(
         f"cmake_minimum_required(VERSION 3.16)\nproject(asking C)\nfind_package(temporal_heartbeat {asked} REQUIRED)\n"
     )
@@ -102,7 +102,7 @@ def test_what_is_shipped_is_small() -> None:
     assert (ROOT / "target/shipped/libtemporal_heartbeat.so").stat().st_size <= 3 * 1024 * 1024
 
 
-def test_uninstall_takes_away_all_that_install_has_put_there(tmp_path: Path) -> None:
+def test_uninstall_removes_all_that_install_created(tmp_path: Path) -> None:
     staged = [f"DESTDIR={tmp_path}", "PREFIX=/opt/heartbeat", "LIBDIR=/opt/heartbeat/lib64"]
     make("install", *staged)
     assert (tmp_path / "opt/heartbeat/lib64/libtemporal_heartbeat.so").exists()
@@ -111,7 +111,7 @@ def test_uninstall_takes_away_all_that_install_has_put_there(tmp_path: Path) -> 
     assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []
 
 
-def test_prefix_that_cannot_be_written_is_said_before_anything_is_there(tmp_path: Path) -> None:
+def test_unwritable_prefix_fails_before_anything_is_installed(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(AssertionError, match=r"can't write into .*/file/lib: choose another PREFIX \(it is .*/file\)"):
         make("install", f"PREFIX={tmp_path / 'file'}", "CARGO=absent")
@@ -124,7 +124,7 @@ def test_prefix_that_cannot_be_written_is_said_before_anything_is_there(tmp_path
     ("target", "tool", "origin"),
     [("lib", "CARGO", "Rust"), ("test-go", "GO", "Go"), ("go-module", "PYTHON", "Python 3")],
 )
-def test_tool_that_is_not_there_is_said_with_what_it_comes_with(target: str, tool: str, origin: str) -> None:
+def test_missing_tool_is_named_with_its_package(target: str, tool: str, origin: str) -> None:
     with pytest.raises(AssertionError, match=f"make {target}: needs absent, .* install {origin}"):
         make(target, f"{tool}=absent")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.needs import needs
+from harness.fixtures import StartActivity
 from harness.paths import ROOT, library
+from harness.requires import requires
 from harness.server import Server
-from harness.stage import StartActivity
-from packages.made import ITEMS, PackageActivity, fresh_environment, go_proxy, installed_prefix, run
+from packages.builds import ITEMS, PackageActivity, fresh_environment, go_proxy, installed_prefix, run
 from packages.stopwatch import Way
 from packages.stopwatch import way as way
 
@@ -22,7 +22,7 @@ STATIC = "temporal_heartbeat_static"
 @pytest.fixture
 def reader(tmp_path: Path) -> dict[str, str]:
     """The environment of somebody without a cache, a proxy of whose has the module."""
-    go = needs(shutil.which("go"), "go")
+    go = requires(shutil.which("go"), "go")
     proxies = run(go, "env", "GOPROXY").strip()
     return fresh_environment(
         GOPATH=str(tmp_path / "gopath"),
@@ -68,12 +68,12 @@ def test_library_that_is_linked_is_all_that_the_program_needs(
     assert os.path.getsize(solver) < 7 * 1024 * 1024  # the library and its TLS are three of them
 
 
-def test_tag_without_an_installed_library_is_said_by_its_name(reader: dict[str, str], tmp_path: Path) -> None:
+def test_build_tag_without_an_installed_library_fails_by_name(reader: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="temporal_heartbeat-static"):
         program_of_a_reader(tmp_path / "solver", reader, "-tags", STATIC)
 
 
-def test_without_a_compiler_the_build_stops_at_a_line_that_says_so(reader: dict[str, str], tmp_path: Path) -> None:
+def test_build_without_a_compiler_fails_with_the_reason(reader: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(
         AssertionError, match="temporal_heartbeat_needs_cgo__set_CGO_ENABLED_1_and_install_a_C_compiler"
     ):

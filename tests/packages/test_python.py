@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.needs import missing
+from harness.fixtures import StartActivity
 from harness.paths import ROOT, VENV_BIN
+from harness.requires import missing
 from harness.server import Server
-from harness.stage import StartActivity
-from packages.made import DIST, ITEMS, SLOW, PackageActivity, fresh_environment, make, run, wheel
+from packages.builds import DIST, ITEMS, SLOW, PackageActivity, fresh_environment, make, run, wheel
 from packages.stopwatch import Way
 from packages.stopwatch import way as way
 

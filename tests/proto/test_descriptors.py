@@ -30,7 +30,7 @@ def official(public: list[FileDescriptorProto]) -> Official:
     return Official(file.name for file in public)
 
 
-def test_ours_says_what_the_official_files_say(public: list[FileDescriptorProto], official: Official) -> None:
+def test_our_proto_files_agree_with_the_official_ones(public: list[FileDescriptorProto], official: Official) -> None:
     assert list(differences(public, official)) == []
 
 

@@ -8,7 +8,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from harness.activities import StandaloneActivity, WorkflowActivity
-from harness.worker import ACTIVITY_TYPE, ActivityOptions, Backstage
+from harness.worker import ACTIVITY_TYPE, ActivityOptions, SdkWorker
 
 PACKAGE = "temporal.server.api.token.v1"
 
@@ -34,10 +34,10 @@ def read(ours: FileDescriptorSet) -> Any:
     return read
 
 
-def test_token_of_a_workflow_activity_tells_where_it_belongs(backstage: Backstage, read: Any) -> None:
-    activity = WorkflowActivity(backstage, ActivityOptions())
+def test_token_of_a_workflow_activity_has_its_ids(sdk_worker: SdkWorker, read: Any) -> None:
+    activity = WorkflowActivity(sdk_worker, ActivityOptions())
     token = read("Task", activity.next_attempt().token)
-    assert token.namespace_id == backstage.namespace_id()
+    assert token.namespace_id == sdk_worker.namespace_id()
     assert token.workflow_id == activity.workflow_id
     assert token.run_id == activity.run_id
     assert token.activity_id == activity.id
@@ -47,22 +47,22 @@ def test_token_of_a_workflow_activity_tells_where_it_belongs(backstage: Backstag
     assert token.component_ref == b""
 
 
-def test_token_of_a_later_attempt_tells_its_number(backstage: Backstage, read: Any) -> None:
-    activity = WorkflowActivity(backstage, ActivityOptions())
-    backstage.fail(activity.next_attempt().token)
+def test_token_of_a_later_attempt_has_its_number(sdk_worker: SdkWorker, read: Any) -> None:
+    activity = WorkflowActivity(sdk_worker, ActivityOptions())
+    sdk_worker.fail(activity.next_attempt().token)
     assert read("Task", activity.next_attempt().token).attempt == 2
 
 
-def test_token_of_a_standalone_activity_tells_where_it_belongs(backstage: Backstage, read: Any) -> None:
-    activity = StandaloneActivity(backstage, ActivityOptions())
+def test_token_of_a_standalone_activity_has_its_ids(sdk_worker: SdkWorker, read: Any) -> None:
+    activity = StandaloneActivity(sdk_worker, ActivityOptions())
     token = read("Task", activity.next_attempt().token)
-    assert token.namespace_id == backstage.namespace_id()
+    assert token.namespace_id == sdk_worker.namespace_id()
     assert token.workflow_id == ""
     assert token.run_id == ""
     assert token.activity_id == activity.id
     assert token.attempt == 1
 
     component = read("ComponentRef", token.component_ref)
-    assert component.namespace_id == backstage.namespace_id()
+    assert component.namespace_id == sdk_worker.namespace_id()
     assert component.business_id == activity.id
     assert component.run_id == activity.run_id

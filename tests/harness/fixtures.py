@@ -1,4 +1,4 @@
-"""The types of the fixtures that the scenarios are written with (conftest.py makes them)."""
+"""The types of the fixtures of conftest.py."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""One activity of each kind in each language, at once: for what is too dear to be done to each by itself."""
+"""One activity of each kind in each language, for faults that are too slow to inject for each alone."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -8,12 +8,12 @@ from harness.activities import KINDS, ExternalActivity, Kind, start_activity
 from harness.driver import Driver, Refused
 from harness.languages import LANGUAGES, available
 from harness.server import NAMESPACE, Server
-from harness.worker import ActivityOptions, Backstage
+from harness.worker import ActivityOptions, SdkWorker
 
 
 @dataclass
 class Member:
-    """An attempt that beats, and what became of the call that was made on it last."""
+    """An attempt, and the outcome of the last call."""
 
     activity: ExternalActivity
     driver: Driver
@@ -21,11 +21,11 @@ class Member:
     outcome: list[str] | Refused | None = None
 
 
-class Crowd(dict[tuple[str, Kind], Member]):
-    def all(self, start: Callable[[Driver, bytes], None]) -> None:
-        """Starts a call on each, and leaves it to `finish`."""
+class Fleet(dict[tuple[str, Kind], Member]):
+    def start(self, call: Callable[[Driver, bytes], None]) -> None:
+        """Starts a call on each member. `finish` waits for the answers."""
         for member in self.values():
-            start(member.driver, member.token)
+            call(member.driver, member.token)
 
     def finish(self) -> None:
         for member in self.values():
@@ -36,15 +36,15 @@ class Crowd(dict[tuple[str, Kind], Member]):
 
 
 @contextmanager
-def crowd(server: Server, backstage: Backstage) -> Iterator[Crowd]:
-    kinds = [kind for kind in KINDS if kind == "workflow" or backstage.has_standalone]
+def start_fleet(server: Server, sdk_worker: SdkWorker) -> Iterator[Fleet]:
+    kinds = [kind for kind in KINDS if kind == "workflow" or sdk_worker.has_standalone]
     with ExitStack() as stack:
-        gathered = Crowd()
+        fleet = Fleet()
         for language in available():
             for kind in kinds:
                 driver = LANGUAGES[language].start({})
                 stack.callback(driver.close)
                 driver.connect({"address": server.address, "namespace": NAMESPACE, "connect_timeout_ms": 60_000})
-                activity = start_activity(kind, backstage, ActivityOptions())
-                gathered[language, kind] = Member(activity, driver, activity.next_attempt().token)
-        yield gathered
+                activity = start_activity(kind, sdk_worker, ActivityOptions())
+                fleet[language, kind] = Member(activity, driver, activity.next_attempt().token)
+        yield fleet

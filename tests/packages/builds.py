@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.build import alone
-from harness.needs import needs
+from harness.fixtures import StartActivity
 from harness.paths import ROOT
+from harness.requires import requires
 from harness.server import Server
-from harness.stage import StartActivity
 
 DIST = ROOT / "target" / "dist"
 
@@ -49,7 +49,7 @@ CLI = "CLI=yes" if SLOW else "CLI=no"
 
 
 def make(*arguments: str, source: Path = ROOT) -> str:
-    needs(shutil.which("cargo"), "cargo")
+    requires(shutil.which("cargo"), "cargo")
     with alone("make"):
         return run("make", "--no-print-directory", CLI, *arguments, cwd=source)
 
@@ -70,7 +70,7 @@ def wheel() -> Path:
 
 @functools.cache
 def go_proxy() -> Path:
-    needs(shutil.which("go"), "go")
+    requires(shutil.which("go"), "go")
     make("go-module")
     return DIST / "go"
 

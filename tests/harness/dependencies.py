@@ -1,16 +1,16 @@
-"""What a program needs from its language's registry: installed once, and anew when what it asks for changes."""
+"""Dependencies from a language's registry, installed once, and again when the manifest changes."""
 
 import hashlib
 import shutil
 from pathlib import Path
 
 from harness.build import alone, run
-from harness.needs import needs
+from harness.requires import requires
 
 
 def npm(folder: Path) -> None:
     """Installs what the folder's package.json asks for."""
-    program = needs(shutil.which("npm"), "npm")
+    program = requires(shutil.which("npm"), "npm")
     options = ["--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"]
     with alone("npm.lock"):
         if _is_new(folder / "package.json"):
@@ -20,7 +20,7 @@ def npm(folder: Path) -> None:
 
 def maven(pom: Path, folder: Path) -> str:
     """Fetches what a pom.xml asks for, and returns the class path of it."""
-    program = needs(shutil.which("mvn"), "mvn")
+    program = requires(shutil.which("mvn"), "mvn")
     folder.mkdir(parents=True, exist_ok=True)
     copied = Path(shutil.copy(pom, folder))
     libraries = folder / "libraries"

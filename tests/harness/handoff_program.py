@@ -1,0 +1,28 @@
+"""Programs that get an activity by the variables of the hand-off, as from a parent."""
+
+import base64
+from collections.abc import Sequence
+
+from harness.languages import library_environment
+from harness.paths import ROOT
+from harness.process import Process
+from harness.server import Server
+from harness.worker import Attempt
+
+# An interpreter starts slowly on a busy machine. The server waits longer than a test does.
+SERVER_TIMEOUT_MS = 120_000
+# The heartbeat timeout in the hand-off. The program then sends a heartbeat every two seconds.
+PROGRAM_TIMEOUT_MS = 4_000
+
+
+def handoff_environment(server: Server, attempt: Attempt) -> dict[str, str]:
+    return library_environment() | {
+        "PYTHONPATH": str(ROOT / "bindings" / "python"),
+        "TEMPORAL_ADDRESS": server.address,
+        "TEMPORAL_ACTIVITY_TASK_TOKEN": base64.b64encode(attempt.token).decode(),
+        "TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS": str(PROGRAM_TIMEOUT_MS),
+    }
+
+
+def start_program(command: Sequence[str], attempt: Attempt, server: Server) -> Process:
+    return Process(command, handoff_environment(server, attempt), merge_stderr=True)

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 
 use crate::{
-    built::{built, library, output, root, tool, workshop},
+    built::{build_dir, built, library, output, root, tool},
     prototypes::names,
 };
 
@@ -24,7 +24,7 @@ fn what_the_archive_exports_is_what_the_header_declares() {
 #[test]
 fn a_program_links_it_beside_another_library_of_rust_in_any_order() {
     let archive = archive();
-    let path = |name: &str| workshop().join(name);
+    let path = |name: &str| build_dir().join(name);
     fs::write(
         path("other.rs"),
         "#[unsafe(no_mangle)] pub extern \"C\" fn other() -> i32 {\n\

@@ -13,8 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// After this a program is taken to hang. Under valgrind, on a busy machine, a second becomes a minute.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// A program that runs longer hangs. Under valgrind, on a busy machine, a second becomes a minute.
+const RUN_LIMIT: Duration = Duration::from_secs(300);
 
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -26,7 +26,7 @@ pub fn library() -> &'static Path {
     LINK.get_or_init(|| {
         let given = env::var_os("TEMPORAL_HEARTBEAT_LIBRARY").map(PathBuf::from);
         let library = built(given.unwrap_or_else(|| root().join("target/release/libtemporal_heartbeat.so")));
-        let link = workshop().join("libtemporal_heartbeat.so.0");
+        let link = build_dir().join("libtemporal_heartbeat.so.0");
         let _ = fs::remove_file(&link);
         symlink(library, &link).unwrap();
         link
@@ -60,8 +60,8 @@ pub fn output(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Where this run builds what it needs. What runs that have ended left there is removed.
-pub fn workshop() -> &'static Path {
+/// Returns the folder where this run builds its programs. Removes the folders of runs that have ended.
+pub fn build_dir() -> &'static Path {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     MADE.get_or_init(|| {
         let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("abi");
@@ -88,7 +88,7 @@ impl Program {
 
     /// The same with further options of the compiler.
     pub fn built_with(source: &str, flags: &[&str]) -> Self {
-        let rpath = format!("-Wl,-rpath,{}", workshop().display());
+        let rpath = format!("-Wl,-rpath,{}", build_dir().display());
         Self::compiled(source, &[flags, &[library().to_str().unwrap(), &rpath]].concat())
     }
 
@@ -103,7 +103,7 @@ impl Program {
         let cpp = source.ends_with(".cpp");
         static BUILT: AtomicU32 = AtomicU32::new(0);
         let number = BUILT.fetch_add(1, Ordering::Relaxed);
-        let program = workshop().join(format!("{}_{number}", source.replace('.', "_")));
+        let program = build_dir().join(format!("{}_{number}", source.replace('.', "_")));
         output(
             Command::new(if cpp { "c++" } else { "cc" })
                 .args(["-O1", "-g", "-pthread", "-Wall", "-Wextra", "-Wpedantic", "-Werror"])
@@ -191,7 +191,7 @@ pub fn instrumented() -> bool {
 }
 
 fn in_time(mut child: Child, name: &str) -> Output {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + RUN_LIMIT;
     while child.try_wait().unwrap().is_none() {
         if Instant::now() > end {
             child.kill().unwrap();

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    built::{Program, output, root, tool, workshop},
+    built::{Program, build_dir, output, root, tool},
     fake::{Answer, Fake},
 };
 
@@ -20,7 +20,7 @@ fn baseline() -> PathBuf {
 
 /// A library with the interface of a header, described by its debugging information.
 fn stub(header: &str, name: &str) -> PathBuf {
-    let path = |extension: &str| workshop().join(name).with_extension(extension);
+    let path = |extension: &str| build_dir().join(name).with_extension(extension);
     fs::write(path("h"), header).unwrap();
     let declared = output(Command::new("cc").args(["-E", "-P"]).arg(path("h")));
     let ours = declared.find("typedef enum thb_status").unwrap();
@@ -92,7 +92,7 @@ fn a_program_that_was_compiled_against_the_last_release_still_runs() {
     let fake = Fake::start(|_| Answer::ok());
     // Before all other places where today's header is found.
     let headers = format!("-iquote{}", baseline().parent().unwrap().display());
-    let program = Program::built_with("veteran.c", &[&headers]);
+    let program = Program::built_with("baseline_program.c", &[&headers]);
     program
         .variable("TEMPORAL_ADDRESS", fake.address.to_string())
         .variable("TEMPORAL_ACTIVITY_TASK_TOKEN", "dG9rZW4=")

@@ -2,15 +2,15 @@
 
 use std::{fs, path::PathBuf, process::Command};
 
-use crate::built::{library, output, root, tool, workshop};
+use crate::built::{build_dir, library, output, root, tool};
 
 /// `cc -E -P` of the header, in a file.
 fn declarations() -> PathBuf {
     let header = root().join("include/temporal_heartbeat.h");
     let text = output(Command::new("cc").args(["-E", "-P"]).arg(header));
-    let path = workshop().join("declarations.h");
+    let path = build_dir().join("declarations.h");
     // Two tests write the same here: the one that reads must not see half of it.
-    let fresh = workshop().join(format!("declarations-{:?}.h", std::thread::current().id()));
+    let fresh = build_dir().join(format!("declarations-{:?}.h", std::thread::current().id()));
     fs::write(&fresh, text).unwrap();
     fs::rename(fresh, &path).unwrap();
     path
@@ -24,7 +24,7 @@ fn says_the_version(program: &str, options: &[&str], script: &str) {
 
 #[test]
 fn luajit_takes_the_header() {
-    let script = workshop().join("version.lua");
+    let script = build_dir().join("version.lua");
     fs::write(
         &script,
         "local ffi = require('ffi')\n\
@@ -38,7 +38,7 @@ fn luajit_takes_the_header() {
 
 #[test]
 fn php_takes_the_header() {
-    let script = workshop().join("version.php");
+    let script = build_dir().join("version.php");
     fs::write(
         &script,
         "<?php\n\

@@ -18,10 +18,10 @@ mod fake;
 mod foreign;
 mod forks;
 mod header;
-mod manual;
-#[path = "../service/mortal.rs"]
+#[path = "../service/limited_connection.rs"]
 #[allow(dead_code, reason = "not all of it is needed here")]
-mod mortal;
+mod limited_connection;
+mod manual;
 mod numbers;
 mod options_page;
 mod programs;

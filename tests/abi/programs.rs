@@ -12,7 +12,7 @@ use prost::Message;
 use temporal_heartbeat::model::payload::Payloads;
 
 use crate::{
-    built::{Program, instrumented, repetitions, sanitized, valgrind, workshop},
+    built::{Program, build_dir, instrumented, repetitions, sanitized, valgrind},
     fake::{Answer, Call, Fake},
 };
 
@@ -103,7 +103,7 @@ fn a_token_from_the_environment_is_bytes_with_a_nul_behind_them() {
 
 #[test]
 fn a_pipe_that_nobody_writes_to_is_given_up() {
-    Program::new("pipe.c").variable("TEMPORAL_ACTIVITY_TASK_TOKEN_FILE", workshop().join("pipe")).run();
+    Program::new("pipe.c").variable("TEMPORAL_ACTIVITY_TASK_TOKEN_FILE", build_dir().join("pipe")).run();
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_timeout_bounds_the_call_and_nought_sends_nothing() {
 fn calls_of_static_destructors_and_at_exit_get_a_status() {
     let fake = Fake::start(well);
     for before in ["connected", "disconnected", "unused"] {
-        let program = connecting("late.cpp", &fake);
+        let program = connecting("late_calls.cpp", &fake);
         assert_eq!(program.argument(before).run(), "all late calls were made\n", "{before}");
     }
 }
@@ -195,7 +195,7 @@ fn a_thread_that_drives_the_connection_survives_signals_and_closed_connections()
         (BEAT, 19) => Answer::Close,
         _ => Answer::ok(),
     });
-    connecting("alone.c", &fake).run();
+    connecting("driving_thread.c", &fake).run();
     assert!(fake.connections() > 10);
 }
 
@@ -259,7 +259,7 @@ fn nothing_of_the_process_is_changed() {
     }
     let fake = Fake::start(well);
     // For what the C library tells of the rounding mode.
-    let program = Program::built_with("guest.c", &["-lm"]);
+    let program = Program::built_with("host_process.c", &["-lm"]);
     program.variable("TEMPORAL_ADDRESS", fake.address.to_string()).run();
 }
 
@@ -270,7 +270,7 @@ fn no_copy_of_a_token_stays_in_memory() {
         return;
     }
     let fake = Fake::start(well);
-    let program = connecting("wiped.c", &fake);
+    let program = connecting("token_copies.c", &fake);
     program.variable("TEMPORAL_ACTIVITY_TASK_TOKEN", BASE64_STANDARD.encode("S3cR3T-hErE!")).run();
 }
 

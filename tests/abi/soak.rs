@@ -14,7 +14,7 @@ use std::{
 use crate::{
     built::Program,
     fake::{Answer, Fake},
-    mortal::Life,
+    limited_connection::Limits,
 };
 
 /// How much a process has, from what the kernel tells.
@@ -54,12 +54,12 @@ const SILENCE_MS: u128 = 1000;
 #[ignore = "make soak"]
 fn a_process_under_load_forks_and_faults_stays_as_it_is() {
     let seconds: u64 = std::env::var("THB_SOAK_SECONDS").map_or(600, |seconds| seconds.parse().unwrap());
-    let landed: Arc<Mutex<HashMap<u64, u64>>> = Arc::default();
+    let delivered: Arc<Mutex<HashMap<u64, u64>>> = Arc::default();
     let kills = Arc::new(AtomicUsize::new(0));
     let started = Instant::now();
-    let fake = Fake::mortal(
+    let fake = Fake::with_limits(
         {
-            let landed = landed.clone();
+            let delivered = delivered.clone();
             move |call| {
                 if started.elapsed().as_millis() % SILENCE_PERIOD_MS < SILENCE_MS
                     && started.elapsed() < Duration::from_secs(seconds)
@@ -72,7 +72,7 @@ fn a_process_under_load_forks_and_faults_stays_as_it_is() {
                     .map(|from| &text[from..=from + text[from..].find('}').unwrap()])
                 {
                     let details: serde_json::Value = serde_json::from_str(json).unwrap();
-                    landed
+                    delivered
                         .lock()
                         .unwrap()
                         .insert(details["activity"].as_u64().unwrap(), details["item"].as_u64().unwrap());
@@ -84,10 +84,10 @@ fn a_process_under_load_forks_and_faults_stays_as_it_is() {
             let kills = kills.clone();
             move || {
                 let kills = kills.clone();
-                let epitaph = Box::new(move || {
+                let on_end = Box::new(move || {
                     kills.fetch_add(1, Ordering::SeqCst);
                 });
-                Life { bytes: fastrand::usize(2_000..200_000), epitaph, ..Life::immortal() }
+                Limits { bytes: fastrand::usize(2_000..200_000), on_end, ..Limits::none() }
             }
         },
     );
@@ -120,6 +120,10 @@ fn a_process_under_load_forks_and_faults_stays_as_it_is() {
         .collect();
     for (activity, item) in items.iter().enumerate() {
         let activity = u64::try_from(activity).unwrap();
-        assert_eq!(landed.lock().unwrap().get(&activity), Some(item), "the last item of activity {activity}");
+        assert_eq!(
+            delivered.lock().unwrap().get(&activity),
+            Some(item),
+            "the last item of activity {activity}"
+        );
     }
 }

@@ -35,7 +35,7 @@ use temporal_heartbeat::{
     model::{deadline::Timeout, error::Error, status::Status},
 };
 
-use crate::mortal::{Life, Mortal};
+use crate::limited_connection::{LimitedConnection, Limits};
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
@@ -193,15 +193,15 @@ impl Fake {
     /// Starts a server without connecting to it; greetings that it should answer are up to `script` as `GetSystemInfo`
     /// and `DescribeNamespace` when it doesn't answer them with [`Answer::ok`] anyway.
     pub fn start(script: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
-        Self::mortal(script, Life::immortal)
+        Self::with_limits(script, Limits::none)
     }
 
-    /// As [`Fake::start`], with connections that last as long as `lives` says of each.
-    pub fn mortal(
+    /// As [`Fake::start`], with connections that last as long as `limits` says of each.
+    pub fn with_limits(
         script: impl Fn(&Call) -> Answer + Send + Sync + 'static,
-        lives: impl Fn() -> Life + Send + Sync + 'static,
+        limits: impl Fn() -> Limits + Send + Sync + 'static,
     ) -> Self {
-        let fake = Self::closed(script, lives);
+        let fake = Self::closed(script, limits);
         fake.open();
         fake
     }
@@ -209,7 +209,7 @@ impl Fake {
     /// A server whose address refuses connections, until it opens.
     pub fn closed(
         script: impl Fn(&Call) -> Answer + Send + Sync + 'static,
-        lives: impl Fn() -> Life + Send + Sync + 'static,
+        limits: impl Fn() -> Limits + Send + Sync + 'static,
     ) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         rpc::disconnect(Timeout::Zero).unwrap();
@@ -223,7 +223,7 @@ impl Fake {
             calls: calls.clone(),
             connections: connections.clone(),
             script: Box::new(script),
-            lives: Box::new(lives),
+            limits: Box::new(limits),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let handle = runtime.handle().clone();
@@ -283,7 +283,7 @@ struct Server {
     calls: Arc<Mutex<Vec<Call>>>,
     connections: Arc<AtomicUsize>,
     script: Box<dyn Fn(&Call) -> Answer + Send + Sync>,
-    lives: Box<dyn Fn() -> Life + Send + Sync>,
+    limits: Box<dyn Fn() -> Limits + Send + Sync>,
 }
 
 /// What an answer can do to its connection.
@@ -301,9 +301,9 @@ impl Server {
         loop {
             let Ok((stream, _)) = listener.accept().await else { continue };
             stream.set_nodelay(true).unwrap();
-            let life = (self.lives)();
+            let life = (self.limits)();
             let (age, hold) = (life.age, Arc::new(Hold::default()));
-            let stream = Mortal::new(stream, life, hold.slow.clone());
+            let stream = LimitedConnection::new(stream, life, hold.slow.clone());
             let connection = self.connections.fetch_add(1, Ordering::SeqCst);
             let server = self.clone();
             tokio::spawn(async move {

@@ -21,7 +21,7 @@ use temporal_heartbeat::{
 
 use crate::{
     fake::{Answer, Described, Fake, TOKEN, frame},
-    mortal::Life,
+    limited_connection::Limits,
 };
 
 const BEAT: &str = "RecordActivityTaskHeartbeat";
@@ -116,7 +116,7 @@ fn spoiled(name: &str, script: Script) -> [String; 4] {
 
 /// One that isn't there yet.
 fn refused() -> [String; 4] {
-    let fake = Fake::closed(|_| Answer::ok(), Life::immortal);
+    let fake = Fake::closed(|_| Answer::ok(), Limits::none);
     fake.connect(",\"lazy\":true").unwrap();
     row("nothing listens there: connections are refused", &fake, || fake.open())
 }
@@ -152,7 +152,7 @@ fn row(name: &str, fake: &Fake, heal: impl FnOnce()) -> [String; 4] {
 /// Connections end when they are two seconds old, three of them, while one caller beats all the time and an activity is held open.
 fn aging() -> [String; 4] {
     const AGE: Duration = Duration::from_secs(2);
-    let fake = Fake::mortal(|_| Answer::ok(), || Life { age: AGE, ..Life::immortal() });
+    let fake = Fake::with_limits(|_| Answer::ok(), || Limits { age: AGE, ..Limits::none() });
     fake.connect("").unwrap();
     let handle = activity::open(b"held", br#"{"initial_details":"","heartbeat_timeout_ms":2000}"#).unwrap();
     let (mut beats, mut longest) = (0, Duration::ZERO);

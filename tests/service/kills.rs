@@ -19,13 +19,13 @@ use temporal_heartbeat::{
 
 use crate::{
     fake::{Answer, Call, Fake},
-    mortal::Life,
+    limited_connection::Limits,
 };
 
 const HOLDERS: u64 = 4;
 const ACTIVITIES_EACH: u64 = 16;
 /// Enough for a handshake and for nothing, for one beat or for several.
-const BYTES_OF_A_LIFE: Range<usize> = 0..1500;
+const BYTES_OF_A_CONNECTION: Range<usize> = 0..1500;
 const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
 
 /// What the server has of each activity, by number: the item that was recorded last.
@@ -125,7 +125,7 @@ fn a_connection_that_is_killed_at_any_moment_loses_no_newest_details() {
     let landed = Arc::new(Landed::default());
     landed.items().resize(usize::try_from(HOLDERS * ACTIVITIES_EACH).unwrap(), 0);
     let kills = Arc::new(AtomicUsize::new(0));
-    let fake = Fake::mortal(
+    let fake = Fake::with_limits(
         {
             let (landed, dice) = (landed.clone(), Mutex::new(dice.fork()));
             move |call| {
@@ -144,10 +144,10 @@ fn a_connection_that_is_killed_at_any_moment_loses_no_newest_details() {
             let (kills, dice) = (kills.clone(), Mutex::new(dice.fork()));
             move || {
                 let kills = kills.clone();
-                let epitaph = Box::new(move || {
+                let on_end = Box::new(move || {
                     kills.fetch_add(1, Ordering::SeqCst);
                 });
-                Life { bytes: dice.lock().unwrap().usize(BYTES_OF_A_LIFE), epitaph, ..Life::immortal() }
+                Limits { bytes: dice.lock().unwrap().usize(BYTES_OF_A_CONNECTION), on_end, ..Limits::none() }
             }
         },
     );

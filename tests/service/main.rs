@@ -9,14 +9,14 @@
 
 mod activity;
 mod connecting;
-mod doubt;
 mod failure_details;
 mod fake;
 mod faults;
+mod in_doubt;
 mod kills;
+mod limited_connection;
 mod long_tries;
 mod messages;
-mod mortal;
 mod not_found;
 mod races;
 mod retries;

@@ -1,4 +1,4 @@
-/* Compiled against the header of the last release, with the numbers that it had: each function is called, and answers as it
+/* A program that was compiled against the header of the last release: each function is called, and answers as it
  * did. The server acknowledges everything. */
 #include <unistd.h>
 

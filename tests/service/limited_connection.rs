@@ -1,4 +1,4 @@
-//! Connections that die in the middle of whatever they carry, of age, or of slowness.
+//! Connections of the fake server that end after a number of bytes or an age, or become slow.
 
 use std::{
     future::Future,
@@ -18,47 +18,47 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// The time from one byte to the next on a connection that has become slow.
-const SLOWNESS: Duration = Duration::from_secs(1);
+/// The time from one byte to the next on a slow connection.
+const BYTE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a connection lasts, and who hears of its end.
-pub struct Life {
-    /// At this age the server says GOAWAY, and ends the connection when what has begun is answered.
+/// When a connection ends.
+pub struct Limits {
+    /// At this age the server sends GOAWAY, and closes the connection when the open requests are answered.
     pub age: Duration,
-    /// How many bytes it carries, in both directions together.
+    /// The number of bytes that it carries, in both directions together.
     pub bytes: usize,
-    /// Called when it dies of that.
-    pub epitaph: Box<dyn FnOnce() + Send>,
+    /// Called when the connection ends by its number of bytes.
+    pub on_end: Box<dyn FnOnce() + Send>,
 }
 
-impl Life {
-    pub fn immortal() -> Self {
-        Life { age: Duration::MAX, bytes: usize::MAX, epitaph: Box::new(|| ()) }
+impl Limits {
+    pub fn none() -> Self {
+        Limits { age: Duration::MAX, bytes: usize::MAX, on_end: Box::new(|| ()) }
     }
 }
 
 /// A connection that ends when it has carried its last byte.
-pub struct Mortal {
+pub struct LimitedConnection {
     stream: TcpStream,
     left: usize,
-    epitaph: Option<Box<dyn FnOnce() + Send>>,
+    on_end: Option<Box<dyn FnOnce() + Send>>,
     slow: Arc<AtomicBool>,
-    /// Until when a slow connection takes nothing.
+    /// Ends when a slow connection accepts the next byte.
     pause: Pin<Box<Sleep>>,
 }
 
-impl Mortal {
-    /// Becomes slow when `slow` does: then it sends a byte a second.
-    pub fn new(stream: TcpStream, life: Life, slow: Arc<AtomicBool>) -> Self {
+impl LimitedConnection {
+    /// Sends one byte per second while `slow` is set.
+    pub fn new(stream: TcpStream, limits: Limits, slow: Arc<AtomicBool>) -> Self {
         let pause = Box::pin(sleep(Duration::ZERO));
-        Mortal { stream, left: life.bytes, epitaph: Some(life.epitaph), slow, pause }
+        LimitedConnection { stream, left: limits.bytes, on_end: Some(limits.on_end), slow, pause }
     }
 
-    /// The bytes that are left, of which there is one at least.
+    /// Returns the number of bytes that are left, at least one. Fails when none is.
     fn left(&mut self) -> io::Result<usize> {
         if self.left == 0 {
-            if let Some(epitaph) = self.epitaph.take() {
-                epitaph();
+            if let Some(on_end) = self.on_end.take() {
+                on_end();
             }
             return Err(io::ErrorKind::ConnectionReset.into());
         }
@@ -66,7 +66,7 @@ impl Mortal {
     }
 }
 
-impl AsyncRead for Mortal {
+impl AsyncRead for LimitedConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -82,7 +82,7 @@ impl AsyncRead for Mortal {
     }
 }
 
-impl AsyncWrite for Mortal {
+impl AsyncWrite for LimitedConnection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -91,7 +91,7 @@ impl AsyncWrite for Mortal {
         let mut left = self.left()?;
         if self.slow.load(Ordering::SeqCst) {
             ready!(self.pause.as_mut().poll(context));
-            self.pause.as_mut().reset(Instant::now() + SLOWNESS);
+            self.pause.as_mut().reset(Instant::now() + BYTE_INTERVAL);
             left = 1;
         }
         let part = &bytes[..bytes.len().min(left)];

@@ -1,51 +1,57 @@
-//! What can be told about an activity, as JSON.
+//! The report on an open activity, as JSON.
 
-use std::{fmt::Write, time::Duration};
+use std::time::Duration;
+
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::state::Info;
-use crate::model::signals::Signals;
+use crate::model::{error::Error, signals::Signals};
 
 impl Info {
-    /// The JSON object. Keys are added, never changed.
+    /// Returns the JSON object. Keys are added, never changed.
     pub fn json(&self, signals: Signals) -> String {
-        let info = self;
-        let ms = |time: Option<Duration>| time.map_or("null".to_owned(), |time| time.as_millis().to_string());
-        let counts = info.counts;
-        let mut text = String::new();
-        // Writing to a string can't fail.
-        let _ = write!(
-            text,
-            "{{\"state\":\"{}\",\"attempt\":{},\"addressed_by\":{},\"signals\":{},\"heartbeat_timeout_ms\":{},\"lease_left_ms\":{},\
-         \"since_acknowledged_ms\":{},\"pending\":{},\"next_beat_ms\":{},\"records\":{},\"beats\":{},\"failed_tries\":{},\
-         \"leases_regained\":{},\"last_error\":",
-            info.state,
-            info.attempt,
-            info.addressed_by.map_or("null".to_owned(), |way| format!("\"{way}\"")),
-            signals.bits(),
-            info.heartbeat_timeout.as_millis(),
-            ms(info.lease_left),
-            ms(info.since_acknowledged),
-            info.pending,
-            ms(info.next_beat),
-            info.counts.records,
-            counts.beats,
-            counts.failed_tries,
-            counts.leases_regained,
-        );
-        match &info.last_error {
-            None => text.push_str("null"),
-            Some(error) => {
-                let quoted = serde_json::to_string(error.message()).unwrap_or_else(|_| "\"\"".to_owned());
-                let _ = write!(
-                    text,
-                    "{{\"code\":{},\"name\":\"{}\",\"message\":{quoted}}}",
-                    error.status().code(),
-                    error.status().name().to_string_lossy()
-                );
-            }
-        }
-        text.push('}');
-        text
+        serde_json::to_string(&Report { info: self, signals }).unwrap_or_default()
+    }
+}
+
+// Without `json!`, whose values bring 20 KiB of code and sort the keys.
+struct Report<'a> {
+    info: &'a Info,
+    signals: Signals,
+}
+
+impl Serialize for Report<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let Report { info, signals } = self;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("state", info.state)?;
+        map.serialize_entry("attempt", &info.attempt)?;
+        map.serialize_entry("addressed_by", &info.addressed_by)?;
+        map.serialize_entry("signals", &signals.bits())?;
+        map.serialize_entry("heartbeat_timeout_ms", &ms(info.heartbeat_timeout))?;
+        map.serialize_entry("lease_left_ms", &info.lease_left.map(ms))?;
+        map.serialize_entry("since_acknowledged_ms", &info.since_acknowledged.map(ms))?;
+        map.serialize_entry("pending", &info.pending)?;
+        map.serialize_entry("next_beat_ms", &info.next_beat.map(ms))?;
+        map.serialize_entry("records", &info.counts.records)?;
+        map.serialize_entry("beats", &info.counts.beats)?;
+        map.serialize_entry("failed_tries", &info.counts.failed_tries)?;
+        map.serialize_entry("leases_regained", &info.counts.leases_regained)?;
+        map.serialize_entry("last_error", &info.last_error.as_ref().map(LastError))?;
+        map.end()
+    }
+}
+
+struct LastError<'a>(&'a Error);
+
+impl Serialize for LastError<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("code", &self.0.status().code())?;
+        map.serialize_entry("name", &self.0.status().name().to_string_lossy())?;
+        map.serialize_entry("message", self.0.message())?;
+        map.end()
     }
 }
 

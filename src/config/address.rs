@@ -1,9 +1,6 @@
 //! Where a server listens.
 
-use crate::model::{
-    error::{Error, Result},
-    status::Status,
-};
+use crate::model::error::{Error, Result};
 
 /// A host and a port.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,9 +16,8 @@ pub struct Address {
 impl Address {
     /// Reads `host:port`; an error names `source`.
     pub fn parse(source: &str, text: &str) -> Result<Self> {
-        let wrong = |why: &str| {
-            Error::new(Status::Config, format!("{source} must be host:port, e.g. 127.0.0.1:7233: {why}"))
-        };
+        let wrong =
+            |why: &str| Error::config(format!("{source} must be host:port, e.g. 127.0.0.1:7233: {why}"));
         if text.contains("://") {
             return Err(wrong("it has a scheme; leave that out"));
         }

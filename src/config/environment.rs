@@ -4,13 +4,12 @@ use std::{collections::BTreeMap, ffi::OsString};
 
 use super::{
     settings::Settings,
-    table::{KEYS, Key},
+    table::{self, KEYS, Key},
     value::{Kind, Value},
 };
 use crate::model::{
     error::{Error, Result},
     secret::Secret,
-    status::Status,
 };
 
 /// Reads what the variables say. An empty one says that what stands in the file doesn't count; one that is true or false
@@ -26,7 +25,7 @@ pub fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Set
         };
         let value = value
             .into_string()
-            .map_err(|_| Error::new(Status::Config, format!("{name} isn't valid UTF-8")))
+            .map_err(|_| Error::config(format!("{name} isn't valid UTF-8")))
             .map(Secret::from)?;
         match key {
             Key { kind: Kind::Headers, variable: Some(variable), .. } => {
@@ -34,19 +33,19 @@ pub fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Set
                 headers.insert(super::security::header_name(header), value);
             }
             Key { kind: Kind::Flag, .. } if value.is_empty() => {}
-            _ if value.is_empty() => settings.put(key.name, Value::Nothing, name),
+            _ if value.is_empty() => settings.put(key, Value::Nothing, name),
             _ => {
                 let value = key
                     .kind
                     .parse(&value)
-                    .map_err(|wanted| Error::new(Status::Config, format!("{name} must be {wanted}")))?;
+                    .map_err(|wanted| Error::config(format!("{name} must be {wanted}")))?;
                 let value = if key.inverted { value.opposite() } else { value };
-                settings.put(key.name, value, name);
+                settings.put(key, value, name);
             }
         }
     }
     if !headers.is_empty() {
-        settings.put("grpc_meta", Value::Headers(headers), "TEMPORAL_GRPC_META_*".to_owned());
+        settings.put(&table::GRPC_META, Value::Headers(headers), "TEMPORAL_GRPC_META_*".to_owned());
     }
     settings.checked()
 }

@@ -11,12 +11,11 @@ use toml::{Table, Value as Toml};
 
 use super::files;
 use super::{
-    config,
     settings::Settings,
-    table::{KEYS, Key},
+    table::{self, KEYS, Key},
     value::{Kind, Value},
 };
-use crate::model::error::Result;
+use crate::model::error::{Error, Result};
 
 /// The profile that is taken when none is named.
 const DEFAULT_PROFILE: &str = "default";
@@ -42,17 +41,17 @@ pub fn default_path(variables: &[(OsString, OsString)]) -> Option<PathBuf> {
 
 /// Reads the profile that `settings` name, or the default one.
 pub fn read(settings: &Settings, default_file: Option<PathBuf>) -> Result<Settings> {
-    let named = settings.text("config_file").map(|path| PathBuf::from(&*path));
+    let named = settings.text(&table::CONFIG_FILE).map(|path| PathBuf::from(&*path));
     // The caller's own code says that there is such a file. A variable may be set for a file that isn't written yet: all
     // clients let that pass.
-    let must_exist = named.is_some() && settings.source("config_file").starts_with("options.");
-    let profile = settings.text("profile");
+    let must_exist = named.is_some() && settings.source(&table::CONFIG_FILE).starts_with("options.");
+    let profile = settings.text(&table::PROFILE);
     let (text, path) = match named.or(default_file) {
         None => (String::new(), PathBuf::new()),
         Some(path) => match files::read_text(&path) {
             Err(why) if why.kind() == io::ErrorKind::NotFound && !must_exist => (String::new(), path),
             Err(why) => {
-                let source = settings.source("config_file");
+                let source = settings.source(&table::CONFIG_FILE);
                 return Err(files::unreadable(&format!("{source} ({})", path.display()), &why));
             }
             Ok(text) => (text.to_string(), path),
@@ -74,8 +73,8 @@ pub fn read(settings: &Settings, default_file: Option<PathBuf>) -> Result<Settin
                 || "there is none".to_owned(),
                 |names| format!("those that are there are {}", names.join(", ")),
             );
-            let (source, path) = (settings.source("profile"), path.display());
-            Err(config(format!("{source} names a profile that {path} doesn't have; {there}")))
+            let (source, path) = (settings.source(&table::PROFILE), path.display());
+            Err(Error::config(format!("{source} names a profile that {path} doesn't have; {there}")))
         }
     }
 }
@@ -92,15 +91,15 @@ fn settings_of(profile: &Table, at: &str, path: &Path) -> Result<Settings> {
         };
         let source = format!("{at}.{} in {}", key.short_name(), path.display());
         if let Some(given) = table.and_then(|table| table.get(key.short_name())) {
-            let value =
-                value(key, given).ok_or_else(|| config(format!("{source} must be {}", key.kind.wanted())))?;
+            let value = value(key, given)
+                .ok_or_else(|| Error::config(format!("{source} must be {}", key.kind.wanted())))?;
             // An empty text says nothing.
             if value != Value::Text("".into()) {
-                settings.put(key.name, value, source);
+                settings.put(key, value, source);
             }
-        } else if table.is_some() && key.name == "tls.disabled" {
+        } else if table.is_some() && key.name == table::TLS_DISABLED.name {
             // Who says how, wants it.
-            settings.put(key.name, Value::Flag(false), source);
+            settings.put(key, Value::Flag(false), source);
         }
     }
     settings.checked()
@@ -125,13 +124,13 @@ fn sub_table<'a>(table: &'a Table, name: &str, at: &str, path: &Path) -> Result<
     match table.get(name) {
         None => Ok(None),
         Some(Toml::Table(found)) => Ok(Some(found)),
-        Some(_) => Err(config(format!("{at} in {} must be a table", path.display()))),
+        Some(_) => Err(Error::config(format!("{at} in {} must be a table", path.display()))),
     }
 }
 
 /// The parser's own text would show the line, which may hold a secret.
-fn syntax(path: &Path, text: &str, why: &toml::de::Error) -> crate::model::error::Error {
+fn syntax(path: &Path, text: &str, why: &toml::de::Error) -> Error {
     let before = why.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
-    config(format!("{} isn't valid TOML: line {line}: {}", path.display(), why.message()))
+    Error::config(format!("{} isn't valid TOML: line {line}: {}", path.display(), why.message()))
 }

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub fn unreadable(source: &impl fmt::Display, why: &io::Error) -> Error {
     match sys::descriptor::exhausted(why) {
         Some(step) => Error::new(Status::LocalLimit, format!("{source} can't be read: {why}; {step}")),
-        None => Error::new(Status::Config, format!("{source} can't be read: {why}")),
+        None => Error::config(format!("{source} can't be read: {why}")),
     }
 }
 

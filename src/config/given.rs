@@ -20,7 +20,7 @@ pub fn read(json: &[u8]) -> Result<Settings> {
     options.allow_only(&names(|key| key.group().unwrap_or(key.name)))?;
     let mut settings = Settings::default();
     let mut group: Option<(&str, Option<Object<'_>>)> = None;
-    for key in KEYS {
+    for key in KEYS.iter().copied() {
         let Some(name) = key.group() else {
             put(&mut settings, key, &options)?;
             continue;
@@ -38,7 +38,7 @@ pub fn read(json: &[u8]) -> Result<Settings> {
 
 /// The object of a group, or what stands for it in short: true, false, or the text of its first option.
 fn open<'a>(settings: &mut Settings, options: &Object<'a>, group: &str) -> Result<Option<Object<'a>>> {
-    let Some(first) = KEYS.iter().find(|key| key.group() == Some(group)) else { return Ok(None) };
+    let Some(first) = KEYS.iter().copied().find(|key| key.group() == Some(group)) else { return Ok(None) };
     if !options.has(group) {
         return Ok(None);
     }
@@ -50,7 +50,7 @@ fn open<'a>(settings: &mut Settings, options: &Object<'a>, group: &str) -> Resul
         }
         // Who says how, wants it.
         if first.kind == Kind::Flag {
-            settings.put(first.name, Value::Flag(false), options.at(group));
+            settings.put(first, Value::Flag(false), options.at(group));
         }
         return Ok(object);
     }
@@ -60,20 +60,20 @@ fn open<'a>(settings: &mut Settings, options: &Object<'a>, group: &str) -> Resul
     };
     let wanted = if first.kind == Kind::Flag { "true, false" } else { "a string" };
     let short = short.ok_or_else(|| Fault(format!("{} must be {wanted} or an object", options.at(group))))?;
-    settings.put(first.name, short, options.at(group));
+    settings.put(first, short, options.at(group));
     Ok(None)
 }
 
 /// The different names that `name` finds in the table, but for empty ones.
 fn names(name: impl Fn(&'static Key) -> &'static str) -> Vec<&'static str> {
-    let mut names: Vec<_> = KEYS.iter().map(name).filter(|name| !name.is_empty()).collect();
+    let mut names: Vec<_> = KEYS.iter().copied().map(name).filter(|name| !name.is_empty()).collect();
     names.dedup();
     names
 }
 
 fn put(settings: &mut Settings, key: &'static Key, object: &Object<'_>) -> Result<()> {
     if let Some(value) = value(key, object)? {
-        settings.put(key.name, value, object.at(key.short_name()));
+        settings.put(key, value, object.at(key.short_name()));
     }
     Ok(())
 }

@@ -18,7 +18,6 @@ use crate::{
         attempt::Ids,
         error::{Error, Result},
         payload::Payloads,
-        status::Status,
     },
     sys,
 };
@@ -95,7 +94,7 @@ impl HandedOver {
             None | Some("false" | "0") => false,
             Some("true" | "1") => true,
             Some(_) => {
-                return Err(Error::new(Status::Config, format!("{REQUIRE_ENCODED} must be true or false")));
+                return Err(Error::config(format!("{REQUIRE_ENCODED} must be true or false")));
             }
         };
         Ok(HandedOver {
@@ -130,17 +129,13 @@ pub fn token_from_env() -> Result<Zeroizing<Vec<u8>>> {
             let number = number.ok_or_else(|| unreadable(&source, "it isn't the number of a descriptor"))?;
             token_from_descriptor(number, &source)
         }
-        (None, None, None) => Err(Error::new(
-            Status::Config,
-            format!(
-                "there is no task token in the environment: the parent sets {TOKEN} to the standard base64 of its \
+        (None, None, None) => Err(Error::config(format!(
+            "there is no task token in the environment: the parent sets {TOKEN} to the standard base64 of its \
                  activity's task token, or {TOKEN_FILE} or {TOKEN_FD} to where that stands"
-            ),
-        )),
-        _ => Err(Error::new(
-            Status::Config,
-            format!("more than one of {TOKEN}, {TOKEN_FILE} and {TOKEN_FD} is set: set one"),
-        )),
+        ))),
+        _ => Err(Error::config(format!(
+            "more than one of {TOKEN}, {TOKEN_FILE} and {TOKEN_FD} is set: set one"
+        ))),
     }
 }
 
@@ -168,9 +163,7 @@ fn text(name: &str) -> Result<Option<String>> {
     match env::var(name) {
         Ok(text) => Ok(Some(text)),
         Err(env::VarError::NotPresent) => Ok(None),
-        Err(env::VarError::NotUnicode(_)) => {
-            Err(Error::new(Status::Config, format!("{name} isn't valid UTF-8")))
-        }
+        Err(env::VarError::NotUnicode(_)) => Err(Error::config(format!("{name} isn't valid UTF-8"))),
     }
 }
 
@@ -178,9 +171,7 @@ fn text(name: &str) -> Result<Option<String>> {
 fn number<T: TryFrom<u32>>(name: &str) -> Result<Option<T>> {
     let Some(text) = variable(name)? else { return Ok(None) };
     let number = text.parse().ok().and_then(|number: u32| number.try_into().ok());
-    number
-        .map(Some)
-        .ok_or_else(|| Error::new(Status::Config, format!("{name} must be a whole number, from 0")))
+    number.map(Some).ok_or_else(|| Error::config(format!("{name} must be a whole number, from 0")))
 }
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
@@ -206,12 +197,13 @@ pub fn token_from_text(text: &[u8], source: &str) -> Result<Zeroizing<Vec<u8>>> 
 }
 
 fn unreadable(source: &str, why: &str) -> Error {
-    Error::new(Status::Config, format!("no task token can be read from {source}: {why}"))
+    Error::config(format!("no task token can be read from {source}: {why}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::status::Status;
 
     #[test]
     fn white_space_around_the_text_does_not_matter() {

@@ -1,6 +1,9 @@
 //! Who the server is told that we are.
 
-use crate::{model::error::Result, sys};
+use crate::{
+    model::error::{Error, Result},
+    sys,
+};
 
 const DEFAULT: &str = "{pid}@{host}";
 const DEFAULT_IN_JOB: &str = "{pid}@{host}/{job}";
@@ -27,7 +30,7 @@ impl Identity {
         if let Some(template) = &template {
             fill(template, |name| matches!(name, "pid" | "host" | "job").then(String::new)).map_err(
                 |why| {
-                    super::config(format!(
+                    Error::config(format!(
                         "{source} {why}: what may stand in braces is {{pid}}, {{host}} and {{job}}"
                     ))
                 },

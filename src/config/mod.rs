@@ -24,7 +24,6 @@ use crate::model::{
     error::{Error, Result},
     json::Fault,
     secret::Secret,
-    status::Status,
 };
 
 pub use address::Address;
@@ -120,39 +119,41 @@ impl Options {
     /// These options with what the JSON of reconfigure changes.
     pub fn reconfigured(&self, json: &[u8]) -> Result<Self> {
         let given = given::read(json)?;
-        if let Some(key) = table::KEYS.iter().find(|key| !key.reconfigurable && given.has(key.name)) {
-            return Err(config(format!(
+        if let Some(key) = table::KEYS.iter().find(|key| !key.reconfigurable && given.has(key)) {
+            return Err(Error::config(format!(
                 "{} can't be changed while connected: disconnect, and connect anew",
-                given.source(key.name)
+                given.source(key)
             )));
         }
         Self::from_settings(given.over(self.settings.clone()))
     }
 
     fn from_settings(settings: Settings) -> Result<Self> {
-        let text = |name| settings.text(name).map(|text| text.to_string());
-        let address = Address::parse(&settings.source("address"), &text("address").unwrap_or_default())?;
-        let namespace = text("namespace").unwrap_or_default();
+        let text = |key| settings.text(key).map(|text| text.to_string());
+        let address =
+            Address::parse(&settings.source(&table::ADDRESS), &text(&table::ADDRESS).unwrap_or_default())?;
+        let namespace = text(&table::NAMESPACE).unwrap_or_default();
         if !Headers::can_carry(&namespace) {
-            let source = settings.source("namespace");
-            return Err(config(format!("{source} has a character that a gRPC header can't carry")));
+            let source = settings.source(&table::NAMESPACE);
+            return Err(Error::config(format!("{source} has a character that a gRPC header can't carry")));
         }
         Ok(Options {
             authority: authority(&settings, &address)?,
             namespace,
-            identity: Identity::parse(&settings.source("identity"), text("identity"))?,
-            connect_timeout: settings.time("connect_timeout_ms"),
-            lazy: settings.flag("lazy"),
+            identity: Identity::parse(&settings.source(&table::IDENTITY), text(&table::IDENTITY))?,
+            connect_timeout: settings.time(&table::CONNECT_TIMEOUT_MS),
+            lazy: settings.flag(&table::LAZY),
             security: Security::from_settings(&settings, &address)?,
             proxy: proxy(&settings)?,
-            keepalive: (!settings.flag("keepalive.disabled")).then(|| Keepalive {
-                interval: settings.time("keepalive.interval_ms"),
-                timeout: settings.time("keepalive.timeout_ms"),
+            keepalive: (!settings.flag(&table::KEEPALIVE_DISABLED)).then(|| Keepalive {
+                interval: settings.time(&table::KEEPALIVE_INTERVAL_MS),
+                timeout: settings.time(&table::KEEPALIVE_TIMEOUT_MS),
             }),
             retry: retry(&settings),
-            gzip: text("compression").as_deref() == Some("gzip"),
-            max_message_bytes: usize::try_from(settings.integer("max_message_bytes")).unwrap_or(usize::MAX),
-            require_encoded: settings.flag("require_encoded"),
+            gzip: text(&table::COMPRESSION).as_deref() == Some("gzip"),
+            max_message_bytes: usize::try_from(settings.integer(&table::MAX_MESSAGE_BYTES))
+                .unwrap_or(usize::MAX),
+            require_encoded: settings.flag(&table::REQUIRE_ENCODED),
             metrics_address: metrics_address(&settings)?,
             address,
             settings,
@@ -161,72 +162,71 @@ impl Options {
 }
 
 fn authority(settings: &Settings, address: &Address) -> Result<Authority> {
-    let text = settings.text("authority");
+    let text = settings.text(&table::AUTHORITY);
     let text = text.as_deref().unwrap_or(&address.authority);
-    let wrong = || config(format!("{} must be a host, or host:port", settings.source("authority")));
+    let wrong =
+        || Error::config(format!("{} must be a host, or host:port", settings.source(&table::AUTHORITY)));
     text.parse::<Authority>().ok().filter(|_| !text.contains('@')).ok_or_else(wrong)
 }
 
 fn proxy(settings: &Settings) -> Result<Option<Proxy>> {
     let (user, password) =
-        (settings.text("proxy.basic_auth_user"), settings.text("proxy.basic_auth_password"));
-    let Some(target) = settings.text("proxy.target_host") else {
+        (settings.text(&table::PROXY_BASIC_AUTH_USER), settings.text(&table::PROXY_BASIC_AUTH_PASSWORD));
+    let Some(target) = settings.text(&table::PROXY_TARGET_HOST) else {
         return match (user, password) {
             (None, None) => Ok(None),
-            _ => {
-                Err(config("options.proxy says who we are, but not to whom: give target_host too".to_owned()))
-            }
+            _ => Err(Error::config(
+                "options.proxy says who we are, but not to whom: give target_host too".to_owned(),
+            )),
         };
     };
-    let address = Address::parse(&settings.source("proxy.target_host"), &target)?;
+    let address = Address::parse(&settings.source(&table::PROXY_TARGET_HOST), &target)?;
     let basic_auth = match (user, password) {
         (Some(user), password) if !user.contains(':') => {
             Some((user.to_string(), password.unwrap_or_else(|| "".into())))
         }
         (Some(_), _) => {
-            return Err(config(format!(
+            return Err(Error::config(format!(
                 "{} has a colon, which basic authentication can't carry",
-                settings.source("proxy.basic_auth_user")
+                settings.source(&table::PROXY_BASIC_AUTH_USER)
             )));
         }
         (None, None) => None,
         (None, Some(_)) => {
-            return Err(config("options.proxy has a basic_auth_password, but no basic_auth_user".to_owned()));
+            return Err(Error::config(
+                "options.proxy has a basic_auth_password, but no basic_auth_user".to_owned(),
+            ));
         }
     };
     Ok(Some(Proxy { address, basic_auth }))
 }
 
 fn retry(settings: &Settings) -> RetryPolicy {
-    let max_tries = match settings.integer("retry.max_retries") {
-        _ if settings.flag("retry.disabled") => 1,
+    let max_tries = match settings.integer(&table::RETRY_MAX_RETRIES) {
+        _ if settings.flag(&table::RETRY_DISABLED) => 1,
         0 => u32::MAX,
         retries => u32::try_from(retries).unwrap_or(u32::MAX).saturating_add(1),
     };
     RetryPolicy {
-        first_pause: settings.time("retry.initial_interval_ms"),
-        growth: settings.decimal("retry.multiplier"),
-        longest_pause: settings.time("retry.max_interval_ms"),
-        jitter: settings.decimal("retry.randomization_factor"),
+        first_pause: settings.time(&table::RETRY_INITIAL_INTERVAL_MS),
+        growth: settings.decimal(&table::RETRY_MULTIPLIER),
+        longest_pause: settings.time(&table::RETRY_MAX_INTERVAL_MS),
+        jitter: settings.decimal(&table::RETRY_RANDOMIZATION_FACTOR),
         max_tries,
     }
 }
 
 fn metrics_address(settings: &Settings) -> Result<Option<SocketAddr>> {
-    let Some(text) = settings.text("metrics_address") else { return Ok(None) };
+    let Some(text) = settings.text(&table::METRICS_ADDRESS) else { return Ok(None) };
     text.parse().map(Some).map_err(|_| {
-        let source = settings.source("metrics_address");
-        Error::new(Status::Config, format!("{source} must be ip:port, e.g. 127.0.0.1:9464 or 0.0.0.0:9464"))
+        let source = settings.source(&table::METRICS_ADDRESS);
+        Error::config(format!("{source} must be ip:port, e.g. 127.0.0.1:9464 or 0.0.0.0:9464"))
     })
-}
-
-fn config(why: String) -> Error {
-    Error::new(Status::Config, why)
 }
 
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
-        config(fault.0)
+        Error::config(fault.0)
     }
 }
 

@@ -1,14 +1,18 @@
 //! What secures a connection, and who we are to the server: where that stands, not yet what it is.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{fmt, path::PathBuf};
 
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::{Address, config, settings::Settings, table::KEYS};
+use super::{
+    Address,
+    settings::Settings,
+    table::{self, KEYS, Key},
+};
 use crate::model::{
-    error::Result,
+    error::{Error, Result},
     secret::{self, Secret},
 };
 
@@ -57,10 +61,10 @@ pub enum Place {
 impl Security {
     /// Reads what the options say.
     pub fn from_settings(settings: &Settings, address: &Address) -> Result<Self> {
-        let api_key = Origin::read(settings, "api_key", "api_key_path");
-        let disabled = settings.given_flag("tls.disabled");
+        let api_key = Origin::read(settings, &table::API_KEY, &table::API_KEY_PATH);
+        let disabled = settings.given_flag(&table::TLS_DISABLED);
         let wanted =
-            api_key.is_some() || KEYS.iter().any(|key| key.group() == Some("tls") && settings.has(key.name));
+            api_key.is_some() || KEYS.iter().any(|key| key.group() == Some("tls") && settings.has(key));
         let tls =
             if disabled.unwrap_or(!wanted) { None } else { Some(Tls::from_settings(settings, address)?) };
         Ok(Security { api_key, headers: Headers::from_settings(settings)?, tls })
@@ -78,37 +82,41 @@ impl Security {
 
 impl Tls {
     fn from_settings(settings: &Settings, address: &Address) -> Result<Self> {
-        let name = settings.text("tls.server_name");
+        let name = settings.text(&table::TLS_SERVER_NAME);
         let name = name.as_deref().unwrap_or(&address.host).to_owned();
-        let source = if settings.has("tls.server_name") {
-            settings.source("tls.server_name")
+        let source = if settings.has(&table::TLS_SERVER_NAME) {
+            settings.source(&table::TLS_SERVER_NAME)
         } else {
-            settings.source("address")
+            settings.source(&table::ADDRESS)
         };
         let server_name = ServerName::try_from(name).map_err(|_| {
-            config(format!("{source} has no name or IP address that a certificate could be for"))
+            Error::config(format!("{source} has no name or IP address that a certificate could be for"))
         })?;
-        let cert = Origin::read(settings, "tls.client_cert_data", "tls.client_cert_path");
-        let key = Origin::read(settings, "tls.client_key_data", "tls.client_key_path");
+        let cert = Origin::read(settings, &table::TLS_CLIENT_CERT_DATA, &table::TLS_CLIENT_CERT_PATH);
+        let key = Origin::read(settings, &table::TLS_CLIENT_KEY_DATA, &table::TLS_CLIENT_KEY_PATH);
         let client_cert = match (cert, key) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
             (Some(Origin { source, .. }), None) => {
-                return Err(config(format!(
+                return Err(Error::config(format!(
                     "{source} is given without the certificate's key: give tls.client_key_path"
                 )));
             }
             (None, Some(Origin { source, .. })) => {
-                return Err(config(format!(
+                return Err(Error::config(format!(
                     "{source} is given without its certificate: give tls.client_cert_path"
                 )));
             }
         };
         Ok(Tls {
-            server_ca_cert: Origin::read(settings, "tls.server_ca_cert_data", "tls.server_ca_cert_path"),
+            server_ca_cert: Origin::read(
+                settings,
+                &table::TLS_SERVER_CA_CERT_DATA,
+                &table::TLS_SERVER_CA_CERT_PATH,
+            ),
             client_cert,
             server_name,
-            disable_host_verification: settings.flag("tls.disable_host_verification"),
+            disable_host_verification: settings.flag(&table::TLS_DISABLE_HOST_VERIFICATION),
         })
     }
 }
@@ -119,11 +127,11 @@ impl Origin {
         matches!(self.place, Place::File(_))
     }
 
-    fn read(settings: &Settings, data: &str, path: &str) -> Option<Self> {
+    fn read(settings: &Settings, data: &Key, path: &Key) -> Option<Self> {
         let here = settings.text(data).map(|text| (data, Place::Here(text)));
         let file = settings.text(path).map(|path_text| (path, Place::File(PathBuf::from(&*path_text))));
-        let (name, place) = here.or(file)?;
-        Some(Origin { source: settings.source(name), place })
+        let (key, place) = here.or(file)?;
+        Some(Origin { source: settings.source(key), place })
     }
 }
 
@@ -152,11 +160,12 @@ impl Headers {
     }
 
     fn from_settings(settings: &Settings) -> Result<Self> {
-        let given: BTreeMap<String, Secret> = settings.headers("grpc_meta");
+        let given = settings.headers(&table::GRPC_META);
         let mut headers = HeaderMap::new();
         for (name, text) in given.iter().filter(|(_, text)| !text.is_empty()) {
-            let wrong =
-                |why: &str| config(format!("{}: the header {name:?} {why}", settings.source("grpc_meta")));
+            let wrong = |why: &str| {
+                Error::config(format!("{}: the header {name:?} {why}", settings.source(&table::GRPC_META)))
+            };
             let header: HeaderName =
                 name.parse().map_err(|_| wrong("has a name that a header can't have"))?;
             if is_reserved(header.as_str()) {

@@ -1,15 +1,14 @@
-//! What was given in one place, and what comes of several.
+//! Values that were given in one place, and their merge over those of another.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    table::{self, KEYS},
-    value::Value,
+    table::{KEYS, Key},
+    value::{Kind, Value},
 };
 use crate::model::{
     error::{Error, Result},
     secret::Secret,
-    status::Status,
 };
 
 /// Values by the names of their options, each with the place that it was given in.
@@ -20,120 +19,122 @@ pub struct Settings(BTreeMap<&'static str, Setting>);
 struct Setting {
     value: Value,
     source: String,
+    alternative: Option<&'static str>,
 }
 
 impl Settings {
-    /// Takes in a value; `source` is what an error about it should name.
-    pub fn put(&mut self, name: &'static str, value: Value, source: String) {
-        self.0.insert(name, Setting { value, source });
+    /// Sets a value; errors about it name `source`.
+    pub fn put(&mut self, key: &'static Key, value: Value, source: String) {
+        self.0.insert(key.name, Setting { value, source, alternative: key.alternative });
     }
 
     /// Whether a value was given.
-    pub fn has(&self, name: &str) -> bool {
-        self.filled(name).is_some()
+    pub fn has(&self, key: &Key) -> bool {
+        self.filled(key.name).is_some()
     }
 
-    /// Two ways to say the same in one place contradict each other.
+    /// Refuses an option and its alternative in one place.
     pub fn checked(self) -> Result<Self> {
         self.check_against(&self)?;
         Ok(self)
     }
 
-    /// The same when the two stand in different places, neither of which is plainly the one that counts.
+    /// Refuses an option here and its alternative in `lower`, when neither place plainly overrides the other.
     pub fn check_against(&self, lower: &Settings) -> Result<()> {
         for key in KEYS {
             let Some(alternative) = key.alternative else { continue };
             if let (Some(one), Some(other)) = (self.filled(key.name), lower.filled(alternative)) {
                 let (one, other) = (&one.source, &other.source);
-                return Err(Error::new(
-                    Status::Config,
-                    format!(
-                        "both {one} and {other} are given, which say the same in two ways: leave out one"
-                    ),
-                ));
+                return Err(Error::config(format!(
+                    "both {one} and {other} are given, which say the same in two ways: leave out one"
+                )));
             }
         }
         Ok(())
     }
 
-    /// These settings over `lower` ones, of which there remains what isn't said here.
+    /// Returns `lower` overridden by these settings.
     pub fn over(self, mut lower: Settings) -> Settings {
         for (name, setting) in self.0 {
-            if let Some(alternative) = table::key(name).and_then(|key| key.alternative) {
+            if let Some(alternative) = setting.alternative {
                 lower.0.remove(alternative);
             }
-            match (setting.value, lower.0.get_mut(name)) {
-                (Value::Headers(more), Some(Setting { value: Value::Headers(headers), .. })) => {
-                    headers.extend(more);
-                }
-                (value, _) => {
-                    lower.0.insert(name, Setting { value, source: setting.source });
+            match (setting, lower.0.get_mut(name)) {
+                (
+                    Setting { value: Value::Headers(more), .. },
+                    Some(Setting { value: Value::Headers(headers), .. }),
+                ) => headers.extend(more),
+                (setting, _) => {
+                    lower.0.insert(name, setting);
                 }
             }
         }
         lower
     }
 
-    /// Where the value that counts was given, for errors.
-    pub fn source(&self, name: &str) -> String {
-        self.0.get(name).map_or_else(|| format!("the default of {name}"), |setting| setting.source.clone())
+    /// The place where the value was given, for errors.
+    pub fn source(&self, key: &Key) -> String {
+        let given = self.0.get(key.name).map(|setting| setting.source.clone());
+        given.unwrap_or_else(|| format!("the default of {}", key.name))
     }
 
     /// The text that was given, or the default.
-    pub fn text(&self, name: &str) -> Option<Secret> {
-        match self.value(name)? {
+    pub fn text(&self, key: &Key) -> Option<Secret> {
+        debug_assert!(matches!(key.kind, Kind::Text | Kind::Secret | Kind::Word(_)), "{}", key.name);
+        match self.value(key)? {
             Value::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    /// Whether it was set, or is by default.
-    pub fn flag(&self, name: &str) -> bool {
-        matches!(self.value(name), Some(Value::Flag(true)))
+    /// The flag that was given, or the default.
+    pub fn flag(&self, key: &Key) -> bool {
+        debug_assert!(key.kind == Kind::Flag && key.default.is_some(), "{}", key.name);
+        matches!(self.value(key), Some(Value::Flag(true)))
     }
 
-    /// The same, if it was given.
-    pub fn given_flag(&self, name: &str) -> Option<bool> {
-        match self.filled(name)?.value {
+    /// The flag that was given.
+    pub fn given_flag(&self, key: &Key) -> Option<bool> {
+        match self.filled(key.name)?.value {
             Value::Flag(flag) => Some(flag),
             _ => None,
         }
     }
 
-    /// The names and texts that were given.
-    pub fn headers(&self, name: &str) -> BTreeMap<String, Secret> {
-        match self.value(name) {
+    /// The headers that were given, by name.
+    pub fn headers(&self, key: &Key) -> BTreeMap<String, Secret> {
+        debug_assert!(key.kind == Kind::Headers, "{}", key.name);
+        match self.value(key) {
             Some(Value::Headers(headers)) => headers,
             _ => BTreeMap::new(),
         }
     }
 
     /// The number that was given, or the default.
-    pub fn decimal(&self, name: &str) -> f64 {
-        match self.value(name) {
+    pub fn decimal(&self, key: &Key) -> f64 {
+        debug_assert!(matches!(key.kind, Kind::Decimal { .. }), "{}", key.name);
+        match self.value(key) {
             Some(Value::Decimal(number)) => number,
             _ => 0.0,
         }
     }
 
     /// The number that was given, or the default.
-    pub fn integer(&self, name: &str) -> i64 {
-        match self.value(name) {
+    pub fn integer(&self, key: &Key) -> i64 {
+        debug_assert!(matches!(key.kind, Kind::Integer { .. }), "{}", key.name);
+        match self.value(key) {
             Some(Value::Integer(number)) => number,
             _ => 0,
         }
     }
 
     /// The milliseconds that were given, or the default.
-    pub fn time(&self, name: &str) -> Duration {
-        Duration::from_millis(self.integer(name).unsigned_abs())
+    pub fn time(&self, key: &Key) -> Duration {
+        Duration::from_millis(self.integer(key).unsigned_abs())
     }
 
-    fn value(&self, name: &str) -> Option<Value> {
-        match self.filled(name) {
-            Some(setting) => Some(setting.value.clone()),
-            None => table::key(name)?.default_value(),
-        }
+    fn value(&self, key: &Key) -> Option<Value> {
+        self.filled(key.name).map_or_else(|| key.default_value(), |setting| Some(setting.value.clone()))
     }
 
     fn filled(&self, name: &str) -> Option<&Setting> {

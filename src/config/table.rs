@@ -80,39 +80,46 @@ impl Key {
     }
 }
 
-/// The option of this name.
-pub fn key(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name == name)
-}
-
 /// A time in milliseconds that isn't zero.
 const TIME: Kind = Kind::Integer { min: 1, max: i32::MAX as i64 };
 
-/// All of them, in the order of the documentation. The options of a group stand together. The first of a group is what the
-/// group's name alone stands for: `"tls": true` is `"tls": {"disabled": false}`, `"proxy": "a:1"` its `target_host`.
-pub const KEYS: &[Key] = &[
-    Key::new("address", Kind::Text, "Where the server listens, as `host:port`.")
+macro_rules! options {
+    ($($option:ident = $key:expr;)*) => {
+        $(
+            #[allow(missing_docs, reason = "the entry has its own help")]
+            pub static $option: Key = $key;
+        )*
+
+        /// All options, in the order of the documentation.
+        pub static KEYS: &[&Key] = &[$(&$option,)*];
+    };
+}
+
+// The options of a group stand together. The group's name alone sets the first of them: `"tls": true` is
+// `"tls": {"disabled": false}`, `"proxy": "a:1"` its `target_host`.
+options! {
+    ADDRESS = Key::new("address", Kind::Text, "Where the server listens, as `host:port`.")
         .default("127.0.0.1:7233")
         .variable("TEMPORAL_ADDRESS")
-        .in_profile(),
-    Key::new("namespace", Kind::Text, "The namespace of the activities.")
+        .in_profile();
+    NAMESPACE = Key::new("namespace", Kind::Text, "The namespace of the activities.")
         .default("default")
         .variable("TEMPORAL_NAMESPACE")
-        .in_profile(),
-    Key::new(
+        .in_profile();
+    IDENTITY = Key::new(
         "identity",
         Kind::Text,
         "Who the server is told that we are. `{pid}`, `{host}` and `{job}` in it are replaced: the process, the machine, \
          and the batch job that it belongs to. Default: `{pid}@{host}`, or `{pid}@{host}/{job}` in a batch job.",
-    ),
-    Key::new("connect_timeout_ms", TIME, "How long connecting may take.").default("10000"),
-    Key::new(
+    );
+    CONNECT_TIMEOUT_MS = Key::new("connect_timeout_ms", TIME, "How long connecting may take.").default("10000");
+    LAZY = Key::new(
         "lazy",
         Kind::Flag,
         "Leave the connection to the first call. Files are read at once all the same.",
     )
-    .default("false"),
-    Key::new(
+    .default("false");
+    API_KEY = Key::new(
         "api_key",
         Kind::Secret,
         "Sent as `authorization: Bearer ...` with every request. Turns TLS on, unless `tls.disabled` says otherwise.",
@@ -120,23 +127,23 @@ pub const KEYS: &[Key] = &[
     .variable("TEMPORAL_API_KEY")
     .in_profile()
     .reconfigurable()
-    .or("api_key_path"),
-    Key::new(
+    .or("api_key_path");
+    API_KEY_PATH = Key::new(
         "api_key_path",
         Kind::Text,
         "A file that holds the API key. White space around it doesn't count. Read again when it changes.",
     )
     .reconfigurable()
-    .or("api_key"),
-    Key::new(
+    .or("api_key");
+    TLS_DISABLED = Key::new(
         "tls.disabled",
         Kind::Flag,
         "Plain text, whatever else is given. Default: false when there is an API key or any other option of TLS, else true.",
     )
     .opposite_variable("TEMPORAL_TLS")
     .in_profile()
-    .reconfigurable(),
-    Key::new(
+    .reconfigurable();
+    TLS_SERVER_CA_CERT_PATH = Key::new(
         "tls.server_ca_cert_path",
         Kind::Text,
         "A file with the certificates, in PEM, that the server's must be signed by. Read again when it changes. Default: \
@@ -145,13 +152,13 @@ pub const KEYS: &[Key] = &[
     .variable("TEMPORAL_TLS_SERVER_CA_CERT_PATH")
     .in_profile()
     .reconfigurable()
-    .or("tls.server_ca_cert_data"),
-    Key::new("tls.server_ca_cert_data", Kind::Secret, "The same, as the PEM text itself.")
+    .or("tls.server_ca_cert_data");
+    TLS_SERVER_CA_CERT_DATA = Key::new("tls.server_ca_cert_data", Kind::Secret, "The same, as the PEM text itself.")
         .variable("TEMPORAL_TLS_SERVER_CA_CERT_DATA")
         .in_profile()
         .reconfigurable()
-        .or("tls.server_ca_cert_path"),
-    Key::new(
+        .or("tls.server_ca_cert_path");
+    TLS_CLIENT_CERT_PATH = Key::new(
         "tls.client_cert_path",
         Kind::Text,
         "A file with our certificate, in PEM, and those between it and its CA. Read again when it changes.",
@@ -159,13 +166,13 @@ pub const KEYS: &[Key] = &[
     .variable("TEMPORAL_TLS_CLIENT_CERT_PATH")
     .in_profile()
     .reconfigurable()
-    .or("tls.client_cert_data"),
-    Key::new("tls.client_cert_data", Kind::Secret, "The same, as the PEM text itself.")
+    .or("tls.client_cert_data");
+    TLS_CLIENT_CERT_DATA = Key::new("tls.client_cert_data", Kind::Secret, "The same, as the PEM text itself.")
         .variable("TEMPORAL_TLS_CLIENT_CERT_DATA")
         .in_profile()
         .reconfigurable()
-        .or("tls.client_cert_path"),
-    Key::new(
+        .or("tls.client_cert_path");
+    TLS_CLIENT_KEY_PATH = Key::new(
         "tls.client_key_path",
         Kind::Text,
         "A file with the private key of our certificate, in PEM, not encrypted. Read again when it changes.",
@@ -173,13 +180,13 @@ pub const KEYS: &[Key] = &[
     .variable("TEMPORAL_TLS_CLIENT_KEY_PATH")
     .in_profile()
     .reconfigurable()
-    .or("tls.client_key_data"),
-    Key::new("tls.client_key_data", Kind::Secret, "The same, as the PEM text itself.")
+    .or("tls.client_key_data");
+    TLS_CLIENT_KEY_DATA = Key::new("tls.client_key_data", Kind::Secret, "The same, as the PEM text itself.")
         .variable("TEMPORAL_TLS_CLIENT_KEY_DATA")
         .in_profile()
         .reconfigurable()
-        .or("tls.client_key_path"),
-    Key::new(
+        .or("tls.client_key_path");
+    TLS_SERVER_NAME = Key::new(
         "tls.server_name",
         Kind::Text,
         "The name that the server's certificate must be valid for, and that it is asked for (SNI). Default: the host of \
@@ -187,8 +194,8 @@ pub const KEYS: &[Key] = &[
     )
     .variable("TEMPORAL_TLS_SERVER_NAME")
     .in_profile()
-    .reconfigurable(),
-    Key::new(
+    .reconfigurable();
+    TLS_DISABLE_HOST_VERIFICATION = Key::new(
         "tls.disable_host_verification",
         Kind::Flag,
         "Don't check what name the server's certificate is valid for. When no CA is given either, any certificate is \
@@ -197,8 +204,8 @@ pub const KEYS: &[Key] = &[
     .default("false")
     .variable("TEMPORAL_TLS_DISABLE_HOST_VERIFICATION")
     .in_profile()
-    .reconfigurable(),
-    Key::new(
+    .reconfigurable();
+    GRPC_META = Key::new(
         "grpc_meta",
         Kind::Headers,
         "Headers of every request, by name. In a name, upper case and `_` are the same as lower case and `-`. An empty text \
@@ -206,88 +213,88 @@ pub const KEYS: &[Key] = &[
     )
     .variable("TEMPORAL_GRPC_META_*")
     .in_profile()
-    .reconfigurable(),
-    Key::new(
+    .reconfigurable();
+    AUTHORITY = Key::new(
         "authority",
         Kind::Text,
         "What requests name as the server's authority. Default: the address.",
     )
     .variable("TEMPORAL_CLIENT_AUTHORITY")
-    .in_profile(),
-    Key::new(
+    .in_profile();
+    CONFIG_FILE = Key::new(
         "config_file",
         Kind::Text,
         "The file that profiles stand in. Default: `temporalio/temporal.toml` in the user's directory for configuration.",
     )
-    .variable("TEMPORAL_CONFIG_FILE"),
-    Key::new(
+    .variable("TEMPORAL_CONFIG_FILE");
+    PROFILE = Key::new(
         "profile",
         Kind::Text,
         "The profile of that file. One that is named must be there. Default: `default`, if it is there.",
     )
-    .variable("TEMPORAL_PROFILE"),
-    Key::new(
+    .variable("TEMPORAL_PROFILE");
+    PROXY_TARGET_HOST = Key::new(
         "proxy.target_host",
         Kind::Text,
         "An HTTP proxy to connect through (by CONNECT), as `host:port`. Default: none.",
-    ),
-    Key::new("proxy.basic_auth_user", Kind::Text, "Who we are to the proxy."),
-    Key::new("proxy.basic_auth_password", Kind::Secret, "Our password there."),
-    Key::new("keepalive.disabled", Kind::Flag, "Don't ask whether the connection lives.").default("false"),
-    Key::new(
+    );
+    PROXY_BASIC_AUTH_USER = Key::new("proxy.basic_auth_user", Kind::Text, "Who we are to the proxy.");
+    PROXY_BASIC_AUTH_PASSWORD = Key::new("proxy.basic_auth_password", Kind::Secret, "Our password there.");
+    KEEPALIVE_DISABLED = Key::new("keepalive.disabled", Kind::Flag, "Don't ask whether the connection lives.").default("false");
+    KEEPALIVE_INTERVAL_MS = Key::new(
         "keepalive.interval_ms",
         Kind::Integer { min: 1000, max: i32::MAX as i64 },
         "How often that is asked. Servers close connections that ask more often than every 10 s.",
     )
-    .default("30000"),
-    Key::new("keepalive.timeout_ms", TIME, "How long the answer may take.").default("15000"),
-    Key::new(
+    .default("30000");
+    KEEPALIVE_TIMEOUT_MS = Key::new("keepalive.timeout_ms", TIME, "How long the answer may take.").default("15000");
+    RETRY_DISABLED = Key::new(
         "retry.disabled",
         Kind::Flag,
         "Make one try of each call. Activities held open beat on as their heartbeat timeout needs.",
     )
-    .default("false"),
-    Key::new("retry.initial_interval_ms", TIME, "The pause after the first try that failed.").default("100"),
-    Key::new(
+    .default("false");
+    RETRY_INITIAL_INTERVAL_MS = Key::new("retry.initial_interval_ms", TIME, "The pause after the first try that failed.").default("100");
+    RETRY_MULTIPLIER = Key::new(
         "retry.multiplier",
         Kind::Decimal { min: 1.0, max: 100.0 },
         "By how much each pause is longer than the one before.",
     )
-    .default("1.7"),
-    Key::new("retry.max_interval_ms", TIME, "The longest pause.").default("2000"),
-    Key::new(
+    .default("1.7");
+    RETRY_MAX_INTERVAL_MS = Key::new("retry.max_interval_ms", TIME, "The longest pause.").default("2000");
+    RETRY_RANDOMIZATION_FACTOR = Key::new(
         "retry.randomization_factor",
         Kind::Decimal { min: 0.0, max: 1.0 },
         "By up to which part a pause is shorter, at random.",
     )
-    .default("0.3"),
-    Key::new(
+    .default("0.3");
+    RETRY_MAX_RETRIES = Key::new(
         "retry.max_retries",
         Kind::Integer { min: 0, max: i32::MAX as i64 },
         "How many tries may follow the first; 0: as many as the time of the call allows.",
     )
-    .default("0"),
-    Key::new(
+    .default("0");
+    COMPRESSION = Key::new(
         "compression",
         Kind::Word(&["gzip", "none"]),
         "How requests over 1 KiB are compressed once the server has said that it takes it so.",
     )
-    .default("gzip"),
-    Key::new(
+    .default("gzip");
+    MAX_MESSAGE_BYTES = Key::new(
         "max_message_bytes",
         Kind::Integer { min: 4096, max: i32::MAX as i64 },
         "The largest message that is sent, and the largest that is read, uncompressed.",
     )
-    .default("67108864"),
-    Key::new(
+    .default("67108864");
+    REQUIRE_ENCODED = Key::new(
         "require_encoded",
         Kind::Flag,
         "Refuse details and results that no codec has encoded, for a namespace whose data are encrypted.",
     )
-    .default("false"),
-    Key::new(
+    .default("false");
+    METRICS_ADDRESS = Key::new(
         "metrics_address",
         Kind::Text,
         "Where Prometheus may fetch the metrics, as ip:port; port 0 is any that is free. Nowhere without it.",
-    ),
-];
+    );
+}

@@ -1,6 +1,7 @@
 //! What comes of options, variables and files together.
 
-use super::{table::Key, *};
+use super::{table::KEYS, *};
+use crate::model::status::Status;
 
 fn read(json: &str, variables: &[(&str, &str)]) -> Result<Options> {
     // Nobody's own file is to be read.
@@ -76,19 +77,20 @@ fn options_of_the_wrong_kind_are_configuration_errors() {
 
 #[test]
 fn every_default_is_one_that_its_option_could_have() {
-    for key in table::KEYS.iter().filter(|key| key.default.is_some()) {
+    for key in KEYS.iter().filter(|key| key.default.is_some()) {
         assert!(key.default_value().is_some(), "{}", key.name);
     }
 }
 
 #[test]
 fn options_of_a_group_stand_together_and_alternatives_name_each_other() {
-    let groups: Vec<_> = table::KEYS.iter().filter_map(Key::group).collect();
+    let groups: Vec<_> = KEYS.iter().filter_map(|key| key.group()).collect();
     let mut runs = groups.clone();
     runs.dedup();
     assert_eq!(runs.len(), groups.into_iter().collect::<std::collections::HashSet<_>>().len());
-    for key in table::KEYS {
-        let other = key.alternative.map(|name| table::key(name).unwrap().alternative);
+    for key in KEYS {
+        let other =
+            key.alternative.map(|name| KEYS.iter().find(|other| other.name == name).unwrap().alternative);
         assert!(other.is_none_or(|other| other == Some(key.name)), "{}", key.name);
     }
 }

@@ -35,6 +35,11 @@ impl Error {
         Self::new(Status::InvalidArgument, message)
     }
 
+    /// A wrong option, variable or file.
+    pub fn config(message: impl Into<String>) -> Self {
+        Self::new(Status::Config, message)
+    }
+
     /// The same, as answered by the server with this gRPC code.
     pub fn with_grpc_code(mut self, code: i32) -> Self {
         self.0.grpc_code = Some(code);

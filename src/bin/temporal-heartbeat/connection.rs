@@ -57,7 +57,7 @@ fn is_duration(key: &Key) -> bool {
 }
 
 fn options() -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().filter(|key| !EXCLUDED.contains(&key.name))
+    KEYS.iter().copied().filter(|key| !EXCLUDED.contains(&key.name))
 }
 
 impl Args for Connection {

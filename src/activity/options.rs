@@ -9,29 +9,10 @@ use crate::{
     model::{
         attempt::Ids,
         error::{Error, Result},
-        json::{Fault, Object},
+        json::{self, Object},
         payload::Payloads,
-        status::Status,
     },
 };
-
-const NAME: &str = "options";
-const KEYS: [&str; 14] = [
-    "heartbeat_timeout_ms",
-    "pulse",
-    "stall_timeout_ms",
-    "cancel_poll_ms",
-    "initial_details",
-    "age_ms",
-    "attempt_remaining_ms",
-    "workflow_id",
-    "run_id",
-    "activity_id",
-    "attempt",
-    "require_encoded",
-    "verify",
-    "from_env",
-];
 
 /// How an activity is to be held.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -88,50 +69,50 @@ impl OpenOptions {
 
     /// Reads the JSON of open.
     pub fn read(json: &[u8]) -> Result<Self> {
-        let options = Object::parse(NAME, json)?;
-        options.allow_only(&KEYS)?;
-        let given = |key: &str| -> std::result::Result<Option<Duration>, Fault> {
-            let ms = options.integer(key, 0..=i64::from(u32::MAX))?;
-            Ok(ms.map(|ms| Duration::from_millis(ms.unsigned_abs())))
-        };
-        let flag = |key: &str, otherwise| Ok::<_, Fault>(options.boolean(key)?.unwrap_or(otherwise));
-        let attempt = options.integer("attempt", 0..=i64::from(i32::MAX))?;
+        json::read("options", json, Self::from_object)
+    }
 
-        let from_env = flag("from_env", false)?;
+    fn from_object(options: &mut Object<'_>) -> Result<Self> {
+        let from_env = options.boolean("from_env")?.unwrap_or(false);
         let handed = if from_env { Self::handed_over()? } else { Self::new() };
-        let initial_details = match options.string("initial_details")? {
-            Some(text) => Some(Payloads::from_base64(&options.at("initial_details"), &text)?),
-            None => handed.initial_details,
-        };
-        let ids = ids(&options)?.or(handed.ids);
-        let token_is_there = from_env && (ids.is_none() || handoff::has_token());
+        let ids = ids(options)?.or(handed.ids);
+        let has_token = from_env && (ids.is_none() || handoff::has_token());
+        let attempt = options.integer("attempt", 0..=i64::from(i32::MAX))?;
         Ok(OpenOptions {
-            heartbeat_timeout: given("heartbeat_timeout_ms")?.unwrap_or(handed.heartbeat_timeout),
-            pulse: flag("pulse", true)?,
-            stall_timeout: given("stall_timeout_ms")?.unwrap_or_default(),
-            cancel_poll: given("cancel_poll_ms")?.unwrap_or_default(),
-            initial_details,
-            age: given("age_ms")?.unwrap_or(handed.age),
-            attempt_remaining: given("attempt_remaining_ms")?.or(handed.attempt_remaining),
+            heartbeat_timeout: time(options, "heartbeat_timeout_ms")?.unwrap_or(handed.heartbeat_timeout),
+            pulse: options.boolean("pulse")?.unwrap_or(true),
+            stall_timeout: time(options, "stall_timeout_ms")?.unwrap_or_default(),
+            cancel_poll: time(options, "cancel_poll_ms")?.unwrap_or_default(),
+            initial_details: match options.string("initial_details")? {
+                Some(text) => Some(Payloads::from_base64(&options.at("initial_details"), &text)?),
+                None => handed.initial_details,
+            },
+            age: time(options, "age_ms")?.unwrap_or(handed.age),
+            attempt_remaining: time(options, "attempt_remaining_ms")?.or(handed.attempt_remaining),
             ids,
             attempt: attempt.and_then(|attempt| attempt.try_into().ok()).unwrap_or(handed.attempt),
-            // Who hands over has the last word: what a namespace requires is nothing to be talked out of.
-            require_encoded: flag("require_encoded", false)? || handed.require_encoded,
-            verify: flag("verify", false)?,
-            token: if token_is_there { Some(handoff::token_from_env()?) } else { None },
+            // The child can't turn off `require_encoded` when the parent turned it on.
+            require_encoded: options.boolean("require_encoded")?.unwrap_or(false) || handed.require_encoded,
+            verify: options.boolean("verify")?.unwrap_or(false),
+            token: if has_token { Some(handoff::token_from_env()?) } else { None },
         })
     }
 }
 
-fn ids(options: &Object<'_>) -> Result<Option<Ids>> {
-    let text = |key: &str| Ok::<_, Fault>(options.string(key)?.unwrap_or_default());
+fn time(options: &mut Object<'_>, key: &'static str) -> Result<Option<Duration>> {
+    let ms = options.integer(key, 0..=i64::from(u32::MAX))?;
+    Ok(ms.map(|ms| Duration::from_millis(ms.unsigned_abs())))
+}
+
+fn ids(options: &mut Object<'_>) -> Result<Option<Ids>> {
+    let mut text = |key| Ok::<_, Error>(options.string(key)?.unwrap_or_default());
     let ids =
         Ids { workflow_id: text("workflow_id")?, run_id: text("run_id")?, activity_id: text("activity_id")? };
     if ids.activity_id.is_empty() && ids != Ids::default() {
-        return Err(Error::new(
-            Status::Config,
-            format!("{}: an activity is named by this beside the workflow's ids", options.at("activity_id")),
-        ));
+        return Err(Error::config(format!(
+            "{} must be given beside the workflow's ids",
+            options.at("activity_id")
+        )));
     }
     Ok(Some(ids).filter(|ids| !ids.activity_id.is_empty()))
 }
@@ -139,6 +120,7 @@ fn ids(options: &Object<'_>) -> Result<Option<Ids>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::status::Status;
 
     #[test]
     fn nothing_given_is_a_pulse_that_asks_the_server() {

@@ -22,7 +22,6 @@ use http::uri::Authority;
 
 use crate::model::{
     error::{Error, Result},
-    json::Fault,
     secret::Secret,
 };
 
@@ -222,12 +221,6 @@ fn metrics_address(settings: &Settings) -> Result<Option<SocketAddr>> {
         let source = settings.source(&table::METRICS_ADDRESS);
         Error::config(format!("{source} must be ip:port, e.g. 127.0.0.1:9464 or 0.0.0.0:9464"))
     })
-}
-
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
-        Error::config(fault.0)
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! The failure that an activity reports, from the JSON that a caller gives.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use prost::Message;
+use serde_json::value::RawValue;
 
 use super::{
     error::{Error, Result},
-    json::{Fault, MAX_BYTES, Object},
+    json::{self, MAX_BYTES, Object},
     payload::{Payloads, check_size},
     status::Status,
 };
@@ -15,20 +15,6 @@ use crate::proto::temporal::api::failure::v1::{ApplicationFailureInfo, Failure, 
 pub const DEFAULT_SOURCE: &str = "temporal-heartbeat";
 
 const NAME: &str = "failure_json";
-/// What a failure may have, and a cause of one.
-const KEYS: [&str; 9] = [
-    "message",
-    "type",
-    "non_retryable",
-    "details",
-    "details_payloads",
-    "next_retry_delay_ms",
-    "stack_trace",
-    "source",
-    "cause",
-];
-/// What only the failure itself may have.
-const PROGRESS_KEYS: [&str; 2] = ["heartbeat_details", "heartbeat_details_payloads"];
 
 /// A failure and the last heartbeat details that go with it.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,13 +37,13 @@ impl Report {
                 ),
             ));
         }
-        let report = Object::parse(NAME, json).and_then(|object| {
+        let report = json::read(NAME, json, |object| {
             Ok(Report {
-                failure: failure(&object, &[&KEYS[..], &PROGRESS_KEYS].concat())?,
-                heartbeat_details: values(&object, "heartbeat_details", "heartbeat_details_payloads")?,
+                heartbeat_details: values(object, "heartbeat_details", "heartbeat_details_payloads")?,
+                failure: failure(object)?,
             })
         });
-        report.map_err(|fault| Error::argument(fault.0))
+        report.map_err(|error| error.as_status(Status::InvalidArgument))
     }
 
     /// Refuses values that no codec has encoded, its own, its causes', and those that go with it.
@@ -85,8 +71,7 @@ impl Report {
     }
 }
 
-fn failure(object: &Object<'_>, keys: &[&str]) -> std::result::Result<Failure, Fault> {
-    object.allow_only(keys)?;
+fn failure(object: &mut Object<'_>) -> Result<Failure> {
     let next_retry_delay = object.integer("next_retry_delay_ms", 0..=i64::from(u32::MAX) * 1000)?;
     let info = ApplicationFailureInfo {
         r#type: object.string("type")?.unwrap_or_default(),
@@ -97,32 +82,25 @@ fn failure(object: &Object<'_>, keys: &[&str]) -> std::result::Result<Failure, F
             nanos: i32::try_from(ms % 1000 * 1_000_000).unwrap_or(0),
         }),
     };
-    let cause = object.object("cause")?.map(|cause| failure(&cause, &KEYS)).transpose()?;
     Ok(Failure {
         message: object.string("message")?.unwrap_or_default(),
         source: object.string("source")?.unwrap_or_else(|| DEFAULT_SOURCE.to_owned()),
         stack_trace: object.string("stack_trace")?.unwrap_or_default(),
-        cause: cause.map(Box::new),
-        // The server takes no other kind from an activity.
+        cause: object.object("cause", failure)?.map(Box::new),
+        // The server accepts no other kind from an activity.
         failure_info: Some(FailureInfo::ApplicationFailureInfo(info)),
     })
 }
 
-/// The JSON values under `plain`, or the encoded Payloads, in standard base64, under `encoded`.
-fn values(object: &Object<'_>, plain: &str, encoded: &str) -> std::result::Result<Option<Payloads>, Fault> {
+/// Returns the JSON values under `plain`, or the encoded Payloads, in standard base64, under `encoded`.
+fn values(object: &mut Object<'_>, plain: &'static str, encoded: &'static str) -> Result<Option<Payloads>> {
     match (object.array(plain)?, object.string(encoded)?) {
         (Some(_), Some(_)) => {
-            Err(Fault(format!("{} and {}: give one", object.at(plain), object.at(encoded))))
+            Err(Error::argument(format!("{} and {}: give one", object.at(plain), object.at(encoded))))
         }
         (Some(values), None) if values.is_empty() => Ok(None),
-        (Some(values), None) => Ok(Some(Payloads::from_json_values(values))),
-        (None, Some(text)) => {
-            let at = object.at(encoded);
-            let bytes = BASE64_STANDARD
-                .decode(text)
-                .map_err(|_| Fault(format!("{at} must be the standard base64 of an encoded Payloads")))?;
-            Payloads::from_encoded(&at, &bytes).map(Some).map_err(|error| Fault(error.message().to_owned()))
-        }
+        (Some(values), None) => Ok(Some(Payloads::from_json_values(values.into_iter().map(RawValue::get)))),
+        (None, Some(text)) => Payloads::from_base64(&object.at(encoded), &text).map(Some),
         (None, None) => Ok(None),
     }
 }

@@ -1,291 +1,209 @@
-//! JSON objects that callers give as options: read strictly, so that a mistake is found instead of ignored.
+//! JSON objects that callers give as options: read strictly, so that a mistake is reported instead of ignored.
 //!
-//! An error names the path of what is wrong and never its value, which may be a secret.
+//! An error names the path of the wrong value and never the value itself, which may be a secret.
 
 use std::{collections::HashSet, fmt, ops::RangeInclusive};
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use super::error::{Error, Result};
 
 /// The longest text, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
-/// How deep objects and arrays may stand in each other.
+/// The most levels of objects and arrays within each other.
 pub const MAX_DEPTH: usize = 16;
 
-/// What is wrong with a text, and where.
-#[derive(Debug, PartialEq)]
-pub struct Fault(pub String);
+/// Parses a text that is one JSON object, passes it to `read`, and refuses the keys that `read` didn't ask for. Errors call the
+/// text `name`. An empty text is the empty object.
+pub fn read<'a, T>(name: &str, text: &'a [u8], read: impl FnOnce(&mut Object<'a>) -> Result<T>) -> Result<T> {
+    if text.len() > MAX_BYTES {
+        return Err(Error::config(format!(
+            "{name} is {} bytes long; at most {MAX_BYTES} are read",
+            text.len()
+        )));
+    }
+    let text =
+        std::str::from_utf8(text).map_err(|why| Error::config(format!("{name} isn't valid UTF-8: {why}")))?;
+    let value: &RawValue = serde_json::from_str(if text.is_empty() { "{}" } else { text })
+        .map_err(|why| Error::config(format!("{name} isn't valid JSON: {why}")))?;
+    check(value.get(), 0).map_err(|why| Error::config(format!("{name}{why}")))?;
+    Object::read(name.to_owned(), value.get(), read)
+}
 
-type Result<T> = std::result::Result<T, Fault>;
-
-/// A JSON object whose values are read when they are asked for. An absent value and `null` are the same.
+/// A JSON object. Each value is parsed when it is asked for. An absent value and `null` are the same.
 pub struct Object<'a> {
     path: String,
+    /// The entries that weren't asked for yet.
     entries: Vec<(String, &'a RawValue)>,
+    /// The keys that were asked for.
+    known: Vec<&'static str>,
 }
 
 impl<'a> Object<'a> {
-    /// Reads a whole text, which errors call `name`. An empty text is the empty object.
-    pub fn parse(name: &str, text: &'a [u8]) -> Result<Self> {
-        if text.len() > MAX_BYTES {
-            return Err(Fault(format!("{name} is {} bytes long; at most {MAX_BYTES} are read", text.len())));
-        }
-        let text =
-            std::str::from_utf8(text).map_err(|why| Fault(format!("{name} isn't valid UTF-8: {why}")))?;
-        if text.is_empty() {
-            return Ok(Object { path: name.to_owned(), entries: Vec::new() });
-        }
-        check_shape(name, text)?;
-        Self::read(name.to_owned(), text)
-    }
-
-    fn read(path: String, text: &'a str) -> Result<Self> {
-        if !text.trim_start().starts_with('{') {
-            return Err(Fault(format!("{path} must be a JSON object")));
-        }
-        let mut reader = serde_json::Deserializer::from_str(text);
-        let entries = reader.deserialize_map(Entries).map_err(|why| Fault(format!("{path}: {why}")))?;
-        Ok(Object { path, entries })
-    }
-
-    /// The keys that have a value.
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().filter(|(_, value)| value.get() != "null").map(|(key, _)| key.as_str())
-    }
-
-    /// Refuses every key but these.
-    pub fn allow_only(&self, known: &[&str]) -> Result<()> {
-        match self.entries.iter().find(|(key, _)| !known.contains(&key.as_str())) {
-            None => Ok(()),
-            Some((key, _)) => Err(Fault(format!(
+    fn read<T>(path: String, text: &'a str, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let Ok(Entries(entries)) = serde_json::from_str(text) else {
+            return Err(Error::config(format!("{path} must be a JSON object")));
+        };
+        let mut object = Object { path, entries, known: Vec::new() };
+        let value = read(&mut object)?;
+        match object.entries.first() {
+            None => Ok(value),
+            Some((key, _)) => Err(Error::config(format!(
                 "{}: there is no such key; the keys are {}",
-                self.at(key),
-                known.join(", ")
+                object.at(key),
+                object.known.join(", ")
             ))),
         }
     }
 
-    /// The string under `key`.
-    pub fn string(&self, key: &str) -> Result<Option<String>> {
-        self.value(key, "a string", |text| serde_json::from_str(text).ok())
+    /// Returns the string under `key`.
+    pub fn string(&mut self, key: &'static str) -> Result<Option<String>> {
+        self.get(key, "a string")
     }
 
-    /// The boolean under `key`.
-    pub fn boolean(&self, key: &str) -> Result<Option<bool>> {
-        self.value(key, "true or false", |text| serde_json::from_str(text).ok())
+    /// Returns the boolean under `key`.
+    pub fn boolean(&mut self, key: &'static str) -> Result<Option<bool>> {
+        self.get(key, "true or false")
     }
 
-    /// The integer under `key`, in whatever spelling (`30000`, `3e4`, `30000.0`).
-    pub fn integer(&self, key: &str, range: RangeInclusive<i64>) -> Result<Option<i64>> {
+    /// Returns the integer under `key`, in any spelling (`30000`, `3e4`, `30000.0`).
+    pub fn integer(&mut self, key: &'static str, range: RangeInclusive<i64>) -> Result<Option<i64>> {
         let wanted = format!("an integer from {} to {}", range.start(), range.end());
-        self.value(key, &wanted, |text| integer(text).filter(|number| range.contains(number)))
+        self.parse(key, &wanted, |text| integer(text).filter(|number| range.contains(number)))
     }
 
-    /// The number under `key`.
-    pub fn decimal(&self, key: &str, range: RangeInclusive<f64>) -> Result<Option<f64>> {
+    /// Returns the number under `key`.
+    pub fn decimal(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Result<Option<f64>> {
         let wanted = format!("a number from {} to {}", range.start(), range.end());
-        self.value(key, &wanted, |text| {
+        self.parse(key, &wanted, |text| {
             serde_json::from_str(text).ok().filter(|number| range.contains(number))
         })
     }
 
-    /// The texts of the values in the array under `key`.
-    pub fn array(&self, key: &str) -> Result<Option<Vec<&'a str>>> {
-        self.value(key, "an array", |text| {
-            let values: Vec<&RawValue> = serde_json::from_str(text).ok()?;
-            Some(values.into_iter().map(RawValue::get).collect())
-        })
+    /// Returns the texts of the values in the array under `key`.
+    pub fn array(&mut self, key: &'static str) -> Result<Option<Vec<&'a RawValue>>> {
+        self.get(key, "an array")
     }
 
-    /// The object under `key`.
-    pub fn object(&self, key: &str) -> Result<Option<Object<'a>>> {
-        self.raw(key).map(|text| Self::read(self.at(key), text)).transpose()
+    /// Passes the object under `key` to `read`, and refuses the keys that `read` didn't ask for.
+    pub fn object<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Object<'a>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        self.take(key).map(|text| Self::read(self.at(key), text, read)).transpose()
     }
 
-    /// Whether there is a value under `key`.
-    pub fn has(&self, key: &str) -> bool {
-        self.raw(key).is_some()
+    /// Returns all entries. Each value must be a string.
+    pub fn strings(&mut self) -> Result<Vec<(String, String)>> {
+        let entries = std::mem::take(&mut self.entries).into_iter();
+        entries
+            .filter(|(_, value)| value.get() != "null")
+            .map(|(key, value)| match serde_json::from_str(value.get()) {
+                Ok(text) => Ok((key, text)),
+                Err(_) => Err(Error::config(format!("{} must be a string", self.at(&key)))),
+            })
+            .collect()
     }
 
-    /// Whether it is an object.
+    /// Reports whether the value under `key` is an object.
     pub fn is_object(&self, key: &str) -> bool {
-        self.raw(key).is_some_and(|text| text.starts_with('{'))
+        self.entries.iter().any(|(name, value)| name == key && value.get().starts_with('{'))
     }
 
-    /// Where `key` of this object stands.
+    /// Returns the path of `key`.
     pub fn at(&self, key: &str) -> String {
         format!("{}.{key}", self.path)
     }
 
-    fn raw(&self, key: &str) -> Option<&'a str> {
-        let (_, value) = self.entries.iter().find(|(name, _)| name == key)?;
-        Some(value.get()).filter(|text| *text != "null")
+    /// Returns the value under `key`; an error says that it must be `wanted`.
+    pub fn get<T: Deserialize<'a>>(&mut self, key: &'static str, wanted: &str) -> Result<Option<T>> {
+        self.parse(key, wanted, |text| serde_json::from_str(text).ok())
     }
 
-    fn value<T>(
-        &self,
-        key: &str,
+    fn parse<T>(
+        &mut self,
+        key: &'static str,
         wanted: &str,
-        read: impl FnOnce(&'a str) -> Option<T>,
+        parse: impl FnOnce(&'a str) -> Option<T>,
     ) -> Result<Option<T>> {
-        match self.raw(key) {
-            None => Ok(None),
-            Some(text) => {
-                read(text).map(Some).ok_or_else(|| Fault(format!("{} must be {wanted}", self.at(key))))
-            }
-        }
+        let Some(text) = self.take(key) else { return Ok(None) };
+        parse(text).map(Some).ok_or_else(|| Error::config(format!("{} must be {wanted}", self.at(key))))
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<&'a str> {
+        self.known.push(key);
+        let at = self.entries.iter().position(|(name, _)| name == key)?;
+        Some(self.entries.remove(at).1.get()).filter(|text| *text != "null")
     }
 }
 
-/// The whole number that `text` spells, if it is one that an `i64` and a double both hold.
+/// Returns the integer that `text` spells, if an `i64` and a double both hold it exactly.
 fn integer(text: &str) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if let Ok(number) = text.parse() {
         return Some(number);
     }
-    // Strings and arrays are no numbers; `parse` would even take "inf".
+    // Strings and arrays are no numbers; `parse` would even accept "inf".
     let number: f64 = serde_json::from_str(text).ok()?;
     #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53, so nothing is cut")]
     (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
 }
 
-/// Collects an object's entries without reading their values.
-struct Entries;
-
-impl<'de> Visitor<'de> for Entries {
-    type Value = Vec<(String, &'de RawValue)>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+/// Checks the depth of a valid JSON text, and that no object in it has a key twice. An error begins with the path from here:
+/// it is put together on the way back, since most texts have no mistake, and a path may be as long as the text.
+fn check(text: &str, depth: usize) -> std::result::Result<(), String> {
+    let invalid = |why| format!(" isn't valid JSON: {why}");
+    let is_object = text.starts_with('{');
+    if !is_object && !text.starts_with('[') {
+        return Ok(());
     }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(entries)
+    if depth == MAX_DEPTH {
+        return Err(format!(": nested deeper than {MAX_DEPTH}"));
     }
-}
-
-/// Checks syntax, depth and duplicate keys of a whole text.
-fn check_shape(name: &str, text: &str) -> Result<()> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let shape = Shape { name, within: None };
-    shape.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|why| match why.classify() {
-        // Ours, from below: it names its path already. serde_json adds only the place.
-        serde_json::error::Category::Data => Fault(why.to_string()),
-        _ => Fault(format!("{name} isn't valid JSON: {why}")),
-    })
-}
-
-/// One value of the text, whatever it is.
-#[derive(Clone, Copy)]
-struct Shape<'a> {
-    /// The text's name, for errors.
-    name: &'a str,
-    /// Where in it the value stands; the text as a whole stands in nothing.
-    within: Option<&'a Place<'a>>,
-}
-
-/// Where a value stands in the one around it. It is put into words only for an error: a path can be as long as the text,
-/// and there are as many as values.
-struct Place<'a> {
-    around: Shape<'a>,
-    step: Step<'a>,
-}
-
-enum Step<'a> {
-    Key(&'a str),
-    Index(usize),
-}
-
-impl Shape<'_> {
-    fn depth(&self) -> usize {
-        self.within.map_or(0, |place| place.around.depth() + 1)
-    }
-
-    fn check_depth<E: serde::de::Error>(&self) -> std::result::Result<(), E> {
-        if self.depth() == MAX_DEPTH {
-            return Err(E::custom(format_args!("{self}: nested deeper than {MAX_DEPTH}")));
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Shape<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.within {
-            None => f.write_str(self.name),
-            Some(Place { around, step: Step::Key(key) }) => write!(f, "{around}.{key}"),
-            Some(Place { around, step: Step::Index(at) }) => write!(f, "{around}[{at}]"),
-        }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Shape<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> std::result::Result<(), D::Error> {
-        reader.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Shape<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<(), A::Error> {
-        self.check_depth()?;
+    if is_object {
+        let Entries(entries) = serde_json::from_str(text).map_err(invalid)?;
         let mut seen = HashSet::new();
-        while let Some(key) = map.next_key::<String>()? {
-            let place = Place { around: self, step: Step::Key(&key) };
-            let value = Shape { name: self.name, within: Some(&place) };
-            if seen.contains(&key) {
-                return Err(A::Error::custom(format_args!("{value}: the key stands there twice")));
+        for (key, value) in &entries {
+            if !seen.insert(key) {
+                return Err(format!(".{key}: the key is given twice"));
             }
-            map.next_value_seed(value)?;
-            seen.insert(key);
+            check(value.get(), depth + 1).map_err(|why| format!(".{key}{why}"))?;
         }
-        Ok(())
+    } else {
+        let values: Vec<&RawValue> = serde_json::from_str(text).map_err(invalid)?;
+        for (at, value) in values.iter().enumerate() {
+            check(value.get(), depth + 1).map_err(|why| format!("[{at}]{why}"))?;
+        }
     }
+    Ok(())
+}
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<(), A::Error> {
-        self.check_depth()?;
-        for at in 0.. {
-            let place = Place { around: self, step: Step::Index(at) };
-            if list.next_element_seed(Shape { name: self.name, within: Some(&place) })?.is_none() {
-                break;
+/// The entries of an object in their order, with duplicates, which maps would drop.
+struct Entries<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Entries<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Collect;
+
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Entries<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
             }
         }
-        Ok(())
-    }
 
-    fn visit_bool<E>(self, _: bool) -> std::result::Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> std::result::Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> std::result::Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> std::result::Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> std::result::Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> std::result::Result<(), E> {
-        Ok(())
+        deserializer.deserialize_map(Collect)
     }
 }
 
@@ -293,68 +211,88 @@ impl<'de> Visitor<'de> for Shape<'_> {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Object<'_>> {
-        Object::parse("options", text.as_bytes())
+    /// Reads one value under `key`.
+    fn value<'a, T>(text: &'a str, get: impl FnOnce(&mut Object<'a>) -> Result<T>) -> Result<T> {
+        read("options", text.as_bytes(), get)
     }
 
-    fn fault(text: &str) -> String {
-        parse(text).err().expect("a fault").0
+    fn refused(text: &[u8]) -> String {
+        read("options", text, |object| object.array("a")).unwrap_err().message().to_owned()
     }
 
     #[test]
     fn null_and_nothing_are_the_same() {
-        assert_eq!(parse("{\"a\": null}").unwrap().string("a"), Ok(None));
-        assert_eq!(parse("{}").unwrap().string("a"), Ok(None));
-        assert_eq!(parse("").unwrap().string("a"), Ok(None));
-        assert_eq!(parse("{\"a\": null}").unwrap().keys().count(), 0);
+        for text in ["{\"a\": null}", "{}", ""] {
+            assert_eq!(value(text, |object| object.string("a")).unwrap(), None, "{text}");
+            assert!(value(text, |object| object.strings()).unwrap().is_empty(), "{text}");
+        }
     }
 
     #[test]
     fn integers_come_in_any_spelling_and_keep_their_range() {
+        let ms =
+            |text: &str| value(&format!("{{\"ms\": {text}}}"), |object| object.integer("ms", 0..=99_999));
         for spelling in ["30000", "3e4", "30000.0", "0.3E+5"] {
-            let text = format!("{{\"ms\": {spelling}}}");
-            assert_eq!(parse(&text).unwrap().integer("ms", 0..=99_999), Ok(Some(30_000)), "{spelling}");
+            assert_eq!(ms(spelling).unwrap(), Some(30_000), "{spelling}");
         }
         for wrong in ["1.5", "-1", "100000", "1e300", "\"1\"", "[1]", "true"] {
-            let text = format!("{{\"ms\": {wrong}}}");
-            let fault = parse(&text).unwrap().integer("ms", 0..=99_999).unwrap_err().0;
-            assert_eq!(fault, "options.ms must be an integer from 0 to 99999", "{wrong}");
+            let error = ms(wrong).unwrap_err();
+            assert_eq!(error.message(), "options.ms must be an integer from 0 to 99999", "{wrong}");
         }
     }
 
     #[test]
     fn a_key_given_twice_is_named_by_its_path() {
-        assert!(
-            fault("{\"a\":[{\"b\":1,\"b\":2}]}").starts_with("options.a[0].b: the key stands there twice")
-        );
+        assert_eq!(refused(b"{\"a\":[{\"b\":1,\"b\":2}]}"), "options.a[0].b: the key is given twice");
+        assert_eq!(refused(b"{\"a\":[],\"\\u0061\":[]}"), "options.a: the key is given twice");
     }
 
     #[test]
     fn an_unknown_key_is_named_beside_the_known_ones() {
-        let fault = parse("{\"adress\":\"x\"}").unwrap().allow_only(&["address", "lazy"]).unwrap_err().0;
-        assert_eq!(fault, "options.adress: there is no such key; the keys are address, lazy");
+        let keys = |object: &mut Object<'_>| Ok((object.string("address")?, object.boolean("lazy")?));
+        for text in ["{\"adress\":\"x\"}", "{\"adress\":null,\"lazy\":true}"] {
+            let error = value(text, keys).unwrap_err();
+            assert_eq!(error.message(), "options.adress: there is no such key; the keys are address, lazy");
+        }
+        let error =
+            value("{\"tls\":{\"x\":1}}", |object| object.object("tls", |tls| tls.string("y"))).unwrap_err();
+        assert_eq!(error.message(), "options.tls.x: there is no such key; the keys are y");
     }
 
     #[test]
-    fn values_are_never_repeated_in_faults() {
-        let options = parse("{\"lazy\":\"hunter2\",\"ms\":\"hunter2\"}").unwrap();
-        let faults = [options.boolean("lazy").unwrap_err(), options.integer("ms", 0..=1).unwrap_err()];
-        assert!(faults.iter().all(|fault| !fault.0.contains("hunter2")));
+    fn values_are_never_repeated_in_errors() {
+        let text = "{\"a\":\"hunter2\"}";
+        for error in [
+            value(text, |object| object.boolean("a")).unwrap_err(),
+            value(text, |object| object.integer("a", 0..=1)).unwrap_err(),
+            value(text, |object| object.decimal("a", 0.0..=1.0)).unwrap_err(),
+            value(text, |object| object.array("a")).unwrap_err(),
+            value(text, |object| object.object("a", |_| Ok(()))).unwrap_err(),
+            value("{\"a\":[\"hunter2\"]}", |object| object.strings()).unwrap_err(),
+            value("{\"a\":\"hunter2\\ud800\"}", |object| object.string("a")).unwrap_err(),
+            value("{\"a\":\"hunter2\", hunter2}", |object| object.string("a")).unwrap_err(),
+        ] {
+            assert!(error.message().starts_with("options"), "{error}");
+            assert!(!error.message().contains("hunter2"), "{error}");
+        }
     }
 
     #[test]
-    fn what_is_no_object_is_refused() {
-        assert_eq!(fault("[1]"), "options must be a JSON object");
-        assert!(fault("{\"a\":1").contains("isn't valid JSON"));
-        assert!(fault("{} {}").contains("isn't valid JSON"));
-        assert!(Object::parse("options", b"{\"a\":\"\xff\"}").err().unwrap().0.contains("UTF-8"));
-        assert!(fault(&format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_BYTES))).contains("at most"));
+    fn a_text_that_is_no_object_is_refused() {
+        assert_eq!(refused(b"[1]"), "options must be a JSON object");
+        assert!(refused(b"{\"a\":1").contains("isn't valid JSON"));
+        assert!(refused(b"{} {}").contains("isn't valid JSON"));
+        assert!(refused(b"{\"\\ud800\":1}").contains("isn't valid JSON"));
+        assert!(refused(b"{\"a\":\"\xff\"}").contains("UTF-8"));
+        assert!(refused(format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_BYTES)).as_bytes()).contains("at most"));
     }
 
     #[test]
     fn depth_has_a_limit() {
         let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
-        assert!(parse(&nested(MAX_DEPTH)).is_ok());
-        assert!(fault(&nested(MAX_DEPTH + 1)).contains("nested deeper than 16"));
+        assert!(value(&nested(MAX_DEPTH), |object| object.array("a")).is_ok());
+        for depth in [MAX_DEPTH + 1, MAX_BYTES / 2 - 10] {
+            assert!(refused(nested(depth).as_bytes()).contains("nested deeper than 16"));
+        }
     }
 }

@@ -103,10 +103,10 @@ impl Payloads {
     pub fn replace(&mut self, name: &str, encoding: Encoding, data: &[u8], size_limit: usize) -> Result<()> {
         let input = Input::check(name, encoding, data)?;
         let size = input.encoded_len();
-        check_size(name, "Payloads", size, size_limit)?;
         if size > self.0.capacity() {
             self.0.try_reserve(size - self.0.len()).map_err(|_| no_memory(name, data.len()))?;
         }
+        check_size(name, "Payloads", size, size_limit)?;
         self.0.clear();
         input.encode(&mut self.0);
         Ok(())

@@ -1,13 +1,13 @@
-//! What those who watch over the process get to see: figures, and records of what happened. Pulled by them, never pushed.
+//! Metrics and log records of the process. They are pulled, never pushed.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `metrics` | counts |
-//! | `histogram` | counts by size |
-//! | `exposition` | writes the figures in Prometheus's text form |
-//! | `listener` | lets Prometheus fetch them |
-//! | `log` | keeps the newest records, not too many of one kind |
-//! | `record` | one of them, as JSON and as a line |
+//! | `metrics` | counts requests, beats and signals |
+//! | `histogram` | counts values by size |
+//! | `prometheus` | writes the metrics in Prometheus's text form |
+//! | `http` | serves them to Prometheus |
+//! | `log_ring` | keeps the newest log records, not too many of one kind |
+//! | `log_record` | one log record, as JSON and as a line |
 
 mod histogram;
 pub mod http;

@@ -287,14 +287,13 @@ thb_status_t thb_connect(const char *options_json, size_t options_len, struct th
 thb_status_t thb_reconfigure(const char *options_json, size_t options_len, struct thb_error_t **error_out);
 
 // Disconnect. First sends what was recorded last on each open activity, for at most timeout_ms; a timeout of 0 sends
-// nothing. Then closes all handles. Calls that are blocked in other threads return THB_NOT_CONNECTED. The process always
-// ends up not connected, and thb_connect may be called again. Errors, details and texts stay valid. Without a
+// nothing. Then closes all handles. Calls that are blocked in other threads return THB_NOT_CONNECTED. The process
+// always ends up not connected, and thb_connect may be called again. Errors, details and texts stay valid. Without a
 // connection this does nothing.
 //
 // Thread-safe. Blocks for at most timeout_ms.
 // Returns THB_OK; THB_INVALID_ARGUMENT: timeout_ms is out of range, and nothing was done.
-thb_status_t thb_disconnect(uint32_t timeout_ms,
-                            struct thb_error_t **error_out);
+thb_status_t thb_disconnect(uint32_t timeout_ms, struct thb_error_t **error_out);
 
 // Record one heartbeat and wait for the server's answer. The details replace those that the server holds, and are what
 // the next attempt gets; THB_ENCODING_NONE erases them.
@@ -416,11 +415,11 @@ thb_status_t thb_report_cancelled(const void *token,
 //   from_env              true: take what isn't given from TEMPORAL_ACTIVITY_...: docs/hand-off.md
 //
 // With heartbeat timeout T a beat is due this long after the last one was sent: T/2 up to T = 20 s, then T - 10 s, at
-// most 0.8 T and 60 s (30 s when T is unknown). A server that answers late gets its beats earlier. A beat always carries
-// the newest details. Until the library knows that the server holds none, it sends no beat without details. A failed
-// beat is repeated after a pause that grows; a beat that got no answer in time is repeated at once, behind the first one
-// on the same connection. A connection that answers nothing, not even a PING, is aborted, and the beat goes out on a
-// new one. NOT_FOUND ends the beats (THB_SIGNAL_GONE).
+// most 0.8 T and 60 s (30 s when T is unknown). A server that answers late gets its beats earlier. A beat always
+// carries the newest details. Until the library knows that the server holds none, it sends no beat without details. A
+// failed beat is repeated after a pause that grows. A beat that got no answer in time is repeated at once, behind the
+// first one on the same connection. A connection that answers nothing, not even a PING, is aborted, and the beat is
+// sent on a new one. NOT_FOUND ends the beats (THB_SIGNAL_GONE).
 //
 // Thread-safe. Never waits for the server. Borrows its inputs for the call only. On THB_OK *activity_out is the
 // caller's, to be closed by thb_activity_close; 0 < handle < 2^53.

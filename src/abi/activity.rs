@@ -33,11 +33,11 @@ use crate::{
 ///   from_env              true: take what isn't given from TEMPORAL_ACTIVITY_...: docs/hand-off.md
 ///
 /// With heartbeat timeout T a beat is due this long after the last one was sent: T/2 up to T = 20 s, then T - 10 s, at
-/// most 0.8 T and 60 s (30 s when T is unknown). A server that answers late gets its beats earlier. A beat always carries
-/// the newest details. Until the library knows that the server holds none, it sends no beat without details. A failed
-/// beat is repeated after a pause that grows; a beat that got no answer in time is repeated at once, behind the first one
-/// on the same connection. A connection that answers nothing, not even a PING, is aborted, and the beat goes out on a
-/// new one. NOT_FOUND ends the beats (THB_SIGNAL_GONE).
+/// most 0.8 T and 60 s (30 s when T is unknown). A server that answers late gets its beats earlier. A beat always
+/// carries the newest details. Until the library knows that the server holds none, it sends no beat without details. A
+/// failed beat is repeated after a pause that grows. A beat that got no answer in time is repeated at once, behind the
+/// first one on the same connection. A connection that answers nothing, not even a PING, is aborted, and the beat is
+/// sent on a new one. NOT_FOUND ends the beats (THB_SIGNAL_GONE).
 ///
 /// Thread-safe. Never waits for the server. Borrows its inputs for the call only. On THB_OK *activity_out is the
 /// caller's, to be closed by thb_activity_close; 0 < handle < 2^53.

@@ -66,8 +66,8 @@ pub unsafe extern "C" fn thb_reconfigure(
 }
 
 /// Disconnect. First sends what was recorded last on each open activity, for at most timeout_ms; a timeout of 0 sends
-/// nothing. Then closes all handles. Calls that are blocked in other threads return THB_NOT_CONNECTED. The process always
-/// ends up not connected, and thb_connect may be called again. Errors, details and texts stay valid. Without a
+/// nothing. Then closes all handles. Calls that are blocked in other threads return THB_NOT_CONNECTED. The process
+/// always ends up not connected, and thb_connect may be called again. Errors, details and texts stay valid. Without a
 /// connection this does nothing.
 ///
 /// Thread-safe. Blocks for at most timeout_ms.

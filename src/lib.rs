@@ -38,6 +38,9 @@ pub mod config;
 pub mod model;
 mod process;
 mod runtime;
+#[cfg(test)]
+#[path = "../tests/sim/mod.rs"]
+mod sim;
 mod sys;
 mod telemetry;
 mod transport;

@@ -12,9 +12,11 @@
 //! | `watch` | one waiter for many |
 //! | `news` | what those who look on are told |
 //! | `exit_flush` | the last beats of a process that ends |
+//! | `calls` | what the holder's calls do: record, close, end |
 //! | `info` | what can be told about one, as JSON |
 
 pub mod address;
+mod calls;
 mod due_queue;
 mod exit_flush;
 pub mod handle;

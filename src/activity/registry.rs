@@ -142,9 +142,10 @@ impl Registry {
         self.entries().keys.len()
     }
 
-    /// The handles of all open activities.
+    /// The handles of all open activities, in the order of their slots.
     pub fn handles(&self) -> Vec<Handle> {
-        let indices: Vec<u32> = self.entries().keys.iter().copied().collect();
+        let mut indices: Vec<u32> = self.entries().keys.iter().copied().collect();
+        indices.sort_unstable();
         let handle =
             |index| Handle { index, generation: self.slot(index).lock().generation, fork: self.fork };
         indices.into_iter().map(handle).collect()

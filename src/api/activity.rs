@@ -5,12 +5,7 @@
 use zeroize::Zeroizing;
 
 use crate::{
-    activity::{
-        Activities, LONGEST_NAP,
-        registry::Checked,
-        state::{Activity, End, WaitingCall},
-        watch::News,
-    },
+    activity::{Activities, LONGEST_NAP, registry::Checked, state::Activity, watch::News},
     client::Ending,
     model::{
         deadline::{Deadline, Timeout},
@@ -69,26 +64,13 @@ pub fn touch(number: u64) -> Result<Signals> {
     progress(number, |activity, _, now| activity.touch(now))
 }
 
-/// Has an activity take in progress, which tells whether the sender must hear of it. The signals from before.
 #[inline]
 fn progress(
     number: u64,
-    take_in: impl FnOnce(&mut Activity, usize, Moment) -> Result<bool>,
+    change: impl FnOnce(&mut Activity, usize, Moment) -> Result<bool>,
 ) -> Result<Signals> {
     let activities = process::activities()?;
-    let handle = activities.registry.handle(number)?;
-    let limit = activities.rules.size_limit();
-    let (signals, earlier) = activities.registry.with(handle, |activity| -> Result<_> {
-        let now = Moment::now();
-        // First of all: whoever wakes from a freeze must hear of it before more work is done.
-        let signals = activity.signals(now);
-        let earlier = take_in(activity, limit, now)?;
-        Ok((signals, earlier.then(|| activity.due())))
-    })??;
-    if let Some(due) = earlier {
-        activities.wake_at(handle, due);
-    }
-    Ok(signals)
+    activities.progress(activities.registry.handle(number)?, change)
 }
 
 /// What the server and the clock ask for, as far as known. Never waits.
@@ -220,59 +202,16 @@ fn requires_encoded(activities: &Activities, number: u64) -> Result<bool> {
 /// is closed whatever this returns.
 pub fn close(number: u64, timeout: Timeout) -> Result<()> {
     let activities = process::activities()?;
-    let handle = activities.registry.handle(number)?;
-    let unsent = activities.registry.with(handle, |activity| matches!(activity.is_flushed(), Ok(false)))?;
-    let flushed = match timeout.start() {
-        Some(deadline) if unsent => activities.flush(handle, deadline),
-        None if unsent => {
-            Err(Error::new(Status::Timeout, "the timeout is 0: what was recorded last wasn't sent"))
-        }
-        _ => Ok(()),
-    };
-    let closed = activities.registry.remove(handle)?;
-    activities.wake_tries();
-    if closed.watched {
-        activities.watches.forget(number);
-    }
-    match flushed {
-        // By another thread, meanwhile: there is nothing more to send.
-        Err(error) if error.status() == Status::Ended => Ok(()),
-        flushed => flushed,
-    }
+    activities.close(activities.registry.handle(number)?, timeout)
 }
 
-/// Makes a call that ends the activity, with its beats suspended. How it ends may take the details that the server doesn't have yet.
 fn end(number: u64, deadline: Deadline, ending: impl FnOnce(Option<Payloads>) -> Ending) -> Result<()> {
     let activities = process::activities()?;
     let handle = activities.registry.handle(number)?;
     let session = process::session()?;
-    activities.registry.with(handle, Activity::begin_ending)??;
-
-    let call = WaitingCall::new(Moment::now(), deadline.remaining());
-    let may_end = activities.registry.wait(handle, deadline, |activity| {
-        let now = Moment::now();
-        Ok(match activity.may_end(now)? {
-            Some(end) => Checked::Found(end),
-            None => Checked::Again(activities.nap(activity.give_up_for_ending(call, now))),
-        })
-    });
-    let outcome = match activities.woken(may_end) {
-        Ok(Some(End { target, unsent, verify })) => {
-            let ending = ending(unsent);
-            session
-                .call(deadline, |client| async move { client.end(&target, &ending, verify, deadline).await })
-        }
-        Ok(None) => Err(Error::new(Status::Timeout, "a beat is still under way; nothing was ended")),
-        Err(error) => Err(error),
-    };
-    let due = activities
-        .registry
-        .change(handle, |activity| activity.finish_ending(&outcome, Moment::now()).then(|| activity.due()));
-    if let Ok(Some(due)) = due {
-        activities.wake_at(handle, due);
-    }
-    activities.publish_signals(handle);
-    outcome
+    activities.end(handle, deadline, ending, |target, ending, verify| {
+        session.call(deadline, |client| async move { client.end(&target, &ending, verify, deadline).await })
+    })
 }
 
 /// Opens a watch: one waiter for the signals of many activities.

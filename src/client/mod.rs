@@ -25,12 +25,12 @@ mod verify;
 
 use std::{
     sync::{Arc, OnceLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use prost::Message;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     client::{in_doubt::InDoubt, payload_policy::PayloadPolicy, rpc_error::RpcError},

@@ -1,8 +1,9 @@
 //! Repeats a request until it succeeds, fails for good, or its time is over.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prost::Message;
+use tokio::time::Instant;
 
 use super::{
     backoff::Backoff,

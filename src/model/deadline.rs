@@ -1,10 +1,13 @@
 //! How long a call may take.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::model::{
-    error::{Error, Result},
-    status::Status,
+use crate::{
+    model::{
+        error::{Error, Result},
+        status::Status,
+    },
+    sys::clock::Instant,
 };
 
 /// What a caller gives as `timeout_ms`.

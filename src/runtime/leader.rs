@@ -321,6 +321,14 @@ impl IoThread {
         IoThread(leadership.clone())
     }
 
+    /// The calling thread, for a simulation that runs everything in it.
+    #[cfg(test)]
+    pub fn calling() -> Self {
+        let leadership = Leadership::new();
+        let _ = leadership.io_thread.set(thread::current().id());
+        IoThread(leadership)
+    }
+
     /// Runs `work` as part of the task that awaits this, but on the I/O thread only.
     pub async fn run<T>(&self, work: impl Future<Output = T>) -> T {
         let leadership = &self.0;

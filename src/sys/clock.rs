@@ -1,6 +1,15 @@
 //! The clock that leases are measured with.
 
+#[cfg(not(test))]
+pub use std::time::Instant;
 use std::{mem::MaybeUninit, time::Duration};
+
+/// The clock of calls and timers. In tests it can be a simulated one.
+#[cfg(test)]
+pub use tokio::time::Instant;
+
+#[cfg(test)]
+use super::simulated;
 
 /// The clock that goes on while the machine is suspended. macOS has it under this name; other systems have none better.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -24,6 +33,10 @@ impl Moment {
     /// Now.
     #[inline]
     pub fn now() -> Self {
+        #[cfg(test)]
+        if let Some(world) = simulated::world() {
+            return world.now();
+        }
         let mut time = MaybeUninit::<libc::timespec>::uninit();
         // SAFETY: the pointer is to a `timespec` of ours, which the call has written if it returned 0.
         let time = unsafe {

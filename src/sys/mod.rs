@@ -8,8 +8,11 @@ pub mod exit;
 pub mod fork;
 pub mod fork_private;
 pub mod host;
+pub mod network;
 pub mod per_process;
 pub mod reactor;
 pub mod signals;
+#[cfg(test)]
+pub mod simulated;
 pub mod stderr;
 pub mod sync;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::lookup_host, task::JoinSet, time::Instant};
+use tokio::{task::JoinSet, time::Instant};
 
 use super::{liveness::Liveness, socket::Socket};
 use crate::{
@@ -42,8 +42,8 @@ type Unreached = (SocketAddr, io::Error);
 impl Dialer {
     /// Connects to the first address of `target` that accepts, until `end`. Starts with another address than the last time.
     pub async fn connect(&self, target: &Address, end: Instant, liveness: &Arc<Liveness>) -> Result<Socket> {
-        let resolved = match lookup_host((target.host.as_str(), target.port)).await {
-            Ok(addresses) => addresses.collect(),
+        let resolved = match sys::network::resolve(&target.host, target.port).await {
+            Ok(addresses) => addresses,
             Err(error) => return Err(unresolved(target, &error)),
         };
         let addresses = {

@@ -5,10 +5,10 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tokio::{sync::watch, task::AbortHandle};
+use tokio::{sync::SetOnce, task::AbortHandle, time::Instant};
 
 use super::connector::{self, Connection, Target};
 use crate::{
@@ -49,8 +49,7 @@ enum State {
 struct Connecting {
     number: u64,
     since: Instant,
-    /// The outcome is announced here.
-    outcome: watch::Receiver<Option<Result<Connection>>>,
+    outcome: Arc<SetOnce<Result<Connection>>>,
     task: AbortHandle,
 }
 
@@ -81,14 +80,13 @@ impl Link {
     /// carry what is secret now.
     pub async fn connection(&self, encrypted: bool) -> Result<Connection> {
         let serves = |connection: &Connection| connection.handshake.is_some() || !encrypted;
-        let mut outcome = {
+        let outcome = {
             let mut state = lock(&self.state);
             match &*state {
                 State::Up(connection) if !connection.sender.is_closed() && serves(connection) => {
                     return Ok(connection.clone());
                 }
-                // Who connects announces the outcome before he is gone, unless he has panicked.
-                State::Connecting(connecting) if connecting.outcome.has_changed().is_ok() => {
+                State::Connecting(connecting) if !connecting.outcome.initialized() => {
                     connecting.outcome.clone()
                 }
                 last => {
@@ -99,10 +97,7 @@ impl Link {
                 }
             }
         };
-        let connection = match outcome.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(interrupted()))?,
-            Err(_) => return Err(interrupted()),
-        };
+        let connection = outcome.wait().await.clone()?;
         if serves(&connection) {
             return Ok(connection);
         }
@@ -148,7 +143,8 @@ impl Link {
     /// Connects in a task of its own, so that a waiting call that gives up doesn't end it for the others. If the `last` connection is
     /// being aborted, that is completed first: bytes that it still holds must not arrive after those of the next one.
     fn start(&self, last: Option<Connection>) -> Connecting {
-        let (announce, outcome) = watch::channel(None);
+        let outcome = Announced::default();
+        let connecting = outcome.0.clone();
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let (target, credential_store, state) =
             (self.target.clone(), self.credential_store.clone(), self.state.clone());
@@ -166,9 +162,26 @@ impl Link {
             }
             report(&telemetry, &target.address.authority, number, connection.as_ref().err());
             settle(&mut lock(&state), number, &connection);
-            announce.send_replace(Some(connection));
+            outcome.set(connection);
         });
-        Connecting { number, since: Instant::now(), outcome, task: task.abort_handle() }
+        Connecting { number, since: Instant::now(), outcome: connecting, task: task.abort_handle() }
+    }
+}
+
+/// The outcome of a connect attempt. Dropped without one, as when the task is aborted or panics, it sets an error.
+#[derive(Default)]
+struct Announced(Arc<SetOnce<Result<Connection>>>);
+
+impl Announced {
+    fn set(&self, outcome: Result<Connection>) {
+        // Nobody else sets it.
+        let _ = self.0.set(outcome);
+    }
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        let _ = self.0.set(Err(interrupted()));
     }
 }
 

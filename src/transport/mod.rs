@@ -22,11 +22,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::HeaderMap;
+use tokio::time::Instant;
 
 use crate::{
     config::Options,
@@ -187,7 +188,7 @@ impl Transport {
             Err(TransportError::CompressionRefused) => self.gzip.store(gzip::NO, Ordering::Relaxed),
             // Perhaps the key in the file is a new one: it needn't cost a beat.
             Err(TransportError::Status(status)) if status.code() == tonic::Code::Unauthenticated => {
-                let _ = tokio::time::timeout_at(limits.end.into(), self.reload_credentials()).await;
+                let _ = tokio::time::timeout_at(limits.end, self.reload_credentials()).await;
                 if Arc::ptr_eq(&credentials, &self.credential_store.current()) {
                     return outcome;
                 }
@@ -292,7 +293,7 @@ impl Transport {
         limits: TryLimits,
         predecessor: &mut Predecessor,
     ) -> Result<Bytes, TransportError> {
-        let end = tokio::time::Instant::from_std(limits.end);
+        let end = limits.end;
         let link = self.link.connection(credentials.tls.is_some());
         let connection = match tokio::time::timeout_at(end, link).await {
             Ok(connection) => connection.map_err(TransportError::NotSent)?,
@@ -302,7 +303,7 @@ impl Transport {
             }
         };
         let liveness = &connection.sender.liveness;
-        let left = end.saturating_duration_since(tokio::time::Instant::now());
+        let left = end.saturating_duration_since(Instant::now());
         let patience = (left / SETTLE_PART).min(LONGEST_SETTLE);
         if tokio::time::timeout_at(end, predecessor.settle(liveness, patience)).await.is_err() {
             return Err(TransportError::TimedOut { sent: false });
@@ -341,16 +342,15 @@ async fn await_answer(
     let is_written = AtomicBool::new(false);
     let timed_out = || TransportError::TimedOut { sent: is_written.load(Ordering::Relaxed) };
     let mut answer = pin!(exchange::run(connection, message, || is_written.store(true, Ordering::Relaxed)));
-    let mut until =
-        async |time: tokio::time::Instant| match tokio::time::timeout_at(time, answer.as_mut()).await {
-            Err(_) => None,
-            Ok(Err(TransportError::OutcomeUnknown(error))) if liveness.is_aborted() => {
-                Some(Err(TransportError::Aborted(error)))
-            }
-            Ok(outcome) => Some(outcome),
-        };
+    let mut until = async |time: Instant| match tokio::time::timeout_at(time, answer.as_mut()).await {
+        Err(_) => None,
+        Ok(Err(TransportError::OutcomeUnknown(error))) if liveness.is_aborted() => {
+            Some(Err(TransportError::Aborted(error)))
+        }
+        Ok(outcome) => Some(outcome),
+    };
     loop {
-        let now = tokio::time::Instant::now();
+        let now = Instant::now();
         if now >= end {
             // The server is alive, and slow. Dropped, the request is cancelled by RST_STREAM.
             return Err(timed_out());
@@ -416,7 +416,7 @@ mod tests {
             frame: Frame::plain(&prost_types::Timestamp::default()),
             gzip: false,
             limit: 1000,
-            end: tokio::time::Instant::now() + time,
+            end: Instant::now() + time,
         };
         await_answer(connection, message, silence).await
     }
@@ -434,7 +434,7 @@ mod tests {
             std::future::pending::<()>().await;
         });
         let connection = connected(ours).await;
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         let outcome = call(&connection, Duration::from_secs(5), Duration::from_secs(1)).await;
         assert!(matches!(outcome, Err(TransportError::TimedOut { sent: true })));
         assert!(connection.sender.liveness.is_aborted() && began.elapsed() <= Duration::from_secs(2));

@@ -3,7 +3,6 @@
 use std::{
     io,
     net::SocketAddr,
-    os::fd::AsRawFd,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -11,34 +10,25 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpSocket, TcpStream},
     time::Instant,
 };
 
 use super::liveness::Liveness;
-use crate::sys::{descriptor::apart, fork_private::Private};
+use crate::sys::network::{self, Connection};
 
 /// A connected socket.
 pub struct Socket {
-    /// Dropped first.
-    _private: Private,
-    stream: TcpStream,
+    stream: Box<dyn Connection>,
     liveness: Arc<Liveness>,
 }
 
 impl Socket {
     /// Connects to `address`. When the socket is closed, `liveness` tells what becomes of the bytes that it still has to send.
     pub async fn connect(address: SocketAddr, liveness: Arc<Liveness>) -> io::Result<Self> {
-        let new = if address.is_ipv4() { TcpSocket::new_v4 } else { TcpSocket::new_v6 };
-        let socket = apart(new)?;
-        let private = Private::new(socket.as_raw_fd());
-        // Without it each call waits for the peer's delayed acknowledgement, 40 ms.
-        socket.set_nodelay(true)?;
-        // A child that is forked while this closes the socket looks at what is behind its number before it closes that.
         let started = Instant::now();
-        let stream = socket.connect(address).await?;
+        let stream = network::connect(address).await?;
         liveness.set_round_trip(started.elapsed());
-        Ok(Socket { _private: private, stream, liveness })
+        Ok(Socket { stream, liveness })
     }
 }
 
@@ -47,8 +37,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.liveness.must_discard() {
-            // With a linger time of zero, closing discards the buffer and resets the connection.
-            let _ = self.stream.set_zero_linger();
+            self.stream.discard_unsent();
         }
     }
 }
@@ -63,8 +52,7 @@ impl AsyncRead for Socket {
     }
 }
 
-/// Not vectored: that would be `writev`, by which a connection that the peer has closed raises SIGPIPE, in a thread that may be the
-/// host's.
+/// Not vectored, as the connection below isn't.
 impl AsyncWrite for Socket {
     fn poll_write(
         mut self: Pin<&mut Self>,

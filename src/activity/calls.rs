@@ -1,0 +1,100 @@
+//! The calls of an activity's holder that take more than one look at its state: record, close, end.
+
+use super::{
+    Activities,
+    handle::Handle,
+    registry::Checked,
+    state::{Activity, End, WaitingCall},
+};
+use crate::{
+    client::Ending,
+    model::{
+        attempt::Target,
+        deadline::{Deadline, Timeout},
+        error::{Error, Result},
+        payload::Payloads,
+        signals::Signals,
+        status::Status,
+    },
+    sys::clock::Moment,
+};
+
+impl Activities {
+    /// Changes the progress of an activity, and wakes the scheduler if `change` returns that the activity is due earlier. Returns the signals
+    /// from before.
+    #[inline]
+    pub fn progress(
+        &self,
+        handle: Handle,
+        change: impl FnOnce(&mut Activity, usize, Moment) -> Result<bool>,
+    ) -> Result<Signals> {
+        let limit = self.rules.size_limit();
+        let (signals, earlier) = self.registry.with(handle, |activity| -> Result<_> {
+            let now = Moment::now();
+            // First: after a freeze the caller must see this before it does more work.
+            let signals = activity.signals(now);
+            let earlier = change(activity, limit, now)?;
+            Ok((signals, earlier.then(|| activity.due())))
+        })??;
+        if let Some(due) = earlier {
+            self.wake_at(handle, due);
+        }
+        Ok(signals)
+    }
+
+    /// Closes a handle after what was recorded is sent, within `timeout`. The handle is closed whatever this returns.
+    pub fn close(&self, handle: Handle, timeout: Timeout) -> Result<()> {
+        let unsent = self.registry.with(handle, |activity| matches!(activity.is_flushed(), Ok(false)))?;
+        let flushed = match timeout.start() {
+            Some(deadline) if unsent => self.flush(handle, deadline),
+            None if unsent => {
+                Err(Error::new(Status::Timeout, "the timeout is 0: what was recorded last wasn't sent"))
+            }
+            _ => Ok(()),
+        };
+        let closed = self.registry.remove(handle)?;
+        self.wake_tries();
+        if closed.watched {
+            self.watches.forget(handle.number());
+        }
+        match flushed {
+            // Another thread ended the activity: there is nothing more to send.
+            Err(error) if error.status() == Status::Ended => Ok(()),
+            flushed => flushed,
+        }
+    }
+
+    /// Ends an activity by the request that `send` makes, with its beats suspended. `ending` takes the details that the server doesn't
+    /// have yet. `send` gets the target, the ending, and whether to look the activity up if its end is in doubt.
+    pub fn end(
+        &self,
+        handle: Handle,
+        deadline: Deadline,
+        ending: impl FnOnce(Option<Payloads>) -> Ending,
+        send: impl FnOnce(Target, Ending, bool) -> Result<()>,
+    ) -> Result<()> {
+        self.registry.with(handle, Activity::begin_ending)??;
+
+        let call = WaitingCall::new(Moment::now(), deadline.remaining());
+        let may_end = self.registry.wait(handle, deadline, |activity| {
+            let now = Moment::now();
+            Ok(match activity.may_end(now)? {
+                Some(end) => Checked::Found(end),
+                None => Checked::Again(self.nap(activity.give_up_for_ending(call, now))),
+            })
+        });
+        let outcome = match self.woken(may_end) {
+            Ok(Some(End { target, unsent, verify })) => send(target, ending(unsent), verify),
+            Ok(None) => Err(Error::new(Status::Timeout, "a beat is still under way; nothing was ended")),
+            Err(error) => Err(error),
+        };
+        let due = self.registry.change(handle, |activity| {
+            activity.finish_ending(&outcome, Moment::now()).then(|| activity.due())
+        });
+        if let Ok(Some(due)) = due {
+            self.wake_at(handle, due);
+        }
+        self.publish_signals(handle);
+        outcome
+    }
+}

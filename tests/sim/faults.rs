@@ -1,0 +1,195 @@
+//! The faults: each begins, lasts for a while, and ends. To add one, add a kind, and what it does in [`Fault::happen`].
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use super::{
+    network::Way,
+    server::Misbehaviour,
+    temporal::State,
+    trace::Lane,
+    workload::Process,
+    world::{World, lock},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fault {
+    /// Nothing gets through.
+    Partition,
+    /// Nothing gets through to one side.
+    OneWay(Way),
+    /// The bytes of one connection are held back on one way, and delivered later.
+    Hold(Way),
+    /// A device on the way resets a connection.
+    Reset,
+    /// The server wants a connection to end.
+    GoAway,
+    /// The server's process stands still; its kernel goes on.
+    FreezeServer,
+    /// The server's process ends and is started again.
+    Crash,
+    /// The server answers in a wrong way, or not at all.
+    Server(Misbehaviour),
+    /// The client's machine is suspended.
+    Suspend,
+    /// The client's process stands still.
+    FreezeClient,
+    /// The client disconnects and connects again.
+    Reconnect,
+    /// Somebody asks for the cancellation of an activity.
+    Cancel,
+    /// Somebody pauses an activity, and unpauses it.
+    Pause,
+}
+
+/// How long a server takes to start again.
+const RESTART: Duration = Duration::from_millis(1300);
+/// How long the disconnect of a reconnect may take.
+const DISCONNECT: Duration = Duration::from_secs(5);
+
+impl Fault {
+    pub fn all() -> Vec<Fault> {
+        use Misbehaviour::*;
+        vec![
+            Fault::Partition,
+            Fault::OneWay(Way::ToServer),
+            Fault::OneWay(Way::ToClient),
+            Fault::Hold(Way::ToServer),
+            Fault::Hold(Way::ToClient),
+            Fault::Reset,
+            Fault::GoAway,
+            Fault::FreezeServer,
+            Fault::Crash,
+            Fault::Server(Slow(0.8)),
+            Fault::Server(Slow(4.0)),
+            Fault::Server(Loses),
+            Fault::Server(LosesAnswers),
+            Fault::Server(RateLimited),
+            Fault::Server(Unavailable),
+            Fault::Server(UnavailableThoughApplied),
+            Fault::Server(NotFoundOfAGateway),
+            Fault::Suspend,
+            Fault::FreezeClient,
+            Fault::Reconnect,
+            Fault::Cancel,
+            Fault::Pause,
+        ]
+    }
+
+    /// Whether the library must keep its promises on time in spite of it.
+    fn is_harmless(self) -> bool {
+        matches!(self, Fault::GoAway | Fault::Cancel | Fault::Pause)
+    }
+
+    async fn happen(self, world: &Arc<World>, process: &Arc<Process>, time: Duration) {
+        let network = &world.network;
+        match self {
+            Fault::Partition => {
+                network.set_up(Way::ToServer, false);
+                network.set_up(Way::ToClient, false);
+                sleep(time).await;
+                network.set_up(Way::ToServer, true);
+                network.set_up(Way::ToClient, true);
+            }
+            Fault::OneWay(way) => {
+                network.set_up(way, false);
+                sleep(time).await;
+                network.set_up(way, true);
+            }
+            Fault::Hold(way) => {
+                if let Some(pipes) = one_of(world, network.open()) {
+                    world.log(Lane::Connection, || format!("#{} holds bytes {way:?}", pipes.number));
+                    pipes.hold(way, Instant::now() + time);
+                    sleep(time).await;
+                }
+            }
+            Fault::Reset => {
+                if let Some(pipes) = one_of(world, network.open()) {
+                    world.log(Lane::Connection, || format!("#{} reset by the network", pipes.number));
+                    pipes.reset();
+                }
+            }
+            Fault::GoAway => {
+                if let Some(pipes) = one_of(world, network.open()) {
+                    pipes.go_away.notify_one();
+                }
+            }
+            Fault::FreezeServer => {
+                world.server.freeze();
+                sleep(time).await;
+                world.thaw();
+            }
+            Fault::Crash => {
+                world.server.crash();
+                sleep(RESTART).await;
+                world.server.restart();
+                world.server.changed.notify_one();
+            }
+            Fault::Server(misbehaviour) => {
+                world.server.misbehave(Some(misbehaviour));
+                sleep(time).await;
+                world.server.misbehave(None);
+            }
+            Fault::Suspend => world.suspend(time),
+            Fault::FreezeClient => {
+                world.stood_still(time);
+                tokio::time::advance(time).await;
+            }
+            Fault::Reconnect => {
+                process.disconnect(world, DISCONNECT).await;
+                process.connect(world);
+            }
+            Fault::Cancel => change_one(world, |activity| activity.cancel_requested = true),
+            Fault::Pause => {
+                change_one(world, |activity| activity.is_paused = true);
+                sleep(time).await;
+                for activity in &mut lock(&world.server.temporal).activities {
+                    activity.is_paused = false;
+                }
+            }
+        }
+    }
+}
+
+fn one_of<T>(world: &World, mut choices: Vec<T>) -> Option<T> {
+    if choices.is_empty() {
+        return None;
+    }
+    let at = world.between(0, choices.len() as u64 - 1);
+    Some(choices.swap_remove(usize::try_from(at).unwrap()))
+}
+
+fn change_one(world: &World, change: impl FnOnce(&mut super::temporal::Activity)) {
+    let mut temporal = lock(&world.server.temporal);
+    let running = temporal.activities.iter_mut().filter(|activity| activity.state == State::Running);
+    if let Some(activity) = one_of(world, running.collect()) {
+        world.log(Lane::Server, || format!("an operator changes a{}", activity.number));
+        change(activity);
+    }
+}
+
+/// Lets faults happen, one at a time, until the run's time is over.
+pub async fn run(world: Arc<World>, process: Arc<Process>) {
+    let plan = &world.plan;
+    if plan.faults.is_empty() {
+        return;
+    }
+    loop {
+        sleep(world.time_between(plan.fault_pause.0, plan.fault_pause.1)).await;
+        if world.elapsed() >= plan.length {
+            return;
+        }
+        let fault = world.pick(&plan.faults);
+        let time = world.time_between(Duration::from_millis(20), plan.longest_fault);
+        world.log(Lane::World, || format!("{fault:?} for up to {:.3} s", time.as_secs_f64()));
+        if fault.is_harmless() {
+            fault.happen(&world, &process, time).await;
+        } else {
+            world.fault_begins();
+            fault.happen(&world, &process, time).await;
+            world.fault_ends();
+        }
+        world.log(Lane::World, || format!("{fault:?} is over"));
+    }
+}

@@ -1,0 +1,225 @@
+//! The promises of the library, each checked where it can be seen. README.md lists them.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::{
+    temporal::{Activity, Answer, Effect, Request, State, record_in},
+    trace::Lane,
+    workload::Process,
+    world::{World, lock},
+};
+use crate::{
+    activity::handle::Handle,
+    model::{
+        attempt::Attempt,
+        error::{Error, Result},
+        signals::Signals,
+        status::Status,
+    },
+    sys::clock::Moment,
+};
+
+/// How long after its timeout a call may return.
+const CALL_GRACE: Duration = Duration::from_millis(100);
+/// How often the state of the client is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+/// The most connections that may be open at once.
+const MOST_CONNECTIONS: usize = 4;
+/// How long after a disconnect the last connection may be open.
+const LONGEST_END: Duration = Duration::from_secs(30);
+
+/// An activity that the client holds open.
+#[derive(Clone, Copy, Debug)]
+pub struct Held {
+    pub handle: Handle,
+    pub attempt: Attempt,
+    /// Whether beats are to keep the lease without records.
+    pub has_pulse: bool,
+    pub since: Instant,
+}
+
+impl World {
+    /// For how long the world must have been good before promises about time hold: what began in a bad world may last.
+    fn recovery(timeout: Duration) -> Duration {
+        if timeout.is_zero() {
+            Duration::from_secs(90)
+        } else {
+            timeout.mul_f64(2.5) + Duration::from_secs(12)
+        }
+    }
+}
+
+/// A request was applied by the server.
+pub fn applied(world: &World, request: &Request, answer: &Answer, effect: &Effect) {
+    let (Request::Heartbeat(subject, details), Effect::Heartbeat { before }, Ok(_)) =
+        (request, effect, answer)
+    else {
+        return;
+    };
+    if details.is_none() && before.is_some() {
+        let text = format!("a beat without details erased those of a{}", subject.activity);
+        world.violated("nothing_is_erased", text);
+    }
+    let (new, old) = (record_in(details.as_ref()), record_in(before.as_ref()));
+    if new < old {
+        let text = format!("record {new:?} of a{} replaced the newer {old:?}", subject.activity);
+        world.violated("records_are_not_replaced_by_older_ones", text);
+    }
+}
+
+/// The heartbeat timer of an activity's attempt fires: its next attempt may begin.
+pub fn timer_fires(world: &World, process: &Process, activity: &Activity) {
+    let Some(held) = world.held(activity.number) else { return };
+    if held.attempt != activity.identity() {
+        return;
+    }
+    let now = Moment::now();
+    let looked = process.activities().registry.with(held.handle, |held| (held.signals(now), held.info(now)));
+    let Ok((signals, info)) = looked else { return };
+    if info.heartbeat_timeout.is_zero() || info.state == "ended" {
+        return;
+    }
+    if !signals.contains(Signals::LEASE_LOST) && !signals.contains(Signals::GONE) {
+        let text = format!("the timer of a{} fired, and its signals are {signals:?}", activity.number);
+        world.violated("lease_lost_is_set_before_the_next_attempt", text);
+    }
+    let needed = World::recovery(activity.timeout);
+    let keeps = held.has_pulse && held.since.elapsed() > needed && info.state == "open";
+    if keeps && world.good_for() > needed {
+        let text = format!(
+            "the timer of a{} ({} ms) fired although there was no fault for {:.1} s",
+            activity.number,
+            activity.timeout.as_millis(),
+            world.good_for().as_secs_f64()
+        );
+        world.violated("lease_is_kept", text);
+    }
+}
+
+/// A call has returned.
+pub fn call_ended<T>(world: &World, what: &str, timeout: Duration, took: Duration, outcome: &Result<T>) {
+    world.log(Lane::Client, || match outcome {
+        Ok(_) => format!("{what}: ok"),
+        Err(error) => format!("{what}: {:?}", error.status()),
+    });
+    if took > timeout + CALL_GRACE {
+        let text =
+            format!("{what} took {} ms, and its timeout is {} ms", took.as_millis(), timeout.as_millis());
+        world.violated("no_call_outlives_its_timeout", text);
+    }
+    if let Err(error) = outcome
+        && error.status() == Status::Internal
+    {
+        world.violated("no_internal_error", format!("{what}: {error:?}"));
+    }
+}
+
+/// A call has returned OK that promises that this record, or a newer one, is at the server.
+pub fn has_record(world: &World, number: usize, attempt: Attempt, record: u64, what: &str) {
+    let activity = lock(&world.server.temporal).activities[number].clone();
+    let stored = record_in(activity.details.as_ref());
+    if record > 0 && stored < Some(record) {
+        let text = format!(
+            "{what} of a{number} returned OK for record {record} of {attempt:?}, and the server has {stored:?}"
+        );
+        world.violated("ok_means_that_the_server_has_it", text);
+    }
+}
+
+/// A call that ends the attempt has returned.
+pub fn ending_returned(
+    world: &World,
+    number: usize,
+    attempt: Attempt,
+    outcome: &Result<()>,
+    expected: &[State],
+) {
+    let activity = lock(&world.server.temporal).activities[number].clone();
+    let is_over = is_over(&activity, attempt);
+    match outcome {
+        Ok(()) if !expected.contains(&activity.state) && !(is_over && expected.contains(&State::Waiting)) => {
+            let text =
+                format!("an ending of a{number} returned OK, and the activity is {:?}", activity.state);
+            world.violated("ok_means_that_the_server_has_it", text);
+        }
+        Err(error) => check_gone(world, number, attempt, error),
+        Ok(()) => {}
+    }
+}
+
+/// An error that says that the attempt is over is true.
+pub fn check_gone(world: &World, number: usize, attempt: Attempt, error: &Error) {
+    let activity = lock(&world.server.temporal).activities[number].clone();
+    if matches!(error.status(), Status::NotFound | Status::InDoubt) && !is_over(&activity, attempt) {
+        let text = format!("a{number} is called over ({:?}), and attempt {attempt:?} runs", error.status());
+        world.violated("gone_only_when_over", text);
+    }
+}
+
+fn is_over(activity: &Activity, attempt: Attempt) -> bool {
+    activity.state != State::Running || activity.identity() != attempt
+}
+
+/// Looks at the client again and again.
+pub async fn watch(world: std::sync::Arc<World>, process: std::sync::Arc<Process>) {
+    // For each activity the record that is awaited, and since when.
+    let mut awaited: Vec<Option<(Handle, u64, Instant)>> = vec![None; world.plan.activities];
+    loop {
+        sleep(LOOK).await;
+        let open = world.network.open().len();
+        if open > MOST_CONNECTIONS {
+            world.violated("connections_are_bounded", format!("{open} connections are open"));
+        }
+        if world.plan.keeps_connections() && world.network.made() > 1 {
+            let text = format!(
+                "{} connections were made, and nothing was wrong with the first",
+                world.network.made()
+            );
+            world.violated("a_slow_server_costs_no_connection", text);
+        }
+        for (number, awaited) in awaited.iter_mut().enumerate() {
+            let Some(held) = world.held(number) else { continue };
+            let now = Moment::now();
+            let looked = process.activities().registry.with(held.handle, |activity| {
+                let waits_for = awaited.filter(|(handle, ..)| *handle == held.handle);
+                let has_it =
+                    waits_for.is_none_or(|(_, record, _)| activity.is_flushed_to(record) != Ok(false));
+                (activity.signals(now), activity.info(now), activity.newest_record(), has_it)
+            });
+            let Ok((signals, info, newest, has_it)) = looked else { continue };
+            let activity = lock(&world.server.temporal).activities[number].clone();
+            if signals.contains(Signals::GONE) && !is_over(&activity, held.attempt) {
+                world.violated("gone_only_when_over", format!("a{number} is GONE, and its attempt runs"));
+            }
+            if has_it || info.state != "open" {
+                *awaited = Some((held.handle, newest, Instant::now()));
+                continue;
+            }
+            let Some((_, record, since)) = *awaited else { continue };
+            let bound = World::recovery(info.heartbeat_timeout);
+            if since.elapsed() > bound && world.good_for() > bound && !is_over(&activity, held.attempt) {
+                let text = format!(
+                    "record {record} of a{number} isn't acknowledged, {:.1} s after it was seen first, in a good world",
+                    since.elapsed().as_secs_f64()
+                );
+                world.violated("the_newest_record_reaches_the_server", text);
+            }
+        }
+    }
+}
+
+/// After the disconnect everything ends.
+pub async fn everything_ends(world: &World) {
+    let end = Instant::now() + LONGEST_END;
+    while !world.network.open().is_empty() {
+        if Instant::now() > end {
+            let text =
+                format!("{} connections are open long after the disconnect", world.network.open().len());
+            world.violated("everything_ends_after_disconnect", text);
+            return;
+        }
+        sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,441 @@
+//! The simulated network: one link between the client's host and the server's, and the connections over it.
+//!
+//! A connection is two pipes. The bytes that its sender wrote stay in the pipe until they are delivered, as in the send buffer of a TCP
+//! socket: while the link is down they wait there, and when it is up again they are sent again.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+    time::{Instant, sleep},
+};
+
+use super::{
+    plan::Plan,
+    server,
+    trace::Lane,
+    world::{World, lock},
+};
+use crate::sys::network::Connection;
+
+/// How much a sender may write before any of it is delivered.
+const SEND_BUFFER: usize = 256 * 1024;
+/// The bounds of the time after which lost bytes are sent again, once the link is up.
+const RETRANSMIT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(1000));
+
+/// The way that bytes go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Way {
+    ToServer,
+    ToClient,
+}
+
+/// The link, and what was connected over it.
+pub struct Network {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+struct State {
+    to_server_is_up: bool,
+    to_client_is_up: bool,
+    /// The bounds of the time that bytes take.
+    latency: (Duration, Duration),
+    addresses: Vec<(IpAddr, bool)>,
+    connections: Vec<Arc<Pipes>>,
+}
+
+/// The two pipes of a connection.
+pub struct Pipes {
+    pub number: usize,
+    to_server: Pipe,
+    to_client: Pipe,
+    client_has_closed: AtomicBool,
+    /// Whether the server is to send GOAWAY.
+    pub go_away: Notify,
+}
+
+#[derive(Default)]
+struct Pipe {
+    state: Mutex<PipeState>,
+    /// Wakes the task that delivers.
+    written: Notify,
+}
+
+#[derive(Default)]
+struct PipeState {
+    unsent: Vec<u8>,
+    arrived: Vec<u8>,
+    /// The sender has closed in order: its bytes are delivered, and then the end.
+    is_closed: bool,
+    /// The sender has aborted: its bytes are discarded.
+    is_aborted: bool,
+    end: Option<End>,
+    /// Bytes aren't delivered before.
+    held_until: Option<Instant>,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    InOrder,
+    Reset,
+}
+
+impl Network {
+    pub fn new(plan: &Plan) -> Self {
+        let address = |number| IpAddr::V4(Ipv4Addr::new(10, 0, 0, number));
+        let addresses = (1..).zip(&plan.silent_addresses).map(|(number, silent)| (address(number), *silent));
+        Network {
+            state: Mutex::new(State {
+                to_server_is_up: true,
+                to_client_is_up: true,
+                latency: plan.latency,
+                addresses: addresses.collect(),
+                connections: Vec::new(),
+            }),
+            changed: Notify::new(),
+        }
+    }
+
+    pub fn addresses(&self, port: u16) -> Vec<SocketAddr> {
+        lock(&self.state).addresses.iter().map(|(address, _)| SocketAddr::new(*address, port)).collect()
+    }
+
+    /// Takes one direction of the link down, or up again.
+    pub fn set_up(&self, way: Way, is_up: bool) {
+        let mut state = lock(&self.state);
+        match way {
+            Way::ToServer => state.to_server_is_up = is_up,
+            Way::ToClient => state.to_client_is_up = is_up,
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    fn is_up(&self, way: Way) -> bool {
+        let state = lock(&self.state);
+        match way {
+            Way::ToServer => state.to_server_is_up,
+            Way::ToClient => state.to_client_is_up,
+        }
+    }
+
+    async fn until_up(&self, way: Way) {
+        loop {
+            let changed = self.changed.notified();
+            if self.is_up(way) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// The connections that the client hasn't closed.
+    pub fn open(&self) -> Vec<Arc<Pipes>> {
+        let state = lock(&self.state);
+        state.connections.iter().filter(|pipes| !pipes.client_has_closed()).cloned().collect()
+    }
+
+    /// How many connections were made.
+    pub fn made(&self) -> usize {
+        lock(&self.state).connections.len()
+    }
+
+    /// Wakes the server's ends, after the server stood still.
+    pub fn wake_server(&self) {
+        let connections = lock(&self.state).connections.clone();
+        for pipes in connections {
+            let reader = lock(&pipes.to_server.state).reader.take();
+            reader.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+impl Pipes {
+    pub fn client_has_closed(&self) -> bool {
+        self.client_has_closed.load(Ordering::Relaxed)
+    }
+
+    /// Holds bytes back that go one way.
+    pub fn hold(&self, way: Way, until: Instant) {
+        lock(&self.pipe(way).state).held_until = Some(until);
+    }
+
+    /// A device on the way resets the connection, for both ends.
+    pub fn reset(&self) {
+        self.to_server.end(End::Reset);
+        self.to_client.end(End::Reset);
+    }
+
+    fn pipe(&self, way: Way) -> &Pipe {
+        match way {
+            Way::ToServer => &self.to_server,
+            Way::ToClient => &self.to_client,
+        }
+    }
+}
+
+impl Pipe {
+    fn end(&self, end: End) {
+        let mut state = lock(&self.state);
+        if end == End::Reset {
+            state.unsent.clear();
+            state.arrived.clear();
+        }
+        state.end.get_or_insert(end);
+        let wakers = [state.reader.take(), state.writer.take()];
+        drop(state);
+        wakers.into_iter().flatten().for_each(Waker::wake);
+        self.written.notify_one();
+    }
+
+    fn read(&self, context: &Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut state = lock(&self.state);
+        if !state.arrived.is_empty() {
+            let count = state.arrived.len().min(buffer.remaining());
+            buffer.put_slice(&state.arrived[..count]);
+            state.arrived.drain(..count);
+            return Poll::Ready(Ok(()));
+        }
+        match state.end {
+            Some(End::InOrder) => Poll::Ready(Ok(())),
+            Some(End::Reset) => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            None => {
+                state.reader = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn write(&self, context: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut state = lock(&self.state);
+        if state.end == Some(End::Reset) || state.is_closed {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        if state.unsent.len() >= SEND_BUFFER {
+            state.writer = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        state.unsent.extend_from_slice(bytes);
+        drop(state);
+        self.written.notify_one();
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn close(&self) {
+        lock(&self.state).is_closed = true;
+        self.written.notify_one();
+    }
+
+    fn abort(&self) {
+        let mut state = lock(&self.state);
+        state.is_aborted = true;
+        state.unsent.clear();
+        drop(state);
+        self.written.notify_one();
+    }
+}
+
+/// Delivers what is written into a pipe, until its end.
+async fn deliver(world: Arc<World>, pipes: Arc<Pipes>, way: Way) {
+    let (pipe, network) = (pipes.pipe(way), &world.network);
+    loop {
+        let batch = {
+            let state = lock(&pipe.state);
+            if state.end.is_some() {
+                return;
+            }
+            let has_news = !state.unsent.is_empty() || state.is_closed || state.is_aborted;
+            has_news.then_some(state.unsent.len())
+        };
+        let Some(batch) = batch else {
+            pipe.written.notified().await;
+            continue;
+        };
+        if lock(&pipe.state).is_aborted {
+            // The reset is lost if the link is down: the other end stays half open.
+            sleep(world.latency()).await;
+            if network.is_up(way) {
+                pipe.end(End::Reset);
+                pipes.pipe(other(way)).end(End::Reset);
+            }
+            return;
+        }
+        let held = lock(&pipe.state).held_until.filter(|until| *until > Instant::now());
+        if let Some(until) = held {
+            tokio::time::sleep_until(until).await;
+            continue;
+        }
+        sleep(world.latency()).await;
+        if !network.is_up(way) {
+            network.until_up(way).await;
+            sleep(world.time_between(RETRANSMIT.0, RETRANSMIT.1)).await;
+            continue;
+        }
+        let mut state = lock(&pipe.state);
+        if state.is_aborted {
+            continue;
+        }
+        let batch = batch.min(state.unsent.len());
+        let bytes: Vec<u8> = state.unsent.drain(..batch).collect();
+        state.arrived.extend(bytes);
+        if state.is_closed && state.unsent.is_empty() {
+            state.end.get_or_insert(End::InOrder);
+        }
+        let wakers = [state.reader.take(), state.writer.take()];
+        drop(state);
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+fn other(way: Way) -> Way {
+    match way {
+        Way::ToServer => Way::ToClient,
+        Way::ToClient => Way::ToServer,
+    }
+}
+
+impl World {
+    /// How long bytes take this time.
+    fn latency(&self) -> Duration {
+        let (low, high) = lock(&self.network.state).latency;
+        self.time_between(low, high)
+    }
+}
+
+/// Makes a connection from the client's host to a server's address.
+pub async fn connect(world: Arc<World>, address: SocketAddr) -> io::Result<Box<dyn Connection>> {
+    loop {
+        world.network.until_up(Way::ToServer).await;
+        world.network.until_up(Way::ToClient).await;
+        sleep(world.latency() + world.latency()).await;
+        if world.network.is_up(Way::ToServer) && world.network.is_up(Way::ToClient) {
+            break;
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+    let is_silent =
+        lock(&world.network.state).addresses.iter().any(|(ip, silent)| *ip == address.ip() && *silent);
+    if is_silent {
+        std::future::pending::<()>().await;
+    }
+    if world.server.is_down() {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    let pipes = {
+        let mut state = lock(&world.network.state);
+        let pipes = Arc::new(Pipes {
+            number: state.connections.len() + 1,
+            to_server: Pipe::default(),
+            to_client: Pipe::default(),
+            client_has_closed: AtomicBool::new(false),
+            go_away: Notify::new(),
+        });
+        state.connections.push(pipes.clone());
+        pipes
+    };
+    world.log(Lane::Connection, || format!("#{} connected to {}", pipes.number, address.ip()));
+    for way in [Way::ToServer, Way::ToClient] {
+        tokio::spawn(deliver(world.clone(), pipes.clone(), way));
+    }
+    server::accept(&world, ServerEnd { world: world.clone(), pipes: pipes.clone() });
+    Ok(Box::new(ClientEnd { world, pipes, discards: AtomicBool::new(false) }))
+}
+
+/// The client's end of a connection.
+struct ClientEnd {
+    world: Arc<World>,
+    pipes: Arc<Pipes>,
+    discards: AtomicBool,
+}
+
+impl Connection for ClientEnd {
+    fn discard_unsent(&self) {
+        self.discards.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for ClientEnd {
+    fn drop(&mut self) {
+        let discards = self.discards.load(Ordering::Relaxed);
+        let how = if discards { "aborted" } else { "closed" };
+        self.world.log(Lane::Connection, || format!("#{} {how} by the client", self.pipes.number));
+        self.pipes.client_has_closed.store(true, Ordering::Relaxed);
+        if discards { self.pipes.to_server.abort() } else { self.pipes.to_server.close() }
+    }
+}
+
+/// The server's end of a connection.
+pub struct ServerEnd {
+    world: Arc<World>,
+    pub pipes: Arc<Pipes>,
+}
+
+impl Drop for ServerEnd {
+    fn drop(&mut self) {
+        self.pipes.to_client.close();
+    }
+}
+
+impl AsyncRead for ClientEnd {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.pipes.to_client.read(context, buffer)
+    }
+}
+
+impl AsyncRead for ServerEnd {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.world.server.is_frozen() {
+            lock(&self.pipes.to_server.state).reader = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        self.pipes.to_server.read(context, buffer)
+    }
+}
+
+macro_rules! writes_to {
+    ($end:ty, $pipe:ident) => {
+        impl AsyncWrite for $end {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                bytes: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                self.pipes.$pipe.write(context, bytes)
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
+
+            fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.pipes.$pipe.close();
+                Poll::Ready(Ok(()))
+            }
+        }
+    };
+}
+
+writes_to!(ClientEnd, to_server);
+writes_to!(ServerEnd, to_client);

@@ -1,0 +1,90 @@
+//! The timers of the server: attempts that get no heartbeat end, and the next ones start.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::sleep;
+
+use super::{
+    invariants,
+    temporal::{Activity, State},
+    trace::Lane,
+    workload::Process,
+    world::{World, lock},
+};
+use crate::sys::clock::Moment;
+
+/// The most attempts of an activity.
+const MOST_ATTEMPTS: i32 = 20;
+/// The longest pause before the next attempt starts.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+/// The server's clock at the start of a simulation, in Unix time.
+pub const UNIX: Duration = Duration::from_secs(1_700_000_000);
+
+/// Schedules an activity, and starts its first attempt.
+pub fn schedule(world: &Arc<World>, number: usize) {
+    let timeouts: Vec<_> = world.plan.timeouts_ms.iter().map(|timeout| (1, *timeout)).collect();
+    let timeout = Duration::from_millis(world.pick(&timeouts));
+    let is_standalone = world.chance(0.3);
+    let mut temporal = lock(&world.server.temporal);
+    temporal.activities.push(Activity::new(number, is_standalone, timeout));
+}
+
+/// Fires timers, and starts attempts.
+pub async fn run(world: Arc<World>, process: Arc<Process>) {
+    loop {
+        let now = Moment::now();
+        let is_working = !world.server.is_frozen() && !world.server.is_down();
+        let mut next = Moment::NEVER;
+        let activities = lock(&world.server.temporal).activities.clone();
+        for activity in activities.into_iter().filter(|_| is_working) {
+            if activity.state == State::Waiting {
+                start(&world, activity.number, now);
+            } else if activity.expires <= now {
+                expire(&world, &process, &activity);
+            } else {
+                next = next.min(activity.expires);
+            }
+        }
+        let wait = next.since(now).min(Duration::from_secs(3600));
+        let _ = tokio::time::timeout(wait, world.server.changed.notified()).await;
+    }
+}
+
+fn expire(world: &Arc<World>, process: &Process, activity: &Activity) {
+    world.log(Lane::Server, || format!("a{} attempt {} times out", activity.number, activity.attempt));
+    invariants::timer_fires(world, process, activity);
+    let mut temporal = lock(&world.server.temporal);
+    let activity = &mut temporal.activities[activity.number];
+    if activity.attempt >= MOST_ATTEMPTS {
+        activity.end(State::TimedOut);
+    } else {
+        activity.end_attempt();
+    }
+    drop(temporal);
+    world.server.changed.notify_one();
+}
+
+/// Starts the attempt that an activity waits for, after a pause.
+fn start(world: &Arc<World>, number: usize, now: Moment) {
+    let mut temporal = lock(&world.server.temporal);
+    let activity = &mut temporal.activities[number];
+    if activity.starts.is_some() {
+        return;
+    }
+    activity.starts = Some(now);
+    drop(temporal);
+    let world = world.clone();
+    tokio::spawn(async move {
+        sleep(world.time_between(Duration::ZERO, LONGEST_BACKOFF)).await;
+        let (unix, timer) = (UNIX + world.elapsed(), world.timer_delay());
+        let mut temporal = lock(&world.server.temporal);
+        let activity = &mut temporal.activities[number];
+        activity.starts = None;
+        if activity.state == State::Waiting {
+            activity.start(unix, Moment::now(), timer);
+            world.log(Lane::Server, || format!("a{number} attempt {} starts", activity.attempt));
+        }
+        drop(temporal);
+        world.server.changed.notify_one();
+    });
+}

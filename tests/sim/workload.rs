@@ -1,0 +1,490 @@
+//! The client's process, and what its threads do with their activities.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep};
+
+use super::{
+    invariants::{self, Held},
+    temporal::{self, State},
+    timers,
+    trace::Lane,
+    world::{World, lock},
+};
+use crate::{
+    activity::{Activities, handle::Handle, options::OpenOptions, scheduler, state::Activity},
+    client::{Client, Effort, Ending},
+    config::Options,
+    model::{
+        attempt::Target,
+        deadline::{Deadline, Timeout},
+        error::{Error, Result},
+        failure::Report,
+        payload::{Encoding, Payloads},
+        signals::Signals,
+        status::Status,
+    },
+    runtime::{IoThread, oneshot},
+    sys::clock::Moment,
+    telemetry::Telemetry,
+};
+
+/// As in `runtime`: how long after its deadline a call waits for the answer.
+const GRACE: Duration = Duration::from_millis(50);
+/// How often a holder looks whether there is a task.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The client's process: what `process` and `runtime` do, on the simulation's own runtime.
+pub struct Process {
+    activities: &'static Activities,
+    options: Options,
+    client: Mutex<Option<Arc<Client>>>,
+    /// Whether the work is to end.
+    is_stopping: AtomicBool,
+}
+
+impl Process {
+    /// `activities` must outlive it.
+    pub fn new(activities: &'static Activities) -> Arc<Self> {
+        let options = Options::read(br#"{"address":"server.example:7233","identity":"sim"}"#).unwrap();
+        let (client, is_stopping) = (Mutex::default(), AtomicBool::new(false));
+        Arc::new(Process { activities, options, client, is_stopping })
+    }
+
+    pub fn activities(&self) -> &'static Activities {
+        self.activities
+    }
+
+    pub fn connect(&self, world: &World) {
+        let rules = self.activities.rules.clone();
+        let client =
+            Client::new(&self.options, rules, IoThread::calling(), self.activities.telemetry.clone())
+                .unwrap();
+        let client = Arc::new(client);
+        world.log(Lane::Client, || "connects".into());
+        tokio::spawn(scheduler::run(self.activities, client.clone(), self.activities.connected()));
+        let handshake = client.clone();
+        tokio::spawn(
+            async move { handshake.handshake(Effort::Until(within(Duration::from_secs(10)))).await },
+        );
+        *lock(&self.client) = Some(client);
+    }
+
+    /// As `process::disconnect`.
+    pub async fn disconnect(self: &Arc<Self>, world: &Arc<World>, timeout: Duration) {
+        let activities = self.activities;
+        let what = "disconnect".to_owned();
+        let _ = call(world, what, timeout, move |_| {
+            activities.flush_all(Timeout::Within(timeout));
+            activities.close_all();
+            Ok(())
+        })
+        .await;
+        lock(&self.client).take();
+        // The scheduler of this connection ends.
+        activities.wake_queue.begin();
+        activities.wake_queue.wake();
+        activities.wake_tries();
+    }
+
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    fn client(&self) -> Result<Arc<Client>> {
+        lock(&self.client).clone().ok_or_else(|| Error::new(Status::NotConnected, "disconnected"))
+    }
+}
+
+/// Makes the process's activities, for as long as `work` takes.
+pub fn with_activities(work: impl FnOnce(&'static Activities)) {
+    let activities = Box::into_raw(Box::new(Activities::new(0, Arc::new(Telemetry::default()))));
+    // SAFETY: it was made above, and is freed only below. `work` leaves nothing behind that uses it: it drops its runtime with all tasks,
+    // and joins the threads of all calls.
+    work(unsafe { &*activities });
+    // SAFETY: as above; nothing else frees it.
+    drop(unsafe { Box::from_raw(activities) });
+}
+
+/// Makes a blocking call and checks how long it took.
+async fn call<T: Send + 'static>(
+    world: &Arc<World>,
+    what: String,
+    timeout: Duration,
+    work: impl FnOnce(Deadline) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    world.log(Lane::Client, || format!("{what} within {} ms", timeout.as_millis()));
+    let (began, stood_still) = (Instant::now(), world.time_stood_still());
+    let outcome = world.blocking(move || work(within(timeout))).await;
+    let took = began.elapsed().saturating_sub(world.time_stood_still() - stood_still);
+    invariants::call_ended(world, &what, timeout, took, &outcome);
+    outcome
+}
+
+fn within(timeout: Duration) -> Deadline {
+    Deadline::within(timeout)
+}
+
+/// Waits on the calling thread until `work` is done, as `Session::call` does.
+fn block_on<T: Send + 'static>(
+    deadline: Deadline,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let (promise, ticket) = oneshot::slot();
+    tokio::spawn(async move { promise.fill(work.await) });
+    ticket
+        .wait(deadline.later(GRACE))
+        .unwrap_or_else(|why| Err(Error::new(Status::Timeout, format!("no answer: {why:?}"))))
+}
+
+/// The numbers of an activity's records, which grow over all attempts.
+#[derive(Default)]
+struct Records {
+    newest: u64,
+    /// The newest one that the open handle took.
+    of_handle: u64,
+}
+
+/// An attempt that a worker was given.
+#[derive(Clone)]
+struct Task {
+    number: usize,
+    activity: temporal::Activity,
+}
+
+/// Works on each attempt of an activity, one after the other.
+pub async fn run(world: Arc<World>, process: Arc<Process>, number: usize) {
+    let mut records = Records::default();
+    let mut last = None;
+    while !process.is_stopping() {
+        let activity = lock(&world.server.temporal).activities[number].clone();
+        if activity.state != State::Running || last == Some(activity.identity()) {
+            if !matches!(activity.state, State::Running | State::Waiting) {
+                return;
+            }
+            sleep(LOOK).await;
+            continue;
+        }
+        last = Some(activity.identity());
+        let task = Task { number, activity };
+        if world.chance(world.plan.one_call) {
+            beat_one_by_one(&world, &process, &task, &mut records).await;
+        } else {
+            hold(&world, &process, &task, &mut records).await;
+        }
+    }
+}
+
+/// How long a holder works before its next step.
+fn pause(world: &World, task: &Task) -> Duration {
+    let timeout = task.activity.timeout;
+    let timeout = if timeout.is_zero() { Duration::from_secs(30) } else { timeout };
+    world.time_between(Duration::ZERO, timeout * 2 / world.plan.steps_per_timeout)
+}
+
+fn call_timeout(world: &World) -> Duration {
+    Duration::from_millis(world.pick(&[(1, 100), (2, 500), (3, 2_000), (3, 10_000), (1, 30_000)]))
+}
+
+fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result<Held> {
+    let Task { number, activity } = task;
+    let knows_timeout = !world.chance(world.plan.unknown);
+    // What was handed over at the attempt's start is out of date when it is opened again.
+    let knows_details = is_first && !world.chance(world.plan.unknown);
+    let has_pulse = world.chance(0.8);
+    let options = OpenOptions {
+        heartbeat_timeout: if knows_timeout { activity.timeout } else { Duration::ZERO },
+        pulse: has_pulse,
+        initial_details: knows_details.then(|| activity.details.clone().unwrap_or_default()),
+        age: (timers::UNIX + world.elapsed()).saturating_sub(activity.started),
+        verify: world.chance(0.3),
+        ..OpenOptions::new()
+    };
+    let opened = Activity::open(&activity.token(), options, Moment::now())?;
+    let due = opened.due();
+    let handle = process.activities.registry.insert(opened)?;
+    process.activities.wake_at(handle, due);
+    let held = Held { handle, attempt: activity.identity(), has_pulse, since: Instant::now() };
+    world.log(Lane::Client, || {
+        format!(
+            "open a{number} attempt {} (timeout {} ms{}, {}, {})",
+            activity.attempt,
+            activity.timeout.as_millis(),
+            if knows_timeout { "" } else { ", not given" },
+            if knows_details { "with details" } else { "details not given" },
+            if has_pulse { "pulse" } else { "no pulse" },
+        )
+    });
+    world.hold(*number, Some(held));
+    Ok(held)
+}
+
+#[derive(Clone, Copy)]
+enum Step {
+    Record,
+    Touch,
+    Flush,
+    Complete,
+    Fail,
+    Cancel,
+    Close,
+    Leave,
+}
+
+const STEPS: [(u32, Step); 8] = [
+    (60, Step::Record),
+    (20, Step::Touch),
+    (10, Step::Flush),
+    (1, Step::Complete),
+    (2, Step::Fail),
+    (1, Step::Cancel),
+    (2, Step::Close),
+    (1, Step::Leave),
+];
+
+/// Holds an attempt open until it is over.
+async fn hold(world: &Arc<World>, process: &Arc<Process>, task: &Task, records: &mut Records) {
+    let number = task.number;
+    let activities = process.activities;
+    let mut handle = None;
+    let mut is_first = true;
+    while !process.is_stopping() {
+        if process.client().is_err() {
+            sleep(LOOK).await;
+            continue;
+        }
+        let open_handle = match handle {
+            Some(handle) => handle,
+            None => match open(world, process, task, std::mem::take(&mut is_first)) {
+                Ok(held) => {
+                    records.of_handle = 0;
+                    *handle.insert(held.handle)
+                }
+                Err(error) => {
+                    world.violated("no_internal_error", format!("open a{number}: {error:?}"));
+                    return;
+                }
+            },
+        };
+        sleep(pause(world, task)).await;
+        if process.is_stopping() {
+            return;
+        }
+        match step(world, activities, process, task, open_handle, records).await {
+            Next::GoOn => {}
+            Next::Reopen => handle = None,
+            Next::Over => {
+                world.hold(number, None);
+                let _ = activities.registry.remove(open_handle);
+                return;
+            }
+        }
+        if is_gone(world, task) && world.chance(0.3) {
+            world.hold(number, None);
+            let _ = activities.close(open_handle, Timeout::Zero);
+            return;
+        }
+    }
+}
+
+fn is_gone(world: &World, task: &Task) -> bool {
+    let activity = lock(&world.server.temporal).activities[task.number].clone();
+    activity.state != State::Running || activity.identity() != task.activity.identity()
+}
+
+enum Next {
+    GoOn,
+    /// The handle was closed.
+    Reopen,
+    /// The attempt is over for its holder.
+    Over,
+}
+
+async fn step(
+    world: &Arc<World>,
+    activities: &'static Activities,
+    process: &Arc<Process>,
+    task: &Task,
+    handle: Handle,
+    records: &mut Records,
+) -> Next {
+    let (number, attempt) = (task.number, task.activity.identity());
+    let timeout = call_timeout(world);
+    let what = |verb: &str| format!("{verb} a{number} attempt {}", attempt.number);
+    let outcome = match world.pick(&STEPS) {
+        Step::Record => {
+            records.newest += 1;
+            let record = records.newest;
+            let json = record.to_string();
+            let recorded = activities.progress(handle, |activity, limit, now| {
+                activity.record(Encoding::Json, json.as_bytes(), limit, now)
+            });
+            world.log(Lane::Client, || {
+                let outcome = recorded.as_ref().map_err(Error::status);
+                format!("record {record} for a{number}: {outcome:?}")
+            });
+            recorded.map(|signals| {
+                records.of_handle = record;
+                signals_seen(world, task, signals);
+            })
+        }
+        Step::Touch => activities
+            .progress(handle, |activity, _, now| activity.touch(now))
+            .map(|signals| signals_seen(world, task, signals)),
+        Step::Flush => {
+            let newest = records.of_handle;
+            let flushed =
+                call(world, what("flush"), timeout, move |deadline| activities.flush(handle, deadline)).await;
+            if flushed.is_ok() {
+                invariants::has_record(world, number, attempt, newest, "flush");
+            }
+            flushed
+        }
+        Step::Close => {
+            let newest = records.of_handle;
+            let closed = call(world, what("close"), timeout, move |_| {
+                activities.close(handle, Timeout::Within(timeout))
+            })
+            .await;
+            world.hold(number, None);
+            if closed.is_ok() {
+                invariants::has_record(world, number, attempt, newest, "close");
+            }
+            return match closed {
+                Err(error) if error.status() == Status::NotFound => {
+                    invariants::check_gone(world, number, attempt, &error);
+                    Next::Over
+                }
+                _ => Next::Reopen,
+            };
+        }
+        // The holder's thread hangs for a while.
+        Step::Leave => {
+            sleep(task.activity.timeout).await;
+            Ok(())
+        }
+        Step::Complete => {
+            let ending = |_| Ending::Complete(None);
+            let ended = end(world, process, what("complete"), handle, timeout, ending).await;
+            invariants::ending_returned(world, number, attempt, &ended, &[State::Completed]);
+            return after_ending(ended);
+        }
+        Step::Fail => {
+            let newest = records.of_handle;
+            let ending = |unsent| {
+                let report = Report::read(br#"{"message":"the work failed"}"#).unwrap();
+                Ending::Fail(Report { heartbeat_details: unsent, ..report })
+            };
+            let ended = end(world, process, what("fail"), handle, timeout, ending).await;
+            if ended.is_ok() {
+                invariants::has_record(world, number, attempt, newest, "fail");
+            }
+            invariants::ending_returned(world, number, attempt, &ended, &[State::Waiting, State::Failed]);
+            return after_ending(ended);
+        }
+        Step::Cancel => {
+            let is_requested = activities.registry.with(handle, |activity| activity.signals(Moment::now()));
+            if !is_requested.is_ok_and(|signals| signals.contains(Signals::CANCEL_REQUESTED)) {
+                return Next::GoOn;
+            }
+            let ended = end(world, process, what("cancel"), handle, timeout, |_| Ending::Cancel(None)).await;
+            invariants::ending_returned(world, number, attempt, &ended, &[State::Cancelled]);
+            return after_ending(ended);
+        }
+    };
+    match outcome {
+        Ok(()) => Next::GoOn,
+        Err(error) => {
+            invariants::check_gone(world, number, attempt, &error);
+            match error.status() {
+                Status::NotFound | Status::Ended => Next::Over,
+                Status::InvalidHandle | Status::NotConnected => Next::Reopen,
+                _ => Next::GoOn,
+            }
+        }
+    }
+}
+
+fn signals_seen(world: &World, task: &Task, signals: Signals) {
+    if signals.contains(Signals::LEASE_LOST) {
+        world.log(Lane::Client, || format!("a{} sees {signals:?}", task.number));
+    }
+}
+
+fn after_ending(ended: Result<()>) -> Next {
+    match ended.map_err(|error| error.status()) {
+        Ok(()) | Err(Status::InDoubt | Status::NotFound | Status::Ended) => Next::Over,
+        Err(Status::InvalidHandle | Status::NotConnected) => Next::Reopen,
+        Err(_) => Next::GoOn,
+    }
+}
+
+async fn end(
+    world: &Arc<World>,
+    process: &Arc<Process>,
+    what: String,
+    handle: Handle,
+    timeout: Duration,
+    ending: impl FnOnce(Option<Payloads>) -> Ending + Send + 'static,
+) -> Result<()> {
+    let (activities, client) = (process.activities, process.client()?);
+    call(world, what, timeout, move |deadline| {
+        activities.end(handle, deadline, ending, |target, ending, verify| {
+            block_on(deadline, async move { client.end(&target, &ending, verify, deadline).await })
+        })
+    })
+    .await
+}
+
+/// Works on an attempt with one-call functions.
+async fn beat_one_by_one(world: &Arc<World>, process: &Arc<Process>, task: &Task, records: &mut Records) {
+    let (number, attempt) = (task.number, task.activity.identity());
+    let token = task.activity.token();
+    while !process.is_stopping() {
+        sleep(pause(world, task)).await;
+        let Ok(client) = process.client() else { continue };
+        let (timeout, target) = (call_timeout(world), Target::Token(token.clone()));
+        if world.chance(0.05) {
+            let ended = call(world, format!("one-call complete a{number}"), timeout, move |deadline| {
+                block_on(deadline, async move {
+                    client.end(&target, &Ending::Complete(None), false, deadline).await
+                })
+            })
+            .await;
+            invariants::ending_returned(world, number, attempt, &ended, &[State::Completed]);
+            if matches!(after_ending(ended), Next::Over) {
+                return;
+            }
+            continue;
+        }
+        records.newest += 1;
+        let record = records.newest;
+        let details = Payloads::from_json_values([record.to_string().as_str()]);
+        let what = format!("one-call beat {record} for a{number}");
+        let beaten = call(world, what, timeout, move |deadline| {
+            block_on(deadline, async move {
+                Ok(client.heartbeat(&target, Some(details), Effort::Until(deadline)).await?)
+            })
+        })
+        .await;
+        match beaten {
+            Ok(_) => invariants::has_record(world, number, attempt, record, "heartbeat"),
+            Err(error) => {
+                invariants::check_gone(world, number, attempt, &error);
+                if error.status() == Status::NotFound {
+                    return;
+                }
+            }
+        }
+    }
+}

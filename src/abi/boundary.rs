@@ -1,4 +1,4 @@
-//! The border between C and the rest: arguments in, results and errors out, and no panic through.
+//! The boundary to C: checks arguments, writes results and errors, and stops panics.
 
 use std::{
     ffi::{CString, c_char, c_void},
@@ -17,54 +17,54 @@ use crate::{
     sys,
 };
 
-/// Runs the body of a C function: turns its error, or its panic, into a status and an error object.
+/// Runs the body of a C function. Turns its error or panic into a status and an error object.
 ///
 /// # Safety
 /// `error_out` is NULL or points to a pointer that may be written.
 pub unsafe fn run(error_out: *mut *mut thb_error_t, body: impl FnOnce() -> Result<()>) -> thb_status_t {
-    // SAFETY: what this function asks for.
+    // SAFETY: the caller of this function guarantees it.
     sys::cancellation::postponed(|| unsafe { run_brief(error_out, body) })
 }
 
-/// The same for a body that waits for nothing: there is no point in it at which the thread could be cancelled.
+/// Runs a body that never waits. Unlike [`run`] it needn't postpone the cancellation of the thread.
 ///
 /// # Safety
 /// As [`run`].
 #[inline]
 pub unsafe fn run_brief(error_out: *mut *mut thb_error_t, body: impl FnOnce() -> Result<()>) -> thb_status_t {
-    // SAFETY: what this function asks for.
+    // SAFETY: the caller of this function guarantees it.
     unsafe { clear(error_out) };
-    // What a panic may leave half done are the caller's outputs, which were cleared first.
+    // A panic can leave only the caller's outputs incomplete, and those were cleared first.
     let outcome = catch_unwind(AssertUnwindSafe(body));
     let outcome = outcome.unwrap_or_else(|_| Err(panics::status()));
     let Err(error) = outcome else { return Status::Ok.code() };
     let code = error.status().code();
     if !error_out.is_null() {
-        // An error's own text could hold a NUL, which a C string can't.
+        // An error's text could contain a NUL, which a C string can't.
         let message = CString::new(error.message().replace('\0', "\u{fffd}")).unwrap_or_default();
-        // SAFETY: not NULL, and what this function asks for.
+        // SAFETY: not NULL; the caller of this function guarantees the rest.
         unsafe { error_out.write(Box::into_raw(Box::new(thb_error_t { error, message }))) };
     }
     code
 }
 
-/// Runs the body of a C function that has no status: its value, or `otherwise` on a panic.
+/// Runs the body of a C function without a status. Returns its value, or `otherwise` after a panic.
 pub fn value<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(otherwise)
 }
 
-/// Sets a pointer output to NULL, where it is wanted.
+/// Sets a pointer output to NULL, unless the caller passed no output.
 ///
 /// # Safety
 /// `out` is NULL or points to a pointer that may be written.
 pub unsafe fn clear<T>(out: *mut *mut T) {
     if !out.is_null() {
-        // SAFETY: not NULL, and what this function asks for.
+        // SAFETY: not NULL; the caller of this function guarantees the rest.
         unsafe { out.write(std::ptr::null_mut()) };
     }
 }
 
-/// Checks that a required output is there.
+/// Checks that a required output isn't NULL.
 pub fn required<T>(name: &str, out: *mut T) -> Result<()> {
     if out.is_null() {
         Err(Error::argument(format!("{name} is NULL: there must be room for the result")))
@@ -73,33 +73,33 @@ pub fn required<T>(name: &str, out: *mut T) -> Result<()> {
     }
 }
 
-/// Gives an object to the caller.
+/// Passes an object to the caller.
 ///
 /// # Safety
 /// `out` isn't NULL and points to a pointer that may be written.
 pub unsafe fn give<T>(out: *mut *mut T, object: T) {
-    // SAFETY: what this function asks for.
+    // SAFETY: the caller of this function guarantees it.
     unsafe { out.write(Box::into_raw(Box::new(object))) };
 }
 
-/// Frees an object that was given to the caller. NULL is fine.
+/// Frees an object that the caller owns. NULL is fine.
 ///
 /// # Safety
-/// `object` is NULL or came from [`give`] (or [`run`]) and is used by nobody any more.
+/// `object` is NULL or was passed to the caller by [`give`] or [`run`], and no thread uses it any more.
 pub unsafe fn free<T>(object: *mut T) {
     if !object.is_null() {
-        // SAFETY: it was made by `Box::into_raw`, and the caller gives up the only pointer to it.
+        // SAFETY: `Box::into_raw` made it, and the caller gives up the only pointer to it.
         value((), || drop(unsafe { Box::from_raw(object) }));
     }
 }
 
-/// Writes a scalar output, where it is wanted.
+/// Writes a scalar output, unless the caller passed no output.
 ///
 /// # Safety
 /// `out` is NULL or points to a `T` that may be written.
 pub unsafe fn put<T>(out: *mut T, value: T) {
     if !out.is_null() {
-        // SAFETY: not NULL, and what this function asks for.
+        // SAFETY: not NULL; the caller of this function guarantees the rest.
         unsafe { out.write(value) };
     }
 }
@@ -107,7 +107,7 @@ pub unsafe fn put<T>(out: *mut T, value: T) {
 /// Borrows the bytes that a caller passes.
 ///
 /// # Safety
-/// When `data` isn't NULL there are `len` readable bytes at it, which nobody writes while the result is used.
+/// When `data` isn't NULL, it points to `len` readable bytes that no thread writes while the result is used.
 pub unsafe fn bytes<'a>(name: &str, data: *const c_void, len: usize) -> Result<&'a [u8]> {
     if len > isize::MAX.unsigned_abs() {
         return Err(Error::argument(format!(
@@ -120,18 +120,18 @@ pub unsafe fn bytes<'a>(name: &str, data: *const c_void, len: usize) -> Result<&
     if data.is_null() {
         return Err(Error::argument(format!("{name} is NULL, but {name}_len is {len}")));
     }
-    // SAFETY: not NULL, at most PTRDIFF_MAX bytes, and what this function asks for.
+    // SAFETY: not NULL, at most PTRDIFF_MAX bytes; the caller of this function guarantees the rest.
     Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
 }
 
-/// A text object from bytes.
+/// Creates a text object from bytes.
 pub fn text(bytes: &[u8]) -> thb_text_t {
-    // It may be a task token: wiped when it is freed, and never moved on growing, which would leave a copy behind.
+    // The text may be a task token. It is wiped when freed, and never grows, since that would leave a copy behind.
     let mut text = Zeroizing::new(Vec::with_capacity(bytes.len() + 1));
     text.extend_from_slice(bytes);
     text.push(0);
     thb_text_t { bytes: text }
 }
 
-/// The pointer that a caller gets for something that isn't there, where a string was promised.
+/// The empty string, returned where a string was promised but there is none.
 pub const EMPTY: *const c_char = c"".as_ptr();

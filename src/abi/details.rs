@@ -1,4 +1,4 @@
-//! Details: read from the server, or put together here.
+//! Details: read from the server, or built by the caller.
 
 use std::ffi::{CString, c_char, c_void};
 
@@ -12,7 +12,7 @@ use crate::model::{
     payload::Encoding,
 };
 
-/// An object for the caller.
+/// Wraps details in the object that the caller gets.
 pub fn wrap(details: Details) -> thb_details_t {
     let encodings = details.values().iter().map(name).collect();
     thb_details_t { details, encodings }
@@ -22,16 +22,16 @@ fn name(value: &Value) -> CString {
     CString::new(value.encoding.replace('\0', "\u{fffd}")).unwrap_or_default()
 }
 
-/// Make empty details, to be filled by thb_details_add and passed on by thb_details_payloads.
+/// Creates empty details. Add values with thb_details_add, and pass them on with thb_details_payloads.
 ///
-/// Thread-safe. Never blocks. *details_out is the caller's, to be freed by thb_details_free.
-/// Returns THB_OK; THB_INVALID_ARGUMENT: details_out is NULL.
+/// Thread-safe. Never blocks. The caller frees *details_out with thb_details_free. Returns THB_OK;
+/// THB_INVALID_ARGUMENT: details_out is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_new(
     details_out: *mut *mut thb_details_t,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: the header's words: outputs are NULL or writable. `details_out` is used after its check.
+    // SAFETY: as the header requires, outputs are NULL or writable. `details_out` is used after its check.
     unsafe {
         boundary::clear(details_out);
         boundary::run(error_out, || {
@@ -42,12 +42,12 @@ pub unsafe extern "C" fn thb_details_new(
     }
 }
 
-/// Add a value, or with THB_ENCODING_PAYLOADS each of several. Also to details that came from the server.
+/// Appends a value; with THB_ENCODING_PAYLOADS, each of its values. Works for details from the server too.
 ///
-/// One thread at a time for the same details. Never blocks. Copies the data, which may be the details' own. Pointers
-/// into the details that were handed out before are invalid after it.
-/// Returns THB_OK; THB_INVALID_ARGUMENT: details is NULL, encoding is THB_ENCODING_NONE or none at all, or the data
-/// isn't what it says; nothing was added.
+/// Not thread-safe: no other thread may use the same details during the call. Never blocks. Copies the data, which
+/// may lie within the same details. Invalidates all pointers into the details that were returned before. Returns
+/// THB_OK; THB_INVALID_ARGUMENT: details is NULL, encoding is THB_ENCODING_NONE or unknown, or the data doesn't match
+/// the encoding; nothing was added.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_add(
     details: *mut thb_details_t,
@@ -56,8 +56,8 @@ pub unsafe extern "C" fn thb_details_add(
     data_len: usize,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: the header's words: `details` is NULL or alive and used by nobody else during the call, the data readable, outputs
-    // NULL or writable.
+    // SAFETY: as the header requires, `details` is NULL or valid and used by no other thread
+    // during the call, the data is readable, and outputs are NULL or writable.
     unsafe {
         boundary::run(error_out, || {
             let object = details.as_mut().ok_or_else(|| Error::argument("details is NULL"))?;
@@ -70,24 +70,25 @@ pub unsafe extern "C" fn thb_details_add(
     }
 }
 
-/// How many values there are. NULL: 0. Thread-safe, as all that only reads. Never blocks.
+/// Returns the number of values; 0 for NULL. Thread-safe: it only reads. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_count(details: *const thb_details_t) -> usize {
-    // SAFETY: the header's words: NULL or alive.
+    // SAFETY: as the header requires, it is NULL or valid.
     unsafe { details.as_ref() }.map_or(0, |object| object.details.values().len())
 }
 
-/// The bytes of one value, and their number in *len_out (may be NULL). Not NUL-terminated. An index that there isn't, or
-/// NULL details: NULL, 0. An empty value: not NULL, 0.
+/// Returns the bytes of one value, without a NUL at the end, and their number in *len_out (may be NULL). Returns NULL
+/// and 0 for NULL, or when there is no such index. An empty value is not NULL, with length 0.
 ///
-/// Thread-safe. Never blocks. The pointer is the details' own, and lives until they are freed or added to.
+/// Thread-safe. Never blocks. The pointer belongs to the details and is valid until thb_details_add or
+/// thb_details_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_data(
     details: *const thb_details_t,
     index: usize,
     len_out: *mut usize,
 ) -> *const c_void {
-    // SAFETY: the header's words: `details` is NULL or alive, `len_out` NULL or writable.
+    // SAFETY: as the header requires, `details` is NULL or valid, `len_out` NULL or writable.
     unsafe {
         let data =
             details.as_ref().and_then(|object| object.details.values().get(index)).map(|value| &value.data);
@@ -96,27 +97,29 @@ pub unsafe extern "C" fn thb_details_data(
     }
 }
 
-/// The name of one value's encoding: "json/plain", "binary/plain", "binary/null", "json/protobuf", ... "" when it has
-/// none, for an index that there isn't, and for NULL details.
+/// Returns the encoding of one value: "json/plain", "binary/plain", "binary/null", "json/protobuf", ... Returns ""
+/// for a value without one, for NULL, or when there is no such index.
 ///
-/// Thread-safe. Never blocks. The pointer is the details' own, and lives until they are freed or added to.
+/// Thread-safe. Never blocks. The pointer belongs to the details and is valid until thb_details_add or
+/// thb_details_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_encoding(details: *const thb_details_t, index: usize) -> *const c_char {
-    // SAFETY: the header's words: NULL or alive.
+    // SAFETY: as the header requires, it is NULL or valid.
     let object = unsafe { details.as_ref() };
     object.and_then(|object| object.encodings.get(index)).map_or(boundary::EMPTY, |name| name.as_ptr())
 }
 
-/// All values as one serialized temporal.api.common.v1.Payloads, for THB_ENCODING_PAYLOADS; as it came, if it came from
-/// the server. Its length in *len_out (may be NULL). NULL details: NULL, 0.
+/// Returns all values as one serialized temporal.api.common.v1.Payloads, for THB_ENCODING_PAYLOADS, and its length in
+/// *len_out (may be NULL). Details from the server are returned unchanged. Returns NULL and 0 for NULL.
 ///
-/// Thread-safe. Never blocks. The pointer is the details' own, and lives until they are freed or added to.
+/// Thread-safe. Never blocks. The pointer belongs to the details and is valid until thb_details_add or
+/// thb_details_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_payloads(
     details: *const thb_details_t,
     len_out: *mut usize,
 ) -> *const c_void {
-    // SAFETY: the header's words: `details` is NULL or alive, `len_out` NULL or writable.
+    // SAFETY: as the header requires, `details` is NULL or valid, `len_out` NULL or writable.
     unsafe {
         let encoded = details.as_ref().map(|object| object.details.payloads().encoded());
         boundary::put(len_out, encoded.map_or(0, <[u8]>::len));
@@ -124,35 +127,36 @@ pub unsafe extern "C" fn thb_details_payloads(
     }
 }
 
-/// The attempt that the server has now, from 1; 0 when unknown, as in details of thb_details_new and for NULL. If it
-/// isn't the caller's own attempt, another has taken over. Thread-safe. Never blocks.
+/// Returns the number, from 1, of the attempt that the server has now; 0 when unknown, for details of
+/// thb_details_new, and for NULL. If it isn't the caller's own attempt, another attempt has taken over. Thread-safe.
+/// Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_attempt(details: *const thb_details_t) -> i32 {
-    // SAFETY: the header's words: NULL or alive.
+    // SAFETY: as the header requires, it is NULL or valid.
     unsafe { details.as_ref() }.map_or(0, |object| object.details.about().attempt)
 }
 
-/// When the last heartbeat was recorded, in milliseconds since 1970 by the server's clock; 0 when never, and for NULL.
-/// Thread-safe. Never blocks.
+/// Returns when the server recorded the last heartbeat, in milliseconds since 1970 by the server's clock; 0 when it
+/// has recorded none, and for NULL. Thread-safe. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_recorded_at_unix_ms(details: *const thb_details_t) -> i64 {
-    // SAFETY: the header's words: NULL or alive.
+    // SAFETY: as the header requires, it is NULL or valid.
     unsafe { details.as_ref() }.map_or(0, |object| object.details.about().recorded_at_unix_ms)
 }
 
-/// The activity's heartbeat timeout, where the server tells it (0: it has none); else, and for NULL, -1.
-/// Thread-safe. Never blocks.
+/// Returns the activity's heartbeat timeout in milliseconds, 0 if it has none; -1 if the server doesn't report it,
+/// and for NULL. Thread-safe. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_heartbeat_timeout_ms(details: *const thb_details_t) -> i64 {
-    // SAFETY: the header's words: NULL or alive.
+    // SAFETY: as the header requires, it is NULL or valid.
     let timeout = unsafe { details.as_ref() }.and_then(|object| object.details.about().heartbeat_timeout);
     timeout.map_or(-1, |timeout| i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Frees details, and all that was read from them. NULL is fine. Must not be called twice for the same ones, nor while
+/// Frees details and all pointers into them. NULL is fine. Must not be called twice for the same details, nor while
 /// another thread uses them. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_free(details: *mut thb_details_t) {
-    // SAFETY: the header's words: NULL, or the caller's own and used by nobody any more.
+    // SAFETY: as the header requires, it is NULL, or owned by the caller and used by no other thread.
     unsafe { boundary::free(details) }
 }

@@ -1,6 +1,6 @@
-//! The C functions: check, borrow, call, write out. One file per group of the header.
+//! The C functions: check arguments, borrow inputs, call the API, write outputs. One file per section of the header.
 //!
-//! The comments here are the header's text, in its order: cbindgen writes `include/temporal_heartbeat.h` from them.
+//! cbindgen copies these comments, in this order, into `include/temporal_heartbeat.h`.
 #![allow(non_camel_case_types, reason = "the names are those of the C header")]
 #![allow(clippy::missing_safety_doc, reason = "the header says what callers must keep")]
 

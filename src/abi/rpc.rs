@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Borrows the pair of encoding and data that a caller passes.
+/// Borrows the encoding and data that a caller passes.
 ///
 /// # Safety
 /// As [`boundary::bytes`].
@@ -26,23 +26,22 @@ pub unsafe fn payloads(
     data: *const c_void,
     len: usize,
 ) -> Result<Option<Payloads>> {
-    // SAFETY: what this function asks for.
+    // SAFETY: the caller of this function guarantees it.
     let data = unsafe { boundary::bytes(name, data, len)? };
     Payloads::from_caller(name, Encoding::from_code(encoding)?, data)
 }
 
-/// Record one heartbeat and wait for the server's answer. The details replace those that the server holds, and are what
-/// the next attempt gets; THB_ENCODING_NONE erases them.
+/// Records one heartbeat and waits for the server's answer. The details replace those that the server holds, and the
+/// next attempt gets them. THB_ENCODING_NONE erases them.
 ///
-/// Calls of one activity are sent one after the other. A heartbeat that failed isn't repeated while a newer call of the
-/// same activity waits; it then returns the last error.
+/// Calls for one activity are sent one at a time. When a newer call for the same activity waits, a failed heartbeat
+/// isn't retried but returns its last error.
 ///
-/// Thread-safe. Blocks for at most timeout_ms. Borrows its inputs for the call only. On THB_OK *signals_out (may be
-/// NULL) is a set of THB_SIGNAL_*: what the server asks of the activity now.
-/// Returns
+/// Thread-safe. Blocks at most timeout_ms. Inputs are borrowed for the call. On THB_OK *signals_out (may be NULL) is
+/// a set of THB_SIGNAL_*: what the server asks of the activity now. Returns
 ///   THB_OK
 ///   THB_NOT_FOUND            the activity is over for this token: stop the work
-///   THB_INVALID_ARGUMENT     also: details that aren't what the encoding says; the token is of another namespace
+///   THB_INVALID_ARGUMENT     also: the details don't match the encoding; the token is from another namespace
 ///   THB_TOO_LARGE            the details are over the server's limit; nothing was sent
 ///   and the common statuses (see the top).
 #[unsafe(no_mangle)]
@@ -56,7 +55,7 @@ pub unsafe extern "C" fn thb_heartbeat(
     signals_out: *mut u32,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: the header's words: inputs are readable for the call, outputs NULL or writable.
+    // SAFETY: as the header requires, inputs are readable for the call, outputs NULL or writable.
     unsafe {
         boundary::run(error_out, || {
             let token = boundary::bytes("token", token, token_len)?;
@@ -68,17 +67,17 @@ pub unsafe extern "C" fn thb_heartbeat(
     }
 }
 
-/// Read the heartbeat details that the server holds now: in a retry those of the attempt before, until this one records
-/// its own. None are no error: thb_details_count is 0. thb_details_attempt tells which attempt the server has now.
+/// Reads the heartbeat details that the server holds now. In a retry these are the previous attempt's, until this
+/// attempt records its own. No details is not an error: thb_details_count is 0. thb_details_attempt returns which
+/// attempt the server has now.
 ///
-/// Thread-safe. Blocks for at most timeout_ms. Borrows its inputs for the call only. On THB_OK *details_out is the
-/// caller's, to be freed by thb_details_free.
-/// Returns
+/// Thread-safe. Blocks at most timeout_ms. Inputs are borrowed for the call. The caller frees *details_out with
+/// thb_details_free. Returns
 ///   THB_OK
-///   THB_NOT_FOUND            the activity (not merely this attempt) is over. But a standalone activity's details stay
+///   THB_NOT_FOUND            the activity is over, not only this attempt. The details of a standalone activity stay
 ///                            readable after its end
-///   THB_INVALID_ARGUMENT     also: details_out is NULL; the token is of another namespace
-///   THB_UNIMPLEMENTED        the token is of a standalone activity, and the server doesn't have those
+///   THB_INVALID_ARGUMENT     also: details_out is NULL; the token is from another namespace
+///   THB_UNIMPLEMENTED        the token is of a standalone activity, and the server doesn't support those
 ///   and the common statuses.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_get_details(
@@ -88,8 +87,8 @@ pub unsafe extern "C" fn thb_get_details(
     details_out: *mut *mut thb_details_t,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: the header's words: inputs are readable for the call, outputs NULL or writable. `details_out` is used after its
-    // check.
+    // SAFETY: as the header requires, inputs are readable for the call, outputs NULL or writable.
+    // `details_out` is used after its check.
     unsafe {
         boundary::clear(details_out);
         boundary::run(error_out, || {
@@ -102,16 +101,15 @@ pub unsafe extern "C" fn thb_get_details(
     }
 }
 
-/// End the activity with a result. THB_ENCODING_NONE: without one.
-/// A result is one value: several (THB_ENCODING_PAYLOADS) are THB_INVALID_ARGUMENT, for workflows can't take them.
+/// Completes the activity with a result; THB_ENCODING_NONE: without one. A result is one value. Several values
+/// (THB_ENCODING_PAYLOADS) are THB_INVALID_ARGUMENT, because workflows can't receive them.
 ///
-/// Thread-safe. Blocks for at most timeout_ms. Borrows its inputs for the call only. After THB_TIMEOUT, THB_UNAVAILABLE
-/// or THB_SERVER_ERROR it may be called again.
-/// Returns
+/// Thread-safe. Blocks at most timeout_ms. Inputs are borrowed for the call. After THB_TIMEOUT, THB_UNAVAILABLE or
+/// THB_SERVER_ERROR it may be called again. Returns
 ///   THB_OK
-///   THB_NOT_FOUND            the activity was over for this token already: somebody else ended it, or goes on with it
-///   THB_IN_DOUBT             it is over, and an earlier try of ours, whose answer was lost, may have ended it
-///   THB_INVALID_ARGUMENT     also: a result that isn't what the encoding says; the token is of another namespace
+///   THB_NOT_FOUND            the activity was already over for this token: ended elsewhere, or in another attempt
+///   THB_IN_DOUBT             it is over; an earlier try of this call, whose answer was lost, may have ended it
+///   THB_INVALID_ARGUMENT     also: the result doesn't match the encoding; the token is from another namespace
 ///   THB_TOO_LARGE            the result is over the server's limit; nothing was sent
 ///   and the common statuses.
 #[unsafe(no_mangle)]
@@ -124,7 +122,7 @@ pub unsafe extern "C" fn thb_complete(
     timeout_ms: u32,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: the header's words: inputs are readable for the call, outputs NULL or writable.
+    // SAFETY: as the header requires, inputs are readable for the call, outputs NULL or writable.
     unsafe {
         boundary::run(error_out, || {
             let token = boundary::bytes("token", token, token_len)?;
@@ -134,25 +132,25 @@ pub unsafe extern "C" fn thb_complete(
     }
 }
 
-/// End this attempt with a failure. The server retries the activity as its retry policy says.
+/// Ends this attempt with a failure. The server then retries the activity as its retry policy says.
 ///
-/// failure_json is one JSON object; every key may be absent, and NULL with 0 is {}:
+/// failure_json is one JSON object; every key may be absent, and (NULL, 0) is {}:
 ///   message              what happened
 ///   type                 a name that retry policies and workflows can match
-///   non_retryable        true: the activity fails for good (false)
+///   non_retryable        true: the activity isn't retried (false)
 ///   details              [values] for the workflow; or details_payloads: base64 of an encoded Payloads
-///   next_retry_delay_ms  instead of the retry policy's delay
+///   next_retry_delay_ms  replaces the retry policy's delay
 ///   stack_trace, source  where it happened ("source": "temporal-heartbeat")
-///   cause                {} of the same keys
-///   heartbeat_details    [values] stored in the same step as the last progress, for the next attempt; or
-///                        heartbeat_details_payloads: base64 of an encoded Payloads. Not of a cause
+///   cause                an object with the same keys
+///   heartbeat_details    [values] that are stored with the failure as the last progress, for the next attempt; or
+///                        heartbeat_details_payloads: base64 of an encoded Payloads. Not allowed in a cause
 ///
-/// For a standalone activity heartbeat_details are sent as a heartbeat first, one request more, because Server 1.31
-/// ignores those in the failure. If the heartbeat fails, nothing was ended.
+/// For a standalone activity heartbeat_details are sent first, in a heartbeat of their own, because Server 1.31
+/// ignores them in the failure. If that heartbeat fails, the attempt isn't ended.
 ///
-/// Thread-safe, blocks and borrows as thb_complete, and may be called again as that.
-/// Returns THB_OK; THB_NOT_FOUND, THB_IN_DOUBT and THB_TOO_LARGE as thb_complete (the failure and heartbeat_details have
-/// the limit each); THB_INVALID_ARGUMENT also for any mistake in failure_json; and the common statuses.
+/// Thread-safe, blocks and borrows as thb_complete, and may be called again after the same statuses. Returns THB_OK;
+/// THB_NOT_FOUND, THB_IN_DOUBT and THB_TOO_LARGE as thb_complete (the limit applies to the failure and to
+/// heartbeat_details separately); THB_INVALID_ARGUMENT also for any mistake in failure_json; and the common statuses.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_fail(
     token: *const c_void,
@@ -162,7 +160,7 @@ pub unsafe extern "C" fn thb_fail(
     timeout_ms: u32,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: the header's words: inputs are readable for the call, outputs NULL or writable.
+    // SAFETY: as the header requires, inputs are readable for the call, outputs NULL or writable.
     unsafe {
         boundary::run(error_out, || {
             let token = boundary::bytes("token", token, token_len)?;
@@ -172,11 +170,12 @@ pub unsafe extern "C" fn thb_fail(
     }
 }
 
-/// End the activity as cancelled, after THB_SIGNAL_CANCEL_REQUESTED. The details are the workflow's, not a heartbeat's.
+/// Ends the activity as cancelled, after THB_SIGNAL_CANCEL_REQUESTED. The details go to the workflow; they are not
+/// heartbeat details.
 ///
-/// Thread-safe, blocks and borrows as thb_complete, and may be called again as that.
-/// Returns as thb_complete; THB_INVALID_ARGUMENT also when nobody asked for cancellation: the activity goes on then, and
-/// the token stays good.
+/// Thread-safe, blocks and borrows as thb_complete, and may be called again after the same statuses. Returns as
+/// thb_complete. THB_INVALID_ARGUMENT also when cancellation wasn't requested: the activity then continues, and the
+/// token stays valid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_report_cancelled(
     token: *const c_void,
@@ -187,7 +186,7 @@ pub unsafe extern "C" fn thb_report_cancelled(
     timeout_ms: u32,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: the header's words: inputs are readable for the call, outputs NULL or writable.
+    // SAFETY: as the header requires, inputs are readable for the call, outputs NULL or writable.
     unsafe {
         boundary::run(error_out, || {
             let token = boundary::bytes("token", token, token_len)?;

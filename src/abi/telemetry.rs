@@ -1,4 +1,4 @@
-//! What those who watch over the process get to see.
+//! Metrics and log records of the process.
 
 use super::{
     boundary,
@@ -6,15 +6,17 @@ use super::{
 };
 use crate::{api::rpc, model::deadline::Timeout};
 
-/// Read the process's metrics in Prometheus's text form (docs/metrics.md lists them); before the first thb_connect there
-/// are names only. Thread-safe. Never waits. *metrics_out is the caller's, to be freed by thb_text_free.
-/// Returns THB_OK; THB_INVALID_ARGUMENT: metrics_out is NULL.
+/// Returns the process's metrics in the Prometheus text format; docs/metrics.md lists them. Before the first
+/// thb_connect the text has metric names but no values.
+///
+/// Thread-safe. Never blocks. The caller frees *metrics_out with thb_text_free. Returns THB_OK; THB_INVALID_ARGUMENT:
+/// metrics_out is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_get_metrics(
     metrics_out: *mut *mut thb_text_t,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: the header's words: outputs are NULL or writable. Each is used after its check.
+    // SAFETY: as the header requires, outputs are NULL or writable. Each is used after its check.
     unsafe {
         boundary::clear(metrics_out);
         boundary::run(error_out, || {
@@ -25,19 +27,20 @@ pub unsafe extern "C" fn thb_get_metrics(
     }
 }
 
-/// Take the oldest log record, as a JSON object: time_unix_ms, level ("error", "warn", "info", "debug"), event, message,
-/// and more (docs/logs.md). The newest 1024 are kept. Waits for one; *record_out is NULL when timeout_ms is over. Needs
-/// no client. The variable THB_LOG=info, or another level, has lines written to stderr as well.
+/// Removes and returns the oldest log record, a JSON object: time_unix_ms, level ("error", "warn", "info", "debug"),
+/// event, message, and keys of the event (docs/logs.md). The library keeps the newest 1024 records. Waits for a
+/// record; *record_out is NULL when timeout_ms passes without one. Needs no client. To also write records to stderr,
+/// set the environment variable THB_LOG to a level, for example THB_LOG=info.
 ///
-/// Thread-safe. Blocks at most timeout_ms; 0 polls. *record_out is the caller's, to be freed by thb_text_free.
-/// Returns THB_OK; THB_INVALID_ARGUMENT.
+/// Thread-safe. Blocks at most timeout_ms; 0 polls. The caller frees *record_out with thb_text_free. Returns THB_OK;
+/// THB_INVALID_ARGUMENT: record_out is NULL, or timeout_ms is out of range.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_log_next(
     timeout_ms: u32,
     record_out: *mut *mut thb_text_t,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: the header's words: outputs are NULL or writable. Each is used after its check.
+    // SAFETY: as the header requires, outputs are NULL or writable. Each is used after its check.
     unsafe {
         boundary::clear(record_out);
         boundary::run(error_out, || {

@@ -9,9 +9,9 @@ use crate::{
     model::{deadline::Timeout, signals::Signals},
 };
 
-/// Open a watch: one waiter for the signals of any number of activities, for event loops.
+/// Opens a watch: one waiter for the signals of any number of activities, for event loops.
 ///
-/// Thread-safe. Never blocks. *watch_out is the caller's, to be closed by thb_watch_close; thb_disconnect closes it too.
+/// Thread-safe. Never blocks. The caller closes *watch_out with thb_watch_close; thb_disconnect closes it too.
 /// Returns THB_OK; THB_NOT_CONNECTED; THB_LOCAL_LIMIT: no descriptor, or too many watches; THB_INVALID_ARGUMENT:
 /// watch_out is NULL.
 #[unsafe(no_mangle)]
@@ -19,7 +19,7 @@ pub unsafe extern "C" fn thb_watch_open(
     watch_out: *mut thb_watch_t,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: the header's words: outputs are NULL or writable.
+    // SAFETY: as the header requires, outputs are NULL or writable.
     unsafe {
         boundary::run(error_out, || {
             boundary::required("watch_out", watch_out)?;
@@ -29,10 +29,11 @@ pub unsafe extern "C" fn thb_watch_open(
     }
 }
 
-/// Have the watch tell of an activity whenever a signal of mask differs from what was told last (at first: nothing).
-/// user_data comes back with it. Adding it again changes both; closing the activity takes it out.
+/// Adds an activity to the watch. thb_watch_next then returns the activity whenever a signal of mask differs from
+/// what it returned last (initially: no signal), together with user_data. To change mask and user_data, add the
+/// activity again. Closing the activity removes it.
 ///
-/// Thread-safe. Never blocks. Returns THB_OK; THB_INVALID_HANDLE and THB_FORKED of either.
+/// Thread-safe. Never blocks. Returns THB_OK; THB_INVALID_HANDLE and THB_FORKED for either handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_watch_add(
     watch: thb_watch_t,
@@ -41,7 +42,7 @@ pub unsafe extern "C" fn thb_watch_add(
     user_data: u64,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: the header's words: outputs are NULL or writable.
+    // SAFETY: as the header requires, outputs are NULL or writable.
     unsafe {
         boundary::run(error_out, || {
             activity::add_to_watch(watch, activity, Signals::from_bits(mask), user_data)
@@ -49,12 +50,13 @@ pub unsafe extern "C" fn thb_watch_add(
     }
 }
 
-/// Wait for the next activity with news. THB_OK with *activity_out 0: timeout_ms is over; a timeout of 0 polls. Outputs
-/// may be NULL; the last two are written only with an activity.
+/// Waits for the next activity whose signals have changed. THB_OK with *activity_out 0 means that timeout_ms has
+/// passed; a timeout of 0 polls. Outputs may be NULL. user_data_out and signals_out are written only with an
+/// activity.
 ///
-/// Thread-safe; of several who wait one gets it. Blocks for at most timeout_ms.
-/// Returns THB_OK; THB_INVALID_HANDLE, also when the watch is closed meanwhile; THB_NOT_CONNECTED: disconnected
-/// meanwhile; THB_FORKED; THB_INVALID_ARGUMENT: timeout_ms is out of range.
+/// Thread-safe; each change is returned to one of the waiting threads. Blocks at most timeout_ms. Returns THB_OK;
+/// THB_INVALID_HANDLE, also when the watch is closed during the call; THB_NOT_CONNECTED: disconnected during the
+/// call; THB_FORKED; THB_INVALID_ARGUMENT: timeout_ms is out of range.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_watch_next(
     watch: thb_watch_t,
@@ -64,7 +66,7 @@ pub unsafe extern "C" fn thb_watch_next(
     signals_out: *mut u32,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: the header's words: outputs are NULL or writable.
+    // SAFETY: as the header requires, outputs are NULL or writable.
     unsafe {
         boundary::run(error_out, || {
             let news = activity::next_of_watch(watch, Timeout::from_ms(timeout_ms)?)?;
@@ -78,8 +80,8 @@ pub unsafe extern "C" fn thb_watch_next(
     }
 }
 
-/// A new descriptor that is readable while thb_watch_next has something (or was closed). Poll it only, and close it
-/// yourself. It is CLOEXEC.
+/// Opens a new descriptor that is readable while thb_watch_next has something to return, or when the watch was
+/// closed. Only poll it. The caller closes it with close(). It is CLOEXEC.
 ///
 /// Thread-safe. Never blocks. Returns THB_OK; THB_INVALID_HANDLE; THB_FORKED; THB_LOCAL_LIMIT: no descriptor;
 /// THB_INVALID_ARGUMENT: fd_out is NULL.
@@ -89,7 +91,7 @@ pub unsafe extern "C" fn thb_watch_open_fd(
     fd_out: *mut i32,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: the header's words: outputs are NULL or writable.
+    // SAFETY: as the header requires, outputs are NULL or writable.
     unsafe {
         boundary::run(error_out, || {
             boundary::required("fd_out", fd_out)?;
@@ -99,12 +101,13 @@ pub unsafe extern "C" fn thb_watch_open_fd(
     }
 }
 
-/// Close a watch; its activities stay open. Thread-safe. Never blocks. Returns THB_OK; THB_INVALID_HANDLE; THB_FORKED.
+/// Closes a watch; its activities stay open. Thread-safe. Never blocks. Returns THB_OK; THB_INVALID_HANDLE;
+/// THB_FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_watch_close(
     watch: thb_watch_t,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: the header's words: outputs are NULL or writable.
+    // SAFETY: as the header requires, outputs are NULL or writable.
     unsafe { boundary::run(error_out, || activity::close_watch(watch)) }
 }

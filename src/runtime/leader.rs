@@ -1,13 +1,14 @@
-//! Whose turn it is to drive the reactor, and the work that is waiting for it.
+//! Decides which thread drives the reactor, and queues the work for it (the Leader/Followers pattern).
 //!
-//! Nothing in the reactor moves but by the thread that drives it, which is one at a time. As a rule that is the I/O thread:
-//! callers hand their work over to it and sleep. For a caller that has nobody beside it the two changes of threads are most
-//! of the price of a call. So when calls come one at a time and close together, the I/O thread steps back, and each caller takes
-//! the reactor and drives it itself for as long as its call lasts. As soon as calls overlap, or none come any more, the I/O
-//! thread steps in again.
+//! One thread at a time drives the reactor; without it no I/O and no timer makes progress. Normally that is
+//! the I/O thread: callers submit their work to it and sleep. For a single caller, those two thread switches
+//! are most of the cost of a call. So when calls come one at a time and in quick succession, the I/O thread
+//! steps back. Each caller then takes the reactor and drives it for the duration of its call. The I/O thread
+//! takes the reactor again as soon as calls overlap or stop.
 //!
-//! Some work runs on the I/O thread only ([`IoThread`]): a TLS handshake needs more stack than a caller may have, and what makes sockets and
-//! threads must not inherit a caller's network namespace, signal mask or affinity. While there is such work, no caller drives.
+//! Some work runs on the I/O thread only ([`IoThread`]). A TLS handshake may need more stack than a caller
+//! has. New sockets and threads must not inherit a caller's network namespace, signal mask or affinity. While
+//! such work is pending, no caller drives.
 
 use std::{
     future::{Future, poll_fn},
@@ -25,59 +26,60 @@ use tokio::sync::Notify;
 use super::reactor::{Job, Reactor};
 use crate::sys;
 
-/// After so many calls that came alone the I/O thread steps back.
+/// The I/O thread steps back after this many non-overlapping calls in quick succession.
 const ALONE_IN_A_ROW: u32 = 16;
-/// A call that comes so long after the one before isn't close to it: there is nothing to be saved. And so long the reactor may
-/// stand still before the I/O thread steps in: what is late then is the beats of open activities and the answers to pings.
+/// Calls further apart than this don't count as quick succession: driving saves such callers nothing. It is
+/// also the longest time that the reactor stays undriven before the I/O thread takes it. Until then, the
+/// beats of open activities and the answers to pings are delayed.
 const CLOSE: Duration = Duration::from_millis(5);
 
-/// The reactor while nobody drives it, and who waits for what.
+/// Holds the reactor while no thread drives it, and the queue of submitted jobs.
 pub struct Leadership {
     state: Mutex<State>,
-    /// For the I/O thread while it isn't its leadership.
+    /// Wakes the I/O thread while another thread may drive.
     changed: Condvar,
-    /// Tells whoever drives to look whether he should go on.
+    /// Makes the driving thread check whether it must stop driving.
     look_up: Notify,
-    /// Which thread the I/O thread is, once it has started.
+    /// The I/O thread's id, once it has started.
     io_thread: OnceLock<ThreadId>,
 }
 
 struct State {
-    /// Not there while somebody drives it.
+    /// `None` while a thread drives it.
     reactor: Option<Reactor>,
     jobs: Vec<Job>,
-    /// Wakes the task that takes the jobs.
+    /// Wakes the task that starts submitted jobs.
     taker: Option<Waker>,
-    /// Whether whoever drives is asleep, and has to be woken for a job.
+    /// Whether the driving thread sleeps, so that a new job must wake it.
     asleep: bool,
     stopping: bool,
-    /// Calls that were handed over and aren't done yet.
+    /// Submitted calls that aren't finished.
     in_flight: usize,
-    /// How many were done since the driver slept.
+    /// Calls that finished since the driving thread last slept.
     done: usize,
     alone_in_a_row: u32,
     last_done: Instant,
-    /// Whether whoever drives has looked at sockets and timers since the I/O thread looked at him.
+    /// Whether the driver has polled sockets and timers since the I/O thread last checked.
     turned: bool,
-    /// The I/O thread wants it back: no caller takes it before.
+    /// Whether the I/O thread claims the reactor. If so, no caller takes it first.
     wanted: bool,
-    /// How many futures only the I/O thread may poll, and what wakes those that a caller came to poll.
+    /// The number of futures that only the I/O thread may poll, and the wakers of those that a caller polled.
     for_io_thread: usize,
     io_thread_wakers: Vec<Waker>,
 }
 
-/// What a caller may do.
+/// What a caller does with its work.
 pub enum Role {
-    /// Drive, and give it back.
+    /// Drives the reactor and releases it afterwards.
     Lead(Reactor),
-    /// Leave the work to whoever drives.
+    /// Leaves its work to the driving thread.
     Follow(InFlight),
-    /// Nothing: it is over.
+    /// Nothing: the runtime is stopping.
     Stopped,
 }
 
 impl Leadership {
-    /// With a reactor that nobody drives yet.
+    /// Creates the shared state, still without a reactor.
     pub fn new() -> Arc<Self> {
         Arc::new(Leadership {
             state: Mutex::new(State {
@@ -101,7 +103,7 @@ impl Leadership {
         })
     }
 
-    /// A reactor for it.
+    /// Creates a reactor that reports to this state.
     pub fn reactor(self: &Arc<Self>) -> io::Result<Reactor> {
         let (before, after, jobs) = (self.clone(), self.clone(), self.clone());
         sys::descriptor::apart(|| {
@@ -113,7 +115,7 @@ impl Leadership {
         })
     }
 
-    /// A caller comes, who `may_drive` or has to leave that to others.
+    /// Assigns a role to a caller. Only a caller that `may_drive` can lead.
     pub fn try_lead(self: &Arc<Self>, may_drive: bool) -> Role {
         let mut state = self.lock();
         if state.stopping {
@@ -136,13 +138,13 @@ impl Leadership {
         Role::Follow(InFlight(self.clone()))
     }
 
-    /// A caller that drove leaves its call to the I/O thread.
+    /// Leaves a driving caller's unfinished call to the I/O thread.
     pub fn hand_over(self: &Arc<Self>) -> InFlight {
         self.lock().in_flight += 1;
         InFlight(self.clone())
     }
 
-    /// Leaves work to whoever drives; or drops it, when it is over.
+    /// Queues a job for the driving thread. Drops it when the runtime is stopping.
     pub fn submit(&self, job: Job) {
         let mut state = self.lock();
         if state.stopping {
@@ -159,7 +161,7 @@ impl Leadership {
         }
     }
 
-    /// A caller has driven for long enough.
+    /// Returns the reactor after a caller has driven it.
     pub fn release(&self, reactor: Reactor) {
         let mut state = self.lock();
         state.reactor = Some(reactor);
@@ -168,7 +170,7 @@ impl Leadership {
         }
     }
 
-    /// The I/O thread, which starts with the reactor, drives whenever nobody else does, and ends when it is over.
+    /// Runs on the I/O thread: drives `reactor` whenever no caller does, and returns when the runtime stops.
     pub fn drive(&self, mut reactor: Reactor) {
         let _ = self.io_thread.set(thread::current().id());
         loop {
@@ -182,8 +184,8 @@ impl Leadership {
                 });
             }));
             if driven.is_err() {
-                // Its descriptors were closed behind our back, by a host that closes all that it doesn't know: to take it down would
-                // be to use them.
+                // The host closed our descriptors, for example with `closefrom`. Shutting the reactor down
+                // would use descriptor numbers that may now belong to the host.
                 std::mem::forget(reactor);
                 self.lock().stopping = true;
                 return;
@@ -201,16 +203,17 @@ impl Leadership {
             || (state.in_flight == 0 && state.for_io_thread == 0 && state.alone_in_a_row >= ALONE_IN_A_ROW)
     }
 
-    /// Waits for the turn to drive again; `None` when it is over.
+    /// Waits until the I/O thread has to drive again. Returns `None` when the runtime stops.
     fn follow(&self, reactor: Reactor) -> Option<Reactor> {
         let mut state = self.lock();
         state.alone_in_a_row = 0;
         state.reactor = Some(reactor);
-        // For the calls that come now.
+        // Give the calls that follow one interval before the check below.
         state.turned = true;
         loop {
             let work = state.in_flight > 0 || state.for_io_thread > 0 || !state.jobs.is_empty();
-            // Nobody drives; or callers do whose calls are over at once, one after the other, and so never come to look at timers.
+            // True when no thread drives, or when callers drive only calls that finish at once, so that
+            // timers are never polled.
             let stands = !state.turned && !state.asleep;
             if (state.stopping || work || stands)
                 && let Some(reactor) = state.reactor.take()
@@ -219,11 +222,12 @@ impl Leadership {
                 if state.stopping {
                     let left = std::mem::take(&mut state.jobs);
                     drop(state);
-                    // Whoever waits for one of them, or for one that has begun, is told so by its end.
+                    // Dropping the jobs fails the calls that wait for them.
                     drop(left);
-                    // For the same reason.
+                    // Dropping the running tasks fails their calls too.
                     let _ = catch_unwind(AssertUnwindSafe(|| reactor.shut_down()));
-                    // It keeps what is left of the reactor, which keeps us: a descriptor or two each time.
+                    // The waker refers to the reactor and the reactor to this state. Without this, each
+                    // stopped runtime would leak its descriptors.
                     let taker = self.lock().taker.take();
                     drop(taker);
                     return None;
@@ -236,7 +240,7 @@ impl Leadership {
         }
     }
 
-    /// For a caller that drives: waits until it has to stop doing so, and says why.
+    /// Waits until a driving caller has to stop driving, and returns the reason.
     pub async fn leave(&self) -> Leave {
         loop {
             {
@@ -252,14 +256,14 @@ impl Leadership {
         }
     }
 
-    /// It is over: whoever drives leaves, and the I/O thread puts the reactor away.
+    /// Stops the runtime: a driving caller stops driving, and the I/O thread shuts the reactor down.
     pub fn stop(&self) {
         self.lock().stopping = true;
         self.changed.notify_one();
         self.look_up.notify_one();
     }
 
-    /// The next jobs, for the task that starts them.
+    /// Returns the submitted jobs to the task that starts them.
     fn poll_jobs(&self, context: &Context<'_>) -> Poll<Vec<Job>> {
         let mut state = self.lock();
         if state.jobs.is_empty() {
@@ -272,11 +276,11 @@ impl Leadership {
         Poll::Ready(std::mem::take(&mut state.jobs))
     }
 
-    /// Whoever drives is about to sleep, unless there is more to do.
+    /// Runs before the driving thread sleeps. Prevents the sleep if there are jobs.
     fn before_sleep(&self) {
         let mut state = self.lock();
-        // Several have their answers, and may each be about to make the next call: it is cheaper to let them do so first than to be
-        // woken by each.
+        // Several calls have finished, and each caller may be about to make its next one. Letting those
+        // callers run first is cheaper than being woken by each of them.
         if std::mem::take(&mut state.done) > 1 {
             drop(state);
             std::thread::yield_now();
@@ -292,12 +296,12 @@ impl Leadership {
         taker.iter().for_each(Waker::wake_by_ref);
     }
 
-    /// Whoever drives is awake.
+    /// Runs when the driving thread wakes.
     fn after_sleep(&self) {
         self.lock().asleep = false;
     }
 
-    /// Held for a few instructions at a time; what panics in between leaves the state whole.
+    /// Locks the state. A panic can't leave it inconsistent, so a poisoned lock is used as it is.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -306,13 +310,13 @@ impl Leadership {
 /// Why a caller has to stop driving.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Leave {
-    /// It is over.
+    /// The runtime is stopping.
     Stopped,
-    /// There is work that only the I/O thread may do.
+    /// Work is pending that only the I/O thread may do.
     ForIoThread,
 }
 
-/// The I/O thread, for work that no caller may do.
+/// Runs work that no caller may do on the I/O thread.
 #[derive(Clone)]
 pub struct IoThread(Arc<Leadership>);
 
@@ -338,13 +342,13 @@ impl IoThread {
     }
 }
 
-/// Keeps callers from driving while it lives.
+/// Prevents callers from driving while it exists.
 struct Reserved<'a>(&'a Leadership);
 
 impl<'a> Reserved<'a> {
     fn new(leadership: &'a Leadership) -> Self {
         leadership.lock().for_io_thread += 1;
-        // A caller that drives now has to leave.
+        // Makes a caller that is driving stop.
         leadership.look_up.notify_one();
         Reserved(leadership)
     }
@@ -374,7 +378,7 @@ impl Leadership {
     }
 }
 
-/// A call that was handed over, until it is dropped.
+/// A submitted call. Dropping it marks the call as finished.
 pub struct InFlight(Arc<Leadership>);
 
 impl Drop for InFlight {

@@ -1,4 +1,4 @@
-//! Where everything happens that waits for the network: one reactor, driven by a thread of ours or by a caller.
+//! Runs all network work: one reactor, driven by the library's I/O thread or by a caller.
 
 mod leader;
 pub mod oneshot;
@@ -29,29 +29,30 @@ use leader::{Leadership, Leave, Role};
 use oneshot::Nothing;
 use reactor::Reactor;
 
-/// The I/O thread's name, as `ps -L` and debuggers show it.
+/// The I/O thread's name in `ps -L` and debuggers.
 pub const THREAD_NAME: &str = "thb-io";
-/// How long after its deadline a caller still waits for the answer, which says more than "timeout". Whoever answers
-/// keeps the deadline himself; this is only for the way back, and for a thread that was frozen while it was driving.
+/// How long a caller waits beyond its deadline for the result, which says more than "timeout". The work keeps
+/// the deadline itself. This covers only the way back to the caller, and a thread that was frozen while it
+/// drove.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// A running reactor, and its I/O thread.
+/// A reactor and its I/O thread.
 pub struct Runtime {
     leadership: Arc<Leadership>,
 }
 
 impl Runtime {
-    /// One whose thread isn't started yet.
+    /// Creates a runtime whose thread isn't started yet.
     pub fn new() -> Self {
         Runtime { leadership: Leadership::new() }
     }
 
-    /// The thread to come, for work that no other one may do.
+    /// Returns a handle that runs work on the I/O thread only. It may be used before the thread starts.
     pub fn io_thread(&self) -> IoThread {
         IoThread::of(&self.leadership)
     }
 
-    /// Starts the thread.
+    /// Starts the I/O thread.
     pub fn start(&self) -> Result<()> {
         let (ready, started) = oneshot::slot();
         let spawned = sys::signals::blocked(|| {
@@ -72,15 +73,16 @@ impl Runtime {
         }
     }
 
-    /// Runs `work` in the reactor and blocks the caller until it is done. `work` keeps the deadline itself. `may_drive`: whether the
-    /// caller's own thread may drive the reactor, which saves two changes of threads.
+    /// Runs `work` in the reactor and blocks the caller until it ends. `work` keeps the deadline itself.
+    /// `may_drive` lets the caller's own thread drive the reactor, which saves two thread switches.
     pub fn block_on<T: Send + 'static>(
         &self,
         deadline: Deadline,
         may_drive: bool,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        // Pinned on the heap, since a caller that drives may have to hand over what it has begun.
+        // Pinned on the heap, because a driving caller may have to move its unfinished work to the I/O
+        // thread.
         let mut work = Box::pin(work);
         let in_flight = match self.leadership.try_lead(may_drive && Reactor::can_be_driven_here()) {
             Role::Lead(reactor) => match self.drive(reactor, work.as_mut()) {
@@ -93,7 +95,7 @@ impl Runtime {
         let (promise, ticket) = oneshot::slot();
         self.leadership.submit(Box::pin(async move {
             let outcome = work.await;
-            // First: the caller may be back before this line is over.
+            // Must be dropped first: the caller may return before this line ends.
             drop(in_flight);
             promise.fill(outcome);
         }));
@@ -106,7 +108,8 @@ impl Runtime {
         })
     }
 
-    /// Runs `work` on the caller's own thread, and whatever else the reactor has to do meanwhile. `None`: the I/O thread has to go on.
+    /// Drives the reactor on the caller's thread until `work` ends. Returns `None` when the I/O thread must
+    /// take over.
     fn drive<T>(
         &self,
         reactor: Reactor,
@@ -126,14 +129,14 @@ impl Runtime {
         outcome.unwrap_or_else(|_| Some(Err(panics::status())))
     }
 
-    /// Runs `work` in the reactor until one of them ends.
+    /// Spawns `work` in the reactor, until it ends or the runtime stops.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.leadership.submit(Box::pin(work));
     }
 
-    /// Ends the thread and wakes everybody who waits in [`Runtime::block_on`].
+    /// Stops the thread and wakes all callers that are blocked in [`Runtime::block_on`].
     pub fn stop(&self) {
-        // Nobody is left to be woken by what the host has closed.
+        // The wake-up panics if the host has closed its descriptor. Then no thread is left to wake.
         let _ = catch_unwind(AssertUnwindSafe(|| self.leadership.stop()));
     }
 }
@@ -182,7 +185,7 @@ mod tests {
         Ok(thread::current().id())
     }
 
-    /// Has this thread make calls until it drives the reactor itself.
+    /// Makes calls until this thread drives the reactor itself.
     fn become_driver(runtime: &Runtime) {
         let end = Instant::now() + LONG;
         while runtime.block_on(long(), true, on_which_thread()).unwrap() != thread::current().id() {
@@ -231,7 +234,7 @@ mod tests {
         while ticks.load(Ordering::Relaxed) < before + 3 {
             runtime.block_on(long(), true, on_which_thread()).unwrap();
         }
-        // Nobody calls any more.
+        // No thread makes calls from here on.
         let (before, end) = (ticks.load(Ordering::Relaxed), Instant::now() + LONG);
         while ticks.load(Ordering::Relaxed) < before + 3 {
             assert!(Instant::now() < end);
@@ -266,7 +269,7 @@ mod tests {
         }
     }
 
-    /// A call that has begun, and lasts until it is told to end.
+    /// A call that has begun and lasts until the test ends it.
     struct Lasting<'scope> {
         end: tokio::sync::oneshot::Sender<()>,
         caller: thread::ScopedJoinHandle<'scope, Result<ThreadId>>,
@@ -407,12 +410,12 @@ mod tests {
         let name = async || thread::current().name().map(str::to_owned);
         for _ in 0..3 {
             become_driver(&runtime);
-            // Begun by the call of a caller that drives.
+            // Started by the call of a driving caller.
             let of_call = io.clone();
             let ran_on = runtime.block_on(long(), true, async move { Ok(of_call.run(name()).await) });
             assert_eq!(ran_on.unwrap().as_deref(), Some(THREAD_NAME));
 
-            // Begun by a task while a caller drives.
+            // Started by a task while a caller drives.
             become_driver(&runtime);
             let (promise, ticket) = oneshot::slot();
             let of_task = io.clone();

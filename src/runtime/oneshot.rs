@@ -1,7 +1,7 @@
-//! How a caller waits for the I/O thread: a slot that is filled once, under a lock of our own.
+//! One-shot channel: a caller blocks until the I/O thread fills a slot once.
 //!
-//! A caller may itself be a thread of somebody's Tokio runtime, where tokio's own ways of blocking would panic; a mutex
-//! and a condition variable are allowed everywhere.
+//! It uses a mutex and a condition variable, because the caller may be a thread of its own Tokio runtime,
+//! where tokio's blocking functions panic.
 
 use std::sync::PoisonError;
 
@@ -10,26 +10,26 @@ use crate::{
     sys::sync::{Arc, Condvar, Mutex},
 };
 
-/// Two ends of a new slot.
+/// Creates a slot and returns its two ends.
 pub fn slot<T>() -> (Promise<T>, Ticket<T>) {
     let slot = Arc::new(Slot { state: Mutex::new(State::Pending), changed: Condvar::new() });
     (Promise(slot.clone()), Ticket(slot))
 }
 
-/// The end that fills the slot. Dropped without that, it tells the waiter so.
+/// The sending end. If it is dropped without a value, the waiting end gets an error.
 pub struct Promise<T>(Arc<Slot<T>>);
 
-/// The end that waits.
+/// The waiting end.
 pub struct Ticket<T>(Arc<Slot<T>>);
 
-/// Why nothing came.
+/// Why there is no value.
 #[derive(Debug, PartialEq)]
 pub enum Nothing {
     /// The deadline passed first.
     Late,
-    /// The other end was dropped: what should have filled the slot was stopped.
+    /// The sending end was dropped: its task was stopped.
     Stopped,
-    /// The same, by a panic.
+    /// The sending end was dropped by a panic.
     Panicked,
 }
 
@@ -46,12 +46,12 @@ enum State<T> {
 }
 
 impl<T> Slot<T> {
-    /// Only the first one counts.
+    /// Stores the first result and wakes the waiter. Later results are ignored.
     fn settle(&self, settled: State<T>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*state, State::Pending) {
             *state = settled;
-            // Else whoever is woken finds it locked, and sleeps again.
+            // Unlocked first, so that the woken thread doesn't block on the lock.
             drop(state);
             self.changed.notify_one();
         }
@@ -73,7 +73,7 @@ impl<T> Drop for Promise<T> {
 }
 
 impl<T> Ticket<T> {
-    /// Waits until the slot is filled, given up, or the deadline has passed.
+    /// Waits until the slot is filled, the other end is dropped, or the deadline passes.
     pub fn wait(self, deadline: Deadline) -> Result<T, Nothing> {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {

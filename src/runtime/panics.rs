@@ -1,4 +1,5 @@
-//! A panic is a mistake in the library. The caller gets a status, and the process's stderr nothing: that is the host's.
+//! Turns a panic, which is a bug in the library, into a status. Prints nothing, because stderr belongs to the
+//! host.
 
 use std::{
     panic,
@@ -8,16 +9,16 @@ use std::{
 use crate::model::{error::Error, status::Status};
 
 static QUIET: Once = Once::new();
-/// Where the last one was.
+/// The source location of the last panic.
 static PLACE: Mutex<String> = Mutex::new(String::new());
 
-/// Has panics printed no more. Only for the C library, whose standard library is its own: in a program in Rust this would be the
-/// program's to say.
+/// Replaces the panic hook by one that prints nothing. Only the C library does this: its copy of the standard
+/// library is its own, while in a Rust program the hook belongs to the program.
 pub fn keep_quiet() {
     QUIET.call_once(|| {
         panic::set_hook(Box::new(|what| {
             let place = what.location().map(|place| format!(" at {}:{}", place.file(), place.line()));
-            // Whoever holds it is at the same.
+            // If the lock is taken, another panicking thread is storing its location.
             if let Ok(mut last) = PLACE.try_lock() {
                 *last = place.unwrap_or_default();
             }
@@ -25,7 +26,7 @@ pub fn keep_quiet() {
     });
 }
 
-/// What a caller is told.
+/// Returns the error that a caller gets after a panic.
 pub fn status() -> Error {
     let place = PLACE.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let why = format!(

@@ -1,4 +1,4 @@
-//! What knows sockets and timers: a Tokio runtime, driven by one thread at a time.
+//! The reactor for sockets and timers: a Tokio runtime that one thread at a time drives.
 
 use std::{
     future::Future,
@@ -10,22 +10,23 @@ use std::{
 
 use crate::sys::{self, fork_private::Private};
 
-/// Name resolution blocks, and so may a disk: they borrow threads of this name's kind, at most two.
+/// Thread name of Tokio's blocking pool, at most two threads: name resolution and file reads block.
 const RESOLVER_NAME: &str = "thb-resolve";
-/// How long such a thread waits for another name before it ends.
+/// An idle thread of the blocking pool ends after this time.
 const RESOLVER_IDLE: Duration = Duration::from_secs(2);
 
-/// Work for the reactor.
+/// A future that the reactor runs.
 pub type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The reactor, and what keeps its descriptors from children.
+/// The reactor, and the record of its descriptors that a forked child closes.
 pub struct Reactor {
     runtime: tokio::runtime::Runtime,
     private: Vec<Private>,
 }
 
 impl Reactor {
-    /// One that calls these functions when whoever drives it goes to sleep and wakes, and starts the `jobs` that there are.
+    /// Creates a reactor. It calls the first two functions when the driving thread goes to sleep and when it
+    /// wakes, and starts the jobs that `jobs` returns.
     pub fn new(
         before_sleep: impl Fn() + Send + Sync + 'static,
         after_sleep: impl Fn() + Send + Sync + 'static,
@@ -53,21 +54,22 @@ impl Reactor {
         Ok(Reactor { runtime, private })
     }
 
-    /// Drives it until `work` is done.
+    /// Drives the reactor until `work` is done.
     pub fn run<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }
 
-    /// Whether this thread can drive a reactor: it is none that is driving one already, as those of a caller's own Tokio runtime are,
-    /// nor one that is ending.
+    /// Returns whether this thread can drive a reactor. A thread that already drives one can't, for example a
+    /// thread of the caller's Tokio runtime, nor can a thread that is ending.
     pub fn can_be_driven_here() -> bool {
         tokio::runtime::Handle::try_current().is_err_and(|error| error.is_missing_context())
     }
 
-    /// Drops all that it still has to do.
+    /// Drops all remaining work.
     pub fn shut_down(self) {
         drop(self.private);
-        // A resolver that hangs in the system's library must not hold us.
+        // In the background, because a name resolution that hangs in the system library would block this
+        // thread.
         self.runtime.shutdown_background();
     }
 }

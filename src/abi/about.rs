@@ -26,7 +26,8 @@ pub extern "C" fn thb_abi_version() -> u32 {
 }
 
 /// Checks whether the library supports a caller that was compiled with THB_ABI_VERSION == abi. Thread-safe. Never
-/// blocks. Returns THB_OK: the major version is the same, and abi's minor version isn't newer than the library's;
+/// blocks.
+/// Returns THB_OK: the major version is the same, and abi's minor version isn't newer than the library's;
 /// THB_ABI_MISMATCH.
 #[unsafe(no_mangle)]
 pub extern "C" fn thb_check_abi(abi: u32) -> thb_status_t {

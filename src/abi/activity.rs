@@ -28,8 +28,8 @@ use crate::{
 ///   age_ms                time since the attempt started; the first lease counts from that start (0)
 ///   attempt_remaining_ms  time that the attempt has left, a hint; when it has passed, THB_SIGNAL_DEADLINE is set
 ///   workflow_id, run_id, activity_id, attempt   identify the activity instead of a token (pass NULL, 0):
-///                         docs/by-ids.md. A standalone activity has no workflow_id. With a token they only serve to ask the server for
-///                         the activity's timeout and details
+///                         docs/by-ids.md. A standalone activity has no workflow_id. With a token they only serve
+///                         to ask the server for the activity's timeout and details
 ///   require_encoded       true: refuse values that no codec has encoded, so that no readable value is sent (false)
 ///   verify                true: before an ending call returns THB_IN_DOUBT, look up the outcome, and return THB_OK if
 ///                         this call ended the activity (false)
@@ -43,9 +43,10 @@ use crate::{
 /// retries the beat on a new one. NOT_FOUND stops the beats (THB_SIGNAL_GONE).
 ///
 /// Thread-safe. Never waits for the server. Inputs are borrowed for the call. The caller closes *activity_out with
-/// thb_activity_close; 0 < handle < 2^53. Returns THB_OK, THB_NOT_CONNECTED, THB_ALREADY_OPEN, THB_CONFIG (options,
-/// variables), THB_INVALID_ARGUMENT, THB_TOKEN_UNREADABLE (the library can't read the activity's ids from the token
-/// to ask for its progress: give initial_details, the ids, or pulse false), THB_LOCAL_LIMIT.
+/// thb_activity_close; 0 < handle < 2^53.
+/// Returns THB_OK, THB_NOT_CONNECTED, THB_ALREADY_OPEN, THB_CONFIG (options, variables), THB_INVALID_ARGUMENT,
+/// THB_TOKEN_UNREADABLE (the library can't read the activity's ids from the token to ask for its progress: give
+/// initial_details, the ids, or pulse false), THB_LOCAL_LIMIT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_open(
     token: *const c_void,
@@ -73,7 +74,8 @@ pub unsafe extern "C" fn thb_activity_open(
 ///
 /// Thread-safe. Never waits for the network. Inputs are borrowed for the call. On THB_OK *signals_out (may be NULL)
 /// is the current set of signals. THB_SIGNAL_LEASE_LOST is exact: the first call after the process was frozen reports
-/// it. Returns THB_OK, THB_NOT_FOUND (the activity is over: stop the work), THB_ENDED, THB_TOO_LARGE,
+/// it.
+/// Returns THB_OK, THB_NOT_FOUND (the activity is over: stop the work), THB_ENDED, THB_TOO_LARGE,
 /// THB_INVALID_ARGUMENT, THB_INVALID_HANDLE, THB_FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_heartbeat(
@@ -111,8 +113,8 @@ pub unsafe extern "C" fn thb_activity_touch(
     }
 }
 
-/// Returns the current signals, also after the activity has ended. Thread-safe. Never waits. Returns THB_OK,
-/// THB_INVALID_HANDLE, THB_FORKED.
+/// Returns the current signals, also after the activity has ended. Thread-safe. Never waits.
+/// Returns THB_OK, THB_INVALID_HANDLE, THB_FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_get_signals(
     activity: thb_activity_t,
@@ -131,9 +133,9 @@ pub unsafe extern "C" fn thb_activity_get_signals(
 /// Waits until a signal of mask differs from known_signals, or timeout_ms has passed. Both are THB_OK; *signals_out
 /// (may be NULL) is then the current set of signals. A timeout of 0 polls.
 ///
-/// Thread-safe; any number of threads may wait. Blocks at most timeout_ms. Returns THB_OK, THB_INVALID_HANDLE (also
-/// when it is closed during the call), THB_FORKED, THB_NOT_CONNECTED (disconnected during the call),
-/// THB_INVALID_ARGUMENT.
+/// Thread-safe; any number of threads may wait. Blocks at most timeout_ms.
+/// Returns THB_OK, THB_INVALID_HANDLE (also when it is closed during the call), THB_FORKED, THB_NOT_CONNECTED
+/// (disconnected during the call), THB_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_wait(
     activity: thb_activity_t,
@@ -159,9 +161,10 @@ pub unsafe extern "C" fn thb_activity_wait(
 /// so call this before the first record.
 ///
 /// Thread-safe. Blocks at most timeout_ms; a timeout of 0 returns what is already known. The caller frees
-/// *details_out with thb_details_free. Returns THB_OK, THB_TIMEOUT, THB_UNAVAILABLE, THB_NOT_FOUND, THB_ENDED,
-/// THB_FAILED_PRECONDITION (a record replaced them before the first call), THB_INVALID_HANDLE, THB_FORKED,
-/// THB_NOT_CONNECTED, THB_INVALID_ARGUMENT, and the status of the server's answer.
+/// *details_out with thb_details_free.
+/// Returns THB_OK, THB_TIMEOUT, THB_UNAVAILABLE, THB_NOT_FOUND, THB_ENDED, THB_FAILED_PRECONDITION (a record replaced
+/// them before the first call), THB_INVALID_HANDLE, THB_FORKED, THB_NOT_CONNECTED, THB_INVALID_ARGUMENT, and the
+/// status of the server's answer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_get_details(
     activity: thb_activity_t,
@@ -186,8 +189,8 @@ pub unsafe extern "C" fn thb_activity_get_details(
 /// next_beat_ms, records, beats (acknowledged), failed_tries, leases_regained, last_error {code, name, message}.
 /// Later versions may add keys.
 ///
-/// Thread-safe. Never waits. The caller frees *info_out with thb_text_free. Returns THB_OK, THB_INVALID_HANDLE,
-/// THB_FORKED, THB_INVALID_ARGUMENT.
+/// Thread-safe. Never waits. The caller frees *info_out with thb_text_free.
+/// Returns THB_OK, THB_INVALID_HANDLE, THB_FORKED, THB_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_get_info(
     activity: thb_activity_t,
@@ -207,9 +210,9 @@ pub unsafe extern "C" fn thb_activity_get_info(
 
 /// Sends the newest record at once, and waits until the server has acknowledged it.
 ///
-/// Thread-safe. Blocks at most timeout_ms. Returns THB_OK, THB_NOT_FOUND, THB_ENDED, THB_TIMEOUT, THB_UNAVAILABLE,
-/// THB_INVALID_HANDLE, THB_FORKED, THB_NOT_CONNECTED, THB_INVALID_ARGUMENT, and the status of the server's answer to
-/// the beat.
+/// Thread-safe. Blocks at most timeout_ms.
+/// Returns THB_OK, THB_NOT_FOUND, THB_ENDED, THB_TIMEOUT, THB_UNAVAILABLE, THB_INVALID_HANDLE, THB_FORKED,
+/// THB_NOT_CONNECTED, THB_INVALID_ARGUMENT, and the status of the server's answer to the beat.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_flush(
     activity: thb_activity_t,
@@ -290,8 +293,9 @@ pub unsafe extern "C" fn thb_activity_report_cancelled(
 /// returns.
 ///
 /// Thread-safe; calls that other threads have blocked on the handle return THB_INVALID_HANDLE. Blocks at most
-/// timeout_ms. Returns THB_OK; THB_INVALID_HANDLE, THB_FORKED, THB_INVALID_ARGUMENT; and, if the last record couldn't
-/// be sent, the status of that failure.
+/// timeout_ms.
+/// Returns THB_OK; THB_INVALID_HANDLE, THB_FORKED, THB_INVALID_ARGUMENT; and, if the last record couldn't be sent,
+/// the status of that failure.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_close(
     activity: thb_activity_t,

@@ -20,7 +20,8 @@ use crate::{api::rpc, model::deadline::Timeout, runtime::panics};
 ///
 /// Thread-safe. Blocks at most connect_timeout_ms, until the server has answered and has the namespace. Temporary
 /// failures, for example a refused connection, are retried within that time. Inputs are borrowed for the call. After
-/// a failure the process is not connected. Returns
+/// a failure the process is not connected.
+/// Returns
 ///   THB_OK
 ///   THB_INVALID_ARGUMENT     options_json is NULL, but options_len isn't 0; or options_len is over PTRDIFF_MAX
 ///   THB_CONFIG               an option, a variable or a file is wrong: unknown, of the wrong type, missing, not PEM
@@ -49,8 +50,9 @@ pub unsafe extern "C" fn thb_connect(
 /// and no beat is lost: when a new connection is needed, it replaces the old one once it is established.
 ///
 /// Thread-safe. Never waits for the server, but reads the files that the options name. Inputs are borrowed for the
-/// call. Returns THB_OK; THB_INVALID_ARGUMENT as thb_connect; THB_NOT_CONNECTED; THB_CONFIG: as for thb_connect, or
-/// an option that can't be changed. After a failure the old credentials stay in force.
+/// call.
+/// Returns THB_OK; THB_INVALID_ARGUMENT as thb_connect; THB_NOT_CONNECTED; THB_CONFIG: as for thb_connect, or an
+/// option that can't be changed. After a failure the old credentials stay in force.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_reconfigure(
     options_json: *const c_char,
@@ -70,8 +72,8 @@ pub unsafe extern "C" fn thb_reconfigure(
 /// up not connected, and thb_connect may be called again. Errors, details and texts stay valid. Without a client this
 /// does nothing and returns THB_OK.
 ///
-/// Thread-safe. Blocks at most timeout_ms. Returns THB_OK; THB_INVALID_ARGUMENT: timeout_ms is out of range, and
-/// nothing was done.
+/// Thread-safe. Blocks at most timeout_ms.
+/// Returns THB_OK; THB_INVALID_ARGUMENT: timeout_ms is out of range, and nothing was done.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_disconnect(timeout_ms: u32, error_out: *mut *mut thb_error_t) -> thb_status_t {
     // SAFETY: as the header requires, outputs are NULL or writable.

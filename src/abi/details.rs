@@ -24,8 +24,8 @@ fn name(value: &Value) -> CString {
 
 /// Creates empty details. Add values with thb_details_add, and pass them on with thb_details_payloads.
 ///
-/// Thread-safe. Never blocks. The caller frees *details_out with thb_details_free. Returns THB_OK;
-/// THB_INVALID_ARGUMENT: details_out is NULL.
+/// Thread-safe. Never blocks. The caller frees *details_out with thb_details_free.
+/// Returns THB_OK; THB_INVALID_ARGUMENT: details_out is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_new(
     details_out: *mut *mut thb_details_t,
@@ -45,9 +45,9 @@ pub unsafe extern "C" fn thb_details_new(
 /// Appends a value; with THB_ENCODING_PAYLOADS, each of its values. Works for details from the server too.
 ///
 /// Not thread-safe: no other thread may use the same details during the call. Never blocks. Copies the data, which
-/// may lie within the same details. Invalidates all pointers into the details that were returned before. Returns
-/// THB_OK; THB_INVALID_ARGUMENT: details is NULL, encoding is THB_ENCODING_NONE or unknown, or the data doesn't match
-/// the encoding; nothing was added.
+/// may lie within the same details. Invalidates all pointers into the details that were returned before.
+/// Returns THB_OK; THB_INVALID_ARGUMENT: details is NULL, encoding is THB_ENCODING_NONE or unknown, or the data
+/// doesn't match the encoding; nothing was added.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_add(
     details: *mut thb_details_t,

@@ -38,7 +38,8 @@ pub unsafe fn payloads(
 /// isn't retried but returns its last error.
 ///
 /// Thread-safe. Blocks at most timeout_ms. Inputs are borrowed for the call. On THB_OK *signals_out (may be NULL) is
-/// a set of THB_SIGNAL_*: what the server asks of the activity now. Returns
+/// a set of THB_SIGNAL_*: what the server asks of the activity now.
+/// Returns
 ///   THB_OK
 ///   THB_NOT_FOUND            the activity is over for this token: stop the work
 ///   THB_INVALID_ARGUMENT     also: the details don't match the encoding; the token is from another namespace
@@ -72,7 +73,8 @@ pub unsafe extern "C" fn thb_heartbeat(
 /// attempt the server has now.
 ///
 /// Thread-safe. Blocks at most timeout_ms. Inputs are borrowed for the call. The caller frees *details_out with
-/// thb_details_free. Returns
+/// thb_details_free.
+/// Returns
 ///   THB_OK
 ///   THB_NOT_FOUND            the activity is over, not only this attempt. The details of a standalone activity stay
 ///                            readable after its end
@@ -105,7 +107,8 @@ pub unsafe extern "C" fn thb_get_details(
 /// (THB_ENCODING_PAYLOADS) are THB_INVALID_ARGUMENT, because workflows can't receive them.
 ///
 /// Thread-safe. Blocks at most timeout_ms. Inputs are borrowed for the call. After THB_TIMEOUT, THB_UNAVAILABLE or
-/// THB_SERVER_ERROR it may be called again. Returns
+/// THB_SERVER_ERROR it may be called again.
+/// Returns
 ///   THB_OK
 ///   THB_NOT_FOUND            the activity was already over for this token: ended elsewhere, or in another attempt
 ///   THB_IN_DOUBT             it is over; an earlier try of this call, whose answer was lost, may have ended it
@@ -148,9 +151,10 @@ pub unsafe extern "C" fn thb_complete(
 /// For a standalone activity heartbeat_details are sent first, in a heartbeat of their own, because Server 1.31
 /// ignores them in the failure. If that heartbeat fails, the attempt isn't ended.
 ///
-/// Thread-safe, blocks and borrows as thb_complete, and may be called again after the same statuses. Returns THB_OK;
-/// THB_NOT_FOUND, THB_IN_DOUBT and THB_TOO_LARGE as thb_complete (the limit applies to the failure and to
-/// heartbeat_details separately); THB_INVALID_ARGUMENT also for any mistake in failure_json; and the common statuses.
+/// Thread-safe, blocks and borrows as thb_complete, and may be called again after the same statuses.
+/// Returns THB_OK; THB_NOT_FOUND, THB_IN_DOUBT and THB_TOO_LARGE as thb_complete (the limit applies to the failure
+/// and to heartbeat_details separately); THB_INVALID_ARGUMENT also for any mistake in failure_json; and the common
+/// statuses.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_fail(
     token: *const c_void,
@@ -173,9 +177,9 @@ pub unsafe extern "C" fn thb_fail(
 /// Ends the activity as cancelled, after THB_SIGNAL_CANCEL_REQUESTED. The details go to the workflow; they are not
 /// heartbeat details.
 ///
-/// Thread-safe, blocks and borrows as thb_complete, and may be called again after the same statuses. Returns as
-/// thb_complete. THB_INVALID_ARGUMENT also when cancellation wasn't requested: the activity then continues, and the
-/// token stays valid.
+/// Thread-safe, blocks and borrows as thb_complete, and may be called again after the same statuses.
+/// Returns as thb_complete. THB_INVALID_ARGUMENT also when cancellation wasn't requested: the activity then
+/// continues, and the token stays valid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_report_cancelled(
     token: *const c_void,

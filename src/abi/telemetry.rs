@@ -9,8 +9,8 @@ use crate::{api::rpc, model::deadline::Timeout};
 /// Returns the process's metrics in the Prometheus text format; docs/metrics.md lists them. Before the first
 /// thb_connect the text has metric names but no values.
 ///
-/// Thread-safe. Never blocks. The caller frees *metrics_out with thb_text_free. Returns THB_OK; THB_INVALID_ARGUMENT:
-/// metrics_out is NULL.
+/// Thread-safe. Never blocks. The caller frees *metrics_out with thb_text_free.
+/// Returns THB_OK; THB_INVALID_ARGUMENT: metrics_out is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_get_metrics(
     metrics_out: *mut *mut thb_text_t,
@@ -32,8 +32,8 @@ pub unsafe extern "C" fn thb_get_metrics(
 /// record; *record_out is NULL when timeout_ms passes without one. Needs no client. To also write records to stderr,
 /// set the environment variable THB_LOG to a level, for example THB_LOG=info.
 ///
-/// Thread-safe. Blocks at most timeout_ms; 0 polls. The caller frees *record_out with thb_text_free. Returns THB_OK;
-/// THB_INVALID_ARGUMENT: record_out is NULL, or timeout_ms is out of range.
+/// Thread-safe. Blocks at most timeout_ms; 0 polls. The caller frees *record_out with thb_text_free.
+/// Returns THB_OK; THB_INVALID_ARGUMENT: record_out is NULL, or timeout_ms is out of range.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_log_next(
     timeout_ms: u32,

@@ -54,9 +54,9 @@ pub unsafe extern "C" fn thb_watch_add(
 /// passed; a timeout of 0 polls. Outputs may be NULL. user_data_out and signals_out are written only with an
 /// activity.
 ///
-/// Thread-safe; each change is returned to one of the waiting threads. Blocks at most timeout_ms. Returns THB_OK;
-/// THB_INVALID_HANDLE, also when the watch is closed during the call; THB_NOT_CONNECTED: disconnected during the
-/// call; THB_FORKED; THB_INVALID_ARGUMENT: timeout_ms is out of range.
+/// Thread-safe; each change is returned to one of the waiting threads. Blocks at most timeout_ms.
+/// Returns THB_OK; THB_INVALID_HANDLE, also when the watch is closed during the call; THB_NOT_CONNECTED: disconnected
+/// during the call; THB_FORKED; THB_INVALID_ARGUMENT: timeout_ms is out of range.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_watch_next(
     watch: thb_watch_t,
@@ -83,8 +83,9 @@ pub unsafe extern "C" fn thb_watch_next(
 /// Opens a new descriptor that is readable while thb_watch_next has something to return, or when the watch was
 /// closed. Only poll it. The caller closes it with close(). It is CLOEXEC.
 ///
-/// Thread-safe. Never blocks. Returns THB_OK; THB_INVALID_HANDLE; THB_FORKED; THB_LOCAL_LIMIT: no descriptor;
-/// THB_INVALID_ARGUMENT: fd_out is NULL.
+/// Thread-safe. Never blocks.
+/// Returns THB_OK; THB_INVALID_HANDLE; THB_FORKED; THB_LOCAL_LIMIT: no descriptor; THB_INVALID_ARGUMENT: fd_out is
+/// NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_watch_open_fd(
     watch: thb_watch_t,
@@ -101,8 +102,8 @@ pub unsafe extern "C" fn thb_watch_open_fd(
     }
 }
 
-/// Closes a watch; its activities stay open. Thread-safe. Never blocks. Returns THB_OK; THB_INVALID_HANDLE;
-/// THB_FORKED.
+/// Closes a watch; its activities stay open. Thread-safe. Never blocks.
+/// Returns THB_OK; THB_INVALID_HANDLE; THB_FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_watch_close(
     watch: thb_watch_t,

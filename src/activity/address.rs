@@ -1,4 +1,4 @@
-//! How the server knows_details an activity that is held open: by its task token, or by its ids.
+//! How the server identifies an open activity: by its task token, or by its ids.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -14,10 +14,10 @@ use crate::model::{
     token::{self, Token},
 };
 
-/// How the server knows_details the activity.
+/// The address of an activity.
 #[derive(Debug)]
 pub enum ActivityAddress {
-    /// By its task token, which says all that there is to know.
+    /// By its task token, which also contains the ids and the attempt.
     Token(Zeroizing<Box<[u8]>>),
     /// By ids.
     Ids(Box<ByIds>),
@@ -26,31 +26,31 @@ pub enum ActivityAddress {
 /// An activity whose ids were given.
 #[derive(Debug)]
 pub struct ByIds {
-    /// As they were given.
+    /// The ids as the holder gave them.
     key: Zeroizing<Box<[u8]>>,
-    /// With the run, once that is known.
+    /// The ids, with the run once it is known.
     ids: Ids,
-    /// As far as known.
+    /// The attempt, as far as it is known.
     attempt: Attempt,
     token: Option<Bytes>,
     standing: TokenOrigin,
 }
 
-/// What the token is, and whether it is known which attempt is meant.
+/// Where the token comes from, and whether the attempt is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum TokenOrigin {
-    /// It was given beside the ids, which are for describing the activity.
+    /// The holder gave the token. The ids only serve to describe the activity.
     Given,
-    /// There is none. The server hasn't been asked yet.
+    /// There is no token, and the server hasn't been asked yet.
     Unknown,
-    /// The server was asked. If there is a token it was derived, and perhaps the server doesn't take such.
+    /// The server was asked. If there is a token, it was derived, and the server may not accept it.
     Found,
-    /// The server took the one that was derived.
+    /// The server accepted the derived token.
     Taken,
 }
 
 impl ActivityAddress {
-    /// As the holder gives it: a token or ids, or both.
+    /// Creates the address from what the holder gave: a token, ids, or both.
     pub fn given(token: &[u8], options: &mut OpenOptions) -> Result<Self> {
         let attempt = Attempt { number: options.attempt, started_at: 0 };
         let ids = match (token, options.ids.take()) {
@@ -88,7 +88,7 @@ impl ActivityAddress {
         })
     }
 
-    /// What no two activities that are open at once may have in common.
+    /// Returns the bytes that are unique among open activities.
     pub fn key(&self) -> &[u8] {
         match self {
             ActivityAddress::Token(token) => token,
@@ -96,7 +96,7 @@ impl ActivityAddress {
         }
     }
 
-    /// A hash of the workflow, or of nothing in particular.
+    /// Returns a hash of the workflow, or an arbitrary value when it is unknown.
     pub fn workflow(&self) -> u32 {
         let mut hasher = DefaultHasher::new();
         match self.ids() {
@@ -107,7 +107,7 @@ impl ActivityAddress {
         u32::try_from(hasher.finish() >> 32).unwrap_or(0)
     }
 
-    /// Which activity it is, where that can be read.
+    /// Returns the activity's ids, if they can be read.
     pub fn ids(&self) -> Option<Ids> {
         match self {
             ActivityAddress::Token(token) => Token::read(token).map(|read| read.ids),
@@ -115,7 +115,7 @@ impl ActivityAddress {
         }
     }
 
-    /// The number of the attempt, from 1; 0 when unknown.
+    /// Returns the number of the attempt, from 1; 0 when unknown.
     pub fn attempt_number(&self) -> i32 {
         match self {
             ActivityAddress::Token(token) => Token::read(token).map_or(0, |read| read.attempt.number),
@@ -123,7 +123,7 @@ impl ActivityAddress {
         }
     }
 
-    /// By what the server is told which activity is meant; `None`: that isn't known yet.
+    /// Returns how requests identify the activity; `None` while that isn't known.
     pub fn addressed_by(&self) -> Option<&'static str> {
         match self {
             ActivityAddress::Token(_) => Some("token"),
@@ -136,7 +136,7 @@ impl ActivityAddress {
         }
     }
 
-    /// What to ask the server of.
+    /// Returns what to ask the server for when the activity is described.
     pub fn subject(&self) -> Subject {
         match self {
             ActivityAddress::Token(token) => Subject::Token(secret::shared(token.as_ref())),
@@ -148,12 +148,12 @@ impl ActivityAddress {
         }
     }
 
-    /// Whether it is known which attempt is meant, so that something can be sent.
+    /// Returns whether the attempt is known, so that something can be sent.
     pub fn is_settled(&self) -> bool {
         !matches!(self, ActivityAddress::Ids(by) if by.standing == TokenOrigin::Unknown)
     }
 
-    /// The server was asked: the ids with their run, the attempt with its start, and the token that was derived.
+    /// Stores the server's answer: the ids with their run, the attempt with its start, and the derived token.
     pub fn found(&mut self, ids: Ids, attempt: Attempt, token: Option<Bytes>) {
         if let ActivityAddress::Ids(by) = self
             && by.standing == TokenOrigin::Unknown
@@ -162,7 +162,8 @@ impl ActivityAddress {
         }
     }
 
-    /// Where a beat goes. `fresh`: the lease is known to hold, so that a token may be sent without asking before.
+    /// Returns where a beat is sent. `fresh`: the lease is known to hold, so a token may be sent without asking
+    /// first.
     pub fn target(&self, fresh: bool) -> Target {
         match self {
             ActivityAddress::Token(token) => Target::Token(secret::shared(token.as_ref())),
@@ -173,8 +174,8 @@ impl ActivityAddress {
         }
     }
 
-    /// Where the call goes that ends the activity: one derived counts only once it was taken, since to hear that it names nothing
-    /// would sound like the activity's end.
+    /// Returns where the ending call is sent. A derived token is used only after the server has accepted one:
+    /// NOT_FOUND for an unaccepted token would look like the end of the activity.
     pub fn ending_target(&self, fresh: bool) -> Target {
         match self {
             ActivityAddress::Ids(by) if self.ends_by_ids() => {
@@ -184,12 +185,12 @@ impl ActivityAddress {
         }
     }
 
-    /// Whether that call would go by ids, with no token.
+    /// Returns whether the ending call would be sent by ids, without a token.
     pub fn ends_by_ids(&self) -> bool {
         matches!(self, ActivityAddress::Ids(by) if matches!(by.standing, TokenOrigin::Unknown | TokenOrigin::Found))
     }
 
-    /// A beat was acknowledged.
+    /// Notes that a beat was acknowledged.
     pub fn acknowledged(&mut self) {
         if let ActivityAddress::Ids(by) = self
             && by.standing == TokenOrigin::Found
@@ -199,7 +200,8 @@ impl ActivityAddress {
         }
     }
 
-    /// A beat was refused in this way. True when that may be the made-up token's fault, which isn't sent again then.
+    /// Notes that a beat was refused with `status`. Returns true if the derived token may be the reason; it isn't
+    /// sent again.
     pub fn refused(&mut self, status: Status) -> bool {
         let of_tokens = [Status::NotFound, Status::InvalidArgument, Status::TokenUnreadable];
         match self {

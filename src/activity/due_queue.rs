@@ -1,11 +1,11 @@
-//! When the scheduler is to look at which activity.
+//! Orders activities by the time at which the scheduler must examine them.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::handle::Handle;
 use crate::sys::clock::Moment;
 
-/// At most one time for each activity, in order.
+/// At most one time per activity, in order.
 #[derive(Default)]
 pub struct DueQueue {
     by_time: BTreeSet<(Moment, Handle)>,
@@ -13,7 +13,7 @@ pub struct DueQueue {
 }
 
 impl DueQueue {
-    /// Adds an activity, or moves it to an earlier time. A later time is ignored: the look at the earlier one leads to it.
+    /// Adds an activity, or moves it to an earlier time. Ignores a later time: the earlier examination schedules it.
     pub fn advance(&mut self, handle: Handle, due: Moment) {
         if due == Moment::NEVER {
             return;
@@ -31,7 +31,7 @@ impl DueQueue {
         }
     }
 
-    /// Takes the next activity that is due by now.
+    /// Removes and returns the next activity that is due by now.
     pub fn pop(&mut self, now: Moment) -> Option<Handle> {
         let (due, handle) = *self.by_time.first()?;
         if due > now {
@@ -42,7 +42,7 @@ impl DueQueue {
         Some(handle)
     }
 
-    /// When the next activity is due.
+    /// Returns when the next activity is due.
     pub fn next(&self) -> Option<Moment> {
         self.by_time.first().map(|(due, _)| *due)
     }

@@ -1,4 +1,4 @@
-//! What was recorded and not sent yet goes out before the process ends.
+//! Sends unsent records before the process ends.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -9,35 +9,35 @@ use std::{
 use super::{Activities, handle::Handle};
 use crate::sys::clock::Moment;
 
-/// How long the end of the process may be held up by that.
+/// The longest time for which this may delay the end of the process.
 pub const PATIENCE: Duration = Duration::from_secs(2);
-/// How long the end of the process waits for tries that don't bring the newest record.
+/// How long the exiting thread waits for tries that don't carry the newest record.
 const GRACE: Duration = Duration::from_millis(500);
-/// How often the thread that ends the process looks whether it is done.
+/// How often the exiting thread checks whether the flush is done.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// Between the thread that ends the process and the one that sends. Only atomics: the thread may be in a signal handler that has
-/// interrupted one of our functions, whatever that has locked.
+/// Shared by the exiting thread and the sender. All atomics: the exiting thread may be in a signal handler that has
+/// interrupted a function of the library which holds locks.
 #[derive(Default)]
 pub struct ExitFlush {
     wanted: AtomicBool,
-    /// Tries that don't bring the newest record are to be given up.
+    /// Whether tries that don't carry the newest record must be given up.
     is_urgent: AtomicBool,
     done: AtomicBool,
 }
 
-/// The sender's part.
+/// The sender's state of the exit flush.
 #[derive(Default)]
 pub struct PendingExit {
     begun: bool,
     is_urgent: bool,
-    /// Those with something to send, as far as it isn't known that they have sent it: each with its newest record then, for other
-    /// threads may record on.
+    /// Activities whose record may still have to be sent, each with its newest record at the start of the flush.
+    /// Other threads may add records later; those don't count.
     unsent: Vec<(Handle, u64)>,
 }
 
 impl Activities {
-    /// Waits until the sender has sent what was recorded, or can't; but not for long.
+    /// Waits until the sender has sent the records or can't send them, for at most [`PATIENCE`].
     pub fn leave(&self) {
         self.exit_flush.wanted.store(true, Ordering::Release);
         self.wake_queue.wake();
@@ -51,7 +51,7 @@ impl Activities {
         }
     }
 
-    /// Sends what was recorded, if the process is about to end. Called by the sender again and again.
+    /// Sends unsent records if the process is about to end. The sender calls this repeatedly.
     pub fn flush_at_exit(&self, leaving: &mut PendingExit) {
         if !self.exit_flush.wanted.load(Ordering::Acquire) {
             return;
@@ -73,11 +73,11 @@ impl Activities {
         }
     }
 
-    /// Has the newest record of each activity sent. Returns the activities with the numbers of those records.
+    /// Requests a flush of each activity. Returns the activities with the number of their newest record.
     pub(super) fn request_flush_of_all(&self) -> Vec<(Handle, u64)> {
         let mut newest_records = Vec::new();
         for handle in self.registry.handles() {
-            // One that was closed has nothing to send.
+            // A closed activity has nothing to send.
             let Ok(newest) = self.registry.with(handle, |activity| activity.newest_record()) else {
                 continue;
             };
@@ -87,7 +87,7 @@ impl Activities {
         newest_records
     }
 
-    /// Whether this record, or a newer one, may still reach the server.
+    /// Returns whether this record, or a newer one, may still reach the server.
     pub(super) fn is_unsent(&self, handle: Handle, record: u64) -> bool {
         let unsent = self.registry.with(handle, |activity| {
             matches!(activity.is_flushed_to(record), Ok(false)) && activity.check_flush().is_ok()
@@ -95,7 +95,7 @@ impl Activities {
         unsent.unwrap_or(false)
     }
 
-    /// Has the sender look at all of them, if it has forgotten where it was.
+    /// Makes the scheduler examine all activities, after it has lost its place.
     pub fn wake_all(&self) {
         for handle in self.registry.handles() {
             self.wake_at(handle, Moment::now());

@@ -1,4 +1,4 @@
-//! Handles: numbers that stand for open activities (and watches), and that stop doing so when they are closed.
+//! Handles: numbers that identify open activities and watches until they are closed.
 
 use crate::model::{
     error::{Error, Result},
@@ -9,36 +9,36 @@ const INDEX_BITS: u32 = 22;
 const FORK_BITS: u32 = 8;
 const GENERATION_BITS: u32 = 23;
 
-/// How many slots there can be.
+/// The number of slots.
 pub const MAX_SLOTS: u32 = 1 << INDEX_BITS;
-/// The last of them are for watches, so that handles of the two kinds are never mistaken for each other.
+/// The last slots are for watches, so that the handles of the two kinds never overlap.
 pub const SLOTS_OF_WATCHES: u32 = 2048;
-/// The others.
+/// The slots for activities.
 pub const SLOTS_OF_ACTIVITIES: u32 = MAX_SLOTS - SLOTS_OF_WATCHES;
-/// The last generation of a slot; after it the slot isn't used again, so that no handle ever comes back.
+/// The last generation of a slot. After it the slot isn't reused, so that no handle ever repeats.
 pub const LAST_GENERATION: u32 = (1 << GENERATION_BITS) - 1;
-/// How deep in forks handles can still be told apart.
+/// The deepest fork whose handles can be told apart from its parent's.
 pub const MAX_FORKS: u32 = (1 << FORK_BITS) - 1;
 
 /// A handle: 0 < h < 2^53, so that languages without 64-bit integers can hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle {
-    /// The slot.
+    /// The index of the slot.
     pub index: u32,
-    /// Which of the slot's users, from 1.
+    /// Counts the slot's users, from 1.
     pub generation: u32,
-    /// How often the process had been forked when the handle was made.
+    /// How many forks had led to the process when it made the handle.
     pub fork: u32,
 }
 
 impl Handle {
-    /// As the number that crosses the ABI.
+    /// Returns the number that crosses the ABI.
     pub fn number(self) -> u64 {
         let fork = u64::from(self.fork) << INDEX_BITS;
         u64::from(self.generation) << (INDEX_BITS + FORK_BITS) | fork | u64::from(self.index)
     }
 
-    /// The handle behind a number, which may be any; `fork` is this process's depth in forks.
+    /// Returns the handle that any given number encodes; `fork` is this process's fork count.
     #[inline]
     pub fn from_number(number: u64, fork: u32) -> Result<Self> {
         let part = |shift: u32, bits: u32| u32::try_from(number >> shift & ((1 << bits) - 1)).unwrap_or(0);
@@ -63,7 +63,7 @@ impl Handle {
     }
 }
 
-/// What a handle that stands for nothing gets.
+/// Returns the error for a handle that is closed or was never valid.
 pub fn invalid() -> Error {
     Error::new(Status::InvalidHandle, "the handle was closed, or never was one")
 }

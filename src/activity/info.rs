@@ -8,13 +8,13 @@ use super::state::Info;
 use crate::model::{error::Error, signals::Signals};
 
 impl Info {
-    /// Returns the JSON object. Keys are added, never changed.
+    /// Returns the JSON object. Keys may be added but never change.
     pub fn json(&self, signals: Signals) -> String {
         serde_json::to_string(&Report { info: self, signals }).unwrap_or_default()
     }
 }
 
-// Without `json!`, whose values bring 20 KiB of code and sort the keys.
+// Not `json!`: its values add 20 KiB of code and sort the keys.
 struct Report<'a> {
     info: &'a Info,
     signals: Signals,

@@ -1,19 +1,20 @@
-//! Activities held open: what is known of them, by handle. Nothing here knows_details of the client or of the network: `pulse`, beside this
-//! folder, sends what is due, and `held` is what the process can do.
+//! Activities held open, by handle. Nothing here depends on the network: `scheduler` sends what is due through
+//! `client`.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `options` | reads how an activity is to be held |
-//! | `handle`, `registry` | numbers that stand for open activities, and where those are |
+//! | `options` | reads the options of open |
+//! | `handle`, `registry` | the handles of open activities, and where those are stored |
 //! | `schedule` | when to beat: arithmetic |
-//! | `access` | how the server knows_details one: by its token or by its ids |
+//! | `address` | how the server identifies an activity: by token or by ids |
 //! | `state` | one activity: the rules of lease, throttle and pulse |
-//! | `wake_queue` | what others leave for the one who sends |
-//! | `watch` | one waiter for many |
-//! | `news` | what those who look on are told |
+//! | `wake_queue` | wake-ups for the scheduler |
+//! | `due_queue` | when the scheduler must examine which activity |
+//! | `scheduler` | sends what is due |
+//! | `watch` | one waiter for many activities |
+//! | `signal_log` | logs and counts changes of signals |
 //! | `exit_flush` | the last beats of a process that ends |
-//! | `calls` | what the holder's calls do: record, close, end |
-//! | `info` | what can be told about one, as JSON |
+//! | `info` | the report on an activity, as JSON |
 
 pub mod address;
 mod calls;
@@ -56,34 +57,35 @@ use state::WaitingCall;
 use wake_queue::WakeQueue;
 use watch::Watches;
 
-/// The longest that a waiter sleeps before it looks again, for the sake of times that pass unnoticed while the machine is suspended.
+/// The longest sleep of a waiting call. It then checks the clock, because timers don't advance while the machine is
+/// suspended.
 pub const LONGEST_NAP: Duration = Duration::from_secs(1);
 
-/// How long a flush of all activities waits for one of them before it examines them all again.
+/// How long a flush of all activities waits for one of them before it examines all of them again.
 const FLUSH_ROUND: Duration = Duration::from_millis(100);
-/// How long a request in flight may last after its handle was closed: it would keep the next call of the activity waiting.
+/// How long a request in flight may last after its handle was closed, since it delays the activity's next call.
 const TRY_AFTER_CLOSE: Duration = Duration::from_millis(500);
 
-/// What the process holds open. It outlives the client, and is empty without one.
+/// The activities that the process holds open. They outlive the client; without one there are none.
 pub struct Activities {
-    /// The open ones.
+    /// The open activities.
     pub registry: Registry,
-    /// When they are due.
+    /// When to examine them.
     pub wake_queue: WakeQueue,
-    /// Who wants to hear of their signals.
+    /// The watches of their signals.
     pub watches: Watches,
-    /// What they may send.
+    /// Which payloads they may send.
     pub rules: Arc<PayloadPolicy>,
-    /// Who counts, and is told what happens.
+    /// The process's metrics and log.
     pub telemetry: Arc<Telemetry>,
-    /// Wakes the requests in flight, to look whether they are given up.
+    /// Makes the requests in flight check whether they are given up.
     give_up: Notify,
     disconnected: AtomicBool,
     exit_flush: ExitFlush,
 }
 
 impl Activities {
-    /// None, in a process that was forked this often.
+    /// Creates an empty set, for a process with this fork count.
     pub fn new(fork: u32, telemetry: Arc<Telemetry>) -> Self {
         Activities {
             registry: Registry::new(fork),
@@ -97,7 +99,7 @@ impl Activities {
         }
     }
 
-    /// There is a client that sends for them. Returns the number of its sender.
+    /// Registers a new client that sends for the activities. Returns the number of its sender.
     pub fn connected(&self) -> u32 {
         self.disconnected.store(false, Ordering::Release);
         self.wake_queue.begin()
@@ -107,18 +109,18 @@ impl Activities {
         self.disconnected.load(Ordering::Acquire)
     }
 
-    /// Has the scheduler look at an activity at a time.
+    /// Makes the scheduler examine an activity at a time.
     pub fn wake_at(&self, handle: Handle, due: Moment) {
         self.wake_queue.put(due, handle);
     }
 
-    /// Sends what all activities have recorded, until the deadline.
+    /// Sends what all activities have recorded, until the timeout.
     pub fn flush_all(&self, timeout: Timeout) {
         let Some(deadline) = timeout.start() else { return };
         let call = WaitingCall::new(Moment::now(), deadline.remaining());
         let mut unsent = self.request_flush_of_all();
         loop {
-            // In each round all are examined: one whose try brings nothing must not wait until the ones before it are done.
+            // Each round examines all activities, so that one whose try fails doesn't wait for those before it.
             unsent.retain(|(handle, newest)| self.is_unsent(*handle, *newest));
             for (handle, newest) in &unsent {
                 let _ = self
@@ -138,11 +140,11 @@ impl Activities {
         }
     }
 
-    /// Closes all activities: there is no client any more that sends for them.
+    /// Closes all activities, because no client sends for them any more.
     pub fn close_all(&self) {
         self.disconnected.store(true, Ordering::Release);
         for handle in self.registry.handles() {
-            // Another thread may have closed it already.
+            // Another thread may already have closed it.
             let _ = self.registry.remove(handle);
         }
         self.watches.close_all();
@@ -158,7 +160,7 @@ impl Activities {
         }
     }
 
-    /// Sends what an activity has recorded without waiting for its time, and waits until the server has it.
+    /// Sends an activity's newest record at once, and waits until the server has acknowledged it.
     pub fn flush(&self, handle: Handle, deadline: Deadline) -> Result<()> {
         let newest = self.registry.with(handle, |activity| activity.newest_record())?;
         self.request_flush(handle);
@@ -177,13 +179,14 @@ impl Activities {
             .ok_or_else(|| Error::out_of_time(why, "what was recorded isn't acknowledged yet"))
     }
 
-    /// Sends a beat, with what is known, without waiting for its time, and waits until the server has acknowledged it.
+    /// Sends a beat with the newest details at once, and waits until the server has acknowledged it.
     pub fn beat(&self, handle: Handle, deadline: Deadline) -> Result<()> {
         self.registry.with(handle, |activity| activity.request_beat(Moment::now()))??;
         self.flush(handle, deadline)
     }
 
-    /// How long a call sleeps that waits for a try, which it gives up after `time`; `None`: it has done so, or there is no try.
+    /// Returns how long a waiting call sleeps before it gives up the try in flight. `None`: there is no try to give
+    /// up.
     pub fn nap(&self, time: Option<Duration>) -> Duration {
         if time.is_none() {
             self.wake_tries();
@@ -191,13 +194,14 @@ impl Activities {
         time.map_or(LONGEST_NAP, |time| time.min(LONGEST_NAP))
     }
 
-    /// Has the requests in flight look whether they are given up.
+    /// Makes the requests in flight check whether they are given up.
     pub fn wake_tries(&self) {
-        // As in `WakeQueue::wake`.
+        // Postponed for the same reason as in `WakeQueue::wake`.
         sys::cancellation::postponed(|| self.give_up.notify_waiters());
     }
 
-    /// Returns when the try in flight of an activity is to be given up: it keeps a call waiting, or the handle was closed.
+    /// Returns when the activity's try in flight must be given up: it delays a waiting call, or the handle was
+    /// closed.
     pub async fn until_given_up(&self, handle: Handle) {
         loop {
             let woken = self.give_up.notified();
@@ -209,7 +213,8 @@ impl Activities {
         }
     }
 
-    /// A handle that was closed by a disconnect, while somebody waited for its activity, is no mistake of theirs.
+    /// Replaces the invalid-handle error of a call during which a disconnect closed the handle: that isn't the
+    /// caller's mistake.
     pub fn woken<T>(&self, waited: Result<T>) -> Result<T> {
         waited.map_err(|error| match error.status() {
             Status::InvalidHandle if self.is_disconnected() => {

@@ -1,4 +1,4 @@
-//! The options of open, over what a parent handed over in the environment.
+//! Reads the options of open and the values that a parent handed over in the environment.
 
 use std::time::Duration;
 
@@ -14,42 +14,42 @@ use crate::{
     },
 };
 
-/// How an activity is to be held.
+/// The options of an open activity.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OpenOptions {
     /// The heartbeat timeout; zero when unknown or none.
     pub heartbeat_timeout: Duration,
-    /// Whether to beat without being told.
+    /// Whether to send beats without records.
     pub pulse: bool,
-    /// How long without progress before the pulse stops; zero for ever.
+    /// How long without progress before the pulse stops; zero: never.
     pub stall_timeout: Duration,
-    /// The longest time between two beats for the sake of their answers; zero leaves it to the heartbeat timeout.
+    /// The longest time between two beats, to receive signals sooner; zero: the heartbeat timeout decides.
     pub cancel_poll: Duration,
-    /// The details that the attempt started with, as handed over; empty ones say that there are none.
+    /// The details that the attempt started with, if they were handed over; without values if it had none.
     pub initial_details: Option<Payloads>,
-    /// How long ago the attempt started. Until the first acknowledged beat the lease counts from there.
+    /// How long ago the attempt started. The first lease counts from that start.
     pub age: Duration,
-    /// How long the attempt may still take. A hint: the server decides, and is asked when this has passed.
+    /// How long the attempt may still take. A hint: when it has passed, a beat asks the server, which decides.
     pub attempt_remaining: Option<Duration>,
-    /// Which activity it is, instead of the token or beside it.
+    /// The activity's ids, instead of the token or in addition to it.
     pub ids: Option<Ids>,
-    /// Which attempt of it, by its number; 0 when that isn't told.
+    /// The number of the attempt; 0 when not given.
     pub attempt: i32,
-    /// Whether nothing is to be sent that anybody can read.
+    /// Whether values that no codec has encoded are refused.
     pub require_encoded: bool,
-    /// Whether an ending in doubt is to be looked up.
+    /// Whether an ending call with an unknown outcome is looked up.
     pub verify: bool,
-    /// The token, where it was to be taken from the environment.
+    /// The token, if it was taken from the environment.
     pub token: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl OpenOptions {
-    /// Nothing is known, and there is a pulse.
+    /// The defaults: nothing is known, and the pulse is on.
     pub fn new() -> Self {
         OpenOptions { pulse: true, ..OpenOptions::default() }
     }
 
-    /// What a parent handed over in the environment beside the token.
+    /// Reads what a parent handed over in the environment, except the token.
     pub fn handed_over() -> Result<Self> {
         Ok(Self::of(HandedOver::read()?))
     }
@@ -67,7 +67,7 @@ impl OpenOptions {
         }
     }
 
-    /// Reads the JSON of open.
+    /// Reads the options from JSON.
     pub fn read(json: &[u8]) -> Result<Self> {
         json::read("options", json, Self::from_object)
     }

@@ -20,7 +20,7 @@ use crate::{
     sys::sync::{Condvar, Mutex, MutexGuard},
 };
 
-/// Slots come in chunks of this many, and stay where they are.
+/// Slots are allocated in chunks of this many and never move.
 const CHUNK: usize = 1024;
 const CHUNKS: usize = SLOTS_OF_ACTIVITIES as usize / CHUNK;
 
@@ -32,16 +32,16 @@ pub struct Registry {
     fork: u32,
 }
 
-/// Which slots are free, and which activity is in which.
+/// Which slots are free, and which slot holds which activity.
 #[derive(Default)]
 struct Index {
     free: Vec<u32>,
     used: u32,
-    /// By the activity's key, which stands in its slot.
+    /// Slot indexes by the key of the slot's activity.
     keys: HashTable<u32>,
 }
 
-/// A state for one activity after the other. Those of two threads share no cache line.
+/// Holds one activity at a time. Aligned so that no two slots share a cache line.
 #[derive(Default)]
 #[repr(align(64))]
 pub struct Slot {
@@ -49,7 +49,7 @@ pub struct Slot {
     changed: Condvar,
 }
 
-/// What is in a slot.
+/// The content of a slot.
 #[derive(Default)]
 pub struct SlotState {
     generation: u32,
@@ -57,7 +57,7 @@ pub struct SlotState {
 }
 
 impl Registry {
-    /// Empty, for a process that was forked this often.
+    /// Creates an empty registry, for a process with this fork count.
     pub fn new(fork: u32) -> Self {
         Registry {
             chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect(),
@@ -67,7 +67,7 @@ impl Registry {
         }
     }
 
-    /// Takes in an activity.
+    /// Adds an activity.
     pub fn insert(&self, activity: Activity) -> Result<Handle> {
         let mut entries = self.entries();
         if self.find(&entries, activity.key()) {
@@ -97,7 +97,7 @@ impl Registry {
         Ok(Handle { index, generation: state.generation, fork: self.fork })
     }
 
-    /// Closes a handle. Those who wait for its activity learn of it.
+    /// Closes a handle and wakes the calls that wait for its activity.
     pub fn remove(&self, handle: Handle) -> Result<Activity> {
         let slot = self.existing(handle.index)?;
         let mut entries = self.entries();
@@ -119,7 +119,7 @@ impl Registry {
         Ok(activity)
     }
 
-    /// Whether a handle holds this token.
+    /// Returns whether a handle holds this token.
     pub fn holds(&self, token: &[u8]) -> bool {
         self.find(&self.entries(), token)
     }
@@ -137,12 +137,12 @@ impl Registry {
         state.activity.as_ref().map_or(0, |activity| self.hasher.hash_one(activity.key()))
     }
 
-    /// How many are open.
+    /// Returns the number of open activities.
     pub fn open(&self) -> usize {
         self.entries().keys.len()
     }
 
-    /// The handles of all open activities, in the order of their slots.
+    /// Returns the handles of all open activities.
     pub fn handles(&self) -> Vec<Handle> {
         let mut indices: Vec<u32> = self.entries().keys.iter().copied().collect();
         indices.sort_unstable();
@@ -151,18 +151,18 @@ impl Registry {
         indices.into_iter().map(handle).collect()
     }
 
-    /// The handle behind a number.
+    /// Returns the handle that a number encodes.
     #[inline]
     pub fn handle(&self, number: u64) -> Result<Handle> {
         Handle::from_number(number, self.fork)
     }
 
-    /// The handle of these parts in this process.
+    /// Returns this process's handle for a slot and generation.
     pub fn handle_of(&self, index: u32, generation: u32) -> Handle {
         Handle { index, generation: generation.min(LAST_GENERATION), fork: self.fork }
     }
 
-    /// Looks at, or changes, an activity; for a moment, since its other users wait.
+    /// Reads or changes an activity under its lock. `change` must be brief.
     #[inline]
     pub fn with<T>(&self, handle: Handle, change: impl FnOnce(&mut Activity) -> T) -> Result<T> {
         let slot = self.existing(handle.index)?;
@@ -170,7 +170,7 @@ impl Registry {
         state.of(handle).map(change)
     }
 
-    /// As [`Registry::with`], and wakes those who wait for a change.
+    /// Like [`Registry::with`], and wakes the calls that wait for a change.
     pub fn change<T>(&self, handle: Handle, change: impl FnOnce(&mut Activity) -> T) -> Result<T> {
         let slot = self.existing(handle.index)?;
         let changed = slot.lock().of(handle).map(change);
@@ -178,8 +178,8 @@ impl Registry {
         changed
     }
 
-    /// Waits until `look` finds something, the deadline has passed (`None`), or the handle was closed. `look` also says when to
-    /// look again although nothing has changed.
+    /// Waits until `look` returns a value, the deadline passes (`None`), or the handle is closed. `look` also returns
+    /// when to check again even without a change.
     pub fn wait<T>(
         &self,
         handle: Handle,
@@ -223,11 +223,11 @@ impl Registry {
     }
 }
 
-/// What one look has found.
+/// The result of one check.
 pub enum Checked<T> {
-    /// What was waited for.
+    /// The awaited value.
     Found(T),
-    /// Not yet; look again after this time at the latest.
+    /// No value yet; check again after this time at the latest.
     Again(std::time::Duration),
 }
 
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_slot_stays_small() {
-        // Beside its token and its details, which are as long as they are.
+        // Not counting the token and the details, whose size varies.
         let bytes = size_of::<Slot>();
         assert!(bytes <= 256, "{bytes} bytes");
     }

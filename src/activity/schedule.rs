@@ -4,54 +4,55 @@ use std::time::Duration;
 
 use crate::{client::backoff::Backoff, transport::TryTime};
 
-/// The longest time between two beats, and the usual one where the heartbeat timeout is unknown.
+/// The longest time between two beats.
 pub const LONGEST_PERIOD: Duration = Duration::from_secs(60);
 const PERIOD_WITHOUT_TIMEOUT: Duration = Duration::from_secs(30);
-/// The most of a timeout that is kept for trying again.
+/// The longest part of a timeout that is reserved for retries.
 const LONGEST_SLACK: Duration = Duration::from_secs(10);
-/// The part of a timeout within which the server may take to answer without the lease being lost: a beat is sent, and its request isn't
-/// given up, in such a way that there is time for that.
+/// The library keeps the lease if the server answers within this part of the timeout. Beats are sent early enough for
+/// that, and their requests aren't given up before.
 const ANSWER_PART: f64 = 0.45;
-/// A try waits a little longer, for an answer at the very limit.
+/// A try waits slightly longer, for an answer at exactly that limit.
 const FULL_TRY_PART: f64 = 0.47;
-/// What is left of the lease when such a try may still begin, a little less than half: a due beat may be sent late.
+/// The part of the lease that such a try needs when it begins. It is slightly less than half, because a due beat may
+/// be sent late.
 const ROOM_PART: f64 = 0.46;
-/// How long an answer is taken to be before there was any.
+/// The answer time that is assumed before the first answer.
 const FIRST_ANSWER_PART: f64 = 0.4;
-/// A beat is due this many times the longest recent answer before the lease ends.
+/// A beat is due this many times the longest recent answer time before the lease ends.
 const DUE_MARGIN: f64 = 1.2;
-/// A try waits this many times the longest recent answer.
+/// A try waits this many times the longest recent answer time.
 const TRY_MARGIN: u32 = 2;
-/// The time of a try while there is time for a full one after it.
+/// The time of a try while the lease leaves time for a full one after it.
 const QUICK_TRY: Duration = Duration::from_secs(10);
-/// The longest time of a try, except for a longer heartbeat timeout and for a server that was seen to be slower.
+/// The longest time of a try, unless the heartbeat timeout is longer or the server was slower.
 const LONGEST_TRY: Duration = Duration::from_secs(60);
-/// The least time of a try that keeps a call waiting.
+/// The least time of a try that delays a waiting call.
 const LEAST_TRY: Duration = Duration::from_secs(1);
-/// The bounds of how long a connection may be silent during a try.
+/// The bounds of how long a connection may receive nothing during a try.
 const SHORTEST_SILENCE: Duration = Duration::from_millis(500);
 const LONGEST_SILENCE: Duration = Duration::from_millis(2500);
-/// The pauses between tries: the first, their growth, and their jitter.
+/// The first pause between tries, the growth of pauses, and their jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_GROWTH: f64 = 1.7;
 const PAUSE_JITTER: f64 = 0.3;
-/// Beats come up to this part of the period earlier, so that many that began together drift apart.
+/// Beats are sent up to this part of the period early, so that activities that started together spread out.
 const JITTER_PART: f64 = 0.1;
 
-/// The times of an activity's beats, from its heartbeat timeout.
+/// The schedule of an activity's beats, derived from its heartbeat timeout.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
-    /// The heartbeat timeout; zero when there is none, or none is known.
+    /// The heartbeat timeout; zero when unknown or none.
     pub timeout: Duration,
-    /// How long after the send of one beat the next is due.
+    /// The time from the send of one beat to the next beat.
     pub period: Duration,
     slack: Duration,
     longest_answer: Duration,
 }
 
 impl Schedule {
-    /// For this heartbeat timeout, and a server whose answers took up to `longest_answer` recently; zero: there was none yet.
-    /// `at_least_every` shortens the period further, for those who want to hear of a cancellation sooner; zero doesn't.
+    /// Creates the schedule for a heartbeat timeout and the longest recent answer time of the server (zero: no answer
+    /// yet). `at_least_every` shortens the period, to receive a cancellation sooner; zero: it doesn't.
     pub fn new(timeout: Duration, at_least_every: Duration, longest_answer: Duration) -> Self {
         let (slack, mut period) = if timeout.is_zero() {
             (LONGEST_SLACK, PERIOD_WITHOUT_TIMEOUT)
@@ -71,20 +72,20 @@ impl Schedule {
         Schedule { timeout, period, slack, longest_answer }
     }
 
-    /// The period, with a random part of it taken away.
+    /// Returns the period, shortened by a random part.
     pub fn jittered_period(&self) -> Duration {
         self.period.mul_f64(1.0 - JITTER_PART * fastrand::f64())
     }
 
-    /// When the first beat of a pulse is due: spread over half of the period, for many activities are opened at once.
+    /// Returns when the first pulse is due: spread over half a period, because many activities may be opened at once.
     pub fn first_pulse(&self) -> Duration {
         self.period.mul_f64(1.0 - 0.5 * fastrand::f64())
     }
 
-    /// The time of a try that begins when this much of the lease is left, after so many in a row that ran out of theirs.
+    /// Returns the time of a try, given what is left of the lease and how many tries in a row ran out of time.
     pub fn try_time(&self, lease_left: Duration, ran_out: u32) -> TryTime {
         let full = self.timeout.mul_f64(FULL_TRY_PART);
-        // After a try that ran out of time, the server may be slower than that try was long.
+        // The server may be slower than the try that ran out of time was long.
         let growing = match ran_out {
             0 => QUICK_TRY,
             _ if self.timeout.is_zero() => QUICK_TRY * (1 << ran_out.min(9)),
@@ -105,22 +106,24 @@ impl Schedule {
         TryTime { answer, silence }
     }
 
-    /// The time of a try that a call waits for, which has this much time left. The try is then repeated: the server may have lost it.
+    /// Returns the time of a try that a call with this much time left waits for. The request may be lost, so the try
+    /// is repeated.
     pub fn awaited_try_time(&self, call_left: Duration) -> Duration {
         (call_left / 2).min(QUICK_TRY).max(self.longest_answer * TRY_MARGIN)
     }
 
-    /// The time that a try gets although a call waits for a newer one.
+    /// Returns the least time of a try, even if a call waits for a newer one.
     pub fn least_try_time(&self, ran_out: u32) -> Duration {
         (LEAST_TRY * (1 << ran_out.min(9))).min(QUICK_TRY).max(self.longest_answer * TRY_MARGIN)
     }
 
-    /// The pause before the beat of a connection that was found dead is sent on the next one, with all others that were on it.
+    /// Returns the pause before a beat moves from a dead connection to the next. It spreads all beats of that
+    /// connection.
     pub fn spread(&self) -> Duration {
         FIRST_PAUSE.min(self.slack / 10).mul_f64(fastrand::f64())
     }
 
-    /// The pauses after failed tries. With the lease lost there is no hurry any more.
+    /// Returns the pauses after failed tries. Once the lease is lost, they may grow to a whole period.
     pub fn backoff(&self, lease_lost: bool) -> Backoff {
         let longest = if lease_lost { self.period } else { self.slack / 4 };
         Backoff {
@@ -165,7 +168,7 @@ mod tests {
         let period = |answer| Schedule::new(s(30), s(0), answer).period;
         assert_eq!(period(s(0)), Duration::from_millis(15_600));
         assert_eq!(period(s(10)), s(18));
-        // Never without a pause.
+        // Beats never follow each other without a pause.
         assert_eq!(period(s(300)), Duration::from_millis(13_800));
     }
 
@@ -185,8 +188,9 @@ mod tests {
         }
     }
 
-    /// Whether the lease is kept, and how many tries run out, when the first beat is sent at once, all are answered after this part of the
-    /// timeout, and the server answers none that was given up.
+    /// Simulates one lease with the first beat sent at once. The server answers each request after this part of the
+    /// timeout, unless the request was given up. Returns whether the lease is kept, and how many tries run out of
+    /// time.
     fn plays_out(timeout: Duration, part: f64) -> (bool, u32) {
         let took = timeout.mul_f64(part);
         let (mut now, mut lease_from, mut longest_answer) = (s(0), s(0), s(0));

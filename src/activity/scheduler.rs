@@ -1,4 +1,4 @@
-//! Decides when to send the beats of all open activities: one task for all of them, and one for each request that is under way.
+//! Decides when to send the beats of all open activities: one task for all of them, and one task per request.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -26,26 +26,28 @@ use crate::{
     sys::clock::Moment,
 };
 
-/// How many requests may be under way at once, not counting slow ones.
+/// The most requests in flight, not counting slow ones.
 const MAX_IN_FLIGHT: usize = 256;
-/// A request that takes longer is slow, or lost: it must not keep those of other activities from being sent.
+/// A request that takes longer is slow or lost. It no longer counts, so that it can't block those of other
+/// activities.
 const SLOW_AFTER: Duration = Duration::from_secs(1);
-/// How many slow requests there may be, and at most this part of the streams that the server allows. More are given up, and repeated.
+/// The most slow requests, which are also limited to a part of the server's streams. Further ones are given up and
+/// retried.
 const MAX_SLOW: usize = 4096;
 const SLOW_STREAMS_PART: usize = 2;
-/// How many of one workflow: those wait for each other at the server.
+/// The most requests in flight for one workflow: the server handles them one at a time.
 const MAX_IN_FLIGHT_PER_WORKFLOW: u32 = 4;
-/// How many waiting activities are examined in each round, so that a crowded workflow costs no more than that.
+/// The most waiting activities that one round examines. It bounds the cost of a workflow with too many requests.
 const MAX_EXAMINED: usize = 1024;
-/// How long the scheduler sleeps when nothing is due. It notices after this time that the clock was set forward by a suspend.
+/// The longest sleep of the scheduler. After it, the scheduler notices that the clock jumped ahead during a suspend.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
-/// The pause before the scheduler is started again after a panic.
+/// The pause before the scheduler is restarted after a panic.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// Sends what is due, until it is dropped, or replaced by the scheduler of another connection.
+/// Sends what is due, until it is dropped or replaced by the scheduler of another connection.
 pub async fn run(activities: &'static Activities, client: Arc<Client>, number: u32) {
     loop {
-        // A panic is a mistake in the library. Without another try all activities of the process would stop beating.
+        // A panic is a bug in the library. Without a restart, all activities of the process would stop beating.
         if tokio::spawn(send(activities, client.clone(), number)).await.is_ok() {
             return;
         }
@@ -77,7 +79,7 @@ async fn send(activities: &'static Activities, client: Arc<Client>, number: u32)
         scheduler.count_released();
         scheduler.send_due(Moment::now());
         let sleep = scheduler.due.next().map_or(LONGEST_SLEEP, |due| due.since(Moment::now()));
-        // An early wake-up does no harm.
+        // An early wake-up is harmless.
         let _ = timeout(sleep.min(LONGEST_SLEEP), wake_queue.filled()).await;
     }
 }
@@ -86,23 +88,23 @@ struct Scheduler {
     activities: &'static Activities,
     client: Arc<Client>,
     due: DueQueue,
-    /// Due, but too many requests are under way.
+    /// Activities that are due while too many requests are in flight.
     waiting: VecDeque<Handle>,
-    /// How many requests are under way and not slow.
+    /// The number of requests in flight that aren't slow.
     in_flight: usize,
-    /// How many requests of which workflow are under way.
+    /// The number of requests in flight per workflow.
     per_workflow: HashMap<u32, u32>,
     shared: Arc<Shared>,
 }
 
-/// What the requests tell the scheduler.
+/// What the requests report to the scheduler.
 #[derive(Default)]
 struct Shared {
     slow: AtomicUsize,
     released: Mutex<Released>,
 }
 
-/// What is no longer taken, and not counted yet.
+/// Requests that have ended or become slow, and that the scheduler hasn't subtracted yet.
 #[derive(Default)]
 struct Released {
     in_flight: usize,
@@ -131,11 +133,11 @@ impl Scheduler {
 
     fn send_due(&mut self, now: Moment) {
         while let Some(handle) = self.due.pop(now) {
-            // A signal that the clock sets must not wait until requests of other activities are over.
+            // Publish signals that the clock sets at once: they must not wait for requests of other activities.
             self.activities.publish_signals(handle);
             self.waiting.push_back(handle);
         }
-        // Each gets one chance; those of a crowded workflow go to the end of the queue.
+        // Each activity is examined once per round; those of a crowded workflow return to the end of the queue.
         for _ in 0..self.waiting.len().min(MAX_EXAMINED) {
             if self.in_flight >= MAX_IN_FLIGHT {
                 break;
@@ -174,14 +176,14 @@ impl Scheduler {
     }
 }
 
-/// A request under way. However it ends, by a panic too, the activity and the scheduler learn of it.
+/// A request in flight. However it ends, even by a panic, the activity and the scheduler get its outcome.
 struct InFlight {
     activities: &'static Activities,
     shared: Arc<Shared>,
     handle: Handle,
     workflow: u32,
     is_slow: bool,
-    /// Whether the activity has its outcome.
+    /// Whether the activity has got the outcome.
     is_reported: bool,
 }
 
@@ -200,7 +202,7 @@ impl InFlight {
         self.report(outcome);
     }
 
-    /// Lets another request begin. Returns whether this one may continue.
+    /// Marks the request as slow, so that another one can begin. Returns whether this one may continue.
     fn become_slow(&mut self, client: &Client) -> bool {
         let limit = MAX_SLOW.min(client.transport().max_streams() / SLOW_STREAMS_PART);
         self.is_slow = true;
@@ -215,7 +217,7 @@ impl InFlight {
             .activities
             .registry
             .change(self.handle, |activity| activity.complete(outcome, Moment::now()));
-        // An activity that was closed needs no outcome.
+        // A closed activity needs no outcome.
         let Ok(effects) = completed else { return };
         if let Some(margin) = effects.lease_margin {
             self.activities.telemetry.metrics.lease_margin.observe(margin);
@@ -269,7 +271,8 @@ impl Activities {
         outcome.unwrap_or(Outcome::GivenUp)
     }
 
-    /// Makes a request; `None`: it was given up, because it kept a call waiting. Dropped, the request is cancelled.
+    /// Makes a request. Returns `None` if it was given up because it delayed a waiting call. Dropping this cancels
+    /// the request.
     async fn unless_given_up<T>(&self, handle: Handle, request: impl Future<Output = T>) -> Option<T> {
         let (mut request, mut given_up) = (pin!(request), pin!(self.until_given_up(handle)));
         poll_fn(|context| match request.as_mut().poll(context) {
@@ -297,7 +300,7 @@ mod tests {
 
     static PLANTED: AtomicBool = AtomicBool::new(false);
 
-    /// A panic where the scheduler begins its round, once.
+    /// Panics once at the beginning of a scheduler round, if the test asked for it.
     pub fn fall_if_planted() {
         assert!(!PLANTED.swap(false, Ordering::SeqCst), "on purpose");
     }
@@ -305,7 +308,7 @@ mod tests {
     #[test]
     fn a_sender_that_panics_begins_anew_with_all_that_is_open() {
         let activities: &'static Activities = Box::leak(Box::new(Activities::new(0, Arc::default())));
-        // Nothing listens there: a try that failed is proof that there was one.
+        // No server listens there, so a failed try proves that the sender ran.
         let options = Options::read(br#"{"address":"127.0.0.1:1","namespace":"default"}"#).unwrap();
         let runtime = Runtime::new();
         let client = Client::new(&options, Arc::default(), runtime.io_thread(), Arc::default()).unwrap();
@@ -314,7 +317,8 @@ mod tests {
         let options = OpenOptions::read(br#"{"pulse":false,"initial_details":""}"#).unwrap();
         let mut activity = Activity::open(b"token", options, now).unwrap();
         activity.record(Encoding::Json, b"1", 1000, now).unwrap();
-        // And the note that something was recorded is lost with the one who had taken it.
+        // Not through `Activities::open`: the wake-up for the record is lost, as if the panicking sender had taken
+        // it.
         let handle = activities.registry.insert(activity).unwrap();
 
         PLANTED.store(true, Ordering::SeqCst);

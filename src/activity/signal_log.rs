@@ -1,4 +1,4 @@
-//! What those who look on are told of an activity: which signals were set, and which went.
+//! Logs and counts changes of an activity's signals.
 
 use super::{Activities, handle::Handle, state::SignalChange};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl Activities {
-    /// Counts and records the changes of an activity's signals.
+    /// Counts and logs the changes of an activity's signals.
     pub fn log_signals(&self, handle: Handle, change: &SignalChange) {
         let changed = change.signals.changed(change.before, Signals::from_bits(u32::MAX));
         let set = Signals::from_bits(changed.bits() & change.signals.bits());

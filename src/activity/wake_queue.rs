@@ -1,4 +1,4 @@
-//! What others leave for the one who sends.
+//! The wake-up queue of the sender task.
 
 use std::sync::PoisonError;
 
@@ -9,14 +9,14 @@ use crate::sys::{
     sync::{Mutex, MutexGuard, Notify},
 };
 
-/// What the sender is told: which activity to look at, and when.
+/// Tells the sender which activities to examine, and when.
 #[derive(Default)]
 pub struct WakeQueue {
     notes: Mutex<Notes>,
     wake: Notify,
 }
 
-/// Which activities to look at, and who may take that.
+/// The queued wake-ups, and the sender that may take them.
 #[derive(Default)]
 struct Notes {
     sender: u32,
@@ -24,15 +24,15 @@ struct Notes {
 }
 
 impl WakeQueue {
-    /// Returns the number of a new sender, which replaces the one before. That one may still run for a moment after its connection
-    /// was ended, and must take nothing that belongs to the next connection.
+    /// Registers a new sender, which replaces the previous one, and returns its number. The previous sender may still
+    /// run for a moment after its connection has ended. It must not take wake-ups that belong to the next connection.
     pub fn begin(&self) -> u32 {
         let mut notes = self.notes();
         notes.sender = notes.sender.wrapping_add(1);
         notes.sender
     }
 
-    /// Has the sender look at an activity at a time.
+    /// Makes the sender examine an activity at a time.
     pub fn put(&self, due: Moment, handle: Handle) {
         if due == Moment::NEVER {
             return;
@@ -47,25 +47,25 @@ impl WakeQueue {
         }
     }
 
-    /// Takes all that was put. `None` for a sender that was replaced, which then ends.
+    /// Takes all wake-ups. Returns `None` for a sender that was replaced and has to end.
     pub fn take(&self, sender: u32) -> Option<Vec<(Moment, Handle)>> {
         let mut notes = self.notes();
         if notes.sender != sender {
             drop(notes);
-            // The wake-up was meant for the sender of now.
+            // The current sender should have been woken instead.
             self.wake();
             return None;
         }
         Some(std::mem::take(&mut notes.list))
     }
 
-    /// Has the sender look at what else there is.
+    /// Wakes the sender, so that it checks everything else it has to do.
     pub fn wake(&self) {
-        // Who records calls this, and it may write to a descriptor, at which a thread can be cancelled.
+        // The thread that records calls this. It may write to a descriptor, which is a cancellation point.
         sys::cancellation::postponed(|| self.wake.notify_one());
     }
 
-    /// Waits until there is something.
+    /// Waits for a wake-up.
     pub async fn filled(&self) {
         self.wake.notified().await;
     }

@@ -24,12 +24,12 @@ use crate::{
     sys::{clock::Moment, event::Event},
 };
 
-/// How many watches there can be at once.
+/// The most watches at once.
 pub const MAX_WATCHES: usize = 1024;
-/// The longest that a waiter sleeps before it looks whether it was closed.
+/// The longest sleep of a waiter before it checks whether the watch was closed.
 const LONGEST_NAP: Duration = Duration::from_secs(60);
 
-/// A signal is set after its time, and a timer may fire at it.
+/// Delay added to a timer, so that it doesn't fire just before the signal is set.
 const PAST: Duration = Duration::from_millis(1);
 
 /// The open watches.
@@ -55,7 +55,7 @@ struct Watch {
 struct State {
     closed: bool,
     watched: HashMap<u64, Watched>,
-    /// Those with news, oldest first.
+    /// Activities with new signals, oldest first.
     news: VecDeque<u64>,
 }
 
@@ -63,28 +63,28 @@ struct State {
 struct Watched {
     mask: Signals,
     user_data: u64,
-    /// The signals that were told last.
+    /// The signals that the watch returned last.
     told: Signals,
-    /// The newest, and the number of their publication.
+    /// The newest signals, and the number of their publication.
     now: Signals,
     publication: u64,
-    /// Whether it stands in the queue.
+    /// Whether the activity is in the queue.
     queued: bool,
 }
 
-/// An activity with signals that weren't told before.
+/// An activity whose signals have changed since the watch returned it last.
 #[derive(Debug, PartialEq)]
 pub struct News {
-    /// Its handle.
+    /// The activity's handle.
     pub activity: u64,
-    /// What was given with it.
+    /// The `user_data` that was given when it was added.
     pub user_data: u64,
-    /// Its signals.
+    /// The activity's current signals.
     pub signals: Signals,
 }
 
 impl Watches {
-    /// Publishes an activity's signals to every watch. Called without the activity's lock.
+    /// Publishes an activity's signals to every watch. Must be called without the activity's lock.
     pub fn publish(&self, activity: u64, publication: &Publication) {
         if self.count.load(Ordering::Acquire) == 0 {
             return;
@@ -93,7 +93,7 @@ impl Watches {
         watches.iter().for_each(|watch| watch.publish(activity, publication));
     }
 
-    /// Takes an activity that was closed out of every watch: a watch may live as long as its process.
+    /// Removes a closed activity from every watch, because a watch may live as long as the process.
     pub fn forget(&self, activity: u64) {
         if self.count.load(Ordering::Acquire) == 0 {
             return;
@@ -102,7 +102,7 @@ impl Watches {
         watches.iter().for_each(|watch| watch.forget(activity));
     }
 
-    /// Closes all.
+    /// Closes all watches.
     pub fn close_all(&self) {
         let watches = std::mem::take(&mut self.lock().watches);
         self.count.store(0, Ordering::Release);
@@ -126,7 +126,7 @@ impl Watch {
     fn publish(&self, activity: u64, publication: &Publication) {
         let mut state = self.lock();
         let Some(watched) = state.watched.get_mut(&activity) else { return };
-        // Two threads may publish at the same time, and the one that read earlier may come later.
+        // Two threads may publish at the same time, and the older reading may arrive last.
         if publication.number < watched.publication {
             return;
         }
@@ -152,7 +152,7 @@ impl Watch {
 }
 
 impl State {
-    /// The oldest news that are still news.
+    /// Returns the oldest activity whose signals still differ from those returned last.
     fn take(&mut self) -> Option<News> {
         while let Some(activity) = self.news.pop_front() {
             let Some(watched) = self.watched.get_mut(&activity) else { continue };
@@ -191,7 +191,8 @@ impl Activities {
         Ok(handle.number())
     }
 
-    /// Has a watch tell of an activity: of the signals in `mask`, now and whenever they change. Once more: with another mask.
+    /// Adds an activity to a watch, which then reports its signals in `mask`, now and on each change. For an activity
+    /// that is already in the watch, replaces `mask` and `user_data`.
     pub fn add_to_watch(&self, watch: u64, activity: u64, mask: Signals, user_data: u64) -> Result<()> {
         self.registry.handle(watch)?;
         let handle = self.registry.handle(activity)?;
@@ -212,7 +213,7 @@ impl Activities {
             watched.user_data = user_data;
         }
         if !self.is_open(activity) {
-            // Closed by another thread meanwhile, perhaps too early to take it out.
+            // Another thread has closed the activity, perhaps before it was in the watch and could be removed.
             found.forget(activity);
             return Err(invalid());
         }
@@ -220,7 +221,7 @@ impl Activities {
         Ok(())
     }
 
-    /// Waits for the next activity with news; `None` when the time is over.
+    /// Waits for the next activity whose signals have changed. Returns `None` on timeout.
     pub fn next_of_watch(&self, watch: u64, timeout: Timeout) -> Result<Option<News>> {
         self.registry.handle(watch)?;
         let watch = self.watches.get(watch)?;
@@ -232,7 +233,7 @@ impl Activities {
                 watch.event.lower();
             }
             match news {
-                // Closed meanwhile: nobody wants to hear of it.
+                // The activity was closed since, so its signals are dropped.
                 Some(news) if !self.is_open(news.activity) => {
                     state.watched.remove(&news.activity);
                     continue;
@@ -252,7 +253,7 @@ impl Activities {
         }
     }
 
-    /// A descriptor, for the caller to close, that is readable while [`Activities::next_of_watch`] has something.
+    /// Opens a descriptor that is readable while [`Activities::next_of_watch`] has a result. The caller closes it.
     pub fn open_watch_fd(&self, watch: u64) -> Result<i32> {
         self.registry.handle(watch)?;
         self.watches.get(watch)?.event.share().map_err(|error| {
@@ -263,7 +264,7 @@ impl Activities {
         })
     }
 
-    /// Closes a watch; its activities stay open. Those who wait on it learn of it.
+    /// Closes a watch and wakes its waiters. Its activities stay open.
     pub fn close_watch(&self, watch: u64) -> Result<()> {
         self.registry.handle(watch)?;
         let mut open = self.watches.lock();
@@ -274,7 +275,8 @@ impl Activities {
         Ok(())
     }
 
-    /// Publishes the signals of an activity to log, metrics and watches, and wakes the scheduler when time alone changes them.
+    /// Publishes an activity's signals to log, metrics and watches. Schedules a wake-up for the next change by time
+    /// alone.
     pub fn publish_signals(&self, handle: Handle) {
         let now = Moment::now();
         let current =

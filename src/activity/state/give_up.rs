@@ -1,11 +1,12 @@
-//! When a try is given up because it keeps a call waiting. A try may last for minutes, because a slow server keeps its connection.
+//! Gives up a try that delays a waiting call. Without that, a try may last for minutes, because a slow server keeps
+//! its connection.
 
 use std::time::Duration;
 
 use super::Activity;
 use crate::sys::clock::Moment;
 
-/// A call waits for this part of its time, and at most this long, for a try that doesn't bring what it waits for.
+/// A call waits this part of its time, and at most this long, for a try that doesn't carry what the call waits for.
 const GRACE_PART: u32 = 8;
 const LONGEST_GRACE: Duration = Duration::from_secs(1);
 
@@ -17,7 +18,7 @@ pub struct WaitingCall {
 }
 
 impl WaitingCall {
-    /// A call that waits from now on, for this long.
+    /// Creates a call that waits from `now`, for `time`.
     pub fn new(now: Moment, time: Duration) -> Self {
         WaitingCall { since: now, until: now.later(time) }
     }
@@ -28,14 +29,14 @@ impl WaitingCall {
 }
 
 impl Activity {
-    /// Gives up the try in flight if it has kept a call that ends the activity waiting for long enough. Returns how long that still
-    /// takes; `None`: the try is given up, or there is none.
+    /// Gives up the try in flight if it has delayed an ending call for long enough. Otherwise returns the time until
+    /// then. Returns `None` if the try is given up, or there is none.
     pub fn give_up_for_ending(&mut self, call: WaitingCall, now: Moment) -> Option<Duration> {
         self.give_up_at(call.grace_end(), now)
     }
 
-    /// The same for a call that waits until a record is acknowledged. The try gets time enough for a slow server to answer: otherwise
-    /// calls with short timeouts, one after the other, would give up every try.
+    /// Does the same for a call that waits until a record is acknowledged. The try gets enough time for a slow server
+    /// to answer. Otherwise calls with short timeouts, one after the other, would give up every try.
     pub fn give_up_for_record(&mut self, record: u64, call: WaitingCall, now: Moment) -> Option<Duration> {
         let schedule = self.schedule();
         let least = self.try_began.later(schedule.least_try_time(self.tries.timed_out()));
@@ -48,12 +49,12 @@ impl Activity {
         self.give_up_at(end.max(least), now)
     }
 
-    /// Gives up the try in flight unless it brings this record: the process ends.
+    /// Gives up the try in flight unless it carries this record. For a process that ends.
     pub fn give_up_unless_it_brings(&mut self, record: u64) {
         self.is_given_up |= !self.records.is_sent(record);
     }
 
-    /// Whether the try in flight is to be given up.
+    /// Returns whether the try in flight must be given up.
     pub fn is_given_up(&self) -> bool {
         self.in_flight && self.is_given_up
     }

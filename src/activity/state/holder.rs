@@ -1,4 +1,4 @@
-//! What the holder calls.
+//! What the activity's holder calls.
 
 use super::{Activity, End, Info, InitialDetails, Lifecycle, Publication};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Activity {
-    /// Takes new details. Returns whether the activity is due earlier than the scheduler knows.
+    /// Records details. Returns whether the activity is now due earlier than the scheduler knows.
     #[inline]
     pub fn record(
         &mut self,
@@ -30,7 +30,7 @@ impl Activity {
         Ok(self.advance_due(now))
     }
 
-    /// Takes progress without details. Returns the same as [`Activity::record`].
+    /// Notes progress without details. Returns the same as [`Activity::record`].
     pub fn touch(&mut self, now: Moment) -> Result<bool> {
         self.check_usable()?;
         let was_stalled = self.is_stalled(now);
@@ -44,20 +44,20 @@ impl Activity {
         Ok(self.advance_due(now))
     }
 
-    /// Has a beat sent with the newest details. Returns the same as [`Activity::record`].
+    /// Requests a beat with the newest details. Returns the same as [`Activity::record`].
     pub fn request_beat(&mut self, now: Moment) -> Result<bool> {
         self.check_usable()?;
         self.records.add();
         Ok(self.advance_due(now))
     }
 
-    /// Has the newest record sent without waiting for its time. Returns the same as [`Activity::record`].
+    /// Requests that the newest record is sent at once. Returns the same as [`Activity::record`].
     pub fn request_flush(&mut self, now: Moment) -> bool {
         self.records.await_newest();
         self.advance_due(now)
     }
 
-    /// What the holder must know now.
+    /// Returns the current signals.
     #[inline]
     pub fn signals(&self, now: Moment) -> Signals {
         let is_over = self.is_over();
@@ -70,13 +70,13 @@ impl Activity {
             | Signals::UNSEEDED.when(!is_over && now > self.unseeded_at())
     }
 
-    /// When the signals change next without any call or answer.
+    /// Returns when the signals change next without a call or an answer.
     pub fn next_change(&self, now: Moment) -> Moment {
         let times = [self.lease.end(), self.stalls_at(), self.deadline, self.unseeded_at()];
         times.into_iter().filter(|time| *time >= now).min().unwrap_or(Moment::NEVER)
     }
 
-    /// The signals for the watches, if there are any.
+    /// Returns the signals for the watches, if a watch waits for them.
     pub fn publish(&mut self, now: Moment) -> Option<Publication> {
         if !self.watched {
             return None;
@@ -86,17 +86,17 @@ impl Activity {
         Some(Publication { signals, number: self.publications, next_change })
     }
 
-    /// The number of the newest record.
+    /// Returns the number of the newest record.
     pub fn newest_record(&self) -> u64 {
         self.records.newest()
     }
 
-    /// Whether all that was recorded is acknowledged. An error if that can't happen any more.
+    /// Returns whether all records are acknowledged. Fails if that can't happen any more.
     pub fn is_flushed(&self) -> Result<bool> {
         self.is_flushed_to(self.records.newest())
     }
 
-    /// Whether this record or a newer one is acknowledged. An error if that can't happen any more.
+    /// Returns whether this record or a newer one is acknowledged. Fails if that can't happen any more.
     pub fn is_flushed_to(&self, record: u64) -> Result<bool> {
         if self.records.is_acknowledged(record) {
             return Ok(true);
@@ -104,13 +104,14 @@ impl Activity {
         self.check_usable().map(|()| false)
     }
 
-    /// An error if the server has refused what a flush waits for.
+    /// Fails if the server has refused what a flush waits for.
     pub fn check_flush(&self) -> Result<()> {
         if self.records.is_awaited() { Ok(()) } else { self.check_refusal() }
     }
 
-    /// The details that the server held when the activity was opened; `None` while they aren't known, and then they are asked for. With
-    /// `asked_before`, an error if the server has refused since. The second value is that of [`Activity::record`].
+    /// Returns the details that the server held when the activity was opened. While they aren't known, returns `None`
+    /// and requests them. With `asked_before`, fails if the server has refused since. The second value is that of
+    /// [`Activity::record`].
     pub fn initial_details(&mut self, asked_before: bool, now: Moment) -> Result<(Option<Details>, bool)> {
         if let InitialDetails::Known(details) = &self.initial_details {
             return Ok((Some(details.as_deref().cloned().unwrap_or_default()), false));
@@ -130,12 +131,12 @@ impl Activity {
         Ok((None, self.advance_due(now)))
     }
 
-    /// Why the last try failed.
+    /// Returns why the last try failed.
     pub fn last_error(&self) -> Option<&Error> {
         self.tries.last_error()
     }
 
-    /// Begins an ending call: no beat is begun any more.
+    /// Begins an ending call: no further beat begins.
     pub fn begin_ending(&mut self) -> Result<()> {
         self.check_usable()?;
         if self.lifecycle == Lifecycle::Ending {
@@ -145,7 +146,8 @@ impl Activity {
         Ok(())
     }
 
-    /// What the ending call sends; `None` while a beat is under way, which must not arrive after it.
+    /// Returns what the ending call sends. Returns `None` during a beat, because the beat must not arrive after the
+    /// call.
     pub fn may_end(&self, now: Moment) -> Result<Option<End>> {
         match self.lifecycle {
             Lifecycle::Gone => Err(self.gone()),
@@ -158,17 +160,18 @@ impl Activity {
         }
     }
 
-    /// Whether what was recorded is to be sent before a failure, and not with it: Server 1.29 loses the details of a failure by ids.
+    /// Returns whether the record must be sent before a failure instead of in it: Server 1.29 loses the details of a
+    /// failure by ids.
     pub fn flushes_before_failing(&self) -> bool {
         self.address.ends_by_ids() && self.records.has_unacknowledged()
     }
 
-    /// Whether all values must be encoded by a codec.
+    /// Returns whether a codec must have encoded all values.
     pub fn requires_encoded(&self) -> bool {
         self.require_encoded
     }
 
-    /// Takes the outcome of the ending call. Returns the same as [`Activity::record`].
+    /// Applies the outcome of the ending call. Returns the same as [`Activity::record`].
     pub fn finish_ending(&mut self, outcome: &Result<()>, now: Moment) -> bool {
         self.lifecycle = match outcome.as_ref().map_err(Error::status) {
             Ok(()) | Err(Status::InDoubt) => Lifecycle::Ended,
@@ -182,14 +185,14 @@ impl Activity {
             && self.has_sent()
             && self.lease.from() != self.last_send
         {
-            // The last beat wasn't acknowledged, so the next one can't wait for its usual time.
+            // The last beat wasn't acknowledged, so the next one must not wait for its usual time.
             self.due = now;
             return true;
         }
         continues && self.advance_due(now)
     }
 
-    /// The facts of `thb_activity_get_info`.
+    /// Returns the facts of `thb_activity_get_info`.
     pub fn info(&self, now: Moment) -> Info {
         let until = |moment: Moment| (moment != Moment::NEVER).then(|| moment.since(now));
         Info {
@@ -247,7 +250,7 @@ impl Activity {
         now > self.stalls_at()
     }
 
-    /// When the pulse is late because it isn't known what the server holds.
+    /// Returns when `UNSEEDED` is set: a pulse was due, but the details that the server holds aren't known.
     #[inline]
     fn unseeded_at(&self) -> Moment {
         if !self.pulse || self.knows_details() {

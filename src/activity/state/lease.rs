@@ -1,4 +1,4 @@
-//! The time for which the server waits for the next beat.
+//! The lease: how long the server waits for the next beat.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use crate::sys::clock::Moment;
 /// The lease of an attempt: one heartbeat timeout, counted from the send of the last acknowledged beat.
 #[derive(Clone, Copy, Debug)]
 pub struct Lease {
-    /// 0: there is no heartbeat timeout, or none is known.
+    /// 0 when the heartbeat timeout is unknown or none.
     timeout_ms: u32,
-    /// The send of the last acknowledged beat; before that, the start of the attempt.
+    /// The send time of the last acknowledged beat; before the first one, the start of the attempt.
     from: Moment,
 }
 
 impl Lease {
-    /// A lease that counts from `start`. A timeout of zero means that none is known.
+    /// Creates a lease that counts from `start`. A timeout of zero means unknown or none.
     pub fn new(timeout: Duration, start: Moment) -> Self {
         let mut lease = Lease { timeout_ms: 0, from: start };
         lease.set_timeout(timeout);
         lease
     }
 
-    /// The heartbeat timeout; zero when there is none, or none is known.
+    /// Returns the heartbeat timeout; zero when unknown or none.
     pub fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms.into())
     }
@@ -31,39 +31,39 @@ impl Lease {
         self.timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
     }
 
-    /// From when on the lease counts.
+    /// Returns the time from which the lease counts.
     pub fn from(&self) -> Moment {
         self.from
     }
 
-    /// When the lease ends.
+    /// Returns when the lease ends.
     #[inline]
     pub fn end(&self) -> Moment {
         if self.timeout_ms == 0 { Moment::NEVER } else { self.from.later_ms(self.timeout_ms) }
     }
 
-    /// Whether the lease has ended.
+    /// Returns whether the lease has ended.
     #[inline]
     pub fn is_lost(&self, now: Moment) -> bool {
         now > self.end()
     }
 
-    /// Whether there is a lease, and it hasn't ended.
+    /// Returns whether there is a lease that hasn't ended.
     pub fn is_held(&self, now: Moment) -> bool {
         self.timeout_ms > 0 && !self.is_lost(now)
     }
 
-    /// What is left of the lease.
+    /// Returns what is left of the lease.
     pub fn left(&self, now: Moment) -> Duration {
         self.end().since(now)
     }
 
-    /// The part of the lease that is left; `None` when there is no timeout.
+    /// Returns the part of the lease that is left; `None` without a timeout.
     pub fn part_left(&self, now: Moment) -> Option<f64> {
         (self.timeout_ms > 0).then(|| self.left(now).as_secs_f64() / self.timeout().as_secs_f64())
     }
 
-    /// Begins anew with a beat that was sent at `send` and acknowledged.
+    /// Renews the lease after an acknowledged beat that was sent at `send`.
     pub fn renew(&mut self, send: Moment) {
         self.from = send;
     }

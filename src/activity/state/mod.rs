@@ -1,14 +1,14 @@
-//! One open activity: what is known of it, what is to be sent next, and what its holder must know.
+//! The state of one open activity: what is known of it, what to send next, and which signals the holder gets.
 //!
-//! Nothing here waits, sends, or reads a clock: the caller says what happened and when, and gets what to do. So every rule of the lease, the
-//! throttle and the pulse has a test without threads.
+//! Nothing here waits, sends, or reads a clock. The caller passes events with their time, and gets the next step
+//! back. So each rule of the lease, the throttle and the pulse can be tested without threads.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `holder` | what the holder calls: record, read, flush, end |
-//! | `requests` | what the scheduler calls: the next request, and what became of it |
-//! | `give_up` | when a try is given up because it keeps a call waiting |
-//! | `lease`, `records`, `try_history` | the values that those change |
+//! | `requests` | what the scheduler calls: the next request, and its outcome |
+//! | `give_up` | gives up a try that delays a waiting call |
+//! | `lease`, `records`, `try_history` | the values that these change |
 
 mod give_up;
 mod holder;
@@ -38,33 +38,33 @@ use lease::Lease;
 use records::RecordSequence;
 use try_history::TryHistory;
 
-/// An activity that is held open.
+/// The state of an open activity.
 #[derive(Debug)]
 pub struct Activity {
     address: ActivityAddress,
-    /// A hash of its workflow: beats to one workflow wait for each other at the server.
+    /// A hash of the activity's workflow: the server handles the beats of one workflow one at a time.
     pub workflow: u32,
-    /// Whether a watch waits for its signals.
+    /// Whether a watch waits for the activity's signals.
     pub watched: bool,
     lifecycle: Lifecycle,
-    /// Whether beats go out without records.
+    /// Whether beats are sent without records.
     pulse: bool,
     require_encoded: bool,
     verify: bool,
     in_flight: bool,
-    /// Whether the try in flight is to be given up, because it keeps a call waiting.
+    /// Whether the try in flight must be given up because it delays a waiting call.
     is_given_up: bool,
     timeout_lookup: TimeoutLookup,
     poll_ms: u32,
     stall_ms: u32,
-    /// What the server asked for last. Cancel and reset stay set.
+    /// The signals in the server's last answer. Cancel and reset stay set.
     asked: Signals,
     /// The signals that were published last.
     published: Signals,
-    /// How often they were read to be published: an older reading must not replace a newer one.
+    /// Counts the publications, so that an older reading doesn't replace a newer one.
     publications: u64,
     records: RecordSequence,
-    /// The newest details, without values when there are none; `None`: it isn't known yet whether the server holds any.
+    /// The newest details; without values when there are none. `None`: it isn't known whether the server holds any.
     details: Option<Payloads>,
     initial_details: InitialDetails,
     lease: Lease,
@@ -83,22 +83,22 @@ pub struct Activity {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Lifecycle {
     Open,
-    /// A call that ends it is under way.
+    /// An ending call is in progress.
     Ending,
-    /// It was ended through this handle.
+    /// This handle has ended the activity.
     Ended,
-    /// The server says that it is over.
+    /// The server answered that the activity is over.
     Gone,
 }
 
-/// Whether the heartbeat timeout has to be asked for.
+/// Whether the server must be asked for the heartbeat timeout.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum TimeoutLookup {
-    /// It is known, or the server doesn't tell.
+    /// The timeout is known, or the server doesn't report it.
     NotNeeded,
     AfterNextBeat,
     Due,
-    /// It is under way, and beats don't depend on it.
+    /// The request is in flight. Beats don't wait for it.
     InFlight,
 }
 
@@ -106,60 +106,60 @@ enum TimeoutLookup {
 #[derive(Debug)]
 enum InitialDetails {
     Unknown,
-    /// A call waits for them.
+    /// Not known yet; a call waits for them.
     Wanted,
     Known(Option<Box<Details>>),
 }
 
-/// What has happened so far.
+/// The activity's counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counts {
     /// Records that the holder made.
     pub records: u64,
     /// Beats that the server acknowledged.
     pub beats: u32,
-    /// TryHistory that failed.
+    /// Tries that failed.
     pub failed_tries: u32,
     /// Leases that were lost and regained.
     pub leases_regained: u32,
 }
 
-/// What the scheduler is to do now.
+/// What the scheduler must do next.
 #[derive(Debug, PartialEq)]
 pub enum Step {
-    /// Send a beat, with these details or without.
+    /// Send a beat.
     Beat {
-        /// How many records will never be sent because these details replaced them.
+        /// The number of records that are never sent because these details replaced them.
         replaced: u64,
-        /// Where to.
+        /// Where the beat is sent.
         target: Target,
-        /// `None` only if there are none to be erased.
+        /// `None` only if the server holds no details that this would erase.
         details: Option<Payloads>,
-        /// The try's time.
+        /// The time limits of the try.
         time: TryTime,
     },
     /// Ask the server for the details that it holds.
     Describe {
-        /// Of what.
+        /// The activity to describe.
         subject: Subject,
-        /// The try's time.
+        /// The time limits of the try.
         time: TryTime,
     },
-    /// Come back then.
+    /// Examine the activity again at this time.
     At(Moment),
     /// Wait for a wake-up.
     Nothing,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 pub enum Outcome {
-    /// The server acknowledged a beat, and asks for this.
+    /// The server acknowledged a beat, with these signals.
     Acknowledged(Signals),
     /// The server described the attempt.
     Described(Box<Found>),
     /// The request failed.
     Failed(RpcError),
-    /// The request was given up, because it kept a call waiting.
+    /// The request was given up because it delayed a waiting call.
     GivenUp,
 }
 
@@ -172,31 +172,31 @@ pub struct Effects {
     pub lease_margin: Option<f64>,
 }
 
-/// What a call that ends the activity needs to know.
+/// What an ending call needs.
 pub struct End {
-    /// Where it goes.
+    /// Where the call is sent.
     pub target: Target,
-    /// Details that the server doesn't have yet.
+    /// Details that the server hasn't acknowledged.
     pub unsent: Option<Payloads>,
-    /// Whether it is to be looked up if it is in doubt.
+    /// Whether to look up an unknown outcome.
     pub verify: bool,
 }
 
-/// The signals for the watches.
+/// Signals for the watches.
 pub struct Publication {
-    /// The signals.
+    /// The current signals.
     pub signals: Signals,
-    /// A greater number is newer.
+    /// The number of the publication; a greater one is newer.
     pub number: u64,
-    /// When time alone changes them next.
+    /// When the signals change next by time alone.
     pub next_change: Moment,
 }
 
-/// Signals that have changed.
+/// A change of signals.
 pub struct SignalChange {
-    /// Those by now.
+    /// The current signals.
     pub signals: Signals,
-    /// Those before.
+    /// The previous signals.
     pub before: Signals,
     /// The activity's ids; empty when they can't be read.
     pub ids: Ids,
@@ -204,33 +204,33 @@ pub struct SignalChange {
     pub why: Option<String>,
 }
 
-/// The facts of `thb_activity_get_info`, beside the signals.
+/// The facts of `thb_activity_get_info`, except the signals.
 #[derive(Debug, PartialEq)]
 pub struct Info {
     /// The attempt, from 1; 0 when unknown.
     pub attempt: i32,
-    /// `token`, `derived_token` or `ids`, once that is known.
+    /// `token`, `derived_token` or `ids`, once known.
     pub addressed_by: Option<&'static str>,
     /// `open`, `ending`, `ended` or `gone`.
     pub state: &'static str,
     /// The heartbeat timeout; zero when unknown or none.
     pub heartbeat_timeout: Duration,
-    /// What is left of the lease, where there is one.
+    /// What is left of the lease, if there is one.
     pub lease_left: Option<Duration>,
-    /// How long ago the last acknowledged beat was sent.
+    /// The time since the last acknowledged beat was sent.
     pub since_acknowledged: Option<Duration>,
-    /// Whether something recorded isn't acknowledged.
+    /// Whether a record isn't acknowledged.
     pub pending: bool,
-    /// Until the next beat.
+    /// The time until the next beat.
     pub next_beat: Option<Duration>,
-    /// What has happened so far.
+    /// The activity's counters.
     pub counts: Counts,
     /// The last error.
     pub last_error: Option<Error>,
 }
 
 impl Activity {
-    /// Opens an activity now.
+    /// Opens an activity at `now`.
     pub fn open(token: &[u8], mut options: OpenOptions, now: Moment) -> Result<Self> {
         let address = ActivityAddress::given(token, &mut options)?;
         if options.require_encoded
@@ -282,12 +282,12 @@ impl Activity {
         Ok(activity)
     }
 
-    /// What no two activities that are open at once may have in common: the task token, or the ids.
+    /// Returns the bytes that are unique among open activities: the task token, or the ids.
     pub fn key(&self) -> &[u8] {
         self.address.key()
     }
 
-    /// When the scheduler is to look at it next.
+    /// Returns when the scheduler must examine the activity next.
     pub fn due(&self) -> Moment {
         self.due
     }
@@ -297,7 +297,7 @@ impl Activity {
         Schedule::new(self.lease.timeout(), poll, self.tries.longest_answer())
     }
 
-    /// When the first beat of the pulse is due.
+    /// Returns when the first beat of the pulse is due.
     fn first_pulse(&self) -> Moment {
         self.no_later_than_deadline_check(self.lease.from().later(self.schedule().first_pulse()))
     }
@@ -306,17 +306,17 @@ impl Activity {
         self.last_send != Moment::LONG_AGO
     }
 
-    /// Whether it is known what the server holds, or what it is to hold.
+    /// Returns whether the details that the next beat should carry are known.
     fn knows_details(&self) -> bool {
         self.details.is_some()
     }
 
-    /// What a beat carries: no details only if there are none to be erased.
+    /// Returns the details for a beat: none only if the server holds none that this would erase.
     fn details_to_send(&self) -> Option<Payloads> {
         self.details.clone().filter(|details| !details.encoded().is_empty())
     }
 
-    /// Takes the details that the server holds at the start. What was recorded since is newer.
+    /// Stores the details that the server held at the start. Newer records are kept.
     fn seed(&mut self, details: Details) {
         if !self.knows_details() {
             let is_empty = details.values().is_empty();

@@ -1,6 +1,6 @@
 //! Which records the server has.
 
-/// The numbers of an activity's records: only the newest is sent, so an acknowledged one stands for all before it.
+/// The numbers of an activity's records. Only the newest is sent, so an acknowledgement covers all before it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RecordSequence {
     newest: u64,
@@ -17,34 +17,34 @@ impl RecordSequence {
         self.newest += 1;
     }
 
-    /// The number of the newest record.
+    /// Returns the number of the newest record.
     pub fn newest(&self) -> u64 {
         self.newest
     }
 
-    /// Notes that the newest record is sent. Returns how many will never be sent because it replaced them.
+    /// Notes that the newest record is sent. Returns how many older ones are never sent.
     pub fn send_newest(&mut self) -> u64 {
         let replaced = (self.newest - self.sent).saturating_sub(1);
         self.sent = self.newest;
         replaced
     }
 
-    /// Notes that the server acknowledged what was sent last.
+    /// Notes that the server acknowledged the record that was sent last.
     pub fn acknowledge_sent(&mut self) {
         self.acknowledged = self.sent;
     }
 
-    /// Whether the last beat brings this record or a newer one.
+    /// Returns whether the last beat carries this record or a newer one.
     pub fn is_sent(&self, record: u64) -> bool {
         self.sent >= record
     }
 
-    /// Whether this record, or a newer one, is acknowledged.
+    /// Returns whether this record, or a newer one, is acknowledged.
     pub fn is_acknowledged(&self, record: u64) -> bool {
         self.acknowledged >= record
     }
 
-    /// Whether the newest record isn't acknowledged.
+    /// Returns whether the newest record isn't acknowledged.
     #[inline]
     pub fn has_unacknowledged(&self) -> bool {
         self.acknowledged != self.newest
@@ -55,12 +55,12 @@ impl RecordSequence {
         self.awaited = self.newest;
     }
 
-    /// Notes that the flushes got an error, and wait no longer.
+    /// Notes that the flushes got an error and have stopped waiting.
     pub fn stop_waiting(&mut self) {
         self.awaited = self.acknowledged;
     }
 
-    /// Whether a flush waits for a record that isn't acknowledged.
+    /// Returns whether a flush waits for a record that isn't acknowledged.
     #[inline]
     pub fn is_awaited(&self) -> bool {
         self.acknowledged < self.awaited

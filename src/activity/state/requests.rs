@@ -1,4 +1,4 @@
-//! What the scheduler calls: the next request, and what became of it.
+//! What the scheduler calls: the next request, and its outcome.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use crate::{
     sys::clock::Moment,
 };
 
-/// How late a timer of the server may fire. A beat that comes earlier after the deadline may find the attempt still running.
+/// How late a timer of the server may fire. An earlier beat after the deadline may find the attempt still running.
 const LONGEST_TIMER_DELAY: Duration = Duration::from_secs(1);
 
-/// The request that is to be sent now.
+/// The request to send now.
 enum Request {
     Beat,
     Describe,
 }
 
 impl Activity {
-    /// What to do now.
+    /// Returns what to do now.
     pub fn next_step(&mut self, now: Moment) -> Step {
         if self.lifecycle != Lifecycle::Open || self.in_flight || self.due == Moment::NEVER {
             return Step::Nothing;
@@ -64,7 +64,7 @@ impl Activity {
 
     fn next_request(&self, now: Moment) -> Option<Request> {
         let has_record = self.records.has_unacknowledged();
-        // A first record doesn't wait for the timeout.
+        // The first record doesn't wait for the lookup of the timeout.
         let looks_up_timeout = self.timeout_lookup == TimeoutLookup::Due && (self.has_sent() || !has_record);
         if looks_up_timeout || self.wants_initial_details() {
             return Some(Request::Describe);
@@ -75,7 +75,7 @@ impl Activity {
         Some(if self.can_beat() { Request::Beat } else { Request::Describe })
     }
 
-    /// Whether enough is known for a beat: which attempt is meant, and which details it must not erase.
+    /// Returns whether a beat can be sent: the attempt is known, and so are the details that the beat must not erase.
     fn can_beat(&self) -> bool {
         self.knows_details() && self.address.is_settled()
     }
@@ -84,7 +84,7 @@ impl Activity {
         matches!(self.initial_details, InitialDetails::Wanted) && !self.has_sent()
     }
 
-    /// Takes what became of the request that is under way.
+    /// Applies the outcome of the request in flight.
     pub fn complete(&mut self, outcome: Outcome, now: Moment) -> Effects {
         self.in_flight = false;
         let mut lease_margin = None;
@@ -110,7 +110,7 @@ impl Activity {
         self.tries.note_answer(now.since(self.last_send), self.lease.timeout());
         self.tries.succeed();
         if self.asked.contains(Signals::PAUSED) {
-            // Time during a pause isn't time without progress.
+            // Time during a pause doesn't count as time without progress.
             self.last_progress = now;
         }
         let sticky = Signals::CANCEL_REQUESTED | Signals::RESET;
@@ -132,11 +132,11 @@ impl Activity {
         let was_aside = self.timeout_lookup == TimeoutLookup::InFlight;
         self.timeout_lookup = TimeoutLookup::NotNeeded;
         if self.has_sent() {
-            // The details that the server holds by now are ours.
+            // This library's beats have replaced the server's first details, so there is no need to look them up.
             self.due = self.next_due(now);
             return;
         }
-        // What was handed over was there at the start, whatever the server holds by now.
+        // Handed-over details are the initial ones, whatever the server holds by now.
         if !matches!(self.initial_details, InitialDetails::Known(_)) {
             self.seed(description.details);
         }
@@ -153,7 +153,7 @@ impl Activity {
         if self.timeout_lookup == TimeoutLookup::InFlight {
             self.timeout_lookup = TimeoutLookup::AfterNextBeat;
             if self.has_sent() || !may_succeed {
-                // Beats don't depend on the timeout, and show themselves whether the activity is over.
+                // Beats don't depend on the timeout, and their answers show whether the activity is over.
                 if !may_succeed {
                     self.timeout_lookup = TimeoutLookup::NotNeeded;
                 }
@@ -162,14 +162,15 @@ impl Activity {
             }
         }
         if error.connection_aborted {
-            // Another request found the connection dead. All requests of that connection are repeated on the next one.
+            // Another request found the connection dead. All its requests are retried on the next connection.
             self.due = now.later(self.schedule().spread());
             return;
         }
         self.counts.failed_tries += 1;
         self.tries.fail(error.timed_out);
         if self.address.refused(error.error.status()) {
-            // The derived token may be the reason. Without it the server is asked first, and that shows.
+            // The derived token may be the reason. Without it, the server is asked first, and its answer shows
+            // whether it was.
             self.due = now;
             return;
         }
@@ -181,7 +182,7 @@ impl Activity {
         let backoff = schedule.backoff(self.lease.is_lost(now));
         let failed = self.tries.failed();
         let pause = match error.retry {
-            // A permission may be given, so the server is asked now and then.
+            // The permission may be granted later, so the server is asked from time to time.
             Retry::Never => schedule.jittered_period(),
             Retry::Soon if error.timed_out => Duration::ZERO,
             Retry::Soon | Retry::WithOtherCredentials => backoff.pause(failed),
@@ -203,7 +204,7 @@ impl Activity {
         if self.timeout_lookup == TimeoutLookup::InFlight {
             self.timeout_lookup = TimeoutLookup::AfterNextBeat;
         }
-        // The next try gets more time: perhaps the server is slow.
+        // The next try gets more time, because the server may be slow.
         self.tries.fail(true);
         self.due = self.next_due(now);
     }
@@ -214,7 +215,7 @@ impl Activity {
         self.tries.set_error(why);
     }
 
-    /// When the next beat is due if no call waits for it.
+    /// Returns when the next beat is due if no call waits for it.
     fn usual_due(&self) -> Moment {
         let has_record = self.records.has_unacknowledged();
         if !has_record && !self.pulse {
@@ -228,19 +229,19 @@ impl Activity {
         self.no_later_than_deadline_check(due)
     }
 
-    /// Returns `due`, or the time of the beat that asks the server about a deadline that has passed, if that beat is still to be sent and
-    /// is due earlier.
+    /// Returns `due`, or the time of the beat after `attempt_remaining_ms` has passed, if that beat is unsent and due
+    /// earlier.
     pub(super) fn no_later_than_deadline_check(&self, due: Moment) -> Moment {
         let check = self.deadline.later(LONGEST_TIMER_DELAY);
         if self.last_send < check { due.min(check) } else { due }
     }
 
-    /// When the next beat is due after a request.
+    /// Returns when the next beat is due after a request.
     fn next_due(&self, now: Moment) -> Moment {
         if self.records.is_awaited() { now } else { self.usual_due() }
     }
 
-    /// Makes the next beat due as early as it may be. Returns whether that is earlier than before.
+    /// Makes the next beat due as early as allowed. Returns whether that is earlier than before.
     #[inline]
     pub(super) fn advance_due(&mut self, now: Moment) -> bool {
         if self.in_flight || self.lifecycle != Lifecycle::Open {
@@ -265,7 +266,7 @@ impl Activity {
         is_earlier
     }
 
-    /// How the signals have changed since this was called last.
+    /// Returns how the signals have changed since the last call of this function.
     pub fn take_signal_change(&mut self, now: Moment) -> Option<SignalChange> {
         let signals = self.signals(now);
         let mut before = self.published;

@@ -1,4 +1,4 @@
-//! The rules of an open activity, each as a story: what happened, when, and what is to be done then.
+//! The rules of an open activity. Each test is a sequence of events with their times and the expected next steps.
 
 use bytes::Bytes;
 
@@ -23,14 +23,14 @@ const LIMIT: usize = 1 << 20;
 /// A task token of the workflow "w" in its run "r", for the first attempt of the activity "a".
 const TOKEN: &[u8] = b"\x0a\x01n\x12\x01w\x1a\x01r\x28\x01\x32\x01a";
 
-/// An activity and the time, which goes on as the story says.
+/// An activity and its current time.
 struct Story {
     activity: Activity,
     now: Moment,
 }
 
 impl Story {
-    /// Heartbeat timeout 10 s, so that a beat is due every 5 s.
+    /// Opens an activity with heartbeat timeout 10 s, so that a beat is due every 5 s.
     fn begin(options: OpenOptions) -> Self {
         let now = Moment::now();
         let options = OpenOptions { heartbeat_timeout: 10 * SECOND, ..options };
@@ -54,7 +54,7 @@ impl Story {
         self.activity.record(Encoding::Json, json.as_bytes(), LIMIT, self.now).unwrap()
     }
 
-    /// The JSON that a beat carries now, or `None` when it isn't time; with nothing to carry it is empty.
+    /// Returns the JSON that a beat carries now, empty without details. Returns `None` when no beat is due.
     fn beat(&mut self) -> Option<String> {
         match self.activity.next_step(self.now) {
             Step::Beat { details, .. } => Some(details.map_or(String::new(), |details| {
@@ -74,7 +74,7 @@ impl Story {
         self.activity.complete(Outcome::Failed(rpc_error), self.now);
     }
 
-    /// The server told what it holds.
+    /// Applies a Describe answer with the details that the server holds.
     fn described(&mut self, held: Option<&str>, ids: Ids, attempt: Attempt, token: Option<&'static [u8]>) {
         let description = Description {
             ids,
@@ -93,7 +93,7 @@ impl Story {
     }
 }
 
-/// An activity whose token can be read, and whose parent didn't say the heartbeat timeout.
+/// Opens an activity whose token can be read, without a heartbeat timeout from the parent.
 fn without_timeout(options: OpenOptions) -> Story {
     let now = Moment::now();
     Story { activity: Activity::open(TOKEN, options, now).unwrap(), now }
@@ -103,7 +103,7 @@ fn handed_nothing() -> OpenOptions {
     OpenOptions { pulse: true, initial_details: Some(Payloads::default()), ..OpenOptions::default() }
 }
 
-/// What the server tells of it: the first attempt, a timeout of 10 s.
+/// Returns the server's description of it: the first attempt, with a timeout of 10 s.
 fn told() -> Found {
     let about = About { attempt: 1, heartbeat_timeout: Some(10 * SECOND), ..About::default() };
     let description = Description {
@@ -295,7 +295,7 @@ fn tries_that_fail_are_repeated_soon_and_those_that_ran_out_of_time_at_once() {
     assert_eq!(story.beat().unwrap(), "1");
     story.failed(Status::ResourceExhausted, Retry::Slowly, false);
     assert_eq!(story.after(SECOND * 9 / 10).beat(), None);
-    // At least a second, and up to 0.3 s more.
+    // The pause is at least one second, plus at most 0.3 s.
     assert_eq!(story.after(SECOND * 4 / 10).beat().unwrap(), "1");
     assert_eq!(story.activity.info(story.now).counts.failed_tries, 3);
 }
@@ -369,7 +369,7 @@ fn not_found_is_for_ever() {
 fn a_refusal_answers_who_presses_and_each_who_presses_later_anew() {
     let mut story = Story::with_nothing_to_erase();
     story.record("1");
-    // The sender, who waits for the first record anyway, must be told of the second press.
+    // The sender already waits for the first record, but must learn of the second request.
     for tell in [false, true] {
         assert_eq!(story.activity.request_flush(story.now), tell);
         story.activity.check_flush().unwrap();
@@ -401,7 +401,7 @@ fn a_refusal_answers_who_asks_for_the_details_at_the_start() {
     }
 }
 
-/// An activity that is held by its ids, of which the server has told that its second attempt runs.
+/// Opens an activity by ids, for which the server has reported that the second attempt runs.
 fn by_ids(token: Option<&'static [u8]>) -> Story {
     let now = Moment::now();
     let ids = Ids { workflow_id: "w".into(), run_id: String::new(), activity_id: "a".into() };
@@ -418,7 +418,7 @@ fn by_ids(token: Option<&'static [u8]>) -> Story {
     story
 }
 
-/// Where the beat goes that is due.
+/// Returns where the beat that is due is sent.
 fn target(story: &mut Story) -> Target {
     match story.activity.next_step(story.now) {
         Step::Beat { target, .. } => target,
@@ -547,7 +547,7 @@ fn a_deadline_between_two_beats_is_asked_about_between_them() {
     assert!(story.has(Signals::GONE));
 }
 
-/// The time that is left of the try in flight while a call waits for the newest record.
+/// Returns how long the try in flight may still last while a call waits for the newest record.
 fn left_of_try(story: &mut Story, waiting: WaitingCall) -> Option<Duration> {
     let newest = story.activity.newest_record();
     story.activity.give_up_for_record(newest, waiting, story.now)

@@ -1,12 +1,12 @@
-//! What the tries so far have shown of the server.
+//! What previous tries have shown about the server.
 
 use std::time::Duration;
 
 use crate::model::error::Error;
 
-/// The longest answer time that counts where the heartbeat timeout is unknown.
+/// The longest answer time that counts when the heartbeat timeout is unknown.
 const LONGEST_ANSWER: Duration = Duration::from_secs(60);
-/// By which part the remembered answer time shrinks with each answer.
+/// The remembered answer time shrinks by one part in this many with each answer.
 const FORGETTING: u32 = 16;
 
 /// The failures since the last success, and how long answers take.
@@ -14,9 +14,9 @@ const FORGETTING: u32 = 16;
 pub struct TryHistory {
     failed: u8,
     timed_out: u8,
-    /// The longest time that a recent beat took to be acknowledged; 0: none was yet.
+    /// The longest recent time from the send of a beat to its acknowledgement; 0: none yet.
     longest_answer_ms: u32,
-    /// Why the last try failed. If a repeated request doesn't help, the server refuses the beats.
+    /// Why the last try failed. If retries don't help, the server refuses the beats.
     last_error: Option<Error>,
 }
 
@@ -26,8 +26,8 @@ impl TryHistory {
         (self.failed, self.timed_out, self.last_error) = (0, 0, None);
     }
 
-    /// Notes the time from the send of a beat to its acknowledgement. One that took longer than the heartbeat timeout counts as one that
-    /// took that long: this process may have been stopped.
+    /// Notes the time from the send of a beat to its acknowledgement, at most one heartbeat timeout: a longer time
+    /// may only mean that this process was stopped.
     pub fn note_answer(&mut self, took: Duration, heartbeat_timeout: Duration) {
         let limit = if heartbeat_timeout.is_zero() { LONGEST_ANSWER } else { heartbeat_timeout };
         let took = u32::try_from(took.min(limit).as_millis()).unwrap_or(u32::MAX).max(1);
@@ -35,7 +35,7 @@ impl TryHistory {
         self.longest_answer_ms = took.max(known - known.div_ceil(FORGETTING));
     }
 
-    /// The longest time of a recent answer; zero: there was none.
+    /// Returns the longest recent answer time; zero: no answer yet.
     pub fn longest_answer(&self) -> Duration {
         Duration::from_millis(self.longest_answer_ms.into())
     }
@@ -48,12 +48,12 @@ impl TryHistory {
         }
     }
 
-    /// How many tries have failed since the last success.
+    /// Returns how many tries have failed since the last success.
     pub fn failed(&self) -> u32 {
         self.failed.into()
     }
 
-    /// How many of those ran out of time.
+    /// Returns how many of those ran out of time.
     pub fn timed_out(&self) -> u32 {
         self.timed_out.into()
     }
@@ -63,12 +63,12 @@ impl TryHistory {
         self.last_error = Some(error);
     }
 
-    /// Why the last try failed.
+    /// Returns why the last try failed.
     pub fn last_error(&self) -> Option<&Error> {
         self.last_error.as_ref()
     }
 
-    /// The error for which repeated requests don't help, if the last try had such a one.
+    /// Returns the last error if retries don't help against it.
     pub fn refusal(&self) -> Option<&Error> {
         self.last_error.as_ref().filter(|error| !error.is_retryable())
     }

@@ -1,4 +1,4 @@
-//! Whether a request may touch the attempt that the server has, and whether that attempt is over.
+//! Decides whether a request may be sent for the attempt that the server has, and whether that attempt is over.
 
 use std::cmp::Ordering;
 
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// How a request addresses its activity.
+/// How a request identifies its activity.
 pub enum Way {
     /// By task token.
     Token(Bytes),
@@ -27,14 +27,14 @@ pub enum Way {
 }
 
 impl Way {
-    /// Whether the server compares nothing but ids.
+    /// Returns whether the server compares only the ids.
     pub fn is_by_ids(&self) -> bool {
         matches!(self, Way::Ids(_))
     }
 }
 
 impl Client {
-    /// Lets a request through to the attempt that it is meant for, if the server still has that.
+    /// Admits a request if the server still has the attempt that it is meant for.
     pub(super) async fn admit(&self, target: &Target, effort: Effort) -> Result<Way, RpcError> {
         match target {
             Target::Token(token) => Ok(Way::Token(token.clone())),
@@ -46,9 +46,9 @@ impl Client {
         }
     }
 
-    /// Finds out whether the NOT_FOUND that answered a beat or an ending means that the attempt is over. By token it does, with
-    /// Temporal's own status detail. Without the detail, and by ids, a Describe decides. The error is `NotFound` only when the
-    /// attempt is over; otherwise it is `Unavailable`. Other errors stay as they are.
+    /// Determines whether a NOT_FOUND answer to a beat or an ending means that the attempt is over. By token it does,
+    /// with Temporal's own status detail. Without the detail, and by ids, a Describe decides. The error is `NotFound`
+    /// only when the attempt is over; otherwise it is `Unavailable`. Other errors are returned unchanged.
     pub(super) async fn confirm(
         &self,
         target: &Target,
@@ -98,7 +98,7 @@ impl Client {
     }
 }
 
-/// Refuses another attempt than this one; and while it hasn't started, this one.
+/// Refuses a different attempt than `attempt`, and `attempt` itself while it hasn't started.
 pub fn check(attempt: Attempt, found: &Description) -> Result<(), RpcError> {
     match found.state {
         State::Running => check_attempt(attempt, found),
@@ -107,8 +107,8 @@ pub fn check(attempt: Attempt, found: &Description) -> Result<(), RpcError> {
     }
 }
 
-/// Refuses another attempt than this one. An earlier one doesn't prove that this one is over: the description may come from a
-/// replica that lags behind.
+/// Refuses a different attempt than `attempt`. An earlier one doesn't prove that `attempt` is over: the description
+/// may come from a replica that lags behind.
 pub fn check_attempt(attempt: Attempt, found: &Description) -> Result<(), RpcError> {
     let number = found.attempt.number;
     match found.attempt.by_start(attempt) {
@@ -121,12 +121,12 @@ pub fn check_attempt(attempt: Attempt, found: &Description) -> Result<(), RpcErr
     }
 }
 
-/// Why nothing may be sent to an attempt while the server describes `next` as waiting for its start. `next` has the start of the
-/// attempt before it.
+/// Returns why nothing may be sent to an attempt while the server describes `next` as waiting for its start. Until
+/// then `next` has the start time of the previous attempt.
 fn waiting(attempt: Attempt, next: Attempt) -> RpcError {
     let number = next.number;
     let order = match attempt.started_at != 0 && next.started_at != 0 {
-        // The attempt started and isn't running: unless the description is older than that, the attempt is over.
+        // The attempt has started and isn't running. Unless the description is older than that, the attempt is over.
         true if next.started_at >= attempt.started_at => Ordering::Greater,
         true => Ordering::Less,
         false => next.by_start(attempt),
@@ -156,7 +156,7 @@ fn out_of_date(number: i32) -> RpcError {
     RpcError::temporary(Error::new(Status::Unavailable, message))
 }
 
-/// The activity is over, or there is none.
+/// Returns the error for an activity that is over or doesn't exist.
 pub fn over() -> Error {
     Error::new(
         Status::NotFound,

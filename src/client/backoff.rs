@@ -7,17 +7,17 @@ use crate::config::RetryPolicy;
 /// The shortest pause when the server asks for fewer requests.
 const SLOW_PAUSE: Duration = Duration::from_secs(1);
 
-/// Pauses that grow with the number of failed tries. A random part is taken away, so that calls that failed together don't come back
-/// together.
+/// Pauses that grow with the number of failed tries. Jitter shortens each by a random part, so that calls that failed
+/// together aren't retried together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Backoff {
     /// The pause after the first failed try.
     pub first: Duration,
-    /// By how much each pause is longer than the one before.
+    /// The factor from one pause to the next.
     pub growth: f64,
     /// The longest pause.
     pub longest: Duration,
-    /// The largest part of a pause that is taken away.
+    /// The largest part by which jitter shortens a pause.
     pub jitter: f64,
 }
 
@@ -29,12 +29,12 @@ impl From<RetryPolicy> for Backoff {
 }
 
 impl Backoff {
-    /// The pause after this many failed tries, from 1.
+    /// Returns the pause after this many failed tries, from 1.
     pub fn pause(&self, failed: u32) -> Duration {
         self.full(failed).mul_f64(1.0 - self.jitter * fastrand::f64())
     }
 
-    /// The pause when the server asks for fewer requests: at least a second, so jitter makes it longer.
+    /// Returns the pause when the server asks for fewer requests: at least a second, so jitter makes it longer.
     pub fn slow_pause(&self, failed: u32) -> Duration {
         SLOW_PAUSE.max(self.full(failed)).mul_f64(1.0 + self.jitter * fastrand::f64())
     }

@@ -1,4 +1,4 @@
-//! What the server holds of an activity.
+//! Asks the server what it holds of an activity.
 
 use bytes::Bytes;
 
@@ -23,16 +23,16 @@ use crate::{
     proto::temporal::api::{common::v1::WorkflowExecution, workflowservice::v1 as api},
 };
 
-/// An attempt that was looked for.
+/// The description of an attempt.
 pub struct Found {
-    /// What the server tells of it.
+    /// The server's description.
     pub description: Description,
-    /// For an activity of a workflow that was asked for by ids: a task token made up of what is known.
+    /// A token derived from the description, for an activity of a workflow that was identified by ids.
     pub token: Option<Bytes>,
 }
 
 impl Client {
-    /// What the server holds of the token's activity.
+    /// Returns the details that the server holds for the token's activity.
     pub async fn details(&self, token: &[u8], effort: Effort) -> Result<Details, RpcError> {
         let read = self.read(token, effort).await?;
         let mut rounds = Rounds::new(self.retry, effort);
@@ -44,7 +44,7 @@ impl Client {
         }
     }
 
-    /// Looks whether the attempt is the one that the server has, and what there is to know of it.
+    /// Checks that the server still has this attempt, and returns its description.
     pub async fn look(&self, subject: &Subject, effort: Effort) -> Result<Found, RpcError> {
         let (ids, attempt) = match subject {
             Subject::Token(token) => {
@@ -60,7 +60,7 @@ impl Client {
                 let token = self.derived_token(&description, effort).await;
                 Ok(Found { description, token })
             }
-            // Of what has a token the server itself says when it is over.
+            // By token, the server itself answers when the attempt is over.
             _ => {
                 check_attempt(attempt, &description)?;
                 Ok(Found { description, token: None })
@@ -68,7 +68,8 @@ impl Client {
         }
     }
 
-    /// A token for the attempt, of what the server tells: such are its own matter, so that there may be none, and it may take none.
+    /// Derives a token for the attempt from the description. The token format is the server's own, so there may be no
+    /// such token, and the server may refuse it.
     async fn derived_token(&self, found: &Description, effort: Effort) -> Option<Bytes> {
         if found.ids.workflow_id.is_empty() || found.attempt.number == 0 {
             return None;
@@ -85,8 +86,8 @@ impl Client {
         Some(token.derived())
     }
 
-    /// What stands in a token, which must be of our namespace: a workflow of another would merely not be found here, as if the
-    /// activity were over.
+    /// Parses a token, which must be from this client's namespace. A workflow of another namespace would not be found
+    /// here, which would look as if the activity were over.
     async fn read(&self, token: &[u8], effort: Effort) -> Result<Token, RpcError> {
         let read = Token::read(token)
             .ok_or_else(|| RpcError::permanent(Error::new(Status::TokenUnreadable, unreadable(token))))?;
@@ -99,8 +100,8 @@ impl Client {
         Ok(read)
     }
 
-    /// Describes an activity. `NotFound`: it is over, or there is none. An answer that doesn't prove that is `Unavailable`, and may
-    /// be asked for again.
+    /// Describes an activity. `NotFound`: it is over or doesn't exist. If the answer doesn't prove that, the error is
+    /// `Unavailable`, and the call may be retried.
     pub(super) async fn describe(&self, ids: &Ids, effort: Effort) -> Result<Description, RpcError> {
         self.ask_to_describe(ids, effort).await.map_err(|failed| match failed.is_unproven_end() {
             true => RpcError { retry: Retry::Soon, ..failed },
@@ -132,7 +133,7 @@ impl Client {
             };
             let answer = self.ask(&api::DESCRIBE_WORKFLOW_EXECUTION, &request, effort).await?;
             let workflow = answer.workflow_execution_info.unwrap_or_default();
-            // It still tells of the activities that it left behind.
+            // A closed workflow still lists the activities that were pending when it closed.
             if workflow.close_time.is_some() {
                 return Err(RpcError::permanent(over()));
             }

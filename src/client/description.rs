@@ -1,4 +1,4 @@
-//! What the server tells of an activity that it is asked for.
+//! The server's description of an activity.
 
 use crate::{
     model::{
@@ -15,42 +15,42 @@ use crate::{
     },
 };
 
-/// An activity as the server sees it.
+/// An activity as the server describes it.
 #[derive(Clone, Debug)]
 pub struct Description {
-    /// Which one, with its run.
+    /// The activity's ids, with its run.
     pub ids: Ids,
-    /// The attempt that it has now. Before that has started, it has the start of the one before.
+    /// The current attempt. Before it has started, `started_at` is that of the previous attempt.
     pub attempt: Attempt,
-    /// How it stands.
+    /// The activity's state.
     pub state: State,
-    /// What it holds of its progress.
+    /// The heartbeat details.
     pub details: Details,
-    /// Why the attempt before ended.
+    /// Why the previous attempt ended.
     pub last_failure: Option<Failure>,
-    /// Of a standalone activity: who completed or failed it; before that, who took it.
+    /// For a standalone activity: the identity that completed or failed it, or else the one that started it.
     pub last_identity: String,
 }
 
-/// How it stands with an activity.
+/// The state of an activity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It waits for its attempt.
+    /// The attempt waits for its start.
     Waiting,
-    /// The attempt runs.
+    /// The attempt is running.
     Running,
-    /// A standalone activity that was completed, has failed for good, was cancelled.
+    /// A standalone activity was completed.
     Completed,
-    /// As above.
+    /// A standalone activity has failed and isn't retried.
     Failed,
-    /// As above.
+    /// A standalone activity was cancelled.
     Cancelled,
-    /// A standalone activity that is over in another way.
+    /// A standalone activity ended in another way.
     Over,
 }
 
 impl Description {
-    /// An activity of the workflow.
+    /// Converts the description of an activity of a workflow.
     pub fn pending(workflow_id: String, run_id: String, info: PendingActivityInfo) -> Result<Self> {
         let timeout = info.activity_options.and_then(|options| options.heartbeat_timeout);
         let about = About {
@@ -68,7 +68,7 @@ impl Description {
         })
     }
 
-    /// A standalone activity.
+    /// Converts the description of a standalone activity.
     pub fn standalone(activity_id: String, run_id: String, info: ActivityExecutionInfo) -> Result<Self> {
         let about = About {
             attempt: info.attempt,
@@ -90,7 +90,7 @@ impl State {
     fn pending(state: PendingActivityState) -> Self {
         match state {
             PendingActivityState::Scheduled | PendingActivityState::Paused => State::Waiting,
-            // A server that doesn't tell lets the attempt's number and start decide.
+            // If the server doesn't report the state, the attempt's number and start decide.
             PendingActivityState::Unspecified
             | PendingActivityState::Started
             | PendingActivityState::CancelRequested

@@ -1,4 +1,4 @@
-//! Calls that end an activity, and so find it over when they are repeated.
+//! Calls that end an activity. A retry of such a call may find that an earlier try has already ended it.
 
 use bytes::Bytes;
 
@@ -18,20 +18,21 @@ use crate::{
     proto::temporal::api::workflowservice::v1 as api,
 };
 
-/// How an activity is to end.
+/// How to end an activity.
 #[derive(Clone, Debug)]
 pub enum Ending {
     /// With a result.
     Complete(Option<Payloads>),
     /// This attempt with a failure.
     Fail(Report),
-    /// As cancelled, which somebody must have asked for.
+    /// As cancelled, after a cancellation request.
     Cancel(Option<Payloads>),
 }
 
 impl Client {
-    /// Ends the activity. With `verify`, it looks up what became of an ending that is in doubt. The heartbeat details of a standalone
-    /// activity's failure are sent in a heartbeat first; if that fails, so does the call, and nothing was ended.
+    /// Ends the activity. With `verify`, looks up the outcome if it is in doubt. The heartbeat details of a
+    /// standalone activity's failure are sent in a heartbeat first. If that fails, this fails too, and the activity
+    /// wasn't ended.
     pub async fn end(
         &self,
         target: &Target,
@@ -42,7 +43,7 @@ impl Client {
         let lost_details = details_lost_with(target, ending);
         match ending {
             Ending::Complete(result) => self.look_at_size("result", result.as_ref()),
-            // The heartbeat looks at those that it sends.
+            // `heartbeat` checks the size of the details that it sends.
             Ending::Fail(_) if lost_details.is_some() => {}
             Ending::Fail(report) => self.look_at_size("heartbeat_details", report.heartbeat_details.as_ref()),
             Ending::Cancel(details) => self.look_at_size("details", details.as_ref()),
@@ -56,7 +57,7 @@ impl Client {
                 let mut permit = self.in_order(target, Effort::Until(deadline)).await?;
                 self.end_in_rounds(target, ending, deadline, &mut permit.in_order()).await
             }
-            // It was a heartbeat that may have been applied, and no ending.
+            // Only a heartbeat may have been applied, not the ending.
             Err(failed) => Err(RpcError { outcome_unknown: false, ..failed }),
         };
         let Err(failed) = tried else { return Ok(()) };
@@ -64,7 +65,7 @@ impl Client {
         if failed.outcome_unknown {
             self.in_doubt.add(&key);
         }
-        // That the library itself closed a connection must not be why a caller is left in doubt.
+        // Always look it up when the library itself closed the connection: that must not leave the caller in doubt.
         let verify = verify || failed.connection_aborted;
         if failed.error.status() == Status::NotFound && self.in_doubt.has(&key) {
             return match self.verdict(target, ending, verify, deadline).await {
@@ -85,8 +86,9 @@ impl Client {
         })
     }
 
-    /// Requests by ids touch whatever attempt there is, so none is repeated without another look: what came in between could be
-    /// the end of ours.
+    /// Sends the ending and retries it, each time after a new check of the activity. A request by ids ends whatever
+    /// attempt the server has, so it must not be retried without a check: this library's attempt may have ended
+    /// since.
     async fn end_in_rounds(
         &self,
         target: &Target,
@@ -149,7 +151,7 @@ impl Client {
                     .await
                     .map(drop)
             }
-            // The answers' `failures` speak of details over the size limit, which were refused before.
+            // The responses' `failures` report details over the size limit; such details were refused before.
             (Ending::Fail(report), Way::Token(task_token)) => {
                 let request = api::RespondActivityTaskFailedRequest {
                     task_token,
@@ -192,15 +194,15 @@ impl Client {
     }
 }
 
-/// The details that the server would lose if they went with the failure only, so that a heartbeat brings them first: Server 1.31
-/// ignores those of a standalone activity.
+/// Returns heartbeat details that the server would lose if only the failure carried them, so that a heartbeat sends
+/// them first: Server 1.31 ignores those of a standalone activity.
 fn details_lost_with<'a>(target: &Target, ending: &'a Ending) -> Option<&'a Payloads> {
     let (Target::Token(token), Ending::Fail(report)) = (target, ending) else { return None };
     let details = report.heartbeat_details.as_ref()?;
     Token::read(token)?.ids.workflow_id.is_empty().then_some(details)
 }
 
-/// What a doubt is remembered by: the token, or the ids and the attempt.
+/// Returns the key under which a doubt is remembered: the token, or the ids and the attempt.
 fn doubt_key(target: &Target) -> Bytes {
     match target {
         Target::Token(token) => token.clone(),

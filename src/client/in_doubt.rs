@@ -7,11 +7,11 @@ use std::{
 
 use zeroize::Zeroizing;
 
-/// How many are remembered; the oldest is forgotten first.
+/// The most activities that are remembered; the oldest is forgotten first.
 const CAPACITY: usize = 1024;
 
-/// The task tokens in doubt. When the next ending call for one of them finds the activity over, it was probably over by
-/// our own hand, and "stop, another attempt has taken over" would be the wrong thing to say.
+/// The task tokens in doubt. If the next ending call for one of them finds the activity over, an earlier try has
+/// probably ended it. Then the error must not say that another attempt has taken over.
 #[derive(Default)]
 pub struct InDoubt(Mutex<VecDeque<Zeroizing<Vec<u8>>>>);
 
@@ -28,7 +28,7 @@ impl InDoubt {
         tokens.push_back(Zeroizing::new(token.to_owned()));
     }
 
-    /// Whether `token` is remembered.
+    /// Returns whether `token` is remembered.
     pub fn has(&self, token: &[u8]) -> bool {
         self.lock().iter().any(|known| known.as_slice() == token)
     }

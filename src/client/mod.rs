@@ -1,14 +1,14 @@
-//! The calls of Temporal's API that heartbeating takes.
+//! The calls of Temporal's API that heartbeats need.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | here | meets the namespace, beats |
-//! | `admit` | decides whether a request may touch the attempt that the server has, and whether that is over |
+//! | here | checks the namespace, sends heartbeats |
+//! | `admit` | decides whether a request may be sent for the attempt that the server has, and whether that is over |
 //! | `describe` | asks what the server holds of an activity |
 //! | `order` | keeps the requests of one activity in order |
-//! | `end` | ends an activity, and says so when that is in doubt |
-//! | `rounds` | repeats what must not be repeated without another look at the activity |
-//! | `verify` | finds out what became of an ending in doubt |
+//! | `end` | ends an activity, and reports when the outcome is in doubt |
+//! | `rounds` | retries what must not be retried without a new check of the activity |
+//! | `verify` | looks up the outcome of an ending in doubt |
 
 mod admit;
 pub mod backoff;
@@ -59,25 +59,26 @@ pub use end::Ending;
 use order::{InOrder, Order, Permit};
 use rounds::Rounds;
 
-/// How the server's logs and metrics name us. The names of the official SDKs are checked against versions; others aren't.
+/// The client name in the server's logs and metrics. Servers check versions only for the names of the official SDKs.
 const CLIENT_NAME: &str = "temporal-heartbeat";
 const CLIENT_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// How long a client that is used without having handshaken asks for the limits at a time, and how long it rests then.
+/// For a client without a handshake: how long it tries to fetch the limits at a time, and how long it pauses after
+/// that.
 const GREETING_PATIENCE: Duration = Duration::from_secs(10);
 const GREETING_PAUSE: Duration = Duration::from_secs(30);
 
-/// How hard to try.
+/// How long and how often to try.
 #[derive(Clone, Copy, Debug)]
 pub enum Effort {
-    /// Again and again while that can help, until the deadline.
+    /// Retry until the deadline, while that can help.
     Until(Deadline),
-    /// Once, within these limits.
+    /// Try once, within these limits.
     Once(TryLimits),
 }
 
 impl Effort {
-    /// How much time is left.
+    /// Returns the time that is left.
     fn remaining(self) -> Duration {
         match self {
             Effort::Until(deadline) => deadline.remaining(),
@@ -86,23 +87,23 @@ impl Effort {
     }
 }
 
-/// One namespace of one server.
+/// A client of one namespace of one server.
 pub struct Client {
     transport: Transport,
     namespace: String,
     identity: String,
     retry: RetryPolicy,
-    /// The namespace's id, by which tokens name it, once the server has told it.
+    /// The namespace's id, which task tokens contain, once the server has reported it.
     namespace_id: OnceLock<String>,
     rules: Arc<PayloadPolicy>,
-    /// Wakes who asks for the limits, when that wasn't done by connect.
+    /// Wakes the task that fetches the limits, if connect didn't do that.
     used: Notify,
     order: Order,
     in_doubt: InDoubt,
 }
 
 impl Client {
-    /// For the server of `options`; nothing is sent yet.
+    /// Creates a client for the server of `options`; sends nothing yet.
     pub fn new(
         options: &Options,
         rules: Arc<PayloadPolicy>,
@@ -114,7 +115,7 @@ impl Client {
             ("client-name", CLIENT_NAME),
             ("client-version", CLIENT_VERSION),
             ("user-agent", concat!("temporal-heartbeat/", env!("CARGO_PKG_VERSION"))),
-            // Routes the request where one address serves many namespaces.
+            // Routes the request if one address serves many namespaces.
             ("temporal-namespace", &options.namespace),
         ] {
             let value = HeaderValue::from_str(value)
@@ -137,23 +138,23 @@ impl Client {
         })
     }
 
-    /// What requests go through.
+    /// Returns the transport of all requests.
     pub fn transport(&self) -> &Transport {
         &self.transport
     }
 
-    /// Makes sure that a Temporal server answers and has the namespace, and asks for its limits.
+    /// Checks that a Temporal server answers and has the namespace, and fetches its limits.
     pub async fn handshake(&self, effort: Effort) -> Result<(), RpcError> {
         self.ask(&api::GET_SYSTEM_INFO, &api::GetSystemInfoRequest {}, effort).await?;
         self.describe_namespace(effort).await
     }
 
-    /// Learns the namespace's id and limits, where that is allowed.
+    /// Fetches the namespace's id and limits, if the credentials allow it.
     async fn describe_namespace(&self, effort: Effort) -> Result<(), RpcError> {
         let request = api::DescribeNamespaceRequest { namespace: self.namespace.clone() };
         let info = match self.ask(&api::DESCRIBE_NAMESPACE, &request, effort).await {
             Ok(answer) => answer.namespace_info.unwrap_or_default(),
-            // Heartbeats may be allowed all the same; they will tell.
+            // Heartbeats may still be allowed, and their answers will show it.
             Err(rpc_error)
                 if matches!(rpc_error.error.status(), Status::PermissionDenied | Status::Unauthenticated) =>
             {
@@ -166,13 +167,13 @@ impl Client {
             self.rules.set_size_limit(limit);
         }
         if !info.id.is_empty() {
-            // Told twice it is the same.
+            // A second answer contains the same id.
             let _ = self.namespace_id.set(info.id);
         }
         Ok(())
     }
 
-    /// For a client that didn't handshake: asks for the limits as soon as it is used, until it knows them.
+    /// For a client that didn't handshake: fetches the limits from the first use on, until it has them.
     pub async fn handshake_when_used(&self) {
         self.used.notified().await;
         while self.describe_namespace(Effort::Until(Deadline::within(GREETING_PATIENCE))).await.is_err() {
@@ -180,12 +181,12 @@ impl Client {
         }
     }
 
-    /// What may go out.
+    /// Returns which payloads may be sent.
     pub fn rules(&self) -> &PayloadPolicy {
         &self.rules
     }
 
-    /// Records one heartbeat. `None` erases what the server holds.
+    /// Records one heartbeat. `None` erases the details that the server holds.
     pub async fn heartbeat(
         &self,
         target: &Target,
@@ -273,7 +274,7 @@ impl Client {
             | Signals::RESET.when(reset))
     }
 
-    /// Waits for a task as a worker does. No task is no error: then there is no token in the answer.
+    /// Polls for a task like a worker. Without a task, the response has no token.
     #[cfg(feature = "cli")]
     pub async fn poll(
         &self,
@@ -285,7 +286,7 @@ impl Client {
         self.ask(&api::POLL_ACTIVITY_TASK_QUEUE, &request, effort).await
     }
 
-    /// Warns of what comes near the limit, beyond which the server would fail the activity.
+    /// Warns of payloads near the limit above which the server fails the activity.
     fn look_at_size(&self, name: &str, payloads: Option<&Payloads>) {
         let (size, limit) =
             (payloads.map_or(0, |payloads| payloads.encoded().len()), self.rules.size_limit());
@@ -300,17 +301,17 @@ impl Client {
         }
     }
 
-    /// Waits for the right to send requests of the target's activity.
+    /// Waits until requests for the target's activity may be sent.
     async fn in_order(&self, target: &Target, effort: Effort) -> Result<Permit<'_>, RpcError> {
         let permit = self.order.acquire(target, effort.remaining()).await;
         permit.ok_or_else(|| {
             let why = "another call of this activity is still under way; nothing was sent";
-            // A beat of an activity that is held open is repeated soon, not after the pause of one that was refused.
+            // A beat of an open activity is retried soon, not after the pause of a refused one.
             RpcError::temporary(Error::new(Status::Timeout, why))
         })
     }
 
-    /// Makes a call that changes nothing, so that its order doesn't matter.
+    /// Makes a read-only call, which needs no order.
     async fn ask<Request, Response>(
         &self,
         method: &Method<Request, Response>,
@@ -349,7 +350,7 @@ impl Client {
         RpcError { error: self.explain(rpc_error.error, token), ..rpc_error }
     }
 
-    /// The server's refusal of a token, with what we can tell of its cause.
+    /// Adds the probable cause to the server's refusal of a token.
     fn explain(&self, error: Error, token: &[u8]) -> Error {
         match (error.status(), Token::read(token)) {
             (Status::InvalidArgument | Status::NamespaceNotFound, None) => {

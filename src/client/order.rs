@@ -1,4 +1,4 @@
-//! Keeps the requests of one activity in order: one at a time, and none that was given up arrives after a newer one.
+//! Keeps the requests of one activity in order: one at a time, and no given-up request arrives after a newer one.
 
 use std::{
     collections::HashMap,
@@ -17,22 +17,23 @@ use crate::{
     transport::Predecessor,
 };
 
-/// How many activities are remembered before those whose requests are settled are looked for. It grows with those that aren't.
+/// When the table has this many activities, settled ones are removed. The threshold grows with those that remain.
 const FIRST_SWEEP: usize = 1024;
 
-/// The activities that have a request in flight, or whose last one was given up.
+/// The activities that have a request in flight, or whose last request was given up.
 pub struct Order {
     activities: Mutex<Activities>,
     hasher: RandomState,
 }
 
 struct Activities {
-    /// By a hash: two that share one by chance only wait for each other.
+    /// Keyed by a hash. Activities with the same hash only wait for each other.
     by_hash: HashMap<u64, Arc<tokio::sync::Mutex<Predecessor>>>,
     next_sweep: usize,
 }
 
-/// The right to send requests of one activity. A request that is given up while it is held is the predecessor of the next one.
+/// The permission to send requests of one activity. A request that is given up meanwhile is the predecessor of the
+/// next.
 pub struct Permit<'a> {
     order: &'a Order,
     key: u64,
@@ -47,7 +48,7 @@ impl Default for Order {
 }
 
 impl Order {
-    /// Waits until no other request of the target's activity is in flight; `None`: that took longer than `patience`.
+    /// Waits until no other request of the target's activity is in flight. Returns `None` after `patience`.
     pub async fn acquire(&self, target: &Target, patience: Duration) -> Option<Permit<'_>> {
         let key = self.key(target);
         let activity = self.lock().entry(key);
@@ -55,7 +56,7 @@ impl Order {
         Some(Permit { order: self, key, predecessor })
     }
 
-    /// All attempts of an activity have one order, whether they are addressed by token or by ids.
+    /// Returns the same key for all attempts of an activity, by token or by ids.
     fn key(&self, target: &Target) -> u64 {
         let by_ids = |ids: &Ids| self.hasher.hash_one((&ids.workflow_id, &ids.activity_id));
         match target {
@@ -75,7 +76,7 @@ impl Order {
 impl Activities {
     fn entry(&mut self, key: u64) -> Arc<tokio::sync::Mutex<Predecessor>> {
         if self.by_hash.len() >= self.next_sweep {
-            // One that is locked has a request in flight.
+            // A locked entry has a request in flight.
             self.by_hash.retain(|_, activity| activity.try_lock().map_or(true, |last| !last.is_settled()));
             self.next_sweep = FIRST_SWEEP.max(2 * self.by_hash.len());
         }
@@ -85,32 +86,33 @@ impl Activities {
 
 /// A request in the order of its activity.
 pub struct InOrder<'a> {
-    /// The activity's request that was given up last.
+    /// The activity's last given-up request.
     pub predecessor: &'a mut Predecessor,
-    /// Set for a request that isn't repeated while a newer one waits.
+    /// Set for a request that isn't retried while a newer one waits.
     activity: Option<Arc<tokio::sync::Mutex<Predecessor>>>,
 }
 
 impl<'a> InOrder<'a> {
-    /// A request that changes nothing, whose order doesn't matter.
+    /// Creates the order of a read-only request, which needs none.
     pub fn alone(predecessor: &'a mut Predecessor) -> Self {
         InOrder { predecessor, activity: None }
     }
 
-    /// Whether the request must not be repeated, because a newer one waits.
+    /// Returns whether a newer request waits, so that this one must not be retried.
     pub fn is_awaited(&self) -> bool {
-        // One count is the table's, one the permit's, and one this one's.
+        // The table, the permit and this request hold one reference each.
         self.activity.as_ref().is_some_and(|activity| Arc::strong_count(activity) > 3)
     }
 }
 
 impl Permit<'_> {
-    /// An ending, which is repeated whatever waits for it.
+    /// Returns the order of an ending, which is retried even if newer requests wait.
     pub fn in_order(&mut self) -> InOrder<'_> {
         InOrder { predecessor: &mut self.predecessor, activity: None }
     }
 
-    /// A heartbeat, which isn't repeated while a newer call waits: that one has newer details, or ends the activity.
+    /// Returns the order of a heartbeat, which isn't retried while a newer call waits: that has newer details, or
+    /// ends the activity.
     pub fn in_order_unless_awaited(&mut self) -> InOrder<'_> {
         let activity = OwnedMutexGuard::mutex(&self.predecessor).clone();
         InOrder { predecessor: &mut self.predecessor, activity: Some(activity) }
@@ -120,7 +122,7 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let mut activities = self.order.lock();
-        // One count is the table's, and one this permit's: any more are waiting calls.
+        // The table and this permit hold one reference each; any others are waiting calls.
         let is_awaited = Arc::strong_count(OwnedMutexGuard::mutex(&self.predecessor)) > 2;
         if !is_awaited && self.predecessor.is_settled() {
             activities.by_hash.remove(&self.key);
@@ -158,7 +160,7 @@ mod tests {
     async fn an_entry_that_a_waiting_call_left_behind_is_swept() {
         let order = Order::default();
         for number in 0..=FIRST_SWEEP {
-            // As if a waiting call had run out of time just when the permit was dropped.
+            // As if a waiting call had timed out just when the permit was dropped.
             order.lock().entry(number as u64);
         }
         assert_eq!(order.lock().by_hash.len(), 1);

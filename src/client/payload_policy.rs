@@ -1,4 +1,4 @@
-//! What may go out to the server: how large it may be, and whether anybody may be able to read it.
+//! Which payloads may be sent: their size, and whether they must be encoded.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -8,7 +8,7 @@ use crate::model::{
     payload::{DEFAULT_SIZE_LIMIT, Payloads},
 };
 
-/// Of one process. The client sets them, and whoever sends asks them.
+/// The policy of the process. The client sets it, and each sender checks it.
 pub struct PayloadPolicy {
     size_limit: AtomicUsize,
     require_encoded: AtomicBool,
@@ -24,30 +24,30 @@ impl Default for PayloadPolicy {
 }
 
 impl PayloadPolicy {
-    /// A client begins, whose server hasn't told its limit yet.
+    /// Resets the policy for a new client, whose server hasn't reported its limit yet.
     pub fn begin(&self, require_encoded: bool) {
         self.set_size_limit(DEFAULT_SIZE_LIMIT);
         self.require_encoded.store(require_encoded, Ordering::Relaxed);
     }
 
-    /// The server has told its limit.
+    /// Sets the limit that the server has reported.
     pub fn set_size_limit(&self, limit: usize) {
         self.size_limit.store(limit, Ordering::Relaxed);
     }
 
-    /// The most bytes that one encoded `Payloads` or `Failure` may have.
+    /// Returns the largest size in bytes of an encoded `Payloads` or `Failure`.
     #[inline]
     pub fn size_limit(&self) -> usize {
         self.size_limit.load(Ordering::Relaxed)
     }
 
-    /// Whether a codec must have encoded all values.
+    /// Returns whether a codec must have encoded all values.
     #[inline]
     pub fn require_encoded(&self) -> bool {
         self.require_encoded.load(Ordering::Relaxed)
     }
 
-    /// Refuses values that mustn't go out.
+    /// Refuses values that must not be sent.
     pub fn check(&self, name: &str, values: &Option<Payloads>) -> Result<()> {
         let Some(values) = values else { return Ok(()) };
         if self.require_encoded() {
@@ -56,13 +56,13 @@ impl PayloadPolicy {
         values.check_size(name, self.size_limit())
     }
 
-    /// Refuses a result that mustn't go out, or that no workflow could take.
+    /// Refuses a result that must not be sent, or that no workflow could receive.
     pub fn check_result(&self, result: &Option<Payloads>) -> Result<()> {
         Payloads::check_result(result)?;
         self.check("result", result)
     }
 
-    /// Refuses a failure that mustn't go out.
+    /// Refuses a failure that must not be sent.
     pub fn check_report(&self, report: &Report) -> Result<()> {
         if self.require_encoded() {
             report.refuse_readable()?;

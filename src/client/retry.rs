@@ -1,4 +1,4 @@
-//! Repeats a request until it succeeds, fails for good, or its time is over.
+//! Retries a request until it succeeds, fails permanently, or times out.
 
 use std::time::Duration;
 
@@ -22,21 +22,21 @@ use crate::{
     transport::{Frame, Transport, TryLimits, TryTime},
 };
 
-/// The least that one try gets, where that much is left, and the most, unless the server was seen to be slower.
+/// The shortest time of a try, if that much is left, and the longest, unless the server was slower.
 const SHORTEST_TRY: Duration = Duration::from_millis(500);
 const LONGEST_TRY: Duration = Duration::from_secs(10);
-/// A try waits for this many times the longest recent answer.
+/// A try waits for this many times the longest recent answer time.
 const ANSWER_MARGIN: u32 = 2;
-/// How long a connection may be silent during a try: this part of the time that is left, within bounds.
+/// How long a connection may receive nothing during a try: this part of the time that is left, within bounds.
 const SILENCE_PART: u32 = 4;
 const SHORTEST_SILENCE: Duration = Duration::from_millis(500);
 const LONGEST_SILENCE: Duration = Duration::from_millis(2500);
-/// The most that a pause leaves for a last try, and which part of the whole time that is when it is short.
+/// The most time that a pause leaves for a last try, and its part of the whole time if that is short.
 const LAST_TRY: Duration = Duration::from_millis(200);
 const LAST_TRY_PART: u32 = 10;
 
-/// Makes the call until it succeeds, fails for good, or the deadline is over. Before that each try gets half of what is left, within bounds:
-/// a request that the server has lost must not use up all of it.
+/// Makes the call until it succeeds, fails permanently, or reaches the deadline. Each try gets half of what is left,
+/// within bounds: a request that the server has lost must not use up all of it.
 pub async fn call<Request, Response>(
     transport: &Transport,
     method: &Method<Request, Response>,
@@ -112,7 +112,7 @@ fn log_failure(transport: &Transport, call: Call, error: &RpcError) {
     transport.telemetry().log.write(event, fields, || error.error.message().to_owned());
 }
 
-/// How long a try may take that starts now, at a server whose answers took up to `longest_answer` recently.
+/// Returns the time limits of a try that starts now, given the longest recent answer time of the server.
 pub fn time_of_try(deadline: Deadline, longest_answer: Duration) -> TryTime {
     let left = deadline.remaining();
     let answer = (left / 2).clamp(SHORTEST_TRY, LONGEST_TRY).max(longest_answer * ANSWER_MARGIN).min(left);
@@ -120,14 +120,14 @@ pub fn time_of_try(deadline: Deadline, longest_answer: Duration) -> TryTime {
     TryTime { answer, silence }
 }
 
-/// What to do before the next try.
+/// The pause before the next try.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Pause {
-    /// Try again at once.
+    /// No pause.
     None,
-    /// Wait, or less if time is short.
+    /// This long, or less if time is short.
     For(Duration),
-    /// Wait, because the server asked for it.
+    /// This long in full, because the server asked for it.
     Full(Duration),
 }
 
@@ -135,7 +135,7 @@ enum Pause {
 struct Tries {
     started: Instant,
     deadline: Deadline,
-    /// What a pause leaves for a last try.
+    /// The time that a pause leaves for a last try.
     last_try: Duration,
     failed: u32,
     policy: RetryPolicy,
@@ -159,7 +159,8 @@ impl Tries {
         }
     }
 
-    /// Counts a try that brought no response. Returns what to do before the next one, or the error if a next one can't help.
+    /// Counts a try without a response. Returns the pause before the next one, or the error if another try can't
+    /// help.
     fn failed(&mut self, error: RpcError) -> Result<Pause, RpcError> {
         self.failed += 1;
         if matches!(error.retry, Retry::Never | Retry::WithOtherCredentials) {
@@ -174,7 +175,7 @@ impl Tries {
         let backoff = Backoff::from(self.policy);
         Ok(match error.retry {
             _ if error.timed_out || error.connection_aborted => Pause::None,
-            // Connections end in the normal course of things; the first new one is worth no pause.
+            // Connections end in normal operation, so the first retry on a new one needs no pause.
             _ if error.connection_ended && self.failed == 1 => Pause::None,
             Retry::Slowly => Pause::Full(backoff.slow_pause(self.failed)),
             Retry::Soon | Retry::Never | Retry::WithOtherCredentials => {
@@ -183,7 +184,7 @@ impl Tries {
         })
     }
 
-    /// The pause as it fits into what is left of the time, if it does.
+    /// Returns the pause, shortened to the time that is left. Returns `None` if it doesn't fit.
     fn fit(&self, pause: Pause) -> Option<Duration> {
         let left = self.deadline.remaining();
         let pause = match pause {

@@ -1,4 +1,4 @@
-//! Repeats what must not be repeated without another look at the activity.
+//! Retries requests that must not be retried without a new check of the activity.
 
 use super::{
     Effort,
@@ -7,8 +7,8 @@ use super::{
 };
 use crate::config::RetryPolicy;
 
-/// The rounds of one call, each a look at the activity and a request. Requests by token are repeated within a round, by
-/// [`super::retry`]; requests by ids, and those that got an unproven NOT_FOUND, are repeated here.
+/// The rounds of one call. Each round checks the activity and sends a request. Requests by token are retried within a
+/// round, by [`super::retry`]. Requests by ids, and those with an unproven NOT_FOUND, are retried in a new round.
 pub struct Rounds {
     effort: Effort,
     policy: RetryPolicy,
@@ -18,7 +18,7 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// Before the first round.
+    /// Creates the state before the first round.
     pub fn new(policy: RetryPolicy, effort: Effort) -> Self {
         Rounds { effort, policy, failed: 0, outcome_unknown: false, connection_aborted: false }
     }

@@ -1,4 +1,4 @@
-//! What a try that failed means: which status it is, and what trying again can do.
+//! Classifies a failed try: its status, and whether a retry can help.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use crate::{
     transport::TransportError,
 };
 
-/// Whether a repeated request can help.
+/// Whether a retry can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
     /// No: the same request gets the same answer.
@@ -25,24 +25,24 @@ pub enum Retry {
     Soon,
     /// Yes, after at least a second: the server asks for fewer requests.
     Slowly,
-    /// Only with other credentials. They may change at any time, so beats in the background go on.
+    /// Only with other credentials. They may change at any time, so background beats continue.
     WithOtherCredentials,
 }
 
-/// Why a request brought no response.
+/// Why a request got no response.
 #[derive(Debug)]
 pub struct RpcError {
-    /// For the caller.
+    /// The error for the caller.
     pub error: Error,
-    /// Whether to repeat the request.
+    /// Whether to retry the request.
     pub retry: Retry,
     /// Whether the server may have applied the request.
     pub outcome_unknown: bool,
-    /// Whether the time of the try was over.
+    /// Whether the try ran out of time.
     pub timed_out: bool,
     /// Whether the connection ended.
     pub connection_ended: bool,
-    /// Whether another request found the connection dead. That says nothing of how this one would have gone.
+    /// Whether another request found the connection dead. That doesn't show how this one would have ended.
     pub connection_aborted: bool,
 }
 
@@ -58,17 +58,17 @@ impl RpcError {
         }
     }
 
-    /// An error for which a repeated request doesn't help.
+    /// Creates an error against which retries don't help.
     pub fn permanent(error: Error) -> Self {
         RpcError::new(error, Retry::Never)
     }
 
-    /// An error for which a repeated request may help.
+    /// Creates an error against which retries may help.
     pub fn temporary(error: Error) -> Self {
         RpcError::new(error.temporary(None), Retry::Soon)
     }
 
-    /// A status that the server answered.
+    /// Converts a status that the server answered.
     pub fn from_status(answer: &tonic::Status) -> Self {
         use Retry::{Never, Slowly, Soon, WithOtherCredentials};
 
@@ -78,7 +78,7 @@ impl RpcError {
                 (Status::NamespaceNotFound, Never, false)
             }
             Code::NotFound if detail.is::<NotFoundFailure>() => (Status::NotFound, Never, false),
-            // Not Temporal's own answer: a gateway's, for example. See `is_unproven_end`.
+            // Not from Temporal but, for example, from a gateway. See `is_unproven_end`.
             Code::NotFound => (Status::Unavailable, Never, false),
             Code::FailedPrecondition if detail.is::<NamespaceNotActiveFailure>() => {
                 (Status::NamespaceNotActive, Soon, false)
@@ -87,7 +87,7 @@ impl RpcError {
             Code::ResourceExhausted if detail.is::<ResourceExhaustedFailure>() => {
                 (Status::ResourceExhausted, Slowly, false)
             }
-            // Without the detail the message is too large, which doesn't change.
+            // Without the detail it means that the message is too large, and a retry doesn't change that.
             Code::ResourceExhausted => (Status::ResourceExhausted, Never, false),
             Code::InvalidArgument => (Status::InvalidArgument, Never, false),
             Code::Unauthenticated => (Status::Unauthenticated, WithOtherCredentials, false),
@@ -95,7 +95,7 @@ impl RpcError {
             Code::Unimplemented => (Status::Unimplemented, Never, false),
             Code::OutOfRange | Code::Ok => (Status::ServerError, Never, false),
             Code::DeadlineExceeded => (Status::Timeout, Soon, true),
-            // CANCELLED is a connection that is being closed; the user cancelled nothing.
+            // The server answers CANCELLED when it closes a connection. The caller has cancelled nothing.
             Code::Unavailable | Code::Cancelled => (Status::Unavailable, Soon, true),
             Code::Unknown | Code::Internal | Code::Aborted | Code::DataLoss => {
                 (Status::ServerError, Soon, true)
@@ -110,19 +110,19 @@ impl RpcError {
         RpcError { outcome_unknown, ..RpcError::new(error, retry) }
     }
 
-    /// A response that isn't the method's.
+    /// Creates the error for a response that can't be decoded.
     pub fn unreadable(method: &str, why: &DecodeError) -> Self {
         let message = format!("the server's answer to {method} can't be read: {why}");
         RpcError { outcome_unknown: true, ..RpcError::permanent(Error::new(Status::ServerError, message)) }
     }
 
-    /// Whether the answer was NOT_FOUND without Temporal's status detail. It doesn't prove that the activity is over, and a
-    /// repeated request may get it again: [`crate::client::Client`] describes the activity before it tries again.
+    /// Returns whether the answer was NOT_FOUND without Temporal's status detail. It doesn't prove that the activity
+    /// is over, and retries may get it again. So [`crate::client::Client`] describes the activity before it retries.
     pub fn is_unproven_end(&self) -> bool {
         self.error.status() == Status::Unavailable && self.error.grpc_code() == Some(Code::NotFound as i32)
     }
 
-    /// The same error with another reason behind its message.
+    /// Appends a reason to the error's message.
     pub fn because(self, more: impl fmt::Display) -> Self {
         RpcError { error: self.error.because(more), ..self }
     }
@@ -148,7 +148,7 @@ impl From<TransportError> for RpcError {
                 };
                 RpcError::new(error, retry)
             }
-            // The transport has repeated it without compression.
+            // The transport has retried it without compression.
             TransportError::CompressionRefused => {
                 RpcError::permanent(Error::new(Status::Unimplemented, "the server can't decompress requests"))
             }
@@ -174,7 +174,7 @@ impl From<TransportError> for RpcError {
     }
 }
 
-/// What to do about credentials that the server doesn't like.
+/// Returns what to do about rejected credentials.
 fn next_step(status: Status) -> Option<&'static str> {
     match status {
         Status::Unauthenticated => {
@@ -192,7 +192,7 @@ fn describe(answer: &tonic::Status) -> String {
     }
 }
 
-/// The type of an answer's first detail: it tells apart errors that share a code.
+/// The type of the first detail of a status. It distinguishes errors that share a code.
 struct Detail(Option<String>);
 
 impl Detail {

@@ -1,4 +1,4 @@
-//! What became of an ending in doubt: the server's own records tell who ended the activity, and how.
+//! Looks up the outcome of an ending in doubt in the server's records: who ended the activity, and how.
 
 use std::collections::HashMap;
 
@@ -23,13 +23,14 @@ use crate::{
     },
 };
 
-/// How many events are asked for at once, and how often: an activity that was looked for in vain among the newest hundred thousand
+/// The page size of history reads, and the most pages. An activity that isn't in the newest hundred thousand events
 /// stays in doubt.
 const PAGE: i32 = 1000;
 const MAX_PAGES: usize = 100;
 
 impl Client {
-    /// Whether it was this ending that ended the attempt; `None` when that can't be told, or nobody wants to know.
+    /// Returns whether this ending ended the attempt. Returns `None` if that can't be determined, or without
+    /// `verify`.
     pub(super) async fn verdict(
         &self,
         target: &Target,
@@ -61,7 +62,8 @@ impl Client {
                 let of_this_attempt = Attempt { number: end.attempt, started_at: 0 }.may_be(attempt);
                 Some(same_kind && of_this_attempt && end.identity == self.identity)
             }
-            // It goes on, or its workflow is closed. Only a failure leaves it to a next attempt.
+            // The activity isn't over, or its workflow is closed. Of all endings, only a failure is followed by
+            // another attempt.
             None => match (ending, self.describe(&ids, effort).await) {
                 (Ending::Fail(report), Ok(found)) => failed_so(&found, attempt, &report.failure),
                 (_, Ok(_)) => Some(false),
@@ -75,7 +77,7 @@ impl Client {
         let ours = found.attempt.number == attempt.number && found.last_identity == self.identity;
         match (ending, found.state) {
             (Ending::Complete(_), State::Completed) | (Ending::Fail(_), State::Failed) => Some(ours),
-            // The server doesn't keep who reported it. Nobody can but who holds the attempt.
+            // The server doesn't record who reported the cancellation. Only the holder of the attempt can do that.
             (Ending::Cancel(_), State::Cancelled) => Some(found.attempt.number == attempt.number),
             (Ending::Fail(report), State::Running | State::Waiting) => {
                 failed_so(found, attempt, &report.failure)
@@ -84,12 +86,12 @@ impl Client {
         }
     }
 
-    /// The event that scheduled an activity, where the history can be read so far back.
+    /// Returns the id of the event that scheduled an activity, if the history can be read that far back.
     pub(super) async fn scheduled_event_id(&self, ids: &Ids, effort: Effort) -> Result<i64, RpcError> {
         Ok(self.record_of(ids, effort).await?.scheduled_event_id)
     }
 
-    /// What the history of its workflow tells of an activity, the newest one of its id.
+    /// Returns the record of the newest activity with this id in its workflow's history.
     async fn record_of(&self, ids: &Ids, effort: Effort) -> Result<Record, RpcError> {
         let mut next_page_token = bytes::Bytes::new();
         let mut reader = Reader::default();
@@ -122,7 +124,7 @@ impl Client {
     }
 }
 
-/// Whether the attempt failed with this failure, by what its successor tells.
+/// Returns whether the attempt ended with this failure, according to the description of the next attempt.
 fn failed_so(found: &Description, attempt: Attempt, failure: &Failure) -> Option<bool> {
     let told = |failure: &Failure| {
         let kind = failure
@@ -131,7 +133,7 @@ fn failed_so(found: &Description, attempt: Attempt, failure: &Failure) -> Option
             .map(|FailureInfo::ApplicationFailureInfo(info)| info.r#type.clone());
         (failure.message.clone(), failure.source.clone(), kind)
     };
-    // After a reset the numbers begin anew, and later attempts hide what became of this one.
+    // After a reset the numbers start over, and later attempts hide the outcome of this one.
     (found.attempt.number == attempt.number.saturating_add(1))
         .then(|| found.last_failure.as_ref().is_some_and(|last| told(last) == told(failure)))
 }
@@ -142,7 +144,7 @@ struct Record {
     end: Option<End>,
 }
 
-/// How it ended for good.
+/// The final end of an activity.
 struct End {
     kind: EndKind,
     attempt: i32,
@@ -157,7 +159,8 @@ enum EndKind {
     TimedOut,
 }
 
-/// Reads a history from its newest event on: of each activity the end comes first, then the start, then what it is.
+/// Reads a history from its newest event. For each activity the end comes first, then the start, then the scheduled
+/// event.
 #[derive(Default)]
 struct Reader {
     ends: HashMap<i64, (EndKind, String)>,

@@ -132,7 +132,7 @@ $(filter slow-server-%,$(SLOW:%=slow-%)): slow-server-%: $(SERVERS)%/bin/tempora
 	cd tests && THB_TEMPORAL=$< $(VENV)/bin/python -m pytest -n 3 e2e --ignore e2e/test_demo.py --ignore e2e/test_handoff_go.py
 
 lease-table: ## which leases a slow server keeps, by the time of its answers; takes two and a half minutes
-	$(CARGO) test --features cli --test service -- --ignored --exact slow_server::the_table_of_answer_times --nocapture
+	$(CARGO) test --features cli --test service -- --ignored --exact slow_server::answer_time_table --nocapture
 
 soak: lib ## load, faults and forks together; SECONDS=600
 	THB_SOAK_SECONDS=$(or $(SECONDS),600) $(CARGO) test --test abi -- --ignored --nocapture a_process_under_load

@@ -1,4 +1,4 @@
-//! What fuzzing found worth keeping, done once more: `tests/fuzz` is where it was found.
+//! Runs every input of the fuzzing corpus once. `tests/fuzz` finds these inputs.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(
     clippy::cast_possible_truncation,
@@ -23,9 +23,9 @@ fn replay(target: &str, run: impl Fn(&[u8])) {
     }
 }
 
-/// One after the other, for there is one client in a process.
+/// Runs the targets one after the other, because a process has one client.
 #[test]
-fn what_was_found_once_is_handled_still() {
+fn corpus_inputs_cause_no_fault() {
     replay("tokens", targets::tokens);
     replay("options", targets::options);
     replay("failures", targets::failures);

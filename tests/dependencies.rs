@@ -1,4 +1,4 @@
-//! What the library is made of: from where, and under which licences.
+//! Checks the sources and the licences of the library's dependencies.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
@@ -9,7 +9,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All packages that the shipped library is built of or by, for this platform.
+/// Returns all packages that are compiled into the shipped library or needed to build it, for this platform.
 fn packages() -> Vec<Value> {
     let cargo = std::env::var("CARGO").unwrap_or("cargo".into());
     let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
@@ -20,34 +20,34 @@ fn packages() -> Vec<Value> {
     metadata["packages"].as_array().unwrap().clone()
 }
 
-/// The licences of `deny.toml`, which stand on one line.
+/// Returns the licences that `deny.toml` allows. The file lists them on one line.
 fn allowed() -> BTreeSet<String> {
     let text = fs::read_to_string(root().join("deny.toml")).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("allow = ")).unwrap();
     serde_json::from_str(line).unwrap()
 }
 
-/// Whether one of the choices that a licence expression leaves consists of nothing but what is allowed.
+/// Returns whether one alternative of a licence expression consists only of allowed licences.
 fn is_allowed(expression: &str, allowed: &BTreeSet<String>) -> bool {
     let plain = expression.replace(['(', ')'], "").replace('/', " OR ");
     plain.split(" OR ").any(|choice| choice.split(" AND ").all(|one| allowed.contains(one.trim())))
 }
 
 #[test]
-fn every_dependency_comes_from_the_registry_under_a_licence_that_is_allowed() {
+fn dependencies_come_from_the_registry_under_an_allowed_licence() {
     let allowed = allowed();
     for package in packages() {
         let (name, licence) = (&package["name"], package["license"].as_str().unwrap_or_default());
         let is_ours = package["source"].is_null();
         assert!(is_ours || package["source"].as_str().unwrap().starts_with("registry+"), "{name}");
-        // The one exception of deny.toml: it writes the header, and is no part of the library.
+        // cbindgen is the one exception of deny.toml: it writes the header and isn't part of the library.
         let excepted = name == "cbindgen" && licence == "MPL-2.0";
         assert!(excepted || is_allowed(licence, &allowed), "{name} is under {licence:?}");
     }
 }
 
 #[test]
-fn a_licence_that_is_not_allowed_would_be_noticed() {
+fn other_licence_is_detected() {
     let allowed = allowed();
     for (expression, is) in [
         ("MIT OR Apache-2.0", true),

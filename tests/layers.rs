@@ -1,4 +1,4 @@
-//! The folders of `src` are layers: a file imports only from its own layer and from those below it.
+//! Checks that the folders of `src` are layers: a file imports only from its own layer and from lower ones.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// From the top to the bottom. `proto` is generated, and belongs to `model`.
+/// The layers from top to bottom. `proto` is generated, and belongs to `model`.
 const LAYERS: [&str; 12] = [
     "abi",
     "api",
@@ -31,7 +31,7 @@ fn level(layer: &str) -> usize {
     LAYERS
         .iter()
         .position(|known| *known == layer)
-        .unwrap_or_else(|| panic!("{layer} is no layer: add it to LAYERS where it belongs"))
+        .unwrap_or_else(|| panic!("{layer} isn't in LAYERS: add it at its place in the order"))
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
@@ -47,14 +47,14 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The code without comments and without the tests at the end of a file, which may use all layers.
+/// Returns a file's code without comments and without the tests at the end of the file, which may use all layers.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// The first names behind each `crate::`, those of a group too.
+/// Returns the first names after each `crate::`, including those of a group.
 fn imported_layers(code: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for (at, _) in code.match_indices("crate::") {
@@ -100,12 +100,12 @@ fn a_file_imports_only_from_its_own_layer_and_those_below() {
             }
         }
     }
-    assert!(wrong.is_empty(), "an arrow runs up:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "imports from a higher layer:\n{}", wrong.join("\n"));
     assert!(checked > 100, "the imports weren't found: {checked}");
 }
 
 #[test]
-fn no_file_lies_outside_the_layers() {
+fn every_source_file_is_in_a_layer() {
     for entry in fs::read_dir(source()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(LAYERS.contains(&name.as_str()) || ["lib.rs", "bin"].contains(&name.as_str()), "{name}");

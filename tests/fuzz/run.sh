@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes one target for so many seconds, after it has found its planted mistake. Prints what it did; fails when it finds something.
+# Fuzzes one target for the given number of seconds, after the fuzzer has found the target's planted bug.
+# Prints a summary. Fails when the fuzzer finds a bug.
 set -euo pipefail
 target=$1 seconds=$2
 cd "$(dirname "$0")"
@@ -7,7 +8,7 @@ root=../.. triple="$(uname -m)-unknown-linux-gnu"
 found=$root/target/fuzz/found/$target
 limits=(-max_len=2048 -timeout=60 -rss_limit_mb=4096 "-artifact_prefix=$found.")
 
-# What is new goes into the first folder.
+# libFuzzer writes new inputs to the first folder.
 rm -rf "$found.planted"
 mkdir "$found.planted"
 if "$root/target/fuzz-planted/$triple/release/$target" "${limits[@]}" -max_total_time=300 "$found.planted" "corpus/$target" \

@@ -1,5 +1,5 @@
-//! What is fuzzed, each with what must hold for any input. Nothing here may reach a network: the client's server is a port of this
-//! machine where nothing listens.
+//! The fuzz targets. Each checks what must hold for any input. No target may reach a network: the client's server is a port of this
+//! machine on which nothing listens.
 #![allow(dead_code, reason = "each program has one of them")]
 
 use std::{
@@ -24,7 +24,7 @@ use temporal_heartbeat::{
 };
 
 const OPTIONS: &[u8] = br#"{"address":"127.0.0.1:1","lazy":true}"#;
-/// What stands in a handle before a call that may fail.
+/// The value of a handle before a call that may fail.
 const UNTOUCHED: u64 = 7;
 
 fn connected() {
@@ -32,17 +32,17 @@ fn connected() {
     ONCE.call_once(|| rpc::connect(OPTIONS).unwrap());
 }
 
-/// What every error keeps: it isn't our mistake, and it doesn't tell what it was given as a secret.
+/// Checks every error: it isn't THB_INTERNAL, and its message doesn't contain the input that was passed as a secret.
 fn check(error: &Error, secret: &[u8]) {
     assert!(error.status() != Status::Internal, "{error}");
     assert!(!error.message().is_empty());
     let told = error.message().as_bytes();
-    // Plain text may be that of the message itself, which a fuzzer finds out.
+    // Plain text may also be a word of the message itself, and a fuzzer finds such words.
     let is_text = secret.len() < 4 || secret.is_ascii();
     assert!(is_text || !told.windows(secret.len()).any(|part| part == secret), "{error}");
 }
 
-/// Task tokens: their decoding, and holding activities open by them.
+/// Decodes task tokens, and opens activities by them.
 pub fn tokens(data: &[u8]) {
     connected();
     #[cfg(feature = "planted")]
@@ -68,7 +68,7 @@ pub fn tokens(data: &[u8]) {
     }
 }
 
-/// The options of connect and of open.
+/// Parses the options of connect and of open.
 pub fn options(data: &[u8]) {
     #[cfg(feature = "planted")]
     assert!(!data.starts_with(b"{\"na"), "planted");
@@ -80,7 +80,7 @@ pub fn options(data: &[u8]) {
     }
 }
 
-/// Failures in JSON.
+/// Parses failures in JSON.
 pub fn failures(data: &[u8]) {
     connected();
     #[cfg(feature = "planted")]
@@ -88,7 +88,7 @@ pub fn failures(data: &[u8]) {
     check(&rpc::fail(b"token", data, Timeout::Zero).unwrap_err(), b"");
 }
 
-/// Values: what a caller gives is encoded, and what is encoded is read back.
+/// Encodes the values of a caller, and decodes them again.
 pub fn payloads(data: &[u8]) {
     let Some((encoding, data)) = data.split_first() else { return };
     let encoding = Encoding::ALL[usize::from(*encoding) % Encoding::ALL.len()];
@@ -107,12 +107,12 @@ pub fn payloads(data: &[u8]) {
             assert!(values.len() == 1 && values[0].data == data);
         }
         Encoding::Null => assert_eq!(taken.values().unwrap().len(), 1),
-        // Those that were given may hold what no reader takes; it is passed on as it is.
+        // The caller's own payloads may hold data that can't be decoded. They are passed on unchanged.
         Encoding::Payloads | Encoding::None => {}
     }
 }
 
-/// Every function of the header, in any order and with any arguments that C allows.
+/// Calls every function of the header, in any order and with any arguments that C allows.
 pub fn functions(data: &[u8]) {
     connected();
     let mut bytes = Unstructured::new(data);
@@ -126,10 +126,10 @@ pub fn functions(data: &[u8]) {
     world.end();
 }
 
-/// How many calls are made for one input.
+/// The largest number of calls for one input.
 const LONGEST: usize = 24;
 
-/// Bytes as C passes them.
+/// Bytes in the form in which C passes them.
 #[derive(Arbitrary, Debug)]
 enum Bytes<'a> {
     These(&'a [u8]),
@@ -149,14 +149,14 @@ impl Bytes<'_> {
     }
 }
 
-/// One that was opened, or any number.
+/// An open handle, or any number.
 #[derive(Arbitrary, Debug)]
 enum Handle {
     Known(u8),
     Any(u64),
 }
 
-/// An encoding that there is, or any number.
+/// A valid encoding, or any number.
 #[derive(Arbitrary, Debug)]
 enum Encoded {
     Known(u8),
@@ -172,7 +172,7 @@ impl Encoded {
     }
 }
 
-/// Nothing waits: what would is cut to a moment.
+/// A timeout, shortened so that no call waits long.
 #[derive(Arbitrary, Debug)]
 struct Wait(u32);
 
@@ -231,11 +231,11 @@ struct World {
     details: Vec<*mut thb_details_t>,
 }
 
-/// Makes a call with an error that is wanted, and looks at what came of it.
+/// Makes a call that requests an error object, and checks the result.
 macro_rules! call {
     ($function:ident($($argument:expr),* $(,)?)) => {{
         let mut error = ptr::dangling_mut::<thb_error_t>();
-        // SAFETY: every pointer is NULL, ours, or comes with a length that is refused before it is read.
+        // SAFETY: every pointer is NULL, owned by this program, or passed with a length that is refused before it is read.
         let status = unsafe { $function($($argument,)* &mut error) };
         look_at(status, error);
         status
@@ -245,7 +245,7 @@ macro_rules! call {
 fn look_at(status: i32, error: *mut thb_error_t) {
     assert_eq!(status == 0, error.is_null());
     assert!(status != Status::Internal.code() && (0..=26).contains(&status));
-    // SAFETY: the error is NULL or ours, and its text lives as long as it.
+    // SAFETY: the error is NULL or owned by this program, and its text lives as long as the error.
     unsafe {
         assert_eq!(thb_error_code(error), status);
         assert!(CStr::from_ptr(thb_error_message(error)).to_str().is_ok());
@@ -257,7 +257,7 @@ fn look_at(status: i32, error: *mut thb_error_t) {
 
 fn look_at_text(text: *mut thb_text_t) {
     let mut len = 0;
-    // SAFETY: the text is NULL or ours.
+    // SAFETY: the text is NULL or owned by this program.
     unsafe {
         let bytes = thb_text_data(text, &mut len);
         assert_eq!(*bytes.add(len), 0);
@@ -288,7 +288,7 @@ impl World {
         let mut signals = 0;
         match step {
             Step::Connect(options) => {
-                // There is a client, so that whatever address stands there isn't called.
+                // There already is a client, so the library doesn't connect to the fuzzed address.
                 let (options, len) = options.pair();
                 assert!(call!(thb_connect(options.cast(), len)) != 0);
             }
@@ -358,7 +358,7 @@ impl World {
             Step::Opening(handle, wait) => {
                 let mut details = ptr::dangling_mut();
                 call!(thb_activity_get_details(self.handle(&handle), wait.ms(), &mut details));
-                // SAFETY: NULL or ours.
+                // SAFETY: NULL or owned by this program.
                 unsafe { thb_details_free(details) };
             }
             Step::GetInfo(handle) => {
@@ -417,7 +417,7 @@ impl World {
             Step::OpenDescriptor(watch) => {
                 let mut descriptor = -1;
                 if call!(thb_watch_open_fd(self.handle(&watch), &mut descriptor)) == 0 {
-                    // SAFETY: it is new, and ours to close.
+                    // SAFETY: the object is new, and this program must free it.
                     drop(unsafe {
                         <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(descriptor)
                     });
@@ -439,7 +439,7 @@ impl World {
             Step::Free(at) => {
                 let details = self.some_details(at);
                 self.details.retain(|other| *other != details);
-                // SAFETY: NULL, or ours and not known any more.
+                // SAFETY: NULL, or owned by this program, which has just dropped its other reference.
                 unsafe { thb_details_free(details) };
             }
             Step::Metrics => {
@@ -482,14 +482,14 @@ impl World {
             call!(thb_watch_close(handle));
             assert_eq!(call!(thb_activity_touch(handle, ptr::null_mut())), Status::InvalidHandle.code());
         }
-        // SAFETY: ours.
+        // SAFETY: owned by this program.
         self.details.drain(..).for_each(|details| unsafe { thb_details_free(details) });
     }
 }
 
 fn read(details: *mut thb_details_t, index: usize) {
     let mut len = 7;
-    // SAFETY: NULL or ours, and read only as far as it is told.
+    // SAFETY: NULL or owned by this program. Only the reported length is read.
     unsafe {
         let count = thb_details_count(details);
         #[cfg(feature = "planted")]
@@ -509,7 +509,7 @@ fn read(details: *mut thb_details_t, index: usize) {
 }
 
 fn about(abi: u32, status: i32) {
-    // SAFETY: static strings.
+    // SAFETY: the functions return static strings.
     unsafe {
         assert!(CStr::from_ptr(thb_status_name(status)).to_bytes().starts_with(b"THB_"));
         assert!(!CStr::from_ptr(thb_version()).is_empty());
@@ -517,11 +517,11 @@ fn about(abi: u32, status: i32) {
     assert_eq!(thb_check_abi(abi) == 0, abi >> 16 == thb_abi_version() >> 16 && abi <= thb_abi_version());
 }
 
-/// Outputs may be NULL where the header says so, and are missed where it doesn't.
+/// Passes NULL for outputs: allowed where the header says so, refused elsewhere.
 fn without_outputs(bytes: &Bytes) {
     let (data, len) = bytes.pair();
     let none = ptr::null_mut;
-    // SAFETY: every pointer is NULL, ours, or comes with a length that is refused before it is read.
+    // SAFETY: every pointer is NULL, owned by this program, or passed with a length that is refused before it is read.
     unsafe {
         for refused in [
             thb_get_details(data, len, 0, none(), ptr::null_mut()),

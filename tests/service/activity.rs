@@ -1,4 +1,4 @@
-//! Activities held open, against a server that sees every beat.
+//! Open activities, against a server that records every beat.
 
 use std::{
     collections::HashSet,
@@ -19,7 +19,7 @@ const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
 const MOMENT: Timeout = Timeout::Within(Duration::from_millis(50));
 const ALL: Signals = Signals::CANCEL_REQUESTED;
 
-/// A server that answers every beat so, by its number.
+/// Starts a server whose `answer` decides the answer to each beat by the beat's number.
 fn beats(answer: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Fake {
     Fake::connected(move |call| match call.method.as_str() {
         BEAT => answer(call),
@@ -38,7 +38,7 @@ fn record(handle: u64, json: &str) -> Result<Signals, Error> {
     activity::record(handle, Encoding::Json, json.as_bytes())
 }
 
-/// Waits until the activity has, or has no longer, a signal.
+/// Waits until the signal is set or, when `there` is false, cleared.
 fn until(handle: u64, signal: Signals, there: bool) -> Signals {
     let known = if there { Signals::default() } else { signal };
     let signals = activity::wait(handle, signal, known, LONG).unwrap();
@@ -51,7 +51,7 @@ fn info(handle: u64) -> serde_json::Value {
 }
 
 #[test]
-fn the_first_record_goes_out_at_once_and_the_last_one_always() {
+fn first_record_is_sent_at_once_and_last_record_is_always_sent() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":1000,\"initial_details\":\"\"}");
     let started = Instant::now();
@@ -69,7 +69,7 @@ fn the_first_record_goes_out_at_once_and_the_last_one_always() {
     for pair in calls.windows(2) {
         assert!(
             pair[1].at - pair[0].at > Duration::from_millis(400),
-            "half of the timeout, less the jitter and what a request takes"
+            "half of the timeout, less the jitter and the time of a request"
         );
     }
     let elapsed = calls[beats - 1].at - started;
@@ -77,7 +77,7 @@ fn the_first_record_goes_out_at_once_and_the_last_one_always() {
 }
 
 #[test]
-fn a_pulse_resends_what_was_handed_over() {
+fn pulse_resends_the_details_of_the_hand_off() {
     let fake = beats(|_| Answer::ok());
     // A Payloads with one JSON value, "before".
     let details = "CiMKFgoIZW5jb2RpbmcSCmpzb24vcGxhaW4SCSJiZWZvcmUgIg==";
@@ -89,7 +89,7 @@ fn a_pulse_resends_what_was_handed_over() {
 }
 
 #[test]
-fn a_pulse_asks_first_what_it_must_not_erase() {
+fn pulse_fetches_the_stored_details_before_the_first_beat() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":1000}");
     fake.wait_for(BEAT, 2);
@@ -99,7 +99,7 @@ fn a_pulse_asks_first_what_it_must_not_erase() {
 }
 
 #[test]
-fn a_pulse_without_anything_to_erase_beats_without_details() {
+fn pulse_beats_without_details_when_none_are_stored() {
     let fake = beats(|_| Answer::ok());
     open("{\"heartbeat_timeout_ms\":1000,\"initial_details\":\"\"}");
     fake.wait_for(BEAT, 1);
@@ -107,7 +107,7 @@ fn a_pulse_without_anything_to_erase_beats_without_details() {
 }
 
 #[test]
-fn what_the_server_held_at_the_start_stays_readable_after_records() {
+fn details_of_the_previous_attempt_stay_readable_after_records() {
     let _fake = beats(|_| Answer::ok());
     let handle = open("{\"pulse\":false}");
     assert_eq!(activity::details(handle, LONG).unwrap().values()[0].data, "\"before\"");
@@ -117,7 +117,7 @@ fn what_the_server_held_at_the_start_stays_readable_after_records() {
 }
 
 #[test]
-fn details_that_were_replaced_before_anybody_asked_are_said_to_be_so() {
+fn details_replaced_before_the_first_read_are_a_failed_precondition() {
     let _fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":10000}");
     record(handle, "1").unwrap();
@@ -126,7 +126,7 @@ fn details_that_were_replaced_before_anybody_asked_are_said_to_be_so() {
 }
 
 #[test]
-fn a_server_that_is_at_another_attempt_has_superseded_this_one() {
+fn another_attempt_on_the_server_supersedes_this_one() {
     let fake = Fake::connected(|call| match call.method.as_str() {
         "DescribeWorkflowExecution" => Described { attempt: 2, ..Described::default() }.pending(),
         _ => Answer::ok(),
@@ -138,7 +138,7 @@ fn a_server_that_is_at_another_attempt_has_superseded_this_one() {
 }
 
 #[test]
-fn an_activity_that_is_over_is_gone_for_ever() {
+fn ended_activity_stays_gone() {
     let fake = beats(|call| {
         if call.nth == 0 {
             Answer::ok()
@@ -159,7 +159,7 @@ fn an_activity_that_is_over_is_gone_for_ever() {
 }
 
 #[test]
-fn a_lease_is_lost_when_nothing_is_acknowledged_and_won_back() {
+fn lease_is_lost_without_acknowledgements_and_regained() {
     let fake = beats(|call| if (1..8).contains(&call.nth) { Answer::error(14) } else { Answer::ok() });
     let handle = open("{\"heartbeat_timeout_ms\":1000,\"initial_details\":\"\"}");
     let before = Instant::now();
@@ -167,7 +167,7 @@ fn a_lease_is_lost_when_nothing_is_acknowledged_and_won_back() {
     activity::flush(handle, LONG).unwrap();
     let after = fake.calls(BEAT)[0].at;
     until(handle, Signals::LEASE_LOST, true);
-    // It was sent in between.
+    // The acknowledged beat was sent between `before` and `after`.
     let (since_before, since_after) = (before.elapsed(), after.elapsed());
     assert!(since_before >= Duration::from_secs(1), "{since_before:?}");
     assert!(since_after < Duration::from_secs(3), "{since_after:?}");
@@ -176,7 +176,7 @@ fn a_lease_is_lost_when_nothing_is_acknowledged_and_won_back() {
 }
 
 #[test]
-fn what_one_way_has_told_of_a_lease_the_next_one_tells_as_well() {
+fn all_functions_agree_on_a_lost_lease() {
     let _fake = beats(|_| Answer::Silence);
     let options = |number: usize| {
         format!("{{\"heartbeat_timeout_ms\":{},\"initial_details\":\"\"}}", 300 + 13 * number)
@@ -190,7 +190,7 @@ fn what_one_way_has_told_of_a_lease_the_next_one_tells_as_well() {
 }
 
 #[test]
-fn without_a_known_timeout_there_is_no_lease_to_lose() {
+fn lease_is_never_lost_without_a_known_timeout() {
     let _fake = beats(|_| Answer::error(14));
     let handle = open("{\"initial_details\":\"\",\"age_ms\":100000}");
     assert!(activity::signals(handle).unwrap().is_empty());
@@ -198,29 +198,29 @@ fn without_a_known_timeout_there_is_no_lease_to_lose() {
 }
 
 #[test]
-fn an_attempt_that_is_older_than_its_timeout_has_lost_its_lease_already() {
+fn attempt_older_than_its_timeout_starts_without_lease() {
     let _fake = beats(|_| Answer::Silence);
     let handle = open("{\"heartbeat_timeout_ms\":1000,\"age_ms\":2000,\"initial_details\":\"\"}");
     assert!(record(handle, "1").unwrap().contains(Signals::LEASE_LOST));
 }
 
 #[test]
-fn a_hung_holder_stops_the_pulse_and_a_touch_lifts_it() {
+fn stalled_holder_stops_the_pulse_and_touch_resumes_it() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":400,\"stall_timeout_ms\":1000,\"initial_details\":\"\"}");
     until(handle, Signals::STALLED, true);
-    // One may have been under way.
+    // One beat may have been in flight.
     let stalled = fake.calls(BEAT).len();
     until(handle, Signals::LEASE_LOST, true);
     assert!(fake.calls(BEAT).len() <= stalled + 1);
     let beats = fake.calls(BEAT).len();
-    assert!(activity::touch(handle).unwrap().contains(Signals::STALLED), "as it was until now");
+    assert!(activity::touch(handle).unwrap().contains(Signals::STALLED), "as before the touch");
     assert!(!activity::signals(handle).unwrap().contains(Signals::STALLED));
     fake.wait_for(BEAT, beats + 1);
 }
 
 #[test]
-fn the_attempts_own_deadline_is_told() {
+fn attempt_deadline_is_a_signal() {
     let _fake = beats(|_| Answer::ok());
     let handle = open("{\"attempt_remaining_ms\":300,\"initial_details\":\"\"}");
     assert!(activity::signals(handle).unwrap().is_empty());
@@ -228,7 +228,7 @@ fn the_attempts_own_deadline_is_told() {
 }
 
 #[test]
-fn a_server_that_refuses_is_asked_again_in_case_it_was_mended() {
+fn refused_beats_are_repeated_until_the_server_accepts() {
     let _fake = beats(|call| if call.nth == 0 { Answer::error(7) } else { Answer::ok() });
     let handle = open("{\"heartbeat_timeout_ms\":1000,\"initial_details\":\"\"}");
     record(handle, "1").unwrap();
@@ -238,7 +238,7 @@ fn a_server_that_refuses_is_asked_again_in_case_it_was_mended() {
 }
 
 #[test]
-fn progress_that_cannot_be_asked_for_is_not_erased_by_a_pulse() {
+fn pulse_does_not_erase_details_that_cannot_be_fetched() {
     let fake = Fake::connected(|call| match call.method.as_str() {
         "DescribeWorkflowExecution" => Answer::error(14),
         _ => Answer::ok(),
@@ -253,7 +253,7 @@ fn progress_that_cannot_be_asked_for_is_not_erased_by_a_pulse() {
 }
 
 #[test]
-fn a_silent_server_is_left_for_a_fresh_connection_within_the_slack() {
+fn silent_connection_is_replaced_before_the_lease_expires() {
     let fake = beats(|call| if call.nth == 0 { Answer::Freeze } else { Answer::ok() });
     let handle = open("{\"heartbeat_timeout_ms\":4000,\"initial_details\":\"\"}");
     let started = Instant::now();
@@ -266,7 +266,7 @@ fn a_silent_server_is_left_for_a_fresh_connection_within_the_slack() {
 }
 
 #[test]
-fn cancel_and_reset_stick_and_paused_is_of_the_newest_beat() {
+fn cancel_and_reset_stay_set_and_paused_follows_the_newest_beat() {
     let fake = beats(|call| match call.nth {
         0 => Answer::Message(vec![0x08, 1, 0x10, 1, 0x18, 1]),
         _ => Answer::ok(),
@@ -277,11 +277,11 @@ fn cancel_and_reset_stick_and_paused_is_of_the_newest_beat() {
     assert!(signals.contains(Signals::CANCEL_REQUESTED | Signals::RESET));
     let signals = until(handle, Signals::PAUSED, false);
     assert!(signals.contains(Signals::CANCEL_REQUESTED | Signals::RESET));
-    assert!(fake.calls(BEAT).len() >= 2, "the pulse goes on while paused");
+    assert!(fake.calls(BEAT).len() >= 2, "the pulse continues while paused");
 }
 
 #[test]
-fn a_failure_carries_what_was_recorded_last() {
+fn failure_carries_the_last_record() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
     record(handle, "\"first\"").unwrap();
@@ -294,7 +294,7 @@ fn a_failure_carries_what_was_recorded_last() {
 }
 
 #[test]
-fn a_cancellation_is_reported_after_what_was_recorded_last() {
+fn last_record_is_sent_before_a_reported_cancellation() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
     record(handle, "\"first\"").unwrap();
@@ -306,7 +306,7 @@ fn a_cancellation_is_reported_after_what_was_recorded_last() {
 }
 
 #[test]
-fn an_ended_activity_can_be_read_and_sends_nothing() {
+fn ended_activity_is_readable_and_sends_nothing() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":400,\"initial_details\":\"\"}");
     activity::complete(handle, None, LONG).unwrap();
@@ -331,7 +331,7 @@ fn an_ended_activity_can_be_read_and_sends_nothing() {
 }
 
 #[test]
-fn beats_go_on_after_an_ending_call_that_came_to_nothing() {
+fn beats_continue_after_a_failed_ending_call() {
     let fake = Fake::connected(|call| match call.method.as_str() {
         "RespondActivityTaskCompleted" if call.nth == 0 => Answer::error(3),
         _ => Answer::ok(),
@@ -344,7 +344,7 @@ fn beats_go_on_after_an_ending_call_that_came_to_nothing() {
 }
 
 #[test]
-fn an_ending_call_waits_for_the_beat_that_is_under_way() {
+fn ending_call_waits_for_the_beat_in_flight() {
     let fake = beats(|_| Answer::After(Duration::from_millis(300)));
     let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
     record(handle, "1").unwrap();
@@ -355,7 +355,7 @@ fn an_ending_call_waits_for_the_beat_that_is_under_way() {
 }
 
 #[test]
-fn closing_sends_what_was_recorded_last_unless_there_is_no_time() {
+fn close_sends_the_last_record_unless_its_timeout_is_zero() {
     let fake = beats(|_| Answer::ok());
     let options = "{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}";
     let handle = open(options);
@@ -394,7 +394,7 @@ fn a_token_has_one_holder() {
 }
 
 #[test]
-fn what_a_handle_refuses_leaves_what_was_recorded() {
+fn refused_record_keeps_the_previous_one() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
     record(handle, "\"kept\"").unwrap();
@@ -409,7 +409,7 @@ fn what_a_handle_refuses_leaves_what_was_recorded() {
 }
 
 #[test]
-fn numbers_that_are_no_handles_are_refused_everywhere() {
+fn invalid_handles_are_refused_by_every_function() {
     let _fake = beats(|_| Answer::ok());
     let closed = open("");
     activity::close(closed, LONG).unwrap();
@@ -440,13 +440,13 @@ fn numbers_that_are_no_handles_are_refused_everywhere() {
 }
 
 #[test]
-fn those_who_wait_are_woken_when_the_handle_is_closed_or_the_client_goes() {
+fn waiting_threads_wake_on_close_and_on_disconnect() {
     let _fake = beats(|_| Answer::ok());
     for disconnect in [false, true] {
         let handle = open("{\"initial_details\":\"\"}");
         thread::scope(|scope| {
             let waiter = scope.spawn(|| activity::wait(handle, ALL, Signals::default(), LONG));
-            // Whether it waits already or not makes no difference.
+            // The result is the same whether the thread already waits or not.
             if disconnect {
                 rpc::disconnect(Timeout::Zero).unwrap();
             } else {
@@ -462,7 +462,7 @@ fn those_who_wait_are_woken_when_the_handle_is_closed_or_the_client_goes() {
 }
 
 #[test]
-fn disconnecting_sends_what_all_have_recorded_last() {
+fn disconnect_sends_the_last_record_of_every_activity() {
     let fake = beats(|_| Answer::ok());
     for n in 0..20_u8 {
         let token = [TOKEN, &[0x3a, 1, n]].concat();
@@ -479,7 +479,7 @@ fn disconnecting_sends_what_all_have_recorded_last() {
 }
 
 #[test]
-fn a_watch_tells_of_each_change_once_and_shows_it_on_its_descriptor() {
+fn watch_reports_each_change_once_and_signals_its_descriptor() {
     let _fake =
         beats(|call| if call.has(b"\"cancel\"") { Answer::Message(vec![0x08, 1]) } else { Answer::ok() });
     let watch = activity::open_watch().unwrap();
@@ -506,7 +506,7 @@ fn a_watch_tells_of_each_change_once_and_shows_it_on_its_descriptor() {
 }
 
 #[test]
-fn a_watch_tells_of_what_the_clock_alone_brings() {
+fn watch_reports_signals_set_by_time() {
     let _fake = beats(|_| Answer::Silence);
     let watch = activity::open_watch().unwrap();
     let handle = open("{\"heartbeat_timeout_ms\":700,\"initial_details\":\"\"}");
@@ -517,7 +517,7 @@ fn a_watch_tells_of_what_the_clock_alone_brings() {
     assert!(started.elapsed() < Duration::from_millis(1700), "{:?}", started.elapsed());
 }
 
-/// Opens the activity of this number; five are of one workflow.
+/// Opens the activity with this number. Each workflow has five activities.
 fn open_one_of_many(number: usize, options: &str) -> u64 {
     let number = u16::try_from(number).unwrap();
     let (activity, workflow) = (number.to_be_bytes(), (number / 5).to_be_bytes());
@@ -526,7 +526,7 @@ fn open_one_of_many(number: usize, options: &str) -> u64 {
 }
 
 #[test]
-fn many_activities_beat_in_time_and_few_of_a_workflow_at_once() {
+fn many_activities_beat_in_time_with_few_requests_per_workflow() {
     const COUNT: usize = 1000;
     let fake = beats(|_| Answer::After(Duration::from_millis(5)));
     let started = Instant::now();
@@ -538,7 +538,7 @@ fn many_activities_beat_in_time_and_few_of_a_workflow_at_once() {
 }
 
 #[test]
-fn many_that_lost_their_connection_together_come_back_one_after_the_other_on_one() {
+fn activities_that_lost_their_connection_return_spread_over_time_on_one_connection() {
     const COUNT: usize = 600;
     const DOWN: Duration = Duration::from_secs(4);
     const WINDOW: Duration = Duration::from_millis(100);
@@ -561,16 +561,16 @@ fn many_that_lost_their_connection_together_come_back_one_after_the_other_on_one
     let most = landed
         .iter()
         .map(|first| landed.iter().filter(|call| call.at >= first.at && call.at - first.at < WINDOW).count());
-    // All of them had failed together, four seconds before.
+    // All of them failed together four seconds ago.
     let most = most.max().unwrap_or_default();
     assert!(most < COUNT * 3 / 4, "{most} within {WINDOW:?}");
     let connections: HashSet<_> = landed.iter().map(|call| call.connection).collect();
-    // Some may have been on their way on the last one that was closed.
+    // Some beats may have been in flight on the connection that was closed last.
     assert!(connections.len() <= 2, "{connections:?}");
 }
 
 #[test]
-fn a_flush_that_gave_up_leaves_the_throttle_as_it_was() {
+fn timed_out_flush_keeps_the_throttle() {
     let fake =
         beats(
             |call| if call.nth == 0 { Answer::error(14) } else { Answer::After(Duration::from_millis(20)) },
@@ -586,11 +586,11 @@ fn a_flush_that_gave_up_leaves_the_throttle_as_it_was() {
         thread::yield_now();
     }
     let beats = fake.calls(BEAT).len();
-    assert!(beats <= 3, "{beats}: the one that failed, the one that is flushed, one that is due then");
+    assert!(beats <= 3, "{beats}: the failed one, the flushed one, and one that is due afterwards");
 }
 
 #[test]
-fn a_token_that_cannot_be_read_is_held_by_who_knows_what_there_is_to_erase() {
+fn unreadable_token_opens_only_without_details_to_fetch() {
     let fake = beats(|_| Answer::ok());
     for options in ["", "{\"heartbeat_timeout_ms\":1000}"] {
         let refused = activity::open(b"no token", options.as_bytes()).unwrap_err();
@@ -607,7 +607,7 @@ fn a_token_that_cannot_be_read_is_held_by_who_knows_what_there_is_to_erase() {
 }
 
 #[test]
-fn no_details_are_none_to_read_and_none_to_erase() {
+fn absent_details_read_as_none_and_are_never_erased() {
     let fake = Fake::connected(|call| match call.method.as_str() {
         "DescribeWorkflowExecution" => Described { attempt: 1, ..Described::default() }.pending(),
         _ => Answer::ok(),
@@ -620,7 +620,7 @@ fn no_details_are_none_to_read_and_none_to_erase() {
 }
 
 #[test]
-fn a_black_hole_for_most_of_a_lease_is_survived_although_its_connections_never_come_back() {
+fn lease_survives_a_black_hole_whose_connections_never_recover() {
     const TIMEOUT: Duration = Duration::from_secs(6);
     let swallowed = Mutex::new(Vec::new());
     let opened = Instant::now();
@@ -646,10 +646,10 @@ fn a_black_hole_for_most_of_a_lease_is_survived_although_its_connections_never_c
 }
 
 #[test]
-fn no_bad_answer_ends_the_pulse() {
+fn pulse_survives_every_bad_answer() {
     const BAD: usize = 20;
     let fake = beats(|call| match call.nth {
-        // NOT_FOUND, which is looked up, has tests of its own.
+        // not_found.rs tests NOT_FOUND, which is looked up.
         4 => Answer::Silence,
         code @ 0..16 => Answer::error(i32::try_from(code).unwrap() + 1),
         16 => Answer::Close,

@@ -1,4 +1,4 @@
-//! Connecting, and ending it, at all times.
+//! Connecting and disconnecting, also at the same time as other calls.
 
 use std::{
     net::TcpListener,
@@ -17,7 +17,7 @@ const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
 const BEAT: &str = "RecordActivityTaskHeartbeat";
 
 #[test]
-fn without_a_client_calls_say_so() {
+fn calls_without_a_client_are_not_connected() {
     let _fake = Fake::start(|_| Answer::ok());
     let error = rpc::heartbeat(b"token", None, LONG).unwrap_err();
     assert_eq!(error.status(), Status::NotConnected);
@@ -25,7 +25,7 @@ fn without_a_client_calls_say_so() {
 }
 
 #[test]
-fn there_is_one_client_at_a_time() {
+fn second_client_is_refused() {
     let fake = Fake::connected(|_| Answer::ok());
     assert_eq!(fake.connect("").unwrap_err().status(), Status::AlreadyConnected);
     rpc::disconnect(Timeout::Zero).unwrap();
@@ -34,7 +34,7 @@ fn there_is_one_client_at_a_time() {
 }
 
 #[test]
-fn of_many_that_connect_at_once_one_succeeds() {
+fn one_of_many_concurrent_connects_succeeds() {
     let fake = Fake::start(|_| Answer::After(Duration::from_millis(50)));
     let outcomes: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| fake.connect(""))).collect();
@@ -46,7 +46,7 @@ fn of_many_that_connect_at_once_one_succeeds() {
 }
 
 #[test]
-fn a_failed_connect_leaves_room_for_the_next() {
+fn connect_works_after_a_failed_connect() {
     let fake = Fake::start(|call| match (call.method.as_str(), call.nth) {
         ("DescribeNamespace", 0) => {
             Answer::Error { code: 5, detail: "NamespaceNotFoundFailure", trailers_only: true }
@@ -59,7 +59,7 @@ fn a_failed_connect_leaves_room_for_the_next() {
 }
 
 #[test]
-fn a_client_that_may_not_describe_the_namespace_may_still_beat() {
+fn client_without_permission_to_describe_the_namespace_beats() {
     let fake = Fake::start(|call| match call.method.as_str() {
         "DescribeNamespace" => Answer::error(7),
         _ => Answer::ok(),
@@ -69,7 +69,7 @@ fn a_client_that_may_not_describe_the_namespace_may_still_beat() {
 }
 
 #[test]
-fn a_lazy_client_meets_the_server_at_its_first_call() {
+fn lazy_client_connects_at_the_first_call() {
     let fake = Fake::start(|_| Answer::ok());
     fake.connect(",\"lazy\":true").unwrap();
     assert_eq!(fake.connections(), 0);
@@ -78,7 +78,7 @@ fn a_lazy_client_meets_the_server_at_its_first_call() {
 }
 
 #[test]
-fn a_port_that_nobody_listens_on_is_named_with_the_reason() {
+fn error_names_the_refusing_port_and_the_cause() {
     let _fake = Fake::start(|_| Answer::ok());
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let started = Instant::now();
@@ -91,7 +91,7 @@ fn a_port_that_nobody_listens_on_is_named_with_the_reason() {
 }
 
 #[test]
-fn a_server_that_comes_up_in_time_is_waited_for() {
+fn connect_waits_for_a_server_that_starts_in_time() {
     let fake = Fake::start(|call| match (call.method.as_str(), call.nth) {
         ("GetSystemInfo", 0..3) => Answer::error(14),
         _ => Answer::ok(),
@@ -100,7 +100,7 @@ fn a_server_that_comes_up_in_time_is_waited_for() {
 }
 
 #[test]
-fn a_listener_that_never_speaks_is_a_timeout() {
+fn silent_listener_is_a_timeout() {
     let _fake = Fake::start(|_| Answer::ok());
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
     let options = format!("{{\"address\":\"{}\",\"connect_timeout_ms\":400}}", mute.local_addr().unwrap());
@@ -108,7 +108,7 @@ fn a_listener_that_never_speaks_is_a_timeout() {
 }
 
 #[test]
-fn a_name_that_nobody_knows_is_named() {
+fn error_names_the_unresolvable_host() {
     let _fake = Fake::start(|_| Answer::ok());
     let error =
         rpc::connect(br#"{"address":"no-such-host.invalid:7233","connect_timeout_ms":400}"#).unwrap_err();
@@ -117,10 +117,10 @@ fn a_name_that_nobody_knows_is_named() {
 }
 
 #[test]
-fn disconnecting_wakes_those_who_wait() {
+fn disconnect_wakes_waiting_calls() {
     let fake = Fake::connected(|call| if call.method == BEAT { Answer::Silence } else { Answer::ok() });
     thread::scope(|scope| {
-        // Of eight activities: those of one would wait for each other.
+        // Uses eight activities, because calls for the same activity wait for each other.
         let waiting: Vec<_> = (0..8)
             .map(|number| scope.spawn(move || rpc::heartbeat(&[b't', number], None, Timeout::Forever)))
             .collect();
@@ -135,7 +135,7 @@ fn disconnecting_wakes_those_who_wait() {
 }
 
 #[test]
-fn disconnecting_ends_a_connect_that_is_under_way() {
+fn disconnect_ends_a_connect_in_progress() {
     let fake = Fake::start(|_| Answer::Silence);
     thread::scope(|scope| {
         let connecting = scope.spawn(|| fake.connect(""));
@@ -147,7 +147,7 @@ fn disconnecting_ends_a_connect_that_is_under_way() {
 }
 
 #[test]
-fn clients_come_and_go_without_leaving_threads() {
+fn disconnected_clients_leave_no_threads() {
     let fake = Fake::start(|_| Answer::ok());
     for _ in 0..50 {
         fake.connect("").unwrap();
@@ -161,7 +161,7 @@ fn clients_come_and_go_without_leaving_threads() {
     }
 }
 
-/// How many threads of the library this process has.
+/// Returns the number of threads that the library has in this process.
 fn io_threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());

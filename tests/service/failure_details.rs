@@ -1,4 +1,4 @@
-//! The heartbeat details of a failure: those of a standalone activity are sent in a heartbeat first, because Server 1.31 ignores them
+//! The heartbeat details of a failure. For a standalone activity they are sent in a heartbeat first, because Server 1.31 ignores them
 //! in the failure.
 
 use std::time::Duration;

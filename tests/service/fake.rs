@@ -1,4 +1,4 @@
-//! A gRPC server that answers as a test wants: with an error, with nonsense, late, or not at all.
+//! A gRPC server whose answers a test chooses: an error, an invalid message, a late answer, or none.
 
 use std::{
     collections::HashMap,
@@ -42,38 +42,38 @@ use crate::limited_connection::{LimitedConnection, Limits};
 pub struct Call {
     /// The method's name, without the service.
     pub method: String,
-    /// How many of this method came before.
+    /// The number of earlier requests of this method.
     pub nth: usize,
-    /// The number of the connection that it came on, from 0.
+    /// The number of the connection, from 0.
     pub connection: usize,
-    /// When.
+    /// The time of arrival.
     pub at: Instant,
     /// The request's headers.
     pub headers: HeaderMap,
-    /// Whom it was meant for.
+    /// The request's authority.
     pub authority: String,
-    /// The request's message, as it came: perhaps compressed.
+    /// The request's message as it arrived, which may be compressed.
     pub message: Bytes,
-    /// Whether it was.
+    /// Whether the message is compressed.
     pub compressed: bool,
 }
 
 impl Call {
-    /// Whether these bytes stand in the message.
+    /// Returns whether the message contains these bytes.
     pub fn has(&self, bytes: &[u8]) -> bool {
         self.message.windows(bytes.len()).any(|window| window == bytes)
     }
 }
 
-/// What the server does about a request.
+/// How the server handles a request.
 pub enum Answer {
     /// Answers with this message.
     Message(Vec<u8>),
     /// Answers with an error, in the head or behind an empty body.
     Error { code: i32, detail: &'static str, trailers_only: bool },
-    /// Answers with these bytes, and this status behind them.
+    /// Answers with these bytes, followed by this gRPC status.
     Raw { body: Vec<u8>, grpc_status: Option<&'static str> },
-    /// Answers with these bytes, and says that it takes gzip.
+    /// Answers with these bytes, and announces that it accepts gzip.
     TakingGzip(Vec<u8>),
     /// Refuses a request as gRPC servers do that can't decompress it.
     NoDecompressor,
@@ -81,16 +81,16 @@ pub enum Answer {
     Http(u16),
     /// Never answers. The connection works: it answers other requests and PINGs.
     Silence,
-    /// Never answers, and says nothing more on the connection, as when the network or the process is gone.
+    /// Never answers, and sends nothing more on the connection, like a lost network or a dead process.
     Freeze,
     /// Closes the connection.
     Close,
-    /// Answers well, but late.
+    /// Answers correctly after this time.
     After(Duration),
-    /// The same, unless the request's own deadline is over before. Then it answers as grpc-go does: every other time with
-    /// DEADLINE_EXCEEDED, else with RST_STREAM(CANCEL).
+    /// The same, unless the request's own deadline expires first. Then it answers as grpc-go does: every other time with
+    /// DEADLINE_EXCEEDED, otherwise with RST_STREAM(CANCEL).
     WithinDeadline(Duration),
-    /// Answers well, and sends this and whatever else it says on the connection a byte a second.
+    /// Answers correctly, but sends one byte per second from then on, on the whole connection.
     Slowly,
 }
 
@@ -104,18 +104,18 @@ impl Answer {
     }
 }
 
-/// What the server tells of the activity "a", whose attempt runs.
+/// How the server describes the activity "a", one of whose attempts is running.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Described {
     /// The number of its attempt.
     pub attempt: u8,
-    /// When an attempt started last, in seconds since 1970; 0: not told.
+    /// When the last attempt started, in seconds since 1970. 0: the server doesn't report it.
     pub started_s: u8,
     /// The JSON of its details.
     pub details: Option<&'static str>,
-    /// The attempt isn't started yet.
+    /// The attempt hasn't started yet.
     pub waiting: bool,
-    /// It is completed, or its workflow is closed.
+    /// The activity is completed, or its workflow is closed.
     pub closed: bool,
 }
 
@@ -124,7 +124,7 @@ impl Described {
         Described { details: Some(json), ..self }
     }
 
-    /// The activity of [`TOKEN`]'s workflow.
+    /// Describes the activity of [`TOKEN`]'s workflow.
     pub fn pending(self) -> Answer {
         let info =
             [field(1, b"a"), self.state(3), self.payloads(4), self.start(6), vec![7 << 3, self.attempt]];
@@ -132,7 +132,7 @@ impl Described {
         Answer::Message([workflow, field(3, &info.concat())].concat())
     }
 
-    /// A standalone activity.
+    /// Describes a standalone activity.
     pub fn standalone(self) -> Answer {
         let status = vec![4 << 3, if self.closed { 2 } else { 1 }];
         let info =
@@ -156,21 +156,21 @@ impl Described {
     }
 }
 
-/// A length-delimited field of a message; both number and length are small.
+/// Encodes a length-delimited field of a message. The number and the length are small.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
 }
 
-/// A running server; it ends with the process's client.
+/// A running server. It disconnects the process's client when it is dropped.
 pub struct Fake {
     pub address: SocketAddr,
     calls: Arc<Mutex<Vec<Call>>>,
     connections: Arc<AtomicUsize>,
-    /// As long as nobody listens there.
+    /// The socket, while the server doesn't listen yet.
     closed: Mutex<Option<(TcpSocket, Server)>>,
     runtime: Handle,
     stop: Arc<Notify>,
-    /// There is one client per process, so one test at a time.
+    /// Held because a process has one client, so that one test runs at a time.
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -183,20 +183,20 @@ pub const STANDALONE_TOKEN: &[u8] = b"\x0a\x01n\x28\x01\x72\x06\x12\x01a\x1a\x01
 static TURN: Mutex<()> = Mutex::new(());
 
 impl Fake {
-    /// Starts a server that answers greetings well and everything else by `script`, and connects the process to it.
+    /// Starts a server that greets normally and answers all other requests by `script`, and connects the process to it.
     pub fn connected(script: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
         let fake = Self::start(script);
         fake.connect("").unwrap();
         fake
     }
 
-    /// Starts a server without connecting to it; greetings that it should answer are up to `script` as `GetSystemInfo`
-    /// and `DescribeNamespace` when it doesn't answer them with [`Answer::ok`] anyway.
+    /// Starts a server without connecting to it. `script` also decides the answers to `GetSystemInfo` and `DescribeNamespace`
+    /// when it returns something other than [`Answer::ok`] for them.
     pub fn start(script: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
         Self::with_limits(script, Limits::none)
     }
 
-    /// As [`Fake::start`], with connections that last as long as `limits` says of each.
+    /// Starts a server like [`Fake::start`]; `limits` decides how long each connection lasts.
     pub fn with_limits(
         script: impl Fn(&Call) -> Answer + Send + Sync + 'static,
         limits: impl Fn() -> Limits + Send + Sync + 'static,
@@ -206,7 +206,7 @@ impl Fake {
         fake
     }
 
-    /// A server whose address refuses connections, until it opens.
+    /// Starts a server whose address refuses connections until [`Fake::open`].
     pub fn closed(
         script: impl Fn(&Call) -> Answer + Send + Sync + 'static,
         limits: impl Fn() -> Limits + Send + Sync + 'static,
@@ -235,7 +235,7 @@ impl Fake {
         Fake { address, calls, connections, closed, runtime: handle, stop, _turn: turn }
     }
 
-    /// Listens from now on.
+    /// Starts to listen.
     pub fn open(&self) {
         let (socket, server) = self.closed.lock().unwrap().take().unwrap();
         let _context = self.runtime.enter();
@@ -243,17 +243,17 @@ impl Fake {
         self.runtime.spawn(Arc::new(server).serve(listener));
     }
 
-    /// Connects the process, with more options in JSON, e.g. `,"lazy":true`.
+    /// Connects the process with additional options in JSON, e.g. `,"lazy":true`.
     pub fn connect(&self, more: &str) -> Result<(), Error> {
         rpc::connect(format!("{{\"address\":\"{}\"{more}}}", self.address).as_bytes())
     }
 
-    /// What arrived of this method.
+    /// Returns the requests of this method that have arrived.
     pub fn calls(&self, method: &str) -> Vec<Call> {
         self.calls.lock().unwrap().iter().filter(|call| call.method == method).cloned().collect()
     }
 
-    /// Forgets what arrived, which in long tests is a lot.
+    /// Forgets the requests so far. Long tests collect many.
     pub fn forget(&self) {
         self.calls.lock().unwrap().clear();
     }
@@ -266,7 +266,7 @@ impl Fake {
     pub fn wait_for(&self, method: &str, count: usize) {
         let end = Instant::now() + Duration::from_secs(30);
         while self.calls(method).len() < count {
-            assert!(Instant::now() < end, "{count} of {method} never came");
+            assert!(Instant::now() < end, "{count} requests of {method} never arrived");
             thread::yield_now();
         }
     }
@@ -286,7 +286,7 @@ struct Server {
     limits: Box<dyn Fn() -> Limits + Send + Sync>,
 }
 
-/// What an answer can do to its connection.
+/// The effects that an answer can have on its connection.
 #[derive(Default)]
 struct Hold {
     close: Notify,
@@ -333,7 +333,7 @@ impl Server {
     ) -> Result<Response<Body>, h2::Error> {
         let (head, body) = request.into_parts();
         let method = head.uri.path().rsplit('/').next().unwrap().to_owned();
-        // A client that is gone gets no answer, and misses none.
+        // The client has closed the connection, so it needs no answer.
         let Ok(message) = body.collect().await else { std::future::pending().await };
         let message = message.to_bytes();
         let (compressed, message) = (message[0] == 1, message.slice(5..));
@@ -412,10 +412,10 @@ impl Server {
     }
 }
 
-/// By this much the server's timer is ahead of the client's, which began earlier.
+/// How much earlier than the client's timer the server's timer ends, although the client's started first.
 const AHEAD: Duration = Duration::from_millis(5);
 
-/// The time that the client gives a request: a number, and a unit.
+/// Returns the timeout in the request's headers: a number and a unit.
 fn deadline(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (number, unit) = text.split_at(text.len() - 1);
@@ -430,7 +430,7 @@ fn deadline(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// A message in its gRPC frame.
+/// Puts a message into its gRPC frame.
 pub fn frame(message: &[u8]) -> Vec<u8> {
     let mut frame = BytesMut::new();
     frame.put_u8(0);
@@ -449,7 +449,7 @@ fn response(body: Vec<u8>, grpc_status: Option<&str>, detail: &str) -> Response<
     response
 }
 
-/// The trailers of an error with a detail of the given type.
+/// Returns the trailers of an error with a detail of the given type.
 fn status(code: &str, detail: &str) -> HeaderMap {
     #[derive(Clone, PartialEq, Message)]
     struct Details {
@@ -473,7 +473,7 @@ fn status(code: &str, detail: &str) -> HeaderMap {
     trailers
 }
 
-/// The counts of each status that `call` gave, by name.
+/// Counts the statuses, and returns the counts by name.
 pub fn tally(statuses: impl IntoIterator<Item = Status>) -> HashMap<String, usize> {
     let mut tally = HashMap::new();
     for status in statuses {

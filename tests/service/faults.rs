@@ -1,4 +1,5 @@
-//! What calls make of a server that misbehaves: the table of `docs/faults.md`, which this checks, and writes (THB_UPDATE_FAULTS=1).
+//! Runs calls and an open activity against a misbehaving server. Checks the table in `docs/faults.md`, and writes it with
+//! THB_UPDATE_FAULTS=1.
 
 use std::{
     fs,
@@ -25,9 +26,9 @@ use crate::{
 };
 
 const BEAT: &str = "RecordActivityTaskHeartbeat";
-/// As [`TOKEN`], without the run.
+/// Like [`TOKEN`], but without a run id.
 const HELD: &[u8] = b"\x0a\x01n\x12\x01w\x28\x01\x32\x01a";
-/// What the one call has.
+/// The timeout of the single call.
 const SHORT: Timeout = Timeout::Within(Duration::from_millis(500));
 const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
 
@@ -100,7 +101,7 @@ fn faults() -> Vec<(String, Script)> {
     all
 }
 
-/// A server that answers heartbeats so, until it is well again.
+/// Runs one row: the server answers heartbeats by `script` until it is repaired.
 fn spoiled(name: &str, script: Script) -> [String; 4] {
     let healed = Arc::new(AtomicBool::new(false));
     let fake = Fake::connected({
@@ -114,14 +115,15 @@ fn spoiled(name: &str, script: Script) -> [String; 4] {
     row(name, &fake, || healed.store(true, Ordering::SeqCst))
 }
 
-/// One that isn't there yet.
+/// Runs the row of a server that doesn't listen yet.
 fn refused() -> [String; 4] {
     let fake = Fake::closed(|_| Answer::ok(), Limits::none);
     fake.connect(",\"lazy\":true").unwrap();
     row("nothing listens there: connections are refused", &fake, || fake.open())
 }
 
-/// One row: the fault, the status of one call with half a second, its time in tenths of a second, and what became of an activity held open.
+/// Returns one row: the fault, the status of one call with a timeout of 0.5 s, its duration in tenths of a second, and the result for an
+/// open activity.
 fn row(name: &str, fake: &Fake, heal: impl FnOnce()) -> [String; 4] {
     let began = Instant::now();
     let status = rpc::heartbeat(TOKEN, None, SHORT).map_or_else(|error| error.status(), |_| unreachable!());
@@ -132,13 +134,13 @@ fn row(name: &str, fake: &Fake, heal: impl FnOnce()) -> [String; 4] {
     activity::record(handle, Encoding::Json, b"\"first\"").unwrap();
     let flushed = activity::flush(handle, SHORT).map_err(|error| error.status());
     heal();
-    // What a server says no to for good isn't asked again, except where the holder records anew.
+    // The library doesn't resend after a final refusal until the holder records again.
     let again =
         activity::record(handle, Encoding::Json, b"\"newest\"").and_then(|_| activity::flush(handle, LONG));
     let arrived = fake.calls(BEAT).last().is_some_and(|call| call.has(b"\"newest\""));
     let held = match &again {
         Ok(()) => {
-            assert!(arrived, "{name}: acknowledged, and not there");
+            assert!(arrived, "{name}: acknowledged, but the server doesn't have it");
             "goes on: the newest details arrived".to_owned()
         }
         Err(error) => format!("over: {}", error.status().name().to_string_lossy()),
@@ -149,7 +151,7 @@ fn row(name: &str, fake: &Fake, heal: impl FnOnce()) -> [String; 4] {
     [name.to_owned(), format!("`{}`", status.name().to_string_lossy()), seconds, held]
 }
 
-/// Connections end when they are two seconds old, three of them, while one caller beats all the time and an activity is held open.
+/// Closes three connections at an age of 2 s each, while one caller beats continuously and an activity is open.
 fn aging() -> [String; 4] {
     const AGE: Duration = Duration::from_secs(2);
     let fake = Fake::with_limits(|_| Answer::ok(), || Limits { age: AGE, ..Limits::none() });
@@ -183,7 +185,7 @@ fn aging() -> [String; 4] {
     ]
 }
 
-/// What the page says before the table; behind it comes what stands from here on, which isn't written anew.
+/// The page before the table. The text from `REST` on is written by hand and kept.
 const HEAD: &str = "# Faults\n\nWhat becomes of one heartbeat that has half a second, and of an activity that is held open, while a server misbehaves; then the \
 server is well again, and the holder records once more. `tests/service/faults.rs` plays each, and checks this page.\n\n\
 | the server's answer to heartbeats | one call returns | after | the activity held open |\n|---|---|---|---|\n";
@@ -195,7 +197,7 @@ fn page() -> PathBuf {
 }
 
 #[test]
-fn each_fault_has_its_status_in_time_and_what_was_acknowledged_is_there() {
+fn faults_return_their_status_in_time_and_keep_acknowledged_details() {
     let mut rows = vec![refused(), aging()];
     rows.extend(faults().into_iter().map(|(name, script)| spoiled(&name, script)));
     let table: String = rows.iter().map(|row| format!("| {} |\n", row.join(" | "))).collect();
@@ -216,7 +218,7 @@ fn each_fault_has_its_status_in_time_and_what_was_acknowledged_is_there() {
 }
 
 #[test]
-fn the_scenarios_that_the_page_names_are_there() {
+fn scenarios_named_by_the_page_exist() {
     let told = fs::read_to_string(page()).unwrap();
     let (_, rest) = told.split_once(REST).unwrap();
     let mut named = 0;

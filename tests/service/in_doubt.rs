@@ -1,4 +1,4 @@
-//! A call that ends an activity isn't said to be too late when it may have ended it itself.
+//! A call that ends an activity never reports THB_NOT_FOUND when an earlier try of it may have been applied.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const ENDINGS: [(&str, Ending); 3] = [
     ("RespondActivityTaskCanceled", |token, timeout| rpc::report_cancelled(token, None, timeout)),
 ];
 
-/// A server that answers the first call so, and says of all others that the activity is over.
+/// Starts a server that gives `answer` to the first call, and reports to all later calls that the activity is over.
 fn over_after(method: &'static str, answer: impl Fn() -> Answer + Send + Sync + 'static) -> Fake {
     Fake::connected(move |call| match (call.method == method, call.nth) {
         (true, 0) => answer(),
@@ -31,7 +31,7 @@ fn over_after(method: &'static str, answer: impl Fn() -> Answer + Send + Sync + 
 }
 
 #[test]
-fn an_answer_lost_with_its_connection_leaves_doubt() {
+fn answer_lost_with_its_connection_is_in_doubt() {
     for (method, end) in ENDINGS {
         let _fake = over_after(method, || Answer::Close);
         let error = end(b"token", LONG).unwrap_err();
@@ -41,21 +41,21 @@ fn an_answer_lost_with_its_connection_leaves_doubt() {
 }
 
 #[test]
-fn an_answer_that_never_came_leaves_doubt() {
+fn missing_answer_is_in_doubt() {
     let (method, end) = ENDINGS[0];
     let _fake = over_after(method, || Answer::Silence);
     assert_eq!(end(b"token", Timeout::Within(Duration::from_secs(2))).unwrap_err().status(), Status::InDoubt);
 }
 
 #[test]
-fn a_server_that_failed_underway_leaves_doubt() {
+fn server_error_is_in_doubt() {
     let (method, end) = ENDINGS[0];
     let _fake = over_after(method, || Answer::error(14));
     assert_eq!(end(b"token", LONG).unwrap_err().status(), Status::InDoubt);
 }
 
 #[test]
-fn a_server_that_refused_leaves_none() {
+fn refusal_is_not_in_doubt() {
     let (method, end) = ENDINGS[0];
     let _fake = over_after(method, || Answer::Error {
         code: 8,
@@ -66,7 +66,7 @@ fn a_server_that_refused_leaves_none() {
 }
 
 #[test]
-fn what_is_over_at_the_first_try_is_over() {
+fn activity_over_at_the_first_try_is_not_found() {
     for (method, end) in ENDINGS {
         let _fake = over_after(method, || OVER);
         assert_eq!(end(b"token", LONG).unwrap_err().status(), Status::NotFound, "{method}");
@@ -74,7 +74,7 @@ fn what_is_over_at_the_first_try_is_over() {
 }
 
 #[test]
-fn doubt_outlasts_the_call_that_ran_out_of_time() {
+fn ending_stays_in_doubt_after_a_timed_out_call() {
     let (method, end) = ENDINGS[0];
     let _fake = over_after(method, || Answer::Silence);
     let late = end(b"token", SHORT).unwrap_err();
@@ -82,12 +82,12 @@ fn doubt_outlasts_the_call_that_ran_out_of_time() {
     assert!(late.message().contains("may have been applied"), "{late}");
     assert_eq!(end(b"another token", LONG).unwrap_err().status(), Status::NotFound);
     for _ in 0..2 {
-        assert_eq!(end(b"token", LONG).unwrap_err().status(), Status::InDoubt, "as often as it is asked");
+        assert_eq!(end(b"token", LONG).unwrap_err().status(), Status::InDoubt, "on every repetition");
     }
 }
 
 #[test]
-fn a_heartbeat_is_never_in_doubt() {
+fn heartbeat_is_never_in_doubt() {
     let method = "RecordActivityTaskHeartbeat";
     let _fake = over_after(method, || Answer::Close);
     assert_eq!(rpc::heartbeat(b"token", None, LONG).unwrap_err().status(), Status::NotFound);

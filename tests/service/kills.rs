@@ -1,5 +1,5 @@
-//! The connection dies again and again, wherever it is: between requests, in the middle of one, before the answer, in the middle
-//! of it. The newest details reach the server all the same, and nothing old lands after something new.
+//! The connection is closed again and again at any point: between requests, within a request, before the answer, or within it. The
+//! newest details still reach the server, and no older details arrive after newer ones.
 
 use std::{
     env,
@@ -24,16 +24,16 @@ use crate::{
 
 const HOLDERS: u64 = 4;
 const ACTIVITIES_EACH: u64 = 16;
-/// Enough for a handshake and for nothing, for one beat or for several.
+/// Numbers of bytes that suffice for a handshake only, for one beat, or for several beats.
 const BYTES_OF_A_CONNECTION: Range<usize> = 0..1500;
 const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
 
-/// What the server has of each activity, by number: the item that was recorded last.
+/// What the server holds: the last recorded item of each activity, by number.
 #[derive(Default)]
 struct Landed {
     items: Mutex<Vec<u64>>,
     changed: Condvar,
-    /// Items that came after newer ones.
+    /// The number of items that arrived after newer ones.
     late: AtomicUsize,
 }
 
@@ -54,7 +54,7 @@ impl Landed {
         assert_eq!(waited.0[activity], item, "of activity {activity}");
     }
 
-    /// Waits a moment for whatever lands next.
+    /// Waits briefly for the next item to arrive.
     fn wait_for_any(&self) {
         drop(self.changed.wait_timeout(self.items(), Duration::from_millis(20)).unwrap());
     }
@@ -64,7 +64,7 @@ impl Landed {
     }
 }
 
-/// The numbers in details like `{"activity":1,"item":2}`, in the middle of a request.
+/// Returns the numbers of details like `{"activity":1,"item":2}` within a request.
 fn read(call: &Call) -> (usize, u64) {
     let text = String::from_utf8_lossy(&call.message);
     let from = text.find("{\"activity\"").unwrap();
@@ -73,15 +73,15 @@ fn read(call: &Call) -> (usize, u64) {
     (details["activity"].as_u64().unwrap().try_into().unwrap(), details["item"].as_u64().unwrap())
 }
 
-/// Holds its activities open, and records in them until the connection has died often enough.
+/// Holds activities open and records in them until the connection was closed often enough.
 fn hold(holder: u64, over: impl Fn() -> bool, landed: &Landed, mut dice: fastrand::Rng) {
     let mut mine: Vec<_> = (holder * ACTIVITIES_EACH..(holder + 1) * ACTIVITIES_EACH)
         .map(|number| {
-            // Each of a workflow of its own.
+            // Each activity belongs to a separate workflow.
             let token =
                 [b"\x0a\x01n\x1a\x01r\x28\x01\x32\x01a\x12\x05", format!("{number:05}").as_bytes()].concat();
-            // So short that the pauses after failed tries don't grow; leases are lost and won back all the time.
-            // Half of them without a pulse, which would send once more what was lost.
+            // The timeout is so short that the backoff doesn't grow. Leases are lost and regained all the time.
+            // Half of the activities have no pulse, because a pulse would resend lost details.
             let pulse = number % 2 == 0;
             let options =
                 format!("{{\"heartbeat_timeout_ms\":400,\"initial_details\":\"\",\"pulse\":{pulse}}}");
@@ -92,7 +92,7 @@ fn hold(holder: u64, over: impl Fn() -> bool, landed: &Landed, mut dice: fastran
         for (number, handle, item) in &mut mine {
             for _ in 0..dice.u32(1..4) {
                 if dice.u32(0..8) == 0 {
-                    // Beats are under way then: a good moment for the next record.
+                    // Beats are in flight then, which is a good moment for the next record.
                     landed.wait_for_any();
                 }
                 *item += 1;
@@ -116,7 +116,7 @@ fn hold(holder: u64, over: impl Fn() -> bool, landed: &Landed, mut dice: fastran
 }
 
 #[test]
-fn a_connection_that_is_killed_at_any_moment_loses_no_newest_details() {
+fn connection_closed_at_any_point_loses_no_newest_details() {
     let enough = if env::var_os("THB_SLOW").is_some() { 20_000 } else { 300 };
     let seed = env::var("THB_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
     let mut dice = fastrand::Rng::with_seed(seed);

@@ -11,11 +11,11 @@ use crate::fake::{Answer, Fake, TOKEN};
 
 const BEAT: &str = "RecordActivityTaskHeartbeat";
 const COMPLETE: &str = "RespondActivityTaskCompleted";
-/// Shorter than the tries of an activity with this heartbeat timeout.
+/// Shorter than the tries of an activity with the heartbeat timeout in `OPTIONS`.
 const SHORT: Timeout = Timeout::Within(Duration::from_secs(3));
 const OPTIONS: &[u8] = b"{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}";
 
-/// A server that never answers the first beat, and an activity whose first beat is in flight.
+/// Starts a server that never answers the first beat, and an activity whose first beat is in flight.
 fn with_a_lost_beat() -> (Fake, u64) {
     let fake = Fake::connected(|call| match call.method.as_str() {
         BEAT if call.has(b"\"lost\"") => Answer::Silence,
@@ -31,7 +31,7 @@ fn with_a_lost_beat() -> (Fake, u64) {
     (fake, handle)
 }
 
-/// The newer request followed on the connection of the lost one.
+/// Checks that the newer request used the connection of the unanswered one.
 fn check_connection(fake: &Fake) {
     assert_eq!(fake.connections(), 1, "the server was alive all the time");
 }
@@ -108,7 +108,7 @@ fn an_exit_sends_the_newest_record_though_a_try_has_no_answer() {
 }
 
 #[test]
-fn short_calls_to_a_slow_server_cost_nobody_a_connection() {
+fn short_calls_to_a_slow_server_close_no_connection() {
     let fake = Fake::connected(|call| match call.method.as_str() {
         BEAT => Answer::Silence,
         _ => Answer::ok(),
@@ -120,15 +120,15 @@ fn short_calls_to_a_slow_server_cost_nobody_a_connection() {
     check_connection(&fake);
 }
 
-/// A token of a standalone activity.
+/// Returns a token of a standalone activity.
 fn token(number: u32) -> Vec<u8> {
     [b"\x0a\x01n\x28\x01\x72\x0a\x12\x05".as_slice(), format!("a{number:04}").as_bytes(), b"\x1a\x01r"]
         .concat()
 }
 
 #[test]
-fn many_activities_without_answers_leave_room_for_the_others() {
-    // More than the streams that the fake takes at once, and than the requests that are sent at once.
+fn many_unanswered_activities_do_not_block_others() {
+    // More activities than the streams that the fake accepts at once, and than the requests that the library sends at once.
     const SILENT: u32 = 300;
     let fake = Fake::connected(|call| match call.method.as_str() {
         BEAT if call.has(b"\"lost\"") => Answer::Silence,
@@ -147,7 +147,7 @@ fn many_activities_without_answers_leave_room_for_the_others() {
 }
 
 #[test]
-fn a_heartbeat_without_an_end_does_not_keep_a_newer_call_waiting_for_ever() {
+fn heartbeat_without_timeout_does_not_block_a_newer_call() {
     let fake = Fake::connected(|call| match call.method.as_str() {
         BEAT => Answer::error(14),
         _ => Answer::ok(),

@@ -1,4 +1,4 @@
-//! The library against a server in this process that misbehaves as a real one can't be made to.
+//! The library against a misbehaving server in this process. A real server can't be made to behave like this.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! How messages go: compressed or not, how large, for whom, how often.
+//! Requests and answers: compression, size, authority and number of tries.
 
 use std::{
     io::{Read, Write},
@@ -26,7 +26,7 @@ fn beat(bytes: usize) -> Result<(), temporal_heartbeat::model::error::Error> {
     rpc::heartbeat(b"token", Some(details), LONG).map(drop)
 }
 
-/// What a request was before it was compressed.
+/// Returns the message of a request before compression.
 fn decompressed(call: &Call) -> Vec<u8> {
     assert!(call.compressed && call.headers["grpc-encoding"] == "gzip");
     let mut message = Vec::new();
@@ -43,7 +43,7 @@ fn gzipped(message: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn large_requests_are_compressed_for_a_server_that_takes_it() {
+fn large_requests_are_compressed_when_the_server_accepts_gzip() {
     let fake = Fake::connected(|_| Answer::TakingGzip(frame(b"")));
     beat(10_000).unwrap();
     beat(10).unwrap();
@@ -53,7 +53,7 @@ fn large_requests_are_compressed_for_a_server_that_takes_it() {
 }
 
 #[test]
-fn they_are_not_for_one_that_does_not_say_so_nor_when_it_is_not_wanted() {
+fn requests_are_not_compressed_without_server_support_or_with_the_option_off() {
     let fake = Fake::connected(|_| Answer::ok());
     beat(10_000).unwrap();
     assert!(!fake.calls(BEAT)[0].compressed);
@@ -65,7 +65,7 @@ fn they_are_not_for_one_that_does_not_say_so_nor_when_it_is_not_wanted() {
 }
 
 #[test]
-fn a_server_that_cannot_decompress_after_all_gets_them_as_they_are() {
+fn request_is_resent_uncompressed_when_the_server_cannot_decompress() {
     let fake = Fake::connected(|call| match call.compressed {
         true => Answer::NoDecompressor,
         false => Answer::TakingGzip(frame(b"")),
@@ -87,7 +87,7 @@ fn compressed_answers_are_read() {
 }
 
 #[test]
-fn messages_over_the_limit_are_neither_sent_nor_read() {
+fn messages_over_the_limit_are_neither_sent_nor_accepted() {
     let fake = Fake::start(|call| match call.method.as_str() {
         "DescribeWorkflowExecution" => Answer::TakingGzip(gzipped(&[0; 100_000])),
         _ => Answer::ok(),
@@ -102,14 +102,14 @@ fn messages_over_the_limit_are_neither_sent_nor_read() {
 }
 
 #[test]
-fn requests_name_the_authority_that_was_given() {
+fn requests_carry_the_configured_authority() {
     let fake = Fake::start(|_| Answer::ok());
     fake.connect(",\"authority\":\"temporal.example\"").unwrap();
     assert_eq!(fake.calls("GetSystemInfo")[0].authority, "temporal.example");
 }
 
 #[test]
-fn as_many_tries_are_made_as_were_asked_for() {
+fn tries_are_limited_by_the_retry_option() {
     for (retry, tries) in [("false", 1), ("{\"max_retries\":2,\"initial_interval_ms\":1}", 3)] {
         let fake = Fake::start(|call| match call.method.as_str() {
             BEAT => Answer::error(14),

@@ -1,4 +1,4 @@
-//! NOT_FOUND ends an activity only where it proves that the attempt is over; otherwise the server is asked to describe the activity.
+//! NOT_FOUND ends an activity only when it proves that the attempt is over. Otherwise the library asks the server to describe the activity.
 
 use std::{
     sync::{
@@ -20,10 +20,10 @@ const BEAT_BY_ID: &str = "RecordActivityTaskHeartbeatById";
 const DESCRIBE: &str = "DescribeWorkflowExecution";
 const DESCRIBE_STANDALONE: &str = "DescribeActivityExecution";
 const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
-/// Long enough for one try and its look-up on a busy machine.
+/// Long enough for one try and its describe request on a busy machine.
 const SHORT: Timeout = Timeout::Within(Duration::from_millis(500));
 
-/// NOT_FOUND as a gateway gives it, and as Temporal does.
+/// NOT_FOUND as a gateway sends it, and as Temporal sends it.
 const BARE: Answer = Answer::Error { code: 5, detail: "", trailers_only: true };
 const PROVEN: Answer = Answer::Error { code: 5, detail: "NotFoundFailure", trailers_only: true };
 
@@ -35,7 +35,7 @@ const CALLS: [(&str, OneCall); 4] = [
     ("RespondActivityTaskCanceled", |token, timeout| rpc::report_cancelled(token, None, timeout)),
 ];
 
-/// A server that answers this method and Describe so, and all else well.
+/// Starts a server with the given answers to this method and to Describe. All other requests succeed.
 fn server(
     method: &'static str,
     answer: impl Fn(usize) -> Answer + Send + Sync + 'static,
@@ -92,7 +92,7 @@ fn bare_not_found_is_the_end_when_the_description_says_so() {
 
 #[test]
 fn bare_not_found_that_cannot_be_looked_up_is_retried_and_then_unavailable() {
-    // With the last one the answer is about an earlier attempt, as from a replica that lags behind.
+    // In the last case the answer describes an earlier attempt, like a replica that lags behind.
     type Description = fn(usize) -> Answer;
     let undecided: [(Description, &[u8]); 5] = [
         (|_| BARE, TOKEN),
@@ -129,7 +129,7 @@ fn pulse_outlasts_a_gateways_not_found() {
     assert!(fake.calls(BEAT).len() >= 4 && fake.calls(DESCRIBE).len() >= 3);
 }
 
-/// As [`TOKEN`], of the second attempt.
+/// Like [`TOKEN`], for the second attempt.
 const SECOND_TOKEN: &[u8] = b"\x0a\x01n\x12\x01w\x1a\x01r\x28\x02\x32\x01a";
 
 #[test]
@@ -147,7 +147,7 @@ fn description_of_an_earlier_attempt_does_not_end_a_later_one() {
 
 #[test]
 fn by_ids_the_start_decides_which_attempt_is_later() {
-    // The handle takes the attempt that the first answer describes.
+    // The handle uses the attempt that the first answer describes.
     let first = Described { started_s: 100, ..attempt(2) };
     for (next, is_over) in [
         (Described { started_s: 100, ..attempt(2) }, false),
@@ -160,7 +160,7 @@ fn by_ids_the_start_decides_which_attempt_is_later() {
         (Described { started_s: 100, waiting: true, ..attempt(1) }, true),
         (Described { started_s: 100, closed: true, ..attempt(2) }, true),
     ] {
-        // The first description settles the attempt, the second one admits the beat, the third one confirms its NOT_FOUND.
+        // The first description sets the attempt, the second one permits the beat, the third one confirms its NOT_FOUND.
         for nth_description in [1, 2] {
             let fake = server(
                 BEAT_BY_ID,

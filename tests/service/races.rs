@@ -1,4 +1,4 @@
-//! Threads that get in each other's way with one activity.
+//! Threads that use one activity at the same time.
 
 use std::{thread, time::Duration};
 
@@ -17,12 +17,12 @@ fn record(handle: u64, json: &str) -> Result<Signals, Error> {
     activity::record(handle, Encoding::Json, json.as_bytes())
 }
 
-/// A token of its own for each number.
+/// Returns a different token for each number.
 fn token(number: u8) -> Vec<u8> {
     [TOKEN, &[0x3a, 1, number]].concat()
 }
 
-/// Calls until it is refused; why.
+/// Repeats a call until it fails, and returns the status.
 fn until_refused<T>(mut call: impl FnMut() -> Result<T, Error>) -> Status {
     loop {
         if let Err(error) = call() {
@@ -32,7 +32,7 @@ fn until_refused<T>(mut call: impl FnMut() -> Result<T, Error>) -> Status {
 }
 
 #[test]
-fn a_handle_may_be_closed_while_others_record_wait_and_flush() {
+fn close_is_safe_while_other_threads_record_wait_and_flush() {
     let fake = Fake::connected(|_| Answer::ok());
     for round in 0..100 {
         let handle = activity::open(&token(round), NO_SEED).unwrap();
@@ -52,7 +52,7 @@ fn a_handle_may_be_closed_while_others_record_wait_and_flush() {
             ];
             fake.wait_for(BEAT, usize::from(round) + 1);
             if round % 2 == 0 {
-                // Although there is always something newer.
+                // The close returns although the other threads keep recording.
                 activity::close(handle, LONG).unwrap();
             } else {
                 let _ = activity::close(handle, Timeout::Zero);
@@ -61,7 +61,7 @@ fn a_handle_may_be_closed_while_others_record_wait_and_flush() {
         });
         assert_eq!(tally(statuses), [("THB_INVALID_HANDLE".to_owned(), 6)].into());
     }
-    // The rounds had one slot after the other, and no late call of one landed in the next.
+    // All rounds used the same slot, and no late call of one round reached the next one.
     for call in fake.calls(BEAT) {
         let round = (0..100).find(|round| call.has(&token(*round))).unwrap();
         assert!(call.has(format!("\"round {round}\"").as_bytes()), "{:?}", call.message);
@@ -69,7 +69,7 @@ fn a_handle_may_be_closed_while_others_record_wait_and_flush() {
 }
 
 #[test]
-fn a_token_is_opened_once_however_many_try() {
+fn token_is_opened_once_by_many_threads() {
     let _fake = Fake::connected(|_| Answer::ok());
     for _ in 0..50 {
         let opened: Vec<_> = thread::scope(|scope| {
@@ -84,7 +84,7 @@ fn a_token_is_opened_once_however_many_try() {
 }
 
 #[test]
-fn an_activity_is_ended_once_however_many_try() {
+fn activity_is_ended_once_by_many_threads() {
     let fake = Fake::connected(|_| Answer::ok());
     for round in 0..50 {
         let handle = activity::open(&token(round), NO_SEED).unwrap();
@@ -108,7 +108,7 @@ fn an_activity_is_ended_once_however_many_try() {
 }
 
 #[test]
-fn a_handle_that_is_closed_while_it_is_ended_is_ended() {
+fn closing_during_an_ending_call_keeps_the_ending() {
     let fake = Fake::connected(|call| match call.method.as_str() {
         "RespondActivityTaskCompleted" => Answer::After(Duration::from_millis(200)),
         _ => Answer::ok(),
@@ -131,7 +131,7 @@ fn a_handle_that_is_closed_while_it_is_ended_is_ended() {
 }
 
 #[test]
-fn those_who_record_while_the_client_goes_are_told_so() {
+fn records_during_a_disconnect_fail_with_a_status() {
     for _ in 0..20 {
         let fake = Fake::connected(|_| Answer::ok());
         let handle = activity::open(TOKEN, NO_SEED).unwrap();
@@ -149,7 +149,7 @@ fn those_who_record_while_the_client_goes_are_told_so() {
 }
 
 #[test]
-fn those_who_wait_on_a_watch_are_woken_when_it_is_closed() {
+fn closing_a_watch_wakes_its_waiters() {
     let _fake = Fake::connected(|_| Answer::ok());
     for _ in 0..20 {
         let watch = activity::open_watch().unwrap();

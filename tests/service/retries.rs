@@ -1,4 +1,4 @@
-//! What is temporary is tried again within the timeout, what isn't comes back at once.
+//! Temporary errors are retried within the timeout. Other errors are returned at once.
 
 use std::time::{Duration, Instant};
 
@@ -16,22 +16,22 @@ fn beat(timeout: Timeout) -> Result<Signals, Error> {
     rpc::heartbeat(TOKEN, None, timeout)
 }
 
-/// A server that answers the first heartbeat so, and all others well.
+/// Starts a server that gives `answer` to the first heartbeat. Later heartbeats succeed.
 fn first(answer: impl Fn() -> Answer + Send + Sync + 'static) -> Fake {
     Fake::connected(
         move |call: &Call| if call.method == BEAT && call.nth == 0 { answer() } else { Answer::ok() },
     )
 }
 
-/// A server that answers every heartbeat so.
+/// Starts a server that gives `answer` to every heartbeat.
 fn always(answer: impl Fn() -> Answer + Send + Sync + 'static) -> Fake {
     Fake::connected(move |call: &Call| if call.method == BEAT { answer() } else { Answer::ok() })
 }
 
 #[test]
-fn temporary_errors_are_tried_again_and_final_ones_are_not() {
+fn temporary_errors_are_retried_and_final_ones_are_not() {
     let temporary = [1, 2, 4, 10, 13, 14, 15];
-    // NOT_FOUND without Temporal's detail is neither: `not_found.rs`.
+    // not_found.rs tests NOT_FOUND without Temporal's detail, which belongs to neither group.
     for code in (1..=16).filter(|code| *code != 5) {
         for trailers_only in [true, false] {
             let fake = first(move || Answer::Error { code, detail: "", trailers_only });
@@ -68,7 +68,7 @@ fn every_code_has_its_status() {
 }
 
 #[test]
-fn a_token_that_neither_side_can_read_is_unreadable() {
+fn token_that_neither_side_can_read_is_unreadable() {
     for (code, detail) in [(3, ""), (5, "NamespaceNotFoundFailure")] {
         let _fake = always(move || Answer::Error { code, detail, trailers_only: false });
         let error = rpc::heartbeat(b"garbage", None, LONG).unwrap_err();
@@ -77,7 +77,7 @@ fn a_token_that_neither_side_can_read_is_unreadable() {
 }
 
 #[test]
-fn when_time_runs_out_the_last_answer_is_the_status() {
+fn timed_out_call_returns_the_status_of_the_last_answer() {
     for (code, detail, status) in [
         (14, "", Status::Unavailable),
         (13, "", Status::ServerError),
@@ -95,7 +95,7 @@ fn when_time_runs_out_the_last_answer_is_the_status() {
 }
 
 #[test]
-fn a_server_that_asks_for_less_gets_less() {
+fn resource_exhausted_is_retried_after_a_second() {
     let fake = first(|| Answer::Error { code: 8, detail: "ResourceExhaustedFailure", trailers_only: true });
     beat(LONG).unwrap();
     let calls = fake.calls(BEAT);
@@ -103,7 +103,7 @@ fn a_server_that_asks_for_less_gets_less() {
 }
 
 #[test]
-fn a_silent_server_is_left_for_a_fresh_connection() {
+fn silent_connection_is_replaced_within_the_timeout() {
     let fake = first(|| Answer::Freeze);
     let started = Instant::now();
     beat(Timeout::Within(Duration::from_secs(4))).unwrap();
@@ -113,7 +113,7 @@ fn a_silent_server_is_left_for_a_fresh_connection() {
 }
 
 #[test]
-fn a_server_that_never_answers_is_a_timeout_that_keeps_its_time() {
+fn silent_server_is_a_timeout_in_time() {
     let _fake = always(|| Answer::Silence);
     for ms in [1, 50, 700] {
         let timeout = Duration::from_millis(ms);
@@ -126,7 +126,7 @@ fn a_server_that_never_answers_is_a_timeout_that_keeps_its_time() {
 }
 
 #[test]
-fn a_closed_connection_is_replaced_at_once() {
+fn closed_connection_is_replaced_at_once() {
     let fake = first(|| Answer::Close);
     let started = Instant::now();
     beat(LONG).unwrap();
@@ -135,14 +135,14 @@ fn a_closed_connection_is_replaced_at_once() {
 }
 
 #[test]
-fn a_late_answer_within_the_time_is_an_answer() {
+fn late_answer_within_the_timeout_succeeds() {
     let fake = always(|| Answer::After(Duration::from_millis(400)));
     beat(Timeout::Within(Duration::from_secs(5))).unwrap();
     assert_eq!(fake.calls(BEAT).len(), 1);
 }
 
 #[test]
-fn forever_outlasts_what_is_temporary() {
+fn call_without_timeout_outlasts_temporary_errors() {
     let fake =
         Fake::connected(
             |call| {
@@ -154,7 +154,7 @@ fn forever_outlasts_what_is_temporary() {
 }
 
 #[test]
-fn zero_checks_and_sends_nothing() {
+fn timeout_zero_checks_arguments_and_sends_nothing() {
     let fake = always(Answer::ok);
     assert_eq!(beat(Timeout::Zero).unwrap_err().status(), Status::Timeout);
     assert_eq!(rpc::heartbeat(b"", None, Timeout::Zero).unwrap_err().status(), Status::InvalidArgument);
@@ -176,7 +176,7 @@ fn signals_are_those_of_the_answer() {
 }
 
 #[test]
-fn requests_say_who_asks_and_for_how_long() {
+fn requests_carry_identity_and_timeout() {
     let fake = Fake::start(|_| Answer::ok());
     fake.connect(",\"namespace\":\"ns\"").unwrap();
     beat(Timeout::Within(Duration::from_secs(5))).unwrap();

@@ -1,4 +1,4 @@
-//! What is secret is told nowhere: bytes are planted in tokens and values, calls fail in every way, and all that is told is searched.
+//! No output contains a secret. The test puts marked bytes into tokens and values, makes calls fail in many ways, and searches all outputs.
 
 use std::time::Duration;
 
@@ -13,24 +13,24 @@ use temporal_heartbeat::{
 
 use crate::fake::{Answer, Fake, TOKEN};
 
-/// What is looked for, also as base64 and hexadecimal digits would have it.
+/// The marked bytes, also in base64 and in hexadecimal digits.
 const PLANTED: [&str; 3] = ["s3cr3tW0rd", "czNjcjN0VzByZA", "733363723374573072"];
 const SHORT: Timeout = Timeout::Within(Duration::from_millis(40));
 
 fn told(what: &str, text: &str) {
     for planted in PLANTED {
-        assert!(!text.to_lowercase().contains(&planted.to_lowercase()), "{what} tells a secret: {text}");
+        assert!(!text.to_lowercase().contains(&planted.to_lowercase()), "{what} contains a secret: {text}");
     }
 }
 
-/// A token of the workflow "w", with a field that only the server understands; and one that is none.
+/// Returns tokens of the workflow "w", one with a field that only the server understands, and bytes that aren't a token.
 fn tokens() -> [Vec<u8>; 3] {
     let secret = PLANTED[0].as_bytes();
     let readable = [b"\x0a\x01n\x12\x01w\x1a\x01r\x28\x01\x32\x01a\xa2\x06\x0a", secret].concat();
     [readable, secret.to_vec(), [b"\xff", secret].concat()]
 }
 
-/// Makes each call with what is secret, and searches what comes of it. How many failed.
+/// Makes each call with secrets and searches the results. Returns the number of failed calls.
 fn fail_in_every_way() -> usize {
     let secret = PLANTED[0];
     let value = || Payloads::from_caller("details", Encoding::Binary, secret.as_bytes()).unwrap();
@@ -66,9 +66,9 @@ fn fail_in_every_way() -> usize {
 }
 
 #[test]
-fn neither_errors_nor_logs_nor_metrics_tell_a_secret_however_calls_fail() {
+fn errors_logs_and_metrics_contain_no_secrets() {
     let mut failed = 0;
-    // 0 stands for a connection that is closed.
+    // 0 means a closed connection.
     let all = std::env::var_os("THB_SLOW").is_some();
     for code in (0..=16).filter(|code| all || [0, 3, 5, 14].contains(code)) {
         let _fake = Fake::connected(move |call| match call.method.as_str() {
@@ -87,7 +87,7 @@ fn neither_errors_nor_logs_nor_metrics_tell_a_secret_however_calls_fail() {
 }
 
 #[test]
-fn a_key_that_is_given_later_never_goes_over_the_plain_connection_that_there_was() {
+fn api_key_set_later_is_never_sent_over_the_plain_connection() {
     let fake = Fake::connected(|_| Answer::ok());
     let beat = |timeout| rpc::heartbeat(TOKEN, None, Timeout::Within(timeout));
     beat(Duration::from_secs(30)).unwrap();

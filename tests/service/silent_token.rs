@@ -1,4 +1,4 @@
-//! Two thousand activities, one of whose requests are never answered.
+//! Two thousand activities. The server never answers the requests of one of them.
 
 use std::{
     thread,
@@ -12,11 +12,11 @@ use crate::fake::{Answer, Call, Fake};
 const BEAT: &str = "RecordActivityTaskHeartbeat";
 const ACTIVITIES: u32 = 2000;
 const SILENT: u32 = 7;
-/// How many tries of the silent activity the test waits for.
+/// The number of tries of the silent activity that the test waits for.
 const TRIES: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A token of the activity "a", in a workflow of its own.
+/// Returns a token of the activity "a", in a separate workflow.
 fn token(number: u32) -> Vec<u8> {
     [b"\x0a\x01n\x1a\x01r\x28\x01\x32\x01a\x12\x05".as_slice(), workflow(number).as_bytes()].concat()
 }

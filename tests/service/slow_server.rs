@@ -1,7 +1,7 @@
-//! A server that answers late keeps every lease that it can keep, and costs nobody a connection.
+//! With a server that answers late, the library keeps a lease as long as possible and closes no connection.
 //!
-//! The library has one client per process, so each cell of the table is a process of its own: this test binary, started again for
-//! the ignored test `one_cell`.
+//! A process has one client, so each cell of the table is a separate process: this test binary, started again with the ignored test
+//! `one_cell`.
 
 use std::{
     env,
@@ -19,29 +19,29 @@ use crate::fake::{Answer, Fake, TOKEN};
 
 const BEAT: &str = "RecordActivityTaskHeartbeat";
 
-/// When the server answers, in hundredths of the heartbeat timeout.
+/// The server's answer times, in hundredths of the heartbeat timeout.
 const QUICK: [u32; 2] = [35, 45];
 const ALL: [u32; 10] = [10, 20, 30, 35, 40, 45, 50, 60, 75, 90];
-/// Up to here the library keeps the lease.
+/// The largest answer time at which the library keeps the lease.
 const KEEPS_LEASE_PERCENT: u32 = 45;
-/// How many tries may fail before the library knows how long the server takes.
+/// The number of tries that may fail before the library knows the server's answer time.
 const MOST_WASTED_TRIES: u64 = 2;
 
-/// How long a cell runs, in heartbeat timeouts.
+/// The duration of a cell, in heartbeat timeouts.
 const TIMEOUTS: u32 = 3;
-/// How often a cell looks at its lease.
+/// The interval at which a cell checks its lease.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// One cell: the heartbeat timeout, and the part of it that each answer takes.
+/// One cell: the heartbeat timeout, and each answer's time as a part of it.
 #[derive(Clone, Copy, Debug)]
 struct Cell {
     timeout: Duration,
     percent: u32,
-    /// Whether the server reports that a request's time is over, before the client's own timer does.
+    /// Whether the server reports the expiry of a request before the client's own timer does.
     server_reports: bool,
 }
 
-/// What a cell's process saw.
+/// The measurements of a cell's process.
 #[derive(Debug)]
 struct Outcome {
     cell: Cell,
@@ -92,7 +92,7 @@ impl Cell {
     }
 }
 
-/// Runs cells side by side.
+/// Runs the cells in parallel.
 fn run(cells: &[Cell]) -> Vec<Outcome> {
     let children: Vec<_> = cells.iter().map(|cell| (*cell, cell.start())).collect();
     children.into_iter().map(|(cell, child)| cell.finish(child)).collect()
@@ -150,16 +150,16 @@ fn check(outcomes: &[Outcome]) {
 }
 
 #[test]
-fn a_server_that_answers_within_less_than_half_of_the_timeout_keeps_the_lease() {
+fn answers_within_half_of_the_timeout_keep_the_lease() {
     let outcomes = run(&cells(2, &QUICK));
     println!("{outcomes:#?}");
     check(&outcomes);
 }
 
-/// `make lease-table`; two and a half minutes.
+/// Writes the table. Run by `make lease-table`; takes two and a half minutes.
 #[test]
 #[ignore = "make lease-table"]
-fn the_table_of_answer_times() {
+fn answer_time_table() {
     println!("| T | answer after | expiry reported by | tries wasted | time without lease | connections |");
     println!("|---|---|---|---|---|---|");
     let mut all = Vec::new();

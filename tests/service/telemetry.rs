@@ -1,4 +1,4 @@
-//! What those who look on are told: metrics and log records, of servers that do as they please.
+//! Metrics and log records, with servers that answer in every way.
 
 use std::{
     io::{Read, Write},
@@ -25,7 +25,7 @@ const BEAT: &str = "RecordActivityTaskHeartbeat";
 const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
 const OPTIONS: &str = "{\"heartbeat_timeout_ms\":1000,\"initial_details\":\"\"}";
 
-/// A server that answers beats so; and a client of a namespace of its own, whose metrics begin at nothing.
+/// Starts a server with this answer to beats, and a client of a separate namespace, whose metrics start at 0.
 fn beats(namespace: &str, answer: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Fake {
     let fake = Fake::start(move |call| match call.method.as_str() {
         BEAT => answer(call),
@@ -37,7 +37,7 @@ fn beats(namespace: &str, answer: impl Fn(&Call) -> Answer + Send + Sync + 'stat
     fake
 }
 
-/// Another token than [`TOKEN`], for each number.
+/// Returns a token other than [`TOKEN`], for each number.
 fn token(number: usize) -> Vec<u8> {
     let id = format!("a{number:04}");
     [b"\x0a\x01n\x12\x01w\x1a\x01r\x28\x01\x32\x05", id.as_bytes()].concat()
@@ -47,13 +47,13 @@ fn json(text: &str) -> Option<Payloads> {
     Some(Payloads::from_json_values([text]))
 }
 
-/// All records that there are.
+/// Returns all pending log records.
 fn records() -> Vec<Value> {
     let next = || rpc::next_log(Timeout::Zero).unwrap();
     std::iter::from_fn(next).map(|record| serde_json::from_str(&record).unwrap()).collect()
 }
 
-/// Waits for a record of this event; those before it are lost.
+/// Waits for a log record of this event, and drops the records before it.
 fn record(event: &str) -> Value {
     loop {
         let record = rpc::next_log(LONG).unwrap().unwrap_or_else(|| panic!("{event} never came"));
@@ -64,7 +64,7 @@ fn record(event: &str) -> Value {
     }
 }
 
-/// The figure of the sample of this name, and of these labels beside those that all have; 0 when there is none.
+/// Returns the value of the sample with this name and these labels, in addition to the common labels. Returns 0 when there is none.
 fn figure(metrics: &str, name: &str, labels: &str) -> f64 {
     let find = |line: &&str| {
         line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'))
@@ -73,7 +73,7 @@ fn figure(metrics: &str, name: &str, labels: &str) -> f64 {
     metrics.lines().find(find).map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
 }
 
-/// Waits until a figure is at least this.
+/// Waits until a value is at least `least`.
 fn until(name: &str, labels: &str, least: f64) -> String {
     let end = Instant::now() + Duration::from_secs(30);
     loop {
@@ -87,7 +87,7 @@ fn until(name: &str, labels: &str, least: f64) -> String {
 }
 
 #[test]
-fn every_try_is_counted_by_its_operation_and_code() {
+fn tries_are_counted_by_operation_and_code() {
     let _fake = beats("counted", |call| match call.nth {
         0 => Answer::Error { code: 14, detail: "", trailers_only: true },
         3 => Answer::Error { code: 5, detail: "NotFoundFailure", trailers_only: true },
@@ -114,7 +114,7 @@ fn every_try_is_counted_by_its_operation_and_code() {
     assert_eq!(
         figure(&metrics, "temporal_heartbeat_beats_sent", ""),
         3.0,
-        "of calls, whose tries are requests"
+        "counts calls; each try is a request"
     );
 }
 
@@ -145,7 +145,7 @@ fn beats_leases_and_signals_of_open_activities_are_counted() {
 }
 
 #[test]
-fn a_refusal_and_a_lost_lease_are_told_and_so_is_that_they_are_over() {
+fn refusals_and_lost_leases_are_logged_with_their_end() {
     let fake = beats("refused", |call| {
         let refused = call.at.elapsed() < Duration::from_secs(60) && (1..6).contains(&call.nth);
         if refused { Answer::Error { code: 7, detail: "", trailers_only: true } } else { Answer::ok() }
@@ -163,7 +163,7 @@ fn a_refusal_and_a_lost_lease_are_told_and_so_is_that_they_are_over() {
 }
 
 #[test]
-fn a_server_that_is_down_fills_no_log() {
+fn log_records_are_limited_while_the_server_is_down() {
     let fake = beats("down", |_| Answer::error(14));
     let handles: Vec<_> =
         (0..300).map(|number| activity::open(&token(number), OPTIONS.as_bytes()).unwrap()).collect();
@@ -174,14 +174,14 @@ fn a_server_that_is_down_fills_no_log() {
     until("temporal_heartbeat_signals", "signal=\"lease_lost\"", 300.0);
     let records = records();
     let count = |event: &str| records.iter().filter(|record| record["event"] == event).count();
-    // Five at once, and one more in ten seconds; and twenty, and one more in a second.
+    // The limits are 5 at once and one more per 10 s, and 20 at once and one more per second.
     assert!((1..=8).contains(&count("request_failed")), "{records:?}");
     assert!((1..=60).contains(&count("lease_lost")), "{}", count("lease_lost"));
     assert!(records.len() < 100, "{}", records.len());
 }
 
 #[test]
-fn a_new_connection_is_counted_and_told() {
+fn new_connection_is_counted_and_logged() {
     let _fake = beats("again", |call| if call.nth == 0 { Answer::Close } else { Answer::ok() });
     rpc::heartbeat(TOKEN, json("1"), LONG).unwrap();
     let metrics = rpc::metrics().unwrap();
@@ -194,7 +194,7 @@ fn a_new_connection_is_counted_and_told() {
 }
 
 #[test]
-fn nobody_there_is_told_with_the_reason() {
+fn failed_connect_is_logged_with_its_cause() {
     let fake = beats("nobody", |_| Answer::ok());
     rpc::disconnect(Timeout::Zero).unwrap();
     drop(fake);
@@ -210,7 +210,7 @@ fn nobody_there_is_told_with_the_reason() {
 }
 
 #[test]
-fn neither_tokens_nor_details_are_ever_shown() {
+fn telemetry_contains_no_tokens_or_details() {
     let secret = b"s3cr3t-of-a-token";
     let token = [b"\x0a\x01n\x12\x01w\x1a\x01r\x28\x01\x32\x01a\x42\x11".as_slice(), secret].concat();
     let fake = beats("secret", |call| match call.nth % 4 {
@@ -241,7 +241,7 @@ fn neither_tokens_nor_details_are_ever_shown() {
 }
 
 #[test]
-fn what_comes_near_the_limit_is_warned_of() {
+fn details_near_the_limit_are_logged() {
     let _fake = beats("large", |_| Answer::ok());
     rpc::heartbeat(TOKEN, json(&format!("\"{}\"", "x".repeat(600 * 1024))), LONG).unwrap();
     let warned = record("large");
@@ -259,7 +259,7 @@ fn small_namespace() -> Answer {
 }
 
 #[test]
-fn a_client_that_did_not_greet_learns_the_limits_when_it_is_used() {
+fn lazy_client_applies_the_limits_after_its_first_call() {
     let fake = Fake::start(|call| match call.method.as_str() {
         "DescribeNamespace" => small_namespace(),
         _ => Answer::ok(),
@@ -272,7 +272,7 @@ fn a_client_that_did_not_greet_learns_the_limits_when_it_is_used() {
     let large = json(&format!("\"{}\"", "x".repeat(2000)));
     let end = Instant::now() + Duration::from_secs(30);
     while rpc::heartbeat(TOKEN, large.clone(), LONG).is_ok() {
-        assert!(Instant::now() < end, "the limit is never obeyed");
+        assert!(Instant::now() < end, "the limit is never applied");
     }
     let handle = activity::open(TOKEN, OPTIONS.as_bytes()).unwrap();
     let refused = activity::record(handle, Encoding::Json, format!("\"{}\"", "x".repeat(2000)).as_bytes());
@@ -280,7 +280,7 @@ fn a_client_that_did_not_greet_learns_the_limits_when_it_is_used() {
 }
 
 #[test]
-fn where_encoded_is_required_nothing_readable_goes_out() {
+fn require_encoded_sends_no_readable_details() {
     let fake = Fake::start(|_| Answer::ok());
     fake.connect(",\"require_encoded\":true").unwrap();
     let readable = || json("\"clear\"");
@@ -323,7 +323,7 @@ fn where_encoded_is_required_nothing_readable_goes_out() {
     assert_eq!(fake.calls("RespondActivityTaskCompleted").len(), 1);
 }
 
-/// What an HTTP client gets.
+/// Sends an HTTP request, and returns the answer.
 fn fetch(address: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
@@ -333,7 +333,7 @@ fn fetch(address: &str, request: &str) -> String {
 }
 
 #[test]
-fn the_metrics_can_be_fetched_while_the_client_lasts() {
+fn metrics_are_served_until_disconnect() {
     let fake = Fake::start(|_| Answer::ok());
     records();
     fake.connect(",\"namespace\":\"fetched\",\"metrics_address\":\"127.0.0.1:0\"").unwrap();
@@ -345,13 +345,13 @@ fn the_metrics_can_be_fetched_while_the_client_lasts() {
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains("version=0.0.4"), "{head}");
     assert_eq!(figure(body, "temporal_request", &format!("operation=\"{BEAT}\"")), 1.0);
 
-    // Those who come and say nothing hold nobody up, neither others who fetch nor the beats.
+    // Connections that send nothing delay neither other HTTP clients nor the beats.
     let idle: Vec<_> = (0..5).map(|_| TcpStream::connect(&address).unwrap()).collect();
     assert!(fetch(&address, request).starts_with("HTTP/1.1 200 OK"));
     rpc::heartbeat(TOKEN, json("2"), LONG).unwrap();
     drop(idle);
 
-    // Another client may have the address as soon as this one is gone.
+    // Another client can use the address as soon as this client has disconnected.
     for _ in 0..3 {
         rpc::disconnect(Timeout::Zero).unwrap();
         fake.connect(&format!(",\"metrics_address\":\"{address}\"")).unwrap();
@@ -365,7 +365,7 @@ fn the_metrics_can_be_fetched_while_the_client_lasts() {
 }
 
 #[test]
-fn an_address_that_cannot_be_had_is_said_so_by_connect() {
+fn connect_refuses_an_unusable_metrics_address() {
     let fake = Fake::start(|_| Answer::ok());
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     for (address, why) in [

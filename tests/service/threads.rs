@@ -1,4 +1,4 @@
-//! Calls from many threads, and from threads that aren't the caller's to block.
+//! Calls from many threads, and from threads that must not block.
 
 use std::{thread, time::Duration};
 
@@ -29,7 +29,7 @@ fn many_callers_share_one_connection() {
 }
 
 #[test]
-fn a_worker_of_the_callers_own_tokio_runtime_may_call() {
+fn call_from_a_worker_of_the_callers_tokio_runtime_works() {
     let _fake = Fake::connected(|_| Answer::ok());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -39,7 +39,7 @@ fn a_worker_of_the_callers_own_tokio_runtime_may_call() {
 }
 
 #[test]
-fn all_workers_of_the_callers_own_tokio_runtime_may_call_at_once() {
+fn calls_from_all_workers_of_the_callers_tokio_runtime_work() {
     let fake = Fake::connected(|_| Answer::ok());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
     let tasks: Vec<_> = (0..16)
@@ -61,7 +61,7 @@ fn all_workers_of_the_callers_own_tokio_runtime_may_call_at_once() {
 }
 
 #[test]
-fn one_slow_call_holds_nobody_up() {
+fn slow_call_delays_no_other_call() {
     let fake = Fake::connected(|call| match (call.method.as_str(), call.nth) {
         (BEAT, 0) => Answer::Silence,
         _ => Answer::ok(),
@@ -78,7 +78,7 @@ fn one_slow_call_holds_nobody_up() {
 }
 
 #[test]
-fn connections_that_the_server_closes_lose_no_call() {
+fn connections_closed_by_the_server_lose_no_call() {
     let fake = Fake::connected(|call| match (call.method.as_str(), call.nth % 50) {
         (BEAT, 49) => Answer::Close,
         _ => Answer::ok(),

@@ -1,4 +1,4 @@
-//! Answers that no server should give become errors: nothing hangs, crashes, or is believed.
+//! Invalid answers become errors. Nothing hangs, crashes or is accepted.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use temporal_heartbeat::{
 
 use crate::fake::{Answer, Fake, TOKEN, frame};
 
-/// What is retried takes all of it; a busy machine has answered once by then.
+/// The timeout. A retried error uses all of it, and a busy machine has answered once within it.
 const SHORT: Timeout = Timeout::Within(Duration::from_secs(1));
 
 #[test]
-fn nonsense_is_an_error_that_says_so() {
+fn invalid_answers_are_errors_that_name_the_cause() {
     let raw = |body: &[u8], grpc_status| (body.to_vec(), grpc_status);
     for ((body, grpc_status), status, message) in [
         (raw(&frame(b"\xff\xff"), Some("0")), Status::ServerError, "can't be read"),
@@ -37,7 +37,7 @@ fn nonsense_is_an_error_that_says_so() {
 }
 
 #[test]
-fn a_gateways_http_error_is_named() {
+fn http_error_of_a_gateway_is_named() {
     let fake = Fake::start(|_| Answer::Http(502));
     let error = fake.connect(",\"connect_timeout_ms\":1000").unwrap_err();
     assert_eq!(error.status(), Status::Unavailable);
@@ -45,7 +45,7 @@ fn a_gateways_http_error_is_named() {
 }
 
 #[test]
-fn a_gateway_that_looks_at_credentials_is_understood() {
+fn gateway_http_401_and_403_have_their_own_status() {
     for (code, status) in [(401, Status::Unauthenticated), (403, Status::PermissionDenied)] {
         let _fake = Fake::connected(move |call| match call.method.as_str() {
             "RecordActivityTaskHeartbeat" => Answer::Http(code),
@@ -58,7 +58,7 @@ fn a_gateway_that_looks_at_credentials_is_understood() {
 }
 
 #[test]
-fn a_workflow_with_no_such_activity_has_it_over() {
+fn workflow_without_the_activity_means_it_is_over() {
     let _fake = Fake::connected(|_| Answer::ok());
     let error = rpc::get_details(TOKEN, SHORT).unwrap_err();
     assert_eq!(error.status(), Status::NotFound);

@@ -1,4 +1,4 @@
-//! As `src/activity`, but for what a slot holds.
+//! Replaces `src/activity`. The source files are the same, except for the content of a slot.
 
 #[path = "../../../src/activity/handle.rs"]
 pub mod handle;
@@ -8,7 +8,7 @@ pub mod registry;
 pub mod wake_queue;
 
 pub mod state {
-    /// What a slot holds is nothing to the slot.
+    /// The content of a slot. The registry doesn't depend on it.
     pub struct Activity(pub u32);
 
     impl Activity {

@@ -1,4 +1,4 @@
-//! Runs the models that are named, or all.
+//! Runs the models whose names are passed, or all models.
 #![allow(dead_code, reason = "not all of each file is modelled")]
 
 use std::time::Duration;
@@ -43,7 +43,7 @@ fn main() {
         if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
             let mut runs = loom::model::Builder::new();
             runs.max_branches = 100_000;
-            // More than that a mistake has rarely needed anywhere, and the number of orders explodes.
+            // Few bugs need more preemptions, and the number of orders grows exponentially.
             runs.preemption_bound = Some(3);
             let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
             let counted = count.clone();
@@ -60,7 +60,7 @@ fn for_ever() -> Deadline {
     Timeout::Forever.start().unwrap()
 }
 
-/// What is filled on another thread arrives.
+/// A value that another thread puts into the slot reaches the waiting thread.
 fn slot_filled() {
     let (promise, ticket) = oneshot::slot();
     let filler = thread::spawn(move || promise.fill(7));
@@ -68,7 +68,7 @@ fn slot_filled() {
     filler.join().unwrap();
 }
 
-/// Who is given up learns of it; and one who has no time left takes what is there, or nothing.
+/// A waiting thread returns when the promise is dropped. A waiter without time left takes the value if there is one.
 fn slot_given_up() {
     let (promise, ticket) = oneshot::slot::<u8>();
     let dropper = thread::spawn(move || drop(promise));
@@ -88,7 +88,7 @@ fn with_one() -> (Arc<Registry>, Handle) {
     (Arc::new(registry), handle)
 }
 
-/// Who waits for a change sees it.
+/// A thread that waits for a change of an activity sees the change.
 fn registry_change_wakes() {
     let (registry, handle) = with_one();
     let changer = {
@@ -102,7 +102,7 @@ fn registry_change_wakes() {
     changer.join().unwrap();
 }
 
-/// Who waits when the handle is closed learns of it.
+/// A thread that waits on a handle returns when the handle is closed.
 fn registry_close_wakes() {
     let (registry, handle) = with_one();
     let closer = {
@@ -114,7 +114,7 @@ fn registry_close_wakes() {
     closer.join().unwrap();
 }
 
-/// One of two who open the same token at once gets it, and of two who close it one.
+/// When two threads insert the same token, one succeeds. When two threads remove the handle, one succeeds.
 fn registry_one_holder() {
     let registry = Arc::new(Registry::new(0));
     let open = |registry: &Registry| registry.insert(Activity(0));
@@ -137,7 +137,7 @@ fn registry_one_holder() {
     assert!(mine, "planted");
 }
 
-/// Nothing that is left for the sender stays lying, however many leave something.
+/// The sender takes every entry of the wake-up queue, however many threads put entries into it.
 fn hand_over() {
     let wake_queue = Arc::new(WakeQueue::default());
     let putters: Vec<_> = (0..2)

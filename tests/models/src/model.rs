@@ -1,4 +1,4 @@
-//! As `src/model`, as far as it is needed.
+//! Replaces `src/model`, with the source files that the models need.
 
 #[path = "../../../src/model/deadline.rs"]
 pub mod deadline;

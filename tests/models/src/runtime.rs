@@ -1,4 +1,4 @@
-//! As `src/runtime`, as far as it is needed.
+//! Replaces `src/runtime`, with the source file that the models need.
 
 #[path = "../../../src/runtime/oneshot.rs"]
 pub mod oneshot;

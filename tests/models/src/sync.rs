@@ -1,4 +1,4 @@
-//! loom's kinds of what `src/sys/sync.rs` names.
+//! loom's versions of the types that `src/sys/sync.rs` names.
 
 use std::{
     pin::pin,
@@ -10,7 +10,7 @@ use std::{
 use loom::future::AtomicWaker;
 pub use loom::sync::{Arc, Mutex, MutexGuard};
 
-/// A condition variable whose waiters have all the time in the world, so that who isn't woken is found.
+/// A condition variable that ignores the timeout, so that loom finds a waiter that is never notified.
 #[derive(Debug, Default)]
 pub struct Condvar(loom::sync::Condvar);
 
@@ -41,7 +41,7 @@ impl Condvar {
     }
 }
 
-/// What tokio's promises: one notification is kept for who comes later.
+/// Behaves like tokio's `Notify`: it keeps one notification for the next waiter.
 #[derive(Default)]
 pub struct Notify {
     kept: Mutex<bool>,
@@ -69,7 +69,7 @@ impl Notify {
     }
 }
 
-/// Runs a future to its end.
+/// Runs a future to completion.
 pub fn wait_for<T>(work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     loom::future::block_on(std::future::poll_fn(|context| work.as_mut().poll(context)))

@@ -1,4 +1,4 @@
-//! As `src/sys`, as far as it is needed.
+//! Replaces `src/sys`, with the source files that the models need.
 
 #[path = "../../../src/sys/cancellation.rs"]
 pub mod cancellation;

@@ -66,7 +66,7 @@ program:
 header: ## generate include/temporal_heartbeat.h from src/abi, and from it the prototypes of the Go and Python bindings
 	$(call needs,$(PYTHON),Python 3)
 	$(call needs,$(GO),Go)
-	THB_UPDATE_HEADER=1 $(CARGO) test --quiet --test abi the_header_is_the_one
+	THB_UPDATE_HEADER=1 $(CARGO) test --quiet --test abi header_is_generated
 	cd bindings/go && $(GO) run ./internal/abi/generate
 	$(PYTHON) bindings/python/generate_abi.py
 

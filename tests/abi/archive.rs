@@ -1,4 +1,4 @@
-//! The static library: it exports what the header declares, and stands beside other libraries that were written in Rust.
+//! Checks the static library: it exports exactly the header's functions, and links next to other Rust libraries.
 
 use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 
@@ -12,17 +12,17 @@ fn archive() -> PathBuf {
 }
 
 #[test]
-fn what_the_archive_exports_is_what_the_header_declares() {
+fn archive_exports_exactly_the_functions_of_the_header() {
     let Some(mut nm) = tool("nm") else { return };
     let listed = output(nm.args(["--extern-only", "--defined-only", "--format=posix"]).arg(archive()));
     let symbols = listed.lines().filter_map(|line| line.split_once(' ').map(|(name, _)| name.to_owned()));
-    // The line before them names the object.
+    // The preceding line names the object.
     let exported: BTreeSet<_> = symbols.filter(|name| !name.ends_with(':')).collect();
     assert_eq!(exported, names());
 }
 
 #[test]
-fn a_program_links_it_beside_another_library_of_rust_in_any_order() {
+fn archive_links_next_to_another_rust_library_in_any_order() {
     let archive = archive();
     let path = |name: &str| build_dir().join(name);
     fs::write(

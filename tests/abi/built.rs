@@ -1,4 +1,4 @@
-//! The built library, and programs that use it.
+//! Finds the built library, and builds and runs programs that use it.
 
 use std::{
     env, fs,
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A program that runs longer hangs. Under valgrind, on a busy machine, a second becomes a minute.
+/// The time limit of a program. Under valgrind on a busy machine, one second becomes a minute.
 const RUN_LIMIT: Duration = Duration::from_secs(300);
 
 pub fn root() -> PathBuf {
@@ -53,7 +53,7 @@ pub fn tool(name: &str) -> Option<Command> {
     found.then(|| Command::new(name))
 }
 
-/// What a tool prints, which must succeed.
+/// Runs a tool, which must succeed, and returns its output.
 pub fn output(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
@@ -77,7 +77,7 @@ pub fn build_dir() -> &'static Path {
     })
 }
 
-/// A program of `c/`, compiled and ready to run in an environment without Temporal's variables.
+/// A compiled program of `c/`, ready to run in an environment without Temporal's variables.
 pub struct Program(Command);
 
 impl Program {
@@ -86,13 +86,13 @@ impl Program {
         Self::built_with(source, &[])
     }
 
-    /// The same with further options of the compiler.
+    /// Does the same with additional compiler options.
     pub fn built_with(source: &str, flags: &[&str]) -> Self {
         let rpath = format!("-Wl,-rpath,{}", build_dir().display());
         Self::compiled(source, &[flags, &[library().to_str().unwrap(), &rpath]].concat())
     }
 
-    /// Compiles `source`, which opens the library that its first argument names.
+    /// Compiles `source` without linking it. The program opens the library that its first argument names.
     pub fn unlinked(source: &str) -> Self {
         let mut program = Self::compiled(source, &["-ldl"]);
         program.0.arg(library());
@@ -126,7 +126,7 @@ impl Program {
         Program(command)
     }
 
-    /// The same program, to be run once more.
+    /// Returns a command that runs the same program once more.
     pub fn again(&self) -> Self {
         let mut command = Command::new(self.0.get_program());
         command.args(self.0.get_args());
@@ -149,18 +149,18 @@ impl Program {
         self
     }
 
-    /// Starts it.
+    /// Starts the program.
     pub fn start(mut self) -> Child {
         self.0.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// Runs it to its end, and returns what it printed.
+    /// Runs the program to its end, and returns its output.
     pub fn output(self) -> Output {
         let name = format!("{:?}", self.0);
         in_time(self.start(), &name)
     }
 
-    /// Runs it to its end, which must be a good one, and returns what it printed.
+    /// Runs the program, which must succeed, and returns its stdout.
     pub fn run(self) -> String {
         let output = self.output();
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -169,23 +169,23 @@ impl Program {
     }
 }
 
-/// How often to do what shows its mistakes only sometimes: in a run for every change, and in one that takes its time
-/// (THB_SLOW=1).
+/// Returns how often to repeat a test that shows some bugs only sometimes: few times in a normal run, many times with
+/// THB_SLOW=1.
 pub fn repetitions(quick: usize, slow: usize) -> usize {
     if env::var("THB_SLOW").as_deref() == Ok("1") { slow } else { quick }
 }
 
-/// Whether the programs run under valgrind, which finds errors and leaks of memory.
+/// Returns whether the programs run under valgrind, which finds memory errors and leaks.
 pub fn valgrind() -> bool {
     env::var("THB_VALGRIND").as_deref() == Ok("1")
 }
 
-/// Whether library and programs are built with AddressSanitizer, which finds errors and leaks of memory.
+/// Returns whether the library and the programs are built with AddressSanitizer, which finds memory errors and leaks.
 pub fn sanitized() -> bool {
     env::var("THB_SANITIZED").as_deref() == Ok("1")
 }
 
-/// Whether memory isn't what it is otherwise: how much there is, how fast it is, and what becomes of it when it is freed.
+/// Returns whether a tool changes how memory behaves: its amount, its speed, and the reuse of freed memory.
 pub fn instrumented() -> bool {
     valgrind() || sanitized()
 }

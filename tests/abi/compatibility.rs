@@ -1,7 +1,7 @@
-//! What was compiled against an earlier header goes on working: the header of the last release stands in `baseline/`.
+//! A program compiled against an earlier header keeps working. `baseline/` holds the header of the last release.
 //!
-//! abidiff compares libraries, so each header becomes one: a function without a body to speak of for each that it declares, and
-//! one more for each enumeration, since no function of ours has one in its signature.
+//! abidiff compares libraries, so each header becomes a library: one function with an empty body for each declaration, and
+//! one more for each enumeration, because no function of the header has an enumeration in its signature.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ fn baseline() -> PathBuf {
     root().join("tests/abi/baseline/temporal_heartbeat.h")
 }
 
-/// A library with the interface of a header, described by its debugging information.
+/// Builds a library with the interface of a header and debug information that describes it.
 fn stub(header: &str, name: &str) -> PathBuf {
     let path = |extension: &str| build_dir().join(name).with_extension(extension);
     fs::write(path("h"), header).unwrap();
@@ -39,12 +39,12 @@ fn stub(header: &str, name: &str) -> PathBuf {
     path("so")
 }
 
-/// What abidiff has against a header that comes after another. `None`: it isn't there.
+/// Returns what abidiff reports against a newer header. Returns `None` when abidiff isn't installed.
 fn objections(before: &str, after: &str, name: &str) -> Option<String> {
     let mut abidiff = tool("abidiff")?;
     let (before, after) = (stub(before, &format!("{name}-before")), stub(after, &format!("{name}-after")));
     let found = abidiff.arg("--no-added-syms").arg(before).arg(after).output().unwrap();
-    // A set of bits: 4 is a change, 8 one that is surely incompatible, 1 and 2 are mistakes in its use.
+    // A bit set: 4 is a change, 8 a definitely incompatible one; 1 and 2 are errors in its use.
     let said = String::from_utf8(found.stdout).unwrap();
     assert!(found.status.code().unwrap() & 3 == 0, "{said}{}", String::from_utf8_lossy(&found.stderr));
     Some(if found.status.success() { String::new() } else { said })
@@ -55,14 +55,14 @@ fn read(path: &Path) -> String {
 }
 
 #[test]
-fn nothing_is_changed_that_programs_were_compiled_against() {
+fn header_is_compatible_with_the_last_release() {
     let now = read(&root().join("include/temporal_heartbeat.h"));
     let Some(said) = objections(&read(&baseline()), &now, "now") else { return };
     assert!(said.is_empty(), "an incompatible change of the ABI:\n{said}");
 }
 
 #[test]
-fn an_incompatible_change_would_be_noticed_and_an_addition_is_none() {
+fn incompatible_change_is_detected_and_addition_is_allowed() {
     let now = read(&baseline());
     for (change, from, to) in [
         ("removed", "const char *thb_version(void);", ""),
@@ -88,9 +88,9 @@ fn an_incompatible_change_would_be_noticed_and_an_addition_is_none() {
 }
 
 #[test]
-fn a_program_that_was_compiled_against_the_last_release_still_runs() {
+fn program_compiled_against_the_last_release_runs() {
     let fake = Fake::start(|_| Answer::ok());
-    // Before all other places where today's header is found.
+    // The first include path, so the old header takes precedence over the current one.
     let headers = format!("-iquote{}", baseline().parent().unwrap().display());
     let program = Program::built_with("baseline_program.c", &[&headers]);
     program

@@ -1,4 +1,4 @@
-//! The built library as the loader sees it.
+//! The dynamic section and the symbols of the built library.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ fn readelf() -> Option<String> {
 }
 
 #[test]
-fn what_is_exported_is_what_the_header_declares() {
+fn library_exports_exactly_the_functions_of_the_header() {
     let Some(mut nm) = tool("nm") else { return };
     let listed = output(nm.args(["--dynamic", "--defined-only", "--format=posix"]).arg(library()));
     let exported: BTreeSet<_> =
@@ -21,20 +21,20 @@ fn what_is_exported_is_what_the_header_declares() {
 }
 
 #[test]
-fn its_name_is_that_of_its_major_version() {
+fn soname_has_the_major_version() {
     let Some(dynamic) = readelf() else { return };
     let major = temporal_heartbeat::abi::types::THB_ABI_VERSION >> 16;
     assert!(dynamic.contains(&format!("Library soname: [libtemporal_heartbeat.so.{major}]")), "{dynamic}");
 }
 
 #[test]
-fn it_is_never_unloaded() {
+fn library_is_never_unloaded() {
     let Some(dynamic) = readelf() else { return };
     assert!(dynamic.lines().any(|line| line.contains("FLAGS_1") && line.contains("NODELETE")), "{dynamic}");
 }
 
 #[test]
-fn it_needs_nothing_but_the_c_library() {
+fn library_needs_only_the_c_library() {
     let Some(dynamic) = readelf() else { return };
     let needed = dynamic.lines().filter(|line| line.contains("(NEEDED)"));
     let needed: BTreeSet<_> = needed.filter_map(|line| line.split(['[', ']']).nth(1)).collect();

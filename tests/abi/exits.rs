@@ -1,4 +1,4 @@
-//! The ways in which a process can end, with the library at work in it, and in which it can be rid of the library.
+//! The ways in which a process that uses the library can end, and in which it can close the library.
 
 use std::{os::unix::process::ExitStatusExt, process::Output, time::Duration};
 
@@ -11,8 +11,8 @@ const BEAT: &str = "RecordActivityTaskHeartbeat";
 /// The library holds up an end for 2 s at most (`activity::farewell::PATIENCE`); a loaded machine takes its time too.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// A way to end, its exit status or signal, and whether what was recorded is sent. `None`: unless the handler has interrupted the
-/// very call that records, and so keeps it locked.
+/// A way to end, its exit status or signal, and whether the last record is sent. `None`: it depends on whether the handler interrupted
+/// the record call itself, which then keeps the activity locked.
 struct Way {
     name: &'static str,
     ends: Result<i32, i32>,
@@ -40,7 +40,7 @@ const WAYS: [Way; 14] = [
     way("unused", Ok(0), Some(false)),
 ];
 
-/// Runs a program to its end; how long that took since it began to end, which is all that it says on stdout.
+/// Runs a program to its end. Returns its output and how long its end took; the program prints only the start of the end on stdout.
 fn end(program: Program) -> (Output, Duration) {
     let output = program.output();
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -56,7 +56,7 @@ fn end(program: Program) -> (Output, Duration) {
 }
 
 #[test]
-fn a_process_ends_in_any_way_without_a_crash_a_hang_or_a_word_and_sends_what_it_can() {
+fn process_ends_silently_in_any_way_and_sends_the_last_record_where_possible() {
     let fake = Fake::start(|call| if call.has(b"silence") { Answer::Silence } else { Answer::ok() });
     let times = repetitions(6, 1000);
     let program = Program::new("exits.cpp");
@@ -70,7 +70,7 @@ fn a_process_ends_in_any_way_without_a_crash_a_hang_or_a_word_and_sends_what_it_
             let ended = output.status.code().ok_or(output.status.signal().unwrap_or(0));
             let said = String::from_utf8_lossy(&output.stderr);
             assert_eq!(ended, ends, "{name}: {said}");
-            // The C++ runtime tells of an exception; nobody else says anything.
+            // The C++ runtime reports the exception. Nothing else is printed.
             assert!(name == "exception" || said.is_empty(), "{name}: {said}");
             let sent = fake.calls(BEAT).iter().any(|call| call.has(last.as_bytes()));
             sent_all += usize::from(sent);
@@ -89,7 +89,7 @@ fn a_process_ends_in_any_way_without_a_crash_a_hang_or_a_word_and_sends_what_it_
 }
 
 #[test]
-fn a_server_that_never_answers_holds_up_the_end_for_two_seconds() {
+fn silent_server_delays_the_exit_by_two_seconds() {
     let fake = Fake::start(|call| if call.has(b"last") { Answer::Silence } else { Answer::ok() });
     let program = Program::new("exits.cpp");
     let program = program.variable("TEMPORAL_ADDRESS", fake.address.to_string());
@@ -99,12 +99,12 @@ fn a_server_that_never_answers_holds_up_the_end_for_two_seconds() {
 }
 
 #[test]
-fn the_library_is_opened_used_and_closed_again_and_again() {
+fn library_is_opened_used_and_closed_repeatedly() {
     let fake = Fake::start(|_| Answer::ok());
     let times = repetitions(20, 1000);
     let program = Program::unlinked("reload.c");
     let program = program.variable("TEMPORAL_ADDRESS", fake.address.to_string());
     println!("{}", program.argument(&times.to_string()).run());
-    // Each time a beat of one call, and one of an activity held open.
+    // Each round sends one beat by a single call, and one for an open activity.
     assert_eq!(fake.calls(BEAT).len(), 2 * times);
 }

@@ -1,15 +1,15 @@
-//! The header, preprocessed and otherwise unedited, declares the library to languages that read C.
+//! The preprocessed header, otherwise unedited, declares the library to languages that read C.
 
 use std::{fs, path::PathBuf, process::Command};
 
 use crate::built::{build_dir, library, output, root, tool};
 
-/// `cc -E -P` of the header, in a file.
+/// Writes the output of `cc -E -P` for the header to a file, and returns its path.
 fn declarations() -> PathBuf {
     let header = root().join("include/temporal_heartbeat.h");
     let text = output(Command::new("cc").args(["-E", "-P"]).arg(header));
     let path = build_dir().join("declarations.h");
-    // Two tests write the same here: the one that reads must not see half of it.
+    // Two tests write this file: rename it into place, so that no test reads half of it.
     let fresh = build_dir().join(format!("declarations-{:?}.h", std::thread::current().id()));
     fs::write(&fresh, text).unwrap();
     fs::rename(fresh, &path).unwrap();
@@ -23,7 +23,7 @@ fn says_the_version(program: &str, options: &[&str], script: &str) {
 }
 
 #[test]
-fn luajit_takes_the_header() {
+fn luajit_parses_the_header() {
     let script = build_dir().join("version.lua");
     fs::write(
         &script,
@@ -37,7 +37,7 @@ fn luajit_takes_the_header() {
 }
 
 #[test]
-fn php_takes_the_header() {
+fn php_parses_the_header() {
     let script = build_dir().join("version.php");
     fs::write(
         &script,

@@ -1,4 +1,4 @@
-//! Children of programs in C that have the library at work.
+//! Child processes of C programs that use the library.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use crate::{
 const BEAT: &str = "RecordActivityTaskHeartbeat";
 
 #[test]
-fn children_begin_afresh_and_their_parent_notices_nothing() {
+fn children_start_disconnected_and_their_parent_is_unaffected() {
     let fake = Fake::start(|_| Answer::ok());
     let forks = repetitions(16, 1000);
     let program = Program::new("forks.c");
@@ -18,14 +18,14 @@ fn children_begin_afresh_and_their_parent_notices_nothing() {
         program.variable("TEMPORAL_ADDRESS", fake.address.to_string()).argument(&forks.to_string()).run();
     println!("{said}");
 
-    // The parent kept its connection through all of it.
+    // The parent kept its connection.
     let parents: Vec<_> = fake.calls(BEAT).into_iter().filter(|call| call.has(b"other")).collect();
     assert!(parents.iter().all(|call| call.connection == parents[0].connection));
-    // Each child made one of its own, and used none that it was born with.
+    // Each child opened a connection of its own, and used no inherited one.
     let childrens: Vec<_> = fake.calls(BEAT).into_iter().filter(|call| call.has(b"child")).collect();
     assert!(childrens.len() >= 2 * forks, "{}", childrens.len());
     assert!(childrens.iter().all(|call| call.connection != parents[0].connection));
-    // And none of them beat for the parent.
+    // No child beat for the parent.
     assert!(
         fake.calls(BEAT)
             .iter()
@@ -35,7 +35,7 @@ fn children_begin_afresh_and_their_parent_notices_nothing() {
 }
 
 #[test]
-fn workers_of_a_prefork_server_beat_on_connections_of_their_own_while_their_parent_goes_on() {
+fn prefork_workers_beat_on_their_own_connections_while_their_parent_continues() {
     let fake = Fake::start(|_| Answer::ok());
     let (workers, clients) = (4, repetitions(40, 1000));
     let program = Program::new("prefork.c");

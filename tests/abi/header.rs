@@ -1,4 +1,4 @@
-//! `include/temporal_heartbeat.h` is what cbindgen makes of `src/abi`, and compiles as C and as C++.
+//! `include/temporal_heartbeat.h` is the output of cbindgen for `src/abi`, and compiles as C and as C++.
 
 use std::{
     env, fs,
@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-/// The files whose items make the header, in its order.
+/// The source files of the header, in the header's order.
 const SOURCES: [&str; 9] =
     ["types", "client", "rpc", "activity", "watch", "details", "errors", "telemetry", "about"];
 
@@ -24,7 +24,7 @@ fn generated() -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// Compiles `source` and says what the compiler says against it.
+/// Compiles `source`, and returns the compiler's warnings and errors as the error.
 fn compile(compiler: &str, options: &[&str], source: &Path) -> Result<(), String> {
     let output = Command::new(compiler)
         .args(options)
@@ -36,7 +36,7 @@ fn compile(compiler: &str, options: &[&str], source: &Path) -> Result<(), String
 }
 
 #[test]
-fn the_header_is_the_one_that_the_sources_make() {
+fn header_is_generated_from_the_sources() {
     let path = root().join("include/temporal_heartbeat.h");
     if env::var_os("THB_UPDATE_HEADER").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -47,20 +47,20 @@ fn the_header_is_the_one_that_the_sources_make() {
 }
 
 #[test]
-fn the_header_can_be_read_in_one_sitting() {
+fn header_has_at_most_1200_lines() {
     let lines = generated().lines().count();
     assert!(lines <= 1200, "{lines} lines");
 }
 
 #[test]
-fn the_header_is_c11_and_cpp17_without_a_warning() {
+fn header_compiles_as_c11_and_cpp17_without_warnings() {
     let header = root().join("include/temporal_heartbeat.h");
     compile("cc", &["-std=c11", "-x", "c"], &header).unwrap();
     compile("c++", &["-std=c++17", "-x", "c++"], &header).unwrap();
 }
 
 #[test]
-fn a_warning_would_be_noticed() {
+fn compiler_warning_is_detected() {
     let directory = tempdir("warning");
     let source = directory.join("bad.c");
     fs::write(&source, "#include \"temporal_heartbeat.h\"\nint f(void) { int unused; return 0; }\n").unwrap();

@@ -1,4 +1,4 @@
-//! The header and the built library: what C sees.
+//! The header and the built library, as used from C.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! The header is the manual: complete, in plain words, and of a size that is read.
+//! The header as the reference manual: complete, free of Rust terms, and of limited size.
 
 use temporal_heartbeat::model::status::Status;
 
@@ -6,7 +6,7 @@ use crate::prototypes::names;
 
 const HEADER: &str = include_str!("../../include/temporal_heartbeat.h");
 
-/// The comment right above a function.
+/// Returns the comment directly above a function.
 fn comment(name: &str) -> String {
     let lines: Vec<_> = HEADER.lines().collect();
     let declares = |line: &&str| line.starts_with(char::is_alphabetic) && line.contains(&format!("{name}("));
@@ -17,18 +17,18 @@ fn comment(name: &str) -> String {
     comment.join(" ").replace("// ", "")
 }
 
-/// The functions whose comments lack one of these words.
+/// Returns the functions whose comments contain none of these words.
 fn without(words: &[&str]) -> Vec<String> {
     names().into_iter().filter(|name| !words.iter().any(|word| comment(name).contains(word))).collect()
 }
 
 #[test]
-fn every_function_says_which_threads_may_call_it() {
+fn every_function_states_its_thread_safety() {
     assert_eq!(without(&["hread", " as thb_"]), [""; 0]);
 }
 
 #[test]
-fn every_function_says_whether_it_blocks() {
+fn every_function_states_whether_it_blocks() {
     assert_eq!(
         without(&["Never blocks", "never blocking", "Never waits", "locks ", "Wait ", " as thb_"]),
         [""; 0]
@@ -36,7 +36,7 @@ fn every_function_says_whether_it_blocks() {
 }
 
 #[test]
-fn every_status_of_a_function_is_one_that_there_is() {
+fn statuses_in_comments_exist() {
     for word in HEADER.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_') {
         let known = Status::ALL.iter().any(|status| status.name().to_str() == Ok(word));
         let other =
@@ -47,7 +47,7 @@ fn every_status_of_a_function_is_one_that_there_is() {
 }
 
 #[test]
-fn the_table_of_statuses_tells_of_each_what_to_do() {
+fn status_table_has_an_action_for_each_status() {
     let table =
         HEADER.split("from, meaning, what to do").nth(1).unwrap().split("typedef enum").next().unwrap();
     for status in Status::ALL {
@@ -58,13 +58,13 @@ fn the_table_of_statuses_tells_of_each_what_to_do() {
 }
 
 #[test]
-fn no_line_is_wider_than_a_screen() {
+fn lines_have_limited_width() {
     let wide: Vec<_> = HEADER.lines().filter(|line| line.chars().count() > 120).collect();
     assert_eq!(wide, [""; 0]);
 }
 
 #[test]
-fn nothing_of_the_language_behind_it_shows() {
+fn header_contains_no_rust_terms() {
     let foreign =
         ["# Safety", "```", "[`", "::", "unsafe", "Option<", "Box", "&mut", "crate", "panic", "Rust", "`"];
     let shown: Vec<_> = foreign.iter().filter(|word| HEADER.contains(**word)).collect();

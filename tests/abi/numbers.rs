@@ -1,4 +1,4 @@
-//! The numbers in the header are those that the logic uses.
+//! The numbers in the header equal those in the Rust code.
 
 use temporal_heartbeat::{
     abi::{
@@ -10,7 +10,7 @@ use temporal_heartbeat::{
 
 const HEADER: &str = include_str!("../../include/temporal_heartbeat.h");
 
-/// The enumerators of the header that begin with `prefix`.
+/// Returns the enumerators of one enumeration of the header.
 fn enumerators(list: &str) -> Vec<(String, i32)> {
     let body = HEADER.split(&format!("enum {list} {{")).nth(1).unwrap().split('}').next().unwrap();
     let lines = body.lines().filter_map(|line| line.trim().trim_end_matches(',').split_once(" = "));
@@ -27,7 +27,7 @@ fn every_status_has_its_number_and_name() {
 }
 
 #[test]
-fn a_status_that_is_none_has_a_name_too() {
+fn unknown_status_has_a_name() {
     for unknown in [-1, 27, i32::MIN, i32::MAX] {
         // SAFETY: a static string.
         let name = unsafe { std::ffi::CStr::from_ptr(thb_status_name(unknown)) };
@@ -62,7 +62,7 @@ fn forever_is_forever() {
 }
 
 #[test]
-fn only_a_header_of_the_same_major_and_no_newer_minor_is_served() {
+fn check_abi_accepts_the_same_major_and_no_newer_minor() {
     assert_eq!(thb_check_abi(THB_ABI_VERSION), 0);
     for other in [THB_ABI_VERSION + 1, THB_ABI_VERSION + (1 << 16), u32::MAX] {
         assert_eq!(thb_check_abi(other), Status::AbiMismatch.code());
@@ -70,6 +70,6 @@ fn only_a_header_of_the_same_major_and_no_newer_minor_is_served() {
 }
 
 #[test]
-fn the_version_is_the_crates() {
+fn version_equals_the_crate_version() {
     assert_eq!(temporal_heartbeat::api::rpc::VERSION.to_str().unwrap(), env!("CARGO_PKG_VERSION"));
 }

@@ -1,4 +1,4 @@
-//! `docs/options.md` has the options that there are.
+//! `docs/options.md` lists all options.
 
 use std::{env, fs};
 
@@ -10,7 +10,7 @@ const BEGIN: &str = "<!-- Made by `make docs` from src/config/table.rs. -->\n";
 const END: &str = "<!-- The end of what is made. -->";
 
 #[test]
-fn the_page_of_options_is_made_from_their_table() {
+fn options_page_is_generated_from_the_options_table() {
     let path = root().join("docs/options.md");
     let there = fs::read_to_string(&path).unwrap();
     let (before, rest) = there.split_once(BEGIN).unwrap();

@@ -1,4 +1,4 @@
-//! The rules of the ABI, kept by the built library towards programs in C.
+//! The rules of the ABI, checked by C programs against the built library.
 
 use std::{
     ffi::OsStr,
@@ -17,10 +17,10 @@ use crate::{
 };
 
 const BEAT: &str = "RecordActivityTaskHeartbeat";
-/// That of `c/check.h`: a task with the fields that lead to a workflow's activity.
+/// The same token as in `c/check.h`: a task with the fields that identify a workflow's activity.
 const TOKEN: &[u8] = b"\x0a\x02ns\x12\x02wf\x1a\x03run\x32\x015";
 
-/// A program that finds its server.
+/// Returns a program whose environment names its server.
 fn connecting(source: &str, fake: &Fake) -> Program {
     Program::new(source).variable("TEMPORAL_ADDRESS", fake.address.to_string())
 }
@@ -34,12 +34,12 @@ fn no_beat(call: &Call) -> Answer {
 }
 
 #[test]
-fn a_failure_leaves_pointers_null_and_scalars_untouched_and_an_error_only_where_it_is_wanted() {
+fn failure_sets_pointers_to_null_keeps_scalars_and_returns_an_error_on_request() {
     Program::new("outputs.c").run();
 }
 
 #[test]
-fn bytes_and_timeouts_that_make_no_sense_are_refused() {
+fn invalid_bytes_and_timeouts_are_refused() {
     Program::new("arguments.c").run();
 }
 
@@ -49,13 +49,13 @@ fn objects_may_be_null() {
 }
 
 #[test]
-fn json_is_read_strictly_and_within_limits() {
+fn json_is_parsed_strictly_and_within_limits() {
     Program::new("json.c").run();
 }
 
 #[test]
-fn no_input_costs_out_of_proportion() {
-    // Its own costs are out of all proportion.
+fn no_input_costs_disproportionate_time_or_memory() {
+    // The instrumentation itself costs too much time and memory.
     if instrumented() {
         return;
     }
@@ -68,7 +68,7 @@ fn header_and_library_agree_on_their_version() {
 }
 
 #[test]
-fn every_string_is_utf8_and_ends() {
+fn strings_are_utf8_and_end_with_nul() {
     #[derive(Clone, PartialEq, Message)]
     struct Description {
         #[prost(message, repeated, tag = "3")]
@@ -81,7 +81,7 @@ fn every_string_is_utf8_and_ends() {
         #[prost(message, optional, tag = "4")]
         heartbeat_details: Option<Payloads>,
     }
-    // Payloads whose encodings are named "a", NUL, "b" and by two bytes that are no UTF-8, and one without metadata.
+    // Payloads whose encodings are named "a", NUL, "b" and by two bytes that aren't UTF-8, and one without metadata.
     let payloads = b"\x0a\x11\x0a\x0f\x0a\x08encoding\x12\x03a\0b\x0a\x10\x0a\x0e\x0a\x08encoding\x12\x02\xff\xfe\x0a\x04\x12\x0241";
     let activity = Pending {
         activity_id: "5".into(),
@@ -97,21 +97,21 @@ fn every_string_is_utf8_and_ends() {
 }
 
 #[test]
-fn a_token_from_the_environment_is_bytes_with_a_nul_behind_them() {
+fn token_from_the_environment_ends_with_nul() {
     Program::new("text.c").variable("TEMPORAL_ACTIVITY_TASK_TOKEN", BASE64_STANDARD.encode(TOKEN)).run();
 }
 
 #[test]
-fn a_pipe_that_nobody_writes_to_is_given_up() {
+fn pipe_without_a_writer_times_out() {
     Program::new("pipe.c").variable("TEMPORAL_ACTIVITY_TASK_TOKEN_FILE", build_dir().join("pipe")).run();
 }
 
 #[test]
-fn a_timeout_bounds_the_call_and_nought_sends_nothing() {
+fn timeout_bounds_the_call_and_zero_sends_nothing() {
     let fake = Fake::start(no_beat);
     let program = connecting("timeouts.c", &fake);
     program.run();
-    // Those of the call with a timeout, tried again, and of the one without end.
+    // The tries of the call with a timeout, and of the call without one.
     assert!((2..=6).contains(&fake.calls(BEAT).len()), "{}", fake.calls(BEAT).len());
     for method in ["DescribeWorkflowExecution", "RespondActivityTaskCompleted", "RespondActivityTaskFailed"] {
         assert!(fake.calls(method).is_empty(), "{method}");
@@ -119,7 +119,7 @@ fn a_timeout_bounds_the_call_and_nought_sends_nothing() {
 }
 
 #[test]
-fn calls_of_static_destructors_and_at_exit_get_a_status() {
+fn calls_in_static_destructors_and_at_exit_return_a_status() {
     let fake = Fake::start(well);
     for before in ["connected", "disconnected", "unused"] {
         let program = connecting("late_calls.cpp", &fake);
@@ -128,12 +128,12 @@ fn calls_of_static_destructors_and_at_exit_get_a_status() {
 }
 
 #[test]
-fn a_program_whose_connect_failed_ends_at_once() {
+fn program_ends_at_once_after_a_failed_connect() {
     Program::new("failed_connect.c").run();
 }
 
 #[test]
-fn a_program_may_end_in_the_middle_of_calls() {
+fn program_may_end_during_calls() {
     let fake = Fake::start(no_beat);
     let program = connecting("exit_in_call.c", &fake);
     let began = Instant::now();
@@ -142,13 +142,13 @@ fn a_program_may_end_in_the_middle_of_calls() {
 }
 
 #[test]
-fn dlclose_takes_nothing_away() {
+fn dlclose_keeps_the_library_loaded() {
     let fake = Fake::start(no_beat);
     Program::unlinked("unload.c").variable("TEMPORAL_ADDRESS", fake.address.to_string()).run();
 }
 
 #[test]
-fn a_host_that_closes_descriptors_is_not_written_into_and_not_ended() {
+fn closed_descriptors_cause_neither_stray_writes_nor_a_crash() {
     let fake = Fake::start(well);
     let program = connecting("descriptors.c", &fake);
     for way in ["standard", "all", "disconnect"] {
@@ -163,7 +163,7 @@ fn a_host_that_closes_descriptors_is_not_written_into_and_not_ended() {
 }
 
 #[test]
-fn a_hosts_signals_interrupt_no_call_and_stay_on_its_threads() {
+fn host_signals_stay_on_host_threads_and_interrupt_no_call() {
     let fake = Fake::start(|call| match call.method.as_str() {
         BEAT => Answer::After(Duration::from_secs(1)),
         _ => Answer::ok(),
@@ -172,7 +172,7 @@ fn a_hosts_signals_interrupt_no_call_and_stay_on_its_threads() {
 }
 
 #[test]
-fn a_thread_that_is_cancelled_finishes_its_call() {
+fn cancelled_thread_finishes_its_call() {
     let fake = Fake::start(well);
     connecting("cancelled_thread.c", &fake)
         .variable("TEMPORAL_ACTIVITY_TASK_TOKEN", BASE64_STANDARD.encode(TOKEN))
@@ -180,8 +180,8 @@ fn a_thread_that_is_cancelled_finishes_its_call() {
 }
 
 #[test]
-fn a_thread_with_a_small_stack_makes_every_call() {
-    // The sanitizer surrounds what is on the stack by room that shows an error.
+fn every_call_works_on_a_small_stack() {
+    // The sanitizer adds red zones around each object on the stack.
     if sanitized() {
         return;
     }
@@ -190,7 +190,7 @@ fn a_thread_with_a_small_stack_makes_every_call() {
 }
 
 #[test]
-fn a_thread_that_drives_the_connection_survives_signals_and_closed_connections() {
+fn thread_that_drives_the_connection_survives_signals_and_closed_connections() {
     let fake = Fake::start(|call| match (call.method.as_str(), call.nth % 20) {
         (BEAT, 19) => Answer::Close,
         _ => Answer::ok(),
@@ -200,19 +200,19 @@ fn a_thread_that_drives_the_connection_survives_signals_and_closed_connections()
 }
 
 #[test]
-fn a_handle_that_is_none_is_refused_and_one_that_is_tells_what_it_knows() {
+fn invalid_handles_are_refused_and_valid_ones_work() {
     let fake = Fake::start(well);
     connecting("handles.c", &fake).run();
 }
 
-/// Forty calls that time out: in 4 s, or in 20 s where there is time (THB_SLOW=1).
+/// Makes 40 calls that time out: in 4 s, or in 20 s with THB_SLOW=1.
 fn timed_out_calls(program: Program) -> Program {
     let timeout_ms = repetitions(100, 500);
     program.argument("40").argument(&timeout_ms.to_string())
 }
 
 #[test]
-fn calls_to_a_server_that_never_answers_leave_no_descriptors_behind() {
+fn calls_to_a_silent_server_leak_no_descriptors() {
     let fake = Fake::start(|call| match call.method.as_str() {
         BEAT => Answer::Silence,
         _ => Answer::ok(),
@@ -222,18 +222,18 @@ fn calls_to_a_server_that_never_answers_leave_no_descriptors_behind() {
 }
 
 #[test]
-fn calls_to_a_listener_that_says_nothing_leave_no_descriptors_behind() {
+fn calls_to_a_silent_listener_leak_no_descriptors() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let program = Program::new("silent_server.c");
-    // The kernel takes the connections.
+    // The kernel accepts the connections.
     println!("{}", timed_out_calls(program.variable("TEMPORAL_ADDRESS", address)).run());
     drop(listener);
 }
 
 #[test]
-fn a_process_without_descriptors_gets_a_status() {
-    // valgrind keeps descriptors of its own from the program's limit.
+fn call_without_free_descriptors_returns_a_status() {
+    // valgrind takes descriptors from the program's limit.
     if instrumented() {
         return;
     }
@@ -242,8 +242,8 @@ fn a_process_without_descriptors_gets_a_status() {
 }
 
 #[test]
-fn a_process_without_memory_for_a_value_or_a_thread_gets_a_status() {
-    // Neither valgrind nor the sanitizer can do with little.
+fn call_without_memory_for_a_value_or_a_thread_returns_a_status() {
+    // Neither valgrind nor the sanitizer can run with little memory.
     if instrumented() {
         return;
     }
@@ -252,20 +252,20 @@ fn a_process_without_memory_for_a_value_or_a_thread_gets_a_status() {
 }
 
 #[test]
-fn nothing_of_the_process_is_changed() {
+fn library_changes_nothing_of_the_host_process() {
     // valgrind and the sanitizer have threads and signals of their own.
     if instrumented() {
         return;
     }
     let fake = Fake::start(well);
-    // For what the C library tells of the rounding mode.
+    // For the C library's function that returns the rounding mode.
     let program = Program::built_with("host_process.c", &["-lm"]);
     program.variable("TEMPORAL_ADDRESS", fake.address.to_string()).run();
 }
 
 #[test]
 fn no_copy_of_a_token_stays_in_memory() {
-    // Here what was freed is kept, to see whether it is used.
+    // These tools keep freed memory, to detect its use.
     if instrumented() {
         return;
     }
@@ -275,7 +275,7 @@ fn no_copy_of_a_token_stays_in_memory() {
 }
 
 #[test]
-fn a_leak_would_be_noticed() {
+fn leak_is_detected() {
     if !instrumented() {
         return;
     }
@@ -288,7 +288,7 @@ fn a_leak_would_be_noticed() {
 }
 
 #[test]
-fn a_byte_behind_a_value_would_be_noticed() {
+fn read_behind_a_value_is_detected() {
     if !instrumented() {
         return;
     }

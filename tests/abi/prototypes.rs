@@ -1,4 +1,4 @@
-//! The rules that every prototype of the header keeps.
+//! The rules for every prototype of the header.
 
 use std::{collections::BTreeSet, process::Command};
 
@@ -11,7 +11,7 @@ struct Prototype {
     parameters: Vec<String>,
 }
 
-/// What the header declares, as a C compiler sees it, on one line and without what it includes.
+/// Returns the header's own declarations as the C compiler sees them, on one line.
 fn declarations() -> String {
     let header = root().join("include/temporal_heartbeat.h");
     let text = output(Command::new("cc").args(["-E", "-P"]).arg(header));
@@ -42,20 +42,20 @@ fn prototypes() -> Vec<Prototype> {
     found
 }
 
-/// The names of all functions.
+/// Returns the names of all functions.
 pub fn names() -> BTreeSet<String> {
     prototypes().into_iter().map(|prototype| prototype.name).collect()
 }
 
 #[test]
-fn every_name_begins_with_the_prefix() {
+fn every_function_name_has_the_prefix() {
     assert!(names().iter().all(|name| name.starts_with("thb_")));
 }
 
 #[test]
-fn who_returns_a_status_has_the_error_last() {
+fn error_out_is_the_last_parameter_of_functions_that_return_a_status() {
     for Prototype { result, name, parameters } in prototypes() {
-        // These return a status that is no outcome of their own, or say all with it.
+        // The status that these functions return isn't the outcome of the call, or is the complete outcome.
         let fails = result == "thb_status_t" && !["thb_error_code", "thb_check_abi"].contains(&name.as_str());
         let place = parameters.iter().position(|parameter| parameter == "thb_error_t **error_out");
         assert_eq!(place, fails.then(|| parameters.len() - 1), "{name}");
@@ -63,7 +63,7 @@ fn who_returns_a_status_has_the_error_last() {
 }
 
 #[test]
-fn outputs_stand_behind_inputs() {
+fn outputs_follow_inputs() {
     for Prototype { name, parameters, .. } in prototypes() {
         let outputs: Vec<_> = parameters.iter().map(|parameter| parameter.ends_with("_out")).collect();
         assert!(outputs.is_sorted(), "{name}");
@@ -71,7 +71,7 @@ fn outputs_stand_behind_inputs() {
 }
 
 #[test]
-fn times_tell_their_unit() {
+fn times_have_a_unit() {
     for Prototype { name, parameters, .. } in prototypes() {
         for parameter in parameters.iter().filter(|parameter| parameter.contains("time")) {
             assert_eq!(parameter, "uint32_t timeout_ms", "{name}");
@@ -80,7 +80,7 @@ fn times_tell_their_unit() {
 }
 
 #[test]
-fn bytes_come_with_their_length() {
+fn bytes_have_a_length() {
     for Prototype { name, parameters, .. } in prototypes() {
         for pair in parameters.windows(2) {
             let [first, second] = pair else { unreachable!() };
@@ -94,7 +94,7 @@ fn bytes_come_with_their_length() {
 }
 
 #[test]
-fn there_are_no_callbacks_no_fields_and_no_enums_in_signatures() {
+fn signatures_have_no_callbacks_fields_or_enums() {
     let text = declarations();
     assert!(!text.contains("(*"), "a function pointer");
     assert!(!text.contains("struct {"), "a struct with fields");

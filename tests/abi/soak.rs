@@ -1,4 +1,4 @@
-//! Load, faults and forks together, for long: `make soak`. Nothing grows, and nothing that was recorded last is lost.
+//! Load, faults and forks together for a long time: `make soak`. Nothing grows, and no last record is lost.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ use crate::{
     limited_connection::Limits,
 };
 
-/// How much a process has, from what the kernel tells.
+/// The resources of a process, as the kernel reports them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Size {
     resident_kb: usize,
@@ -46,13 +46,13 @@ impl Size {
     }
 }
 
-/// The server answers nothing for a third of the time.
+/// The server is silent for a third of the time.
 const SILENCE_PERIOD_MS: u128 = 3000;
 const SILENCE_MS: u128 = 1000;
 
 #[test]
 #[ignore = "make soak"]
-fn a_process_under_load_forks_and_faults_stays_as_it_is() {
+fn process_does_not_grow_under_load_forks_and_faults() {
     let seconds: u64 = std::env::var("THB_SOAK_SECONDS").map_or(600, |seconds| seconds.parse().unwrap());
     let delivered: Arc<Mutex<HashMap<u64, u64>>> = Arc::default();
     let kills = Arc::new(AtomicUsize::new(0));
@@ -109,7 +109,7 @@ fn a_process_under_load_forks_and_faults_stays_as_it_is() {
     let (first, last) = (Size::most(&sizes[..sizes.len() / 3]), Size::most(&sizes[sizes.len() * 2 / 3..]));
     println!("{seconds} s: {}{} connections killed", said, kills.load(Ordering::SeqCst));
     println!("first third at most {first:?}\nlast third at most  {last:?}");
-    // A tenth more, and what an allocator keeps; descriptors of connections that end, and name resolution's thread.
+    // Tolerances: a tenth and the allocator's reserve; descriptors of connections that are closing; the thread for name resolution.
     assert!(last.resident_kb <= first.resident_kb * 11 / 10 + 2048, "memory grows");
     assert!(last.descriptors <= first.descriptors + 4, "descriptors grow");
     assert!(last.threads <= first.threads + 1, "threads grow");

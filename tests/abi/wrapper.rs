@@ -1,4 +1,4 @@
-//! The wrapper for C++, in each way that a program may be built.
+//! The C++ wrapper, in each supported build mode.
 
 use std::{env, process::Command};
 
@@ -9,7 +9,7 @@ use crate::{
     fake::{Answer, Fake},
 };
 
-/// That of `c/check.h`.
+/// The same token as in `c/check.h`.
 const TOKEN: &[u8] = b"\x0a\x02ns\x12\x02wf\x1a\x03run\x32\x015";
 
 const WITHOUT_EXCEPTIONS: &[&str] = &["-fno-exceptions", "-fno-rtti"];
@@ -22,7 +22,7 @@ fn wrapper(flags: &[&str], fake: &Fake) -> Program {
 }
 
 #[test]
-fn the_wrapper_keeps_its_word_with_exceptions_and_without() {
+fn wrapper_works_with_and_without_exceptions() {
     for flags in [&[], WITHOUT_EXCEPTIONS] {
         let fake = Fake::start(|_| Answer::ok());
         wrapper(flags, &fake).run();
@@ -30,7 +30,7 @@ fn the_wrapper_keeps_its_word_with_exceptions_and_without() {
 }
 
 #[test]
-fn a_value_that_is_not_there_ends_a_program_without_exceptions() {
+fn missing_value_terminates_a_program_without_exceptions() {
     let fake = Fake::start(|_| Answer::ok());
     let program = wrapper(WITHOUT_EXCEPTIONS, &fake);
     let output = program.argument("abort").output();
@@ -40,7 +40,7 @@ fn a_value_that_is_not_there_ends_a_program_without_exceptions() {
 }
 
 #[test]
-fn the_wrapper_compiles_without_a_warning() {
+fn wrapper_compiles_without_warnings() {
     let on_path = |name: &&str| {
         env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|path| path.join(name).is_file())
     };

@@ -1,4 +1,4 @@
-/* The driver for C. README.md beside it describes the protocol. */
+/* The C driver. README.md in this folder describes the protocol. */
 #define _POSIX_C_SOURCE 200809L
 #include <inttypes.h>
 #include <stdarg.h>
@@ -12,17 +12,17 @@
 
 enum { MAX_WORDS = 32 };
 
-/* What outputs hold before a call, to see whether it wrote them. */
+/* The values of outputs before a call, which show whether the call wrote them. */
 static const uint32_t POISON = 0xDEADBEEFu;
 static char poison_target;
 #define POISONED ((void *)&poison_target)
 
-/* The call goes without signals_out and error_out. */
+/* Whether the call passes NULL for signals_out and error_out. */
 static bool bare;
 
 /* ---- answers ---- */
 
-/* The answer as far as it is known: it may turn out that a rule is broken. */
+/* Buffers the answer, because a later check may still find a broken rule. */
 static FILE *reply;
 
 static void print_bytes(FILE *out, const void *data, size_t len) {
@@ -31,7 +31,7 @@ static void print_bytes(FILE *out, const void *data, size_t len) {
     for (size_t i = 0; i < len; i++) fprintf(out, "%02x", byte[i]);
 }
 
-/* A rule of the ABI doesn't hold (or a request is malformed): say so, and stop. */
+/* Reports a broken rule of the ABI or a malformed request, and exits. */
 static _Noreturn void broken(const char *format, ...) {
     char text[512];
     va_list arguments;
@@ -45,7 +45,7 @@ static _Noreturn void broken(const char *format, ...) {
     exit(3);
 }
 
-/* True on success. On failure it answers, and frees the error. Both times it checks what the error tells. */
+/* Returns true on success. On failure, answers and frees the error. Checks the error in both cases. */
 static bool succeeded(thb_status_t status, thb_error_t *error) {
     if (bare && error != POISONED) broken("an error was written where none was wanted");
     if (bare && status != THB_OK) fprintf(reply, "error %s -1 0 0 .", thb_status_name(status));
@@ -82,7 +82,7 @@ struct value {
     struct bytes bytes;
 };
 
-/* What the words of the present request were decoded into. */
+/* The buffers into which the words of the current request were decoded. */
 static void *owned[MAX_WORDS];
 static size_t owned_count;
 
@@ -132,8 +132,8 @@ static uint32_t parse_timeout(const char *word) {
     return strcmp(word, "forever") == 0 ? THB_FOREVER : (uint32_t)strtoul(word, NULL, 10);
 }
 
-/* One value goes out as it is, none as THB_ENCODING_NONE, several through thb_details_t, which the caller frees.
- * False: building them failed, and it is answered. */
+/* Passes one value directly, no value as THB_ENCODING_NONE, and several values through thb_details_t, which the caller frees.
+ * Returns false when building the details failed; then the request is answered. */
 static bool parse_values(char **words, size_t count, struct value *out, thb_details_t **details_out) {
     *details_out = NULL;
     *out = (struct value){THB_ENCODING_NONE, {NULL, 0}};
@@ -210,7 +210,7 @@ static void heartbeat(const struct request *request) {
     thb_details_free(details);
 }
 
-/* The details that the server holds, or NULL: then it is answered. */
+/* Returns the server's details, or NULL; then the request is answered. */
 static thb_details_t *fetch_details(const struct request *request) {
     struct bytes token = parse_bytes(request->words[0]);
     thb_details_t *details = POISONED;
@@ -251,7 +251,7 @@ static void get_payloads(const struct request *request) {
     thb_details_free(details);
 }
 
-/* complete and report_cancelled have one signature. */
+/* The common signature of thb_complete and thb_report_cancelled. */
 typedef thb_status_t ending(const void *token, size_t token_len, thb_encoding_t encoding, const void *data,
                             size_t data_len, uint32_t timeout_ms, thb_error_t **error_out);
 

@@ -1,4 +1,4 @@
-// The driver for C++17, on the wrapper: README.md in this folder describes the protocol.
+// The C++17 driver, which uses the wrapper. README.md in this folder describes the protocol.
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// One for each successful connect, because a Client disconnects when it is destroyed.
+// One Client for each successful connect, because a Client disconnects when it is destroyed.
 std::vector<thb::Client> clients;
 std::map<std::string, thb::Activity> activities;  // by the NAMEs of the protocol
 
@@ -224,5 +224,5 @@ std::string answer(const std::string &line) try {
 
 int main() {
     for (std::string line; std::getline(std::cin, line);) std::cout << answer(line) << std::endl;
-    activities.clear();  // sends what was recorded last, while the clients are connected
+    activities.clear();  // sends the last records while the clients are connected
 }

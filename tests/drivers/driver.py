@@ -1,6 +1,6 @@
-"""The driver for Python: README.md in this folder describes the protocol.
+"""The Python driver. README.md in this folder describes the protocol.
 
-Arguments: the folder of the package, and which `Activity` class holds activities open: `threads` or `asyncio`.
+Arguments: the folder of the package, and the `Activity` class for open activities: `threads` or `asyncio`.
 """
 
 import asyncio
@@ -182,7 +182,7 @@ def _word(value: Any) -> str:
 
 
 def _arguments(options: str) -> dict[str, Any]:
-    """The arguments of a call, from JSON in which a duration is a number whose name ends in `_ms`."""
+    """Returns a call's arguments from JSON, in which a duration is a number whose name ends in `_ms`."""
     arguments: dict[str, Any] = json.loads(_bytes(options) or b"{}")
     return {
         name.removesuffix("_ms"): timedelta(milliseconds=value) if name.endswith("_ms") else value

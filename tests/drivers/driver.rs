@@ -1,4 +1,4 @@
-//! The driver for Rust: README.md beside it describes the protocol.
+//! The Rust driver. README.md in this folder describes the protocol.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -52,7 +52,7 @@ fn answer(verb: &str, words: &[&str]) -> Result<Vec<String>> {
             rpc::report_cancelled(&bytes(token), payloads(values)?, timeout(limit)?).map(done)
         }
         ("token_from_env", []) => handoff::token_from_env().map(|token| vec![hex(&token)]),
-        _ => panic!("no request of the protocol: {verb} with {} words", words.len()),
+        _ => panic!("unknown request of the protocol: {verb} with {} words", words.len()),
     }
 }
 
@@ -79,7 +79,7 @@ fn told(details: Details) -> Vec<String> {
     numbers.iter().map(ToString::to_string).chain(values).collect()
 }
 
-/// What goes out: nothing at all, or every value.
+/// Returns the payloads of the values, or `None` without values.
 fn payloads(words: &[&str]) -> Result<Option<Payloads>> {
     let mut payloads = None;
     for word in words {

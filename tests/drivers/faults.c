@@ -1,5 +1,5 @@
-/* Preloaded before the library, this breaks one rule of the ABI: the one that THB_FAULT names. It proves that the driver
- * for C would notice. */
+/* Preloaded before the library, this breaks the rule of the ABI that THB_FAULT names. It proves that the C driver
+ * detects each broken rule. */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@ static bool fault(const char *name) {
     return chosen != NULL && strcmp(chosen, name) == 0;
 }
 
-/* A true error of the library's: no call takes an empty token. */
+/* Makes the library return a real error: every call refuses an empty token. */
 static thb_status_t refuse(thb_error_t **error_out) {
     return thb_complete(NULL, 0, THB_ENCODING_NONE, NULL, 0, 0, error_out);
 }

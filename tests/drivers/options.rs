@@ -1,5 +1,5 @@
-//! Prints what comes of options (JSON, the only argument), environment and file together, for the comparison with the
-//! loaders of the official SDKs. The keys are theirs.
+//! Prints the effective configuration of options (JSON, the only argument), environment and file, for the comparison with the
+//! loaders of the official SDKs. The keys are those of the SDKs.
 #![allow(clippy::unwrap_used, reason = "a test program")]
 
 use serde_json::{Map, Value, json};

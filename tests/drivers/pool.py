@@ -1,4 +1,4 @@
-"""Heartbeats from processes that Python starts in the way that is named: a pool, or workers forked by a thread."""
+"""Sends heartbeats from processes that Python starts in the named way: a pool, or workers forked by a thread."""
 
 import multiprocessing
 import os
@@ -17,14 +17,14 @@ def beat(item: int) -> int:
 
 
 def pool(method: str) -> list[int]:
-    # A child that was forked has its parent's options; the others begin with nothing.
+    # A forked child inherits its parent's options; other children start without options.
     initializer = None if method == "fork" else thb.connect
     with multiprocessing.get_context(method).Pool(WORKERS, initializer) as workers:
         return workers.map(beat, range(12))
 
 
 def forked_from_a_thread() -> list[int]:
-    """Workers forked by a thread, while others are in calls."""
+    """Forks workers from a thread while other threads are in calls."""
     over = threading.Event()
 
     def beat_on() -> None:

@@ -1,8 +1,8 @@
-// A thread connects, and beats for three seconds, on a stack that it was given. Prints how much of the stack was used.
+// A thread connects and beats for three seconds on a stack of known content. Prints how much of the stack was used.
 // Options and token come from the environment.
 //
-// A caller that makes one call after the other drives the connection itself. When the server ends the connection, the
-// handshake of the next one happens on the caller's stack, and takes more of it than anything else.
+// A thread that makes one call after the other drives the connection itself. When the server closes the connection, the
+// next handshake runs on the caller's stack, and needs more of it than anything else.
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include <temporal_heartbeat.h>
 #include <time.h>
 
-// What the header promises to be enough, and what there is: a thread that takes more doesn't crash here, but reports it.
+// The promise of the header, and the actual size: a thread that needs more than promised reports it instead of crashing.
 enum { PROMISED = 64 << 10, STACK = 256 << 10, PAINT = 0xA5 };
 enum { SECONDS = 3 };
 

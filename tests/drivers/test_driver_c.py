@@ -1,4 +1,4 @@
-"""The driver for C checks the rules of the ABI on every call: here each rule is broken, and it must notice."""
+"""The C driver checks the rules of the ABI on every call. This test breaks each rule, and the driver must detect it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +44,7 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("fault", "call", "notice"), [(f, *how) for f, how in FAULTS.items()], ids=FAULTS.keys())
-def test_broken_rule_is_noticed(
+def test_broken_rule_is_detected(
     fault: str, call: Callable[[Driver], None], notice: str, faults: Path, start_driver: StartDriver
 ) -> None:
     driver = start_driver("c", {"LD_PRELOAD": str(faults), "THB_FAULT": fault})

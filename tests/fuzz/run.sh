@@ -14,7 +14,7 @@ mkdir "$found.planted"
 if "$root/target/fuzz-planted/$triple/release/$target" "${limits[@]}" -max_total_time=300 "$found.planted" "corpus/$target" \
     >"$found.planted.log" 2>&1 \
     || ! grep --text --quiet --line-regexp planted "$found.planted.log"; then
-    echo "$target: the planted mistake wasn't found, see $found.planted.log"
+    echo "$target: the planted bug wasn't found, see $found.planted.log"
     exit 1
 fi
 if ! "$root/target/fuzz/$triple/release/$target" "${limits[@]}" -max_total_time="$seconds" -print_final_stats=1 "$found" "corpus/$target" \
@@ -24,4 +24,4 @@ if ! "$root/target/fuzz/$triple/release/$target" "${limits[@]}" -max_total_time=
     exit 1
 fi
 told() { sed -n "s/^stat::$1: *//p" "$found.log"; }
-echo "$target: $(told number_of_executed_units) executions, $(told average_exec_per_sec) a second, nothing found; a planted mistake was"
+echo "$target: $(told number_of_executed_units) executions, $(told average_exec_per_sec) a second, nothing found except the planted bug"

@@ -86,7 +86,7 @@ fn a_closed_handle_leaves_no_try_behind_that_blocks_the_next_call() {
 const EXITS: &str = "THB_EXITS_WITH_A_LOST_BEAT";
 
 #[test]
-#[ignore = "a process of its own, started by the test below"]
+#[ignore = "a separate process, started by the test below"]
 fn exiting_process() {
     if std::env::var_os(EXITS).is_none() {
         return;

@@ -110,7 +110,7 @@ fn cells(timeout_seconds: u64, percents: &[u32]) -> Vec<Cell> {
 }
 
 #[test]
-#[ignore = "a process of its own, started by the tests below"]
+#[ignore = "a separate process, started by the tests below"]
 fn one_cell() {
     let Some(cell) = Cell::from_env() else { return };
     let answer_time = cell.timeout * cell.percent / 100;

@@ -1,11 +1,11 @@
-/* Bytes in: (NULL, 0) is empty, (NULL, n) and lengths over PTRDIFF_MAX are refused; so are timeouts out of range.
- * All before the client is asked for, which there isn't. */
+/* Byte arguments: (NULL, 0) is empty; (NULL, n) and lengths over PTRDIFF_MAX are refused, like timeouts out of range.
+ * Arguments are checked before the client, and this program has no client. */
 #include "check.h"
 
 #define MINUS_ONE ((size_t)-1)
 #define BEYOND ((size_t)PTRDIFF_MAX + 1)
 
-/* Where data of an unknown length goes in; what `call` makes of it is known by its status. */
+/* Where data of unknown length is passed. The status of `call` shows how it was treated. */
 #define REFUSES_BAD_BYTES(call_with)                                     \
     do {                                                                 \
         FAILS(THB_INVALID_ARGUMENT, call_with(NULL, 1));                 \
@@ -49,7 +49,7 @@ static void values(void) {
     REFUSES_BAD_BYTES(ADDED);
     CHECK(thb_details_count(details) == 0);
 
-    /* A length of 0 is empty, whatever the pointer. */
+    /* A length of 0 is empty for any pointer. */
     SUCCEEDS(ADDED(NULL, 0));
     SUCCEEDS(ADDED("x", 0));
     CHECK(thb_details_count(details) == 2);

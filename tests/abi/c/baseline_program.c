@@ -1,5 +1,5 @@
-/* A program that was compiled against the header of the last release: each function is called, and answers as it
- * did. The server acknowledges everything. */
+/* A program that was compiled against the header of the last release. It calls each function and checks that the
+ * result is unchanged. The server acknowledges everything. */
 #include <unistd.h>
 
 #include "check.h"

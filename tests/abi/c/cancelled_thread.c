@@ -1,4 +1,4 @@
-/* pthread_cancel of a thread that is in a call: the call is finished first, and nothing unwinds through the library. */
+/* pthread_cancel of a thread that is in a call: the call finishes first, and nothing unwinds through the library. */
 #include <pthread.h>
 
 #include "check.h"
@@ -6,7 +6,7 @@
 static int finished;
 
 static void *beat(void *unused) {
-    /* The request to cancel is there already, and takes effect at the first point that allows it. */
+    /* The cancellation is already pending, and takes effect at the first cancellation point. */
     pthread_cancel(pthread_self());
     thb_text_t *text = NULL;
     thb_status_t status = thb_heartbeat(TOKEN, TOKEN_LEN, THB_ENCODING_NONE, NULL, 0, 10000, NULL, NULL);

@@ -1,4 +1,4 @@
-/* What the programs beside it check calls with. */
+/* Macros and values with which the programs in this folder check calls. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -17,7 +17,7 @@
         }                                                                          \
     } while (0)
 
-/* What an output holds before a call, to see whether it is written. */
+/* The value of an output before a call, which shows whether the call wrote it. */
 static char poison_target __attribute__((unused));
 #define POISONED(type) ((type *)(void *)&poison_target)
 #define POISON 0xDEADBEEFu
@@ -26,7 +26,7 @@ static char poison_target __attribute__((unused));
 #define TOKEN "\x0a\x02ns\x12\x02wf\x1a\x03run\x32\x01" "5"
 #define TOKEN_LEN (sizeof TOKEN - 1)
 
-/* The error, and where the call under test is to put it: `err` stands for error_out in FAILS and SUCCEEDS. */
+/* The error, and the pointer that receives it: in FAILS and SUCCEEDS, `err` stands for error_out. */
 static thb_error_t *error __attribute__((unused));
 static thb_error_t **err __attribute__((unused));
 
@@ -44,13 +44,13 @@ static inline bool is_utf8(const char *text) {
     return true;
 }
 
-/* Whether a call returned what it should, and what it did return if not. */
+/* Returns whether a call returned the expected status, and prints the actual one if not. */
 static inline bool is(thb_status_t wanted, thb_status_t status) {
     if (status != wanted) fprintf(stderr, "%s, not %s\n", thb_status_name(status), thb_status_name(wanted));
     return status == wanted;
 }
 
-/* What every error is like. */
+/* Checks what must hold for every error. */
 static inline void check_error(thb_status_t status) {
     CHECK(error != NULL && error != POISONED(thb_error_t));
     CHECK(thb_error_code(error) == status);
@@ -59,7 +59,7 @@ static inline void check_error(thb_status_t status) {
     CHECK(thb_error_is_retryable(error) == 0 || thb_error_is_retryable(error) == 1);
 }
 
-/* The call fails with `status`; so it does for who doesn't want the error. The error is then in `error`, to be freed. */
+/* Checks that the call fails with `status`, also when error_out is NULL. The caller must free `error`. */
 #define FAILS_BECAUSE(status, call)   \
     do {                              \
         err = NULL;                   \

@@ -1,7 +1,7 @@
-/* What a host does to descriptors that it knows nothing of, and to the standard ones. The server acknowledges every beat.
+/* What a host may do to the library's descriptors and to the standard ones. The server acknowledges every beat.
  *
  *     descriptors standard     a daemon's: stdin, stdout and stderr are closed before the library is used
- *     descriptors all          all but those are closed while it is in use, and the process ends
+  *     descriptors all          all others are closed while the library is in use, and the process ends
  *     descriptors disconnect   the same, and the client is disconnected
  */
 #include <fcntl.h>
@@ -35,7 +35,7 @@ int main(int argc, char **argv) {
         return good ? 0 : 1;
     }
     thb_activity_t activity = opened();
-    if (syscall(SYS_close_range, 3, ~0U, 0) != 0) return 0; /* a system without it */
+    if (syscall(SYS_close_range, 3, ~0U, 0) != 0) return 0; /* the kernel lacks close_range */
     if (strcmp(argv[1], "disconnect") == 0) {
         thb_error_t *why;
         thb_activity_heartbeat(activity, THB_ENCODING_JSON, "2", 1, NULL, &why);

@@ -1,5 +1,5 @@
-/* One thread, with a stack of 64 KiB, makes call after call, so that it comes to drive the connection itself: while signals of the
- * host interrupt it, and the server closes one connection after the other. */
+/* One thread with a stack of 64 KiB makes call after call, so that this thread drives the connection itself. The host's signals
+ * interrupt it, and the server closes one connection after the other. */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <signal.h>
@@ -7,7 +7,7 @@
 
 #include "check.h"
 
-/* The sanitizer surrounds what is on the stack by room that shows an error. */
+/* The sanitizer adds red zones around each object on the stack. */
 #ifdef __SANITIZE_ADDRESS__
 enum { STACK = 1 << 20, CALLS = 300 };
 #else
@@ -39,7 +39,7 @@ int main(void) {
     CHECK(pthread_attr_setstacksize(&attributes, STACK) == 0);
     CHECK(pthread_create(&thread, &attributes, beat, NULL) == 0);
 
-    /* The signals are for the other thread alone. */
+    /* Only the other thread receives the signals. */
     sigset_t alarms;
     sigemptyset(&alarms);
     sigaddset(&alarms, SIGALRM);

@@ -1,5 +1,5 @@
-// Ends in the way that argv[1] names, with argv[2] recorded and not sent, other threads in calls that nobody answers, and others
-// that record all the time. Says on stdout when the end begins, in nanoseconds of the monotonic clock.
+// Ends in the way that argv[1] names. At that time argv[2] is recorded and not sent, some threads are in calls that the server never
+// answers, and others record continuously. Prints the start of the end on stdout, in nanoseconds of the monotonic clock.
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,7 +28,7 @@ static void work() {
     SUCCEEDS(thb_connect(nullptr, 0, err));
     open_as("quiet", &activity);
     open_as("noisy", &noisy);
-    // The first is sent at once, the next when the heartbeat timeout asks for it: long after the end of this process.
+    // The first record is sent at once. The next one is due long after the end of this process.
     record(activity, "\"first\"");
     SUCCEEDS(thb_activity_flush(activity, 30000, err));
     record(activity, last);
@@ -50,7 +50,7 @@ static void say_when() {
     CHECK(write(STDOUT_FILENO, &nanoseconds, sizeof nanoseconds) == sizeof nanoseconds);
 }
 
-// Made before anything of the library is: destroyed after its last word.
+// Constructed before any static object of the library, so destroyed after all of them.
 static struct Late {
     bool calls = false;
     ~Late() {
@@ -72,12 +72,12 @@ static int end(const std::string &how) {
     }
     if (how == "static_destructor") late.calls = true;
     if (how == "exit_in_a_handler") {
-        // A host may do so, though it shouldn't: what the handler interrupts may hold whatever lock.
+        // Not allowed, but hosts do it: the interrupted code may hold any lock.
         signal(SIGALRM, [](int) { say_when(), exit(0); });
         ualarm(2000, 0);
         for (;;) {
             record(activity, last);
-            for (volatile int i = 0; i < 100000; i++) {}  // else nearly all time is spent in the call
+            for (volatile int i = 0; i < 100000; i++) {}  // otherwise nearly all time is spent in the call
         }
     }
     if (how == "quick_exit") quick_exit(0);
@@ -87,7 +87,7 @@ static int end(const std::string &how) {
     if (how == "sigkill") raise(SIGKILL);
     if (how == "abort") abort();
     if (how == "exec") execl("/bin/true", "true", nullptr);
-    return 0;  // "return", "static_destructor" and "unused"
+    return 0;  // for "return", "static_destructor" and "unused"
 }
 
 int main(int argc, char **argv) {

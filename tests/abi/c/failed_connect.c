@@ -1,4 +1,4 @@
-/* A process whose connect has failed ends at once: there is nothing that could still be sent. */
+/* A process whose connect failed ends at once, because there is nothing to send. */
 #include <time.h>
 #include <unistd.h>
 
@@ -6,7 +6,7 @@
 
 static struct timespec began;
 
-/* Registered before the library's handler, and so run after it. */
+/* Registered before the library's handler, so it runs after it. */
 static void at_the_end(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

@@ -1,4 +1,4 @@
-/* Forks: of a process in the middle of calls, from a thread, of children of children; argv[1] of them. The server
+/* Forks in the middle of calls, from a thread, and in children of children. argv[1] is the number of forks. The server
  * acknowledges every beat. */
 #include <dirent.h>
 #include <pthread.h>
@@ -25,12 +25,12 @@ static void *call_all_the_time(void *unused) {
         if (beat() != THB_OK) failures++;
         if (thb_activity_heartbeat(parents, THB_ENCODING_JSON, "2", 1, NULL, NULL) != THB_OK) failures++;
         calls++;
-        usleep(1000); /* the server keeps a list of all calls */
+        usleep(1000); /* because the server keeps a list of all calls */
     }
     return unused;
 }
 
-/* How many sockets, and what else that is no file, this process has open. */
+/* Returns the number of sockets and other descriptors that aren't files in this process. */
 static int descriptors(void) {
     int count = 0;
     DIR *all = opendir("/proc/self/fd");
@@ -53,11 +53,11 @@ static void works(const char *token, size_t len) {
     CHECK(is(THB_OK, thb_activity_close(own, 30000, NULL)));
 }
 
-/* A child, its child, and so on. */
-static void lives_of_children(int generations) {
+/* Runs a child, its child, and so on. */
+static void generations_of_children(int generations) {
     pid_t born = 0;
     while (born == 0) {
-        alarm(120); /* a child that hangs is a child that fails */
+        alarm(120); /* makes a hanging child fail */
         CHECK(descriptors() == 0);
         CHECK(is(THB_FORKED, thb_activity_touch(parents, NULL, NULL)));
         CHECK(is(THB_FORKED, thb_activity_close(parents, 1000, NULL)));
@@ -78,7 +78,7 @@ static void *fork_many(void *count) {
     for (int i = 0; i < *(int *)count; i++) {
         pid_t child = fork();
         CHECK(child >= 0);
-        if (child == 0) lives_of_children(i % 8 == 0 ? 3 : 1);
+        if (child == 0) generations_of_children(i % 8 == 0 ? 3 : 1);
         int status = -1;
         CHECK(waitpid(child, &status, 0) == child);
         CHECK(status == 0);
@@ -89,7 +89,7 @@ static void *fork_many(void *count) {
 int main(int argc, char **argv) {
     CHECK(argc == 2);
     int count = atoi(argv[1]);
-    /* What whoever started us left open. */
+    /* The descriptors that the parent process left open. */
     for (int fd = 3; fd < 256; fd++) close(fd);
     CHECK(descriptors() == 0);
     SUCCEEDS(thb_connect(NULL, 0, err));

@@ -1,4 +1,4 @@
-/* Handles: what their functions write, and what they make of handles that aren't. The server acknowledges every beat. */
+/* Handles: the outputs of their functions, and the treatment of invalid handles. The server acknowledges every beat. */
 #include <pthread.h>
 
 #include "check.h"
@@ -59,7 +59,7 @@ static void arguments(void) {
     FAILS(THB_INVALID_ARGUMENT, thb_watch_open(NULL, err));
 }
 
-static void an_open_one(void) {
+static void an_open_activity(void) {
     uint32_t out_of_range = (uint32_t)INT32_MAX + 1;
     SUCCEEDS(thb_activity_open(T, NO_SEED, &activity, err));
     CHECK(activity > 0 && activity < (uint64_t)1 << 53);
@@ -93,7 +93,7 @@ static void a_watch(void) {
     thb_activity_t news = POISON;
     SUCCEEDS(thb_watch_next(watch, 0, &news, NULL, NULL, err));
     CHECK(news == 0);
-    /* One kind of handle isn't the other. */
+    /* An activity handle isn't a watch handle, and vice versa. */
     refused_by_all(THB_INVALID_HANDLE, watch);
     watch_refused_by_all(activity, activity);
     FAILS(THB_INVALID_HANDLE, thb_watch_add(watch, watch, UINT32_MAX, 7, err));
@@ -101,7 +101,7 @@ static void a_watch(void) {
     watch_refused_by_all(watch, activity);
 }
 
-static void stale_and_random_ones(void) {
+static void stale_and_random_handles(void) {
     SUCCEEDS(thb_activity_close(activity, 10000, err));
     refused_by_all(THB_INVALID_HANDLE, activity);
     thb_activity_t again;
@@ -120,7 +120,7 @@ static void *wait_for_ever(void *watched) {
     return (void *)(intptr_t)status;
 }
 
-static void disconnecting_wakes_who_waits(void) {
+static void disconnect_wakes_waiting_calls_of_handles(void) {
     SUCCEEDS(thb_watch_open(&watch, err));
     pthread_t threads[4];
     for (size_t i = 0; i < 4; i++) pthread_create(&threads[i], NULL, wait_for_ever, i % 2 ? &watch : NULL);
@@ -128,7 +128,7 @@ static void disconnecting_wakes_who_waits(void) {
     for (size_t i = 0; i < 4; i++) {
         void *status;
         pthread_join(threads[i], &status);
-        /* Which of the two it is depends on who was first. */
+        /* The status depends on which thread was first. */
         CHECK((intptr_t)status == THB_NOT_CONNECTED || (intptr_t)status == THB_INVALID_HANDLE);
     }
 }
@@ -137,9 +137,9 @@ int main(void) {
     without_a_client();
     SUCCEEDS(thb_connect(NULL, 0, err));
     arguments();
-    an_open_one();
+    an_open_activity();
     a_watch();
-    stale_and_random_ones();
-    disconnecting_wakes_who_waits();
+    stale_and_random_handles();
+    disconnect_wakes_waiting_calls_of_handles();
     return 0;
 }

@@ -1,4 +1,4 @@
-/* The process is the host's: nothing of it is changed, and no thread is there before it is needed, nor more than are needed. The
+/* The library changes nothing of the host's process, starts no thread before it needs one, and no more threads than it needs. The
  * server acknowledges every beat. */
 #include <ctype.h>
 #include <dirent.h>
@@ -16,7 +16,7 @@
 
 extern char **environ;
 
-/* What a process has of which a library could change something. */
+/* The properties of a process that a library could change. */
 static struct state {
     struct sigaction actions[65];
     sigset_t mask, pending;
@@ -61,7 +61,7 @@ static void nothing_has_changed(void) {
     CHECK(now.environment == before.environment && now.sum_of_environment == before.sum_of_environment);
 }
 
-/* The threads beside this one: how many there are, and each is ours, by its name, and takes no signal. */
+/* Returns the number of other threads, and checks that each has the library's thread name and blocks all signals. */
 static int threads(void) {
     int count = 0;
     DIR *all = opendir("/proc/self/task");
@@ -72,14 +72,14 @@ static int threads(void) {
         unsigned long long blocked = 0;
         snprintf(path, sizeof path, "/proc/self/task/%s/status", one->d_name);
         FILE *status = fopen(path, "r");
-        if (!status) continue; /* it has ended meanwhile */
+        if (!status) continue; /* the thread has just ended */
         while (fgets(line, sizeof line, status)) {
             sscanf(line, "Name: %63s", name);
             sscanf(line, "SigBlk: %llx", &blocked);
         }
         fclose(status);
         CHECK(strncmp(name, "thb-", 4) == 0);
-        /* All but those that can't be blocked: KILL, STOP, and the two that the C library keeps for itself. */
+        /* All signals except those that can't be blocked: KILL, STOP, and the two that the C library reserves. */
         CHECK((blocked | 1ull << 8 | 1ull << 18 | 3ull << 31) == ~0ull);
         count++;
     }
@@ -93,7 +93,7 @@ int main(void) {
     signal(SIGUSR1, SIG_IGN);
     before = look();
     CHECK(threads() == 0);
-    /* What needs no server needs no thread. */
+    /* Calls that need no server need no thread. */
     CHECK(thb_check_abi(THB_ABI_VERSION) == THB_OK);
     thb_details_t *details;
     SUCCEEDS(thb_details_new(&details, err));
@@ -111,7 +111,7 @@ int main(void) {
     SUCCEEDS(thb_heartbeat("other", 5, THB_ENCODING_NONE, NULL, 0, 30000, NULL, err));
     CHECK(threads() >= 1 && threads() <= 2);
     nothing_has_changed();
-    /* Name resolution has given its thread back. */
+    /* The thread for name resolution has ended. */
     for (int i = 0; threads() > 1; i++) {
         CHECK(i < 300);
         usleep(100 * 1000);

@@ -1,4 +1,4 @@
-/* The host's signals: its handlers run on its threads, and interrupt no call. */
+/* The host's signals: its handlers run on its threads, and don't interrupt calls. */
 #include <pthread.h>
 #include <signal.h>
 #include <sys/time.h>
@@ -19,17 +19,17 @@ static void on_alarm(int number) {
 int main(void) {
     host = pthread_self();
     SUCCEEDS(thb_connect(NULL, 0, err));
-    /* Without SA_RESTART, so that what can be interrupted is. */
+    /* Without SA_RESTART, so that interruptible system calls are interrupted. */
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_alarm;
     CHECK(sigaction(SIGALRM, &action, NULL) == 0);
     struct itimerval every = {{0, 10000}, {0, 10000}};
     CHECK(setitimer(ITIMER_REAL, &every, NULL) == 0);
-    /* The server takes a second for its answer. */
+    /* The server answers after a second. */
     SUCCEEDS(thb_heartbeat(TOKEN, TOKEN_LEN, THB_ENCODING_NONE, NULL, 0, 30000, NULL, err));
     CHECK(mine > 10 && others == 0);
-    /* While the host's thread takes none, no other thread does. */
+    /* While the host's thread blocks the signal, no other thread receives it. */
     sigset_t alarms;
     sigemptyset(&alarms);
     sigaddset(&alarms, SIGALRM);

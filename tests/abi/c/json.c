@@ -1,5 +1,5 @@
-/* JSON in: one object, of limited size and depth, read strictly. A failure's goes by a status of its own, so that without a
- * client one that is right is THB_NOT_CONNECTED. */
+/* JSON arguments: one object of limited size and depth, parsed strictly. Failures have their own status for bad JSON, so a valid
+ * failure returns THB_NOT_CONNECTED without a client. */
 #include "check.h"
 
 static const char *because(const char *json, size_t len) {

@@ -1,4 +1,4 @@
-// Calls from where a program ends: after main, from a static object's destructor, from a thread's last one, from atexit.
+// Calls at the end of a program: after main, from a static object's destructor, from a thread-local destructor, from atexit.
 #include "check.h"
 
 static thb_status_t beat() {
@@ -13,7 +13,7 @@ static void late_calls() {
     if (connected_by_main && !disconnected_by_main) CHECK(beat() == THB_OK);
     if (disconnected_by_main) CHECK(beat() == THB_NOT_CONNECTED);
     if (!connected_by_main) {
-        // The first use of the library at all.
+        // The first call into the library.
         CHECK(thb_connect(nullptr, 0, nullptr) == THB_OK);
         CHECK(beat() == THB_OK);
         CHECK(thb_disconnect(1000, nullptr) == THB_OK);

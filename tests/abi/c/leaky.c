@@ -1,4 +1,4 @@
-/* Leaks an error: what looks for leaks must find it. */
+/* Leaks an error. A leak detector must find it. */
 #include "check.h"
 
 int main(void) {

@@ -1,4 +1,4 @@
-/* Out of descriptors: a status, and the library works again as soon as there are some. */
+/* Without free descriptors calls return a status, and the library works again as soon as there are some. */
 #include <sys/resource.h>
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-/* Out of memory for what a caller gives, or for a thread: a status, and the library works again as soon as there is some. */
+/* Without memory for the caller's data or for a thread, calls return a status. The library works again as soon as there is some. */
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -8,7 +8,7 @@
 
 static char *large;
 
-/* As much address space as there is in use, and a little. */
+/* Limits the address space to the part that is in use, and `room` bytes. */
 static void leave(size_t room) {
     long pages = 0;
     FILE *used = fopen("/proc/self/statm", "r");
@@ -40,11 +40,11 @@ static void no_memory_for_a_value(void) {
     FAILS(THB_LOCAL_LIMIT, thb_heartbeat("other", 5, THB_ENCODING_BINARY, large, LARGE, 1000, NULL, err));
     FAILS(THB_LOCAL_LIMIT, thb_complete("other", 5, THB_ENCODING_BINARY, large, LARGE, 1000, err));
     FAILS(THB_LOCAL_LIMIT, thb_report_cancelled("other", 5, THB_ENCODING_BINARY, large, LARGE, 1000, err));
-    /* These have limits of their own. */
+    /* These values have limits of their own. */
     FAILS(THB_INVALID_ARGUMENT, thb_heartbeat(large, LARGE, THB_ENCODING_NONE, NULL, 0, 1000, NULL, err));
     FAILS(THB_TOO_LARGE, thb_fail("other", 5, large, LARGE, 1000, err));
     FAILS(THB_CONFIG, thb_activity_open("other", 5, large, LARGE, &(thb_activity_t){0}, err));
-    /* What there was before is there. */
+    /* The earlier details are still there. */
     SUCCEEDS(thb_details_add(details, THB_ENCODING_BINARY, "small", 5, err));
     CHECK(thb_details_count(details) == 1);
     SUCCEEDS(thb_activity_flush(activity, 30000, err));

@@ -1,4 +1,4 @@
-/* Every object may be NULL where it is read or freed, and every length that is told may go unwanted. */
+/* Every object may be NULL where it is read or freed, and every length output may be NULL. */
 #include "check.h"
 
 int main(void) {

@@ -1,4 +1,4 @@
-/* Outputs: pointers are NULL after a failure, scalars what they were; error_out may be NULL. Without a client. */
+/* Outputs: after a failure pointers are NULL and scalars are unchanged; error_out may be NULL. Runs without a client. */
 #include <malloc.h>
 
 #include "check.h"
@@ -25,7 +25,7 @@ static void pointers_are_null_and_scalars_untouched(void) {
     CHECK(text == NULL);
 }
 
-static void each_function_that_can_fail_says_why(void) {
+static void every_failing_function_returns_an_error(void) {
     FAILS(THB_CONFIG, thb_connect("{", 1, err));
     FAILS(THB_INVALID_ARGUMENT, thb_disconnect(UINT32_MAX - 1, err));
     FAILS(THB_NOT_CONNECTED, thb_complete(TOKEN, TOKEN_LEN, THB_ENCODING_NONE, NULL, 0, 1000, err));
@@ -34,7 +34,7 @@ static void each_function_that_can_fail_says_why(void) {
     FAILS(THB_INVALID_ARGUMENT, thb_details_add(NULL, THB_ENCODING_JSON, "1", 1, err));
 }
 
-static void required_outputs_are_asked_for(void) {
+static void required_outputs_must_not_be_null(void) {
     FAILS(THB_INVALID_ARGUMENT, thb_get_details(TOKEN, TOKEN_LEN, 1000, NULL, err));
     FAILS(THB_INVALID_ARGUMENT, thb_details_new(NULL, err));
     FAILS(THB_INVALID_ARGUMENT, thb_token_from_env(NULL, err));
@@ -59,7 +59,7 @@ static void success_leaves_no_error(void) {
     CHECK(strlen(metrics) == len && strstr(metrics, "# TYPE temporal_request counter") != NULL && is_utf8(metrics));
     thb_text_free(text);
     text = POISONED(thb_text_t);
-    SUCCEEDS(thb_log_next(10, &text, err)); /* nothing has happened yet */
+    SUCCEEDS(thb_log_next(10, &text, err)); /* there are no records yet */
     CHECK(text == NULL);
 }
 
@@ -67,13 +67,13 @@ static size_t in_use(void) {
     return mallinfo2().uordblks;
 }
 
-static void nothing_stays_allocated_for_an_error_that_nobody_wants(void) {
+static void unrequested_errors_allocate_nothing(void) {
     thb_heartbeat(TOKEN, TOKEN_LEN, THB_ENCODING_JSON, "1", 1, 1000, &signals, NULL);
     size_t before = in_use();
     for (int i = 0; i < 100; i++) thb_heartbeat(TOKEN, TOKEN_LEN, THB_ENCODING_JSON, "1", 1, 1000, &signals, NULL);
     CHECK(in_use() == before);
 
-    /* So that the figure above is known to mean something; to valgrind it doesn't. */
+    /* Shows that the number above can change. Under valgrind it is always 0. */
     thb_error_t *kept[100];
     for (int i = 0; i < 100; i++) thb_heartbeat(TOKEN, TOKEN_LEN, THB_ENCODING_JSON, "1", 1, 1000, &signals, &kept[i]);
     CHECK(before == 0 || in_use() > before);
@@ -82,9 +82,9 @@ static void nothing_stays_allocated_for_an_error_that_nobody_wants(void) {
 
 int main(void) {
     pointers_are_null_and_scalars_untouched();
-    each_function_that_can_fail_says_why();
-    required_outputs_are_asked_for();
+    every_failing_function_returns_an_error();
+    required_outputs_must_not_be_null();
     success_leaves_no_error();
-    nothing_stays_allocated_for_an_error_that_nobody_wants();
+    unrequested_errors_allocate_nothing();
     return 0;
 }

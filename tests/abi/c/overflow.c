@@ -1,4 +1,4 @@
-/* Reads one byte behind a value, on purpose: so that it is known that this is found. */
+/* Reads one byte after a value, on purpose, to show that the tools detect it. */
 #include "check.h"
 
 int main(void) {
@@ -8,7 +8,7 @@ int main(void) {
     size_t len;
     const volatile char *payloads = thb_details_payloads(details, &len);
     int behind = 0;
-    for (size_t i = 0; i <= len + 64; i++) behind += payloads[i]; /* the room behind it is the vector's own */
+    for (size_t i = 0; i <= len + 64; i++) behind += payloads[i]; /* the library's vector has spare capacity after it */
     printf("%d\n", behind);
     thb_details_free(details);
     return 0;

@@ -1,4 +1,4 @@
-/* A named pipe for a token: read when somebody writes it, and given up when nobody does. */
+/* A token in a named pipe: the read waits for a writer, and ends when none arrives. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>

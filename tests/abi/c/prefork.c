@@ -1,5 +1,6 @@
-/* A pre-fork server: the parent connects, listens and forks its workers; each accepts, and beats for the activity that a client names.
- * argv[1] workers, argv[2] clients, one after the other. The parent beats for an activity of its own all the while. */
+/* A pre-fork server: the parent connects, listens and forks its workers. Each worker accepts connections, and beats for the activity
+ * that a client names. argv[1] is the number of workers, argv[2] that of the clients, one after the other. The parent beats for its
+ * own activity during that time. */
 #include <arpa/inet.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -17,7 +18,7 @@ static void beat(thb_activity_t activity, const char *json) {
 }
 
 static void serve(int listener, thb_activity_t parents) {
-    alarm(120); /* a worker that hangs is a worker that fails */
+    alarm(120); /* makes a hanging worker fail */
     CHECK(is(THB_FORKED, thb_activity_touch(parents, NULL, NULL)));
     for (;;) {
         int client = accept(listener, NULL, NULL);
@@ -38,7 +39,7 @@ static void serve(int listener, thb_activity_t parents) {
     _exit(0);
 }
 
-/* Whether the server answers with the same. */
+/* Sends a token, and checks that the server answers with the same token if `answers`. */
 static void ask(const struct sockaddr_in *address, const char *token, bool answers) {
     int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(client >= 0 && connect(client, (const struct sockaddr *)address, sizeof *address) == 0);

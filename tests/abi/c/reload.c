@@ -1,5 +1,5 @@
-/* dlopen, use and dlclose, argv[2] times: each finds the library where it was, and nothing grows. argv[1] is the library. Every other time
- * the client, and with it the library's thread, is left behind. */
+/* dlopen, use and dlclose, argv[2] times. Each time the library is at the same address, and nothing grows. argv[1] is the library.
+ * Every other time the client stays connected, so the library's thread keeps running. */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <unistd.h>
@@ -25,7 +25,7 @@ static void *symbol(void *library, const char *name) {
     __typeof__(&thb_##name) name; \
     *(void **)&name = symbol(library, "thb_" #name)
 
-/* Where the library is. */
+/* Uses the library, and returns its address. */
 static void *use(const char *path, bool connected, bool disconnects) {
     static const char options[] = "{\"initial_details\":\"\",\"heartbeat_timeout_ms\":60000}";
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -49,7 +49,7 @@ static void *use(const char *path, bool connected, bool disconnects) {
     return *(void **)&connect;
 }
 
-/* What threads that have been told to end have, they may have for a moment yet. */
+/* Waits, because a stopped thread keeps its resources for a moment. */
 static void wait_for_at_most(size_t limit, const char *folder) {
     for (int i = 0; entries(folder) > limit; i++) {
         CHECK(i < 10000);

@@ -1,4 +1,4 @@
-/* Calls a server that takes connections and never answers. The number of descriptors stays as it is.
+/* Calls a server that accepts connections and never answers. The number of descriptors doesn't grow.
  *
  *     silent_server CALLS TIMEOUT_MS
  */
@@ -6,7 +6,7 @@
 
 #include "check.h"
 
-/* How many connections there may be beside the first: one that is being made, and one that is being closed. */
+/* The number of additional connections: one that is being made, and one that is being closed. */
 enum { MORE = 4 };
 
 static int descriptors(void) {

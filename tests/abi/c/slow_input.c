@@ -1,4 +1,4 @@
-/* Inputs that could cost time or memory out of proportion. */
+/* Inputs that could cost disproportionate time or memory. */
 #include <sys/resource.h>
 #include <time.h>
 
@@ -10,7 +10,7 @@ static double now(void) {
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* A key of half a mebibyte, and a quarter of a million elements whose path it begins. */
+/* A key of half a mebibyte, which is part of the path of a quarter of a million elements. */
 static void long_paths(void) {
     enum { KEY = 1 << 19, REST = (1 << 20) - 100 - KEY };
     char *json = malloc(1 << 20);
@@ -26,7 +26,7 @@ static void long_paths(void) {
     free(json);
 }
 
-/* Thirty million values of two bytes each, with memory for some copies of them. */
+/* Thirty million values of two bytes each, with memory for only a few copies of them. */
 static void many_values(void) {
     enum { LEN = 60 << 20, ROOM = 600 << 20 };
     CHECK(setrlimit(RLIMIT_AS, &(struct rlimit){ROOM, ROOM}) == 0);

@@ -1,5 +1,5 @@
-/* Works for argv[1] seconds at everything at once: records, calls, opening and closing, watches, forks; while connections die.
- * Prints what it has done, and at last each activity's last item. It has few descriptors, so that a leak of connections fails. */
+/* For argv[1] seconds, does everything at once: records, calls, opening and closing, watches, forks, while connections are closed.
+ * Prints counts, and at the end the last item of each activity. The descriptor limit is low, so that leaked connections fail the test. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -17,7 +17,7 @@ static atomic_ulong calls, lost, opens, closes, forks, reaped;
 static thb_activity_t held[HELD];
 static unsigned long items[HELD];
 
-/* What may be said while connections die. */
+/* The statuses that are allowed while connections are closed. */
 static void count(thb_status_t status) {
     if (status == THB_OK) calls++;
     else if (status == THB_UNAVAILABLE || status == THB_TIMEOUT) lost++;
@@ -90,7 +90,7 @@ int main(int argc, char **argv) {
     CHECK(argc == 2);
     CHECK(setrlimit(RLIMIT_NOFILE, &(struct rlimit){MOST_DESCRIPTORS, MOST_DESCRIPTORS}) == 0);
     SUCCEEDS(thb_connect("{\"lazy\":true}", 13, err));
-    err = NULL; /* from here on from several threads */
+    err = NULL; /* several threads use it from here on */
     pthread_t threads[HELD + 4];
     size_t made = 0;
     for (size_t at = 0; at < HELD; at++) {

@@ -1,5 +1,5 @@
-/* Every const char * that comes out ends with a NUL, is valid UTF-8, and is never NULL, whatever went in. The server holds
- * details whose encodings have names that can't be C strings in UTF-8. */
+/* Every const char * that the library returns is non-NULL, ends with a NUL, and is valid UTF-8, for any input. The server holds
+ * details whose encodings have names that aren't valid UTF-8 C strings. */
 #include "check.h"
 
 static void names(void) {
@@ -11,7 +11,7 @@ static void names(void) {
 }
 
 static void messages(void) {
-    /* A key that holds a NUL, one that is no ASCII, one that is very long. */
+    /* Keys with a NUL, with non-ASCII characters, and of great length. */
     FAILS_BECAUSE(THB_CONFIG, thb_connect("{\"a\\u0000b\":1}", 14, err));
     CHECK(strstr(thb_error_message(error), "b: there is no such key"));
     thb_error_free(error);
@@ -23,7 +23,7 @@ static void messages(void) {
     memcpy(json + LONG + 6, "\":1}", 4);
     FAILS(THB_CONFIG, thb_connect(json, LONG + 10, err));
     free(json);
-    /* The environment names a file by bytes that are no UTF-8. */
+    /* The environment names a file by bytes that aren't UTF-8. */
     thb_text_t *text;
     FAILS(THB_CONFIG, thb_token_from_env(&text, err));
 }
@@ -38,7 +38,7 @@ static void encodings(void) {
     CHECK(strlen(thb_details_encoding(details, 1)) > 0);
     CHECK(strcmp(thb_details_encoding(details, 2), "") == 0);
 
-    /* Objects survive the client. */
+    /* Objects outlive the client. */
     SUCCEEDS(thb_disconnect(0, err));
     size_t len;
     const void *data = thb_details_data(details, 2, &len);

@@ -1,4 +1,4 @@
-/* The token of the environment is bytes, with a NUL behind them. It is the one that TOKEN spells. */
+/* token_from_env returns the token's bytes, followed by a NUL. Here it equals TOKEN. */
 #include "check.h"
 
 int main(void) {

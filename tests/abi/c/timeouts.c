@@ -12,7 +12,7 @@ static double now(void) {
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static void nought_never_waits(void) {
+static void timeout_zero_never_waits(void) {
     thb_details_t *details = POISONED(thb_details_t);
     double began = now();
     FAILS(THB_TIMEOUT, thb_heartbeat(TOKEN, TOKEN_LEN, THB_ENCODING_NONE, NULL, 0, 0, &signals, err));
@@ -20,12 +20,12 @@ static void nought_never_waits(void) {
     FAILS(THB_TIMEOUT, thb_complete(TOKEN, TOKEN_LEN, THB_ENCODING_NONE, NULL, 0, 0, err));
     FAILS(THB_TIMEOUT, thb_fail(TOKEN, TOKEN_LEN, NULL, 0, 0, err));
     FAILS(THB_TIMEOUT, thb_report_cancelled(TOKEN, TOKEN_LEN, THB_ENCODING_NONE, NULL, 0, 0, err));
-    /* Arguments are checked all the same. */
+    /* Arguments are still checked. */
     FAILS(THB_INVALID_ARGUMENT, thb_heartbeat(TOKEN, TOKEN_LEN, THB_ENCODING_JSON, "{", 1, 0, &signals, err));
     CHECK(now() - began < 1 && signals == POISON && details == NULL);
 }
 
-static void the_bound_holds(void) {
+static void timeout_bounds_the_call(void) {
     error = NULL;
     double began = now();
     thb_status_t status = thb_heartbeat(TOKEN, TOKEN_LEN, THB_ENCODING_NONE, NULL, 0, 1500, &signals, &error);
@@ -42,7 +42,7 @@ static void *beat_for_ever(void *ended) {
     return (void *)(intptr_t)status;
 }
 
-static void forever_ends_by_disconnect_only(void) {
+static void only_disconnect_ends_a_call_without_timeout(void) {
     bool ended = false;
     pthread_t thread;
     pthread_create(&thread, NULL, beat_for_ever, &ended);
@@ -57,8 +57,8 @@ static void forever_ends_by_disconnect_only(void) {
 
 int main(void) {
     SUCCEEDS(thb_connect(NULL, 0, err));
-    nought_never_waits();
-    the_bound_holds();
-    forever_ends_by_disconnect_only();
+    timeout_zero_never_waits();
+    timeout_bounds_the_call();
+    only_disconnect_ends_a_call_without_timeout();
     return 0;
 }

@@ -1,10 +1,10 @@
-/* No copy of a task token stays in memory: of an activity that is closed, of a token from the environment, and of a token that was sent,
- * once a later request overwrote the buffers of the connection. The server acknowledges every heartbeat. */
+/* No copy of a task token stays in memory: neither of a closed activity, nor of a token from the environment, nor of a sent token
+ * once a later request has overwritten the connection's buffers. The server acknowledges every heartbeat. */
 #include <unistd.h>
 
 #include "check.h"
 
-/* The token, but for the caller's own copy, which is this with each byte changed. */
+/* The token with each byte changed, so that this array isn't counted as a copy. */
 #define MASK 0x55
 static const unsigned char masked[] = {'S' ^ MASK, '3' ^ MASK, 'c' ^ MASK, 'R' ^ MASK, '3' ^ MASK, 'T' ^ MASK,
                                        '-' ^ MASK, 'h' ^ MASK, 'E' ^ MASK, 'r' ^ MASK, 'E' ^ MASK, '!' ^ MASK};
@@ -30,7 +30,7 @@ static int copies(void) {
         unsigned long begin, end;
         char rights[8];
         if (sscanf(line, "%lx-%lx %7s", &begin, &end, rights) != 3 || strncmp(rights, "rw", 2) != 0) continue;
-        /* Overlapping, so that none is cut in two; of the buffer itself nothing counts. */
+        /* Blocks overlap, so that no copy is split. Copies in the read buffer itself don't count. */
         for (unsigned long at = begin; at < end; at += sizeof page - LEN + 1) {
             ssize_t size = pread(memory, page, sizeof page, (off_t)at);
             for (ssize_t i = 0; i + (ssize_t)LEN <= size; i++) {
@@ -50,7 +50,7 @@ static int copies(void) {
 int main(void) {
     static char token[LEN];
     unmask(token);
-    CHECK(copies() == 1); /* it is found where it is */
+    CHECK(copies() == 1); /* the test finds the copy where it is */
     SUCCEEDS(thb_connect(NULL, 0, err));
     thb_activity_t activity;
     SUCCEEDS(thb_activity_open(token, LEN, "{\"initial_details\":\"\",\"heartbeat_timeout_ms\":60000}", 51, &activity, err));
@@ -71,7 +71,7 @@ int main(void) {
     SUCCEEDS(thb_activity_flush(activity, 30000, err));
     SUCCEEDS(thb_activity_close(activity, 1000, err));
     SUCCEEDS(thb_complete(token, LEN, THB_ENCODING_NONE, NULL, 0, 30000, err));
-    /* The two buffers of the connection keep what they wrote last, until a later request overwrites it. */
+    /* The connection's two buffers keep the last request until a later one overwrites it. */
     CHECK(copies() <= 1 + 2);
     for (int i = 0; i < 20 && copies() > 1; i++)
         SUCCEEDS(thb_heartbeat(TOKEN, TOKEN_LEN, THB_ENCODING_JSON, "1", 1, 30000, NULL, err));

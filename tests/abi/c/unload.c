@@ -1,4 +1,4 @@
-/* dlclose takes nothing away: the library's thread runs on, and so does a call. Linked with nothing; argv[1] is the library. */
+/* dlclose doesn't unload the library: its thread keeps running, and so does a call. Linked with nothing; argv[1] is the library. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <time.h>
@@ -19,7 +19,7 @@ static void *symbol(void *library, const char *name) {
     return found;
 }
 
-/* In the middle of a call, which ends with the client. */
+/* Closes the library during a call, which ends when the client disconnects. */
 static void *close_while_it_works(void *path) {
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     CHECK(library != NULL);
@@ -49,7 +49,7 @@ int main(int argc, char **argv) {
     pthread_t thread;
     pthread_create(&thread, NULL, close_while_it_works, argv[1]);
     pthread_join(thread, NULL);
-    /* Threads that have used the library keep it until they end. It stays after them. */
+    /* A thread that used the library keeps it loaded until the thread ends. The library stays loaded afterwards, too. */
     for (int i = 0; i < 10; i++) {
         nanosleep(&(struct timespec){0, 50 * 1000 * 1000}, NULL);
         void *library = dlopen(argv[1], RTLD_NOW | RTLD_NOLOAD);

@@ -1,4 +1,4 @@
-/* Header and library tell the same version. */
+/* The header and the library have the same version. */
 #include "check.h"
 
 int main(void) {

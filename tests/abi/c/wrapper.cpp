@@ -1,4 +1,4 @@
-// The wrapper for C++, in builds with and without exceptions. The server acknowledges every beat.
+// The C++ wrapper, in builds with and without exceptions. The server acknowledges every beat.
 #include "temporal_heartbeat.hpp"
 
 #include <sys/wait.h>
@@ -32,7 +32,7 @@ static bool is_closed(const thb::Activity &activity) {
            activity.report_cancelled().status() == THB_INVALID_HANDLE;
 }
 
-static void a_result_is_a_value_or_says_why_not() {
+static void result_holds_a_value_or_an_error() {
     thb::Activity activity = open();
     const auto recorded = activity.heartbeat("[4, 1]");
     CHECK(recorded && recorded.status() == THB_OK && !recorded.value().any() && !recorded.error());
@@ -59,7 +59,7 @@ static void a_result_is_a_value_or_says_why_not() {
 #endif
 }
 
-static void what_was_moved_from_is_closed_and_what_was_moved_to_goes_on() {
+static void moving_transfers_the_handle() {
     thb::Activity first = open();
     thb::Activity second = std::move(first);
     CHECK(is_closed(first) && second.heartbeat(1));
@@ -71,7 +71,7 @@ static void what_was_moved_from_is_closed_and_what_was_moved_to_goes_on() {
     CHECK(is_closed(thb::Activity()));
 }
 
-static void assigning_closes_what_was_held_before() {
+static void assigning_closes_the_previous_handle() {
     thb::Activity activity = open();
     const thb_activity_t before = activity.handle();
     CHECK(thb::Activity::open(token, unseeded).status() == THB_ALREADY_OPEN);
@@ -86,10 +86,10 @@ static void closing_again_is_no_error() {
     CHECK(activity.close() && is_closed(activity) && activity.close() && activity.close(0ms));
     CHECK(thb::Activity().close());
     CHECK(open().signals());
-    CHECK(open().signals());  // the one before was closed by its destructor
+    CHECK(open().signals());  // the destructor of the previous one closed it
 }
 
-static void closing_wakes_who_waits() {
+static void close_wakes_waiting_threads() {
     thb::Activity activity = open();
     std::atomic<bool> waits{false};
     thb_status_t woken = THB_OK;
@@ -103,7 +103,7 @@ static void closing_wakes_who_waits() {
     CHECK(woken == THB_INVALID_HANDLE);
 }
 
-static void what_a_child_destroys_stays_open_in_its_parent() {
+static void destroying_in_a_child_keeps_the_parents_activity_open() {
     thb::Activity activity = open();
     const pid_t child = fork();
     if (child == 0) {
@@ -116,7 +116,7 @@ static void what_a_child_destroys_stays_open_in_its_parent() {
     CHECK(activity.heartbeat(1) && activity.flush());
 }
 
-static void values_are_what_they_say() {
+static void values_keep_their_encoding() {
     thb::Details details;
     CHECK(details.empty() && details.payloads().empty() && !details.integer() && !details.recorded_at());
     const std::string text = "\"text\"";
@@ -153,7 +153,7 @@ static void options_for_an_activity_from_the_environment_are_added() {
     CHECK(thb::token_from_env().value() == token);
 }
 
-static void who_looks_on_gets_metrics_and_records() {
+static void metrics_and_log_records_are_returned() {
     CHECK(thb::metrics().value().find("temporal_request{namespace=\"default\"") != std::string::npos);
     CHECK(thb::next_log(10s).value().find("\"event\":\"connected\"") != std::string::npos);
     while (!thb::next_log(0s).value().empty()) continue;
@@ -173,7 +173,7 @@ static void one_call_needs_no_handle() {
     CHECK(thb::fail(token, "{").status() == THB_INVALID_ARGUMENT && thb::get_details("").status() == THB_INVALID_ARGUMENT);
 }
 
-static void a_watch_tells_of_any() {
+static void watch_reports_any_activity() {
     thb::Watch watch = thb::Watch::open().value();
     thb::Activity activity = open();
     CHECK(watch.add(activity, 7) && watch.next(0ms).value().activity == 0);
@@ -196,20 +196,20 @@ static void a_client_ends_with_its_scope() {
 }
 
 int main(int argc, char **) {
-    if (argc > 1) thb::Activity().flush().value();  // without exceptions this is the end
+    if (argc > 1) thb::Activity().flush().value();  // terminates without exceptions
     a_client_ends_with_its_scope();
     const thb::Client client = thb::Client::connect().value();
-    a_result_is_a_value_or_says_why_not();
-    what_was_moved_from_is_closed_and_what_was_moved_to_goes_on();
-    assigning_closes_what_was_held_before();
+    result_holds_a_value_or_an_error();
+    moving_transfers_the_handle();
+    assigning_closes_the_previous_handle();
     closing_again_is_no_error();
-    closing_wakes_who_waits();
-    what_a_child_destroys_stays_open_in_its_parent();
-    values_are_what_they_say();
+    close_wakes_waiting_threads();
+    destroying_in_a_child_keeps_the_parents_activity_open();
+    values_keep_their_encoding();
     options_for_an_activity_from_the_environment_are_added();
     timeouts_are_durations();
     one_call_needs_no_handle();
-    a_watch_tells_of_any();
-    who_looks_on_gets_metrics_and_records();
+    watch_reports_any_activity();
+    metrics_and_log_records_are_returned();
     return 0;
 }

@@ -11,10 +11,10 @@ import (
 	"temporal-heartbeat.dev/go/heartbeat"
 )
 
-// activities are the open ones, by the NAMEs of the protocol.
+// activities are the open activities, by the NAMEs of the protocol.
 var activities = map[string]*heartbeat.Activity{}
 
-// activityVerbs are called with the activity of the NAME.
+// activityVerbs are the requests for the activity with a NAME.
 var activityVerbs = map[string]func(act *heartbeat.Activity, words []string) ([]string, error){
 	"activity_record":           activityRecord,
 	"activity_touch":            activityTouch,
@@ -44,7 +44,7 @@ func activityOpen(words []string) ([]string, error) {
 		CancelPollMs       int64 `json:"cancel_poll_ms"`
 		AttemptRemainingMs int64 `json:"attempt_remaining_ms"`
 		Pulse              *bool `json:"pulse"`
-		// Instead of the token.
+		// The NAME replaces the token.
 		WorkflowID string `json:"workflow_id"`
 		RunID      string `json:"run_id"`
 		ActivityID string `json:"activity_id"`
@@ -77,7 +77,7 @@ func activityOpen(words []string) ([]string, error) {
 	return nil, err
 }
 
-// activityRecord answers with the signals, and with why the work has to stop, as known when the record returned.
+// activityRecord answers with the signals and with the cause of the Context at the time when the record returned.
 func activityRecord(act *heartbeat.Activity, words []string) ([]string, error) {
 	signals, err := act.RecordHeartbeat(fromValues(words)...)
 	why := cause(act)
@@ -104,7 +104,7 @@ func activityCause(act *heartbeat.Activity, words []string) ([]string, error) {
 	return []string{cause(act)}, nil
 }
 
-// cause returns a word for why the Context ended.
+// cause returns the protocol's word for the cause of the Context.
 func cause(act *heartbeat.Activity) string {
 	switch why := context.Cause(act.Context()); {
 	case why == nil:
@@ -122,7 +122,7 @@ func cause(act *heartbeat.Activity) string {
 	}
 }
 
-// activityWait answers with the signals at the timeout too, as the other languages do.
+// activityWait also answers with the signals when the timeout expires, like the other languages.
 func activityWait(act *heartbeat.Activity, words []string) ([]string, error) {
 	mask, known := toSignals(words[0]), toSignals(words[1])
 	ctx, cancel := within(words[2])
@@ -146,7 +146,7 @@ func toSignals(word string) heartbeat.Signals {
 	return heartbeat.Signals(bits)
 }
 
-// activityDetails answers with those of the attempt before.
+// activityDetails answers with the details of the previous attempt.
 func activityDetails(act *heartbeat.Activity, words []string) ([]string, error) {
 	ctx, cancel := within(words[0])
 	defer cancel()

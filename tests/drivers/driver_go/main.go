@@ -1,4 +1,4 @@
-// The driver for Go: README.md in the folder above describes the protocol.
+// The Go driver. README.md in the parent folder describes the protocol.
 package main
 
 import (
@@ -42,7 +42,7 @@ func main() {
 	}
 }
 
-// errorWords reads an error as a user's program would. A context that ended counts as a timeout.
+// errorWords formats an error by its public fields. A context that ended counts as a timeout.
 func errorWords(err error) []string {
 	var refusal *heartbeat.Error
 	if errors.As(err, &refusal) {

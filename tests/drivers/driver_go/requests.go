@@ -75,7 +75,7 @@ func getDetails(words []string) ([]string, error) {
 	return toDetails(details)
 }
 
-// toDetails writes details as the answer to a request.
+// toDetails formats details as the answer to a request.
 func toDetails(details heartbeat.Details) ([]string, error) {
 	recordedAt := int64(0)
 	if !details.RecordedAt().IsZero() {
@@ -109,7 +109,7 @@ func complete(words []string) ([]string, error) {
 	return nil, heartbeat.Complete(ctx, fromHex(words[0]), toResult(words[2:]))
 }
 
-// toResult reads the value of a completion, nil when there is none.
+// toResult returns the value of a completion, or nil when there is none.
 func toResult(words []string) any {
 	if len(words) == 0 {
 		return nil
@@ -117,7 +117,7 @@ func toResult(words []string) any {
 	return fromValue(words[0])
 }
 
-// failure is the JSON of a failure in the protocol.
+// failure is the protocol's JSON form of a failure.
 type failure struct {
 	Message          string   `json:"message"`
 	Type             string   `json:"type"`

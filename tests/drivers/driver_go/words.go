@@ -32,7 +32,7 @@ func toHex(data []byte) string {
 	return hex.EncodeToString(data)
 }
 
-// within gives a context that ends after the timeout; one of 0 has already ended.
+// within returns a context that ends after the timeout. With a timeout of 0 it has already ended.
 func within(timeout string) (context.Context, context.CancelFunc) {
 	if timeout == "forever" {
 		return context.WithCancel(context.Background())
@@ -71,7 +71,7 @@ func fromValue(word string) any {
 	panic("a value of encoding " + encoding)
 }
 
-// toValue reads the payload into a Go value, and writes that one.
+// toValue decodes the payload into a Go value, which the binding encodes again.
 func toValue(payload heartbeat.Payload) string {
 	var err error
 	var data []byte

@@ -1,4 +1,4 @@
-"""Fixtures of all scenarios: one server and one SDK worker for the whole run, and the drivers that a test starts."""
+"""Fixtures of all scenarios: one server and one SDK worker for the whole run, and the drivers that tests start."""
 
 import functools
 import signal
@@ -26,9 +26,9 @@ def pytest_configure(config: pytest.Config) -> None:
     def terminated(number: int, _: FrameType | None) -> None:
         pytest.exit(f"signal {number}", returncode=128 + number)
 
-    # As on Ctrl-C, what was started is stopped.
+    # SIGTERM stops everything that the run has started, like Ctrl-C.
     signal.signal(signal.SIGTERM, terminated)
-    # A run in the background of a shell ignores Ctrl-C, and all that it starts would inherit that.
+    # A shell's background job ignores SIGINT, and its child processes would inherit that.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.pluginmanager.register(Plugin(), "grid")
@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """A certificate authority that no system trusts."""
+    """A certificate authority that isn't in the system's trust store."""
     return Authority(tmp_path_factory.mktemp("certificates"))
 
 
@@ -69,13 +69,13 @@ def kind(request: pytest.FixtureRequest, server: Server, sdk_worker: SdkWorker) 
 @pytest.fixture(params=LANGUAGES)
 def language(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
-    DRIVER_LANGUAGES[chosen].command()  # built before an attempt starts, whose time is short
+    DRIVER_LANGUAGES[chosen].command()  # built before an attempt starts, because attempts have short timeouts
     return chosen
 
 
 @pytest.fixture(params=CALLS)
 def call(request: pytest.FixtureRequest) -> Call:
-    """Each call that takes a token."""
+    """Runs the test with each call that takes a token."""
     return CALLS[request.param]
 
 
@@ -98,7 +98,7 @@ def start_driver() -> Iterator[StartDriver]:
 
     yield start
     statuses = [driver.close() for driver in started]
-    # A scenario may have killed a driver, and a driver may have found a broken rule. A crash at the exit is an error.
+    # A driver may have been killed by the test, or have found a broken rule. A crash at the exit fails the test.
     assert all(status in (0, BROKEN, -signal.SIGKILL) for status in statuses), statuses
 
 
@@ -114,6 +114,6 @@ def connect(start_driver: StartDriver, server: Server) -> Connect:
 
 @pytest.fixture
 def connect_cpp(connect: Connect) -> ConnectCpp:
-    """For tests in which the language makes no difference."""
-    LANGUAGES["cpp"].command()  # built before an attempt starts, whose time is short
+    """For tests whose language makes no difference."""
+    LANGUAGES["cpp"].command()  # built before an attempt starts, because attempts have short timeouts
     return functools.partial(connect, "cpp")

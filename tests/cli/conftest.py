@@ -1,4 +1,4 @@
-"""The command-line program, and attempts that a parent hands to its `exec`."""
+"""Fixtures for the command-line program, and for attempts that a parent hands over to `exec`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""The recipes of docs/cli.md, run as they are printed."""
+"""Runs the recipes of docs/cli.md as they are printed."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ LAST_PAGE = 24
 
 
 def blocks(heading: str, language: str = "sh") -> list[str]:
-    """The code below a heading, up to the next one."""
+    """Returns the code below a heading, up to the next heading."""
     section = re.split(r"^#+ ", MANUAL.partition(f" {heading}\n")[2], flags=re.MULTILINE)
     code: list[str] = re.findall(rf"```{language}\n(.*?)```", section[0], flags=re.DOTALL)
     assert code, heading
@@ -31,7 +31,7 @@ def blocks(heading: str, language: str = "sh") -> list[str]:
 
 @pytest.fixture
 def variables(server: Server, tmp_path: Path) -> Mapping[str, str]:
-    """Both programs are on the PATH, and the SDK's Python."""
+    """Puts both programs and the SDK's Python on the PATH."""
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "temporal-heartbeat").symlink_to(program())
@@ -41,7 +41,7 @@ def variables(server: Server, tmp_path: Path) -> Mapping[str, str]:
 
 
 class Shell:
-    """Runs blocks one after the other in one shell, whose jobs end with it."""
+    """Runs blocks one after the other in one shell. The shell's jobs end with it."""
 
     def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         self._folder = folder
@@ -62,7 +62,7 @@ class Shell:
         try:
             process.wait(60)
         finally:
-            with contextlib.suppress(ProcessLookupError):  # no job in the background
+            with contextlib.suppress(ProcessLookupError):  # there is no background job
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             said = output.read_text()
@@ -77,13 +77,13 @@ def shell(tmp_path: Path, variables: Mapping[str, str]) -> Shell:
 
 
 def pages(said: str) -> list[int]:
-    """The pages that are the result."""
+    """Returns the page numbers in the printed result."""
     result = re.search(r'^\s*Result:?\s+"?([^"]*)"?$', said, flags=re.MULTILINE)
     assert result, said
     return [int(page) for page in result[1].replace("\\n", "\n").split()]
 
 
-def test_activity_is_served_without_a_line_of_code_and_resumes_after_a_kill(shell: Shell) -> None:
+def test_activity_runs_without_code_and_resumes_after_a_kill(shell: Shell) -> None:
     said = shell.run(*blocks("A worker without a line of code"))
     resumed = pages(said)
     assert resumed == list(range(resumed[0], LAST_PAGE + 1))
@@ -91,7 +91,7 @@ def test_activity_is_served_without_a_line_of_code_and_resumes_after_a_kill(shel
     assert said.splitlines().count(str(LAST_PAGE)) == 1
 
 
-def test_activity_of_a_workflow_is_served_without_a_line_of_code(shell: Shell, tmp_path: Path) -> None:
+def test_activity_of_a_workflow_runs_without_code(shell: Shell, tmp_path: Path) -> None:
     (code,) = blocks("For a workflow's activity", "python")
     (tmp_path / "month.py").write_text(code)
     script, worker, *_ = blocks("A worker without a line of code")

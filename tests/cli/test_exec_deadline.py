@@ -1,4 +1,4 @@
-"""What a parent hands over of the attempt's times is a hint to `exec`: it ends no command that the server lets run."""
+"""The attempt's times in a parent's hand-off are hints for `exec`: they end no command that the server lets run."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ PASSED = "the deadline that was handed over has passed"
 
 
 def until(file: Path) -> str:
-    """A command that waits for a file."""
+    """Returns a command that waits for a file."""
     return f"while ! [ -e '{file}' ]; do sleep 0.05; done"
 
 
@@ -38,7 +38,7 @@ def test_attempt_that_an_operator_extends_runs_to_its_end(
 def test_parent_with_a_clock_that_is_ahead_stops_no_command(
     heartbeat_timeout_ms: int, kind: Kind, start: StartActivity, execute: Exec, tmp_path: Path
 ) -> None:
-    """By its clock the attempt started an hour ago: longer than both timeouts."""
+    """By the parent's clock the attempt started an hour ago, which is longer than both timeouts."""
     go = tmp_path / "go"
     activity = start(kind, heartbeat_timeout_ms=heartbeat_timeout_ms, maximum_attempts=1)
     times = {"HEARTBEAT_TIMEOUT_MS": str(heartbeat_timeout_ms), "AGE_MS": "3600010", "DEADLINE_MS": "0"}

@@ -1,4 +1,4 @@
-"""`exec` ends the activity as its command ends."""
+"""`exec` reports the command's outcome as the outcome of the activity."""
 
 import json
 
@@ -11,7 +11,7 @@ from harness.program import Exec
 
 LIMIT = 2 * 1024 * 1024
 
-# What a list of one value adds to the value: measured at the limit, where the server would tell.
+# The number of bytes that a list of one value adds to the value. The test uses it to reach the server's limit exactly.
 OVERHEAD = 34
 
 ONCE = {"maximum_attempts": 1}
@@ -23,7 +23,7 @@ def failure(activity: ExternalActivity) -> ApplicationError:
     return error
 
 
-def test_command_that_ends_well_completes_the_activity(kind: Kind, start: StartActivity, execute: Exec) -> None:
+def test_successful_command_completes_the_activity(kind: Kind, start: StartActivity, execute: Exec) -> None:
     activity = start(kind)
     running = execute(activity.next_attempt(), command=["sleep", "0.2"])
     assert running.ends() == 0
@@ -39,7 +39,7 @@ def test_command_that_ends_well_completes_the_activity(kind: Kind, start: StartA
         ("ulimit -c 0; kill -SEGV $$", 139, "Signal", {"exit_code": None, "signal": 11}),
     ],
 )
-def test_command_that_ends_badly_fails_the_attempt(
+def test_failing_command_fails_the_attempt(
     script: str, code: int, type: str, detail: object, start: StartActivity, execute: Exec
 ) -> None:
     activity = start("workflow", **ONCE)
@@ -54,9 +54,7 @@ def test_command_that_ends_badly_fails_the_attempt(
         assert "the disk is full" in running.errors()
 
 
-def test_failed_attempt_is_retried_unless_its_code_says_that_this_cannot_help(
-    start: StartActivity, execute: Exec
-) -> None:
+def test_failed_attempt_is_retried_unless_its_exit_code_is_final(start: StartActivity, execute: Exec) -> None:
     activity = start("standalone")
     assert execute(activity.next_attempt(), "--non-retryable-codes", "2,64-78", command="exit 3").ends() == 3
     assert execute(activity.next_attempt(), "--non-retryable-codes", "2,64-78", command="exit 70").ends() == 70
@@ -91,7 +89,7 @@ def test_output_can_be_the_result(
     assert activity.result() == result
 
 
-def test_result_can_stand_in_a_file(start: StartActivity, execute: Exec, tmp_path: object) -> None:
+def test_result_can_be_read_from_a_file(start: StartActivity, execute: Exec, tmp_path: object) -> None:
     file = f"{tmp_path}/result"
     for content, result in (('[1, "two"]', [1, "two"]), ("no JSON", b"no JSON")):
         activity = start("standalone")
@@ -100,14 +98,14 @@ def test_result_can_stand_in_a_file(start: StartActivity, execute: Exec, tmp_pat
         assert activity.result() == result
 
 
-def test_result_that_is_not_what_was_asked_for_fails_for_good(start: StartActivity, execute: Exec) -> None:
+def test_result_of_another_format_is_a_final_failure(start: StartActivity, execute: Exec) -> None:
     activity = start("workflow")
     assert execute(activity.next_attempt(), "--result", "json", command="echo not JSON").ends() == 0
     error = failure(activity)
     assert (error.type, error.non_retryable) == ("InvalidResult", True)
 
 
-def test_binary_output_passes_through_untouched(start: StartActivity, execute: Exec) -> None:
+def test_binary_output_passes_through_unchanged(start: StartActivity, execute: Exec) -> None:
     every_byte = bytes(range(256)) * 4096
     activity = start("workflow")
     running = execute(
@@ -139,7 +137,7 @@ def test_result_at_the_limit_passes_and_one_byte_more_fails_with_its_reason(
         assert "elsewhere" in error.message
 
 
-def test_the_end_is_told_as_json(start: StartActivity, execute: Exec) -> None:
+def test_outcome_is_printed_as_json(start: StartActivity, execute: Exec) -> None:
     activity = start("workflow", **ONCE)
     running = execute(activity.next_attempt(), "-o", "json", command="exit 3")
     assert running.ends() == 3

@@ -1,4 +1,4 @@
-"""A command that hangs is stopped and retried, one that works is left alone; a server that is away is waited for."""
+"""`exec` stops a hung command so that it is retried, leaves a working one alone, and waits for an absent server."""
 
 import signal
 import subprocess
@@ -15,7 +15,7 @@ from harness.server import Server
 
 UNAVAILABLE, GONE = 69, 76
 
-# Each shows signs of life for longer than the timeout, and then hangs.
+# Each command shows activity for longer than the timeout, and then hangs.
 HANGS = {
     "output": "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.2; done; sleep 1000",
     "file": "for i in 1 2 3 4 5 6 7 8; do echo $i >> {file}; sleep 0.2; done; sleep 1000",
@@ -51,7 +51,7 @@ def test_command_that_waits_is_left_alone_without_a_stall_timeout(start: StartAc
 # ---- the server is away ----
 
 
-def test_server_away_for_half_a_lease_costs_nothing(start: StartActivity, execute: Exec, server: Server) -> None:
+def test_absent_server_for_half_a_lease_has_no_effect(start: StartActivity, execute: Exec, server: Server) -> None:
     activity = start("workflow", heartbeat_timeout_ms=6_000)
     with Proxy(server.port) as up:
         attempt = activity.next_attempt()
@@ -65,7 +65,7 @@ def test_server_away_for_half_a_lease_costs_nothing(start: StartActivity, execut
         assert activity.result() == 0
 
 
-def test_server_away_for_two_leases_stops_the_command(start: StartActivity, execute: Exec, server: Server) -> None:
+def test_absent_server_for_two_leases_stops_the_command(start: StartActivity, execute: Exec, server: Server) -> None:
     activity = start("workflow", heartbeat_timeout_ms=1_000)
     attempt = activity.next_attempt()
     with Proxy(server.port) as up:
@@ -78,7 +78,7 @@ def test_server_away_for_two_leases_stops_the_command(start: StartActivity, exec
         assert "couldn't be told" in running.errors()
 
 
-def test_lost_lease_can_be_left_to_the_server(start: StartActivity, execute: Exec, server: Server) -> None:
+def test_lost_lease_can_be_ignored(start: StartActivity, execute: Exec, server: Server) -> None:
     activity = start("workflow", heartbeat_timeout_ms=1_000)
     attempt = activity.next_attempt()
     flags = ["--on-lease-lost", "ignore"]
@@ -92,7 +92,7 @@ def test_lost_lease_can_be_left_to_the_server(start: StartActivity, execute: Exe
         assert running.ends() == GONE
 
 
-def test_end_is_told_when_the_server_is_back(
+def test_outcome_is_reported_when_the_server_is_back(
     start: StartActivity, execute: Exec, server: Server, tmp_path: Path
 ) -> None:
     activity = start("workflow")
@@ -109,7 +109,7 @@ def test_end_is_told_when_the_server_is_back(
         assert activity.result() == 0
 
 
-def test_end_that_cannot_be_told_in_time_is_an_error(
+def test_outcome_that_is_not_reported_in_time_is_an_error(
     start: StartActivity, execute: Exec, server: Server, tmp_path: Path
 ) -> None:
     activity = start("workflow")
@@ -128,7 +128,7 @@ def test_end_that_cannot_be_told_in_time_is_an_error(
     assert "the server couldn't be told" in running.errors()
 
 
-def test_a_signal_ends_the_wait_for_a_server_that_is_away(
+def test_signal_ends_the_wait_for_an_absent_server(
     start: StartActivity, execute: Exec, server: Server, tmp_path: Path
 ) -> None:
     activity = start("workflow")

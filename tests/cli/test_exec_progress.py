@@ -1,4 +1,4 @@
-"""What a command says on its way becomes the heartbeat details, and those are handed to the next attempt."""
+"""The progress in a command's output becomes the heartbeat details. The next attempt's command receives them."""
 
 import json
 import os
@@ -42,8 +42,8 @@ def test_progress_is_recorded(
     assert running.ends() == 128 + signal.SIGTERM
 
 
-def test_progress_of_a_command_that_fails_is_the_next_attempts(kind: Kind, start: StartActivity, execute: Exec) -> None:
-    """Told in the last moment, it goes with the failure."""
+def test_progress_of_a_failed_command_reaches_the_next_attempt(kind: Kind, start: StartActivity, execute: Exec) -> None:
+    """Progress that is reported just before the failure is sent with the failure."""
     activity = start(kind)
     assert execute(activity.next_attempt(), "--progress-json", command="echo 1; echo 41; exit 1").ends() == 1
     attempt = activity.next_attempt()
@@ -86,7 +86,7 @@ def test_details_are_handed_to_the_command(
     assert running.errors() == ""
 
 
-def test_a_command_without_progress_keeps_what_the_server_holds(
+def test_command_without_progress_keeps_the_stored_details(
     start: StartActivity, connect: Connect, execute: Exec
 ) -> None:
     activity = start("workflow", **SOON)

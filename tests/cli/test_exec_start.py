@@ -1,4 +1,4 @@
-"""What is wrong is told before the command is started: its message, and its exit code."""
+"""`exec` reports errors before it starts the command, by a message and an exit code."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_no_token(start_program: StartProgram) -> None:
 
 
 @pytest.mark.parametrize(("text", "code"), [(b"%%%", CONFIG), (b"aGVsbG8=", TOKEN_UNREADABLE)])
-def test_token_that_is_none(text: bytes, code: int, start_program: StartProgram) -> None:
+def test_invalid_token(text: bytes, code: int, start_program: StartProgram) -> None:
     running = start_program("exec", "--token-stdin", "--", "echo", "started", stdin=text)
     assert running.rest() == b""
     assert running.ends() == code, running.errors()
@@ -48,7 +48,7 @@ def test_stale_token(kind: Kind, start: StartActivity, execute: Exec) -> None:
     assert "THB_NOT_FOUND" in running.errors()
 
 
-def test_unknown_command_and_one_that_cannot_be_run(start: StartActivity, execute: Exec, tmp_path: Path) -> None:
+def test_unknown_command_and_file_that_is_not_executable(start: StartActivity, execute: Exec, tmp_path: Path) -> None:
     no_program = tmp_path / "text"
     no_program.write_text("hello")
     for command, code, type in ((UNKNOWN, 127, "CommandNotFound"), (str(no_program), 126, "CommandNotStarted")):
@@ -62,7 +62,7 @@ def test_unknown_command_and_one_that_cannot_be_run(start: StartActivity, execut
         assert not error.non_retryable
 
 
-def test_server_that_is_not_there(start: StartActivity, execute: Exec) -> None:
+def test_unreachable_server(start: StartActivity, execute: Exec) -> None:
     nowhere = f"127.0.0.1:{free_port()}"
     running = execute(
         start("workflow").next_attempt(),
@@ -92,7 +92,7 @@ def test_wrong_command_line(flags: list[str], start_program: StartProgram) -> No
     assert flags[0] in running.errors()
 
 
-def test_flags_that_do_not_go_together(start_program: StartProgram) -> None:
+def test_flags_that_exclude_each_other(start_program: StartProgram) -> None:
     running = start_program("exec", "--stall-timeout", "10s", "--stall-by", "file", "--", "true")
     assert running.ends() == INVALID_ARGUMENT
     assert "--stall-file" in running.errors()
@@ -109,7 +109,7 @@ def test_activity_that_is_cancelled_while_exec_starts(kind: Kind, start: StartAc
     assert isinstance(activity.failure(), CancelledError)
 
 
-# Variables of the token, descriptors beyond the three, and the standard input.
+# Prints the variables of the token, the descriptors above 2, and the standard input.
 SHOW = """
 import json, os, sys
 variables = [name for name in os.environ if "TASK_TOKEN" in name]
@@ -124,7 +124,7 @@ print(json.dumps([variables, descriptors, sys.stdin.read()]))
 
 
 @pytest.mark.parametrize("way", ["environment", "stdin", "file", "flag", "descriptor"])
-def test_token_comes_in_every_way_and_the_command_does_not_get_it(
+def test_token_is_read_from_every_source_and_hidden_from_the_command(
     way: str, start: StartActivity, start_program: StartProgram, tmp_path: Path
 ) -> None:
     activity = start("workflow")
@@ -145,11 +145,11 @@ def test_token_comes_in_every_way_and_the_command_does_not_get_it(
             number = opened.fileno()
             running = start_program("exec", "--token-fd", str(number), *show, inherit=[number])
     assert running.ends() == 0, running.errors()
-    # What follows the token is the command's.
+    # The bytes after the token belong to the command.
     assert activity.result() == [[], [], "the rest" if way == "stdin" else ""]
 
 
-def test_activity_is_named_by_its_ids_where_there_is_no_token(
+def test_activity_is_named_by_its_ids_without_a_token(
     kind: Kind, start: StartActivity, start_program: StartProgram
 ) -> None:
     activity = start(kind)
@@ -161,14 +161,14 @@ def test_activity_is_named_by_its_ids_where_there_is_no_token(
     show = ["--", "sh", "-c", 'echo "$TEMPORAL_ACTIVITY_ID $TEMPORAL_ACTIVITY_ATTEMPT"']
     other = start_program("exec", *ids, "--attempt", "2", *show)
     assert other.rest() == b""
-    # An earlier attempt in the server's answer proves nothing: the answer may be out of date.
+    # An earlier attempt in the server's answer proves nothing, because the answer may be out of date.
     assert other.ends() == UNAVAILABLE, other.errors()
     running = start_program("exec", *ids, "--attempt", "1", "--result", "output", *show)
     assert running.ends() == 0, running.errors()
     assert activity.result() == f"{activity.id} 1"
 
 
-def test_exit_codes_stand_in_the_help(start_program: StartProgram) -> None:
+def test_help_lists_the_exit_codes(start_program: StartProgram) -> None:
     for arguments in (["--help"], ["exec", "--help"]):
         running = start_program(*arguments)
         help = running.rest().decode()

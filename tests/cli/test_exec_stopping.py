@@ -1,4 +1,4 @@
-"""Cancellation, pause, reset and signals reach the command; it never outlives `exec`, nor does what it has started."""
+"""Cancellation, pause, reset and signals reach the command. Neither it nor its children outlive `exec`."""
 
 import os
 import signal
@@ -16,12 +16,12 @@ from harness.program import Exec, is_alive
 
 GONE = 76
 
-# Asks often, so that nobody waits for the usual five seconds.
+# A short poll interval, so that no test waits for the default of five seconds.
 OFTEN = ("--cancel-poll", "200ms")
 
-# Says who it is when its trap is set, and works until it is stopped.
+# Prints its process id when its trap is set, and works until it is stopped.
 WORKS = "trap 'echo stopping; exit 7' TERM; echo $$; while true; do sleep 0.05; done"
-# Two that begin nothing more: a shell that is about to (vfork) isn't stopped before what it begins goes on.
+# These two start no further process: a shell in the middle of vfork can't be frozen before its new process runs.
 WAITS = "trap 'echo stopping; exit 7' TERM; sleep 1000 & echo $$; wait"
 TALKS = "echo $$; (while true; do echo; sleep 0.05; done) & wait"
 DEAF = "trap '' TERM; echo $$; while true; do sleep 0.05; done"
@@ -48,7 +48,7 @@ def test_command_that_ignores_sigterm_is_killed_after_its_grace(start: StartActi
     assert isinstance(activity.failure(), CancelledError)
 
 
-def test_cancellation_can_be_left_to_the_command(start: StartActivity, execute: Exec) -> None:
+def test_cancellation_can_be_ignored(start: StartActivity, execute: Exec) -> None:
     activity = start("workflow")
     flags = (*OFTEN, "--on-cancel", "ignore", "--progress-json")
     running = execute(activity.next_attempt(), *flags, command="echo 1; read go; exit 0", stdin=None)
@@ -58,7 +58,7 @@ def test_cancellation_can_be_left_to_the_command(start: StartActivity, execute: 
 
 
 @pytest.mark.parametrize("name", ["INT", "USR1"])
-def test_other_signals_can_ask_to_stop(name: str, start: StartActivity, execute: Exec) -> None:
+def test_stop_signal_can_be_chosen(name: str, start: StartActivity, execute: Exec) -> None:
     activity = start("standalone")
     script = f"trap 'echo got {name}; exit 0' {name}; echo ready; while true; do sleep 0.05; done"
     running = execute(activity.next_attempt(), *OFTEN, "--stop-signal", name, command=script)
@@ -69,8 +69,8 @@ def test_other_signals_can_ask_to_stop(name: str, start: StartActivity, execute:
     assert isinstance(activity.failure(), CancelledError)
 
 
-def test_pause_freezes_the_command_and_never_the_beats(kind: Kind, start: StartActivity, execute: Exec) -> None:
-    """Paused for longer than the heartbeat timeout, of which a pulse that stopped would die."""
+def test_pause_freezes_the_command_and_not_the_heartbeats(kind: Kind, start: StartActivity, execute: Exec) -> None:
+    """The pause is longer than the heartbeat timeout, so the attempt would time out without a pulse."""
     activity = start(kind, heartbeat_timeout_ms=2_000)
     flags = (*OFTEN, "--on-pause", "freeze", "--stall-timeout", "1s", "--stall-by", "output")
     running = execute(activity.next_attempt(), *flags, command=TALKS)
@@ -86,7 +86,7 @@ def test_pause_freezes_the_command_and_never_the_beats(kind: Kind, start: StartA
     assert running.ends() == 128 + signal.SIGTERM
 
 
-def test_reset_stops_the_attempt_and_another_one_follows(kind: Kind, start: StartActivity, execute: Exec) -> None:
+def test_reset_stops_the_attempt_and_the_next_one_starts(kind: Kind, start: StartActivity, execute: Exec) -> None:
     activity = start(kind)
     running = execute(activity.next_attempt(), *OFTEN, command=WORKS)
     running.line()
@@ -97,7 +97,7 @@ def test_reset_stops_the_attempt_and_another_one_follows(kind: Kind, start: Star
     assert activity.result() == 0
 
 
-def test_activity_that_is_over_stops_the_command_and_nothing_is_reported(
+def test_ended_activity_stops_the_command_and_nothing_is_reported(
     kind: Kind, start: StartActivity, execute: Exec
 ) -> None:
     activity = start(kind)
@@ -110,7 +110,9 @@ def test_activity_that_is_over_stops_the_command_and_nothing_is_reported(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
-def test_signals_to_exec_are_the_commands(number: signal.Signals, start: StartActivity, execute: Exec) -> None:
+def test_signals_to_exec_are_forwarded_to_the_command(
+    number: signal.Signals, start: StartActivity, execute: Exec
+) -> None:
     activity = start("standalone", maximum_attempts=1)
     name = number.name.removeprefix("SIG")
     script = f"trap 'echo got {name}; exit 5' {name}; echo ready; while true; do sleep 0.05; done"
@@ -122,7 +124,7 @@ def test_signals_to_exec_are_the_commands(number: signal.Signals, start: StartAc
     assert isinstance(activity.failure(), ApplicationError)
 
 
-def test_stop_from_a_terminal_freezes_the_command_and_never_the_beats(start: StartActivity, execute: Exec) -> None:
+def test_stop_from_a_terminal_freezes_the_command_and_not_the_heartbeats(start: StartActivity, execute: Exec) -> None:
     activity = start("workflow", heartbeat_timeout_ms=1_000)
     running = execute(activity.next_attempt(), command=WAITS)
     child = int(running.line())
@@ -138,11 +140,11 @@ def test_stop_from_a_terminal_freezes_the_command_and_never_the_beats(start: Sta
 
 # ---- never lost ----
 
-# The command and a grandchild, each of which says who it is, and works on.
+# The command and a grandchild print their process ids and keep running.
 FAMILY = "sh -c 'echo $$; sleep 1000' & echo $$; echo item 41; wait"
 
 
-def test_grandchildren_that_are_left_behind_are_killed(start: StartActivity, execute: Exec) -> None:
+def test_remaining_grandchildren_are_killed(start: StartActivity, execute: Exec) -> None:
     activity = start("workflow")
     running = execute(activity.next_attempt(), "--progress-json", command="sleep 1000 & echo $!; exit 0")
     grandchild = int(running.line())
@@ -151,7 +153,7 @@ def test_grandchildren_that_are_left_behind_are_killed(start: StartActivity, exe
     assert activity.result() == 0
 
 
-def test_grandchild_that_has_left_the_group_does_not_hold_the_end_up(start: StartActivity, execute: Exec) -> None:
+def test_grandchild_outside_the_process_group_does_not_delay_the_exit(start: StartActivity, execute: Exec) -> None:
     activity = start("standalone")
     running = execute(activity.next_attempt(), "--result", "output", command="setsid sleep 1000 & echo $!; exit 0")
     grandchild = int(running.line())
@@ -162,7 +164,7 @@ def test_grandchild_that_has_left_the_group_does_not_hold_the_end_up(start: Star
         os.kill(grandchild, signal.SIGKILL)
 
 
-def test_command_dies_with_exec_and_the_retry_goes_on(kind: Kind, start: StartActivity, execute: Exec) -> None:
+def test_command_dies_with_exec_and_the_retry_resumes(kind: Kind, start: StartActivity, execute: Exec) -> None:
     activity = start(kind, heartbeat_timeout_ms=2_000)
     flags = ("--progress-pattern", r"^item (\d+)", "--result", "output")
     first = execute(activity.next_attempt(), *flags, command=FAMILY)
@@ -181,14 +183,14 @@ def test_command_dies_with_exec_and_the_retry_goes_on(kind: Kind, start: StartAc
 
 
 def test_command_dies_with_exec_at_any_moment(start: StartActivity, execute: Exec) -> None:
-    """Killed sooner and later after its start, and in the moment in which the command begins."""
+    """Kills `exec` after different times, including the moment at which the command starts."""
     activity = start("workflow", heartbeat_timeout_ms=60_000)
     attempt = activity.next_attempt()
     mark = f"1000.{os.getpid()}"
     for tick in range(12):
         running = execute(attempt, command=["sleep", mark])
         guardian = guardian_of(running.pid)
-        # Spread over the time that a start takes, whatever that is here.
+        # The delays cover the duration of a start on slow and fast machines.
         with pytest.raises(subprocess.TimeoutExpired):
             running.process.wait(tick * 0.004)
         running.kill()
@@ -206,7 +208,7 @@ def state(pid: int) -> str:
 
 
 def children(pid: int) -> list[int]:
-    """Those that its main thread has started: the guardian is the first."""
+    """Returns the processes that the main thread has started. The first one is the guardian."""
     try:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
@@ -226,7 +228,7 @@ def guards(pid: int) -> bool:
 
 
 def temporary_directory(pid: int) -> Path:
-    """What its guardian was told to remove."""
+    """Returns the directory that the guardian removes."""
     words = Path(f"/proc/{guardian_of(pid)}/cmdline").read_bytes().split(b"\0")
     return Path(words[words.index(b"guard") + 1].decode())
 

@@ -1,4 +1,4 @@
-"""What teaches and helps: completions, manual pages, the line of progress."""
+"""Help texts, completions, manual pages, and the progress line."""
 
 import os
 import pty
@@ -16,7 +16,7 @@ COMMANDS = ("exec", "work", "heartbeat", "details", "complete", "fail", "cancell
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_a_help_with_what_it_is_for(command: str, start_program: StartProgram) -> None:
+def test_every_command_has_a_help_text(command: str, start_program: StartProgram) -> None:
     running = start_program(command, "--help")
     help = running.rest().decode()
     assert running.ends() == 0
@@ -37,7 +37,7 @@ def test_bash_completes_commands_and_flags(start_program: StartProgram, tmp_path
     assert done.stdout.split() == ["--stall-timeout", "--stall-by", "--stall-file"]
 
 
-def test_there_is_a_manual_page_for_each_command(start_program: StartProgram, tmp_path: Path) -> None:
+def test_each_command_has_a_manual_page(start_program: StartProgram, tmp_path: Path) -> None:
     assert start_program("man", str(tmp_path / "man1")).ends() == 0
     pages = {path.name for path in (tmp_path / "man1").iterdir()}
     assert pages == {"temporal-heartbeat.1", *(f"temporal-heartbeat-{command}.1" for command in COMMANDS)}
@@ -51,7 +51,7 @@ def read(terminal: int, until: bytes) -> bytes:
     return said
 
 
-def test_progress_is_shown_on_a_terminal_beside_the_commands_output(start: StartActivity, execute: Exec) -> None:
+def test_progress_line_is_shown_on_a_terminal(start: StartActivity, execute: Exec) -> None:
     activity = start("workflow")
     ours, theirs = pty.openpty()
     script = "echo begins; echo 41; sleep 2.5; echo ends"
@@ -62,11 +62,11 @@ def test_progress_is_shown_on_a_terminal_beside_the_commands_output(start: Start
     os.close(ours)
     assert b"begins\r\n41\r\n" in said
     assert "sh, attempt 1 · 1s · 41".encode() in said
-    # Its line is taken away before the command's.
+    # The progress line is erased before each line of the command.
     assert b"\r\x1b[Kends\r\n" in said
 
 
-def test_nothing_is_shown_where_there_is_no_terminal_or_when_quiet(start: StartActivity, execute: Exec) -> None:
+def test_no_progress_line_without_a_terminal_or_when_quiet(start: StartActivity, execute: Exec) -> None:
     running = execute(start("workflow").next_attempt(), command="sleep 1.5")
     assert running.ends() == 0
     assert running.errors() == ""

@@ -1,4 +1,4 @@
-"""The parents of examples/parents hand their activity over to `exec`, and so does the next attempt."""
+"""The parents of examples/parents hand over each attempt of an activity to `exec`."""
 
 import os
 import shutil
@@ -26,10 +26,10 @@ from harness.worker import SdkWorker
 
 PARENTS = ROOT / "examples" / "parents"
 
-# Counts to 8, and goes on where the attempt before has stopped.
+# Counts to 8, starting where the previous attempt stopped.
 COUNT = "for ((item = ${TEMPORAL_ACTIVITY_DETAILS_JSON:-0}; item < 8; )); do sleep 0.2; echo $((++item)); done"
 COMMAND = ["bash", "-c", COUNT]
-# The first attempt waits at six to be killed.
+# The first attempt stops at six and waits until the test kills it.
 WAITS = COUNT.replace("; done", "; ((item == 6 && TEMPORAL_ACTIVITY_ATTEMPT == 1)) && sleep 1000; done; exit 0")
 COUNTED = "\n".join(map(str, range(1, 9)))
 
@@ -58,14 +58,14 @@ SLOW = pytest.mark.skipif(os.environ.get("THB_SLOW") != "1", reason="make check-
 
 @pytest.fixture(params=[python, go, pytest.param(typescript, marks=SLOW)], ids=lambda built: built.__name__)
 def parent(request: pytest.FixtureRequest) -> list[str]:
-    """Built before any attempt starts, whose time is short."""
+    """Builds the parent before any attempt starts, because attempts have short timeouts."""
     build: Callable[[], list[str]] = request.param
     return build()
 
 
 @pytest.fixture
 def variables(server: Server, tmp_path: Path) -> Mapping[str, str]:
-    """The program is on the PATH."""
+    """Puts the program on the PATH."""
     (tmp_path / "temporal-heartbeat").symlink_to(program())
     return environment(server.address) | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
 
@@ -98,7 +98,7 @@ def test_parent_hands_over_each_attempt(
         assert sdk_worker.run(handle.result(), timeout=SILENCE_LIMIT_S) == "7\n8"
 
 
-def test_script_hands_over_what_it_was_handed(kind: Kind, start: StartActivity, variables: Mapping[str, str]) -> None:
+def test_script_passes_the_hand_off_on(kind: Kind, start: StartActivity, variables: Mapping[str, str]) -> None:
     activity = start(kind)
     token = {"TEMPORAL_ACTIVITY_TASK_TOKEN": encoded(activity.next_attempt().token)}
     command = [requires(shutil.which("bash"), "bash"), str(PARENTS / "bash" / "parent.sh"), *COMMAND]
@@ -109,7 +109,7 @@ def test_script_hands_over_what_it_was_handed(kind: Kind, start: StartActivity, 
     assert activity.result() == COUNTED
 
 
-def test_script_says_what_an_exit_code_means(start: StartActivity, variables: Mapping[str, str]) -> None:
+def test_script_explains_exit_codes(start: StartActivity, variables: Mapping[str, str]) -> None:
     activity = start("workflow")
     stale = activity.next_attempt()
     activity.terminate()

@@ -1,4 +1,4 @@
-"""The commands for scripts: one call each, with exit codes, as text and as JSON."""
+"""The commands for scripts. Each makes one call and has exit codes and text or JSON output."""
 
 import json
 
@@ -14,7 +14,7 @@ INVALID_ARGUMENT, NOT_FOUND = 65, 76
 
 
 class Script:
-    """Runs commands for an attempt, as a script does."""
+    """Runs commands for an attempt, like a script."""
 
     def __init__(self, start_program: StartProgram, attempt: Attempt) -> None:
         self._start = start_program
@@ -30,14 +30,16 @@ class Script:
         return said
 
 
-def test_script_beats_resumes_and_completes(kind: Kind, start: StartActivity, start_program: StartProgram) -> None:
+def test_script_sends_heartbeats_resumes_and_completes(
+    kind: Kind, start: StartActivity, start_program: StartProgram
+) -> None:
     activity = start(kind)
     script = Script(start_program, activity.next_attempt())
     assert script.run("details", "--default", "0") == "0\n"
     assert script.run("details") == ""
     script.run("heartbeat", '{"item": 41}')
     assert activity.heartbeat_details() == [{"item": 41}]
-    # Without a value it erases nothing.
+    # A heartbeat without a value keeps the details.
     script.run("heartbeat")
     assert script.run("details") == '{"item": 41}\n'
     assert json.loads(script.run("details", "-o", "json")) == {"values": [{"item": 41}]}
@@ -59,7 +61,7 @@ def test_script_fails_the_attempt(start: StartActivity, start_program: StartProg
     assert (error.type, error.message, error.details) == ("BadInput", "no such customer", ({"line": 7},))
 
 
-def test_script_hears_of_a_cancellation(kind: Kind, start: StartActivity, start_program: StartProgram) -> None:
+def test_script_receives_a_cancellation(kind: Kind, start: StartActivity, start_program: StartProgram) -> None:
     activity = start(kind)
     script = Script(start_program, activity.next_attempt())
     assert script.run("heartbeat", "1", "--exit-code") == ""
@@ -72,7 +74,7 @@ def test_script_hears_of_a_cancellation(kind: Kind, start: StartActivity, start_
     assert isinstance(activity.failure(), CancelledError)
 
 
-def test_script_hears_of_a_pause_and_of_a_reset(start: StartActivity, start_program: StartProgram) -> None:
+def test_script_receives_pause_and_reset(start: StartActivity, start_program: StartProgram) -> None:
     activity = start("workflow")
     script = Script(start_program, activity.next_attempt())
     activity.pause()
@@ -82,7 +84,7 @@ def test_script_hears_of_a_pause_and_of_a_reset(start: StartActivity, start_prog
     script.run("heartbeat", "--exit-code", code=11)
 
 
-def test_status_tells_what_the_server_holds(kind: Kind, start: StartActivity, start_program: StartProgram) -> None:
+def test_status_prints_the_servers_state(kind: Kind, start: StartActivity, start_program: StartProgram) -> None:
     activity = start(kind, heartbeat_timeout_ms=30_000)
     attempt = activity.next_attempt()
     script = Script(start_program, attempt)
@@ -97,7 +99,7 @@ def test_status_tells_what_the_server_holds(kind: Kind, start: StartActivity, st
 
 
 @pytest.mark.parametrize("command", ["heartbeat", "complete", "cancelled"])
-def test_value_that_is_no_json_is_refused_with_a_way_out(
+def test_value_that_is_not_json_is_refused_with_advice(
     command: str, start: StartActivity, start_program: StartProgram
 ) -> None:
     running = Script(start_program, start("workflow").next_attempt()).start(command, "hello")
@@ -106,7 +108,7 @@ def test_value_that_is_no_json_is_refused_with_a_way_out(
     assert "--text" in running.errors()
 
 
-def test_errors_can_be_had_as_json(start_program: StartProgram) -> None:
+def test_errors_can_be_printed_as_json(start_program: StartProgram) -> None:
     running = start_program("heartbeat", "-o", "json", "1")
     assert running.ends() == 66
     told = json.loads(running.errors())

@@ -1,4 +1,4 @@
-"""`work` takes activities from a task queue and runs a command for each: a worker without a line of code."""
+"""`work` polls a task queue and runs a command for each activity: a worker without code."""
 
 import signal
 import time
@@ -71,7 +71,7 @@ def work(start_program: StartProgram, queue: str, *flags: str, command: str) -> 
     return start_program("work", "-t", queue, *flags, "--", "sh", "-c", command)
 
 
-def test_input_is_on_stdin_and_in_a_file_and_the_output_is_the_result(
+def test_input_is_passed_by_stdin_and_file_and_output_is_the_result(
     sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
     script = 'cat; cmp "$TEMPORAL_ACTIVITY_INPUT_FILE" - < /dev/null || cat "$TEMPORAL_ACTIVITY_INPUT_FILE"'
@@ -83,7 +83,7 @@ def test_input_is_on_stdin_and_in_a_file_and_the_output_is_the_result(
     assert running.errors().count("completed") == 3
 
 
-def test_command_finds_its_activity_in_the_environment(
+def test_environment_describes_the_activity(
     sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
     names = ["TYPE", "ID", "RUN_ID", "TASK_QUEUE", "ATTEMPT", "HEARTBEAT_TIMEOUT_MS", "DEADLINE_MS", "INPUT_ENCODING"]
@@ -95,10 +95,10 @@ def test_command_finds_its_activity_in_the_environment(
     assert said == ["report", handle.id, handle.run_id, queue, "1", "30000", "60000", "json/plain", "nonenone"]
 
 
-def test_as_many_run_at_once_as_there_are_slots(
+def test_slots_limit_concurrent_commands(
     sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
-    """Each waits for the others: with fewer slots none would end, with more there would be no rest."""
+    """Six commands of 2 s each run in three slots: at most three at the same time."""
     running = work(start_program, queue, "-c", "3", command="echo began; sleep 2; echo ended")
     handles = [start_here() for _ in range(6)]
     said = [running.line() for _ in range(12)]
@@ -129,7 +129,7 @@ def test_command_that_fails_is_retried(
     assert result(sdk_worker, start_here()) == "third"
 
 
-def test_start_to_close_timeout_is_obeyed(
+def test_start_to_close_timeout_stops_the_command(
     sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
     running = work(start_program, queue, "--max-tasks", "1", command="trap 'echo stopped' TERM; echo ready; sleep 1000")
@@ -169,7 +169,7 @@ def test_cancellation_reaches_the_command(
     assert isinstance(failure(sdk_worker, handle), CancelledError)
 
 
-# Counts to six; the first attempt waits at three to be killed.
+# Counts to six. The first attempt stops at three and waits until the test kills it.
 COUNT = (
     "for ((item = ${TEMPORAL_ACTIVITY_DETAILS_JSON:-0}; item < 6; )); do "
     'echo "doing $item in attempt $TEMPORAL_ACTIVITY_ATTEMPT"; echo $((++item)); '
@@ -199,7 +199,7 @@ def test_killed_worker_loses_no_progress(
 def test_shutdown_stops_the_commands_and_loses_no_task(
     sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
-    """One runs, one comes after the word to end: both are somebody else's at once, long before any timeout."""
+    """One task runs, and one arrives after the shutdown began: another worker gets both at once, before any timeout."""
     first = work(start_program, queue, "-c", "2", command="echo ready; sleep 1000")
     running = start_here()
     first.line()
@@ -216,7 +216,7 @@ def test_shutdown_stops_the_commands_and_loses_no_task(
     assert "the worker is shutting down" in first.errors()
 
 
-def test_shutdown_may_leave_commands_their_time(
+def test_shutdown_grace_lets_commands_finish(
     sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
     script = "echo ready; sleep 1; exit 0"
@@ -228,7 +228,7 @@ def test_shutdown_may_leave_commands_their_time(
     assert running.ends() == 0
 
 
-def test_activity_of_a_workflow_is_served_beside_its_workflow_worker(
+def test_activity_of_a_workflow_runs_next_to_its_workflow_worker(
     sdk_worker: SdkWorker, queue: str, start_program: StartProgram
 ) -> None:
     script = 'echo "$TEMPORAL_ACTIVITY_TYPE $TEMPORAL_ACTIVITY_WORKFLOW_ID $TEMPORAL_ACTIVITY_WORKFLOW_TYPE"'
@@ -269,14 +269,14 @@ def test_worker_of_a_deployment_polls_as_its_version(
     assert running.process.poll() is None
 
 
-def test_command_line_that_the_server_refuses_ends_at_once(queue: str, start_program: StartProgram) -> None:
+def test_command_line_refused_by_the_server_exits_at_once(queue: str, start_program: StartProgram) -> None:
     running = work(start_program, "x" * 2000, command="exit 0")
     assert running.ends() == INVALID_ARGUMENT
     assert "length exceeds limit" in running.errors()
     assert start_program("work", "-t", queue, "--build-id", "x", "--", "true").ends() == USAGE
 
 
-def test_unknown_command_fails_the_attempt_and_the_worker_goes_on(
+def test_unknown_command_fails_the_attempt_and_the_worker_continues(
     sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
     running = start_program("work", "-t", queue, "--", "/nowhere/no-such-command")

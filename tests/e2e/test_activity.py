@@ -1,4 +1,4 @@
-"""Activities held open, in each language: what the server, and the next attempt, see of them."""
+"""Open activities in each language: what the server and the next attempt receive."""
 
 import base64
 import time
@@ -18,11 +18,11 @@ from harness.signals import Signals
 
 pytestmark = pytest.mark.parametrize("language", ACTIVITY_LANGUAGES, indirect=True)
 
-# The heartbeat timeout where the throttle interval, which is half of it, is waited for.
+# The heartbeat timeout of tests that wait for the throttle interval, which is half of it.
 TIMEOUT_MS = 2_000
 LONG_TIMEOUT_MS = 30_000
 WAIT_MS = 30_000
-# What a busy machine adds to any time.
+# The tolerance of time limits on a busy machine.
 MARGIN_S = 5.0
 
 
@@ -78,7 +78,7 @@ def test_cancel_poll_shows_a_cancellation_sooner(language: str, start: StartActi
     assert time.monotonic() - requested < 0.5 + MARGIN_S
 
 
-def test_pulse_keeps_the_activity_alive_and_the_details_of_the_attempt_before(
+def test_pulse_keeps_the_activity_alive_and_the_previous_attempts_details(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     driver, successor = connect(language), connect(language)
@@ -99,7 +99,7 @@ def test_pulse_keeps_the_activity_alive_and_the_details_of_the_attempt_before(
     assert activity.result() == "done"
 
 
-def test_hung_child_is_retried_and_a_slow_one_that_touches_is_not(
+def test_hung_child_is_retried_and_a_touching_slow_child_is_not(
     language: str, start: StartActivity, connect: Connect
 ) -> None:
     options = {"heartbeat_timeout_ms": 4_000, "stall_timeout_ms": 2_000}
@@ -179,7 +179,7 @@ def test_reset_of_a_later_attempt_ends_it_in_a_workflow_and_is_a_signal_otherwis
     second = driver.open_as("second", activity.next_attempt().token, **options)
     second.record(2)
     second.flush()
-    activity.reset()  # in a workflow the next attempt starts when the heartbeat timeout of this one expires
+    activity.reset()  # in a workflow the next attempt starts when this attempt's heartbeat timeout expires
     if kind == "standalone":
         assert second.wait(timeout=WAIT_MS) == Signals.RESET
         second.fail(message="restart")
@@ -195,7 +195,9 @@ def test_reset_of_a_later_attempt_ends_it_in_a_workflow_and_is_a_signal_otherwis
     assert activity.result() == "done"
 
 
-def test_terminated_activity_is_gone(language: str, kind: Kind, start: StartActivity, connect: Connect) -> None:
+def test_terminated_activity_has_the_signal_gone(
+    language: str, kind: Kind, start: StartActivity, connect: Connect
+) -> None:
     driver = connect(language)
     activity = start(kind, heartbeat_timeout_ms=TIMEOUT_MS)
     handle = driver.open(activity.next_attempt().token, heartbeat_timeout_ms=TIMEOUT_MS)
@@ -208,7 +210,7 @@ def test_terminated_activity_is_gone(language: str, kind: Kind, start: StartActi
     handle.close()
 
 
-def test_many_records_make_few_requests(language: str, start: StartActivity, connect: Connect) -> None:
+def test_many_records_cause_few_requests(language: str, start: StartActivity, connect: Connect) -> None:
     driver = connect(language)
     activity = start("workflow", heartbeat_timeout_ms=4_000)
     handle = driver.open(activity.next_attempt().token, heartbeat_timeout_ms=4_000)
@@ -219,12 +221,12 @@ def test_many_records_make_few_requests(language: str, start: StartActivity, con
     elapsed = time.monotonic() - began
     info = handle.info()
     assert info["records"] == 2_000
-    # One at once, one for the flush, and one each two seconds; jitter makes these a tenth shorter.
+    # One at once, one for the flush, and one every two seconds. Jitter shortens these by up to a tenth.
     assert info["beats"] + info["failed_tries"] <= 2 + elapsed / 1.8
     assert activity.heartbeat_details() == [1_999]
 
 
-def test_next_attempt_gets_what_was_recorded_right_before_a_failure(
+def test_next_attempt_gets_the_last_record_before_a_failure(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     driver = connect(language)
@@ -264,7 +266,7 @@ def test_last_record_is_sent_at_the_end(
     assert activity.heartbeat_details() == [2]
 
 
-def test_end_of_the_attempts_time_is_a_signal(language: str, start: StartActivity, connect: Connect) -> None:
+def test_deadline_of_the_attempt_is_a_signal(language: str, start: StartActivity, connect: Connect) -> None:
     driver = connect(language)
     handle = driver.open(start("workflow").next_attempt().token, attempt_remaining_ms=500)
     assert handle.record(1) == Signals.NONE
@@ -272,7 +274,9 @@ def test_end_of_the_attempts_time_is_a_signal(language: str, start: StartActivit
     assert handle.record(2) == Signals.DEADLINE
 
 
-def test_token_of_an_open_activity_is_refused_elsewhere(language: str, start: StartActivity, connect: Connect) -> None:
+def test_token_of_an_open_activity_is_refused_by_other_calls(
+    language: str, start: StartActivity, connect: Connect
+) -> None:
     token = start("workflow").next_attempt().token
     driver = connect(language)
     handle = driver.open(token)
@@ -288,7 +292,7 @@ def test_token_of_an_open_activity_is_refused_elsewhere(language: str, start: St
     assert driver.open_as("third", token).details().values == [43]
 
 
-def test_details_too_large_are_refused_and_the_ones_before_them_are_kept(
+def test_too_large_details_are_refused_and_previous_ones_are_kept(
     language: str, start: StartActivity, connect: Connect
 ) -> None:
     activity = start("workflow")
@@ -360,7 +364,7 @@ def test_age_of_the_hand_off_shortens_the_lease_until_the_first_answer(
     }
     driver = start_driver(language, variables)
     driver.connect({})
-    # Without a pulse nothing is sent that would regain the lease.
+    # Without a pulse nothing is sent, so the lease isn't regained.
     handle = driver.open(FROM_ENV, pulse=False)
     assert handle.signals() == signals
     assert handle.info()["lease_left_ms"] <= 59_000

@@ -1,4 +1,4 @@
-"""The example programs of the bindings that hold an activity open: a killed one resumes."""
+"""The bindings' example programs that hold an activity open: a killed program resumes."""
 
 import functools
 import shutil
@@ -37,7 +37,7 @@ def example(language: str) -> str:
 def test_killed_program_resumes_in_the_other_language(
     killed: str, resuming: str, server: Server, kind: Kind, start: StartActivity, tmp_path: Path
 ) -> None:
-    example(killed)  # built before an attempt starts, whose time is short
+    example(killed)  # built before an attempt starts, because attempts have short timeouts
     example(resuming)
     activity = start(kind, heartbeat_timeout_ms=4_000)
     done = tmp_path / "done"
@@ -52,7 +52,7 @@ def test_killed_program_resumes_in_the_other_language(
     lines = done.read_text().splitlines()
     before = [line for line in lines if name[killed] in line]
     after = [int(line.split()[2]) for line in lines if name[resuming] in line]
-    # The second one resumes where the server knew the first one to be, which is at most one throttle interval behind.
+    # The second program resumes from the server's details, which are at most one throttle interval old.
     assert after == list(range(after[0], 41))
     assert 2 <= after[0] <= len(before) + 1
 
@@ -68,5 +68,5 @@ def test_killed_go_program_resumes(kind: Kind, server: Server, start: StartActiv
         resumed = int(second.expect(r"^starting at item (\d+)$")[1])
         second.expect(r"^item 39 done$")
         assert second.wait() == 0
-    assert 0 < resumed <= 30  # what was recorded in the last throttle interval is done twice
+    assert 0 < resumed <= 30  # records of the last throttle interval are lost, and their items are repeated
     assert activity.result() == 40

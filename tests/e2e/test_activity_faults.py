@@ -1,4 +1,4 @@
-"""Activities held open while the server is away, is silent, or refuses heartbeats: the same in each language."""
+"""Open activities while the server is unreachable, silent, or refuses heartbeats."""
 
 import time
 
@@ -10,7 +10,7 @@ from harness.server import OTHER_NAMESPACE, Server
 from harness.signals import Signals
 from harness.worker import ANSWER_LIMIT_S
 
-# What a busy machine adds to any time.
+# The tolerance of time limits on a busy machine.
 MARGIN_S = 5.0
 
 
@@ -28,7 +28,7 @@ def test_activity_survives_a_pause_of_three_timeouts(kind: Kind, start: StartAct
     assert activity.result() == "done"
 
 
-def test_activity_survives_a_server_that_is_away_for_half_a_lease(
+def test_activity_survives_an_absent_server_for_half_a_lease(
     server: Server, start: StartActivity, connect_cpp: ConnectCpp
 ) -> None:
     activity = start("workflow", heartbeat_timeout_ms=8_000)
@@ -64,7 +64,7 @@ def test_activity_survives_a_black_hole_for_most_of_a_lease(
     assert activity.result() == "survived"
 
 
-def test_activity_is_lost_to_a_server_that_is_away_for_two_leases(
+def test_activity_loses_its_lease_while_the_server_is_absent_for_two_leases(
     server: Server, start: StartActivity, connect_cpp: ConnectCpp
 ) -> None:
     activity = start("workflow", heartbeat_timeout_ms=1_000)
@@ -88,7 +88,7 @@ def test_activity_is_lost_to_a_server_that_is_away_for_two_leases(
     assert (retry.number, retry.details) == (2, [1])
 
 
-def test_no_pulse_is_sent_before_the_details_that_it_would_erase_are_known(
+def test_no_pulse_is_sent_before_the_stored_details_are_known(
     server: Server, start: StartActivity, connect_cpp: ConnectCpp
 ) -> None:
     activity = start("workflow", heartbeat_timeout_ms=8_000)

@@ -1,4 +1,4 @@
-"""An activity held open in Go: what ends its Context, and the program that the binding's README prints."""
+"""An open activity in Go: what ends its Context, and the program in the binding's README."""
 
 import re
 import shutil
@@ -62,7 +62,7 @@ def test_context_of_a_frozen_holder_has_ended_when_its_first_record_returns(
     kind: Kind, start: StartActivity, driver: Driver
 ) -> None:
     activity = start(kind, heartbeat_timeout_ms=1_000)
-    # Without a pulse nothing is sent on waking whose answer could arrive first.
+    # Without a pulse nothing is sent after waking up, so no answer can arrive before the record.
     handle = driver.open(activity.next_attempt().token, heartbeat_timeout_ms=1_000, pulse=False)
     handle.record(1)
     handle.flush()

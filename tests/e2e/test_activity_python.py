@@ -1,4 +1,4 @@
-"""An activity held open in Python: blocks, exceptions, payloads and event loops."""
+"""An open activity in Python: `with` blocks, exceptions, payloads and event loops."""
 
 import base64
 import contextlib
@@ -20,7 +20,7 @@ from harness.server import NAMESPACE, Server
 from harness.signals import Signals
 from harness.worker import Attempt
 
-# Longer than the second of other scenarios: the child is a process of its own, on a machine that may be busy.
+# Longer than the 1 s of other scenarios, because the child is a separate process on a possibly busy machine.
 TIMEOUT = {"heartbeat_timeout_ms": 2_000}
 HANDED_OVER = {"HEARTBEAT_TIMEOUT_MS": "2000"}
 
@@ -42,8 +42,8 @@ HEAD = """
 class PythonChild(Process):
     """A process that runs lines with the library, and reports values.
 
-    It connects at once, so that its start takes nothing of an attempt's time. The lines run when an attempt is handed
-    over.
+    It connects before the hand-off, so that its start takes no time of the attempt. The lines run after the
+    hand-off.
     """
 
     def __init__(self, lines: str, environment: Mapping[str, str]) -> None:
@@ -53,12 +53,12 @@ class PythonChild(Process):
         )
 
     def hand_over(self, attempt: Attempt, **variables: str) -> None:
-        """Hands over the token, and further variables of the hand-off."""
+        """Hands over the token and further variables of the hand-off."""
         variables["TASK_TOKEN"] = base64.b64encode(attempt.token).decode()
         self.write_line(json.dumps({f"TEMPORAL_ACTIVITY_{name}": value for name, value in variables.items()}))
 
     def receive(self) -> list[Any]:
-        """Returns what the child reports next."""
+        """Returns the child's next report."""
         values: list[Any] = json.loads(self.read_line())
         return values
 
@@ -132,7 +132,7 @@ def test_cancellation_is_an_exception_that_names_its_reason(
     assert "cancellation was requested" in error.details[1]
 
 
-def test_exception_that_leaves_the_block_fails_the_activity_with_its_details_if_asked_to(
+def test_exception_fails_the_activity_with_its_details_with_the_option(
     kind: Kind, start: StartActivity, start_child: StartChild
 ) -> None:
     activity = start(kind)
@@ -148,9 +148,7 @@ def test_exception_that_leaves_the_block_fails_the_activity_with_its_details_if_
     assert (retry.number, retry.details) == (2, [41])
 
 
-def test_exception_that_leaves_the_block_fails_nothing_by_default(
-    start: StartActivity, start_child: StartChild
-) -> None:
+def test_exception_fails_nothing_by_default(start: StartActivity, start_child: StartChild) -> None:
     activity = start("workflow")
     lines = """
         token = thb.token_from_env()
@@ -170,7 +168,7 @@ def test_exception_that_leaves_the_block_fails_nothing_by_default(
     assert activity.result() == 41
 
 
-def test_busy_event_loop_is_kept_alive_and_sees_the_cancellation_later(
+def test_busy_event_loop_keeps_its_lease_and_sees_the_cancellation_later(
     start: StartActivity, start_child: StartChild
 ) -> None:
     """Neither a blocked loop nor a held GIL delays the heartbeats."""
@@ -198,7 +196,7 @@ def test_busy_event_loop_is_kept_alive_and_sees_the_cancellation_later(
     assert isinstance(activity.failure(), CancelledError)
 
 
-def test_child_that_must_encode_sends_nothing_readable(
+def test_require_encoded_sends_no_readable_details(
     flavour: str, kind: Kind, start: StartActivity, start_child: StartChild
 ) -> None:
     lines = {

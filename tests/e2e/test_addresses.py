@@ -1,4 +1,4 @@
-"""A name with two addresses, one of which is silent: it answers neither with a connection nor with an error."""
+"""A host name with two addresses, one of which drops all packets: no connection and no error."""
 
 import time
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ from harness.signals import Signals
 
 NAME = "frontend.test"
 
-# An official SDK takes 0.3 s where the first address is silent.
+# An official SDK connects in 0.3 s when the first address is silent.
 CONNECT_SECONDS = 2.0
-# A try and a connection attempt to the dead address fit in before.
+# Long enough for one try and one connection attempt to the dead address.
 FAILOVER_SECONDS = 5.0
 LIBRARY_TIMEOUT_MS = 8_000
 
@@ -33,7 +33,7 @@ def network() -> Iterator[Network]:
 
 @pytest.fixture
 def frontends(network: Network, server: Server) -> Iterator[list[Proxy]]:
-    """Two frontends of the server, on the same port of two addresses."""
+    """Runs two frontends of the server, on the same port of two addresses."""
     one, other = network.addresses
     with Proxy(server.port, host=one) as first, Proxy(server.port, first.port, host=other) as second:
         yield [first, second]
@@ -41,7 +41,7 @@ def frontends(network: Network, server: Server) -> Iterator[list[Proxy]]:
 
 @pytest.fixture
 def driver(network: Network, tmp_path: Path) -> Iterator[Driver]:
-    """A process in the namespace, for which the name has both addresses. It isn't connected."""
+    """A process in the namespace, where the name has both addresses. It isn't connected."""
     hosts = tmp_path / "hosts"
     hosts.write_text("".join(f"{address} {NAME}\n" for address in network.addresses))
     with closing(LANGUAGES["cpp"].start(inside=[*network.inside, *with_hosts(hosts)])) as inside:

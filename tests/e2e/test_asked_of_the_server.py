@@ -1,4 +1,4 @@
-"""The library asks the server for what was not handed over: the heartbeat timeout, and the limit of the details."""
+"""The library fetches what the hand-off doesn't contain: the heartbeat timeout, and the limit of the details."""
 
 from harness.activities import Kind, start_activity
 from harness.driver import refused
@@ -12,7 +12,7 @@ from harness.signals import Signals
 from harness.worker import ActivityOptions, SdkWorker
 
 
-def test_heartbeat_timeout_that_was_not_handed_over_is_kept(
+def test_heartbeat_timeout_is_fetched_without_a_hand_off(
     kind: Kind, start: StartActivity, connect_cpp: ConnectCpp
 ) -> None:
     driver = connect_cpp()
@@ -31,11 +31,11 @@ def test_heartbeat_timeout_that_was_not_handed_over_is_kept(
     assert activity.result() == "done"
 
 
-# Of a server that allows less than others.
+# The lower limit of a server.
 LIMIT = 100_000
 
 
-def test_limit_of_the_server_is_the_one_that_is_kept() -> None:
+def test_limit_of_the_server_is_applied() -> None:
     python = LANGUAGES["python"]
     python.command()
     with (

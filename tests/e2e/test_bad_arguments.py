@@ -1,4 +1,4 @@
-"""Arguments that make no sense: refused by their own status and a message that names the cause, and harmless."""
+"""Invalid arguments are refused by their own status and a message that names the cause. They have no other effect."""
 
 import contextlib
 import time
@@ -49,12 +49,12 @@ def test_empty_token_is_refused(language: str, call: Call, connect: Connect) -> 
 
 
 @pytest.mark.parametrize("garbage", [b"garbage", b"\x00", bytes(range(256)), b"\xff" * 100], ids=lambda g: g[:7].hex())
-def test_garbage_for_a_token_is_unreadable(language: str, garbage: bytes, call: Call, connect: Connect) -> None:
+def test_garbage_token_is_unreadable(language: str, garbage: bytes, call: Call, connect: Connect) -> None:
     with refused("THB_TOKEN_UNREADABLE", "token"):
         call(connect(language), garbage)
 
 
-# How the details, or the result, go wrong: the VALUE of the protocol, and what the message must name.
+# Invalid details or results: the VALUE of the protocol, and what the message must name.
 BAD_VALUES: dict[str, tuple[str, tuple[str, ...]]] = {
     "JSON cut off": ("json:" + b'{"item": 4'.hex(), ("JSON",)),
     "two JSON texts": ("json:" + b"41 42".hex(), ("JSON",)),
@@ -139,7 +139,7 @@ def test_timeout_of_zero_still_names_a_bad_argument(connect: Connect) -> None:
 
 
 def test_call_with_the_shortest_timeout_returns_in_time(language: str, start: StartActivity, connect: Connect) -> None:
-    """In a millisecond an answer may come or not; either way the call is back, and the next one works."""
+    """Within a millisecond an answer may arrive or not. The call returns in both cases, and the next one works."""
     token = start("workflow").next_attempt().token
     driver = connect(language)
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Options and variables that are wrong: named, never ignored, and their secrets never told."""
+"""Invalid options and variables are errors that name the option. The message never contains a secret."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def test_bad_options_are_refused_by_name(options: Bytes, causes: tuple[str, ...]
 
 
 @pytest.mark.parametrize("options", [Raw("-@5"), Raw(f"7b7d@{2**63}")], ids=["NULL with a length", "too long"])
-def test_options_that_are_no_bytes(options: Raw, start_driver: StartDriver) -> None:
+def test_options_that_are_not_bytes(options: Raw, start_driver: StartDriver) -> None:
     with refused("THB_INVALID_ARGUMENT", "options"):
         start_driver("c").connect(options)
 
@@ -87,7 +87,7 @@ MISUSED_SECRETS: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("option", "value"), MISUSED_SECRETS)
-def test_secret_that_is_wrong_is_not_repeated(
+def test_wrong_secret_is_not_in_the_message(
     option: str, value: object, server: Server, start_driver: StartDriver
 ) -> None:
     with refused("THB_CONFIG", f"options.{option}") as refusal:

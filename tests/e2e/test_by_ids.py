@@ -1,4 +1,4 @@
-"""Activities held open by their ids, which say nothing of the attempt: the library sees to it that no other is hit."""
+"""Activities opened by their ids, which don't name the attempt: the library never reaches another attempt."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from harness.server import Server
 from harness.signals import Signals
 from harness.worker import SdkWorker
 
-# It answers NOT_FOUND to each request by ids from the second attempt of a standalone activity on.
+# This server answers NOT_FOUND to requests by ids from the second attempt of a standalone activity on.
 WITHOUT_LATER_ATTEMPTS_BY_IDS = (1, 31)
 
 
@@ -22,7 +22,7 @@ def open_by_ids(driver: Driver, activity: ExternalActivity, **options: object) -
     return driver.open(b"", **activity.ids(), **options)
 
 
-def test_activity_is_held_open_by_its_ids_alone(kind: Kind, start: StartActivity, connect_cpp: ConnectCpp) -> None:
+def test_activity_is_opened_by_its_ids(kind: Kind, start: StartActivity, connect_cpp: ConnectCpp) -> None:
     driver = connect_cpp()
     activity = start(kind, heartbeat_timeout_ms=4_000)
     driver.heartbeat(activity.next_attempt().token, 41)
@@ -31,14 +31,14 @@ def test_activity_is_held_open_by_its_ids_alone(kind: Kind, start: StartActivity
     handle.record(42)
     handle.flush()
     assert activity.heartbeat_details() == [42]
-    assert handle.wait(timeout=8_000) == Signals.NONE  # two timeouts
+    assert handle.wait(timeout=8_000) == Signals.NONE  # longer than one timeout: 2 x 4 s
     assert handle.info()["attempt"] == 1
     handle.complete("done")
     assert activity.result() == "done"
 
 
 @pytest.mark.parametrize("language", ACTIVITY_LANGUAGES, indirect=True)
-def test_token_is_derived_for_an_activity_of_a_workflow_and_a_standalone_one_is_addressed_by_ids(
+def test_workflow_activity_gets_a_derived_token_and_standalone_activity_uses_ids(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     driver = connect(language)
@@ -47,7 +47,7 @@ def test_token_is_derived_for_an_activity_of_a_workflow_and_a_standalone_one_is_
     handle = open_by_ids(driver, activity)
     handle.record(1)
     handle.flush()
-    # A made-up token of which the server wouldn't know what it means would have been given up by now.
+    # If the server didn't understand the derived token, the library would have stopped using it by now.
     assert handle.info()["addressed_by"] == {"workflow": "derived_token", "standalone": "ids"}[kind]
     handle.complete("done")
     assert activity.result() == "done"
@@ -91,12 +91,12 @@ def test_superseded_holder_is_gone_and_its_records_are_dropped(
     with refused("THB_NOT_FOUND"):
         handle.complete("too late")
     assert activity.heartbeat_details() == [1]
-    # Nobody beats for the second one, and so there is a third.
+    # No process beats for the second attempt, so a third one starts.
     assert (second.number, activity.next_attempt().number) == (2, 3)
 
 
 @pytest.mark.parametrize("kind", ["standalone"], indirect=True)
-def test_reset_makes_another_attempt_of_the_same_number(
+def test_reset_starts_another_attempt_with_the_same_number(
     kind: Kind, start: StartActivity, connect_cpp: ConnectCpp, sdk_worker: SdkWorker
 ) -> None:
     driver = connect_cpp()
@@ -113,7 +113,7 @@ def test_reset_makes_another_attempt_of_the_same_number(
     assert activity.heartbeat_details() == [1]
 
 
-def test_later_attempt_is_held_open_by_its_ids(
+def test_later_attempt_is_opened_by_its_ids(
     kind: Kind, start: StartActivity, connect_cpp: ConnectCpp, sdk_worker: SdkWorker, server: Server
 ) -> None:
     if kind == "standalone" and server.version == WITHOUT_LATER_ATTEMPTS_BY_IDS:
@@ -148,7 +148,7 @@ def test_server_that_refuses_a_later_attempt_by_ids_does_not_end_it(
         with refused("THB_UNAVAILABLE", "hand over the task token"):
             end(timeout=500)
     assert handle.info()["state"] == "open"
-    # The attempt runs all the while, and its token works.
+    # The attempt still runs, and its token works.
     driver.heartbeat(second.token, 43)
     signals = handle.wait(Signals.LEASE_LOST, timeout=30_000)
     assert Signals.LEASE_LOST in signals
@@ -188,7 +188,7 @@ def test_frozen_holder_checks_its_attempt_before_it_sends(
     driver, successor = connect_cpp(), connect_cpp()
     activity = start(kind, heartbeat_timeout_ms=2_000)
     activity.next_attempt()
-    # Without a pulse nothing is sent on waking that could bring worse news first.
+    # Without a pulse nothing is sent after waking up, so no other answer can arrive first.
     handle = open_by_ids(driver, activity, heartbeat_timeout_ms=2_000, pulse=False)
     handle.record(1)
     handle.flush()
@@ -205,9 +205,7 @@ def test_frozen_holder_checks_its_attempt_before_it_sends(
     assert activity.result() == "done"
 
 
-def test_two_holders_by_the_same_ids_are_one_too_many(
-    kind: Kind, start: StartActivity, connect_cpp: ConnectCpp
-) -> None:
+def test_second_holder_by_the_same_ids_is_refused(kind: Kind, start: StartActivity, connect_cpp: ConnectCpp) -> None:
     driver = connect_cpp()
     activity = start(kind)
     activity.next_attempt()
@@ -216,24 +214,24 @@ def test_two_holders_by_the_same_ids_are_one_too_many(
         driver.open_as("second", b"", **activity.ids())
 
 
-def test_ids_of_another_activity_than_the_tokens_are_a_mistake(start: StartActivity, connect_cpp: ConnectCpp) -> None:
+def test_ids_of_another_activity_than_the_token_are_refused(start: StartActivity, connect_cpp: ConnectCpp) -> None:
     token = start("workflow").next_attempt().token
     with refused("THB_CONFIG", "another activity"):
         connect_cpp().open(token, workflow_id="w", activity_id="a")
 
 
-def test_ids_beside_an_unreadable_token_find_the_details(start: StartActivity, connect_cpp: ConnectCpp) -> None:
+def test_ids_with_an_unreadable_token_find_the_details(start: StartActivity, connect_cpp: ConnectCpp) -> None:
     driver, successor = connect_cpp(), connect_cpp()
     activity = start("workflow", heartbeat_timeout_ms=4_000)
     first = activity.next_attempt()
     driver.heartbeat(first.token, 41)
-    # The server finds the activity by the event that scheduled it; we don't.
+    # The server finds the activity by its scheduled event id. The library doesn't read that id.
     unreadable = without_the_activitys_id(first.token, activity)
     with refused("THB_TOKEN_UNREADABLE"):
         driver.open(unreadable)
     handle = driver.open(unreadable, heartbeat_timeout_ms=4_000, **activity.ids())
     assert handle.details().values == [41]
-    assert handle.wait(timeout=8_000) == Signals.NONE  # two timeouts
+    assert handle.wait(timeout=8_000) == Signals.NONE  # longer than one timeout: 2 x 4 s
     assert activity.heartbeat_details() == [41]
     handle.record(42)
     handle.fail(message="once more")
@@ -249,13 +247,13 @@ def test_ids_beside_an_unreadable_token_find_the_details(start: StartActivity, c
 
 
 def without_the_activitys_id(token: bytes, activity: ExternalActivity) -> bytes:
-    """The token with all fields but that one, which is number 6."""
+    """Returns the token without field 6, the activity id."""
     name = activity.id.encode()
     before, after = token.split(bytes([6 << 3 | 2, len(name)]) + name)
     return before + after
 
 
-def test_activity_that_there_is_not_is_gone(connect_cpp: ConnectCpp) -> None:
+def test_nonexistent_activity_is_not_found(connect_cpp: ConnectCpp) -> None:
     handle = connect_cpp().open(b"", workflow_id="nowhere", activity_id="nobody")
     with refused("THB_NOT_FOUND"):
         handle.details()

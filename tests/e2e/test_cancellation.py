@@ -1,4 +1,4 @@
-"""Cancellation: told by the answers to heartbeats, and confirmed by a report."""
+"""Cancellation: requested by the answers to heartbeats, and confirmed by a report."""
 
 from temporalio.exceptions import ApplicationError, CancelledError
 

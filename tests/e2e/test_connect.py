@@ -1,4 +1,4 @@
-"""Connecting and disconnecting: what is told when it doesn't work, and what then still does."""
+"""Connecting and disconnecting: the errors of a failed connect, and calls after it."""
 
 import socket
 import threading
@@ -39,7 +39,7 @@ def test_missing_namespace_of_the_environment_is_found_by_connect(
         driver.connect({"address": server.address})
 
 
-def test_identity_is_what_the_server_shows(
+def test_server_shows_the_identity(
     language: str, server: Server, sdk_worker: SdkWorker, start_driver: StartDriver
 ) -> None:
     activity = WorkflowActivity(sdk_worker, ActivityOptions())
@@ -64,7 +64,7 @@ def test_refused_connection_names_address_and_cause(language: str, start_driver:
     began = time.monotonic()
     with refused("THB_UNAVAILABLE", address, "connection refused"):
         driver.connect({"address": address, "connect_timeout_ms": 300})
-    assert 0.2 < time.monotonic() - began < 3, "it tries as long as it may, and no longer"
+    assert 0.2 < time.monotonic() - began < 3, "it retries until the timeout, and no longer"
 
 
 def test_unresolvable_name_is_unavailable(language: str, start_driver: StartDriver) -> None:
@@ -93,11 +93,11 @@ def test_listener_without_grpc_is_unavailable(start_driver: StartDriver) -> None
 def test_connect_waits_for_a_server_that_starts_later(
     language: str, server: Server, start: StartActivity, start_driver: StartDriver
 ) -> None:
-    """Its port is taken, closed, and then opened by a proxy to the real one."""
+    """The test reserves the port, closes it, and then starts a proxy to the real server on it."""
     port = free_port()
     driver = start_driver(language)
     driver.start_connect({"address": f"127.0.0.1:{port}", "connect_timeout_ms": 10_000})
-    time.sleep(0.3)  # long enough for a try to fail
+    time.sleep(0.3)  # long enough for a failed try
     with Proxy(server.port, port):
         driver.finish()
         assert driver.heartbeat(start("workflow").next_attempt().token, 41) == Signals.NONE
@@ -110,7 +110,7 @@ def test_error_names_the_missing_namespace(language: str, server: Server, start_
         driver.connect({"address": server.address, "namespace": "of-nobody"})
 
 
-def test_after_a_failed_connect_another_one_may_work(
+def test_connect_works_after_a_failed_connect(
     language: str, server: Server, start: StartActivity, start_driver: StartDriver
 ) -> None:
     driver = start_driver(language)
@@ -123,7 +123,7 @@ def test_after_a_failed_connect_another_one_may_work(
     assert driver.heartbeat(token, 41) == Signals.NONE
 
 
-def test_lazy_connect_leaves_the_trouble_to_the_first_call(
+def test_lazy_connect_reports_errors_at_the_first_call(
     language: str, start: StartActivity, start_driver: StartDriver
 ) -> None:
     address = f"127.0.0.1:{free_port()}"
@@ -145,7 +145,7 @@ def test_lazy_connect_finds_the_namespace_missing_on_the_first_call(
 def test_token_of_another_namespace_is_refused(
     language: str, kind: Kind, call: Call, server: Server, start: StartActivity, start_driver: StartDriver
 ) -> None:
-    """Above all it is not NOT_FOUND: that would stop work that is well and wanted."""
+    """The status must not be NOT_FOUND, because NOT_FOUND would stop work that is still wanted."""
     driver = start_driver(language)
     driver.connect({"address": server.address, "namespace": OTHER_NAMESPACE})
     with refused("THB_INVALID_ARGUMENT", "namespace"):
@@ -161,7 +161,7 @@ def test_token_of_another_namespace_is_refused_when_connected_lazily(
         call(driver, start("workflow").next_attempt().token)
 
 
-def test_second_connect_is_refused_and_the_first_one_holds(
+def test_second_connect_is_refused_and_the_first_one_stays(
     language: str, server: Server, start: StartActivity, connect: Connect
 ) -> None:
     driver = connect(language)
@@ -180,7 +180,7 @@ def test_calls_before_connect_and_after_disconnect_are_not_connected(
             call(driver, token)
         driver.connect({"address": server.address})
         driver.disconnect()
-    driver.disconnect()  # twice is no error
+    driver.disconnect()  # a second disconnect is no error
 
     driver.connect({"address": server.address})
     assert driver.heartbeat(token, 41) == Signals.NONE

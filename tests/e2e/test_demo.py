@@ -1,4 +1,4 @@
-"""The demo: kills, languages, the verdict, and what it leaves behind, which is nothing."""
+"""The demo: kills, languages, the verdict, and no leftovers."""
 
 import importlib
 import os
@@ -31,7 +31,7 @@ TERMINATED = 128 + signal.SIGTERM
 
 @dataclass
 class Relay:
-    """A run that is left to itself."""
+    """A run of the demo without interruptions."""
 
     languages: list[str]
     options: list[str]
@@ -59,7 +59,7 @@ RELAYS = {
 
 @pytest.fixture(scope="module")
 def relays(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Relay]:
-    """All of them at once: most of their time is spent waiting for heartbeat timeouts."""
+    """Starts all relays at once, because they mostly wait for heartbeat timeouts."""
     built()
     for relay in RELAYS.values():
         relay.start(tmp_path_factory.mktemp("relay"))
@@ -73,7 +73,7 @@ def relay(request: pytest.FixtureRequest, relays: dict[str, Relay]) -> Relay:
     return relays[request.param]
 
 
-def test_relay_ends_well(relay: Relay) -> None:
+def test_relay_succeeds(relay: Relay) -> None:
     assert relay.process.returncode == 0, relay.output
     assert "All is well." in relay.output
 
@@ -128,7 +128,7 @@ GOOD = ["1 c 1", "1 c 2", "2 python 2", "2 python 3", "3 go 4", "3 go 5"]
         ([], 5, "lost: [1, 2, 3, 4, 5]"),
     ],
 )
-def test_the_verdict_names_what_is_wrong(
+def test_verdict_names_the_fault(
     module: Callable[[str], ModuleType], lines: list[str], result: int, fault: str | None
 ) -> None:
     done = [module("done_file").parse(line) for line in lines]
@@ -138,7 +138,7 @@ def test_the_verdict_names_what_is_wrong(
 
 
 class Watched:
-    """A demo whose output is read as it comes, and whose processes bear a mark in their environment."""
+    """A demo whose output is read while it runs, and whose processes have a mark in their environment."""
 
     def __init__(self, directory: Path, on_terminal: bool = False) -> None:
         self.temporary = directory / "tmp"
@@ -170,13 +170,13 @@ class Watched:
         assert select.select([self._read], [], [], LIMIT_S)[0], f"nothing for {LIMIT_S} s after:\n{self.output}"
         try:
             data = os.read(self._read, 4096)
-        except OSError:  # a terminal whose last user is gone
+        except OSError:  # the last process on the terminal has exited
             return False
         self.output += data.decode()
         return bool(data)
 
     def others(self) -> list[int]:
-        """The processes that it started."""
+        """Returns the processes that the demo started."""
         return [pid for pid in processes_with(self.mark) if pid != self.process.pid]
 
     def stop(self) -> None:
@@ -215,7 +215,7 @@ def test_interrupted_demo_leaves_nothing_behind(
     demo = start()
     demo.until(moment)
     demo.process.send_signal(number)
-    demo.process.send_signal(number)  # an impatient second one changes nothing
+    demo.process.send_signal(number)  # a second signal changes nothing
     assert demo.end() == code, demo.output
     assert demo.others() == []
     assert list(demo.temporary.iterdir()) == []
@@ -223,7 +223,7 @@ def test_interrupted_demo_leaves_nothing_behind(
     assert not port or not listens(int(port[1]))
 
 
-def test_interrupted_drawing_gives_the_cursor_back(start: Callable[..., Watched]) -> None:
+def test_interrupted_drawing_restores_the_cursor(start: Callable[..., Watched]) -> None:
     demo = start(on_terminal=True)
     demo.until("C was killed")
     demo.process.send_signal(signal.SIGINT)
@@ -245,7 +245,7 @@ def test_killed_demo_leaves_no_server_behind(start: Callable[..., Watched]) -> N
     assert not listens(port)
 
 
-def test_what_is_not_built_is_named_with_the_way_to_build_it(tmp_path: Path) -> None:
+def test_missing_program_is_named_with_its_build_command(tmp_path: Path) -> None:
     absent = tmp_path / "libtemporal_heartbeat.so"
     run = subprocess.run(
         demo(),
@@ -270,7 +270,7 @@ def built() -> None:
 
 
 def processes_with(mark: str) -> list[int]:
-    """Whoever has it in the environment, which a process loses when it ends."""
+    """Returns the processes with the mark in their environment. An exited process has no environment."""
     return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if mark in content(path)]
 
 
@@ -281,7 +281,7 @@ def command_line(pid: int) -> str:
 def content(path: Path) -> list[str]:
     try:
         return path.read_bytes().decode(errors="replace").split("\0")
-    except OSError:  # it has ended meanwhile
+    except OSError:  # the process has just exited
         return []
 
 

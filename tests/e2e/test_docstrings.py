@@ -1,4 +1,4 @@
-"""The examples in the docstrings of the Python package, run as they stand there."""
+"""Runs the examples in the docstrings of the Python package, without changes."""
 
 import base64
 import inspect
@@ -23,7 +23,7 @@ from harness.requires import unsupported
 from harness.server import Server
 from harness.worker import SdkWorker
 
-# What an example takes for granted, and what starts it.
+# What the example assumes, and what starts it.
 CONNECTED = (
     "import temporal_heartbeat as thb; from temporal_heartbeat import Activity; thb.connect(); work_on = print\n"
 )
@@ -38,7 +38,7 @@ PARENTS: dict[str, object] = {
     "token_in_pipe": handoff.token_in_pipe,
 }
 
-# A worker whose one activity is the example, or has it in it.
+# A worker whose activity is the example, or contains it.
 PARENT = """
 import asyncio, subprocess, sys
 from pathlib import Path
@@ -68,7 +68,7 @@ asyncio.run(main())
 
 
 def example(documented: object) -> str:
-    """The first literal block of its docstring."""
+    """Returns the first literal block of an object's docstring."""
     found = re.search(r"::\n\n((?: {4,}.*\n|\n)+)", f"{inspect.getdoc(documented)}\n")
     assert found
     return textwrap.dedent(found[1])

@@ -1,4 +1,4 @@
-"""Complete and fail: how an activity ends, as its workflow sees it."""
+"""Complete and fail: how the workflow sees the end of an activity."""
 
 import time
 
@@ -13,7 +13,7 @@ RESULTS = [("done",), ({"items": 100, "lost": []},), (b"\x00\xff",), (None,), ()
 
 
 @pytest.mark.parametrize("result", RESULTS, ids=["text", "object", "bytes", "null", "none"])
-def test_result_is_what_the_workflow_gets(
+def test_workflow_gets_the_result(
     language: str, kind: Kind, result: tuple[object, ...], start: StartActivity, connect: Connect
 ) -> None:
     activity = start(kind)
@@ -67,7 +67,7 @@ def test_retryable_failure_starts_the_next_attempt(
     assert driver.get_details(second.token).values == [41]
 
 
-def test_progress_stored_with_a_failure_is_the_next_attempts(
+def test_progress_sent_with_a_failure_reaches_the_next_attempt(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     activity = start(kind)

@@ -1,4 +1,4 @@
-"""Processes of Python that start others, in each way that there is, with the library at work in them."""
+"""Python processes that use the library and start other processes in each way that Python offers."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ PATIENCE = 120.0
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn", "thread"])
-def test_child_processes_of_python_send_heartbeats_beside_their_parent(
+def test_python_child_processes_send_heartbeats_next_to_their_parent(
     start: StartActivity, server: Server, method: str
 ) -> None:
     activity = start("workflow", heartbeat_timeout_ms=60_000)
@@ -22,7 +22,7 @@ def test_child_processes_of_python_send_heartbeats_beside_their_parent(
         "TOKEN": activity.next_attempt().token.hex(),
         "TEMPORAL_ADDRESS": server.address,
         "PYTHONPATH": str(ROOT / "bindings" / "python"),
-        # Newer Pythons warn of every fork with threads; the tests of the library show that it can do with that.
+        # Newer Pythons warn about every fork of a process with threads. The library's tests show that such forks work.
         "PYTHONWARNINGS": "ignore::DeprecationWarning",
     }
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""A server that freezes, and one that is killed and started again on its database, while an activity is held open."""
+"""The server freezes, and is killed and restarted on its database, while an activity is open."""
 
 import time
 from contextlib import closing
@@ -11,7 +11,7 @@ from harness.server import NAMESPACE, ServerProcess
 from harness.signals import Signals
 from harness.worker import ANSWER_LIMIT_S, ActivityOptions, SdkWorker
 
-# Longer than any of it takes.
+# Longer than the whole test.
 LONG_MS = 300_000
 SHORT_MS = 1_000
 

@@ -1,4 +1,4 @@
-"""The grid itself: what a cell shows, and that a gap can't be overlooked."""
+"""The grid itself: the content of a cell, and that a missing cell fails the run."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ def pytest_configure(config):
 
 
 def run(folder: Path, body: str, *options: str, required: bool) -> tuple[int, str]:
-    """A run of its own, in which each row of the table is a test with this body."""
+    """Runs pytest on a generated file in which each row of the table is a test with this body."""
     text = "\n".join(SCENARIOS.format(row=row, body=body) for row in ROWS)
     (folder / "test_rows.py").write_text(text)
     (folder / "pytest.ini").write_text("[pytest]")
@@ -45,7 +45,7 @@ def run(folder: Path, body: str, *options: str, required: bool) -> tuple[int, st
     return done.returncode, done.stdout
 
 
-def test_run_in_which_all_pass_is_a_full_grid_also_of_several_processes(tmp_path: Path) -> None:
+def test_passing_run_is_a_full_grid_with_one_or_several_processes(tmp_path: Path) -> None:
     status, said = run(tmp_path, "pass", "-n", "2", required=True)
     assert status == 0, said
     assert said.count("✓✓") == MARKS
@@ -53,7 +53,7 @@ def test_run_in_which_all_pass_is_a_full_grid_also_of_several_processes(tmp_path
 
 
 @pytest.mark.parametrize("required", [True, False])
-def test_run_without_one_cell_says_which_and_fails_where_all_is_required(tmp_path: Path, required: bool) -> None:
+def test_missing_cell_is_named_and_fails_when_all_are_required(tmp_path: Path, required: bool) -> None:
     row = ROWS[1]
     status, said = run(tmp_path, "pass", "--deselect", f"test_rows.py::test_{row}[go-standalone]", required=required)
     assert status == (1 if required else 0), said
@@ -61,7 +61,7 @@ def test_run_without_one_cell_says_which_and_fails_where_all_is_required(tmp_pat
     assert said.count("✓?") == 1
 
 
-def test_cells_that_the_server_cannot_have_are_marked_and_no_gap(tmp_path: Path) -> None:
+def test_unsupported_cells_are_marked_and_not_missing(tmp_path: Path) -> None:
     body = "kind == 'standalone' and unsupported('standalone activities')"
     status, said = run(tmp_path, body, required=True)
     assert status == 0, said
@@ -69,7 +69,7 @@ def test_cells_that_the_server_cannot_have_are_marked_and_no_gap(tmp_path: Path)
     assert f"· {UNSUPPORTED}standalone activities: " in said
 
 
-def test_failed_and_skipped_tests_show(tmp_path: Path) -> None:
+def test_failed_and_skipped_tests_are_marked(tmp_path: Path) -> None:
     body = "assert kind == 'workflow' or missing('a moon')"
     status, said = run(tmp_path, body, required=False)
     assert status == 0, said
@@ -80,7 +80,7 @@ def test_failed_and_skipped_tests_show(tmp_path: Path) -> None:
     assert said.count("✓✗") == MARKS
 
 
-def test_of_several_tests_of_a_cell_the_worst_counts() -> None:
+def test_cell_shows_its_worst_test() -> None:
     cell = Cell(ROWS[0], "c", "workflow")
     for marks in ([Mark.PASSED, Mark.FAILED, Mark.PASSED], [Mark.MISSING, Mark.PASSED]):
         grid = Grid(TABLE)

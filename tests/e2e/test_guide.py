@@ -1,4 +1,4 @@
-"""The guide, followed from the top of each page, in the top folder of the repository."""
+"""Follows the guide from the top of each page, in the top folder of the repository."""
 
 import base64
 import os
@@ -21,12 +21,12 @@ from harness.server import OLDEST, Server, find_program
 GUIDE = sorted((ROOT / "docs" / "guide").glob("*.md"))
 DOCS = [*GUIDE, *sorted((ROOT / "docs").glob("*.md")), *ROOT.glob("*.md")]
 
-# The pages whose reader writes a program: it resumes after item 3, and completes.
+# The pages on which the reader writes a program. The program resumes after item 3, and completes.
 PROGRAMS = {"python": "ten items", "go": "ten items", "c": "ten items", "cpp": "ten items", "other-languages": 5}
 
 AN_HOUR_MS = 3_600_000
 
-# Where somebody with another home still finds his tools and what they have fetched.
+# The tools and their caches, which a reader with a temporary home still uses.
 CACHES = {"CARGO_HOME": "~/.cargo", "RUSTUP_HOME": "~/.rustup", "GOPATH": "~/go", "GOCACHE": "~/.cache/go-build"}
 
 
@@ -35,7 +35,7 @@ def named(page: Path) -> str:
 
 
 def stand_in(folder: Path) -> dict[str, str]:
-    """The folder becomes one that looks like the repository's, but for what the reader writes into it."""
+    """Makes the folder look like the repository, apart from the files that the reader writes."""
     for entry in ROOT.iterdir():
         if entry.name not in ("venv", ".git"):
             (folder / entry.name).symlink_to(entry)
@@ -53,7 +53,7 @@ def follow(page: Path, folder: Path, environment: dict[str, str]) -> str:
     write_files(page, folder)
     (folder / "home").mkdir()
     make = 'make() { env -u MAKEFLAGS -u MAKELEVEL make --no-print-directory CLI=no -C "$ROOT" "$@"; }\n'
-    with alone("make"):  # two who build in the same repository would wait for each other anyway
+    with alone("make"):  # parallel builds in one repository would wait for each other anyway
         done = subprocess.run(
             ["sh", "-euc", make + commands(page)],
             cwd=folder,
@@ -68,19 +68,19 @@ def follow(page: Path, folder: Path, environment: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_reader_of_a_page_gets_a_program_that_resumes_and_completes(
+def test_program_of_a_page_resumes_and_completes(
     name: str, server: Server, start: StartActivity, tmp_path: Path
 ) -> None:
     for tool in ("cargo", "go", "pkg-config", "luajit"):
         requires(shutil.which(tool), tool)
-    # Somebody who follows a page may have to wait for a compiler first.
+    # Long, because a page may build the library first.
     activity = start("workflow", heartbeat_timeout_ms=AN_HOUR_MS, start_to_close_ms=AN_HOUR_MS)
     environment = library_environment() | stand_in(tmp_path)
     del environment["TEMPORAL_HEARTBEAT_LIBRARY"]
     environment |= {
         "TEMPORAL_ADDRESS": server.address,
         "TEMPORAL_ACTIVITY_TASK_TOKEN": base64.b64encode(activity.next_attempt().token).decode(),
-        # What the attempt before recorded: 3, as JSON.
+        # The details of the previous attempt: 3, as JSON.
         "TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS": "ChsKFgoIZW5jb2RpbmcSCmpzb24vcGxhaW4SATM=",
     }
     said = follow(ROOT / "docs" / "guide" / f"{name}.md", tmp_path, environment)
@@ -90,7 +90,7 @@ def test_reader_of_a_page_gets_a_program_that_resumes_and_completes(
     assert activity.result() == PROGRAMS[name]
 
 
-# What the reader of a page looks at before the next block.
+# What the reader of a page waits for before the next block.
 UNTIL_SOME_ARE_DONE = "until grep -q 'item 3 is done' said; do kill -0 $!; sleep 0.1; done\n"
 
 
@@ -119,7 +119,7 @@ def test_commands_of_the_page_show_a_killed_program_resume(server: Server, tmp_p
     assert re.search(r'Result\s+"ten items"', said), said
 
 
-def test_reader_of_the_page_on_installing_finds_what_it_lists(tmp_path: Path) -> None:
+def test_installation_page_lists_the_installed_files(tmp_path: Path) -> None:
     for tool in ("pkg-config", "cmake"):
         requires(shutil.which(tool), tool)
     page = ROOT / "docs" / "guide" / "install.md"
@@ -137,7 +137,7 @@ def test_every_code_block_is_run_or_is_an_excerpt(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", DOCS, ids=named)
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_every_link_has_a_target(page: Path) -> None:
     for link in links(page):
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page

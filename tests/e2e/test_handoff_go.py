@@ -1,4 +1,4 @@
-"""A worker with the official Go SDK hands its activity over to a child in Go, and so does the next attempt."""
+"""A worker with the official Go SDK hands over each attempt of its activity to a child in Go."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ BINDING = ROOT / "bindings" / "go"
 
 @pytest.fixture(scope="module")
 def programs() -> tuple[Path, Path]:
-    """Parent and child, built before any attempt starts, whose time is short."""
+    """Builds parent and child before any attempt starts, because attempts have short timeouts."""
     go = requires(shutil.which("go"), "go")
     parent, child = BUILD / "parent_go", BUILD / "child_go"
     run([go, "-C", str(BINDING / "internal" / "sdktest"), "build", "-o", str(parent), "./parent"])
@@ -54,6 +54,6 @@ def test_worker_hands_over_each_attempt(
         process.expect(r"^item 19 done")
         os.kill(int(first[1]), signal.SIGKILL)
         resumed = int(process.expect(r"^starting at item (\d+)")[1])
-        assert 0 < resumed <= 21  # what was recorded in the last throttle interval may be done twice
+        assert 0 < resumed <= 21  # records of the last throttle interval are lost, and their items are repeated
         process.expect(r"^item 39 done")
         assert sdk_worker.run(handle.result()) == 40

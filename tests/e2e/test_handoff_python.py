@@ -1,4 +1,4 @@
-"""The hand-off from a worker of the Python SDK to a program in Python: one line here, one there."""
+"""The hand-off from a worker of the Python SDK to a Python program: one line in each."""
 
 import subprocess
 import sys
@@ -24,12 +24,12 @@ from harness.worker import ACTIVITY_TYPE, ANSWER_LIMIT_S, ActivityOptions, OneAc
 
 EXAMPLES = ROOT / "bindings" / "python" / "examples"
 
-# So many that an example is at it for a second or two; the one for asyncio waits a little at each.
+# So many items that an example takes a second or two. The asyncio example sleeps briefly at each item.
 ITEMS = {"activity.py": 20_000, "activity_aio.py": 200}
 
 
 class Parent:
-    """A worker whose one activity hands itself over to an example, in one of three ways."""
+    """A worker whose one activity hands over to an example, in one of three ways."""
 
     def __init__(self, address: str, file: Path) -> None:
         self.children: list[subprocess.Popen[bytes]] = []
@@ -59,14 +59,14 @@ class Parent:
         self.started.release()
 
     def wait_for_progress(self) -> None:
-        """Returns when the first child has done something."""
+        """Returns when the first child has done an item."""
         assert self.started.acquire(timeout=ANSWER_LIMIT_S)
         while not self.done():
             assert self.children[0].poll() is None
-            time.sleep(0.02)  # a line in a file is no event that one could wait for
+            time.sleep(0.02)  # a new line in a file has no event to wait for
 
     def done(self) -> list[tuple[int, int]]:
-        """The items that are done, each with its attempt."""
+        """Returns the items that are done, each with its attempt."""
         lines = self._file.read_text().splitlines() if self._file.exists() else []
         return [(int(attempt), int(item)) for attempt, _, item in (line.split() for line in lines)]
 
@@ -82,7 +82,7 @@ def worker_on(sdk_worker: SdkWorker, parent: Parent, queue: str) -> Iterator[Non
             child.wait()
 
 
-# Starts the activity; what stands for it has a result, and can be cancelled.
+# Starts the activity, and returns a handle with a result and a cancel method.
 Start = Callable[[Kind], Any]
 
 
@@ -121,7 +121,7 @@ def test_killed_example_resumes_after_its_last_heartbeat(
     assert sdk_worker.run(handle.result(), timeout=60) == ITEMS[example]
     assert len(parent.children) > 1
     done = parent.done()
-    # Every item was done, and in order; twice only what came after the last heartbeat that was sent.
+    # Every item was done, in order. Only items after the last sent heartbeat were done twice.
     assert sorted({item for _, item in done}) == list(range(ITEMS[example]))
     for attempt in {attempt for attempt, _ in done}:
         items = [item for number, item in done if number == attempt]

@@ -1,4 +1,4 @@
-"""The example in the header, taken from its own text: compiled as C and as C++, and run against the server."""
+"""The example in the header's comment: compiled as C and as C++, and run against the server."""
 
 import base64
 import re
@@ -23,7 +23,7 @@ Run = Callable[[Mapping[str, str]], "subprocess.CompletedProcess[str]"]
 
 
 def example() -> str:
-    """The indented lines below AN EXAMPLE, up to the next paragraph that isn't."""
+    """Returns the indented lines below AN EXAMPLE, up to the next unindented paragraph."""
     below = HEADER.partition(" * AN EXAMPLE")[2].partition("\n")[2]
     lines = re.match(r"(?: \*\n| \*     .*\n)+", below)
     assert lines is not None
@@ -65,14 +65,14 @@ def test_program_resumes_after_the_last_recorded_item_and_completes(
     assert activity.result() == 1000
 
 
-def test_a_first_attempt_begins_at_the_beginning(run: Run, start: StartActivity) -> None:
+def test_first_attempt_starts_at_the_first_item(run: Run, start: StartActivity) -> None:
     activity = start("workflow", heartbeat_timeout_ms=60_000)
     done = run(handoff_environment(activity.next_attempt().token))
     assert items(done.stdout) == list(range(1000))
     assert activity.result() == 1000
 
 
-def test_it_stops_at_the_first_beat_that_finds_the_activity_superseded(
+def test_program_stops_at_the_first_heartbeat_after_it_was_superseded(
     run: Run, start: StartActivity, connect: Connect
 ) -> None:
     activity = start("workflow", heartbeat_timeout_ms=1000)

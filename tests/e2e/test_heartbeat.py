@@ -1,4 +1,4 @@
-"""Heartbeats, and what the server then holds."""
+"""Heartbeats, and the details that the server then holds."""
 
 import time
 
@@ -38,7 +38,7 @@ def test_newest_details_replace_the_older_ones(
     assert driver.get_details(token).values == [2]
 
 
-def test_before_the_first_beat_there_are_no_details(
+def test_details_are_empty_before_the_first_heartbeat(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     token = start(kind).next_attempt().token
@@ -48,7 +48,9 @@ def test_before_the_first_beat_there_are_no_details(
     assert details.recorded_at_unix_ms == 0
 
 
-def test_a_beat_without_details_erases_them(language: str, kind: Kind, start: StartActivity, connect: Connect) -> None:
+def test_heartbeat_without_details_erases_them(
+    language: str, kind: Kind, start: StartActivity, connect: Connect
+) -> None:
     token = start(kind).next_attempt().token
     driver = connect(language)
     driver.heartbeat(token, 41)
@@ -73,7 +75,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize("values", VALUES.values(), ids=VALUES.keys())
-def test_a_value_is_the_same_to_us_and_to_the_official_sdk(
+def test_value_is_the_same_for_the_library_and_the_official_sdk(
     language: str, values: list[object], start: StartActivity, connect: Connect
 ) -> None:
     activity = start("workflow")
@@ -92,7 +94,7 @@ def test_json_is_stored_byte_for_byte(kind: Kind, start: StartActivity, connect:
     assert driver.get_details(token).payloads == [("json/plain", text)]
 
 
-def test_serialized_payloads_go_through_as_they_are(kind: Kind, start: StartActivity, connect: Connect) -> None:
+def test_serialized_payloads_are_sent_unchanged(kind: Kind, start: StartActivity, connect: Connect) -> None:
     sent = payloads(("json/plain", b"41"), ("binary/encrypted", b"\x00secret\xff"), ("", b""))
     token = start(kind).next_attempt().token
     driver = connect("c")

@@ -1,4 +1,4 @@
-"""Connecting through an HTTP proxy, a real one, with TLS inside and without."""
+"""Connecting through a real HTTP proxy, with and without TLS inside."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +26,7 @@ def guarded_proxy() -> Iterator[str]:
         yield address
 
 
-def test_beats_go_through_a_proxy(
+def test_heartbeats_pass_through_a_proxy(
     language: str, open_proxy: str, server: Server, start: StartActivity, start_driver: StartDriver
 ) -> None:
     token = start("workflow").next_attempt().token
@@ -35,7 +35,7 @@ def test_beats_go_through_a_proxy(
     assert driver.heartbeat(token, 41) == Signals.NONE
 
 
-def test_tls_goes_through_a_proxy_that_requires_credentials(
+def test_tls_passes_through_a_proxy_with_credentials(
     language: str, guarded_proxy: str, server: Server, tmp_path: Path, start_driver: StartDriver
 ) -> None:
     authority = Authority(tmp_path)
@@ -57,18 +57,18 @@ def test_refusal_names_the_proxy_that_requires_credentials(
     assert "not-to-be-seen" not in refusal.message
 
 
-def test_proxy_that_is_not_there_is_named(server: Server, start_driver: StartDriver) -> None:
+def test_unreachable_proxy_is_named(server: Server, start_driver: StartDriver) -> None:
     nobody = f"127.0.0.1:{free_port()}"
     with refused("THB_UNAVAILABLE", nobody, "connection refused", "proxy"):
         start_driver("c").connect({"address": server.address, "proxy": nobody, "connect_timeout_ms": 500})
 
 
-def test_server_that_a_proxy_cannot_reach_is_named(open_proxy: str, start_driver: StartDriver) -> None:
+def test_server_unreachable_by_the_proxy_is_named(open_proxy: str, start_driver: StartDriver) -> None:
     nobody = f"127.0.0.1:{free_port()}"
     with refused("THB_UNAVAILABLE", nobody, open_proxy):
         start_driver("c").connect({"address": nobody, "proxy": open_proxy, "connect_timeout_ms": 1500})
 
 
-def test_listener_that_is_no_proxy_is_unavailable(server: Server, start_driver: StartDriver) -> None:
+def test_listener_without_http_proxy_is_unavailable(server: Server, start_driver: StartDriver) -> None:
     with refused("THB_UNAVAILABLE", server.address, "proxy"):
         start_driver("c").connect({"address": "127.0.0.1:1", "proxy": server.address, "connect_timeout_ms": 500})

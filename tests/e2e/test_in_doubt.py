@@ -1,4 +1,4 @@
-"""An ending call whose answer is lost may have been applied: who then hears NOT_FOUND must not undo the work."""
+"""An ending call whose answer is lost may have been applied. The retry's NOT_FOUND then becomes THB_IN_DOUBT."""
 
 import time
 from collections.abc import Callable
@@ -15,10 +15,10 @@ from harness.signals import Signals
 
 @dataclass(frozen=True)
 class Ending:
-    """One way to end an activity: asks for it without waiting for the answer."""
+    """One way to end an activity. `start` sends the request without waiting for the answer."""
 
     start: Callable[[Driver, bytes, int], None]
-    # Waits until the server has applied it, and returns the result or the failure.
+    # Waits until the server has applied the request, and returns the result or the failure.
     applied: Callable[[ExternalActivity], object]
     needs_cancel: bool = False
 
@@ -48,7 +48,7 @@ def ending(request: pytest.FixtureRequest) -> Ending:
 
 
 def running(activity: ExternalActivity, driver: Driver, ending: Ending) -> bytes:
-    """The token of an attempt that beats, and that may be ended this way."""
+    """Returns the token of an attempt that has sent a heartbeat and that this ending may end."""
     token = activity.next_attempt().token
     if ending.needs_cancel:
         activity.request_cancel()
@@ -71,7 +71,7 @@ def test_lost_answer_leaves_the_ending_in_doubt(
         driver.finish()
 
 
-def test_lost_request_is_sent_again_and_nothing_is_in_doubt(
+def test_lost_request_is_retried_and_never_in_doubt(
     language: str, kind: Kind, ending: Ending, start: StartActivity, connect: Connect, proxy: Proxy
 ) -> None:
     activity = start(kind)
@@ -101,7 +101,7 @@ def test_ending_stays_in_doubt_after_a_timeout(
         driver.complete(token, "done")
 
 
-def test_another_tokens_lost_answer_casts_no_doubt_on_this_one(
+def test_lost_answer_for_another_token_causes_no_doubt(
     language: str, start: StartActivity, connect: Connect, proxy: Proxy
 ) -> None:
     lost, ended = start("workflow"), start("workflow")
@@ -118,7 +118,7 @@ def test_another_tokens_lost_answer_casts_no_doubt_on_this_one(
         driver.complete(ended_token, "done")
 
 
-def test_a_beat_is_never_in_doubt_but_sent_again(
+def test_heartbeat_is_retried_and_never_in_doubt(
     language: str, kind: Kind, start: StartActivity, connect: Connect, proxy: Proxy
 ) -> None:
     activity = start(kind)
@@ -132,7 +132,9 @@ def test_a_beat_is_never_in_doubt_but_sent_again(
     assert Signals(int(driver.finish()[0])) == Signals.NONE
 
 
-def test_silence_ends_the_call_in_time(language: str, start: StartActivity, connect: Connect, proxy: Proxy) -> None:
+def test_silent_server_is_a_timeout_in_time(
+    language: str, start: StartActivity, connect: Connect, proxy: Proxy
+) -> None:
     driver = connect(language, proxy.address)
     token = running(start("workflow"), driver, ENDINGS["complete"])
     proxy.lose_answers()
@@ -145,8 +147,8 @@ def test_silence_ends_the_call_in_time(language: str, start: StartActivity, conn
 
 
 def wait_for(condition: Callable[[], bool], timeout: float = 10.0) -> None:
-    """Asks until it is so; for what only the server knows, and tells nobody."""
+    """Polls until the condition holds. The server reports such changes only when asked."""
     deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, "it never came about"
+        assert time.monotonic() < deadline, "the condition never held"
         time.sleep(0.02)

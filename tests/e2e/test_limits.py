@@ -1,4 +1,4 @@
-"""The server kills an activity whose details or result are too large, so that nothing too large may leave."""
+"""The server ends an activity whose details or result are too large, so the library refuses to send them."""
 
 from harness.activities import Kind
 from harness.driver import Raw, refused
@@ -34,8 +34,8 @@ def test_details_one_byte_over_the_limit_are_refused_and_the_activity_continues(
     assert activity.result() == "done"
 
 
-def test_the_limit_counts_what_is_encoded(start: StartActivity, connect: Connect) -> None:
-    """Of several values together, and of Payloads that were made elsewhere."""
+def test_limit_applies_to_the_encoded_size(start: StartActivity, connect: Connect) -> None:
+    """The limit applies to all values together, and to serialized Payloads from elsewhere."""
     token = start("workflow").next_attempt().token
     driver = connect("c")
     half = bytes_of_size(LIMIT // 2)
@@ -50,7 +50,7 @@ def test_the_limit_counts_what_is_encoded(start: StartActivity, connect: Connect
     assert driver.heartbeat(token, 41) == Signals.NONE
 
 
-def test_json_counts_like_bytes(start: StartActivity, connect: Connect) -> None:
+def test_json_and_bytes_have_the_same_limit(start: StartActivity, connect: Connect) -> None:
     token = start("workflow").next_attempt().token
     driver = connect("c")
     assert driver.heartbeat(token, json_of_size(LIMIT)) == Signals.NONE
@@ -68,7 +68,7 @@ def test_result_at_the_limit_arrives(kind: Kind, start: StartActivity, connect: 
         driver.complete(token, result + b"x")
     assert driver.heartbeat(token, 41) == Signals.NONE
     driver.complete(token, result)
-    if kind == "standalone":  # a workflow can't return so much: its own result has other limits
+    if kind == "standalone":  # a workflow's own result has a lower limit
         assert activity.result() == result
 
 

@@ -1,4 +1,4 @@
-"""nginx in front of the server: TLS, client certificates, and the answers that are nginx's own."""
+"""nginx in front of the server: TLS, client certificates, and nginx's own error answers."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from harness.payloads import LIMIT, bytes_of_size
 from harness.server import Server, free_port
 from harness.signals import Signals
 
-# What nginx answers itself is told long before a call's time is over.
+# nginx's own answers are reported long before the call's timeout.
 PATIENT = 55_000
 PROMPT_S = 30.0
 
@@ -33,7 +33,7 @@ def trusting(authority: Authority, *names: str, of: Authority | None = None, exp
     return tls
 
 
-def test_beats_go_through_nginx(
+def test_heartbeats_pass_through_nginx(
     language: str, authority: Authority, server: Server, tmp_path: Path, start: StartActivity, start_driver: StartDriver
 ) -> None:
     token = start("workflow").next_attempt().token
@@ -53,17 +53,17 @@ def test_client_certificate_is_sent_to_nginx(
     assert driver.heartbeat(token, 41) == Signals.NONE
 
 
-def test_client_certificate_that_nginx_misses(
+def test_client_certificate_missing_for_nginx(
     language: str, mutual: Nginx, authority: Authority, start_driver: StartDriver
 ) -> None:
-    """nginx shakes hands all the same, and answers the first request with a page of its own."""
+    """nginx completes the TLS handshake, and answers the first request with an error page."""
     driver = start_driver(language)
     with refused("THB_TLS", "client certificate", "tls.client_cert_path", "400", within_s=PROMPT_S):
         driver.connect({"address": mutual.address, "tls": trusting(authority), "connect_timeout_ms": PATIENT})
 
 
 @pytest.mark.parametrize("fault", ["of a stranger", "expired"])
-def test_client_certificate_that_nginx_refuses(
+def test_client_certificate_refused_by_nginx(
     fault: str, mutual: Nginx, authority: Authority, tmp_path: Path, start_driver: StartDriver
 ) -> None:
     stranger = Authority(tmp_path, "stranger") if fault == "of a stranger" else authority
@@ -73,10 +73,10 @@ def test_client_certificate_that_nginx_refuses(
         driver.connect({"address": mutual.address, "tls": tls, "connect_timeout_ms": PATIENT})
 
 
-def test_details_that_are_too_large_for_nginx_are_refused_and_not_sent_again_and_again(
+def test_details_too_large_for_nginx_are_refused_and_not_retried(
     authority: Authority, server: Server, tmp_path: Path, start: StartActivity, start_driver: StartDriver
 ) -> None:
-    """It takes 1 MiB (client_max_body_size), the server twice as much."""
+    """nginx accepts 1 MiB (client_max_body_size), the server twice as much."""
     token = start("workflow").next_attempt().token
     with Nginx(tmp_path / "nginx", server.address, authority.sign()) as nginx:
         driver = start_driver("c")
@@ -100,7 +100,7 @@ def test_connections_that_nginx_closes_lose_no_call(
         assert driver.get_details(token).values == [99]
 
 
-def test_server_that_is_away_behind_nginx_is_unavailable(
+def test_absent_server_behind_nginx_is_unavailable(
     authority: Authority, tmp_path: Path, start_driver: StartDriver
 ) -> None:
     with Nginx(tmp_path / "nginx", f"127.0.0.1:{free_port()}", authority.sign()) as nginx:

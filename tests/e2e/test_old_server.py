@@ -1,4 +1,4 @@
-"""A server that doesn't know standalone activities: who asks it about one is told that it lacks them."""
+"""A server without standalone activities: calls for one report that the server doesn't support them."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from harness.worker import SdkWorker
 
 @pytest.fixture
 def standalone_token(sdk_worker: SdkWorker) -> bytes:
-    """As of a newer server: of no workflow, with a reference to the activity itself."""
+    """Returns a token like a newer server's: without a workflow, with a reference to the activity itself."""
     if sdk_worker.has_standalone:
         unsupported("a server without standalone activities (THB_TEMPORAL=path of an older `temporal`)")
     namespace_id, activity_id = sdk_worker.namespace_id().encode(), b"of-nobody"
@@ -19,7 +19,7 @@ def standalone_token(sdk_worker: SdkWorker) -> bytes:
 
 
 def field(number: int, data: bytes) -> bytes:
-    """A field of a message, encoded; both number and length are small."""
+    """Encodes a field of a message. Number and length are small."""
     return bytes([number << 3 | 2, len(data)]) + data
 
 

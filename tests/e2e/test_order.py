@@ -21,32 +21,32 @@ from harness.proxy import Proxy
 from harness.server import NAMESPACE, Server
 from harness.signals import Signals
 
-# The library times its tries by this. The server's own timeout is longer, so that the activity outlives the outage.
+# The library's tries depend on this timeout. The server's own one is longer, so the activity survives the outage.
 LIBRARY_TIMEOUT_MS = 8_000
 SERVER_TIMEOUT_MS = 120_000
 
-# How long the link stays down after the library gave up a try.
+# How long the link stays down after the library abandoned a try.
 _SLOW = os.environ.get("THB_SLOW") == "1"
 GAPS_MS = [gap for gap in range(50) for _ in range(4)] if _SLOW else [0, 10, 50]
 
-# A call's time. The kernel sends its bytes again after 0.2, 0.4, 0.9 and 1.6 s: not soon after this.
+# The timeout of a call. The kernel retransmits after 0.2, 0.4, 0.9 and 1.6 s, so not soon after this timeout.
 CALL_MS = 1_000
-# The least time from the recovery of the link until the kernel sends old bytes again: time for newer requests.
+# The least time from the recovery of the link to the kernel's next retransmission, in which newer requests are sent.
 HEAD_START_SECONDS = 1.2
 
-# More than the receive buffer of a proxy that holds back takes, and less than HTTP/2's first window (65,535 bytes).
+# More than the receive buffer of a proxy that stops reading, and less than the first HTTP/2 window (65,535 bytes).
 LARGE_DETAILS = os.urandom(2_600).hex()
 SMALL_BUFFER = 2_048
-# The least that a request has, which PING and WINDOW_UPDATE frames don't have.
+# The least size of a request. PING and WINDOW_UPDATE frames are smaller.
 REQUEST_BYTES = 100
-# The least that the answer to DescribeActivityExecution has, which other frames of an idle connection don't have.
+# The least size of the answer to DescribeActivityExecution. Other frames on an idle connection are smaller.
 DESCRIPTION_BYTES = 300
 
-# The server is asked for this long whether old details came back. All bytes have arrived before.
+# How long the test checks that old details don't return. All bytes have arrived before.
 AFTERMATH_SECONDS = 1.0
 
 
-# An activity of a workflow is addressed by a token that is made up from its ids, which the server fences by attempt.
+# The library addresses a workflow's activity by a token derived from the ids. The server checks the attempt in it.
 ONLY_BY_IDS = pytest.mark.parametrize("kind", ["standalone"], indirect=True)
 
 
@@ -59,28 +59,28 @@ def network() -> Iterator[Network]:
 
 @pytest.fixture
 def link(network: Network, server: Server) -> Iterator[Proxy]:
-    """What forwards to the server, for processes in the namespace."""
+    """A proxy to the server, for processes in the namespace."""
     with Proxy(server.port, host=network.addresses[0]) as listening:
         yield listening
 
 
 @pytest.fixture
 def path(server: Server) -> Iterator[Proxy]:
-    """A path to the server on this machine, on which little fits into the receive buffer."""
+    """A proxy to the server on this machine, with a small receive buffer."""
     with Proxy(server.port, receive_buffer=SMALL_BUFFER) as listening:
         yield listening
 
 
 @pytest.fixture
 def driver(network: Network, link: Proxy) -> Iterator[Driver]:
-    """A process in the namespace, connected to the server over the link."""
+    """A process in the namespace, connected to the server through the link."""
     with closing(LANGUAGES["cpp"].start(inside=network.inside)) as inside:
         inside.connect({"address": link.address, "namespace": NAMESPACE})
         yield inside
 
 
 def written(driver: Driver, port: int) -> list[TcpSocket]:
-    """The sockets to this port in whose send buffer a request is."""
+    """Returns the sockets to this port whose send buffer contains a request."""
     to_port = [entry for entry in sockets_around(driver.pid) if entry.remote[1] == port]
     return [entry for entry in to_port if entry.unacknowledged_bytes >= REQUEST_BYTES]
 
@@ -90,7 +90,7 @@ def wait_until_written(driver: Driver, port: int) -> None:
 
 
 def wait_until_old_bytes_are_late(driver: Driver, port: int) -> None:
-    """The kernel has just sent the old bytes again, in vain, and pauses now. Or they were called back."""
+    """Waits until the kernel has just retransmitted the old bytes without success and pauses, or the bytes are gone."""
     wait_until(
         lambda: all(entry.next_timer_seconds > HEAD_START_SECONDS for entry in written(driver, port)),
         "the kernel pauses before it sends the old bytes again",
@@ -98,7 +98,7 @@ def wait_until_old_bytes_are_late(driver: Driver, port: int) -> None:
 
 
 def wait_until_drained(driver: Driver, port: int) -> None:
-    """No byte of an old request can leave the client's host later than this."""
+    """Waits until no byte of an old request can leave the client's host any more."""
     wait_until(
         lambda: not any(entry.has_unsent_bytes for entry in sockets_around(driver.pid) if entry.remote[1] == port),
         "all bytes that were sent have arrived, or were called back",
@@ -133,7 +133,7 @@ def test_call_that_timed_out_on_a_dead_link_never_overwrites_a_newer_one(
 
 
 @pytest.mark.parametrize("gap_ms", GAPS_MS)
-def test_beat_that_was_given_up_on_a_dead_link_never_overwrites_a_newer_one(
+def test_abandoned_beat_on_a_dead_link_never_overwrites_a_newer_one(
     gap_ms: int, network: Network, link: Proxy, driver: Driver, start: StartActivity
 ) -> None:
     activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
@@ -195,7 +195,7 @@ def test_dead_attempts_beat_by_ids_never_overwrites_the_next_attempts_progress(
     handle.record(1)
     handle.flush()
 
-    # By ids the library asks which attempt runs before it sends anything. What follows the answer is held back.
+    # By ids the library first fetches the running attempt. The proxy holds back what is sent after the answer.
     path.stop_reading_after(DESCRIPTION_BYTES)
     path.slow_down()
     handle.record({"item": 99, "padding": LARGE_DETAILS})
@@ -225,7 +225,7 @@ def test_dead_attempts_completion_by_ids_that_timed_out_never_ends_the_next_atte
     handle.record(1)
     handle.flush()
 
-    # By ids the library asks which attempt runs before it sends anything. What follows the answer is held back.
+    # By ids the library first fetches the running attempt. The proxy holds back what is sent after the answer.
     path.stop_reading_after(DESCRIPTION_BYTES)
     path.slow_down()
     with refused("THB_TIMEOUT"):

@@ -1,4 +1,4 @@
-"""Languages that call the library by an FFI of their own: the programs of examples/, on a real server."""
+"""Languages that call the library through their own FFI: the programs of examples/, on a real server."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ def program(language: str, items: int, attempt: Attempt, server: Server) -> Proc
 @pytest.fixture(params=PROGRAMS)
 def language(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
-    PROGRAMS[chosen]()  # built, or skipped, before anything starts
+    PROGRAMS[chosen]()  # built, or skipped, before anything else starts
     return chosen
 
 
@@ -63,11 +63,11 @@ def test_program_with_an_unreadable_token_prints_the_reason(language: str, serve
         assert running.wait() != 0
 
 
-# The library, but for what it says of its ABI.
+# The library with a wrapped thb_check_abi, which reports another ABI.
 OF_ANOTHER_ABI = "int thb_check_abi(unsigned abi) { return abi ? 25 : 0; }"
 
 
-def test_library_of_another_abi_is_refused_before_it_is_used(language: str, server: Server, tmp_path: Path) -> None:
+def test_library_with_another_abi_is_refused_at_the_start(language: str, server: Server, tmp_path: Path) -> None:
     if language == "rust":
         unsupported("a library that is opened at run time")
     source = tmp_path / "other.c"

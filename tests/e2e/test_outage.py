@@ -1,4 +1,4 @@
-"""A server that goes away and comes back, as in a deployment: calls wait for it as long as their time allows."""
+"""The server stops and starts again, as in a deployment. Calls wait for it until their timeout."""
 
 from harness.driver import refused
 from harness.fixtures import Connect, StartActivity

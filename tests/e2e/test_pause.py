@@ -1,4 +1,4 @@
-"""Pause and unpause, told by the answers to heartbeats."""
+"""Pause and unpause, reported in the answers to heartbeats."""
 
 from harness.activities import Kind, WorkflowActivity
 from harness.fixtures import Connect, StartActivity
@@ -39,7 +39,7 @@ def test_pause_of_a_later_attempt_is_a_signal(
 def test_pause_and_cancellation_are_signalled_together_or_cancellation_alone(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
-    """A standalone activity has one state; that of its cancellation ends its pause."""
+    """A standalone activity has one state, so the state of a cancellation replaces that of a pause."""
     activity = start(kind)
     token = activity.next_attempt().token
     activity.pause()
@@ -50,7 +50,7 @@ def test_pause_and_cancellation_are_signalled_together_or_cancellation_alone(
     driver.report_cancelled(token)
 
 
-def test_unpause_may_forget_the_progress(language: str, kind: Kind, start: StartActivity, connect: Connect) -> None:
+def test_unpause_may_remove_the_progress(language: str, kind: Kind, start: StartActivity, connect: Connect) -> None:
     activity = start(kind)
     if not isinstance(activity, WorkflowActivity):
         unsupported("the unpause of a standalone activity leaves its details alone")

@@ -1,4 +1,4 @@
-"""A namespace that is asked for more than it allows: the server refuses for the moment, and calls try again."""
+"""A namespace that receives more requests than its limit: the server refuses some, and calls are retried."""
 
 import asyncio
 import threading
@@ -20,15 +20,15 @@ from harness.server import NAMESPACE, dev_server
 from harness.signals import Signals
 from harness.worker import ANSWER_LIMIT_S, ActivityOptions, SdkWorker
 
-# Calls a second: enough for what a test asks for, and a small part of a flood, so that hardly a call slips through.
+# Calls per second: enough for a test, and a small part of the flood, so that hardly any call is accepted at once.
 LIMIT = 30
 
-# After a refusal a call waits for at least a second.
+# A call waits at least a second after a refusal.
 HELD_UP_S = 0.9
 
 
 class Flood(AbstractContextManager["Flood"]):
-    """Beats of some other activity, as many as the server answers."""
+    """Sends heartbeats of another activity as fast as the server answers."""
 
     def __init__(self, sdk_worker: SdkWorker) -> None:
         token = start_activity("workflow", sdk_worker, ActivityOptions()).next_attempt().token
@@ -65,7 +65,7 @@ class Flood(AbstractContextManager["Flood"]):
 
 @pytest.fixture(scope="module")
 def limited() -> Iterator[Fleet]:
-    """Each has beaten in a call that was refused first. Its `outcome` is what a call heard that had no time to wait."""
+    """Each member's call was refused before it succeeded. `outcome` is the result of a call without time to wait."""
     with (
         dev_server("--dynamic-config-value", f"frontend.namespaceRPS={LIMIT}") as server,
         SdkWorker(server.address) as sdk_worker,
@@ -93,7 +93,7 @@ def beat_until_refused(member: Member) -> None:
 
 
 def held_up(member: Member) -> bool:
-    """Beats, and tells whether that took so long that it was refused first."""
+    """Sends a heartbeat, and returns whether it took so long that it was refused first."""
     began = time.monotonic()
     assert member.driver.heartbeat(member.token, 41, timeout=60_000) == Signals.NONE
     return time.monotonic() - began > HELD_UP_S

@@ -1,4 +1,4 @@
-"""The README's programs and commands, run as they are printed."""
+"""Runs the README's programs and commands as they are printed."""
 
 import base64
 import os
@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text()
 
 
 def code(heading: str) -> str:
-    """The program below a heading."""
+    """Returns the program below a heading."""
     found = re.search(rf"^### {heading}\n.*?^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
     assert found
     return found[1]
@@ -40,11 +40,11 @@ def test_printed_program_resumes_and_completes(server: Server, start: StartActiv
     assert activity.result() == "ten items"
 
 
-def test_parent_in_the_readme_is_the_one_that_the_hand_off_is_tested_with() -> None:
+def test_parent_in_the_readme_equals_the_tested_one() -> None:
     assert code("The parent") in (ROOT / "docs" / "hand-off.md").read_text()
 
 
-def test_recorded_run_is_that_of_the_demo() -> None:
+def test_recorded_run_matches_the_demo() -> None:
     [recorded] = [block.code for block in code_blocks(ROOT / "README.md") if "server    ▬" in block.code]
     assert recorded in (ROOT / "examples" / "demo" / "README.md").read_text()
 
@@ -59,7 +59,7 @@ def test_example_of_the_wrapper_for_cpp_is_the_printed_program() -> None:
     )
 
 
-def test_every_file_that_the_readme_points_to_exists() -> None:
+def test_files_named_by_the_readme_exist() -> None:
     links = re.findall(r"\]\(([^)#]+)\)", README)
     assert len(links) > 5
     assert [link for link in links if not os.path.exists(ROOT / link)] == []

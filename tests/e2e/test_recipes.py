@@ -44,7 +44,7 @@ def training(items: int, folder: Path) -> Command:
 
 
 def step_of(details: Any) -> int:
-    """How far a recipe is: the next item, or the step of the last checkpoint."""
+    """Returns the progress of a recipe: the next item, or the step of the last checkpoint."""
     if isinstance(details, int):
         return details
     checkpoint = details["checkpoint"]
@@ -89,7 +89,7 @@ def test_cancelled_loop_stops(recipe: str, server: Server, start: StartActivity,
         running.wait()
 
 
-def test_workers_of_a_prefork_server_have_connections_of_their_own(server: Server, start: StartActivity) -> None:
+def test_prefork_workers_have_their_own_connections(server: Server, start: StartActivity) -> None:
     activities = [start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS) for _ in range(4)]
     attempts = [activity.next_attempt() for activity in activities]
     done = subprocess.run(
@@ -112,7 +112,7 @@ def token_file(folder: Path, name: str, token: bytes) -> Path:
 
 
 def in_a_job(environment: dict[str, str], **variables: str) -> dict[str, str]:
-    """What a batch system passes on: no token in the environment."""
+    """Returns the variables that a batch system passes on. They don't include the token itself."""
     return {name: value for name, value in environment.items() if name != "TEMPORAL_ACTIVITY_TASK_TOKEN"} | variables
 
 
@@ -129,7 +129,7 @@ def test_task_of_a_slurm_array_completes_and_leaves_no_token(
     assert not token.exists()
 
 
-def test_slurm_that_ends_a_task_ends_its_solver(tmp_path: Path) -> None:
+def test_slurm_stops_the_solver_of_an_ended_task(tmp_path: Path) -> None:
     solver = ["sh", "-c", "trap 'echo asked to end; exit 3' TERM; echo running; while :; do sleep 0.1; done"]
     job = dict(os.environ) | {"TOKENS": str(tmp_path), "SLURM_ARRAY_TASK_ID": "1"}
     with Process([str(RECIPES / "slurm_array.sh"), *solver], job, merge_stderr=True) as running:
@@ -152,7 +152,7 @@ def test_container_of_a_kubernetes_job_completes(server: Server, start: StartAct
     assert folder == mount["mountPath"]
     assert name in secret["stringData"]
 
-    # The same command, with the folder and the server of here.
+    # Runs the same command with the local folder and the local server.
     activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
     attempt = activity.next_attempt()
     variables["TEMPORAL_ACTIVITY_TASK_TOKEN_FILE"] = str(token_file(tmp_path, name, attempt.token))

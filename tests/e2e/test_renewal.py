@@ -1,4 +1,4 @@
-"""Credentials that are renewed while activities are held open: no beat is lost, and no handle."""
+"""Credentials are renewed while activities are open. No beat and no handle is lost."""
 
 import os
 import time
@@ -36,7 +36,7 @@ def held_open(driver: Driver, start: StartActivity, timeout_ms: int = 5000) -> O
 
 
 def replace(file: Path, content: bytes) -> None:
-    """As those do who renew credentials: at no moment there is half a file."""
+    """Replaces the file atomically, as programs that renew credentials do: no reader sees half a file."""
     fresh = file.with_suffix(".new")
     fresh.write_bytes(content)
     os.replace(fresh, file)
@@ -58,13 +58,13 @@ def test_api_key_in_a_file_is_renewed_without_losing_a_beat(
         )
         activity = held_open(driver, start)
         for number in range(1, 6):
-            # The old key is worth nothing from the very moment on in which the new one is there.
+            # The old key becomes invalid at the moment at which the new one is in the file.
             replace(key, f"key-{number}".encode())
             endpoint.api_key = f"key-{number}"
             activity.record(number)
             activity.flush()
             assert activity.signals() == Signals.NONE
-        assert endpoint.refusals >= 1, "it was tried with the old key, and again with the new one"
+        assert endpoint.refusals >= 1, "a try used the old key, and a retry the new one"
 
 
 def test_certificates_in_files_are_renewed_under_load(
@@ -73,7 +73,7 @@ def test_certificates_in_files_are_renewed_under_load(
     held = Pair(tmp_path / "client.crt", tmp_path / "client.key")
 
     def renew(pair: Pair) -> None:
-        # One after the other: in between certificate and key don't belong together.
+        # Replaces one file after the other, so for a moment certificate and key don't match.
         replace(held.key_path, pair.key)
         replace(held.cert_path, pair.cert)
 
@@ -179,7 +179,7 @@ def assert_unchanged_by_a_mistake(driver: Driver, token: bytes, authority: Autho
     assert driver.heartbeat(token, 3) == Signals.NONE
 
 
-def test_new_tls_replaces_the_old_when_it_works(
+def test_new_tls_options_replace_the_old_ones_once_they_work(
     driver: Driver, authority: Authority, tmp_path: Path, server: Server, start: StartActivity
 ) -> None:
     newcomer = Authority(tmp_path, "newcomer")
@@ -194,12 +194,12 @@ def test_new_tls_replaces_the_old_when_it_works(
         activity = held_open(driver, start)
         activity.record(1)
         activity.flush()
-        # The server doesn't take these: the old connection serves on.
+        # The server refuses these certificates, so the old connection stays in use.
         driver.reconfigure({"tls": of(other)})
         activity.record(2)
         activity.flush()
         assert len(endpoint.peers()) == 1
-        # Now it takes no others.
+        # Now the server accepts only the new certificates.
         endpoint.trust(newcomer)
         driver.reconfigure({"tls": {**of(other), "server_name": "127.0.0.1"}})
         wait_until(lambda: beats_on_more_than(1, activity, endpoint), "a new connection takes the place of the old one")
@@ -212,7 +212,7 @@ def beats_on_more_than(connections: int, activity: OpenActivity, endpoint: Endpo
     return len(endpoint.peers()) > connections
 
 
-def test_old_connections_are_closed_when_credentials_have_replaced_them(
+def test_old_connections_are_closed_after_new_credentials(
     driver: Driver, authority: Authority, server: Server, start: StartActivity
 ) -> None:
     def connections() -> list[TcpSocket]:

@@ -1,4 +1,4 @@
-"""Reset: told by the answers to heartbeats, with the details kept or forgotten."""
+"""Reset, reported in the answers to heartbeats, with details that are kept or removed."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from harness.driver import Driver, refused
 from harness.fixtures import Connect, StartActivity
 from harness.signals import Signals
 
-# A reset takes the token of a workflow's later attempt, whose end nobody can tell then: silence ends it.
+# A reset invalidates the token of a workflow's later attempt. No call can end it then, so it ends by its timeout.
 UNTIL_SILENCE_IS_NOTICED_MS = 2_000
 
 
@@ -17,7 +17,7 @@ def test_reset_of_the_first_attempt_is_a_signal_and_its_progress_is_kept(
     assert details_after_reset_of_first_attempt(start(kind), connect(language), kind, reset_heartbeat=False) == [42]
 
 
-def test_reset_of_the_first_attempt_may_forget_the_progress(
+def test_reset_of_the_first_attempt_may_remove_the_progress(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     assert details_after_reset_of_first_attempt(start(kind), connect(language), kind, reset_heartbeat=True) == []
@@ -31,7 +31,7 @@ def test_reset_of_a_later_attempt_keeps_its_progress(
     assert details_after_reset_of_second_attempt(activity, driver, kind, reset_heartbeat=False) == [41]
 
 
-def test_reset_of_a_later_attempt_may_forget_the_progress(
+def test_reset_of_a_later_attempt_may_remove_the_progress(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     driver = connect(language)
@@ -46,11 +46,11 @@ def details_after_reset_of_first_attempt(
     assert driver.heartbeat(token, 41) == Signals.NONE
     activity.reset(reset_heartbeat=reset_heartbeat)
     assert driver.heartbeat(token, 42) == Signals.RESET
-    assert driver.get_details(token).values == [42], "this attempt goes on beating"
+    assert driver.get_details(token).values == [42], "this attempt still sends heartbeats"
     driver.fail(token, {"message": "restart"})
 
     again = activity.next_attempt()
-    assert again.number == (2 if kind == "workflow" else 1)  # what the server counts, not what one would expect
+    assert again.number == (2 if kind == "workflow" else 1)  # this is the server's actual count
     assert driver.get_details(again.token).values == again.details
     assert driver.heartbeat(again.token, 0) == Signals.NONE
     driver.complete(again.token, "done")
@@ -76,7 +76,7 @@ def details_after_reset_of_second_attempt(
         driver.fail(second.token, {"message": "restart"})
 
     again = activity.next_attempt()
-    # That of the workflow was rewound to 1, and has timed out.
+    # The workflow's attempt was reset to number 1, and has timed out.
     assert again.number == (2 if kind == "workflow" else 1)
     assert driver.get_details(again.token).values == again.details
     driver.complete(again.token, "done")

@@ -1,4 +1,4 @@
-"""The server is killed, and started again on its database: calls wait for it, and find everything as it was."""
+"""The server is killed and restarted on its database. Calls wait for it, and find the state unchanged."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ LONGER_THAN_THE_OUTAGE_MS = 60_000
 
 @pytest.fixture(scope="module")
 def survivors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """Each has been refused a beat during the outage, and then beaten in one call from the outage into the new life."""
+    """Each member's call failed in the outage. A second call began in the outage and succeeded after the restart."""
     database = tmp_path_factory.mktemp("server") / "temporal.db"
     with (
         ServerProcess("--db-filename", str(database)) as process,

@@ -1,4 +1,4 @@
-"""Server, and what stands before it with TLS, end and start again while activities beat: no call is lost."""
+"""The server and its TLS proxy stop and restart under load. No call is lost."""
 
 import threading
 from contextlib import ExitStack
@@ -13,15 +13,15 @@ from harness.server import NAMESPACE, ServerProcess
 from harness.signals import Signals
 from harness.worker import ActivityOptions, SdkWorker
 
-# Longer than a server takes to start on a loaded machine.
+# Longer than a server's start on a loaded machine.
 CALL_MS = 55_000
 LEASE_MS = 600_000
-# So many calls are made by each before and after whatever happens.
+# The number of calls that each thread makes before and after each restart.
 CALLS = 10
 
 
 class Beater:
-    """Makes one call after the other, until it is told to stop or one fails."""
+    """Makes one call after the other, until `stop` is called or a call fails."""
 
     def __init__(self, driver: Driver, token: bytes) -> None:
         self.driver, self.token = driver, token
@@ -33,7 +33,7 @@ class Beater:
         self._thread.start()
 
     def goes_on(self) -> None:
-        """Waits for so many calls more."""
+        """Waits for another CALLS calls."""
         with self._progress:
             enough = self.calls + CALLS
             assert self._progress.wait_for(lambda: self._failed or self.calls >= enough, 2 * CALL_MS / 1000)
@@ -51,7 +51,7 @@ class Beater:
                 with self._progress:
                     self.calls += 1
                     self._progress.notify_all()
-        except Exception as failure:  # it is the test's to raise it
+        except Exception as failure:  # the test raises it
             with self._progress:
                 self._failed = failure
                 self._progress.notify_all()
@@ -69,7 +69,7 @@ def test_restarts_under_load_behind_tls_lose_no_call(tmp_path: Path) -> None:
     with ExitStack() as stack:
         process = stack.enter_context(ServerProcess("--db-filename", str(tmp_path / "temporal.db")))
         sdk_worker = stack.enter_context(SdkWorker(process.server.address))
-        # It closes connections too, as it does by default after 1000 requests.
+        # nginx also closes connections after some requests, by default after 1000.
         nginx = Nginx(tmp_path / "nginx", process.server.address, authority.sign(), clients_of=authority, requests=50)
         stack.enter_context(nginx)
         beaters = []

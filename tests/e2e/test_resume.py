@@ -1,4 +1,4 @@
-"""What the whole thing is for: work that dies is taken up again where it was."""
+"""The main purpose: a killed activity resumes at its last progress."""
 
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 from temporalio.exceptions import TimeoutType
@@ -31,7 +31,7 @@ def test_killed_child_resumes_after_last_item(
     assert activity.result() == "four items"
 
 
-def test_each_language_resumes_what_another_one_left(start: StartActivity, connect: Connect) -> None:
+def test_each_language_resumes_after_another_one(start: StartActivity, connect: Connect) -> None:
     drivers = [connect(language) for language in LANGUAGES]
     activity = start("workflow", heartbeat_timeout_ms=1_000)
     for number, driver in enumerate(drivers, start=1):

@@ -1,4 +1,4 @@
-"""A caller needs 64 KiB of stack, as the header promises, also where a handshake takes the most."""
+"""A caller needs at most 64 KiB of stack, as the header promises, even for the largest handshake."""
 
 import base64
 import subprocess
@@ -13,7 +13,7 @@ from harness.paths import BUILD, DRIVERS
 from harness.server import Server
 
 
-def test_handshake_with_large_rsa_keys_fits_into_the_stack_that_is_promised(
+def test_handshake_with_large_rsa_keys_fits_into_the_promised_stack(
     tmp_path: Path, server: Server, start: StartActivity
 ) -> None:
     program = compile_c(DRIVERS / "small_stack.c", BUILD / "small_stack", "-D_GNU_SOURCE", "-pthread", *linked())

@@ -1,4 +1,4 @@
-"""A token whose attempt is over: THB_NOT_FOUND, which means to stop the work."""
+"""The token of a finished attempt: THB_NOT_FOUND, which means that the work must stop."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from harness.fixtures import Connect, StartActivity
 from harness.requests import FENCED, Call
 
 
-def test_a_superseded_attempt_can_neither_beat_nor_end_its_successor(
+def test_superseded_attempt_can_neither_beat_nor_end_its_successor(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     activity = start(kind)
@@ -28,7 +28,7 @@ def test_a_superseded_attempt_can_neither_beat_nor_end_its_successor(
 
 
 @pytest.mark.parametrize("call", FENCED.values(), ids=FENCED.keys())
-def test_nothing_reaches_a_completed_activity(
+def test_calls_for_a_completed_activity_are_refused(
     language: str,
     kind: Kind,
     call: Call,
@@ -44,7 +44,7 @@ def test_nothing_reaches_a_completed_activity(
     assert activity.result() == "done"
 
 
-def test_a_sleeper_that_timed_out_can_neither_beat_nor_end_its_successor(
+def test_timed_out_attempt_can_neither_beat_nor_end_its_successor(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:
     driver = connect(language)
@@ -60,7 +60,7 @@ def test_a_sleeper_that_timed_out_can_neither_beat_nor_end_its_successor(
 
 
 @pytest.mark.parametrize("call", FENCED.values(), ids=FENCED.keys())
-def test_nothing_reaches_a_terminated_activity(
+def test_calls_for_a_terminated_activity_are_refused(
     language: str, kind: Kind, call: Call, start: StartActivity, connect: Connect
 ) -> None:
     activity = start(kind)
@@ -73,10 +73,10 @@ def test_nothing_reaches_a_terminated_activity(
 
 
 @pytest.mark.parametrize("call", FENCED.values(), ids=FENCED.keys())
-def test_nothing_reaches_an_activity_that_was_ended_from_elsewhere(
+def test_calls_for_an_activity_ended_elsewhere_are_refused(
     language: str, kind: Kind, call: Call, start: StartActivity, connect: Connect
 ) -> None:
-    """Its workflow has returned without it; or somebody else has completed it."""
+    """Either its workflow has returned without it, or another process has completed it."""
     activity = start(kind)
     token = activity.next_attempt().token
     driver = connect(language)
@@ -102,10 +102,8 @@ def test_details_of_an_ended_activity_are_kept_only_if_it_is_standalone(
         assert driver.get_details(token).values == [41]
 
 
-def test_an_activity_that_its_closed_workflow_left_behind_is_over(
-    language: str, start: StartActivity, connect: Connect
-) -> None:
-    """The server still tells of it, as one that waits."""
+def test_activity_of_a_closed_workflow_is_over(language: str, start: StartActivity, connect: Connect) -> None:
+    """The server still describes the activity, as pending."""
     activity = start("workflow")
     token = activity.next_attempt().token
     driver = connect(language)

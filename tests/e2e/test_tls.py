@@ -1,4 +1,4 @@
-"""Secure connections that work: an endpoint with TLS in front of the server, in each language."""
+"""Working TLS connections: an endpoint with TLS in front of the server, in each language."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ def mutual(authority: Authority, server: Server) -> Iterator[Endpoint]:
         yield listening
 
 
-def test_server_is_known_by_its_authority(
+def test_server_is_verified_by_its_authority(
     language: str, endpoint: Endpoint, authority: Authority, start: StartActivity, start_driver: StartDriver
 ) -> None:
     token = start("workflow").next_attempt().token
@@ -34,7 +34,7 @@ def test_server_is_known_by_its_authority(
     assert driver.heartbeat(token, 41) == Signals.NONE
 
 
-def test_client_and_server_check_each_others_certificate(
+def test_client_and_server_verify_each_other(
     language: str, mutual: Endpoint, authority: Authority, start_driver: StartDriver
 ) -> None:
     pair = authority.sign("solver")
@@ -96,7 +96,7 @@ def test_profile_configures_tls_and_credentials(
     assert metadata["x-team"] == "solvers"
 
 
-def test_api_key_alone_turns_tls_on_and_the_system_is_trusted(
+def test_api_key_alone_turns_tls_on_with_the_system_trust_store(
     language: str, endpoint: Endpoint, authority: Authority, start_driver: StartDriver
 ) -> None:
     driver = start_driver(language, {"SSL_CERT_FILE": str(authority.path)})
@@ -126,7 +126,7 @@ def test_host_verification_is_off_only_by_its_option(
         with refused("THB_TLS", "temporal.example", "tls.server_name"):
             start_driver("c").connect({**here, "tls": known})
         start_driver("c").connect({**here, "tls": {**known, **off}})
-        # Who says whom to trust is obeyed all the same; who doesn't, takes any.
+        # A configured authority is still checked. Without one, any certificate is accepted.
         with refused("THB_TLS", "signed"):
             start_driver("c").connect({**here, "tls": {**strange, **off}})
         start_driver("c").connect({**here, "tls": off})

@@ -1,4 +1,4 @@
-"""Whom we talk to is checked, unless somebody plainly says no: no mistake and no other option turns it off."""
+"""The server's identity is verified unless the option turns it off. No mistake and no other option does."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ def stranger(authority: Authority, server: Server) -> Iterator[Endpoint]:
         assert endpoint.peers() == set(), "nothing was sent to it"
 
 
-def test_no_other_option_turns_it_off(stranger: Endpoint, tmp_path: Path, start_driver: StartDriver) -> None:
+def test_no_other_option_turns_verification_off(stranger: Endpoint, tmp_path: Path, start_driver: StartDriver) -> None:
     other = Authority(tmp_path, "other")
     pair = other.sign("solver")
     key = tmp_path / "key"
@@ -72,7 +72,7 @@ def test_no_other_option_turns_it_off(stranger: Endpoint, tmp_path: Path, start_
         (tls if group == "tls" else options.setdefault(group, {}) if group else options)[name] = value
         with refused("THB_TLS", "signed"):
             driver.connect(options)
-    # Those left have tests of their own; keys go with their certificates.
+    # Other tests cover the remaining options. A key option needs its certificate option.
     elsewhere = {"config_file", "profile", "lazy", "tls.client_key_path", "tls.client_key_data"}
     elsewhere |= {"proxy.target_host", "proxy.basic_auth_user", "proxy.basic_auth_password"}
     assert options_of(ROOT / "docs" / "options.md") == {*harmless, *elsewhere}, "an option more: is it harmless?"
@@ -153,7 +153,7 @@ def test_profile_of_another_type_is_refused(
 def test_host_verification_stays_on_with_keys_of_other_programs(
     stranger: Endpoint, tmp_path: Path, start_driver: StartDriver
 ) -> None:
-    """Keys that aren't known here are left alone."""
+    """The loader ignores unknown keys."""
     file = tmp_path / "temporal.toml"
     file.write_text(f"[profile.default]\n{THE_ONE} = true\n[profile.default.tls]\ndisableHostVerification = true\n")
     with refused("THB_TLS", "signed"):
@@ -163,7 +163,7 @@ def test_host_verification_stays_on_with_keys_of_other_programs(
 def test_proxy_variables_of_other_programs_are_ignored(
     server: Server, start: StartActivity, start_driver: StartDriver
 ) -> None:
-    """They are often set for the web; a server in one's own network isn't reached through such a proxy."""
+    """Such variables are often set for web access, and that proxy doesn't lead to an internal server."""
     names = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "GRPC_PROXY"]
     variables = dict.fromkeys([*names, *map(str.lower, names)], "http://127.0.0.1:1")
     driver = start_driver("c", variables)

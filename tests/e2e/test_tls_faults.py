@@ -1,4 +1,4 @@
-"""Secure connections that can't be made: each fault has its status, and a message with its cause and the next step."""
+"""Failing TLS connections: each fault has a status, and a message with the cause and the next step."""
 
 import socket
 import ssl
@@ -17,7 +17,7 @@ from harness.endpoint import Endpoint
 from harness.fixtures import StartActivity, StartDriver
 from harness.server import OTHER_NAMESPACE, Server
 
-# A fault is told within the connect timeout, which these wouldn't be patient enough to wait for.
+# A fault is reported at once, not at the end of the connect timeout. Errors must arrive within this time.
 PATIENT = 60_000
 PROMPT_S = 10.0
 
@@ -46,13 +46,13 @@ def trusting(authority: Authority, pair: Pair | None = None) -> dict[str, str]:
     return tls
 
 
-def test_plain_text_to_a_server_that_speaks_tls(language: str, endpoint: Endpoint, start_driver: StartDriver) -> None:
+def test_plain_text_to_a_tls_server(language: str, endpoint: Endpoint, start_driver: StartDriver) -> None:
     driver = start_driver(language)
     with refused("THB_TLS", endpoint.address, "speaks TLS", "TEMPORAL_TLS=true"):
         driver.connect({"address": endpoint.address, "connect_timeout_ms": PATIENT})
 
 
-def test_tls_to_a_server_that_speaks_plain_text(language: str, server: Server, start_driver: StartDriver) -> None:
+def test_tls_to_a_plain_text_server(language: str, server: Server, start_driver: StartDriver) -> None:
     driver = start_driver(language)
     with refused("THB_TLS", server.address, "doesn't speak TLS", "TEMPORAL_TLS=false", within_s=PROMPT_S):
         driver.connect({"address": server.address, "tls": {"disabled": False}, "connect_timeout_ms": PATIENT})
@@ -105,7 +105,7 @@ def test_server_without_http2(authority: Authority, start_driver: StartDriver) -
             driver.connect({"address": address, "tls": trusting(authority), "connect_timeout_ms": PATIENT})
 
 
-def test_server_that_hangs_up(authority: Authority, start_driver: StartDriver) -> None:
+def test_server_that_closes_the_connection(authority: Authority, start_driver: StartDriver) -> None:
     with tls_server(authority.sign(), "h2") as address:
         driver = start_driver("c")
         with refused("THB_UNAVAILABLE", address, "closed the connection right after the TLS handshake"):
@@ -130,7 +130,7 @@ BAD_FILES: dict[str, tuple[str, bytes | None, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize(("option", "content", "causes"), BAD_FILES.values(), ids=BAD_FILES.keys())
-def test_file_that_is_wrong(
+def test_wrong_file(
     option: str,
     content: bytes | None,
     causes: tuple[str, ...],
@@ -176,9 +176,7 @@ def test_encrypted_key(authority: Authority, tmp_path: Path, start_driver: Start
 
 
 @pytest.mark.parametrize(("content", "cause"), [(None, "No such file"), (b"", "empty"), (b"two words", "white space")])
-def test_api_key_file_that_is_wrong(
-    content: bytes | None, cause: str, tmp_path: Path, start_driver: StartDriver
-) -> None:
+def test_wrong_api_key_file(content: bytes | None, cause: str, tmp_path: Path, start_driver: StartDriver) -> None:
     file = tmp_path / "key"
     if content is not None:
         file.write_bytes(content)
@@ -186,9 +184,7 @@ def test_api_key_file_that_is_wrong(
         start_driver("c").connect({"api_key_path": str(file), "lazy": True})
 
 
-def test_api_key_that_the_server_does_not_know(
-    language: str, endpoint: Endpoint, authority: Authority, start_driver: StartDriver
-) -> None:
+def test_unknown_api_key(language: str, endpoint: Endpoint, authority: Authority, start_driver: StartDriver) -> None:
     driver = start_driver(language)
     endpoint.api_key = "the-right-one"
     try:
@@ -228,7 +224,7 @@ def test_missing_namespace_behind_tls_is_found_by_connect(
 
 @contextmanager
 def tls_server(pair: Pair, protocol: str) -> Iterator[str]:
-    """Shakes hands, and hangs up."""
+    """A server that completes the handshake and closes the connection."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.cert_path, pair.key_path)
     context.set_alpn_protocols([protocol])

@@ -1,4 +1,4 @@
-"""How a parent hands its child the task token: by a variable, by a file, by a descriptor; by one of them."""
+"""A parent passes the task token to its child by exactly one of: a variable, a file, a descriptor."""
 
 import base64
 import os
@@ -17,17 +17,17 @@ TEXT = base64.b64encode(TOKEN).decode()
 VARIABLE = "TEMPORAL_ACTIVITY_TASK_TOKEN"
 
 
-def test_token_of_the_variable(language: str, start_driver: StartDriver) -> None:
+def test_token_in_the_variable(language: str, start_driver: StartDriver) -> None:
     assert start_driver(language, {VARIABLE: TEXT}).token_from_env() == TOKEN
 
 
-def test_token_of_the_file(language: str, tmp_path: Path, start_driver: StartDriver) -> None:
+def test_token_in_the_file(language: str, tmp_path: Path, start_driver: StartDriver) -> None:
     file = tmp_path / "token"
     file.write_text(f"  {TEXT}\n")
     assert start_driver(language, {f"{VARIABLE}_FILE": str(file)}).token_from_env() == TOKEN
 
 
-def test_token_of_the_descriptor(language: str, start_driver: StartDriver) -> None:
+def test_token_from_the_descriptor(language: str, start_driver: StartDriver) -> None:
     with tempfile.TemporaryFile() as file:
         file.write(f"{TEXT}\n".encode())
         file.seek(0)
@@ -36,7 +36,7 @@ def test_token_of_the_descriptor(language: str, start_driver: StartDriver) -> No
         assert driver.token_from_env() == TOKEN
 
 
-def test_token_of_a_pipe(language: str, start_driver: StartDriver) -> None:
+def test_token_from_a_pipe(language: str, start_driver: StartDriver) -> None:
     read_end, write_end = os.pipe()
     try:
         os.write(write_end, TEXT.encode())
@@ -47,12 +47,12 @@ def test_token_of_a_pipe(language: str, start_driver: StartDriver) -> None:
     assert driver.token_from_env() == TOKEN
 
 
-def test_empty_variables_are_none(language: str, start_driver: StartDriver) -> None:
+def test_empty_variables_are_unset(language: str, start_driver: StartDriver) -> None:
     driver = start_driver(language, {VARIABLE: TEXT, f"{VARIABLE}_FILE": "", f"{VARIABLE}_FD": ""})
     assert driver.token_from_env() == TOKEN
 
 
-def test_no_variable_at_all_names_the_three(language: str, start_driver: StartDriver) -> None:
+def test_error_without_variables_names_all_three(language: str, start_driver: StartDriver) -> None:
     with refused("THB_CONFIG", VARIABLE, f"{VARIABLE}_FILE", f"{VARIABLE}_FD"):
         start_driver(language).token_from_env()
 
@@ -80,7 +80,7 @@ def test_error_names_the_bad_variable(
         driver.token_from_env()
 
 
-def test_token_handed_over_is_the_one_that_beats(
+def test_heartbeats_use_the_token_of_the_hand_off(
     language: str, start: StartActivity, start_driver: StartDriver, server: Server
 ) -> None:
     activity = start("workflow")

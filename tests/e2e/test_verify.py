@@ -1,4 +1,4 @@
-"""An ending in doubt is looked up, for who asks for it: the server's records tell whether it was ours."""
+"""With the option, the library looks up an ending in doubt: the server's records show whether this call ended it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from harness.proxy import Proxy
 from harness.worker import SdkWorker
 
 PATIENCE_MS = 30_000
-# An end waits for an answer that is under way, and here it would be lost.
+# An ending call waits for a beat in flight, whose answer would be lost here.
 NOTHING_TO_ASK = {"heartbeat_timeout_ms": 30_000}
 
 
 @dataclass(frozen=True)
 class Ending:
-    """Asks for the end without waiting for the answer."""
+    """Starts the ending call without waiting for the answer."""
 
     start: Callable[[OpenActivity], None]
     applied: Callable[[ExternalActivity], object]
@@ -60,7 +60,7 @@ def running(activity: ExternalActivity, driver: Driver, ending: Ending) -> OpenA
     [*(("cpp", name) for name in ENDINGS), *((language, "complete") for language in ACTIVITY_LANGUAGES[1:])],
     indirect=["language"],
 )
-def test_ending_whose_answer_was_lost_is_looked_up_and_succeeds(
+def test_ending_with_a_lost_answer_is_verified_and_succeeds(
     language: str, name: str, kind: Kind, start: StartActivity, connect: Connect, proxy: Proxy
 ) -> None:
     ending = ENDINGS[name]

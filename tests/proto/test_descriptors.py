@@ -1,4 +1,4 @@
-"""What proto/ says is what the official API says; and the comparison would notice if it were not."""
+"""The files in proto/ agree with the official API, and the comparison detects differences."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from google.protobuf.descriptor_pb2 import (
 
 from harness.descriptors import Official, differences
 
-# The one thing that is not public: what a task token holds is the server's own. Tested on real tokens instead.
+# The one file that isn't public: the content of a task token is internal to the server. test_task_token.py checks it.
 SERVER_INTERNAL = "temporal/server/api/token/v1/message.proto"
 
 HEARTBEAT = "temporal.api.workflowservice.v1.RecordActivityTaskHeartbeatRequest"
@@ -30,11 +30,11 @@ def official(public: list[FileDescriptorProto]) -> Official:
     return Official(file.name for file in public)
 
 
-def test_our_proto_files_agree_with_the_official_ones(public: list[FileDescriptorProto], official: Official) -> None:
+def test_proto_files_agree_with_the_official_ones(public: list[FileDescriptorProto], official: Official) -> None:
     assert list(differences(public, official)) == []
 
 
-def test_there_is_something_to_compare(public: list[FileDescriptorProto]) -> None:
+def test_comparison_is_not_empty(public: list[FileDescriptorProto]) -> None:
     methods = {method.name for file in public for service in file.service for method in service.method}
     assert {
         "RecordActivityTaskHeartbeat",

@@ -1,4 +1,4 @@
-"""The one description that can't be compared with a published one, on tokens that a real server made."""
+"""Checks the message that has no published description on tokens of a real server."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ PACKAGE = "temporal.server.api.token.v1"
 
 @pytest.fixture(scope="module")
 def read(ours: FileDescriptorSet) -> Any:
-    """Parses by our description. A field whose type is another than we say turns up as an unknown one of its number."""
+    """Parses a token by proto/'s description. A field of another type appears as an unknown field of its number."""
     pool = descriptor_pool.DescriptorPool()
     [file] = [file for file in ours.file if file.package == PACKAGE]
     for imported in file.dependency:

@@ -1,4 +1,4 @@
-"""The Activity: it hands each attempt's work to a process in the next language."""
+"""The Activity. It hands each attempt to a process in the next language."""
 
 import base64
 import subprocess
@@ -19,7 +19,7 @@ class Attempt:
     program: Program
     process: subprocess.Popen[bytes]
     output: Path
-    items: list[int] = field(default_factory=list)  # done so far, in order
+    items: list[int] = field(default_factory=list)  # the items done so far, in order
     killed: bool = False
 
     def __str__(self) -> str:
@@ -31,7 +31,7 @@ class Attempt:
 
     def kill(self) -> None:
         self.killed = True
-        self.process.kill()  # SIGKILL: the process can do nothing about it
+        self.process.kill()  # SIGKILL: the process can't catch it
         self.process.wait()
 
     def last_words(self) -> str:
@@ -56,8 +56,8 @@ class Attempts:
         if self._stopped or number > len(self._programs):
             raise ApplicationError(f"nobody is left for attempt {number}", non_retryable=True)
         self.all.append(self._launch(number, items))
-        # From here on the Activity is the process's, to heartbeat and to complete. If it stayed ours, the SDK would
-        # cancel it for want of heartbeats: it counts only those that pass through this worker.
+        # From here on the process sends the heartbeats and completes the Activity. Otherwise the SDK would cancel the
+        # Activity for missing heartbeats: it counts only heartbeats of this worker.
         activity.raise_complete_async()
 
     def _launch(self, number: int, items: int) -> Attempt:
@@ -75,12 +75,12 @@ class Attempts:
         return Attempt(number, program, process, output)
 
     def look(self) -> None:
-        """Takes note of the items that were done since the last look."""
+        """Reads the items that were done since the last call."""
         for done in self._done.new():
             self.all[done.attempt - 1].items.append(done.item)
 
     def stop(self) -> None:
-        """Ends what still runs, and lets nothing new begin."""
+        """Kills the running processes and prevents new attempts."""
         self._stopped = True
         for attempt in self.all:
             attempt.process.kill()
@@ -88,7 +88,7 @@ class Attempts:
 
 
 def hand_off(info: activity.Info) -> dict[str, str]:
-    """The variables by which a process learns whose work it does."""
+    """Returns the variables that pass the attempt to a process."""
     return {
         "TEMPORAL_ACTIVITY_TASK_TOKEN": base64.b64encode(info.task_token).decode(),
         "TEMPORAL_ACTIVITY_ATTEMPT": str(info.attempt),

@@ -1,4 +1,4 @@
-# The demo and the programs that it runs. Included by the top Makefile, whose targets `lib` and `venv` it needs.
+# The demo and the programs that it runs. The top Makefile includes this file and provides the targets `lib` and `venv`.
 
 EXAMPLES := $(CURDIR)/target/examples
 

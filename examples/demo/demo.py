@@ -1,9 +1,9 @@
-"""The demo's command. It is as small as this so that what is missing is told before anything is started."""
+"""The demo's command. It is a small file so that it can report missing modules before it starts anything."""
 
 import signal
 import sys
 
-signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is started yet: Ctrl-C just ends us
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is started yet, so Ctrl-C may end this process
 
 if sys.version_info < (3, 11):  # noqa: UP036
     sys.exit("demo: needs Python 3.11 or newer")
@@ -11,7 +11,7 @@ if sys.version_info < (3, 11):  # noqa: UP036
 try:
     from run import main
 except ModuleNotFoundError as error:
-    sys.exit(f"demo: {sys.executable} has no {error.name}. `make demo` makes an environment that has it.")
+    sys.exit(f"demo: {sys.executable} has no {error.name}. `make demo` creates an environment with it.")
 
 if __name__ == "__main__":
     sys.exit(main())

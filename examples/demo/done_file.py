@@ -1,4 +1,4 @@
-"""The file in which the programs tick off items: a line `attempt language item` for each one done."""
+"""The file in which the programs record finished items: one line `attempt language item` for each."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ class Done:
 
 
 class DoneFile:
-    """Reads what was appended since the last look."""
+    """Reads the lines that were appended since the last call."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -24,7 +24,7 @@ class DoneFile:
         with self._path.open("rb") as file:
             file.seek(self._read)
             text = file.read()
-        whole = text[: text.rfind(b"\n") + 1]  # a line being written is read the next time
+        whole = text[: text.rfind(b"\n") + 1]  # an incomplete line is read at the next call
         self._read += len(whole)
         return [parse(line) for line in whole.decode().splitlines()]
 

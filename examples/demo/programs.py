@@ -1,4 +1,4 @@
-"""The programs that do the Activity's work. All take ITEMS and FILE, and tick off there what they have done."""
+"""The programs that do the Activity's work. Each takes ITEMS and FILE, and records finished items in FILE."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ PYTHON_BINDING = ROOT / "bindings" / "python"
 @dataclass(frozen=True)
 class Program:
     title: str
-    language: str  # as the program itself calls it in the file
+    language: str  # the name that the program writes into the file
     path: Path
     interpreter: tuple[str, ...] = ()
 
@@ -46,7 +46,7 @@ def check_built(programs: list[Program]) -> None:
 
 
 def environment(address: str, namespace: str) -> dict[str, str]:
-    """What every program needs to find the server and the library."""
+    """Returns the variables with which a program finds the server and the library."""
     python_path = os.pathsep.join(filter(None, [str(PYTHON_BINDING), os.environ.get("PYTHONPATH")]))
     return clean_environment() | {
         "TEMPORAL_ADDRESS": address,

@@ -1,4 +1,4 @@
-"""What is known of the run at this moment. The relay writes it, the screen shows it."""
+"""The current state of the run. The relay writes it, and the screen shows it."""
 
 import time
 from dataclasses import dataclass, field
@@ -8,11 +8,11 @@ from attempts import Attempt
 
 @dataclass
 class ServerView:
-    """The Activity as the server's Describe tells it."""
+    """The Activity's state from the server's Describe."""
 
     attempt: int = 0
-    item: int = 0  # in the last heartbeat that it acknowledged
-    lease_ends: float = 0.0  # Unix time of the heartbeat timeout, unless a beat comes
+    item: int = 0  # in the last acknowledged heartbeat
+    lease_ends: float = 0.0  # Unix time at which the heartbeat timeout expires
 
     @property
     def lease_left(self) -> float:
@@ -23,12 +23,12 @@ class ServerView:
 class Progress:
     items: int
     seed: int
-    titles: list[str]  # of the program of each attempt
+    titles: list[str]  # the title of each attempt's program
     attempts: list[Attempt] = field(default_factory=list)
     server: ServerView = field(default_factory=ServerView)
     started: float = field(default_factory=time.monotonic)
-    headline: str = ""  # what goes on before the first attempt
-    result: int | None = None  # the workflow's
+    headline: str = ""  # the current step before the first attempt
+    result: int | None = None  # the workflow's result
     events: list[tuple[float, str]] = field(default_factory=list)
 
     @property

@@ -1,4 +1,4 @@
-"""The relay: runs the workflow, follows the work, kills who is due, asks the server what it knows."""
+"""The relay. It runs the workflow, watches the attempts, kills them, and describes the workflow on the server."""
 
 import asyncio
 import json
@@ -18,20 +18,20 @@ from trouble import Trouble, within
 from workflow import HEARTBEAT_TIMEOUT, Relay
 
 TASK_QUEUE = "demo"
-ITEM_S = 0.1  # what an item takes in each of the programs
-LOOK_EVERY_S = 0.002  # at the file: a kill comes this soon after the item
-ASK_EVERY_S = 0.1  # the server
-EXIT_S = 5.0  # from completing the Activity to the end of the process
+ITEM_S = 0.1  # the duration of an item in each program
+LOOK_EVERY_S = 0.002  # read the file this often, so that a kill follows the item soon
+ASK_EVERY_S = 0.1  # describe the workflow this often
+EXIT_S = 5.0  # the longest time from completing the Activity to the end of the process
 
 
 @dataclass(frozen=True)
 class Kill:
-    item: int  # once this one is done
-    after_s: float  # and so much of the next one's time has passed
+    item: int  # kill after this item is done
+    after_s: float  # and after this time in the next item
 
 
 def plan_kills(seed: int, items: int, kills: int) -> list[Kill]:
-    """A kill for each attempt but the last, somewhere in its share of the items. A seed makes one plan."""
+    """Plans a random kill for each attempt except the last. Equal seeds give equal plans."""
     chance = random.Random(seed)
     share = items / (kills + 1)
     return [
@@ -61,13 +61,13 @@ async def run_relay(client: Client, attempts: Attempts, kills: list[Kill], progr
         except WorkflowFailureError as error:
             raise Trouble(f"the workflow failed: {error.cause}") from error
         except RPCError as error:
-            raise Trouble(f"the server doesn't answer any more: {error}") from error
+            raise Trouble(f"the server no longer answers: {error}") from error
         finally:
             attempts.stop()
 
 
 async def first_of(*jobs: Coroutine[Any, Any, Any]) -> Any:
-    """The result, or the failure, of whichever ends first; the others are cancelled."""
+    """Returns or raises the outcome of the first job that ends, and cancels the others."""
     tasks = [asyncio.create_task(job) for job in jobs]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -79,7 +79,7 @@ async def first_of(*jobs: Coroutine[Any, Any, Any]) -> Any:
 
 
 async def follow(attempts: Attempts, kills: list[Kill], progress: Progress) -> None:
-    """Watches the items being done, and kills each attempt but the last when its time has come."""
+    """Watches the finished items, and kills each attempt except the last as planned."""
     told = 0
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
@@ -104,11 +104,11 @@ def check_running(attempt: Attempt, may_end: bool) -> None:
     code = attempt.process.poll()
     if code is None or (code == 0 and may_end):
         return
-    raise Trouble(f"{attempt}: ended by itself with code {code} and said\n{attempt.last_words()}")
+    raise Trouble(f"{attempt}: exited with code {code} and printed\n{attempt.last_words()}")
 
 
 async def end_of(attempt: Attempt) -> None:
-    """Waits for the process that has completed the Activity: its own end belongs to the story."""
+    """Waits for the exit of the process that completed the Activity, so that its exit code is checked too."""
     async with within(EXIT_S, f"{attempt}: its end after completing"):
         while attempt.process.poll() is None:
             await asyncio.sleep(LOOK_EVERY_S)

@@ -1,4 +1,4 @@
-"""The command: reads the options, runs the relay, gives the verdict."""
+"""The command. It parses the options, runs the relay, and prints the summary."""
 
 import argparse
 import asyncio
@@ -23,23 +23,23 @@ from server import NAMESPACE, find_program, running_server, version
 from summary import report, summarize
 from trouble import Trouble, within
 
-LIMIT_S = 120.0  # beside the items' own time; it takes 10
+LIMIT_S = 120.0  # in addition to the items' own time; a normal run needs 10 s
 
-TITLE = "One Activity, three languages: two attempts are killed in the middle of the work, and no item is lost."
-STORY = """Starts a Temporal dev server, a worker, and a workflow whose Activity processes items in an external
-process: in C until that is killed with SIGKILL, then in Python until that is killed too, then in Go, which completes.
-Exit code 0 means that all is well."""
+TITLE = "One Activity, three languages: two attempts are killed while they work, and no item is lost."
+STORY = """Starts a Temporal dev server, a worker, and a workflow. Its Activity processes items in an external
+process. The first attempt is in C, the second in Python; both are killed with SIGKILL. The third, in Go, completes.
+Exit code 0 means that the run was correct."""
 
 
 def main() -> int:
     options = parse()
-    logging.getLogger("temporalio").setLevel(logging.CRITICAL)  # what fails is told in our words
+    logging.getLogger("temporalio").setLevel(logging.CRITICAL)  # the demo prints its own errors
     try:
         return asyncio.run(until_signal(run(options)))
     except Trouble as trouble:
         print(f"demo: {trouble}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # nobody looks any more
+    except BrokenPipeError:  # the reader of stdout has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
@@ -50,25 +50,25 @@ def parse() -> argparse.Namespace:
         "--seed",
         type=int,
         default=os.environ.get("SEED") or random.randrange(1000),
-        help="repeats the run that showed this number: the same kills (default: the variable SEED, else random)",
+        help="repeats the kills of the run with this seed (default: the variable SEED, else random)",
     )
-    parser.add_argument("--items", type=int, default=40, help="how many there are to do (default: 40)")
+    parser.add_argument("--items", type=int, default=40, help="the number of items (default: 40)")
     parser.add_argument(
         "--relay",
         type=lambda names: names.split(","),
         default="c,python,go",
         metavar="NAME,...",
-        help=f"the program of each attempt, of {', '.join(PROGRAMS)} (default: c,python,go)",
+        help=f"the program of each attempt: {', '.join(PROGRAMS)} (default: c,python,go)",
     )
-    parser.add_argument("--file", type=Path, help="where to tick off the items, to be kept (default: a temporary file)")
+    parser.add_argument("--file", type=Path, help="keep the finished items in this file (default: a temporary file)")
     options = parser.parse_args()
     unknown = ", ".join(sorted(set(options.relay) - set(PROGRAMS)))
     if unknown:
-        parser.error(f"--relay: there is no {unknown}, but {', '.join(PROGRAMS)}")
+        parser.error(f"--relay: unknown program {unknown}; choose from {', '.join(PROGRAMS)}")
     if options.items < 2 * len(options.relay):
         parser.error(f"--items: {len(options.relay)} attempts need {2 * len(options.relay)} or more")
     if options.file and options.file.exists():
-        parser.error(f"--file: {options.file} exists already")
+        parser.error(f"--file: {options.file} already exists")
     return options
 
 
@@ -101,7 +101,7 @@ async def run(options: argparse.Namespace) -> int:
 
 @contextlib.asynccontextmanager
 async def drawn(progress: Progress) -> AsyncIterator[None]:
-    """Keeps the screen up to date meanwhile."""
+    """Redraws the screen while the block runs."""
     screen = screen_for(sys.stdout)
 
     async def frames() -> None:
@@ -115,12 +115,12 @@ async def drawn(progress: Progress) -> AsyncIterator[None]:
     finally:
         drawing.cancel()
         await asyncio.gather(drawing, return_exceptions=True)
-        screen.draw(progress)  # the last picture, or what is wrong with drawing one
+        screen.draw(progress)  # the final state
         screen.close()
 
 
 async def until_signal(job: Coroutine[Any, Any, int]) -> int:
-    """Lets Ctrl-C and kill end the job in order, which stops all that it started. A second one changes nothing."""
+    """Cancels the job on the first SIGINT, SIGTERM or SIGHUP, and ignores further signals."""
     task = asyncio.create_task(job)
     received: list[int] = []
 
@@ -134,5 +134,5 @@ async def until_signal(job: Coroutine[Any, Any, int]) -> int:
     try:
         return await task
     except asyncio.CancelledError:
-        print("demo: interrupted; all that it started is stopped", file=sys.stderr)
+        print("demo: interrupted; all its processes are stopped", file=sys.stderr)
         return 128 + received[0]

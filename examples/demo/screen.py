@@ -1,4 +1,4 @@
-"""The picture of a run: a drawing that changes in place on a terminal, plain lines anywhere else."""
+"""The output of a run: a picture that is redrawn in place on a terminal, plain lines elsewhere."""
 
 import os
 import shutil
@@ -23,10 +23,10 @@ def screen_for(out: TextIO) -> Screen:
 
 
 class Live:
-    """Draws the attempts below each other on one scale of items: each is seen to begin where the last one died."""
+    """Draws the attempts below each other on one scale, so that each visibly starts where the last one died."""
 
     NARROWEST = 60
-    BESIDE_BAR = 38  # columns for what stands left and right of the bars
+    BESIDE_BAR = 38  # columns left and right of the bars
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -47,7 +47,7 @@ class Live:
 
     def _frame(self, progress: Progress) -> list[str]:
         room = shutil.get_terminal_size().columns - self.BESIDE_BAR
-        width = progress.items * (room // progress.items) or room  # whole cells an item, where they fit
+        width = progress.items * (room // progress.items) or room  # a whole number of cells per item, if they fit
         kills = len(progress.titles) - 1
         title = f"One Activity, {progress.items} items, {plural(kills, 'kill')}"
         clock = f"seed {progress.seed}   {progress.elapsed:5.1f} s"
@@ -106,7 +106,7 @@ class Live:
 
 
 class Plain:
-    """A line when something happens, and every half second while items are done."""
+    """Prints a line for each event, and every half second while items are done."""
 
     EVERY_S = 0.5
 
@@ -134,7 +134,7 @@ class Plain:
 
 
 class Ink:
-    """Colors where they are wanted (no NO_COLOR), and signs that the terminal's encoding has."""
+    """Colors, unless NO_COLOR is set, and characters that the terminal's encoding supports."""
 
     def __init__(self, out: TextIO) -> None:
         self._colored = out.isatty() and not os.environ.get("NO_COLOR")
@@ -155,7 +155,7 @@ class Ink:
         return self._paint("32", text)
 
     def color(self, number: int, text: str) -> str:
-        """One for each attempt: blue, yellow, cyan, magenta and again."""
+        """Paints in the color of an attempt: blue, yellow, cyan, magenta, then from the start."""
         return self._paint(str((34, 33, 36, 35)[(number - 1) % 4]), text)
 
     def spinner(self) -> str:

@@ -1,4 +1,4 @@
-"""A Temporal dev server of our own: in memory, on a free port of this machine, stopped with the demo."""
+"""A Temporal dev server for the demo: in memory, on a free port of this machine, stopped with the demo."""
 
 import asyncio
 import contextlib
@@ -22,12 +22,12 @@ from trouble import Trouble, within
 
 NAMESPACE = "default"
 OLDEST = (1, 29)  # the first server of the `temporal` 1.5 command
-START_TIMEOUT = 60.0  # it takes about 3 s; a busy machine may take longer
+START_TIMEOUT = 60.0  # normally about 3 s; longer on a busy machine
 STOP_TIMEOUT = 3.0
 
 
 def find_program() -> Path:
-    """The `temporal` on the PATH if it is new enough, else the one beside this Python."""
+    """Returns the `temporal` on the PATH if it is new enough, else the one beside this Python."""
     on_path = shutil.which("temporal")
     beside = Path(sys.executable).with_name("temporal")
     for program in (Path(on_path) if on_path else None, beside):
@@ -42,7 +42,7 @@ def find_program() -> Path:
 
 
 def version(program: Path) -> tuple[int, ...]:
-    """The server's version in `temporal version 1.9.1 (Server 1.32.0, UI 2.54.1)`."""
+    """Returns the server's version from `temporal version 1.9.1 (Server 1.32.0, UI 2.54.1)`."""
     try:
         said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20).stdout
     except (OSError, subprocess.TimeoutExpired):
@@ -53,9 +53,9 @@ def version(program: Path) -> tuple[int, ...]:
 
 @contextlib.asynccontextmanager
 async def running_server(program: Path, directory: Path) -> AsyncIterator[Client]:
-    """Starts a server and yields a client of it."""
+    """Starts a server and yields a client for it."""
     log = directory / "server.log"
-    for _ in range(3):  # somebody may take the free port before the server does
+    for _ in range(3):  # another process may take the free port before the server does
         port = free_port()
         process = start(program, port, log)
         try:
@@ -65,7 +65,7 @@ async def running_server(program: Path, directory: Path) -> AsyncIterator[Client
                 return
         finally:
             await stop(process)
-    raise Trouble(f"the server ended by itself:\n{log.read_text()[-2000:]}")
+    raise Trouble(f"the server exited:\n{log.read_text()[-2000:]}")
 
 
 def start(program: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
@@ -77,18 +77,18 @@ def start(program: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
             stdout=out,
             stderr=out,
             env=clean_environment(),
-            start_new_session=True,  # Ctrl-C is for the demo, which then stops things in their order
+            start_new_session=True,  # only the demo receives Ctrl-C; it stops the server last
             preexec_fn=die_with_parent,
         )
 
 
 async def wait_until_ready(process: subprocess.Popen[bytes], address: str) -> Client | None:
-    """None if the server gave up."""
+    """Returns a client, or None if the server exited."""
     request = DescribeNamespaceRequest(namespace=NAMESPACE)
-    quiet = Runtime(telemetry=TelemetryConfig(logging=None))  # its log lines would land in the picture
+    quiet = Runtime(telemetry=TelemetryConfig(logging=None))  # log lines would break the picture
     async with within(START_TIMEOUT, "the start of the server"):
         while process.poll() is None:
-            with contextlib.suppress(RuntimeError, RPCError):  # nobody answers yet, or the namespace is still to come
+            with contextlib.suppress(RuntimeError, RPCError):  # the server or the namespace isn't ready yet
                 client = await Client.connect(address, namespace=NAMESPACE, runtime=quiet)
                 await client.workflow_service.describe_namespace(request)
                 return client
@@ -104,13 +104,13 @@ async def stop(process: subprocess.Popen[bytes]) -> None:
                 await asyncio.sleep(0.02)
     except TimeoutError:
         pass
-    finally:  # also when a signal comes in just now
+    finally:  # also when a signal cancels this task
         process.kill()
         process.wait()
 
 
 def clean_environment() -> dict[str, str]:
-    """Ours without what would lead a Temporal program to some other server or account."""
+    """Returns the environment without variables that select another Temporal server or account."""
     return {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
 
 
@@ -122,9 +122,9 @@ def free_port() -> int:
 
 
 def die_with_parent() -> None:
-    """Even a demo that is killed with SIGKILL leaves no server behind (on Linux)."""
+    """Makes the kernel stop the server when the demo is killed, even by SIGKILL (on Linux)."""
     if hasattr(LIBC, "prctl"):
         LIBC.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
-LIBC = ctypes.CDLL(None)  # opened here: little is safe between fork and exec
+LIBC = ctypes.CDLL(None)  # opened here, because dlopen isn't safe between fork and exec

@@ -1,4 +1,4 @@
-"""The verdict, from the file of items done and the workflow's result alone."""
+"""The summary. It uses only the file of finished items and the workflow's result."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from done_file import Done
 
 @dataclass(frozen=True)
 class Leg:
-    """What one attempt did."""
+    """The items of one attempt."""
 
     attempt: int
     language: str
@@ -24,11 +24,11 @@ class Summary:
     twice: list[int]
     lost: list[int]
     result: int
-    faults: list[str]  # empty: all is well
+    faults: list[str]  # empty if the run was correct
 
 
 def summarize(done: list[Done], items: int, languages: list[str], result: int) -> Summary:
-    """Judges a relay of these languages, of which each but the last was killed."""
+    """Checks a relay of these languages, in which each attempt except the last was killed."""
     legs, faults = [], []
     for (attempt, language), lines in groupby(done, lambda line: (line.attempt, line.language)):
         numbers = [line.item for line in lines]

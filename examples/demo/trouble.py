@@ -1,4 +1,4 @@
-"""What can go wrong, in words for the user."""
+"""Errors of the demo, with messages for the user."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 
 class Trouble(Exception):
-    """Why the demo can't go on; the message says what to do, where that is known."""
+    """The demo can't continue. The message says what to do, if that is known."""
 
 
 @contextlib.asynccontextmanager

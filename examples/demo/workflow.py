@@ -1,4 +1,4 @@
-"""The workflow: one Activity, which is tried until somebody completes it."""
+"""The workflow: one Activity, which is retried until a process completes it."""
 
 from datetime import timedelta
 

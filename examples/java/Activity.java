@@ -8,15 +8,15 @@ import com.sun.jna.ptr.PointerByReference;
 import java.nio.charset.StandardCharsets;
 
 /**
- * The work of a Temporal Activity in Java, by JNA (pom.xml) and the library:
+ * Does the work of a Temporal Activity in Java. Needs JNA (pom.xml) and the library:
  *
  * <pre>    java -cp jna.jar Activity.java ITEMS</pre>
  *
- * The token comes in TEMPORAL_ACTIVITY_TASK_TOKEN, the server in TEMPORAL_ADDRESS. Each item that is done is recorded; killed
- * at any moment, the Activity's next attempt goes on after the last item that the server knows of.
+ * Reads the task token from TEMPORAL_ACTIVITY_TASK_TOKEN and the server's address from TEMPORAL_ADDRESS. Records each
+ * finished item. If the process is killed, the Activity's next attempt resumes after the last item that the server has.
  */
 public final class Activity {
-    /** Those of temporal_heartbeat.h that are used here. A size_t is as long as a pointer, and so is a NativeLong on Unix. */
+    /** Functions from temporal_heartbeat.h. A NativeLong has the size of a size_t on Unix. */
     interface Thb extends Library {
         int thb_check_abi(int abi);
         String thb_status_name(int status);
@@ -48,7 +48,7 @@ public final class Activity {
     static final int JSON = 1;
     static final int CANCEL_REQUESTED = 1;
     static final int PAUSED = 2;
-    /** RESET, GONE, LEASE_LOST: this attempt is to end. */
+    /** RESET, GONE, LEASE_LOST: this attempt must end. */
     static final int STOP = 4 | 8 | 16;
     static final int ALL = -1;
     static final int TIMEOUT_MS = 10_000;
@@ -59,7 +59,7 @@ public final class Activity {
 
     final PointerByReference error = new PointerByReference();
 
-    /** Passes a good status, and throws what the library says of any other. */
+    /** Throws an exception with the library's message if the status isn't THB_OK. */
     void must(int status) {
         if (status == 0) {
             return;
@@ -69,7 +69,7 @@ public final class Activity {
         throw new IllegalStateException(message);
     }
 
-    /** The last item done, which the attempt before recorded; 0 when there was none. */
+    /** Returns the last item that the previous attempt recorded, or 0. */
     int lastItem(long activity) {
         PointerByReference out = new PointerByReference();
         LongByReference len = new LongByReference();
@@ -92,7 +92,7 @@ public final class Activity {
 
             byte[] json = json(item);
             must(THB.thb_activity_heartbeat(activity, JSON, json, new NativeLong(json.length), signals, error));
-            while (signals.getValue() == PAUSED) { // the beats go on meanwhile
+            while (signals.getValue() == PAUSED) { // heartbeats continue
                 must(THB.thb_activity_wait(activity, ALL, PAUSED, TIMEOUT_MS, signals, error));
             }
             if ((signals.getValue() & CANCEL_REQUESTED) != 0) {
@@ -119,7 +119,7 @@ public final class Activity {
             must(THB.thb_activity_open(null, NOTHING, options, new NativeLong(options.length), activity, error));
             System.out.println(work(activity.getValue(), items));
         } finally {
-            THB.thb_disconnect(TIMEOUT_MS, null); // sends what was recorded last, and closes the activity
+            THB.thb_disconnect(TIMEOUT_MS, null); // sends the last record and closes the activity
         }
     }
 

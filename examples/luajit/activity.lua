@@ -1,14 +1,14 @@
--- The work of a Temporal Activity in LuaJIT, which needs nothing but the library:
+-- Does the work of a Temporal Activity in LuaJIT. Needs only the library:
 --
 --     luajit activity.lua ITEMS
 --
--- The token comes in TEMPORAL_ACTIVITY_TASK_TOKEN, the server in TEMPORAL_ADDRESS. Each item that is done is recorded;
--- killed at any moment, the Activity's next attempt goes on after the last item that the server knows of.
+-- Reads the task token from TEMPORAL_ACTIVITY_TASK_TOKEN and the server's address from TEMPORAL_ADDRESS. Records each
+-- finished item. If the process is killed, the Activity's next attempt resumes after the last item that the server has.
 
 local ffi = require("ffi")
 local bit = require("bit")
 
--- Those of temporal_heartbeat.h that are used here, as they stand there. (All of it: cc -E -P temporal_heartbeat.h)
+-- Declarations copied from temporal_heartbeat.h. (For all of them: cc -E -P temporal_heartbeat.h)
 ffi.cdef [[
 typedef int32_t thb_status_t;
 typedef int32_t thb_encoding_t;
@@ -43,14 +43,14 @@ void thb_details_free(struct thb_details_t *details);
 ]]
 
 local ABI, NONE, JSON, CANCEL_REQUESTED, PAUSED = 1, 0, 1, 1, 2
-local STOP = 4 + 8 + 16 -- RESET, GONE, LEASE_LOST: this attempt is to end
+local STOP = 4 + 8 + 16 -- RESET, GONE, LEASE_LOST: this attempt must end
 local TIMEOUT_MS, ALL = 10000, 0xFFFFFFFF
 
 local thb = ffi.load(os.getenv("TEMPORAL_HEARTBEAT_LIBRARY") or "libtemporal_heartbeat.so.0")
 local error_out = ffi.new("thb_error_t *[1]")
 local signals_out = ffi.new("uint32_t[1]")
 
--- Passes a good status, and raises any other with what the library says of it.
+-- Raises an error with the library's message if the status isn't THB_OK.
 local function must(status)
     if status == 0 then return end
     local message = ffi.string(thb.thb_status_name(status)) .. ": " .. ffi.string(thb.thb_error_message(error_out[0]))
@@ -58,7 +58,7 @@ local function must(status)
     error(message, 0)
 end
 
--- The last item done, which the attempt before recorded; 0 when there was none.
+-- Returns the last item that the previous attempt recorded, or 0.
 local function last_item(activity)
     local details_out, len = ffi.new("thb_details_t *[1]"), ffi.new("size_t[1]")
     must(thb.thb_activity_get_details(activity, TIMEOUT_MS, details_out, error_out))
@@ -77,7 +77,7 @@ local function work(activity, items)
 
         local json = tostring(item)
         must(thb.thb_activity_heartbeat(activity, JSON, json, #json, signals_out, error_out))
-        while signals_out[0] == PAUSED do -- the beats go on meanwhile
+        while signals_out[0] == PAUSED do -- heartbeats continue
             must(thb.thb_activity_wait(activity, ALL, PAUSED, TIMEOUT_MS, signals_out, error_out))
         end
         if bit.band(signals_out[0], CANCEL_REQUESTED) ~= 0 then
@@ -100,6 +100,6 @@ local activity_out = ffi.new("thb_activity_t[1]")
 local options = '{"from_env": true}'
 must(thb.thb_activity_open(nil, 0, options, #options, activity_out, error_out))
 local fine, said = pcall(work, activity_out[0], tonumber(arg[1]) or 20)
-thb.thb_disconnect(TIMEOUT_MS, nil) -- sends what was recorded last, and closes the activity
+thb.thb_disconnect(TIMEOUT_MS, nil) -- sends the last record and closes the activity
 print(said)
 os.exit(fine and 0 or 1)

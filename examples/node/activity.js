@@ -1,16 +1,16 @@
-// The work of a Temporal Activity in Node.js, by koffi (npm install koffi) and the library:
+// Does the work of a Temporal Activity in Node.js. Needs koffi (npm install koffi) and the library:
 //
 //     node activity.js ITEMS
 //
-// The token comes in TEMPORAL_ACTIVITY_TASK_TOKEN, the server in TEMPORAL_ADDRESS. Each item that is done is recorded;
-// killed at any moment, the Activity's next attempt goes on after the last item that the server knows of.
+// Reads the task token from TEMPORAL_ACTIVITY_TASK_TOKEN and the server's address from TEMPORAL_ADDRESS. Records each
+// finished item. If the process is killed, the Activity's next attempt resumes after the last item that the server has.
 'use strict';
 
 const { promisify } = require('node:util');
 const { setTimeout: sleep } = require('node:timers/promises');
 const koffi = require('koffi');
 
-// Those of temporal_heartbeat.h that are used here. koffi writes a pointer that is marked _Out_ into an array of one.
+// Functions from temporal_heartbeat.h. koffi stores the value of an _Out_ pointer in an array of length 1.
 const library = koffi.load(process.env.TEMPORAL_HEARTBEAT_LIBRARY ?? 'libtemporal_heartbeat.so.0');
 koffi.opaque('thb_error_t');
 koffi.opaque('thb_details_t');
@@ -51,7 +51,7 @@ const detailsFree = library.func('void thb_details_free(thb_details_t *details)'
 const ABI = 1;
 const [NONE, JSON_PLAIN] = [0, 1];
 const [CANCEL_REQUESTED, PAUSED] = [1, 2];
-const STOP = 4 | 8 | 16; // RESET, GONE, LEASE_LOST: this attempt is to end
+const STOP = 4 | 8 | 16; // RESET, GONE, LEASE_LOST: this attempt must end
 const ALL = 0xffffffff;
 const TIMEOUT_MS = 10_000;
 
@@ -62,7 +62,7 @@ function must(status, [error]) {
   throw new Error(message);
 }
 
-// A function that has the error last and never blocks.
+// Wraps a function that never blocks. The error is its last argument.
 function direct(prototype) {
   const call = library.func(`int32_t ${prototype}`);
   return (...args) => {
@@ -71,7 +71,7 @@ function direct(prototype) {
   };
 }
 
-// One that may block: it waits on a thread of koffi's, and the event loop goes on.
+// Wraps a function that may block. It runs on a thread of koffi, so the event loop isn't blocked.
 function awaited(prototype) {
   const call = promisify(library.func(`int32_t ${prototype}`).async);
   return async (...args) => {
@@ -80,7 +80,7 @@ function awaited(prototype) {
   };
 }
 
-// The last item done, which the attempt before recorded; 0 when there was none.
+// Returns the last item that the previous attempt recorded, or 0.
 async function lastItem(activity) {
   const [details, length] = [[null], [0]];
   await getDetails(activity, TIMEOUT_MS, details);
@@ -99,7 +99,7 @@ async function work(activity, items) {
     const signals = [0];
     heartbeat(activity, JSON_PLAIN, `${item}`, `${item}`.length, signals);
     while (signals[0] === PAUSED) {
-      await wait(activity, ALL, PAUSED, TIMEOUT_MS, signals); // the beats go on meanwhile
+      await wait(activity, ALL, PAUSED, TIMEOUT_MS, signals); // heartbeats continue
     }
     if (signals[0] & CANCEL_REQUESTED) {
       await reportCancelled(activity, NONE, null, 0, TIMEOUT_MS);
@@ -120,7 +120,7 @@ async function main() {
     open(null, 0, options, options.length, activity);
     console.log(await work(activity[0], Number(process.argv[2] ?? 20)));
   } finally {
-    disconnect(TIMEOUT_MS, null); // sends what was recorded last, and closes the activity
+    disconnect(TIMEOUT_MS, null); // sends the last record and closes the activity
   }
 }
 

@@ -1,9 +1,9 @@
-# The work of a Temporal Activity in Perl, by FFI::Platypus (Debian: libffi-platypus-perl) and the library:
+# Does the work of a Temporal Activity in Perl. Needs FFI::Platypus (Debian: libffi-platypus-perl) and the library:
 #
 #     perl activity.pl ITEMS
 #
-# The token comes in TEMPORAL_ACTIVITY_TASK_TOKEN, the server in TEMPORAL_ADDRESS. Each item that is done is recorded;
-# killed at any moment, the Activity's next attempt goes on after the last item that the server knows of.
+# Reads the task token from TEMPORAL_ACTIVITY_TASK_TOKEN and the server's address from TEMPORAL_ADDRESS. Records each
+# finished item. If the process is killed, the Activity's next attempt resumes after the last item that the server has.
 
 use v5.36;
 use FFI::Platypus 2.00;
@@ -12,11 +12,11 @@ use Time::HiRes qw(sleep);
 
 use constant {
     ABI => 1, NONE => 0, JSON => 1, CANCEL_REQUESTED => 1, PAUSED => 2,
-    STOP => 4 | 8 | 16,    # RESET, GONE, LEASE_LOST: this attempt is to end
+    STOP => 4 | 8 | 16,    # RESET, GONE, LEASE_LOST: this attempt must end
     TIMEOUT_MS => 10_000, ALL => 0xFFFFFFFF,
 };
 
-# Those of temporal_heartbeat.h that are used here. A pointer that is written is a reference: opaque*, uint32*.
+# Functions from temporal_heartbeat.h. An output pointer is a reference: opaque*, uint32*.
 my $ffi = FFI::Platypus->new(api => 2, lib => $ENV{TEMPORAL_HEARTBEAT_LIBRARY} // 'libtemporal_heartbeat.so.0');
 $ffi->mangler(sub ($name) { "thb_$name" });
 $ffi->attach(check_abi => ['uint32'] => 'sint32');
@@ -35,7 +35,7 @@ $ffi->attach(details_data => ['opaque', 'size_t', 'size_t*'] => 'opaque');
 $ffi->attach(details_attempt => ['opaque'] => 'sint32');
 $ffi->attach(details_free => ['opaque'] => 'void');
 
-# Around each function that has error_out last: dies of what that says if it fails.
+# Wraps a function with error_out as its last argument. Dies with the error's message.
 sub checked ($function, @arguments) {
     my $status = $function->(@arguments, \my $error) or return;
     my $message = status_name($status) . ': ' . error_message($error);
@@ -43,7 +43,7 @@ sub checked ($function, @arguments) {
     die "$message\n";
 }
 
-# The last item done, which the attempt before recorded; 0 when there was none.
+# Returns the last item that the previous attempt recorded, or 0.
 sub last_item ($activity) {
     activity_get_details($activity, TIMEOUT_MS, \my $details);
     my $data = details_data($details, 0, \my $len);
@@ -59,7 +59,7 @@ sub work ($activity, $items) {
         say "item $item done";
 
         activity_heartbeat($activity, JSON, "$item", length $item, \my $signals);
-        while ($signals == PAUSED) {    # the beats go on meanwhile
+        while ($signals == PAUSED) {    # heartbeats continue
             activity_wait($activity, ALL, PAUSED, TIMEOUT_MS, \$signals);
         }
         if ($signals & CANCEL_REQUESTED) {
@@ -79,6 +79,6 @@ my $options = '{"from_env": true}';
 activity_open(undef, 0, $options, length $options, \my $activity);
 my $said = eval { work($activity, $ARGV[0] // 20) };
 my $why = $@;
-disconnect(TIMEOUT_MS, undef);    # sends what was recorded last, and closes the activity
+disconnect(TIMEOUT_MS, undef);    # sends the last record and closes the activity
 die $why unless defined $said;
 say $said;

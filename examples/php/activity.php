@@ -1,13 +1,13 @@
 <?php
-/* The work of a Temporal Activity in PHP, which needs its FFI extension and the library:
+/* Does the work of a Temporal Activity in PHP. Needs the FFI extension and the library:
  *
  *     php -d ffi.enable=1 activity.php ITEMS
  *
- * The token comes in TEMPORAL_ACTIVITY_TASK_TOKEN, the server in TEMPORAL_ADDRESS. Each item that is done is recorded;
- * killed at any moment, the Activity's next attempt goes on after the last item that the server knows of.
+ * Reads the task token from TEMPORAL_ACTIVITY_TASK_TOKEN and the server's address from TEMPORAL_ADDRESS. Records each
+ * finished item. If the process is killed, the Activity's next attempt resumes after the last item that the server has.
  */
 
-/* Those of temporal_heartbeat.h that are used here, as they stand there. (All of it: cc -E -P temporal_heartbeat.h) */
+/* Declarations copied from temporal_heartbeat.h. (For all of them: cc -E -P temporal_heartbeat.h) */
 const DECLARATIONS = <<<'C'
 typedef int32_t thb_status_t;
 typedef int32_t thb_encoding_t;
@@ -42,12 +42,12 @@ void thb_details_free(struct thb_details_t *details);
 C;
 
 const ABI = 1, NONE = 0, JSON = 1, CANCEL_REQUESTED = 1, PAUSED = 2;
-const STOP = 4 | 8 | 16; // RESET, GONE, LEASE_LOST: this attempt is to end
+const STOP = 4 | 8 | 16; // RESET, GONE, LEASE_LOST: this attempt must end
 const TIMEOUT_MS = 10_000, ALL = 0xFFFFFFFF;
 
 $thb = FFI::cdef(DECLARATIONS, getenv('TEMPORAL_HEARTBEAT_LIBRARY') ?: 'libtemporal_heartbeat.so.0');
 
-/* Calls a function of the library that has error_out last, and throws what it says if it fails. */
+/* Calls a function of the library with error_out as its last argument. Throws an exception with the error's message. */
 function call(string $name, ...$arguments): void
 {
     global $thb;
@@ -60,7 +60,7 @@ function call(string $name, ...$arguments): void
     }
 }
 
-/* The last item done, which the attempt before recorded; 0 when there was none. */
+/* Returns the last item that the previous attempt recorded, or 0. */
 function last_item(int $activity): int
 {
     global $thb;
@@ -82,7 +82,7 @@ function work(int $activity, int $items): string
         echo "item $item done\n";
 
         call('activity_heartbeat', $activity, JSON, "$item", strlen("$item"), FFI::addr($signals));
-        while ($signals->cdata === PAUSED) { // the beats go on meanwhile
+        while ($signals->cdata === PAUSED) { // heartbeats continue
             call('activity_wait', $activity, ALL, PAUSED, TIMEOUT_MS, FFI::addr($signals));
         }
         if ($signals->cdata & CANCEL_REQUESTED) {
@@ -108,5 +108,5 @@ try {
     call('activity_open', null, 0, $options, strlen($options), FFI::addr($activity));
     echo work($activity->cdata, (int) ($argv[1] ?? 20)), "\n";
 } finally {
-    $thb->thb_disconnect(TIMEOUT_MS, null); // sends what was recorded last, and closes the activity
+    $thb->thb_disconnect(TIMEOUT_MS, null); // sends the last record and closes the activity
 }

@@ -1,8 +1,8 @@
-// A loop over many items in parallel, by OpenMP threads; as a program of MPI ranks it would be rank 0 that holds the Activity.
+// Processes many items in parallel with OpenMP threads. In an MPI program, rank 0 would open the Activity.
 //
 //     openmp ITEMS
 //
-// Any thread may record. Items end in any order, so that what is recorded is the first one that isn't done: a retry goes on there.
+// Any thread may record. Items finish in any order, so the program records the first item that isn't done. A retry resumes there.
 #include <cstdint>
 #include <iostream>
 #include <mutex>
@@ -15,12 +15,12 @@ namespace thb = temporal_heartbeat;
 
 namespace {
 
-// Knows up to where all is done.
+// Tracks the first item that isn't done.
 class Progress {
 public:
     explicit Progress(std::int64_t first) : next_(first) {}
 
-    // Takes note of an item, and returns the first that isn't done.
+    // Marks an item as done, and returns the first item that isn't done.
     std::int64_t done(std::int64_t item) {
         ahead_.insert(item);
         while (!ahead_.empty() && *ahead_.begin() == next_) {
@@ -57,7 +57,7 @@ int main(int argc, char **argv) try {
     for (std::int64_t item = first; item < items; ++item) {
         {
             const std::lock_guard<std::mutex> lock(mutex);
-            if (stop) continue;  // a loop of OpenMP has no break
+            if (stop) continue;  // an OpenMP loop can't break
         }
         volatile std::int64_t result = compute(item);
         (void)result;
@@ -69,7 +69,7 @@ int main(int argc, char **argv) try {
     }
     const thb::Signals signals = activity.signals().value();
     if (signals.cancel_requested()) return !activity.report_cancelled();
-    if (stop) return 1;  // the activity is over, or may be: another attempt goes on
+    if (stop) return 1;  // the attempt is over, or may be over: another attempt resumes
     activity.complete(items).value();
 } catch (const thb::Error &error) {
     std::cerr << error.what() << '\n';

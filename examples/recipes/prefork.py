@@ -1,10 +1,9 @@
-"""A server that forks its workers beforehand, as web servers do, and hands each the activities that come in.
+"""A pre-fork server: it forks its workers at the start, as web servers do, and distributes activities to them.
 
-    prefork.py WORKERS < tokens        one task token a line, in base64
+    prefork.py WORKERS < tokens        one task token per line, in base64
 
-The master connects, and sees a wrong address or key at once. Each worker makes a connection of its own at its first
-call: the library notices that it was forked. Activities that the master opened raise ForkedError in the
-workers.
+The master connects, so that a wrong address or key fails immediately. The library detects the fork, and each worker
+opens its own connection at its first call. Activities that the master opened raise ForkedError in the workers.
 """
 
 import base64

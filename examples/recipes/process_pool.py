@@ -1,4 +1,4 @@
-"""Items that are done by a pool of processes. This process holds the activity, the pool's know nothing of it.
+"""Processes items in a pool of processes. This process opens the activity; the pool's processes don't use the library.
 
 process_pool.py ITEMS
 """
@@ -19,7 +19,7 @@ def work(item: int) -> int:
 
 
 def main(items: int) -> None:
-    # The pool first: its processes are forks, and need nothing of ours.
+    # The pool's processes are forks and don't use the library.
     with ProcessPoolExecutor(PROCESSES) as pool:
         thb.connect()
         with thb.Activity.from_env() as act:

@@ -1,9 +1,9 @@
-"""A training loop with checkpoints: what is recorded is where the last checkpoint lies, and the metrics that it has.
+"""A training loop with checkpoints. It records the path of the last checkpoint and its metrics.
 
     training.py STEPS FOLDER
 
-A checkpoint is written whole before it is recorded, so that the one that the server knows of is always there. The loop
-beats every step, also between checkpoints, with the checkpoint that it would go on from.
+The loop finishes writing a checkpoint before it records the path, so the recorded checkpoint always exists. It records
+after every step, also between checkpoints, always with the checkpoint from which a retry resumes.
 """
 
 import json
@@ -28,8 +28,8 @@ def save(folder: Path, step: int, weights: list[float]) -> str:
 def main(steps: int, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     thb.connect()
-    # A step that hangs, on a lost device for instance, records nothing: after a minute the beats stop, and the server
-    # starts another attempt.
+    # A hung step, for example on a lost device, records nothing. After a minute the automatic heartbeats stop, and the
+    # server starts another attempt.
     with thb.Activity.from_env(stall_timeout=60, fail_on_exception=True) as act:
         progress = act.details(default=None) or {"checkpoint": None}
         state = {"step": 0, "weights": [0.0, 0.0]}

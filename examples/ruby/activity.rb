@@ -1,13 +1,13 @@
-# The work of a Temporal Activity in Ruby, by the Fiddle that comes with it and the library:
+# Does the work of a Temporal Activity in Ruby. Needs Fiddle, which is part of Ruby, and the library:
 #
 #     ruby activity.rb ITEMS
 #
-# The token comes in TEMPORAL_ACTIVITY_TASK_TOKEN, the server in TEMPORAL_ADDRESS. Each item that is done is recorded;
-# killed at any moment, the Activity's next attempt goes on after the last item that the server knows of.
+# Reads the task token from TEMPORAL_ACTIVITY_TASK_TOKEN and the server's address from TEMPORAL_ADDRESS. Records each
+# finished item. If the process is killed, the Activity's next attempt resumes after the last item that the server has.
 
 require "fiddle/import"
 
-# Those of temporal_heartbeat.h that are used here.
+# Functions from temporal_heartbeat.h.
 module THB
   extend Fiddle::Importer
   dlload ENV.fetch("TEMPORAL_HEARTBEAT_LIBRARY", "libtemporal_heartbeat.so.0")
@@ -43,11 +43,11 @@ module THB
   ABI = 1
   NONE, JSON = 0, 1
   CANCEL_REQUESTED, PAUSED = 1, 2
-  STOP = 4 | 8 | 16 # RESET, GONE, LEASE_LOST: this attempt is to end
+  STOP = 4 | 8 | 16 # RESET, GONE, LEASE_LOST: this attempt must end
   ALL = 0xFFFFFFFF
   TIMEOUT_MS = 10_000
 
-  # Calls a function that has error_out last, and raises what it says if it fails.
+  # Calls a function with error_out as its last argument. Raises an exception with the error's message.
   def self.call(name, *arguments)
     error = out
     status = send("thb_#{name}", *arguments, error)
@@ -57,11 +57,11 @@ module THB
     raise message
   end
 
-  # Room for one output: a pointer, a handle or a number.
+  # Allocates memory for one output: a pointer, a handle or a number.
   def self.out = Fiddle::Pointer.malloc(Fiddle::SIZEOF_LONG_LONG, Fiddle::RUBY_FREE).tap { |room| room[0, 8] = "\0" * 8 }
 end
 
-# The last item done, which the attempt before recorded; 0 when there was none.
+# Returns the last item that the previous attempt recorded, or 0.
 def last_item(activity)
   details, len = THB.out, THB.out
   THB.call(:activity_get_details, activity, THB::TIMEOUT_MS, details)
@@ -80,7 +80,7 @@ def work(activity, items)
 
     json = item.to_s
     THB.call(:activity_heartbeat, activity, THB::JSON, json, json.bytesize, room)
-    while (signals = room[0, 4].unpack1("L")) == THB::PAUSED # the beats go on meanwhile
+    while (signals = room[0, 4].unpack1("L")) == THB::PAUSED # heartbeats continue
       THB.call(:activity_wait, activity, THB::ALL, THB::PAUSED, THB::TIMEOUT_MS, room)
     end
     if signals.anybits?(THB::CANCEL_REQUESTED)
@@ -103,5 +103,5 @@ begin
   THB.call(:activity_open, nil, 0, options, options.bytesize, activity)
   puts work(activity[0, 8].unpack1("Q"), Integer(ARGV.fetch(0, 20)))
 ensure
-  THB.thb_disconnect(THB::TIMEOUT_MS, nil) # sends what was recorded last, and closes the activity
+  THB.thb_disconnect(THB::TIMEOUT_MS, nil) # sends the last record and closes the activity
 end

@@ -1,11 +1,11 @@
-//! The work of a Temporal Activity in Rust, through the crate:
+//! Does the work of a Temporal Activity in Rust, through the crate:
 //!
 //! ```sh
 //! activity ITEMS
 //! ```
 //!
-//! The token comes in `TEMPORAL_ACTIVITY_TASK_TOKEN`, the server in `TEMPORAL_ADDRESS`. Each item that is done is recorded;
-//! killed at any moment, the Activity's next attempt goes on after the last item that the server knows of.
+//! Reads the task token from `TEMPORAL_ACTIVITY_TASK_TOKEN` and the server's address from `TEMPORAL_ADDRESS`. Records each
+//! finished item. If the process is killed, the Activity's next attempt resumes after the last item that the server has.
 
 use std::{env, process::ExitCode, thread, time::Duration};
 
@@ -49,7 +49,7 @@ fn work(handle: u64, items: u32) -> Result<&'static str> {
 
         let mut signals = activity::record(handle, Encoding::Json, item.to_string().as_bytes())?;
         while signals == Signals::PAUSED {
-            signals = activity::wait(handle, Signals::from_bits(u32::MAX), signals, timeout)?; // the beats go on meanwhile
+            signals = activity::wait(handle, Signals::from_bits(u32::MAX), signals, timeout)?; // heartbeats continue
         }
         if signals.contains(Signals::CANCEL_REQUESTED) {
             activity::report_cancelled(handle, None, timeout)?;
@@ -64,7 +64,7 @@ fn work(handle: u64, items: u32) -> Result<&'static str> {
     Ok("completed")
 }
 
-/// The last item done, which the attempt before recorded; 0 when there was none.
+/// Returns the last item that the previous attempt recorded, or 0.
 fn last_item(handle: u64) -> Result<u32> {
     let details = activity::details(handle, Timeout::Within(TIMEOUT))?;
     let number = |data| std::str::from_utf8(data).ok()?.parse().ok();

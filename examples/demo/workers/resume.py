@@ -1,10 +1,10 @@
-"""The work of a Temporal Activity in Python.
+"""Does the work of a Temporal Activity in Python.
 
     resume.py ITEMS FILE
 
-The token comes in TEMPORAL_ACTIVITY_TASK_TOKEN, the server in TEMPORAL_ADDRESS. Each item that is done is one line in
-FILE and one heartbeat. Killed at any moment, the Activity's next attempt, in this or in any other language, goes on
-after the last item that the server knows of.
+Reads the task token from TEMPORAL_ACTIVITY_TASK_TOKEN and the server's address from TEMPORAL_ADDRESS. After each item,
+writes one line to FILE and sends one heartbeat. If the process is killed, the Activity's next attempt resumes after the
+last item that the server has, in this or any other language.
 """
 
 import sys
@@ -29,14 +29,14 @@ def main(items: int, path: str) -> None:
             if signals & Signals.CANCEL_REQUESTED:
                 thb.report_cancelled(token)
                 return
-            if signals & Signals.RESET:  # ending this attempt lets the next one begin at once
+            if signals & Signals.RESET:  # ending this attempt starts the next one immediately
                 thb.fail(token, "stopped for the reset")
                 return
     thb.complete(token, items)
 
 
 def beat(token: bytes, item: int) -> Signals:
-    """Tells the server how far we are. While paused nothing is done but this: silence would end the attempt."""
+    """Sends a heartbeat. While the activity is paused, repeats it, because silence would end the attempt."""
     while True:
         signals = thb.heartbeat(token, item)
         stop = signals & (Signals.CANCEL_REQUESTED | Signals.RESET)
@@ -50,5 +50,5 @@ if __name__ == "__main__":
         sys.exit("usage: resume.py ITEMS FILE")
     try:
         main(int(sys.argv[1]), sys.argv[2])
-    except thb.NotFoundError as over:  # the attempt is over, and so is the work
+    except thb.NotFoundError as over:  # the attempt is over, so the work stops
         print(over)

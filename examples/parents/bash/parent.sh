@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Hands an activity on, from a worker that starts scripts, to `temporal-heartbeat exec`, which runs a command as its work: here, or with
-# RUN_ON="ssh node7" on another machine that reaches the server.
+# Hands an activity from a worker that starts scripts to `temporal-heartbeat exec`, which runs a command as the activity's work. The
+# command runs on this machine, or with RUN_ON="ssh node7" on another machine that can reach the server.
 #
 #     parent.sh COMMAND ARGUMENT...
 #
-# The worker gives it TEMPORAL_ACTIVITY_TASK_TOKEN, and completes the activity asynchronously. The token goes on by the standard input:
-# in a command line, or in the environment of another machine, others could read it.
+# The worker sets TEMPORAL_ACTIVITY_TASK_TOKEN, and completes the activity asynchronously. The script passes the token on the standard
+# input. On a command line, or in the environment of another machine, other users could read it.
 set -euo pipefail
 
 token=$TEMPORAL_ACTIVITY_TASK_TOKEN
@@ -16,15 +16,15 @@ ${RUN_ON:-} temporal-heartbeat exec --token-stdin --address "${TEMPORAL_ADDRESS:
 exec_pid=$!
 echo "exec $exec_pid"
 
-# What stops this script stops the command.
+# Forwards SIGTERM and SIGINT to the command.
 trap 'kill -TERM $exec_pid' TERM INT
 code=0
 wait $exec_pid || code=$?
 case $code in
     0) ;;
-    64 | 65 | 66) echo "exec was called in a wrong way" >&2 ;;
+    64 | 65 | 66) echo "exec was called incorrectly" >&2 ;;
     69) echo "exec can't reach the server" >&2 ;;
-    76) echo "the activity is over: another attempt has taken over, or nobody waits any more" >&2 ;;
-    *) echo "the command ended with code $code, which the server knows" >&2 ;;
+    76) echo "the activity is over: another attempt runs, or the workflow has closed" >&2 ;;
+    *) echo "the command ended with code $code, which exec reported to the server" >&2 ;;
 esac
 exit $code

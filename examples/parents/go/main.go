@@ -1,8 +1,8 @@
-// Parent is a worker whose activity hands itself over to `temporal-heartbeat exec`, which runs a command as its work.
+// Parent is a worker with an activity that hands over to `temporal-heartbeat exec`, which runs a command as the activity's work.
 //
 //	parent ADDRESS TASK_QUEUE COMMAND ARGUMENT...
 //
-// The token goes by a file, which nobody else can read and which is gone when exec has ended.
+// The worker passes the token in a file that only its user can read, and removes the file when exec has ended.
 package main
 
 import (
@@ -38,7 +38,7 @@ func main() {
 }
 
 func start(token []byte, address string, command []string) error {
-	file, err := os.CreateTemp("", "token-*") // for our own eyes only
+	file, err := os.CreateTemp("", "token-*") // CreateTemp makes it readable only by this user
 	if err != nil {
 		return err
 	}

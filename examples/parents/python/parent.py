@@ -1,8 +1,8 @@
-"""A worker whose activity hands itself over to `temporal-heartbeat exec`, which runs a command as its work.
+"""A worker with an activity that hands over to `temporal-heartbeat exec`, which runs a command as the activity's work.
 
     python parent.py ADDRESS TASK_QUEUE COMMAND ARGUMENT...
 
-The token goes by the standard input, where nobody else can read it.
+The worker passes the token on the standard input, where no other process can read it.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class Parent:
         assert child.stdin
         child.stdin.write(base64.b64encode(activity.info().task_token) + b"\n")
         child.stdin.close()
-        # Somebody has to wait for a process that has ended.
+        # The parent must wait for the process, or it stays a zombie.
         task = asyncio.create_task(child.wait())
         self._running.add(task)
         task.add_done_callback(self._running.discard)

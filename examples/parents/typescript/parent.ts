@@ -1,8 +1,8 @@
-// A worker whose activity hands itself over to `temporal-heartbeat exec`, which runs a command as its work.
+// A worker with an activity that hands over to `temporal-heartbeat exec`, which runs a command as the activity's work.
 //
 //     npm install && npx tsc && node parent.js ADDRESS TASK_QUEUE COMMAND ARGUMENT...
 //
-// The token goes by the environment, which other processes of the same user can read.
+// The worker passes the token in the environment, which other processes of the same user can read.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,7 +18,7 @@ async function run(): Promise<void> {
     env: { ...process.env, TEMPORAL_ADDRESS: address, TEMPORAL_ACTIVITY_TASK_TOKEN: token },
     stdio: ['ignore', 'inherit', 'inherit'],
   });
-  await once(child, 'spawn'); // when it can't be started this fails, and the attempt with it
+  await once(child, 'spawn'); // throws if the program can't be started, which fails the attempt
   console.log('exec', child.pid);
   throw new CompleteAsyncError(); // exec completes it
 }

@@ -1,10 +1,10 @@
-// The work of a Temporal Activity in Go.
+// Does the work of a Temporal Activity in Go.
 //
 //	resume_go ITEMS FILE
 //
-// The token comes in TEMPORAL_ACTIVITY_TASK_TOKEN, the server in TEMPORAL_ADDRESS. Each item that is done is one line in
-// FILE and one heartbeat. Killed at any moment, the Activity's next attempt, in this or in any other language, goes on
-// after the last item that the server knows of.
+// Reads the task token from TEMPORAL_ACTIVITY_TASK_TOKEN and the server's address from TEMPORAL_ADDRESS. After each item,
+// writes one line to FILE and sends one heartbeat. If the process is killed, the Activity's next attempt resumes after the
+// last item that the server has, in this or any other language.
 package main
 
 import (
@@ -32,7 +32,7 @@ func main() {
 		log.Fatal(err)
 	}
 	err = work(context.Background(), items, file)
-	if errors.Is(err, heartbeat.ErrNotFound) { // the attempt is over, and so is the work
+	if errors.Is(err, heartbeat.ErrNotFound) { // the attempt is over, so the work stops
 		log.Print(err)
 	} else if err != nil {
 		log.Fatal(err)
@@ -71,14 +71,14 @@ func work(ctx context.Context, items int, file *os.File) error {
 		if signals.CancelRequested() {
 			return heartbeat.ReportCancelled(ctx, token)
 		}
-		if signals.Reset() { // ending this attempt lets the next one begin at once
+		if signals.Reset() { // ending this attempt starts the next one immediately
 			return heartbeat.Fail(ctx, token, heartbeat.Failure{Message: "stopped for the reset"})
 		}
 	}
 	return heartbeat.Complete(ctx, token, items)
 }
 
-// beat tells the server how far we are. While the activity is paused nothing is done but this: silence would end it.
+// beat sends a heartbeat. While the activity is paused, it repeats the heartbeat, because silence would end the attempt.
 func beat(ctx context.Context, token []byte, item int) (heartbeat.Signals, error) {
 	for {
 		signals, err := heartbeat.RecordHeartbeat(ctx, token, item)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What holding activities open costs. Usage: activity.sh ACTIVITIES SECONDS, from the root, after `make lib`.
+# Measures the cost of open activities. Usage: activity.sh ACTIVITIES SECONDS, in the top folder, after `make lib`.
 set -eu
 out=target/benches
 mkdir -p "$out"
@@ -30,9 +30,9 @@ with_server "$out/record"
 with_server "${PYTHON:-python3}" benches/record.py
 with_server scale
 [ "$seconds" -eq 0 ] || awk 'NR == 2 {
-    printf "the server saw %d beats of %d activities; the longest time between two of one: %.2f s (due after 18 to 20 s)\n", $1, $2, $3 / 1000
+    printf "the server received %d heartbeats of %d activities; longest interval of one activity: %.2f s (expected 18 to 20 s)\n", $1, $2, $3 / 1000
 }' "$out/said"
-# A million opens, and nothing after them.
+# Opens a million activities, without heartbeats.
 if [ "$seconds" -ne 0 ] && [ "$activities" -lt 1000000 ]; then
     activities=1000000 seconds=0
     with_server scale

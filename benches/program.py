@@ -1,11 +1,11 @@
-"""What the command-line program costs, on a real server of its own.
+"""Measures the cost of the command-line program, with a real server.
 
     make bench-program
 
-* exec around a sleeping command: memory, and processor time a minute and an hour
-* how long a start takes: from the call of exec to the command's first instruction
-* how long it takes from a cancellation to the command's SIGTERM
-* how many tasks a second `work` runs, with `true` as the command, beside a worker of the Python SDK that does the same
+* exec around a sleeping command: memory, and processor time per minute and per hour
+* start: the time from the call of exec to the command's first instruction
+* cancellation: the time from the request to the command's SIGTERM
+* `work`: tasks per second with `true` as the command, compared with a worker of the Python SDK that does the same
 """
 
 import asyncio
@@ -55,7 +55,7 @@ class Stage:
 
 
 def usage(pid: int) -> tuple[float, int, int]:
-    """Seconds of the processor, and kilobytes: resident, and of those its own."""
+    """Returns the processor time in seconds, and the resident and private memory in kilobytes."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     memory = Path(f"/proc/{pid}/smaps_rollup").read_text()
     own = sum(int(line.split()[1]) for line in memory.splitlines() if line.startswith("Private"))
@@ -76,9 +76,9 @@ async def sleeping(stage: Stage) -> None:
     await process.wait()
     cpu = after - before
     print(
-        f"exec around sleep: {resident} kB resident, {own} its own; its guardian {guardian} kB, {guardian_own} its own"
+        f"exec around sleep: {resident} kB resident, {own} private; its guardian {guardian} kB, {guardian_own} private"
     )
-    print(f"  {cpu * 1000:.0f} ms of processor time in {SLEEP_S} s: {cpu * 3600 / SLEEP_S:.2f} s in an hour")
+    print(f"  {cpu * 1000:.0f} ms of processor time in {SLEEP_S} s: {cpu * 3600 / SLEEP_S:.2f} s per hour")
 
 
 async def starting(stage: Stage) -> None:
@@ -112,7 +112,7 @@ async def cancelling(stage: Stage, poll: str) -> None:
 
 
 async def rate(stage: Stage, command: Callable[[str], list[str]]) -> float:
-    """Of the worker that this command starts for a queue, of three runs the middle one."""
+    """Returns the median of three runs of the worker that this command starts for a queue."""
     rates = []
     for _ in range(3):
         queue = str(uuid.uuid4())
@@ -183,9 +183,9 @@ async def measure(address: str, program: str) -> None:
 
 
 def main(program: str) -> None:
-    # What was started is stopped then too.
+    # This also stops the processes that were started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    # The port of a server is open a moment before all of its services answer; the harness waits for that.
+    # A server opens its port before all its services answer. The harness waits for the services.
     with dev_server() as server, SdkWorker(server.address):
         asyncio.run(measure(server.address, program))
 

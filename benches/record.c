@@ -1,4 +1,4 @@
-/* The time of one thb_activity_heartbeat with 64 bytes, from one thread and from two, and of a call that does nothing.
+/* Measures one thb_activity_heartbeat with 64 bytes, from one thread and from two, and a call that does nothing.
  *
  *     record ADDRESS
  */

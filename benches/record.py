@@ -1,4 +1,4 @@
-"""The time of one heartbeat of an Activity from Python, and of a call through ctypes that does nothing.
+"""Measures one heartbeat of an Activity from Python, and a call through ctypes that does nothing.
 
 record.py ADDRESS
 """
@@ -22,7 +22,7 @@ from temporal_heartbeat import _abi  # noqa: E402
 CALLS, RUNS = 50_000, 15
 
 FLOOR, RECORD = "a call that does nothing", "heartbeat(64 bytes)"
-# Without a prototype, with arguments prepared, and the GIL kept: as the binding calls.
+# Called like the binding: without a prototype, with prepared arguments, and without releasing the GIL.
 QUICK_FLOOR = "a call that does nothing, as the binding calls"
 
 NOTHING = """
@@ -36,7 +36,7 @@ int32_t nothing(uint64_t activity, int32_t encoding, const void *details, size_t
 
 
 def nothing() -> tuple[Any, Any]:
-    """A function of the same signature: called by the prototype that ctypes was told, and as the binding calls."""
+    """Returns a function with the same signature twice: with a ctypes prototype, and prepared like the binding."""
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "nothing.so"
         command = ["cc", "-shared", "-fPIC", "-O2", "-x", "c", "-o", str(library), "-"]
@@ -48,7 +48,7 @@ def nothing() -> tuple[Any, Any]:
 
 
 def measure(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """The median time of each, in ns. Each run takes all of them in turn, so that a busy moment is everybody's."""
+    """Returns the median time of each, in ns. Each run calls all of them, so that a busy moment affects all."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(RUNS):
         for name, call in calls.items():

@@ -1,4 +1,4 @@
-/* What many open activities cost: the memory of each, and the processor time of their pulses.
+/* Measures the cost of many open activities: the memory of each, and the processor time of their automatic heartbeats.
  *
  *     scale ADDRESS ACTIVITIES SECONDS
  */
@@ -47,7 +47,7 @@ static void check(thb_status_t status, thb_error_t *error) {
     exit(EXIT_FAILURE);
 }
 
-/* A token as long as real ones are, 170 bytes: ids of 36 characters, and the number in the workflow's. */
+/* Writes a token of a realistic size, 170 bytes: ids of 36 characters, with the number in the workflow's id. */
 static size_t make_token(char *token, long number) {
     char id[48];
     char *end = token;
@@ -88,8 +88,8 @@ int main(int argc, char **argv) {
     double cpu = cpu_s();
     sleep(seconds);
     if (seconds > 0)
-        printf("%u s of their pulses, heartbeat timeout 30 s: %.1f %% of a processor, %d threads with main's\n", seconds,
+        printf("%u s of automatic heartbeats, heartbeat timeout 30 s: %.1f %% of a processor, %d threads including main\n", seconds,
                (cpu_s() - cpu) / seconds * 100, threads());
     fflush(stdout);
-    _exit(EXIT_SUCCESS); /* what closing them all takes isn't the question */
+    _exit(EXIT_SUCCESS); /* closing all activities isn't measured */
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Packs the library into a tarball that works wherever it is unpacked, its debug information into another, and writes
-# checksums of what lies in the folder.
+# Packs the library into a relocatable tarball and its debug information into a second one. Writes checksums of all files in
+# the folder.
 #
 #     packaging/dist.sh target/shipped target/dist
 set -eu
@@ -14,7 +14,7 @@ root=$(cd "$dist" && pwd)/$name
 RELOCATABLE=1 PREFIX=$root LIBDIR=$root/lib INCLUDEDIR=$root/include BINDIR=$root/bin DATADIR=$root/share DESTDIR='' \
     "$(dirname "$0")/install.sh" install
 
-# The same input makes the same archive: names in order, nobody's, of the time of the last change to the project.
+# Makes reproducible archives: sorted names, no owners, and the time of the last commit.
 packed() {
     if tar --version 2>/dev/null | grep -q GNU; then
         time=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}

@@ -31,14 +31,14 @@ def main() -> None:
     with zipfile.ZipFile(folder / f"{version}.zip", "w", zipfile.ZIP_DEFLATED) as packed:
         for path in files():
             packed.write(SOURCE / path, f"{module}@{version}/{path}")
-        # A module without a licence in it isn't shown on the package site.
+        # The package site doesn't show a module without a licence.
         for licence in ("LICENSE-MIT", "LICENSE-APACHE"):
             packed.write(ROOT / licence, f"{module}@{version}/{licence}")
     print(folder / f"{version}.zip")
 
 
 def files() -> list[str]:
-    """What belongs to the module: not what belongs to a module further down."""
+    """Returns the files of the module, without those of nested modules."""
     known = git("ls-files", "--cached", "--others", "--exclude-standard", ".").splitlines()
     others = [Path(path).parent for path in known if path.endswith("/go.mod")]
     return [path for path in sorted(known) if not any(other in Path(path).parents for other in others)]

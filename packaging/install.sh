@@ -1,11 +1,11 @@
 #!/bin/sh
-# Puts the package into its places, or takes it away again.
+# Installs or uninstalls the package.
 #
 #     packaging/install.sh check|install|uninstall
 #
-# CLI=no leaves the command-line program out.
-# PREFIX, LIBDIR, INCLUDEDIR, BINDIR and DATADIR are the places, DESTDIR goes before them, VERSION is the package's; `make
-# install` sets them all. With RELOCATABLE=1 nothing that is installed knows its place.
+# CLI=no omits the command-line program.
+# PREFIX, LIBDIR, INCLUDEDIR, BINDIR and DATADIR are the target directories, DESTDIR is prepended to them, and VERSION is the
+# package's version. `make install` sets them all. With RELOCATABLE=1 no installed file contains an absolute path.
 set -eu
 cd "$(dirname "$0")/.."
 shipped=target/shipped
@@ -28,10 +28,10 @@ case $prefix in
 esac
 
 cannot_write() {
-    fail "make install" "can't write into $1: choose another PREFIX (it is $prefix), or get the right to write there"
+    fail "make install" "can't write into $1: choose another PREFIX (it is $prefix), or run with write permission"
 }
 
-# What is installed: a mode, where it comes from, where it goes. `link` makes a link to a name.
+# Lists the files to install: mode, source, target. `link` creates a symbolic link.
 files() {
     if [ -e $shipped/libtemporal_heartbeat.dylib ]; then
         echo "755 $shipped/libtemporal_heartbeat.dylib $libdir/libtemporal_heartbeat.$major.dylib"
@@ -66,13 +66,13 @@ files() {
     done
 }
 
-# Fills in what a template leaves open.
+# Fills in the placeholders of a template.
 filled() {
     if [ "${RELOCATABLE:-0}" = 1 ]; then
-        # pkg-config and CMake say where their file is: in lib/pkgconfig, and lib/cmake/temporal_heartbeat.
+        # pkg-config and CMake provide the folder of their file: lib/pkgconfig, lib/cmake/temporal_heartbeat.
         pc_prefix='${pcfiledir}/../..' pc_libdir='${prefix}/lib' pc_includedir='${prefix}/include'
         cmake_includedir='${CMAKE_CURRENT_LIST_DIR}/../../../include'
-        unquoted='s|"||g' # pkg-config quotes what it fills in itself
+        unquoted='s|"||g' # pkg-config quotes its own variables
     else
         unquoted=''
         pc_prefix=$prefix pc_libdir=$libdir pc_includedir=$includedir cmake_includedir=$includedir
@@ -88,10 +88,10 @@ put() {
     mkdir -p "$directory" 2>/dev/null && [ -w "$directory" ] || cannot_write "$directory"
     case $1:$2 in
     link:*) ln -sf "$2" "$target" ;;
-    # Without what only a debugger wants.
+    # Strips symbols that only a debugger needs.
     *:*/release/*) strip -o "$target.new" "$2" && chmod "$1" "$target.new" && mv "$target.new" "$target" ;;
     *:*.in) filled "$2" >"$target" && chmod "$1" "$target" ;;
-    # Beside it and renamed: a program that runs with the old one keeps that.
+    # Copies and renames, so that running programs keep the old file.
     *) cp "$2" "$target.new" && chmod "$1" "$target.new" && mv "$target.new" "$target" ;;
     esac
 }
@@ -111,7 +111,7 @@ install)
     ;;
 uninstall)
     files | while read -r _ _ to; do
-        rm -f "$destination$to" 2>/dev/null || fail "make uninstall" "can't remove $destination$to: it takes the right to write there"
+        rm -f "$destination$to" 2>/dev/null || fail "make uninstall" "can't remove $destination$to: run with write permission"
     done
     rm -f "$destination$DATADIR"/man/man1/temporal-heartbeat*.1
     rmdir "$destination$libdir/cmake/temporal_heartbeat" "$destination$DATADIR/doc/temporal-heartbeat" 2>/dev/null || true

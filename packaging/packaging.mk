@@ -1,10 +1,10 @@
-# What is shipped: the library without what only a debugger wants, its packages, and where they go.
+# Shipping: the stripped library, its packages, and their target directories.
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 SHIPPED := target/shipped
 DIST    := target/dist
 
-# Whether the command-line program, which is for Linux, is installed and packed too: yes or no.
+# yes or no: whether to install and pack the command-line program, which runs only on Linux.
 CLI ?= $(if $(filter Linux,$(SYSTEM)),yes,no)
 WITH_CLI := $(if $(filter yes,$(CLI)),cli man completions)
 
@@ -18,7 +18,7 @@ DATADIR    ?= $(PREFIX)/share
 PLACES      = VERSION="$(VERSION)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" BINDIR="$(BINDIR)" \
               DATADIR="$(DATADIR)" DESTDIR="$(DESTDIR)" CLI="$(CLI)"
 
-shipped: lib ## the libraries as they are shipped, with their debug information beside them, in target/shipped
+shipped: lib ## the stripped libraries and their debug information, in target/shipped
 	@packaging/strip.sh target/release $(SHIPPED)
 
 completions: cli
@@ -31,16 +31,16 @@ install: places shipped $(WITH_CLI) ## into PREFIX=/usr/local (also LIBDIR, INCL
 places:
 	@$(PLACES) packaging/install.sh check
 
-uninstall: ## what `make install` with the same places has put there
+uninstall: ## remove the files of `make install`, with the same variables
 	@$(PLACES) packaging/install.sh uninstall
 
-dist: shipped $(WITH_CLI) ## a tarball to be unpacked anywhere, its debug information and checksums, in target/dist
+dist: shipped $(WITH_CLI) ## a relocatable tarball, its debug information and checksums, in target/dist
 	@VERSION="$(VERSION)" CLI="$(CLI)" packaging/dist.sh $(SHIPPED) $(DIST)
 
-wheel: venv ## the Python package with the library in it, in target/dist
+wheel: venv ## the Python package including the library, in target/dist
 	cd bindings/python && $(VENV)/bin/python -m hatchling build -t wheel -d $(CURDIR)/$(DIST)
 
-sdist: venv ## the Python package's source, the library's included, in target/dist
+sdist: venv ## the source of the Python package and of the library, in target/dist
 	cd bindings/python && $(VENV)/bin/python -m hatchling build -t sdist -d $(CURDIR)/$(DIST)
 
 go-module: ## the Go module as a proxy serves it, in target/dist/go
@@ -52,6 +52,6 @@ reference: ## the C reference as web pages, in target/reference (needs doxygen)
 	@mkdir -p target/reference
 	doxygen docs/Doxyfile
 
-check-packages: lib venv ## every way from nothing to an acknowledged beat, timed; what `make test` leaves out of packages
+check-packages: lib venv ## install each package and time it up to an acknowledged heartbeat; includes tests that `make test` omits
 	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest packages e2e/test_other_languages.py
 	cd bindings/go && $(GO) test -race ./... && GOEXPERIMENT=cgocheck2 $(GO) test ./...

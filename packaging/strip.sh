@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes what is shipped of what was built: strips the libraries, and keeps the debug information of the shared one in a file
-# beside it, where debuggers find it by its name.
+# Creates the shipped libraries from the built ones: strips them, and writes the debug information of the shared library to a
+# file beside it, where debuggers find it by its name.
 #
 #     packaging/strip.sh target/release target/shipped
 set -eu
@@ -8,7 +8,7 @@ built=$1
 shipped=$2
 mkdir -p "$shipped"
 
-# Whether there is nothing to do for a file that was made of another.
+# Returns whether the output is newer than its input.
 is_fresh() { [ -e "$2" ] && [ ! "$1" -nt "$2" ]; }
 
 need() {
@@ -33,7 +33,7 @@ need objcopy "binutils"
 objcopy --only-keep-debug "$built/$library" "$shipped/$library.debug"
 objcopy --strip-debug "$built/libtemporal_heartbeat.a" "$shipped/libtemporal_heartbeat.a"
 (
-    cd "$shipped" # the name is noted as it is given
+    cd "$shipped" # objcopy stores the name as given, so it must have no folder
     objcopy --strip-all --add-gnu-debuglink="$library.debug" "$OLDPWD/$built/$library" "$library.new"
 )
 mv "$shipped/$library.new" "$shipped/$library"

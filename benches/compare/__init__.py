@@ -1,1 +1,1 @@
-"""The same work done by this project and by the official SDKs, side by side. See ../README.md."""
+"""Compares this project with the official SDKs doing the same work. See ../README.md."""

@@ -1,7 +1,7 @@
 """Compares, records and checks.
 
-python -m compare [--record] [--rounds N] [--only TEXT]     measures all, or the points whose name has TEXT in it
-python -m compare --check                                   measures a little, and says what got slower
+python -m compare [--record] [--rounds N] [--only TEXT]     measures all points, or those with TEXT in their name
+python -m compare --check                                   measures a few points, and reports what became slower
 """
 
 import argparse
@@ -22,7 +22,7 @@ from compare.paths import BUILD, LIBRARY, RECORDED
 ROUNDS = 5
 CHECK_ROUNDS = 7
 COLD_ROUNDS = 11
-# Between two runs of the same code the medians of ratios differ by about half of this.
+# Twice the typical difference between the median ratios of two runs of the same code.
 TOLERANCE = 1.25
 
 CHECKED = ("c", peers.GO_SDK, peers.TONIC)
@@ -31,12 +31,12 @@ CHECKED = ("c", peers.GO_SDK, peers.TONIC)
 def main() -> None:
     parser = argparse.ArgumentParser(prog="compare")
     parser.add_argument("--record", action="store_true", help="keep the results, and write them into the documentation")
-    parser.add_argument("--check", action="store_true", help="compare with what was recorded")
+    parser.add_argument("--check", action="store_true", help="compare with the recorded results")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--only", default="", help="the points whose name has this in it")
+    parser.add_argument("--only", default="", help="measure only the points with this text in their name")
     arguments = parser.parse_args()
     if os.getloadavg()[0] > 1:
-        print("warning: this machine is busy; only the ratios mean anything", file=sys.stderr)
+        print("warning: this machine is busy; only the ratios are meaningful", file=sys.stderr)
     peers.build()
     if arguments.check:
         sys.exit(check())
@@ -68,15 +68,15 @@ def compare(rounds: int, only: str, record: bool) -> None:
 
 
 def check() -> int:
-    """How many figures are worse than the recorded ones, by more than chance and beside every peer.
+    """Returns the number of figures that are worse than the recorded ones by more than the tolerance.
 
-    What is seen beside one of them alone is that one's.
+    A figure counts only if it is worse relative to every peer. Otherwise the peer itself may have changed.
     """
     recorded = json.loads(RECORDED.read_text())["points"]
     worse = 0
     for point in CHECK_POINTS:
         before, now = recorded[point.name], measure(point, peers.named(CHECKED), CHECK_ROUNDS)
-        # Callers side by side wait for each other, and how long is the system's business.
+        # Concurrent callers wait for each other, and the duration depends on the system's scheduler.
         for figure in ("cpu_us", "p50_us") if point.callers == 1 else ("cpu_us",):
             ratios = {peer: (_ratio(before, figure, peer), _ratio(now, figure, peer)) for peer in CHECKED[1:]}
             slower = all(new > old * TOLERANCE for old, new in ratios.values())

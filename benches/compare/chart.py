@@ -1,4 +1,4 @@
-"""Charts as SVG, readable on light and on dark pages."""
+"""Draws charts as SVG, readable on light and on dark pages."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,16 +6,16 @@ from html import escape
 
 WIDTH, HEIGHT = 720, 400
 LEFT, RIGHT, TOP, BOTTOM = 64, 210, 40, 44
-# Told apart also by those who see few colours.
+# A palette for readers with colour blindness.
 COLOURS = ("#0072b2", "#009e73", "#56b4e9", "#d55e00", "#e69f00", "#cc79a7", "#b07aa1", "#999999", "#8c6d31", "#5f5f5f")
 GREY = "#8a8a8a"
 
-# A line: its points from left to right, with the lowest and the highest value of each.
+# The points of a line from left to right: each has a value, the lowest value and the highest value.
 Line = Sequence[tuple[float, float, float]]
 
 
 def lines(title: str, unit: str, across: str, steps: Sequence[str], series: Mapping[str, Line]) -> str:
-    """Values on a logarithmic scale over equal steps. The bars are the spread of the runs."""
+    """Draws values on a logarithmic scale over equal steps. The bars show the spread of the runs."""
     values = [value for line in series.values() for point in line for value in point if value > 0]
     low, high = _decade(min(values), math.floor), _decade(max(values), math.ceil)
 
@@ -50,7 +50,7 @@ def lines(title: str, unit: str, across: str, steps: Sequence[str], series: Mapp
 
 
 def bars(title: str, unit: str, values: Mapping[str, tuple[float, float, float]]) -> str:
-    """One bar each, on a scale from nought."""
+    """Draws one bar for each value, on a scale from zero."""
     row, left = 26, 190
     height = TOP + row * len(values) + 16
     widest = max(highest for _, _, highest in values.values())
@@ -91,7 +91,7 @@ def _short(value: float) -> str:
 
 
 def _apart(wanted: Mapping[str, float], distance: float = 16) -> dict[str, float]:
-    """Where the labels go, so that none stands on another."""
+    """Returns positions at which the labels don't overlap."""
     placed: dict[str, float] = {}
     last = -math.inf
     for name, y in sorted(wanted.items(), key=lambda item: item[1]):

@@ -1,4 +1,4 @@
-"""What was aimed at, and how near it is."""
+"""The goals, and the measured values."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ class Goal:
     what: str
     wanted: float
     found: float
-    # Whether more is better.
+    # True if a higher value is better.
     at_least: bool = False
     unit: str = "x"
 

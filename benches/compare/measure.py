@@ -1,4 +1,4 @@
-"""Runs the programs in turn, again and again, and keeps the medians."""
+"""Runs the programs alternately, several times, and computes the medians."""
 
 import json
 import statistics
@@ -10,18 +10,18 @@ from compare.paths import LAUNCH, LIBRARY, LOAD
 from compare.peers import Peer, environment
 from compare.servers import Target, target
 
-# Of one program's run; its warm-up comes before.
+# The duration of one program's run, without its warm-up.
 SECONDS = 0.7
-# A program that takes longer than this hangs.
+# A program that takes longer is treated as hung.
 PATIENCE = 60
 
-# The median of several runs, the lowest and the highest of them.
+# The median, the lowest and the highest value of several runs.
 Spread = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Point:
-    """What is asked of all; one thing varies at a time."""
+    """The parameters of a measurement. Only one differs from the base point."""
 
     axis: str
     server: str = "null"
@@ -46,7 +46,7 @@ POINTS = (
     *(Point("tls", "tls", callers) for callers in (1, 16, 64)),
     Point("real", "real"),
 )
-# The least that shows whether something got slower.
+# The fewest points that show whether something became slower.
 CHECK_POINTS = (
     Point("callers", callers=1),
     Point("callers"),
@@ -60,7 +60,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def measure(point: Point, peers: Sequence[Peer], rounds: int) -> dict[str, dict[str, Spread]]:
-    """By peer and figure. In each round all of them run in turn, so that a busy moment is everybody's."""
+    """Returns the spread of each figure by peer. Each round runs all peers, so that a busy moment affects all."""
     peers = [peer for peer in peers if point.takes(peer)]
     runs: dict[str, list[dict[str, float]]] = {peer.name: [] for peer in peers}
     with target(point.server) as server:
@@ -92,7 +92,7 @@ def _command(peer: Peer, server: Target, callers: int, size: int, seconds: float
 
 
 def cold_start(peers: Sequence[Peer], rounds: int) -> dict[str, dict[str, Spread]]:
-    """From nothing to one acknowledged beat and the end of the process."""
+    """Measures a whole process that sends one acknowledged heartbeat."""
     runs: dict[str, list[dict[str, float]]] = {peer.name: [] for peer in peers if peer.has_cold_start}
     with target("null") as server:
         for _ in range(rounds):
@@ -106,12 +106,12 @@ def _once(command: list[str], peer: Peer) -> dict[str, float]:
     launch = [str(LAUNCH), *command]
     done = subprocess.run(launch, env=environment(peer), capture_output=True, text=True, timeout=PATIENCE, check=False)
     if done.returncode != 0:
-        raise SystemExit(f"{peer.name} failed at its cold start:\n{done.stderr}")
+        raise SystemExit(f"{peer.name} failed in the cold start:\n{done.stderr}")
     used: dict[str, float] = json.loads(done.stdout)
     return used
 
 
 def loading(rounds: int) -> dict[str, Spread]:
-    """What the library costs that is loaded and never called."""
+    """Measures the cost of a library that is loaded and never called."""
     runs = [json.loads(subprocess.check_output([LOAD, LIBRARY], text=True)) for _ in range(rounds)]
     return {key: spread([run[key] for run in runs]) for key in runs[0]}

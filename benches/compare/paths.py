@@ -1,4 +1,4 @@
-"""Where things are."""
+"""Paths of the benchmarks."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ LIBRARY = ROOT / "target" / "release" / "libtemporal_heartbeat.so"
 PYTHON_PACKAGE = ROOT / "bindings" / "python"
 VENV_PYTHON = sys.executable
 
-# What was measured last, for the documentation and for `make bench-check`.
+# The last recorded results, for the documentation and for `make bench-check`.
 RECORDED = BENCHES / "results" / "recorded.json"
 CHARTS = ROOT / "docs" / "performance"
 PAGE = ROOT / "docs" / "performance.md"

@@ -1,4 +1,4 @@
-"""Who is compared, and how each program is built and started."""
+"""The peers: how each program is built and started."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from compare.paths import BUILD, LIBRARY, PEERS, PYTHON_PACKAGE, ROOT, VENV_PYTHON
 
-# The measure of the ratios.
+# The peers to which ratios are computed.
 GO_SDK = "go-sdk"
 TONIC = "tonic"
 
@@ -19,9 +19,9 @@ class Peer:
     label: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
-    # The wire is prepared for plaintext and the null server alone.
+    # The prepared frames are only for plaintext and the null server.
     only_null: bool = False
-    # The virtual machine's compiler takes seconds: so only where it matters most.
+    # Runs only at the base point, because the Java compiler's warm-up takes seconds.
     only_base: bool = False
     has_cold_start: bool = True
 
@@ -54,13 +54,13 @@ OURS = ("c", "python", "go")
 
 
 def environment(peer: Peer) -> dict[str, str]:
-    """Without what the user's own environment says about servers."""
+    """Returns the environment of a peer, without the user's TEMPORAL_ variables."""
     mine = {key: value for key, value in os.environ.items() if not key.startswith("TEMPORAL_")}
     return mine | {"TEMPORAL_HEARTBEAT_LIBRARY": str(LIBRARY)} | dict(peer.environment)
 
 
 def build() -> None:
-    """The library is built by the Makefile."""
+    """Builds the programs. The Makefile builds the library."""
     for folder in ("c", "go", "java/libraries"):
         (BUILD / folder).mkdir(parents=True, exist_ok=True)
     _run(

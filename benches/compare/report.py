@@ -1,4 +1,4 @@
-"""What the figures look like: tables for the terminal and the documentation, and the charts."""
+"""Formats the results: tables for the terminal and the documentation, and the charts."""
 
 import re
 from collections.abc import Iterator
@@ -79,7 +79,7 @@ def write_charts(results: Results) -> None:
 
 
 def write_page(results: Results) -> None:
-    """Puts the tables between the marks of the documentation's page."""
+    """Writes the tables between the marks of the documentation page."""
     rows = [
         BEGIN,
         "",

@@ -1,4 +1,4 @@
-"""Whom the heartbeats go to: the server that does almost nothing, in plaintext or TLS, and a real one."""
+"""The servers that receive the heartbeats: the null server, in plaintext or TLS, and a real server."""
 
 import subprocess
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def target(server: str) -> Iterator[Target]:
 def null(*options: str, ca: Path | None = None) -> Iterator[Target]:
     with subprocess.Popen([NULL_SERVER, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout
-        # Its input ends with the block, and it with that.
+        # At the end of the block its standard input closes, and the server exits.
         yield Target(server.stdout.readline().strip(), _write_tokens([_token(i) for i in range(TOKENS)]), ca)
         server.communicate()
 
@@ -45,7 +45,7 @@ def tls() -> Iterator[Target]:
 
 @contextmanager
 def real() -> Iterator[Target]:
-    # Its limits on the rate aren't the question.
+    # Rate limits would falsify the results.
     limits = ("frontend.namespaceRPS", "frontend.globalNamespaceRPS", "frontend.rps", "history.rps")
     options = [word for limit in limits for word in ("--dynamic-config-value", f"{limit}=1000000")]
     activity = ActivityOptions(heartbeat_timeout_ms=0, start_to_close_ms=3_600_000)
@@ -65,6 +65,6 @@ def _write_tokens(tokens: list[bytes]) -> Path:
 
 
 def _token(number: int) -> bytes:
-    """As long as real ones are, 170 bytes: ids of 36 characters and an activity's type."""
+    """Returns a token of a realistic size, 170 bytes: ids of 36 characters and an activity type."""
     fields = [(key, b"00000000-0000-0000-0000-%012d" % number) for key in (0x0A, 0x12, 0x1A, 0x32)]
     return b"".join(bytes([key, len(text)]) + text for key, text in [*fields, (0x42, b"process_things")])

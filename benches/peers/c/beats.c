@@ -1,8 +1,8 @@
-/* Callers that beat as fast as the answers come, each a thread, through the shared library. See ../README.md.
+/* Threads that send heartbeats through the shared library, each as soon as the last is acknowledged. See ../README.md.
  *
  *     beats ADDRESS TOKENS CALLERS BYTES SECONDS [CA]
  *
- * No time at all (SECONDS is 0) means one beat of each caller, and nothing measured.
+ * If SECONDS is 0, each caller sends one heartbeat and nothing is measured.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
@@ -17,7 +17,7 @@
 #include "temporal_heartbeat.h"
 
 enum { MAX_TOKEN = 1024, WARM_UP_NS = 300 * 1000 * 1000, TIMEOUT_MS = 10000 };
-/* A histogram of nanoseconds: 2^8 steps to each doubling. */
+/* A histogram of nanoseconds with 2^8 buckets per doubling. */
 enum { STEP_BITS = 8, STEPS = 1 << STEP_BITS, BUCKETS = STEPS * 32 };
 
 static atomic_uint histogram[BUCKETS];
@@ -42,7 +42,7 @@ static double cpu_s(void) {
     return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
-/* Not that of getrusage, in which the peak of the process counts that made this one. */
+/* Doesn't use getrusage, because its peak includes that of the parent process. */
 static double peak_memory_mb(void) {
     char line[256];
     long kb = 0;
@@ -93,7 +93,7 @@ static void *beat(void *argument) {
     return NULL;
 }
 
-/* The lines of the file in turn, each a token in hexadecimal. */
+/* Reads the next token of the file, one per line in hexadecimal. Starts again at the end of the file. */
 static void read_token(FILE *file, struct caller *caller) {
     char line[2 * MAX_TOKEN + 2];
     if (!fgets(line, sizeof line, file)) {

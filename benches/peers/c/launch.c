@@ -1,5 +1,5 @@
-/* Runs a command, and prints its time, its processor time and its memory. A program as small as this one has to: a process starts
- * with the memory's peak of the one that made it.
+/* Runs a command, and prints its wall time, its processor time and its memory. This program must be small, because a process
+ * inherits the memory peak of its parent.
  *
  *     launch COMMAND ...
  */

@@ -1,4 +1,4 @@
-/* What loading the shared library costs a process that never calls it: its time, its memory, its threads.
+/* Measures loading the shared library without calling it: time, memory, threads.
  *
  *     load LIBRARY
  */
@@ -16,7 +16,7 @@ static double now_us(void) {
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-/* A number of /proc/self/status. */
+/* Reads a number from /proc/self/status. */
 static long status(const char *name) {
     char line[256];
     long value = 0;
@@ -29,7 +29,7 @@ static long status(const char *name) {
 
 int main(int argc, char **argv) {
     if (argc != 2) return fprintf(stderr, "usage: %s LIBRARY\n", argv[0]), EXIT_FAILURE;
-    /* The first reading makes its own buffers. */
+    /* The first read allocates its own buffers. */
     status("VmRSS");
     long rss_kb = status("VmRSS"), private_kb = status("RssAnon");
     size_t heap = mallinfo2().uordblks;

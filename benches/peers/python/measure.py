@@ -1,4 +1,4 @@
-"""How the programs in Python measure: see ../README.md."""
+"""Runs the measurements of the Python programs. See ../README.md."""
 
 import json
 import statistics
@@ -12,7 +12,7 @@ WARM_UP_S = 0.3
 
 @dataclass
 class Task:
-    """What a program is asked for."""
+    """The arguments of a program."""
 
     address: str
     tokens: list[bytes]
@@ -40,7 +40,7 @@ def task() -> Task:
 
 @dataclass
 class Measurement:
-    """What the callers share: whether they go on, and the times of those calls that count."""
+    """State that the callers share: whether to continue, and the times of the measured calls."""
 
     measuring: bool = False
     ending: bool = False
@@ -56,7 +56,7 @@ class Measurement:
         self.ending = True
 
     def report(self) -> None:
-        """Prints what came of it; nothing, when every caller was to beat once."""
+        """Prints the results. Prints nothing if each caller sent one heartbeat."""
         times = [ns / 1000 for caller in self.times_ns for ns in caller]
         if not times:
             return
@@ -73,6 +73,6 @@ class Measurement:
 
 
 def peak_memory_mb() -> float:
-    """Not that of getrusage, in which the peak of the process counts that made this one."""
+    """Returns the memory peak. Doesn't use getrusage, because its peak includes that of the parent process."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024

@@ -1,4 +1,4 @@
-"""Callers that beat through this project's Python binding, each a thread. See ../README.md."""
+"""Threads that send heartbeats through this project's Python binding. See ../README.md."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Callers that beat through the official Python SDK, each a task of one event loop. See ../README.md.
+"""Tasks of one event loop that send heartbeats through the official Python SDK. See ../README.md.
 
 GZIP=0 in the environment turns off the compression that the SDK does by default.
 """
@@ -53,5 +53,5 @@ async def main() -> None:
 asyncio.run(main())
 measurement.report()
 sys.stdout.flush()
-# The SDK's threads may still be calling back, which ends the interpreter's own end now and then.
+# Threads of the SDK may still call back, which sometimes crashes the interpreter's own exit.
 os._exit(0)

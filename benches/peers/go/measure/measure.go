@@ -1,4 +1,4 @@
-// Package measure is how the programs in Go measure: see ../../README.md.
+// Package measure runs the measurements of the Go programs. See ../../README.md.
 package measure
 
 import (
@@ -19,13 +19,13 @@ import (
 const (
 	warmUp = 300 * time.Millisecond
 
-	// A histogram of nanoseconds: 2^8 steps to each doubling.
+	// A histogram of nanoseconds with 2^8 buckets per doubling.
 	stepBits = 8
 	steps    = 1 << stepBits
 	buckets  = steps * 32
 )
 
-// Task is what a program is asked for.
+// Task has the arguments of a program.
 type Task struct {
 	Address string
 	Tokens  [][]byte
@@ -35,7 +35,7 @@ type Task struct {
 	CA      string // a file; empty: plaintext
 }
 
-// Asked reads it from the arguments.
+// Asked parses the task from the command line.
 func Asked() Task {
 	if len(os.Args) < 6 {
 		log.Fatalf("usage: %s ADDRESS TOKENS CALLERS BYTES SECONDS [CA]", os.Args[0])
@@ -63,7 +63,7 @@ func Asked() Task {
 	return task
 }
 
-// Run has as many goroutines as there are callers beat all the time, and prints what it measured. Without any time each beats once.
+// Run sends heartbeats from one goroutine per caller and prints the results. If the time is 0, each caller sends one heartbeat.
 func (task Task) Run(beat func(token []byte) error) {
 	var histogram [buckets]atomic.Uint32
 	var measuring, ending atomic.Bool
@@ -121,7 +121,7 @@ func bucket(d time.Duration) int {
 	return min(octave*steps+int(d)>>octave, buckets-1)
 }
 
-// lowest is the shortest time of a bucket.
+// lowest returns the shortest time of a bucket.
 func lowest(bucket int) time.Duration {
 	octave := 0
 	if bucket >= 2*steps {
@@ -138,7 +138,7 @@ func cpuTime() time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
-// peakMemoryMB is not that of getrusage, in which the peak of the process counts that made this one.
+// peakMemoryMB doesn't use getrusage, because its peak includes that of the parent process.
 func peakMemoryMB() float64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -1,4 +1,4 @@
-// Command ours beats through this project's Go binding. See ../../README.md.
+// Command ours sends heartbeats through this project's Go binding. See ../../README.md.
 package main
 
 import (

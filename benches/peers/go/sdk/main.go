@@ -1,4 +1,4 @@
-// Command sdk beats through the official Go SDK. GZIP=0 in the environment turns off the compression that it does by default.
+// Command sdk sends heartbeats through the official Go SDK. GZIP=0 in the environment turns off the SDK's default compression.
 // See ../../README.md.
 package main
 

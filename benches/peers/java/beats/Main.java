@@ -12,11 +12,11 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 
-/** Callers that beat through the official Java SDK, each a thread. See ../../README.md. */
+/** Threads that send heartbeats through the official Java SDK. See ../../README.md. */
 public final class Main {
-    // The compiler of the virtual machine needs longer than others.
+    // The JIT compiler needs a longer warm-up than the other programs.
     private static final long WARM_UP_MS = 4000;
-    /** A histogram of nanoseconds: 2^8 steps to each doubling. */
+    /** A histogram of nanoseconds with 2^8 buckets per doubling. */
     private static final int STEP_BITS = 8, STEPS = 1 << STEP_BITS, BUCKETS = STEPS * 32;
 
     private static final AtomicIntegerArray HISTOGRAM = new AtomicIntegerArray(BUCKETS);
@@ -38,7 +38,7 @@ public final class Main {
             byte[] token = HexFormat.of().parseHex(tokens.get(i % tokens.size()));
             threads[i] = new Thread(() -> beat(client, token, details));
         }
-        // No time at all means one beat of each.
+        // If SECONDS is 0, each caller sends one heartbeat.
         ending = seconds == 0;
         for (int i = 0; i < callers; i++) threads[i].start();
         if (!ending) Thread.sleep(WARM_UP_MS);

@@ -1,4 +1,4 @@
-//! The frames of HTTP/2, as far as the server and the prepared requests need them.
+//! HTTP/2 frames, as far as the null server and the prepared requests need them.
 
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
@@ -11,10 +11,10 @@ pub const ACK: u8 = 1;
 pub const END_HEADERS: u8 = 4;
 
 const HEAD: usize = 9;
-/// As much of a frame's payload is kept as may be looked at.
+/// The number of payload bytes that are kept for inspection.
 const KEPT: usize = 1024;
 
-/// Adds a frame to `out`.
+/// Appends a frame to `out`.
 pub fn push(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     out.extend_from_slice(&length[1..]);
@@ -23,7 +23,7 @@ pub fn push(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8])
     out.extend_from_slice(payload);
 }
 
-/// A frame that has come in.
+/// A received frame.
 pub struct Frame<'a> {
     pub kind: u8,
     pub flags: u8,
@@ -33,17 +33,17 @@ pub struct Frame<'a> {
     pub start: &'a [u8],
 }
 
-/// Cuts what comes in into frames.
+/// Splits the received bytes into frames.
 #[derive(Default)]
 pub struct Input {
-    /// What has been kept of a frame that isn't whole yet.
+    /// The kept bytes of an incomplete frame.
     kept: Vec<u8>,
-    /// How much of it is still to come, and not kept.
+    /// The number of its bytes that are still to be received and discarded.
     skip: usize,
 }
 
 impl Input {
-    /// Takes in what was read, and shows each frame that is whole with it.
+    /// Adds received bytes, and calls back for each complete frame.
     pub fn feed(&mut self, mut bytes: &[u8], mut show: impl FnMut(Frame)) {
         while !bytes.is_empty() {
             if self.kept.is_empty() && bytes.len() >= HEAD && bytes.len() >= HEAD + length(bytes) {

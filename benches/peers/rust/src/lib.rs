@@ -1,4 +1,4 @@
-//! How the programs in Rust measure: see ../../README.md.
+//! Runs the measurements of the Rust programs. See ../../README.md.
 
 pub mod frames;
 
@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long callers beat before it counts.
+/// The warm-up time before the measurement.
 pub const WARM_UP: Duration = Duration::from_millis(300);
 
-/// What a program is asked for.
+/// The arguments of a program.
 pub struct Task {
     pub address: String,
     pub tokens: Vec<Vec<u8>>,
@@ -22,7 +22,7 @@ pub struct Task {
 }
 
 impl Task {
-    /// From the arguments, less the first `skipped` of them.
+    /// Parses the command line, without its first `skipped` arguments.
     pub fn asked(skipped: usize) -> Task {
         let mut arguments = std::env::args().skip(1 + skipped);
         let mut next = || arguments.next().expect("usage: ADDRESS TOKENS CALLERS BYTES SECONDS [CA]");
@@ -41,7 +41,7 @@ fn bytes_of(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
-/// The times of calls that all end on one thread.
+/// Records the times of calls that all end on one thread.
 pub struct Measurement {
     begun: Instant,
     end: Instant,
@@ -51,7 +51,7 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// Counts from the end of the warm-up on, for `time`. Without any, each caller beats once.
+    /// Starts the warm-up; then measures for `time`. If `time` is 0, each caller sends one heartbeat.
     pub fn new(time: Duration) -> Self {
         let begun = Instant::now() + if time.is_zero() { Duration::ZERO } else { WARM_UP };
         Measurement {
@@ -63,7 +63,7 @@ impl Measurement {
         }
     }
 
-    /// A call that began at `before` has ended: whether there is time for another.
+    /// Records a call that began at `before` and has ended. Returns whether there is time for another.
     pub fn ended(&self, before: Instant) -> bool {
         let now = Instant::now();
         if !self.counting.get() {
@@ -84,7 +84,7 @@ impl Measurement {
         false
     }
 
-    /// Prints what came of it; nothing, when there was no time.
+    /// Prints the results. Prints nothing if the time was 0.
     pub fn report(self) {
         let mut times = self.times.take();
         if times.is_empty() {
@@ -104,10 +104,10 @@ impl Measurement {
     }
 }
 
-/// The processor time of this process.
+/// Returns the processor time of this process.
 pub fn cpu_time() -> Duration {
     let mut used = std::mem::MaybeUninit::<libc::rusage>::uninit();
-    // SAFETY: the call can't fail with these arguments, and writes `used`.
+    // SAFETY: `used` is a valid output, and the call can't fail with these arguments.
     let used = unsafe {
         libc::getrusage(libc::RUSAGE_SELF, used.as_mut_ptr());
         used.assume_init()

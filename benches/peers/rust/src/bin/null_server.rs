@@ -1,8 +1,8 @@
-//! A server that does almost nothing: it acknowledges every request with the same prepared answer, as soon as it has it whole.
+//! The null server: it acknowledges each complete request with the same prepared answer.
 //!
-//! It prints its address. When its standard input ends, it prints how many beats came, of how many tokens, and the longest time
-//! in milliseconds between two beats of one token; these it looks at when it is asked to `--count`, which costs some time.
-//! With `--tls CA` it speaks TLS, with a certificate whose authority it writes into the file CA.
+//! It prints its address. When its standard input ends, it prints the number of heartbeats, the number of tokens, and the longest
+//! interval in milliseconds between two heartbeats of one token. It reads tokens only with `--count`, which costs some time.
+//! With `--tls CA` it uses TLS, and writes the certificate of its authority to the file CA.
 
 use std::{
     collections::HashMap,
@@ -15,9 +15,9 @@ use std::{
 
 use benches::frames::{self, ACK, DATA, END_HEADERS, END_STREAM, Frame, HEADERS, Input, PING, SETTINGS};
 
-/// HTTP/2's first bytes.
+/// The connection preface of HTTP/2.
 const PREFACE: usize = 24;
-/// How much may be on its way to us: as much as there may be.
+/// The flow-control window: the largest that HTTP/2 allows.
 const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 const FIRST_WINDOW: u32 = 65_535;
 const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
@@ -49,7 +49,7 @@ fn main() {
                 let (mut stream, tls) = (stream.unwrap(), tls.clone());
                 let beats = counting.then(|| beats.clone());
                 stream.set_nodelay(true).unwrap();
-                // A client that is gone is the end of its connection, and nobody's loss.
+                // A client that closed its connection isn't an error.
                 thread::spawn(move || match tls {
                     None => serve(&mut stream, beats),
                     Some(config) => {
@@ -60,10 +60,10 @@ fn main() {
             }
         }
     });
-    // Until whoever started it is done with it.
+    // Runs until the parent closes standard input.
     let _ = io::stdin().read_to_end(&mut Vec::new());
     let beats = beats.lock().unwrap();
-    // Whoever isn't there any more doesn't want to know.
+    // The parent may have closed standard output.
     let _ = writeln!(io::stdout(), "{} {} {}", beats.count, beats.last.len(), beats.longest.as_millis());
 }
 
@@ -114,9 +114,9 @@ fn grant(out: &mut Vec<u8>, bytes: u32) {
     frames::push(out, frames::WINDOW_UPDATE, 0, 0, &bytes.to_be_bytes());
 }
 
-/// An empty message and the status that all is well.
+/// The answer: an empty message and the status OK.
 fn answer(out: &mut Vec<u8>, stream: u32) {
-    // ":status: 200" by its number, the rest literally, so that there is nothing to remember.
+    // ":status: 200" by its index, the rest as literals, so that the decoder keeps no state.
     const HEAD: &[u8] = b"\x88\x00\x0ccontent-type\x10application/grpc";
     const TRAILERS: &[u8] = b"\x00\x0bgrpc-status\x010";
     frames::push(out, HEADERS, END_HEADERS, stream, HEAD);
@@ -124,7 +124,7 @@ fn answer(out: &mut Vec<u8>, stream: u32) {
     frames::push(out, HEADERS, END_HEADERS | END_STREAM, stream, TRAILERS);
 }
 
-/// The message's first field: its key, its length, its bytes; behind the five bytes of the message's frame.
+/// Returns the message's first field, which is the token. It follows the five bytes of the gRPC frame header.
 fn token<'a>(frame: &Frame<'a>) -> &'a [u8] {
     match *frame.start {
         [_, _, _, _, _, 0x0a, len @ ..0x80, ref rest @ ..] => rest.get(..usize::from(len)),
@@ -144,7 +144,7 @@ fn count(beats: &mut Beats, token: Vec<u8>) {
     }
 }
 
-/// A certificate for 127.0.0.1 by an authority of its own, whose certificate goes into the file `ca`.
+/// Creates a certificate for 127.0.0.1 and its authority, and writes the authority's certificate to the file `ca`.
 fn certify(ca: &str) -> rustls::ServerConfig {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();

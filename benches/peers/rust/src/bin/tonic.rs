@@ -1,6 +1,6 @@
-//! Callers that beat through tonic alone, each a task of one thread. See ../../../README.md.
+//! Tasks of one thread that send heartbeats through tonic alone. See ../../../README.md.
 //!
-//! With one caller it is a thread that drives its own connection.
+//! With one caller, the thread drives its own connection.
 
 use std::{rc::Rc, time::Instant};
 

@@ -1,5 +1,5 @@
-//! What the wire takes: one thread that writes prepared frames, as many as there are callers, and counts the answers' ends. See
-//! ../../../README.md. Plaintext only.
+//! Measures the cost of the network alone. One thread writes prepared frames, one for each caller, and counts the ends of the
+//! answers. Plaintext only. See ../../../README.md.
 
 use std::{
     io::{Read, Write},
@@ -12,9 +12,9 @@ use benches::{
     frames::{self, DATA, END_HEADERS, END_STREAM, HEADERS, PING, SETTINGS},
 };
 
-/// HTTP/2's first bytes.
+/// The connection preface of HTTP/2.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// What an answer may be before its sender has to wait for us: the most there is.
+/// The flow-control window of an answer: the largest that HTTP/2 allows.
 const WINDOW: u32 = (1 << 31) - 1 - 65_535;
 const MAX_FRAME: usize = 16_384;
 
@@ -66,10 +66,10 @@ fn main() {
     }
 }
 
-/// The header block, without anything that the server would have to remember.
+/// Returns the header block, encoded so that the server keeps no state.
 fn head(authority: &str) -> Vec<u8> {
     let path = "/temporal.api.workflowservice.v1.WorkflowService/RecordActivityTaskHeartbeat";
-    // ":method: POST" and ":scheme: http" by their numbers.
+    // ":method: POST" and ":scheme: http" by their indexes.
     let mut block = vec![0x83, 0x86];
     for (name, value) in [
         (":path", path),
@@ -87,7 +87,7 @@ fn head(authority: &str) -> Vec<u8> {
     block
 }
 
-/// The gRPC message: as long as ours, and begun as ours.
+/// Returns a gRPC message with the size and the beginning of the library's message.
 fn message(task: &Task) -> Vec<u8> {
     let token = &task.tokens[0];
     let mut body = vec![0x0a];

@@ -74,7 +74,7 @@ baseline: ## make today's header the one that the ABI is compared with; at a rel
 	cp include/temporal_heartbeat.h tests/abi/baseline/
 
 docs: ## write the list of options in docs/options.md anew from their table
-	THB_UPDATE_DOCS=1 $(CARGO) test --quiet --test abi the_page_of_options
+	THB_UPDATE_DOCS=1 $(CARGO) test --quiet --test abi options_page_is_generated
 
 venv: $(VENV)/.done ## the virtual environment of tests and demo, with a real Temporal server
 $(VENV)/.done: tests/requirements.txt
@@ -135,7 +135,7 @@ lease-table: ## which leases a slow server keeps, by the time of its answers; ta
 	$(CARGO) test --features cli --test service -- --ignored --exact slow_server::answer_time_table --nocapture
 
 soak: lib ## load, faults and forks together; SECONDS=600
-	THB_SOAK_SECONDS=$(or $(SECONDS),600) $(CARGO) test --test abi -- --ignored --nocapture a_process_under_load
+	THB_SOAK_SECONDS=$(or $(SECONDS),600) $(CARGO) test --test abi -- --ignored --nocapture process_does_not_grow
 
 # Instrumented by a compiler that lets its unstable options be used; sanitizers are among those.
 UNSTABLE := RUSTC_BOOTSTRAP=1
@@ -145,7 +145,7 @@ ASAN     := $(CURDIR)/target/asan/$(TRIPLE)/debug/libtemporal_heartbeat.so
 # Not forks: a child of several threads may find the lock of the sanitizer's own allocator taken (GCC 12), and waits for ever.
 check-memory: ## programs in C on a library with AddressSanitizer, which finds leaks too
 	$(UNSTABLE) RUSTFLAGS=-Zsanitizer=address $(CARGO) rustc --lib --crate-type cdylib --target $(TRIPLE) --target-dir target/asan -- $(LINK)
-	TEMPORAL_HEARTBEAT_LIBRARY=$(ASAN) THB_SANITIZED=1 $(CARGO) test --test abi -- programs wrapper again_and_again
+	TEMPORAL_HEARTBEAT_LIBRARY=$(ASAN) THB_SANITIZED=1 $(CARGO) test --test abi -- programs wrapper closed_repeatedly
 
 MODELS := slot_filled slot_given_up registry_change_wakes registry_close_wakes registry_one_holder hand_over
 

@@ -1,1 +1,1 @@
-"""What the scenarios use: a real server, an SDK worker that hands its activities over, drivers for each language."""
+"""Helpers of the scenarios: a real server, an SDK worker that hands its activities over, drivers for each language."""

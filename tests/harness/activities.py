@@ -1,4 +1,4 @@
-"""An activity that runs elsewhere, seen from the outside: of a workflow or standalone, one interface for both."""
+"""An activity started through the official SDK, of a workflow or standalone, with one interface for both."""
 
 import queue
 import uuid
@@ -56,11 +56,11 @@ class ExternalActivity(ABC):
             raise AssertionError(f"no further attempt of {self.id} within {timeout:.0f} s") from None
 
     def result(self) -> Any:
-        """What the activity was completed with."""
+        """Returns the result of the activity."""
         return self._run(self._result())
 
     def failure(self) -> BaseException:
-        """Why the activity ended otherwise: what a workflow finds as the cause of its ActivityError."""
+        """Returns the failure that ended the activity: in a workflow, the cause of the ActivityError."""
         try:
             value = self.result()
         except (WorkflowFailureError, ActivityFailureError) as error:
@@ -69,7 +69,7 @@ class ExternalActivity(ABC):
                 cause = cause.cause
             assert isinstance(cause, FailureError), repr(cause)
             return cause
-        raise AssertionError(f"the activity did not fail, it gave {value!r}")
+        raise AssertionError(f"the activity did not fail, it returned {value!r}")
 
     @property
     def _client(self) -> Client:
@@ -83,7 +83,7 @@ class ExternalActivity(ABC):
 
     @abstractmethod
     def request_cancel(self) -> None:
-        """Asks for the cancellation, and returns when the next heartbeat will tell of it."""
+        """Requests the cancellation, and returns when the next heartbeat will report it."""
 
     @abstractmethod
     def pause(self) -> None: ...
@@ -100,19 +100,19 @@ class ExternalActivity(ABC):
 
     @abstractmethod
     def terminate(self) -> None:
-        """Ends the activity, or the workflow around it, at once."""
+        """Ends the activity, or its workflow, at once."""
 
     @abstractmethod
     def ids(self) -> dict[str, str]:
-        """What names it, as the options of thb_activity_open."""
+        """Returns the ids of the activity, as options of thb_activity_open."""
 
     @abstractmethod
     def end_elsewhere(self) -> None:
-        """The workflow returns without it; a standalone activity is completed by somebody else."""
+        """Ends it without this attempt: its workflow returns, or another client completes the standalone activity."""
 
     @abstractmethod
     def heartbeat_details(self) -> list[Any]:
-        """What the server holds, as the official SDK reads it."""
+        """Returns the server's heartbeat details, as the official SDK reads them."""
 
 
 class WorkflowActivity(ExternalActivity):
@@ -136,7 +136,7 @@ class WorkflowActivity(ExternalActivity):
         self._run(self._cancel_requested())
 
     async def _cancel_requested(self) -> None:
-        """The workflow hears of it first, and then asks the server: the history tells both."""
+        """The workflow receives the request first and then sends it to the server. The history shows both."""
         async for event in self._handle.fetch_history_events(wait_new_event=True):
             if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED:
                 return
@@ -145,7 +145,7 @@ class WorkflowActivity(ExternalActivity):
         return {"workflow_id": self.workflow_id, "run_id": self.run_id or "", "activity_id": self.id}
 
     def completed_by(self) -> str:
-        """The identity under which the activity was completed."""
+        """Returns the identity under which the activity was completed."""
         event = self._event(EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
         return str(event.activity_task_completed_event_attributes.identity)
 
@@ -165,7 +165,7 @@ class WorkflowActivity(ExternalActivity):
         )
 
     def unpause(self, *, reset_heartbeat: bool = False) -> None:
-        """Unlike a standalone one it can forget its details at that."""
+        """Unlike a standalone activity, it can also remove its details."""
         request = service.UnpauseActivityRequest(
             namespace=NAMESPACE, execution=self._execution, id=self.id, reset_heartbeat=reset_heartbeat
         )
@@ -237,7 +237,7 @@ class StandaloneActivity(ExternalActivity):
         self._ask("reset", self._client.workflow_service.reset_activity_execution(request))
 
     def _ask(self, operation: str, work: Any) -> None:
-        """Runs an operation that servers before OLDEST may lack."""
+        """Runs an operation that servers before OLDEST may not support."""
         try:
             self._run(work)
         except RPCError as error:
@@ -266,7 +266,7 @@ class StandaloneActivity(ExternalActivity):
 
 
 def start_to_close(timeout: timedelta) -> dict[str, Any]:
-    """The fields of a request that changes this timeout alone."""
+    """Returns the request fields that change only this timeout."""
     options = activity_api.ActivityOptions()
     options.start_to_close_timeout.FromTimedelta(timeout)
     return {"activity_options": options, "update_mask": FieldMask(paths=["start_to_close_timeout"])}

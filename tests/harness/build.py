@@ -1,4 +1,4 @@
-"""What the tests compile. Several workers of one run may ask for the same program at the same time."""
+"""Compiles programs for the tests. Several workers of one run may request the same program at the same time."""
 
 import fcntl
 import os
@@ -31,7 +31,7 @@ def run(command: Sequence[str]) -> None:
 
 
 def link(name: Path, target: Path) -> None:
-    """Makes the name a symbolic link, at no moment without one."""
+    """Makes the name a symbolic link, atomically."""
     with alone():
         fresh = name.with_name(f"{name.name}.new")
         fresh.unlink(missing_ok=True)
@@ -45,13 +45,13 @@ def _compile(compiler: Sequence[str], source: Path, target: Path, further: Seque
         if not target.exists() or target.stat().st_mtime < max(path.stat().st_mtime for path in made_of):
             fresh = target.with_name(f"{target.name}.new")
             run([*compiler, str(source), "-o", str(fresh), *further])
-            fresh.replace(target)  # the old one may be running
+            fresh.replace(target)  # the old program may be running
     return target
 
 
 @contextmanager
 def alone(name: str = "lock") -> Iterator[None]:
-    """One process of the run at a time. What takes long has a lock of its own: nobody with a lease waits for it."""
+    """Runs one process of the test run at a time. Long builds use separate locks, so no running attempt waits for them."""
     BUILD.mkdir(parents=True, exist_ok=True)
     with (BUILD / name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Certificates made on the spot: an authority, servers and clients, good ones and bad ones."""
+"""Generates certificates: an authority, and valid and invalid certificates of servers and clients."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Pair:
-    """A certificate and its key, as files and as text."""
+    """A certificate and its key, as files and as PEM text."""
 
     cert_path: Path
     key_path: Path
@@ -30,10 +30,10 @@ class Pair:
 
 
 class Authority:
-    """One who signs certificates, into files of a directory."""
+    """A certificate authority, which writes its certificates into a directory."""
 
     def __init__(self, directory: Path, name: str = "authority", rsa_bits: int | None = None) -> None:
-        """With `rsa_bits` all keys are RSA keys of this size, and an intermediate authority signs the certificates."""
+        """With `rsa_bits`, all keys are RSA keys of this size, and an intermediate authority signs the certificates."""
         self._rsa_bits = rsa_bits
         self._key_type = trustme.KeyType.RSA if rsa_bits else trustme.KeyType.ECDSA
         with self._key_size():
@@ -50,7 +50,7 @@ class Authority:
         return self.path.read_bytes()
 
     def sign(self, *names: str, expired: bool = False) -> Pair:
-        """A certificate for these names, or for the local address."""
+        """Returns a certificate for these names, by default for the local address."""
         now = datetime.now(UTC)
         with self._key_size():
             leaf = self._authority.issue_cert(
@@ -67,7 +67,7 @@ class Authority:
 
     @contextmanager
     def _key_size(self) -> Iterator[None]:
-        """trustme's own RSA keys have 2048 bits."""
+        """Generates the keys here, because trustme's RSA keys always have 2048 bits."""
         if self._rsa_bits is None:
             yield
             return

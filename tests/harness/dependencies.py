@@ -1,4 +1,4 @@
-"""Dependencies from a language's registry, installed once, and again when the manifest changes."""
+"""Installs dependencies from a language's registry once, and again when the manifest changes."""
 
 import hashlib
 import shutil
@@ -9,7 +9,7 @@ from harness.requires import requires
 
 
 def npm(folder: Path) -> None:
-    """Installs what the folder's package.json asks for."""
+    """Installs the dependencies in the folder's package.json."""
     program = requires(shutil.which("npm"), "npm")
     options = ["--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"]
     with alone("npm.lock"):
@@ -19,7 +19,7 @@ def npm(folder: Path) -> None:
 
 
 def maven(pom: Path, folder: Path) -> str:
-    """Fetches what a pom.xml asks for, and returns the class path of it."""
+    """Fetches the dependencies in a pom.xml, and returns their class path."""
     program = requires(shutil.which("mvn"), "mvn")
     folder.mkdir(parents=True, exist_ok=True)
     copied = Path(shutil.copy(pom, folder))

@@ -1,4 +1,4 @@
-"""Our .proto files and the official descriptors, and what tells them apart."""
+"""Compares the project's .proto files with the official descriptors."""
 
 import importlib
 from collections.abc import Callable, Iterable, Iterator
@@ -23,11 +23,11 @@ P = TypeVar("P", DescriptorProto, EnumDescriptorProto, ServiceDescriptorProto)
 
 
 def compile_ours(out: Path) -> FileDescriptorSet:
-    """All files of proto/, compiled by the official compiler."""
+    """Returns all files of proto/, compiled by the official compiler."""
     files = sorted(str(path.relative_to(PROTO)) for path in PROTO.rglob("*.proto"))
     well_known = resources.files("grpc_tools") / "_proto"
     arguments = ["protoc", f"-I{PROTO}", f"-I{well_known}", f"--descriptor_set_out={out}", *files]
-    assert protoc.main(arguments) == 0, "protoc refuses our files (its reasons are on stderr)"
+    assert protoc.main(arguments) == 0, "protoc refuses the files (see its stderr)"
     return FileDescriptorSet.FromString(out.read_bytes())
 
 
@@ -35,7 +35,7 @@ class Official:
     """The descriptors of the published packages, by full name."""
 
     def __init__(self, files: Iterable[str]) -> None:
-        # To import a generated module is to add its file to the default pool.
+        # Importing a generated module adds its file to the default pool.
         for file in files:
             importlib.import_module(_published_module(file))
         self._pool = descriptor_pool.Default()
@@ -64,7 +64,7 @@ def _published_module(file: str) -> str:
 
 
 def differences(ours: Iterable[FileDescriptorProto], official: Official) -> Iterator[str]:
-    """Whatever we say that the official files don't. What they say and we don't is nothing that we use."""
+    """Yields each difference in what our files declare. Declarations that only the official files have aren't used."""
     for file in ours:
         for message in file.message_type:
             yield from _message(f"{file.package}.{message.name}", message, official)
@@ -94,7 +94,7 @@ def _message(name: str, ours: DescriptorProto, official: Official) -> Iterator[s
 
 
 def _meaning(field: FieldDescriptorProto, message: DescriptorProto) -> dict[str, object]:
-    """All that a field has to say to the wire and to generated code."""
+    """Returns the properties of a field that matter for the encoding and for generated code."""
     return {
         "number": field.number,
         "type": FieldDescriptorProto.Type.Name(field.type),

@@ -14,23 +14,23 @@ from harness.signals import Signals
 DEFAULT_TIMEOUT_MS = 10_000
 ANY_SIGNAL = ~Signals.NONE
 
-# How a driver exits that found a rule of the ABI broken, after it said which.
+# The exit status of a driver that found a broken rule of the ABI. It prints the rule first.
 BROKEN = 3
 
 
 @dataclass(frozen=True)
 class Raw:
-    """A word of the protocol as it is, for what has no sensible value: NULL with a length, say."""
+    """A raw word of the protocol, for arguments without a sensible value, such as NULL with a length."""
 
     word: str
 
 
-# Instead of a token: that of the environment.
+# Passed instead of a token: the driver reads the token from the environment.
 FROM_ENV = Raw("-")
 
-# Where bytes go: bytes, or a raw word.
+# Bytes, or a raw word.
 Bytes = bytes | Raw
-# What goes as details or result: a Python value that JSON takes, bytes, None; or a raw word.
+# Details or a result: a Python value that JSON can represent, bytes, None, or a raw word.
 Value = Any
 Timeout = int | str
 
@@ -79,7 +79,7 @@ class Driver(Process):
         self.call("disconnect", str(timeout))
 
     def heartbeat(self, token: Bytes, *details: Value, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> Signals:
-        """No details erase what the server holds."""
+        """Sends a heartbeat. Without details it erases the server's details."""
         [signals] = self.call("heartbeat", _bytes(token), str(timeout), *map(value_word, details))
         return Signals(int(signals))
 
@@ -87,7 +87,7 @@ class Driver(Process):
         return Details.read(self.call("get_details", _bytes(token), str(timeout)))
 
     def get_payloads(self, token: Bytes, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> bytes:
-        """The details as serialized Payloads. C only."""
+        """Returns the details as serialized Payloads. Only the C driver supports it."""
         return unhex(self.call("get_payloads", _bytes(token), str(timeout))[0])
 
     def complete(self, token: Bytes, *result: Value, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> None:
@@ -127,7 +127,7 @@ class Driver(Process):
         return self.finish()
 
     def start(self, *words: str) -> None:
-        """Sends a request, and doesn't wait for the answer."""
+        """Sends a request without waiting for the answer."""
         self.write_line(" ".join(words))
 
     def finish(self) -> list[str]:
@@ -147,7 +147,7 @@ class Driver(Process):
         return self.open_as("first", token, **options)
 
     def open_as(self, name: str, token: Bytes, **options: Any) -> "OpenActivity":
-        """Opens one more activity, by a name that the driver doesn't know yet."""
+        """Opens another activity, under a name that the driver doesn't know yet."""
         self.call("activity_open", name, _bytes(token), json_word(options))
         return OpenActivity(self, name)
 
@@ -226,7 +226,7 @@ class OpenActivity:
 
 
 class refused(contextlib.AbstractContextManager["refused"]):
-    """The call inside must be refused with this status, within this time, by a message that names each cause."""
+    """Expects that the call inside fails with this status, within this time, with a message that names each cause."""
 
     message: str
 
@@ -241,7 +241,7 @@ class refused(contextlib.AbstractContextManager["refused"]):
             return False
         assert error.status == self._status, f"expected {self._status}, got {error}"
         self.message = error.message
-        assert time.monotonic() < self._deadline, "the call waited, although the refusal was known"
+        assert time.monotonic() < self._deadline, "the call waited, although the server had already refused it"
         unsaid = [cause for cause in self._causes if cause.lower() not in error.message.lower()]
         assert not unsaid, f"{unsaid} not in the message {error.message!r}"
         return True

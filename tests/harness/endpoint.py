@@ -1,4 +1,4 @@
-"""A gRPC endpoint with TLS in front of the real server, which looks at credentials and passes on what it accepts."""
+"""A gRPC endpoint with TLS in front of the real server. It checks credentials and forwards accepted calls."""
 
 import os
 import threading
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
 
-# The tests fork to start programs, which gRPC's own handlers would only disturb.
+# The tests fork to start programs. gRPC's own fork handlers would interfere.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import grpc
@@ -19,7 +19,7 @@ _OWN = ("grpc-", ":", "user-agent", "content-type", "te")
 
 
 class Endpoint(AbstractContextManager["Endpoint"]):
-    """Whom it accepts may be changed while it runs: `api_key`, `denied`, `trust`."""
+    """A test may change which clients it accepts while it runs: `api_key`, `denied`, `trust`."""
 
     def __init__(
         self,
@@ -58,16 +58,16 @@ class Endpoint(AbstractContextManager["Endpoint"]):
         self._upstream.close()
 
     def trust(self, authority: Authority) -> None:
-        """Takes the clients of this authority from now on, and of no other."""
+        """Accepts only clients of this authority from now on."""
         self._clients_of = authority
 
     def metadata(self, method: str) -> dict[str, str | bytes]:
-        """The headers of the last request of a method."""
+        """Returns the headers of the last request of a method."""
         with self._lock:
             return next(metadata for name, metadata, _ in reversed(self._calls) if name == method)
 
     def peers(self) -> set[str]:
-        """The connections that requests came on."""
+        """Returns the connections on which requests arrived."""
         with self._lock:
             return {peer for _, _, peer in self._calls}
 
@@ -97,7 +97,7 @@ class Endpoint(AbstractContextManager["Endpoint"]):
 
 
 class _Handler(grpc.GenericRpcHandler):
-    """Takes every call as bytes."""
+    """Handles every call as bytes."""
 
     def __init__(self, relay: Callable[..., Any]) -> None:
         self._relay = relay

@@ -1,4 +1,4 @@
-"""The programs of examples/ in languages without a binding of their own; each is built once a run."""
+"""The programs of examples/ in languages without a binding. Each is built once per run."""
 
 import functools
 import os
@@ -64,7 +64,7 @@ def _rust() -> Command:
     return [str(target / "debug" / "examples" / "activity")]
 
 
-# What has to be fetched for a minute is left to `make check-packages`.
+# `make check-packages` covers dependencies that take a minute to fetch.
 SLOW: dict[str, Callable[[], Command]] = {"java": _java}
 
 PROGRAMS: dict[str, Callable[[], Command]] = {

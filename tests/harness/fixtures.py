@@ -11,24 +11,24 @@ NO_INHERITED: Sequence[int] = ()
 
 
 class StartActivity(Protocol):
-    """Starts an activity of a kind, with `ActivityOptions`."""
+    """Starts an activity of a kind with `ActivityOptions`."""
 
     def __call__(self, kind: Kind, **options: int) -> ExternalActivity: ...
 
 
 class StartDriver(Protocol):
-    """Starts the driver of a language, with further environment variables and descriptors. It isn't connected."""
+    """Starts the driver of a language, with additional environment variables and descriptors. It isn't connected."""
 
     def __call__(self, language: str, environment: Mapping[str, str] = ..., inherit: Sequence[int] = ...) -> Driver: ...
 
 
 class Connect(Protocol):
-    """Starts the driver of a language and connects it, to the server unless another address is given."""
+    """Starts the driver of a language and connects it, by default to the server."""
 
     def __call__(self, language: str, address: str = ...) -> Driver: ...
 
 
 class ConnectCpp(Protocol):
-    """Starts the driver for C++ and connects it, to the server unless another address is given."""
+    """Starts the C++ driver and connects it, by default to the server."""
 
     def __call__(self, address: str = ...) -> Driver: ...

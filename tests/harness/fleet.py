@@ -1,4 +1,4 @@
-"""One activity of each kind in each language, for faults that are too slow to inject for each alone."""
+"""One activity of each kind in each language, for faults that are too slow to be injected for each one separately."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager

@@ -61,7 +61,7 @@ TABLE: Table = {
         "progress_sent_with_a_failure_reaches_the_next_attempt",
         "result_one_byte_over_the_limit_is_refused_and_a_smaller_one_completes",
     ),
-    "Tokens whose time is over": (
+    "Stale tokens": (
         "superseded_attempt_can_neither_beat_nor_end_its_successor",
         "timed_out_attempt_can_neither_beat_nor_end_its_successor",
         "calls_for_a_completed_activity_are_refused",
@@ -70,7 +70,7 @@ TABLE: Table = {
         "details_of_an_ended_activity_are_kept_only_if_it_is_standalone",
         "token_of_another_namespace_is_refused",
     ),
-    "Trouble on the way": (
+    "Server and network faults": (
         "call_outlasts_a_server_that_is_killed_and_started_again",
         "call_outlasts_a_rate_limit",
         "heartbeat_is_retried_and_never_in_doubt",
@@ -84,7 +84,7 @@ PROPERTY = "cell"
 
 
 class Mark(IntEnum):
-    """What is known of a cell; where several tests make one, the greatest counts."""
+    """The result of a cell. If several tests belong to a cell, the greatest counts."""
 
     PASSED = 0
     UNSUPPORTED = 1
@@ -98,7 +98,7 @@ class Mark(IntEnum):
 LEGEND = (
     f"Each cell: an activity of a {KINDS[0]}, and a {KINDS[1]} one.",
     f"{Mark.PASSED} passed   {Mark.FAILED} failed   {Mark.MISSING} not proven   "
-    f"{Mark.UNSUPPORTED} the server has nothing like it",
+    f"{Mark.UNSUPPORTED} the server doesn't support it",
 )
 
 
@@ -145,7 +145,7 @@ class Grid:
                 yield f"  {row.replace('_', ' '):{width - 2}}" + "".join(f"{cell:>8}" for cell in cells)
 
     def why(self) -> Iterator[str]:
-        """The reasons of all that didn't pass, those of many cells once."""
+        """Yields the reasons of all cells that didn't pass, each reason once."""
         by_reason: dict[str, list[Cell]] = {}
         for cell in self.cells:
             if mark := self.mark(cell):
@@ -159,7 +159,7 @@ class Plugin:
         self._grid = Grid(table)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Notes each item's cell where its report carries it, from whatever process runs it."""
+        """Stores each item's cell where its report carries it, because the report may come from another process."""
         for item in items:
             if isinstance(item, pytest.Function) and (cell := self._cell(item)):
                 item.user_properties.append((PROPERTY, f"{cell.row},{cell.language},{cell.kind}"))

@@ -1,4 +1,4 @@
-"""Programs that get an activity by the variables of the hand-off, as from a parent."""
+"""Programs that receive an activity through the variables of the hand-off, as from a parent."""
 
 import base64
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from harness.process import Process
 from harness.server import Server
 from harness.worker import Attempt
 
-# An interpreter starts slowly on a busy machine. The server waits longer than a test does.
+# An interpreter starts slowly on a busy machine. The server's timeout is longer than a test.
 SERVER_TIMEOUT_MS = 120_000
 # The heartbeat timeout in the hand-off. The program then sends a heartbeat every two seconds.
 PROGRAM_TIMEOUT_MS = 4_000

@@ -1,4 +1,4 @@
-"""A real HTTP proxy (proxy.py) in a process of its own."""
+"""A real HTTP proxy (proxy.py) in a separate process."""
 
 import contextlib
 import socket
@@ -15,7 +15,7 @@ _START_TIMEOUT = 60.0
 
 @contextmanager
 def http_proxy(basic_auth: str | None = None) -> Iterator[str]:
-    """Runs the proxy, for those who say `basic_auth` (`user:password`) if that is given; gives its address."""
+    """Runs the proxy, with `basic_auth` (`user:password`) as the required credentials, and returns its address."""
     port = free_port()
     command = [sys.executable, "-m", "proxy", "--hostname", "127.0.0.1", "--port", str(port), "--num-workers", "1"]
     if basic_auth is not None:
@@ -40,6 +40,6 @@ def _wait_until_open(port: int, process: "subprocess.Popen[bytes]") -> None:
         except OSError:
             assert process.poll() is None, "the HTTP proxy ended"
             assert time.monotonic() < deadline, "the HTTP proxy did not start"
-            time.sleep(0.05)  # a listening port is no event that one could wait for
+            time.sleep(0.05)  # a listening port has no event to wait for
         else:
             return

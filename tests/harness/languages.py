@@ -1,4 +1,4 @@
-"""The languages under test. One more is one more entry here, beside its driver in drivers/."""
+"""The languages under test. To add a language, add an entry here and a driver in drivers/."""
 
 import functools
 import os
@@ -23,7 +23,7 @@ NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 @dataclass(frozen=True)
 class Language:
     name: str
-    # Builds the driver, once a run, and returns how to start it.
+    # Builds the driver once per run, and returns the command that starts it.
     command: Callable[[], Command]
 
     def is_available(self) -> bool:
@@ -36,7 +36,7 @@ class Language:
     def start(
         self, environment: Mapping[str, str] = NO_VARIABLES, *, inherit: Sequence[int] = (), inside: Sequence[str] = ()
     ) -> Driver:
-        """Starts a driver with further variables and open descriptors.
+        """Starts a driver with additional variables and open descriptors.
 
         `inside` is a command that runs the driver, in a network namespace for example.
         """
@@ -45,9 +45,9 @@ class Language:
 
 
 def library_environment() -> dict[str, str]:
-    """Ours without what would configure the library under test behind the scenario's back."""
+    """Returns the environment without variables and files that would configure the library in addition to the test."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("TEMPORAL_")}
-    nobodys = {"XDG_CONFIG_HOME": "/nonexistent"}  # a temporal.toml of whoever runs the tests
+    nobodys = {"XDG_CONFIG_HOME": "/nonexistent"}  # ignores the user's temporal.toml
     return inherited | nobodys | {"TEMPORAL_HEARTBEAT_LIBRARY": str(library())}
 
 
@@ -89,7 +89,7 @@ def _rust() -> Command:
 
 @functools.cache
 def crate_example(name: str) -> Command:
-    """A program against the crate itself, as the Rust tests build it: what they have compiled isn't compiled again."""
+    """Builds a program against the crate like the Rust tests, so that compiled dependencies are reused."""
     cargo = requires(shutil.which("cargo"), "cargo")
     target = ROOT / "target"
     crate = ["--manifest-path", str(ROOT / "Cargo.toml"), "--target-dir", str(target)]
@@ -98,7 +98,7 @@ def crate_example(name: str) -> Command:
 
 
 def linked() -> list[str]:
-    """What links a program with the library, and lets it find that under the name that the library gives itself."""
+    """Returns the flags that link a program with the library. At run time it finds the library by its soname."""
     shared = _built_library()
     link(BUILD / "libtemporal_heartbeat.so.0", Path(shared))
     return [shared, f"-Wl,-rpath,{BUILD}"]
@@ -117,10 +117,10 @@ LANGUAGES = {
 
 DRIVER_LANGUAGES = LANGUAGES | {"asyncio": Language("asyncio", functools.partial(_python, "asyncio"))}
 
-# The drivers that hold activities open.
+# The languages whose drivers hold activities open.
 ACTIVITY_LANGUAGES = ("cpp", "python", "asyncio", "go")
 
 
 def available() -> list[str]:
-    """The languages whose drivers can be built here. The tests of the others tell why not."""
+    """Returns the languages whose drivers can be built here. The tests of other languages report the reason."""
     return [name for name, language in LANGUAGES.items() if language.is_available()]

@@ -3,7 +3,7 @@
 <!-- file: NAME -->         the block is a file that the reader writes
 <!-- excerpt: PATH -->      the block is an excerpt of a file of this repository
 ```sh                       the reader runs the block
-```text, ```console         not tested: a picture, the output of a command, a command for another machine
+```text, ```console         not tested: a diagram, the output of a command, a command for another machine
 """
 
 import re
@@ -36,17 +36,17 @@ def files(page: Path) -> dict[str, str]:
 
 
 def commands(page: Path) -> str:
-    """All commands of the page, in order."""
+    """Returns all commands of the page, in order."""
     return "".join(block.code for block in code_blocks(page) if block.language == "sh")
 
 
 def uncovered(page: Path) -> list[str]:
-    """The blocks that no test covers."""
+    """Returns the blocks that no test covers."""
     return [block.code for block in code_blocks(page) if not block.role and block.language not in ("sh", *UNTESTED)]
 
 
 def is_excerpt(block: CodeBlock) -> bool:
-    """Whether the file contains the block, at any indentation."""
+    """Returns whether the file contains the block, at any indentation."""
     text = textwrap.dedent(block.code)
     source = (ROOT / block.name).read_text()
     depths = {len(line) - len(line.lstrip()) for line in source.splitlines() if line.strip()}
@@ -55,13 +55,13 @@ def is_excerpt(block: CodeBlock) -> bool:
 
 
 def links(page: Path) -> list[str]:
-    """The links within the repository, with their anchors."""
+    """Returns the links within the repository, with their anchors."""
     found = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
     return [link for link in found if not re.match(r"[a-z]+:", link)]
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors of the headings, as forges make them."""
+    """Returns the anchors of the headings, in the form that forges generate."""
     headings = re.findall(
         r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL), re.MULTILINE
     )
@@ -73,5 +73,5 @@ def anchors(page: Path) -> set[str]:
 
 
 def options_of(page: Path) -> set[str]:
-    """The names that docs/options.md lists."""
+    """Returns the names that docs/options.md lists."""
     return set(re.findall(r"^\* \*\*`([a-z_.]+)`\*\* \(", page.read_text(), flags=re.MULTILINE))

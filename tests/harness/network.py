@@ -1,4 +1,4 @@
-"""A network of a test's own, and the TCP sockets of processes.
+"""A network for one test, and the TCP sockets of processes.
 
 A `Network` is a network namespace with one link to this machine. Each of this machine's addresses on the link can be
 silenced. It needs root.
@@ -18,12 +18,12 @@ from pathlib import Path
 
 from harness.requires import missing, requires
 
-# Addresses for tests of networks (RFC 2544). Each network takes eight, chosen by the process id.
+# Addresses for network tests (RFC 2544). Each network uses eight addresses, chosen by the process id.
 _BASE = 198 << 24 | 18 << 16
 _NETWORKS = 1 << 14
 _PREFIX_LENGTH = 29
 
-# Empty where there is none. Not every user has /usr/sbin on the PATH.
+# Empty without the tool. Not every user has /usr/sbin on the PATH.
 _IP = shutil.which("ip", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or ""
 
 _numbers = itertools.count()
@@ -60,7 +60,7 @@ class Network(AbstractContextManager["Network"]):
 
     def _connect(self) -> None:
         _ip("link", "add", self._link, "type", "veth", "peer", "name", self._inner, "netns", self.name)
-        # The route to the namespace goes with this address, which stays.
+        # The route to the namespace belongs to this address, which is never removed.
         _ip("address", "add", f"{self._host}/{_PREFIX_LENGTH}", "dev", self._link)
         for address in self.addresses:
             _ip("address", "add", address, "dev", self._link)
@@ -68,21 +68,21 @@ class Network(AbstractContextManager["Network"]):
         _ip("-n", self.name, "address", "add", f"{self._client}/{_PREFIX_LENGTH}", "dev", self._inner)
         for device in ("lo", self._inner):
             _ip("-n", self.name, "link", "set", device, "up")
-        # The namespace goes on sending to an address that is silent: no failed ARP request reports it as unreachable.
+        # The namespace keeps sending to a silent address, because no failed ARP request reports it as unreachable.
         link_layer = Path(f"/sys/class/net/{self._link}/address").read_text().strip()
         for address in self.addresses:
             _ip("-n", self.name, "neighbour", "add", address, "lladdr", link_layer, "dev", self._inner)
 
     @property
     def inside(self) -> tuple[str, ...]:
-        """What to put before a command that runs in the namespace."""
+        """Returns the command prefix that runs a command in the namespace."""
         return (_IP, "netns", "exec", self.name)
 
     def silence(self, address: str) -> None:
         """Drops every packet to one of this machine's addresses, as a dead link does: no RST, no ICMP message.
 
-        Bytes that a process in the namespace sends there stay in its TCP buffers. The kernel sends them again with
-        growing pauses. (When the link itself is down, the kernel knows, and tries every 0.5 s.)
+        Bytes that a process in the namespace sends there stay in its TCP buffers. The kernel retransmits them with
+        growing pauses. (When the link itself is down, the kernel knows it, and retries every 0.5 s.)
         """
         _ip("route", "add", "blackhole", address)
         _ip("address", "del", f"{address}/32", "dev", self._link)
@@ -93,7 +93,7 @@ class Network(AbstractContextManager["Network"]):
 
 
 def with_hosts(file: Path) -> tuple[str, ...]:
-    """What to put before a command that reads `file` as /etc/hosts, in a mount namespace of its own."""
+    """Returns the prefix of a command that reads `file` as /etc/hosts, in a separate mount namespace."""
     requires(shutil.which("unshare"), "unshare (util-linux)")
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0:
         missing("mount namespaces")
@@ -108,13 +108,13 @@ class TcpSocket:
     remote: tuple[str, int]
     state: str
     unacknowledged_bytes: int
-    # When the kernel sends again what isn't acknowledged.
+    # The time until the kernel retransmits unacknowledged bytes.
     next_timer_seconds: float
     inode: int
 
     @property
     def has_unsent_bytes(self) -> bool:
-        """Whether bytes of it can still arrive. That includes those of a closed socket that the kernel still sends."""
+        """Whether its bytes can still arrive. This includes a closed socket whose bytes the kernel still sends."""
         return self.unacknowledged_bytes > 0 and self.state not in ("SYN_SENT", "SYN_RECV", "LISTEN", "TIME_WAIT")
 
 
@@ -136,15 +136,15 @@ _STATES = (
 
 
 def sockets_around(pid: int) -> list[TcpSocket]:
-    """All IPv4 TCP sockets in the network namespace of a process."""
+    """Returns all IPv4 TCP sockets in the network namespace of a process."""
     return list(_read_table(Path(f"/proc/{pid}/net/tcp")))
 
 
 def sockets_of(pid: int) -> list[TcpSocket]:
-    """The IPv4 TCP sockets of a process."""
+    """Returns the IPv4 TCP sockets of a process."""
     own = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(OSError):  # closed in between
+        with contextlib.suppress(OSError):  # the process has just closed it
             own.add(os.readlink(descriptor))
     return [entry for entry in sockets_around(pid) if f"socket:[{entry.inode}]" in own]
 

@@ -1,4 +1,4 @@
-"""nginx with TLS in front of the real server, as many who run Temporal themselves have it."""
+"""nginx with TLS in front of the real server, a common setup for self-hosted Temporal servers."""
 
 import shutil
 import socket
@@ -13,7 +13,7 @@ from harness.server import die_with_parent, free_port
 
 START_TIMEOUT = 60.0
 
-# Alone in its folder: it needs no root, and leaves nothing elsewhere. One process, which dies when it is told to.
+# Needs no root, and writes only into its folder. It is a single process, so one signal ends it.
 CONFIGURATION = """
 daemon off;
 master_process off;
@@ -42,7 +42,7 @@ http {{
 
 
 class Nginx(AbstractContextManager["Nginx"]):
-    """Closes each connection after a number of requests."""
+    """An nginx that closes each connection after a number of requests."""
 
     def __init__(
         self,
@@ -79,13 +79,13 @@ class Nginx(AbstractContextManager["Nginx"]):
         self.kill()
 
     def start(self) -> None:
-        """Its port may be a passing connection's for a moment: then it tries again."""
+        """Starts nginx, and retries while another connection briefly uses its port."""
         deadline = time.monotonic() + START_TIMEOUT
         while not self._start(deadline):
             assert time.monotonic() < deadline, (self._folder / "error.log").read_text()
 
     def kill(self) -> None:
-        """Ends it, and with it every connection at once."""
+        """Ends nginx, and all its connections at once."""
         self._process.kill()
         self._process.wait()
 
@@ -101,7 +101,7 @@ class Nginx(AbstractContextManager["Nginx"]):
                 if time.monotonic() > deadline:
                     self.kill()
                     raise TimeoutError(f"no nginx on {self.address} after {START_TIMEOUT:.0f} s") from None
-                time.sleep(0.05)  # a listening port is no event that one could wait for
+                time.sleep(0.05)  # a listening port has no event to wait for
             else:
                 return True
         return False

@@ -1,4 +1,4 @@
-"""Where things are."""
+"""Paths of the project's files."""
 
 import os
 import sys
@@ -10,14 +10,14 @@ DRIVERS = TESTS / "drivers"
 INCLUDE = ROOT / "include"
 PROTO = ROOT / "proto"
 
-# Everything that the tests build goes here: out of the sources and out of git.
+# The folder for everything that the tests build, outside of the sources and of git.
 BUILD = ROOT / "target" / "e2e"
 
-# The virtual environment's programs, also when it was not activated.
+# The programs of the virtual environment, which needn't be activated.
 VENV_BIN = Path(sys.executable).parent
 
 
 def library() -> Path:
-    """The shared library under test."""
+    """Returns the path of the shared library under test."""
     default = ROOT / "target" / "release" / "libtemporal_heartbeat.so"
     return Path(os.environ.get("TEMPORAL_HEARTBEAT_LIBRARY") or default)

@@ -1,4 +1,4 @@
-"""Waiting for what is no event: a condition that the kernel, a file or the server reports only when asked."""
+"""Polls conditions that the kernel, a file or the server reports only when asked."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A child process that a test talks to line by line."""
+"""A child process that communicates with a test line by line."""
 
 import contextlib
 import os
@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-# A process that takes longer to print what a test waits for, or to exit, is killed. A busy machine is slow.
+# A process that needs longer to print an expected line, or to exit, is killed. The limit allows for a busy machine.
 SILENCE_LIMIT_S = 120.0
 
 
 class Process(AbstractContextManager["Process"]):
-    """A process in a session of its own. Leaving the `with` block kills it and the processes that it started."""
+    """A process in a separate session. Leaving the `with` block kills it and its child processes."""
 
     def __init__(
         self,
@@ -51,18 +51,18 @@ class Process(AbstractContextManager["Process"]):
         self._stdin.flush()
 
     def read_line(self) -> str:
-        """Returns the next line, with its line break. Fails when the process exits, or prints nothing in time."""
+        """Returns the next line with its line break. Fails when the process exits, or prints nothing in time."""
         with self._killed_when_late():
             line = self._stdout.readline()
         assert line.endswith("\n"), f"{self._process.args!r} exited, or printed nothing for {SILENCE_LIMIT_S:.0f} s"
         return line
 
     def read_lines(self) -> Iterator[str]:
-        """Returns the lines until the process exits, however long that takes."""
+        """Returns all lines until the process exits, however long that takes."""
         return iter(self._stdout)
 
     def expect(self, pattern: str) -> "re.Match[str]":
-        """Reads up to the first line in which the pattern is found."""
+        """Reads up to the first line that matches the pattern."""
         printed = []
         with self._killed_when_late():
             for line in self._stdout:
@@ -72,7 +72,7 @@ class Process(AbstractContextManager["Process"]):
         raise AssertionError(f"the process exited and never printed {pattern!r}:\n{''.join(printed)}")
 
     def wait(self) -> int:
-        """Waits until the process exits by itself, and returns its exit status."""
+        """Waits until the process exits without being stopped, and returns its exit status."""
         with self._killed_when_late():
             rest = self._stdout.read()
             status = self._process.wait()
@@ -88,7 +88,7 @@ class Process(AbstractContextManager["Process"]):
             return self._process.wait()
 
     def close(self) -> int:
-        """Closes the standard input and returns the exit status. No output is read any more."""
+        """Closes the standard input and returns the exit status. The output can't be read any more."""
         try:
             return self.close_stdin()
         finally:
@@ -101,7 +101,7 @@ class Process(AbstractContextManager["Process"]):
         os.kill(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """Kills the process, and those that it started, as the kernel does when memory runs out."""
+        """Kills the process and its child processes by SIGKILL, like the kernel when memory runs out."""
         self._kill_session()
         self._process.wait()
 

@@ -21,7 +21,7 @@ RUN_LIMIT_S = 600.0 if os.environ.get("THB_SLOW") == "1" else 60.0
 
 
 def program() -> Path:
-    """What THB_PROGRAM names; else what `make test` has built."""
+    """Returns the program that THB_PROGRAM names, by default the one that `make test` builds."""
     path = Path(os.environ.get("THB_PROGRAM") or ROOT / "target" / "debug" / "temporal-heartbeat")
     return requires(path if path.exists() else None, f"the program at {path} (make program)")
 
@@ -31,12 +31,12 @@ def environment(address: str) -> dict[str, str]:
 
 
 def encoded(token: bytes) -> str:
-    """As a parent hands it over."""
+    """Encodes a token as a parent does in the hand-off."""
     return base64.b64encode(token).decode()
 
 
 class Program:
-    """A running program, in a session of its own as under a supervisor; what it says is collected as it comes."""
+    """A running program in a separate session, as under a supervisor. Its output is collected while it runs."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Program:
         inherit: Sequence[int] = (),
         terminal: int | None = None,
     ) -> None:
-        """With a terminal its output goes there."""
+        """Starts the program. With a terminal, its output is written there."""
         self.process = subprocess.Popen(
             [str(program()), *arguments],
             env=dict(variables),
@@ -75,33 +75,33 @@ class Program:
         return self.process.pid
 
     def line(self) -> str:
-        """The next line of its standard output."""
+        """Returns the next line of its standard output."""
         assert self.process.stdout
         line: bytes = self.process.stdout.readline()
-        assert line, f"it ended, or was silent for {RUN_LIMIT_S:.0f} s; it said {self.errors()}"
+        assert line, f"it ended, or was silent for {RUN_LIMIT_S:.0f} s; stderr: {self.errors()}"
         return line.decode().rstrip("\n")
 
     def rest(self) -> bytes:
-        """What is left of its standard output, to the end."""
+        """Returns the rest of its standard output."""
         assert self.process.stdout
         return bytes(self.process.stdout.read())
 
     def errors(self) -> str:
-        """What it has said on its standard error."""
+        """Returns its standard error so far."""
         with self._changed:
             return b"".join(self._errors).decode(errors="replace")
 
     def says(self, text: str) -> None:
-        """Waits until it has said that on its standard error."""
+        """Waits until its standard error contains the text."""
         with self._changed:
             self._changed.wait_for(lambda: text in self.errors() or not self._reader.is_alive(), RUN_LIMIT_S)
-        assert text in self.errors(), f"it didn't say {text!r}"
+        assert text in self.errors(), f"its stderr doesn't contain {text!r}"
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         self.process.send_signal(number)
 
     def ends(self) -> int:
-        """Waits until it has ended. Its exit code, negative for a signal."""
+        """Waits until it has ended. Returns its exit code, or the negative number of a signal."""
         code = self.process.wait(RUN_LIMIT_S)
         if self.process.stderr:
             self._reader.join(RUN_LIMIT_S)
@@ -126,7 +126,7 @@ class Program:
 
 
 class StartProgram(Protocol):
-    """Starts the program against the server of the run, with these arguments and further variables."""
+    """Starts the program against the server of the run, with these arguments and additional variables."""
 
     def __call__(
         self,
@@ -139,7 +139,7 @@ class StartProgram(Protocol):
 
 
 class Exec(Protocol):
-    """Starts `exec` for an attempt: flags, then the command, which is a shell script unless it is a list of words."""
+    """Starts `exec` for an attempt. Arguments: flags, then the command, a shell script or a list of words."""
 
     def __call__(
         self,
@@ -153,7 +153,7 @@ class Exec(Protocol):
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process runs; one that is dead and not yet waited for doesn't."""
+    """Returns whether the process runs. A zombie doesn't count."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
     except OSError:

@@ -1,4 +1,4 @@
-"""A TCP proxy between driver and server that loses what it is told to lose. It knows nothing of what it carries."""
+"""A TCP proxy between driver and server that loses data on request. It doesn't parse the data."""
 
 import contextlib
 import select
@@ -10,15 +10,15 @@ from contextlib import AbstractContextManager
 from enum import Enum
 
 _CHUNK = 65536
-# How many bytes of each chunk a slow connection passes one by one, and how far apart.
+# How many bytes of each chunk a slow connection passes one by one, and the time between them.
 _SLOW_BYTES = 16
 _BYTE_SECONDS = 0.005
 
 
 class Fault(Enum):
     NONE = "everything passes"
-    LOSE_ANSWERS = "requests pass, nothing comes back"
-    LOSE_REQUEST = "the next thing that a client says is lost, and its connection with it; then everything passes"
+    LOSE_ANSWERS = "requests pass, answers are lost"
+    LOSE_REQUEST = "the next data of a client is lost and its connection closed; then everything passes"
 
 
 class Proxy(AbstractContextManager["Proxy"]):
@@ -42,7 +42,7 @@ class Proxy(AbstractContextManager["Proxy"]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        # close() alone doesn't wake the thread that accepts.
+        # close() alone doesn't wake the thread that is in accept().
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -50,34 +50,34 @@ class Proxy(AbstractContextManager["Proxy"]):
         self._passable.set()
 
     def lose_answers(self) -> None:
-        """From now on what the server says gets lost, on all connections, until `cut`."""
+        """Loses everything that the server sends from now on, on all connections, until `cut`."""
         self._fault = Fault.LOSE_ANSWERS
 
     def lose_next_request(self) -> None:
-        """The next thing that a client says never arrives."""
+        """Loses the next data that a client sends."""
         self._struck.clear()
         self._fault = Fault.LOSE_REQUEST
 
     def wait_until_lost(self, timeout: float = 10.0) -> None:
-        assert self._struck.wait(timeout), "nothing was there to lose"
+        assert self._struck.wait(timeout), "no data arrived to be lost"
 
     def become_a_black_hole(self) -> None:
-        """From now on nothing passes in either direction, and nobody is told, until `heal`; then it arrives."""
+        """Holds back all data in both directions, without closing connections, until `heal`; then the data arrives."""
         self._passable.clear()
 
     def heal(self) -> None:
         self._passable.set()
 
     def stop_reading(self) -> None:
-        """Reads nothing more from the connections that there are, until `resume_reading`. Later connections pass.
+        """Stops reading from the current connections until `resume_reading`. Later connections pass.
 
-        What doesn't fit into this end's receive buffer stays in the send buffer of the client's kernel.
+        Data beyond this end's receive buffer stays in the send buffer of the client's kernel.
         """
         for connection in self._snapshot():
             connection.readable.clear()
 
     def stop_reading_after(self, answer_bytes: int) -> None:
-        """Does so on all connections, later ones too, once the server has sent this many bytes more."""
+        """Stops reading on all connections, including later ones, once the server has sent this many more bytes."""
         self._bytes_until_held = answer_bytes
 
     def resume_reading(self) -> None:
@@ -86,15 +86,15 @@ class Proxy(AbstractContextManager["Proxy"]):
             connection.readable.set()
 
     def slow_down(self) -> None:
-        """Passes the end of each thing that a client says on the connections that there are a byte at a time.
+        """Passes the end of each chunk from a client one byte at a time, on the current connections.
 
-        So the frames behind a request reach the server after the request, as they do on a path with a long round trip.
+        The frames after a request thus reach the server later than the request, as on a path with a long round trip.
         """
         for connection in self._snapshot():
             connection.slow = True
 
     def cut(self) -> None:
-        """Closes all connections; what they had still to say is lost. The ones that come after them work."""
+        """Closes all connections and loses their unsent data. Later connections work."""
         with self._lock:
             connections, self._connections = self._connections, set()
         for connection in connections:
@@ -113,7 +113,7 @@ class Proxy(AbstractContextManager["Proxy"]):
                 client, _ = self._listener.accept()
                 server = socket.create_connection(self._server)
             except OSError:
-                return  # the proxy, or the server, is no more
+                return  # the proxy or the server has ended
             connection = _Connection(client, server)
             with self._lock:
                 self._connections.add(connection)
@@ -151,7 +151,7 @@ class Proxy(AbstractContextManager["Proxy"]):
 
 
 class _Connection:
-    """Two sockets, each closed by the thread that reads from it."""
+    """Two sockets. Each is closed by the thread that reads from it."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client = client
@@ -175,7 +175,7 @@ _ALWAYS.set()
 
 
 def _chunks(source: socket.socket, readable: threading.Event) -> Iterator[bytes]:
-    """What comes in, until the connection ends. Nothing is read while `readable` is clear."""
+    """Yields the received data until the connection ends. Nothing is read while `readable` is clear."""
     with contextlib.suppress(OSError):
         while True:
             select.select([source], [], [])

@@ -1,4 +1,4 @@
-"""Every call that takes a token, made with arguments that are otherwise good."""
+"""Makes every call that takes a token, with otherwise valid arguments."""
 
 from typing import Protocol
 
@@ -31,5 +31,5 @@ def report_cancelled(driver: Driver, token: Bytes, timeout: Timeout = DEFAULT_TI
 
 CALLS: dict[str, Call] = {call.__name__: call for call in (heartbeat, get_details, complete, fail, report_cancelled)}
 
-# The calls that a stale token refuses: details can be read as long as the server has them.
+# The calls that refuse a stale token. Details can be read as long as the server has them.
 FENCED = {name: call for name, call in CALLS.items() if name != "get_details"}

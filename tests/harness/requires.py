@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def requires(found: T | None, what: str) -> T:
-    """Returns what was found. Without it the test is skipped, or fails with THB_REQUIRE_ALL=1."""
+    """Returns `found`. If it is None, skips the test, or fails it with THB_REQUIRE_ALL=1."""
     return found if found else missing(what)
 
 
@@ -23,5 +23,5 @@ UNSUPPORTED = "UNSUPPORTED: "
 
 
 def unsupported(what: str) -> NoReturn:
-    """Skips a test of what this server, kind of activity or language doesn't have. The grid shows no gap."""
+    """Skips a test that this server, kind of activity or language doesn't support. The grid shows no gap."""
     pytest.skip(UNSUPPORTED + what)

@@ -1,4 +1,4 @@
-"""A real Temporal server: one process on a free port of this machine, in memory, always stopped."""
+"""A real Temporal server: an in-memory process on a free port of this machine, which is always stopped."""
 
 import ctypes
 import os
@@ -17,18 +17,18 @@ from pathlib import Path
 from harness.paths import VENV_BIN
 from harness.requires import requires
 
-# The oldest server that has all that is tested here: standalone activities that can be paused, reset and described.
+# The oldest server with all tested features: standalone activities that can be paused, reset and described.
 OLDEST = (1, 32)
 
-# The port is open in less than 3 s, and services answer a second later; beside other work of a higher priority both
-# took ten times as long.
+# The port usually opens in less than 3 s, and the services answer a second later. Next to work of higher priority,
+# both took ten times as long.
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 10.0
 
-# Below those that systems choose from: on Linux 32768 and up, on macOS 49152.
+# Below the ephemeral ports, which start at 32768 on Linux and at 49152 on macOS.
 NOBODYS_PORTS = range(20_000, 32_000)
 
-# The namespace of most tests, and one that exists beside it.
+# The namespace of most tests, and another one that exists.
 NAMESPACE = "default"
 OTHER_NAMESPACE = "other"
 
@@ -45,13 +45,13 @@ class Server:
 
 @contextmanager
 def dev_server(*options: str) -> Iterator[Server]:
-    """A server of its own, with further options of `temporal server start-dev`."""
+    """Starts a separate server, with additional options of `temporal server start-dev`."""
     with ServerProcess(*options) as process:
         yield process.server
 
 
 class ServerProcess(AbstractContextManager["ServerProcess"]):
-    """A server that can be frozen, or killed and started again where it was."""
+    """A server that can be frozen, or killed and restarted on the same port."""
 
     server: Server
 
@@ -61,7 +61,7 @@ class ServerProcess(AbstractContextManager["ServerProcess"]):
 
     def __enter__(self) -> "ServerProcess":
         version = server_version(self._program)
-        for _ in range(3):  # another run may take the free port before the server does
+        for _ in range(3):  # another process may take the free port before the server does
             self.server = Server(free_port(), version)
             if self._start():
                 return self
@@ -76,19 +76,19 @@ class ServerProcess(AbstractContextManager["ServerProcess"]):
             self.kill()
 
     def kill(self) -> None:
-        """Ends it as a power cut does."""
+        """Kills the server without warning, like a power failure."""
         self._process.kill()
         self._process.wait()
 
     def freeze(self) -> None:
-        """Its connections stay, and new ones are made, but nothing is answered."""
+        """Freezes the server: connections stay, and the kernel accepts new ones, but nothing is answered."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         self._process.send_signal(signal.SIGCONT)
 
     def start_again(self) -> None:
-        """Where it was; its port may be kept by the connections of the one before, for a moment."""
+        """Restarts the server on its port, which old connections may still occupy for a moment."""
         deadline = time.monotonic() + START_TIMEOUT
         while not self._start():
             assert time.monotonic() < deadline, f"{self._program} did not start again"
@@ -108,7 +108,7 @@ class ServerProcess(AbstractContextManager["ServerProcess"]):
             raise
 
     def _answers(self) -> bool:
-        """Waits until the port is open; False when the server gave up."""
+        """Waits until the port is open. Returns False when the server exited."""
         deadline = time.monotonic() + START_TIMEOUT
         while self._process.poll() is None:
             try:
@@ -116,14 +116,14 @@ class ServerProcess(AbstractContextManager["ServerProcess"]):
             except OSError:
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"no server on {self.server.address} after {START_TIMEOUT:.0f} s") from None
-                time.sleep(0.05)  # a listening port is no event that one could wait for
+                time.sleep(0.05)  # a listening port has no event to wait for
             else:
                 return True
         return False
 
 
 def find_program() -> Path:
-    """What THB_TEMPORAL names, of any version; else the `temporal` of the PATH or of the virtual environment if new."""
+    """Returns the program in THB_TEMPORAL, else a new enough `temporal` of the PATH or of the virtual environment."""
     if chosen := os.environ.get("THB_TEMPORAL"):
         return Path(chosen)
     on_path = shutil.which("temporal")
@@ -139,7 +139,7 @@ def server_version(program: Path) -> tuple[int, int]:
 
 
 def free_port() -> int:
-    """A port that nothing listens on, and that the system gives to nobody before it is taken."""
+    """Returns a port without a listener, outside of the range from which the system assigns ports."""
     for port in random.SystemRandom().sample(NOBODYS_PORTS, len(NOBODYS_PORTS)):
         with socket.socket() as probe:
             try:
@@ -151,9 +151,9 @@ def free_port() -> int:
 
 
 def die_with_parent() -> None:
-    """A test run that is killed leaves no server behind. Linux only; elsewhere nothing happens."""
+    """Makes the kernel stop the server when a test run is killed. Linux only; elsewhere it has no effect."""
     if hasattr(_LIBC, "prctl"):
         _LIBC.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
-_LIBC = ctypes.CDLL(None)  # opened here: little is safe between fork and exec
+_LIBC = ctypes.CDLL(None)  # loaded here, because few operations are safe between fork and exec

@@ -1,4 +1,4 @@
-"""What the server asks of an activity, as in the C header."""
+"""The signals of an activity, with the numbers of the C header."""
 
 from enum import IntFlag
 
@@ -9,7 +9,7 @@ class Signals(IntFlag):
     PAUSED = 2
     RESET = 4
 
-    # Of activities that are held open.
+    # Only for open activities.
     GONE = 8
     LEASE_LOST = 16
     STALLED = 32

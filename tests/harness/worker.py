@@ -1,4 +1,4 @@
-"""The parent's side, with the official SDK: a worker whose one activity hands its task token over."""
+"""A worker of the official SDK whose one activity hands over its task token."""
 
 import asyncio
 import queue
@@ -29,22 +29,22 @@ T = TypeVar("T")
 TASK_QUEUE = "external"
 ACTIVITY_TYPE = "run_elsewhere"
 
-# What a workflow returns that didn't wait for its activity.
+# The result of a workflow that didn't wait for its activity.
 LEFT = "left"
 
-# Nothing that the harness itself asks of server and worker takes longer.
+# Longer than any request of the harness to the server or the worker.
 ANSWER_LIMIT_S = 20.0
 
 
 @dataclass(frozen=True)
 class ActivityOptions:
-    """What a scenario chooses about its activity. The defaults never time out within a test and retry soon."""
+    """A scenario's options for its activity. With the defaults it doesn't time out within a test, and retries soon."""
 
     heartbeat_timeout_ms: int = 30_000
     maximum_attempts: int = 0
     start_to_close_ms: int = 120_000
 
-    # Soon, but not so soon that an attempt fails before its predecessor's zombie has been looked at.
+    # Not too soon: a test must see the zombie of the previous attempt's process before the next attempt fails.
     retry_interval_ms: int = 100
 
     def as_arguments(self) -> dict[str, Any]:
@@ -64,13 +64,13 @@ class Attempt:
 
     token: bytes
     number: int
-    # What the worker's own SDK reads as the details of the attempt before.
+    # The details of the previous attempt, as the worker's own SDK reads them.
     details: list[Any] = field(default_factory=list)
 
 
 @workflow.defn(name="OneActivity")
 class OneActivity:
-    """Runs one activity, and ends as it ends, or before it."""
+    """A workflow that runs one activity and ends like it, or earlier."""
 
     def __init__(self) -> None:
         self._left = False
@@ -80,7 +80,7 @@ class OneActivity:
         self._activity = workflow.start_activity(
             ACTIVITY_TYPE,
             activity_id=activity_id,
-            # The workflow waits for the activity's own word on a cancellation.
+            # The workflow waits for the activity's own report of a cancellation.
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             **options.as_arguments(),
         )
@@ -89,22 +89,22 @@ class OneActivity:
 
     @workflow.signal
     def cancel_activity(self) -> None:
-        """A workflow that is cancelled itself shows no more than that; this one fails with the activity's word."""
+        """Fails with the activity's failure. A workflow that is cancelled itself would only show the cancellation."""
         self._activity.cancel()
 
     @workflow.signal
     def leave(self) -> None:
-        """The workflow returns while its activity runs."""
+        """Returns while the activity runs."""
         self._left = True
 
 
 class SdkWorker(AbstractContextManager["SdkWorker"]):
-    """An SDK client and a worker on an event loop of their own thread, used from tests that know nothing of asyncio."""
+    """An SDK client and a worker on an event loop in a separate thread. Tests call them without asyncio."""
 
     client: temporalio.client.Client
-    # As the server reports it.
+    # The server's version, as it reports it.
     server_version: tuple[int, int]
-    # Whether the server knows standalone activities.
+    # Whether the server supports standalone activities.
     has_standalone: bool
 
     def __init__(self, address: str) -> None:
@@ -115,7 +115,7 @@ class SdkWorker(AbstractContextManager["SdkWorker"]):
 
     def __enter__(self) -> "SdkWorker":
         self._thread.start()
-        self.run(self._open(), 2 * START_TIMEOUT)  # `_connect` gives up before, with the reason
+        self.run(self._open(), 2 * START_TIMEOUT)  # `_connect` times out earlier, with the reason
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -125,7 +125,7 @@ class SdkWorker(AbstractContextManager["SdkWorker"]):
         self._loop.close()
 
     def run(self, work: Coroutine[Any, Any, T], timeout: float = ANSWER_LIMIT_S) -> T:
-        """Runs it on the loop and waits for its result."""
+        """Runs a coroutine on the loop and waits for its result."""
         return self.start(work).result(timeout)
 
     def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
@@ -133,7 +133,7 @@ class SdkWorker(AbstractContextManager["SdkWorker"]):
 
     @contextmanager
     def worker_on(self, queue: str, workflow: type, activities: Sequence[Callable[..., Any]] = ()) -> Iterator[None]:
-        """Another worker, on a queue of its own."""
+        """Runs another worker, on a separate queue."""
 
         async def begin() -> tuple[Worker, asyncio.Task[None]]:
             worker = Worker(
@@ -143,7 +143,7 @@ class SdkWorker(AbstractContextManager["SdkWorker"]):
                 activities=activities,
                 workflow_runner=UnsandboxedWorkflowRunner(),
             )
-            # A worker is run by a task; `shutdown` ends it.
+            # A worker runs in a task; `shutdown` ends it.
             return worker, asyncio.create_task(worker.run())
 
         worker, running = self.run(begin())
@@ -158,7 +158,7 @@ class SdkWorker(AbstractContextManager["SdkWorker"]):
             self.run(end())
 
     def fail(self, token: bytes, next_retry_delay: float | None = None) -> None:
-        """Ends an attempt through the SDK, so that another one follows, after that many seconds if they are given."""
+        """Fails an attempt through the SDK, so that the next one starts, after a number of seconds if one is passed."""
         delay = None if next_retry_delay is None else timedelta(seconds=next_retry_delay)
         failure = ApplicationError("once more", next_retry_delay=delay)
         self.run(self.client.get_async_activity_handle(task_token=token).fail(failure))
@@ -172,7 +172,7 @@ class SdkWorker(AbstractContextManager["SdkWorker"]):
         return self.run(self.client.workflow_service.describe_namespace(request)).namespace_info.id
 
     def attempts_of(self, activity_id: str) -> queue.SimpleQueue[Attempt]:
-        """The attempts of this activity as they start. To be asked for before it is started."""
+        """Returns the queue of this activity's attempts. Must be called before the activity is started."""
         return self._attempts.setdefault(activity_id, queue.SimpleQueue())
 
     async def _open(self) -> None:
@@ -186,7 +186,7 @@ class SdkWorker(AbstractContextManager["SdkWorker"]):
         )
         self.server_version = await _server_version(self.client)
         self.has_standalone = await _has_standalone(self.client)
-        # A worker is run by a task; `shutdown` ends it.
+        # A worker runs in a task; `shutdown` ends it.
         self._running = asyncio.create_task(self._worker.run())
 
     @activity.defn(name=ACTIVITY_TYPE)
@@ -197,7 +197,7 @@ class SdkWorker(AbstractContextManager["SdkWorker"]):
 
 
 async def _connect(address: str) -> temporalio.client.Client:
-    """The port of a server is open a moment before all of its services answer."""
+    """Connects with retries, because the port of a server opens before all of its services answer."""
     deadline = asyncio.get_running_loop().time() + START_TIMEOUT
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Distributes the tests among the processes of a run (pytest -n 4), each of which has a server of its own."""
+"""Distributes the tests among the processes of a run (pytest -n 4). Each process has a separate server."""
 
 import re
 

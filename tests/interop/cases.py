@@ -1,4 +1,4 @@
-"""Who meets whom over which value: the parameters of the tests."""
+"""The parameters of the tests: combinations of SDK, child and value."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -7,13 +7,13 @@ import pytest
 from interop.documented_values import ROWS, Row, written_by
 from interop.sdks import SDKS, Sdk
 
-# C names the encodings itself, and so writes every row.
+# C passes the encodings itself, so it can write every row.
 ROWS_OF = {"c": ROWS, "python": written_by("Python", "binding"), "go": written_by("Go", "binding")}
 
 # A child, and a row that it writes.
 Case = tuple[str, Row]
 
-# What is passed on encrypted; how it was encoded before makes no difference any more.
+# Encrypted values that a child passes on. Their original encoding makes no difference.
 ENCRYPTED = [row for row in ROWS if row.value in ("object", "Unicode", "bytes")]
 
 CODED = [row for row in ROWS if row.value in ("integer", "Unicode", "bytes", "null", "two values", "Duration")]
@@ -24,7 +24,7 @@ def written() -> list[Case]:
 
 
 def read_by(sdk: Sdk, children: Iterable[str] = ROWS_OF) -> list[Case]:
-    """What there is of values, and can be read."""
+    """Returns the cases whose values exist and can be read."""
     return [(child, row) for child in children for row in ROWS_OF[child] if row.stored and sdk.can_read(row)]
 
 
@@ -33,17 +33,17 @@ def encrypted_by(sdk: Sdk) -> list[Case]:
 
 
 def with_codec_by(sdk: Sdk) -> list[Case]:
-    """For children that have the codec, which C has none of."""
+    """Returns the cases of children with the codec. C has no codec."""
     return [case for case in read_by(sdk, ("python", "go")) if case[1] in CODED]
 
 
 def decoded_by(sdk: Sdk) -> list[Case]:
-    """The same, for rows that the SDK writes itself."""
+    """Returns the same for rows that the SDK writes itself."""
     return [case for case in with_codec_by(sdk) if case[1] in sdk.rows]
 
 
 def parametrize(cases_of: Callable[[Sdk], Sequence[Case]]) -> pytest.MarkDecorator:
-    """A test for each SDK and each of these cases."""
+    """Parametrizes a test with each SDK and each of these cases."""
     return pytest.mark.parametrize(
         ("sdk", "case"),
         [
@@ -55,7 +55,7 @@ def parametrize(cases_of: Callable[[Sdk], Sequence[Case]]) -> pytest.MarkDecorat
 
 
 def parametrize_recorded() -> pytest.MarkDecorator:
-    """A test for each SDK and each row that it writes itself."""
+    """Parametrizes a test with each SDK and each row that it writes itself."""
     return pytest.mark.parametrize(
         ("sdk", "row"),
         [pytest.param(sdk, row, id=f"{sdk.name}_sdk-{row.name}") for sdk in SDKS for row in sdk.rows],

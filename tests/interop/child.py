@@ -1,4 +1,4 @@
-"""Children that use the library under test, in each language. They name values as docs/values.md does."""
+"""Child programs that use the library under test, in each language. They use the value names of docs/values.md."""
 
 import base64
 import json
@@ -15,16 +15,16 @@ from interop import programs
 from interop.documented_values import Row
 from interop.payload_format import format_payload, normalized, parse_payload
 
-# What the server holds, undecoded.
+# The server's payloads, undecoded.
 AS_IT_IS = Row("as it is", (), (), {})
 
 
 class ChildError(Exception):
-    """What the binding raised."""
+    """The error that the binding raised."""
 
 
 class Child(ABC):
-    # The language whose column of the table its readings are in; None: it reads payloads as they are.
+    # The language whose column of the table has its readings. None: it reads payloads without decoding.
     reads_as: str | None
 
     @abstractmethod
@@ -32,18 +32,18 @@ class Child(ABC):
 
     @abstractmethod
     def get_details(self, token: bytes, row: Row, /) -> list[str]:
-        """What is read, into variables that suit the row, and shown."""
+        """Returns the details, read into variables of the row's types, in shown form."""
 
     @abstractmethod
     def complete(self, token: bytes, row: Row) -> None: ...
 
     @abstractmethod
     def fail(self, token: bytes, row: Row) -> None:
-        """For good, with these details."""
+        """Fails the activity for good, with these details."""
 
     @abstractmethod
     def retry(self, token: bytes) -> None:
-        """Fails, for the next attempt to follow."""
+        """Fails the attempt, so that the next one starts."""
 
     @abstractmethod
     def close(self) -> None: ...
@@ -84,7 +84,7 @@ class BindingChild(Child):
 
 
 class CChild(Child):
-    """The driver for C, which gives every row's data and encoding itself."""
+    """The C driver, which passes every row's data and encoding."""
 
     reads_as = None
 
@@ -96,7 +96,7 @@ class CChild(Child):
         self._driver.heartbeat(token, *_words(self._payloads(token, row)))
 
     def get_details(self, token: bytes, _: Row) -> list[str]:
-        """Asked for twice: value by value, and as the serialized Payloads, which must be the same."""
+        """Reads the details value by value and as serialized Payloads, and checks that both are the same."""
         by_value = self._driver.get_details(token).payloads
         whole = self._held(token)
         assert by_value == [(p.metadata["encoding"].decode(), p.data) for p in whole]
@@ -128,7 +128,7 @@ class CChild(Child):
 
 
 def _words(values: list[Payload]) -> list[Raw]:
-    """The encoding of its own that the value has in the library, else PAYLOADS; no values are no word."""
+    """Returns the word for the values: the library's own encoding or PAYLOADS; no word without values."""
     match values:
         case []:
             return []
@@ -146,7 +146,7 @@ def _serialized(values: list[Payload]) -> bytes:
 
 
 def _is_json(value: Payload) -> bool:
-    """Whether it is what the library takes as JSON: Python's NaN isn't."""
+    """Returns whether the library accepts it as JSON. It refuses Python's NaN."""
 
     def refuse(constant: str) -> None:
         raise ValueError(constant)

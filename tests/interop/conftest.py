@@ -27,7 +27,7 @@ def children(server: Server) -> Iterator[dict[str, Child]]:
 
 @pytest.fixture(scope="session")
 def codec_children(server: Server) -> Iterator[dict[str, Child]]:
-    """Children that have the codec of the workers."""
+    """The children that have the codec of the workers."""
     with ExitStack() as stack:
         started = {}
         for name in ("python", "go"):
@@ -40,7 +40,7 @@ def codec_children(server: Server) -> Iterator[dict[str, Child]]:
 def scenarios_of(
     server: Server, sdk_worker: SdkWorker, children: dict[str, Child], codec_children: dict[str, Child]
 ) -> Iterator[Callable[[Sdk], SdkScenarios]]:
-    """The scenarios of an SDK, whose worker is started when it is first asked for."""
+    """The scenarios of an SDK. Its worker starts at the first use."""
     with ExitStack() as stack:
 
         @functools.cache

@@ -1,4 +1,4 @@
-"""The tables of docs/values.md, which these tests prove row by row."""
+"""The tables of docs/values.md, which these tests check row by row."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from interop.payload_format import normalized
 
 LANGUAGES = ("Python", "Go", "TypeScript", "Java")
 
-# The second table, in its order.
+# The columns of the second table, in its order.
 DETAILS = "the last attempt's heartbeat details"
 FAILURE = "a failure's details"
 TIMEOUT = "a timeout's last heartbeat details"
@@ -17,7 +17,7 @@ TIMEOUT = "a timeout's last heartbeat details"
 
 @dataclass(frozen=True)
 class Reading:
-    """What a language reads: values as they are shown; or nothing but a failure that says this."""
+    """The expected reading in a language: shown values, or a failure with this text."""
 
     shown: tuple[str, ...]
     failure: str | None = None
@@ -35,16 +35,16 @@ class Row:
         return f"{self.value} of {'+'.join(self.writers)}".replace(" ", "-")
 
     def read_by(self, language: str, what: str = DETAILS) -> list[str]:
-        """The values that the language reads of this row, there."""
+        """Returns the values that the language reads from this row, in that place."""
         reading = self.reads[language]
         assert reading.failure is None, reading
         if what == FAILURE and not self.stored:
-            return []  # a list of its own, unlike the one value that is then undefined or null
+            return []  # a separate list: the single value is then undefined or null
         return list(reading.shown[:1] if SEVERAL[what][language] == "first" else reading.shown)
 
 
 def written_by(language: str, by: str) -> list[Row]:
-    """What the language's "SDK", or "binding", writes."""
+    """Returns what the language's "SDK" or "binding" writes."""
     return [row for row in ROWS if language in row.writers or f"{language} {by}" in row.writers]
 
 

@@ -1,4 +1,4 @@
-"""Payloads as docs/values.md writes them: the encoding and the data, in one line."""
+"""Payloads in the format of docs/values.md: the encoding and the data, in one line."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ def format_payload(payload: Payload) -> str:
     if encoding.startswith(BINARY):
         return f"{encoding} {payload.data.hex()}".strip()
     data = payload.data.decode()
-    if encoding == PROTOBUF:  # its white space may differ
+    if encoding == PROTOBUF:  # its white space isn't fixed
         return f"{encoding} {payload.metadata['messageType'].decode()} {compact(data)}"
     return f"{encoding} {data}"
 
@@ -31,7 +31,7 @@ def parse_payload(text: str) -> Payload:
 
 
 def normalized(shown: str) -> str:
-    """Returns a shown value with its JSON in one spelling."""
+    """Returns a shown value with its JSON in a canonical form."""
     kind, _, value = shown.partition(" ")
     return f"{kind} {compact(value)}".strip()
 
@@ -39,6 +39,6 @@ def normalized(shown: str) -> str:
 def compact(text: str) -> str:
     try:
         value: Any = json.loads(text)
-    except ValueError:  # hexadecimal digits
+    except ValueError:  # it has hexadecimal digits
         return text
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

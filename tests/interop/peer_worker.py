@@ -1,4 +1,4 @@
-"""The worker of an official SDK, and the workflows that it runs, each with one activity that it hands over."""
+"""The worker of an official SDK, and its workflows, each with one activity that it hands over."""
 
 import json
 import queue
@@ -22,7 +22,7 @@ from interop.programs import Command, environment
 
 @dataclass(frozen=True)
 class Ending:
-    """How the workflow saw its activity end."""
+    """How the workflow saw the end of its activity."""
 
     how: str
     message: str
@@ -92,7 +92,7 @@ async def _put_ending(handle: WorkflowHandle[Any, Any], events: queue.SimpleQueu
     try:
         ended = await handle.result()
         events.put(Ending(ended["ended"], ended["message"], [normalized(shown) for shown in ended["seen"]]))
-    except Exception as error:  # raised by the test that waits for an event
+    except Exception as error:  # the test that waits for an event raises it
         events.put(error)
 
 
@@ -130,7 +130,7 @@ class PeerActivity:
         self._backstage.run(self._handle.terminate())
 
     def stored(self) -> list[str]:
-        """The heartbeat details that the server holds."""
+        """Returns the server's heartbeat details."""
         return [format_payload(value) for value in self.stored_payloads()]
 
     def stored_payloads(self) -> list[Payload]:

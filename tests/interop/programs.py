@@ -1,4 +1,4 @@
-"""How the programs of the peers are built and started; each once a run."""
+"""Builds the programs of the peers, each once per run, and returns how to start them."""
 
 import functools
 import shutil
@@ -18,7 +18,7 @@ Command = list[str]
 
 
 def environment() -> dict[str, str]:
-    """For the programs in Python: where their modules are, and the package under test."""
+    """Returns the environment of the Python programs: the paths of their modules and of the package under test."""
     return library_environment() | {"PYTHONPATH": f"{TESTS}:{ROOT / 'bindings' / 'python'}"}
 
 
@@ -61,7 +61,7 @@ def typescript_worker() -> Command:
 
 
 def typescript_parent(code: str) -> Command:
-    """A worker whose activity is that of this module."""
+    """Builds a worker whose activity is in this module."""
     [node, worker] = typescript_worker()
     folder = Path(worker).parent
     (folder / "handoff.mjs").write_text(code)
@@ -75,7 +75,7 @@ def java_worker() -> Command:
 
 
 def java_parent(code: str) -> Command:
-    """A worker whose activity is the class SolveImpl of this source."""
+    """Builds a worker whose activity is the class SolveImpl of this source."""
     folder = OUT / "java" / "parent"
     shutil.copytree(PEERS / "java" / "parent", folder, dirs_exist_ok=True)
     (folder / "SolveImpl.java").write_text(code)
@@ -87,6 +87,6 @@ def _java(main: str, out: str, *sources: Path) -> Command:
     libraries = maven(PEERS / "java" / "pom.xml", OUT / "java")
     classes = OUT / "java" / out
     run([javac, "-encoding", "UTF-8", "-d", str(classes), "-cp", libraries, *sorted(map(str, sources))])
-    # Little memory, and a quick start rather than quick code.
+    # Little memory, and a quick start instead of optimized code.
     options = ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8"]
     return [java, *options, "-cp", f"{classes}:{libraries}", main]

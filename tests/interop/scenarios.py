@@ -1,4 +1,4 @@
-"""The scenarios, each for one child and one value, and the outcomes of those that were run with the worker of an SDK.
+"""The scenarios, each for one child and one value, and their outcomes with the worker of an SDK.
 
 Scenarios run concurrently: each is a generator that yields where it would wait, so that all wait at the same time.
 """
@@ -21,7 +21,7 @@ K = TypeVar("K")
 T = TypeVar("T")
 Scenario = Generator[None, None, T]
 
-# Long enough for a busy machine to send one heartbeat in.
+# Long enough for one heartbeat on a busy machine.
 SHORT_HEARTBEAT_TIMEOUT_MS = 2_000
 
 
@@ -52,14 +52,14 @@ class Outcomes(Generic[K, T]):
 @dataclass(frozen=True)
 class Written:
     stored: list[str]
-    # What the SDK's next attempt read; None when it couldn't.
+    # The values that the SDK's next attempt read; None when it couldn't read them.
     seen: list[str] | None
-    # None for an activity that we didn't end.
+    # None for an activity that the child didn't end.
     ending: Ending | None
 
 
 def write(worker: PeerWorker, child: Child, row: Row, *, encrypts: bool = False) -> Scenario[Written]:
-    """Ours records, the SDK's next attempt reads, ours completes."""
+    """The child records, the SDK's next attempt reads, the child completes."""
     activity = worker.start(row, maximum_attempts=2, encrypts=encrypts)
     yield
     first = activity.attempt()
@@ -81,12 +81,12 @@ def write(worker: PeerWorker, child: Child, row: Row, *, encrypts: bool = False)
 @dataclass(frozen=True)
 class Recorded:
     stored: list[str]
-    # What each child reads, or the error that it gets.
+    # The values that each child reads, or its error.
     seen: dict[str, list[str] | str]
 
 
 def record(worker: PeerWorker, children: Mapping[str, Child], row: Row) -> Scenario[Recorded]:
-    """The SDK records, our next attempt reads."""
+    """The SDK records, the child reads in the next attempt."""
     activity = worker.start(row, records=True)
     yield
     token = activity.attempt().token
@@ -102,7 +102,7 @@ def record(worker: PeerWorker, children: Mapping[str, Child], row: Row) -> Scena
 
 
 def fail(worker: PeerWorker, child: Child, row: Row) -> Scenario[Ending]:
-    """Ours fails for good, the SDK's workflow reads the details."""
+    """The child fails the activity for good, the SDK's workflow reads the details."""
     activity = worker.start(row)
     yield
     child.fail(activity.attempt().token, row)
@@ -111,7 +111,7 @@ def fail(worker: PeerWorker, child: Child, row: Row) -> Scenario[Ending]:
 
 
 def time_out(worker: PeerWorker, child: Child, row: Row) -> Scenario[Ending]:
-    """Ours records and is silent from then on, the SDK's workflow reads the last details."""
+    """The child records and then does nothing, the SDK's workflow reads the last details."""
     activity = worker.start(row, heartbeat_timeout_ms=SHORT_HEARTBEAT_TIMEOUT_MS, maximum_attempts=1)
     child.heartbeat(activity.attempt().token, row)
     yield
@@ -119,19 +119,19 @@ def time_out(worker: PeerWorker, child: Child, row: Row) -> Scenario[Ending]:
 
 
 def write_encoded(worker: PeerWorker, child: Child, row: Row) -> Scenario[Written]:
-    """The same, where child and worker have the codec."""
+    """The same, with the codec in child and worker."""
     return write(worker, child, row, encrypts=True)
 
 
 @dataclass(frozen=True)
 class Decoded:
-    # What ours read.
+    # The values that the child read.
     seen: list[str]
     ending: Ending
 
 
 def decode(worker: PeerWorker, child: Child, row: Row) -> Scenario[Decoded]:
-    """The SDK records encrypted, ours reads with the same codec, and fails with the same as details."""
+    """The SDK records encrypted values, and the child with the same codec reads them and fails with them as details."""
     activity = worker.start(row, records=True, encrypts=True)
     yield
     token = activity.attempt().token
@@ -143,17 +143,17 @@ def decode(worker: PeerWorker, child: Child, row: Row) -> Scenario[Decoded]:
 
 @dataclass(frozen=True)
 class Relayed:
-    # What the SDK recorded, what ours read, and what the server held when ours had recorded it again.
+    # What the SDK recorded, what the child read, and what the server held after the child recorded it again.
     recorded: list[Payload]
     read: list[str]
     held: list[Payload]
-    # What the SDK's next attempt read.
+    # The values that the SDK's next attempt read.
     seen: list[str]
     ending: Ending
 
 
 def relay(worker: PeerWorker, child: Child, row: Row) -> Scenario[Relayed]:
-    """Ours records again what the SDK encrypted, and completes with it, without a key."""
+    """A child without the key records again what the SDK encrypted, and completes with it."""
     activity = worker.start(row, records=True, encrypts=True)
     yield
     second = activity.attempt()
@@ -170,7 +170,7 @@ def relay(worker: PeerWorker, child: Child, row: Row) -> Scenario[Relayed]:
 
 
 def relay_failure(worker: PeerWorker, child: Child, row: Row) -> Scenario[Ending]:
-    """Ours fails with what the SDK encrypted as the details."""
+    """The child fails with the SDK's encrypted values as the details."""
     activity = worker.start(row, records=True, encrypts=True)
     yield
     child.fail(activity.attempt().token, AS_IT_IS)
@@ -179,7 +179,7 @@ def relay_failure(worker: PeerWorker, child: Child, row: Row) -> Scenario[Ending
 
 
 class SdkScenarios:
-    """The scenarios with the worker of one SDK. All of one kind run together, when a test needs the first outcome."""
+    """The scenarios with the worker of one SDK. All of one kind run together when a test needs the first outcome."""
 
     def __init__(
         self, sdk: Sdk, worker: PeerWorker, children: Mapping[str, Child], codec_children: Mapping[str, Child]

@@ -1,4 +1,4 @@
-"""The official SDKs. One more is one more worker in peers/, one entry here, and a column in docs/values.md."""
+"""The official SDKs. To add one, add a worker in peers/, an entry here, and a column in docs/values.md."""
 
 import os
 from collections.abc import Callable
@@ -21,11 +21,11 @@ class Sdk:
 
     @property
     def rows(self) -> list[Row]:
-        """What it writes."""
+        """Returns what the SDK writes."""
         return written_by(self.language, "SDK")
 
 
-# What has to be installed and compiled for a minute and more is left to `make check-slow`.
+# `make check-slow` covers the SDKs that take more than a minute to install and compile.
 SLOW = (
     Sdk("typescript", "TypeScript", programs.typescript_worker),
     Sdk("java", "Java", programs.java_worker),

@@ -1,4 +1,4 @@
-"""The same variables and the same `temporal.toml`, given to the loaders of the official SDKs and to the library."""
+"""The same variables and the same `temporal.toml`, read by the loaders of the official SDKs and by the library."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ Configuration = dict[str, Any]
 
 
 class Option(NamedTuple):
-    """Where it stands, and values of it, each as in TOML and as in a variable."""
+    """An option: its place in the file and in the environment, and values in the syntax of both."""
 
     key: str
     variable: str
@@ -48,14 +48,14 @@ OPTIONS = [
     text("tls.client_key_data", f"{TLS}CLIENT_KEY_DATA", "one", "other"),
 ]
 IDS = [option.key for option in OPTIONS]
-# A certificate without its key is refused by the library, as by Go.
+# The library refuses a certificate without its key, like Go.
 PARTNERS = {
     "tls.client_cert_path": {f"{TLS}CLIENT_KEY_DATA": "key"},
     "tls.client_cert_data": {f"{TLS}CLIENT_KEY_PATH": "/key"},
     "tls.client_key_path": {f"{TLS}CLIENT_CERT_DATA": "certificate"},
     "tls.client_key_data": {f"{TLS}CLIENT_CERT_PATH": "/certificate"},
 }
-# What the Python SDK doesn't read, or forgets again.
+# Options that the Python SDK doesn't read, or drops after reading.
 ONLY_GO = {"authority", "tls.disable_host_verification"}
 
 
@@ -130,7 +130,7 @@ def _configuration(
     grpc_meta: Mapping[str, str],
     authority: str | None = None,
 ) -> Configuration:
-    """As ours is printed, with our defaults."""
+    """Returns the SDK's configuration in the library's format, with the library's defaults."""
     address = address or "127.0.0.1:7233"
     return {
         "address": address,
@@ -156,7 +156,7 @@ def _printed(command: list[str], variables: Variables) -> Configuration:
 
 
 def differs(variables: Variables, *, only_go: bool = False) -> str:
-    """What the SDKs read otherwise than the library, empty if they agree."""
+    """Returns where the SDKs and the library differ, or an empty text."""
     mine, go = ours(variables), of_go(variables)
     python = mine if only_go else of_python(variables)
     return "" if mine == go == python else f"{variables}: {mine} here, {go} in Go, {python} in Python"
@@ -252,7 +252,7 @@ def test_default_file_is_in_the_users_directory(tmp_path: Path) -> None:
 
 def test_missing_file_of_the_environment_is_ignored(tmp_path: Path) -> None:
     assert not differs({"TEMPORAL_CONFIG_FILE": str(tmp_path / "missing.toml")})
-    # Whom the caller's own code names is to be there.
+    # A file that the caller's own code names must exist.
     missing = ours({}, {"config_file": str(tmp_path / "missing.toml")})
     assert "options.config_file" in missing["error"]
 
@@ -312,11 +312,11 @@ def test_error_hides_the_secret_of_a_broken_file(tmp_path: Path) -> None:
     assert "not-to-be-seen" not in ours(broken)["error"]
 
 
-def test_what_the_sdks_pass_over_in_silence_is_an_error() -> None:
-    """The differences that docs/options.md lists."""
+def test_options_that_the_sdks_ignore_are_errors() -> None:
+    """Checks the differences that docs/options.md lists."""
     misspelt = {"TEMPORAL_TLS": "yes"}
     assert "TEMPORAL_TLS must be true or false" in ours(misspelt)["error"]
     assert of_go(misspelt)["tls"] is None
-    # And an empty variable of TLS is none, which to them turns TLS on.
+    # An empty variable of TLS counts as unset. The SDKs turn TLS on.
     assert ours({f"{TLS}SERVER_NAME": ""})["tls"] is None
     assert of_go({f"{TLS}SERVER_NAME": ""})["tls"] is not None

@@ -1,4 +1,4 @@
-"""Payloads that a codec encrypts: passed on by children that have no key, read by those that have the same codec."""
+"""Encrypted payloads: children without the key pass them on, and children with the same codec read them."""
 
 from interop import cases
 from interop.cases import Case
@@ -11,7 +11,7 @@ from interop.sdks import Sdk
 
 
 @cases.parametrize(cases.encrypted_by)
-def test_encrypted_details_are_passed_on_as_they_are(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
+def test_encrypted_details_are_passed_on_unchanged(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
     relayed = scenarios.relayed[case]
     _, row = case
     [recorded] = relayed.recorded
@@ -35,7 +35,7 @@ def test_encrypted_details_of_a_failure_reach_the_workflow(sdk: Sdk, scenarios: 
 
 
 @cases.parametrize(cases.with_codec_by)
-def test_what_our_codec_encrypted_the_sdks_codec_reads(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
+def test_sdk_codec_decrypts_values_of_the_librarys_codec(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
     written = scenarios.written_encoded[case]
     _, row = case
     assert len(written.stored) == len(row.stored)
@@ -46,7 +46,7 @@ def test_what_our_codec_encrypted_the_sdks_codec_reads(sdk: Sdk, scenarios: SdkS
 
 
 @cases.parametrize(cases.decoded_by)
-def test_what_the_sdks_codec_encrypted_ours_reads(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
+def test_librarys_codec_decrypts_values_of_the_sdk_codec(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
     decoded = scenarios.decoded[case]
     name, row = case
     language = scenarios.codec_children[name].reads_as

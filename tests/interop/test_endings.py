@@ -1,4 +1,4 @@
-"""Results, failures and timeouts, as the workflows of the official SDKs see them."""
+"""Results, failures and timeouts, as the workflows of the official SDKs read them."""
 
 from interop import cases
 from interop.cases import Case
@@ -9,21 +9,21 @@ from interop.sdks import Sdk
 
 
 @cases.parametrize(cases.read_by)
-def test_workflow_gets_our_result(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
+def test_workflow_gets_the_childs_result(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
     _, row = case
     result = row.read_by(sdk.language)[:1]
     assert scenarios.written[case].ending == Ending("completed", "", result)
 
 
 @cases.parametrize(cases.read_by)
-def test_workflow_gets_the_details_of_our_failure(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
+def test_workflow_gets_the_details_of_the_childs_failure(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
     _, row = case
     details = row.read_by(sdk.language, FAILURE)
     assert scenarios.failed[case] == Ending("failed", "for good", details)
 
 
 @cases.parametrize(lambda sdk: cases.read_by(sdk, ["c"]))
-def test_workflow_gets_our_last_heartbeat_details_with_the_timeout(
+def test_workflow_gets_the_childs_last_heartbeat_details_with_the_timeout(
     sdk: Sdk, scenarios: SdkScenarios, case: Case
 ) -> None:
     ending = scenarios.timed_out[case]

@@ -1,4 +1,4 @@
-"""The parents that docs/hand-off.md prints, as they stand there, on workers of their SDKs."""
+"""The parents that docs/hand-off.md prints, unchanged, on workers of their SDKs."""
 
 import json
 import os
@@ -34,9 +34,9 @@ from interop.programs import Command
 PAGE = ROOT / "docs" / "hand-off.md"
 CHILD = ROOT / "bindings" / "python" / "examples" / "activity_aio.py"
 
-# The child waits a little at each, and is at them for ten times its heartbeat interval if it isn't killed.
+# The child waits briefly at each item. Unless it is killed, it needs ten heartbeat intervals for all items.
 ITEMS = 800
-# Within it a child in Python starts, on a machine that may be busy.
+# Long enough for the start of a Python child on a possibly busy machine.
 HEARTBEAT_TIMEOUT = timedelta(seconds=6)
 WHOLE_TEST_S = 120.0
 
@@ -48,9 +48,9 @@ class Printed:
     """A parent that is printed for the reader to copy."""
 
     language: str
-    # What its activity is called.
+    # The name of its activity.
     activity: str
-    # Gives how its worker is started.
+    # Builds the worker, and returns the command that starts it.
     build: Callable[[str], Command]
 
     def code(self) -> str:
@@ -69,7 +69,7 @@ PARENTS = [
 
 @workflow.defn(name="HandsOver")
 class HandsOver:
-    """Runs the activity of a parent, whose worker is on a queue of its own."""
+    """A workflow that runs the activity of a parent, whose worker is on a separate queue."""
 
     @workflow.run
     async def run(self, name: str, queue: str) -> Any:
@@ -85,7 +85,7 @@ class HandsOver:
 
 @contextmanager
 def started(command: Command, folder: Path, server: Server, queue: str) -> Iterator[None]:
-    """The parent's worker, in a folder where its ./solver is; it ends at the end of its input."""
+    """The parent's worker, in a folder with its ./solver. It exits at the end of its input."""
     solver = folder / "solver"
     solver.write_text(f"#!/bin/sh\necho $$ >> pids\nexec '{sys.executable}' '{CHILD}' {ITEMS} done\n")
     solver.chmod(0o755)
@@ -98,7 +98,7 @@ def started(command: Command, folder: Path, server: Server, queue: str) -> Itera
 
 
 def done(folder: Path) -> list[tuple[int, int]]:
-    """The items that are done, each with its attempt."""
+    """Returns the items that are done, each with its attempt."""
     file = folder / "done"
     lines = file.read_text().splitlines() if file.exists() else []
     return [(int(attempt), int(item)) for attempt, _, item in (line.split() for line in lines)]
@@ -123,17 +123,17 @@ def test_printed_parent_hands_over_each_attempt(
     for attempt, item in done(tmp_path):
         items.setdefault(attempt, []).append(item)
     assert len(items) > 1
-    # Every item was done, and in order.
+    # Every item was done, in order.
     assert all(seen == list(range(seen[0], seen[-1] + 1)) for seen in items.values())
     assert {item for seen in items.values() for item in seen} == set(range(ITEMS))
-    # The second one knew what the first had recorded.
+    # The second child resumed from the first child's record.
     first, second = (items[attempt] for attempt in sorted(items)[:2])
     assert 0 < second[0] <= first[-1] + 1
 
 
 @pytest.mark.parametrize("scheduled_s_ago", [0, 7, 3_600, -3_600], ids=["at once", "queued", "ahead", "behind"])
-def test_printed_typescript_hands_over_no_time_of_another_clock(scheduled_s_ago: int) -> None:
-    """The attempt was scheduled that long ago, if the parent's clock is compared with the server's."""
+def test_printed_typescript_parent_ignores_times_of_another_clock(scheduled_s_ago: int) -> None:
+    """By the parent's clock, the server scheduled the attempt that long ago."""
     functions = re.sub(r"^import .*$|^export ", "", TYPESCRIPT.code(), flags=re.MULTILINE)
     info = {
         "base64TaskToken": "dA==",
@@ -153,7 +153,7 @@ def test_printed_typescript_hands_over_no_time_of_another_clock(scheduled_s_ago:
 
 
 def recorded(sdk_worker: SdkWorker, handle: WorkflowHandle[Any, Any]) -> bool:
-    """Whether a heartbeat has arrived."""
+    """Returns whether a heartbeat has arrived."""
     pending = sdk_worker.run(handle.describe()).raw_description.pending_activities
     return any(activity.heartbeat_details.payloads for activity in pending)
 

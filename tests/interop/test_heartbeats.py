@@ -1,4 +1,4 @@
-"""Heartbeat details, from us to the official SDKs' workers and from them to us."""
+"""Heartbeat details, from the library to the official SDKs' workers, and from them to the library."""
 
 from interop import cases
 from interop.cases import Case
@@ -8,7 +8,7 @@ from interop.sdks import Sdk
 
 
 @cases.parametrize(lambda _: cases.written())
-def test_sdk_reads_in_the_next_attempt_what_we_wrote(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
+def test_sdk_reads_the_childs_details_in_the_next_attempt(sdk: Sdk, scenarios: SdkScenarios, case: Case) -> None:
     written = scenarios.written[case]
     _, row = case
     assert tuple(written.stored) == row.stored
@@ -22,7 +22,7 @@ def test_sdk_reads_in_the_next_attempt_what_we_wrote(sdk: Sdk, scenarios: SdkSce
 
 
 @cases.parametrize_recorded()
-def test_we_read_what_the_sdk_wrote(scenarios: SdkScenarios, row: Row) -> None:
+def test_child_reads_the_sdks_details(scenarios: SdkScenarios, row: Row) -> None:
     recorded = scenarios.recorded[row]
     assert tuple(recorded.stored) == row.stored
     for name, child in scenarios.children.items():

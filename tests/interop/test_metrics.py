@@ -1,4 +1,4 @@
-"""Requests are counted under the names and labels of the official SDKs, of which one counts beside us."""
+"""Requests have the metric names and labels of the official SDKs. One SDK counts the same requests for comparison."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ def theirs(server: Server) -> dict[str, Metric]:
             await client.get_async_activity_handle(task_token=GARBAGE).heartbeat(1)
         except RPCError:
             return
-        raise AssertionError("garbage was taken for a token")
+        raise AssertionError("garbage was accepted as a token")
 
     asyncio.run(beat())
     with urllib.request.urlopen(f"http://{address}/metrics") as answer:
@@ -57,7 +57,7 @@ def families(text: str) -> dict[str, Metric]:
 
 
 def beats(family: Metric) -> list[tuple[str, dict[str, str], float]]:
-    """The samples about heartbeats: names, labels but for who counted, counts."""
+    """Returns the samples about heartbeats: names, labels without the service name, counts."""
     return [
         (sample.name, {name: text for name, text in sample.labels.items() if name != "service_name"}, sample.value)
         for sample in family.samples
@@ -65,7 +65,7 @@ def beats(family: Metric) -> list[tuple[str, dict[str, str], float]]:
     ]
 
 
-def test_requests_and_failures_are_counted_as_the_sdk_counts_them(server: Server) -> None:
+def test_requests_and_failures_are_counted_like_in_the_sdk(server: Server) -> None:
     their, our = theirs(server), ours(server)
     for name in ("temporal_request", "temporal_request_failure"):
         assert our[name].type == their[name].type

@@ -1,4 +1,4 @@
-"""The packages, made once a run by the Makefile as anybody makes them; and the folders that they are installed into."""
+"""Builds the packages once per run by the Makefile, like a user, and the folders into which they are installed."""
 
 import base64
 import functools
@@ -16,19 +16,19 @@ from harness.server import Server
 
 DIST = ROOT / "target" / "dist"
 
-# With what takes minutes: `make check-packages`.
+# Also runs the steps that take minutes: `make check-packages`.
 SLOW = os.environ.get("THB_SLOW") == "1"
 
 NOT_A_READERS = ("TEMPORAL_", "MAKE", "MFLAGS", "PYTHON", "VIRTUAL_ENV", "GO", "PKG_CONFIG", "CMAKE", "LD_LIBRARY_PATH")
 
 
 def fresh_environment(**variables: str) -> dict[str, str]:
-    """Ours, without what a make around this run says to its own, and without what names a library or a server."""
+    """Returns the environment without the variables of an outer make, of a library, or of a server."""
     return {name: value for name, value in os.environ.items() if not name.startswith(NOT_A_READERS)} | variables
 
 
 def run(*command: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> str:
-    """Runs a command of a reader's; what it prints."""
+    """Runs a reader's command, and returns its output."""
     done = subprocess.run(
         command,
         cwd=cwd,
@@ -44,7 +44,7 @@ def run(*command: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -
 
 AN_HOUR_MS = 3_600_000
 
-# The command-line program takes minutes more to compile.
+# Without the command-line program, which takes minutes more to compile.
 CLI = "CLI=yes" if SLOW else "CLI=no"
 
 
@@ -80,12 +80,12 @@ def installed_prefix(folder: Path, source: Path = ROOT) -> Path:
     return folder
 
 
-# What each program is asked to do, and completes its activity with.
+# The number of items of each program, which is also its result.
 ITEMS = 3
 
 
 class PackageActivity:
-    """An activity of a workflow that a program of a package's user completes."""
+    """A workflow's activity, completed by a program that a user of the package has built."""
 
     def __init__(self, server: Server, start: StartActivity) -> None:
         # Compilers are slow.
@@ -96,6 +96,6 @@ class PackageActivity:
         )
 
     def completed_by(self, *command: str, cwd: Path, **variables: str) -> object:
-        """Runs the program, whose heartbeats are acknowledged before its result is. Returns the activity's result."""
+        """Runs the program. Its heartbeats must be acknowledged before its result. Returns the activity's result."""
         run(*command, cwd=cwd, env=self._environment | variables)
         return self._activity.result()

@@ -1,4 +1,4 @@
-"""How long each way takes from nothing to an acknowledged beat. A run prints it at its end."""
+"""Measures the time from a fresh environment to an acknowledged heartbeat, and prints it at the end of a run."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ Way = Callable[[str], AbstractContextManager[None]]
 
 @pytest.fixture
 def way(record_property: Callable[[str, object], None]) -> Way:
-    """Times what a reader does on one way, from nothing."""
+    """Measures a reader's steps for one installation, from a fresh environment."""
 
     @contextmanager
     def way(name: str) -> Iterator[None]:
@@ -28,6 +28,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = terminalreporter.getreports("passed")
     ways = sorted(tuple(value) for report in reports for key, value in report.user_properties if key == PROPERTY)
     if ways:
-        terminalreporter.section("from nothing to an acknowledged beat")
+        terminalreporter.section("from a fresh environment to an acknowledged heartbeat")
         for name, seconds in ways:
             terminalreporter.write_line(f"{seconds:7.1f} s  {name}")

@@ -1,4 +1,4 @@
-"""For C and C++: what `make install` and the tarball give, found by pkg-config and by CMake, shared and static."""
+"""C and C++: the results of `make install` and of the tarball, found by pkg-config and by CMake, shared and static."""
 
 import json
 import os
@@ -65,12 +65,12 @@ def test_programs_are_built_by_cmake_and_complete(
         for kind in ("shared", "static"):
             program = tmp_path / f"activity_{language}_{kind}"
             assert ("libtemporal_heartbeat.so.0" in needed(program)) == (kind == "shared")
-            # The way to the shared library is in the program, as CMake does it in a build tree.
+            # The program contains the path of the shared library, as usual in a CMake build tree.
             assert PackageActivity(server, start).completed_by(str(program), "3", "done", cwd=tmp_path) == ITEMS
 
 
 @pytest.mark.parametrize(("asked", "found"), [("0.1", True), ("0.0.9", False), ("0.2", False), ("1", False)])
-def test_cmake_takes_a_version_that_serves(asked: str, found: bool, prefix: Path, tmp_path: Path) -> None:
+def test_cmake_accepts_compatible_versions(asked: str, found: bool, prefix: Path, tmp_path: Path) -> None:
     cmake = requires(shutil.which("cmake"), "cmake")
     (tmp_path / "CMakeLists.txt").write_text(
         f"cmake_minimum_required(VERSION 3.16)\nproject(asking C)\nfind_package(temporal_heartbeat {asked} REQUIRED)\n"
@@ -79,7 +79,7 @@ def test_cmake_takes_a_version_that_serves(asked: str, found: bool, prefix: Path
     assert (done.returncode == 0) == found, done.stderr
 
 
-def test_names_lead_to_the_library_by_its_soname(prefix: Path) -> None:
+def test_links_point_to_the_library_by_its_soname(prefix: Path) -> None:
     library = prefix / "lib"
     assert os.readlink(library / "libtemporal_heartbeat.so") == "libtemporal_heartbeat.so.0"
     real = library / os.readlink(library / "libtemporal_heartbeat.so.0")
@@ -87,7 +87,7 @@ def test_names_lead_to_the_library_by_its_soname(prefix: Path) -> None:
     assert "Library soname: [libtemporal_heartbeat.so.0]" in needed(real)
 
 
-def test_debuggers_find_the_debug_information_of_what_is_shipped() -> None:
+def test_debuggers_find_the_debug_information_of_the_shipped_library() -> None:
     make("shipped")
     shipped = ROOT / "target" / "shipped"
     sections = run("readelf", "--sections", "--wide", "libtemporal_heartbeat.so", cwd=shipped)
@@ -97,12 +97,12 @@ def test_debuggers_find_the_debug_information_of_what_is_shipped() -> None:
     assert ".debug_line" in run("readelf", "--sections", "--wide", "libtemporal_heartbeat.so.debug", cwd=shipped)
 
 
-def test_what_is_shipped_is_small() -> None:
+def test_shipped_library_is_small() -> None:
     make("shipped")
     assert (ROOT / "target/shipped/libtemporal_heartbeat.so").stat().st_size <= 3 * 1024 * 1024
 
 
-def test_uninstall_removes_all_that_install_created(tmp_path: Path) -> None:
+def test_uninstall_removes_all_installed_files(tmp_path: Path) -> None:
     staged = [f"DESTDIR={tmp_path}", "PREFIX=/opt/heartbeat", "LIBDIR=/opt/heartbeat/lib64"]
     make("install", *staged)
     assert (tmp_path / "opt/heartbeat/lib64/libtemporal_heartbeat.so").exists()
@@ -147,7 +147,7 @@ def clone(folder: Path) -> Path:
     return folder
 
 
-# To compile the library and all that it needs takes minutes: left to `make check-packages`.
+# `make check-packages` also compiles the library and its dependencies, which takes minutes.
 SOURCES_OF_ALL: dict[str, Callable[[Path], Path]] = {
     "C, by `make install` into an empty PREFIX and pkg-config": lambda _: ROOT,
     **({"C, from a fresh clone, which is compiled, into an empty PREFIX": clone} if SLOW else {}),
@@ -167,8 +167,8 @@ def test_program_runs_from_an_empty_prefix(
         )
 
 
-def test_what_is_shipped_is_optimized_as_one_piece() -> None:
-    """Beside an rlib cargo leaves link-time optimization out without a word: what it plans is looked at."""
+def test_shipped_library_is_built_with_link_time_optimization() -> None:
+    """If the crate also built an rlib, cargo would silently skip link-time optimization: checks cargo's plan."""
     [command] = [line for line in make("--dry-run", "--always-make", "lib").splitlines() if " rustc " in line]
     plan = shlex.split(command.partition(" -- ")[0])
     graph = json.loads(

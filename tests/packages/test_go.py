@@ -1,4 +1,4 @@
-"""For Go: the module through a proxy, as `go get` gets it, with the library opened at run time or linked."""
+"""Go: the module from a proxy, as `go get` fetches it, with the library opened at run time or linked."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ STATIC = "temporal_heartbeat_static"
 
 @pytest.fixture
 def reader(tmp_path: Path) -> dict[str, str]:
-    """The environment of somebody without a cache, a proxy of whose has the module."""
+    """Returns the environment of a reader without a cache, whose proxy has the module."""
     go = requires(shutil.which("go"), "go")
     proxies = run(go, "env", "GOPROXY").strip()
     return fresh_environment(
@@ -51,7 +51,7 @@ def test_module_from_a_fresh_gopath_completes_without_flags(
         assert activity.completed_by(str(solver), "-items", "3", cwd=tmp_path) == ITEMS
 
 
-def test_library_that_is_linked_is_all_that_the_program_needs(
+def test_program_with_the_linked_library_needs_nothing_else(
     reader: dict[str, str], server: Server, start: StartActivity, tmp_path: Path, way: Way
 ) -> None:
     activity = PackageActivity(server, start)
@@ -65,7 +65,7 @@ def test_library_that_is_linked_is_all_that_the_program_needs(
     assert "libtemporal_heartbeat" not in needed
     assert "libgcc_s" not in needed
     run("strip", str(solver), cwd=tmp_path)
-    assert os.path.getsize(solver) < 7 * 1024 * 1024  # the library and its TLS are three of them
+    assert os.path.getsize(solver) < 7 * 1024 * 1024  # the library and its TLS are 3 MiB of it
 
 
 def test_build_tag_without_an_installed_library_fails_by_name(reader: dict[str, str], tmp_path: Path) -> None:

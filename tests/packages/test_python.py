@@ -1,4 +1,4 @@
-"""For Python: the wheel in a fresh virtual environment, and what it promises about Pythons, platforms and types."""
+"""Python: the wheel in a fresh virtual environment, and its promises about Python versions, platforms and types."""
 
 import re
 import shutil
@@ -24,7 +24,7 @@ EXAMPLE = str(BINDING / "examples" / "activity.py")
 
 
 def fresh_python(folder: Path) -> str:
-    """Of a virtual environment with nothing in it but pip."""
+    """Creates a virtual environment that contains only pip, and returns its Python."""
     run(sys.executable, "-m", "venv", str(folder), cwd=folder.parent)
     return str(folder / "bin" / "python")
 
@@ -39,7 +39,7 @@ def source_distribution() -> Path:
     return source
 
 
-# To compile the library and all that it needs takes minutes: left to `make check-packages`.
+# `make check-packages` also compiles the library and its dependencies, which takes minutes.
 PACKAGES: dict[str, Callable[[], Path]] = {
     "Python, from the wheel, in a fresh virtual environment": wheel,
     **({"Python, from the source distribution, which is compiled": source_distribution} if SLOW else {}),
@@ -70,7 +70,7 @@ def test_wheel_has_the_licences_and_no_debug_information(tmp_path: Path) -> None
     assert ".debug_line" not in run("readelf", "--sections", "--wide", library, cwd=tmp_path)
 
 
-def test_platform_in_the_name_is_the_one_that_the_library_needs() -> None:
+def test_platform_in_the_wheel_name_matches_the_library() -> None:
     program = VENV_BIN / "auditwheel"
     if not program.exists():
         missing("auditwheel (make venv)")
@@ -79,16 +79,16 @@ def test_platform_in_the_name_is_the_one_that_the_library_needs() -> None:
     assert f'consistent with the following platform tag: "{promised}"' in shown
 
 
-def test_package_asks_for_no_newer_python_than_it_says() -> None:
+def test_package_needs_no_newer_python_than_declared() -> None:
     program = VENV_BIN / "vermin"
     if not program.exists():
         missing("vermin (make venv)")
-    # Its annotations aren't evaluated.
+    # Annotations are excluded, because they aren't evaluated.
     told = run(str(program), "--target=3.9-", "--no-tips", "--violations", str(BINDING / "temporal_heartbeat"))
     assert "Minimum required versions" in told
 
 
-def test_program_of_a_user_is_checked_with_the_types_of_the_wheel(tmp_path: Path) -> None:
+def test_users_program_is_type_checked_with_the_wheel(tmp_path: Path) -> None:
     python = fresh_python(tmp_path / "venv")
     install(python, "--no-index", str(wheel()))
     program = tmp_path / "solver.py"

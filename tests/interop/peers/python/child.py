@@ -1,4 +1,4 @@
-"""A child that uses temporal-heartbeat for Python: ../README.md says what it does."""
+"""A child that uses temporal-heartbeat for Python. ../README.md describes it."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""A codec that encrypts payloads: a stand-in, which every peer has alike. Its strength is no matter of these tests."""
+"""A codec that encrypts payloads. It is a simple stand-in, the same in every peer; its strength doesn't matter here."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The values as Python has them, by the names of docs/values.md, and how a value that was read is shown."""
+"""The values in Python, by the names of docs/values.md, and the shown form of a value that was read."""
 
 import json
 import math
@@ -50,7 +50,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
 
 
 def show(value: Any) -> str:
-    """Its type, and what it is as JSON or in hexadecimal digits."""
+    """Returns the type of a value, and the value as JSON or in hexadecimal digits."""
     if value is None:
         return "None"
     if isinstance(value, bytes):

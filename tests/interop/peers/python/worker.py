@@ -1,4 +1,4 @@
-"""The worker of the official SDK for Python: ../README.md says what it does."""
+"""The worker of the official Python SDK. ../README.md describes it."""
 
 import asyncio
 import dataclasses

@@ -1,5 +1,5 @@
 'use strict';
-// A codec that encrypts payloads: a stand-in, which every peer has alike. Its strength is no matter of these tests.
+// A codec that encrypts payloads. It is a simple stand-in, the same in every peer; its strength doesn't matter for these tests.
 
 const { Payload } = require('@temporalio/proto').temporal.api.common.v1;
 

@@ -1,4 +1,4 @@
-// A worker of the official SDK for TypeScript, with the activity that docs/hand-off.md prints.
+// A worker of the official TypeScript SDK, with the activity that docs/hand-off.md prints.
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { solve } from './handoff.mjs';
 

@@ -1,5 +1,5 @@
 'use strict';
-// A value that was read: its type, and what it is as JSON or in hexadecimal digits.
+// Shows a value that was read: its type, and its value as JSON or in hexadecimal digits.
 
 exports.show = (value) => {
   if (value === undefined || value === null) return String(value);

@@ -1,9 +1,9 @@
 'use strict';
-// The values as JavaScript has them, by the names of docs/values.md.
+// The values in JavaScript, by the names of docs/values.md.
 
 exports.VALUES = {
   integer: 42,
-  'large integer': 9007199254740993, // as far as a number can be that
+  'large integer': 9007199254740993, // rounded to the nearest number
   fraction: 0.1,
   'whole float': 3.0,
   boolean: true,

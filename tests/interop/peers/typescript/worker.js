@@ -1,5 +1,5 @@
 'use strict';
-// The worker of the official SDK for TypeScript: README.md in the folder above says what it does.
+// The worker of the official TypeScript SDK. README.md in the peers folder describes it.
 
 const { NativeConnection, Worker, bundleWorkflowCode } = require('@temporalio/worker');
 const activities = require('./activities');

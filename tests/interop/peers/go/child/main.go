@@ -1,4 +1,4 @@
-// A child that uses temporal-heartbeat for Go: README.md in the folder above all peers says what it does.
+// A child that uses temporal-heartbeat for Go. README.md in the peers folder describes it.
 package main
 
 import (

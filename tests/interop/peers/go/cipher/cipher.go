@@ -1,4 +1,4 @@
-// Package cipher is the codec of worker and child.
+// Package cipher is the codec of the worker and the child.
 package cipher
 
 import (
@@ -13,10 +13,10 @@ const (
 	key       = 0x5a
 )
 
-// Cipher encrypts payloads: a stand-in, which every peer has alike. Its strength is no matter of these tests.
+// Cipher encrypts payloads. It is a simple stand-in, the same in every peer; its strength doesn't matter for these tests.
 type Cipher struct{}
 
-// Encode encrypts.
+// Encode encrypts payloads.
 func (Cipher) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
 	encoded := make([]*commonpb.Payload, len(payloads))
 	for i, payload := range payloads {
@@ -30,7 +30,7 @@ func (Cipher) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) 
 	return encoded, nil
 }
 
-// Decode decrypts what Encode has made.
+// Decode decrypts the payloads of Encode.
 func (Cipher) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
 	decoded := make([]*commonpb.Payload, len(payloads))
 	for i, payload := range payloads {

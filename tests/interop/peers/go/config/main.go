@@ -13,7 +13,7 @@ func main() {
 	profile, err := envconfig.LoadClientConfigProfile(envconfig.LoadClientConfigProfileOptions{})
 	told := map[string]any{"profile": profile}
 	if err == nil {
-		// What of it makes no sense shows only when options are made of it, for which it reads the files.
+		// ToClientOptions reads the files and reports most errors, so call it.
 		_, err = profile.ToClientOptions(envconfig.ToClientOptionsRequest{})
 	} else {
 		delete(told, "profile")

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Show tells the type of each value that was read, and what it is as JSON or in hexadecimal digits.
+// Show returns the type of each value that was read, and the value as JSON or in hexadecimal digits.
 func Show(pointers []any) []string {
 	shown := make([]string, len(pointers))
 	for i, pointer := range pointers {
@@ -19,7 +19,7 @@ func Show(pointers []any) []string {
 	return shown
 }
 
-// shortNames are those that one writes; reflection knows others.
+// shortNames are the names that a programmer writes. Reflection returns other names.
 var shortNames = strings.NewReplacer("interface {}", "any", "[]uint8", "[]byte")
 
 func show(value any) string {

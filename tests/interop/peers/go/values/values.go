@@ -1,4 +1,4 @@
-// Package values has the values of docs/values.md, by their names, as Go has them.
+// Package values has the values of docs/values.md in Go, by their names.
 package values
 
 import (
@@ -54,7 +54,7 @@ func newStruct() *structpb.Struct {
 	return made
 }
 
-// Named gives the value, or the values, of a name.
+// Named returns the value, or the values, of a name.
 func Named(name string) []any {
 	values, ok := written[name]
 	if !ok {
@@ -63,7 +63,7 @@ func Named(name string) []any {
 	return values
 }
 
-// Pointers makes variables of the types that a program would read these values into; any for those of other languages.
+// Pointers returns variables of the types into which a program would read these values, or any for values of other languages.
 func Pointers(name string) []any {
 	switch name {
 	case "integer":

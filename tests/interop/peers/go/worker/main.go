@@ -1,4 +1,4 @@
-// The worker of the official SDK for Go: README.md in the folder above all peers says what it does.
+// The worker of the official Go SDK. README.md in the peers folder describes it.
 package main
 
 import (
@@ -21,7 +21,7 @@ import (
 
 func main() {
 	address, namespace, taskQueue := os.Args[1], os.Args[2], os.Args[3]
-	// The standard output is for reports.
+	// The standard output is only for reports.
 	logger := log.NewStructuredLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
 	plain, err := client.Dial(client.Options{HostPort: address, Namespace: namespace, Logger: logger})
 	must(err)
@@ -31,7 +31,7 @@ func main() {
 		Namespace:     namespace,
 		Logger:        logger,
 		DataConverter: codec,
-		// Failures have a converter of their own, which knows nothing of the other one.
+		// Failures have a separate converter, which must be configured too.
 		FailureConverter: temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{DataConverter: codec}),
 	})
 	must(err)
@@ -55,7 +55,7 @@ func start(c client.Client, taskQueue string) worker.Worker {
 func printLine(value any) {
 	line, err := json.Marshal(value)
 	must(err)
-	fmt.Println(string(line)) // one write, whichever goroutine
+	fmt.Println(string(line)) // one write, so that lines of different goroutines don't mix
 }
 
 func must(err error) {

@@ -6,7 +6,7 @@ import io.temporal.api.common.v1.Payload;
 import io.temporal.payload.codec.PayloadCodec;
 import java.util.List;
 
-/** Encrypts payloads: a stand-in, which every peer has alike. Its strength is no matter of these tests. */
+/** Encrypts payloads. It is a simple stand-in, the same in every peer; its strength doesn't matter for these tests. */
 final class Cipher implements PayloadCodec {
   private static final ByteString ENCRYPTED = ByteString.copyFromUtf8("binary/encrypted");
   private static final int KEY = 0x5a;

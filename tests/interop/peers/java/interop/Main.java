@@ -14,7 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
-/** The worker of the official SDK for Java: README.md in the folder above all peers says what it does. */
+/** The worker of the official Java SDK. README.md in the peers folder describes it. */
 public final class Main {
   public static void main(String[] args) throws IOException {
     String address = args[0], namespace = args[1], taskQueue = args[2];

@@ -8,7 +8,7 @@ import com.google.protobuf.util.JsonFormat;
 import io.temporal.common.converter.JacksonJsonPayloadConverter;
 import java.util.HexFormat;
 
-/** A value that was read: its type, and what it is as JSON or in hexadecimal digits. */
+/** Shows a value that was read: its type, and its value as JSON or in hexadecimal digits. */
 final class Show {
   private static final ObjectMapper JSON = JacksonJsonPayloadConverter.newDefaultObjectMapper();
 

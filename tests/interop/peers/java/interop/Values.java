@@ -12,7 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.UUID;
 
-/** The values as Java has them, by the names of docs/values.md. */
+/** The values in Java, by the names of docs/values.md. */
 final class Values {
   public static final class Progress {
     public String name = "solve";
@@ -50,7 +50,7 @@ final class Values {
     return WRITTEN.get(name);
   }
 
-  /** What a program would read the value of this name as; Object for those of other languages. */
+  /** Returns the type into which a program would read the value of this name, or Object for values of other languages. */
   static Class<?> type(String name) {
     return READ.getOrDefault(name, Object.class);
   }

@@ -5,7 +5,7 @@ import io.temporal.worker.WorkerFactory;
 import java.io.IOException;
 import java.util.concurrent.TimeUnit;
 
-/** A worker of the official SDK for Java, with the activity that docs/hand-off.md prints. */
+/** A worker of the official Java SDK, with the activity that docs/hand-off.md prints. */
 public final class Parent {
   public static void main(String[] args) throws IOException {
     String address = args[0], taskQueue = args[1];

@@ -1,6 +1,6 @@
 import io.temporal.activity.ActivityInterface;
 
-/** The activity that docs/hand-off.md prints an implementation of. */
+/** The interface of the activity that docs/hand-off.md prints. */
 @ActivityInterface
 public interface Solve {
   String solve();

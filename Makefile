@@ -149,7 +149,7 @@ check-memory: ## programs in C on a library with AddressSanitizer, which finds l
 
 MODELS := slot_filled slot_given_up registry_change_wakes registry_close_wakes registry_one_holder hand_over
 
-# First each finds its planted mistake.
+# First each finds its planted bug.
 check-orders: ## slot, registry and hand-over in every order of events (loom)
 	cd tests/models && $(CARGO) build --release --features planted --target-dir $(CURDIR)/target/models-planted
 	for model in $(MODELS); do ! target/models-planted/release/models $$model 2>/dev/null || exit 1; done
@@ -160,7 +160,7 @@ TARGETS  := functions tokens options failures payloads
 COVERAGE := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
 FUZZ     := cd tests/fuzz && $(UNSTABLE) RUSTFLAGS="-Zsanitizer=address $(COVERAGE)" $(CARGO) build --release --target $(TRIPLE)
 
-# First each finds its planted mistake. What is found beyond that stays in target/fuzz; what is worth keeping belongs into tests/fuzz/corpus.
+# First each finds its planted bug. What is found beyond that stays in target/fuzz; what is worth keeping belongs into tests/fuzz/corpus.
 fuzz: ## fuzzing; SECONDS=for each target, two at a time
 	$(FUZZ) --features planted --target-dir $(CURDIR)/target/fuzz-planted
 	$(FUZZ) --target-dir $(CURDIR)/target/fuzz

@@ -51,7 +51,7 @@ def _compile(compiler: Sequence[str], source: Path, target: Path, further: Seque
 
 @contextmanager
 def alone(name: str = "lock") -> Iterator[None]:
-    """Runs one process of the test run at a time. Long builds use separate locks, so no running attempt waits for them."""
+    """Runs one process of the test run at a time. Long builds use separate locks, so no attempt waits for them."""
     BUILD.mkdir(parents=True, exist_ok=True)
     with (BUILD / name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

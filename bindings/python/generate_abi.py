@@ -1,7 +1,7 @@
 """Writes temporal_heartbeat/_abi.py from the C header: its functions and constants for ctypes.
 
 `make header` runs it. It reads the form in which cbindgen writes the header, and fails for a
-declaration that it doesn't know, so that no function is lost.
+declaration of unknown form, so that it loses no function.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-/* The work of a Temporal Activity in plain C that is held open: heartbeats go out in the background.
+/* The work of a Temporal Activity in plain C. The library sends its heartbeats in the background.
  *
  *     activity ITEMS FILE
  *
- * The token comes in TEMPORAL_ACTIVITY_TASK_TOKEN, the server in TEMPORAL_ADDRESS. Each item that is done is one line in
- * FILE, and is recorded. Killed at any moment, the Activity's next attempt, in this or in any other language, goes on
- * after the last item that the server knows of.
+  * The token is read from TEMPORAL_ACTIVITY_TASK_TOKEN, the server from TEMPORAL_ADDRESS. Each finished item adds a line to
+  * FILE, and is recorded. If the program is killed, the Activity's next attempt, in this or any other language, resumes
+  * after the last item that the server has.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
@@ -15,12 +15,12 @@
 
 enum { TIMEOUT_MS = 10000 };
 
-/* With a stall timeout the server hears no more of work that hangs, and retries it. */
+/* With a stall timeout, heartbeats stop when the work hangs, so the server retries it. */
 static const char OPTIONS[] = "{\"from_env\": true, \"stall_timeout_ms\": 60000}";
 static const char RESET[] = "{\"message\": \"stopped for the reset\"}";
 
 static thb_status_t work(thb_activity_t activity, long items, FILE *file, thb_error_t **error) {
-    char json[24] = "0"; /* the last item done; nobody has done any yet: 0 */
+    char json[24] = "0"; /* the last finished item; 0: none */
     size_t len = 1;
     thb_details_t *details;
     thb_status_t status = thb_activity_get_details(activity, TIMEOUT_MS, &details, error);
@@ -29,7 +29,7 @@ static thb_status_t work(thb_activity_t activity, long items, FILE *file, thb_er
     if (last) snprintf(json, sizeof json, "%.*s", (int)len, last);
     int attempt = (int)thb_details_attempt(details);
     thb_details_free(details);
-    printf("attempt %d goes on after item %s\n", attempt, json);
+    printf("attempt %d resumes after item %s\n", attempt, json);
 
     for (long item = strtol(json, NULL, 10) + 1; item <= items; item++) {
         nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL); /* the work */
@@ -39,12 +39,12 @@ static thb_status_t work(thb_activity_t activity, long items, FILE *file, thb_er
         uint32_t signals;
         len = (size_t)snprintf(json, sizeof json, "%ld", item);
         status = thb_activity_heartbeat(activity, THB_ENCODING_JSON, json, len, &signals, error);
-        while (status == THB_OK && signals == THB_SIGNAL_PAUSED) /* the beats go on meanwhile */
+        while (status == THB_OK && signals == THB_SIGNAL_PAUSED) /* the heartbeats continue */
             status = thb_activity_wait(activity, UINT32_MAX, signals, THB_FOREVER, &signals, error);
         if (status != THB_OK) return status;
         if (signals & THB_SIGNAL_CANCEL_REQUESTED)
             return thb_activity_report_cancelled(activity, THB_ENCODING_NONE, NULL, 0, TIMEOUT_MS, error);
-        if (signals & THB_SIGNAL_RESET) /* ending this attempt lets the next one begin at once */
+        if (signals & THB_SIGNAL_RESET) /* ending this attempt lets the next one start at once */
             return thb_activity_fail(activity, RESET, sizeof RESET - 1, TIMEOUT_MS, error);
         if (signals & THB_SIGNAL_LEASE_LOST) return THB_NOT_FOUND; /* another attempt may run */
     }
@@ -55,7 +55,7 @@ int main(int argc, char **argv) {
     long items = argc == 3 ? strtol(argv[1], NULL, 10) : 0;
     FILE *file = items > 0 ? fopen(argv[2], "a") : NULL;
     if (!file) {
-        fprintf(stderr, "usage: %s ITEMS FILE (which can be written)\n", argv[0]);
+        fprintf(stderr, "usage: %s ITEMS FILE (a writable file)\n", argv[0]);
         return EXIT_FAILURE;
     }
 
@@ -65,10 +65,10 @@ int main(int argc, char **argv) {
     if (status == THB_OK) status = thb_connect(NULL, 0, &error);
     if (status == THB_OK) status = thb_activity_open(NULL, 0, OPTIONS, sizeof OPTIONS - 1, &activity, &error);
     if (status == THB_OK) status = work(activity, items, file, &error);
-    /* NOT_FOUND is no failure of ours: the attempt is over, and so is the work. */
+    /* NOT_FOUND isn't an error of this program: the attempt is over, and so is the work. */
     if (status != THB_OK) fprintf(stderr, "%s: %s\n", thb_status_name(status), thb_error_message(error));
     thb_error_free(error);
-    thb_disconnect(TIMEOUT_MS, NULL); /* sends what was recorded last, and closes the activity */
+    thb_disconnect(TIMEOUT_MS, NULL); /* sends the last record, and closes the activity */
     fclose(file);
     return status == THB_OK || status == THB_NOT_FOUND ? EXIT_SUCCESS : EXIT_FAILURE;
 }

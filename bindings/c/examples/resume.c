@@ -2,9 +2,9 @@
  *
  *     resume ITEMS FILE
  *
- * The token comes in TEMPORAL_ACTIVITY_TASK_TOKEN, the server in TEMPORAL_ADDRESS. Each item that is done is one line in
- * FILE and one heartbeat. Killed at any moment, the Activity's next attempt, in this or in any other language, goes on
- * after the last item that the server knows of.
+  * The token is read from TEMPORAL_ACTIVITY_TASK_TOKEN, the server from TEMPORAL_ADDRESS. Each finished item adds a line to
+  * FILE, and sends one heartbeat. If the program is killed, the Activity's next attempt, in this or any other language,
+  * resumes after the last item that the server has.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
@@ -26,7 +26,7 @@ static void do_item(FILE *file, int32_t attempt, long item) {
     fflush(file);
 }
 
-/* The details are the number of the last item done, as JSON. Nobody has done any yet: 0. */
+/* Reads the details: the number of the last finished item, as JSON. 0: none. */
 static long last_item(const thb_details_t *details) {
     char text[24] = "";
     size_t len;
@@ -35,7 +35,7 @@ static long last_item(const thb_details_t *details) {
     return strtol(text, NULL, 10);
 }
 
-/* Tells the server how far we are. While the activity is paused nothing is done but this, since silence would end it. */
+/* Sends the progress to the server. While the activity is paused, only repeats this: without heartbeats it would time out. */
 static thb_status_t beat(const void *token, size_t token_len, long item, uint32_t *signals, thb_error_t **error) {
     char json[24];
     size_t len = (size_t)snprintf(json, sizeof json, "%ld", item);
@@ -55,7 +55,7 @@ static thb_status_t work(const void *token, size_t token_len, long items, FILE *
     int32_t attempt = thb_details_attempt(details);
     long item = last_item(details);
     thb_details_free(details);
-    printf("attempt %d goes on after item %ld\n", (int)attempt, item);
+    printf("attempt %d resumes after item %ld\n", (int)attempt, item);
 
     while (item < items) {
         uint32_t signals = 0;
@@ -64,7 +64,7 @@ static thb_status_t work(const void *token, size_t token_len, long items, FILE *
         if (status != THB_OK) return status;
         if (signals & THB_SIGNAL_CANCEL_REQUESTED)
             return thb_report_cancelled(token, token_len, THB_ENCODING_NONE, NULL, 0, TIMEOUT_MS, error);
-        if (signals & THB_SIGNAL_RESET) { /* ending this attempt lets the next one begin at once */
+        if (signals & THB_SIGNAL_RESET) { /* ending this attempt lets the next one start at once */
             static const char reset[] = "{\"message\": \"stopped for the reset\"}";
             return thb_fail(token, token_len, reset, sizeof reset - 1, TIMEOUT_MS, error);
         }
@@ -78,7 +78,7 @@ int main(int argc, char **argv) {
     long items = argc == 3 ? strtol(argv[1], NULL, 10) : 0;
     FILE *file = items > 0 ? fopen(argv[2], "a") : NULL;
     if (!file) {
-        fprintf(stderr, "usage: %s ITEMS FILE (which can be written)\n", argv[0]);
+        fprintf(stderr, "usage: %s ITEMS FILE (a writable file)\n", argv[0]);
         return EXIT_FAILURE;
     }
 
@@ -92,7 +92,7 @@ int main(int argc, char **argv) {
         const void *bytes = thb_text_data(token, &len);
         status = work(bytes, len, items, file, &error);
     }
-    /* NOT_FOUND is no failure of ours: the attempt is over, and so is the work. */
+    /* NOT_FOUND isn't an error of this program: the attempt is over, and so is the work. */
     if (status != THB_OK) fprintf(stderr, "%s: %s\n", thb_status_name(status), thb_error_message(error));
     thb_error_free(error);
     thb_text_free(token);

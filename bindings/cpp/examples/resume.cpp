@@ -2,9 +2,9 @@
 //
 //     resume_cpp ITEMS FILE
 //
-// The token comes in TEMPORAL_ACTIVITY_TASK_TOKEN, the server in TEMPORAL_ADDRESS. Each item that is done is one line in
-// FILE and one heartbeat. Killed at any moment, the Activity's next attempt, in this or in any other language, goes on
-// after the last item that the server knows of. (activity.cpp does the same without waiting.)
+// The token is read from TEMPORAL_ACTIVITY_TASK_TOKEN, the server from TEMPORAL_ADDRESS. Each finished item adds a line to
+// FILE, and sends one heartbeat. If the program is killed, the Activity's next attempt, in this or any other language,
+// resumes after the last item that the server has. (activity.cpp does the same without waiting.)
 #include <chrono>
 #include <cstdint>
 #include <fstream>
@@ -20,7 +20,7 @@ namespace thb = temporal_heartbeat;
 
 namespace {
 
-// Tells the server how far we are. While the activity is paused nothing is done but this: silence would end it.
+// Sends the progress to the server. While the activity is paused, only repeats this: without heartbeats it would time out.
 thb::Signals beat(const std::string &token, std::int64_t item) {
     for (;;) {
         const thb::Signals signals = thb::heartbeat(token, item).value();
@@ -31,14 +31,14 @@ thb::Signals beat(const std::string &token, std::int64_t item) {
 
 void work(const std::string &token, std::int64_t items, std::ostream &file) {
     const thb::Details details = thb::get_details(token).value();
-    const std::int64_t last = details.integer().value_or(0);  // nobody has done any yet: 0
-    std::cout << "attempt " << details.attempt() << " goes on after item " << last << '\n';
+    const std::int64_t last = details.integer().value_or(0);  // the last finished item; 0: none
+    std::cout << "attempt " << details.attempt() << " resumes after item " << last << '\n';
     for (std::int64_t item = last + 1; item <= items; ++item) {
         std::this_thread::sleep_for(100ms);  // the work
         file << details.attempt() << " c++ " << item << std::endl;
         const thb::Signals signals = beat(token, item);
         if (signals.cancel_requested()) return thb::report_cancelled(token).value();
-        // Ending this attempt lets the next one begin at once.
+        // Ending this attempt lets the next one start at once.
         if (signals.reset()) return thb::fail(token, R"({"message": "stopped for the reset"})").value();
     }
     thb::complete(token, items).value();
@@ -49,7 +49,7 @@ void work(const std::string &token, std::int64_t items, std::ostream &file) {
 int main(int argc, char **argv) try {
     const std::int64_t items = argc == 3 ? std::stoll(argv[1]) : 0;
     std::ofstream file(argc == 3 ? argv[2] : "", std::ios::app);
-    if (items <= 0 || !file) throw std::runtime_error("usage: resume_cpp ITEMS FILE (which can be written)");
+    if (items <= 0 || !file) throw std::runtime_error("usage: resume_cpp ITEMS FILE (a writable file)");
     const std::string token = thb::token_from_env().value();
     const thb::Client client = thb::Client::connect().value();
     work(token, items, file);

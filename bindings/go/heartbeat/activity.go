@@ -223,7 +223,7 @@ func (a *Activity) Flush(ctx context.Context) error {
 }
 
 // Complete completes the activity with a result; nil is none. During the call no heartbeats are sent. After success and after
-// [ErrInDoubt] the activity is ended: all methods but Close and those that read return [ErrEnded]. After [ErrNotFound] it is over.
+// [ErrInDoubt] the activity is ended: all methods except Close and the reading ones return [ErrEnded]. After [ErrNotFound] it is over.
 // After any other error the heartbeats continue, and Complete may be called again. The documentation of the function [Complete]
 // applies too.
 func (a *Activity) Complete(ctx context.Context, result any) error {

@@ -49,7 +49,7 @@ func TestTokenHasOneHolder(t *testing.T) {
 func TestLostLeaseCancelsTheContext(t *testing.T) {
 	connectLazily(t, silentServer(t))
 	act := openActivity(t, OpenOptions{HeartbeatTimeout: 200 * time.Millisecond})
-	wantCause(t, act.Context(), ErrLeaseLost) // with no call of ours
+	wantCause(t, act.Context(), ErrLeaseLost) // without a call of this test
 	if signals, err := act.RecordHeartbeat(1); err != nil || !signals.LeaseLost() {
 		t.Error(signals, err)
 	}
@@ -170,7 +170,7 @@ func TestCloseReturnsAnErrorWhenTheNewestRecordIsLost(t *testing.T) {
 		if took := time.Since(start); took > limit+promptly {
 			t.Errorf("took %v", took)
 		}
-		// The handle is closed before long also when nobody waits for that any more.
+		// The handle is closed soon even if no goroutine waits for that any more.
 		for deadline := time.Now().Add(eventTimeout); ; runtime.Gosched() {
 			if _, err := act.Info(); errors.Is(err, ErrInvalidHandle) {
 				break

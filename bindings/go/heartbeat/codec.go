@@ -15,11 +15,11 @@ import (
 type PayloadCodec interface {
 	// Encode returns the payloads as the server stores them. It should set their encoding.
 	Encode(payloads []Payload) ([]Payload, error)
-	// Decode reverses Encode. It should return payloads that Encode didn't make as they are.
+	// Decode reverses Encode. It should return payloads of other encodings unchanged.
 	Decode(payloads []Payload) ([]Payload, error)
 }
 
-// encodePayloads encodes the payloads with the codec; a nil codec leaves them as they are.
+// encodePayloads encodes the payloads with the codec; a nil codec leaves them unchanged.
 func encodePayloads(codec PayloadCodec, payloads []Payload) ([]Payload, error) {
 	if codec == nil || len(payloads) == 0 {
 		return payloads, nil
@@ -34,7 +34,7 @@ func encodePayloads(codec PayloadCodec, payloads []Payload) ([]Payload, error) {
 // plainEncodings are the encodings of the default data converter, and "" for payloads without one.
 var plainEncodings = []string{"", encodingNull, encodingBinary, encodingJSON, encodingProtoJSON, encodingProto}
 
-// encodePlainPayloads encodes the payloads of a plain encoding and leaves the others as they are.
+// encodePlainPayloads encodes the payloads of a plain encoding and leaves the others unchanged.
 func encodePlainPayloads(codec PayloadCodec, payloads []Payload) ([]Payload, error) {
 	var encoded []Payload
 	for _, payload := range payloads {

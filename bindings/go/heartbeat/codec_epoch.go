@@ -8,7 +8,7 @@ import (
 	"temporal-heartbeat.dev/go/internal/abi"
 )
 
-// codecEpoch is the codec of one Connect; a nil codec leaves values as they are.
+// codecEpoch is the codec of one Connect; a nil codec leaves values unchanged.
 //
 // The library sends the bytes that a call passes to it over the connection that exists when the call begins. The codec that Connect was
 // given for that connection must have encoded those bytes. One epoch is current at a time, and two rules hold:

@@ -25,7 +25,7 @@ const (
 
 var background = context.Background()
 
-// otherReversingCodec is a second codec with an encoding of its own.
+// otherReversingCodec is a second codec with a different encoding.
 type otherReversingCodec struct{ reversingCodec }
 
 func (o otherReversingCodec) Encode(payloads []Payload) ([]Payload, error) {
@@ -63,7 +63,7 @@ func retryUntilConnected(call func() error) error {
 	}
 }
 
-// wantEncoded checks that the server received values of reversingCodec, and no plain values and none of otherReversingCodec.
+// wantEncoded checks that the server received values of reversingCodec, and neither plain values nor values of otherReversingCodec.
 func wantEncoded(t *testing.T, r *recorder) {
 	t.Helper()
 	received := r.received()

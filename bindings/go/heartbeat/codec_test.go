@@ -173,10 +173,10 @@ func TestCodecStaysCurrentUntilTheNextConnect(t *testing.T) {
 		t.Fatal(err)
 	}
 	if currentEpoch.Load().codec == nil {
-		t.Error("it is gone")
+		t.Error("the codec isn't current any more")
 	}
 	connectLazily(t, silentServer(t))
 	if currentEpoch.Load().codec != nil {
-		t.Error("it is still there")
+		t.Error("the codec is still current")
 	}
 }

@@ -249,7 +249,7 @@ func TestDetailsHaveAttemptTimeAndTimeout(t *testing.T) {
 	}
 	d = Details{heartbeatTimeoutMs: -1}
 	if _, known := d.HeartbeatTimeout(); known || !d.RecordedAt().IsZero() {
-		t.Error("knows what nobody told")
+		t.Error("a timeout or a time without a value of the server")
 	}
 }
 

@@ -13,13 +13,13 @@ type Error struct {
 	Op string
 	// Code is the kind of error.
 	Code Status
-	// GRPCCode is the gRPC status code of the server's answer, or -1 if the error didn't come from the server.
+	// GRPCCode is the gRPC status code of the server's answer, or -1 if the server didn't cause the error.
 	GRPCCode int
 	// Message describes the error, and how to correct it where that is known.
 	Message string
 	// Retryable reports whether the same call may succeed later. The call was already retried until its time ran out.
 	Retryable bool
-	// RetryAfter is the wait before the next attempt that the server asked for, or 0.
+	// RetryAfter is the server's minimum wait before the next attempt, or 0.
 	RetryAfter time.Duration
 
 	cause error

@@ -14,14 +14,14 @@ type Failure struct {
 	Message string
 	// Type names the kind of failure, for retry policies and workflows.
 	Type string
-	// NonRetryable prevents further attempts, whatever the retry policy says.
+	// NonRetryable prevents further attempts under any retry policy.
 	NonRetryable bool
 	// Details are values for the workflow.
 	Details []any
 	// NextRetryDelay is the wait before the next attempt. 0: the retry policy decides.
 	NextRetryDelay time.Duration
 	StackTrace     string
-	// Source says where the failure comes from, for people. Empty: "temporal-heartbeat".
+	// Source names the origin of the failure, for people. Empty: "temporal-heartbeat".
 	Source string
 	// Cause is the failure that caused this one.
 	Cause *Failure

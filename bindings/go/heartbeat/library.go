@@ -76,7 +76,7 @@ func loadLibrary() error {
 
 // candidate is a path at which the library may be.
 type candidate struct {
-	source string // where the path comes from, for an error
+	source string // the origin of the path, for an error
 	path   string // for dlopen
 	err    error  // why there is no path
 }

@@ -144,7 +144,7 @@ func TestVersionIsThatOfTheLibrary(t *testing.T) {
 }
 
 // loadOnlyVariable makes this program load the library and print the result, instead of testing. A library can't be unloaded, so each
-// test of loading needs a process of its own.
+// test of loading needs a separate process.
 const loadOnlyVariable = "THB_TEST_LOAD_ONLY"
 
 func TestMain(m *testing.M) {

@@ -152,7 +152,7 @@ func (o OpenOptions) initialDetails(codec PayloadCodec, fromEnv bool) (*string, 
 	if o.InitialDetails != nil {
 		values, err = encodePayloads(codec, o.InitialDetails.values)
 	} else {
-		// The library would send the details of the environment as they are, and they may be plain.
+		// The library would send the details of the environment unchanged, and they may be plain.
 		variable, found := os.LookupEnv("TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS")
 		if !fromEnv || !found || codec == nil {
 			return nil, nil

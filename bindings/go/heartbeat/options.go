@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Options are the options of [Connect]. As in every Temporal client the value of an option that isn't set comes from the environment, else
-// from a profile of temporal.toml, else it is the default. docs/options.md describes each option.
+// Options are the options of [Connect]. As in every Temporal client, an unset option is read from the environment, otherwise from a
+// profile of temporal.toml; otherwise its default applies. docs/options.md describes each option.
 type Options struct {
 	// HostPort is the server's address as "host:port". Empty: TEMPORAL_ADDRESS, else 127.0.0.1:7233.
 	HostPort string
@@ -43,7 +43,7 @@ type Options struct {
 	Compression string
 	// MaxMessageBytes bounds the messages that are sent and read. 0: 64 MiB.
 	MaxMessageBytes int
-	// PayloadCodec is the codec of a namespace whose data are encrypted. nil: values are sent as they are. Its use begins before the
+	// PayloadCodec is the codec of a namespace whose data are encrypted. nil: values are sent unchanged. Its use begins before the
 	// connection exists, and ends with the next Connect. See [CodecFrom].
 	PayloadCodec PayloadCodec
 	// RequireEncoded refuses values that no codec has encoded, with [ErrInvalidArgument].
@@ -62,7 +62,7 @@ type Credentials struct {
 
 // TLS secures a connection. Files are read again when they change. The zero value trusts the certificates of the system.
 type TLS struct {
-	// Disabled connects without TLS, whatever else is set.
+	// Disabled connects without TLS, even if other options require it.
 	Disabled bool `json:"disabled"`
 	// ServerCACertPath or ServerCACertData has the CA certificates of the server, in PEM.
 	ServerCACertPath string `json:"server_ca_cert_path,omitempty"`

@@ -24,7 +24,7 @@ type Payload struct {
 	unknown []byte // other fields of the protobuf message, which are preserved
 }
 
-// NewPayload converts a value as the documentation of the package describes. It returns a Payload as it is.
+// NewPayload converts a value as the documentation of the package describes. It returns a Payload unchanged.
 func NewPayload(value any) (Payload, error) {
 	payload, err := toPayload(value)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Signals is a set of bits that says what the server and the library request of an activity. Ignore bits that have no name here; they
-// come from a newer library.
+// Signals is a set of bits that says what the server and the library request of an activity. Ignore bits that have no name here: a newer
+// library sets them.
 type Signals uint32
 
 const (
@@ -55,7 +55,7 @@ var signalTexts = []struct {
 	{SignalStalled, "STALLED", "no progress for the stall timeout"},
 	{SignalRefused, "REFUSED", "the server refuses the heartbeats"},
 	{SignalDeadline, "DEADLINE", "the deadline that was handed over has passed"},
-	{SignalUnseeded, "UNSEEDED", "it can't be learned what progress the server holds"},
+	{SignalUnseeded, "UNSEEDED", "the details on the server can't be read"},
 }
 
 // Has reports whether all of the given signals are set.

@@ -82,7 +82,7 @@ func wantIs(t *testing.T, err error, targets ...error) {
 	t.Helper()
 	for _, target := range targets {
 		if !errors.Is(err, target) {
-			t.Errorf("got the error %v, want one that is %v", err, target)
+			t.Errorf("got the error %v, want %v", err, target)
 		}
 	}
 }

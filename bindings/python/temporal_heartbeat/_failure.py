@@ -59,7 +59,7 @@ def failure_json(
 def _encode_cause(
     cause: Optional[Mapping[str, Any]], codec: Optional[Codec]
 ) -> Optional[Mapping[str, Any]]:
-    """Returns the cause with its details, and those of its own causes, encoded by the codec."""
+    """Returns the cause and its own causes, with details encoded by the codec."""
     if cause is None or codec is None:
         return cause
     encoded = {key: value for key, value in cause.items() if key != "details"}

@@ -1,4 +1,4 @@
-"""The signals of an activity: what the server asks, and what the library knows by itself."""
+"""The signals of an activity, which the server sends and the library sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The module for ctypes is the one that the C header generates."""
+"""The ctypes module equals the one generated from the C header."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ SECRET = "readable by anybody"
 
 
 class OtherReversing(Reversing):
-    """Another codec, with an encoding of its own."""
+    """Another codec, with a different encoding."""
 
     def encode(self, payloads: Sequence[Payload], /) -> list[Payload]:
         return [

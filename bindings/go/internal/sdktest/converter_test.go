@@ -1,4 +1,4 @@
-// Package sdktest compares the conversions of package heartbeat with those of the SDK. It is a module of its own, so that only this test
+// Package sdktest compares the conversions of package heartbeat with those of the SDK. It is a separate module, so that only this test
 // depends on the SDK.
 package sdktest
 

@@ -95,7 +95,7 @@ def test_command_without_progress_keeps_the_stored_details(
     running = execute(attempt, command="echo ready; sleep 1000")
     running.line()
     first = beats(activity)
-    wait_until(lambda: beats(activity) > first + 1, "it beats")
+    wait_until(lambda: beats(activity) > first + 1, "the heartbeats continue")
     assert activity.heartbeat_details() == [41]
     running.kill(signal.SIGTERM)
     running.ends()

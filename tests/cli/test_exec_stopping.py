@@ -81,7 +81,7 @@ def test_pause_freezes_the_command_and_not_the_heartbeats(kind: Kind, start: Sta
         running.process.wait(3.0)
     assert state(child) == "T"
     activity.unpause()
-    wait_until(lambda: state(child) in "RS", "the command goes on")
+    wait_until(lambda: state(child) in "RS", "the command continues")
     running.kill(signal.SIGTERM)
     assert running.ends() == 128 + signal.SIGTERM
 
@@ -133,7 +133,7 @@ def test_stop_from_a_terminal_freezes_the_command_and_not_the_heartbeats(start: 
     with pytest.raises(subprocess.TimeoutExpired):
         running.process.wait(2.5)
     running.kill(signal.SIGCONT)
-    wait_until(lambda: state(child) in "RS", "the command goes on")
+    wait_until(lambda: state(child) in "RS", "the command continues")
     running.kill(signal.SIGTERM)
     assert running.ends() == 7
 
@@ -175,8 +175,8 @@ def test_command_dies_with_exec_and_the_retry_resumes(kind: Kind, start: StartAc
     directory = temporary_directory(first.pid)
     assert directory.exists()
     first.kill()
-    wait_until(lambda: not any(map(is_alive, members)), "they die with exec")
-    wait_until(lambda: not directory.exists(), "nothing is left behind")
+    wait_until(lambda: not any(map(is_alive, members)), "the command and its grandchild die with exec")
+    wait_until(lambda: not directory.exists(), "the temporary directory is removed")
     second = execute(activity.next_attempt(), *flags, command='echo "$TEMPORAL_ACTIVITY_DETAILS_JSON"')
     assert second.ends() == 0
     assert activity.result() == "41"
@@ -195,7 +195,7 @@ def test_command_dies_with_exec_at_any_moment(start: StartActivity, execute: Exe
             running.process.wait(tick * 0.004)
         running.kill()
         running.ends()
-        wait_until(partial(is_dead, guardian), "the guardian ends too")
+        wait_until(partial(is_dead, guardian), "the guardian has exited")
         wait_until(lambda: not running_with(mark), "the command is dead")
 
 
@@ -216,7 +216,7 @@ def children(pid: int) -> list[int]:
 
 
 def guardian_of(pid: int) -> int:
-    wait_until(lambda: bool(children(pid)) and guards(children(pid)[0]), "it has its guardian")
+    wait_until(lambda: bool(children(pid)) and guards(children(pid)[0]), "exec has started its guardian")
     return children(pid)[0]
 
 

@@ -23,7 +23,7 @@ def test_heartbeat_timeout_is_fetched_without_a_hand_off(
     try:
         wait_until(lambda: handle.info()["heartbeat_timeout_ms"] > 0, "the timeout is known", 10)
     except AssertionError:
-        unsupported("the heartbeat timeout in what the server tells of an activity")
+        unsupported("the heartbeat timeout in the server's description of an activity")
     assert handle.info()["heartbeat_timeout_ms"] == 2_000
     assert handle.wait(Signals.LEASE_LOST | Signals.GONE, timeout=4_000) == Signals.NONE
     assert handle.info()["beats"] >= 3

@@ -115,7 +115,7 @@ def test_commands_of_the_page_show_a_killed_program_resume(server: Server, tmp_p
     assert status == 0, said
     done = [int(item) for item in re.findall(r"^item (\d+) is done$", said, flags=re.MULTILINE)]
     assert set(done) == set(range(1, 11))
-    assert done.count(1) == 1, "it began anew"
+    assert done.count(1) == 1, "it started again at the first item"
     assert re.search(r'Result\s+"ten items"', said), said
 
 

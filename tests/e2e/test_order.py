@@ -90,7 +90,7 @@ def wait_until_written(driver: Driver, port: int) -> None:
 
 
 def wait_until_old_bytes_are_late(driver: Driver, port: int) -> None:
-    """Waits until the kernel has just retransmitted the old bytes without success and pauses, or the bytes are gone."""
+    """Waits until the kernel has just retransmitted the old bytes without success and pauses, or has dropped them."""
     wait_until(
         lambda: all(entry.next_timer_seconds > HEAD_START_SECONDS for entry in written(driver, port)),
         "the kernel pauses before it sends the old bytes again",

@@ -141,12 +141,12 @@ def test_expired_credentials_are_an_error_until_they_are_renewed(
         def refuses_the_certificate() -> bool:
             return fails() and "THB_TLS" in refusals[-1] and "client certificate" in refusals[-1]
 
-        wait_until(refuses_the_certificate, "the certificate is refused when the connection has to be made anew")
+        wait_until(refuses_the_certificate, "a new connection is refused because of the certificate")
         assert Signals.REFUSED in activity.signals()
 
         replace(held.key_path, good.key)
         replace(held.cert_path, good.cert)
-        wait_until(lambda: not fails(), "what was recorded goes out with the new certificate")
+        wait_until(lambda: not fails(), "the last record is sent with the new certificate")
         activity.flush()
         assert activity.signals() == Signals.NONE
 
@@ -202,7 +202,7 @@ def test_new_tls_options_replace_the_old_ones_once_they_work(
         # Now the server accepts only the new certificates.
         endpoint.trust(newcomer)
         driver.reconfigure({"tls": {**of(other), "server_name": "127.0.0.1"}})
-        wait_until(lambda: beats_on_more_than(1, activity, endpoint), "a new connection takes the place of the old one")
+        wait_until(lambda: beats_on_more_than(1, activity, endpoint), "a new connection replaces the old one")
         assert activity.signals() == Signals.NONE
 
 
@@ -227,7 +227,7 @@ def test_old_connections_are_closed_after_new_credentials(
         activity = held_open(driver, start)
         for renewal in range(5):
             driver.reconfigure({"tls": client_of(authority)})
-            wait_until(beats_on_a_new_connection, "a new connection takes the place of the old one")
+            wait_until(beats_on_a_new_connection, "a new connection replaces the old one")
             wait_until(lambda: len(connections()) == 1, f"the connection before renewal {renewal} is closed", 10)
         assert activity.signals() == Signals.NONE
 

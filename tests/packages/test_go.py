@@ -45,7 +45,7 @@ def test_module_from_a_fresh_gopath_completes_without_flags(
     reader: dict[str, str], server: Server, start: StartActivity, tmp_path: Path, way: Way
 ) -> None:
     activity = PackageActivity(server, start)
-    with way("Go, by `go get` into a fresh GOPATH, the library beside the program"):
+    with way("Go, by `go get` into a fresh GOPATH, the library next to the program"):
         solver = program_of_a_reader(tmp_path / "solver", reader)
         shutil.copy(library(), solver.parent / "libtemporal_heartbeat.so.0")
         assert activity.completed_by(str(solver), "-items", "3", cwd=tmp_path) == ITEMS

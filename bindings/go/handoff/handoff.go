@@ -17,7 +17,7 @@
 //		return "", activity.ErrResultPending // the child completes it
 //	}
 //
-// The parent can also hand over the details of the attempt before, so that the child needn't ask the server. Here one value of any type:
+// The parent can also hand over the details of the previous attempt, so that the child needn't ask the server. Here one value of any type:
 //
 //	a := handoff.From(activity.GetInfo(ctx))
 //	if activity.HasHeartbeatDetails(ctx) {
@@ -29,8 +29,8 @@
 //		a.HeartbeatDetails, err = proto.Marshal(details)
 //	}
 //
-// The environment has the task token, the ids and the attempt of the activity, the heartbeat timeout, the details of the attempt before if
-// they are given, and the start-to-close timeout as a hint.
+// The environment has the task token, the ids and the attempt of the activity, and the heartbeat timeout. It has the details of the
+// previous attempt if they are set, and the start-to-close timeout as a hint.
 //
 // A process that has the token can end the activity. Other users of the machine can't read the environment of a process, but the processes
 // that it starts inherit it. [EnvironWithFile] and [Prepare] keep the token out of the environment.
@@ -75,7 +75,7 @@ type Activity struct {
 	// begins for the child when it opens the activity.
 	Age time.Duration
 
-	// HeartbeatDetails are the details of the attempt before: a serialized temporal.api.common.v1.Payloads, which is proto.Marshal of
+	// HeartbeatDetails are the details of the previous attempt: a serialized temporal.api.common.v1.Payloads, which is proto.Marshal of
 	// the result of the SDK's data converter. nil: the child asks the server. Empty, but not nil: there are none.
 	//
 	// Details of more than about 70 KB are too long for an environment variable. They are left out, and the child asks the server.

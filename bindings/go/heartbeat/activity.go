@@ -168,7 +168,7 @@ func (a *Activity) wakeWaiters() {
 	a.signalsChanged = make(chan struct{})
 }
 
-// Details returns the details that the activity had when it was opened: those of the attempt before. It isn't an error if there are
+// Details returns the details that the activity had when it was opened: those of the previous attempt. It isn't an error if there are
 // none. Records don't change them. If the parent didn't hand them over, the library asks the server, within ctx. So call it before
 // the first record, which replaces them on the server.
 //
@@ -196,16 +196,16 @@ func (a *Activity) Details(ctx context.Context) (Details, error) {
 	return details, err
 }
 
-// HasHeartbeatDetails reports whether an attempt before this one left details to resume from, as the function of that name in the SDK
-// does. It may have to ask the server. If that fails it returns true, so that the work doesn't start from the beginning by mistake;
+// HasHeartbeatDetails reports whether a previous attempt left details to resume from, like the function of that name in the SDK. It
+// may have to ask the server. If that fails it returns true, so that the work doesn't start from the beginning by mistake;
 // GetHeartbeatDetails returns the error.
 func (a *Activity) HasHeartbeatDetails() bool {
 	details, err := a.Details(a.ctx)
 	return err != nil || details.Has()
 }
 
-// GetHeartbeatDetails converts the details of the attempt before into the variables that the pointers point to, as the function of
-// that name in the SDK and [Details.Get] do. Without details it returns [ErrNoDetails]. It waits for the server for at most
+// GetHeartbeatDetails converts the details of the previous attempt into the variables that the pointers point to, like the function
+// of that name in the SDK and [Details.Get]. Without details it returns [ErrNoDetails]. It waits for the server for at most
 // [DefaultTimeout], and until Context ends. Use Details to wait with another context.
 func (a *Activity) GetHeartbeatDetails(valuePtrs ...any) error {
 	details, err := a.Details(a.ctx)

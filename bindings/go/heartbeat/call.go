@@ -14,7 +14,7 @@ import (
 const DefaultTimeout = 10 * time.Second
 
 const (
-	// maxCalls bounds the calls in progress, including those that run on after their context ended. Each blocks an OS thread while it
+	// maxCalls bounds the calls in progress, including those that continue after their context ended. Each blocks an OS thread while it
 	// waits for the server, and the Go runtime ends a program that needs more than 10,000 of them.
 	maxCalls = 1024
 
@@ -44,8 +44,8 @@ func call[T any](ctx context.Context, op string, timeout time.Duration, native f
 	})
 }
 
-// await runs native, which ends by the deadline, and returns its outcome. When ctx ends first, await returns at once and native runs
-// on. So native must own all that it reads, and return all that it makes as results.
+// await runs native, which ends by the deadline, and returns its outcome. When ctx ends first, await returns at once and native
+// continues. So native must own all that it reads, and return all that it makes as results.
 func await[T any](ctx context.Context, op string, deadline time.Time, native func() (T, *abi.Error)) (T, error) {
 	if ctx.Done() == nil {
 		value, err := native()

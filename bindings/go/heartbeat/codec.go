@@ -11,7 +11,7 @@ import (
 // through it: recorded details and details that are read, results, the details of failures and cancellations, and values that
 // are a [Payload].
 //
-// Any goroutine may call it. [Activity.RecordHeartbeat] and its like wait for Encode, and return its error.
+// Any goroutine may call it. Calls that send values, such as [Activity.RecordHeartbeat], wait for Encode, and return its error.
 type PayloadCodec interface {
 	// Encode returns the payloads as the server stores them. It should set their encoding.
 	Encode(payloads []Payload) ([]Payload, error)

@@ -42,7 +42,7 @@
 //	}
 //
 // The heartbeats keep the attempt alive even if the program records nothing. StallTimeout in [OpenOptions] lets the server retry work that
-// hangs. The first heartbeats have the details of the attempt before, so they never delete them. With heartbeat timeout T a heartbeat is
+// hangs. The first heartbeats have the details of the previous attempt, so they never delete them. With heartbeat timeout T a heartbeat is
 // due max(T/2, T - 10 s), at most 0.8 T and 60 s, after the last one. Records in between wait for it, and the newest wins. Flush,
 // Complete, Fail, ReportCancelled and Close send the newest record first.
 //
@@ -124,7 +124,7 @@
 //	ErrAlreadyOpen         an Activity with this token is open: call its methods, or close it first
 //	others                 see Message
 //
-// The causes of an activity's Context, [ErrCancelRequested] and its like, aren't an *Error.
+// The causes of an activity's Context, such as [ErrCancelRequested], aren't an *Error.
 //
 // Other errors are *[LibraryError], *[ConversionError] (wrapped by an *Error when writing), [ErrNoDetails], and the errors of contexts.
 //
@@ -157,9 +157,9 @@
 //
 // # The native library
 //
-// This package needs cgo, but no flags. The first call that needs the library opens it: at the path in TEMPORAL_HEARTBEAT_LIBRARY, if
-// that is set; otherwise beside the executable, and then where the system's loader searches, as libtemporal_heartbeat.so.0 and as
-// libtemporal_heartbeat.so. A *[LibraryError] lists the paths that were tried and their errors.
+// This package needs cgo, but no flags. The first call that needs the library opens it. It opens the path in TEMPORAL_HEARTBEAT_LIBRARY
+// if that is set. Otherwise it searches next to the executable, and then where the system's loader searches, for
+// libtemporal_heartbeat.so.0 and libtemporal_heartbeat.so. A *[LibraryError] lists the paths that were tried and their errors.
 //
 // With the build tag temporal_heartbeat_static the library is linked into the program, and the variable is ignored. pkg-config finds the
 // installed library (temporal_heartbeat-static).

@@ -7,7 +7,7 @@ import (
 	"temporal-heartbeat.dev/go/internal/abi"
 )
 
-// Error is the error of a call that failed. errors.As finds it, and errors.Is compares its Code with [ErrNotFound] and its like.
+// Error is the error of a call that failed. errors.As finds it, and errors.Is compares its Code with errors such as [ErrNotFound].
 type Error struct {
 	// Op names the call that failed: "heartbeat", "get details".
 	Op string

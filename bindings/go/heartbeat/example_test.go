@@ -113,7 +113,7 @@ func ExampleRecordHeartbeat() {
 	case errors.Is(err, heartbeat.ErrNotFound):
 		log.Print("over for this token: stop")
 	case errors.As(err, &failed) && failed.Retryable:
-		log.Print("not acknowledged, go on and beat again: ", err)
+		log.Print("not acknowledged, continue and beat again: ", err)
 	case err != nil:
 		log.Fatal(err)
 	case signals.CancelRequested():

@@ -29,7 +29,7 @@ type OpenOptions struct {
 	StallTimeout time.Duration
 	// CancelPoll is the longest time between two heartbeats, to learn of a cancellation sooner. 0: by the heartbeat timeout.
 	CancelPoll time.Duration
-	// InitialDetails are the details of the attempt before, if the parent knows them; without values there are none. nil: the
+	// InitialDetails are the details of the previous attempt, if the parent knows them; without values there are none. nil: the
 	// library asks the server. See [NewDetails].
 	InitialDetails *Details
 	// Age is the time since the attempt started. The lease begins then, until the server acknowledges the first heartbeat.
@@ -38,7 +38,7 @@ type OpenOptions struct {
 	AttemptRemaining time.Duration
 	// RequireEncoded refuses values that no codec has encoded, for namespaces that encrypt.
 	RequireEncoded bool
-	// Verify asks the server about a Complete, Fail or ReportCancelled whose answer was lost, before it returns [ErrInDoubt]: the
+	// Verify asks the server about a Complete, Fail or ReportCancelled with a lost answer before it returns [ErrInDoubt]. The
 	// call succeeds if it took effect, and returns [ErrNotFound] otherwise.
 	Verify bool
 	// CancelOn are the signals that cancel the activity's Context. 0: [StopSignals].

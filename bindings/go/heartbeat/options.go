@@ -28,7 +28,7 @@ type Options struct {
 	ConfigFile string
 	// Profile is the profile in ConfigFile. Empty: TEMPORAL_PROFILE, else "default".
 	Profile string
-	// ConnectTimeout bounds the wait for a server that doesn't answer, as the deadline of the context does. 0: that deadline, else
+	// ConnectTimeout bounds the wait for a server that doesn't answer, like the deadline of the context. 0: that deadline, otherwise
 	// DefaultTimeout.
 	ConnectTimeout time.Duration
 	// Lazy connects with the first call. Connect then only checks the options.

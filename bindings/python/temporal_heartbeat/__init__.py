@@ -17,7 +17,7 @@ attempt resumes from the recorded progress::
 
 The model
     A process has one connection: `connect` makes it, `disconnect` ends it, every thread uses it. A
-    task token stands for one attempt of one Activity. There are two ways to use it:
+    task token identifies one attempt of one Activity. There are two ways to use it:
 
     Activity            Keeps it open. The library heartbeats in the background, even while this
                         process is busy, and recording progress takes less than a microsecond.

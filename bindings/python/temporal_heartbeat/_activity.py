@@ -31,8 +31,8 @@ class Activity(ActivityBase):
                 act.raise_if_cancelled()
             act.complete("done")
 
-    While it is open, the library sends a heartbeat whenever one is due, from a thread of its own
-    that needs neither the GIL nor an event loop. Each heartbeat has the newest known details: until
+    While it is open, the library sends a heartbeat whenever one is due, from a separate thread that
+    needs neither the GIL nor an event loop. Each heartbeat has the newest known details: until
     something is recorded, those of the previous attempt, so that nothing is ever erased. If details
     are recorded often, not all are sent, but the newest always are in the end.
 
@@ -57,8 +57,8 @@ class Activity(ActivityBase):
     * ``require_encoded``: refuse values that no codec has encoded, for namespaces with encrypted
       data: pass `Payload` objects. A `Payload` with a plain encoding is refused too.
     * ``verify``: when the server's answer to an ending call was lost, look up the outcome before
-      `InDoubtError` is raised: the call succeeds if it ended the activity, and raises
-      `NotFoundError` if it didn't.
+      `InDoubtError` is raised. The call succeeds if it ended the activity. Otherwise it raises
+      `NotFoundError`.
     * ``close_timeout``: the timeout of the end of the with block, None for ever.
     * ``fail_on_exception``: see below.
 

@@ -40,7 +40,7 @@ class PayloadCodec(Protocol):
     """
 
     def encode(self, payloads: Sequence[Payload], /) -> Sequence[Payload]:
-        """Return the payloads to store. Give them an ``encoding`` of their own."""
+        """Return the payloads to store. Give them a distinct ``encoding``."""
 
     def decode(self, payloads: Sequence[Payload], /) -> Sequence[Payload]:
         """Return the original payloads. Return payloads of another encoding unchanged."""

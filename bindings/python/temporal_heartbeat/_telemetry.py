@@ -52,7 +52,7 @@ def log_records() -> Iterator[dict[str, Any]]:
 
 
 def forward_logs(logger: Union[logging.Logger, str] = "temporal_heartbeat") -> None:
-    """Forward the library's log records to ``logging``, from a thread of its own.
+    """Forward the library's log records to ``logging``, from a separate thread.
 
     The thread is a daemon that waits for records, which are rare. The ``temporal_heartbeat``
     attribute of a ``LogRecord`` has all fields of the record, a dict. The interpreter's exit

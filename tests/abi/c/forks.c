@@ -111,6 +111,6 @@ int main(int argc, char **argv) {
     uint32_t signals = POISON;
     SUCCEEDS(thb_activity_get_signals(parents, &signals, err));
     CHECK(signals == 0 && beat() == THB_OK);
-    printf("%d forks, %u calls meanwhile\n", count, calls);
+    printf("%d forks, %u calls at the same time\n", count, calls);
     return 0;
 }

@@ -129,7 +129,7 @@ func same(a, b any) bool {
 	if reflect.DeepEqual(a, b) {
 		return true
 	}
-	// protobuf messages have state of their own beside their fields
+	// protobuf messages have internal state in addition to their fields
 	return fmt.Sprintf("%v", reflect.Indirect(reflect.ValueOf(a))) == fmt.Sprintf("%v", reflect.Indirect(reflect.ValueOf(b))) &&
 		isMessage(a) && isMessage(b)
 }

@@ -69,7 +69,7 @@ func handOver(ctx context.Context, child *exec.Cmd, address, way, tokenFile stri
 	return child.Start()
 }
 
-// details returns the details of the attempt before: one value of any type.
+// details returns the details of the previous attempt: one value of any type.
 func details(ctx context.Context) ([]byte, error) {
 	if !activity.HasHeartbeatDetails(ctx) {
 		return []byte{}, nil

@@ -8,7 +8,7 @@ use crate::{
 };
 
 const BEAT: &str = "RecordActivityTaskHeartbeat";
-/// The library holds up an end for 2 s at most (`activity::farewell::PATIENCE`); a loaded machine takes its time too.
+/// The library delays an exit by at most 2 s (`activity::exit_flush::PATIENCE`). The limit allows for a loaded machine.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// A way to end, its exit status or signal, and whether the last record is sent. `None`: it depends on whether the handler interrupted

@@ -132,7 +132,7 @@ func addDeadlineExceeded(ctx context.Context, deadline time.Time, err error) err
 	return e
 }
 
-// What a call had done when its context ended.
+// The state of a call when its context ended.
 const (
 	notCalled   = "not called: "
 	abandoned   = "no longer waited for, and may still take effect: "

@@ -34,7 +34,7 @@ func TestEndedContextCallsNothing(t *testing.T) {
 	connect := namedCall{"Connect", func(ctx context.Context) error { return Connect(ctx, Options{}) }}
 	for _, c := range append([]namedCall{connect}, everyCall...) {
 		t.Run(c.name, func(t *testing.T) {
-			// Called, they would say that there is no client or, without a library, no library.
+			// If a call were made, its error would be a missing client or a missing library.
 			wantIs(t, c.call(cancelled), context.Canceled)
 			wantIs(t, c.call(passed), context.DeadlineExceeded)
 		})
@@ -104,7 +104,7 @@ func TestCallsLeaveNoGoroutines(t *testing.T) {
 		_, err := RecordHeartbeat(ctx, nil, 1) // refused, without a server
 		wantIs(t, err, ErrInvalidArgument)
 	}
-	// A goroutine that has given its answer may need a moment to end.
+	// A goroutine that has returned its result may need a moment to end.
 	for start := time.Now(); runtime.NumGoroutine() > before; runtime.Gosched() {
 		if time.Since(start) > promptly {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)

@@ -55,8 +55,8 @@ func Connect(ctx context.Context, options Options) error {
 	return err
 }
 
-// Reconfigure changes the credentials of the connected client. The given ones replace the current ones, those of TLS and GRPCMeta key by
-// key. The others stay. Activities stay open, and no heartbeat is lost. It doesn't wait for the server: if the server refuses the
+// Reconfigure changes the credentials of the connected client. Each option that is set replaces the current one, in TLS and GRPCMeta key
+// by key. The others stay. Activities stay open, and no heartbeat is lost. It doesn't wait for the server: if the server refuses the
 // new credentials, the next calls return its error.
 //
 // Errors: [ErrNotConnected], [ErrConfig]. Then nothing has changed.

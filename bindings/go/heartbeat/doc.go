@@ -130,7 +130,7 @@
 //
 // # Values
 //
-// Details and results are converted as the default data converter of Temporal's Go SDK converts them, so that workers and this package read
+// Details and results are converted like in the default data converter of Temporal's Go SDK, so that workers and this package can read
 // each other's values. In this order:
 //
 //	Payload               not converted

@@ -17,7 +17,7 @@ import (
 type OpenOptions struct {
 	// WorkflowID, RunID, ActivityID and Attempt identify the activity instead of the task token, which is then nil. A standalone
 	// activity has no WorkflowID. The server doesn't distinguish attempts by ids, so the library asks it first: docs/by-ids.md
-	// describes the cost and the remaining risk. Beside a token the ids serve to ask the server about the activity.
+	// describes the cost and the remaining risk. With a token, the library uses the ids to ask the server about the activity.
 	WorkflowID, RunID, ActivityID string
 	Attempt                       int32
 	// HeartbeatTimeout is the heartbeat timeout of the activity. 0: the library asks the server.

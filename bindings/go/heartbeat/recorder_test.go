@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// recorder is a server that stores each message that it receives, and answers each request with an empty message, which is success for
-// Connect and for a heartbeat.
+// recorder is a server that stores each message that it receives. It answers each request with an empty message, which means success
+// for Connect and for a heartbeat.
 type recorder struct {
 	address string
 	answers sync.RWMutex // while it is locked, the server doesn't answer

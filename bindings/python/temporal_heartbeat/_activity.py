@@ -41,16 +41,16 @@ class Activity(ActivityBase):
     * ``workflow_id``, ``run_id``, ``activity_id``, ``attempt``: the activity's ids, instead of the
       token; a standalone one has no workflow id. The server doesn't distinguish attempts by ids, so
       the library asks it first: docs/by-ids.md of the project describes the cost and the limits.
-      With a token they are used to read what the server holds.
+        With a token, the library uses them to read the activity's state from the server.
     * ``heartbeat_timeout``: the activity's heartbeat timeout, as its parent knows it. Without it
-      the server is asked, and LEASE_LOST can't be set before the answer.
+      the library asks the server, and LEASE_LOST can't be set before the answer.
     * ``pulse``: False sends only what is recorded. The activity times out if nothing is.
     * ``stall_timeout``: the heartbeats stop after this time without `heartbeat` or `touch`, so that
       the server retries hung work. By default they never stop.
     * ``cancel_poll``: the longest time between heartbeats, to learn of a cancellation sooner than
       the heartbeat timeout requires.
     * ``initial_details``: the last details of the previous attempt, as the parent received them:
-      values, or a `Details`; empty if there are none. Without it the server is asked.
+      values, or a `Details`; empty if there are none. Without it the library asks the server.
     * ``age``: the time since the attempt started. The lease is counted from its start until the
       first heartbeat is acknowledged. ``attempt_remaining``: the time that the attempt has left, a
       hint.
@@ -93,9 +93,9 @@ class Activity(ActivityBase):
         With a default it returns the value itself, the first one of several, or the default if
         there are none. Records of this attempt don't change the result.
 
-        Without ``initial_details`` the server is asked, which must be before the first `heartbeat`.
-        Then it blocks at most ``timeout`` seconds, and retries temporary errors within it; None:
-        for ever. Any thread may call it.
+        Without ``initial_details`` the library asks the server. It must do so before the first
+        `heartbeat`. Then it blocks at most ``timeout`` seconds, and retries temporary errors within
+        it; None: for ever. Any thread may call it.
 
         Raises `NotFoundError` when the activity is over; `FailedPreconditionError` when something
         was recorded before the first call; `TimeoutError`, `UnavailableError` and others when the

@@ -71,10 +71,10 @@ def get_details(token: Token, *, timeout: Optional[float] = 10.0) -> Details:
     Blocks at most ``timeout`` seconds, and retries temporary errors within it; None: for ever.
     Any thread may call it.
 
-    Raises `NotFoundError` when the activity is over, not only this attempt (a standalone activity's
-    details stay readable even then), `TokenUnreadableError` when the token doesn't name an
-    activity, `NotConnectedError`, `InvalidArgumentError`, and as `heartbeat` when the server can't
-    be reached.
+    Raises `NotFoundError` when the activity is over, not only this attempt; a standalone activity's
+    details stay readable even then. Also raises `TokenUnreadableError` when the token doesn't name
+    an activity, `NotConnectedError`, `InvalidArgumentError`, and as `heartbeat` when the server
+    can't be reached.
     """
     token = token_bytes(token)
     timeout_ms = timeout_to_ms(timeout)
@@ -120,8 +120,8 @@ def fail(
 ) -> None:
     """End this attempt as failed. The activity's retry policy decides about the next one.
 
-    * ``message``: the cause. An exception gives the message, the type, the stack trace and the
-      causes (``raise ... from ...``); the other arguments have precedence over it.
+    * ``message``: the cause. For an exception it is the message, with the type, the stack trace and
+      the causes (``raise ... from ...``); the other arguments have precedence over it.
     * ``type``: the failure's type, which retry policies and workflows can match.
     * ``non_retryable``: don't retry the activity.
     * ``details``: values for the workflow.

@@ -10,11 +10,11 @@ In the Activity of a worker with Temporal's Python SDK, one line makes the child
         subprocess.Popen(["./solver"], env=handoff.environment(activity.info()))
         activity.raise_complete_async()     # the child completes it
 
-It contains the task token, the activity's ids and attempt, the heartbeat timeout, the details of
-the previous attempt, so that the child needn't read them from the server, and the start-to-close
-timeout as a hint. A process that has the token can end the activity. Other users of the machine
-can't read a process's environment, but its children inherit it. `token_in_pipe` and `token_in_file`
-keep the token out of it.
+It contains the task token, the activity's ids and attempt, and the heartbeat timeout. It also
+contains the details of the previous attempt, so that the child needn't read them from the server,
+and the start-to-close timeout as a hint. A process that has the token can end the activity. Other
+users of the machine can't read a process's environment, but its children inherit it.
+`token_in_pipe` and `token_in_file` keep the token out of it.
 
 This module doesn't load the native library: the parent needs only this package, and no compiled
 code.

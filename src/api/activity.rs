@@ -1,6 +1,7 @@
-//! What a process can do with an activity that it holds open, by handle.
+//! Activities held open, by handle.
 //!
-//! Like [`crate::api::rpc`] these are the functions of the C header, for Rust. Recording never waits; what waits says for how long.
+//! Like [`crate::api::rpc`], these are the functions of the C header for Rust. Recording never waits. Functions that
+//! block have a timeout.
 
 use zeroize::Zeroizing;
 
@@ -22,12 +23,12 @@ use crate::{
 
 pub use crate::activity::options::OpenOptions;
 
-/// Opens an activity, with options in JSON: from now on beats go out for it. Never waits for the server.
+/// Opens an activity with options in JSON. From then on its beats are sent. Never waits for the server.
 pub fn open(token: &[u8], options_json: &[u8]) -> Result<u64> {
     open_with(token, OpenOptions::read(options_json)?)
 }
 
-/// Opens an activity. The token is given here or by the options.
+/// Opens an activity. `token` or the options contain the token.
 pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
     let token = match (options.token.take(), token) {
         (Some(handed), []) => handed,
@@ -36,7 +37,7 @@ pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
         }
         (None, token) => Zeroizing::new(token.to_vec()),
     };
-    // Without a connection no beats would be sent.
+    // Without a client no beats would be sent.
     let session = process::session()?;
     let activities = process::activities()?;
     activities.rules.check("initial_details", &options.initial_details)?;
@@ -44,7 +45,8 @@ pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
     let activity = Activity::open(&token, options, Moment::now())?;
     let due = activity.due();
     let handle = activities.registry.insert(activity)?;
-    // A disconnect that came before the insertion didn't see this activity. Without this check the next connection would send for it.
+    // A disconnect before the insertion has missed this activity. Without this check the next client would send for
+    // it.
     if !process::is_current(&session)? {
         let _ = activities.registry.remove(handle);
         return Err(Error::new(Status::NotConnected, "disconnected while the activity was being opened"));
@@ -53,17 +55,19 @@ pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
     Ok(handle.number())
 }
 
-/// Records progress; what the server and the clock ask for, as far as known. Never waits.
+/// Records progress. Returns the current signals. Never waits.
 #[inline]
 pub fn record(number: u64, encoding: Encoding, data: &[u8]) -> Result<Signals> {
     progress(number, |activity, limit, now| activity.record(encoding, data, limit, now))
 }
 
-/// Tells progress without details. Never waits.
+/// Reports progress without details. Returns the current signals. Never waits.
 pub fn touch(number: u64) -> Result<Signals> {
     progress(number, |activity, _, now| activity.touch(now))
 }
 
+/// Applies progress to an activity with `take_in`, and wakes the sender if that returns true. Returns the signals
+/// from before.
 #[inline]
 fn progress(
     number: u64,
@@ -73,14 +77,14 @@ fn progress(
     activities.progress(activities.registry.handle(number)?, change)
 }
 
-/// What the server and the clock ask for, as far as known. Never waits.
+/// Returns the current signals. Never waits.
 pub fn signals(number: u64) -> Result<Signals> {
     let activities = process::activities()?;
     let handle = activities.registry.handle(number)?;
     activities.registry.with(handle, |activity| activity.signals(Moment::now()))
 }
 
-/// Waits until a signal among `mask` differs from `known`, or the time is over. The signals then.
+/// Waits until a signal in `mask` differs from `known`, or the timeout passes. Returns the current signals.
 pub fn wait(number: u64, mask: Signals, known: Signals, timeout: Timeout) -> Result<Signals> {
     let activities = process::activities()?;
     let handle = activities.registry.handle(number)?;
@@ -97,7 +101,7 @@ pub fn wait(number: u64, mask: Signals, known: Signals, timeout: Timeout) -> Res
     Ok(activities.woken(found)?.unwrap_or(last))
 }
 
-/// The details that there were when the activity was opened: the previous attempt's.
+/// Returns the details that the server held when the activity was opened: the previous attempt's.
 pub fn details(number: u64, timeout: Timeout) -> Result<Details> {
     let activities = process::activities()?;
     let handle = activities.registry.handle(number)?;
@@ -121,7 +125,7 @@ pub fn details(number: u64, timeout: Timeout) -> Result<Details> {
         .ok_or_else(|| Error::out_of_time(why, "the details at the start aren't known yet"))
 }
 
-/// What can be told about the activity, as JSON.
+/// Returns a report on the activity, as JSON.
 pub fn info(number: u64) -> Result<String> {
     let activities = process::activities()?;
     let handle = activities.registry.handle(number)?;
@@ -131,15 +135,14 @@ pub fn info(number: u64) -> Result<String> {
     Ok(info.json(signals))
 }
 
-/// Sends what was recorded, and waits until the server has it.
+/// Sends the newest record at once, and waits until the server has acknowledged it.
 pub fn flush(number: u64, timeout: Timeout) -> Result<()> {
     let activities = process::activities()?;
     let handle = activities.registry.handle(number)?;
     activities.flush(handle, timeout.start_sending()?)
 }
 
-/// Sends a beat without waiting for its time, whether or not there is something new to tell, and waits for the answer: the
-/// server's word that the activity is alive, and what it asks for.
+/// Sends a beat at once, even without a new record, and waits for the answer. Returns the server's signals.
 pub fn beat(number: u64, timeout: Timeout) -> Result<Signals> {
     let activities = process::activities()?;
     let handle = activities.registry.handle(number)?;
@@ -147,7 +150,7 @@ pub fn beat(number: u64, timeout: Timeout) -> Result<Signals> {
     signals(number)
 }
 
-/// Ends the activity with a result.
+/// Completes the activity with a result.
 pub fn complete(number: u64, result: Option<Payloads>, timeout: Timeout) -> Result<()> {
     let activities = process::activities()?;
     activities.rules.check_result(&result)?;
@@ -157,8 +160,9 @@ pub fn complete(number: u64, result: Option<Payloads>, timeout: Timeout) -> Resu
     end(number, timeout.start_sending()?, |_| Ending::Complete(result))
 }
 
-/// Ends the attempt with a failure, described in JSON. Details that the server doesn't have yet go with it. By ids a flush precedes it,
-/// and for a standalone activity [`Client::end`](crate::client::Client::end) sends them in a heartbeat first.
+/// Ends the attempt with a failure, described in JSON. Unacknowledged details are sent with it. By ids a flush
+/// precedes it. For a standalone activity, [`Client::end`](crate::client::Client::end) sends them in a heartbeat
+/// first.
 pub fn fail(number: u64, failure_json: &[u8], timeout: Timeout) -> Result<()> {
     let activities = process::activities()?;
     let report = Report::read(failure_json)?;
@@ -180,7 +184,7 @@ pub fn fail(number: u64, failure_json: &[u8], timeout: Timeout) -> Result<()> {
     end(number, deadline, |unsent| Ending::Fail(Report { heartbeat_details: unsent, ..report }))
 }
 
-/// Ends the activity as cancelled. The request has no room for what was recorded, so that is sent before.
+/// Ends the activity as cancelled. The request can't carry the newest record, so that is sent first.
 pub fn report_cancelled(number: u64, details: Option<Payloads>, timeout: Timeout) -> Result<()> {
     let activities = process::activities()?;
     activities.rules.check("details", &details)?;
@@ -198,8 +202,8 @@ fn requires_encoded(activities: &Activities, number: u64) -> Result<bool> {
     activities.registry.with(handle, |activity| activity.requires_encoded())
 }
 
-/// Closes the handle: what was recorded is sent, for which there is the time of `timeout`, and nothing more afterwards. The handle
-/// is closed whatever this returns.
+/// Closes the handle. Sends the newest record first, until `timeout`, and nothing after that. Closes the handle
+/// whatever this returns.
 pub fn close(number: u64, timeout: Timeout) -> Result<()> {
     let activities = process::activities()?;
     activities.close(activities.registry.handle(number)?, timeout)
@@ -220,22 +224,23 @@ pub fn open_watch() -> Result<u64> {
     process::activities()?.open_watch()
 }
 
-/// Has a watch tell of an activity: of the signals in `mask`, now and whenever they change. Once more: with another mask.
+/// Adds an activity to a watch, which then reports its signals in `mask`, now and on each change. For an activity
+/// that is already in the watch, replaces `mask` and `user_data`.
 pub fn add_to_watch(watch: u64, activity: u64, mask: Signals, user_data: u64) -> Result<()> {
     process::activities()?.add_to_watch(watch, activity, mask, user_data)
 }
 
-/// Waits for the next activity with news; `None` when the time is over.
+/// Waits for the next activity whose signals have changed. Returns `None` on timeout.
 pub fn next_of_watch(watch: u64, timeout: Timeout) -> Result<Option<News>> {
     process::activities()?.next_of_watch(watch, timeout)
 }
 
-/// A descriptor, for the caller to close, that is readable while [`next_of_watch`] has something.
+/// Opens a descriptor that is readable while [`next_of_watch`] has a result. The caller closes it.
 pub fn open_watch_fd(watch: u64) -> Result<i32> {
     process::activities()?.open_watch_fd(watch)
 }
 
-/// Closes a watch; its activities stay open. Those who wait on it learn of it.
+/// Closes a watch and wakes its waiters. Its activities stay open.
 pub fn close_watch(watch: u64) -> Result<()> {
     process::activities()?.close_watch(watch)
 }

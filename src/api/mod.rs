@@ -1,4 +1,4 @@
-//! What a process can do, in Rust. These are the functions of the C header; all of them block.
+//! The API for Rust: the same functions as in the C header. All of them block.
 
 pub mod activity;
 pub mod rpc;

@@ -1,7 +1,7 @@
-//! What a process can do: connect, and one call for each thing to tell or ask the server. All of them block.
+//! Connecting, and calls that are one request each. All of them block.
 //!
-//! These are the functions of the C header, for Rust. Each may be called from any thread, also from one of a Tokio
-//! runtime of the caller's own (which it then blocks, as any blocking call does).
+//! These are the functions of the C header for Rust. Any thread may call them, including a thread of the caller's own
+//! Tokio runtime, which they then block.
 
 use std::{ffi::CStr, time::Duration};
 
@@ -31,27 +31,28 @@ pub const VERSION: &CStr =
         Err(_) => c"",
     };
 
-/// How long the bindings wait for one call unless told otherwise.
+/// The default timeout of one call in the bindings.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connects the process to a server: options as JSON, over the environment, over the defaults.
+/// Connects the process to a server. The JSON options override the environment, which overrides the defaults.
 pub fn connect(options_json: &[u8]) -> Result<()> {
     process::connect(Options::read(options_json)?)
 }
 
-/// Changes `api_key`, `grpc_meta` and `tls` while connected: options as JSON, over those in force. Activities stay open.
+/// Changes `api_key`, `grpc_meta` and `tls` while connected. The JSON options override those in force. Activities
+/// stay open.
 pub fn reconfigure(options_json: &[u8]) -> Result<()> {
     process::reconfigure(options_json)
 }
 
-/// Ends the client; calls that are under way end with `NotConnected`. No client is no error.
+/// Ends the client. Calls in progress end with `NotConnected`. Without a client it does nothing.
 ///
-/// What was recorded on open activities is sent before, for which there is the time of `timeout`; then they are closed.
+/// First sends the newest records of open activities, until `timeout`, and closes the activities.
 pub fn disconnect(timeout: Timeout) -> Result<()> {
     process::disconnect(timeout)
 }
 
-/// Records one heartbeat and returns what the server asks for. `None` erases the details that it holds.
+/// Records one heartbeat and returns the server's signals. `None` erases the details that the server holds.
 pub fn heartbeat(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> Result<Signals> {
     let token = free(token)?;
     let session = process::session()?;
@@ -62,7 +63,7 @@ pub fn heartbeat(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> R
     })
 }
 
-/// What the server holds of the activity now.
+/// Returns the details that the server holds now.
 pub fn get_details(token: &[u8], timeout: Timeout) -> Result<Details> {
     let token = token::checked(token)?;
     let session = process::session()?;
@@ -70,7 +71,7 @@ pub fn get_details(token: &[u8], timeout: Timeout) -> Result<Details> {
     session.call(deadline, |client| async move { Ok(client.details(&token, Effort::Until(deadline)).await?) })
 }
 
-/// Ends the activity with a result.
+/// Completes the activity with a result.
 pub fn complete(token: &[u8], result: Option<Payloads>, timeout: Timeout) -> Result<()> {
     let token = free(token)?;
     let session = process::session()?;
@@ -78,7 +79,8 @@ pub fn complete(token: &[u8], result: Option<Payloads>, timeout: Timeout) -> Res
     end(&session, token, Ending::Complete(result), timeout)
 }
 
-/// Ends the attempt with a failure, described in JSON. For a standalone activity a heartbeat with its heartbeat details precedes it.
+/// Ends the attempt with a failure, described in JSON. For a standalone activity, sends its heartbeat details in a
+/// heartbeat first.
 pub fn fail(token: &[u8], failure_json: &[u8], timeout: Timeout) -> Result<()> {
     let token = free(token)?;
     let report = Report::read(failure_json)?;
@@ -87,7 +89,7 @@ pub fn fail(token: &[u8], failure_json: &[u8], timeout: Timeout) -> Result<()> {
     end(&session, token, Ending::Fail(report), timeout)
 }
 
-/// Ends the activity as cancelled, after the server said that this is asked for.
+/// Ends the activity as cancelled, after the server has requested that.
 pub fn report_cancelled(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> Result<()> {
     let token = free(token)?;
     let session = process::session()?;
@@ -102,18 +104,18 @@ fn end(session: &Session, token: Bytes, ending: Ending, timeout: Timeout) -> Res
     })
 }
 
-/// The process's metrics in Prometheus's text form.
+/// Returns the process's metrics in the Prometheus text format.
 pub fn metrics() -> Result<String> {
     let open = process::activities()?.registry.open();
     Ok(process::telemetry()?.exposition(open))
 }
 
-/// Takes the oldest log record, as JSON; waits for one. `None` when the time is over.
+/// Removes and returns the oldest log record, as JSON. Waits for one; returns `None` on timeout.
 pub fn next_log(timeout: Timeout) -> Result<Option<String>> {
     Ok(process::telemetry()?.log.next(timeout.start_waiting()))
 }
 
-/// A token that can be sent, and that no handle holds.
+/// Returns the token if it is valid and no handle holds it.
 fn free(token: &[u8]) -> Result<Bytes> {
     let checked = token::checked(token)?;
     if process::activities()?.registry.holds(token) {

@@ -1,4 +1,5 @@
-//! Takes activity tasks from a task queue, as a worker does. For the command-line program; the shared library has no such call.
+//! Polls a task queue for activity tasks, like a worker. For the command-line program; the shared library has no such
+//! call.
 
 use std::time::Duration;
 
@@ -17,17 +18,17 @@ use crate::{
     transport::TryTime,
 };
 
-/// How long one poll waits for a task. The server holds it for that long less a second or so, and for a minute at most. Shorter than
-/// what the SDKs use, because whoever shuts down waits for the polls that are under way: a task is lost with one that isn't.
+/// How long one poll waits for a task. The server holds it about a second less, and at most a minute. It is shorter
+/// than in the SDKs because a shutdown waits for the current polls: aborting a poll can lose a task.
 pub const POLL_TIME: Duration = Duration::from_secs(20);
 const POLL: TryTime = TryTime { answer: POLL_TIME, silence: POLL_TIME };
 
-/// Where tasks come from.
+/// The source of tasks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Queue {
     /// The task queue's name.
     pub name: String,
-    /// The version as which to take them; `None`: tasks without versions.
+    /// The worker version; `None`: for unversioned tasks.
     pub deployment: Option<Deployment>,
 }
 
@@ -36,34 +37,34 @@ pub struct Queue {
 pub struct Deployment {
     /// The deployment's name.
     pub name: String,
-    /// The build within it.
+    /// The id of the build.
     pub build_id: String,
 }
 
-/// One attempt of an activity, to be worked on.
+/// One attempt of an activity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Task {
     /// Its task token.
     pub token: Bytes,
-    /// Which activity it is.
+    /// The ids of the activity.
     pub ids: Ids,
-    /// The type of the activity.
+    /// The activity's type.
     pub activity_type: String,
     /// The type of its workflow, if it has one.
     pub workflow_type: Option<String>,
     /// The arguments.
     pub input: Payloads,
-    /// The last details of the attempt before; empty when there are none.
+    /// The previous attempt's last details; empty when there are none.
     pub details: Payloads,
     /// The attempt, from 1.
     pub attempt: i32,
-    /// The heartbeat timeout; zero for none.
+    /// The heartbeat timeout; zero: none.
     pub heartbeat_timeout: Duration,
-    /// The start-to-close timeout; `None` for none.
+    /// The start-to-close timeout; `None`: none.
     pub start_to_close_timeout: Option<Duration>,
 }
 
-/// Waits for the next task, for [`POLL_TIME`] at most; `None` when there was none.
+/// Waits for the next task, for at most [`POLL_TIME`]. Returns `None` without one.
 pub fn next(queue: &Queue) -> Result<Option<Task>> {
     let deployment = queue.deployment.as_ref();
     let request = PollActivityTaskQueueRequest {
@@ -102,7 +103,7 @@ impl From<PollActivityTaskQueueResponse> for Task {
     }
 }
 
-/// A timeout; zero is none.
+/// Converts a timeout; zero means none.
 fn limit(timeout: Option<prost_types::Duration>) -> Option<Duration> {
     timeout.and_then(|timeout| timeout.try_into().ok()).filter(|timeout: &Duration| !timeout.is_zero())
 }

@@ -1,7 +1,7 @@
-//! The single client of this process.
+//! The client of this process.
 //!
-//! It lives behind an atomic pointer. In a forked child the pointer is null again before any of our code runs there, so
-//! that nothing of the parent's, neither its locks nor its thread, is ever touched; the child makes its own.
+//! It is behind an atomic pointer. In a forked child the pointer is null before any of the library's code runs, so
+//! the child never touches the parent's locks or thread. It creates its own client.
 
 pub mod session;
 
@@ -31,7 +31,7 @@ use crate::{
 
 /// This process's state.
 static PROCESS: PerProcess<Process> = PerProcess::new();
-/// How often this process's ancestors have forked since the library was loaded.
+/// How many forks have led to this process since the library was loaded.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 /// The options in force, with which a forked child connects.
 static OPTIONS: Inheritable<Options> = Inheritable::new();
@@ -44,14 +44,14 @@ struct Process {
 
 enum State {
     Disconnected,
-    /// The parent was connected: so is the child, as soon as it needs to be.
+    /// The parent was connected. The child connects when it first needs the client.
     Inherited(Box<Options>),
     Connecting(Arc<Session>),
     Connected(Arc<Session>),
 }
 
 impl State {
-    /// The session that there is, connected or not yet.
+    /// Returns the session, whether connected or still connecting.
     fn session(&self) -> Option<&Arc<Session>> {
         match self {
             State::Connecting(session) | State::Connected(session) => Some(session),
@@ -60,8 +60,8 @@ impl State {
     }
 }
 
-/// Runs in the child of a fork, in its only thread. The parent's state stays where it is, unreachable; of its descriptors the
-/// child keeps none.
+/// Runs in the only thread of a forked child. Makes the parent's state unreachable without touching it, and closes
+/// the child's copies of its descriptors.
 extern "C" fn after_fork_in_child() {
     PROCESS.forget();
     OPTIONS.inherit();
@@ -69,9 +69,9 @@ extern "C" fn after_fork_in_child() {
     sys::fork_private::close_copies();
 }
 
-/// Runs when the process ends by `exit`. Nothing is taken down: who calls later is served as before.
+/// Runs when the process calls `exit`. Shuts nothing down: later calls work as before.
 extern "C" fn on_exit() {
-    // No panic may leave this.
+    // A panic must not unwind into C.
     let _ = catch_unwind(|| {
         if let Some(process) = PROCESS.get() {
             process.activities.leave();
@@ -105,7 +105,7 @@ pub fn connect(options: Options) -> Result<()> {
 
     let handshaken = session.handshake();
     let mut state = process.lock();
-    // A disconnect, perhaps with another connect behind it, may have come in between.
+    // Another thread may have disconnected meanwhile, and may even have connected again.
     if !matches!(&*state, State::Connecting(current) if Arc::ptr_eq(current, &session)) {
         return Err(Error::new(
             Status::NotConnected,
@@ -120,7 +120,7 @@ pub fn connect(options: Options) -> Result<()> {
         }
         Err(error) => {
             session.stop();
-            // Nobody sends any more: there is nothing to wait for, not even at the end of the process.
+            // No client sends any more, so neither calls nor the exit may wait for the activities.
             process.activities.close_all();
             *state = State::Disconnected;
             Err(error)
@@ -134,26 +134,26 @@ pub fn reconfigure(json: &[u8]) -> Result<()> {
     session.reconfigure(json)?;
     let process = process()?;
     let state = process.lock();
-    // For a child, unless the client has ended meanwhile.
+    // Stored for a forked child, unless the client has ended since.
     if matches!(&*state, State::Connected(current) if Arc::ptr_eq(current, &session)) {
         OPTIONS.publish(Some(session.options()));
     }
     Ok(())
 }
 
-/// Ends the client, if there is one, after what was recorded on open activities was sent, if `timeout` allows it.
+/// Ends the client, if there is one. First sends the newest records of open activities, until `timeout`.
 pub fn disconnect(timeout: Timeout) -> Result<()> {
     let process = process()?;
     let ending = process.lock().session().cloned();
     process.activities.flush_all(timeout);
     let mut state = process.lock();
-    // Another disconnect may have ended it already, and a connect may have made the next one, which isn't to be ended.
+    // Another thread may have disconnected already and connected again. That new client must not be ended.
     if state.session().map(Arc::as_ptr) != ending.as_ref().map(Arc::as_ptr) {
         return Ok(());
     }
     *state = State::Disconnected;
     OPTIONS.publish(None);
-    // Under the lock: a handle that was opened while the others were flushed must not live on in the next connection.
+    // Under the lock: a handle that was opened during the flush must not survive into the next connection.
     process.activities.close_all();
     if let Some(session) = ending {
         process.telemetry.log.write(Event::Disconnected, &[], || "disconnected".to_owned());
@@ -162,12 +162,12 @@ pub fn disconnect(timeout: Timeout) -> Result<()> {
     Ok(())
 }
 
-/// The client of this process.
+/// Returns the client of this process. In a forked child, creates it from the parent's options.
 pub fn session() -> Result<Arc<Session>> {
     let process = process()?;
     let mut state = process.lock();
     if let State::Inherited(options) = &*state {
-        // The parent has the address.
+        // The parent listens on this address.
         let mut options = Options::clone(options);
         options.metrics_address = None;
         let session = process.start(options)?;
@@ -181,13 +181,13 @@ pub fn session() -> Result<Arc<Session>> {
     }
 }
 
-/// Whether calls of this process still use this session.
+/// Returns whether calls of this process still use this session.
 pub fn is_current(session: &Arc<Session>) -> Result<bool> {
     let state = process()?.lock();
     Ok(matches!(&*state, State::Connected(current) if Arc::ptr_eq(current, session)))
 }
 
-/// The open activities of this process.
+/// Returns the open activities of this process.
 #[inline]
 pub fn activities() -> Result<&'static Activities> {
     match PROCESS.get() {
@@ -196,12 +196,13 @@ pub fn activities() -> Result<&'static Activities> {
     }
 }
 
-/// The metrics and the log records of this process.
+/// Returns the metrics and log records of this process.
 pub fn telemetry() -> Result<&'static Telemetry> {
     Ok(&process()?.telemetry)
 }
 
-/// Returns this process's state. Looks for it before it takes any lock, so that a forked child never finds its parent's.
+/// Returns this process's state. Installs the fork handler before it takes any lock, so that a forked child never
+/// uses its parent's state.
 fn process() -> Result<&'static Process> {
     sys::fork::at_fork(after_fork_in_child).map_err(|error| {
         Error::new(Status::LocalLimit, format!("the fork handler can't be installed: {error}"))

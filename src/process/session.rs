@@ -1,4 +1,4 @@
-//! One connected client: its options, its thread, its calls.
+//! A session: the client from connect to disconnect, with its options and its I/O thread.
 
 use std::{
     future::Future,
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// How often the files that credentials stand in are looked at.
+/// How often the files with credentials are checked.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
 
 fn serve(runtime: &Runtime, listener: Listener, activities: &'static Activities, telemetry: &Arc<Telemetry>) {
@@ -31,7 +31,7 @@ fn serve(runtime: &Runtime, listener: Listener, activities: &'static Activities,
     runtime.spawn(listener.serve(move || telemetry.exposition(activities.registry.open())));
 }
 
-/// From connect to disconnect.
+/// The client from connect to disconnect.
 pub struct Session {
     options: Mutex<Options>,
     runtime: Runtime,
@@ -40,7 +40,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts the I/O thread, which sends for `activities`; nothing is sent yet.
+    /// Starts the I/O thread, which sends for `activities`. Sends nothing yet.
     pub fn start(
         options: Options,
         activities: &'static Activities,
@@ -60,24 +60,24 @@ impl Session {
         Ok(Session { runtime, activities, options: Mutex::new(options), client })
     }
 
-    /// For a session that doesn't handshake: what greeting brings comes with the first call.
+    /// For a session without a handshake: fetches the server's limits with the first call.
     pub fn handshake_when_used(&self) {
         let client = self.client.clone();
         self.runtime.spawn(async move { client.handshake_when_used().await });
     }
 
-    /// Makes sure that there is a server, within the connect timeout.
+    /// Checks that the server answers, within the connect timeout.
     pub fn handshake(&self) -> Result<()> {
         let deadline = Deadline::within(self.options().connect_timeout);
         self.call(deadline, |client| async move { Ok(client.handshake(Effort::Until(deadline)).await?) })
     }
 
-    /// The options in force.
+    /// Returns the options in force.
     pub fn options(&self) -> Options {
         self.options.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts other credentials in force. Calls and activities go on.
+    /// Puts other credentials in force. Calls and activities continue.
     pub fn reconfigure(&self, json: &[u8]) -> Result<()> {
         let mut options = self.options.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = options.reconfigured(json)?;
@@ -89,29 +89,29 @@ impl Session {
         Ok(())
     }
 
-    /// The client, for what needs no network.
+    /// Returns the client, for uses without network.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Makes one call and blocks until it is over. The call keeps the deadline itself.
+    /// Makes one call and blocks until it ends. The call keeps the deadline itself.
     pub fn call<T, Work>(&self, deadline: Deadline, work: impl FnOnce(Arc<Client>) -> Work) -> Result<T>
     where
         T: Send + 'static,
         Work: Future<Output = Result<T>> + Send + 'static,
     {
-        // A caller that is held up while it drives would hold up the beats of open activities.
+        // A driving caller that is held up would hold up the beats of open activities.
         let may_drive = self.activities.registry.open() == 0;
         self.runtime.block_on(deadline, may_drive, work(self.client.clone()))
     }
 
-    /// Ends the I/O thread; calls that are under way end with `NotConnected`.
+    /// Stops the I/O thread. Calls in progress end with `NotConnected`.
     pub fn stop(&self) {
         self.runtime.stop();
     }
 }
 
-/// Looks now and then whether there are new credentials.
+/// Checks periodically for new credentials.
 async fn renew(client: Arc<Client>) {
     loop {
         tokio::time::sleep(RENEWAL_INTERVAL).await;

@@ -1,30 +1,30 @@
-//! How often a figure was how large.
+//! A histogram of values.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts figures below each of `N` bounds, and those above the last.
+/// Counts values up to each of `N` bounds, and those above the last.
 pub struct Histogram<const N: usize> {
     bounds: &'static [f64; N],
     counts: [AtomicU64; N],
     above: AtomicU64,
-    /// In millionths, since there is no atomic for fractions.
+    /// In millionths, because there is no atomic floating-point type.
     sum: AtomicU64,
 }
 
-/// What was counted.
+/// The counts of a histogram.
 pub struct Counted<const N: usize> {
-    /// Each bound, and how many figures were at most that.
+    /// Each bound, and how many values are at most that.
     pub up_to: [(f64, u64); N],
-    /// How many there were.
+    /// The number of values.
     pub count: u64,
-    /// Their sum.
+    /// The sum of the values.
     pub sum: f64,
 }
 
 const MILLION: f64 = 1e6;
 
 impl<const N: usize> Histogram<N> {
-    /// Empty, with bounds in ascending order.
+    /// Creates an empty histogram with bounds in ascending order.
     pub const fn new(bounds: &'static [f64; N]) -> Self {
         Histogram {
             bounds,
@@ -34,7 +34,7 @@ impl<const N: usize> Histogram<N> {
         }
     }
 
-    /// Counts a figure; one below zero as zero.
+    /// Counts a value. A negative value counts as zero.
     pub fn observe(&self, figure: f64) {
         let figure = figure.max(0.0);
         let fits = self.bounds.iter().zip(&self.counts).find(|(bound, _)| figure <= **bound);
@@ -48,7 +48,7 @@ impl<const N: usize> Histogram<N> {
         self.sum.fetch_add(millionths, Ordering::Relaxed);
     }
 
-    /// What was counted so far. The count is the sum of the parts, whatever is counted meanwhile.
+    /// Returns the counts so far. The total is the sum of the buckets, even while other threads count.
     pub fn counted(&self) -> Counted<N> {
         let mut count = 0;
         let mut up_to = [(0.0, 0); N];
@@ -61,7 +61,7 @@ impl<const N: usize> Histogram<N> {
         Counted { up_to, count: count + self.above.load(Ordering::Relaxed), sum }
     }
 
-    /// Forgets all.
+    /// Resets all counts.
     pub fn clear(&self) {
         self.counts.iter().chain([&self.above, &self.sum]).for_each(|part| part.store(0, Ordering::Relaxed));
     }

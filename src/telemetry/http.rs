@@ -1,7 +1,7 @@
-//! Lets Prometheus fetch the figures over HTTP, on the I/O thread.
+//! Serves the metrics to Prometheus over HTTP, on the I/O thread.
 //!
-//! One request a connection, of which only the first line matters, is little enough to be written here: hyper's server, of which
-//! the client's half is used elsewhere, would make the library larger by a tenth.
+//! Each connection has one request, of which only the first line matters, so this is written here: the server of
+//! hyper would make the library a tenth larger.
 
 use std::{
     io,
@@ -26,32 +26,32 @@ use crate::{
     sys::fork_private::Private,
 };
 
-/// Where the figures are.
+/// The path of the metrics.
 const PATH: &str = "/metrics";
-/// The text form, in its version; and what else is answered.
+/// The media types of the metrics and of other answers.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
-/// What ends the head of a request, and how long that may be.
+/// The end of a request's head, and the largest head.
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 const MAX_HEAD: usize = 16 * 1024;
-/// How many may fetch at the same time; others wait.
+/// The most connections at once; others wait.
 const MAX_CONNECTIONS: usize = 8;
-/// How long one may take.
+/// The longest time of one connection.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the client before this one, which was just disconnected, may still hold the address.
+/// How long a client that was just disconnected may still hold the address.
 const HANDOVER: Duration = Duration::from_millis(500);
-/// The pause after an `accept` that failed for lack of descriptors.
+/// The pause after `accept` failed for lack of descriptors.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// An address that is listened at.
+/// A listening socket.
 pub struct Listener {
-    /// Dropped first.
+    /// Dropped before the socket.
     private: Private,
     socket: TcpListener,
 }
 
 impl Listener {
-    /// Listens at `address`, which the option of this name has.
+    /// Listens on `address`, the value of the option `option`.
     pub fn bind(option: &str, address: SocketAddr) -> Result<Self> {
         let last = Instant::now() + HANDOVER;
         let socket = loop {
@@ -70,16 +70,16 @@ impl Listener {
         Ok(Listener { private: Private::new(socket.as_raw_fd()), socket })
     }
 
-    /// Where it listens: with the port that was free, if any was asked for.
+    /// Returns the address it listens on, with the port that the system chose for port 0.
     pub fn address(&self) -> Option<SocketAddr> {
         self.socket.local_addr().ok()
     }
 
-    /// Answers whoever comes with what `text` makes, until it is dropped.
+    /// Answers requests with the output of `text`, until it is dropped.
     pub async fn serve(self, text: impl Fn() -> String + Clone + Send + Sync + 'static) {
         let Listener { private, socket } = self;
         let Ok(socket) = tokio::net::TcpListener::from_std(socket) else { return };
-        // After the socket, so that it is dropped before.
+        // Declared after the socket, so that it is dropped before it.
         let _private = private;
         let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
@@ -90,7 +90,7 @@ impl Listener {
             };
             let text = text.clone();
             tokio::spawn(async move {
-                // Who is too slow makes room for others. What becomes of him is no matter.
+                // A client that is too slow is disconnected. Its errors don't matter.
                 let _ = tokio::time::timeout(PATIENCE, attend(stream, text)).await;
                 drop(place);
             });
@@ -98,7 +98,7 @@ impl Listener {
     }
 }
 
-/// Reads one request, answers it, and closes the connection, which each scrape makes anew then: once in some seconds.
+/// Reads one request, answers it, and closes the connection. A new connection every few seconds costs little.
 async fn attend(mut stream: TcpStream, text: impl Fn() -> String + Send + Sync) -> io::Result<()> {
     let mut head = Vec::new();
     while !head.windows(END_OF_HEAD.len()).any(|bytes| bytes == END_OF_HEAD) {
@@ -108,13 +108,13 @@ async fn attend(mut stream: TcpStream, text: impl Fn() -> String + Send + Sync) 
     }
     stream.write_all(answer(&head, text).as_bytes()).await?;
     stream.shutdown().await?;
-    // Closing with bytes unread would take the answer away from a client who hasn't read it yet.
+    // Closing with unread bytes would reset the connection, and the client could lose the answer.
     let mut rest = [0; 1024];
     while stream.read(&mut rest).await? > 0 {}
     Ok(())
 }
 
-/// The whole answer to a request, of which the head's first line matters: `GET /metrics HTTP/1.1`.
+/// Returns the complete answer. Only the first line of the request's head matters: `GET /metrics HTTP/1.1`.
 fn answer(head: &[u8], text: impl Fn() -> String) -> String {
     let whole = head.windows(END_OF_HEAD.len()).any(|bytes| bytes == END_OF_HEAD);
     let line = head.split(|byte| *byte == b'\r').next().and_then(|line| std::str::from_utf8(line).ok());

@@ -1,4 +1,4 @@
-//! One thing that happened: what kind of thing, how grave, in words, and its particulars.
+//! One log record: the event, its level, a message and fields.
 
 use std::{
     fmt::Write,
@@ -9,21 +9,21 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 const END_OF_9999: Duration = Duration::from_secs(253_402_300_799);
 
-/// How grave it is.
+/// The severity of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Somebody must do something.
+    /// Needs action.
     Error,
-    /// Somebody should look, if it goes on.
+    /// Needs attention if it persists.
     Warn,
-    /// Good to know.
+    /// Informs about normal operation.
     Info,
-    /// For who looks for the cause of something.
+    /// Helps to find the cause of a problem.
     Debug,
 }
 
 impl Level {
-    /// Its name, in records and in `THB_LOG`.
+    /// Returns the level's name, in records and in `THB_LOG`.
     pub fn name(self) -> &'static str {
         match self {
             Level::Error => "error",
@@ -33,7 +33,7 @@ impl Level {
         }
     }
 
-    /// The level of that name.
+    /// Returns the level with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         [Level::Error, Level::Warn, Level::Info, Level::Debug].into_iter().find(|level| level.name() == name)
     }
@@ -41,7 +41,7 @@ impl Level {
 
 macro_rules! events {
     ($($(#[$doc:meta])* $event:ident = $name:literal $level:ident at most $burst:literal then every $seconds:literal s,)*) => {
-        /// What can happen. Names are added, never changed.
+        /// The events. Names are added, never changed.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Event {
             $($(#[$doc])* $event,)*
@@ -51,17 +51,18 @@ macro_rules! events {
             /// Every event.
             pub const ALL: &'static [Event] = &[$(Event::$event,)*];
 
-            /// Its name in records.
+            /// Returns the event's name in records.
             pub fn name(self) -> &'static str {
                 match self { $(Event::$event => $name,)* }
             }
 
-            /// How grave it is.
+            /// Returns the event's level.
             pub fn level(self) -> Level {
                 match self { $(Event::$event => Level::$level,)* }
             }
 
-            /// How many records of it there may be at once, and how often one more after that.
+            /// Returns how many records of the event there may be at once, and the interval at which one more is
+            /// allowed.
             pub fn rate(self) -> (u32, Duration) {
                 match self { $(Event::$event => ($burst, Duration::from_secs($seconds)),)* }
             }
@@ -74,54 +75,54 @@ events! {
     Connected = "connected" Info at most 5 then every 10 s,
     /// A connection couldn't be made.
     ConnectFailed = "connect_failed" Warn at most 5 then every 10 s,
-    /// Files that credentials stand in have changed, and were read again.
+    /// Files with credentials have changed and were reread.
     CredentialsRenewed = "credentials_renewed" Info at most 5 then every 10 s,
-    /// One of them is wrong now; what was read before stays in force.
+    /// Such a file is invalid now; the previous contents stay in force.
     RenewalFailed = "renewal_failed" Warn at most 2 then every 10 s,
-    /// The client was told to end.
+    /// The caller disconnected the client.
     Disconnected = "disconnected" Info at most 5 then every 10 s,
-    /// A try failed in a way that may pass.
+    /// A try failed with a temporary error.
     RequestFailed = "request_failed" Warn at most 5 then every 10 s,
-    /// A call was answered with an error that its caller gets.
+    /// A call returned an error of the server.
     RequestRefused = "request_refused" Debug at most 20 then every 1 s,
-    /// A signal was set on an open activity, or went.
+    /// A signal of an open activity was set or cleared.
     Signal = "signal" Info at most 50 then every 1 s,
     /// The pulse of an open activity has stopped for lack of progress.
     Stalled = "stalled" Warn at most 20 then every 1 s,
     /// No beat of an open activity was acknowledged for a heartbeat timeout.
     LeaseLost = "lease_lost" Warn at most 20 then every 1 s,
-    /// One was again.
+    /// A beat was acknowledged after the lease was lost.
     LeaseRegained = "lease_regained" Info at most 20 then every 1 s,
     /// The server refuses the beats of an open activity.
     BeatsRefused = "beats_refused" Error at most 10 then every 10 s,
-    /// A message is near the server's limit.
+    /// A message is near the server's size limit.
     Large = "large" Warn at most 5 then every 10 s,
-    /// The figures can be fetched.
+    /// The metrics are being served.
     MetricsServed = "metrics_served" Info at most 5 then every 10 s,
-    /// Records were dropped, for nobody took them.
+    /// Records were dropped because the program didn't read them.
     RecordsDropped = "records_dropped" Warn at most 1 then every 0 s,
 }
 
-/// A particular.
+/// The value of a field.
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
-    /// In words.
+    /// A text.
     Text(&'a str),
     /// A number.
     Number(u64),
 }
 
-/// One of them.
+/// A log record.
 pub struct Record<'a> {
-    /// What happened.
+    /// The event.
     pub event: Event,
-    /// In words.
+    /// The message.
     pub message: &'a str,
-    /// With its particulars.
+    /// The fields.
     pub fields: &'a [(&'a str, Value<'a>)],
-    /// How many like it were left out before.
+    /// How many records of the event were suppressed before this one.
     pub suppressed: u64,
-    /// When.
+    /// The time of the event.
     pub at: SystemTime,
 }
 
@@ -148,7 +149,7 @@ impl Record<'_> {
             };
         }
         if self.suppressed > 0 {
-            // As above.
+            // Writing to a string can't fail.
             let _ = write!(text, " suppressed={}", self.suppressed);
         }
         text.replace(['\n', '\r'], " ")

@@ -1,4 +1,4 @@
-//! The newest records of what happened, for whoever takes them; and lines on stderr for who asks for them.
+//! The log ring: keeps the newest records until the program reads them, and writes lines to stderr on request.
 
 use std::{
     collections::VecDeque,
@@ -17,16 +17,16 @@ use crate::{
     sys,
 };
 
-/// How many records are kept. The oldest makes room for the newest.
+/// How many records are kept. A new one replaces the oldest.
 pub const CAPACITY: usize = 1024;
-/// What a record and a line may be long; the rest of its message is cut off.
+/// The longest message of a record or line; the rest is cut off.
 const MAX_MESSAGE: usize = 2048;
-/// The variable that asks for lines on stderr.
+/// The variable that requests lines on stderr.
 pub const VARIABLE: &str = "THB_LOG";
 
-/// Where records are kept.
+/// Holds the records.
 pub struct LogRing {
-    /// Down to which level lines go to stderr; `None`: none.
+    /// The least severe level that is written to stderr; `None`: none is.
     stderr: Option<Level>,
     kept: Mutex<Kept>,
     filled: Condvar,
@@ -36,17 +36,17 @@ pub struct LogRing {
 struct Kept {
     records: VecDeque<String>,
     dropped: u64,
-    /// Of those, how many nobody was told of yet.
+    /// Dropped records that weren't reported yet.
     untold: u64,
-    /// By the event's number.
+    /// Indexed by the event's number.
     quotas: Vec<Quota>,
 }
 
-/// How many more records of an event there may be.
+/// The quota of an event.
 #[derive(Clone, Copy, Default)]
 struct Quota {
     used: u32,
-    /// When one was given back last.
+    /// When the quota last grew.
     since: Option<Instant>,
     suppressed: u64,
 }
@@ -54,7 +54,7 @@ struct Quota {
 impl Default for LogRing {
     fn default() -> Self {
         LogRing {
-            // A wrong name is told by connect.
+            // Connect reports an invalid level.
             stderr: check_log_level().unwrap_or_default(),
             kept: Mutex::default(),
             filled: Condvar::new(),
@@ -63,17 +63,17 @@ impl Default for LogRing {
 }
 
 impl LogRing {
-    /// A client begins: however much was told of the one before it, what happens to this one is told.
+    /// Resets the quotas for a new client, so that its events are logged however many the previous client had.
     pub fn begin(&self) {
         self.kept().quotas.clear();
     }
 
-    /// Whether anybody would get to see such a record.
+    /// Returns whether a record of this event would be visible.
     pub fn wants(&self, event: Event) -> bool {
         event.level() <= self.stderr.unwrap_or(Level::Info).max(Level::Info)
     }
 
-    /// Records that something happened, unless there were many like it just now. The message is made only if it is needed.
+    /// Records an event, unless its quota is used up. `message` is called only if needed.
     pub fn write(&self, event: Event, fields: &[(&str, Value<'_>)], message: impl FnOnce() -> String) {
         if !self.wants(event) {
             return;
@@ -91,7 +91,7 @@ impl LogRing {
         self.filled.notify_one();
     }
 
-    /// Takes the oldest record; waits for one until the deadline. `None`: there is none.
+    /// Removes and returns the oldest record, waiting for one until the deadline. Returns `None` if there is none.
     pub fn next(&self, deadline: Deadline) -> Option<String> {
         let mut kept = self.kept();
         loop {
@@ -107,7 +107,7 @@ impl LogRing {
         }
     }
 
-    /// How many records nobody took in time.
+    /// Returns how many records were dropped unread.
     pub fn dropped(&self) -> u64 {
         self.kept().dropped
     }
@@ -121,7 +121,8 @@ impl LogRing {
 const LONGEST_NAP: Duration = Duration::from_secs(3600);
 
 impl Kept {
-    /// Whether there may be one more record of an event now: how many were left out before it.
+    /// Takes one record from the event's quota. Returns how many were suppressed before it; `None`: the quota is used
+    /// up.
     fn admit(&mut self, event: Event, now: Instant) -> Option<u64> {
         let (burst, period) = event.rate();
         self.quotas.resize(Event::ALL.len(), Quota::default());
@@ -162,7 +163,7 @@ impl Kept {
     }
 }
 
-/// What `THB_LOG` asks for; `None`: nothing.
+/// Returns the level that `THB_LOG` requests; `None`: none.
 pub fn check_log_level() -> Result<Option<Level>> {
     let Some(text) = env::var_os(VARIABLE).filter(|text| !text.is_empty()) else { return Ok(None) };
     match text.to_str() {

@@ -1,6 +1,6 @@
-//! Figures: what was asked of the server and what came of it, and how it stands with the activities.
+//! Metrics: requests, beats, signals and connections.
 //!
-//! Each is one atomic that is there from the start, so that counting takes no lock and no memory.
+//! Each metric is an atomic that always exists, so counting takes no lock and allocates nothing.
 
 use std::{
     sync::{
@@ -24,25 +24,25 @@ const LATENCIES: [f64; 14] =
 /// In parts of the heartbeat timeout.
 const MARGINS: [f64; 11] = [0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0];
 
-/// The codes of gRPC, by number.
+/// The number of gRPC codes.
 pub const CODES: usize = 17;
 
-/// Counts up, never down.
+/// A monotonic counter.
 #[derive(Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// One more.
+    /// Adds one.
     pub fn one(&self) {
         self.more(1);
     }
 
-    /// So many more.
+    /// Adds `count`.
     pub fn more(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// How many by now.
+    /// Returns the current value.
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -52,37 +52,37 @@ impl Counter {
     }
 }
 
-/// All figures of the process.
+/// All metrics of the process.
 pub struct Metrics {
-    /// What all of them are about; they begin anew with another.
+    /// The namespace that all metrics are about. They are reset when it changes.
     namespace: Mutex<Option<String>>,
-    /// By the number of the call.
+    /// Indexed by the number of the call.
     pub operations: [Operation; CALLS.len()],
-    /// Beats that were sent, tried again or not.
+    /// Beats that were sent, including retries.
     pub beats_sent: Counter,
-    /// Records that never went out, for a newer one went in their place.
+    /// Records that were never sent because a newer one replaced them.
     pub beats_coalesced: Counter,
-    /// Beats that failed in a way that may pass.
+    /// Beats that failed with a temporary error.
     pub beats_failed: Counter,
-    /// Beats that the server refused for good, though the activity isn't over.
+    /// Beats that the server refused permanently, though the activity isn't over.
     pub beats_refused: Counter,
-    /// How much of the lease was left when a beat was acknowledged.
+    /// The part of the lease that was left when a beat was acknowledged.
     pub lease_margin: Histogram<{ MARGINS.len() }>,
     /// How often each signal was set, by its bit.
     pub signals: [Counter; Signals::NAMES.len()],
-    /// Connections that were made, the first one apart.
+    /// Connections, not counting the first one.
     pub reconnects: Counter,
-    /// Tries to connect that failed.
+    /// Failed connect attempts.
     pub connect_failures: Counter,
 }
 
-/// One call of Temporal's API.
+/// The metrics of one call of Temporal's API.
 pub struct Operation {
     /// Tries.
     pub requests: Counter,
-    /// Those that failed, by the code.
+    /// Failed tries, by code.
     pub failures: [Counter; CODES],
-    /// How long they took.
+    /// The time of the tries.
     pub latency: Histogram<{ LATENCIES.len() }>,
 }
 
@@ -108,7 +108,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// A client begins. Figures go on, unless they were about another namespace.
+    /// Notes a new client. The metrics are kept if it uses the same namespace.
     pub fn begin(&self, namespace: &str) {
         let mut current = self.current();
         if current.as_deref() != Some(namespace) {
@@ -117,12 +117,12 @@ impl Metrics {
         }
     }
 
-    /// What they are about; `None` before the first client.
+    /// Returns the namespace of the metrics; `None` before the first client.
     pub fn namespace(&self) -> Option<String> {
         self.current().clone()
     }
 
-    /// A try of a call is over.
+    /// Counts a try of a call.
     pub fn tried(&self, call: Call, took: Duration, failure: Option<Code>) {
         let Some(operation) = self.operations.get(call.number) else { return };
         operation.requests.one();
@@ -133,17 +133,17 @@ impl Metrics {
         }
     }
 
-    /// A beat was answered with an error.
+    /// Counts a beat that was answered with an error.
     pub fn beat_failed(&self, status: Status, may_pass: bool) {
         match status {
-            // It is over: that is no fault, and a signal tells of it.
+            // The activity is over: not a fault, and a signal reports it.
             Status::NotFound => {}
             _ if may_pass => self.beats_failed.one(),
             _ => self.beats_refused.one(),
         }
     }
 
-    /// These signals were set.
+    /// Counts signals that were set.
     pub fn signalled(&self, signals: Signals) {
         for (bit, counter) in self.signals.iter().enumerate() {
             if signals.bits() >> bit & 1 == 1 {

@@ -19,11 +19,11 @@ mod prometheus;
 use log_ring::LogRing;
 use metrics::Metrics;
 
-/// Of one process. It outlives the client.
+/// The metrics and log of the process. They outlive the client.
 #[derive(Default)]
 pub struct Telemetry {
-    /// Figures.
+    /// The metrics.
     pub metrics: Metrics,
-    /// Records.
+    /// The log records.
     pub log: LogRing,
 }

@@ -1,4 +1,4 @@
-//! The figures in the text form that Prometheus reads, version 0.0.4.
+//! Writes the metrics in Prometheus's text format, version 0.0.4.
 
 use std::fmt::{Display, Write};
 
@@ -11,14 +11,14 @@ use super::{
 };
 use crate::{model::signals::Signals, proto::temporal::api::workflowservice::v1::CALLS};
 
-/// The value of `service_name`, by which the SDKs say which of them a figure is from.
+/// The value of the label `service_name`. The SDKs have it too, with a name of their own.
 const SERVICE_NAME: &str = "temporal-heartbeat";
 
-/// How the names of calls begin that wait at the server.
+/// The prefix of the names of long polls.
 const LONG_CALLS: &str = "Poll";
 
 impl Telemetry {
-    /// All figures. `open` is the number of open activities, which is known elsewhere.
+    /// Returns all metrics. `open` is the number of open activities, which the registry knows.
     pub fn exposition(&self, open: usize) -> String {
         let mut text =
             Text { text: String::new(), labels: self.metrics.namespace().map(|name| labels(&name)) };
@@ -38,7 +38,7 @@ impl Telemetry {
     }
 }
 
-/// Those that wait at the server for something to happen are apart, as in the SDKs: they take as long as they are let.
+/// Writes the requests. Long polls have metrics of their own, as in the SDKs, because their latency means nothing.
 fn requests(text: &mut Text, metrics: &Metrics, name: &str, long: bool) {
     let called = || {
         let all = CALLS.iter().zip(&metrics.operations);
@@ -102,7 +102,7 @@ fn beats(text: &mut Text, metrics: &Metrics) {
 
 struct Text {
     text: String,
-    /// Those of every sample; without a client there are no samples.
+    /// The labels of every sample; without a client there are no samples.
     labels: Option<String>,
 }
 
@@ -115,7 +115,7 @@ impl Text {
     fn sample(&mut self, name: &str, label: &str, value: impl Display) {
         let Some(labels) = &self.labels else { return };
         let comma = if label.is_empty() { "" } else { "," };
-        // As above.
+        // Writing to a string can't fail.
         let _ = writeln!(self.text, "{name}{{{labels}{comma}{label}}} {value}");
     }
 
@@ -130,13 +130,13 @@ impl Text {
     }
 }
 
-/// Those of every sample.
+/// Returns the labels of every sample.
 fn labels(namespace: &str) -> String {
     let namespace = namespace.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     format!("namespace=\"{namespace}\",service_name=\"{SERVICE_NAME}\"")
 }
 
-/// The codes as gRPC and the SDKs write them: `NOT_FOUND`.
+/// Returns the codes in the spelling of gRPC and the SDKs: `NOT_FOUND`.
 fn code_names() -> [String; CODES] {
     std::array::from_fn(|code| {
         let name = format!("{:?}", Code::from_i32(i32::try_from(code).unwrap_or_default()));

@@ -1,4 +1,4 @@
-//! Makes a connection: name, TCP, a proxy perhaps, TLS perhaps, HTTP/2.
+//! Makes a connection: name resolution, TCP, an optional proxy, optional TLS, HTTP/2.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,11 +22,11 @@ use crate::{
     transport::credentials::Credentials,
 };
 
-/// How long one attempt to connect may take, however patient its callers are.
+/// The longest time of one connect attempt, however long its callers wait.
 pub const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
-/// The first byte of a TLS alert, and that of its version.
+/// The first byte of a TLS alert, and of its version.
 const TLS_ALERT: [u8; 2] = [0x15, 0x03];
-/// What an HTTP/2 server says first is a frame of this type, which stands behind three bytes of length.
+/// The type of the first frame that an HTTP/2 server sends. Three bytes of length precede it.
 const SETTINGS: u8 = 4;
 
 /// What to connect to, and how.
@@ -35,22 +35,22 @@ pub struct Target {
     pub address: Address,
     /// The server's name in requests.
     pub authority: http::uri::Authority,
-    /// What to go through.
+    /// The proxy to connect through.
     pub proxy: Option<Proxy>,
-    /// How to notice that a connection is dead.
+    /// How to detect that a connection is dead.
     pub keepalive: Option<Keepalive>,
     /// Chooses among the addresses of a name.
     pub dialer: Dialer,
 }
 
-/// A connection that requests are sent on; clones share it.
+/// A connection for requests; clones share it.
 #[derive(Clone)]
 pub struct Connection {
-    /// Tells it from others to the same address.
+    /// Distinguishes it from other connections to the same address.
     pub number: u64,
-    /// Takes requests.
+    /// Sends requests.
     pub sender: Sender,
-    /// What went before, if it is encrypted.
+    /// The TLS handshake, if the connection is encrypted.
     pub handshake: Option<Arc<Handshake>>,
 }
 
@@ -98,7 +98,7 @@ async fn connect_until(
     }
 }
 
-/// Makes the TCP connection to the server, itself or through the proxy.
+/// Makes the TCP connection to the server, directly or through the proxy.
 async fn reach(target: &Target, end: Instant, liveness: &Arc<Liveness>) -> Result<Socket> {
     let Some(proxy) = &target.proxy else {
         return target.dialer.connect(&target.address, end, liveness).await;
@@ -108,7 +108,7 @@ async fn reach(target: &Target, end: Instant, liveness: &Arc<Liveness>) -> Resul
     proxy::tunnel(socket, proxy, &target.address).await
 }
 
-/// Whether the server answers a client that speaks TLS.
+/// Returns whether the server answers a client that speaks TLS.
 async fn speaks_tls(target: &Target, end: Instant) -> bool {
     match reach(target, end, &Arc::default()).await {
         Ok(socket) => tls::is_spoken(socket).await,
@@ -118,14 +118,14 @@ async fn speaks_tls(target: &Target, end: Instant) -> bool {
 
 /// Why there is no HTTP/2.
 enum Fault {
-    /// As far as it can be told.
+    /// The most precise known reason.
     Said(Error),
-    /// The server ended the connection without a word.
+    /// The server closed the connection without a reason.
     Mute(Error),
 }
 
-/// Waits until the server has said something, and looks whether that is HTTP/2: whatever is wrong with how we talk to it,
-/// down to a client certificate that it doesn't like, shows by then.
+/// Waits for the server's first bytes, and checks that they are HTTP/2. By then the server has reported every
+/// connection problem, even a rejected client certificate.
 async fn check(
     opening: oneshot::Receiver<Opening>,
     peer: &str,
@@ -135,7 +135,7 @@ async fn check(
     let (said, end) = match opening.await {
         Ok(Opening::Said(said)) => (said, None),
         Ok(Opening::Failed(why)) => (Vec::new(), Some(why)),
-        // Writing failed before anything was read, which says no more than that it is over.
+        // Writing failed before anything was read, which shows only that the connection ended.
         Err(_) => (Vec::new(), None),
     };
     Err(match (said.as_slice(), handshake) {
@@ -148,7 +148,7 @@ async fn check(
             )))
         }
         (said, None) if said.starts_with(&TLS_ALERT) => Fault::Said(told_plain(peer)),
-        // It may be an HTTP server that takes secure connections at the same port.
+        // It may be an HTTP server that also accepts TLS connections on this port.
         (said, None) if said.starts_with(b"HTTP/") => {
             Fault::Mute(unavailable("answers in HTTP/1, not in gRPC's HTTP/2; is this the server's address?"))
         }

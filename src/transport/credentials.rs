@@ -1,4 +1,4 @@
-//! What a connection is secured with, read from where the options say that it stands, and again when it changes there.
+//! The credentials of a connection: reads them from the places that the options name, and again when they change.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,17 +14,17 @@ use crate::{
     },
 };
 
-/// What goes into a connection, and into every request.
+/// The credentials of a connection and of its requests.
 pub struct Credentials {
     /// The headers of every request.
     pub headers: HeaderMap,
-    /// How the connection is encrypted; `None`: it isn't.
+    /// How the connection is encrypted; `None`: not at all.
     pub tls: Option<Arc<Encryption>>,
 }
 
 /// The credentials in force.
 pub struct CredentialStore {
-    /// The headers of every request that don't depend on them.
+    /// The headers of every request that don't depend on the credentials.
     headers: HeaderMap,
     state: Mutex<State>,
 }
@@ -33,16 +33,16 @@ struct State {
     security: Security,
     contents: Contents,
     current: Arc<Credentials>,
-    /// No connection has been made yet since connections are to be secured in another way.
+    /// Whether no connection has been made yet with the current TLS settings.
     untested: bool,
 }
 
-/// What stands where the options say, in the order of [`Security::origins`].
+/// The contents of the places that the options name, in the order of [`Security::origins`].
 #[derive(PartialEq)]
 struct Contents(Vec<Secret>);
 
 impl CredentialStore {
-    /// Reads what `security` names. `headers` go with every request too.
+    /// Reads the credentials that `security` names. Every request also gets `headers`.
     pub fn open(security: Security, headers: HeaderMap) -> Result<Self> {
         let contents = Contents::read(&security)?;
         let current = Arc::new(Credentials::new(&security, &contents, &headers)?);
@@ -50,12 +50,12 @@ impl CredentialStore {
         Ok(CredentialStore { headers, state: Mutex::new(state) })
     }
 
-    /// The credentials in force.
+    /// Returns the credentials in force.
     pub fn current(&self) -> Arc<Credentials> {
         self.lock().current.clone()
     }
 
-    /// A connection was made with these.
+    /// Notes that a connection was made with these credentials.
     pub fn tested(&self, credentials: &Arc<Credentials>) {
         let mut state = self.lock();
         if Arc::ptr_eq(credentials, &state.current) {
@@ -63,13 +63,13 @@ impl CredentialStore {
         }
     }
 
-    /// Puts others in force, unless there is a mistake in them. Tells whether connections are secured in another way now than the
-    /// last one that was made.
+    /// Puts other credentials in force, unless they are invalid. Returns whether their TLS settings differ from those
+    /// of the last connection.
     pub fn change(&self, security: Security) -> Result<bool> {
         let contents = Contents::read(&security)?;
         let fresh = Credentials::new(&security, &contents, &self.headers)?;
         let mut state = self.lock();
-        // What the server didn't take may be given again, for it may take that now.
+        // Also if the same settings are given again: the server may accept now what it rejected before.
         let untested = state.untested
             || security.tls != state.security.tls
             || !contents.same_tls(&security, &state.contents);
@@ -77,13 +77,13 @@ impl CredentialStore {
         Ok(untested)
     }
 
-    /// Whether there are files that may change.
+    /// Returns whether credentials come from files, which may change.
     pub fn has_files(&self) -> bool {
         self.lock().security.origins().any(Origin::is_file)
     }
 
-    /// Looks whether a file says something else now, and puts that in force. A file that is wrong is one that is being
-    /// written: what was read before stays in force.
+    /// Rereads the files, and puts changed contents in force. On an error the previous contents stay in force,
+    /// because the file may just be being written.
     pub fn reload_credentials(&self) -> Result<Renewed> {
         let security = self.lock().security.clone();
         let contents = Contents::read(&security)?;
@@ -99,20 +99,20 @@ impl CredentialStore {
         Ok(renewed)
     }
 
-    /// Held for as long as credentials take to be made, which waits for nothing.
+    /// Locks the state, for as long as it takes to build credentials. Nothing waits under this lock.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a look at the files has brought.
+/// The result of rereading the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewed {
-    /// Nothing else than before.
+    /// Nothing has changed.
     Nothing,
-    /// Requests have other headers from now on.
+    /// The request headers have changed.
     Headers,
-    /// New connections are secured in another way, and perhaps requests have other headers.
+    /// The TLS settings have changed, and perhaps the request headers.
     Tls,
 }
 
@@ -121,7 +121,7 @@ impl Contents {
         security.origins().map(read).collect::<Result<_>>().map(Contents)
     }
 
-    /// Whether connections are secured by the same; the API key, which comes first if there is one, isn't part of that.
+    /// Returns whether the TLS settings are the same. Ignores the API key, which comes first if there is one.
     fn same_tls(&self, security: &Security, other: &Contents) -> bool {
         let skipped = usize::from(security.api_key.is_some());
         self.0.get(skipped..) == other.0.get(skipped..)
@@ -163,7 +163,7 @@ impl Credentials {
                 Some(Arc::new(tls::Encryption::new(tls, ca, client)?))
             }
         };
-        // Who names a header means it, be it one that we would have made.
+        // A header of the options overrides one that the library would set.
         let own = security.headers.map();
         headers.extend(
             own.iter().map(|(name, value): (&HeaderName, &HeaderValue)| (name.clone(), value.clone())),

@@ -1,4 +1,5 @@
-//! Makes a TCP connection to a name that may have several addresses, some of which may be silent (Happy Eyeballs, RFC 8305).
+//! Makes a TCP connection to a name that may have several addresses, not all of which respond (Happy Eyeballs, RFC
+//! 8305).
 
 use std::{
     io,
@@ -19,10 +20,10 @@ use crate::{
     sys,
 };
 
-/// How long one address may be silent before the next is tried beside it (RFC 8305, section 5).
+/// How long one address may be silent before the next one is tried in parallel (RFC 8305, section 5).
 const NEXT_ADDRESS_DELAY: Duration = Duration::from_millis(250);
 
-/// Connects to one name after the other, and remembers where the last connection went.
+/// Makes connections one at a time, and remembers the address of the last one.
 #[derive(Default)]
 pub struct Dialer {
     state: Mutex<State>,
@@ -30,17 +31,18 @@ pub struct Dialer {
 
 #[derive(Default)]
 struct State {
-    /// Where the last connection went.
+    /// The address of the last connection.
     last: Option<SocketAddr>,
-    /// Which addresses are being tried, or were in vain.
+    /// Addresses that are being tried, or failed.
     unanswered: Vec<SocketAddr>,
 }
 
-/// An address that can't be reached, and why.
+/// An address that can't be reached, and the reason.
 type Unreached = (SocketAddr, io::Error);
 
 impl Dialer {
-    /// Connects to the first address of `target` that accepts, until `end`. Starts with another address than the last time.
+    /// Connects to the first address of `target` that accepts, until `end`. Starts with a different address than the
+    /// last time.
     pub async fn connect(&self, target: &Address, end: Instant, liveness: &Arc<Liveness>) -> Result<Socket> {
         let resolved = match sys::network::resolve(&target.host, target.port).await {
             Ok(addresses) => addresses,
@@ -57,7 +59,7 @@ impl Dialer {
         Ok(socket)
     }
 
-    /// The addresses that the current connect attempt tries, or the last one tried in vain.
+    /// Returns the addresses that the current connect attempt is trying, or that the last one failed to reach.
     pub fn unanswered(&self) -> Vec<SocketAddr> {
         self.lock().unanswered.clone()
     }
@@ -67,7 +69,8 @@ impl Dialer {
     }
 }
 
-/// The addresses with their families alternating, as RFC 8305 orders them, and the one of the last connection at the end.
+/// Returns the addresses in alternating families, as RFC 8305 orders them, with the last connection's address at the
+/// end.
 fn in_order(resolved: Vec<SocketAddr>, last: Option<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = resolved.first().is_some_and(SocketAddr::is_ipv6);
     let (preferred, other): (Vec<_>, Vec<_>) =
@@ -85,7 +88,7 @@ fn in_order(resolved: Vec<SocketAddr>, last: Option<SocketAddr>) -> Vec<SocketAd
     ordered
 }
 
-/// Connects to one address after the other, each beside those before it, until one accepts.
+/// Connects to the addresses in turn, each in parallel with those before it, until one accepts.
 async fn race(
     addresses: Vec<SocketAddr>,
     end: Instant,
@@ -94,7 +97,7 @@ async fn race(
     let mut unreached = Vec::new();
     let mut silent = Vec::new();
     let mut waiting = addresses.into_iter();
-    // Dropped with this, it ends those that are still connecting.
+    // Dropping this stops the attempts that are still connecting.
     let mut attempts = JoinSet::new();
     loop {
         let next = waiting.next();
@@ -110,7 +113,7 @@ async fn race(
                 silent.retain(|other| *other != address);
                 unreached.push((address, error));
             }
-            // A task that panicked leaves its address among the silent ones.
+            // A panicking task leaves its address among the silent ones.
             Ok(Some(Err(_))) => {}
             Err(_) if Instant::now() < end => {}
             Ok(None) | Err(_) => break,
@@ -166,7 +169,7 @@ mod tests {
         assert_eq!(in_order(resolved, Some(ordered[0])).last(), Some(&ordered[0]));
     }
 
-    /// An address that takes connections into a queue that is full, and so answers no more of them.
+    /// Returns an address with a full accept queue, which doesn't answer further connections.
     async fn silent() -> (SocketAddr, Vec<tokio::net::TcpStream>, TcpListener) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! One gRPC call on a connection: the request as one frame, the response as one frame, the status behind it.
+//! One gRPC call on a connection: the request in one frame, the response in one frame, then the status.
 
 use std::time::Duration;
 
@@ -18,45 +18,45 @@ use super::{
 };
 use crate::model::{error::Error, status::Status};
 
-/// How much of an answer that isn't gRPC is looked at for a reason.
+/// How many bytes of an answer that isn't gRPC are searched for a reason.
 const MAX_REASON_BYTES: usize = 4096;
 
-/// Where gRPC tells how long the server may take, and how it went.
+/// The gRPC headers for the server's time limit and for the status.
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// A request, but for what a connection decides.
+/// A request, without the parts that the connection adds.
 pub struct Message<'a> {
     /// The call's HTTP path.
     pub path: &'static str,
-    /// Its headers.
+    /// The request headers.
     pub headers: HeaderMap,
     /// The server's name.
     pub authority: &'a uri::Authority,
     /// The message.
     pub frame: Frame,
-    /// Whether it may be compressed.
+    /// Whether the message may be compressed.
     pub gzip: bool,
     /// The largest response that is read.
     pub limit: usize,
-    /// When the server is told to be done; the caller sees to it that we are.
+    /// The server's deadline for the request. The caller of [`run`] enforces the client's.
     pub end: Instant,
 }
 
-/// A response, and what its head tells of the server.
+/// A response, and what its headers show about the server.
 pub struct Answer {
     /// The message.
     pub message: Bytes,
-    /// Whether the server takes messages that gzip has compressed; `None`: it doesn't say.
+    /// Whether the server accepts gzip; `None`: it doesn't say.
     pub takes_gzip: Option<bool>,
 }
 
-/// `headers` with those that make a request a gRPC request.
+/// Returns `headers` with those that every gRPC request needs.
 pub fn with_grpc_headers(mut headers: HeaderMap) -> HeaderMap {
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-accept-encoding", HeaderValue::from_static("gzip"));
-    // Each request puts its own in this place, for which a copy of the map needn't grow.
+    // A placeholder that each request overwrites, so that its copy of the map needn't grow.
     headers.insert(TIMEOUT, HeaderValue::from_static("1m"));
     headers
 }
@@ -91,7 +91,7 @@ pub async fn run(
         })?;
         return Ok(Answer { message, takes_gzip: takes_gzip(&head.headers) });
     }
-    // A server that refuses at once puts the status into the head.
+    // A server that refuses at once sends the status in the response headers.
     match [&head.headers, &trailers].into_iter().find_map(tonic::Status::from_header_map) {
         Some(status) if gzip && is_about_compression(&status) => Err(TransportError::CompressionRefused),
         Some(status) if status.code() == Code::DeadlineExceeded && is_expired(end) => {
@@ -102,7 +102,7 @@ pub async fn run(
     }
 }
 
-/// The request, and its body.
+/// Builds the request and its body.
 fn request(message: Message<'_>) -> Result<(Request<()>, Bytes), Error> {
     let internal = |why: &str| Error::new(Status::Internal, format!("no request can be made: {why}"));
     let mut parts = uri::Parts::default();
@@ -123,11 +123,11 @@ fn request(message: Message<'_>) -> Result<(Request<()>, Bytes), Error> {
     Ok((request, compressed.unwrap_or(message.frame).into_bytes()))
 }
 
-/// gRPC's spelling of what is left until `end`: at most eight digits and a unit.
+/// Formats the time until `end` for gRPC: at most eight digits and a unit.
 fn timeout(end: Instant) -> HeaderValue {
     let ms = end.saturating_duration_since(Instant::now()).as_millis().clamp(1, 99_999_999);
     let mut timeout = HeaderValue::try_from(format!("{ms}m")).unwrap_or(HeaderValue::from_static("1m"));
-    // It is another one each time, and would push those out of the table of headers that come again.
+    // It differs each time. As a sensitive value it doesn't push recurring headers out of the HPACK table.
     timeout.set_sensitive(true);
     timeout
 }
@@ -148,17 +148,17 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     headers.contains_key(STATUS)
 }
 
-/// Whether the call has succeeded; a status with all that may belong to it needn't be made for that.
+/// Returns whether the call has succeeded, without building a status with all its details.
 fn is_ok(headers: &HeaderMap) -> bool {
     headers.get(STATUS).is_some_and(|status| status == "0")
 }
 
-/// An answer of something that isn't a gRPC server.
+/// Converts an answer that isn't from a gRPC server.
 async fn no_grpc(connection: &Connection, response: Response<RecvStream>) -> TransportError {
     let status = response.status();
     let body = http2::read(&mut response.into_body(), MAX_REASON_BYTES).await;
     let (body, _) = body.ok().flatten().unwrap_or_default();
-    // How nginx says that it wants a client certificate, or another one.
+    // nginx answers so when it requires a client certificate, or a different one.
     if let Some(handshake) = &connection.handshake
         && status.is_client_error()
         && body.windows(15).any(|window| window == b"SSL certificate")
@@ -167,7 +167,7 @@ async fn no_grpc(connection: &Connection, response: Response<RecvStream>) -> Tra
             handshake.client_refused(&format!("it answers HTTP status {status}")),
         );
     }
-    // A gateway looks at credentials before the server does.
+    // A gateway checks credentials before the server does.
     let word = || format!("HTTP status {status} from what stands before the server");
     match status {
         StatusCode::UNAUTHORIZED => {
@@ -176,7 +176,7 @@ async fn no_grpc(connection: &Connection, response: Response<RecvStream>) -> Tra
         StatusCode::FORBIDDEN => {
             return TransportError::Status(Box::new(tonic::Status::permission_denied(word())));
         }
-        // Nothing of it has reached the server, and it won't get smaller by being sent again.
+        // The server got nothing of the request, and a retry is no smaller.
         StatusCode::PAYLOAD_TOO_LARGE => {
             let step = "raise its limit (nginx: client_max_body_size), or send less";
             return TransportError::NotSent(Error::new(Status::TooLarge, format!("{}: {step}", word())));
@@ -192,14 +192,14 @@ fn takes_gzip(headers: &HeaderMap) -> Option<bool> {
     Some(accepted.split(',').any(|encoding| encoding.trim() == "gzip"))
 }
 
-/// Whether the server refuses a request because it can't decompress it.
+/// Returns whether the server refuses a request because it can't decompress it.
 fn is_about_compression(status: &tonic::Status) -> bool {
     matches!(status.code(), tonic::Code::Unimplemented | tonic::Code::Internal)
         && (status.message().contains("grpc-encoding") || status.message().contains("ompress"))
 }
 
-/// A server that enforces the deadline of a request itself may cancel it a little before we do: the time it was told is rounded down, and
-/// timers here may fire late.
+/// A server may enforce the request's deadline slightly before this client does: the deadline that it gets is rounded
+/// down, and timers here may fire late.
 const EXPIRY_TOLERANCE: Duration = Duration::from_millis(50);
 
 fn is_expired(end: Instant) -> bool {

@@ -1,4 +1,4 @@
-//! gRPC's frame around a message: a byte that says whether it is compressed, four with its length.
+//! The gRPC frame of a message: one byte for compression, four bytes for the length.
 
 use std::io::{Read, Write};
 
@@ -9,17 +9,17 @@ use zeroize::Zeroizing;
 
 use crate::model::secret;
 
-/// The byte and the length.
+/// The size of the frame header.
 pub const HEADER_BYTES: usize = 5;
-/// Below this, compressing costs more than it saves.
+/// Below this size, compression costs more than it saves.
 const WORTH_COMPRESSING: usize = 1024;
 
-/// A message in its frame. It holds the task token, so that it is wiped when the last clone is gone.
+/// A message in its frame. It contains the task token, so it is wiped when the last clone is dropped.
 #[derive(Clone)]
 pub struct Frame(Bytes);
 
 impl Frame {
-    /// As it is.
+    /// Frames a message without compression.
     pub fn plain(message: &impl Message) -> Self {
         let length = message.encoded_len();
         let mut frame = Vec::with_capacity(HEADER_BYTES + length);
@@ -28,7 +28,7 @@ impl Frame {
         Frame(secret::shared(frame))
     }
 
-    /// Compressed, where that makes it smaller.
+    /// Returns the frame compressed, if that is smaller.
     pub fn compressed(&self) -> Option<Self> {
         if self.message().len() <= WORTH_COMPRESSING {
             return None;
@@ -40,12 +40,12 @@ impl Frame {
         Some(Frame(secret::shared(frame)))
     }
 
-    /// How long the message in it is.
+    /// Returns the length of the message.
     pub fn message_bytes(&self) -> usize {
         self.message().len()
     }
 
-    /// As it is sent.
+    /// Returns the bytes to send.
     pub fn into_bytes(self) -> Bytes {
         self.0
     }
@@ -57,11 +57,11 @@ impl Frame {
 
 fn begin(frame: &mut Vec<u8>, compressed: bool, length: usize) {
     frame.put_u8(compressed.into());
-    // One that is longer isn't sent: max_message_bytes can't be so much.
+    // A longer message isn't sent, because `max_message_bytes` can't be that large.
     frame.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
 }
 
-/// The message in a whole frame, of at most `limit` bytes.
+/// Returns the message of a complete frame, of at most `limit` bytes.
 pub fn decode(mut frame: BytesMut, gzip: bool, limit: usize) -> Result<Bytes, String> {
     if frame.len() < HEADER_BYTES {
         return Err("its frame has no header".to_owned());
@@ -96,7 +96,7 @@ fn decompress(bytes: &[u8], limit: usize) -> Result<Bytes, String> {
 mod tests {
     use super::*;
 
-    /// The message `bytes`, whatever it says, in its frame.
+    /// Frames arbitrary bytes.
     fn framed(bytes: &[u8]) -> Frame {
         let mut frame = Vec::new();
         begin(&mut frame, false, bytes.len());

@@ -1,5 +1,5 @@
-//! The client's side of HTTP/2, as far as calls of one request and one response need it. Built on `h2` alone: what a general client
-//! puts between takes half of the time of a call.
+//! An HTTP/2 client for calls with one request and one response. It uses `h2` directly: the layers of a general
+//! client take half of the time of a call.
 
 use std::{
     future::{Future, poll_fn},
@@ -27,35 +27,36 @@ use tokio::{
 use super::liveness::Liveness;
 use crate::config::Keepalive;
 
-/// How much of all responses, and of one, may be on its way to us.
+/// The flow-control windows of the connection and of one response.
 const CONNECTION_WINDOW: u32 = 5 * 1024 * 1024;
 const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
-/// The most that the headers of one response, or its trailers, may have.
+/// The largest headers of a response, and its largest trailers.
 const MAX_HEADER_BYTES: u32 = 16 * 1024;
-/// How long a requested PING may be unanswered where keepalive is off.
+/// How long a requested PING may be unanswered when keepalive is off.
 const PING_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Takes requests for one connection; clones share it.
+/// Sends requests on one connection; clones share it.
 #[derive(Clone)]
 pub struct Sender {
-    /// Its holder has the next stream. All others wait until the server lets that one begin, and so are surely unsent until then.
+    /// The lock's holder gets the next stream. The others wait until the server admits it, so they have surely sent
+    /// nothing.
     requests: Arc<Mutex<SendRequest<Bytes>>>,
-    /// How many requests the server takes at once, as of the last request.
+    /// The server's limit of concurrent requests, as of the last request.
     max_streams: Arc<AtomicUsize>,
-    /// What was observed on the connection.
+    /// The observations of the connection.
     pub liveness: Arc<Liveness>,
 }
 
 /// Why there is no response.
 pub enum Failure {
-    /// The request was never sent, or the server says that it never looked at it.
+    /// The request was never sent, or the server reports that it didn't process it.
     Unseen(h2::Error),
-    /// It may have arrived.
+    /// The request may have arrived.
     Lost(h2::Error),
 }
 
-/// Opens HTTP/2 on `stream`. What comes beside the sender is the connection's own work: to be run until it ends, which is when the
-/// connection is closed. The requests that are under way then end with an error.
+/// Opens HTTP/2 on `stream`. Returns the sender and the connection's driver, which must run until it ends. Its end
+/// closes the connection and fails the requests in flight.
 pub async fn open<Stream>(
     stream: Stream,
     keepalive: Option<Keepalive>,
@@ -77,8 +78,8 @@ where
     Ok((Sender { requests: Arc::new(Mutex::new(requests)), max_streams, liveness }, driver))
 }
 
-/// Notes that the connection is closed, also when its driver is dropped or panics. It doesn't keep the connection open: that would be the
-/// case if it held a sender.
+/// Notes that the connection is closed, even if its driver is dropped or panics. It holds no sender, because a sender
+/// would keep the connection open.
 struct Closing(Arc<Liveness>);
 
 impl Drop for Closing {
@@ -96,7 +97,7 @@ async fn run<Stream>(
     Stream: AsyncRead + AsyncWrite + Unpin,
 {
     let liveness = &closing.0;
-    // The end of this block drops the connection, and so closes the socket, before `closing` says so.
+    // The end of this block drops the connection and so closes the socket, before `closing` notes it.
     let mut connection = pin!(connection);
     let mut silent = pin!(until_silent(pings, keepalive, liveness));
     let mut aborted = pin!(liveness.abort_requested());
@@ -112,13 +113,13 @@ async fn run<Stream>(
     .await;
 }
 
-/// Sends PINGs, at the keepalive interval and when one is wanted. Returns when one isn't answered in time.
+/// Sends PINGs, at the keepalive interval and on request. Returns when one isn't answered in time.
 async fn until_silent(pings: Option<PingPong>, keepalive: Option<Keepalive>, liveness: &Liveness) {
     let Some(mut pings) = pings else { return std::future::pending().await };
     let timeout = keepalive.map_or(PING_TIMEOUT, |keepalive| keepalive.timeout);
     loop {
         match keepalive {
-            // Either is a reason to send one.
+            // Send one at the interval, or earlier on request.
             Some(keepalive) => drop(time::timeout(keepalive.interval, liveness.ping_wanted()).await),
             None => liveness.ping_wanted().await,
         }
@@ -130,7 +131,7 @@ async fn until_silent(pings: Option<PingPong>, keepalive: Option<Keepalive>, liv
     }
 }
 
-/// A request on a connection. Dropped before [`InFlight::finish`], it counts as given up.
+/// A request on a connection. If dropped before [`InFlight::finish`], it counts as given up.
 pub struct InFlight {
     liveness: Arc<Liveness>,
     given_up: bool,
@@ -142,7 +143,7 @@ impl InFlight {
         InFlight { liveness: liveness.clone(), given_up: true }
     }
 
-    /// The server has answered.
+    /// Notes that the request isn't given up.
     pub fn finish(mut self) {
         self.given_up = false;
     }
@@ -155,22 +156,22 @@ impl Drop for InFlight {
 }
 
 impl Sender {
-    /// Whether no request can be sent any more.
+    /// Returns whether the connection is closed.
     pub fn is_closed(&self) -> bool {
-        // The server may have said that it takes no more, and the connection goes on for those that it has.
+        // After a GOAWAY the connection stays open for its current requests.
         self.liveness.is_closed()
             || self.requests.try_lock().is_ok_and(|mut requests| {
                 matches!(requests.poll_ready(&mut Context::from_waker(Waker::noop())), Poll::Ready(Err(_)))
             })
     }
 
-    /// How many requests the server takes at once, as far as known.
+    /// Returns the server's limit of concurrent requests, as far as known.
     pub fn max_streams(&self) -> usize {
         self.max_streams.load(Ordering::Relaxed)
     }
 
-    /// Sends a request with its body, and waits for the head of the response. Calls `written` as soon as frames of it may have been
-    /// written. Dropped before the end of the response, it cancels the request.
+    /// Sends a request with its body, and waits for the response headers. Calls `written` as soon as frames of the
+    /// request may have been written. Dropping the result before the end of the response cancels the request.
     pub async fn send(
         &self,
         request: Request<()>,
@@ -185,7 +186,7 @@ impl Sender {
         };
         let (in_flight, begun) = (InFlight::begin(&self.liveness), time::Instant::now());
         written();
-        // All at once: as much of it goes out as the server has room for.
+        // In one piece: h2 sends as much of it as the server's window allows.
         stream.send_data(body, true).map_err(Failure::Lost)?;
         match response.await {
             Ok(response) => {
@@ -193,7 +194,7 @@ impl Sender {
                 Ok((response, in_flight))
             }
             Err(error) => {
-                // The server ended the stream itself, or the connection is over.
+                // The server ended the stream, or the connection ended.
                 in_flight.finish();
                 Err(without_response(error))
             }
@@ -201,8 +202,9 @@ impl Sender {
     }
 }
 
-/// A server that closes the connection in order, or has no room, says which requests it leaves alone (RFC 9113, 8.7). Those are all
-/// that h2 fails with its GOAWAY.
+/// Classifies a request that ended without a response. A server that closes the connection gracefully, or has no
+/// capacity, reports which requests it doesn't process (RFC 9113, section 8.7). h2 fails exactly those with the
+/// GOAWAY.
 fn without_response(error: h2::Error) -> Failure {
     let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
     if error.is_remote() && (refused || error.is_go_away()) {
@@ -212,7 +214,7 @@ fn without_response(error: h2::Error) -> Failure {
     }
 }
 
-/// Reads a body to its end, and the trailers behind it; as soon as there are over `limit` bytes, `None` instead.
+/// Reads a body and its trailers. Returns `None` as soon as the body is over `limit` bytes.
 pub async fn read(body: &mut RecvStream, limit: usize) -> Result<Option<(BytesMut, HeaderMap)>, h2::Error> {
     let mut data = BytesMut::new();
     while let Some(piece) = body.data().await {
@@ -221,7 +223,7 @@ pub async fn read(body: &mut RecvStream, limit: usize) -> Result<Option<(BytesMu
             return Ok(None);
         }
         data.extend_from_slice(&piece);
-        // There is room for as much more.
+        // Let the server send as many bytes again.
         body.flow_control().release_capacity(piece.len())?;
     }
     Ok(Some((data, body.trailers().await?.unwrap_or_default())))
@@ -238,7 +240,7 @@ mod tests {
 
     type Server = server::Connection<DuplexStream, Bytes>;
 
-    /// A sender, its connection's work as a task, and the server, which takes so many requests at the same time.
+    /// Returns a sender with its driver as a task, and a server that accepts `at_once` concurrent requests.
     async fn connected(at_once: u32, keepalive: Option<Keepalive>) -> (Sender, Server) {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let mut builder = server::Builder::new();
@@ -289,7 +291,7 @@ mod tests {
         let (sender, mut server) = connected(1, None).await;
         let first = call(&sender);
         let begun = next(&mut server).await;
-        // Once the server's limit is known, one more is begun, which waits here; and others wait for that.
+        // One more request waits inside `send` for the server's limit, and further ones wait for its lock.
         let others: Vec<_> = (0..3).map(|_| call(&sender)).collect();
         for _ in 0..10 {
             tokio::task::yield_now().await;
@@ -356,7 +358,7 @@ mod tests {
         let (sender, mut server) = connected(10, Some(Keepalive { interval: soon, timeout: soon })).await;
         let call = call(&sender);
         let _begun = next(&mut server).await;
-        // It isn't driven any more, and so answers no ping.
+        // The server isn't driven any more, so it answers no PING.
         assert!(matches!(time::timeout(LONG, call).await.unwrap().unwrap(), Err(Failure::Lost(_))));
         assert!(sender.is_closed());
     }
@@ -366,7 +368,7 @@ mod tests {
         let (sender, mut server) = connected(10, None).await;
         let liveness = sender.liveness.clone();
         drop(sender);
-        // The server sees the end.
+        // The server sees the end of the connection.
         assert!(!matches!(time::timeout(LONG, server.accept()).await.unwrap(), Some(Ok(_))));
         drop(server);
         while !liveness.is_closed() {

@@ -1,4 +1,4 @@
-//! The current connection, made once for all who want it at the same time.
+//! The current connection, made once for all callers that need it at the same time.
 
 use std::{
     sync::{
@@ -27,12 +27,12 @@ use crate::{
 /// A connect attempt older than this is abandoned when a waiting call times out.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// Where a connection comes from.
+/// Makes and holds the connection.
 pub struct Link {
     target: Arc<Target>,
     credential_store: Arc<CredentialStore>,
     state: Arc<Mutex<State>>,
-    /// How many connections were begun.
+    /// The number of connections that were begun.
     made: AtomicU64,
     io_thread: IoThread,
     telemetry: Arc<Telemetry>,
@@ -44,7 +44,7 @@ enum State {
     Up(Connection),
 }
 
-/// Somebody connects.
+/// A connect attempt in progress.
 #[derive(Clone)]
 struct Connecting {
     number: u64,
@@ -54,7 +54,7 @@ struct Connecting {
 }
 
 impl Link {
-    /// To `target`, not connected yet.
+    /// Creates a link to `target` that isn't connected yet.
     pub fn new(
         target: Target,
         credential_store: Arc<CredentialStore>,
@@ -71,13 +71,13 @@ impl Link {
         }
     }
 
-    /// What it connects to.
+    /// Returns the target.
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// A connection that was alive a moment ago; an encrypted one, where it has to be: what was connected in plain text before may not
-    /// carry what is secret now.
+    /// Returns an open connection, made now if necessary. With `encrypted` it uses TLS: a connection that was made in
+    /// plain text must not carry secrets that were configured later.
     pub async fn connection(&self, encrypted: bool) -> Result<Connection> {
         let serves = |connection: &Connection| connection.handshake.is_some() || !encrypted;
         let outcome = {
@@ -101,12 +101,12 @@ impl Link {
         if serves(&connection) {
             return Ok(connection);
         }
-        // It was being made when that changed.
+        // The connect attempt began before TLS was configured.
         let why = "the connection isn't encrypted, and has to be by now; the next one is";
         Err(Error::new(Status::Unavailable, why))
     }
 
-    /// How many requests the server takes at once on the current connection; [`usize::MAX`] while that isn't known.
+    /// Returns the server's limit of concurrent requests on the current connection; [`usize::MAX`] while unknown.
     pub fn max_streams(&self) -> usize {
         match &*lock(&self.state) {
             State::Up(connection) => connection.sender.max_streams(),
@@ -114,7 +114,7 @@ impl Link {
         }
     }
 
-    /// Ends a connect attempt that has been silent for long, so that the next call starts another one.
+    /// Aborts a connect attempt that has been silent for too long, so that the next call starts another one.
     pub fn abandon_silence(&self) {
         let mut state = lock(&self.state);
         if let State::Connecting(connecting) = &*state
@@ -125,14 +125,14 @@ impl Link {
         }
     }
 
-    /// Replaces the connection by one with the credentials that are in force now. Until there is one, calls have the old
-    /// one; should there be none, they keep it.
+    /// Replaces the connection by one with the credentials now in force. Calls use the old connection until the new
+    /// one is established; if that fails, the old one stays.
     pub fn replace(&self) {
         let mut state = lock(&self.state);
         match &*state {
             State::Down => {}
             State::Up(_) => drop(self.start(None)),
-            // It may have read the credentials before they changed.
+            // The attempt may have read the credentials before they changed.
             State::Connecting(connecting) => {
                 connecting.task.abort();
                 *state = State::Connecting(self.start(None));
@@ -140,8 +140,9 @@ impl Link {
         }
     }
 
-    /// Connects in a task of its own, so that a waiting call that gives up doesn't end it for the others. If the `last` connection is
-    /// being aborted, that is completed first: bytes that it still holds must not arrive after those of the next one.
+    /// Connects in a separate task, so that a waiting call that gives up doesn't abort it for other calls. If the
+    /// `last` connection is being aborted, waits for that first: its unsent bytes must not arrive after those of the
+    /// next one.
     fn start(&self, last: Option<Connection>) -> Connecting {
         let outcome = Announced::default();
         let connecting = outcome.0.clone();
@@ -185,7 +186,7 @@ impl Drop for Announced {
     }
 }
 
-/// Takes in how connecting ended; what was begun later counts.
+/// Applies the outcome of a connect attempt, unless a newer attempt exists.
 fn settle(state: &mut State, number: u64, outcome: &Result<Connection>) {
     let awaited = match state {
         State::Connecting(connecting) => connecting.number == number,
@@ -214,7 +215,7 @@ fn report(telemetry: &Telemetry, peer: &str, number: u64, failure: Option<&Error
     }
 }
 
-/// Held for a few instructions at a time; what panics in between leaves the state whole.
+/// Locks the state. A panic can't leave it inconsistent, so a poisoned lock is used as it is.
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -233,14 +234,14 @@ mod tests {
 
     static PLANTED: AtomicBool = AtomicBool::new(false);
 
-    /// A panic where a connection is begun, once.
+    /// Panics once at the beginning of a connect attempt, if the test asked for it.
     pub fn fall_if_planted() {
         assert!(!PLANTED.swap(false, Ordering::SeqCst), "on purpose");
     }
 
     #[test]
     fn a_panic_while_connecting_fails_the_waiting_call_and_the_next_one_connects() {
-        // Nothing listens there.
+        // No server listens there.
         let options = Options::read(br#"{"address":"127.0.0.1:1"}"#).unwrap();
         let target = Target {
             address: options.address,

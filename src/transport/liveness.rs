@@ -1,4 +1,4 @@
-//! What was observed on one connection: whether it still works, and whether requests that were given up may still leave this host.
+//! The observations of one connection: whether it works, and whether given-up requests may still leave this host.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -7,36 +7,37 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-/// The shortest time between two PINGs without an answer in between: servers close connections that ping more often.
+/// The shortest time between two PINGs without an answer between them. Servers close connections that ping more
+/// often.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
-/// A PING that is unanswered for less than this proves nothing, nor for less than this many round trips.
+/// A PING that is unanswered for less than this time, or for less than this many round trips, proves nothing.
 const SHORTEST_SILENCE: Duration = Duration::from_millis(200);
 const ROUND_TRIPS: u32 = 4;
-/// A system repeats the first packet of a connection after this long: connecting took longer because that packet was lost.
+/// Kernels resend the first packet of a connection after this time. A longer connect only shows that it was lost.
 const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(1);
 
-/// The observations of one connection, shared by its socket, its driver and its requests.
+/// The observations of one connection. Its socket, its driver and its requests share them.
 pub struct Liveness {
     observed: Mutex<Observed>,
     /// Wakes the task that sends PINGs.
     wanted: Notify,
-    /// Wakes the task that drives the connection, to abort it.
+    /// Makes the connection's driver abort it.
     aborted: Notify,
-    /// Wakes those that wait for a PING's answer or for the connection's end.
+    /// Wakes tasks that wait for the answer to a PING or for the end of the connection.
     changed: Notify,
 }
 
 struct Observed {
-    /// How long one exchange with the server's kernel takes, at most: making the connection took that long, or the quickest answer.
+    /// The longest round trip to the server's kernel: the time of the connect, or of the quickest answer.
     round_trip: Duration,
     received: Instant,
-    /// Whether an answer to a request has come since the last PING.
+    /// Whether an answer to a request was received since the last PING.
     answered: bool,
     last_ping: Option<Instant>,
     /// Whether the last PING is unanswered.
     awaits_pong: bool,
     wish: Wish,
-    /// When the newest PING that was answered was sent.
+    /// The send time of the newest PING that was answered.
     confirmed: Option<Instant>,
     /// When a request was last given up.
     given_up: Option<Instant>,
@@ -45,13 +46,13 @@ struct Observed {
     is_closed: bool,
 }
 
-/// Whether a PING is wanted.
+/// Whether to send a PING.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 enum Wish {
     None,
-    /// If the server's rules allow one.
+    /// If the server's limit on PINGs allows one.
     Allowed,
-    /// In any case.
+    /// Regardless of that limit.
     Demanded,
 }
 
@@ -89,7 +90,7 @@ impl Liveness {
         self.lock().received = Instant::now();
     }
 
-    /// Notes that the head of a response was received, this long after its request was sent.
+    /// Notes that response headers were received, `took` after the request was sent.
     pub fn answered(&self, took: Duration) {
         let mut observed = self.lock();
         observed.answered = true;
@@ -101,7 +102,7 @@ impl Liveness {
         self.lock().requests += 1;
     }
 
-    /// Notes the end of a request. One that was given up may still be in a buffer of this host.
+    /// Notes the end of a request. A given-up one may still be in a buffer of this host.
     pub fn end_request(&self, given_up: bool) {
         let mut observed = self.lock();
         observed.requests -= 1;
@@ -110,15 +111,15 @@ impl Liveness {
         }
     }
 
-    /// Asks for a PING if nothing was received for this long. It is sent if the server's rules allow one now.
+    /// Requests a PING if nothing was received for `silence`. It is sent if the server's limit on PINGs allows one.
     pub fn request_ping(&self, silence: Duration) {
         if self.lock().received.elapsed() >= silence {
             self.wish(Wish::Allowed);
         }
     }
 
-    /// Whether the connection is dead: a PING is unanswered for long enough, and nothing was received since it was sent, nor for as long
-    /// as `silence`.
+    /// Returns whether the connection is dead. It is if a PING is unanswered for long enough, nothing was received
+    /// since the PING, and nothing was received for `silence`.
     pub fn is_dead(&self, silence: Duration) -> bool {
         let observed = self.lock();
         let proof = SHORTEST_SILENCE.max(observed.round_trip * ROUND_TRIPS);
@@ -128,13 +129,13 @@ impl Liveness {
         })
     }
 
-    /// Whether a request that was given up at `given_up` can't leave this host any more.
+    /// Returns whether a request that was given up at `given_up` can't leave this host any more.
     pub fn is_settled(&self, given_up: Instant) -> bool {
         let observed = self.lock();
         observed.is_closed || observed.confirmed.is_some_and(|confirmed| confirmed > given_up)
     }
 
-    /// Waits until a request that was given up at `given_up` can't leave this host any more. Aborts the connection after `patience`.
+    /// Waits until that is so. Aborts the connection after `patience`.
     pub async fn settle(&self, given_up: Instant, patience: Duration) {
         self.wish(Wish::Demanded);
         let settled = self.wait_until(|observed| {
@@ -145,30 +146,30 @@ impl Liveness {
         }
     }
 
-    /// Closes the connection so that nothing that is still in a buffer leaves this host. Returns when it is closed.
+    /// Closes the connection and discards what is still in a buffer of this host. Returns when it is closed.
     pub async fn abort(&self) {
         self.lock().is_aborted = true;
         self.aborted.notify_one();
         self.wait_until(|observed| observed.is_closed).await;
     }
 
-    /// Whether the connection was found dead.
+    /// Returns whether the connection was found dead.
     pub fn is_aborted(&self) -> bool {
         self.lock().is_aborted
     }
 
-    /// Returns when the connection, if it is being aborted, is closed.
+    /// If the connection is being aborted, waits until it is closed.
     pub async fn abort_completed(&self) {
         self.wait_until(|observed| observed.is_closed || !observed.is_aborted).await;
     }
 
-    /// Whether the connection is closed, or about to be.
+    /// Returns whether the connection is closed or being closed.
     pub fn is_closed(&self) -> bool {
         let observed = self.lock();
         observed.is_closed || observed.is_aborted
     }
 
-    /// Whether closing has to discard what is still in the socket's send buffer.
+    /// Returns whether closing must discard the socket's send buffer.
     pub fn must_discard(&self) -> bool {
         let observed = self.lock();
         observed.is_aborted
@@ -176,20 +177,20 @@ impl Liveness {
             || observed.given_up.is_some_and(|given_up| observed.confirmed.is_none_or(|sent| sent < given_up))
     }
 
-    /// For the task that drives the connection: waits for an abort.
+    /// Waits for an abort. For the connection's driver.
     pub async fn abort_requested(&self) {
         while !self.is_aborted() {
             self.aborted.notified().await;
         }
     }
 
-    /// For the task that drives the connection: the socket is closed.
+    /// Notes that the socket is closed. For the connection's driver.
     pub fn closed(&self) {
         self.lock().is_closed = true;
         self.changed.notify_waiters();
     }
 
-    /// For the task that sends PINGs: waits until one is to be sent.
+    /// Waits until a PING must be sent. For the task that sends PINGs.
     pub async fn ping_wanted(&self) {
         loop {
             {
@@ -205,7 +206,7 @@ impl Liveness {
         }
     }
 
-    /// For the task that sends PINGs: one is sent now.
+    /// Notes that a PING is sent now. For the task that sends PINGs.
     pub fn ping_sent(&self) {
         let mut observed = self.lock();
         observed.last_ping = Some(Instant::now());
@@ -214,7 +215,7 @@ impl Liveness {
         observed.wish = Wish::None;
     }
 
-    /// For the task that sends PINGs: the last one was answered.
+    /// Notes that the last PING was answered. For the task that sends PINGs.
     pub fn pong_received(&self) {
         {
             let mut observed = self.lock();
@@ -243,7 +244,7 @@ impl Liveness {
         }
     }
 
-    /// Held for a few instructions; a panic in between leaves the state whole.
+    /// Locks the state. A panic can't leave it inconsistent, so a poisoned lock is used as it is.
     fn lock(&self) -> MutexGuard<'_, Observed> {
         self.observed.lock().unwrap_or_else(PoisonError::into_inner)
     }

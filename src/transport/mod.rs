@@ -1,5 +1,5 @@
-//! Calls over one HTTP/2 connection: bytes out, bytes back. Nothing above this knows of connections, nothing below it
-//! of Temporal.
+//! gRPC calls over one HTTP/2 connection. The layers above don't deal with connections; this layer doesn't deal with
+//! Temporal.
 
 mod connector;
 mod credentials;
@@ -50,22 +50,22 @@ pub use frame::Frame;
 use link::Link;
 pub use predecessor::Predecessor;
 
-/// Why a try brought no response.
+/// Why a try got no response.
 #[derive(Debug)]
 pub enum TransportError {
     /// The server answered with an error.
     Status(Box<tonic::Status>),
     /// The request was never sent.
     NotSent(Error),
-    /// The connection ended, and the server says that it didn't look at the request.
+    /// The connection ended, and the server reports that it didn't process the request.
     NotProcessed(Error),
-    /// The request may have arrived; no answer did.
+    /// The request may have arrived, but no answer was received.
     OutcomeUnknown(Error),
-    /// The same, because another request found the connection dead.
+    /// Like `OutcomeUnknown`, because another request found the connection dead.
     Aborted(Error),
-    /// The server can't decompress the request, and didn't look at it.
+    /// The server can't decompress the request, and didn't process it.
     CompressionRefused,
-    /// The time of the try was over.
+    /// The try ran out of time.
     TimedOut {
         /// Whether the request may have arrived.
         sent: bool,
@@ -73,7 +73,7 @@ pub enum TransportError {
 }
 
 impl TransportError {
-    /// Its gRPC code, also where it isn't the server's.
+    /// Returns the gRPC code, even if it isn't from the server.
     fn code(&self) -> tonic::Code {
         match self {
             TransportError::Status(status) => status.code(),
@@ -87,59 +87,61 @@ impl TransportError {
     }
 }
 
-/// How long one try of a request may take.
+/// The time limits of one try of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TryTime {
-    /// How long the server may take to answer. The request is then cancelled.
+    /// How long the server may take to answer. After that the request is cancelled.
     pub answer: Duration,
-    /// After this long the connection is dead if nothing was received on it. A PING asks halfway, and again while the try lasts.
+    /// The connection is dead if nothing was received on it for this time. A PING is sent halfway, and again during
+    /// the try.
     pub silence: Duration,
 }
 
 /// The limits of one try that has begun.
 #[derive(Clone, Copy, Debug)]
 pub struct TryLimits {
-    /// When the request is cancelled if it isn't answered.
+    /// When an unanswered request is cancelled.
     pub end: Instant,
     /// As in [`TryTime`].
     pub silence: Duration,
 }
 
 impl TryTime {
-    /// The limits of a try that begins now.
+    /// Returns the limits of a try that begins now.
     pub fn start(self) -> TryLimits {
         TryLimits { end: Instant::now() + self.answer, silence: self.silence }
     }
 }
 
-/// How much of a try's time a request that was given up on another connection may delay this one: at most this part, and at most this long.
+/// How long a request that was given up on another connection may delay a try: at most this part of its time, and at
+/// most this long.
 const SETTLE_PART: u32 = 4;
 const LONGEST_SETTLE: Duration = Duration::from_secs(1);
 
-/// A server to call.
+/// The connection to one server, for calls.
 pub struct Transport {
     link: Link,
     credential_store: Arc<CredentialStore>,
     max_message_bytes: usize,
     gzip: AtomicU8,
-    /// The longest time that a recent answer took, in milliseconds.
+    /// The longest recent answer time, in milliseconds.
     longest_answer_ms: AtomicU64,
     io_thread: IoThread,
     telemetry: Arc<Telemetry>,
 }
 
-/// What is known of whether the server takes requests that gzip has compressed.
+/// Whether the server accepts requests that are compressed with gzip.
 mod gzip {
-    /// Nothing yet: requests go as they are.
+    /// Not known yet: requests are sent uncompressed.
     pub const UNKNOWN: u8 = 0;
-    /// It does.
+    /// It accepts them.
     pub const YES: u8 = 1;
-    /// It doesn't, or we aren't to.
+    /// It doesn't, or compression is off.
     pub const NO: u8 = 2;
 }
 
 impl Transport {
-    /// For the server that `options` name; connects when first called. `headers` go with every request.
+    /// Creates the transport for the server in `options`; the first call connects. Every request gets `headers`.
     pub fn new(
         options: &Options,
         headers: HeaderMap,
@@ -166,8 +168,8 @@ impl Transport {
         })
     }
 
-    /// Sends one request and waits for its response, within `limits`. It doesn't overtake its `predecessor`, and if it is given
-    /// up itself, it is the next one's.
+    /// Sends one request and waits for its response, within `limits`. It can't overtake its `predecessor`. If it is
+    /// given up, it becomes the predecessor of the next request.
     pub async fn unary(
         &self,
         call: Call,
@@ -186,7 +188,7 @@ impl Transport {
         let outcome = self.attempt(call, &request, &credentials, limits, predecessor).await;
         match &outcome {
             Err(TransportError::CompressionRefused) => self.gzip.store(gzip::NO, Ordering::Relaxed),
-            // Perhaps the key in the file is a new one: it needn't cost a beat.
+            // The key file may contain a new key: then the beat succeeds after all.
             Err(TransportError::Status(status)) if status.code() == tonic::Code::Unauthenticated => {
                 let _ = tokio::time::timeout_at(limits.end, self.reload_credentials()).await;
                 if Arc::ptr_eq(&credentials, &self.credential_store.current()) {
@@ -198,23 +200,24 @@ impl Transport {
         self.attempt(call, &request, &self.credential_store.current(), limits, predecessor).await
     }
 
-    /// The longest time that a recent answer took.
+    /// Returns the longest recent answer time.
     pub fn longest_answer(&self) -> Duration {
         Duration::from_millis(self.longest_answer_ms.load(Ordering::Relaxed))
     }
 
-    /// Who counts, and is told what happened.
+    /// Returns the metrics and the log.
     pub fn telemetry(&self) -> &Telemetry {
         &self.telemetry
     }
 
-    /// Reads the files anew that credentials stand in, and puts what is new there in force.
+    /// Rereads the files with credentials, and puts changed ones in force.
     pub async fn reload_credentials(&self) {
         if !self.credential_store.has_files() {
             return;
         }
         let credential_store = self.credential_store.clone();
-        // A disk may be slow, so another thread reads. A thread inherits from the one that makes it, which mustn't be a caller's.
+        // A disk may be slow, so another thread reads. A thread inherits attributes of its creator, which must not be
+        // a caller.
         let looking = self
             .io_thread
             .run(async { tokio::task::spawn_blocking(move || credential_store.reload_credentials()).await });
@@ -224,7 +227,7 @@ impl Transport {
             Ok(Renewed::Nothing) => return,
             Ok(Renewed::Headers) => {}
             Ok(Renewed::Tls) => self.link.replace(),
-            // It is looked at again.
+            // The files are read again later.
             Err(error) => {
                 self.telemetry.log.write(Event::RenewalFailed, peer, || error.to_string());
                 return;
@@ -235,27 +238,27 @@ impl Transport {
         });
     }
 
-    /// Puts other credentials in force. Tells whether [`Transport::replace_connection`] is to be called then.
+    /// Puts other credentials in force. Returns whether to call [`Transport::replace_connection`] after that.
     pub fn secure(&self, options: &Options) -> error::Result<bool> {
         self.credential_store.change(options.security.clone())
     }
 
-    /// Makes a connection with the credentials in force, which takes the place of the one that there is.
+    /// Makes a connection with the credentials in force, which replaces the current one.
     pub fn replace_connection(&self) {
         self.link.replace();
     }
 
-    /// The server's address, as it was given.
+    /// Returns the server's address as it was given.
     pub fn peer(&self) -> &str {
         &self.link.target().address.authority
     }
 
-    /// How many requests the server takes at once on the connection, as far as known.
+    /// Returns the server's limit of concurrent requests, as far as known.
     pub fn max_streams(&self) -> usize {
         self.link.max_streams()
     }
 
-    /// The addresses of the server that were tried since there was a connection.
+    /// Returns the addresses that were tried without success since there was a connection.
     pub fn unanswered_addresses(&self) -> Vec<SocketAddr> {
         self.link.target().dialer.unanswered()
     }
@@ -278,7 +281,7 @@ impl Transport {
         outcome
     }
 
-    /// Remembers the longest time of an answer, and forgets it over some tens of answers.
+    /// Notes an answer time. The longest one decays over some tens of answers.
     fn note_answer(&self, took: Duration) {
         let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let known = self.longest_answer_ms.load(Ordering::Relaxed);
@@ -324,7 +327,7 @@ impl Transport {
         }
         let Answer { message, takes_gzip } = answer?;
         if takes_gzip == Some(true) {
-            // Another request has learned it at the same time, or compression is off.
+            // Ignored if another request has noted it, or compression is off.
             let _ =
                 self.gzip.compare_exchange(gzip::UNKNOWN, gzip::YES, Ordering::Relaxed, Ordering::Relaxed);
         }
@@ -332,7 +335,8 @@ impl Transport {
     }
 }
 
-/// Sends `message` and waits for the answer until the message's end. Aborts the connection if it shows no sign of life for `silence`.
+/// Sends `message` and waits for the answer until its deadline. Aborts the connection if it receives nothing for
+/// `silence`.
 async fn await_answer(
     connection: &Connection,
     message: Message<'_>,
@@ -352,14 +356,14 @@ async fn await_answer(
     loop {
         let now = Instant::now();
         if now >= end {
-            // The server is alive, and slow. Dropped, the request is cancelled by RST_STREAM.
+            // The server is alive but slow. Dropping the request cancels it with RST_STREAM.
             return Err(timed_out());
         }
         let look = end.min(now + silence / 2);
         if let Some(outcome) = until(look).await {
             return outcome;
         }
-        // If this process was stopped, the answer may be there, and the connection's task reads it first.
+        // If this process was stopped, the answer may have arrived. Let the connection's driver read it first.
         tokio::task::yield_now().await;
         if let Some(outcome) = until(look).await {
             return outcome;
@@ -372,7 +376,7 @@ async fn await_answer(
     }
 }
 
-/// An error with all that stands behind it.
+/// Returns an error's message with those of its causes.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -428,7 +432,7 @@ mod tests {
             let mut server = server::handshake(theirs).await.unwrap();
             let _taken = server.accept().await.unwrap().unwrap();
             tokio::time::sleep(Duration::from_millis(1)).await;
-            // As grpc-go does with each request.
+            // Like grpc-go with each request.
             server.ping_pong().unwrap().send_ping(h2::Ping::opaque()).unwrap();
             let _ = tokio::time::timeout(Duration::from_millis(10), server.accept()).await;
             std::future::pending::<()>().await;
@@ -467,7 +471,7 @@ mod tests {
         let stopped = async {
             tokio::task::yield_now().await;
             tokio::task::yield_now().await;
-            // This thread does all the work of the runtime.
+            // This thread drives the whole runtime, so blocking it freezes the transport.
             was_answered.recv().unwrap();
             thread::sleep(time);
         };

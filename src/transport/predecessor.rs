@@ -1,4 +1,4 @@
-//! The request of an activity that was given up last, and that must not arrive after the next one.
+//! An activity's last given-up request, which must not arrive after the next one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::liveness::Liveness;
 
-/// What has to be waited for before the next request of an activity is sent.
+/// What the next request of an activity must wait for.
 #[derive(Default)]
 pub struct Predecessor(Option<GivenUp>);
 
@@ -16,18 +16,19 @@ struct GivenUp {
 }
 
 impl Predecessor {
-    /// Watches a request that is sent on a connection: unless its answer is noted, it counts as given up when this is dropped.
+    /// Watches a request on a connection. If the request isn't finished when this is dropped, it counts as given up.
     pub(super) fn watch<'a>(&'a mut self, connection: &'a Arc<Liveness>) -> Watched<'a> {
         Watched { predecessor: self, connection, answered: false }
     }
 
-    /// Whether the next request may be sent on any connection.
+    /// Returns whether the next request may be sent on any connection.
     pub fn is_settled(&self) -> bool {
         self.0.as_ref().is_none_or(|given_up| given_up.connection.is_settled(given_up.at))
     }
 
-    /// Returns when a request may be sent on the connection `next`: at once if the one that was given up is on the same connection, where
-    /// the order is kept. Otherwise when the other connection can't deliver it any more; after `patience` that connection is aborted.
+    /// Waits until a request may be sent on the connection `next`: at once if the given-up request is on the same
+    /// connection, which keeps the order. Otherwise until the other connection can't deliver it any more. Aborts that
+    /// one after `patience`.
     pub(super) async fn settle(&mut self, next: &Arc<Liveness>, patience: Duration) {
         if self.is_settled() {
             self.0 = None;
@@ -41,7 +42,7 @@ impl Predecessor {
     }
 }
 
-/// A request that was begun.
+/// A request that has begun.
 pub struct Watched<'a> {
     predecessor: &'a mut Predecessor,
     connection: &'a Arc<Liveness>,
@@ -49,7 +50,7 @@ pub struct Watched<'a> {
 }
 
 impl Watched<'_> {
-    /// The request isn't given up: it has its answer, or was lost with its connection, or was never sent.
+    /// Notes that the request isn't given up: it was answered, was lost with its connection, or was never sent.
     pub(super) fn finish(mut self) {
         self.answered = true;
     }

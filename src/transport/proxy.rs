@@ -1,4 +1,4 @@
-//! Has an HTTP proxy make the connection (CONNECT, RFC 9110).
+//! Connects through an HTTP proxy (CONNECT, RFC 9110).
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,10 +13,10 @@ use crate::{
     },
 };
 
-/// The longest head of an answer.
+/// The largest head of the proxy's answer.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
-/// Asks the proxy at the other end of `stream` to connect us to `address`.
+/// Asks the proxy at the other end of `stream` to connect to `address`.
 pub async fn tunnel(mut stream: Socket, proxy: &Proxy, address: &Address) -> Result<Socket> {
     let broken = |why: &str| {
         let proxy = &proxy.address.authority;
@@ -44,20 +44,20 @@ fn request(proxy: &Proxy, address: &Address) -> Zeroizing<String> {
     request
 }
 
-/// Reads up to the empty line and not a byte further: what comes behind it is the server's.
+/// Reads up to the empty line and no further: the bytes after it are the server's.
 async fn read_head(stream: &mut Socket) -> std::result::Result<Vec<u8>, String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() == MAX_HEAD_BYTES {
             return Err("the head of its answer is too long".to_owned());
         }
-        // One by one: it is short, read once for each connection, and mostly there already.
+        // Byte by byte is good enough for a short head, read once per connection.
         head.push(stream.read_u8().await.map_err(|why| why.to_string())?);
     }
     Ok(head)
 }
 
-/// The number in `HTTP/1.1 200 OK`.
+/// Returns the number in `HTTP/1.1 200 OK`.
 fn status_of(head: &[u8]) -> Option<u16> {
     let line = head.split(|byte| *byte == b'\r').next()?;
     let mut words = std::str::from_utf8(line).ok()?.split(' ');

@@ -1,4 +1,4 @@
-//! A TCP connection that is this process's alone: a child of a fork doesn't keep it.
+//! A TCP connection that only this process has: a forked child closes its copy.
 
 use std::{
     io,
@@ -23,7 +23,7 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Connects to `address`. When the socket is closed, `liveness` tells what becomes of the bytes that it still has to send.
+    /// Connects to `address`. On close, `liveness` decides whether the unsent bytes are discarded.
     pub async fn connect(address: SocketAddr, liveness: Arc<Liveness>) -> io::Result<Self> {
         let started = Instant::now();
         let stream = network::connect(address).await?;
@@ -32,8 +32,8 @@ impl Socket {
     }
 }
 
-/// Closing a socket in the usual way leaves the system to send what is in its buffer, for minutes if the network is down: a request that
-/// was given up would then arrive after a newer one.
+/// Discards the send buffer if necessary. After a normal close the kernel keeps sending it, for minutes if the
+/// network is down. A given-up request would then arrive after a newer one.
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.liveness.must_discard() {
@@ -52,7 +52,8 @@ impl AsyncRead for Socket {
     }
 }
 
-/// Not vectored, as the connection below isn't.
+/// Not vectored: that would use `writev`, which raises SIGPIPE on a connection that the peer has closed, perhaps in
+/// one of the host's threads.
 impl AsyncWrite for Socket {
     fn poll_write(
         mut self: Pin<&mut Self>,

@@ -1,4 +1,4 @@
-//! The bytes of a connection, encrypted or not; what the other side says first is looked at.
+//! The byte stream of a connection, encrypted or not. It reports the peer's first bytes.
 
 use std::{
     io,
@@ -14,37 +14,37 @@ use tokio::{
 
 use super::liveness::Liveness;
 
-/// How much of what comes first is looked at: the head of an HTTP/2 frame.
+/// How many first bytes are reported: the head of an HTTP/2 frame.
 pub const OPENING_BYTES: usize = 9;
 
-/// How the other side began.
+/// How the peer began.
 #[derive(Debug)]
 pub enum Opening {
-    /// With these bytes; fewer than [`OPENING_BYTES`] when it ended then.
+    /// With these bytes; fewer than [`OPENING_BYTES`] if the stream then ended.
     Said(Vec<u8>),
-    /// Not at all: the connection failed.
+    /// The connection failed before any byte.
     Failed(io::Error),
 }
 
-/// The largest frame that a server takes unless it says otherwise, and its head: h2 writes the two one after the other, and each would
-/// be a packet (or a TLS record) of its own.
+/// The default limit of a frame's size, plus its head. h2 writes head and content separately, and each would become a
+/// packet or TLS record of its own.
 const WRITTEN_AT_ONCE: usize = 16 * 1024 + 16;
 
-/// Bytes to and fro, plain or encrypted.
+/// A plain or encrypted byte stream.
 pub trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
 
-/// A connection to read from and write to.
+/// The stream of a connection.
 pub struct Stream {
     bytes: BufWriter<Box<dyn Bytes>>,
     liveness: Arc<Liveness>,
-    /// Until the opening is complete: what there is of it, and who wants to know.
+    /// Until the opening is complete: its bytes so far, and the channel to report it on.
     opening: Option<(Vec<u8>, oneshot::Sender<Opening>)>,
 }
 
 impl Stream {
-    /// The stream, and how the other side will have begun.
+    /// Creates the stream, and a channel that receives the peer's opening.
     pub fn new(bytes: Box<dyn Bytes>, liveness: Arc<Liveness>) -> (Self, oneshot::Receiver<Opening>) {
         let (tell, opening) = oneshot::channel();
         let bytes = BufWriter::with_capacity(WRITTEN_AT_ONCE, bytes);
@@ -62,12 +62,12 @@ impl Stream {
             Err(why) if said.is_empty() => Opening::Failed(copy(why)),
             Ok(()) | Err(_) => Opening::Said(said),
         };
-        // Whoever wanted to know may have given up.
+        // The receiver may have been dropped.
         let _ = tell.send(opening);
     }
 }
 
-/// An error with what stands behind it, which `io::Error` doesn't copy itself.
+/// Copies an error with its causes, which `io::Error` can't do.
 fn copy(why: &io::Error) -> io::Error {
     match why.get_ref().and_then(|inner| inner.downcast_ref::<tokio_rustls::rustls::Error>()) {
         Some(inner) => io::Error::new(why.kind(), inner.clone()),
@@ -93,8 +93,8 @@ impl AsyncRead for Stream {
     }
 }
 
-/// Not vectored, as h2 then puts small requests together, of many callers, into one write. (And what is under this would take `writev`,
-/// by which a connection that the peer has closed raises SIGPIPE, in a thread that may be the host's.)
+/// Not vectored, so that h2 combines small requests of many callers into one write. A vectored write would also use
+/// `writev`, which raises SIGPIPE on a connection that the peer has closed, perhaps in one of the host's threads.
 impl AsyncWrite for Stream {
     fn poll_write(
         mut self: Pin<&mut Self>,
@@ -122,7 +122,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts what it is written.
+    /// Counts the writes to it.
     struct Counted(DuplexStream, Arc<AtomicUsize>);
 
     impl AsyncRead for Counted {
@@ -154,7 +154,7 @@ mod tests {
         }
     }
 
-    /// How many writes so many requests take that are begun at the same time, with so many bytes each.
+    /// Returns how many writes it takes to begin `requests` requests of `size` bytes at the same time.
     async fn writes(requests: usize, size: usize) -> usize {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let count = Arc::new(AtomicUsize::new(0));
@@ -163,7 +163,7 @@ mod tests {
         tokio::spawn(connection);
         let mut server = server::handshake(theirs).await.unwrap();
         let before = count.load(Ordering::SeqCst);
-        // One that nobody waits for any more would be cancelled.
+        // Kept, because dropping a request cancels it.
         let mut waiting = Vec::new();
         for _ in 0..requests {
             let (response, mut body) = client.send_request(http::Request::new(()), false).unwrap();
@@ -183,7 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn small_requests_go_out_together_and_a_large_one_in_one_piece() {
-        // The handshake's acknowledgement may be one of them.
+        // One of the writes may be the acknowledgement of the handshake.
         assert!(writes(10, 500).await <= 2);
         assert!(writes(1, 5000).await <= 2);
     }

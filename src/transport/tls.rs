@@ -1,4 +1,4 @@
-//! How a connection is encrypted, and what it means when that fails.
+//! Encrypts connections, and explains why that fails.
 
 use std::{
     fmt, io,
@@ -35,22 +35,22 @@ use crate::{
     },
 };
 
-/// What is asked for in the handshake: HTTP/2.
+/// The protocol that the handshake negotiates: HTTP/2.
 const HTTP2: &[u8] = b"h2";
 
-/// How connections to a server are encrypted.
+/// The TLS configuration for a server.
 pub struct Encryption {
     config: Arc<ClientConfig>,
     server_name: ServerName<'static>,
-    /// What to call our certificate in an error, if we have one.
+    /// The name of the client certificate in errors, if there is one.
     client_cert: Option<String>,
 }
 
-/// An origin with what stands there.
+/// An origin and its contents.
 type Found<'a> = (&'a Origin, Secret);
 
 impl Encryption {
-    /// As `tls` says, with what was found where it says.
+    /// Creates the configuration from `tls` and the contents of the files that it names.
     pub fn new(tls: &Tls, ca: Option<Found<'_>>, client: Option<(Found<'_>, Found<'_>)>) -> Result<Self> {
         let provider = Arc::new(crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -77,7 +77,8 @@ impl Encryption {
         Ok(Encryption { config: Arc::new(config), server_name: tls.server_name.clone(), client_cert })
     }
 
-    /// Shakes hands on `stream`. What goes wrong later may be due to it too, and is for the second value to explain.
+    /// Performs the handshake on `stream`. The returned [`Handshake`] explains later failures that the handshake
+    /// caused.
     pub async fn start(&self, stream: Socket, peer: &str) -> Result<(TlsStream<Socket>, Handshake)> {
         let mut handshake = Handshake {
             peer: peer.to_owned(),
@@ -102,7 +103,7 @@ impl Encryption {
     }
 }
 
-/// Whether whoever is at the other end of `stream` speaks TLS, whatever comes of it.
+/// Returns whether the peer of `stream` speaks TLS, even if the handshake fails.
 pub async fn is_spoken(stream: Socket) -> bool {
     let provider = Arc::new(crypto::ring::default_provider());
     let verifier = Arc::new(AnyHost { chain: None, provider: provider.clone() });
@@ -119,23 +120,23 @@ pub async fn is_spoken(stream: Socket) -> bool {
     }
 }
 
-/// What TLS has against a connection, if it is TLS that has.
+/// Returns the TLS error, if TLS caused the failure.
 fn fault(why: &io::Error) -> Option<&rustls::Error> {
     why.get_ref()?.downcast_ref()
 }
 
-/// What is known of a handshake, to explain its failure.
+/// A handshake, to explain its failure.
 pub struct Handshake {
     peer: String,
     server_name: ServerName<'static>,
     client_cert: Option<String>,
     asked_for_cert: Arc<AtomicBool>,
-    /// Whether HTTP/2 was agreed upon.
+    /// Whether HTTP/2 was negotiated.
     http2: bool,
 }
 
 impl Handshake {
-    /// What it means that shaking hands failed like this.
+    /// Explains why the handshake failed.
     fn explain(&self, why: &io::Error) -> Error {
         let peer = &self.peer;
         let (what, step) = match fault(why) {
@@ -154,7 +155,7 @@ impl Handshake {
             None if self.asked_for_cert.load(Ordering::Relaxed) => {
                 return self.client_refused(&why.to_string());
             }
-            // The network's fault, as far as one can see.
+            // Probably a network failure.
             None => {
                 let what = format!("the connection to {peer} ended during the TLS handshake: {why}");
                 return Error::new(Status::Unavailable, format!("{what}; does it speak TLS?"));
@@ -163,8 +164,8 @@ impl Handshake {
         tls_error(format!("no TLS with {peer}: {what}; {step}"))
     }
 
-    /// What it means that the connection ended like this after that, before the server has said anything: only then it looks
-    /// at our certificate.
+    /// Explains why the connection ended after the handshake, before any byte from the server. With TLS 1.3 the
+    /// server checks the client certificate only then.
     pub fn explain_end(&self, why: Option<&io::Error>) -> Error {
         if let Some(why) = why.filter(|why| fault(why).is_some()) {
             return self.explain(why);
@@ -179,7 +180,7 @@ impl Handshake {
         Error::new(Status::Unavailable, format!("{peer} closed the connection right after the TLS handshake"))
     }
 
-    /// What it means that an HTTP answer speaks of certificates.
+    /// Explains an HTTP answer that mentions certificates.
     pub fn client_refused(&self, what: &str) -> Error {
         let step = match &self.client_cert {
             None => "it asks for a client certificate: give tls.client_cert_path and tls.client_key_path"
@@ -241,7 +242,7 @@ impl Handshake {
                     self.server_name.to_str()
                 ))
             }
-            // A server that wants a certificate and gets none may say no more than this.
+            // A server that requires a client certificate and gets none may report nothing more than this.
             _ if self.asked_for_cert.load(Ordering::Relaxed) => self.client_refused(&what),
             _ => tls_error(format!("no TLS with {}: {what}; its own log should say more", self.peer)),
         }
@@ -255,7 +256,7 @@ impl Handshake {
     }
 }
 
-/// Until when a certificate was valid, or from when on it is, as far as that is known.
+/// Returns until when a certificate was valid, or from when it will be, if known.
 fn period(why: &CertificateError) -> String {
     let (time, limit) = match why {
         CertificateError::ExpiredContext { time, not_after } => (time, not_after),
@@ -328,7 +329,7 @@ fn verifier(
     })
 }
 
-/// The certificates that this machine trusts.
+/// Returns the certificates that this machine trusts.
 fn system_roots() -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
@@ -343,7 +344,7 @@ fn system_roots() -> Result<RootCertStore> {
     Ok(roots)
 }
 
-/// Takes a certificate whatever name it is for; who signed it matters only if it is said who must have.
+/// Accepts a certificate for any name. Checks the signer only if a CA is configured.
 #[derive(Debug)]
 struct AnyHost {
     chain: Option<Arc<WebPkiServerVerifier>>,
@@ -360,7 +361,7 @@ impl ServerCertVerifier for AnyHost {
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, rustls::Error> {
         let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
-        // Names are looked at last.
+        // The name is checked last, so all other checks have passed.
         match chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -406,7 +407,7 @@ impl ResolvesClientCert for Noting {
     }
 
     fn has_certs(&self) -> bool {
-        // Else it wouldn't be asked.
+        // Otherwise rustls wouldn't ask the resolver.
         true
     }
 }

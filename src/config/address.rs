@@ -1,20 +1,20 @@
-//! Where a server listens.
+//! The address of a server or proxy.
 
 use crate::model::error::{Error, Result};
 
 /// A host and a port.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Address {
-    /// A name or an IP address; an IPv6 one without its brackets.
+    /// A name or an IP address; an IPv6 address without brackets.
     pub host: String,
     /// The port.
     pub port: u16,
-    /// As it was given.
+    /// The address as it was given.
     pub authority: String,
 }
 
 impl Address {
-    /// Reads `host:port`; an error names `source`.
+    /// Parses `host:port`. Errors name `source`.
     pub fn parse(source: &str, text: &str) -> Result<Self> {
         let wrong =
             |why: &str| Error::config(format!("{source} must be host:port, e.g. 127.0.0.1:7233: {why}"));

@@ -1,4 +1,4 @@
-//! The environment variables that every Temporal client reads.
+//! Reads the environment variables that every Temporal client reads.
 
 use std::{collections::BTreeMap, ffi::OsString};
 
@@ -12,8 +12,7 @@ use crate::model::{
     secret::Secret,
 };
 
-/// Reads what the variables say. An empty one says that what stands in the file doesn't count; one that is true or false
-/// and is empty says nothing.
+/// Reads the variables. An empty variable hides the value from the file. An empty boolean variable is ignored.
 pub fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Settings> {
     let mut settings = Settings::default();
     let mut headers: BTreeMap<String, Secret> = BTreeMap::new();
@@ -50,7 +49,7 @@ pub fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Set
     settings.checked()
 }
 
-/// Whether a variable of the table is the one of this name.
+/// Returns whether a variable of the table has this name.
 fn names(variable: &str, name: &str) -> bool {
     match variable.strip_suffix('*') {
         Some(prefix) => name.len() > prefix.len() && name.starts_with(prefix),

@@ -1,4 +1,4 @@
-//! A profile of `temporal.toml`.
+//! Reads a profile of `temporal.toml`.
 
 use std::{
     collections::BTreeMap,
@@ -17,12 +17,12 @@ use super::{
 };
 use crate::model::error::{Error, Result};
 
-/// The profile that is taken when none is named.
+/// The profile that is used when none is named.
 const DEFAULT_PROFILE: &str = "default";
-/// Where the file stands in the user's directory for configuration.
+/// The default path of the file within the user's configuration directory.
 const DEFAULT_FILE: &str = "temporalio/temporal.toml";
 
-/// The file that is read when none is named: as Temporal's clients do, in the place that the system has for such.
+/// Returns the default path, the same as for Temporal's own clients on this system.
 pub fn default_path(variables: &[(OsString, OsString)]) -> Option<PathBuf> {
     let variable = |wanted: &str| {
         let found = variables.iter().find(|(name, value)| name == wanted && !value.is_empty());
@@ -32,18 +32,18 @@ pub fn default_path(variables: &[(OsString, OsString)]) -> Option<PathBuf> {
     let directory = if cfg!(target_os = "macos") {
         home()?.join("Library/Application Support")
     } else {
-        // A relative one is to be ignored, says the specification of that variable.
+        // The XDG specification says to ignore relative paths.
         let configured = variable("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
         configured.or_else(|| Some(home()?.join(".config")))?
     };
     Some(directory.join(DEFAULT_FILE))
 }
 
-/// Reads the profile that `settings` name, or the default one.
+/// Reads the profile that `settings` name, or the default profile.
 pub fn read(settings: &Settings, default_file: Option<PathBuf>) -> Result<Settings> {
     let named = settings.text(&table::CONFIG_FILE).map(|path| PathBuf::from(&*path));
-    // The caller's own code says that there is such a file. A variable may be set for a file that isn't written yet: all
-    // clients let that pass.
+    // Only a path in the options must exist: the caller's own code names it. A variable may name a file that doesn't
+    // exist yet, and all Temporal clients ignore that.
     let must_exist = named.is_some() && settings.source(&table::CONFIG_FILE).starts_with("options.");
     let profile = settings.text(&table::PROFILE);
     let (text, path) = match named.or(default_file) {
@@ -93,12 +93,12 @@ fn settings_of(profile: &Table, at: &str, path: &Path) -> Result<Settings> {
         if let Some(given) = table.and_then(|table| table.get(key.short_name())) {
             let value = value(key, given)
                 .ok_or_else(|| Error::config(format!("{source} must be {}", key.kind.wanted())))?;
-            // An empty text says nothing.
+            // An empty text means that no value is given.
             if value != Value::Text("".into()) {
                 settings.put(key, value, source);
             }
         } else if table.is_some() && key.name == table::TLS_DISABLED.name {
-            // Who says how, wants it.
+            // A table for TLS in the profile turns TLS on.
             settings.put(key, Value::Flag(false), source);
         }
     }
@@ -128,7 +128,7 @@ fn sub_table<'a>(table: &'a Table, name: &str, at: &str, path: &Path) -> Result<
     }
 }
 
-/// The parser's own text would show the line, which may hold a secret.
+/// Returns a syntax error. The parser's message isn't included: it would show the line, which may contain a secret.
 fn syntax(path: &Path, text: &str, why: &toml::de::Error) -> Error {
     let before = why.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     let line = before.matches('\n').count() + 1;

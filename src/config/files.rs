@@ -9,14 +9,14 @@ use crate::{
     sys,
 };
 
-/// The longest file that is read: bundles of certificates have a few hundred KiB.
+/// The largest file that is read: bundles of certificates have a few hundred KiB.
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// By how much a file may grow between the look at its length and the reading.
+/// By how much a file may grow between the check of its length and the read.
 const ROOM: usize = 4096;
 /// How long the writer of a named pipe may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The error of who can't read what `source` names.
+/// Returns the error for a file that `source` names and that can't be read.
 pub fn unreadable(source: &impl fmt::Display, why: &io::Error) -> Error {
     match sys::descriptor::exhausted(why) {
         Some(step) => Error::new(Status::LocalLimit, format!("{source} can't be read: {why}; {step}")),
@@ -24,11 +24,11 @@ pub fn unreadable(source: &impl fmt::Display, why: &io::Error) -> Error {
     }
 }
 
-/// The whole of a file, which may hold secrets.
+/// Reads a whole file, which may contain secrets.
 pub fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    // To open a named pipe would wait for its writer without end.
+    // Without O_NONBLOCK, opening a named pipe would wait for its writer indefinitely.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-    // What has no length, a pipe for instance, may have any.
+    // A pipe, for example, reports no length and may have any.
     let length = file.metadata().map_or(0, |file| file.len());
     let room = usize::try_from(length).ok().filter(|length| *length > 0).map_or(MAX_BYTES, |it| it + ROOM);
     let limit = room.min(MAX_BYTES);
@@ -42,7 +42,7 @@ pub fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-/// The same as a text.
+/// Reads a whole file as text.
 pub fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
     let bytes = read(path)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| io::Error::other("it isn't valid UTF-8"))?;

@@ -1,4 +1,4 @@
-//! The options that a caller gives as JSON.
+//! Reads the options that a caller gives as JSON.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::model::{
     secret::Secret,
 };
 
-/// Reads the JSON of connect.
+/// Reads the options of connect.
 pub fn read(json: &[u8]) -> Result<Settings> {
     let mut settings = Settings::default();
     json::read("options", json, |options| {
@@ -29,7 +29,8 @@ pub fn read(json: &[u8]) -> Result<Settings> {
     settings.checked()
 }
 
-/// Puts the options of a group, which are an object; or the group's short form: true, false, or the text of its first option.
+/// Stores the options of a group from an object, or from the short form of the group: true, false, or its first
+/// option's text.
 fn put_group(settings: &mut Settings, keys: &[&'static Key], options: &mut Object<'_>) -> Result<()> {
     let Some((first, group)) = keys.first().and_then(|first| Some((first, first.group()?))) else {
         return Ok(());

@@ -1,5 +1,5 @@
-//! What a parent hands to the process that does the work: the task token, in a variable, a file or a descriptor, and what it knows of
-//! the attempt.
+//! The hand-off from a parent to the process that does the work: the task token, in a variable, a file or a
+//! descriptor, and the attempt's data.
 
 use std::{
     env,
@@ -22,16 +22,16 @@ use crate::{
     sys,
 };
 
-/// Holds the token itself, in standard base64.
+/// The token, in standard base64.
 pub const TOKEN: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN";
-/// Names a file that holds it in standard base64.
+/// The path of a file with the token, in standard base64.
 pub const TOKEN_FILE: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN_FILE";
-/// Is the number of an inherited descriptor to read it from, in standard base64.
+/// The number of an inherited descriptor with the token, in standard base64.
 pub const TOKEN_FD: &str = "TEMPORAL_ACTIVITY_TASK_TOKEN_FD";
 
-/// Whose activity it is; empty for a standalone one.
+/// The id of the activity's workflow; empty for a standalone activity.
 pub const WORKFLOW_ID: &str = "TEMPORAL_ACTIVITY_WORKFLOW_ID";
-/// The workflow's run, or the standalone activity's.
+/// The run of the workflow, or of the standalone activity.
 pub const RUN_ID: &str = "TEMPORAL_ACTIVITY_RUN_ID";
 /// The activity's id. With it the token may be missing.
 pub const ID: &str = "TEMPORAL_ACTIVITY_ID";
@@ -39,41 +39,41 @@ pub const ID: &str = "TEMPORAL_ACTIVITY_ID";
 pub const ATTEMPT: &str = "TEMPORAL_ACTIVITY_ATTEMPT";
 /// The heartbeat timeout.
 pub const HEARTBEAT_TIMEOUT_MS: &str = "TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS";
-/// The last details of the attempt before, as the base64 of an encoded Payloads; set and empty: there are none.
+/// The last details of the previous attempt, as base64 of an encoded Payloads; empty: it has none.
 pub const HEARTBEAT_DETAILS: &str = "TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS";
-/// How long ago the attempt started, as its parent has measured it.
+/// The time since the attempt started, measured by the parent.
 pub const AGE_MS: &str = "TEMPORAL_ACTIVITY_AGE_MS";
-/// How long the attempt may still take, from the start of the child. A hint: the server decides.
+/// The time that the attempt has left when the child starts. A hint: the server decides.
 pub const DEADLINE_MS: &str = "TEMPORAL_ACTIVITY_DEADLINE_MS";
-/// `true` or `1`: the child sends nothing that anybody can read.
+/// `true` or `1`: the child refuses values that no codec has encoded.
 pub const REQUIRE_ENCODED: &str = "TEMPORAL_ACTIVITY_REQUIRE_ENCODED";
 
-/// The longest text that is read as a token. Real ones are under 300 bytes.
+/// The longest text of a token that is read. Real ones are under 300 bytes.
 pub const MAX_TOKEN_TEXT: usize = 64 * 1024;
 /// How long a parent may take to write the token to the descriptor and close it.
 pub const DESCRIPTOR_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a process was handed beside the token.
+/// The hand-off, except the token.
 #[derive(Debug, Default, PartialEq)]
 pub struct HandedOver {
-    /// Which activity it is.
+    /// The activity's ids.
     pub ids: Option<Ids>,
-    /// Which attempt, by its number; 0 when that isn't told.
+    /// The number of the attempt; 0 when not given.
     pub attempt: i32,
     /// The heartbeat timeout.
     pub heartbeat_timeout: Option<Duration>,
-    /// The last details of the attempt before.
+    /// The last details of the previous attempt.
     pub details: Option<Payloads>,
-    /// How long ago the attempt started, as its parent has measured it.
+    /// The time since the attempt started, measured by the parent.
     pub age: Option<Duration>,
-    /// How long it may still take. A hint: the server decides.
+    /// The time that the attempt has left. A hint: the server decides.
     pub remaining: Option<Duration>,
-    /// Whether nothing is to be sent that anybody can read.
+    /// Whether values that no codec has encoded are refused.
     pub require_encoded: bool,
 }
 
 impl HandedOver {
-    /// Reads the environment.
+    /// Reads the hand-off from the environment.
     pub fn read() -> Result<Self> {
         let time = |name| -> Result<Option<Duration>> {
             Ok(number(name)?.map(|ms: u32| Duration::from_millis(ms.into())))
@@ -109,12 +109,12 @@ impl HandedOver {
     }
 }
 
-/// Whether a task token was handed over in some way.
+/// Returns whether any variable hands over a task token.
 pub fn has_token() -> bool {
     [TOKEN, TOKEN_FILE, TOKEN_FD].iter().any(|name| env::var_os(name).is_some_and(|text| !text.is_empty()))
 }
 
-/// The task token that this process was handed.
+/// Returns the task token that was handed over.
 pub fn token_from_env() -> Result<Zeroizing<Vec<u8>>> {
     let given = |name| env::var_os(name).filter(|value| !value.is_empty());
     match (given(TOKEN), given(TOKEN_FILE), given(TOKEN_FD)) {
@@ -139,26 +139,26 @@ pub fn token_from_env() -> Result<Zeroizing<Vec<u8>>> {
     }
 }
 
-/// The task token in a file; errors call it `source`.
+/// Reads a task token from a file. Errors name it `source`.
 pub fn token_from_file(path: &Path, source: &str) -> Result<Zeroizing<Vec<u8>>> {
     let text = read_file(path).map_err(|why| unreadable(source, &why.to_string()))?;
-    // What was read is as secret as what it stands for.
+    // The text is as secret as the token.
     token_from_text(&Zeroizing::new(text), source)
 }
 
-/// The task token behind a descriptor, which stays open; errors call it `source`.
+/// Reads a task token from a descriptor, which stays open. Errors name it `source`.
 pub fn token_from_descriptor(number: i32, source: &str) -> Result<Zeroizing<Vec<u8>>> {
     let text = sys::descriptor::read_to_end(number, MAX_TOKEN_TEXT, DESCRIPTOR_PATIENCE)
         .map_err(|why| unreadable(source, &why.to_string()))?;
     token_from_text(&Zeroizing::new(text), source)
 }
 
-/// A variable that says something.
+/// Returns the value of a variable, unless it is empty.
 fn variable(name: &str) -> Result<Option<String>> {
     Ok(text(name)?.filter(|text| !text.is_empty()))
 }
 
-/// A variable that is set.
+/// Returns the value of a variable.
 fn text(name: &str) -> Result<Option<String>> {
     match env::var(name) {
         Ok(text) => Ok(Some(text)),
@@ -167,7 +167,7 @@ fn text(name: &str) -> Result<Option<String>> {
     }
 }
 
-/// A variable that is a whole number, if it says something.
+/// Returns a variable that is a whole number, unless it is empty.
 fn number<T: TryFrom<u32>>(name: &str) -> Result<Option<T>> {
     let Some(text) = variable(name)? else { return Ok(None) };
     let number = text.parse().ok().and_then(|number: u32| number.try_into().ok());
@@ -175,12 +175,13 @@ fn number<T: TryFrom<u32>>(name: &str) -> Result<Option<T>> {
 }
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    // To open a named pipe would wait for its writer without end, who gets the same time as a descriptor's.
+    // Without O_NONBLOCK, opening a named pipe would wait for its writer indefinitely. The writer gets as long as a
+    // descriptor's.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
     sys::descriptor::read_to_end(file.as_raw_fd(), MAX_TOKEN_TEXT, DESCRIPTOR_PATIENCE)
 }
 
-/// The task token that stands in a text in standard base64; errors call it `source`.
+/// Decodes a task token from standard base64. Errors name it `source`.
 pub fn token_from_text(text: &[u8], source: &str) -> Result<Zeroizing<Vec<u8>>> {
     let text = text.trim_ascii();
     if text.is_empty() {
@@ -189,7 +190,7 @@ pub fn token_from_text(text: &[u8], source: &str) -> Result<Zeroizing<Vec<u8>>> 
     if text.len() > MAX_TOKEN_TEXT {
         return Err(unreadable(source, "it is longer than any token"));
     }
-    // The text is a secret, so the decoder's own message, which quotes a character of it, stays out.
+    // Without the decoder's message, which quotes a character of the secret text.
     BASE64_STANDARD
         .decode(text)
         .map(Zeroizing::new)

@@ -1,4 +1,4 @@
-//! Who the server is told that we are.
+//! The identity that the server records for this process.
 
 use crate::{
     model::error::{Error, Result},
@@ -8,7 +8,7 @@ use crate::{
 const DEFAULT: &str = "{pid}@{host}";
 const DEFAULT_IN_JOB: &str = "{pid}@{host}/{job}";
 
-/// Where batch systems tell a job its id: its kind, the variable with its id, and one that tells its parts apart.
+/// The batch systems: a name, the variable with the job's id, and a variable with the index of a part of the job.
 const JOBS: [(&str, &str, Option<&str>); 6] = [
     ("slurm", "SLURM_JOB_ID", Some("SLURM_PROCID")),
     ("pbs", "PBS_JOBID", None),
@@ -17,15 +17,15 @@ const JOBS: [(&str, &str, Option<&str>); 6] = [
     ("aws-batch", "AWS_BATCH_JOB_ID", Some("AWS_BATCH_JOB_ARRAY_INDEX")),
     ("pod", "POD_NAME", None),
 ];
-/// That a process runs in a pod; the host is then named as the pod, unless the pod uses its node's network.
+/// Set in a Kubernetes pod. The host name is then the pod's name, unless the pod uses its node's network.
 const IN_POD: &str = "KUBERNETES_SERVICE_HOST";
 
-/// An identity whose parts are filled in when it is wanted, for a forked child is another process.
+/// A template of an identity. Its parts are filled in when it is used, because a forked child is another process.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Identity(Option<String>);
 
 impl Identity {
-    /// Checks what `source` gave.
+    /// Checks the template that `source` gave.
     pub fn parse(source: &str, template: Option<String>) -> Result<Self> {
         if let Some(template) = &template {
             fill(template, |name| matches!(name, "pid" | "host" | "job").then(String::new)).map_err(
@@ -39,7 +39,7 @@ impl Identity {
         Ok(Identity(template))
     }
 
-    /// The identity of this process.
+    /// Returns the identity of this process.
     pub fn resolve(&self) -> String {
         self.resolve_with(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
@@ -58,12 +58,12 @@ impl Identity {
     }
 }
 
-/// The batch job that this process belongs to, as `kind-id`.
+/// Returns the batch job of this process, as `kind-id`.
 fn job(host: &str, variable: impl Fn(&str) -> Option<String>) -> Option<String> {
     let in_pod = variable(IN_POD).is_some();
     JOBS.iter().find_map(|(kind, id, part)| {
         let id = variable(id)?;
-        // Other things are called so too; and a pod that is named as its host says nothing new.
+        // Other programs may set such variables too. A pod name that equals the host name adds nothing.
         let known = match *kind {
             "pod" => in_pod && id != host,
             "sge" => variable("SGE_TASK_ID").is_some(),
@@ -77,7 +77,7 @@ fn job(host: &str, variable: impl Fn(&str) -> Option<String>) -> Option<String> 
     })
 }
 
-/// Replaces `{name}` by what `part` says.
+/// Replaces each `{name}` by the result of `part`.
 fn fill(template: &str, part: impl Fn(&str) -> Option<String>) -> std::result::Result<String, &'static str> {
     let mut text = String::new();
     let mut rest = template;

@@ -1,7 +1,7 @@
-//! What to connect to, and how: the options of connect, over the environment, over a profile of `temporal.toml`, over the
-//! defaults.
+//! The options of connect. Sources in order of precedence: the caller's JSON, environment variables, a profile of
+//! `temporal.toml`, the defaults.
 //!
-//! An option more is an entry of [`table::KEYS`] and a field of [`Options`].
+//! To add an option, add an entry to [`table::KEYS`] and a field to [`Options`].
 
 mod address;
 mod environment;
@@ -34,78 +34,78 @@ pub use value::{Kind, Value};
 /// A complete configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// Where the server listens.
+    /// The server's address.
     pub address: Address,
-    /// What requests name as its authority.
+    /// The authority in requests.
     pub authority: Authority,
     /// The namespace of the activities.
     pub namespace: String,
-    /// Who the server is told that we are.
+    /// The identity that the server records.
     pub identity: Identity,
     /// How long connecting may take.
     pub connect_timeout: Duration,
-    /// Whether connect leaves the connection to the first call.
+    /// Whether the first call makes the connection, instead of connect.
     pub lazy: bool,
-    /// Whether to refuse what no codec has encoded.
+    /// Whether values that no codec has encoded are refused.
     pub require_encoded: bool,
-    /// Where the metrics may be fetched.
+    /// The address on which the metrics are served.
     pub metrics_address: Option<SocketAddr>,
-    /// What secures the connection, and who we are to the server.
+    /// The credentials and the TLS settings.
     pub security: Security,
-    /// The HTTP proxy to go through.
+    /// The HTTP proxy to connect through.
     pub proxy: Option<Proxy>,
-    /// How to notice that a connection is dead.
+    /// How to detect that a connection is dead.
     pub keepalive: Option<Keepalive>,
-    /// How calls are tried again.
+    /// How calls are retried.
     pub retry: RetryPolicy,
     /// Whether requests may be compressed.
     pub gzip: bool,
-    /// The largest message.
+    /// The largest message, in bytes.
     pub max_message_bytes: usize,
-    /// What all of that was made of.
+    /// The settings that all of these were made from.
     settings: Settings,
 }
 
 /// An HTTP proxy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proxy {
-    /// Where it listens.
+    /// The proxy's address.
     pub address: Address,
-    /// User and password.
+    /// The user and password.
     pub basic_auth: Option<(String, Secret)>,
 }
 
-/// How to notice that a connection is dead.
+/// How to detect that a connection is dead.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Keepalive {
-    /// How often it is asked.
+    /// The time between two PINGs.
     pub interval: Duration,
-    /// How long the answer may take.
+    /// How long the answer to a PING may take.
     pub timeout: Duration,
 }
 
-/// How calls are tried again.
+/// How calls are retried.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetryPolicy {
-    /// The pause after the first try that failed.
+    /// The pause after the first failed try.
     pub first_pause: Duration,
-    /// By how much each pause is longer than the one before.
+    /// The factor from one pause to the next.
     pub growth: f64,
     /// The longest pause.
     pub longest_pause: Duration,
-    /// By up to which part pauses are shorter.
+    /// The largest part by which jitter shortens a pause.
     pub jitter: f64,
-    /// How many tries a call may make.
+    /// The most tries of a call.
     pub max_tries: u32,
 }
 
 impl Options {
-    /// Reads the JSON of connect, and from environment and file what that leaves open.
+    /// Reads the JSON of connect, and missing values from the environment and the file.
     pub fn read(json: &[u8]) -> Result<Self> {
         Self::with_environment(json, std::env::vars_os().collect())
     }
 
-    /// The same with these variables instead of the process's own.
+    /// Does the same with these variables instead of the process's.
     pub fn with_environment(json: &[u8], variables: Vec<(OsString, OsString)>) -> Result<Self> {
         let default_file = file::default_path(&variables);
         let given = given::read(json)?;
@@ -115,7 +115,7 @@ impl Options {
         Self::from_settings(given.over(environment.over(profile)))
     }
 
-    /// These options with what the JSON of reconfigure changes.
+    /// Returns these options with the changes from the JSON of reconfigure.
     pub fn reconfigured(&self, json: &[u8]) -> Result<Self> {
         let given = given::read(json)?;
         if let Some(key) = table::KEYS.iter().find(|key| !key.reconfigurable && given.has(key)) {

@@ -1,4 +1,4 @@
-//! The options as a page to read, made from the table that they are read by.
+//! Generates the documentation page of the options from their table.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use super::{
     value::Kind,
 };
 
-/// All options in Markdown.
+/// Returns all options in Markdown.
 pub fn markdown() -> String {
     let mut page = String::new();
     for key in KEYS {

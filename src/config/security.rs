@@ -1,4 +1,4 @@
-//! What secures a connection, and who we are to the server: where that stands, not yet what it is.
+//! The places of the credentials and TLS settings. Their contents are read later.
 
 use std::{fmt, path::PathBuf};
 
@@ -16,7 +16,7 @@ use crate::model::{
     secret::{self, Secret},
 };
 
-/// Everything about a connection that can be renewed while it is up.
+/// Everything about a connection that can be changed while connected.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Security {
     /// The API key.
@@ -27,39 +27,39 @@ pub struct Security {
     pub tls: Option<Tls>,
 }
 
-/// How a connection is encrypted.
+/// The TLS settings of a connection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tls {
-    /// What the server's certificate must be signed by; `None`: by whom the system trusts.
+    /// The CAs that may sign the server's certificate; `None`: those that the system trusts.
     pub server_ca_cert: Option<Origin>,
-    /// Our certificate, and its key.
+    /// The client certificate and its key.
     pub client_cert: Option<(Origin, Origin)>,
-    /// What the server's certificate must be valid for.
+    /// The name that the server's certificate must be valid for.
     pub server_name: ServerName<'static>,
-    /// Whether it may be valid for something else.
+    /// Whether the certificate may be valid for another name.
     pub disable_host_verification: bool,
 }
 
-/// Where something stands that is needed to connect.
+/// The origin of a credential.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Origin {
-    /// What to call it in an error.
+    /// The name of the origin in errors.
     pub source: String,
     /// The place.
     pub place: Place,
 }
 
-/// In the options, or in a file.
+/// A value in the options, or a file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Place {
-    /// Given itself.
+    /// The value itself.
     Here(Secret),
-    /// In this file.
+    /// The path of a file.
     File(PathBuf),
 }
 
 impl Security {
-    /// Reads what the options say.
+    /// Reads the origins from the options.
     pub fn from_settings(settings: &Settings, address: &Address) -> Result<Self> {
         let api_key = Origin::read(settings, &table::API_KEY, &table::API_KEY_PATH);
         let disabled = settings.given_flag(&table::TLS_DISABLED);
@@ -70,7 +70,7 @@ impl Security {
         Ok(Security { api_key, headers: Headers::from_settings(settings)?, tls })
     }
 
-    /// Everything that stands somewhere.
+    /// Returns all origins.
     pub fn origins(&self) -> impl Iterator<Item = &Origin> {
         let tls = self.tls.iter().flat_map(|tls| {
             let client = tls.client_cert.iter().flat_map(|(cert, key)| [cert, key]);
@@ -122,7 +122,7 @@ impl Tls {
 }
 
 impl Origin {
-    /// Whether it can change by itself.
+    /// Returns whether the content may change without reconfigure.
     pub fn is_file(&self) -> bool {
         matches!(self.place, Place::File(_))
     }
@@ -149,12 +149,12 @@ impl fmt::Display for Origin {
 pub struct Headers(HeaderMap);
 
 impl Headers {
-    /// Whether a header can have this text.
+    /// Returns whether a header value can contain this text.
     pub fn can_carry(text: &str) -> bool {
         text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
     }
 
-    /// The headers themselves.
+    /// Returns the headers.
     pub fn map(&self) -> &HeaderMap {
         &self.0
     }
@@ -182,7 +182,7 @@ impl Headers {
     }
 }
 
-/// A header's value that isn't shown, and is wiped when the last request that has it is gone.
+/// Creates a header value that isn't logged, and that is wiped when the last request with it is dropped.
 pub fn secret_value(text: String) -> Option<HeaderValue> {
     let bytes = secret::shared(text);
     let mut value = HeaderValue::from_maybe_shared(bytes).ok()?;
@@ -190,12 +190,12 @@ pub fn secret_value(text: String) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// The name of a header, as all Temporal clients spell it.
+/// Returns the name of a header, normalized as in all Temporal clients.
 pub fn header_name(given: &str) -> String {
     given.to_lowercase().replace('_', "-")
 }
 
-/// What gRPC and HTTP/2 say themselves.
+/// Returns whether gRPC or HTTP/2 sets this header itself.
 fn is_reserved(name: &str) -> bool {
     let own =
         ["te", "content-type", "content-length", "host", "connection", "transfer-encoding", "user-agent"];

@@ -1,4 +1,4 @@
-//! Values that were given in one place, and their merge over those of another.
+//! The values from one source, and how they override those from another.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::model::{
     secret::Secret,
 };
 
-/// Values by the names of their options, each with the place that it was given in.
+/// Values by the names of their options, each with its source.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings(BTreeMap<&'static str, Setting>);
 
@@ -23,23 +23,24 @@ struct Setting {
 }
 
 impl Settings {
-    /// Sets a value; errors about it name `source`.
+    /// Sets a value. Errors about it name `source`.
     pub fn put(&mut self, key: &'static Key, value: Value, source: String) {
         self.0.insert(key.name, Setting { value, source, alternative: key.alternative });
     }
 
-    /// Whether a value was given.
+    /// Returns whether a value was given.
     pub fn has(&self, key: &Key) -> bool {
         self.filled(key.name).is_some()
     }
 
-    /// Refuses an option and its alternative in one place.
+    /// Refuses an option together with its alternative in the same source.
     pub fn checked(self) -> Result<Self> {
         self.check_against(&self)?;
         Ok(self)
     }
 
-    /// Refuses an option here and its alternative in `lower`, when neither place plainly overrides the other.
+    /// Refuses an option here together with its alternative in `lower`, if neither source clearly overrides the
+    /// other.
     pub fn check_against(&self, lower: &Settings) -> Result<()> {
         for key in KEYS {
             let Some(alternative) = key.alternative else { continue };
@@ -72,13 +73,13 @@ impl Settings {
         lower
     }
 
-    /// The place where the value was given, for errors.
+    /// Returns the source of a value, for errors.
     pub fn source(&self, key: &Key) -> String {
         let given = self.0.get(key.name).map(|setting| setting.source.clone());
         given.unwrap_or_else(|| format!("the default of {}", key.name))
     }
 
-    /// The text that was given, or the default.
+    /// Returns the text that was given, or the default.
     pub fn text(&self, key: &Key) -> Option<Secret> {
         debug_assert!(matches!(key.kind, Kind::Text | Kind::Secret | Kind::Word(_)), "{}", key.name);
         match self.value(key)? {
@@ -87,13 +88,13 @@ impl Settings {
         }
     }
 
-    /// The flag that was given, or the default.
+    /// Returns the flag that was given, or the default.
     pub fn flag(&self, key: &Key) -> bool {
         debug_assert!(key.kind == Kind::Flag && key.default.is_some(), "{}", key.name);
         matches!(self.value(key), Some(Value::Flag(true)))
     }
 
-    /// The flag that was given.
+    /// Returns the flag that was given.
     pub fn given_flag(&self, key: &Key) -> Option<bool> {
         match self.filled(key.name)?.value {
             Value::Flag(flag) => Some(flag),
@@ -101,7 +102,7 @@ impl Settings {
         }
     }
 
-    /// The headers that were given, by name.
+    /// Returns the headers that were given, by name.
     pub fn headers(&self, key: &Key) -> BTreeMap<String, Secret> {
         debug_assert!(key.kind == Kind::Headers, "{}", key.name);
         match self.value(key) {
@@ -110,7 +111,7 @@ impl Settings {
         }
     }
 
-    /// The number that was given, or the default.
+    /// Returns the number that was given, or the default.
     pub fn decimal(&self, key: &Key) -> f64 {
         debug_assert!(matches!(key.kind, Kind::Decimal { .. }), "{}", key.name);
         match self.value(key) {
@@ -119,7 +120,7 @@ impl Settings {
         }
     }
 
-    /// The number that was given, or the default.
+    /// Returns the number that was given, or the default.
     pub fn integer(&self, key: &Key) -> i64 {
         debug_assert!(matches!(key.kind, Kind::Integer { .. }), "{}", key.name);
         match self.value(key) {
@@ -128,7 +129,7 @@ impl Settings {
         }
     }
 
-    /// The milliseconds that were given, or the default.
+    /// Returns the time that was given in milliseconds, or the default.
     pub fn time(&self, key: &Key) -> Duration {
         Duration::from_millis(self.integer(key).unsigned_abs())
     }

@@ -1,42 +1,42 @@
-//! The options, one entry each: whatever reads, checks, prints or documents an option does it from here.
+//! The table of options. All code that reads, checks, prints or documents options uses it.
 
 use super::value::{Kind, Value};
 
 /// An option of connect.
 #[derive(Debug)]
 pub struct Key {
-    /// Its name; `group.name` for one that stands in an object.
+    /// The option's name; `group.name` for one in an object.
     pub name: &'static str,
-    /// What its value looks like.
+    /// The kind of its value.
     pub kind: Kind,
-    /// What it means, in a sentence or two.
+    /// Its description, in a sentence or two.
     pub help: &'static str,
-    /// The default, as it would be written; `None` when there is none, or when it depends.
+    /// The default as text; `None` when there is none, or when it depends on other options.
     pub default: Option<&'static str>,
-    /// The environment variable that says the same; one that ends in `*` stands for all that begin so.
+    /// The environment variable with the same meaning; with `*` at the end, all variables with this prefix.
     pub variable: Option<&'static str>,
-    /// Whether that variable says the opposite.
+    /// Whether the variable has the opposite meaning.
     pub inverted: bool,
-    /// Whether it may stand in a profile of `temporal.toml`.
+    /// Whether a profile of `temporal.toml` may contain it.
     pub in_profile: bool,
     /// Whether it may be changed while connected.
     pub reconfigurable: bool,
-    /// Another option that says the same in another way: only one of the two may be given.
+    /// An alternative to this option: only one of the two may be given.
     pub alternative: Option<&'static str>,
 }
 
 impl Key {
-    /// The object that it stands in, if it stands in one.
+    /// Returns the name of the object that contains it, if any.
     pub fn group(&self) -> Option<&'static str> {
         self.name.split_once('.').map(|(group, _)| group)
     }
 
-    /// Its name in that object.
+    /// Returns its name within that object.
     pub fn short_name(&self) -> &'static str {
         self.name.split_once('.').map_or(self.name, |(_, name)| name)
     }
 
-    /// The value that it has when nobody gives one.
+    /// Returns its default value.
     pub fn default_value(&self) -> Option<Value> {
         self.kind.parse(self.default?).ok()
     }
@@ -95,8 +95,8 @@ macro_rules! options {
     };
 }
 
-// The options of a group stand together. The group's name alone sets the first of them: `"tls": true` is
-// `"tls": {"disabled": false}`, `"proxy": "a:1"` its `target_host`.
+// The options of a group follow each other. The group's name alone sets the first of them: `"tls": true` means
+// `"tls": {"disabled": false}`, and `"proxy": "a:1"` sets `target_host`.
 options! {
     ADDRESS = Key::new("address", Kind::Text, "Where the server listens, as `host:port`.")
         .default("127.0.0.1:7233")

@@ -1,10 +1,10 @@
-//! What comes of options, variables and files together.
+//! Tests options, variables and files together.
 
 use super::{table::KEYS, *};
 use crate::model::status::Status;
 
 fn read(json: &str, variables: &[(&str, &str)]) -> Result<Options> {
-    // Nobody's own file is to be read.
+    // So that the tests don't read the user's own file.
     let home = [("XDG_CONFIG_HOME", "/nonexistent")];
     let variables = variables.iter().chain(&home).map(|(name, value)| (name.into(), value.into())).collect();
     Options::with_environment(json.as_bytes(), variables)

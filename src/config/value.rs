@@ -1,15 +1,15 @@
-//! What the value of an option can be, and how it is read from a text.
+//! The kinds of option values, and how they are parsed from text.
 
 use std::collections::BTreeMap;
 
 use crate::model::secret::Secret;
 
-/// What a value looks like.
+/// The kind of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    /// A text that says something.
+    /// A text that isn't empty.
     Text,
-    /// One that nobody else may see.
+    /// A text that must not be shown.
     Secret,
     /// One of these words.
     Word(&'static [&'static str]),
@@ -17,28 +17,28 @@ pub enum Kind {
     Flag,
     /// A whole number within bounds.
     Integer {
-        /// The least.
+        /// The smallest value.
         min: i64,
-        /// The most.
+        /// The largest value.
         max: i64,
     },
     /// A number within bounds.
     Decimal {
-        /// The least.
+        /// The smallest value.
         min: f64,
-        /// The most.
+        /// The largest value.
         max: f64,
     },
-    /// Names with a text each.
+    /// Texts by name.
     Headers,
 }
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Given, but empty: what stands in a lower place doesn't count.
+    /// Given but empty: hides the value from a source of lower precedence.
     Nothing,
-    /// Whatever is written as text: where it has ended up, nobody knows which of them are secrets.
+    /// Any text. Kept secret, because it isn't known which of them are.
     Text(Secret),
     /// True or false.
     Flag(bool),
@@ -46,24 +46,24 @@ pub enum Value {
     Integer(i64),
     /// A number.
     Decimal(f64),
-    /// Names and their texts; an empty text takes the name away.
+    /// Texts by name; an empty text removes the header.
     Headers(BTreeMap<String, Secret>),
 }
 
 impl Value {
-    /// A flag the other way round.
+    /// Returns the opposite of a flag.
     pub fn opposite(self) -> Self {
         if let Value::Flag(flag) = self { Value::Flag(!flag) } else { self }
     }
 }
 
 impl Kind {
-    /// Reads a value from a text; an error says what is wanted.
+    /// Parses a value from text. The error describes the expected value.
     pub fn parse(self, text: &str) -> Result<Value, String> {
         let value = match self {
             Kind::Text | Kind::Secret => Some(Value::Text(text.into())),
             Kind::Word(words) => words.contains(&text).then(|| Value::Text(text.into())),
-            // The spellings that Temporal's clients know.
+            // The spellings that Temporal's clients accept.
             Kind::Flag => match text.to_ascii_lowercase().as_str() {
                 "true" | "1" => Some(Value::Flag(true)),
                 "false" | "0" => Some(Value::Flag(false)),
@@ -80,7 +80,7 @@ impl Kind {
         value.ok_or_else(|| self.wanted())
     }
 
-    /// What a value must be, for an error or the documentation.
+    /// Describes the expected value, for errors and documentation.
     pub fn wanted(self) -> String {
         match self {
             Kind::Text | Kind::Secret => "a string".to_owned(),

@@ -7,8 +7,8 @@
  *
  *     int main() try {
  *         thb::Client client = thb::Client::connect().value();         // TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE
- *         thb::Activity activity = thb::Activity::from_env().value();  // TEMPORAL_ACTIVITY_TASK_TOKEN; beats from here
- *         std::int64_t item = activity.details().value().integer().value_or(-1);  // the last one that is done
+ *         thb::Activity activity = thb::Activity::from_env().value();  // TEMPORAL_ACTIVITY_TASK_TOKEN; beats start
+ *         std::int64_t item = activity.details().value().integer().value_or(-1);  // the last completed item
  *         while (++item < 10) {
  *             std::cout << "working on item " << item << '\n';
  *             thb::Signals signals = activity.heartbeat(item).value();  // never waits: sent in the background
@@ -17,26 +17,27 @@
  *         activity.complete("\"ten items\"").value();
  *     } catch (const thb::Error &error) {
  *         std::cerr << error.what() << '\n';
- *         return error.status() == THB_NOT_FOUND ? 0 : 1;  // not found: over for us; another attempt has taken over
+ *         return error.status() == THB_NOT_FOUND ? 0 : 1;  // not found: it is over for this attempt
  *     }
  *
- * What statuses, signals and options mean, and when beats go out, is told by temporal_heartbeat.h. C++ adds:
+ * temporal_heartbeat.h documents the statuses, signals and options, and when beats are sent. C++ adds:
  *
- * RESULTS. What can fail returns a Result, with exceptions and without. value() is what was asked for, or throws the
- * Error; in a build without exceptions (-fno-exceptions) it prints the error and aborts. Who wants neither asks:
+ * RESULTS. Each function that can fail returns a Result. value() returns the value, or throws the Error; in a build
+ * without exceptions (-fno-exceptions) it prints the error and aborts. To avoid both, check the status first:
  *
  *     if (auto beat = activity.heartbeat(item); beat.status() == THB_NOT_FOUND) stop();   // THB_OK, or why not
  *     else if (!beat) log(beat.error().what());
  *
- * VALUES are JSON: a text of it, or an integer. Others are named: Value::binary, null, payloads. A Value borrows.
+ * VALUES are JSON: a JSON text or an integer. For other encodings use Value::binary, null or payloads. A Value borrows
+ * its bytes.
  *
  * TIMEOUTS are std::chrono durations. 0 or less never waits; 2^31 ms (25 days) or more is `forever`.
  *
- * THREADS. Any thread may call anything, and close an Activity that others wait for. Moving, assigning, destroying, and
- * Details::add are for one thread alone.
+ * THREADS. Any thread may call any function, and may close an Activity that other threads wait for. Don't move, assign
+ * or destroy an object, or call Details::add, while another thread uses the object.
  *
- * LIFETIMES. Client and Activity are handles that can be moved: what was moved from, closed or made by default is
- * closed, which is safe: calls return THB_INVALID_HANDLE, and closing it again is no error. Destructors never throw.
+ * LIFETIMES. Client and Activity are movable handles. A moved-from, closed or default-constructed object is closed: its
+ * calls return THB_INVALID_HANDLE, and closing it again is not an error. Destructors never throw.
  */
 #ifndef TEMPORAL_HEARTBEAT_HPP
 #define TEMPORAL_HEARTBEAT_HPP
@@ -61,7 +62,7 @@
 #include "temporal_heartbeat.h"
 
 namespace temporal_heartbeat {
-// Parts of one program may be built with exceptions and others without: to the linker these are different types.
+// Different types for the linker, because one program may contain code built with exceptions and code built without.
 #ifdef __cpp_exceptions
 inline namespace with_exceptions {
 #else
@@ -69,16 +70,16 @@ inline namespace without_exceptions {
 #endif
 
 using Timeout = std::chrono::milliseconds;
-/* The time that blocking calls have unless another is given. */
+/* The default timeout of blocking calls. */
 inline constexpr Timeout default_timeout = std::chrono::seconds(10);
 inline constexpr Timeout forever = Timeout::max();
 
-/* Why a call failed; what Result::value throws. Copies share the text. */
+/* Why a call failed. Result::value throws it. Copies share the text. */
 class Error : public std::exception {
 public:
     /* No error: THB_OK. */
     Error() noexcept = default;
-    /* Takes the error over from the C function that returned it (NULL: there is no more than the status). */
+    /* Takes ownership of an error that a C function returned (NULL: there is only the status). */
     explicit Error(thb_status_t status, thb_error_t *taken = nullptr) {
         const std::unique_ptr<thb_error_t, void (*)(thb_error_t *)> error(taken, thb_error_free);
         std::string what = thb_status_name(status);
@@ -92,11 +93,11 @@ public:
     thb_status_t status() const noexcept { return why_ ? why_->status : THB_OK; }
     /* "THB_NOT_FOUND: the activity ...", for people. */
     const char *what() const noexcept override { return why_ ? why_->what.c_str() : "THB_OK"; }
-    /* What the server answered, e.g. 5; -1: it didn't. */
+    /* The gRPC code of the server's answer, e.g. 5; -1 without an answer. */
     std::int32_t grpc_code() const noexcept { return why_ ? why_->grpc_code : -1; }
     /* Whether the same call may succeed later. */
     bool retryable() const noexcept { return why_ && why_->retryable; }
-    /* How long to wait before that, where something is known of it. */
+    /* How long to wait before that retry, if known. */
     std::optional<Timeout> retry_after() const noexcept {
         if (!why_ || why_->retry_after_ms < 0) return std::nullopt;
         return Timeout(why_->retry_after_ms);
@@ -113,7 +114,7 @@ private:
     std::shared_ptr<const Why> why_;
 };
 
-/* What all results have. */
+/* The common part of all results. */
 class Outcome {
 public:
     explicit operator bool() const noexcept { return status() == THB_OK; }
@@ -137,14 +138,14 @@ private:
     Error error_;
 };
 
-/* A value, or the Error that came instead. */
+/* A value or an Error. */
 template <typename T>
 class [[nodiscard]] Result : public Outcome {
 public:
     Result(T value) noexcept : value_(std::move(value)) {}
     Result(Error error) noexcept : Outcome(std::move(error)) {}
 
-    /* The value; without one the error is thrown. */
+    /* Returns the value, or throws the error. */
     T &value() & { return check(), *value_; }
     const T &value() const & { return check(), *value_; }
     T value() && { return check(), std::move(*value_); }
@@ -153,7 +154,7 @@ private:
     std::optional<T> value_;
 };
 
-/* Done, or the Error that came instead. */
+/* Success or an Error. */
 template <>
 class [[nodiscard]] Result<void> : public Outcome {
 public:
@@ -162,7 +163,7 @@ public:
     void value() const { check(); }
 };
 
-/* What server and clock ask of an activity: a set of THB_SIGNAL_*, see the table there. */
+/* A set of THB_SIGNAL_*; see enum thb_signal. */
 class Signals {
 public:
     static constexpr std::uint32_t all = UINT32_MAX;
@@ -190,7 +191,7 @@ private:
 
 class Details;
 
-/* Something to send as details or result. It borrows its bytes: make it in the call that it is for. */
+/* A value to send as details or result. It borrows its bytes: construct it in the argument list of the call. */
 class Value {
 public:
     /* An integer, as JSON. */
@@ -198,10 +199,10 @@ public:
     Value(T number) noexcept : encoding_(THB_ENCODING_JSON), is_number_(true) {
         len_ = static_cast<std::size_t>(std::to_chars(digits_, digits_ + sizeof digits_, number).ptr - digits_);
     }
-    /* One JSON text in UTF-8: checked, and sent as it is. */
+    /* One JSON text in UTF-8: checked, then sent byte for byte. */
     template <typename T, std::enable_if_t<std::is_convertible_v<const T &, std::string_view>, int> = 0>
     Value(const T &json) noexcept : Value(THB_ENCODING_JSON, std::string_view(json)) {}
-    /* Several values, or the ones that were read before. */
+    /* All values of details that were built or read before. */
     Value(const Details &details) noexcept;
 
     static Value binary(std::string_view bytes) noexcept { return {THB_ENCODING_BINARY, bytes}; }
@@ -211,7 +212,7 @@ public:
     static Value null() noexcept { return {THB_ENCODING_NULL, {}}; }
     /* A serialized temporal.api.common.v1.Payloads. */
     static Value payloads(std::string_view bytes) noexcept { return {THB_ENCODING_PAYLOADS, bytes}; }
-    /* No value: normal for a result. As the details of a one-call heartbeat it ERASES what the server holds. */
+    /* No value: usual for a result. In a one-call heartbeat it ERASES the details that the server holds. */
     static Value none() noexcept { return {THB_ENCODING_NONE, {}}; }
 
     thb_encoding_t encoding() const noexcept { return encoding_; }
@@ -236,7 +237,7 @@ inline std::uint32_t milliseconds(Timeout timeout) noexcept {
     return timeout.count() > INT32_MAX ? THB_FOREVER : static_cast<std::uint32_t>(timeout.count());
 }
 
-/* An argument as C takes it, which may be as several. */
+/* Converts an argument to one or more arguments of a C function. */
 inline auto spread(Timeout timeout) noexcept { return std::make_tuple(milliseconds(timeout)); }
 inline auto spread(std::string_view bytes) noexcept { return std::make_tuple(bytes.data(), bytes.size()); }
 inline auto spread(const Value &value) noexcept {
@@ -247,7 +248,7 @@ auto spread(T other) noexcept {
     return std::make_tuple(other);
 }
 
-/* Calls a C function, whose last parameter takes the error. */
+/* Calls a C function whose last parameter is error_out. */
 template <typename Function, typename... Arguments>
 Error call(Function function, const Arguments &...arguments) {
     thb_error_t *error = nullptr;
@@ -255,7 +256,7 @@ Error call(Function function, const Arguments &...arguments) {
     return status == THB_OK ? Error() : Error(status, error);
 }
 
-/* The same for one whose last parameter but one takes what it makes. */
+/* Calls a C function whose last but one parameter is the output, and returns that. */
 template <typename T, typename Raw, typename Function, typename... Arguments>
 Result<T> make(Function function, const Arguments &...arguments) {
     Raw raw{};
@@ -263,7 +264,7 @@ Result<T> make(Function function, const Arguments &...arguments) {
     return T(raw);
 }
 
-/* The same for one that makes a text. */
+/* Calls a C function whose output is a text, and returns that. */
 template <typename... Arguments>
 Result<std::string> text(const Arguments &...arguments) {
     thb_text_t *made = nullptr;
@@ -274,7 +275,7 @@ Result<std::string> text(const Arguments &...arguments) {
     return std::string(data, len);
 }
 
-/* A handle (0: none) that is closed once, by whoever comes first. */
+/* A handle (0: none). If several threads close it, only the first call does. */
 template <typename T, thb_status_t (*close_it)(T, std::uint32_t, thb_error_t **)>
 class Owned {
 public:
@@ -300,11 +301,11 @@ private:
 
 }  // namespace detail
 
-/* Zero or more values, with what the server tells about them; read from it or built here. */
+/* Zero or more values, read from the server or built here. */
 class Details {
 public:
     Details() noexcept = default;
-    /* Takes over what a C function returned. */
+    /* Takes ownership of details that a C function returned. */
     explicit Details(thb_details_t *taken) noexcept : details_(taken) {}
 
     Result<void> add(const Value &value) {
@@ -317,13 +318,13 @@ public:
 
     bool empty() const noexcept { return size() == 0; }
     std::size_t size() const noexcept { return thb_details_count(details_.get()); }
-    /* The bytes of one value (of JSON, its text); empty for an index that there isn't. They live with the details. */
+    /* The bytes of one value (the text, for JSON), valid until add or destruction; empty if there is no such index. */
     std::string_view operator[](std::size_t index) const noexcept {
         std::size_t len = 0;
         const void *data = thb_details_data(details_.get(), index, &len);
         return {static_cast<const char *>(data), len};
     }
-    /* "json/plain", "binary/plain", ...; "" for an index that there isn't. */
+    /* "json/plain", "binary/plain", ...; "" if there is no such index. */
     const char *encoding(std::size_t index) const noexcept { return thb_details_encoding(details_.get(), index); }
     /* The value as an integer, if it is one. */
     std::optional<std::int64_t> integer(std::size_t index = 0) const noexcept {
@@ -342,12 +343,12 @@ public:
 
     /* The attempt that the server has now, from 1; 0: unknown. */
     std::int32_t attempt() const noexcept { return thb_details_attempt(details_.get()); }
-    /* When they were recorded, by the server's clock; none: never. */
+    /* When the server recorded them, by its clock; nullopt: never. */
     std::optional<std::chrono::system_clock::time_point> recorded_at() const noexcept {
         const std::int64_t ms = thb_details_recorded_at_unix_ms(details_.get());
         return ms == 0 ? std::nullopt : std::optional<std::chrono::system_clock::time_point>(Timeout(ms));
     }
-    /* The activity's heartbeat timeout, where the server tells it; 0: it has none. */
+    /* The activity's heartbeat timeout, 0 if it has none; nullopt if the server doesn't report it. */
     std::optional<Timeout> heartbeat_timeout() const noexcept {
         const std::int64_t ms = thb_details_heartbeat_timeout_ms(details_.get());
         return ms < 0 ? std::nullopt : std::optional<Timeout>(ms);
@@ -362,12 +363,12 @@ private:
 
 inline Value::Value(const Details &details) noexcept : Value(payloads(details.payloads())) {}
 
-/* The connection of this process, of which there is one. Declare it before activities: it ends with this object, which
- * sends what they have recorded, and closes them, within 10 s. */
+/* The client of this process; there is at most one. Declare it before activities. Its destructor sends their last
+ * records and closes them, within 10 s. */
 class Client {
 public:
     Client() noexcept = default;
-    /* options is the JSON of thb_connect, e.g. R"({"address": "temporal:7233"})". Blocks as that. */
+    /* options is the JSON of thb_connect, e.g. R"({"address": "temporal:7233"})". Blocks like thb_connect. */
     static Result<Client> connect(std::string_view options = {}) {
         if (const thb_status_t status = thb_check_abi(THB_ABI_VERSION); status != THB_OK) return Error(status);
         if (Error error = detail::call(thb_connect, options)) return error;
@@ -377,7 +378,7 @@ public:
     }
     /* As thb_reconfigure, e.g. R"({"api_key": "..."})". Never waits for the server. */
     Result<void> reconfigure(std::string_view options) { return detail::call(thb_reconfigure, options); }
-    /* As the destructor. */
+    /* Like the destructor, but with a timeout and a result. */
     Result<void> disconnect(Timeout timeout = default_timeout) {
         return detail::call([&](thb_error_t **error) { return connected_.close(timeout, error); });
     }
@@ -390,17 +391,17 @@ private:
     Connected connected_;
 };
 
-/* An activity held open: beats go out for it in the background, from open to close. See the thb_activity functions. */
+/* An activity held open. The library sends its beats in the background until close. See the thb_activity functions. */
 class Activity {
 public:
     Activity() noexcept = default;
-    /* Takes over a handle that was opened in C. */
+    /* Takes ownership of a handle that a C function opened. */
     explicit Activity(thb_activity_t handle) noexcept : handle_(handle) {}
     /* options is the JSON of thb_activity_open, e.g. R"({"stall_timeout_ms": 60000})". Never waits for the server. */
     static Result<Activity> open(std::string_view token, std::string_view options = {}) {
         return detail::make<Activity, thb_activity_t>(thb_activity_open, token, options);
     }
-    /* The one that the parent handed over in TEMPORAL_ACTIVITY_TASK_TOKEN and the variables beside it. */
+    /* Opens the activity that the parent handed over in the TEMPORAL_ACTIVITY_... variables. */
     static Result<Activity> from_env(std::string_view options = {}) {
         std::string json(options.empty() ? "{}" : options);
         if (const std::size_t brace = json.find('{'); brace != std::string::npos) {
@@ -410,50 +411,50 @@ public:
         }
         return open({}, json);
     }
-    /* Records progress, and tells what is asked by now. Never blocks. THB_NOT_FOUND: it is over; stop the work. */
+    /* Records progress and returns the current signals. Never blocks. THB_NOT_FOUND: it is over; stop the work. */
     Result<Signals> heartbeat(const Value &details) const {
         return asked(thb_activity_heartbeat, details);
     }
-    /* Tells progress without details, for the stall timeout. Never blocks. */
+    /* Reports progress without details, for the stall timeout, and returns the current signals. Never blocks. */
     Result<Signals> touch() const { return asked(thb_activity_touch); }
-    /* What is asked by now. Never blocks; works also after the end. */
+    /* Returns the current signals, also after the end. Never blocks. */
     Result<Signals> signals() const { return asked(thb_activity_get_signals); }
-    /* Waits until a signal of mask differs from the known ones, and returns them; those known when time is over. */
+    /* Waits until a signal of mask differs from known, or the timeout passes. Returns the current signals. */
     Result<Signals> wait(Timeout timeout = default_timeout, Signals known = {},
                          std::uint32_t mask = Signals::all) const {
         return asked(thb_activity_wait, mask, known.bits(), timeout);
     }
 
-    /* Where the attempt before was: what the server held when this one was opened. Ask before the first heartbeat. */
+    /* Returns the previous attempt's details, as the server held them at open. Call it before the first heartbeat. */
     Result<Details> details(Timeout timeout = default_timeout) const {
         return detail::make<Details, thb_details_t *>(thb_activity_get_details, handle(), timeout);
     }
-    /* How it stands: the JSON of thb_activity_get_info. Never blocks. */
+    /* Returns a report: the JSON of thb_activity_get_info. Never blocks. */
     Result<std::string> info() const { return detail::text(thb_activity_get_info, handle()); }
 
-    /* Sends what was recorded last now, and waits until the server has it. */
+    /* Sends the newest record at once, and waits until the server has acknowledged it. */
     Result<void> flush(Timeout timeout = default_timeout) const {
         return call(thb_activity_flush, timeout);
     }
-    /* Ends the activity. After THB_OK and THB_IN_DOUBT it is ended; after a temporary error it may be called again. */
+    /* Completes the activity. After THB_OK and THB_IN_DOUBT it is ended; after a temporary error call this again. */
     Result<void> complete(const Value &result = Value::none(), Timeout timeout = default_timeout) const {
         return call(thb_activity_complete, result, timeout);
     }
-    /* Ends this attempt; failure is the JSON of thb_fail. What was recorded goes with it. */
+    /* Ends this attempt with a failure, the JSON of thb_fail. The newest record is sent with it. */
     Result<void> fail(std::string_view failure, Timeout timeout = default_timeout) const {
         return call(thb_activity_fail, failure, timeout);
     }
-    /* Ends it as cancelled, after Signals::cancel_requested. The details are the workflow's. */
+    /* Ends it as cancelled, after Signals::cancel_requested. The details go to the workflow. */
     Result<void> report_cancelled(const Value &details = Value::none(), Timeout timeout = default_timeout) const {
         return call(thb_activity_report_cancelled, details, timeout);
     }
-    /* Sends what was recorded last, and closes, also if that fails. On the server it ends nothing: an activity that
-     * wasn't ended times out there, and is retried. The destructor does it, within 10 s. */
+    /* Sends the newest record and closes the handle, even if the send fails. Ends nothing on the server: an activity
+     * that wasn't ended times out there and is retried. The destructor does the same, within 10 s. */
     Result<void> close(Timeout timeout = default_timeout) {
         return detail::call([&](thb_error_t **error) { return handle_.close(timeout, error); });
     }
 
-    /* For the functions in C; 0 when closed. */
+    /* The handle for C functions; 0 when closed. */
     thb_activity_t handle() const noexcept { return handle_.get(); }
 
 private:
@@ -471,7 +472,7 @@ private:
 /* One waiter for many activities, for event loops. See the thb_watch functions. */
 class Watch {
 public:
-    /* What has changed, with the user_data of add; activity 0: nothing, within the time. */
+    /* An activity whose signals have changed, with the user_data of add; activity 0: timeout. */
     struct Event {
         thb_activity_t activity = 0;
         std::uint64_t user_data = 0;
@@ -479,10 +480,10 @@ public:
     };
 
     Watch() noexcept = default;
-    /* Takes over a watch that was opened in C. */
+    /* Takes ownership of a watch that a C function opened. */
     explicit Watch(thb_watch_t watch) noexcept : watch_(watch) {}
     static Result<Watch> open() { return detail::make<Watch, thb_watch_t>(thb_watch_open); }
-    /* From now on next tells when a signal of mask has changed. */
+    /* Makes next return the activity whenever a signal of mask has changed. */
     Result<void> add(const Activity &activity, std::uint64_t user_data = 0, std::uint32_t mask = Signals::all) const {
         return detail::call(thb_watch_add, watch_.get(), activity.handle(), mask, user_data);
     }
@@ -494,7 +495,7 @@ public:
         event.signals = signals;
         return event;
     }
-    /* A descriptor, the caller's to close, that is readable while next has something: to be polled only. */
+    /* Opens a descriptor that is readable while next has a result. Only poll it. The caller closes it. */
     Result<std::int32_t> open_fd() const {
         return detail::make<std::int32_t, std::int32_t>(thb_watch_open_fd, watch_.get());
     }
@@ -509,14 +510,14 @@ private:
     detail::Owned<thb_watch_t, end> watch_;
 };
 
-/* One call, one request, without a handle: the thb functions of the same names. Each waits for the server's answer. */
+/* One-call functions without a handle; see the thb functions of the same names. */
 
-/* The token that the parent handed over, decoded. */
+/* Returns the decoded task token that the parent handed over. */
 inline Result<std::string> token_from_env() { return detail::text(thb_token_from_env); }
 
-/* The process's metrics, in Prometheus's text form. */
+/* Returns the process's metrics in the Prometheus text format. */
 inline Result<std::string> metrics() { return detail::text(thb_get_metrics); }
-/* The oldest log record, as JSON, for which it waits; empty when the time is over. */
+/* Waits for a log record and returns the oldest, as JSON; empty on timeout. */
 inline Result<std::string> next_log(Timeout timeout) { return detail::text(thb_log_next, timeout); }
 
 inline Result<Signals> heartbeat(std::string_view token, const Value &details, Timeout timeout = default_timeout) {

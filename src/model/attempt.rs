@@ -1,22 +1,22 @@
-//! Which activity, which attempt of it, and how a request says so.
+//! Which activity and which attempt a request is for.
 
 use std::cmp::Ordering;
 
 use bytes::Bytes;
 
-/// The ids by which the server finds an activity. They say nothing of its attempt.
+/// The ids of an activity. They don't identify the attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ids {
     /// The workflow's id; empty for a standalone activity.
     pub workflow_id: String,
-    /// The workflow's run, or the standalone activity's. Empty: the current one.
+    /// The run of the workflow, or of the standalone activity. Empty: the current run.
     pub run_id: String,
     /// The activity's id.
     pub activity_id: String,
 }
 
 impl Ids {
-    /// Whether both may mean the same activity: where both say something, they say the same.
+    /// Returns whether both may identify the same activity: the ids that both contain are equal.
     pub fn may_be(&self, other: &Ids) -> bool {
         let agree = |ours: &str, theirs: &str| ours.is_empty() || theirs.is_empty() || ours == theirs;
         self.workflow_id == other.workflow_id
@@ -25,24 +25,23 @@ impl Ids {
     }
 }
 
-/// One start of an activity. A reset sets the number back to 1, so the time belongs to it.
+/// One start of an activity. A reset sets the number back to 1, so the start time is needed to identify an attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Attempt {
-    /// Its number, from 1; 0 when unknown.
+    /// The number, from 1; 0 when unknown.
     pub number: i32,
     /// When the server started it, in nanoseconds since 1970; 0 when unknown.
     pub started_at: i64,
 }
 
 impl Attempt {
-    /// Whether both may be the same: what is known of both agrees.
+    /// Returns whether both may be the same attempt: what both contain is equal.
     pub fn may_be(self, other: Attempt) -> bool {
         (self.number == 0 || other.number == 0 || self.number == other.number)
             && (self.started_at == 0 || other.started_at == 0 || self.started_at == other.started_at)
     }
 
-    /// Which of both was started later: by their starts where both are known, else by their numbers. `Equal` where nothing tells
-    /// them apart.
+    /// Compares by start time if both are known, else by number. Returns `Equal` if neither distinguishes them.
     pub fn by_start(self, other: Attempt) -> Ordering {
         let both_known = |ours: i64, theirs: i64| ours != 0 && theirs != 0;
         let by_number = || match both_known(self.number.into(), other.number.into()) {
@@ -56,34 +55,36 @@ impl Attempt {
     }
 }
 
-/// How a request says which attempt it is about.
+/// How a request identifies the attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
-    /// By its task token, with which the server lets nobody touch another attempt.
+    /// By its task token: the server rejects the request if the attempt isn't current.
     Token(Bytes),
-    /// By ids, which would touch whatever attempt there is: the server is asked right before whether it is still this one.
+    /// By ids, which apply to any current attempt. So the server is asked for the current attempt right before the
+    /// request.
     Checked {
         /// The activity.
         ids: Ids,
         /// The attempt.
         attempt: Attempt,
-        /// A task token made up from them, where there is one: then nothing can come in between the question and the request.
+        /// A token derived from them, if there is one. With it, no new attempt can start unnoticed between check and
+        /// request.
         token: Option<Bytes>,
     },
 }
 
-/// What the server is asked of at the start.
+/// What the first Describe asks for.
 #[derive(Debug, PartialEq)]
 pub enum Subject {
-    /// The activity of a token.
+    /// The activity of this token.
     Token(Bytes),
-    /// The activity of these ids.
+    /// The activity with these ids.
     Ids {
-        /// Its ids.
+        /// The ids.
         ids: Ids,
-        /// Which attempt.
+        /// The attempt.
         attempt: Attempt,
-        /// There is no token beside, so that everything goes by what is found.
+        /// Whether there is no token, so that the described attempt is the one to use.
         alone: bool,
     },
 }

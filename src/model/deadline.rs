@@ -1,4 +1,4 @@
-//! How long a call may take.
+//! Timeouts and deadlines of calls.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use crate::{
     sys::clock::Instant,
 };
 
-/// What a caller gives as `timeout_ms`.
+/// The `timeout_ms` of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timeout {
-    /// Never wait: check, send nothing.
+    /// Never waits: checks the arguments and sends nothing.
     Zero,
     /// At most this long, retries included.
     Within(Duration),
-    /// As long as it takes.
+    /// Without limit.
     Forever,
 }
 
 impl Timeout {
-    /// The `timeout_ms` that means forever.
+    /// The `timeout_ms` without limit.
     pub const FOREVER_MS: u32 = u32::MAX;
-    /// The longest `timeout_ms` that is a time.
+    /// The longest limited `timeout_ms`.
     pub const MAX_MS: u32 = i32::MAX as u32;
 
-    /// Reads a `timeout_ms`.
+    /// Parses a `timeout_ms`.
     pub fn from_ms(timeout_ms: u32) -> Result<Self> {
         match timeout_ms {
             0 => Ok(Timeout::Zero),
@@ -41,7 +41,7 @@ impl Timeout {
         }
     }
 
-    /// The deadline of a call that starts now; `None` for [`Timeout::Zero`].
+    /// Returns the deadline of a call that starts now; `None` for [`Timeout::Zero`].
     pub fn start(self) -> Option<Deadline> {
         match self {
             Timeout::Zero => None,
@@ -50,34 +50,34 @@ impl Timeout {
         }
     }
 
-    /// The deadline of a call that has to send something. An error for [`Timeout::Zero`].
+    /// Returns the deadline of a call that must send a request. Fails for [`Timeout::Zero`].
     pub fn start_sending(self) -> Result<Deadline> {
         let nothing = || Error::new(Status::Timeout, "the timeout is 0: nothing was sent");
         self.start().ok_or_else(nothing)
     }
 
-    /// The deadline of a call that waits for news. [`Timeout::Zero`] polls.
+    /// Returns the deadline of a call that waits for an event. [`Timeout::Zero`] polls.
     pub fn start_waiting(self) -> Deadline {
         self.start().unwrap_or(Deadline::within(Duration::ZERO))
     }
 }
 
-/// The moment at which a call must be over, if there is one.
+/// The time at which a call must end, if there is a limit.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(Option<Instant>);
 
 impl Deadline {
-    /// No later than `time` from now.
+    /// Creates a deadline `time` from now.
     pub fn within(time: Duration) -> Self {
         Deadline(Instant::now().checked_add(time))
     }
 
-    /// What is left of it; [`Duration::MAX`] when there is no end.
+    /// Returns the remaining time; [`Duration::MAX`] without limit.
     pub fn remaining(self) -> Duration {
         self.0.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()))
     }
 
-    /// The same, `time` later.
+    /// Returns the deadline moved later by `time`.
     pub fn later(self, time: Duration) -> Self {
         Deadline(self.0.and_then(|end| end.checked_add(time)))
     }

@@ -1,4 +1,4 @@
-//! Heartbeat details as they are read, and as several values are put together.
+//! Heartbeat details: read from the server, or built from several values.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::proto::temporal::api::common::v1::Payload;
 
-/// Zero or more values, with what the server told beside them.
+/// Zero or more values, with the server's information about the activity.
 #[derive(Clone, Debug, Default)]
 pub struct Details {
     payloads: Payloads,
@@ -22,42 +22,42 @@ pub struct Details {
 /// One value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Value {
-    /// Its encoding's name, e.g. `json/plain`; empty when it has none.
+    /// The name of its encoding, for example `json/plain`; empty without one.
     pub encoding: String,
     /// Its bytes.
     pub data: bytes::Bytes,
 }
 
-/// What the server tells about the activity beside its details.
+/// What the server reports about the activity together with its details.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct About {
-    /// The attempt that it has now, from 1; 0 when unknown.
+    /// The current attempt, from 1; 0 when unknown.
     pub attempt: i32,
-    /// When the details were recorded, in milliseconds since 1970; 0 when never.
+    /// When the details were recorded, in milliseconds since 1970; 0: never.
     pub recorded_at_unix_ms: i64,
-    /// The heartbeat timeout in force; `None` when the server doesn't tell.
+    /// The heartbeat timeout in force; `None` if the server doesn't report it.
     pub heartbeat_timeout: Option<Duration>,
 }
 
 impl Details {
-    /// None yet.
+    /// Creates empty details.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Values that a parent handed over, about which nothing else is known.
+    /// Creates details from values that a parent handed over, without further information.
     pub fn handed_over(payloads: Payloads) -> Result<Self> {
         Self::described(Some(payloads), About::default())
     }
 
-    /// Values as the server holds them, if it does, with what it told beside.
+    /// Creates details from the server's description.
     pub fn described(payloads: Option<Payloads>, about: About) -> Result<Self> {
         let payloads = payloads.unwrap_or_default();
         let values = values(payloads.encoded())?;
         Ok(Details { payloads, values, about })
     }
 
-    /// Adds a value.
+    /// Appends a value.
     pub fn add(&mut self, encoding: Encoding, data: &[u8]) -> Result<()> {
         let mut added = Payloads::default();
         added.push("data", encoding, data)?;
@@ -68,17 +68,17 @@ impl Details {
         Ok(())
     }
 
-    /// The values.
+    /// Returns the values.
     pub fn values(&self) -> &[Value] {
         &self.values
     }
 
-    /// The values as one encoded message, unchanged if it came from the server.
+    /// Returns the values as one encoded message, unchanged if it came from the server.
     pub fn payloads(&self) -> &Payloads {
         &self.payloads
     }
 
-    /// What the server told beside them.
+    /// Returns the server's information about the activity.
     pub fn about(&self) -> About {
         self.about
     }

@@ -1,15 +1,15 @@
-//! What went wrong, why, and whether trying again can help.
+//! The error of a call: its status, its message, and whether a retry can help.
 
 use std::{fmt, time::Duration};
 
 use super::status::Status;
 
-/// The result of everything that can fail here.
+/// The result of fallible functions of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A call that failed. The message names the cause and, where there is one, the next step; it holds no secret.
+/// A failed call. The message names the cause and, if possible, the next step. It contains no secret.
 ///
-/// Boxed, so that a result without an error is passed on in registers: recording takes some ten nanoseconds.
+/// Boxed, so that a result without an error fits into registers: recording takes only about ten nanoseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Error(Box<Parts>);
 
@@ -23,43 +23,43 @@ struct Parts {
 }
 
 impl Error {
-    /// An error found here, not told by the server.
+    /// Creates an error that the library itself detected.
     pub fn new(status: Status, message: impl Into<String>) -> Self {
         let retryable = matches!(status, Status::Unavailable | Status::Timeout | Status::LocalLimit);
         let message = message.into();
         Self(Box::new(Parts { status, message, grpc_code: None, retryable, retry_after: None }))
     }
 
-    /// An argument that is wrong.
+    /// Creates the error for an invalid argument.
     pub fn argument(message: impl Into<String>) -> Self {
         Self::new(Status::InvalidArgument, message)
     }
 
-    /// A wrong option, variable or file.
+    /// Creates the error for an invalid option, variable or file.
     pub fn config(message: impl Into<String>) -> Self {
         Self::new(Status::Config, message)
     }
 
-    /// The same, as answered by the server with this gRPC code.
+    /// Sets the gRPC code that the server answered.
     pub fn with_grpc_code(mut self, code: i32) -> Self {
         self.0.grpc_code = Some(code);
         self
     }
 
-    /// The same, said to be temporary; with a time before which there is no point in trying again.
+    /// Marks the error as temporary, with the earliest time for a retry.
     pub fn temporary(mut self, retry_after: Option<Duration>) -> Self {
         self.0.retryable = true;
         self.0.retry_after = retry_after;
         self
     }
 
-    /// The same with more said.
+    /// Appends a reason to the message.
     pub fn because(mut self, more: impl fmt::Display) -> Self {
         self.0.message = format!("{}; {more}", self.0.message);
         self
     }
 
-    /// For who gives up waiting: the last thing that went wrong, if any did, and what it was that was waited for.
+    /// Returns the error of a wait that timed out: the last error, if there was one, and what was awaited.
     pub fn out_of_time(why: Option<Error>, what: &str) -> Self {
         match why {
             Some(error) => error.because(what),
@@ -67,34 +67,34 @@ impl Error {
         }
     }
 
-    /// The same under another status, which decides anew whether a retry can help.
+    /// Changes the status. The new status decides whether a retry can help.
     pub fn as_status(self, status: Status) -> Self {
         let mut other = Self::new(status, self.0.message);
         other.0.grpc_code = self.0.grpc_code;
         other
     }
 
-    /// Its kind.
+    /// Returns the status.
     pub fn status(&self) -> Status {
         self.0.status
     }
 
-    /// What happened, for people.
+    /// Returns the message for people.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The server's gRPC code, when a server answered.
+    /// Returns the gRPC code, if a server answered.
     pub fn grpc_code(&self) -> Option<i32> {
         self.0.grpc_code
     }
 
-    /// Whether the same call may succeed later.
+    /// Returns whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         self.0.retryable
     }
 
-    /// How long to wait before that.
+    /// Returns how long to wait before a retry.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }

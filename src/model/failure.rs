@@ -1,4 +1,4 @@
-//! The failure that an activity reports, from the JSON that a caller gives.
+//! The failure that ends an attempt, built from the caller's JSON.
 
 use prost::Message;
 use serde_json::value::RawValue;
@@ -11,17 +11,17 @@ use super::{
 };
 use crate::proto::temporal::api::failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo};
 
-/// Who the failure comes from, unless the caller says.
+/// The default source of a failure.
 pub const DEFAULT_SOURCE: &str = "temporal-heartbeat";
 
 const NAME: &str = "failure_json";
 
-/// A failure and the last heartbeat details that go with it.
+/// A failure and the last heartbeat details that are reported with it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// As the workflow gets it.
+    /// The failure as the workflow gets it.
     pub failure: Failure,
-    /// Stored in the same step, for the next attempt; `None` leaves what the server holds.
+    /// Stored with the failure, for the next attempt. `None` keeps the details that the server holds.
     pub heartbeat_details: Option<Payloads>,
 }
 
@@ -46,7 +46,7 @@ impl Report {
         report.map_err(|error| error.as_status(Status::InvalidArgument))
     }
 
-    /// Refuses values that no codec has encoded, its own, its causes', and those that go with it.
+    /// Refuses values that no codec has encoded: in the failure, in its causes, and in the heartbeat details.
     pub fn refuse_readable(&self) -> Result<()> {
         let mut next = Some(&self.failure);
         while let Some(failure) = next {
@@ -62,7 +62,7 @@ impl Report {
         self.heartbeat_details.as_ref().map_or(Ok(()), |details| details.refuse_readable("heartbeat_details"))
     }
 
-    /// Refuses what the server would cut or drop.
+    /// Refuses what is over the server's limit, which would otherwise cut or drop it.
     pub fn check_size(&self, limit: usize) -> Result<()> {
         check_size("the failure", "Failure", self.failure.encoded_len(), limit)?;
         self.heartbeat_details
@@ -87,12 +87,12 @@ fn failure(object: &mut Object<'_>) -> Result<Failure> {
         source: object.string("source")?.unwrap_or_else(|| DEFAULT_SOURCE.to_owned()),
         stack_trace: object.string("stack_trace")?.unwrap_or_default(),
         cause: object.object("cause", failure)?.map(Box::new),
-        // The server accepts no other kind from an activity.
+        // The server accepts only this kind of failure from an activity.
         failure_info: Some(FailureInfo::ApplicationFailureInfo(info)),
     })
 }
 
-/// Returns the JSON values under `plain`, or the encoded Payloads, in standard base64, under `encoded`.
+/// Returns the JSON values under the key `plain`, or the Payloads under the key `encoded`, in standard base64.
 fn values(object: &mut Object<'_>, plain: &'static str, encoded: &'static str) -> Result<Option<Payloads>> {
     match (object.array(plain)?, object.string(encoded)?) {
         (Some(_), Some(_)) => {

@@ -14,8 +14,8 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 /// The most levels of objects and arrays within each other.
 pub const MAX_DEPTH: usize = 16;
 
-/// Parses a text that is one JSON object, passes it to `read`, and refuses the keys that `read` didn't ask for. Errors call the
-/// text `name`. An empty text is the empty object.
+/// Parses a JSON object and passes it to `read`. Refuses keys that `read` didn't request. Errors call the text
+/// `name`. An empty text is the empty object.
 pub fn read<'a, T>(name: &str, text: &'a [u8], read: impl FnOnce(&mut Object<'a>) -> Result<T>) -> Result<T> {
     if text.len() > MAX_BYTES {
         return Err(Error::config(format!(
@@ -31,12 +31,12 @@ pub fn read<'a, T>(name: &str, text: &'a [u8], read: impl FnOnce(&mut Object<'a>
     Object::read(name.to_owned(), value.get(), read)
 }
 
-/// A JSON object. Each value is parsed when it is asked for. An absent value and `null` are the same.
+/// A JSON object. Each value is parsed when it is requested. A missing value and `null` are the same.
 pub struct Object<'a> {
     path: String,
-    /// The entries that weren't asked for yet.
+    /// The entries that weren't requested yet.
     entries: Vec<(String, &'a RawValue)>,
-    /// The keys that were asked for.
+    /// The keys that were requested.
     known: Vec<&'static str>,
 }
 
@@ -86,7 +86,7 @@ impl<'a> Object<'a> {
         self.get(key, "an array")
     }
 
-    /// Passes the object under `key` to `read`, and refuses the keys that `read` didn't ask for.
+    /// Passes the object under `key` to `read`, and refuses keys that `read` didn't request.
     pub fn object<T>(
         &mut self,
         key: &'static str,
@@ -139,20 +139,21 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Returns the integer that `text` spells, if an `i64` and a double both hold it exactly.
+/// Returns the integer in `text`, if an `i64` and a double both represent it exactly.
 fn integer(text: &str) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if let Ok(number) = text.parse() {
         return Some(number);
     }
-    // Strings and arrays are no numbers; `parse` would even accept "inf".
+    // Only numbers: `str::parse` would even accept "inf".
     let number: f64 = serde_json::from_str(text).ok()?;
     #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53, so nothing is cut")]
     (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
 }
 
-/// Checks the depth of a valid JSON text, and that no object in it has a key twice. An error begins with the path from here:
-/// it is put together on the way back, since most texts have no mistake, and a path may be as long as the text.
+/// Checks the depth of a valid JSON text, and that no object in it has duplicate keys. An error begins with the path
+/// from here. The path is built while returning, because most texts have no error and a path may be as long as the
+/// text.
 fn check(text: &str, depth: usize) -> std::result::Result<(), String> {
     let invalid = |why| format!(" isn't valid JSON: {why}");
     let is_object = text.starts_with('{');
@@ -180,7 +181,7 @@ fn check(text: &str, depth: usize) -> std::result::Result<(), String> {
     Ok(())
 }
 
-/// The entries of an object in their order, with duplicates, which maps would drop.
+/// The entries of an object in order, with duplicates, which a map would drop.
 struct Entries<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Entries<'de> {

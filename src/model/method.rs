@@ -1,21 +1,21 @@
-//! The calls of Temporal's API, as the build makes them from `proto/`.
+//! The methods of Temporal's API, which the build generates from `proto/`.
 
 use std::marker::PhantomData;
 
-/// A call of the service, with the types of its request and response.
+/// A method of the service, with its request and response types.
 pub struct Method<Request, Response> {
-    /// The call.
+    /// The method without its types.
     pub call: Call,
     types: PhantomData<fn(Request) -> Response>,
 }
 
-/// How the names of calls begin that the server answers when there is something to tell, in a minute perhaps.
+/// The prefix of long polls: the server answers them only when it has something to report, perhaps after a minute.
 const LONG_POLL: &str = "Poll";
 
-/// A call of the service, whatever its types.
+/// A method of the service, without its types.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
-    /// Its number among all calls, by which it is counted.
+    /// Its index among all methods, for the metrics.
     pub number: usize,
     /// Its name in the service.
     pub name: &'static str,
@@ -24,14 +24,14 @@ pub struct Call {
 }
 
 impl<Request, Response> Method<Request, Response> {
-    /// The call `name` at `path`.
+    /// Creates the method `name` at `path`.
     pub const fn new(number: usize, name: &'static str, path: &'static str) -> Self {
         Method { call: Call { number, name, path }, types: PhantomData }
     }
 }
 
 impl Call {
-    /// Whether how long it takes says nothing of how fast the server is.
+    /// Returns whether this is a long poll, whose duration shows nothing about the speed of the server.
     pub fn is_long_poll(self) -> bool {
         self.name.starts_with(LONG_POLL)
     }

@@ -1,4 +1,4 @@
-//! Values that all layers share: what a task token, a payload, an error or a deadline is.
+//! Values that all layers share, such as tokens, payloads, errors and deadlines.
 
 pub mod attempt;
 pub mod deadline;

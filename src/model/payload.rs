@@ -1,4 +1,4 @@
-//! Values on their way to and from the server: heartbeat details, results, failure details.
+//! Values that are exchanged with the server: heartbeat details, results, failure details.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::{Buf, BufMut, Bytes};
@@ -13,27 +13,27 @@ use super::{
 };
 use crate::proto::temporal::api::common::v1::Payload;
 
-/// The limit on one encoded `Payloads` of a server that doesn't tell its own.
+/// The limit on one encoded `Payloads`, if the server doesn't report its own.
 pub const DEFAULT_SIZE_LIMIT: usize = 2 * 1024 * 1024;
 
-/// From this size on a server warns in its own log, by default. No server tells its figure.
+/// The default size from which a server logs a warning. No server reports this value.
 const DEFAULT_WARNING_SIZE: usize = 512 * 1024;
 
-/// The name under which a payload's metadata tells its encoding.
+/// The metadata key of a payload's encoding.
 pub const ENCODING_KEY: &str = "encoding";
 
-/// A payload's metadata field, encoded: `{"encoding": ...}`. Prepared, since it goes with every beat.
+/// The encoded metadata field `{"encoding": ...}` of a payload. Precomputed, because every beat contains it.
 const JSON_PLAIN: &[u8] = b"\x0a\x16\x0a\x08encoding\x12\x0ajson/plain";
 const BINARY_PLAIN: &[u8] = b"\x0a\x18\x0a\x08encoding\x12\x0cbinary/plain";
 const BINARY_NULL: &[u8] = b"\x0a\x17\x0a\x08encoding\x12\x0bbinary/null";
 
-/// What the SDKs' own converters make, which anybody can read who sees it. A null has nothing in it to be read.
+/// The encodings of the SDKs' own converters, which anybody can read. A null value contains nothing to read.
 const READABLE: [&str; 4] = ["json/plain", "json/protobuf", "binary/plain", "binary/protobuf"];
 
-/// How the bytes that a caller gives are to be taken.
+/// The encoding of the bytes that a caller passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// No value at all.
+    /// No value.
     None,
     /// One JSON text, sent byte for byte.
     Json,
@@ -41,7 +41,7 @@ pub enum Encoding {
     Binary,
     /// The null value; takes no data.
     Null,
-    /// An encoded `temporal.api.common.v1.Payloads`, sent as it is.
+    /// An encoded `temporal.api.common.v1.Payloads`, sent unchanged.
     Payloads,
 }
 
@@ -50,7 +50,7 @@ impl Encoding {
     pub const ALL: [Encoding; 5] =
         [Encoding::None, Encoding::Json, Encoding::Binary, Encoding::Null, Encoding::Payloads];
 
-    /// The encoding with this number.
+    /// Returns the encoding with this number.
     pub fn from_code(code: i32) -> Result<Self> {
         usize::try_from(code).ok().and_then(|at| Self::ALL.get(at)).copied().ok_or_else(|| {
             Error::argument(format!("encoding is {code}: it must be one of THB_ENCODING_* (0 to 4)"))
@@ -58,13 +58,13 @@ impl Encoding {
     }
 }
 
-/// Zero or more values, kept as the encoded `temporal.api.common.v1.Payloads` message: what came from the server, or
-/// from a caller's own converter, goes on without a byte changed.
+/// Zero or more values, kept as the encoded `temporal.api.common.v1.Payloads` message. A message from the server, or
+/// from the caller's own converter, is passed on byte for byte.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Payloads(Vec<u8>);
 
 impl Payloads {
-    /// Encodes what a caller gave. `None` for [`Encoding::None`]: no values, which isn't the same as an empty list of them.
+    /// Encodes the caller's data. Returns `None` for [`Encoding::None`]: no values, which differs from an empty list.
     pub fn from_caller(name: &str, encoding: Encoding, data: &[u8]) -> Result<Option<Self>> {
         match encoding {
             Encoding::None if data.is_empty() => Ok(None),
@@ -89,16 +89,16 @@ impl Payloads {
         payloads
     }
 
-    /// Appends a value that a caller gave; for [`Encoding::Payloads`], each of its values.
+    /// Appends the caller's value; for [`Encoding::Payloads`], each of its values.
     pub fn push(&mut self, name: &str, encoding: Encoding, data: &[u8]) -> Result<()> {
         let input = Input::check(name, encoding, data)?;
-        // A caller may give more than there is memory for.
+        // The caller may pass more data than there is memory for.
         self.0.try_reserve(input.encoded_len()).map_err(|_| no_memory(name, data.len()))?;
         input.encode(&mut self.0);
         Ok(())
     }
 
-    /// Replaces the values by what a caller gave, in the same memory. On an error they stay.
+    /// Replaces the values by the caller's data, reusing the memory. After an error the values are unchanged.
     #[inline]
     pub fn replace(&mut self, name: &str, encoding: Encoding, data: &[u8], size_limit: usize) -> Result<()> {
         let input = Input::check(name, encoding, data)?;
@@ -112,7 +112,7 @@ impl Payloads {
         Ok(())
     }
 
-    /// Takes an encoded message in standard base64, as options and variables give it.
+    /// Decodes an encoded message from standard base64, the form in options and variables.
     pub fn from_base64(name: &str, text: &str) -> Result<Self> {
         let wrong = |why: &str| {
             Error::config(format!("{name} must be the standard base64 of an encoded Payloads: {why}"))
@@ -121,30 +121,30 @@ impl Payloads {
         Self::from_encoded(name, &encoded).map_err(|error| wrong(error.message()))
     }
 
-    /// Takes an encoded message as it is.
+    /// Checks an encoded message and takes it unchanged.
     pub fn from_encoded(name: &str, encoded: &[u8]) -> Result<Self> {
         let mut payloads = Payloads::default();
         payloads.push(name, Encoding::Payloads, encoded)?;
         Ok(payloads)
     }
 
-    /// The encoded message.
+    /// Returns the encoded message.
     pub fn encoded(&self) -> &[u8] {
         &self.0
     }
 
-    /// The same as bytes that can be shared.
+    /// Returns the encoded message as bytes that can be shared.
     pub fn into_encoded(self) -> Bytes {
         self.0.into()
     }
 
-    /// The values, decoded one level: metadata and data of each.
+    /// Returns the values, decoded one level: metadata and data of each.
     pub fn values(&self) -> std::result::Result<Vec<Payload>, DecodeError> {
         values(self.encoded())
     }
 
-    /// Refuses what isn't a result that a workflow can take: the server stores several values, and workflows then fail on them again
-    /// and again.
+    /// Refuses a result that a workflow can't receive. The server stores several values, but then workflows fail on
+    /// them repeatedly.
     pub fn check_result(result: &Option<Self>) -> Result<()> {
         let Some(result) = result else { return Ok(()) };
         let values = result.values().map_or(0, |values| values.len());
@@ -156,7 +156,7 @@ impl Payloads {
         Ok(())
     }
 
-    /// Refuses values that no codec has encoded, for namespaces whose data are encrypted.
+    /// Refuses values that no codec has encoded, for namespaces with encrypted data.
     pub fn refuse_readable(&self, name: &str) -> Result<()> {
         let values = self.values().map_err(|why| Error::argument(format!("{name} can't be read: {why}")))?;
         let encodings =
@@ -173,17 +173,17 @@ impl Payloads {
         Ok(())
     }
 
-    /// Refuses what the server would fail the activity for.
+    /// Refuses values over the limit, for which the server would fail the activity.
     pub fn check_size(&self, name: &str, limit: usize) -> Result<()> {
         check_size(name, "Payloads", self.0.len(), limit)
     }
 }
 
-/// What a caller gave, checked.
+/// The caller's data, checked.
 enum Input<'a> {
-    /// One value: its encoded metadata, and its bytes.
+    /// One value: its encoded metadata and its bytes.
     Value { metadata: &'static [u8], data: &'a [u8] },
-    /// An encoded `Payloads`. The encodings of two lists, one after the other, are that of both.
+    /// An encoded `Payloads`. Concatenating two encoded lists gives the encoding of the combined list.
     List(&'a [u8]),
 }
 
@@ -243,7 +243,7 @@ const DATA_KEY: u8 = 2 << 3 | 2;
 /// The most bytes before a value's data: two keys, two lengths and the metadata.
 const MAX_HEAD: usize = 2 + 2 * 10 + BINARY_PLAIN.len();
 
-/// Writes a field's key and length.
+/// Writes the key and length of a field.
 #[inline(always)]
 fn put_head(buffer: &mut &mut [u8], key: u8, len: usize) {
     buffer.put_u8(key);
@@ -253,19 +253,19 @@ fn put_head(buffer: &mut &mut [u8], key: u8, len: usize) {
     }
 }
 
-/// The encoded size of the field `Payload.data`, which is left out when it is empty.
+/// Returns the encoded size of the field `Payload.data`, which is omitted when empty.
 #[inline(always)]
 fn data_len(data: &[u8]) -> usize {
     if data.is_empty() { 0 } else { field_len(data.len()) }
 }
 
-/// The encoded size of a field of `len` bytes: key, length and bytes.
+/// Returns the encoded size of a field of `len` bytes: key, length and bytes.
 #[inline(always)]
 fn field_len(len: usize) -> usize {
     1 + encoding::encoded_len_varint(len as u64) + len
 }
 
-/// The values of an encoded list. They share its bytes where those can be shared.
+/// Returns the values of an encoded list. They share its memory if possible.
 pub fn values(encoded: impl Buf) -> std::result::Result<Vec<Payload>, DecodeError> {
     ValueList::decode(encoded).map(|list| list.payloads)
 }
@@ -283,12 +283,13 @@ fn no_memory(name: &str, len: usize) -> Error {
     Error::new(Status::LocalLimit, format!("there is no memory for the {len} bytes of {name}"))
 }
 
-/// Whether a message of `size` encoded bytes is one that a server with this limit would warn of. Where the limit is low, so is that.
+/// Returns whether a server with this limit would warn of a message of `size` encoded bytes. A low limit lowers the
+/// threshold.
 pub fn is_large(size: usize, limit: usize) -> bool {
     size >= DEFAULT_WARNING_SIZE.min(limit / 4)
 }
 
-/// Refuses a message of `size` encoded bytes above the limit.
+/// Refuses a message of `size` encoded bytes over the limit.
 #[inline(always)]
 pub fn check_size(name: &str, message: &str, size: usize, limit: usize) -> Result<()> {
     if size <= limit { Ok(()) } else { Err(too_large(name, message, size, limit)) }
@@ -305,7 +306,7 @@ fn too_large(name: &str, message: &str, size: usize, limit: usize) -> Error {
     )
 }
 
-/// Refuses what isn't one JSON text in UTF-8.
+/// Refuses data that isn't one JSON text in UTF-8.
 fn check_json(name: &str, data: &[u8]) -> Result<()> {
     let text = std::str::from_utf8(data)
         .map_err(|why| Error::argument(format!("{name} isn't valid UTF-8 (THB_ENCODING_JSON): {why}")))?;
@@ -319,8 +320,8 @@ fn check_json(name: &str, data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses bytes that aren't an encoded `Payloads`. The values are checked one after the other, and none is kept: of a list of
-/// empty ones, at two bytes each, all together would take fifty times its size.
+/// Refuses bytes that aren't an encoded `Payloads`. Checks one value at a time and keeps none: decoding a list of
+/// empty values, of two bytes each, would take fifty times its size.
 fn check_list(name: &str, mut data: &[u8]) -> Result<()> {
     while data.has_remaining() {
         check_field(&mut data).map_err(|why| {
@@ -341,14 +342,14 @@ fn check_field(data: &mut &[u8]) -> std::result::Result<(), DecodeError> {
     }
 }
 
-/// `temporal.api.common.v1.Payloads` for looking inside.
+/// The `temporal.api.common.v1.Payloads` message, decoded.
 #[derive(Clone, PartialEq, Message)]
 struct ValueList {
     #[prost(message, repeated, tag = "1")]
     payloads: Vec<Payload>,
 }
 
-/// Written by hand so that the bytes stay what they are, whatever fields a newer server or converter put into them.
+/// Implemented by hand to keep the bytes unchanged, including fields that only newer servers or converters know.
 impl Message for Payloads {
     fn encode_raw(&self, buf: &mut impl BufMut) {
         buf.put_slice(&self.0);
@@ -391,7 +392,7 @@ mod tests {
     #[test]
     fn values_are_encoded_as_the_generated_types_would() {
         let mut replaced = Payloads::default();
-        // A length takes one byte more from 128 on, and from 16384 on; first that of the value, then that of its data.
+        // A length takes one more byte from 128 and from 16384 on, first the value's length, then its data's.
         for len in [0, 1, 99, 100, 127, 128, 16_353, 16_354, 16_384, 5000, 64] {
             let data = vec![7; len];
             let metadata = [(ENCODING_KEY.to_owned(), Bytes::from_static(b"binary/plain"))].into();

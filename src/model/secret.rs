@@ -1,11 +1,11 @@
-//! What may be secret: never shown, and wiped from memory when it is dropped.
+//! Secrets: never logged, and wiped from memory when dropped.
 
 use std::{fmt, ops::Deref};
 
 use bytes::Bytes;
 use zeroize::{Zeroize, Zeroizing};
 
-/// A text that is neither shown nor left behind.
+/// A text that is never logged, and wiped from memory when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
@@ -41,12 +41,12 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Bytes that are wiped when the last of those who share them is gone.
+/// Returns shared bytes that are wiped when the last reference is dropped.
 pub fn shared(bytes: impl Into<Vec<u8>>) -> Bytes {
     Bytes::from_owner(Wiped(bytes.into()))
 }
 
-/// As `Zeroizing<Vec<u8>>`, which goes from byte to byte and takes more time for large details than all else that is done for them.
+/// Like `Zeroizing<Vec<u8>>`, which wipes byte by byte. For large details that takes more time than everything else.
 struct Wiped(Vec<u8>);
 
 impl AsRef<[u8]> for Wiped {

@@ -1,8 +1,8 @@
-//! The statuses: what became of a call.
+//! The statuses of calls.
 
 macro_rules! statuses {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// What became of a call. The numbers are part of the ABI: append only.
+        /// The outcome of a call. The numbers are part of the ABI: append only.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(i32)]
         pub enum Status {
@@ -13,7 +13,7 @@ macro_rules! statuses {
             /// Every status, in the order of the numbers.
             pub const ALL: &'static [Status] = &[$(Status::$variant,)*];
 
-            /// The status's name in C.
+            /// Returns the status's name in C.
             pub const fn name(self) -> &'static std::ffi::CStr {
                 match self {
                     $(Status::$variant => $name,)*
@@ -24,69 +24,69 @@ macro_rules! statuses {
 }
 
 statuses! {
-    /// Done, and acknowledged by the server where one was asked.
+    /// Success. If the call sent a request, the server has acknowledged it.
     Ok = c"THB_OK",
     /// An argument is wrong; the message names it.
     InvalidArgument = c"THB_INVALID_ARGUMENT",
     /// An option, a variable or a file of the configuration is wrong.
     Config = c"THB_CONFIG",
-    /// There is no client: connect first.
+    /// There is no client.
     NotConnected = c"THB_NOT_CONNECTED",
-    /// There is a client already, or one is being connected.
+    /// There is already a client, or another thread is connecting.
     AlreadyConnected = c"THB_ALREADY_CONNECTED",
-    /// Server or network can't be reached at the moment.
+    /// The server or the network is unavailable.
     Unavailable = c"THB_UNAVAILABLE",
-    /// Time ran out without any answer.
+    /// The time ran out without any answer.
     Timeout = c"THB_TIMEOUT",
-    /// A secure connection can't be made.
+    /// No secure connection is possible.
     Tls = c"THB_TLS",
-    /// The server doesn't accept the credentials.
+    /// The server rejected the credentials.
     Unauthenticated = c"THB_UNAUTHENTICATED",
-    /// The credentials don't allow this.
+    /// The credentials don't allow the call.
     PermissionDenied = c"THB_PERMISSION_DENIED",
     /// The server has no such namespace.
     NamespaceNotFound = c"THB_NAMESPACE_NOT_FOUND",
-    /// Another cluster serves the namespace at the moment.
+    /// Another cluster serves the namespace.
     NamespaceNotActive = c"THB_NAMESPACE_NOT_ACTIVE",
     /// The activity is over for this token: stop the work.
     NotFound = c"THB_NOT_FOUND",
-    /// An ending call that may have been applied; its answer was lost.
+    /// An ending call may have been applied, but its answer was lost.
     InDoubt = c"THB_IN_DOUBT",
-    /// Above a limit of size; nothing was sent.
+    /// Over a size limit; nothing was sent.
     TooLarge = c"THB_TOO_LARGE",
     /// A limit of the server.
     ResourceExhausted = c"THB_RESOURCE_EXHAUSTED",
     /// A limit of this process or machine.
     LocalLimit = c"THB_LOCAL_LIMIT",
-    /// Neither the server nor we can read the task token.
+    /// Neither the server nor the library can parse the task token.
     TokenUnreadable = c"THB_TOKEN_UNREADABLE",
-    /// The server can't do this in the state that it is in.
+    /// The server can't do this in its current state.
     FailedPrecondition = c"THB_FAILED_PRECONDITION",
-    /// The server, or this version of the library, can't do this.
+    /// The server, or this version of the library, doesn't support this.
     Unimplemented = c"THB_UNIMPLEMENTED",
     /// The server failed.
     ServerError = c"THB_SERVER_ERROR",
-    /// The handle is closed or never was one.
+    /// The handle is closed or was never valid.
     InvalidHandle = c"THB_INVALID_HANDLE",
     /// The handle belongs to the process that this one was forked from.
     Forked = c"THB_FORKED",
     /// A handle holds this token.
     AlreadyOpen = c"THB_ALREADY_OPEN",
-    /// The activity was ended through this handle.
+    /// This handle has ended the activity.
     Ended = c"THB_ENDED",
-    /// The library isn't the one that the caller was compiled for.
+    /// The library isn't compatible with the caller's header.
     AbiMismatch = c"THB_ABI_MISMATCH",
-    /// A mistake in this library.
+    /// A bug in this library.
     Internal = c"THB_INTERNAL",
 }
 
 impl Status {
-    /// The number that crosses the ABI.
+    /// Returns the number that crosses the ABI.
     pub const fn code(self) -> i32 {
         self as i32
     }
 
-    /// The status with this number, if there is one.
+    /// Returns the status with this number, if there is one.
     pub fn from_code(code: i32) -> Option<Status> {
         Self::ALL.get(usize::try_from(code).ok()?).copied()
     }

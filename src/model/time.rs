@@ -1,13 +1,13 @@
-//! The times that the server tells.
+//! Converts timestamps of the server.
 
 use prost_types::Timestamp;
 
-/// Nanoseconds since 1970; 0 when it isn't told.
+/// Returns nanoseconds since 1970; 0 without a timestamp.
 pub fn unix_ns(time: Option<Timestamp>) -> i64 {
     time.map_or(0, |time| time.seconds.saturating_mul(1_000_000_000).saturating_add(time.nanos.into()))
 }
 
-/// Milliseconds since 1970; 0 when it isn't told.
+/// Returns milliseconds since 1970; 0 without a timestamp.
 pub fn unix_ms(time: Option<Timestamp>) -> i64 {
     unix_ns(time) / 1_000_000
 }

@@ -1,4 +1,4 @@
-//! What a task token says about its activity.
+//! The content of a task token.
 
 use bytes::Bytes;
 use prost::Message;
@@ -11,22 +11,22 @@ use super::{
 };
 use crate::proto::temporal::server::api::token::v1::{ComponentRef, Task};
 
-/// What stands in a task token.
+/// The content of a task token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Token {
-    /// The id, not the name, of its namespace.
+    /// The id, not the name, of the namespace.
     pub namespace_id: String,
-    /// Which activity it is of.
+    /// The ids of the activity.
     pub ids: Ids,
-    /// The event that scheduled it in its workflow's history; 0 for a standalone activity.
+    /// The event that scheduled the activity in its workflow's history; 0 for a standalone activity.
     pub scheduled_event_id: i64,
-    /// Which attempt. Many servers don't put its start into a token.
+    /// The attempt. Many servers don't include its start time.
     pub attempt: Attempt,
 }
 
 impl Token {
-    /// Reads a task token; `None` when it isn't one that we understand. Tokens are the server's own, so that this is
-    /// for describing the activity and for better error messages; what is sent back are always the bytes that came.
+    /// Parses a task token. Returns `None` for an unknown format, because tokens are the server's own. The content
+    /// only serves to describe the activity and to improve errors. Requests always contain the original bytes.
     pub fn read(token: &[u8]) -> Option<Token> {
         let task = Task::decode(token).ok()?;
         if task.namespace_id.is_empty() {
@@ -49,8 +49,8 @@ impl Token {
         })
     }
 
-    /// The bytes of a token that says this of an activity of a workflow. A server that takes it compares the attempt, which it does
-    /// for no request by ids.
+    /// Encodes a token for an activity of a workflow. A server that accepts it compares the attempt, which it never
+    /// does for requests by ids.
     pub fn derived(self) -> Bytes {
         let task = Task {
             namespace_id: self.namespace_id,
@@ -65,10 +65,10 @@ impl Token {
     }
 }
 
-/// The longest task token that is taken; real ones are under 300 bytes.
+/// The longest task token that is accepted; real ones are under 300 bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
 
-/// A token that can be sent.
+/// Returns the token if it can be sent.
 pub fn checked(token: &[u8]) -> Result<Bytes> {
     match token.len() {
         0 => Err(Error::argument(

@@ -1,4 +1,4 @@
-//! The clock that leases are measured with.
+//! The clock that measures leases.
 
 #[cfg(not(test))]
 pub use std::time::Instant;
@@ -17,20 +17,20 @@ const BOOT: libc::clockid_t = libc::CLOCK_BOOTTIME;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const BOOT: libc::clockid_t = libc::CLOCK_MONOTONIC;
 
-/// A moment of this machine's boot clock, which goes on while the machine is suspended: what happened to a lease meanwhile is then
-/// known without asking.
+/// A time of the boot clock, which advances while the machine is suspended. So the end of a lease during a suspend is
+/// noticed without asking the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment {
     nanos: i64,
 }
 
 impl Moment {
-    /// Earlier than everything else.
+    /// Before all other times.
     pub const LONG_AGO: Moment = Moment { nanos: i64::MIN };
-    /// Later than everything else.
+    /// After all other times.
     pub const NEVER: Moment = Moment { nanos: i64::MAX };
 
-    /// Now.
+    /// Returns the current time.
     #[inline]
     pub fn now() -> Self {
         #[cfg(test)]
@@ -38,38 +38,38 @@ impl Moment {
             return world.now();
         }
         let mut time = MaybeUninit::<libc::timespec>::uninit();
-        // SAFETY: the pointer is to a `timespec` of ours, which the call has written if it returned 0.
+        // SAFETY: the pointer is to a local `timespec`, which the call has written if it returned 0.
         let time = unsafe {
             if libc::clock_gettime(BOOT, time.as_mut_ptr()) != 0 {
-                // Every system that this builds for has the clock.
+                // Not reached: every supported system has the clock.
                 return Moment::default();
             }
             time.assume_init()
         };
-        // Both are narrower on systems of 32 bits.
+        // Both types are narrower on 32-bit systems.
         #[allow(clippy::useless_conversion, reason = "i64 already where there are 64 bits")]
         let (seconds, nanos) = (i64::from(time.tv_sec), i64::from(time.tv_nsec));
         Moment { nanos: seconds.wrapping_mul(1_000_000_000).wrapping_add(nanos) }
     }
 
-    /// This much later; [`Moment::NEVER`] stays what it is.
+    /// Returns the time moved later; [`Moment::NEVER`] stays the same.
     #[inline]
     pub fn later(self, by: Duration) -> Self {
         Moment { nanos: self.nanos.saturating_add(nanos(by)) }
     }
 
-    /// So many milliseconds later.
+    /// Returns the time moved later by milliseconds.
     #[inline]
     pub fn later_ms(self, ms: u32) -> Self {
         Moment { nanos: self.nanos.saturating_add(i64::from(ms) * 1_000_000) }
     }
 
-    /// This much earlier.
+    /// Returns the time moved earlier.
     pub fn earlier(self, by: Duration) -> Self {
         Moment { nanos: self.nanos.saturating_sub(nanos(by)) }
     }
 
-    /// How long after `other` this is; nothing when it is before.
+    /// Returns the time since `other`; zero if `other` is later.
     pub fn since(self, other: Moment) -> Duration {
         Duration::from_nanos(self.nanos.saturating_sub(other.nanos).max(0).unsigned_abs())
     }

@@ -1,4 +1,5 @@
-//! Reads an inherited descriptor, which isn't ours to close; keeps ours away from the standard ones; and what to do when there are none left.
+//! Reads inherited descriptors, keeps new ones away from the standard streams' numbers, and explains their
+//! exhaustion.
 
 use std::{
     fs::File,
@@ -6,17 +7,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What to do about an error that says that there is no descriptor left; `None` for all others.
+/// Returns what to do if the error means that no descriptor is left; `None` for other errors.
 pub fn exhausted(why: &io::Error) -> Option<&'static str> {
     matches!(why.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
         .then_some("raise the limit of open files (ulimit -n), or close some")
 }
 
-/// Makes descriptors whose numbers are none of the standard streams': in a process that has closed those, what its host prints would go
-/// into our connection.
+/// Opens descriptors with numbers above those of the standard streams. In a process that has closed those, the host's
+/// output could otherwise go into the library's connection.
 pub fn apart<T>(make: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let mut taken = Vec::new();
-    // New ones take the lowest free numbers.
+    // A new descriptor gets the lowest free number.
     for _ in 0..ABOVE_STANDARD {
         if standard_is_free()
             && let Ok(nothing) = File::open("/dev/null")
@@ -27,7 +28,7 @@ pub fn apart<T>(make: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     make()
 }
 
-/// stdin, stdout and stderr have the numbers below it.
+/// The numbers of stdin, stdout and stderr are below this one.
 pub const ABOVE_STANDARD: i32 = 3;
 
 fn standard_is_free() -> bool {
@@ -35,9 +36,8 @@ fn standard_is_free() -> bool {
     (0..ABOVE_STANDARD).any(|stream| unsafe { libc::fcntl(stream, libc::F_GETFD) } < 0)
 }
 
-/// Reads what `descriptor` holds, at most `limit` bytes and one more (so that the caller sees when there is more), and
-/// leaves it open. A file is read from its start, as often as wanted; a pipe until its writers have closed it, for which
-/// they get `patience`.
+/// Reads at most `limit` + 1 bytes, so that the caller notices a longer content. Leaves the descriptor open. A file
+/// is read from its start. A pipe is read until its writers have closed it, for at most `patience`.
 pub fn read_to_end(descriptor: i32, limit: usize, patience: Duration) -> io::Result<Vec<u8>> {
     let end = Instant::now() + patience;
     let mut text = vec![0; limit + 1];
@@ -59,7 +59,7 @@ fn wait_readable(descriptor: i32, end: Instant) -> io::Result<()> {
     loop {
         let left = end.saturating_duration_since(Instant::now()).as_millis();
         let mut poll = libc::pollfd { fd: descriptor, events: libc::POLLIN, revents: 0 };
-        // SAFETY: one `pollfd` that outlives the call, and the count says one.
+        // SAFETY: one `pollfd` that outlives the call, and the count is one.
         let ready = unsafe { libc::poll(&raw mut poll, 1, i32::try_from(left).unwrap_or(i32::MAX)) };
         match ready {
             0 => {
@@ -79,8 +79,8 @@ fn wait_readable(descriptor: i32, end: Instant) -> io::Result<()> {
 
 fn read_at(descriptor: i32, offset: usize, room: &mut [u8]) -> io::Result<usize> {
     let offset = libc::off_t::try_from(offset).map_err(io::Error::other)?;
-    // SAFETY: pointer and length are those of `room`, which is ours for the call. The descriptor may be any number; a
-    // wrong one is an error.
+    // SAFETY: pointer and length are those of `room`, which is borrowed for the call. An invalid descriptor is an
+    // error.
     let mut read = unsafe { libc::pread(descriptor, room.as_mut_ptr().cast(), room.len(), offset) };
     if read < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ESPIPE) {
         // SAFETY: as above.

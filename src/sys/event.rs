@@ -1,4 +1,4 @@
-//! A descriptor that is readable while something has happened, for other people's event loops.
+//! A flag as a descriptor that can be polled, for the caller's event loop.
 
 use std::{
     io,
@@ -10,18 +10,18 @@ use super::{
     fork_private::Private,
 };
 
-/// A flag that can be polled: an eventfd where there is one, else a pipe.
+/// A flag that can be polled: an eventfd on Linux, else a pipe.
 #[derive(Debug)]
 pub struct Event {
-    /// Dropped first.
+    /// Dropped before the descriptors.
     _private: Vec<Private>,
     reader: OwnedFd,
-    /// The other end of a pipe; an eventfd is both.
+    /// The write end of a pipe; an eventfd is both.
     writer: Option<OwnedFd>,
 }
 
 impl Event {
-    /// A lowered flag.
+    /// Creates a lowered flag.
     #[cfg(target_os = "linux")]
     pub fn new() -> io::Result<Self> {
         // SAFETY: no pointers are passed.
@@ -29,7 +29,7 @@ impl Event {
         Ok(Event { _private: vec![Private::new(reader.as_raw_fd())], reader, writer: None })
     }
 
-    /// A lowered flag.
+    /// Creates a lowered flag.
     #[cfg(not(target_os = "linux"))]
     pub fn new() -> io::Result<Self> {
         Self::pipe()
@@ -53,25 +53,25 @@ impl Event {
     pub fn raise(&self) {
         let one = 1_u64.to_ne_bytes();
         let writer = self.writer.as_ref().unwrap_or(&self.reader);
-        // SAFETY: the pointer and the length are those of `one`. An error means that the flag is raised already.
+        // SAFETY: pointer and length are those of `one`. An error means that the flag is already raised.
         unsafe { libc::write(writer.as_raw_fd(), one.as_ptr().cast(), one.len()) };
     }
 
-    /// Lowers it.
+    /// Lowers the flag.
     pub fn lower(&self) {
         let mut counts = [0_u8; 512];
         loop {
-            // SAFETY: the pointer and the length are those of `counts`. An error means that the flag is lowered already.
+            // SAFETY: pointer and length are those of `counts`. An error means that the flag is already lowered.
             let read =
                 unsafe { libc::read(self.reader.as_raw_fd(), counts.as_mut_ptr().cast(), counts.len()) };
-            // A pipe that was raised often may hold more.
+            // A pipe that was raised several times may contain more.
             if usize::try_from(read).unwrap_or(0) < counts.len() {
                 return;
             }
         }
     }
 
-    /// Another descriptor of the same flag, for somebody else to close.
+    /// Returns another descriptor of the flag, which the caller closes.
     pub fn share(&self) -> io::Result<i32> {
         // SAFETY: no pointers are passed, and the descriptor is open.
         let descriptor =
@@ -84,7 +84,7 @@ fn owned(descriptor: i32) -> io::Result<OwnedFd> {
     if descriptor < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the system has just made it for us.
+    // SAFETY: the system call has just created it, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
@@ -94,7 +94,7 @@ mod tests {
 
     fn readable(descriptor: i32) -> bool {
         let mut poll = libc::pollfd { fd: descriptor, events: libc::POLLIN, revents: 0 };
-        // SAFETY: one `pollfd` that outlives the call, and the count says one.
+        // SAFETY: one `pollfd` that outlives the call, and the count is one.
         unsafe { libc::poll(&raw mut poll, 1, 0) == 1 }
     }
 

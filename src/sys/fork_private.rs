@@ -1,7 +1,7 @@
-//! Descriptors that are this process's alone: a child of a fork closes its copies of them.
+//! Descriptors of this process only: a forked child closes its copies of them.
 //!
-//! Otherwise a connection that the parent ends stays open as long as some child lives, and children of children collect
-//! descriptors of them all.
+//! Otherwise a connection that the parent closes would stay open as long as any child lives, and grandchildren would
+//! accumulate descriptors.
 
 use std::{
     io,
@@ -10,21 +10,21 @@ use std::{
     sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering},
 };
 
-/// How many can be known at once. Those beyond stay open in children, which is a loss and no fault.
+/// The most descriptors that are recorded. Further ones stay open in children, which only wastes them.
 const MAX_KNOWN: usize = 2048;
-/// A slot's descriptor while there is none, and while somebody fills it.
+/// The descriptor of a slot that is free or being filled.
 const FREE: RawFd = -1;
 const CLAIMED: RawFd = -2;
 
-/// Only atomics: a child reads it in the fork handler, where no lock may be taken.
+/// All atomics: a child reads it in the fork handler, where it must take no lock.
 static KNOWN: [Slot; MAX_KNOWN] = [const { Slot::free() }; MAX_KNOWN];
 /// Where the search for a free slot begins.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 struct Slot {
     descriptor: AtomicI32,
-    /// Which file it is, as far as the system tells files apart: the host may close all descriptors that it doesn't know,
-    /// and open others under their numbers, which aren't ours to close.
+    /// Device and inode of the file. The host may close all descriptors that it doesn't know, and open its own under
+    /// the same numbers. Those must not be closed.
     device: AtomicU64,
     inode: AtomicU64,
 }
@@ -39,13 +39,13 @@ impl Slot {
     }
 }
 
-/// Keeps a descriptor from children while it lives. To be dropped before the descriptor is closed, for its number may be
-/// somebody else's right after that.
+/// Records a descriptor, so that children close it. Drop this before closing the descriptor, because the number may
+/// be reused right after that.
 #[derive(Debug)]
 pub struct Private(Option<usize>);
 
 impl Private {
-    /// For a descriptor that was just opened.
+    /// Records a descriptor that was just opened.
     pub fn new(descriptor: RawFd) -> Self {
         let Ok((device, inode)) = file(descriptor) else { return Private(None) };
         let start = NEXT.fetch_add(1, Ordering::Relaxed) % MAX_KNOWN;
@@ -67,29 +67,29 @@ impl Drop for Private {
     }
 }
 
-/// Closes the copies of them all. For a child that was just forked: async-signal-safe. What closes there stays open in the
-/// parent, and the peers notice nothing.
+/// Closes the copies of all recorded descriptors, in a child that was just forked. Async-signal-safe. The parent's
+/// descriptors stay open, and the peers notice nothing.
 pub fn close_copies() {
     for slot in &KNOWN {
         let descriptor = slot.descriptor.swap(FREE, Ordering::AcqRel);
         let known = (slot.device.load(Ordering::Relaxed), slot.inode.load(Ordering::Relaxed));
         if descriptor >= 0 && file(descriptor).is_ok_and(|there| there == known) {
-            // SAFETY: it is the copy of a descriptor of ours, which nobody in this process uses.
+            // SAFETY: it is the copy of a recorded descriptor, which nothing in this process uses.
             unsafe { libc::close(descriptor) };
         }
     }
 }
 
-/// Device and inode behind a descriptor.
+/// Returns the device and inode of a descriptor.
 fn file(descriptor: RawFd) -> io::Result<(u64, u64)> {
     let mut status = MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: the pointer is to a `stat` of ours. Any number may be asked for; a wrong one is an error.
+    // SAFETY: the pointer is to a local `stat`. An invalid descriptor is an error.
     if unsafe { libc::fstat(descriptor, status.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the call succeeded, and so it has written it.
+    // SAFETY: the call succeeded, so it has written the structure.
     let status = unsafe { status.assume_init() };
-    // Systems differ in how wide these are; that they are told apart is enough.
+    // The widths of these types differ between systems; the values only need to be comparable.
     #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "already so wide on Linux")]
     Ok((status.st_dev as u64, status.st_ino as u64))
 }
@@ -99,9 +99,9 @@ mod tests {
     use super::*;
     use std::{fs::File, os::fd::AsRawFd};
 
-    /// What a child sees that closes its copies: whether each descriptor is still open.
+    /// Forks a child that closes its copies. Returns for each descriptor whether it is still open there.
     fn open_in_a_child(descriptors: &[RawFd]) -> Vec<bool> {
-        // SAFETY: the child makes async-signal-safe calls only.
+        // SAFETY: the child makes only async-signal-safe calls.
         let child = unsafe { libc::fork() };
         if child == 0 {
             close_copies();
@@ -111,7 +111,7 @@ mod tests {
             unsafe { libc::_exit(status) };
         }
         let mut status = 0;
-        // SAFETY: our own child, and an integer of ours.
+        // SAFETY: this process's own child, and a pointer to a local integer.
         assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
         let status = libc::WEXITSTATUS(status);
         (0..descriptors.len()).map(|at| status >> at & 1 == 1).collect()
@@ -132,9 +132,9 @@ mod tests {
     fn a_number_that_is_another_files_by_now_is_left_alone() {
         let (reader, writer) = io::pipe().unwrap();
         let private = Private::new(reader.as_raw_fd());
-        // As a host does that closes whatever it doesn't know.
+        // Like a host that closes all unknown descriptors.
         let file = File::open("/dev/null").unwrap();
-        // SAFETY: both are open, and ours.
+        // SAFETY: both are open and belong to this test.
         assert!(unsafe { libc::dup2(file.as_raw_fd(), reader.as_raw_fd()) } >= 0);
         assert_eq!(open_in_a_child(&[reader.as_raw_fd(), writer.as_raw_fd()]), [true, true]);
         drop(private);

@@ -1,6 +1,6 @@
 //! The name of this machine.
 
-/// The host's name, or `unknown`.
+/// Returns the host name, or `unknown`.
 pub fn name() -> String {
     // POSIX's limit on a host name is 255 bytes.
     let mut name = [0_u8; 256];

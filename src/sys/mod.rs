@@ -1,4 +1,4 @@
-//! What the operating system is asked for directly. With `abi` the only unsafe code of the library.
+//! Direct use of the operating system. Together with `abi` it contains all unsafe code of the library.
 
 pub mod cancellation;
 pub mod clock;

@@ -1,7 +1,7 @@
 //! Values that belong to one process: a forked child doesn't share them with its parent.
 //!
-//! In the child of a fork only the forking thread exists. A lock that another thread held is held for ever there, so a child must not touch
-//! what the parent made. These cells take no lock.
+//! In a forked child only the forking thread exists. A lock that another thread held stays locked there, so a child
+//! must not touch what the parent made. These cells take no lock.
 
 use std::{
     ptr,
@@ -12,7 +12,7 @@ use std::{
 pub struct PerProcess<T: 'static>(AtomicPtr<T>);
 
 impl<T: Send + Sync + 'static> PerProcess<T> {
-    /// Without a value.
+    /// Creates an empty cell.
     pub const fn new() -> Self {
         PerProcess(AtomicPtr::new(ptr::null_mut()))
     }
@@ -24,7 +24,8 @@ impl<T: Send + Sync + 'static> PerProcess<T> {
         unsafe { self.0.load(Ordering::Acquire).as_ref() }
     }
 
-    /// Returns the value of this process. If several threads come first at the same time, each makes one, and all but one are dropped.
+    /// Returns the value of this process, and makes it if necessary. If several threads do so at the same time, each
+    /// makes one, and all but one are dropped.
     pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &'static T {
         if let Some(value) = self.get() {
             return value;
@@ -42,7 +43,7 @@ impl<T: Send + Sync + 'static> PerProcess<T> {
         }
     }
 
-    /// For the fork handler, in a child: leaves the parent's value where it is, unreachable. Async-signal-safe.
+    /// Forgets the parent's value without freeing it. For the fork handler, in a child. Async-signal-safe.
     pub fn forget(&self) {
         self.0.store(ptr::null_mut(), Ordering::Release);
     }
@@ -51,12 +52,12 @@ impl<T: Send + Sync + 'static> PerProcess<T> {
 /// A value that a process publishes for its children.
 pub struct Inheritable<T: 'static> {
     published: AtomicPtr<T>,
-    /// What the parent had published at the fork. Never freed here.
+    /// What the parent had published at the fork. Never freed in this process.
     of_parent: AtomicPtr<T>,
 }
 
 impl<T: Send + Sync + 'static> Inheritable<T> {
-    /// Without a value.
+    /// Creates an empty cell.
     pub const fn new() -> Self {
         Inheritable { published: AtomicPtr::new(ptr::null_mut()), of_parent: AtomicPtr::new(ptr::null_mut()) }
     }
@@ -65,23 +66,23 @@ impl<T: Send + Sync + 'static> Inheritable<T> {
     pub fn publish(&self, value: Option<T>) {
         let new = value.map_or(ptr::null_mut(), |value| Box::into_raw(Box::new(value)));
         let old = self.published.swap(new, Ordering::AcqRel);
-        // A child that published something, or nothing, no longer passes on what its parent had.
+        // A child that has published a value, or none, no longer passes on its parent's.
         self.of_parent.store(ptr::null_mut(), Ordering::Release);
         if !old.is_null() {
-            // SAFETY: it was made by `Box::into_raw` here, in this process, and taken out of the only place where it was. No reference
-            // to it exists: `inherited` returns only what the fork handler moved away from here.
+            // SAFETY: `Box::into_raw` made it in this process, and it was taken from its only place. No reference to
+            // it exists: `inherited` returns only values that the fork handler has moved from here.
             drop(unsafe { Box::from_raw(old) });
         }
     }
 
     /// Returns what the parent had published at the fork. Any thread may call this while another publishes.
     pub fn inherited(&self) -> Option<&'static T> {
-        // SAFETY: null, or what the fork handler moved here, which nothing frees.
+        // SAFETY: null, or a value that the fork handler moved here, which is never freed.
         unsafe { self.of_parent.load(Ordering::Acquire).as_ref() }
     }
 
-    /// For the fork handler, in a child: what the parent published becomes what the child inherits. A child that published nothing passes on
-    /// what it inherited itself. Async-signal-safe.
+    /// Makes the parent's published value the inherited one. For the fork handler, in a child. A child that published
+    /// nothing passes on what it inherited itself. Async-signal-safe.
     pub fn inherit(&self) {
         let published = self.published.swap(ptr::null_mut(), Ordering::AcqRel);
         if !published.is_null() {

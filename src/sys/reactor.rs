@@ -1,4 +1,4 @@
-//! Finds the descriptors that a Tokio runtime keeps to itself.
+//! Finds the descriptors of a Tokio runtime, which tokio doesn't expose.
 
 #[cfg(target_os = "linux")]
 use std::fs;
@@ -8,52 +8,53 @@ use std::{io, os::unix::net::UnixDatagram};
 
 use super::fork_private::Private;
 
-/// Elsewhere a runtime waits by kqueue, which no child inherits.
+/// On other systems a runtime uses kqueue, which children don't inherit.
 #[cfg(not(target_os = "linux"))]
 pub fn private(_probe: UnixDatagram) -> io::Result<Vec<Private>> {
     Ok(Vec::new())
 }
 
-/// How far above a descriptor that was opened just before the runtime's own are looked for. New ones take the lowest free
-/// numbers, so that they stand close together. One that isn't found stays open in children.
+/// How far above the probe's number the runtime's descriptors are searched. New descriptors get the lowest free
+/// numbers, so they are close together. A descriptor that isn't found stays open in children.
 #[cfg(target_os = "linux")]
 const REACH: RawFd = 64;
 
-/// Something that a runtime can watch, to be opened just before it.
+/// Opens a descriptor that a runtime can watch. Call it just before the runtime is created.
 pub fn probe() -> io::Result<UnixDatagram> {
     let probe = UnixDatagram::unbound()?;
     probe.set_nonblocking(true)?;
     Ok(probe)
 }
 
-/// Keeps from children what a runtime has opened. Called in its context, with what was opened just before it.
+/// Records the descriptors of a runtime, so that children close them. Called in the runtime's context, with its
+/// probe.
 #[cfg(target_os = "linux")]
 pub fn private(probe: UnixDatagram) -> io::Result<Vec<Private>> {
-    // An instance of epoll is the runtime's if it watches what the runtime was given to watch, and nobody else has.
+    // The epoll instance in which the runtime registers the probe is the runtime's own.
     let watched_by_it = tokio::net::UnixDatagram::from_std(probe)?;
     let probe = watched_by_it.as_raw_fd();
     let instances = (probe + 1..probe + REACH).filter(|instance| watches(*instance, probe));
     let instances: Vec<RawFd> = instances.collect();
-    // What else is registered there by now is what wakes it.
+    // The other descriptors that are registered by now are the runtime's wakers.
     let wakers = instances.first().map(|instance| watched(*instance)).unwrap_or_default();
     let all = instances.iter().chain(wakers.iter().filter(|waker| **waker != probe));
     Ok(all.map(|descriptor| Private::new(*descriptor)).collect())
 }
 
-/// Whether `instance` is one of epoll in which `probe` is registered. Found out by taking it out, which fails and changes
-/// nothing wherever it isn't.
+/// Returns whether `instance` is an epoll instance that has `probe` registered. It tries to remove the probe, which
+/// fails and changes nothing for any other descriptor.
 #[cfg(target_os = "linux")]
 fn watches(instance: RawFd, probe: RawFd) -> bool {
     let mut nothing = libc::epoll_event { events: 0, u64: 0 };
-    // SAFETY: an event of ours that outlives the calls. Wrong descriptors are errors.
+    // SAFETY: a local event that outlives the calls. Invalid descriptors are errors.
     unsafe {
         libc::epoll_ctl(instance, libc::EPOLL_CTL_DEL, probe, &raw mut nothing) == 0
-            // Back, for the instance's other descriptors to be found by.
+            // Register it again, to find the instance's other descriptors.
             && libc::epoll_ctl(instance, libc::EPOLL_CTL_ADD, probe, &raw mut nothing) == 0
     }
 }
 
-/// What is registered in an instance of epoll, where the system tells it.
+/// Returns the descriptors that an epoll instance watches, if the system reports them.
 #[cfg(target_os = "linux")]
 fn watched(instance: RawFd) -> Vec<RawFd> {
     let text = fs::read_to_string(format!("/proc/thread-self/fdinfo/{instance}")).unwrap_or_default();

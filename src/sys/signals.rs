@@ -1,9 +1,9 @@
-//! Keeps the host's signals away from our threads.
+//! Keeps the host's signals away from the library's threads.
 
 use std::mem::MaybeUninit;
 
-/// Runs `make` with every signal blocked for the calling thread, so that a thread made in it starts, and stays, with all
-/// of them blocked: the host's handlers run on the host's threads.
+/// Runs `make` with all signals blocked for the calling thread. A thread that `make` creates inherits that, so the
+/// host's handlers run only on the host's threads.
 pub fn blocked<T>(make: impl FnOnce() -> T) -> T {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();

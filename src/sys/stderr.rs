@@ -1,9 +1,10 @@
-//! Lines on stderr, from threads that mustn't wait and mustn't raise a signal.
+//! Writes lines to stderr without blocking and without raising a signal.
 
-/// A pipe that has room at all has room for so many bytes (PIPE_BUF of Linux), and takes them whole.
+/// A pipe with any space has space for this many bytes and accepts them atomically (PIPE_BUF of Linux).
 const MAX_LINE: usize = 4096;
 
-/// Writes a line, cut to what a pipe takes whole. Where nobody reads it, it is lost: a beat is worth more.
+/// Writes a line, cut to what a pipe accepts atomically. The line is lost if nothing reads it, because a beat must
+/// not wait.
 pub fn write_line(text: &str) {
     let mut line = text.as_bytes().to_vec();
     line.truncate(MAX_LINE - 1);
@@ -11,14 +12,14 @@ pub fn write_line(text: &str) {
     if !has_room() {
         return;
     }
-    // SAFETY: the pointer and the length are those of `line`. That the line isn't taken is no matter.
+    // SAFETY: pointer and length are those of `line`. A failed write is ignored.
     unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) };
 }
 
-/// Whether a write wouldn't wait for a reader. A pipe without readers, which would raise SIGPIPE, has none.
+/// Returns whether a write neither blocks nor raises SIGPIPE. A pipe without readers has no space.
 fn has_room() -> bool {
     let mut poll = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
-    // SAFETY: one `pollfd` that outlives the call, and the count says one.
+    // SAFETY: one `pollfd` that outlives the call, and the count is one.
     let ready = unsafe { libc::poll(&raw mut poll, 1, 0) };
     ready == 1 && poll.revents & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) == 0
 }

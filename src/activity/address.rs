@@ -74,7 +74,7 @@ impl ActivityAddress {
         if read.is_none() && ids.is_none() && options.initial_details.is_none() && options.pulse {
             return Err(Error::new(
                 Status::TokenUnreadable,
-                "the token isn't one that can be read, so that the progress that the server holds can't be asked for: give \
+                "the token can't be parsed, so the server can't be asked for the activity's progress: give \
                  initial_details, the activity's ids, or pulse false",
             ));
         }

@@ -56,7 +56,7 @@ impl Handle {
         if handle.fork < fork {
             return Err(Error::new(
                 Status::Forked,
-                "the handle is of the process that this one was forked from; open one here",
+                "the handle belongs to the parent process; open one in this process",
             ));
         }
         Ok(handle)
@@ -65,7 +65,7 @@ impl Handle {
 
 /// Returns the error for a handle that is closed or was never valid.
 pub fn invalid() -> Error {
-    Error::new(Status::InvalidHandle, "the handle was closed, or never was one")
+    Error::new(Status::InvalidHandle, "the handle was closed or never valid")
 }
 
 #[cfg(test)]

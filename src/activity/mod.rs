@@ -176,7 +176,7 @@ impl Activities {
             Ok(Checked::Again(self.nap(until_given_up)))
         });
         self.woken(flushed)?
-            .ok_or_else(|| Error::out_of_time(why, "what was recorded isn't acknowledged yet"))
+            .ok_or_else(|| Error::out_of_time(why, "the newest record isn't acknowledged yet"))
     }
 
     /// Sends a beat with the newest details at once, and waits until the server has acknowledged it.

@@ -110,7 +110,7 @@ fn ids(options: &mut Object<'_>) -> Result<Option<Ids>> {
         Ids { workflow_id: text("workflow_id")?, run_id: text("run_id")?, activity_id: text("activity_id")? };
     if ids.activity_id.is_empty() && ids != Ids::default() {
         return Err(Error::config(format!(
-            "{} must be given beside the workflow's ids",
+            "{} must be given with the workflow's ids",
             options.at("activity_id")
         )));
     }

@@ -73,7 +73,7 @@ impl Registry {
         if self.find(&entries, activity.key()) {
             return Err(Error::new(
                 Status::AlreadyOpen,
-                "a handle holds this activity; one process has one holder",
+                "a handle already holds this activity in this process",
             ));
         }
         let index = match entries.free.pop() {
@@ -85,7 +85,7 @@ impl Registry {
             None => {
                 return Err(Error::new(
                     Status::LocalLimit,
-                    format!("{SLOTS_OF_ACTIVITIES} activities are open, the most there can be"),
+                    format!("{SLOTS_OF_ACTIVITIES} activities are open, which is the limit"),
                 ));
             }
         };

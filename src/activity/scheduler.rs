@@ -228,14 +228,14 @@ impl InFlight {
 }
 
 fn too_many_slow() -> RpcError {
-    let why = "the server is slow to answer too many requests; this one was given up, and is repeated";
+    let why = "too many requests are waiting for the server; this one was given up and is retried";
     RpcError { timed_out: true, ..RpcError::temporary(Error::new(Status::Timeout, why)) }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         if !self.is_reported {
-            let why = "the request was dropped, which is a mistake in the library";
+            let why = "the request was dropped, which is a bug in the library";
             self.report(Outcome::Failed(RpcError::temporary(Error::new(Status::Internal, why))));
         }
         {

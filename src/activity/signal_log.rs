@@ -47,7 +47,7 @@ fn words(signal: Signals, is_set: bool, name: &str) -> (Event, String) {
             (Event::Stalled, "no progress for the stall timeout; its beats have stopped")
         }
         (Signals::REFUSED, true) => {
-            (Event::BeatsRefused, "the server refuses its beats, and trying again won't help")
+            (Event::BeatsRefused, "the server refuses its beats, and retries don't help")
         }
         (Signals::GONE, true) => (Event::Signal, "it is over for this token"),
         (_, true) => return (Event::Signal, format!("{name} was set")),

@@ -179,7 +179,7 @@ impl Activities {
         if open.watches.len() >= MAX_WATCHES {
             return Err(Error::new(
                 Status::LocalLimit,
-                format!("{MAX_WATCHES} watches are open, the most there can be"),
+                format!("{MAX_WATCHES} watches are open, which is the limit"),
             ));
         }
         open.made = open.made.wrapping_add(1);

@@ -33,7 +33,7 @@ pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
     let token = match (options.token.take(), token) {
         (Some(handed), []) => handed,
         (Some(_), _) => {
-            return Err(Error::argument("there is a token, and from_env asks for another: give one"));
+            return Err(Error::argument("both a token and from_env are given: give one of them"));
         }
         (None, token) => Zeroizing::new(token.to_vec()),
     };
@@ -120,9 +120,7 @@ pub fn details(number: u64, timeout: Timeout) -> Result<Details> {
         why = activity.last_error().cloned();
         Ok(Checked::Again(LONGEST_NAP))
     });
-    activities
-        .woken(found)?
-        .ok_or_else(|| Error::out_of_time(why, "the details at the start aren't known yet"))
+    activities.woken(found)?.ok_or_else(|| Error::out_of_time(why, "the initial details aren't known yet"))
 }
 
 /// Returns a report on the activity, as JSON.
@@ -168,7 +166,7 @@ pub fn fail(number: u64, failure_json: &[u8], timeout: Timeout) -> Result<()> {
     let report = Report::read(failure_json)?;
     if report.heartbeat_details.is_some() {
         return Err(Error::argument(
-            "failure_json.heartbeat_details: an activity that is held open sends what was recorded with its handle; record them",
+            "failure_json.heartbeat_details: an open activity sends the newest record of its handle instead; record them",
         ));
     }
     activities.rules.check_report(&report)?;

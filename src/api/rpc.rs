@@ -121,7 +121,7 @@ fn free(token: &[u8]) -> Result<Bytes> {
     if process::activities()?.registry.holds(token) {
         return Err(Error::new(
             Status::AlreadyOpen,
-            "a handle holds this task token: use that, or close it first",
+            "a handle holds this task token: use the handle, or close it first",
         ));
     }
     Ok(checked)

@@ -70,8 +70,7 @@ impl Client {
             Target::Checked { ids, attempt, .. } => Some((ids.clone(), *attempt)),
         };
         let Some((ids, attempt)) = known else {
-            return refused
-                .because("and the activity can't be looked up, since the token isn't one that can be read");
+            return refused.because("and the activity can't be looked up, because the token can't be parsed");
         };
         let described = match self.describe(&ids, effort).await {
             Ok(description) => check(attempt, &description).map(|()| description),
@@ -80,7 +79,7 @@ impl Client {
         match described {
             Ok(found) if is_claimed_by_ids && ids.workflow_id.is_empty() && found.attempt.number > 1 => refused
                 .because(format!(
-                    "the server doesn't accept requests by ids for attempt {} of a standalone activity (Server 1.31), though it \
+                    "the server doesn't accept requests by ids for attempt {} of a standalone activity (Server 1.31), although it \
                      runs; hand over the task token instead",
                     found.attempt.number
                 )),
@@ -93,7 +92,7 @@ impl Client {
  }
             }
             Err(why) => refused
-                .because(format!("and looking the activity up didn't tell whether it is over: {}", why.error)),
+                .because(format!("and looking up the activity didn't show whether it is over: {}", why.error)),
         }
     }
 }
@@ -160,6 +159,6 @@ fn out_of_date(number: i32) -> RpcError {
 pub fn over() -> Error {
     Error::new(
         Status::NotFound,
-        "the activity is over: it has ended or timed out for good, or its workflow is closed",
+        "the activity is over: it has ended or finally timed out, or its workflow is closed",
     )
 }

@@ -72,7 +72,7 @@ impl Client {
                 Some(true) => Ok(()),
                 Some(false) => Err(failed.error),
                 None => Err(failed.error.as_status(Status::InDoubt).because(
-                    "but the answer to an earlier try was lost, which may have ended the activity as asked: look at it \
+                    "but the answer to an earlier try was lost, which may have ended the activity: check the outcome \
                      before you undo anything",
                 )),
             };

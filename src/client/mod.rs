@@ -119,7 +119,7 @@ impl Client {
             ("temporal-namespace", &options.namespace),
         ] {
             let value = HeaderValue::from_str(value)
-                .map_err(|_| Error::new(Status::Internal, format!("the header {name} can't be made")))?;
+                .map_err(|_| Error::new(Status::Internal, format!("the header {name} is invalid")))?;
             headers.insert(HeaderName::from_static(name), value);
         }
         telemetry.metrics.begin(&options.namespace);
@@ -294,7 +294,7 @@ impl Client {
             let fields = &[("bytes", Value::Number(size as u64)), ("limit", Value::Number(limit as u64))];
             self.transport.telemetry().log.write(Event::Large, fields, || {
                 format!(
-                    "{name} is {size} bytes as an encoded Payloads; the server warns of such, and fails the activity above {limit}. \
+                    "{name} is {size} bytes as an encoded Payloads; the server logs a warning, and fails the activity above {limit}. \
                      Keep large state elsewhere and record where"
                 )
             });
@@ -305,7 +305,7 @@ impl Client {
     async fn in_order(&self, target: &Target, effort: Effort) -> Result<Permit<'_>, RpcError> {
         let permit = self.order.acquire(target, effort.remaining()).await;
         permit.ok_or_else(|| {
-            let why = "another call of this activity is still under way; nothing was sent";
+            let why = "another call for this activity is still in flight; nothing was sent";
             // A beat of an open activity is retried soon, not after the pause of a refused one.
             RpcError::temporary(Error::new(Status::Timeout, why))
         })
@@ -366,7 +366,7 @@ impl Client {
     }
 
     fn foreign(&self) -> String {
-        format!("the task token is of another namespace than the connection's, {:?}", self.namespace)
+        format!("the task token is from another namespace than the client's, {:?}", self.namespace)
     }
 }
 

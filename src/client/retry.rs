@@ -196,7 +196,7 @@ impl Tries {
     }
 
     fn yield_to_next(&mut self) -> RpcError {
-        let why = "a newer call of the activity is waiting, so this one isn't repeated";
+        let why = "a newer call for the activity is waiting, so this one isn't retried";
         let error = match self.last_error.take() {
             Some(error) => error.because(why),
             None => Error::new(Status::Timeout, format!("no answer from the server; {why}")),

@@ -178,16 +178,16 @@ impl From<TransportError> for RpcError {
 fn next_step(status: Status) -> Option<&'static str> {
     match status {
         Status::Unauthenticated => {
-            Some("give it a valid key: api_key, or api_key_path, which is read again when it changes")
+            Some("set a valid key in api_key or api_key_path, a file that is reread when it changes")
         }
-        Status::PermissionDenied => Some("have it allowed for these credentials, or use others"),
+        Status::PermissionDenied => Some("grant the permission to these credentials, or use others"),
         _ => None,
     }
 }
 
 fn describe(answer: &tonic::Status) -> String {
     match answer.message() {
-        "" => format!("the server answered {:?} without a word", answer.code()),
+        "" => format!("the server answered {:?} without a message", answer.code()),
         message => format!("the server says: {message}"),
     }
 }

@@ -119,7 +119,7 @@ impl Client {
         }
         Err(RpcError::permanent(Error::new(
             Status::NotFound,
-            "the history doesn't tell when the activity was scheduled",
+            "the history doesn't show when the activity was scheduled",
         )))
     }
 }

@@ -22,12 +22,12 @@ impl Address {
             return Err(wrong("it has a scheme; leave that out"));
         }
         let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong("it has no port"))?;
-        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(|| wrong("its port isn't one"))?;
+        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(|| wrong("its port is invalid"))?;
         let host = match host.strip_prefix('[').map(|host| host.strip_suffix(']')) {
             Some(Some(inner)) => inner,
             Some(None) => return Err(wrong("its brackets don't match")),
             None if host.contains(':') => {
-                return Err(wrong("an IPv6 address stands in brackets, e.g. [::1]:7233"));
+                return Err(wrong("an IPv6 address needs brackets, e.g. [::1]:7233"));
             }
             None => host,
         };

@@ -71,7 +71,7 @@ pub fn read(settings: &Settings, default_file: Option<PathBuf>) -> Result<Settin
             let there = profiles.map(|profiles| profiles.keys().map(String::as_str).collect::<Vec<_>>());
             let there = there.filter(|names| !names.is_empty()).map_or_else(
                 || "there is none".to_owned(),
-                |names| format!("those that are there are {}", names.join(", ")),
+                |names| format!("its profiles are {}", names.join(", ")),
             );
             let (source, path) = (settings.source(&table::PROFILE), path.display());
             Err(Error::config(format!("{source} names a profile that {path} doesn't have; {there}")))

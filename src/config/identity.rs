@@ -31,7 +31,7 @@ impl Identity {
             fill(template, |name| matches!(name, "pid" | "host" | "job").then(String::new)).map_err(
                 |why| {
                     Error::config(format!(
-                        "{source} {why}: what may stand in braces is {{pid}}, {{host}} and {{job}}"
+                        "{source} {why}: only {{pid}}, {{host}} and {{job}} may be in braces"
                     ))
                 },
             )?;
@@ -84,7 +84,7 @@ fn fill(template: &str, part: impl Fn(&str) -> Option<String>) -> std::result::R
     while let Some((before, after)) = rest.split_once('{') {
         let (name, after) = after.split_once('}').ok_or("has a brace that isn't closed")?;
         text.push_str(before);
-        text.push_str(&part(name).ok_or("names a part that there isn't")?);
+        text.push_str(&part(name).ok_or("names an unknown part")?);
         rest = after;
     }
     text.push_str(rest);

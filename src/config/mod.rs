@@ -120,7 +120,7 @@ impl Options {
         let given = given::read(json)?;
         if let Some(key) = table::KEYS.iter().find(|key| !key.reconfigurable && given.has(key)) {
             return Err(Error::config(format!(
-                "{} can't be changed while connected: disconnect, and connect anew",
+                "{} can't be changed while connected: disconnect, then connect again",
                 given.source(key)
             )));
         }
@@ -175,7 +175,7 @@ fn proxy(settings: &Settings) -> Result<Option<Proxy>> {
         return match (user, password) {
             (None, None) => Ok(None),
             _ => Err(Error::config(
-                "options.proxy says who we are, but not to whom: give target_host too".to_owned(),
+                "options.proxy has credentials, but no target_host: give that too".to_owned(),
             )),
         };
     };

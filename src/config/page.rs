@@ -20,7 +20,7 @@ fn entry(page: &mut String, key: &Key) {
     let mut facts = vec![describe(key.kind)];
     facts.extend(key.default.map(|default| format!("default `{default}`")));
     facts.extend(key.variable.map(|variable| {
-        let opposite = if key.inverted { ", which says the opposite" } else { "" };
+        let opposite = if key.inverted { ", with the opposite meaning" } else { "" };
         format!("`{variable}`{opposite}")
     }));
     if key.in_profile {

@@ -169,7 +169,7 @@ impl Headers {
             let header: HeaderName =
                 name.parse().map_err(|_| wrong("has a name that a header can't have"))?;
             if is_reserved(header.as_str()) {
-                return Err(wrong("is the protocol's own"));
+                return Err(wrong("is reserved for the protocol"));
             }
             let value = if name.ends_with("-bin") {
                 secret_value(BASE64_STANDARD_NO_PAD.encode(text.as_bytes()))

@@ -47,7 +47,7 @@ impl Settings {
             if let (Some(one), Some(other)) = (self.filled(key.name), lower.filled(alternative)) {
                 let (one, other) = (&one.source, &other.source);
                 return Err(Error::config(format!(
-                    "both {one} and {other} are given, which say the same in two ways: leave out one"
+                    "both {one} and {other} are given, which are alternatives: leave out one"
                 )));
             }
         }

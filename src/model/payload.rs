@@ -150,7 +150,7 @@ impl Payloads {
         let values = result.values().map_or(0, |values| values.len());
         if values > 1 {
             return Err(Error::argument(format!(
-                "result has {values} values: an activity has one; put them into a list"
+                "result has {values} values: an activity has one result; put them into a list"
             )));
         }
         Ok(())

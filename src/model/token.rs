@@ -71,9 +71,7 @@ pub const MAX_BYTES: usize = 64 * 1024;
 /// Returns the token if it can be sent.
 pub fn checked(token: &[u8]) -> Result<Bytes> {
     match token.len() {
-        0 => Err(Error::argument(
-            "token is empty: pass the task token's bytes, as the activity's info holds them",
-        )),
+        0 => Err(Error::argument("token is empty: pass the task token's bytes, as in the activity's info")),
         1..=MAX_BYTES => Ok(secret::shared(token)),
         len => Err(Error::argument(format!("token has {len} bytes; no task token has over {MAX_BYTES}"))),
     }

@@ -87,7 +87,7 @@ pub fn connect(options: Options) -> Result<()> {
         let mut state = process.lock();
         match &*state {
             State::Disconnected => {}
-            State::Connecting(_) => return Err(already("a connect is under way in another thread")),
+            State::Connecting(_) => return Err(already("another thread is connecting")),
             State::Connected(_) | State::Inherited(_) => {
                 return Err(already("the process has its client; to change it, disconnect first"));
             }
@@ -176,7 +176,7 @@ pub fn session() -> Result<Arc<Session>> {
     }
     match &*state {
         State::Connected(session) => Ok(session.clone()),
-        State::Connecting(_) => Err(not_connected("the connect in another thread isn't done yet")),
+        State::Connecting(_) => Err(not_connected("another thread is still connecting")),
         State::Disconnected | State::Inherited(_) => Err(not_connected("call connect first")),
     }
 }

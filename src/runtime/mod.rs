@@ -155,7 +155,7 @@ fn no_thread(error: &io::Error) -> Error {
     Error::new(
         Status::LocalLimit,
         format!(
-            "the I/O thread can't be started: {error}; look at the limits of threads and open files (ulimit -u, -n)"
+            "the I/O thread can't be started: {error}; check the limits of threads and open files (ulimit -u, -n)"
         ),
     )
 }

@@ -29,8 +29,7 @@ pub fn keep_quiet() {
 /// Returns the error that a caller gets after a panic.
 pub fn status() -> Error {
     let place = PLACE.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let why = format!(
-        "this is a mistake in the library, or its descriptors were closed: a panic{place}; others go on"
-    );
+    let why =
+        format!("a bug in the library, or its descriptors were closed: a panic{place}; other calls continue");
     Error::new(Status::Internal, why)
 }

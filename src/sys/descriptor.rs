@@ -63,7 +63,7 @@ fn wait_readable(descriptor: i32, end: Instant) -> io::Result<()> {
         let ready = unsafe { libc::poll(&raw mut poll, 1, i32::try_from(left).unwrap_or(i32::MAX)) };
         match ready {
             0 => {
-                let why = "its other end has been open for long without being closed: close it after writing";
+                let why = "its writer hasn't closed it in time: close it after writing";
                 return Err(io::Error::new(io::ErrorKind::TimedOut, why));
             }
             1.. => return Ok(()),

@@ -153,7 +153,7 @@ impl Kept {
     fn take(&mut self) -> Option<String> {
         if self.untold > 0 {
             let dropped = std::mem::take(&mut self.untold);
-            let message = format!("{dropped} records made room for newer ones before they were taken");
+            let message = format!("{dropped} records were replaced by newer ones before they were read");
             let fields = &[("dropped", Value::Number(dropped))];
             let event = Event::RecordsDropped;
             let record = Record { event, message: &message, fields, suppressed: 0, at: SystemTime::now() };

@@ -25,13 +25,13 @@ impl Telemetry {
         requests(&mut text, &self.metrics, "temporal_request", false);
         requests(&mut text, &self.metrics, "temporal_long_request", true);
         beats(&mut text, &self.metrics);
-        text.family("temporal_heartbeat_activities_open", "gauge", "Activities that are held open now.");
+        text.family("temporal_heartbeat_activities_open", "gauge", "Activities that are currently open.");
         text.sample("temporal_heartbeat_activities_open", "", open);
         let dropped = "temporal_heartbeat_log_records_dropped";
         text.family(
             dropped,
             "counter",
-            "Log records that made room for newer ones before anybody took them.",
+            "Log records that were replaced by newer ones before they were read.",
         );
         text.sample(dropped, "", self.log.dropped());
         text.text
@@ -68,16 +68,16 @@ fn requests(text: &mut Text, metrics: &Metrics, name: &str, long: bool) {
 
 fn beats(text: &mut Text, metrics: &Metrics) {
     for (name, counter, help) in [
-        ("beats_sent", &metrics.beats_sent, "Heartbeats that were sent, also those that are sent again."),
+        ("beats_sent", &metrics.beats_sent, "Heartbeats that were sent, including retries."),
         (
             "beats_coalesced",
             &metrics.beats_coalesced,
             "Records that a newer one replaced before they were sent.",
         ),
-        ("beats_failed", &metrics.beats_failed, "Heartbeats that failed in a way that may pass."),
-        ("beats_refused", &metrics.beats_refused, "Heartbeats that the server refuses for good."),
-        ("reconnects", &metrics.reconnects, "Connections that were made after the first one."),
-        ("connect_failures", &metrics.connect_failures, "Tries to connect that failed."),
+        ("beats_failed", &metrics.beats_failed, "Heartbeats that failed with a temporary error."),
+        ("beats_refused", &metrics.beats_refused, "Heartbeats that the server permanently refused."),
+        ("reconnects", &metrics.reconnects, "Connections after the first one."),
+        ("connect_failures", &metrics.connect_failures, "Failed connect attempts."),
     ] {
         let name = format!("temporal_heartbeat_{name}");
         text.family(&name, "counter", help);
@@ -95,7 +95,7 @@ fn beats(text: &mut Text, metrics: &Metrics) {
     text.family(
         name,
         "histogram",
-        "What part of the heartbeat timeout was left when a beat was acknowledged.",
+        "The part of the heartbeat timeout that was left when a beat was acknowledged.",
     );
     text.histogram(name, "", &metrics.lease_margin.counted());
 }

@@ -157,6 +157,6 @@ async fn check(
 }
 
 fn told_plain(peer: &str) -> Error {
-    let what = "speaks TLS, and we were told to speak plain text";
+    let what = "speaks TLS, but the connection is configured as plain text";
     Error::new(Status::Tls, format!("{peer} {what}; set tls (TEMPORAL_TLS=true)"))
 }

@@ -168,7 +168,7 @@ async fn no_grpc(connection: &Connection, response: Response<RecvStream>) -> Tra
         );
     }
     // A gateway checks credentials before the server does.
-    let word = || format!("HTTP status {status} from what stands before the server");
+    let word = || format!("HTTP status {status} from a gateway before the server");
     match status {
         StatusCode::UNAUTHORIZED => {
             return TransportError::Status(Box::new(tonic::Status::unauthenticated(word())));
@@ -183,7 +183,7 @@ async fn no_grpc(connection: &Connection, response: Response<RecvStream>) -> Tra
         }
         _ => {}
     }
-    let step = "is this a Temporal frontend, or what stands before it?";
+    let step = "is this a Temporal frontend, or a gateway before one?";
     TransportError::OutcomeUnknown(broken(&format!("HTTP status {status} instead of a gRPC answer; {step}")))
 }
 

@@ -69,7 +69,7 @@ pub fn decode(mut frame: BytesMut, gzip: bool, limit: usize) -> Result<Bytes, St
     let compressed = frame.get_u8() != 0;
     let length = frame.get_u32() as usize;
     match (compressed, frame.len() == length) {
-        (_, false) => Err("its length isn't the one that it tells".to_owned()),
+        (_, false) => Err("its length differs from its frame header".to_owned()),
         (false, true) => Ok(frame.freeze()),
         (true, true) if gzip => decompress(&frame, limit),
         (true, true) => Err("it is compressed in a way that nobody asked for".to_owned()),

@@ -102,7 +102,7 @@ impl Link {
             return Ok(connection);
         }
         // The connect attempt began before TLS was configured.
-        let why = "the connection isn't encrypted, and has to be by now; the next one is";
+        let why = "the connection isn't encrypted, but now it must be; the next one will be";
         Err(Error::new(Status::Unavailable, why))
     }
 

@@ -234,7 +234,7 @@ impl Transport {
             }
         }
         self.telemetry.log.write(Event::CredentialsRenewed, peer, || {
-            "the files that credentials stand in have changed, and were read again".to_owned()
+            "the files with credentials have changed and were reread".to_owned()
         });
     }
 

@@ -26,7 +26,7 @@ pub async fn tunnel(mut stream: Socket, proxy: &Proxy, address: &Address) -> Res
     let request = request(proxy, address);
     stream.write_all(request.as_bytes()).await.map_err(|why| broken(&why.to_string()))?;
     let head = read_head(&mut stream).await.map_err(|why| broken(&why))?;
-    let status = status_of(&head).ok_or_else(|| broken("what it says isn't HTTP/1"))?;
+    let status = status_of(&head).ok_or_else(|| broken("its answer isn't HTTP/1"))?;
     if (200..300).contains(&status) { Ok(stream) } else { Err(refused(status, proxy, address)) }
 }
 
@@ -69,10 +69,10 @@ fn refused(http_status: u16, proxy: &Proxy, address: &Address) -> Error {
     let (status, step) = match http_status {
         407 if proxy.basic_auth.is_none() => (
             Status::Unauthenticated,
-            "it wants a user and a password: give proxy.basic_auth_user and proxy.basic_auth_password",
+            "it requires a user and a password: give proxy.basic_auth_user and proxy.basic_auth_password",
         ),
         407 => (Status::Unauthenticated, "it doesn't accept this user and password"),
-        401 | 403 | 405 => (Status::PermissionDenied, "it has to be allowed there"),
+        401 | 403 | 405 => (Status::PermissionDenied, "allow the connection there"),
         _ => (Status::Unavailable, "is the server up, and can the proxy reach it?"),
     };
     let (proxy, target) = (&proxy.address.authority, &address.authority);

@@ -143,11 +143,11 @@ impl Handshake {
             Some(rustls::Error::InvalidCertificate(why)) => return self.untrusted(why),
             Some(rustls::Error::InvalidMessage(_)) => (
                 "it doesn't speak TLS".to_owned(),
-                "if it is to be reached in plain text, set tls to false (TEMPORAL_TLS=false)",
+                "if the server uses plain text, set tls to false (TEMPORAL_TLS=false)",
             ),
             Some(rustls::Error::AlertReceived(alert)) => return self.alerted(*alert),
             Some(rustls::Error::PeerIncompatible(why)) => (
-                format!("it can't agree with us on how to encrypt ({why:?})"),
+                format!("it shares no encryption parameters with this client ({why:?})"),
                 "it must speak TLS 1.2 or 1.3",
             ),
             Some(rustls::Error::NoApplicationProtocol) => return self.no_http2(),
@@ -171,7 +171,7 @@ impl Handshake {
             return self.explain(why);
         }
         if self.asked_for_cert.load(Ordering::Relaxed) {
-            return self.client_refused("it closed the connection without saying why");
+            return self.client_refused("it closed the connection without a reason");
         }
         if !self.http2 {
             return self.no_http2();
@@ -196,7 +196,7 @@ impl Handshake {
         let name = self.server_name.to_str();
         let (what, step) = match why {
             CertificateError::UnknownIssuer => (
-                "is signed by nobody who is trusted here".to_owned(),
+                "isn't signed by a trusted CA".to_owned(),
                 "give its CA's certificate in tls.server_ca_cert_path".to_owned(),
             ),
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => (

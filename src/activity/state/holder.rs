@@ -120,7 +120,7 @@ impl Activity {
         if self.has_sent() {
             return Err(Error::new(
                 Status::FailedPrecondition,
-                "the details that there were at the start have been replaced: get them before the first record, or hand them \
+                "the initial details have been replaced: get them before the first record, or hand them \
                  over as initial_details",
             ));
         }
@@ -218,7 +218,7 @@ impl Activity {
     fn check_usable(&self) -> Result<()> {
         match self.lifecycle {
             Lifecycle::Open | Lifecycle::Ending => Ok(()),
-            Lifecycle::Ended => Err(Error::new(Status::Ended, "the activity was ended through this handle")),
+            Lifecycle::Ended => Err(Error::new(Status::Ended, "this handle has ended the activity")),
             Lifecycle::Gone => Err(self.gone()),
         }
     }
@@ -263,7 +263,7 @@ impl Activity {
     fn replace_details(&mut self, encoding: Encoding, data: &[u8], size_limit: usize) -> Result<()> {
         if encoding == Encoding::None || encoding == Encoding::Payloads && data.is_empty() {
             return Err(Error::argument(
-                "a beat without details (THB_ENCODING_NONE, or no PAYLOADS) would erase the progress; touch tells progress without details",
+                "a beat without details (THB_ENCODING_NONE, or no PAYLOADS) would erase the progress; touch reports progress without details",
             ));
         }
         if self.require_encoded {

@@ -98,7 +98,7 @@ macro_rules! options {
 // The options of a group follow each other. The group's name alone sets the first of them: `"tls": true` means
 // `"tls": {"disabled": false}`, and `"proxy": "a:1"` sets `target_host`.
 options! {
-    ADDRESS = Key::new("address", Kind::Text, "Where the server listens, as `host:port`.")
+    ADDRESS = Key::new("address", Kind::Text, "The server's address, as `host:port`.")
         .default("127.0.0.1:7233")
         .variable("TEMPORAL_ADDRESS")
         .in_profile();
@@ -109,20 +109,20 @@ options! {
     IDENTITY = Key::new(
         "identity",
         Kind::Text,
-        "Who the server is told that we are. `{pid}`, `{host}` and `{job}` in it are replaced: the process, the machine, \
-         and the batch job that it belongs to. Default: `{pid}@{host}`, or `{pid}@{host}/{job}` in a batch job.",
+        "The identity that the server records. `{pid}`, `{host}` and `{job}` in it are replaced by the process id, the host \
+         name and the batch job. Default: `{pid}@{host}`, or `{pid}@{host}/{job}` in a batch job.",
     );
-    CONNECT_TIMEOUT_MS = Key::new("connect_timeout_ms", TIME, "How long connecting may take.").default("10000");
+    CONNECT_TIMEOUT_MS = Key::new("connect_timeout_ms", TIME, "The time limit for connecting.").default("10000");
     LAZY = Key::new(
         "lazy",
         Kind::Flag,
-        "Leave the connection to the first call. Files are read at once all the same.",
+        "Connect with the first call. Files are still read at once.",
     )
     .default("false");
     API_KEY = Key::new(
         "api_key",
         Kind::Secret,
-        "Sent as `authorization: Bearer ...` with every request. Turns TLS on, unless `tls.disabled` says otherwise.",
+        "Sent as `authorization: Bearer ...` with every request. Turns TLS on, unless `tls.disabled` is true.",
     )
     .variable("TEMPORAL_API_KEY")
     .in_profile()
@@ -131,14 +131,14 @@ options! {
     API_KEY_PATH = Key::new(
         "api_key_path",
         Kind::Text,
-        "A file that holds the API key. White space around it doesn't count. Read again when it changes.",
+        "A file with the API key. White space around the key is ignored. Reread when it changes.",
     )
     .reconfigurable()
     .or("api_key");
     TLS_DISABLED = Key::new(
         "tls.disabled",
         Kind::Flag,
-        "Plain text, whatever else is given. Default: false when there is an API key or any other option of TLS, else true.",
+        "Use plain text, regardless of other options. Default: false with an API key or any other TLS option, else true.",
     )
     .opposite_variable("TEMPORAL_TLS")
     .in_profile()
@@ -146,14 +146,14 @@ options! {
     TLS_SERVER_CA_CERT_PATH = Key::new(
         "tls.server_ca_cert_path",
         Kind::Text,
-        "A file with the certificates, in PEM, that the server's must be signed by. Read again when it changes. Default: \
-         those that the system trusts.",
+        "A PEM file with the CA certificates that the server's certificate is checked against. Reread when it changes. \
+         Default: the system's.",
     )
     .variable("TEMPORAL_TLS_SERVER_CA_CERT_PATH")
     .in_profile()
     .reconfigurable()
     .or("tls.server_ca_cert_data");
-    TLS_SERVER_CA_CERT_DATA = Key::new("tls.server_ca_cert_data", Kind::Secret, "The same, as the PEM text itself.")
+    TLS_SERVER_CA_CERT_DATA = Key::new("tls.server_ca_cert_data", Kind::Secret, "The PEM text itself, instead of a file.")
         .variable("TEMPORAL_TLS_SERVER_CA_CERT_DATA")
         .in_profile()
         .reconfigurable()
@@ -161,13 +161,13 @@ options! {
     TLS_CLIENT_CERT_PATH = Key::new(
         "tls.client_cert_path",
         Kind::Text,
-        "A file with our certificate, in PEM, and those between it and its CA. Read again when it changes.",
+        "A PEM file with the client certificate and its intermediate certificates. Reread when it changes.",
     )
     .variable("TEMPORAL_TLS_CLIENT_CERT_PATH")
     .in_profile()
     .reconfigurable()
     .or("tls.client_cert_data");
-    TLS_CLIENT_CERT_DATA = Key::new("tls.client_cert_data", Kind::Secret, "The same, as the PEM text itself.")
+    TLS_CLIENT_CERT_DATA = Key::new("tls.client_cert_data", Kind::Secret, "The PEM text itself, instead of a file.")
         .variable("TEMPORAL_TLS_CLIENT_CERT_DATA")
         .in_profile()
         .reconfigurable()
@@ -175,13 +175,13 @@ options! {
     TLS_CLIENT_KEY_PATH = Key::new(
         "tls.client_key_path",
         Kind::Text,
-        "A file with the private key of our certificate, in PEM, not encrypted. Read again when it changes.",
+        "A PEM file with the client certificate's private key, not encrypted. Reread when it changes.",
     )
     .variable("TEMPORAL_TLS_CLIENT_KEY_PATH")
     .in_profile()
     .reconfigurable()
     .or("tls.client_key_data");
-    TLS_CLIENT_KEY_DATA = Key::new("tls.client_key_data", Kind::Secret, "The same, as the PEM text itself.")
+    TLS_CLIENT_KEY_DATA = Key::new("tls.client_key_data", Kind::Secret, "The PEM text itself, instead of a file.")
         .variable("TEMPORAL_TLS_CLIENT_KEY_DATA")
         .in_profile()
         .reconfigurable()
@@ -189,8 +189,8 @@ options! {
     TLS_SERVER_NAME = Key::new(
         "tls.server_name",
         Kind::Text,
-        "The name that the server's certificate must be valid for, and that it is asked for (SNI). Default: the host of \
-         the address.",
+        "The name that the server's certificate must be valid for, also sent as SNI. Default: the host of the \
+         address.",
     )
     .variable("TEMPORAL_TLS_SERVER_NAME")
     .in_profile()
@@ -198,8 +198,8 @@ options! {
     TLS_DISABLE_HOST_VERIFICATION = Key::new(
         "tls.disable_host_verification",
         Kind::Flag,
-        "Don't check what name the server's certificate is valid for. When no CA is given either, any certificate is \
-         taken: for tests only.",
+        "Don't check the name in the server's certificate. Without a CA option, any certificate is accepted: for tests \
+         only.",
     )
     .default("false")
     .variable("TEMPORAL_TLS_DISABLE_HOST_VERIFICATION")
@@ -208,8 +208,8 @@ options! {
     GRPC_META = Key::new(
         "grpc_meta",
         Kind::Headers,
-        "Headers of every request, by name. In a name, upper case and `_` are the same as lower case and `-`. An empty text \
-         takes a header away that was given in a lower place. A name that ends in `-bin` has its text sent in base64.",
+        "Headers of every request, by name. In names, upper case and `_` equal lower case and `-`. An empty text removes a \
+         header from a source of lower precedence. The text of a name that ends in `-bin` is sent in base64.",
     )
     .variable("TEMPORAL_GRPC_META_*")
     .in_profile()
@@ -217,84 +217,84 @@ options! {
     AUTHORITY = Key::new(
         "authority",
         Kind::Text,
-        "What requests name as the server's authority. Default: the address.",
+        "The authority in requests. Default: the address.",
     )
     .variable("TEMPORAL_CLIENT_AUTHORITY")
     .in_profile();
     CONFIG_FILE = Key::new(
         "config_file",
         Kind::Text,
-        "The file that profiles stand in. Default: `temporalio/temporal.toml` in the user's directory for configuration.",
+        "The file with profiles. Default: `temporalio/temporal.toml` in the user's configuration directory.",
     )
     .variable("TEMPORAL_CONFIG_FILE");
     PROFILE = Key::new(
         "profile",
         Kind::Text,
-        "The profile of that file. One that is named must be there. Default: `default`, if it is there.",
+        "The profile in that file; it must exist. Default: `default`, if it exists.",
     )
     .variable("TEMPORAL_PROFILE");
     PROXY_TARGET_HOST = Key::new(
         "proxy.target_host",
         Kind::Text,
-        "An HTTP proxy to connect through (by CONNECT), as `host:port`. Default: none.",
+        "An HTTP proxy to connect through (with CONNECT), as `host:port`. Default: none.",
     );
-    PROXY_BASIC_AUTH_USER = Key::new("proxy.basic_auth_user", Kind::Text, "Who we are to the proxy.");
-    PROXY_BASIC_AUTH_PASSWORD = Key::new("proxy.basic_auth_password", Kind::Secret, "Our password there.");
-    KEEPALIVE_DISABLED = Key::new("keepalive.disabled", Kind::Flag, "Don't ask whether the connection lives.").default("false");
+    PROXY_BASIC_AUTH_USER = Key::new("proxy.basic_auth_user", Kind::Text, "The user for the proxy.");
+    PROXY_BASIC_AUTH_PASSWORD = Key::new("proxy.basic_auth_password", Kind::Secret, "The password for the proxy.");
+    KEEPALIVE_DISABLED = Key::new("keepalive.disabled", Kind::Flag, "Don't check whether the connection is alive.").default("false");
     KEEPALIVE_INTERVAL_MS = Key::new(
         "keepalive.interval_ms",
         Kind::Integer { min: 1000, max: i32::MAX as i64 },
-        "How often that is asked. Servers close connections that ask more often than every 10 s.",
+        "The time between two checks (PINGs). Servers close connections with more than one in 10 s.",
     )
     .default("30000");
-    KEEPALIVE_TIMEOUT_MS = Key::new("keepalive.timeout_ms", TIME, "How long the answer may take.").default("15000");
+    KEEPALIVE_TIMEOUT_MS = Key::new("keepalive.timeout_ms", TIME, "The time limit for the answer to a check.").default("15000");
     RETRY_DISABLED = Key::new(
         "retry.disabled",
         Kind::Flag,
-        "Make one try of each call. Activities held open beat on as their heartbeat timeout needs.",
+        "Make only one try of each call. Beats of open activities are still retried.",
     )
     .default("false");
-    RETRY_INITIAL_INTERVAL_MS = Key::new("retry.initial_interval_ms", TIME, "The pause after the first try that failed.").default("100");
+    RETRY_INITIAL_INTERVAL_MS = Key::new("retry.initial_interval_ms", TIME, "The pause after the first failed try.").default("100");
     RETRY_MULTIPLIER = Key::new(
         "retry.multiplier",
         Kind::Decimal { min: 1.0, max: 100.0 },
-        "By how much each pause is longer than the one before.",
+        "The factor from one pause to the next.",
     )
     .default("1.7");
     RETRY_MAX_INTERVAL_MS = Key::new("retry.max_interval_ms", TIME, "The longest pause.").default("2000");
     RETRY_RANDOMIZATION_FACTOR = Key::new(
         "retry.randomization_factor",
         Kind::Decimal { min: 0.0, max: 1.0 },
-        "By up to which part a pause is shorter, at random.",
+        "The largest part by which a pause is shortened at random.",
     )
     .default("0.3");
     RETRY_MAX_RETRIES = Key::new(
         "retry.max_retries",
         Kind::Integer { min: 0, max: i32::MAX as i64 },
-        "How many tries may follow the first; 0: as many as the time of the call allows.",
+        "The most retries of a call; 0: as many as its timeout allows.",
     )
     .default("0");
     COMPRESSION = Key::new(
         "compression",
         Kind::Word(&["gzip", "none"]),
-        "How requests over 1 KiB are compressed once the server has said that it takes it so.",
+        "The compression of requests over 1 KiB, once the server has announced that it accepts it.",
     )
     .default("gzip");
     MAX_MESSAGE_BYTES = Key::new(
         "max_message_bytes",
         Kind::Integer { min: 4096, max: i32::MAX as i64 },
-        "The largest message that is sent, and the largest that is read, uncompressed.",
+        "The largest message that is sent or read, before compression.",
     )
     .default("67108864");
     REQUIRE_ENCODED = Key::new(
         "require_encoded",
         Kind::Flag,
-        "Refuse details and results that no codec has encoded, for a namespace whose data are encrypted.",
+        "Refuse details and results that no codec has encoded, for a namespace with encrypted data.",
     )
     .default("false");
     METRICS_ADDRESS = Key::new(
         "metrics_address",
         Kind::Text,
-        "Where Prometheus may fetch the metrics, as ip:port; port 0 is any that is free. Nowhere without it.",
+        "The address on which the metrics are served to Prometheus, as ip:port; port 0: any free port. Default: none.",
     );
 }

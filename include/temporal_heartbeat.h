@@ -304,8 +304,8 @@ thb_status_t thb_disconnect(uint32_t timeout_ms, struct thb_error_t **error_out)
 // Records one heartbeat and waits for the server's answer. The details replace those that the server holds, and the
 // next attempt gets them. THB_ENCODING_NONE erases them.
 //
-// Calls for one activity are sent one at a time. When a newer call for the same activity waits, a failed heartbeat
-// isn't retried but returns its last error.
+// Calls for one activity are sent one at a time. When a newer call for the same activity waits, a heartbeat that got
+// no answer in time, or failed twice, isn't retried but returns its last error.
 //
 // Thread-safe. Blocks at most timeout_ms. Inputs are borrowed for the call. On THB_OK *signals_out (may be NULL) is
 // a set of THB_SIGNAL_*: what the server asks of the activity now.

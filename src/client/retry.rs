@@ -57,8 +57,10 @@ where
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
+        let timed_out = error.timed_out;
         let pause = tries.failed(error)?;
-        if order.is_awaited() {
+        // One retry at once keeps no other call waiting for long: connections end in the normal course of things.
+        if (timed_out || tries.failed > 1) && order.is_awaited() {
             return Err(tries.yield_to_next());
         }
         match tries.fit(pause) {

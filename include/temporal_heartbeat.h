@@ -351,7 +351,7 @@ thb_status_t thb_get_details(const void *token,
 // Returns
 //   THB_OK
 //   THB_NOT_FOUND            the activity was already over for this token: ended elsewhere, or in another attempt
-//   THB_IN_DOUBT             it is over; an earlier try of this call, whose answer was lost, may have ended it
+//   THB_IN_DOUBT             it is over; an earlier try, without an answer, may have ended it
 //   THB_INVALID_ARGUMENT     also: the result doesn't match the encoding; the token is from another namespace
 //   THB_TOO_LARGE            the result is over the server's limit; nothing was sent
 //   and the common statuses.
@@ -422,7 +422,7 @@ thb_status_t thb_report_cancelled(const void *token,
 //                         docs/by-ids.md. A standalone activity has no workflow_id. With a token they only serve
 //                         to ask the server for the activity's timeout and details
 //   require_encoded       true: refuse values that no codec has encoded, so that no readable value is sent (false)
-//   verify                true: before an ending call returns THB_IN_DOUBT, look up the outcome, and return THB_OK if
+//   verify                true: before an ending call returns THB_IN_DOUBT, check the outcome, and return THB_OK if
 //                         this call ended the activity (false)
 //   from_env              true: take missing values from TEMPORAL_ACTIVITY_... variables (false): docs/hand-off.md
 //
@@ -546,7 +546,7 @@ thb_status_t thb_activity_report_cancelled(thb_activity_t activity,
                                            struct thb_error_t **error_out);
 
 // Closes the handle. Sends the newest record first, for at most timeout_ms (0: drops it). Ends nothing on the
-// server: an activity that wasn't ended times out there and is retried. The handle is closed whatever status this
+// server: an activity that wasn't ended times out there and is retried. The handle is closed with any status that this
 // returns.
 //
 // Thread-safe; calls that other threads have blocked on the handle return THB_INVALID_HANDLE. Blocks at most
@@ -573,7 +573,7 @@ thb_status_t thb_watch_add(thb_watch_t watch,
                            uint64_t user_data,
                            struct thb_error_t **error_out);
 
-// Waits for the next activity whose signals have changed. THB_OK with *activity_out 0 means that timeout_ms has
+// Waits for the next activity with changed signals. THB_OK with *activity_out 0 means that timeout_ms has
 // passed; a timeout of 0 polls. Outputs may be NULL. user_data_out and signals_out are written only with an
 // activity.
 //
@@ -717,7 +717,7 @@ const char *thb_status_name(thb_status_t status);
 // variable TEMPORAL_ACTIVITY_TASK_TOKEN, the file that TEMPORAL_ACTIVITY_TASK_TOKEN_FILE names, or the inherited
 // descriptor TEMPORAL_ACTIVITY_TASK_TOKEN_FD. Needs no client.
 //
-// Thread-safe while no other thread changes the environment. Blocks only for a pipe, whose writer has 10 s to write
+// Thread-safe while no other thread changes the environment. Blocks only for a pipe: its writer has 10 s to write
 // and close. The descriptor stays open. The caller frees *token_out with thb_text_free; its bytes are not text.
 // Returns THB_OK; THB_CONFIG: none of the variables is set, more than one is set, or the token can't be read;
 // THB_INVALID_ARGUMENT: token_out is NULL.

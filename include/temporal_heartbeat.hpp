@@ -248,7 +248,7 @@ auto spread(T other) noexcept {
     return std::make_tuple(other);
 }
 
-/* Calls a C function whose last parameter is error_out. */
+/* Calls a C function that has error_out as its last parameter. */
 template <typename Function, typename... Arguments>
 Error call(Function function, const Arguments &...arguments) {
     thb_error_t *error = nullptr;
@@ -256,7 +256,7 @@ Error call(Function function, const Arguments &...arguments) {
     return status == THB_OK ? Error() : Error(status, error);
 }
 
-/* Calls a C function whose last but one parameter is the output, and returns that. */
+/* Calls a C function with one output before error_out, and returns the output. */
 template <typename T, typename Raw, typename Function, typename... Arguments>
 Result<T> make(Function function, const Arguments &...arguments) {
     Raw raw{};
@@ -264,7 +264,7 @@ Result<T> make(Function function, const Arguments &...arguments) {
     return T(raw);
 }
 
-/* Calls a C function whose output is a text, and returns that. */
+/* Calls a C function that outputs a text, and returns the text. */
 template <typename... Arguments>
 Result<std::string> text(const Arguments &...arguments) {
     thb_text_t *made = nullptr;
@@ -472,7 +472,7 @@ private:
 /* One waiter for many activities, for event loops. See the thb_watch functions. */
 class Watch {
 public:
-    /* An activity whose signals have changed, with the user_data of add; activity 0: timeout. */
+    /* An activity with changed signals, with the user_data of add; activity 0: timeout. */
     struct Event {
         thb_activity_t activity = 0;
         std::uint64_t user_data = 0;

@@ -1,16 +1,16 @@
 //! Sends heartbeats of a Temporal Activity from any process.
 //!
-//! C, and every language that can call C, uses this library through `include/temporal_heartbeat.h`. Rust uses [`api`].
+//! C, and other languages that can call C, use this library through `include/temporal_heartbeat.h`. Rust uses [`api`].
 //!
 //! A file imports only from its own layer and from those below it (`tests/layers.rs`):
 //!
 //! | layer | what it does |
 //! |---|---|
 //! | [`abi`] | the C functions: checks arguments, borrows, calls [`api`], writes results |
-//! | [`api`] | what a process can do: one request (`rpc`), an activity held open (`activity`) |
+//! | [`api`] | the functions for Rust: one request (`rpc`), an activity held open (`activity`) |
 //! | `process` | the client of the process: connect, disconnect, fork, exit |
 //! | `activity` | activities held open: their state, and the scheduler that decides when to send |
-//! | `client` | Temporal's requests: what they ask, when to repeat them, what an answer means |
+//! | `client` | Temporal's requests: their content, when to retry them, and the meaning of answers |
 //! | `transport` | gRPC over HTTP/2: connections, TLS, proxies, credentials |
 //! | `runtime` | the Tokio runtime, and which thread drives it |
 //! | `telemetry` | metrics and log records |
@@ -18,9 +18,9 @@
 //! | [`model`] | values that all layers share |
 //! | `sys` | the operating system; with `abi` the only unsafe code |
 //!
-//! A call goes down these layers once: `abi` → `api::rpc` → `process` → `client` → `transport` → server. A beat of an activity held open
-//! starts at the scheduler: `activity::scheduler` → `client` → `transport` → server. The answer comes back as signals or as an
-//! [`Error`](model::error::Error).
+//! A call passes through these layers: `abi` → `api::rpc` → `process` → `client` → `transport` → server. A beat of an
+//! open activity starts at the scheduler: `activity::scheduler` → `client` → `transport` → server. The answer is returned
+//! as signals or as an [`Error`](model::error::Error).
 
 #![deny(
     clippy::exit,

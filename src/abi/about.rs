@@ -46,7 +46,7 @@ pub extern "C" fn thb_status_name(status: thb_status_t) -> *const c_char {
 /// variable TEMPORAL_ACTIVITY_TASK_TOKEN, the file that TEMPORAL_ACTIVITY_TASK_TOKEN_FILE names, or the inherited
 /// descriptor TEMPORAL_ACTIVITY_TASK_TOKEN_FD. Needs no client.
 ///
-/// Thread-safe while no other thread changes the environment. Blocks only for a pipe, whose writer has 10 s to write
+/// Thread-safe while no other thread changes the environment. Blocks only for a pipe: its writer has 10 s to write
 /// and close. The descriptor stays open. The caller frees *token_out with thb_text_free; its bytes are not text.
 /// Returns THB_OK; THB_CONFIG: none of the variables is set, more than one is set, or the token can't be read;
 /// THB_INVALID_ARGUMENT: token_out is NULL.

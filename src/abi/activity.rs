@@ -31,7 +31,7 @@ use crate::{
 ///                         docs/by-ids.md. A standalone activity has no workflow_id. With a token they only serve
 ///                         to ask the server for the activity's timeout and details
 ///   require_encoded       true: refuse values that no codec has encoded, so that no readable value is sent (false)
-///   verify                true: before an ending call returns THB_IN_DOUBT, look up the outcome, and return THB_OK if
+///   verify                true: before an ending call returns THB_IN_DOUBT, check the outcome, and return THB_OK if
 ///                         this call ended the activity (false)
 ///   from_env              true: take missing values from TEMPORAL_ACTIVITY_... variables (false): docs/hand-off.md
 ///
@@ -289,7 +289,7 @@ pub unsafe extern "C" fn thb_activity_report_cancelled(
 }
 
 /// Closes the handle. Sends the newest record first, for at most timeout_ms (0: drops it). Ends nothing on the
-/// server: an activity that wasn't ended times out there and is retried. The handle is closed whatever status this
+/// server: an activity that wasn't ended times out there and is retried. The handle is closed with any status that this
 /// returns.
 ///
 /// Thread-safe; calls that other threads have blocked on the handle return THB_INVALID_HANDLE. Blocks at most

@@ -88,7 +88,7 @@ pub unsafe fn give<T>(out: *mut *mut T, object: T) {
 /// `object` is NULL or was passed to the caller by [`give`] or [`run`], and no thread uses it any more.
 pub unsafe fn free<T>(object: *mut T) {
     if !object.is_null() {
-        // SAFETY: `Box::into_raw` made it, and the caller gives up the only pointer to it.
+        // SAFETY: `Box::into_raw` made it, and the caller passes its only pointer to it.
         value((), || drop(unsafe { Box::from_raw(object) }));
     }
 }

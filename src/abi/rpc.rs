@@ -111,7 +111,7 @@ pub unsafe extern "C" fn thb_get_details(
 /// Returns
 ///   THB_OK
 ///   THB_NOT_FOUND            the activity was already over for this token: ended elsewhere, or in another attempt
-///   THB_IN_DOUBT             it is over; an earlier try of this call, whose answer was lost, may have ended it
+///   THB_IN_DOUBT             it is over; an earlier try, without an answer, may have ended it
 ///   THB_INVALID_ARGUMENT     also: the result doesn't match the encoding; the token is from another namespace
 ///   THB_TOO_LARGE            the result is over the server's limit; nothing was sent
 ///   and the common statuses.

@@ -50,7 +50,7 @@ pub unsafe extern "C" fn thb_watch_add(
     }
 }
 
-/// Waits for the next activity whose signals have changed. THB_OK with *activity_out 0 means that timeout_ms has
+/// Waits for the next activity with changed signals. THB_OK with *activity_out 0 means that timeout_ms has
 /// passed; a timeout of 0 polls. Outputs may be NULL. user_data_out and signals_out are written only with an
 /// activity.
 ///

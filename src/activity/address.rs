@@ -23,20 +23,20 @@ pub enum ActivityAddress {
     Ids(Box<ByIds>),
 }
 
-/// An activity whose ids were given.
+/// An activity that is identified by its ids.
 #[derive(Debug)]
 pub struct ByIds {
     /// The ids as the holder gave them.
     key: Zeroizing<Box<[u8]>>,
     /// The ids, with the run once it is known.
     ids: Ids,
-    /// The attempt, as far as it is known.
+    /// The known parts of the attempt.
     attempt: Attempt,
     token: Option<Bytes>,
     standing: TokenOrigin,
 }
 
-/// Where the token comes from, and whether the attempt is known.
+/// The origin of the token, and whether the attempt is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum TokenOrigin {
     /// The holder gave the token. The ids only serve to describe the activity.

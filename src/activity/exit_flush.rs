@@ -31,7 +31,7 @@ pub struct ExitFlush {
 pub struct PendingExit {
     begun: bool,
     is_urgent: bool,
-    /// Activities whose record may still have to be sent, each with its newest record at the start of the flush.
+    /// Activities with a possibly unsent record, each with its newest record at the start of the flush.
     /// Other threads may add records later; those don't count.
     unsent: Vec<(Handle, u64)>,
 }

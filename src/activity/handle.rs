@@ -15,9 +15,9 @@ pub const MAX_SLOTS: u32 = 1 << INDEX_BITS;
 pub const SLOTS_OF_WATCHES: u32 = 2048;
 /// The slots for activities.
 pub const SLOTS_OF_ACTIVITIES: u32 = MAX_SLOTS - SLOTS_OF_WATCHES;
-/// The last generation of a slot. After it the slot isn't reused, so that no handle ever repeats.
+/// The last generation of a slot. After it the slot isn't reused, because handles must never repeat.
 pub const LAST_GENERATION: u32 = (1 << GENERATION_BITS) - 1;
-/// The deepest fork whose handles can be told apart from its parent's.
+/// The deepest fork with handles that differ from those of its parents.
 pub const MAX_FORKS: u32 = (1 << FORK_BITS) - 1;
 
 /// A handle: 0 < h < 2^53, so that languages without 64-bit integers can hold it.

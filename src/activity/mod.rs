@@ -120,7 +120,7 @@ impl Activities {
         let call = WaitingCall::new(Moment::now(), deadline.remaining());
         let mut unsent = self.request_flush_of_all();
         loop {
-            // Each round examines all activities, so that one whose try fails doesn't wait for those before it.
+            // Each round examines all activities, so that a failed try is noticed while earlier activities still wait.
             unsent.retain(|(handle, newest)| self.is_unsent(*handle, *newest));
             for (handle, newest) in &unsent {
                 let _ = self
@@ -185,7 +185,7 @@ impl Activities {
         self.flush(handle, deadline)
     }
 
-    /// Returns how long a waiting call sleeps before it gives up the try in flight. `None`: there is no try to give
+    /// Returns how long a waiting call sleeps before it abandons the try in flight. `None`: there is no try to abandon
     /// up.
     pub fn nap(&self, time: Option<Duration>) -> Duration {
         if time.is_none() {

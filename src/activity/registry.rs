@@ -41,7 +41,7 @@ struct Index {
     keys: HashTable<u32>,
 }
 
-/// Holds one activity at a time. Aligned so that no two slots share a cache line.
+/// Holds one activity at a time. The alignment gives each slot its own cache line.
 #[derive(Default)]
 #[repr(align(64))]
 pub struct Slot {
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_slot_stays_small() {
-        // Not counting the token and the details, whose size varies.
+        // Not counting the token and the details, which vary in size.
         let bytes = size_of::<Slot>();
         assert!(bytes <= 256, "{bytes} bytes");
     }

@@ -300,7 +300,7 @@ mod tests {
 
     static PLANTED: AtomicBool = AtomicBool::new(false);
 
-    /// Panics once at the beginning of a scheduler round, if the test asked for it.
+    /// Panics once at the beginning of a scheduler round, if the test requested it.
     pub fn fall_if_planted() {
         assert!(!PLANTED.swap(false, Ordering::SeqCst), "on purpose");
     }
@@ -317,7 +317,7 @@ mod tests {
         let options = OpenOptions::read(br#"{"pulse":false,"initial_details":""}"#).unwrap();
         let mut activity = Activity::open(b"token", options, now).unwrap();
         activity.record(Encoding::Json, b"1", 1000, now).unwrap();
-        // Not through `Activities::open`: the wake-up for the record is lost, as if the panicking sender had taken
+        // Not through `Activities::open`: the wake-up for the record is lost, as if a panicking sender had taken
         // it.
         let handle = activities.registry.insert(activity).unwrap();
 
@@ -376,7 +376,7 @@ mod tests {
         let released = shared.released();
         assert_eq!((released.in_flight, &released.workflows[..]), (1, &[7][..]));
         let [(due, told)] = activities.wake_queue.take(0).unwrap()[..] else {
-            panic!("the scheduler wasn't told")
+            panic!("the scheduler wasn't woken")
         };
         assert_eq!(told, handle);
         let again = activities.registry.with(handle, |activity| activity.next_step(due)).unwrap();

@@ -51,7 +51,7 @@ fn words(signal: Signals, is_set: bool, name: &str) -> (Event, String) {
         }
         (Signals::GONE, true) => (Event::Signal, "it is over for this token"),
         (_, true) => return (Event::Signal, format!("{name} was set")),
-        (_, false) => return (Event::Signal, format!("{name} has gone")),
+        (_, false) => return (Event::Signal, format!("{name} was cleared")),
     };
     (event, words.to_owned())
 }

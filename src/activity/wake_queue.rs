@@ -9,7 +9,7 @@ use crate::sys::{
     sync::{Mutex, MutexGuard, Notify},
 };
 
-/// Tells the sender which activities to examine, and when.
+/// Holds the activities that the sender must examine, and when.
 #[derive(Default)]
 pub struct WakeQueue {
     notes: Mutex<Notes>,

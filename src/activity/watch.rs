@@ -72,7 +72,7 @@ struct Watched {
     queued: bool,
 }
 
-/// An activity whose signals have changed since the watch returned it last.
+/// An activity with signals that have changed since the watch returned it last.
 #[derive(Debug, PartialEq)]
 pub struct News {
     /// The activity's handle.
@@ -152,7 +152,7 @@ impl Watch {
 }
 
 impl State {
-    /// Returns the oldest activity whose signals still differ from those returned last.
+    /// Returns the first queued activity with signals that still differ from those returned last.
     fn take(&mut self) -> Option<News> {
         while let Some(activity) = self.news.pop_front() {
             let Some(watched) = self.watched.get_mut(&activity) else { continue };
@@ -221,7 +221,7 @@ impl Activities {
         Ok(())
     }
 
-    /// Waits for the next activity whose signals have changed. Returns `None` on timeout.
+    /// Waits for the next activity with changed signals. Returns `None` on timeout.
     pub fn next_of_watch(&self, watch: u64, timeout: Timeout) -> Result<Option<News>> {
         self.registry.handle(watch)?;
         let watch = self.watches.get(watch)?;

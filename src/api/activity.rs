@@ -201,7 +201,7 @@ fn requires_encoded(activities: &Activities, number: u64) -> Result<bool> {
 }
 
 /// Closes the handle. Sends the newest record first, until `timeout`, and nothing after that. Closes the handle
-/// whatever this returns.
+/// even if this fails.
 pub fn close(number: u64, timeout: Timeout) -> Result<()> {
     let activities = process::activities()?;
     activities.close(activities.registry.handle(number)?, timeout)
@@ -228,7 +228,7 @@ pub fn add_to_watch(watch: u64, activity: u64, mask: Signals, user_data: u64) ->
     process::activities()?.add_to_watch(watch, activity, mask, user_data)
 }
 
-/// Waits for the next activity whose signals have changed. Returns `None` on timeout.
+/// Waits for the next activity with changed signals. Returns `None` on timeout.
 pub fn next_of_watch(watch: u64, timeout: Timeout) -> Result<Option<News>> {
     process::activities()?.next_of_watch(watch, timeout)
 }

@@ -107,7 +107,7 @@ pub fn check(attempt: Attempt, found: &Description) -> Result<(), RpcError> {
 }
 
 /// Refuses a different attempt than `attempt`. An earlier one doesn't prove that `attempt` is over: the description
-/// may come from a replica that lags behind.
+/// may be that of a replica that lags behind.
 pub fn check_attempt(attempt: Attempt, found: &Description) -> Result<(), RpcError> {
     let number = found.attempt.number;
     match found.attempt.by_start(attempt) {

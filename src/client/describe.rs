@@ -87,7 +87,7 @@ impl Client {
     }
 
     /// Parses a token, which must be from this client's namespace. A workflow of another namespace would not be found
-    /// here, which would look as if the activity were over.
+    /// here, which would look like the end of the activity.
     async fn read(&self, token: &[u8], effort: Effort) -> Result<Token, RpcError> {
         let read = Token::read(token)
             .ok_or_else(|| RpcError::permanent(Error::new(Status::TokenUnreadable, unreadable(token))))?;

@@ -28,7 +28,7 @@ pub struct Description {
     pub details: Details,
     /// Why the previous attempt ended.
     pub last_failure: Option<Failure>,
-    /// For a standalone activity: the identity that completed or failed it, or else the one that started it.
+    /// For a standalone activity: the identity that completed or failed it, or else started it.
     pub last_identity: String,
 }
 

@@ -30,7 +30,7 @@ pub enum Ending {
 }
 
 impl Client {
-    /// Ends the activity. With `verify`, looks up the outcome if it is in doubt. The heartbeat details of a
+    /// Ends the activity. With `verify`, checks the outcome if it is in doubt. The heartbeat details of a
     /// standalone activity's failure are sent in a heartbeat first. If that fails, this fails too, and the activity
     /// wasn't ended.
     pub async fn end(
@@ -86,7 +86,7 @@ impl Client {
         })
     }
 
-    /// Sends the ending and retries it, each time after a new check of the activity. A request by ids ends whatever
+    /// Sends the ending and retries it, each time after a new check of the activity. A request by ids ends any
     /// attempt the server has, so it must not be retried without a check: this library's attempt may have ended
     /// since.
     async fn end_in_rounds(

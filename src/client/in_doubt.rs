@@ -1,4 +1,4 @@
-//! Remembers which activities may have been ended by a call whose answer was lost.
+//! Remembers which activities may have been ended by a call without an answer.
 
 use std::{
     collections::VecDeque,

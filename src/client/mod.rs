@@ -8,7 +8,7 @@
 //! | `order` | keeps the requests of one activity in order |
 //! | `end` | ends an activity, and reports when the outcome is in doubt |
 //! | `rounds` | retries what must not be retried without a new check of the activity |
-//! | `verify` | looks up the outcome of an ending in doubt |
+//! | `verify` | checks the outcome of an ending in doubt |
 
 mod admit;
 pub mod backoff;

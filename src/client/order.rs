@@ -20,7 +20,7 @@ use crate::{
 /// When the table has this many activities, settled ones are removed. The threshold grows with those that remain.
 const FIRST_SWEEP: usize = 1024;
 
-/// The activities that have a request in flight, or whose last request was given up.
+/// The activities with a request in flight, or with a last request that was given up.
 pub struct Order {
     activities: Mutex<Activities>,
     hasher: RandomState,
@@ -160,7 +160,7 @@ mod tests {
     async fn an_entry_that_a_waiting_call_left_behind_is_swept() {
         let order = Order::default();
         for number in 0..=FIRST_SWEEP {
-            // As if a waiting call had timed out just when the permit was dropped.
+            // Like a waiting call that timed out just when the permit was dropped.
             order.lock().entry(number as u64);
         }
         assert_eq!(order.lock().by_hash.len(), 1);

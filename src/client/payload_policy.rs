@@ -24,7 +24,7 @@ impl Default for PayloadPolicy {
 }
 
 impl PayloadPolicy {
-    /// Resets the policy for a new client, whose server hasn't reported its limit yet.
+    /// Resets the policy for a new client: its server hasn't reported its limit yet.
     pub fn begin(&self, require_encoded: bool) {
         self.set_size_limit(DEFAULT_SIZE_LIMIT);
         self.require_encoded.store(require_encoded, Ordering::Relaxed);

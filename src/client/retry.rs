@@ -129,7 +129,7 @@ enum Pause {
     None,
     /// This long, or less if time is short.
     For(Duration),
-    /// This long in full, because the server asked for it.
+    /// This long in full, because the server requested it.
     Full(Duration),
 }
 

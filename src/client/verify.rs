@@ -1,4 +1,4 @@
-//! Looks up the outcome of an ending in doubt in the server's records: who ended the activity, and how.
+//! Checks the outcome of an ending in doubt in the server's records: which identity ended the activity, and how.
 
 use std::collections::HashMap;
 
@@ -77,7 +77,7 @@ impl Client {
         let ours = found.attempt.number == attempt.number && found.last_identity == self.identity;
         match (ending, found.state) {
             (Ending::Complete(_), State::Completed) | (Ending::Fail(_), State::Failed) => Some(ours),
-            // The server doesn't record who reported the cancellation. Only the holder of the attempt can do that.
+            // The server doesn't record which identity reported the cancellation. Only the attempt's holder can do that.
             (Ending::Cancel(_), State::Cancelled) => Some(found.attempt.number == attempt.number),
             (Ending::Fail(report), State::Running | State::Waiting) => {
                 failed_so(found, attempt, &report.failure)

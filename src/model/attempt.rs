@@ -60,7 +60,7 @@ impl Attempt {
 pub enum Target {
     /// By its task token: the server rejects the request if the attempt isn't current.
     Token(Bytes),
-    /// By ids, which apply to any current attempt. So the server is asked for the current attempt right before the
+    /// By ids, which apply to any current attempt. So a Describe fetches the current attempt right before the
     /// request.
     Checked {
         /// The activity.

@@ -31,7 +31,7 @@ impl<Request, Response> Method<Request, Response> {
 }
 
 impl Call {
-    /// Returns whether this is a long poll, whose duration shows nothing about the speed of the server.
+    /// Returns whether this is a long poll, so that its duration shows nothing about the speed of the server.
     pub fn is_long_poll(self) -> bool {
         self.name.starts_with(LONG_POLL)
     }

@@ -301,7 +301,7 @@ impl Leadership {
         self.lock().asleep = false;
     }
 
-    /// Locks the state. A panic can't leave it inconsistent, so a poisoned lock is used as it is.
+    /// Locks the state. A panic can't leave it inconsistent, so a poisoned lock is still usable.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

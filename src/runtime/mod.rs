@@ -42,7 +42,7 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Creates a runtime whose thread isn't started yet.
+    /// Creates a runtime without starting its thread.
     pub fn new() -> Self {
         Runtime { leadership: Leadership::new() }
     }
@@ -378,7 +378,7 @@ mod tests {
             drop(runtime);
             let end = Instant::now() + LONG;
             while leadership.strong_count() > 0 {
-                assert!(Instant::now() < end, "who drives it keeps it");
+                assert!(Instant::now() < end, "the driving thread keeps it alive");
                 thread::sleep(Duration::from_millis(1));
             }
         }

@@ -124,7 +124,7 @@ enum Fault {
     Mute(Error),
 }
 
-/// Waits for the server's first bytes, and checks that they are HTTP/2. By then the server has reported every
+/// Waits for the server's first bytes, and checks that they are HTTP/2. Before them the server has reported every
 /// connection problem, even a rejected client certificate.
 async fn check(
     opening: oneshot::Receiver<Opening>,

@@ -77,7 +77,7 @@ impl CredentialStore {
         Ok(untested)
     }
 
-    /// Returns whether credentials come from files, which may change.
+    /// Returns whether credentials are read from files, which may change.
     pub fn has_files(&self) -> bool {
         self.lock().security.origins().any(Origin::is_file)
     }

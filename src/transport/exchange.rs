@@ -51,7 +51,7 @@ pub struct Answer {
     pub takes_gzip: Option<bool>,
 }
 
-/// Returns `headers` with those that every gRPC request needs.
+/// Adds the headers that every gRPC request needs.
 pub fn with_grpc_headers(mut headers: HeaderMap) -> HeaderMap {
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));

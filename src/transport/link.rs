@@ -140,7 +140,7 @@ impl Link {
         }
     }
 
-    /// Connects in a separate task, so that a waiting call that gives up doesn't abort it for other calls. If the
+    /// Connects in a separate task, so that a call that times out doesn't abort it for other calls. If the
     /// `last` connection is being aborted, waits for that first: its unsent bytes must not arrive after those of the
     /// next one.
     fn start(&self, last: Option<Connection>) -> Connecting {
@@ -215,7 +215,7 @@ fn report(telemetry: &Telemetry, peer: &str, number: u64, failure: Option<&Error
     }
 }
 
-/// Locks the state. A panic can't leave it inconsistent, so a poisoned lock is used as it is.
+/// Locks the state. A panic can't leave it inconsistent, so a poisoned lock is still usable.
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -234,7 +234,7 @@ mod tests {
 
     static PLANTED: AtomicBool = AtomicBool::new(false);
 
-    /// Panics once at the beginning of a connect attempt, if the test asked for it.
+    /// Panics once at the beginning of a connect attempt, if the test requested it.
     pub fn fall_if_planted() {
         assert!(!PLANTED.swap(false, Ordering::SeqCst), "on purpose");
     }

@@ -97,7 +97,7 @@ impl Liveness {
         observed.round_trip = observed.round_trip.min(took);
     }
 
-    /// Notes a request whose frames may be written from now on.
+    /// Notes a request. Its frames may be written from now on.
     pub fn begin_request(&self) {
         self.lock().requests += 1;
     }
@@ -244,7 +244,7 @@ impl Liveness {
         }
     }
 
-    /// Locks the state. A panic can't leave it inconsistent, so a poisoned lock is used as it is.
+    /// Locks the state. A panic can't leave it inconsistent, so a poisoned lock is still usable.
     fn lock(&self) -> MutexGuard<'_, Observed> {
         self.observed.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -27,7 +27,7 @@ pub enum Opening {
 }
 
 /// The default limit of a frame's size, plus its head. h2 writes head and content separately, and each would become a
-/// packet or TLS record of its own.
+/// separate packet or TLS record.
 const WRITTEN_AT_ONCE: usize = 16 * 1024 + 16;
 
 /// A plain or encrypted byte stream.

@@ -1,4 +1,4 @@
-//! Gives up a try that delays a waiting call. Without that, a try may last for minutes, because a slow server keeps
+//! Abandons a try that delays a waiting call. Otherwise a try may last for minutes, because a slow server keeps
 //! its connection.
 
 use std::time::Duration;
@@ -29,14 +29,14 @@ impl WaitingCall {
 }
 
 impl Activity {
-    /// Gives up the try in flight if it has delayed an ending call for long enough. Otherwise returns the time until
+    /// Abandons the try in flight if it has delayed an ending call for long enough. Otherwise returns the time until
     /// then. Returns `None` if the try is given up, or there is none.
     pub fn give_up_for_ending(&mut self, call: WaitingCall, now: Moment) -> Option<Duration> {
         self.give_up_at(call.grace_end(), now)
     }
 
     /// Does the same for a call that waits until a record is acknowledged. The try gets enough time for a slow server
-    /// to answer. Otherwise calls with short timeouts, one after the other, would give up every try.
+    /// to answer. Otherwise calls with short timeouts, one after the other, would abandon every try.
     pub fn give_up_for_record(&mut self, record: u64, call: WaitingCall, now: Moment) -> Option<Duration> {
         let schedule = self.schedule();
         let least = self.try_began.later(schedule.least_try_time(self.tries.timed_out()));
@@ -49,7 +49,7 @@ impl Activity {
         self.give_up_at(end.max(least), now)
     }
 
-    /// Gives up the try in flight unless it carries this record. For a process that ends.
+    /// Abandons the try in flight unless it carries this record. For a process that ends.
     pub fn give_up_unless_it_brings(&mut self, record: u64) {
         self.is_given_up |= !self.records.is_sent(record);
     }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `holder` | what the holder calls: record, read, flush, end |
 //! | `requests` | what the scheduler calls: the next request, and its outcome |
-//! | `give_up` | gives up a try that delays a waiting call |
+//! | `give_up` | abandons a try that delays a waiting call |
 //! | `lease`, `records`, `try_history` | the values that these change |
 
 mod give_up;
@@ -91,7 +91,7 @@ enum Lifecycle {
     Gone,
 }
 
-/// Whether the server must be asked for the heartbeat timeout.
+/// Whether to ask the server for the heartbeat timeout.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum TimeoutLookup {
     /// The timeout is known, or the server doesn't report it.
@@ -178,7 +178,7 @@ pub struct End {
     pub target: Target,
     /// Details that the server hasn't acknowledged.
     pub unsent: Option<Payloads>,
-    /// Whether to look up an unknown outcome.
+    /// Whether to verify an unknown outcome.
     pub verify: bool,
 }
 

@@ -136,7 +136,7 @@ impl Activity {
             self.due = self.next_due(now);
             return;
         }
-        // Handed-over details are the initial ones, whatever the server holds by now.
+        // Handed-over details are the initial ones, even if the server holds others by now.
         if !matches!(self.initial_details, InitialDetails::Known(_)) {
             self.seed(description.details);
         }

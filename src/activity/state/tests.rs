@@ -93,7 +93,7 @@ impl Story {
     }
 }
 
-/// Opens an activity whose token can be read, without a heartbeat timeout from the parent.
+/// Opens an activity with a token that can be parsed, but without a heartbeat timeout from the parent.
 fn without_timeout(options: OpenOptions) -> Story {
     let now = Moment::now();
     Story { activity: Activity::open(TOKEN, options, now).unwrap(), now }
@@ -167,7 +167,7 @@ fn a_question_that_fails_delays_no_beat_and_refuses_none() {
     assert!(!story.has(Signals::REFUSED));
     story.after(30 * SECOND).beat().unwrap();
     story.acknowledged(Signals::default());
-    assert!(story.activity.due() > story.now, "nobody asks who may not ask");
+    assert!(story.activity.due() > story.now, "a denied lookup isn't repeated at once");
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn where_nothing_can_be_erased_only_a_beat_tells_that_an_activity_is_over() {
 #[test]
 fn what_is_recorded_during_a_beat_goes_out_with_the_next() {
     let mut story = Story::with_nothing_to_erase();
-    assert!(story.record("1"), "the sender must be told of the first one");
+    assert!(story.record("1"), "the first record must wake the sender");
     assert_eq!(story.beat().unwrap(), "1");
     assert!(!story.record("2") && !story.record("3"));
     assert_eq!(story.beat(), None, "one at a time");
@@ -266,7 +266,7 @@ fn without_a_pulse_only_what_is_recorded_is_sent() {
     assert_eq!(story.beat().unwrap(), "1");
     story.acknowledged(Signals::default());
     assert_eq!(story.after(60 * SECOND).beat(), None);
-    assert!(story.record("2"), "the sender sleeps, so it must be told");
+    assert!(story.record("2"), "the sender sleeps, so it must be woken");
     assert_eq!(story.beat().unwrap(), "2");
 }
 
@@ -344,7 +344,7 @@ fn an_ending_call_keeps_beats_from_beginning_and_takes_the_unsent_with_it() {
         Some(Payloads::from_json_values(["2"]))
     );
     assert!(story.activity.finish_ending(&Err(Error::new(Status::Unavailable, "away")), story.now));
-    assert_eq!(story.beat().unwrap(), "2", "it came to nothing, so the beats go on");
+    assert_eq!(story.beat().unwrap(), "2", "the ending failed, so the beats continue");
     story.acknowledged(Signals::default());
     story.activity.begin_ending().unwrap();
     assert_eq!(story.activity.may_end(story.now).unwrap().unwrap().unsent, None);
@@ -376,7 +376,7 @@ fn a_refusal_answers_who_presses_and_each_who_presses_later_anew() {
         assert_eq!(story.beat().unwrap(), "1");
         story.failed(Status::PermissionDenied, Retry::Never, false);
         assert_eq!(story.activity.check_flush().unwrap_err().status(), Status::PermissionDenied);
-        assert_eq!(story.beat(), None, "nobody presses any more");
+        assert_eq!(story.beat(), None, "no call waits any more");
         story.after(SECOND);
     }
     story.activity.request_flush(story.now);
@@ -411,7 +411,7 @@ fn by_ids(token: Option<&'static [u8]>) -> Story {
     story.record("1");
     assert!(
         matches!(story.activity.next_step(now), Step::Describe { .. }),
-        "nothing before it is known whose attempt"
+        "nothing is sent before the attempt is known"
     );
     let ids = Ids { workflow_id: "w".into(), run_id: "r".into(), activity_id: "a".into() };
     story.described(None, ids, Attempt { number: 2, started_at: 7 }, token);

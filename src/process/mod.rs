@@ -105,7 +105,7 @@ pub fn connect(options: Options) -> Result<()> {
 
     let handshaken = session.handshake();
     let mut state = process.lock();
-    // Another thread may have disconnected meanwhile, and may even have connected again.
+    // Another thread may have disconnected during the handshake, and may even have connected again.
     if !matches!(&*state, State::Connecting(current) if Arc::ptr_eq(current, &session)) {
         return Err(Error::new(
             Status::NotConnected,

@@ -184,7 +184,7 @@ impl Leadership {
                 });
             }));
             if driven.is_err() {
-                // The host closed our descriptors, for example with `closefrom`. Shutting the reactor down
+                // The host closed the library's descriptors, for example with `closefrom`. Shutting the reactor down
                 // would use descriptor numbers that may now belong to the host.
                 std::mem::forget(reactor);
                 self.lock().stopping = true;

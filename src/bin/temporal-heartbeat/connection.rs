@@ -20,7 +20,7 @@ use crate::value::to_ms;
 
 /// Options without a flag.
 const EXCLUDED: [&str; 1] = ["lazy"];
-/// Options whose flag has another name, as in the `temporal` command.
+/// Options with a different flag name, as in the `temporal` command.
 const RENAMED: [(&str, &str); 8] = [
     ("connect_timeout_ms", "client-connect-timeout"),
     ("tls.disabled", "tls"),
@@ -31,7 +31,7 @@ const RENAMED: [(&str, &str); 8] = [
     ("tls.server_ca_cert_path", "tls-ca-path"),
     ("tls.server_ca_cert_data", "tls-ca-data"),
 ];
-/// The option whose flag is its opposite: `--tls` is `tls.disabled: false`.
+/// The option with a flag of the opposite meaning: `--tls` is `tls.disabled: false`.
 const INVERTED: &str = "tls.disabled";
 
 /// The options that were given on the command line.

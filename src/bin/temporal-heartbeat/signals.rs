@@ -5,7 +5,7 @@ use std::io;
 use nix::sys::signal::Signal;
 use signal_hook::iterator::Signals;
 
-/// Catches these signals, except those that are ignored: `nohup`, and shells without job control, ignore signals for their commands.
+/// Catches these signals, except ignored ones: `nohup`, and shells without job control, ignore signals for their commands.
 pub fn catch(signals: &[Signal]) -> io::Result<Signals> {
     Signals::new(signals.iter().map(|signal| *signal as i32).filter(|number| !is_ignored(*number)))
 }

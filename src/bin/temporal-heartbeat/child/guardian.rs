@@ -1,5 +1,5 @@
 //! A small process that outlives this program: if this program is killed, even by SIGKILL, the guardian kills the process groups that are
-//! left and removes the temporary files. PR_SET_PDEATHSIG kills the command only, and none of the processes that it started.
+//! left and removes the temporary files. PR_SET_PDEATHSIG kills only the command, not the processes that it started.
 //!
 //! This program writes to the guardian over a socket. Each message is a number: the id of a process group to guard, or the negative id of
 //! one that has ended. The end of the stream is the end of the program.
@@ -77,7 +77,7 @@ fn spawn(directory: &Path) -> io::Result<(UnixStream, Child)> {
         .stdin(OwnedFd::from(theirs))
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    // SAFETY: `setsid` is async-signal-safe. In its own session the guardian gets no signals of our terminal or of our process group.
+    // SAFETY: `setsid` is async-signal-safe. In its own session the guardian gets no signals of this program's terminal or process group.
     unsafe { command.pre_exec(|| Ok(setsid().map(drop)?)) };
     Ok((ours, command.spawn()?))
 }
@@ -92,7 +92,7 @@ pub(super) fn register(socket: RawFd) {
 /// Ignores errors: without a guardian the kernel still kills the command. Async-signal-safe.
 fn send(socket: RawFd, number: i32) {
     let bytes = number.to_ne_bytes();
-    // SAFETY: pointer and length are those of `bytes`. MSG_NOSIGNAL: without it, SIGPIPE would kill us if the guardian is gone.
+    // SAFETY: pointer and length are those of `bytes`. MSG_NOSIGNAL: without it, SIGPIPE would kill this program if the guardian has ended.
     unsafe { libc::send(socket, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
 }
 
@@ -107,7 +107,7 @@ pub fn run(directory: &Path) -> Result<u8> {
     let mut socket = io::stdin().lock();
     while socket.read_exact(&mut number).is_ok() {
         match i32::from_ne_bytes(number) {
-            // 0 would be our own group, and 1 every process.
+            // 0 would be the guardian's own group, and 1 every process.
             id @ 2.. => groups.insert(id),
             id => groups.remove(&id.saturating_neg()),
         };

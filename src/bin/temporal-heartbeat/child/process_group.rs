@@ -83,7 +83,7 @@ impl<'a> ProcessGroup<'a> {
     }
 
     fn kill(&mut self) -> io::Result<ExitStatus> {
-        // The leader isn't reaped yet, so that the id can't belong to another group.
+        // The leader isn't reaped yet, so the id can't belong to another group.
         self.signal(Signal::SIGKILL);
         self.guardian.release(self.id);
         self.is_reaped = true;

@@ -1,4 +1,4 @@
-//! What is kept of the command's output: all of it if it is to be the result, and the last lines for a failure.
+//! Keeps the command's output: all of it for the result, and the last lines for a failure.
 
 use std::collections::VecDeque;
 

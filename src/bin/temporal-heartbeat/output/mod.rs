@@ -1,8 +1,8 @@
-//! The command's output: passed on as it comes, and searched for progress on the way.
+//! Copies the command's output unchanged, and searches it for progress.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `tee` | copies one stream of the command to ours, and hands it to observers |
+//! | `tee` | copies one stream of the command to this program's, and passes it to observers |
 //! | `lines` | finds the last line of a stream that a parser accepts |
 //! | `progress` | parses progress from lines and files, and records it |
 //! | `capture` | keeps the output for the result, and the last lines for a failure |

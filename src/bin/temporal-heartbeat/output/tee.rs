@@ -1,4 +1,4 @@
-//! Copies one stream of the command to a stream of this process, byte for byte, and hands it to observers.
+//! Copies one stream of the command to a stream of this process, byte for byte, and passes it to observers.
 
 use std::{
     fs::File,
@@ -44,7 +44,7 @@ pub struct Observers {
 }
 
 impl Observers {
-    /// Whether an observer needs the stream even if nobody reads the copy.
+    /// Whether an observer needs the stream even if no process reads the copy.
     fn need_stream(&self) -> bool {
         self.progress.is_some() || self.capture.is_some() || self.tail.is_some()
     }
@@ -83,8 +83,8 @@ fn warn(why: &io::Error) {
     console::warning(&format!("can't write the command's output: {why}"));
 }
 
-/// If the copy can't be written and no observer needs the stream, `from` is closed, so that the command gets SIGPIPE as it would without
-/// this program.
+/// Copies `from` to `to` and to the observers. Closes `from` if the copy can't be written and no observer needs the stream.
+/// The command then gets SIGPIPE, as it would without this program.
 fn copy(from: OwnedFd, to: &Destination, observers: &mut Observers, exited: &PipeReader) -> io::Result<()> {
     let mut from = File::from(from);
     let mut chunk = vec![0; CHUNK_BYTES];

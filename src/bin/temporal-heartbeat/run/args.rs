@@ -193,7 +193,7 @@ impl RunArgs {
         }
     }
 
-    /// The file whose changes are signs of life.
+    /// The file to watch for changes as signs of life.
     pub fn stall_file(&self) -> Option<&Path> {
         self.stall_file.as_deref().or(self.progress_path())
     }

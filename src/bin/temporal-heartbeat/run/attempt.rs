@@ -40,7 +40,7 @@ use crate::{
     },
 };
 
-/// How long to wait, after the command has exited, until the rest of its output is written. The reader of our output may not read it.
+/// How long to wait, after the command has exited, until the rest of its output is written. The reader of this program's output may be slow.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An attempt to run.
@@ -174,7 +174,7 @@ fn send_events(sender: Sender<Event>, handle: u64, mut signals: Signals, command
     let exit_sender = sender.clone();
     thread::Builder::new().name("exit".into()).spawn(move || {
         process_group::wait_for_exit(command);
-        // Fails only if the receiver is gone, as below.
+        // Fails only if the receiver was dropped, as below.
         let _ = exit_sender.send(Event::Exited);
     })?;
     thread::Builder::new().name("signals".into()).spawn(move || {

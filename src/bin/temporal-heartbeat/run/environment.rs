@@ -32,7 +32,7 @@ const WORKFLOW_TYPE: &str = "TEMPORAL_ACTIVITY_WORKFLOW_TYPE";
 const TASK_QUEUE: &str = "TEMPORAL_ACTIVITY_TASK_QUEUE";
 
 /// Sets the variables of the attempt, and removes the task token: a command that has it could end the activity, or overwrite its progress
-/// with heartbeats of its own.
+/// with its own heartbeats.
 pub fn set_attempt(command: &mut Command, attempt: i32, ids: Option<&Ids>) {
     for token in [handoff::TOKEN, handoff::TOKEN_FILE, handoff::TOKEN_FD] {
         command.env_remove(token);

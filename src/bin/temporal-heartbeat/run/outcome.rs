@@ -18,7 +18,7 @@ use super::{
     supervisor::StopReason,
 };
 
-/// The output of the command that is to be the result, or its size if it was too large to keep.
+/// The command's output for the result, or its size if it was too large to keep.
 pub type Captured = std::result::Result<Vec<u8>, u64>;
 
 /// A failure of the attempt.

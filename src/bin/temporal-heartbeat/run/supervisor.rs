@@ -145,9 +145,9 @@ impl<'a> Supervisor<'a> {
 
     /// Acts on the activity's signals.
     ///
-    /// DEADLINE stops nothing: the deadline was handed over, and only the server knows whether the attempt is over. The library asks the
-    /// server soon after, and GONE follows if it is. LEASE_LOST stops the command by the clock of this machine, because another attempt may
-    /// be running. It never rests on a time that was handed over: `exec` starts the command after an acknowledged heartbeat, and `work`
+    /// DEADLINE stops nothing: the deadline is only a hint from the parent, and the server decides. The library asks the server soon
+    /// after it, and GONE follows if the attempt is over. LEASE_LOST stops the command by the clock of this machine, because another attempt may
+    /// be running. LEASE_LOST doesn't depend on a handed-over time: `exec` starts the command after an acknowledged heartbeat, and `work`
     /// opens the activity without an age.
     fn handle_activity_signals(&mut self, signals: Signals) {
         let has = |signal| signals.contains(signal);

@@ -22,7 +22,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(10);
 /// The shortest pause after an error that a quick retry doesn't help.
 const MIN_SLOW_PAUSE: Duration = Duration::from_secs(1);
 
-/// Polls until no more tasks are to be taken.
+/// Polls until the worker shuts down or has taken its last task.
 pub fn run<'scope, 'env>(scope: &'scope Scope<'scope, 'env>, worker: &'env Worker) {
     let mut backoff = Backoff::default();
     while let Some(mut slot) = worker.slots.take() {

@@ -27,7 +27,7 @@ impl Slots {
         Slots { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Waits for a free slot and takes it. `None` if no more tasks are to be taken.
+    /// Waits for a free slot and takes it. `None` if the worker takes no more tasks.
     pub fn take(&self) -> Option<Slot<'_>> {
         let mut state = self.lock();
         loop {

@@ -47,7 +47,7 @@ pub fn run(worker: &Worker, task: Task) {
     let _ = fs::remove_dir_all(&directory);
 }
 
-/// Fails an attempt whose command wasn't started, so that the server retries it. The details stay as they are.
+/// Fails an attempt if its command wasn't started, so that the server retries it. The details stay unchanged.
 pub fn hand_back(token: &[u8], kind: &str, message: &str) {
     console::warning(&format!("a task is handed back: {message}"));
     let failure = json!({"type": kind, "message": message, "source": env!("CARGO_BIN_NAME")}).to_string();

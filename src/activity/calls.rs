@@ -44,13 +44,14 @@ impl Activities {
 
     /// Closes a handle after what was recorded is sent, within `timeout`. The handle is closed whatever this returns.
     pub fn close(&self, handle: Handle, timeout: Timeout) -> Result<()> {
-        let unsent = self.registry.with(handle, |activity| matches!(activity.is_flushed(), Ok(false)))?;
-        let flushed = match timeout.start() {
-            Some(deadline) if unsent => self.flush(handle, deadline),
-            None if unsent => {
+        let flushed = match (self.registry.with(handle, |activity| activity.is_flushed())?, timeout.start()) {
+            (Ok(true), _) => Ok(()),
+            (Ok(false), Some(deadline)) => self.flush(handle, deadline),
+            (Ok(false), None) => {
                 Err(Error::new(Status::Timeout, "the timeout is 0: what was recorded last wasn't sent"))
             }
-            _ => Ok(()),
+            // The attempt is over: the last record is lost.
+            (Err(over), _) => Err(over),
         };
         let closed = self.registry.remove(handle)?;
         self.wake_tries();

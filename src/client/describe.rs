@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::{
     Client, Effort,
     admit::{check, check_attempt, over},
+    order::InOrder,
     rounds::Rounds,
     unreadable,
 };
@@ -14,13 +15,14 @@ use crate::{
         rpc_error::{Retry, RpcError},
     },
     model::{
-        attempt::{Ids, Subject},
+        attempt::{Ids, Subject, Target},
         details::Details,
         error::Error,
         status::Status,
         token::Token,
     },
     proto::temporal::api::{common::v1::WorkflowExecution, workflowservice::v1 as api},
+    transport::Predecessor,
 };
 
 /// The description of an attempt.
@@ -44,7 +46,9 @@ impl Client {
         }
     }
 
-    /// Checks that the server still has this attempt, and returns its description.
+    /// Checks that the server still has this attempt, and returns its description. Waits until no beat of the activity is in
+    /// flight, such as one of a handle that was closed: the server may apply it after the description, and the described
+    /// details would then replace the newer ones with the next beat.
     pub async fn look(&self, subject: &Subject, effort: Effort) -> Result<Found, RpcError> {
         let (ids, attempt) = match subject {
             Subject::Token(token) => {
@@ -53,7 +57,9 @@ impl Client {
             }
             Subject::Ids { ids, attempt, .. } => (ids.clone(), *attempt),
         };
-        let description = self.describe(&ids, effort).await?;
+        let target = Target::Checked { ids: ids.clone(), attempt, token: None };
+        let mut permit = self.in_order(&target, effort).await?;
+        let description = self.describe_in_order(&ids, effort, &mut permit.in_order()).await?;
         match subject {
             Subject::Ids { alone: true, .. } => {
                 check(attempt, &description)?;
@@ -103,13 +109,28 @@ impl Client {
     /// Describes an activity. `NotFound`: it is over or doesn't exist. If the answer doesn't prove that, the error is
     /// `Unavailable`, and the call may be retried.
     pub(super) async fn describe(&self, ids: &Ids, effort: Effort) -> Result<Description, RpcError> {
-        self.ask_to_describe(ids, effort).await.map_err(|failed| match failed.is_unproven_end() {
+        let mut predecessor = Predecessor::default();
+        self.describe_in_order(ids, effort, &mut InOrder::alone(&mut predecessor)).await
+    }
+
+    async fn describe_in_order(
+        &self,
+        ids: &Ids,
+        effort: Effort,
+        order: &mut InOrder<'_>,
+    ) -> Result<Description, RpcError> {
+        self.ask_to_describe(ids, effort, order).await.map_err(|failed| match failed.is_unproven_end() {
             true => RpcError { retry: Retry::Soon, ..failed },
             false => failed,
         })
     }
 
-    async fn ask_to_describe(&self, ids: &Ids, effort: Effort) -> Result<Description, RpcError> {
+    async fn ask_to_describe(
+        &self,
+        ids: &Ids,
+        effort: Effort,
+        order: &mut InOrder<'_>,
+    ) -> Result<Description, RpcError> {
         let Ids { workflow_id, run_id, activity_id } = ids.clone();
         let description = if workflow_id.is_empty() {
             let request = api::DescribeActivityExecutionRequest {
@@ -119,7 +140,7 @@ impl Client {
                 include_heartbeat_details: true,
                 include_last_failure: true,
             };
-            let answer = self.ask(&api::DESCRIBE_ACTIVITY_EXECUTION, &request, effort).await?;
+            let answer = self.send(&api::DESCRIBE_ACTIVITY_EXECUTION, &request, effort, order).await?;
             let run_id = if answer.run_id.is_empty() { run_id } else { answer.run_id };
             let info = answer.info.ok_or_else(|| RpcError::permanent(over()))?;
             Description::standalone(activity_id, run_id, info)
@@ -131,7 +152,7 @@ impl Client {
                     run_id: run_id.clone(),
                 }),
             };
-            let answer = self.ask(&api::DESCRIBE_WORKFLOW_EXECUTION, &request, effort).await?;
+            let answer = self.send(&api::DESCRIBE_WORKFLOW_EXECUTION, &request, effort, order).await?;
             let workflow = answer.workflow_execution_info.unwrap_or_default();
             // A closed workflow still lists the activities that were pending when it closed.
             if workflow.close_time.is_some() {

@@ -159,6 +159,35 @@ fn ended_activity_stays_gone() {
 }
 
 #[test]
+fn closing_an_activity_that_is_over_reports_a_record_that_is_lost() {
+    let _fake = beats(|call| match call.nth {
+        0 => Answer::ok(),
+        _ => Answer::Error { code: 5, detail: "NotFoundFailure", trailers_only: true },
+    });
+    let handle = open("{\"heartbeat_timeout_ms\":500,\"initial_details\":\"\"}");
+    record(handle, "1").unwrap();
+    activity::flush(handle, LONG).unwrap();
+    record(handle, "2").unwrap();
+    until(handle, Signals::GONE, true);
+    assert_eq!(activity::close(handle, LONG).unwrap_err().status(), Status::NotFound);
+}
+
+#[test]
+fn a_reopened_activity_is_described_after_the_beat_of_its_closed_handle() {
+    const ANSWER: Duration = Duration::from_millis(300);
+    let fake = beats(|_| Answer::After(ANSWER));
+    let handle = open("{\"initial_details\":\"\",\"heartbeat_timeout_ms\":60000}");
+    record(handle, "1").unwrap();
+    fake.wait_for(BEAT, 1);
+    assert_eq!(activity::close(handle, MOMENT).unwrap_err().status(), Status::Timeout);
+    let handle = open("{\"heartbeat_timeout_ms\":60000}");
+    activity::details(handle, LONG).unwrap();
+    activity::close(handle, LONG).unwrap();
+    let (beat, described) = (&fake.calls(BEAT)[0], &fake.calls("DescribeWorkflowExecution")[0]);
+    assert!(described.at >= beat.at + ANSWER, "the server may describe what the beat is about to replace");
+}
+
+#[test]
 fn lease_is_lost_without_acknowledgements_and_regained() {
     let fake = beats(|call| if (1..8).contains(&call.nth) { Answer::error(14) } else { Answer::ok() });
     let handle = open("{\"heartbeat_timeout_ms\":1000,\"initial_details\":\"\"}");

@@ -104,15 +104,38 @@ pub fn call_ended<T>(world: &World, what: &str, timeout: Duration, took: Duratio
         Ok(_) => format!("{what}: ok"),
         Err(error) => format!("{what}: {:?}", error.status()),
     });
-    if took > timeout + CALL_GRACE {
-        let text =
-            format!("{what} took {} ms, and its timeout is {} ms", took.as_millis(), timeout.as_millis());
-        world.violated("no_call_outlives_its_timeout", text);
+    call_lasts(world, what, timeout, took);
+    if let Err(error) = outcome {
+        call_failed(world, what, timeout, error);
     }
     if let Err(error) = outcome
         && error.status() == Status::Internal
     {
         world.violated("no_internal_error", format!("{what}: {error:?}"));
+    }
+}
+
+/// A call has lasted this long.
+pub fn call_lasts(world: &World, what: &str, timeout: Duration, took: Duration) {
+    if took > timeout + CALL_GRACE {
+        let (took, timeout) = (took.as_millis(), timeout.as_millis());
+        let text = format!("{what} took {took} ms, and its timeout is {timeout} ms");
+        world.violated("no_call_outlives_its_timeout", text);
+    }
+}
+
+/// A call that sends something has failed. With enough time it must not, in a good world.
+fn call_failed(world: &World, what: &str, timeout: Duration, error: &Error) {
+    let is_temporary = matches!(
+        error.status(),
+        Status::Timeout | Status::Unavailable | Status::ServerError | Status::ResourceExhausted
+    );
+    let longest_timeout = world.plan.timeouts_ms.iter().max().copied().unwrap_or(0);
+    let answer = Duration::from_millis(longest_timeout).mul_f64(world.plan.longest_answer);
+    let is_enough = timeout > answer * 4 + Duration::from_secs(2);
+    let needed = World::recovery(Duration::from_secs(30)) + timeout;
+    if is_temporary && is_enough && world.good_for() > needed {
+        world.violated("calls_succeed_in_a_good_world", format!("{what}: {error:?}"));
     }
 }
 

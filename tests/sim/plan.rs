@@ -45,7 +45,7 @@ impl Plan {
         let jitter = one_of(&[1, 2, 4]);
         let length = one_of(&[60, 120, 300]);
         let activities = match one_of(&[1, 1, 2, 3, 6]) {
-            6 => usize::try_from(one_of(&[6, 20, 60])).unwrap(),
+            6 => usize::try_from(one_of(&[6, 12, 24])).unwrap(),
             few => usize::try_from(few).unwrap(),
         };
         let silent_addresses = match one_of(&[0, 0, 0, 1, 2]) {

@@ -28,6 +28,8 @@ use crate::sys::clock::Moment;
 
 /// How late a heartbeat timer of the server fires.
 const LONGEST_TIMER_DELAY: Duration = Duration::from_millis(1000);
+/// The slack of the schedule of a long timeout (`activity::schedule`), less what the network takes.
+const SLACK: Duration = Duration::from_secs(9);
 /// How long a server takes for a request that concerns no activity with a timeout.
 const USUAL_ANSWER: Duration = Duration::from_millis(500);
 
@@ -254,7 +256,10 @@ async fn reply(world: &World, pipes: &Pipes, request: &Request) -> Answer {
         Some(Misbehaviour::Slow(timeouts)) => timeouts,
         _ => world.plan.longest_answer,
     };
-    let delay = world.time_between(Duration::ZERO, timeout.mul_f64(longest));
+    let longest = timeout.mul_f64(longest);
+    // The schedule has room for a longer answer than the recent ones only up to its slack.
+    let shortest = if longest < SLACK { Duration::ZERO } else { longest.mul_f64(0.85) };
+    let delay = world.time_between(shortest, longest);
     let late = world.plan.applies_late && world.chance(0.5);
     if late {
         sleep(delay).await;

@@ -48,6 +48,8 @@ pub struct Activity {
     pub attempt: i32,
     /// When the attempt started, on the server's clock.
     pub started: Duration,
+    /// The same on the boot clock.
+    pub began: Moment,
     pub state: State,
     pub details: Option<Payloads>,
     /// When the heartbeat timer fires.
@@ -330,6 +332,7 @@ impl Activity {
             timeout,
             attempt: 1,
             started: Duration::ZERO,
+            began: Moment::LONG_AGO,
             state: State::Waiting,
             details: None,
             expires: Moment::NEVER,
@@ -344,6 +347,7 @@ impl Activity {
     pub fn start(&mut self, unix: Duration, now: Moment, timer: Duration) {
         self.state = State::Running;
         self.started = unix;
+        self.began = now;
         self.renew(now, timer);
     }
 

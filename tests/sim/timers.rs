@@ -18,7 +18,7 @@ const MOST_ATTEMPTS: i32 = 20;
 /// The longest pause before the next attempt starts.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 /// The server's clock at the start of a simulation, in Unix time.
-pub const UNIX: Duration = Duration::from_secs(1_700_000_000);
+const UNIX: Duration = Duration::from_secs(1_700_000_000);
 
 /// Schedules an activity, and starts its first attempt.
 pub fn schedule(world: &Arc<World>, number: usize) {

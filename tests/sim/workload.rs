@@ -1,6 +1,7 @@
 //! The client's process, and what its threads do with their activities.
 
 use std::{
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -13,7 +14,6 @@ use tokio::time::{Instant, sleep};
 use super::{
     invariants::{self, Held},
     temporal::{self, State},
-    timers,
     trace::Lane,
     world::{World, lock},
 };
@@ -37,6 +37,8 @@ use crate::{
 
 /// As in `runtime`: how long after its deadline a call waits for the answer.
 const GRACE: Duration = Duration::from_millis(50);
+/// A call that has lasted for so much longer than its timeout hangs.
+const HANGS: Duration = Duration::from_secs(1);
 /// How often a holder looks whether there is a task.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -125,9 +127,15 @@ async fn call<T: Send + 'static>(
 ) -> Result<T> {
     world.log(Lane::Client, || format!("{what} within {} ms", timeout.as_millis()));
     let (began, stood_still) = (Instant::now(), world.time_stood_still());
-    let outcome = world.blocking(move || work(within(timeout))).await;
-    let took = began.elapsed().saturating_sub(world.time_stood_still() - stood_still);
-    invariants::call_ended(world, &what, timeout, took, &outcome);
+    let took = || began.elapsed().saturating_sub(world.time_stood_still() - stood_still);
+    let mut blocking = pin!(world.blocking(move || work(within(timeout))));
+    let outcome = loop {
+        match tokio::time::timeout(timeout + HANGS, blocking.as_mut()).await {
+            Ok(outcome) => break outcome,
+            Err(_) => invariants::call_lasts(world, &what, timeout, took()),
+        }
+    };
+    invariants::call_ended(world, &what, timeout, took(), &outcome);
     outcome
 }
 
@@ -206,7 +214,7 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
         heartbeat_timeout: if knows_timeout { activity.timeout } else { Duration::ZERO },
         pulse: has_pulse,
         initial_details: knows_details.then(|| activity.details.clone().unwrap_or_default()),
-        age: (timers::UNIX + world.elapsed()).saturating_sub(activity.started),
+        age: Moment::now().since(activity.began),
         verify: world.chance(0.3),
         ..OpenOptions::new()
     };

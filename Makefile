@@ -34,7 +34,7 @@ SEAL = ld -r --force-group-allocation --whole-archive $(ARCHIVE) -o $(ARCHIVE).o
 PROGRAM := $(CURDIR)/target/release/temporal-heartbeat
 
 .DEFAULT_GOAL := all
-.PHONY: help all lib cli man program header docs baseline venv test test-rust test-go test-python check-slow check-memory check-orders fuzz lease-table soak lint bench bench-check bench-activity bench-program clean
+.PHONY: help all lib cli man program header docs baseline venv test test-rust test-go test-python check-slow check-memory check-orders sim sim-planted fuzz lease-table soak lint bench bench-check bench-activity bench-program clean
 
 # A program that a recipe can't do without, and what it comes with.
 needs = @command -v $(firstword $(1)) >/dev/null || \
@@ -92,11 +92,11 @@ test-rust: lib ## the logic, the header, programs in C, faults that a server in 
 	$(CARGO) test --features cli
 
 # A stage that passed isn't repeated until the library or the program changes.
-SLOW   := valgrind forks memory orders fuzz kills outages interop program server-1.29 server-1.30 server-1.31
+SLOW   := valgrind forks memory orders sim sim-planted fuzz kills outages interop program server-1.29 server-1.30 server-1.31
 PASSED := $(addprefix target/check-slow/,$(SLOW))
 .PHONY: $(SLOW:%=slow-%)
 
-check-slow: lib cli venv ## valgrind, sanitizers, models, fuzzing; 1000 forks and exits of each kind; 20 000 kills of the connection; 10 GB of output; 600 outages of a link; workers in TypeScript and Java; all scenarios on Servers 1.29, 1.30 and 1.31
+check-slow: lib cli venv ## valgrind, sanitizers, models, 20 minutes of simulation, fuzzing; 1000 forks and exits of each kind; 20 000 kills of the connection; 10 GB of output; 600 outages of a link; workers in TypeScript and Java; all scenarios on Servers 1.29, 1.30 and 1.31
 	@$(MAKE) --no-print-directory $(PASSED)
 
 $(PASSED): $(LIB) $(PROGRAM)
@@ -112,6 +112,11 @@ slow-forks:
 slow-memory: check-memory
 
 slow-orders: check-orders
+
+slow-sim:
+	$(MAKE) sim SECONDS=1200
+
+slow-sim-planted: sim-planted
 
 slow-fuzz:
 	$(MAKE) fuzz SECONDS=120
@@ -155,6 +160,13 @@ check-orders: ## slot, registry and hand-over in every order of events (loom)
 	for model in $(MODELS); do ! target/models-planted/release/models $$model 2>/dev/null || exit 1; done
 	cd tests/models && $(CARGO) build --release --target-dir $(CURDIR)/target/models
 	target/models/release/models
+
+# tests/sim/README.md
+sim: ## the client, the network and the server simulated, with faults by seed; SECONDS=of random seeds, or SEED=the one
+	THB_SIM_SEED=$(SEED) THB_SIM_SECONDS=$(or $(SECONDS),60) RUST_BACKTRACE=0 $(CARGO) test --profile sim --lib -- --nocapture sim::no_promise
+
+sim-planted: ## each mistake that is planted in the library is found by the simulation (20 minutes)
+	$(PYTHON) tests/sim/planted.py
 
 TARGETS  := functions tokens options failures payloads
 COVERAGE := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)

@@ -21,6 +21,8 @@ use crate::{
     sys::clock::Moment,
 };
 
+/// The lease is kept if beats are answered within this part of the heartbeat timeout.
+const ANSWER_PART: f64 = 0.45;
 /// How long after its timeout a call may return.
 const CALL_GRACE: Duration = Duration::from_millis(100);
 /// How often the state of the client is looked at.
@@ -37,7 +39,11 @@ pub struct Held {
     pub attempt: Attempt,
     /// Whether beats are to keep the lease without records.
     pub has_pulse: bool,
+    /// How many requests a beat takes, one after the other: by ids the activity is described first.
+    pub requests_per_beat: u32,
     pub since: Instant,
+    /// The newest record that the handle took; 0: none.
+    pub record: u64,
 }
 
 impl World {
@@ -53,7 +59,7 @@ impl World {
 
 /// A request was applied by the server.
 pub fn applied(world: &World, request: &Request, answer: &Answer, effect: &Effect) {
-    let (Request::Heartbeat(subject, details), Effect::Heartbeat { before }, Ok(_)) =
+    let (Request::Heartbeat(subject, details), Effect::Heartbeat { before, is_fenced }, Ok(_)) =
         (request, effect, answer)
     else {
         return;
@@ -63,7 +69,8 @@ pub fn applied(world: &World, request: &Request, answer: &Answer, effect: &Effec
         world.violated("nothing_is_erased", text);
     }
     let (new, old) = (record_in(details.as_ref()), record_in(before.as_ref()));
-    if new < old {
+    // By ids the server doesn't compare attempts: the beat of an earlier one may come in between.
+    if new < old && *is_fenced {
         let text = format!("record {new:?} of a{} replaced the newer {old:?}", subject.activity);
         world.violated("records_are_not_replaced_by_older_ones", text);
     }
@@ -86,8 +93,11 @@ pub fn timer_fires(world: &World, process: &Process, activity: &Activity) {
         world.violated("lease_lost_is_set_before_the_next_attempt", text);
     }
     let needed = World::recovery(activity.timeout);
+    // Bytes may wait for those before them, each way.
+    let answer = activity.timeout.mul_f64(world.plan.longest_answer) + world.plan.latency.1 * 4;
+    let is_promised = answer * held.requests_per_beat <= activity.timeout.mul_f64(ANSWER_PART);
     let keeps = held.has_pulse && held.since.elapsed() > needed && info.state == "open";
-    if keeps && world.good_for() > needed {
+    if keeps && is_promised && world.good_for() > needed {
         let text = format!(
             "the timer of a{} ({} ms) fired although there was no fault for {:.1} s",
             activity.number,
@@ -130,9 +140,7 @@ fn call_failed(world: &World, what: &str, timeout: Duration, error: &Error) {
         error.status(),
         Status::Timeout | Status::Unavailable | Status::ServerError | Status::ResourceExhausted
     );
-    let longest_timeout = world.plan.timeouts_ms.iter().max().copied().unwrap_or(0);
-    let answer = Duration::from_millis(longest_timeout).mul_f64(world.plan.longest_answer);
-    let is_enough = timeout > answer * 4 + Duration::from_secs(2);
+    let is_enough = timeout > longest_answer(world) * 4 + Duration::from_secs(2);
     let needed = World::recovery(Duration::from_secs(30)) + timeout;
     if is_temporary && is_enough && world.good_for() > needed {
         world.violated("calls_succeed_in_a_good_world", format!("{what}: {error:?}"));
@@ -231,6 +239,27 @@ pub async fn watch(world: std::sync::Arc<World>, process: std::sync::Arc<Process
             }
         }
     }
+}
+
+/// The last disconnect, in a good world, has returned. These were held before.
+pub fn disconnected(world: &World, held: &[(usize, Held)], timeout: Duration) {
+    if longest_answer(world) * 3 > timeout {
+        return;
+    }
+    for (number, held) in held {
+        let activity = lock(&world.server.temporal).activities[*number].clone();
+        let stored = record_in(activity.details.as_ref());
+        if !is_over(&activity, held.attempt) && stored < Some(held.record) && held.record > 0 {
+            let text = format!("record {} of a{number} wasn't sent, the server has {stored:?}", held.record);
+            world.violated("disconnect_sends_what_was_recorded", text);
+        }
+    }
+}
+
+/// How long an answer takes at most where nothing is wrong.
+fn longest_answer(world: &World) -> Duration {
+    let longest_timeout = world.plan.timeouts_ms.iter().max().copied().unwrap_or(0);
+    Duration::from_millis(longest_timeout).mul_f64(world.plan.longest_answer)
 }
 
 /// After the disconnect everything ends.

@@ -90,7 +90,10 @@ async fn live(world: Arc<World>, activities: &'static Activities) {
         let longest = world.plan.timeouts_ms.iter().max().copied().unwrap_or(0);
         tokio::time::sleep(Duration::from_millis(longest * 3) + Duration::from_secs(100)).await;
         process.stop();
+        let held = |number| world.held(number).map(|held| (number, held));
+        let held: Vec<_> = (0..world.plan.activities).filter_map(held).collect();
         process.disconnect(&world, DISCONNECT).await;
+        invariants::disconnected(&world, &held, DISCONNECT);
         invariants::everything_ends(&world).await;
     };
     tokio::select! {
@@ -168,7 +171,8 @@ fn the_same_seed_gives_the_same_trace() {
 
 #[test]
 fn no_promise_is_broken_in_a_simulated_world() {
-    let number = |name| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let number =
+        |name| env::var(name).ok().filter(|text| !text.is_empty()).map(|text| text.parse::<u64>().unwrap());
     match (number("THB_SIM_SEED"), number("THB_SIM_SECONDS")) {
         (Some(seed), _) => {
             let outcome = check(seed);

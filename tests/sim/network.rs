@@ -54,6 +54,8 @@ struct State {
     latency: (Duration, Duration),
     addresses: Vec<(IpAddr, bool)>,
     connections: Vec<Arc<Pipes>>,
+    /// How many clients the process has had.
+    client: usize,
 }
 
 /// The two pipes of a connection.
@@ -105,6 +107,7 @@ impl Network {
                 latency: plan.latency,
                 addresses: addresses.collect(),
                 connections: Vec::new(),
+                client: 0,
             }),
             changed: Notify::new(),
         }
@@ -147,6 +150,12 @@ impl Network {
     pub fn open(&self) -> Vec<Arc<Pipes>> {
         let state = lock(&self.state);
         state.connections.iter().filter(|pipes| !pipes.client_has_closed()).cloned().collect()
+    }
+
+    /// The client is gone: its connections end, and those that it is making come to nothing.
+    pub fn cut(&self) {
+        lock(&self.state).client += 1;
+        self.open().iter().for_each(|pipes| pipes.to_client.end(End::Reset));
     }
 
     /// How many connections were made.
@@ -318,6 +327,7 @@ impl World {
 
 /// Makes a connection from the client's host to a server's address.
 pub async fn connect(world: Arc<World>, address: SocketAddr) -> io::Result<Box<dyn Connection>> {
+    let client = lock(&world.network.state).client;
     loop {
         world.network.until_up(Way::ToServer).await;
         world.network.until_up(Way::ToClient).await;
@@ -332,7 +342,7 @@ pub async fn connect(world: Arc<World>, address: SocketAddr) -> io::Result<Box<d
     if is_silent {
         std::future::pending::<()>().await;
     }
-    if world.server.is_down() {
+    if world.server.is_down() || lock(&world.network.state).client != client {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     let pipes = {

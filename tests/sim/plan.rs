@@ -32,6 +32,8 @@ pub struct Plan {
     pub timeouts_ms: Vec<u64>,
     /// How often a task is handled with one-call functions only.
     pub one_call: f64,
+    /// How often the holder is given ids in place of a token.
+    pub by_ids: f64,
     /// How often the holder isn't given the heartbeat timeout, or the details of the attempt before.
     pub unknown: f64,
 }
@@ -63,6 +65,7 @@ impl Plan {
         };
         let (applies_late, one_call, unknown) =
             (one_of(&[0, 1]) == 1, one_of(&[0, 0, 20, 50]), one_of(&[0, 10, 50]));
+        let by_ids = one_of(&[0, 0, 0, 30, 80]);
         let (pause, steps) = (one_of(&[300, 2_000, 10_000, 40_000]), one_of(&[1, 4, 20]));
         let longest_fault = one_of(&[500, 3_000, 10_000, 60_000]);
         // In some runs none.
@@ -86,6 +89,7 @@ impl Plan {
             steps_per_timeout: u32::try_from(steps).unwrap(),
             timeouts_ms,
             one_call: one_call as f64 / 100.0,
+            by_ids: by_ids as f64 / 100.0,
             unknown: unknown as f64 / 100.0,
         }
     }
@@ -116,6 +120,9 @@ impl Plan {
         }
         if self.one_call > 0.0 {
             plans.push(Plan { one_call: 0.0, ..self.clone() });
+        }
+        if self.by_ids > 0.0 {
+            plans.push(Plan { by_ids: 0.0, ..self.clone() });
         }
         if self.applies_late {
             plans.push(Plan { applies_late: false, ..self.clone() });

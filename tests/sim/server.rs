@@ -184,7 +184,7 @@ async fn answer(
         message.extend_from_slice(&piece);
         let _ = body.flow_control().release_capacity(piece.len());
     }
-    world.next_request();
+    world.count_request();
     let method = head.uri.path().rsplit('/').next().unwrap_or_default();
     let request = Request::read(method, message.get(5..).unwrap_or_default());
     world.log(Lane::Server, || format!("#{} {}", pipes.number, request.words()));

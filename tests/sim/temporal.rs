@@ -19,6 +19,8 @@ use crate::{
                 common::v1::WorkflowExecution,
                 enums::v1::{ActivityExecutionStatus, PendingActivityState},
                 errordetails::v1::{NotFoundFailure, ResourceExhaustedFailure},
+                failure::v1::Failure,
+                history::v1::{self as history, history_event::Attributes},
                 namespace::v1::{NamespaceInfo, namespace_info::Limits},
                 workflow::v1::{PendingActivityInfo, WorkflowExecutionInfo},
                 workflowservice::v1 as api,
@@ -30,6 +32,8 @@ use crate::{
 };
 
 const NAMESPACE_ID: &str = "namespace-id";
+/// The event that scheduled the activity of a workflow.
+const SCHEDULED: i64 = 5;
 const SIZE_LIMIT: i64 = 2 * 1024 * 1024;
 
 /// All activities.
@@ -52,11 +56,17 @@ pub struct Activity {
     pub began: Moment,
     pub state: State,
     pub details: Option<Payloads>,
+    /// Whether they came by token: by ids they may be of another attempt's holder.
+    pub details_are_fenced: bool,
     /// When the heartbeat timer fires.
     pub expires: Moment,
     pub cancel_requested: bool,
     pub is_paused: bool,
     pub is_reset: bool,
+    /// Who completed, failed or cancelled the activity.
+    pub identity_of_end: String,
+    /// Why the attempt before failed.
+    pub last_failure: Option<Failure>,
     /// When the start of the attempt that it waits for was planned.
     pub starts: Option<Moment>,
 }
@@ -109,10 +119,12 @@ pub enum Request {
     DescribeNamespace,
     /// A heartbeat. By ids it is for whatever attempt runs.
     Heartbeat(Subject, Option<Payloads>),
-    Complete(Subject),
-    Fail(Subject, Option<Payloads>),
-    Cancel(Subject),
+    Complete(Subject, String),
+    Fail(Subject, String, Option<Payloads>, Option<Failure>),
+    Cancel(Subject, String),
     Describe(Ids),
+    /// The history of a workflow, the newest events first.
+    History(usize),
     Other,
 }
 
@@ -130,6 +142,8 @@ pub enum Effect {
     /// These were the details before.
     Heartbeat {
         before: Option<Payloads>,
+        /// Whether both came by token.
+        is_fenced: bool,
     },
     Ended,
 }
@@ -155,27 +169,36 @@ impl Request {
             }
             "RespondActivityTaskCompleted" => {
                 let request = api::RespondActivityTaskCompletedRequest::decode(message).unwrap();
-                Request::Complete(by_token(&request.task_token))
+                Request::Complete(by_token(&request.task_token), request.identity)
             }
             "RespondActivityTaskCompletedById" => {
                 let request = api::RespondActivityTaskCompletedByIdRequest::decode(message).unwrap();
-                Request::Complete(by_id(&request.activity_id))
+                Request::Complete(by_id(&request.activity_id), request.identity)
             }
             "RespondActivityTaskFailed" => {
                 let request = api::RespondActivityTaskFailedRequest::decode(message).unwrap();
-                Request::Fail(by_token(&request.task_token), request.last_heartbeat_details)
+                let api::RespondActivityTaskFailedRequest {
+                    identity, last_heartbeat_details, failure, ..
+                } = request;
+                Request::Fail(by_token(&request.task_token), identity, last_heartbeat_details, failure)
             }
             "RespondActivityTaskFailedById" => {
                 let request = api::RespondActivityTaskFailedByIdRequest::decode(message).unwrap();
-                Request::Fail(by_id(&request.activity_id), request.last_heartbeat_details)
+                let api::RespondActivityTaskFailedByIdRequest {
+                    identity,
+                    last_heartbeat_details,
+                    failure,
+                    ..
+                } = request;
+                Request::Fail(by_id(&request.activity_id), identity, last_heartbeat_details, failure)
             }
             "RespondActivityTaskCanceled" => {
                 let request = api::RespondActivityTaskCanceledRequest::decode(message).unwrap();
-                Request::Cancel(by_token(&request.task_token))
+                Request::Cancel(by_token(&request.task_token), request.identity)
             }
             "RespondActivityTaskCanceledById" => {
                 let request = api::RespondActivityTaskCanceledByIdRequest::decode(message).unwrap();
-                Request::Cancel(by_id(&request.activity_id))
+                Request::Cancel(by_id(&request.activity_id), request.identity)
             }
             "DescribeWorkflowExecution" => {
                 let request = api::DescribeWorkflowExecutionRequest::decode(message).unwrap();
@@ -188,6 +211,10 @@ impl Request {
                 let request = api::DescribeActivityExecutionRequest::decode(message).unwrap();
                 Request::Describe(Ids { activity_id: request.activity_id, ..Ids::default() })
             }
+            "GetWorkflowExecutionHistoryReverse" => {
+                let request = api::GetWorkflowExecutionHistoryReverseRequest::decode(message).unwrap();
+                Request::History(number_of(&request.execution.unwrap_or_default().workflow_id))
+            }
             _ => Request::Other,
         }
     }
@@ -196,9 +223,9 @@ impl Request {
     pub fn ordered(&self) -> Option<&Subject> {
         match self {
             Request::Heartbeat(subject, _)
-            | Request::Complete(subject)
-            | Request::Fail(subject, _)
-            | Request::Cancel(subject) => Some(subject),
+            | Request::Complete(subject, _)
+            | Request::Fail(subject, ..)
+            | Request::Cancel(subject, _) => Some(subject),
             _ => None,
         }
     }
@@ -207,6 +234,7 @@ impl Request {
     pub fn activity(&self) -> Option<usize> {
         match self {
             Request::Describe(ids) => Some(number_of(&ids.activity_id)),
+            Request::History(number) => Some(*number),
             _ => self.ordered().map(|subject| subject.activity),
         }
     }
@@ -223,12 +251,13 @@ impl Request {
             Request::Heartbeat(subject, details) => {
                 format!("beat {} details {}", of(subject), shown(details.as_ref()))
             }
-            Request::Complete(subject) => format!("complete {}", of(subject)),
-            Request::Fail(subject, details) => {
+            Request::Complete(subject, _) => format!("complete {}", of(subject)),
+            Request::Fail(subject, _, details, _) => {
                 format!("fail {} details {}", of(subject), shown(details.as_ref()))
             }
-            Request::Cancel(subject) => format!("cancel {}", of(subject)),
+            Request::Cancel(subject, _) => format!("cancel {}", of(subject)),
             Request::Describe(ids) => format!("describe {}", ids.activity_id),
+            Request::History(number) => format!("history of a{number}"),
             Request::Other => "other".into(),
         }
     }
@@ -248,11 +277,12 @@ impl Temporal {
                 (Ok(answer.encode_to_vec()), Effect::Nothing)
             }
             Request::Describe(ids) => (self.describe(ids), Effect::Nothing),
+            Request::History(number) => (self.history(*number), Effect::Nothing),
             Request::Other => (Err(Refusal::plain(tonic::Code::Unimplemented, "unknown")), Effect::Nothing),
             Request::Heartbeat(subject, _)
-            | Request::Complete(subject)
-            | Request::Fail(subject, _)
-            | Request::Cancel(subject) => {
+            | Request::Complete(subject, _)
+            | Request::Fail(subject, ..)
+            | Request::Cancel(subject, _) => {
                 let Some(activity) = self.running(subject) else {
                     return (Err(Refusal::not_found()), Effect::Nothing);
                 };
@@ -296,7 +326,8 @@ impl Temporal {
                 heartbeat_details: activity.details.clone(),
                 last_started_time: Some(started),
                 attempt: activity.attempt,
-                last_worker_identity: "sim".into(),
+                last_worker_identity: activity.identity_of_end.clone(),
+                last_failure: activity.last_failure.clone(),
                 ..ActivityExecutionInfo::default()
             };
             let run_id = activity.ids().run_id;
@@ -309,6 +340,7 @@ impl Temporal {
             last_started_time: Some(started),
             attempt: activity.attempt,
             activity_options: Some(ActivityOptions { heartbeat_timeout: timeout }),
+            last_failure: activity.last_failure.clone(),
             ..PendingActivityInfo::default()
         };
         let Ids { workflow_id, run_id, .. } = activity.ids();
@@ -318,6 +350,59 @@ impl Temporal {
                 close_time: None,
             }),
             pending_activities: if is_over { Vec::new() } else { vec![pending] },
+        };
+        Ok(answer.encode_to_vec())
+    }
+}
+
+impl Temporal {
+    /// The start of an attempt is written when the activity ends.
+    fn history(&self, number: usize) -> Answer {
+        let activity = self.activities.get(number).ok_or_else(Refusal::not_found)?;
+        let identity = activity.identity_of_end.clone();
+        let (scheduled_event_id, started_event_id) = (SCHEDULED, SCHEDULED + 1);
+        let end = match activity.state {
+            State::Running | State::Waiting => None,
+            State::Completed => Some(Attributes::ActivityTaskCompletedEventAttributes(
+                history::ActivityTaskCompletedEventAttributes {
+                    scheduled_event_id,
+                    started_event_id,
+                    identity,
+                },
+            )),
+            State::Failed => Some(Attributes::ActivityTaskFailedEventAttributes(
+                history::ActivityTaskFailedEventAttributes { scheduled_event_id, started_event_id, identity },
+            )),
+            State::Cancelled => Some(Attributes::ActivityTaskCanceledEventAttributes(
+                history::ActivityTaskCanceledEventAttributes {
+                    scheduled_event_id,
+                    started_event_id,
+                    identity,
+                },
+            )),
+            State::TimedOut => Some(Attributes::ActivityTaskTimedOutEventAttributes(
+                history::ActivityTaskTimedOutEventAttributes { scheduled_event_id },
+            )),
+        };
+        let start = end.is_some().then(|| {
+            Attributes::ActivityTaskStartedEventAttributes(history::ActivityTaskStartedEventAttributes {
+                scheduled_event_id,
+                attempt: activity.attempt,
+            })
+        });
+        let activity_id = activity.ids().activity_id;
+        let scheduled =
+            Attributes::ActivityTaskScheduledEventAttributes(history::ActivityTaskScheduledEventAttributes {
+                activity_id,
+            });
+        let newest_first = [(SCHEDULED + 2, end), (SCHEDULED + 1, start), (SCHEDULED, Some(scheduled))];
+        let events = newest_first.into_iter().filter_map(|(event_id, attributes)| {
+            attributes.map(|attributes| history::HistoryEvent { event_id, attributes: Some(attributes) })
+        });
+        let history = history::History { events: events.collect() };
+        let answer = api::GetWorkflowExecutionHistoryReverseResponse {
+            history: Some(history),
+            ..api::GetWorkflowExecutionHistoryReverseResponse::default()
         };
         Ok(answer.encode_to_vec())
     }
@@ -335,10 +420,13 @@ impl Activity {
             began: Moment::LONG_AGO,
             state: State::Waiting,
             details: None,
+            details_are_fenced: true,
             expires: Moment::NEVER,
             cancel_requested: false,
             is_paused: false,
             is_reset: false,
+            identity_of_end: String::new(),
+            last_failure: None,
             starts: None,
         }
     }
@@ -371,7 +459,9 @@ impl Activity {
 
     fn apply(&mut self, request: &Request, now: Moment, timer: Duration) -> (Answer, Effect) {
         match request {
-            Request::Heartbeat(_, details) => {
+            Request::Heartbeat(subject, details) => {
+                let is_fenced = self.details_are_fenced && subject.attempt.is_some();
+                self.details_are_fenced = subject.attempt.is_some();
                 let before = std::mem::replace(&mut self.details, details.clone());
                 self.renew(now, timer);
                 let answer = api::RecordActivityTaskHeartbeatResponse {
@@ -379,32 +469,38 @@ impl Activity {
                     activity_paused: self.is_paused,
                     activity_reset: self.is_reset,
                 };
-                (Ok(answer.encode_to_vec()), Effect::Heartbeat { before })
+                (Ok(answer.encode_to_vec()), Effect::Heartbeat { before, is_fenced })
             }
-            Request::Complete(_) => {
-                self.end(State::Completed);
+            Request::Complete(_, identity) => {
+                self.end_by(State::Completed, identity);
                 (Ok(Vec::new()), Effect::Ended)
             }
-            Request::Fail(_, details) => {
+            Request::Fail(_, identity, details, failure) => {
                 if details.is_some() {
                     self.details.clone_from(details);
                 }
+                self.last_failure.clone_from(failure);
                 if self.cancel_requested {
-                    self.end(State::Failed)
+                    self.end_by(State::Failed, identity)
                 } else {
                     self.end_attempt()
                 }
                 (Ok(Vec::new()), Effect::Ended)
             }
-            Request::Cancel(_) if !self.cancel_requested => {
+            Request::Cancel(_, identity) if self.cancel_requested => {
+                self.end_by(State::Cancelled, identity);
+                (Ok(Vec::new()), Effect::Ended)
+            }
+            _ => {
                 let why = "the cancellation of the activity wasn't requested";
                 (Err(Refusal::plain(tonic::Code::InvalidArgument, why)), Effect::Nothing)
             }
-            _ => {
-                self.end(State::Cancelled);
-                (Ok(Vec::new()), Effect::Ended)
-            }
         }
+    }
+
+    fn end_by(&mut self, state: State, identity: &str) {
+        self.end(state);
+        identity.clone_into(&mut self.identity_of_end);
     }
 
     pub fn ids(&self) -> Ids {
@@ -427,7 +523,7 @@ impl Activity {
         let task = Task {
             namespace_id: NAMESPACE_ID.into(),
             attempt: self.attempt,
-            scheduled_event_id: 5,
+            scheduled_event_id: SCHEDULED,
             started_time,
             ..Task::default()
         };

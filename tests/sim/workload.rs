@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep};
+use bytes::Bytes;
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, sleep},
+};
 
 use super::{
     invariants::{self, Held},
@@ -30,7 +34,10 @@ use crate::{
         signals::Signals,
         status::Status,
     },
-    runtime::{IoThread, oneshot},
+    runtime::{
+        IoThread,
+        oneshot::{self, Nothing},
+    },
     sys::clock::Moment,
     telemetry::Telemetry,
 };
@@ -39,6 +46,8 @@ use crate::{
 const GRACE: Duration = Duration::from_millis(50);
 /// A call that has lasted for so much longer than its timeout hangs.
 const HANGS: Duration = Duration::from_secs(1);
+/// The time of the first try of a request where no heartbeat timeout is known, less what the network takes.
+const USUAL_TRY: Duration = Duration::from_secs(8);
 /// How often a holder looks whether there is a task.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -47,6 +56,8 @@ pub struct Process {
     activities: &'static Activities,
     options: Options,
     client: Mutex<Option<Arc<Client>>>,
+    /// The tasks of the client, which end with it.
+    tasks: Mutex<Vec<AbortHandle>>,
     /// Whether the work is to end.
     is_stopping: AtomicBool,
 }
@@ -55,8 +66,8 @@ impl Process {
     /// `activities` must outlive it.
     pub fn new(activities: &'static Activities) -> Arc<Self> {
         let options = Options::read(br#"{"address":"server.example:7233","identity":"sim"}"#).unwrap();
-        let (client, is_stopping) = (Mutex::default(), AtomicBool::new(false));
-        Arc::new(Process { activities, options, client, is_stopping })
+        let (client, tasks, is_stopping) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        Arc::new(Process { activities, options, client, tasks, is_stopping })
     }
 
     pub fn activities(&self) -> &'static Activities {
@@ -70,11 +81,10 @@ impl Process {
                 .unwrap();
         let client = Arc::new(client);
         world.log(Lane::Client, || "connects".into());
-        tokio::spawn(scheduler::run(self.activities, client.clone(), self.activities.connected()));
+        self.spawn(scheduler::run(self.activities, client.clone(), self.activities.connected()));
         let handshake = client.clone();
-        tokio::spawn(
-            async move { handshake.handshake(Effort::Until(within(Duration::from_secs(10)))).await },
-        );
+        let deadline = within(Duration::from_secs(10));
+        self.spawn(async move { drop(handshake.handshake(Effort::Until(deadline)).await) });
         *lock(&self.client) = Some(client);
     }
 
@@ -89,10 +99,38 @@ impl Process {
         })
         .await;
         lock(&self.client).take();
+        // The real client's runtime is dropped, with all its tasks and connections.
+        lock(&self.tasks).drain(..).for_each(|task| task.abort());
+        world.network.cut();
         // The scheduler of this connection ends.
         activities.wake_queue.begin();
         activities.wake_queue.wake();
         activities.wake_tries();
+    }
+
+    /// As `Runtime::spawn`.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = lock(&self.tasks);
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(tokio::spawn(work).abort_handle());
+    }
+
+    /// As `Runtime::block_on`: waits on the calling thread until `work` is done.
+    fn block_on<T: Send + 'static>(
+        &self,
+        deadline: Deadline,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let (promise, ticket) = oneshot::slot();
+        self.spawn(async move { promise.fill(work.await) });
+        ticket.wait(deadline.later(GRACE)).unwrap_or_else(|nothing| {
+            let status = match nothing {
+                Nothing::Late => Status::Timeout,
+                Nothing::Stopped => Status::NotConnected,
+                Nothing::Panicked => Status::Internal,
+            };
+            Err(Error::new(status, "the call got no answer"))
+        })
     }
 
     pub fn stop(&self) {
@@ -141,18 +179,6 @@ async fn call<T: Send + 'static>(
 
 fn within(timeout: Duration) -> Deadline {
     Deadline::within(timeout)
-}
-
-/// Waits on the calling thread until `work` is done, as `Session::call` does.
-fn block_on<T: Send + 'static>(
-    deadline: Deadline,
-    work: impl Future<Output = Result<T>> + Send + 'static,
-) -> Result<T> {
-    let (promise, ticket) = oneshot::slot();
-    tokio::spawn(async move { promise.fill(work.await) });
-    ticket
-        .wait(deadline.later(GRACE))
-        .unwrap_or_else(|why| Err(Error::new(Status::Timeout, format!("no answer: {why:?}"))))
 }
 
 /// The numbers of an activity's records, which grow over all attempts.
@@ -206,27 +232,42 @@ fn call_timeout(world: &World) -> Duration {
 
 fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result<Held> {
     let Task { number, activity } = task;
-    let knows_timeout = !world.chance(world.plan.unknown);
+    // Without it a server that takes longer than the usual try is given up at first.
+    let is_slow = activity.timeout.mul_f64(world.plan.longest_answer) > USUAL_TRY;
+    let knows_timeout = is_slow || !world.chance(world.plan.unknown);
     // What was handed over at the attempt's start is out of date when it is opened again.
     let knows_details = is_first && !world.chance(world.plan.unknown);
     let has_pulse = world.chance(0.8);
+    let is_by_ids = world.chance(world.plan.by_ids);
+    let requests_per_beat = if is_by_ids { 2 } else { 1 };
+    let token = if is_by_ids { Bytes::new() } else { activity.token() };
     let options = OpenOptions {
         heartbeat_timeout: if knows_timeout { activity.timeout } else { Duration::ZERO },
         pulse: has_pulse,
         initial_details: knows_details.then(|| activity.details.clone().unwrap_or_default()),
         age: Moment::now().since(activity.began),
+        ids: is_by_ids.then(|| activity.ids()),
+        attempt: if is_by_ids { activity.attempt } else { 0 },
         verify: world.chance(0.3),
         ..OpenOptions::new()
     };
-    let opened = Activity::open(&activity.token(), options, Moment::now())?;
+    let opened = Activity::open(&token, options, Moment::now())?;
     let due = opened.due();
     let handle = process.activities.registry.insert(opened)?;
     process.activities.wake_at(handle, due);
-    let held = Held { handle, attempt: activity.identity(), has_pulse, since: Instant::now() };
+    let held = Held {
+        handle,
+        attempt: activity.identity(),
+        has_pulse,
+        requests_per_beat,
+        since: Instant::now(),
+        record: 0,
+    };
     world.log(Lane::Client, || {
         format!(
-            "open a{number} attempt {} (timeout {} ms{}, {}, {})",
+            "open a{number} attempt {}{} (timeout {} ms{}, {}, {})",
             activity.attempt,
+            if is_by_ids { " by ids" } else { "" },
             activity.timeout.as_millis(),
             if knows_timeout { "" } else { ", not given" },
             if knows_details { "with details" } else { "details not given" },
@@ -343,6 +384,7 @@ async fn step(
             });
             recorded.map(|signals| {
                 records.of_handle = record;
+                world.took(number, record);
                 signals_seen(world, task, signals);
             })
         }
@@ -383,7 +425,7 @@ async fn step(
         }
         Step::Complete => {
             let ending = |_| Ending::Complete(None);
-            let ended = end(world, process, what("complete"), handle, timeout, ending).await;
+            let ended = end(world, process, (number, what("complete")), handle, timeout, ending).await;
             invariants::ending_returned(world, number, attempt, &ended, &[State::Completed]);
             return after_ending(ended);
         }
@@ -393,7 +435,7 @@ async fn step(
                 let report = Report::read(br#"{"message":"the work failed"}"#).unwrap();
                 Ending::Fail(Report { heartbeat_details: unsent, ..report })
             };
-            let ended = end(world, process, what("fail"), handle, timeout, ending).await;
+            let ended = end(world, process, (number, what("fail")), handle, timeout, ending).await;
             if ended.is_ok() {
                 invariants::has_record(world, number, attempt, newest, "fail");
             }
@@ -405,7 +447,9 @@ async fn step(
             if !is_requested.is_ok_and(|signals| signals.contains(Signals::CANCEL_REQUESTED)) {
                 return Next::GoOn;
             }
-            let ended = end(world, process, what("cancel"), handle, timeout, |_| Ending::Cancel(None)).await;
+            let ended =
+                end(world, process, (number, what("cancel")), handle, timeout, |_| Ending::Cancel(None))
+                    .await;
             invariants::ending_returned(world, number, attempt, &ended, &[State::Cancelled]);
             return after_ending(ended);
         }
@@ -429,6 +473,13 @@ fn signals_seen(world: &World, task: &Task, signals: Signals) {
     }
 }
 
+/// An ending that failed has suspended the beats: the lease counts anew.
+fn beats_were_suspended(world: &World, number: usize) {
+    if let Some(held) = world.held(number) {
+        world.hold(number, Some(Held { since: Instant::now(), ..held }));
+    }
+}
+
 fn after_ending(ended: Result<()>) -> Next {
     match ended.map_err(|error| error.status()) {
         Ok(()) | Err(Status::InDoubt | Status::NotFound | Status::Ended) => Next::Over,
@@ -440,18 +491,20 @@ fn after_ending(ended: Result<()>) -> Next {
 async fn end(
     world: &Arc<World>,
     process: &Arc<Process>,
-    what: String,
+    (number, what): (usize, String),
     handle: Handle,
     timeout: Duration,
     ending: impl FnOnce(Option<Payloads>) -> Ending + Send + 'static,
 ) -> Result<()> {
-    let (activities, client) = (process.activities, process.client()?);
-    call(world, what, timeout, move |deadline| {
+    let (activities, client, process) = (process.activities, process.client()?, process.clone());
+    let ended = call(world, what, timeout, move |deadline| {
         activities.end(handle, deadline, ending, |target, ending, verify| {
-            block_on(deadline, async move { client.end(&target, &ending, verify, deadline).await })
+            process.block_on(deadline, async move { client.end(&target, &ending, verify, deadline).await })
         })
     })
-    .await
+    .await;
+    beats_were_suspended(world, number);
+    ended
 }
 
 /// Works on an attempt with one-call functions.
@@ -461,10 +514,11 @@ async fn beat_one_by_one(world: &Arc<World>, process: &Arc<Process>, task: &Task
     while !process.is_stopping() {
         sleep(pause(world, task)).await;
         let Ok(client) = process.client() else { continue };
+        let process = process.clone();
         let (timeout, target) = (call_timeout(world), Target::Token(token.clone()));
         if world.chance(0.05) {
             let ended = call(world, format!("one-call complete a{number}"), timeout, move |deadline| {
-                block_on(deadline, async move {
+                process.block_on(deadline, async move {
                     client.end(&target, &Ending::Complete(None), false, deadline).await
                 })
             })
@@ -480,7 +534,7 @@ async fn beat_one_by_one(world: &Arc<World>, process: &Arc<Process>, task: &Task
         let details = Payloads::from_json_values([record.to_string().as_str()]);
         let what = format!("one-call beat {record} for a{number}");
         let beaten = call(world, what, timeout, move |deadline| {
-            block_on(deadline, async move {
+            process.block_on(deadline, async move {
                 Ok(client.heartbeat(&target, Some(details), Effort::Until(deadline)).await?)
             })
         })

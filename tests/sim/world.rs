@@ -32,6 +32,9 @@ use crate::sys::{
 /// What the boot clock shows at the start of a simulation.
 const BOOT: Duration = Duration::from_secs(1_000_000);
 
+/// The most requests in a second for each activity. A holder of the workload that flushes all the time makes fewer.
+const REQUESTS_PER_SECOND: usize = 40;
+
 /// Everything outside of the library.
 pub struct World {
     /// What this run does.
@@ -54,6 +57,8 @@ pub struct World {
     /// Blocked calls, by the condition variable that they wait for.
     waiters: Mutex<HashMap<usize, Vec<Arc<Notify>>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// The newest second with a request, and how many requests it has.
+    second: Mutex<(u64, usize)>,
     /// Requests that reached the server.
     pub requests: AtomicU64,
     this: Weak<World>,
@@ -90,6 +95,7 @@ impl World {
             ended: Notify::new(),
             waiters: Mutex::default(),
             threads: Mutex::default(),
+            second: Mutex::default(),
             requests: AtomicU64::new(0),
             this: this.clone(),
             plan,
@@ -191,6 +197,13 @@ impl World {
         };
     }
 
+    /// Notes that the open handle of an activity took a record.
+    pub fn took(&self, number: usize, record: u64) {
+        if let Some(held) = lock(&self.held).get_mut(&number) {
+            held.record = record;
+        }
+    }
+
     pub fn held(&self, number: usize) -> Option<Held> {
         lock(&self.held).get(&number).copied()
     }
@@ -244,9 +257,18 @@ impl World {
         }
     }
 
-    /// A number for a connection, a request and the like.
-    pub fn next_request(&self) -> u64 {
-        self.requests.fetch_add(1, Ordering::Relaxed)
+    /// A request has reached the server.
+    pub fn count_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let mut second = lock(&self.second);
+        if second.0 != self.elapsed().as_secs() {
+            *second = (self.elapsed().as_secs(), 0);
+        }
+        second.1 += 1;
+        let bound = REQUESTS_PER_SECOND * (1 + self.plan.activities);
+        if second.1 > bound {
+            self.violated("requests_are_bounded", format!("{bound} requests in a second"));
+        }
     }
 }
 

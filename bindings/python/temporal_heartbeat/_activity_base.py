@@ -33,10 +33,11 @@ NOT_GIVEN: Any = object()
 
 _log = logging.getLogger("temporal_heartbeat")
 
-# The longest wait inside the library, so that a wait that Ctrl-C abandoned ends soon.
+# The longest wait in one call of the library, so that the call ends soon after Ctrl-C.
 _MAX_WAIT_MS = 1000
 
-# Larger details use an ordinary call: checking them takes so long that it should release the GIL.
+# Larger details use an ordinary call: the library takes so long to check them that the call should
+# release the GIL.
 _MAX_FAST_BYTES = 16 * 1024
 
 # The usual lengths as ctypes objects: making one takes a large part of the time of a fast call.
@@ -47,17 +48,17 @@ class _FastCalls:
     """The C functions that never wait, called with the least overhead.
 
     An ordinary call through ctypes is slow for two reasons: it converts each argument by the
-    prototype, and it releases the GIL, which another thread may then hold for milliseconds. A call
-    of some ten nanoseconds needs neither. So these functions keep the GIL and have no prototypes:
-    each argument must be a ctypes object of the right type, or bytes, None or a C int.
+    prototype, and it releases the GIL, which another thread may then hold for milliseconds. These
+    functions take some ten nanoseconds, so they keep the GIL and have no argument types: each
+    argument must be a ctypes object of the right type, or bytes, None or a C int.
     """
 
     def __init__(self, native: ctypes.CDLL) -> None:
-        # The library that is already loaded, by its handle.
-        keeping_the_gil = ctypes.PyDLL(native._name, handle=native._handle)
+        # A PyDLL keeps the GIL during calls. The handle avoids loading the library again.
+        pydll = ctypes.PyDLL(native._name, handle=native._handle)
 
         def function(name: str) -> ctypes._NamedFuncPointer:
-            found = keeping_the_gil[name]
+            found = pydll[name]
             found.restype, _ = _abi.PROTOTYPES[name]
             return found
 
@@ -73,7 +74,10 @@ def _fast_calls(native: ctypes.CDLL) -> _FastCalls:
 
 
 class ActivityBase:
-    """The public methods that never wait, and the private ones that may, in milliseconds."""
+    """The public methods that never wait, and private methods that may wait.
+
+    The timeouts of the private methods are in milliseconds.
+    """
 
     def __init__(
         self,
@@ -116,8 +120,8 @@ class ActivityBase:
             **options,
         }
         from_env = bool(options.get("from_env"))
-        # Arguments of the fast calls. Threads may share the output: each call writes the signals
-        # of the same activity.
+        # Arguments of the fast calls. Threads may share the output, because each call writes the
+        # signals of the same activity.
         self._handle = ctypes.c_uint64(0)
         self._signals = ctypes.c_uint32(0)
         self._signals_out = ctypes.byref(self._signals)
@@ -131,15 +135,15 @@ class ActivityBase:
         ) -> tuple[int, Optional[Codec]]:
             codec, text = options
             handle_out = ctypes.byref(self._handle)
-            return native.thb_activity_open(
-                token, len(token), text, len(text), handle_out, error
-            ), codec
+            status = native.thb_activity_open(token, len(token), text, len(text), handle_out, error)
+            return status, codec
 
-        # Only reading a token from a descriptor can block. The handle ends with the connection, so
-        # this connection's codec encodes all later calls of the handle.
+        # Only reading a token from a descriptor can block. The handle becomes invalid when its
+        # connection ends, so all calls of the handle use this connection's codec.
         self._codec = invoke_encoded(encode, call, may_block=from_env)
-        self._has_no_codec = self._codec is None
         self._fast = _fast_calls(library())
+        # Attributes that save `heartbeat` a comparison and a lookup.
+        self._has_no_codec = self._codec is None
         self._fast_heartbeat = self._fast.heartbeat
         self._closed = False
 
@@ -158,7 +162,7 @@ class ActivityBase:
         * TEMPORAL_ACTIVITY_REQUIRE_ENCODED: true for ``require_encoded``. No option disables it.
 
         A parent in Python makes all of them with `temporal_heartbeat.handoff.environment`. The
-        options are those of the class, and have precedence.
+        options are those of the class, and take precedence over the variables.
 
         Raises `ConfigError` for a missing or invalid variable; otherwise as the class does.
         """
@@ -212,8 +216,8 @@ class ActivityBase:
     def signals(self) -> Signals:
         """The current signals. Never waits. Any thread may read it.
 
-        Also after the activity has ended. Raises `InvalidHandleError` after `close`; `ForkedError`
-        in a child process.
+        They remain readable after the activity has ended. Raises `InvalidHandleError` after
+        `close`; `ForkedError` in a child process.
         """
         if self._fast.get_signals(self._handle, self._signals_out, None):
             return self._call_for_signals("thb_activity_get_signals")
@@ -255,15 +259,15 @@ class ActivityBase:
         return f"<{type(self).__module__}.{type(self).__name__} {state}>"
 
     def __del__(self) -> None:
-        # Without this the library would continue to heartbeat for abandoned work. It never waits,
-        # and while the interpreter exits there is nothing to do.
+        # Without this the library would continue to heartbeat for abandoned work. A close with the
+        # timeout 0 never waits. It isn't needed while the interpreter exits.
         if not getattr(self, "_closed", True) and not sys.is_finalizing():
             message = f"unclosed {self!r}"
             self._fast.close(self._handle, 0, None)
             warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
-    # The methods that may wait. Their arguments are already converted, so that asyncio can run them
-    # in another thread.
+    # The methods that may wait. Their callers have already converted the arguments, so that asyncio
+    # can run these methods in another thread.
 
     def _wait(self, mask: int, known: int, timeout_ms: int) -> Signals:
         """Waits at most _MAX_WAIT_MS, even if the timeout is longer."""
@@ -287,34 +291,34 @@ class ActivityBase:
         self._closed = True
         expected: tuple[type[Error], ...] = (InvalidHandleError, ForkedError)
         if timeout_ms == 0:
-            # The caller asked to abandon unsent details.
+            # With the timeout 0 the caller abandons unsent details.
             expected += (errors.TimeoutError,)
         with contextlib.suppress(*expected):
             self._call("thb_activity_close", timeout_ms)
 
     def _close_after(self, exception: BaseException) -> None:
-        """Ends a with block that raised. Its own errors are logged, to not hide the exception."""
-        self._end_by(exception)
+        """Closes after a with block raised. Logs its own errors, which would hide the exception."""
+        self._report_exception(exception)
         try:
             self._close(self._close_timeout_ms)
         except Error as error:
             _log.warning("the last recorded details could not be sent: %s", error)
 
-    def _end_by(self, exception: BaseException) -> None:
-        """Ends the activity by the exception, if ``fail_on_exception`` is set."""
+    def _report_exception(self, exception: BaseException) -> None:
+        """Ends the activity as failed or cancelled, if ``fail_on_exception`` is set."""
+        if not self._fail_on_exception or not isinstance(exception, Exception):
+            return
         signals = exception.signals if isinstance(exception, Cancelled) else Signals(0)
         timeout = self._close_timeout_ms
         try:
-            if not self._fail_on_exception or not isinstance(exception, Exception):
-                pass
-            elif signals & Signals.CANCEL_REQUESTED:
+            if signals & Signals.CANCEL_REQUESTED:
                 encoded = encode_values((), self._codec)
                 self._call("thb_activity_report_cancelled", *encoded, timeout)
             else:
                 failure = failure_json(exception, codec=self._codec)
                 self._call("thb_activity_fail", failure, len(failure), timeout)
         except (EndedError, NotFoundError, InvalidHandleError, ForkedError):
-            pass  # it is over, or belongs to the parent process
+            pass  # the activity is over, or belongs to the parent process
         except Error as error:
             _log.warning("the activity could not be ended: %s", error)
 
@@ -344,12 +348,12 @@ def _initial_details(
 
 
 def signal_bits(signals: Optional[int]) -> int:
-    """Converts signals to the library's bits. None means all, including unknown ones."""
+    """Converts signals to the bits of the C ABI. None means all, including unknown ones."""
     return 0xFFFFFFFF if signals is None else signals & 0xFFFFFFFF
 
 
 def value_or(default: Any, details: Details) -> Any:
-    """Returns the details, or with a default the first value among them."""
+    """Returns the details; with a default, the first value, or the default if there is none."""
     if default is NOT_GIVEN:
         return details
     return details[0] if details else default

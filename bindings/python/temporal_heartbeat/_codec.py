@@ -22,7 +22,8 @@ from ._payload import Payload
 
 __all__ = ["PLAIN_ENCODINGS", "Codec", "PayloadCodec", "codec_of"]
 
-# The encodings that every reader understands; "" is none. All others count as encoded.
+# The encodings that need no codec; "" means that the metadata name none. All others count as
+# encoded by a codec.
 PLAIN_ENCODINGS = (
     "",
     "binary/null",
@@ -34,7 +35,7 @@ PLAIN_ENCODINGS = (
 
 
 class PayloadCodec(Protocol):
-    """The interface of ``connect(data_converter=...)``: it encrypts, or compresses, or both.
+    """The interface of ``connect(data_converter=...)``, for example to encrypt or compress values.
 
     The thread that makes a call calls the codec. Several threads may do so at the same time.
     """
@@ -47,66 +48,66 @@ class PayloadCodec(Protocol):
 
 
 class Codec:
-    """Converts values to encoded payloads and back, with an object that uses `Payload`."""
+    """Converts values to encoded payloads and back, with the methods of a `PayloadCodec`."""
 
     def __init__(self, codec: Any) -> None:
         self._codec = codec
 
     def encode(self, values: Iterable[Any]) -> list[Payload]:
-        return _checked(_awaited(self._codec.encode([to_payload(value) for value in values])))
+        return _check_payloads(
+            _wait_for(self._codec.encode([to_payload(value) for value in values]))
+        )
 
     def encode_plain(self, payloads: Iterable[Payload]) -> list[Payload]:
         """Encodes the payloads of a plain encoding, and returns the others unchanged."""
-        return [
-            stored
-            for payload in payloads
-            for stored in (
-                self.encode([payload]) if payload.encoding in PLAIN_ENCODINGS else [payload]
-            )
-        ]
+        encoded: list[Payload] = []
+        for payload in payloads:
+            is_plain = payload.encoding in PLAIN_ENCODINGS
+            encoded += self.encode([payload]) if is_plain else [payload]
+        return encoded
 
     def decode(self, payloads: Sequence[Payload]) -> list[tuple[Any, Payload]]:
         """Returns each value with its decoded payload."""
-        decoded = _checked(_awaited(self._codec.decode(list(payloads)))) if payloads else []
+        decoded = _check_payloads(_wait_for(self._codec.decode(list(payloads)))) if payloads else []
         return [(from_payload(payload), payload) for payload in decoded]
 
 
 class _SdkCodec(Codec):
-    """The same with a ``PayloadCodec`` of the SDK."""
+    """Does the same with the SDK's ``PayloadCodec``."""
 
     def encode(self, values: Iterable[Any]) -> list[Payload]:
         sdk_payloads = [_to_sdk(to_payload(value)) for value in values]
-        return [_from_sdk(payload) for payload in _awaited(self._codec.encode(sdk_payloads))]
+        return [_from_sdk(payload) for payload in _wait_for(self._codec.encode(sdk_payloads))]
 
     def decode(self, payloads: Sequence[Payload]) -> list[tuple[Any, Payload]]:
         sdk_payloads = [_to_sdk(payload) for payload in payloads]
-        decoded = _awaited(self._codec.decode(sdk_payloads)) if sdk_payloads else []
+        decoded = _wait_for(self._codec.decode(sdk_payloads)) if sdk_payloads else []
         return [(from_payload(payload), payload) for payload in map(_from_sdk, decoded)]
 
 
 class _SdkConverter(Codec):
-    """The same with a ``DataConverter`` of the SDK, which also converts the values."""
+    """Does the same with the SDK's ``DataConverter``, which also converts the values."""
 
     def encode(self, values: Iterable[Any]) -> list[Payload]:
         from temporalio.common import RawValue
 
-        given = [
+        sdk_values = [
             RawValue(_to_sdk(value)) if isinstance(value, Payload) else value for value in values
         ]
-        return [_from_sdk(payload) for payload in _awaited(self._codec.encode(given))]
+        return [_from_sdk(payload) for payload in _wait_for(self._codec.encode(sdk_values))]
 
     def decode(self, payloads: Sequence[Payload]) -> list[tuple[Any, Payload]]:
         from temporalio.common import RawValue
 
         sdk_payloads = [_to_sdk(payload) for payload in payloads]
         hints: list[Any] = [RawValue] * len(sdk_payloads)
-        decoded = [raw.payload for raw in _awaited(self._codec.decode(sdk_payloads, hints))]
+        decoded = [raw.payload for raw in _wait_for(self._codec.decode(sdk_payloads, hints))]
         values = self._codec.payload_converter.from_payloads(decoded)
         return list(zip(values, map(_from_sdk, decoded)))
 
 
 def codec_of(data_converter: Any) -> Codec:
-    """Wraps a ``data_converter``. Raises TypeError if it isn't one."""
+    """Wraps a ``data_converter`` of any of the three kinds. Raises TypeError if it isn't one."""
     # If the object is one of the SDK's, the SDK is already loaded.
     sdk = sys.modules.get("temporalio.converter")
     if sdk is not None and isinstance(data_converter, sdk.DataConverter):
@@ -121,7 +122,7 @@ def codec_of(data_converter: Any) -> Codec:
     )
 
 
-def _checked(returned: Any) -> list[Payload]:
+def _check_payloads(returned: Any) -> list[Payload]:
     payloads: list[Payload] = list(returned)
     for payload in payloads:
         if not isinstance(payload, Payload):
@@ -139,15 +140,15 @@ def _from_sdk(payload: Any) -> Payload:
     return Payload.from_bytes(payload.SerializeToString())
 
 
-def _awaited(result: Any) -> Any:
-    """Returns the result, after waiting for it if it is a coroutine."""
+def _wait_for(result: Any) -> Any:
+    """Returns the result. If it is an awaitable, blocks until it is done and returns its result."""
     if not inspect.isawaitable(result):
         return result
 
     async def wait() -> Any:
         return await result
 
-    # Not in an event loop of the caller's thread: it may be running, and then it can't be awaited.
+    # The event loop of the caller's thread may be running, and then can't run this to its end.
     return asyncio.run_coroutine_threadsafe(wait(), _coroutine_loop()).result()
 
 
@@ -168,7 +169,7 @@ def _coroutine_loop() -> asyncio.AbstractEventLoop:
 
 
 def _reset_after_fork() -> None:
-    """The loop's thread doesn't exist in a forked child, nor does a thread that holds the lock."""
+    """Discards the loop and the lock: the threads that use them don't exist in a forked child."""
     global _background_loop, _loop_lock
     _background_loop = None
     _loop_lock = threading.Lock()

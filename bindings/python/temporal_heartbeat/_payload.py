@@ -22,16 +22,16 @@ _VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
 class Payload:
     """One value in the form in which Temporal stores it.
 
-    Pass it wherever a value is expected to send it unchanged, for example in an encoding that this
+    Pass it in place of a value to send it without conversion, for example in an encoding that this
     package doesn't know. Only the codec of ``connect(data_converter=...)`` encodes it. A value that
-    this process can't decode is read as a Payload.
+    this process can't decode is returned as a Payload.
 
     ``metadata["encoding"]`` names the encoding, such as ``b"json/plain"``.
     """
 
     data: bytes
     metadata: Mapping[str, bytes]
-    # Fields of a newer server, kept so that a payload can be read and sent again without loss.
+    # Fields that only newer servers know, kept so that reading and sending again loses nothing.
     unknown_fields: bytes = dataclasses.field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
@@ -46,21 +46,22 @@ class Payload:
     def to_bytes(self) -> bytes:
         """Returns the serialized ``temporal.api.common.v1.Payload``, which most codecs encrypt."""
         entries = (
-            _field(1, key.encode()) + _field(2, value) for key, value in self.metadata.items()
+            _encode_field(1, key.encode()) + _encode_field(2, value)
+            for key, value in self.metadata.items()
         )
-        metadata = b"".join(_field(1, entry) for entry in entries)
-        data = _field(2, self.data) if self.data else b""
+        metadata = b"".join(_encode_field(1, entry) for entry in entries)
+        data = _encode_field(2, self.data) if self.data else b""
         return metadata + data + self.unknown_fields
 
     @staticmethod
     def from_bytes(data: bytes) -> Payload:
-        """Returns the payload that `to_bytes` serialized. Raises ValueError for other bytes."""
+        """Returns the payload that `to_bytes` serialized. Raises ValueError for invalid bytes."""
         metadata: dict[str, bytes] = {}
         content = b""
         unknown = b""
-        for number, value, raw in _fields(data):
+        for number, value, raw in _parse_fields(data):
             if number == 1 and value is not None:
-                entry = {number: part for number, part, _ in _fields(value) if part is not None}
+                entry = {key: part for key, part, _ in _parse_fields(value) if part is not None}
                 metadata[entry.get(1, b"").decode()] = entry.get(2, b"")
             elif number == 2 and value is not None:
                 content = value
@@ -76,24 +77,24 @@ class Payload:
 
 def encode_payloads(payloads: Iterable[Payload]) -> bytes:
     """Serializes a ``Payloads`` message."""
-    return b"".join(_field(1, payload.to_bytes()) for payload in payloads)
+    return b"".join(_encode_field(1, payload.to_bytes()) for payload in payloads)
 
 
 def decode_payloads(data: bytes) -> list[Payload]:
-    """Parses a ``Payloads`` message. Raises ValueError for other bytes."""
+    """Parses a ``Payloads`` message. Raises ValueError for invalid bytes."""
     return [
         Payload.from_bytes(value)
-        for number, value, _ in _fields(data)
+        for number, value, _ in _parse_fields(data)
         if number == 1 and value is not None
     ]
 
 
-def _field(number: int, value: bytes) -> bytes:
+def _encode_field(number: int, value: bytes) -> bytes:
     """Encodes a length-delimited field."""
-    return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(len(value)) + value
+    return _encode_varint(number << 3 | _LENGTH_DELIMITED) + _encode_varint(len(value)) + value
 
 
-def _varint(value: int) -> bytes:
+def _encode_varint(value: int) -> bytes:
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)
@@ -102,22 +103,22 @@ def _varint(value: int) -> bytes:
     return bytes(encoded)
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, bytes | None, bytes]]:
-    """Yields for each field its number, value (None unless length-delimited) and all its bytes."""
+def _parse_fields(message: bytes) -> Iterator[tuple[int, bytes | None, bytes]]:
+    """Yields each field's number, value (None unless length-delimited) and complete encoding."""
     at = 0
     while at < len(message):
         start = at
-        tag, at = _read_varint(message, at)
+        tag, at = _parse_varint(message, at)
         number, wire_type = tag >> 3, tag & 7
         value = None
         if wire_type == _VARINT:
-            _, at = _read_varint(message, at)
+            _, at = _parse_varint(message, at)
         elif wire_type == _FIXED64:
             at += 8
         elif wire_type == _FIXED32:
             at += 4
         elif wire_type == _LENGTH_DELIMITED:
-            length, at = _read_varint(message, at)
+            length, at = _parse_varint(message, at)
             value = message[at : at + length]
             at += length
         else:
@@ -127,7 +128,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes | None, bytes]]:
         yield number, value, message[start:at]
 
 
-def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+def _parse_varint(message: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while at < len(message) and shift < 64:
         byte = message[at]

@@ -77,7 +77,7 @@ class Activity(ActivityBase):
         It uses no thread, for any number of waiters.
         """
         mask, known = signal_bits(mask), signal_bits(known)
-        timeout_to_ms(timeout)  # raises for an invalid timeout
+        timeout_to_ms(timeout)  # only to raise for an invalid timeout
         loop = asyncio.get_running_loop()
         if self._loop not in (None, loop):
             raise RuntimeError(f"{self!r} is waited for in another event loop")

@@ -10,11 +10,11 @@ In the Activity of a worker with Temporal's Python SDK, one line makes the child
         subprocess.Popen(["./solver"], env=handoff.environment(activity.info()))
         activity.raise_complete_async()     # the child completes it
 
-It contains the task token, the activity's ids and attempt, and the heartbeat timeout. It also
-contains the details of the previous attempt, so that the child needn't read them from the server,
+The environment has the task token, the activity's ids and attempt, and the heartbeat timeout. It
+also has the details of the previous attempt, so that the child needn't read them from the server,
 and the start-to-close timeout as a hint. A process that has the token can end the activity. Other
 users of the machine can't read a process's environment, but its children inherit it.
-`token_in_pipe` and `token_in_file` keep the token out of it.
+`token_in_pipe` and `token_in_file` keep the token out of the environment.
 
 This module doesn't load the native library: the parent needs only this package, and no compiled
 code.
@@ -38,10 +38,11 @@ __all__ = ["environment", "token_in_file", "token_in_pipe"]
 
 _PREFIX = "TEMPORAL_ACTIVITY_"
 
-# Linux limits a variable to 128 KiB. Larger details are left out, and the child asks the server.
+# Linux limits a variable to 128 KiB. Larger details are left out; the child reads them from the
+# server.
 _MAX_DETAILS_TEXT = 96 * 1024
 
-# The encodings that show their value to any reader.
+# The encodings whose data anyone can read without a codec. "binary/null" has no data.
 _READABLE_ENCODINGS = set(PLAIN_ENCODINGS) - {"", "binary/null"}
 
 
@@ -67,21 +68,21 @@ def environment(
       values, `Payload` objects or the SDK's payloads, or the bytes of a serialized Payloads.
     * ``data_converter``: the codec of a namespace with encrypted data, as for `connect`. The SDK
       has decoded the details in ``info``, and this codec encodes them again. The child needs the
-      same codec. If its methods wait for an event loop, encode the details there instead:
+      same codec. If its coroutines need your event loop, encode the details there instead:
       ``details=await data_converter.encode(info.heartbeat_details)``, without ``data_converter``.
     * ``require_encoded``: refuse details with a plain encoding, here and in the child, for
       namespaces with encrypted data.
     * ``age``: the time since the activity function started, in seconds or as a timedelta, if it did
-      other work before. Measure it with `time.monotonic`. ``info.started_time`` is by the server's
-      clock, which can differ from this machine's, so it isn't used. Without an age the child counts
-      the attempt from the moment at which it opens the activity.
+      other work before this call. Measure it with `time.monotonic`. ``info.started_time`` is by the
+      server's clock, which can differ from this machine's, so it isn't used. Without an age the
+      child counts the attempt from the moment at which it opens the activity.
     * ``token_file``, ``token_fd``: where the child reads the token, instead of in its environment:
       see `token_in_file` and `token_in_pipe`.
     * ``base``: the variables to extend, by default ``os.environ``. With ``{}`` the result has only
       the new variables, to send them elsewhere. Variables of another hand-off are removed.
 
     Details of more than about 70 KB are left out, because they are too long for a variable. Then
-    the child reads them from the server. Never blocks.
+    the child reads them from the server. Only the codec may block.
 
     Raises `InvalidArgumentError`, a ValueError, for plain details with ``require_encoded``, and for
     a negative age.
@@ -94,12 +95,12 @@ def environment(
         "RUN_ID": info.workflow_run_id or getattr(info, "activity_run_id", None),
         "ID": info.activity_id,
         "ATTEMPT": str(info.attempt),
-        "HEARTBEAT_TIMEOUT_MS": _text(
+        "HEARTBEAT_TIMEOUT_MS": _ms_text(
             duration_to_ms("heartbeat_timeout", info.heartbeat_timeout or None)
         ),
         "HEARTBEAT_DETAILS": _details_text(info, details, data_converter, require_encoded),
-        "AGE_MS": _text(age_ms),
-        "DEADLINE_MS": _text(_remaining_ms(info, age_ms)),
+        "AGE_MS": _ms_text(age_ms),
+        "DEADLINE_MS": _ms_text(_remaining_ms(info, age_ms)),
         "REQUIRE_ENCODED": "true" if require_encoded else None,
     }
     if token_file is not None:
@@ -217,6 +218,6 @@ def _remaining_ms(info: Any, age_ms: Optional[int]) -> Optional[int]:
     return None if timeout_ms is None else max(0, timeout_ms - (age_ms or 0))
 
 
-def _text(ms: Optional[int]) -> Optional[str]:
-    """Returns the text of a variable. The library reads at most 2**32 - 1 ms, which is 49 days."""
+def _ms_text(ms: Optional[int]) -> Optional[str]:
+    """Returns a time as text; None from 2**32 ms (49 days), which the library can't read."""
     return None if ms is None or ms >= 2**32 else str(ms)

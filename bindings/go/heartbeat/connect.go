@@ -9,11 +9,11 @@ import (
 	"temporal-heartbeat.dev/go/internal/abi"
 )
 
-// Connect makes the client of the process, of which there is one, and checks that the server answers and has the namespace. It retries
-// temporary errors until its time runs out.
+// Connect creates the only client of the process, and checks that the server answers and has the namespace. It retries temporary errors
+// until it times out.
 //
-// A Connect waits for another one that is in progress. When ctx ends first, Connect returns at once, and closes the connection that it
-// made after that.
+// Connect waits for another Connect that is in progress. When ctx ends, Connect returns at once. A connection that is made after that is
+// closed.
 //
 // Errors: [ErrConfig] for a wrong option, variable or file, [ErrUnavailable] or [ErrTimeout] when the server doesn't answer,
 // [ErrTLS] when no secure connection can be made, [ErrUnauthenticated], [ErrNamespaceNotFound], [ErrAlreadyConnected], and
@@ -21,7 +21,7 @@ import (
 func Connect(ctx context.Context, options Options) error {
 	const op = "connect"
 	timeout := callTimeout(ctx)
-	if _, limited := ctx.Deadline(); options.ConnectTimeout > 0 && (!limited || options.ConnectTimeout < timeout) {
+	if _, hasDeadline := ctx.Deadline(); options.ConnectTimeout > 0 && (!hasDeadline || options.ConnectTimeout < timeout) {
 		timeout = options.ConnectTimeout
 	}
 	if options.ConnectTimeout < 0 {
@@ -31,7 +31,8 @@ func Connect(ctx context.Context, options Options) error {
 		return localError(op, StatusConfig, err.Error(), err) // a number that JSON can't express
 	}
 
-	// The goroutine that connects and a caller whose context ended both set settled; the first one decides whether the connection stays.
+	// Set by the goroutine when it has connected, and by the caller when ctx has ended. The first of the two decides whether the
+	// connection stays open.
 	var settled atomic.Bool
 	deadline := time.Now().Add(timeout)
 	_, err := call(ctx, op, timeout, func(uint32) (struct{}, *abi.Error) {
@@ -41,8 +42,8 @@ func Connect(ctx context.Context, options Options) error {
 			return struct{}{}, nil
 		}
 		err := connectWithCodec(options.PayloadCodec, func() *abi.Error {
-			text, _ := options.marshal(toTimeoutMs(time.Until(deadline))) // was checked above
-			return abi.Connect(text)
+			optionsJSON, _ := options.marshal(toTimeoutMs(time.Until(deadline))) // fails only if it failed above
+			return abi.Connect(optionsJSON)
 		})
 		if err == nil && !settled.CompareAndSwap(false, true) {
 			err = abi.Disconnect(0)
@@ -55,9 +56,9 @@ func Connect(ctx context.Context, options Options) error {
 	return err
 }
 
-// Reconfigure changes the credentials of the connected client. Each option that is set replaces the current one, in TLS and GRPCMeta key
-// by key. The others stay. Activities stay open, and no heartbeat is lost. It doesn't wait for the server: if the server refuses the
-// new credentials, the next calls return its error.
+// Reconfigure changes the credentials of the connected client. Each option that is set replaces the current one, and each key in
+// TLS and GRPCMeta. The others stay. Activities stay open, and no heartbeat is lost. Reconfigure doesn't wait for the server: if the server
+// refuses the new credentials, the next calls return its error.
 //
 // Errors: [ErrNotConnected], [ErrConfig]. Then nothing has changed.
 func Reconfigure(credentials Credentials) error {
@@ -65,15 +66,16 @@ func Reconfigure(credentials Credentials) error {
 	if !loader.loaded.Load() {
 		return localError(op, StatusNotConnected, "call Connect first", nil)
 	}
-	text, err := json.Marshal(credentials)
+	credentialsJSON, err := json.Marshal(credentials)
 	if err != nil {
 		return localError(op, StatusConfig, err.Error(), err)
 	}
-	return newError(op, abi.Reconfigure(text))
+	return newError(op, abi.Reconfigure(credentialsJSON))
 }
 
-// Disconnect sends what open activities recorded last, and ends the client. Calls in progress return [ErrNotConnected]. Connect may be
-// called again. Without a client it does nothing. With a ctx that has ended it sends nothing, and that isn't an error.
+// Disconnect sends the last recorded details of the open activities, and closes the client. Calls in progress return [ErrNotConnected].
+// Connect may be called again. Without a client Disconnect does nothing. If ctx has already ended, it closes the client without sending,
+// which isn't an error.
 func Disconnect(ctx context.Context) error {
 	const op = "disconnect"
 	if !loader.loaded.Load() {

@@ -57,13 +57,13 @@ func (e *ConversionError) Unwrap() error {
 	return e.Err
 }
 
-// encodedValues are values in the form in which the library takes them.
+// encodedValues are the encoding and the data with which values are passed to the library.
 type encodedValues struct {
 	encoding int32
 	data     []byte
 }
 
-// encodeValues converts values and encodes them with the codec.
+// encodeValues converts values, encodes them with the codec, and serializes them as Payloads. No values have no encoding.
 func encodeValues(codec PayloadCodec, op string, values []any) (encodedValues, error) {
 	if len(values) == 0 {
 		return encodedValues{encoding: abi.EncodingNone}, nil
@@ -75,7 +75,7 @@ func encodeValues(codec PayloadCodec, op string, values []any) (encodedValues, e
 	return encodedValues{abi.EncodingPayloads, appendPayloads(nil, payloads)}, nil
 }
 
-// resultValues returns the values of a result; nil is none.
+// resultValues returns the values to send for a result: none for nil, else one.
 func resultValues(result any) []any {
 	if result == nil {
 		return nil
@@ -96,8 +96,8 @@ func putBuffer(buffer *bytes.Buffer) {
 	}
 }
 
-// encodeRecord does what encodeValues does, but for a single value that is converted to JSON it returns the JSON, in the buffer: the
-// library makes the Payloads.
+// encodeRecord is like encodeValues, but is faster for a single value that is converted to JSON, without a codec. It writes the JSON to
+// the buffer, which the result refers to, and the library makes the Payloads.
 func encodeRecord(buffer *bytes.Buffer, codec PayloadCodec, op string, details []any) (encodedValues, error) {
 	if len(details) != 1 || !isConvertedToJSON(details[0]) || codec != nil {
 		return encodeValues(codec, op, details)
@@ -191,7 +191,7 @@ func isNil(value any) bool {
 var errOldMessage = errors.New("a protobuf message of the old Go API (gogo/protobuf, or golang/protobuf before 1.4); " +
 	"generate it for google.golang.org/protobuf, or pass it as a Payload")
 
-// toMessage returns the protobuf message that the value, or a pointer to it, is.
+// toMessage returns the value, or else a pointer to a copy of it, as a protobuf message, and whether it is one.
 func toMessage(value any) (proto.Message, bool, error) {
 	pointer := reflect.New(reflect.TypeOf(value))
 	pointer.Elem().Set(reflect.ValueOf(value))
@@ -206,8 +206,8 @@ func toMessage(value any) (proto.Message, bool, error) {
 	return nil, false, nil
 }
 
-// isOldMessage reports whether the SDK converts the value with gogo/protobuf, on which this package doesn't depend. Converted to plain
-// JSON it would be a different value to its reader.
+// isOldMessage reports whether the value is a message that the SDK converts with gogo/protobuf, on which this package doesn't depend.
+// Such a message isn't converted to plain JSON, because its reader expects another encoding.
 func isOldMessage(value any) bool {
 	_, ok := value.(interface {
 		Reset()
@@ -225,9 +225,9 @@ var (
 	errNotConcrete = errors.New("a protobuf message needs a variable of its own type, not of an interface")
 )
 
-// get converts the payload into the variable that the pointer points to.
+// get decodes the payload into the variable that the pointer points to.
 func (p Payload) get(valuePtr any) *ConversionError {
-	err := p.convert(valuePtr)
+	err := p.decode(valuePtr)
 	if err == nil {
 		return nil
 	}
@@ -238,7 +238,7 @@ func (p Payload) get(valuePtr any) *ConversionError {
 	return &ConversionError{Type: reflect.TypeOf(valuePtr), Encoding: encoding, Err: err}
 }
 
-func (p Payload) convert(valuePtr any) error {
+func (p Payload) decode(valuePtr any) error {
 	if payload, ok := valuePtr.(*Payload); ok && payload != nil {
 		*payload = p.clone()
 		return nil
@@ -287,7 +287,7 @@ func setBytes(target reflect.Value, data []byte) error {
 	return nil
 }
 
-// setMessage reads a message into a target that is one, or is a pointer to one. It allocates a message for a nil pointer.
+// setMessage decodes a message into the target, which is a message or a pointer to one. For a nil pointer it allocates the message.
 func setMessage(target reflect.Value, data []byte, unmarshal func([]byte, proto.Message) error) error {
 	if target.Kind() == reflect.Interface {
 		return errNotConcrete

@@ -56,14 +56,13 @@ func sendHeartbeat(token []byte, v encodedValues, timeoutMs uint32) (Signals, *a
 // [ErrNotConnected], [ErrUnavailable], [ErrTimeout].
 func GetDetails(ctx context.Context, taskToken []byte) (Details, error) {
 	const op = "get details"
-	token := slices.Clone(taskToken)
 	// The codec of the connection that returns the details has to decode them.
 	type outcome struct {
 		details abi.Details
 		codec   PayloadCodec
 	}
 	keepCodec := func(codec PayloadCodec) (PayloadCodec, error) { return codec, nil }
-	got, err := callWithCodec(ctx, op, keepCodec, func(codec PayloadCodec, timeoutMs uint32) (outcome, *abi.Error) {
+	got, err := request(ctx, op, taskToken, keepCodec, func(token []byte, codec PayloadCodec, timeoutMs uint32) (outcome, *abi.Error) {
 		details, err := abi.GetDetails(token, timeoutMs)
 		return outcome{details, codec}, err
 	})
@@ -73,10 +72,10 @@ func GetDetails(ctx context.Context, taskToken []byte) (Details, error) {
 	return newDetails(got.codec, op, got.details)
 }
 
-// Complete completes the activity with a result; nil is none, as in an activity that returns only an error.
+// Complete completes the activity with a result. With nil it has no result, like an activity function that returns only an error.
 //
-// Complete, [Fail] and [ReportCancelled] may have taken effect although they return an error. [ErrInDoubt] says so. It is also
-// possible after a timeout, and when ctx ended: an [ErrNotFound] of the next call may then be the effect of the first one.
+// Complete, [Fail] and [ReportCancelled] may have taken effect although they return an error: after [ErrInDoubt], after a timeout, and
+// when ctx ended. An [ErrNotFound] of the next call may then be the effect of the first one.
 //
 // Errors: [ErrNotFound], [ErrInDoubt], [ErrTooLarge], [ErrInvalidArgument], [ErrTokenUnreadable], [ErrNotConnected],
 // [ErrUnavailable], [ErrTimeout].
@@ -108,7 +107,7 @@ func Fail(ctx context.Context, taskToken []byte, failure Failure) error {
 	return err
 }
 
-// request makes a call with a copy of the token, which an abandoned call still reads, and with encoded values.
+// request makes a call with a copy of the token and with the values that encode returns. An abandoned call still reads both.
 func request[V, T any](ctx context.Context, op string, taskToken []byte, encode func(PayloadCodec) (V, error),
 	native func(token []byte, values V, timeoutMs uint32) (T, *abi.Error),
 ) (T, error) {
@@ -122,6 +121,7 @@ func request[V, T any](ctx context.Context, op string, taskToken []byte, encode 
 	})
 }
 
+// requestWithValues is like [request], with values to convert and encode.
 func requestWithValues[T any](ctx context.Context, op string, taskToken []byte, values []any,
 	native func(token []byte, values encodedValues, timeoutMs uint32) (T, *abi.Error),
 ) (T, error) {

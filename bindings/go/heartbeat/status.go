@@ -2,7 +2,7 @@ package heartbeat
 
 import "fmt"
 
-// Status is the result of a call, in the field Code of [Error]. A newer library may return statuses that have no name here.
+// Status is the result of a call: the field Code of [Error]. A newer library may return statuses that have no name here.
 type Status int32
 
 // The statuses of the library. Each but StatusOK has an error of the same name for errors.Is: [ErrNotFound] for StatusNotFound.
@@ -31,7 +31,7 @@ const (
 	StatusNamespaceNotFound
 	// StatusNamespaceNotActive: the namespace is active in another cluster.
 	StatusNamespaceNotActive
-	// StatusNotFound: the activity is over for this task token: it finished, timed out, or runs as a later attempt; or its
+	// StatusNotFound: the activity is over for this task token. It finished, timed out, or runs as a later attempt, or its
 	// workflow closed. Stop the work now.
 	StatusNotFound
 	// StatusInDoubt: a Complete, Fail or ReportCancelled that may have taken effect, since the answer to an earlier try was lost.

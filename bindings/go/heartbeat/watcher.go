@@ -8,18 +8,19 @@ import (
 	"temporal-heartbeat.dev/go/internal/abi"
 )
 
-// watcher delivers signal changes to the open activities of the process. It has one goroutine, which waits in Go's network poller and so
-// blocks no OS thread. It exists while an activity is open.
+// watcher delivers signal changes to the open activities of the process. Its one goroutine waits in Go's network poller and so blocks no
+// OS thread. The watcher exists while an activity is open.
 type watcher struct {
 	watch      abi.Watch
 	file       *os.File             // readable while the watch has changes
-	activities map[uint64]*Activity // by user data; guarded by watching.mu
+	activities map[uint64]*Activity // by Activity.watchID; guarded by watching.mu
 }
 
+// watching holds the process's watcher.
 var watching struct {
 	mu      sync.Mutex
 	current *watcher // nil while no activity is open
-	lastID  uint64
+	lastID  uint64   // the last Activity.watchID, which is the user data of the activity in its watch
 }
 
 // startWatching adds an activity to the watcher, and starts the watcher with the first one.
@@ -29,7 +30,7 @@ func startWatching(a *Activity) *abi.Error {
 	if w := watching.current; w != nil && w.add(a) == nil {
 		return nil
 	}
-	// There is no watcher, or a Disconnect closed its watch and its goroutine hasn't noticed yet.
+	// There is no watcher, or a Disconnect closed its watch and its goroutine hasn't removed it yet.
 	w, err := newWatcher()
 	if err != nil {
 		return err
@@ -66,7 +67,7 @@ func newWatcher() (*watcher, *abi.Error) {
 		watch.Close()
 		return nil, err
 	}
-	// os.NewFile gives only a non-blocking descriptor to the poller. This one is never read.
+	// os.NewFile adds only a non-blocking descriptor to the poller. Nothing is ever read from this one.
 	syscall.SetNonblock(fd, true)
 	return &watcher{watch: watch, file: os.NewFile(uintptr(fd), "temporal-heartbeat watch"), activities: map[uint64]*Activity{}}, nil
 }

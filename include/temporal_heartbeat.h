@@ -621,7 +621,7 @@ thb_status_t thb_details_add(struct thb_details_t *details,
 size_t thb_details_count(const struct thb_details_t *details);
 
 // Returns the bytes of one value, without a NUL at the end, and their number in *len_out (may be NULL). Returns NULL
-// and 0 for NULL, or when there is no such index. An empty value is not NULL, with length 0.
+// and 0 for NULL, or when there is no such index. For an empty value, the pointer isn't NULL and the length is 0.
 //
 // Thread-safe. Never blocks. The pointer belongs to the details and is valid until thb_details_add or
 // thb_details_free.

@@ -12,13 +12,13 @@ use crate::model::{
     payload::Encoding,
 };
 
-/// Wraps details in the object that the caller gets.
+/// Wraps details in the object that the C functions use, with their encodings as C strings.
 pub fn wrap(details: Details) -> thb_details_t {
-    let encodings = details.values().iter().map(name).collect();
+    let encodings = details.values().iter().map(encoding_name).collect();
     thb_details_t { details, encodings }
 }
 
-fn name(value: &Value) -> CString {
+fn encoding_name(value: &Value) -> CString {
     CString::new(value.encoding.replace('\0', "\u{fffd}")).unwrap_or_default()
 }
 
@@ -63,8 +63,8 @@ pub unsafe extern "C" fn thb_details_add(
             let object = details.as_mut().ok_or_else(|| Error::argument("details is NULL"))?;
             let data = boundary::bytes("data", data, data_len)?;
             object.details.add(Encoding::from_code(encoding)?, data)?;
-            let known = object.encodings.len();
-            object.encodings.extend(object.details.values().iter().skip(known).map(name));
+            let added = object.details.values().iter().skip(object.encodings.len());
+            object.encodings.extend(added.map(encoding_name));
             Ok(())
         })
     }
@@ -73,12 +73,12 @@ pub unsafe extern "C" fn thb_details_add(
 /// Returns the number of values; 0 for NULL. Thread-safe: it only reads. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_count(details: *const thb_details_t) -> usize {
-    // SAFETY: as the header requires, it is NULL or valid.
+    // SAFETY: as the header requires, `details` is NULL or valid.
     unsafe { details.as_ref() }.map_or(0, |object| object.details.values().len())
 }
 
 /// Returns the bytes of one value, without a NUL at the end, and their number in *len_out (may be NULL). Returns NULL
-/// and 0 for NULL, or when there is no such index. An empty value is not NULL, with length 0.
+/// and 0 for NULL, or when there is no such index. For an empty value, the pointer isn't NULL and the length is 0.
 ///
 /// Thread-safe. Never blocks. The pointer belongs to the details and is valid until thb_details_add or
 /// thb_details_free.
@@ -104,7 +104,7 @@ pub unsafe extern "C" fn thb_details_data(
 /// thb_details_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_encoding(details: *const thb_details_t, index: usize) -> *const c_char {
-    // SAFETY: as the header requires, it is NULL or valid.
+    // SAFETY: as the header requires, `details` is NULL or valid.
     let object = unsafe { details.as_ref() };
     object.and_then(|object| object.encodings.get(index)).map_or(boundary::EMPTY, |name| name.as_ptr())
 }
@@ -132,7 +132,7 @@ pub unsafe extern "C" fn thb_details_payloads(
 /// Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_attempt(details: *const thb_details_t) -> i32 {
-    // SAFETY: as the header requires, it is NULL or valid.
+    // SAFETY: as the header requires, `details` is NULL or valid.
     unsafe { details.as_ref() }.map_or(0, |object| object.details.about().attempt)
 }
 
@@ -140,7 +140,7 @@ pub unsafe extern "C" fn thb_details_attempt(details: *const thb_details_t) -> i
 /// has recorded none, and for NULL. Thread-safe. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_recorded_at_unix_ms(details: *const thb_details_t) -> i64 {
-    // SAFETY: as the header requires, it is NULL or valid.
+    // SAFETY: as the header requires, `details` is NULL or valid.
     unsafe { details.as_ref() }.map_or(0, |object| object.details.about().recorded_at_unix_ms)
 }
 
@@ -148,7 +148,7 @@ pub unsafe extern "C" fn thb_details_recorded_at_unix_ms(details: *const thb_det
 /// and for NULL. Thread-safe. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_heartbeat_timeout_ms(details: *const thb_details_t) -> i64 {
-    // SAFETY: as the header requires, it is NULL or valid.
+    // SAFETY: as the header requires, `details` is NULL or valid.
     let timeout = unsafe { details.as_ref() }.and_then(|object| object.details.about().heartbeat_timeout);
     timeout.map_or(-1, |timeout| i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX))
 }
@@ -157,6 +157,6 @@ pub unsafe extern "C" fn thb_details_heartbeat_timeout_ms(details: *const thb_de
 /// another thread uses them. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_details_free(details: *mut thb_details_t) {
-    // SAFETY: as the header requires, it is NULL, or owned by the caller and used by no other thread.
+    // SAFETY: as the header requires, `details` is NULL, or owned by the caller and used by no other thread.
     unsafe { boundary::free(details) }
 }

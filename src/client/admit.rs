@@ -70,7 +70,8 @@ impl Client {
             Target::Checked { ids, attempt, .. } => Some((ids.clone(), *attempt)),
         };
         let Some((ids, attempt)) = known else {
-            return refused.because("and the activity can't be looked up, because the token can't be parsed");
+            return refused
+                .with_context("and the activity can't be looked up, because the token can't be parsed");
         };
         let described = match self.describe(&ids, effort).await {
             Ok(description) => check(attempt, &description).map(|()| description),
@@ -78,12 +79,12 @@ impl Client {
         };
         match described {
             Ok(found) if is_claimed_by_ids && ids.workflow_id.is_empty() && found.attempt.number > 1 => refused
-                .because(format!(
+                .with_context(format!(
                     "the server doesn't accept requests by ids for attempt {} of a standalone activity (Server 1.31), although it \
                      runs; hand over the task token instead",
                     found.attempt.number
                 )),
-            Ok(_) => refused.because("but the server describes the attempt as running"),
+            Ok(_) => refused.with_context("but the server describes the attempt as running"),
             Err(over) if over.error.status() == Status::NotFound => {
                 RpcError {
  outcome_unknown: refused.outcome_unknown,
@@ -92,7 +93,7 @@ impl Client {
  }
             }
             Err(why) => refused
-                .because(format!("and looking up the activity didn't show whether it is over: {}", why.error)),
+                .with_context(format!("and looking up the activity didn't show whether it is over: {}", why.error)),
         }
     }
 }

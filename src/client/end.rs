@@ -71,14 +71,16 @@ impl Client {
             return match self.verdict(target, ending, verify, deadline).await {
                 Some(true) => Ok(()),
                 Some(false) => Err(failed.error),
-                None => Err(failed.error.as_status(Status::InDoubt).because(
+                None => Err(failed.error.as_status(Status::InDoubt).with_context(
                     "but the answer to an earlier try was lost, which may have ended the activity: check the outcome \
                      before you undo anything",
                 )),
             };
         }
         if failed.outcome_unknown && failed.error.status() != Status::NotFound {
-            return Err(failed.error.because("the request may have been applied; the call may be repeated"));
+            return Err(failed
+                .error
+                .with_context("the request may have been applied; the call may be repeated"));
         }
         Err(match target {
             Target::Token(token) => self.explain(failed.error, token),

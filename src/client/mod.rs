@@ -354,9 +354,11 @@ impl Client {
     fn explain(&self, error: Error, token: &[u8]) -> Error {
         match (error.status(), Token::read(token)) {
             (Status::InvalidArgument | Status::NamespaceNotFound, None) => {
-                error.as_status(Status::TokenUnreadable).because(unreadable(token))
+                error.as_status(Status::TokenUnreadable).with_context(unreadable(token))
             }
-            (Status::InvalidArgument, Some(read)) if self.is_foreign(&read) => error.because(self.foreign()),
+            (Status::InvalidArgument, Some(read)) if self.is_foreign(&read) => {
+                error.with_context(self.foreign())
+            }
             _ => error,
         }
     }

@@ -97,7 +97,7 @@ where
 {
     match transport.unary(method.call, request, limits, order.predecessor).await {
         Ok(response) => {
-            Response::decode(response).map_err(|why| RpcError::unreadable(method.call.name, &why))
+            Response::decode(response).map_err(|why| RpcError::undecodable(method.call.name, &why))
         }
         Err(error) => {
             let error = RpcError::from(error);
@@ -200,7 +200,7 @@ impl Tries {
     fn yield_to_next(&mut self) -> RpcError {
         let why = "a newer call for the activity is waiting, so this one isn't retried";
         let error = match self.last_error.take() {
-            Some(error) => error.because(why),
+            Some(error) => error.with_context(why),
             None => Error::new(Status::Timeout, format!("no answer from the server; {why}")),
         };
         self.finish(error)
@@ -212,7 +212,7 @@ impl Tries {
         let seconds = self.started.elapsed().as_secs_f64();
         let tries = format!("gave up on {peer} after {times} in {seconds:.1} s");
         let error = match self.last_error.take() {
-            Some(error) => error.because(tries),
+            Some(error) => error.with_context(tries),
             None => {
                 let addresses: Vec<_> =
                     transport.unanswered_addresses().iter().map(ToString::to_string).collect();

@@ -1,4 +1,4 @@
-//! Classifies a failed try: its status, and whether a retry can help.
+//! Classifies a failed request: its status, and whether a retry can help.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ pub enum Retry {
     WithOtherCredentials,
 }
 
-/// Why a request got no response.
+/// The error of a request that got no successful response.
 #[derive(Debug)]
 pub struct RpcError {
     /// The error for the caller.
@@ -38,11 +38,12 @@ pub struct RpcError {
     pub retry: Retry,
     /// Whether the server may have applied the request.
     pub outcome_unknown: bool,
-    /// Whether the try ran out of time.
+    /// Whether the request timed out without an answer.
     pub timed_out: bool,
     /// Whether the connection ended.
     pub connection_ended: bool,
-    /// Whether another request found the connection dead. That doesn't show how this one would have ended.
+    /// Whether the connection was aborted because it received nothing while another request waited. This says nothing
+    /// about whether this request would have succeeded.
     pub connection_aborted: bool,
 }
 
@@ -58,17 +59,17 @@ impl RpcError {
         }
     }
 
-    /// Creates an error against which retries don't help.
+    /// Creates an error that a retry doesn't resolve.
     pub fn permanent(error: Error) -> Self {
         RpcError::new(error, Retry::Never)
     }
 
-    /// Creates an error against which retries may help.
+    /// Creates an error that a retry may resolve.
     pub fn temporary(error: Error) -> Self {
         RpcError::new(error.temporary(None), Retry::Soon)
     }
 
-    /// Converts a status that the server answered.
+    /// Classifies a gRPC status that the server answered.
     pub fn from_status(answer: &tonic::Status) -> Self {
         use Retry::{Never, Slowly, Soon, WithOtherCredentials};
 
@@ -78,7 +79,8 @@ impl RpcError {
                 (Status::NamespaceNotFound, Never, false)
             }
             Code::NotFound if detail.is::<NotFoundFailure>() => (Status::NotFound, Never, false),
-            // Not from Temporal but, for example, from a gateway. See `is_unproven_end`.
+            // Not from Temporal but, for example, from a gateway. The client checks the activity before it retries:
+            // see `is_unproven_end`.
             Code::NotFound => (Status::Unavailable, Never, false),
             Code::FailedPrecondition if detail.is::<NamespaceNotActiveFailure>() => {
                 (Status::NamespaceNotActive, Soon, false)
@@ -87,7 +89,7 @@ impl RpcError {
             Code::ResourceExhausted if detail.is::<ResourceExhaustedFailure>() => {
                 (Status::ResourceExhausted, Slowly, false)
             }
-            // Without the detail it means that the message is too large, and a retry doesn't change that.
+            // Without the detail, the request or the response is too large, and a retry doesn't change that.
             Code::ResourceExhausted => (Status::ResourceExhausted, Never, false),
             Code::InvalidArgument => (Status::InvalidArgument, Never, false),
             Code::Unauthenticated => (Status::Unauthenticated, WithOtherCredentials, false),
@@ -101,9 +103,9 @@ impl RpcError {
                 (Status::ServerError, Soon, true)
             }
         };
-        let mut error = Error::new(status, describe(answer)).with_grpc_code(answer.code() as i32);
-        if let Some(step) = next_step(status) {
-            error = error.because(step);
+        let mut error = Error::new(status, error_message(answer)).with_grpc_code(answer.code() as i32);
+        if let Some(remedy) = remedy(status) {
+            error = error.with_context(remedy);
         }
         let is_final = matches!(retry, Never | WithOtherCredentials) && status != Status::Unavailable;
         let error = if is_final { error } else { error.temporary(None) };
@@ -111,20 +113,20 @@ impl RpcError {
     }
 
     /// Creates the error for a response that can't be decoded.
-    pub fn unreadable(method: &str, why: &DecodeError) -> Self {
+    pub fn undecodable(method: &str, why: &DecodeError) -> Self {
         let message = format!("the server's answer to {method} can't be read: {why}");
         RpcError { outcome_unknown: true, ..RpcError::permanent(Error::new(Status::ServerError, message)) }
     }
 
-    /// Returns whether the answer was NOT_FOUND without Temporal's status detail. It doesn't prove that the activity
-    /// is over, and retries may get it again. So [`crate::client::Client`] describes the activity before it retries.
+    /// Returns whether the answer was NOT_FOUND without Temporal's status detail. This doesn't prove that the activity
+    /// is over, and a retry may get the same answer. So [`crate::client::Client`] describes the activity first.
     pub fn is_unproven_end(&self) -> bool {
         self.error.status() == Status::Unavailable && self.error.grpc_code() == Some(Code::NotFound as i32)
     }
 
-    /// Appends a reason to the error's message.
-    pub fn because(self, more: impl fmt::Display) -> Self {
-        RpcError { error: self.error.because(more), ..self }
+    /// Appends a clause to the error's message.
+    pub fn with_context(self, more: impl fmt::Display) -> Self {
+        RpcError { error: self.error.with_context(more), ..self }
     }
 }
 
@@ -148,7 +150,7 @@ impl From<TransportError> for RpcError {
                 };
                 RpcError::new(error, retry)
             }
-            // The transport has retried it without compression.
+            // The transport has already retried the request without compression.
             TransportError::CompressionRefused => {
                 RpcError::permanent(Error::new(Status::Unimplemented, "the server can't decompress requests"))
             }
@@ -174,8 +176,8 @@ impl From<TransportError> for RpcError {
     }
 }
 
-/// Returns what to do about rejected credentials.
-fn next_step(status: Status) -> Option<&'static str> {
+/// Returns the remedy for rejected credentials.
+fn remedy(status: Status) -> Option<&'static str> {
     match status {
         Status::Unauthenticated => {
             Some("set a valid key in api_key or api_key_path, a file that is reread when it changes")
@@ -185,7 +187,7 @@ fn next_step(status: Status) -> Option<&'static str> {
     }
 }
 
-fn describe(answer: &tonic::Status) -> String {
+fn error_message(answer: &tonic::Status) -> String {
     match answer.message() {
         "" => format!("the server answered {:?} without a message", answer.code()),
         message => format!("the server says: {message}"),
@@ -221,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_detail_tells_apart_what_shares_a_code() {
+    fn the_detail_distinguishes_errors_with_the_same_code() {
         for (code, detail, status, retry) in [
             (Code::NotFound, "NotFoundFailure", Status::NotFound, Retry::Never),
             (Code::NotFound, "NamespaceNotFoundFailure", Status::NamespaceNotFound, Retry::Never),
@@ -238,14 +240,14 @@ mod tests {
     }
 
     #[test]
-    fn not_found_without_the_servers_detail_is_no_end() {
-        for (detail, untested) in
+    fn not_found_without_temporals_detail_is_an_unproven_end() {
+        for (detail, unproven) in
             [("", true), ("NotFoundFailure", false), ("NamespaceNotFoundFailure", false), ("Other", true)]
         {
             let rpc_error = answer(Code::NotFound, detail);
             assert_eq!(
                 (rpc_error.is_unproven_end(), rpc_error.error.is_retryable()),
-                (untested, untested),
+                (unproven, unproven),
                 "{detail}"
             );
         }
@@ -253,8 +255,8 @@ mod tests {
     }
 
     #[test]
-    fn only_answers_that_leave_it_open_may_have_been_applied() {
-        let open = [
+    fn the_outcome_is_unknown_for_exactly_these_codes() {
+        let unknown = [
             Code::Cancelled,
             Code::Unknown,
             Code::DeadlineExceeded,
@@ -264,7 +266,7 @@ mod tests {
             Code::DataLoss,
         ];
         for code in (0..=16).map(Code::from_i32) {
-            assert_eq!(answer(code, "").outcome_unknown, open.contains(&code), "{code:?}");
+            assert_eq!(answer(code, "").outcome_unknown, unknown.contains(&code), "{code:?}");
         }
     }
 }

@@ -9,14 +9,14 @@ use crate::{
     sys,
 };
 
-/// The largest file that is read: bundles of certificates have a few hundred KiB.
+/// The size of the largest file that is read. A bundle of CA certificates has a few hundred KiB.
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// By how much a file may grow between the check of its length and the read.
-const ROOM: usize = 4096;
-/// How long the writer of a named pipe may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+const MAX_GROWTH_BYTES: usize = 4096;
+/// How long a read waits for the writer of a named pipe.
+const PIPE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Returns the error for a file that `source` names and that can't be read.
+/// Creates the error for a file that can't be read. `source` is the option that names the file.
 pub fn unreadable(source: &impl fmt::Display, why: &io::Error) -> Error {
     match sys::descriptor::exhausted(why) {
         Some(step) => Error::new(Status::LocalLimit, format!("{source} can't be read: {why}; {step}")),
@@ -24,15 +24,17 @@ pub fn unreadable(source: &impl fmt::Display, why: &io::Error) -> Error {
     }
 }
 
-/// Reads a whole file, which may contain secrets.
+/// Reads a whole file of at most [`MAX_BYTES`]. It may contain secrets, so its bytes are erased when dropped.
 pub fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     // Without O_NONBLOCK, opening a named pipe would wait for its writer indefinitely.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-    // A pipe, for example, reports no length and may have any.
+    // A pipe, for example, reports the length 0 and may contain any number of bytes.
     let length = file.metadata().map_or(0, |file| file.len());
-    let room = usize::try_from(length).ok().filter(|length| *length > 0).map_or(MAX_BYTES, |it| it + ROOM);
-    let limit = room.min(MAX_BYTES);
-    let bytes = Zeroizing::new(sys::descriptor::read_to_end(file.as_raw_fd(), limit, PATIENCE)?);
+    let limit = match usize::try_from(length) {
+        Ok(length @ 1..MAX_BYTES) => MAX_BYTES.min(length + MAX_GROWTH_BYTES),
+        _ => MAX_BYTES,
+    };
+    let bytes = Zeroizing::new(sys::descriptor::read_to_end(file.as_raw_fd(), limit, PIPE_TIMEOUT)?);
     if bytes.len() > limit {
         return Err(io::Error::other(match limit {
             MAX_BYTES => format!("it has more than {MAX_BYTES} bytes"),

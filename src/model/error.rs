@@ -53,8 +53,8 @@ impl Error {
         self
     }
 
-    /// Appends a reason to the message.
-    pub fn because(mut self, more: impl fmt::Display) -> Self {
+    /// Appends a clause to the message: a reason, a circumstance or a remedy.
+    pub fn with_context(mut self, more: impl fmt::Display) -> Self {
         self.0.message = format!("{}; {more}", self.0.message);
         self
     }
@@ -62,7 +62,7 @@ impl Error {
     /// Returns the error of a wait that timed out: the last error, if there was one, and what was awaited.
     pub fn out_of_time(why: Option<Error>, what: &str) -> Self {
         match why {
-            Some(error) => error.because(what),
+            Some(error) => error.with_context(what),
             None => Error::new(Status::Timeout, what),
         }
     }

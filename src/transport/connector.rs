@@ -10,7 +10,7 @@ use super::{
     liveness::Liveness,
     proxy,
     socket::Socket,
-    stream::{Bytes, Opening, Stream},
+    stream::{ByteStream, Opening, Stream},
     tls::{self, Handshake},
 };
 use crate::{
@@ -77,7 +77,7 @@ async fn connect_until(
     let peer = &target.address.authority;
     let liveness = Arc::new(Liveness::default());
     let socket = reach(target, end, &liveness).await?;
-    let (bytes, handshake): (Box<dyn Bytes>, _) = match &credentials.tls {
+    let (bytes, handshake): (Box<dyn ByteStream>, _) = match &credentials.tls {
         None => (Box::new(socket), None),
         Some(encryption) => {
             let (stream, handshake) = encryption.start(socket, peer).await?;
@@ -104,7 +104,7 @@ async fn reach(target: &Target, end: Instant, liveness: &Arc<Liveness>) -> Resul
         return target.dialer.connect(&target.address, end, liveness).await;
     };
     let connected = target.dialer.connect(&proxy.address, end, liveness).await;
-    let socket = connected.map_err(|error| error.because("it is the proxy"))?;
+    let socket = connected.map_err(|error| error.with_context("it is the proxy"))?;
     proxy::tunnel(socket, proxy, &target.address).await
 }
 
@@ -133,7 +133,7 @@ async fn check(
 ) -> std::result::Result<(), Fault> {
     let unavailable = |why: &str| Error::new(Status::Unavailable, format!("{peer} {why}"));
     let (said, end) = match opening.await {
-        Ok(Opening::Said(said)) => (said, None),
+        Ok(Opening::Received(bytes)) => (bytes, None),
         Ok(Opening::Failed(why)) => (Vec::new(), Some(why)),
         // Writing failed before anything was read, which shows only that the connection ended.
         Err(_) => (Vec::new(), None),

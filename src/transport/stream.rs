@@ -14,30 +14,30 @@ use tokio::{
 
 use super::liveness::Liveness;
 
-/// How many first bytes are reported: the head of an HTTP/2 frame.
+/// How many first bytes are reported: the header of an HTTP/2 frame.
 pub const OPENING_BYTES: usize = 9;
 
-/// How the peer began.
+/// The peer's first bytes, or the error that came instead.
 #[derive(Debug)]
 pub enum Opening {
-    /// With these bytes; fewer than [`OPENING_BYTES`] if the stream then ended.
-    Said(Vec<u8>),
+    /// The first bytes; fewer than [`OPENING_BYTES`] if the stream then ended or failed.
+    Received(Vec<u8>),
     /// The connection failed before any byte.
     Failed(io::Error),
 }
 
-/// The default limit of a frame's size, plus its head. h2 writes head and content separately, and each would become a
-/// separate packet or TLS record.
-const WRITTEN_AT_ONCE: usize = 16 * 1024 + 16;
+/// The default limit of a frame's payload, with room for its header. h2 writes header and payload separately, and
+/// without the buffer each would become a separate packet or TLS record.
+const WRITE_BUFFER_BYTES: usize = 16 * 1024 + 16;
 
 /// A plain or encrypted byte stream.
-pub trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
+pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for T {}
 
 /// The stream of a connection.
 pub struct Stream {
-    bytes: BufWriter<Box<dyn Bytes>>,
+    bytes: BufWriter<Box<dyn ByteStream>>,
     liveness: Arc<Liveness>,
     /// Until the opening is complete: its bytes so far, and the channel to report it on.
     opening: Option<(Vec<u8>, oneshot::Sender<Opening>)>,
@@ -45,29 +45,30 @@ pub struct Stream {
 
 impl Stream {
     /// Creates the stream, and a channel that receives the peer's opening.
-    pub fn new(bytes: Box<dyn Bytes>, liveness: Arc<Liveness>) -> (Self, oneshot::Receiver<Opening>) {
-        let (tell, opening) = oneshot::channel();
-        let bytes = BufWriter::with_capacity(WRITTEN_AT_ONCE, bytes);
-        (Stream { bytes, liveness, opening: Some((Vec::new(), tell)) }, opening)
+    pub fn new(bytes: Box<dyn ByteStream>, liveness: Arc<Liveness>) -> (Self, oneshot::Receiver<Opening>) {
+        let (sender, receiver) = oneshot::channel();
+        let bytes = BufWriter::with_capacity(WRITE_BUFFER_BYTES, bytes);
+        (Stream { bytes, liveness, opening: Some((Vec::new(), sender)) }, receiver)
     }
 
-    fn look_at(&mut self, read: &io::Result<()>, fresh: &[u8]) {
-        let Some((mut said, tell)) = self.opening.take() else { return };
-        said.extend(fresh.iter().take(OPENING_BYTES - said.len()));
+    /// Adds freshly read bytes to the opening, and reports it when it is complete.
+    fn record_opening(&mut self, read: &io::Result<()>, fresh: &[u8]) {
+        let Some((mut first, sender)) = self.opening.take() else { return };
+        first.extend(fresh.iter().take(OPENING_BYTES - first.len()));
         let opening = match read {
-            Ok(()) if !fresh.is_empty() && said.len() < OPENING_BYTES => {
-                self.opening = Some((said, tell));
+            Ok(()) if !fresh.is_empty() && first.len() < OPENING_BYTES => {
+                self.opening = Some((first, sender));
                 return;
             }
-            Err(why) if said.is_empty() => Opening::Failed(copy(why)),
-            Ok(()) | Err(_) => Opening::Said(said),
+            Err(why) if first.is_empty() => Opening::Failed(copy(why)),
+            Ok(()) | Err(_) => Opening::Received(first),
         };
         // The receiver may have been dropped.
-        let _ = tell.send(opening);
+        let _ = sender.send(opening);
     }
 }
 
-/// Copies an error with its causes, which `io::Error` can't do.
+/// Copies an error, which `io::Error` can't do. Keeps a TLS error as its source; others become text.
 fn copy(why: &io::Error) -> io::Error {
     match why.get_ref().and_then(|inner| inner.downcast_ref::<tokio_rustls::rustls::Error>()) {
         Some(inner) => io::Error::new(why.kind(), inner.clone()),
@@ -87,7 +88,7 @@ impl AsyncRead for Stream {
             self.liveness.received();
         }
         if self.opening.is_some() {
-            self.look_at(&read, buffer.filled().get(before..).unwrap_or_default());
+            self.record_opening(&read, buffer.filled().get(before..).unwrap_or_default());
         }
         Poll::Ready(read)
     }
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn small_requests_go_out_together_and_a_large_one_in_one_piece() {
+    async fn small_requests_share_a_write_and_a_large_one_needs_no_second() {
         // One of the writes may be the acknowledgement of the handshake.
         assert!(writes(10, 500).await <= 2);
         assert!(writes(1, 5000).await <= 2);

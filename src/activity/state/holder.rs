@@ -183,7 +183,7 @@ impl Activity {
         if continues
             && self.lifecycle == Lifecycle::Open
             && self.has_sent()
-            && self.lease.from() != self.last_send
+            && self.lease.start() != self.last_send
         {
             // The last beat wasn't acknowledged, so the next one must not wait for its usual time.
             self.due = now;
@@ -206,7 +206,7 @@ impl Activity {
             },
             heartbeat_timeout: self.lease.timeout(),
             lease_left: until(self.lease.end()),
-            since_acknowledged: (self.counts.beats > 0).then(|| now.since(self.lease.from())),
+            since_acknowledged: (self.counts.beats > 0).then(|| now.since(self.lease.start())),
             pending: self.records.has_unacknowledged(),
             next_beat: until(self.due),
             counts: self.counts,
@@ -256,7 +256,7 @@ impl Activity {
         if !self.pulse || self.knows_details() {
             return Moment::NEVER;
         }
-        self.lease.from().later(self.schedule().period)
+        self.lease.start().later(self.schedule().period)
     }
 
     #[inline]

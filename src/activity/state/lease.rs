@@ -10,13 +10,13 @@ pub struct Lease {
     /// 0 when the heartbeat timeout is unknown or none.
     timeout_ms: u32,
     /// The send time of the last acknowledged beat; before the first one, the start of the attempt.
-    from: Moment,
+    start: Moment,
 }
 
 impl Lease {
     /// Creates a lease that counts from `start`. A timeout of zero means unknown or none.
     pub fn new(timeout: Duration, start: Moment) -> Self {
-        let mut lease = Lease { timeout_ms: 0, from: start };
+        let mut lease = Lease { timeout_ms: 0, start };
         lease.set_timeout(timeout);
         lease
     }
@@ -32,14 +32,14 @@ impl Lease {
     }
 
     /// Returns the time from which the lease counts.
-    pub fn from(&self) -> Moment {
-        self.from
+    pub fn start(&self) -> Moment {
+        self.start
     }
 
-    /// Returns when the lease ends.
+    /// Returns when the lease ends; never without a timeout.
     #[inline]
     pub fn end(&self) -> Moment {
-        if self.timeout_ms == 0 { Moment::NEVER } else { self.from.later_ms(self.timeout_ms) }
+        if self.timeout_ms == 0 { Moment::NEVER } else { self.start.later_ms(self.timeout_ms) }
     }
 
     /// Returns whether the lease has ended.
@@ -53,19 +53,19 @@ impl Lease {
         self.timeout_ms > 0 && !self.is_lost(now)
     }
 
-    /// Returns what is left of the lease.
-    pub fn left(&self, now: Moment) -> Duration {
+    /// Returns the remaining time of the lease; zero after its end.
+    pub fn remaining(&self, now: Moment) -> Duration {
         self.end().since(now)
     }
 
-    /// Returns the part of the lease that is left; `None` without a timeout.
-    pub fn part_left(&self, now: Moment) -> Option<f64> {
-        (self.timeout_ms > 0).then(|| self.left(now).as_secs_f64() / self.timeout().as_secs_f64())
+    /// Returns the remaining fraction of the lease, from 1 to 0; `None` without a timeout.
+    pub fn remaining_fraction(&self, now: Moment) -> Option<f64> {
+        (self.timeout_ms > 0).then(|| self.remaining(now).as_secs_f64() / self.timeout().as_secs_f64())
     }
 
     /// Renews the lease after an acknowledged beat that was sent at `send`.
     pub fn renew(&mut self, send: Moment) {
-        self.from = send;
+        self.start = send;
     }
 }
 
@@ -82,13 +82,13 @@ mod tests {
         assert!(lease.is_held(start.later(10 * SECOND)) && !lease.is_held(start.later(11 * SECOND)));
         lease.renew(start.later(4 * SECOND));
         assert!(lease.is_held(start.later(14 * SECOND)) && lease.is_lost(start.later(15 * SECOND)));
-        assert_eq!(lease.part_left(start.later(9 * SECOND)), Some(0.5));
+        assert_eq!(lease.remaining_fraction(start.later(9 * SECOND)), Some(0.5));
     }
 
     #[test]
-    fn without_a_timeout_there_is_no_lease_to_lose() {
+    fn a_lease_without_a_timeout_is_neither_held_nor_lost() {
         let lease = Lease::new(Duration::ZERO, Moment::LONG_AGO);
         assert!(!lease.is_held(Moment::now()) && !lease.is_lost(Moment::now()));
-        assert_eq!((lease.end(), lease.part_left(Moment::now())), (Moment::NEVER, None));
+        assert_eq!((lease.end(), lease.remaining_fraction(Moment::now())), (Moment::NEVER, None));
     }
 }

@@ -299,7 +299,7 @@ impl Activity {
 
     /// Returns when the first beat of the pulse is due.
     fn first_pulse(&self) -> Moment {
-        self.no_later_than_deadline_check(self.lease.from().later(self.schedule().first_pulse()))
+        self.no_later_than_deadline_check(self.lease.start().later(self.schedule().first_pulse()))
     }
 
     fn has_sent(&self) -> bool {

@@ -30,7 +30,7 @@ impl Activity {
         if self.due > now {
             return Step::At(self.due);
         }
-        let time = self.schedule().try_time(self.lease.left(now), self.tries.timed_out());
+        let time = self.schedule().try_time(self.lease.remaining(now), self.tries.timed_out());
         match self.next_request(now) {
             None => {
                 self.due = Moment::NEVER;
@@ -97,9 +97,9 @@ impl Activity {
         Effects { due: self.due, lease_margin }
     }
 
-    /// Returns the part of the lease that was left.
+    /// Returns the fraction of the lease that remained.
     fn acknowledged(&mut self, asked: Signals, now: Moment) -> Option<f64> {
-        let margin = self.lease.part_left(now);
+        let margin = self.lease.remaining_fraction(now);
         if self.lease.is_lost(now) {
             self.counts.leases_regained += 1;
         }
@@ -223,8 +223,8 @@ impl Activity {
         }
         let due = match self.has_sent() {
             true => self.last_send.later(self.schedule().jittered_period()),
-            false if has_record => self.lease.from(),
-            false => self.lease.from().later(self.schedule().period),
+            false if has_record => self.lease.start(),
+            false => self.lease.start().later(self.schedule().period),
         };
         self.no_later_than_deadline_check(due)
     }

@@ -40,7 +40,7 @@ impl ValueArgs {
     pub fn read(&self, name: &str) -> Result<Option<Payloads>> {
         let from_json = |json: &[u8]| Payloads::from_caller(name, Encoding::Json, json);
         if let Some(json) = &self.json {
-            from_json(json.as_bytes()).map_err(|error| error.because("use --text for a text"))
+            from_json(json.as_bytes()).map_err(|error| error.with_context("use --text for a text"))
         } else if let Some(text) = &self.text {
             from_json(json!(text).to_string().as_bytes())
         } else if let Some(path) = &self.json_file {

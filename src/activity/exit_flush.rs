@@ -10,7 +10,7 @@ use super::{Activities, handle::Handle};
 use crate::sys::clock::Moment;
 
 /// The longest time for which this may delay the end of the process.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the exiting thread waits for tries that don't carry the newest record.
 const GRACE: Duration = Duration::from_millis(500);
 /// How often the exiting thread checks whether the flush is done.
@@ -37,11 +37,11 @@ pub struct PendingExit {
 }
 
 impl Activities {
-    /// Waits until the sender has sent the records or can't send them, for at most [`PATIENCE`].
+    /// Waits until the sender has sent the records or can't send them, for at most [`FLUSH_TIMEOUT`].
     pub fn leave(&self) {
         self.exit_flush.wanted.store(true, Ordering::Release);
         self.wake_queue.wake();
-        let (grace_end, end) = (Instant::now() + GRACE, Instant::now() + PATIENCE);
+        let (grace_end, end) = (Instant::now() + GRACE, Instant::now() + FLUSH_TIMEOUT);
         let over = || self.exit_flush.done.load(Ordering::Acquire) || self.is_disconnected();
         while !over() && Instant::now() < end {
             if Instant::now() >= grace_end && !self.exit_flush.is_urgent.swap(true, Ordering::AcqRel) {

@@ -65,7 +65,7 @@ const CLIENT_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// For a client without a handshake: how long it tries to fetch the limits at a time, and how long it pauses after
 /// that.
-const GREETING_PATIENCE: Duration = Duration::from_secs(10);
+const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 const GREETING_PAUSE: Duration = Duration::from_secs(30);
 
 /// How long and how often to try.
@@ -176,7 +176,7 @@ impl Client {
     /// For a client that didn't handshake: fetches the limits from the first use on, until it has them.
     pub async fn handshake_when_used(&self) {
         self.used.notified().await;
-        while self.describe_namespace(Effort::Until(Deadline::within(GREETING_PATIENCE))).await.is_err() {
+        while self.describe_namespace(Effort::Until(Deadline::within(GREETING_TIMEOUT))).await.is_err() {
             tokio::time::sleep(GREETING_PAUSE).await;
         }
     }

@@ -48,11 +48,11 @@ impl Default for Order {
 }
 
 impl Order {
-    /// Waits until no other request of the target's activity is in flight. Returns `None` after `patience`.
-    pub async fn acquire(&self, target: &Target, patience: Duration) -> Option<Permit<'_>> {
+    /// Waits until no other request of the target's activity is in flight. Returns `None` after `max_wait`.
+    pub async fn acquire(&self, target: &Target, max_wait: Duration) -> Option<Permit<'_>> {
         let key = self.key(target);
         let activity = self.lock().entry(key);
-        let predecessor = timeout(patience, activity.lock_owned()).await.ok()?;
+        let predecessor = timeout(max_wait, activity.lock_owned()).await.ok()?;
         Some(Permit { order: self, key, predecessor })
     }
 

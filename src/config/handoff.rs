@@ -51,7 +51,7 @@ pub const REQUIRE_ENCODED: &str = "TEMPORAL_ACTIVITY_REQUIRE_ENCODED";
 /// The longest text of a token that is read. Real ones are under 300 bytes.
 pub const MAX_TOKEN_TEXT: usize = 64 * 1024;
 /// How long a parent may take to write the token to the descriptor and close it.
-pub const DESCRIPTOR_PATIENCE: Duration = Duration::from_secs(10);
+pub const DESCRIPTOR_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The hand-off, except the token.
 #[derive(Debug, Default, PartialEq)]
@@ -148,7 +148,7 @@ pub fn token_from_file(path: &Path, source: &str) -> Result<Zeroizing<Vec<u8>>> 
 
 /// Reads a task token from a descriptor, which stays open. Errors name it `source`.
 pub fn token_from_descriptor(number: i32, source: &str) -> Result<Zeroizing<Vec<u8>>> {
-    let text = sys::descriptor::read_to_end(number, MAX_TOKEN_TEXT, DESCRIPTOR_PATIENCE)
+    let text = sys::descriptor::read_to_end(number, MAX_TOKEN_TEXT, DESCRIPTOR_TIMEOUT)
         .map_err(|why| unreadable(source, &why.to_string()))?;
     token_from_text(&Zeroizing::new(text), source)
 }
@@ -178,7 +178,7 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     // Without O_NONBLOCK, opening a named pipe would wait for its writer indefinitely. The writer gets as long as a
     // descriptor's.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-    sys::descriptor::read_to_end(file.as_raw_fd(), MAX_TOKEN_TEXT, DESCRIPTOR_PATIENCE)
+    sys::descriptor::read_to_end(file.as_raw_fd(), MAX_TOKEN_TEXT, DESCRIPTOR_TIMEOUT)
 }
 
 /// Decodes a task token from standard base64. Errors name it `source`.

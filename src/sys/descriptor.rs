@@ -37,9 +37,9 @@ fn standard_is_free() -> bool {
 }
 
 /// Reads at most `limit` + 1 bytes, so that the caller notices a longer content. Leaves the descriptor open. A file
-/// is read from its start. A pipe is read until its writers have closed it, for at most `patience`.
-pub fn read_to_end(descriptor: i32, limit: usize, patience: Duration) -> io::Result<Vec<u8>> {
-    let end = Instant::now() + patience;
+/// is read from its start. A pipe is read until its writers have closed it, for at most `max_wait`.
+pub fn read_to_end(descriptor: i32, limit: usize, max_wait: Duration) -> io::Result<Vec<u8>> {
+    let end = Instant::now() + max_wait;
     let mut text = vec![0; limit + 1];
     let mut len = 0;
     while let Some(room) = text.get_mut(len..).filter(|room| !room.is_empty()) {

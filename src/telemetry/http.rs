@@ -37,7 +37,7 @@ const MAX_HEAD: usize = 16 * 1024;
 /// The most connections at once; others wait.
 const MAX_CONNECTIONS: usize = 8;
 /// The longest time of one connection.
-const PATIENCE: Duration = Duration::from_secs(30);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client that was just disconnected may still hold the address.
 const HANDOVER: Duration = Duration::from_millis(500);
 /// The pause after `accept` failed for lack of descriptors.
@@ -91,7 +91,7 @@ impl Listener {
             let text = text.clone();
             tokio::spawn(async move {
                 // A client that is too slow is disconnected. Its errors don't matter.
-                let _ = tokio::time::timeout(PATIENCE, attend(stream, text)).await;
+                let _ = tokio::time::timeout(CONNECTION_TIMEOUT, attend(stream, text)).await;
                 drop(place);
             });
         }

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The longest time of one connect attempt, however long its callers wait.
-pub const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+pub const CONNECT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The first byte of a TLS alert, and of its version.
 const TLS_ALERT: [u8; 2] = [0x15, 0x03];
 /// The type of the first frame that an HTTP/2 server sends. Three bytes of length precede it.
@@ -56,11 +56,11 @@ pub struct Connection {
 
 /// Connects to `target`.
 pub async fn connect(target: &Target, credentials: &Credentials, number: u64) -> Result<Connection> {
-    let end = Instant::now() + CONNECT_PATIENCE;
+    let end = Instant::now() + CONNECT_ATTEMPT_TIMEOUT;
     match tokio::time::timeout_at(end, connect_until(target, credentials, number, end)).await {
         Ok(outcome) => outcome,
         Err(_) => {
-            let (at, seconds) = (&target.address.authority, CONNECT_PATIENCE.as_secs());
+            let (at, seconds) = (&target.address.authority, CONNECT_ATTEMPT_TIMEOUT.as_secs());
             let why =
                 format!("can't connect to {at}: no answer within {seconds} s; is this the server's address?");
             Err(Error::new(Status::Unavailable, why))

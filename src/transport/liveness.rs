@@ -135,13 +135,13 @@ impl Liveness {
         observed.is_closed || observed.confirmed.is_some_and(|confirmed| confirmed > given_up)
     }
 
-    /// Waits until that is so. Aborts the connection after `patience`.
-    pub async fn settle(&self, given_up: Instant, patience: Duration) {
+    /// Waits until that is so. Aborts the connection after `max_wait`.
+    pub async fn settle(&self, given_up: Instant, max_wait: Duration) {
         self.wish(Wish::Demanded);
         let settled = self.wait_until(|observed| {
             observed.is_closed || observed.confirmed.is_some_and(|confirmed| confirmed > given_up)
         });
-        if tokio::time::timeout(patience, settled).await.is_err() {
+        if tokio::time::timeout(max_wait, settled).await.is_err() {
             self.abort().await;
         }
     }

@@ -307,8 +307,8 @@ impl Transport {
         };
         let liveness = &connection.sender.liveness;
         let left = end.saturating_duration_since(Instant::now());
-        let patience = (left / SETTLE_PART).min(LONGEST_SETTLE);
-        if tokio::time::timeout_at(end, predecessor.settle(liveness, patience)).await.is_err() {
+        let max_wait = (left / SETTLE_PART).min(LONGEST_SETTLE);
+        if tokio::time::timeout_at(end, predecessor.settle(liveness, max_wait)).await.is_err() {
             return Err(TransportError::TimedOut { sent: false });
         }
         let message = Message {

@@ -28,15 +28,15 @@ impl Predecessor {
 
     /// Waits until a request may be sent on the connection `next`: at once if the given-up request is on the same
     /// connection, which keeps the order. Otherwise until the other connection can't deliver it any more. Aborts that
-    /// one after `patience`.
-    pub(super) async fn settle(&mut self, next: &Arc<Liveness>, patience: Duration) {
+    /// one after `max_wait`.
+    pub(super) async fn settle(&mut self, next: &Arc<Liveness>, max_wait: Duration) {
         if self.is_settled() {
             self.0 = None;
         }
         if let Some(given_up) = &self.0
             && !Arc::ptr_eq(&given_up.connection, next)
         {
-            given_up.connection.settle(given_up.at, patience).await;
+            given_up.connection.settle(given_up.at, max_wait).await;
             self.0 = None;
         }
     }

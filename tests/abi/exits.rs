@@ -8,7 +8,8 @@ use crate::{
 };
 
 const BEAT: &str = "RecordActivityTaskHeartbeat";
-/// The library delays an exit by at most 2 s (`activity::exit_flush::PATIENCE`). The limit allows for a loaded machine.
+/// The library delays an exit by at most 2 s (`activity::exit_flush::FLUSH_TIMEOUT`). The limit allows for a loaded
+/// machine.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// A way to end, its exit status or signal, and whether the last record is sent. `None`: it depends on whether the handler interrupted

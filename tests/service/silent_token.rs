@@ -14,7 +14,7 @@ const ACTIVITIES: u32 = 2000;
 const SILENT: u32 = 7;
 /// The number of tries of the silent activity that the test waits for.
 const TRIES: usize = 3;
-const PATIENCE: Duration = Duration::from_secs(30);
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// Returns a token of the activity "a", in a separate workflow.
 fn token(number: u32) -> Vec<u8> {
@@ -45,7 +45,7 @@ fn one_request_without_an_answer_costs_no_other_activity_its_connection() {
     let handles: Vec<u64> =
         (0..ACTIVITIES).map(|number| activity::open(&token(number), options).unwrap()).collect();
 
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + MAX_WAIT;
     while fake.calls(BEAT).iter().filter(|call| is_silent(call)).count() < TRIES {
         assert!(Instant::now() < end, "the silent activity has too few tries");
         thread::sleep(Duration::from_millis(50));

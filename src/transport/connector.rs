@@ -93,8 +93,10 @@ async fn connect_until(
     tokio::spawn(driver);
     match check(opening, peer, handshake.as_deref()).await {
         Ok(()) => Ok(Connection { number, sender, handshake }),
-        Err(Fault::Mute(error)) => Err(if speaks_tls(target, end).await { told_plain(peer) } else { error }),
-        Err(Fault::Said(error)) => Err(error),
+        Err(Fault::Unexplained(error)) => {
+            Err(if speaks_tls(target, end).await { not_plain_text(peer) } else { error })
+        }
+        Err(Fault::Explained(error)) => Err(error),
     }
 }
 
@@ -119,9 +121,9 @@ async fn speaks_tls(target: &Target, end: Instant) -> bool {
 /// Why there is no HTTP/2.
 enum Fault {
     /// The most precise known reason.
-    Said(Error),
+    Explained(Error),
     /// The server closed the connection without a reason.
-    Mute(Error),
+    Unexplained(Error),
 }
 
 /// Waits for the server's first bytes, and checks that they are HTTP/2. Before them the server has reported every
@@ -132,31 +134,31 @@ async fn check(
     handshake: Option<&Handshake>,
 ) -> std::result::Result<(), Fault> {
     let unavailable = |why: &str| Error::new(Status::Unavailable, format!("{peer} {why}"));
-    let (said, end) = match opening.await {
+    let (received, end) = match opening.await {
         Ok(Opening::Received(bytes)) => (bytes, None),
         Ok(Opening::Failed(why)) => (Vec::new(), Some(why)),
         // Writing failed before anything was read, which shows only that the connection ended.
         Err(_) => (Vec::new(), None),
     };
-    Err(match (said.as_slice(), handshake) {
+    Err(match (received.as_slice(), handshake) {
         ([_, _, _, SETTINGS, ..], _) => return Ok(()),
-        ([], Some(handshake)) => Fault::Said(handshake.explain_end(end.as_ref())),
+        ([], Some(handshake)) => Fault::Explained(handshake.explain_end(end.as_ref())),
         ([], None) => {
             let why = end.map_or_else(|| "without a word".to_owned(), |why| why.to_string());
-            Fault::Mute(unavailable(&format!(
+            Fault::Unexplained(unavailable(&format!(
                 "ended the connection at once: {why}; is this the server's address?"
             )))
         }
-        (said, None) if said.starts_with(&TLS_ALERT) => Fault::Said(told_plain(peer)),
+        (received, None) if received.starts_with(&TLS_ALERT) => Fault::Explained(not_plain_text(peer)),
         // It may be an HTTP server that also accepts TLS connections on this port.
-        (said, None) if said.starts_with(b"HTTP/") => {
-            Fault::Mute(unavailable("answers in HTTP/1, not in gRPC's HTTP/2; is this the server's address?"))
-        }
-        _ => Fault::Said(unavailable("doesn't speak gRPC's HTTP/2; is this the server's address?")),
+        (received, None) if received.starts_with(b"HTTP/") => Fault::Unexplained(unavailable(
+            "answers in HTTP/1, not in gRPC's HTTP/2; is this the server's address?",
+        )),
+        _ => Fault::Explained(unavailable("doesn't speak gRPC's HTTP/2; is this the server's address?")),
     })
 }
 
-fn told_plain(peer: &str) -> Error {
+fn not_plain_text(peer: &str) -> Error {
     let what = "speaks TLS, but the connection is configured as plain text";
     Error::new(Status::Tls, format!("{peer} {what}; set tls (TEMPORAL_TLS=true)"))
 }

@@ -112,9 +112,11 @@ impl Schedule {
         (call_left / 2).min(QUICK_TRY).max(self.longest_answer * TRY_MARGIN)
     }
 
-    /// Returns the least time of a try, even if a call waits for a newer one.
+    /// Returns the least time of a try, even if a call waits for a newer one. It grows until a server can answer for which
+    /// the lease can be kept: otherwise calls, one after the other, would give up every try.
     pub fn least_try_time(&self, ran_out: u32) -> Duration {
-        (LEAST_TRY * (1 << ran_out.min(9))).min(QUICK_TRY).max(self.longest_answer * TRY_MARGIN)
+        let longest = QUICK_TRY.max(self.timeout.mul_f64(FULL_TRY_PART));
+        (LEAST_TRY * (1 << ran_out.min(9))).min(longest).max(self.longest_answer * TRY_MARGIN)
     }
 
     /// Returns the pause before a beat moves from a dead connection to the next. It spreads all beats of that

@@ -1,10 +1,10 @@
 //! The clock that measures leases.
 
+/// The clock of calls. In tests it can be a simulated one.
 #[cfg(not(test))]
 pub use std::time::Instant;
 use std::{mem::MaybeUninit, time::Duration};
 
-/// The clock of calls and timers. In tests it can be a simulated one.
 #[cfg(test)]
 pub use tokio::time::Instant;
 

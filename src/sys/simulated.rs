@@ -110,10 +110,7 @@ impl Condvar {
         if let Some(world) = world() {
             drop(guard);
             world.wait(self.address(), time);
-            return mutex
-                .lock()
-                .map(|guard| (guard, ()))
-                .map_err(|_| unreachable!("lock() returns no error"));
+            return Ok((mutex.lock().unwrap_or_else(PoisonError::into_inner), ()));
         }
         let (guard, _) = self.0.wait_timeout(guard, time).unwrap_or_else(PoisonError::into_inner);
         Ok((MutexGuard { mutex, guard }, ()))

@@ -1,4 +1,5 @@
 //! A simulation of the client, the network and the server in one thread, with faults by seed. See README.md.
+#![allow(clippy::print_stdout, reason = "a test reports")]
 
 mod faults;
 mod invariants;

@@ -158,9 +158,28 @@ MISTAKES = [
 
 def copy_source() -> None:
     files = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "--", "src", "proto", "tests/sim", "tests/drivers",
-         "tests/abi", "tests/service", "examples/rust", "Cargo.toml", "Cargo.lock", "build.rs", "cbindgen.toml"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
+        [
+            "git",
+            "ls-files",
+            "-co",
+            "--exclude-standard",
+            "--",
+            "src",
+            "proto",
+            "tests/sim",
+            "tests/drivers",
+            "tests/abi",
+            "tests/service",
+            "examples/rust",
+            "Cargo.toml",
+            "Cargo.lock",
+            "build.rs",
+            "cbindgen.toml",
+        ],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout.splitlines()
     for name in files:
         source, target = ROOT / name, COPY / "source" / name
@@ -178,9 +197,12 @@ def plant(mistake: Mistake) -> None:
 
 
 def run() -> str:
-    command = ["cargo", "test", "--quiet", "--profile", "sim", "--lib", "--target-dir", str(COPY), "--", TEST, "--nocapture"]
+    build = ["cargo", "test", "--quiet", "--profile", "sim", "--lib", "--target-dir", str(COPY)]
+    command = [*build, "--", TEST, "--nocapture"]
     environment = {**os.environ, "THB_SIM_SECONDS": str(SECONDS), "RUST_BACKTRACE": "0"}
-    ran = subprocess.run(command, cwd=COPY / "source", env=environment, capture_output=True, text=True, errors="replace")
+    ran = subprocess.run(
+        command, cwd=COPY / "source", env=environment, capture_output=True, text=True, errors="replace"
+    )
     return ran.stdout + ran.stderr
 
 

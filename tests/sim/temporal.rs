@@ -384,12 +384,9 @@ impl Temporal {
                 history::ActivityTaskTimedOutEventAttributes { scheduled_event_id },
             )),
         };
-        let start = end.is_some().then(|| {
-            Attributes::ActivityTaskStartedEventAttributes(history::ActivityTaskStartedEventAttributes {
-                scheduled_event_id,
-                attempt: activity.attempt,
-            })
-        });
+        let started =
+            history::ActivityTaskStartedEventAttributes { scheduled_event_id, attempt: activity.attempt };
+        let start = end.as_ref().map(|_| Attributes::ActivityTaskStartedEventAttributes(started));
         let activity_id = activity.ids().activity_id;
         let scheduled =
             Attributes::ActivityTaskScheduledEventAttributes(history::ActivityTaskScheduledEventAttributes {

@@ -570,31 +570,44 @@ fn a_try_that_a_call_waits_for_gets_half_of_the_calls_time() {
     assert_eq!(left_of_try(&mut story, waiting), Some(2 * SECOND));
 }
 
-#[test]
-fn calls_with_short_timeouts_leave_a_slow_server_time_to_answer() {
-    let mut story = Story::with_nothing_to_erase();
-    let takes = 3 * SECOND;
+/// How many tries are made until one lasts for `takes`, and when it ends, while calls of this length wait one after the other.
+fn tries_until_one_lasts(story: &mut Story, takes: Duration, call: Duration) -> (u32, Duration) {
+    let start = story.now;
     let (mut began, mut tries, mut newest) = (None, 0, 0);
     for _ in 0..100 {
         newest += 1;
         story.record(&newest.to_string());
         story.activity.request_flush(story.now);
-        let waiting = WaitingCall::new(story.now, SECOND);
+        let waiting = WaitingCall::new(story.now, call);
         for _ in 0..10 {
             if story.beat().is_some() {
                 (began, tries) = (Some(story.now), tries + 1);
             }
-            story.after(SECOND / 10);
+            story.after(call / 10);
             if began.is_some_and(|began| story.now.since(began) >= takes) {
-                assert!(tries <= 4, "{tries} tries");
-                return;
+                return (tries, story.now.since(start));
             }
-            if left_of_try(&mut story, waiting).is_none() && story.activity.is_given_up() {
+            if left_of_try(story, waiting).is_none() && story.activity.is_given_up() {
                 story.activity.complete(Outcome::GivenUp, story.now);
             }
         }
     }
     panic!("no try lasts long enough");
+}
+
+#[test]
+fn calls_with_short_timeouts_leave_a_slow_server_time_to_answer() {
+    let (tries, _) = tries_until_one_lasts(&mut Story::with_nothing_to_erase(), 3 * SECOND, SECOND);
+    assert!(tries <= 4, "{tries} tries");
+}
+
+#[test]
+fn calls_leave_a_server_time_that_answers_within_a_large_part_of_the_timeout() {
+    let now = Moment::now();
+    let options = OpenOptions { heartbeat_timeout: 60 * SECOND, ..handed_nothing() };
+    let mut story = Story { activity: Activity::open(TOKEN, options, now).unwrap(), now };
+    let (tries, took) = tries_until_one_lasts(&mut story, 26 * SECOND, 5 * SECOND);
+    assert!(took < 60 * SECOND, "the lease is lost: {tries} tries in {took:?}");
 }
 
 #[test]

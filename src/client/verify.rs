@@ -11,7 +11,9 @@ use crate::{
     model::{
         attempt::{Attempt, Ids, Target},
         deadline::Deadline,
+        details::Details,
         error::Error,
+        failure::Report,
         status::Status,
         token::Token,
     },
@@ -65,7 +67,7 @@ impl Client {
             // The activity isn't over, or its workflow is closed. Of all endings, only a failure is followed by
             // another attempt.
             None => match (ending, self.describe(&ids, effort).await) {
-                (Ending::Fail(report), Ok(found)) => failed_so(&found, attempt, &report.failure),
+                (Ending::Fail(report), Ok(found)) => failed_so(&found, attempt, report),
                 (_, Ok(_)) => Some(false),
                 (Ending::Fail(_), Err(_)) => None,
                 (_, Err(rpc_error)) => (rpc_error.error.status() == Status::NotFound).then_some(false),
@@ -79,9 +81,7 @@ impl Client {
             (Ending::Complete(_), State::Completed) | (Ending::Fail(_), State::Failed) => Some(ours),
             // The server doesn't record which identity reported the cancellation. Only the attempt's holder can do that.
             (Ending::Cancel(_), State::Cancelled) => Some(found.attempt.number == attempt.number),
-            (Ending::Fail(report), State::Running | State::Waiting) => {
-                failed_so(found, attempt, &report.failure)
-            }
+            (Ending::Fail(report), State::Running | State::Waiting) => failed_so(found, attempt, report),
             _ => Some(false),
         }
     }
@@ -124,8 +124,9 @@ impl Client {
     }
 }
 
-/// Returns whether the attempt ended with this failure, according to the description of the next attempt.
-fn failed_so(found: &Description, attempt: Attempt, failure: &Failure) -> Option<bool> {
+/// Returns whether the attempt ended with this report, according to the description of the next attempt. `None`: that can't
+/// be told.
+fn failed_so(found: &Description, attempt: Attempt, report: &Report) -> Option<bool> {
     let told = |failure: &Failure| {
         let kind = failure
             .failure_info
@@ -134,8 +135,18 @@ fn failed_so(found: &Description, attempt: Attempt, failure: &Failure) -> Option
         (failure.message.clone(), failure.source.clone(), kind)
     };
     // After a reset the numbers start over, and later attempts hide the outcome of this one.
-    (found.attempt.number == attempt.number.saturating_add(1))
-        .then(|| found.last_failure.as_ref().is_some_and(|last| told(last) == told(failure)))
+    if found.attempt.number != attempt.number.saturating_add(1) {
+        return None;
+    }
+    let is_ours = found.last_failure.as_ref().is_some_and(|last| told(last) == told(&report.failure));
+    // Details that were recorded after the failure was applied are lost. The next attempt may have replaced them too.
+    (!is_ours || has_details_of(found, report)).then_some(is_ours)
+}
+
+/// Returns whether the server holds the details that belong to the failure.
+fn has_details_of(found: &Description, report: &Report) -> bool {
+    let Some(details) = &report.heartbeat_details else { return true };
+    Details::handed_over(details.clone()).is_ok_and(|details| details.values() == found.details.values())
 }
 
 /// An activity in its workflow's history.
@@ -195,5 +206,30 @@ impl Reader {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{client::description::State, model::payload::Payloads};
+
+    #[test]
+    fn a_failure_whose_newest_details_the_server_does_not_have_stays_in_doubt() {
+        let report = |details: &str| {
+            let report = Report::read(br#"{"message":"broken"}"#).unwrap();
+            Report { heartbeat_details: Some(Payloads::from_json_values([details])), ..report }
+        };
+        let found = Description {
+            ids: Ids::default(),
+            attempt: Attempt { number: 2, started_at: 0 },
+            state: State::Waiting,
+            details: Details::handed_over(Payloads::from_json_values(["1"])).unwrap(),
+            last_failure: Some(report("1").failure),
+            last_identity: String::new(),
+        };
+        let first = Attempt { number: 1, started_at: 0 };
+        assert_eq!(failed_so(&found, first, &report("1")), Some(true));
+        assert_eq!(failed_so(&found, first, &report("2")), None);
     }
 }

@@ -11,11 +11,7 @@ use std::{
 use bytes::Bytes;
 use h2::{RecvStream, server::SendResponse};
 use http::{HeaderMap, HeaderValue, Request as HttpRequest, Response};
-use tokio::{
-    sync::Notify,
-    task::{AbortHandle, JoinSet},
-    time::sleep,
-};
+use tokio::{sync::Notify, task::AbortHandle, time::sleep};
 
 use super::{
     invariants,
@@ -49,7 +45,7 @@ struct State {
     is_frozen: bool,
     is_down: bool,
     misbehaviour: Option<Misbehaviour>,
-    connections: Vec<AbortHandle>,
+    tasks: Vec<AbortHandle>,
 }
 
 /// What the server does to some of the requests.
@@ -112,7 +108,7 @@ impl Server {
     pub fn crash(&self) {
         let mut state = lock(&self.state);
         state.is_down = true;
-        state.connections.drain(..).for_each(|connection| connection.abort());
+        state.tasks.drain(..).for_each(|task| task.abort());
         lock(&self.in_flight).clear();
     }
 
@@ -137,16 +133,20 @@ impl World {
 
 /// Serves a connection in a task of its own.
 pub fn accept(world: &Arc<World>, end: ServerEnd) {
-    let task = tokio::spawn(serve(world.clone(), end));
-    lock(&world.server.state).connections.push(task.abort_handle());
+    spawn(world, serve(world.clone(), end));
+}
+
+/// Runs a task that ends with the server's process.
+fn spawn(world: &World, work: impl Future<Output = ()> + Send + 'static) {
+    let mut state = lock(&world.server.state);
+    state.tasks.retain(|task| !task.is_finished());
+    state.tasks.push(tokio::spawn(work).abort_handle());
 }
 
 async fn serve(world: Arc<World>, end: ServerEnd) {
     let pipes = end.pipes.clone();
     world.server.until_thawed().await;
     let Ok(mut connection) = h2::server::handshake(end).await else { return };
-    // Dropped with the connection, it ends what is being answered.
-    let mut answering = JoinSet::new();
     let mut going_away = pin!(pipes.go_away.notified());
     let mut is_leaving = false;
     loop {
@@ -163,11 +163,11 @@ async fn serve(world: Arc<World>, end: ServerEnd) {
                 connection.graceful_shutdown();
             }
             Some(Some(Ok((request, respond)))) => {
-                answering.spawn(answer(world.clone(), pipes.clone(), request, respond));
+                // A request that has arrived is applied although its connection ends.
+                spawn(&world, answer(world.clone(), pipes.clone(), request, respond));
             }
             Some(Some(Err(_)) | None) => return,
         }
-        while answering.try_join_next().is_some() {}
     }
 }
 

@@ -48,6 +48,8 @@ const GRACE: Duration = Duration::from_millis(50);
 const HANGS: Duration = Duration::from_secs(1);
 /// The time of the first try of a request where no heartbeat timeout is known, less what the network takes.
 const USUAL_TRY: Duration = Duration::from_secs(8);
+/// How long a try lasts after its handle was closed (`activity::TRY_AFTER_CLOSE`), and a little more.
+const LONGEST_END_OF_TRIES: Duration = Duration::from_millis(600);
 /// How often a holder looks whether there is a task.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -101,6 +103,9 @@ impl Process {
         lock(&self.client).take();
         // The real client's runtime is dropped, with all its tasks and connections.
         lock(&self.tasks).drain(..).for_each(|task| task.abort());
+        world.network.cut();
+        // The tries of its scheduler end by themselves, since their handles are closed.
+        sleep(LONGEST_END_OF_TRIES).await;
         world.network.cut();
         // The scheduler of this connection ends.
         activities.wake_queue.begin();

@@ -85,13 +85,11 @@ impl Client {
                     found.attempt.number
                 )),
             Ok(_) => refused.with_context("but the server describes the attempt as running"),
-            Err(over) if over.error.status() == Status::NotFound => {
-                RpcError {
- outcome_unknown: refused.outcome_unknown,
- connection_aborted: refused.connection_aborted,
- ..over
- }
-            }
+            Err(over) if over.error.status() == Status::NotFound => RpcError {
+                outcome_unknown: refused.outcome_unknown,
+                connection_aborted: refused.connection_aborted,
+                ..over
+            },
             Err(why) => refused
                 .with_context(format!("and looking up the activity didn't show whether it is over: {}", why.error)),
         }

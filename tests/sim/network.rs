@@ -31,6 +31,8 @@ use crate::sys::network::Connection;
 
 /// How much a sender may write before any of it is delivered.
 const SEND_BUFFER: usize = 256 * 1024;
+/// How long after the last bytes of a connection its end is seen.
+const END_DELAY: Duration = Duration::from_millis(1);
 /// The bounds of the time after which lost bytes are sent again, once the link is up.
 const RETRANSMIT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(1000));
 
@@ -288,7 +290,8 @@ async fn deliver(world: Arc<World>, pipes: Arc<Pipes>, way: Way) {
             tokio::time::sleep_until(until).await;
             continue;
         }
-        sleep(world.latency()).await;
+        let end = if batch == 0 { END_DELAY } else { Duration::ZERO };
+        sleep(world.latency() + end).await;
         if !network.is_up(way) {
             network.until_up(way).await;
             sleep(world.time_between(RETRANSMIT.0, RETRANSMIT.1)).await;
@@ -301,7 +304,8 @@ async fn deliver(world: Arc<World>, pipes: Arc<Pipes>, way: Way) {
         let batch = batch.min(state.unsent.len());
         let bytes: Vec<u8> = state.unsent.drain(..batch).collect();
         state.arrived.extend(bytes);
-        if state.is_closed && state.unsent.is_empty() {
+        // The end comes after the bytes: what reads them may act on them before.
+        if state.is_closed && batch == 0 {
             state.end.get_or_insert(End::InOrder);
         }
         let wakers = [state.reader.take(), state.writer.take()];

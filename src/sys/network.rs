@@ -1,15 +1,9 @@
 //! Names and TCP connections.
 
-use std::{
-    io,
-    net::SocketAddr,
-    os::fd::AsRawFd,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::{io, net::SocketAddr, os::fd::AsRawFd};
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite},
     net::{TcpSocket, TcpStream, lookup_host},
 };
 
@@ -32,11 +26,18 @@ pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(lookup_host((host, port)).await?.collect())
 }
 
-/// Connects to `address`. A child of a fork doesn't keep the connection.
-pub async fn connect(address: SocketAddr) -> io::Result<Box<dyn Connection>> {
+/// A connection that a child of a fork doesn't keep.
+pub struct Connected {
+    /// Dropped first. A simulated connection has none.
+    _private: Option<Private>,
+    pub stream: Box<dyn Connection>,
+}
+
+/// Connects to `address`.
+pub async fn connect(address: SocketAddr) -> io::Result<Connected> {
     #[cfg(test)]
     if let Some(world) = simulated::world() {
-        return world.connect(address).await;
+        return Ok(Connected { _private: None, stream: world.connect(address).await? });
     }
     let new = if address.is_ipv4() { TcpSocket::new_v4 } else { TcpSocket::new_v6 };
     let socket = apart(new)?;
@@ -44,48 +45,12 @@ pub async fn connect(address: SocketAddr) -> io::Result<Box<dyn Connection>> {
     // Without it each call waits for the peer's delayed acknowledgement, 40 ms.
     socket.set_nodelay(true)?;
     // A child that is forked while this closes the socket checks the file behind the descriptor before it closes that.
-    Ok(Box::new(Tcp { _private: private, stream: socket.connect(address).await? }))
+    Ok(Connected { _private: Some(private), stream: Box::new(socket.connect(address).await?) })
 }
 
-struct Tcp {
-    /// Dropped first.
-    _private: Private,
-    stream: TcpStream,
-}
-
-impl Connection for Tcp {
+impl Connection for TcpStream {
     fn discard_unsent(&self) {
         // With a linger time of zero, closing discards the buffer and resets the connection.
-        let _ = self.stream.set_zero_linger();
-    }
-}
-
-impl AsyncRead for Tcp {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-/// Not vectored: that would be `writev`, by which a connection that the peer has closed raises SIGPIPE, in a thread that may be the
-/// host's.
-impl AsyncWrite for Tcp {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let _ = self.set_zero_linger();
     }
 }

@@ -14,11 +14,11 @@ use tokio::{
 };
 
 use super::liveness::Liveness;
-use crate::sys::network::{self, Connection};
+use crate::sys::network::{self, Connected};
 
 /// A connected socket.
 pub struct Socket {
-    stream: Box<dyn Connection>,
+    connected: Connected,
     liveness: Arc<Liveness>,
 }
 
@@ -26,9 +26,9 @@ impl Socket {
     /// Connects to `address`. On close, `liveness` decides whether the unsent bytes are discarded.
     pub async fn connect(address: SocketAddr, liveness: Arc<Liveness>) -> io::Result<Self> {
         let started = Instant::now();
-        let stream = network::connect(address).await?;
+        let connected = network::connect(address).await?;
         liveness.set_round_trip(started.elapsed());
-        Ok(Socket { stream, liveness })
+        Ok(Socket { connected, liveness })
     }
 }
 
@@ -37,7 +37,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.liveness.must_discard() {
-            self.stream.discard_unsent();
+            self.connected.stream.discard_unsent();
         }
     }
 }
@@ -48,7 +48,7 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        Pin::new(&mut self.connected.stream).poll_read(context, buffer)
     }
 }
 
@@ -60,14 +60,14 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        Pin::new(&mut self.connected.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        Pin::new(&mut self.connected.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        Pin::new(&mut self.connected.stream).poll_shutdown(context)
     }
 }

@@ -5,7 +5,10 @@ use super::{
     backoff::Backoff,
     rpc_error::{Retry, RpcError},
 };
-use crate::config::RetryPolicy;
+use crate::{
+    config::RetryPolicy,
+    model::{error::Error, status::Status},
+};
 
 /// The rounds of one call. Each round checks the activity and sends a request. Requests by token are retried within a
 /// round, by [`super::retry`]. Requests by ids, and those with an unproven NOT_FOUND, are retried in a new round.
@@ -13,6 +16,8 @@ pub struct Rounds {
     effort: Effort,
     policy: RetryPolicy,
     failed: u32,
+    /// The last error that isn't a timeout.
+    last_error: Option<Error>,
     outcome_unknown: bool,
     connection_aborted: bool,
 }
@@ -20,10 +25,18 @@ pub struct Rounds {
 impl Rounds {
     /// Creates the state before the first round.
     pub fn new(policy: RetryPolicy, effort: Effort) -> Self {
-        Rounds { effort, policy, failed: 0, outcome_unknown: false, connection_aborted: false }
+        Rounds {
+            effort,
+            policy,
+            failed: 0,
+            last_error: None,
+            outcome_unknown: false,
+            connection_aborted: false,
+        }
     }
 
-    /// Waits until the next round may begin. Returns the error of the last round if there is no next one.
+    /// Waits until the next round may begin. If there is no next one, returns the error of the last round. If that is
+    /// a timeout, returns the server's answer in the round before.
     pub async fn next(&mut self, error: RpcError) -> Result<(), RpcError> {
         self.failed += 1;
         self.outcome_unknown |= error.outcome_unknown;
@@ -38,14 +51,43 @@ impl Rounds {
             (Some(pause), Effort::Until(deadline))
                 if self.failed < self.policy.max_tries && pause < deadline.remaining() =>
             {
+                // A timeout isn't a server answer; keep the previous one.
+                if error.error.status() != Status::Timeout {
+                    self.last_error = Some(error.error);
+                }
                 tokio::time::sleep(pause).await;
                 Ok(())
             }
             _ => Err(RpcError {
                 outcome_unknown: self.outcome_unknown,
                 connection_aborted: self.connection_aborted,
+                error: match self.last_error.take() {
+                    Some(last) if error.error.status() == Status::Timeout => {
+                        last.with_context(error.error.message())
+                    }
+                    _ => error.error,
+                },
                 ..error
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{super::Deadline, *};
+    use crate::config::Options;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timeout_in_the_last_round_does_not_hide_the_answer_in_the_round_before() {
+        let policy = Options::read(br#"{"address":"127.0.0.1:1"}"#).unwrap().retry;
+        let mut rounds = Rounds::new(policy, Effort::Until(Deadline::within(Duration::from_secs(60))));
+        let answer = RpcError::temporary(Error::new(Status::Unavailable, "the answer"));
+        rounds.next(answer).await.unwrap();
+        let timeout = RpcError::permanent(Error::new(Status::Timeout, "gave up"));
+        let error = rounds.next(timeout).await.unwrap_err().error;
+        assert_eq!((error.status(), error.message()), (Status::Unavailable, "the answer; gave up"));
     }
 }

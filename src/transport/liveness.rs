@@ -131,16 +131,13 @@ impl Liveness {
 
     /// Returns whether a request that was given up at `given_up` can't leave this host any more.
     pub fn is_settled(&self, given_up: Instant) -> bool {
-        let observed = self.lock();
-        observed.is_closed || observed.confirmed.is_some_and(|confirmed| confirmed > given_up)
+        self.lock().is_settled(given_up)
     }
 
     /// Waits until that is so. Aborts the connection after `max_wait`.
     pub async fn settle(&self, given_up: Instant, max_wait: Duration) {
         self.wish(Wish::Demanded);
-        let settled = self.wait_until(|observed| {
-            observed.is_closed || observed.confirmed.is_some_and(|confirmed| confirmed > given_up)
-        });
+        let settled = self.wait_until(|observed| observed.is_settled(given_up));
         if tokio::time::timeout(max_wait, settled).await.is_err() {
             self.abort().await;
         }
@@ -251,6 +248,10 @@ impl Liveness {
 }
 
 impl Observed {
+    fn is_settled(&self, given_up: Instant) -> bool {
+        self.is_closed || self.confirmed.is_some_and(|confirmed| confirmed > given_up)
+    }
+
     fn may_ping(&self) -> bool {
         !self.awaits_pong
             && (self.answered || self.last_ping.is_none_or(|sent| sent.elapsed() >= PING_INTERVAL))

@@ -203,6 +203,7 @@ def test_terminated_activity_has_the_signal_gone(
     activity = start(kind, heartbeat_timeout_ms=TIMEOUT_MS)
     handle = driver.open(activity.next_attempt().token, heartbeat_timeout_ms=TIMEOUT_MS)
     handle.record(1)
+    handle.flush()
     activity.terminate()
     assert Signals.GONE in handle.wait(Signals.GONE, timeout=WAIT_MS)
     with refused("THB_NOT_FOUND"):

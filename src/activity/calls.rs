@@ -4,7 +4,7 @@ use super::{
     Activities,
     handle::Handle,
     registry::Checked,
-    state::{Activity, End, WaitingCall},
+    state::{Activity, End, WaitingCall, encode_details},
 };
 use crate::{
     client::Ending,
@@ -12,14 +12,37 @@ use crate::{
         attempt::Target,
         deadline::{Deadline, Timeout},
         error::{Error, Result},
-        payload::Payloads,
+        payload::{Encoding, Payloads},
         signals::Signals,
         status::Status,
     },
     sys::clock::Moment,
 };
 
+/// Larger details are checked and encoded before the activity is locked. The I/O thread waits for that lock, and with it
+/// the beats of all activities.
+const MAX_BYTES_UNDER_LOCK: usize = 4096;
+
 impl Activities {
+    /// Records details. Returns the signals from before.
+    #[inline]
+    pub fn record(&self, handle: Handle, encoding: Encoding, data: &[u8]) -> Result<Signals> {
+        if data.len() > MAX_BYTES_UNDER_LOCK {
+            return self.record_large(handle, encoding, data);
+        }
+        self.progress(handle, |activity, limit, now| activity.record(encoding, data, limit, now))
+    }
+
+    #[cold]
+    fn record_large(&self, handle: Handle, encoding: Encoding, data: &[u8]) -> Result<Signals> {
+        let require_encoded = self
+            .registry
+            .with(handle, |activity| activity.check_usable().map(|()| activity.requires_encoded()))??;
+        let mut details = Payloads::default();
+        encode_details(&mut details, encoding, data, self.rules.size_limit(), require_encoded)?;
+        self.progress(handle, |activity, _, now| activity.record_encoded(&mut details, now))
+    }
+
     /// Changes the progress of an activity, and wakes the scheduler if `change` returns that the activity is due earlier. Returns the signals
     /// from before.
     #[inline]

@@ -3,6 +3,8 @@
 //! Like [`crate::api::rpc`], these are the functions of the C header for Rust. Recording never waits. Functions that
 //! block have a timeout.
 
+use std::sync::Arc;
+
 use zeroize::Zeroizing;
 
 use crate::{
@@ -58,23 +60,14 @@ pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
 /// Records progress. Returns the current signals. Never waits.
 #[inline]
 pub fn record(number: u64, encoding: Encoding, data: &[u8]) -> Result<Signals> {
-    progress(number, |activity, limit, now| activity.record(encoding, data, limit, now))
+    let activities = process::activities()?;
+    activities.record(activities.registry.handle(number)?, encoding, data)
 }
 
 /// Reports progress without details. Returns the current signals. Never waits.
 pub fn touch(number: u64) -> Result<Signals> {
-    progress(number, |activity, _, now| activity.touch(now))
-}
-
-/// Applies progress to an activity with `take_in`, and wakes the sender if that returns true. Returns the signals
-/// from before.
-#[inline]
-fn progress(
-    number: u64,
-    change: impl FnOnce(&mut Activity, usize, Moment) -> Result<bool>,
-) -> Result<Signals> {
     let activities = process::activities()?;
-    activities.progress(activities.registry.handle(number)?, change)
+    activities.progress(activities.registry.handle(number)?, |activity, _, now| activity.touch(now))
 }
 
 /// Returns the current signals. Never waits.
@@ -120,7 +113,10 @@ pub fn details(number: u64, timeout: Timeout) -> Result<Details> {
         why = activity.last_error().cloned();
         Ok(Checked::Again(LONGEST_NAP))
     });
-    activities.woken(found)?.ok_or_else(|| Error::out_of_time(why, "the initial details aren't known yet"))
+    activities
+        .woken(found)?
+        .map(Arc::unwrap_or_clone)
+        .ok_or_else(|| Error::out_of_time(why, "the initial details aren't known yet"))
 }
 
 /// Returns a report on the activity, as JSON.

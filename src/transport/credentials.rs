@@ -87,11 +87,14 @@ impl CredentialStore {
     pub fn reload_credentials(&self) -> Result<Renewed> {
         let security = self.lock().security.clone();
         let contents = Contents::read(&security)?;
-        let mut state = self.lock();
-        if state.security != security || state.contents == contents {
+        if self.lock().contents == contents {
             return Ok(Renewed::Nothing);
         }
         let fresh = Credentials::new(&security, &contents, &self.headers)?;
+        let mut state = self.lock();
+        if state.security != security {
+            return Ok(Renewed::Nothing);
+        }
         let renewed =
             if contents.same_tls(&security, &state.contents) { Renewed::Headers } else { Renewed::Tls };
         let untested = state.untested || renewed == Renewed::Tls;
@@ -99,7 +102,7 @@ impl CredentialStore {
         Ok(renewed)
     }
 
-    /// Locks the state, for as long as it takes to build credentials. Nothing waits under this lock.
+    /// Locks the state. Each request waits for this lock, so credentials are read and built without it.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashSet,
-    sync::{Mutex, OnceLock},
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -74,6 +77,39 @@ fn first_record_is_sent_at_once_and_last_record_is_always_sent() {
     }
     let elapsed = calls[beats - 1].at - started;
     assert!(beats <= 2 + (elapsed.as_millis() / 500) as usize, "{beats} beats in {elapsed:?}");
+}
+
+#[test]
+fn record_that_is_checked_for_long_keeps_nobody_waiting() {
+    let _fake = beats(|_| Answer::ok());
+    let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
+    let json = format!("[{}1]", "1,".repeat(950_000));
+    const MANY: usize = 15;
+    // Odd during a record.
+    let (progress, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let most_calls_during_one = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::SeqCst) {
+                progress.fetch_add(1, Ordering::SeqCst);
+                record(handle, &json).unwrap();
+                progress.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        let (mut most, end) = (0, Instant::now() + Duration::from_secs(20));
+        while most < MANY && Instant::now() < end {
+            let before = progress.load(Ordering::SeqCst);
+            let calls = (0..MANY).take_while(|_| {
+                // A record that waits for the lock gets it meanwhile.
+                thread::sleep(Duration::from_millis(1));
+                activity::signals(handle).unwrap();
+                before % 2 == 1 && progress.load(Ordering::SeqCst) == before
+            });
+            most = most.max(calls.count());
+        }
+        stop.store(true, Ordering::SeqCst);
+        most
+    });
+    assert_eq!(most_calls_during_one, MANY, "calls wait until a record is checked, as does the I/O thread");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What the activity's holder calls.
 
+use std::sync::Arc;
+
 use super::{Activity, End, Info, InitialDetails, Lifecycle, Publication};
 use crate::{
     model::{
@@ -23,11 +25,31 @@ impl Activity {
         now: Moment,
     ) -> Result<bool> {
         self.check_usable()?;
-        self.replace_details(encoding, data, size_limit)?;
+        match &mut self.details {
+            Some(details) => encode_details(details, encoding, data, size_limit, self.require_encoded)?,
+            None => {
+                let mut first = Payloads::default();
+                encode_details(&mut first, encoding, data, size_limit, self.require_encoded)?;
+                self.details = Some(first);
+            }
+        }
+        Ok(self.recorded(now))
+    }
+
+    /// Records details that [`encode_details`] has encoded, in exchange for the previous ones. Returns the same as
+    /// [`Activity::record`].
+    pub fn record_encoded(&mut self, details: &mut Payloads, now: Moment) -> Result<bool> {
+        self.check_usable()?;
+        std::mem::swap(self.details.get_or_insert_default(), details);
+        Ok(self.recorded(now))
+    }
+
+    #[inline]
+    fn recorded(&mut self, now: Moment) -> bool {
         self.counts.records += 1;
         self.records.add();
         self.last_progress = now;
-        Ok(self.advance_due(now))
+        self.advance_due(now)
     }
 
     /// Notes progress without details. Returns the same as [`Activity::record`].
@@ -112,9 +134,13 @@ impl Activity {
     /// Returns the details that the server held when the activity was opened. While they aren't known, returns `None`
     /// and requests them. With `asked_before`, fails if the server has refused since. The second value is that of
     /// [`Activity::record`].
-    pub fn initial_details(&mut self, asked_before: bool, now: Moment) -> Result<(Option<Details>, bool)> {
+    pub fn initial_details(
+        &mut self,
+        asked_before: bool,
+        now: Moment,
+    ) -> Result<(Option<Arc<Details>>, bool)> {
         if let InitialDetails::Known(details) = &self.initial_details {
-            return Ok((Some(details.as_deref().cloned().unwrap_or_default()), false));
+            return Ok((Some(details.clone().unwrap_or_default()), false));
         }
         self.check_usable()?;
         if self.has_sent() {
@@ -214,8 +240,9 @@ impl Activity {
         }
     }
 
+    /// Fails if the activity is over.
     #[inline]
-    fn check_usable(&self) -> Result<()> {
+    pub fn check_usable(&self) -> Result<()> {
         match self.lifecycle {
             Lifecycle::Open | Lifecycle::Ending => Ok(()),
             Lifecycle::Ended => Err(Error::new(Status::Ended, "this handle has ended the activity")),
@@ -258,27 +285,26 @@ impl Activity {
         }
         self.lease.start().later(self.schedule().period)
     }
+}
 
-    #[inline]
-    fn replace_details(&mut self, encoding: Encoding, data: &[u8], size_limit: usize) -> Result<()> {
-        if encoding == Encoding::None || encoding == Encoding::Payloads && data.is_empty() {
-            return Err(Error::argument(
-                "a beat without details (THB_ENCODING_NONE, or no PAYLOADS) would erase the progress; touch reports progress without details",
-            ));
-        }
-        if self.require_encoded {
-            refuse_readable(encoding, data)?;
-        }
-        match &mut self.details {
-            Some(details) => details.replace("details", encoding, data, size_limit),
-            None => {
-                let mut first = Payloads::default();
-                first.replace("details", encoding, data, size_limit)?;
-                self.details = Some(first);
-                Ok(())
-            }
-        }
+/// Checks the details of a record, and encodes them into `details`, whose memory it reuses.
+#[inline]
+pub fn encode_details(
+    details: &mut Payloads,
+    encoding: Encoding,
+    data: &[u8],
+    size_limit: usize,
+    require_encoded: bool,
+) -> Result<()> {
+    if encoding == Encoding::None || encoding == Encoding::Payloads && data.is_empty() {
+        return Err(Error::argument(
+            "a beat without details (THB_ENCODING_NONE, or no PAYLOADS) would erase the progress; touch reports progress without details",
+        ));
     }
+    if require_encoded {
+        refuse_readable(encoding, data)?;
+    }
+    details.replace("details", encoding, data, size_limit)
 }
 
 /// Refuses values that no codec has encoded.

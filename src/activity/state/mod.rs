@@ -17,9 +17,10 @@ mod records;
 mod requests;
 mod try_history;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub use give_up::WaitingCall;
+pub use holder::encode_details;
 
 use super::{address::ActivityAddress, options::OpenOptions, schedule::Schedule};
 use crate::{
@@ -108,7 +109,8 @@ enum InitialDetails {
     Unknown,
     /// Not known yet; a call waits for them.
     Wanted,
-    Known(Option<Box<Details>>),
+    /// Shared, because a copy under the activity's lock would take time.
+    Known(Option<Arc<Details>>),
 }
 
 /// The activity's counters.
@@ -323,7 +325,7 @@ impl Activity {
             self.details = Some(if is_empty { Payloads::default() } else { details.payloads().clone() });
         }
         let is_nothing = details.payloads().encoded().is_empty() && details.about() == About::default();
-        self.initial_details = InitialDetails::Known((!is_nothing).then(|| Box::new(details)));
+        self.initial_details = InitialDetails::Known((!is_nothing).then(|| Arc::new(details)));
     }
 }
 

@@ -228,7 +228,7 @@ pub unsafe extern "C" fn thb_activity_flush(
 ///
 /// Beats are suspended during the call. After THB_OK and THB_IN_DOUBT the handle is ended: it can be read and closed,
 /// and all other calls return THB_ENDED. After THB_NOT_FOUND it is gone. After any other status the beats resume, and
-/// the call may be repeated.
+/// the call may be repeated, even if a beat has found the activity gone since: it then returns THB_IN_DOUBT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_complete(
     activity: thb_activity_t,

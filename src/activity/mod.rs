@@ -40,7 +40,7 @@ use std::{
 };
 
 use crate::{
-    client::payload_policy::PayloadPolicy,
+    client::{in_doubt::InDoubt, payload_policy::PayloadPolicy},
     model::{
         deadline::{Deadline, Timeout},
         error::{Error, Result},
@@ -76,6 +76,8 @@ pub struct Activities {
     pub watches: Watches,
     /// Which payloads they may send.
     pub rules: Arc<PayloadPolicy>,
+    /// Which of them may have been ended.
+    pub in_doubt: Arc<InDoubt>,
     /// The process's metrics and log.
     pub telemetry: Arc<Telemetry>,
     /// Makes the requests in flight check whether they are given up.
@@ -92,6 +94,7 @@ impl Activities {
             wake_queue: WakeQueue::default(),
             watches: Watches::default(),
             rules: Arc::default(),
+            in_doubt: Arc::default(),
             telemetry,
             give_up: Notify::new(),
             disconnected: AtomicBool::new(true),

@@ -311,7 +311,9 @@ mod tests {
         // No server listens there, so a failed try proves that the sender ran.
         let options = Options::read(br#"{"address":"127.0.0.1:1","namespace":"default"}"#).unwrap();
         let runtime = Runtime::new();
-        let client = Client::new(&options, Arc::default(), runtime.io_thread(), Arc::default()).unwrap();
+        let client =
+            Client::new(&options, Arc::default(), Arc::default(), runtime.io_thread(), Arc::default())
+                .unwrap();
         let client = Arc::new(client);
         let now = Moment::now();
         let options = OpenOptions::read(br#"{"pulse":false,"initial_details":""}"#).unwrap();
@@ -339,7 +341,9 @@ mod tests {
         let activities: &'static Activities = Box::leak(Box::new(Activities::new(0, Arc::default())));
         let options = Options::read(br#"{"address":"127.0.0.1:1","namespace":"default"}"#).unwrap();
         let io_thread = Runtime::new().io_thread();
-        let client = Arc::new(Client::new(&options, Arc::default(), io_thread, Arc::default()).unwrap());
+        let client = Arc::new(
+            Client::new(&options, Arc::default(), Arc::default(), io_thread, Arc::default()).unwrap(),
+        );
         let earlier = activities.connected();
         let current = activities.connected();
         activities.wake_at(Handle { index: 0, generation: 1, fork: 0 }, Moment::now());

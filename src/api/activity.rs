@@ -207,9 +207,8 @@ fn end(number: u64, deadline: Deadline, ending: impl FnOnce(Option<Payloads>) ->
     let activities = process::activities()?;
     let handle = activities.registry.handle(number)?;
     let session = process::session()?;
-    activities.end(handle, deadline, ending, |target, ending, verify| {
-        session.call(deadline, |client| async move { client.end(&target, &ending, verify, deadline).await })
-    })
+    activities
+        .end(handle, deadline, ending, |target, ending, verify| session.end(target, ending, verify, deadline))
 }
 
 /// Opens a watch: one waiter for the signals of many activities.

@@ -99,9 +99,7 @@ pub fn report_cancelled(token: &[u8], details: Option<Payloads>, timeout: Timeou
 
 fn end(session: &Session, token: Bytes, ending: Ending, timeout: Timeout) -> Result<()> {
     let deadline = timeout.start_sending()?;
-    session.call(deadline, |client| async move {
-        client.end(&Target::Token(token), &ending, false, deadline).await
-    })
+    session.end(Target::Token(token), ending, false, deadline)
 }
 
 /// Returns the process's metrics in the Prometheus text format.

@@ -1,6 +1,6 @@
 //! Calls that end an activity. A retry of such a call may find that an earlier try has already ended it.
 
-use bytes::Bytes;
+use zeroize::Zeroizing;
 
 use super::{Client, Effort, admit::Way, order::InOrder, rounds::Rounds};
 use crate::{
@@ -61,13 +61,12 @@ impl Client {
             Err(failed) => Err(RpcError { outcome_unknown: false, ..failed }),
         };
         let Err(failed) = tried else { return Ok(()) };
-        let key = doubt_key(target);
         if failed.outcome_unknown {
-            self.in_doubt.add(&key);
+            self.note_doubt(target);
         }
         // Always look it up when the library itself closed the connection: that must not leave the caller in doubt.
         let verify = verify || failed.connection_aborted;
-        if failed.error.status() == Status::NotFound && self.in_doubt.has(&key) {
+        if failed.error.status() == Status::NotFound && self.in_doubt.has(&self.doubt_key(target)) {
             return match self.verdict(target, ending, verify, deadline).await {
                 Some(true) => Ok(()),
                 Some(false) => Err(failed.error),
@@ -85,6 +84,22 @@ impl Client {
         Err(match target {
             Target::Token(token) => self.explain(failed.error, token),
             Target::Checked { .. } => failed.error,
+        })
+    }
+
+    /// Notes that the caller of [`Client::end`] got no outcome, so that the ending may have been applied.
+    pub fn note_doubt(&self, target: &Target) {
+        self.in_doubt.add(self.doubt_key(target));
+    }
+
+    /// Returns the key under which a doubt is remembered: the server, and the token or the ids and the attempt.
+    fn doubt_key(&self, target: &Target) -> Zeroizing<Vec<u8>> {
+        let server = self.transport.peer().as_bytes();
+        Zeroizing::new(match target {
+            Target::Token(token) => [server, token].concat(),
+            Target::Checked { ids, attempt, .. } => {
+                [server, format!("{ids:?} {attempt:?}").as_bytes()].concat()
+            }
         })
     }
 
@@ -202,12 +217,4 @@ fn details_lost_with<'a>(target: &Target, ending: &'a Ending) -> Option<&'a Payl
     let (Target::Token(token), Ending::Fail(report)) = (target, ending) else { return None };
     let details = report.heartbeat_details.as_ref()?;
     Token::read(token)?.ids.workflow_id.is_empty().then_some(details)
-}
-
-/// Returns the key under which a doubt is remembered: the token, or the ids and the attempt.
-fn doubt_key(target: &Target) -> Bytes {
-    match target {
-        Target::Token(token) => token.clone(),
-        Target::Checked { ids, attempt, .. } => format!("{ids:?} {attempt:?}").into(),
-    }
 }

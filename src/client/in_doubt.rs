@@ -10,27 +10,28 @@ use zeroize::Zeroizing;
 /// The most activities that are remembered; the oldest is forgotten first.
 const CAPACITY: usize = 1024;
 
-/// The task tokens in doubt. If the next ending call for one of them finds the activity over, an earlier try has
-/// probably ended it. Then the error must not say that another attempt has taken over.
+/// The keys of the activities in doubt, also of the process's earlier clients. If the next ending call for one of them
+/// finds the activity over, an earlier try has probably ended it. Then the error must not say that another attempt has
+/// taken over.
 #[derive(Default)]
 pub struct InDoubt(Mutex<VecDeque<Zeroizing<Vec<u8>>>>);
 
 impl InDoubt {
-    /// Remembers `token`.
-    pub fn add(&self, token: &[u8]) {
-        let mut tokens = self.lock();
-        if tokens.iter().any(|known| known.as_slice() == token) {
+    /// Remembers a key, which contains the task token.
+    pub fn add(&self, key: Zeroizing<Vec<u8>>) {
+        let mut keys = self.lock();
+        if keys.contains(&key) {
             return;
         }
-        if tokens.len() == CAPACITY {
-            tokens.pop_front();
+        if keys.len() == CAPACITY {
+            keys.pop_front();
         }
-        tokens.push_back(Zeroizing::new(token.to_owned()));
+        keys.push_back(key);
     }
 
-    /// Returns whether `token` is remembered.
-    pub fn has(&self, token: &[u8]) -> bool {
-        self.lock().iter().any(|known| known.as_slice() == token)
+    /// Returns whether `key` is remembered.
+    pub fn has(&self, key: &[u8]) -> bool {
+        self.lock().iter().any(|known| known.as_slice() == key)
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Zeroizing<Vec<u8>>>> {
@@ -45,15 +46,15 @@ mod tests {
     #[test]
     fn a_doubt_stays_with_its_token() {
         let in_doubt = InDoubt::default();
-        in_doubt.add(b"a");
-        in_doubt.add(b"a");
+        in_doubt.add(b"a".to_vec().into());
+        in_doubt.add(b"a".to_vec().into());
         assert!(in_doubt.has(b"a") && in_doubt.has(b"a") && !in_doubt.has(b"b"));
     }
 
     #[test]
     fn the_oldest_doubt_makes_room() {
         let in_doubt = InDoubt::default();
-        (0..=CAPACITY).for_each(|n| in_doubt.add(&n.to_le_bytes()));
+        (0..=CAPACITY).for_each(|n| in_doubt.add(n.to_le_bytes().to_vec().into()));
         assert!(!in_doubt.has(&0_usize.to_le_bytes()));
         assert!(in_doubt.has(&CAPACITY.to_le_bytes()));
     }

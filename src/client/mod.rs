@@ -15,7 +15,7 @@ pub mod backoff;
 mod describe;
 pub mod description;
 mod end;
-mod in_doubt;
+pub mod in_doubt;
 mod order;
 pub mod payload_policy;
 mod retry;
@@ -99,7 +99,7 @@ pub struct Client {
     /// Wakes the task that fetches the limits, if connect didn't do that.
     used: Notify,
     order: Order,
-    in_doubt: InDoubt,
+    in_doubt: Arc<InDoubt>,
 }
 
 impl Client {
@@ -107,6 +107,7 @@ impl Client {
     pub fn new(
         options: &Options,
         rules: Arc<PayloadPolicy>,
+        in_doubt: Arc<InDoubt>,
         io_thread: IoThread,
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, Error> {
@@ -134,7 +135,7 @@ impl Client {
             rules,
             used: Notify::new(),
             order: Order::default(),
-            in_doubt: InDoubt::default(),
+            in_doubt,
         })
     }
 

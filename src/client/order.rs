@@ -170,7 +170,8 @@ mod tests {
     async fn a_request_that_waits_for_another_one_too_long_may_be_repeated() {
         let options = Options::read(br#"{"address":"127.0.0.1:1"}"#).unwrap();
         let io_thread = Runtime::new().io_thread();
-        let client = Client::new(&options, Arc::default(), io_thread, Arc::default()).unwrap();
+        let client =
+            Client::new(&options, Arc::default(), Arc::default(), io_thread, Arc::default()).unwrap();
         let _other = client.order.acquire(&target("a"), SOON).await.unwrap();
         let limits = TryTime { answer: SOON, silence: SOON }.start();
         let error = client.heartbeat(&target("a"), None, Effort::Once(limits)).await.unwrap_err();

@@ -165,11 +165,11 @@ impl Tries {
     /// help.
     fn failed(&mut self, error: RpcError) -> Result<Pause, RpcError> {
         self.failed += 1;
+        self.outcome_unknown |= error.outcome_unknown;
+        self.connection_aborted |= error.connection_aborted;
         if matches!(error.retry, Retry::Never | Retry::WithOtherCredentials) {
             return Err(self.finish(error.error));
         }
-        self.outcome_unknown |= error.outcome_unknown;
-        self.connection_aborted |= error.connection_aborted;
         // A timeout isn't a server answer; keep the previous one.
         if error.error.status() != Status::Timeout {
             self.last_error = Some(error.error);

@@ -150,6 +150,9 @@ impl From<TransportError> for RpcError {
                 };
                 RpcError::new(error, retry)
             }
+            TransportError::AnswerTooLarge(error) => {
+                RpcError { outcome_unknown: true, ..RpcError::permanent(error) }
+            }
             // The transport has already retried the request without compression.
             TransportError::CompressionRefused => {
                 RpcError::permanent(Error::new(Status::Unimplemented, "the server can't decompress requests"))

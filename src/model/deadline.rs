@@ -76,9 +76,4 @@ impl Deadline {
     pub fn remaining(self) -> Duration {
         self.0.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()))
     }
-
-    /// Returns the deadline moved later by `time`.
-    pub fn later(self, time: Duration) -> Self {
-        Deadline(self.0.and_then(|end| end.checked_add(time)))
-    }
 }

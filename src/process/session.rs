@@ -8,9 +8,9 @@ use std::{
 
 use crate::{
     activity::{Activities, scheduler},
-    client::{Client, Effort},
+    client::{Client, Effort, Ending},
     config::Options,
-    model::{deadline::Deadline, error::Result},
+    model::{attempt::Target, deadline::Deadline, error::Result},
     runtime::Runtime,
     telemetry::{
         Telemetry,
@@ -47,8 +47,9 @@ impl Session {
         telemetry: &Arc<Telemetry>,
     ) -> Result<Self> {
         let runtime = Runtime::new();
-        let (rules, io_thread) = (activities.rules.clone(), runtime.io_thread());
-        let client = Arc::new(Client::new(&options, rules, io_thread, telemetry.clone())?);
+        let (rules, in_doubt) = (activities.rules.clone(), activities.in_doubt.clone());
+        let client = Client::new(&options, rules, in_doubt, runtime.io_thread(), telemetry.clone())?;
+        let client = Arc::new(client);
         let listener =
             options.metrics_address.map(|address| Listener::bind("metrics_address", address)).transpose()?;
         runtime.start()?;
@@ -105,6 +106,18 @@ impl Session {
         self.runtime.block_on(deadline, may_drive, work(self.client.clone()))
     }
 
+    /// Ends an activity as [`Client::end`] does. Without an outcome in time, for example because this process was
+    /// stopped, the end is in doubt.
+    pub fn end(&self, target: Target, ending: Ending, verify: bool, deadline: Deadline) -> Result<()> {
+        let sent = target.clone();
+        let outcome = self
+            .call(deadline, |client| async move { Ok(client.end(&target, &ending, verify, deadline).await) });
+        outcome.unwrap_or_else(|without| {
+            self.client.note_doubt(&sent);
+            Err(without)
+        })
+    }
+
     /// Stops the I/O thread. Calls in progress end with `NotConnected`.
     pub fn stop(&self) {
         self.runtime.stop();
@@ -116,5 +129,29 @@ async fn renew(client: Arc<Client>) {
     loop {
         tokio::time::sleep(RENEWAL_INTERVAL).await;
         client.transport().reload_credentials().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::model::status::Status;
+
+    #[test]
+    fn an_ending_without_an_outcome_in_time_is_in_doubt() {
+        // No server listens there.
+        let options = Options::read(br#"{"address":"127.0.0.1:1"}"#).unwrap();
+        let activities: &'static Activities = Box::leak(Box::new(Activities::new(0, Arc::default())));
+        let session = Session::start(options, activities, &activities.telemetry).unwrap();
+        let (thaw, thawed) = mpsc::channel::<()>();
+        // Like a stopped process, of which the caller is the first to continue.
+        session.runtime.spawn(async move { thawed.recv().unwrap() });
+        let (target, soon) = (Target::Token("token".into()), Deadline::within(Duration::from_millis(20)));
+        let outcome = session.end(target, Ending::Complete(None), false, soon);
+        assert_eq!(outcome.unwrap_err().status(), Status::Timeout);
+        assert!(activities.in_doubt.has(b"127.0.0.1:1token"));
+        thaw.send(()).unwrap();
     }
 }

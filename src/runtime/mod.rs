@@ -32,8 +32,8 @@ use reactor::Reactor;
 /// The I/O thread's name in `ps -L` and debuggers.
 pub const THREAD_NAME: &str = "thb-io";
 /// How long a caller waits beyond its deadline for the result, which says more than "timeout". The work keeps
-/// the deadline itself. This covers only the way back to the caller, and a thread that was frozen while it
-/// drove.
+/// the deadline itself. This covers only the way back to the caller, and a process or a driving thread that was
+/// stopped.
 const GRACE: Duration = Duration::from_millis(50);
 
 /// A reactor and its I/O thread.
@@ -99,7 +99,7 @@ impl Runtime {
             drop(in_flight);
             promise.fill(outcome);
         }));
-        ticket.wait(deadline.later(GRACE)).unwrap_or_else(|nothing| {
+        ticket.wait_with_grace(deadline, GRACE).unwrap_or_else(|nothing| {
             Err(match nothing {
                 Nothing::Late => Error::new(Status::Timeout, "time ran out without any answer"),
                 Nothing::Stopped => disconnected(),

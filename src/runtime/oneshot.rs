@@ -3,7 +3,7 @@
 //! It uses a mutex and a condition variable, because the caller may be a thread of its own Tokio runtime,
 //! where tokio's blocking functions panic.
 
-use std::sync::PoisonError;
+use std::{sync::PoisonError, time::Duration};
 
 use crate::{
     model::deadline::Deadline,
@@ -74,7 +74,7 @@ impl<T> Drop for Promise<T> {
 
 impl<T> Ticket<T> {
     /// Waits until the slot is filled, the other end is dropped, or the deadline passes.
-    pub fn wait(self, deadline: Deadline) -> Result<T, Nothing> {
+    pub fn wait(&self, deadline: Deadline) -> Result<T, Nothing> {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             match std::mem::replace(&mut *state, State::Taken) {
@@ -89,12 +89,21 @@ impl<T> Ticket<T> {
             state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
+
+    /// Does the same, and then waits for another `grace`. If the process was stopped until after the deadline, the other
+    /// end gets this time to fill the slot.
+    pub fn wait_with_grace(&self, deadline: Deadline, grace: Duration) -> Result<T, Nothing> {
+        match self.wait(deadline) {
+            Err(Nothing::Late) => self.wait(Deadline::within(grace)),
+            settled => settled,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{thread, time::Duration};
+    use std::thread;
 
     const LONG: Duration = Duration::from_secs(60);
 

@@ -139,8 +139,9 @@ async fn read(
 ) -> Result<(BytesMut, HeaderMap), TransportError> {
     let frame_limit = limit.saturating_add(frame::HEADER_BYTES);
     http2::read(&mut body, frame_limit).await.map_err(|error| lost(&error, end))?.ok_or_else(|| {
-        let why = format!("the response is over {limit} bytes, the most that is read (max_message_bytes)");
-        TransportError::Status(Box::new(tonic::Status::out_of_range(why)))
+        let why =
+            format!("the response is over {limit} bytes, the most that is read: raise max_message_bytes");
+        TransportError::AnswerTooLarge(Error::new(Status::ServerError, why))
     })
 }
 

@@ -63,6 +63,8 @@ pub enum TransportError {
     OutcomeUnknown(Error),
     /// Like `OutcomeUnknown`, because another request found the connection dead.
     Aborted(Error),
+    /// The answer is larger than `max_message_bytes`.
+    AnswerTooLarge(Error),
     /// The server can't decompress the request, and didn't process it.
     CompressionRefused,
     /// The try ran out of time.
@@ -81,6 +83,7 @@ impl TransportError {
             | TransportError::NotProcessed(_)
             | TransportError::OutcomeUnknown(_)
             | TransportError::Aborted(_) => tonic::Code::Unavailable,
+            TransportError::AnswerTooLarge(_) => tonic::Code::OutOfRange,
             TransportError::CompressionRefused => tonic::Code::Unimplemented,
             TransportError::TimedOut { .. } => tonic::Code::DeadlineExceeded,
         }

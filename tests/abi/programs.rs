@@ -2,12 +2,16 @@
 
 use std::{
     ffi::OsStr,
+    fs,
     net::TcpListener,
     os::unix::ffi::OsStrExt,
+    sync::Mutex,
+    thread,
     time::{Duration, Instant},
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
 use prost::Message;
 use temporal_heartbeat::model::payload::Payloads;
 
@@ -31,6 +35,49 @@ fn well(_: &Call) -> Answer {
 
 fn no_beat(call: &Call) -> Answer {
     if call.method == BEAT { Answer::Silence } else { Answer::ok() }
+}
+
+#[test]
+fn process_that_is_stopped_while_its_activity_ends_does_not_lose_the_result() {
+    let fake = Fake::start(|call| {
+        let earlier = SEEN.lock().unwrap().contains(&call.message);
+        match call.method.as_str() {
+            "RespondActivityTaskCompleted" if earlier => {
+                Answer::Error { code: 5, detail: "NotFoundFailure", trailers_only: true }
+            }
+            "RespondActivityTaskCompleted" => {
+                SEEN.lock().unwrap().push(call.message.clone());
+                stop_beyond_the_timeout(pid_in(&call.message));
+                Answer::ok()
+            }
+            _ => Answer::ok(),
+        }
+    });
+    static SEEN: Mutex<Vec<Bytes>> = Mutex::new(Vec::new());
+    connecting("frozen_ending.c", &fake).run();
+}
+
+/// Returns the process id in the identity of a request, `pid@host`.
+fn pid_in(message: &[u8]) -> i32 {
+    let text = String::from_utf8_lossy(message);
+    let before = text.split('@').next().unwrap();
+    let digits = before.trim_start_matches(|last: char| !last.is_ascii_digit());
+    digits[digits.rfind(|digit: char| !digit.is_ascii_digit()).map_or(0, |at| at + 1)..].parse().unwrap()
+}
+
+/// Stops a process, and lets it continue after more than the 200 ms of its call.
+fn stop_beyond_the_timeout(pid: i32) {
+    // SAFETY: no pointers are passed.
+    let signal = move |signal| assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+    signal(libc::SIGSTOP);
+    let is_stopped = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") T ");
+    while !is_stopped() {
+        thread::yield_now();
+    }
+    thread::spawn(move || {
+        thread::sleep(Duration::from_millis(300));
+        signal(libc::SIGCONT);
+    });
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! A call that ends an activity never reports THB_NOT_FOUND when an earlier try of it may have been applied.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use temporal_heartbeat::{
-    api::rpc,
-    model::{deadline::Timeout, error::Error, status::Status},
+    api::{activity, rpc},
+    model::{deadline::Timeout, error::Error, signals::Signals, status::Status},
 };
 
-use crate::fake::{Answer, Fake};
+use crate::fake::{Answer, Fake, TOKEN};
 
 const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
 const SHORT: Timeout = Timeout::Within(Duration::from_millis(300));
@@ -84,6 +84,57 @@ fn ending_stays_in_doubt_after_a_timed_out_call() {
     for _ in 0..2 {
         assert_eq!(end(b"token", LONG).unwrap_err().status(), Status::InDoubt, "on every repetition");
     }
+}
+
+#[test]
+fn ending_stays_in_doubt_after_a_success_that_cannot_be_read() {
+    // A field of an unknown wire type, and a message over max_message_bytes.
+    for message in [vec![0x0f], vec![0; 8192]] {
+        for (method, end) in ENDINGS {
+            let fake = Fake::start({
+                let message = message.clone();
+                move |call| match (call.method == method, call.nth) {
+                    (true, 0) => Answer::Message(message.clone()),
+                    (true, _) => OVER,
+                    (false, _) => Answer::ok(),
+                }
+            });
+            fake.connect(r#","max_message_bytes":4096"#).unwrap();
+            let unread = end(b"token", LONG).unwrap_err();
+            assert_eq!(unread.status(), Status::ServerError, "{method}: {unread}");
+            assert!(unread.message().contains("may have been applied"), "{unread}");
+            assert_eq!(end(b"token", LONG).unwrap_err().status(), Status::InDoubt, "{method}");
+        }
+    }
+}
+
+#[test]
+fn ending_stays_in_doubt_after_a_disconnect() {
+    let (method, end) = ENDINGS[0];
+    let fake = over_after(method, || Answer::Silence);
+    thread::scope(|scope| {
+        let ending = scope.spawn(|| end(b"token", LONG));
+        fake.wait_for(method, 1);
+        rpc::disconnect(Timeout::Zero).unwrap();
+        assert_eq!(ending.join().unwrap().unwrap_err().status(), Status::NotConnected);
+    });
+    fake.connect("").unwrap();
+    assert_eq!(end(b"token", LONG).unwrap_err().status(), Status::InDoubt);
+}
+
+#[test]
+fn ending_of_an_open_activity_stays_in_doubt_although_a_beat_finds_it_gone() {
+    let (method, _) = ENDINGS[0];
+    let _fake = Fake::connected(move |call| match (call.method.as_str(), call.nth) {
+        (name, 0) if name == method => Answer::Silence,
+        (name, _) if name == method || name == "RecordActivityTaskHeartbeat" => OVER,
+        _ => Answer::ok(),
+    });
+    let handle = activity::open(TOKEN, br#"{"heartbeat_timeout_ms":1000,"initial_details":""}"#).unwrap();
+    assert_eq!(activity::complete(handle, None, SHORT).unwrap_err().status(), Status::Timeout);
+    activity::wait(handle, Signals::GONE, Signals::default(), LONG).unwrap();
+    assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), Status::InDoubt);
+    assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), Status::Ended);
 }
 
 #[test]

@@ -78,9 +78,14 @@ impl Process {
 
     pub fn connect(&self, world: &World) {
         let rules = self.activities.rules.clone();
-        let client =
-            Client::new(&self.options, rules, IoThread::calling(), self.activities.telemetry.clone())
-                .unwrap();
+        let client = Client::new(
+            &self.options,
+            rules,
+            self.activities.in_doubt.clone(),
+            IoThread::calling(),
+            self.activities.telemetry.clone(),
+        )
+        .unwrap();
         let client = Arc::new(client);
         world.log(Lane::Client, || "connects".into());
         self.spawn(scheduler::run(self.activities, client.clone(), self.activities.connected()));
@@ -128,7 +133,7 @@ impl Process {
     ) -> Result<T> {
         let (promise, ticket) = oneshot::slot();
         self.spawn(async move { promise.fill(work.await) });
-        ticket.wait(deadline.later(GRACE)).unwrap_or_else(|nothing| {
+        ticket.wait_with_grace(deadline, GRACE).unwrap_or_else(|nothing| {
             let status = match nothing {
                 Nothing::Late => Status::Timeout,
                 Nothing::Stopped => Status::NotConnected,

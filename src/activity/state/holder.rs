@@ -164,11 +164,15 @@ impl Activity {
 
     /// Begins an ending call: no further beat begins.
     pub fn begin_ending(&mut self) -> Result<()> {
-        self.check_usable()?;
-        if self.lifecycle == Lifecycle::Ending {
-            return Err(Error::new(Status::Ended, "another thread is ending the activity"));
+        match self.lifecycle {
+            Lifecycle::Open => self.lifecycle = Lifecycle::Ending,
+            Lifecycle::Ending => {
+                return Err(Error::new(Status::Ended, "another thread is ending the activity"));
+            }
+            // The earlier call may be why it is gone, so this one asks the server.
+            Lifecycle::Gone if self.has_failed_to_end => {}
+            Lifecycle::Ended | Lifecycle::Gone => return self.check_usable(),
         }
-        self.lifecycle = Lifecycle::Ending;
         Ok(())
     }
 
@@ -176,7 +180,7 @@ impl Activity {
     /// call.
     pub fn may_end(&self, now: Moment) -> Result<Option<End>> {
         match self.lifecycle {
-            Lifecycle::Gone => Err(self.gone()),
+            Lifecycle::Gone if !self.has_failed_to_end => Err(self.gone()),
             _ if self.in_flight => Ok(None),
             _ => Ok(Some(End {
                 target: self.address.ending_target(self.lease.is_held(now)),
@@ -202,7 +206,10 @@ impl Activity {
         self.lifecycle = match outcome.as_ref().map_err(Error::status) {
             Ok(()) | Err(Status::InDoubt) => Lifecycle::Ended,
             Err(Status::NotFound) => Lifecycle::Gone,
-            Err(_) => Lifecycle::Open,
+            Err(_) => {
+                self.has_failed_to_end = true;
+                if self.lifecycle == Lifecycle::Gone { Lifecycle::Gone } else { Lifecycle::Open }
+            }
         };
         self.due = Moment::NEVER;
         let continues = self.pulse || self.records.has_unacknowledged();

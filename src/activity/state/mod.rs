@@ -52,6 +52,8 @@ pub struct Activity {
     pulse: bool,
     require_encoded: bool,
     verify: bool,
+    /// Whether an ending call has failed in another way than with NOT_FOUND. It may have ended the activity.
+    has_failed_to_end: bool,
     in_flight: bool,
     /// Whether the try in flight must be given up because it delays a waiting call.
     is_given_up: bool,
@@ -251,6 +253,7 @@ impl Activity {
             pulse: options.pulse,
             require_encoded: options.require_encoded,
             verify: options.verify,
+            has_failed_to_end: false,
             in_flight: false,
             is_given_up: false,
             timeout_lookup: TimeoutLookup::NotNeeded,

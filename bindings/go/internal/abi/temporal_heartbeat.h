@@ -518,7 +518,7 @@ thb_status_t thb_activity_flush(thb_activity_t activity, uint32_t timeout_ms, st
 //
 // Beats are suspended during the call. After THB_OK and THB_IN_DOUBT the handle is ended: it can be read and closed,
 // and all other calls return THB_ENDED. After THB_NOT_FOUND it is gone. After any other status the beats resume, and
-// the call may be repeated.
+// the call may be repeated, even if a beat has found the activity gone since: it then returns THB_IN_DOUBT.
 thb_status_t thb_activity_complete(thb_activity_t activity,
                                    thb_encoding_t encoding,
                                    const void *result,

@@ -126,7 +126,7 @@ slow-interop:
 	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest interop -k "typescript or java"
 
 slow-program:
-	cd tests && THB_SLOW=1 THB_PROGRAM=$(PROGRAM) $(VENV)/bin/python -m pytest cli -k "flood or typescript"
+	cd tests && THB_SLOW=1 THB_PROGRAM=$(PROGRAM) $(VENV)/bin/python -m pytest cli -k "flood or typescript or in_time"
 
 slow-outages:
 	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest -n 4 e2e/test_order.py

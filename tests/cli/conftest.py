@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
-from harness.fixtures import NO_INHERITED, NO_VARIABLES
+from harness.fixtures import NO_INHERITED, NO_LAUNCHER, NO_VARIABLES
 from harness.program import Exec, Program, StartProgram, encoded, environment, program
 from harness.server import Server
 from harness.worker import Attempt
@@ -21,8 +21,10 @@ def start_program(server: Server) -> Iterator[StartProgram]:
         stdin: bytes | None = None,
         inherit: Sequence[int] = NO_INHERITED,
         terminal: int | None = None,
+        launcher: Sequence[str] = NO_LAUNCHER,
     ) -> Program:
-        running = Program(arguments, environment(server.address) | dict(variables), stdin, inherit, terminal)
+        given = environment(server.address) | dict(variables)
+        running = Program(arguments, given, stdin, inherit, terminal, launcher)
         started.append(running)
         return running
 
@@ -40,11 +42,19 @@ def execute(start_program: StartProgram) -> Exec:
         variables: Mapping[str, str] = NO_VARIABLES,
         stdin: bytes | None = None,
         terminal: int | None = None,
+        launcher: Sequence[str] = NO_LAUNCHER,
     ) -> Program:
         words = ["sh", "-c", command] if isinstance(command, str) else list(command)
         token = {"TEMPORAL_ACTIVITY_TASK_TOKEN": encoded(attempt.token)}
         return start_program(
-            "exec", *flags, "--", *words, variables=token | dict(variables), stdin=stdin, terminal=terminal
+            "exec",
+            *flags,
+            "--",
+            *words,
+            variables=token | dict(variables),
+            stdin=stdin,
+            terminal=terminal,
+            launcher=launcher,
         )
 
     return execute

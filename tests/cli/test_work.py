@@ -21,6 +21,7 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from harness.activities import start_to_close
+from harness.orphans import ORPHANS, SUBREAPER
 from harness.polling import wait_until
 from harness.program import Program, StartProgram
 from harness.server import NAMESPACE
@@ -285,3 +286,15 @@ def test_unknown_command_fails_the_attempt_and_the_worker_continues(
         assert isinstance(error, ApplicationError)
         assert error.type == "CommandNotFound"
     assert running.process.poll() is None
+
+
+def test_worker_that_adopts_processes_reaps_them_and_not_its_commands(
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram, tmp_path: Path
+) -> None:
+    directory = f"{tmp_path}/$TEMPORAL_ACTIVITY_ID"
+    command = ["bash", "-c", f'mkdir "{directory}"; exec bash -c "$0" "{directory}"', ORPHANS]
+    flags = ["-t", queue, "-c", "4", "--max-tasks", "8", "--success-codes", "3"]
+    running = start_program("work", *flags, "--", *command, launcher=SUBREAPER)
+    handles = [start_here() for _ in range(8)]
+    assert [result(sdk_worker, handle) for handle in handles] == [3] * 8
+    assert running.ends() == 0

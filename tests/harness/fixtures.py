@@ -8,6 +8,7 @@ from harness.driver import Driver
 from harness.languages import NO_VARIABLES as NO_VARIABLES
 
 NO_INHERITED: Sequence[int] = ()
+NO_LAUNCHER: Sequence[str] = ()
 
 
 class StartActivity(Protocol):

@@ -45,16 +45,18 @@ class Program:
         stdin: bytes | None = None,
         inherit: Sequence[int] = (),
         terminal: int | None = None,
+        launcher: Sequence[str] = (),
     ) -> None:
-        """Starts the program. With a terminal, its output is written there."""
+        """Starts the program, by a launcher if there is one. With a terminal, its output is written there."""
         self.process = subprocess.Popen(
-            [str(program()), *arguments],
+            [*launcher, str(program()), *arguments],
             env=dict(variables),
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=terminal or subprocess.PIPE,
             stderr=terminal or subprocess.PIPE,
             pass_fds=inherit,
             start_new_session=True,
+            restore_signals=not launcher,
         )
         self._watchdog = threading.Timer(RUN_LIMIT_S, self.process.kill)
         self._watchdog.daemon = True
@@ -135,6 +137,7 @@ class StartProgram(Protocol):
         stdin: bytes | None = ...,
         inherit: Sequence[int] = ...,
         terminal: int | None = ...,
+        launcher: Sequence[str] = ...,
     ) -> Program: ...
 
 
@@ -149,6 +152,7 @@ class Exec(Protocol):
         variables: Mapping[str, str] = ...,
         stdin: bytes | None = ...,
         terminal: int | None = ...,
+        launcher: Sequence[str] = ...,
     ) -> Program: ...
 
 

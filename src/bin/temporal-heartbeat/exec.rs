@@ -28,7 +28,7 @@ use crate::{
     exit_code,
     run::{
         args::{RunArgs, StopOrIgnore},
-        attempt::{self, Attempt},
+        attempt::{self, Attempt, LAST_REPORT_TIMEOUT},
         environment,
         outcome::Outcome,
         supervisor::Event,
@@ -54,7 +54,8 @@ const FORWARDED: [Signal; 8] = [
 /// Takes the task token from the activity's worker. Sends heartbeats while the command runs, whatever the command does. Passes the
 /// previous attempt's details to the command in TEMPORAL_ACTIVITY_DETAILS_JSON and in the file TEMPORAL_ACTIVITY_DETAILS_FILE. Completes
 /// the activity if the command succeeds, fails the attempt if it doesn't, and exits with its code. The command never outlives this
-/// program: its process group is killed even if this program is killed by SIGKILL. Signals are forwarded to the command.
+/// program: its process group is killed even if this program is killed by SIGKILL. Signals are forwarded to the command. If the command
+/// doesn't end within --grace after SIGTERM, it is killed and the attempt fails.
 #[derive(Args, Debug)]
 #[command(after_long_help = help())]
 pub struct ExecArgs {
@@ -149,7 +150,7 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
     let signals = activity::beat(handle, timeout)?;
     let args = args.run;
     if signals.contains(Signals::CANCEL_REQUESTED) && args.on_cancel == StopOrIgnore::Stop {
-        Outcome::Cancelled.report(handle, &args)?;
+        Outcome::Cancelled.report(handle, args.end_timeout)?;
         console::warning("the activity was cancelled before the command was started; reported as cancelled");
         return Ok(exit_code::CANCEL_REQUESTED);
     }
@@ -179,17 +180,22 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
     Ok(attempt::run(attempt, sender, events))
 }
 
-/// Sends signals as events while the command runs. After that they have their default effect on this process. A signal that is ignored
-/// stays ignored, in the command too.
+/// Sends signals as events while the command runs. After that they have their default effect on this process, the first SIGTERM only when
+/// the report has had its time. A signal that is ignored stays ignored, in the command too.
 fn forward_signals(sender: Sender<Event>) -> io::Result<()> {
     let mut signals = signals::catch(&FORWARDED)?;
     thread::Builder::new().name("signal".into()).spawn(move || {
+        let mut is_terminated = false;
         for number in signals.forever() {
-            if let Ok(signal) = Signal::try_from(number)
-                && sender.send(Event::ProcessSignal(signal)).is_err()
-            {
-                // Fails only for a signal that does nothing by default.
-                let _ = low_level::emulate_default_handler(number);
+            let Ok(signal) = Signal::try_from(number) else { continue };
+            if sender.send(Event::ProcessSignal(signal)).is_ok() {
+                continue;
+            }
+            // Fails only for a signal that does nothing by default.
+            let end = move || drop(low_level::emulate_default_handler(number));
+            let is_first = signal == Signal::SIGTERM && !std::mem::replace(&mut is_terminated, true);
+            if !is_first || signals::spawn_after(LAST_REPORT_TIMEOUT, end).is_err() {
+                end();
             }
         }
     })?;

@@ -31,11 +31,14 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use temporal_heartbeat::model::error::Error;
 
 use crate::{
+    child::adopted,
     commands::{CancelledArgs, CompleteArgs, DetailsArgs, FailArgs, HeartbeatArgs},
     connection::Connection,
     console::Format,
+    error::local_error,
     exec::ExecArgs,
     token::TokenArgs,
     work::WorkArgs,
@@ -100,6 +103,14 @@ fn main() -> ExitCode {
         }
     };
     console::set_format(cli.output);
+    let code = signals::reset_inherited()
+        .map_err(|why| local_error("reset signals", &why))
+        .and_then(|()| adopted::reap_during(|| run(cli)));
+    code.unwrap_or_else(|error| report(&error)).into()
+}
+
+/// Runs the command, and returns the exit code.
+fn run(cli: Cli) -> u8 {
     let connection = &cli.connection;
     let code = match cli.command {
         Command::Exec(args) => exec::run(connection, args),
@@ -114,11 +125,13 @@ fn main() -> ExitCode {
         Command::Man { directory } => man::write_pages(Cli::command(), &directory),
         Command::Guard { directory } => child::guardian::run(&directory),
     };
-    code.unwrap_or_else(|error| {
-        console::error(&error);
-        exit_code::of_status(error.status())
-    })
-    .into()
+    code.unwrap_or_else(|error| report(&error))
+}
+
+/// Prints an error, and returns its exit code.
+fn report(error: &Error) -> u8 {
+    console::error(error);
+    exit_code::of_status(error.status())
 }
 
 #[cfg(test)]

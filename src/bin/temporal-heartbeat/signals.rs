@@ -1,9 +1,18 @@
-//! Catches the signals that this process receives.
+//! The signals that this process receives, and the signal state that it inherits.
 
-use std::io;
+use std::{io, thread, time::Duration};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use signal_hook::iterator::Signals;
+
+/// Resets SIGCHLD and the signal mask. If the parent ignores SIGCHLD, the kernel discards the exit status of a command. A signal that the
+/// parent blocks would never arrive.
+pub fn reset_inherited() -> io::Result<()> {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: the default action runs no code of this process.
+    unsafe { sigaction(Signal::SIGCHLD, &default)? };
+    Ok(SigSet::empty().thread_set_mask()?)
+}
 
 /// Catches these signals, except ignored ones: `nohup`, and shells without job control, ignore signals for their commands.
 pub fn catch(signals: &[Signal]) -> io::Result<Signals> {
@@ -17,4 +26,13 @@ fn is_ignored(number: i32) -> bool {
         libc::sigaction(number, std::ptr::null(), action.as_mut_ptr()) == 0
             && action.assume_init().sa_sigaction == libc::SIG_IGN
     }
+}
+
+/// Runs the action after the delay, in a new thread.
+pub fn spawn_after(delay: Duration, action: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let run = move || {
+        thread::sleep(delay);
+        action();
+    };
+    thread::Builder::new().name("delay".into()).spawn(run).map(drop)
 }

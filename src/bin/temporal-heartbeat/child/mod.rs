@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `process_group` | starts, signals and reaps the command's process group |
 //! | `guardian` | kills the group and removes its files if this program is killed |
+//! | `adopted` | reaps processes that the kernel gives to this program |
 
+pub mod adopted;
 pub mod guardian;
 pub mod process_group;

@@ -57,7 +57,7 @@ pub struct RunArgs {
     /// The signal that stops the command and its process group
     #[arg(long, value_name = "NAME", default_value = "TERM", value_parser = signal, help_heading = "Stopping")]
     pub stop_signal: Signal,
-    /// The time between the stop signal and SIGKILL
+    /// The time between the stop signal, or a SIGTERM that this program receives, and SIGKILL
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration, help_heading = "Stopping")]
     pub grace: Duration,
     /// The longest time between two heartbeats, and so until a cancellation is noticed. A short heartbeat timeout shortens it

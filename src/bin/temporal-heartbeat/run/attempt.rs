@@ -42,6 +42,10 @@ use crate::{
 
 /// How long to wait, after the command has exited, until the rest of its output is written. The reader of this program's output may be slow.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to write the rest of each output stream if this process must exit.
+const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long to retry the report if this process must exit.
+pub const LAST_REPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An attempt to run.
 pub struct Attempt<'a> {
@@ -68,15 +72,21 @@ pub struct Attempt<'a> {
 pub fn run(mut attempt: Attempt<'_>, sender: Sender<Event>, events: Receiver<Event>) -> u8 {
     let started = Instant::now();
     let args = attempt.args;
+    let mut report_timeout = args.end_timeout;
     let (exit, outcome, exit_code) = match run_command(&mut attempt, sender, &events) {
-        Ok((exit, outcome)) => (Some(exit), outcome, exit_code::of_command(exit)),
+        Ok((exit, outcome, must_exit)) => {
+            if must_exit {
+                report_timeout = report_timeout.min(LAST_REPORT_TIMEOUT);
+            }
+            (Some(exit), outcome, exit_code::of_command(exit))
+        }
         Err(why) => (None, Outcome::not_started(args, &why), exit_code::not_started(&why)),
     };
     drop(events);
     let name = outcome.name();
     let failure = if let Outcome::Failed(failure) = &outcome { Some(failure.message.clone()) } else { None };
     let is_gone = outcome == Outcome::Gone;
-    let reported = outcome.report(attempt.handle, args);
+    let reported = outcome.report(attempt.handle, report_timeout);
     // The report has sent the last record, or nothing can be sent any more.
     let _ = activity::close(attempt.handle, Timeout::Zero);
     let is_worth_printing = attempt.prints_success || name != "completed" || console::is_json();
@@ -91,11 +101,12 @@ pub fn run(mut attempt: Attempt<'_>, sender: Sender<Event>, events: Receiver<Eve
     }
 }
 
+/// Returns the command's exit status, the outcome, and whether this process must exit.
 fn run_command(
     attempt: &mut Attempt<'_>,
     sender: Sender<Event>,
     events: &Receiver<Event>,
-) -> io::Result<(ExitStatus, Outcome)> {
+) -> io::Result<(ExitStatus, Outcome, bool)> {
     let args = attempt.args;
     let progress = Arc::new(Progress::new(attempt.handle));
     let pipes = Pipes::new(args);
@@ -128,11 +139,12 @@ fn run_command(
     let watchdog = Watchdog::new(args, &group, &progress, chunks.clone());
     let title = attempt.has_status_line.then(|| attempt.title.clone());
     let supervisor = Supervisor::new(args, &group, &progress, watchdog, title);
-    let stop = supervisor.run(attempt.signals, events);
+    let end = supervisor.run(attempt.signals, events);
     let exit = group.reap()?;
 
     drop(running);
-    let finish = |tee: Option<Tee>| tee.map(|tee| tee.finish(OUTPUT_TIMEOUT));
+    let output_timeout = if end.must_exit { LAST_OUTPUT_TIMEOUT } else { OUTPUT_TIMEOUT };
+    let finish = |tee: Option<Tee>| tee.map(|tee| tee.finish(output_timeout));
     let (stdout, stderr) = (finish(stdout), finish(stderr));
     if matches!(stdout, Some(None)) || matches!(stderr, Some(None)) {
         console::warning(
@@ -141,7 +153,7 @@ fn run_command(
     }
     let captured = stdout.flatten().and_then(|observers| observers.capture).map(Capture::finish);
     let stderr = stderr.flatten().and_then(|observers| observers.tail).map(Tail::finish).unwrap_or_default();
-    Ok((exit, Outcome::of_command(args, exit, stop, captured, &stderr)))
+    Ok((exit, Outcome::of_command(args, exit, end.reason, captured, &stderr), end.must_exit))
 }
 
 /// Which streams go through this process. The command inherits the other ones, so that they cost nothing and a terminal stays a terminal.

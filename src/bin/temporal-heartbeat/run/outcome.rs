@@ -1,6 +1,6 @@
 //! The outcome of an attempt: what is reported to the server.
 
-use std::{fs, io, os::unix::process::ExitStatusExt, path::Path, process::ExitStatus};
+use std::{fs, io, os::unix::process::ExitStatusExt, path::Path, process::ExitStatus, time::Duration};
 
 use serde_json::{Value, json};
 use temporal_heartbeat::{
@@ -79,6 +79,7 @@ impl Outcome {
             (Some(stop @ StopReason::Reset), _) => stopped("Reset", stop),
             (Some(stop @ StopReason::Stalled), _) => stopped("Stalled", stop),
             (Some(stop @ StopReason::Shutdown), _) => stopped("Shutdown", stop),
+            (Some(stop @ StopReason::Terminated), _) => stopped("Terminated", stop),
             (None, Some(code)) if args.is_success(code) => match result(args, code, captured) {
                 Ok(result) => Outcome::Completed(result),
                 Err((kind, message)) => failed(kind, message, true),
@@ -105,9 +106,9 @@ impl Outcome {
         }
     }
 
-    /// Reports the outcome to the server. Retries for as long as `--end-timeout`.
-    pub fn report(self, handle: u64, args: &RunArgs) -> Result<()> {
-        let timeout = Timeout::Within(args.end_timeout);
+    /// Reports the outcome to the server. Retries until the timeout.
+    pub fn report(self, handle: u64, timeout: Duration) -> Result<()> {
+        let timeout = Timeout::Within(timeout);
         let fail = |failure: Failure| activity::fail(handle, failure.json().as_bytes(), timeout);
         match self {
             Outcome::Gone => Ok(()),

@@ -51,6 +51,8 @@ pub enum StopReason {
     Stalled,
     /// The worker shuts down.
     Shutdown,
+    /// This process received SIGTERM, and the command didn't end.
+    Terminated,
 }
 
 impl StopReason {
@@ -63,8 +65,18 @@ impl StopReason {
             StopReason::Reset => "the activity was reset",
             StopReason::Stalled => "there was no sign of life for as long as --stall-timeout",
             StopReason::Shutdown => "the worker is shutting down",
+            StopReason::Terminated => "it was still running at the end of --grace after SIGTERM",
         }
     }
+}
+
+/// How the supervision of a command has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Why the command was stopped, if it was.
+    pub reason: Option<StopReason>,
+    /// Whether this process was asked to exit, so that the report must be quick.
+    pub must_exit: bool,
 }
 
 /// Supervises a running command.
@@ -74,7 +86,7 @@ pub struct Supervisor<'a> {
     progress: &'a Progress,
     watchdog: Option<Watchdog<'a>>,
     started: Instant,
-    stop: Option<StopReason>,
+    end: End,
     kill_at: Option<Instant>,
     /// Whether the command is frozen by a pause or by SIGTSTP.
     is_frozen: bool,
@@ -99,7 +111,7 @@ impl<'a> Supervisor<'a> {
             progress,
             watchdog,
             started: Instant::now(),
-            stop: None,
+            end: End { reason: None, must_exit: false },
             kill_at: None,
             is_frozen: false,
             signals: Signals::default(),
@@ -108,9 +120,8 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Handles events until the command has exited. Returns why it was stopped, if it was. `signals` are the activity's signals at the
-    /// start.
-    pub fn run(mut self, signals: Signals, events: &Receiver<Event>) -> Option<StopReason> {
+    /// Handles events until the command has exited. `signals` are the activity's signals at the start.
+    pub fn run(mut self, signals: Signals, events: &Receiver<Event>) -> End {
         self.handle_activity_signals(signals);
         let period = self.period();
         loop {
@@ -124,7 +135,10 @@ impl<'a> Supervisor<'a> {
                 Ok(Event::Exited) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Event::ActivitySignals(signals)) => self.handle_activity_signals(signals),
                 Ok(Event::ProcessSignal(signal)) => self.forward(signal),
-                Ok(Event::Shutdown) => self.stop(StopReason::Shutdown),
+                Ok(Event::Shutdown) => {
+                    self.end.must_exit = true;
+                    self.stop(StopReason::Shutdown);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.check();
@@ -132,7 +146,7 @@ impl<'a> Supervisor<'a> {
         // The command may have written the file after the last check.
         self.read_progress_file();
         console::clear_status_line();
-        self.stop
+        self.end
     }
 
     /// How often to call [`check`](Self::check) if there are no events.
@@ -176,20 +190,21 @@ impl<'a> Supervisor<'a> {
         }
         let (is_paused, was_paused) = (has(Signals::PAUSED), self.signals.contains(Signals::PAUSED));
         self.signals = signals;
-        if is_paused != was_paused && self.args.on_pause == OnPause::Freeze && self.stop.is_none() {
+        if is_paused != was_paused && self.args.on_pause == OnPause::Freeze && self.kill_at.is_none() {
             if is_paused { self.freeze(Signal::SIGSTOP) } else { self.resume() }
         }
     }
 
     fn stop(&mut self, reason: StopReason) {
+        let is_first = self.end.reason.is_none();
         // GONE replaces an earlier reason, because then nothing can be reported.
-        if self.stop.is_none() || reason == StopReason::Gone {
-            self.stop = Some(reason);
+        if is_first || reason == StopReason::Gone {
+            self.end.reason = Some(reason);
         }
-        if self.kill_at.is_some() {
+        if !is_first {
             return;
         }
-        self.kill_at = Some(Instant::now() + self.args.grace);
+        self.kill_after_grace();
         if !self.args.quiet {
             console::warning(&format!("{} is being stopped: {}", self.args.name(), reason.text()));
         }
@@ -198,10 +213,22 @@ impl<'a> Supervisor<'a> {
         self.resume();
     }
 
+    /// The time starts with the first reason to stop.
+    fn kill_after_grace(&mut self) {
+        self.kill_at.get_or_insert(Instant::now() + self.args.grace);
+    }
+
     fn forward(&mut self, signal: Signal) {
         match signal {
             Signal::SIGTSTP => self.freeze(signal),
             Signal::SIGCONT => self.resume(),
+            // The sender kills this process if it doesn't end in time, and then nothing is reported.
+            Signal::SIGTERM => {
+                self.end.must_exit = true;
+                self.kill_after_grace();
+                self.group.signal(signal);
+                self.resume();
+            }
             _ => self.group.signal(signal),
         }
     }
@@ -221,12 +248,16 @@ impl<'a> Supervisor<'a> {
 
     fn check(&mut self) {
         if self.kill_at.is_some_and(|at| at <= Instant::now()) {
+            if self.end.reason.is_none() {
+                self.stop(StopReason::Terminated);
+            }
             self.group.signal(Signal::SIGKILL);
             // Repeated, for processes that join the group later.
             self.kill_at = Some(Instant::now() + self.args.grace.max(FILE_PERIOD));
         }
         self.read_progress_file();
-        if !self.is_frozen && self.stop.is_none() && self.watchdog.as_mut().is_some_and(Watchdog::check) {
+        if !self.is_frozen && self.end.reason.is_none() && self.watchdog.as_mut().is_some_and(Watchdog::check)
+        {
             self.stop(StopReason::Stalled);
         }
         if let Some(title) = &self.title {
@@ -251,7 +282,7 @@ impl<'a> Supervisor<'a> {
     fn status_line(&self, title: &str) -> String {
         let elapsed = humantime::format_duration(Duration::from_secs(self.started.elapsed().as_secs()));
         let mut parts = vec![title.to_owned(), elapsed.to_string()];
-        if self.stop.is_some() {
+        if self.kill_at.is_some() {
             parts.push("being stopped".to_owned());
         } else if self.signals.contains(Signals::PAUSED) {
             parts.push("paused".to_owned());

@@ -77,13 +77,8 @@ pub fn handle_signals<'scope>(
                     ));
                 }
                 worker.slots.close();
-                // This thread isn't scoped, because it may outlive the worker.
                 let running = worker.running.clone();
-                let stop = move || {
-                    thread::sleep(grace);
-                    running.stop();
-                };
-                if !grace.is_zero() && thread::Builder::new().name("grace".into()).spawn(stop).is_ok() {
+                if !grace.is_zero() && signals::spawn_after(grace, move || running.stop()).is_ok() {
                     continue;
                 }
             }

@@ -371,6 +371,7 @@ thb_status_t thb_complete(const void *token,
 //   non_retryable        true: the activity isn't retried (false)
 //   details              [values] for the workflow; or details_payloads: base64 of an encoded Payloads
 //   next_retry_delay_ms  replaces the retry policy's delay
+//   category             "benign": expected, so that workers and clients neither log nor count it as an error
 //   stack_trace, source  where it happened ("source": "temporal-heartbeat")
 //   cause                an object with the same keys
 //   heartbeat_details    [values] that are stored with the failure as the last progress, for the next attempt; or

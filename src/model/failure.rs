@@ -9,7 +9,10 @@ use super::{
     payload::{Payloads, check_size},
     status::Status,
 };
-use crate::proto::temporal::api::failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo};
+use crate::proto::temporal::api::{
+    enums::v1::ApplicationErrorCategory,
+    failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo},
+};
 
 /// The default source of a failure.
 pub const DEFAULT_SOURCE: &str = "temporal-heartbeat";
@@ -81,6 +84,7 @@ fn failure(object: &mut Object<'_>) -> Result<Failure> {
             seconds: ms / 1000,
             nanos: i32::try_from(ms % 1000 * 1_000_000).unwrap_or(0),
         }),
+        category: category(object)?.into(),
     };
     Ok(Failure {
         message: object.string("message")?.unwrap_or_default(),
@@ -90,6 +94,14 @@ fn failure(object: &mut Object<'_>) -> Result<Failure> {
         // The server accepts only this kind of failure from an activity.
         failure_info: Some(FailureInfo::ApplicationFailureInfo(info)),
     })
+}
+
+fn category(object: &mut Object<'_>) -> Result<ApplicationErrorCategory> {
+    match object.string("category")?.as_deref() {
+        None => Ok(ApplicationErrorCategory::Unspecified),
+        Some("benign") => Ok(ApplicationErrorCategory::Benign),
+        Some(_) => Err(Error::argument(format!("{} must be \"benign\"", object.at("category")))),
+    }
 }
 
 /// Returns the JSON values under the key `plain`, or the Payloads under the key `encoded`, in standard base64.
@@ -118,7 +130,7 @@ mod tests {
     fn every_key_finds_its_field() {
         let report = Report::read(
             br#"{"message":"m","type":"T","non_retryable":true,"details":[1, "two"],"next_retry_delay_ms":1500,
-                 "stack_trace":"at x","source":"solver","cause":{"message":"c","details":[null]},"heartbeat_details":[41]}"#,
+                 "category":"benign","stack_trace":"at x","source":"solver","cause":{"message":"c","details":[null]},"heartbeat_details":[41]}"#,
         )
         .unwrap();
         let failure = &report.failure;
@@ -128,7 +140,9 @@ mod tests {
         assert_eq!(info(failure).details, Some(Payloads::from_json_values(["1", "\"two\""])));
         let delay = prost_types::Duration { seconds: 1, nanos: 500_000_000 };
         assert_eq!(info(failure).next_retry_delay, Some(delay));
+        assert_eq!(info(failure).category(), ApplicationErrorCategory::Benign);
         let cause = failure.cause.as_ref().unwrap();
+        assert_eq!(info(cause).category(), ApplicationErrorCategory::Unspecified);
         assert_eq!((cause.message.as_str(), cause.source.as_str()), ("c", DEFAULT_SOURCE));
         assert_eq!(report.heartbeat_details, Some(Payloads::from_json_values(["41"])));
     }
@@ -155,6 +169,7 @@ mod tests {
             ("{\"details_payloads\":\"/w==\"}", "failure_json.details_payloads isn't an encoded"),
             ("{\"details\":[1],\"details_payloads\":\"\"}", "give one"),
             ("{\"next_retry_delay_ms\":-1}", "failure_json.next_retry_delay_ms must be an integer"),
+            ("{\"cause\":{\"category\":\"\"}}", "failure_json.cause.category must be \"benign\""),
             ("7", "failure_json must be a JSON object"),
         ] {
             let error = Report::read(json.as_bytes()).unwrap_err();

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from temporalio.exceptions import ApplicationError, CancelledError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
 
 from harness.activities import Kind
 from harness.fixtures import StartActivity
@@ -55,10 +55,13 @@ def test_script_sends_heartbeats_resumes_and_completes(
 def test_script_fails_the_attempt(start: StartActivity, start_program: StartProgram) -> None:
     activity = start("workflow")
     script = Script(start_program, activity.next_attempt())
-    script.run("fail", "--type", "BadInput", "--non-retryable", "--details", '{"line": 7}', "no such customer")
+    script.run(
+        "fail", "--type", "BadInput", "--non-retryable", "--benign", "--details", '{"line": 7}', "no such customer"
+    )
     error = activity.failure()
     assert isinstance(error, ApplicationError)
     assert (error.type, error.message, error.details) == ("BadInput", "no such customer", ({"line": 7},))
+    assert error.category == ApplicationErrorCategory.BENIGN
 
 
 def test_script_receives_a_cancellation(kind: Kind, start: StartActivity, start_program: StartProgram) -> None:

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from harness.activities import Kind
 from harness.driver import Raw
@@ -25,6 +25,7 @@ FAILURE = {
     "message": "no space left at item 41",
     "type": "DiskFull",
     "details": [{"item": 41}, "of 100", None],
+    "category": "benign",
     "stack_trace": "at solver.c:17",
     "source": "solver",
     "cause": {"message": "write failed", "type": "OSError", "details": [28], "cause": {"message": "ENOSPC"}},
@@ -41,6 +42,7 @@ def test_final_failure_reaches_the_workflow_with_all_fields(
     assert isinstance(error, ApplicationError)
     assert (error.message, error.type, error.non_retryable) == ("no space left at item 41", "DiskFull", True)
     assert list(error.details) == [{"item": 41}, "of 100", None]
+    assert error.category == ApplicationErrorCategory.BENIGN
     assert error.failure is not None
     assert error.failure.stack_trace == "at solver.c:17"
     assert error.failure.source == "solver"

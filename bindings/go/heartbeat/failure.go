@@ -20,7 +20,9 @@ type Failure struct {
 	Details []any
 	// NextRetryDelay is the wait before the next attempt. 0: the retry policy decides.
 	NextRetryDelay time.Duration
-	StackTrace     string
+	// Category says how workers and clients log and count the failure. Empty: as an error.
+	Category   FailureCategory
+	StackTrace string
 	// Source names the origin of the failure, for people. Empty: "temporal-heartbeat".
 	Source string
 	// Cause is the failure that caused this one.
@@ -31,11 +33,21 @@ type Failure struct {
 	HeartbeatDetails []any
 }
 
+// FailureCategory says how workers and clients log and count a failure.
+type FailureCategory string
+
+// CategoryBenign is the category of an expected failure, which isn't logged or counted as an error.
+const CategoryBenign FailureCategory = "benign"
+
 // maxCauses bounds the causes that FailureFrom returns.
 const maxCauses = 8
 
-// FailureFrom converts an error as the SDK does: its text, the name of its type (none for errors.New), and as causes the nearest 8
+// FailureFrom converts an error as Temporal's SDK does: its text, the name of its type (none for errors.New), and as causes the nearest 8
 // errors that it wraps. For a nil error it returns the zero Failure.
+//
+// Of an error of the SDK it takes all fields: those of temporal.ApplicationError, and the details of temporal.TimeoutError and
+// temporal.CanceledError. As in the SDK, a wrapped ApplicationError is a cause, and its NonRetryable doesn't prevent further attempts.
+// A nil among the details of an ApplicationError hides those after it, which become nil.
 func FailureFrom(err error) Failure {
 	return failureFrom(err, maxCauses)
 }
@@ -45,6 +57,7 @@ func failureFrom(err error, causes int) Failure {
 		return Failure{}
 	}
 	failure := Failure{Message: err.Error(), Type: typeName(err)}
+	failure.addSDKError(err)
 	if wrapped := errors.Unwrap(err); wrapped != nil && causes > 0 {
 		cause := failureFrom(wrapped, causes-1)
 		failure.Cause = &cause
@@ -73,6 +86,7 @@ type failureJSON struct {
 	NonRetryable     bool         `json:"non_retryable,omitempty"`
 	Details          []byte       `json:"details_payloads,omitempty"`
 	NextRetryDelayMs int64        `json:"next_retry_delay_ms,omitempty"`
+	Category         string       `json:"category,omitempty"`
 	StackTrace       string       `json:"stack_trace,omitempty"`
 	Source           string       `json:"source,omitempty"`
 	Cause            *failureJSON `json:"cause,omitempty"`
@@ -117,6 +131,7 @@ func (f Failure) toJSON(codec PayloadCodec, path string, depth int) (*failureJSO
 		NonRetryable:     f.NonRetryable,
 		Details:          appendPayloads(nil, details),
 		NextRetryDelayMs: toMilliseconds(f.NextRetryDelay),
+		Category:         string(f.Category),
 		StackTrace:       f.StackTrace,
 		Source:           f.Source,
 		HeartbeatDetails: appendPayloads(nil, heartbeatDetails),

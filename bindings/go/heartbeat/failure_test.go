@@ -18,6 +18,7 @@ func TestFailureIsMarshalledForTheLibrary(t *testing.T) {
 		NonRetryable:     true,
 		Details:          []any{1, []byte("two"), nil},
 		NextRetryDelay:   1500*time.Millisecond + 1,
+		Category:         CategoryBenign,
 		StackTrace:       "main.go:1",
 		Source:           "solver",
 		Cause:            &Failure{Message: "write"},
@@ -35,7 +36,7 @@ func TestFailureIsMarshalledForTheLibrary(t *testing.T) {
 		return base64.StdEncoding.EncodeToString(appendPayloads(nil, payloads))
 	}
 	want := `{"message":"disk full","type":"DiskFull","non_retryable":true,` +
-		`"details_payloads":"` + payloads(1, []byte("two"), nil) + `","next_retry_delay_ms":1501,"stack_trace":"main.go:1",` +
+		`"details_payloads":"` + payloads(1, []byte("two"), nil) + `","next_retry_delay_ms":1501,"category":"benign","stack_trace":"main.go:1",` +
 		`"source":"solver","cause":{"message":"write"},"heartbeat_details_payloads":"` + payloads(41) + `"}`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)

@@ -115,6 +115,9 @@ pub struct FailArgs {
     /// Don't retry
     #[arg(long)]
     non_retryable: bool,
+    /// The failure is expected: workers and clients neither log nor count it as an error
+    #[arg(long)]
+    benign: bool,
     /// The time until the retry, instead of the retry policy's
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     next_retry_delay: Option<Duration>,
@@ -195,6 +198,7 @@ pub fn fail(connection: &Connection, args: FailArgs) -> Result<u8> {
         "non_retryable": args.non_retryable,
         "next_retry_delay_ms": args.next_retry_delay.map(to_ms),
         "details": details,
+        "category": args.benign.then_some("benign"),
     });
     let (token, timeout) = args.call.connect(connection)?;
     rpc::fail(&token, failure.to_string().as_bytes(), timeout)?;

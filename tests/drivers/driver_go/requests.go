@@ -124,6 +124,7 @@ type failure struct {
 	NonRetryable     bool     `json:"non_retryable"`
 	Details          []any    `json:"details"`
 	NextRetryDelayMs int64    `json:"next_retry_delay_ms"`
+	Category         string   `json:"category"`
 	StackTrace       string   `json:"stack_trace"`
 	Source           string   `json:"source"`
 	Cause            *failure `json:"cause"`
@@ -143,6 +144,7 @@ func (f failure) convert() heartbeat.Failure {
 		NonRetryable:     f.NonRetryable,
 		Details:          f.Details,
 		NextRetryDelay:   milliseconds(f.NextRetryDelayMs),
+		Category:         heartbeat.FailureCategory(f.Category),
 		StackTrace:       f.StackTrace,
 		Source:           f.Source,
 		HeartbeatDetails: f.HeartbeatDetails,

@@ -72,6 +72,10 @@ class BindingChild(Child):
     def retry(self, token: bytes) -> None:
         self._ask("retry", token.hex())
 
+    def fail_with(self, token: bytes, error: str) -> None:
+        """Fails the attempt with an error of the SDK. Only the Go child supports it."""
+        self._ask("fail_with", token.hex(), error)
+
     def close(self) -> None:
         assert self._process.close() == 0
 

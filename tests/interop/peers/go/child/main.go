@@ -6,15 +6,32 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"temporal-heartbeat.dev/go/heartbeat"
 	"temporal-heartbeat.dev/go/tests/interop/cipher"
 	"temporal-heartbeat.dev/go/tests/interop/values"
 )
 
 const asItIs = "as it is"
+
+// sdkErrors are errors of the SDK, by the names of test_sdk_errors_go.py.
+var sdkErrors = map[string]error{
+	"all fields": temporal.NewApplicationErrorWithOptions("simulated failure", "test", temporal.ApplicationErrorOptions{
+		NonRetryable:   true,
+		Cause:          temporal.NewApplicationError("the cause", "Inner", 41),
+		Details:        []any{"some details"},
+		NextRetryDelay: 3 * time.Second,
+		Category:       temporal.ApplicationErrorCategoryBenign,
+	}),
+	"first":  temporal.NewApplicationError("err message", "", "err details"),
+	"second": temporal.NewApplicationError("err message 2", "", "err details 2"),
+	"plain":  errors.New(""),
+}
 
 func main() {
 	requests := bufio.NewScanner(os.Stdin)
@@ -47,6 +64,9 @@ func do(ctx context.Context, verb string, words []string) ([]string, error) {
 		return nil, heartbeat.Fail(ctx, token, heartbeat.Failure{Message: "once more"})
 	}
 	name := words[1]
+	if verb == "fail_with" {
+		return nil, heartbeat.Fail(ctx, token, heartbeat.FailureFrom(sdkErrors[name]))
+	}
 	if verb == "get_details" {
 		return read(ctx, token, name)
 	}

@@ -1,5 +1,6 @@
 """Fixtures of all scenarios: one server and one SDK worker for the whole run, and the drivers that tests start."""
 
+import contextlib
 import functools
 import signal
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from harness.fixtures import NO_VARIABLES, Connect, ConnectCpp, StartActivity, S
 from harness.grid import Plugin
 from harness.languages import DRIVER_LANGUAGES, LANGUAGES
 from harness.proxy import Proxy
+from harness.python_child import PythonChild, StartChild
 from harness.requests import CALLS, Call
 from harness.requires import unsupported
 from harness.server import NAMESPACE, OLDEST, Server, dev_server
@@ -117,3 +119,23 @@ def connect_cpp(connect: Connect) -> ConnectCpp:
     """For tests whose language makes no difference."""
     LANGUAGES["cpp"].command()  # built before an attempt starts, because attempts have short timeouts
     return functools.partial(connect, "cpp")
+
+
+@pytest.fixture
+def start_child(server: Server) -> Iterator[StartChild]:
+    with contextlib.ExitStack() as stack:
+
+        def start(lines: str) -> PythonChild:
+            child = PythonChild(lines, {"TEMPORAL_ADDRESS": server.address, "TEMPORAL_NAMESPACE": NAMESPACE})
+            stack.enter_context(child)
+            assert child.receive() == ["ready"]
+            return child
+
+        yield start
+
+
+@pytest.fixture(params=["threads", "asyncio"])
+def flavour(request: pytest.FixtureRequest) -> str:
+    """Runs the test with each class of the Python binding."""
+    chosen: str = request.param
+    return chosen

@@ -30,7 +30,7 @@ def main(steps: int, folder: Path) -> None:
     thb.connect()
     # A hung step, for example on a lost device, records nothing. After a minute the automatic heartbeats stop, and the
     # server starts another attempt.
-    with thb.Activity.from_env(stall_timeout=60, fail_on_exception=True) as act:
+    with thb.Activity.from_env(stall_timeout=60) as act:
         progress = act.details(default=None) or {"checkpoint": None}
         state = {"step": 0, "weights": [0.0, 0.0]}
         if progress["checkpoint"]:

@@ -1,91 +1,16 @@
 """An open activity in Python: `with` blocks, exceptions, payloads and event loops."""
 
-import base64
-import contextlib
-import json
-import sys
-import textwrap
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
-
 import pytest
-from temporalio.exceptions import CancelledError
+from temporalio.exceptions import ApplicationError, CancelledError
 
 from harness.activities import Kind
 from harness.fixtures import StartActivity
-from harness.languages import library_environment
-from harness.paths import ROOT
-from harness.process import Process
-from harness.server import NAMESPACE, Server
+from harness.python_child import StartChild
 from harness.signals import Signals
-from harness.worker import Attempt
 
 # Longer than the 1 s of other scenarios, because the child is a separate process on a possibly busy machine.
 TIMEOUT = {"heartbeat_timeout_ms": 2_000}
 HANDED_OVER = {"HEARTBEAT_TIMEOUT_MS": "2000"}
-
-
-HEAD = """
-    import asyncio, json, os, select, signal, sys, time
-    import temporal_heartbeat as thb
-    from temporal_heartbeat import aio
-
-    def report(*values):
-        print(json.dumps(values), flush=True)
-
-    thb.connect()
-    report("ready")
-    os.environ.update(json.loads(sys.stdin.readline()))
-"""
-
-
-class PythonChild(Process):
-    """A process that runs lines with the library, and reports values.
-
-    It connects before the hand-off, so that its start takes no time of the attempt. The lines run after the
-    hand-off.
-    """
-
-    def __init__(self, lines: str, environment: Mapping[str, str]) -> None:
-        super().__init__(
-            [sys.executable, "-c", textwrap.dedent(HEAD) + textwrap.dedent(lines)],
-            library_environment() | {"PYTHONPATH": str(ROOT / "bindings" / "python")} | dict(environment),
-        )
-
-    def hand_over(self, attempt: Attempt, **variables: str) -> None:
-        """Hands over the token and further variables of the hand-off."""
-        variables["TASK_TOKEN"] = base64.b64encode(attempt.token).decode()
-        self.write_line(json.dumps({f"TEMPORAL_ACTIVITY_{name}": value for name, value in variables.items()}))
-
-    def receive(self) -> list[Any]:
-        """Returns the child's next report."""
-        values: list[Any] = json.loads(self.read_line())
-        return values
-
-
-class StartChild(Protocol):
-    """Starts a child that runs these lines, connected to the server."""
-
-    def __call__(self, lines: str) -> PythonChild: ...
-
-
-@pytest.fixture
-def start_child(server: Server) -> Iterator[StartChild]:
-    with contextlib.ExitStack() as stack:
-
-        def start(lines: str) -> PythonChild:
-            child = PythonChild(lines, {"TEMPORAL_ADDRESS": server.address, "TEMPORAL_NAMESPACE": NAMESPACE})
-            stack.enter_context(child)
-            assert child.receive() == ["ready"]
-            return child
-
-        yield start
-
-
-@pytest.fixture(params=["threads", "asyncio"])
-def flavour(request: pytest.FixtureRequest) -> str:
-    chosen: str = request.param
-    return chosen
 
 
 WAIT_TO_BE_CANCELLED = {
@@ -132,39 +57,114 @@ def test_cancellation_is_an_exception_that_names_its_reason(
     assert "cancellation was requested" in error.details[1]
 
 
-def test_exception_fails_the_activity_with_its_details_with_the_option(
-    kind: Kind, start: StartActivity, start_child: StartChild
-) -> None:
-    activity = start(kind)
-    lines = """
-        with thb.Activity.from_env(fail_on_exception=True) as act:
+RAISE = {
+    "threads": """
+        with thb.Activity.from_env() as act:
             act.heartbeat(40)
             act.flush()
             act.heartbeat(41)
-            raise RuntimeError("a fault")
-    """
-    start_child(lines).hand_over(activity.next_attempt())
-    retry = activity.next_attempt()
-    assert (retry.number, retry.details) == (2, [41])
+            raise RuntimeError("a fault") from KeyError("a key")
+    """,
+    "asyncio": """
+        async def main():
+            async with aio.Activity.from_env() as act:
+                act.heartbeat(40)
+                await act.flush()
+                act.heartbeat(41)
+                raise RuntimeError("a fault") from KeyError("a key")
+        asyncio.run(main())
+    """,
+}
 
 
-def test_exception_fails_nothing_by_default(start: StartActivity, start_child: StartChild) -> None:
+def test_exception_fails_the_attempt_with_its_progress_and_cause(
+    flavour: str, kind: Kind, start: StartActivity, start_child: StartChild
+) -> None:
+    activity = start(kind, maximum_attempts=2)
+    for number, progress in ((1, []), (2, [41])):
+        attempt = activity.next_attempt()
+        assert (attempt.number, attempt.details) == (number, progress)
+        start_child(RAISE[flavour]).hand_over(attempt)
+    error = activity.failure()
+    assert isinstance(error, ApplicationError)
+    assert (error.message, error.type, error.non_retryable) == ("a fault", "RuntimeError", False)
+    assert error.failure
+    assert "in <module>" in error.failure.stack_trace or "in main" in error.failure.stack_trace
+    assert isinstance(error.cause, ApplicationError)
+    assert (error.cause.message, error.cause.type) == ("'a key'", "KeyError")
+
+
+@pytest.mark.parametrize(
+    ("options", "exception"),
+    [("fail_on_exception=False", "RuntimeError"), ("", "KeyboardInterrupt"), ("", "SystemExit")],
+)
+def test_exception_that_does_not_fail_the_attempt(
+    options: str, exception: str, start: StartActivity, start_child: StartChild
+) -> None:
     activity = start("workflow")
-    lines = """
+    lines = f"""
         token = thb.token_from_env()
         try:
-            with thb.Activity(token) as act:
+            with thb.Activity(token, {options}) as act:
                 act.heartbeat(41)
-                raise RuntimeError("a fault")
-        except RuntimeError as fault:
-            report(str(fault))
+                raise {exception}("leaving")
+        except {exception} as left:
+            report(str(left))
         with thb.Activity(token) as act:
             act.complete(act.details()[0])
     """
     child = start_child(lines)
     child.hand_over(activity.next_attempt())
-    assert child.receive() == ["a fault"]
+    assert child.receive() == ["leaving"]
     assert child.wait() == 0
+    assert activity.result() == 41
+
+
+CANCELLED = {
+    "threads": """
+        with thb.Activity.from_env() as act:
+            report("ready")
+            act.wait(thb.Signals.CANCEL_REQUESTED)
+            act.raise_if_cancelled()
+    """,
+    "asyncio": """
+        async def main():
+            async with aio.Activity.from_env() as act:
+                report("ready")
+                await act.wait(thb.Signals.CANCEL_REQUESTED)
+                asyncio.current_task().cancel()
+                await asyncio.sleep(0)
+        asyncio.run(main())
+    """,
+}
+
+
+def test_requested_cancellation_that_leaves_the_block_is_reported(
+    flavour: str, kind: Kind, start: StartActivity, start_child: StartChild
+) -> None:
+    child = start_child(CANCELLED[flavour])
+    activity = start(kind, heartbeat_timeout_ms=4_000)
+    child.hand_over(activity.next_attempt(), HEARTBEAT_TIMEOUT_MS="4000")
+    assert child.receive() == ["ready"]
+    activity.request_cancel()
+    assert isinstance(activity.failure(), CancelledError)
+
+
+def test_task_that_is_cancelled_without_a_request_ends_nothing(start: StartActivity, start_child: StartChild) -> None:
+    activity = start("workflow")
+    lines = """
+        async def main():
+            async with aio.Activity.from_env() as act:
+                act.heartbeat(41)
+                asyncio.current_task().cancel()
+                await asyncio.sleep(0)
+        try:
+            asyncio.run(main())
+        except asyncio.CancelledError:
+            with thb.Activity.from_env() as act:
+                act.complete(act.details()[0])
+    """
+    start_child(lines).hand_over(activity.next_attempt())
     assert activity.result() == 41
 
 
@@ -248,7 +248,7 @@ def test_require_encoded_sends_no_readable_details(
 
 RESET = {
     "threads": """
-        with thb.Activity.from_env(fail_on_exception=True) as act:
+        with thb.Activity.from_env() as act:
             first = act.details(default=0)
             act.heartbeat(first + 1)
             act.flush()
@@ -260,7 +260,7 @@ RESET = {
     """,
     "asyncio": """
         async def main():
-            async with aio.Activity.from_env(fail_on_exception=True) as act:
+            async with aio.Activity.from_env() as act:
                 first = await act.details(default=0)
                 act.heartbeat(first + 1)
                 await act.flush()

@@ -13,7 +13,7 @@ items, path = int(sys.argv[1]), sys.argv[2]
 thb.connect()
 
 # An exception fails the activity at once, with its last details. Hung work is retried later.
-with thb.Activity.from_env(fail_on_exception=True, stall_timeout=60) as act:
+with thb.Activity.from_env(stall_timeout=60) as act:
     try:
         for item in range(act.details(default=-1) + 1, items):
             with open(path, "a") as done:

@@ -67,10 +67,13 @@ class Activity(ActivityBase):
 
     The end of the with block closes the activity: the last recorded details are sent, and the
     heartbeats end. Unless `complete`, `fail` or `report_cancelled` ended it before, the activity
-    then times out and is retried. This is also so for an exception that leaves the block, unless
-    ``fail_on_exception`` is true: then the activity fails with the exception, or is reported as
-    cancelled if it is a requested `Cancelled`. KeyboardInterrupt, SystemExit and the like never
-    fail it.
+    then times out and is retried.
+
+    An exception that leaves the block fails the attempt first, with the exception as the cause, as
+    `fail` does. The activity is reported as cancelled instead if its cancellation was requested and
+    the exception is `Cancelled`, asyncio.CancelledError, or the CancelledError of Temporal's SDK.
+    KeyboardInterrupt, SystemExit and the like fail nothing, nor does any exception while the lease
+    is lost. With ``fail_on_exception=False`` no exception ends the activity.
 
     Opening never waits for the server. It needs a `connect` before. Any thread may call any method.
     A child process of ``os.fork`` can't use its parent's object (`ForkedError`). An object that is
@@ -166,9 +169,10 @@ class Activity(ActivityBase):
         message: Union[str, BaseException],
         *,
         type: Optional[str] = None,
-        non_retryable: bool = False,
+        non_retryable: Optional[bool] = None,
         details: Sequence[Any] = (),
         next_retry_delay: Optional[Duration] = None,
+        category: Optional[str] = None,
         stack_trace: Optional[str] = None,
         source: Optional[str] = None,
         cause: Optional[Cause] = None,
@@ -185,6 +189,7 @@ class Activity(ActivityBase):
             non_retryable=non_retryable,
             details=details,
             next_retry_delay=next_retry_delay,
+            category=category,
             stack_trace=stack_trace,
             source=source,
             cause=cause,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import functools
@@ -22,7 +23,17 @@ from ._encoding import encode_plain_base64, encode_values, options_json, payload
 from ._failure import failure_json
 from ._invoke import Token, invoke, invoke_function, read_text, token_bytes
 from ._library import library
-from .errors import Cancelled, EndedError, Error, ForkedError, InvalidHandleError, NotFoundError
+from ._sdk_exceptions import is_sdk_cancellation, sdk_failure_of
+from .errors import (
+    Cancelled,
+    EndedError,
+    Error,
+    ForkedError,
+    InvalidArgumentError,
+    InvalidHandleError,
+    NotFoundError,
+    TooLargeError,
+)
 from .signals import STOP_SIGNALS, Signals, signals_of
 
 __all__ = ["NOT_GIVEN", "ActivityBase", "signal_bits", "value_or"]
@@ -97,7 +108,7 @@ class ActivityBase:
         require_encoded: bool = False,
         verify: bool = False,
         close_timeout: Optional[float] = 10.0,
-        fail_on_exception: bool = False,
+        fail_on_exception: bool = True,
         **options: Any,
     ) -> None:
         self._closed = True
@@ -305,22 +316,41 @@ class ActivityBase:
             _log.warning("the last recorded details could not be sent: %s", error)
 
     def _report_exception(self, exception: BaseException) -> None:
-        """Ends the activity as failed or cancelled, if ``fail_on_exception`` is set."""
-        if not self._fail_on_exception or not isinstance(exception, Exception):
+        """Ends the activity as failed or cancelled, unless ``fail_on_exception`` is false."""
+        if not self._fail_on_exception:
             return
-        signals = exception.signals if isinstance(exception, Cancelled) else Signals(0)
-        timeout = self._close_timeout_ms
         try:
-            if signals & Signals.CANCEL_REQUESTED:
-                encoded = encode_values((), self._codec)
-                self._call("thb_activity_report_cancelled", *encoded, timeout)
-            else:
-                failure = failure_json(exception, codec=self._codec)
-                self._call("thb_activity_fail", failure, len(failure), timeout)
+            signals = self.signals
+            if signals & (Signals.GONE | Signals.LEASE_LOST):
+                return  # the server has ended this attempt, or soon does
+            if signals & Signals.CANCEL_REQUESTED and _is_cancellation(exception):
+                self._report_cancellation(exception)
+            elif isinstance(exception, Exception):
+                self._fail_with(exception)
         except (EndedError, NotFoundError, InvalidHandleError, ForkedError):
             pass  # the activity is over, or belongs to the parent process
-        except Error as error:
+        except Exception as error:
             _log.warning("the activity could not be ended: %s", error)
+
+    def _report_cancellation(self, exception: BaseException) -> None:
+        sdk = sdk_failure_of(exception)
+        encoded = encode_values(sdk.details if sdk else (), self._codec)
+        self._call("thb_activity_report_cancelled", *encoded, self._close_timeout_ms)
+
+    def _fail_with(self, exception: BaseException) -> None:
+        """Fails without the exception's details if they can't be sent."""
+        for with_details in (True, False):
+            try:
+                failure = failure_json(
+                    exception, codec=self._codec, with_exception_details=with_details
+                )
+                self._call("thb_activity_fail", failure, len(failure), self._close_timeout_ms)
+                return
+            except Exception as error:
+                is_refused = isinstance(error, (InvalidArgumentError, TooLargeError))
+                if not with_details or (isinstance(error, Error) and not is_refused):
+                    raise
+                _log.warning("the details of the exception could not be sent: %s", error)
 
     def _call(self, name: str, *arguments: Any) -> None:
         """Calls a C function whose last argument is the timeout."""
@@ -331,6 +361,11 @@ class ActivityBase:
         signals = ctypes.c_uint32(0)
         invoke_function(name, self._handle, *arguments, ctypes.byref(signals), may_block=may_block)
         return signals_of(signals.value)
+
+
+def _is_cancellation(exception: BaseException) -> bool:
+    kinds = (Cancelled, asyncio.CancelledError)
+    return isinstance(exception, kinds) or is_sdk_cancellation(exception)
 
 
 def _initial_details(

@@ -10,6 +10,7 @@ from ._codec import Codec
 from ._converter import to_json
 from ._duration import Duration, duration_to_ms
 from ._encoding import encode_plain_base64, payloads_base64
+from ._sdk_exceptions import SdkFailure, sdk_failure_of
 
 __all__ = ["Cause", "failure_json"]
 
@@ -24,29 +25,32 @@ def failure_json(
     message: Union[str, BaseException],
     *,
     type: Optional[str] = None,
-    non_retryable: bool = False,
+    non_retryable: Optional[bool] = None,
     details: Sequence[Any] = (),
     next_retry_delay: Optional[Duration] = None,
+    category: Optional[str] = None,
     stack_trace: Optional[str] = None,
     source: Optional[str] = None,
     cause: Optional[Cause] = None,
     heartbeat_details: Sequence[Any] = (),
     codec: Optional[Codec],
+    with_exception_details: bool = True,
 ) -> bytes:
     if isinstance(message, BaseException):
-        failure = _exception_failure(message)
+        failure = _exception_failure(message, codec, with_exception_details)
     elif isinstance(message, str):
         failure = {"message": _without_surrogates(message)}
     else:
         raise TypeError(f"message is a str or an exception, not {message.__class__.__name__}")
     given: dict[str, Any] = {
         "type": type,
-        "non_retryable": True if non_retryable else None,
+        "non_retryable": non_retryable,
         "details_payloads": payloads_base64("details", details, codec) or None,
         "next_retry_delay_ms": duration_to_ms("next_retry_delay", next_retry_delay),
+        "category": category,
         "stack_trace": stack_trace,
         "source": source,
-        "cause": _exception_failure(cause)
+        "cause": _exception_failure(cause, codec, with_exception_details)
         if isinstance(cause, BaseException)
         else _encode_cause(cause, codec),
         "heartbeat_details_payloads": payloads_base64("heartbeat_details", heartbeat_details, codec)
@@ -72,16 +76,44 @@ def _encode_cause(
     return encoded
 
 
-def _exception_failure(exception: BaseException, causes_left: int = _MAX_CAUSES) -> dict[str, Any]:
-    failure: dict[str, Any] = {
-        "message": _truncated(str(exception)),
-        "type": exception.__class__.__name__,
-    }
-    if exception.__traceback__ is not None:
-        failure["stack_trace"] = _truncated("".join(traceback.format_tb(exception.__traceback__)))
-    if exception.__cause__ is not None and causes_left > 0:
-        failure["cause"] = _exception_failure(exception.__cause__, causes_left - 1)
+def _exception_failure(
+    exception: BaseException,
+    codec: Optional[Codec],
+    with_details: bool,
+    causes_left: int = _MAX_CAUSES,
+) -> dict[str, Any]:
+    sdk = sdk_failure_of(exception)
+    failure: dict[str, Any] = {"message": _truncated(sdk.message if sdk else str(exception))}
+    kind = sdk.type if sdk else exception.__class__.__name__
+    if kind:
+        failure["type"] = kind
+    stack_trace = (sdk and sdk.stack_trace) or _stack_trace(exception)
+    if stack_trace:
+        failure["stack_trace"] = _truncated(stack_trace)
+    if sdk:
+        details = sdk.details if with_details else ()
+        failure.update(_sdk_fields(sdk, payloads_base64("details", details, codec)))
+    cause = exception.__cause__
+    if cause is None and not exception.__suppress_context__:
+        cause = exception.__context__
+    if cause is not None and causes_left > 0:
+        failure["cause"] = _exception_failure(cause, codec, with_details, causes_left - 1)
     return failure
+
+
+def _sdk_fields(sdk: SdkFailure, details: str) -> dict[str, Any]:
+    fields = {
+        "non_retryable": sdk.non_retryable or None,
+        "details_payloads": details or None,
+        "next_retry_delay_ms": duration_to_ms("next_retry_delay", sdk.next_retry_delay),
+        "category": sdk.category,
+        "source": sdk.source,
+    }
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _stack_trace(exception: BaseException) -> str:
+    return "".join(traceback.format_tb(exception.__traceback__))
 
 
 def _truncated(text: str) -> str:

@@ -109,9 +109,10 @@ def fail(
     message: Union[str, BaseException],
     *,
     type: Optional[str] = None,
-    non_retryable: bool = False,
+    non_retryable: Optional[bool] = None,
     details: Sequence[Any] = (),
     next_retry_delay: Optional[Duration] = None,
+    category: Optional[str] = None,
     stack_trace: Optional[str] = None,
     source: Optional[str] = None,
     cause: Optional[Cause] = None,
@@ -120,16 +121,21 @@ def fail(
 ) -> None:
     """End this attempt as failed. The activity's retry policy decides about the next one.
 
-    * ``message``: the cause. For an exception it is the message, with the type, the stack trace and
-      the causes (``raise ... from ...``); the other arguments have precedence over it.
+    * ``message``: the cause, a text or an exception. An exception gives its message, type, stack
+      trace and causes. Those of Temporal's SDK also give their details, and an ApplicationError its
+      ``type``, ``non_retryable``, ``next_retry_delay`` and ``category``. The other arguments have
+      precedence over it.
     * ``type``: the failure's type, which retry policies and workflows can match.
     * ``non_retryable``: don't retry the activity.
     * ``details``: values for the workflow.
     * ``next_retry_delay``: seconds or a timedelta until the next attempt, instead of the retry
       policy's.
+    * ``category``: "benign" for an expected failure, which workers and clients neither log nor
+      count as an error.
     * ``stack_trace``, ``source``: text for debugging; ``source`` is the language or program.
     * ``cause``: an exception, or a mapping with the keys that the library knows: ``message``,
-      ``type``, ``non_retryable``, ``details``, ``stack_trace``, ``source``, ``cause``.
+      ``type``, ``non_retryable``, ``details``, ``category``, ``stack_trace``, ``source``,
+      ``cause``.
     * ``heartbeat_details``: the last progress, stored together with the failure: a heartbeat just
       before can be lost. For a standalone activity they are sent in a heartbeat before the failure
       as well.
@@ -151,6 +157,7 @@ def fail(
             non_retryable=non_retryable,
             details=details,
             next_retry_delay=next_retry_delay,
+            category=category,
             stack_trace=stack_trace,
             source=source,
             cause=cause,

@@ -45,8 +45,7 @@ class Activity(ActivityBase):
     """An open activity, used within an event loop.
 
     The options and the end of the block are those of `temporal_heartbeat.Activity`, but the block
-    is ``async with``. Cancellation of the task (asyncio.CancelledError) closes the activity and
-    never fails it.
+    is ``async with``. Cancellation of the task (asyncio.CancelledError) never fails the activity.
 
     Use the coroutines in one event loop, that of the first `wait`. Any thread may call the plain
     methods.
@@ -107,9 +106,10 @@ class Activity(ActivityBase):
         message: Union[str, BaseException],
         *,
         type: Optional[str] = None,
-        non_retryable: bool = False,
+        non_retryable: Optional[bool] = None,
         details: Sequence[Any] = (),
         next_retry_delay: Optional[Duration] = None,
+        category: Optional[str] = None,
         stack_trace: Optional[str] = None,
         source: Optional[str] = None,
         cause: Optional[Cause] = None,
@@ -122,6 +122,7 @@ class Activity(ActivityBase):
             non_retryable=non_retryable,
             details=details,
             next_retry_delay=next_retry_delay,
+            category=category,
             stack_trace=stack_trace,
             source=source,
             cause=cause,

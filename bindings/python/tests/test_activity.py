@@ -9,7 +9,8 @@ import time
 from typing import Any, Callable
 
 import pytest
-from support import BlackHole
+from support import BlackHole, Recorder
+from temporalio.exceptions import ApplicationError
 
 import temporal_heartbeat as thb
 from temporal_heartbeat import Activity, Signals
@@ -314,6 +315,35 @@ def test_an_exception_that_leaves_the_block_is_not_replaced(
     assert warnings == [unreported, unsent] if fail_on_exception else [unsent]
     with open_activity():
         pass
+
+
+@pytest.mark.parametrize(
+    "details", [object(), "readable", "x" * 1_100_000], ids=["object", "readable", "large"]
+)
+def test_an_exception_whose_details_cannot_be_sent_fails_the_activity_without_them(
+    recorder: Recorder, details: object
+) -> None:
+    thb.connect(address=recorder.address)
+    with (
+        pytest.raises(ApplicationError),
+        open_activity(require_encoded=details == "readable", close_timeout=20),
+    ):
+        raise ApplicationError("boom", details, type="Fault")
+    recorder.wait_for(b"boom")
+    assert b"Fault" in recorder.received
+    assert b"readable" not in recorder.received
+
+
+def test_an_exception_while_the_lease_is_lost_fails_nothing(recorder: Recorder) -> None:
+    def work() -> None:
+        with open_activity(heartbeat_timeout=0.5, pulse=False, close_timeout=20) as act:
+            act.wait(Signals.LEASE_LOST)
+            act.raise_if_cancelled()
+
+    thb.connect(address=recorder.address)
+    with pytest.raises(thb.Cancelled, match="another attempt may be running"):
+        work()
+    assert b"another attempt" not in recorder.received
 
 
 def test_an_unclosed_activity_warns_when_deleted_and_frees_its_token(

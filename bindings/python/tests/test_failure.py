@@ -15,9 +15,10 @@ from temporal_heartbeat._payload import decode_payloads
 
 NOTHING: dict[str, Any] = {
     "type": None,
-    "non_retryable": False,
+    "non_retryable": None,
     "details": (),
     "next_retry_delay": None,
+    "category": None,
     "stack_trace": None,
     "source": None,
     "cause": None,
@@ -48,6 +49,7 @@ def test_every_argument_has_its_key() -> None:
         type="Oops",
         non_retryable=True,
         next_retry_delay=1.5,
+        category="benign",
         stack_trace="here",
         source="solver",
         cause={"message": "why", "cause": {"message": "deeper"}},
@@ -57,6 +59,7 @@ def test_every_argument_has_its_key() -> None:
         "type": "Oops",
         "non_retryable": True,
         "next_retry_delay_ms": 1500,
+        "category": "benign",
         "stack_trace": "here",
         "source": "solver",
         "cause": {"message": "why", "cause": {"message": "deeper"}},

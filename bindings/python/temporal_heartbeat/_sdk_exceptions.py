@@ -1,0 +1,60 @@
+"""Reads the exceptions of Temporal's Python SDK without importing it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple, Optional
+
+__all__ = ["SdkFailure", "is_sdk_cancellation", "sdk_failure_of"]
+
+
+class SdkFailure(NamedTuple):
+    """What an exception of the SDK says beyond those of other packages."""
+
+    message: str
+    type: Optional[str]
+    non_retryable: bool
+    details: Sequence[Any]
+    next_retry_delay: Optional[timedelta]
+    category: Optional[str]
+    # Of an exception that this process received, for example from another workflow.
+    stack_trace: Optional[str]
+    source: Optional[str]
+
+
+def sdk_failure_of(exception: BaseException) -> Optional[SdkFailure]:
+    """Returns what the exception says, or None if it isn't an exception of the SDK.
+
+    The server accepts only application failures, so the other kinds become one whose type is the
+    name of the exception's class.
+    """
+    sdk = _loaded_sdk()
+    if sdk is None or not isinstance(exception, sdk.FailureError):
+        return None
+    is_application = isinstance(exception, sdk.ApplicationError)
+    received = exception.failure
+    benign = is_application and exception.category == sdk.ApplicationErrorCategory.BENIGN
+    return SdkFailure(
+        message=exception.message,
+        type=exception.type if is_application else type(exception).__name__,
+        non_retryable=bool(getattr(exception, "non_retryable", False)),
+        details=getattr(exception, "details", ())
+        or getattr(exception, "last_heartbeat_details", ()),
+        next_retry_delay=getattr(exception, "next_retry_delay", None) or None,
+        category="benign" if benign else None,
+        stack_trace=(received and received.stack_trace) or None,
+        source=(received and received.source) or None,
+    )
+
+
+def is_sdk_cancellation(exception: BaseException) -> bool:
+    """Whether it is the SDK's exception of a cancellation."""
+    sdk = _loaded_sdk()
+    return sdk is not None and isinstance(exception, sdk.CancelledError)
+
+
+def _loaded_sdk() -> Any:
+    # If an exception is one of the SDK's, the SDK is already loaded.
+    return sys.modules.get("temporalio.exceptions")

@@ -23,15 +23,21 @@ static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 struct Slot {
     descriptor: AtomicI32,
-    /// Device and inode of the file. The host may close all descriptors that it doesn't know, and open its own under
-    /// the same numbers. Those must not be closed.
+    /// The file behind it. The host may close all descriptors that it doesn't know, and open its own under the same
+    /// numbers. Those must not be closed.
     device: AtomicU64,
     inode: AtomicU64,
+    mark: AtomicI32,
 }
 
 impl Slot {
     const fn free() -> Self {
-        Slot { descriptor: AtomicI32::new(FREE), device: AtomicU64::new(0), inode: AtomicU64::new(0) }
+        Slot {
+            descriptor: AtomicI32::new(FREE),
+            device: AtomicU64::new(0),
+            inode: AtomicU64::new(0),
+            mark: AtomicI32::new(0),
+        }
     }
 
     fn claim(&self) -> bool {
@@ -47,12 +53,14 @@ pub struct Private(Option<usize>);
 impl Private {
     /// Records a descriptor that was just opened.
     pub fn new(descriptor: RawFd) -> Self {
-        let Ok((device, inode)) = file(descriptor) else { return Private(None) };
+        set_mark(descriptor);
+        let Ok((device, inode, mark)) = file(descriptor) else { return Private(None) };
         let start = NEXT.fetch_add(1, Ordering::Relaxed) % MAX_KNOWN;
         let claimed = (start..MAX_KNOWN).chain(0..start).find(|at| KNOWN.get(*at).is_some_and(Slot::claim));
         if let Some(slot) = claimed.and_then(|at| KNOWN.get(at)) {
             slot.device.store(device, Ordering::Relaxed);
             slot.inode.store(inode, Ordering::Relaxed);
+            slot.mark.store(mark, Ordering::Relaxed);
             slot.descriptor.store(descriptor, Ordering::Release);
         }
         Private(claimed)
@@ -72,7 +80,8 @@ impl Drop for Private {
 pub fn close_copies() {
     for slot in &KNOWN {
         let descriptor = slot.descriptor.swap(FREE, Ordering::AcqRel);
-        let known = (slot.device.load(Ordering::Relaxed), slot.inode.load(Ordering::Relaxed));
+        let (device, inode) = (slot.device.load(Ordering::Relaxed), slot.inode.load(Ordering::Relaxed));
+        let known = (device, inode, slot.mark.load(Ordering::Relaxed));
         if descriptor >= 0 && file(descriptor).is_ok_and(|there| there == known) {
             // SAFETY: it is the copy of a recorded descriptor, which nothing in this process uses.
             unsafe { libc::close(descriptor) };
@@ -80,8 +89,33 @@ pub fn close_copies() {
     }
 }
 
-/// Returns the device and inode of a descriptor.
-fn file(descriptor: RawFd) -> io::Result<(u64, u64)> {
+/// Marks the file behind a descriptor, because all epoll instances and eventfds of a system share one inode. The mark is
+/// the signal for asynchronous I/O, which is never enabled here. If marking fails, the inode alone identifies the file.
+#[cfg(target_os = "linux")]
+fn set_mark(descriptor: RawFd) {
+    const F_SETSIG: i32 = 10;
+    // SAFETY: no pointers are passed. An invalid descriptor is an error.
+    unsafe { libc::fcntl(descriptor, F_SETSIG, libc::SIGRTMAX()) };
+}
+
+#[cfg(target_os = "linux")]
+fn mark(descriptor: RawFd) -> i32 {
+    const F_GETSIG: i32 = 11;
+    // SAFETY: as above.
+    unsafe { libc::fcntl(descriptor, F_GETSIG) }
+}
+
+/// On other systems the library has only sockets and pipes, with inodes of their own.
+#[cfg(not(target_os = "linux"))]
+fn set_mark(_descriptor: RawFd) {}
+
+#[cfg(not(target_os = "linux"))]
+fn mark(_descriptor: RawFd) -> i32 {
+    0
+}
+
+/// Returns the device, the inode and the mark of the file behind a descriptor.
+fn file(descriptor: RawFd) -> io::Result<(u64, u64, i32)> {
     let mut status = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: the pointer is to a local `stat`. An invalid descriptor is an error.
     if unsafe { libc::fstat(descriptor, status.as_mut_ptr()) } != 0 {
@@ -91,7 +125,7 @@ fn file(descriptor: RawFd) -> io::Result<(u64, u64)> {
     let status = unsafe { status.assume_init() };
     // The widths of these types differ between systems; the values only need to be comparable.
     #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "already so wide on Linux")]
-    Ok((status.st_dev as u64, status.st_ino as u64))
+    Ok((status.st_dev as u64, status.st_ino as u64, mark(descriptor)))
 }
 
 #[cfg(test)]
@@ -138,5 +172,22 @@ mod tests {
         assert!(unsafe { libc::dup2(file.as_raw_fd(), reader.as_raw_fd()) } >= 0);
         assert_eq!(open_in_a_child(&[reader.as_raw_fd(), writer.as_raw_fd()]), [true, true]);
         drop(private);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_hosts_eventfd_or_epoll_under_the_number_of_ours_is_left_alone() {
+        // SAFETY: no pointers are passed.
+        let (eventfd, epoll) = (|| unsafe { libc::eventfd(0, 0) }, || unsafe { libc::epoll_create1(0) });
+        for ours in [eventfd(), epoll()] {
+            let private = Private::new(ours);
+            assert_eq!(open_in_a_child(&[ours]), [false]);
+            for theirs in [eventfd(), epoll()] {
+                // SAFETY: both are open and belong to this test.
+                assert!(unsafe { libc::dup2(theirs, ours) } == ours);
+                assert_eq!(open_in_a_child(&[ours, theirs]), [true, true]);
+            }
+            drop(private);
+        }
     }
 }

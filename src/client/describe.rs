@@ -119,9 +119,17 @@ impl Client {
         effort: Effort,
         order: &mut InOrder<'_>,
     ) -> Result<Description, RpcError> {
-        self.ask_to_describe(ids, effort, order).await.map_err(|failed| match failed.is_unproven_end() {
-            true => RpcError { retry: Retry::Soon, ..failed },
-            false => failed,
+        self.ask_to_describe(ids, effort, order).await.map_err(|failed| {
+            if failed.is_unproven_end() {
+                RpcError { retry: Retry::Soon, ..failed }
+            } else if failed.is_answer_too_large() {
+                failed.with_context(
+                    "it describes all running activities of the workflow, with their details; or hand over initial_details and \
+                     the heartbeat timeout",
+                )
+            } else {
+                failed
+            }
         })
     }
 

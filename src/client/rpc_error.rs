@@ -124,6 +124,11 @@ impl RpcError {
         self.error.status() == Status::Unavailable && self.error.grpc_code() == Some(Code::NotFound as i32)
     }
 
+    /// Returns whether the answer was over `max_message_bytes`.
+    pub fn is_answer_too_large(&self) -> bool {
+        self.outcome_unknown && self.error.grpc_code() == Some(Code::OutOfRange as i32)
+    }
+
     /// Appends a clause to the error's message.
     pub fn with_context(self, more: impl fmt::Display) -> Self {
         RpcError { error: self.error.with_context(more), ..self }
@@ -150,9 +155,10 @@ impl From<TransportError> for RpcError {
                 };
                 RpcError::new(error, retry)
             }
-            TransportError::AnswerTooLarge(error) => {
-                RpcError { outcome_unknown: true, ..RpcError::permanent(error) }
-            }
+            TransportError::AnswerTooLarge(error) => RpcError {
+                outcome_unknown: true,
+                ..RpcError::permanent(error.with_grpc_code(Code::OutOfRange as i32))
+            },
             // The transport has already retried the request without compression.
             TransportError::CompressionRefused => {
                 RpcError::permanent(Error::new(Status::Unimplemented, "the server can't decompress requests"))

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Client, Effort, Ending};
+use super::{Client, Effort, Ending, admit::check};
 use crate::{
     client::{
         description::{Description, State},
@@ -50,7 +50,9 @@ impl Client {
         let effort = Effort::Until(deadline);
         if ids.workflow_id.is_empty() {
             let found = self.describe(&ids, effort).await.ok()?;
-            return self.standalone_verdict(&found, attempt, ending);
+            return self
+                .standalone_verdict(&found, attempt, ending)
+                .filter(|_| !lags_behind(&found, attempt));
         }
         let record = self.record_of(&ids, effort).await.ok()?;
         match record.end {
@@ -68,7 +70,7 @@ impl Client {
             // another attempt.
             None => match (ending, self.describe(&ids, effort).await) {
                 (Ending::Fail(report), Ok(found)) => failed_so(&found, attempt, report),
-                (_, Ok(_)) => Some(false),
+                (_, Ok(found)) => (!lags_behind(&found, attempt)).then_some(false),
                 (Ending::Fail(_), Err(_)) => None,
                 (_, Err(rpc_error)) => (rpc_error.error.status() == Status::NotFound).then_some(false),
             },
@@ -122,6 +124,11 @@ impl Client {
             "the history doesn't show when the activity was scheduled",
         )))
     }
+}
+
+/// Returns whether the description is older than the end of the attempt.
+fn lags_behind(found: &Description, attempt: Attempt) -> bool {
+    check(attempt, found).err().is_none_or(|why| why.error.status() != Status::NotFound)
 }
 
 /// Returns whether the attempt ended with this report, according to the description of the next attempt. `None`: that can't

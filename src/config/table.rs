@@ -283,7 +283,8 @@ options! {
     MAX_MESSAGE_BYTES = Key::new(
         "max_message_bytes",
         Kind::Integer { min: 4096, max: i32::MAX as i64 },
-        "The largest message that is sent or read, before compression.",
+        "The largest message that is sent or read, before compression. A description of an activity contains all running \
+         activities of its workflow, with their details.",
     )
     .default("67108864");
     REQUIRE_ENCODED = Key::new(

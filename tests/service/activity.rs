@@ -162,6 +162,22 @@ fn details_replaced_before_the_first_read_are_a_failed_precondition() {
 }
 
 #[test]
+fn too_large_description_is_reported_with_the_way_out() {
+    let fake = Fake::start(|call| match call.method.as_str() {
+        "DescribeWorkflowExecution" => Answer::Message(vec![0; 8192]),
+        _ => Answer::ok(),
+    });
+    fake.connect(r#","max_message_bytes":4096"#).unwrap();
+    let handle = open("{\"heartbeat_timeout_ms\":1000}");
+    until(handle, Signals::UNSEEDED, true);
+    let why = info(handle)["last_error"]["message"].as_str().unwrap().to_owned();
+    assert!(why.contains("max_message_bytes") && why.contains("initial_details"), "{why}");
+    let logged = std::iter::from_fn(|| rpc::next_log(Timeout::Zero).unwrap());
+    assert!(logged.into_iter().any(|record| record.contains("max_message_bytes")));
+    assert_eq!(fake.calls(BEAT).len(), 0);
+}
+
+#[test]
 fn another_attempt_on_the_server_supersedes_this_one() {
     let fake = Fake::connected(|call| match call.method.as_str() {
         "DescribeWorkflowExecution" => Described { attempt: 2, ..Described::default() }.pending(),

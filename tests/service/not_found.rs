@@ -13,7 +13,7 @@ use temporal_heartbeat::{
     model::{deadline::Timeout, error::Error, payload::Encoding, signals::Signals, status::Status},
 };
 
-use crate::fake::{Answer, Described, Fake, TOKEN};
+use crate::fake::{Answer, Described, Fake, STANDALONE_TOKEN, TOKEN};
 
 const BEAT: &str = "RecordActivityTaskHeartbeat";
 const BEAT_BY_ID: &str = "RecordActivityTaskHeartbeatById";
@@ -127,6 +127,24 @@ fn pulse_outlasts_a_gateways_not_found() {
     activity::flush(handle, LONG).unwrap();
     assert!(!activity::signals(handle).unwrap().contains(Signals::GONE));
     assert!(fake.calls(BEAT).len() >= 4 && fake.calls(DESCRIBE).len() >= 3);
+}
+
+#[test]
+fn lagging_description_leaves_an_ending_in_doubt() {
+    const COMPLETE: &str = "RespondActivityTaskCompleted";
+    // The server has ended the activity. The second description is that of a replica that lags behind.
+    for (described, outcome) in [
+        (Described { closed: true, ..attempt(1) }, Status::NotFound),
+        (attempt(1), Status::InDoubt),
+        (attempt(2), Status::NotFound),
+    ] {
+        let answer = |nth| if nth == 0 { Answer::Silence } else { PROVEN };
+        let _fake = server(COMPLETE, answer, move |_| described.standalone());
+        let options = br#"{"verify":true,"pulse":false,"initial_details":""}"#;
+        let handle = activity::open(STANDALONE_TOKEN, options).unwrap();
+        assert_eq!(activity::complete(handle, None, SHORT).unwrap_err().status(), Status::Timeout);
+        assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), outcome, "{described:?}");
+    }
 }
 
 /// Like [`TOKEN`], for the second attempt.

@@ -11,7 +11,8 @@ from harness.activities import WorkflowActivity
 from harness.server import dev_server
 from harness.worker import ActivityOptions, SdkWorker
 
-TOKENS = 16
+# One for each caller, as in use: a process sends one request of an activity at a time.
+TOKENS = 256
 
 
 @dataclass(frozen=True)

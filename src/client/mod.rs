@@ -304,7 +304,7 @@ impl Client {
 
     /// Waits until requests for the target's activity may be sent.
     async fn in_order(&self, target: &Target, effort: Effort) -> Result<Permit<'_>, RpcError> {
-        let permit = self.order.acquire(target, effort.remaining()).await;
+        let permit = self.order.acquire(target, effort).await;
         permit.ok_or_else(|| {
             let why = "another call for this activity is still in flight; nothing was sent";
             // A beat of an open activity is retried soon, not after the pause of a refused one.

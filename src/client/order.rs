@@ -4,16 +4,13 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use tokio::{sync::OwnedMutexGuard, time::timeout};
 
+use super::Effort;
 use crate::{
-    model::{
-        attempt::{Ids, Target},
-        token::Token,
-    },
+    model::{attempt::Target, token},
     transport::Predecessor,
 };
 
@@ -48,21 +45,25 @@ impl Default for Order {
 }
 
 impl Order {
-    /// Waits until no other request of the target's activity is in flight. Returns `None` after `max_wait`.
-    pub async fn acquire(&self, target: &Target, max_wait: Duration) -> Option<Permit<'_>> {
+    /// Waits until no other request of the target's activity is in flight. Returns `None` at the end of the effort.
+    pub async fn acquire(&self, target: &Target, effort: Effort) -> Option<Permit<'_>> {
         let key = self.key(target);
         let activity = self.lock().entry(key);
-        let predecessor = timeout(max_wait, activity.lock_owned()).await.ok()?;
+        let predecessor = match activity.clone().try_lock_owned() {
+            Ok(predecessor) => predecessor,
+            Err(_) => timeout(effort.remaining(), activity.lock_owned()).await.ok()?,
+        };
         Some(Permit { order: self, key, predecessor })
     }
 
     /// Returns the same key for all attempts of an activity, by token or by ids.
     fn key(&self, target: &Target) -> u64 {
-        let by_ids = |ids: &Ids| self.hasher.hash_one((&ids.workflow_id, &ids.activity_id));
+        let by_ids =
+            |workflow_id: &[u8], activity_id: &[u8]| self.hasher.hash_one((workflow_id, activity_id));
         match target {
-            Target::Checked { ids, .. } => by_ids(ids),
-            Target::Token(token) => match Token::read(token) {
-                Some(read) => by_ids(&read.ids),
+            Target::Checked { ids, .. } => by_ids(ids.workflow_id.as_bytes(), ids.activity_id.as_bytes()),
+            Target::Token(token) => match token::activity(token) {
+                Some((workflow_id, activity_id)) => by_ids(&workflow_id, &activity_id),
                 None => self.hasher.hash_one(token),
             },
         }
@@ -132,13 +133,24 @@ impl Drop for Permit<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{
-        super::{Client, Effort, rpc_error::Retry},
+        super::{Client, rpc_error::Retry},
         *,
     };
-    use crate::{config::Options, model::status::Status, runtime::Runtime, transport::TryTime};
+    use crate::{
+        config::Options,
+        model::{attempt::Ids, status::Status},
+        runtime::Runtime,
+        transport::TryTime,
+    };
 
     const SOON: Duration = Duration::from_millis(10);
+
+    fn short() -> Effort {
+        Effort::Once(TryTime { answer: SOON, silence: SOON }.start())
+    }
 
     fn target(activity_id: &str) -> Target {
         let ids = Ids { workflow_id: "w".into(), run_id: "r".into(), activity_id: activity_id.into() };
@@ -148,11 +160,11 @@ mod tests {
     #[tokio::test]
     async fn requests_of_one_activity_wait_for_each_other_and_others_do_not() {
         let order = Order::default();
-        let first = order.acquire(&target("a"), SOON).await.unwrap();
-        assert!(order.acquire(&target("a"), SOON).await.is_none());
-        assert!(order.acquire(&target("b"), SOON).await.is_some());
+        let first = order.acquire(&target("a"), short()).await.unwrap();
+        assert!(order.acquire(&target("a"), short()).await.is_none());
+        assert!(order.acquire(&target("b"), short()).await.is_some());
         drop(first);
-        assert!(order.acquire(&target("a"), SOON).await.is_some());
+        assert!(order.acquire(&target("a"), short()).await.is_some());
         assert!(order.lock().by_hash.is_empty(), "nothing is remembered of activities without requests");
     }
 
@@ -172,9 +184,8 @@ mod tests {
         let io_thread = Runtime::new().io_thread();
         let client =
             Client::new(&options, Arc::default(), Arc::default(), io_thread, Arc::default()).unwrap();
-        let _other = client.order.acquire(&target("a"), SOON).await.unwrap();
-        let limits = TryTime { answer: SOON, silence: SOON }.start();
-        let error = client.heartbeat(&target("a"), None, Effort::Once(limits)).await.unwrap_err();
+        let _other = client.order.acquire(&target("a"), short()).await.unwrap();
+        let error = client.heartbeat(&target("a"), None, short()).await.unwrap_err();
         assert_eq!((error.error.status(), error.retry), (Status::Timeout, Retry::Soon));
         assert!(!error.timed_out, "the server isn't slow");
     }

@@ -9,7 +9,7 @@ use super::{
     secret,
     time::unix_ns,
 };
-use crate::proto::temporal::server::api::token::v1::{ComponentRef, Task};
+use crate::proto::temporal::server::api::token::v1::{ComponentActivity, ComponentRef, Task, TaskActivity};
 
 /// The content of a task token.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +65,17 @@ impl Token {
     }
 }
 
+/// Returns the workflow's id (empty for a standalone activity) and the activity's id, without the cost of
+/// [`Token::read`].
+pub fn activity(token: &Bytes) -> Option<(Bytes, Bytes)> {
+    let task = TaskActivity::decode(token.clone()).ok()?;
+    let activity_id = match task.workflow_id.is_empty() {
+        true => ComponentActivity::decode(task.component_ref).ok()?.business_id,
+        false => task.activity_id,
+    };
+    (!activity_id.is_empty()).then_some((task.workflow_id, activity_id))
+}
+
 /// The longest task token that is accepted; real ones are under 300 bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
 
@@ -90,7 +101,9 @@ mod tests {
             scheduled_event_id: 7,
             attempt: Attempt { number: 2, started_at: 0 },
         };
-        assert_eq!(Token::read(&token.clone().derived()), Some(token));
+        let bytes = token.clone().derived();
+        assert_eq!(Token::read(&bytes), Some(token));
+        assert_eq!(activity(&bytes), Some(("wf".into(), "5".into())));
     }
 
     #[test]
@@ -104,14 +117,17 @@ mod tests {
             ..Task::default()
         };
         let expected = Ids { workflow_id: String::new(), run_id: "run".into(), activity_id: "act".into() };
-        let read = Token::read(&task.encode_to_vec()).unwrap();
+        let bytes = Bytes::from(task.encode_to_vec());
+        let read = Token::read(&bytes).unwrap();
         assert_eq!((read.ids, read.attempt.started_at), (expected, 1_000_000_002));
+        assert_eq!(activity(&bytes), Some(("".into(), "act".into())));
     }
 
     #[test]
     fn what_names_no_activity_is_not_read() {
         for garbage in [&b""[..], b"garbage", b"\x0a\x02ns", b"CgJucw=="] {
             assert_eq!(Token::read(garbage), None);
+            assert_eq!(activity(&Bytes::from_static(garbage)), None);
         }
     }
 }

@@ -116,11 +116,6 @@ impl TryTime {
     }
 }
 
-/// How long a request that was given up on another connection may delay a try: at most this part of its time, and at
-/// most this long.
-const SETTLE_PART: u32 = 4;
-const LONGEST_SETTLE: Duration = Duration::from_secs(1);
-
 /// The connection to one server, for calls.
 pub struct Transport {
     link: Link,
@@ -187,20 +182,28 @@ impl Transport {
                 format!("the request has {length} bytes, and max_message_bytes is {limit}"),
             )));
         }
-        let credentials = self.credential_store.current();
-        let outcome = self.attempt(call, &request, &credentials, limits, predecessor).await;
-        match &outcome {
-            Err(TransportError::CompressionRefused) => self.gzip.store(gzip::NO, Ordering::Relaxed),
-            // The key file may contain a new key: then the beat succeeds after all.
-            Err(TransportError::Status(status)) if status.code() == tonic::Code::Unauthenticated => {
-                let _ = tokio::time::timeout_at(limits.end, self.reload_credentials()).await;
-                if Arc::ptr_eq(&credentials, &self.credential_store.current()) {
-                    return outcome;
+        let mut credentials = self.credential_store.current();
+        let mut is_repeated = false;
+        loop {
+            let outcome = self.attempt(call, &request, &credentials, limits, predecessor).await;
+            match &outcome {
+                Err(TransportError::CompressionRefused) if !is_repeated => {
+                    self.gzip.store(gzip::NO, Ordering::Relaxed);
                 }
+                // The key file may contain a new key: then the beat succeeds after all.
+                Err(TransportError::Status(status))
+                    if !is_repeated && status.code() == tonic::Code::Unauthenticated =>
+                {
+                    let _ = tokio::time::timeout_at(limits.end, self.reload_credentials()).await;
+                    if Arc::ptr_eq(&credentials, &self.credential_store.current()) {
+                        return outcome;
+                    }
+                }
+                _ => return outcome,
             }
-            _ => return outcome,
+            credentials = self.credential_store.current();
+            is_repeated = true;
         }
-        self.attempt(call, &request, &self.credential_store.current(), limits, predecessor).await
     }
 
     /// Returns the longest recent answer time.
@@ -309,9 +312,7 @@ impl Transport {
             }
         };
         let liveness = &connection.sender.liveness;
-        let left = end.saturating_duration_since(Instant::now());
-        let max_wait = (left / SETTLE_PART).min(LONGEST_SETTLE);
-        if tokio::time::timeout_at(end, predecessor.settle(liveness, max_wait)).await.is_err() {
+        if !predecessor.settle(liveness, end).await {
             return Err(TransportError::TimedOut { sent: false });
         }
         let message = Message {

@@ -2,9 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::liveness::Liveness;
+
+/// How long a request that was given up on another connection may delay a try: at most this part of its time, and at
+/// most this long.
+const SETTLE_PART: u32 = 4;
+const LONGEST_SETTLE: Duration = Duration::from_secs(1);
 
 /// What the next request of an activity must wait for.
 #[derive(Default)]
@@ -27,18 +32,23 @@ impl Predecessor {
     }
 
     /// Waits until a request may be sent on the connection `next`: at once if the given-up request is on the same
-    /// connection, which keeps the order. Otherwise until the other connection can't deliver it any more. Aborts that
-    /// one after `max_wait`.
-    pub(super) async fn settle(&mut self, next: &Arc<Liveness>, max_wait: Duration) {
+    /// connection, which keeps the order. Otherwise until the other connection can't deliver it any more; aborts that
+    /// one after a part of the time until `end`. Returns whether that was so before `end`.
+    pub(super) async fn settle(&mut self, next: &Arc<Liveness>, end: Instant) -> bool {
         if self.is_settled() {
             self.0 = None;
         }
-        if let Some(given_up) = &self.0
-            && !Arc::ptr_eq(&given_up.connection, next)
-        {
-            given_up.connection.settle(given_up.at, max_wait).await;
-            self.0 = None;
+        let Some(given_up) = self.0.as_ref().filter(|given_up| !Arc::ptr_eq(&given_up.connection, next))
+        else {
+            return true;
+        };
+        let max_wait = (end.saturating_duration_since(Instant::now()) / SETTLE_PART).min(LONGEST_SETTLE);
+        let settled = given_up.connection.settle(given_up.at, max_wait);
+        if timeout_at(end, settled).await.is_err() {
+            return false;
         }
+        self.0 = None;
+        true
     }
 }
 

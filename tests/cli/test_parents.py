@@ -95,6 +95,7 @@ def test_parent_hands_over_each_attempt(
 
         wait_until(lambda: details() == [6], "the progress is recorded")
         os.kill(first, signal.SIGKILL)
+        process.expect(f"^exec {first} exited with ")
         assert sdk_worker.run(handle.result(), timeout=SILENCE_LIMIT_S) == "7\n8"
 
 

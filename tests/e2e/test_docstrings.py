@@ -53,7 +53,7 @@ if "async def solve" in example:
     exec(example)
 else:
     @activity.defn
-    async def solve() -> None:
+    async def solve() -> str:
         exec(example, globals() | {"info": activity.info()})
         activity.raise_complete_async()
 

@@ -1,6 +1,7 @@
 """Builds the programs of the peers, each once per run, and returns how to start them."""
 
 import functools
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -49,6 +50,19 @@ def _go() -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     run([go, "-C", str(PEERS / "go"), "build", "-o", str(folder), "./worker", "./child", "./config"])
     return folder
+
+
+def go_parent(code: str) -> Command:
+    """Builds a worker whose activity is the function Solve of this source."""
+    go = requires(shutil.which("go"), "go")
+    folder = OUT / "go"
+    folder.mkdir(parents=True, exist_ok=True)
+    imports = ("context", "log", "os", "os/exec", "go.temporal.io/sdk/activity", "temporal-heartbeat.dev/go/handoff")
+    source, overlay = folder / "solve.go", folder / "overlay.json"
+    source.write_text("package main\n" + "".join(f'import "{package}"\n' for package in imports) + code)
+    overlay.write_text(json.dumps({"Replace": {str(PEERS / "go" / "parent" / "solve.go"): str(source)}}))
+    run([go, "-C", str(PEERS / "go"), "build", "-overlay", str(overlay), "-o", str(folder / "parent"), "./parent"])
+    return [str(folder / "parent")]
 
 
 @functools.cache

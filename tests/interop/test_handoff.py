@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio import workflow
+from temporal_heartbeat import handoff
+from temporalio import activity, workflow
 from temporalio.client import WorkflowHandle
 from temporalio.common import RetryPolicy
 
@@ -61,7 +64,10 @@ class Printed:
 
 TYPESCRIPT = Printed("TypeScript", "solve", programs.typescript_parent)
 
+GO = Printed("Go", "Solve", programs.go_parent)
+
 PARENTS = [
+    pytest.param(GO, id="go"),
     pytest.param(TYPESCRIPT, id="typescript", marks=SLOW),
     pytest.param(Printed("Java", "Solve", programs.java_parent), id="java", marks=SLOW),
 ]
@@ -83,18 +89,108 @@ class HandsOver:
         )
 
 
+SOLVER = f"echo $$ >> pids\nexec '{sys.executable}' '{CHILD}' {ITEMS} done"
+
+
 @contextmanager
-def started(command: Command, folder: Path, server: Server, queue: str) -> Iterator[None]:
+def started(command: Command, folder: Path, server: Server, queue: str, solver: str = SOLVER) -> Iterator[Process]:
     """The parent's worker, in a folder with its ./solver. It exits at the end of its input."""
-    solver = folder / "solver"
-    solver.write_text(f"#!/bin/sh\necho $$ >> pids\nexec '{sys.executable}' '{CHILD}' {ITEMS} done\n")
-    solver.chmod(0o755)
+    write_solver(folder, solver)
     variables = {"PYTHONPATH": str(ROOT / "bindings" / "python"), "TEMPORAL_ADDRESS": server.address}
-    process = Process([*command, server.address, queue], library_environment() | variables, cwd=folder)
+    process = Process(
+        [*command, server.address, queue], library_environment() | variables, cwd=folder, merge_stderr=True
+    )
     with process:
-        assert process.read_line() == "ready\n"
-        yield
+        process.expect("^ready$")
+        yield process
         process.close()
+
+
+def write_solver(folder: Path, script: str) -> None:
+    solver = folder / "solver"
+    solver.write_text(f"#!/bin/sh\n{script}\n")
+    solver.chmod(0o755)
+
+
+# A child that can't do its work, and says why.
+FAULTY = "echo 'the native library could not be loaded' >&2\nexit 3"
+
+
+@pytest.mark.parametrize("parent", PARENTS)
+def test_printed_parent_shows_the_output_and_the_end_of_the_child(
+    parent: Printed, server: Server, sdk_worker: SdkWorker, tmp_path: Path
+) -> None:
+    command = parent.build(parent.code())
+    queue = f"parent-{uuid.uuid4()}"
+    with (
+        started(command, tmp_path, server, queue, FAULTY) as process,
+        sdk_worker.worker_on(f"{queue}-workflows", HandsOver),
+    ):
+        sdk_worker.run(
+            sdk_worker.client.start_workflow(
+                HandsOver.run, args=[parent.activity, queue], id=queue, task_queue=f"{queue}-workflows"
+            )
+        )
+        process.expect("the native library could not be loaded")
+        process.expect(r"\./solver.* 3$")
+
+
+COMPLETES = """
+import temporal_heartbeat as thb
+thb.connect()
+with thb.Activity.from_env() as act:
+    act.complete("ten items")
+print("that was the work", flush=True)
+"""
+
+# Where a parent in Python is printed, and the text from which it is copied.
+PYTHON_PARENTS = {
+    "README.md": (ROOT / "README.md").read_text(),
+    "hand-off.md": PAGE.read_text(),
+    "try.md": (ROOT / "docs" / "guide" / "try.md").read_text(),
+    "README.md of the binding": (ROOT / "bindings" / "python" / "README.md").read_text(),
+    "docstring of handoff": textwrap.dedent(handoff.__doc__ or ""),
+}
+
+
+@pytest.mark.parametrize("place", PYTHON_PARENTS)
+def test_printed_python_parent_gives_the_result_and_shows_the_end_of_the_child(
+    place: str,
+    server: Server,
+    sdk_worker: SdkWorker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    found = re.search(r"^ *@activity.defn.*?raise_complete_async\(\)", PYTHON_PARENTS[place], re.DOTALL | re.MULTILINE)
+    assert found
+    names: dict[str, Any] = {
+        "activity": activity, "handoff": handoff, "subprocess": subprocess, "sys": sys, "threading": threading
+    }  # fmt: skip
+    exec(textwrap.dedent(found[0]), names)
+    write_solver(tmp_path, f"'{sys.executable}' -c '{COMPLETES}'\nexit 3")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["parent.py", "./solver"])
+    for name, value in library_environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TEMPORAL_ADDRESS", server.address)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "bindings" / "python"))
+    queue = f"parent-{uuid.uuid4()}"
+    with sdk_worker.worker_on(queue, HandsOver, [names["solve"]]):
+        # The client, like a workflow, reads the result as the type that the function returns.
+        handle = sdk_worker.run(
+            sdk_worker.client.start_activity(
+                names["solve"], id=queue, task_queue=queue, start_to_close_timeout=timedelta(minutes=2)
+            )
+        )
+        assert sdk_worker.run(handle.result()) == "ten items"
+        said: list[str] = []
+
+        def shown() -> bool:
+            said.append(capfd.readouterr().out)
+            return bool(re.search(r"that was the work\n.*\./solver.* 3\n", "".join(said)))
+
+        wait_until(shown, "the child's output and its end are printed")
 
 
 def done(folder: Path) -> list[tuple[int, int]]:

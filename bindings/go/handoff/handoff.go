@@ -6,6 +6,7 @@
 //
 //	func Solve(ctx context.Context) (string, error) {
 //		child := exec.Command("./solver")
+//		child.Stdout, child.Stderr = os.Stdout, os.Stderr
 //		var err error
 //		if child.Env, err = handoff.Environ(os.Environ(), handoff.From(activity.GetInfo(ctx))); err != nil {
 //			return "", err
@@ -13,7 +14,10 @@
 //		if err := child.Start(); err != nil {
 //			return "", err
 //		}
-//		go child.Wait()
+//		go func() {
+//			child.Wait()
+//			log.Print("./solver: ", child.ProcessState)
+//		}()
 //		return "", activity.ErrResultPending // the child completes it
 //	}
 //

@@ -1,13 +1,16 @@
 """The parent's side: hand an Activity to another process, which opens it with `Activity.from_env`.
 
-In the Activity of a worker with Temporal's Python SDK, one line makes the child's environment::
+In the Activity of a worker with Temporal's Python SDK, one line makes the child's environment. A
+thread waits for the child, which would stay a zombie otherwise::
 
+    import subprocess, threading
     from temporalio import activity
     from temporal_heartbeat import handoff
 
     @activity.defn
-    async def solve() -> None:
-        subprocess.Popen(["./solver"], env=handoff.environment(activity.info()))
+    async def solve() -> str:  # the type of the child's result
+        child = subprocess.Popen(["./solver"], env=handoff.environment(activity.info()))
+        threading.Thread(target=lambda: print(child.args, child.wait()), daemon=True).start()
         activity.raise_complete_async()     # the child completes it
 
 The environment has the task token, the activity's ids and attempt, and the heartbeat timeout. It
@@ -126,7 +129,7 @@ def token_in_file(info: Any, path: Union[str, os.PathLike[str]]) -> str:
     ::
 
         path = handoff.token_in_file(info, directory / "token")
-        subprocess.Popen(command, env=handoff.environment(info, token_file=path))
+        child = subprocess.Popen(command, env=handoff.environment(info, token_file=path))
 
     The file is for one attempt: an existing file is replaced. The caller removes it.
     """
@@ -153,7 +156,7 @@ def token_in_pipe(info: Any) -> Iterator[int]:
 
         with handoff.token_in_pipe(info) as fd:
             env = handoff.environment(info, token_fd=fd)
-            subprocess.Popen(command, env=env, pass_fds=[fd])
+            child = subprocess.Popen(command, env=env, pass_fds=[fd])
 
     The token is stored nowhere else. The end of the block closes the parent's descriptor.
     """

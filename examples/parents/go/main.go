@@ -58,6 +58,7 @@ func start(token []byte, address string, command []string) error {
 	fmt.Println("exec", child.Process.Pid)
 	go func() {
 		child.Wait()
+		fmt.Printf("exec %d exited with %v\n", child.Process.Pid, child.ProcessState)
 		os.Remove(file.Name())
 	}()
 	return nil

@@ -22,10 +22,10 @@ class Parent:
     def __init__(self, address: str, command: list[str]) -> None:
         self._environment = {**os.environ, "TEMPORAL_ADDRESS": address}
         self._command = command
-        self._running: set[asyncio.Task[int]] = set()
+        self._running: set[asyncio.Task[None]] = set()
 
     @activity.defn(name="run")
-    async def run(self) -> None:
+    async def run(self) -> str:  # the type of exec's result
         child = await asyncio.create_subprocess_exec(
             *("temporal-heartbeat", "exec", *FLAGS, "--", *self._command),
             env=self._environment,
@@ -35,11 +35,14 @@ class Parent:
         assert child.stdin
         child.stdin.write(base64.b64encode(activity.info().task_token) + b"\n")
         child.stdin.close()
-        # The parent must wait for the process, or it stays a zombie.
-        task = asyncio.create_task(child.wait())
+        task = asyncio.create_task(self._wait_for(child))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         activity.raise_complete_async()  # exec completes it
+
+    async def _wait_for(self, child: asyncio.subprocess.Process) -> None:
+        """Without a parent that waits for it, the process would stay a zombie."""
+        print("exec", child.pid, "exited with", await child.wait(), flush=True)
 
 
 async def main(address: str, queue: str, *command: str) -> None:

@@ -11,13 +11,15 @@ import { NativeConnection, Worker } from '@temporalio/worker';
 
 const [address, taskQueue, ...command] = process.argv.slice(2);
 
-async function run(): Promise<void> {
+// The result is the one with which exec completes the activity.
+async function run(): Promise<string> {
   const token = Buffer.from(Context.current().info.taskToken).toString('base64');
   const flags = ['exec', '--progress-json', '--result', 'output', '--'];
   const child = spawn('temporal-heartbeat', [...flags, ...command], {
     env: { ...process.env, TEMPORAL_ADDRESS: address, TEMPORAL_ACTIVITY_TASK_TOKEN: token },
     stdio: ['ignore', 'inherit', 'inherit'],
   });
+  child.on('exit', (code, signal) => console.log('exec', child.pid, 'exited with', code ?? signal));
   await once(child, 'spawn'); // throws if the program can't be started, which fails the attempt
   console.log('exec', child.pid);
   throw new CompleteAsyncError(); // exec completes it

@@ -35,7 +35,10 @@ func main() {
 			return 0, err
 		}
 		fmt.Println("child", child.Process.Pid, "of attempt", activity.GetInfo(ctx).Attempt)
-		go child.Wait()
+		go func() {
+			child.Wait()
+			fmt.Println("child", child.Process.Pid, child.ProcessState)
+		}()
 		return 0, activity.ErrResultPending // the child completes it
 	}
 	w.RegisterActivityWithOptions(solve, activity.RegisterOptions{Name: "solve"})

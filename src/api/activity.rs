@@ -8,7 +8,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::{
-    activity::{Activities, LONGEST_NAP, registry::Checked, state::Activity, watch::News},
+    activity::{LONGEST_NAP, registry::Checked, state::Activity, watch::News},
     client::Ending,
     model::{
         deadline::{Deadline, Timeout},
@@ -55,6 +55,13 @@ pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
     }
     activities.wake_at(handle, due);
     Ok(handle.number())
+}
+
+/// Returns whether a codec must have encoded all values of this activity.
+pub fn requires_encoded(number: u64) -> Result<bool> {
+    let activities = process::activities()?;
+    let handle = activities.registry.handle(number)?;
+    activities.registry.with(handle, |activity| activity.requires_encoded())
 }
 
 /// Records progress. Returns the current signals. Never waits.
@@ -148,7 +155,7 @@ pub fn beat(number: u64, timeout: Timeout) -> Result<Signals> {
 pub fn complete(number: u64, result: Option<Payloads>, timeout: Timeout) -> Result<()> {
     let activities = process::activities()?;
     activities.rules.check_result(&result)?;
-    if requires_encoded(activities, number)? {
+    if requires_encoded(number)? {
         result.as_ref().map_or(Ok(()), |result| result.refuse_readable("result"))?;
     }
     end(number, timeout.start_sending()?, |_| Ending::Complete(result))
@@ -166,7 +173,7 @@ pub fn fail(number: u64, failure_json: &[u8], timeout: Timeout) -> Result<()> {
         ));
     }
     activities.rules.check_report(&report)?;
-    if requires_encoded(activities, number)? {
+    if requires_encoded(number)? {
         report.refuse_readable()?;
     }
     let handle = activities.registry.handle(number)?;
@@ -182,18 +189,13 @@ pub fn fail(number: u64, failure_json: &[u8], timeout: Timeout) -> Result<()> {
 pub fn report_cancelled(number: u64, details: Option<Payloads>, timeout: Timeout) -> Result<()> {
     let activities = process::activities()?;
     activities.rules.check("details", &details)?;
-    if requires_encoded(activities, number)? {
+    if requires_encoded(number)? {
         details.as_ref().map_or(Ok(()), |details| details.refuse_readable("details"))?;
     }
     let handle = activities.registry.handle(number)?;
     let deadline = timeout.start_sending()?;
     activities.flush(handle, deadline)?;
     end(number, deadline, |_| Ending::Cancel(details))
-}
-
-fn requires_encoded(activities: &Activities, number: u64) -> Result<bool> {
-    let handle = activities.registry.handle(number)?;
-    activities.registry.with(handle, |activity| activity.requires_encoded())
 }
 
 /// Closes the handle. Sends the newest record first, until `timeout`, and nothing after that. Closes the handle

@@ -52,6 +52,11 @@ pub fn disconnect(timeout: Timeout) -> Result<()> {
     process::disconnect(timeout)
 }
 
+/// Returns whether a codec must have encoded all values of this process.
+pub fn requires_encoded() -> Result<bool> {
+    Ok(process::session()?.client().rules().require_encoded())
+}
+
 /// Records one heartbeat and returns the server's signals. `None` erases the details that the server holds.
 pub fn heartbeat(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> Result<Signals> {
     let token = free(token)?;

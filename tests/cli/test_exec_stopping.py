@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError, CancelledError
 from harness.activities import Kind
 from harness.fixtures import StartActivity
 from harness.polling import wait_until
-from harness.program import Exec, is_alive
+from harness.program import Exec, StartProgram, encoded, is_alive
 
 GONE = 76
 
@@ -172,14 +172,23 @@ def test_command_dies_with_exec_and_the_retry_resumes(kind: Kind, start: StartAc
     members = [int(pid) for pid in said if pid.isdigit()]
     assert all(map(is_alive, members))
     wait_until(lambda: activity.heartbeat_details() == [41], "the progress is recorded")
-    directory = temporary_directory(first.pid)
-    assert directory.exists()
     first.kill()
     wait_until(lambda: not any(map(is_alive, members)), "the command and its grandchild die with exec")
-    wait_until(lambda: not directory.exists(), "the temporary directory is removed")
     second = execute(activity.next_attempt(), *flags, command='echo "$TEMPORAL_ACTIVITY_DETAILS_JSON"')
     assert second.ends() == 0
     assert activity.result() == "41"
+
+
+def test_files_die_with_exec(start: StartActivity, execute: Exec, start_program: StartProgram) -> None:
+    attempt = start("workflow").next_attempt()
+    token = {"TEMPORAL_ACTIVITY_TASK_TOKEN": encoded(attempt.token)}
+    assert start_program("heartbeat", "41", variables=token).ends() == 0
+    running = execute(attempt, command='echo "$TEMPORAL_ACTIVITY_DETAILS_FILE"; sleep 1000')
+    file = Path(running.line())
+    assert file.read_text() == "41"
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+    running.kill()
+    wait_until(lambda: not file.parent.exists(), "the temporary directory is removed")
 
 
 def test_command_dies_with_exec_at_any_moment(start: StartActivity, execute: Exec) -> None:
@@ -225,12 +234,6 @@ def guards(pid: int) -> bool:
         return b"guard" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-
-
-def temporary_directory(pid: int) -> Path:
-    """Returns the directory that the guardian removes."""
-    words = Path(f"/proc/{guardian_of(pid)}/cmdline").read_bytes().split(b"\0")
-    return Path(words[words.index(b"guard") + 1].decode())
 
 
 def running_with(word: str) -> bool:

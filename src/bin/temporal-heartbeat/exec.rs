@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal},
-    process::Stdio,
+    process::{Command, Stdio},
     sync::mpsc::{self, Sender},
     thread,
     time::Duration,
@@ -17,7 +17,9 @@ use temporal_heartbeat::{
         rpc,
     },
     config::handoff,
-    model::{attempt::Ids, deadline::Timeout, error::Result, signals::Signals, token::Token},
+    model::{
+        attempt::Ids, deadline::Timeout, details::Details, error::Result, signals::Signals, token::Token,
+    },
 };
 
 use crate::{
@@ -28,9 +30,10 @@ use crate::{
     exit_code,
     run::{
         args::{RunArgs, StopOrIgnore},
-        attempt::{self, Attempt, LAST_REPORT_TIMEOUT},
+        attempt::{self, Attempt},
         environment,
         outcome::Outcome,
+        reporter::{Ended, LAST_REPORT_TIMEOUT, Reporter},
         supervisor::Event,
     },
     signals,
@@ -140,7 +143,6 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
     args.token.close_on_exec();
     let token = options.token.as_ref().and_then(|token| Token::read(token));
     let ids = token.as_ref().map(|token| token.ids.clone()).or(options.ids.clone());
-    let guardian = Guardian::start()?;
     connection.connect()?;
 
     let timeout = Timeout::Within(rpc::DEFAULT_TIMEOUT);
@@ -156,28 +158,44 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
     }
 
     let number = token.map_or(details.about().attempt, |token| token.attempt.number);
+    let reporter = Reporter {
+        args: &args,
+        handle,
+        title: format!("{}, attempt {number}", args.name()),
+        requires_encoded: activity::requires_encoded(handle)?,
+        prints_success: false,
+    };
     let mut command = args.command();
     environment::set_attempt(&mut command, number, ids.as_ref());
-    environment::set_details(&mut command, &details, guardian.directory())
-        .map_err(|why| local_error("write the details to a file", &why))?;
     if io::stdin().is_terminal() {
         // A process group in the background can't read from a terminal.
         command.stdin(Stdio::null());
     }
-
     let (sender, events) = mpsc::channel();
-    forward_signals(sender.clone()).map_err(|why| local_error("handle signals", &why))?;
-    let attempt = Attempt {
-        args: &args,
-        handle,
-        signals,
-        command,
-        title: format!("{}, attempt {number}", args.name()),
-        guardian: &guardian,
-        has_status_line: !args.quiet && console::enable_status_line(),
-        prints_success: false,
-    };
-    Ok(attempt::run(attempt, sender, events))
+    match prepare(&reporter, &mut command, &details, sender.clone()) {
+        Ok(guardian) => {
+            let has_status_line = !args.quiet && console::enable_status_line();
+            let attempt = Attempt { reporter, signals, command, guardian: &guardian, has_status_line };
+            Ok(attempt::run(attempt, sender, events))
+        }
+        Err(error) => Ok(reporter.report(Ended::refused(&error), Duration::ZERO)),
+    }
+}
+
+/// Does everything that the command needs and that can fail on this machine.
+fn prepare(
+    reporter: &Reporter<'_>,
+    command: &mut Command,
+    details: &Details,
+    sender: Sender<Event>,
+) -> Result<Guardian> {
+    if reporter.requires_encoded {
+        reporter.args.check_encoded()?;
+    }
+    let guardian = Guardian::start()?;
+    environment::set_details(command, details, || guardian.directory())?;
+    forward_signals(sender).map_err(|why| local_error("handle signals", &why))?;
+    Ok(guardian)
 }
 
 /// Sends signals as events while the command runs. After that they have their default effect on this process, the first SIGTERM only when

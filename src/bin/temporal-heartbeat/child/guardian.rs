@@ -6,13 +6,14 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    env,
+    fs::{self, DirBuilder},
     io::{self, Read},
     os::{
         fd::{AsRawFd, OwnedFd, RawFd},
-        unix::{net::UnixStream, process::CommandExt},
+        unix::{fs::DirBuilderExt, net::UnixStream, process::CommandExt},
     },
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -20,7 +21,7 @@ use nix::{
     sys::signal::{Signal, killpg},
     unistd::{Pid, setsid},
 };
-use tempfile::TempDir;
+use once_cell::sync::OnceCell;
 use temporal_heartbeat::model::error::Result;
 
 use crate::error::local_error;
@@ -29,24 +30,33 @@ use crate::error::local_error;
 pub struct Guardian {
     socket: Option<UnixStream>,
     process: Child,
-    directory: TempDir,
+    path: PathBuf,
+    directory: OnceCell<()>,
 }
 
 impl Guardian {
-    /// Creates the directory for temporary files and starts the guardian.
+    /// Starts the guardian.
     pub fn start() -> Result<Self> {
-        let directory = tempfile::Builder::new()
-            .prefix("temporal-heartbeat-")
-            .tempdir()
-            .map_err(|why| local_error("create a directory for temporary files", &why))?;
-        let (socket, process) = spawn(directory.path())
+        let name = format!("{}-{:016x}", env!("CARGO_BIN_NAME"), fastrand::u64(..));
+        let path = env::temp_dir().join(name);
+        let (socket, process) = spawn(&path)
             .map_err(|why| local_error("start the guardian process (is /proc mounted?)", &why))?;
-        Ok(Guardian { socket: Some(socket), process, directory })
+        Ok(Guardian { socket: Some(socket), process, path, directory: OnceCell::new() })
     }
 
-    /// The directory for temporary files, which only this user can read.
-    pub fn directory(&self) -> &Path {
-        self.directory.path()
+    /// Returns the directory for temporary files, which only this user can read. The first call creates it.
+    pub fn directory(&self) -> Result<&Path> {
+        // Fails if the path exists, so that it can't be a directory of another user.
+        self.directory.get_or_try_init(|| DirBuilder::new().mode(0o700).create(&self.path)).map_err(
+            |why| {
+                let action = format!(
+                    "create the directory {} for temporary files (TMPDIR must be a writable directory)",
+                    self.path.display()
+                );
+                local_error(&action, &why)
+            },
+        )?;
+        Ok(&self.path)
     }
 
     /// The descriptor for [`register`].
@@ -64,6 +74,10 @@ impl Drop for Guardian {
     fn drop(&mut self) {
         self.socket = None;
         let _ = self.process.wait();
+        // The guardian has done this, unless it was killed.
+        if self.directory.get().is_some() {
+            let _ = fs::remove_dir_all(&self.path);
+        }
     }
 }
 

@@ -11,7 +11,10 @@ use std::{
 use clap::{Args, ValueEnum};
 use nix::sys::signal::Signal;
 use regex::bytes::Regex;
-use temporal_heartbeat::model::error::{Error, Result};
+use temporal_heartbeat::model::{
+    error::{Error, Result},
+    status::Status,
+};
 
 use crate::output::progress::LineParser;
 
@@ -205,6 +208,17 @@ impl RunArgs {
 
     fn has_progress(&self) -> bool {
         self.progress_json || self.progress_pattern.is_some() || self.progress_path().is_some()
+    }
+
+    /// Returns an error if values are to be sent that no codec has encoded. This program has no codec.
+    pub fn check_encoded(&self) -> Result<()> {
+        if self.result == ResultKind::None && self.result_file.is_none() && !self.has_progress() {
+            return Ok(());
+        }
+        Err(Error::new(
+            Status::Config,
+            "values must be encoded (require_encoded), and this program encodes nothing: use --result none, and no flag --progress-*",
+        ))
     }
 
     /// Checks what the parser can't: flags that depend on each other.

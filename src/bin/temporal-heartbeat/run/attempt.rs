@@ -2,8 +2,8 @@
 
 use std::{
     io::{self, IsTerminal},
-    os::{fd::OwnedFd, unix::process::ExitStatusExt},
-    process::{Command, ExitStatus, Stdio},
+    os::fd::OwnedFd,
+    process::{Command, Stdio},
     sync::{
         Arc,
         atomic::AtomicU64,
@@ -14,15 +14,15 @@ use std::{
 };
 
 use nix::unistd::Pid;
-use serde_json::json;
 use temporal_heartbeat::{
     api::activity,
-    model::{deadline::Timeout, error::Error, signals::Signals, status::Status},
+    model::{deadline::Timeout, signals::Signals},
 };
 
 use super::{
     args::{RunArgs, StallBy, Stream},
     outcome::Outcome,
+    reporter::{Ended, Reporter},
     supervisor::{Event, Supervisor},
     watchdog::Watchdog,
 };
@@ -44,71 +44,38 @@ use crate::{
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to write the rest of each output stream if this process must exit.
 const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long to retry the report if this process must exit.
-pub const LAST_REPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An attempt to run.
 pub struct Attempt<'a> {
-    /// How to run the command.
-    pub args: &'a RunArgs,
-    /// The handle of the activity.
-    pub handle: u64,
+    /// The activity.
+    pub reporter: Reporter<'a>,
     /// The activity's signals so far.
     pub signals: Signals,
     /// The command, with its environment and standard input.
     pub command: Command,
-    /// The name of the attempt in messages.
-    pub title: String,
     /// The guardian of the command.
     pub guardian: &'a Guardian,
     /// Whether to show a status line.
     pub has_status_line: bool,
-    /// Whether to print a message if the attempt completes.
-    pub prints_success: bool,
 }
 
 /// Runs the command and reports the outcome. Returns the exit code of this program for it. `events` receives from `sender`, to which other
 /// threads may send too; `events` is dropped when the command has exited, before the report.
 pub fn run(mut attempt: Attempt<'_>, sender: Sender<Event>, events: Receiver<Event>) -> u8 {
     let started = Instant::now();
-    let args = attempt.args;
-    let mut report_timeout = args.end_timeout;
-    let (exit, outcome, exit_code) = match run_command(&mut attempt, sender, &events) {
-        Ok((exit, outcome, must_exit)) => {
-            if must_exit {
-                report_timeout = report_timeout.min(LAST_REPORT_TIMEOUT);
-            }
-            (Some(exit), outcome, exit_code::of_command(exit))
-        }
-        Err(why) => (None, Outcome::not_started(args, &why), exit_code::not_started(&why)),
-    };
+    let ended = run_command(&mut attempt, sender, &events)
+        .unwrap_or_else(|why| Ended::not_started(attempt.reporter.args, &why));
     drop(events);
-    let name = outcome.name();
-    let failure = if let Outcome::Failed(failure) = &outcome { Some(failure.message.clone()) } else { None };
-    let is_gone = outcome == Outcome::Gone;
-    let reported = outcome.report(attempt.handle, report_timeout);
-    // The report has sent the last record, or nothing can be sent any more.
-    let _ = activity::close(attempt.handle, Timeout::Zero);
-    let is_worth_printing = attempt.prints_success || name != "completed" || console::is_json();
-    if reported.is_err() || !args.quiet && is_worth_printing {
-        print(&attempt.title, name, exit, failure.as_deref(), started.elapsed(), &reported);
-    }
-    match reported {
-        Ok(()) if is_gone => exit_code::of_status(Status::NotFound),
-        Ok(()) => exit_code,
-        Err(error) if error.status() == Status::InDoubt => exit_code,
-        Err(error) => exit_code::of_status(error.status()),
-    }
+    attempt.reporter.report(ended, started.elapsed())
 }
 
-/// Returns the command's exit status, the outcome, and whether this process must exit.
 fn run_command(
     attempt: &mut Attempt<'_>,
     sender: Sender<Event>,
     events: &Receiver<Event>,
-) -> io::Result<(ExitStatus, Outcome, bool)> {
-    let args = attempt.args;
-    let progress = Arc::new(Progress::new(attempt.handle));
+) -> io::Result<Ended> {
+    let Reporter { args, handle, .. } = attempt.reporter;
+    let progress = Arc::new(Progress::new(handle));
     let pipes = Pipes::new(args);
     let stdio = |is_piped| if is_piped { Stdio::piped() } else { Stdio::inherit() };
     attempt.command.stdout(stdio(pipes.stdout)).stderr(stdio(pipes.stderr));
@@ -135,9 +102,9 @@ fn run_command(
     let stdout = stdout.map(|pipe| start_tee(pipe, Destination::stdout(), Stream::Stdout)).transpose()?;
     let stderr = stderr.map(|pipe| start_tee(pipe, Destination::stderr(), Stream::Stderr)).transpose()?;
 
-    send_events(sender, attempt.handle, attempt.signals, group.id())?;
+    send_events(sender, handle, attempt.signals, group.id())?;
     let watchdog = Watchdog::new(args, &group, &progress, chunks.clone());
-    let title = attempt.has_status_line.then(|| attempt.title.clone());
+    let title = attempt.has_status_line.then(|| attempt.reporter.title.clone());
     let supervisor = Supervisor::new(args, &group, &progress, watchdog, title);
     let end = supervisor.run(attempt.signals, events);
     let exit = group.reap()?;
@@ -153,7 +120,8 @@ fn run_command(
     }
     let captured = stdout.flatten().and_then(|observers| observers.capture).map(Capture::finish);
     let stderr = stderr.flatten().and_then(|observers| observers.tail).map(Tail::finish).unwrap_or_default();
-    Ok((exit, Outcome::of_command(args, exit, end.reason, captured, &stderr), end.must_exit))
+    let outcome = Outcome::of_command(args, exit, end.reason, captured, attempt.reporter.readable(&stderr));
+    Ok(Ended { exit: Some(exit), exit_code: exit_code::of_command(exit), outcome, must_exit: end.must_exit })
 }
 
 /// Which streams go through this process. The command inherits the other ones, so that they cost nothing and a terminal stays a terminal.
@@ -200,32 +168,4 @@ fn send_events(sender: Sender<Event>, handle: u64, mut signals: Signals, command
         }
     })?;
     Ok(())
-}
-
-fn print(
-    title: &str,
-    outcome: &str,
-    exit: Option<ExitStatus>,
-    failure: Option<&str>,
-    elapsed: Duration,
-    reported: &Result<(), Error>,
-) {
-    let mut text = format!("{title}: {outcome}");
-    if let Some(failure) = failure {
-        text.push_str(&format!(": {failure}"));
-    }
-    if let Err(error) = reported {
-        text.push_str(&format!("; but the server couldn't be told: {error}"));
-    }
-    let event = json!({
-        "event": "ended",
-        "activity": title,
-        "ending": outcome,
-        "exit_code": exit.and_then(|exit| exit.code()),
-        "signal": exit.and_then(|exit| exit.signal()),
-        "failure": failure,
-        "seconds": elapsed.as_secs_f64(),
-        "error": reported.as_ref().err().map(console::error_json),
-    });
-    console::event(&text, &event);
 }

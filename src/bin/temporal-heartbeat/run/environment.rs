@@ -2,7 +2,6 @@
 
 use std::{
     fs::{self, File},
-    io,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -15,10 +14,14 @@ use temporal_heartbeat::{
     model::{
         attempt::Ids,
         details::{Details, Value},
+        error::Result,
     },
 };
 
-use crate::value::{is_json, json_text};
+use crate::{
+    error::local_error,
+    value::{is_json, json_text},
+};
 
 /// The largest variable that is set. The system's limit is 128 KiB.
 const MAX_VARIABLE_BYTES: usize = 96 * 1024;
@@ -50,8 +53,13 @@ pub fn set_attempt(command: &mut Command, attempt: i32, ids: Option<&Ids>) {
     }
 }
 
-/// Sets the variables of the previous attempt's details. Details that are too large for a variable are in the file only.
-pub fn set_details(command: &mut Command, details: &Details, directory: &Path) -> io::Result<()> {
+/// Sets the variables of the previous attempt's details. Details that are too large for a variable are in the file only. `directory` is
+/// called if a file is needed.
+pub fn set_details<'a>(
+    command: &mut Command,
+    details: &Details,
+    directory: impl FnOnce() -> Result<&'a Path>,
+) -> Result<()> {
     for name in [handoff::HEARTBEAT_DETAILS, DETAILS_JSON, DETAILS_FILE] {
         command.env_remove(name);
     }
@@ -67,7 +75,7 @@ pub fn set_details(command: &mut Command, details: &Details, directory: &Path) -
     {
         command.env(DETAILS_JSON, json);
     }
-    command.env(DETAILS_FILE, write(directory, "details", bytes)?);
+    command.env(DETAILS_FILE, write(directory()?, "details", bytes)?);
     Ok(())
 }
 
@@ -78,7 +86,7 @@ pub fn set_task(
     task_queue: &str,
     input: &Details,
     directory: &Path,
-) -> io::Result<()> {
+) -> Result<()> {
     command.env(ACTIVITY_TYPE, &task.activity_type).env(TASK_QUEUE, task_queue);
     if let Some(workflow_type) = &task.workflow_type {
         command.env(WORKFLOW_TYPE, workflow_type);
@@ -94,7 +102,8 @@ pub fn set_task(
         command.env(INPUT_ENCODING, &first.encoding);
     }
     let path = write(directory, "input", &input_lines(input.values()))?;
-    command.stdin(File::open(&path)?).env(INPUT_FILE, path);
+    let file = File::open(&path).map_err(|why| local_error("read the input from its file", &why))?;
+    command.stdin(file).env(INPUT_FILE, path);
     Ok(())
 }
 
@@ -109,9 +118,9 @@ fn input_lines(input: &[Value]) -> Vec<u8> {
     }
 }
 
-fn write(directory: &Path, name: &str, content: &[u8]) -> io::Result<PathBuf> {
+fn write(directory: &Path, name: &str, content: &[u8]) -> Result<PathBuf> {
     let path = directory.join(name);
-    fs::write(&path, content)?;
+    fs::write(&path, content).map_err(|why| local_error(&format!("write the {name} to a file"), &why))?;
     Ok(path)
 }
 
@@ -132,11 +141,13 @@ mod tests {
     }
 
     fn command_with_details(encoding: Encoding, data: &[u8]) -> Command {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = std::env::temp_dir().join(format!("details-{:016x}", fastrand::u64(..)));
+        fs::create_dir(&directory).unwrap();
         let mut command = Command::new("true");
         set_attempt(&mut command, 2, None);
-        set_details(&mut command, &details(&[(encoding, data)]), directory.path()).unwrap();
+        set_details(&mut command, &details(&[(encoding, data)]), || Ok(&directory)).unwrap();
         let file = fs::read(variable(&command, DETAILS_FILE).unwrap()).unwrap();
+        fs::remove_dir_all(directory).unwrap();
         assert_eq!(file, data);
         command
     }

@@ -8,10 +8,12 @@
 //! | `supervisor` | handles events while the command runs |
 //! | `watchdog` | detects a command that hangs |
 //! | `outcome` | what is reported to the server |
+//! | `reporter` | reports the end of an attempt: to the server, and to the user |
 
 pub mod args;
 pub mod attempt;
 pub mod environment;
 pub mod outcome;
+pub mod reporter;
 pub mod supervisor;
 mod watchdog;

@@ -21,12 +21,14 @@ use super::{
 /// The command's output for the result, or its size if it was too large to keep.
 pub type Captured = std::result::Result<Vec<u8>, u64>;
 
+/// The type of a failure before the command was started.
+const NOT_STARTED: &str = "CommandNotStarted";
+
 /// A failure of the attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
     kind: &'static str,
-    /// The description of the failure.
-    pub message: String,
+    message: String,
     is_non_retryable: bool,
     details: Option<Value>,
 }
@@ -49,8 +51,18 @@ impl Outcome {
     pub fn not_started(args: &RunArgs, why: &io::Error) -> Self {
         let is_missing = why.kind() == io::ErrorKind::NotFound;
         Outcome::Failed(Failure {
-            kind: if is_missing { "CommandNotFound" } else { "CommandNotStarted" },
+            kind: if is_missing { "CommandNotFound" } else { NOT_STARTED },
             message: format!("can't run {}: {why}", args.program().to_string_lossy()),
+            is_non_retryable: false,
+            details: None,
+        })
+    }
+
+    /// The outcome if this program doesn't start the command because of an error. Another machine, or a retry, may succeed.
+    pub fn refused(error: &Error) -> Self {
+        Outcome::Failed(Failure {
+            kind: NOT_STARTED,
+            message: error.message().to_owned(),
             is_non_retryable: false,
             details: None,
         })
@@ -103,6 +115,18 @@ impl Outcome {
             Outcome::Failed(_) => "failed",
             Outcome::Cancelled => "cancelled",
             Outcome::Gone => "gone",
+        }
+    }
+
+    /// The message of the failure, if it is one.
+    pub fn failure_message(&self) -> Option<&str> {
+        if let Outcome::Failed(failure) = self { Some(&failure.message) } else { None }
+    }
+
+    /// Removes the details of a failure.
+    pub fn remove_details(&mut self) {
+        if let Outcome::Failed(failure) = self {
+            failure.details = None;
         }
     }
 

@@ -23,7 +23,10 @@ use std::{
 
 use clap::Args;
 use temporal_heartbeat::{
-    api::task_queue::{Deployment, Queue},
+    api::{
+        rpc,
+        task_queue::{Deployment, Queue},
+    },
     model::error::{Error, Result},
 };
 
@@ -88,6 +91,8 @@ struct Worker {
     slots: Slots,
     running: RunningCommands,
     guardian: Guardian,
+    /// Whether no value may be sent.
+    requires_encoded: bool,
     /// The number of the next task.
     next_task: AtomicU64,
     /// Whether a poll has succeeded. Before that, an error that isn't retryable means that the command line is wrong.
@@ -99,8 +104,14 @@ struct Worker {
 /// Runs `work`.
 pub fn run(connection: &Connection, args: WorkArgs) -> Result<u8> {
     args.run.validate()?;
-    let guardian = Guardian::start()?;
     connection.connect()?;
+    let requires_encoded = rpc::requires_encoded()?;
+    if requires_encoded {
+        args.run.check_encoded()?;
+    }
+    let guardian = Guardian::start()?;
+    // Each task needs it, so a worker without it takes no task.
+    guardian.directory()?;
 
     let deployment = args.deployment_name.zip(args.build_id);
     let worker = &Worker {
@@ -113,6 +124,7 @@ pub fn run(connection: &Connection, args: WorkArgs) -> Result<u8> {
         slots: Slots::new(args.concurrency.into(), args.max_tasks),
         running: RunningCommands::default(),
         guardian,
+        requires_encoded,
         next_task: AtomicU64::new(0),
         has_polled: AtomicBool::new(false),
         fatal_error: Mutex::new(None),

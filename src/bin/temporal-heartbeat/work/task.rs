@@ -23,6 +23,7 @@ use crate::{
     run::{
         attempt::{self, Attempt},
         environment,
+        reporter::Reporter,
     },
 };
 
@@ -38,13 +39,10 @@ pub fn run(worker: &Worker, task: Task) {
         return;
     }
     let number = worker.next_task.fetch_add(1, Ordering::Relaxed);
-    let directory = worker.guardian.directory().join(number.to_string());
-    if let Err(error) = run_in(worker, &task, number, &directory) {
+    if let Err(error) = run_numbered(worker, &task, number) {
         // Another worker may succeed.
         hand_back(&task.token, "Worker", &error.to_string());
     }
-    // Fails if the directory was never created.
-    let _ = fs::remove_dir_all(&directory);
 }
 
 /// Fails an attempt if its command wasn't started, so that the server retries it. The details stay unchanged.
@@ -58,15 +56,22 @@ pub fn hand_back(token: &[u8], kind: &str, message: &str) {
     }
 }
 
+fn run_numbered(worker: &Worker, task: &Task, number: u64) -> Result<()> {
+    let directory = worker.guardian.directory()?.join(number.to_string());
+    let outcome = run_in(worker, task, number, &directory);
+    // Fails if the directory was never created.
+    let _ = fs::remove_dir_all(&directory);
+    outcome
+}
+
 fn run_in(worker: &Worker, task: &Task, number: u64, directory: &Path) -> Result<()> {
     let details = Details::handed_over(task.details.clone())?;
     let input = Details::handed_over(task.input.clone())?;
     let mut command = worker.args.command();
     environment::set_attempt(&mut command, task.attempt, Some(&task.ids));
-    fs::create_dir(directory)
-        .and_then(|()| environment::set_details(&mut command, &details, directory))
-        .and_then(|()| environment::set_task(&mut command, task, &worker.queue.name, &input, directory))
-        .map_err(|why| local_error("write the files of a task", &why))?;
+    fs::create_dir(directory).map_err(|why| local_error("create the directory of a task", &why))?;
+    environment::set_details(&mut command, &details, || Ok(directory))?;
+    environment::set_task(&mut command, task, &worker.queue.name, &input, directory)?;
 
     let handle = activity::open_with(
         &task.token,
@@ -81,14 +86,17 @@ fn run_in(worker: &Worker, task: &Task, number: u64, directory: &Path) -> Result
     let (sender, events) = mpsc::channel();
     worker.running.add(number, sender.clone());
     let attempt = Attempt {
-        args: &worker.args,
-        handle,
+        reporter: Reporter {
+            args: &worker.args,
+            handle,
+            title: format!("{} {}, attempt {}", task.activity_type, task.ids.activity_id, task.attempt),
+            requires_encoded: worker.requires_encoded,
+            prints_success: true,
+        },
         signals: Signals::default(),
         command,
-        title: format!("{} {}, attempt {}", task.activity_type, task.ids.activity_id, task.attempt),
         guardian: &worker.guardian,
         has_status_line: false,
-        prints_success: true,
     };
     attempt::run(attempt, sender, events);
     worker.running.remove(number);

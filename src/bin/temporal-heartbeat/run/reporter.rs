@@ -1,0 +1,120 @@
+//! Reports how an attempt has ended: to the server, and to the user.
+
+use std::{io, os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
+
+use serde_json::json;
+use temporal_heartbeat::{
+    api::activity,
+    model::{
+        deadline::Timeout,
+        error::{Error, Result},
+        status::Status,
+    },
+};
+
+use super::{args::RunArgs, outcome::Outcome};
+use crate::{console, exit_code};
+
+/// How long to retry the report if this process must exit.
+pub const LAST_REPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reports the end of one attempt.
+pub struct Reporter<'a> {
+    /// How to run the command.
+    pub args: &'a RunArgs,
+    /// The handle of the activity.
+    pub handle: u64,
+    /// The name of the attempt in messages.
+    pub title: String,
+    /// Whether no readable value may be sent.
+    pub requires_encoded: bool,
+    /// Whether to print a message if the attempt completes.
+    pub prints_success: bool,
+}
+
+/// The end of a command.
+pub struct Ended {
+    /// The command's exit status, if it was started.
+    pub exit: Option<ExitStatus>,
+    /// The exit code of this program.
+    pub exit_code: u8,
+    /// The outcome of the attempt.
+    pub outcome: Outcome,
+    /// Whether this process was asked to exit, so that the report must be quick.
+    pub must_exit: bool,
+}
+
+impl Ended {
+    /// The end of a command that couldn't be started.
+    pub fn not_started(args: &RunArgs, why: &io::Error) -> Self {
+        let outcome = Outcome::not_started(args, why);
+        Ended { exit: None, exit_code: exit_code::not_started(why), outcome, must_exit: false }
+    }
+
+    /// The end of a command that this program doesn't start because of an error.
+    pub fn refused(error: &Error) -> Self {
+        let exit_code = exit_code::of_status(error.status());
+        Ended { exit: None, exit_code, outcome: Outcome::refused(error), must_exit: false }
+    }
+}
+
+impl Reporter<'_> {
+    /// Returns the text if it may be sent, else an empty one.
+    pub fn readable<'a>(&self, text: &'a str) -> &'a str {
+        if self.requires_encoded { "" } else { text }
+    }
+
+    /// Reports the end of the attempt, and closes the activity. Returns the exit code of this program.
+    pub fn report(self, mut ended: Ended, elapsed: Duration) -> u8 {
+        let args = self.args;
+        if self.requires_encoded {
+            ended.outcome.remove_details();
+        }
+        let name = ended.outcome.name();
+        let failure = ended.outcome.failure_message().map(str::to_owned);
+        let is_gone = ended.outcome == Outcome::Gone;
+        let timeout =
+            if ended.must_exit { args.end_timeout.min(LAST_REPORT_TIMEOUT) } else { args.end_timeout };
+        let reported = ended.outcome.report(self.handle, timeout);
+        // The report has sent the last record, or nothing can be sent any more.
+        let _ = activity::close(self.handle, Timeout::Zero);
+        let is_worth_printing = self.prints_success || name != "completed" || console::is_json();
+        if reported.is_err() || !args.quiet && is_worth_printing {
+            print(&self.title, name, ended.exit, failure.as_deref(), elapsed, &reported);
+        }
+        match reported {
+            Ok(()) if is_gone => exit_code::of_status(Status::NotFound),
+            Ok(()) => ended.exit_code,
+            Err(error) if error.status() == Status::InDoubt => ended.exit_code,
+            Err(error) => exit_code::of_status(error.status()),
+        }
+    }
+}
+
+fn print(
+    title: &str,
+    outcome: &str,
+    exit: Option<ExitStatus>,
+    failure: Option<&str>,
+    elapsed: Duration,
+    reported: &Result<()>,
+) {
+    let mut text = format!("{title}: {outcome}");
+    if let Some(failure) = failure {
+        text.push_str(&format!(": {failure}"));
+    }
+    if let Err(error) = reported {
+        text.push_str(&format!("; but the server couldn't be told: {error}"));
+    }
+    let event = json!({
+        "event": "ended",
+        "activity": title,
+        "ending": outcome,
+        "exit_code": exit.and_then(|exit| exit.code()),
+        "signal": exit.and_then(|exit| exit.signal()),
+        "failure": failure,
+        "seconds": elapsed.as_secs_f64(),
+        "error": reported.as_ref().err().map(console::error_json),
+    });
+    console::event(&text, &event);
+}

@@ -64,7 +64,7 @@ pub fn heartbeat(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> R
     session.client().rules().check("details", &details)?;
     let deadline = timeout.start_sending()?;
     session.call(deadline, |client| async move {
-        Ok(client.heartbeat(&Target::Token(token), details, Effort::Until(deadline)).await?)
+        Ok(client.heartbeat(&Target::Token(token), details, Effort::Until(deadline)).await?.signals)
     })
 }
 

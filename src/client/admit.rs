@@ -1,6 +1,6 @@
 //! Decides whether a request may be sent for the attempt that the server has, and whether that attempt is over.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, time::Duration};
 
 use bytes::Bytes;
 
@@ -26,6 +26,14 @@ pub enum Way {
     Ids(Ids),
 }
 
+/// A request that may be sent.
+pub struct Admitted {
+    /// How it identifies its activity.
+    pub way: Way,
+    /// The activity's heartbeat timeout, if the server was asked and reports it.
+    pub heartbeat_timeout: Option<Duration>,
+}
+
 impl Way {
     /// Returns whether the server compares only the ids.
     pub fn is_by_ids(&self) -> bool {
@@ -35,13 +43,15 @@ impl Way {
 
 impl Client {
     /// Admits a request if the server still has the attempt that it is meant for.
-    pub(super) async fn admit(&self, target: &Target, effort: Effort) -> Result<Way, RpcError> {
+    pub(super) async fn admit(&self, target: &Target, effort: Effort) -> Result<Admitted, RpcError> {
         match target {
-            Target::Token(token) => Ok(Way::Token(token.clone())),
+            Target::Token(token) => Ok(Admitted { way: Way::Token(token.clone()), heartbeat_timeout: None }),
             Target::Checked { ids, attempt, token } => {
                 let description = self.describe(ids, effort).await?;
                 check(*attempt, &description)?;
-                Ok(token.clone().map_or(Way::Ids(description.ids), Way::Token))
+                let heartbeat_timeout = description.details.about().heartbeat_timeout;
+                let way = token.clone().map_or(Way::Ids(description.ids), Way::Token);
+                Ok(Admitted { way, heartbeat_timeout })
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{Client, Effort, admit::Way, order::InOrder, rounds::Rounds};
+use super::{Acknowledgement, Client, Effort, admit::Way, order::InOrder, rounds::Rounds};
 use crate::{
     client::{retry, rpc_error::RpcError},
     model::{
@@ -11,7 +11,6 @@ use crate::{
         error::Error,
         failure::Report,
         payload::Payloads,
-        signals::Signals,
         status::Status,
         token::Token,
     },
@@ -50,7 +49,7 @@ impl Client {
         }
         let recorded = match lost_details {
             Some(details) => self.heartbeat(target, Some(details.clone()), Effort::Until(deadline)).await,
-            None => Ok(Signals::default()),
+            None => Ok(Acknowledgement::default()),
         };
         let tried = match recorded {
             Ok(_) => {
@@ -129,7 +128,7 @@ impl Client {
         deadline: Deadline,
         order: &mut InOrder<'_>,
     ) -> Result<(), RpcError> {
-        let way = self.admit(target, Effort::Until(deadline)).await?;
+        let way = self.admit(target, Effort::Until(deadline)).await?.way;
         let by_ids = way.is_by_ids();
         let effort = match by_ids {
             true => Effort::Once(retry::time_of_try(deadline, self.transport.longest_answer()).start()),

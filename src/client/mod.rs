@@ -53,7 +53,7 @@ use crate::{
     },
     transport::{Predecessor, Transport, TryLimits},
 };
-use admit::Way;
+use admit::{Admitted, Way};
 pub use describe::Found;
 pub use end::Ending;
 use order::{InOrder, Order, Permit};
@@ -85,6 +85,15 @@ impl Effort {
             Effort::Once(limits) => limits.end.saturating_duration_since(Instant::now()),
         }
     }
+}
+
+/// The server's answer to a heartbeat.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Acknowledgement {
+    /// What the server asks of the activity.
+    pub signals: Signals,
+    /// The heartbeat timeout in force, if known.
+    pub heartbeat_timeout: Option<Duration>,
 }
 
 /// A client of one namespace of one server.
@@ -187,13 +196,14 @@ impl Client {
         &self.rules
     }
 
-    /// Records one heartbeat. `None` erases the details that the server holds.
+    /// Records one heartbeat. `None` erases the details that the server holds. The answer has the heartbeat timeout if
+    /// the activity was described first.
     pub async fn heartbeat(
         &self,
         target: &Target,
         details: Option<Payloads>,
         effort: Effort,
-    ) -> Result<Signals, RpcError> {
+    ) -> Result<Acknowledgement, RpcError> {
         self.look_at_size("details", details.as_ref());
         let metrics = &self.transport.telemetry().metrics;
         metrics.beats_sent.one();
@@ -208,7 +218,7 @@ impl Client {
         target: &Target,
         details: Option<Payloads>,
         effort: Effort,
-    ) -> Result<Signals, RpcError> {
+    ) -> Result<Acknowledgement, RpcError> {
         let mut permit = self.in_order(target, effort).await?;
         let mut rounds = Rounds::new(self.retry, effort);
         loop {
@@ -226,11 +236,11 @@ impl Client {
         details: Option<Payloads>,
         effort: Effort,
         order: &mut InOrder<'_>,
-    ) -> Result<Signals, RpcError> {
-        let way = self.admit(target, effort).await?;
+    ) -> Result<Acknowledgement, RpcError> {
+        let Admitted { way, heartbeat_timeout } = self.admit(target, effort).await?;
         let by_ids = way.is_by_ids();
         match self.send_beat(way, details, effort, order).await {
-            Ok(signals) => Ok(signals),
+            Ok(signals) => Ok(Acknowledgement { signals, heartbeat_timeout }),
             Err(failed) => Err(self.confirm(target, by_ids, failed, effort).await),
         }
     }

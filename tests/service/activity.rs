@@ -178,6 +178,26 @@ fn too_large_description_is_reported_with_the_way_out() {
 }
 
 #[test]
+fn changed_heartbeat_timeout_is_used_from_the_next_description_on() {
+    let fake = Fake::connected(|call| match call.method.as_str() {
+        "DescribeActivityExecution" => {
+            let heartbeat_timeout_s = if call.nth < 2 { 60 } else { 1 };
+            Described { attempt: 1, heartbeat_timeout_s, ..Described::default() }.standalone()
+        }
+        _ => Answer::ok(),
+    });
+    let options = br#"{"activity_id":"a","run_id":"r","heartbeat_timeout_ms":30000,"initial_details":""}"#;
+    let handle = activity::open(b"", options).unwrap();
+    let timeout_ms = || info(handle)["heartbeat_timeout_ms"].as_u64().unwrap();
+    for (nth, after) in [60_000, 1000].into_iter().enumerate() {
+        record(handle, &nth.to_string()).unwrap();
+        activity::flush(handle, LONG).unwrap();
+        assert_eq!(timeout_ms(), after);
+    }
+    fake.wait_for("RecordActivityTaskHeartbeatById", 4);
+}
+
+#[test]
 fn another_attempt_on_the_server_supersedes_this_one() {
     let fake = Fake::connected(|call| match call.method.as_str() {
         "DescribeWorkflowExecution" => Described { attempt: 2, ..Described::default() }.pending(),

@@ -113,6 +113,8 @@ pub struct Described {
     pub started_s: u8,
     /// The JSON of its details.
     pub details: Option<&'static str>,
+    /// The heartbeat timeout of a standalone activity, in seconds. 0: the server doesn't report it.
+    pub heartbeat_timeout_s: u8,
     /// The attempt hasn't started yet.
     pub waiting: bool,
     /// The activity is completed, or its workflow is closed.
@@ -135,8 +137,13 @@ impl Described {
     /// Describes a standalone activity.
     pub fn standalone(self) -> Answer {
         let status = vec![4 << 3, if self.closed { 2 } else { 1 }];
+        let timeout = match self.heartbeat_timeout_s {
+            0 => Vec::new(),
+            seconds => field(10, &[1 << 3, seconds]),
+        };
         let info =
-            [status, self.state(5), self.payloads(12), self.start(14), vec![15 << 3, self.attempt]].concat();
+            [status, self.state(5), timeout, self.payloads(12), self.start(14), vec![15 << 3, self.attempt]]
+                .concat();
         Answer::Message([field(1, b"r"), field(2, &info)].concat())
     }
 

@@ -545,7 +545,7 @@ async fn beat_one_by_one(world: &Arc<World>, process: &Arc<Process>, task: &Task
         let what = format!("one-call beat {record} for a{number}");
         let beaten = call(world, what, timeout, move |deadline| {
             process.block_on(deadline, async move {
-                Ok(client.heartbeat(&target, Some(details), Effort::Until(deadline)).await?)
+                Ok(client.heartbeat(&target, Some(details), Effort::Until(deadline)).await?.signals)
             })
         })
         .await;

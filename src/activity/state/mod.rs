@@ -24,7 +24,7 @@ pub use holder::encode_details;
 
 use super::{address::ActivityAddress, options::OpenOptions, schedule::Schedule};
 use crate::{
-    client::{Found, rpc_error::RpcError},
+    client::{Acknowledgement, Found, rpc_error::RpcError},
     model::{
         attempt::{Ids, Subject, Target},
         details::{About, Details},
@@ -157,8 +157,8 @@ pub enum Step {
 
 /// The outcome of a request.
 pub enum Outcome {
-    /// The server acknowledged a beat, with these signals.
-    Acknowledged(Signals),
+    /// The server acknowledged a beat.
+    Acknowledged(Acknowledgement),
     /// The server described the attempt.
     Described(Box<Found>),
     /// The request failed.

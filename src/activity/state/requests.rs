@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Activity, Effects, InitialDetails, Lifecycle, Outcome, SignalChange, Step, TimeoutLookup};
 use crate::{
     client::{
-        Found,
+        Acknowledgement, Found,
         rpc_error::{Retry, RpcError},
     },
     model::{error::Error, signals::Signals, status::Status},
@@ -89,7 +89,7 @@ impl Activity {
         self.in_flight = false;
         let mut lease_margin = None;
         match outcome {
-            Outcome::Acknowledged(asked) => lease_margin = self.acknowledged(asked, now),
+            Outcome::Acknowledged(answer) => lease_margin = self.acknowledged(answer, now),
             Outcome::Described(found) => self.described(*found, now),
             Outcome::Failed(error) => self.failed(error, now),
             Outcome::GivenUp => self.given_up(now),
@@ -98,7 +98,8 @@ impl Activity {
     }
 
     /// Returns the fraction of the lease that remained.
-    fn acknowledged(&mut self, asked: Signals, now: Moment) -> Option<f64> {
+    fn acknowledged(&mut self, answer: Acknowledgement, now: Moment) -> Option<f64> {
+        self.note_timeout(answer.heartbeat_timeout);
         let margin = self.lease.remaining_fraction(now);
         if self.lease.is_lost(now) {
             self.counts.leases_regained += 1;
@@ -114,7 +115,7 @@ impl Activity {
             self.last_progress = now;
         }
         let sticky = Signals::CANCEL_REQUESTED | Signals::RESET;
-        self.asked = asked | Signals::from_bits(self.asked.bits() & sticky.bits());
+        self.asked = answer.signals | Signals::from_bits(self.asked.bits() & sticky.bits());
         if self.timeout_lookup == TimeoutLookup::AfterNextBeat {
             self.timeout_lookup = TimeoutLookup::Due;
         }
@@ -126,9 +127,7 @@ impl Activity {
         let Found { description, token } = found;
         self.address.found(description.ids, description.attempt, token);
         self.tries.succeed();
-        if self.lease.timeout().is_zero() {
-            self.lease.set_timeout(description.details.about().heartbeat_timeout.unwrap_or_default());
-        }
+        self.note_timeout(description.details.about().heartbeat_timeout);
         let was_aside = self.timeout_lookup == TimeoutLookup::InFlight;
         self.timeout_lookup = TimeoutLookup::NotNeeded;
         if self.has_sent() {
@@ -146,6 +145,13 @@ impl Activity {
             false if self.pulse => now,
             false => Moment::NEVER,
         };
+    }
+
+    /// Notes the heartbeat timeout that the server reported. An operator may have changed it since it was handed over.
+    fn note_timeout(&mut self, reported: Option<Duration>) {
+        if let Some(timeout) = reported {
+            self.lease.set_timeout(timeout);
+        }
     }
 
     fn failed(&mut self, error: RpcError, now: Moment) {

@@ -66,7 +66,12 @@ impl Story {
     }
 
     fn acknowledged(&mut self, asked: Signals) {
-        self.activity.complete(Outcome::Acknowledged(asked), self.now);
+        self.acknowledged_with(asked, None);
+    }
+
+    fn acknowledged_with(&mut self, signals: Signals, heartbeat_timeout: Option<Duration>) {
+        let answer = Acknowledgement { signals, heartbeat_timeout };
+        self.activity.complete(Outcome::Acknowledged(answer), self.now);
     }
 
     fn failed(&mut self, status: Status, retry: Retry, late: bool) {
@@ -124,6 +129,26 @@ fn a_timeout_that_nobody_told_is_asked_for_before_the_first_pulse() {
     story.activity.complete(Outcome::Described(Box::new(told())), story.now);
     assert!(story.activity.due() <= story.now.later(5 * SECOND) && story.beat().is_none());
     assert_eq!(story.after(5 * SECOND).beat().unwrap(), "");
+}
+
+#[test]
+fn a_timeout_that_was_changed_since_it_was_handed_over_is_noticed_with_each_description() {
+    let handed = || OpenOptions { heartbeat_timeout: 30 * SECOND, pulse: true, ..OpenOptions::default() };
+    let mut story = without_timeout(handed());
+    story.after(20 * SECOND);
+    assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
+    story.activity.complete(Outcome::Described(Box::new(told())), story.now);
+    assert_eq!(story.activity.info(story.now).heartbeat_timeout, 10 * SECOND);
+    assert!(story.has(Signals::LEASE_LOST));
+
+    // By ids each beat has a description before it.
+    story.beat().unwrap();
+    story.acknowledged_with(Signals::default(), Some(2 * SECOND));
+    assert!(story.activity.due() <= story.now.later(SECOND));
+    assert!(story.after(SECOND).beat().is_some());
+    story.acknowledged_with(Signals::default(), Some(Duration::ZERO));
+    assert_eq!(story.after(20 * SECOND).beat(), None);
+    assert!(!story.has(Signals::LEASE_LOST));
 }
 
 #[test]

@@ -410,7 +410,8 @@ thb_status_t thb_report_cancelled(const void *token,
 // return THB_ALREADY_OPEN.
 //
 // options_json is one JSON object; every key may be absent, and (NULL, 0) is {}. Defaults are in parentheses:
-//   heartbeat_timeout_ms  the activity's heartbeat timeout (0: the server is asked, if it reports it)
+//   heartbeat_timeout_ms  the activity's heartbeat timeout (0: the server is asked, if it reports it). Replaced by the
+//                         timeout in any description that the library fetches; it fetches none to notice a change
 //   pulse                 false: send beats only for records, not to keep the activity alive (true)
 //   stall_timeout_ms      after this time without a record or touch the pulse stops, so that hung work is retried (0:
 //                         never)

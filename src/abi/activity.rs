@@ -209,7 +209,8 @@ pub unsafe extern "C" fn thb_activity_get_info(
     }
 }
 
-/// Sends the newest record at once, and waits until the server has acknowledged it.
+/// Sends the newest record at once, and waits until the server has acknowledged it. After a touch it sends a beat too,
+/// unless one was acknowledged since the touch.
 ///
 /// Thread-safe. Blocks at most timeout_ms.
 /// Returns THB_OK, THB_NOT_FOUND, THB_ENDED, THB_TIMEOUT, THB_UNAVAILABLE, THB_INVALID_HANDLE, THB_FORKED,

@@ -190,6 +190,15 @@ impl ActivityAddress {
         matches!(self, ActivityAddress::Ids(by) if matches!(by.standing, TokenOrigin::Unknown | TokenOrigin::Found))
     }
 
+    /// Notes that an ending call has ended the activity.
+    pub fn ended(&mut self) {
+        if self.ends_by_ids()
+            && let ActivityAddress::Ids(by) = self
+        {
+            (by.token, by.standing) = (None, TokenOrigin::Found);
+        }
+    }
+
     /// Notes that a beat was acknowledged.
     pub fn acknowledged(&mut self) {
         if let ActivityAddress::Ids(by) = self

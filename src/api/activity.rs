@@ -136,11 +136,13 @@ pub fn info(number: u64) -> Result<String> {
     Ok(info.json(signals))
 }
 
-/// Sends the newest record at once, and waits until the server has acknowledged it.
+/// Sends the newest record or touch at once, and waits until the server has acknowledged it.
 pub fn flush(number: u64, timeout: Timeout) -> Result<()> {
     let activities = process::activities()?;
     let handle = activities.registry.handle(number)?;
-    activities.flush(handle, timeout.start_sending()?)
+    let deadline = timeout.start_sending()?;
+    activities.registry.with(handle, Activity::record_touch)?;
+    activities.flush(handle, deadline)
 }
 
 /// Sends a beat at once, even without a new record, and waits for the answer. Returns the server's signals.

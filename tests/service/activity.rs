@@ -198,6 +198,21 @@ fn changed_heartbeat_timeout_is_used_from_the_next_description_on() {
 }
 
 #[test]
+fn flush_after_a_touch_sends_a_beat() {
+    let fake = beats(|_| Answer::ok());
+    let handle = open("{\"heartbeat_timeout_ms\":60000}");
+    for nth in 1..3 {
+        activity::touch(handle).unwrap();
+        activity::flush(handle, LONG).unwrap();
+        assert_eq!(fake.calls(BEAT).len(), nth);
+    }
+    activity::flush(handle, LONG).unwrap();
+    activity::close(handle, LONG).unwrap();
+    assert_eq!(fake.calls(BEAT).len(), 2);
+    assert!(fake.calls(BEAT).iter().all(|call| call.has(b"\"before\"")));
+}
+
+#[test]
 fn another_attempt_on_the_server_supersedes_this_one() {
     let fake = Fake::connected(|call| match call.method.as_str() {
         "DescribeWorkflowExecution" => Described { attempt: 2, ..Described::default() }.pending(),

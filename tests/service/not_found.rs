@@ -198,6 +198,15 @@ fn by_ids_the_start_decides_which_attempt_is_later() {
 }
 
 #[test]
+fn completing_by_ids_as_the_first_call_reports_how_the_activity_was_addressed() {
+    let _fake = server("", |_| Answer::ok(), |_| attempt(1).standalone());
+    let handle = activity::open(b"", br#"{"activity_id":"a","run_id":"r","pulse":false}"#).unwrap();
+    activity::complete(handle, None, LONG).unwrap();
+    let info: serde_json::Value = serde_json::from_str(&activity::info(handle).unwrap()).unwrap();
+    assert_eq!((&info["addressed_by"], &info["state"]), (&"ids".into(), &"ended".into()));
+}
+
+#[test]
 fn not_found_by_ids_does_not_end_an_attempt_that_is_described_as_running() {
     let closed = Arc::new(AtomicUsize::new(0));
     let fake = Fake::connected({

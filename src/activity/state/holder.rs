@@ -56,7 +56,7 @@ impl Activity {
     pub fn touch(&mut self, now: Moment) -> Result<bool> {
         self.check_usable()?;
         let was_stalled = self.is_stalled(now);
-        self.last_progress = now;
+        (self.last_progress, self.last_touch) = (now, now);
         if self.pulse && !was_stalled {
             return Ok(false);
         }
@@ -71,6 +71,13 @@ impl Activity {
         self.check_usable()?;
         self.records.add();
         Ok(self.advance_due(now))
+    }
+
+    /// Counts a touch as a record if no beat was acknowledged since, so that a flush sends a beat.
+    pub fn record_touch(&mut self) {
+        if std::mem::replace(&mut self.last_touch, Moment::LONG_AGO) != Moment::LONG_AGO {
+            self.records.add();
+        }
     }
 
     /// Requests that the newest record is sent at once. Returns the same as [`Activity::record`].
@@ -211,6 +218,9 @@ impl Activity {
                 if self.lifecycle == Lifecycle::Gone { Lifecycle::Gone } else { Lifecycle::Open }
             }
         };
+        if self.lifecycle == Lifecycle::Ended {
+            self.address.ended();
+        }
         self.due = Moment::NEVER;
         let continues = self.pulse || self.records.has_unacknowledged();
         if continues

@@ -77,6 +77,8 @@ pub struct Activity {
     /// When the try in flight, or the last one, began.
     try_began: Moment,
     last_progress: Moment,
+    /// `LONG_AGO` when a beat was acknowledged since, or a flush waits for one.
+    last_touch: Moment,
     deadline: Moment,
     due: Moment,
     counts: Counts,
@@ -270,6 +272,7 @@ impl Activity {
             last_send: Moment::LONG_AGO,
             try_began: Moment::LONG_AGO,
             last_progress: now,
+            last_touch: Moment::LONG_AGO,
             deadline: options.attempt_remaining.map_or(Moment::NEVER, |left| now.later(left)),
             due: Moment::NEVER,
             counts: Counts::default(),

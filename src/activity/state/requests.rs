@@ -107,6 +107,9 @@ impl Activity {
         self.lease.renew(self.last_send);
         self.address.acknowledged();
         self.records.acknowledge_sent();
+        if self.last_send >= self.last_touch {
+            self.last_touch = Moment::LONG_AGO;
+        }
         self.counts.beats += 1;
         self.tries.note_answer(now.since(self.last_send), self.lease.timeout());
         self.tries.succeed();

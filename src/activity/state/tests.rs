@@ -451,6 +451,28 @@ fn target(story: &mut Story) -> Target {
     }
 }
 
+#[test]
+fn a_flush_after_a_touch_waits_for_a_beat_unless_one_was_acknowledged_since() {
+    let mut story = Story::with_nothing_to_erase();
+    let flushes = |story: &mut Story| {
+        story.activity.record_touch();
+        story.activity.request_flush(story.now);
+        story.beat().is_some()
+    };
+    assert!(!flushes(&mut story));
+    story.activity.touch(story.now).unwrap();
+    assert!(!story.activity.info(story.now).pending);
+    assert!(flushes(&mut story));
+    story.acknowledged(Signals::default());
+    assert!(story.activity.is_flushed().unwrap() && !flushes(&mut story));
+
+    story.after(SECOND);
+    story.activity.touch(story.now).unwrap();
+    story.after(5 * SECOND).beat().unwrap();
+    story.acknowledged(Signals::default());
+    assert!(!flushes(&mut story));
+}
+
 fn addressed_by(story: &Story) -> Option<&'static str> {
     story.activity.info(story.now).addressed_by
 }

@@ -508,7 +508,8 @@ thb_status_t thb_activity_get_info(thb_activity_t activity,
                                    struct thb_text_t **info_out,
                                    struct thb_error_t **error_out);
 
-// Sends the newest record at once, and waits until the server has acknowledged it.
+// Sends the newest record at once, and waits until the server has acknowledged it. After a touch it sends a beat too,
+// unless one was acknowledged since the touch.
 //
 // Thread-safe. Blocks at most timeout_ms.
 // Returns THB_OK, THB_NOT_FOUND, THB_ENDED, THB_TIMEOUT, THB_UNAVAILABLE, THB_INVALID_HANDLE, THB_FORKED,

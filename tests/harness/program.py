@@ -27,7 +27,10 @@ def program() -> Path:
 
 
 def environment(address: str) -> dict[str, str]:
-    return library_environment() | {"TEMPORAL_ADDRESS": address, "TEMPORAL_NAMESPACE": NAMESPACE}
+    variables = library_environment() | {"TEMPORAL_ADDRESS": address, "TEMPORAL_NAMESPACE": NAMESPACE}
+    # It would hide what happens to the output of a command in Python.
+    variables.pop("PYTHONUNBUFFERED", None)
+    return variables
 
 
 def encoded(token: bytes) -> str:

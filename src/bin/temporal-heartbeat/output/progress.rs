@@ -96,6 +96,7 @@ pub struct Progress {
     count: AtomicU64,
     latest: Mutex<String>,
     has_warned: AtomicBool,
+    has_warned_of_none: AtomicBool,
 }
 
 impl Progress {
@@ -106,6 +107,7 @@ impl Progress {
             count: AtomicU64::new(0),
             latest: Mutex::default(),
             has_warned: AtomicBool::new(false),
+            has_warned_of_none: AtomicBool::new(false),
         }
     }
 
@@ -121,6 +123,16 @@ impl Progress {
             console::warning(&format!("can't record this progress: {error}"));
         }
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = json;
+    }
+
+    /// Warns once if there is no record, with the text that says why.
+    pub fn warn_if_none(&self, why: Option<&str>) {
+        if let Some(why) = why
+            && self.count() == 0
+            && !self.has_warned_of_none.swap(true, Ordering::Relaxed)
+        {
+            console::warning(why);
+        }
     }
 
     /// The number of records so far.

@@ -100,6 +100,8 @@ fn copy(from: OwnedFd, to: &Destination, observers: &mut Observers, exited: &Pip
             Ok(0) => break Ok(()),
             Ok(len) => chunk.get(..len).unwrap_or_default(),
             Err(why) if why.kind() == io::ErrorKind::Interrupted => continue,
+            // The end of the output of a pseudo-terminal.
+            Err(why) if why.raw_os_error() == Some(libc::EIO) => break Ok(()),
             Err(why) => break Err(why),
         };
         if has_exited {

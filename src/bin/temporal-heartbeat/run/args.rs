@@ -18,6 +18,9 @@ use temporal_heartbeat::model::{
 
 use crate::output::progress::LineParser;
 
+/// How long a command may run before the user is warned that it shows no progress.
+const NO_PROGRESS_DELAY: Duration = Duration::from_secs(60);
+
 /// The flags that `exec` and `work` share.
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
@@ -37,6 +40,10 @@ pub struct RunArgs {
     /// The stream that --progress-pattern and --progress-json read
     #[arg(long, value_name = "STREAM", value_enum, default_value_t, help_heading = "Progress")]
     pub progress_from: Stream,
+
+    /// Give the command a pseudo-terminal as its standard output, because many programs hold back what they write to a pipe
+    #[arg(long, help_heading = "Progress")]
+    pub pty: bool,
 
     /// Stop a command that gives no sign of life for this time, and fail the attempt so that it is retried
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, help_heading = "Hung commands")]
@@ -178,6 +185,36 @@ impl RunArgs {
             Some(pattern) => Some(LineParser::Pattern(pattern.clone())),
             None => self.progress_json.then_some(LineParser::Json),
         }
+    }
+
+    /// Whether each line of the command's output is needed at once.
+    pub fn reads_lines(&self) -> bool {
+        self.line_parser().is_some() || self.stall_timeout.is_some() && self.stall_by() == StallBy::Output
+    }
+
+    /// What to try if no output arrives; empty if its delay isn't the reason.
+    pub fn unseen_output_hint(&self) -> &'static str {
+        let is_delayed = self.reads_lines() && !self.pty && self.progress_from == Stream::Stdout;
+        if is_delayed { ". If the command holds its output back, use --pty" } else { "" }
+    }
+
+    /// The warning if there is no progress; `None` without a flag of progress.
+    pub fn no_progress_warning(&self) -> Option<String> {
+        if self.quiet {
+            return None;
+        }
+        let what = match (self.progress_path(), &self.progress_pattern) {
+            (Some(path), _) => format!("no progress was found in {} yet", path.display()),
+            (None, Some(_)) => "no line has matched --progress-pattern yet".to_owned(),
+            (None, None) if self.progress_json => "no line was JSON (--progress-json) yet".to_owned(),
+            (None, None) => return None,
+        };
+        Some(what + self.unseen_output_hint())
+    }
+
+    /// The time from the start until that warning. It comes before a command without signs of life is stopped.
+    pub fn no_progress_delay(&self) -> Duration {
+        self.stall_timeout.map_or(NO_PROGRESS_DELAY, |timeout| NO_PROGRESS_DELAY.min(timeout / 2))
     }
 
     /// Whether the standard output is the result.

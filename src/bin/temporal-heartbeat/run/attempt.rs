@@ -1,6 +1,7 @@
 //! One attempt, from the start of the command to the report of its outcome.
 
 use std::{
+    env,
     io::{self, IsTerminal},
     os::fd::OwnedFd,
     process::{Command, Stdio},
@@ -36,6 +37,7 @@ use crate::{
     output::{
         capture::{Capture, Tail},
         progress::{LineParser, Progress},
+        pty,
         tee::{Observers, Tee},
     },
 };
@@ -44,6 +46,9 @@ use crate::{
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to write the rest of each output stream if this process must exit.
 const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Makes Python write each line at once. A value that the user has set stays.
+const PYTHONUNBUFFERED: &str = "PYTHONUNBUFFERED";
 
 /// An attempt to run.
 pub struct Attempt<'a> {
@@ -78,8 +83,21 @@ fn run_command(
     let progress = Arc::new(Progress::new(handle));
     let pipes = Pipes::new(args);
     let stdio = |is_piped| if is_piped { Stdio::piped() } else { Stdio::inherit() };
-    attempt.command.stdout(stdio(pipes.stdout)).stderr(stdio(pipes.stderr));
-    let mut group = ProcessGroup::start(&mut attempt.command, attempt.guardian)?;
+    let command = &mut attempt.command;
+    command.stdout(stdio(pipes.stdout)).stderr(stdio(pipes.stderr));
+    let terminal = if args.pty {
+        let (reader, writer) = pty::open()?;
+        command.stdout(writer);
+        Some(reader)
+    } else {
+        None
+    };
+    if args.reads_lines() && env::var_os(PYTHONUNBUFFERED).is_none() {
+        command.env(PYTHONUNBUFFERED, "1");
+    }
+    let mut group = ProcessGroup::start(command, attempt.guardian)?;
+    // Closes our copy of the terminal's end.
+    command.stdout(Stdio::null());
 
     let (exited, running) = io::pipe()?;
     let chunks = Arc::new(AtomicU64::new(0));
@@ -97,7 +115,7 @@ fn run_command(
         Tee::start(pipe, to?, observers(stream), exited.try_clone()?)
     };
     let leader = group.leader();
-    let stdout = leader.stdout.take().map(OwnedFd::from);
+    let stdout = terminal.or(leader.stdout.take().map(OwnedFd::from));
     let stderr = leader.stderr.take().map(OwnedFd::from);
     let stdout = stdout.map(|pipe| start_tee(pipe, Destination::stdout(), Stream::Stdout)).transpose()?;
     let stderr = stderr.map(|pipe| start_tee(pipe, Destination::stderr(), Stream::Stderr)).transpose()?;
@@ -118,6 +136,7 @@ fn run_command(
             "our output isn't read: continuing before the command's output is written to its end",
         );
     }
+    progress.warn_if_none(args.no_progress_warning().as_deref());
     let captured = stdout.flatten().and_then(|observers| observers.capture).map(Capture::finish);
     let stderr = stderr.flatten().and_then(|observers| observers.tail).map(Tail::finish).unwrap_or_default();
     let outcome = Outcome::of_command(args, exit, end.reason, captured, attempt.reporter.readable(&stderr));

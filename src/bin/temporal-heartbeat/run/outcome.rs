@@ -89,7 +89,7 @@ impl Outcome {
             (Some(StopReason::Cancelled), _) => Outcome::Cancelled,
             (Some(stop @ StopReason::LeaseLost), _) => stopped("LeaseLost", stop),
             (Some(stop @ StopReason::Reset), _) => stopped("Reset", stop),
-            (Some(stop @ StopReason::Stalled), _) => stopped("Stalled", stop),
+            (Some(stop @ (StopReason::Stalled | StopReason::Unseen)), _) => stopped("Stalled", stop),
             (Some(stop @ StopReason::Shutdown), _) => stopped("Shutdown", stop),
             (Some(stop @ StopReason::Terminated), _) => stopped("Terminated", stop),
             (None, Some(code)) if args.is_success(code) => match result(args, code, captured) {

@@ -49,6 +49,8 @@ pub enum StopReason {
     Reset,
     /// The command hung.
     Stalled,
+    /// The command has never given a sign of life, and its output may be held back.
+    Unseen,
     /// The worker shuts down.
     Shutdown,
     /// This process received SIGTERM, and the command didn't end.
@@ -64,6 +66,9 @@ impl StopReason {
             StopReason::LeaseLost => "no heartbeat got through for as long as the heartbeat timeout",
             StopReason::Reset => "the activity was reset",
             StopReason::Stalled => "there was no sign of life for as long as --stall-timeout",
+            StopReason::Unseen => {
+                "there was no sign of life for as long as --stall-timeout. If the command holds its output back, use --pty"
+            }
             StopReason::Shutdown => "the worker is shutting down",
             StopReason::Terminated => "it was still running at the end of --grace after SIGTERM",
         }
@@ -92,6 +97,8 @@ pub struct Supervisor<'a> {
     is_frozen: bool,
     signals: Signals,
     last_file: Option<String>,
+    /// When to warn if there is no progress.
+    warn_at: Option<Instant>,
     /// The start of the status line, if there is one.
     title: Option<String>,
 }
@@ -105,17 +112,19 @@ impl<'a> Supervisor<'a> {
         watchdog: Option<Watchdog<'a>>,
         title: Option<String>,
     ) -> Self {
+        let started = Instant::now();
         Supervisor {
             args,
             group,
             progress,
             watchdog,
-            started: Instant::now(),
+            started,
             end: End { reason: None, must_exit: false },
             kill_at: None,
             is_frozen: false,
             signals: Signals::default(),
             last_file: None,
+            warn_at: args.no_progress_warning().map(|_| started + args.no_progress_delay()),
             title,
         }
     }
@@ -126,7 +135,8 @@ impl<'a> Supervisor<'a> {
         let period = self.period();
         loop {
             let now = Instant::now();
-            let wake_at = [period.map(|period| now + period), self.kill_at].into_iter().flatten().min();
+            let wake_at =
+                [period.map(|period| now + period), self.kill_at, self.warn_at].into_iter().flatten().min();
             let event = match wake_at {
                 Some(wake_at) => events.recv_timeout(wake_at.saturating_duration_since(now)),
                 None => events.recv().map_err(RecvTimeoutError::from),
@@ -256,9 +266,17 @@ impl<'a> Supervisor<'a> {
             self.kill_at = Some(Instant::now() + self.args.grace.max(FILE_PERIOD));
         }
         self.read_progress_file();
-        if !self.is_frozen && self.end.reason.is_none() && self.watchdog.as_mut().is_some_and(Watchdog::check)
+        if self.warn_at.is_some_and(|at| at <= Instant::now()) {
+            self.warn_at = None;
+            self.progress.warn_if_none(self.args.no_progress_warning().as_deref());
+        }
+        if !self.is_frozen
+            && self.end.reason.is_none()
+            && let Some(watchdog) = &mut self.watchdog
+            && watchdog.check()
         {
-            self.stop(StopReason::Stalled);
+            let may_be_unseen = !watchdog.has_seen_life() && !self.args.unseen_output_hint().is_empty();
+            self.stop(if may_be_unseen { StopReason::Unseen } else { StopReason::Stalled });
         }
         if let Some(title) = &self.title {
             console::set_status_line(&self.status_line(title));

@@ -25,6 +25,7 @@ pub struct Watchdog<'a> {
     timeout: Duration,
     source: Source<'a>,
     last_sign: Instant,
+    has_seen_life: bool,
 }
 
 /// The source of signs of life, with its last value.
@@ -49,7 +50,12 @@ impl<'a> Watchdog<'a> {
             StallBy::File => Source::File(args.stall_file()?, None),
             StallBy::Cpu => Source::Cpu(group, Duration::ZERO),
         };
-        Some(Watchdog { timeout: args.stall_timeout?, source, last_sign: Instant::now() })
+        Some(Watchdog {
+            timeout: args.stall_timeout?,
+            source,
+            last_sign: Instant::now(),
+            has_seen_life: false,
+        })
     }
 
     /// How often to call [`check`](Self::check).
@@ -61,8 +67,14 @@ impl<'a> Watchdog<'a> {
     pub fn check(&mut self) -> bool {
         if self.source.has_changed(self.last_sign.elapsed()) {
             self.restart();
+            self.has_seen_life = true;
         }
         self.last_sign.elapsed() > self.timeout
+    }
+
+    /// Whether there was any sign of life.
+    pub fn has_seen_life(&self) -> bool {
+        self.has_seen_life
     }
 
     /// Starts the stall timeout again.

@@ -2,7 +2,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::{OnceLock, PoisonError},
+    sync::OnceLock,
 };
 
 use hashbrown::HashTable;
@@ -17,7 +17,7 @@ use crate::{
         error::{Error, Result},
         status::Status,
     },
-    sys::sync::{Condvar, Mutex, MutexGuard},
+    sys::sync::{Condvar, Mutex},
 };
 
 /// Slots are allocated in chunks of this many and never move.
@@ -69,7 +69,7 @@ impl Registry {
 
     /// Adds an activity.
     pub fn insert(&self, activity: Activity) -> Result<Handle> {
-        let mut entries = self.entries();
+        let mut entries = self.entries.lock();
         if self.find(&entries, activity.key()) {
             return Err(Error::new(
                 Status::AlreadyOpen,
@@ -91,7 +91,7 @@ impl Registry {
         };
         let key = self.hasher.hash_one(activity.key());
         entries.keys.insert_unique(key, index, |index| self.hash_at(*index));
-        let mut state = self.slot(index).lock();
+        let mut state = self.slot(index).state.lock();
         state.generation += 1;
         state.activity = Some(activity);
         Ok(Handle { index, generation: state.generation, fork: self.fork })
@@ -100,9 +100,9 @@ impl Registry {
     /// Closes a handle and wakes the calls that wait for its activity.
     pub fn remove(&self, handle: Handle) -> Result<Activity> {
         let slot = self.existing(handle.index)?;
-        let mut entries = self.entries();
+        let mut entries = self.entries.lock();
         let activity = {
-            let mut state = slot.lock();
+            let mut state = slot.state.lock();
             if state.generation != handle.generation {
                 return Err(invalid());
             }
@@ -121,33 +121,33 @@ impl Registry {
 
     /// Returns whether a handle holds this token.
     pub fn holds(&self, token: &[u8]) -> bool {
-        self.find(&self.entries(), token)
+        self.find(&self.entries.lock(), token)
     }
 
     fn find(&self, entries: &Index, key: &[u8]) -> bool {
         let is_it = |index: &u32| {
-            let state = self.slot(*index).lock();
+            let state = self.slot(*index).state.lock();
             state.activity.as_ref().is_some_and(|activity| activity.key() == key)
         };
         !entries.keys.is_empty() && entries.keys.find(self.hasher.hash_one(key), is_it).is_some()
     }
 
     fn hash_at(&self, index: u32) -> u64 {
-        let state = self.slot(index).lock();
+        let state = self.slot(index).state.lock();
         state.activity.as_ref().map_or(0, |activity| self.hasher.hash_one(activity.key()))
     }
 
     /// Returns the number of open activities.
     pub fn open(&self) -> usize {
-        self.entries().keys.len()
+        self.entries.lock().keys.len()
     }
 
     /// Returns the handles of all open activities.
     pub fn handles(&self) -> Vec<Handle> {
-        let mut indices: Vec<u32> = self.entries().keys.iter().copied().collect();
+        let mut indices: Vec<u32> = self.entries.lock().keys.iter().copied().collect();
         indices.sort_unstable();
         let handle =
-            |index| Handle { index, generation: self.slot(index).lock().generation, fork: self.fork };
+            |index| Handle { index, generation: self.slot(index).state.lock().generation, fork: self.fork };
         indices.into_iter().map(handle).collect()
     }
 
@@ -166,14 +166,14 @@ impl Registry {
     #[inline]
     pub fn with<T>(&self, handle: Handle, change: impl FnOnce(&mut Activity) -> T) -> Result<T> {
         let slot = self.existing(handle.index)?;
-        let mut state = slot.lock();
+        let mut state = slot.state.lock();
         state.of(handle).map(change)
     }
 
     /// Like [`Registry::with`], and wakes the calls that wait for a change.
     pub fn change<T>(&self, handle: Handle, change: impl FnOnce(&mut Activity) -> T) -> Result<T> {
         let slot = self.existing(handle.index)?;
-        let changed = slot.lock().of(handle).map(change);
+        let changed = slot.state.lock().of(handle).map(change);
         slot.changed.notify_all();
         changed
     }
@@ -187,7 +187,7 @@ impl Registry {
         mut look: impl FnMut(&mut Activity) -> Result<Checked<T>>,
     ) -> Result<Option<T>> {
         let slot = self.existing(handle.index)?;
-        let mut state = slot.lock();
+        let mut state = slot.state.lock();
         loop {
             let again = match look(state.of(handle)?)? {
                 Checked::Found(found) => return Ok(Some(found)),
@@ -197,13 +197,8 @@ impl Registry {
             if left.is_zero() {
                 return Ok(None);
             }
-            let waited = slot.changed.wait_timeout(state, left.min(again));
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state = slot.changed.wait_timeout(state, left.min(again));
         }
-    }
-
-    fn entries(&self) -> MutexGuard<'_, Index> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[inline]
@@ -231,13 +226,6 @@ pub enum Checked<T> {
     Again(std::time::Duration),
 }
 
-impl Slot {
-    #[inline]
-    fn lock(&self) -> MutexGuard<'_, SlotState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl SlotState {
     #[inline]
     fn of(&mut self, handle: Handle) -> Result<&mut Activity> {
@@ -263,7 +251,7 @@ mod tests {
         let registry = Registry::new(0);
         let first = registry.insert(activity()).unwrap();
         registry.remove(first).unwrap();
-        registry.slot(first.index).lock().generation = LAST_GENERATION - 1;
+        registry.slot(first.index).state.lock().generation = LAST_GENERATION - 1;
 
         let last = registry.insert(activity()).unwrap();
         assert_eq!((last.index, last.generation), (first.index, LAST_GENERATION));
@@ -278,7 +266,7 @@ mod tests {
     #[test]
     fn the_slots_of_watches_are_left_to_them() {
         let registry = Registry::new(0);
-        registry.entries().used = SLOTS_OF_ACTIVITIES - 1;
+        registry.entries.lock().used = SLOTS_OF_ACTIVITIES - 1;
         let last = registry.insert(activity()).unwrap();
         assert_eq!(last.index, SLOTS_OF_ACTIVITIES - 1);
         let other = Activity::open(b"other", OpenOptions::default(), Moment::now()).unwrap();

@@ -5,7 +5,7 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     task::Poll,
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     client::{Client, Effort, rpc_error::RpcError},
     model::{error::Error, status::Status},
-    sys::clock::Moment,
+    sys::{clock::Moment, sync::Mutex},
 };
 
 /// The most requests in flight, not counting slow ones.
@@ -111,15 +111,11 @@ struct Released {
     workflows: Vec<u32>,
 }
 
-impl Shared {
-    fn released(&self) -> MutexGuard<'_, Released> {
-        self.released.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl Shared {}
 
 impl Scheduler {
     fn count_released(&mut self) {
-        let released = std::mem::take(&mut *self.shared.released());
+        let released = std::mem::take(&mut *self.shared.released.lock());
         self.in_flight -= released.in_flight;
         for workflow in released.workflows {
             if let Some(count) = self.per_workflow.get_mut(&workflow) {
@@ -206,7 +202,7 @@ impl InFlight {
     fn become_slow(&mut self, client: &Client) -> bool {
         let limit = MAX_SLOW.min(client.transport().max_streams() / SLOW_STREAMS_PART);
         self.is_slow = true;
-        self.shared.released().in_flight += 1;
+        self.shared.released.lock().in_flight += 1;
         self.activities.wake_queue.wake();
         self.shared.slow.fetch_add(1, Ordering::Relaxed) < limit
     }
@@ -239,7 +235,7 @@ impl Drop for InFlight {
             self.report(Outcome::Failed(RpcError::temporary(Error::new(Status::Internal, why))));
         }
         {
-            let mut released = self.shared.released();
+            let mut released = self.shared.released.lock();
             released.workflows.push(self.workflow);
             if self.is_slow {
                 self.shared.slow.fetch_sub(1, Ordering::Relaxed);
@@ -377,7 +373,7 @@ mod tests {
         });
         assert!(fallen.await.unwrap_err().is_panic());
 
-        let released = shared.released();
+        let released = shared.released.lock();
         assert_eq!((released.in_flight, &released.workflows[..]), (1, &[7][..]));
         let [(due, told)] = activities.wake_queue.take(0).unwrap()[..] else {
             panic!("the scheduler wasn't woken")

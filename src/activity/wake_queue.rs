@@ -1,12 +1,10 @@
 //! The wake-up queue of the sender task.
 
-use std::sync::PoisonError;
-
 use super::handle::Handle;
 use crate::sys::{
     self,
     clock::Moment,
-    sync::{Mutex, MutexGuard, Notify},
+    sync::{Mutex, Notify},
 };
 
 /// Holds the activities that the sender must examine, and when.
@@ -27,7 +25,7 @@ impl WakeQueue {
     /// Registers a new sender, which replaces the previous one, and returns its number. The previous sender may still
     /// run for a moment after its connection has ended. It must not take wake-ups that belong to the next connection.
     pub fn begin(&self) -> u32 {
-        let mut notes = self.notes();
+        let mut notes = self.notes.lock();
         notes.sender = notes.sender.wrapping_add(1);
         notes.sender
     }
@@ -38,7 +36,7 @@ impl WakeQueue {
             return;
         }
         let first = {
-            let mut notes = self.notes();
+            let mut notes = self.notes.lock();
             notes.list.push((due, handle));
             notes.list.len() == 1
         };
@@ -49,7 +47,7 @@ impl WakeQueue {
 
     /// Takes all wake-ups. Returns `None` for a sender that was replaced and has to end.
     pub fn take(&self, sender: u32) -> Option<Vec<(Moment, Handle)>> {
-        let mut notes = self.notes();
+        let mut notes = self.notes.lock();
         if notes.sender != sender {
             drop(notes);
             // The current sender should have been woken instead.
@@ -68,9 +66,5 @@ impl WakeQueue {
     /// Waits for a wake-up.
     pub async fn filled(&self) {
         self.wake.notified().await;
-    }
-
-    fn notes(&self) -> MutexGuard<'_, Notes> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

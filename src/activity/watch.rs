@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -21,7 +21,11 @@ use crate::{
         signals::Signals,
         status::Status,
     },
-    sys::{clock::Moment, event::Event},
+    sys::{
+        clock::Moment,
+        event::Event,
+        sync::{Condvar, Mutex},
+    },
 };
 
 /// The most watches at once.
@@ -89,7 +93,7 @@ impl Watches {
         if self.count.load(Ordering::Acquire) == 0 {
             return;
         }
-        let watches: Vec<_> = self.lock().watches.values().cloned().collect();
+        let watches: Vec<_> = self.open.lock().watches.values().cloned().collect();
         watches.iter().for_each(|watch| watch.publish(activity, publication));
     }
 
@@ -98,33 +102,25 @@ impl Watches {
         if self.count.load(Ordering::Acquire) == 0 {
             return;
         }
-        let watches: Vec<_> = self.lock().watches.values().cloned().collect();
+        let watches: Vec<_> = self.open.lock().watches.values().cloned().collect();
         watches.iter().for_each(|watch| watch.forget(activity));
     }
 
     /// Closes all watches.
     pub fn close_all(&self) {
-        let watches = std::mem::take(&mut self.lock().watches);
+        let watches = std::mem::take(&mut self.open.lock().watches);
         self.count.store(0, Ordering::Release);
         watches.values().for_each(|watch| watch.close());
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn get(&self, number: u64) -> Result<Arc<Watch>> {
-        self.lock().watches.get(&number).cloned().ok_or_else(invalid)
+        self.open.lock().watches.get(&number).cloned().ok_or_else(invalid)
     }
 }
 
 impl Watch {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn publish(&self, activity: u64, publication: &Publication) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let Some(watched) = state.watched.get_mut(&activity) else { return };
         // Two threads may publish at the same time, and the older reading may arrive last.
         if publication.number < watched.publication {
@@ -141,11 +137,11 @@ impl Watch {
     }
 
     fn forget(&self, activity: u64) {
-        self.lock().watched.remove(&activity);
+        self.state.lock().watched.remove(&activity);
     }
 
     fn close(&self) {
-        self.lock().closed = true;
+        self.state.lock().closed = true;
         self.changed.notify_all();
         self.event.raise();
     }
@@ -175,7 +171,7 @@ impl Activities {
                 format!("no descriptor for the watch: {error}; raise the limit of open files (ulimit -n)"),
             )
         })?;
-        let mut open = self.watches.lock();
+        let mut open = self.watches.open.lock();
         if open.watches.len() >= MAX_WATCHES {
             return Err(Error::new(
                 Status::LocalLimit,
@@ -207,7 +203,7 @@ impl Activities {
             queued: false,
         };
         {
-            let mut state = found.lock();
+            let mut state = found.state.lock();
             let watched = state.watched.entry(activity).or_insert_with(fresh);
             watched.mask = mask;
             watched.user_data = user_data;
@@ -226,7 +222,7 @@ impl Activities {
         self.registry.handle(watch)?;
         let watch = self.watches.get(watch)?;
         let deadline = timeout.start_waiting();
-        let mut state = watch.lock();
+        let mut state = watch.state.lock();
         loop {
             let news = state.take();
             if state.news.is_empty() && !state.closed {
@@ -248,8 +244,7 @@ impl Activities {
             if left.is_zero() {
                 return Ok(None);
             }
-            let waited = watch.changed.wait_timeout(state, left.min(LONGEST_NAP));
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state = watch.changed.wait_timeout(state, left.min(LONGEST_NAP));
         }
     }
 
@@ -267,7 +262,7 @@ impl Activities {
     /// Closes a watch and wakes its waiters. Its activities stay open.
     pub fn close_watch(&self, watch: u64) -> Result<()> {
         self.registry.handle(watch)?;
-        let mut open = self.watches.lock();
+        let mut open = self.watches.open.lock();
         let closed = open.watches.remove(&watch).ok_or_else(invalid)?;
         self.watches.count.store(open.watches.len(), Ordering::Release);
         drop(open);
@@ -318,10 +313,10 @@ mod tests {
     #[test]
     fn an_older_reading_that_is_published_later_does_not_replace_a_newer_one() {
         let watch = Watch { event: Event::new().unwrap(), state: Mutex::default(), changed: Condvar::new() };
-        watch.lock().watched.insert(7, watched());
+        watch.state.lock().watched.insert(7, watched());
         watch.publish(7, &publication(2, Signals::GONE));
         watch.publish(7, &publication(1, Signals::default()));
-        assert_eq!(watch.lock().take().map(|news| news.signals), Some(Signals::GONE));
+        assert_eq!(watch.state.lock().take().map(|news| news.signals), Some(Signals::GONE));
     }
 
     #[test]
@@ -332,13 +327,13 @@ mod tests {
             state: Mutex::default(),
             changed: Condvar::new(),
         });
-        watches.lock().watches.insert(1, Arc::clone(&watch));
+        watches.open.lock().watches.insert(1, Arc::clone(&watch));
         watches.count.store(1, Ordering::Release);
-        watch.lock().watched.insert(7, watched());
+        watch.state.lock().watched.insert(7, watched());
         watches.publish(7, &publication(1, Signals::PAUSED));
 
         watches.forget(7);
-        assert!(watch.lock().watched.is_empty());
-        assert_eq!(watch.lock().take(), None);
+        assert!(watch.state.lock().watched.is_empty());
+        assert_eq!(watch.state.lock().take(), None);
     }
 }

@@ -1,11 +1,10 @@
 //! Remembers which activities may have been ended by a call without an answer.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::VecDeque;
 
 use zeroize::Zeroizing;
+
+use crate::sys::sync::Mutex;
 
 /// The most activities that are remembered; the oldest is forgotten first.
 const CAPACITY: usize = 1024;
@@ -19,7 +18,7 @@ pub struct InDoubt(Mutex<VecDeque<Zeroizing<Vec<u8>>>>);
 impl InDoubt {
     /// Remembers a key, which contains the task token.
     pub fn add(&self, key: Zeroizing<Vec<u8>>) {
-        let mut keys = self.lock();
+        let mut keys = self.0.lock();
         if keys.contains(&key) {
             return;
         }
@@ -31,11 +30,7 @@ impl InDoubt {
 
     /// Returns whether `key` is remembered.
     pub fn has(&self, key: &[u8]) -> bool {
-        self.lock().iter().any(|known| known.as_slice() == key)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Zeroizing<Vec<u8>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().iter().any(|known| known.as_slice() == key)
     }
 }
 

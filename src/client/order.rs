@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use tokio::{sync::OwnedMutexGuard, time::timeout};
@@ -11,6 +11,7 @@ use tokio::{sync::OwnedMutexGuard, time::timeout};
 use super::Effort;
 use crate::{
     model::{attempt::Target, token},
+    sys::sync::Mutex,
     transport::Predecessor,
 };
 
@@ -48,7 +49,7 @@ impl Order {
     /// Waits until no other request of the target's activity is in flight. Returns `None` at the end of the effort.
     pub async fn acquire(&self, target: &Target, effort: Effort) -> Option<Permit<'_>> {
         let key = self.key(target);
-        let activity = self.lock().entry(key);
+        let activity = self.activities.lock().entry(key);
         let predecessor = match activity.clone().try_lock_owned() {
             Ok(predecessor) => predecessor,
             Err(_) => timeout(effort.remaining(), activity.lock_owned()).await.ok()?,
@@ -67,10 +68,6 @@ impl Order {
                 None => self.hasher.hash_one(token),
             },
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Activities> {
-        self.activities.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -122,7 +119,7 @@ impl Permit<'_> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let mut activities = self.order.lock();
+        let mut activities = self.order.activities.lock();
         // The table and this permit hold one reference each; any others are waiting calls.
         let is_awaited = Arc::strong_count(OwnedMutexGuard::mutex(&self.predecessor)) > 2;
         if !is_awaited && self.predecessor.is_settled() {
@@ -165,7 +162,10 @@ mod tests {
         assert!(order.acquire(&target("b"), short()).await.is_some());
         drop(first);
         assert!(order.acquire(&target("a"), short()).await.is_some());
-        assert!(order.lock().by_hash.is_empty(), "nothing is remembered of activities without requests");
+        assert!(
+            order.activities.lock().by_hash.is_empty(),
+            "nothing is remembered of activities without requests"
+        );
     }
 
     #[tokio::test]
@@ -173,9 +173,9 @@ mod tests {
         let order = Order::default();
         for number in 0..=FIRST_SWEEP {
             // Like a waiting call that timed out just when the permit was dropped.
-            order.lock().entry(number as u64);
+            order.activities.lock().entry(number as u64);
         }
-        assert_eq!(order.lock().by_hash.len(), 1);
+        assert_eq!(order.activities.lock().by_hash.len(), 1);
     }
 
     #[tokio::test]

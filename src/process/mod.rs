@@ -8,7 +8,7 @@ pub mod session;
 use std::{
     panic::catch_unwind,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -25,6 +25,7 @@ use crate::{
     sys::{
         self,
         per_process::{Inheritable, PerProcess},
+        sync::Mutex,
     },
     telemetry::{Telemetry, log_record::Event, log_ring},
 };
@@ -84,7 +85,7 @@ pub fn connect(options: Options) -> Result<()> {
     log_ring::check_log_level()?;
     let process = process()?;
     let session = {
-        let mut state = process.lock();
+        let mut state = process.state.lock();
         match &*state {
             State::Disconnected => {}
             State::Connecting(_) => return Err(already("another thread is connecting")),
@@ -104,7 +105,7 @@ pub fn connect(options: Options) -> Result<()> {
     };
 
     let handshaken = session.handshake();
-    let mut state = process.lock();
+    let mut state = process.state.lock();
     // Another thread may have disconnected during the handshake, and may even have connected again.
     if !matches!(&*state, State::Connecting(current) if Arc::ptr_eq(current, &session)) {
         return Err(Error::new(
@@ -133,7 +134,7 @@ pub fn reconfigure(json: &[u8]) -> Result<()> {
     let session = session()?;
     session.reconfigure(json)?;
     let process = process()?;
-    let state = process.lock();
+    let state = process.state.lock();
     // Stored for a forked child, unless the client has ended since.
     if matches!(&*state, State::Connected(current) if Arc::ptr_eq(current, &session)) {
         OPTIONS.publish(Some(session.options()));
@@ -144,9 +145,9 @@ pub fn reconfigure(json: &[u8]) -> Result<()> {
 /// Ends the client, if there is one. First sends the newest records of open activities, until `timeout`.
 pub fn disconnect(timeout: Timeout) -> Result<()> {
     let process = process()?;
-    let ending = process.lock().session().cloned();
+    let ending = process.state.lock().session().cloned();
     process.activities.flush_all(timeout);
-    let mut state = process.lock();
+    let mut state = process.state.lock();
     // Another thread may have disconnected already and connected again. That new client must not be ended.
     if state.session().map(Arc::as_ptr) != ending.as_ref().map(Arc::as_ptr) {
         return Ok(());
@@ -165,7 +166,7 @@ pub fn disconnect(timeout: Timeout) -> Result<()> {
 /// Returns the client of this process. In a forked child, creates it from the parent's options.
 pub fn session() -> Result<Arc<Session>> {
     let process = process()?;
-    let mut state = process.lock();
+    let mut state = process.state.lock();
     if let State::Inherited(options) = &*state {
         // The parent listens on this address.
         let mut options = Options::clone(options);
@@ -183,7 +184,7 @@ pub fn session() -> Result<Arc<Session>> {
 
 /// Returns whether calls of this process still use this session.
 pub fn is_current(session: &Arc<Session>) -> Result<bool> {
-    let state = process()?.lock();
+    let state = process()?.state.lock();
     Ok(matches!(&*state, State::Connected(current) if Arc::ptr_eq(current, session)))
 }
 
@@ -224,10 +225,6 @@ impl Process {
         let session = Session::start(options, &self.activities, &self.telemetry)?;
         sys::exit::at_exit(on_exit);
         Ok(Arc::new(session))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,10 +1,6 @@
 //! A session: the client from connect to disconnect, with its options and its I/O thread.
 
-use std::{
-    future::Future,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use crate::{
     activity::{Activities, scheduler},
@@ -12,6 +8,7 @@ use crate::{
     config::Options,
     model::{attempt::Target, deadline::Deadline, error::Result},
     runtime::Runtime,
+    sys::sync::Mutex,
     telemetry::{
         Telemetry,
         http::Listener,
@@ -75,12 +72,12 @@ impl Session {
 
     /// Returns the options in force.
     pub fn options(&self) -> Options {
-        self.options.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.options.lock().clone()
     }
 
     /// Puts other credentials in force. Calls and activities continue.
     pub fn reconfigure(&self, json: &[u8]) -> Result<()> {
-        let mut options = self.options.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut options = self.options.lock();
         let changed = options.reconfigured(json)?;
         if self.client.transport().secure(&changed)? {
             let client = self.client.clone();

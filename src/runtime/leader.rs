@@ -15,7 +15,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     task::{Context, Poll, Waker},
     thread::{self, ThreadId},
     time::{Duration, Instant},
@@ -24,7 +24,10 @@ use std::{
 use tokio::sync::Notify;
 
 use super::reactor::{Job, Reactor};
-use crate::sys;
+use crate::sys::{
+    self,
+    sync::{Condvar, Mutex},
+};
 
 /// The I/O thread steps back after this many non-overlapping calls in quick succession.
 const ALONE_IN_A_ROW: u32 = 16;
@@ -117,7 +120,7 @@ impl Leadership {
 
     /// Assigns a role to a caller. Only a caller that `may_drive` can lead.
     pub fn try_lead(self: &Arc<Self>, may_drive: bool) -> Role {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.stopping {
             return Role::Stopped;
         }
@@ -140,13 +143,13 @@ impl Leadership {
 
     /// Leaves a driving caller's unfinished call to the I/O thread.
     pub fn hand_over(self: &Arc<Self>) -> InFlight {
-        self.lock().in_flight += 1;
+        self.state.lock().in_flight += 1;
         InFlight(self.clone())
     }
 
     /// Queues a job for the driving thread. Drops it when the runtime is stopping.
     pub fn submit(&self, job: Job) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.stopping {
             return;
         }
@@ -163,7 +166,7 @@ impl Leadership {
 
     /// Returns the reactor after a caller has driven it.
     pub fn release(&self, reactor: Reactor) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.reactor = Some(reactor);
         if state.in_flight > 0 || state.stopping || state.wanted || state.for_io_thread > 0 {
             self.changed.notify_one();
@@ -174,7 +177,7 @@ impl Leadership {
     pub fn drive(&self, mut reactor: Reactor) {
         let _ = self.io_thread.set(thread::current().id());
         loop {
-            let wakers = std::mem::take(&mut self.lock().io_thread_wakers);
+            let wakers = std::mem::take(&mut self.state.lock().io_thread_wakers);
             wakers.into_iter().for_each(Waker::wake);
             let driven = catch_unwind(AssertUnwindSafe(|| {
                 reactor.run(async {
@@ -187,7 +190,7 @@ impl Leadership {
                 // The host closed the library's descriptors, for example with `closefrom`. Shutting the reactor down
                 // would use descriptor numbers that may now belong to the host.
                 std::mem::forget(reactor);
-                self.lock().stopping = true;
+                self.state.lock().stopping = true;
                 return;
             }
             match self.follow(reactor) {
@@ -198,14 +201,14 @@ impl Leadership {
     }
 
     fn should_follow(&self) -> bool {
-        let state = self.lock();
+        let state = self.state.lock();
         state.stopping
             || (state.in_flight == 0 && state.for_io_thread == 0 && state.alone_in_a_row >= ALONE_IN_A_ROW)
     }
 
     /// Waits until the I/O thread has to drive again. Returns `None` when the runtime stops.
     fn follow(&self, reactor: Reactor) -> Option<Reactor> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.alone_in_a_row = 0;
         state.reactor = Some(reactor);
         // Give the calls that follow one interval before the check below.
@@ -228,7 +231,7 @@ impl Leadership {
                     let _ = catch_unwind(AssertUnwindSafe(|| reactor.shut_down()));
                     // The waker refers to the reactor and the reactor to this state. Without this, each
                     // stopped runtime would leak its descriptors.
-                    let taker = self.lock().taker.take();
+                    let taker = self.state.lock().taker.take();
                     drop(taker);
                     return None;
                 }
@@ -236,7 +239,7 @@ impl Leadership {
             }
             state.wanted = stands;
             state.turned = false;
-            state = self.changed.wait_timeout(state, CLOSE).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.changed.wait_timeout(state, CLOSE);
         }
     }
 
@@ -244,7 +247,7 @@ impl Leadership {
     pub async fn leave(&self) -> Leave {
         loop {
             {
-                let state = self.lock();
+                let state = self.state.lock();
                 if state.stopping {
                     return Leave::Stopped;
                 }
@@ -258,14 +261,14 @@ impl Leadership {
 
     /// Stops the runtime: a driving caller stops driving, and the I/O thread shuts the reactor down.
     pub fn stop(&self) {
-        self.lock().stopping = true;
+        self.state.lock().stopping = true;
         self.changed.notify_one();
         self.look_up.notify_one();
     }
 
     /// Returns the submitted jobs to the task that starts them.
     fn poll_jobs(&self, context: &Context<'_>) -> Poll<Vec<Job>> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.jobs.is_empty() {
             match &mut state.taker {
                 Some(taker) => taker.clone_from(context.waker()),
@@ -278,13 +281,13 @@ impl Leadership {
 
     /// Runs before the driving thread sleeps. Prevents the sleep if there are jobs.
     fn before_sleep(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         // Several calls have finished, and each caller may be about to make its next one. Letting those
         // callers run first is cheaper than being woken by each of them.
         if std::mem::take(&mut state.done) > 1 {
             drop(state);
             std::thread::yield_now();
-            state = self.lock();
+            state = self.state.lock();
         }
         state.turned = true;
         if state.jobs.is_empty() {
@@ -298,12 +301,7 @@ impl Leadership {
 
     /// Runs when the driving thread wakes.
     fn after_sleep(&self) {
-        self.lock().asleep = false;
-    }
-
-    /// Locks the state. A panic can't leave it inconsistent, so a poisoned lock is still usable.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().asleep = false;
     }
 }
 
@@ -347,7 +345,7 @@ struct Reserved<'a>(&'a Leadership);
 
 impl<'a> Reserved<'a> {
     fn new(leadership: &'a Leadership) -> Self {
-        leadership.lock().for_io_thread += 1;
+        leadership.state.lock().for_io_thread += 1;
         // Makes a caller that is driving stop.
         leadership.look_up.notify_one();
         Reserved(leadership)
@@ -356,7 +354,7 @@ impl<'a> Reserved<'a> {
 
 impl Drop for Reserved<'_> {
     fn drop(&mut self) {
-        self.0.lock().for_io_thread -= 1;
+        self.0.state.lock().for_io_thread -= 1;
     }
 }
 
@@ -370,7 +368,7 @@ impl Leadership {
             return work.poll(context);
         }
         let waker = context.waker();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if !state.io_thread_wakers.iter().any(|known| known.will_wake(waker)) {
             state.io_thread_wakers.push(waker.clone());
         }
@@ -383,7 +381,7 @@ pub struct InFlight(Arc<Leadership>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         state.in_flight -= 1;
         state.done += 1;
         state.last_done = Instant::now();

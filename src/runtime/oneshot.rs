@@ -3,7 +3,7 @@
 //! It uses a mutex and a condition variable, because the caller may be a thread of its own Tokio runtime,
 //! where tokio's blocking functions panic.
 
-use std::{sync::PoisonError, time::Duration};
+use std::time::Duration;
 
 use crate::{
     model::deadline::Deadline,
@@ -48,7 +48,7 @@ enum State<T> {
 impl<T> Slot<T> {
     /// Stores the first result and wakes the waiter. Later results are ignored.
     fn settle(&self, settled: State<T>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if matches!(*state, State::Pending) {
             *state = settled;
             // Unlocked first, so that the woken thread doesn't block on the lock.
@@ -75,7 +75,7 @@ impl<T> Drop for Promise<T> {
 impl<T> Ticket<T> {
     /// Waits until the slot is filled, the other end is dropped, or the deadline passes.
     pub fn wait(&self, deadline: Deadline) -> Result<T, Nothing> {
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.state.lock();
         loop {
             match std::mem::replace(&mut *state, State::Taken) {
                 State::Filled(value) => return Ok(value),
@@ -86,7 +86,7 @@ impl<T> Ticket<T> {
             if left.is_zero() {
                 return Err(Nothing::Late);
             }
-            state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.0.changed.wait_timeout(state, left);
         }
     }
 

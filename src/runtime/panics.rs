@@ -1,12 +1,12 @@
 //! Turns a panic, which is a bug in the library, into a status. Prints nothing, because stderr belongs to the
 //! host.
 
-use std::{
-    panic,
-    sync::{Mutex, Once, PoisonError},
-};
+use std::{panic, sync::Once};
 
-use crate::model::{error::Error, status::Status};
+use crate::{
+    model::{error::Error, status::Status},
+    sys::sync::Mutex,
+};
 
 static QUIET: Once = Once::new();
 /// The source location of the last panic.
@@ -18,17 +18,14 @@ pub fn keep_quiet() {
     QUIET.call_once(|| {
         panic::set_hook(Box::new(|what| {
             let place = what.location().map(|place| format!(" at {}:{}", place.file(), place.line()));
-            // If the lock is taken, another panicking thread is storing its location.
-            if let Ok(mut last) = PLACE.try_lock() {
-                *last = place.unwrap_or_default();
-            }
+            *PLACE.lock() = place.unwrap_or_default();
         }));
     });
 }
 
 /// Returns the error that a caller gets after a panic.
 pub fn status() -> Error {
-    let place = PLACE.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let place = PLACE.lock().clone();
     let why =
         format!("a bug in the library, or its descriptors were closed: a panic{place}; other calls continue");
     Error::new(Status::Internal, why)

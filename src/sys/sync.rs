@@ -1,11 +1,102 @@
-//! What threads wait for each other with. The models in `tests/models` put other kinds in their place, which try every order of events, and
-//! the simulation in `tests/sim` those that wait for simulated time.
+//! What threads wait for each other with. The models in `tests/models` put other kinds in their place, which try every
+//! order of events. The simulation in `tests/sim` lets `Condvar` wait for simulated time.
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::PoisonError,
+    time::Duration,
+};
 
 pub use std::sync::Arc;
-#[cfg(not(test))]
-pub use std::sync::{Condvar, Mutex, MutexGuard};
 
 pub use tokio::sync::Notify;
 
 #[cfg(test)]
-pub use super::simulated::{Condvar, Mutex, MutexGuard};
+use super::simulated::world;
+
+/// As in the standard library, but a panic while it is locked doesn't poison it: one failed call must not end the
+/// others.
+#[derive(Debug, Default)]
+pub struct Mutex<T>(std::sync::Mutex<T>);
+
+/// As in the standard library.
+pub struct MutexGuard<'a, T> {
+    mutex: &'a Mutex<T>,
+    guard: std::sync::MutexGuard<'a, T>,
+}
+
+/// As in the standard library.
+#[derive(Default)]
+pub struct Condvar(std::sync::Condvar);
+
+impl<T> Mutex<T> {
+    /// As in the standard library.
+    pub const fn new(value: T) -> Self {
+        Mutex(std::sync::Mutex::new(value))
+    }
+
+    /// Blocks until no other thread has locked it.
+    #[inline]
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        MutexGuard { mutex: self, guard: self.0.lock().unwrap_or_else(PoisonError::into_inner) }
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.guard
+    }
+}
+
+impl Condvar {
+    /// As in the standard library.
+    pub const fn new() -> Self {
+        Condvar(std::sync::Condvar::new())
+    }
+
+    /// Unlocks the mutex until a notification or until `time` is over, and locks it again.
+    pub fn wait_timeout<'a, T>(&self, guard: MutexGuard<'a, T>, time: Duration) -> MutexGuard<'a, T> {
+        let MutexGuard { mutex, guard } = guard;
+        #[cfg(test)]
+        if let Some(world) = world() {
+            drop(guard);
+            world.wait(self.address(), time);
+            return mutex.lock();
+        }
+        let (guard, _) = self.0.wait_timeout(guard, time).unwrap_or_else(PoisonError::into_inner);
+        MutexGuard { mutex, guard }
+    }
+
+    /// As in the standard library.
+    pub fn notify_one(&self) {
+        #[cfg(test)]
+        if let Some(world) = world() {
+            return world.notify(self.address());
+        }
+        self.0.notify_one();
+    }
+
+    /// As in the standard library.
+    pub fn notify_all(&self) {
+        #[cfg(test)]
+        if let Some(world) = world() {
+            return world.notify(self.address());
+        }
+        self.0.notify_all();
+    }
+
+    #[cfg(test)]
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}

@@ -3,7 +3,6 @@
 use std::{
     collections::VecDeque,
     env,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -14,7 +13,10 @@ use crate::{
         error::{Error, Result},
         status::Status,
     },
-    sys,
+    sys::{
+        self,
+        sync::{Condvar, Mutex},
+    },
 };
 
 /// How many records are kept. A new one replaces the oldest.
@@ -65,7 +67,7 @@ impl Default for LogRing {
 impl LogRing {
     /// Resets the quotas for a new client, so that its events are logged however many the previous client had.
     pub fn begin(&self) {
-        self.kept().quotas.clear();
+        self.kept.lock().quotas.clear();
     }
 
     /// Returns whether a record of this event would be visible.
@@ -78,7 +80,7 @@ impl LogRing {
         if !self.wants(event) {
             return;
         }
-        let Some(suppressed) = self.kept().admit(event, Instant::now()) else { return };
+        let Some(suppressed) = self.kept.lock().admit(event, Instant::now()) else { return };
         let mut message = message();
         if let Some((cut, _)) = message.char_indices().nth(MAX_MESSAGE) {
             message.truncate(cut);
@@ -87,13 +89,13 @@ impl LogRing {
         if self.stderr.is_some_and(|level| event.level() <= level) {
             sys::stderr::write_line(&record.line());
         }
-        self.kept().keep(record.json());
+        self.kept.lock().keep(record.json());
         self.filled.notify_one();
     }
 
     /// Removes and returns the oldest record, waiting for one until the deadline. Returns `None` if there is none.
     pub fn next(&self, deadline: Deadline) -> Option<String> {
-        let mut kept = self.kept();
+        let mut kept = self.kept.lock();
         loop {
             if let Some(record) = kept.take() {
                 return Some(record);
@@ -102,18 +104,13 @@ impl LogRing {
             if left.is_zero() {
                 return None;
             }
-            let waited = self.filled.wait_timeout(kept, left.min(LONGEST_NAP));
-            kept = waited.unwrap_or_else(PoisonError::into_inner).0;
+            kept = self.filled.wait_timeout(kept, left.min(LONGEST_NAP));
         }
     }
 
     /// Returns how many records were dropped unread.
     pub fn dropped(&self) -> u64 {
-        self.kept().dropped
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().dropped
     }
 }
 
@@ -190,7 +187,7 @@ mod tests {
     fn the_newest_are_kept_and_the_others_counted() {
         let log = log();
         let all = CAPACITY + 7;
-        (0..all).for_each(|number| log.kept().keep(number.to_string()));
+        (0..all).for_each(|number| log.kept.lock().keep(number.to_string()));
         assert_eq!(log.dropped(), 7);
         let records = taken(&log);
         assert!(records[0].contains("\"event\":\"records_dropped\"") && records[0].contains("\"dropped\":7"));

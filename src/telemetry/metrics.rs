@@ -3,10 +3,7 @@
 //! Each metric is an atomic that always exists, so counting takes no lock and allocates nothing.
 
 use std::{
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -16,6 +13,7 @@ use super::histogram::Histogram;
 use crate::{
     model::{method::Call, signals::Signals, status::Status},
     proto::temporal::api::workflowservice::v1::CALLS,
+    sys::sync::Mutex,
 };
 
 /// In seconds.
@@ -110,7 +108,7 @@ impl Default for Metrics {
 impl Metrics {
     /// Notes a new client. The metrics are kept if it uses the same namespace.
     pub fn begin(&self, namespace: &str) {
-        let mut current = self.current();
+        let mut current = self.namespace.lock();
         if current.as_deref() != Some(namespace) {
             *current = Some(namespace.to_owned());
             self.clear();
@@ -119,7 +117,7 @@ impl Metrics {
 
     /// Returns the namespace of the metrics; `None` before the first client.
     pub fn namespace(&self) -> Option<String> {
-        self.current().clone()
+        self.namespace.lock().clone()
     }
 
     /// Counts a try of a call.
@@ -162,10 +160,6 @@ impl Metrics {
         let beats = [&self.beats_sent, &self.beats_coalesced, &self.beats_failed, &self.beats_refused];
         let connections = [&self.reconnects, &self.connect_failures];
         beats.into_iter().chain(connections).chain(&self.signals).for_each(Counter::clear);
-    }
-
-    fn current(&self) -> MutexGuard<'_, Option<String>> {
-        self.namespace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

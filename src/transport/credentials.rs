@@ -1,6 +1,6 @@
 //! The credentials of a connection: reads them from the places that the options name, and again when they change.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -12,6 +12,7 @@ use crate::{
         secret::Secret,
         status::Status,
     },
+    sys::sync::Mutex,
 };
 
 /// The credentials of a connection and of its requests.
@@ -52,12 +53,12 @@ impl CredentialStore {
 
     /// Returns the credentials in force.
     pub fn current(&self) -> Arc<Credentials> {
-        self.lock().current.clone()
+        self.state.lock().current.clone()
     }
 
     /// Notes that a connection was made with these credentials.
     pub fn tested(&self, credentials: &Arc<Credentials>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if Arc::ptr_eq(credentials, &state.current) {
             state.untested = false;
         }
@@ -68,7 +69,7 @@ impl CredentialStore {
     pub fn change(&self, security: Security) -> Result<bool> {
         let contents = Contents::read(&security)?;
         let fresh = Credentials::new(&security, &contents, &self.headers)?;
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         // Also if the same settings are given again: the server may accept now what it rejected before.
         let untested = state.untested
             || security.tls != state.security.tls
@@ -79,19 +80,19 @@ impl CredentialStore {
 
     /// Returns whether credentials are read from files, which may change.
     pub fn has_files(&self) -> bool {
-        self.lock().security.origins().any(Origin::is_file)
+        self.state.lock().security.origins().any(Origin::is_file)
     }
 
     /// Rereads the files, and puts changed contents in force. On an error the previous contents stay in force,
     /// because the file may just be being written.
     pub fn reload_credentials(&self) -> Result<Renewed> {
-        let security = self.lock().security.clone();
+        let security = self.state.lock().security.clone();
         let contents = Contents::read(&security)?;
-        if self.lock().contents == contents {
+        if self.state.lock().contents == contents {
             return Ok(Renewed::Nothing);
         }
         let fresh = Credentials::new(&security, &contents, &self.headers)?;
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.security != security {
             return Ok(Renewed::Nothing);
         }
@@ -100,11 +101,6 @@ impl CredentialStore {
         let untested = state.untested || renewed == Renewed::Tls;
         *state = State { security, contents, current: Arc::new(fresh), untested };
         Ok(renewed)
-    }
-
-    /// Locks the state. Each request waits for this lock, so credentials are read and built without it.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

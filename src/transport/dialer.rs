@@ -1,12 +1,7 @@
 //! Makes a TCP connection to a name that may have several addresses, not all of which respond (Happy Eyeballs, RFC
 //! 8305).
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{task::JoinSet, time::Instant};
 
@@ -17,7 +12,7 @@ use crate::{
         error::{Error, Result},
         status::Status,
     },
-    sys,
+    sys::{self, sync::Mutex},
 };
 
 /// How long one address may be silent before the next one is tried in parallel (RFC 8305, section 5).
@@ -49,23 +44,19 @@ impl Dialer {
             Err(error) => return Err(unresolved(target, &error)),
         };
         let addresses = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             state.unanswered = in_order(resolved, state.last);
             state.unanswered.clone()
         };
         let connected = race(addresses, end, liveness).await;
         let (address, socket) = connected.map_err(|failed| unreachable(target, &failed))?;
-        *self.lock() = State { last: Some(address), unanswered: Vec::new() };
+        *self.state.lock() = State { last: Some(address), unanswered: Vec::new() };
         Ok(socket)
     }
 
     /// Returns the addresses that the current connect attempt is trying, or that the last one failed to reach.
     pub fn unanswered(&self) -> Vec<SocketAddr> {
-        self.lock().unanswered.clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unanswered.clone()
     }
 }
 

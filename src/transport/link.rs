@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,6 +17,7 @@ use crate::{
         status::Status,
     },
     runtime::IoThread,
+    sys::sync::Mutex,
     telemetry::{
         Telemetry,
         log_record::{Event, Value},
@@ -81,7 +82,7 @@ impl Link {
     pub async fn connection(&self, encrypted: bool) -> Result<Connection> {
         let serves = |connection: &Connection| connection.handshake.is_some() || !encrypted;
         let outcome = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             match &*state {
                 State::Up(connection) if !connection.sender.is_closed() && serves(connection) => {
                     return Ok(connection.clone());
@@ -108,7 +109,7 @@ impl Link {
 
     /// Returns the server's limit of concurrent requests on the current connection; [`usize::MAX`] while unknown.
     pub fn max_streams(&self) -> usize {
-        match &*lock(&self.state) {
+        match &*self.state.lock() {
             State::Up(connection) => connection.sender.max_streams(),
             State::Connecting(_) | State::Down => usize::MAX,
         }
@@ -116,7 +117,7 @@ impl Link {
 
     /// Aborts a connect attempt that has been silent for too long, so that the next call starts another one.
     pub fn abandon_silence(&self) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if let State::Connecting(connecting) = &*state
             && connecting.since.elapsed() > SILENCE
         {
@@ -128,7 +129,7 @@ impl Link {
     /// Replaces the connection by one with the credentials now in force. Calls use the old connection until the new
     /// one is established; if that fails, the old one stays.
     pub fn replace(&self) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         match &*state {
             State::Down => {}
             State::Up(_) => drop(self.start(None)),
@@ -162,7 +163,7 @@ impl Link {
                 credential_store.tested(&credentials);
             }
             report(&telemetry, &target.address.authority, number, connection.as_ref().err());
-            settle(&mut lock(&state), number, &connection);
+            settle(&mut state.lock(), number, &connection);
             outcome.set(connection);
         });
         Connecting { number, since: Instant::now(), outcome: connecting, task: task.abort_handle() }
@@ -213,11 +214,6 @@ fn report(telemetry: &Telemetry, peer: &str, number: u64, failure: Option<&Error
             telemetry.log.write(Event::Connected, fields, || format!("connected {again}to {peer}"));
         }
     }
-}
-
-/// Locks the state. A panic can't leave it inconsistent, so a poisoned lock is still usable.
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn interrupted() -> Error {

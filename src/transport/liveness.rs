@@ -1,11 +1,10 @@
 //! The observations of one connection: whether it works, and whether given-up requests may still leave this host.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use tokio::{sync::Notify, time::Instant};
+
+use crate::sys::sync::Mutex;
 
 /// The shortest time between two PINGs without an answer between them. Servers close connections that ping more
 /// often.
@@ -82,29 +81,29 @@ impl Default for Liveness {
 impl Liveness {
     /// Notes how long the peer took to accept the connection.
     pub fn set_round_trip(&self, time: Duration) {
-        self.lock().round_trip = time.min(LONGEST_ROUND_TRIP);
+        self.observed.lock().round_trip = time.min(LONGEST_ROUND_TRIP);
     }
 
     /// Notes that bytes were received.
     pub fn received(&self) {
-        self.lock().received = Instant::now();
+        self.observed.lock().received = Instant::now();
     }
 
     /// Notes that response headers were received, `took` after the request was sent.
     pub fn answered(&self, took: Duration) {
-        let mut observed = self.lock();
+        let mut observed = self.observed.lock();
         observed.answered = true;
         observed.round_trip = observed.round_trip.min(took);
     }
 
     /// Notes a request. Its frames may be written from now on.
     pub fn begin_request(&self) {
-        self.lock().requests += 1;
+        self.observed.lock().requests += 1;
     }
 
     /// Notes the end of a request. A given-up one may still be in a buffer of this host.
     pub fn end_request(&self, given_up: bool) {
-        let mut observed = self.lock();
+        let mut observed = self.observed.lock();
         observed.requests -= 1;
         if given_up {
             observed.given_up = Some(Instant::now());
@@ -113,7 +112,7 @@ impl Liveness {
 
     /// Requests a PING if nothing was received for `silence`. It is sent if the server's limit on PINGs allows one.
     pub fn request_ping(&self, silence: Duration) {
-        if self.lock().received.elapsed() >= silence {
+        if self.observed.lock().received.elapsed() >= silence {
             self.wish(Wish::Allowed);
         }
     }
@@ -121,7 +120,7 @@ impl Liveness {
     /// Returns whether the connection is dead. It is if a PING is unanswered for long enough, nothing was received
     /// since the PING, and nothing was received for `silence`.
     pub fn is_dead(&self, silence: Duration) -> bool {
-        let observed = self.lock();
+        let observed = self.observed.lock();
         let proof = SHORTEST_SILENCE.max(observed.round_trip * ROUND_TRIPS);
         let sent = observed.last_ping.filter(|_| observed.awaits_pong);
         sent.is_some_and(|sent| {
@@ -131,7 +130,7 @@ impl Liveness {
 
     /// Returns whether a request that was given up at `given_up` can't leave this host any more.
     pub fn is_settled(&self, given_up: Instant) -> bool {
-        self.lock().is_settled(given_up)
+        self.observed.lock().is_settled(given_up)
     }
 
     /// Waits until that is so. Aborts the connection after `max_wait`.
@@ -145,14 +144,14 @@ impl Liveness {
 
     /// Closes the connection and discards what is still in a buffer of this host. Returns when it is closed.
     pub async fn abort(&self) {
-        self.lock().is_aborted = true;
+        self.observed.lock().is_aborted = true;
         self.aborted.notify_one();
         self.wait_until(|observed| observed.is_closed).await;
     }
 
     /// Returns whether the connection was found dead.
     pub fn is_aborted(&self) -> bool {
-        self.lock().is_aborted
+        self.observed.lock().is_aborted
     }
 
     /// If the connection is being aborted, waits until it is closed.
@@ -162,13 +161,13 @@ impl Liveness {
 
     /// Returns whether the connection is closed or being closed.
     pub fn is_closed(&self) -> bool {
-        let observed = self.lock();
+        let observed = self.observed.lock();
         observed.is_closed || observed.is_aborted
     }
 
     /// Returns whether closing must discard the socket's send buffer.
     pub fn must_discard(&self) -> bool {
-        let observed = self.lock();
+        let observed = self.observed.lock();
         observed.is_aborted
             || observed.requests > 0
             || observed.given_up.is_some_and(|given_up| observed.confirmed.is_none_or(|sent| sent < given_up))
@@ -183,7 +182,7 @@ impl Liveness {
 
     /// Notes that the socket is closed. For the connection's driver.
     pub fn closed(&self) {
-        self.lock().is_closed = true;
+        self.observed.lock().is_closed = true;
         self.changed.notify_waiters();
     }
 
@@ -191,7 +190,7 @@ impl Liveness {
     pub async fn ping_wanted(&self) {
         loop {
             {
-                let mut observed = self.lock();
+                let mut observed = self.observed.lock();
                 match observed.wish {
                     Wish::Demanded => return,
                     Wish::Allowed if observed.may_ping() => return,
@@ -205,7 +204,7 @@ impl Liveness {
 
     /// Notes that a PING is sent now. For the task that sends PINGs.
     pub fn ping_sent(&self) {
-        let mut observed = self.lock();
+        let mut observed = self.observed.lock();
         observed.last_ping = Some(Instant::now());
         observed.awaits_pong = true;
         observed.answered = false;
@@ -215,7 +214,7 @@ impl Liveness {
     /// Notes that the last PING was answered. For the task that sends PINGs.
     pub fn pong_received(&self) {
         {
-            let mut observed = self.lock();
+            let mut observed = self.observed.lock();
             observed.awaits_pong = false;
             observed.confirmed = observed.last_ping;
         }
@@ -223,7 +222,7 @@ impl Liveness {
     }
 
     fn wish(&self, wish: Wish) {
-        let mut observed = self.lock();
+        let mut observed = self.observed.lock();
         if observed.wish < wish {
             observed.wish = wish;
         }
@@ -234,16 +233,11 @@ impl Liveness {
     async fn wait_until(&self, is_so: impl Fn(&Observed) -> bool) {
         loop {
             let changed = self.changed.notified();
-            if is_so(&self.lock()) {
+            if is_so(&self.observed.lock()) {
                 return;
             }
             changed.await;
         }
-    }
-
-    /// Locks the state. A panic can't leave it inconsistent, so a poisoned lock is still usable.
-    fn lock(&self) -> MutexGuard<'_, Observed> {
-        self.observed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

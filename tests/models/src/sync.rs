@@ -1,14 +1,23 @@
 //! loom's versions of the types that `src/sys/sync.rs` names.
 
-use std::{
-    pin::pin,
-    sync::{LockResult, PoisonError},
-    task::Poll,
-    time::Duration,
-};
+use std::{pin::pin, sync::PoisonError, task::Poll, time::Duration};
 
 use loom::future::AtomicWaker;
-pub use loom::sync::{Arc, Mutex, MutexGuard};
+pub use loom::sync::{Arc, MutexGuard};
+
+/// A mutex that can't be poisoned.
+#[derive(Debug, Default)]
+pub struct Mutex<T>(loom::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub fn new(value: T) -> Self {
+        Mutex(loom::sync::Mutex::new(value))
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// A condition variable that ignores the timeout, so that loom finds a waiter that is never notified.
 #[derive(Debug, Default)]
@@ -19,13 +28,8 @@ impl Condvar {
         Self::default()
     }
 
-    pub fn wait_timeout<'a, T>(
-        &self,
-        guard: MutexGuard<'a, T>,
-        _: Duration,
-    ) -> LockResult<(MutexGuard<'a, T>, ())> {
-        let guard = self.0.wait(guard).unwrap_or_else(PoisonError::into_inner);
-        Ok((guard, ()))
+    pub fn wait_timeout<'a, T>(&self, guard: MutexGuard<'a, T>, _: Duration) -> MutexGuard<'a, T> {
+        self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn notify_one(&self) {
@@ -50,14 +54,14 @@ pub struct Notify {
 
 impl Notify {
     pub fn notify_one(&self) {
-        *self.kept.lock().unwrap() = true;
+        *self.kept.lock() = true;
         if !cfg!(feature = "planted") {
             self.waiter.wake();
         }
     }
 
     pub async fn notified(&self) {
-        let taken = || std::mem::take(&mut *self.kept.lock().unwrap());
+        let taken = || std::mem::take(&mut *self.kept.lock());
         std::future::poll_fn(|context| {
             if taken() {
                 return Poll::Ready(());

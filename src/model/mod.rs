@@ -8,6 +8,7 @@ pub mod failure;
 pub(crate) mod json;
 pub(crate) mod method;
 pub mod payload;
+pub mod printable;
 pub(crate) mod secret;
 pub mod signals;
 pub mod status;

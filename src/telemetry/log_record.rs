@@ -7,6 +7,8 @@ use std::{
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
+use crate::model::printable::printable;
+
 const END_OF_9999: Duration = Duration::from_secs(253_402_300_799);
 
 /// The severity of a record.
@@ -139,7 +141,7 @@ impl Record<'_> {
             humantime::format_rfc3339_millis(UNIX_EPOCH + self.unix()),
             self.event.level().name().to_uppercase(),
             self.event.name(),
-            self.message
+            printable(self.message)
         );
         for (name, value) in self.fields {
             // Writing to a string can't fail.
@@ -152,7 +154,7 @@ impl Record<'_> {
             // Writing to a string can't fail.
             let _ = write!(text, " suppressed={}", self.suppressed);
         }
-        text.replace(['\n', '\r'], " ")
+        text
     }
 
     /// The time since 1970, at most to the end of the year 9999: humantime formats no other time.
@@ -205,8 +207,14 @@ mod tests {
     #[test]
     fn for_people_it_is_one_line() {
         let line = record("two\nlines").line();
-        let expected = "2025-11-25T18:18:37.309Z WARN  temporal-heartbeat lease_lost: two lines peer=\"a \\\"b\\\"\" activity=7 suppressed=3";
+        let expected = "2025-11-25T18:18:37.309Z WARN  temporal-heartbeat lease_lost: two\\nlines peer=\"a \\\"b\\\"\" activity=7 suppressed=3";
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn a_message_of_a_server_does_not_control_the_terminal() {
+        let line = record("\u{1b}[31m\u{9b}2J\u{7f}\u{202e}\r\n2025 ERROR 'é'").line();
+        assert!(line.contains(r"\u{1b}[31m\u{9b}2J\u{7f}\u{202e}\r\n2025 ERROR 'é'"), "{line}");
     }
 
     #[test]

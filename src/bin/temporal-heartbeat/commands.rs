@@ -10,6 +10,7 @@ use temporal_heartbeat::{
         deadline::Timeout,
         details::Details,
         error::{Error, Result},
+        printable::printable,
         signals::Signals,
         status::Status,
         token::Token,
@@ -242,8 +243,8 @@ pub fn status(connection: &Connection, args: &TokenArgs) -> Result<u8> {
     let mut lines = Vec::new();
     for (name, value) in value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
         lines.push(match value {
-            Json::String(text) => format!("{name}: {text}"),
-            other => format!("{name}: {other}"),
+            Json::String(text) => format!("{name}: {}", printable(text)),
+            other => format!("{name}: {}", printable(&other.to_string())),
         });
     }
     console::result(&value, &lines.join("\n"));

@@ -15,7 +15,10 @@ use std::{
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
-use temporal_heartbeat::model::error::{Error, Result};
+use temporal_heartbeat::model::{
+    error::{Error, Result},
+    printable::{is_control, printable},
+};
 
 use crate::{error::local_error, exit_code};
 
@@ -76,14 +79,28 @@ pub fn is_json() -> bool {
     IS_JSON.load(Ordering::Relaxed)
 }
 
-/// Prints a result to the standard output, as JSON or as text. Prints no empty text.
+/// Prints a result to the standard output, as JSON or as lines of text. Prints no empty text.
 pub fn result(value: &Value, text: &str) {
     // The call is done, so that a closed output must not change the exit code.
     if is_json() {
-        let _ = writeln!(io::stdout(), "{value}");
+        let _ = io::stdout().write_all(json_line(value).as_bytes());
     } else if !text.is_empty() {
         let _ = writeln!(io::stdout(), "{text}");
     }
+}
+
+/// Returns the value as a line that a terminal displays as it is.
+fn json_line(value: &Value) -> String {
+    let mut line = String::new();
+    for character in value.to_string().chars() {
+        if is_control(character) {
+            line.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            line.push(character);
+        }
+    }
+    line.push('\n');
+    line
 }
 
 /// Writes data to the standard output.
@@ -94,7 +111,8 @@ pub fn write_stdout(bytes: &[u8]) -> Result<()> {
 
 /// Prints a message to the standard error, as text or as the JSON object.
 pub fn event(text: &str, value: &Value) {
-    let line = if is_json() { format!("{value}\n") } else { format!("temporal-heartbeat: {text}\n") };
+    let line =
+        if is_json() { json_line(value) } else { format!("temporal-heartbeat: {}\n", printable(text)) };
     let mut terminal = Terminal::lock();
     let line_end = if terminal.has_partial_line && terminal.has_status_line { "\n" } else { "" };
     terminal.clear_status_line();
@@ -135,7 +153,7 @@ pub fn set_status_line(text: &str) {
     if terminal.has_status_line && !terminal.has_partial_line {
         let size = terminal_size::terminal_size_of(io::stderr());
         let columns = size.map_or(DEFAULT_COLUMNS, |(width, _)| width.0.into());
-        let text: String = text.chars().take(columns.saturating_sub(1)).filter(|c| !c.is_control()).collect();
+        let text: String = printable(text).chars().take(columns.saturating_sub(1)).collect();
         terminal.is_shown = true;
         write_stderr(&[CLEAR_LINE, text.as_bytes()].concat());
     }

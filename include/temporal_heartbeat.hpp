@@ -12,6 +12,7 @@
  *         while (++item < 10) {
  *             std::cout << "working on item " << item << '\n';
  *             thb::Signals signals = activity.heartbeat(item).value();  // never waits: sent in the background
+ *             if (signals.paused()) signals = activity.wait_while_paused().value();
  *             if (signals.cancel_requested()) return !activity.report_cancelled();
  *         }
  *         activity.complete("\"ten items\"").value();
@@ -167,6 +168,9 @@ public:
 class Signals {
 public:
     static constexpr std::uint32_t all = UINT32_MAX;
+    /* The signals after which the work should stop. */
+    static constexpr std::uint32_t stop =
+        THB_SIGNAL_CANCEL_REQUESTED | THB_SIGNAL_RESET | THB_SIGNAL_GONE | THB_SIGNAL_LEASE_LOST;
 
     constexpr Signals(std::uint32_t bits = 0) noexcept : bits_(bits) {}
     constexpr std::uint32_t bits() const noexcept { return bits_; }
@@ -423,6 +427,12 @@ public:
     Result<Signals> wait(Timeout timeout = default_timeout, Signals known = {},
                          std::uint32_t mask = Signals::all) const {
         return asked(thb_activity_wait, mask, known.bits(), timeout);
+    }
+
+    /* Waits until the activity isn't paused any more, one of Signals::stop is set, or the timeout passes. Returns the
+     * current signals, at once if it isn't paused. The beats continue, and the stall timeout doesn't run. */
+    Result<Signals> wait_while_paused(Timeout timeout = forever) const {
+        return wait(timeout, THB_SIGNAL_PAUSED, THB_SIGNAL_PAUSED | Signals::stop);
     }
 
     /* Returns the previous attempt's details, as the server held them at open. Call it before the first heartbeat. */

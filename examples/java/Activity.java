@@ -50,7 +50,8 @@ public final class Activity {
     static final int PAUSED = 2;
     /** RESET, GONE, LEASE_LOST: this attempt must end. */
     static final int STOP = 4 | 8 | 16;
-    static final int ALL = -1;
+    // While only PAUSED is set, the work waits.
+    static final int WHILE_PAUSED = PAUSED | CANCEL_REQUESTED | STOP;
     static final int TIMEOUT_MS = 10_000;
     static final NativeLong NOTHING = new NativeLong(0);
 
@@ -92,8 +93,8 @@ public final class Activity {
 
             byte[] json = json(item);
             must(THB.thb_activity_heartbeat(activity, JSON, json, new NativeLong(json.length), signals, error));
-            while (signals.getValue() == PAUSED) { // heartbeats continue
-                must(THB.thb_activity_wait(activity, ALL, PAUSED, TIMEOUT_MS, signals, error));
+            while ((signals.getValue() & WHILE_PAUSED) == PAUSED) { // heartbeats continue
+                must(THB.thb_activity_wait(activity, WHILE_PAUSED, PAUSED, TIMEOUT_MS, signals, error));
             }
             if ((signals.getValue() & CANCEL_REQUESTED) != 0) {
                 must(THB.thb_activity_report_cancelled(activity, NONE, null, NOTHING, TIMEOUT_MS, error));

@@ -44,7 +44,8 @@ void thb_details_free(struct thb_details_t *details);
 
 local ABI, NONE, JSON, CANCEL_REQUESTED, PAUSED = 1, 0, 1, 1, 2
 local STOP = 4 + 8 + 16 -- RESET, GONE, LEASE_LOST: this attempt must end
-local TIMEOUT_MS, ALL = 10000, 0xFFFFFFFF
+local WHILE_PAUSED = PAUSED + CANCEL_REQUESTED + STOP -- while only PAUSED is set, the work waits
+local TIMEOUT_MS = 10000
 
 local thb = ffi.load(os.getenv("TEMPORAL_HEARTBEAT_LIBRARY") or "libtemporal_heartbeat.so.0")
 local error_out = ffi.new("thb_error_t *[1]")
@@ -77,8 +78,8 @@ local function work(activity, items)
 
         local json = tostring(item)
         must(thb.thb_activity_heartbeat(activity, JSON, json, #json, signals_out, error_out))
-        while signals_out[0] == PAUSED do -- heartbeats continue
-            must(thb.thb_activity_wait(activity, ALL, PAUSED, TIMEOUT_MS, signals_out, error_out))
+        while bit.band(signals_out[0], WHILE_PAUSED) == PAUSED do -- heartbeats continue
+            must(thb.thb_activity_wait(activity, WHILE_PAUSED, PAUSED, TIMEOUT_MS, signals_out, error_out))
         end
         if bit.band(signals_out[0], CANCEL_REQUESTED) ~= 0 then
             must(thb.thb_activity_report_cancelled(activity, NONE, nil, 0, TIMEOUT_MS, error_out))

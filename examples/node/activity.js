@@ -52,7 +52,7 @@ const ABI = 1;
 const [NONE, JSON_PLAIN] = [0, 1];
 const [CANCEL_REQUESTED, PAUSED] = [1, 2];
 const STOP = 4 | 8 | 16; // RESET, GONE, LEASE_LOST: this attempt must end
-const ALL = 0xffffffff;
+const WHILE_PAUSED = PAUSED | CANCEL_REQUESTED | STOP; // while only PAUSED is set, the work waits
 const TIMEOUT_MS = 10_000;
 
 function must(status, [error]) {
@@ -98,8 +98,8 @@ async function work(activity, items) {
 
     const signals = [0];
     heartbeat(activity, JSON_PLAIN, `${item}`, `${item}`.length, signals);
-    while (signals[0] === PAUSED) {
-      await wait(activity, ALL, PAUSED, TIMEOUT_MS, signals); // heartbeats continue
+    while ((signals[0] & WHILE_PAUSED) === PAUSED) {
+      await wait(activity, WHILE_PAUSED, PAUSED, TIMEOUT_MS, signals); // heartbeats continue
     }
     if (signals[0] & CANCEL_REQUESTED) {
       await reportCancelled(activity, NONE, null, 0, TIMEOUT_MS);

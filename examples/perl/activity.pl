@@ -13,7 +13,8 @@ use Time::HiRes qw(sleep);
 use constant {
     ABI => 1, NONE => 0, JSON => 1, CANCEL_REQUESTED => 1, PAUSED => 2,
     STOP => 4 | 8 | 16,    # RESET, GONE, LEASE_LOST: this attempt must end
-    TIMEOUT_MS => 10_000, ALL => 0xFFFFFFFF,
+    WHILE_PAUSED => 1 | 2 | 4 | 8 | 16,    # while only PAUSED is set, the work waits
+    TIMEOUT_MS => 10_000,
 };
 
 # Functions from temporal_heartbeat.h. An output pointer is a reference: opaque*, uint32*.
@@ -59,8 +60,8 @@ sub work ($activity, $items) {
         say "item $item done";
 
         activity_heartbeat($activity, JSON, "$item", length $item, \my $signals);
-        while ($signals == PAUSED) {    # heartbeats continue
-            activity_wait($activity, ALL, PAUSED, TIMEOUT_MS, \$signals);
+        while (($signals & WHILE_PAUSED) == PAUSED) {    # heartbeats continue
+            activity_wait($activity, WHILE_PAUSED, PAUSED, TIMEOUT_MS, \$signals);
         }
         if ($signals & CANCEL_REQUESTED) {
             activity_report_cancelled($activity, NONE, undef, 0, TIMEOUT_MS);

@@ -43,7 +43,8 @@ C;
 
 const ABI = 1, NONE = 0, JSON = 1, CANCEL_REQUESTED = 1, PAUSED = 2;
 const STOP = 4 | 8 | 16; // RESET, GONE, LEASE_LOST: this attempt must end
-const TIMEOUT_MS = 10_000, ALL = 0xFFFFFFFF;
+const WHILE_PAUSED = PAUSED | CANCEL_REQUESTED | STOP; // while only PAUSED is set, the work waits
+const TIMEOUT_MS = 10_000;
 
 $thb = FFI::cdef(DECLARATIONS, getenv('TEMPORAL_HEARTBEAT_LIBRARY') ?: 'libtemporal_heartbeat.so.0');
 
@@ -82,8 +83,8 @@ function work(int $activity, int $items): string
         echo "item $item done\n";
 
         call('activity_heartbeat', $activity, JSON, "$item", strlen("$item"), FFI::addr($signals));
-        while ($signals->cdata === PAUSED) { // heartbeats continue
-            call('activity_wait', $activity, ALL, PAUSED, TIMEOUT_MS, FFI::addr($signals));
+        while (($signals->cdata & WHILE_PAUSED) === PAUSED) { // heartbeats continue
+            call('activity_wait', $activity, WHILE_PAUSED, PAUSED, TIMEOUT_MS, FFI::addr($signals));
         }
         if ($signals->cdata & CANCEL_REQUESTED) {
             call('activity_report_cancelled', $activity, NONE, null, 0, TIMEOUT_MS);

@@ -63,8 +63,9 @@ int main(int argc, char **argv) try {
         (void)result;
         const std::lock_guard<std::mutex> lock(mutex);
         // Recorded under the lock, so that no older progress follows newer; it takes well under a microsecond.
-        const thb::Result<thb::Signals> signals = activity.heartbeat(progress.done(item));
-        stop = !signals || signals.value().cancel_requested() || signals.value().lease_lost();
+        thb::Result<thb::Signals> signals = activity.heartbeat(progress.done(item));
+        if (signals && signals.value().paused()) signals = activity.wait_while_paused();  // all threads wait for the lock
+        stop = !signals || signals.value().any(thb::Signals::stop);
         if (item % 100 == 0) std::cout << "item " << item << " done" << std::endl;
     }
     const thb::Signals signals = activity.signals().value();

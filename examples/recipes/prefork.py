@@ -19,6 +19,7 @@ def worker(tokens: int) -> None:
             with thb.Activity(base64.b64decode(line)) as act:
                 for item in range(act.details(default=-1) + 1, 5):
                     act.heartbeat(item)
+                    act.wait_while_paused()
                     act.raise_if_cancelled()
                 act.complete(os.getpid())
             print(os.getpid(), "has done one", flush=True)

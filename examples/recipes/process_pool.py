@@ -37,6 +37,7 @@ def main(items: int) -> None:
                         first += 1
                     act.heartbeat(first)
                     print("up to item", first, "all are done", flush=True)
+                    act.wait_while_paused()  # the items that run are finished, no others start
                     act.raise_if_cancelled()
                     running |= {pool.submit(work, item) for item in islice(todo, len(finished))}
             except thb.Cancelled as cancelled:

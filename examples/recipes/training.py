@@ -50,7 +50,7 @@ def main(steps: int, folder: Path) -> None:
                 if signals & thb.Signals.CANCEL_REQUESTED:
                     act.report_cancelled(progress)
                     sys.exit("cancelled; the checkpoint is kept")
-                act.wait(thb.Signals.PAUSED | thb.STOP_SIGNALS, known=thb.Signals.PAUSED, timeout=None)
+                act.wait_while_paused()
             act.raise_if_cancelled()
         act.complete(progress)
 

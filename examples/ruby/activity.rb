@@ -44,7 +44,7 @@ module THB
   NONE, JSON = 0, 1
   CANCEL_REQUESTED, PAUSED = 1, 2
   STOP = 4 | 8 | 16 # RESET, GONE, LEASE_LOST: this attempt must end
-  ALL = 0xFFFFFFFF
+  WHILE_PAUSED = PAUSED | CANCEL_REQUESTED | STOP # while only PAUSED is set, the work waits
   TIMEOUT_MS = 10_000
 
   # Calls a function with error_out as its last argument. Raises an exception with the error's message.
@@ -80,8 +80,8 @@ def work(activity, items)
 
     json = item.to_s
     THB.call(:activity_heartbeat, activity, THB::JSON, json, json.bytesize, room)
-    while (signals = room[0, 4].unpack1("L")) == THB::PAUSED # heartbeats continue
-      THB.call(:activity_wait, activity, THB::ALL, THB::PAUSED, THB::TIMEOUT_MS, room)
+    while (signals = room[0, 4].unpack1("L")) & THB::WHILE_PAUSED == THB::PAUSED # heartbeats continue
+      THB.call(:activity_wait, activity, THB::WHILE_PAUSED, THB::PAUSED, THB::TIMEOUT_MS, room)
     end
     if signals.anybits?(THB::CANCEL_REQUESTED)
       THB.call(:activity_report_cancelled, activity, THB::NONE, nil, 0, THB::TIMEOUT_MS)

@@ -41,21 +41,20 @@ fn run(items: u32) -> Result<()> {
 }
 
 fn work(handle: u64, items: u32) -> Result<&'static str> {
-    let stop = Signals::RESET | Signals::GONE | Signals::LEASE_LOST;
     let timeout = Timeout::Within(TIMEOUT);
     for item in last_item(handle)? + 1..=items {
         thread::sleep(Duration::from_millis(100)); // the work
         println!("item {item} done");
 
         let mut signals = activity::record(handle, Encoding::Json, item.to_string().as_bytes())?;
-        while signals == Signals::PAUSED {
-            signals = activity::wait(handle, Signals::from_bits(u32::MAX), signals, timeout)?; // heartbeats continue
+        if signals.contains(Signals::PAUSED) {
+            signals = activity::wait_while_paused(handle, Timeout::Forever)?; // heartbeats continue
         }
         if signals.contains(Signals::CANCEL_REQUESTED) {
             activity::report_cancelled(handle, None, timeout)?;
             return Ok("cancelled");
         }
-        if signals.intersects(stop) {
+        if signals.intersects(Signals::STOP) {
             return Ok("stopped");
         }
     }

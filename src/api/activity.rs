@@ -101,6 +101,12 @@ pub fn wait(number: u64, mask: Signals, known: Signals, timeout: Timeout) -> Res
     Ok(activities.woken(found)?.unwrap_or(last))
 }
 
+/// Waits until the activity isn't paused any more, one of [`Signals::STOP`] is set, or the timeout passes. Returns the
+/// current signals, at once if the activity isn't paused.
+pub fn wait_while_paused(number: u64, timeout: Timeout) -> Result<Signals> {
+    wait(number, Signals::PAUSED | Signals::STOP, Signals::PAUSED, timeout)
+}
+
 /// Returns the details that the server held when the activity was opened: the previous attempt's.
 pub fn details(number: u64, timeout: Timeout) -> Result<Details> {
     let activities = process::activities()?;

@@ -25,6 +25,10 @@ impl Signals {
     /// Handles only: it isn't known which progress the server holds, so there is no pulse that could erase it.
     pub const UNSEEDED: Signals = Signals(1 << 8);
 
+    /// The signals after which the work should stop.
+    pub const STOP: Signals =
+        Signals(Self::CANCEL_REQUESTED.0 | Self::RESET.0 | Self::GONE.0 | Self::LEASE_LOST.0);
+
     /// The names of all signals, by bit.
     pub const NAMES: [&str; 9] = [
         "cancel_requested",

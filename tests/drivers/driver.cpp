@@ -156,6 +156,10 @@ std::string activity_wait(const Words &words) {
     return answer_of(named(words).wait(to_timeout(words.at(3)), to_bits(words.at(2)), to_bits(words.at(1))).value());
 }
 
+std::string activity_wait_while_paused(const Words &words) {
+    return answer_of(named(words).wait_while_paused(to_timeout(words.at(1))).value());
+}
+
 std::string activity_details(const Words &words) {
     return answer_of(named(words).details(to_timeout(words.at(1))).value());
 }
@@ -195,6 +199,7 @@ const std::map<std::string, std::string (*)(const Words &)> verbs{
     {"activity_touch", activity_touch},
     {"activity_signals", activity_signals},
     {"activity_wait", activity_wait},
+    {"activity_wait_while_paused", activity_wait_while_paused},
     {"activity_details", activity_details},
     {"activity_info", activity_info},
     {"activity_flush", activity_flush},

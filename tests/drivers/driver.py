@@ -100,6 +100,10 @@ def activity_wait(name: str, mask: str, known: str, timeout: str) -> list[str]:
     return [str(int(_call(name, "wait", int(mask), known=int(known), timeout=_seconds(timeout))))]
 
 
+def activity_wait_while_paused(name: str, timeout: str) -> list[str]:
+    return [str(int(_call(name, "wait_while_paused", timeout=_seconds(timeout))))]
+
+
 def activity_details(name: str, timeout: str) -> list[str]:
     return _details(_call(name, "details", timeout=_seconds(timeout)))
 

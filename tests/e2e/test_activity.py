@@ -157,6 +157,29 @@ def test_start_and_end_of_a_pause_are_seen(language: str, kind: Kind, start: Sta
     assert activity.result() == "done"
 
 
+def test_end_of_a_pause_is_waited_for_and_the_end_of_the_work_too(
+    language: str, start: StartActivity, connect: Connect
+) -> None:
+    driver = connect(language)
+    activity = start("workflow", heartbeat_timeout_ms=TIMEOUT_MS)
+    # DEADLINE is set at once. It ends neither the pause nor the work.
+    token = activity.next_attempt().token
+    handle = driver.open(token, heartbeat_timeout_ms=TIMEOUT_MS, attempt_remaining_ms=1)
+    assert handle.wait(Signals.DEADLINE, timeout=WAIT_MS) == Signals.DEADLINE
+    assert handle.wait_while_paused(timeout="forever") == Signals.DEADLINE
+    activity.pause()
+    assert Signals.PAUSED in handle.wait(Signals.PAUSED, timeout=WAIT_MS)
+    assert handle.wait_while_paused(timeout=1) == Signals.PAUSED | Signals.DEADLINE
+    handle.start_wait_while_paused("forever")
+    activity.unpause()
+    assert handle.finish_record() == Signals.DEADLINE
+    activity.pause()
+    assert Signals.PAUSED in handle.wait(Signals.PAUSED, timeout=WAIT_MS)
+    handle.start_wait_while_paused("forever")
+    activity.request_cancel()
+    assert Signals.CANCEL_REQUESTED in handle.finish_record()
+
+
 def test_reset_is_seen_and_its_details_are_kept(
     language: str, kind: Kind, start: StartActivity, connect: Connect
 ) -> None:

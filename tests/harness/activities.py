@@ -149,6 +149,12 @@ class WorkflowActivity(ExternalActivity):
         event = self._event(EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
         return str(event.activity_task_completed_event_attributes.identity)
 
+    def last_heartbeat(self) -> tuple[int, bytes]:
+        """Returns when the last heartbeat arrived, in nanoseconds, and its details."""
+        description = self._run(self._handle.describe())
+        [pending] = description.raw_description.pending_activities
+        return pending.last_heartbeat_time.ToNanoseconds(), pending.heartbeat_details.SerializeToString()
+
     def scheduled_event_id(self) -> int:
         return int(self._event(EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED).event_id)
 

@@ -180,6 +180,13 @@ class OpenActivity:
     ) -> Signals:
         return self._signals("wait", str(int(mask)), str(int(known)), str(timeout))
 
+    def wait_while_paused(self, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> Signals:
+        self.start_wait_while_paused(timeout)
+        return self.finish_record()
+
+    def start_wait_while_paused(self, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> None:
+        self._driver.start("activity_wait_while_paused", self._name, str(timeout))
+
     def details(self, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> Details:
         return Details.read(self.call("details", str(timeout)))
 

@@ -15,6 +15,10 @@
 
 enum { TIMEOUT_MS = 10000 };
 
+/* While only the first of these is set, the work waits for the end of the pause. */
+static const uint32_t WHILE_PAUSED = THB_SIGNAL_PAUSED | THB_SIGNAL_CANCEL_REQUESTED | THB_SIGNAL_RESET |
+                                     THB_SIGNAL_GONE | THB_SIGNAL_LEASE_LOST;
+
 /* With a stall timeout, heartbeats stop when the work hangs, so the server retries it. */
 static const char OPTIONS[] = "{\"from_env\": true, \"stall_timeout_ms\": 60000}";
 static const char RESET[] = "{\"message\": \"stopped for the reset\"}";
@@ -39,8 +43,8 @@ static thb_status_t work(thb_activity_t activity, long items, FILE *file, thb_er
         uint32_t signals;
         len = (size_t)snprintf(json, sizeof json, "%ld", item);
         status = thb_activity_heartbeat(activity, THB_ENCODING_JSON, json, len, &signals, error);
-        while (status == THB_OK && signals == THB_SIGNAL_PAUSED) /* the heartbeats continue */
-            status = thb_activity_wait(activity, UINT32_MAX, signals, THB_FOREVER, &signals, error);
+        if (status == THB_OK && (signals & THB_SIGNAL_PAUSED)) /* the heartbeats continue */
+            status = thb_activity_wait(activity, WHILE_PAUSED, THB_SIGNAL_PAUSED, THB_FOREVER, &signals, error);
         if (status != THB_OK) return status;
         if (signals & THB_SIGNAL_CANCEL_REQUESTED)
             return thb_activity_report_cancelled(activity, THB_ENCODING_NONE, NULL, 0, TIMEOUT_MS, error);

@@ -22,9 +22,8 @@ namespace {
 
 // Records the progress, and returns the signals. Waits for the end of a pause, during which the heartbeats continue.
 thb::Signals record(const thb::Activity &activity, std::int64_t item) {
-    thb::Signals signals = activity.heartbeat(item).value();
-    while (signals == thb::Signals(THB_SIGNAL_PAUSED)) signals = activity.wait(thb::forever, signals).value();
-    return signals;
+    const thb::Signals signals = activity.heartbeat(item).value();
+    return signals.paused() ? activity.wait_while_paused().value() : signals;
 }
 
 void work(const thb::Activity &activity, std::int64_t items, std::ostream &file) {

@@ -140,6 +140,13 @@ func (a *Activity) WaitCleared(ctx context.Context, mask Signals) (Signals, erro
 	return a.waitUntil(ctx, func(signals Signals) bool { return signals&mask == 0 })
 }
 
+// WaitWhilePaused waits until the activity isn't paused any more, or one of [StopSignals] is set, and returns all signals. It returns at
+// once if the activity isn't paused. The heartbeats continue, and the stall timeout doesn't run. With DisablePulse nothing is sent, so
+// that the end of the pause isn't seen. Otherwise it is like Wait.
+func (a *Activity) WaitWhilePaused(ctx context.Context) (Signals, error) {
+	return a.waitUntil(ctx, func(signals Signals) bool { return signals&(SignalPaused|StopSignals) != SignalPaused })
+}
+
 func (a *Activity) waitUntil(ctx context.Context, done func(Signals) bool) (Signals, error) {
 	const op = "wait"
 	for {

@@ -31,6 +31,9 @@
 //		if _, err := act.RecordHeartbeat(next); err != nil {
 //			return err
 //		}
+//		if _, err := act.WaitWhilePaused(ctx); err != nil { // returns at once if the activity isn't paused
+//			return err
+//		}
 //	}
 //	switch cause := context.Cause(act.Context()); {
 //	case next == len(items):

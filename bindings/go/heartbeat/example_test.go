@@ -40,6 +40,9 @@ func Example() {
 		if _, err := act.RecordHeartbeat(next); err != nil {
 			log.Fatal(err)
 		}
+		if _, err := act.WaitWhilePaused(ctx); err != nil { // returns at once if the activity isn't paused
+			log.Fatal(err)
+		}
 	}
 	switch cause := context.Cause(act.Context()); {
 	case next == len(items):

@@ -18,8 +18,8 @@ with thb.Activity.from_env(stall_timeout=60) as act:
         for item in range(act.details(default=-1) + 1, items):
             with open(path, "a") as done:
                 done.write(f"{act.info['attempt']} python {item}\n")
-            if act.heartbeat(item) & thb.Signals.PAUSED:
-                act.wait(thb.Signals.PAUSED | thb.STOP_SIGNALS, known=thb.Signals.PAUSED)
+            act.heartbeat(item)
+            act.wait_while_paused()
             act.raise_if_cancelled()
         act.complete(items)
     except thb.Cancelled as cancelled:

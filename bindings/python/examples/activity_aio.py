@@ -17,6 +17,7 @@ async def work(act: aio.Activity, items: int, path: str) -> None:
         with open(path, "a") as done:
             done.write(f"{act.info['attempt']} python {item}\n")
         act.heartbeat(item)
+        await act.wait_while_paused()
         await asyncio.sleep(0.01)
     await act.complete(items)
 

@@ -6,6 +6,7 @@ The parent hands the task token over in the environment. Each processed item add
 """
 
 import sys
+import time
 
 import temporal_heartbeat as thb
 
@@ -19,7 +20,11 @@ for item in range(first, items):
     with open(path, "a") as done:
         done.write(f"{details.attempt} python {item}\n")
     try:
-        if thb.heartbeat(token, item) & thb.Signals.CANCEL_REQUESTED:
+        signals = thb.heartbeat(token, item)
+        while signals == thb.Signals.PAUSED:  # without heartbeats the activity would time out
+            time.sleep(0.5)
+            signals = thb.heartbeat(token, item)
+        if signals & thb.Signals.CANCEL_REQUESTED:
             thb.report_cancelled(token)
             sys.exit("cancelled")
     except thb.NotFoundError:

@@ -12,6 +12,7 @@ attempt resumes from the recorded progress::
         for item in range(act.details(default=-1) + 1, 100):    # after the last recorded item
             work_on(item)
             act.heartbeat(item)
+            act.wait_while_paused()
             act.raise_if_cancelled()
         act.complete("done")
 

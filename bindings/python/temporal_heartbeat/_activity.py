@@ -12,7 +12,7 @@ from ._details import Details
 from ._duration import Duration, timeout_to_ms
 from ._encoding import encode_values
 from ._failure import Cause, failure_json
-from .signals import Signals
+from .signals import WHILE_PAUSED, Signals
 
 __all__ = ["Activity"]
 
@@ -28,6 +28,7 @@ class Activity(ActivityBase):
             for item in range(act.details(default=-1) + 1, 100):
                 work_on(item)
                 act.heartbeat(item)                         # well under a microsecond
+                act.wait_while_paused()
                 act.raise_if_cancelled()
             act.complete("done")
 
@@ -137,6 +138,23 @@ class Activity(ActivityBase):
                 if remaining <= 0:
                     return signals
                 timeout_ms = timeout_to_ms(remaining)
+
+    def wait_while_paused(self, *, timeout: Optional[float] = None) -> Signals:
+        """Wait until the activity isn't paused, or the work should stop, and return the signals.
+
+        ::
+
+            act.heartbeat(item)
+            act.wait_while_paused()     # returns at once if the activity isn't paused
+            act.raise_if_cancelled()
+
+        It returns when PAUSED is cleared, when one of STOP_SIGNALS is set, or when ``timeout``
+        expires. The heartbeats continue, and the ``stall_timeout`` doesn't run.
+        With ``pulse=False`` nothing is sent, so that the end of the pause isn't seen.
+
+        Otherwise as `wait`.
+        """
+        return self.wait(WHILE_PAUSED, known=Signals.PAUSED, timeout=timeout)
 
     def flush(self, *, timeout: Optional[float] = 10.0) -> None:
         """Send the recorded details at once, and wait for the acknowledgement.

@@ -239,8 +239,9 @@ class ActivityBase:
 
         They are set when cancellation was requested, and `report_cancelled` should follow; when the
         activity was reset, and `fail` should follow; when it is over for this attempt; when the
-        lease is lost, so that another attempt may be running. A pause raises nothing, nor does
-        DEADLINE, which is a hint. Never waits. Any thread may call it.
+        lease is lost, so that another attempt may be running. A pause raises nothing: call
+        `wait_while_paused` before. Nor does DEADLINE, which is a hint. Never waits. Any thread may
+        call it.
         """
         signals = self.signals
         if signals & STOP_SIGNALS:

@@ -11,6 +11,7 @@
             for item in range(await act.details(default=-1) + 1, 100):
                 await work_on(item)
                 act.heartbeat(item)
+                await act.wait_while_paused()
                 act.raise_if_cancelled()
             await act.complete("done")
 
@@ -34,7 +35,7 @@ from ._duration import Duration, timeout_to_ms
 from ._encoding import encode_values
 from ._failure import Cause, failure_json
 from ._watch import Watch, watch_of
-from .signals import Signals
+from .signals import WHILE_PAUSED, Signals
 
 __all__ = ["Activity"]
 
@@ -90,6 +91,10 @@ class Activity(ActivityBase):
             self._watch = watch_of(loop)
             self._watch.add(self._handle.value)
             await self._watch.wait(self._handle.value, remaining)
+
+    async def wait_while_paused(self, *, timeout: Optional[float] = None) -> Signals:
+        """Wait for the end of a pause; see `temporal_heartbeat.Activity.wait_while_paused`."""
+        return await self.wait(WHILE_PAUSED, known=Signals.PAUSED, timeout=timeout)
 
     async def flush(self, *, timeout: Optional[float] = 10.0) -> None:
         """Send the recorded details; see `temporal_heartbeat.Activity.flush`."""

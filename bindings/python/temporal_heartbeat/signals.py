@@ -6,7 +6,7 @@ import enum
 
 from . import _abi
 
-__all__ = ["STOP_SIGNALS", "Signals", "signals_of"]
+__all__ = ["STOP_SIGNALS", "WHILE_PAUSED", "Signals", "signals_of"]
 
 
 class Signals(enum.IntFlag):
@@ -52,6 +52,9 @@ class Signals(enum.IntFlag):
 
 STOP_SIGNALS = Signals.CANCEL_REQUESTED | Signals.RESET | Signals.GONE | Signals.LEASE_LOST
 """The signals after which the work should stop: for `Activity.wait` and `raise_if_cancelled`."""
+
+# While these are only PAUSED, the work waits for the end of the pause.
+WHILE_PAUSED = Signals.PAUSED | STOP_SIGNALS
 
 _CACHE: dict[int, Signals] = {0: Signals(0)}
 

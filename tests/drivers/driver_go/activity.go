@@ -16,18 +16,19 @@ var activities = map[string]*heartbeat.Activity{}
 
 // activityVerbs are the requests for the activity with a NAME.
 var activityVerbs = map[string]func(act *heartbeat.Activity, words []string) ([]string, error){
-	"activity_record":           activityRecord,
-	"activity_touch":            activityTouch,
-	"activity_signals":          activitySignals,
-	"activity_cause":            activityCause,
-	"activity_wait":             activityWait,
-	"activity_details":          activityDetails,
-	"activity_info":             activityInfo,
-	"activity_flush":            activityFlush,
-	"activity_complete":         activityComplete,
-	"activity_fail":             activityFail,
-	"activity_report_cancelled": activityReportCancelled,
-	"activity_close":            activityClose,
+	"activity_record":            activityRecord,
+	"activity_touch":             activityTouch,
+	"activity_signals":           activitySignals,
+	"activity_cause":             activityCause,
+	"activity_wait":              activityWait,
+	"activity_wait_while_paused": activityWaitWhilePaused,
+	"activity_details":           activityDetails,
+	"activity_info":              activityInfo,
+	"activity_flush":             activityFlush,
+	"activity_complete":          activityComplete,
+	"activity_fail":              activityFail,
+	"activity_report_cancelled":  activityReportCancelled,
+	"activity_close":             activityClose,
 }
 
 func init() {
@@ -132,6 +133,16 @@ func activityWait(act *heartbeat.Activity, words []string) ([]string, error) {
 		wait, mask = act.WaitCleared, known&mask
 	}
 	signals, err := wait(ctx, mask)
+	return waited(signals, err)
+}
+
+func activityWaitWhilePaused(act *heartbeat.Activity, words []string) ([]string, error) {
+	ctx, cancel := within(words[0])
+	defer cancel()
+	return waited(act.WaitWhilePaused(ctx))
+}
+
+func waited(signals heartbeat.Signals, err error) ([]string, error) {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = nil
 	}

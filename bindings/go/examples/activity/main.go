@@ -64,6 +64,9 @@ func work(act *heartbeat.Activity, items int, each time.Duration) error {
 			return err
 		}
 		fmt.Printf("item %d done\n", next)
+		if _, err := act.WaitWhilePaused(act.Context()); err != nil {
+			return err
+		}
 	}
 	return nil
 }

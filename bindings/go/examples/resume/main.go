@@ -47,6 +47,10 @@ func run(ctx context.Context, items int, each time.Duration) error {
 	for ; next < items; next++ {
 		time.Sleep(each) // the work
 		signals, err := heartbeat.RecordHeartbeat(ctx, token, next)
+		for err == nil && signals == heartbeat.SignalPaused { // without heartbeats the activity would time out
+			time.Sleep(500 * time.Millisecond)
+			signals, err = heartbeat.RecordHeartbeat(ctx, token, next)
+		}
 		if err != nil {
 			return err // ErrNotFound: the activity is over for this attempt
 		}

@@ -473,6 +473,9 @@ thb_status_t thb_activity_get_signals(thb_activity_t activity, uint32_t *signals
 // Waits until a signal of mask differs from known_signals, or timeout_ms has passed. Both are THB_OK; *signals_out
 // (may be NULL) is then the current set of signals. A timeout of 0 polls.
 //
+// To wait while the activity is paused, pass THB_SIGNAL_PAUSED as known_signals, and as mask that signal and those
+// after which the work stops: CANCEL_REQUESTED, RESET, GONE, LEASE_LOST. It returns at once if it isn't paused.
+//
 // Thread-safe; any number of threads may wait. Blocks at most timeout_ms.
 // Returns THB_OK, THB_INVALID_HANDLE (also when it is closed during the call), THB_FORKED, THB_NOT_CONNECTED
 // (disconnected during the call), THB_INVALID_ARGUMENT.

@@ -23,6 +23,7 @@ use super::{
 use crate::{
     client::{Client, Effort, rpc_error::RpcError},
     model::{error::Error, status::Status},
+    runtime,
     sys::{clock::Moment, sync::Mutex},
 };
 
@@ -41,22 +42,15 @@ const MAX_IN_FLIGHT_PER_WORKFLOW: u32 = 4;
 const MAX_EXAMINED: usize = 1024;
 /// The longest sleep of the scheduler. After it, the scheduler notices that the clock jumped ahead during a suspend.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
-/// The pause before the scheduler is restarted after a panic.
-const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Sends what is due, until it is dropped or replaced by the scheduler of another connection.
 pub async fn run(activities: &'static Activities, client: Arc<Client>, number: u32) {
-    loop {
-        // A panic is a bug in the library. Without a restart, all activities of the process would stop beating.
-        if tokio::spawn(send(activities, client.clone(), number)).await.is_ok() {
-            return;
-        }
-        tokio::time::sleep(PAUSE_AFTER_PANIC).await;
-        activities.wake_all();
-    }
+    runtime::restarted_after_panics(|| send(activities, client.clone(), number)).await;
 }
 
 async fn send(activities: &'static Activities, client: Arc<Client>, number: u32) {
+    // After a panic, all activities must be examined.
+    activities.wake_all();
     let wake_queue = &activities.wake_queue;
     let mut scheduler = Scheduler {
         activities,

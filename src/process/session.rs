@@ -7,7 +7,7 @@ use crate::{
     client::{Client, Effort, Ending},
     config::Options,
     model::{attempt::Target, deadline::Deadline, error::Result},
-    runtime::Runtime,
+    runtime::{Runtime, restarted_after_panics},
     sys::sync::Mutex,
     telemetry::{
         Telemetry,
@@ -54,14 +54,18 @@ impl Session {
         if let Some(listener) = listener {
             serve(&runtime, listener, activities, telemetry);
         }
-        runtime.spawn(renew(client.clone()));
+        let renewed = client.clone();
+        runtime.spawn(restarted_after_panics(move || renew(renewed.clone())));
         Ok(Session { runtime, activities, options: Mutex::new(options), client })
     }
 
     /// For a session without a handshake: fetches the server's limits with the first call.
     pub fn handshake_when_used(&self) {
         let client = self.client.clone();
-        self.runtime.spawn(async move { client.handshake_when_used().await });
+        self.runtime.spawn(restarted_after_panics(move || {
+            let client = client.clone();
+            async move { client.handshake_when_used().await }
+        }));
     }
 
     /// Checks that the server answers, within the connect timeout.

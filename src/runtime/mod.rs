@@ -36,6 +36,20 @@ pub const THREAD_NAME: &str = "thb-io";
 /// stopped.
 const GRACE: Duration = Duration::from_millis(50);
 
+/// The pause before a task is restarted after a panic.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
+
+/// Runs a task until it ends, and restarts it if it panics. A panic is a bug in the library, but a process shouldn't lose
+/// its beats or its credentials by it.
+pub async fn restarted_after_panics<Task>(begin: impl Fn() -> Task)
+where
+    Task: Future<Output = ()> + Send + 'static,
+{
+    while tokio::spawn(begin()).await.is_err() {
+        tokio::time::sleep(PAUSE_AFTER_PANIC).await;
+    }
+}
+
 /// A reactor and its I/O thread.
 pub struct Runtime {
     leadership: Arc<Leadership>,

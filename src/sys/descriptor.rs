@@ -7,10 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Returns what to do if the error means that no descriptor is left; `None` for other errors.
+/// Returns what to do if the error means that no descriptor or thread is left; `None` for other errors.
 pub fn exhausted(why: &io::Error) -> Option<&'static str> {
-    matches!(why.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
-        .then_some("raise the limit of open files (ulimit -n), or close some")
+    match why.raw_os_error()? {
+        libc::EMFILE | libc::ENFILE => Some("raise the limit of open files (ulimit -n), or close some"),
+        libc::EAGAIN => Some("check the limits of threads and memory (ulimit -u, -v)"),
+        _ => None,
+    }
 }
 
 /// Opens descriptors with numbers above those of the standard streams. In a process that has closed those, the host's

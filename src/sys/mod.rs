@@ -1,5 +1,6 @@
 //! Direct use of the operating system. Together with `abi` it contains all unsafe code of the library.
 
+pub mod blocking;
 pub mod cancellation;
 pub mod clock;
 pub mod descriptor;

@@ -1,15 +1,19 @@
 //! Names and TCP connections.
 
-use std::{io, net::SocketAddr, os::fd::AsRawFd};
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    os::fd::AsRawFd,
+};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpSocket, TcpStream, lookup_host},
+    net::{TcpSocket, TcpStream},
 };
 
 #[cfg(test)]
 use super::simulated;
-use super::{descriptor::apart, fork_private::Private};
+use super::{blocking, descriptor::apart, fork_private::Private};
 
 /// A connection to a server.
 pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send {
@@ -23,7 +27,12 @@ pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Some(world) = simulated::world() {
         return world.resolve(host, port).await;
     }
-    Ok(lookup_host((host, port)).await?.collect())
+    if let Ok(address) = host.parse() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let host = host.to_owned();
+    let resolved = blocking::run(move || (host.as_str(), port).to_socket_addrs()).await??;
+    Ok(resolved.collect())
 }
 
 /// A connection that a child of a fork doesn't keep.

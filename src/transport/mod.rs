@@ -30,13 +30,14 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::{
-    config::Options,
+    config::{Options, files},
     model::{
         error::{self, Error},
         method::Call,
         status::Status,
     },
     runtime::IoThread,
+    sys,
     telemetry::{
         Telemetry,
         log_record::{Event, Value},
@@ -224,11 +225,10 @@ impl Transport {
         let credential_store = self.credential_store.clone();
         // A disk may be slow, so another thread reads. A thread inherits attributes of its creator, which must not be
         // a caller.
-        let looking = self
-            .io_thread
-            .run(async { tokio::task::spawn_blocking(move || credential_store.reload_credentials()).await });
-        let Ok(looked) = looking.await else { return };
+        let reread = sys::blocking::run(move || credential_store.reload_credentials());
+        let looked = self.io_thread.run(reread).await;
         let peer = &[("peer", Value::Text(self.peer()))];
+        let looked = looked.unwrap_or_else(|why| Err(files::unreadable(&"a file with credentials", &why)));
         match looked {
             Ok(Renewed::Nothing) => return,
             Ok(Renewed::Headers) => {}

@@ -1,4 +1,5 @@
 /* Without memory for the caller's data or for a thread, calls return a status. The library works again as soon as there is some. */
+#include <dirent.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -66,7 +67,54 @@ static void no_memory_for_a_thread(void) {
     SUCCEEDS(thb_connect(NULL, 0, err));
 }
 
-int main(void) {
+static bool logged(const char *event) {
+    for (;;) {
+        thb_text_t *record;
+        SUCCEEDS(thb_log_next(10000, &record, err));
+        if (record == NULL) return false;
+        bool found = strstr(thb_text_data(record, NULL), event) != NULL;
+        thb_text_free(record);
+        if (found) return true;
+    }
+}
+
+static void write_key(const char *path, const char *key) {
+    FILE *file = fopen(path, "w");
+    CHECK(file != NULL && fputs(key, file) >= 0 && fclose(file) == 0);
+}
+
+/* The thread that rereads files is made a second after connect, and again after an idle time. */
+static bool has_more_threads_than(int count) {
+    int threads = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    CHECK(tasks != NULL);
+    for (struct dirent *task; (task = readdir(tasks)) != NULL;) threads += task->d_name[0] != '.';
+    closedir(tasks);
+    return threads > count;
+}
+
+static void no_memory_for_the_thread_that_rereads_files(const char *path) {
+    char options[400];
+    snprintf(options, sizeof options, "{\"api_key_path\":\"%s\",\"tls\":{\"disabled\":true}}", path);
+    write_key(path, "one");
+    for (;;) {
+        SUCCEEDS(thb_connect(options, strlen(options), err));
+        leave(512 << 10);
+        if (!has_more_threads_than(2)) break;
+        leave_all(); /* too late: it was made before */
+        SUCCEEDS(thb_disconnect(0, err));
+    }
+    CHECK(logged("renewal_failed"));
+    leave_all();
+    write_key(path, "two");
+    CHECK(logged("credentials_renewed"));
+    SUCCEEDS(thb_heartbeat(TOKEN, TOKEN_LEN, THB_ENCODING_NONE, NULL, 0, 10000, NULL, err));
+    SUCCEEDS(thb_disconnect(1000, err));
+}
+
+int main(int argc, char **argv) {
+    CHECK(argc == 2);
+    no_memory_for_the_thread_that_rereads_files(argv[1]);
     large = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(large != MAP_FAILED);
     no_memory_for_a_thread();

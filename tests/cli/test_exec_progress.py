@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
 from harness.activities import Kind
 from harness.fixtures import Connect, StartActivity
@@ -105,6 +106,21 @@ def beats(activity: object) -> float:
     description = activity._run(activity._handle.describe())  # type: ignore[attr-defined]
     [pending] = description.raw_description.pending_activities
     return float(pending.last_heartbeat_time.ToNanoseconds()) / 1e9
+
+
+@pytest.mark.parametrize("flag", ["--progress-file", "--result-file"])
+def test_named_pipe_instead_of_a_file_blocks_nothing(
+    flag: str, start: StartActivity, execute: Exec, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    activity = start("workflow", maximum_attempts=1)
+    running = execute(activity.next_attempt(), flag, str(tmp_path / "pipe"), command="exit 0")
+    assert running.ends() == 0
+    assert "it isn't a regular file" in running.errors()
+    if flag == "--result-file":
+        error = activity.failure()
+        assert isinstance(error, ApplicationError)
+        assert error.type == "InvalidResult"
 
 
 FLOOD = """

@@ -123,7 +123,7 @@ print(json.dumps([variables, descriptors, sys.stdin.read()]))
 """
 
 
-@pytest.mark.parametrize("way", ["environment", "stdin", "file", "flag", "descriptor"])
+@pytest.mark.parametrize("way", ["environment", "stdin", "file", "flag", "descriptor", "descriptor 0"])
 def test_token_is_read_from_every_source_and_hidden_from_the_command(
     way: str, start: StartActivity, start_program: StartProgram, tmp_path: Path
 ) -> None:
@@ -139,6 +139,8 @@ def test_token_is_read_from_every_source_and_hidden_from_the_command(
             running = start_program("exec", "--token-stdin", *show, stdin=f"{token}\nthe rest".encode())
         elif way == "file":
             running = start_program("exec", *show, variables={"TEMPORAL_ACTIVITY_TASK_TOKEN_FILE": str(file)})
+        elif way == "descriptor 0":
+            running = start_program("exec", "--token-fd", "0", *show, stdin=token.encode())
         elif way == "flag":
             running = start_program("exec", "--token-file", str(file), *show)
         else:

@@ -140,7 +140,6 @@ impl ExecArgs {
 pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
     args.run.validate()?;
     let options = args.open_options()?;
-    args.token.close_on_exec();
     let token = options.token.as_ref().and_then(|token| Token::read(token));
     let ids = token.as_ref().map(|token| token.ids.clone()).or(options.ids.clone());
     connection.connect()?;
@@ -150,7 +149,7 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
     let details = activity::details(handle, timeout)?;
     // The first heartbeat shows whether the token is still valid before the command repeats any work.
     let signals = activity::beat(handle, timeout)?;
-    let args = args.run;
+    let ExecArgs { run: args, token: token_source, .. } = args;
     if signals.contains(Signals::CANCEL_REQUESTED) && args.on_cancel == StopOrIgnore::Stop {
         Outcome::Cancelled.report(handle, args.end_timeout)?;
         console::warning("the activity was cancelled before the command was started; reported as cancelled");
@@ -171,6 +170,7 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
         // A process group in the background can't read from a terminal.
         command.stdin(Stdio::null());
     }
+    token_source.hide_from(&mut command);
     let (sender, events) = mpsc::channel();
     match prepare(&reporter, &mut command, &details, sender.clone()) {
         Ok(guardian) => {

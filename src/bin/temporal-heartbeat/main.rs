@@ -10,6 +10,7 @@
 //! | `commands` | the commands for scripts, one call each |
 //! | `connection`, `token`, `value` | flags that several commands share |
 //! | `man` | manual pages and completions |
+//! | `regular_file` | reads files that a command writes |
 //! | `console`, `error`, `exit_code`, `signals` | this program's own output, errors, exit codes and signals |
 
 mod child;
@@ -21,6 +22,7 @@ mod exec;
 mod exit_code;
 mod man;
 mod output;
+mod regular_file;
 mod run;
 mod signals;
 mod token;

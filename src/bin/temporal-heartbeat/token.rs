@@ -1,6 +1,10 @@
 //! Reads the task token.
 
-use std::{env, io, path::PathBuf};
+use std::{
+    env, io,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use clap::Args;
 use nix::errno::Errno;
@@ -46,11 +50,17 @@ impl TokenArgs {
         }
     }
 
-    /// Closes the descriptor that the token was read from, if it was, in commands that are started later.
-    pub fn close_on_exec(&self) {
-        if let Some(descriptor) = self.descriptor() {
-            // SAFETY: no pointers are passed. An invalid descriptor is an error, and then there is nothing to inherit.
-            unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
+    /// Hides the descriptor that the token was read from, if it was, from a command.
+    pub fn hide_from(&self, command: &mut Command) {
+        match self.descriptor() {
+            None | Some(libc::STDOUT_FILENO | libc::STDERR_FILENO) => {}
+            Some(libc::STDIN_FILENO) => {
+                command.stdin(Stdio::null());
+            }
+            Some(descriptor) => {
+                // SAFETY: no pointers are passed. An invalid descriptor is an error, and then there is nothing to inherit.
+                unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use memchr::memrchr_iter;
 
 /// The most that is kept for a result. The server accepts 2 MiB by default, and no message larger than this.
-const MAX_RESULT_BYTES: usize = 4 * 1024 * 1024;
+pub const MAX_RESULT_BYTES: usize = 4 * 1024 * 1024;
 /// The most that is kept of the last lines.
 const MAX_TAIL_BYTES: usize = 16 * 1024;
 

@@ -1,12 +1,8 @@
-//! Parses progress from the command's output or from files, and records it as heartbeat details.
+//! Parses progress from the command's output, and records progress as heartbeat details.
 
-use std::{
-    fs,
-    path::Path,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use regex::bytes::{Captures, Regex};
@@ -17,9 +13,6 @@ use temporal_heartbeat::{
 };
 
 use crate::console;
-
-/// The largest progress file that is read. The server accepts no more by default.
-const MAX_FILE_BYTES: u64 = 2 * 1024 * 1024;
 
 /// Parses progress from a line.
 #[derive(Clone, Debug)]
@@ -65,29 +58,6 @@ fn scalar(text: &[u8]) -> Value {
         Ok(Value::Number(number)) => Value::Number(number),
         _ => json!(String::from_utf8_lossy(text)),
     }
-}
-
-/// Returns the content of a file as JSON: unchanged if it is JSON, else as a string. `None` if the file is missing, empty or too large.
-pub fn file_content(path: &Path) -> Option<String> {
-    if fs::metadata(path).ok()?.len() > MAX_FILE_BYTES {
-        console::warning(&format!(
-            "{} has over {MAX_FILE_BYTES} bytes, too many for progress",
-            path.display()
-        ));
-        return None;
-    }
-    let content = fs::read(path).ok()?;
-    let content = content.trim_ascii();
-    match serde_json::from_slice::<&RawValue>(content) {
-        _ if content.is_empty() => None,
-        Ok(json) => Some(json.get().to_owned()),
-        Err(_) => Some(json!(String::from_utf8_lossy(content)).to_string()),
-    }
-}
-
-/// Returns the size of a file as JSON.
-pub fn file_size(path: &Path) -> Option<String> {
-    fs::metadata(path).ok().map(|file| json!({"bytes": file.len()}).to_string())
 }
 
 /// Records progress of an activity.

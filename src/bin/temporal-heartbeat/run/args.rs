@@ -16,7 +16,10 @@ use temporal_heartbeat::model::{
     status::Status,
 };
 
-use crate::output::progress::LineParser;
+use crate::output::{
+    progress::LineParser,
+    progress_file::{Part, ProgressFile},
+};
 
 /// How long a command may run before the user is warned that it shows no progress.
 const NO_PROGRESS_DELAY: Duration = Duration::from_secs(60);
@@ -241,6 +244,12 @@ impl RunArgs {
     /// The file that progress is read from.
     pub fn progress_path(&self) -> Option<&Path> {
         self.progress_file.as_deref().or(self.progress_size.as_deref())
+    }
+
+    /// The file that progress is read from, as a source of progress.
+    pub fn progress_from_file(&self) -> Option<ProgressFile<'_>> {
+        let part = if self.progress_file.is_some() { Part::Content } else { Part::Size };
+        self.progress_path().map(|path| ProgressFile::new(path, part))
     }
 
     fn has_progress(&self) -> bool {

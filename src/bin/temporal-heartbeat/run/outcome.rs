@@ -1,6 +1,6 @@
 //! The outcome of an attempt: what is reported to the server.
 
-use std::{fs, io, os::unix::process::ExitStatusExt, path::Path, process::ExitStatus, time::Duration};
+use std::{io, os::unix::process::ExitStatusExt, path::Path, process::ExitStatus, time::Duration};
 
 use serde_json::{Value, json};
 use temporal_heartbeat::{
@@ -17,6 +17,7 @@ use super::{
     args::{ResultKind, RunArgs},
     supervisor::StopReason,
 };
+use crate::{output::capture::MAX_RESULT_BYTES, regular_file};
 
 /// The command's output for the result, or its size if it was too large to keep.
 pub type Captured = std::result::Result<Vec<u8>, u64>;
@@ -186,12 +187,7 @@ fn result(
     }
     let output = match captured {
         Some(Ok(output)) => output,
-        Some(Err(total)) => {
-            let message = format!(
-                "the output of {total} bytes is too large for a result: store it elsewhere, and return where"
-            );
-            return Err(("ResultTooLarge", message));
-        }
+        Some(Err(size)) => return Err(too_large("the output", size)),
         None if args.captures_output() => {
             return Err(("InvalidResult", "the output couldn't be read to its end".to_owned()));
         }
@@ -213,11 +209,18 @@ fn result(
 }
 
 fn file_result(path: &Path) -> std::result::Result<Option<Payloads>, ResultError> {
-    let bytes = fs::read(path)
-        .map_err(|why| ("InvalidResult", format!("can't read the result from {}: {why}", path.display())))?;
+    let bytes = regular_file::read(path, MAX_RESULT_BYTES as u64)
+        .map_err(|why| ("InvalidResult", format!("can't read the result from {}: {why}", path.display())))?
+        .map_err(|size| too_large(&path.display().to_string(), size))?;
     Payloads::from_caller("result", Encoding::Json, bytes.trim_ascii())
         .or_else(|_| Payloads::from_caller("result", Encoding::Binary, &bytes))
         .map_err(|error| invalid(&path.display().to_string(), &error))
+}
+
+fn too_large(source: &str, size: u64) -> ResultError {
+    let message =
+        format!("{source} of {size} bytes is too large for a result: store it elsewhere, and return where");
+    ("ResultTooLarge", message)
 }
 
 fn invalid(source: &str, error: &Error) -> ResultError {

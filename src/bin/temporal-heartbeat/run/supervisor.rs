@@ -15,7 +15,7 @@ use super::{
 use crate::{
     child::process_group::ProcessGroup,
     console,
-    output::progress::{self, Progress},
+    output::{progress::Progress, progress_file::ProgressFile},
 };
 
 /// How often the progress file is read.
@@ -96,7 +96,7 @@ pub struct Supervisor<'a> {
     /// Whether the command is frozen by a pause or by SIGTSTP.
     is_frozen: bool,
     signals: Signals,
-    last_file: Option<String>,
+    file: Option<ProgressFile<'a>>,
     /// When to warn if there is no progress.
     warn_at: Option<Instant>,
     /// The start of the status line, if there is one.
@@ -123,7 +123,7 @@ impl<'a> Supervisor<'a> {
             kill_at: None,
             is_frozen: false,
             signals: Signals::default(),
-            last_file: None,
+            file: args.progress_from_file(),
             warn_at: args.no_progress_warning().map(|_| started + args.no_progress_delay()),
             title,
         }
@@ -135,8 +135,9 @@ impl<'a> Supervisor<'a> {
         let period = self.period();
         loop {
             let now = Instant::now();
-            let wake_at =
-                [period.map(|period| now + period), self.kill_at, self.warn_at].into_iter().flatten().min();
+            let check_at = period.map(|period| now + period);
+            let reread_at = self.file.as_ref().and_then(ProgressFile::next_read);
+            let wake_at = [check_at, self.kill_at, self.warn_at, reread_at].into_iter().flatten().min();
             let event = match wake_at {
                 Some(wake_at) => events.recv_timeout(wake_at.saturating_duration_since(now)),
                 None => events.recv().map_err(RecvTimeoutError::from),
@@ -154,7 +155,7 @@ impl<'a> Supervisor<'a> {
             self.check();
         }
         // The command may have written the file after the last check.
-        self.read_progress_file();
+        self.read_progress_file(true);
         console::clear_status_line();
         self.end
     }
@@ -265,7 +266,7 @@ impl<'a> Supervisor<'a> {
             // Repeated, for processes that join the group later.
             self.kill_at = Some(Instant::now() + self.args.grace.max(FILE_PERIOD));
         }
-        self.read_progress_file();
+        self.read_progress_file(false);
         if self.warn_at.is_some_and(|at| at <= Instant::now()) {
             self.warn_at = None;
             self.progress.warn_if_none(self.args.no_progress_warning().as_deref());
@@ -283,17 +284,10 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn read_progress_file(&mut self) {
-        let content = match (&self.args.progress_file, &self.args.progress_size) {
-            (Some(path), _) => progress::file_content(path),
-            (None, Some(path)) => progress::file_size(path),
-            (None, None) => None,
-        };
-        if let Some(content) = content
-            && self.last_file.as_ref() != Some(&content)
-        {
-            self.progress.record(content.clone());
-            self.last_file = Some(content);
+    fn read_progress_file(&mut self, is_final: bool) {
+        let read = self.file.as_mut().and_then(|file| file.read(Instant::now(), is_final));
+        if let Some(progress) = read {
+            self.progress.record(progress);
         }
     }
 

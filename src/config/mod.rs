@@ -10,7 +10,6 @@ pub(crate) mod files;
 mod given;
 pub mod handoff;
 mod identity;
-pub mod page;
 mod security;
 mod settings;
 pub mod table;
@@ -118,7 +117,7 @@ impl Options {
     /// Returns these options with the changes from the JSON of reconfigure.
     pub fn reconfigured(&self, json: &[u8]) -> Result<Self> {
         let given = given::read(json)?;
-        if let Some(key) = table::KEYS.iter().find(|key| !key.reconfigurable && given.has(key)) {
+        if let Some(key) = table::KEYS.iter().find(|key| !key.is_reconfigurable() && given.has(key)) {
             return Err(Error::config(format!(
                 "{} can't be changed while connected: disconnect, then connect again",
                 given.source(key)

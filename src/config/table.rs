@@ -19,8 +19,6 @@ pub struct Key {
     pub inverted: bool,
     /// Whether a profile of `temporal.toml` may contain it.
     pub in_profile: bool,
-    /// Whether it may be changed while connected.
-    pub reconfigurable: bool,
     /// An alternative to this option: only one of the two may be given.
     pub alternative: Option<&'static str>,
 }
@@ -34,6 +32,11 @@ impl Key {
     /// Returns its name within that object.
     pub fn short_name(&self) -> &'static str {
         self.name.split_once('.').map_or(self.name, |(_, name)| name)
+    }
+
+    /// Returns whether it may be changed while connected.
+    pub fn is_reconfigurable(&self) -> bool {
+        self.group() == Some("tls") || ["api_key", "api_key_path", "grpc_meta"].contains(&self.name)
     }
 
     /// Returns its default value.
@@ -50,7 +53,6 @@ impl Key {
             variable: None,
             inverted: false,
             in_profile: false,
-            reconfigurable: false,
             alternative: None,
         }
     }
@@ -59,20 +61,17 @@ impl Key {
         Key { default: Some(default), ..self }
     }
 
+    /// Sets the variable of an option that a profile may contain, too.
     const fn variable(self, variable: &'static str) -> Self {
-        Key { variable: Some(variable), ..self }
+        Key { variable: Some(variable), in_profile: true, ..self }
     }
 
-    const fn opposite_variable(self, variable: &'static str) -> Self {
-        Key { variable: Some(variable), inverted: true, ..self }
+    const fn opposite(self) -> Self {
+        Key { inverted: true, ..self }
     }
 
-    const fn in_profile(self) -> Self {
-        Key { in_profile: true, ..self }
-    }
-
-    const fn reconfigurable(self) -> Self {
-        Key { reconfigurable: true, ..self }
+    const fn not_in_profile(self) -> Self {
+        Key { in_profile: false, ..self }
     }
 
     const fn or(self, alternative: &'static str) -> Self {
@@ -100,12 +99,10 @@ macro_rules! options {
 options! {
     ADDRESS = Key::new("address", Kind::Text, "The server's address, as `host:port`.")
         .default("127.0.0.1:7233")
-        .variable("TEMPORAL_ADDRESS")
-        .in_profile();
+        .variable("TEMPORAL_ADDRESS");
     NAMESPACE = Key::new("namespace", Kind::Text, "The namespace of the activities.")
         .default("default")
-        .variable("TEMPORAL_NAMESPACE")
-        .in_profile();
+        .variable("TEMPORAL_NAMESPACE");
     IDENTITY = Key::new(
         "identity",
         Kind::Text,
@@ -113,36 +110,28 @@ options! {
          name and the batch job. Default: `{pid}@{host}`, or `{pid}@{host}/{job}` in a batch job.",
     );
     CONNECT_TIMEOUT_MS = Key::new("connect_timeout_ms", TIME, "The time limit for connecting.").default("10000");
-    LAZY = Key::new(
-        "lazy",
-        Kind::Flag,
-        "Connect with the first call. Files are still read at once.",
-    )
-    .default("false");
+    LAZY = Key::new("lazy", Kind::Flag, "Connect with the first call. Files are still read at once.")
+        .default("false");
     API_KEY = Key::new(
         "api_key",
         Kind::Secret,
         "Sent as `authorization: Bearer ...` with every request. Turns TLS on, unless `tls.disabled` is true.",
     )
     .variable("TEMPORAL_API_KEY")
-    .in_profile()
-    .reconfigurable()
     .or("api_key_path");
     API_KEY_PATH = Key::new(
         "api_key_path",
         Kind::Text,
         "A file with the API key. White space around the key is ignored. Reread when it changes.",
     )
-    .reconfigurable()
     .or("api_key");
     TLS_DISABLED = Key::new(
         "tls.disabled",
         Kind::Flag,
         "Use plain text, regardless of other options. Default: false with an API key or any other TLS option, else true.",
     )
-    .opposite_variable("TEMPORAL_TLS")
-    .in_profile()
-    .reconfigurable();
+    .variable("TEMPORAL_TLS")
+    .opposite();
     TLS_SERVER_CA_CERT_PATH = Key::new(
         "tls.server_ca_cert_path",
         Kind::Text,
@@ -150,13 +139,9 @@ options! {
          Default: the system's.",
     )
     .variable("TEMPORAL_TLS_SERVER_CA_CERT_PATH")
-    .in_profile()
-    .reconfigurable()
     .or("tls.server_ca_cert_data");
     TLS_SERVER_CA_CERT_DATA = Key::new("tls.server_ca_cert_data", Kind::Secret, "The PEM text itself, instead of a file.")
         .variable("TEMPORAL_TLS_SERVER_CA_CERT_DATA")
-        .in_profile()
-        .reconfigurable()
         .or("tls.server_ca_cert_path");
     TLS_CLIENT_CERT_PATH = Key::new(
         "tls.client_cert_path",
@@ -164,13 +149,9 @@ options! {
         "A PEM file with the client certificate and its intermediate certificates. Reread when it changes.",
     )
     .variable("TEMPORAL_TLS_CLIENT_CERT_PATH")
-    .in_profile()
-    .reconfigurable()
     .or("tls.client_cert_data");
     TLS_CLIENT_CERT_DATA = Key::new("tls.client_cert_data", Kind::Secret, "The PEM text itself, instead of a file.")
         .variable("TEMPORAL_TLS_CLIENT_CERT_DATA")
-        .in_profile()
-        .reconfigurable()
         .or("tls.client_cert_path");
     TLS_CLIENT_KEY_PATH = Key::new(
         "tls.client_key_path",
@@ -178,13 +159,9 @@ options! {
         "A PEM file with the client certificate's private key, not encrypted. Reread when it changes.",
     )
     .variable("TEMPORAL_TLS_CLIENT_KEY_PATH")
-    .in_profile()
-    .reconfigurable()
     .or("tls.client_key_data");
     TLS_CLIENT_KEY_DATA = Key::new("tls.client_key_data", Kind::Secret, "The PEM text itself, instead of a file.")
         .variable("TEMPORAL_TLS_CLIENT_KEY_DATA")
-        .in_profile()
-        .reconfigurable()
         .or("tls.client_key_path");
     TLS_SERVER_NAME = Key::new(
         "tls.server_name",
@@ -192,9 +169,7 @@ options! {
         "The name that the server's certificate must be valid for, also sent as SNI. Default: the host of the \
          address.",
     )
-    .variable("TEMPORAL_TLS_SERVER_NAME")
-    .in_profile()
-    .reconfigurable();
+    .variable("TEMPORAL_TLS_SERVER_NAME");
     TLS_DISABLE_HOST_VERIFICATION = Key::new(
         "tls.disable_host_verification",
         Kind::Flag,
@@ -202,37 +177,30 @@ options! {
          only.",
     )
     .default("false")
-    .variable("TEMPORAL_TLS_DISABLE_HOST_VERIFICATION")
-    .in_profile()
-    .reconfigurable();
+    .variable("TEMPORAL_TLS_DISABLE_HOST_VERIFICATION");
     GRPC_META = Key::new(
         "grpc_meta",
         Kind::Headers,
         "Headers of every request, by name. In names, upper case and `_` equal lower case and `-`. An empty text removes a \
          header from a source of lower precedence. The text of a name that ends in `-bin` is sent in base64.",
     )
-    .variable("TEMPORAL_GRPC_META_*")
-    .in_profile()
-    .reconfigurable();
-    AUTHORITY = Key::new(
-        "authority",
-        Kind::Text,
-        "The authority in requests. Default: the address.",
-    )
-    .variable("TEMPORAL_CLIENT_AUTHORITY")
-    .in_profile();
+    .variable("TEMPORAL_GRPC_META_*");
+    AUTHORITY = Key::new("authority", Kind::Text, "The authority in requests. Default: the address.")
+        .variable("TEMPORAL_CLIENT_AUTHORITY");
     CONFIG_FILE = Key::new(
         "config_file",
         Kind::Text,
         "The file with profiles. Default: `temporalio/temporal.toml` in the user's configuration directory.",
     )
-    .variable("TEMPORAL_CONFIG_FILE");
+    .variable("TEMPORAL_CONFIG_FILE")
+    .not_in_profile();
     PROFILE = Key::new(
         "profile",
         Kind::Text,
         "The profile in that file; it must exist. Default: `default`, if it exists.",
     )
-    .variable("TEMPORAL_PROFILE");
+    .variable("TEMPORAL_PROFILE")
+    .not_in_profile();
     PROXY_TARGET_HOST = Key::new(
         "proxy.target_host",
         Kind::Text,

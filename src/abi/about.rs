@@ -6,11 +6,7 @@ use super::{
     boundary,
     types::{THB_ABI_VERSION, thb_error_t, thb_status_t, thb_text_t},
 };
-use crate::{
-    api::rpc,
-    config::handoff,
-    model::{error::Error, status::Status},
-};
+use crate::{api::rpc, config::handoff, model::status::Status};
 
 /// Returns the library's version, for example "0.1.0". Static: never freed. Thread-safe. Never blocks.
 #[unsafe(no_mangle)]
@@ -55,14 +51,11 @@ pub unsafe extern "C" fn thb_token_from_env(
     token_out: *mut *mut thb_text_t,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: as the header requires, outputs are NULL or writable. Each is used after its check.
+    // SAFETY: as the header requires, outputs are NULL or writable.
     unsafe {
-        boundary::clear(token_out);
-        boundary::run(error_out, || {
-            boundary::required("token_out", token_out)?;
+        boundary::run_giving("token_out", token_out, error_out, || {
             let token = handoff::token_from_env()?;
-            boundary::give(token_out, boundary::text(&token));
-            Ok::<(), Error>(())
+            Ok(boundary::text(&token))
         })
     }
 }

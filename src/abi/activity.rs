@@ -176,14 +176,11 @@ pub unsafe extern "C" fn thb_activity_get_details(
     details_out: *mut *mut thb_details_t,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: as the header requires, outputs are NULL or writable. `details_out` is used after its check.
+    // SAFETY: as the header requires, outputs are NULL or writable.
     unsafe {
-        boundary::clear(details_out);
-        boundary::run(error_out, || {
-            boundary::required("details_out", details_out)?;
+        boundary::run_giving("details_out", details_out, error_out, || {
             let details = activity::details(activity, Timeout::from_ms(timeout_ms)?)?;
-            boundary::give(details_out, wrap(details));
-            Ok(())
+            Ok(wrap(details))
         })
     }
 }
@@ -201,13 +198,10 @@ pub unsafe extern "C" fn thb_activity_get_info(
     info_out: *mut *mut thb_text_t,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: as the header requires, outputs are NULL or writable. `info_out` is used after its check.
+    // SAFETY: as the header requires, outputs are NULL or writable.
     unsafe {
-        boundary::clear(info_out);
-        boundary::run(error_out, || {
-            boundary::required("info_out", info_out)?;
-            boundary::give(info_out, boundary::text(activity::info(activity)?.as_bytes()));
-            Ok(())
+        boundary::run_giving("info_out", info_out, error_out, || {
+            Ok(boundary::text(activity::info(activity)?.as_bytes()))
         })
     }
 }

@@ -73,19 +73,33 @@ pub fn required<T>(name: &str, out: *mut T) -> Result<()> {
     }
 }
 
-/// Passes an object to the caller.
+/// Like [`run`], and passes the object that `body` returns to the caller.
 ///
 /// # Safety
-/// `out` isn't NULL and points to a pointer that may be written.
-pub unsafe fn give<T>(out: *mut *mut T, object: T) {
-    // SAFETY: the caller of this function guarantees it.
-    unsafe { out.write(Box::into_raw(Box::new(object))) };
+/// Both outputs are NULL or point to a pointer that may be written.
+pub unsafe fn run_giving<T, Made: Into<Option<T>>>(
+    name: &str,
+    out: *mut *mut T,
+    error_out: *mut *mut thb_error_t,
+    body: impl FnOnce() -> Result<Made>,
+) -> thb_status_t {
+    // SAFETY: the caller of this function guarantees it; `out` is written after its check.
+    unsafe {
+        clear(out);
+        run(error_out, || {
+            required(name, out)?;
+            if let Some(object) = body()?.into() {
+                out.write(Box::into_raw(Box::new(object)));
+            }
+            Ok(())
+        })
+    }
 }
 
 /// Frees an object that the caller owns. NULL is fine.
 ///
 /// # Safety
-/// `object` is NULL or was passed to the caller by [`give`] or [`run`], and no thread uses it any more.
+/// `object` is NULL or was passed to the caller by [`run_giving`] or [`run`], and no thread uses it any more.
 pub unsafe fn free<T>(object: *mut T) {
     if !object.is_null() {
         // SAFETY: `Box::into_raw` made it, and the caller passes its only pointer to it.

@@ -31,15 +31,8 @@ pub unsafe extern "C" fn thb_details_new(
     details_out: *mut *mut thb_details_t,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: as the header requires, outputs are NULL or writable. `details_out` is used after its check.
-    unsafe {
-        boundary::clear(details_out);
-        boundary::run(error_out, || {
-            boundary::required("details_out", details_out)?;
-            boundary::give(details_out, wrap(Details::new()));
-            Ok(())
-        })
-    }
+    // SAFETY: as the header requires, outputs are NULL or writable.
+    unsafe { boundary::run_giving("details_out", details_out, error_out, || Ok(wrap(Details::new()))) }
 }
 
 /// Appends a value; with THB_ENCODING_PAYLOADS, each of its values. Works for details from the server too.

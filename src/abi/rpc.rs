@@ -90,15 +90,12 @@ pub unsafe extern "C" fn thb_get_details(
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
     // SAFETY: as the header requires, inputs are readable for the call, outputs NULL or writable.
-    // `details_out` is used after its check.
+    //
     unsafe {
-        boundary::clear(details_out);
-        boundary::run(error_out, || {
-            boundary::required("details_out", details_out)?;
+        boundary::run_giving("details_out", details_out, error_out, || {
             let token = boundary::bytes("token", token, token_len)?;
             let details = rpc::get_details(token, Timeout::from_ms(timeout_ms)?)?;
-            boundary::give(details_out, wrap(details));
-            Ok(())
+            Ok(wrap(details))
         })
     }
 }

@@ -16,13 +16,10 @@ pub unsafe extern "C" fn thb_get_metrics(
     metrics_out: *mut *mut thb_text_t,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: as the header requires, outputs are NULL or writable. Each is used after its check.
+    // SAFETY: as the header requires, outputs are NULL or writable.
     unsafe {
-        boundary::clear(metrics_out);
-        boundary::run(error_out, || {
-            boundary::required("metrics_out", metrics_out)?;
-            boundary::give(metrics_out, boundary::text(rpc::metrics()?.as_bytes()));
-            Ok(())
+        boundary::run_giving("metrics_out", metrics_out, error_out, || {
+            Ok(boundary::text(rpc::metrics()?.as_bytes()))
         })
     }
 }
@@ -40,15 +37,11 @@ pub unsafe extern "C" fn thb_log_next(
     record_out: *mut *mut thb_text_t,
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
-    // SAFETY: as the header requires, outputs are NULL or writable. Each is used after its check.
+    // SAFETY: as the header requires, outputs are NULL or writable.
     unsafe {
-        boundary::clear(record_out);
-        boundary::run(error_out, || {
-            boundary::required("record_out", record_out)?;
-            if let Some(record) = rpc::next_log(Timeout::from_ms(timeout_ms)?)? {
-                boundary::give(record_out, boundary::text(record.as_bytes()));
-            }
-            Ok(())
+        boundary::run_giving("record_out", record_out, error_out, || {
+            let record = rpc::next_log(Timeout::from_ms(timeout_ms)?)?;
+            Ok(record.map(|record| boundary::text(record.as_bytes())))
         })
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::{
-    activity::{LONGEST_NAP, registry::Checked, state::Activity, watch::News},
+    activity::{Activities, LONGEST_NAP, handle::Handle, registry::Checked, state::Activity, watch::News},
     client::Ending,
     model::{
         deadline::{Deadline, Timeout},
@@ -57,37 +57,41 @@ pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
     Ok(handle.number())
 }
 
+/// Finds an open activity by its number.
+#[inline]
+fn find(number: u64) -> Result<(&'static Activities, Handle)> {
+    let activities = process::activities()?;
+    Ok((activities, activities.registry.handle(number)?))
+}
+
 /// Returns whether a codec must have encoded all values of this activity.
 pub fn requires_encoded(number: u64) -> Result<bool> {
-    let activities = process::activities()?;
-    let handle = activities.registry.handle(number)?;
+    let (activities, handle) = find(number)?;
     activities.registry.with(handle, |activity| activity.requires_encoded())
 }
 
 /// Records progress. Returns the current signals. Never waits.
 #[inline]
 pub fn record(number: u64, encoding: Encoding, data: &[u8]) -> Result<Signals> {
-    let activities = process::activities()?;
-    activities.record(activities.registry.handle(number)?, encoding, data)
+    let (activities, handle) = find(number)?;
+    activities.record(handle, encoding, data)
 }
 
 /// Reports progress without details. Returns the current signals. Never waits.
 pub fn touch(number: u64) -> Result<Signals> {
-    let activities = process::activities()?;
-    activities.progress(activities.registry.handle(number)?, |activity, _, now| activity.touch(now))
+    let (activities, handle) = find(number)?;
+    activities.progress(handle, |activity, _, now| activity.touch(now))
 }
 
 /// Returns the current signals. Never waits.
 pub fn signals(number: u64) -> Result<Signals> {
-    let activities = process::activities()?;
-    let handle = activities.registry.handle(number)?;
+    let (activities, handle) = find(number)?;
     activities.registry.with(handle, |activity| activity.signals(Moment::now()))
 }
 
 /// Waits until a signal in `mask` differs from `known`, or the timeout passes. Returns the current signals.
 pub fn wait(number: u64, mask: Signals, known: Signals, timeout: Timeout) -> Result<Signals> {
-    let activities = process::activities()?;
-    let handle = activities.registry.handle(number)?;
+    let (activities, handle) = find(number)?;
     let deadline = timeout.start_waiting();
     let mut last = known;
     let found = activities.registry.wait(handle, deadline, |activity| {
@@ -109,8 +113,7 @@ pub fn wait_while_paused(number: u64, timeout: Timeout) -> Result<Signals> {
 
 /// Returns the details that the server held when the activity was opened: the previous attempt's.
 pub fn details(number: u64, timeout: Timeout) -> Result<Details> {
-    let activities = process::activities()?;
-    let handle = activities.registry.handle(number)?;
+    let (activities, handle) = find(number)?;
     let deadline = timeout.start_waiting();
     let mut why = None;
     let mut asked = false;
@@ -134,8 +137,7 @@ pub fn details(number: u64, timeout: Timeout) -> Result<Details> {
 
 /// Returns a report on the activity, as JSON.
 pub fn info(number: u64) -> Result<String> {
-    let activities = process::activities()?;
-    let handle = activities.registry.handle(number)?;
+    let (activities, handle) = find(number)?;
     let (info, signals) = activities
         .registry
         .with(handle, |activity| (activity.info(Moment::now()), activity.signals(Moment::now())))?;
@@ -144,8 +146,7 @@ pub fn info(number: u64) -> Result<String> {
 
 /// Sends the newest record or touch at once, and waits until the server has acknowledged it.
 pub fn flush(number: u64, timeout: Timeout) -> Result<()> {
-    let activities = process::activities()?;
-    let handle = activities.registry.handle(number)?;
+    let (activities, handle) = find(number)?;
     let deadline = timeout.start_sending()?;
     activities.registry.with(handle, Activity::record_touch)?;
     activities.flush(handle, deadline)
@@ -153,8 +154,7 @@ pub fn flush(number: u64, timeout: Timeout) -> Result<()> {
 
 /// Sends a beat at once, even without a new record, and waits for the answer. Returns the server's signals.
 pub fn beat(number: u64, timeout: Timeout) -> Result<Signals> {
-    let activities = process::activities()?;
-    let handle = activities.registry.handle(number)?;
+    let (activities, handle) = find(number)?;
     activities.beat(handle, timeout.start_sending()?)?;
     signals(number)
 }
@@ -209,13 +209,12 @@ pub fn report_cancelled(number: u64, details: Option<Payloads>, timeout: Timeout
 /// Closes the handle. Sends the newest record first, until `timeout`, and nothing after that. Closes the handle
 /// even if this fails.
 pub fn close(number: u64, timeout: Timeout) -> Result<()> {
-    let activities = process::activities()?;
-    activities.close(activities.registry.handle(number)?, timeout)
+    let (activities, handle) = find(number)?;
+    activities.close(handle, timeout)
 }
 
 fn end(number: u64, deadline: Deadline, ending: impl FnOnce(Option<Payloads>) -> Ending) -> Result<()> {
-    let activities = process::activities()?;
-    let handle = activities.registry.handle(number)?;
+    let (activities, handle) = find(number)?;
     let session = process::session()?;
     activities
         .end(handle, deadline, ending, |target, ending, verify| session.end(target, ending, verify, deadline))

@@ -70,11 +70,9 @@ impl Client {
         if !failed.is_unproven_end() && !is_claimed_by_ids {
             return failed;
         }
-        let refused = RpcError {
-            outcome_unknown: failed.outcome_unknown,
-            connection_aborted: failed.connection_aborted,
-            ..RpcError::temporary(failed.error.as_status(Status::Unavailable))
-        };
+        let (outcome_unknown, connection_aborted) = (failed.outcome_unknown, failed.connection_aborted);
+        let after = |error| RpcError { outcome_unknown, connection_aborted, ..error };
+        let refused = after(RpcError::temporary(failed.error.as_status(Status::Unavailable)));
         let known = match target {
             Target::Token(token) => Token::read(token).map(|read| (read.ids, read.attempt)),
             Target::Checked { ids, attempt, .. } => Some((ids.clone(), *attempt)),
@@ -95,11 +93,7 @@ impl Client {
                     found.attempt.number
                 )),
             Ok(_) => refused.with_context("but the server describes the attempt as running"),
-            Err(over) if over.error.status() == Status::NotFound => RpcError {
-                outcome_unknown: refused.outcome_unknown,
-                connection_aborted: refused.connection_aborted,
-                ..over
-            },
+            Err(over) if over.error.status() == Status::NotFound => after(over),
             Err(why) => refused
                 .with_context(format!("and looking up the activity didn't show whether it is over: {}", why.error)),
         }

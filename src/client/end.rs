@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::{Acknowledgement, Client, Effort, admit::Way, order::InOrder, rounds::Rounds};
 use crate::{
-    client::{retry, rpc_error::RpcError},
+    client::{description::State, retry, rpc_error::RpcError},
     model::{
         attempt::{Ids, Target},
         deadline::Deadline,
@@ -26,6 +26,17 @@ pub enum Ending {
     Fail(Report),
     /// As cancelled, after a cancellation request.
     Cancel(Option<Payloads>),
+}
+
+impl Ending {
+    /// Returns the state of an activity that ended so.
+    pub(super) fn state(&self) -> State {
+        match self {
+            Ending::Complete(_) => State::Completed,
+            Ending::Fail(_) => State::Failed,
+            Ending::Cancel(_) => State::Cancelled,
+        }
+    }
 }
 
 impl Client {

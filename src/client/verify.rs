@@ -57,14 +57,8 @@ impl Client {
         let record = self.record_of(&ids, effort).await.ok()?;
         match record.end {
             Some(end) => {
-                let same_kind = matches!(
-                    (end.kind, ending),
-                    (EndKind::Completed, Ending::Complete(_))
-                        | (EndKind::Failed, Ending::Fail(_))
-                        | (EndKind::Cancelled, Ending::Cancel(_))
-                );
                 let of_this_attempt = Attempt { number: end.attempt, started_at: 0 }.may_be(attempt);
-                Some(same_kind && of_this_attempt && end.identity == self.identity)
+                Some(end.state == ending.state() && of_this_attempt && end.identity == self.identity)
             }
             // The activity isn't over, or its workflow is closed. Of all endings, only a failure is followed by
             // another attempt.
@@ -80,9 +74,9 @@ impl Client {
     fn standalone_verdict(&self, found: &Description, attempt: Attempt, ending: &Ending) -> Option<bool> {
         let ours = found.attempt.number == attempt.number && found.last_identity == self.identity;
         match (ending, found.state) {
-            (Ending::Complete(_), State::Completed) | (Ending::Fail(_), State::Failed) => Some(ours),
             // The server doesn't record which identity reported the cancellation. Only the attempt's holder can do that.
             (Ending::Cancel(_), State::Cancelled) => Some(found.attempt.number == attempt.number),
+            (_, state) if state == ending.state() => Some(ours),
             (Ending::Fail(report), State::Running | State::Waiting) => failed_so(found, attempt, report),
             _ => Some(false),
         }
@@ -164,24 +158,16 @@ struct Record {
 
 /// The final end of an activity.
 struct End {
-    kind: EndKind,
+    state: State,
     attempt: i32,
     identity: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum EndKind {
-    Completed,
-    Failed,
-    Cancelled,
-    TimedOut,
 }
 
 /// Reads a history from its newest event. For each activity the end comes first, then the start, then the scheduled
 /// event.
 #[derive(Default)]
 struct Reader {
-    ends: HashMap<i64, (EndKind, String)>,
+    ends: HashMap<i64, (State, String)>,
     attempts: HashMap<i64, i32>,
 }
 
@@ -189,16 +175,16 @@ impl Reader {
     fn read(&mut self, activity_id: &str, event_id: i64, attributes: Attributes) -> Option<Record> {
         match attributes {
             Attributes::ActivityTaskCompletedEventAttributes(end) => {
-                self.ends.insert(end.scheduled_event_id, (EndKind::Completed, end.identity));
+                self.ends.insert(end.scheduled_event_id, (State::Completed, end.identity));
             }
             Attributes::ActivityTaskFailedEventAttributes(end) => {
-                self.ends.insert(end.scheduled_event_id, (EndKind::Failed, end.identity));
+                self.ends.insert(end.scheduled_event_id, (State::Failed, end.identity));
             }
             Attributes::ActivityTaskCanceledEventAttributes(end) => {
-                self.ends.insert(end.scheduled_event_id, (EndKind::Cancelled, end.identity));
+                self.ends.insert(end.scheduled_event_id, (State::Cancelled, end.identity));
             }
             Attributes::ActivityTaskTimedOutEventAttributes(end) => {
-                self.ends.insert(end.scheduled_event_id, (EndKind::TimedOut, String::new()));
+                self.ends.insert(end.scheduled_event_id, (State::Over, String::new()));
             }
             Attributes::ActivityTaskStartedEventAttributes(start) => {
                 self.attempts.insert(start.scheduled_event_id, start.attempt);
@@ -207,7 +193,7 @@ impl Reader {
                 let end = self.ends.remove(&event_id);
                 let attempt = self.attempts.remove(&event_id).unwrap_or_default();
                 if scheduled.activity_id == activity_id {
-                    let end = end.map(|(kind, identity)| End { kind, attempt, identity });
+                    let end = end.map(|(state, identity)| End { state, attempt, identity });
                     return Some(Record { scheduled_event_id: event_id, end });
                 }
             }

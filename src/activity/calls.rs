@@ -67,6 +67,10 @@ impl Activities {
 
     /// Closes a handle after what was recorded is sent, within `timeout`. The handle is closed whatever this returns.
     pub fn close(&self, handle: Handle, timeout: Timeout) -> Result<()> {
+        self.in_call(|| self.close_in_call(handle, timeout))
+    }
+
+    fn close_in_call(&self, handle: Handle, timeout: Timeout) -> Result<()> {
         let flushed = match (self.registry.with(handle, |activity| activity.is_flushed())?, timeout.start()) {
             (Ok(true), _) => Ok(()),
             (Ok(false), Some(deadline)) => self.flush(handle, deadline),
@@ -97,6 +101,16 @@ impl Activities {
         ending: impl FnOnce(Option<Payloads>) -> Ending,
         send: impl FnOnce(Target, Ending, bool) -> Result<()>,
     ) -> Result<()> {
+        self.in_call(|| self.end_in_call(handle, deadline, ending, send))
+    }
+
+    fn end_in_call(
+        &self,
+        handle: Handle,
+        deadline: Deadline,
+        ending: impl FnOnce(Option<Payloads>) -> Ending,
+        send: impl FnOnce(Target, Ending, bool) -> Result<()>,
+    ) -> Result<()> {
         self.registry.with(handle, Activity::begin_ending)??;
 
         let call = WaitingCall::new(Moment::now(), deadline.remaining());
@@ -107,7 +121,7 @@ impl Activities {
                 None => Checked::Again(self.nap(activity.give_up_for_ending(call, now))),
             })
         });
-        let outcome = match self.woken(may_end) {
+        let outcome = match may_end {
             Ok(Some(End { target, unsent, verify })) => send(target, ending(unsent), verify),
             Ok(None) => Err(Error::new(Status::Timeout, "a beat is still under way; nothing was ended")),
             Err(error) => Err(error),

@@ -34,7 +34,7 @@ pub mod watch;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -83,6 +83,8 @@ pub struct Activities {
     /// Makes the requests in flight check whether they are given up.
     give_up: Notify,
     disconnected: AtomicBool,
+    /// Counts the beginnings and the ends of [`Activities::close_all`].
+    closings: AtomicU32,
     exit_flush: ExitFlush,
 }
 
@@ -98,6 +100,7 @@ impl Activities {
             telemetry,
             give_up: Notify::new(),
             disconnected: AtomicBool::new(true),
+            closings: AtomicU32::new(0),
             exit_flush: ExitFlush::default(),
         }
     }
@@ -146,11 +149,13 @@ impl Activities {
     /// Closes all activities, because no client sends for them any more.
     pub fn close_all(&self) {
         self.disconnected.store(true, Ordering::Release);
+        self.closings.fetch_add(1, Ordering::AcqRel);
         for handle in self.registry.handles() {
             // Another thread may already have closed it.
             let _ = self.registry.remove(handle);
         }
         self.watches.close_all();
+        self.closings.fetch_add(1, Ordering::AcqRel);
     }
 
     fn request_flush(&self, handle: Handle) {
@@ -165,6 +170,10 @@ impl Activities {
 
     /// Sends an activity's newest record at once, and waits until the server has acknowledged it.
     pub fn flush(&self, handle: Handle, deadline: Deadline) -> Result<()> {
+        self.in_call(|| self.flush_in_call(handle, deadline))
+    }
+
+    fn flush_in_call(&self, handle: Handle, deadline: Deadline) -> Result<()> {
         let newest = self.registry.with(handle, |activity| activity.newest_record())?;
         self.request_flush(handle);
         let mut why = None;
@@ -178,8 +187,7 @@ impl Activities {
             let until_given_up = activity.give_up_for_record(newest, call, Moment::now());
             Ok(Checked::Again(self.nap(until_given_up)))
         });
-        self.woken(flushed)?
-            .ok_or_else(|| Error::out_of_time(why, "the newest record isn't acknowledged yet"))
+        flushed?.ok_or_else(|| Error::out_of_time(why, "the newest record isn't acknowledged yet"))
     }
 
     /// Sends a beat with the newest details at once, and waits until the server has acknowledged it.
@@ -216,11 +224,13 @@ impl Activities {
         }
     }
 
-    /// Replaces the invalid-handle error of a call during which a disconnect closed the handle: that isn't the
-    /// caller's mistake.
-    pub fn woken<T>(&self, waited: Result<T>) -> Result<T> {
-        waited.map_err(|error| match error.status() {
-            Status::InvalidHandle if self.is_disconnected() => {
+    /// Makes a call. Replaces its invalid-handle error if a disconnect closed handles during the call: that isn't the
+    /// caller's mistake. The process may already be connected again.
+    pub fn in_call<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
+        let before = self.closings.load(Ordering::Acquire);
+        let is_closing = before % 2 == 1;
+        call().map_err(|error| match error.status() {
+            Status::InvalidHandle if is_closing || self.closings.load(Ordering::Acquire) != before => {
                 Error::new(Status::NotConnected, "the client was disconnected, which closed the handle")
             }
             _ => error,

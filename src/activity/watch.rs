@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     model::{
-        deadline::Timeout,
+        deadline::{Deadline, Timeout},
         error::{Error, Result},
         signals::Signals,
         status::Status,
@@ -220,8 +220,11 @@ impl Activities {
     /// Waits for the next activity with changed signals. Returns `None` on timeout.
     pub fn next_of_watch(&self, watch: u64, timeout: Timeout) -> Result<Option<News>> {
         self.registry.handle(watch)?;
+        self.in_call(|| self.next_in_call(watch, timeout.start_waiting()))
+    }
+
+    fn next_in_call(&self, watch: u64, deadline: Deadline) -> Result<Option<News>> {
         let watch = self.watches.get(watch)?;
-        let deadline = timeout.start_waiting();
         let mut state = watch.state.lock();
         loop {
             let news = state.take();
@@ -238,7 +241,7 @@ impl Activities {
                 None => {}
             }
             if state.closed {
-                return self.woken(Err(invalid()));
+                return Err(invalid());
             }
             let left = deadline.remaining();
             if left.is_zero() {

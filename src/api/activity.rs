@@ -94,15 +94,16 @@ pub fn wait(number: u64, mask: Signals, known: Signals, timeout: Timeout) -> Res
     let (activities, handle) = find(number)?;
     let deadline = timeout.start_waiting();
     let mut last = known;
-    let found = activities.registry.wait(handle, deadline, |activity| {
+    let look = |activity: &mut Activity| {
         let now = Moment::now();
         last = activity.signals(now);
         if !last.changed(known, mask).is_empty() {
             return Ok(Checked::Found(last));
         }
         Ok(Checked::Again(activity.next_change(now).since(now).min(LONGEST_NAP)))
-    });
-    Ok(activities.woken(found)?.unwrap_or(last))
+    };
+    let found = activities.in_call(|| activities.registry.wait(handle, deadline, look))?;
+    Ok(found.unwrap_or(last))
 }
 
 /// Waits until the activity isn't paused any more, one of [`Signals::STOP`] is set, or the timeout passes. Returns the
@@ -117,7 +118,7 @@ pub fn details(number: u64, timeout: Timeout) -> Result<Details> {
     let deadline = timeout.start_waiting();
     let mut why = None;
     let mut asked = false;
-    let found = activities.registry.wait(handle, deadline, |activity| {
+    let look = |activity: &mut Activity| {
         let (opening, earlier) = activity.initial_details(asked, Moment::now())?;
         asked = true;
         if let Some(details) = opening {
@@ -128,9 +129,9 @@ pub fn details(number: u64, timeout: Timeout) -> Result<Details> {
         }
         why = activity.last_error().cloned();
         Ok(Checked::Again(LONGEST_NAP))
-    });
-    activities
-        .woken(found)?
+    };
+    let found = activities.in_call(|| activities.registry.wait(handle, deadline, look))?;
+    found
         .map(Arc::unwrap_or_clone)
         .ok_or_else(|| Error::out_of_time(why, "the initial details aren't known yet"))
 }

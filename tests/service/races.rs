@@ -1,6 +1,6 @@
 //! Threads that use one activity at the same time.
 
-use std::{thread, time::Duration};
+use std::{fs, sync::mpsc, thread, time::Duration};
 
 use temporal_heartbeat::{
     api::{activity, rpc},
@@ -145,6 +145,60 @@ fn records_during_a_disconnect_fail_with_a_status() {
                 assert!(matches!(status, Status::NotConnected | Status::InvalidHandle), "{status:?}");
             }
         });
+    }
+}
+
+/// Waits until each of these threads of this process sleeps.
+fn until_asleep(threads: &[i32]) {
+    let is_asleep =
+        |thread: &i32| fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap().contains(") S ");
+    while !threads.iter().all(is_asleep) {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn calls_that_wait_during_a_disconnect_report_it_although_the_next_client_connects() {
+    type Waiting = fn(u64, u64) -> Result<(), Error>;
+    const CALLS: [Waiting; 5] = [
+        |handle, _| activity::wait(handle, Signals::GONE, Signals::default(), LONG).map(drop),
+        |handle, _| activity::flush(handle, LONG),
+        |handle, _| activity::close(handle, LONG),
+        |handle, _| activity::complete(handle, None, LONG),
+        |_, watch| activity::next_of_watch(watch, LONG).map(drop),
+    ];
+    let fake = Fake::connected(|call| match call.method.as_str() {
+        "GetSystemInfo" | "DescribeNamespace" => Answer::ok(),
+        _ => Answer::Silence,
+    });
+    for _ in 0..10 {
+        let handles: Vec<_> = (0..5).map(|nth| activity::open(&token(nth), NO_SEED).unwrap()).collect();
+        let watch = activity::open_watch().unwrap();
+        for handle in &handles {
+            record(*handle, "1").unwrap();
+        }
+        let statuses = thread::scope(|scope| {
+            let (started, ids) = mpsc::channel();
+            let calls = handles.iter().zip(CALLS).map(|(handle, call)| {
+                let started = started.clone();
+                scope.spawn(move || {
+                    // SAFETY: no arguments are passed.
+                    started.send(unsafe { libc::gettid() }).unwrap();
+                    call(*handle, watch).map_or_else(|error| error.status(), |()| Status::Ok)
+                })
+            });
+            let calls: Vec<_> = calls.collect();
+            until_asleep(&ids.iter().take(calls.len()).collect::<Vec<_>>());
+            rpc::disconnect(Timeout::Zero).unwrap();
+            fake.connect(r#","lazy":true"#).unwrap();
+            calls.into_iter().map(|call| call.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert_eq!(statuses, [Status::NotConnected; 5]);
+        assert!(
+            handles.iter().all(|handle| {
+                activity::flush(*handle, LONG).unwrap_err().status() == Status::InvalidHandle
+            })
+        );
     }
 }
 

@@ -203,6 +203,11 @@ impl InFlight {
 
     fn report(&mut self, outcome: Outcome) {
         self.is_reported = true;
+        if let Outcome::Described(found) = &outcome
+            && found.description.details.about().heartbeat_timeout == Some(Duration::ZERO)
+        {
+            self.activities.log_no_heartbeat_timeout(self.handle, &found.description.ids);
+        }
         let completed = self
             .activities
             .registry

@@ -1,8 +1,8 @@
-//! Logs and counts changes of an activity's signals.
+//! Logs and counts changes of an activity's signals, and logs a missing heartbeat timeout.
 
 use super::{Activities, handle::Handle, state::SignalChange};
 use crate::{
-    model::signals::Signals,
+    model::{attempt::Ids, signals::Signals},
     telemetry::log_record::{Event, Value},
 };
 
@@ -13,19 +13,20 @@ impl Activities {
         let set = Signals::from_bits(changed.bits() & change.signals.bits());
         self.telemetry.metrics.signalled(set);
 
-        let (workflow, activity) = (change.ids.workflow_id.as_str(), change.ids.activity_id.as_str());
+        let activity = change.ids.activity_id.as_str();
         for (bit, name) in Signals::NAMES.iter().enumerate() {
             let signal = Signals::from_bits(1 << bit);
             if !changed.contains(signal) {
                 continue;
             }
             let is_set = set.contains(signal);
+            let [number, activity_id, workflow_id] = fields(handle, &change.ids);
             let fields = &[
                 ("signal", Value::Text(name)),
                 ("set", Value::Number(is_set.into())),
-                ("activity", Value::Number(handle.number())),
-                ("activity_id", Value::Text(activity)),
-                ("workflow_id", Value::Text(workflow)),
+                number,
+                activity_id,
+                workflow_id,
             ];
             let (event, words) = words(signal, is_set, name);
             self.telemetry.log.write(event, fields, || match (&change.why, is_set) {
@@ -34,6 +35,26 @@ impl Activities {
             });
         }
     }
+
+    /// Logs that the server enforces no heartbeat timeout for an activity.
+    pub fn log_no_heartbeat_timeout(&self, handle: Handle, ids: &Ids) {
+        self.telemetry.log.write(Event::NoHeartbeatTimeout, &fields(handle, ids), || {
+            format!(
+                "activity {}: it has no heartbeat timeout, so that the server notices a dead process only at the \
+                 start-to-close timeout: set a heartbeat timeout in the workflow",
+                ids.activity_id
+            )
+        });
+    }
+}
+
+/// The fields that identify an activity.
+fn fields(handle: Handle, ids: &Ids) -> [(&'static str, Value<'_>); 3] {
+    [
+        ("activity", Value::Number(handle.number())),
+        ("activity_id", Value::Text(&ids.activity_id)),
+        ("workflow_id", Value::Text(&ids.workflow_id)),
+    ]
 }
 
 fn words(signal: Signals, is_set: bool, name: &str) -> (Event, String) {

@@ -95,6 +95,8 @@ events! {
     LeaseLost = "lease_lost" Warn at most 20 then every 1 s,
     /// A beat was acknowledged after the lease was lost.
     LeaseRegained = "lease_regained" Info at most 20 then every 1 s,
+    /// The server enforces no heartbeat timeout for an open activity.
+    NoHeartbeatTimeout = "no_heartbeat_timeout" Warn at most 1 then every 3600 s,
     /// The server refuses the beats of an open activity.
     BeatsRefused = "beats_refused" Error at most 10 then every 10 s,
     /// A message is near the server's size limit.

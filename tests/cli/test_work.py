@@ -96,6 +96,19 @@ def test_environment_describes_the_activity(
     assert said == ["report", handle.id, handle.run_id, queue, "1", "30000", "60000", "json/plain", "nonenone"]
 
 
+def test_missing_heartbeat_timeout_is_reported_once(
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram, tmp_path: Path
+) -> None:
+    flags = ["--max-tasks", "2", "-c", "2", "--cancel-poll", "100ms"]
+    running = work(start_program, queue, *flags, command=f"until [ -e {tmp_path}/go ]; do sleep 0.05; done")
+    handles = [start_here() for _ in range(2)]
+    running.says("it has no heartbeat timeout")
+    (tmp_path / "go").touch()
+    assert [result(sdk_worker, handle) for handle in handles] == [0, 0]
+    assert running.ends() == 0
+    assert running.errors().count("it has no heartbeat timeout") == 1
+
+
 def test_slots_limit_concurrent_commands(
     sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:

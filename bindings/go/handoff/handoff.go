@@ -44,11 +44,13 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -95,7 +97,8 @@ var ErrReadable = errors.New("handoff: the heartbeat details are readable by any
 	"pass what the data converter with your codec makes of them")
 
 // From converts the SDK's activity.Info, the result of activity.GetInfo. It reads the fields by name and type, so that this package
-// doesn't depend on a version of the SDK. It doesn't set the details.
+// doesn't depend on a version of the SDK. It doesn't set the details. The first activity without a heartbeat timeout is a warning in
+// slog's default logger.
 func From(info any) Activity {
 	v := reflect.Indirect(reflect.ValueOf(info))
 	a := Activity{
@@ -114,8 +117,16 @@ func From(info any) Activity {
 	if a.RunID == "" {
 		a.RunID = field[string](v, "ActivityRunID")
 	}
+	if a.HeartbeatTimeout == 0 {
+		warnOnce.Do(func() {
+			slog.Warn("handoff: the activity has no heartbeat timeout: if the child dies, the server notices it only at the "+
+				"start-to-close timeout. Set HeartbeatTimeout in the options of the activity", "activity", a.ActivityID)
+		})
+	}
 	return a
 }
+
+var warnOnce sync.Once
 
 // field returns the field at a path of names, or the zero value if there is no such field of that type.
 func field[T any](v reflect.Value, path ...string) (value T) {

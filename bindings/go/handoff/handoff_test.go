@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -271,5 +273,26 @@ func TestParentNeedsNoCgo(t *testing.T) {
 		if name == "runtime/cgo" || strings.HasSuffix(name, "/internal/abi") {
 			t.Errorf("depends on %s", name)
 		}
+	}
+}
+
+func TestMissingHeartbeatTimeoutIsReportedOnce(t *testing.T) {
+	type info struct {
+		ActivityID       string
+		HeartbeatTimeout time.Duration
+	}
+	var printed strings.Builder
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	slog.SetDefault(slog.New(slog.NewTextHandler(&printed, nil)))
+	warnOnce = sync.Once{}
+	From(info{"a", time.Second})
+	if printed.Len() > 0 {
+		t.Fatalf("printed %q for an activity with a heartbeat timeout", printed.String())
+	}
+	From(info{"b", 0})
+	From(info{"c", 0})
+	if text := printed.String(); strings.Count(text, "no heartbeat timeout") != 1 || !strings.Contains(text, "activity=b") {
+		t.Fatalf("printed %q", text)
 	}
 }

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional, Union
@@ -47,6 +48,12 @@ _MAX_DETAILS_TEXT = 96 * 1024
 
 # The encodings whose data anyone can read without a codec. "binary/null" has no data.
 _READABLE_ENCODINGS = set(PLAIN_ENCODINGS) - {"", "binary/null"}
+
+
+_NO_HEARTBEAT_TIMEOUT = (
+    "the activity has no heartbeat timeout: if the child dies, the server notices it only at the "
+    "start-to-close timeout. Pass heartbeat_timeout where the workflow starts the activity"
+)
 
 
 def environment(
@@ -87,11 +94,15 @@ def environment(
     Details of more than about 70 KB are left out, because they are too long for a variable. Then
     the child reads them from the server. Only the codec may block.
 
+    Warns if the activity has no heartbeat timeout.
+
     Raises `InvalidArgumentError`, a ValueError, for plain details with ``require_encoded``, and for
     a negative age.
     """
     if token_file is not None and token_fd is not None:
         raise InvalidArgumentError("pass token_file or token_fd, not both")
+    if not info.heartbeat_timeout:
+        warnings.warn(_NO_HEARTBEAT_TIMEOUT, stacklevel=2)
     age_ms = duration_to_ms("age", age)
     handed_over = {
         "WORKFLOW_ID": info.workflow_id or None,

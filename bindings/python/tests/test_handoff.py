@@ -250,6 +250,11 @@ def test_a_token_in_two_places_is_refused() -> None:
         handoff.environment(info(), token_file="/x", token_fd=3)
 
 
+def test_missing_heartbeat_timeout_is_a_warning() -> None:
+    with pytest.warns(UserWarning, match="no heartbeat timeout"):
+        handoff.environment(info(heartbeat_timeout=None))
+
+
 def test_a_hand_off_does_not_load_the_native_library() -> None:
     program = (
         "import types, temporal_heartbeat.handoff as h, temporal_heartbeat._library as l;"

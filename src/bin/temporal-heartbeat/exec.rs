@@ -31,7 +31,7 @@ use crate::{
     run::{
         args::{RunArgs, StopOrIgnore},
         attempt::{self, Attempt},
-        environment,
+        environment, library_log,
         outcome::Outcome,
         reporter::{Ended, LAST_REPORT_TIMEOUT, Reporter},
         supervisor::Event,
@@ -143,6 +143,9 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
     let token = options.token.as_ref().and_then(|token| Token::read(token));
     let ids = token.as_ref().map(|token| token.ids.clone()).or(options.ids.clone());
     connection.connect()?;
+    if !args.run.quiet {
+        library_log::show();
+    }
 
     let timeout = Timeout::Within(rpc::DEFAULT_TIMEOUT);
     let handle = activity::open_with(&[], options)?;

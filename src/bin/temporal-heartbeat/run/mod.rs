@@ -5,6 +5,7 @@
 //! | `args` | the flags that `exec` and `work` share |
 //! | `attempt` | one attempt, from the start of the command to the report of its outcome |
 //! | `environment` | the command's environment variables, files and input |
+//! | `library_log` | shows log records of the library |
 //! | `supervisor` | handles events while the command runs |
 //! | `watchdog` | detects a command that hangs |
 //! | `outcome` | what is reported to the server |
@@ -13,6 +14,7 @@
 pub mod args;
 pub mod attempt;
 pub mod environment;
+pub mod library_log;
 pub mod outcome;
 pub mod reporter;
 pub mod supervisor;

@@ -30,7 +30,12 @@ use temporal_heartbeat::{
     model::error::{Error, Result},
 };
 
-use crate::{child::guardian::Guardian, connection::Connection, error::local_error, run::args::RunArgs};
+use crate::{
+    child::guardian::Guardian,
+    connection::Connection,
+    error::local_error,
+    run::{args::RunArgs, library_log},
+};
 use shutdown::RunningCommands;
 use slots::Slots;
 
@@ -105,6 +110,9 @@ struct Worker {
 pub fn run(connection: &Connection, args: WorkArgs) -> Result<u8> {
     args.run.validate()?;
     connection.connect()?;
+    if !args.run.quiet {
+        library_log::show();
+    }
     let requires_encoded = rpc::requires_encoded()?;
     if requires_encoded {
         args.run.check_encoded()?;

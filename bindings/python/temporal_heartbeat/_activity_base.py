@@ -12,7 +12,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any, Optional, TypeVar
+from typing import Any, NoReturn, Optional, TypeVar
 
 from . import _abi, errors
 from ._active_codec import invoke_encoded
@@ -141,22 +141,34 @@ class ActivityBase:
             encoded = _initial_details(initial_details, from_env, codec)
             return codec, options_json({**arguments, "initial_details": encoded})
 
+        is_abandoned = False
+
         def call(
             native: ctypes.CDLL, options: tuple[Optional[Codec], bytes], error: Any
         ) -> tuple[int, Optional[Codec]]:
             codec, text = options
             handle_out = ctypes.byref(self._handle)
             status = native.thb_activity_open(token, len(token), text, len(text), handle_out, error)
+            if is_abandoned:
+                native.thb_activity_close(self._handle, 0, None)
             return status, codec
 
-        # Only reading a token from a descriptor can block. The handle becomes invalid when its
-        # connection ends, so all calls of the handle use this connection's codec.
-        self._codec = invoke_encoded(encode, call, may_block=from_env)
-        self._fast = _fast_calls(library())
-        # Attributes that save `heartbeat` a comparison and a lookup.
-        self._has_no_codec = self._codec is None
-        self._fast_heartbeat = self._fast.heartbeat
-        self._closed = False
+        try:
+            # Only reading a token from a descriptor can block. The handle becomes invalid when its
+            # connection ends, so all calls of the handle use this connection's codec.
+            self._codec = invoke_encoded(encode, call, may_block=from_env)
+            self._fast = _fast_calls(library())
+            # Attributes that save `heartbeat` a comparison and a lookup.
+            self._has_no_codec = self._codec is None
+            self._fast_heartbeat = self._fast.heartbeat
+            self._closed = False
+        except BaseException:
+            # An interrupted call continues in its thread, and may open the activity later. Nobody
+            # would close it. If both close it, the second close finds an invalid handle.
+            is_abandoned = True
+            if self._handle.value:
+                library().thb_activity_close(self._handle, 0, None)
+            raise
 
     @classmethod
     def from_env(cls: type[S], **options: Any) -> S:
@@ -262,6 +274,13 @@ class ActivityBase:
             read_text("thb_activity_get_info", self._handle, may_block=False)
         )
         return info
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            "an Activity can't be copied or pickled, because only one process may hold it open: let"
+            " this process record. If another process takes the activity over, close it here, pass"
+            " the task token, and open it there"
+        )
 
     def __repr__(self) -> str:
         try:

@@ -212,7 +212,10 @@ class InvalidHandleError(Error):
 
 
 class ForkedError(Error):
-    """The `Activity` belongs to the parent process. The child can't use it."""
+    """The `Activity` belongs to the parent process. Let that process record.
+
+    Two processes that hold an activity open overwrite each other's progress.
+    """
 
     code = Status.FORKED
 
@@ -253,6 +256,9 @@ class Cancelled(Exception):  # noqa: N818 - like asyncio's, it stops the work an
         self.signals = Signals(signals)
         reasons = [reason for signal, reason in _STOP_REASONS.items() if signal & signals]
         super().__init__("; ".join(reasons))
+
+    def __reduce__(self) -> tuple[type[Cancelled], tuple[Signals]]:
+        return type(self), (self.signals,)
 
 
 _STOP_REASONS = {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import logging
+import pickle
 import threading
 import time
 from typing import Any, Callable
@@ -344,6 +346,17 @@ def test_an_exception_while_the_lease_is_lost_fails_nothing(recorder: Recorder) 
     with pytest.raises(thb.Cancelled, match="another attempt may be running"):
         work()
     assert b"another attempt" not in recorder.received
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_an_activity_cannot_be_copied_or_pickled(
+    connected: BlackHole, duplicate: Callable[[Any], Any]
+) -> None:
+    with open_activity() as act:
+        with pytest.raises(TypeError, match=r"only one process.*open it there"):
+            duplicate(act)
+        gc.collect()
+        assert act.info["state"] == "open"
 
 
 def test_an_unclosed_activity_warns_when_deleted_and_frees_its_token(

@@ -45,6 +45,13 @@ def test_an_error_can_be_pickled_and_copied(status: int) -> None:
         assert vars(again) == vars(error)
 
 
+def test_a_cancellation_can_be_pickled_and_copied() -> None:
+    cancelled = thb.Cancelled(thb.Signals.RESET)
+    for again in (pickle.loads(pickle.dumps(cancelled)), copy.copy(cancelled)):
+        assert (type(again), str(again)) == (thb.Cancelled, "the activity was reset")
+        assert again.signals == thb.Signals.RESET
+
+
 def test_signals_keep_unknown_bits() -> None:
     signals = thb.Signals(1 << 31 | 1)
     assert signals & thb.Signals.CANCEL_REQUESTED

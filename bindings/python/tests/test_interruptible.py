@@ -181,6 +181,41 @@ def test_ctrl_c_interrupts_a_wait_for_signals_at_once(
     assert time.monotonic() - began < PROMPT_S
 
 
+def test_ctrl_c_while_the_token_is_awaited_leaves_no_open_activity(
+    programs: list[Program], black_hole: BlackHole
+) -> None:
+    program = Program(
+        black_hole.address,
+        """
+        from temporal_heartbeat import _interruptible
+
+        def calls():
+            return [t for t in threading.enumerate() if t.name == "temporal-heartbeat-call"]
+
+        def interrupt():
+            while _interruptible._idle_helpers or not calls():
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        reader, writer = os.pipe()
+        os.environ["TEMPORAL_ACTIVITY_TASK_TOKEN_FD"] = str(reader)
+        threading.Thread(target=interrupt).start()
+        try:
+            thb.Activity.from_env(initial_details=[])
+        except KeyboardInterrupt:
+            print("interrupted")
+        os.write(writer, b"dG9rZW4=")
+        os.close(writer)
+        for call in calls():
+            call.join()
+        thb.Activity(b"token", initial_details=[]).close(timeout=0)
+        print("opened")
+        """,
+    )
+    programs.append(program)
+    assert program.ends() == (0, "interrupted\nopened\n", "")
+
+
 def test_exit_with_an_open_activity_prints_nothing(
     programs: list[Program], black_hole: BlackHole
 ) -> None:

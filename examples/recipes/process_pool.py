@@ -19,8 +19,8 @@ def work(item: int) -> int:
 
 
 def main(items: int) -> None:
-    # The pool's processes are forks and don't use the library.
-    with ProcessPoolExecutor(PROCESSES) as pool:
+    # The processes of the pool don't use the library. They end with this one, also when it is killed.
+    with ProcessPoolExecutor(PROCESSES, initializer=thb.end_with_parent) as pool:
         thb.connect()
         with thb.Activity.from_env() as act:
             first = act.details(default=0)

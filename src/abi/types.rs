@@ -50,7 +50,7 @@ pub type thb_watch_t = u64;
 ///   THB_UNIMPLEMENTED         no     connect, any call. The server, or this version of the library, doesn't support it.
 ///   THB_SERVER_ERROR          maybe  connect, any call. The server failed, or its answer is invalid. Beat again.
 ///   THB_INVALID_HANDLE        no     thb_activity functions. The handle is closed or was never valid.
-///   THB_FORKED                no     thb_activity functions. The handle belongs to the parent process. Open one here.
+///   THB_FORKED                no     thb_activity functions. The handle is the parent's. Let the parent record.
 ///   THB_ALREADY_OPEN          no     activity_open, any call. A handle holds this token. Use it, or close it first.
 ///   THB_ENDED                 no     thb_activity functions. This handle has ended the activity. Close it.
 ///   THB_ABI_MISMATCH          no     check_abi. The library isn't compatible with the header. Install one that is.

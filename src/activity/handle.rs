@@ -56,7 +56,8 @@ impl Handle {
         if handle.fork < fork {
             return Err(Error::new(
                 Status::Forked,
-                "the handle belongs to the parent process; open one in this process",
+                "the handle belongs to the parent process: let the parent record this process's progress too. Two \
+                 processes that hold one activity open overwrite each other's progress",
             ));
         }
         Ok(handle)
@@ -97,7 +98,9 @@ mod tests {
     #[test]
     fn a_parents_handle_is_known_as_such_in_the_child() {
         let handle = Handle { index: 7, generation: 1, fork: 0 };
-        assert_eq!(Handle::from_number(handle.number(), 1).unwrap_err().status(), Status::Forked);
+        let error = Handle::from_number(handle.number(), 1).unwrap_err();
+        assert_eq!(error.status(), Status::Forked);
+        assert!(error.message().contains("let the parent record"), "{error}");
         let future = Handle { fork: 2, ..handle };
         assert_eq!(Handle::from_number(future.number(), 1).unwrap_err().status(), Status::InvalidHandle);
     }

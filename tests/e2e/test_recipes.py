@@ -19,7 +19,9 @@ from harness.fixtures import StartActivity
 from harness.handoff_program import SERVER_TIMEOUT_MS, handoff_environment, start_program
 from harness.languages import linked
 from harness.paths import BUILD, ROOT
+from harness.polling import wait_until
 from harness.process import Process
+from harness.program import is_alive
 from harness.requires import requires
 from harness.server import Server
 from harness.worker import SdkWorker
@@ -87,6 +89,21 @@ def test_cancelled_loop_stops(recipe: str, server: Server, start: StartActivity,
         activity.request_cancel()
         assert isinstance(activity.failure(), CancelledError)
         running.wait()
+
+
+def children(pid: int) -> list[int]:
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for each in lists for child in each.read_text().split()]
+
+
+def test_pool_ends_with_its_killed_holder(server: Server, start: StartActivity, tmp_path: Path) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
+    with start_program(process_pool(1_000_000, tmp_path), activity.next_attempt(), server) as holder:
+        holder.expect("up to item")
+        pool = children(holder.pid)
+        assert len(pool) == 4
+        os.kill(holder.pid, signal.SIGKILL)
+        wait_until(lambda: not any(map(is_alive, pool)), "the pool's processes end")
 
 
 def test_prefork_workers_have_their_own_connections(server: Server, start: StartActivity) -> None:

@@ -53,7 +53,7 @@ const (
 	StatusServerError
 	// StatusInvalidHandle: the activity isn't open.
 	StatusInvalidHandle
-	// StatusForked: the activity was opened in the parent process, before a fork.
+	// StatusForked: the activity was opened in the parent process, before a fork. Let the parent record.
 	StatusForked
 	// StatusAlreadyOpen: an activity with this task token is open.
 	StatusAlreadyOpen

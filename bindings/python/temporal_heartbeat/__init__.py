@@ -40,7 +40,8 @@ Blocking
 Threads and processes
     Any thread may call anything. After ``os.fork`` the child's calls make their own connection, and
     its parent's `Activity` objects raise `ForkedError`. Let only one process heartbeat with a
-    token, or they overwrite each other's progress.
+    token, or they overwrite each other's progress: the processes of a pool return their progress to
+    the one that holds the activity. With `end_with_parent` they also die with it.
 
 Values
     Details and results are converted as Temporal's Python SDK does by default: None, bytes,
@@ -122,6 +123,7 @@ from ._connection import (
     version,
 )
 from ._details import Details
+from ._end_with_parent import end_with_parent
 from ._payload import Payload
 from ._rpc import complete, fail, get_details, heartbeat, report_cancelled, token_from_env
 from ._telemetry import forward_logs, log_records, metrics
@@ -142,6 +144,7 @@ __all__ = [
     "fail",
     "report_cancelled",
     "token_from_env",
+    "end_with_parent",
     "metrics",
     "forward_logs",
     "log_records",

@@ -58,7 +58,8 @@ impl Client {
 
     /// Determines whether a NOT_FOUND answer to a beat or an ending means that the attempt is over. By token it does,
     /// with Temporal's own status detail. Without the detail, and by ids, a Describe decides. The error is `NotFound`
-    /// only when the attempt is over; otherwise it is `Unavailable`. Other errors are returned unchanged.
+    /// only when the attempt is over; otherwise it is `Unavailable`. Other errors are returned unchanged, except that
+    /// a Describe also explains a FAILED_PRECONDITION by ids.
     pub(super) async fn confirm(
         &self,
         target: &Target,
@@ -67,12 +68,17 @@ impl Client {
         effort: Effort,
     ) -> RpcError {
         let is_claimed_by_ids = by_ids && failed.error.status() == Status::NotFound;
-        if !failed.is_unproven_end() && !is_claimed_by_ids {
+        // Server 1.32 refuses in this way to complete a standalone activity by ids that is over.
+        let is_refused_by_ids = by_ids && failed.error.status() == Status::FailedPrecondition;
+        if !failed.is_unproven_end() && !is_claimed_by_ids && !is_refused_by_ids {
             return failed;
         }
         let (outcome_unknown, connection_aborted) = (failed.outcome_unknown, failed.connection_aborted);
         let after = |error| RpcError { outcome_unknown, connection_aborted, ..error };
-        let refused = after(RpcError::temporary(failed.error.as_status(Status::Unavailable)));
+        let refused = match is_refused_by_ids {
+            true => failed,
+            false => after(RpcError::temporary(failed.error.as_status(Status::Unavailable))),
+        };
         let known = match target {
             Target::Token(token) => Token::read(token).map(|read| (read.ids, read.attempt)),
             Target::Checked { ids, attempt, .. } => Some((ids.clone(), *attempt)),
@@ -92,6 +98,7 @@ impl Client {
                      runs; hand over the task token instead",
                     found.attempt.number
                 )),
+            Ok(_) if is_refused_by_ids => refused,
             Ok(_) => refused.with_context("but the server describes the attempt as running"),
             Err(over) if over.error.status() == Status::NotFound => after(over),
             Err(why) => refused

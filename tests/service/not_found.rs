@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -204,6 +204,30 @@ fn completing_by_ids_as_the_first_call_reports_how_the_activity_was_addressed() 
     activity::complete(handle, None, LONG).unwrap();
     let info: serde_json::Value = serde_json::from_str(&activity::info(handle).unwrap()).unwrap();
     assert_eq!((&info["addressed_by"], &info["state"]), (&"ids".into(), &"ended".into()));
+}
+
+#[test]
+fn completion_by_ids_of_an_activity_that_is_over_finds_it_gone() {
+    // The activity may end between the look at it and the request. Server 1.32 refuses that as a wrong state, not as NOT_FOUND.
+    for (ends_before, expected) in [(true, Status::NotFound), (false, Status::FailedPrecondition)] {
+        let is_over = AtomicBool::new(false);
+        let _fake = Fake::connected(move |call| match call.method.as_str() {
+            DESCRIBE_STANDALONE => {
+                let closed = is_over.load(Ordering::SeqCst);
+                Described { started_s: 100, closed, ..attempt(1) }.standalone()
+            }
+            "RespondActivityTaskCompletedById" => {
+                is_over.store(ends_before, Ordering::SeqCst);
+                Answer::error(9)
+            }
+            _ => Answer::ok(),
+        });
+        let options = br#"{"activity_id":"a","run_id":"r","pulse":false,"initial_details":""}"#;
+        let handle = activity::open(b"", options).unwrap();
+        let error = activity::complete(handle, None, LONG).unwrap_err();
+        assert_eq!(error.status(), expected, "{error}");
+        assert_eq!(activity::signals(handle).unwrap().contains(Signals::GONE), ends_before);
+    }
 }
 
 #[test]

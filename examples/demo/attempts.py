@@ -54,10 +54,10 @@ class Attempts:
     async def process_items(self, items: int) -> int:
         number = activity.info().attempt
         if self._stopped or number > len(self._programs):
-            raise ApplicationError(f"nobody is left for attempt {number}", non_retryable=True)
+            raise ApplicationError(f"no program is left for attempt {number}", non_retryable=True)
         self.all.append(self._launch(number, items))
-        # From here on the process sends the heartbeats and completes the Activity. Otherwise the SDK would cancel the
-        # Activity for missing heartbeats: it counts only heartbeats of this worker.
+        # From now on the process sends the heartbeats and completes the Activity. If this function waited for the
+        # process, the SDK would cancel the Activity for missing heartbeats: it counts only heartbeats of this worker.
         activity.raise_complete_async()
 
     def _launch(self, number: int, items: int) -> Attempt:

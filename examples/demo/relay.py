@@ -19,9 +19,9 @@ from workflow import HEARTBEAT_TIMEOUT, Relay
 
 TASK_QUEUE = "demo"
 ITEM_S = 0.1  # the duration of an item in each program
-LOOK_EVERY_S = 0.002  # read the file this often, so that a kill follows the item soon
-ASK_EVERY_S = 0.1  # describe the workflow this often
-EXIT_S = 5.0  # the longest time from completing the Activity to the end of the process
+LOOK_EVERY_S = 0.002  # the time between two reads of the file; short, so that a kill follows its item soon
+ASK_EVERY_S = 0.1  # the time between two descriptions of the workflow
+EXIT_S = 5.0  # the time limit for the exit of the process that completed the Activity
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ async def follow(attempts: Attempts, kills: list[Kill], progress: Progress) -> N
             continue
         if attempt.number > told:
             told = attempt.number
-            progress.say(f"{attempt}: started; the server knows of item {progress.server.item}")
+            progress.say(f"{attempt}: started; the server has item {progress.server.item}")
         kill = kills[attempt.number - 1] if attempt.number <= len(kills) else None
         check_running(attempt, may_end=kill is None)
         if kill and attempt.last >= kill.item:

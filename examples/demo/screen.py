@@ -1,4 +1,4 @@
-"""The output of a run: a picture that is redrawn in place on a terminal, plain lines elsewhere."""
+"""The output of a run: on a terminal a picture that is redrawn in place, elsewhere plain lines."""
 
 import os
 import shutil
@@ -88,7 +88,7 @@ class Live:
             return f"{label}{self._ink.green(self._ink.held * width)}  has the result"
         at = progress.server.item * width // progress.items
         track = self._ink.green(self._ink.held * at) + self._ink.dim(self._ink.open * (width - at))
-        return f"{label}{track}  knows of item {progress.server.item}"
+        return f"{label}{track}  has item {progress.server.item}"
 
     def _now(self, progress: Progress) -> str:
         attempt = progress.current
@@ -123,7 +123,7 @@ class Plain:
         works = attempt and attempt.items and not attempt.killed and progress.result is None
         if attempt and works and progress.elapsed > self._last + self.EVERY_S:
             self._last = progress.elapsed
-            known = f"the server knows of {progress.server.item}"
+            known = f"the server has item {progress.server.item}"
             self._line(progress.elapsed, f"{attempt}: item {attempt.last} of {progress.items} done, {known}")
 
     def close(self) -> None:

@@ -80,7 +80,7 @@ public final class Activity {
         int item = data == null
                 ? 0
                 : Integer.parseInt(new String(data.getByteArray(0, (int) len.getValue()), StandardCharsets.UTF_8));
-        System.out.println("attempt " + THB.thb_details_attempt(details) + " goes on after item " + item);
+        System.out.println("attempt " + THB.thb_details_attempt(details) + " resumes after item " + item);
         THB.thb_details_free(details);
         return item;
     }
@@ -111,7 +111,7 @@ public final class Activity {
 
     void run(int items) throws InterruptedException {
         if (THB.thb_check_abi(ABI) != 0) {
-            throw new IllegalStateException("the library has another ABI version than this program was written for: install one that has it");
+            throw new IllegalStateException("the library has another ABI version than this program needs: install a matching library");
         }
         must(THB.thb_connect(null, NOTHING, error));
         try {

@@ -66,7 +66,7 @@ local function last_item(activity)
     local details = details_out[0]
     local data = thb.thb_details_data(details, 0, len)
     local item = data ~= nil and tonumber(ffi.string(data, len[0])) or 0
-    print("attempt " .. thb.thb_details_attempt(details) .. " goes on after item " .. item)
+    print("attempt " .. thb.thb_details_attempt(details) .. " resumes after item " .. item)
     thb.thb_details_free(details)
     return item
 end
@@ -94,7 +94,7 @@ end
 
 io.stdout:setvbuf("line")
 if thb.thb_check_abi(ABI) ~= 0 then
-    error("the library has another ABI version than this program was written for: install one that has it", 0)
+    error("the library has another ABI version than this program needs: install a matching library", 0)
 end
 must(thb.thb_connect(nil, 0, error_out))
 local activity_out = ffi.new("thb_activity_t[1]")

@@ -86,7 +86,7 @@ async function lastItem(activity) {
   await getDetails(activity, TIMEOUT_MS, details);
   const data = detailsData(details[0], 0, length);
   const item = data ? Number(koffi.decode(data, 'char', Number(length[0]))) : 0;
-  console.log(`attempt ${detailsAttempt(details[0])} goes on after item ${item}`);
+  console.log(`attempt ${detailsAttempt(details[0])} resumes after item ${item}`);
   detailsFree(details[0]);
   return item;
 }
@@ -112,7 +112,7 @@ async function work(activity, items) {
 }
 
 async function main() {
-  if (checkAbi(ABI) !== 0) throw new Error('the library has another ABI version than this program was written for: install one that has it');
+  if (checkAbi(ABI) !== 0) throw new Error('the library has another ABI version than this program needs: install a matching library');
   await connect(null, 0);
   try {
     const activity = [0];

@@ -49,7 +49,7 @@ sub last_item ($activity) {
     activity_get_details($activity, TIMEOUT_MS, \my $details);
     my $data = details_data($details, 0, \my $len);
     my $item = defined $data ? 0 + buffer_to_scalar($data, $len) : 0;
-    say 'attempt ', details_attempt($details), " goes on after item $item";
+    say 'attempt ', details_attempt($details), " resumes after item $item";
     details_free($details);
     return $item;
 }
@@ -74,7 +74,7 @@ sub work ($activity, $items) {
 }
 
 $| = 1;
-die "the library has another ABI version than this program was written for: install one that has it\n" if check_abi(ABI);
+die "the library has another ABI version than this program needs: install a matching library\n" if check_abi(ABI);
 main::connect(undef, 0);
 my $options = '{"from_env": true}';
 activity_open(undef, 0, $options, length $options, \my $activity);

@@ -69,7 +69,7 @@ function last_item(int $activity): int
     call('activity_get_details', $activity, TIMEOUT_MS, FFI::addr($details));
     $data = $thb->thb_details_data($details, 0, FFI::addr($len));
     $item = $data === null ? 0 : (int) FFI::string($data, $len->cdata);
-    echo "attempt {$thb->thb_details_attempt($details)} goes on after item $item\n";
+    echo "attempt {$thb->thb_details_attempt($details)} resumes after item $item\n";
     $thb->thb_details_free($details);
     return $item;
 }
@@ -99,7 +99,7 @@ function work(int $activity, int $items): string
 }
 
 if ($thb->thb_check_abi(ABI) !== 0) {
-    fwrite(STDERR, "the library has another ABI version than this program was written for: install one that has it\n");
+    fwrite(STDERR, "the library has another ABI version than this program needs: install a matching library\n");
     exit(1);
 }
 try {

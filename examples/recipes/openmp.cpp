@@ -62,7 +62,7 @@ int main(int argc, char **argv) try {
         volatile std::int64_t result = compute(item);
         (void)result;
         const std::lock_guard<std::mutex> lock(mutex);
-        // Recorded under the lock, so that no older progress follows newer; it takes well under a microsecond.
+        // Record under the lock, so that progress never goes backwards. Recording takes well under a microsecond.
         thb::Result<thb::Signals> signals = activity.heartbeat(progress.done(item));
         if (signals && signals.value().paused()) signals = activity.wait_while_paused();  // all threads wait for the lock
         stop = !signals || signals.value().any(thb::Signals::stop);
@@ -70,7 +70,7 @@ int main(int argc, char **argv) try {
     }
     const thb::Signals signals = activity.signals().value();
     if (signals.cancel_requested()) return !activity.report_cancelled();
-    if (stop) return 1;  // the attempt is over, or may be over: another attempt resumes
+    if (stop) return 1;  // the attempt is over, or may be over: the next attempt resumes
     activity.complete(items).value();
 } catch (const thb::Error &error) {
     std::cerr << error.what() << '\n';

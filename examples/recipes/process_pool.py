@@ -19,7 +19,7 @@ def work(item: int) -> int:
 
 
 def main(items: int) -> None:
-    # The processes of the pool don't use the library. They end with this one, also when it is killed.
+    # The processes of the pool end with this process, even if it is killed.
     with ProcessPoolExecutor(PROCESSES, initializer=thb.end_with_parent) as pool:
         thb.connect()
         with thb.Activity.from_env() as act:
@@ -32,12 +32,12 @@ def main(items: int) -> None:
                 while running:
                     finished, running = wait(running, return_when=FIRST_COMPLETED)
                     done.update(future.result() for future in finished)
-                    while first in done:  # up to here nothing is missing: a retry goes on here
+                    while first in done:  # all earlier items are done, so a retry resumes at this item
                         done.remove(first)
                         first += 1
                     act.heartbeat(first)
                     print("up to item", first, "all are done", flush=True)
-                    act.wait_while_paused()  # the items that run are finished, no others start
+                    act.wait_while_paused()  # running items finish, and no new item starts
                     act.raise_if_cancelled()
                     running |= {pool.submit(work, item) for item in islice(todo, len(finished))}
             except thb.Cancelled as cancelled:

@@ -9,11 +9,12 @@
 #
 #     sbatch --export=ALL,TOKENS=/scratch/tokens,TEMPORAL_ADDRESS=temporal:7233 slurm_array.sh ./solver 1000
 #
-# Slurm doesn't need to requeue. If a task dies, its Activity's heartbeat timeout expires, and the retry submits another job.
+# Slurm doesn't requeue: Temporal does the retries. If a task dies, its Activity's heartbeat timeout expires, and the parent of the
+# next attempt submits another job.
 #SBATCH --no-requeue
 set -euo pipefail
 
-export TEMPORAL_ACTIVITY_TASK_TOKEN_FILE=${TOKENS:?is to name the folder of tokens}/${SLURM_ARRAY_TASK_ID:?is set by Slurm}
+export TEMPORAL_ACTIVITY_TASK_TOKEN_FILE=${TOKENS:?must name the folder of the tokens}/${SLURM_ARRAY_TASK_ID:?is set by Slurm}
 
 # With `sbatch --signal=B:TERM@120`, Slurm sends SIGTERM two minutes before the limit. The trap forwards it to the solver.
 "$@" &

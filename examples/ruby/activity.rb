@@ -67,7 +67,7 @@ def last_item(activity)
   THB.call(:activity_get_details, activity, THB::TIMEOUT_MS, details)
   data = THB.thb_details_data(details.ptr, 0, len)
   item = data.null? ? 0 : data[0, len[0, 8].unpack1("Q")].to_i
-  puts "attempt #{THB.thb_details_attempt(details.ptr)} goes on after item #{item}"
+  puts "attempt #{THB.thb_details_attempt(details.ptr)} resumes after item #{item}"
   THB.thb_details_free(details.ptr)
   item
 end
@@ -95,7 +95,7 @@ def work(activity, items)
 end
 
 $stdout.sync = true
-abort "the library has another ABI version than this program was written for: install one that has it" unless THB.thb_check_abi(THB::ABI).zero?
+abort "the library has another ABI version than this program needs: install a matching library" unless THB.thb_check_abi(THB::ABI).zero?
 THB.call(:connect, nil, 0)
 begin
   activity = THB.out

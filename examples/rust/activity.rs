@@ -68,6 +68,6 @@ fn last_item(handle: u64) -> Result<u32> {
     let details = activity::details(handle, Timeout::Within(TIMEOUT))?;
     let number = |data| std::str::from_utf8(data).ok()?.parse().ok();
     let item = details.values().first().and_then(|value| number(&value.data)).unwrap_or(0);
-    println!("attempt {} goes on after item {item}", details.about().attempt);
+    println!("attempt {} resumes after item {item}", details.about().attempt);
     Ok(item)
 }

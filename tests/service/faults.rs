@@ -38,7 +38,7 @@ const CODES: [&str; 17] = [
     "UNKNOWN",
     "INVALID_ARGUMENT",
     "DEADLINE_EXCEEDED",
-    "NOT_FOUND without the detail, while the attempt is described as running",
+    "NOT_FOUND without the detail; Describe returns the attempt as running",
     "ALREADY_EXISTS",
     "PERMISSION_DENIED",
     "RESOURCE_EXHAUSTED",
@@ -59,20 +59,20 @@ fn faults() -> Vec<(String, Script)> {
         Box::new(move || Answer::Raw { body: body.to_vec(), grpc_status: status })
     };
     let mut all: Vec<(String, Script)> = vec![
-        ("frozen: it takes the request and never answers".into(), Box::new(|| Answer::Silence)),
-        ("the connection ends instead of an answer".into(), Box::new(|| Answer::Close)),
-        ("the answer comes after 5 s".into(), Box::new(|| Answer::After(Duration::from_secs(5)))),
-        ("the answer comes a byte a second".into(), Box::new(|| Answer::Slowly)),
+        ("the server accepts the request and never answers".into(), Box::new(|| Answer::Silence)),
+        ("the server closes the connection instead of answering".into(), Box::new(|| Answer::Close)),
+        ("the answer arrives after 5 s".into(), Box::new(|| Answer::After(Duration::from_secs(5)))),
+        ("the answer arrives at one byte per second".into(), Box::new(|| Answer::Slowly)),
         ("a gateway's HTTP 502".into(), Box::new(|| Answer::Http(502))),
         (
-            "a message that is no protobuf".into(),
+            "a message that isn't a protobuf".into(),
             Box::new(|| Answer::Raw { body: frame(b"\xff\xff"), grpc_status: Some("0") }),
         ),
-        ("a message that ends early".into(), raw(b"\0\0\0\0\x05abc", Some("0"))),
-        ("a message that says it has 4 GiB".into(), raw(b"\0\xff\xff\xff\xffx", Some("0"))),
+        ("a truncated message".into(), raw(b"\0\0\0\0\x05abc", Some("0"))),
+        ("a message with a declared length of 4 GiB".into(), raw(b"\0\xff\xff\xff\xffx", Some("0"))),
         ("a compressed message".into(), raw(b"\x01\0\0\0\0", Some("0"))),
         ("an answer without a gRPC status".into(), raw(b"\0\0\0\0\0", None)),
-        ("a gRPC status that is no number".into(), raw(b"\0\0\0\0\0", Some("x"))),
+        ("a gRPC status that isn't a number".into(), raw(b"\0\0\0\0\0", Some("x"))),
         (
             "RESOURCE_EXHAUSTED, rate limited".into(),
             Box::new(|| Answer::Error { code: 8, detail: "ResourceExhaustedFailure", trailers_only: true }),
@@ -82,7 +82,7 @@ fn faults() -> Vec<(String, Script)> {
             Box::new(|| Answer::Error { code: 5, detail: "NotFoundFailure", trailers_only: true }),
         ),
         (
-            "NOT_FOUND, of the namespace".into(),
+            "NOT_FOUND, with the detail for an unknown namespace".into(),
             Box::new(|| Answer::Error { code: 5, detail: "NamespaceNotFoundFailure", trailers_only: false }),
         ),
         (
@@ -119,7 +119,7 @@ fn spoiled(name: &str, script: Script) -> [String; 4] {
 fn refused() -> [String; 4] {
     let fake = Fake::closed(|_| Answer::ok(), Limits::none);
     fake.connect(",\"lazy\":true").unwrap();
-    row("nothing listens there: connections are refused", &fake, || fake.open())
+    row("nothing listens at the address: connections are refused", &fake, || fake.open())
 }
 
 /// Returns one row: the fault, the status of one call with a timeout of 0.5 s, its duration in tenths of a second, and the result for an
@@ -141,7 +141,7 @@ fn row(name: &str, fake: &Fake, heal: impl FnOnce()) -> [String; 4] {
     let held = match &again {
         Ok(()) => {
             assert!(arrived, "{name}: acknowledged, but the server doesn't have it");
-            "goes on: the newest details arrived".to_owned()
+            "continues: the newest details arrived".to_owned()
         }
         Err(error) => format!("over: {}", error.status().name().to_string_lossy()),
     };
@@ -178,17 +178,18 @@ fn aging() -> [String; 4] {
     }
     let _ = activity::close(handle, Timeout::Zero);
     [
-        "GOAWAY every 2 s, as at a connection's greatest age".into(),
+        "GOAWAY every 2 s, as for a connection at its maximum age".into(),
         "`THB_OK`".into(),
         format!("{:.1} s", longest.as_secs_f64()),
-        "goes on: the newest details arrived".into(),
+        "continues: the newest details arrived".into(),
     ]
 }
 
 /// The page before the table. The text from `REST` on is written by hand and kept.
-const HEAD: &str = "# Faults\n\nWhat becomes of one heartbeat that has half a second, and of an activity that is held open, while a server misbehaves; then the \
-server is well again, and the holder records once more. `tests/service/faults.rs` plays each, and checks this page.\n\n\
-| the server's answer to heartbeats | one call returns | after | the activity held open |\n|---|---|---|---|\n";
+const HEAD: &str = "# Faults\n\nThis page shows the effect of each fault of a server on one heartbeat call, and on an open activity.\n\n\
+The call has a timeout of 0.5 s. The activity stays open during the fault. When the server works again, the program records once more.\n\
+`tests/service/faults.rs` runs each row and checks this page.\n\n\
+| the server's answer to heartbeats | the call returns | after | the open activity |\n|---|---|---|---|\n";
 const REST: &str = "\n## A real server\n";
 const SCENARIOS: &str = "../tests/e2e/";
 

@@ -19,7 +19,7 @@ def main(items: int, path: str) -> None:
     thb.connect()
     details = thb.get_details(token)
     last = details[0] if details else 0
-    print(f"attempt {details.attempt} goes on after item {last}")
+    print(f"attempt {details.attempt} resumes after item {last}")
 
     with open(path, "a") as file:
         for item in range(last + 1, items + 1):

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Hands an activity from a worker that starts scripts to `temporal-heartbeat exec`, which runs a command as the activity's work. The
-# command runs on this machine, or with RUN_ON="ssh node7" on another machine that can reach the server.
+# For a worker that starts a script for each activity. The script hands the activity over to `temporal-heartbeat exec`, which runs a
+# command as the activity's work. The command runs on this machine, or with RUN_ON="ssh node7" on another machine that can reach the
+# server.
 #
 #     parent.sh COMMAND ARGUMENT...
 #
-# The worker sets TEMPORAL_ACTIVITY_TASK_TOKEN, and completes the activity asynchronously. The script passes the token on the standard
-# input. On a command line, or in the environment of another machine, other users could read it.
+# The worker sets TEMPORAL_ACTIVITY_TASK_TOKEN, and completes the activity asynchronously. The script passes the token on exec's standard
+# input, because other users could read it on a command line.
 set -euo pipefail
 
 token=$TEMPORAL_ACTIVITY_TASK_TOKEN

@@ -1,4 +1,4 @@
-// Parent is a worker with an activity that hands over to `temporal-heartbeat exec`, which runs a command as the activity's work.
+// Parent is a worker. Its activity hands itself over to `temporal-heartbeat exec`, which runs a command as the activity's work.
 //
 //	parent ADDRESS TASK_QUEUE COMMAND ARGUMENT...
 //

@@ -1,4 +1,4 @@
-"""A worker with an activity that hands over to `temporal-heartbeat exec`, which runs a command as the activity's work.
+"""A worker. Its activity hands itself over to `temporal-heartbeat exec`, which runs a command as the activity's work.
 
     python parent.py ADDRESS TASK_QUEUE COMMAND ARGUMENT...
 
@@ -41,7 +41,7 @@ class Parent:
         activity.raise_complete_async()  # exec completes it
 
     async def _wait_for(self, child: asyncio.subprocess.Process) -> None:
-        """Without a parent that waits for it, the process would stay a zombie."""
+        """Waits for the process, which would otherwise stay a zombie."""
         print("exec", child.pid, "exited with", await child.wait(), flush=True)
 
 

@@ -1,4 +1,4 @@
-// A worker with an activity that hands over to `temporal-heartbeat exec`, which runs a command as the activity's work.
+// A worker. Its activity hands itself over to `temporal-heartbeat exec`, which runs a command as the activity's work.
 //
 //     npm install && npx tsc && node parent.js ADDRESS TASK_QUEUE COMMAND ARGUMENT...
 //
@@ -11,7 +11,7 @@ import { NativeConnection, Worker } from '@temporalio/worker';
 
 const [address, taskQueue, ...command] = process.argv.slice(2);
 
-// The result is the one with which exec completes the activity.
+// The string is the result with which exec completes the activity.
 async function run(): Promise<string> {
   const token = Buffer.from(Context.current().info.taskToken).toString('base64');
   const flags = ['exec', '--progress-json', '--result', 'output', '--'];

@@ -57,7 +57,7 @@ func work(ctx context.Context, items int, file *os.File) error {
 			return err
 		}
 	}
-	fmt.Printf("attempt %d goes on after item %d\n", details.Attempt(), last)
+	fmt.Printf("attempt %d resumes after item %d\n", details.Attempt(), last)
 
 	for item := last + 1; item <= items; item++ {
 		time.Sleep(100 * time.Millisecond) // the work

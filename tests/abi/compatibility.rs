@@ -1,4 +1,4 @@
-//! A program compiled against an earlier header keeps working. `baseline/` holds the header of the last release.
+//! A program compiled against an earlier header keeps working. `baseline/` holds the declarations of the last release's header.
 //!
 //! abidiff compares libraries, so each header becomes a library: one function with an empty body for each declaration, and
 //! one more for each enumeration, because no function of the header has an enumeration in its signature.

@@ -1,4 +1,4 @@
-//! The calls of an activity's holder that take more than one look at its state: record, close, end.
+//! The calls of an activity's holder that lock its state more than once: record, close, end.
 
 use super::{
     Activities,
@@ -65,7 +65,7 @@ impl Activities {
         Ok(signals)
     }
 
-    /// Closes a handle after what was recorded is sent, within `timeout`. The handle is closed whatever this returns.
+    /// Sends the newest record within `timeout`, and closes the handle. The handle is closed even if this returns an error.
     pub fn close(&self, handle: Handle, timeout: Timeout) -> Result<()> {
         self.in_call(|| self.close_in_call(handle, timeout))
     }

@@ -112,8 +112,8 @@ impl Schedule {
         (call_left / 2).min(QUICK_TRY).max(self.longest_answer * TRY_MARGIN)
     }
 
-    /// Returns the least time of a try, even if a call waits for a newer one. It grows until a server can answer for which
-    /// the lease can be kept: otherwise calls, one after the other, would give up every try.
+    /// Returns the least time of a try, even if a call waits for a newer one. It grows with each try that ran out of time.
+    /// Otherwise a series of short calls could abandon every try, also on a server that is fast enough to keep the lease.
     pub fn least_try_time(&self, ran_out: u32) -> Duration {
         let longest = QUICK_TRY.max(self.timeout.mul_f64(FULL_TRY_PART));
         (LEAST_TRY * (1 << ran_out.min(9))).min(longest).max(self.longest_answer * TRY_MARGIN)

@@ -314,8 +314,8 @@ mod tests {
         let options = OpenOptions::read(br#"{"pulse":false,"initial_details":""}"#).unwrap();
         let mut activity = Activity::open(b"token", options, now).unwrap();
         activity.record(Encoding::Json, b"1", 1000, now).unwrap();
-        // Not through `Activities::open`: the wake-up for the record is lost, as if a panicking sender had taken
-        // it.
+        // Not through `Activities::open`: then no wake-up follows the record, as after a panic of the sender that
+        // received the wake-up.
         let handle = activities.registry.insert(activity).unwrap();
 
         PLANTED.store(true, Ordering::SeqCst);

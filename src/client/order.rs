@@ -15,7 +15,7 @@ use crate::{
     transport::Predecessor,
 };
 
-/// When the table has this many activities, settled ones are removed. The threshold grows with those that remain.
+/// When the table has this many activities, settled ones are removed. The next threshold is twice the number that remains.
 const FIRST_SWEEP: usize = 1024;
 
 /// The activities with a request in flight, or with a last request that was given up.
@@ -30,8 +30,8 @@ struct Activities {
     next_sweep: usize,
 }
 
-/// The permission to send requests of one activity. A request that is given up meanwhile is the predecessor of the
-/// next.
+/// The permission to send requests of one activity. A request that is abandoned under this permission becomes the
+/// predecessor of the next request.
 pub struct Permit<'a> {
     order: &'a Order,
     key: u64,

@@ -125,8 +125,8 @@ fn lags_behind(found: &Description, attempt: Attempt) -> bool {
     check(attempt, found).err().is_none_or(|why| why.error.status() != Status::NotFound)
 }
 
-/// Returns whether the attempt ended with this report, according to the description of the next attempt. `None`: that can't
-/// be told.
+/// Returns whether the attempt ended with this report, according to the description of the next attempt. `None`: the
+/// description doesn't show it.
 fn failed_so(found: &Description, attempt: Attempt, report: &Report) -> Option<bool> {
     let told = |failure: &Failure| {
         let kind = failure

@@ -30,7 +30,7 @@ pub struct Security {
 /// The TLS settings of a connection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tls {
-    /// The CAs that may sign the server's certificate; `None`: those that the system trusts.
+    /// The CAs that may sign the server's certificate; `None`: the system's trusted CAs.
     pub server_ca_cert: Option<Origin>,
     /// The client certificate and its key.
     pub client_cert: Option<(Origin, Origin)>,

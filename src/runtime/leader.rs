@@ -66,8 +66,9 @@ struct State {
     turned: bool,
     /// Whether the I/O thread claims the reactor. If so, no caller takes it first.
     wanted: bool,
-    /// The number of futures that only the I/O thread may poll, and the wakers of those that a caller polled.
+    /// The number of futures that only the I/O thread may poll.
     for_io_thread: usize,
+    /// The wakers of these futures. A caller that polls one adds its waker, and the I/O thread wakes and polls it.
     io_thread_wakers: Vec<Waker>,
 }
 

@@ -1,6 +1,6 @@
 //! One-shot channel: a caller blocks until the I/O thread fills a slot once.
 //!
-//! It uses a mutex and a condition variable, because the caller may be a thread of its own Tokio runtime,
+//! It uses a mutex and a condition variable, because the caller may be a thread of a Tokio runtime of the host process,
 //! where tokio's blocking functions panic.
 
 use std::time::Duration;

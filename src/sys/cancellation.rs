@@ -1,6 +1,6 @@
 //! Postpones the cancellation of threads (`pthread_cancel`) until the library's code has returned.
 
-/// Runs `work` to its end, even if the thread is cancelled meanwhile. The cancellation then happens at the next
+/// Runs `work` to its end, even if the thread is cancelled during it. The cancellation then happens at the next
 /// cancellation point. It unwinds the stack, and unwinding through Rust would abort the process.
 #[cfg(target_os = "linux")]
 pub fn postponed<T>(work: impl FnOnce() -> T) -> T {

@@ -11,7 +11,7 @@ pub use tokio::time::Instant;
 #[cfg(test)]
 use super::simulated;
 
-/// The clock that goes on while the machine is suspended. macOS has it under this name; other systems have none better.
+/// The clock that advances while the machine is suspended. On macOS, `CLOCK_MONOTONIC` does; other systems have no such clock.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const BOOT: libc::clockid_t = libc::CLOCK_BOOTTIME;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -79,7 +79,7 @@ fn in_order(resolved: Vec<SocketAddr>, last: Option<SocketAddr>) -> Vec<SocketAd
     ordered
 }
 
-/// Connects to the addresses in turn, each in parallel with those before it, until one accepts.
+/// Connects to the addresses one after the other, without waiting for the earlier attempts to end, until one accepts.
 async fn race(
     addresses: Vec<SocketAddr>,
     end: Instant,

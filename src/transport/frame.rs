@@ -72,7 +72,7 @@ pub fn decode(mut frame: BytesMut, gzip: bool, limit: usize) -> Result<Bytes, St
         (_, false) => Err("its length differs from its frame header".to_owned()),
         (false, true) => Ok(frame.freeze()),
         (true, true) if gzip => decompress(&frame, limit),
-        (true, true) => Err("it is compressed in a way that nobody asked for".to_owned()),
+        (true, true) => Err("it is compressed, but its grpc-encoding isn't gzip".to_owned()),
     }
 }
 

@@ -176,7 +176,7 @@ struct Announced(Arc<SetOnce<Result<Connection>>>);
 
 impl Announced {
     fn set(&self, outcome: Result<Connection>) {
-        // Nobody else sets it.
+        // This is the only place that sets it.
         let _ = self.0.set(outcome);
     }
 }

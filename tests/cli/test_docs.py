@@ -1,4 +1,4 @@
-"""Runs the recipes of docs/cli.md as they are printed."""
+"""Runs the unchanged recipes of docs/cli.md."""
 
 import contextlib
 import os

@@ -75,7 +75,7 @@ def test_absent_server_for_two_leases_stops_the_command(start: StartActivity, ex
     activity.next_attempt()
     with Proxy(server.port, up.port):
         assert running.ends() == GONE
-        assert "couldn't be told" in running.errors()
+        assert "couldn't be reported to the server" in running.errors()
 
 
 def test_lost_lease_can_be_ignored(start: StartActivity, execute: Exec, server: Server) -> None:
@@ -125,7 +125,7 @@ def test_outcome_that_is_not_reported_in_time_is_an_error(
         running.line()
     (tmp_path / "go").touch()
     assert running.ends() == UNAVAILABLE
-    assert "the server couldn't be told" in running.errors()
+    assert "couldn't be reported to the server" in running.errors()
 
 
 def test_signal_ends_the_wait_for_an_absent_server(

@@ -16,7 +16,7 @@ from harness.program import Exec, StartProgram, encoded, is_alive
 
 GONE = 76
 
-# A short poll interval, so that no test waits for the default of five seconds.
+# A short poll interval. With the default, each test would wait five seconds.
 OFTEN = ("--cancel-poll", "200ms")
 
 # Prints its process id when its trap is set, and works until it is stopped.

@@ -1,4 +1,4 @@
-"""SIGTERM to `exec`, as from Kubernetes: the attempt ends in time, whatever the command does."""
+"""SIGTERM to `exec`, as from Kubernetes: the attempt ends in time, even if the command ignores signals or hangs."""
 
 import os
 import signal
@@ -79,4 +79,4 @@ def test_terminated_exec_exits_in_time_without_a_server(start: StartActivity, ex
     proxy.become_a_black_hole()
     running.kill(signal.SIGTERM)
     running.process.wait(20)
-    running.says("the server couldn't be told")
+    running.says("couldn't be reported to the server")

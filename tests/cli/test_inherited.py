@@ -17,7 +17,7 @@ BLOCKS_SIGTERM = after("signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM
 
 def test_parent_that_ignores_sigchld(start: StartActivity, execute: Exec) -> None:
     activity = start("workflow")
-    # The command needs the exit status of its own children, too.
+    # The command, too, needs the exit status of its child.
     running = execute(activity.next_attempt(), command="sh -c 'exit 4'; echo $?", launcher=IGNORES_SIGCHLD)
     assert running.line() == "4"
     assert running.ends() == 0

@@ -176,7 +176,7 @@ impl Activity {
             Lifecycle::Ending => {
                 return Err(Error::new(Status::Ended, "another thread is ending the activity"));
             }
-            // The earlier call may be why it is gone, so this one asks the server.
+            // The earlier call may have ended the activity, so this one asks the server.
             Lifecycle::Gone if self.has_failed_to_end => {}
             Lifecycle::Ended | Lifecycle::Gone => return self.check_usable(),
         }
@@ -304,7 +304,7 @@ impl Activity {
     }
 }
 
-/// Checks the details of a record, and encodes them into `details`, whose memory it reuses.
+/// Checks the details of a record, and encodes them into `details`. Reuses the memory of `details`.
 #[inline]
 pub fn encode_details(
     details: &mut Payloads,

@@ -89,7 +89,7 @@ pub fn result(value: &Value, text: &str) {
     }
 }
 
-/// Returns the value as a line that a terminal displays as it is.
+/// Returns the value as a line of JSON with escaped control characters, so that a terminal doesn't interpret them.
 fn json_line(value: &Value) -> String {
     let mut line = String::new();
     for character in value.to_string().chars() {

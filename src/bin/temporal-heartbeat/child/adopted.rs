@@ -1,5 +1,5 @@
-//! Reaps adopted processes. Process 1 of a container, and a child subreaper, adopt processes whose parent has ended. A process that isn't
-//! reaped stays a zombie.
+//! Reaps adopted processes. Process 1 of a container, and a child subreaper, adopt the children of each process that ends. A process that
+//! isn't reaped stays a zombie.
 //!
 //! The kernel gives adopted processes to the main thread. The program runs in another thread, which starts and reaps its own processes.
 //! So the children of the main thread are the adopted ones.

@@ -125,7 +125,7 @@ fn parse(content: &[u8]) -> Option<Found> {
 mod tests {
     use super::*;
 
-    /// Reads a file whose content the command writes step by step. Returns the progress of each step.
+    /// Reads a file while the command writes it step by step. Returns the progress of each step.
     fn read(steps: &[(&str, u64)]) -> Vec<Option<String>> {
         let path = std::env::temp_dir().join(format!("progress-{:016x}", fastrand::u64(..)));
         let mut file = ProgressFile::new(&path, Part::Content);

@@ -256,7 +256,7 @@ impl RunArgs {
         self.progress_json || self.progress_pattern.is_some() || self.progress_path().is_some()
     }
 
-    /// Returns an error if values are to be sent that no codec has encoded. This program has no codec.
+    /// Returns an error if these flags make the program send values. It has no codec that could encode them.
     pub fn check_encoded(&self) -> Result<()> {
         if self.result == ResultKind::None && self.result_file.is_none() && !self.has_progress() {
             return Ok(());

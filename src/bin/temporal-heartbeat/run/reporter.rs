@@ -104,7 +104,7 @@ fn print(
         text.push_str(&format!(": {failure}"));
     }
     if let Err(error) = reported {
-        text.push_str(&format!("; but the server couldn't be told: {error}"));
+        text.push_str(&format!("; but this couldn't be reported to the server: {error}"));
     }
     let event = json!({
         "event": "ended",

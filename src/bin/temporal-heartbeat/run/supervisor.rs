@@ -170,10 +170,10 @@ impl<'a> Supervisor<'a> {
 
     /// Acts on the activity's signals.
     ///
-    /// DEADLINE stops nothing: the deadline is only a hint from the parent, and the server decides. The library asks the server soon
-    /// after it, and GONE follows if the attempt is over. LEASE_LOST stops the command by the clock of this machine, because another attempt may
-    /// be running. LEASE_LOST doesn't depend on a handed-over time: `exec` starts the command after an acknowledged heartbeat, and `work`
-    /// opens the activity without an age.
+    /// DEADLINE stops nothing: the deadline is only a hint from the parent, and the server decides. The library asks the server soon after
+    /// the deadline, and sets GONE if the attempt is over. LEASE_LOST stops the command by the clock of this machine, because another
+    /// attempt may be running. LEASE_LOST doesn't depend on a handed-over time: `exec` starts the command after an acknowledged heartbeat,
+    /// and `work` opens the activity without an age.
     fn handle_activity_signals(&mut self, signals: Signals) {
         let has = |signal| signals.contains(signal);
         let is_new = |signal| has(signal) && !self.signals.contains(signal);

@@ -1,4 +1,4 @@
-//! Polls for tasks. A poller takes a slot before it polls, so that no task waits for a slot.
+//! Polls for tasks. A poller takes a slot before it polls, so a task never waits for a slot.
 
 use std::{
     sync::atomic::Ordering,

@@ -116,7 +116,7 @@ def connect(start_driver: StartDriver, server: Server) -> Connect:
 
 @pytest.fixture
 def connect_cpp(connect: Connect) -> ConnectCpp:
-    """For tests whose language makes no difference."""
+    """For tests that need only one language."""
     LANGUAGES["cpp"].command()  # built before an attempt starts, because attempts have short timeouts
     return functools.partial(connect, "cpp")
 

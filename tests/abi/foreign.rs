@@ -9,7 +9,7 @@ fn declarations() -> PathBuf {
     let header = root().join("include/temporal_heartbeat.h");
     let text = output(Command::new("cc").args(["-E", "-P"]).arg(header));
     let path = build_dir().join("declarations.h");
-    // Two tests write this file: rename it into place, so that no test reads half of it.
+    // Two tests write this file. Rename it into place, because a test must not read half of it.
     let fresh = build_dir().join(format!("declarations-{:?}.h", std::thread::current().id()));
     fs::write(&fresh, text).unwrap();
     fs::rename(fresh, &path).unwrap();

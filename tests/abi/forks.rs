@@ -21,7 +21,7 @@ fn children_start_disconnected_and_their_parent_is_unaffected() {
     // The parent kept its connection.
     let parents: Vec<_> = fake.calls(BEAT).into_iter().filter(|call| call.has(b"other")).collect();
     assert!(parents.iter().all(|call| call.connection == parents[0].connection));
-    // Each child opened a connection of its own, and used no inherited one.
+    // Each child opened a new connection, and didn't use the inherited one.
     let childrens: Vec<_> = fake.calls(BEAT).into_iter().filter(|call| call.has(b"child")).collect();
     assert!(childrens.len() >= 2 * forks, "{}", childrens.len());
     assert!(childrens.iter().all(|call| call.connection != parents[0].connection));

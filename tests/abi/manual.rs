@@ -17,7 +17,7 @@ fn comment(name: &str) -> String {
     comment.join(" ").replace("// ", "")
 }
 
-/// Returns the functions whose comments contain none of these words.
+/// Returns the functions without any of these words in their comments.
 fn without(words: &[&str]) -> Vec<String> {
     names().into_iter().filter(|name| !words.iter().any(|word| comment(name).contains(word))).collect()
 }

@@ -24,7 +24,7 @@ const BEAT: &str = "RecordActivityTaskHeartbeat";
 /// The same token as in `c/check.h`: a task with the fields that identify a workflow's activity.
 const TOKEN: &[u8] = b"\x0a\x02ns\x12\x02wf\x1a\x03run\x32\x015";
 
-/// Returns a program whose environment names its server.
+/// Returns a program that finds its server in the environment.
 fn connecting(source: &str, fake: &Fake) -> Program {
     Program::new(source).variable("TEMPORAL_ADDRESS", fake.address.to_string())
 }
@@ -128,7 +128,7 @@ fn strings_are_utf8_and_end_with_nul() {
         #[prost(message, optional, tag = "4")]
         heartbeat_details: Option<Payloads>,
     }
-    // Payloads whose encodings are named "a", NUL, "b" and by two bytes that aren't UTF-8, and one without metadata.
+    // Three payloads. The first names the encoding "a\0b", the second one that isn't UTF-8. The third has no metadata.
     let payloads = b"\x0a\x11\x0a\x0f\x0a\x08encoding\x12\x03a\0b\x0a\x10\x0a\x0e\x0a\x08encoding\x12\x02\xff\xfe\x0a\x04\x12\x0241";
     let activity = Pending {
         activity_id: "5".into(),

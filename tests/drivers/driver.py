@@ -186,7 +186,7 @@ def _word(value: Any) -> str:
 
 
 def _arguments(options: str) -> dict[str, Any]:
-    """Returns a call's arguments from JSON, in which a duration is a number whose name ends in `_ms`."""
+    """Returns a call's arguments from JSON. A key that ends in `_ms` holds a duration."""
     arguments: dict[str, Any] = json.loads(_bytes(options) or b"{}")
     return {
         name.removesuffix("_ms"): timedelta(milliseconds=value) if name.endswith("_ms") else value

@@ -1,5 +1,5 @@
 // A thread connects and beats for three seconds on a stack of known content. Prints how much of the stack was used.
-// Options and token come from the environment.
+// Reads options and token from the environment.
 //
 // A thread that makes one call after the other drives the connection itself. When the server closes the connection, the
 // next handshake runs on the caller's stack, and needs more of it than anything else.

@@ -132,7 +132,7 @@ def test_frozen_child_sees_its_lost_lease_in_its_first_record(
         handle.flush()
         driver.freeze()
         retry = activity.next_attempt()
-        # The server's answer that the activity is gone must not arrive first.
+        # The server's NOT_FOUND must not arrive before the record.
         proxy.lose_answers()
         handle.start_record(2)
         driver.thaw()

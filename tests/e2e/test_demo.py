@@ -138,7 +138,7 @@ def test_verdict_names_the_fault(
 
 
 class Watched:
-    """A demo whose output is read while it runs, and whose processes have a mark in their environment."""
+    """A demo with its output, which tests read while it runs. Its processes have a mark in their environment."""
 
     def __init__(self, directory: Path, on_terminal: bool = False) -> None:
         self.temporary = directory / "tmp"

@@ -38,7 +38,7 @@ PARENTS: dict[str, object] = {
     "token_in_pipe": handoff.token_in_pipe,
 }
 
-# A worker whose activity is the example, or contains it.
+# A worker with one activity: the example, or a function that contains it.
 PARENT = """
 import asyncio, subprocess, sys
 from pathlib import Path

@@ -29,7 +29,7 @@ ITEMS = {"activity.py": 20_000, "activity_aio.py": 200}
 
 
 class Parent:
-    """A worker whose one activity hands over to an example, in one of three ways."""
+    """A worker with one activity, which hands over to an example in one of three ways."""
 
     def __init__(self, address: str, file: Path) -> None:
         self.children: list[subprocess.Popen[bytes]] = []

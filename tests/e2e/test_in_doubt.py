@@ -1,4 +1,4 @@
-"""An ending call whose answer is lost may have been applied. The retry's NOT_FOUND then becomes THB_IN_DOUBT."""
+"""The server may apply an ending call although the answer is lost. The retry's NOT_FOUND becomes THB_IN_DOUBT."""
 
 import time
 from collections.abc import Callable

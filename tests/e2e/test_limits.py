@@ -1,4 +1,4 @@
-"""The server ends an activity whose details or result are too large, so the library refuses to send them."""
+"""Details or a result over the server's limit would end the activity, so the library refuses to send them."""
 
 from harness.activities import Kind
 from harness.driver import Raw, refused

@@ -80,7 +80,7 @@ def driver(network: Network, link: Proxy) -> Iterator[Driver]:
 
 
 def written(driver: Driver, port: int) -> list[TcpSocket]:
-    """Returns the sockets to this port whose send buffer contains a request."""
+    """Returns the sockets to this port that have a request in their send buffer."""
     to_port = [entry for entry in sockets_around(driver.pid) if entry.remote[1] == port]
     return [entry for entry in to_port if entry.unacknowledged_bytes >= REQUEST_BYTES]
 

@@ -48,7 +48,7 @@ def go() -> str:
     return str(program)
 
 
-# The command of each program, with a folder of its own.
+# The command of each program. Each has a separate folder.
 COMMANDS: dict[str, Callable[[Path], list[str]]] = {
     "c": lambda folder: [c(), ITEMS, str(folder / "done")],
     "cpp": lambda folder: [cpp(), ITEMS, str(folder / "done")],

@@ -1,4 +1,4 @@
-"""Runs the README's programs and commands as they are printed."""
+"""Runs the unchanged programs and commands of the README."""
 
 import base64
 import os

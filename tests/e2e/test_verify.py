@@ -1,4 +1,4 @@
-"""With the option, the library looks up an ending in doubt: the server's records show whether this call ended it."""
+"""With `verify`, the library checks an ending in doubt: the server's records show which call ended the activity."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from harness.proxy import Proxy
 from harness.worker import SdkWorker
 
 PATIENCE_MS = 30_000
-# An ending call waits for a beat in flight, whose answer would be lost here.
+# With this timeout no beat is in flight when the ending starts. The ending would wait for its answer, which is lost.
 NOTHING_TO_ASK = {"heartbeat_timeout_ms": 30_000}
 
 

@@ -23,5 +23,5 @@ if ! "$root/target/fuzz/$triple/release/$target" "${limits[@]}" -max_total_time=
     echo "$target: found something, see $found.log"
     exit 1
 fi
-told() { sed -n "s/^stat::$1: *//p" "$found.log"; }
-echo "$target: $(told number_of_executed_units) executions, $(told average_exec_per_sec) a second, nothing found except the planted bug"
+statistic() { sed -n "s/^stat::$1: *//p" "$found.log"; }
+echo "$target: $(statistic number_of_executed_units) executions, $(statistic average_exec_per_sec) a second, nothing found except the planted bug"

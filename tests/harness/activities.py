@@ -39,7 +39,7 @@ KINDS: tuple[Kind, ...] = ("workflow", "standalone")
 
 
 class ExternalActivity(ABC):
-    """A started activity whose attempts are handed over one by one."""
+    """A started activity. Its attempts are handed over one by one."""
 
     run_id: str | None
 

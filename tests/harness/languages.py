@@ -117,10 +117,10 @@ LANGUAGES = {
 
 DRIVER_LANGUAGES = LANGUAGES | {"asyncio": Language("asyncio", functools.partial(_python, "asyncio"))}
 
-# The languages whose drivers hold activities open.
+# The languages with a driver that holds activities open.
 ACTIVITY_LANGUAGES = ("cpp", "python", "asyncio", "go")
 
 
 def available() -> list[str]:
-    """Returns the languages whose drivers can be built here. The tests of other languages report the reason."""
+    """Returns the languages with a driver that can be built here. The tests of other languages report the reason."""
     return [name for name, language in LANGUAGES.items() if language.is_available()]

@@ -114,7 +114,7 @@ class TcpSocket:
 
     @property
     def has_unsent_bytes(self) -> bool:
-        """Whether its bytes can still arrive. This includes a closed socket whose bytes the kernel still sends."""
+        """Whether its bytes can still arrive. The kernel also sends the bytes of closed sockets."""
         return self.unacknowledged_bytes > 0 and self.state not in ("SYN_SENT", "SYN_RECV", "LISTEN", "TIME_WAIT")
 
 

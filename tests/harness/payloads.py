@@ -16,12 +16,12 @@ def payloads(*values: tuple[str, bytes]) -> bytes:
 
 
 def bytes_of_size(encoded: int) -> bytes:
-    """Returns a value whose encoding as binary/plain has exactly this many bytes."""
+    """Returns a value that has exactly this many bytes when encoded as binary/plain."""
     return bytes(_length(encoded, lambda length: payloads(("binary/plain", bytes(length)))))
 
 
 def json_of_size(encoded: int) -> str:
-    """Returns a text whose encoding as json/plain has exactly this many bytes."""
+    """Returns a text that has exactly this many bytes when encoded as json/plain."""
     return "x" * _length(encoded, lambda length: payloads(("json/plain", b'"' + b"x" * length + b'"')))
 
 

@@ -21,7 +21,7 @@ RUN_LIMIT_S = 600.0 if os.environ.get("THB_SLOW") == "1" else 60.0
 
 
 def program() -> Path:
-    """Returns the program that THB_PROGRAM names, by default the one that `make test` builds."""
+    """Returns the program that THB_PROGRAM names, by default the result of `make program`."""
     path = Path(os.environ.get("THB_PROGRAM") or ROOT / "target" / "debug" / "temporal-heartbeat")
     return requires(path if path.exists() else None, f"the program at {path} (make program)")
 

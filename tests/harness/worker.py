@@ -1,4 +1,4 @@
-"""A worker of the official SDK whose one activity hands over its task token."""
+"""A worker of the official SDK with one activity, which hands over its task token."""
 
 import asyncio
 import queue

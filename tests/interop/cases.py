@@ -24,7 +24,7 @@ def written() -> list[Case]:
 
 
 def read_by(sdk: Sdk, children: Iterable[str] = ROWS_OF) -> list[Case]:
-    """Returns the cases whose values exist and can be read."""
+    """Returns the cases with values that exist and that the SDK can read."""
     return [(child, row) for child in children for row in ROWS_OF[child] if row.stored and sdk.can_read(row)]
 
 

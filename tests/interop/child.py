@@ -24,7 +24,7 @@ class ChildError(Exception):
 
 
 class Child(ABC):
-    # The language whose column of the table has its readings. None: it reads payloads without decoding.
+    # The language of the table's column with the values that it reads. None: it reads payloads without decoding.
     reads_as: str | None
 
     @abstractmethod
@@ -39,7 +39,7 @@ class Child(ABC):
 
     @abstractmethod
     def fail(self, token: bytes, row: Row) -> None:
-        """Fails the activity for good, with these details."""
+        """Fails the activity with these details. The failure isn't retryable."""
 
     @abstractmethod
     def retry(self, token: bytes) -> None:

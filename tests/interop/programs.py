@@ -53,7 +53,7 @@ def _go() -> Path:
 
 
 def go_parent(code: str) -> Command:
-    """Builds a worker whose activity is the function Solve of this source."""
+    """Builds a worker with the activity Solve, a function of this source."""
     go = requires(shutil.which("go"), "go")
     folder = OUT / "go"
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def typescript_worker() -> Command:
 
 
 def typescript_parent(code: str) -> Command:
-    """Builds a worker whose activity is in this module."""
+    """Builds a worker with the activity of this module."""
     [node, worker] = typescript_worker()
     folder = Path(worker).parent
     (folder / "handoff.mjs").write_text(code)
@@ -89,7 +89,7 @@ def java_worker() -> Command:
 
 
 def java_parent(code: str) -> Command:
-    """Builds a worker whose activity is the class SolveImpl of this source."""
+    """Builds a worker with the activity SolveImpl, a class of this source."""
     folder = OUT / "java" / "parent"
     shutil.copytree(PEERS / "java" / "parent", folder, dirs_exist_ok=True)
     (folder / "SolveImpl.java").write_text(code)

@@ -102,7 +102,7 @@ def record(worker: PeerWorker, children: Mapping[str, Child], row: Row) -> Scena
 
 
 def fail(worker: PeerWorker, child: Child, row: Row) -> Scenario[Ending]:
-    """The child fails the activity for good, the SDK's workflow reads the details."""
+    """The child fails the activity without a retry, and the SDK's workflow reads the details."""
     activity = worker.start(row)
     yield
     child.fail(activity.attempt().token, row)

@@ -75,7 +75,7 @@ PARENTS = [
 
 @workflow.defn(name="HandsOver")
 class HandsOver:
-    """A workflow that runs the activity of a parent, whose worker is on a separate queue."""
+    """A workflow that runs the activity of a parent. The parent's worker polls a separate queue."""
 
     @workflow.run
     async def run(self, name: str, queue: str) -> Any:

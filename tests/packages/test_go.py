@@ -21,7 +21,7 @@ STATIC = "temporal_heartbeat_static"
 
 @pytest.fixture
 def reader(tmp_path: Path) -> dict[str, str]:
-    """Returns the environment of a reader without a cache, whose proxy has the module."""
+    """Returns the environment of a reader with an empty cache and with a proxy that has the module."""
     go = requires(shutil.which("go"), "go")
     proxies = run(go, "env", "GOPROXY").strip()
     return fresh_environment(

@@ -22,7 +22,7 @@ const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
 const MOMENT: Timeout = Timeout::Within(Duration::from_millis(50));
 const ALL: Signals = Signals::CANCEL_REQUESTED;
 
-/// Starts a server whose `answer` decides the answer to each beat by the beat's number.
+/// Starts a server that answers each beat with the result of `answer`.
 fn beats(answer: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Fake {
     Fake::connected(move |call| match call.method.as_str() {
         BEAT => answer(call),
@@ -99,7 +99,7 @@ fn record_that_is_checked_for_long_keeps_nobody_waiting() {
         while most < MANY && Instant::now() < end {
             let before = progress.load(Ordering::SeqCst);
             let calls = (0..MANY).take_while(|_| {
-                // A record that waits for the lock gets it meanwhile.
+                // In this pause a record that waits for the lock gets it.
                 thread::sleep(Duration::from_millis(1));
                 activity::signals(handle).unwrap();
                 before % 2 == 1 && progress.load(Ordering::SeqCst) == before

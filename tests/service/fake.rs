@@ -1,4 +1,4 @@
-//! A gRPC server whose answers a test chooses: an error, an invalid message, a late answer, or none.
+//! A gRPC server that answers as a test chooses: with an error, an invalid message, a late answer, or not at all.
 
 use std::{
     collections::HashMap,
@@ -104,7 +104,7 @@ impl Answer {
     }
 }
 
-/// How the server describes the activity "a", one of whose attempts is running.
+/// How the server describes the activity "a". One of its attempts is running.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Described {
     /// The number of its attempt.
@@ -213,7 +213,7 @@ impl Fake {
         fake
     }
 
-    /// Starts a server whose address refuses connections until [`Fake::open`].
+    /// Starts a server that refuses connections until [`Fake::open`].
     pub fn closed(
         script: impl Fn(&Call) -> Answer + Send + Sync + 'static,
         limits: impl Fn() -> Limits + Send + Sync + 'static,

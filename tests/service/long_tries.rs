@@ -15,7 +15,7 @@ const COMPLETE: &str = "RespondActivityTaskCompleted";
 const SHORT: Timeout = Timeout::Within(Duration::from_secs(3));
 const OPTIONS: &[u8] = b"{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}";
 
-/// Starts a server that never answers the first beat, and an activity whose first beat is in flight.
+/// Starts a server that never answers the first beat, and opens an activity. Returns when the first beat is in flight.
 fn with_a_lost_beat() -> (Fake, u64) {
     let fake = Fake::connected(|call| match call.method.as_str() {
         BEAT if call.has(b"\"lost\"") => Answer::Silence,

@@ -25,7 +25,7 @@ const BEAT: &str = "RecordActivityTaskHeartbeat";
 const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
 const OPTIONS: &str = "{\"heartbeat_timeout_ms\":1000,\"initial_details\":\"\"}";
 
-/// Starts a server with this answer to beats, and a client of a separate namespace, whose metrics start at 0.
+/// Starts a server with this answer to beats, and a client of a separate namespace, so that its metrics start at 0.
 fn beats(namespace: &str, answer: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Fake {
     let fake = Fake::start(move |call| match call.method.as_str() {
         BEAT => answer(call),
@@ -251,7 +251,7 @@ fn details_near_the_limit_are_logged() {
     assert!(!records().iter().any(|record| record["event"] == "large"));
 }
 
-/// A namespace whose limit is a thousand bytes.
+/// A namespace with a limit of a thousand bytes.
 fn small_namespace() -> Answer {
     let limits = [1 << 3, 0xe8, 0x07];
     let info = [&[8 << 3 | 2, 3][..], &limits].concat();
@@ -313,7 +313,7 @@ fn require_encoded_sends_no_readable_details() {
     ] {
         assert_eq!(outcome.unwrap_err().status(), Status::InvalidArgument);
     }
-    // One value whose encoding is "binary/encrypted".
+    // One value with the encoding "binary/encrypted".
     let encrypted = b"\x0a\x20\x0a\x1c\x0a\x08encoding\x12\x10binary/encrypted\x12\x00";
     activity::record(handle, Encoding::Payloads, encrypted).unwrap();
     activity::record(handle, Encoding::Null, b"").unwrap();

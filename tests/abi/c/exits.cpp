@@ -1,5 +1,5 @@
-// Ends in the way that argv[1] names. At that time argv[2] is recorded and not sent, some threads are in calls that the server never
-// answers, and others record continuously. Prints the start of the end on stdout, in nanoseconds of the monotonic clock.
+// Ends in the way that argv[1] names. When the end starts, argv[2] is recorded and not sent, some threads are in calls that the server
+// never answers, and others record continuously. Prints the time of that start on stdout, in nanoseconds of the monotonic clock.
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-/* A process whose connect failed ends at once, because there is nothing to send. */
+/* After a failed connect a process ends at once, because there is nothing to send. */
 #include <time.h>
 #include <unistd.h>
 

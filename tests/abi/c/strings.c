@@ -1,5 +1,5 @@
-/* Every const char * that the library returns is non-NULL, ends with a NUL, and is valid UTF-8, for any input. The server holds
- * details whose encodings have names that aren't valid UTF-8 C strings. */
+/* Every const char * that the library returns is non-NULL, ends with a NUL, and is valid UTF-8, for any input. The server returns
+ * details with names of encodings that aren't valid UTF-8 C strings. */
 #include "check.h"
 
 static void names(void) {

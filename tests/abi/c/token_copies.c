@@ -30,7 +30,7 @@ static int copies(void) {
         unsigned long begin, end;
         char rights[8];
         if (sscanf(line, "%lx-%lx %7s", &begin, &end, rights) != 3 || strncmp(rights, "rw", 2) != 0) continue;
-        /* Blocks overlap, so that no copy is split. Copies in the read buffer itself don't count. */
+        /* Blocks overlap, so a copy at the end of a block is found in the next. Copies in the read buffer don't count. */
         for (unsigned long at = begin; at < end; at += sizeof page - LEN + 1) {
             ssize_t size = pread(memory, page, sizeof page, (off_t)at);
             for (ssize_t i = 0; i + (ssize_t)LEN <= size; i++) {

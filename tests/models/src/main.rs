@@ -1,4 +1,4 @@
-//! Runs the models whose names are passed, or all models.
+//! Runs the named models, or all models if no name is passed.
 #![allow(dead_code, reason = "not all of each file is modelled")]
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-"""A codec that encrypts payloads. It is a simple stand-in, the same in every peer; its strength doesn't matter here."""
+"""A codec that encrypts payloads. It is simple and not secure, because tests need no secrecy. Every peer has it."""
 
 from collections.abc import Sequence
 

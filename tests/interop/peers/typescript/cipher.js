@@ -1,5 +1,5 @@
 'use strict';
-// A codec that encrypts payloads. It is a simple stand-in, the same in every peer; its strength doesn't matter for these tests.
+// A codec that encrypts payloads. It is simple and not secure, because the tests need no secrecy. Every peer has the same codec.
 
 const { Payload } = require('@temporalio/proto').temporal.api.common.v1;
 

@@ -13,7 +13,7 @@ const (
 	key       = 0x5a
 )
 
-// Cipher encrypts payloads. It is a simple stand-in, the same in every peer; its strength doesn't matter for these tests.
+// Cipher encrypts payloads. It is simple and not secure, because the tests need no secrecy. Every peer has the same cipher.
 type Cipher struct{}
 
 // Encode encrypts payloads.

@@ -6,7 +6,7 @@ import io.temporal.api.common.v1.Payload;
 import io.temporal.payload.codec.PayloadCodec;
 import java.util.List;
 
-/** Encrypts payloads. It is a simple stand-in, the same in every peer; its strength doesn't matter for these tests. */
+/** Encrypts payloads. It is simple and not secure, because the tests need no secrecy. Every peer has the same cipher. */
 final class Cipher implements PayloadCodec {
   private static final ByteString ENCRYPTED = ByteString.copyFromUtf8("binary/encrypted");
   private static final int KEY = 0x5a;

@@ -34,7 +34,7 @@ SEAL = ld -r --force-group-allocation --whole-archive $(ARCHIVE) -o $(ARCHIVE).o
 PROGRAM := $(CURDIR)/target/release/temporal-heartbeat
 
 .DEFAULT_GOAL := all
-.PHONY: help all lib cli man program header docs baseline venv test test-rust test-go test-python check-slow check-memory check-orders sim sim-planted fuzz lease-table soak lint bench bench-check bench-activity bench-program clean
+.PHONY: help all lib cli man program header docs baseline venv test test-rust test-go test-python check-slow check-memory check-orders sim sim-compare sim-planted fuzz lease-table soak lint bench bench-check bench-activity bench-program clean
 
 # A program that a recipe can't do without, and what it comes with.
 needs = @command -v $(firstword $(1)) >/dev/null || \
@@ -92,11 +92,11 @@ test-rust: lib ## the logic, the header, programs in C, faults that a server in 
 	$(CARGO) test --features cli
 
 # A stage that passed isn't repeated until the library or the program changes.
-SLOW   := valgrind forks memory orders sim fuzz kills outages interop program server-1.29 server-1.30 server-1.31
+SLOW   := valgrind forks memory orders sim sim-compare fuzz kills outages interop program server-1.29 server-1.30 server-1.31
 PASSED := $(addprefix target/check-slow/,$(SLOW))
 .PHONY: $(SLOW:%=slow-%)
 
-check-slow: lib cli venv ## valgrind, sanitizers, models, 20 minutes of simulation, fuzzing; 1000 forks and exits of each kind; 20 000 kills of the connection; 10 GB of output; 600 outages of a link; workers in TypeScript and Java; all scenarios on Servers 1.29, 1.30 and 1.31
+check-slow: lib cli venv ## valgrind, sanitizers, models, 20 minutes of simulation, its model against real servers, fuzzing; 1000 forks and exits of each kind; 20 000 kills of the connection; 10 GB of output; 600 outages of a link; workers in TypeScript and Java; all scenarios on Servers 1.29, 1.30 and 1.31
 	@$(MAKE) --no-print-directory $(PASSED)
 
 $(PASSED): $(LIB) $(PROGRAM)
@@ -115,6 +115,11 @@ slow-orders: check-orders
 
 slow-sim:
 	$(MAKE) sim SECONDS=1200
+
+slow-sim-compare:
+	$(MAKE) sim-compare SCRIPTS=1000
+	$(MAKE) sim-compare SCRIPTS=200 SERVER=1.29
+	$(MAKE) sim-compare SCRIPTS=200 SERVER=1.31
 
 slow-fuzz:
 	$(MAKE) fuzz SECONDS=120
@@ -162,6 +167,10 @@ check-orders: ## slot, registry and hand-over in every order of events (loom)
 # tests/sim/README.md
 sim: ## the client, the network and the server simulated, with faults by seed; SECONDS=of random seeds, or SEED=the one
 	THB_SIM_SEED=$(SEED) THB_SIM_SECONDS=$(or $(SECONDS),60) RUST_BACKTRACE=0 $(CARGO) test --profile sim --lib -- --nocapture sim::no_promise
+
+OLDER := $(filter-out 1.32,$(SERVER))
+sim-compare: venv $(OLDER:%=$(SERVERS)%/bin/temporal) ## the simulation's model of the server against a real one; SCRIPTS=number SERVER=1.29 to 1.32 SEED=of the first script
+	cd tests && $(OLDER:%=THB_TEMPORAL=$(SERVERS)%/bin/temporal) $(VENV)/bin/python -m sim.compare --scripts $(or $(SCRIPTS),$(if $(SEED),1,100)) $(SEED:%=--seed %)
 
 # Not a part of check-slow yet: not every mistake of its list is known to be found.
 sim-planted: ## each mistake that is planted in the library is found by the simulation (20 minutes)

@@ -176,7 +176,7 @@ class SdkWorker(AbstractContextManager["SdkWorker"]):
         return self._attempts.setdefault(activity_id, queue.SimpleQueue())
 
     async def _open(self) -> None:
-        self.client = await _connect(self._address)
+        self.client = await connect(self._address)
         self._worker = Worker(
             self.client,
             task_queue=TASK_QUEUE,
@@ -185,7 +185,7 @@ class SdkWorker(AbstractContextManager["SdkWorker"]):
             workflow_runner=UnsandboxedWorkflowRunner(),
         )
         self.server_version = await _server_version(self.client)
-        self.has_standalone = await _has_standalone(self.client)
+        self.has_standalone = await has_standalone(self.client)
         # A worker runs in a task; `shutdown` ends it.
         self._running = asyncio.create_task(self._worker.run())
 
@@ -196,7 +196,7 @@ class SdkWorker(AbstractContextManager["SdkWorker"]):
         activity.raise_complete_async()
 
 
-async def _connect(address: str) -> temporalio.client.Client:
+async def connect(address: str) -> temporalio.client.Client:
     """Connects with retries, because the port of a server opens before all of its services answer."""
     deadline = asyncio.get_running_loop().time() + START_TIMEOUT
     while True:
@@ -217,7 +217,7 @@ async def _server_version(client: temporalio.client.Client) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-async def _has_standalone(client: temporalio.client.Client) -> bool:
+async def has_standalone(client: temporalio.client.Client) -> bool:
     unknown = DescribeActivityExecutionRequest(namespace=NAMESPACE, activity_id="of nobody")
     try:
         await client.workflow_service.describe_activity_execution(unknown)

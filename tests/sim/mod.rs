@@ -1,10 +1,15 @@
 //! A simulation of the client, the network and the server in one thread, with faults by seed. See README.md.
 #![allow(clippy::print_stdout, reason = "a test reports")]
 
+mod activity;
+mod compare;
+mod description;
 mod faults;
 mod invariants;
 mod network;
+mod operator;
 mod plan;
+mod request;
 mod server;
 mod temporal;
 mod timers;

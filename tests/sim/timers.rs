@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::{
     invariants,
-    temporal::{Activity, State},
+    temporal::Activity,
     trace::Lane,
     workload::Process,
     world::{World, lock},
@@ -15,6 +15,8 @@ use crate::sys::clock::Moment;
 
 /// The most attempts of an activity.
 const MOST_ATTEMPTS: i32 = 20;
+/// The identity of the worker that starts attempts.
+const WORKER: &str = "worker";
 /// The longest pause before the next attempt starts.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 /// The server's clock at the start of a simulation, in Unix time.
@@ -26,7 +28,7 @@ pub fn schedule(world: &Arc<World>, number: usize) {
     let timeout = Duration::from_millis(world.pick(&timeouts));
     let is_standalone = world.chance(0.3);
     let mut temporal = lock(&world.server.temporal);
-    temporal.activities.push(Activity::new(number, is_standalone, timeout));
+    temporal.activities.push(Activity::new(number, is_standalone, timeout, MOST_ATTEMPTS));
 }
 
 /// Fires timers, and starts attempts.
@@ -37,12 +39,12 @@ pub async fn run(world: Arc<World>, process: Arc<Process>) {
         let mut next = Moment::NEVER;
         let activities = lock(&world.server.temporal).activities.clone();
         for activity in activities.into_iter().filter(|_| is_working) {
-            if activity.state == State::Waiting {
+            if activity.may_start(now) {
                 start(&world, activity.number, now);
-            } else if activity.expires <= now {
-                expire(&world, &process, &activity);
+            } else if activity.expires() <= now {
+                expire(&world, &process, &activity, now);
             } else {
-                next = next.min(activity.expires);
+                next = next.min(activity.expires());
             }
         }
         let wait = next.since(now).min(Duration::from_secs(3600));
@@ -50,17 +52,10 @@ pub async fn run(world: Arc<World>, process: Arc<Process>) {
     }
 }
 
-fn expire(world: &Arc<World>, process: &Process, activity: &Activity) {
+fn expire(world: &Arc<World>, process: &Process, activity: &Activity, now: Moment) {
     world.log(Lane::Server, || format!("a{} attempt {} times out", activity.number, activity.attempt));
     invariants::timer_fires(world, process, activity);
-    let mut temporal = lock(&world.server.temporal);
-    let activity = &mut temporal.activities[activity.number];
-    if activity.attempt >= MOST_ATTEMPTS {
-        activity.end(State::TimedOut);
-    } else {
-        activity.end_attempt();
-    }
-    drop(temporal);
+    lock(&world.server.temporal).activities[activity.number].time_out(now);
     world.server.changed.notify_one();
 }
 
@@ -80,8 +75,9 @@ fn start(world: &Arc<World>, number: usize, now: Moment) {
         let mut temporal = lock(&world.server.temporal);
         let activity = &mut temporal.activities[number];
         activity.starts = None;
-        if activity.state == State::Waiting {
-            activity.start(unix, Moment::now(), timer);
+        let now = Moment::now();
+        if activity.may_start(now) {
+            activity.start(WORKER, unix, now, timer);
             world.log(Lane::Server, || format!("a{number} attempt {} starts", activity.attempt));
         }
         drop(temporal);

@@ -18,7 +18,7 @@ pub fn exhausted(why: &io::Error) -> Option<&'static str> {
 
 /// Opens descriptors with numbers above those of the standard streams. In a process that has closed those, the host's
 /// output could otherwise go into the library's connection.
-pub fn apart<T>(make: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+pub fn apart<T>(make: impl FnOnce() -> T) -> T {
     let mut taken = Vec::new();
     // A new descriptor gets the lowest free number.
     for _ in 0..ABOVE_STANDARD {

@@ -37,7 +37,7 @@ impl Event {
 
     #[cfg(any(test, not(target_os = "linux")))]
     fn pipe() -> io::Result<Self> {
-        let (reader, writer) = io::pipe()?; // CLOEXEC
+        let (reader, writer) = apart(io::pipe)?; // CLOEXEC
         let (reader, writer) = (OwnedFd::from(reader), OwnedFd::from(writer));
         for end in [&reader, &writer] {
             // SAFETY: no pointers are passed, and the descriptor is open.

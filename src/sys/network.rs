@@ -31,7 +31,8 @@ pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
     let host = host.to_owned();
-    let resolved = blocking::run(move || (host.as_str(), port).to_socket_addrs()).await??;
+    let resolve = move || apart(|| (host.as_str(), port).to_socket_addrs());
+    let resolved = blocking::run(resolve).await??;
     Ok(resolved.collect())
 }
 

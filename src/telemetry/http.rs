@@ -4,10 +4,11 @@
 //! hyper would make the library a tenth larger.
 
 use std::{
+    collections::VecDeque,
+    future::poll_fn,
     io,
     net::{SocketAddr, TcpListener},
     os::fd::AsRawFd,
-    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -15,7 +16,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::Semaphore,
+    task::AbortHandle,
 };
 
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
         error::{Error, Result},
         status::Status,
     },
-    sys::fork_private::Private,
+    sys::{descriptor::apart, fork_private::Private},
 };
 
 /// The path of the metrics.
@@ -34,7 +35,7 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 /// The end of a request's head, and the largest head.
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 const MAX_HEAD: usize = 16 * 1024;
-/// The most connections at once; others wait.
+/// The most connections at once. A further one ends the oldest, which is probably idle: an answer takes milliseconds.
 const MAX_CONNECTIONS: usize = 8;
 /// The longest time of one connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -55,7 +56,7 @@ impl Listener {
     pub fn bind(option: &str, address: SocketAddr) -> Result<Self> {
         let last = Instant::now() + HANDOVER;
         let socket = loop {
-            match TcpListener::bind(address) {
+            match apart(|| TcpListener::bind(address)) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < last => {
                     thread::sleep(HANDOVER / 20);
                 }
@@ -81,19 +82,22 @@ impl Listener {
         let Ok(socket) = tokio::net::TcpListener::from_std(socket) else { return };
         // Declared after the socket, so that it is dropped before it.
         let _private = private;
-        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let mut connections = VecDeque::new();
         loop {
-            let Ok(place) = room.clone().acquire_owned().await else { return };
-            let Ok((stream, _)) = socket.accept().await else {
+            let accepted = poll_fn(|context| apart(|| socket.poll_accept(context))).await;
+            let Ok((stream, _)) = accepted else {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };
-            let text = text.clone();
-            tokio::spawn(async move {
-                // A client that is too slow is disconnected. Its errors don't matter.
-                let _ = tokio::time::timeout(CONNECTION_TIMEOUT, attend(stream, text)).await;
-                drop(place);
-            });
+            connections.retain(|connection: &AbortHandle| !connection.is_finished());
+            if connections.len() >= MAX_CONNECTIONS
+                && let Some(oldest) = connections.pop_front()
+            {
+                oldest.abort();
+            }
+            // A client that is too slow is disconnected. Its errors don't matter.
+            let attended = tokio::time::timeout(CONNECTION_TIMEOUT, attend(stream, text.clone()));
+            connections.push_back(tokio::spawn(async move { drop(attended.await) }).abort_handle());
         }
     }
 }

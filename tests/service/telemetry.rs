@@ -326,6 +326,7 @@ fn require_encoded_sends_no_readable_details() {
 /// Sends an HTTP request, and returns the answer.
 fn fetch(address: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -346,7 +347,7 @@ fn metrics_are_served_until_disconnect() {
     assert_eq!(figure(body, "temporal_request", &format!("operation=\"{BEAT}\"")), 1.0);
 
     // Connections that send nothing delay neither other HTTP clients nor the beats.
-    let idle: Vec<_> = (0..5).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    let idle: Vec<_> = (0..20).map(|_| TcpStream::connect(&address).unwrap()).collect();
     assert!(fetch(&address, request).starts_with("HTTP/1.1 200 OK"));
     rpc::heartbeat(TOKEN, json("2"), LONG).unwrap();
     drop(idle);

@@ -6,12 +6,13 @@ import signal
 from pathlib import Path
 
 import pytest
+from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.exceptions import ApplicationError
 
 from harness.activities import Kind
 from harness.fixtures import Connect, StartActivity
 from harness.polling import wait_until
-from harness.program import Exec
+from harness.program import Exec, encoded
 
 SOON = {"heartbeat_timeout_ms": 1_000}
 
@@ -106,6 +107,31 @@ def beats(activity: object) -> float:
     description = activity._run(activity._handle.describe())  # type: ignore[attr-defined]
     [pending] = description.raw_description.pending_activities
     return float(pending.last_heartbeat_time.ToNanoseconds()) / 1e9
+
+
+REFERENCE = {"encoding": b"json/protobuf", "messageType": b"temporal.api.sdk.v1.ExternalStorageReference"}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "data", "encoding", "json"),
+    [
+        ({"encoding": b"json/plain"}, b"41", "json/plain", "41"),
+        ({"encoding": b"json/plain"}, b"NaN", "json/plain", ""),
+        (REFERENCE, b'{"driverName":"s3"}', "json/external-storage-reference", '{"driverName":"s3"}'),
+    ],
+    ids=["json", "NaN", "reference"],
+)
+def test_command_gets_the_encoding_of_the_details(
+    metadata: dict[str, bytes], data: bytes, encoding: str, json: str, start: StartActivity, execute: Exec
+) -> None:
+    details = Payloads(payloads=[Payload(metadata=metadata, data=data)]).SerializeToString()
+    variables = {"TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS": encoded(details)}
+    show = ('echo "$TEMPORAL_ACTIVITY_DETAILS_ENCODING"', 'echo "$TEMPORAL_ACTIVITY_DETAILS_JSON"')
+    script = "; ".join((*show, 'cat "$TEMPORAL_ACTIVITY_DETAILS_FILE"'))
+    running = execute(start("workflow").next_attempt(), command=script, variables=variables)
+    assert [running.line(), running.line()] == [encoding, json]
+    assert running.rest() == data
+    assert running.ends() == 0
 
 
 @pytest.mark.parametrize("flag", ["--progress-file", "--result-file"])

@@ -8,6 +8,7 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::value::RawValue;
 use temporal_heartbeat::{
     api::task_queue::Task,
     config::handoff,
@@ -27,6 +28,7 @@ use crate::{
 const MAX_VARIABLE_BYTES: usize = 96 * 1024;
 
 const DETAILS_JSON: &str = "TEMPORAL_ACTIVITY_DETAILS_JSON";
+const DETAILS_ENCODING: &str = "TEMPORAL_ACTIVITY_DETAILS_ENCODING";
 const DETAILS_FILE: &str = "TEMPORAL_ACTIVITY_DETAILS_FILE";
 const INPUT_FILE: &str = "TEMPORAL_ACTIVITY_INPUT_FILE";
 const INPUT_ENCODING: &str = "TEMPORAL_ACTIVITY_INPUT_ENCODING";
@@ -60,7 +62,7 @@ pub fn set_details<'a>(
     details: &Details,
     directory: impl FnOnce() -> Result<&'a Path>,
 ) -> Result<()> {
-    for name in [handoff::HEARTBEAT_DETAILS, DETAILS_JSON, DETAILS_FILE] {
+    for name in [handoff::HEARTBEAT_DETAILS, DETAILS_JSON, DETAILS_ENCODING, DETAILS_FILE] {
         command.env_remove(name);
     }
     let encoded = BASE64_STANDARD.encode(details.payloads().encoded());
@@ -68,12 +70,14 @@ pub fn set_details<'a>(
         command.env(handoff::HEARTBEAT_DETAILS, encoded);
     }
     let Some(first) = details.values().first() else { return Ok(()) };
+    command.env(DETAILS_ENCODING, encoding(first));
     let bytes = if is_json(first) { json_text(first) } else { &first.data };
+    // Python encodes NaN as JSON, although it isn't.
     if is_json(first)
         && bytes.len() <= MAX_VARIABLE_BYTES
-        && let Ok(json) = std::str::from_utf8(bytes)
+        && let Ok(json) = serde_json::from_slice::<&RawValue>(bytes)
     {
-        command.env(DETAILS_JSON, json);
+        command.env(DETAILS_JSON, json.get());
     }
     command.env(DETAILS_FILE, write(directory()?, "details", bytes)?);
     Ok(())
@@ -99,12 +103,17 @@ pub fn set_task(
         command.env(handoff::DEADLINE_MS, ms(timeout));
     }
     if let Some(first) = input.values().first() {
-        command.env(INPUT_ENCODING, &first.encoding);
+        command.env(INPUT_ENCODING, encoding(first));
     }
     let path = write(directory, "input", &input_lines(input.values()))?;
     let file = File::open(&path).map_err(|why| local_error("read the input from its file", &why))?;
     command.stdin(file).env(INPUT_FILE, path);
     Ok(())
+}
+
+/// Returns the encoding of a value, with one name for all external references.
+fn encoding(value: &Value) -> &str {
+    if value.is_external_reference { Value::EXTERNAL_REFERENCE } else { &value.encoding }
 }
 
 /// Returns each argument on a line, or the bytes of a single argument that isn't JSON.

@@ -1,4 +1,4 @@
-# temporal-heartbeat. `make help` lists what there is.
+# temporal-heartbeat. `make help` lists the targets.
 
 CARGO  ?= cargo
 GO     ?= go
@@ -16,16 +16,16 @@ VENV   := $(CURDIR)/.venv
 SERVERS := $(CURDIR)/target/e2e/server-
 export TEMPORAL_HEARTBEAT_LIBRARY = $(LIB)
 
-# `nodelete` because the library's thread runs its code: dlclose must not take that away.
+# `nodelete`, because the library's threads run its code: dlclose must not unmap it.
 ifeq ($(SYSTEM),Darwin)
 LINK   := -C link-arg=-Wl,-install_name,@rpath/$(SONAME)
 else
 LINK   := -C link-arg=-Wl,-soname,$(SONAME) -C link-arg=-Wl,-z,nodelete
 endif
 
-# What Rust calls a static library exports all that is in it, its standard library too, and so can't stand beside another one. Ours
-# becomes one object without other names to the outside than thb_*, and without groups, of which the linker keeps one of a name.
-# (Bitcode, which only Rust's linker can use, confuses others.)
+# A static library from Rust exports all of its symbols, even those of Rust's standard library. A program couldn't link two such
+# libraries. So this links the archive into one object that exports thb_* only. The object has no section groups, because the linker
+# would keep only one of the groups with the same name. Bitcode is removed: only Rust's linker can read it, and other linkers fail.
 ARCHIVE := target/release/libtemporal_heartbeat.a
 SEAL = ld -r --force-group-allocation --whole-archive $(ARCHIVE) -o $(ARCHIVE).o \
 	&& objcopy --wildcard --keep-global-symbol='thb_*' --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd $(ARCHIVE).o \
@@ -36,34 +36,34 @@ PROGRAM := $(CURDIR)/target/release/temporal-heartbeat
 .DEFAULT_GOAL := all
 .PHONY: help all lib cli man program header docs baseline venv test test-rust test-go test-python check-slow check-memory check-orders sim sim-compare sim-planted fuzz lease-table soak lint bench bench-check bench-activity bench-program clean
 
-# A program that a recipe can't do without, and what it comes with.
+# Fails if a program isn't on the PATH. Arguments: the program, and the name of what to install.
 needs = @command -v $(firstword $(1)) >/dev/null || \
 	{ echo "make $@: needs $(firstword $(1)), which isn't on the PATH: install $(2)" >&2; exit 1; }
 
-help: ## this list
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-all: lib cli ## the library and the program
+all: lib cli ## build the library and the program
 
-# No crate type but these two: beside an rlib cargo drops link-time optimization without a word.
-lib: ## the shared and the static library, in target/release
+# Only these two crate types: with an rlib, cargo turns off link-time optimization without a warning.
+lib: ## build the shared and the static library, in target/release
 	$(call needs,$(CARGO),Rust)
 	$(CARGO) rustc --target-dir target --release --lib --crate-type cdylib,staticlib -- $(LINK)
 	@ln -sf $(notdir $(LIB)) target/release/$(SONAME)
 	@$(if $(filter Linux,$(SYSTEM)),$(SEAL),:)
 
-cli: ## the command-line program, in target/release
+cli: ## build the command-line program, in target/release
 	$(call needs,$(CARGO),Rust)
 	$(CARGO) build --target-dir target --release --features cli --bin temporal-heartbeat
 
-man: cli ## the program's manual pages, in target/man
+man: cli ## generate the program's manual pages, in target/man
 	$(PROGRAM) man target/man
 
-# As `cargo test` builds it beside a test, for the tests of the program: to build it alone would choose other features, and build all anew.
+# The program as `cargo test` builds it, for the tests. A separate build would choose other features and compile everything again.
 program:
 	$(CARGO) test --target-dir target --features cli --test service --no-run
 
-header: ## generate include/temporal_heartbeat.h from src/abi, and from it the prototypes of the Go and Python bindings
+header: ## generate include/temporal_heartbeat.h from src/abi, and the prototypes of the Go and Python bindings from the header
 	$(call needs,$(PYTHON),Python 3)
 	$(call needs,$(GO),Go)
 	THB_UPDATE_HEADER=1 $(CARGO) test --quiet --test abi header_is_generated
@@ -73,10 +73,10 @@ header: ## generate include/temporal_heartbeat.h from src/abi, and from it the p
 baseline: ## store the declarations of the header, with which later headers must be compatible; at a release
 	$(CC) -fpreprocessed -dD -E -P include/temporal_heartbeat.h >tests/abi/baseline/temporal_heartbeat.h
 
-docs: ## write the list of options in docs/options.md anew from their table
+docs: ## generate the list of options in docs/options.md from their table
 	THB_UPDATE_DOCS=1 $(CARGO) test --quiet --test abi options_page_is_generated
 
-venv: $(VENV)/.done ## the virtual environment of tests and demo, with a real Temporal server
+venv: $(VENV)/.done ## create the virtual environment of tests and demo, with a real Temporal server
 $(VENV)/.done: tests/requirements.txt
 	$(call needs,$(PYTHON),Python 3)
 	$(PYTHON) -m venv $(VENV)
@@ -86,17 +86,17 @@ $(VENV)/.done: tests/requirements.txt
 -include examples/demo/demo.mk # not in a source package
 include packaging/packaging.mk
 
-test: test-rust test-go test-python ## all tests
+test: test-rust test-go test-python ## run all tests
 
-test-rust: lib ## the logic, the header, programs in C, faults that a server in the test's process shows
+test-rust: lib ## test the logic, the header, programs in C, and faults that an in-process fake server produces
 	$(CARGO) test --features cli
 
-# A stage that passed isn't repeated until the library or the program changes.
+# A stage that passed runs again only when the library or the program has changed.
 SLOW   := valgrind forks memory orders sim sim-compare fuzz kills outages interop program server-1.29 server-1.30 server-1.31
 PASSED := $(addprefix target/check-slow/,$(SLOW))
 .PHONY: $(SLOW:%=slow-%)
 
-check-slow: lib cli venv ## valgrind, sanitizers, models, 20 minutes of simulation, its model against real servers, fuzzing; 1000 forks and exits of each kind; 20 000 kills of the connection; 10 GB of output; 600 outages of a link; workers in TypeScript and Java; all scenarios on Servers 1.29, 1.30 and 1.31
+check-slow: lib cli venv ## run the long tests: valgrind, sanitizers, models, 20 minutes of simulation, its model against real servers, fuzzing; 1000 forks and exits of each kind; 20 000 kills of the connection; 10 GB of output; 600 outages of a link; workers in TypeScript and Java; all scenarios on Servers 1.29, 1.30 and 1.31
 	@$(MAKE) --no-print-directory $(PASSED)
 
 $(PASSED): $(LIB) $(PROGRAM)
@@ -139,55 +139,56 @@ slow-outages:
 $(filter slow-server-%,$(SLOW:%=slow-%)): slow-server-%: $(SERVERS)%/bin/temporal
 	cd tests && THB_TEMPORAL=$< $(VENV)/bin/python -m pytest -n 3 e2e --ignore e2e/test_demo.py --ignore e2e/test_handoff_go.py
 
-lease-table: ## which leases a slow server keeps, by the time of its answers; takes two and a half minutes
+lease-table: ## print for which answer times of a server the lease is kept (two and a half minutes)
 	$(CARGO) test --features cli --test service -- --ignored --exact slow_server::answer_time_table --nocapture
 
-soak: lib ## load, faults and forks together; SECONDS=600
+soak: lib ## run load, faults and forks at the same time; SECONDS=600
 	THB_SOAK_SECONDS=$(or $(SECONDS),600) $(CARGO) test --test abi -- --ignored --nocapture process_does_not_grow
 
-# Instrumented by a compiler that lets its unstable options be used; sanitizers are among those.
+# Lets the stable compiler accept unstable options, such as sanitizers.
 UNSTABLE := RUSTC_BOOTSTRAP=1
 TRIPLE   := $(shell uname -m)-unknown-linux-gnu
 ASAN     := $(CURDIR)/target/asan/$(TRIPLE)/debug/libtemporal_heartbeat.so
 
-# Not forks: a child of several threads may find the lock of the sanitizer's own allocator taken (GCC 12), and waits for ever.
-check-memory: ## programs in C on a library with AddressSanitizer, which finds leaks too
+# Without the fork tests: in the child of a process with threads, another thread may have held the lock of the sanitizer's allocator (GCC 12).
+# Then the child hangs.
+check-memory: ## run C programs with a library that AddressSanitizer instruments; it also detects leaks
 	$(UNSTABLE) RUSTFLAGS=-Zsanitizer=address $(CARGO) rustc --lib --crate-type cdylib --target $(TRIPLE) --target-dir target/asan -- $(LINK)
 	TEMPORAL_HEARTBEAT_LIBRARY=$(ASAN) THB_SANITIZED=1 $(CARGO) test --test abi -- programs wrapper closed_repeatedly
 
 MODELS := slot_filled slot_given_up registry_change_wakes registry_close_wakes registry_one_holder hand_over
 
-# First each finds its planted bug.
-check-orders: ## slot, registry and hand-over in every order of events (loom)
+# First each model must find its planted bug.
+check-orders: ## run slot, registry and hand-over in every order of events (loom)
 	cd tests/models && $(CARGO) build --release --features planted --target-dir $(CURDIR)/target/models-planted
 	for model in $(MODELS); do ! target/models-planted/release/models $$model 2>/dev/null || exit 1; done
 	cd tests/models && $(CARGO) build --release --target-dir $(CURDIR)/target/models
 	target/models/release/models
 
 # tests/sim/README.md
-sim: ## the client, the network and the server simulated, with faults by seed; SECONDS=of random seeds, or SEED=the one
+sim: ## simulate the client, the network and the server, with faults by seed; SECONDS=for random seeds, or SEED=one seed
 	THB_SIM_SEED=$(SEED) THB_SIM_SECONDS=$(or $(SECONDS),60) RUST_BACKTRACE=0 $(CARGO) test --profile sim --lib -- --nocapture sim::no_promise
 
 OLDER := $(filter-out 1.32,$(SERVER))
-sim-compare: venv $(OLDER:%=$(SERVERS)%/bin/temporal) ## the simulation's model of the server against a real one; SCRIPTS=number SERVER=1.29 to 1.32 SEED=of the first script
+sim-compare: venv $(OLDER:%=$(SERVERS)%/bin/temporal) ## compare the simulation's model of the server with a real server; SCRIPTS=number, SERVER=1.29 to 1.32 SEED=of the first script
 	cd tests && $(OLDER:%=THB_TEMPORAL=$(SERVERS)%/bin/temporal) $(VENV)/bin/python -m sim.compare --scripts $(or $(SCRIPTS),$(if $(SEED),1,100)) $(SEED:%=--seed %)
 
 # Not a part of check-slow yet: not every mistake of its list is known to be found.
-sim-planted: ## each mistake that is planted in the library is found by the simulation (20 minutes)
+sim-planted: ## check that the simulation finds each mistake that is planted in the library (20 minutes)
 	$(PYTHON) tests/sim/planted.py
 
 TARGETS  := functions tokens options failures payloads
 COVERAGE := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
 FUZZ     := cd tests/fuzz && $(UNSTABLE) RUSTFLAGS="-Zsanitizer=address $(COVERAGE)" $(CARGO) build --release --target $(TRIPLE)
 
-# First each finds its planted bug. What is found beyond that stays in target/fuzz; what is worth keeping belongs into tests/fuzz/corpus.
-fuzz: ## fuzzing; SECONDS=for each target, two at a time
+# First each target must find its planted bug. Other findings are written to target/fuzz: add useful ones to tests/fuzz/corpus.
+fuzz: ## fuzz all targets, two at a time; SECONDS=for each target
 	$(FUZZ) --features planted --target-dir $(CURDIR)/target/fuzz-planted
 	$(FUZZ) --target-dir $(CURDIR)/target/fuzz
 	@mkdir -p $(addprefix target/fuzz/found/,$(TARGETS))
 	@printf '%s\n' $(TARGETS) | xargs -P 2 -I {} tests/fuzz/run.sh {} $(or $(SECONDS),600)
 
-# Built in about five minutes, once.
+# The build takes about five minutes.
 $(SERVERS)1.29/bin/temporal:
 	GOBIN=$(@D) $(GO) install github.com/temporalio/cli/cmd/temporal@v1.5.1
 
@@ -203,11 +204,11 @@ test-go: lib
 	cd bindings/go && $(GO) vet ./... && $(GO) test ./...
 	cd bindings/go/internal/sdktest && $(GO) test ./...
 
-test-python: lib program examples venv ## the Python binding, and every language on a real server
+test-python: lib program examples venv ## test the Python binding, and every language with a real server
 	cd bindings/python && $(VENV)/bin/python -m pytest
 	cd tests && $(VENV)/bin/python -m pytest -n 4
 
-lint: venv ## formats, lints and types, in every language
+lint: venv ## check formats, lints and types, in every language
 	$(CARGO) fmt --check
 	$(CARGO) clippy --lib -- -D warnings
 	$(CARGO) clippy --all-targets --features cli -- -D warnings
@@ -218,17 +219,17 @@ lint: venv ## formats, lints and types, in every language
 	cd benches && $(VENV)/bin/ruff check . && MYPYPATH=../tests $(VENV)/bin/mypy --strict --explicit-package-bases -p compare
 	cd examples/demo && $(VENV)/bin/ruff check . && MYPYPATH=../../bindings/python $(VENV)/bin/mypy --strict .
 
-bench: lib venv ## this project beside the official SDKs: tables, goals, charts; RECORD=1 keeps them for docs/performance.md
+bench: lib venv ## compare this project with the official SDKs: tables, goals, charts; RECORD=1 writes them to docs/performance.md
 	@PYTHONPATH=tests:benches $(VENV)/bin/python -m compare $(if $(RECORD),--record)
 
-bench-check: lib venv ## what got slower since the last `make bench RECORD=1`, in three minutes
+bench-check: lib venv ## report what became slower since the last `make bench RECORD=1` (three minutes)
 	@PYTHONPATH=tests:benches $(VENV)/bin/python -m compare --check
 
-bench-activity: lib ## what holding activities open costs; SCALE=activities SECONDS=of pulses
+bench-activity: lib ## measure the cost of open activities; SCALE=activities, SECONDS=of automatic heartbeats
 	@benches/activity.sh $(or $(SCALE),100000) $(or $(SECONDS),70)
 
-bench-program: cli venv ## what the command-line program costs (three minutes)
+bench-program: cli venv ## measure the cost of the command-line program (three minutes)
 	@PYTHONPATH=tests $(VENV)/bin/python benches/program.py $(PROGRAM)
 
-clean: ## everything that was built
+clean: ## remove all build results
 	rm -rf target $(VENV)

@@ -18,36 +18,36 @@ DATADIR    ?= $(PREFIX)/share
 PLACES      = VERSION="$(VERSION)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" BINDIR="$(BINDIR)" \
               DATADIR="$(DATADIR)" DESTDIR="$(DESTDIR)" CLI="$(CLI)"
 
-shipped: lib ## the stripped libraries and their debug information, in target/shipped
+shipped: lib ## build in target/shipped: the stripped libraries and their debug information
 	@packaging/strip.sh target/release $(SHIPPED)
 
 completions: cli
 	@mkdir -p target/completions
 	@for shell in bash zsh fish; do $(PROGRAM) completions $$shell >target/completions/$$shell || exit 1; done
 
-install: places shipped $(WITH_CLI) ## into PREFIX=/usr/local (also LIBDIR, INCLUDEDIR, BINDIR, DATADIR, DESTDIR); CLI=no: without the program
+install: places shipped $(WITH_CLI) ## install into PREFIX=/usr/local (also LIBDIR, INCLUDEDIR, BINDIR, DATADIR, DESTDIR); CLI=no: without the program
 	@$(PLACES) packaging/install.sh install
 
 places:
 	@$(PLACES) packaging/install.sh check
 
-uninstall: ## remove the files of `make install`, with the same variables
+uninstall: ## remove the files of `make install`; pass the same variables
 	@$(PLACES) packaging/install.sh uninstall
 
-dist: shipped $(WITH_CLI) ## a relocatable tarball, its debug information and checksums, in target/dist
+dist: shipped $(WITH_CLI) ## build in target/dist: a relocatable tarball, its debug information and checksums
 	@VERSION="$(VERSION)" CLI="$(CLI)" packaging/dist.sh $(SHIPPED) $(DIST)
 
-wheel: venv ## the Python package including the library, in target/dist
+wheel: venv ## build in target/dist: the Python package including the library
 	cd bindings/python && $(VENV)/bin/python -m hatchling build -t wheel -d $(CURDIR)/$(DIST)
 
-sdist: venv ## the source of the Python package and of the library, in target/dist
+sdist: venv ## build in target/dist: the source of the Python package and of the library
 	cd bindings/python && $(VENV)/bin/python -m hatchling build -t sdist -d $(CURDIR)/$(DIST)
 
-go-module: ## the Go module as a proxy serves it, in target/dist/go
+go-module: ## build in target/dist/go: the Go module as a proxy serves it
 	$(call needs,$(PYTHON),Python 3)
 	@$(PYTHON) packaging/go_module.py $(DIST)/go v$(VERSION)
 
-reference: ## the C reference as web pages, in target/reference (needs doxygen)
+reference: ## build in target/reference: the C reference as web pages (needs doxygen)
 	$(call needs,doxygen,it)
 	@mkdir -p target/reference
 	doxygen docs/Doxyfile

@@ -524,6 +524,10 @@ private:
 
 /* Returns the decoded task token that the parent handed over. */
 inline Result<std::string> token_from_env() { return detail::text(thb_token_from_env); }
+/* Makes a token for the attempt that runs, from the ids in JSON: {"workflow_id", "run_id", "activity_id", "attempt"}. */
+inline Result<std::string> token_from_ids(std::string_view ids, Timeout timeout = default_timeout) {
+    return detail::text(thb_token_from_ids, ids, timeout);
+}
 
 /* Returns the process's metrics in the Prometheus text format. */
 inline Result<std::string> metrics() { return detail::text(thb_get_metrics); }

@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_void};
 use super::{
     boundary,
     details::wrap,
-    types::{thb_details_t, thb_encoding_t, thb_error_t, thb_status_t},
+    types::{thb_details_t, thb_encoding_t, thb_error_t, thb_status_t, thb_text_t},
 };
 use crate::{
     api::rpc,
@@ -29,6 +29,40 @@ pub unsafe fn payloads(
     // SAFETY: the caller of this function guarantees it.
     let data = unsafe { boundary::bytes(name, data, len)? };
     Payloads::from_caller(name, Encoding::from_code(encoding)?, data)
+}
+
+/// Makes a task token for the attempt that runs, from the ids of a workflow's activity: {"workflow_id", "run_id",
+/// "activity_id", "attempt"}. Every function takes the token, and the server rejects it after that attempt.
+///
+/// Without run_id the workflow's current run is used. With attempt, it must be that one. While the attempt hasn't
+/// started, the function waits. Servers 1.29 to 1.32 accept such tokens; docs/by-ids.md says how they are made.
+///
+/// Thread-safe. Blocks at most timeout_ms. Inputs are borrowed for the call. The caller frees *token_out with
+/// thb_text_free; its bytes are not text.
+/// Returns
+///   THB_OK
+///   THB_NOT_FOUND            the activity is over, or another attempt has taken over
+///   THB_FAILED_PRECONDITION  the attempt isn't started yet
+///   THB_CONFIG               options_json can't be read, or has no activity_id
+///   THB_INVALID_ARGUMENT     token_out is NULL
+///   THB_UNIMPLEMENTED        there is no such token, e.g. for a standalone activity. thb_activity_open takes its ids
+///   and the common statuses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thb_token_from_ids(
+    options_json: *const c_char,
+    options_len: usize,
+    timeout_ms: u32,
+    token_out: *mut *mut thb_text_t,
+    error_out: *mut *mut thb_error_t,
+) -> thb_status_t {
+    // SAFETY: as the header requires, inputs are readable for the call, outputs NULL or writable.
+    unsafe {
+        boundary::run_giving("token_out", token_out, error_out, || {
+            let options = boundary::bytes("options_json", options_json.cast(), options_len)?;
+            let token = rpc::token_from_ids(options, Timeout::from_ms(timeout_ms)?)?;
+            Ok(boundary::text(&token))
+        })
+    }
 }
 
 /// Records one heartbeat and waits for the server's answer. The details replace those that the server holds, and the

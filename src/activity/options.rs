@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::{
     config::handoff::{self, HandedOver},
     model::{
-        attempt::Ids,
+        attempt::{Attempt, Ids},
         error::{Error, Result},
         json::{self, Object},
         payload::Payloads,
@@ -77,7 +77,7 @@ impl OpenOptions {
         let handed = if from_env { Self::handed_over()? } else { Self::new() };
         let ids = ids(options)?.or(handed.ids);
         let has_token = from_env && (ids.is_none() || handoff::has_token());
-        let attempt = options.integer("attempt", 0..=i64::from(i32::MAX))?;
+        let attempt = attempt(options)?;
         Ok(OpenOptions {
             heartbeat_timeout: time(options, "heartbeat_timeout_ms")?.unwrap_or(handed.heartbeat_timeout),
             pulse: options.boolean("pulse")?.unwrap_or(true),
@@ -90,13 +90,33 @@ impl OpenOptions {
             age: time(options, "age_ms")?.unwrap_or(handed.age),
             attempt_remaining: time(options, "attempt_remaining_ms")?.or(handed.attempt_remaining),
             ids,
-            attempt: attempt.and_then(|attempt| attempt.try_into().ok()).unwrap_or(handed.attempt),
+            attempt: attempt.unwrap_or(handed.attempt),
             // The child can't turn off `require_encoded` when the parent turned it on.
             require_encoded: options.boolean("require_encoded")?.unwrap_or(false) || handed.require_encoded,
             verify: options.boolean("verify")?.unwrap_or(false),
             token: if has_token { Some(handoff::token_from_env()?) } else { None },
         })
     }
+}
+
+/// Reads the ids of an activity, and the number of its attempt if there is one.
+pub fn subject_from_json(json: &[u8]) -> Result<(Ids, Attempt)> {
+    json::read("options", json, |options| {
+        let missing = || {
+            Error::config(
+                "options.activity_id is missing: give it, and the workflow_id of a workflow's activity",
+            )
+        };
+        Ok((
+            ids(options)?.ok_or_else(missing)?,
+            Attempt { number: attempt(options)?.unwrap_or_default(), started_at: 0 },
+        ))
+    })
+}
+
+fn attempt(options: &mut Object<'_>) -> Result<Option<i32>> {
+    let number = options.integer("attempt", 0..=i64::from(i32::MAX))?;
+    Ok(number.and_then(|number| number.try_into().ok()))
 }
 
 fn time(options: &mut Object<'_>, key: &'static str) -> Result<Option<Duration>> {

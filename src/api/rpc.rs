@@ -8,6 +8,7 @@ use std::{ffi::CStr, time::Duration};
 use bytes::Bytes;
 
 use crate::{
+    activity::options::subject_from_json,
     client::{Effort, Ending},
     config::Options,
     model::{
@@ -55,6 +56,16 @@ pub fn disconnect(timeout: Timeout) -> Result<()> {
 /// Returns whether a codec must have encoded all values of this process.
 pub fn requires_encoded() -> Result<bool> {
     Ok(process::session()?.client().rules().require_encoded())
+}
+
+/// Derives a task token for the attempt that runs, from the activity's ids in JSON.
+pub fn token_from_ids(options_json: &[u8], timeout: Timeout) -> Result<Bytes> {
+    let (ids, attempt) = subject_from_json(options_json)?;
+    let session = process::session()?;
+    let deadline = timeout.start_sending()?;
+    session.call(deadline, |client| async move {
+        Ok(client.token_from_ids(&ids, attempt, Effort::Until(deadline)).await?)
+    })
 }
 
 /// Records one heartbeat and returns the server's signals. `None` erases the details that the server holds.

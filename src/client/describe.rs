@@ -15,7 +15,7 @@ use crate::{
         rpc_error::{Retry, RpcError},
     },
     model::{
-        attempt::{Ids, Subject, Target},
+        attempt::{Attempt, Ids, Subject, Target},
         details::Details,
         error::Error,
         status::Status,
@@ -63,7 +63,7 @@ impl Client {
         match subject {
             Subject::Ids { alone: true, .. } => {
                 check(attempt, &description)?;
-                let token = self.derived_token(&description, effort).await;
+                let token = self.derived_token(&description, effort).await.ok();
                 Ok(Found { description, token })
             }
             // By token, the server itself answers when the attempt is over.
@@ -74,22 +74,55 @@ impl Client {
         }
     }
 
+    /// Derives a token for the attempt that runs. `attempt` is the one that it must be; default: any.
+    pub async fn token_from_ids(
+        &self,
+        ids: &Ids,
+        attempt: Attempt,
+        effort: Effort,
+    ) -> Result<Bytes, RpcError> {
+        let mut rounds = Rounds::new(self.retry, effort);
+        loop {
+            let described = match self.describe(ids, effort).await {
+                Ok(description) => check(attempt, &description).map(|()| description),
+                Err(failed) => Err(failed),
+            };
+            let derived = match described {
+                Ok(description) => self.derived_token(&description, effort).await,
+                Err(failed) => Err(failed),
+            };
+            match derived {
+                Ok(token) => return Ok(token),
+                Err(failed) => rounds.next(failed).await?,
+            }
+        }
+    }
+
     /// Derives a token for the attempt from the description. The token format is the server's own, so there may be no
     /// such token, and the server may refuse it.
-    async fn derived_token(&self, found: &Description, effort: Effort) -> Option<Bytes> {
+    async fn derived_token(&self, found: &Description, effort: Effort) -> Result<Bytes, RpcError> {
+        let impossible = |why| RpcError::permanent(Error::new(Status::Unimplemented, why));
         if found.ids.workflow_id.is_empty() || found.attempt.number == 0 {
-            return None;
+            return Err(impossible(
+                "only the server can make the token of a standalone activity: open the activity by its ids, or hand over its task token",
+            ));
         }
         if self.namespace_id.get().is_none() {
-            self.describe_namespace(effort).await.ok()?;
+            self.describe_namespace(effort).await?;
         }
+        let Some(namespace_id) = self.namespace_id.get().cloned() else {
+            return Err(impossible(
+                "no token can be made without the namespace's id, which these credentials may not read: open the activity by its \
+                 ids, or hand over its task token",
+            ));
+        };
         let token = Token {
-            namespace_id: self.namespace_id.get()?.clone(),
+            namespace_id,
             ids: found.ids.clone(),
-            scheduled_event_id: self.scheduled_event_id(&found.ids, effort).await.ok()?,
+            scheduled_event_id: self.scheduled_event_id(&found.ids, effort).await?,
             attempt: found.attempt,
         };
-        Some(token.derived())
+        Ok(token.derived())
     }
 
     /// Parses a token, which must be from this client's namespace. A workflow of another namespace would not be found

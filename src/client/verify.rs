@@ -114,8 +114,8 @@ impl Client {
             }
         }
         Err(RpcError::permanent(Error::new(
-            Status::NotFound,
-            "the history doesn't show when the activity was scheduled",
+            Status::Unimplemented,
+            "the history doesn't show when the activity was scheduled: open the activity by its ids, or hand over its task token",
         )))
     }
 }

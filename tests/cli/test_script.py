@@ -52,6 +52,16 @@ def test_script_sends_heartbeats_resumes_and_completes(
     script.run("heartbeat", "1", code=NOT_FOUND)
 
 
+def test_script_uses_ids_instead_of_a_token(start: StartActivity, start_program: StartProgram) -> None:
+    activity = start("workflow")
+    activity.next_attempt()
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in activity.ids().items()]
+    for command in (["heartbeat", "41"], ["complete", '"done"']):
+        program = start_program(*command, *flags)
+        assert program.ends() == 0, program.errors()
+    assert activity.result() == "done"
+
+
 def test_script_fails_the_attempt(start: StartActivity, start_program: StartProgram) -> None:
     activity = start("workflow")
     script = Script(start_program, activity.next_attempt())

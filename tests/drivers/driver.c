@@ -285,11 +285,7 @@ static void fail(const struct request *request) {
     answer(status, error);
 }
 
-static void token_from_env(const struct request *request) {
-    (void)request;
-    thb_text_t *token = POISONED;
-    thb_error_t *error = POISONED;
-    thb_status_t status = thb_token_from_env(&token, wanted(&error));
+static void answer_token(thb_status_t status, thb_text_t *token, thb_error_t *error) {
     if (succeeded(status, error)) {
         size_t len;
         const char *data = thb_text_data(token, &len);
@@ -299,6 +295,23 @@ static void token_from_env(const struct request *request) {
     } else if (token != NULL) {
         broken("a failure left token_out other than NULL");
     }
+}
+
+static void token_from_env(const struct request *request) {
+    (void)request;
+    thb_text_t *token = POISONED;
+    thb_error_t *error = POISONED;
+    thb_status_t status = thb_token_from_env(&token, wanted(&error));
+    answer_token(status, token, error);
+}
+
+static void token_from_ids(const struct request *request) {
+    struct bytes ids = parse_bytes(request->words[0]);
+    uint32_t timeout = parse_timeout(request->words[1]);
+    thb_text_t *token = POISONED;
+    thb_error_t *error = POISONED;
+    thb_status_t status = thb_token_from_ids((const char *)ids.data, ids.len, timeout, &token, wanted(&error));
+    answer_token(status, token, error);
 }
 
 static const struct {
@@ -316,6 +329,7 @@ static const struct {
     {"report_cancelled", 2, report_cancelled},
     {"fail", 3, fail},
     {"token_from_env", 0, token_from_env},
+    {"token_from_ids", 2, token_from_ids},
 };
 
 static void handle(char *line) {

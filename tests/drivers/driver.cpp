@@ -132,6 +132,10 @@ std::string report_cancelled(const Words &words) {
 
 std::string token_from_env(const Words &) { return ' ' + to_hex(thb::token_from_env().value()); }
 
+std::string token_from_ids(const Words &words) {
+    return ' ' + to_hex(thb::token_from_ids(from_hex(words.at(0)), to_timeout(words.at(1))).value());
+}
+
 // ---- requests for an open activity ----
 
 const thb::Activity &named(const Words &words) { return activities.at(words.at(0)); }
@@ -194,6 +198,7 @@ const std::map<std::string, std::string (*)(const Words &)> verbs{
     {"fail", fail},
     {"report_cancelled", report_cancelled},
     {"token_from_env", token_from_env},
+    {"token_from_ids", token_from_ids},
     {"activity_open", activity_open},
     {"activity_record", activity_record},
     {"activity_touch", activity_touch},

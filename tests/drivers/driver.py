@@ -75,6 +75,10 @@ def token_from_env() -> list[str]:
     return [_hex(temporal_heartbeat.token_from_env())]
 
 
+def token_from_ids(ids: str, timeout: str) -> list[str]:
+    return [_hex(temporal_heartbeat.token_from_ids(**json.loads(_bytes(ids)), timeout=_seconds(timeout)))]
+
+
 # ---- requests for an open activity ----
 
 

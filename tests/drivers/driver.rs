@@ -51,6 +51,9 @@ fn answer(verb: &str, words: &[&str]) -> Result<Vec<String>> {
         ("report_cancelled", [token, limit, values @ ..]) => {
             rpc::report_cancelled(&bytes(token), payloads(values)?, timeout(limit)?).map(done)
         }
+        ("token_from_ids", [ids, limit]) => {
+            rpc::token_from_ids(&bytes(ids), timeout(limit)?).map(|token| vec![hex(&token)])
+        }
         ("token_from_env", []) => handoff::token_from_env().map(|token| vec![hex(&token)]),
         _ => panic!("unknown request of the protocol: {verb} with {} words", words.len()),
     }

@@ -8,7 +8,7 @@ import pytest
 from harness.activities import ExternalActivity, Kind
 from harness.driver import Driver, OpenActivity, refused
 from harness.fixtures import Connect, ConnectCpp, StartActivity
-from harness.languages import ACTIVITY_LANGUAGES
+from harness.languages import ACTIVITY_LANGUAGES, LANGUAGES
 from harness.requires import unsupported
 from harness.server import Server
 from harness.signals import Signals
@@ -51,6 +51,38 @@ def test_workflow_activity_gets_a_derived_token_and_standalone_activity_uses_ids
     assert handle.info()["addressed_by"] == {"workflow": "derived_token", "standalone": "ids"}[kind]
     handle.complete("done")
     assert activity.result() == "done"
+
+
+@pytest.mark.parametrize("language", LANGUAGES, indirect=True)
+def test_token_from_ids_belongs_to_the_running_attempt(language: str, start: StartActivity, connect: Connect) -> None:
+    driver = connect(language)
+    activity = start("workflow", heartbeat_timeout_ms=1_000)
+    activity.next_attempt()
+    token = driver.token_from_ids(**activity.ids())
+    assert driver.heartbeat(token, 41) == Signals.NONE
+    assert activity.next_attempt().details == [41]
+    with refused("THB_NOT_FOUND"):
+        driver.heartbeat(token, 42)
+    with refused("THB_NOT_FOUND"):
+        driver.token_from_ids(**activity.ids(), attempt=1)
+    driver.complete(driver.token_from_ids(**activity.ids(), attempt=2), "done")
+    assert activity.result() == "done"
+    with refused("THB_NOT_FOUND"):
+        driver.token_from_ids(**activity.ids())
+
+
+def test_token_from_ids_that_cannot_be_made_says_what_to_do(start: StartActivity, connect_cpp: ConnectCpp) -> None:
+    driver = connect_cpp()
+    activity = start("standalone")
+    activity.next_attempt()
+    with refused("THB_UNIMPLEMENTED", "open the activity by its ids"):
+        driver.token_from_ids(**activity.ids())
+    with refused("THB_CONFIG", "options.activity_id must be given"):
+        driver.token_from_ids(workflow_id="w")
+    with refused("THB_CONFIG", "options.activity_id is missing"):
+        driver.token_from_ids()
+    with refused("THB_CONFIG"):
+        driver.token_from_ids(activity_id="a", colour="red")
 
 
 def test_ids_without_a_run_id_stay_with_the_first_run(

@@ -90,6 +90,9 @@ class Driver(Process):
         """Returns the details as serialized Payloads. Only the C driver supports it."""
         return unhex(self.call("get_payloads", _bytes(token), str(timeout))[0])
 
+    def token_from_ids(self, timeout: Timeout = DEFAULT_TIMEOUT_MS, **ids: Any) -> bytes:
+        return unhex(self.call("token_from_ids", json_word(ids), str(timeout))[0])
+
     def complete(self, token: Bytes, *result: Value, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> None:
         self.start_complete(token, *result, timeout=timeout)
         self.finish()

@@ -2,6 +2,7 @@ package heartbeat
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 
 	"temporal-heartbeat.dev/go/internal/abi"
@@ -19,6 +20,33 @@ func TokenFromEnv() ([]byte, error) {
 	}
 	token, err := abi.TokenFromEnv()
 	return token, newError("token from environment", err)
+}
+
+// IDs are the ids of an activity of a workflow.
+type IDs struct {
+	WorkflowID string `json:"workflow_id,omitempty"`
+	// RunID is the run of the workflow. Without it, the workflow's current run is used.
+	RunID      string `json:"run_id,omitempty"`
+	ActivityID string `json:"activity_id,omitempty"`
+	// Attempt is the number that the running attempt must have. 0: any.
+	Attempt int32 `json:"attempt,omitempty"`
+}
+
+// TokenFromIDs makes a task token for the attempt that runs. Every function takes the token, and the server rejects it after that
+// attempt. While the attempt isn't started, TokenFromIDs waits.
+//
+// Errors: [ErrNotFound] when the activity is over, or another attempt has taken over; [ErrFailedPrecondition] when the attempt isn't
+// started in time; [ErrUnimplemented] when there is no such token, for example for a standalone activity: call [Open] with the ids;
+// [ErrConfig], [ErrNotConnected], [ErrUnavailable], [ErrTimeout].
+func TokenFromIDs(ctx context.Context, ids IDs) ([]byte, error) {
+	const op = "token from ids"
+	idsJSON, err := json.Marshal(ids)
+	if err != nil {
+		return nil, localError(op, StatusInvalidArgument, "the ids can't be encoded", err)
+	}
+	return call(ctx, op, callTimeout(ctx), func(timeoutMs uint32) ([]byte, *abi.Error) {
+		return abi.TokenFromIDs(idsJSON, timeoutMs)
+	})
 }
 
 // RecordHeartbeat sends a heartbeat with details, waits for the server's answer, and returns its signals. The details replace those of

@@ -125,7 +125,15 @@ from ._connection import (
 from ._details import Details
 from ._end_with_parent import end_with_parent
 from ._payload import Payload
-from ._rpc import complete, fail, get_details, heartbeat, report_cancelled, token_from_env
+from ._rpc import (
+    complete,
+    fail,
+    get_details,
+    heartbeat,
+    report_cancelled,
+    token_from_env,
+    token_from_ids,
+)
 from ._telemetry import forward_logs, log_records, metrics
 from .errors import *  # noqa: F403 - all exceptions are public here too
 from .errors import Error
@@ -144,6 +152,7 @@ __all__ = [
     "fail",
     "report_cancelled",
     "token_from_env",
+    "token_from_ids",
     "end_with_parent",
     "metrics",
     "forward_logs",

@@ -85,6 +85,8 @@ PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "thb_connect": (c_int32, (c_char_p, c_size_t, POINTER(ErrorPtr))),
     "thb_reconfigure": (c_int32, (c_char_p, c_size_t, POINTER(ErrorPtr))),
     "thb_disconnect": (c_int32, (c_uint32, POINTER(ErrorPtr))),
+    "thb_token_from_ids": (c_int32, (c_char_p, c_size_t, c_uint32, POINTER(TextPtr),
+        POINTER(ErrorPtr))),
     "thb_heartbeat": (c_int32, (c_void_p, c_size_t, c_int32, c_void_p, c_size_t, c_uint32,
         POINTER(c_uint32), POINTER(ErrorPtr))),
     "thb_get_details": (c_int32, (c_void_p, c_size_t, c_uint32, POINTER(DetailsPtr),

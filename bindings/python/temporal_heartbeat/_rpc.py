@@ -10,7 +10,7 @@ from ._active_codec import invoke_encoded
 from ._codec import Codec
 from ._details import Details, RawDetails, decode_details, fetch_details
 from ._duration import Duration, timeout_to_ms
-from ._encoding import encode_values
+from ._encoding import encode_values, options_json
 from ._failure import Cause, failure_json
 from ._invoke import Token, read_text, token_bytes
 from .errors import InvalidArgumentError
@@ -23,6 +23,7 @@ __all__ = [
     "heartbeat",
     "report_cancelled",
     "token_from_env",
+    "token_from_ids",
 ]
 
 
@@ -200,6 +201,40 @@ def token_from_env() -> bytes:
     Raises `ConfigError` when none or several of them are set, or when the token can't be read.
     """
     return read_text("thb_token_from_env", may_block=True)
+
+
+def token_from_ids(
+    *,
+    activity_id: str,
+    workflow_id: str = "",
+    run_id: str = "",
+    attempt: Optional[int] = None,
+    timeout: Optional[float] = 10.0,
+) -> bytes:
+    """Make a task token for the attempt that runs, from the ids of a workflow's activity.
+
+    Every function takes the token, and the server rejects it after that attempt. Pass ``run_id``,
+    the run of the workflow, if you can: without it the current run is used. With ``attempt``, the
+    running attempt must be that one.
+
+    Blocks at most ``timeout`` seconds, also while the attempt isn't started yet; None: for ever.
+    Any thread may call it.
+
+    Raises `NotFoundError` when the activity is over, or another attempt has taken over;
+    `FailedPreconditionError` when the attempt isn't started in time; `UnimplementedError` when
+    there is no such token, for example for a standalone activity: open an `Activity` by its ids
+    instead; `ConfigError` for ids that can't be used. Otherwise as `heartbeat`.
+    """
+    ids = options_json(
+        {
+            "activity_id": activity_id,
+            "workflow_id": workflow_id,
+            "run_id": run_id,
+            "attempt": attempt,
+        }
+    )
+    timeout_ms = timeout_to_ms(timeout)
+    return read_text("thb_token_from_ids", ids, len(ids), timeout_ms, may_block=timeout_ms > 0)
 
 
 def _send(

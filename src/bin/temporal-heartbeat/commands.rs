@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use crate::{
     connection::Connection,
     console, exit_code,
-    token::TokenArgs,
+    token::{IdArgs, TokenArgs},
     value::{ValueArgs, is_json, json_text, to_json, to_ms},
 };
 
@@ -30,6 +30,8 @@ use crate::{
 pub struct CallArgs {
     #[command(flatten)]
     token: TokenArgs,
+    #[command(flatten)]
+    ids: IdArgs,
     /// How long the call may take, retries included
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     timeout: Duration,
@@ -38,9 +40,14 @@ pub struct CallArgs {
 impl CallArgs {
     /// Connects, and returns the arguments of every call.
     fn connect(&self, connection: &Connection) -> Result<(Zeroizing<Vec<u8>>, Timeout)> {
+        let timeout = Timeout::Within(self.timeout);
+        if let Some(ids) = self.ids.json() {
+            connection.connect()?;
+            return Ok((Zeroizing::new(rpc::token_from_ids(ids.as_bytes(), timeout)?.into()), timeout));
+        }
         let token = self.token.read()?;
         connection.connect()?;
-        Ok((token, Timeout::Within(self.timeout)))
+        Ok((token, timeout))
     }
 }
 

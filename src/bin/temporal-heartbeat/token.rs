@@ -8,6 +8,7 @@ use std::{
 
 use clap::Args;
 use nix::errno::Errno;
+use serde_json::json;
 use temporal_heartbeat::{
     config::handoff,
     model::{
@@ -30,6 +31,31 @@ pub struct TokenArgs {
     /// Read the token, in standard base64, from an inherited descriptor [env: TEMPORAL_ACTIVITY_TASK_TOKEN_FD]
     #[arg(long, value_name = "NUMBER")]
     token_fd: Option<u16>,
+}
+
+/// The ids of a workflow's activity, instead of the task token.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Task token")]
+pub struct IdArgs {
+    /// Use the running attempt of this activity of a workflow, instead of a task token
+    #[arg(long, value_name = "ID", requires = "workflow_id", conflicts_with_all = ["token_stdin", "token_file", "token_fd"])]
+    activity_id: Option<String>,
+    /// The id of the workflow
+    #[arg(long, value_name = "ID", requires = "activity_id")]
+    workflow_id: Option<String>,
+    /// The run of the workflow; without it, the current run
+    #[arg(long, value_name = "ID", requires = "activity_id")]
+    run_id: Option<String>,
+}
+
+impl IdArgs {
+    /// Returns the ids as the JSON of `thb_token_from_ids`, if they are given.
+    pub fn json(&self) -> Option<String> {
+        let activity_id = self.activity_id.as_ref()?;
+        let (workflow_id, run_id) = (self.workflow_id.as_deref(), self.run_id.as_deref());
+        let ids = json!({"activity_id": activity_id, "workflow_id": workflow_id, "run_id": run_id.unwrap_or_default()});
+        Some(ids.to_string())
+    }
 }
 
 impl TokenArgs {

@@ -18,6 +18,7 @@ var verbs = map[string]func(words []string) ([]string, error){
 	"disconnect":       disconnect,
 	"heartbeat":        recordHeartbeat,
 	"get_details":      getDetails,
+	"token_from_ids":   tokenFromIDs,
 	"complete":         complete,
 	"fail":             fail,
 	"report_cancelled": reportCancelled,

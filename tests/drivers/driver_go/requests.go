@@ -75,6 +75,15 @@ func getDetails(words []string) ([]string, error) {
 	return toDetails(details)
 }
 
+func tokenFromIDs(words []string) ([]string, error) {
+	ctx, cancel := within(words[1])
+	defer cancel()
+	var ids heartbeat.IDs
+	mustUnmarshal(fromHex(words[0]), &ids)
+	token, err := heartbeat.TokenFromIDs(ctx, ids)
+	return []string{toHex(token)}, err
+}
+
 // toDetails formats details as the answer to a request.
 func toDetails(details heartbeat.Details) ([]string, error) {
 	recordedAt := int64(0)

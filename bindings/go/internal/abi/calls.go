@@ -109,6 +109,14 @@ func TokenFromEnv() ([]byte, *Error) {
 	return takeText(text, status, err)
 }
 
+// TokenFromIDs makes a task token from the ids in JSON.
+func TokenFromIDs(idsJSON []byte, timeoutMs uint32) ([]byte, *Error) {
+	var text *C.thb_text_t
+	var err *C.thb_error_t
+	status := C.thb_token_from_ids((*C.char)(pointer(idsJSON)), size(idsJSON), C.uint32_t(timeoutMs), &text, &err)
+	return takeText(text, status, err)
+}
+
 // Metrics returns the metrics of the process in Prometheus's text format.
 func Metrics() ([]byte, *Error) {
 	var text *C.thb_text_t

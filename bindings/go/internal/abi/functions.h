@@ -3,6 +3,7 @@
     X(thb_status_t, thb_connect, (const char *options_json, size_t options_len, struct thb_error_t **error_out), (options_json, options_len, error_out)) \
     X(thb_status_t, thb_reconfigure, (const char *options_json, size_t options_len, struct thb_error_t **error_out), (options_json, options_len, error_out)) \
     X(thb_status_t, thb_disconnect, (uint32_t timeout_ms, struct thb_error_t **error_out), (timeout_ms, error_out)) \
+    X(thb_status_t, thb_token_from_ids, (const char *options_json, size_t options_len, uint32_t timeout_ms, struct thb_text_t **token_out, struct thb_error_t **error_out), (options_json, options_len, timeout_ms, token_out, error_out)) \
     X(thb_status_t, thb_heartbeat, (const void *token, size_t token_len, thb_encoding_t encoding, const void *details, size_t details_len, uint32_t timeout_ms, uint32_t *signals_out, struct thb_error_t **error_out), (token, token_len, encoding, details, details_len, timeout_ms, signals_out, error_out)) \
     X(thb_status_t, thb_get_details, (const void *token, size_t token_len, uint32_t timeout_ms, struct thb_details_t **details_out, struct thb_error_t **error_out), (token, token_len, timeout_ms, details_out, error_out)) \
     X(thb_status_t, thb_complete, (const void *token, size_t token_len, thb_encoding_t encoding, const void *result, size_t result_len, uint32_t timeout_ms, struct thb_error_t **error_out), (token, token_len, encoding, result, result_len, timeout_ms, error_out)) \

@@ -301,6 +301,28 @@ thb_status_t thb_reconfigure(const char *options_json, size_t options_len, struc
 // Returns THB_OK; THB_INVALID_ARGUMENT: timeout_ms is out of range, and nothing was done.
 thb_status_t thb_disconnect(uint32_t timeout_ms, struct thb_error_t **error_out);
 
+// Makes a task token for the attempt that runs, from the ids of a workflow's activity: {"workflow_id", "run_id",
+// "activity_id", "attempt"}. Every function takes the token, and the server rejects it after that attempt.
+//
+// Without run_id the workflow's current run is used. With attempt, it must be that one. While the attempt hasn't
+// started, the function waits. Servers 1.29 to 1.32 accept such tokens; docs/by-ids.md says how they are made.
+//
+// Thread-safe. Blocks at most timeout_ms. Inputs are borrowed for the call. The caller frees *token_out with
+// thb_text_free; its bytes are not text.
+// Returns
+//   THB_OK
+//   THB_NOT_FOUND            the activity is over, or another attempt has taken over
+//   THB_FAILED_PRECONDITION  the attempt isn't started yet
+//   THB_CONFIG               options_json can't be read, or has no activity_id
+//   THB_INVALID_ARGUMENT     token_out is NULL
+//   THB_UNIMPLEMENTED        there is no such token, e.g. for a standalone activity. thb_activity_open takes its ids
+//   and the common statuses.
+thb_status_t thb_token_from_ids(const char *options_json,
+                                size_t options_len,
+                                uint32_t timeout_ms,
+                                struct thb_text_t **token_out,
+                                struct thb_error_t **error_out);
+
 // Records one heartbeat and waits for the server's answer. The details replace those that the server holds, and the
 // next attempt gets them. THB_ENCODING_NONE erases them.
 //

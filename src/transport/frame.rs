@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn what_is_no_frame_says_why() {
         for (frame, why) in
-            [(&b"\0\0"[..], "no header"), (b"\0\0\0\0\x02a", "length"), (b"\x01\0\0\0\x01a", "nobody asked")]
+            [(&b"\0\0"[..], "no header"), (b"\0\0\0\0\x02a", "length"), (b"\x01\0\0\0\x01a", "isn't gzip")]
         {
             assert!(decode(BytesMut::from(frame), false, 10).unwrap_err().contains(why));
         }

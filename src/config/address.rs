@@ -18,6 +18,8 @@ impl Address {
     pub fn parse(source: &str, text: &str) -> Result<Self> {
         let wrong =
             |why: &str| Error::config(format!("{source} must be host:port, e.g. 127.0.0.1:7233: {why}"));
+        // What gRPC clients in Go write for a name that is resolved by DNS.
+        let text = text.strip_prefix("dns:///").unwrap_or(text);
         if text.contains("://") {
             return Err(wrong("it has a scheme; leave that out"));
         }

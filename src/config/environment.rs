@@ -12,15 +12,24 @@ use crate::model::{
     secret::Secret,
 };
 
+/// Older names of variables, with a lower rank than the current ones.
+const OLDER: [(&str, &Key); 3] = [
+    ("TEMPORAL_TLS_CA", &table::TLS_SERVER_CA_CERT_PATH),
+    ("TEMPORAL_TLS_CERT", &table::TLS_CLIENT_CERT_PATH),
+    ("TEMPORAL_TLS_KEY", &table::TLS_CLIENT_KEY_PATH),
+];
+
 /// Reads the variables. An empty variable hides the value from the file. An empty boolean variable is ignored.
 pub fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Settings> {
-    let mut settings = Settings::default();
+    let (mut settings, mut older) = (Settings::default(), Settings::default());
     let mut headers: BTreeMap<String, Secret> = BTreeMap::new();
     for (name, value) in variables {
         let Ok(name) = name.into_string() else { continue };
-        let Some(key) = KEYS.iter().find(|key| key.variable.is_some_and(|variable| names(variable, &name)))
-        else {
-            continue;
+        let current = KEYS.iter().find(|key| key.variable.is_some_and(|variable| names(variable, &name)));
+        let (key, settings) = match (current, OLDER.iter().find(|(older, _)| *older == name)) {
+            (Some(key), _) => (*key, &mut settings),
+            (None, Some((_, key))) => (*key, &mut older),
+            (None, None) => continue,
         };
         let value = value
             .into_string()
@@ -46,7 +55,7 @@ pub fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Set
     if !headers.is_empty() {
         settings.put(&table::GRPC_META, Value::Headers(headers), "TEMPORAL_GRPC_META_*".to_owned());
     }
-    settings.checked()
+    Ok(settings.checked()?.over(older))
 }
 
 /// Returns whether a variable of the table has this name.

@@ -97,7 +97,7 @@ macro_rules! options {
 // The options of a group follow each other. The group's name alone sets the first of them: `"tls": true` means
 // `"tls": {"disabled": false}`, and `"proxy": "a:1"` sets `target_host`.
 options! {
-    ADDRESS = Key::new("address", Kind::Text, "The server's address, as `host:port`.")
+    ADDRESS = Key::new("address", Kind::Text, "The server's address, as `host:port` or `dns:///host:port`.")
         .default("127.0.0.1:7233")
         .variable("TEMPORAL_ADDRESS");
     NAMESPACE = Key::new("namespace", Kind::Text, "The namespace of the activities.")
@@ -135,7 +135,8 @@ options! {
     TLS_SERVER_CA_CERT_PATH = Key::new(
         "tls.server_ca_cert_path",
         Kind::Text,
-        "A PEM file with the CA certificates that the server's certificate is checked against. Reread when it changes. \
+        "A PEM file with the CA certificates that the server's certificate is checked against. Those that can't be used are skipped. \
+         Reread when it changes. Older name of the variable: `TEMPORAL_TLS_CA`. \
          Default: the system's.",
     )
     .variable("TEMPORAL_TLS_SERVER_CA_CERT_PATH")
@@ -146,7 +147,8 @@ options! {
     TLS_CLIENT_CERT_PATH = Key::new(
         "tls.client_cert_path",
         Kind::Text,
-        "A PEM file with the client certificate and its intermediate certificates. Reread when it changes.",
+        "A PEM file with the client certificate and its intermediate certificates. Reread when it changes. Older \
+         name of the variable: `TEMPORAL_TLS_CERT`.",
     )
     .variable("TEMPORAL_TLS_CLIENT_CERT_PATH")
     .or("tls.client_cert_data");
@@ -156,7 +158,8 @@ options! {
     TLS_CLIENT_KEY_PATH = Key::new(
         "tls.client_key_path",
         Kind::Text,
-        "A PEM file with the client certificate's private key, not encrypted. Reread when it changes.",
+        "A PEM file with the client certificate's private key, not encrypted. Reread when it changes. Older name of the \
+         variable: `TEMPORAL_TLS_KEY`.",
     )
     .variable("TEMPORAL_TLS_CLIENT_KEY_PATH")
     .or("tls.client_key_data");

@@ -47,6 +47,30 @@ fn other_variables_are_not_ours() {
 }
 
 #[test]
+fn an_address_may_have_the_scheme_of_gos_clients() {
+    let options = read(r#"{"address":"dns:///server.example:7233"}"#, &[]).unwrap();
+    assert_eq!((options.address.host.as_str(), options.address.port), ("server.example", 7233));
+    assert_eq!(options.authority, "server.example:7233");
+}
+
+#[test]
+fn older_variables_count_less_than_those_of_today() {
+    let older = [("TEMPORAL_TLS_CERT", "/c"), ("TEMPORAL_TLS_KEY", "/k"), ("TEMPORAL_TLS_CA", "/ca")];
+    let origins = |more: &[(&str, &str)]| {
+        let options = read("", &[&older[..], more].concat()).unwrap();
+        options.security.origins().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let all = ["TEMPORAL_TLS_CA (/ca)", "TEMPORAL_TLS_CERT (/c)", "TEMPORAL_TLS_KEY (/k)"];
+    assert_eq!(origins(&[]), all);
+    assert_eq!(
+        origins(&[("TEMPORAL_TLS_SERVER_CA_CERT_PATH", "/new")])[0],
+        "TEMPORAL_TLS_SERVER_CA_CERT_PATH (/new)"
+    );
+    assert_eq!(origins(&[("TEMPORAL_TLS_CLIENT_CERT_DATA", "pem")])[1], "TEMPORAL_TLS_CLIENT_CERT_DATA");
+    assert_eq!(origins(&[("TEMPORAL_TLS_SERVER_CA_CERT_PATH", "")]), all[1..]);
+}
+
+#[test]
 fn an_address_that_is_none_says_why() {
     for (address, why) in [
         ("localhost", "no port"),

@@ -81,6 +81,8 @@ events! {
     CredentialsRenewed = "credentials_renewed" Info at most 5 then every 10 s,
     /// Such a file is invalid now; the previous contents stay in force.
     RenewalFailed = "renewal_failed" Warn at most 2 then every 10 s,
+    /// Some of the CA certificates can't be used.
+    CertificatesSkipped = "certificates_skipped" Warn at most 2 then every 10 s,
     /// The caller disconnected the client.
     Disconnected = "disconnected" Info at most 5 then every 10 s,
     /// A try failed with a temporary error.

@@ -156,7 +156,7 @@ impl Transport {
             keepalive: options.keepalive,
             dialer: Dialer::default(),
         };
-        Ok(Transport {
+        let transport = Transport {
             link: Link::new(target, credential_store.clone(), io_thread.clone(), telemetry.clone()),
             credential_store,
             max_message_bytes: options.max_message_bytes,
@@ -164,7 +164,17 @@ impl Transport {
             longest_answer_ms: AtomicU64::new(0),
             io_thread,
             telemetry,
-        })
+        };
+        transport.warn_of_skipped_certificates();
+        Ok(transport)
+    }
+
+    fn warn_of_skipped_certificates(&self) {
+        let credentials = self.credential_store.current();
+        if let Some(skipped) = credentials.tls.as_ref().and_then(|tls| tls.skipped()) {
+            let peer = &[("peer", Value::Text(self.peer()))];
+            self.telemetry.log.write(Event::CertificatesSkipped, peer, || skipped.to_owned());
+        }
     }
 
     /// Sends one request and waits for its response, within `limits`. It can't overtake its `predecessor`. If it is
@@ -232,7 +242,10 @@ impl Transport {
         match looked {
             Ok(Renewed::Nothing) => return,
             Ok(Renewed::Headers) => {}
-            Ok(Renewed::Tls) => self.link.replace(),
+            Ok(Renewed::Tls) => {
+                self.warn_of_skipped_certificates();
+                self.link.replace();
+            }
             // The files are read again later.
             Err(error) => {
                 self.telemetry.log.write(Event::RenewalFailed, peer, || error.to_string());
@@ -246,7 +259,9 @@ impl Transport {
 
     /// Puts other credentials in force. Returns whether to call [`Transport::replace_connection`] after that.
     pub fn secure(&self, options: &Options) -> error::Result<bool> {
-        self.credential_store.change(options.security.clone())
+        let replaces_connection = self.credential_store.change(options.security.clone())?;
+        self.warn_of_skipped_certificates();
+        Ok(replaces_connection)
     }
 
     /// Makes a connection with the credentials in force, which replaces the current one.

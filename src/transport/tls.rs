@@ -44,6 +44,8 @@ pub struct Encryption {
     server_name: ServerName<'static>,
     /// The name of the client certificate in errors, if there is one.
     client_cert: Option<String>,
+    /// Which of the CA certificates can't be used, and why.
+    skipped: Option<String>,
 }
 
 /// An origin and its contents.
@@ -56,7 +58,7 @@ impl Encryption {
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|why| Error::new(Status::Internal, format!("TLS can't be set up: {why}")))?;
-        let verifier = verifier(tls, ca, &provider)?;
+        let (verifier, skipped) = verifier(tls, ca, &provider)?;
         let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         let client_cert = client.as_ref().map(|((cert, _), _)| cert.to_string());
         let mut config = match client {
@@ -74,7 +76,13 @@ impl Encryption {
             }
         };
         config.alpn_protocols = vec![HTTP2.to_vec()];
-        Ok(Encryption { config: Arc::new(config), server_name: tls.server_name.clone(), client_cert })
+        let (config, server_name) = (Arc::new(config), tls.server_name.clone());
+        Ok(Encryption { config, server_name, client_cert, skipped })
+    }
+
+    /// Returns which of the CA certificates can't be used, and why.
+    pub fn skipped(&self) -> Option<&str> {
+        self.skipped.as_deref()
     }
 
     /// Performs the handshake on `stream`. The returned [`Handshake`] explains later failures that the handshake
@@ -214,6 +222,13 @@ impl Handshake {
                 format!("isn't valid for {name}, but for {}", presented.join(", ")),
                 "set tls.server_name to a name that it is valid for, if this is the server".to_owned(),
             ),
+            // The crate of this error isn't a dependency.
+            CertificateError::Other(why) if why.to_string().contains("CaUsedAsEndEntity") => (
+                "is a CA certificate".to_owned(),
+                "such a certificate can't be a server's own, even if it is trusted: sign one for the server with it, or make the \
+                 self-signed one without the rights of a CA (openssl req -x509 -addext basicConstraints=critical,CA:FALSE)"
+                    .to_owned(),
+            ),
             CertificateError::Revoked => ("is revoked".to_owned(), "the server needs a new one".to_owned()),
             why => (format!("can't be trusted ({why})"), "the server needs another one".to_owned()),
         };
@@ -276,40 +291,78 @@ fn period(why: &CertificateError) -> String {
 
 fn certificates(origin: &Origin, text: &Secret) -> Result<Vec<CertificateDer<'static>>> {
     let found: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(config_error(origin, "has no certificate in PEM (-----BEGIN CERTIFICATE-----)")),
-        Err(_) => Err(config_error(origin, "isn't valid PEM")),
-    }
+    let found = match found {
+        Ok(found) if found.is_empty() => Err(pem::Error::NoItemsFound),
+        found => found,
+    };
+    found.map_err(|why| config_error(origin, &unreadable(text, "CERTIFICATE", &why)))
 }
 
 fn private_key(origin: &Origin, text: &Secret) -> Result<PrivateKeyDer<'static>> {
-    PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|why| match why {
-        pem::Error::NoItemsFound if text.contains("ENCRYPTED PRIVATE KEY") => {
-            config_error(origin, "is encrypted: decrypt it, e.g. by `openssl pkey -in KEY -out DECRYPTED`")
-        }
-        pem::Error::NoItemsFound => {
-            config_error(origin, "has no private key in PEM (-----BEGIN PRIVATE KEY-----)")
-        }
-        _ => config_error(origin, "isn't valid PEM"),
-    })
+    PrivateKeyDer::from_pem_slice(text.as_bytes())
+        .map_err(|why| config_error(origin, &unreadable(text, "PRIVATE KEY", &why)))
 }
 
+/// Explains why a text isn't PEM. Repeats nothing of it, because it may be secret.
+fn unreadable(text: &str, wanted: &str, why: &pem::Error) -> String {
+    match why {
+        _ if text.contains("ENCRYPTED") => {
+            "is encrypted: decrypt it, e.g. by `openssl pkey -in KEY -out DECRYPTED`".to_owned()
+        }
+        _ if text.contains("\\n") => {
+            "has \\n where PEM has line breaks: replace each by a line break".to_owned()
+        }
+        pem::Error::NoItemsFound => {
+            format!("has no {} in PEM (-----BEGIN {wanted}-----)", wanted.to_lowercase())
+        }
+        pem::Error::MissingSectionEnd { .. } => "isn't valid PEM: it has no line with -----END".to_owned(),
+        pem::Error::Base64Decode(_) => {
+            "isn't valid PEM: it isn't base64 between its first and last line".to_owned()
+        }
+        _ => "isn't valid PEM".to_owned(),
+    }
+}
+
+/// Returns the usable certificates of a bundle of CAs, and why others are skipped, as system stores do.
+fn given_roots(origin: &Origin, text: &Secret) -> Result<(RootCertStore, Option<String>)> {
+    let (mut roots, mut nth, mut skipped) = (RootCertStore::empty(), 0, Vec::new());
+    for found in CertificateDer::pem_slice_iter(text.as_bytes()) {
+        nth += 1;
+        let added = found.map_err(|why| unreadable(text, "CERTIFICATE", &why)).and_then(|certificate| {
+            roots.add(certificate).map_err(|why| format!("has a certificate that can't be used: {why}"))
+        });
+        if let Err(why) = added {
+            skipped.push((nth, why));
+        }
+    }
+    if roots.is_empty() {
+        let nothing = || unreadable(text, "CERTIFICATE", &pem::Error::NoItemsFound);
+        let why = skipped.into_iter().next().map_or_else(nothing, |(_, why)| why);
+        return Err(config_error(origin, &why));
+    }
+    let warning = skipped.first().map(|(nth, why)| {
+        format!(
+            "{origin} {why}; {} of its {} certificates are skipped, first number {nth}",
+            skipped.len(),
+            roots.len() + skipped.len()
+        )
+    });
+    Ok((roots, warning))
+}
+
+/// Returns the verifier, and which of the given CA certificates it can't use.
 fn verifier(
     tls: &Tls,
     ca: Option<Found<'_>>,
     provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>> {
+) -> Result<(Arc<dyn ServerCertVerifier>, Option<String>)> {
+    let mut skipped = None;
     let chain = match ca {
         None if tls.disable_host_verification => None,
         None => Some(system_roots()?),
         Some((origin, text)) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates(origin, &text)? {
-                roots.add(certificate).map_err(|why| {
-                    config_error(origin, &format!("has a certificate that can't be used: {why}"))
-                })?;
-            }
+            let roots;
+            (roots, skipped) = given_roots(origin, &text)?;
             Some(roots)
         }
     };
@@ -323,10 +376,11 @@ fn verifier(
             })?)
         }
     };
-    Ok(match chain {
-        Some(chain) if !tls.disable_host_verification => chain,
+    let verifier = match chain {
+        Some(chain) if !tls.disable_host_verification => chain as Arc<dyn ServerCertVerifier>,
         chain => Arc::new(AnyHost { chain, provider: provider.clone() }),
-    })
+    };
+    Ok((verifier, skipped))
 }
 
 /// Returns the certificates that this machine trusts.
@@ -423,5 +477,118 @@ fn tls_error(why: String) -> Error {
 impl fmt::Debug for Encryption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TLS as {:?}", self.server_name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{Place, Security};
+
+    /// Self-signed certificates of "localhost", valid until 2126: with and without the rights of a CA.
+    const WITH_CA_RIGHTS: &str = "-----BEGIN CERTIFICATE-----
+MIIBlTCCATugAwIBAgIUUjnAsyEeDNAEMmamz+UVWr3wLogwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyODA5NTAwOVoYDzIxMjYxMTA0
+MDk1MDA5WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAATS3wM/jxwMkq1Q+EWGx1q3XV1UU8nNL3hhmsJfXcguPMgqsquDODH7
+dxKRk2n0uvWViCJBEy4t9orwkV0OZhVwo2kwZzAdBgNVHQ4EFgQUGC+5DKgHaw+N
+pzI+SfSqIKRphsAwHwYDVR0jBBgwFoAUGC+5DKgHaw+NpzI+SfSqIKRphsAwDwYD
+VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwID
+SAAwRQIhAKAFp0V33LC2Us9DmIrWSjuaknrQE42yB0QOM1Qa6xzwAiAvIrJegF86
++pNQVfRITzqQ3ChHjcIjt262CxWCRB9tPg==
+-----END CERTIFICATE-----
+";
+    const WITHOUT_CA_RIGHTS: &str = "-----BEGIN CERTIFICATE-----
+MIIBkjCCATigAwIBAgIUXFggpucYt0Z1kw2Y6Rr2X5UbirYwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyODA5NTAwOVoYDzIxMjYxMTA0
+MDk1MDA5WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAR3BJiyqqgcFKUEkjDjq8it3uT9ZM3OBzjMYGWpYmjoSn0jBoeg2sbd
+NLvMKOr/Sm8B9lbbFZJOLgNOystXYCeYo2YwZDAdBgNVHQ4EFgQUsZC+Sq4D4KrS
+lb344PLH/C41m4MwHwYDVR0jBBgwFoAUsZC+Sq4D4KrSlb344PLH/C41m4MwFAYD
+VR0RBA0wC4IJbG9jYWxob3N0MAwGA1UdEwEB/wQCMAAwCgYIKoZIzj0EAwIDSAAw
+RQIhAOF3V6FpX1Uydv3hSzdoE/JkRp21805iiOKtH6xHh5CTAiA0Bkro3wXnnnXK
+Ziz9+0xMEu8eOpusxGb1NK0OH3TQQg==
+-----END CERTIFICATE-----
+";
+    const ENCRYPTED_KEY: &str = "-----BEGIN EC PRIVATE KEY-----
+Proc-Type: 4,ENCRYPTED
+DEK-Info: AES-128-CBC,C12F3E1F78E9168EDAFACDE27CFDBEE5
+
+KgYM6ri7YHm1gorZrwvfIVc6qy9UOx9OqBtzHoW30J7p38ZaO/7vKozETtkLuxyG
+KIImr9MT2ofoVPPjEpKe9v9UWdUIAYC2CreyOchxNxCZBncwTTlMtOMYuYQbTBuw
+3GqJSCQuVEOMMAgwaAO2rExLzdBao5BQc0FQkl2TjKQ=
+-----END EC PRIVATE KEY-----
+";
+
+    fn origin() -> Origin {
+        Origin { source: "THE SOURCE".to_owned(), place: Place::Here("".into()) }
+    }
+
+    /// Returns how the certificate is refused that is given as its own CA.
+    fn refused_as_its_own_ca(pem: &str) -> Option<String> {
+        let options = crate::config::Options::read(br#"{"address":"localhost:7233","tls":true}"#).unwrap();
+        let Security { tls: Some(tls), .. } = options.security else { panic!() };
+        let origin = origin();
+        let encryption = Encryption::new(&tls, Some((&origin, pem.into())), None).unwrap();
+        let (verifier, _) =
+            verifier(&tls, Some((&origin, pem.into())), &Arc::new(crypto::ring::default_provider())).unwrap();
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let in_2030 = UnixTime::since_unix_epoch(Duration::from_secs(1_900_000_000));
+        let verified = verifier.verify_server_cert(&certificate, &[], &tls.server_name, &[], in_2030);
+        let handshake = Handshake {
+            peer: "localhost:7233".to_owned(),
+            server_name: encryption.server_name,
+            client_cert: None,
+            asked_for_cert: Arc::default(),
+            http2: false,
+        };
+        verified.err().map(|why| handshake.explain(&io::Error::other(why)).message().to_owned())
+    }
+
+    #[test]
+    fn a_self_signed_certificate_is_its_own_ca_only_without_the_rights_of_one() {
+        assert_eq!(refused_as_its_own_ca(WITHOUT_CA_RIGHTS), None);
+        let why = refused_as_its_own_ca(WITH_CA_RIGHTS).unwrap();
+        assert!(why.contains("is a CA certificate") && why.contains("CA:FALSE"), "{why}");
+    }
+
+    #[test]
+    fn a_text_that_is_no_pem_says_why_without_being_repeated() {
+        let one_line = WITH_CA_RIGHTS.replace('\n', "\\n");
+        let cut = WITH_CA_RIGHTS.split("-----END").next().unwrap();
+        let garbled = WITH_CA_RIGHTS.replace("MIIB", "MI?B");
+        for (text, why) in [
+            (one_line.as_str(), "\\n where"),
+            (cut, "-----END"),
+            (&garbled, "base64"),
+            ("MIIB", "no certificate"),
+        ] {
+            for error in [
+                certificates(&origin(), &text.into()).unwrap_err(),
+                given_roots(&origin(), &text.into()).unwrap_err(),
+            ] {
+                let message = error.message();
+                assert!(message.contains("THE SOURCE") && message.contains(why), "{message}");
+                assert!(!message.contains("MIIB"), "{message}");
+            }
+        }
+        let error = private_key(&origin(), &ENCRYPTED_KEY.into()).unwrap_err();
+        assert!(error.message().contains("is encrypted: decrypt it"), "{error}");
+    }
+
+    #[test]
+    fn a_bad_certificate_in_a_bundle_of_cas_is_skipped() {
+        let undecodable = WITH_CA_RIGHTS.replace("MIIB", "MI?B");
+        let unusable = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+        for bad in [undecodable.as_str(), unusable] {
+            let bundle = [WITH_CA_RIGHTS, bad, WITHOUT_CA_RIGHTS].concat();
+            let (roots, skipped) = given_roots(&origin(), &bundle.as_str().into()).unwrap();
+            assert_eq!(roots.len(), 2);
+            let skipped = skipped.unwrap();
+            assert!(skipped.contains("1 of its 3 certificates") && skipped.contains("number 2"), "{skipped}");
+        }
+        assert_eq!(given_roots(&origin(), &WITH_CA_RIGHTS.into()).unwrap().1, None);
     }
 }

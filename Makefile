@@ -208,7 +208,7 @@ test-python: lib program examples venv ## test the Python binding, and every lan
 	cd bindings/python && $(VENV)/bin/python -m pytest
 	cd tests && $(VENV)/bin/python -m pytest -n 4
 
-lint: venv ## check formats, lints and types, in every language
+lint: venv ## check formats, lints, types and prose, in every language
 	$(CARGO) fmt --check
 	$(CARGO) clippy --lib -- -D warnings
 	$(CARGO) clippy --all-targets --features cli -- -D warnings
@@ -217,6 +217,7 @@ lint: venv ## check formats, lints and types, in every language
 	cd tests && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy .
 	cd examples/recipes && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	cd benches && $(VENV)/bin/ruff check . && MYPYPATH=../tests $(VENV)/bin/mypy --strict --explicit-package-bases -p compare
+	cd tests && $(PYTHON) -m prose
 	cd examples/demo && $(VENV)/bin/ruff check . && MYPYPATH=../../bindings/python $(VENV)/bin/mypy --strict .
 
 bench: lib venv ## compare this project with the official SDKs: tables, goals, charts; RECORD=1 writes them to docs/performance.md

@@ -4,7 +4,7 @@ use std::env;
 
 use prost_build::{Config, Service, ServiceGenerator};
 
-/// All of ours are found from this one by its imports, except those that travel inside byte fields.
+/// The first file imports the others, except the messages that are sent inside byte fields.
 const PROTOS: [&str; 4] = [
     "temporal/api/workflowservice/v1/service.proto",
     "temporal/api/errordetails/v1/message.proto",

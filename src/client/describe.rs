@@ -74,7 +74,7 @@ impl Client {
         }
     }
 
-    /// Derives a token for the attempt that runs. `attempt` is the one that it must be; default: any.
+    /// Derives a token for the attempt that runs. Returns an error if that isn't `attempt`; the default allows any attempt.
     pub async fn token_from_ids(
         &self,
         ids: &Ids,

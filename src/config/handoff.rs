@@ -131,7 +131,7 @@ pub fn token_from_env() -> Result<Zeroizing<Vec<u8>>> {
         }
         (None, None, None) => Err(Error::config(format!(
             "there is no task token in the environment: the parent sets {TOKEN} to the standard base64 of its \
-                 activity's task token, or {TOKEN_FILE} or {TOKEN_FD} to where that stands"
+                 activity's task token, or {TOKEN_FILE} or {TOKEN_FD} to the file or descriptor that contains it"
         ))),
         _ => Err(Error::config(format!(
             "more than one of {TOKEN}, {TOKEN_FILE} and {TOKEN_FD} is set: set one"

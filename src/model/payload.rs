@@ -300,8 +300,8 @@ fn too_large(name: &str, message: &str, size: usize, limit: usize) -> Error {
     Error::new(
         Status::TooLarge,
         format!(
-            "{name} is {size} bytes as an encoded {message}; the server takes at most {limit}, and would fail the activity \
-             for good. Nothing was sent. Keep large state elsewhere and record where"
+            "{name} is {size} bytes as an encoded {message}; the server accepts at most {limit}, and would fail the activity \
+             without a retry. Nothing was sent. Keep large state elsewhere and record where"
         ),
     )
 }

@@ -116,6 +116,7 @@ class CChild(Child):
             said = f'"details":[{",".join(value.data.decode() for value in details)}]'
         else:
             said = f'"details_payloads":"{base64.b64encode(_serialized(details)).decode()}"'
+        # prose: allow for good
         self._driver.fail(token, f'{{"message":"for good","non_retryable":true,{said}}}'.encode())
 
     def retry(self, token: bytes) -> None:

@@ -25,7 +25,7 @@ pub enum Fault {
     Reset,
     /// The server wants a connection to end.
     GoAway,
-    /// The server's process stands still; its kernel goes on.
+    /// The server's process is stopped; its kernel still runs.
     FreezeServer,
     /// The server's process ends and is started again.
     Crash,
@@ -33,13 +33,13 @@ pub enum Fault {
     Server(Misbehaviour),
     /// The client's machine is suspended.
     Suspend,
-    /// The client's process stands still.
+    /// The client's process is stopped.
     FreezeClient,
     /// The client disconnects and connects again.
     Reconnect,
-    /// Somebody asks for the cancellation of an activity.
+    /// A user requests the cancellation of an activity.
     Cancel,
-    /// Somebody pauses an activity, and unpauses it.
+    /// A user pauses an activity, and unpauses it.
     Pause,
 }
 

@@ -25,7 +25,7 @@ use crate::{
 const ANSWER_PART: f64 = 0.45;
 /// How long after its timeout a call may return.
 const CALL_GRACE: Duration = Duration::from_millis(100);
-/// How often the state of the client is looked at.
+/// The interval between two checks of the client's state.
 const LOOK: Duration = Duration::from_millis(250);
 /// The most connections that may be open at once.
 const MOST_CONNECTIONS: usize = 4;
@@ -69,7 +69,7 @@ pub fn applied(world: &World, request: &Request, answer: &Answer, effect: &Effec
         world.violated("nothing_is_erased", text);
     }
     let (new, old) = (record_in(details.as_ref()), record_in(before.as_ref()));
-    // By ids the server doesn't compare attempts: the beat of an earlier one may come in between.
+    // By ids the server doesn't compare attempts, so it may apply the beat of an earlier attempt.
     if new < old && *is_fenced {
         let text = format!("record {new:?} of a{} replaced the newer {old:?}", subject.activity);
         world.violated("records_are_not_replaced_by_older_ones", text);
@@ -195,7 +195,7 @@ fn is_over(activity: &Activity, attempt: Attempt) -> bool {
     activity.state != State::Running || activity.identity() != attempt
 }
 
-/// Looks at the client again and again.
+/// Checks the client's state at regular intervals.
 pub async fn watch(world: std::sync::Arc<World>, process: std::sync::Arc<Process>) {
     // For each activity the record that is awaited, and since when.
     let mut awaited: Vec<Option<(Handle, u64, Instant)>> = vec![None; world.plan.activities];

@@ -92,7 +92,7 @@ async fn live(world: Arc<World>, activities: &'static Activities) {
         let faults = tokio::spawn(faults::run(world.clone(), process.clone()));
         tokio::time::sleep(world.plan.length).await;
         let _ = faults.await;
-        // What was recorded has to arrive now, and leases to be kept.
+        // Now the newest records must arrive, and the library must keep the leases.
         let longest = world.plan.timeouts_ms.iter().max().copied().unwrap_or(0);
         tokio::time::sleep(Duration::from_millis(longest * 3) + Duration::from_secs(100)).await;
         process.stop();

@@ -154,7 +154,7 @@ impl Network {
         state.connections.iter().filter(|pipes| !pipes.client_has_closed()).cloned().collect()
     }
 
-    /// The client is gone: its connections end, and those that it is making come to nothing.
+    /// Ends the client's connections, and fails its connect attempts.
     pub fn cut(&self) {
         lock(&self.state).client += 1;
         self.open().iter().for_each(|pipes| pipes.to_client.end(End::Reset));

@@ -56,7 +56,7 @@ MISTAKES = [
         ("records_are_not_replaced_by_older_ones",),
     ),
     Mistake(
-        "a beat goes out before the details of the attempt before are known",
+        "a beat is sent before the previous attempt's details are known",
         "src/activity/state/requests.rs",
         "self.knows_details() && self.address.is_settled()",
         "self.address.is_settled()",

@@ -118,7 +118,7 @@ impl Server {
 }
 
 impl World {
-    /// The server's process goes on.
+    /// The server's process continues.
     pub fn thaw(&self) {
         lock(&self.server.state).is_frozen = false;
         self.server.thawed.notify_waiters();
@@ -289,8 +289,8 @@ async fn reply(world: &World, pipes: &Pipes, request: &Request) -> Answer {
     answer
 }
 
-/// At most one heartbeat or ending of an activity is in flight: a new one comes only when the client has the answer to the one before, or
-/// has given it up in a way that the server must have seen.
+/// Checks that at most one heartbeat or ending of an activity is in flight. The client may send the next one when it has the answer, or when
+/// the server must have noticed that the client abandoned the request.
 fn check_order(world: &World, new: &InFlight) {
     let older = lock(&world.server.in_flight).clone();
     for other in older.iter().filter(|other| other.activity == new.activity) {

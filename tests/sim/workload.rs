@@ -245,7 +245,7 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
     // Without it a server that takes longer than the usual try is given up at first.
     let is_slow = activity.timeout.mul_f64(world.plan.longest_answer) > USUAL_TRY;
     let knows_timeout = is_slow || !world.chance(world.plan.unknown);
-    // What was handed over at the attempt's start is out of date when it is opened again.
+    // The details from the hand-over are out of date when the activity is opened again.
     let knows_details = is_first && !world.chance(world.plan.unknown);
     let has_pulse = world.chance(0.8);
     let is_by_ids = world.chance(world.plan.by_ids);
@@ -483,7 +483,7 @@ fn signals_seen(world: &World, task: &Task, signals: Signals) {
     }
 }
 
-/// An ending that failed has suspended the beats: the lease counts anew.
+/// Restarts the lease, because an ending that failed has suspended the beats.
 fn beats_were_suspended(world: &World, number: usize) {
     if let Some(held) = world.held(number) {
         world.hold(number, Some(Held { since: Instant::now(), ..held }));

@@ -174,13 +174,13 @@ impl World {
         if weather.active > 0 { Duration::ZERO } else { weather.good_since.elapsed() }
     }
 
-    /// The client's machine is suspended: its boot clock goes on and its timers stand still.
+    /// The client's machine is suspended: its boot clock advances, and its timers don't.
     pub fn suspend(&self, time: Duration) {
         *lock(&self.suspended) += time;
         self.server.changed.notify_one();
     }
 
-    /// Notes that the client's process stands still.
+    /// Notes that the client's process is stopped.
     pub fn stood_still(&self, time: Duration) {
         *lock(&self.stood_still) += time;
     }

@@ -15,8 +15,8 @@ import (
 // Connect waits for another Connect that is in progress. When ctx ends, Connect returns at once. A connection that is made after that is
 // closed.
 //
-// Errors: [ErrConfig] for a wrong option, variable or file, [ErrUnavailable] or [ErrTimeout] when the server doesn't answer,
-// [ErrTLS] when no secure connection can be made, [ErrUnauthenticated], [ErrNamespaceNotFound], [ErrAlreadyConnected], and
+// Errors: [ErrConfig] for a wrong option, variable or file; [ErrUnavailable] or [ErrTimeout] when the server doesn't answer;
+// [ErrTLS] when no secure connection can be made; [ErrUnauthenticated], [ErrNamespaceNotFound], [ErrAlreadyConnected];
 // *[LibraryError] when the native library can't be loaded.
 func Connect(ctx context.Context, options Options) error {
 	const op = "connect"

@@ -41,7 +41,7 @@ Threads and processes
     Any thread may call anything. After ``os.fork`` the child's calls make their own connection, and
     its parent's `Activity` objects raise `ForkedError`. Let only one process heartbeat with a
     token, or they overwrite each other's progress: the processes of a pool return their progress to
-    the one that holds the activity. With `end_with_parent` they also die with it.
+    the process that holds the activity. With `end_with_parent` they also die with it.
 
 Values
     Details and results are converted as Temporal's Python SDK does by default: None, bytes,

@@ -163,8 +163,8 @@ class ActivityBase:
             self._fast_heartbeat = self._fast.heartbeat
             self._closed = False
         except BaseException:
-            # An interrupted call continues in its thread, and may open the activity later. Nobody
-            # would close it. If both close it, the second close finds an invalid handle.
+            # An interrupted call continues in its thread, and may open the activity later. So that
+            # thread closes it too. If both close it, the second close finds an invalid handle.
             is_abandoned = True
             if self._handle.value:
                 library().thb_activity_close(self._handle, 0, None)

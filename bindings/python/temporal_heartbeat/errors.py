@@ -163,7 +163,7 @@ class InDoubtError(Error):
 class TooLargeError(Error):
     """The details, the result or the failure exceed the size limit. Nothing was sent.
 
-    The server would fail the activity for good if it received them.
+    The server would fail the activity, without a retry, if it received them.
     """
 
     code = Status.TOO_LARGE

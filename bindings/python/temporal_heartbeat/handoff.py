@@ -14,8 +14,8 @@ thread waits for the child, which would stay a zombie otherwise::
         activity.raise_complete_async()     # the child completes it
 
 The environment has the task token, the activity's ids and attempt, and the heartbeat timeout. It
-also has the details of the previous attempt, so that the child needn't read them from the server,
-and the start-to-close timeout as a hint. A process that has the token can end the activity. Other
+also has the details of the previous attempt, so that the child needn't read them from the server.
+The start-to-close timeout is a hint. A process that has the token can end the activity. Other
 users of the machine can't read a process's environment, but its children inherit it.
 `token_in_pipe` and `token_in_file` keep the token out of the environment.
 

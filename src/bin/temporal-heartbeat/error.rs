@@ -1,4 +1,4 @@
-//! Errors of this program beside those of the library.
+//! Errors of this program in addition to the library's errors.
 
 use std::io;
 

@@ -54,7 +54,7 @@ const FORWARDED: [Signal; 8] = [
 
 /// Run a command for an activity that was handed over
 ///
-/// Takes the task token from the activity's worker. Sends heartbeats while the command runs, whatever the command does. Passes the
+/// Takes the task token from the activity's worker. Sends heartbeats while the command runs, even if the command hangs. Passes the
 /// previous attempt's details to the command in TEMPORAL_ACTIVITY_DETAILS_JSON and in the file TEMPORAL_ACTIVITY_DETAILS_FILE. Completes
 /// the activity if the command succeeds, fails the attempt if it doesn't, and exits with its code. The command never outlives this
 /// program: its process group is killed even if this program is killed by SIGKILL. Signals are forwarded to the command. If the command

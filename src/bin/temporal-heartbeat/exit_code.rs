@@ -19,7 +19,7 @@ const NOT_FOUND: u8 = 127;
 /// Added to the number of the signal that ended the command. Shells do that too.
 const SIGNAL_BASE: u8 = 128;
 
-/// The exit codes of `exec` beside the command's own.
+/// The exit codes of `exec` in addition to the command's exit codes.
 pub const EXEC_HELP: &str = "\
 Exits with the command's own code, or with:
    10  the activity was cancelled before the command was started

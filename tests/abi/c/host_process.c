@@ -79,7 +79,7 @@ static int threads(void) {
         }
         fclose(status);
         CHECK(strncmp(name, "thb-", 4) == 0);
-        /* All signals except those that can't be blocked: KILL, STOP, and the two that the C library reserves. */
+        /* All signals except four that can't be blocked: KILL, STOP, and the two that the C library reserves. */
         CHECK((blocked | 1ull << 8 | 1ull << 18 | 3ull << 31) == ~0ull);
         count++;
     }

@@ -30,7 +30,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// The most that a pipe can hold when the command exits. Everything beyond was written by a process that has left the process group.
 const MAX_PIPE_BYTES: usize = 1024 * 1024;
 
-/// What is done with the stream beside copying it.
+/// What happens to the stream in addition to the copy.
 #[derive(Default)]
 pub struct Observers {
     /// Records progress from the stream's lines.

@@ -199,6 +199,8 @@ class Script:
 
     def _way(self) -> Way:
         ways: list[Way] = [*([0] * 7 if self._real.tokens else []), "ids", "ids", "ids without run"]
+        if self.kind == "workflow" and self._real.tokens:
+            ways.append("derived")
         if len(self._real.tokens) > 1:
             ways += [self._random.randrange(len(self._real.tokens))] * 3
         if self._chance(0.03):

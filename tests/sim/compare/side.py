@@ -17,8 +17,12 @@ from sim.compare.answers import Answer
 
 WORKER = "worker"
 
-# The token of an attempt, counted from the newest; the ids, with or without the run; or bytes that are no token.
-Way = int | Literal["ids", "ids without run", "garbage"]
+# The token of an attempt, counted from the newest; the newest one as the library derives it from ids; the ids, with or
+# without the run; or bytes that are no token.
+Way = int | Literal["derived", "ids", "ids without run", "garbage"]
+
+# The fields of a token up to this one are the activity's ids and the attempt.
+LAST_DERIVED_FIELD = 6
 
 
 class Side(ABC):
@@ -130,7 +134,9 @@ class Side(ABC):
         return common.WorkflowExecution(workflow_id=self.workflow_id, run_id=self.run_id)
 
     def _token(self, way: Way) -> bytes:
-        return self.tokens[-1 - way] if isinstance(way, int) else b"\xff\xff\xff"
+        if isinstance(way, int):
+            return self.tokens[-1 - way]
+        return derived(self.tokens[-1]) if way == "derived" else b"\xff\xff\xff"
 
     def _ids(self, way: Way) -> dict[str, Any] | None:
         if way not in ("ids", "ids without run"):
@@ -141,3 +147,25 @@ class Side(ABC):
             "run_id": self.run_id if way == "ids" else "",
             "activity_id": self.activity_id,
         }
+
+
+def derived(token: bytes) -> bytes:
+    """Returns a token without its later fields. All fields are varints or have a length."""
+    at = 0
+    while at < len(token):
+        tag, after = varint(token, at)
+        if tag >> 3 > LAST_DERIVED_FIELD:
+            break
+        length, at = varint(token, after)
+        at += length if tag & 7 else 0
+    return token[:at]
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """Returns the number at this place, and the place after it."""
+    number = shift = 0
+    while True:
+        number |= (data[at] & 0x7F) << shift
+        shift, at = shift + 7, at + 1
+        if data[at - 1] < 0x80:
+            return number, at

@@ -67,7 +67,7 @@ pub unsafe fn clear<T>(out: *mut *mut T) {
 /// Checks that a required output isn't NULL.
 pub fn required<T>(name: &str, out: *mut T) -> Result<()> {
     if out.is_null() {
-        Err(Error::argument(format!("{name} is NULL: there must be room for the result")))
+        Err(Error::argument(format!("{name} is NULL: pass a pointer for the result")))
     } else {
         Ok(())
     }

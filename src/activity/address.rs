@@ -68,7 +68,7 @@ impl ActivityAddress {
         {
             return Err(Error::new(
                 Status::Config,
-                "the ids or the attempt are of another activity than the token: give those of one, or the token alone",
+                "the ids or the attempt identify another activity than the token: correct them, or give the token alone",
             ));
         }
         if read.is_none() && ids.is_none() && options.initial_details.is_none() && options.pulse {

@@ -75,7 +75,7 @@ impl Activities {
             (Ok(true), _) => Ok(()),
             (Ok(false), Some(deadline)) => self.flush(handle, deadline),
             (Ok(false), None) => {
-                Err(Error::new(Status::Timeout, "the timeout is 0: what was recorded last wasn't sent"))
+                Err(Error::new(Status::Timeout, "the timeout is 0, so the newest record wasn't sent"))
             }
             // The attempt is over: the last record is lost.
             (Err(over), _) => Err(over),
@@ -123,7 +123,9 @@ impl Activities {
         });
         let outcome = match may_end {
             Ok(Some(End { target, unsent, verify })) => send(target, ending(unsent), verify),
-            Ok(None) => Err(Error::new(Status::Timeout, "a beat is still under way; nothing was ended")),
+            Ok(None) => {
+                Err(Error::new(Status::Timeout, "a beat is still in flight, so the activity wasn't ended"))
+            }
             Err(error) => Err(error),
         };
         let due = self.registry.change(handle, |activity| {

@@ -169,6 +169,6 @@ fn out_of_date(number: i32) -> RpcError {
 pub fn over() -> Error {
     Error::new(
         Status::NotFound,
-        "the activity is over: it has ended or finally timed out, or its workflow is closed",
+        "the activity is over: it has ended or timed out without a retry, or its workflow is closed",
     )
 }

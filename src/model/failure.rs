@@ -35,7 +35,7 @@ impl Report {
             return Err(Error::new(
                 Status::TooLarge,
                 format!(
-                    "{NAME} is {} bytes long; at most {MAX_BYTES} are taken. Record large progress by a heartbeat",
+                    "{NAME} is {} bytes long; at most {MAX_BYTES} are accepted. Record large progress with a heartbeat",
                     json.len()
                 ),
             ));

@@ -312,7 +312,7 @@ fn check_json(name: &str, data: &[u8]) -> Result<()> {
         .map_err(|why| Error::argument(format!("{name} isn't valid UTF-8 (THB_ENCODING_JSON): {why}")))?;
     serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|why| {
         Error::argument(if text.is_empty() {
-            format!("{name} is empty, which isn't JSON; for no value there are THB_ENCODING_NULL and _NONE")
+            format!("{name} is empty, which isn't JSON; for no value use THB_ENCODING_NULL or _NONE")
         } else {
             format!("{name} isn't valid JSON: {why}")
         })

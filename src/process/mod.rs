@@ -90,7 +90,9 @@ pub fn connect(options: Options) -> Result<()> {
             State::Disconnected => {}
             State::Connecting(_) => return Err(already("another thread is connecting")),
             State::Connected(_) | State::Inherited(_) => {
-                return Err(already("the process has its client; to change it, disconnect first"));
+                return Err(already(
+                    "the process is already connected; disconnect first to change the connection",
+                ));
             }
         }
         let session = process.start(options.clone())?;

@@ -115,7 +115,7 @@ impl Runtime {
         }));
         ticket.wait_with_grace(deadline, GRACE).unwrap_or_else(|nothing| {
             Err(match nothing {
-                Nothing::Late => Error::new(Status::Timeout, "time ran out without any answer"),
+                Nothing::Late => Error::new(Status::Timeout, "the call timed out without an answer"),
                 Nothing::Stopped => disconnected(),
                 Nothing::Panicked => panics::status(),
             })

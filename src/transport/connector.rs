@@ -144,7 +144,7 @@ async fn check(
         ([_, _, _, SETTINGS, ..], _) => return Ok(()),
         ([], Some(handshake)) => Fault::Explained(handshake.explain_end(end.as_ref())),
         ([], None) => {
-            let why = end.map_or_else(|| "without a word".to_owned(), |why| why.to_string());
+            let why = end.map_or_else(|| "it gave no reason".to_owned(), |why| why.to_string());
             Fault::Unexplained(unavailable(&format!(
                 "ended the connection at once: {why}; is this the server's address?"
             )))

@@ -237,7 +237,7 @@ impl Handshake {
 
     fn alerted(&self, alert: AlertDescription) -> Error {
         use AlertDescription as Alert;
-        let what = format!("it says {alert:?}");
+        let what = format!("it reports {alert:?}");
         match alert {
             Alert::CertificateRequired
             | Alert::NoCertificate
@@ -259,7 +259,9 @@ impl Handshake {
             }
             // A server that requires a client certificate and gets none may report nothing more than this.
             _ if self.asked_for_cert.load(Ordering::Relaxed) => self.client_refused(&what),
-            _ => tls_error(format!("no TLS with {}: {what}; its own log should say more", self.peer)),
+            _ => {
+                tls_error(format!("no TLS with {}: {what}; the server's log may show the reason", self.peer))
+            }
         }
     }
 

@@ -50,7 +50,7 @@ func connectWithCodec(codec PayloadCodec, connect func() *abi.Error) *abi.Error 
 		return &abi.Error{
 			Status:       int32(StatusAlreadyConnected),
 			GRPCCode:     abi.NoGRPCCode,
-			Message:      "the process has its client; to change it, disconnect first",
+			Message:      "the process is already connected; disconnect first to change the connection",
 			RetryAfterMs: -1,
 		}
 	}

@@ -73,7 +73,7 @@ def connect_with_codec(codec: Optional[Codec], native: ctypes.CDLL, connect: Cal
     with _connect_lock:
         if _is_connected(native):
             raise errors.AlreadyConnectedError(
-                "the process is connected already; disconnect first to change the connection"
+                "the process is already connected; disconnect first to change the connection"
             )
         # First the binding, then the copy of the set. A call uses the opposite order. So either it
         # sees the new binding, or the copy contains it.

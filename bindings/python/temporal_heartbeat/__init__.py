@@ -20,8 +20,8 @@ The model
     A process has one connection: `connect` makes it, `disconnect` ends it, every thread uses it. A
     task token identifies one attempt of one Activity. There are two ways to use it:
 
-    Activity            Keeps it open. The library heartbeats in the background, even while this
-                        process is busy, and recording progress takes less than a microsecond.
+    Activity            Holds one attempt open. The library heartbeats in the background, even while
+                        this process is busy. Recording progress takes less than a microsecond.
                         `temporal_heartbeat.aio` has the same class for asyncio.
     functions           `heartbeat`, `get_details`, `complete`, `fail`, `report_cancelled` take a
                         token, and each call is one request to the server. Use them in a process
@@ -40,21 +40,22 @@ Blocking
 Threads and processes
     Any thread may call anything. After ``os.fork`` the child's calls make their own connection, and
     its parent's `Activity` objects raise `ForkedError`. Let only one process heartbeat with a
-    token, or they overwrite each other's progress: the processes of a pool return their progress to
-    the process that holds the activity. With `end_with_parent` they also die with it.
+    token. Otherwise they overwrite each other's progress. In a pool, let the processes return their
+    progress to the process that opened the `Activity`. With `end_with_parent` they also end when
+    that process ends.
 
 Values
     Details and results are converted as Temporal's Python SDK does by default: None, bytes,
     protobuf messages, and all that JSON can represent, dataclasses, datetime and UUID included.
-    They are read as plain values: a dataclass as a dict. A `Payload` is sent unchanged, and a value
-    that this process can't decode is read as one. The codec of ``connect(data_converter=...)``
-    encodes all of them, `Payload` objects too, for a namespace with encrypted data.
+    They are read as plain values: a dataclass as a dict. A `Payload` is sent unchanged. A value
+    that this process can't decode is returned as a `Payload`. For a namespace with encrypted data,
+    the codec of ``connect(data_converter=...)`` encodes all values, `Payload` objects too.
 
 Signals
     Every heartbeat returns the current signals, usually none:
 
-    CANCEL_REQUESTED    Cancellation was requested: clean up, then call `report_cancelled`.
-                        `complete` still works, and wins.
+    CANCEL_REQUESTED    Cancellation was requested: clean up, then call `report_cancelled`. The
+                        server also still accepts `complete`.
     PAUSED              Stop working until the flag is cleared, but continue to heartbeat, or the
                         activity times out.
     RESET               End this attempt, for example by `fail`. A new first attempt follows.
@@ -67,11 +68,11 @@ Signals
     STALLED             Nothing was recorded for ``stall_timeout``, so the heartbeats have stopped.
     REFUSED, UNSEEDED   No heartbeats are sent; see `Signals`.
 
-    `Activity.raise_if_cancelled` raises `Cancelled` for STOP_SIGNALS, after which to stop.
+    `Activity.raise_if_cancelled` raises `Cancelled` if one of STOP_SIGNALS is set: stop the work.
 
 Errors
-    Every failure is an `Error` with a ``code``, a ``message`` and ``retryable``. Each status has a
-    class, and later versions may add some: end with ``except Error``.
+    Every failure is an `Error` with a ``code``, a ``message`` and ``retryable``. Each status has
+    its own class. Later versions may add classes, so catch `Error` last.
 
     NotFoundError       The activity is over for this token: it ended, timed out, or a later attempt
                         has replaced this one. Stop the work, and end nothing.
@@ -93,12 +94,12 @@ Errors
                         The native library can't be used. The first is a ConfigError too.
     LocalLimitError     This process has no threads or descriptors left.
     FailedPreconditionError, ServerError, InternalError
-                        The server, or the library, fails. The message has the cause.
-    AlreadyOpenError    An `Activity` holds this token: use that, or close it first.
+                        The server or the library failed. The message has the cause.
+    AlreadyOpenError    An `Activity` holds this token: use that object, or close it first.
     EndedError          This `Activity` has already ended the activity.
     InvalidHandleError  The `Activity` is closed, possibly by `disconnect`.
-    ForkedError         The `Activity` belongs to the parent process. Also in a child that a signal
-                        handler forked during a call.
+    ForkedError         The `Activity` belongs to the parent process. It is also raised in a child
+                        that a signal handler forked during a call.
 
 Metrics and logs
     `metrics` returns metrics in Prometheus's text format, and `forward_logs` forwards log records

@@ -1,4 +1,4 @@
-"""The codec of the current connection, and the calls whose values it encodes.
+"""The codec of the current connection, and the calls that it encodes values for.
 
 The library sends the bytes of a call over the connection that exists when the call reaches it. The
 codec that `connect` got for that connection must have encoded those bytes. This module ensures that
@@ -8,15 +8,15 @@ with a *binding*: the codec of one `connect`, or None. One is active at a time, 
    no connection, and while no other `connect_with_codec` runs. So a connection has the same binding
    from start to end. A refused connect (`AlreadyConnectedError`), a disconnect and a fork keep the
    binding.
-2. A native call whose values a binding encoded starts only while that binding is active.
-   `connect_with_codec` waits for the end of these calls before the native connect.
+2. If a binding encoded the values of a native call, the call starts only while that binding is
+   active. `connect_with_codec` waits for the end of these calls before the native connect.
 
 By rule 2 no connection is made while a call of an earlier binding is inside the library. By rule 1
 each connection that a call can reach was made with the call's own binding. After a disconnect the
 last binding stays active, and its calls raise `NotConnectedError`.
 
-An exception at any point, such as KeyboardInterrupt, keeps the rules: before the activation the
-earlier binding is valid; after it there is no connection yet, or one with the new binding.
+An exception at any point, such as KeyboardInterrupt, doesn't break the rules: before the activation
+the earlier binding is valid; after it there is no connection yet, or one with the new binding.
 
 A handle never outlives its connection. So an activity keeps the codec that it was opened with, and
 its later calls don't use this module.

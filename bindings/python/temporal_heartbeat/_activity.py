@@ -34,18 +34,18 @@ class Activity(ActivityBase):
 
     While it is open, the library sends a heartbeat whenever one is due, from a separate thread that
     needs neither the GIL nor an event loop. Each heartbeat has the newest known details: until
-    something is recorded, those of the previous attempt, so that nothing is ever erased. If details
-    are recorded often, not all are sent, but the newest always are in the end.
+    something is recorded, the details of the previous attempt. So no heartbeat erases the progress.
+    If details are recorded often, the library doesn't send all of them, but always the newest.
 
     * ``token``: the task token. Until `close` only this object may use it: a second `Activity` for
       it, and functions such as `temporal_heartbeat.complete`, raise `AlreadyOpenError`.
     * ``workflow_id``, ``run_id``, ``activity_id``, ``attempt``: the activity's ids, instead of the
       token; a standalone one has no workflow id. The server doesn't distinguish attempts by ids, so
       the library asks it first: docs/by-ids.md of the project describes the cost and the limits.
-        With a token, the library uses them to read the activity's state from the server.
+      With a token, the library uses them to read the activity's state from the server.
     * ``heartbeat_timeout``: the activity's heartbeat timeout, as its parent knows it. Without it
       the library asks the server, and LEASE_LOST can't be set before the answer.
-    * ``pulse``: False sends only what is recorded. The activity times out if nothing is.
+    * ``pulse``: False sends heartbeats only for records. Without records the activity times out.
     * ``stall_timeout``: the heartbeats stop after this time without `heartbeat` or `touch`, so that
       the server retries hung work. By default they never stop.
     * ``cancel_poll``: the longest time between heartbeats, to learn of a cancellation sooner than
@@ -63,8 +63,8 @@ class Activity(ActivityBase):
     * ``close_timeout``: the timeout of the end of the with block, None for ever.
     * ``fail_on_exception``: see below.
 
-    Times are seconds or a timedelta. The library gets all other options too. Its error names an
-    unknown one.
+    Times are seconds or a timedelta. Other options are passed to the library. If it doesn't know an
+    option, its error names the option.
 
     The end of the with block closes the activity: the last recorded details are sent, and the
     heartbeats end. Unless `complete`, `fail` or `report_cancelled` ended it before, the activity
@@ -77,9 +77,9 @@ class Activity(ActivityBase):
     is lost. With ``fail_on_exception=False`` no exception ends the activity.
 
     Opening never waits for the server. It needs a `connect` before. Any thread may call any method.
-    A child process of ``os.fork`` can't use its parent's object (`ForkedError`). An object that is
-    deleted unclosed warns (ResourceWarning), discards unsent details, and stops the heartbeats;
-    while the interpreter exits nothing happens. `disconnect` closes it too.
+    A child process of ``os.fork`` can't use its parent's object (`ForkedError`). If an object is
+    deleted before it is closed, it warns (ResourceWarning), discards unsent details, and stops the
+    heartbeats; while the interpreter exits nothing happens. `disconnect` closes it too.
 
     Raises `NotConnectedError`; `AlreadyOpenError`; `ConfigError` for an option or variable;
     `TokenUnreadableError`; `InvalidArgumentError`; `UnimplementedError`; `LocalLimitError`.
@@ -97,9 +97,9 @@ class Activity(ActivityBase):
         With a default it returns the value itself, the first one of several, or the default if
         there are none. Records of this attempt don't change the result.
 
-        Without ``initial_details`` the library asks the server. It must do so before the first
-        `heartbeat`. Then it blocks at most ``timeout`` seconds, and retries temporary errors within
-        it; None: for ever. Any thread may call it.
+        Without ``initial_details`` the library asks the server, so call this before the first
+        `heartbeat`. It then blocks at most ``timeout`` seconds, and retries temporary errors within
+        that time; None: for ever. Any thread may call it.
 
         Raises `NotFoundError` when the activity is over; `FailedPreconditionError` when something
         was recorded before the first call; `TimeoutError`, `UnavailableError` and others when the
@@ -150,7 +150,7 @@ class Activity(ActivityBase):
 
         It returns when PAUSED is cleared, when one of STOP_SIGNALS is set, or when ``timeout``
         expires. The heartbeats continue, and the ``stall_timeout`` doesn't run.
-        With ``pulse=False`` nothing is sent, so that the end of the pause isn't seen.
+        With ``pulse=False`` nothing is sent, so the end of the pause isn't noticed.
 
         Otherwise as `wait`.
         """
@@ -170,7 +170,7 @@ class Activity(ActivityBase):
     def complete(self, result: Any = None, *, timeout: Optional[float] = 10.0) -> None:
         """End the activity successfully, with a result. None is a result too.
 
-        Nothing is sent after it. After an error other than `NotFoundError`, `InDoubtError` and
+        Nothing is sent after that. After an error other than `NotFoundError`, `InDoubtError` and
         `EndedError` the heartbeats continue, and it may be called again.
 
         Blocks at most ``timeout`` seconds, and retries temporary errors within it; None: for ever.
@@ -196,7 +196,7 @@ class Activity(ActivityBase):
         cause: Optional[Cause] = None,
         timeout: Optional[float] = 10.0,
     ) -> None:
-        """End this attempt as failed. The activity's retry policy decides about the next one.
+        """End this attempt as failed. The retry policy decides whether another attempt follows.
 
         The last recorded details are sent in the same request, so that the next attempt gets them.
         The arguments are those of `temporal_heartbeat.fail`. Otherwise as `complete`.
@@ -233,7 +233,7 @@ class Activity(ActivityBase):
         Blocks at most ``timeout`` seconds; None: for ever; 0: unsent details are discarded. Any
         thread may call it, and calls of other threads then raise `InvalidHandleError`.
 
-        Raises the error with which sending the last recorded details failed.
+        Raises the error that prevented sending the last recorded details.
         """
         self._close(timeout_to_ms(timeout))
 

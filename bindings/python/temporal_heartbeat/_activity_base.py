@@ -174,7 +174,7 @@ class ActivityBase:
     def from_env(cls: type[S], **options: Any) -> S:
         """Open the activity that the parent process handed over in the environment.
 
-        `token_from_env` says where the token is. Without a token the activity is opened by its ids
+        `token_from_env` describes where the token is. Without one, the ids identify the activity
         (TEMPORAL_ACTIVITY_WORKFLOW_ID, _RUN_ID, _ID, _ATTEMPT). These variables are optional:
 
         * TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS: the heartbeat timeout;
@@ -195,8 +195,8 @@ class ActivityBase:
         """Record progress, and return the current signals: usually none.
 
         The next attempt resumes from ``details``, usually one value. The first details are sent at
-        once, later ones when a heartbeat is due. The newest replace older ones, and the last are
-        always sent. Without details it is `touch`: nothing is erased.
+        once, later ones when a heartbeat is due. New details replace details that aren't sent yet,
+        and the newest are always sent. Without details this is `touch`: nothing is erased.
 
         Never waits. Any thread may call it.
 
@@ -249,11 +249,10 @@ class ActivityBase:
     def raise_if_cancelled(self) -> None:
         """Raise `Cancelled`, with the ``signals``, if one of STOP_SIGNALS is set.
 
-        They are set when cancellation was requested, and `report_cancelled` should follow; when the
-        activity was reset, and `fail` should follow; when it is over for this attempt; when the
-        lease is lost, so that another attempt may be running. A pause raises nothing: call
-        `wait_while_paused` before. Nor does DEADLINE, which is a hint. Never waits. Any thread may
-        call it.
+        If cancellation was requested, call `report_cancelled` then. If the activity was reset, call
+        `fail`. The others are: it is over for this attempt, or the lease is lost, so another
+        attempt may be running. A pause raises nothing: call `wait_while_paused` before this.
+        DEADLINE, which is a hint, raises nothing either. Never waits. Any thread may call it.
         """
         signals = self.signals
         if signals & STOP_SIGNALS:
@@ -342,7 +341,7 @@ class ActivityBase:
         try:
             signals = self.signals
             if signals & (Signals.GONE | Signals.LEASE_LOST):
-                return  # the server has ended this attempt, or soon does
+                return  # the server has ended this attempt, or soon will
             if signals & Signals.CANCEL_REQUESTED and _is_cancellation(exception):
                 self._report_cancellation(exception)
             elif isinstance(exception, Exception):
@@ -358,7 +357,7 @@ class ActivityBase:
         self._call("thb_activity_report_cancelled", *encoded, self._close_timeout_ms)
 
     def _fail_with(self, exception: BaseException) -> None:
-        """Fails without the exception's details if they can't be sent."""
+        """Fails the attempt, without the exception's details if these can't be sent."""
         for with_details in (True, False):
             try:
                 failure = failure_json(
@@ -373,7 +372,7 @@ class ActivityBase:
                 _log.warning("the details of the exception could not be sent: %s", error)
 
     def _call(self, name: str, *arguments: Any) -> None:
-        """Calls a C function whose last argument is the timeout."""
+        """Calls a C function. Its last argument is the timeout."""
         invoke_function(name, self._handle, *arguments, may_block=arguments[-1] != 0)
 
     def _call_for_signals(self, name: str, *arguments: Any, may_block: bool = False) -> Signals:

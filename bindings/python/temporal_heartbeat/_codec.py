@@ -1,6 +1,6 @@
 """The codec of ``connect(data_converter=...)``, which encodes and decodes all values.
 
-Three kinds of object are accepted, and none of them needs an import here:
+This module accepts three kinds of object. It doesn't import Temporal's SDK for them:
 
 * any object with ``encode`` and ``decode``, from a list of `Payload` to a list of `Payload`;
 * a ``temporalio.converter.PayloadCodec``, which uses the SDK's payloads and coroutines;
@@ -22,8 +22,8 @@ from ._payload import Payload
 
 __all__ = ["PLAIN_ENCODINGS", "Codec", "PayloadCodec", "codec_of"]
 
-# The encodings that need no codec; "" means that the metadata name none. All others count as
-# encoded by a codec.
+# The encodings that need no codec; "" means that the metadata don't name an encoding. A payload
+# with any other encoding counts as encoded by a codec.
 PLAIN_ENCODINGS = (
     "",
     "binary/null",

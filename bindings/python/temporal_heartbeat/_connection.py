@@ -104,8 +104,9 @@ def connect(
       Files are read again when they change.
     * ``grpc_meta``: headers of every request.
     * ``profile``, in ``config_file``: ``default`` in ``~/.config/temporalio/temporal.toml``.
-    * ``identity``: the name that the server shows for this process; ``{pid}@{host}``, filled in.
-    * ``connect_timeout_ms``: how long to try; 10 000.
+    * ``identity``: the name that the server shows for this process; the process id and the host
+      name, as in ``4711@node7``.
+    * ``connect_timeout_ms``: the time limit for connecting; 10 000.
     * ``lazy``: don't wait for the server, connect on the first call instead; false.
     * ``proxy``: an HTTP proxy, ``"host:port"`` or `ProxyOptions`.
     * ``authority``, ``keepalive``, ``retry``, ``compression``, ``max_message_bytes``: see
@@ -117,10 +118,11 @@ def connect(
     * ``require_encoded``: refuse values that no codec has encoded (`InvalidArgumentError`); false.
     * ``metrics_address``: ``"ip:port"``, where Prometheus can fetch the `metrics`; none.
 
-    The library gets all other options too. Its error names an unknown one.
+    Other options are passed to the library. If it doesn't know an option, its error names the
+    option.
 
-    Blocks at most ``connect_timeout_ms``, after waiting for a connect of another thread. Any thread
-    may call it.
+    Blocks at most ``connect_timeout_ms``. If another thread is connecting, it waits for that thread
+    first. Any thread may call it.
 
     Raises `AlreadyConnectedError`; `ConfigError` for an invalid option, variable or file;
     `TlsError` if TLS fails; `UnauthenticatedError`; `NamespaceNotFoundError`; `UnavailableError`,
@@ -173,9 +175,10 @@ def reconfigure(
 ) -> None:
     """Change credentials while connected.
 
-    An option that is given replaces the earlier value, of ``tls`` and ``grpc_meta`` key by key. The
-    others stay. Activities stay open, and no heartbeat is lost. The call doesn't wait for the
-    server: if the server refuses the new credentials, the next calls fail. Any thread may call it.
+    Each option that is passed replaces the earlier value. In ``tls`` and ``grpc_meta``, each key
+    replaces the earlier value of that key. All other values stay. Activities stay open, and no
+    heartbeat is lost. The call doesn't wait for the server: if the server refuses the new
+    credentials, the next calls fail. Any thread may call it.
 
     Raises `NotConnectedError`; `ConfigError` for an invalid option or file: then nothing changes.
     """

@@ -76,7 +76,7 @@ def decode_values(
 
 
 def options_json(options: Mapping[str, Any]) -> bytes:
-    """Returns the library's JSON of options, without those that are None."""
+    """Returns the options as JSON for the library. Leaves out options that are None."""
     given = {name: value for name, value in options.items() if value is not None}
     return json.dumps(given, default=os.fspath).encode()
 

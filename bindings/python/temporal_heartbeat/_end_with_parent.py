@@ -16,7 +16,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> None:
-    """Let this process be killed when the process that started it ends, in any way.
+    """Make this process end when the process that started it ends or is killed.
 
     ::
 
@@ -24,12 +24,12 @@ def end_with_parent() -> None:
             ...
 
     Call it at the start of each process of ``multiprocessing`` or ``concurrent.futures``. Without
-    it the processes of a pool outlive a process that is killed, and continue their work beside the
-    next attempt's.
+    it, the processes of a pool continue to work when the process that started them is killed, and
+    the next attempt does the same work at the same time.
 
-    On Linux the kernel kills the process, even if it hangs. The kernel also does so when the thread
-    ends that started the process, so start it in a thread that lives as long. On other systems, and
-    in a process of a "forkserver", a thread waits for the parent's end.
+    On Linux the kernel kills the process, even if it hangs. The kernel also kills it when the
+    thread that started it ends, so start it in a thread that lives as long as the process. On other
+    systems, and in a process of a "forkserver", a thread waits for the end of the parent.
 
     Raises RuntimeError in a process that ``multiprocessing`` hasn't started.
     """
@@ -42,7 +42,7 @@ def end_with_parent() -> None:
             error = ctypes.get_errno()
             raise OSError(error, os.strerror(error))
         if os.getppid() == parent.pid:
-            return  # the parent lived when the kernel learned of the wish
+            return  # the parent still ran after prctl, so the kernel will notice its end
     threading.Thread(target=_die_after, args=[parent], daemon=True).start()
 
 

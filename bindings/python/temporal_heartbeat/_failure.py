@@ -16,7 +16,7 @@ __all__ = ["Cause", "failure_json"]
 
 Cause = Union[BaseException, Mapping[str, Any]]
 
-# An exception's failure stays well within the library's limits of 1 MiB and 16 levels.
+# With these limits the failure of an exception is within the library's limits, 1 MiB and 16 levels.
 _MAX_CAUSES = 8
 _MAX_TEXT = 16 * 1024
 

@@ -21,8 +21,8 @@ Token = Union[bytes, bytearray, memoryview]
 def invoke(call: Callable[[ctypes.CDLL, Any], tuple[int, T]], *, may_block: bool) -> T:
     """Runs ``call(library, error_out)``, which returns a status and a value; returns the value.
 
-    A call that may block can run in another thread and outlive this function. So it owns all that
-    it uses, and frees itself what it gets from the library.
+    A call that may block can run in another thread, and can end after this function. So the call
+    must own all inputs, and must free all outputs of the library.
     """
     native = library()
 
@@ -44,7 +44,7 @@ def invoke(call: Callable[[ctypes.CDLL, Any], tuple[int, T]], *, may_block: bool
 
 
 def invoke_function(name: str, *arguments: Any, may_block: bool) -> None:
-    """Calls the C function of this name, with all its arguments but the error output."""
+    """Calls the C function of this name. The arguments are all except the error output."""
 
     def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
         return getattr(native, name)(*arguments, error), None
@@ -53,7 +53,7 @@ def invoke_function(name: str, *arguments: Any, may_block: bool) -> None:
 
 
 def read_text(name: str, *arguments: Any, may_block: bool) -> bytes:
-    """Calls a C function whose output is a text, and returns its bytes; empty for no text."""
+    """Calls a C function that outputs a text. Returns the bytes of the text; empty for no text."""
 
     def call(native: ctypes.CDLL, error: Any) -> tuple[int, bytes]:
         text = _abi.TextPtr()

@@ -97,8 +97,8 @@ def complete(token: Token, result: Any = None, *, timeout: Optional[float] = 10.
     Blocks at most ``timeout`` seconds, and retries temporary errors within it; None: for ever.
     Any thread may call it.
 
-    Raises `NotFoundError` when the activity is over for this token, so that the result is lost;
-    `InDoubtError` when an earlier try, whose answer was lost, may have delivered it;
+    Raises `NotFoundError` when the activity is over for this token, and the result is lost;
+    `InDoubtError` when the answer to an earlier try was lost, so the server may have the result;
     `TooLargeError` when the result exceeds 2 MiB (nothing was sent). It may be called again after
     `UnavailableError` or `TimeoutError`. Otherwise as `heartbeat`.
     """
@@ -120,12 +120,12 @@ def fail(
     heartbeat_details: Sequence[Any] = (),
     timeout: Optional[float] = 10.0,
 ) -> None:
-    """End this attempt as failed. The activity's retry policy decides about the next one.
+    """End this attempt as failed. The retry policy decides whether another attempt follows.
 
-    * ``message``: the cause, a text or an exception. An exception gives its message, type, stack
-      trace and causes. Those of Temporal's SDK also give their details, and an ApplicationError its
-      ``type``, ``non_retryable``, ``next_retry_delay`` and ``category``. The other arguments have
-      precedence over it.
+    * ``message``: the cause, a text or an exception. Of an exception, the failure gets the message,
+      type, stack trace and causes. Of an exception of Temporal's SDK, it also gets the details, and
+      of an ApplicationError ``type``, ``non_retryable``, ``next_retry_delay`` and ``category``. The
+      other arguments have precedence over the exception.
     * ``type``: the failure's type, which retry policies and workflows can match.
     * ``non_retryable``: don't retry the activity.
     * ``details``: values for the workflow.
@@ -137,18 +137,18 @@ def fail(
     * ``cause``: an exception, or a mapping with the keys that the library knows: ``message``,
       ``type``, ``non_retryable``, ``details``, ``category``, ``stack_trace``, ``source``,
       ``cause``.
-    * ``heartbeat_details``: the last progress, stored together with the failure: a heartbeat just
-      before can be lost. For a standalone activity they are sent in a heartbeat before the failure
-      as well.
+    * ``heartbeat_details``: the last progress, stored together with the failure. A heartbeat that
+      is sent just before a failure can be lost. For a standalone activity they are also sent in a
+      heartbeat before the failure.
 
     All of it together is limited to 1 MiB.
 
     Blocks at most ``timeout`` seconds, and retries temporary errors within it; None: for ever.
     Any thread may call it.
 
-    Raises `NotFoundError` when the activity is over for this token; `InDoubtError` when an earlier
-    try, whose answer was lost, may have ended it; `TooLargeError`. It may be called again after
-    `UnavailableError` or `TimeoutError`. Otherwise as `heartbeat`.
+    Raises `NotFoundError` when the activity is over for this token; `InDoubtError` when the answer
+    to an earlier try was lost, so that try may have ended it; `TooLargeError`. It may be called
+    again after `UnavailableError` or `TimeoutError`. Otherwise as `heartbeat`.
     """
 
     def encode(codec: Optional[Codec]) -> tuple[bytes, int]:
@@ -180,8 +180,8 @@ def report_cancelled(token: Token, *details: Any, timeout: Optional[float] = 10.
 
     Raises `InvalidArgumentError` when no cancellation was requested: the activity continues, and
     the token stays valid. `NotFoundError` when the activity is over for this token; `InDoubtError`
-    when an earlier try, whose answer was lost, may have ended it; `TooLargeError`. It may be called
-    again after `UnavailableError` or `TimeoutError`. Otherwise as `heartbeat`.
+    when the answer to an earlier try was lost, so that try may have ended it; `TooLargeError`. It
+    may be called again after `UnavailableError` or `TimeoutError`. Otherwise as `heartbeat`.
     """
     _send("thb_report_cancelled", token, lambda codec: encode_values(details, codec), timeout)
 

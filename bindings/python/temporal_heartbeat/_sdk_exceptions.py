@@ -11,7 +11,7 @@ __all__ = ["SdkFailure", "is_sdk_cancellation", "sdk_failure_of"]
 
 
 class SdkFailure(NamedTuple):
-    """What an exception of the SDK says beyond those of other packages."""
+    """The fields of an exception of the SDK."""
 
     message: str
     type: Optional[str]
@@ -25,10 +25,10 @@ class SdkFailure(NamedTuple):
 
 
 def sdk_failure_of(exception: BaseException) -> Optional[SdkFailure]:
-    """Returns what the exception says, or None if it isn't an exception of the SDK.
+    """Returns the fields of the exception, or None if it isn't an exception of the SDK.
 
-    The server accepts only application failures, so the other kinds become one whose type is the
-    name of the exception's class.
+    The server accepts only application failures. So an exception of another kind becomes an
+    application failure, and the name of its class becomes the type.
     """
     sdk = _loaded_sdk()
     if sdk is None or not isinstance(exception, sdk.FailureError):

@@ -40,7 +40,7 @@ def metrics() -> str:
 
 
 def log_records() -> Iterator[dict[str, Any]]:
-    """Take the stored log records, oldest first. Each is returned once.
+    """Yield the stored log records, oldest first. Each record is removed.
 
     A record has ``time_unix_ms``, ``level``, ``event``, ``message``, and the fields of its event.
     docs/logs.md lists them.

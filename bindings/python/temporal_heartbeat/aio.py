@@ -80,7 +80,7 @@ class Activity(ActivityBase):
         timeout_to_ms(timeout)  # only to raise for an invalid timeout
         loop = asyncio.get_running_loop()
         if self._loop not in (None, loop):
-            raise RuntimeError(f"{self!r} is waited for in another event loop")
+            raise RuntimeError(f"another event loop already waits for {self!r}")
         deadline = None if timeout is None else loop.time() + timeout
         while True:
             signals = self.signals

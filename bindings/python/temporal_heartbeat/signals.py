@@ -14,8 +14,8 @@ class Signals(enum.IntFlag):
 
     The server sends these in its answers to heartbeats:
 
-    * ``CANCEL_REQUESTED``: cancellation was requested. Clean up, then call `report_cancelled`.
-      `complete` still works, and wins.
+    * ``CANCEL_REQUESTED``: cancellation was requested. Clean up, then call `report_cancelled`. The
+      server also still accepts `complete`.
     * ``PAUSED``: stop working until the flag is cleared, but continue to heartbeat, or the activity
       times out.
     * ``RESET``: end this attempt, for example by `fail`. A new first attempt follows.
@@ -33,8 +33,8 @@ class Signals(enum.IntFlag):
       error.
     * ``DEADLINE``: ``attempt_remaining`` has passed. This is a hint: the server decides, and a
       heartbeat asks it soon after. If the attempt is over, GONE follows.
-    * ``UNSEEDED``: the library can't read the progress that the server holds. It sends nothing by
-      itself, because that would erase the progress. Record something.
+    * ``UNSEEDED``: the library couldn't read the progress that the server holds. Automatic
+      heartbeats would erase it, so none are sent until something is recorded.
 
     Flags that this version doesn't name are kept. Ignore them.
     """

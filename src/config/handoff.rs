@@ -3,6 +3,7 @@
 
 use std::{
     env,
+    ffi::OsString,
     fs::File,
     io,
     os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
@@ -111,12 +112,18 @@ impl HandedOver {
 
 /// Returns whether any variable hands over a task token.
 pub fn has_token() -> bool {
-    [TOKEN, TOKEN_FILE, TOKEN_FD].iter().any(|name| env::var_os(name).is_some_and(|text| !text.is_empty()))
+    [TOKEN, TOKEN_FILE, TOKEN_FD].into_iter().any(|name| given(name).is_some())
+}
+
+/// Returns the value of a variable for the token. An untrusted environment may contain the token, but not choose which
+/// file or descriptor is read.
+fn given(name: &str) -> Option<OsString> {
+    let is_ignored = name != TOKEN && sys::environment::is_untrusted();
+    env::var_os(name).filter(|value| !value.is_empty() && !is_ignored)
 }
 
 /// Returns the task token that was handed over.
 pub fn token_from_env() -> Result<Zeroizing<Vec<u8>>> {
-    let given = |name| env::var_os(name).filter(|value| !value.is_empty());
     match (given(TOKEN), given(TOKEN_FILE), given(TOKEN_FD)) {
         (Some(token), None, None) => token_from_text(&Zeroizing::new(token.into_encoded_bytes()), TOKEN),
         (None, Some(path), None) => {

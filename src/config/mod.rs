@@ -19,9 +19,12 @@ use std::{ffi::OsString, net::SocketAddr, time::Duration};
 
 use http::uri::Authority;
 
-use crate::model::{
-    error::{Error, Result},
-    secret::Secret,
+use crate::{
+    model::{
+        error::{Error, Result},
+        secret::Secret,
+    },
+    sys,
 };
 
 pub use address::Address;
@@ -99,8 +102,12 @@ pub struct RetryPolicy {
 }
 
 impl Options {
-    /// Reads the JSON of connect, and missing values from the environment and the file.
+    /// Reads the JSON of connect, and missing values from the environment and the file, unless the environment can't be
+    /// trusted.
     pub fn read(json: &[u8]) -> Result<Self> {
+        if sys::environment::is_untrusted() {
+            return Self::from_settings(given::read(json)?);
+        }
         Self::with_environment(json, std::env::vars_os().collect())
     }
 

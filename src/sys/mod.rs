@@ -4,6 +4,7 @@ pub mod blocking;
 pub mod cancellation;
 pub mod clock;
 pub mod descriptor;
+pub mod environment;
 pub mod event;
 pub mod exit;
 pub mod fork;

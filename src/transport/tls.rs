@@ -33,6 +33,7 @@ use crate::{
         secret::Secret,
         status::Status,
     },
+    sys,
 };
 
 /// The protocol that the handshake negotiates: HTTP/2.
@@ -387,6 +388,14 @@ fn verifier(
 
 /// Returns the certificates that this machine trusts.
 fn system_roots() -> Result<RootCertStore> {
+    let chosen = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find(|name| std::env::var_os(name).is_some());
+    if let Some(variable) = chosen.filter(|_| sys::environment::is_untrusted()) {
+        let step = "unset it, or give tls.server_ca_cert_path";
+        let why = format!(
+            "{variable} must not choose the trusted certificates of a program with more rights than its caller: {step}"
+        );
+        return Err(Error::new(Status::Config, why));
+    }
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(found.certs);

@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, chown, symlink},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{
@@ -120,7 +120,8 @@ impl Program {
             let found = "--error-exitcode=99 --quiet --leak-check=full --errors-for-leak-kinds=definite --fair-sched=yes";
             command.args(found.split(' ')).arg(&program);
         }
-        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TEMPORAL_")) {
+        let is_read = |name: &str| name.starts_with("TEMPORAL_") || name.starts_with("SSL_CERT_");
+        for (name, _) in env::vars_os().filter(|(name, _)| is_read(&name.to_string_lossy())) {
             command.env_remove(name);
         }
         Program(command)
@@ -137,6 +138,15 @@ impl Program {
             };
         }
         Program(command)
+    }
+
+    /// Gives the program's file to another user, with whose rights it then runs. Needs root.
+    pub fn set_user_id(self) -> Self {
+        const NOBODY: u32 = 65534;
+        let file = self.0.get_program();
+        chown(file, Some(NOBODY), None).unwrap();
+        fs::set_permissions(file, fs::Permissions::from_mode(0o4755)).unwrap();
+        self
     }
 
     pub fn argument(mut self, argument: &str) -> Self {

@@ -5,6 +5,7 @@ use std::{
     fs,
     net::TcpListener,
     os::unix::ffi::OsStrExt,
+    path::Path,
     sync::Mutex,
     thread,
     time::{Duration, Instant},
@@ -186,6 +187,41 @@ fn program_may_end_during_calls() {
     let began = Instant::now();
     program.run();
     assert!(instrumented() || began.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn environment_chooses_no_address_and_no_file_for_a_set_user_id_program() {
+    // SAFETY: no arguments are passed.
+    if instrumented() || unsafe { libc::geteuid() } != 0 {
+        assert_ne!(std::env::var("THB_REQUIRE_ALL").as_deref(), Ok("1"), "needs root, and no sanitizer");
+        eprintln!("SKIPPED: needs root, and no sanitizer");
+        return;
+    }
+    let home = build_dir().join("home");
+    let profile = home.join(".config/temporalio/temporal.toml");
+    fs::create_dir_all(profile.parent().unwrap()).unwrap();
+    fs::write(&profile, "not TOML").unwrap();
+    let (token, token_file) = (BASE64_STANDARD.encode(TOKEN), build_dir().join("token"));
+    fs::write(&token_file, &token).unwrap();
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    let own = Program::new("environment.c");
+    let privileged = Program::new("environment.c").set_user_id();
+    const OK: &str = "THB_OK";
+    const NO: &str = "THB_CONFIG";
+    for (variable, value, read, ignored) in [
+        ("TEMPORAL_ADDRESS", "none".to_owned(), [NO, NO, NO], [OK, NO, OK]),
+        ("TEMPORAL_CONFIG_FILE", path(&profile), [NO, NO, NO], [OK, NO, OK]),
+        ("XDG_CONFIG_HOME", path(&home.join(".config")), [NO, NO, NO], [OK, NO, OK]),
+        ("HOME", path(&home), [NO, NO, NO], [OK, NO, OK]),
+        ("TEMPORAL_ACTIVITY_TASK_TOKEN_FILE", path(&token_file), [OK, OK, OK], [OK, NO, OK]),
+        ("TEMPORAL_ACTIVITY_TASK_TOKEN", token, [OK, OK, OK], [OK, OK, OK]),
+        ("SSL_CERT_FILE", path(&token_file), [OK, NO, NO], [OK, NO, NO]),
+    ] {
+        for (program, statuses) in [(&own, read), (&privileged, ignored)] {
+            let program = program.again().variable("XDG_CONFIG_HOME", "").variable(variable, &value);
+            assert_eq!(program.run().trim(), statuses.join(" "), "{variable}");
+        }
+    }
 }
 
 #[test]

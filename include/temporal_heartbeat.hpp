@@ -15,7 +15,7 @@
  *             if (signals.paused()) signals = activity.wait_while_paused().value();
  *             if (signals.cancel_requested()) return !activity.report_cancelled();
  *         }
- *         activity.complete("\"ten items\"").value();
+ *         activity.complete("ten items").value();
  *     } catch (const thb::Error &error) {
  *         std::cerr << error.what() << '\n';
  *         return error.status() == THB_NOT_FOUND ? 0 : 1;  // not found: it is over for this attempt
@@ -23,14 +23,16 @@
  *
  * temporal_heartbeat.h documents the statuses, signals and options, and when beats are sent. C++ adds:
  *
- * RESULTS. Each function that can fail returns a Result. value() returns the value, or throws the Error; in a build
- * without exceptions (-fno-exceptions) it prints the error and aborts. To avoid both, check the status first:
+ * RESULTS. Each function that can fail returns a Result. value() returns the value, or throws the Error. Builds without
+ * exceptions (-fno-exceptions) don't have value(): check the Result, then use * or ->. That works in all builds:
  *
  *     if (auto beat = activity.heartbeat(item); beat.status() == THB_NOT_FOUND) stop();   // THB_OK, or why not
  *     else if (!beat) log(beat.error().what());
+ *     else if (beat->paused()) pause();
  *
- * VALUES are JSON: a JSON text or an integer. For other encodings use Value::binary, null or payloads. A Value borrows
- * its bytes.
+ * VALUES. A number, a bool and a text become JSON: heartbeat(0.5), heartbeat("half"). Value::object, array and json make
+ * other JSON, and Value::binary, null and payloads other encodings. Value::json, binary and payloads borrow the bytes.
+ * Details reads them: integer(), number(), boolean(), text(), or [] for the bytes.
  *
  * TIMEOUTS are std::chrono durations. 0 or less never waits; 2^31 ms (25 days) or more is `forever`.
  *
@@ -38,7 +40,8 @@
  * or destroy an object, or call Details::add, while another thread uses the object.
  *
  * LIFETIMES. Client and Activity are movable handles. A moved-from, closed or default-constructed object is closed: its
- * calls return THB_INVALID_HANDLE, and closing it again is not an error. Destructors never throw.
+ * calls return THB_INVALID_HANDLE, and closing it again is not an error. Destructors never throw, and wait at most 2 s:
+ * call close or disconnect to wait longer, and to learn whether the last record was sent.
  */
 #ifndef TEMPORAL_HEARTBEAT_HPP
 #define TEMPORAL_HEARTBEAT_HPP
@@ -48,11 +51,12 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <exception>
+#include <initializer_list>
+#include <locale>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -74,6 +78,8 @@ using Timeout = std::chrono::milliseconds;
 /* The default timeout of blocking calls. */
 inline constexpr Timeout default_timeout = std::chrono::seconds(10);
 inline constexpr Timeout forever = Timeout::max();
+/* How long a destructor waits for the last records, at most. */
+inline constexpr Timeout destructor_timeout = std::chrono::seconds(2);
 
 /* Why a call failed. Result::value throws it. Copies share the text. */
 class Error : public std::exception {
@@ -125,15 +131,11 @@ public:
 protected:
     Outcome() noexcept = default;
     explicit Outcome(Error error) noexcept : error_(std::move(error)) {}
-    void check() const {
-        if (*this) return;
 #ifdef __cpp_exceptions
-        throw error_;
-#else
-        std::fprintf(stderr, "%s\n", error_.what());
-        std::abort();
-#endif
+    void check() const {
+        if (!*this) throw error_;
     }
+#endif
 
 private:
     Error error_;
@@ -146,10 +148,20 @@ public:
     Result(T value) noexcept : value_(std::move(value)) {}
     Result(Error error) noexcept : Outcome(std::move(error)) {}
 
+    /* Returns the value after a success; call them only then. */
+    T &operator*() & noexcept { return *value_; }
+    const T &operator*() const & noexcept { return *value_; }
+    T operator*() && noexcept { return std::move(*value_); }
+    T *operator->() noexcept { return &*value_; }
+    const T *operator->() const noexcept { return &*value_; }
+    /* Returns the value, or another one after a failure. */
+    T value_or(T other) && { return *this ? std::move(*value_) : std::move(other); }
+#ifdef __cpp_exceptions
     /* Returns the value, or throws the error. */
     T &value() & { return check(), *value_; }
     const T &value() const & { return check(), *value_; }
     T value() && { return check(), std::move(*value_); }
+#endif
 
 private:
     std::optional<T> value_;
@@ -161,7 +173,9 @@ class [[nodiscard]] Result<void> : public Outcome {
 public:
     Result() noexcept = default;
     Result(Error error) noexcept : Outcome(std::move(error)) {}
+#ifdef __cpp_exceptions
     void value() const { check(); }
+#endif
 };
 
 /* A set of THB_SIGNAL_*; see enum thb_signal. */
@@ -195,43 +209,203 @@ private:
 
 class Details;
 
-/* A value to send as details or result. It borrows its bytes: construct it in the argument list of the call. */
+namespace detail {
+
+/* Returns a text as a JSON string. */
+inline std::string quoted(std::string_view text) {
+    static constexpr char digits[] = "0123456789abcdef";
+    std::string json = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\') json += '\\';
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20) json.append("\\u00") += {digits[byte >> 4], digits[byte & 15]};
+        else json += c;
+    }
+    return json += '"';
+}
+
+/* Returns a number as JSON. NaN and infinities aren't JSON, and the library refuses them. */
+template <typename T>
+std::string digits(T number) {
+    char text[32];
+    return std::string(text, std::to_chars(text, text + sizeof text, number).ptr);
+}
+inline std::string fraction(double number) {
+#ifdef __cpp_lib_to_chars
+    return digits(number);
+#else
+    std::ostringstream text;
+    text.imbue(std::locale::classic());
+    text.precision(17);
+    return text << number, text.str();
+#endif
+}
+
+inline void append_utf8(std::string &text, std::uint32_t code) {
+    const auto byte = [&](std::uint32_t first, unsigned shift, std::uint32_t mask) {
+        text += static_cast<char>(first | (code >> shift & mask));
+    };
+    if (code < 0x80) return byte(0, 0, 0x7f);
+    if (code < 0x800) return byte(0xc0, 6, 0x1f), byte(0x80, 0, 0x3f);
+    if (code < 0x10000) return byte(0xe0, 12, 0x0f), byte(0x80, 6, 0x3f), byte(0x80, 0, 0x3f);
+    byte(0xf0, 18, 0x07), byte(0x80, 12, 0x3f), byte(0x80, 6, 0x3f), byte(0x80, 0, 0x3f);
+}
+
+/* Returns the text of a JSON string, or nothing if it is none. */
+inline std::optional<std::string> unquoted(std::string_view json) {
+    if (json.size() < 2 || json.front() != '"' || json.back() != '"') return std::nullopt;
+    json = json.substr(1, json.size() - 2);
+    const auto hexadecimal = [&](std::size_t at) -> std::optional<std::uint32_t> {
+        std::uint32_t unit = 0;
+        if (at + 6 > json.size() || json[at] != '\\' || json[at + 1] != 'u') return std::nullopt;
+        const char *end = json.data() + at + 6;
+        if (std::from_chars(end - 4, end, unit, 16).ptr != end) return std::nullopt;
+        return unit;
+    };
+    std::string text;
+    for (std::size_t i = 0; i < json.size(); ++i) {
+        if (json[i] != '\\') {
+            text += json[i];
+            continue;
+        }
+        if (auto code = hexadecimal(i)) {
+            i += 5;
+            // Two units of UTF-16 are one character.
+            const auto low = (*code & 0xfc00) == 0xd800 ? hexadecimal(i + 1) : std::nullopt;
+            if (low && (*low & 0xfc00) == 0xdc00) {
+                code = 0x10000 + ((*code & 0x3ff) << 10) + (*low & 0x3ff);
+                i += 6;
+            }
+            append_utf8(text, (*code & 0xfffff800) == 0xd800 ? 0xfffd : *code);
+            continue;
+        }
+        if (++i == json.size()) return std::nullopt;
+        static constexpr std::string_view escapes = "\"\\/bfnrt", characters = "\"\\/\b\f\n\r\t";
+        const std::size_t escape = escapes.find(json[i]);
+        if (escape == std::string_view::npos) return std::nullopt;
+        text += characters[escape];
+    }
+    return text;
+}
+
+}  // namespace detail
+
+/* A value to send as details or result. */
 class Value {
 public:
-    /* An integer, as JSON. */
+    /* A number, as JSON. */
     template <typename T, std::enable_if_t<std::is_integral_v<T> && (sizeof(T) > 1), int> = 0>
-    Value(T number) noexcept : encoding_(THB_ENCODING_JSON), is_number_(true) {
-        len_ = static_cast<std::size_t>(std::to_chars(digits_, digits_ + sizeof digits_, number).ptr - digits_);
-    }
-    /* One JSON text in UTF-8: checked, then sent byte for byte. */
+    Value(T number) : Value(THB_ENCODING_JSON, detail::digits(number)) {}
+    template <typename T, std::enable_if_t<std::is_floating_point_v<T>, int> = 0>
+    Value(T number) : Value(THB_ENCODING_JSON, detail::fraction(static_cast<double>(number))) {}
+    /* true or false, as JSON. */
+    template <typename T, std::enable_if_t<std::is_same_v<T, bool>, int> = 0>
+    Value(T flag) : Value(THB_ENCODING_JSON, std::string(flag ? "true" : "false")) {}
+    /* A text in UTF-8, as a JSON string. */
     template <typename T, std::enable_if_t<std::is_convertible_v<const T &, std::string_view>, int> = 0>
-    Value(const T &json) noexcept : Value(THB_ENCODING_JSON, std::string_view(json)) {}
-    /* All values of details that were built or read before. */
+    Value(const T &text) : Value(THB_ENCODING_JSON, detail::quoted(text)) {}
+    /* All values of details that were built or read before. Borrows them. */
     Value(const Details &details) noexcept;
 
+    static Value text(std::string_view text) { return text; }
+    template <typename T>
+    static Value number(T number) {
+        static_assert(std::is_arithmetic_v<T>, "a number");
+        return number;
+    }
+    /* One JSON text in UTF-8: checked, then sent byte for byte. Borrows it. */
+    static Value json(std::string_view json) noexcept { return {THB_ENCODING_JSON, json}; }
+    /* {"item": 41, "name": "a"} is Value::object({{"item", 41}, {"name", "a"}}). The values must be JSON. */
+    static Value object(std::initializer_list<std::pair<std::string_view, Value>> members) {
+        std::string json = "{";
+        for (const auto &[name, value] : members)
+            json.append(json.size() > 1 ? "," : "").append(detail::quoted(name)).append(":").append(value.as_json());
+        return {THB_ENCODING_JSON, json += '}'};
+    }
+    /* [1, "a"] is Value::array({1, "a"}). The values must be JSON. */
+    static Value array(std::initializer_list<Value> values) {
+        std::string json = "[";
+        for (const Value &value : values) json.append(json.size() > 1 ? "," : "").append(value.as_json());
+        return {THB_ENCODING_JSON, json += ']'};
+    }
     static Value binary(std::string_view bytes) noexcept { return {THB_ENCODING_BINARY, bytes}; }
     static Value binary(const void *data, std::size_t len) noexcept {
         return binary({static_cast<const char *>(data), len});
     }
-    static Value null() noexcept { return {THB_ENCODING_NULL, {}}; }
+    static Value null() noexcept { return {THB_ENCODING_NULL, std::string_view()}; }
     /* A serialized temporal.api.common.v1.Payloads. */
     static Value payloads(std::string_view bytes) noexcept { return {THB_ENCODING_PAYLOADS, bytes}; }
     /* No value: usual for a result. In a one-call heartbeat it ERASES the details that the server holds. */
-    static Value none() noexcept { return {THB_ENCODING_NONE, {}}; }
+    static Value none() noexcept { return {THB_ENCODING_NONE, std::string_view()}; }
 
     thb_encoding_t encoding() const noexcept { return encoding_; }
-    const void *data() const noexcept { return is_number_ ? digits_ : data_; }
-    std::size_t size() const noexcept { return len_; }
+    const void *data() const noexcept { return bytes().data(); }
+    std::size_t size() const noexcept { return bytes().size(); }
 
 private:
-    Value(thb_encoding_t encoding, std::string_view bytes) noexcept
-        : encoding_(encoding), data_(bytes.data()), len_(bytes.size()) {}
+    Value(thb_encoding_t encoding, std::string_view bytes) noexcept : encoding_(encoding), borrowed_(bytes) {}
+    Value(thb_encoding_t encoding, std::string bytes) noexcept : encoding_(encoding), own_(std::move(bytes)) {}
+
+    std::string_view bytes() const noexcept { return own_.empty() ? borrowed_ : own_; }
+    /* Another encoding becomes what isn't JSON, so that the library refuses the whole value. */
+    std::string_view as_json() const noexcept {
+        if (encoding_ == THB_ENCODING_NULL) return "null";
+        return encoding_ == THB_ENCODING_JSON ? bytes() : "a value that isn't JSON";
+    }
 
     thb_encoding_t encoding_;
-    bool is_number_ = false;
-    const char *data_ = nullptr;
-    std::size_t len_ = 0;
-    char digits_[24] = {};
+    std::string_view borrowed_;
+    std::string own_;
+};
+
+/* Why an attempt fails: a message, and optionally more. For example:
+ *
+ *     activity.fail("the disk is full");
+ *     activity.fail(thb::Failure("no such customer").type("BadInput").non_retryable().details({customer}));
+ */
+class Failure {
+public:
+    template <typename T, std::enable_if_t<std::is_convertible_v<const T &, std::string_view>, int> = 0>
+    Failure(const T &message) : json_("{\"message\":" + detail::quoted(message) + '}') {}
+    Failure(const std::exception &error) : Failure(error.what()) {}
+    /* The JSON of thb_fail. */
+    static Failure json(std::string_view json) {
+        Failure failure("");
+        failure.json_ = json;
+        return failure;
+    }
+
+    /* A name that retry policies and workflows can match. */
+    Failure &type(std::string_view name) { return add("type", detail::quoted(name)); }
+    /* The activity isn't retried. */
+    Failure &non_retryable() { return add("non_retryable", "true"); }
+    /* Values for the workflow. They must be JSON. */
+    Failure &details(std::initializer_list<Value> values) { return add("details", text_of(Value::array(values))); }
+    /* Replaces the delay of the retry policy. */
+    Failure &next_retry_delay(Timeout delay) { return add("next_retry_delay_ms", detail::digits(delay.count())); }
+    /* Expected, so that workers and clients neither log nor count it as an error. */
+    Failure &benign() { return add("category", "\"benign\""); }
+    Failure &stack_trace(std::string_view text) { return add("stack_trace", detail::quoted(text)); }
+    /* The language or program, for people. */
+    Failure &source(std::string_view text) { return add("source", detail::quoted(text)); }
+    Failure &cause(const Failure &cause) { return add("cause", cause.json_); }
+    /* The last progress, stored with the failure for the next attempt. Only for calls with a token. */
+    Failure &heartbeat_details(std::initializer_list<Value> values) {
+        return add("heartbeat_details", text_of(Value::array(values)));
+    }
+
+    const std::string &json() const noexcept { return json_; }
+
+private:
+    static std::string text_of(const Value &value) { return {static_cast<const char *>(value.data()), value.size()}; }
+    Failure &add(std::string_view name, std::string_view json) {
+        std::string member = ",";
+        member.append(detail::quoted(name)).append(":").append(json);
+        json_.insert(json_.size() - !json_.empty(), member);
+        return *this;
+    }
+
+    std::string json_;
 };
 
 namespace detail {
@@ -246,6 +420,9 @@ inline auto spread(Timeout timeout) noexcept { return std::make_tuple(millisecon
 inline auto spread(std::string_view bytes) noexcept { return std::make_tuple(bytes.data(), bytes.size()); }
 inline auto spread(const Value &value) noexcept {
     return std::make_tuple(value.encoding(), value.data(), value.size());
+}
+inline auto spread(const Failure &failure) noexcept {
+    return std::make_tuple(failure.json().data(), failure.json().size());
 }
 template <typename T>
 auto spread(T other) noexcept {
@@ -288,11 +465,11 @@ public:
     Owned(Owned &&other) noexcept : handle_(other.handle_.exchange(0)) {}
     Owned &operator=(Owned &&other) noexcept {
         const T taken = other.handle_.exchange(0);
-        close(default_timeout, nullptr);
+        close(destructor_timeout, nullptr);
         handle_ = taken;
         return *this;
     }
-    ~Owned() { close(default_timeout, nullptr); }
+    ~Owned() { close(destructor_timeout, nullptr); }
     T get() const noexcept { return handle_; }
     thb_status_t close(Timeout timeout, thb_error_t **error) noexcept {
         const T handle = handle_.exchange(0);
@@ -338,6 +515,24 @@ public:
         if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
         return number;
     }
+    /* The value as a number, if it is one. */
+    std::optional<double> number(std::size_t index = 0) const {
+        std::istringstream text{std::string((*this)[index])};
+        text.imbue(std::locale::classic());
+        double number = 0;
+        if (!is_json(index) || !(text >> number) || text.peek() != std::char_traits<char>::eof()) return std::nullopt;
+        return number;
+    }
+    /* The value as true or false, if it is that. */
+    std::optional<bool> boolean(std::size_t index = 0) const noexcept {
+        const std::string_view text = (*this)[index];
+        if (!is_json(index) || (text != "true" && text != "false")) return std::nullopt;
+        return text == "true";
+    }
+    /* The value as a text in UTF-8, if it is a JSON string. */
+    std::optional<std::string> text(std::size_t index = 0) const {
+        return is_json(index) ? detail::unquoted((*this)[index]) : std::nullopt;
+    }
     /* All values, serialized, for Value::payloads. */
     std::string_view payloads() const noexcept {
         std::size_t len = 0;
@@ -359,6 +554,7 @@ public:
     }
 
 private:
+    bool is_json(std::size_t index) const noexcept { return std::string_view(encoding(index)) == "json/plain"; }
     struct Free {
         void operator()(thb_details_t *details) const noexcept { thb_details_free(details); }
     };
@@ -368,7 +564,7 @@ private:
 inline Value::Value(const Details &details) noexcept : Value(payloads(details.payloads())) {}
 
 /* The client of this process; there is at most one. Declare it before activities. Its destructor sends their last
- * records and closes them, within 10 s. */
+ * records and closes them, within 2 s. */
 class Client {
 public:
     Client() noexcept = default;
@@ -450,8 +646,8 @@ public:
     Result<void> complete(const Value &result = Value::none(), Timeout timeout = default_timeout) const {
         return call(thb_activity_complete, result, timeout);
     }
-    /* Ends this attempt with a failure, the JSON of thb_fail. The newest record is sent with it. */
-    Result<void> fail(std::string_view failure, Timeout timeout = default_timeout) const {
+    /* Ends this attempt with a failure. The newest record is sent with it. */
+    Result<void> fail(const Failure &failure, Timeout timeout = default_timeout) const {
         return call(thb_activity_fail, failure, timeout);
     }
     /* Ends it as cancelled, after Signals::cancel_requested. The details go to the workflow. */
@@ -459,7 +655,7 @@ public:
         return call(thb_activity_report_cancelled, details, timeout);
     }
     /* Sends the newest record and closes the handle, even if the send fails. Ends nothing on the server: an activity
-     * that wasn't ended times out there and is retried. The destructor does the same, within 10 s. */
+     * that wasn't ended times out there and is retried. The destructor does the same, within 2 s. */
     Result<void> close(Timeout timeout = default_timeout) {
         return detail::call([&](thb_error_t **error) { return handle_.close(timeout, error); });
     }
@@ -544,7 +740,7 @@ inline Result<void> complete(std::string_view token, const Value &result = Value
                              Timeout timeout = default_timeout) {
     return detail::call(thb_complete, token, result, timeout);
 }
-inline Result<void> fail(std::string_view token, std::string_view failure, Timeout timeout = default_timeout) {
+inline Result<void> fail(std::string_view token, const Failure &failure, Timeout timeout = default_timeout) {
     return detail::call(thb_fail, token, failure, timeout);
 }
 inline Result<void> report_cancelled(std::string_view token, const Value &details = Value::none(),

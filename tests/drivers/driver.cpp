@@ -69,7 +69,7 @@ public:
 
 private:
     thb::Value last() const {
-        if (encoding_ == "json") return data_;
+        if (encoding_ == "json") return thb::Value::json(data_);
         return encoding_ == "binary" ? thb::Value::binary(data_) : thb::Value::null();
     }
 
@@ -123,7 +123,7 @@ std::string complete(const Words &words) {
 }
 
 std::string fail(const Words &words) {
-    return answer_of(thb::fail(from_hex(words.at(0)), from_hex(words.at(2)), to_timeout(words.at(1))));
+    return answer_of(thb::fail(from_hex(words.at(0)), thb::Failure::json(from_hex(words.at(2))), to_timeout(words.at(1))));
 }
 
 std::string report_cancelled(const Words &words) {
@@ -177,7 +177,7 @@ std::string activity_complete(const Words &words) {
 }
 
 std::string activity_fail(const Words &words) {
-    return answer_of(named(words).fail(from_hex(words.at(2)), to_timeout(words.at(1))));
+    return answer_of(named(words).fail(thb::Failure::json(from_hex(words.at(2))), to_timeout(words.at(1))));
 }
 
 std::string activity_report_cancelled(const Words &words) {

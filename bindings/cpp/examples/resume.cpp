@@ -39,7 +39,7 @@ void work(const std::string &token, std::int64_t items, std::ostream &file) {
         const thb::Signals signals = beat(token, item);
         if (signals.cancel_requested()) return thb::report_cancelled(token).value();
         // Ending this attempt lets the next one start at once.
-        if (signals.reset()) return thb::fail(token, R"({"message": "stopped for the reset"})").value();
+        if (signals.reset()) return thb::fail(token, "stopped for the reset").value();
     }
     thb::complete(token, items).value();
 }

@@ -4,7 +4,7 @@
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
-    reason = "any number is as good as another"
+    reason = "the fuzzer chooses any number"
 )]
 #![allow(unexpected_cfgs, reason = "the feature is that of the fuzzing package")]
 

@@ -196,8 +196,7 @@ impl Activities {
         self.flush(handle, deadline)
     }
 
-    /// Returns how long a waiting call sleeps before it abandons the try in flight. `None`: there is no try to abandon
-    /// up.
+    /// Returns how long a waiting call sleeps before it abandons the try in flight. `None`: there is no try to abandon.
     pub fn nap(&self, time: Option<Duration>) -> Duration {
         if time.is_none() {
             self.wake_tries();
@@ -205,7 +204,7 @@ impl Activities {
         time.map_or(LONGEST_NAP, |time| time.min(LONGEST_NAP))
     }
 
-    /// Makes the requests in flight check whether they are given up.
+    /// Makes the requests in flight check whether they must be given up.
     pub fn wake_tries(&self) {
         // Postponed for the same reason as in `WakeQueue::wake`.
         sys::cancellation::postponed(|| self.give_up.notify_waiters());

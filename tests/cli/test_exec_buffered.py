@@ -1,4 +1,4 @@
-"""Programs hold back what they write to a pipe, until it is some kilobytes. `exec` needs each line at once."""
+"""Programs buffer their output to a pipe, up to some kilobytes. `exec` needs each line at once."""
 
 import hashlib
 import signal
@@ -10,10 +10,10 @@ from harness.fixtures import StartActivity
 from harness.polling import wait_until
 from harness.program import Exec
 
-# Prints one line, and works on.
+# Prints one line, and keeps running.
 STEP = ["python3", "-c", "import time; print('step\t1'); time.sleep(1000)"]
 STEPS = ("--cancel-poll", "200ms", "--progress-pattern", r"step\t(\d+)")
-# Makes Python hold its output back, as any other program does.
+# Makes Python buffer its output, as other programs do.
 BUFFERED = {"PYTHONUNBUFFERED": ""}
 
 

@@ -48,7 +48,7 @@ def test_command_that_waits_is_left_alone_without_a_stall_timeout(start: StartAc
     assert activity.result() == 0
 
 
-# ---- the server is away ----
+# ---- the server is unreachable ----
 
 
 def test_absent_server_for_half_a_lease_has_no_effect(start: StartActivity, execute: Exec, server: Server) -> None:

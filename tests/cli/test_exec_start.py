@@ -11,7 +11,7 @@ from harness.fixtures import StartActivity
 from harness.program import Exec, StartProgram, encoded
 from harness.server import free_port
 
-# 64 and the number of the status; `--help` has them all.
+# The exit code of an error is 64 plus the number of its status. `--help` lists all codes.
 USAGE, INVALID_ARGUMENT, CONFIG, UNAVAILABLE, NOT_FOUND, TOKEN_UNREADABLE = 64, 65, 66, 69, 76, 81
 
 UNKNOWN = "/nowhere/no-such-command"

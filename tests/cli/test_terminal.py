@@ -1,4 +1,4 @@
-"""Texts of others, such as ids and messages of the server, don't control the user's terminal and forge no lines."""
+"""Texts from outside, such as ids and messages of the server, can't control the user's terminal or forge lines."""
 
 import json
 

@@ -23,7 +23,7 @@ from harness.requires import unsupported
 from harness.server import Server
 from harness.worker import SdkWorker
 
-# What the example assumes, and what starts it.
+# Code before an example, for the names that the example assumes. Each example has an object, a prefix and a suffix.
 CONNECTED = (
     "import temporal_heartbeat as thb; from temporal_heartbeat import Activity; thb.connect(); work_on = print\n"
 )

@@ -21,7 +21,7 @@ from harness.proxy import Proxy
 from harness.server import NAMESPACE, Server
 from harness.signals import Signals
 
-# The library's tries depend on this timeout. The server's own one is longer, so the activity survives the outage.
+# The library's tries depend on this timeout. The server's timeout is longer, so the activity survives the outage.
 LIBRARY_TIMEOUT_MS = 8_000
 SERVER_TIMEOUT_MS = 120_000
 
@@ -101,7 +101,7 @@ def wait_until_drained(driver: Driver, port: int) -> None:
     """Waits until no byte of an old request can leave the client's host any more."""
     wait_until(
         lambda: not any(entry.has_unsent_bytes for entry in sockets_around(driver.pid) if entry.remote[1] == port),
-        "all bytes that were sent have arrived, or were called back",
+        "all bytes that were sent have arrived, or were discarded",
     )
 
 

@@ -22,7 +22,7 @@ def test_superseded_attempt_can_neither_beat_nor_end_its_successor(
         with refused("THB_NOT_FOUND"):
             call(driver, zombie)
     details = driver.get_details(zombie)
-    assert (details.values, details.attempt) == ([41], 2), "details are the activity's, not the attempt's"
+    assert (details.values, details.attempt) == ([41], 2), "details belong to the activity, not to the attempt"
     driver.complete(current, "by the second")
     assert activity.result() == "by the second"
 

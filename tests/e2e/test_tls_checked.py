@@ -1,4 +1,4 @@
-"""The server's identity is verified unless the option turns it off. No mistake and no other option does."""
+"""The server's identity is verified unless one option turns this off. No other option and no mistake turns it off."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,7 +75,7 @@ def test_no_other_option_turns_verification_off(stranger: Endpoint, tmp_path: Pa
     # Other tests cover the remaining options. A key option needs its certificate option.
     elsewhere = {"config_file", "profile", "lazy", "tls.client_key_path", "tls.client_key_data"}
     elsewhere |= {"proxy.target_host", "proxy.basic_auth_user", "proxy.basic_auth_password"}
-    assert options_of(ROOT / "docs" / "options.md") == {*harmless, *elsewhere}, "an option more: is it harmless?"
+    assert options_of(ROOT / "docs" / "options.md") == {*harmless, *elsewhere}, "does the new option keep the check on?"
 
 
 def test_lazy_connection_verifies_the_host_too(stranger: Endpoint, start_driver: StartDriver) -> None:

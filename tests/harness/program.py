@@ -28,7 +28,7 @@ def program() -> Path:
 
 def environment(address: str) -> dict[str, str]:
     variables = library_environment() | {"TEMPORAL_ADDRESS": address, "TEMPORAL_NAMESPACE": NAMESPACE}
-    # It would hide what happens to the output of a command in Python.
+    # With it, the output of Python commands wouldn't be buffered as usual.
     variables.pop("PYTHONUNBUFFERED", None)
     return variables
 

@@ -39,7 +39,7 @@ class Row:
         reading = self.reads[language]
         assert reading.failure is None, reading
         if what == FAILURE and not self.stored:
-            return []  # a separate list: the single value is then undefined or null
+            return []  # a failure without details: the reader of a single value gets undefined or null
         return list(reading.shown[:1] if SEVERAL[what][language] == "first" else reading.shown)
 
 

@@ -101,6 +101,6 @@ def _java(main: str, out: str, *sources: Path) -> Command:
     libraries = maven(PEERS / "java" / "pom.xml", OUT / "java")
     classes = OUT / "java" / out
     run([javac, "-encoding", "UTF-8", "-d", str(classes), "-cp", libraries, *sorted(map(str, sources))])
-    # Little memory, and a quick start instead of optimized code.
+    # Limits the memory, and compiles without optimization for a quick start.
     options = ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8"]
     return [java, *options, "-cp", f"{classes}:{libraries}", main]

@@ -739,7 +739,7 @@ fn absent_details_read_as_none_and_are_never_erased() {
 fn lease_survives_a_black_hole_whose_connections_never_recover() {
     const TIMEOUT: Duration = Duration::from_secs(6);
     let swallowed = Mutex::new(Vec::new());
-    // The hole begins with the first beat: this test may wait for others before that.
+    // The black hole begins with the first beat, because this test may first wait for other tests.
     let began = OnceLock::new();
     let fake = beats(move |call| {
         let mut swallowed = swallowed.lock().unwrap();

@@ -185,7 +185,7 @@ fn aging() -> [String; 4] {
     ]
 }
 
-/// The page before the table. The text from `REST` on is written by hand and kept.
+/// The text of the page before the table. The text after the table, from `REST` on, isn't generated.
 const HEAD: &str = "# Faults\n\nThis page shows the effect of each fault of a server on one heartbeat call, and on an open activity.\n\n\
 The call has a timeout of 0.5 s. The activity stays open during the fault. When the server works again, the program records once more.\n\
 `tests/service/faults.rs` runs each row and checks this page.\n\n\

@@ -92,7 +92,7 @@ fn hold(holder: u64, over: impl Fn() -> bool, landed: &Landed, mut dice: fastran
         for (number, handle, item) in &mut mine {
             for _ in 0..dice.u32(1..4) {
                 if dice.u32(0..8) == 0 {
-                    // Beats are in flight then, which is a good moment for the next record.
+                    // Waits until beats are in flight, so that the next record is made during a beat.
                     landed.wait_for_any();
                 }
                 *item += 1;
@@ -164,5 +164,5 @@ fn connection_closed_at_any_point_loses_no_newest_details() {
     });
     let (kills, late) = (kills.load(Ordering::SeqCst), landed.late.load(Ordering::SeqCst));
     println!("{kills} kills in {:?}, THB_SEED={seed}", started.elapsed());
-    assert_eq!(late, 0, "items that landed after newer ones, THB_SEED={seed}");
+    assert_eq!(late, 0, "items that arrived after newer ones, THB_SEED={seed}");
 }

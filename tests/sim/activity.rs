@@ -24,17 +24,17 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Activity {
     pub number: usize,
-    /// Whether it is standalone; otherwise of a workflow.
+    /// Whether it is standalone. Otherwise it belongs to a workflow.
     pub is_standalone: bool,
     /// The heartbeat timeout; zero: none.
     pub timeout: Duration,
-    /// What it was when the activity was scheduled.
+    /// The heartbeat timeout with which the activity was scheduled.
     pub timeout_at_first: Duration,
-    /// After so many attempts none follows; 0: no limit.
+    /// The most attempts; 0: no limit.
     pub most_attempts: i32,
     pub attempt: i32,
-    /// When the attempt started, on the server's clock. Between two attempts: of a standalone activity, when the one before did; of a
-    /// workflow's, zero.
+    /// When the attempt started, on the server's clock. Between two attempts it is zero for a workflow's activity, and the start of the
+    /// previous attempt for a standalone activity.
     pub started: Duration,
     /// The same on the boot clock.
     pub began: Moment,
@@ -44,24 +44,24 @@ pub struct Activity {
     /// Whether an attempt ran when the activity ended.
     pub ended_running: bool,
     pub details: Option<Payloads>,
-    /// Whether they came by token: by ids they may be of another attempt's holder.
+    /// Whether they were sent with a token. If they were sent by ids, they may be those of another attempt.
     pub details_are_fenced: bool,
-    /// The last heartbeat of the attempt, or else its start.
+    /// The time of the attempt's last heartbeat. Without a heartbeat, the start of the attempt.
     beaten: Moment,
-    /// How late its heartbeat timer fires.
+    /// The delay between the end of the heartbeat timeout and the event of its timer.
     timer: Duration,
     pub cancel_requested: bool,
     pub is_paused: bool,
     pub is_reset: bool,
-    /// Whether the next attempt starts without the details.
+    /// Whether the details are deleted before the next attempt.
     pub erases_details: bool,
-    /// The identity that completed, failed or cancelled the activity, or else started its attempt.
+    /// The identity that completed, failed or cancelled the activity. Before that, the identity that started the attempt.
     pub last_identity: String,
-    /// Why the attempt before failed.
+    /// The failure of the previous attempt.
     pub last_failure: Option<Failure>,
     /// When the next attempt may start.
     pub waits_until: Moment,
-    /// When the start of the attempt that it waits for was planned.
+    /// The planned start of the next attempt.
     pub starts: Option<Moment>,
 }
 
@@ -88,10 +88,10 @@ impl State {
 pub struct Failing<'a> {
     pub failure: Option<Failure>,
     pub is_retryable: bool,
-    /// How long the next attempt waits at least.
+    /// The least time before the next attempt.
     pub delay: Duration,
     pub identity: &'a str,
-    /// What the activity becomes if no attempt follows.
+    /// The state of the activity if no attempt follows.
     pub over: State,
 }
 
@@ -153,7 +153,7 @@ impl Activity {
         (self.beaten, self.timer) = (now, timer);
     }
 
-    /// Counts an activity as started that is completed between two attempts.
+    /// Marks an activity as started, because it is completed between two attempts.
     pub fn force_start(&mut self) {
         if self.state == State::Waiting {
             self.ended_running = true;
@@ -161,7 +161,7 @@ impl Activity {
         }
     }
 
-    /// When the heartbeat timer fires. While a workflow's activity is paused it doesn't.
+    /// Returns when the heartbeat timer fires. It never fires while a workflow's activity is paused.
     pub fn expires(&self) -> Moment {
         let holds = self.is_paused && !self.is_standalone;
         match self.state {
@@ -197,7 +197,7 @@ impl Activity {
         let is_fenced = std::mem::replace(&mut self.details_are_fenced, is_by_token) && is_by_token;
         let before = std::mem::replace(&mut self.details, details);
         (self.beaten, self.timer) = (now, timer);
-        // A standalone activity shows one of them.
+        // A standalone activity reports only one of the two.
         let shows = |flag, hides: bool| flag && !(self.is_standalone && hides);
         let answer = api::RecordActivityTaskHeartbeatResponse {
             cancel_requested: self.cancel_requested,
@@ -234,7 +234,7 @@ impl Activity {
         self.attempt += 1;
         if !self.is_standalone {
             self.started = Duration::ZERO;
-            // Otherwise when it is unpaused.
+            // For a paused activity this happens when it is unpaused.
             if !self.is_paused {
                 self.is_reset = false;
                 self.erase_if_asked();
@@ -242,7 +242,7 @@ impl Activity {
         }
     }
 
-    /// A reset of a standalone activity is carried out.
+    /// Applies the reset of a standalone activity.
     pub fn restart(&mut self) {
         self.attempt = 1;
         self.is_reset = false;

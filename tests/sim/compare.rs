@@ -1,4 +1,4 @@
-//! Lets `tests/sim/compare` ask the model, one line for each question and for each answer. libtest writes other lines too.
+//! Answers the questions of `tests/sim/compare` about the model. A question and an answer are one line each. libtest also prints lines.
 
 use std::{
     io::{BufRead, Write},
@@ -15,12 +15,12 @@ use super::{
 };
 use crate::{proto::temporal::api::workflowservice::v1::PollActivityTaskQueueResponse, sys::clock::Moment};
 
-/// Timers are exact: the other side of the comparison waits until that of the real server has fired.
+/// Timers fire exactly, because the comparison waits until the real server's timer has fired.
 const TIMER_DELAY: Duration = Duration::ZERO;
 /// The clock of each activity when it is scheduled, in Unix time.
 const UNIX: Duration = Duration::from_secs(1_700_000_000);
 
-/// The model with a clock for each activity, which only the questions move.
+/// The model with a clock for each activity. Only questions advance the clocks.
 #[derive(Default)]
 struct Model {
     temporal: Temporal,
@@ -62,9 +62,9 @@ impl Model {
         let clock = &mut self.clocks[number];
         match question {
             "operate" => self.temporal.operate(number, operation(words)),
-            // As the answer to a poll: without a token, nothing may start.
+            // Answers like a poll. Without a token in the answer, no attempt may start.
             "start" => {
-                // Starts differ.
+                // Each attempt must have another start time.
                 *clock += Duration::from_millis(1);
                 let activity = &mut self.temporal.activities[number];
                 if !activity.may_start(moment(clock)) {
@@ -81,7 +81,7 @@ impl Model {
                 }
                 Ok(Vec::new())
             }
-            // Its state, whether an attempt may start, and in how many milliseconds the heartbeat timer fires.
+            // Answers with the state, whether an attempt may start, and the milliseconds until the heartbeat timer fires.
             "look" => {
                 let activity = &self.temporal.activities[number];
                 let state = match activity.state {

@@ -1,4 +1,4 @@
-//! What the server shows of an activity: to a poll, to Describe, in the history.
+//! The server's descriptions of an activity: the task of a poll, the answer to Describe, and the history.
 
 use prost::Message;
 
@@ -101,9 +101,9 @@ impl Activity {
         }
     }
 
-    /// The start of an attempt is written when the activity ends.
+    /// The server writes the start of an attempt to the history when the activity ends.
     fn history(&self) -> Vec<u8> {
-        // It may have been cancelled between two attempts.
+        // If no attempt was running, the activity was cancelled between two attempts.
         let identity = if self.ended_running { self.last_identity.clone() } else { String::new() };
         let (scheduled_event_id, started_event_id) = (SCHEDULED, SCHEDULED + 1);
         let end = match if self.state == State::Terminated { self.state_at_close } else { self.state } {
@@ -152,8 +152,8 @@ impl Activity {
         answer.encode_to_vec()
     }
 
-    /// What a poll returns when the attempt starts. For the activity of a workflow it shows the heartbeat timeout with which the activity
-    /// was scheduled, even after an operator has changed it.
+    /// Returns the task of the attempt, as a poll gets it. For the activity of a workflow it contains the heartbeat timeout with which the
+    /// activity was scheduled, even after an operator has changed it.
     pub fn task(&self) -> api::PollActivityTaskQueueResponse {
         let timeout = if self.is_standalone { self.timeout } else { self.timeout_at_first };
         api::PollActivityTaskQueueResponse {

@@ -10,7 +10,7 @@ use crate::sys::clock::Moment;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Operation {
-    /// Requests the cancellation: for the activity of a workflow, the workflow does.
+    /// Requests the cancellation. For the activity of a workflow, the workflow does this.
     Cancel,
     Pause,
     Unpause {
@@ -66,7 +66,7 @@ impl Activity {
             Operation::Reset { erases_details, keeps_paused } => {
                 self.is_paused &= keeps_paused;
                 self.erases_details |= erases_details;
-                // A running attempt continues. The reset takes effect when it has failed.
+                // A running attempt continues. The reset is applied when the attempt fails.
                 match self.state {
                     State::Running => self.is_reset = true,
                     _ => self.restart(),
@@ -100,12 +100,12 @@ impl Activity {
                 self.schedule_again();
             }
             Operation::Reset { erases_details, keeps_paused } => {
-                // Even while an attempt runs: then its number isn't that of its token any more.
+                // This also happens while an attempt runs. Then the number differs from the one in the attempt's token.
                 self.attempt = 1;
                 self.is_reset = true;
                 self.erases_details |= erases_details;
                 let runs_on = self.state == State::Running && !self.cancel_requested;
-                // Older servers leave the pause of a running attempt alone.
+                // Older servers keep the pause of a running attempt.
                 self.is_paused &= keeps_paused || (runs_on && version < 32);
                 if !runs_on && !self.is_paused {
                     self.schedule_again();

@@ -50,7 +50,7 @@ impl Refusal {
 pub enum Request {
     GetSystemInfo,
     DescribeNamespace,
-    /// A heartbeat. By ids it is for any attempt that runs.
+    /// A heartbeat. By ids the server applies it to any running attempt.
     Heartbeat(Subject, Option<Payloads>),
     Complete(Subject, Ending),
     Fail(Subject, Ending, Option<Failure>),
@@ -58,7 +58,7 @@ pub enum Request {
     Describe(Ids),
     /// The history of a workflow, the newest events first.
     History(usize),
-    /// A token that can't be read, or a failure of no kind.
+    /// A request with a token that can't be parsed, or with a failure without a kind.
     Malformed(&'static str),
     Other,
 }
@@ -74,14 +74,15 @@ pub struct Ending {
 #[derive(Clone, Debug)]
 pub struct Subject {
     pub activity: usize,
-    /// From a token; `None`: by ids.
+    /// The attempt in the token; `None`: the request has ids instead of a token.
     pub attempt: Option<i32>,
-    /// When the attempt started, in ns of Unix time; 0: the token doesn't say.
+    /// When the attempt started, in ns of Unix time; 0: not in the token.
     pub started_at: i64,
 }
 
 impl Subject {
-    /// The subject of a token. One without the event that scheduled the activity of a workflow counts as ids.
+    /// Returns the subject of a token. For the activity of a workflow, the server compares the attempt only if the token contains the
+    /// scheduled event.
     fn of_token(token: &[u8]) -> Option<Self> {
         let token = Token::read(token)?;
         let is_fenced = token.ids.workflow_id.is_empty() || token.scheduled_event_id != 0;
@@ -163,7 +164,7 @@ impl Request {
         })
     }
 
-    /// Whose order this request belongs to: heartbeats and endings.
+    /// Returns the subject of a heartbeat or an ending. The library must keep these requests in order.
     pub fn ordered(&self) -> Option<&Subject> {
         match self {
             Request::Heartbeat(subject, _)
@@ -174,7 +175,7 @@ impl Request {
         }
     }
 
-    /// The activity that it is about.
+    /// Returns the activity of the request.
     pub fn activity(&self) -> Option<usize> {
         match self {
             Request::Describe(ids) => Some(number_of(&ids.activity_id)),
@@ -183,7 +184,7 @@ impl Request {
         }
     }
 
-    /// A few words for the trace.
+    /// Returns a short description for the trace.
     pub fn words(&self) -> String {
         let of = |subject: &Subject| match subject.attempt {
             Some(attempt) => format!("a{} attempt {attempt}", subject.activity),
@@ -212,7 +213,7 @@ fn decode<M: Message + Default>(message: &[u8]) -> M {
     M::decode(message).unwrap()
 }
 
-/// By token a client may only report failures of the application. By ids no server checks that.
+/// Returns the failure, or why the server refuses it: with a token it only accepts application failures. By ids, no server checks this.
 fn of_a_kind(failure: Option<Failure>) -> Result<Option<Failure>, &'static str> {
     match &failure {
         Some(Failure { failure_info: None, .. }) => Err("failure must have ApplicationFailureInfo"),

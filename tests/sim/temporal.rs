@@ -44,17 +44,17 @@ impl Default for Temporal {
 /// What a request changed.
 pub enum Effect {
     Nothing,
-    /// These were the details before.
+    /// `before` are the details that it replaced.
     Heartbeat {
         before: Option<Payloads>,
-        /// Whether both came by token.
+        /// Whether both details were sent with a token.
         is_fenced: bool,
     },
     Ended,
 }
 
 impl Temporal {
-    /// Applies a request. `timer` is how long after the timeout the heartbeat timer fires that it starts.
+    /// Applies a request. `timer` is the delay with which the heartbeat timer fires, if the request starts it.
     pub fn apply(&mut self, request: &Request, now: Moment, timer: Duration) -> (Answer, Effect) {
         let nothing = |answer| (answer, Effect::Nothing);
         let version = self.version;
@@ -131,7 +131,7 @@ impl Temporal {
                 {
                     failing.is_retryable = false;
                 }
-                // Before 1.32 the details are lost by ids, and when a standalone activity is retried.
+                // Servers before 1.32 lose the details of a failure by ids, and of a standalone activity that is retried.
                 let loses =
                     version < 32 && (is_by_ids || (is_standalone && activity.goes_on_after(&failing)));
                 if let Some(details) = payloads.clone().filter(|_| fits && !loses) {
@@ -148,7 +148,7 @@ impl Temporal {
         payloads.is_none_or(|payloads| payloads.encoded_len() <= self.size_limit)
     }
 
-    /// A frontend fails the attempt when a client sends too much.
+    /// Fails the attempt, as a frontend does when the values are over its size limit.
     fn fail(&mut self, subject: &Subject, identity: &str, message: &str, now: Moment) -> (Answer, Effect) {
         let Some(activity) = self.running(subject) else {
             return (Err(Refusal::not_found()), Effect::Nothing);
@@ -168,7 +168,7 @@ impl Temporal {
         let version = self.version;
         let activity = self.activities.get_mut(subject.activity)?;
         let is_it = match subject.attempt {
-            // Server 1.31 takes ids for the first attempt of a standalone activity.
+            // For a standalone activity, Server 1.31 accepts ids only during the first attempt.
             None => !activity.is_standalone || version >= 32 || activity.attempt == 1,
             Some(attempt) => {
                 attempt == activity.attempt
@@ -182,7 +182,7 @@ impl Temporal {
         self.addressed(subject).filter(|activity| activity.state == State::Running)
     }
 
-    /// By ids an activity can be completed between two attempts too, but before 1.32 no standalone one.
+    /// By ids, an activity can also be completed between two attempts. Before Server 1.32, a standalone activity can't.
     fn completable(&mut self, subject: &Subject) -> Result<&mut Activity, Refusal> {
         let version = self.version;
         let activity = self.addressed(subject).ok_or_else(Refusal::not_found)?;
@@ -190,7 +190,7 @@ impl Temporal {
         match activity.state {
             State::Running => Ok(activity),
             State::Waiting if is_forced => Ok(activity),
-            // The server looks for an attempt no more when it finds that a standalone activity is over.
+            // If a standalone activity is over, the server doesn't check the attempt.
             _ if is_forced && activity.is_standalone => {
                 Err(Refusal::plain(tonic::Code::FailedPrecondition, "invalid transition"))
             }
@@ -199,7 +199,7 @@ impl Temporal {
     }
 }
 
-/// The number that the details hold, which grows with each record of an activity; `None`: there are none.
+/// Returns the number in the details, which grows with each record of an activity; `None`: there are no details.
 pub fn record_in(details: Option<&Payloads>) -> Option<u64> {
     let values = details?.values().unwrap();
     std::str::from_utf8(&values.first()?.data).unwrap().parse().ok()

@@ -5,7 +5,7 @@
 #define MINUS_ONE ((size_t)-1)
 #define BEYOND ((size_t)PTRDIFF_MAX + 1)
 
-/* Where data of unknown length is passed. The status of `call` shows how it was treated. */
+/* Bytes that a function must refuse. `call_with(data, len)` passes them to the function. */
 #define REFUSES_BAD_BYTES(call_with)                                     \
     do {                                                                 \
         FAILS(THB_INVALID_ARGUMENT, call_with(NULL, 1));                 \

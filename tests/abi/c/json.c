@@ -1,5 +1,5 @@
-/* JSON arguments: one object of limited size and depth, parsed strictly. Failures have their own status for bad JSON, so a valid
- * failure returns THB_NOT_CONNECTED without a client. */
+/* JSON arguments: one object of limited size and depth, parsed strictly. Without a client, a valid failure_json returns
+ * THB_NOT_CONNECTED, and an invalid one returns THB_INVALID_ARGUMENT or THB_TOO_LARGE. */
 #include "check.h"
 
 static const char *because(const char *json, size_t len) {

@@ -41,7 +41,7 @@ static void no_memory_for_a_value(void) {
     FAILS(THB_LOCAL_LIMIT, thb_heartbeat("other", 5, THB_ENCODING_BINARY, large, LARGE, 1000, NULL, err));
     FAILS(THB_LOCAL_LIMIT, thb_complete("other", 5, THB_ENCODING_BINARY, large, LARGE, 1000, err));
     FAILS(THB_LOCAL_LIMIT, thb_report_cancelled("other", 5, THB_ENCODING_BINARY, large, LARGE, 1000, err));
-    /* These values have limits of their own. */
+    /* The library checks the sizes of these arguments first. */
     FAILS(THB_INVALID_ARGUMENT, thb_heartbeat(large, LARGE, THB_ENCODING_NONE, NULL, 0, 1000, NULL, err));
     FAILS(THB_TOO_LARGE, thb_fail("other", 5, large, LARGE, 1000, err));
     FAILS(THB_CONFIG, thb_activity_open("other", 5, large, LARGE, &(thb_activity_t){0}, err));

@@ -1,4 +1,4 @@
-"""What is compared of an answer."""
+"""Reduces an answer to the parts that both sides must have in common."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from google.rpc.status_pb2 import Status
 
 @dataclass(frozen=True)
 class Answer:
-    """The gRPC code, the type of the status detail, and what is compared of the message."""
+    """The gRPC code, the type of the status detail, and the parts of the message that are compared."""
 
     code: int
     detail: str = ""

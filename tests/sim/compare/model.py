@@ -1,4 +1,4 @@
-"""The model, which a test of the library runs."""
+"""The model's side of a comparison. A test of the library runs the model."""
 
 import subprocess
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from sim.compare.side import WORKER, Side
 
 
 class Model(AbstractContextManager["Model"]):
-    """The process of a test of the library that answers questions about the model."""
+    """The process of the library's test that answers questions about the model."""
 
     TEST = "sim::compare::answers_questions"
 

@@ -1,4 +1,4 @@
-"""An activity of a real server."""
+"""The real server's side of a comparison."""
 
 import asyncio
 import re
@@ -30,7 +30,7 @@ T = TypeVar("T")
 class Real(Side):
     """An activity of a real server, with a separate task queue, so that an attempt starts when the script polls."""
 
-    # A poll with a deadline under two seconds is refused.
+    # The server refuses a poll with a deadline under two seconds.
     NOTHING_AFTER_S = 2.5
     POLL_S = 60.0
     # The event of the workflow's history that schedules the activity.
@@ -81,7 +81,7 @@ class Real(Side):
         )
 
     async def terminate(self) -> None:
-        """Leaves nothing behind that the server has timers for."""
+        """Ends the activity and its workflow, so that the server keeps no timers for them."""
         await self.operate(["terminate"])
 
     async def call(self, method: str, request: Message, response: Message | None = None) -> Answer:  # noqa: ARG002

@@ -16,12 +16,12 @@ from sim.compare.model import Modelled
 from sim.compare.real import Real
 from sim.compare.side import Way
 
-# No heartbeat timer fires within a script, or it fires when the script waits for it.
+# A heartbeat timer with the long timeout never fires within a script. With the short timeout, the script waits for it.
 LONG_TIMEOUT_MS, SHORT_TIMEOUT_MS = 60_000, 3_000
 LONG_DELAY_S = 60
 # A real timer fires up to a second late, and later on a busy machine.
 EVENT_LIMIT_S = 60.0
-# If the machine was too slow, so that a timer may have fired unasked, a script is given up so long before.
+# On a slow machine a timer may fire between two steps. A script is abandoned this long before its timer is due.
 MARGIN_S = 0.2
 STEPS = 25
 STEPS_AFTER_END = 3
@@ -48,7 +48,7 @@ class Script:
     seed: int
     kinds: Sequence[Kind]
     size_limit: int
-    # Whether it waits for no timer and sends nothing large.
+    # A quick script doesn't wait for timers, and sends no large values.
     is_quick: bool = False
     steps: list[str] = field(default_factory=list)
 
@@ -60,7 +60,7 @@ class Script:
         self.most_attempts = self._random.choice((0, 0, 0, 2))
         self._timeout_ms = self.timeout_ms
         self._records = 0
-        # When the heartbeat timer of the real server was started.
+        # The last start of the real server's heartbeat timer.
         self._renewed_at = 0.0
 
     async def run(self, real: Real, model: Modelled) -> None:
@@ -96,7 +96,7 @@ class Script:
         await self._random.choices(functions, weights)[0]()
 
     async def _start(self, may_start: bool) -> None:
-        # To wait for nothing takes seconds.
+        # A poll without a task takes seconds, so make few of them.
         if not may_start and (self.is_quick or not self._chance(0.3)):
             await self._operate()
             return

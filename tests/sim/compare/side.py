@@ -42,7 +42,7 @@ class Side(ABC):
 
     @abstractmethod
     async def operate(self, words: Sequence[str]) -> Answer:
-        """Does what an operator, or the workflow, does."""
+        """Makes a change as an operator, or as the workflow."""
 
     @abstractmethod
     async def poll(self, *, is_expected: bool) -> api.PollActivityTaskQueueResponse:

@@ -54,7 +54,7 @@ impl Activities {
         let limit = self.rules.size_limit();
         let (signals, earlier) = self.registry.with(handle, |activity| -> Result<_> {
             let now = Moment::now();
-            // First: after a freeze the caller must see this before it does more work.
+            // Read first: after a freeze the caller must see a signal such as LEASE_LOST before it does more work.
             let signals = activity.signals(now);
             let earlier = change(activity, limit, now)?;
             Ok((signals, earlier.then(|| activity.due())))

@@ -74,9 +74,9 @@ pub struct Activities {
     pub wake_queue: WakeQueue,
     /// The watches of their signals.
     pub watches: Watches,
-    /// Which payloads they may send.
+    /// The payloads that may be sent.
     pub rules: Arc<PayloadPolicy>,
-    /// Which of them may have been ended.
+    /// The activities that an ending call without an answer may have ended.
     pub in_doubt: Arc<InDoubt>,
     /// The process's metrics and log.
     pub telemetry: Arc<Telemetry>,

@@ -36,7 +36,7 @@ statuses! {
     AlreadyConnected = c"THB_ALREADY_CONNECTED",
     /// The server or the network is unavailable.
     Unavailable = c"THB_UNAVAILABLE",
-    /// The time ran out without any answer.
+    /// The call timed out without an answer.
     Timeout = c"THB_TIMEOUT",
     /// No secure connection is possible.
     Tls = c"THB_TLS",

@@ -1,8 +1,8 @@
 //! Whether the process may trust its environment.
 
 /// Returns whether the process has more rights than its caller, as with a set-user-ID bit or with capabilities of the
-/// program's file. Its environment is the caller's, who must not choose with these rights which files it reads, or which
-/// server it trusts.
+/// program's file. The caller controls the environment. It must not use the additional rights to read other files, or to
+/// make the process trust another server.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn is_untrusted() -> bool {
     // SAFETY: no pointers are passed.

@@ -1,5 +1,5 @@
-//! What threads wait for each other with. The models in `tests/models` put other kinds in their place, which try every
-//! order of events. The simulation in `tests/sim` lets `Condvar` wait for simulated time.
+//! The mutexes, condition variables and references that threads share. The models in `tests/models` replace these types
+//! by types that try every order of events. In the simulation of `tests/sim`, `Condvar` waits for simulated time.
 
 use std::{
     ops::{Deref, DerefMut},

@@ -19,7 +19,7 @@ use crate::{
 /// In seconds.
 const LATENCIES: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 70.0];
-/// In parts of the heartbeat timeout.
+/// Fractions of the heartbeat timeout.
 const MARGINS: [f64; 11] = [0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0];
 
 /// The number of gRPC codes.

@@ -201,8 +201,8 @@ fn prepare(
     Ok(guardian)
 }
 
-/// Sends signals as events while the command runs. After that they have their default effect on this process, the first SIGTERM only when
-/// the report has had its time. A signal that is ignored stays ignored, in the command too.
+/// Sends signals as events while the command runs. After that they have their default effect on this process. The first SIGTERM has it
+/// after a delay, so that the report can finish. This process and the command ignore a signal that the parent ignores.
 fn forward_signals(sender: Sender<Event>) -> io::Result<()> {
     let mut signals = signals::catch(&FORWARDED)?;
     thread::Builder::new().name("signal".into()).spawn(move || {
@@ -212,7 +212,7 @@ fn forward_signals(sender: Sender<Event>) -> io::Result<()> {
             if sender.send(Event::ProcessSignal(signal)).is_ok() {
                 continue;
             }
-            // Fails only for a signal that does nothing by default.
+            // Fails only for a signal without a default effect.
             let end = move || drop(low_level::emulate_default_handler(number));
             let is_first = signal == Signal::SIGTERM && !std::mem::replace(&mut is_terminated, true);
             if !is_first || signals::spawn_after(LAST_REPORT_TIMEOUT, end).is_err() {

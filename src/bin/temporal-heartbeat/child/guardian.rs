@@ -113,7 +113,7 @@ fn send(socket: RawFd, number: i32) {
 /// Runs the guardian process.
 pub fn run(directory: &Path) -> Result<u8> {
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT] {
-        // The guardian ends with the program and not before, so these signals do nothing. If that can't be set, they end it.
+        // These signals must not end the guardian before the program. Without a handler they would end it.
         let _ = signal_hook::flag::register(signal, std::sync::Arc::default());
     }
     let mut groups = BTreeSet::new();

@@ -64,7 +64,7 @@ fn parse_line<T>(line: &[u8], parse: &mut impl FnMut(&[u8]) -> Option<T>) -> Opt
 mod tests {
     use super::*;
 
-    /// LineScanner that begin with `!` say something.
+    /// Accepts lines that begin with `!`.
     fn bang(line: &[u8]) -> Option<String> {
         line.strip_prefix(b"!").map(|text| String::from_utf8_lossy(text).into_owned())
     }

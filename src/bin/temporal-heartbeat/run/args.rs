@@ -195,7 +195,7 @@ impl RunArgs {
         self.line_parser().is_some() || self.stall_timeout.is_some() && self.stall_by() == StallBy::Output
     }
 
-    /// What to try if no output arrives; empty if its delay isn't the reason.
+    /// Returns advice for a command without output; empty if a buffer in the command can't be the reason.
     pub fn unseen_output_hint(&self) -> &'static str {
         let is_delayed = self.reads_lines() && !self.pty && self.progress_from == Stream::Stdout;
         if is_delayed { ". If the command holds its output back, use --pty" } else { "" }

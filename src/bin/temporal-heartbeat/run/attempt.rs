@@ -133,7 +133,7 @@ fn run_command(
     let (stdout, stderr) = (finish(stdout), finish(stderr));
     if matches!(stdout, Some(None)) || matches!(stderr, Some(None)) {
         console::warning(
-            "our output isn't read: continuing before the command's output is written to its end",
+            "the reader of this program's output is too slow: the copy of the command's output may be incomplete",
         );
     }
     progress.warn_if_none(args.no_progress_warning().as_deref());
@@ -155,7 +155,7 @@ impl Pipes {
         let parser = args.line_parser();
         let is_watched = args.stall_timeout.is_some() && args.stall_by() == StallBy::Output;
         let is_parsed = |stream| parser.is_some() && args.progress_from == stream;
-        // A status line needs to know what else is written to the terminal.
+        // With a status line, all output to the terminal must go through this process.
         let has_status_line = !args.quiet && io::stderr().is_terminal();
         Pipes {
             stdout: is_watched

@@ -1,4 +1,4 @@
-//! Shows log records of the library that are a mistake of the user. Signals report the other ones.
+//! Shows the library's log records about mistakes of the user. The activity's signals report the other events.
 
 use std::thread;
 

@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_reading_that_is_published_later_does_not_replace_a_newer_one() {
+    fn older_signals_published_later_do_not_replace_newer_ones() {
         let watch = Watch { event: Event::new().unwrap(), state: Mutex::default(), changed: Condvar::new() };
         watch.state.lock().watched.insert(7, watched());
         watch.publish(7, &publication(2, Signals::GONE));
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn an_activity_that_was_closed_leaves_nothing_behind() {
+    fn closed_activity_is_removed_from_watches() {
         let watches = Watches::default();
         let watch = Arc::new(Watch {
             event: Event::new().unwrap(),

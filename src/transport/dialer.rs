@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn families_alternate_and_the_last_address_comes_last() {
+    fn families_alternate_and_the_previous_address_is_last() {
         let resolved = addresses(["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"]);
         let ordered = addresses(["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]);
         assert_eq!(in_order(resolved.clone(), None), ordered);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_silent_address_does_not_keep_the_next_from_being_tried() {
+    async fn silent_address_does_not_delay_the_next_one() {
         let (silent, _queued, _listener) = silent().await;
         let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let good = (good.local_addr().unwrap(), good);

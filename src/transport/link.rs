@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_while_connecting_fails_the_waiting_call_and_the_next_one_connects() {
+    fn panic_while_connecting_fails_the_waiting_call_and_the_next_one_connects() {
         // No server listens there.
         let options = Options::read(br#"{"address":"127.0.0.1:1"}"#).unwrap();
         let target = Target {

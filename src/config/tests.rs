@@ -18,7 +18,7 @@ fn refused(json: &str, variables: &[(&str, &str)]) -> (Status, String) {
 #[test]
 fn default_is_the_local_server() {
     let options = read("", &[]).unwrap();
-    assert_eq!(options.address.authority, "127.0.0.1:7233");
+    assert_eq!(options.address.text, "127.0.0.1:7233");
     assert_eq!(options.namespace, "default");
     assert!(!options.lazy);
     assert!(options.identity.resolve().starts_with(&format!("{}@", std::process::id())));
@@ -82,12 +82,27 @@ fn invalid_address_is_explained() {
         ("[::1:7233", "brackets"),
         ("a b:7233", "character"),
         ("u@h:7233", "character"),
+        ("unix:", "no path"),
+        ("unix://", "no path"),
     ] {
         let (status, message) = refused(&format!("{{\"address\":\"{address}\"}}"), &[]);
         assert_eq!(status, Status::Config);
         assert!(message.contains("options.address") && message.contains(why), "{address}: {message}");
     }
     assert!(refused("", &[("TEMPORAL_ADDRESS", "x")]).1.contains("TEMPORAL_ADDRESS"));
+}
+
+#[test]
+fn a_socket_in_the_file_system_is_an_address() {
+    for (address, path) in
+        [("unix:/run/t.sock", "/run/t.sock"), ("unix:///run/t.sock", "/run/t.sock"), ("unix:t", "t")]
+    {
+        let options = read(&format!("{{\"address\":\"{address}\"}}"), &[]).unwrap();
+        assert_eq!(options.address.path.as_deref(), Some(std::path::Path::new(path)));
+        assert_eq!((options.authority.as_str(), options.address.text.as_str()), ("localhost", address));
+    }
+    let (status, message) = refused(r#"{"address":"unix:t","proxy":"a:1"}"#, &[]);
+    assert!(status == Status::Config && message.contains("proxy can't reach unix:t"), "{message}");
 }
 
 #[test]

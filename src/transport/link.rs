@@ -162,7 +162,7 @@ impl Link {
             if connection.is_ok() {
                 credential_store.tested(&credentials);
             }
-            report(&telemetry, &target.address.authority, number, connection.as_ref().err());
+            report(&telemetry, &target.address.text, number, connection.as_ref().err());
             settle(&mut state.lock(), number, &connection);
             outcome.set(connection);
         });

@@ -271,7 +271,7 @@ impl Transport {
 
     /// Returns the server's address as it was given.
     pub fn peer(&self) -> &str {
-        &self.link.target().address.authority
+        &self.link.target().address.text
     }
 
     /// Returns the server's limit of concurrent requests, as far as known.

@@ -44,7 +44,7 @@ pub extern "C" fn thb_status_name(status: thb_status_t) -> *const c_char {
 ///
 /// Thread-safe while no other thread changes the environment. Blocks only for a pipe: its writer has 10 s to write
 /// and close. The descriptor stays open. The caller frees *token_out with thb_text_free; its bytes are not text.
-/// Returns THB_OK; THB_CONFIG: none of the variables is set, more than one is set, or the token can't be read;
+/// Returns THB_OK; THB_CONFIG: no variable is set, several variables are set, or the token can't be read;
 /// THB_INVALID_ARGUMENT: token_out is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_token_from_env(

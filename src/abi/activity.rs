@@ -18,8 +18,9 @@ use crate::{
 /// return THB_ALREADY_OPEN.
 ///
 /// options_json is one JSON object; every key may be absent, and (NULL, 0) is {}. Defaults are in parentheses:
-///   heartbeat_timeout_ms  the activity's heartbeat timeout (0: the server is asked, if it reports it). Replaced by the
-///                         timeout in any description that the library fetches; it fetches none to notice a change
+///   heartbeat_timeout_ms  the activity's heartbeat timeout (0: the library asks the server). If the library describes
+///                         the activity for another reason, the timeout in the description replaces it. The library
+///                         doesn't poll for changes
 ///   pulse                 false: send beats only for records, not to keep the activity alive (true)
 ///   stall_timeout_ms      after this time without a record or touch the pulse stops, so that hung work is retried (0:
 ///                         never)
@@ -31,23 +32,24 @@ use crate::{
 ///   workflow_id, run_id, activity_id, attempt   identify the activity instead of a token (pass NULL, 0):
 ///                         docs/by-ids.md. A standalone activity has no workflow_id. With a token they only serve
 ///                         to ask the server for the activity's timeout and details
-///   require_encoded       true: refuse values that no codec has encoded, so that no readable value is sent (false)
+///   require_encoded       true: refuse values that no codec has encoded, because they are readable (false)
 ///   verify                true: before an ending call returns THB_IN_DOUBT, check the outcome, and return THB_OK if
 ///                         this call ended the activity (false)
 ///   from_env              true: take missing values from TEMPORAL_ACTIVITY_... variables (false): docs/hand-off.md
 ///
-/// With heartbeat timeout T the next beat is due this long after the last one was sent: T/2 up to T = 20 s, else T -
-/// 10 s; at most 0.8 T and 60 s; 30 s when T is unknown. If the server answers slowly, beats are due earlier. A beat
-/// always carries the newest details. The library sends no beat without details until it knows that the server holds
-/// none. A failed beat is retried after a growing pause. A beat without an answer in time is retried at once, behind
-/// the first one on the same connection. If the connection doesn't even answer a PING, the library aborts it and
-/// retries the beat on a new one. NOT_FOUND stops the beats (THB_SIGNAL_GONE).
+/// The time from one beat to the next depends on the heartbeat timeout T: T/2 up to T = 20 s, T - 10 s above, but at
+/// most 0.8 T and 60 s. For example, it is 5 s for T = 10 s, 20 s for 30 s, 48 s for 60 s; 30 s while T is unknown. If
+/// the server answers slowly, beats are due earlier. A beat always carries the newest details. The library sends no
+/// beat without details until it knows that the server holds none. A failed beat is retried after a growing pause. A
+/// beat without an answer in time is retried at once, behind the first one on the same connection. If the connection
+/// doesn't even answer a PING, the library aborts it and retries the beat on a new one. NOT_FOUND stops the beats
+/// (THB_SIGNAL_GONE).
 ///
 /// Thread-safe. Never waits for the server. Inputs are borrowed for the call. The caller closes *activity_out with
 /// thb_activity_close; 0 < handle < 2^53.
 /// Returns THB_OK, THB_NOT_CONNECTED, THB_ALREADY_OPEN, THB_CONFIG (options, variables), THB_INVALID_ARGUMENT,
-/// THB_TOKEN_UNREADABLE (the library can't read the activity's ids from the token to ask for its progress: give
-/// initial_details, the ids, or pulse false), THB_LOCAL_LIMIT.
+/// THB_TOKEN_UNREADABLE (the library can't read the activity's ids from the token, which it needs to read the
+/// progress: pass initial_details, the ids, or pulse false), THB_LOCAL_LIMIT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_open(
     token: *const c_void,
@@ -226,8 +228,9 @@ pub unsafe extern "C" fn thb_activity_flush(
 /// THB_INVALID_HANDLE, THB_FORKED.
 ///
 /// Beats are suspended during the call. After THB_OK and THB_IN_DOUBT the handle is ended: it can be read and closed,
-/// and all other calls return THB_ENDED. After THB_NOT_FOUND it is gone. After any other status the beats resume, and
-/// the call may be repeated, even if a beat has found the activity gone since: it then returns THB_IN_DOUBT.
+/// and all other calls return THB_ENDED. After THB_NOT_FOUND the activity is over. After any other status the beats
+/// resume, and the call may be repeated. If a beat has since found that the activity is over, the repeated call returns
+/// THB_IN_DOUBT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_complete(
     activity: thb_activity_t,
@@ -248,7 +251,7 @@ pub unsafe extern "C" fn thb_activity_complete(
 
 /// Ends this attempt with a failure; failure_json is as in thb_fail, but without heartbeat_details. Instead the same
 /// request carries the newest record, if it isn't acknowledged, so that the next attempt gets it. For a standalone
-/// activity, and by ids, the record is sent first in a beat of its own, because Servers 1.31 and 1.29 lose it in the
+/// activity, and by ids, the record is sent first in a separate beat, because Servers 1.31 and 1.29 lose it in the
 /// failure. Otherwise as thb_activity_complete.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_fail(

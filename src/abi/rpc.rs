@@ -65,14 +65,14 @@ pub unsafe extern "C" fn thb_token_from_ids(
     }
 }
 
-/// Records one heartbeat and waits for the server's answer. The details replace those that the server holds, and the
+/// Records one heartbeat and waits for the server's answer. The details replace the server's details, and the
 /// next attempt gets them. THB_ENCODING_NONE erases them.
 ///
 /// Calls for one activity are sent one at a time. When a newer call for the same activity waits, a heartbeat that got
 /// no answer in time, or failed twice, isn't retried but returns its last error.
 ///
 /// Thread-safe. Blocks at most timeout_ms. Inputs are borrowed for the call. On THB_OK *signals_out (may be NULL) is
-/// a set of THB_SIGNAL_*: what the server asks of the activity now.
+/// a set of THB_SIGNAL_*: the server's current requests.
 /// Returns
 ///   THB_OK
 ///   THB_NOT_FOUND            the activity is over for this token: stop the work
@@ -180,7 +180,7 @@ pub unsafe extern "C" fn thb_complete(
 ///   heartbeat_details    [values] that are stored with the failure as the last progress, for the next attempt; or
 ///                        heartbeat_details_payloads: base64 of an encoded Payloads. Not allowed in a cause
 ///
-/// For a standalone activity heartbeat_details are sent first, in a heartbeat of their own, because Server 1.31
+/// For a standalone activity heartbeat_details are sent first, in a separate heartbeat, because Server 1.31
 /// ignores them in the failure. If that heartbeat fails, the attempt isn't ended.
 ///
 /// Thread-safe, blocks and borrows as thb_complete, and may be called again after the same statuses.

@@ -106,11 +106,12 @@ pub enum thb_encoding {
     THB_ENCODING_PAYLOADS = 4,
 }
 
-/// The signals of an activity: what the server asks of it, and what the library knows. A set of bits; ignore bits
+/// The signals of an activity: the server's requests, and states that the library detects. A set of bits; ignore bits
 /// that you don't know.
 ///
-///   CANCEL_REQUESTED  Cancellation was requested. Clean up and call thb_report_cancelled. Or finish: completion wins.
-///   PAUSED            The activity is paused. Stop working but keep beating: timeouts still run.
+///   CANCEL_REQUESTED  Cancellation was requested. Clean up and call thb_report_cancelled. Or finish the work: the
+///                     server still accepts thb_complete.
+///   PAUSED            The activity is paused. Stop working but continue the heartbeats: timeouts still run.
 ///   RESET             The activity was reset. End this attempt (thb_fail); another follows.
 ///
 /// Only for a handle, where CANCEL_REQUESTED and RESET stay set:
@@ -120,7 +121,7 @@ pub enum thb_encoding {
 ///   STALLED           No record or touch for stall_timeout_ms: the pulse has stopped. The next one clears it.
 ///   REFUSED           The server refuses the beats permanently. thb_activity_get_info has the reason; correct it.
 ///   DEADLINE          attempt_remaining_ms has passed: a hint. A beat asks the server; GONE follows if it is over.
-///   UNSEEDED          The library can't find out which progress the server holds, so it sends no pulse. Record some.
+///   UNSEEDED          The saved progress couldn't be read, so the pulse is off until you record something.
 #[repr(C)]
 #[allow(missing_docs, reason = "the table above says it")]
 pub enum thb_signal {

@@ -5,12 +5,14 @@
  * sends heartbeats. They prove to the server that the process is alive, and their details are its progress. When the
  * process dies, the server notices after the heartbeat timeout and starts the next attempt. The worker then launches a
  * process with a new token, which reads the last details and continues from there. The server's answer to a heartbeat
- * carries signals, for example a cancellation request. The process that beats also ends the activity:
+ * carries signals, for example a cancellation request. The process that sends heartbeats must also end the activity:
  *
  *   thb_connect -> thb_get_details -> { work, thb_heartbeat } ... -> thb_complete | thb_fail | thb_report_cancelled
  *
  * Each of these calls is one request. If you record often, or compute for long without recording, open the activity
- * instead: the library then sends the beats in the background, and thb_activity_heartbeat never waits.
+ * instead: the library then sends the heartbeats in the background, and thb_activity_heartbeat never waits. In this
+ * file a beat is one heartbeat request. A record is the details that the program passes to the open activity. The
+ * pulse is the beats that the library sends without a new record, to keep the attempt alive.
  *
  *   thb_connect -> thb_activity_open -> { work, thb_activity_heartbeat } ... -> thb_activity_complete | ... -> _close
  *
@@ -95,7 +97,7 @@
  *
  * FORK. In a child process the first call connects again, with the parent's options. Objects read before the fork
  * stay readable. The parent's handles are permanently THB_FORKED in the child, and its sockets are closed there. Only
- * one of the two processes may keep beating for a token; otherwise they overwrite each other's progress.
+ * one of the two processes may send heartbeats for a token; otherwise they overwrite each other's progress.
  *
  * EXIT. A program may end at any time, even while other threads are in a call. exit() and the return of main send
  * records that weren't sent yet, for at most 2 s; _exit, abort, exec and a signal don't. Calls from static
@@ -205,11 +207,12 @@ typedef enum thb_encoding {
     THB_ENCODING_PAYLOADS = 4,
 } thb_encoding;
 
-// The signals of an activity: what the server asks of it, and what the library knows. A set of bits; ignore bits
+// The signals of an activity: the server's requests, and states that the library detects. A set of bits; ignore bits
 // that you don't know.
 //
-//   CANCEL_REQUESTED  Cancellation was requested. Clean up and call thb_report_cancelled. Or finish: completion wins.
-//   PAUSED            The activity is paused. Stop working but keep beating: timeouts still run.
+//   CANCEL_REQUESTED  Cancellation was requested. Clean up and call thb_report_cancelled. Or finish the work: the
+//                     server still accepts thb_complete.
+//   PAUSED            The activity is paused. Stop working but continue the heartbeats: timeouts still run.
 //   RESET             The activity was reset. End this attempt (thb_fail); another follows.
 //
 // Only for a handle, where CANCEL_REQUESTED and RESET stay set:
@@ -219,7 +222,7 @@ typedef enum thb_encoding {
 //   STALLED           No record or touch for stall_timeout_ms: the pulse has stopped. The next one clears it.
 //   REFUSED           The server refuses the beats permanently. thb_activity_get_info has the reason; correct it.
 //   DEADLINE          attempt_remaining_ms has passed: a hint. A beat asks the server; GONE follows if it is over.
-//   UNSEEDED          The library can't find out which progress the server holds, so it sends no pulse. Record some.
+//   UNSEEDED          The saved progress couldn't be read, so the pulse is off until you record something.
 typedef enum thb_signal {
     THB_SIGNAL_CANCEL_REQUESTED = 1,
     THB_SIGNAL_PAUSED = 2,
@@ -323,14 +326,14 @@ thb_status_t thb_token_from_ids(const char *options_json,
                                 struct thb_text_t **token_out,
                                 struct thb_error_t **error_out);
 
-// Records one heartbeat and waits for the server's answer. The details replace those that the server holds, and the
+// Records one heartbeat and waits for the server's answer. The details replace the server's details, and the
 // next attempt gets them. THB_ENCODING_NONE erases them.
 //
 // Calls for one activity are sent one at a time. When a newer call for the same activity waits, a heartbeat that got
 // no answer in time, or failed twice, isn't retried but returns its last error.
 //
 // Thread-safe. Blocks at most timeout_ms. Inputs are borrowed for the call. On THB_OK *signals_out (may be NULL) is
-// a set of THB_SIGNAL_*: what the server asks of the activity now.
+// a set of THB_SIGNAL_*: the server's current requests.
 // Returns
 //   THB_OK
 //   THB_NOT_FOUND            the activity is over for this token: stop the work
@@ -399,7 +402,7 @@ thb_status_t thb_complete(const void *token,
 //   heartbeat_details    [values] that are stored with the failure as the last progress, for the next attempt; or
 //                        heartbeat_details_payloads: base64 of an encoded Payloads. Not allowed in a cause
 //
-// For a standalone activity heartbeat_details are sent first, in a heartbeat of their own, because Server 1.31
+// For a standalone activity heartbeat_details are sent first, in a separate heartbeat, because Server 1.31
 // ignores them in the failure. If that heartbeat fails, the attempt isn't ended.
 //
 // Thread-safe, blocks and borrows as thb_complete, and may be called again after the same statuses.
@@ -432,8 +435,9 @@ thb_status_t thb_report_cancelled(const void *token,
 // return THB_ALREADY_OPEN.
 //
 // options_json is one JSON object; every key may be absent, and (NULL, 0) is {}. Defaults are in parentheses:
-//   heartbeat_timeout_ms  the activity's heartbeat timeout (0: the server is asked, if it reports it). Replaced by the
-//                         timeout in any description that the library fetches; it fetches none to notice a change
+//   heartbeat_timeout_ms  the activity's heartbeat timeout (0: the library asks the server). If the library describes
+//                         the activity for another reason, the timeout in the description replaces it. The library
+//                         doesn't poll for changes
 //   pulse                 false: send beats only for records, not to keep the activity alive (true)
 //   stall_timeout_ms      after this time without a record or touch the pulse stops, so that hung work is retried (0:
 //                         never)
@@ -445,23 +449,24 @@ thb_status_t thb_report_cancelled(const void *token,
 //   workflow_id, run_id, activity_id, attempt   identify the activity instead of a token (pass NULL, 0):
 //                         docs/by-ids.md. A standalone activity has no workflow_id. With a token they only serve
 //                         to ask the server for the activity's timeout and details
-//   require_encoded       true: refuse values that no codec has encoded, so that no readable value is sent (false)
+//   require_encoded       true: refuse values that no codec has encoded, because they are readable (false)
 //   verify                true: before an ending call returns THB_IN_DOUBT, check the outcome, and return THB_OK if
 //                         this call ended the activity (false)
 //   from_env              true: take missing values from TEMPORAL_ACTIVITY_... variables (false): docs/hand-off.md
 //
-// With heartbeat timeout T the next beat is due this long after the last one was sent: T/2 up to T = 20 s, else T -
-// 10 s; at most 0.8 T and 60 s; 30 s when T is unknown. If the server answers slowly, beats are due earlier. A beat
-// always carries the newest details. The library sends no beat without details until it knows that the server holds
-// none. A failed beat is retried after a growing pause. A beat without an answer in time is retried at once, behind
-// the first one on the same connection. If the connection doesn't even answer a PING, the library aborts it and
-// retries the beat on a new one. NOT_FOUND stops the beats (THB_SIGNAL_GONE).
+// The time from one beat to the next depends on the heartbeat timeout T: T/2 up to T = 20 s, T - 10 s above, but at
+// most 0.8 T and 60 s. For example, it is 5 s for T = 10 s, 20 s for 30 s, 48 s for 60 s; 30 s while T is unknown. If
+// the server answers slowly, beats are due earlier. A beat always carries the newest details. The library sends no
+// beat without details until it knows that the server holds none. A failed beat is retried after a growing pause. A
+// beat without an answer in time is retried at once, behind the first one on the same connection. If the connection
+// doesn't even answer a PING, the library aborts it and retries the beat on a new one. NOT_FOUND stops the beats
+// (THB_SIGNAL_GONE).
 //
 // Thread-safe. Never waits for the server. Inputs are borrowed for the call. The caller closes *activity_out with
 // thb_activity_close; 0 < handle < 2^53.
 // Returns THB_OK, THB_NOT_CONNECTED, THB_ALREADY_OPEN, THB_CONFIG (options, variables), THB_INVALID_ARGUMENT,
-// THB_TOKEN_UNREADABLE (the library can't read the activity's ids from the token to ask for its progress: give
-// initial_details, the ids, or pulse false), THB_LOCAL_LIMIT.
+// THB_TOKEN_UNREADABLE (the library can't read the activity's ids from the token, which it needs to read the
+// progress: pass initial_details, the ids, or pulse false), THB_LOCAL_LIMIT.
 thb_status_t thb_activity_open(const void *token,
                                size_t token_len,
                                const char *options_json,
@@ -545,8 +550,9 @@ thb_status_t thb_activity_flush(thb_activity_t activity, uint32_t timeout_ms, st
 // THB_INVALID_HANDLE, THB_FORKED.
 //
 // Beats are suspended during the call. After THB_OK and THB_IN_DOUBT the handle is ended: it can be read and closed,
-// and all other calls return THB_ENDED. After THB_NOT_FOUND it is gone. After any other status the beats resume, and
-// the call may be repeated, even if a beat has found the activity gone since: it then returns THB_IN_DOUBT.
+// and all other calls return THB_ENDED. After THB_NOT_FOUND the activity is over. After any other status the beats
+// resume, and the call may be repeated. If a beat has since found that the activity is over, the repeated call returns
+// THB_IN_DOUBT.
 thb_status_t thb_activity_complete(thb_activity_t activity,
                                    thb_encoding_t encoding,
                                    const void *result,
@@ -556,7 +562,7 @@ thb_status_t thb_activity_complete(thb_activity_t activity,
 
 // Ends this attempt with a failure; failure_json is as in thb_fail, but without heartbeat_details. Instead the same
 // request carries the newest record, if it isn't acknowledged, so that the next attempt gets it. For a standalone
-// activity, and by ids, the record is sent first in a beat of its own, because Servers 1.31 and 1.29 lose it in the
+// activity, and by ids, the record is sent first in a separate beat, because Servers 1.31 and 1.29 lose it in the
 // failure. Otherwise as thb_activity_complete.
 thb_status_t thb_activity_fail(thb_activity_t activity,
                                const char *failure_json,
@@ -747,7 +753,7 @@ const char *thb_status_name(thb_status_t status);
 //
 // Thread-safe while no other thread changes the environment. Blocks only for a pipe: its writer has 10 s to write
 // and close. The descriptor stays open. The caller frees *token_out with thb_text_free; its bytes are not text.
-// Returns THB_OK; THB_CONFIG: none of the variables is set, more than one is set, or the token can't be read;
+// Returns THB_OK; THB_CONFIG: no variable is set, several variables are set, or the token can't be read;
 // THB_INVALID_ARGUMENT: token_out is NULL.
 thb_status_t thb_token_from_env(struct thb_text_t **token_out, struct thb_error_t **error_out);
 

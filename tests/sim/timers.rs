@@ -17,9 +17,6 @@ use crate::sys::clock::Moment;
 const MOST_ATTEMPTS: i32 = 20;
 /// The identity of the worker that starts attempts.
 const WORKER: &str = "worker";
-/// The minor versions of the server, by seed.
-const VERSIONS: [u32; 8] = [32, 32, 32, 32, 32, 31, 30, 29];
-const FIRST_WITH_STANDALONE: u32 = 31;
 /// The longest pause before the next attempt starts.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 /// The server's clock at the start of a simulation, in Unix time.
@@ -31,8 +28,6 @@ pub fn schedule(world: &Arc<World>, number: usize) {
     let timeout = Duration::from_millis(world.pick(&timeouts));
     let is_standalone = world.chance(0.3);
     let mut temporal = lock(&world.server.temporal);
-    temporal.version = VERSIONS[usize::try_from(world.plan.seed % 8).unwrap()];
-    let is_standalone = is_standalone && temporal.version >= FIRST_WITH_STANDALONE;
     temporal.activities.push(Activity::new(number, is_standalone, timeout, MOST_ATTEMPTS));
 }
 

@@ -14,7 +14,7 @@ use crate::{
         attempt::{Attempt, Ids, Target},
         error::Error,
         status::Status,
-        token::Token,
+        token::{self, Token},
     },
 };
 
@@ -38,6 +38,22 @@ impl Way {
     /// Returns whether the server compares only the ids.
     pub fn is_by_ids(&self) -> bool {
         matches!(self, Way::Ids(_))
+    }
+
+    /// Returns what some proxies route the request by; empty when the token can't be parsed.
+    pub fn resource_id(&self) -> String {
+        let of = |workflow_id: &str, activity_id: &str| match workflow_id {
+            "" => format!("activity:{activity_id}"),
+            _ => format!("workflow:{workflow_id}"),
+        };
+        match self {
+            Way::Ids(ids) => of(&ids.workflow_id, &ids.activity_id),
+            Way::Token(token) => token::activity(token)
+                .and_then(|(workflow_id, activity_id)| {
+                    Some(of(str::from_utf8(&workflow_id).ok()?, str::from_utf8(&activity_id).ok()?))
+                })
+                .unwrap_or_default(),
+        }
     }
 }
 

@@ -159,10 +159,16 @@ impl Client {
         order: &mut InOrder<'_>,
     ) -> Result<(), RpcError> {
         let (identity, namespace) = (self.identity.clone(), self.namespace.clone());
+        let resource_id = way.resource_id();
         match (ending.clone(), way) {
             (Ending::Complete(result), Way::Token(task_token)) => {
-                let request =
-                    api::RespondActivityTaskCompletedRequest { task_token, result, identity, namespace };
+                let request = api::RespondActivityTaskCompletedRequest {
+                    task_token,
+                    result,
+                    identity,
+                    namespace,
+                    resource_id,
+                };
                 self.send(&api::RESPOND_ACTIVITY_TASK_COMPLETED, &request, effort, order).await.map(drop)
             }
             (Ending::Complete(result), Way::Ids(Ids { workflow_id, run_id, activity_id })) => {
@@ -173,6 +179,7 @@ impl Client {
                     activity_id,
                     result,
                     identity,
+                    resource_id,
                 };
                 self.send(&api::RESPOND_ACTIVITY_TASK_COMPLETED_BY_ID, &request, effort, order)
                     .await
@@ -186,6 +193,7 @@ impl Client {
                     identity,
                     namespace,
                     last_heartbeat_details: report.heartbeat_details,
+                    resource_id,
                 };
                 self.send(&api::RESPOND_ACTIVITY_TASK_FAILED, &request, effort, order).await.map(drop)
             }
@@ -198,12 +206,18 @@ impl Client {
                     failure: Some(report.failure),
                     identity,
                     last_heartbeat_details: report.heartbeat_details,
+                    resource_id,
                 };
                 self.send(&api::RESPOND_ACTIVITY_TASK_FAILED_BY_ID, &request, effort, order).await.map(drop)
             }
             (Ending::Cancel(details), Way::Token(task_token)) => {
-                let request =
-                    api::RespondActivityTaskCanceledRequest { task_token, details, identity, namespace };
+                let request = api::RespondActivityTaskCanceledRequest {
+                    task_token,
+                    details,
+                    identity,
+                    namespace,
+                    resource_id,
+                };
                 self.send(&api::RESPOND_ACTIVITY_TASK_CANCELED, &request, effort, order).await.map(drop)
             }
             (Ending::Cancel(details), Way::Ids(Ids { workflow_id, run_id, activity_id })) => {
@@ -214,6 +228,7 @@ impl Client {
                     activity_id,
                     details,
                     identity,
+                    resource_id,
                 };
                 self.send(&api::RESPOND_ACTIVITY_TASK_CANCELED_BY_ID, &request, effort, order).await.map(drop)
             }

@@ -253,6 +253,7 @@ impl Client {
         order: &mut InOrder<'_>,
     ) -> Result<Signals, RpcError> {
         let (identity, namespace) = (self.identity.clone(), self.namespace.clone());
+        let resource_id = way.resource_id();
         let (cancel_requested, paused, reset) = match way {
             Way::Token(token) => {
                 let request = api::RecordActivityTaskHeartbeatRequest {
@@ -260,6 +261,7 @@ impl Client {
                     details,
                     identity,
                     namespace,
+                    resource_id,
                 };
                 let method = &api::RECORD_ACTIVITY_TASK_HEARTBEAT;
                 let answer = self.send(method, &request, effort, order).await;
@@ -274,6 +276,7 @@ impl Client {
                     activity_id,
                     details,
                     identity,
+                    resource_id,
                 };
                 let method = &api::RECORD_ACTIVITY_TASK_HEARTBEAT_BY_ID;
                 let answer = self.send(method, &request, effort, order).await?;

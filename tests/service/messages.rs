@@ -7,7 +7,7 @@ use std::{
 
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use temporal_heartbeat::{
-    api::rpc,
+    api::{activity, rpc},
     model::{
         deadline::Timeout,
         payload::{Encoding, Payloads},
@@ -15,7 +15,7 @@ use temporal_heartbeat::{
     },
 };
 
-use crate::fake::{Answer, Call, Fake, frame};
+use crate::fake::{Answer, Call, Described, Fake, STANDALONE_TOKEN, TOKEN, frame};
 
 const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
 const BEAT: &str = "RecordActivityTaskHeartbeat";
@@ -40,6 +40,54 @@ fn gzipped(message: &[u8]) -> Vec<u8> {
     let mut frame = frame(&encoder.finish().unwrap());
     frame[0] = 1;
     frame
+}
+
+#[test]
+fn requests_name_their_resource_for_proxies_that_route_by_it() {
+    let fake = Fake::connected(|call| match call.method.as_str() {
+        "DescribeWorkflowExecution" => Described { attempt: 1, ..Described::default() }.pending(),
+        "DescribeActivityExecution" => Described { attempt: 1, ..Described::default() }.standalone(),
+        _ => Answer::ok(),
+    });
+    let by_ids = |workflow_id: &str| {
+        let options = format!(
+            r#"{{"workflow_id":"{workflow_id}","run_id":"r","activity_id":"a","heartbeat_timeout_ms":60000}}"#
+        );
+        activity::open(b"", options.as_bytes()).unwrap()
+    };
+    for (resource, token, workflow_id) in [("workflow:w", TOKEN, "w"), ("activity:a", STANDALONE_TOKEN, "")] {
+        rpc::heartbeat(token, None, LONG).unwrap();
+        rpc::complete(token, None, LONG).unwrap();
+        rpc::fail(token, b"", LONG).unwrap();
+        rpc::report_cancelled(token, None, LONG).unwrap();
+        for end in [
+            |handle| activity::complete(handle, None, LONG),
+            |handle| activity::fail(handle, b"", LONG),
+            |handle| activity::report_cancelled(handle, None, LONG),
+        ] {
+            let handle = by_ids(workflow_id);
+            activity::record(handle, Encoding::Json, b"1").unwrap();
+            activity::flush(handle, LONG).unwrap();
+            end(handle).unwrap();
+            activity::close(handle, LONG).unwrap();
+        }
+        // The field's number in each request.
+        for (method, number) in [
+            (BEAT, 5),
+            ("RespondActivityTaskCompleted", 8),
+            ("RespondActivityTaskFailed", 9),
+            ("RespondActivityTaskCanceled", 8),
+            ("RecordActivityTaskHeartbeatById", 7),
+            ("RespondActivityTaskCompletedById", 7),
+            ("RespondActivityTaskFailedById", 8),
+            ("RespondActivityTaskCanceledById", 8),
+        ] {
+            let field = [&[number << 3 | 2, 10], resource.as_bytes()].concat();
+            let calls = fake.calls(method);
+            assert!(!calls.is_empty() && calls.iter().all(|call| call.has(&field)), "{method} {resource}");
+        }
+        fake.forget();
+    }
 }
 
 #[test]

@@ -1,11 +1,14 @@
 """An open activity in Python: `with` blocks, exceptions, payloads and event loops."""
 
+import asyncio
+
 import pytest
 from temporalio.exceptions import ApplicationError, CancelledError
 
 from harness.activities import Kind
 from harness.fixtures import StartActivity
 from harness.python_child import StartChild
+from harness.requires import requires
 from harness.signals import Signals
 
 # Longer than the 1 s of other scenarios, because the child is a separate process on a possibly busy machine.
@@ -136,13 +139,28 @@ CANCELLED = {
                 await asyncio.sleep(0)
         asyncio.run(main())
     """,
+    "group of tasks": """
+        async def work(act):
+            await act.wait(thb.Signals.CANCEL_REQUESTED)
+            act.raise_if_cancelled()
+
+        async def main():
+            async with aio.Activity.from_env() as act, asyncio.TaskGroup() as tasks:
+                tasks.create_task(work(act))
+                tasks.create_task(work(act))
+                report("ready")
+        asyncio.run(main())
+    """,
 }
 
 
+@pytest.mark.parametrize("way", CANCELLED)
 def test_requested_cancellation_that_leaves_the_block_is_reported(
-    flavour: str, kind: Kind, start: StartActivity, start_child: StartChild
+    way: str, kind: Kind, start: StartActivity, start_child: StartChild
 ) -> None:
-    child = start_child(CANCELLED[flavour])
+    if "TaskGroup" in CANCELLED[way]:
+        requires(hasattr(asyncio, "TaskGroup"), "Python 3.11")
+    child = start_child(CANCELLED[way])
     activity = start(kind, heartbeat_timeout_ms=4_000)
     child.hand_over(activity.next_attempt(), HEARTBEAT_TIMEOUT_MS="4000")
     assert child.receive() == ["ready"]

@@ -115,6 +115,19 @@ def test_heartbeat_and_fail_twice(kind: Kind, start: StartActivity, start_child:
     assert (error.message, error.type, list(error.details)) == ("err message 2", None, ["err details 2"])
 
 
+def test_activity_by_its_ids_fails_with_the_error_too(start: StartActivity, start_child: StartChild) -> None:
+    activity = start("workflow")
+    ids = ", ".join(f"{name}={value!r}" for name, value in activity.ids().items())
+    way = f"""
+    with thb.Activity({ids}) as act:
+        work(act)
+    """
+    Children(start_child, way).fails(activity.next_attempt(), SIMULATED)
+    error = activity.failure()
+    assert isinstance(error, ApplicationError)
+    assert (error.message, error.type, list(error.details)) == ("simulated failure", "test", ["some details"])
+
+
 def test_next_retry_delay_replaces_that_of_the_retry_policy(start: StartActivity, start_child: StartChild) -> None:
     """The retry policy's delay is longer than the test waits."""
     activity = start("workflow", retry_interval_ms=600_000)

@@ -20,7 +20,7 @@ from ._codec import Codec
 from ._details import Details, RawDetails, decode_details, fetch_details
 from ._duration import Duration, duration_to_ms, timeout_to_ms
 from ._encoding import encode_plain_base64, encode_values, options_json, payloads_base64
-from ._failure import failure_json
+from ._failure import failure_json, grouped_exceptions
 from ._invoke import Token, invoke, invoke_function, read_text, token_bytes
 from ._library import library
 from ._sdk_exceptions import is_sdk_cancellation, sdk_failure_of
@@ -383,6 +383,9 @@ class ActivityBase:
 
 
 def _is_cancellation(exception: BaseException) -> bool:
+    grouped = grouped_exceptions(exception)
+    if grouped:
+        return all(map(_is_cancellation, grouped))
     kinds = (Cancelled, asyncio.CancelledError)
     return isinstance(exception, kinds) or is_sdk_cancellation(exception)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional, Union
@@ -12,7 +13,7 @@ from ._duration import Duration, duration_to_ms
 from ._encoding import encode_plain_base64, payloads_base64
 from ._sdk_exceptions import SdkFailure, sdk_failure_of
 
-__all__ = ["Cause", "failure_json"]
+__all__ = ["Cause", "failure_json", "grouped_exceptions"]
 
 Cause = Union[BaseException, Mapping[str, Any]]
 
@@ -96,9 +97,18 @@ def _exception_failure(
     cause = exception.__cause__
     if cause is None and not exception.__suppress_context__:
         cause = exception.__context__
+    if cause is None:
+        cause = next(iter(grouped_exceptions(exception)), None)
     if cause is not None and causes_left > 0:
         failure["cause"] = _exception_failure(cause, codec, with_details, causes_left - 1)
     return failure
+
+
+def grouped_exceptions(exception: BaseException) -> Sequence[BaseException]:
+    """Returns the exceptions of a group, such as that of an asyncio.TaskGroup; none for others."""
+    if sys.version_info >= (3, 11) and isinstance(exception, BaseExceptionGroup):  # noqa: F821
+        return exception.exceptions
+    return ()
 
 
 def _sdk_fields(sdk: SdkFailure, details: str) -> dict[str, Any]:

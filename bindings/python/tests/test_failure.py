@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import builtins
 import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from support import requires
 
 from temporal_heartbeat import InvalidArgumentError, Payload
 from temporal_heartbeat._failure import failure_json
@@ -85,6 +87,14 @@ def test_an_exception_gives_message_type_stack_and_causes() -> None:
     assert "in raised" in failure["stack_trace"]
     assert (failure["cause"]["message"], failure["cause"]["type"]) == ("'inner'", "KeyError")
     assert failure["cause"]["cause"] == {"message": "root", "type": "OSError"}
+
+
+def test_the_first_exception_of_a_group_is_its_cause() -> None:
+    group = getattr(builtins, "ExceptionGroup", None)
+    requires("Python 3.11, which has groups of exceptions", group is not None)
+    assert group
+    failure = described(raised(group("in two tasks", [KeyError("first"), OSError("second")])))
+    assert (failure["type"], failure["cause"]["type"]) == ("ExceptionGroup", "KeyError")
 
 
 def test_arguments_have_precedence_over_the_exception() -> None:

@@ -25,7 +25,7 @@ activities: dict[str, Any] = {}
 
 
 def connect(options: str) -> list[str]:
-    temporal_heartbeat.connect(**json.loads(_bytes(options) or b"{}"))
+    temporal_heartbeat.connect(**_arguments(options))
     return []
 
 

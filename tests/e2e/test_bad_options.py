@@ -45,11 +45,6 @@ def test_options_that_are_not_bytes(options: Raw, start_driver: StartDriver) -> 
         start_driver("c").connect(options)
 
 
-def test_unknown_option_is_refused_in_python(start_driver: StartDriver) -> None:
-    with refused("THB_CONFIG", "adress", "address"):
-        start_driver("python").connect({"adress": "127.0.0.1:1"})
-
-
 @pytest.mark.parametrize(
     "options",
     [

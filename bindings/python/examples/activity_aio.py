@@ -23,7 +23,7 @@ async def work(act: aio.Activity, items: int, path: str) -> None:
 
 
 async def main(items: int, path: str) -> None:
-    await asyncio.to_thread(thb.connect)
+    await aio.connect()
     async with aio.Activity.from_env() as act:
         working = asyncio.create_task(work(act, items, path))
         stopped = asyncio.create_task(act.wait(thb.STOP_SIGNALS))

@@ -111,6 +111,8 @@ The native library
     else from this package, else from the system.
 """
 
+import importlib.metadata
+
 from ._activity import Activity
 from ._codec import PayloadCodec
 from ._connection import (
@@ -166,3 +168,12 @@ __all__ = [
     "PayloadCodec",
     "Error",
 ]
+
+
+def __getattr__(name: str) -> str:
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return importlib.metadata.version("temporal-heartbeat")
+    except importlib.metadata.PackageNotFoundError:
+        return version()  # used from a folder, without an installation

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Mapping
-from typing import Any, Optional, TypedDict, Union
+from typing import Any, NoReturn, Optional, TypedDict, Union
 
 from ._active_codec import connect_with_codec
 from ._codec import codec_of
-from ._duration import timeout_to_ms
+from ._duration import Duration, duration_to_ms, timeout_to_ms
 from ._encoding import options_json
 from ._invoke import invoke, invoke_function
+from ._keywords import refuse_unknown
 from ._library import library
 
 __all__ = [
@@ -70,8 +71,8 @@ class RetryOptions(TypedDict, total=False):
 
 
 def connect(
-    *,
     address: Optional[str] = None,
+    *,
     namespace: Optional[str] = None,
     api_key: Optional[str] = None,
     api_key_path: Optional[Union[str, os.PathLike[str]]] = None,
@@ -81,7 +82,7 @@ def connect(
     identity: Optional[str] = None,
     config_file: Optional[Union[str, os.PathLike[str]]] = None,
     profile: Optional[str] = None,
-    connect_timeout_ms: Optional[int] = None,
+    connect_timeout: Optional[Duration] = None,
     lazy: Optional[bool] = None,
     proxy: Optional[Union[str, ProxyOptions]] = None,
     keepalive: Optional[Union[bool, KeepaliveOptions]] = None,
@@ -91,14 +92,15 @@ def connect(
     data_converter: Any = None,
     require_encoded: Optional[bool] = None,
     metrics_address: Optional[str] = None,
-    **options: Any,
+    **unknown: NoReturn,
 ) -> None:
     """Connect this process to a Temporal server. All threads share the one connection.
 
     An option that is missing or None is read from its TEMPORAL_* variable, else from a profile of
     ``temporal.toml``, as in every Temporal client. Otherwise its default applies:
 
-    * ``address``: ``"host:port"``; ``127.0.0.1:7233``. ``namespace``: ``default``.
+    * ``address``: ``"host:port"``, or ``"unix:path"`` for a socket in the file system;
+      ``127.0.0.1:7233``. ``namespace``: ``default``.
     * ``api_key``, or ``api_key_path``, a file that is read again when it changes. Enables TLS.
     * ``tls``: True, or a dict of `TlsOptions`, e.g. ``{"server_ca_cert_path": "ca.pem"}``.
       Files are read again when they change.
@@ -106,7 +108,7 @@ def connect(
     * ``profile``, in ``config_file``: ``default`` in ``~/.config/temporalio/temporal.toml``.
     * ``identity``: the name that the server shows for this process; the process id and the host
       name, as in ``4711@node7``.
-    * ``connect_timeout_ms``: the time limit for connecting; 10 000.
+    * ``connect_timeout``: the time limit for connecting, in seconds or as a timedelta; 10.
     * ``lazy``: don't wait for the server, connect on the first call instead; false.
     * ``proxy``: an HTTP proxy, ``"host:port"`` or `ProxyOptions`.
     * ``authority``, ``keepalive``, ``retry``, ``compression``, ``max_message_bytes``: see
@@ -118,10 +120,7 @@ def connect(
     * ``require_encoded``: refuse values that no codec has encoded (`InvalidArgumentError`); false.
     * ``metrics_address``: ``"ip:port"``, where Prometheus can fetch the `metrics`; none.
 
-    Other options are passed to the library. If it doesn't know an option, its error names the
-    option.
-
-    Blocks at most ``connect_timeout_ms``. If another thread is connecting, it waits for that thread
+    Blocks at most ``connect_timeout``. If another thread is connecting, it waits for that thread
     first. Any thread may call it.
 
     Raises `AlreadyConnectedError`; `ConfigError` for an invalid option, variable or file;
@@ -130,6 +129,7 @@ def connect(
     an error the process isn't connected. A connect that Ctrl-C interrupts continues in the
     background and may still succeed, with its codec active.
     """
+    refuse_unknown(connect, unknown)
     codec = None if data_converter is None else codec_of(data_converter)
     text = options_json(
         {
@@ -143,7 +143,7 @@ def connect(
             "identity": identity,
             "config_file": config_file,
             "profile": profile,
-            "connect_timeout_ms": connect_timeout_ms,
+            "connect_timeout_ms": duration_to_ms("connect_timeout", connect_timeout),
             "lazy": lazy,
             "proxy": proxy,
             "keepalive": keepalive,
@@ -152,7 +152,6 @@ def connect(
             "max_message_bytes": max_message_bytes,
             "require_encoded": require_encoded,
             "metrics_address": metrics_address,
-            **options,
         }
     )
 
@@ -171,7 +170,7 @@ def reconfigure(
     api_key_path: Optional[Union[str, os.PathLike[str]]] = None,
     tls: Optional[Union[bool, TlsOptions]] = None,
     grpc_meta: Optional[Mapping[str, str]] = None,
-    **options: Any,
+    **unknown: NoReturn,
 ) -> None:
     """Change credentials while connected.
 
@@ -182,14 +181,9 @@ def reconfigure(
 
     Raises `NotConnectedError`; `ConfigError` for an invalid option or file: then nothing changes.
     """
+    refuse_unknown(reconfigure, unknown)
     text = options_json(
-        {
-            "api_key": api_key,
-            "api_key_path": api_key_path,
-            "tls": tls,
-            "grpc_meta": grpc_meta,
-            **options,
-        }
+        {"api_key": api_key, "api_key_path": api_key_path, "tls": tls, "grpc_meta": grpc_meta}
     )
 
     invoke_function("thb_reconfigure", text, len(text), may_block=False)

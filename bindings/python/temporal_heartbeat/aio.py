@@ -2,11 +2,10 @@
 
 ::
 
-    import temporal_heartbeat as thb
     from temporal_heartbeat import aio
 
     async def main():
-        await asyncio.to_thread(thb.connect)
+        await aio.connect()
         async with aio.Activity.from_env() as act:
             for item in range(await act.details(default=-1) + 1, 100):
                 await work_on(item)
@@ -25,10 +24,12 @@ such a coroutine is cancelled, its call continues in the thread, and may still r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from functools import wraps
 from types import TracebackType
-from typing import Any, Optional, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union, overload
 
+from . import _connection
 from ._activity_base import NOT_GIVEN, ActivityBase, signal_bits, value_or
 from ._details import Details
 from ._duration import Duration, timeout_to_ms
@@ -37,9 +38,33 @@ from ._failure import Cause, failure_json
 from ._watch import Watch, watch_of
 from .signals import WHILE_PAUSED, Signals
 
-__all__ = ["Activity"]
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec
+
+    P = ParamSpec("P")
+
+__all__ = ["Activity", "connect", "disconnect"]
 
 S = TypeVar("S", bound="Activity")
+T = TypeVar("T")
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def _in_thread(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Returns the function as a coroutine, which makes the call in a thread."""
+
+    @wraps(function)
+    async def call(*arguments: P.args, **options: P.kwargs) -> T:
+        return await asyncio.to_thread(function, *arguments, **options)
+
+    return call
+
+
+connect = _in_thread(_connection.connect)
+disconnect = _in_thread(_connection.disconnect)
 
 
 class Activity(ActivityBase):

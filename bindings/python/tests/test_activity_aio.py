@@ -32,6 +32,17 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     assert not _watch._watches, "the watch is closed with its last activity"
 
 
+def test_connect_and_disconnect_are_coroutines(disconnected: None) -> None:
+    async def main() -> None:
+        await aio.connect("127.0.0.1:1", lazy=True)
+        with pytest.raises(thb.AlreadyConnectedError):
+            await aio.connect()
+        await aio.disconnect()
+
+    run(main())
+    assert dir(aio) == ["Activity", "connect", "disconnect"]
+
+
 def descriptors() -> int:
     where = Path("/proc/self/fd")
     requires("/proc/self/fd", where.is_dir())

@@ -53,13 +53,14 @@ def test_the_wheel_fits_any_python_and_contains_the_library(tmp_path: Path) -> N
     environment.pop("TEMPORAL_HEARTBEAT_LIBRARY", None)
     program = (
         "import temporal_heartbeat as t, temporal_heartbeat._library as l;"
-        "print(t.version(), l.library()._name)"
+        "print(t.version(), l.library()._name, t.__version__)"
     )
     command = [sys.executable, "-c", program]
     printed = subprocess.run(
         command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, check=True, text=True
     ).stdout
-    version, library = printed.split()
+    version, library, package_version = printed.split()
+    assert package_version == version
     assert f"-{version}-" in wheel.name
     assert Path(library).parent == tmp_path / "installed" / "temporal_heartbeat"
 

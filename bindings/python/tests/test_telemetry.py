@@ -57,7 +57,7 @@ def test_records_are_dicts(disconnected: None, closed_port: str) -> None:
     for _ in thb.log_records():
         pass
     with pytest.raises(thb.UnavailableError):
-        thb.connect(address=closed_port, connect_timeout_ms=200)
+        thb.connect(address=closed_port, connect_timeout=0.2)
     record = next_record("connect_failed")
     assert record["level"] == "warn"
     assert record["peer"] == closed_port
@@ -103,7 +103,7 @@ import logging, temporal_heartbeat as thb
 logging.basicConfig(format="%(levelname)s %(name)s %(message)s")
 thb.forward_logs()
 try:
-    thb.connect(address={address!r}, connect_timeout_ms=200)
+    thb.connect(address={address!r}, connect_timeout=0.2)
 except thb.UnavailableError:
     pass
 """
@@ -130,7 +130,7 @@ def test_forwarding_continues_after_a_handler_raises(
 
     def fail_to_connect() -> None:
         with pytest.raises(thb.UnavailableError):
-            thb.connect(address=closed_port, connect_timeout_ms=200)
+            thb.connect(address=closed_port, connect_timeout=0.2)
 
     raising = Raising()
     logger.addHandler(raising)
@@ -152,7 +152,7 @@ def test_forwarding_continues_after_a_handler_raises(
 LOGGING = """
 import temporal_heartbeat as thb
 try:
-    thb.connect(address={address!r}, connect_timeout_ms=200)
+    thb.connect(address={address!r}, connect_timeout=0.2)
 except thb.Error as error:
     print(type(error).__name__, error.message)
 """
@@ -175,7 +175,7 @@ SECRET = "s3cr3t"
 
 WITH_SECRETS = """
 import temporal_heartbeat as thb
-options = dict(api_key={secret!r}, grpc_meta={{"x-token": {secret!r}}}, connect_timeout_ms=300)
+options = dict(api_key={secret!r}, grpc_meta={{"x-token": {secret!r}}}, connect_timeout=0.3)
 proxy = "user:{secret}@127.0.0.1:1"
 for more in ({{"lazy": True}}, {{}}, {{"tls": False}}, {{"tls": False, "proxy": proxy}}):
     try:
@@ -216,7 +216,7 @@ else:
 import temporal_heartbeat as thb
 began = time.monotonic()
 try:
-    thb.connect(address={address!r}, connect_timeout_ms=200)
+    thb.connect(address={address!r}, connect_timeout=0.2)
 except thb.UnavailableError:
     print("unavailable", time.monotonic() - began < 20)
 """

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -94,7 +95,12 @@ class Real(Side):
     async def poll(self, *, is_expected: bool) -> api.PollActivityTaskQueueResponse:
         request = api.PollActivityTaskQueueRequest(namespace=NAMESPACE, task_queue=self._queue, identity=WORKER)
         limit = self.POLL_S if is_expected else self.NOTHING_AFTER_S
-        return await self._service.poll_activity_task_queue(request, timeout=timedelta(seconds=limit))
+        end = time.monotonic() + limit
+        while True:
+            task = await self._service.poll_activity_task_queue(request, timeout=timedelta(seconds=limit))
+            # A poll may return early without a task.
+            if task.task_token or time.monotonic() > end or not is_expected:
+                return task
 
     async def operate(self, words: Sequence[str]) -> Answer:
         name, *options = words
@@ -175,8 +181,10 @@ class Real(Side):
     async def _command(self, command: commands.Command) -> None:
         """Answers the workflow's task."""
         poll = api.PollWorkflowTaskQueueRequest(namespace=NAMESPACE, task_queue=self._queue, identity=WORKER)
-        task = await self._service.poll_workflow_task_queue(poll, timeout=timedelta(seconds=self.POLL_S))
-        assert task.task_token, "the workflow has no task"
+        while True:
+            task = await self._service.poll_workflow_task_queue(poll, timeout=timedelta(seconds=self.POLL_S))
+            if task.task_token:
+                break
         done = api.RespondWorkflowTaskCompletedRequest(
             namespace=NAMESPACE, task_token=task.task_token, commands=[command]
         )

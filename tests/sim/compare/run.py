@@ -59,6 +59,8 @@ async def compare(
                 outcome.given_up += 1
             except Difference as difference:
                 outcome.differences.append(str(difference))
+            except Exception as error:
+                raise RuntimeError(f"seed {seed}, after {script.steps}") from error
             outcome.steps += len(script.steps)
             await real.terminate()
 

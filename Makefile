@@ -61,7 +61,7 @@ man: cli ## generate the program's manual pages, in target/man
 
 # The program as `cargo test` builds it, for the tests. A separate build would choose other features and compile everything again.
 program:
-	$(CARGO) test --target-dir target --features cli --test service --no-run
+	$(CARGO) test --target-dir target --features cli --lib --test service --no-run
 
 header: ## generate include/temporal_heartbeat.h from src/abi, and the prototypes of the Go and Python bindings from the header
 	$(call needs,$(PYTHON),Python 3)

@@ -62,6 +62,9 @@ impl Activities {
         if let Some(due) = earlier {
             self.wake_at(handle, due);
         }
+        if signals.intersects(Signals::CLEARED_BY_PROGRESS) {
+            self.publish_signals(handle);
+        }
         Ok(signals)
     }
 

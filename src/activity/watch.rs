@@ -297,6 +297,10 @@ impl Activities {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        activity::{options::OpenOptions, state::Activity},
+        model::payload::Encoding,
+    };
 
     fn publication(number: u64, signals: Signals) -> Publication {
         Publication { signals, number, next_change: Moment::NEVER }
@@ -314,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn older_signals_published_later_do_not_replace_newer_ones() {
+    fn an_older_reading_that_is_published_later_does_not_replace_a_newer_one() {
         let watch = Watch { event: Event::new().unwrap(), state: Mutex::default(), changed: Condvar::new() };
         watch.state.lock().watched.insert(7, watched());
         watch.publish(7, &publication(2, Signals::GONE));
@@ -323,7 +327,24 @@ mod tests {
     }
 
     #[test]
-    fn closed_activity_is_removed_from_watches() {
+    fn a_record_after_a_stall_is_seen_without_an_answer_of_the_server() {
+        let activities = Activities::new(0, Arc::default());
+        let options = br#"{"stall_timeout_ms":1800000,"initial_details":""}"#;
+        let opened = Moment::now().earlier(Duration::from_secs(3600));
+        let activity = Activity::open(b"token", OpenOptions::read(options).unwrap(), opened).unwrap();
+        let handle = activities.registry.insert(activity).unwrap();
+        let watch = activities.open_watch().unwrap();
+        activities.add_to_watch(watch, handle.number(), Signals::STALLED, 0).unwrap();
+        let next = || activities.next_of_watch(watch, Timeout::Zero).unwrap().map(|news| news.signals);
+        assert!(next().is_some_and(|signals| signals.contains(Signals::STALLED)));
+
+        let record = |activity: &mut Activity, limit, now| activity.record(Encoding::Json, b"1", limit, now);
+        activities.progress(handle, record).unwrap();
+        assert!(next().is_some_and(|signals| !signals.contains(Signals::STALLED)));
+    }
+
+    #[test]
+    fn an_activity_that_was_closed_leaves_nothing_behind() {
         let watches = Watches::default();
         let watch = Arc::new(Watch {
             event: Event::new().unwrap(),

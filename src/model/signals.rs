@@ -28,6 +28,8 @@ impl Signals {
     /// The signals after which the work should stop.
     pub const STOP: Signals =
         Signals(Self::CANCEL_REQUESTED.0 | Self::RESET.0 | Self::GONE.0 | Self::LEASE_LOST.0);
+    /// Signals that a record or a touch clears.
+    pub const CLEARED_BY_PROGRESS: Signals = Signals(Self::STALLED.0 | Self::UNSEEDED.0);
 
     /// The names of all signals, by bit.
     pub const NAMES: [&str; 9] = [

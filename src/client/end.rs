@@ -6,7 +6,7 @@ use super::{Acknowledgement, Client, Effort, admit::Way, order::InOrder, rounds:
 use crate::{
     client::{description::State, retry, rpc_error::RpcError},
     model::{
-        attempt::{Ids, Target},
+        attempt::{Attempt, Ids, Target},
         deadline::Deadline,
         error::Error,
         failure::Report,
@@ -102,15 +102,18 @@ impl Client {
         self.in_doubt.add(self.doubt_key(target));
     }
 
-    /// Returns the key under which a doubt is remembered: the server, and the token or the ids and the attempt.
+    /// Returns the key under which a doubt is remembered: the server, and the ids and the number of the attempt. A
+    /// handle that was opened by ids sends some of its requests by a token, so the key must not depend on that.
     fn doubt_key(&self, target: &Target) -> Zeroizing<Vec<u8>> {
-        let server = self.transport.peer().as_bytes();
-        Zeroizing::new(match target {
-            Target::Token(token) => [server, token].concat(),
-            Target::Checked { ids, attempt, .. } => {
-                [server, format!("{ids:?} {attempt:?}").as_bytes()].concat()
-            }
-        })
+        let by_ids = |ids: &Ids, attempt: Attempt| format!("{ids:?} {}", attempt.number).into_bytes();
+        let key = match target {
+            Target::Token(token) => match Token::read(token) {
+                Some(read) => by_ids(&read.ids, read.attempt),
+                None => token.to_vec(),
+            },
+            Target::Checked { ids, attempt, .. } => by_ids(ids, *attempt),
+        };
+        Zeroizing::new([self.transport.peer().as_bytes(), &key].concat())
     }
 
     /// Sends the ending and retries it, each time after a new check of the activity. A request by ids ends any
@@ -242,4 +245,31 @@ fn details_lost_with<'a>(target: &Target, ending: &'a Ending) -> Option<&'a Payl
     let (Target::Token(token), Ending::Fail(report)) = (target, ending) else { return None };
     let details = report.heartbeat_details.as_ref()?;
     Token::read(token)?.ids.workflow_id.is_empty().then_some(details)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{config::Options, runtime::Runtime};
+
+    #[test]
+    fn a_doubt_by_a_derived_token_is_one_by_ids_too() {
+        let options = Options::read(br#"{"address":"127.0.0.1:1"}"#).unwrap();
+        let io_thread = Runtime::new().io_thread();
+        let client =
+            Client::new(&options, Arc::default(), Arc::default(), io_thread, Arc::default()).unwrap();
+        let ids = Ids { workflow_id: "w".into(), run_id: "r".into(), activity_id: "a".into() };
+        let token = |number| {
+            let attempt = Attempt { number, started_at: 0 };
+            Token { namespace_id: "n".into(), ids: ids.clone(), scheduled_event_id: 5, attempt }.derived()
+        };
+        client.note_doubt(&Target::Token(token(2)));
+
+        let attempt = Attempt { number: 2, started_at: 1_700_000_000 };
+        let checked = Target::Checked { ids: ids.clone(), attempt, token: None };
+        assert!(client.in_doubt.has(&client.doubt_key(&checked)));
+        assert!(!client.in_doubt.has(&client.doubt_key(&Target::Token(token(3)))));
+    }
 }

@@ -64,7 +64,7 @@ mod tests {
     };
 
     #[test]
-    fn report_is_json_for_any_error_text() {
+    fn it_is_json_whatever_the_error_says() {
         let info = Info {
             attempt: 2,
             addressed_by: Some("ids"),

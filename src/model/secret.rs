@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secret_is_not_shown() {
+    fn nothing_of_it_is_shown() {
         assert_eq!(format!("{:?}", Secret::from("hunter2")), "...");
     }
 }

@@ -1,7 +1,14 @@
 //! Lets a simulation take the place of the operating system, for the threads that enter it. Compiled into the library's own tests only;
 //! `tests/sim` is that simulation.
 
-use std::{cell::RefCell, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{clock::Moment, network::Connection};
 
@@ -20,10 +27,16 @@ pub trait World: Send + Sync {
     fn wait(&self, condvar: usize, time: Duration);
     /// Wakes the threads that wait for the condition variable.
     fn notify(&self, condvar: usize);
+    /// Lets other threads run before the calling one goes on: it holds no lock.
+    fn preempt(&self);
+    /// Notes that the calling thread has panicked.
+    fn panicked(&self, why: &str);
 }
 
 thread_local! {
     static WORLD: RefCell<Option<Arc<dyn World>>> = const { RefCell::new(None) };
+    /// How many locks the thread holds.
+    static LOCKS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Returns the simulation that the calling thread runs in.
@@ -43,5 +56,33 @@ pub struct Entered;
 impl Drop for Entered {
     fn drop(&mut self) {
         WORLD.set(None);
+    }
+}
+
+/// A lock that the calling thread holds. When it has released its last one, another thread may run before it goes on.
+pub struct Lock;
+
+impl Lock {
+    pub fn begin() -> Self {
+        LOCKS.set(LOCKS.get() + 1);
+        Lock
+    }
+
+    /// Releases the lock for a wait, in which other threads run in any case.
+    pub fn end_for_wait(self) {
+        LOCKS.set(LOCKS.get() - 1);
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        LOCKS.set(LOCKS.get() - 1);
+        if LOCKS.get() == 0
+            && !std::thread::panicking()
+            && let Some(world) = world()
+        {
+            world.preempt();
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The mutexes, condition variables and references that threads share. The models in `tests/models` replace these types
-//! by types that try every order of events. In the simulation of `tests/sim`, `Condvar` waits for simulated time.
+//! by types that try every order of events. In the simulation of `tests/sim`, `Condvar` waits for simulated time,
+//! and other threads may run when a lock is released.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -12,7 +13,7 @@ pub use std::sync::Arc;
 pub use tokio::sync::Notify;
 
 #[cfg(test)]
-use super::simulated::world;
+use super::simulated::{Lock, world};
 
 /// As in the standard library, but a panic while it is locked doesn't poison it: one failed call must not end the
 /// others.
@@ -23,6 +24,9 @@ pub struct Mutex<T>(std::sync::Mutex<T>);
 pub struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
     guard: std::sync::MutexGuard<'a, T>,
+    /// Dropped after the guard.
+    #[cfg(test)]
+    lock: Lock,
 }
 
 /// As in the standard library.
@@ -38,7 +42,17 @@ impl<T> Mutex<T> {
     /// Blocks until no other thread has locked it.
     #[inline]
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        MutexGuard { mutex: self, guard: self.0.lock().unwrap_or_else(PoisonError::into_inner) }
+        self.guard(self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    #[inline]
+    fn guard<'a>(&'a self, guard: std::sync::MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        MutexGuard {
+            mutex: self,
+            guard,
+            #[cfg(test)]
+            lock: Lock::begin(),
+        }
     }
 }
 
@@ -66,7 +80,14 @@ impl Condvar {
 
     /// Unlocks the mutex until a notification or until `time` is over, and locks it again.
     pub fn wait_timeout<'a, T>(&self, guard: MutexGuard<'a, T>, time: Duration) -> MutexGuard<'a, T> {
-        let MutexGuard { mutex, guard } = guard;
+        let MutexGuard {
+            mutex,
+            guard,
+            #[cfg(test)]
+            lock,
+        } = guard;
+        #[cfg(test)]
+        lock.end_for_wait();
         #[cfg(test)]
         if let Some(world) = world() {
             drop(guard);
@@ -74,7 +95,7 @@ impl Condvar {
             return mutex.lock();
         }
         let (guard, _) = self.0.wait_timeout(guard, time).unwrap_or_else(PoisonError::into_inner);
-        MutexGuard { mutex, guard }
+        mutex.guard(guard)
     }
 
     /// As in the standard library.

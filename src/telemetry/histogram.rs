@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bucket_counts_values_up_to_its_bound() {
+    fn each_bound_counts_what_is_at_most_that() {
         let histogram = Histogram::new(&[0.1, 1.0]);
         [-1.0, 0.1, 0.5, 2.5].into_iter().for_each(|figure| histogram.observe(figure));
         let counted = histogram.counted();

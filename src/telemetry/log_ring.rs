@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     env,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use super::log_record::{Event, Level, Record, Value};
@@ -15,6 +15,7 @@ use crate::{
     },
     sys::{
         self,
+        clock::Instant,
         sync::{Condvar, Mutex},
     },
 };
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn newest_records_are_kept_and_dropped_ones_counted() {
+    fn the_newest_are_kept_and_the_others_counted() {
         let log = log();
         let all = CAPACITY + 7;
         (0..all).for_each(|number| log.kept.lock().keep(number.to_string()));
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn records_of_one_event_are_limited_and_counted() {
+    fn many_of_one_kind_are_few_and_say_how_many_they_were() {
         let mut kept = Kept::default();
         let now = Instant::now();
         let event = Event::ConnectFailed;
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_thread_gets_the_next_record() {
+    fn who_waits_gets_the_next_one() {
         let log = std::sync::Arc::new(log());
         let waiter = std::thread::spawn({
             let log = log.clone();
@@ -222,14 +223,14 @@ mod tests {
     }
 
     #[test]
-    fn invisible_record_is_not_formatted() {
+    fn what_nobody_would_see_is_not_even_put_into_words() {
         let log = log();
         log.write(Event::RequestRefused, &[], || panic!("nobody asked for it"));
         assert!(taken(&log).is_empty());
     }
 
     #[test]
-    fn long_message_is_cut_between_characters() {
+    fn a_long_message_is_cut_at_a_letter() {
         let log = log();
         log.write(Event::Connected, &[], || "\u{e9}".repeat(1 << 20));
         let [record] = &taken(&log)[..] else { panic!() };

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn request_dropped_before_its_answer_counts_as_abandoned() {
+    fn a_request_that_is_dropped_before_its_answer_counts_as_given_up() {
         let connection = Arc::new(Liveness::default());
         let mut predecessor = Predecessor::default();
         predecessor.watch(&connection).finish();

@@ -1,7 +1,8 @@
-//! A connection that only this process has: a forked child closes its copy.
+//! A TCP connection that only this process has: a forked child closes its copy.
 
 use std::{
     io,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -13,7 +14,7 @@ use tokio::{
 };
 
 use super::liveness::Liveness;
-use crate::sys::network::Connected;
+use crate::sys::network::{self, Connected};
 
 /// A connected socket.
 pub struct Socket {
@@ -22,13 +23,10 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Waits for a connection. On close, `liveness` decides whether the unsent bytes are discarded.
-    pub async fn open(
-        connecting: impl Future<Output = io::Result<Connected>>,
-        liveness: Arc<Liveness>,
-    ) -> io::Result<Self> {
+    /// Connects to `address`. On close, `liveness` decides whether the unsent bytes are discarded.
+    pub async fn connect(address: SocketAddr, liveness: Arc<Liveness>) -> io::Result<Self> {
         let started = Instant::now();
-        let connected = connecting.await?;
+        let connected = network::connect(address).await?;
         liveness.set_round_trip(started.elapsed());
         Ok(Socket { connected, liveness })
     }

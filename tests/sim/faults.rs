@@ -19,16 +19,26 @@ pub enum Fault {
     Partition,
     /// Nothing gets through to one side.
     OneWay(Way),
+    /// Packets are lost, and sent again later.
+    Loss,
     /// The bytes of one connection are held back on one way, and delivered later.
     Hold(Way),
+    /// One side reads one connection slowly, so that the buffers of the other fill.
+    SlowReader(Way),
     /// A device on the way resets a connection.
     Reset,
+    /// A device on the way forgets a connection: what is sent over it vanishes, and neither side learns of it.
+    HalfOpen,
+    /// An address accepts no connections.
+    SilentAddress,
     /// The server wants a connection to end.
     GoAway,
     /// The server's process is stopped; its kernel still runs.
     FreezeServer,
     /// The server's process ends and is started again.
     Crash,
+    /// The server's clock is set.
+    ClockStep,
     /// The server answers in a wrong way, or not at all.
     Server(Misbehaviour),
     /// The client's machine is suspended.
@@ -37,6 +47,8 @@ pub enum Fault {
     FreezeClient,
     /// The client disconnects and connects again.
     Reconnect,
+    /// The client gets another API key, and perhaps another certificate. The server accepts the old key for a while.
+    Renewal,
     /// A user requests the cancellation of an activity.
     Cancel,
     /// A user pauses an activity, and unpauses it.
@@ -47,6 +59,10 @@ pub enum Fault {
 const RESTART: Duration = Duration::from_millis(1300);
 /// How long the disconnect of a reconnect may take.
 const DISCONNECT: Duration = Duration::from_secs(5);
+/// The most that the server's clock is set back or forth.
+const CLOCK_STEP: Duration = Duration::from_secs(5);
+/// How long after a renewal an old key may be on its way.
+const OLD_KEY: Duration = Duration::from_secs(2);
 
 impl Fault {
     pub fn all() -> Vec<Fault> {
@@ -55,12 +71,18 @@ impl Fault {
             Fault::Partition,
             Fault::OneWay(Way::ToServer),
             Fault::OneWay(Way::ToClient),
+            Fault::Loss,
             Fault::Hold(Way::ToServer),
             Fault::Hold(Way::ToClient),
+            Fault::SlowReader(Way::ToServer),
+            Fault::SlowReader(Way::ToClient),
             Fault::Reset,
+            Fault::HalfOpen,
+            Fault::SilentAddress,
             Fault::GoAway,
             Fault::FreezeServer,
             Fault::Crash,
+            Fault::ClockStep,
             Fault::Server(Slow(0.8)),
             Fault::Server(Slow(4.0)),
             Fault::Server(Loses),
@@ -69,9 +91,11 @@ impl Fault {
             Fault::Server(Unavailable),
             Fault::Server(UnavailableThoughApplied),
             Fault::Server(NotFoundOfAGateway),
+            Fault::Server(LaggingReplica),
             Fault::Suspend,
             Fault::FreezeClient,
             Fault::Reconnect,
+            Fault::Renewal,
             Fault::Cancel,
             Fault::Pause,
         ]
@@ -79,23 +103,39 @@ impl Fault {
 
     /// Whether the library must keep its promises on time in spite of it.
     fn is_harmless(self) -> bool {
-        matches!(self, Fault::GoAway | Fault::Cancel | Fault::Pause)
+        matches!(
+            self,
+            Fault::GoAway
+                | Fault::ClockStep
+                | Fault::Cancel
+                | Fault::Pause
+                | Fault::Server(Misbehaviour::LaggingReplica)
+        )
+    }
+
+    /// Whether it leaves connections alone.
+    pub fn keeps_connections(self) -> bool {
+        use Misbehaviour::{LaggingReplica, Slow};
+        matches!(
+            self,
+            Fault::Server(Slow(_) | LaggingReplica) | Fault::ClockStep | Fault::Cancel | Fault::Pause
+        )
     }
 
     async fn happen(self, world: &Arc<World>, process: &Arc<Process>, time: Duration) {
         let network = &world.network;
         match self {
             Fault::Partition => {
-                network.set_up(Way::ToServer, false);
-                network.set_up(Way::ToClient, false);
+                let _down = (network.take_down(Way::ToServer), network.take_down(Way::ToClient));
                 sleep(time).await;
-                network.set_up(Way::ToServer, true);
-                network.set_up(Way::ToClient, true);
             }
             Fault::OneWay(way) => {
-                network.set_up(way, false);
+                let _down = network.take_down(way);
                 sleep(time).await;
-                network.set_up(way, true);
+            }
+            Fault::Loss => {
+                let _lossy = network.lose_packets();
+                sleep(time).await;
             }
             Fault::Hold(way) => {
                 if let Some(pipes) = one_of(world, network.open()) {
@@ -104,11 +144,30 @@ impl Fault {
                     sleep(time).await;
                 }
             }
+            Fault::SlowReader(way) => {
+                if let Some(pipes) = one_of(world, network.open()) {
+                    world.log(Lane::Connection, || format!("#{} is read slowly {way:?}", pipes.number));
+                    pipes.slow_down(way, Instant::now() + time);
+                    sleep(time).await;
+                }
+            }
             Fault::Reset => {
                 if let Some(pipes) = one_of(world, network.open()) {
                     world.log(Lane::Connection, || format!("#{} reset by the network", pipes.number));
                     pipes.reset();
                 }
+            }
+            Fault::HalfOpen => {
+                if let Some(pipes) = one_of(world, network.open()) {
+                    world.log(Lane::Connection, || format!("#{} is forgotten by the network", pipes.number));
+                    pipes.forget();
+                    // The client has to find that out.
+                    sleep(time).await;
+                }
+            }
+            Fault::SilentAddress => {
+                let _silent = network.silence(usize::try_from(world.between(0, 100)).unwrap());
+                sleep(time).await;
             }
             Fault::GoAway => {
                 if let Some(pipes) = one_of(world, network.open()) {
@@ -126,19 +185,28 @@ impl Fault {
                 world.server.restart();
                 world.server.changed.notify_one();
             }
+            Fault::ClockStep => {
+                let step = world.time_between(Duration::ZERO, CLOCK_STEP * 2);
+                world.set_clock(step);
+            }
             Fault::Server(misbehaviour) => {
-                world.server.misbehave(Some(misbehaviour));
+                let begun = world.server.misbehave(misbehaviour);
                 sleep(time).await;
-                world.server.misbehave(None);
+                world.server.behave(begun);
             }
             Fault::Suspend => world.suspend(time),
             Fault::FreezeClient => {
                 world.stood_still(time);
                 tokio::time::advance(time).await;
             }
-            Fault::Reconnect => {
-                process.disconnect(world, DISCONNECT).await;
-                process.connect(world);
+            Fault::Reconnect => process.reconnect(world, DISCONNECT).await,
+            Fault::Renewal => {
+                let key = world.server.add_key();
+                let half = time.min(OLD_KEY) / 2;
+                sleep(half).await;
+                process.renew(world, key);
+                sleep(half + OLD_KEY).await;
+                world.server.forget_keys_before(key);
             }
             Fault::Cancel => change_one(world, |activity| activity.cancel_requested = true),
             Fault::Pause => {
@@ -169,12 +237,22 @@ fn change_one(world: &World, change: impl FnOnce(&mut super::temporal::Activity)
     }
 }
 
-/// Lets faults happen, one at a time, until the run's time is over.
+/// Lets faults happen, some of them at once, until the run's time is over.
 pub async fn run(world: Arc<World>, process: Arc<Process>) {
-    let plan = &world.plan;
-    if plan.faults.is_empty() {
+    if world.plan.faults.is_empty() {
         return;
     }
+    let sources: Vec<_> = (0..world.plan.faults_at_once)
+        .map(|_| tokio::spawn(source(world.clone(), process.clone())))
+        .collect();
+    for source in sources {
+        let _ = source.await;
+    }
+}
+
+/// Lets one fault happen after the other.
+async fn source(world: Arc<World>, process: Arc<Process>) {
+    let plan = &world.plan;
     loop {
         sleep(world.time_between(plan.fault_pause.0, plan.fault_pause.1)).await;
         if world.elapsed() >= plan.length {

@@ -1,10 +1,12 @@
 //! The promises of the library, each checked where it can be seen. README.md lists them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
 use super::{
+    plan::Shape,
+    server::ANSWER_PART,
     temporal::{Activity, Answer, Effect, Request, State, record_in},
     trace::Lane,
     workload::Process,
@@ -21,14 +23,23 @@ use crate::{
     sys::clock::Moment,
 };
 
-/// The lease is kept if beats are answered within this part of the heartbeat timeout.
-const ANSWER_PART: f64 = 0.45;
 /// How long after its timeout a call may return.
 const CALL_GRACE: Duration = Duration::from_millis(100);
 /// The interval between two checks of the client's state.
 const LOOK: Duration = Duration::from_millis(250);
 /// The most connections that may be open at once.
 const MOST_CONNECTIONS: usize = 4;
+/// How late a watch may report a change: the scheduler may sleep for a second.
+const LONGEST_REPORT: Duration = Duration::from_secs(2);
+/// The most memory of a run, of each of its activities, and of each connection that was made.
+const MEMORY: usize = 2 << 20;
+const MEMORY_OF_ACTIVITY: usize = 32 << 10;
+const MEMORY_OF_CONNECTION: usize = 128 << 10;
+/// By how much the memory may grow in a run in which only the number of requests grows.
+const MEMORY_GROWTH: usize = 128 << 10;
+/// The most bytes that may wait in a connection's buffer, and for each activity.
+const BUFFERED: usize = 64 << 10;
+const BUFFERED_OF_ACTIVITY: usize = 2 << 10;
 /// How long after a disconnect the last connection may be open.
 const LONGEST_END: Duration = Duration::from_secs(30);
 
@@ -42,18 +53,41 @@ pub struct Held {
     /// How many requests a beat takes, one after the other: by ids the activity is described first.
     pub requests_per_beat: u32,
     pub since: Instant,
+    /// Whether it was opened as the attempt began, with all that the library asks for.
+    pub is_from_start: bool,
     /// The newest record that the handle took; 0: none.
     pub record: u64,
 }
 
-impl World {
-    /// For how long the world must have been good before promises about time hold: what began in a bad world may last.
-    fn recovery(timeout: Duration) -> Duration {
-        if timeout.is_zero() {
-            Duration::from_secs(90)
-        } else {
-            timeout.mul_f64(2.5) + Duration::from_secs(12)
+/// How an attempt is ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum End {
+    Completed,
+    Failed,
+    Cancelled,
+}
+
+impl End {
+    /// How a request ends an attempt, if it does.
+    pub fn by(request: &Request) -> Option<Self> {
+        match request {
+            Request::Complete(..) => Some(End::Completed),
+            Request::Fail(..) => Some(End::Failed),
+            Request::Cancel(..) => Some(End::Cancelled),
+            _ => None,
         }
+    }
+}
+
+impl World {
+    /// For how long the world must have been good before leases are kept: a try that began in a bad world may last.
+    fn lease_recovery(timeout: Duration) -> Duration {
+        timeout.mul_f64(1.5) + Duration::from_secs(5)
+    }
+
+    /// For how long the world must have been good before other promises about time hold.
+    fn recovery(timeout: Duration) -> Duration {
+        if timeout.is_zero() { Duration::from_secs(90) } else { timeout * 3 + Duration::from_secs(12) }
     }
 }
 
@@ -92,17 +126,21 @@ pub fn timer_fires(world: &World, process: &Process, activity: &Activity) {
         let text = format!("the timer of a{} fired, and its signals are {signals:?}", activity.number);
         world.violated("lease_lost_is_set_before_the_next_attempt", text);
     }
-    let needed = World::recovery(activity.timeout);
+    let needed = World::lease_recovery(activity.timeout);
     // Bytes may wait for those before them, each way.
     let answer = activity.timeout.mul_f64(world.plan.longest_answer) + world.plan.latency.1 * 4;
     let is_promised = answer * held.requests_per_beat <= activity.timeout.mul_f64(ANSWER_PART);
-    let keeps = held.has_pulse && held.since.elapsed() > needed && info.state == "open";
+    let is_settled = held.is_from_start || held.since.elapsed() > needed;
+    let keeps = held.has_pulse && is_settled && info.state == "open";
     if keeps && is_promised && world.good_for() > needed {
+        let good = match world.is_untroubled() {
+            true => "at all".to_owned(),
+            false => format!("for {:.1} s", world.good_for().as_secs_f64()),
+        };
+        let timeout = activity.timeout.as_millis();
         let text = format!(
-            "the timer of a{} ({} ms) fired although there was no fault for {:.1} s",
-            activity.number,
-            activity.timeout.as_millis(),
-            world.good_for().as_secs_f64()
+            "the timer of a{} ({timeout} ms) fired although there was no fault {good}",
+            activity.number
         );
         world.violated("lease_is_kept", text);
     }
@@ -160,13 +198,12 @@ pub fn has_record(world: &World, number: usize, attempt: Attempt, record: u64, w
 }
 
 /// A call that ends the attempt has returned.
-pub fn ending_returned(
-    world: &World,
-    number: usize,
-    attempt: Attempt,
-    outcome: &Result<()>,
-    expected: &[State],
-) {
+pub fn ending_returned(world: &World, number: usize, attempt: Attempt, kind: End, outcome: &Result<()>) {
+    let expected = match kind {
+        End::Completed => &[State::Completed][..],
+        End::Failed => &[State::Waiting, State::Failed],
+        End::Cancelled => &[State::Cancelled],
+    };
     let activity = lock(&world.server.temporal).activities[number].clone();
     // After a failure the next attempt may run.
     let is_next = is_over(&activity, attempt) && expected.contains(&State::Waiting);
@@ -177,8 +214,24 @@ pub fn ending_returned(
                 format!("an ending of a{number} returned OK, and the activity is {:?}", activity.state);
             world.violated("ok_means_that_the_server_has_it", text);
         }
-        Err(error) => check_gone(world, number, attempt, error),
+        Err(error) => {
+            check_gone(world, number, attempt, error);
+            check_doubt(world, number, (attempt, kind), error);
+        }
         Ok(()) => {}
+    }
+}
+
+/// An ending is NOT_FOUND only if no request has ended the attempt in this way, and IN_DOUBT only if one may have.
+fn check_doubt(world: &World, number: usize, ending: (Attempt, End), error: &Error) {
+    let status = error.status();
+    if status == Status::NotFound && world.has_ended(number, ending) {
+        let text = format!("an ending of a{number} is NOT_FOUND, and a request has ended the attempt");
+        world.violated("not_found_and_in_doubt_tell_the_truth", text);
+    }
+    if status == Status::InDoubt && world.is_untroubled() && world.endings_arrived(number) == 0 {
+        let text = format!("an ending of a{number} is IN_DOUBT, and the server has got none");
+        world.violated("not_found_and_in_doubt_tell_the_truth", text);
     }
 }
 
@@ -195,51 +248,124 @@ fn is_over(activity: &Activity, attempt: Attempt) -> bool {
     activity.state != State::Running || activity.identity() != attempt
 }
 
-/// Checks the client's state at regular intervals.
-pub async fn watch(world: std::sync::Arc<World>, process: std::sync::Arc<Process>) {
-    // For each activity the record that is awaited, and since when.
-    let mut awaited: Vec<Option<(Handle, u64, Instant)>> = vec![None; world.plan.activities];
+/// What was seen of an activity so far.
+#[derive(Clone, Default)]
+struct Seen {
+    /// The record that is awaited, and since when.
+    awaited: Option<(Handle, u64, Instant)>,
+    /// The signals that the watch has reported, of a handle.
+    reported: Option<(Handle, Signals)>,
+    /// Signals that the watch hasn't reported, and since when.
+    unreported: Option<(Handle, Signals, Duration)>,
+}
+
+/// Looks at the client again and again.
+pub async fn watch(world: Arc<World>, process: Arc<Process>) {
+    let mut seen = vec![Seen::default(); world.plan.activities];
+    let mut memory_before = None;
     loop {
-        sleep(LOOK).await;
-        let open = world.network.open().len();
-        if open > MOST_CONNECTIONS {
-            world.violated("connections_are_bounded", format!("{open} connections are open"));
+        sleep(world.plan.look()).await;
+        world.held_for(world.plan.look());
+        check_connections(&world, &process);
+        check_memory(&world, &mut memory_before);
+        for (number, handle, signals) in process.reported() {
+            seen[number].reported = Some((handle, signals));
         }
-        if world.plan.keeps_connections() && world.network.made() > 1 {
-            let text = format!(
-                "{} connections were made, and nothing was wrong with the first",
-                world.network.made()
-            );
-            world.violated("a_slow_server_costs_no_connection", text);
-        }
-        for (number, awaited) in awaited.iter_mut().enumerate() {
-            let Some(held) = world.held(number) else { continue };
-            let now = Moment::now();
-            let looked = process.activities().registry.with(held.handle, |activity| {
-                let waits_for = awaited.filter(|(handle, ..)| *handle == held.handle);
-                let has_it =
-                    waits_for.is_none_or(|(_, record, _)| activity.is_flushed_to(record) != Ok(false));
-                (activity.signals(now), activity.info(now), activity.newest_record(), has_it)
-            });
-            let Ok((signals, info, newest, has_it)) = looked else { continue };
-            let activity = lock(&world.server.temporal).activities[number].clone();
-            if signals.contains(Signals::GONE) && !is_over(&activity, held.attempt) {
-                world.violated("gone_only_when_over", format!("a{number} is GONE, and its attempt runs"));
-            }
-            if has_it || info.state != "open" {
-                *awaited = Some((held.handle, newest, Instant::now()));
-                continue;
-            }
-            let Some((_, record, since)) = *awaited else { continue };
-            let bound = World::recovery(info.heartbeat_timeout);
-            if since.elapsed() > bound && world.good_for() > bound && !is_over(&activity, held.attempt) {
-                let text = format!(
-                    "record {record} of a{number} isn't acknowledged, {:.1} s after it was seen first, in a good world",
-                    since.elapsed().as_secs_f64()
-                );
-                world.violated("the_newest_record_reaches_the_server", text);
+        for (number, seen) in seen.iter_mut().enumerate() {
+            if let Some(held) = world.held(number) {
+                check_activity(&world, &process, number, held, seen);
             }
         }
+    }
+}
+
+fn check_connections(world: &World, process: &Process) {
+    let open = world.network.open().len();
+    // Each connection that was replaced lasts until its last request has ended.
+    let longest = world.plan.timeouts_ms.iter().max().copied().unwrap_or(0);
+    let replaced = process.replacements_within(Duration::from_millis(longest) + LONGEST_END);
+    if open > MOST_CONNECTIONS + replaced {
+        world.violated("connections_are_bounded", format!("{open} connections are open"));
+    }
+    let made = world.network.made();
+    if world.plan.keeps_connections() && made > 1 {
+        let text = format!("{made} connections were made, and nothing was wrong with the first");
+        world.violated("a_slow_server_costs_no_connection", text);
+    }
+}
+
+fn check_memory(world: &World, before: &mut Option<usize>) {
+    let held = world.memory.held();
+    let bound =
+        MEMORY + MEMORY_OF_ACTIVITY * world.plan.activities + MEMORY_OF_CONNECTION * world.network.made();
+    if held > bound {
+        world.violated("memory_is_bounded", format!("{held} bytes are in use, and {bound} are enough"));
+    }
+    if world.plan.shape == Shape::Flood && world.elapsed() > world.plan.length / 10 {
+        let before = *before.get_or_insert(held);
+        if held > before + MEMORY_GROWTH {
+            let text = format!("{held} bytes are in use, and {before} were soon after its start");
+            world.violated("memory_is_bounded", text);
+        }
+    }
+    let buffered = world.network.most_unsent();
+    let bound = BUFFERED + BUFFERED_OF_ACTIVITY * world.plan.activities;
+    if buffered > bound {
+        let text = format!("{buffered} bytes wait in a connection's buffer, and {bound} are enough");
+        world.violated("memory_is_bounded", text);
+    }
+}
+
+fn check_activity(world: &World, process: &Process, number: usize, held: Held, seen: &mut Seen) {
+    let now = Moment::now();
+    let looked = process.activities().registry.with(held.handle, |activity| {
+        let waits_for = seen.awaited.filter(|(handle, ..)| *handle == held.handle);
+        let has_it = waits_for.is_none_or(|(_, record, _)| activity.is_flushed_to(record) != Ok(false));
+        (activity.signals(now), activity.info(now), activity.newest_record(), has_it)
+    });
+    let Ok((signals, info, newest, has_it)) = looked else { return };
+    let is_over = is_over(&lock(&world.server.temporal).activities[number], held.attempt);
+    if signals.contains(Signals::GONE) && !is_over {
+        world.violated("gone_only_when_over", format!("a{number} is GONE, and its attempt runs"));
+    }
+    check_report(world, number, held.handle, signals, seen);
+    if has_it || info.state != "open" {
+        seen.awaited = Some((held.handle, newest, Instant::now()));
+        return;
+    }
+    let Some((_, record, since)) = seen.awaited else { return };
+    let bound = World::recovery(info.heartbeat_timeout);
+    if since.elapsed() > bound && world.good_for() > bound && !is_over {
+        let text = format!(
+            "record {record} of a{number} isn't acknowledged, {:.1} s after it was seen first, in a good world",
+            since.elapsed().as_secs_f64()
+        );
+        world.violated("the_newest_record_reaches_the_server", text);
+    }
+}
+
+/// A watch reports each change of the signals soon.
+fn check_report(world: &World, number: usize, handle: Handle, signals: Signals, seen: &mut Seen) {
+    let reported = seen.reported.filter(|(reported, _)| *reported == handle).map(|(_, signals)| signals);
+    if reported.unwrap_or_default() == signals {
+        seen.unreported = None;
+        return;
+    }
+    let unreported = seen.unreported.filter(|(of, missed, _)| (*of, *missed) == (handle, signals));
+    let (.., since) =
+        *seen.unreported.insert(unreported.unwrap_or((handle, signals, world.time_of_client())));
+    if world.time_of_client() - since > LONGEST_REPORT {
+        let text =
+            format!("the signals of a{number} are {signals:?}, and the watch has reported {reported:?}");
+        world.violated("a_watch_sees_each_change", text);
+    }
+}
+
+/// After a disconnect no handle is open.
+pub fn all_are_closed(world: &World, process: &Process) {
+    let open = process.activities().registry.open();
+    if open > 0 {
+        world.violated("disconnect_closes_all_handles", format!("{open} are open after a disconnect"));
     }
 }
 

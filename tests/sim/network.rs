@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
     time::Duration,
@@ -43,18 +43,46 @@ pub enum Way {
     ToClient,
 }
 
+/// The chance that bytes are lost while the link loses packets.
+const LOSS: f64 = 0.3;
+/// What a slow reader takes at once, and how often.
+const SLOW_BYTES: usize = 64;
+const SLOW_PAUSE: Duration = Duration::from_millis(20);
+/// How long after the network has forgotten a connection the server ends it.
+const SERVER_KEEPALIVE: Duration = Duration::from_secs(90);
+
+/// Something that faults do to the network, as long as one of these exists.
+pub struct Active(Arc<AtomicUsize>, Arc<Notify>);
+
+impl Active {
+    fn begin(count: &Arc<AtomicUsize>, changed: &Arc<Notify>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Active(count.clone(), changed.clone())
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.1.notify_waiters();
+    }
+}
+
 /// The link, and what was connected over it.
 pub struct Network {
     state: Mutex<State>,
-    changed: Notify,
+    /// How many faults have taken each direction down.
+    down: [Arc<AtomicUsize>; 2],
+    /// How many faults lose packets.
+    lossy: Arc<AtomicUsize>,
+    changed: Arc<Notify>,
 }
 
 struct State {
-    to_server_is_up: bool,
-    to_client_is_up: bool,
     /// The bounds of the time that bytes take.
     latency: (Duration, Duration),
-    addresses: Vec<(IpAddr, bool)>,
+    /// For each address how many faults silence it.
+    addresses: Vec<(IpAddr, Arc<AtomicUsize>)>,
     connections: Vec<Arc<Pipes>>,
     /// How many clients the process has had.
     client: usize,
@@ -88,6 +116,10 @@ struct PipeState {
     end: Option<End>,
     /// Bytes aren't delivered before.
     held_until: Option<Instant>,
+    /// The receiver reads slowly until then.
+    slow_until: Option<Instant>,
+    /// The network delivers nothing any more.
+    is_forgotten: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -101,17 +133,19 @@ enum End {
 impl Network {
     pub fn new(plan: &Plan) -> Self {
         let address = |number| IpAddr::V4(Ipv4Addr::new(10, 0, 0, number));
-        let addresses = (1..).zip(&plan.silent_addresses).map(|(number, silent)| (address(number), *silent));
+        let addresses = (1..)
+            .zip(&plan.silent_addresses)
+            .map(|(number, silent)| (address(number), Arc::new(AtomicUsize::new(usize::from(*silent)))));
         Network {
             state: Mutex::new(State {
-                to_server_is_up: true,
-                to_client_is_up: true,
                 latency: plan.latency,
                 addresses: addresses.collect(),
                 connections: Vec::new(),
                 client: 0,
             }),
-            changed: Notify::new(),
+            down: Default::default(),
+            lossy: Arc::default(),
+            changed: Arc::default(),
         }
     }
 
@@ -119,23 +153,37 @@ impl Network {
         lock(&self.state).addresses.iter().map(|(address, _)| SocketAddr::new(*address, port)).collect()
     }
 
-    /// Takes one direction of the link down, or up again.
-    pub fn set_up(&self, way: Way, is_up: bool) {
-        let mut state = lock(&self.state);
+    /// Takes one direction of the link down.
+    pub fn take_down(&self, way: Way) -> Active {
+        Active::begin(self.down(way), &self.changed)
+    }
+
+    /// Has the link lose packets.
+    pub fn lose_packets(&self) -> Active {
+        Active::begin(&self.lossy, &self.changed)
+    }
+
+    /// Silences the address with this number, counted around.
+    pub fn silence(&self, number: usize) -> Active {
+        let state = lock(&self.state);
+        let at = number % state.addresses.len();
+        Active::begin(&state.addresses[at].1, &self.changed)
+    }
+
+    fn down(&self, way: Way) -> &Arc<AtomicUsize> {
         match way {
-            Way::ToServer => state.to_server_is_up = is_up,
-            Way::ToClient => state.to_client_is_up = is_up,
+            Way::ToServer => &self.down[0],
+            Way::ToClient => &self.down[1],
         }
-        drop(state);
-        self.changed.notify_waiters();
     }
 
     fn is_up(&self, way: Way) -> bool {
+        self.down(way).load(Ordering::Relaxed) == 0
+    }
+
+    fn is_silent(&self, address: IpAddr) -> bool {
         let state = lock(&self.state);
-        match way {
-            Way::ToServer => state.to_server_is_up,
-            Way::ToClient => state.to_client_is_up,
-        }
+        state.addresses.iter().any(|(ip, silent)| *ip == address && silent.load(Ordering::Relaxed) > 0)
     }
 
     async fn until_up(&self, way: Way) {
@@ -158,6 +206,12 @@ impl Network {
     pub fn cut(&self) {
         lock(&self.state).client += 1;
         self.open().iter().for_each(|pipes| pipes.to_client.end(End::Reset));
+    }
+
+    /// The most bytes that wait in a buffer of the client.
+    pub fn most_unsent(&self) -> usize {
+        let unsent = |pipes: &Arc<Pipes>| lock(&pipes.to_server.state).unsent.len();
+        self.open().iter().map(unsent).max().unwrap_or(0)
     }
 
     /// How many connections were made.
@@ -183,6 +237,23 @@ impl Pipes {
     /// Holds bytes back that go one way.
     pub fn hold(&self, way: Way, until: Instant) {
         lock(&self.pipe(way).state).held_until = Some(until);
+    }
+
+    /// Has the receiver read slowly.
+    pub fn slow_down(&self, way: Way, until: Instant) {
+        lock(&self.pipe(way).state).slow_until = Some(until);
+    }
+
+    /// The network delivers nothing any more.
+    pub fn forget(self: &Arc<Self>) {
+        for way in [Way::ToServer, Way::ToClient] {
+            lock(&self.pipe(way).state).is_forgotten = true;
+        }
+        let pipes = self.clone();
+        tokio::spawn(async move {
+            sleep(SERVER_KEEPALIVE).await;
+            pipes.to_server.end(End::Reset);
+        });
     }
 
     /// A device on the way resets the connection, for both ends.
@@ -279,7 +350,7 @@ async fn deliver(world: Arc<World>, pipes: Arc<Pipes>, way: Way) {
         if lock(&pipe.state).is_aborted {
             // The reset is lost if the link is down: the other end stays half open.
             sleep(world.latency()).await;
-            if network.is_up(way) {
+            if network.is_up(way) && !lock(&pipe.state).is_forgotten {
                 pipe.end(End::Reset);
                 pipes.pipe(other(way)).end(End::Reset);
             }
@@ -292,16 +363,27 @@ async fn deliver(world: Arc<World>, pipes: Arc<Pipes>, way: Way) {
         }
         let end = if batch == 0 { END_DELAY } else { Duration::ZERO };
         sleep(world.latency() + end).await;
-        if !network.is_up(way) {
+        let is_lost = network.lossy.load(Ordering::Relaxed) > 0 && world.chance(LOSS);
+        if !network.is_up(way) || is_lost {
             network.until_up(way).await;
             sleep(world.time_between(RETRANSMIT.0, RETRANSMIT.1)).await;
+            continue;
+        }
+        let is_slow = lock(&pipe.state).slow_until.is_some_and(|until| until > Instant::now());
+        if is_slow {
+            sleep(SLOW_PAUSE).await;
+        }
+        if lock(&pipe.state).is_forgotten {
+            // The sender's buffer fills, until it aborts.
+            pipe.written.notified().await;
             continue;
         }
         let mut state = lock(&pipe.state);
         if state.is_aborted {
             continue;
         }
-        let batch = batch.min(state.unsent.len());
+        let most = if is_slow { SLOW_BYTES } else { usize::MAX };
+        let batch = batch.min(state.unsent.len()).min(most);
         let bytes: Vec<u8> = state.unsent.drain(..batch).collect();
         state.arrived.extend(bytes);
         // The end comes after the bytes: what reads them may act on them before.
@@ -341,9 +423,7 @@ pub async fn connect(world: Arc<World>, address: SocketAddr) -> io::Result<Box<d
         }
         sleep(Duration::from_secs(1)).await;
     }
-    let is_silent =
-        lock(&world.network.state).addresses.iter().any(|(ip, silent)| *ip == address.ip() && *silent);
-    if is_silent {
+    if world.network.is_silent(address.ip()) {
         std::future::pending::<()>().await;
     }
     if world.server.is_down() || lock(&world.network.state).client != client {

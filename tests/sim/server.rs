@@ -1,6 +1,7 @@
 //! The server's process: HTTP/2, the answers of the model, and the server's own faults.
 
 use std::{
+    collections::HashMap,
     future::{Future, poll_fn},
     pin::pin,
     sync::{Arc, Mutex},
@@ -11,12 +12,16 @@ use std::{
 use bytes::Bytes;
 use h2::{RecvStream, server::SendResponse};
 use http::{HeaderMap, HeaderValue, Request as HttpRequest, Response};
-use tokio::{sync::Notify, task::AbortHandle, time::sleep};
+use tokio::{
+    sync::Notify,
+    task::AbortHandle,
+    time::{sleep, timeout},
+};
 
 use super::{
-    invariants,
+    invariants::{self, End},
     network::{Pipes, ServerEnd},
-    temporal::{Answer, Refusal, Request, Temporal},
+    temporal::{Activity, Answer, Effect, Refusal, Request, Temporal},
     trace::Lane,
     world::{World, lock},
 };
@@ -24,8 +29,13 @@ use crate::sys::clock::Moment;
 
 /// How late a heartbeat timer of the server fires.
 const LONGEST_TIMER_DELAY: Duration = Duration::from_millis(1000);
-/// The slack of the schedule of a long timeout (`activity::schedule`), less what the network takes.
-const SLACK: Duration = Duration::from_secs(9);
+/// The lease is kept if answers take at most this part of the heartbeat timeout...
+pub const ANSWER_PART: f64 = 0.45;
+/// ...and if each one takes at most this many times the one before, or suddenly at most the slack: half of the timeout, or this long.
+const ANSWER_GROWTH: f64 = 1.15;
+const LONGEST_SLACK: Duration = Duration::from_secs(10);
+/// What the client's own timers and threads may take of it.
+const CLIENT_DELAY: Duration = Duration::from_millis(50);
 /// How long a server takes for a request that concerns no activity with a timeout.
 const USUAL_ANSWER: Duration = Duration::from_millis(500);
 
@@ -38,13 +48,24 @@ pub struct Server {
     pub changed: Notify,
     thawed: Notify,
     in_flight: Mutex<Vec<Arc<InFlight>>>,
+    /// How long the last answer took, by the number of the activity and whether it was to a beat.
+    answers: Mutex<HashMap<(usize, bool), Duration>>,
 }
 
 #[derive(Default)]
 struct State {
-    is_frozen: bool,
-    is_down: bool,
-    misbehaviour: Option<Misbehaviour>,
+    /// How many faults have it stand still.
+    frozen: usize,
+    /// How many restarts are under way.
+    down: usize,
+    /// What faults have it do, by their numbers.
+    misbehaviours: Vec<(u64, Misbehaviour)>,
+    /// How many misbehaviours there were.
+    begun: u64,
+    /// What a replica shows of the activities that have had another attempt since.
+    replica: Vec<Activity>,
+    /// The oldest API key that is accepted, and the newest.
+    keys: (u64, u64),
     tasks: Vec<AbortHandle>,
 }
 
@@ -65,12 +86,14 @@ pub enum Misbehaviour {
     UnavailableThoughApplied,
     /// Answers NOT_FOUND as something between client and server does, without Temporal's detail.
     NotFoundOfAGateway,
+    /// Describes an activity as it was before its current attempt.
+    LaggingReplica,
 }
 
 /// A heartbeat or an ending that the server has and hasn't answered.
 struct InFlight {
     activity: usize,
-    words: String,
+    request: Arc<Request>,
     pipes: Arc<Pipes>,
     respond: Arc<Mutex<SendResponse<Bytes>>>,
     /// Has the task that answers look again whether the client has cancelled.
@@ -79,19 +102,68 @@ struct InFlight {
 
 impl Server {
     pub fn is_frozen(&self) -> bool {
-        lock(&self.state).is_frozen
+        lock(&self.state).frozen > 0
     }
 
     pub fn is_down(&self) -> bool {
-        lock(&self.state).is_down
+        lock(&self.state).down > 0
     }
 
-    pub fn misbehave(&self, misbehaviour: Option<Misbehaviour>) {
-        lock(&self.state).misbehaviour = misbehaviour;
+    /// Returns the number by which [`Server::behave`] ends it.
+    pub fn misbehave(&self, misbehaviour: Misbehaviour) -> u64 {
+        let replica = match misbehaviour {
+            Misbehaviour::LaggingReplica => Some(lock(&self.temporal).activities.clone()),
+            _ => None,
+        };
+        let mut state = lock(&self.state);
+        state.replica = replica.unwrap_or_else(|| std::mem::take(&mut state.replica));
+        state.begun += 1;
+        let number = state.begun;
+        state.misbehaviours.push((number, misbehaviour));
+        number
+    }
+
+    pub fn behave(&self, number: u64) {
+        lock(&self.state).misbehaviours.retain(|(other, _)| *other != number);
     }
 
     pub fn freeze(&self) {
-        lock(&self.state).is_frozen = true;
+        lock(&self.state).frozen += 1;
+    }
+
+    /// Accepts another API key, and returns it.
+    pub fn add_key(&self) -> u64 {
+        let mut state = lock(&self.state);
+        state.keys.1 += 1;
+        state.keys.1
+    }
+
+    pub fn forget_keys_before(&self, oldest: u64) {
+        let mut state = lock(&self.state);
+        state.keys.0 = state.keys.0.max(oldest);
+    }
+
+    fn accepts(&self, headers: &HeaderMap) -> bool {
+        let key = headers.get("authorization").and_then(|value| value.to_str().ok());
+        let key =
+            key.and_then(|text| text.strip_prefix("Bearer key-")).and_then(|number| number.parse().ok());
+        let (oldest, newest) = lock(&self.state).keys;
+        key.is_some_and(|key: u64| (oldest..=newest).contains(&key))
+    }
+
+    /// What a lagging replica answers; `None`: it has the same attempt.
+    fn describe_lagging(&self, request: &Request, now: Moment) -> Option<Answer> {
+        let Request::Describe(_) = request else { return None };
+        let number = request.activity()?;
+        let current = lock(&self.temporal).activities.get(number)?.identity();
+        let replica = lock(&self.state).replica.clone();
+        let older = replica.get(number).is_some_and(|activity| {
+            activity.identity() != current && activity.state == super::temporal::State::Running
+        });
+        older.then(|| {
+            let mut replica = Temporal { activities: replica, ..Temporal::default() };
+            replica.apply(request, now, Duration::ZERO).0
+        })
     }
 
     async fn until_thawed(&self) {
@@ -107,23 +179,50 @@ impl Server {
     /// Ends the process. All connections end with it.
     pub fn crash(&self) {
         let mut state = lock(&self.state);
-        state.is_down = true;
+        state.down += 1;
         state.tasks.drain(..).for_each(|task| task.abort());
         lock(&self.in_flight).clear();
     }
 
     pub fn restart(&self) {
-        lock(&self.state).is_down = false;
+        lock(&self.state).down -= 1;
     }
 }
 
 impl World {
     /// The server's process continues.
     pub fn thaw(&self) {
-        lock(&self.server.state).is_frozen = false;
+        lock(&self.server.state).frozen -= 1;
         self.server.thawed.notify_waiters();
         self.network.wake_server();
         self.server.changed.notify_one();
+    }
+
+    fn timeout_of(&self, request: &Request) -> Option<Duration> {
+        let temporal = lock(&self.server.temporal);
+        let activity = temporal.activities.get(request.activity()?)?;
+        Some(activity.timeout).filter(|timeout| !timeout.is_zero())
+    }
+
+    /// How long the answer to a request takes where nothing is wrong: as long as the lease can be kept with, or shorter.
+    fn usual_answer(&self, request: &Request) -> Duration {
+        let Some(timeout) = self.timeout_of(request) else {
+            return self.time_between(Duration::ZERO, USUAL_ANSWER.mul_f64(self.plan.longest_answer));
+        };
+        let longest = timeout.mul_f64(self.plan.longest_answer);
+        // By ids two requests of a beat follow each other.
+        let requests = if self.plan.by_ids > 0.0 { 2 } else { 1 };
+        let others = self.plan.latency.1 * 4 + CLIENT_DELAY;
+        let sudden = ((timeout / 2).min(LONGEST_SLACK) / requests).saturating_sub(others);
+        let kind = (request.activity().unwrap_or(usize::MAX), request.ordered().is_some());
+        let mut answers = lock(&self.server.answers);
+        // The client expects answers this long from the start (`activity::schedule`).
+        let before = answers.entry(kind).or_insert(longest);
+        let most = longest.min(sudden.max(before.mul_f64(ANSWER_GROWTH)));
+        // Mostly near the end of the range, so that answers may grow.
+        let least = if self.chance(0.7) { most.mul_f64(0.85) } else { Duration::ZERO };
+        *before = self.time_between(least, most);
+        *before
     }
 
     pub fn timer_delay(&self) -> Duration {
@@ -186,22 +285,34 @@ async fn answer(
     }
     world.count_request();
     let method = head.uri.path().rsplit('/').next().unwrap_or_default();
-    let request = Request::read(method, message.get(5..).unwrap_or_default());
+    let request = Arc::new(Request::read(method, message.get(5..).unwrap_or_default()));
     world.log(Lane::Server, || format!("#{} {}", pipes.number, request.words()));
 
     let respond = Arc::new(Mutex::new(respond));
     let in_flight = Arc::new(InFlight {
         activity: request.ordered().map_or(usize::MAX, |subject| subject.activity),
-        words: request.words(),
+        request: request.clone(),
         pipes: pipes.clone(),
         respond: respond.clone(),
         recheck: Notify::new(),
     });
-    if request.ordered().is_some() {
+    if let Some(subject) = request.ordered() {
+        if End::by(&request).is_some() {
+            world.count_ending(subject.activity);
+        }
         check_order(&world, &in_flight);
         lock(&world.server.in_flight).push(in_flight.clone());
     }
-    let answered = within_cancellation(&in_flight, reply(&world, &pipes, &request)).await;
+    let reply = async {
+        match world.server.accepts(&head.headers) {
+            true => reply(&world, &pipes, &request).await,
+            false => Err(Refusal::plain(tonic::Code::Unauthenticated, "the API key isn't accepted")),
+        }
+    };
+    // As the servers that are written in Go, it enforces the time limit of the request.
+    let expired = Err(Refusal::plain(tonic::Code::DeadlineExceeded, "context deadline exceeded"));
+    let reply = async { timeout(limit(&head.headers), reply).await.unwrap_or(expired) };
+    let answered = within_cancellation(&in_flight, reply).await;
     lock(&world.server.in_flight).retain(|other| !Arc::ptr_eq(other, &in_flight));
     match answered {
         None => world.log(Lane::Server, || format!("#{} cancelled: {}", pipes.number, request.words())),
@@ -212,6 +323,12 @@ async fn answer(
             let _ = send(&mut lock(&respond), reply);
         }
     }
+}
+
+/// The time limit of a request: `grpc-timeout` in milliseconds.
+fn limit(headers: &HeaderMap) -> Duration {
+    let text = headers.get("grpc-timeout").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    Duration::from_millis(text.trim_end_matches('m').parse().unwrap())
 }
 
 /// Waits until the request is answered; `None`: the client has cancelled it.
@@ -232,15 +349,10 @@ async fn within_cancellation(in_flight: &InFlight, reply: impl Future<Output = A
 /// Applies the request at once or later, and returns the answer when it is time.
 async fn reply(world: &World, pipes: &Pipes, request: &Request) -> Answer {
     let temporal = &world.server.temporal;
-    let timeout = request.activity().and_then(|number| {
-        lock(temporal)
-            .activities
-            .get(number)
-            .map(|activity| activity.timeout)
-            .filter(|timeout| !timeout.is_zero())
-    });
-    let timeout = timeout.unwrap_or(USUAL_ANSWER);
-    let misbehaviour = lock(&world.server.state).misbehaviour.filter(|_| world.chance(0.7));
+    let misbehaviours: Vec<_> =
+        lock(&world.server.state).misbehaviours.iter().map(|(_, misbehaviour)| (1, *misbehaviour)).collect();
+    let is_wrong = !misbehaviours.is_empty() && world.chance(0.7);
+    let misbehaviour = is_wrong.then(|| world.pick(&misbehaviours));
     match misbehaviour {
         Some(Misbehaviour::RateLimited) => return Err(Refusal::rate_limited()),
         Some(Misbehaviour::Unavailable) => {
@@ -250,16 +362,20 @@ async fn reply(world: &World, pipes: &Pipes, request: &Request) -> Answer {
             return Err(Refusal::plain(tonic::Code::NotFound, "no such route"));
         }
         Some(Misbehaviour::Loses) => std::future::pending().await,
+        Some(Misbehaviour::LaggingReplica) => {
+            if let Some(answer) = world.server.describe_lagging(request, Moment::now()) {
+                return answer;
+            }
+        }
         _ => {}
     }
-    let longest = match misbehaviour {
-        Some(Misbehaviour::Slow(timeouts)) => timeouts,
-        _ => world.plan.longest_answer,
+    let delay = match misbehaviour {
+        Some(Misbehaviour::Slow(timeouts)) => {
+            let timeout = world.timeout_of(request).unwrap_or(USUAL_ANSWER);
+            world.time_between(Duration::ZERO, timeout.mul_f64(timeouts))
+        }
+        _ => world.usual_answer(request),
     };
-    let longest = timeout.mul_f64(longest);
-    // The schedule has room for a longer answer than the recent ones only up to its slack.
-    let shortest = if longest < SLACK { Duration::ZERO } else { longest.mul_f64(0.85) };
-    let delay = world.time_between(shortest, longest);
     let late = world.plan.applies_late && world.chance(0.5);
     if late {
         sleep(delay).await;
@@ -269,8 +385,18 @@ async fn reply(world: &World, pipes: &Pipes, request: &Request) -> Answer {
         }
     }
     let timer = world.timer_delay();
+    let ending = request.activity().zip(End::by(request)).and_then(|(number, end)| {
+        let temporal = lock(temporal);
+        temporal.activities.get(number).map(|activity| (number, (activity.identity(), end)))
+    });
     let (answer, effect) = lock(temporal).apply(request, Moment::now(), timer);
-    world.server.changed.notify_one();
+    if let (Some((number, ending)), Effect::Ended) = (ending, &effect) {
+        world.note_ending(number, ending);
+    }
+    // A beat only moves the timer to a later time.
+    if !matches!(effect, Effect::Heartbeat { .. }) {
+        world.server.changed.notify_one();
+    }
     invariants::applied(world, request, &answer, &effect);
     if !late {
         sleep(delay).await;
@@ -299,8 +425,8 @@ fn check_order(world: &World, new: &InFlight) {
         other.recheck.notify_one();
         if !is_cancelled && !other.pipes.client_has_closed() {
             let (new_at, other_at) = (new.pipes.number, other.pipes.number);
-            let text =
-                format!("{} came on #{new_at} while {} is in flight on #{other_at}", new.words, other.words);
+            let (new, other) = (new.request.words(), other.request.words());
+            let text = format!("{new} came on #{new_at} while {other} is in flight on #{other_at}");
             world.violated("one_request_in_flight", text);
         }
     }

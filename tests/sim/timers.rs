@@ -19,8 +19,6 @@ const MOST_ATTEMPTS: i32 = 20;
 const WORKER: &str = "worker";
 /// The longest pause before the next attempt starts.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
-/// The server's clock at the start of a simulation, in Unix time.
-const UNIX: Duration = Duration::from_secs(1_700_000_000);
 
 /// Schedules an activity, and starts its first attempt.
 pub fn schedule(world: &Arc<World>, number: usize) {
@@ -37,14 +35,19 @@ pub async fn run(world: Arc<World>, process: Arc<Process>) {
         let now = Moment::now();
         let is_working = !world.server.is_frozen() && !world.server.is_down();
         let mut next = Moment::NEVER;
-        let activities = lock(&world.server.temporal).activities.clone();
-        for activity in activities.into_iter().filter(|_| is_working) {
-            if activity.may_start(now) {
-                start(&world, activity.number, now);
-            } else if activity.expires() <= now {
-                expire(&world, &process, &activity, now);
+        let mut due = Vec::new();
+        for activity in lock(&world.server.temporal).activities.iter().filter(|_| is_working) {
+            if activity.may_start(now) || activity.expires() <= now {
+                due.push(activity.clone());
             } else {
                 next = next.min(activity.expires());
+            }
+        }
+        for activity in due {
+            if activity.may_start(now) {
+                start(&world, activity.number, now);
+            } else {
+                expire(&world, &process, &activity, now);
             }
         }
         let wait = next.since(now).min(Duration::from_secs(3600));
@@ -71,7 +74,7 @@ fn start(world: &Arc<World>, number: usize, now: Moment) {
     let world = world.clone();
     tokio::spawn(async move {
         sleep(world.time_between(Duration::ZERO, LONGEST_BACKOFF)).await;
-        let (unix, timer) = (UNIX + world.elapsed(), world.timer_delay());
+        let (unix, timer) = (world.unix(), world.timer_delay());
         let mut temporal = lock(&world.server.temporal);
         let activity = &mut temporal.activities[number];
         activity.starts = None;

@@ -13,9 +13,11 @@ pub enum Lane {
     World,
 }
 
-/// The events so far.
-#[derive(Default)]
-pub struct Trace(Mutex<Vec<Event>>);
+/// The events so far, if anybody wants to see them.
+pub struct Trace {
+    is_on: bool,
+    events: Mutex<Vec<Event>>,
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
@@ -29,26 +31,39 @@ const CLIENT: usize = 44;
 const CONNECTION: usize = 40;
 
 impl Trace {
+    pub fn new(is_on: bool) -> Self {
+        Trace { is_on, events: Mutex::default() }
+    }
+
+    pub fn is_on(&self) -> bool {
+        self.is_on
+    }
+
     pub fn add(&self, at: Duration, lane: Lane, text: String) {
-        lock(&self.0).push(Event { at, lane, text });
+        lock(&self.events).push(Event { at, lane, text });
     }
 
     pub fn events(&self) -> Vec<Event> {
-        lock(&self.0).clone()
+        lock(&self.events).clone()
     }
 
-    /// The last events as a diagram: the client, its connections, the server. With `only`, those that name this activity, and those that
-    /// name none.
+    /// The last events as a diagram: the client, its connections, the server. With `only`, half of them name this activity if there are so
+    /// many, and the others name none.
     pub fn diagram(&self, last: usize, only: Option<&str>) -> String {
-        let events = lock(&self.0);
-        let concerns = |event: &&Event| {
-            let mut names = names(&event.text).peekable();
-            only.is_none_or(|only| names.peek().is_none() || names.any(|name| name == only))
+        let events = lock(&self.events);
+        let is_named = |event: &Event| only.is_some_and(|only| names(&event.text).any(|name| name == only));
+        let is_general = |event: &Event| only.is_none() || names(&event.text).next().is_none();
+        let newest = |concerns: &dyn Fn(&Event) -> bool, count| -> Vec<usize> {
+            let at = events.iter().enumerate().rev().filter(|(_, event)| concerns(event)).take(count);
+            at.map(|(at, _)| at).collect()
         };
-        let shown: Vec<_> = events.iter().rev().filter(concerns).take(last).collect();
+        let named = newest(&is_named, last / 2);
+        let mut shown = newest(&is_general, last - named.len());
+        shown.extend(named);
+        shown.sort_unstable();
         let mut text =
             format!("{:>9}  {:<CLIENT$} {:<CONNECTION$} {}\n", "seconds", "client", "connections", "server");
-        for event in shown.into_iter().rev() {
+        for event in shown.into_iter().filter_map(|at| events.get(at)) {
             let seconds = event.at.as_secs_f64();
             let line = match event.lane {
                 Lane::Client => event.text.clone(),

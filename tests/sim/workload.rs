@@ -4,7 +4,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -16,13 +16,14 @@ use tokio::{
 };
 
 use super::{
-    invariants::{self, Held},
+    invariants::{self, End, Held},
+    plan::Shape,
     temporal::{self, State},
     trace::Lane,
     world::{World, lock},
 };
 use crate::{
-    activity::{Activities, handle::Handle, options::OpenOptions, scheduler, state::Activity},
+    activity::{Activities, handle::Handle, options::OpenOptions, scheduler, state::Activity, watch::News},
     client::{Client, Effort, Ending},
     config::Options,
     model::{
@@ -50,36 +51,61 @@ const HANGS: Duration = Duration::from_secs(1);
 const USUAL_TRY: Duration = Duration::from_secs(8);
 /// How long a try lasts after its handle was closed (`activity::TRY_AFTER_CLOSE`), and a little more.
 const LONGEST_END_OF_TRIES: Duration = Duration::from_millis(600);
+/// The most records at once.
+const LONGEST_BURST: u64 = 300;
 /// How often a holder looks whether there is a task.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The client's process: what `process` and `runtime` do, on the simulation's own runtime.
 pub struct Process {
     activities: &'static Activities,
-    options: Options,
     client: Mutex<Option<Arc<Client>>>,
     /// The tasks of the client, which end with it.
     tasks: Mutex<Vec<AbortHandle>>,
     /// Whether the work is to end.
     is_stopping: AtomicBool,
+    /// The newest API key.
+    key: AtomicU64,
+    /// Whether it is disconnecting and connecting again.
+    is_reconnecting: AtomicBool,
+    /// When its connection was replaced.
+    replacements: Mutex<Vec<Instant>>,
+    /// The watch of all open activities, whose `user_data` are their numbers.
+    watch: AtomicU64,
 }
 
 impl Process {
     /// `activities` must outlive it.
     pub fn new(activities: &'static Activities) -> Arc<Self> {
-        let options = Options::read(br#"{"address":"server.example:7233","identity":"sim"}"#).unwrap();
         let (client, tasks, is_stopping) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
-        Arc::new(Process { activities, options, client, tasks, is_stopping })
+        Arc::new(Process {
+            activities,
+            client,
+            tasks,
+            is_stopping,
+            key: AtomicU64::new(0),
+            is_reconnecting: AtomicBool::new(false),
+            replacements: Mutex::default(),
+            watch: AtomicU64::new(0),
+        })
     }
 
     pub fn activities(&self) -> &'static Activities {
         self.activities
     }
 
+    fn options(&self) -> Options {
+        let key = self.key.load(Ordering::Relaxed);
+        let json = format!(
+            r#"{{"address":"server.example:7233","identity":"sim","api_key":"key-{key}","tls":false}}"#
+        );
+        Options::read(json.as_bytes()).unwrap()
+    }
+
     pub fn connect(&self, world: &World) {
         let rules = self.activities.rules.clone();
         let client = Client::new(
-            &self.options,
+            &self.options(),
             rules,
             self.activities.in_doubt.clone(),
             IoThread::calling(),
@@ -93,19 +119,60 @@ impl Process {
         let deadline = within(Duration::from_secs(10));
         self.spawn(async move { drop(handshake.handshake(Effort::Until(deadline)).await) });
         *lock(&self.client) = Some(client);
+        self.watch.store(self.activities.open_watch().unwrap(), Ordering::Relaxed);
+    }
+
+    /// Gives the client another API key, and perhaps another certificate, for which its connection is replaced.
+    pub fn renew(&self, world: &World, key: u64) {
+        self.key.fetch_max(key, Ordering::Relaxed);
+        let Ok(client) = self.client() else { return };
+        world.log(Lane::Client, || format!("uses key {key}"));
+        client.transport().secure(&self.options()).unwrap();
+        if world.chance(0.5) {
+            client.transport().replace_connection();
+            lock(&self.replacements).push(Instant::now());
+        }
+    }
+
+    /// How often the connection was replaced in this time.
+    pub fn replacements_within(&self, time: Duration) -> usize {
+        lock(&self.replacements).iter().filter(|at| at.elapsed() < time).count()
+    }
+
+    /// Disconnects within `timeout` and connects again, unless that is under way.
+    pub async fn reconnect(self: &Arc<Self>, world: &Arc<World>, timeout: Duration) {
+        if !self.is_reconnecting.swap(true, Ordering::Relaxed) {
+            self.disconnect(world, timeout).await;
+            self.connect(world);
+            self.is_reconnecting.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// What the watch reports now: numbers of activities, their handles and signals.
+    pub fn reported(&self) -> Vec<(usize, Handle, Signals)> {
+        let (activities, watch) = (self.activities, self.watch.load(Ordering::Relaxed));
+        let next = || activities.next_of_watch(watch, Timeout::Zero).ok().flatten();
+        let read = |news: News| {
+            let handle = activities.registry.handle(news.activity).unwrap();
+            (usize::try_from(news.user_data).unwrap(), handle, news.signals)
+        };
+        std::iter::from_fn(next).map(read).collect()
     }
 
     /// As `process::disconnect`.
     pub async fn disconnect(self: &Arc<Self>, world: &Arc<World>, timeout: Duration) {
-        let activities = self.activities;
-        let what = "disconnect".to_owned();
+        let (what, process) = ("disconnect".to_owned(), self.clone());
         let _ = call(world, what, timeout, move |_| {
-            activities.flush_all(Timeout::Within(timeout));
-            activities.close_all();
+            process.activities.flush_all(Timeout::Within(timeout));
+            // Before the handles are closed, so that no other one is opened.
+            lock(&process.client).take();
+            process.activities.close_all();
             Ok(())
         })
         .await;
-        lock(&self.client).take();
+        world.release_all();
+        invariants::all_are_closed(world, self);
+        let activities = self.activities;
         // The real client's runtime is dropped, with all its tasks and connections.
         lock(&self.tasks).drain(..).for_each(|task| task.abort());
         world.network.cut();
@@ -160,7 +227,7 @@ impl Process {
 pub fn with_activities(work: impl FnOnce(&'static Activities)) {
     let activities = Box::into_raw(Box::new(Activities::new(0, Arc::new(Telemetry::default()))));
     // SAFETY: it was made above, and is freed only below. `work` leaves nothing behind that uses it: it drops its runtime with all tasks,
-    // and joins the threads of all calls.
+    // and so all calls.
     work(unsafe { &*activities });
     // SAFETY: as above; nothing else frees it.
     drop(unsafe { Box::from_raw(activities) });
@@ -174,8 +241,8 @@ async fn call<T: Send + 'static>(
     work: impl FnOnce(Deadline) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     world.log(Lane::Client, || format!("{what} within {} ms", timeout.as_millis()));
-    let (began, stood_still) = (Instant::now(), world.time_stood_still());
-    let took = || began.elapsed().saturating_sub(world.time_stood_still() - stood_still);
+    let began = world.time_of_client();
+    let took = || world.time_of_client().saturating_sub(began);
     let mut blocking = pin!(world.blocking(move || work(within(timeout))));
     let outcome = loop {
         match tokio::time::timeout(timeout + HANGS, blocking.as_mut()).await {
@@ -232,7 +299,7 @@ pub async fn run(world: Arc<World>, process: Arc<Process>, number: usize) {
 /// How long a holder works before its next step.
 fn pause(world: &World, task: &Task) -> Duration {
     let timeout = task.activity.timeout;
-    let timeout = if timeout.is_zero() { Duration::from_secs(30) } else { timeout };
+    let timeout = if timeout.is_zero() { world.plan.usual_timeout } else { timeout };
     world.time_between(Duration::ZERO, timeout * 2 / world.plan.steps_per_timeout)
 }
 
@@ -247,7 +314,7 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
     let knows_timeout = is_slow || !world.chance(world.plan.unknown);
     // The details from the hand-over are out of date when the activity is opened again.
     let knows_details = is_first && !world.chance(world.plan.unknown);
-    let has_pulse = world.chance(0.8);
+    let has_pulse = world.chance(world.plan.pulse);
     let is_by_ids = world.chance(world.plan.by_ids);
     let requests_per_beat = if is_by_ids { 2 } else { 1 };
     let token = if is_by_ids { Bytes::new() } else { activity.token() };
@@ -271,8 +338,15 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
         has_pulse,
         requests_per_beat,
         since: Instant::now(),
+        is_from_start: is_first
+            && knows_timeout
+            && knows_details
+            && !is_by_ids
+            && Moment::now().since(activity.began) < LOOK * 2,
         record: 0,
     };
+    let watch = process.watch.load(Ordering::Relaxed);
+    process.activities.add_to_watch(watch, handle.number(), Signals::from_bits(u32::MAX), *number as u64)?;
     world.log(Lane::Client, || {
         format!(
             "open a{number} attempt {}{} (timeout {} ms{}, {}, {})",
@@ -284,6 +358,7 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
             if has_pulse { "pulse" } else { "no pulse" },
         )
     });
+    world.forget_ending(*number);
     world.hold(*number, Some(held));
     Ok(held)
 }
@@ -291,6 +366,8 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
 #[derive(Clone, Copy)]
 enum Step {
     Record,
+    /// Many records, one after the other.
+    Burst,
     Touch,
     Flush,
     Complete,
@@ -300,8 +377,12 @@ enum Step {
     Leave,
 }
 
-const STEPS: [(u32, Step); 8] = [
-    (60, Step::Record),
+/// The steps of a holder that flushes all the time.
+const FLOOD: [(u32, Step); 2] = [(1, Step::Record), (9, Step::Flush)];
+
+const STEPS: [(u32, Step); 9] = [
+    (58, Step::Record),
+    (2, Step::Burst),
     (20, Step::Touch),
     (10, Step::Flush),
     (1, Step::Complete),
@@ -380,23 +461,30 @@ async fn step(
     let (number, attempt) = (task.number, task.activity.identity());
     let timeout = call_timeout(world);
     let what = |verb: &str| format!("{verb} a{number} attempt {}", attempt.number);
-    let outcome = match world.pick(&STEPS) {
+    let choices = if world.plan.shape == Shape::Flood { &FLOOD[..] } else { &STEPS[..] };
+    let outcome = match world.pick(choices) {
+        Step::Burst => {
+            let count = world.between(2, LONGEST_BURST);
+            let newest = records.newest;
+            records.newest += count;
+            let mut outcome = Ok(Signals::default());
+            for record in newest + 1..=newest + count {
+                outcome = record_one(world, activities, task, handle, records, record);
+            }
+            world.log(Lane::Client, || {
+                let outcome = outcome.as_ref().map_err(Error::status);
+                format!("records {} to {} for a{number}: {outcome:?}", newest + 1, newest + count)
+            });
+            outcome.map(drop)
+        }
         Step::Record => {
             records.newest += 1;
             let record = records.newest;
-            let json = record.to_string();
-            let recorded = activities.progress(handle, |activity, limit, now| {
-                activity.record(Encoding::Json, json.as_bytes(), limit, now)
-            });
+            let outcome = record_one(world, activities, task, handle, records, record);
             world.log(Lane::Client, || {
-                let outcome = recorded.as_ref().map_err(Error::status);
-                format!("record {record} for a{number}: {outcome:?}")
+                format!("record {record} for a{number}: {:?}", outcome.as_ref().map_err(Error::status))
             });
-            recorded.map(|signals| {
-                records.of_handle = record;
-                world.took(number, record);
-                signals_seen(world, task, signals);
-            })
+            outcome.map(drop)
         }
         Step::Touch => activities
             .progress(handle, |activity, _, now| activity.touch(now))
@@ -436,7 +524,7 @@ async fn step(
         Step::Complete => {
             let ending = |_| Ending::Complete(None);
             let ended = end(world, process, (number, what("complete")), handle, timeout, ending).await;
-            invariants::ending_returned(world, number, attempt, &ended, &[State::Completed]);
+            invariants::ending_returned(world, number, attempt, End::Completed, &ended);
             return after_ending(ended);
         }
         Step::Fail => {
@@ -449,7 +537,7 @@ async fn step(
             if ended.is_ok() {
                 invariants::has_record(world, number, attempt, newest, "fail");
             }
-            invariants::ending_returned(world, number, attempt, &ended, &[State::Waiting, State::Failed]);
+            invariants::ending_returned(world, number, attempt, End::Failed, &ended);
             return after_ending(ended);
         }
         Step::Cancel => {
@@ -460,7 +548,7 @@ async fn step(
             let ended =
                 end(world, process, (number, what("cancel")), handle, timeout, |_| Ending::Cancel(None))
                     .await;
-            invariants::ending_returned(world, number, attempt, &ended, &[State::Cancelled]);
+            invariants::ending_returned(world, number, attempt, End::Cancelled, &ended);
             return after_ending(ended);
         }
     };
@@ -477,6 +565,25 @@ async fn step(
     }
 }
 
+fn record_one(
+    world: &World,
+    activities: &Activities,
+    task: &Task,
+    handle: Handle,
+    records: &mut Records,
+    record: u64,
+) -> Result<Signals> {
+    let (number, json) = (task.number, record.to_string());
+    let recorded = activities.progress(handle, |activity, limit, now| {
+        activity.record(Encoding::Json, json.as_bytes(), limit, now)
+    });
+    if recorded.is_ok() {
+        records.of_handle = record;
+        world.took(number, record);
+    }
+    recorded
+}
+
 fn signals_seen(world: &World, task: &Task, signals: Signals) {
     if signals.contains(Signals::LEASE_LOST) {
         world.log(Lane::Client, || format!("a{} sees {signals:?}", task.number));
@@ -486,7 +593,7 @@ fn signals_seen(world: &World, task: &Task, signals: Signals) {
 /// Restarts the lease, because an ending that failed has suspended the beats.
 fn beats_were_suspended(world: &World, number: usize) {
     if let Some(held) = world.held(number) {
-        world.hold(number, Some(Held { since: Instant::now(), ..held }));
+        world.hold(number, Some(Held { since: Instant::now(), is_from_start: false, ..held }));
     }
 }
 
@@ -533,7 +640,7 @@ async fn beat_one_by_one(world: &Arc<World>, process: &Arc<Process>, task: &Task
                 })
             })
             .await;
-            invariants::ending_returned(world, number, attempt, &ended, &[State::Completed]);
+            invariants::ending_returned(world, number, attempt, End::Completed, &ended);
             if matches!(after_ending(ended), Next::Over) {
                 return;
             }

@@ -1,15 +1,12 @@
-//! The simulated world: its clock, its randomness, its trace, and the threads of blocking calls.
+//! The simulated world: its clock, its randomness, its trace, its weather, and what blocking calls wait for.
 
 use std::{
-    cell::RefCell,
     collections::HashMap,
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
-        mpsc,
     },
-    thread::JoinHandle,
     time::Duration,
 };
 
@@ -17,16 +14,21 @@ use fastrand::Rng;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    invariants::Held,
+    blocking::{self, Blocking, Wait},
+    invariants::{End, Held},
+    memory,
     network::Network,
-    plan::Plan,
+    plan::{Plan, Shape},
     server::Server,
     trace::{Lane, Trace},
 };
-use crate::sys::{
-    clock::Moment,
-    network::Connection,
-    simulated::{self, Answer},
+use crate::{
+    model::attempt::Attempt,
+    sys::{
+        clock::Moment,
+        network::Connection,
+        simulated::{self, Answer},
+    },
 };
 
 /// What the boot clock shows at the start of a simulation.
@@ -34,6 +36,11 @@ const BOOT: Duration = Duration::from_secs(1_000_000);
 
 /// The most requests in a second for each activity. A holder of the workload that flushes all the time makes fewer.
 const REQUESTS_PER_SECOND: usize = 40;
+
+/// For how long the thread of a call may be preempted.
+const LONGEST_PREEMPTION: Duration = Duration::from_millis(2);
+/// The server's clock at the start of a simulation, in Unix time.
+const UNIX: Duration = Duration::from_secs(1_700_000_000);
 
 /// Everything outside of the library.
 pub struct World {
@@ -50,13 +57,21 @@ pub struct World {
     violation: Mutex<Option<Violation>>,
     /// The activities that the client holds open.
     held: Mutex<HashMap<usize, Held>>,
-    /// For how long the client's process stood still so far.
+    /// For how long they were held open, in total.
+    activity_time: Mutex<Duration>,
+    /// The last attempt of each activity that a request has ended, and how.
+    endings: Mutex<HashMap<usize, (Attempt, End)>>,
+    /// How many requests have arrived that were to end attempts of each activity.
+    endings_arrived: Mutex<HashMap<usize, usize>>,
+    /// By how much the server's clock was set.
+    clock_step: Mutex<Duration>,
+    pub memory: memory::Memory,
+    /// For how long the client's process, or a thread of it, stood still so far.
     stood_still: Mutex<Duration>,
     /// Ends the simulation.
     pub ended: Notify,
     /// Blocked calls, by the condition variable that they wait for.
     waiters: Mutex<HashMap<usize, Vec<Arc<Notify>>>>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
     /// The newest second with a request, and how many requests it has.
     second: Mutex<(u64, usize)>,
     /// Requests that reached the server.
@@ -73,28 +88,34 @@ pub struct Violation {
 }
 
 /// Whether faults are active.
+#[derive(Default)]
 struct Weather {
     active: usize,
-    good_since: Instant,
+    /// When the last fault was over; `None`: there was none.
+    good_since: Option<Instant>,
 }
 
 impl World {
     /// Made in the context of the simulation's runtime.
-    pub fn new(plan: Plan, seed: u64) -> Arc<Self> {
+    pub fn new(plan: Plan, trace: Trace) -> Arc<Self> {
         Arc::new_cyclic(|this| World {
             network: Network::new(&plan),
             server: Server::default(),
-            trace: Trace::default(),
+            trace,
             started: Instant::now(),
-            random: Mutex::new(Rng::with_seed(seed)),
+            random: Mutex::new(Rng::with_seed(plan.seed)),
             suspended: Mutex::default(),
-            weather: Mutex::new(Weather { active: 0, good_since: Instant::now() }),
+            weather: Mutex::default(),
+            clock_step: Mutex::default(),
+            endings: Mutex::default(),
+            endings_arrived: Mutex::default(),
+            memory: memory::Memory::start(),
+            activity_time: Mutex::default(),
             violation: Mutex::default(),
             held: Mutex::default(),
             stood_still: Mutex::default(),
             ended: Notify::new(),
             waiters: Mutex::default(),
-            threads: Mutex::default(),
             second: Mutex::default(),
             requests: AtomicU64::new(0),
             this: this.clone(),
@@ -113,7 +134,9 @@ impl World {
 
     /// Notes an event.
     pub fn log(&self, lane: Lane, text: impl FnOnce() -> String) {
-        self.trace.add(self.elapsed(), lane, text());
+        if self.trace.is_on() {
+            memory::uncounted(|| self.trace.add(self.elapsed(), lane, text()));
+        }
     }
 
     /// Notes a broken promise. The first one ends the simulation.
@@ -165,13 +188,68 @@ impl World {
     pub fn fault_ends(&self) {
         let mut weather = lock(&self.weather);
         weather.active -= 1;
-        weather.good_since = Instant::now();
+        weather.good_since = Some(Instant::now());
     }
 
     /// For how long no fault has been active.
     pub fn good_for(&self) -> Duration {
         let weather = lock(&self.weather);
-        if weather.active > 0 { Duration::ZERO } else { weather.good_since.elapsed() }
+        match weather.good_since {
+            _ if weather.active > 0 => Duration::ZERO,
+            Some(since) => since.elapsed(),
+            None => Duration::MAX,
+        }
+    }
+
+    /// Whether there was no fault at all so far.
+    pub fn is_untroubled(&self) -> bool {
+        self.good_for() == Duration::MAX
+    }
+
+    /// The server's clock, in Unix time.
+    pub fn unix(&self) -> Duration {
+        UNIX + self.elapsed() + *lock(&self.clock_step)
+    }
+
+    /// Sets the server's clock to so much later than it was at the start.
+    pub fn set_clock(&self, step: Duration) {
+        *lock(&self.clock_step) = step;
+    }
+
+    /// Notes that activities were held open for so long.
+    pub fn held_for(&self, time: Duration) {
+        let held = u32::try_from(lock(&self.held).len()).unwrap();
+        *lock(&self.activity_time) += time * held;
+    }
+
+    /// For how long activities were held open, in total.
+    pub fn activity_time(&self) -> Duration {
+        *lock(&self.activity_time)
+    }
+
+    /// Notes that a request has ended an attempt.
+    pub fn note_ending(&self, number: usize, ending: (Attempt, End)) {
+        lock(&self.endings).insert(number, ending);
+    }
+
+    /// Notes that another handle was opened. It doesn't know what became of the endings of the one before.
+    pub fn forget_ending(&self, number: usize) {
+        lock(&self.endings).remove(&number);
+    }
+
+    /// Notes that a request has arrived that is to end an attempt.
+    pub fn count_ending(&self, number: usize) {
+        *lock(&self.endings_arrived).entry(number).or_default() += 1;
+    }
+
+    /// How many requests have arrived that were to end attempts of the activity.
+    pub fn endings_arrived(&self, number: usize) -> usize {
+        lock(&self.endings_arrived).get(&number).copied().unwrap_or(0)
+    }
+
+    /// Whether a request has ended the attempt in this way.
+    pub fn has_ended(&self, number: usize, ending: (Attempt, End)) -> bool {
+        lock(&self.endings).get(&number) == Some(&ending)
     }
 
     /// The client's machine is suspended: its boot clock advances, and its timers don't.
@@ -185,8 +263,9 @@ impl World {
         *lock(&self.stood_still) += time;
     }
 
-    pub fn time_stood_still(&self) -> Duration {
-        *lock(&self.stood_still)
+    /// For how long the client's process has run. A frozen process or a preempted thread can't keep its promises.
+    pub fn time_of_client(&self) -> Duration {
+        self.elapsed().saturating_sub(*lock(&self.stood_still))
     }
 
     /// Notes that the client holds an activity open, or that it doesn't any more.
@@ -195,6 +274,11 @@ impl World {
             Some(held) => lock(&self.held).insert(number, held),
             None => lock(&self.held).remove(&number),
         };
+    }
+
+    /// Notes that the client holds nothing any more.
+    pub fn release_all(&self) {
+        lock(&self.held).clear();
     }
 
     /// Notes that the open handle of an activity took a record.
@@ -208,34 +292,18 @@ impl World {
         lock(&self.held).get(&number).copied()
     }
 
-    /// Runs a call that blocks, in a thread of its own. That thread and this one never run at the same time.
+    /// Runs a call that blocks.
     pub async fn blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> T {
-        let (resume, resumed) = mpsc::channel();
-        let (give_back, given_back) = mpsc::channel();
         let result = Arc::new(Mutex::new(None));
-        let (world, runtime, filled) = (self.this(), tokio::runtime::Handle::current(), result.clone());
-        let seed = self.between(0, u64::MAX - 1);
-        lock(&self.threads).push(std::thread::spawn(move || {
-            let _entered = simulated::enter(world);
-            let _context = runtime.enter();
-            fastrand::seed(seed);
-            let turns = Turns { resumed, give_back };
-            if turns.resumed.recv().is_err() {
-                return;
-            }
-            TURNS.set(Some(turns));
-            let value = call();
-            *lock(&filled) = Some(value);
-            TURNS.with_borrow(|turns| turns.as_ref().map(|turns| turns.give_back.send(None)));
-        }));
-        loop {
-            resume.send(()).unwrap();
-            match given_back.recv() {
-                Ok(Some(Wait { condvar, time })) => self.until_notified(condvar, time).await,
-                Ok(None) => return lock(&result).take().unwrap(),
-                Err(_) => panic!("a call of the library panicked"),
+        let filled = result.clone();
+        let mut call = Blocking::new(move || *lock(&filled) = Some(call()));
+        while let Some(wait) = call.resume() {
+            match wait.condvar {
+                Some(condvar) => self.until_notified(condvar, wait.time).await,
+                None => tokio::time::sleep(wait.time).await,
             }
         }
+        lock(&result).take().expect("a call of the library panicked")
     }
 
     async fn until_notified(&self, condvar: usize, time: Duration) {
@@ -250,13 +318,6 @@ impl World {
         }
     }
 
-    /// Waits for the threads of all calls. Called when the simulation's runtime is dropped, which ends blocked calls.
-    pub fn join_calls(&self) {
-        for thread in std::mem::take(&mut *lock(&self.threads)) {
-            let _ = thread.join();
-        }
-    }
-
     /// A request has reached the server.
     pub fn count_request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
@@ -266,26 +327,10 @@ impl World {
         }
         second.1 += 1;
         let bound = REQUESTS_PER_SECOND * (1 + self.plan.activities);
-        if second.1 > bound {
+        if second.1 > bound && self.plan.shape != Shape::Flood {
             self.violated("requests_are_bounded", format!("{bound} requests in a second"));
         }
     }
-}
-
-/// How the thread of a call and that of the simulation take turns.
-struct Turns {
-    resumed: mpsc::Receiver<()>,
-    give_back: mpsc::Sender<Option<Wait>>,
-}
-
-/// What a blocked call waits for.
-struct Wait {
-    condvar: usize,
-    time: Duration,
-}
-
-thread_local! {
-    static TURNS: RefCell<Option<Turns>> = const { RefCell::new(None) };
 }
 
 impl simulated::World for World {
@@ -303,13 +348,19 @@ impl simulated::World for World {
     }
 
     fn wait(&self, condvar: usize, time: Duration) {
-        let resumed = TURNS.with_borrow(|turns| {
-            let turns = turns.as_ref().expect("a blocking call of the library outside of World::blocking");
-            turns.give_back.send(Some(Wait { condvar, time })).is_ok() && turns.resumed.recv().is_ok()
-        });
-        if !resumed {
-            // The simulation is over: this thread ends, without the message of a panic.
-            std::panic::resume_unwind(Box::new("the simulation is over"));
+        blocking::wait(Wait { condvar: Some(condvar), time });
+    }
+
+    fn panicked(&self, why: &str) {
+        self.violated("nothing_panics", why.to_owned());
+    }
+
+    fn preempt(&self) {
+        let probability = self.plan.preemption;
+        if probability > 0.0 && blocking::is_running() && self.chance(probability) {
+            let time = self.time_between(Duration::ZERO, LONGEST_PREEMPTION);
+            self.stood_still(time);
+            blocking::wait(Wait { condvar: None, time });
         }
     }
 

@@ -33,8 +33,7 @@ const (
 	// SignalDeadline: AttemptRemaining has passed. It is a hint: the server decides, and the library asks it soon after. If the
 	// attempt is over, [SignalGone] follows.
 	SignalDeadline
-	// SignalUnseeded: the library couldn't read the details on the server. It sends no automatic heartbeats, which might delete them,
-	// until details are recorded.
+	// SignalUnseeded: the library can't learn the details on the server, and sends no heartbeat that might delete them. Record details.
 	SignalUnseeded
 )
 
@@ -48,14 +47,14 @@ var signalTexts = []struct {
 	name        string
 	description string
 }{
-	{SignalCancelRequested, "CANCEL_REQUESTED", "the cancellation of the activity was requested"},
+	{SignalCancelRequested, "CANCEL_REQUESTED", "its cancellation was requested"},
 	{SignalPaused, "PAUSED", "the activity is paused"},
 	{SignalReset, "RESET", "the activity was reset"},
 	{SignalGone, "GONE", "the activity is over for this attempt"},
 	{SignalLeaseLost, "LEASE_LOST", "no heartbeat was acknowledged for the heartbeat timeout, and another attempt may be running"},
 	{SignalStalled, "STALLED", "no progress for the stall timeout"},
 	{SignalRefused, "REFUSED", "the server refuses the heartbeats"},
-	{SignalDeadline, "DEADLINE", "the deadline from the parent has passed"},
+	{SignalDeadline, "DEADLINE", "the deadline that was handed over has passed"},
 	{SignalUnseeded, "UNSEEDED", "the details on the server can't be read"},
 }
 

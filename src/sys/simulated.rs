@@ -27,7 +27,7 @@ pub trait World: Send + Sync {
     fn wait(&self, condvar: usize, time: Duration);
     /// Wakes the threads that wait for the condition variable.
     fn notify(&self, condvar: usize);
-    /// Lets other threads run before the calling one goes on: it holds no lock.
+    /// Lets other threads run before the calling one continues, which holds no lock.
     fn preempt(&self);
     /// Notes that the calling thread has panicked.
     fn panicked(&self, why: &str);
@@ -59,7 +59,7 @@ impl Drop for Entered {
     }
 }
 
-/// A lock that the calling thread holds. When it has released its last one, another thread may run before it goes on.
+/// A lock that the calling thread holds. When it has released its last one, another thread may run first.
 pub struct Lock;
 
 impl Lock {

@@ -1,4 +1,4 @@
-//! Calls of the library that block, each on a stack of its own: a call that waits leaves the thread to the simulation.
+//! Calls of the library that block, each on a separate stack: a call that waits leaves the thread to the simulation.
 
 use std::cell::{Cell, RefCell};
 
@@ -34,7 +34,7 @@ impl Blocking {
         })))
     }
 
-    /// Lets the call go on until it waits, or returns (`None`).
+    /// Continues the call until it waits, or returns (`None`).
     pub fn resume(&mut self) -> Option<Wait> {
         let coroutine = self.0.as_mut().expect("the call has returned");
         let resumed = coroutine.resume(());

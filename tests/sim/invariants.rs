@@ -259,7 +259,7 @@ struct Seen {
     unreported: Option<(Handle, Signals, Duration)>,
 }
 
-/// Looks at the client again and again.
+/// Checks the client's state at regular intervals.
 pub async fn watch(world: Arc<World>, process: Arc<Process>) {
     let mut seen = vec![Seen::default(); world.plan.activities];
     let mut memory_before = None;

@@ -6,7 +6,7 @@ use std::{
 };
 
 thread_local! {
-    /// The bytes that this thread has allocated, less those that it has freed.
+    /// The bytes that this thread has allocated, less the bytes that it has freed.
     static HELD: Cell<isize> = const { Cell::new(0) };
 }
 

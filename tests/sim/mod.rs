@@ -179,7 +179,7 @@ async fn live(world: Arc<World>, activities: &'static Activities) {
 /// Makes the plan of a violation simpler as long as the same promise is broken.
 fn shrink(plan: &Plan, invariant: &str) -> Plan {
     let mut plan = plan.clone();
-    // Nobody reads what a planted mistake does.
+    // The report on a planted mistake isn't read.
     let time = if number_in("THB_SIM_PLANTED").is_some() { Duration::ZERO } else { LONGEST_SHRINKING };
     let end = Instant::now() + time;
     'simpler: loop {
@@ -218,7 +218,7 @@ fn check(seed: u64) -> (Figures, Result<(), String>) {
     (outcome.figures, Err(report))
 }
 
-/// Runs seeds in some threads until each has had so much time, of a processor if it is to be the same on a busy machine.
+/// Runs seeds in some threads until each has had so much time: of a processor, which is the same on a busy machine, or real time.
 fn check_for(time: Duration, clock: fn() -> Duration, jobs: u64, seed: impl Fn() -> u64 + Sync) {
     let is_over = AtomicBool::new(false);
     let job = || {

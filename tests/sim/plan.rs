@@ -11,7 +11,7 @@ use super::faults::Fault;
 pub enum Shape {
     /// Some minutes with many faults: these runs find most.
     Dense,
-    /// One activity whose holder flushes all the time, for leaks.
+    /// One activity that is flushed all the time, for leaks.
     Flood,
     /// Up to a thousand activities, or many hours, or both.
     Long,

@@ -1,8 +1,8 @@
 """Plants mistakes in a copy of the library, and checks that the simulation finds each.
 
-All mistakes are in one build, and `THB_SIM_PLANTED` chooses one of them: in its text, `PLANTED` stands for a
+All mistakes are in one build, and `THB_SIM_PLANTED` chooses one of them: in its text, `PLANTED` means a
 condition that is true then, and `RIGHT` for the text that it replaces. A mistake is found if a promise that belongs
-to it is broken within 60 seconds of one processor. `planted.py WORD` plants only those whose name has the word in it.
+to it is broken within 60 seconds of one processor. `planted.py WORD` plants only mistakes with the word in their name.
 """
 
 import os
@@ -57,7 +57,7 @@ MISTAKES = [
         ("records_are_not_replaced_by_older_ones",),
     ),
     Mistake(
-        "a beat goes out before the details of the attempt before are known",
+        "a beat is sent before the details of the attempt before are known",
         "src/activity/state/requests.rs",
         "self.knows_details() && self.address.is_settled()",
         "(self.knows_details() || PLANTED) && self.address.is_settled()",
@@ -197,7 +197,7 @@ MISTAKES = [
         ("a_slow_server_costs_no_connection",),
     ),
     Mistake(
-        "each request makes a connection of its own",
+        "each request makes a new connection",
         "src/transport/link.rs",
         "State::Up(connection) if !connection.sender.is_closed() && serves(connection) => {",
         "State::Up(connection) if !connection.sender.is_closed() && serves(connection) && !PLANTED => {",
@@ -241,7 +241,7 @@ MISTAKES = [
         ("a_watch_sees_each_change",),
     ),
     Mistake(
-        "a watch isn't told that a record has ended a stall",
+        "a watch doesn't report that a record has ended a stall",
         "src/activity/calls.rs",
         "if signals.intersects(Signals::CLEARED_BY_PROGRESS) {",
         "if signals.intersects(Signals::CLEARED_BY_PROGRESS) && !PLANTED {",

@@ -54,7 +54,7 @@ pub struct Server {
 
 #[derive(Default)]
 struct State {
-    /// How many faults have it stand still.
+    /// The number of faults that stop it.
     frozen: usize,
     /// How many restarts are under way.
     down: usize,

@@ -70,7 +70,7 @@ pub struct Process {
     is_reconnecting: AtomicBool,
     /// When its connection was replaced.
     replacements: Mutex<Vec<Instant>>,
-    /// The watch of all open activities, whose `user_data` are their numbers.
+    /// The watch of all open activities; `user_data` is the number of the activity.
     watch: AtomicU64,
 }
 
@@ -164,7 +164,7 @@ impl Process {
         let (what, process) = ("disconnect".to_owned(), self.clone());
         let _ = call(world, what, timeout, move |_| {
             process.activities.flush_all(Timeout::Within(timeout));
-            // Before the handles are closed, so that no other one is opened.
+            // Before the handles are closed, because another one must not be opened after that.
             lock(&process.client).take();
             process.activities.close_all();
             Ok(())

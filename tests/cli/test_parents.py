@@ -15,6 +15,7 @@ from temporalio.common import RetryPolicy
 
 from harness.activities import Kind
 from harness.build import run
+from harness.dependencies import npm
 from harness.fixtures import StartActivity
 from harness.paths import BUILD, ROOT
 from harness.polling import wait_until
@@ -45,10 +46,9 @@ def go() -> list[str]:
 
 
 def typescript() -> list[str]:
-    node, npm = requires(shutil.which("node"), "node"), requires(shutil.which("npm"), "npm")
+    node = requires(shutil.which("node"), "node")
     folder = BUILD / "parents" / "typescript"
-    shutil.copytree(PARENTS / "typescript", folder, dirs_exist_ok=True)
-    run([npm, "--prefix", str(folder), "install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"])
+    npm(PARENTS / "typescript", folder)
     run([node, str(folder / "node_modules" / "typescript" / "bin" / "tsc"), "-p", str(folder)])
     return [node, str(folder / "parent.js")]
 

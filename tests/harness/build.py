@@ -30,6 +30,22 @@ def run(command: Sequence[str]) -> None:
         raise RuntimeError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
 
 
+def copy(source: Path, folder: Path) -> None:
+    """Copies the files that are different. A program may be reading the others."""
+    with alone():
+        for file in source.rglob("*"):
+            target = folder / file.relative_to(source)
+            if file.is_file() and not (target.exists() and target.read_bytes() == file.read_bytes()):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, f"{target}.new")
+                Path(f"{target}.new").replace(target)
+
+
+def own(folder: Path) -> Path:
+    """Returns a folder of this process of the run, for compilers that write several files."""
+    return folder / os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
 def link(name: Path, target: Path) -> None:
     """Makes the name a symbolic link, atomically."""
     with alone():

@@ -4,12 +4,13 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from harness.build import alone, run
+from harness.build import alone, copy, run
 from harness.requires import requires
 
 
-def npm(folder: Path) -> None:
-    """Installs the dependencies in the folder's package.json."""
+def npm(source: Path, folder: Path) -> None:
+    """Copies the source, which has a package.json, to the folder, and installs its dependencies there."""
+    copy(source, folder)
     program = requires(shutil.which("npm"), "npm")
     options = ["--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"]
     with alone("npm.lock"):

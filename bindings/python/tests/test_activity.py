@@ -37,7 +37,7 @@ def test_opening_never_waits_for_the_server(connected: BlackHole) -> None:
     with open_activity() as act:
         assert act.signals == Signals(0)
         assert act.touch() == act.heartbeat() == act.heartbeat(41) == Signals(0)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
 
 
 def test_a_token_has_one_open_activity(connected: BlackHole) -> None:

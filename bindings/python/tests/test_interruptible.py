@@ -17,7 +17,7 @@ from support import BlackHole
 import temporal_heartbeat as thb
 from temporal_heartbeat import _interruptible
 
-PROMPT_S = 3.0
+PROMPT_S = 10.0
 
 
 class Program:

@@ -166,7 +166,7 @@ class WorkflowActivity(ExternalActivity):
     def pause(self) -> None:
         self._run(
             self._client.workflow_service.pause_activity(
-                service.PauseActivityRequest(namespace=NAMESPACE, execution=self._execution, id=self.id)
+                service.PauseActivityRequest(namespace=NAMESPACE, execution=self._execution, id=self.id), retry=True
             )
         )
 
@@ -175,7 +175,7 @@ class WorkflowActivity(ExternalActivity):
         request = service.UnpauseActivityRequest(
             namespace=NAMESPACE, execution=self._execution, id=self.id, reset_heartbeat=reset_heartbeat
         )
-        self._run(self._client.workflow_service.unpause_activity(request))
+        self._run(self._client.workflow_service.unpause_activity(request, retry=True))
 
     def reset(self, *, reset_heartbeat: bool = False) -> None:
         request = service.ResetActivityRequest(

@@ -180,7 +180,11 @@ def test_printed_python_parent_gives_the_result_and_shows_the_end_of_the_child(
         # The client, like a workflow, reads the result as the type that the function returns.
         handle = sdk_worker.run(
             sdk_worker.client.start_activity(
-                names["solve"], id=queue, task_queue=queue, start_to_close_timeout=timedelta(minutes=2)
+                names["solve"],
+                id=queue,
+                task_queue=queue,
+                start_to_close_timeout=timedelta(minutes=2),
+                heartbeat_timeout=HEARTBEAT_TIMEOUT,
             )
         )
         assert sdk_worker.run(handle.result()) == "ten items"

@@ -262,4 +262,8 @@ def test_no_descriptor_leaks(connected: BlackHole) -> None:
     before = descriptors()
     for _ in range(3):
         run(until_the_deadline())
-    assert descriptors() == before
+    # The server of this test opens and closes descriptors of this process too.
+    end = time.monotonic() + 20
+    while descriptors() > before and time.monotonic() < end:
+        time.sleep(0.01)
+    assert descriptors() <= before

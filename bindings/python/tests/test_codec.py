@@ -7,6 +7,7 @@ import json
 import os
 from base64 import b64decode
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -203,7 +204,7 @@ class Info:
     """The fields of the SDK's ``activity.Info`` that the hand-off reads."""
 
     task_token, namespace, workflow_id, workflow_run_id = b"token", "ns", "w", "r"
-    activity_id, attempt, heartbeat_timeout = "a", 1, None
+    activity_id, attempt, heartbeat_timeout = "a", 1, timedelta(seconds=30)
     heartbeat_details = ("secret",)
     started_time = scheduled_time = start_to_close_timeout = schedule_to_close_timeout = None
 

@@ -15,7 +15,7 @@
 
 enum { TIMEOUT_MS = 10000 };
 
-/* While only the first of these is set, the work waits for the end of the pause. */
+/* The work waits while PAUSED is the only one of these signals that is set. */
 static const uint32_t WHILE_PAUSED = THB_SIGNAL_PAUSED | THB_SIGNAL_CANCEL_REQUESTED | THB_SIGNAL_RESET |
                                      THB_SIGNAL_GONE | THB_SIGNAL_LEASE_LOST;
 
@@ -50,7 +50,7 @@ static thb_status_t work(thb_activity_t activity, long items, FILE *file, thb_er
             return thb_activity_report_cancelled(activity, THB_ENCODING_NONE, NULL, 0, TIMEOUT_MS, error);
         if (signals & THB_SIGNAL_RESET) /* ending this attempt lets the next one start at once */
             return thb_activity_fail(activity, RESET, sizeof RESET - 1, TIMEOUT_MS, error);
-        if (signals & THB_SIGNAL_LEASE_LOST) return THB_NOT_FOUND; /* another attempt may run */
+        if (signals & THB_SIGNAL_LEASE_LOST) return THB_NOT_FOUND; /* another attempt may be running */
     }
     return thb_activity_complete(activity, THB_ENCODING_JSON, json, len, TIMEOUT_MS, error);
 }

@@ -37,7 +37,7 @@ void work(const thb::Activity &activity, std::int64_t items, std::ostream &file)
         if (signals.cancel_requested()) return activity.report_cancelled().value();
         // Ending this attempt lets the next one start at once.
         if (signals.reset()) return activity.fail("stopped for the reset").value();
-        if (signals.lease_lost()) throw std::runtime_error("no heartbeat was acknowledged in time: another attempt may run");
+        if (signals.lease_lost()) throw std::runtime_error("no heartbeat was acknowledged in time: another attempt may be running");
     }
     activity.complete(items).value();
 }

@@ -21,7 +21,8 @@
 //		return "", activity.ErrResultPending // the child completes it
 //	}
 //
-// The parent can also hand over the details of the previous attempt, so that the child needn't ask the server. Here one value of any type:
+// The parent can also hand over the details of the previous attempt, so that the child needn't ask the server. This code passes one value
+// of any type:
 //
 //	a := handoff.From(activity.GetInfo(ctx))
 //	if activity.HasHeartbeatDetails(ctx) {
@@ -77,8 +78,8 @@ type Activity struct {
 	// StartToCloseTimeout is 0 if it is unknown. It is a hint for the child: the server enforces its own timeout.
 	StartToCloseTimeout time.Duration
 	// Age is the time since the activity function began, if it did other work first. Measure it with time.Since. [From] doesn't set
-	// it, since the SDK's StartedTime is a time of the server's clock, which may differ from this machine's. Without an age the attempt
-	// begins for the child when it opens the activity.
+	// it, since the SDK's StartedTime is a time of the server's clock, which may differ from this machine's. Without an age, the child
+	// counts the attempt from the moment at which it opens the activity.
 	Age time.Duration
 
 	// HeartbeatDetails are the details of the previous attempt: a serialized temporal.api.common.v1.Payloads, which is proto.Marshal of
@@ -86,9 +87,8 @@ type Activity struct {
 	//
 	// Details of more than about 70 KB are too long for an environment variable. They are left out, and the child asks the server.
 	HeartbeatDetails []byte
-	// RequireEncoded is for a namespace whose data are encrypted: it refuses details that no codec encoded, with [ErrReadable]. The SDK
-	// decodes the details for the activity, so a worker with a codec has to encode them again, with ToPayloads of its data
-	// converter.
+	// RequireEncoded is for a namespace with encrypted data: it refuses details that no codec encoded, with [ErrReadable]. The SDK
+	// decodes the details for the activity, so a worker with a codec must encode them again, with ToPayloads of its data converter.
 	RequireEncoded bool
 }
 
@@ -97,8 +97,8 @@ var ErrReadable = errors.New("handoff: the heartbeat details are readable by any
 	"pass what the data converter with your codec makes of them")
 
 // From converts the SDK's activity.Info, the result of activity.GetInfo. It reads the fields by name and type, so that this package
-// doesn't depend on a version of the SDK. It doesn't set the details. The first activity without a heartbeat timeout is a warning in
-// slog's default logger.
+// doesn't depend on a version of the SDK. It doesn't set the details. For the first activity without a heartbeat timeout it logs a warning
+// to slog's default logger.
 func From(info any) Activity {
 	v := reflect.Indirect(reflect.ValueOf(info))
 	a := Activity{
@@ -161,7 +161,7 @@ const maxDetails = 96 << 10
 // environ returns the environment, with one variable for the token.
 func (a Activity) environ(base []string, tokenName, tokenText string) ([]string, error) {
 	if len(a.TaskToken) == 0 {
-		return nil, errors.New("handoff: there is no task token; of an activity it is in activity.GetInfo(ctx)")
+		return nil, errors.New("handoff: there is no task token; in an activity, activity.GetInfo(ctx) has it")
 	}
 	if a.HeartbeatTimeout < 0 || a.StartToCloseTimeout < 0 || a.Age < 0 || a.Attempt < 0 {
 		return nil, fmt.Errorf("handoff: a heartbeat timeout of %v, a start-to-close timeout of %v, an age of %v, attempt %d: "+

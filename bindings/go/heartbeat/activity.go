@@ -14,7 +14,7 @@ import (
 // return one, and Close closes it. Any goroutine may call any method.
 type Activity struct {
 	handle   abi.Handle
-	codec    PayloadCodec // of the connection, with which the handle ends
+	codec    PayloadCodec // that of the connection; the handle ends with the connection
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	cancelOn Signals // the signals that cancel ctx
@@ -39,14 +39,15 @@ func (a *Activity) Context() context.Context {
 	return a.ctx
 }
 
-// RecordHeartbeat copies the details for the next heartbeat and returns the signals known by now. It never waits for the network. The
-// first record is sent at once, later ones when a heartbeat is due. The newest record wins, and is always sent.
+// RecordHeartbeat copies the details for the next heartbeat and returns the current signals. It never waits for the network. The first
+// record is sent at once, later ones when a heartbeat is due. A record replaces an earlier record that isn't sent yet. The newest record
+// is always sent.
 //
-// A returned signal that cancels Context has already cancelled it. After the process was frozen for longer than the heartbeat
-// timeout, the first call returns [SignalLeaseLost].
+// If a returned signal cancels Context, the Context is already cancelled when the call returns. After the process was frozen for longer
+// than the heartbeat timeout, the first call returns [SignalLeaseLost].
 //
-// At least one detail is required, which may be nil: a heartbeat without details would delete those from which a retry resumes. Touch
-// reports progress without details.
+// At least one detail is required; it may be nil. A heartbeat without details would delete the progress on the server. Touch reports
+// progress without details.
 //
 // Errors: [ErrNotFound] when the activity is over (stop the work), [ErrEnded] after this process ended it, [ErrTooLarge],
 // [ErrInvalidArgument], [ErrInvalidHandle] after Close.
@@ -72,7 +73,7 @@ const opRecord = "record heartbeat"
 func (a *Activity) recordValues(details []any) (Signals, error) {
 	if len(details) == 0 {
 		return 0, localError(opRecord, StatusInvalidArgument,
-			"no details: a heartbeat without details erases those that the server holds; give some, or call Touch", nil)
+			"no details: a heartbeat without details erases the progress that the server holds; pass details, or call Touch", nil)
 	}
 	buffer := bufferPool.Get().(*bytes.Buffer)
 	defer putBuffer(buffer)
@@ -97,7 +98,7 @@ func (a *Activity) Touch() (Signals, error) {
 	return a.handleResult("touch", known, err)
 }
 
-// Signals returns the signals known by now, also after the activity was ended. After Close it returns the last ones. It never waits.
+// Signals returns the current signals, also after the activity was ended. After Close it returns the last ones. It never waits.
 func (a *Activity) Signals() Signals {
 	known, err := a.handle.Signals()
 	if err != nil {
@@ -134,15 +135,15 @@ func (a *Activity) Wait(ctx context.Context, mask Signals) (Signals, error) {
 	return a.waitUntil(ctx, func(signals Signals) bool { return signals&mask != 0 })
 }
 
-// WaitCleared waits until none of the given signals is set, for example until [SignalPaused] is cleared. Some signals are never
-// cleared. Otherwise it is like Wait.
+// WaitCleared waits until all of the given signals are cleared, for example [SignalPaused]. Some signals are never cleared. Otherwise it
+// is like Wait.
 func (a *Activity) WaitCleared(ctx context.Context, mask Signals) (Signals, error) {
 	return a.waitUntil(ctx, func(signals Signals) bool { return signals&mask == 0 })
 }
 
 // WaitWhilePaused waits until the activity isn't paused any more, or one of [StopSignals] is set, and returns all signals. It returns at
-// once if the activity isn't paused. The heartbeats continue, and the stall timeout doesn't run. With DisablePulse nothing is sent, so
-// that the end of the pause isn't seen. Otherwise it is like Wait.
+// once if the activity isn't paused. The heartbeats continue, and the stall timeout doesn't run. With DisablePulse nothing is sent, so the
+// end of the pause isn't noticed. Otherwise it is like Wait.
 func (a *Activity) WaitWhilePaused(ctx context.Context) (Signals, error) {
 	return a.waitUntil(ctx, func(signals Signals) bool { return signals&(SignalPaused|StopSignals) != SignalPaused })
 }
@@ -153,7 +154,7 @@ func (a *Activity) waitUntil(ctx context.Context, done func(Signals) bool) (Sign
 		a.mu.Lock()
 		changed := a.signalsChanged
 		a.mu.Unlock()
-		// Read the signals after the channel, so that no change between the two is missed.
+		// Read the signals after the channel: a change between the two then closes the channel.
 		known, nativeErr := a.handle.Signals()
 		signals, err := a.handleResult(op, known, nativeErr)
 		if err != nil || done(signals) {
@@ -176,7 +177,7 @@ func (a *Activity) wakeWaiters() {
 }
 
 // Details returns the details that the activity had when it was opened: those of the previous attempt. It isn't an error if there are
-// none. Records don't change them. If the parent didn't hand them over, the library asks the server, within ctx. So call it before
+// none. Records don't change them. If the parent didn't hand them over, the library asks the server, until ctx ends. So call it before
 // the first record, which replaces them on the server.
 //
 // Errors: [ErrNotFound] when the activity is over, [ErrFailedPrecondition] when a record replaced them before the server was asked,
@@ -229,10 +230,10 @@ func (a *Activity) Flush(ctx context.Context) error {
 	return a.call(ctx, "flush", a.handle.Flush)
 }
 
-// Complete completes the activity with a result; nil is none. During the call no heartbeats are sent. After success and after
-// [ErrInDoubt] the activity is ended: all methods except Close and the reading ones return [ErrEnded]. After [ErrNotFound] it is over.
-// After any other error the heartbeats continue, and Complete may be called again. The documentation of the function [Complete]
-// applies too.
+// Complete completes the activity with a result; nil: without a result. During the call no heartbeats are sent. After success and after
+// [ErrInDoubt] the activity is ended: all methods return [ErrEnded], except Close and the methods that only read. After [ErrNotFound] it
+// is over. After any other error the heartbeats continue, and Complete may be called again. The documentation of the function
+// [Complete] applies too.
 func (a *Activity) Complete(ctx context.Context, result any) error {
 	return a.end(ctx, "complete", resultValues(result), a.handle.Complete)
 }
@@ -244,12 +245,12 @@ func (a *Activity) ReportCancelled(ctx context.Context, details ...any) error {
 }
 
 // Fail ends the attempt with a failure. A record that isn't acknowledged yet is sent in the same request, so that the next attempt
-// can't miss it; for a standalone activity it is sent as a heartbeat before. So the failure must not have HeartbeatDetails. Otherwise
-// it is like Complete.
+// can't miss it; for a standalone activity it is sent as a heartbeat before the failure. So the failure must not have
+// HeartbeatDetails. Otherwise it is like Complete.
 func (a *Activity) Fail(ctx context.Context, failure Failure) error {
 	const op = "fail"
 	if len(failure.HeartbeatDetails) > 0 {
-		return localError(op, StatusInvalidArgument, "HeartbeatDetails: the activity is held open; record them", nil)
+		return localError(op, StatusInvalidArgument, "HeartbeatDetails aren't allowed for an open activity: record the details instead", nil)
 	}
 	failureJSON, err := failure.marshal(a.codec, op)
 	if err != nil {
@@ -275,8 +276,8 @@ func (a *Activity) call(ctx context.Context, op string, native func(timeoutMs ui
 	return err
 }
 
-// Close sends the newest record, within ctx, and stops the heartbeats. If ctx has already ended it sends nothing. It doesn't end the
-// activity on the server: an activity that wasn't completed or failed times out there, and is retried.
+// Close sends the newest record, until ctx ends, and stops the heartbeats. If ctx has already ended it sends nothing. Close doesn't end
+// the activity on the server: an activity that wasn't completed or failed times out there, and is retried.
 //
 // Close always closes. An error means that the newest record couldn't be sent. A second call does nothing.
 func (a *Activity) Close(ctx context.Context) error {

@@ -135,7 +135,7 @@ func addDeadlineExceeded(ctx context.Context, deadline time.Time, err error) err
 // The state of a call when its context ended.
 const (
 	notCalled   = "not called: "
-	abandoned   = "no longer waited for, and may still take effect: "
+	abandoned   = "abandoned, but may still take effect: "
 	waitStopped = ""
 )
 

@@ -56,9 +56,9 @@ func Connect(ctx context.Context, options Options) error {
 	return err
 }
 
-// Reconfigure changes the credentials of the connected client. Each option that is set replaces the current one, and each key in
-// TLS and GRPCMeta. The others stay. Activities stay open, and no heartbeat is lost. Reconfigure doesn't wait for the server: if the server
-// refuses the new credentials, the next calls return its error.
+// Reconfigure changes the credentials of the connected client. Each option that is set replaces the current value. In TLS and GRPCMeta,
+// each key replaces the current value of that key. All other values stay. Activities stay open, and no heartbeat is lost. Reconfigure
+// doesn't wait for the server: if the server refuses the new credentials, the next calls return the server's error.
 //
 // Errors: [ErrNotConnected], [ErrConfig]. Then nothing has changed.
 func Reconfigure(credentials Credentials) error {

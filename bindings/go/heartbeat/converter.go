@@ -220,9 +220,9 @@ func isOldMessage(value any) bool {
 var (
 	errNotPointer  = errors.New("not a pointer that can be written through")
 	errNoEncoding  = errors.New("its metadata names no encoding")
-	errNotBytes    = errors.New("only []byte and any take bytes")
+	errNotBytes    = errors.New("bytes can only be read into []byte or any")
 	errNotMessage  = errors.New("not a protobuf message of google.golang.org/protobuf")
-	errNotConcrete = errors.New("a protobuf message needs a variable of its own type, not of an interface")
+	errNotConcrete = errors.New("a protobuf message needs a variable of the message's type, not of an interface")
 )
 
 // get decodes the payload into the variable that the pointer points to.
@@ -270,7 +270,7 @@ func (p Payload) decode(valuePtr any) error {
 	case encodingJSON:
 		return json.Unmarshal(p.Data, valuePtr)
 	}
-	return fmt.Errorf("the encoding %q is not known here; read it into a *Payload", encoding)
+	return fmt.Errorf("this package doesn't know the encoding %q; read the value into a *Payload", encoding)
 }
 
 // setBytes sets the target to a copy of the data.

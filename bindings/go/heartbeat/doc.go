@@ -27,7 +27,7 @@
 //		next++
 //	}
 //	for ; next < len(items) && act.Context().Err() == nil; next++ {
-//		process(items[next]) // may take as long as it likes
+//		process(items[next]) // may take any time
 //		if _, err := act.RecordHeartbeat(next); err != nil {
 //			return err
 //		}
@@ -45,11 +45,13 @@
 //	}
 //
 // The heartbeats keep the attempt alive even if the program records nothing. StallTimeout in [OpenOptions] lets the server retry work that
-// hangs. The first heartbeats have the details of the previous attempt, so they never delete them. With heartbeat timeout T a heartbeat is
-// due max(T/2, T - 10 s), at most 0.8 T and 60 s, after the last one. Records in between wait for it, and the newest wins. Flush,
-// Complete, Fail, ReportCancelled and Close send the newest record first.
+// hangs. The first heartbeats have the details of the previous attempt, so they never delete them.
 //
-// # One request a call
+// The time between two heartbeats depends on the heartbeat timeout T. It is max(T/2, T - 10 s), but at most 0.8 T and at most 60 s: 5 s for
+// T = 10 s, 20 s for 30 s, 48 s for 60 s. A record replaces an earlier record that isn't sent yet, and is sent with the next heartbeat.
+// Flush, Complete, Fail, ReportCancelled and Close send the newest record first.
+//
+// # One request per call
 //
 // Programs that decide about each request themselves, or that start and exit often, use the functions that take the task token. Each
 // sends one request and waits for the server's answer.
@@ -86,16 +88,16 @@
 //
 // # The parent process
 //
-// Package temporal-heartbeat.dev/go/handoff makes the environment of the process that does the work.
+// The parent uses package temporal-heartbeat.dev/go/handoff, which makes the environment of the process that does the work.
 //
 // # Heartbeats
 //
 // If the server receives no heartbeat for the heartbeat timeout of the activity, it fails the attempt and starts the next one. It keeps
-// the details of the last heartbeat through all attempts. So the details of each heartbeat must contain what a retry needs to resume.
-// A heartbeat without details deletes them; only [ClearHeartbeat] sends one.
+// the details of the last heartbeat through all attempts. So the details of each heartbeat must contain all data that a retry needs to
+// resume. A heartbeat without details deletes them; only [ClearHeartbeat] sends one.
 //
-// Each answer has [Signals]. They are the only way to learn of a cancellation or a pause. During a pause continue the heartbeats. An open
-// activity has more signals, and can wait for them.
+// Each answer to a heartbeat has [Signals]. They are the only way to learn of a cancellation or a pause. During a pause continue the
+// heartbeats. An open activity has more signals, and can wait for them.
 //
 // Only one process should heartbeat an activity. Two processes would overwrite each other's details.
 //
@@ -106,8 +108,8 @@
 // call, the call returns at once with context.Canceled or context.DeadlineExceeded. The request continues with copies of the arguments,
 // and may still take effect.
 //
-// If the call was retried until the deadline, its error is both the error of the last try and context.DeadlineExceeded. An [ErrTimeout] is
-// always context.DeadlineExceeded too.
+// If the call was retried until the deadline, errors.Is matches its error with the error of the last try and with
+// context.DeadlineExceeded. It also matches an [ErrTimeout] with context.DeadlineExceeded.
 //
 // # Errors
 //
@@ -142,9 +144,9 @@
 //	a protobuf message    json/protobuf
 //	any other             json/plain, by encoding/json
 //
-// [Details.Get] reads these, and binary/protobuf. There are three differences to the SDK. Messages of the old Go protobuf APIs
-// (gogo/protobuf) are refused. The caller owns the bytes that it reads. A heartbeat with only nil records nil, where the SDK records
-// nothing and so deletes the details on the server.
+// [Details.Get] reads these, and binary/protobuf. There are three differences from the SDK. Messages of the old Go protobuf APIs
+// (gogo/protobuf) are refused. The caller owns the bytes that it reads. A heartbeat with a single nil records nil. In the SDK such a
+// heartbeat records nothing, which deletes the details on the server.
 //
 // The PayloadCodec of [Options] encodes and decodes all values, for a namespace whose data are encrypted.
 //

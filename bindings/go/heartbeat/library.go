@@ -30,7 +30,7 @@ func (e *LibraryError) Error() string {
 	for _, err := range e.Tried {
 		b.WriteString("\n\t" + err.Error())
 	}
-	b.WriteString("\n(set " + LibraryVariable + " to its path, put it beside the executable, or install it where the system's loader looks)")
+	b.WriteString("\n(set " + LibraryVariable + " to its path, put it beside the executable, or install it where the system's loader searches)")
 	return b.String()
 }
 
@@ -120,7 +120,7 @@ func machineMismatch(path string) string {
 // candidates returns the paths to try, in that order.
 func candidates() []candidate {
 	if abi.Linked {
-		return []candidate{{source: "the library that is linked"}}
+		return []candidate{{source: "the linked library"}}
 	}
 	if path := os.Getenv(LibraryVariable); path != "" {
 		return []candidate{{source: LibraryVariable, path: path}}
@@ -140,7 +140,7 @@ func candidates() []candidate {
 	return found
 }
 
-// libraryNames returns the names of the file: with the major version of the ABI, as it is installed, and without.
+// libraryNames returns the names of the file: the installed name, which has the major version of the ABI, and the name without it.
 func libraryNames() []string {
 	if runtime.GOOS == "darwin" {
 		return []string{"libtemporal_heartbeat.0.dylib", "libtemporal_heartbeat.dylib"}

@@ -27,12 +27,12 @@ type OpenOptions struct {
 	// StallTimeout stops the background heartbeats after that long without a record or an [Activity.Touch]. The server then
 	// times the attempt out and retries it, although the process is alive. 0: never.
 	StallTimeout time.Duration
-	// CancelPoll is the longest time between two heartbeats, to learn of a cancellation sooner. 0: by the heartbeat timeout.
+	// CancelPoll is the longest time between two heartbeats, to learn of a cancellation sooner. 0: the heartbeat timeout decides.
 	CancelPoll time.Duration
 	// InitialDetails are the details of the previous attempt, if the parent knows them; without values there are none. nil: the
 	// library asks the server. See [NewDetails].
 	InitialDetails *Details
-	// Age is the time since the attempt started. The lease begins then, until the server acknowledges the first heartbeat.
+	// Age is the time since the attempt started. Until the server acknowledges the first heartbeat, the lease counts from that start.
 	Age time.Duration
 	// AttemptRemaining is a hint: the time after which [SignalDeadline] is set. 0: without a limit.
 	AttemptRemaining time.Duration
@@ -45,8 +45,8 @@ type OpenOptions struct {
 	CancelOn Signals
 }
 
-// Open opens the activity of a task token, or of the ids in the options. It doesn't wait for the server. A token has one holder: until
-// Close the functions that take the token, except [GetDetails], return [ErrAlreadyOpen].
+// Open opens the activity of a task token, or of the ids in the options. It doesn't wait for the server. Only one Activity can hold a
+// token: until Close, the functions that take the token return [ErrAlreadyOpen], except [GetDetails].
 //
 // ctx is the parent of the activity's Context. When ctx ends, the work should stop, but the activity stays open, to be completed,
 // failed or closed.

@@ -43,8 +43,8 @@ type Options struct {
 	Compression string
 	// MaxMessageBytes bounds the messages that are sent and read. 0: 64 MiB.
 	MaxMessageBytes int
-	// PayloadCodec is the codec of a namespace whose data are encrypted. nil: values are sent unchanged. Its use begins before the
-	// connection exists, and ends with the next Connect. See [CodecFrom].
+	// PayloadCodec is the codec of a namespace with encrypted data. nil: values are sent unchanged. The codec is active before the
+	// connection exists, and until the next Connect. See [CodecFrom].
 	PayloadCodec PayloadCodec
 	// RequireEncoded refuses values that no codec has encoded, with [ErrInvalidArgument].
 	RequireEncoded bool
@@ -111,7 +111,7 @@ type Retry struct {
 	MaxRetries int
 }
 
-// marshal returns the options in the JSON of the library. The environment decides about an absent key.
+// marshal returns the options in the JSON of the library. For an absent key, the library reads the environment.
 func (o Options) marshal(timeoutMs uint32) ([]byte, error) {
 	return json.Marshal(struct {
 		Address   string `json:"address,omitempty"`

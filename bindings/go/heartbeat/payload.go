@@ -46,7 +46,7 @@ func (p Payload) Encoding() string {
 	return string(p.Metadata[metadataEncoding])
 }
 
-var errPayloadInJSON = errors.New("a Payload is passed by value and by itself, not within another value")
+var errPayloadInJSON = errors.New("pass a Payload by value, and not within another value")
 
 // MarshalJSON always fails. A Payload within another value would lose its meaning.
 func (p Payload) MarshalJSON() ([]byte, error) {

@@ -13,7 +13,7 @@ import (
 //
 // It reads a descriptor until the parent closes its end, for at most 10 seconds.
 //
-// The error is [ErrConfig] if none of the variables is set, more than one is, or the token isn't base64.
+// The error is [ErrConfig] if no variable is set, if several are set, or if the token isn't base64.
 func TokenFromEnv() ([]byte, error) {
 	if err := loadLibrary(); err != nil {
 		return nil, err
@@ -52,8 +52,8 @@ func TokenFromIDs(ctx context.Context, ids IDs) ([]byte, error) {
 // RecordHeartbeat sends a heartbeat with details, waits for the server's answer, and returns its signals. The details replace those of
 // the last heartbeat; the next attempt reads them with [GetDetails].
 //
-// At least one detail is required, which may be nil. A heartbeat without details deletes those on the server, from which a retry
-// would resume; [ClearHeartbeat] sends one.
+// At least one detail is required; it may be nil. A heartbeat without details deletes the progress on the server; [ClearHeartbeat]
+// sends one.
 //
 // Errors: [ErrNotFound] when the activity is over for this token (stop the work), [ErrInvalidArgument] for details that can't be
 // converted, [ErrTooLarge], [ErrTokenUnreadable], [ErrNotConnected], [ErrUnavailable], [ErrTimeout].
@@ -61,7 +61,7 @@ func RecordHeartbeat(ctx context.Context, taskToken []byte, details ...any) (Sig
 	const op = "heartbeat"
 	if len(details) == 0 {
 		return 0, localError(op, StatusInvalidArgument,
-			"no details: a heartbeat without details erases those that the server holds; give some, or call ClearHeartbeat", nil)
+			"no details: a heartbeat without details erases the progress that the server holds; pass details, or call ClearHeartbeat", nil)
 	}
 	return requestWithValues(ctx, op, taskToken, details, sendHeartbeat)
 }
@@ -102,8 +102,8 @@ func GetDetails(ctx context.Context, taskToken []byte) (Details, error) {
 
 // Complete completes the activity with a result. With nil it has no result, like an activity function that returns only an error.
 //
-// Complete, [Fail] and [ReportCancelled] may have taken effect although they return an error: after [ErrInDoubt], after a timeout, and
-// when ctx ended. An [ErrNotFound] of the next call may then be the effect of the first one.
+// In three cases Complete, [Fail] and [ReportCancelled] may have taken effect although they return an error: after [ErrInDoubt], after a
+// timeout, and when ctx ended. The next call may then return [ErrNotFound] because the first one took effect.
 //
 // Errors: [ErrNotFound], [ErrInDoubt], [ErrTooLarge], [ErrInvalidArgument], [ErrTokenUnreadable], [ErrNotConnected],
 // [ErrUnavailable], [ErrTimeout].

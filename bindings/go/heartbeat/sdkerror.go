@@ -50,7 +50,7 @@ func (f *Failure) addSDKError(err error) {
 	}
 }
 
-// isBenign calls Category, whose result is of a type of the SDK.
+// isBenign calls Category by reflection, because its result has a type of the SDK.
 func isBenign(err sdkApplicationError) bool {
 	method := reflect.ValueOf(err).MethodByName("Category")
 	if !method.IsValid() || method.Type().NumIn() != 0 || method.Type().NumOut() != 1 || method.Type().Out(0).Kind() != reflect.Int {
@@ -76,7 +76,7 @@ func sdkValues(get func(targets ...any) error) (values []any) {
 }
 
 // firstSDKValues returns the first count values, or nil if there are fewer: get then returns an error, or doesn't change the last target.
-// The SDK panics when it copies a nil, after it has checked the count. That value and those after it are nil.
+// The SDK panics when it copies a nil, after it has checked the count. The result then has nil for that value and for all later values.
 func firstSDKValues(get func(targets ...any) error, count int) (values []any) {
 	type unset struct{}
 	values = make([]any, count)

@@ -33,7 +33,8 @@ const (
 	// SignalDeadline: AttemptRemaining has passed. It is a hint: the server decides, and the library asks it soon after. If the
 	// attempt is over, [SignalGone] follows.
 	SignalDeadline
-	// SignalUnseeded: the library can't learn the details on the server, and sends no heartbeat that might delete them. Record details.
+	// SignalUnseeded: the library couldn't read the details on the server. It sends no automatic heartbeats, which might delete them,
+	// until details are recorded.
 	SignalUnseeded
 )
 
@@ -47,14 +48,14 @@ var signalTexts = []struct {
 	name        string
 	description string
 }{
-	{SignalCancelRequested, "CANCEL_REQUESTED", "its cancellation was requested"},
+	{SignalCancelRequested, "CANCEL_REQUESTED", "the cancellation of the activity was requested"},
 	{SignalPaused, "PAUSED", "the activity is paused"},
 	{SignalReset, "RESET", "the activity was reset"},
 	{SignalGone, "GONE", "the activity is over for this attempt"},
 	{SignalLeaseLost, "LEASE_LOST", "no heartbeat was acknowledged for the heartbeat timeout, and another attempt may be running"},
 	{SignalStalled, "STALLED", "no progress for the stall timeout"},
 	{SignalRefused, "REFUSED", "the server refuses the heartbeats"},
-	{SignalDeadline, "DEADLINE", "the deadline that was handed over has passed"},
+	{SignalDeadline, "DEADLINE", "the deadline from the parent has passed"},
 	{SignalUnseeded, "UNSEEDED", "the details on the server can't be read"},
 }
 

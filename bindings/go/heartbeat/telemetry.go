@@ -84,7 +84,7 @@ func forwardRecord(handler slog.Handler, record []byte) {
 	_ = handler.Handle(ctx, logged) // there is nowhere to report its error
 }
 
-// attribute converts a whole number to an int64, as handles and counts are.
+// attribute converts whole numbers, such as handles and counts, to int64.
 func attribute(value any) any {
 	if number, ok := value.(float64); ok && number == float64(int64(number)) {
 		return int64(number)

@@ -1,7 +1,7 @@
 //go:build !temporal_heartbeat_static
 
 /* Defines each function of temporal_heartbeat.h as a call of the function of the same name in the library that thb_go_open opened.
- * The definitions are hidden, so that no other object of the process binds to them, in particular not the library. */
+ * The definitions are hidden, so no other object of the process binds to them, in particular not the library. */
 #pragma GCC visibility push(hidden)
 #include "library.h"
 #pragma GCC visibility pop

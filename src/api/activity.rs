@@ -188,10 +188,12 @@ pub fn fail(number: u64, failure_json: &[u8], timeout: Timeout) -> Result<()> {
     let handle = activities.registry.handle(number)?;
     let flushes = activities.registry.with(handle, |activity| activity.flushes_before_failing())?;
     let deadline = timeout.start_sending()?;
-    if flushes {
-        activities.flush(handle, deadline)?;
-    }
-    end(number, deadline, |unsent| Ending::Fail(Report { heartbeat_details: unsent, ..report }))
+    activities.in_call(|| {
+        if flushes {
+            activities.flush(handle, deadline)?;
+        }
+        end(number, deadline, |unsent| Ending::Fail(Report { heartbeat_details: unsent, ..report }))
+    })
 }
 
 /// Ends the activity as cancelled. The request can't carry the newest record, so that is sent first.
@@ -203,8 +205,10 @@ pub fn report_cancelled(number: u64, details: Option<Payloads>, timeout: Timeout
     }
     let handle = activities.registry.handle(number)?;
     let deadline = timeout.start_sending()?;
-    activities.flush(handle, deadline)?;
-    end(number, deadline, |_| Ending::Cancel(details))
+    activities.in_call(|| {
+        activities.flush(handle, deadline)?;
+        end(number, deadline, |_| Ending::Cancel(details))
+    })
 }
 
 /// Closes the handle. Sends the newest record first, until `timeout`, and nothing after that. Closes the handle

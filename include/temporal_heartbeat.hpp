@@ -31,7 +31,7 @@
  *     else if (beat->paused()) pause();
  *
  * VALUES. A number, a bool and a text become JSON: heartbeat(0.5), heartbeat("half"). Value::object, array and json make
- * other JSON, and Value::binary, null and payloads other encodings. Value::json, binary and payloads borrow the bytes.
+ * other JSON. Value::binary, null and payloads have other encodings. Value::json, binary and payloads borrow the bytes.
  * Details reads them: integer(), number(), boolean(), text(), or [] for the bytes.
  *
  * TIMEOUTS are std::chrono durations. 0 or less never waits; 2^31 ms (25 days) or more is `forever`.
@@ -148,13 +148,13 @@ public:
     Result(T value) noexcept : value_(std::move(value)) {}
     Result(Error error) noexcept : Outcome(std::move(error)) {}
 
-    /* Returns the value after a success; call them only then. */
+    /* Return the value. Call them only after a success. */
     T &operator*() & noexcept { return *value_; }
     const T &operator*() const & noexcept { return *value_; }
     T operator*() && noexcept { return std::move(*value_); }
     T *operator->() noexcept { return &*value_; }
     const T *operator->() const noexcept { return &*value_; }
-    /* Returns the value, or another one after a failure. */
+    /* Returns the value; after a failure returns other. */
     T value_or(T other) && { return *this ? std::move(*value_) : std::move(other); }
 #ifdef __cpp_exceptions
     /* Returns the value, or throws the error. */
@@ -251,7 +251,7 @@ inline void append_utf8(std::string &text, std::uint32_t code) {
     byte(0xf0, 18, 0x07), byte(0x80, 12, 0x3f), byte(0x80, 6, 0x3f), byte(0x80, 0, 0x3f);
 }
 
-/* Returns the text of a JSON string, or nothing if it is none. */
+/* Returns the text of a JSON string; nullopt for other JSON. */
 inline std::optional<std::string> unquoted(std::string_view json) {
     if (json.size() < 2 || json.front() != '"' || json.back() != '"') return std::nullopt;
     json = json.substr(1, json.size() - 2);
@@ -347,7 +347,7 @@ private:
     Value(thb_encoding_t encoding, std::string bytes) noexcept : encoding_(encoding), own_(std::move(bytes)) {}
 
     std::string_view bytes() const noexcept { return own_.empty() ? borrowed_ : own_; }
-    /* Another encoding becomes what isn't JSON, so that the library refuses the whole value. */
+    /* A value with another encoding becomes invalid JSON here, so the library refuses the whole value. */
     std::string_view as_json() const noexcept {
         if (encoding_ == THB_ENCODING_NULL) return "null";
         return encoding_ == THB_ENCODING_JSON ? bytes() : "a value that isn't JSON";
@@ -523,7 +523,7 @@ public:
         if (!is_json(index) || !(text >> number) || text.peek() != std::char_traits<char>::eof()) return std::nullopt;
         return number;
     }
-    /* The value as true or false, if it is that. */
+    /* The value as true or false, if it is a boolean. */
     std::optional<bool> boolean(std::size_t index = 0) const noexcept {
         const std::string_view text = (*this)[index];
         if (!is_json(index) || (text != "true" && text != "false")) return std::nullopt;
@@ -650,7 +650,7 @@ public:
     Result<void> fail(const Failure &failure, Timeout timeout = default_timeout) const {
         return call(thb_activity_fail, failure, timeout);
     }
-    /* Ends it as cancelled, after Signals::cancel_requested. The details go to the workflow. */
+    /* Ends the activity as cancelled, after Signals::cancel_requested. The workflow gets the details. */
     Result<void> report_cancelled(const Value &details = Value::none(), Timeout timeout = default_timeout) const {
         return call(thb_activity_report_cancelled, details, timeout);
     }
@@ -716,7 +716,7 @@ private:
     detail::Owned<thb_watch_t, end> watch_;
 };
 
-/* One-call functions without a handle; see the thb functions of the same names. */
+/* Functions that send one request and need no handle; see the thb functions of the same names. */
 
 /* Returns the decoded task token that the parent handed over. */
 inline Result<std::string> token_from_env() { return detail::text(thb_token_from_env); }

@@ -87,7 +87,7 @@ fn first_name(text: &str) -> String {
 }
 
 #[test]
-fn a_file_imports_only_from_its_own_layer_and_those_below() {
+fn file_imports_only_from_its_layer_and_the_layers_below() {
     let mut wrong = Vec::new();
     let mut checked = 0;
     for layer in LAYERS.iter().filter(|layer| **layer != "proto") {

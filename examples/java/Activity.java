@@ -38,6 +38,8 @@ public final class Activity {
         int thb_activity_report_cancelled(long activity, int encoding, byte[] details, NativeLong detailsLen,
                 int timeoutMs, PointerByReference error);
 
+        int thb_activity_fail(long activity, byte[] failure, NativeLong failureLen, int timeoutMs, PointerByReference error);
+
         Pointer thb_details_data(Pointer details, NativeLong index, LongByReference len);
         int thb_details_attempt(Pointer details);
         void thb_details_free(Pointer details);
@@ -77,9 +79,13 @@ public final class Activity {
         must(THB.thb_activity_get_details(activity, TIMEOUT_MS, out, error));
         Pointer details = out.getValue();
         Pointer data = THB.thb_details_data(details, NOTHING, len);
-        int item = data == null
-                ? 0
-                : Integer.parseInt(new String(data.getByteArray(0, (int) len.getValue()), StandardCharsets.UTF_8));
+        String text = data == null
+                ? "0"
+                : new String(data.getByteArray(0, (int) len.getValue()), StandardCharsets.UTF_8);
+        if (!text.matches("\\d+")) {
+            throw new IllegalStateException("the previous attempt's details are not an item: " + text);
+        }
+        int item = Integer.parseInt(text);
         System.out.println("attempt " + THB.thb_details_attempt(details) + " resumes after item " + item);
         THB.thb_details_free(details);
         return item;
@@ -118,10 +124,26 @@ public final class Activity {
             LongByReference activity = new LongByReference();
             byte[] options = "{\"from_env\": true}".getBytes(StandardCharsets.UTF_8);
             must(THB.thb_activity_open(null, NOTHING, options, new NativeLong(options.length), activity, error));
-            System.out.println(work(activity.getValue(), items));
+            try {
+                System.out.println(work(activity.getValue(), items));
+            } catch (RuntimeException why) {
+                // A failed attempt is retried at once, and shows its reason. Refused if the attempt is over.
+                byte[] failure = failure(why).getBytes(StandardCharsets.UTF_8);
+                THB.thb_activity_fail(activity.getValue(), failure, new NativeLong(failure.length), TIMEOUT_MS, null);
+                throw why;
+            }
         } finally {
             THB.thb_disconnect(TIMEOUT_MS, null); // sends the last record and closes the activity
         }
+    }
+
+    /** Returns the JSON of thb_fail. */
+    static String failure(RuntimeException why) {
+        StringBuilder message = new StringBuilder();
+        for (char c : String.valueOf(why.getMessage()).toCharArray()) {
+            message.append(c < ' ' || c == '"' || c == '\\' ? String.format("\\u%04x", (int) c) : String.valueOf(c));
+        }
+        return "{\"message\": \"" + message + "\", \"type\": \"" + why.getClass().getSimpleName() + "\"}";
     }
 
     static byte[] json(int item) {

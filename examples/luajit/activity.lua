@@ -37,6 +37,9 @@ thb_status_t thb_activity_complete(thb_activity_t activity, thb_encoding_t encod
 thb_status_t thb_activity_report_cancelled(thb_activity_t activity, thb_encoding_t encoding, const void *details,
                                            size_t details_len, uint32_t timeout_ms, struct thb_error_t **error_out);
 
+thb_status_t thb_activity_fail(thb_activity_t activity, const char *failure_json, size_t failure_len, uint32_t timeout_ms,
+                               struct thb_error_t **error_out);
+
 const void *thb_details_data(const struct thb_details_t *details, size_t index, size_t *len_out);
 int32_t thb_details_attempt(const struct thb_details_t *details);
 void thb_details_free(struct thb_details_t *details);
@@ -65,7 +68,8 @@ local function last_item(activity)
     must(thb.thb_activity_get_details(activity, TIMEOUT_MS, details_out, error_out))
     local details = details_out[0]
     local data = thb.thb_details_data(details, 0, len)
-    local item = data ~= nil and tonumber(ffi.string(data, len[0])) or 0
+    local text = data ~= nil and ffi.string(data, len[0]) or "0"
+    local item = tonumber(text) or error("the previous attempt's details are not an item: " .. text, 0)
     print("attempt " .. thb.thb_details_attempt(details) .. " resumes after item " .. item)
     thb.thb_details_free(details)
     return item
@@ -101,6 +105,11 @@ local activity_out = ffi.new("thb_activity_t[1]")
 local options = '{"from_env": true}'
 must(thb.thb_activity_open(nil, 0, options, #options, activity_out, error_out))
 local fine, said = pcall(work, activity_out[0], tonumber(arg[1]) or 20)
+if not fine then -- a failed attempt is retried at once, and shows its reason; refused if the attempt is over
+    local escaped = tostring(said):gsub('[%c"\\]', function(char) return ("\\u%04x"):format(char:byte()) end)
+    local failure = '{"message": "' .. escaped .. '"}'
+    thb.thb_activity_fail(activity_out[0], failure, #failure, TIMEOUT_MS, nil)
+end
 thb.thb_disconnect(TIMEOUT_MS, nil) -- sends the last record and closes the activity
 print(said)
 os.exit(fine and 0 or 1)

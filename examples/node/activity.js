@@ -44,6 +44,10 @@ const reportCancelled = awaited(
   'thb_activity_report_cancelled(uint64_t activity, int32_t encoding, const char *details, size_t details_len,' +
     ' uint32_t timeout_ms, _Out_ thb_error_t **error)',
 );
+const fail = awaited(
+  'thb_activity_fail(uint64_t activity, const char *failure, size_t failure_len, uint32_t timeout_ms,' +
+    ' _Out_ thb_error_t **error)',
+);
 const detailsData = library.func('const void *thb_details_data(const thb_details_t *details, size_t index, _Out_ size_t *len)');
 const detailsAttempt = library.func('int32_t thb_details_attempt(const thb_details_t *details)');
 const detailsFree = library.func('void thb_details_free(thb_details_t *details)');
@@ -85,7 +89,9 @@ async function lastItem(activity) {
   const [details, length] = [[null], [0]];
   await getDetails(activity, TIMEOUT_MS, details);
   const data = detailsData(details[0], 0, length);
-  const item = data ? Number(koffi.decode(data, 'char', Number(length[0]))) : 0;
+  const text = data ? koffi.decode(data, 'char', Number(length[0])) : '0';
+  if (!/^\d+$/.test(text)) throw new Error(`the previous attempt's details are not an item: ${text}`);
+  const item = Number(text);
   console.log(`attempt ${detailsAttempt(details[0])} resumes after item ${item}`);
   detailsFree(details[0]);
   return item;
@@ -118,7 +124,14 @@ async function main() {
     const activity = [0];
     const options = JSON.stringify({ from_env: true });
     open(null, 0, options, options.length, activity);
-    console.log(await work(activity[0], Number(process.argv[2] ?? 20)));
+    try {
+      console.log(await work(activity[0], Number(process.argv[2] ?? 20)));
+    } catch (error) {
+      // A failed attempt is retried at once, and shows its reason. Refused if the attempt is over.
+      const failure = Buffer.from(JSON.stringify({ message: error.message, type: error.name }));
+      await fail(activity[0], failure, failure.length, TIMEOUT_MS).catch(() => {});
+      throw error;
+    }
   } finally {
     disconnect(TIMEOUT_MS, null); // sends the last record and closes the activity
   }

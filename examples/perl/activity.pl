@@ -8,6 +8,7 @@
 use v5.36;
 use FFI::Platypus 2.00;
 use FFI::Platypus::Buffer qw(buffer_to_scalar);
+use JSON::PP qw(encode_json);
 use Time::HiRes qw(sleep);
 
 use constant {
@@ -32,6 +33,7 @@ $ffi->attach(activity_heartbeat => ['uint64', 'sint32', 'string', 'size_t', 'uin
 $ffi->attach(activity_wait => ['uint64', 'uint32', 'uint32', 'uint32', 'uint32*', 'opaque*'] => 'sint32', \&checked);
 $ffi->attach(activity_complete => ['uint64', 'sint32', 'string', 'size_t', 'uint32', 'opaque*'] => 'sint32', \&checked);
 $ffi->attach(activity_report_cancelled => ['uint64', 'sint32', 'string', 'size_t', 'uint32', 'opaque*'] => 'sint32', \&checked);
+$ffi->attach(activity_fail => ['uint64', 'string', 'size_t', 'uint32', 'opaque'] => 'sint32');
 $ffi->attach(details_data => ['opaque', 'size_t', 'size_t*'] => 'opaque');
 $ffi->attach(details_attempt => ['opaque'] => 'sint32');
 $ffi->attach(details_free => ['opaque'] => 'void');
@@ -48,7 +50,9 @@ sub checked ($function, @arguments) {
 sub last_item ($activity) {
     activity_get_details($activity, TIMEOUT_MS, \my $details);
     my $data = details_data($details, 0, \my $len);
-    my $item = defined $data ? 0 + buffer_to_scalar($data, $len) : 0;
+    my $text = defined $data ? buffer_to_scalar($data, $len) : 0;
+    $text =~ /^\d+$/ or die "the previous attempt's details are not an item: $text\n";
+    my $item = 0 + $text;
     say 'attempt ', details_attempt($details), " resumes after item $item";
     details_free($details);
     return $item;
@@ -80,6 +84,10 @@ my $options = '{"from_env": true}';
 activity_open(undef, 0, $options, length $options, \my $activity);
 my $said = eval { work($activity, $ARGV[0] // 20) };
 my $why = $@;
+if (!defined $said) {    # a failed attempt is retried at once, and shows its reason; refused if the attempt is over
+    my $failure = encode_json({ message => $why });
+    activity_fail($activity, $failure, length $failure, TIMEOUT_MS, undef);
+}
 disconnect(TIMEOUT_MS, undef);    # sends the last record and closes the activity
 die $why unless defined $said;
 say $said;

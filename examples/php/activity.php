@@ -36,6 +36,9 @@ thb_status_t thb_activity_complete(thb_activity_t activity, thb_encoding_t encod
 thb_status_t thb_activity_report_cancelled(thb_activity_t activity, thb_encoding_t encoding, const void *details,
                                            size_t details_len, uint32_t timeout_ms, struct thb_error_t **error_out);
 
+thb_status_t thb_activity_fail(thb_activity_t activity, const char *failure_json, size_t failure_len, uint32_t timeout_ms,
+                               struct thb_error_t **error_out);
+
 const void *thb_details_data(const struct thb_details_t *details, size_t index, size_t *len_out);
 int32_t thb_details_attempt(const struct thb_details_t *details);
 void thb_details_free(struct thb_details_t *details);
@@ -68,7 +71,11 @@ function last_item(int $activity): int
     [$details, $len] = [$thb->new('thb_details_t *'), $thb->new('size_t')];
     call('activity_get_details', $activity, TIMEOUT_MS, FFI::addr($details));
     $data = $thb->thb_details_data($details, 0, FFI::addr($len));
-    $item = $data === null ? 0 : (int) FFI::string($data, $len->cdata);
+    $text = $data === null ? '0' : FFI::string($data, $len->cdata);
+    if (!ctype_digit($text)) {
+        throw new RuntimeException("the previous attempt's details are not an item: $text");
+    }
+    $item = (int) $text;
     echo "attempt {$thb->thb_details_attempt($details)} resumes after item $item\n";
     $thb->thb_details_free($details);
     return $item;
@@ -107,7 +114,14 @@ try {
     $activity = $thb->new('thb_activity_t');
     $options = '{"from_env": true}';
     call('activity_open', null, 0, $options, strlen($options), FFI::addr($activity));
-    echo work($activity->cdata, (int) ($argv[1] ?? 20)), "\n";
+    try {
+        echo work($activity->cdata, (int) ($argv[1] ?? 20)), "\n";
+    } catch (Throwable $why) {
+        // A failed attempt is retried at once, and shows its reason. Refused if the attempt is over.
+        $failure = json_encode(['message' => $why->getMessage(), 'type' => get_class($why)]);
+        $thb->thb_activity_fail($activity->cdata, $failure, strlen($failure), TIMEOUT_MS, null);
+        throw $why;
+    }
 } finally {
     $thb->thb_disconnect(TIMEOUT_MS, null); // sends the last record and closes the activity
 }

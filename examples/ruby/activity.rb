@@ -6,6 +6,7 @@
 # finished item. If the process is killed, the Activity's next attempt resumes after the last item that the server has.
 
 require "fiddle/import"
+require "json"
 
 # Functions from temporal_heartbeat.h.
 module THB
@@ -35,6 +36,9 @@ module THB
          "const void *result, size_t result_len, uint32_t timeout_ms, thb_error_t **error_out)"
   extern "thb_status_t thb_activity_report_cancelled(thb_activity_t activity, thb_encoding_t encoding, " \
          "const void *details, size_t details_len, uint32_t timeout_ms, thb_error_t **error_out)"
+
+  extern "thb_status_t thb_activity_fail(thb_activity_t activity, const char *failure_json, size_t failure_len, " \
+         "uint32_t timeout_ms, thb_error_t **error_out)"
 
   extern "const void *thb_details_data(const thb_details_t *details, size_t index, size_t *len_out)"
   extern "int32_t thb_details_attempt(const thb_details_t *details)"
@@ -66,7 +70,8 @@ def last_item(activity)
   details, len = THB.out, THB.out
   THB.call(:activity_get_details, activity, THB::TIMEOUT_MS, details)
   data = THB.thb_details_data(details.ptr, 0, len)
-  item = data.null? ? 0 : data[0, len[0, 8].unpack1("Q")].to_i
+  text = data.null? ? "0" : data[0, len[0, 8].unpack1("Q")]
+  item = Integer(text, exception: false) or raise "the previous attempt's details are not an item: #{text}"
   puts "attempt #{THB.thb_details_attempt(details.ptr)} resumes after item #{item}"
   THB.thb_details_free(details.ptr)
   item
@@ -102,6 +107,11 @@ begin
   options = '{"from_env": true}'
   THB.call(:activity_open, nil, 0, options, options.bytesize, activity)
   puts work(activity[0, 8].unpack1("Q"), Integer(ARGV.fetch(0, 20)))
+rescue StandardError => error
+  # A failed attempt is retried at once, and shows its reason. Refused if the attempt is over.
+  failure = JSON.generate({ message: error.message, type: error.class.name })
+  THB.thb_activity_fail(activity[0, 8].unpack1("Q"), failure, failure.bytesize, THB::TIMEOUT_MS, nil) if activity
+  raise
 ensure
   THB.thb_disconnect(THB::TIMEOUT_MS, nil) # sends the last record and closes the activity
 end

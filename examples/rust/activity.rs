@@ -13,7 +13,7 @@ use temporal_heartbeat::{
     api::{activity, rpc},
     model::{
         deadline::Timeout,
-        error::Result,
+        error::{Error, Result},
         payload::{Encoding, Payloads},
         signals::Signals,
     },
@@ -34,7 +34,13 @@ fn main() -> ExitCode {
 
 fn run(items: u32) -> Result<()> {
     rpc::connect(b"{}")?;
-    let done = activity::open(&[], br#"{"from_env": true}"#).and_then(|handle| work(handle, items));
+    let done = activity::open(&[], br#"{"from_env": true}"#).and_then(|handle| {
+        // A failed attempt is retried at once, and shows its reason. Refused if the attempt is over.
+        work(handle, items).inspect_err(|error| {
+            let failure = serde_json::json!({"message": error.message()}).to_string();
+            let _ = activity::fail(handle, failure.as_bytes(), Timeout::Within(TIMEOUT));
+        })
+    });
     rpc::disconnect(Timeout::Within(TIMEOUT))?; // sends what was recorded last, and closes the activity
     println!("{}", done?);
     Ok(())
@@ -66,8 +72,9 @@ fn work(handle: u64, items: u32) -> Result<&'static str> {
 /// Returns the last item that the previous attempt recorded, or 0.
 fn last_item(handle: u64) -> Result<u32> {
     let details = activity::details(handle, Timeout::Within(TIMEOUT))?;
-    let number = |data| std::str::from_utf8(data).ok()?.parse().ok();
-    let item = details.values().first().and_then(|value| number(&value.data)).unwrap_or(0);
+    let text = details.values().first().map_or("0".into(), |value| String::from_utf8_lossy(&value.data));
+    let not_an_item = |_| Error::argument(format!("the previous attempt's details are not an item: {text}"));
+    let item = text.parse().map_err(not_an_item)?;
     println!("attempt {} resumes after item {item}", details.about().attempt);
     Ok(item)
 }

@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn activities_come_in_the_order_of_their_earliest_times() {
+    fn activities_are_ordered_by_their_earliest_time() {
         let now = Moment::now();
         let at = |seconds| now.later(Duration::from_secs(seconds));
         let mut queue = DueQueue::default();
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn an_activity_that_is_flushed_often_stays_one_entry() {
+    fn repeated_flushes_of_an_activity_keep_one_entry() {
         let now = Moment::now();
         let mut queue = DueQueue::default();
         for flush in 0..10_000 {

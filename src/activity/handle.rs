@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_survives_the_way_through_a_number() {
+    fn handle_converts_to_a_number_and_back() {
         for handle in [
             Handle { index: 0, generation: 1, fork: 0 },
             Handle { index: MAX_SLOTS - 1, generation: LAST_GENERATION, fork: MAX_FORKS },
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_no_handles_are_refused() {
+    fn numbers_without_a_handle_are_refused() {
         for number in [0, 1, 1 << 53, u64::MAX, 1 << 22] {
             assert_eq!(
                 Handle::from_number(number, 0).unwrap_err().status(),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parents_handle_is_known_as_such_in_the_child() {
+    fn child_recognizes_a_handle_of_its_parent() {
         let handle = Handle { index: 7, generation: 1, fork: 0 };
         let error = Handle::from_number(handle.number(), 1).unwrap_err();
         assert_eq!(error.status(), Status::Forked);

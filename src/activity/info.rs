@@ -64,7 +64,7 @@ mod tests {
     };
 
     #[test]
-    fn it_is_json_whatever_the_error_says() {
+    fn report_is_json_for_any_error_text() {
         let info = Info {
             attempt: 2,
             addressed_by: Some("ids"),

@@ -143,13 +143,13 @@ mod tests {
     use crate::model::status::Status;
 
     #[test]
-    fn nothing_given_is_a_pulse_that_asks_the_server() {
+    fn default_is_a_pulse_with_details_from_the_server() {
         let options = OpenOptions::read(b"").unwrap();
         assert!(options.pulse && options.initial_details.is_none() && options.heartbeat_timeout.is_zero());
     }
 
     #[test]
-    fn every_option_finds_its_place() {
+    fn every_option_sets_its_field() {
         let options = OpenOptions::read(
             br#"{"heartbeat_timeout_ms":2e3,"pulse":false,"stall_timeout_ms":5,"cancel_poll_ms":6,"initial_details":"",
                  "age_ms":7,"attempt_remaining_ms":8,"workflow_id":"w","run_id":"r","activity_id":"a","attempt":9,

@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_is_worn_out_is_not_used_again() {
+    fn slot_is_not_reused_after_its_last_generation() {
         let registry = Registry::new(0);
         let first = registry.insert(activity()).unwrap();
         registry.remove(first).unwrap();
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slots_of_watches_are_left_to_them() {
+    fn activities_use_no_slots_of_watches() {
         let registry = Registry::new(0);
         registry.entries.lock().used = SLOTS_OF_ACTIVITIES - 1;
         let last = registry.insert(activity()).unwrap();
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_stays_small() {
+    fn slot_has_a_limited_size() {
         // Not counting the token and the details, which vary in size.
         let bytes = size_of::<Slot>();
         assert!(bytes <= 256, "{bytes} bytes");

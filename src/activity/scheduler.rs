@@ -297,11 +297,15 @@ mod tests {
 
     /// Panics once at the beginning of a scheduler round, if the test requested it.
     pub fn fall_if_planted() {
-        assert!(!PLANTED.swap(false, Ordering::SeqCst), "on purpose");
+        // A simulation that runs at the same time has requested none.
+        assert!(
+            crate::sys::simulated::world().is_some() || !PLANTED.swap(false, Ordering::SeqCst),
+            "on purpose"
+        );
     }
 
     #[test]
-    fn a_sender_that_panics_begins_anew_with_all_that_is_open() {
+    fn sender_examines_all_activities_after_a_panic() {
         let activities: &'static Activities = Box::leak(Box::new(Activities::new(0, Arc::default())));
         // No server listens there, so a failed try proves that the sender ran.
         let options = Options::read(br#"{"address":"127.0.0.1:1","namespace":"default"}"#).unwrap();
@@ -332,7 +336,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_sender_that_was_replaced_ends_and_takes_nothing() {
+    async fn replaced_sender_ends_and_takes_no_wake_ups() {
         let activities: &'static Activities = Box::leak(Box::new(Activities::new(0, Arc::default())));
         let options = Options::read(br#"{"address":"127.0.0.1:1","namespace":"default"}"#).unwrap();
         let io_thread = Runtime::new().io_thread();
@@ -348,7 +352,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_panics_is_tried_again() {
+    async fn request_is_retried_after_a_panic() {
         let activities: &Activities = Box::leak(Box::new(Activities::new(0, Arc::default())));
         let now = Moment::now();
         let mut activity = Activity::open(b"token", OpenOptions::default(), now).unwrap();

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_for_a_worker_does_not_shorten_the_start_to_close_timeout() {
+    fn wait_for_a_worker_does_not_shorten_the_start_to_close_timeout() {
         let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
         let timeout = |start_to_close| {
             Task::from(PollActivityTaskQueueResponse {
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_activity_without_a_workflow_is_standalone() {
+    fn activity_without_a_workflow_is_standalone() {
         let task = |workflow_id: &str| {
             Task::from(PollActivityTaskQueueResponse {
                 workflow_execution: Some(WorkflowExecution {

@@ -75,13 +75,13 @@ mod tests {
     }
 
     #[test]
-    fn a_growth_of_one_ends() {
+    fn growth_of_one_is_computed_in_bounded_time() {
         let steady = Backoff { growth: 1.0, ..BACKOFF };
         assert!(steady.pause(10_000) <= BACKOFF.first);
     }
 
     #[test]
-    fn a_server_that_asks_for_less_is_left_alone_for_a_second() {
+    fn rate_limited_request_pauses_for_a_second() {
         assert!(BACKOFF.slow_pause(1) >= SLOW_PAUSE);
     }
 }

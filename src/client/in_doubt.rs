@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_doubt_stays_with_its_token() {
+    fn doubt_belongs_to_its_token() {
         let in_doubt = InDoubt::default();
         in_doubt.add(b"a".to_vec().into());
         in_doubt.add(b"a".to_vec().into());
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_doubt_makes_room() {
+    fn oldest_doubt_is_forgotten_first() {
         let in_doubt = InDoubt::default();
         (0..=CAPACITY).for_each(|n| in_doubt.add(n.to_le_bytes().to_vec().into()));
         assert!(!in_doubt.has(&0_usize.to_le_bytes()));

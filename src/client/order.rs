@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn requests_of_one_activity_wait_for_each_other_and_others_do_not() {
+    async fn only_requests_of_the_same_activity_wait_for_each_other() {
         let order = Order::default();
         let first = order.acquire(&target("a"), short()).await.unwrap();
         assert!(order.acquire(&target("a"), short()).await.is_none());
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_entry_that_a_waiting_call_left_behind_is_swept() {
+    async fn unused_entries_are_removed() {
         let order = Order::default();
         for number in 0..=FIRST_SWEEP {
             // Like a waiting call that timed out just when the permit was dropped.
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_waits_for_another_one_too_long_may_be_repeated() {
+    async fn request_that_waits_too_long_for_another_is_retryable() {
         let options = Options::read(br#"{"address":"127.0.0.1:1"}"#).unwrap();
         let io_thread = Runtime::new().io_thread();
         let client =

@@ -249,7 +249,7 @@ mod tests {
     };
 
     #[test]
-    fn tries_come_to_an_end_where_they_are_counted() {
+    fn number_of_tries_is_limited() {
         let mut tries = Tries::new(POLICY, Deadline::within(Duration::from_secs(60)));
         let lost = || RpcError::from(TransportError::OutcomeUnknown(Error::new(Status::Unavailable, "gone")));
         for more in [true, true, false] {

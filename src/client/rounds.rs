@@ -81,7 +81,7 @@ mod tests {
     use crate::config::Options;
 
     #[tokio::test(start_paused = true)]
-    async fn a_timeout_in_the_last_round_does_not_hide_the_answer_in_the_round_before() {
+    async fn timeout_in_the_last_round_does_not_hide_the_previous_answer() {
         let policy = Options::read(br#"{"address":"127.0.0.1:1"}"#).unwrap().retry;
         let mut rounds = Rounds::new(policy, Effort::Until(Deadline::within(Duration::from_secs(60))));
         let answer = RpcError::temporary(Error::new(Status::Unavailable, "the answer"));

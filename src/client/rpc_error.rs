@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_detail_distinguishes_errors_with_the_same_code() {
+    fn detail_distinguishes_errors_with_the_same_code() {
         for (code, detail, status, retry) in [
             (Code::NotFound, "NotFoundFailure", Status::NotFound, Retry::Never),
             (Code::NotFound, "NamespaceNotFoundFailure", Status::NamespaceNotFound, Retry::Never),

@@ -208,7 +208,7 @@ mod tests {
     use crate::{client::description::State, model::payload::Payloads};
 
     #[test]
-    fn a_failure_whose_newest_details_the_server_does_not_have_stays_in_doubt() {
+    fn failure_stays_in_doubt_if_the_server_lacks_its_details() {
         let report = |details: &str| {
             let report = Report::read(br#"{"message":"broken"}"#).unwrap();
             Report { heartbeat_details: Some(Payloads::from_json_values([details])), ..report }

@@ -57,7 +57,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_file_is_read_whole_or_not_at_all() {
+    fn file_is_read_completely_or_not_at_all() {
         let path = std::env::temp_dir().join(format!("thb-files-{}", std::process::id()));
         fs::write(&path, vec![b'x'; MAX_BYTES]).unwrap();
         assert_eq!(read_text(&path).unwrap().len(), MAX_BYTES);

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_token_is_not_repeated() {
+    fn invalid_token_text_is_not_in_the_error() {
         for text in [&b"secret secret"[..], b"a-b_", b"aGk", b"\xff", b"  "] {
             let error = token_from_text(text, "THE SOURCE").unwrap_err();
             assert_eq!(error.status(), Status::Config);

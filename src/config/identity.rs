@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn process_and_host_are_named_unless_another_identity_is_given() {
+    fn default_identity_names_process_and_host() {
         let (pid, host) = (std::process::id(), sys::host::name());
         assert_eq!(identity(None, &[]), format!("{pid}@{host}"));
         assert_eq!(identity(Some("solver {pid} on {host}"), &[]), format!("solver {pid} on {host}"));
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_job_is_named_beside_them() {
+    fn identity_names_the_batch_job() {
         let base = format!("{}@{}", std::process::id(), sys::host::name());
         for (variables, job) in [
             (&[("SLURM_JOB_ID", "4711"), ("SLURM_PROCID", "3")][..], "slurm-4711.3"),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_job_is_none() {
+    fn variables_of_other_programs_are_not_a_batch_job() {
         let base = format!("{}@{}", std::process::id(), sys::host::name());
         let host = sys::host::name();
         for variables in [
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_with_a_mistake_is_refused() {
+    fn invalid_template_is_refused() {
         for template in ["{pid", "{user}", "{}"] {
             let error = Identity::parse("options.identity", Some(template.to_owned())).unwrap_err();
             assert!(error.message().starts_with("options.identity") && error.message().contains("{pid}"));

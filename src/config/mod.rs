@@ -149,7 +149,7 @@ impl Options {
             connect_timeout: settings.time(&table::CONNECT_TIMEOUT_MS),
             lazy: settings.flag(&table::LAZY),
             security: Security::from_settings(&settings, &address)?,
-            proxy: proxy(&settings)?,
+            proxy: proxy(&settings, &address)?,
             keepalive: (!settings.flag(&table::KEEPALIVE_DISABLED)).then(|| Keepalive {
                 interval: settings.time(&table::KEEPALIVE_INTERVAL_MS),
                 timeout: settings.time(&table::KEEPALIVE_TIMEOUT_MS),
@@ -168,13 +168,13 @@ impl Options {
 
 fn authority(settings: &Settings, address: &Address) -> Result<Authority> {
     let text = settings.text(&table::AUTHORITY);
-    let text = text.as_deref().unwrap_or(&address.authority);
+    let text = text.as_deref().unwrap_or(address.authority());
     let wrong =
         || Error::config(format!("{} must be a host, or host:port", settings.source(&table::AUTHORITY)));
     text.parse::<Authority>().ok().filter(|_| !text.contains('@')).ok_or_else(wrong)
 }
 
-fn proxy(settings: &Settings) -> Result<Option<Proxy>> {
+fn proxy(settings: &Settings, server: &Address) -> Result<Option<Proxy>> {
     let (user, password) =
         (settings.text(&table::PROXY_BASIC_AUTH_USER), settings.text(&table::PROXY_BASIC_AUTH_PASSWORD));
     let Some(target) = settings.text(&table::PROXY_TARGET_HOST) else {
@@ -186,6 +186,12 @@ fn proxy(settings: &Settings) -> Result<Option<Proxy>> {
         };
     };
     let address = Address::parse(&settings.source(&table::PROXY_TARGET_HOST), &target)?;
+    if server.path.is_some() {
+        return Err(Error::config(format!(
+            "an HTTP proxy can't reach {}: give no proxy for it",
+            server.text
+        )));
+    }
     let basic_auth = match (user, password) {
         (Some(user), password) if !user.contains(':') => {
             Some((user.to_string(), password.unwrap_or_else(|| "".into())))

@@ -97,7 +97,7 @@ macro_rules! options {
 // The options of a group follow each other. The group's name alone sets the first of them: `"tls": true` means
 // `"tls": {"disabled": false}`, and `"proxy": "a:1"` sets `target_host`.
 options! {
-    ADDRESS = Key::new("address", Kind::Text, "The server's address, as `host:port` or `dns:///host:port`.")
+    ADDRESS = Key::new("address", Kind::Text, "The server's address, as `host:port` or `dns:///host:port`, or `unix:path` for a socket in the file system.")
         .default("127.0.0.1:7233")
         .variable("TEMPORAL_ADDRESS");
     NAMESPACE = Key::new("namespace", Kind::Text, "The namespace of the activities.")
@@ -207,7 +207,7 @@ options! {
     PROXY_TARGET_HOST = Key::new(
         "proxy.target_host",
         Kind::Text,
-        "An HTTP proxy to connect through (with CONNECT), as `host:port`. Default: none.",
+        "An HTTP proxy to connect through (with CONNECT), as `host:port` or `unix:path`. Default: none.",
     );
     PROXY_BASIC_AUTH_USER = Key::new("proxy.basic_auth_user", Kind::Text, "The user for the proxy.");
     PROXY_BASIC_AUTH_PASSWORD = Key::new("proxy.basic_auth_password", Kind::Secret, "The password for the proxy.");

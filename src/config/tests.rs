@@ -16,9 +16,9 @@ fn refused(json: &str, variables: &[(&str, &str)]) -> (Status, String) {
 }
 
 #[test]
-fn nothing_given_means_the_local_server() {
+fn default_is_the_local_server() {
     let options = read("", &[]).unwrap();
-    assert_eq!(options.address.authority, "127.0.0.1:7233");
+    assert_eq!(options.address.text, "127.0.0.1:7233");
     assert_eq!(options.namespace, "default");
     assert!(!options.lazy);
     assert!(options.identity.resolve().starts_with(&format!("{}@", std::process::id())));
@@ -26,7 +26,7 @@ fn nothing_given_means_the_local_server() {
 }
 
 #[test]
-fn an_option_wins_over_its_variable_and_that_over_the_default() {
+fn option_overrides_variable_and_variable_overrides_default() {
     let variables = [("TEMPORAL_ADDRESS", "env:1"), ("TEMPORAL_NAMESPACE", "env")];
     let options = read("{\"address\":\"[::1]:2\"}", &variables).unwrap();
     assert_eq!((options.address.host.as_str(), options.address.port), ("::1", 2));
@@ -34,7 +34,7 @@ fn an_option_wins_over_its_variable_and_that_over_the_default() {
 }
 
 #[test]
-fn an_empty_variable_is_no_variable() {
+fn empty_variable_is_ignored() {
     let empty =
         read("", &[("TEMPORAL_ADDRESS", ""), ("TEMPORAL_API_KEY", ""), ("TEMPORAL_TLS", "")]).unwrap();
     let absent = read("", &[]).unwrap();
@@ -42,19 +42,19 @@ fn an_empty_variable_is_no_variable() {
 }
 
 #[test]
-fn other_variables_are_not_ours() {
+fn unknown_variables_are_ignored() {
     assert!(read("", &[("TEMPORAL_TLSX", "1"), ("TEMPORAL_ACTIVITY_ID", "1"), ("PATH", "x")]).is_ok());
 }
 
 #[test]
-fn an_address_may_have_the_scheme_of_gos_clients() {
+fn address_may_have_the_scheme_of_gos_clients() {
     let options = read(r#"{"address":"dns:///server.example:7233"}"#, &[]).unwrap();
     assert_eq!((options.address.host.as_str(), options.address.port), ("server.example", 7233));
     assert_eq!(options.authority, "server.example:7233");
 }
 
 #[test]
-fn older_variables_count_less_than_those_of_today() {
+fn newer_variables_override_older_ones() {
     let older = [("TEMPORAL_TLS_CERT", "/c"), ("TEMPORAL_TLS_KEY", "/k"), ("TEMPORAL_TLS_CA", "/ca")];
     let origins = |more: &[(&str, &str)]| {
         let options = read("", &[&older[..], more].concat()).unwrap();
@@ -71,7 +71,7 @@ fn older_variables_count_less_than_those_of_today() {
 }
 
 #[test]
-fn an_address_that_is_none_says_why() {
+fn invalid_address_is_explained() {
     for (address, why) in [
         ("localhost", "no port"),
         ("http://localhost:7233", "scheme"),
@@ -82,12 +82,27 @@ fn an_address_that_is_none_says_why() {
         ("[::1:7233", "brackets"),
         ("a b:7233", "character"),
         ("u@h:7233", "character"),
+        ("unix:", "no path"),
+        ("unix://", "no path"),
     ] {
         let (status, message) = refused(&format!("{{\"address\":\"{address}\"}}"), &[]);
         assert_eq!(status, Status::Config);
         assert!(message.contains("options.address") && message.contains(why), "{address}: {message}");
     }
     assert!(refused("", &[("TEMPORAL_ADDRESS", "x")]).1.contains("TEMPORAL_ADDRESS"));
+}
+
+#[test]
+fn a_socket_in_the_file_system_is_an_address() {
+    for (address, path) in
+        [("unix:/run/t.sock", "/run/t.sock"), ("unix:///run/t.sock", "/run/t.sock"), ("unix:t", "t")]
+    {
+        let options = read(&format!("{{\"address\":\"{address}\"}}"), &[]).unwrap();
+        assert_eq!(options.address.path.as_deref(), Some(std::path::Path::new(path)));
+        assert_eq!((options.authority.as_str(), options.address.text.as_str()), ("localhost", address));
+    }
+    let (status, message) = refused(r#"{"address":"unix:t","proxy":"a:1"}"#, &[]);
+    assert!(status == Status::Config && message.contains("proxy can't reach unix:t"), "{message}");
 }
 
 #[test]
@@ -100,14 +115,14 @@ fn options_of_the_wrong_kind_are_configuration_errors() {
 }
 
 #[test]
-fn every_default_is_one_that_its_option_could_have() {
+fn every_default_is_a_valid_value() {
     for key in KEYS.iter().filter(|key| key.default.is_some()) {
         assert!(key.default_value().is_some(), "{}", key.name);
     }
 }
 
 #[test]
-fn options_of_a_group_stand_together_and_alternatives_name_each_other() {
+fn groups_are_contiguous_and_alternatives_are_mutual() {
     let groups: Vec<_> = KEYS.iter().filter_map(|key| key.group()).collect();
     let mut runs = groups.clone();
     runs.dedup();
@@ -120,7 +135,7 @@ fn options_of_a_group_stand_together_and_alternatives_name_each_other() {
 }
 
 #[test]
-fn no_secret_is_shown() {
+fn options_show_no_secret() {
     let json = r#"{"api_key":"hunter2","grpc_meta":{"x-token":"hunter2"},
         "tls":{"client_cert_data":"hunter2","client_key_data":"hunter2","server_ca_cert_data":"hunter2"},
         "proxy":{"target_host":"a:1","basic_auth_user":"u","basic_auth_password":"hunter2"}}"#;
@@ -129,7 +144,7 @@ fn no_secret_is_shown() {
 }
 
 #[test]
-fn an_api_key_turns_tls_on_unless_it_is_said_to_be_off() {
+fn api_key_turns_tls_on_unless_it_is_disabled() {
     let tls = |json: &str, variables: &[(&str, &str)]| read(json, variables).unwrap().security.tls.is_some();
     assert!(!tls("", &[]));
     assert!(tls(r#"{"api_key":"k"}"#, &[]));
@@ -142,7 +157,7 @@ fn an_api_key_turns_tls_on_unless_it_is_said_to_be_off() {
 }
 
 #[test]
-fn who_gives_an_option_of_tls_wants_tls() {
+fn tls_option_turns_tls_on() {
     let json = r#"{"tls":{"server_name":"a"}}"#;
     assert!(read(json, &[("TEMPORAL_TLS", "false")]).unwrap().security.tls.is_some());
     assert!(read("{\"tls\":{}}", &[]).unwrap().security.tls.is_some());
@@ -150,7 +165,7 @@ fn who_gives_an_option_of_tls_wants_tls() {
 }
 
 #[test]
-fn a_path_and_the_data_themselves_contradict_each_other_but_an_option_replaces_both() {
+fn path_and_data_are_exclusive_within_a_source() {
     for (one, other) in
         [("server_ca_cert", "SERVER_CA_CERT"), ("client_cert", "CLIENT_CERT"), ("client_key", "CLIENT_KEY")]
     {
@@ -171,7 +186,7 @@ fn a_path_and_the_data_themselves_contradict_each_other_but_an_option_replaces_b
 }
 
 #[test]
-fn a_certificate_needs_its_key() {
+fn certificate_needs_its_key() {
     let (_, message) = refused(r#"{"tls":{"client_cert_data":"c"}}"#, &[]);
     assert!(
         message.contains("options.tls.client_cert_data") && message.contains("client_key_path"),
@@ -182,7 +197,7 @@ fn a_certificate_needs_its_key() {
 }
 
 #[test]
-fn headers_come_together_from_all_places_under_one_spelling() {
+fn headers_of_all_sources_are_merged_with_normalized_names() {
     let variables = [
         ("TEMPORAL_GRPC_META_X_ONE", "env"),
         ("TEMPORAL_GRPC_META_X_TWO", "env"),
@@ -207,7 +222,7 @@ fn headers_come_together_from_all_places_under_one_spelling() {
 }
 
 #[test]
-fn what_is_neither_true_nor_false_is_refused_by_the_variables_name() {
+fn invalid_boolean_error_names_the_variable() {
     for name in ["TEMPORAL_TLS", "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION"] {
         let (status, message) = refused("", &[(name, "yes")]);
         assert_eq!(status, Status::Config);
@@ -216,7 +231,7 @@ fn what_is_neither_true_nor_false_is_refused_by_the_variables_name() {
 }
 
 #[test]
-fn reconfiguring_changes_what_it_names_and_nothing_else() {
+fn reconfiguring_changes_only_the_named_options() {
     let options =
         read(r#"{"api_key":"old","grpc_meta":{"a":"1","b":"1"},"tls":{"server_name":"n"}}"#, &[]).unwrap();
     let changed = options.reconfigured(br#"{"api_key_path":"/new","grpc_meta":{"b":"2"}}"#).unwrap();

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_attempt_is_told_from_another_of_its_number_by_its_start() {
+    fn attempts_with_the_same_number_differ_by_their_start() {
         let attempt = |number, started_at| Attempt { number, started_at };
         assert!(attempt(2, 7).may_be(attempt(2, 7)) && attempt(2, 0).may_be(attempt(2, 7)));
         assert!(!attempt(2, 7).may_be(attempt(2, 8)) && !attempt(2, 7).may_be(attempt(3, 7)));
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_later_attempt_is_the_one_that_was_started_later_whatever_its_number() {
+    fn later_start_means_later_attempt_for_any_number() {
         let attempt = |number, started_at| Attempt { number, started_at };
         for (ours, other, order) in [
             (attempt(1, 8), attempt(2, 7), Ordering::Greater),
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_of_one_activity_when_they_agree_in_what_both_say() {
+    fn ids_match_if_the_known_parts_are_equal() {
         let ids = |workflow_id: &str, run_id: &str| Ids {
             workflow_id: workflow_id.into(),
             run_id: run_id.into(),

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_finds_its_field() {
+    fn every_key_sets_its_field() {
         let report = Report::read(
             br#"{"message":"m","type":"T","non_retryable":true,"details":[1, "two"],"next_retry_delay_ms":1500,
                  "category":"benign","stack_trace":"at x","source":"solver","cause":{"message":"c","details":[null]},"heartbeat_details":[41]}"#,
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_given_is_a_plain_retryable_failure_that_keeps_the_progress() {
+    fn default_is_a_retryable_failure_that_keeps_the_progress() {
         let report = Report::read(b"").unwrap();
         assert!(!info(&report.failure).non_retryable);
         assert_eq!((report.heartbeat_details, &info(&report.failure).details), (None, &None));
@@ -179,13 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn a_text_beyond_its_limit_is_too_large() {
+    fn text_over_its_limit_is_too_large() {
         let text = format!("{{\"message\":\"{}\"}}", "x".repeat(MAX_BYTES));
         assert_eq!(Report::read(text.as_bytes()).unwrap_err().status(), Status::TooLarge);
     }
 
     #[test]
-    fn values_are_found_wherever_they_are_readable() {
+    fn readable_values_are_found_in_all_places() {
         for json in
             [r#"{"details":[1]}"#, r#"{"heartbeat_details":[1]}"#, r#"{"cause":{"cause":{"details":[1]}}}"#]
         {
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_and_progress_keep_the_limit_each() {
+    fn failure_and_progress_are_limited_separately() {
         let report = Report::read(br#"{"message":"0123456789","heartbeat_details":["0123456789"]}"#).unwrap();
         report.check_size(1000).unwrap();
         assert_eq!(report.check_size(30).unwrap_err().status(), Status::TooLarge);

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn null_and_nothing_are_the_same() {
+    fn null_equals_a_missing_value() {
         for text in ["{\"a\": null}", "{}", ""] {
             assert_eq!(value(text, |object| object.string("a")).unwrap(), None, "{text}");
             assert!(value(text, |object| object.strings()).unwrap().is_empty(), "{text}");
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_come_in_any_spelling_and_keep_their_range() {
+    fn integers_are_parsed_in_any_spelling_within_their_range() {
         let ms =
             |text: &str| value(&format!("{{\"ms\": {text}}}"), |object| object.integer("ms", 0..=99_999));
         for spelling in ["30000", "3e4", "30000.0", "0.3E+5"] {
@@ -243,13 +243,13 @@ mod tests {
     }
 
     #[test]
-    fn a_key_given_twice_is_named_by_its_path() {
+    fn duplicate_key_is_named_by_its_path() {
         assert_eq!(refused(b"{\"a\":[{\"b\":1,\"b\":2}]}"), "options.a[0].b: the key is given twice");
         assert_eq!(refused(b"{\"a\":[],\"\\u0061\":[]}"), "options.a: the key is given twice");
     }
 
     #[test]
-    fn an_unknown_key_is_named_beside_the_known_ones() {
+    fn unknown_key_error_lists_the_known_keys() {
         let keys = |object: &mut Object<'_>| Ok((object.string("address")?, object.boolean("lazy")?));
         for text in ["{\"adress\":\"x\"}", "{\"adress\":null,\"lazy\":true}"] {
             let error = value(text, keys).unwrap_err();
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_object_is_refused() {
+    fn text_other_than_an_object_is_refused() {
         assert_eq!(refused(b"[1]"), "options must be a JSON object");
         assert!(refused(b"{\"a\":1").contains("isn't valid JSON"));
         assert!(refused(b"{} {}").contains("isn't valid JSON"));

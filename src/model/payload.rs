@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_join_by_standing_one_after_the_other() {
+    fn concatenated_lists_decode_as_one_list() {
         let mut all = Payloads::from_json_values(["1"]);
         let more = Payloads::from_caller("more", Encoding::Null, b"").unwrap().unwrap();
         all.push("more", Encoding::Payloads, more.encoded()).unwrap();
@@ -416,14 +416,14 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_the_future_pass_through_unchanged() {
+    fn unknown_fields_are_passed_on_unchanged() {
         let mut encoded = Payloads::from_json_values(["1"]).0;
         encoding::bytes::encode(77, &b"later".to_vec(), &mut encoded);
         assert_eq!(Payloads::decode(encoded.as_slice()).unwrap().encoded(), encoded);
     }
 
     #[test]
-    fn the_limit_is_on_the_encoded_size() {
+    fn limit_applies_to_the_encoded_size() {
         let payloads = Payloads::from_caller("details", Encoding::Binary, &[7; 100]).unwrap().unwrap();
         let size = payloads.encoded().len();
         assert!(size > 100);
@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_codec_has_encoded_passes_where_encoded_is_required() {
+    fn require_encoded_accepts_only_encoded_values() {
         let value = |metadata: &[(&str, &'static [u8])]| {
             let metadata =
                 metadata.iter().map(|(key, name)| ((*key).to_owned(), Bytes::from_static(name))).collect();
@@ -462,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_refused_with_the_reason() {
+    fn invalid_json_is_refused_with_the_reason() {
         for (data, reason) in [
             (&b"{\"a\":}"[..], "isn't valid JSON"),
             (b"\"\xff\"", "isn't valid UTF-8"),
@@ -476,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn json_nested_a_million_deep_is_no_danger() {
+    fn json_nested_a_million_deep_is_refused() {
         let deep = "[".repeat(1 << 20) + &"]".repeat(1 << 20);
         Payloads::from_caller("details", Encoding::Json, deep.as_bytes()).unwrap();
     }

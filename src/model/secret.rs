@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_of_it_is_shown() {
+    fn secret_is_not_shown() {
         assert_eq!(format!("{:?}", Secret::from("hunter2")), "...");
     }
 }

@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_never_set_is_zero() {
+    fn missing_timestamp_is_zero() {
         assert_eq!((unix_ms(None), unix_ns(None)), (0, 0));
         assert_eq!(unix_ms(Some(Timestamp { seconds: 1, nanos: 2_999_999 })), 1002);
     }

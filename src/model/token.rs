@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_workflow_activity_is_found_by_its_three_ids() {
+    fn workflow_activity_has_three_ids() {
         let ids = Ids { workflow_id: "wf".into(), run_id: "run".into(), activity_id: "5".into() };
         let token = Token {
             namespace_id: "ns".into(),
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_standalone_activity_is_found_by_its_component() {
+    fn standalone_activity_is_in_the_component_ref() {
         let component =
             ComponentRef { business_id: "act".into(), run_id: "run".into(), ..ComponentRef::default() };
         let task = Task {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_activity_is_not_read() {
+    fn token_without_an_activity_is_not_parsed() {
         for garbage in [&b""[..], b"garbage", b"\x0a\x02ns", b"CgJucw=="] {
             assert_eq!(Token::read(garbage), None);
             assert_eq!(activity(&Bytes::from_static(garbage)), None);

@@ -141,7 +141,7 @@ mod tests {
     use crate::model::status::Status;
 
     #[test]
-    fn an_ending_without_an_outcome_in_time_is_in_doubt() {
+    fn ending_without_an_outcome_in_time_is_in_doubt() {
         // No server listens there.
         let options = Options::read(br#"{"address":"127.0.0.1:1"}"#).unwrap();
         let activities: &'static Activities = Box::leak(Box::new(Activities::new(0, Arc::default())));

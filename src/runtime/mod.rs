@@ -215,14 +215,14 @@ mod tests {
     }
 
     #[test]
-    fn work_runs_on_the_named_thread_and_comes_back() {
+    fn work_runs_on_the_io_thread_and_returns_its_result() {
         let runtime = started();
         let name = runtime.block_on(long(), true, async { Ok(thread::current().name().map(str::to_owned)) });
         assert_eq!(name.unwrap().as_deref(), Some(THREAD_NAME));
     }
 
     #[test]
-    fn a_caller_without_others_comes_to_drive_and_the_io_thread_steps_in_when_it_is_gone() {
+    fn single_caller_drives_until_it_stops_calling() {
         let runtime = started();
         for _ in 0..3 {
             become_driver(&runtime);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_in_the_background_goes_on_whoever_drives() {
+    fn background_work_continues_with_any_driver() {
         let runtime = started();
         let ticks = Arc::new(AtomicUsize::new(0));
         runtime.spawn({
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_that_are_over_at_once_do_not_keep_the_timers_from_running() {
+    fn short_calls_do_not_block_timers() {
         let runtime = started();
         become_driver(&runtime);
         let (promise, ticket) = oneshot::slot();
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_that_hands_over_never_drives() {
+    fn caller_that_cannot_lead_never_drives() {
         let runtime = started();
         become_driver(&runtime);
         for _ in 0..100 {
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_beside_one_that_drives_are_served_during_it_and_after_it() {
+    fn concurrent_calls_are_served_during_and_after_a_driving_call() {
         let runtime = started();
         for _ in 0..10 {
             thread::scope(|scope| {
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn callers_side_by_side_all_get_their_answers_whoever_drives() {
+    fn concurrent_callers_get_their_answers_with_any_driver() {
         let runtime = started();
         thread::scope(|scope| {
             for callers in [1, 2, 3, 1, 8, 1] {
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_of_the_callers_own_tokio_runtime_never_drives() {
+    fn worker_of_the_callers_tokio_runtime_never_drives() {
         let runtime = started();
         become_driver(&runtime);
         let theirs = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn stopping_wakes_those_who_wait_and_who_drives() {
+    fn stop_wakes_waiting_and_driving_callers() {
         for prepare in [become_driver, |_: &Runtime| ()] {
             let runtime = started();
             thread::scope(|scope| {
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_over_is_gone_with_all_that_it_had() {
+    fn dropped_runtime_leaks_nothing() {
         for prepare in [become_driver, io_thread_steps_in] {
             let runtime = started();
             prepare(&runtime);
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_a_status_and_the_others_go_on_whoever_drives() {
+    fn panic_becomes_a_status_and_other_calls_continue() {
         let runtime = started();
         for prepare in [become_driver, io_thread_steps_in] {
             prepare(&runtime);
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_that_gets_no_answer_leaves_in_time() {
+    fn caller_without_an_answer_returns_in_time() {
         let runtime = started();
         let late =
             runtime.block_on::<()>(Deadline::within(Duration::from_millis(20)), true, std::future::pending());
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn work_for_the_io_thread_runs_there_although_callers_drive() {
+    fn work_for_the_io_thread_runs_there_while_callers_drive() {
         let runtime = started();
         let io = runtime.io_thread();
         let name = async || thread::current().name().map(str::to_owned);

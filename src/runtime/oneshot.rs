@@ -108,21 +108,21 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
-    fn what_is_filled_on_another_thread_arrives() {
+    fn value_from_another_thread_arrives() {
         let (promise, ticket) = slot();
         thread::spawn(move || promise.fill(7));
         assert_eq!(ticket.wait(Deadline::within(LONG)), Ok(7));
     }
 
     #[test]
-    fn what_was_filled_before_the_wait_arrives_even_past_the_deadline() {
+    fn value_filled_before_the_wait_is_returned_after_the_deadline() {
         let (promise, ticket) = slot();
         promise.fill(7);
         assert_eq!(ticket.wait(Deadline::within(Duration::ZERO)), Ok(7));
     }
 
     #[test]
-    fn a_waiter_learns_why_nothing_comes() {
+    fn waiter_gets_the_reason_of_a_dropped_sender() {
         let (_promise, ticket) = slot::<()>();
         assert_eq!(ticket.wait(Deadline::within(Duration::from_millis(1))), Err(Nothing::Late));
 

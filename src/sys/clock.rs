@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_goes_on_and_never_comes_never() {
+    fn time_advances_and_never_is_never_reached() {
         let before = Moment::now();
         let hour = Duration::from_secs(3600);
         assert!(Moment::now() >= before);

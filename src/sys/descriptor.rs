@@ -101,7 +101,7 @@ mod tests {
     };
 
     #[test]
-    fn a_file_is_read_from_its_start_whatever_its_position() {
+    fn file_is_read_from_its_start_at_any_position() {
         let path = std::env::temp_dir().join(format!("thb-descriptor-{}", std::process::id()));
         let mut file = File::create_new(&path).unwrap();
         file.write_all(b"token").unwrap();
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_is_read_until_it_is_closed() {
+    fn pipe_is_read_until_it_is_closed() {
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(b"token").unwrap();
         let late = read_to_end(reader.as_raw_fd(), 10, Duration::from_millis(20)).unwrap_err();
@@ -125,14 +125,14 @@ mod tests {
     }
 
     #[test]
-    fn more_than_the_limit_shows() {
+    fn content_over_the_limit_is_detected() {
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(b"0123456789").unwrap();
         assert_eq!(read_to_end(reader.as_raw_fd(), 4, Duration::from_secs(5)).unwrap().len(), 5);
     }
 
     #[test]
-    fn a_number_that_is_no_descriptor_is_an_error() {
+    fn number_without_a_descriptor_is_an_error() {
         let error = read_to_end(i32::MAX, 10, Duration::from_secs(5)).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EBADF));
     }

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn every_descriptor_of_it_shows_the_flag() {
+    fn every_descriptor_of_the_event_shows_the_flag() {
         for event in [Event::new().unwrap(), Event::pipe().unwrap()] {
             let shared = owned(event.share().unwrap()).unwrap();
             assert!(!readable(shared.as_raw_fd()));

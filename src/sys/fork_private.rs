@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_closes_what_is_private_and_nothing_else() {
+    fn child_closes_only_private_descriptors() {
         let (ours, theirs) =
             std::net::UdpSocket::bind("127.0.0.1:0").and_then(|a| Ok((a.try_clone()?, a))).unwrap();
         let (ours, theirs) = (ours.as_raw_fd(), theirs.as_raw_fd());
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_another_files_by_now_is_left_alone() {
+    fn reused_descriptor_number_is_not_closed() {
         let (reader, writer) = io::pipe().unwrap();
         let private = Private::new(reader.as_raw_fd());
         // Like a host that closes all unknown descriptors.
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn the_hosts_eventfd_or_epoll_under_the_number_of_ours_is_left_alone() {
+    fn hosts_eventfd_or_epoll_with_a_reused_number_is_not_closed() {
         // SAFETY: no pointers are passed.
         let (eventfd, epoll) = (|| unsafe { libc::eventfd(0, 0) }, || unsafe { libc::epoll_create1(0) });
         for ours in [eventfd(), epoll()] {

@@ -1,14 +1,15 @@
-//! Names and TCP connections.
+//! Names and connections.
 
 use std::{
     io,
     net::{SocketAddr, ToSocketAddrs},
     os::fd::AsRawFd,
+    path::Path,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpSocket, TcpStream},
+    net::{TcpSocket, TcpStream, UnixSocket, UnixStream},
 };
 
 #[cfg(test)]
@@ -56,6 +57,19 @@ pub async fn connect(address: SocketAddr) -> io::Result<Connected> {
     socket.set_nodelay(true)?;
     // A child that is forked while this closes the socket checks the file behind the descriptor before it closes that.
     Ok(Connected { _private: Some(private), stream: Box::new(socket.connect(address).await?) })
+}
+
+/// Connects to the socket at `path` in the file system.
+pub async fn connect_to_path(path: &Path) -> io::Result<Connected> {
+    let socket = apart(UnixSocket::new_stream)?;
+    let private = Private::new(socket.as_raw_fd());
+    Ok(Connected { _private: Some(private), stream: Box::new(socket.connect(path).await?) })
+}
+
+impl Connection for UnixStream {
+    fn discard_unsent(&self) {
+        // Nothing is unsent: what was written is already with the peer.
+    }
 }
 
 impl Connection for TcpStream {

@@ -97,7 +97,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     #[test]
-    fn a_value_is_made_once_and_again_after_a_fork() {
+    fn value_is_created_once_per_process() {
         let cell = PerProcess::new();
         assert!(cell.get().is_none());
         assert_eq!((*cell.get_or_init(|| 1), *cell.get_or_init(|| 2)), (1, 1));
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_come_first_together_get_the_same_value() {
+    fn concurrent_first_threads_get_the_same_value() {
         let cell = PerProcess::new();
         let number = AtomicUsize::new(0);
         let make = || *cell.get_or_init(|| number.fetch_add(1, Ordering::SeqCst));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_inherits_what_was_published_and_passes_it_on_until_it_publishes_itself() {
+    fn child_passes_on_the_inherited_value_until_it_publishes() {
         let cell = Inheritable::new();
         cell.publish(Some(1));
         cell.publish(Some(2));

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_runtimes_epoll_its_copy_and_its_waker_are_found() {
+    fn epoll_its_copy_and_the_waker_of_a_runtime_are_found() {
         let probe = probe().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let context = runtime.enter();

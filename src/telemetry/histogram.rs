@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_bound_counts_what_is_at_most_that() {
+    fn bucket_counts_values_up_to_its_bound() {
         let histogram = Histogram::new(&[0.1, 1.0]);
         [-1.0, 0.1, 0.5, 2.5].into_iter().for_each(|figure| histogram.observe(figure));
         let counted = histogram.counted();

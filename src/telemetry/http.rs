@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_metrics_are_given_and_only_to_who_asks_properly() {
+    fn only_valid_requests_for_the_metrics_succeed() {
         for (request, status) in [
             (&b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"[..], "HTTP/1.1 200 OK"),
             (b"GET /metrics?x=1 HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK"),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_the_head_alone_gets_no_body() {
+    fn head_request_gets_no_body() {
         let answer = answer(b"HEAD /metrics HTTP/1.1\r\n\r\n", || "x 1\n".to_owned());
         assert!(answer.contains("Content-Length: 4\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
     }

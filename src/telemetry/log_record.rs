@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_json_whatever_it_says() {
+    fn record_is_json_for_any_text() {
         let read: serde_json::Value = serde_json::from_str(&record("two\n\"lines\"").json()).unwrap();
         assert_eq!(read["message"], "two\n\"lines\"");
         assert_eq!((&read["level"], &read["event"]), (&"warn".into(), &"lease_lost".into()));
@@ -209,20 +209,20 @@ mod tests {
     }
 
     #[test]
-    fn for_people_it_is_one_line() {
+    fn record_is_one_line_as_text() {
         let line = record("two\nlines").line();
         let expected = "2025-11-25T18:18:37.309Z WARN  temporal-heartbeat lease_lost: two\\nlines peer=\"a \\\"b\\\"\" activity=7 suppressed=3";
         assert_eq!(line, expected);
     }
 
     #[test]
-    fn a_message_of_a_server_does_not_control_the_terminal() {
+    fn server_message_does_not_control_the_terminal() {
         let line = record("\u{1b}[31m\u{9b}2J\u{7f}\u{202e}\r\n2025 ERROR 'é'").line();
         assert!(line.contains(r"\u{1b}[31m\u{9b}2J\u{7f}\u{202e}\r\n2025 ERROR 'é'"), "{line}");
     }
 
     #[test]
-    fn a_clock_that_is_wrong_does_no_harm() {
+    fn wrong_clock_is_formatted() {
         for (at, text) in [
             (UNIX_EPOCH - Duration::from_secs(1), "1970-01-01T00:00:00.000Z"),
             (UNIX_EPOCH + Duration::from_secs(1 << 40), "9999-12-31T23:59:59.000Z"),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_on_logs_tells_of_every_event() {
+    fn page_on_logs_lists_every_event() {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/logs.md");
         let page = std::fs::read_to_string(page).unwrap();
         for event in Event::ALL {

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_are_kept_and_the_others_counted() {
+    fn newest_records_are_kept_and_dropped_ones_counted() {
         let log = log();
         let all = CAPACITY + 7;
         (0..all).for_each(|number| log.kept.lock().keep(number.to_string()));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn many_of_one_kind_are_few_and_say_how_many_they_were() {
+    fn records_of_one_event_are_limited_and_counted() {
         let mut kept = Kept::default();
         let now = Instant::now();
         let event = Event::ConnectFailed;
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_gets_the_next_one() {
+    fn waiting_thread_gets_the_next_record() {
         let log = std::sync::Arc::new(log());
         let waiter = std::thread::spawn({
             let log = log.clone();
@@ -223,14 +223,14 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_would_see_is_not_even_put_into_words() {
+    fn invisible_record_is_not_formatted() {
         let log = log();
         log.write(Event::RequestRefused, &[], || panic!("nobody asked for it"));
         assert!(taken(&log).is_empty());
     }
 
     #[test]
-    fn a_long_message_is_cut_at_a_letter() {
+    fn long_message_is_cut_between_characters() {
         let log = log();
         log.write(Event::Connected, &[], || "\u{e9}".repeat(1 << 20));
         let [record] = &taken(&log)[..] else { panic!() };

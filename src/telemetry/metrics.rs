@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_namespace_begins_anew_and_the_same_one_goes_on() {
+    fn metrics_are_reset_only_for_another_namespace() {
         let metrics = Metrics::default();
         metrics.begin("one");
         metrics.beats_sent.one();
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn an_activity_that_is_over_is_no_failed_beat() {
+    fn beat_of_an_ended_activity_is_not_a_failure() {
         let metrics = Metrics::default();
         metrics.beat_failed(Status::NotFound, false);
         metrics.beat_failed(Status::Unavailable, true);

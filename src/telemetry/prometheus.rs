@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_of_any_name_stays_a_label() {
+    fn namespace_with_any_name_is_a_valid_label() {
         let telemetry = Telemetry::default();
         telemetry.metrics.begin("a\"b\\c\nd");
         let text = telemetry.exposition(3);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn before_the_first_client_there_are_names_and_no_figures() {
+    fn without_a_client_there_are_no_samples() {
         let text = Telemetry::default().exposition(0);
         assert!(text.lines().count() > 20 && text.lines().all(|line| line.starts_with('#')), "{text}");
     }

@@ -60,7 +60,7 @@ pub async fn connect(target: &Target, credentials: &Credentials, number: u64) ->
     match tokio::time::timeout_at(end, connect_until(target, credentials, number, end)).await {
         Ok(outcome) => outcome,
         Err(_) => {
-            let (at, seconds) = (&target.address.authority, CONNECT_ATTEMPT_TIMEOUT.as_secs());
+            let (at, seconds) = (&target.address.text, CONNECT_ATTEMPT_TIMEOUT.as_secs());
             let why =
                 format!("can't connect to {at}: no answer within {seconds} s; is this the server's address?");
             Err(Error::new(Status::Unavailable, why))
@@ -74,7 +74,7 @@ async fn connect_until(
     number: u64,
     end: Instant,
 ) -> Result<Connection> {
-    let peer = &target.address.authority;
+    let peer = &target.address.text;
     let liveness = Arc::new(Liveness::default());
     let socket = reach(target, end, &liveness).await?;
     let (bytes, handshake): (Box<dyn ByteStream>, _) = match &credentials.tls {

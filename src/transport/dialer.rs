@@ -12,7 +12,7 @@ use crate::{
         error::{Error, Result},
         status::Status,
     },
-    sys::{self, sync::Mutex},
+    sys::{self, network, sync::Mutex},
 };
 
 /// How long one address may be silent before the next one is tried in parallel (RFC 8305, section 5).
@@ -39,7 +39,11 @@ impl Dialer {
     /// Connects to the first address of `target` that accepts, until `end`. Starts with a different address than the
     /// last time.
     pub async fn connect(&self, target: &Address, end: Instant, liveness: &Arc<Liveness>) -> Result<Socket> {
-        let resolved = match sys::network::resolve(&target.host, target.port).await {
+        if let Some(path) = &target.path {
+            let connected = Socket::open(network::connect_to_path(path), liveness.clone()).await;
+            return connected.map_err(|error| no_listener(target, &error));
+        }
+        let resolved = match network::resolve(&target.host, target.port).await {
             Ok(addresses) => addresses,
             Err(error) => return Err(unresolved(target, &error)),
         };
@@ -95,7 +99,7 @@ async fn race(
         if let Some(address) = next {
             silent.push(address);
             let liveness = liveness.clone();
-            attempts.spawn(async move { (address, Socket::connect(address, liveness).await) });
+            attempts.spawn(async move { (address, Socket::open(network::connect(address), liveness).await) });
         }
         let until = if next.is_some() { end.min(Instant::now() + NEXT_ADDRESS_DELAY) } else { end };
         match tokio::time::timeout_at(until, attempts.join_next()).await {
@@ -120,7 +124,16 @@ fn unresolved(target: &Address, error: &io::Error) -> Error {
         Some(step) => (Status::LocalLimit, step),
         None => (Status::Unavailable, "is this the server's address, and can its name be resolved here?"),
     };
-    Error::new(status, format!("can't connect to {}: {error}; {step}", target.authority))
+    Error::new(status, format!("can't connect to {}: {error}; {step}", target.text))
+}
+
+/// Returns the error for a socket in the file system that doesn't accept a connection.
+fn no_listener(target: &Address, error: &io::Error) -> Error {
+    let (status, step) = match sys::descriptor::exhausted(error) {
+        Some(step) => (Status::LocalLimit, step),
+        None => (Status::Unavailable, "is this the path of the socket, and does its server or proxy run?"),
+    };
+    Error::new(status, format!("can't connect to {}: {error}; {step}", target.text))
 }
 
 fn unreachable(target: &Address, unreached: &[Unreached]) -> Error {
@@ -134,7 +147,7 @@ fn unreachable(target: &Address, unreached: &[Unreached]) -> Error {
         }
         None => (Status::Unavailable, "is this the server's address, and is it reachable from here?"),
     };
-    let at = &target.authority;
+    let at = &target.text;
     let reasons = unreached.iter().map(|(address, error)| match *at == address.to_string() {
         true => error.to_string(),
         false => format!("{address}: {error}"),
@@ -153,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn families_alternate_and_the_last_address_comes_last() {
+    fn families_alternate_and_the_previous_address_is_last() {
         let resolved = addresses(["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"]);
         let ordered = addresses(["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]);
         assert_eq!(in_order(resolved.clone(), None), ordered);
@@ -176,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_silent_address_does_not_keep_the_next_from_being_tried() {
+    async fn silent_address_does_not_delay_the_next_one() {
         let (silent, _queued, _listener) = silent().await;
         let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let good = (good.local_addr().unwrap(), good);

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_encoded_into_its_frame() {
+    fn message_is_encoded_into_its_frame() {
         let message = prost_types::Timestamp { seconds: 7, nanos: 5 };
         let frame = Frame::plain(&message);
         assert_eq!(frame.message_bytes(), message.encoded_len());
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_gets_smaller_is_compressed() {
+    fn message_is_compressed_if_it_becomes_smaller() {
         let message = b"heartbeat ".repeat(1000);
         assert!(round_trip(&message, true) < 200);
         assert_eq!(round_trip(&message, false), message.len() + HEADER_BYTES);
@@ -131,13 +131,13 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_grows_over_the_limit_is_given_up() {
+    fn decompression_stops_at_the_limit() {
         let frame = framed(&[0; 100_000]).compressed().unwrap().into_bytes();
         assert!(decode(BytesMut::from(&*frame), true, 99_999).unwrap_err().contains("99999"));
     }
 
     #[test]
-    fn what_is_no_frame_says_why() {
+    fn invalid_frame_is_explained() {
         for (frame, why) in
             [(&b"\0\0"[..], "no header"), (b"\0\0\0\0\x02a", "length"), (b"\x01\0\0\0\x01a", "isn't gzip")]
         {

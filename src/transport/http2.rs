@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_response_comes_with_its_trailers() {
+    async fn response_has_its_trailers() {
         let (sender, mut server) = connected(10, None).await;
         let call = call(&sender);
         answer(next(&mut server).await);
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waits_for_the_server_to_take_it_is_surely_unsent() {
+    async fn request_waiting_for_a_stream_was_not_sent() {
         let (sender, mut server) = connected(1, None).await;
         let first = call(&sender);
         let begun = next(&mut server).await;
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_server_says_that_it_left_alone_is_surely_unseen() {
+    async fn refused_stream_was_not_processed() {
         let (sender, mut server) = connected(10, None).await;
         let (refused, failed) = (call(&sender), call(&sender));
         next(&mut server).await.send_reset(Reason::REFUSED_STREAM);
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_server_that_leaves_has_not_looked_at_is_surely_unseen() {
+    async fn request_after_the_last_stream_of_goaway_was_not_processed() {
         let (sender, mut server) = connected(10, None).await;
         let seen = call(&sender);
         let _begun = next(&mut server).await;
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_takes_no_more_answers_what_it_has() {
+    async fn requests_before_a_graceful_shutdown_are_answered() {
         let (sender, mut server) = connected(10, None).await;
         let call = call(&sender);
         let begun = next(&mut server).await;
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_is_silent_loses_its_calls() {
+    async fn calls_to_a_silent_server_are_lost() {
         let soon = Duration::from_millis(20);
         let (sender, mut server) = connected(10, Some(Keepalive { interval: soon, timeout: soon })).await;
         let call = call(&sender);
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_closes_when_its_last_sender_is_dropped() {
+    async fn connection_closes_when_its_last_sender_is_dropped() {
         let (sender, mut server) = connected(10, None).await;
         let liveness = sender.liveness.clone();
         drop(sender);
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_aborted_connection_is_closed_before_its_requests_end() {
+    async fn aborted_connection_is_closed_before_its_requests_end() {
         let (sender, mut server) = connected(10, None).await;
         let call = call(&sender);
         let _begun = next(&mut server).await;
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_was_given_up_is_settled_by_a_ping() {
+    async fn abandoned_request_is_settled_by_a_ping() {
         let (sender, mut server) = connected(10, None).await;
         let call = call(&sender);
         let _begun = next(&mut server).await;

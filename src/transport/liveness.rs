@@ -259,7 +259,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[tokio::test(start_paused = true)]
-    async fn silence_is_death_only_after_an_unanswered_ping() {
+    async fn silent_connection_is_dead_only_after_an_unanswered_ping() {
         let liveness = Liveness::default();
         tokio::time::advance(LONG).await;
         assert!(!liveness.is_dead(Duration::ZERO), "no PING was sent");
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_long_round_trip_takes_longer_to_prove() {
+    async fn connection_with_a_long_round_trip_gets_more_time() {
         let liveness = Liveness::default();
         liveness.set_round_trip(Duration::from_millis(500));
         liveness.ping_sent();
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lost_first_packet_does_not_make_the_round_trip_long() {
+    async fn lost_first_packet_does_not_lengthen_the_round_trip() {
         let liveness = Liveness::default();
         liveness.set_round_trip(Duration::from_secs(7));
         liveness.ping_sent();
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pings_keep_the_servers_rules() {
+    async fn pings_obey_the_servers_rules() {
         let liveness = Liveness::default();
         let wanted =
             async || tokio::time::timeout(Duration::from_millis(1), liveness.ping_wanted()).await.is_ok();
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_given_up_is_settled_by_a_later_ping_or_by_closing() {
+    async fn abandoned_request_is_settled_by_a_later_ping_or_by_closing() {
         let liveness = Liveness::default();
         liveness.begin_request();
         liveness.ping_sent();

@@ -271,7 +271,7 @@ impl Transport {
 
     /// Returns the server's address as it was given.
     pub fn peer(&self) -> &str {
-        &self.link.target().address.authority
+        &self.link.target().address.text
     }
 
     /// Returns the server's limit of concurrent requests, as far as known.
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_dies_after_the_server_took_the_request_is_found_dead() {
+    async fn connection_that_dies_after_the_request_arrived_is_detected() {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         tokio::spawn(async move {
             let mut server = server::handshake(theirs).await.unwrap();
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_came_while_the_process_was_stopped_counts() {
+    async fn answer_received_while_the_process_was_stopped_counts() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (answered, was_answered) = mpsc::channel();

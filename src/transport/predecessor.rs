@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_that_is_dropped_before_its_answer_counts_as_given_up() {
+    fn request_dropped_before_its_answer_counts_as_abandoned() {
         let connection = Arc::new(Liveness::default());
         let mut predecessor = Predecessor::default();
         predecessor.watch(&connection).finish();

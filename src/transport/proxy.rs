@@ -19,7 +19,7 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// Asks the proxy at the other end of `stream` to connect to `address`.
 pub async fn tunnel(mut stream: Socket, proxy: &Proxy, address: &Address) -> Result<Socket> {
     let broken = |why: &str| {
-        let proxy = &proxy.address.authority;
+        let proxy = &proxy.address.text;
         let step = "is it an HTTP proxy?";
         Error::new(Status::Unavailable, format!("the proxy {proxy} gave no answer: {why}; {step}"))
     };
@@ -31,7 +31,7 @@ pub async fn tunnel(mut stream: Socket, proxy: &Proxy, address: &Address) -> Res
 }
 
 fn request(proxy: &Proxy, address: &Address) -> Zeroizing<String> {
-    let target = &address.authority;
+    let target = &address.text;
     let mut request = Zeroizing::new(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"));
     if let Some((user, password)) = &proxy.basic_auth {
         let pair = Zeroizing::new(format!("{user}:{}", &**password));
@@ -75,7 +75,7 @@ fn refused(http_status: u16, proxy: &Proxy, address: &Address) -> Error {
         401 | 403 | 405 => (Status::PermissionDenied, "allow the connection there"),
         _ => (Status::Unavailable, "is the server up, and can the proxy reach it?"),
     };
-    let (proxy, target) = (&proxy.address.authority, &address.authority);
+    let (proxy, target) = (&proxy.address.text, &address.text);
     Error::new(
         status,
         format!("the proxy {proxy} refuses to connect to {target}: HTTP status {http_status}; {step}"),

@@ -1,8 +1,7 @@
-//! A TCP connection that only this process has: a forked child closes its copy.
+//! A connection that only this process has: a forked child closes its copy.
 
 use std::{
     io,
-    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -14,7 +13,7 @@ use tokio::{
 };
 
 use super::liveness::Liveness;
-use crate::sys::network::{self, Connected};
+use crate::sys::network::Connected;
 
 /// A connected socket.
 pub struct Socket {
@@ -23,10 +22,13 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Connects to `address`. On close, `liveness` decides whether the unsent bytes are discarded.
-    pub async fn connect(address: SocketAddr, liveness: Arc<Liveness>) -> io::Result<Self> {
+    /// Waits for a connection. On close, `liveness` decides whether the unsent bytes are discarded.
+    pub async fn open(
+        connecting: impl Future<Output = io::Result<Connected>>,
+        liveness: Arc<Liveness>,
+    ) -> io::Result<Self> {
         let started = Instant::now();
-        let connected = network::connect(address).await?;
+        let connected = connecting.await?;
         liveness.set_round_trip(started.elapsed());
         Ok(Socket { connected, liveness })
     }

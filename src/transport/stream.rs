@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn small_requests_share_a_write_and_a_large_one_needs_no_second() {
+    async fn small_requests_share_a_write_and_a_large_one_needs_one() {
         // One of the writes may be the acknowledgement of the handshake.
         assert!(writes(10, 500).await <= 2);
         assert!(writes(1, 5000).await <= 2);

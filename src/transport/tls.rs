@@ -559,14 +559,14 @@ KIImr9MT2ofoVPPjEpKe9v9UWdUIAYC2CreyOchxNxCZBncwTTlMtOMYuYQbTBuw
     }
 
     #[test]
-    fn a_self_signed_certificate_is_its_own_ca_only_without_the_rights_of_one() {
+    fn self_signed_certificate_is_trusted_only_without_ca_rights() {
         assert_eq!(refused_as_its_own_ca(WITHOUT_CA_RIGHTS), None);
         let why = refused_as_its_own_ca(WITH_CA_RIGHTS).unwrap();
         assert!(why.contains("is a CA certificate") && why.contains("CA:FALSE"), "{why}");
     }
 
     #[test]
-    fn a_text_that_is_no_pem_says_why_without_being_repeated() {
+    fn invalid_pem_is_explained_without_its_text() {
         let one_line = WITH_CA_RIGHTS.replace('\n', "\\n");
         let cut = WITH_CA_RIGHTS.split("-----END").next().unwrap();
         let garbled = WITH_CA_RIGHTS.replace("MIIB", "MI?B");
@@ -590,7 +590,7 @@ KIImr9MT2ofoVPPjEpKe9v9UWdUIAYC2CreyOchxNxCZBncwTTlMtOMYuYQbTBuw
     }
 
     #[test]
-    fn a_bad_certificate_in_a_bundle_of_cas_is_skipped() {
+    fn invalid_certificate_in_a_ca_bundle_is_skipped() {
         let undecodable = WITH_CA_RIGHTS.replace("MIIB", "MI?B");
         let unusable = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
         for bad in [undecodable.as_str(), unusable] {

@@ -140,7 +140,7 @@ impl Program {
         Program(command)
     }
 
-    /// Gives the program's file to another user, with whose rights it then runs. Needs root.
+    /// Gives the program's file to another user. The program then runs with the rights of that user. Needs root.
     pub fn set_user_id(self) -> Self {
         const NOBODY: u32 = 65534;
         let file = self.0.get_program();

@@ -32,7 +32,7 @@ fn told(options: &Options) -> Value {
         .map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap())))
         .collect();
     json!({
-        "address": options.address.authority,
+        "address": options.address.text,
         "namespace": options.namespace,
         "authority": options.authority.as_str(),
         "api_key": security.api_key.as_ref().map(place),

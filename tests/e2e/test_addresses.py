@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.driver import Driver, refused
-from harness.fixtures import StartActivity
+from harness.fixtures import Connect, StartActivity
 from harness.languages import LANGUAGES
 from harness.network import Network, sockets_of, with_hosts
 from harness.proxy import Proxy
@@ -50,6 +50,23 @@ def driver(network: Network, tmp_path: Path) -> Iterator[Driver]:
 
 def options(frontends: list[Proxy], **more: int) -> dict[str, object]:
     return {"address": f"{NAME}:{frontends[0].port}", "namespace": NAMESPACE, **more}
+
+
+@pytest.mark.parametrize("language", LANGUAGES, indirect=True)
+def test_socket_in_the_file_system_is_an_address(
+    language: str, server: Server, start: StartActivity, connect: Connect, tmp_path: Path
+) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=LIBRARY_TIMEOUT_MS)
+    token = activity.next_attempt().token
+    path = tmp_path / "server.sock"
+    with Proxy(server.port, path=path) as proxy:
+        driver = connect(language, proxy.address)
+        assert driver.heartbeat(token, 41) == Signals.NONE
+        proxy.cut()
+        assert driver.heartbeat(token, 42) == Signals.NONE
+    assert activity.heartbeat_details() == [42]
+    with refused("THB_UNAVAILABLE", f"can't connect to unix:{path}", "is this the path of the socket"):
+        driver.heartbeat(token, 43, timeout=1_000)
 
 
 @pytest.mark.parametrize("silent", [0, 1], ids=["first", "second"])

@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-from temporalio.exceptions import CancelledError
+from temporalio.exceptions import ApplicationError, CancelledError
 
 from harness.build import compile_c
 from harness.examples import EXAMPLES, PROGRAMS
-from harness.fixtures import StartActivity
+from harness.fixtures import Connect, StartActivity
 from harness.handoff_program import SERVER_TIMEOUT_MS, handoff_environment, start_program
 from harness.paths import INCLUDE, library
 from harness.process import Process
@@ -55,6 +55,20 @@ def test_cancelled_program_reports_it(language: str, server: Server, start: Star
         running.expect("cancelled")
         assert running.wait() == 0
     assert isinstance(activity.failure(), CancelledError)
+
+
+def test_program_whose_work_fails_fails_the_attempt_with_the_reason(
+    language: str, server: Server, start: StartActivity, connect: Connect
+) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS, maximum_attempts=2)
+    first = activity.next_attempt()
+    connect("c").heartbeat(first.token, 'half "of" it')
+    connect("c").fail(first.token, {"message": "again"})
+    with program(language, 3, activity.next_attempt(), server) as running:
+        error = activity.failure()
+        assert isinstance(error, ApplicationError)
+        assert re.search(r"not an item: .*half .*of.* it", error.message), error.message
+        assert running.wait() != 0
 
 
 def test_program_with_an_unreadable_token_prints_the_reason(language: str, server: Server) -> None:

@@ -8,11 +8,19 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from enum import Enum
+from pathlib import Path
 
 _CHUNK = 65536
 # How many bytes of each chunk a slow connection passes one by one, and the time between them.
 _SLOW_BYTES = 16
 _BYTE_SECONDS = 0.005
+
+
+def _listener_at(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+    return listener
 
 
 class Fault(Enum):
@@ -22,9 +30,18 @@ class Fault(Enum):
 
 
 class Proxy(AbstractContextManager["Proxy"]):
-    def __init__(self, server_port: int, port: int = 0, host: str = "127.0.0.1", receive_buffer: int = 0) -> None:
+    """Listens on a port of ``host``, or at ``path`` in the file system."""
+
+    def __init__(
+        self,
+        server_port: int,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        receive_buffer: int = 0,
+        path: Path | None = None,
+    ) -> None:
         self._server = ("127.0.0.1", server_port)
-        self._listener = socket.create_server((host, port))
+        self._listener = socket.create_server((host, port)) if path is None else _listener_at(path)
         if receive_buffer:  # accepted sockets inherit it
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._lock = threading.Lock()
@@ -34,8 +51,8 @@ class Proxy(AbstractContextManager["Proxy"]):
         self._bytes_until_held: int | None = None
         self._passable = threading.Event()
         self._passable.set()
-        self.port: int = self._listener.getsockname()[1]
-        self.address = f"{host}:{self.port}"
+        self.port: int = 0 if path else self._listener.getsockname()[1]
+        self.address = f"unix:{path}" if path else f"{host}:{self.port}"
 
     def __enter__(self) -> "Proxy":
         threading.Thread(target=self._accept, name="proxy", daemon=True).start()
@@ -161,7 +178,8 @@ class _Connection:
         self.readable = threading.Event()
         self.readable.set()
         for end in (client, server):
-            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if end.family != socket.AF_UNIX:
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def end(self) -> None:
         self.readable.set()

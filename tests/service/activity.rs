@@ -80,7 +80,7 @@ fn first_record_is_sent_at_once_and_last_record_is_always_sent() {
 }
 
 #[test]
-fn record_that_is_checked_for_long_keeps_nobody_waiting() {
+fn slow_check_of_a_record_delays_no_other_call() {
     let _fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
     let json = format!("[{}1]", "1,".repeat(950_000));
@@ -260,7 +260,7 @@ fn closing_an_activity_that_is_over_reports_a_record_that_is_lost() {
 }
 
 #[test]
-fn a_reopened_activity_is_described_after_the_beat_of_its_closed_handle() {
+fn reopened_activity_is_described_after_the_beat_of_its_closed_handle() {
     const ANSWER: Duration = Duration::from_millis(300);
     let fake = beats(|_| Answer::After(ANSWER));
     let handle = open("{\"initial_details\":\"\",\"heartbeat_timeout_ms\":60000}");
@@ -492,7 +492,7 @@ fn close_sends_the_last_record_unless_its_timeout_is_zero() {
 }
 
 #[test]
-fn a_token_has_one_holder() {
+fn token_has_one_holder() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"initial_details\":\"\"}");
     let refused = [

@@ -37,7 +37,7 @@ fn check_connection(fake: &Fake) {
 }
 
 #[test]
-fn an_ending_does_not_wait_for_a_try_without_an_answer() {
+fn ending_does_not_wait_for_a_try_without_an_answer() {
     let (fake, handle) = with_a_lost_beat();
     activity::complete(handle, None, SHORT).unwrap();
     assert_eq!(fake.calls(COMPLETE).len(), 1);
@@ -45,7 +45,7 @@ fn an_ending_does_not_wait_for_a_try_without_an_answer() {
 }
 
 #[test]
-fn a_flush_of_a_newer_record_does_not_wait_for_a_try_without_an_answer() {
+fn flush_of_a_newer_record_does_not_wait_for_a_try_without_an_answer() {
     let (fake, handle) = with_a_lost_beat();
     activity::record(handle, Encoding::Json, b"\"newest\"").unwrap();
     activity::flush(handle, SHORT).unwrap();
@@ -54,7 +54,7 @@ fn a_flush_of_a_newer_record_does_not_wait_for_a_try_without_an_answer() {
 }
 
 #[test]
-fn a_flush_repeats_a_try_without_an_answer() {
+fn flush_repeats_a_try_without_an_answer() {
     let fake = Fake::connected(|call| match call.method.as_str() {
         BEAT if call.nth == 0 => Answer::Silence,
         _ => Answer::ok(),
@@ -67,7 +67,7 @@ fn a_flush_repeats_a_try_without_an_answer() {
 }
 
 #[test]
-fn a_disconnect_does_not_wait_for_a_try_without_an_answer() {
+fn disconnect_does_not_wait_for_a_try_without_an_answer() {
     let (fake, handle) = with_a_lost_beat();
     activity::record(handle, Encoding::Json, b"\"newest\"").unwrap();
     rpc::disconnect(SHORT).unwrap();
@@ -76,7 +76,7 @@ fn a_disconnect_does_not_wait_for_a_try_without_an_answer() {
 }
 
 #[test]
-fn a_closed_handle_leaves_no_try_behind_that_blocks_the_next_call() {
+fn try_of_a_closed_handle_does_not_block_the_next_call() {
     let (fake, handle) = with_a_lost_beat();
     assert_eq!(activity::close(handle, Timeout::Zero).unwrap_err().status(), Status::Timeout);
     rpc::complete(TOKEN, None, SHORT).unwrap();
@@ -97,7 +97,7 @@ fn exiting_process() {
 }
 
 #[test]
-fn an_exit_sends_the_newest_record_though_a_try_has_no_answer() {
+fn exit_sends_the_newest_record_although_a_try_has_no_answer() {
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "long_tries::exiting_process", "--ignored", "--nocapture"])
         .env(EXITS, "1")

@@ -207,7 +207,7 @@ fn completing_by_ids_as_the_first_call_reports_how_the_activity_was_addressed() 
 }
 
 #[test]
-fn completion_by_ids_of_an_activity_that_is_over_finds_it_gone() {
+fn completion_by_ids_of_an_ended_activity_is_not_found() {
     // The activity may end between the library's Describe and its request. Server 1.32 then answers FAILED_PRECONDITION, not NOT_FOUND.
     for (ends_before, expected) in [(true, Status::NotFound), (false, Status::FailedPrecondition)] {
         let is_over = AtomicBool::new(false);

@@ -252,7 +252,7 @@ fn no_activity_opened_during_a_disconnect_outlives_it() {
 }
 
 #[test]
-fn a_disconnect_never_ends_the_connection_after_the_one_that_it_found() {
+fn disconnect_never_ends_a_later_connection() {
     let fake = Fake::start(|call| if call.has(b"unanswered") { Answer::Silence } else { Answer::ok() });
     for round in 0..50 {
         fake.connect(",\"lazy\":true").unwrap();

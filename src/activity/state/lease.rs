@@ -76,7 +76,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_lease_is_lost_one_timeout_after_the_send_of_the_last_beat() {
+    fn lease_is_lost_one_timeout_after_the_send_of_the_last_beat() {
         let start = Moment::now();
         let mut lease = Lease::new(10 * SECOND, start);
         assert!(lease.is_held(start.later(10 * SECOND)) && !lease.is_held(start.later(11 * SECOND)));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_without_a_timeout_is_neither_held_nor_lost() {
+    fn lease_without_a_timeout_is_neither_held_nor_lost() {
         let lease = Lease::new(Duration::ZERO, Moment::LONG_AGO);
         assert!(!lease.is_held(Moment::now()) && !lease.is_lost(Moment::now()));
         assert_eq!((lease.end(), lease.remaining_fraction(Moment::now())), (Moment::NEVER, None));

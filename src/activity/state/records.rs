@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_newest_record_is_sent_and_its_acknowledgement_counts_for_all_before() {
+    fn acknowledgement_of_the_newest_record_covers_all_earlier_ones() {
         let mut records = RecordSequence::default();
         (0..3).for_each(|_| records.add());
         assert_eq!(records.send_newest(), 2);
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_waits_for_the_record_that_was_newest_when_it_came() {
+    fn flush_waits_for_the_record_that_was_newest_at_its_start() {
         let mut records = RecordSequence::default();
         records.add();
         records.await_newest();

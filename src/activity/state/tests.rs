@@ -123,7 +123,7 @@ fn told() -> Found {
 }
 
 #[test]
-fn a_timeout_that_nobody_told_is_asked_for_before_the_first_pulse() {
+fn unknown_timeout_is_fetched_before_the_first_pulse() {
     let mut story = without_timeout(handed_nothing());
     assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
     story.activity.complete(Outcome::Described(Box::new(told())), story.now);
@@ -132,7 +132,7 @@ fn a_timeout_that_nobody_told_is_asked_for_before_the_first_pulse() {
 }
 
 #[test]
-fn a_timeout_that_was_changed_since_it_was_handed_over_is_noticed_with_each_description() {
+fn changed_timeout_is_read_from_each_description() {
     let handed = || OpenOptions { heartbeat_timeout: 30 * SECOND, pulse: true, ..OpenOptions::default() };
     let mut story = without_timeout(handed());
     story.after(20 * SECOND);
@@ -152,7 +152,7 @@ fn a_timeout_that_was_changed_since_it_was_handed_over_is_noticed_with_each_desc
 }
 
 #[test]
-fn what_was_handed_over_stays_what_there_was_at_the_start_whatever_the_answer_says() {
+fn handed_over_details_stay_the_initial_details() {
     let details = Payloads::from_json_values(["41"]);
     let mut story = without_timeout(OpenOptions { initial_details: Some(details), ..handed_nothing() });
     assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
@@ -163,7 +163,7 @@ fn what_was_handed_over_stays_what_there_was_at_the_start_whatever_the_answer_sa
 }
 
 #[test]
-fn a_first_record_goes_out_before_the_timeout_is_asked_for() {
+fn first_record_is_sent_before_the_timeout_is_fetched() {
     let mut story = without_timeout(handed_nothing());
     story.record("1");
     assert_eq!(story.beat().unwrap(), "1");
@@ -177,7 +177,7 @@ fn a_first_record_goes_out_before_the_timeout_is_asked_for() {
 }
 
 #[test]
-fn a_question_that_fails_delays_no_beat_and_refuses_none() {
+fn failed_describe_delays_and_refuses_no_beat() {
     let mut story = without_timeout(handed_nothing());
     story.record("1");
     story.beat().unwrap();
@@ -196,7 +196,7 @@ fn a_question_that_fails_delays_no_beat_and_refuses_none() {
 }
 
 #[test]
-fn what_is_flushed_while_a_question_fails_does_not_wait_for_its_time() {
+fn flush_during_a_failed_describe_is_sent_at_once() {
     let mut story = without_timeout(handed_nothing());
     story.record("1");
     assert_eq!(story.beat().as_deref(), Some("1"));
@@ -209,7 +209,7 @@ fn what_is_flushed_while_a_question_fails_does_not_wait_for_its_time() {
 }
 
 #[test]
-fn where_nothing_can_be_erased_only_a_beat_tells_that_an_activity_is_over() {
+fn describe_of_the_timeout_never_ends_the_activity() {
     let mut early = without_timeout(handed_nothing());
     assert!(matches!(early.activity.next_step(early.now), Step::Describe { .. }));
     early.failed(Status::NotFound, Retry::Never, false);
@@ -229,7 +229,7 @@ fn where_nothing_can_be_erased_only_a_beat_tells_that_an_activity_is_over() {
 }
 
 #[test]
-fn what_is_recorded_during_a_beat_goes_out_with_the_next() {
+fn record_during_a_beat_is_sent_with_the_next_beat() {
     let mut story = Story::with_nothing_to_erase();
     assert!(story.record("1"), "the first record must wake the sender");
     assert_eq!(story.beat().unwrap(), "1");
@@ -244,7 +244,7 @@ fn what_is_recorded_during_a_beat_goes_out_with_the_next() {
 }
 
 #[test]
-fn a_pulse_resends_the_newest_and_stops_for_nothing_but_a_stall() {
+fn pulse_resends_the_newest_record_until_a_stall() {
     let mut story = Story::begin(OpenOptions {
         pulse: true,
         stall_timeout: 12 * SECOND,
@@ -265,7 +265,7 @@ fn a_pulse_resends_the_newest_and_stops_for_nothing_but_a_stall() {
 }
 
 #[test]
-fn a_pause_is_no_stall() {
+fn pause_is_not_a_stall() {
     let mut story = Story::begin(OpenOptions {
         pulse: true,
         stall_timeout: 6 * SECOND,
@@ -284,7 +284,7 @@ fn a_pause_is_no_stall() {
 }
 
 #[test]
-fn without_a_pulse_only_what_is_recorded_is_sent() {
+fn without_a_pulse_only_records_are_sent() {
     let mut story = Story::begin(OpenOptions { pulse: false, ..OpenOptions::default() });
     assert_eq!(story.after(60 * SECOND).beat(), None);
     assert!(story.record("1"));
@@ -296,7 +296,7 @@ fn without_a_pulse_only_what_is_recorded_is_sent() {
 }
 
 #[test]
-fn a_record_is_newer_than_what_the_server_held() {
+fn record_replaces_the_details_of_the_server() {
     let mut story = Story::begin(OpenOptions { pulse: true, ..OpenOptions::default() });
     story.activity.initial_details = InitialDetails::Wanted;
     story.activity.due = story.now;
@@ -309,7 +309,7 @@ fn a_record_is_newer_than_what_the_server_held() {
 }
 
 #[test]
-fn tries_that_fail_are_repeated_soon_and_those_that_ran_out_of_time_at_once() {
+fn failed_try_is_repeated_after_a_pause_and_timed_out_try_at_once() {
     let mut story = Story::with_nothing_to_erase();
     story.record("1");
     story.beat().unwrap();
@@ -326,7 +326,7 @@ fn tries_that_fail_are_repeated_soon_and_those_that_ran_out_of_time_at_once() {
 }
 
 #[test]
-fn the_lease_counts_from_the_send_of_what_was_acknowledged() {
+fn lease_counts_from_the_send_of_the_acknowledged_beat() {
     let mut story = Story::with_nothing_to_erase();
     story.record("1");
     story.beat().unwrap();
@@ -343,7 +343,7 @@ fn the_lease_counts_from_the_send_of_what_was_acknowledged() {
 }
 
 #[test]
-fn a_flush_does_not_wait_for_its_time_but_for_what_is_under_way() {
+fn flush_waits_only_for_the_beat_in_flight() {
     let mut story = Story::with_nothing_to_erase();
     story.record("1");
     story.beat().unwrap();
@@ -355,7 +355,7 @@ fn a_flush_does_not_wait_for_its_time_but_for_what_is_under_way() {
 }
 
 #[test]
-fn an_ending_call_keeps_beats_from_beginning_and_takes_the_unsent_with_it() {
+fn ending_call_suspends_beats_and_carries_unsent_details() {
     let mut story = Story::with_nothing_to_erase();
     story.record("1");
     story.beat().unwrap();
@@ -378,7 +378,7 @@ fn an_ending_call_keeps_beats_from_beginning_and_takes_the_unsent_with_it() {
 }
 
 #[test]
-fn not_found_is_for_ever() {
+fn not_found_is_final() {
     let mut story = Story::with_nothing_to_erase();
     story.record("1");
     story.beat().unwrap();
@@ -391,7 +391,7 @@ fn not_found_is_for_ever() {
 }
 
 #[test]
-fn a_refusal_answers_who_presses_and_each_who_presses_later_anew() {
+fn each_flush_returns_a_new_refusal() {
     let mut story = Story::with_nothing_to_erase();
     story.record("1");
     // The sender already waits for the first record, but must learn of the second request.
@@ -412,7 +412,7 @@ fn a_refusal_answers_who_presses_and_each_who_presses_later_anew() {
 }
 
 #[test]
-fn a_refusal_answers_who_asks_for_the_details_at_the_start() {
+fn refusal_is_returned_to_calls_that_wait_for_the_initial_details() {
     let mut story = Story::begin(OpenOptions { pulse: true, ..OpenOptions::default() });
     for _ in 0..2 {
         assert!(story.activity.initial_details(false, story.now).unwrap().0.is_none());
@@ -452,7 +452,7 @@ fn target(story: &mut Story) -> Target {
 }
 
 #[test]
-fn a_flush_after_a_touch_waits_for_a_beat_unless_one_was_acknowledged_since() {
+fn flush_after_a_touch_waits_for_a_beat_unless_one_was_acknowledged_since() {
     let mut story = Story::with_nothing_to_erase();
     let flushes = |story: &mut Story| {
         story.activity.record_touch();
@@ -482,7 +482,7 @@ fn addressed_by(story: &Story) -> Option<&'static str> {
 }
 
 #[test]
-fn what_is_held_by_ids_asks_before_each_beat_where_no_token_can_be_derived() {
+fn without_a_derived_token_each_beat_by_ids_is_checked_first() {
     let mut story = by_ids(None);
     for _ in 0..2 {
         let Target::Checked { ids, attempt, token } = target(&mut story) else { panic!("unchecked") };
@@ -494,7 +494,7 @@ fn what_is_held_by_ids_asks_before_each_beat_where_no_token_can_be_derived() {
 }
 
 #[test]
-fn a_token_that_was_derived_is_not_sent_unasked_once_the_lease_is_lost() {
+fn derived_token_is_checked_first_after_the_lease_is_lost() {
     let mut story = by_ids(Some(b"made up"));
     let derived = Bytes::from_static(b"made up");
     assert_eq!(target(&mut story), Target::Token(derived.clone()));
@@ -510,7 +510,7 @@ fn a_token_that_was_derived_is_not_sent_unasked_once_the_lease_is_lost() {
 }
 
 #[test]
-fn a_server_that_takes_no_token_that_was_derived_is_asked_instead() {
+fn refused_derived_token_is_replaced_by_checks() {
     let mut story = by_ids(Some(b"made up"));
     target(&mut story);
     story.failed(Status::NotFound, Retry::Never, false);
@@ -521,7 +521,7 @@ fn a_server_that_takes_no_token_that_was_derived_is_asked_instead() {
 }
 
 #[test]
-fn who_was_acknowledged_by_a_derived_token_is_gone_when_it_names_nothing_any_more() {
+fn not_found_of_an_accepted_derived_token_ends_the_activity() {
     let mut story = by_ids(Some(b"made up"));
     target(&mut story);
     story.acknowledged(Signals::default());
@@ -532,7 +532,7 @@ fn who_was_acknowledged_by_a_derived_token_is_gone_when_it_names_nothing_any_mor
 }
 
 #[test]
-fn an_end_by_ids_takes_a_derived_token_only_once_it_was_taken() {
+fn ending_by_ids_uses_a_derived_token_only_after_it_was_accepted() {
     let mut story = by_ids(Some(b"made up"));
     story.activity.begin_ending().unwrap();
     let end = story.activity.may_end(story.now).unwrap().unwrap();
@@ -546,7 +546,7 @@ fn an_end_by_ids_takes_a_derived_token_only_once_it_was_taken() {
 }
 
 #[test]
-fn where_encoded_is_required_nothing_readable_is_taken_in() {
+fn require_encoded_refuses_readable_records() {
     let options = OpenOptions { pulse: true, require_encoded: true, ..OpenOptions::default() };
     let mut story = Story::begin(options);
     for (encoding, data) in [(Encoding::Json, &b"41"[..]), (Encoding::Binary, b"x")] {
@@ -558,7 +558,7 @@ fn where_encoded_is_required_nothing_readable_is_taken_in() {
 }
 
 #[test]
-fn a_beat_out_of_turn_goes_out_without_a_pulse_and_with_nothing_new() {
+fn requested_beat_is_sent_without_a_pulse_and_without_a_new_record() {
     let mut story = Story::begin(OpenOptions {
         initial_details: Some(Payloads::from_json_values(["41"])),
         ..OpenOptions::default()
@@ -577,7 +577,7 @@ fn with_deadline(remaining: Duration) -> Story {
 }
 
 #[test]
-fn a_deadline_that_passes_asks_the_server_once_and_ends_nothing() {
+fn passed_deadline_causes_one_beat_and_ends_nothing() {
     let mut story = with_deadline(SECOND);
     assert_eq!(story.after(SECOND + SECOND / 2).beat(), None);
     assert!(story.has(Signals::DEADLINE));
@@ -589,7 +589,7 @@ fn a_deadline_that_passes_asks_the_server_once_and_ends_nothing() {
 }
 
 #[test]
-fn a_deadline_between_two_beats_is_asked_about_between_them() {
+fn deadline_between_two_beats_causes_an_extra_beat() {
     let mut story = with_deadline(6 * SECOND);
     assert_eq!(story.after(5 * SECOND).beat(), Some(String::new()));
     story.acknowledged(Signals::default());
@@ -605,7 +605,7 @@ fn left_of_try(story: &mut Story, waiting: WaitingCall) -> Option<Duration> {
 }
 
 #[test]
-fn a_try_that_a_call_waits_for_gets_half_of_the_calls_time() {
+fn try_gets_half_of_the_time_of_the_waiting_call() {
     let mut story = Story::with_nothing_to_erase();
     story.record("1");
     assert!(story.beat().is_some());
@@ -647,13 +647,13 @@ fn tries_until_one_lasts(story: &mut Story, takes: Duration, call: Duration) -> 
 }
 
 #[test]
-fn calls_with_short_timeouts_leave_a_slow_server_time_to_answer() {
+fn short_calls_leave_a_slow_server_time_to_answer() {
     let (tries, _) = tries_until_one_lasts(&mut Story::with_nothing_to_erase(), 3 * SECOND, SECOND);
     assert!(tries <= 4, "{tries} tries");
 }
 
 #[test]
-fn calls_leave_a_server_time_that_answers_within_a_large_part_of_the_timeout() {
+fn short_calls_leave_a_very_slow_server_time_to_answer() {
     let now = Moment::now();
     let options = OpenOptions { heartbeat_timeout: 60 * SECOND, ..handed_nothing() };
     let mut story = Story { activity: Activity::open(TOKEN, options, now).unwrap(), now };
@@ -662,7 +662,7 @@ fn calls_leave_a_server_time_that_answers_within_a_large_part_of_the_timeout() {
 }
 
 #[test]
-fn a_beat_that_an_ending_gave_up_does_not_count_as_sent_when_the_ending_fails() {
+fn beat_abandoned_by_a_failed_ending_does_not_count_as_sent() {
     let mut story = Story::with_nothing_to_erase();
     story.record("1");
     assert!(story.beat().is_some());
@@ -682,7 +682,7 @@ fn a_beat_that_an_ending_gave_up_does_not_count_as_sent_when_the_ending_fails() 
 }
 
 #[test]
-fn an_answer_that_a_stopped_process_reads_late_does_not_make_later_tries_last_for_hours() {
+fn late_answer_of_a_stopped_process_does_not_lengthen_later_tries() {
     let mut story = Story::with_nothing_to_erase();
     story.record("1");
     assert!(story.beat().is_some());

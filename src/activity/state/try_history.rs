@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_answer_is_forgotten_over_some_tens_of_answers() {
+    fn longest_answer_time_shrinks_over_tens_of_answers() {
         let mut tries = TryHistory::default();
         tries.note_answer(Duration::from_secs(3), Duration::ZERO);
         (0..5).for_each(|_| tries.note_answer(Duration::from_millis(2), Duration::ZERO));

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_status_has_its_own_code_below_those_of_shells() {
+    fn every_status_has_a_distinct_code_below_the_codes_of_shells() {
         let mut codes: Vec<u8> = Status::ALL.iter().map(|status| of_status(*status)).collect();
         assert!(codes.iter().all(|code| *code < NOT_EXECUTABLE));
         codes.dedup();

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_line_takes_no_memory_and_is_skipped() {
+    fn endless_line_uses_limited_memory_and_is_skipped() {
         let mut lines = LineScanner::default();
         let chunk = [b'!'; 4096];
         for _ in 0..1000 {

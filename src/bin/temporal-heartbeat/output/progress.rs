@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_json_line_is_recorded_unchanged() {
+    fn json_line_is_recorded_unchanged() {
         assert_eq!(LineParser::Json.parse(b" {\"a\": 1} \r").as_deref(), Some("{\"a\": 1}"));
         assert_eq!(LineParser::Json.parse(b"41").as_deref(), Some("41"));
         assert_eq!(LineParser::Json.parse(b"{\"a\": 1} trailing"), None);

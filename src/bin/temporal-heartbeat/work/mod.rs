@@ -44,7 +44,7 @@ const MAX_POLLERS: usize = 5;
 
 /// Take activities from a task queue, and run a command for each
 ///
-/// A worker whose activity is the command. Each attempt runs the command once, as `exec` does. The command gets the input on its standard
+/// Runs as a worker, with the command as its activity. Each attempt runs the command once, as `exec` does. The command gets the input on its standard
 /// input and in the file TEMPORAL_ACTIVITY_INPUT_FILE: each argument on a line, as JSON; a single binary argument as its bytes. Its
 /// environment has TEMPORAL_ACTIVITY_TYPE, _ID, _RUN_ID, _WORKFLOW_ID, _WORKFLOW_TYPE, _TASK_QUEUE, _ATTEMPT, _HEARTBEAT_TIMEOUT_MS,
 /// _DEADLINE_MS, _INPUT_ENCODING, and the previous attempt's details: _DETAILS_JSON, _DETAILS_FILE.
@@ -74,7 +74,7 @@ pub struct WorkArgs {
     /// Exit after this number of tasks
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Tasks")]
     max_tasks: Option<u64>,
-    /// The worker deployment whose tasks are taken [default: tasks without a version]
+    /// The worker deployment to take tasks for [default: tasks without a version]
     #[arg(long, value_name = "NAME", requires = "build_id", help_heading = "Tasks")]
     deployment_name: Option<String>,
     /// The build id of this worker in the deployment

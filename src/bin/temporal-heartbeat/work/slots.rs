@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slot_without_a_task_does_not_count() {
+    fn slot_without_a_task_does_not_count() {
         let slots = Slots::new(1, Some(1));
         drop(slots.take().unwrap());
         slots.take().unwrap().count_task();
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waiting_poller_takes_a_slot_whose_poll_had_no_task() {
+    fn waiting_poller_takes_a_slot_after_a_poll_without_a_task() {
         let slots = Slots::new(2, Some(1));
         let first = slots.take().unwrap();
         std::thread::scope(|scope| {

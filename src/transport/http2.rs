@@ -32,6 +32,9 @@ const CONNECTION_WINDOW: u32 = 5 * 1024 * 1024;
 const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
 /// The largest headers of a response, and its largest trailers.
 const MAX_HEADER_BYTES: u32 = 16 * 1024;
+/// For how long the answer to a given-up request is ignored. Later, h2 takes it for an error of the server, and closes the
+/// connection after 1024 of them. Its default is 1 s of real time, which made simulated runs depend on the machine.
+const LATE_ANSWER: Duration = Duration::from_secs(60);
 /// How long a requested PING may be unanswered when keepalive is off.
 const PING_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -70,6 +73,7 @@ where
         .initial_connection_window_size(CONNECTION_WINDOW)
         .initial_window_size(STREAM_WINDOW)
         .max_header_list_size(MAX_HEADER_BYTES)
+        .reset_stream_duration(LATE_ANSWER)
         .handshake(stream)
         .await?;
     let pings = connection.ping_pong();

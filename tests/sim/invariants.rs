@@ -248,7 +248,7 @@ fn is_over(activity: &Activity, attempt: Attempt) -> bool {
     activity.state != State::Running || activity.identity() != attempt
 }
 
-/// What was seen of an activity so far.
+/// The observations of an activity so far.
 #[derive(Clone, Default)]
 struct Seen {
     /// The record that is awaited, and since when.

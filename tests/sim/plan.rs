@@ -228,7 +228,7 @@ impl Plan {
         self.faults.iter().all(|(_, fault)| fault.keeps_connections())
     }
 
-    /// How often the state of the client is looked at.
+    /// Returns the time between two checks of the client.
     pub fn look(&self) -> Duration {
         match self.shape {
             Shape::Dense | Shape::Flood => Duration::from_millis(250),

@@ -24,7 +24,7 @@ static void interrupt(int signal) {
     interrupted++;
 }
 
-/* Describes what a thread inherits from the one that makes it: the CPUs that it may use, and its network namespace. */
+/* Describes what a thread inherits from its creator: the CPUs that it may use, and its network namespace. */
 static void describe(const char *thread, char *name, char *inherited) {
     char path[300], line[256], namespace[64] = "";
     snprintf(path, sizeof path, "/proc/self/task/%s/ns/net", thread);

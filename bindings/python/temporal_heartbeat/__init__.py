@@ -114,6 +114,7 @@ The native library
 import importlib.metadata
 
 from ._activity import Activity
+from ._activity_base import ActivityOptions as ActivityOptions
 from ._codec import PayloadCodec
 from ._connection import (
     KeepaliveOptions as KeepaliveOptions,

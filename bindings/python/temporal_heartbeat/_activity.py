@@ -63,8 +63,7 @@ class Activity(ActivityBase):
     * ``close_timeout``: the timeout of the end of the with block, None for ever.
     * ``fail_on_exception``: see below.
 
-    Times are seconds or a timedelta. Other options are passed to the library. If it doesn't know an
-    option, its error names the option.
+    Times are seconds or a timedelta. `from_env` takes the same options.
 
     The end of the with block closes the activity: the last recorded details are sent, and the
     heartbeats end. Unless `complete`, `fail` or `report_cancelled` ended it before, the activity

@@ -12,7 +12,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any, NoReturn, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Optional, TypedDict, TypeVar
 
 from . import _abi, errors
 from ._active_codec import invoke_encoded
@@ -22,6 +22,7 @@ from ._duration import Duration, duration_to_ms, timeout_to_ms
 from ._encoding import encode_plain_base64, encode_values, options_json, payloads_base64
 from ._failure import failure_json, grouped_exceptions
 from ._invoke import Token, invoke, invoke_function, read_text, token_bytes
+from ._keywords import refuse_unknown
 from ._library import library
 from ._sdk_exceptions import is_sdk_cancellation, sdk_failure_of
 from .errors import (
@@ -36,7 +37,10 @@ from .errors import (
 )
 from .signals import STOP_SIGNALS, Signals, signals_of
 
-__all__ = ["NOT_GIVEN", "ActivityBase", "signal_bits", "value_or"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["NOT_GIVEN", "ActivityBase", "ActivityOptions", "signal_bits", "value_or"]
 
 S = TypeVar("S", bound="ActivityBase")
 
@@ -84,6 +88,26 @@ def _fast_calls(native: ctypes.CDLL) -> _FastCalls:
     return _FastCalls(native)
 
 
+class ActivityOptions(TypedDict, total=False):
+    """The options of `Activity` and `Activity.from_env`."""
+
+    workflow_id: Optional[str]
+    run_id: Optional[str]
+    activity_id: Optional[str]
+    attempt: Optional[int]
+    heartbeat_timeout: Optional[Duration]
+    pulse: bool
+    stall_timeout: Optional[Duration]
+    cancel_poll: Optional[Duration]
+    initial_details: Optional[Sequence[Any]]
+    age: Optional[Duration]
+    attempt_remaining: Optional[Duration]
+    require_encoded: bool
+    verify: bool
+    close_timeout: Optional[float]
+    fail_on_exception: bool
+
+
 class ActivityBase:
     """The public methods that never wait, and private methods that may wait.
 
@@ -109,9 +133,11 @@ class ActivityBase:
         verify: bool = False,
         close_timeout: Optional[float] = 10.0,
         fail_on_exception: bool = True,
-        **options: Any,
+        from_env: bool = False,
+        **unknown: NoReturn,
     ) -> None:
         self._closed = True
+        refuse_unknown(type(self), unknown)
         self._close_timeout_ms = timeout_to_ms(close_timeout)
         self._fail_on_exception = fail_on_exception
         token = token_bytes(token)
@@ -128,9 +154,8 @@ class ActivityBase:
             "attempt_remaining_ms": duration_to_ms("attempt_remaining", attempt_remaining),
             "require_encoded": require_encoded,
             "verify": verify,
-            **options,
+            "from_env": from_env,
         }
-        from_env = bool(options.get("from_env"))
         # Arguments of the fast calls. Threads may share the output, because each call writes the
         # signals of the same activity.
         self._handle = ctypes.c_uint64(0)
@@ -171,7 +196,7 @@ class ActivityBase:
             raise
 
     @classmethod
-    def from_env(cls: type[S], **options: Any) -> S:
+    def from_env(cls: type[S], **options: Unpack[ActivityOptions]) -> S:
         """Open the activity that the parent process handed over in the environment.
 
         `token_from_env` describes where the token is. Without one, the ids identify the activity
@@ -189,7 +214,7 @@ class ActivityBase:
 
         Raises `ConfigError` for a missing or invalid variable; otherwise as the class does.
         """
-        return cls(b"", from_env=True, **options)
+        return cls(b"", **options, from_env=True)
 
     def heartbeat(self, *details: Any) -> Signals:
         """Record progress, and return the current signals: usually none.

@@ -68,7 +68,6 @@ def test_a_token_that_cannot_be_read_needs_initial_details(
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"stal_timeout_ms": 5}, "stal_timeout_ms"),
         ({"pulse": "yes"}, "pulse"),
         ({"heartbeat_timeout": 2**32}, "heartbeat_timeout_ms"),
     ],
@@ -78,6 +77,14 @@ def test_an_invalid_option_is_named(
 ) -> None:
     with pytest.raises(thb.ConfigError, match=named):
         open_activity(**options)
+
+
+def test_unknown_option_is_refused_with_the_similar_one() -> None:
+    for open_it in (open_activity, thb.Activity.from_env):
+        with pytest.raises(
+            TypeError, match="no option 'stal_timeout': did you mean 'stall_timeout'"
+        ):
+            open_it(stal_timeout=5)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("name", ["heartbeat_timeout", "stall_timeout", "age", "cancel_poll"])

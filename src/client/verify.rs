@@ -57,7 +57,11 @@ impl Client {
         let record = self.record_of(&ids, effort).await.ok()?;
         match record.end {
             Some(end) => {
-                let of_this_attempt = Attempt { number: end.attempt, started_at: 0 }.may_be(attempt);
+                let of_this_attempt = is_of(end.attempt, attempt);
+                if matches!(ending, Ending::Fail(_)) && !of_this_attempt {
+                    // The failure may have been followed by other attempts, whose end hides its outcome.
+                    return None;
+                }
                 Some(end.state == ending.state() && of_this_attempt && end.identity == self.identity)
             }
             // The activity isn't over, or its workflow is closed. Of all endings, only a failure is followed by
@@ -74,10 +78,12 @@ impl Client {
     fn standalone_verdict(&self, found: &Description, attempt: Attempt, ending: &Ending) -> Option<bool> {
         let ours = found.attempt.number == attempt.number && found.last_identity == self.identity;
         match (ending, found.state) {
+            (Ending::Fail(report), State::Running | State::Waiting) => failed_so(found, attempt, report),
+            // As in the history of a workflow.
+            (Ending::Fail(_), _) if !is_of(found.attempt.number, attempt) => None,
             // The server doesn't record which identity reported the cancellation. Only the attempt's holder can do that.
             (Ending::Cancel(_), State::Cancelled) => Some(found.attempt.number == attempt.number),
             (_, state) if state == ending.state() => Some(ours),
-            (Ending::Fail(report), State::Running | State::Waiting) => failed_so(found, attempt, report),
             _ => Some(false),
         }
     }
@@ -202,10 +208,17 @@ impl Reader {
     }
 }
 
+/// Returns whether this is the number of the attempt, as far as known.
+fn is_of(number: i32, attempt: Attempt) -> bool {
+    Attempt { number, started_at: 0 }.may_be(attempt)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::{client::description::State, model::payload::Payloads};
+    use crate::{client::description::State, config::Options, model::payload::Payloads, runtime::Runtime};
 
     #[test]
     fn failure_stays_in_doubt_if_the_server_lacks_its_details() {
@@ -224,5 +237,30 @@ mod tests {
         let first = Attempt { number: 1, started_at: 0 };
         assert_eq!(failed_so(&found, first, &report("1")), Some(true));
         assert_eq!(failed_so(&found, first, &report("2")), None);
+    }
+
+    #[test]
+    fn a_failure_stays_in_doubt_when_a_later_attempt_has_ended_the_activity() {
+        let options = Options::read(br#"{"address":"127.0.0.1:1"}"#).unwrap();
+        let io_thread = Runtime::new().io_thread();
+        let client =
+            Client::new(&options, Arc::default(), Arc::default(), io_thread, Arc::default()).unwrap();
+        let attempt = |number| Attempt { number, started_at: 0 };
+        let ended_in = |number, state| Description {
+            ids: Ids::default(),
+            attempt: attempt(number),
+            state,
+            details: Details::default(),
+            last_failure: None,
+            last_identity: String::new(),
+        };
+        let failure = Ending::Fail(Report::read(br#"{"message":"broken"}"#).unwrap());
+        for state in [State::Completed, State::Failed, State::Over] {
+            let verdict = |ending| client.standalone_verdict(&ended_in(3, state), attempt(1), ending);
+            assert_eq!(verdict(&failure), None, "{state:?}");
+            assert_eq!(verdict(&Ending::Complete(None)), Some(false), "{state:?}");
+            let same = client.standalone_verdict(&ended_in(1, state), attempt(1), &failure);
+            assert_eq!(same, Some(false), "{state:?}");
+        }
     }
 }

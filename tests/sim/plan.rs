@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::faults::Fault;
+use super::{faults::Fault, temporal::NEWEST};
 
 /// What kind of run it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +36,8 @@ pub struct Plan {
     pub faults: Vec<(u32, Fault)>,
     /// How many faults may be active at once.
     pub faults_at_once: u32,
+    /// The minor version of the server.
+    pub version: u32,
     /// The bounds of the time between faults.
     pub fault_pause: (Duration, Duration),
     /// The longest fault.
@@ -115,6 +117,7 @@ impl Plan {
             applies_late,
             faults: faults(random),
             faults_at_once: u32::try_from(faults_at_once).unwrap(),
+            version: random.choice([NEWEST, NEWEST, NEWEST, 31, 30, 29]).unwrap(),
             fault_pause: (ms(pause / 10), ms(pause)),
             longest_fault,
             steps_per_timeout: u32::try_from(steps).unwrap(),
@@ -195,6 +198,9 @@ impl Plan {
         }
         if self.silent_addresses.len() > 1 {
             plans.push(Plan { silent_addresses: vec![false], ..self.clone() });
+        }
+        if self.version < NEWEST {
+            plans.push(Plan { version: NEWEST, ..self.clone() });
         }
         if self.faults_at_once > 1 {
             plans.push(Plan { faults_at_once: 1, ..self.clone() });

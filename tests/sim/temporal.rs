@@ -24,7 +24,7 @@ pub const NAMESPACE_ID: &str = "namespace-id";
 /// The event that scheduled the activity of a workflow.
 pub const SCHEDULED: i64 = 5;
 /// The newest server that the model knows: 1.32.
-const NEWEST: u32 = 32;
+pub const NEWEST: u32 = 32;
 
 /// All activities.
 pub struct Temporal {

@@ -17,6 +17,8 @@ use crate::sys::clock::Moment;
 const MOST_ATTEMPTS: i32 = 20;
 /// The identity of the worker that starts attempts.
 const WORKER: &str = "worker";
+/// The first version with standalone activities.
+const FIRST_WITH_STANDALONE: u32 = 31;
 /// The longest pause before the next attempt starts.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 
@@ -24,8 +26,9 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 pub fn schedule(world: &Arc<World>, number: usize) {
     let timeouts: Vec<_> = world.plan.timeouts_ms.iter().map(|timeout| (1, *timeout)).collect();
     let timeout = Duration::from_millis(world.pick(&timeouts));
-    let is_standalone = world.chance(0.3);
+    let is_standalone = world.chance(0.3) && world.plan.version >= FIRST_WITH_STANDALONE;
     let mut temporal = lock(&world.server.temporal);
+    temporal.version = world.plan.version;
     temporal.activities.push(Activity::new(number, is_standalone, timeout, MOST_ATTEMPTS));
 }
 

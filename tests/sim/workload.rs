@@ -315,7 +315,9 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
     // The details from the hand-over are out of date when the activity is opened again.
     let knows_details = is_first && !world.chance(world.plan.unknown);
     let has_pulse = world.chance(world.plan.pulse);
-    let is_by_ids = world.chance(world.plan.by_ids);
+    // Server 1.31 takes ids for the first attempt of a standalone activity only.
+    let takes_ids = !activity.is_standalone || world.plan.version >= 32;
+    let is_by_ids = world.chance(world.plan.by_ids) && takes_ids;
     let requests_per_beat = if is_by_ids { 2 } else { 1 };
     let token = if is_by_ids { Bytes::new() } else { activity.token() };
     let options = OpenOptions {
@@ -533,6 +535,14 @@ async fn step(
                 let report = Report::read(br#"{"message":"the work failed"}"#).unwrap();
                 Ending::Fail(Report { heartbeat_details: unsent, ..report })
             };
+            // As `api::activity::fail`: older servers lose the details of a failure by ids.
+            let flushes = activities.registry.with(handle, |activity| activity.flushes_before_failing());
+            if flushes.is_ok_and(|flushes| flushes) {
+                let flush = move |deadline| activities.flush(handle, deadline);
+                if call(world, what("flush to fail"), timeout, flush).await.is_err() {
+                    return Next::GoOn;
+                }
+            }
             let ended = end(world, process, (number, what("fail")), handle, timeout, ending).await;
             if ended.is_ok() {
                 invariants::has_record(world, number, attempt, newest, "fail");

@@ -142,7 +142,9 @@ impl Client {
         deadline: Deadline,
         order: &mut InOrder<'_>,
     ) -> Result<(), RpcError> {
-        let way = self.admit(target, Effort::Until(deadline)).await?.way;
+        // A description without an answer isn't an ending that may have been applied.
+        let admitted = self.admit(target, Effort::Until(deadline)).await;
+        let way = admitted.map_err(|failed| RpcError { outcome_unknown: false, ..failed })?.way;
         let by_ids = way.is_by_ids();
         let effort = match by_ids {
             true => Effort::Once(retry::time_of_try(deadline, self.transport.longest_answer()).start()),

@@ -231,6 +231,23 @@ fn completion_by_ids_of_an_ended_activity_is_not_found() {
 }
 
 #[test]
+fn completion_by_ids_is_not_in_doubt_when_only_its_description_got_no_answer() {
+    let is_silent = Arc::new(AtomicBool::new(true));
+    let silent = is_silent.clone();
+    let fake = Fake::connected(move |call| match call.method.as_str() {
+        DESCRIBE_STANDALONE if silent.load(Ordering::SeqCst) => Answer::Silence,
+        DESCRIBE_STANDALONE => Described { closed: true, ..attempt(1) }.standalone(),
+        _ => Answer::ok(),
+    });
+    let options = br#"{"activity_id":"a","run_id":"r","pulse":false,"initial_details":""}"#;
+    let handle = activity::open(b"", options).unwrap();
+    assert_eq!(activity::complete(handle, None, SHORT).unwrap_err().status(), Status::Timeout);
+    is_silent.store(false, Ordering::SeqCst);
+    assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), Status::NotFound);
+    assert!(fake.calls("RespondActivityTaskCompletedById").is_empty());
+}
+
+#[test]
 fn not_found_by_ids_does_not_end_an_attempt_that_is_described_as_running() {
     let closed = Arc::new(AtomicUsize::new(0));
     let fake = Fake::connected({

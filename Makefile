@@ -100,11 +100,11 @@ test-rust: lib venv ## test the logic, the header, programs in C, and faults tha
 	@$(RUN_SUITES) rust
 
 # A stage that passed runs again only when the library or the program has changed.
-SLOW   := valgrind forks memory orders sim sim-compare sim-planted fuzz kills outages interop program server-1.29 server-1.30 server-1.31
+SLOW   := valgrind forks memory orders sim sim-compare fuzz kills outages interop program server-1.29 server-1.30 server-1.31
 PASSED := $(addprefix target/check-slow/,$(SLOW))
 .PHONY: $(SLOW:%=slow-%)
 
-check-slow: lib cli venv ## run the long tests: valgrind, sanitizers, models, 20 minutes of simulation, its planted mistakes, its model against real servers, fuzzing; 1000 forks and exits of each kind; 20 000 kills of the connection; 10 GB of output; 600 outages of a link; workers in TypeScript and Java; all scenarios on Servers 1.29, 1.30 and 1.31
+check-slow: lib cli venv ## run the long tests: valgrind, sanitizers, models, 20 minutes of simulation, its model against real servers, fuzzing; 1000 forks and exits of each kind; 20 000 kills of the connection; 10 GB of output; 600 outages of a link; workers in TypeScript and Java; all scenarios on Servers 1.29, 1.30 and 1.31
 	@$(MAKE) --no-print-directory $(PASSED)
 
 $(PASSED): $(LIB) $(PROGRAM)
@@ -123,8 +123,6 @@ slow-orders: check-orders
 
 slow-sim:
 	$(MAKE) sim SECONDS=1200
-
-slow-sim-planted: sim-planted
 
 slow-sim-compare:
 	$(MAKE) sim-compare SCRIPTS=1000
@@ -183,6 +181,7 @@ OLDER := $(filter-out 1.32,$(SERVER))
 sim-compare: venv $(OLDER:%=$(SERVERS)%/bin/temporal) ## compare the simulation's model of the server with a real server; SCRIPTS=number, SERVER=1.29 to 1.32 SEED=of the first script
 	cd tests && $(OLDER:%=THB_TEMPORAL=$(SERVERS)%/bin/temporal) $(VENV)/bin/python -m sim.compare --scripts $(or $(SCRIPTS),$(if $(SEED),1,100)) $(SEED:%=--seed %)
 
+# Not a part of check-slow yet: not every mistake of its list is known to be found within a minute.
 sim-planted: ## check that the simulation finds each mistake that is planted in the library (20 minutes)
 	$(PYTHON) tests/sim/planted.py
 

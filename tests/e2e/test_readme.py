@@ -9,7 +9,7 @@ import textwrap
 
 from harness.fixtures import Connect, StartActivity
 from harness.languages import library_environment
-from harness.markdown import code_blocks, files
+from harness.markdown import code_blocks, files, is_excerpt
 from harness.paths import ROOT
 from harness.server import Server
 
@@ -42,6 +42,12 @@ def test_printed_program_resumes_and_completes(server: Server, start: StartActiv
 
 def test_parent_in_the_readme_equals_the_tested_one() -> None:
     assert code("The parent") in (ROOT / "docs" / "hand-off.md").read_text()
+
+
+def test_excerpts_in_the_readme_match_their_files() -> None:
+    excerpts = [block for block in code_blocks(ROOT / "README.md") if block.role == "excerpt"]
+    assert [block.language for block in excerpts] == ["c", "go", "bash"]
+    assert [block for block in excerpts if not is_excerpt(block)] == []
 
 
 def test_recorded_run_matches_the_demo() -> None:

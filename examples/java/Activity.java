@@ -127,7 +127,7 @@ public final class Activity {
             try {
                 System.out.println(work(activity.getValue(), items));
             } catch (RuntimeException why) {
-                // A failed attempt is retried at once, and shows its reason. Refused if the attempt is over.
+                // After this report the server retries at once, and shows the reason. It refuses the report if the attempt is over.
                 byte[] failure = failure(why).getBytes(StandardCharsets.UTF_8);
                 THB.thb_activity_fail(activity.getValue(), failure, new NativeLong(failure.length), TIMEOUT_MS, null);
                 throw why;

@@ -127,7 +127,7 @@ async function main() {
     try {
       console.log(await work(activity[0], Number(process.argv[2] ?? 20)));
     } catch (error) {
-      // A failed attempt is retried at once, and shows its reason. Refused if the attempt is over.
+      // After this report the server retries at once, and shows the reason. It refuses the report if the attempt is over.
       const failure = Buffer.from(JSON.stringify({ message: error.message, type: error.name }));
       await fail(activity[0], failure, failure.length, TIMEOUT_MS).catch(() => {});
       throw error;

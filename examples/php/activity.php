@@ -117,7 +117,7 @@ try {
     try {
         echo work($activity->cdata, (int) ($argv[1] ?? 20)), "\n";
     } catch (Throwable $why) {
-        // A failed attempt is retried at once, and shows its reason. Refused if the attempt is over.
+        // After this report the server retries at once, and shows the reason. It refuses the report if the attempt is over.
         $failure = json_encode(['message' => $why->getMessage(), 'type' => get_class($why)]);
         $thb->thb_activity_fail($activity->cdata, $failure, strlen($failure), TIMEOUT_MS, null);
         throw $why;

@@ -108,7 +108,7 @@ begin
   THB.call(:activity_open, nil, 0, options, options.bytesize, activity)
   puts work(activity[0, 8].unpack1("Q"), Integer(ARGV.fetch(0, 20)))
 rescue StandardError => error
-  # A failed attempt is retried at once, and shows its reason. Refused if the attempt is over.
+  # After this report the server retries at once, and shows the reason. It refuses the report if the attempt is over.
   failure = JSON.generate({ message: error.message, type: error.class.name })
   THB.thb_activity_fail(activity[0, 8].unpack1("Q"), failure, failure.bytesize, THB::TIMEOUT_MS, nil) if activity
   raise

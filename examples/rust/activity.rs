@@ -35,13 +35,13 @@ fn main() -> ExitCode {
 fn run(items: u32) -> Result<()> {
     rpc::connect(b"{}")?;
     let done = activity::open(&[], br#"{"from_env": true}"#).and_then(|handle| {
-        // A failed attempt is retried at once, and shows its reason. Refused if the attempt is over.
+        // After this report the server retries at once, and shows the reason. It refuses the report if the attempt is over.
         work(handle, items).inspect_err(|error| {
             let failure = serde_json::json!({"message": error.message()}).to_string();
             let _ = activity::fail(handle, failure.as_bytes(), Timeout::Within(TIMEOUT));
         })
     });
-    rpc::disconnect(Timeout::Within(TIMEOUT))?; // sends what was recorded last, and closes the activity
+    rpc::disconnect(Timeout::Within(TIMEOUT))?; // sends the last record, and closes the activity
     println!("{}", done?);
     Ok(())
 }

@@ -12,8 +12,8 @@ const BEAT: &str = "RecordActivityTaskHeartbeat";
 /// machine.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// A way to end, its exit status or signal, and whether the last record is sent. `None`: it depends on whether the handler interrupted
-/// the record call itself, which then keeps the activity locked.
+/// A way to end the process. `ends` has the exit status, or the signal as an error. `flushes` is whether the last record is sent. It is
+/// `None` if the record may be lost: a handler that interrupts the record call leaves the activity locked.
 struct Way {
     name: &'static str,
     ends: Result<i32, i32>,
@@ -41,7 +41,8 @@ const WAYS: [Way; 14] = [
     way("unused", Ok(0), Some(false)),
 ];
 
-/// Runs a program to its end. Returns its output and how long its end took; the program prints only the start of the end on stdout.
+/// Runs a program. Returns its output, and the time from the beginning of its end until it has ended. On stdout the program prints only
+/// when it began to end.
 fn end(program: Program) -> (Output, Duration) {
     let output = program.output();
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -106,6 +107,6 @@ fn library_is_opened_used_and_closed_repeatedly() {
     let program = Program::unlinked("reload.c");
     let program = program.variable("TEMPORAL_ADDRESS", fake.address.to_string());
     println!("{}", program.argument(&times.to_string()).run());
-    // Each round sends one beat by a single call, and one for an open activity.
+    // Each round sends one beat with a single call, and one from an open activity.
     assert_eq!(fake.calls(BEAT).len(), 2 * times);
 }

@@ -1,4 +1,4 @@
-"""Invalid arguments are refused by their own status and a message that names the cause. They have no other effect."""
+"""A call with an invalid argument fails with a status and a message that names the cause. It has no other effect."""
 
 import contextlib
 import time
@@ -54,7 +54,7 @@ def test_garbage_token_is_unreadable(language: str, garbage: bytes, call: Call, 
         call(connect(language), garbage)
 
 
-# Invalid details or results: the VALUE of the protocol, and what the message must name.
+# Invalid details or results: each as a VALUE of drivers/README.md, with the words that the message must contain.
 BAD_VALUES: dict[str, tuple[str, tuple[str, ...]]] = {
     "JSON cut off": ("json:" + b'{"item": 4'.hex(), ("JSON",)),
     "two JSON texts": ("json:" + b"41 42".hex(), ("JSON",)),
@@ -139,7 +139,7 @@ def test_timeout_of_zero_still_names_a_bad_argument(connect: Connect) -> None:
 
 
 def test_call_with_the_shortest_timeout_returns_in_time(language: str, start: StartActivity, connect: Connect) -> None:
-    """Within a millisecond an answer may arrive or not. The call returns in both cases, and the next one works."""
+    """The answer may arrive within a millisecond or not. In both cases the call returns, and the next call works."""
     token = start("workflow").next_attempt().token
     driver = connect(language)
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""The server freezes, and is killed and restarted on its database, while an activity is open."""
+"""An activity stays open while its server freezes, and while the server is killed and restarted with its database."""
 
 import time
 from contextlib import closing
@@ -11,7 +11,7 @@ from harness.server import NAMESPACE, ServerProcess
 from harness.signals import Signals
 from harness.worker import ANSWER_LIMIT_S, ActivityOptions, SdkWorker
 
-# Longer than the whole test.
+# Longer than the whole test, so that nothing times out.
 LONG_MS = 300_000
 SHORT_MS = 1_000
 

@@ -1,4 +1,4 @@
-"""A Python process that uses the library directly, for what only the Python binding has."""
+"""Runs Python code in a child process, to test features that only the Python binding has."""
 
 import base64
 import json
@@ -29,8 +29,8 @@ HEAD = """
 class PythonChild(Process):
     """A process that runs lines with the library, and reports values.
 
-    It connects before the hand-off, so that its start takes no time of the attempt. The lines run after the
-    hand-off.
+    It connects before the hand-off, so that the start of the process doesn't use up the attempt's time. The lines
+    run after the hand-off.
     """
 
     def __init__(self, lines: str, environment: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The worker of an official SDK, and its workflows, each with one activity that it hands over."""
+"""Runs the worker of an official SDK and its workflows. Each workflow has one activity, which the worker hands over."""
 
 import json
 import queue
@@ -92,7 +92,7 @@ async def _put_ending(handle: WorkflowHandle[Any, Any], events: queue.SimpleQueu
     try:
         ended = await handle.result()
         events.put(Ending(ended["ended"], ended["message"], [normalized(shown) for shown in ended["seen"]]))
-    except Exception as error:  # the test that waits for an event raises it
+    except Exception as error:  # `next` raises it in the test
         events.put(error)
 
 
@@ -130,7 +130,7 @@ class PeerActivity:
         self._backstage.run(self._handle.terminate())
 
     def stored(self) -> list[str]:
-        """Returns the server's heartbeat details."""
+        """Returns the heartbeat details that the server holds."""
         return [format_payload(value) for value in self.stored_payloads()]
 
     def stored_payloads(self) -> list[Payload]:

@@ -43,7 +43,7 @@ func (r reversingCodec) Decode(payloads []Payload) ([]Payload, error) {
 	return in, r.fails
 }
 
-// connectWithTestCodec connects to a server that doesn't answer.
+// connectWithTestCodec connects with the codec to a server that never answers.
 func connectWithTestCodec(t *testing.T, codec PayloadCodec) {
 	t.Helper()
 	needLibrary(t)
@@ -101,7 +101,7 @@ func TestValuesAreEncodedAndDecoded(t *testing.T) {
 		again[i] = value
 	}
 	if stored, err = encodeValues(currentEpoch.Load().codec, "op", again); err != nil || wantReversed(t, stored.data) != 4 {
-		t.Error("what was read and is recorded again is encoded again", err)
+		t.Error("a value that was read isn't encoded when it is recorded again:", err)
 	}
 }
 

@@ -1,9 +1,9 @@
 """Heartbeat a Temporal Activity from any process.
 
-The Activity's worker hands its task token to this process, and lets this process end the Activity:
-by ``activity.raise_complete_async()`` in Python, by ``activity.ErrResultPending`` in Go. This
-process reports its progress, learns of cancellation, and ends the Activity. If it dies, the next
-attempt resumes from the recorded progress::
+The Activity's worker passes the task token to this process, and returns without a result: with
+``activity.raise_complete_async()`` in Python, with ``activity.ErrResultPending`` in Go. This
+process reports progress, checks for cancellation, and ends the Activity. If this process dies, the
+next attempt resumes from the recorded progress::
 
     import temporal_heartbeat as thb
 
@@ -17,8 +17,8 @@ attempt resumes from the recorded progress::
         act.complete("done")
 
 The model
-    A process has one connection: `connect` makes it, `disconnect` ends it, every thread uses it. A
-    task token identifies one attempt of one Activity. There are two ways to use it:
+    A process has one connection, which all threads use: `connect` opens it, `disconnect` closes it.
+    A task token identifies one attempt of one Activity. There are two ways to use a token:
 
     Activity            Holds one attempt open. The library heartbeats in the background, even while
                         this process is busy. Recording progress takes less than a microsecond.
@@ -30,26 +30,27 @@ The model
     `temporal_heartbeat.handoff` is the parent's side: it hands an activity to a child process.
 
 Blocking
-    `Activity.heartbeat`, `touch`, ``signals`` and the like never wait. The others block until the
-    server answers or the timeout expires: in seconds, by default 10; None: for ever; 0: not at all
-    (then nothing is sent). Temporary errors are retried within that time. The GIL is released.
-    Ctrl-C, and any other signal handler that raises, interrupts a call of the main thread at once:
-    the call is abandoned and continues in the background, and the server may still receive it. In
-    asyncio use `temporal_heartbeat.aio`, and ``asyncio.to_thread`` for the functions.
+    `Activity.heartbeat`, `touch`, and properties such as ``signals`` never wait. The other
+    functions block until the server answers or ``timeout`` seconds have passed, by default 10. With
+    None there is no limit. With 0, nothing is sent. Temporary errors are retried within that time.
+    The GIL is released. If a signal handler raises, as for Ctrl-C, a call in the main thread ends
+    at once with that exception. The request continues in the background, and the server may still
+    receive it. In asyncio use `temporal_heartbeat.aio`, and `asyncio.to_thread` for the functions.
 
 Threads and processes
-    Any thread may call anything. After ``os.fork`` the child's calls make their own connection, and
-    its parent's `Activity` objects raise `ForkedError`. Let only one process heartbeat with a
-    token. Otherwise they overwrite each other's progress. In a pool, let the processes return their
-    progress to the process that opened the `Activity`. With `end_with_parent` they also end when
-    that process ends.
+    Any thread may call any function. After ``os.fork`` the child opens its own connection at its
+    first call, and its parent's `Activity` objects raise `ForkedError` there. Only one process
+    should heartbeat with a token, because several would overwrite each other's progress. In a pool,
+    return the progress to the process that opened the `Activity`. Use `end_with_parent` to end the
+    processes of the pool when that process ends.
 
 Values
-    Details and results are converted as Temporal's Python SDK does by default: None, bytes,
-    protobuf messages, and all that JSON can represent, dataclasses, datetime and UUID included.
-    They are read as plain values: a dataclass as a dict. A `Payload` is sent unchanged. A value
-    that this process can't decode is returned as a `Payload`. For a namespace with encrypted data,
-    the codec of ``connect(data_converter=...)`` encodes all values, `Payload` objects too.
+    Details and results are converted as Temporal's Python SDK does by default. They may be None,
+    bytes, protobuf messages, and all that JSON can represent, including dataclasses, datetime and
+    UUID. When they are read, they are plain values: a dataclass is read as a dict. A `Payload` is
+    sent unchanged. A value that this process can't decode is returned as a `Payload`. For a
+    namespace with encrypted data, set the codec with ``connect(data_converter=...)``. It encodes
+    all values, including `Payload` objects.
 
 Signals
     Every heartbeat returns the current signals, usually none:
@@ -58,15 +59,19 @@ Signals
                         server also still accepts `complete`.
     PAUSED              Stop working until the flag is cleared, but continue to heartbeat, or the
                         activity times out.
-    RESET               End this attempt, for example by `fail`. A new first attempt follows.
+    RESET               An operator reset the activity. End this attempt, for example with `fail`.
+                        The server then starts again with attempt 1.
 
     Only an `Activity` has these:
 
     GONE                The activity is over for this token. Stop the work.
     LEASE_LOST          No heartbeat was acknowledged in time: another attempt may be running.
-    DEADLINE            ``attempt_remaining`` has passed: a hint. GONE follows if it is over.
+    DEADLINE            ``attempt_remaining`` has passed, so the attempt has probably timed out. If
+                        the server confirms this, GONE follows.
     STALLED             Nothing was recorded for ``stall_timeout``, so the heartbeats have stopped.
-    REFUSED, UNSEEDED   No heartbeats are sent; see `Signals`.
+    REFUSED             The server refuses the heartbeats; ``info`` has the error.
+    UNSEEDED            The saved progress couldn't be read, so automatic heartbeats are off until
+                        something is recorded.
 
     `Activity.raise_if_cancelled` raises `Cancelled` if one of STOP_SIGNALS is set: stop the work.
 
@@ -75,7 +80,7 @@ Errors
     its own class. Later versions may add classes, so catch `Error` last.
 
     NotFoundError       The activity is over for this token: it ended, timed out, or a later attempt
-                        has replaced this one. Stop the work, and end nothing.
+                        has replaced this one. Stop the work. Don't complete or fail it.
     InDoubtError        The ending call may have been applied: the answer to an earlier try was
                         lost. Treat the work as done, and don't undo it.
     UnavailableError, TimeoutError, ResourceExhaustedError, NamespaceNotActiveError
@@ -83,16 +88,17 @@ Errors
                         heartbeat again at the next item.
     TooLargeError       Over the server's limit of 2 MiB. Nothing was sent. Record less.
     InvalidArgumentError, TokenUnreadableError
-                        An argument is invalid. Correct it. InvalidArgumentError is a ValueError
-                        too. An argument of the wrong type is a TypeError.
+                        An argument is invalid. Correct it. InvalidArgumentError is also a
+                        ValueError. An argument of the wrong type raises a TypeError.
     NotConnectedError, AlreadyConnectedError
                         Call `connect` once, before the other functions.
     ConfigError, UnimplementedError, NamespaceNotFoundError, UnauthenticatedError,
     PermissionDeniedError, TlsError
                         An option, the environment or the server's configuration is wrong.
     LibraryNotFoundError, AbiMismatchError
-                        The native library can't be used. The first is a ConfigError too.
-    LocalLimitError     This process has no threads or descriptors left.
+                        The native library can't be used. LibraryNotFoundError is also a
+                        ConfigError.
+    LocalLimitError     This process has no free descriptors, threads or memory.
     FailedPreconditionError, ServerError, InternalError
                         The server or the library failed. The message has the cause.
     AlreadyOpenError    An `Activity` holds this token: use that object, or close it first.
@@ -107,8 +113,8 @@ Metrics and logs
     THB_LOG=info in the environment the records are also written to stderr.
 
 The native library
-    The first call loads it, from the path in the environment variable TEMPORAL_HEARTBEAT_LIBRARY,
-    else from this package, else from the system.
+    The first call loads the library, from the first of these places that is set or has it: the path
+    in the environment variable TEMPORAL_HEARTBEAT_LIBRARY, this package, the system.
 """
 
 import importlib.metadata

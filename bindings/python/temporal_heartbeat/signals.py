@@ -10,7 +10,7 @@ __all__ = ["STOP_SIGNALS", "WHILE_PAUSED", "Signals", "signals_of"]
 
 
 class Signals(enum.IntFlag):
-    """The signals of an activity, a set of flags. Empty, and false, when there are none.
+    """The signals of an activity, as a set of flags. An empty set is false.
 
     The server sends these in its answers to heartbeats:
 
@@ -18,12 +18,13 @@ class Signals(enum.IntFlag):
       server also still accepts `complete`.
     * ``PAUSED``: stop working until the flag is cleared, but continue to heartbeat, or the activity
       times out.
-    * ``RESET``: end this attempt, for example by `fail`. A new first attempt follows.
+    * ``RESET``: an operator reset the activity. End this attempt, for example with `fail`. The
+      server then starts again with attempt 1.
 
     An `Activity` also sets these itself, and keeps CANCEL_REQUESTED and RESET once they are set:
 
     * ``GONE``: the activity is over for this token: it ended, timed out, or a later attempt
-      replaced this one. Stop the work. Nothing is sent any more.
+      replaced this one. Stop the work. The library sends nothing more.
     * ``LEASE_LOST``: no heartbeat was acknowledged for a whole heartbeat timeout, so another
       attempt may be running. Stop, or make sure that nothing is done twice. The next acknowledged
       heartbeat clears the flag.
@@ -31,12 +32,12 @@ class Signals(enum.IntFlag):
       sent. The next call clears the flag.
     * ``REFUSED``: the server refuses the heartbeats, and retries won't help; ``info`` has the
       error.
-    * ``DEADLINE``: ``attempt_remaining`` has passed. This is a hint: the server decides, and a
-      heartbeat asks it soon after. If the attempt is over, GONE follows.
+    * ``DEADLINE``: ``attempt_remaining`` has passed, so the attempt has probably timed out. A
+      heartbeat is sent soon after, to ask the server. If the attempt is over, GONE follows.
     * ``UNSEEDED``: the library couldn't read the progress that the server holds. Automatic
       heartbeats would erase it, so none are sent until something is recorded.
 
-    Flags that this version doesn't name are kept. Ignore them.
+    The set may contain flags of later versions, which have no name here. Ignore them.
     """
 
     CANCEL_REQUESTED = _abi.SIGNAL_CANCEL_REQUESTED
@@ -53,14 +54,14 @@ class Signals(enum.IntFlag):
 STOP_SIGNALS = Signals.CANCEL_REQUESTED | Signals.RESET | Signals.GONE | Signals.LEASE_LOST
 """The signals after which the work should stop: for `Activity.wait` and `raise_if_cancelled`."""
 
-# While these are only PAUSED, the work waits for the end of the pause.
+# The work waits while PAUSED is the only one of these that is set.
 WHILE_PAUSED = Signals.PAUSED | STOP_SIGNALS
 
 _CACHE: dict[int, Signals] = {0: Signals(0)}
 
 
 def signals_of(bits: int) -> Signals:
-    """Returns the flags, from a cache: making them takes longer than a whole `heartbeat`."""
+    """Returns the flags from a cache, because creating them takes longer than a `heartbeat`."""
     try:
         return _CACHE[bits]
     except KeyError:

@@ -1,12 +1,12 @@
-//! The state of one open activity: what is known of it, what to send next, and which signals the holder gets.
+//! The state of one open activity: the facts about it, the next request, and the signals for the holder.
 //!
-//! Nothing here waits, sends, or reads a clock. The caller passes events with their time, and gets the next step
-//! back. So each rule of the lease, the throttle and the pulse can be tested without threads.
+//! Nothing here waits, sends, or reads a clock. The caller passes each event with its time, and the state returns the
+//! next step. So each rule of the lease, the throttle and the pulse can be tested without threads.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `holder` | what the holder calls: record, read, flush, end |
-//! | `requests` | what the scheduler calls: the next request, and its outcome |
+//! | `holder` | the functions for the holder: record, read, flush, end |
+//! | `requests` | the functions for the scheduler: the next request, and its outcome |
 //! | `give_up` | abandons a try that delays a waiting call |
 //! | `lease`, `records`, `try_history` | the values that these change |
 
@@ -52,7 +52,7 @@ pub struct Activity {
     pulse: bool,
     require_encoded: bool,
     verify: bool,
-    /// Whether an ending call has failed in another way than with NOT_FOUND. It may have ended the activity.
+    /// Whether an ending call failed with an error other than NOT_FOUND. That call may have ended the activity.
     has_failed_to_end: bool,
     in_flight: bool,
     /// Whether the try in flight must be given up because it delays a waiting call.
@@ -67,7 +67,7 @@ pub struct Activity {
     /// Counts the publications, so that an older reading doesn't replace a newer one.
     publications: u64,
     records: RecordSequence,
-    /// The newest details; without values when there are none. `None`: it isn't known whether the server holds any.
+    /// The newest details; empty if there are none. `None` if it isn't known whether the server holds details.
     details: Option<Payloads>,
     initial_details: InitialDetails,
     lease: Lease,
@@ -77,7 +77,7 @@ pub struct Activity {
     /// When the try in flight, or the last one, began.
     try_began: Moment,
     last_progress: Moment,
-    /// `LONG_AGO` when a beat was acknowledged since, or a flush waits for one.
+    /// The last `touch`. `LONG_AGO` once a later beat is acknowledged, or a flush has counted the touch as a record.
     last_touch: Moment,
     deadline: Moment,
     due: Moment,
@@ -113,7 +113,7 @@ enum InitialDetails {
     Unknown,
     /// Not known yet; a call waits for them.
     Wanted,
-    /// Shared, because a copy under the activity's lock would take time.
+    /// Shared, so that the details aren't copied while the activity is locked.
     Known(Option<Arc<Details>>),
 }
 
@@ -135,7 +135,7 @@ pub struct Counts {
 pub enum Step {
     /// Send a beat.
     Beat {
-        /// The number of records that are never sent because these details replaced them.
+        /// The number of unsent records that these details replaced.
         replaced: u64,
         /// Where the beat is sent.
         target: Target,

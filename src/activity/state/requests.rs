@@ -1,4 +1,4 @@
-//! What the scheduler calls: the next request, and its outcome.
+//! Returns the scheduler's next request, and applies the outcome of a request.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use crate::{
     sys::clock::Moment,
 };
 
-/// How late a timer of the server may fire. An earlier beat after the deadline may find the attempt still running.
+/// The server's timers may fire this much too late. A beat that is sent sooner after the deadline may find the attempt
+/// still running.
 const LONGEST_TIMER_DELAY: Duration = Duration::from_secs(1);
 
 /// The request to send now.
@@ -97,7 +98,7 @@ impl Activity {
         Effects { due: self.due, lease_margin }
     }
 
-    /// Returns the fraction of the lease that remained.
+    /// Applies an acknowledged beat. Returns the fraction of the lease that was left.
     fn acknowledged(&mut self, answer: Acknowledgement, now: Moment) -> Option<f64> {
         self.note_timeout(answer.heartbeat_timeout);
         let margin = self.lease.remaining_fraction(now);
@@ -134,11 +135,11 @@ impl Activity {
         let was_aside = self.timeout_lookup == TimeoutLookup::InFlight;
         self.timeout_lookup = TimeoutLookup::NotNeeded;
         if self.has_sent() {
-            // This library's beats have replaced the server's first details, so there is no need to look them up.
+            // This library's beats have replaced the server's first details, so these are no longer needed.
             self.due = self.next_due(now);
             return;
         }
-        // Handed-over details are the initial ones, even if the server holds others by now.
+        // Details from the hand-off count as the initial ones, even if the server holds other details now.
         if !matches!(self.initial_details, InitialDetails::Known(_)) {
             self.seed(description.details);
         }
@@ -150,7 +151,7 @@ impl Activity {
         };
     }
 
-    /// Notes the heartbeat timeout that the server reported. An operator may have changed it since it was handed over.
+    /// Notes the heartbeat timeout that the server reported. An operator may have changed it since the hand-off.
     fn note_timeout(&mut self, reported: Option<Duration>) {
         if let Some(timeout) = reported {
             self.lease.set_timeout(timeout);
@@ -171,15 +172,15 @@ impl Activity {
             }
         }
         if error.connection_aborted {
-            // Another request found the connection dead. All its requests are retried on the next connection.
+            // Another request found the connection dead. All requests of that connection are retried on the next one.
             self.due = now.later(self.schedule().spread());
             return;
         }
         self.counts.failed_tries += 1;
         self.tries.fail(error.timed_out);
         if self.address.refused(error.error.status()) {
-            // The derived token may be the reason. Without it, the server is asked first, and its answer shows
-            // whether it was.
+            // The derived token may be wrong, so it isn't used again. The next beat checks the attempt by its ids
+            // first, and the answer shows whether the activity is over.
             self.due = now;
             return;
         }
@@ -191,7 +192,7 @@ impl Activity {
         let backoff = schedule.backoff(self.lease.is_lost(now));
         let failed = self.tries.failed();
         let pause = match error.retry {
-            // The permission may be granted later, so the server is asked from time to time.
+            // The permission may be granted later, so the beat is retried at the usual interval.
             Retry::Never => schedule.jittered_period(),
             Retry::Soon if error.timed_out => Duration::ZERO,
             Retry::Soon | Retry::WithOtherCredentials => backoff.pause(failed),
@@ -238,8 +239,8 @@ impl Activity {
         self.no_later_than_deadline_check(due)
     }
 
-    /// Returns `due`, or the time of the beat after `attempt_remaining_ms` has passed, if that beat is unsent and due
-    /// earlier.
+    /// Returns `due`, but not later than the beat that checks whether the attempt timed out. That beat is sent once,
+    /// soon after `attempt_remaining_ms` has passed.
     pub(super) fn no_later_than_deadline_check(&self, due: Moment) -> Moment {
         let check = self.deadline.later(LONGEST_TIMER_DELAY);
         if self.last_send < check { due.min(check) } else { due }
@@ -258,7 +259,7 @@ impl Activity {
         }
         let is_awaited = self.records.is_awaited() || matches!(self.initial_details, InitialDetails::Wanted);
         let is_scheduled = self.due != Moment::NEVER;
-        // A failed beat keeps its pause, unless it was refused and a call waits for it.
+        // A failed beat is retried after its backoff. Only a refused beat is retried at once if a call waits for it.
         let is_retry = self.tries.failed() > 0 && is_scheduled;
         if is_retry && !(is_awaited && self.tries.refusal().is_some()) {
             return false;
@@ -280,7 +281,7 @@ impl Activity {
         let signals = self.signals(now);
         let mut before = self.published;
         if matches!(self.lifecycle, Lifecycle::Ended | Lifecycle::Gone) {
-            // Signals that the end has removed are no improvement to report.
+            // The end of the activity clears most signals. This isn't reported: only the remaining signals are compared.
             before = Signals::from_bits(before.bits() & (signals | Signals::GONE).bits());
         }
         if signals == before {

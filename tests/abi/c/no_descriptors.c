@@ -1,4 +1,4 @@
-/* Without free descriptors calls return a status, and the library works again as soon as there are some. */
+/* If the process has no free descriptors, calls return THB_LOCAL_LIMIT. The library works again when descriptors are free. */
 #include <sys/resource.h>
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-/* Without memory for the caller's data or for a thread, calls return a status. The library works again as soon as there is some. */
+/* If there is no memory for the caller's data or for a thread, calls return THB_LOCAL_LIMIT. The library works again when there is. */
 #include <dirent.h>
 #include <sys/mman.h>
 #include <sys/resource.h>

@@ -18,7 +18,7 @@
  *         activity.complete("ten items").value();
  *     } catch (const thb::Error &error) {
  *         std::cerr << error.what() << '\n';
- *         return error.status() == THB_NOT_FOUND ? 0 : 1;  // not found: it is over for this attempt
+ *         return error.status() == THB_NOT_FOUND ? 0 : 1;  // not found: the attempt is over
  *     }
  *
  * temporal_heartbeat.h documents the statuses, signals and options, and when beats are sent. C++ adds:

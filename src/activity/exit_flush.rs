@@ -95,7 +95,7 @@ impl Activities {
         unsent.unwrap_or(false)
     }
 
-    /// Makes the scheduler examine all activities, after it has lost its place.
+    /// Makes the scheduler examine all activities, because its own list of due activities is lost.
     pub fn wake_all(&self) {
         for handle in self.registry.handles() {
             self.wake_at(handle, Moment::now());

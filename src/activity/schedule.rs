@@ -1,4 +1,4 @@
-//! When to beat: arithmetic on the heartbeat timeout, nothing else.
+//! Computes when beats are due, from the heartbeat timeout and the server's answer times.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ pub const LONGEST_PERIOD: Duration = Duration::from_secs(60);
 const PERIOD_WITHOUT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest part of a timeout that is reserved for retries.
 const LONGEST_SLACK: Duration = Duration::from_secs(10);
-/// The library keeps the lease if the server answers within this part of the timeout. Beats are sent early enough for
-/// that, and their requests aren't given up before.
+/// The library keeps the lease if the server answers within this part of the timeout. For that, beats are sent early
+/// enough, and their requests aren't given up sooner.
 const ANSWER_PART: f64 = 0.45;
 /// A try waits slightly longer, for an answer at exactly that limit.
 const FULL_TRY_PART: f64 = 0.47;
 /// The part of the lease that such a try needs when it begins. It is slightly less than half, because a due beat may
 /// be sent late.
 const ROOM_PART: f64 = 0.46;
-/// The part of the slack that a try needs to get all of it, less than the whole for the same reason.
+/// If at least this part of the slack is left, a try gets the whole slack. It is less than 1 for the same reason.
 const SLACK_PART: f64 = 0.95;
 /// The answer time that is assumed before the first answer.
 const FIRST_ANSWER_PART: f64 = 0.4;
@@ -87,7 +87,7 @@ impl Schedule {
     /// Returns the time of a try, given what is left of the lease and how many tries in a row ran out of time.
     pub fn try_time(&self, lease_left: Duration, ran_out: u32) -> TryTime {
         let full = self.timeout.mul_f64(FULL_TRY_PART);
-        // The server may be slower than the try that ran out of time was long.
+        // The server may take longer to answer than the try that timed out.
         let growing = match ran_out {
             0 => QUICK_TRY,
             _ if self.timeout.is_zero() => QUICK_TRY * (1 << ran_out.min(9)),
@@ -99,7 +99,7 @@ impl Schedule {
         } else if lease_left >= self.timeout.mul_f64(ROOM_PART) || lease_left.is_zero() {
             if ran_out == 0 { full } else { full.max(growing) }
         } else if ran_out == 0 && lease_left >= self.slack.mul_f64(SLACK_PART) {
-            // The period leaves the slack, so that a server that suddenly takes as long keeps the lease.
+            // The period leaves this slack, so the lease is kept if the server suddenly takes that long.
             lease_left.min(self.slack)
         } else if ran_out == 0 {
             lease_left / 2
@@ -111,8 +111,8 @@ impl Schedule {
         TryTime { answer, silence }
     }
 
-    /// Returns the time of a try that a call with this much time left waits for. The request may be lost, so the try
-    /// is repeated.
+    /// Returns the time limit of a try while a call with this much time left waits for it. It is at most half of that
+    /// time, unless the server is slow, so that a lost request can be repeated.
     pub fn awaited_try_time(&self, call_left: Duration) -> Duration {
         (call_left / 2).min(QUICK_TRY).max(self.longest_answer * TRY_MARGIN)
     }

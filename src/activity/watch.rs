@@ -1,4 +1,4 @@
-//! One waiter for the signals of many activities.
+//! Lets one thread wait for the signals of many activities.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -39,12 +39,12 @@ fn stub(header: &str, name: &str) -> PathBuf {
     path("so")
 }
 
-/// Returns what abidiff reports against a newer header. Returns `None` when abidiff isn't installed.
+/// Returns the incompatibilities of a newer header that abidiff reports; empty if there are none. Returns `None` when abidiff isn't installed.
 fn objections(before: &str, after: &str, name: &str) -> Option<String> {
     let mut abidiff = tool("abidiff")?;
     let (before, after) = (stub(before, &format!("{name}-before")), stub(after, &format!("{name}-after")));
     let found = abidiff.arg("--no-added-syms").arg(before).arg(after).output().unwrap();
-    // A bit set: 4 is a change, 8 a definitely incompatible one; 1 and 2 are errors in its use.
+    // The exit code is a bit set: 4 is a change, 8 an incompatible change; 1 and 2 are errors of abidiff itself.
     let said = String::from_utf8(found.stdout).unwrap();
     assert!(found.status.code().unwrap() & 3 == 0, "{said}{}", String::from_utf8_lossy(&found.stderr));
     Some(if found.status.success() { String::new() } else { said })

@@ -1,4 +1,4 @@
-"""A host name with two addresses, one of which drops all packets: no connection and no error."""
+"""A host name has two addresses, one of which drops all packets. The library uses the other address."""
 
 import time
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def frontends(network: Network, server: Server) -> Iterator[list[Proxy]]:
 
 @pytest.fixture
 def driver(network: Network, tmp_path: Path) -> Iterator[Driver]:
-    """A process in the namespace, where the name has both addresses. It isn't connected."""
+    """A driver in the namespace, where the name has both addresses. The driver isn't connected yet."""
     hosts = tmp_path / "hosts"
     hosts.write_text("".join(f"{address} {NAME}\n" for address in network.addresses))
     with closing(LANGUAGES["cpp"].start(inside=[*network.inside, *with_hosts(hosts)])) as inside:

@@ -47,7 +47,7 @@ def test_workflow_activity_gets_a_derived_token_and_standalone_activity_uses_ids
     handle = open_by_ids(driver, activity)
     handle.record(1)
     handle.flush()
-    # If the server didn't understand the derived token, the library would have stopped using it by now.
+    # If the server had rejected the derived token, the library would have stopped using it by now.
     assert handle.info()["addressed_by"] == {"workflow": "derived_token", "standalone": "ids"}[kind]
     handle.complete("done")
     assert activity.result() == "done"

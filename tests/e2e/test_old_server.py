@@ -1,4 +1,4 @@
-"""A server without standalone activities: calls for one report that the server doesn't support them."""
+"""A server without standalone activities. Calls for a standalone activity report that it isn't supported."""
 
 import pytest
 

@@ -20,7 +20,7 @@ from harness.server import NAMESPACE, dev_server
 from harness.signals import Signals
 from harness.worker import ANSWER_LIMIT_S, ActivityOptions, SdkWorker
 
-# Calls per second: enough for a test, and a small part of the flood, so that hardly any call is accepted at once.
+# Calls per second: enough for a test. The flood uses up this limit, so hardly any other call is accepted at once.
 LIMIT = 30
 
 # A call waits at least a second after a refusal.

@@ -1,4 +1,4 @@
-"""The server is killed and restarted on its database. Calls wait for it, and find the state unchanged."""
+"""The server is killed and restarted on its database. Calls wait for the server, and its state is unchanged."""
 
 from collections.abc import Iterator
 

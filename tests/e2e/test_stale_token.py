@@ -76,7 +76,7 @@ def test_calls_for_a_terminated_activity_are_refused(
 def test_calls_for_an_activity_ended_elsewhere_are_refused(
     language: str, kind: Kind, call: Call, start: StartActivity, connect: Connect
 ) -> None:
-    """Either its workflow has returned without it, or another process has completed it."""
+    """Either its workflow has returned without a result of the activity, or another process has completed it."""
     activity = start(kind)
     token = activity.next_attempt().token
     driver = connect(language)

@@ -13,7 +13,7 @@ ROWS_OF = {"c": ROWS, "python": written_by("Python", "binding"), "go": written_b
 # A child, and a row that it writes.
 Case = tuple[str, Row]
 
-# Encrypted values that a child passes on. Their original encoding makes no difference.
+# Encrypted values that a child forwards. Their original encoding makes no difference.
 ENCRYPTED = [row for row in ROWS if row.value in ("object", "Unicode", "bytes")]
 
 CODED = [row for row in ROWS if row.value in ("integer", "Unicode", "bytes", "null", "two values", "Duration")]

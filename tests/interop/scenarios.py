@@ -59,7 +59,7 @@ class Written:
 
 
 def write(worker: PeerWorker, child: Child, row: Row, *, encrypts: bool = False) -> Scenario[Written]:
-    """The child records, the SDK's next attempt reads, the child completes."""
+    """The child records details, the next attempt reads them with the SDK, and the child completes."""
     activity = worker.start(row, maximum_attempts=2, encrypts=encrypts)
     yield
     first = activity.attempt()
@@ -86,7 +86,7 @@ class Recorded:
 
 
 def record(worker: PeerWorker, children: Mapping[str, Child], row: Row) -> Scenario[Recorded]:
-    """The SDK records, the child reads in the next attempt."""
+    """The SDK records details, and the child reads them in the next attempt."""
     activity = worker.start(row, records=True)
     yield
     token = activity.attempt().token
@@ -111,7 +111,7 @@ def fail(worker: PeerWorker, child: Child, row: Row) -> Scenario[Ending]:
 
 
 def time_out(worker: PeerWorker, child: Child, row: Row) -> Scenario[Ending]:
-    """The child records and then does nothing, the SDK's workflow reads the last details."""
+    """The child records and then does nothing. The SDK's workflow reads the last details."""
     activity = worker.start(row, heartbeat_timeout_ms=SHORT_HEARTBEAT_TIMEOUT_MS, maximum_attempts=1)
     child.heartbeat(activity.attempt().token, row)
     yield
@@ -153,7 +153,7 @@ class Relayed:
 
 
 def relay(worker: PeerWorker, child: Child, row: Row) -> Scenario[Relayed]:
-    """A child without the key records again what the SDK encrypted, and completes with it."""
+    """A child without the key records the values that the SDK encrypted again, and completes with them."""
     activity = worker.start(row, records=True, encrypts=True)
     yield
     second = activity.attempt()

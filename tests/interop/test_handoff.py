@@ -112,7 +112,7 @@ def write_solver(folder: Path, script: str) -> None:
     solver.chmod(0o755)
 
 
-# A child that can't do its work, and says why.
+# A child that can't do its work, and prints the reason.
 FAULTY = "echo 'the native library could not be loaded' >&2\nexit 3"
 
 

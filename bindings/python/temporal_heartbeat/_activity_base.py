@@ -274,10 +274,10 @@ class ActivityBase:
     def raise_if_cancelled(self) -> None:
         """Raise `Cancelled`, with the ``signals``, if one of STOP_SIGNALS is set.
 
-        If cancellation was requested, call `report_cancelled` then. If the activity was reset, call
-        `fail`. The others are: it is over for this attempt, or the lease is lost, so another
-        attempt may be running. A pause raises nothing: call `wait_while_paused` before this.
-        DEADLINE, which is a hint, raises nothing either. Never waits. Any thread may call it.
+        After CANCEL_REQUESTED, call `report_cancelled`. After RESET, call `fail`. After GONE or
+        LEASE_LOST, only stop the work: the attempt is over, or another one may be running. A pause
+        raises nothing: call `wait_while_paused` before this. DEADLINE, which is a hint, raises
+        nothing either. Never waits. Any thread may call it.
         """
         signals = self.signals
         if signals & STOP_SIGNALS:

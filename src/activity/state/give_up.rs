@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Activity;
 use crate::sys::clock::Moment;
 
-/// A call waits this part of its time, and at most this long, for a try that doesn't carry what the call waits for.
+/// A call waits for an unrelated try for at most this part of its own timeout, and at most this long.
 const GRACE_PART: u32 = 8;
 const LONGEST_GRACE: Duration = Duration::from_secs(1);
 
@@ -49,7 +49,7 @@ impl Activity {
         self.give_up_at(end.max(least), now)
     }
 
-    /// Abandons the try in flight unless it carries this record. For a process that ends.
+    /// Abandons the try in flight unless it carries this record. Used when the process ends.
     pub fn give_up_unless_it_brings(&mut self, record: u64) {
         self.is_given_up |= !self.records.is_sent(record);
     }

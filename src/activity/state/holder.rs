@@ -1,4 +1,4 @@
-//! What the activity's holder calls.
+//! The functions that the activity's holder calls.
 
 use std::sync::Arc;
 
@@ -133,14 +133,14 @@ impl Activity {
         self.check_usable().map(|()| false)
     }
 
-    /// Fails if the server has refused what a flush waits for.
+    /// Fails if the server has refused the record that a flush waits for.
     pub fn check_flush(&self) -> Result<()> {
         if self.records.is_awaited() { Ok(()) } else { self.check_refusal() }
     }
 
     /// Returns the details that the server held when the activity was opened. While they aren't known, returns `None`
-    /// and requests them. With `asked_before`, fails if the server has refused since. The second value is that of
-    /// [`Activity::record`].
+    /// and requests them. If `asked_before` is set, fails if the server refused that request. The second value is that
+    /// of [`Activity::record`].
     pub fn initial_details(
         &mut self,
         asked_before: bool,
@@ -169,7 +169,7 @@ impl Activity {
         self.tries.last_error()
     }
 
-    /// Begins an ending call: no further beat begins.
+    /// Begins an ending call. No beat begins after this.
     pub fn begin_ending(&mut self) -> Result<()> {
         match self.lifecycle {
             Lifecycle::Open => self.lifecycle = Lifecycle::Ending,

@@ -1,4 +1,4 @@
-//! What previous tries have shown about the server.
+//! The results of previous tries: failures, and how long the server takes to answer.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::model::error::Error;
 
 /// The longest answer time that counts when the heartbeat timeout is unknown.
 const LONGEST_ANSWER: Duration = Duration::from_secs(60);
-/// The remembered answer time shrinks by one part in this many with each answer.
+/// The remembered answer time shrinks by 1/FORGETTING with each answer that is faster.
 const FORGETTING: u32 = 16;
 
 /// The failures since the last success, and how long answers take.
@@ -53,7 +53,7 @@ impl TryHistory {
         self.failed.into()
     }
 
-    /// Returns how many of those ran out of time.
+    /// Returns how many tries have timed out since the last success.
     pub fn timed_out(&self) -> u32 {
         self.timed_out.into()
     }

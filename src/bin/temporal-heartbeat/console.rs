@@ -1,4 +1,4 @@
-//! Everything this program writes to its standard output and standard error.
+//! Prints results, messages and the command's output to standard output and standard error.
 //!
 //! If the standard error is a terminal, the status line can be shown as its last line. All output to the terminal takes the same lock,
 //! and clears the status line before it writes.
@@ -41,7 +41,7 @@ static IS_JSON: AtomicBool = AtomicBool::new(false);
 static TERMINAL: Mutex<Terminal> =
     Mutex::new(Terminal { has_status_line: false, is_shown: false, has_partial_line: false });
 
-/// What is on the last line of the terminal.
+/// The state of the last line of the terminal.
 struct Terminal {
     /// Whether this process shows a status line.
     has_status_line: bool,
@@ -79,9 +79,9 @@ pub fn is_json() -> bool {
     IS_JSON.load(Ordering::Relaxed)
 }
 
-/// Prints a result to the standard output, as JSON or as lines of text. Prints no empty text.
+/// Prints a result to the standard output, as JSON or as lines of text. Prints nothing for an empty text.
 pub fn result(value: &Value, text: &str) {
-    // The call is done, so that a closed output must not change the exit code.
+    // The call has succeeded, so a closed output must not change the exit code.
     if is_json() {
         let _ = io::stdout().write_all(json_line(value).as_bytes());
     } else if !text.is_empty() {

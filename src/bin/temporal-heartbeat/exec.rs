@@ -201,8 +201,8 @@ fn prepare(
     Ok(guardian)
 }
 
-/// Sends signals as events while the command runs. After that they have their default effect on this process. The first SIGTERM has it
-/// after a delay, so that the report can finish. This process and the command ignore a signal that the parent ignores.
+/// Sends signals as events while the command runs. After that they have their default effect on this process. The first SIGTERM
+/// has it after a delay, so that the report can finish. This process and the command ignore a signal that the parent ignores.
 fn forward_signals(sender: Sender<Event>) -> io::Result<()> {
     let mut signals = signals::catch(&FORWARDED)?;
     thread::Builder::new().name("signal".into()).spawn(move || {

@@ -22,7 +22,7 @@ static char poison_target __attribute__((unused));
 #define POISONED(type) ((type *)(void *)&poison_target)
 #define POISON 0xDEADBEEFu
 
-/* The encoding of a temporal.server.api.token.v1.Task with the four fields that lead to a workflow's activity. */
+/* The encoding of a temporal.server.api.token.v1.Task with the four fields that identify a workflow's activity. */
 #define TOKEN "\x0a\x02ns\x12\x02wf\x1a\x03run\x32\x01" "5"
 #define TOKEN_LEN (sizeof TOKEN - 1)
 

@@ -1,8 +1,8 @@
-/* What a host may do to the library's descriptors and to the standard ones. The server acknowledges every beat.
+/* The host closes standard descriptors, or those of the library. The server acknowledges every beat.
  *
- *     descriptors standard     a daemon's: stdin, stdout and stderr are closed before the library is used
-  *     descriptors all          all others are closed while the library is in use, and the process ends
- *     descriptors disconnect   the same, and the client is disconnected
+ *     descriptors standard     like a daemon, closes stdin, stdout and stderr before it uses the library
+ *     descriptors all          closes all other descriptors while it uses the library, and then ends
+ *     descriptors disconnect   the same, and disconnects before the end
  */
 #include <arpa/inet.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* One thread with a stack of 64 KiB makes call after call, so that this thread drives the connection itself. The host's signals
- * interrupt it, and the server closes one connection after the other. The thread has a CPU and a network namespace of its own, which no
- * socket and no other thread of the library has. */
+ * interrupt it, and the server closes one connection after the other. The thread has a CPU and a network namespace of its own. No socket
+ * and no other thread of the library inherits them. */
 #include <dirent.h>
 #include <pthread.h>
 #include <sched.h>

@@ -1,5 +1,5 @@
-// Ends in the way that argv[1] names. When the end starts, argv[2] is recorded and not sent, some threads are in calls that the server
-// never answers, and others record continuously. Prints the time of that start on stdout, in nanoseconds of the monotonic clock.
+// Ends the process in the way that argv[1] names. When the end begins, argv[2] is recorded but not sent, some threads are in calls that the
+// server never answers, and others record continuously. Prints the time when the end begins on stdout, in nanoseconds of the monotonic clock.
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>

@@ -6,7 +6,7 @@
 
 static struct timespec began;
 
-/* Registered before the library's handler, so it runs after it. */
+/* Registered before the library's exit handler, so this one runs later. */
 static void at_the_end(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

@@ -1,6 +1,6 @@
 /* A pre-fork server: the parent connects, listens and forks its workers. Each worker accepts connections, and beats for the activity
- * that a client names. argv[1] is the number of workers, argv[2] that of the clients, one after the other. The parent beats for its
- * own activity during that time. */
+ * that a client names. argv[1] is the number of workers, argv[2] the number of clients, which connect one after the other. The
+ * parent beats for its own activity during that time. */
 #include <arpa/inet.h>
 #include <sys/socket.h>
 #include <sys/wait.h>

@@ -6,7 +6,7 @@
 
 #include "check.h"
 
-/* The number of additional connections: one that is being made, and one that is being closed. */
+/* The number of additional connections: one is being opened, and one is being closed. */
 enum { MORE = 4 };
 
 static int descriptors(void) {

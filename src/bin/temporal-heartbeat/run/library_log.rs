@@ -21,6 +21,6 @@ pub fn show() {
             }
         }
     };
-    // Without the thread only warnings are missing.
+    // If the thread can't be started, only these warnings are missing.
     let _ = thread::Builder::new().name("log".into()).spawn(run);
 }

@@ -43,7 +43,7 @@ pub enum Outcome {
     Failed(Failure),
     /// The command was stopped because the activity was cancelled.
     Cancelled,
-    /// The activity is over for this attempt, so that nothing is reported.
+    /// The attempt is over, so nothing is reported.
     Gone,
 }
 
@@ -69,7 +69,7 @@ impl Outcome {
         })
     }
 
-    /// The outcome after the command has exited. `captured` is `None` if the output isn't to be the result, or couldn't be read to its
+    /// The outcome after the command has exited. `captured` is `None` if the output isn't the result, or couldn't be read to its
     /// end.
     pub fn of_command(
         args: &RunArgs,

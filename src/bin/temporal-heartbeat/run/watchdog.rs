@@ -1,4 +1,4 @@
-//! Detects a command that hangs: it gave no sign of life for longer than the stall timeout. Time while it is frozen doesn't count.
+//! Detects a command that hangs: it shows no sign of life for longer than the stall timeout. Time while the command is frozen doesn't count.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ use crate::{child::process_group::ProcessGroup, output::progress::Progress};
 const CHECKS_PER_TIMEOUT: u32 = 10;
 const MIN_PERIOD: Duration = Duration::from_millis(50);
 const MAX_PERIOD: Duration = Duration::from_secs(5);
-/// A command that only waits uses CPU time too: less than this part of one core.
+/// A command that only waits uses less than this part of one core.
 const IDLE_PART: u32 = 100;
 
 /// Watches one command.
@@ -95,7 +95,7 @@ impl Source<'_> {
             }
             Source::Cpu(group, last) => {
                 let used = group.cpu_time();
-                // The time of a process that has ended may be lost, so that the sum gets smaller.
+                // The CPU time of a process that has ended may be lost, so the sum can become smaller.
                 let is_busy = used.saturating_sub(*last) > elapsed / IDLE_PART || used < *last;
                 is_busy && replace(last, used)
             }

@@ -64,7 +64,7 @@ def _published_module(file: str) -> str:
 
 
 def differences(ours: Iterable[FileDescriptorProto], official: Official) -> Iterator[str]:
-    """Yields each difference in what our files declare. Declarations that only the official files have aren't used."""
+    """Yields each difference between a declaration of our files and the official one."""
     for file in ours:
         for message in file.message_type:
             yield from _message(f"{file.package}.{message.name}", message, official)

@@ -150,7 +150,7 @@ class Driver(Process):
         return self.open_as("first", token, **options)
 
     def open_as(self, name: str, token: Bytes, **options: Any) -> "OpenActivity":
-        """Opens another activity, under a name that the driver doesn't know yet."""
+        """Opens another activity, under a name that this driver hasn't used yet."""
         self.call("activity_open", name, _bytes(token), json_word(options))
         return OpenActivity(self, name)
 

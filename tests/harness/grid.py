@@ -159,7 +159,7 @@ class Plugin:
         self._grid = Grid(table)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Stores each item's cell where its report carries it, because another process may send the report."""
+        """Stores each item's cell in the properties of its report, because another process may run the test."""
         for item in items:
             if isinstance(item, pytest.Function) and (cell := self._cell(item)):
                 item.user_properties.append((PROPERTY, f"{cell.row},{cell.language},{cell.kind}"))

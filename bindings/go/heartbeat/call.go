@@ -90,7 +90,7 @@ func toTimeoutMs(d time.Duration) uint32 {
 	return uint32(min(max(toMilliseconds(d), 1), math.MaxInt32))
 }
 
-// toMilliseconds rounds up.
+// toMilliseconds converts a duration, and rounds up.
 func toMilliseconds(d time.Duration) int64 {
 	ms := d.Milliseconds()
 	if d%time.Millisecond > 0 {

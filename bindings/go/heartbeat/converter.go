@@ -63,7 +63,7 @@ type encodedValues struct {
 	data     []byte
 }
 
-// encodeValues converts values, encodes them with the codec, and serializes them as Payloads. No values have no encoding.
+// encodeValues converts values, encodes them with the codec, and serializes them as Payloads. Without values the encoding is none.
 func encodeValues(codec PayloadCodec, op string, values []any) (encodedValues, error) {
 	if len(values) == 0 {
 		return encodedValues{encoding: abi.EncodingNone}, nil

@@ -11,7 +11,7 @@ import (
 // ErrNoDetails is the error of [Details.Get] when there are no details.
 var ErrNoDetails = errors.New("temporal-heartbeat: there are no heartbeat details")
 
-// Details is the heartbeat state of an activity on the server at the time of a request. It is immutable.
+// Details are the heartbeat details of an activity, as the server had them at the time of a request. They are immutable.
 type Details struct {
 	values             []Payload
 	attempt            int32

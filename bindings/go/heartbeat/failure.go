@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Failure says why an attempt failed. The workflow gets it as an application error. Usually only Message is set. U+FFFD replaces text
-// that isn't valid UTF-8.
+// Failure is the reason why an attempt failed. The workflow receives it as an application error. Usually only Message is set. U+FFFD
+// replaces text that isn't valid UTF-8.
 type Failure struct {
 	Message string
 	// Type names the kind of failure, for retry policies and workflows.
@@ -20,7 +20,7 @@ type Failure struct {
 	Details []any
 	// NextRetryDelay is the wait before the next attempt. 0: the retry policy decides.
 	NextRetryDelay time.Duration
-	// Category says how workers and clients log and count the failure. Empty: as an error.
+	// Category is how workers and clients log and count the failure. Empty: as an error.
 	Category   FailureCategory
 	StackTrace string
 	// Source names the origin of the failure, for people. Empty: "temporal-heartbeat".
@@ -33,7 +33,7 @@ type Failure struct {
 	HeartbeatDetails []any
 }
 
-// FailureCategory says how workers and clients log and count a failure.
+// FailureCategory is how workers and clients log and count a failure.
 type FailureCategory string
 
 // CategoryBenign is the category of an expected failure, which isn't logged or counted as an error.
@@ -45,7 +45,7 @@ const maxCauses = 8
 // FailureFrom converts an error as Temporal's SDK does: its text, the name of its type (none for errors.New), and as causes the nearest 8
 // errors that it wraps. For a nil error it returns the zero Failure.
 //
-// Of an error of the SDK it takes all fields: those of temporal.ApplicationError, and the details of temporal.TimeoutError and
+// From an error of the SDK it copies all fields: those of temporal.ApplicationError, and the details of temporal.TimeoutError and
 // temporal.CanceledError. As in the SDK, a wrapped ApplicationError is a cause, and its NonRetryable doesn't prevent further attempts.
 // A nil among the details of an ApplicationError hides those after it, which become nil.
 func FailureFrom(err error) Failure {

@@ -16,7 +16,7 @@ type Options struct {
 	APIKey string
 	// APIKeyPath is a file with the API key. It is read again when it changes.
 	APIKeyPath string
-	// TLS secures the connection. nil: as the environment or the profile says, else only with an API key.
+	// TLS secures the connection. nil: the environment or the profile decides. Without them, TLS is used only with an API key.
 	TLS *TLS
 	// GRPCMeta are headers of every request. They override those of the environment.
 	GRPCMeta map[string]string
@@ -37,7 +37,7 @@ type Options struct {
 	Proxy *Proxy
 	// Keepalive detects dead connections.
 	Keepalive *Keepalive
-	// Retry says how calls are retried.
+	// Retry sets how calls are retried.
 	Retry *Retry
 	// Compression compresses large requests: "gzip", if the server accepts it, or "none". Empty: "gzip".
 	Compression string
@@ -96,7 +96,7 @@ type Keepalive struct {
 	Timeout time.Duration
 }
 
-// Retry says how calls are retried within their timeout. Zero values are the defaults.
+// Retry sets how calls are retried within their timeout. Zero values are the defaults.
 type Retry struct {
 	Disabled bool
 	// InitialInterval is the wait before the first retry. 0: 100 ms.

@@ -14,7 +14,8 @@ const (
 	// SignalCancelRequested: the cancellation of the activity was requested. Clean up and call [ReportCancelled], or finish and call
 	// [Complete], which the server still accepts.
 	SignalCancelRequested Signals = 1 << iota
-	// SignalPaused: the activity is paused. Stop the work but continue the heartbeats: timeouts fire at the unpause, or even before.
+	// SignalPaused: the activity is paused. Stop the work, but continue the heartbeats. Otherwise the attempt times out when the activity
+	// is unpaused, or earlier.
 	SignalPaused
 	// SignalReset: the activity was reset and starts again with attempt 1. Stop, and let this attempt fail or time out.
 	SignalReset

@@ -93,8 +93,8 @@ class Activity(ActivityBase):
     def details(self, default: Any = NOT_GIVEN, *, timeout: Optional[float] = 10.0) -> Any:
         """Return the `Details` that were recorded before this attempt, empty if there are none.
 
-        With a default it returns the value itself, the first one of several, or the default if
-        there are none. Records of this attempt don't change the result.
+        With ``default`` it returns the first value, or the default if there are no details. Records
+        of this attempt don't change the result.
 
         Without ``initial_details`` the library asks the server, so call this before the first
         `heartbeat`. It then blocks at most ``timeout`` seconds, and retries temporary errors within
@@ -215,7 +215,7 @@ class Activity(ActivityBase):
         self._call("thb_activity_fail", failure, len(failure), timeout_to_ms(timeout))
 
     def report_cancelled(self, *details: Any, timeout: Optional[float] = 10.0) -> None:
-        """End the activity as cancelled, as `Signals.CANCEL_REQUESTED` asked.
+        """End the activity as cancelled, after `Signals.CANCEL_REQUESTED` was set.
 
         ``details`` are values for the workflow, if any. The last recorded details are sent before.
         Otherwise as `complete`; it also raises `InvalidArgumentError` when no cancellation was

@@ -171,7 +171,7 @@ def fail(
 
 
 def report_cancelled(token: Token, *details: Any, timeout: Optional[float] = 10.0) -> None:
-    """End the activity as cancelled, as `Signals.CANCEL_REQUESTED` asked.
+    """End the activity as cancelled, after `Signals.CANCEL_REQUESTED` was set.
 
     ``details`` are values for the workflow, if any.
 

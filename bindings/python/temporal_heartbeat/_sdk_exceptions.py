@@ -19,7 +19,7 @@ class SdkFailure(NamedTuple):
     details: Sequence[Any]
     next_retry_delay: Optional[timedelta]
     category: Optional[str]
-    # Of an exception that this process received, for example from another workflow.
+    # Only set if this process received the exception, for example from another workflow.
     stack_trace: Optional[str]
     source: Optional[str]
 

@@ -71,7 +71,7 @@ def forward_logs(logger: Union[logging.Logger, str] = "temporal_heartbeat") -> N
 
 
 def _next_record(timeout_ms: int) -> Optional[dict[str, Any]]:
-    # Only the forwarder waits, in its own thread, which no signal has to interrupt.
+    # Only the forwarder waits here. It has its own thread, so Ctrl-C needn't interrupt the wait.
     text = read_text("thb_log_next", timeout_ms, may_block=False)
     record: Optional[dict[str, Any]] = json.loads(text) if text else None
     return record

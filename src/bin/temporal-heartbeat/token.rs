@@ -76,7 +76,7 @@ impl TokenArgs {
         }
     }
 
-    /// Hides the descriptor that the token was read from, if it was, from a command.
+    /// If the token was read from a descriptor, prevents commands from inheriting the descriptor.
     pub fn hide_from(&self, command: &mut Command) {
         match self.descriptor() {
             None | Some(libc::STDOUT_FILENO | libc::STDERR_FILENO) => {}

@@ -96,7 +96,7 @@ fn spawn(directory: &Path) -> io::Result<(UnixStream, Child)> {
     Ok((ours, command.spawn()?))
 }
 
-/// Has the guardian guard the process group of the calling process, which leads it. Async-signal-safe.
+/// Makes the guardian guard the process group that the calling process leads. Async-signal-safe.
 pub(super) fn register(socket: RawFd) {
     if let Ok(id) = i32::try_from(std::process::id()) {
         send(socket, id);

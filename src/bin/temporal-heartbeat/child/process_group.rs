@@ -99,7 +99,7 @@ impl Drop for ProcessGroup<'_> {
     }
 }
 
-/// Waits until the process has exited, and leaves it to be reaped.
+/// Waits until the process has exited, without reaping it.
 pub fn wait_for_exit(process: Pid) {
     while waitid(Id::Pid(process), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(Errno::EINTR) {}
 }
@@ -107,7 +107,7 @@ pub fn wait_for_exit(process: Pid) {
 /// Runs in the child between fork and exec.
 fn die_with_parent(parent: u32, socket: RawFd) -> io::Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
-    // If the parent ended before that, the kernel sends no signal.
+    // If the parent ended before the prctl call, the kernel sends no signal.
     if parent_id() != parent {
         return Err(Errno::ESRCH.into());
     }

@@ -17,9 +17,9 @@ use crate::console;
 /// Parses progress from a line.
 #[derive(Clone, Debug)]
 pub enum LineParser {
-    /// Takes the groups of lines that match.
+    /// The progress is the groups of a line that matches.
     Pattern(Regex),
-    /// Takes lines that are JSON.
+    /// The progress is a line that is JSON.
     Json,
 }
 
@@ -84,7 +84,7 @@ impl Progress {
     /// Records details, which are JSON. Warns once if that fails.
     pub fn record(&self, json: String) {
         self.count.fetch_add(1, Ordering::Relaxed);
-        // The signals report that an activity is over.
+        // If the activity is over, its signals report this.
         let is_over = |status| matches!(status, Status::NotFound | Status::Ended | Status::InvalidHandle);
         if let Err(error) = activity::record(self.handle, Encoding::Json, json.as_bytes())
             && !is_over(error.status())
@@ -95,7 +95,7 @@ impl Progress {
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = json;
     }
 
-    /// Warns once if there is no record, with the text that says why.
+    /// Warns once, with this text, if there is no record.
     pub fn warn_if_none(&self, why: Option<&str>) {
         if let Some(why) = why
             && self.count() == 0

@@ -12,12 +12,12 @@ use crate::{console, regular_file};
 
 /// The largest progress file that is read. The server accepts no more by default.
 const MAX_BYTES: u64 = 2 * 1024 * 1024;
-/// How long a text or a number must stay the same, because a part of it looks complete too.
+/// A text or a number is recorded after it has stayed the same for this long, because a part of it looks complete too.
 const SETTLE_TIME: Duration = Duration::from_millis(100);
-/// A file that never stays the same is recorded after this time.
+/// A file that keeps changing is recorded after this time.
 const MAX_SETTLE_TIME: Duration = Duration::from_secs(1);
 
-/// What is recorded of the file.
+/// The property of the file that is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Its content.
@@ -40,9 +40,9 @@ pub struct ProgressFile<'a> {
 
 /// Progress in JSON.
 enum Found {
-    /// A part of it would look different.
+    /// It has an end, so it isn't a part of a longer text.
     Complete(String),
-    /// It may be the first part of what the command is writing.
+    /// It may be a part: the command may still be writing it.
     Partial(String),
 }
 
@@ -111,7 +111,7 @@ impl<'a> ProgressFile<'a> {
 /// Returns the content as JSON: unchanged if it is JSON, else as a string. `None` if it is empty, or the first part of JSON.
 fn parse(content: &[u8]) -> Option<Found> {
     let content = content.trim_ascii();
-    // The end of these is seen: a closing bracket or quote.
+    // A closing bracket or quote shows that these are complete.
     let has_end = matches!(content.first()?, b'{' | b'[' | b'"');
     match serde_json::from_slice::<&RawValue>(content) {
         Ok(json) if has_end => Some(Found::Complete(json.get().to_owned())),

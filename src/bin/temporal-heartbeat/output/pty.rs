@@ -1,5 +1,5 @@
-//! A pseudo-terminal as the standard output of a command. Most programs write each line at once to a terminal, and hold back what they
-//! write to a pipe.
+//! A pseudo-terminal as the standard output of a command. Most programs write each line to a terminal at once, but buffer their output to a
+//! pipe.
 
 use std::{
     fs::File,
@@ -15,7 +15,7 @@ use nix::{
 
 /// Opens a pseudo-terminal. Returns the end that this process reads, and the end that the command writes to.
 ///
-/// No other command inherits an end. The terminal changes no byte, and it controls no session, so that it sends no signals.
+/// Other commands don't inherit either end. The terminal passes all bytes unchanged. It controls no session, so it sends no signals.
 pub fn open() -> io::Result<(OwnedFd, OwnedFd)> {
     let reader = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)?;
     grantpt(&reader)?;

@@ -96,7 +96,7 @@ fn run_command(
         command.env(PYTHONUNBUFFERED, "1");
     }
     let mut group = ProcessGroup::start(command, attempt.guardian)?;
-    // Closes our copy of the terminal's end.
+    // Closes this process's copy of the command's end of the terminal.
     command.stdout(Stdio::null());
 
     let (exited, running) = io::pipe()?;

@@ -49,7 +49,7 @@ pub enum StopReason {
     Reset,
     /// The command hung.
     Stalled,
-    /// The command has never given a sign of life, and its output may be held back.
+    /// The command has never shown a sign of life, perhaps because it buffers its output.
     Unseen,
     /// The worker shuts down.
     Shutdown,
@@ -224,7 +224,7 @@ impl<'a> Supervisor<'a> {
         self.resume();
     }
 
-    /// The time starts with the first reason to stop.
+    /// The grace period starts with the first reason to stop.
     fn kill_after_grace(&mut self) {
         self.kill_at.get_or_insert(Instant::now() + self.args.grace);
     }
@@ -233,7 +233,7 @@ impl<'a> Supervisor<'a> {
         match signal {
             Signal::SIGTSTP => self.freeze(signal),
             Signal::SIGCONT => self.resume(),
-            // The sender kills this process if it doesn't end in time, and then nothing is reported.
+            // The sender of SIGTERM kills this process if it doesn't end in time. Then nothing would be reported.
             Signal::SIGTERM => {
                 self.end.must_exit = true;
                 self.kill_after_grace();

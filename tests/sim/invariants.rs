@@ -98,8 +98,8 @@ pub fn applied(world: &World, request: &Request, answer: &Answer, effect: &Effec
     else {
         return;
     };
-    // By ids the server doesn't compare attempts, so a late beat of an earlier attempt may have put details there of which the
-    // holder of this attempt's token can't know.
+    // By ids the server doesn't compare attempts. So the details may be those of a late beat of an earlier attempt. The holder
+    // of this attempt's token can't know of them.
     let may_be_of_another_attempt = subject.attempt.is_some() && !is_fenced;
     if details.is_none() && before.is_some() && !may_be_of_another_attempt {
         let text = format!("a beat without details erased those of a{}", subject.activity);
@@ -285,7 +285,8 @@ fn check_connections(world: &World, process: &Process) {
     let open = world.network.open().len();
     // Each connection that was replaced lasts until its last request has ended.
     let longest = world.plan.timeouts_ms.iter().max().copied().unwrap_or(0);
-    let replaced = process.replacements_within(Duration::from_millis(longest) + LONGEST_END);
+    let longest = Duration::from_millis(longest) + LONGEST_END;
+    let replaced = process.replacements_within(longest) + world.server.goaways_within(longest);
     if open > MOST_CONNECTIONS + replaced {
         world.violated("connections_are_bounded", format!("{open} connections are open"));
     }

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Request as HttpRequest, Response};
 use tokio::{
     sync::Notify,
     task::AbortHandle,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -50,6 +50,8 @@ pub struct Server {
     in_flight: Mutex<Vec<Arc<InFlight>>>,
     /// How long the last answer took, by the number of the activity and whether it was to a beat.
     answers: Mutex<HashMap<(usize, bool), Duration>>,
+    /// When it sent a GOAWAY.
+    goaways: Mutex<Vec<Instant>>,
 }
 
 #[derive(Default)]
@@ -184,6 +186,11 @@ impl Server {
         lock(&self.in_flight).clear();
     }
 
+    /// How many connections were told to go away in this time.
+    pub fn goaways_within(&self, time: Duration) -> usize {
+        lock(&self.goaways).iter().filter(|at| at.elapsed() < time).count()
+    }
+
     pub fn restart(&self) {
         lock(&self.state).down -= 1;
     }
@@ -259,6 +266,7 @@ async fn serve(world: Arc<World>, end: ServerEnd) {
             None => {
                 is_leaving = true;
                 world.log(Lane::Server, || format!("GOAWAY on #{}", pipes.number));
+                lock(&world.server.goaways).push(Instant::now());
                 connection.graceful_shutdown();
             }
             Some(Some(Ok((request, respond)))) => {

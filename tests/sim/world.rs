@@ -37,8 +37,10 @@ const BOOT: Duration = Duration::from_secs(1_000_000);
 /// The most requests in a second for each activity. A holder of the workload that flushes all the time makes fewer.
 const REQUESTS_PER_SECOND: usize = 40;
 
-/// For how long the thread of a call may be preempted.
+/// For how long the thread of a call may be preempted: usually, and now and then, as on a busy machine.
 const LONGEST_PREEMPTION: Duration = Duration::from_millis(2);
+const LONGEST_RARE_PREEMPTION: Duration = Duration::from_millis(200);
+const RARE: f64 = 0.1;
 /// The server's clock at the start of a simulation, in Unix time.
 const UNIX: Duration = Duration::from_secs(1_700_000_000);
 
@@ -358,7 +360,8 @@ impl simulated::World for World {
     fn preempt(&self) {
         let probability = self.plan.preemption;
         if probability > 0.0 && blocking::is_running() && self.chance(probability) {
-            let time = self.time_between(Duration::ZERO, LONGEST_PREEMPTION);
+            let longest = if self.chance(RARE) { LONGEST_RARE_PREEMPTION } else { LONGEST_PREEMPTION };
+            let time = self.time_between(Duration::ZERO, longest);
             self.stood_still(time);
             blocking::wait(Wait { condvar: None, time });
         }

@@ -131,7 +131,7 @@ def test_lazy_connect_reports_errors_at_the_first_call(
     driver = start_driver(language)
     driver.connect({"address": address, "lazy": True})
     with refused("THB_UNAVAILABLE", address, "connection refused"):
-        driver.heartbeat(start("workflow").next_attempt().token, 41, timeout=300)
+        driver.heartbeat(start("workflow").next_attempt().token, 41, timeout=2_000)
 
 
 def test_lazy_connect_finds_the_namespace_missing_on_the_first_call(

@@ -75,15 +75,16 @@ def test_first_attempt_starts_at_the_first_item(run: Run, start: StartActivity) 
 def test_program_stops_at_the_first_heartbeat_after_it_was_superseded(
     run: Run, start: StartActivity, connect: Connect
 ) -> None:
-    activity = start("workflow", heartbeat_timeout_ms=1000)
+    driver = connect("python")
+    activity = start("workflow", heartbeat_timeout_ms=2000)
     stale = activity.next_attempt().token
     token = activity.next_attempt().token
-    connect("python").heartbeat(token, 5)
+    driver.heartbeat(token, 5)
     done = run(handoff_environment(stale))
     assert done.returncode == 1
     assert items(done.stdout) == [6]
     assert "THB_NOT_FOUND" in done.stderr
-    assert connect("python").get_details(token).values == [5]
+    assert driver.get_details(token).values == [5]
 
 
 def test_program_reports_a_requested_cancellation(run: Run, start: StartActivity) -> None:

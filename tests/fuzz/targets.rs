@@ -223,6 +223,7 @@ enum Step<'a> {
     About(u32, i32),
     WithoutOutputs(Bytes<'a>),
     Reconfigure(Bytes<'a>),
+    TokenFromIds(Bytes<'a>, Wait),
 }
 
 #[derive(Default)]
@@ -457,6 +458,12 @@ impl World {
                 assert_eq!(call!(thb_token_from_env(&mut text)), Status::Config.code());
                 look_at_text(text);
             }
+            Step::TokenFromIds(ids, wait) => {
+                let (ids, len) = ids.pair();
+                let mut text = ptr::dangling_mut();
+                call!(thb_token_from_ids(ids.cast(), len, wait.ms(), &mut text));
+                look_at_text(text);
+            }
             Step::About(abi, status) => about(abi, status),
             Step::WithoutOutputs(bytes) => without_outputs(&bytes),
             Step::Reconfigure(options) => {
@@ -531,6 +538,7 @@ fn without_outputs(bytes: &Bytes) {
             thb_get_metrics(ptr::null_mut(), ptr::null_mut()),
             thb_log_next(0, ptr::null_mut(), ptr::null_mut()),
             thb_token_from_env(ptr::null_mut(), ptr::null_mut()),
+            thb_token_from_ids(data.cast(), len, 0, ptr::null_mut(), ptr::null_mut()),
             thb_heartbeat(data, len, 0, ptr::null(), 0, 0, ptr::null_mut(), ptr::null_mut()),
         ] {
             assert!(refused != 0 && refused != Status::Internal.code());

@@ -99,7 +99,7 @@ pub fn applied(world: &World, request: &Request, answer: &Answer, effect: &Effec
         return;
     };
     // By ids the server doesn't compare attempts. So the details may be those of a late beat of an earlier attempt. The holder
-    // of this attempt's token can't know of them.
+    // of this attempt's token never received them.
     let may_be_of_another_attempt = subject.attempt.is_some() && !is_fenced;
     if details.is_none() && before.is_some() && !may_be_of_another_attempt {
         let text = format!("a beat without details erased those of a{}", subject.activity);

@@ -186,7 +186,7 @@ impl Server {
         lock(&self.in_flight).clear();
     }
 
-    /// How many connections were told to go away in this time.
+    /// Returns how many times it sent a GOAWAY in this time.
     pub fn goaways_within(&self, time: Duration) -> usize {
         lock(&self.goaways).iter().filter(|at| at.elapsed() < time).count()
     }

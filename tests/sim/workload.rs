@@ -210,6 +210,23 @@ impl Process {
         })
     }
 
+    /// As `Session::end`: without an outcome, the end is in doubt.
+    fn end(
+        &self,
+        client: &Arc<Client>,
+        target: Target,
+        ending: Ending,
+        verify: bool,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let (sender, sent) = (client.clone(), target.clone());
+        let work = async move { Ok(sender.end(&target, &ending, verify, deadline).await) };
+        self.block_on(deadline, work).unwrap_or_else(|without| {
+            client.note_doubt(&sent);
+            Err(without)
+        })
+    }
+
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
@@ -626,7 +643,7 @@ async fn end(
     let (activities, client, process) = (process.activities, process.client()?, process.clone());
     let ended = call(world, what, timeout, move |deadline| {
         activities.end(handle, deadline, ending, |target, ending, verify| {
-            process.block_on(deadline, async move { client.end(&target, &ending, verify, deadline).await })
+            process.end(&client, target, ending, verify, deadline)
         })
     })
     .await;
@@ -645,9 +662,7 @@ async fn beat_one_by_one(world: &Arc<World>, process: &Arc<Process>, task: &Task
         let (timeout, target) = (call_timeout(world), Target::Token(token.clone()));
         if world.chance(0.05) {
             let ended = call(world, format!("one-call complete a{number}"), timeout, move |deadline| {
-                process.block_on(deadline, async move {
-                    client.end(&target, &Ending::Complete(None), false, deadline).await
-                })
+                process.end(&client, target, Ending::Complete(None), false, deadline)
             })
             .await;
             invariants::ending_returned(world, number, attempt, End::Completed, &ended);

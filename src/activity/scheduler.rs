@@ -105,8 +105,6 @@ struct Released {
     workflows: Vec<u32>,
 }
 
-impl Shared {}
-
 impl Scheduler {
     fn count_released(&mut self) {
         let released = std::mem::take(&mut *self.shared.released.lock());

@@ -83,19 +83,17 @@ impl Client {
     ) -> Result<Bytes, RpcError> {
         let mut rounds = Rounds::new(self.retry, effort);
         loop {
-            let described = match self.describe(ids, effort).await {
-                Ok(description) => check(attempt, &description).map(|()| description),
-                Err(failed) => Err(failed),
-            };
-            let derived = match described {
-                Ok(description) => self.derived_token(&description, effort).await,
-                Err(failed) => Err(failed),
-            };
-            match derived {
+            match self.token_of_running(ids, attempt, effort).await {
                 Ok(token) => return Ok(token),
                 Err(failed) => rounds.next(failed).await?,
             }
         }
+    }
+
+    async fn token_of_running(&self, ids: &Ids, attempt: Attempt, effort: Effort) -> Result<Bytes, RpcError> {
+        let description = self.describe(ids, effort).await?;
+        check(attempt, &description)?;
+        self.derived_token(&description, effort).await
     }
 
     /// Derives a token for the attempt from the description. The token format is the server's own, so there may be no

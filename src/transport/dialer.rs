@@ -41,11 +41,15 @@ impl Dialer {
     pub async fn connect(&self, target: &Address, end: Instant, liveness: &Arc<Liveness>) -> Result<Socket> {
         if let Some(path) = &target.path {
             let connected = Socket::open(network::connect_to_path(path), liveness.clone()).await;
-            return connected.map_err(|error| no_listener(target, &error));
+            let step = "is this the path of the socket, and does its server or proxy run?";
+            return connected.map_err(|error| failed(target, &error, step));
         }
         let resolved = match network::resolve(&target.host, target.port).await {
             Ok(addresses) => addresses,
-            Err(error) => return Err(unresolved(target, &error)),
+            Err(error) => {
+                let step = "is this the server's address, and can its name be resolved here?";
+                return Err(failed(target, &error, step));
+            }
         };
         let addresses = {
             let mut state = self.state.lock();
@@ -119,19 +123,11 @@ async fn race(
     Err(unreached)
 }
 
-fn unresolved(target: &Address, error: &io::Error) -> Error {
+/// Returns the error of a connection that failed, with the next step unless a limit of this process is the cause.
+fn failed(target: &Address, error: &io::Error, step: &str) -> Error {
     let (status, step) = match sys::descriptor::exhausted(error) {
         Some(step) => (Status::LocalLimit, step),
-        None => (Status::Unavailable, "is this the server's address, and can its name be resolved here?"),
-    };
-    Error::new(status, format!("can't connect to {}: {error}; {step}", target.text))
-}
-
-/// Returns the error for a socket in the file system that doesn't accept a connection.
-fn no_listener(target: &Address, error: &io::Error) -> Error {
-    let (status, step) = match sys::descriptor::exhausted(error) {
-        Some(step) => (Status::LocalLimit, step),
-        None => (Status::Unavailable, "is this the path of the socket, and does its server or proxy run?"),
+        None => (Status::Unavailable, step),
     };
     Error::new(status, format!("can't connect to {}: {error}; {step}", target.text))
 }

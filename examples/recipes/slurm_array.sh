@@ -16,14 +16,15 @@ set -euo pipefail
 
 export TEMPORAL_ACTIVITY_TASK_TOKEN_FILE=${TOKENS:?must name the folder of the tokens}/${SLURM_ARRAY_TASK_ID:?is set by Slurm}
 
-# With `sbatch --signal=B:TERM@120`, Slurm sends SIGTERM two minutes before the limit. The trap forwards it to the solver.
+# With `sbatch --signal=B:TERM@120`, Slurm sends SIGTERM two minutes before the limit. The trap forwards it to the solver. It is set
+# before the solver starts, so that no signal ends only this script.
+trap 'signalled=yes; kill -TERM "${!:?got SIGTERM before the solver started}" || true' TERM
 "$@" &
 solver=$!
-trap 'kill -TERM "$solver"' TERM
-status=0
-wait "$solver" || status=$?
-if ((status > 128)) && kill -0 "$solver" 2>/dev/null; then # the signal interrupted `wait`
+while # a signal interrupts `wait`
+    signalled=no status=0
     wait "$solver" || status=$?
-fi
+    [[ $signalled = yes ]]
+do :; done
 rm -f "$TEMPORAL_ACTIVITY_TASK_TOKEN_FILE"
 exit "$status"

@@ -110,6 +110,17 @@ def test_script_passes_the_hand_off_on(kind: Kind, start: StartActivity, variabl
     assert activity.result() == COUNTED
 
 
+def test_script_forwards_a_signal_and_waits_for_the_command(start: StartActivity, variables: Mapping[str, str]) -> None:
+    token = {"TEMPORAL_ACTIVITY_TASK_TOKEN": encoded(start("workflow").next_attempt().token)}
+    work = "trap 'sleep 0.2; exit 7' TERM; echo '{\"item\": 1}'; echo ready >&2; while true; do sleep 0.05; done"
+    script = [requires(shutil.which("bash"), "bash"), str(PARENTS / "bash" / "parent.sh")]
+    with Process([*script, "sh", "-c", work], {**variables, **token}, merge_stderr=True) as process:
+        process.expect("ready")
+        os.kill(process.pid, signal.SIGTERM)
+        process.expect("the command ended with code 7")
+        assert process.wait() == 7
+
+
 def test_script_explains_exit_codes(start: StartActivity, variables: Mapping[str, str]) -> None:
     activity = start("workflow")
     stale = activity.next_attempt()

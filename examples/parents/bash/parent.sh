@@ -12,15 +12,18 @@ set -euo pipefail
 token=$TEMPORAL_ACTIVITY_TASK_TOKEN
 unset TEMPORAL_ACTIVITY_TASK_TOKEN
 
+# Forwards SIGTERM and SIGINT to the command. It is set before exec starts, so that no signal ends only this script.
+trap 'signalled=yes; kill -TERM "${!:?got a signal before exec started}" || true' TERM INT
 ${RUN_ON:-} temporal-heartbeat exec --token-stdin --address "${TEMPORAL_ADDRESS:-127.0.0.1:7233}" \
     --progress-json --result output -- "$@" <<<"$token" &
 exec_pid=$!
 echo "exec $exec_pid"
 
-# Forwards SIGTERM and SIGINT to the command.
-trap 'kill -TERM $exec_pid' TERM INT
-code=0
-wait $exec_pid || code=$?
+while # a signal interrupts `wait`
+    signalled=no code=0
+    wait $exec_pid || code=$?
+    [[ $signalled = yes ]]
+do :; done
 case $code in
     0) ;;
     64 | 65 | 66) echo "exec was called incorrectly" >&2 ;;

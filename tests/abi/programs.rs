@@ -334,7 +334,8 @@ fn call_without_memory_for_a_value_or_a_thread_returns_a_status() {
     }
     let fake = Fake::start(well);
     let key = build_dir().join("key");
-    connecting("no_memory.c", &fake).argument(key.to_str().unwrap()).run();
+    connecting("no_memory.c", &fake).argument("values").run();
+    connecting("no_memory.c", &fake).argument("rereads").argument(key.to_str().unwrap()).run();
     let with_new_key = |call: &Call| call.headers.get("authorization").is_some_and(|key| key == "Bearer two");
     assert!(fake.calls(BEAT).iter().any(with_new_key));
 }

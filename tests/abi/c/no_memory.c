@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "check.h"
 
@@ -93,16 +94,16 @@ static bool has_more_threads_than(int count) {
     return threads > count;
 }
 
-static void no_memory_for_the_thread_that_rereads_files(const char *path) {
+static void no_memory_for_the_thread_that_rereads_files(char **argv) {
+    const char *path = argv[2];
     char options[400];
     snprintf(options, sizeof options, "{\"api_key_path\":\"%s\",\"tls\":{\"disabled\":true}}", path);
     write_key(path, "one");
-    for (;;) {
-        SUCCEEDS(thb_connect(options, strlen(options), err));
-        leave(512 << 10);
-        if (!has_more_threads_than(2)) break;
-        leave_all(); /* too late: it was made before */
-        SUCCEEDS(thb_disconnect(0, err));
+    SUCCEEDS(thb_connect(options, strlen(options), err));
+    leave(512 << 10);
+    if (has_more_threads_than(2)) { /* too late: it was made before */
+        leave_all();
+        execv("/proc/self/exe", argv);
     }
     CHECK(logged("renewal_failed"));
     leave_all();
@@ -112,9 +113,14 @@ static void no_memory_for_the_thread_that_rereads_files(const char *path) {
     SUCCEEDS(thb_disconnect(1000, err));
 }
 
+/* Runs one case a process, because a new thread can take the stack of one that has ended, and then needs no memory. */
 int main(int argc, char **argv) {
-    CHECK(argc == 2);
-    no_memory_for_the_thread_that_rereads_files(argv[1]);
+    CHECK(argc >= 2);
+    if (strcmp(argv[1], "rereads") == 0) {
+        CHECK(argc == 3);
+        no_memory_for_the_thread_that_rereads_files(argv);
+        return 0;
+    }
     large = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(large != MAP_FAILED);
     no_memory_for_a_thread();

@@ -244,11 +244,17 @@ func (a *Activity) ReportCancelled(ctx context.Context, details ...any) error {
 	return a.end(ctx, "report cancelled", details, a.handle.ReportCancelled)
 }
 
-// Fail ends the attempt with a failure. A record that isn't acknowledged yet is sent in the same request, so that the next attempt
-// can't miss it; for a standalone activity it is sent as a heartbeat before the failure. So the failure must not have
-// HeartbeatDetails. Otherwise it is like Complete.
-func (a *Activity) Fail(ctx context.Context, failure Failure) error {
+// Fail ends the attempt with an error, which [FailureFrom] converts. Pass a [Failure] to prevent further attempts, or to set the delay
+// before the next one.
+//
+// A record that isn't acknowledged yet is sent in the same request, so that the next attempt can't miss it; for a standalone activity it
+// is sent as a heartbeat before the failure. So a Failure must not have HeartbeatDetails. Otherwise it is like Complete.
+func (a *Activity) Fail(ctx context.Context, err error) error {
 	const op = "fail"
+	failure, err := failureToSend(err, op)
+	if err != nil {
+		return err
+	}
 	if len(failure.HeartbeatDetails) > 0 {
 		return localError(op, StatusInvalidArgument, "HeartbeatDetails aren't allowed for an open activity: record the details instead", nil)
 	}

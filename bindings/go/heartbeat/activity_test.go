@@ -342,6 +342,7 @@ func TestBadArgumentsOfActivityMethodsAreRefusedEachWithItsStatus(t *testing.T) 
 		{"one detail of a bad type", record([]any{make(chan int)}), ErrInvalidArgument, "value 0 of type []interface {}"},
 		{"details that are too large", record(bytes.Repeat([]byte("x"), 2<<20)), ErrTooLarge, ""},
 		{"result of a bad type", act.Complete(ctx, make(chan int)), ErrInvalidArgument, "chan int"},
+		{"fail without error", act.Fail(ctx, nil), ErrInvalidArgument, "Complete"},
 		{"failure with progress", act.Fail(ctx, Failure{HeartbeatDetails: []any{1}}), ErrInvalidArgument, "record the details instead"},
 		{"open without token", opened(nil, OpenOptions{}), ErrInvalidArgument, "token"},
 		{"token that can't be read", opened([]byte("?"), OpenOptions{}), ErrTokenUnreadable, ""},

@@ -162,6 +162,8 @@ func TestBadArgumentsAreRefusedEachWithItsStatus(t *testing.T) {
 		{"details without token", noDetails, ErrInvalidArgument, "token"},
 		{"complete without token", Complete(ctx, nil, 1), ErrInvalidArgument, "token"},
 		{"fail without token", Fail(ctx, nil, Failure{}), ErrInvalidArgument, "token"},
+		{"fail without error", Fail(ctx, token, nil), ErrInvalidArgument, "Complete"},
+		{"fail with a nil Failure", Fail(ctx, token, (*Failure)(nil)), ErrInvalidArgument, "Complete"},
 		{"cancelled without token", ReportCancelled(ctx, nil), ErrInvalidArgument, "token"},
 		{"detail of a bad type", record(token, 1, make(chan int)), ErrInvalidArgument, "value 1 of type chan int"},
 		{"result of a bad type", Complete(ctx, token, make(chan int)), ErrInvalidArgument, "chan int"},

@@ -96,10 +96,7 @@ func TestValuesAreEncodedAndDecoded(t *testing.T) {
 	if number != 41 || nothing != nil || string(raw) != "bytes" || text != "text" {
 		t.Error(number, nothing, string(raw), text)
 	}
-	again := make([]any, len(values))
-	for i, value := range (Details{values: values}).Payloads() {
-		again[i] = value
-	}
+	again := Details{values: values}.Values()
 	if stored, err = encodeValues(currentEpoch.Load().codec, "op", again); err != nil || wantReversed(t, stored.data) != 4 {
 		t.Error("a value that was read isn't encoded when it is recorded again:", err)
 	}

@@ -85,6 +85,16 @@ func (d Details) Payloads() []Payload {
 	return values
 }
 
+// Values returns the values without conversion, to record them again: act.RecordHeartbeat(details.Values()...). The result can also be the
+// HeartbeatDetails of a [Failure].
+func (d Details) Values() []any {
+	values := make([]any, len(d.values))
+	for i, value := range d.values {
+		values[i] = value.clone()
+	}
+	return values
+}
+
 // Attempt returns the number of the current attempt, from 1; 0 if it is unknown.
 func (d Details) Attempt() int32 {
 	return d.attempt

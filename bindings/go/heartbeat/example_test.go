@@ -145,6 +145,18 @@ func ExampleOpen() {
 	defer act.Close(ctx)
 }
 
+// A call that doesn't hold the activity open forwards the details of the previous attempt.
+func ExampleDetails_Values() {
+	ctx, token := context.Background(), []byte("from the parent process")
+	details, err := heartbeat.GetDetails(ctx, token)
+	if err == nil && details.Has() {
+		_, err = heartbeat.RecordHeartbeat(ctx, token, details.Values()...)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
 // The work depends only on the context.
 func ExampleActivity_Context() {
 	var act *heartbeat.Activity // by Open
@@ -156,7 +168,7 @@ func ExampleActivity_Context() {
 	case errors.Is(cause, heartbeat.ErrCancelRequested):
 		err = act.ReportCancelled(context.Background())
 	case err != nil:
-		err = act.Fail(context.Background(), heartbeat.FailureFrom(err))
+		err = act.Fail(context.Background(), err)
 	default:
 		err = act.Complete(context.Background(), nil)
 	}
@@ -181,7 +193,7 @@ func ExampleFailureFrom() {
 	err := fmt.Errorf("read items: %w", fs.ErrNotExist)
 	failure := heartbeat.FailureFrom(err)
 	failure.NonRetryable = errors.Is(err, fs.ErrNotExist)
-	fmt.Println(failure.Message)
+	fmt.Println(failure.Message) // pass the failure to Fail
 	fmt.Println("cause:", failure.Cause.Message)
 	// Output:
 	// read items: file does not exist
@@ -190,7 +202,7 @@ func ExampleFailureFrom() {
 
 func ExampleFail() {
 	ctx, token := context.Background(), []byte("from the parent process")
-	err := heartbeat.Fail(ctx, token, heartbeat.Failure{
+	err := heartbeat.Fail(ctx, token, heartbeat.Failure{ // or any other error
 		Message:          "the licence server is down",
 		Type:             "LicenceServerDown",
 		NextRetryDelay:   time.Minute,

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Failure is the reason why an attempt failed. The workflow receives it as an application error. Usually only Message is set. U+FFFD
-// replaces text that isn't valid UTF-8.
+// Failure is an error that sets more of a failure than its text: [Fail] and [Activity.Fail] use its fields. The workflow receives it as an
+// application error. U+FFFD replaces text that isn't valid UTF-8.
 type Failure struct {
 	Message string
 	// Type names the kind of failure, for retry policies and workflows.
@@ -33,6 +33,19 @@ type Failure struct {
 	HeartbeatDetails []any
 }
 
+// Error returns the message.
+func (f Failure) Error() string {
+	return f.Message
+}
+
+// Unwrap returns the cause; nil if there is none.
+func (f Failure) Unwrap() error {
+	if f.Cause == nil {
+		return nil
+	}
+	return *f.Cause
+}
+
 // FailureCategory is how workers and clients log and count a failure.
 type FailureCategory string
 
@@ -43,7 +56,8 @@ const CategoryBenign FailureCategory = "benign"
 const maxCauses = 8
 
 // FailureFrom converts an error as Temporal's SDK does: its text, the name of its type (none for errors.New), and as causes the nearest 8
-// errors that it wraps. For a nil error it returns the zero Failure.
+// errors that it wraps. It returns a [Failure] unchanged, and the zero Failure for a nil error. [Fail] and [Activity.Fail] call it: call it
+// yourself only to change the result.
 //
 // From an error of the SDK it copies all fields: those of temporal.ApplicationError, and the details of temporal.TimeoutError and
 // temporal.CanceledError. As in the SDK, a wrapped ApplicationError is a cause, and its NonRetryable doesn't prevent further attempts.
@@ -53,8 +67,13 @@ func FailureFrom(err error) Failure {
 }
 
 func failureFrom(err error, causes int) Failure {
-	if err == nil {
+	switch err := err.(type) {
+	case nil:
 		return Failure{}
+	case Failure:
+		return err
+	case *Failure:
+		return *err
 	}
 	failure := Failure{Message: err.Error(), Type: typeName(err)}
 	failure.addSDKError(err)
@@ -91,6 +110,14 @@ type failureJSON struct {
 	Source           string       `json:"source,omitempty"`
 	Cause            *failureJSON `json:"cause,omitempty"`
 	HeartbeatDetails []byte       `json:"heartbeat_details_payloads,omitempty"`
+}
+
+// failureToSend converts the error that a caller passed to Fail.
+func failureToSend(err error, op string) (Failure, error) {
+	if failure, ok := err.(*Failure); err == nil || ok && failure == nil {
+		return Failure{}, localError(op, StatusInvalidArgument, "the error is nil: a successful attempt ends with Complete", nil)
+	}
+	return FailureFrom(err), nil
 }
 
 // marshal returns the failure in the JSON of the library.

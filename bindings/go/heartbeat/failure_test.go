@@ -1,11 +1,13 @@
 package heartbeat
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +86,52 @@ func TestFailureFromHasWrappedErrorsAsCauses(t *testing.T) {
 	if text, err := json.Marshal(FailureFrom(nil)); err != nil || !strings.Contains(string(text), `"Message":""`) {
 		t.Error(string(text), err)
 	}
+}
+
+func TestFailureIsAnErrorThatKeepsItsFields(t *testing.T) {
+	failure := Failure{Message: "disk full", Type: "DiskFull", NonRetryable: true, Cause: &Failure{Message: "write"}}
+	for _, err := range []error{failure, &failure} {
+		if got := FailureFrom(err); !reflect.DeepEqual(got, failure) {
+			t.Errorf("%T becomes %#v", err, got)
+		}
+		if err.Error() != "disk full" || errors.Unwrap(err).Error() != "write" {
+			t.Errorf("%T reads %q, and wraps %v", err, err, errors.Unwrap(err))
+		}
+	}
+	wrapped := FailureFrom(fmt.Errorf("save: %w", &failure))
+	if wrapped.Message != "save: disk full" || wrapped.NonRetryable || !reflect.DeepEqual(*wrapped.Cause, failure) {
+		t.Errorf("the wrapped one becomes %#v", wrapped)
+	}
+	if errors.Unwrap(Failure{}) != nil {
+		t.Error("a Failure without a cause wraps an error")
+	}
+}
+
+func TestFailSendsTheTextOfAnError(t *testing.T) {
+	server := newRecorder(t)
+	ctx := context.Background()
+	if err := Connect(ctx, server.options(nil)); err != nil {
+		t.Fatal(err)
+	}
+	defer Disconnect(ctx)
+	if err := Fail(ctx, testToken, fmt.Errorf("save: %w", fs.ErrNotExist)); err != nil {
+		t.Fatal(err)
+	}
+	server.waitFor(t, "save: file does not exist")
+
+	initial, err := NewDetails()
+	if err != nil {
+		t.Fatal(err)
+	}
+	act, err := Open(ctx, testToken, OpenOptions{InitialDetails: &initial, DisablePulse: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer act.Close(ctx)
+	if err := act.Fail(ctx, fmt.Errorf("load: %w", fs.ErrPermission)); err != nil {
+		t.Fatal(err)
+	}
+	server.waitFor(t, "load: permission denied")
 }
 
 func TestFailureFromALongChainIsBounded(t *testing.T) {

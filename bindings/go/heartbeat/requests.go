@@ -125,11 +125,16 @@ func ReportCancelled(ctx context.Context, taskToken []byte, details ...any) erro
 	return err
 }
 
-// Fail ends the attempt with a failure. The retry policy decides whether another attempt follows, unless the failure is NonRetryable.
-func Fail(ctx context.Context, taskToken []byte, failure Failure) error {
+// Fail ends the attempt with an error, which [FailureFrom] converts. The retry policy decides whether another attempt follows, unless the
+// error is a [Failure] that is NonRetryable.
+func Fail(ctx context.Context, taskToken []byte, err error) error {
 	const op = "fail"
+	failure, err := failureToSend(err, op)
+	if err != nil {
+		return err
+	}
 	encode := func(codec PayloadCodec) ([]byte, error) { return failure.marshal(codec, op) }
-	_, err := request(ctx, op, taskToken, encode, func(token, failureJSON []byte, timeoutMs uint32) (struct{}, *abi.Error) {
+	_, err = request(ctx, op, taskToken, encode, func(token, failureJSON []byte, timeoutMs uint32) (struct{}, *abi.Error) {
 		return struct{}{}, abi.Fail(token, failureJSON, timeoutMs)
 	})
 	return err

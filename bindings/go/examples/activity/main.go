@@ -42,7 +42,7 @@ func run(ctx context.Context, items int, each time.Duration) error {
 	case errors.Is(cause, heartbeat.ErrNotFound), errors.Is(cause, heartbeat.ErrLeaseLost):
 		return err // another attempt has started or will start: this one can't end the activity
 	default:
-		return errors.Join(err, act.Fail(ctx, heartbeat.FailureFrom(err)))
+		return errors.Join(err, act.Fail(ctx, err))
 	}
 }
 

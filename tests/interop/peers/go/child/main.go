@@ -65,7 +65,7 @@ func do(ctx context.Context, verb string, words []string) ([]string, error) {
 	}
 	name := words[1]
 	if verb == "fail_with" {
-		return nil, heartbeat.Fail(ctx, token, heartbeat.FailureFrom(sdkErrors[name]))
+		return nil, heartbeat.Fail(ctx, token, sdkErrors[name])
 	}
 	if verb == "get_details" {
 		return read(ctx, token, name)
@@ -118,11 +118,7 @@ func toWrite(ctx context.Context, token []byte, name string) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var held []any
-	for _, payload := range details.Payloads() {
-		held = append(held, payload)
-	}
-	return held, nil
+	return details.Values(), nil
 }
 
 func must(err error) {

@@ -54,7 +54,7 @@ mod tests {
     use std::time::Duration;
 
     fn handle(index: u32) -> Handle {
-        Handle { index, generation: 1, fork: 0 }
+        Handle::new(index, 1, 0)
     }
 
     #[test]

@@ -20,40 +20,34 @@ pub const LAST_GENERATION: u32 = (1 << GENERATION_BITS) - 1;
 /// The deepest fork with handles that differ from those of its parents.
 pub const MAX_FORKS: u32 = (1 << FORK_BITS) - 1;
 
-/// A handle: 0 < h < 2^53, so that languages without 64-bit integers can hold it.
+/// A handle: 0 < h < 2^53, so that languages without 64-bit integers can hold it. It contains the index of the slot, the
+/// count of the slot's users from 1, and how many forks had led to the process when it made the handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Handle {
-    /// The index of the slot.
-    pub index: u32,
-    /// Counts the slot's users, from 1.
-    pub generation: u32,
-    /// How many forks had led to the process when it made the handle.
-    pub fork: u32,
-}
+pub struct Handle(u64);
 
 impl Handle {
+    /// Creates a handle.
+    pub fn new(index: u32, generation: u32, fork: u32) -> Self {
+        let (index, generation, fork) = (u64::from(index), u64::from(generation), u64::from(fork));
+        Handle(generation << (INDEX_BITS + FORK_BITS) | fork << INDEX_BITS | index)
+    }
+
     /// Returns the number that crosses the ABI.
     pub fn number(self) -> u64 {
-        let fork = u64::from(self.fork) << INDEX_BITS;
-        u64::from(self.generation) << (INDEX_BITS + FORK_BITS) | fork | u64::from(self.index)
+        self.0
     }
 
     /// Returns the handle that any given number encodes; `fork` is this process's fork count.
     #[inline]
     pub fn from_number(number: u64, fork: u32) -> Result<Self> {
-        let part = |shift: u32, bits: u32| u32::try_from(number >> shift & ((1 << bits) - 1)).unwrap_or(0);
-        let handle = Handle {
-            index: part(0, INDEX_BITS),
-            fork: part(INDEX_BITS, FORK_BITS),
-            generation: part(INDEX_BITS + FORK_BITS, GENERATION_BITS),
-        };
+        let handle = Handle(number);
         if number >> (INDEX_BITS + FORK_BITS + GENERATION_BITS) != 0
-            || handle.generation == 0
-            || handle.fork > fork
+            || handle.generation() == 0
+            || handle.fork() > fork
         {
             return Err(invalid());
         }
-        if handle.fork < fork {
+        if handle.fork() < fork {
             return Err(Error::new(
                 Status::Forked,
                 "the handle belongs to the parent process: let the parent record this process's progress too. Two \
@@ -61,6 +55,28 @@ impl Handle {
             ));
         }
         Ok(handle)
+    }
+
+    /// Returns the index of the slot.
+    #[inline]
+    pub fn index(self) -> u32 {
+        self.part(0, INDEX_BITS)
+    }
+
+    /// Returns which user of the slot, from 1, has the handle.
+    #[inline]
+    pub fn generation(self) -> u32 {
+        self.part(INDEX_BITS + FORK_BITS, GENERATION_BITS)
+    }
+
+    #[inline]
+    fn fork(self) -> u32 {
+        self.part(INDEX_BITS, FORK_BITS)
+    }
+
+    #[inline]
+    fn part(self, shift: u32, bits: u32) -> u32 {
+        u32::try_from(self.0 >> shift & ((1 << bits) - 1)).unwrap_or(0)
     }
 }
 
@@ -75,12 +91,12 @@ mod tests {
 
     #[test]
     fn handle_converts_to_a_number_and_back() {
-        for handle in [
-            Handle { index: 0, generation: 1, fork: 0 },
-            Handle { index: MAX_SLOTS - 1, generation: LAST_GENERATION, fork: MAX_FORKS },
-        ] {
-            assert!(handle.number() > 0 && handle.number() < 1 << 53);
-            assert_eq!(Handle::from_number(handle.number(), handle.fork).unwrap(), handle);
+        for handle in [(0, 1, 0), (MAX_SLOTS - 1, LAST_GENERATION, MAX_FORKS)] {
+            let (index, generation, fork) = handle;
+            let number = Handle::new(index, generation, fork).number();
+            assert!(number > 0 && number < 1 << 53);
+            let read = Handle::from_number(number, fork).unwrap();
+            assert_eq!((read.index(), read.generation(), read.fork()), handle);
         }
     }
 
@@ -97,11 +113,11 @@ mod tests {
 
     #[test]
     fn child_recognizes_a_handle_of_its_parent() {
-        let handle = Handle { index: 7, generation: 1, fork: 0 };
+        let handle = Handle::new(7, 1, 0);
         let error = Handle::from_number(handle.number(), 1).unwrap_err();
         assert_eq!(error.status(), Status::Forked);
         assert!(error.message().contains("let the parent record"), "{error}");
-        let future = Handle { fork: 2, ..handle };
+        let future = Handle::new(7, 1, 2);
         assert_eq!(Handle::from_number(future.number(), 1).unwrap_err().status(), Status::InvalidHandle);
     }
 }

@@ -94,26 +94,26 @@ impl Registry {
         let mut state = self.slot(index).state.lock();
         state.generation += 1;
         state.activity = Some(activity);
-        Ok(Handle { index, generation: state.generation, fork: self.fork })
+        Ok(Handle::new(index, state.generation, self.fork))
     }
 
     /// Closes a handle and wakes the calls that wait for its activity.
     pub fn remove(&self, handle: Handle) -> Result<Activity> {
-        let slot = self.existing(handle.index)?;
+        let slot = self.existing(handle.index())?;
         let mut entries = self.entries.lock();
         let activity = {
             let mut state = slot.state.lock();
-            if state.generation != handle.generation {
+            if state.generation != handle.generation() {
                 return Err(invalid());
             }
             state.activity.take().ok_or_else(invalid)?
         };
         let key = self.hasher.hash_one(activity.key());
-        if let Ok(entry) = entries.keys.find_entry(key, |index| *index == handle.index) {
+        if let Ok(entry) = entries.keys.find_entry(key, |index| *index == handle.index()) {
             entry.remove();
         }
-        if handle.generation < LAST_GENERATION {
-            entries.free.push(handle.index);
+        if handle.generation() < LAST_GENERATION {
+            entries.free.push(handle.index());
         }
         slot.changed.notify_all();
         Ok(activity)
@@ -146,8 +146,7 @@ impl Registry {
     pub fn handles(&self) -> Vec<Handle> {
         let mut indices: Vec<u32> = self.entries.lock().keys.iter().copied().collect();
         indices.sort_unstable();
-        let handle =
-            |index| Handle { index, generation: self.slot(index).state.lock().generation, fork: self.fork };
+        let handle = |index| Handle::new(index, self.slot(index).state.lock().generation, self.fork);
         indices.into_iter().map(handle).collect()
     }
 
@@ -159,20 +158,20 @@ impl Registry {
 
     /// Returns this process's handle for a slot and generation.
     pub fn handle_of(&self, index: u32, generation: u32) -> Handle {
-        Handle { index, generation: generation.min(LAST_GENERATION), fork: self.fork }
+        Handle::new(index, generation.min(LAST_GENERATION), self.fork)
     }
 
     /// Reads or changes an activity under its lock. `change` must be brief.
     #[inline]
     pub fn with<T>(&self, handle: Handle, change: impl FnOnce(&mut Activity) -> T) -> Result<T> {
-        let slot = self.existing(handle.index)?;
+        let slot = self.existing(handle.index())?;
         let mut state = slot.state.lock();
         state.of(handle).map(change)
     }
 
     /// Like [`Registry::with`], and wakes the calls that wait for a change.
     pub fn change<T>(&self, handle: Handle, change: impl FnOnce(&mut Activity) -> T) -> Result<T> {
-        let slot = self.existing(handle.index)?;
+        let slot = self.existing(handle.index())?;
         let changed = slot.state.lock().of(handle).map(change);
         slot.changed.notify_all();
         changed
@@ -186,7 +185,7 @@ impl Registry {
         deadline: Deadline,
         mut look: impl FnMut(&mut Activity) -> Result<Checked<T>>,
     ) -> Result<Option<T>> {
-        let slot = self.existing(handle.index)?;
+        let slot = self.existing(handle.index())?;
         let mut state = slot.state.lock();
         loop {
             let again = match look(state.of(handle)?)? {
@@ -230,7 +229,7 @@ impl SlotState {
     #[inline]
     fn of(&mut self, handle: Handle) -> Result<&mut Activity> {
         match &mut self.activity {
-            Some(activity) if self.generation == handle.generation => Ok(activity),
+            Some(activity) if self.generation == handle.generation() => Ok(activity),
             _ => Err(invalid()),
         }
     }
@@ -251,13 +250,13 @@ mod tests {
         let registry = Registry::new(0);
         let first = registry.insert(activity()).unwrap();
         registry.remove(first).unwrap();
-        registry.slot(first.index).state.lock().generation = LAST_GENERATION - 1;
+        registry.slot(first.index()).state.lock().generation = LAST_GENERATION - 1;
 
         let last = registry.insert(activity()).unwrap();
-        assert_eq!((last.index, last.generation), (first.index, LAST_GENERATION));
+        assert_eq!((last.index(), last.generation()), (first.index(), LAST_GENERATION));
         registry.remove(last).unwrap();
         let next = registry.insert(activity()).unwrap();
-        assert_eq!((next.index, next.generation), (first.index + 1, 1));
+        assert_eq!((next.index(), next.generation()), (first.index() + 1, 1));
         for worn_out in [first, last] {
             assert_eq!(registry.with(worn_out, |_| ()).unwrap_err().status(), Status::InvalidHandle);
         }
@@ -268,7 +267,7 @@ mod tests {
         let registry = Registry::new(0);
         registry.entries.lock().used = SLOTS_OF_ACTIVITIES - 1;
         let last = registry.insert(activity()).unwrap();
-        assert_eq!(last.index, SLOTS_OF_ACTIVITIES - 1);
+        assert_eq!(last.index(), SLOTS_OF_ACTIVITIES - 1);
         let other = Activity::open(b"other", OpenOptions::default(), Moment::now()).unwrap();
         assert_eq!(registry.insert(other).unwrap_err().status(), Status::LocalLimit);
     }

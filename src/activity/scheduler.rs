@@ -343,7 +343,7 @@ mod tests {
         );
         let earlier = activities.connected();
         let current = activities.connected();
-        activities.wake_at(Handle { index: 0, generation: 1, fork: 0 }, Moment::now());
+        activities.wake_at(Handle::new(0, 1, 0), Moment::now());
         run(activities, client, earlier).await;
         assert_eq!(activities.wake_queue.take(current).unwrap().len(), 1);
         activities.wake_queue.filled().await;

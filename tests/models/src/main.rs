@@ -143,7 +143,7 @@ fn hand_over() {
     let putters: Vec<_> = (0..2)
         .map(|index| {
             let wake_queue = wake_queue.clone();
-            thread::spawn(move || wake_queue.put(Moment::LONG_AGO, Handle { index, generation: 1, fork: 0 }))
+            thread::spawn(move || wake_queue.put(Moment::LONG_AGO, Handle::new(index, 1, 0)))
         })
         .collect();
     let mut taken = wake_queue.take(0).unwrap().len();

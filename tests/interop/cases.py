@@ -16,6 +16,10 @@ Case = tuple[str, Row]
 # Encrypted values that a child forwards. Their original encoding makes no difference.
 ENCRYPTED = [row for row in ROWS if row.value in ("object", "Unicode", "bytes")]
 
+# The children with the codec of the workers: of their connection, or of each call. C has no codec.
+PER_CALL = "-per-call"
+WITH_CODEC = ("python", "go", f"python{PER_CALL}", f"go{PER_CALL}")
+
 CODED = [row for row in ROWS if row.value in ("integer", "Unicode", "bytes", "null", "two values", "Duration")]
 
 
@@ -25,7 +29,12 @@ def written() -> list[Case]:
 
 def read_by(sdk: Sdk, children: Iterable[str] = ROWS_OF) -> list[Case]:
     """Returns the cases with values that exist and that the SDK can read."""
-    return [(child, row) for child in children for row in ROWS_OF[child] if row.stored and sdk.can_read(row)]
+    return [
+        (child, row)
+        for child in children
+        for row in ROWS_OF[child.removesuffix(PER_CALL)]
+        if row.stored and sdk.can_read(row)
+    ]
 
 
 def encrypted_by(sdk: Sdk) -> list[Case]:
@@ -33,8 +42,8 @@ def encrypted_by(sdk: Sdk) -> list[Case]:
 
 
 def with_codec_by(sdk: Sdk) -> list[Case]:
-    """Returns the cases of children with the codec. C has no codec."""
-    return [case for case in read_by(sdk, ("python", "go")) if case[1] in CODED]
+    """Returns the cases of children with the codec."""
+    return [case for case in read_by(sdk, WITH_CODEC) if case[1] in CODED]
 
 
 def decoded_by(sdk: Sdk) -> list[Case]:

@@ -8,7 +8,7 @@ import pytest
 
 from harness.server import Server
 from harness.worker import SdkWorker
-from interop import child
+from interop import cases, child
 from interop.child import Child
 from interop.peer_worker import PeerWorker
 from interop.scenarios import SdkScenarios
@@ -30,8 +30,9 @@ def codec_children(server: Server) -> Iterator[dict[str, Child]]:
     """The children that have the codec of the workers."""
     with ExitStack() as stack:
         started = {}
-        for name in ("python", "go"):
-            started[name] = child.start(name, server, "encrypts")
+        for name in cases.WITH_CODEC:
+            codec = "of each call" if name.endswith(cases.PER_CALL) else "of the connection"
+            started[name] = child.start(name.removesuffix(cases.PER_CALL), server, codec)
             stack.callback(started[name].close)
         yield started
 

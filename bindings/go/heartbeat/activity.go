@@ -14,7 +14,7 @@ import (
 // return one, and Close closes it. Any goroutine may call any method.
 type Activity struct {
 	handle   abi.Handle
-	codec    PayloadCodec // that of the connection; the handle ends with the connection
+	codec    PayloadCodec // the handle ends with its connection, and so keeps its codec
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	cancelOn Signals // the signals that cancel ctx

@@ -1,6 +1,7 @@
 package heartbeat
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -17,6 +18,24 @@ type PayloadCodec interface {
 	Encode(payloads []Payload) ([]Payload, error)
 	// Decode reverses Encode. It should return payloads of other encodings unchanged.
 	Decode(payloads []Payload) ([]Payload, error)
+}
+
+// codecKey is the key of a context's value, for [WithPayloadCodec].
+type codecKey struct{}
+
+// WithPayloadCodec returns a context with which calls use this codec, instead of that of the connection: [RecordHeartbeat],
+// [GetDetails], [Complete], [Fail] and [ReportCancelled] for that call, [Open] and [OpenFromEnv] for the activity. Use it for a codec that is
+// bound to one workflow or activity.
+func WithPayloadCodec(ctx context.Context, codec PayloadCodec) context.Context {
+	return context.WithValue(ctx, codecKey{}, codec)
+}
+
+// codecFrom returns the codec of the context, else that of the connection.
+func codecFrom(ctx context.Context, ofConnection PayloadCodec) PayloadCodec {
+	if codec, _ := ctx.Value(codecKey{}).(PayloadCodec); codec != nil {
+		return codec
+	}
+	return ofConnection
 }
 
 // encodePayloads encodes the payloads with the codec; a nil codec leaves them unchanged.

@@ -23,6 +23,8 @@ import (
 // was made in the call's own epoch, by rule 1. After a Disconnect the last epoch stays current, and its calls return
 // [ErrNotConnected]. A call that is abandoned because its context ended keeps these rules.
 //
+// A call or an activity can have a codec of its own ([WithPayloadCodec]), which replaces that of the epoch.
+//
 // A handle never outlives its connection. So an [Activity] keeps the codec that it was opened with, and its calls need no epoch.
 type codecEpoch struct {
 	codec PayloadCodec
@@ -82,7 +84,7 @@ func callWithCodec[V, T any](ctx context.Context, op string, encode func(Payload
 	}
 	for {
 		epoch := currentEpoch.Load()
-		values, err := encode(epoch.codec)
+		values, err := encode(codecFrom(ctx, epoch.codec))
 		if err != nil {
 			var zero T
 			return zero, err

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -34,6 +35,16 @@ func (o otherReversingCodec) Encode(payloads []Payload) ([]Payload, error) {
 		out[i] = newPayload(encodingOther, out[i].Data)
 	}
 	return out, err
+}
+
+func (o otherReversingCodec) Decode(payloads []Payload) ([]Payload, error) {
+	in := slices.Clone(payloads)
+	for i, payload := range payloads {
+		if payload.Encoding() == encodingOther {
+			in[i] = newPayload(encodingReversed, payload.Data)
+		}
+	}
+	return o.reversingCodec.Decode(in)
 }
 
 func connectWithOptions(t *testing.T, options Options) {

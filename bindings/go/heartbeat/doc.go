@@ -148,7 +148,8 @@
 // (gogo/protobuf) are refused. The caller owns the bytes that it reads. A heartbeat with a single nil records nil. In the SDK such a
 // heartbeat records nothing, which deletes the details on the server.
 //
-// The PayloadCodec of [Options] encodes and decodes all values, for a namespace whose data are encrypted.
+// The PayloadCodec of [Options] encodes and decodes all values, for a namespace whose data are encrypted. An activity can have another
+// codec ([OpenOptions]), and so can a single call ([WithPayloadCodec]).
 //
 // # Metrics and logs
 //

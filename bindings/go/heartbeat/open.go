@@ -36,6 +36,8 @@ type OpenOptions struct {
 	Age time.Duration
 	// AttemptRemaining is a hint: the time after which [SignalDeadline] is set. 0: without a limit.
 	AttemptRemaining time.Duration
+	// PayloadCodec is the codec of this activity. nil: that of [WithPayloadCodec], else that of the connection.
+	PayloadCodec PayloadCodec
 	// RequireEncoded refuses values that no codec has encoded, for namespaces that encrypt.
 	RequireEncoded bool
 	// Verify asks the server about a Complete, Fail or ReportCancelled with a lost answer before it returns [ErrInDoubt]. The
@@ -67,7 +69,7 @@ func open(ctx context.Context, op string, taskToken []byte, options OpenOptions,
 	if ctx.Err() != nil {
 		return nil, contextError(ctx, op, notCalled)
 	}
-	handle, codec, err := openHandle(op, taskToken, options, fromEnv)
+	handle, codec, err := openHandle(ctx, op, taskToken, options, fromEnv)
 	if err != nil {
 		return nil, err
 	}
@@ -84,11 +86,15 @@ func open(ctx context.Context, op string, taskToken []byte, options OpenOptions,
 	return a, nil
 }
 
-// openHandle opens a handle, and returns the codec of its connection.
-func openHandle(op string, taskToken []byte, options OpenOptions, fromEnv bool) (handle abi.Handle, _ PayloadCodec, _ error) {
+// openHandle opens a handle, and returns its codec.
+func openHandle(ctx context.Context, op string, taskToken []byte, options OpenOptions, fromEnv bool) (handle abi.Handle, _ PayloadCodec, _ error) {
 	for {
 		epoch := currentEpoch.Load()
-		optionsJSON, err := options.marshal(epoch.codec, op, fromEnv)
+		codec := options.PayloadCodec
+		if codec == nil {
+			codec = codecFrom(ctx, epoch.codec)
+		}
+		optionsJSON, err := options.marshal(codec, op, fromEnv)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -97,7 +103,7 @@ func openHandle(op string, taskToken []byte, options OpenOptions, fromEnv bool) 
 		}
 		var nativeErr *abi.Error
 		if epoch.callIfCurrent(func() { handle, nativeErr = abi.OpenActivity(slices.Clone(taskToken), optionsJSON) }) {
-			return handle, epoch.codec, newError(op, nativeErr)
+			return handle, codec, newError(op, nativeErr)
 		}
 	}
 }

@@ -44,7 +44,7 @@ type Options struct {
 	// MaxMessageBytes bounds the messages that are sent and read. 0: 64 MiB.
 	MaxMessageBytes int
 	// PayloadCodec is the codec of a namespace with encrypted data. nil: values are sent unchanged. The codec is active before the
-	// connection exists, and until the next Connect. See [CodecFrom].
+	// connection exists, and until the next Connect. [OpenOptions] and [WithPayloadCodec] override it. See [CodecFrom].
 	PayloadCodec PayloadCodec
 	// RequireEncoded refuses values that no codec has encoded, with [ErrInvalidArgument].
 	RequireEncoded bool

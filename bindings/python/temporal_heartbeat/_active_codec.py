@@ -18,8 +18,9 @@ last binding stays active, and its calls raise `NotConnectedError`.
 An exception at any point, such as KeyboardInterrupt, doesn't break the rules: before the activation
 the earlier binding is valid; after it there is no connection yet, or one with the new binding.
 
-A handle never outlives its connection. So an activity keeps the codec that it was opened with, and
-its later calls don't use this module.
+An activity or a call can have its own codec, which replaces that of the binding. A handle never
+outlives its connection. So an activity keeps the codec that it was opened with, and its later calls
+don't use this module.
 """
 
 from __future__ import annotations
@@ -90,8 +91,9 @@ def invoke_encoded(
     call: Callable[[ctypes.CDLL, V, Any], tuple[int, T]],
     *,
     may_block: bool,
+    codec: Optional[Codec] = None,
 ) -> T:
-    """Makes a call as `invoke` does, with values that its connection's codec encoded.
+    """Makes a call as `invoke` does, with values that ``codec`` or its connection's codec encoded.
 
     ``encode(codec)`` returns the values for ``call(library, values, error_out)``. If the active
     codec changes in between, nothing has been sent, and the values are encoded again.
@@ -99,7 +101,8 @@ def invoke_encoded(
     while True:
         binding = _active
         try:
-            return invoke(_bound(call, encode(binding.codec), binding), may_block=may_block)
+            values = encode(codec or binding.codec)
+            return invoke(_bound(call, values, binding), may_block=may_block)
         except _BindingReplacedError:
             continue
 

@@ -55,6 +55,8 @@ class Activity(ActivityBase):
     * ``age``: the time since the attempt started. The lease is counted from its start until the
       first heartbeat is acknowledged. ``attempt_remaining``: the time that the attempt has left, a
       hint.
+    * ``data_converter``: the codec of this activity, instead of the connection's: see `connect`.
+      Pass it if a converter of Temporal's SDK is bound to one activity, by ``with_context``.
     * ``require_encoded``: refuse values that no codec has encoded, for namespaces with encrypted
       data: pass `Payload` objects. A `Payload` with a plain encoding is refused too.
     * ``verify``: when the server's answer to an ending call was lost, look up the outcome before

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Optional, TypedDict, TypeVar
 
 from . import _abi, errors
 from ._active_codec import invoke_encoded
-from ._codec import Codec
+from ._codec import Codec, codec_of
 from ._details import Details, RawDetails, decode_details, fetch_details
 from ._duration import Duration, duration_to_ms, timeout_to_ms
 from ._encoding import encode_plain_base64, encode_values, options_json, payloads_base64
@@ -102,6 +102,7 @@ class ActivityOptions(TypedDict, total=False):
     initial_details: Optional[Sequence[Any]]
     age: Optional[Duration]
     attempt_remaining: Optional[Duration]
+    data_converter: Any
     require_encoded: bool
     verify: bool
     close_timeout: Optional[float]
@@ -129,6 +130,7 @@ class ActivityBase:
         initial_details: Optional[Sequence[Any]] = None,
         age: Optional[Duration] = None,
         attempt_remaining: Optional[Duration] = None,
+        data_converter: Any = None,
         require_encoded: bool = False,
         verify: bool = False,
         close_timeout: Optional[float] = 10.0,
@@ -141,6 +143,7 @@ class ActivityBase:
         self._close_timeout_ms = timeout_to_ms(close_timeout)
         self._fail_on_exception = fail_on_exception
         token = token_bytes(token)
+        own_codec = codec_of(data_converter)
         arguments = {
             "workflow_id": workflow_id,
             "run_id": run_id,
@@ -180,8 +183,8 @@ class ActivityBase:
 
         try:
             # Only reading a token from a descriptor can block. The handle becomes invalid when its
-            # connection ends, so all calls of the handle use this connection's codec.
-            self._codec = invoke_encoded(encode, call, may_block=from_env)
+            # connection ends, so all calls of the handle use this codec.
+            self._codec = invoke_encoded(encode, call, may_block=from_env, codec=own_codec)
             self._fast = _fast_calls(library())
             # Attributes that save `heartbeat` a comparison and a lookup.
             self._has_no_codec = self._codec is None

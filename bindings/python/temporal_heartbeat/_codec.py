@@ -1,4 +1,4 @@
-"""The codec of ``connect(data_converter=...)``, which encodes and decodes all values.
+"""The codec of a ``data_converter``, which encodes and decodes all values.
 
 This module accepts three kinds of object. It doesn't import Temporal's SDK for them:
 
@@ -106,8 +106,13 @@ class _SdkConverter(Codec):
         return list(zip(values, map(_from_sdk, decoded)))
 
 
-def codec_of(data_converter: Any) -> Codec:
-    """Wraps a ``data_converter`` of any of the three kinds. Raises TypeError if it isn't one."""
+def codec_of(data_converter: Any) -> Optional[Codec]:
+    """Wraps a ``data_converter`` of any of the three kinds; None for None.
+
+    Raises TypeError for any other object.
+    """
+    if data_converter is None:
+        return None
     # If the object is one of the SDK's, the SDK is already loaded.
     sdk = sys.modules.get("temporalio.converter")
     if sdk is not None and isinstance(data_converter, sdk.DataConverter):

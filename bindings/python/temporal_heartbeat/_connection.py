@@ -116,7 +116,8 @@ def connect(
     * ``data_converter``: the codec of a namespace with encrypted data: an object with ``encode``
       and ``decode``, which take and return a list of `Payload`; or a PayloadCodec or DataConverter
       of Temporal's SDK. It encodes and decodes all details and results. It is active before the
-      connection exists, and until the next connect.
+      connection exists, and until the next connect. An `Activity` and the functions that take a
+      token can have a ``data_converter`` of their own.
     * ``require_encoded``: refuse values that no codec has encoded (`InvalidArgumentError`); false.
     * ``metrics_address``: ``"ip:port"``, where Prometheus can fetch the `metrics`; none.
 
@@ -130,7 +131,7 @@ def connect(
     background and may still succeed, with its codec active.
     """
     refuse_unknown(connect, unknown)
-    codec = None if data_converter is None else codec_of(data_converter)
+    codec = codec_of(data_converter)
     text = options_json(
         {
             "address": address,

@@ -22,7 +22,7 @@ class Details(Sequence[Any]):
 
     Usually it has one value. Without any it is empty, and false. It also has
 
-    * ``payloads``: the same values as a tuple of `Payload`, decoded by the connection's codec.
+    * ``payloads``: the same values as a tuple of `Payload`, decoded by the codec.
       ``heartbeat(token, *details.payloads)`` records them again;
     * ``attempt``: the number of the attempt that the server has now, from 1; 0 if it is unknown.
       If it differs from the caller's attempt, another attempt has replaced it;

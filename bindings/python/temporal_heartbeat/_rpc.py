@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Callable, Optional, Union
 
 from ._active_codec import invoke_encoded
-from ._codec import Codec
+from ._codec import Codec, codec_of
 from ._details import Details, RawDetails, decode_details, fetch_details
 from ._duration import Duration, timeout_to_ms
 from ._encoding import encode_values, options_json
@@ -28,7 +28,11 @@ __all__ = [
 
 
 def heartbeat(
-    token: Token, *details: Any, timeout: Optional[float] = 10.0, clear: bool = False
+    token: Token,
+    *details: Any,
+    timeout: Optional[float] = 10.0,
+    clear: bool = False,
+    data_converter: Any = None,
 ) -> Signals:
     """Record a heartbeat, and return the signals in the server's answer: usually none.
 
@@ -36,6 +40,9 @@ def heartbeat(
     since some SDKs read only the first. They replace the details that the server holds. A heartbeat
     without details would *erase* them, so it must be requested by ``clear=True``. To report only
     that the work continues, repeat the last details.
+
+    ``data_converter`` is the codec of this activity, instead of the connection's: see `connect`.
+    Pass it if a converter of Temporal's SDK is bound to one activity, by ``with_context``.
 
     Blocks at most ``timeout`` seconds, and retries temporary errors within it; None: for ever.
     Any thread may call it.
@@ -59,15 +66,19 @@ def heartbeat(
         token,
         lambda codec: encode_values(details, codec),
         timeout,
+        data_converter,
         ctypes.byref(signals),
     )
     return Signals(signals.value)
 
 
-def get_details(token: Token, *, timeout: Optional[float] = 10.0) -> Details:
+def get_details(
+    token: Token, *, timeout: Optional[float] = 10.0, data_converter: Any = None
+) -> Details:
     """Read the heartbeat details that the server holds now; empty if there are none.
 
     In a new attempt they are the previous attempt's, until the first heartbeat replaces them.
+    ``data_converter``: see `heartbeat`.
 
     Blocks at most ``timeout`` seconds, and retries temporary errors within it; None: for ever.
     Any thread may call it.
@@ -79,6 +90,7 @@ def get_details(token: Token, *, timeout: Optional[float] = 10.0) -> Details:
     """
     token = token_bytes(token)
     timeout_ms = timeout_to_ms(timeout)
+    own_codec = codec_of(data_converter)
 
     def call(
         native: ctypes.CDLL, codec: Optional[Codec], error: Any
@@ -86,13 +98,22 @@ def get_details(token: Token, *, timeout: Optional[float] = 10.0) -> Details:
         status, raw = fetch_details(native, "thb_get_details", token, len(token), timeout_ms, error)
         return status, (raw, codec)
 
-    return decode_details(*invoke_encoded(lambda codec: codec, call, may_block=timeout_ms > 0))
+    raw, codec = invoke_encoded(
+        lambda codec: codec, call, may_block=timeout_ms > 0, codec=own_codec
+    )
+    return decode_details(raw, codec)
 
 
-def complete(token: Token, result: Any = None, *, timeout: Optional[float] = 10.0) -> None:
+def complete(
+    token: Token,
+    result: Any = None,
+    *,
+    timeout: Optional[float] = 10.0,
+    data_converter: Any = None,
+) -> None:
     """End the activity successfully, with a result.
 
-    None is a result too, as of a function that returns None.
+    None is a result too, as of a function that returns None. ``data_converter``: see `heartbeat`.
 
     Blocks at most ``timeout`` seconds, and retries temporary errors within it; None: for ever.
     Any thread may call it.
@@ -102,7 +123,13 @@ def complete(token: Token, result: Any = None, *, timeout: Optional[float] = 10.
     `TooLargeError` when the result exceeds 2 MiB (nothing was sent). It may be called again after
     `UnavailableError` or `TimeoutError`. Otherwise as `heartbeat`.
     """
-    _send("thb_complete", token, lambda codec: encode_values((result,), codec), timeout)
+    _send(
+        "thb_complete",
+        token,
+        lambda codec: encode_values((result,), codec),
+        timeout,
+        data_converter,
+    )
 
 
 def fail(
@@ -119,6 +146,7 @@ def fail(
     cause: Optional[Cause] = None,
     heartbeat_details: Sequence[Any] = (),
     timeout: Optional[float] = 10.0,
+    data_converter: Any = None,
 ) -> None:
     """End this attempt as failed. The retry policy decides whether another attempt follows.
 
@@ -140,6 +168,7 @@ def fail(
     * ``heartbeat_details``: the last progress, stored together with the failure. A heartbeat that
       is sent just before a failure can be lost. For a standalone activity they are also sent in a
       heartbeat before the failure.
+    * ``data_converter``: see `heartbeat`.
 
     All of it together is limited to 1 MiB.
 
@@ -167,13 +196,18 @@ def fail(
         )
         return text, len(text)
 
-    _send("thb_fail", token, encode, timeout)
+    _send("thb_fail", token, encode, timeout, data_converter)
 
 
-def report_cancelled(token: Token, *details: Any, timeout: Optional[float] = 10.0) -> None:
+def report_cancelled(
+    token: Token,
+    *details: Any,
+    timeout: Optional[float] = 10.0,
+    data_converter: Any = None,
+) -> None:
     """End the activity as cancelled, after `Signals.CANCEL_REQUESTED` was set.
 
-    ``details`` are values for the workflow, if any.
+    ``details`` are values for the workflow, if any. ``data_converter``: see `heartbeat`.
 
     Blocks at most ``timeout`` seconds, and retries temporary errors within it; None: for ever.
     Any thread may call it.
@@ -183,7 +217,13 @@ def report_cancelled(token: Token, *details: Any, timeout: Optional[float] = 10.
     when the answer to an earlier try was lost, so that try may have ended it; `TooLargeError`. It
     may be called again after `UnavailableError` or `TimeoutError`. Otherwise as `heartbeat`.
     """
-    _send("thb_report_cancelled", token, lambda codec: encode_values(details, codec), timeout)
+    _send(
+        "thb_report_cancelled",
+        token,
+        lambda codec: encode_values(details, codec),
+        timeout,
+        data_converter,
+    )
 
 
 def token_from_env() -> bytes:
@@ -242,13 +282,15 @@ def _send(
     token: Token,
     encode: Callable[[Optional[Codec]], tuple[Any, ...]],
     timeout: Optional[float],
+    data_converter: Any,
     *outputs: Any,
 ) -> None:
     """Calls a C function with the token, the arguments of ``encode`` and the timeout."""
+    own_codec = codec_of(data_converter)
     token = token_bytes(token)
     timeout_ms = timeout_to_ms(timeout)
 
     def call(native: ctypes.CDLL, encoded: tuple[Any, ...], error: Any) -> tuple[int, None]:
         return getattr(native, name)(token, len(token), *encoded, timeout_ms, *outputs, error), None
 
-    invoke_encoded(encode, call, may_block=timeout_ms > 0)
+    invoke_encoded(encode, call, may_block=timeout_ms > 0, codec=own_codec)

@@ -193,7 +193,7 @@ def _details_text(
     data_converter: Any,
     require_encoded: bool,
 ) -> Optional[str]:
-    codec = None if data_converter is None else codec_of(data_converter)
+    codec = codec_of(data_converter)
     if isinstance(details, bytes):
         payloads = decode_payloads(details)
         encoded = details

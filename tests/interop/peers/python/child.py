@@ -13,29 +13,35 @@ from interop.peers.python.values import VALUES, show
 AS_IT_IS = "as it is"
 
 
+# The codec of each call.
+per_call: dict[str, Any] = {}
+
+
 def connect(address: str, namespace: str, codec: str = "") -> None:
-    data_converter = Cipher() if codec else None
-    thb.connect(address=address, namespace=namespace, data_converter=data_converter, require_encoded=bool(codec))
+    if codec == "of each call":
+        per_call["data_converter"] = Cipher()
+    of_connection = Cipher() if codec == "of the connection" else None
+    thb.connect(address=address, namespace=namespace, data_converter=of_connection, require_encoded=bool(codec))
 
 
 def heartbeat(token: str, value: str) -> None:
     values = native(token, value)
-    thb.heartbeat(bytes.fromhex(token), *values, clear=not values)
+    thb.heartbeat(bytes.fromhex(token), *values, clear=not values, **per_call)
 
 
 def get_details(token: str, value: str) -> list[str]:
-    details = thb.get_details(bytes.fromhex(token))
+    details = thb.get_details(bytes.fromhex(token), **per_call)
     if value == AS_IT_IS:
         return [f"{payload.encoding} {payload.data.hex()}" for payload in details.payloads]
     return [show(held) for held in details]
 
 
 def complete(token: str, value: str) -> None:
-    thb.complete(bytes.fromhex(token), native(token, value)[0])
+    thb.complete(bytes.fromhex(token), native(token, value)[0], **per_call)
 
 
 def fail(token: str, value: str) -> None:
-    thb.fail(bytes.fromhex(token), "for good", details=native(token, value), non_retryable=True)
+    thb.fail(bytes.fromhex(token), "for good", details=native(token, value), non_retryable=True, **per_call)
 
 
 def retry(token: str) -> None:
@@ -43,7 +49,7 @@ def retry(token: str) -> None:
 
 
 def native(token: str, value: str) -> tuple[Any, ...]:
-    return thb.get_details(bytes.fromhex(token)).payloads if value == AS_IT_IS else VALUES[value]
+    return thb.get_details(bytes.fromhex(token), **per_call).payloads if value == AS_IT_IS else VALUES[value]
 
 
 VERBS: dict[str, Callable[..., list[str] | None]] = {

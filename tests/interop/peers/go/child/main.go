@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -16,6 +17,8 @@ import (
 	"temporal-heartbeat.dev/go/tests/interop/cipher"
 	"temporal-heartbeat.dev/go/tests/interop/values"
 )
+
+var codec = heartbeat.CodecFrom(cipher.Cipher{})
 
 const asItIs = "as it is"
 
@@ -34,11 +37,15 @@ var sdkErrors = map[string]error{
 }
 
 func main() {
+	ctx := context.Background()
 	requests := bufio.NewScanner(os.Stdin)
 	for requests.Scan() {
 		var words []string
 		must(json.Unmarshal(requests.Bytes(), &words))
-		seen, err := do(context.Background(), words[0], words[1:])
+		seen, err := do(ctx, words[0], words[1:])
+		if words[0] == "connect" && slices.Contains(words, "of each call") {
+			ctx = heartbeat.WithPayloadCodec(ctx, codec)
+		}
 		answer := map[string]any{"seen": seen}
 		if err != nil {
 			answer = map[string]any{"error": err.Error()}
@@ -52,9 +59,9 @@ func main() {
 func do(ctx context.Context, verb string, words []string) ([]string, error) {
 	if verb == "connect" {
 		options := heartbeat.Options{HostPort: words[0], Namespace: words[1]}
-		if len(words) > 2 {
-			options.PayloadCodec = heartbeat.CodecFrom(cipher.Cipher{})
-			options.RequireEncoded = true
+		options.RequireEncoded = len(words) > 2
+		if slices.Contains(words, "of the connection") {
+			options.PayloadCodec = codec
 		}
 		return nil, heartbeat.Connect(ctx, options)
 	}

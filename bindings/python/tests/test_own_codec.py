@@ -1,0 +1,110 @@
+"""An activity or a call can have its own codec, which replaces that of the connection."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any, Callable
+
+import pytest
+from support import REPOSITORY, Recorder
+from test_active_codec import SECRET, OtherReversing
+from test_codec import Reversing
+
+import temporal_heartbeat as thb
+from temporal_heartbeat import aio
+
+OTHER: Any = {"data_converter": OtherReversing()}
+
+CALLS: dict[str, Callable[[], Any]] = {
+    "heartbeat": lambda: thb.heartbeat(b"token", SECRET, **OTHER),
+    "complete": lambda: thb.complete(b"token", SECRET, **OTHER),
+    "fail": lambda: thb.fail(
+        b"token",
+        "m",
+        details=[SECRET],
+        heartbeat_details=[SECRET],
+        cause={"details": [SECRET]},
+        **OTHER,
+    ),
+    "report_cancelled": lambda: thb.report_cancelled(b"token", SECRET, **OTHER),
+}
+
+
+@pytest.mark.parametrize("of_connection", [None, Reversing()])
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_uses_its_own_codec(recorder: Recorder, name: str, of_connection: Any) -> None:
+    thb.connect(address=recorder.address, compression="none", data_converter=of_connection)
+    CALLS[name]()
+    assert b"binary/other" in recorder.received
+    assert b"binary/reversed" not in recorder.received
+    assert SECRET.encode() not in recorder.received
+    if of_connection:
+        thb.heartbeat(b"token", SECRET)
+        assert b"binary/reversed" in recorder.received, (
+            "the next call has the codec of the connection"
+        )
+
+
+@pytest.mark.parametrize("activity", [thb.Activity, aio.Activity])
+def test_an_activity_uses_its_own_codec(recorder: Recorder, activity: Any) -> None:
+    thb.connect(address=recorder.address, compression="none", data_converter=Reversing())
+    # Without a timeout, so that the object is closed before the recorder stops.
+    act = activity(b"own", initial_details=[SECRET], heartbeat_timeout=1, close_timeout=0, **OTHER)
+    try:
+        recorder.wait_for(b"binary/other")
+        for value in (7, SECRET.encode(), SECRET):  # the fast and the usual ways
+            act.heartbeat(value)
+        act._details(5_000)
+        assert b"binary/reversed" not in recorder.received
+        with thb.Activity(b"usual", initial_details=[SECRET], heartbeat_timeout=1, close_timeout=0):
+            recorder.wait_for(b"binary/reversed")
+    finally:
+        act._close(0)
+    assert SECRET.encode() not in recorder.received
+
+
+def test_an_object_that_is_no_codec_is_a_type_error(disconnected: None) -> None:
+    thb.connect(lazy=True)
+    for call in (
+        lambda: thb.heartbeat(b"token", 1, data_converter=5),
+        lambda: thb.get_details(b"token", data_converter=5),
+        lambda: thb.Activity(b"token", data_converter=5),
+    ):
+        with pytest.raises(TypeError, match="encode and decode"):
+            call()
+
+
+def test_the_bound_converter_of_the_documentation_is_used(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converter = pytest.importorskip("temporalio.converter")
+
+    class Bound(converter.PayloadCodec, converter.WithSerializationContext):  # type: ignore[misc, name-defined]
+        key = "unbound"
+
+        def with_context(self, context: Any) -> Bound:
+            bound = Bound()
+            bound.key = f"{context.workflow_id}/{context.activity_id}"
+            return bound
+
+        async def encode(self, payloads: Any) -> Any:
+            return [
+                type(one)(metadata={"encoding": self.key.encode()}, data=b"") for one in payloads
+            ]
+
+        async def decode(self, payloads: Any) -> Any:
+            return payloads
+
+    page = (REPOSITORY / "docs" / "codecs.md").read_text()
+    [program] = [
+        block.split("```")[0] for block in page.split("```python\n") if "with_context" in block
+    ]
+    monkeypatch.setenv("TEMPORAL_ACTIVITY_TASK_TOKEN", b64encode(b"open").decode())
+    monkeypatch.setenv("TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS", "")
+    thb.connect(address=recorder.address, compression="none")
+    exec(
+        program,
+        {"thb": thb, "token": b"t", "my_converter": converter.DataConverter(payload_codec=Bound())},
+    )
+    assert recorder.received.count(b"w/a") == 2
+    assert b"done" not in recorder.received

@@ -70,7 +70,8 @@ impl Registry {
     /// Adds an activity.
     pub fn insert(&self, activity: Activity) -> Result<Handle> {
         let mut entries = self.entries.lock();
-        if self.find(&entries, activity.key()) {
+        let hash = self.hasher.hash_one(activity.key());
+        if self.find(&entries, hash, activity.key()) {
             return Err(Error::new(
                 Status::AlreadyOpen,
                 "a handle already holds this activity in this process",
@@ -89,8 +90,7 @@ impl Registry {
                 ));
             }
         };
-        let key = self.hasher.hash_one(activity.key());
-        entries.keys.insert_unique(key, index, |index| self.hash_at(*index));
+        entries.keys.insert_unique(hash, index, |index| self.hash_at(*index));
         let mut state = self.slot(index).state.lock();
         state.generation += 1;
         state.activity = Some(activity);
@@ -108,8 +108,8 @@ impl Registry {
             }
             state.activity.take().ok_or_else(invalid)?
         };
-        let key = self.hasher.hash_one(activity.key());
-        if let Ok(entry) = entries.keys.find_entry(key, |index| *index == handle.index()) {
+        let hash = self.hasher.hash_one(activity.key());
+        if let Ok(entry) = entries.keys.find_entry(hash, |index| *index == handle.index()) {
             entry.remove();
         }
         if handle.generation() < LAST_GENERATION {
@@ -121,15 +121,16 @@ impl Registry {
 
     /// Returns whether a handle holds this token.
     pub fn holds(&self, token: &[u8]) -> bool {
-        self.find(&self.entries.lock(), token)
+        let entries = self.entries.lock();
+        !entries.keys.is_empty() && self.find(&entries, self.hasher.hash_one(token), token)
     }
 
-    fn find(&self, entries: &Index, key: &[u8]) -> bool {
+    fn find(&self, entries: &Index, hash: u64, key: &[u8]) -> bool {
         let is_it = |index: &u32| {
             let state = self.slot(*index).state.lock();
             state.activity.as_ref().is_some_and(|activity| activity.key() == key)
         };
-        !entries.keys.is_empty() && entries.keys.find(self.hasher.hash_one(key), is_it).is_some()
+        entries.keys.find(hash, is_it).is_some()
     }
 
     fn hash_at(&self, index: u32) -> u64 {

@@ -5,8 +5,6 @@
 
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use crate::{
     activity::{Activities, LONGEST_NAP, handle::Handle, registry::Checked, state::Activity, watch::News},
     client::Ending,
@@ -32,19 +30,20 @@ pub fn open(token: &[u8], options_json: &[u8]) -> Result<u64> {
 
 /// Opens an activity. `token` or the options contain the token.
 pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
-    let token = match (options.token.take(), token) {
-        (Some(handed), []) => handed,
+    let handed_over = options.token.take();
+    let token = match (&handed_over, token) {
+        (Some(handed_over), []) => handed_over,
         (Some(_), _) => {
             return Err(Error::argument("both a token and from_env are given: give one of them"));
         }
-        (None, token) => Zeroizing::new(token.to_vec()),
+        (None, token) => token,
     };
     // Without a client no beats would be sent.
     let session = process::session()?;
     let activities = process::activities()?;
     activities.rules.check("initial_details", &options.initial_details)?;
     options.require_encoded |= activities.rules.require_encoded();
-    let activity = Activity::open(&token, options, Moment::now())?;
+    let activity = Activity::open(token, options, Moment::now())?;
     let due = activity.due();
     let handle = activities.registry.insert(activity)?;
     // A disconnect before the insertion has missed this activity. Without this check the next client would send for

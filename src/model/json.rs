@@ -69,14 +69,14 @@ impl<'a> Object<'a> {
 
     /// Returns the integer under `key`, in any spelling (`30000`, `3e4`, `30000.0`).
     pub fn integer(&mut self, key: &'static str, range: RangeInclusive<i64>) -> Result<Option<i64>> {
-        let wanted = format!("an integer from {} to {}", range.start(), range.end());
-        self.parse(key, &wanted, |text| integer(text).filter(|number| range.contains(number)))
+        let wanted = format_args!("an integer from {} to {}", range.start(), range.end());
+        self.parse(key, wanted, |text| integer(text).filter(|number| range.contains(number)))
     }
 
     /// Returns the number under `key`.
     pub fn decimal(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Result<Option<f64>> {
-        let wanted = format!("a number from {} to {}", range.start(), range.end());
-        self.parse(key, &wanted, |text| {
+        let wanted = format_args!("a number from {} to {}", range.start(), range.end());
+        self.parse(key, wanted, |text| {
             serde_json::from_str(text).ok().filter(|number| range.contains(number))
         })
     }
@@ -125,7 +125,7 @@ impl<'a> Object<'a> {
     fn parse<T>(
         &mut self,
         key: &'static str,
-        wanted: &str,
+        wanted: impl fmt::Display,
         parse: impl FnOnce(&'a str) -> Option<T>,
     ) -> Result<Option<T>> {
         let Some(text) = self.take(key) else { return Ok(None) };

@@ -246,7 +246,7 @@ impl Activity {
         }
         let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         let initial_details = options.initial_details.map(Details::handed_over).transpose()?;
-        let asks_for_timeout = address.ids().is_some() && options.heartbeat_timeout.is_zero();
+        let asks_for_timeout = options.heartbeat_timeout.is_zero() && address.ids().is_some();
         let mut activity = Activity {
             workflow: address.workflow(),
             address,

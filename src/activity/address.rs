@@ -61,8 +61,8 @@ impl ActivityAddress {
             }
             (_, ids) => ids,
         };
-        let token = token::checked(token)?;
-        let read = Token::read(&token);
+        token::check(token)?;
+        let read = Token::read(token);
         if let Some(read) = &read
             && !(read.attempt.may_be(attempt) && ids.as_ref().is_none_or(|ids| read.ids.may_be(ids)))
         {
@@ -80,11 +80,12 @@ impl ActivityAddress {
         }
         Ok(match (read, ids) {
             (None, Some(ids)) => {
-                let key = Zeroizing::new(token.as_ref().into());
-                let by = ByIds { key, ids, attempt, token: Some(token), standing: TokenOrigin::Given };
+                let key = Zeroizing::new(token.into());
+                let token = Some(secret::shared(token));
+                let by = ByIds { key, ids, attempt, token, standing: TokenOrigin::Given };
                 ActivityAddress::Ids(Box::new(by))
             }
-            (_, _) => ActivityAddress::Token(Zeroizing::new(token.as_ref().into())),
+            (_, _) => ActivityAddress::Token(Zeroizing::new(token.into())),
         })
     }
 
@@ -99,9 +100,13 @@ impl ActivityAddress {
     /// Returns a hash of the workflow, or an arbitrary value when it is unknown.
     pub fn workflow(&self) -> u32 {
         let mut hasher = DefaultHasher::new();
-        match self.ids() {
-            Some(ids) if ids.workflow_id.is_empty() => ids.activity_id.hash(&mut hasher),
-            Some(ids) => ids.workflow_id.hash(&mut hasher),
+        let activity = match self {
+            ActivityAddress::Token(token) => token::activity(token),
+            ActivityAddress::Ids(by) => Some(by.ids.activity()),
+        };
+        match activity {
+            Some(([], activity_id)) => activity_id.hash(&mut hasher),
+            Some((workflow_id, _)) => workflow_id.hash(&mut hasher),
             None => fastrand::u64(..).hash(&mut hasher),
         }
         u32::try_from(hasher.finish() >> 32).unwrap_or(0)

@@ -18,6 +18,7 @@ use crate::{
         error::{Error, Result},
         failure::Report,
         payload::Payloads,
+        secret,
         signals::Signals,
         status::Status,
         token,
@@ -81,9 +82,10 @@ pub fn heartbeat(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> R
 
 /// Returns the details that the server holds now.
 pub fn get_details(token: &[u8], timeout: Timeout) -> Result<Details> {
-    let token = token::checked(token)?;
+    token::check(token)?;
     let session = process::session()?;
     let deadline = timeout.start_sending()?;
+    let token = secret::shared(token);
     session.call(deadline, |client| async move { Ok(client.details(&token, Effort::Until(deadline)).await?) })
 }
 
@@ -131,12 +133,12 @@ pub fn next_log(timeout: Timeout) -> Result<Option<String>> {
 
 /// Returns the token if it is valid and no handle holds it.
 fn free(token: &[u8]) -> Result<Bytes> {
-    let checked = token::checked(token)?;
+    token::check(token)?;
     if process::activities()?.registry.holds(token) {
         return Err(Error::new(
             Status::AlreadyOpen,
             "a handle holds this task token: use the handle, or close it first",
         ));
     }
-    Ok(checked)
+    Ok(secret::shared(token))
 }

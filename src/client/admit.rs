@@ -42,18 +42,16 @@ impl Way {
 
     /// Returns what some proxies route the request by; empty when the token can't be parsed.
     pub fn resource_id(&self) -> String {
-        let of = |workflow_id: &str, activity_id: &str| match workflow_id {
-            "" => format!("activity:{activity_id}"),
-            _ => format!("workflow:{workflow_id}"),
+        let activity = match self {
+            Way::Ids(ids) => Some(ids.activity()),
+            Way::Token(token) => token::activity(token),
         };
-        match self {
-            Way::Ids(ids) => of(&ids.workflow_id, &ids.activity_id),
-            Way::Token(token) => token::activity(token)
-                .and_then(|(workflow_id, activity_id)| {
-                    Some(of(str::from_utf8(&workflow_id).ok()?, str::from_utf8(&activity_id).ok()?))
-                })
-                .unwrap_or_default(),
-        }
+        let (kind, id) = match activity {
+            Some(([], activity_id)) => ("activity:", activity_id),
+            Some((workflow_id, _)) => ("workflow:", workflow_id),
+            None => return String::new(),
+        };
+        str::from_utf8(id).map_or_else(|_| String::new(), |id| [kind, id].concat())
     }
 }
 

@@ -9,11 +9,7 @@ use std::{
 use tokio::{sync::OwnedMutexGuard, time::timeout};
 
 use super::Effort;
-use crate::{
-    model::{attempt::Target, token},
-    sys::sync::Mutex,
-    transport::Predecessor,
-};
+use crate::{model::attempt::Target, sys::sync::Mutex, transport::Predecessor};
 
 /// When the table has this many activities, settled ones are removed. The next threshold is twice the number that remains.
 const FIRST_SWEEP: usize = 1024;
@@ -59,14 +55,9 @@ impl Order {
 
     /// Returns the same key for all attempts of an activity, by token or by ids.
     fn key(&self, target: &Target) -> u64 {
-        let by_ids =
-            |workflow_id: &[u8], activity_id: &[u8]| self.hasher.hash_one((workflow_id, activity_id));
-        match target {
-            Target::Checked { ids, .. } => by_ids(ids.workflow_id.as_bytes(), ids.activity_id.as_bytes()),
-            Target::Token(token) => match token::activity(token) {
-                Some((workflow_id, activity_id)) => by_ids(&workflow_id, &activity_id),
-                None => self.hasher.hash_one(token),
-            },
+        match (target.activity(), target) {
+            (None, Target::Token(token)) => self.hasher.hash_one(token),
+            (activity, _) => self.hasher.hash_one(activity),
         }
     }
 }

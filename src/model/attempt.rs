@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 
 use bytes::Bytes;
 
+use super::token;
+
 /// The ids of an activity. They don't identify the attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ids {
@@ -16,6 +18,11 @@ pub struct Ids {
 }
 
 impl Ids {
+    /// Returns the same as [`token::activity`].
+    pub fn activity(&self) -> (&[u8], &[u8]) {
+        (self.workflow_id.as_bytes(), self.activity_id.as_bytes())
+    }
+
     /// Returns whether both may identify the same activity: the ids that both contain are equal.
     pub fn may_be(&self, other: &Ids) -> bool {
         let agree = |ours: &str, theirs: &str| ours.is_empty() || theirs.is_empty() || ours == theirs;
@@ -71,6 +78,16 @@ pub enum Target {
         /// request.
         token: Option<Bytes>,
     },
+}
+
+impl Target {
+    /// Returns the same as [`token::activity`].
+    pub fn activity(&self) -> Option<(&[u8], &[u8])> {
+        match self {
+            Target::Token(token) => token::activity(token),
+            Target::Checked { ids, .. } => Some(ids.activity()),
+        }
+    }
 }
 
 /// What the first Describe asks for.

@@ -122,6 +122,7 @@ pub unsafe fn put<T>(out: *mut T, value: T) {
 ///
 /// # Safety
 /// When `data` isn't NULL, it points to `len` readable bytes that no thread writes while the result is used.
+#[inline]
 pub unsafe fn bytes<'a>(name: &str, data: *const c_void, len: usize) -> Result<&'a [u8]> {
     if len > isize::MAX.unsigned_abs() {
         return Err(Error::argument(format!(

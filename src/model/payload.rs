@@ -51,6 +51,7 @@ impl Encoding {
         [Encoding::None, Encoding::Json, Encoding::Binary, Encoding::Null, Encoding::Payloads];
 
     /// Returns the encoding with this number.
+    #[inline]
     pub fn from_code(code: i32) -> Result<Self> {
         usize::try_from(code).ok().and_then(|at| Self::ALL.get(at)).copied().ok_or_else(|| {
             Error::argument(format!("encoding is {code}: it must be one of THB_ENCODING_* (0 to 4)"))

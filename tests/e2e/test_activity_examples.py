@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
 from harness.activities import Kind
 from harness.build import compile_c, compile_cpp, run
@@ -55,6 +56,16 @@ def test_killed_program_resumes_in_the_other_language(
     # The second program resumes from the server's details, which are at most one throttle interval old.
     assert after == list(range(after[0], 41))
     assert 2 <= after[0] <= len(before) + 1
+
+
+def test_exception_of_the_work_in_cpp_fails_the_attempt(kind: Kind, server: Server, start: StartActivity) -> None:
+    example("cpp")
+    activity = start(kind, maximum_attempts=1)
+    with start_program([example("cpp"), "40", "/dev/full"], activity.next_attempt(), server) as program:
+        assert program.wait() == 1
+    error = activity.failure()
+    assert isinstance(error, ApplicationError)
+    assert error.message == "can't write item 1: No space left on device"
 
 
 def test_killed_go_program_resumes(kind: Kind, server: Server, start: StartActivity) -> None:

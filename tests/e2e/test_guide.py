@@ -136,6 +136,21 @@ def test_every_code_block_is_run_or_is_an_excerpt(page: Path) -> None:
     assert [block for block in code_blocks(page) if block.role == "excerpt" and not is_excerpt(block)] == []
 
 
+def test_python_programs_that_start_processes_or_workers_can_be_imported() -> None:
+    """multiprocessing and the SDK's sandbox import the main module again."""
+    programs = {f"{page.name}: {block.code[:60]!r}": block.code for page in DOCS for block in code_blocks(page)}
+    programs |= {str(path): path.read_text() for path in (ROOT / "examples").rglob("*.py")}
+    programs |= {str(path): path.read_text() for path in (ROOT / "bindings/python/examples").glob("*.py")}
+    starting = {
+        name: code
+        for name, code in programs.items()
+        if re.search(r"^(import|from) ", code, re.MULTILINE)
+        and re.search(r"ProcessPoolExecutor\(|multiprocessing|\bWorker\(.*\brun\(", code)
+    }
+    assert len(starting) >= 4, list(starting)
+    assert [name for name, code in starting.items() if '__name__ == "__main__"' not in code] == []
+
+
 @pytest.mark.parametrize("page", DOCS, ids=named)
 def test_every_link_has_a_target(page: Path) -> None:
     for link in links(page):

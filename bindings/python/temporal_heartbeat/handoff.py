@@ -141,6 +141,7 @@ def token_in_file(info: Any, path: Union[str, os.PathLike[str]]) -> str:
 
         path = handoff.token_in_file(info, directory / "token")
         child = subprocess.Popen(command, env=handoff.environment(info, token_file=path))
+        # then wait for the child in a thread, as above
 
     The file is for one attempt: an existing file is replaced. The caller removes it.
     """
@@ -168,6 +169,7 @@ def token_in_pipe(info: Any) -> Iterator[int]:
         with handoff.token_in_pipe(info) as fd:
             env = handoff.environment(info, token_fd=fd)
             child = subprocess.Popen(command, env=env, pass_fds=[fd])
+        # then wait for the child in a thread, as above
 
     The token is stored nowhere else. The end of the block closes the parent's descriptor.
     """

@@ -68,7 +68,9 @@ def test_the_wheel_fits_any_python_and_contains_the_library(tmp_path: Path) -> N
 def test_building_without_cargo_names_cargo(tmp_path: Path) -> None:
     built = build(tmp_path, PATH=str(tmp_path))
     assert built.returncode != 0
-    assert "needs cargo, which isn't on the PATH" in built.stdout
+    assert "needs cargo, and cargo isn't on the PATH. Install Rust 1." in built.stdout
+    assert "wheel" in built.stdout
+    assert "Traceback" not in built.stdout
 
 
 def test_the_package_passes_the_strict_type_check(tmp_path: Path) -> None:

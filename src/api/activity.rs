@@ -138,9 +138,10 @@ pub fn details(number: u64, timeout: Timeout) -> Result<Details> {
 /// Returns a report on the activity, as JSON.
 pub fn info(number: u64) -> Result<String> {
     let (activities, handle) = find(number)?;
-    let (info, signals) = activities
-        .registry
-        .with(handle, |activity| (activity.info(Moment::now()), activity.signals(Moment::now())))?;
+    let (info, signals) = activities.registry.with(handle, |activity| {
+        let now = Moment::now();
+        (activity.info(now), activity.signals(now))
+    })?;
     Ok(info.json(signals))
 }
 

@@ -135,6 +135,29 @@ def test_printed_parent_shows_the_output_and_the_end_of_the_child(
         process.expect(r"\./solver.* 3$")
 
 
+@pytest.mark.parametrize("parent", PARENTS)
+def test_printed_parent_warns_once_about_a_missing_heartbeat_timeout(
+    parent: Printed, server: Server, sdk_worker: SdkWorker, tmp_path: Path
+) -> None:
+    command = parent.build(parent.code())
+    queue = f"parent-{uuid.uuid4()}"
+    warning, end = "no heartbeat timeout", r"\./solver.* 3$"
+    with started(command, tmp_path, server, queue, FAULTY) as process:
+        for number in range(2):
+            sdk_worker.run(
+                sdk_worker.client.start_activity(
+                    parent.activity,
+                    id=f"{queue}-{number}",
+                    task_queue=queue,
+                    start_to_close_timeout=timedelta(minutes=2),
+                )
+            )
+            first = process.expect(f"{warning}|{end}")[0]
+            assert (first == warning) == (number == 0)
+            if first == warning:
+                process.expect(end)
+
+
 COMPLETES = """
 import temporal_heartbeat as thb
 thb.connect()
@@ -250,6 +273,16 @@ def test_printed_typescript_parent_ignores_times_of_another_clock(scheduled_s_ag
     assert "TEMPORAL_ACTIVITY_AGE_MS" not in variables
     assert variables["TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS"] == "2000"
     assert variables["TEMPORAL_ACTIVITY_DEADLINE_MS"] == "6000"
+    assert said.stderr == ""
+
+
+def test_printed_typescript_parent_warns_once_per_process() -> None:
+    functions = re.sub(r"^import .*$|^export ", "", TYPESCRIPT.code(), flags=re.MULTILINE)
+    call = 'handoffEnvironment({ base64TaskToken: "dA==", attempt: 1 });\n'
+    node = requires(shutil.which("node"), "node")
+    command = [node, "--input-type=module", "-e", functions + 2 * call]
+    said = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert said.stderr.count("no heartbeat timeout") == 1
 
 
 def recorded(sdk_worker: SdkWorker, handle: WorkflowHandle[Any, Any]) -> bool:

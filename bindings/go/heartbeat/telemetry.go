@@ -3,11 +3,14 @@ package heartbeat
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"temporal-heartbeat.dev/go/internal/abi"
 )
@@ -28,7 +31,7 @@ const logWait = 200 * time.Millisecond
 // ForwardLogs passes the library's log records to a handler, from one goroutine. stop passes the remaining records and ends it; a second
 // call of stop does nothing. Use one ForwardLogs at a time: two of them share the records.
 //
-// The message of a record describes the event. The attributes are the name and the values of the event; docs/logs.md lists them. They
+// The message of a record describes the event; control characters in it are escaped. The attributes are the name and the values of the event; docs/logs.md lists them. They
 // never contain a task token, details, results or credentials.
 func ForwardLogs(handler slog.Handler) (stop func(), err error) {
 	if err := loadLibrary(); err != nil {
@@ -73,7 +76,7 @@ func forwardRecord(handler slog.Handler, record []byte) {
 	if !handler.Enabled(ctx, level) {
 		return
 	}
-	logged := slog.NewRecord(time.UnixMilli(int64(unixMs)), level, stringField("message"), 0)
+	logged := slog.NewRecord(time.UnixMilli(int64(unixMs)), level, printable(stringField("message")), 0)
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		switch key {
 		case "time_unix_ms", "level", "message":
@@ -83,6 +86,24 @@ func forwardRecord(handler slog.Handler, record []byte) {
 	}
 	_ = handler.Handle(ctx, logged) // there is nowhere to report its error
 }
+
+// printable escapes the characters that control a terminal, end a line, or change the direction of a text, as the library does in the
+// lines of THB_LOG. Some handlers, such as slog's default one, write a message unchanged.
+func printable(text string) string {
+	var out strings.Builder
+	for _, r := range text {
+		if short, ok := shortEscapes[r]; ok {
+			out.WriteString(short)
+		} else if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
+			fmt.Fprintf(&out, `\u{%x}`, r)
+		} else {
+			out.WriteRune(r)
+		}
+	}
+	return out.String()
+}
+
+var shortEscapes = map[rune]string{0: `\0`, '\t': `\t`, '\n': `\n`, '\r': `\r`}
 
 // attribute converts whole numbers, such as handles and counts, to int64.
 func attribute(value any) any {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log"
 	"log/slog"
 	"strings"
 	"testing"
@@ -35,6 +36,17 @@ func TestRecordsReachSlog(t *testing.T) {
 		if !strings.Contains(written.String(), part) {
 			t.Errorf("no %s in %s", part, written.String())
 		}
+	}
+}
+
+func TestMessageDoesNotControlTheTerminal(t *testing.T) {
+	var written bytes.Buffer
+	previous := log.Writer()
+	log.SetOutput(&written)
+	defer log.SetOutput(previous)
+	forwardRecord(slog.Default().Handler(), []byte(`{"level":"warn","event":"e","message":"\u001b[31m\n\u009b\u202e\u2028 é"}`))
+	if want := `\u{1b}[31m\n\u{9b}\u{202e}\u{2028} é`; !strings.Contains(written.String(), want) {
+		t.Errorf("%q", written.String())
 	}
 }
 

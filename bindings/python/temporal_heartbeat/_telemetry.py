@@ -6,6 +6,7 @@ import atexit
 import json
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any, Optional, Union
@@ -23,6 +24,10 @@ _LEVELS = {
     "info": logging.INFO,
     "debug": logging.DEBUG,
 }
+
+# The characters that control a terminal, end a line, or change the direction of a text.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_SHORT_ESCAPES = {"\0": r"\0", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
 
 # The longest wait for a record, for which the interpreter's exit may have to wait.
 _MAX_WAIT_MS = 200
@@ -55,7 +60,8 @@ def forward_logs(logger: Union[logging.Logger, str] = "temporal_heartbeat") -> N
     """Forward the library's log records to ``logging``, from a separate thread.
 
     The thread is a daemon that waits for records, which are rare. The ``temporal_heartbeat``
-    attribute of a ``LogRecord`` has all fields of the record, a dict. The interpreter's exit
+    attribute of a ``LogRecord`` has all fields of the record, a dict. In the message, but not in
+    the dict, control characters are escaped, as in the lines of THB_LOG. The interpreter's exit
     forwards the last records. Call it again to change the logger, and in a child of ``os.fork``.
 
     Raises `LibraryNotFoundError` or `AbiMismatchError` if the library can't be loaded.
@@ -75,6 +81,13 @@ def _next_record(timeout_ms: int) -> Optional[dict[str, Any]]:
     text = read_text("thb_log_next", timeout_ms, may_block=False)
     record: Optional[dict[str, Any]] = json.loads(text) if text else None
     return record
+
+
+def _printable(text: str) -> str:
+    """Escapes control characters as the library does in its lines, such as ``\\u{1b}``."""
+    return _CONTROLS.sub(
+        lambda found: _SHORT_ESCAPES.get(found[0]) or f"\\u{{{ord(found[0]):x}}}", text
+    )
 
 
 class _Forwarder(threading.Thread):
@@ -112,7 +125,7 @@ class _Forwarder(threading.Thread):
             "(temporal_heartbeat)",
             0,
             "%s: %s",
-            (record.get("event"), record.get("message")),
+            (record.get("event"), _printable(str(record.get("message")))),
             None,
             extra={"temporal_heartbeat": record},
         )

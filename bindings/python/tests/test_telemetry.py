@@ -116,6 +116,19 @@ def test_records_are_forwarded_until_exit(library_path: Path, closed_port: str) 
         assert done.stderr.startswith("WARNING temporal_heartbeat connect_failed: "), done.stderr
 
 
+def test_forwarded_messages_do_not_control_the_terminal(library_path: Path) -> None:
+    address = "unix:/nowhere/\x1b[31m\n\x9b\u202e"
+    done = run(FORWARDING.format(address=address), THB_LOG="warn")
+    lines = done.stderr.splitlines()
+    # The lines of THB_LOG and the forwarded ones have the same form.
+    for beginning in ("WARNING temporal_heartbeat connect_failed", "20"):
+        written = [line for line in lines if line.startswith(beginning)]
+        assert written
+        escaped = r"unix:/nowhere/\u{1b}[31m\n\u{9b}\u{202e}: "
+        assert all(escaped in line for line in written), written
+    assert all(line.startswith(("WARNING ", "20")) for line in lines), lines
+
+
 def test_forwarding_continues_after_a_handler_raises(
     disconnected: None, closed_port: str, caplog: pytest.LogCaptureFixture
 ) -> None:

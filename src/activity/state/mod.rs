@@ -245,7 +245,9 @@ impl Activity {
             details.refuse_readable("initial_details")?;
         }
         let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
-        let initial_details = options.initial_details.map(Details::handed_over).transpose()?;
+        let about = About { attempt: address.attempt_number(), ..About::default() };
+        let initial_details =
+            options.initial_details.map(|details| Details::described(Some(details), about)).transpose()?;
         let asks_for_timeout = options.heartbeat_timeout.is_zero() && address.ids().is_some();
         let mut activity = Activity {
             workflow: address.workflow(),

@@ -163,6 +163,13 @@ fn handed_over_details_stay_the_initial_details() {
 }
 
 #[test]
+fn handed_over_details_name_the_attempt_of_the_token() {
+    let mut story = without_timeout(handed_nothing());
+    let opening = story.activity.initial_details(false, story.now).unwrap().0.unwrap();
+    assert_eq!(opening.about().attempt, 1);
+}
+
+#[test]
 fn first_record_is_sent_before_the_timeout_is_fetched() {
     let mut story = without_timeout(handed_nothing());
     story.record("1");

@@ -1,8 +1,9 @@
-/* Measures one thb_activity_heartbeat with 64 bytes, from one thread and from two, and a call that does nothing.
+/* Measures one thb_activity_heartbeat with 64 bytes, from one thread and from two, the clock that it reads, and a call
+ * that does nothing.
  *
  *     record ADDRESS
  */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE /* CLOCK_BOOTTIME */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,18 +43,29 @@ static int ascending(const void *a, const void *b) {
     return difference < 0 ? -1 : difference > 0;
 }
 
-static void measure(thb_activity_t *activities, int threads) {
+/* Reads the clock of the lease, as each record does. */
+static void *read_clock(void *unused) {
+    (void)unused;
+    for (int i = 0; i < RECORDS; i++) {
+        struct timespec now;
+        clock_gettime(CLOCK_BOOTTIME, &now);
+    }
+    return NULL;
+}
+
+/* Runs the call in as many threads, and returns its median time. */
+static double measure(void *(*calls)(void *), thb_activity_t *activities, int threads, const char *name) {
     double times[RUNS];
     for (int run = 0; run < RUNS; run++) {
         pthread_t started[MAX_THREADS];
         double began = now_ns();
-        for (int i = 0; i < threads; i++) pthread_create(&started[i], NULL, record, &activities[i]);
+        for (int i = 0; i < threads; i++) pthread_create(&started[i], NULL, calls, &activities[i]);
         for (int i = 0; i < threads; i++) pthread_join(started[i], NULL);
         times[run] = (now_ns() - began) / RECORDS;
     }
     qsort(times, RUNS, sizeof *times, ascending);
-    printf("record, 64 bytes, %d thread%s: %.1f ns (%.1f to %.1f)\n", threads, threads == 1 ? "" : "s, an activity each",
-           times[RUNS / 2], times[0], times[RUNS - 1]);
+    printf("%s: %.1f ns (%.1f to %.1f)\n", name, times[RUNS / 2], times[0], times[RUNS - 1]);
+    return times[RUNS / 2];
 }
 
 int main(int argc, char **argv) {
@@ -71,7 +83,10 @@ int main(int argc, char **argv) {
         token[8] = (char)('0' + i);
         check(thb_activity_open(token, sizeof token - 1, held, sizeof held - 1, &activities[i], &error), error);
     }
-    for (int threads = 1; threads <= MAX_THREADS; threads++) measure(activities, threads);
+    double clock = measure(read_clock, activities, 1, "a read of CLOCK_BOOTTIME");
+    double one = measure(record, activities, 1, "record, 64 bytes, 1 thread");
+    measure(record, activities, MAX_THREADS, "record, 64 bytes, 2 threads, an activity each");
+    printf("record, 64 bytes: %.2f of a read of CLOCK_BOOTTIME\n", one / clock);
 
     double began = now_ns();
     for (int i = 0; i < RECORDS; i++) thb_check_abi(THB_ABI_VERSION);

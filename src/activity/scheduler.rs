@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -158,7 +158,8 @@ impl Scheduler {
                     is_slow: false,
                     is_reported: false,
                 };
-                tokio::spawn(request.run(self.client.clone(), step));
+                // Boxed, because `spawn` and the end of a task copy the future several times, and it is large.
+                tokio::spawn(Box::pin(request.run(self.client.clone(), step)));
             }
         }
     }
@@ -250,12 +251,14 @@ impl Activities {
             Step::Beat { replaced, target, details, time } => {
                 self.telemetry.metrics.beats_coalesced.more(replaced);
                 let effort = Effort::Once(time.start());
-                let answer = self.unless_given_up(handle, client.heartbeat(&target, details, effort)).await;
+                let request = pin!(client.heartbeat(&target, details, effort));
+                let answer = self.unless_given_up(handle, request).await;
                 answer.map(|answer| answer.map_or_else(Outcome::Failed, Outcome::Acknowledged))
             }
             Step::Describe { subject, time } => {
                 let effort = Effort::Once(time.start());
-                let answer = self.unless_given_up(handle, client.look(&subject, effort)).await;
+                let request = pin!(client.look(&subject, effort));
+                let answer = self.unless_given_up(handle, request).await;
                 let described = |found| Outcome::Described(Box::new(found));
                 answer.map(|answer| answer.map_or_else(Outcome::Failed, described))
             }
@@ -266,8 +269,12 @@ impl Activities {
 
     /// Makes a request. Returns `None` if it was given up because it delayed a waiting call. Dropping this cancels
     /// the request.
-    async fn unless_given_up<T>(&self, handle: Handle, request: impl Future<Output = T>) -> Option<T> {
-        let (mut request, mut given_up) = (pin!(request), pin!(self.until_given_up(handle)));
+    async fn unless_given_up<T>(
+        &self,
+        handle: Handle,
+        mut request: Pin<&mut impl Future<Output = T>>,
+    ) -> Option<T> {
+        let mut given_up = pin!(self.until_given_up(handle));
         poll_fn(|context| match request.as_mut().poll(context) {
             Poll::Ready(answer) => Poll::Ready(Some(answer)),
             Poll::Pending => given_up.as_mut().poll(context).map(|()| None),

@@ -13,7 +13,7 @@ const PROTOS: [&str; 4] = [
 ];
 
 /// Calls that the command-line program makes, and the library doesn't.
-const PROGRAM_ONLY: [&str; 1] = ["PollActivityTaskQueue"];
+const PROGRAM_ONLY: [&str; 2] = ["PollActivityTaskQueue", "ShutdownWorker"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");

@@ -7,6 +7,8 @@ use std::{ffi::CStr, time::Duration};
 
 use bytes::Bytes;
 
+#[cfg(feature = "cli")]
+pub use crate::client::description::{Description, State};
 use crate::{
     activity::options::subject_from_json,
     client::{Effort, Ending},
@@ -54,6 +56,13 @@ pub fn disconnect(timeout: Timeout) -> Result<()> {
     process::disconnect(timeout)
 }
 
+/// Returns the address and the namespace in use.
+#[cfg(feature = "cli")]
+pub fn connected_to() -> Result<(String, String)> {
+    let options = process::session()?.options();
+    Ok((options.address.text, options.namespace))
+}
+
 /// Returns whether a codec must have encoded all values of this process.
 pub fn requires_encoded() -> Result<bool> {
     Ok(process::session()?.client().rules().require_encoded())
@@ -87,6 +96,19 @@ pub fn get_details(token: &[u8], timeout: Timeout) -> Result<Details> {
     let deadline = timeout.start_sending()?;
     let token = secret::shared(token);
     session.call(deadline, |client| async move { Ok(client.details(&token, Effort::Until(deadline)).await?) })
+}
+
+/// Returns the server's description of the token's activity. For the command-line program.
+#[cfg(feature = "cli")]
+pub fn describe(token: &[u8], timeout: Timeout) -> Result<Description> {
+    token::check(token)?;
+    let token = secret::shared(token);
+    let session = process::session()?;
+    let deadline = timeout.start_sending()?;
+    session.call(
+        deadline,
+        |client| async move { Ok(client.description(&token, Effort::Until(deadline)).await?) },
+    )
 }
 
 /// Completes the activity with a result.

@@ -11,9 +11,11 @@ use crate::{
     process,
     proto::temporal::api::{
         deployment::v1::WorkerDeploymentOptions,
-        enums::v1::WorkerVersioningMode,
+        enums::v1::{TaskQueueType, WorkerVersioningMode},
         taskqueue::v1::TaskQueue,
-        workflowservice::v1::{PollActivityTaskQueueRequest, PollActivityTaskQueueResponse},
+        workflowservice::v1::{
+            PollActivityTaskQueueRequest, PollActivityTaskQueueResponse, ShutdownWorkerRequest,
+        },
     },
     transport::TryTime,
 };
@@ -21,6 +23,8 @@ use crate::{
 /// How long one poll waits for a task. The server holds it about a second less, and at most a minute. It is shorter
 /// than in the SDKs because a shutdown waits for the current polls: aborting a poll can lose a task.
 pub const POLL_TIME: Duration = Duration::from_secs(20);
+/// How long to try to release the polls.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 const POLL: TryTime = TryTime { answer: POLL_TIME, silence: POLL_TIME };
 
 /// The source of tasks.
@@ -30,6 +34,8 @@ pub struct Queue {
     pub name: String,
     /// The worker version; `None`: for unversioned tasks.
     pub deployment: Option<Deployment>,
+    /// Identifies this worker in its polls. After [`release_polls`] it gets no more tasks, so each worker needs a new one.
+    pub worker: String,
 }
 
 /// A build of a worker deployment.
@@ -74,12 +80,29 @@ pub fn next(queue: &Queue) -> Result<Option<Task>> {
             build_id: build_id.clone(),
             worker_versioning_mode: WorkerVersioningMode::Versioned.into(),
         }),
+        worker_instance_key: queue.worker.clone(),
         ..PollActivityTaskQueueRequest::default()
     };
     let answer = process::session()?.call(Deadline::within(POLL_TIME), |client| async move {
         Ok(client.poll(request, Effort::Once(POLL.start())).await?)
     })?;
     Ok((!answer.task_token.is_empty()).then(|| Task::from(answer)))
+}
+
+/// Makes the server complete the outstanding polls of the queue's worker, and give it no more tasks. Returns false if the server can't do
+/// that.
+pub fn release_polls(queue: &Queue) -> Result<bool> {
+    let request = ShutdownWorkerRequest {
+        worker_instance_key: queue.worker.clone(),
+        task_queue: queue.name.clone(),
+        task_queue_types: vec![TaskQueueType::Activity.into()],
+        reason: "shutdown".to_owned(),
+        ..ShutdownWorkerRequest::default()
+    };
+    let deadline = Deadline::within(RELEASE_TIMEOUT);
+    process::session()?.call(deadline, |client| async move {
+        Ok(client.release_polls(request, Effort::Until(deadline)).await?)
+    })
 }
 
 impl From<PollActivityTaskQueueResponse> for Task {

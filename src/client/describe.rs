@@ -36,11 +36,16 @@ pub struct Found {
 impl Client {
     /// Returns the details that the server holds for the token's activity.
     pub async fn details(&self, token: &[u8], effort: Effort) -> Result<Details, RpcError> {
+        Ok(self.description(token, effort).await?.details)
+    }
+
+    /// Returns the server's description of the token's activity, of whichever attempt.
+    pub async fn description(&self, token: &[u8], effort: Effort) -> Result<Description, RpcError> {
         let read = self.read(token, effort).await?;
         let mut rounds = Rounds::new(self.retry, effort);
         loop {
             match self.describe(&read.ids, effort).await {
-                Ok(description) => return Ok(description.details),
+                Ok(description) => return Ok(description),
                 Err(failed) => rounds.next(failed).await?,
             }
         }

@@ -24,6 +24,9 @@ pub struct Description {
     pub attempt: Attempt,
     /// The activity's state.
     pub state: State,
+    /// The activity's state in words, with more distinctions.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only the command-line program prints it"))]
+    pub state_in_words: &'static str,
     /// The heartbeat details.
     pub details: Details,
     /// Why the previous attempt ended.
@@ -60,6 +63,7 @@ impl Description {
         };
         Ok(Description {
             state: State::pending(info.state()),
+            state_in_words: pending_in_words(info.state()),
             ids: Ids { workflow_id, run_id, activity_id: info.activity_id },
             attempt: Attempt { number: info.attempt, started_at: unix_ns(info.last_started_time) },
             details: Details::described(info.heartbeat_details, about)?,
@@ -77,6 +81,7 @@ impl Description {
         };
         Ok(Description {
             state: State::standalone(info.status(), info.run_state()),
+            state_in_words: standalone_in_words(info.status(), info.run_state()),
             ids: Ids { workflow_id: String::new(), run_id, activity_id },
             attempt: Attempt { number: info.attempt, started_at: unix_ns(info.last_started_time) },
             details: Details::described(info.heartbeat_details, about)?,
@@ -108,5 +113,29 @@ impl State {
             | ActivityExecutionStatus::Running
             | ActivityExecutionStatus::Paused => Self::pending(state),
         }
+    }
+}
+
+fn pending_in_words(state: PendingActivityState) -> &'static str {
+    match state {
+        PendingActivityState::Unspecified => "pending",
+        PendingActivityState::Scheduled => "waiting for the start of the attempt",
+        PendingActivityState::Started => "running",
+        PendingActivityState::CancelRequested => "running, and its cancellation was requested",
+        PendingActivityState::Paused => "paused, and not running",
+        PendingActivityState::PauseRequested => "running, and paused",
+    }
+}
+
+fn standalone_in_words(status: ActivityExecutionStatus, state: PendingActivityState) -> &'static str {
+    match status {
+        ActivityExecutionStatus::Completed => "completed",
+        ActivityExecutionStatus::Failed => "failed",
+        ActivityExecutionStatus::Canceled => "cancelled",
+        ActivityExecutionStatus::Terminated => "terminated",
+        ActivityExecutionStatus::TimedOut => "timed out",
+        ActivityExecutionStatus::Unspecified
+        | ActivityExecutionStatus::Running
+        | ActivityExecutionStatus::Paused => pending_in_words(state),
     }
 }

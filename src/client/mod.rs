@@ -105,6 +105,9 @@ pub struct Client {
     /// The namespace's id, which task tokens contain, once the server has reported it.
     namespace_id: OnceLock<String>,
     rules: Arc<PayloadPolicy>,
+    /// Whether the server completes the outstanding polls of a worker that shuts down.
+    #[cfg(feature = "cli")]
+    releases_polls: std::sync::atomic::AtomicBool,
     /// Wakes the task that fetches the limits, if connect didn't do that.
     used: Notify,
     order: Order,
@@ -141,6 +144,8 @@ impl Client {
             identity: options.identity.resolve(),
             retry: options.retry,
             namespace_id: OnceLock::new(),
+            #[cfg(feature = "cli")]
+            releases_polls: Default::default(),
             rules,
             used: Notify::new(),
             order: Order::default(),
@@ -172,6 +177,11 @@ impl Client {
             }
             Err(rpc_error) => return Err(rpc_error),
         };
+        #[cfg(feature = "cli")]
+        self.releases_polls.store(
+            info.capabilities.is_some_and(|capabilities| capabilities.worker_poll_complete_on_shutdown),
+            std::sync::atomic::Ordering::Relaxed,
+        );
         let limit = info.limits.map_or(0, |limits| limits.blob_size_limit_error);
         if let Some(limit) = usize::try_from(limit).ok().filter(|limit| *limit > 0) {
             self.rules.set_size_limit(limit);
@@ -298,6 +308,22 @@ impl Client {
         let (namespace, identity) = (self.namespace.clone(), self.identity.clone());
         let request = api::PollActivityTaskQueueRequest { namespace, identity, ..request };
         self.ask(&api::POLL_ACTIVITY_TASK_QUEUE, &request, effort).await
+    }
+
+    /// Makes the server complete the outstanding polls of a worker. Returns whether the server can do that.
+    #[cfg(feature = "cli")]
+    pub async fn release_polls(
+        &self,
+        request: api::ShutdownWorkerRequest,
+        effort: Effort,
+    ) -> Result<bool, RpcError> {
+        if !self.releases_polls.load(std::sync::atomic::Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let (namespace, identity) = (self.namespace.clone(), self.identity.clone());
+        let request = api::ShutdownWorkerRequest { namespace, identity, ..request };
+        self.ask(&api::SHUTDOWN_WORKER, &request, effort).await?;
+        Ok(true)
     }
 
     /// Warns of payloads near the limit above which the server fails the activity.

@@ -180,9 +180,7 @@ fn proxy(settings: &Settings, server: &Address) -> Result<Option<Proxy>> {
     let Some(target) = settings.text(&table::PROXY_TARGET_HOST) else {
         return match (user, password) {
             (None, None) => Ok(None),
-            _ => Err(Error::config(
-                "options.proxy has credentials, but no target_host: give that too".to_owned(),
-            )),
+            _ => Err(Error::config("proxy.target_host is missing: the credentials for the proxy are given")),
         };
     };
     let address = Address::parse(&settings.source(&table::PROXY_TARGET_HOST), &target)?;
@@ -205,7 +203,7 @@ fn proxy(settings: &Settings, server: &Address) -> Result<Option<Proxy>> {
         (None, None) => None,
         (None, Some(_)) => {
             return Err(Error::config(
-                "options.proxy has a basic_auth_password, but no basic_auth_user".to_owned(),
+                "proxy.basic_auth_user is missing: proxy.basic_auth_password is given",
             ));
         }
     };

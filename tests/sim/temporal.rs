@@ -62,7 +62,11 @@ impl Temporal {
             Request::GetSystemInfo => nothing(Ok(api::GetSystemInfoResponse::default().encode_to_vec())),
             Request::DescribeNamespace => {
                 let limits = Limits { blob_size_limit_error: i64::try_from(self.size_limit).unwrap() };
-                let info = NamespaceInfo { id: NAMESPACE_ID.into(), limits: Some(limits) };
+                let info = NamespaceInfo {
+                    id: NAMESPACE_ID.into(),
+                    limits: Some(limits),
+                    ..NamespaceInfo::default()
+                };
                 nothing(Ok(api::DescribeNamespaceResponse { namespace_info: Some(info) }.encode_to_vec()))
             }
             Request::Describe(ids) => nothing(self.describe(ids)),

@@ -1,6 +1,7 @@
 """`exec` reports the command's outcome as the outcome of the activity."""
 
 import json
+import re
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -16,6 +17,9 @@ OVERHEAD = 34
 
 ONCE = {"maximum_attempts": 1}
 
+# The line that `exec` prints at its end.
+END = r"temporal-heartbeat: \w+, attempt 1, after [\d.]+m?s: reported as {}\n"
+
 
 def failure(activity: ExternalActivity) -> ApplicationError:
     error = activity.failure()
@@ -28,7 +32,7 @@ def test_successful_command_completes_the_activity(kind: Kind, start: StartActiv
     running = execute(activity.next_attempt(), command=["sleep", "0.2"])
     assert running.ends() == 0
     assert activity.result() == 0
-    assert running.errors() == ""
+    assert re.fullmatch(END.format("completed with the exit code 0 as its result"), running.errors())
 
 
 @pytest.mark.parametrize(

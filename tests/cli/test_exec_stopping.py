@@ -106,7 +106,7 @@ def test_ended_activity_stops_the_command_and_nothing_is_reported(
     activity.terminate()
     assert running.line() == "stopping"
     assert running.ends() == GONE
-    assert "gone" in running.errors()
+    assert "nothing reported, because the activity is over for this attempt" in running.errors()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])

@@ -1,6 +1,7 @@
 """The commands for scripts. Each makes one call and has exit codes and text or JSON output."""
 
 import json
+import re
 
 import pytest
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
@@ -107,8 +108,45 @@ def test_status_prints_the_servers_state(kind: Kind, start: StartActivity, start
     assert status["heartbeat_timeout_ms"] == 30_000
     assert f"activity_id: {activity.id}\n" in script.run("status")
     script.run("fail", "once more")
-    activity.next_attempt()
+    later = Script(start_program, activity.next_attempt())
     script.run("status", code=NOT_FOUND)
+    assert "\nlast_failure: once more\n" in later.run("status")
+    later.run("complete")
+    later.run("status", code=NOT_FOUND)
+
+
+def test_status_is_in_words_and_times_for_people(kind: Kind, start: StartActivity, start_program: StartProgram) -> None:
+    activity = start(kind, heartbeat_timeout_ms=90_000)
+    script = Script(start_program, activity.next_attempt())
+    state, started, beat, timeout = script.run("status").splitlines()[:4]
+    assert (state, beat, timeout) == ("state: running", "last_heartbeat: none yet", "heartbeat_timeout: 1m 30s")
+    assert re.fullmatch(r"started: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, \d+s ago", started)
+    script.run("heartbeat", "41")
+    assert re.search(r"last_heartbeat: 20.* UTC, \d+s ago\n", script.run("status"))
+    activity.pause()
+    said = script.run("status")
+    assert said.startswith("state: running, and paused\n")
+    # The lines for scripts.
+    assert re.search(r"^recorded_at_unix_ms: \d{13}$", said, re.MULTILINE)
+    assert "\nheartbeat_timeout_ms: 90000\n" in said
+    activity.unpause()
+    activity.request_cancel()
+    assert script.run("status").startswith("state: running, and its cancellation was requested\n")
+
+
+def test_status_of_a_standalone_activity_that_has_ended(start: StartActivity, start_program: StartProgram) -> None:
+    activity = start("standalone")
+    script = Script(start_program, activity.next_attempt())
+    activity.terminate()
+    assert script.run("status", code=NOT_FOUND).startswith("state: terminated\n")
+
+
+def test_status_finds_an_activity_by_its_ids(start: StartActivity, start_program: StartProgram) -> None:
+    activity = start("workflow")
+    activity.next_attempt()
+    running = start_program("status", *(f"--{name.replace('_', '-')}={text}" for name, text in activity.ids().items()))
+    assert running.line() == "state: running"
+    assert running.ends() == 0
 
 
 @pytest.mark.parametrize("command", ["heartbeat", "complete", "cancelled"])

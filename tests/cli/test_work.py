@@ -1,9 +1,12 @@
 """`work` polls a task queue and runs a command for each activity: a worker without code."""
 
+import json
+import re
 import signal
+import subprocess
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,7 @@ from harness.activities import start_to_close
 from harness.orphans import ORPHANS, SUBREAPER
 from harness.polling import wait_until
 from harness.program import Program, StartProgram
-from harness.server import NAMESPACE
+from harness.server import NAMESPACE, Server, dev_server, find_program
 from harness.worker import ACTIVITY_TYPE, ActivityOptions, OneActivity, SdkWorker
 
 USAGE, INVALID_ARGUMENT = 64, 65
@@ -290,15 +293,142 @@ def test_command_line_refused_by_the_server_exits_at_once(queue: str, start_prog
     assert start_program("work", "-t", queue, "--build-id", "x", "--", "true").ends() == USAGE
 
 
-def test_unknown_command_fails_the_attempt_and_the_worker_continues(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+@pytest.mark.parametrize(
+    ("name", "code", "why"),
+    [
+        ("no-such-command", 127, "there is no such program on the PATH"),
+        ("{folder}/missing", 127, "there is no such file"),
+        ("{folder}/text", 126, "it isn't a file that may be executed"),
+    ],
+)
+def test_command_that_cannot_run_ends_the_worker_before_it_polls(
+    name: str, code: int, why: str, queue: str, start_program: StartProgram, tmp_path: Path
 ) -> None:
-    running = start_program("work", "-t", queue, "--", "/nowhere/no-such-command")
+    (tmp_path / "text").write_text("hello")
+    name = name.format(folder=tmp_path)
+    # It doesn't even connect.
+    running = start_program("work", "-t", queue, "--", name, variables={"TEMPORAL_ADDRESS": "127.0.0.1:1"})
+    assert running.ends() == code
+    assert f"can't run {name}: {why}" in running.errors()
+
+
+def test_command_that_is_removed_later_fails_the_attempt_and_the_worker_continues(
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram, tmp_path: Path
+) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    running = start_program("work", "-t", queue, "--", str(script))
+    running.says("waiting for tasks")
+    script.unlink()
     for _ in range(2):
         error = failure(sdk_worker, start_here(retry_policy=RetryPolicy(maximum_attempts=1)))
         assert isinstance(error, ApplicationError)
         assert error.type == "CommandNotFound"
     assert running.process.poll() is None
+
+
+# ---- what the worker prints ----
+
+
+def test_worker_prints_its_source_and_the_end_of_each_task(
+    server: Server, sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+) -> None:
+    running = work(start_program, queue, "--max-tasks", "2", command="test $TEMPORAL_ACTIVITY_ATTEMPT = 2")
+    running.says(f"waiting for tasks on the task queue {queue} (namespace {NAMESPACE}, server {server.address})\n")
+    handle = start_here(heartbeat_timeout=timedelta(seconds=30))
+    assert result(sdk_worker, handle) == 0
+    assert running.ends() == 0
+    _, first, second = running.errors().splitlines()
+    began = f"temporal-heartbeat: report {handle.id}, attempt "
+    time = r", after [\d.]+m?s: reported as "
+    assert re.fullmatch(f"{began}1{time}failed with ExitCode: sh exited with code 1", first)
+    assert re.fullmatch(f"{began}2{time}completed with the exit code 0 as its result", second)
+    assert running.rest() == b""
+
+
+def test_quiet_worker_prints_nothing(
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+) -> None:
+    running = work(start_program, queue, "--quiet", "--max-tasks", "1", command="exit 0")
+    assert result(sdk_worker, start_here()) == 0
+    assert running.ends() == 0
+    assert running.errors() == ""
+
+
+def test_lines_of_concurrent_commands_get_the_name_of_the_activity(
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+) -> None:
+    script = r"printf 'one\n50%%\r100%%\rtwo\n'; echo three >&2; printf end"
+    flags = ["-c", "2", "--max-tasks", "2", "--result", "output"]
+    running = work(start_program, queue, *flags, "--prefix", "always", command=script)
+    handles = [start_here() for _ in range(2)]
+    # The result has the output without the prefix.
+    assert [result(sdk_worker, handle) for handle in handles] == ["one\n50%\r100%\rtwo\nend"] * 2
+    assert running.ends() == 0
+    output = running.rest().decode().splitlines()
+    for handle in handles:
+        name = f"{handle.id[:9]}…{handle.id[-10:]}"
+        assert [line for line in output if line.startswith(name)] == [f"{name} | {x}" for x in ("one", "two", "end")]
+        assert f"{name} | three\n" in running.errors()
+    assert len(output) == 6
+
+
+def test_output_that_is_not_for_a_terminal_gets_no_prefix(
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+) -> None:
+    running = work(start_program, queue, "-c", "2", "--max-tasks", "1", command="echo one; echo two >&2")
+    assert result(sdk_worker, start_here()) == 0
+    assert running.ends() == 0
+    assert running.rest() == b"one\n"
+    assert "\ntwo\n" in running.errors()
+
+
+# ---- the end of an idle worker ----
+
+
+@pytest.fixture(scope="module")
+def releasing() -> Iterator[Server]:
+    """A server that completes the polls of a worker that shuts down."""
+    with dev_server("--dynamic-config-value", "frontend.enableCancelWorkerPollsOnShutdown=true") as server:
+        yield server
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_idle_worker_ends_at_once_if_the_server_releases_its_polls(
+    number: signal.Signals, releasing: Server, queue: str, start_program: StartProgram
+) -> None:
+    running = start_program(
+        "work", "-t", queue, "-c", "3", "--", "true", variables={"TEMPORAL_ADDRESS": releasing.address}
+    )
+    running.says("waiting for tasks")
+    wait_for_polls(releasing, queue)
+    began = time.monotonic()
+    running.kill(number)
+    assert running.ends() == 0
+    # Without the release, a poll takes about 19 s.
+    assert time.monotonic() - began < 8
+    assert running.errors().endswith("shutting down: no more tasks are taken\n")
+
+
+def test_idle_worker_says_how_long_it_waits_for_its_polls(
+    server: Server, queue: str, start_program: StartProgram
+) -> None:
+    running = work(start_program, queue, "-c", "2", command="true")
+    wait_for_polls(server, queue)
+    running.kill(signal.SIGTERM)
+    running.says("no more tasks are taken; waiting up to 20s for the end of 2 polls")
+
+
+def wait_for_polls(server: Server, queue: str) -> None:
+    """Waits until the server knows a poller of the task queue."""
+    describe = [str(find_program()), "task-queue", "describe", "--address", server.address, "-t", queue, "-o", "json"]
+
+    def is_polled() -> bool:
+        done = subprocess.run(describe, capture_output=True, text=True, check=True)
+        return bool(json.loads(done.stdout)["pollers"])
+
+    wait_until(is_polled, "the worker polls")
 
 
 def test_worker_that_adopts_processes_reaps_them_and_not_its_commands(

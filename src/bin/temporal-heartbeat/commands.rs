@@ -5,8 +5,9 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value as Json, json};
 use temporal_heartbeat::{
-    api::rpc,
+    api::rpc::{self, Description, State},
     model::{
+        attempt::Ids,
         deadline::Timeout,
         details::Details,
         error::{Error, Result},
@@ -59,7 +60,7 @@ impl CallArgs {
 Examples:
   temporal-heartbeat heartbeat 41
   temporal-heartbeat heartbeat '{\"item\": 41}'
-  temporal-heartbeat heartbeat --exit-code 41 || exit    # 10: cancel requested, 11: reset, 12: paused
+  temporal-heartbeat heartbeat --exit-code 41 || exit
 ")]
 pub struct HeartbeatArgs {
     #[command(flatten)]
@@ -83,7 +84,7 @@ Examples:
 ")]
 pub struct DetailsArgs {
     /// The index of the value to print, from 0
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     index: usize,
     /// The text to print if there is no such value
     #[arg(long, value_name = "TEXT")]
@@ -117,8 +118,8 @@ Examples:
 pub struct FailArgs {
     /// The description of the failure
     message: String,
-    /// The type of the failure, which retry policies and workflows may check
-    #[arg(long = "type", value_name = "NAME", default_value = "")]
+    /// The type of the failure, which retry policies and workflows may check [default: none]
+    #[arg(long = "type", value_name = "NAME", default_value = "", hide_default_value = true)]
     kind: String,
     /// Don't retry
     #[arg(long)]
@@ -126,12 +127,32 @@ pub struct FailArgs {
     /// The failure is expected: workers and clients neither log nor count it as an error
     #[arg(long)]
     benign: bool,
-    /// The time until the retry, instead of the retry policy's
+    /// The time until the retry [default: that of the retry policy]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     next_retry_delay: Option<Duration>,
     /// A value to add to the failure, in JSON; can be given several times
     #[arg(long, value_name = "JSON")]
     details: Vec<String>,
+    #[command(flatten)]
+    call: CallArgs,
+}
+
+/// Show the server's state of the activity
+///
+/// The first lines are for people: the state, and times. The other ones are for scripts.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Exit codes:
+    0  the attempt is running, or paused
+   76  the activity is over for this attempt: the activity has ended or timed out, its workflow is closed, or another attempt has
+       followed. Stop the work
+`temporal-heartbeat --help` lists all codes.
+
+Examples:
+  temporal-heartbeat status
+  temporal-heartbeat status --workflow-id month-7 --activity-id 1
+")]
+pub struct StatusArgs {
     #[command(flatten)]
     call: CallArgs,
 }
@@ -224,38 +245,57 @@ pub fn cancelled(connection: &Connection, args: CancelledArgs) -> Result<u8> {
 }
 
 /// Runs `status`.
-pub fn status(connection: &Connection, args: &TokenArgs) -> Result<u8> {
-    let token = args.read()?;
-    connection.connect()?;
-    let details = rpc::get_details(&token, Timeout::Within(rpc::DEFAULT_TIMEOUT))?;
-    let about = details.about();
-    let token = Token::read(&token);
-    if let Some(token) = &token
+pub fn status(connection: &Connection, args: &StatusArgs) -> Result<u8> {
+    let (token, timeout) = args.call.connect(connection)?;
+    let description = rpc::describe(&token, timeout)?;
+    let about = description.details.about();
+    if let Some(token) = Token::read(&token)
         && token.attempt.number != about.attempt
     {
         let (ours, current) = (token.attempt.number, about.attempt);
         let why = format!("the token is of attempt {ours}; the server is at attempt {current}");
         return Err(Error::new(Status::NotFound, why));
     }
-    let ids = token.as_ref().map(|token| &token.ids);
+    let Ids { workflow_id, run_id, activity_id } = &description.ids;
     let value = json!({
-        "workflow_id": ids.map(|ids| &ids.workflow_id).filter(|id| !id.is_empty()),
-        "run_id": ids.map(|ids| &ids.run_id),
-        "activity_id": ids.map(|ids| &ids.activity_id),
+        "state": description.state_in_words,
+        "workflow_id": (!workflow_id.is_empty()).then_some(workflow_id),
+        "run_id": run_id,
+        "activity_id": activity_id,
         "attempt": about.attempt,
         "heartbeat_timeout_ms": about.heartbeat_timeout.map(to_ms),
         "recorded_at_unix_ms": (about.recorded_at_unix_ms > 0).then_some(about.recorded_at_unix_ms),
-        "details": json_values(&details),
+        "details": json_values(&description.details),
     });
-    let mut lines = Vec::new();
-    for (name, value) in value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
-        lines.push(match value {
-            Json::String(text) => format!("{name}: {}", printable(text)),
-            other => format!("{name}: {}", printable(&other.to_string())),
-        });
-    }
-    console::result(&value, &lines.join("\n"));
-    Ok(0)
+    console::result(&value, &status_lines(&description, &value).join("\n"));
+    let is_over =
+        matches!(description.state, State::Completed | State::Failed | State::Cancelled | State::Over);
+    Ok(if is_over { exit_code::of_status(Status::NotFound) } else { 0 })
+}
+
+/// Returns the state for people, and then the values as scripts read them.
+fn status_lines(description: &Description, value: &Json) -> Vec<String> {
+    let about = description.details.about();
+    let time = |unix_ms: i64| u64::try_from(unix_ms).ok().filter(|ms| *ms > 0).map(console::time_and_age);
+    let heartbeats = match about.heartbeat_timeout {
+        Some(timeout) if timeout.is_zero() => Some("none".to_owned()),
+        timeout => timeout.map(console::duration),
+    };
+    let for_people = [
+        ("state", Some(description.state_in_words.to_owned())),
+        ("started", time(description.attempt.started_at / 1_000_000)),
+        ("last_heartbeat", time(about.recorded_at_unix_ms).or(Some("none yet".to_owned()))),
+        ("heartbeat_timeout", heartbeats),
+        ("last_failure", description.last_failure.as_ref().map(|failure| failure.message.clone())),
+    ];
+    let for_scripts = value.as_object().into_iter().flatten().filter(|(name, _)| *name != "state");
+    let for_scripts = for_scripts.map(|(name, value)| match value {
+        Json::Null => (name.as_str(), None),
+        Json::String(text) => (name.as_str(), Some(text.clone())),
+        other => (name.as_str(), Some(other.to_string())),
+    });
+    let lines = for_people.into_iter().chain(for_scripts);
+    lines.filter_map(|(name, text)| Some(format!("{name}: {}", printable(&text?)))).collect()
 }
 
 fn json_values(details: &Details) -> Vec<Json> {

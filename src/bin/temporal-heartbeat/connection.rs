@@ -18,6 +18,10 @@ use temporal_heartbeat::{
 
 use crate::value::to_ms;
 
+/// The heading of these flags.
+pub const HEADING: &str = "Connection";
+/// Options that `-h` shows; `--help` shows all.
+const COMMON: [&str; 6] = ["address", "namespace", "api_key", "tls.disabled", "config_file", "profile"];
 /// Options without a flag.
 const EXCLUDED: [&str; 1] = ["lazy"];
 /// Options with a different flag name, as in the `temporal` command.
@@ -31,6 +35,12 @@ const RENAMED: [(&str, &str); 8] = [
     ("tls.server_ca_cert_path", "tls-ca-path"),
     ("tls.server_ca_cert_data", "tls-ca-data"),
 ];
+/// Messages of the library that name a group of options.
+const PHRASES: [(&str, &str); 3] = [
+    ("set tls to false (", "set --tls=false ("),
+    ("set tls (", "set --tls ("),
+    ("unless `tls.disabled` is true", "unless --tls=false is given"),
+];
 /// The option with a flag of the opposite meaning: `--tls` is `tls.disabled: false`.
 const INVERTED: &str = "tls.disabled";
 
@@ -43,6 +53,32 @@ impl Connection {
     pub fn connect(&self) -> Result<()> {
         rpc::connect(Json::Object(self.0.clone()).to_string().as_bytes())
     }
+}
+
+/// Replaces the names of options in a message of the library by the flags.
+pub fn with_flags(message: &str) -> String {
+    let message = PHRASES.iter().fold(message.to_owned(), |text, (from, to)| text.replace(from, to));
+    let mut keys: Vec<&Key> = options().collect();
+    // A name can be the start of another one.
+    keys.sort_by_key(|key| std::cmp::Reverse(key.name.len()));
+    keys.into_iter().fold(message, |text, key| {
+        let flag = format!("--{}", flag(key));
+        let text = text.replace(&format!("options.{}", key.name), &flag);
+        // A name without one of these characters may be a usual word.
+        if key.name.contains(['.', '_']) { replace_word(&text, key.name, &flag) } else { text }
+    })
+}
+
+/// Replaces a word between spaces or marks of a sentence. So names of files stay the same.
+fn replace_word(text: &str, word: &str, by: &str) -> String {
+    let replace = |part: &str| {
+        let end = part.trim_end_matches([',', ';', ':', '.', '\n']);
+        match end == word {
+            true => format!("{by}{}", part.get(end.len()..).unwrap_or_default()),
+            false => part.to_owned(),
+        }
+    };
+    text.split(' ').map(replace).collect::<Vec<_>>().join(" ")
 }
 
 fn flag(key: &Key) -> String {
@@ -72,9 +108,14 @@ impl Args for Connection {
 
 fn argument(key: &'static Key) -> Arg {
     let mut help = match key.name {
-        INVERTED => "Whether to use TLS".to_owned(),
-        _ => key.help.trim_end_matches('.').to_owned(),
+        INVERTED => "Whether to use TLS [default: if there is an API key or another flag of TLS]".to_owned(),
+        _ => with_flags(key.help.trim_end_matches('.')),
     };
+    if let Some(default) = key.default {
+        help.push_str(&format!(" [default: {}]", shown_default(key, default)));
+    } else if let Some((text, default)) = help.split_once(". Default: ") {
+        help = format!("{text} [default: {default}]");
+    }
     if let Some(variable) = key.variable {
         help.push_str(&format!(" [env: {variable}]"));
     }
@@ -82,7 +123,8 @@ fn argument(key: &'static Key) -> Arg {
         .long(flag(key))
         .help(help)
         .global(true)
-        .help_heading("Connection")
+        .help_heading(HEADING)
+        .hide_short_help(!COMMON.contains(&key.name))
         .action(ArgAction::Set)
         .value_parser(ValueParser::new(move |text: &str| parse(key, text)));
     match key.kind {
@@ -98,7 +140,20 @@ fn argument(key: &'static Key) -> Arg {
             argument.value_name("WORD").value_parser(PossibleValuesParser::new(words).map(Json::String))
         }
         Kind::Integer { .. } | Kind::Decimal { .. } => argument.value_name("NUMBER"),
-        Kind::Text | Kind::Secret => argument.value_name("TEXT"),
+        Kind::Text | Kind::Secret => argument.value_name(match key.name {
+            "address" | "proxy.target_host" | "metrics_address" => "HOST:PORT",
+            "namespace" | "profile" => "NAME",
+            name if name.ends_with("_path") || name == "config_file" => "PATH",
+            _ => "TEXT",
+        }),
+    }
+}
+
+/// Returns the default as the flag's user would write it.
+fn shown_default(key: &Key, default: &str) -> String {
+    match default.parse() {
+        Ok(ms) if is_duration(key) => humantime::format_duration(Duration::from_millis(ms)).to_string(),
+        _ => default.to_owned(),
     }
 }
 
@@ -106,7 +161,13 @@ fn argument(key: &'static Key) -> Arg {
 fn parse(key: &Key, text: &str) -> std::result::Result<Json, String> {
     if is_duration(key) {
         let time: Duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-        return Ok(json!(to_ms(time)));
+        return match key.kind {
+            Kind::Integer { min, .. } if i128::from(to_ms(time)) < i128::from(min) => {
+                let min = Duration::from_millis(min.unsigned_abs());
+                Err(format!("it must be at least {}", humantime::format_duration(min)))
+            }
+            _ => Ok(json!(to_ms(time))),
+        };
     }
     let value = key.kind.parse(text).map_err(|wanted| format!("it must be {wanted}"))?;
     Ok(match value {
@@ -164,6 +225,28 @@ mod tests {
         assert_eq!(read(&[]), json!({}));
         let given = ["--address", "a:1", "--namespace=n", "--client-connect-timeout", "1m"];
         assert_eq!(read(&given), json!({"address": "a:1", "namespace": "n", "connect_timeout_ms": 60_000}));
+    }
+
+    #[test]
+    fn messages_name_flags() {
+        let said = |text: &str| with_flags(text);
+        assert_eq!(
+            said("options.tls.client_cert_path is bad: give tls.client_key_path"),
+            "--tls-cert-path is bad: give --tls-key-path"
+        );
+        assert_eq!(
+            said("both options.api_key and options.api_key_path"),
+            "both --api-key and --api-key-path"
+        );
+        assert_eq!(said("set api_key, or api_key_path."), "set --api-key, or --api-key-path.");
+        assert_eq!(said("set tls to false (TEMPORAL_TLS=false)"), "set --tls=false (TEMPORAL_TLS=false)");
+        assert_eq!(
+            said("options.tls.disabled and options.connect_timeout_ms"),
+            "--tls and --client-connect-timeout"
+        );
+        // A path, and usual words.
+        let same = "can't read /a/api_key; the address of the profile";
+        assert_eq!(said(same), same);
     }
 
     #[test]

@@ -37,7 +37,7 @@ use crate::{
         supervisor::Event,
     },
     signals,
-    token::TokenArgs,
+    token::{self, TokenArgs},
 };
 
 /// The signals that are forwarded to the command.
@@ -67,7 +67,7 @@ pub struct ExecArgs {
     #[command(flatten)]
     ids: IdArgs,
     /// The activity's heartbeat timeout, if neither the environment nor the server returns it
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, help_heading = "Task token")]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, help_heading = token::HEADING)]
     heartbeat_timeout: Option<Duration>,
     #[command(flatten)]
     run: RunArgs,
@@ -92,19 +92,18 @@ A bash job that resumes where the previous attempt has stopped:
 
 /// The activity, if there is no token.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Activity by its ids, without a token")]
 struct IdArgs {
     /// The activity's id
-    #[arg(long, value_name = "ID", conflicts_with = "TokenArgs")]
+    #[arg(long, value_name = "ID", conflicts_with = "TokenArgs", help_heading = token::ID_HEADING)]
     activity_id: Option<String>,
     /// The id of its workflow; a standalone activity has none
-    #[arg(long, value_name = "ID", requires = "activity_id")]
+    #[arg(long, value_name = "ID", requires = "activity_id", help_heading = token::ID_HEADING)]
     workflow_id: Option<String>,
     /// The workflow's run, or the standalone activity's [default: the current one]
-    #[arg(long, value_name = "ID", requires = "activity_id")]
+    #[arg(long, value_name = "ID", requires = "activity_id", help_heading = token::ID_HEADING)]
     run_id: Option<String>,
     /// The number of the attempt; the command is run for no other one [default: the current one]
-    #[arg(long, value_name = "NUMBER", requires = "activity_id")]
+    #[arg(long, value_name = "NUMBER", requires = "activity_id", help_heading = token::ID_HEADING)]
     attempt: Option<u16>,
 }
 
@@ -139,6 +138,7 @@ impl ExecArgs {
 /// Runs `exec`.
 pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
     args.run.validate()?;
+    console::set_quiet(args.run.quiet);
     let options = args.open_options()?;
     let token = options.token.as_ref().and_then(|token| Token::read(token));
     let ids = token.as_ref().map(|token| token.ids.clone()).or(options.ids.clone());
@@ -148,14 +148,17 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
     }
 
     let timeout = Timeout::Within(rpc::DEFAULT_TIMEOUT);
-    let handle = activity::open_with(&[], options)?;
-    let details = activity::details(handle, timeout)?;
-    // The first heartbeat shows whether the token is still valid before the command repeats any work.
-    let signals = activity::beat(handle, timeout)?;
+    let opened = activity::open_with(&[], options).and_then(|handle| {
+        let details = activity::details(handle, timeout)?;
+        // The first heartbeat shows whether the token is still valid before the command repeats any work.
+        Ok((handle, details, activity::beat(handle, timeout)?))
+    });
+    let (handle, details, signals) =
+        opened.map_err(|error| error.with_context("the command wasn't started, and nothing was reported"))?;
     let ExecArgs { run: args, token: token_source, .. } = args;
     if signals.contains(Signals::CANCEL_REQUESTED) && args.on_cancel == StopOrIgnore::Stop {
         Outcome::Cancelled.report(handle, args.end_timeout)?;
-        console::warning("the activity was cancelled before the command was started; reported as cancelled");
+        console::notice("reported as cancelled: cancellation was requested before the command was started");
         return Ok(exit_code::CANCEL_REQUESTED);
     }
 
@@ -165,7 +168,6 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
         handle,
         title: format!("{}, attempt {number}", args.name()),
         requires_encoded: activity::requires_encoded(handle)?,
-        prints_success: false,
     };
     let mut command = args.command();
     environment::set_attempt(&mut command, number, ids.as_ref());
@@ -177,8 +179,9 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
     let (sender, events) = mpsc::channel();
     match prepare(&reporter, &mut command, &details, sender.clone()) {
         Ok(guardian) => {
-            let has_status_line = !args.quiet && console::enable_status_line();
-            let attempt = Attempt { reporter, signals, command, guardian: &guardian, has_status_line };
+            let has_status_line = console::enable_status_line();
+            let attempt =
+                Attempt { reporter, signals, command, guardian: &guardian, has_status_line, prefix: None };
             Ok(attempt::run(attempt, sender, events))
         }
         Err(error) => Ok(reporter.report(Ended::refused(&error), Duration::ZERO)),

@@ -52,16 +52,48 @@ pub fn not_started(why: &io::Error) -> u8 {
     if why.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE }
 }
 
+/// Describes a status in words; `None` for one that this program never gets.
+pub fn words(status: Status) -> Option<&'static str> {
+    Some(match status {
+        Status::Ok => "success",
+        Status::InvalidArgument => "a value or a flag is wrong",
+        Status::Config => "the task token, a variable, a file or a flag is wrong or missing",
+        Status::Unavailable => "the server can't be reached",
+        Status::Timeout => "the server didn't answer in time",
+        Status::Tls => "no secure connection (TLS) is possible",
+        Status::Unauthenticated => "the server rejected the credentials",
+        Status::PermissionDenied => "the credentials don't allow this",
+        Status::NamespaceNotFound => "the namespace doesn't exist",
+        Status::NamespaceNotActive => "another cluster serves the namespace",
+        Status::NotFound => "the activity is over for this attempt",
+        Status::InDoubt => "the report may have arrived, but its answer was lost",
+        Status::TooLarge => "the data is over a size limit",
+        Status::ResourceExhausted => "a limit of the server is reached",
+        Status::LocalLimit => "this machine or process lacks something: a directory, a descriptor, memory",
+        Status::TokenUnreadable => "the task token isn't one",
+        Status::FailedPrecondition => "the server can't do this in its current state",
+        Status::Unimplemented => "this server doesn't support this",
+        Status::ServerError => "the server failed",
+        Status::Ended => "this process has ended the activity",
+        Status::Internal => "a bug in this program",
+        Status::NotConnected
+        | Status::AlreadyConnected
+        | Status::InvalidHandle
+        | Status::Forked
+        | Status::AlreadyOpen
+        | Status::AbiMismatch => return None,
+    })
+}
+
 /// Returns the list of all codes for `--help`.
 pub fn help() -> String {
-    let mut text = String::from(
-        "Exit codes:\n    0  success\n   64  the command line is wrong\n 64+n  status n, as follows\n`temporal-heartbeat exec --help` \
-         lists the codes of commands.\n\n",
-    );
+    let mut text = format!("Exit codes:\n    0  success\n   {USAGE}  the command line is wrong\n");
     for status in Status::ALL.iter().filter(|status| **status != Status::Ok) {
-        text.push_str(&format!("  {:3}  {}\n", of_status(*status), status.name().to_string_lossy()));
+        if let Some(words) = words(*status) {
+            text.push_str(&format!("  {:3}  {words}\n", of_status(*status)));
+        }
     }
-    text
+    text + "`temporal-heartbeat exec --help` lists the codes of commands.\n"
 }
 
 #[cfg(test)]

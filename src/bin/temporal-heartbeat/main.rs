@@ -29,20 +29,19 @@ mod token;
 mod value;
 mod work;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{env, path::PathBuf, process::ExitCode};
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 use temporal_heartbeat::model::error::Error;
 
 use crate::{
     child::adopted,
-    commands::{CancelledArgs, CompleteArgs, DetailsArgs, FailArgs, HeartbeatArgs},
+    commands::{CancelledArgs, CompleteArgs, DetailsArgs, FailArgs, HeartbeatArgs, StatusArgs},
     connection::Connection,
     console::Format,
     error::local_error,
     exec::ExecArgs,
-    token::TokenArgs,
     work::WorkArgs,
 };
 
@@ -52,7 +51,7 @@ use crate::{
 /// passes the previous attempt's details to the program, and reports the outcome. `work` takes the attempts from a task queue itself. The
 /// other commands are for scripts that do these things step by step.
 #[derive(Parser, Debug)]
-#[command(name = "temporal-heartbeat", version, max_term_width = 120, after_long_help = exit_code::help())]
+#[command(name = "temporal-heartbeat", version, max_term_width = 120, after_long_help = help())]
 struct Cli {
     #[command(flatten)]
     connection: Connection,
@@ -72,9 +71,7 @@ enum Command {
     Complete(CompleteArgs),
     Fail(FailArgs),
     Cancelled(CancelledArgs),
-    /// Show the server's state of the activity
-    #[command(after_long_help = "Exits with 76 if the activity is over for this token.")]
-    Status(TokenArgs),
+    Status(StatusArgs),
     /// Print the completions for a shell
     #[command(after_long_help = "Example:\n  source <(temporal-heartbeat completions bash)")]
     Completions {
@@ -95,14 +92,53 @@ enum Command {
     },
 }
 
+fn help() -> String {
+    format!("{EXAMPLES}\n{}", exit_code::help())
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  temporal-heartbeat work --task-queue reports -- ./report.sh
+  temporal-heartbeat exec -- ./solver --input model.dat
+  temporal-heartbeat heartbeat '{\"item\": 41}'
+";
+
+/// Returns the parser. `completions` makes no connection, so its help doesn't list the flags of the connection.
+fn parser() -> clap::Command {
+    let mut program = Cli::command();
+    program.build();
+    program.mut_subcommand("completions", |command| {
+        command.mut_args(|flag| {
+            let is_hidden = flag.get_help_heading() == Some(connection::HEADING);
+            flag.hide(is_hidden)
+        })
+    })
+}
+
+/// Explains a mistake in the command line, as clap does. Shows where the command to run belongs.
+fn report_usage(error: &clap::Error) -> u8 {
+    // Fails only if the output is closed.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return 0;
+    }
+    let needs_dashes = error.kind() == ErrorKind::UnknownArgument
+        && env::args().nth(1).is_some_and(|command| command == "exec" || command == "work")
+        && !env::args().any(|argument| argument == "--");
+    if needs_dashes {
+        eprintln!(
+            "\nThe command to run follows after --, for example: {} exec -- ./solver",
+            env!("CARGO_BIN_NAME")
+        );
+    }
+    exit_code::USAGE
+}
+
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = parser().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match cli {
         Ok(cli) => cli,
-        Err(error) => {
-            // Fails only if the output is closed.
-            let _ = error.print();
-            return if error.use_stderr() { exit_code::USAGE.into() } else { ExitCode::SUCCESS };
-        }
+        Err(error) => return report_usage(&error).into(),
     };
     console::set_format(cli.output);
     let code = signals::reset_inherited()
@@ -132,8 +168,9 @@ fn run(cli: Cli) -> u8 {
 
 /// Prints an error, and returns its exit code.
 fn report(error: &Error) -> u8 {
-    console::error(error);
-    exit_code::of_status(error.status())
+    let code = exit_code::of_status(error.status());
+    console::error(error, code);
+    code
 }
 
 #[cfg(test)]

@@ -18,33 +18,36 @@ use temporal_heartbeat::{
 };
 use zeroize::Zeroizing;
 
+/// The heading of the flags for the task token.
+pub const HEADING: &str = "Task token (without a flag: from TEMPORAL_ACTIVITY_TASK_TOKEN)";
+/// The heading of the flags for ids.
+pub const ID_HEADING: &str = "Activity by its ids, without a token";
+
 /// The source of the task token. Without a flag it is the environment.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Task token")]
 pub struct TokenArgs {
-    /// Read the token, in standard base64, from the first line of the standard input; the rest is for the command
-    #[arg(long, conflicts_with_all = ["token_file", "token_fd"])]
+    /// Read the token, in standard base64, from the first line of the standard input. A command reads the rest
+    #[arg(long, conflicts_with_all = ["token_file", "token_fd"], help_heading = HEADING)]
     token_stdin: bool,
     /// Read the token, in standard base64, from a file [env: TEMPORAL_ACTIVITY_TASK_TOKEN_FILE]
-    #[arg(long, value_name = "PATH", conflicts_with = "token_fd")]
+    #[arg(long, value_name = "PATH", conflicts_with = "token_fd", help_heading = HEADING)]
     token_file: Option<PathBuf>,
     /// Read the token, in standard base64, from an inherited descriptor [env: TEMPORAL_ACTIVITY_TASK_TOKEN_FD]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", help_heading = HEADING)]
     token_fd: Option<u16>,
 }
 
 /// The ids of a workflow's activity, instead of the task token.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Task token")]
 pub struct IdArgs {
-    /// Use the running attempt of this activity of a workflow, instead of a task token
-    #[arg(long, value_name = "ID", requires = "workflow_id", conflicts_with_all = ["token_stdin", "token_file", "token_fd"])]
+    /// The id of an activity of a workflow; its running attempt is used
+    #[arg(long, value_name = "ID", requires = "workflow_id", conflicts_with_all = ["token_stdin", "token_file", "token_fd"], help_heading = ID_HEADING)]
     activity_id: Option<String>,
     /// The id of the workflow
-    #[arg(long, value_name = "ID", requires = "activity_id")]
+    #[arg(long, value_name = "ID", requires = "activity_id", help_heading = ID_HEADING)]
     workflow_id: Option<String>,
-    /// The run of the workflow; without it, the current run
-    #[arg(long, value_name = "ID", requires = "activity_id")]
+    /// The run of the workflow [default: the current one]
+    #[arg(long, value_name = "ID", requires = "activity_id", help_heading = ID_HEADING)]
     run_id: Option<String>,
 }
 
@@ -72,6 +75,13 @@ impl TokenArgs {
             (None, Some(number)) => {
                 handoff::token_from_descriptor(number.into(), &format!("the descriptor {number}"))
             }
+            (None, None) if !handoff::has_token() => Err(Error::config(format!(
+                "there is no task token: give --token-file, --token-fd or --token-stdin, or run this in the environment of a parent \
+                 that sets {}, {} or {}; `work` takes activities from a task queue and needs no token",
+                handoff::TOKEN,
+                handoff::TOKEN_FILE,
+                handoff::TOKEN_FD
+            ))),
             (None, None) => handoff::token_from_env(),
         }
     }

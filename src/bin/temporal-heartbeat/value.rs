@@ -38,7 +38,7 @@ pub struct ValueArgs {
 impl ValueArgs {
     /// Returns the value; `None` if none was given. Errors call it `name`.
     pub fn read(&self, name: &str) -> Result<Option<Payloads>> {
-        let from_json = |json: &[u8]| Payloads::from_caller(name, Encoding::Json, json);
+        let from_json = |json: &[u8]| self::from_json(name, json);
         if let Some(json) = &self.json {
             from_json(json.as_bytes()).map_err(|error| error.with_context("use --text for a text"))
         } else if let Some(text) = &self.text {
@@ -50,6 +50,18 @@ impl ValueArgs {
         } else {
             Ok(None)
         }
+    }
+}
+
+/// Returns a JSON text as the value `name`.
+pub fn from_json(name: &str, text: &[u8]) -> Result<Option<Payloads>> {
+    // The library's errors for these name constants of C.
+    if text.trim_ascii().is_empty() {
+        return Err(Error::argument(format!("{name} is empty, which isn't JSON")));
+    }
+    match std::str::from_utf8(text) {
+        Ok(_) => Payloads::from_caller(name, Encoding::Json, text),
+        Err(why) => Err(Error::argument(format!("{name} isn't valid JSON: {why}"))),
     }
 }
 

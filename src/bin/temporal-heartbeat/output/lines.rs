@@ -1,7 +1,7 @@
 //! Finds the last line of a stream that a parser accepts. Memory is bounded, and a chunk of many lines is parsed from its end, so that
-//! usually one line is parsed.
+//! usually one line is parsed. Also writes a prefix before each line.
 
-use memchr::{memchr2, memrchr2};
+use memchr::{memchr, memchr2, memrchr, memrchr2};
 
 /// Longer lines are skipped.
 const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -56,6 +56,68 @@ impl LineScanner {
     }
 }
 
+/// Returns whole lines, each after a prefix. Of a line that is written again after a carriage return, as a progress bar is, only the last
+/// state is returned.
+#[derive(Default)]
+pub struct WholeLines {
+    prefix: Vec<u8>,
+    line: Vec<u8>,
+}
+
+impl WholeLines {
+    /// Writes this prefix before each line.
+    pub fn with_prefix(prefix: &str) -> Self {
+        WholeLines { prefix: prefix.into(), line: Vec::new() }
+    }
+
+    /// Adds a chunk. Returns the lines that it completes.
+    pub fn push(&mut self, chunk: &[u8]) -> Vec<u8> {
+        let is_usual =
+            self.prefix.is_empty() && !self.line.ends_with(b"\r") && memchr(b'\r', chunk).is_none();
+        if is_usual && let Some(end) = memrchr(b'\n', chunk) {
+            let (whole, rest) = chunk.split_at(end + 1);
+            let lines = [&self.line, whole].concat();
+            self.line = rest.to_vec();
+            return lines;
+        }
+        let mut lines = Vec::new();
+        for part in chunk.split_inclusive(|byte| matches!(byte, b'\r' | b'\n')) {
+            if self.line.ends_with(b"\r") {
+                match part {
+                    b"\n" => _ = self.line.pop(),
+                    b"\r" => continue,
+                    _ => self.line.clear(),
+                }
+            }
+            self.line.extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                lines.append(&mut self.take());
+            } else if self.line.len() > MAX_LINE_BYTES {
+                lines.append(&mut self.finish());
+            }
+        }
+        lines
+    }
+
+    /// Returns the last line, with a line end.
+    pub fn finish(&mut self) -> Vec<u8> {
+        if self.line.is_empty() {
+            return Vec::new();
+        }
+        if self.line.ends_with(b"\r") {
+            self.line.pop();
+        }
+        self.line.push(b'\n');
+        self.take()
+    }
+
+    fn take(&mut self) -> Vec<u8> {
+        let line = [self.prefix.as_slice(), &self.line].concat();
+        self.line.clear();
+        line
+    }
+}
+
 fn parse_line<T>(line: &[u8], parse: &mut impl FnMut(&[u8]) -> Option<T>) -> Option<T> {
     if line.is_empty() || line.len() > MAX_LINE_BYTES { None } else { parse(line) }
 }
@@ -86,6 +148,23 @@ mod tests {
             let found = text.chunks(size).filter_map(|chunk| lines.push(chunk, bang)).last();
             assert_eq!(found, whole, "{size}");
         }
+    }
+
+    #[test]
+    fn every_line_gets_the_prefix_at_any_chunk_size() {
+        let text = b"one\n\n1%\r2%\rtwo\r\nthree\r";
+        for size in 1..=text.len() {
+            let mut prefix = WholeLines::with_prefix("a | ");
+            let mut written: Vec<u8> = text.chunks(size).flat_map(|chunk| prefix.push(chunk)).collect();
+            written.append(&mut prefix.finish());
+            assert_eq!(String::from_utf8(written).unwrap(), "a | one\na | \na | two\na | three\n", "{size}");
+        }
+    }
+
+    #[test]
+    fn endless_line_is_not_held_back() {
+        let mut prefix = WholeLines::with_prefix("a | ");
+        assert_eq!(prefix.push(&[b'x'; MAX_LINE_BYTES + 1]).len(), MAX_LINE_BYTES + 1 + "a | \n".len());
     }
 
     #[test]

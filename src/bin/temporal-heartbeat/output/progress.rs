@@ -90,7 +90,7 @@ impl Progress {
             && !is_over(error.status())
             && !self.has_warned.swap(true, Ordering::Relaxed)
         {
-            console::warning(&format!("can't record this progress: {error}"));
+            console::warning(&format!("can't record this progress: {}", console::words(&error)));
         }
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = json;
     }

@@ -57,13 +57,13 @@ impl Tee {
     /// Starts the thread. After the other end of `exited` is closed, it copies what is in the pipe and ends.
     pub fn start(
         from: OwnedFd,
-        to: Destination,
+        mut to: Destination,
         mut observers: Observers,
         exited: PipeReader,
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::sync_channel(1);
         let copy = move || {
-            if let Err(why) = copy(from, &to, &mut observers, &exited) {
+            if let Err(why) = copy(from, &mut to, &mut observers, &exited) {
                 warn(&why);
             }
             // Fails only if `finish` has timed out.
@@ -85,7 +85,12 @@ fn warn(why: &io::Error) {
 
 /// Copies `from` to `to` and to the observers. Closes `from` if the copy can't be written and no observer needs the stream.
 /// The command then gets SIGPIPE, as it would without this program.
-fn copy(from: OwnedFd, to: &Destination, observers: &mut Observers, exited: &PipeReader) -> io::Result<()> {
+fn copy(
+    from: OwnedFd,
+    to: &mut Destination,
+    observers: &mut Observers,
+    exited: &PipeReader,
+) -> io::Result<()> {
     let mut from = File::from(from);
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut lines = LineScanner::default();
@@ -135,7 +140,7 @@ fn copy(from: OwnedFd, to: &Destination, observers: &mut Observers, exited: &Pip
     {
         progress.record(details);
     }
-    outcome
+    outcome.and_then(|()| if is_writable { to.finish() } else { Ok(()) })
 }
 
 /// Waits until `from` is readable or the command has exited. Returns both conditions.

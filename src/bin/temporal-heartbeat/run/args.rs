@@ -96,7 +96,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration, help_heading = "The end")]
     pub end_timeout: Duration,
 
-    /// Print errors only, and no status line
+    /// Print only what went wrong, and no status line
     #[arg(long, short)]
     pub quiet: bool,
     /// The command and its arguments

@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clap::ValueEnum;
 use nix::unistd::Pid;
 use temporal_heartbeat::{
     api::activity,
@@ -62,6 +63,41 @@ pub struct Attempt<'a> {
     pub guardian: &'a Guardian,
     /// Whether to show a status line.
     pub has_status_line: bool,
+    /// What to write before each line of the command's output.
+    pub prefix: Option<Prefix>,
+}
+
+/// A prefix of the lines of a command's output.
+pub struct Prefix {
+    /// The activity's name.
+    pub name: String,
+    /// The number of the task, which chooses the colour.
+    pub number: u64,
+    /// When to write the prefix.
+    pub when: PrefixWhen,
+}
+
+impl Prefix {
+    fn applies_to(&self, stream: Stream) -> bool {
+        match (self.when, stream) {
+            (PrefixWhen::Always, _) => true,
+            (PrefixWhen::Auto, Stream::Stdout) => io::stdout().is_terminal(),
+            (PrefixWhen::Auto, Stream::Stderr) => io::stderr().is_terminal(),
+            (PrefixWhen::Never, _) => false,
+        }
+    }
+}
+
+/// When to write the prefix.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PrefixWhen {
+    /// To a terminal, if --concurrency is over 1
+    #[default]
+    Auto,
+    /// To files and pipes too
+    Always,
+    /// Never
+    Never,
 }
 
 /// Runs the command and reports the outcome. Returns the exit code of this program for it. `events` receives from `sender`, to which other
@@ -81,7 +117,7 @@ fn run_command(
 ) -> io::Result<Ended> {
     let Reporter { args, handle, .. } = attempt.reporter;
     let progress = Arc::new(Progress::new(handle));
-    let pipes = Pipes::new(args);
+    let pipes = Pipes::new(args, attempt.prefix.as_ref());
     let stdio = |is_piped| if is_piped { Stdio::piped() } else { Stdio::inherit() };
     let command = &mut attempt.command;
     command.stdout(stdio(pipes.stdout)).stderr(stdio(pipes.stderr));
@@ -111,8 +147,13 @@ fn run_command(
         tail: (stream == Stream::Stderr).then(|| Tail::new(args.stderr_lines)),
         chunks: chunks.clone(),
     };
+    let prefix = attempt.prefix.as_ref();
     let start_tee = |pipe: OwnedFd, to: io::Result<Destination>, stream| {
-        Tee::start(pipe, to?, observers(stream), exited.try_clone()?)
+        let to = match prefix.filter(|prefix| prefix.applies_to(stream)) {
+            Some(prefix) => to?.with_prefix(&prefix.name, prefix.number),
+            None => to?,
+        };
+        Tee::start(pipe, to, observers(stream), exited.try_clone()?)
     };
     let leader = group.leader();
     let stdout = terminal.or(leader.stdout.take().map(OwnedFd::from));
@@ -122,8 +163,8 @@ fn run_command(
 
     send_events(sender, handle, attempt.signals, group.id())?;
     let watchdog = Watchdog::new(args, &group, &progress, chunks.clone());
-    let title = attempt.has_status_line.then(|| attempt.reporter.title.clone());
-    let supervisor = Supervisor::new(args, &group, &progress, watchdog, title);
+    let title = &attempt.reporter.title;
+    let supervisor = Supervisor::new(args, &group, &progress, watchdog, title, attempt.has_status_line);
     let end = supervisor.run(attempt.signals, events);
     let exit = group.reap()?;
 
@@ -151,18 +192,24 @@ struct Pipes {
 }
 
 impl Pipes {
-    fn new(args: &RunArgs) -> Self {
+    fn new(args: &RunArgs, prefix: Option<&Prefix>) -> Self {
         let parser = args.line_parser();
         let is_watched = args.stall_timeout.is_some() && args.stall_by() == StallBy::Output;
         let is_parsed = |stream| parser.is_some() && args.progress_from == stream;
         // With a status line, all output to the terminal must go through this process.
-        let has_status_line = !args.quiet && io::stderr().is_terminal();
+        let has_status_line = console::can_show_status_line();
+        let has_prefix = |stream| prefix.is_some_and(|prefix| prefix.applies_to(stream));
         Pipes {
             stdout: is_watched
+                || has_prefix(Stream::Stdout)
                 || args.captures_output()
                 || is_parsed(Stream::Stdout)
                 || (has_status_line && io::stdout().is_terminal()),
-            stderr: is_watched || args.stderr_lines > 0 || is_parsed(Stream::Stderr) || has_status_line,
+            stderr: is_watched
+                || has_prefix(Stream::Stderr)
+                || args.stderr_lines > 0
+                || is_parsed(Stream::Stderr)
+                || has_status_line,
             parser,
         }
     }

@@ -6,6 +6,7 @@
 //! | `attempt` | one attempt, from the start of the command to the report of its outcome |
 //! | `environment` | the command's environment variables, files and input |
 //! | `library_log` | shows log records of the library |
+//! | `program` | checks that the command can be run |
 //! | `supervisor` | handles events while the command runs |
 //! | `watchdog` | detects a command that hangs |
 //! | `outcome` | what is reported to the server |
@@ -16,6 +17,7 @@ pub mod attempt;
 pub mod environment;
 pub mod library_log;
 pub mod outcome;
+pub mod program;
 pub mod reporter;
 pub mod supervisor;
 mod watchdog;

@@ -17,7 +17,11 @@ use super::{
     args::{ResultKind, RunArgs},
     supervisor::StopReason,
 };
-use crate::{output::capture::MAX_RESULT_BYTES, regular_file};
+use crate::{
+    console::{self, Tone},
+    output::capture::MAX_RESULT_BYTES,
+    regular_file, value,
+};
 
 /// The command's output for the result, or its size if it was too large to keep.
 pub type Captured = std::result::Result<Vec<u8>, u64>;
@@ -63,7 +67,7 @@ impl Outcome {
     pub fn refused(error: &Error) -> Self {
         Outcome::Failed(Failure {
             kind: NOT_STARTED,
-            message: error.message().to_owned(),
+            message: console::words(error),
             is_non_retryable: false,
             details: None,
         })
@@ -84,13 +88,13 @@ impl Outcome {
         };
         let name = args.name();
         let stopped =
-            |kind, stop: StopReason| failed(kind, format!("{name} was stopped: {}", stop.text()), false);
+            |kind, stop: StopReason| failed(kind, format!("{name} was stopped: {}", stop.text(args)), false);
         match (stop, exit.code()) {
             (Some(StopReason::Gone), _) => Outcome::Gone,
             (Some(StopReason::Cancelled), _) => Outcome::Cancelled,
             (Some(stop @ StopReason::LeaseLost), _) => stopped("LeaseLost", stop),
             (Some(stop @ StopReason::Reset), _) => stopped("Reset", stop),
-            (Some(stop @ (StopReason::Stalled | StopReason::Unseen)), _) => stopped("Stalled", stop),
+            (Some(stop @ StopReason::Stalled(_)), _) => stopped("Stalled", stop),
             (Some(stop @ StopReason::Shutdown), _) => stopped("Shutdown", stop),
             (Some(stop @ StopReason::Terminated), _) => stopped("Terminated", stop),
             (None, Some(code)) if args.is_success(code) => match result(args, code, captured) {
@@ -109,6 +113,26 @@ impl Outcome {
         }
     }
 
+    /// Describes the outcome for the user, as what is reported.
+    pub fn describe(&self, args: &RunArgs, exit: Option<ExitStatus>) -> String {
+        match self {
+            Outcome::Completed(_) => match (&args.result_file, exit.and_then(|exit| exit.code())) {
+                (Some(path), _) => format!("completed with the content of {} as its result", path.display()),
+                (None, Some(code)) if args.result == ResultKind::ExitCode => {
+                    format!("completed with the exit code {code} as its result")
+                }
+                _ if args.result == ResultKind::None => "completed without a result".to_owned(),
+                _ => "completed with the output as its result".to_owned(),
+            },
+            Outcome::Failed(Failure { kind, message, is_non_retryable, .. }) => {
+                let retry = if *is_non_retryable { ", not to be retried" } else { "" };
+                format!("failed with {kind}{retry}: {message}")
+            }
+            Outcome::Cancelled => "cancelled".to_owned(),
+            Outcome::Gone => "nothing reported, because the activity is over for this attempt".to_owned(),
+        }
+    }
+
     /// The name of the outcome in messages.
     pub fn name(&self) -> &'static str {
         match self {
@@ -116,6 +140,15 @@ impl Outcome {
             Outcome::Failed(_) => "failed",
             Outcome::Cancelled => "cancelled",
             Outcome::Gone => "gone",
+        }
+    }
+
+    /// The importance of the outcome in messages.
+    pub fn tone(&self) -> Tone {
+        match self {
+            Outcome::Completed(_) => Tone::Success,
+            Outcome::Failed(_) => Tone::Error,
+            Outcome::Cancelled | Outcome::Gone => Tone::Warning,
         }
     }
 
@@ -131,24 +164,27 @@ impl Outcome {
         }
     }
 
-    /// Reports the outcome to the server. Retries until the timeout.
-    pub fn report(self, handle: u64, timeout: Duration) -> Result<()> {
+    /// Reports the outcome to the server. Retries until the timeout. A result that is too large changes the outcome.
+    pub fn report(&mut self, handle: u64, timeout: Duration) -> Result<()> {
         let timeout = Timeout::Within(timeout);
-        let fail = |failure: Failure| activity::fail(handle, failure.json().as_bytes(), timeout);
-        match self {
-            Outcome::Gone => Ok(()),
-            Outcome::Cancelled => activity::report_cancelled(handle, None, timeout),
-            Outcome::Failed(failure) => fail(failure),
-            Outcome::Completed(result) => match activity::complete(handle, result, timeout) {
+        if let Outcome::Completed(result) = self {
+            match activity::complete(handle, result.take(), timeout) {
                 // Nothing was sent, because the server would fail the activity.
-                Err(error) if error.status() == Status::TooLarge => fail(Failure {
-                    kind: "ResultTooLarge",
-                    message: error.message().to_owned(),
-                    is_non_retryable: true,
-                    details: None,
-                }),
-                reported => reported,
-            },
+                Err(error) if error.status() == Status::TooLarge => {
+                    *self = Outcome::Failed(Failure {
+                        kind: "ResultTooLarge",
+                        message: error.message().to_owned(),
+                        is_non_retryable: true,
+                        details: None,
+                    });
+                }
+                reported => return reported,
+            }
+        }
+        match self {
+            Outcome::Failed(failure) => activity::fail(handle, failure.json().as_bytes(), timeout),
+            Outcome::Cancelled => activity::report_cancelled(handle, None, timeout),
+            Outcome::Gone | Outcome::Completed(_) => Ok(()),
         }
     }
 }
@@ -193,7 +229,7 @@ fn result(
         }
         None => Vec::new(),
     };
-    let json = |text: &[u8]| Payloads::from_caller("result", Encoding::Json, text);
+    let json = |text: &[u8]| value::from_json("it", text);
     let binary = |bytes| Payloads::from_caller("result", Encoding::Binary, bytes);
     let result = match args.result {
         ResultKind::None => Ok(None),
@@ -212,7 +248,7 @@ fn file_result(path: &Path) -> std::result::Result<Option<Payloads>, ResultError
     let bytes = regular_file::read(path, MAX_RESULT_BYTES as u64)
         .map_err(|why| ("InvalidResult", format!("can't read the result from {}: {why}", path.display())))?
         .map_err(|size| too_large(&path.display().to_string(), size))?;
-    Payloads::from_caller("result", Encoding::Json, bytes.trim_ascii())
+    value::from_json("it", bytes.trim_ascii())
         .or_else(|_| Payloads::from_caller("result", Encoding::Binary, &bytes))
         .map_err(|error| invalid(&path.display().to_string(), &error))
 }
@@ -224,5 +260,5 @@ fn too_large(source: &str, size: u64) -> ResultError {
 }
 
 fn invalid(source: &str, error: &Error) -> ResultError {
-    ("InvalidResult", format!("{source} isn't a valid result: {}", error.message()))
+    ("InvalidResult", format!("{source} isn't a valid result: {}", console::words(error)))
 }

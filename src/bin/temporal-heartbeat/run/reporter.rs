@@ -13,7 +13,10 @@ use temporal_heartbeat::{
 };
 
 use super::{args::RunArgs, outcome::Outcome};
-use crate::{console, exit_code};
+use crate::{
+    console::{self, Tone},
+    exit_code,
+};
 
 /// How long to retry the report if this process must exit.
 pub const LAST_REPORT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,8 +31,6 @@ pub struct Reporter<'a> {
     pub title: String,
     /// Whether no readable value may be sent.
     pub requires_encoded: bool,
-    /// Whether to print a message if the attempt completes.
-    pub prints_success: bool,
 }
 
 /// The end of a command.
@@ -70,51 +71,43 @@ impl Reporter<'_> {
         if self.requires_encoded {
             ended.outcome.remove_details();
         }
-        let name = ended.outcome.name();
-        let failure = ended.outcome.failure_message().map(str::to_owned);
-        let is_gone = ended.outcome == Outcome::Gone;
         let timeout =
             if ended.must_exit { args.end_timeout.min(LAST_REPORT_TIMEOUT) } else { args.end_timeout };
         let reported = ended.outcome.report(self.handle, timeout);
         // The report has sent the last record, or nothing can be sent any more.
         let _ = activity::close(self.handle, Timeout::Zero);
-        let is_worth_printing = self.prints_success || name != "completed" || console::is_json();
-        if reported.is_err() || !args.quiet && is_worth_printing {
-            print(&self.title, name, ended.exit, failure.as_deref(), elapsed, &reported);
+        if reported.is_err() || !console::is_quiet() {
+            self.print(&ended, elapsed, &reported);
         }
         match reported {
-            Ok(()) if is_gone => exit_code::of_status(Status::NotFound),
+            Ok(()) if ended.outcome == Outcome::Gone => exit_code::of_status(Status::NotFound),
             Ok(()) => ended.exit_code,
             Err(error) if error.status() == Status::InDoubt => ended.exit_code,
             Err(error) => exit_code::of_status(error.status()),
         }
     }
-}
-
-fn print(
-    title: &str,
-    outcome: &str,
-    exit: Option<ExitStatus>,
-    failure: Option<&str>,
-    elapsed: Duration,
-    reported: &Result<()>,
-) {
-    let mut text = format!("{title}: {outcome}");
-    if let Some(failure) = failure {
-        text.push_str(&format!(": {failure}"));
+    fn print(&self, ended: &Ended, elapsed: Duration, reported: &Result<()>) {
+        let outcome = ended.outcome.describe(self.args, ended.exit);
+        let elapsed_text = console::duration(elapsed);
+        let (tone, report) = match reported {
+            Ok(()) if ended.outcome == Outcome::Gone => (Tone::Warning, outcome),
+            Ok(()) => (ended.outcome.tone(), format!("reported as {outcome}")),
+            Err(error) => {
+                let why = console::words(error);
+                (Tone::Error, format!("{outcome}; but this couldn't be reported to the server: {why}"))
+            }
+        };
+        let text = format!("{}, after {elapsed_text}: {report}", self.title);
+        let event = json!({
+            "event": "ended",
+            "activity": self.title,
+            "ending": ended.outcome.name(),
+            "exit_code": ended.exit.and_then(|exit| exit.code()),
+            "signal": ended.exit.and_then(|exit| exit.signal()),
+            "failure": ended.outcome.failure_message(),
+            "seconds": elapsed.as_secs_f64(),
+            "error": reported.as_ref().err().map(|error| console::error_json(error, exit_code::of_status(error.status()))),
+        });
+        console::event(tone, &text, &event);
     }
-    if let Err(error) = reported {
-        text.push_str(&format!("; but this couldn't be reported to the server: {error}"));
-    }
-    let event = json!({
-        "event": "ended",
-        "activity": title,
-        "ending": outcome,
-        "exit_code": exit.and_then(|exit| exit.code()),
-        "signal": exit.and_then(|exit| exit.signal()),
-        "failure": failure,
-        "seconds": elapsed.as_secs_f64(),
-        "error": reported.as_ref().err().map(console::error_json),
-    });
-    console::event(&text, &event);
 }

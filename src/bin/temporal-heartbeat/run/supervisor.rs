@@ -10,11 +10,11 @@ use temporal_heartbeat::model::signals::Signals;
 
 use super::{
     args::{OnPause, RunArgs, StopOrIgnore},
-    watchdog::Watchdog,
+    watchdog::{Stall, Watchdog},
 };
 use crate::{
     child::process_group::ProcessGroup,
-    console,
+    console::{self, duration},
     output::{progress::Progress, progress_file::ProgressFile},
 };
 
@@ -48,9 +48,7 @@ pub enum StopReason {
     /// The activity was reset.
     Reset,
     /// The command hung.
-    Stalled,
-    /// The command has never shown a sign of life, perhaps because it buffers its output.
-    Unseen,
+    Stalled(Stall),
     /// The worker shuts down.
     Shutdown,
     /// This process received SIGTERM, and the command didn't end.
@@ -59,18 +57,26 @@ pub enum StopReason {
 
 impl StopReason {
     /// The text for messages.
-    pub fn text(self) -> &'static str {
+    pub fn text(self, args: &RunArgs) -> String {
         match self {
-            StopReason::Cancelled => "the activity was cancelled",
-            StopReason::Gone => "the activity is over for this attempt",
-            StopReason::LeaseLost => "no heartbeat got through for as long as the heartbeat timeout",
-            StopReason::Reset => "the activity was reset",
-            StopReason::Stalled => "there was no sign of life for as long as --stall-timeout",
-            StopReason::Unseen => {
-                "there was no sign of life for as long as --stall-timeout. If the command holds its output back, use --pty"
+            StopReason::Cancelled => "the activity was cancelled".to_owned(),
+            StopReason::Gone => "the activity is over for this attempt".to_owned(),
+            StopReason::LeaseLost => {
+                "no heartbeat got through for as long as the heartbeat timeout".to_owned()
             }
-            StopReason::Shutdown => "the worker is shutting down",
-            StopReason::Terminated => "it was still running at the end of --grace after SIGTERM",
+            StopReason::Reset => "the activity was reset".to_owned(),
+            StopReason::Stalled(Stall { missing, silent, has_seen_life }) => {
+                let limit = duration(args.stall_timeout.unwrap_or_default());
+                let hint = if has_seen_life { "" } else { args.unseen_output_hint() };
+                let silent = duration(silent);
+                format!(
+                    "there was no sign of life ({missing}) for {silent}; --stall-timeout is {limit}{hint}"
+                )
+            }
+            StopReason::Shutdown => "the worker is shutting down".to_owned(),
+            StopReason::Terminated => {
+                format!("it was still running {} (--grace) after SIGTERM", duration(args.grace))
+            }
         }
     }
 }
@@ -99,18 +105,20 @@ pub struct Supervisor<'a> {
     file: Option<ProgressFile<'a>>,
     /// When to warn if there is no progress.
     warn_at: Option<Instant>,
-    /// The start of the status line, if there is one.
-    title: Option<String>,
+    /// The name of the attempt in messages.
+    title: &'a str,
+    has_status_line: bool,
 }
 
 impl<'a> Supervisor<'a> {
-    /// Supervises a command that was just started. Shows a status line if there is a title.
+    /// Supervises a command that was just started.
     pub fn new(
         args: &'a RunArgs,
         group: &'a ProcessGroup<'a>,
         progress: &'a Progress,
         watchdog: Option<Watchdog<'a>>,
-        title: Option<String>,
+        title: &'a str,
+        has_status_line: bool,
     ) -> Self {
         let started = Instant::now();
         Supervisor {
@@ -126,6 +134,7 @@ impl<'a> Supervisor<'a> {
             file: args.progress_from_file(),
             warn_at: args.no_progress_warning().map(|_| started + args.no_progress_delay()),
             title,
+            has_status_line,
         }
     }
 
@@ -164,7 +173,7 @@ impl<'a> Supervisor<'a> {
     fn period(&self) -> Option<Duration> {
         let file = self.args.progress_path().map(|_| FILE_PERIOD);
         let watchdog = self.watchdog.as_ref().map(Watchdog::period);
-        let status_line = self.title.as_ref().map(|_| STATUS_LINE_PERIOD);
+        let status_line = self.has_status_line.then_some(STATUS_LINE_PERIOD);
         [file, watchdog, status_line].into_iter().flatten().min()
     }
 
@@ -185,8 +194,8 @@ impl<'a> Supervisor<'a> {
                 "no heartbeat is sent, because it might erase progress: the server doesn't return the current details",
             );
         }
-        if is_new(Signals::DEADLINE) && !self.args.quiet {
-            console::warning(
+        if is_new(Signals::DEADLINE) {
+            console::notice(
                 "the deadline that was handed over has passed; the server decides whether the attempt continues",
             );
         }
@@ -216,9 +225,7 @@ impl<'a> Supervisor<'a> {
             return;
         }
         self.kill_after_grace();
-        if !self.args.quiet {
-            console::warning(&format!("{} is being stopped: {}", self.args.name(), reason.text()));
-        }
+        console::notice(&format!("{} is being stopped: {}", self.title, reason.text(self.args)));
         self.group.signal(self.args.stop_signal);
         // A frozen process doesn't handle the signal.
         self.resume();
@@ -274,13 +281,12 @@ impl<'a> Supervisor<'a> {
         if !self.is_frozen
             && self.end.reason.is_none()
             && let Some(watchdog) = &mut self.watchdog
-            && watchdog.check()
+            && let Some(stall) = watchdog.check()
         {
-            let may_be_unseen = !watchdog.has_seen_life() && !self.args.unseen_output_hint().is_empty();
-            self.stop(if may_be_unseen { StopReason::Unseen } else { StopReason::Stalled });
+            self.stop(StopReason::Stalled(stall));
         }
-        if let Some(title) = &self.title {
-            console::set_status_line(&self.status_line(title));
+        if self.has_status_line {
+            console::set_status_line(&self.status_line());
         }
     }
 
@@ -291,9 +297,9 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn status_line(&self, title: &str) -> String {
-        let elapsed = humantime::format_duration(Duration::from_secs(self.started.elapsed().as_secs()));
-        let mut parts = vec![title.to_owned(), elapsed.to_string()];
+    fn status_line(&self) -> String {
+        let elapsed = duration(Duration::from_secs(self.started.elapsed().as_secs()));
+        let mut parts = vec![self.title.to_owned(), elapsed];
         if self.kill_at.is_some() {
             parts.push("being stopped".to_owned());
         } else if self.signals.contains(Signals::PAUSED) {

@@ -20,6 +20,17 @@ const MAX_PERIOD: Duration = Duration::from_secs(5);
 /// A command that only waits uses less than this part of one core.
 const IDLE_PART: u32 = 100;
 
+/// A command that hangs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stall {
+    /// The sign of life that is missing.
+    pub missing: &'static str,
+    /// The time since the last sign, or since the start.
+    pub silent: Duration,
+    /// Whether there was any sign.
+    pub has_seen_life: bool,
+}
+
 /// Watches one command.
 pub struct Watchdog<'a> {
     timeout: Duration,
@@ -63,18 +74,18 @@ impl<'a> Watchdog<'a> {
         (self.timeout / CHECKS_PER_TIMEOUT).clamp(MIN_PERIOD, MAX_PERIOD)
     }
 
-    /// Checks for a sign of life. Returns whether the command hangs.
-    pub fn check(&mut self) -> bool {
+    /// Checks for a sign of life. If the command hangs, returns the time since the last sign.
+    pub fn check(&mut self) -> Option<Stall> {
         if self.source.has_changed(self.last_sign.elapsed()) {
             self.restart();
             self.has_seen_life = true;
         }
-        self.last_sign.elapsed() > self.timeout
-    }
-
-    /// Whether there was any sign of life.
-    pub fn has_seen_life(&self) -> bool {
-        self.has_seen_life
+        let silent = self.last_sign.elapsed();
+        (silent > self.timeout).then(|| Stall {
+            missing: self.source.name(),
+            silent,
+            has_seen_life: self.has_seen_life,
+        })
     }
 
     /// Starts the stall timeout again.
@@ -84,6 +95,16 @@ impl<'a> Watchdog<'a> {
 }
 
 impl Source<'_> {
+    /// The sign of life in messages.
+    fn name(&self) -> &'static str {
+        match self {
+            Source::Progress(..) => "no new progress",
+            Source::Output(..) => "no output",
+            Source::File(..) => "no change of the file",
+            Source::Cpu(..) => "almost no use of the CPU",
+        }
+    }
+
     /// Whether there was a sign of life in the time `elapsed` since the last one.
     fn has_changed(&mut self, elapsed: Duration) -> bool {
         match self {

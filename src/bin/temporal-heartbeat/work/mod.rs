@@ -22,6 +22,7 @@ use std::{
 };
 
 use clap::Args;
+use serde_json::json;
 use temporal_heartbeat::{
     api::{
         rpc,
@@ -33,8 +34,10 @@ use temporal_heartbeat::{
 use crate::{
     child::guardian::Guardian,
     connection::Connection,
+    console::{self, Tone},
     error::local_error,
-    run::{args::RunArgs, library_log},
+    exit_code,
+    run::{args::RunArgs, attempt::PrefixWhen, library_log, program},
 };
 use shutdown::RunningCommands;
 use slots::Slots;
@@ -50,8 +53,8 @@ const MAX_POLLERS: usize = 5;
 /// _DEADLINE_MS, _INPUT_ENCODING, and the previous attempt's details: _DETAILS_JSON, _DETAILS_FILE.
 ///
 /// The first SIGTERM or SIGINT shuts the worker down. It takes no more tasks. After --shutdown-grace it stops the commands, and their
-/// attempts are retried by other workers. It waits up to 20 s for polls that are in progress, because abandoning them could lose a task.
-/// The second signal stops the commands at once.
+/// attempts are retried by other workers. Polls that are in progress end at once if the server supports that. Otherwise it waits for them up to
+/// 20 s, because abandoning them could lose a task. The second signal stops the commands at once.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -71,6 +74,9 @@ pub struct WorkArgs {
     /// The most commands that run at once
     #[arg(long, short = 'c', value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Tasks")]
     concurrency: u16,
+    /// Whether to write the activity's id before each line that a command prints
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, help_heading = "Tasks")]
+    prefix: PrefixWhen,
     /// Exit after this number of tasks
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Tasks")]
     max_tasks: Option<u64>,
@@ -80,11 +86,11 @@ pub struct WorkArgs {
     /// The build id of this worker in the deployment
     #[arg(long, value_name = "ID", requires = "deployment_name", help_heading = "Tasks")]
     build_id: Option<String>,
+    #[command(flatten)]
+    run: RunArgs,
     /// How long commands may continue after the first signal before they are stopped
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration, help_heading = "Stopping")]
     shutdown_grace: Duration,
-    #[command(flatten)]
-    run: RunArgs,
 }
 
 /// The state that the threads of a worker share.
@@ -96,6 +102,8 @@ struct Worker {
     slots: Slots,
     running: RunningCommands,
     guardian: Guardian,
+    /// When to write a prefix before the lines of the commands; `None`: one command runs at a time.
+    prefixes: Option<PrefixWhen>,
     /// Whether no value may be sent.
     requires_encoded: bool,
     /// The number of the next task.
@@ -109,6 +117,15 @@ struct Worker {
 /// Runs `work`.
 pub fn run(connection: &Connection, args: WorkArgs) -> Result<u8> {
     args.run.validate()?;
+    console::set_quiet(args.run.quiet);
+    // Otherwise each task would fail, and the server would retry it here at once.
+    if let Err(why) = program::check(args.run.program()) {
+        let name = args.run.program().display();
+        let code = exit_code::not_started(&why);
+        let why = program::words(args.run.program(), &why);
+        console::error(&Error::config(format!("can't run {name}: {why}")), code);
+        return Ok(code);
+    }
     connection.connect()?;
     if !args.run.quiet {
         library_log::show();
@@ -127,16 +144,22 @@ pub fn run(connection: &Connection, args: WorkArgs) -> Result<u8> {
         queue: Queue {
             name: args.task_queue,
             deployment: deployment.map(|(name, build_id)| Deployment { name, build_id }),
+            worker: format!("{:032x}", fastrand::u128(..)),
         },
         activity_types: args.activity_type,
         slots: Slots::new(args.concurrency.into(), args.max_tasks),
         running: RunningCommands::default(),
         guardian,
+        prefixes: match args.prefix {
+            PrefixWhen::Auto if args.concurrency == 1 => None,
+            when => Some(when),
+        },
         requires_encoded,
         next_task: AtomicU64::new(0),
         has_polled: AtomicBool::new(false),
         fatal_error: Mutex::new(None),
     };
+    announce(worker, args.concurrency)?;
     thread::scope(|scope| -> Result<()> {
         let signals = shutdown::handle_signals(scope, worker, args.shutdown_grace)
             .map_err(|why| local_error("handle signals", &why))?;
@@ -153,6 +176,32 @@ pub fn run(connection: &Connection, args: WorkArgs) -> Result<u8> {
     })?;
     let error = worker.fatal_error.lock().unwrap_or_else(PoisonError::into_inner).take();
     error.map_or(Ok(0), Err)
+}
+
+/// Says where the worker takes its tasks from.
+fn announce(worker: &Worker, concurrency: u16) -> Result<()> {
+    if console::is_quiet() {
+        return Ok(());
+    }
+    let (address, namespace) = rpc::connected_to()?;
+    let queue = &worker.queue.name;
+    let types = match worker.activity_types.as_slice() {
+        [] => String::new(),
+        types => format!(" of type {}", types.join(" or ")),
+    };
+    let at_once = if concurrency == 1 { String::new() } else { format!(", at most {concurrency} at once") };
+    let text = format!(
+        "waiting for tasks{types} on the task queue {queue} (namespace {namespace}, server {address}){at_once}"
+    );
+    let value = json!({
+        "event": "waiting",
+        "task_queue": queue,
+        "namespace": namespace,
+        "address": address,
+        "concurrency": concurrency,
+    });
+    console::event(Tone::Info, &text, &value);
+    Ok(())
 }
 
 impl Worker {

@@ -48,12 +48,15 @@ pub fn run<'scope, 'env>(scope: &'scope Scope<'scope, 'env>, worker: &'env Worke
             }
             Err(error) => {
                 drop(slot);
+                if worker.slots.is_closed() {
+                    return;
+                }
                 if !error.is_retryable() && !worker.has_polled.load(Ordering::Relaxed) {
                     worker.fail(error);
                     return;
                 }
                 if backoff.last.is_none() {
-                    console::warning(&format!("polling failed and is retried: {error}"));
+                    console::warning(&format!("polling failed and is retried: {}", console::words(&error)));
                 }
                 worker.slots.pause(backoff.next_pause_after(&error));
             }

@@ -9,7 +9,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 use signal_hook::iterator::Handle;
-use temporal_heartbeat::api::task_queue::POLL_TIME;
+use temporal_heartbeat::api::task_queue::{self, POLL_TIME};
 
 use super::Worker;
 use crate::{console, run::supervisor::Event, signals};
@@ -43,6 +43,11 @@ impl RunningCommands {
         self.lock().senders.retain(|(number, _)| *number != task);
     }
 
+    /// The number of commands.
+    fn count(&self) -> usize {
+        self.lock().senders.len()
+    }
+
     /// Stops all commands.
     fn stop(&self) {
         let mut state = self.lock();
@@ -55,6 +60,32 @@ impl RunningCommands {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Ends the outstanding polls, if the server can do that, and says what the shutdown waits for. A poll that is aborted here could lose a
+/// task that the server has just assigned to it.
+fn announce(worker: &Worker, grace: Duration) {
+    let (polls, commands) = (worker.slots.polling(), worker.running.count());
+    let mut text = "shutting down: no more tasks are taken".to_owned();
+    if polls > 0 && !task_queue::release_polls(&worker.queue).unwrap_or(false) {
+        text.push_str(&format!(
+            "; waiting up to {} for the end of {}, because this server can't end it earlier",
+            console::duration(POLL_TIME),
+            counted(polls, "poll")
+        ));
+    }
+    if commands > 0 {
+        let what = counted(commands, "command");
+        text.push_str(&match grace.is_zero() {
+            true => format!("; stopping {what}"),
+            false => format!("; waiting up to {} for {what} (--shutdown-grace)", console::duration(grace)),
+        });
+    }
+    console::notice(&text);
+}
+
+fn counted(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 /// Handles signals until the returned handle is closed. The first signal stops polling at once, and the commands after `grace`. The second
@@ -70,13 +101,8 @@ pub fn handle_signals<'scope>(
         let mut is_first = true;
         for _ in signals.forever() {
             if std::mem::take(&mut is_first) {
-                if !worker.args.quiet {
-                    console::warning(&format!(
-                        "shutting down: no more tasks are taken; the current polls take up to {} s",
-                        POLL_TIME.as_secs()
-                    ));
-                }
                 worker.slots.close();
+                announce(worker, grace);
                 let running = worker.running.clone();
                 if !grace.is_zero() && signals::spawn_after(grace, move || running.stop()).is_ok() {
                     continue;

@@ -50,6 +50,11 @@ impl Slots {
         self.changed.notify_all();
     }
 
+    /// The number of slots that wait for a task.
+    pub fn polling(&self) -> usize {
+        self.lock().polling
+    }
+
     /// Whether [`close`](Self::close) was called.
     pub fn is_closed(&self) -> bool {
         self.lock().is_closed

@@ -13,7 +13,7 @@ use temporal_heartbeat::{
         rpc,
         task_queue::Task,
     },
-    model::{deadline::Timeout, details::Details, error::Result, signals::Signals},
+    model::{attempt::Ids, deadline::Timeout, details::Details, error::Result, signals::Signals},
 };
 
 use super::Worker;
@@ -21,7 +21,7 @@ use crate::{
     console,
     error::local_error,
     run::{
-        attempt::{self, Attempt},
+        attempt::{self, Attempt, Prefix},
         environment,
         reporter::Reporter,
     },
@@ -41,7 +41,7 @@ pub fn run(worker: &Worker, task: Task) {
     let number = worker.next_task.fetch_add(1, Ordering::Relaxed);
     if let Err(error) = run_numbered(worker, &task, number) {
         // Another worker may succeed.
-        hand_back(&task.token, "Worker", &error.to_string());
+        hand_back(&task.token, "Worker", &console::words(&error));
     }
 }
 
@@ -51,7 +51,8 @@ pub fn hand_back(token: &[u8], kind: &str, message: &str) {
     let failure = json!({"type": kind, "message": message, "source": env!("CARGO_BIN_NAME")}).to_string();
     if let Err(error) = rpc::fail(token, failure.as_bytes(), Timeout::Within(rpc::DEFAULT_TIMEOUT)) {
         console::warning(&format!(
-            "can't hand a task back, so that it is retried after its timeout: {error}"
+            "can't hand a task back, so that it is retried after its timeout: {}",
+            console::words(&error)
         ));
     }
 }
@@ -89,16 +90,48 @@ fn run_in(worker: &Worker, task: &Task, number: u64, directory: &Path) -> Result
         reporter: Reporter {
             args: &worker.args,
             handle,
-            title: format!("{} {}, attempt {}", task.activity_type, task.ids.activity_id, task.attempt),
+            title: format!("{} {}, attempt {}", task.activity_type, name(&task.ids), task.attempt),
             requires_encoded: worker.requires_encoded,
-            prints_success: true,
         },
         signals: Signals::default(),
         command,
         guardian: &worker.guardian,
         has_status_line: false,
+        prefix: worker.prefixes.map(|when| Prefix { name: short(&name(&task.ids)), number, when }),
     };
     attempt::run(attempt, sender, events);
     worker.running.remove(number);
     Ok(())
+}
+
+/// The name of an activity in messages. The ids of a workflow's activities are unique in the workflow only.
+fn name(ids: &Ids) -> String {
+    match ids.workflow_id.as_str() {
+        "" => ids.activity_id.clone(),
+        workflow_id => format!("{workflow_id}/{}", ids.activity_id),
+    }
+}
+
+/// Shortens a long name. Activities differ in the start or the end of their names.
+fn short(name: &str) -> String {
+    const MAX: usize = 20;
+    let count = name.chars().count();
+    if count <= MAX {
+        return name.to_owned();
+    }
+    let start: String = name.chars().take(MAX / 2 - 1).collect();
+    let end: String = name.chars().skip(count - MAX / 2).collect();
+    format!("{start}…{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_are_shortened() {
+        assert_eq!(short("month-7/1"), "month-7/1");
+        assert_eq!(short("order-0123456789-0123456789/5"), "order-012…23456789/5");
+        assert_eq!(short(&"é".repeat(30)).chars().count(), 20);
+    }
 }

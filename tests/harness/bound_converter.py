@@ -1,4 +1,4 @@
-"""A data converter of the official SDK that encrypts, with a key of its own for each activity."""
+"""A data converter of the official SDK that encrypts, with a key of its own for each workflow."""
 
 import hashlib
 import os
@@ -12,21 +12,22 @@ from temporalio.converter import (
     PayloadCodec,
     SerializationContext,
     WithSerializationContext,
+    WorkflowSerializationContext,
 )
 
 ENCODING = b"binary/encrypted"
 NONCE_BYTES = 12
 
 
-class ActivityCodec(PayloadCodec, WithSerializationContext):
+class WorkflowCodec(PayloadCodec, WithSerializationContext):
     """Derives the key from the context. Without a context it refuses to work."""
 
-    def __init__(self, activity_id: str = "") -> None:
-        self._activity_id = activity_id
+    def __init__(self, workflow_id: str = "") -> None:
+        self._workflow_id = workflow_id
 
-    def with_context(self, context: SerializationContext) -> "ActivityCodec":
-        assert isinstance(context, ActivitySerializationContext)
-        return ActivityCodec(context.activity_id or "")
+    def with_context(self, context: SerializationContext) -> "WorkflowCodec":
+        assert isinstance(context, (ActivitySerializationContext, WorkflowSerializationContext))
+        return WorkflowCodec(context.workflow_id or "")
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         return [self._encrypted(payload.SerializeToString()) for payload in payloads]
@@ -42,19 +43,22 @@ class ActivityCodec(PayloadCodec, WithSerializationContext):
         return Payload(metadata={"encoding": ENCODING}, data=nonce + self._key().encrypt(nonce, data, None))
 
     def _key(self) -> AESGCM:
-        assert self._activity_id, "the codec isn't bound to an activity"
-        return AESGCM(hashlib.sha256(self._activity_id.encode()).digest())
+        assert self._workflow_id, "the codec isn't bound to a workflow"
+        return AESGCM(hashlib.sha256(self._workflow_id.encode()).digest())
 
 
-def converter_of(activity_id: str) -> DataConverter:
-    """Returns the converter, bound to an activity as the SDK binds it."""
+CONVERTER = DataConverter(payload_codec=WorkflowCodec())
+
+
+def converter_of(workflow_id: str) -> DataConverter:
+    """Returns the converter, bound to an activity of the workflow as the SDK binds it."""
     context = ActivitySerializationContext(
         namespace="default",
-        activity_id=activity_id,
+        activity_id=None,
         activity_type=None,
         activity_task_queue=None,
-        workflow_id=None,
+        workflow_id=workflow_id,
         workflow_type=None,
         is_local=False,
     )
-    return DataConverter(payload_codec=ActivityCodec()).with_context(context)
+    return CONVERTER.with_context(context)

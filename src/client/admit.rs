@@ -13,6 +13,7 @@ use crate::{
     model::{
         attempt::{Attempt, Ids, Target},
         error::Error,
+        payload::Payloads,
         status::Status,
         token::{self, Token},
     },
@@ -32,6 +33,8 @@ pub struct Admitted {
     pub way: Way,
     /// The activity's heartbeat timeout, if the server was asked and reports it.
     pub heartbeat_timeout: Option<Duration>,
+    /// The details that the server holds, if it was asked and there are some.
+    pub held: Option<Payloads>,
 }
 
 impl Way {
@@ -59,13 +62,17 @@ impl Client {
     /// Admits a request if the server still has the attempt that it is meant for.
     pub(super) async fn admit(&self, target: &Target, effort: Effort) -> Result<Admitted, RpcError> {
         match target {
-            Target::Token(token) => Ok(Admitted { way: Way::Token(token.clone()), heartbeat_timeout: None }),
+            Target::Token(token) => {
+                Ok(Admitted { way: Way::Token(token.clone()), heartbeat_timeout: None, held: None })
+            }
             Target::Checked { ids, attempt, token } => {
                 let description = self.describe(ids, effort).await?;
                 check(*attempt, &description)?;
                 let heartbeat_timeout = description.details.about().heartbeat_timeout;
+                let held = description.details.payloads().clone();
+                let held = (!held.encoded().is_empty()).then_some(held);
                 let way = token.clone().map_or(Way::Ids(description.ids), Way::Token);
-                Ok(Admitted { way, heartbeat_timeout })
+                Ok(Admitted { way, heartbeat_timeout, held })
             }
         }
     }

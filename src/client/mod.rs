@@ -206,7 +206,7 @@ impl Client {
         &self.rules
     }
 
-    /// Records one heartbeat. `None` erases the details that the server holds. The answer has the heartbeat timeout if
+    /// Records one heartbeat. By token, `None` erases the details that the server holds. The answer has the heartbeat timeout if
     /// the activity was described first.
     pub async fn heartbeat(
         &self,
@@ -247,7 +247,9 @@ impl Client {
         effort: Effort,
         order: &mut InOrder<'_>,
     ) -> Result<Acknowledgement, RpcError> {
-        let Admitted { way, heartbeat_timeout } = self.admit(target, effort).await?;
+        let Admitted { way, heartbeat_timeout, held } = self.admit(target, effort).await?;
+        // By ids, a late beat of an earlier attempt may have come in the meantime. Its details are kept.
+        let details = details.or(held);
         let by_ids = way.is_by_ids();
         match self.send_beat(way, details, effort, order).await {
             Ok(signals) => Ok(Acknowledgement { signals, heartbeat_timeout }),

@@ -198,6 +198,26 @@ fn by_ids_the_start_decides_which_attempt_is_later() {
 }
 
 #[test]
+fn pulse_by_ids_keeps_details_that_a_late_beat_of_an_earlier_attempt_has_brought() {
+    // The details come before the first description, or between that one and the beat.
+    for first_with_details in [0, 1] {
+        let fake = server(
+            BEAT_BY_ID,
+            |_| Answer::ok(),
+            move |nth| match nth < first_with_details {
+                true => attempt(2).standalone(),
+                false => attempt(2).with_details("\"late\"").standalone(),
+            },
+        );
+        let options = br#"{"activity_id":"a","run_id":"r","heartbeat_timeout_ms":1000,"initial_details":""}"#;
+        let handle = activity::open(b"", options).unwrap();
+        assert!(activity::details(handle, LONG).unwrap().values().is_empty(), "those of the hand-off stay");
+        fake.wait_for(BEAT_BY_ID, 1);
+        assert!(fake.calls(BEAT_BY_ID)[0].has(b"\"late\""), "first in description {first_with_details}");
+    }
+}
+
+#[test]
 fn completing_by_ids_as_the_first_call_reports_how_the_activity_was_addressed() {
     let _fake = server("", |_| Answer::ok(), |_| attempt(1).standalone());
     let handle = activity::open(b"", br#"{"activity_id":"a","run_id":"r","pulse":false}"#).unwrap();

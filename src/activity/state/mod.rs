@@ -326,6 +326,14 @@ impl Activity {
         self.details.clone().filter(|details| !details.encoded().is_empty())
     }
 
+    /// Makes the pulse resend the details that the server holds now, which are newer than those from the hand-off. Records
+    /// are kept.
+    fn keep(&mut self, held: &Details) {
+        if self.counts.records == 0 && !held.payloads().encoded().is_empty() {
+            self.details = Some(held.payloads().clone());
+        }
+    }
+
     /// Stores the details that the server held at the start. Newer records are kept.
     fn seed(&mut self, details: Details) {
         if !self.knows_details() {

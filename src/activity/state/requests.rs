@@ -140,7 +140,9 @@ impl Activity {
             return;
         }
         // Details from the hand-off count as the initial ones, even if the server holds other details now.
-        if !matches!(self.initial_details, InitialDetails::Known(_)) {
+        if matches!(self.initial_details, InitialDetails::Known(_)) {
+            self.keep(&description.details);
+        } else {
             self.seed(description.details);
         }
         self.due = match self.records.has_unacknowledged() {

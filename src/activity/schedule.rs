@@ -124,6 +124,11 @@ impl Schedule {
         (LEAST_TRY * (1 << ran_out.min(9))).min(longest).max(self.longest_answer * TRY_MARGIN)
     }
 
+    /// Returns whether this much of the lease is enough for a try on the slowest server with which the lease is kept.
+    pub fn leaves_time(&self, lease_left: Duration) -> bool {
+        lease_left >= self.timeout.mul_f64(FULL_TRY_PART)
+    }
+
     /// Returns the pause before a beat moves from a dead connection to the next. It spreads all beats of that
     /// connection.
     pub fn spread(&self) -> Duration {

@@ -46,7 +46,13 @@ impl Activity {
         } else {
             call.grace_end()
         };
-        self.give_up_at(end.max(least), now)
+        let mut end = end.max(least);
+        // The first answer may take long. If the request were repeated at `end`, that one could come too late for the lease.
+        let is_first = self.tries.longest_answer().is_zero() && self.lease.is_held(now);
+        if is_first && !schedule.leaves_time(self.lease.remaining(end)) {
+            end = end.max(self.lease.end());
+        }
+        self.give_up_at(end, now)
     }
 
     /// Abandons the try in flight unless it carries this record. Used when the process ends.

@@ -172,6 +172,15 @@ fn handed_over_details_name_the_attempt_of_the_token() {
 }
 
 #[test]
+fn pulse_resends_details_that_came_after_the_hand_off() {
+    let mut story = without_timeout(handed_nothing());
+    assert!(matches!(story.activity.next_step(story.now), Step::Describe { .. }));
+    story.described(Some("2"), Ids::default(), Attempt::default(), None);
+    assert!(story.activity.initial_details(false, story.now).unwrap().0.unwrap().values().is_empty());
+    assert_eq!(story.after(30 * SECOND).beat().unwrap(), "2");
+}
+
+#[test]
 fn first_record_is_sent_before_the_timeout_is_fetched() {
     let mut story = without_timeout(handed_nothing());
     story.record("1");
@@ -616,10 +625,13 @@ fn left_of_try(story: &mut Story, waiting: WaitingCall) -> Option<Duration> {
 #[test]
 fn try_gets_half_of_the_time_of_the_waiting_call() {
     let mut story = Story::with_nothing_to_erase();
-    story.record("1");
+    story.record("0");
     assert!(story.beat().is_some());
+    story.acknowledged(Signals::default());
+    story.record("1");
     let waiting = WaitingCall::new(story.now, 8 * SECOND);
     story.activity.request_flush(story.now);
+    assert!(story.beat().is_some());
     assert_eq!(left_of_try(&mut story, waiting), Some(4 * SECOND));
     assert_eq!(left_of_try(story.after(3 * SECOND), waiting), Some(SECOND));
     assert_eq!(left_of_try(story.after(SECOND), waiting), None);
@@ -628,6 +640,22 @@ fn try_gets_half_of_the_time_of_the_waiting_call() {
     assert_eq!(story.beat().as_deref(), Some("1"), "it is repeated at once");
     assert!(!story.activity.is_given_up());
     assert_eq!(left_of_try(&mut story, waiting), Some(2 * SECOND));
+}
+
+#[test]
+fn waiting_call_does_not_cost_the_lease_before_the_first_answer() {
+    let options = OpenOptions { heartbeat_timeout: 30 * SECOND, ..handed_nothing() };
+    let now = Moment::now();
+    let mut story = Story { activity: Activity::open(TOKEN, options, now).unwrap(), now };
+    // The first try gets 10 s. The server needs 12.9 s, and the second try can be the last one in time.
+    story.after(5 * SECOND).record("1");
+    assert!(story.beat().is_some());
+    story.after(10 * SECOND).failed(Status::Timeout, Retry::Soon, true);
+    assert!(story.beat().is_some());
+    story.activity.request_flush(story.now);
+    let waiting = WaitingCall::new(story.now, 7 * SECOND);
+    assert_eq!(left_of_try(story.after(7 * SECOND), waiting), Some(8 * SECOND));
+    assert!(!story.activity.is_given_up());
 }
 
 /// How many tries are made until one lasts for `takes`, and when it ends, while calls of this length wait one after the other.

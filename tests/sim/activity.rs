@@ -46,6 +46,8 @@ pub struct Activity {
     pub details: Option<Payloads>,
     /// Whether they were sent with a token. If they were sent by ids, they may be those of another attempt.
     pub details_are_fenced: bool,
+    /// Whether an operator has deleted the details, and no others were sent since.
+    pub details_were_erased: bool,
     /// The time of the attempt's last heartbeat. Without a heartbeat, the start of the attempt.
     beaten: Moment,
     /// The delay between the end of the heartbeat timeout and the event of its timer.
@@ -127,6 +129,7 @@ impl Activity {
             ended_running: false,
             details: None,
             details_are_fenced: true,
+            details_were_erased: false,
             beaten: Moment::LONG_AGO,
             timer: Duration::ZERO,
             cancel_requested: false,
@@ -195,6 +198,7 @@ impl Activity {
     ) -> (Answer, Effect) {
         let is_by_token = subject.attempt.is_some();
         let is_fenced = std::mem::replace(&mut self.details_are_fenced, is_by_token) && is_by_token;
+        self.details_were_erased &= details.is_none();
         let before = std::mem::replace(&mut self.details, details);
         (self.beaten, self.timer) = (now, timer);
         // A standalone activity reports only one of the two.
@@ -252,8 +256,12 @@ impl Activity {
 
     pub fn erase_if_asked(&mut self) {
         if std::mem::take(&mut self.erases_details) {
-            self.details = None;
+            self.erase();
         }
+    }
+
+    pub fn erase(&mut self) {
+        (self.details, self.details_were_erased) = (None, true);
     }
 
     /// The activity is over.

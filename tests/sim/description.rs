@@ -1,5 +1,7 @@
 //! The server's descriptions of an activity: the task of a poll, the answer to Describe, and the history.
 
+use std::time::Duration;
+
 use prost::Message;
 
 use super::{
@@ -152,10 +154,15 @@ impl Activity {
         answer.encode_to_vec()
     }
 
-    /// Returns the task of the attempt, as a poll gets it. For the activity of a workflow it contains the heartbeat timeout with which the
-    /// activity was scheduled, even after an operator has changed it.
+    /// Returns the heartbeat timeout in the task of the attempt. For the activity of a workflow it is the one with which the activity was
+    /// scheduled, even after an operator has changed it.
+    pub fn polled_timeout(&self) -> Duration {
+        if self.is_standalone { self.timeout } else { self.timeout_at_first }
+    }
+
+    /// Returns the task of the attempt, as a poll gets it.
     pub fn task(&self) -> api::PollActivityTaskQueueResponse {
-        let timeout = if self.is_standalone { self.timeout } else { self.timeout_at_first };
+        let timeout = self.polled_timeout();
         api::PollActivityTaskQueueResponse {
             task_token: self.token(),
             attempt: self.attempt,

@@ -6,8 +6,8 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     network::Way,
+    operator::Operation,
     server::Misbehaviour,
-    temporal::State,
     trace::Lane,
     workload::Process,
     world::{World, lock},
@@ -53,6 +53,10 @@ pub enum Fault {
     Cancel,
     /// A user pauses an activity, and unpauses it.
     Pause,
+    /// A user resets an activity.
+    ResetActivity,
+    /// A user changes the heartbeat timeout of an activity.
+    ChangeTimeout,
 }
 
 /// How long a server takes to start again.
@@ -90,6 +94,7 @@ impl Fault {
             Fault::Server(RateLimited),
             Fault::Server(Unavailable),
             Fault::Server(UnavailableThoughApplied),
+            Fault::Server(Garbles),
             Fault::Server(NotFoundOfAGateway),
             Fault::Server(LaggingReplica),
             Fault::Suspend,
@@ -98,6 +103,8 @@ impl Fault {
             Fault::Renewal,
             Fault::Cancel,
             Fault::Pause,
+            Fault::ResetActivity,
+            Fault::ChangeTimeout,
         ]
     }
 
@@ -109,6 +116,7 @@ impl Fault {
                 | Fault::ClockStep
                 | Fault::Cancel
                 | Fault::Pause
+                | Fault::ResetActivity
                 | Fault::Server(Misbehaviour::LaggingReplica)
         )
     }
@@ -118,7 +126,12 @@ impl Fault {
         use Misbehaviour::{LaggingReplica, Slow};
         matches!(
             self,
-            Fault::Server(Slow(_) | LaggingReplica) | Fault::ClockStep | Fault::Cancel | Fault::Pause
+            Fault::Server(Slow(_) | LaggingReplica)
+                | Fault::ClockStep
+                | Fault::Cancel
+                | Fault::Pause
+                | Fault::ResetActivity
+                | Fault::ChangeTimeout
         )
     }
 
@@ -208,12 +221,25 @@ impl Fault {
                 sleep(half + OLD_KEY).await;
                 world.server.forget_keys_before(key);
             }
-            Fault::Cancel => change_one(world, |activity| activity.cancel_requested = true),
+            Fault::Cancel => {
+                let _ = operate_on_one(world, Operation::Cancel);
+            }
             Fault::Pause => {
-                change_one(world, |activity| activity.is_paused = true);
+                let Some(number) = operate_on_one(world, Operation::Pause) else { return };
                 sleep(time).await;
-                for activity in &mut lock(&world.server.temporal).activities {
-                    activity.is_paused = false;
+                let (erases_details, restarts_count) = (world.chance(0.2), world.chance(0.2));
+                operate(world, number, Operation::Unpause { erases_details, restarts_count });
+            }
+            Fault::ResetActivity => {
+                let (erases_details, keeps_paused) = (world.chance(0.3), world.chance(0.3));
+                let _ = operate_on_one(world, Operation::Reset { erases_details, keeps_paused });
+            }
+            Fault::ChangeTimeout => {
+                let timeouts = world.plan.timeouts_ms.iter().filter(|timeout| **timeout > 0);
+                let choices: Vec<_> = timeouts.flat_map(|ms| [(1, *ms), (1, (*ms / 2).max(1000))]).collect();
+                if !choices.is_empty() {
+                    let timeout = Duration::from_millis(world.pick(&choices));
+                    let _ = operate_on_one(world, Operation::SetTimeout(timeout));
                 }
             }
         }
@@ -228,13 +254,25 @@ fn one_of<T>(world: &World, mut choices: Vec<T>) -> Option<T> {
     Some(choices.swap_remove(usize::try_from(at).unwrap()))
 }
 
-fn change_one(world: &World, change: impl FnOnce(&mut super::temporal::Activity)) {
-    let mut temporal = lock(&world.server.temporal);
-    let running = temporal.activities.iter_mut().filter(|activity| activity.state == State::Running);
-    if let Some(activity) = one_of(world, running.collect()) {
-        world.log(Lane::Server, || format!("an operator changes a{}", activity.number));
-        change(activity);
-    }
+/// Does something to an activity that runs or waits for its next attempt, if there is one. Returns its number.
+fn operate_on_one(world: &World, operation: Operation) -> Option<usize> {
+    let pending: Vec<_> = {
+        let temporal = lock(&world.server.temporal);
+        let pending = temporal.activities.iter().filter(|activity| activity.state.is_pending());
+        pending.map(|activity| activity.number).collect()
+    };
+    let number = one_of(world, pending)?;
+    operate(world, number, operation);
+    Some(number)
+}
+
+fn operate(world: &World, number: usize, operation: Operation) {
+    let done = lock(&world.server.temporal).operate(number, operation);
+    world.log(Lane::Server, || {
+        let outcome = done.map_or_else(|refusal| refusal.message, |_| "ok");
+        format!("an operator: {operation:?} of a{number}: {outcome}")
+    });
+    world.server.changed.notify_one();
 }
 
 /// Lets faults happen, some of them at once, until the run's time is over.

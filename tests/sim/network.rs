@@ -4,6 +4,7 @@
 //! socket: while the link is down they wait there, and when it is up again they are sent again.
 
 use std::{
+    collections::VecDeque,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
@@ -86,6 +87,8 @@ struct State {
     connections: Vec<Arc<Pipes>>,
     /// How many clients the process has had.
     client: usize,
+    /// Whether it has one now. What is left of the tasks of the last client connects to nothing.
+    has_client: bool,
 }
 
 /// The two pipes of a connection.
@@ -108,6 +111,8 @@ struct Pipe {
 #[derive(Default)]
 struct PipeState {
     unsent: Vec<u8>,
+    /// When parts of them arrive if nothing is wrong, and their lengths.
+    parts: VecDeque<(Instant, usize)>,
     arrived: Vec<u8>,
     /// The sender has closed in order: its bytes are delivered, and then the end.
     is_closed: bool,
@@ -142,6 +147,7 @@ impl Network {
                 addresses: addresses.collect(),
                 connections: Vec::new(),
                 client: 0,
+                has_client: false,
             }),
             down: Default::default(),
             lossy: Arc::default(),
@@ -202,9 +208,15 @@ impl Network {
         state.connections.iter().filter(|pipes| !pipes.client_has_closed()).cloned().collect()
     }
 
+    /// Lets the client connect.
+    pub fn begin(&self) {
+        let mut state = lock(&self.state);
+        (state.client, state.has_client) = (state.client + 1, true);
+    }
+
     /// Ends the client's connections, and fails its connect attempts.
     pub fn cut(&self) {
-        lock(&self.state).client += 1;
+        lock(&self.state).has_client = false;
         self.open().iter().for_each(|pipes| pipes.to_client.end(End::Reset));
     }
 
@@ -274,7 +286,7 @@ impl Pipe {
     fn end(&self, end: End) {
         let mut state = lock(&self.state);
         if end == End::Reset {
-            state.unsent.clear();
+            state.discard();
             state.arrived.clear();
         }
         state.end.get_or_insert(end);
@@ -302,7 +314,7 @@ impl Pipe {
         }
     }
 
-    fn write(&self, context: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn write(&self, context: &Context<'_>, bytes: &[u8], latency: Duration) -> Poll<io::Result<usize>> {
         let mut state = lock(&self.state);
         if state.end == Some(End::Reset) || state.is_closed {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
@@ -312,6 +324,7 @@ impl Pipe {
             return Poll::Pending;
         }
         state.unsent.extend_from_slice(bytes);
+        state.parts.push_back((Instant::now() + latency, bytes.len()));
         drop(state);
         self.written.notify_one();
         Poll::Ready(Ok(bytes.len()))
@@ -325,9 +338,35 @@ impl Pipe {
     fn abort(&self) {
         let mut state = lock(&self.state);
         state.is_aborted = true;
-        state.unsent.clear();
+        state.discard();
         drop(state);
         self.written.notify_one();
+    }
+}
+
+impl PipeState {
+    fn discard(&mut self) {
+        self.unsent.clear();
+        self.parts.clear();
+    }
+
+    /// How many bytes have been on their way for long enough.
+    fn due(&self) -> usize {
+        let now = Instant::now();
+        self.parts.iter().take_while(|(due, _)| *due <= now).map(|(_, length)| length).sum()
+    }
+
+    fn take(&mut self, mut count: usize) {
+        let bytes: Vec<u8> = self.unsent.drain(..count).collect();
+        self.arrived.extend(bytes);
+        while let Some((_, length)) = self.parts.front_mut() {
+            let taken = count.min(*length);
+            (*length, count) = (*length - taken, count - taken);
+            if *length > 0 {
+                return;
+            }
+            self.parts.pop_front();
+        }
     }
 }
 
@@ -335,15 +374,15 @@ impl Pipe {
 async fn deliver(world: Arc<World>, pipes: Arc<Pipes>, way: Way) {
     let (pipe, network) = (pipes.pipe(way), &world.network);
     loop {
-        let batch = {
+        let due = {
             let state = lock(&pipe.state);
             if state.end.is_some() {
                 return;
             }
             let has_news = !state.unsent.is_empty() || state.is_closed || state.is_aborted;
-            has_news.then_some(state.unsent.len())
+            has_news.then(|| state.parts.front().map(|(due, _)| *due))
         };
-        let Some(batch) = batch else {
+        let Some(due) = due else {
             pipe.written.notified().await;
             continue;
         };
@@ -361,8 +400,11 @@ async fn deliver(world: Arc<World>, pipes: Arc<Pipes>, way: Way) {
             tokio::time::sleep_until(until).await;
             continue;
         }
-        let end = if batch == 0 { END_DELAY } else { Duration::ZERO };
-        sleep(world.latency() + end).await;
+        match due {
+            Some(due) if due > Instant::now() => tokio::time::sleep_until(due).await,
+            Some(_) => {}
+            None => sleep(world.latency() + END_DELAY).await,
+        }
         let is_lost = network.lossy.load(Ordering::Relaxed) > 0 && world.chance(LOSS);
         if !network.is_up(way) || is_lost {
             network.until_up(way).await;
@@ -383,11 +425,10 @@ async fn deliver(world: Arc<World>, pipes: Arc<Pipes>, way: Way) {
             continue;
         }
         let most = if is_slow { SLOW_BYTES } else { usize::MAX };
-        let batch = batch.min(state.unsent.len()).min(most);
-        let bytes: Vec<u8> = state.unsent.drain(..batch).collect();
-        state.arrived.extend(bytes);
+        let count = state.due().min(most);
+        state.take(count);
         // The end comes after the bytes: what reads them may act on them before.
-        if state.is_closed && batch == 0 {
+        if state.is_closed && due.is_none() && state.unsent.is_empty() {
             state.end.get_or_insert(End::InOrder);
         }
         let wakers = [state.reader.take(), state.writer.take()];
@@ -413,7 +454,10 @@ impl World {
 
 /// Makes a connection from the client's host to a server's address.
 pub async fn connect(world: Arc<World>, address: SocketAddr) -> io::Result<Box<dyn Connection>> {
-    let client = lock(&world.network.state).client;
+    let client = {
+        let state = lock(&world.network.state);
+        state.has_client.then_some(state.client)
+    };
     loop {
         world.network.until_up(Way::ToServer).await;
         world.network.until_up(Way::ToClient).await;
@@ -426,7 +470,11 @@ pub async fn connect(world: Arc<World>, address: SocketAddr) -> io::Result<Box<d
     if world.network.is_silent(address.ip()) {
         std::future::pending::<()>().await;
     }
-    if world.server.is_down() || lock(&world.network.state).client != client {
+    let is_of_client = {
+        let state = lock(&world.network.state);
+        state.has_client && client == Some(state.client)
+    };
+    if world.server.is_down() || !is_of_client {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     let pipes = {
@@ -516,7 +564,7 @@ macro_rules! writes_to {
                 context: &mut Context<'_>,
                 bytes: &[u8],
             ) -> Poll<io::Result<usize>> {
-                self.pipes.$pipe.write(context, bytes)
+                self.pipes.$pipe.write(context, bytes, self.world.latency())
             }
 
             fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

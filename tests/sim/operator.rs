@@ -95,7 +95,7 @@ impl Activity {
                     self.attempt = 1;
                 }
                 if erases_details {
-                    self.details = None;
+                    self.erase();
                 }
                 self.schedule_again();
             }

@@ -88,6 +88,8 @@ pub enum Misbehaviour {
     UnavailableThoughApplied,
     /// Answers NOT_FOUND as something between client and server does, without Temporal's detail.
     NotFoundOfAGateway,
+    /// Applies the request, and answers with bytes that aren't a message.
+    Garbles,
     /// Describes an activity as it was before its current attempt.
     LaggingReplica,
 }
@@ -205,10 +207,11 @@ impl World {
         self.server.changed.notify_one();
     }
 
+    /// The client may not know that an operator has changed the timeout.
     fn timeout_of(&self, request: &Request) -> Option<Duration> {
         let temporal = lock(&self.server.temporal);
         let activity = temporal.activities.get(request.activity()?)?;
-        Some(activity.timeout).filter(|timeout| !timeout.is_zero())
+        Some(activity.timeout.min(activity.timeout_at_first)).filter(|timeout| !timeout.is_zero())
     }
 
     /// How long the answer to a request takes where nothing is wrong: as long as the lease can be kept with, or shorter.
@@ -273,7 +276,11 @@ async fn serve(world: Arc<World>, end: ServerEnd) {
                 // A request that has arrived is applied although its connection ends.
                 spawn(&world, answer(world.clone(), pipes.clone(), request, respond));
             }
-            Some(Some(Err(_)) | None) => return,
+            Some(Some(Err(error))) => {
+                world.log(Lane::Server, || format!("#{} fails: {error}", pipes.number));
+                return;
+            }
+            Some(None) => return,
         }
     }
 }
@@ -411,6 +418,7 @@ async fn reply(world: &World, pipes: &Pipes, request: &Request) -> Answer {
     }
     match misbehaviour {
         Some(Misbehaviour::LosesAnswers) => std::future::pending().await,
+        Some(Misbehaviour::Garbles) => return Ok(vec![0xff; 20]),
         Some(Misbehaviour::UnavailableThoughApplied) => {
             return Err(Refusal::plain(
                 tonic::Code::Unavailable,

@@ -113,6 +113,7 @@ impl Process {
         )
         .unwrap();
         let client = Arc::new(client);
+        world.network.begin();
         world.log(Lane::Client, || "connects".into());
         self.spawn(scheduler::run(self.activities, client.clone(), self.activities.connected()));
         let handshake = client.clone();
@@ -296,14 +297,15 @@ pub async fn run(world: Arc<World>, process: Arc<Process>, number: usize) {
     let mut last = None;
     while !process.is_stopping() {
         let activity = lock(&world.server.temporal).activities[number].clone();
-        if activity.state != State::Running || last == Some(activity.identity()) {
+        // A reset changes the number of a running attempt, which isn't another task.
+        if activity.state != State::Running || last == Some(activity.began) {
             if !matches!(activity.state, State::Running | State::Waiting) {
                 return;
             }
             sleep(LOOK).await;
             continue;
         }
-        last = Some(activity.identity());
+        last = Some(activity.began);
         let task = Task { number, activity };
         if world.chance(world.plan.one_call) {
             beat_one_by_one(&world, &process, &task, &mut records).await;
@@ -338,7 +340,7 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
     let requests_per_beat = if is_by_ids { 2 } else { 1 };
     let token = if is_by_ids { Bytes::new() } else { activity.token() };
     let options = OpenOptions {
-        heartbeat_timeout: if knows_timeout { activity.timeout } else { Duration::ZERO },
+        heartbeat_timeout: if knows_timeout { activity.polled_timeout() } else { Duration::ZERO },
         pulse: has_pulse,
         initial_details: knows_details.then(|| activity.details.clone().unwrap_or_default()),
         age: Moment::now().since(activity.began),

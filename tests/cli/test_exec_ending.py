@@ -52,6 +52,8 @@ def test_failing_command_fails_the_attempt(
     error = failure(activity)
     assert error.type == type
     assert {key: error.details[0][key] for key in ("exit_code", "signal")} == detail
+    if "TERM" in script:
+        assert error.message == "sh was ended by SIGTERM"
     if code == 3:
         assert error.message == "sh exited with code 3: the disk is full"
         assert error.details[0]["stderr"] == "first\nthe disk is full"

@@ -2,6 +2,7 @@
 
 import os
 import pty
+from pathlib import Path
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -53,6 +54,15 @@ def test_missing_dashes_are_explained(start_program: StartProgram) -> None:
     running = start_program("exec", "./solver")
     assert running.ends() == USAGE
     assert "The command to run follows after --" in running.errors()
+
+
+def test_missing_interpreter_is_explained(start: StartActivity, execute: Exec, tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/nowhere/sh\n")
+    script.chmod(0o755)
+    running = execute(start("workflow").next_attempt(), command=[str(script)])
+    assert running.ends() == 127
+    assert f"can't run {script}: the interpreter that its first line names doesn't exist" in running.errors()
 
 
 @pytest.mark.parametrize("value", [["--json-file", "/dev/null"], [""]])

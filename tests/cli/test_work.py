@@ -27,6 +27,7 @@ from harness.activities import start_to_close
 from harness.orphans import ORPHANS, SUBREAPER
 from harness.polling import wait_until
 from harness.program import Program, StartProgram
+from harness.proxy import Proxy
 from harness.server import NAMESPACE, Server, dev_server, find_program
 from harness.worker import ACTIVITY_TYPE, ActivityOptions, OneActivity, SdkWorker
 
@@ -382,6 +383,21 @@ def test_output_that_is_not_for_a_terminal_gets_no_prefix(
     assert running.ends() == 0
     assert running.rest() == b"one\n"
     assert "\ntwo\n" in running.errors()
+
+
+def test_failed_polls_are_reported_once_until_they_work_again(
+    server: Server, sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+) -> None:
+    with Proxy(server.port) as up:
+        variables = {"TEMPORAL_ADDRESS": up.address}
+        running = start_program("work", "-t", queue, "-c", "4", "--", "true", variables=variables)
+        running.says("waiting for tasks")
+        wait_for_polls(server, queue)
+    running.says("polling failed and is retried: ")
+    with Proxy(server.port, up.port):
+        assert result(sdk_worker, start_here(heartbeat_timeout=timedelta(seconds=30))) == 0
+        running.says("polling works again")
+        assert running.errors().count("polling failed") == 1
 
 
 # ---- the end of an idle worker ----

@@ -11,7 +11,9 @@ use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError},
     },
+    thread,
     time::{Duration, SystemTime},
 };
 
@@ -31,6 +33,8 @@ const CLEAR_LINE: &[u8] = b"\r\x1b[K";
 /// The width that is assumed if the terminal doesn't report one.
 const DEFAULT_COLUMNS: usize = 80;
 
+/// How long something takes before the user is told why this program waits.
+const SLOW: Duration = Duration::from_secs(2);
 /// How the library begins an error with the server's own message.
 const SERVER_SAYS: &str = "the server says: ";
 
@@ -187,6 +191,23 @@ pub fn notice(text: &str) {
     if !is_quiet() {
         warning(text);
     }
+}
+
+/// Does something that may take long. If it does, prints the notice meanwhile.
+pub fn with_notice_if_slow<T>(text: &str, action: impl FnOnce() -> T) -> T {
+    let (running, ended) = mpsc::channel::<()>();
+    let wait = move || {
+        if ended.recv_timeout(SLOW) == Err(RecvTimeoutError::Timeout) {
+            notice(text);
+        }
+    };
+    thread::scope(|scope| {
+        // If the thread can't be started, only the notice is missing.
+        let _ = thread::Builder::new().name("slow".into()).spawn_scoped(scope, wait);
+        let result = action();
+        drop(running);
+        result
+    })
 }
 
 /// Prints an error that ends the program with this exit code.

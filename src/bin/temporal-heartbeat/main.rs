@@ -160,7 +160,7 @@ fn run(cli: Cli) -> u8 {
         Command::Cancelled(args) => commands::cancelled(connection, args),
         Command::Status(args) => commands::status(connection, &args),
         Command::Completions { shell } => man::print_completions(Cli::command(), shell),
-        Command::Man { directory } => man::write_pages(Cli::command(), &directory),
+        Command::Man { directory } => man::write_pages(&parser(), &directory),
         Command::Guard { directory } => child::guardian::run(&directory),
     };
     code.unwrap_or_else(|error| report(&error))

@@ -1,13 +1,11 @@
 //! Manual pages, and completions for shells.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use clap::Command;
 use clap_complete::Shell;
-use temporal_heartbeat::model::{
-    error::{Error, Result},
-    status::Status,
-};
+use clap_mangen::Man;
+use temporal_heartbeat::model::error::{Error, Result};
 
 use crate::console;
 
@@ -27,10 +25,29 @@ pub fn print_completions(mut program: Command, shell: Shell) -> Result<u8> {
     Ok(0)
 }
 
-/// Writes a manual page for each command into the directory.
-pub fn write_pages(program: Command, directory: &Path) -> Result<u8> {
-    fs::create_dir_all(directory).and_then(|()| clap_mangen::generate_to(program, directory)).map_err(
-        |why| Error::new(Status::Config, format!("can't write to {}: {why}", directory.display())),
-    )?;
+/// Writes a manual page for the program and for each command into the directory.
+pub fn write_pages(program: &Command, directory: &Path) -> Result<u8> {
+    let failed = |why| Error::config(format!("can't write to {}: {why}", directory.display()));
+    fs::create_dir_all(directory).map_err(failed)?;
+    let commands =
+        program.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help");
+    for command in commands.chain([program]) {
+        write_page(command.clone(), directory).map_err(failed)?;
+    }
     Ok(0)
+}
+
+fn write_page(mut command: Command, directory: &Path) -> io::Result<()> {
+    let usage = command.render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage:").trim().to_owned();
+    // Otherwise the synopsis would list all flags, and flags that `-h` omits would have no help.
+    let command = command.override_usage(usage).mut_args(|flag| flag.hide_short_help(false));
+    let page = Man::new(command);
+    let mut text = Vec::new();
+    page.render(&mut text)?;
+    // The lines of examples and of lists must stay as they are.
+    let text = String::from_utf8_lossy(&text)
+        .replace(".SH EXTRA\n", ".SH \"EXAMPLES AND EXIT CODES\"\n.nf\n")
+        .replace(".SH VERSION\n", ".fi\n.SH VERSION\n");
+    fs::write(directory.join(page.get_filename()), text)
 }

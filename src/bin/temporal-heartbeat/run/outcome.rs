@@ -2,6 +2,7 @@
 
 use std::{io, os::unix::process::ExitStatusExt, path::Path, process::ExitStatus, time::Duration};
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use temporal_heartbeat::{
     api::activity,
@@ -15,6 +16,7 @@ use temporal_heartbeat::{
 
 use super::{
     args::{ResultKind, RunArgs},
+    program,
     supervisor::StopReason,
 };
 use crate::{
@@ -57,7 +59,7 @@ impl Outcome {
         let is_missing = why.kind() == io::ErrorKind::NotFound;
         Outcome::Failed(Failure {
             kind: if is_missing { "CommandNotFound" } else { NOT_STARTED },
-            message: format!("can't run {}: {why}", args.program().to_string_lossy()),
+            message: program::not_run(args.program(), why),
             is_non_retryable: false,
             details: None,
         })
@@ -107,7 +109,9 @@ impl Outcome {
             }
             (None, None) => {
                 let signal = exit.signal().unwrap_or_default();
-                let message = with_last_line(format!("{name} was ended by signal {signal}"), stderr);
+                let signal_name =
+                    Signal::try_from(signal).map_or_else(|_| signal.to_string(), |known| known.to_string());
+                let message = with_last_line(format!("{name} was ended by {signal_name}"), stderr);
                 failed("Signal", message, false)
             }
         }

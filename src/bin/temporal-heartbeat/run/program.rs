@@ -34,14 +34,18 @@ pub fn check(program: &OsStr) -> io::Result<()> {
     Err(why)
 }
 
-/// Describes the error of [`check`].
-pub fn words(program: &OsStr, why: &io::Error) -> String {
-    match why.kind() {
-        io::ErrorKind::NotFound if is_path(program) => "there is no such file".to_owned(),
-        io::ErrorKind::NotFound => "there is no such program on the PATH".to_owned(),
-        io::ErrorKind::PermissionDenied => "it isn't a file that may be executed".to_owned(),
-        _ => why.to_string(),
-    }
+/// Describes why the program couldn't be run.
+pub fn not_run(program: &OsStr, why: &io::Error) -> String {
+    let reason = match why.kind() {
+        io::ErrorKind::NotFound if check(program).is_ok() => {
+            "the interpreter that its first line names doesn't exist"
+        }
+        io::ErrorKind::NotFound if is_path(program) => "there is no such file",
+        io::ErrorKind::NotFound => "there is no such program on the PATH",
+        io::ErrorKind::PermissionDenied => "it isn't a file that may be executed",
+        _ => &why.to_string(),
+    };
+    format!("can't run {}: {reason}", program.display())
 }
 
 fn is_path(program: &OsStr) -> bool {

@@ -73,7 +73,12 @@ impl Reporter<'_> {
         }
         let timeout =
             if ended.must_exit { args.end_timeout.min(LAST_REPORT_TIMEOUT) } else { args.end_timeout };
-        let reported = ended.outcome.report(self.handle, timeout);
+        let slow = format!(
+            "{}: the server hasn't acknowledged the end yet; retrying for up to {} (--end-timeout)",
+            self.title,
+            console::duration(timeout)
+        );
+        let reported = console::with_notice_if_slow(&slow, || ended.outcome.report(self.handle, timeout));
         // The report has sent the last record, or nothing can be sent any more.
         let _ = activity::close(self.handle, Timeout::Zero);
         if reported.is_err() || !console::is_quiet() {

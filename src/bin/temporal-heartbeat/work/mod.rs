@@ -110,6 +110,8 @@ struct Worker {
     next_task: AtomicU64,
     /// Whether a poll has succeeded. Before that, an error that isn't retryable means that the command line is wrong.
     has_polled: AtomicBool,
+    /// Whether the last poll has failed.
+    is_polling_failed: AtomicBool,
     /// The error that ended the worker.
     fatal_error: Mutex<Option<Error>>,
 }
@@ -120,10 +122,8 @@ pub fn run(connection: &Connection, args: WorkArgs) -> Result<u8> {
     console::set_quiet(args.run.quiet);
     // Otherwise each task would fail, and the server would retry it here at once.
     if let Err(why) = program::check(args.run.program()) {
-        let name = args.run.program().display();
         let code = exit_code::not_started(&why);
-        let why = program::words(args.run.program(), &why);
-        console::error(&Error::config(format!("can't run {name}: {why}")), code);
+        console::error(&Error::config(program::not_run(args.run.program(), &why)), code);
         return Ok(code);
     }
     connection.connect()?;
@@ -157,6 +157,7 @@ pub fn run(connection: &Connection, args: WorkArgs) -> Result<u8> {
         requires_encoded,
         next_task: AtomicU64::new(0),
         has_polled: AtomicBool::new(false),
+        is_polling_failed: AtomicBool::new(false),
         fatal_error: Mutex::new(None),
     };
     announce(worker, args.concurrency)?;

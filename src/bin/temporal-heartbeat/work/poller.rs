@@ -29,6 +29,9 @@ pub fn run<'scope, 'env>(scope: &'scope Scope<'scope, 'env>, worker: &'env Worke
         match task_queue::next(&worker.queue) {
             Ok(task) => {
                 worker.has_polled.store(true, Ordering::Relaxed);
+                if worker.is_polling_failed.swap(false, Ordering::Relaxed) {
+                    console::notice("polling works again");
+                }
                 backoff = Backoff::default();
                 let Some(task) = task else { continue };
                 slot.count_task();
@@ -55,7 +58,8 @@ pub fn run<'scope, 'env>(scope: &'scope Scope<'scope, 'env>, worker: &'env Worke
                     worker.fail(error);
                     return;
                 }
-                if backoff.last.is_none() {
+                // Not by each of the pollers.
+                if !worker.is_polling_failed.swap(true, Ordering::Relaxed) {
                     console::warning(&format!("polling failed and is retried: {}", console::words(&error)));
                 }
                 worker.slots.pause(backoff.next_pause_after(&error));

@@ -117,7 +117,7 @@ def test_manual_page_is_readable(start_program: StartProgram, tmp_path: Path) ->
     ).stdout
     assert "\n       temporal-heartbeat exec [OPTIONS] -- <COMMAND>...\n" in shown
     assert "The time between two checks (PINGs)." in " ".join(shown.split())
-    assert "\n        127  the command doesn't exist\n       128+n" in shown
+    assert "\n         127  the command doesn't exist\n       128+n" in shown
 
 
 def read(terminal: int, until: bytes) -> bytes:

@@ -33,7 +33,7 @@ const CLEAR_LINE: &[u8] = b"\r\x1b[K";
 /// The width that is assumed if the terminal doesn't report one.
 const DEFAULT_COLUMNS: usize = 80;
 
-/// How long something takes before the user is told why this program waits.
+/// A wait that is longer than this is explained to the user.
 const SLOW: Duration = Duration::from_secs(2);
 /// How the library begins an error with the server's own message.
 const SERVER_SAYS: &str = "the server says: ";
@@ -193,7 +193,7 @@ pub fn notice(text: &str) {
     }
 }
 
-/// Does something that may take long. If it does, prints the notice meanwhile.
+/// Does something that may take long, and prints the notice if it does.
 pub fn with_notice_if_slow<T>(text: &str, action: impl FnOnce() -> T) -> T {
     let (running, ended) = mpsc::channel::<()>();
     let wait = move || {

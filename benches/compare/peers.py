@@ -39,6 +39,7 @@ PEERS_BY_NAME = {
     peer.name: peer
     for peer in (
         Peer("c", "C", (str(BUILD / "c" / "beats"),)),
+        Peer("c-queue", "C, one thread with a queue", (str(BUILD / "c" / "queued"),)),
         Peer("python", "Python", _PYTHON, {"PYTHONPATH": str(PYTHON_PACKAGE)}),
         Peer("go", "Go", (str(BUILD / "go" / "ours"),)),
         _sdk(GO_SDK, "Go SDK", _GO_SDK, gzip=False),
@@ -50,7 +51,7 @@ PEERS_BY_NAME = {
         Peer("wire", "prepared frames", (str(BUILD / "release" / "wire"),), only_null=True, has_cold_start=False),
     )
 }
-OURS = ("c", "python", "go")
+OURS = ("c", "c-queue", "python", "go")
 
 
 def environment(peer: Peer) -> dict[str, str]:
@@ -73,11 +74,11 @@ def build() -> None:
         "--target-dir",
         BUILD,
     )
-    for program in ("beats", "launch", "load"):
+    for program in ("beats", "queued", "launch", "load"):
         source, out = PEERS / "c" / f"{program}.c", BUILD / "c" / program
         link = ("-L", LIBRARY.parent, "-ltemporal_heartbeat", "-lpthread", f"-Wl,-rpath,{LIBRARY.parent}")
         strict = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'include'}")
-        _run("cc", *strict, source, "-o", out, *(link if program == "beats" else ()))
+        _run("cc", *strict, source, "-o", out, *(link if program in ("beats", "queued") else ()))
     _run("go", "-C", PEERS / "go", "build", "-o", BUILD / "go", "./ours", "./sdk")
     pom = PEERS / "java" / "pom.xml"
     installed = BUILD / "java" / "pom.xml"

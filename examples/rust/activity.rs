@@ -9,6 +9,7 @@
 
 use std::{env, process::ExitCode, thread, time::Duration};
 
+use temporal_heartbeat::api::rpc::Call;
 use temporal_heartbeat::{
     api::{activity, rpc},
     model::{
@@ -33,15 +34,15 @@ fn main() -> ExitCode {
 }
 
 fn run(items: u32) -> Result<()> {
-    rpc::connect(b"{}")?;
+    rpc::connect(b"{}")?.wait()?;
     let done = activity::open(&[], br#"{"from_env": true}"#).and_then(|handle| {
         // After this report the server retries at once, and shows the reason. It refuses the report if the attempt is over.
         work(handle, items).inspect_err(|error| {
             let failure = serde_json::json!({"message": error.message()}).to_string();
-            let _ = activity::fail(handle, failure.as_bytes(), Timeout::Within(TIMEOUT));
+            let _ = activity::fail(handle, failure.as_bytes(), Timeout::Within(TIMEOUT)).and_then(Call::wait);
         })
     });
-    rpc::disconnect(Timeout::Within(TIMEOUT))?; // sends the last record, and closes the activity
+    rpc::disconnect(Timeout::Within(TIMEOUT))?.wait()?; // sends the last record, and closes the activity
     println!("{}", done?);
     Ok(())
 }
@@ -57,7 +58,7 @@ fn work(handle: u64, items: u32) -> Result<&'static str> {
             signals = activity::wait_while_paused(handle, Timeout::Forever)?; // heartbeats continue
         }
         if signals.contains(Signals::CANCEL_REQUESTED) {
-            activity::report_cancelled(handle, None, timeout)?;
+            activity::report_cancelled(handle, None, timeout)?.wait()?;
             return Ok("cancelled");
         }
         if signals.intersects(Signals::STOP) {
@@ -65,13 +66,13 @@ fn work(handle: u64, items: u32) -> Result<&'static str> {
         }
     }
     let result = Payloads::from_caller("result", Encoding::Json, items.to_string().as_bytes())?;
-    activity::complete(handle, result, timeout)?;
+    activity::complete(handle, result, timeout)?.wait()?;
     Ok("completed")
 }
 
 /// Returns the last item that the previous attempt recorded, or 0.
 fn last_item(handle: u64) -> Result<u32> {
-    let details = activity::details(handle, Timeout::Within(TIMEOUT))?;
+    let details = activity::details(handle, Timeout::Within(TIMEOUT))?.wait()?;
     let text = details.values().first().map_or("0".into(), |value| String::from_utf8_lossy(&value.data));
     let not_an_item = |_| Error::argument(format!("the previous attempt's details are not an item: {text}"));
     let item = text.parse().map_err(not_an_item)?;

@@ -181,7 +181,7 @@ pub unsafe extern "C" fn thb_activity_get_details(
     // SAFETY: as the header requires, outputs are NULL or writable.
     unsafe {
         boundary::run_giving("details_out", details_out, error_out, || {
-            let details = activity::details(activity, Timeout::from_ms(timeout_ms)?)?;
+            let details = activity::details(activity, Timeout::from_ms(timeout_ms)?)?.wait()?;
             Ok(wrap(details))
         })
     }
@@ -221,7 +221,7 @@ pub unsafe extern "C" fn thb_activity_flush(
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
     // SAFETY: as the header requires, outputs are NULL or writable.
-    unsafe { boundary::run(error_out, || activity::flush(activity, Timeout::from_ms(timeout_ms)?)) }
+    unsafe { boundary::run(error_out, || activity::flush(activity, Timeout::from_ms(timeout_ms)?)?.wait()) }
 }
 
 /// Completes the activity with a result, as thb_complete. Returns the same statuses, and also THB_ENDED,
@@ -244,7 +244,7 @@ pub unsafe extern "C" fn thb_activity_complete(
     unsafe {
         boundary::run(error_out, || {
             let result = payloads("result", encoding, result, result_len)?;
-            activity::complete(activity, result, Timeout::from_ms(timeout_ms)?)
+            activity::complete(activity, result, Timeout::from_ms(timeout_ms)?)?.wait()
         })
     }
 }
@@ -265,7 +265,7 @@ pub unsafe extern "C" fn thb_activity_fail(
     unsafe {
         boundary::run(error_out, || {
             let failure = boundary::bytes("failure_json", failure_json.cast(), failure_len)?;
-            activity::fail(activity, failure, Timeout::from_ms(timeout_ms)?)
+            activity::fail(activity, failure, Timeout::from_ms(timeout_ms)?)?.wait()
         })
     }
 }
@@ -285,7 +285,7 @@ pub unsafe extern "C" fn thb_activity_report_cancelled(
     unsafe {
         boundary::run(error_out, || {
             let details = payloads("details", encoding, details, details_len)?;
-            activity::report_cancelled(activity, details, Timeout::from_ms(timeout_ms)?)
+            activity::report_cancelled(activity, details, Timeout::from_ms(timeout_ms)?)?.wait()
         })
     }
 }
@@ -305,5 +305,5 @@ pub unsafe extern "C" fn thb_activity_close(
     error_out: *mut *mut thb_error_t,
 ) -> thb_status_t {
     // SAFETY: as the header requires, outputs are NULL or writable.
-    unsafe { boundary::run(error_out, || activity::close(activity, Timeout::from_ms(timeout_ms)?)) }
+    unsafe { boundary::run(error_out, || activity::close(activity, Timeout::from_ms(timeout_ms)?)?.wait()) }
 }

@@ -40,12 +40,17 @@ pub unsafe fn run_brief(error_out: *mut *mut thb_error_t, body: impl FnOnce() ->
     let Err(error) = outcome else { return Status::Ok.code() };
     let code = error.status().code();
     if !error_out.is_null() {
-        // An error's text could contain a NUL, which a C string can't.
-        let message = CString::new(error.message().replace('\0', "\u{fffd}")).unwrap_or_default();
         // SAFETY: not NULL; the caller of this function guarantees the rest.
-        unsafe { error_out.write(Box::into_raw(Box::new(thb_error_t { error, message }))) };
+        unsafe { error_out.write(Box::into_raw(Box::new(self::error(error)))) };
     }
     code
+}
+
+/// Wraps an error in the object that the C functions use.
+pub fn error(error: Error) -> thb_error_t {
+    // An error's text could contain a NUL, which a C string can't.
+    let message = CString::new(error.message().replace('\0', "\u{fffd}")).unwrap_or_default();
+    thb_error_t { error, message }
 }
 
 /// Runs the body of a C function without a status. Returns its value, or `otherwise` after a panic.

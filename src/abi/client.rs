@@ -40,7 +40,7 @@ pub unsafe extern "C" fn thb_connect(
     // SAFETY: as the header requires, inputs are readable for the call, outputs NULL or writable.
     unsafe {
         boundary::run(error_out, || {
-            rpc::connect(boundary::bytes("options_json", options_json.cast(), options_len)?)
+            rpc::connect(boundary::bytes("options_json", options_json.cast(), options_len)?)?.wait()
         })
     }
 }
@@ -77,5 +77,5 @@ pub unsafe extern "C" fn thb_reconfigure(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_disconnect(timeout_ms: u32, error_out: *mut *mut thb_error_t) -> thb_status_t {
     // SAFETY: as the header requires, outputs are NULL or writable.
-    unsafe { boundary::run(error_out, || rpc::disconnect(Timeout::from_ms(timeout_ms)?)) }
+    unsafe { boundary::run(error_out, || rpc::disconnect(Timeout::from_ms(timeout_ms)?)?.wait()) }
 }

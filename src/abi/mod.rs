@@ -10,6 +10,7 @@ pub mod boundary;
 pub mod client;
 pub mod details;
 pub mod errors;
+pub mod queue;
 pub mod rpc;
 pub mod telemetry;
 pub mod types;

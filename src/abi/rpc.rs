@@ -59,7 +59,7 @@ pub unsafe extern "C" fn thb_token_from_ids(
     unsafe {
         boundary::run_giving("token_out", token_out, error_out, || {
             let options = boundary::bytes("options_json", options_json.cast(), options_len)?;
-            let token = rpc::token_from_ids(options, Timeout::from_ms(timeout_ms)?)?;
+            let token = rpc::token_from_ids(options, Timeout::from_ms(timeout_ms)?)?.wait()?;
             Ok(boundary::text(&token))
         })
     }
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn thb_heartbeat(
         boundary::run(error_out, || {
             let token = boundary::bytes("token", token, token_len)?;
             let details = payloads("details", encoding, details, details_len)?;
-            let signals = rpc::heartbeat(token, details, Timeout::from_ms(timeout_ms)?)?;
+            let signals = rpc::heartbeat(token, details, Timeout::from_ms(timeout_ms)?)?.wait()?;
             boundary::put(signals_out, signals.bits());
             Ok(())
         })
@@ -128,7 +128,7 @@ pub unsafe extern "C" fn thb_get_details(
     unsafe {
         boundary::run_giving("details_out", details_out, error_out, || {
             let token = boundary::bytes("token", token, token_len)?;
-            let details = rpc::get_details(token, Timeout::from_ms(timeout_ms)?)?;
+            let details = rpc::get_details(token, Timeout::from_ms(timeout_ms)?)?.wait()?;
             Ok(wrap(details))
         })
     }
@@ -161,7 +161,7 @@ pub unsafe extern "C" fn thb_complete(
         boundary::run(error_out, || {
             let token = boundary::bytes("token", token, token_len)?;
             let result = payloads("result", encoding, result, result_len)?;
-            rpc::complete(token, result, Timeout::from_ms(timeout_ms)?)
+            rpc::complete(token, result, Timeout::from_ms(timeout_ms)?)?.wait()
         })
     }
 }
@@ -201,7 +201,7 @@ pub unsafe extern "C" fn thb_fail(
         boundary::run(error_out, || {
             let token = boundary::bytes("token", token, token_len)?;
             let failure = boundary::bytes("failure_json", failure_json.cast(), failure_len)?;
-            rpc::fail(token, failure, Timeout::from_ms(timeout_ms)?)
+            rpc::fail(token, failure, Timeout::from_ms(timeout_ms)?)?.wait()
         })
     }
 }
@@ -227,7 +227,7 @@ pub unsafe extern "C" fn thb_report_cancelled(
         boundary::run(error_out, || {
             let token = boundary::bytes("token", token, token_len)?;
             let details = payloads("details", encoding, details, details_len)?;
-            rpc::report_cancelled(token, details, Timeout::from_ms(timeout_ms)?)
+            rpc::report_cancelled(token, details, Timeout::from_ms(timeout_ms)?)?.wait()
         })
     }
 }

@@ -19,6 +19,9 @@ pub type thb_activity_t = u64;
 /// The handle of a watch, which waits for many activities; as thb_activity_t. 0 is no handle.
 pub type thb_watch_t = u64;
 
+/// The handle of a queue, which receives the completions of asynchronous calls; as thb_activity_t. 0 is no handle.
+pub type thb_queue_t = u64;
+
 /// The statuses. "retry" says whether the same call may succeed later; temporary failures were already retried within
 /// timeout_ms. "Any call" means each function that takes a task token.
 ///
@@ -153,6 +156,29 @@ pub struct thb_details_t {
     pub(crate) details: Details,
     /// The encodings' names as C strings, valid as long as the values.
     pub(crate) encodings: Vec<CString>,
+}
+
+/// The results of asynchronous calls. Freed with thb_completions_free. Any thread may read it while no thread takes
+/// details from it.
+pub struct thb_completions_t {
+    pub(crate) user_data: Vec<u64>,
+    pub(crate) statuses: Vec<thb_status_t>,
+    pub(crate) signals: Vec<u32>,
+    pub(crate) errors: Vec<Option<Box<thb_error_t>>>,
+    pub(crate) details: Vec<Option<Box<thb_details_t>>>,
+}
+
+impl thb_completions_t {
+    /// Creates an empty object with space for this many completions.
+    pub(crate) fn with_capacity(count: usize) -> Self {
+        thb_completions_t {
+            user_data: Vec::with_capacity(count),
+            statuses: Vec::with_capacity(count),
+            signals: Vec::with_capacity(count),
+            errors: Vec::with_capacity(count),
+            details: Vec::with_capacity(count),
+        }
+    }
 }
 
 /// Bytes that end with a NUL. Freed with thb_text_free. Immutable: any thread may read it.

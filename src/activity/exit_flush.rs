@@ -37,13 +37,13 @@ pub struct PendingExit {
 }
 
 impl Activities {
-    /// Waits until the sender has sent the records or can't send them, for at most [`FLUSH_TIMEOUT`].
-    pub fn leave(&self) {
+    /// Waits until the sender has sent the records or can't send them, and no calls run, for at most [`FLUSH_TIMEOUT`].
+    pub fn leave(&self, calls_run: impl Fn() -> bool) {
         self.exit_flush.wanted.store(true, Ordering::Release);
         self.wake_queue.wake();
         let (grace_end, end) = (Instant::now() + GRACE, Instant::now() + FLUSH_TIMEOUT);
-        let over = || self.exit_flush.done.load(Ordering::Acquire) || self.is_disconnected();
-        while !over() && Instant::now() < end {
+        let is_flushed = || self.exit_flush.done.load(Ordering::Acquire) || self.is_disconnected();
+        while (calls_run() || !is_flushed()) && Instant::now() < end {
             if Instant::now() >= grace_end && !self.exit_flush.is_urgent.swap(true, Ordering::AcqRel) {
                 self.wake_queue.wake();
             }

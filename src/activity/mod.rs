@@ -19,6 +19,7 @@
 pub mod address;
 mod calls;
 mod due_queue;
+pub mod ending_call;
 mod exit_flush;
 pub mod handle;
 mod info;
@@ -39,10 +40,12 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::timeout;
+
 use crate::{
     client::{in_doubt::InDoubt, payload_policy::PayloadPolicy},
     model::{
-        deadline::{Deadline, Timeout},
+        deadline::Deadline,
         error::{Error, Result},
         status::Status,
     },
@@ -65,6 +68,12 @@ pub const LONGEST_NAP: Duration = Duration::from_secs(1);
 const FLUSH_ROUND: Duration = Duration::from_millis(100);
 /// How long a request in flight may last after its handle was closed, since it delays the activity's next call.
 const TRY_AFTER_CLOSE: Duration = Duration::from_millis(500);
+
+/// The beginning of a call.
+#[derive(Clone, Copy)]
+pub struct Began {
+    closings: u32,
+}
 
 /// The activities that the process holds open. They outlive the client; without one there are none.
 pub struct Activities {
@@ -120,9 +129,8 @@ impl Activities {
         self.wake_queue.put(due, handle);
     }
 
-    /// Sends what all activities have recorded, until the timeout.
-    pub fn flush_all(&self, timeout: Timeout) {
-        let Some(deadline) = timeout.start() else { return };
+    /// Sends what all activities have recorded, until the deadline.
+    pub async fn flush_all(&self, deadline: &Deadline) {
         let call = WaitingCall::new(Moment::now(), deadline.remaining());
         let mut unsent = self.request_flush_of_all();
         loop {
@@ -139,10 +147,11 @@ impl Activities {
             if left.is_zero() {
                 return;
             }
-            let _ = self.registry.wait(*handle, Deadline::within(left.min(FLUSH_ROUND)), |activity| {
+            let is_flushed = self.registry.wait(*handle, deadline, |activity| {
                 let is_done = activity.is_flushed_to(*newest)?;
                 Ok(if is_done { Checked::Found(()) } else { Checked::Again(FLUSH_ROUND) })
             });
+            let _ = timeout(FLUSH_ROUND, is_flushed).await;
         }
     }
 
@@ -169,11 +178,7 @@ impl Activities {
     }
 
     /// Sends an activity's newest record at once, and waits until the server has acknowledged it.
-    pub fn flush(&self, handle: Handle, deadline: Deadline) -> Result<()> {
-        self.in_call(|| self.flush_in_call(handle, deadline))
-    }
-
-    fn flush_in_call(&self, handle: Handle, deadline: Deadline) -> Result<()> {
+    pub async fn flush(&self, handle: Handle, deadline: &Deadline) -> Result<()> {
         let newest = self.registry.with(handle, |activity| activity.newest_record())?;
         self.request_flush(handle);
         let mut why = None;
@@ -187,13 +192,7 @@ impl Activities {
             let until_given_up = activity.give_up_for_record(newest, call, Moment::now());
             Ok(Checked::Again(self.nap(until_given_up)))
         });
-        flushed?.ok_or_else(|| Error::out_of_time(why, "the newest record isn't acknowledged yet"))
-    }
-
-    /// Sends a beat with the newest details at once, and waits until the server has acknowledged it.
-    pub fn beat(&self, handle: Handle, deadline: Deadline) -> Result<()> {
-        self.registry.with(handle, |activity| activity.request_beat(Moment::now()))??;
-        self.flush(handle, deadline)
+        flushed.await?.ok_or_else(|| Error::out_of_time(why, "the newest record isn't acknowledged yet"))
     }
 
     /// Returns how long a waiting call sleeps before it abandons the try in flight. `None`: there is no try to abandon.
@@ -223,16 +222,22 @@ impl Activities {
         }
     }
 
-    /// Makes a call. Replaces its invalid-handle error if a disconnect closed handles during the call: that isn't the
-    /// caller's mistake. The process may already be connected again.
-    pub fn in_call<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
-        let before = self.closings.load(Ordering::Acquire);
-        let is_closing = before % 2 == 1;
-        call().map_err(|error| match error.status() {
-            Status::InvalidHandle if is_closing || self.closings.load(Ordering::Acquire) != before => {
+    /// Notes the beginning of a call, for [`Activities::explain`].
+    pub fn begin_call(&self) -> Began {
+        Began { closings: self.closings.load(Ordering::Acquire) }
+    }
+
+    /// Replaces the invalid-handle error of a call if a disconnect closed handles during the call: that isn't the caller's
+    /// mistake. The process may already be connected again.
+    pub fn explain(&self, began: Began, error: Error) -> Error {
+        let is_closing = began.closings % 2 == 1;
+        match error.status() {
+            Status::InvalidHandle
+                if is_closing || self.closings.load(Ordering::Acquire) != began.closings =>
+            {
                 Error::new(Status::NotConnected, "the client was disconnected, which closed the handle")
             }
             _ => error,
-        })
+        }
     }
 }

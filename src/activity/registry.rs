@@ -1,11 +1,14 @@
 //! All open activities of the process, by handle and by token.
 
 use std::{
+    future::poll_fn,
     hash::{BuildHasher, RandomState},
     sync::OnceLock,
+    task::{Poll, Waker},
 };
 
 use hashbrown::HashTable;
+use tokio::time::timeout;
 
 use super::{
     handle::{Handle, LAST_GENERATION, SLOTS_OF_ACTIVITIES, invalid},
@@ -17,7 +20,7 @@ use crate::{
         error::{Error, Result},
         status::Status,
     },
-    sys::sync::{Condvar, Mutex},
+    sys::sync::{Arc, Condvar, Mutex, MutexGuard},
 };
 
 /// Slots are allocated in chunks of this many and never move.
@@ -46,14 +49,28 @@ struct Index {
 #[repr(align(64))]
 pub struct Slot {
     state: Mutex<SlotState>,
-    changed: Condvar,
 }
 
 /// The content of a slot.
 #[derive(Default)]
 pub struct SlotState {
     generation: u32,
+    /// Whether the handle is being closed: only the calls that began before still use the activity.
+    is_closing: bool,
     activity: Option<Activity>,
+    /// On the heap, because most activities have no calls that wait.
+    calls: Option<Box<Calls>>,
+}
+
+/// The calls of an activity.
+#[derive(Default)]
+struct Calls {
+    /// Those that wait for a change.
+    waiting: Vec<Waker>,
+    /// For those that block a thread meanwhile.
+    changed: Arc<Condvar>,
+    /// Locked by the submitted call that runs.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Registry {
@@ -93,21 +110,29 @@ impl Registry {
         entries.keys.insert_unique(hash, index, |index| self.hash_at(*index));
         let mut state = self.slot(index).state.lock();
         state.generation += 1;
+        (state.is_closing, state.calls) = (false, None);
         state.activity = Some(activity);
         Ok(Handle::new(index, state.generation, self.fork))
     }
 
-    /// Closes a handle and wakes the calls that wait for its activity.
+    /// Makes a handle invalid for new calls. Calls that began before still use its activity, until [`Registry::remove`].
+    pub fn begin_closing(&self, handle: Handle) -> Result<()> {
+        let slot = self.existing(handle.index())?;
+        let mut state = slot.state.lock();
+        state.of_open(handle)?;
+        state.is_closing = true;
+        wake_waiting(state);
+        Ok(())
+    }
+
+    /// Removes a handle's activity and wakes the calls that wait for it.
     pub fn remove(&self, handle: Handle) -> Result<Activity> {
         let slot = self.existing(handle.index())?;
         let mut entries = self.entries.lock();
-        let activity = {
-            let mut state = slot.state.lock();
-            if state.generation != handle.generation() {
-                return Err(invalid());
-            }
-            state.activity.take().ok_or_else(invalid)?
-        };
+        let mut state = slot.state.lock();
+        state.of(handle)?;
+        let activity = state.activity.take().ok_or_else(invalid)?;
+        wake_waiting(state);
         let hash = self.hasher.hash_one(activity.key());
         if let Ok(entry) = entries.keys.find_entry(hash, |index| *index == handle.index()) {
             entry.remove();
@@ -115,7 +140,6 @@ impl Registry {
         if handle.generation() < LAST_GENERATION {
             entries.free.push(handle.index());
         }
-        slot.changed.notify_all();
         Ok(activity)
     }
 
@@ -162,7 +186,15 @@ impl Registry {
         Handle::new(index, generation.min(LAST_GENERATION), self.fork)
     }
 
-    /// Reads or changes an activity under its lock. `change` must be brief.
+    /// Reads or changes the activity of an open handle under its lock. `change` must be brief.
+    #[inline]
+    pub fn with_open<T>(&self, handle: Handle, change: impl FnOnce(&mut Activity) -> T) -> Result<T> {
+        let slot = self.existing(handle.index())?;
+        let mut state = slot.state.lock();
+        state.of_open(handle).map(change)
+    }
+
+    /// Like [`Registry::with_open`], also while the handle is being closed.
     #[inline]
     pub fn with<T>(&self, handle: Handle, change: impl FnOnce(&mut Activity) -> T) -> Result<T> {
         let slot = self.existing(handle.index())?;
@@ -173,23 +205,59 @@ impl Registry {
     /// Like [`Registry::with`], and wakes the calls that wait for a change.
     pub fn change<T>(&self, handle: Handle, change: impl FnOnce(&mut Activity) -> T) -> Result<T> {
         let slot = self.existing(handle.index())?;
-        let changed = slot.state.lock().of(handle).map(change);
-        slot.changed.notify_all();
+        let mut state = slot.state.lock();
+        let changed = state.of(handle).map(change);
+        wake_waiting(state);
         changed
     }
 
-    /// Waits until `look` returns a value, the deadline passes (`None`), or the handle is closed. `look` also returns
+    /// Waits until `look` returns a value, the deadline passes (`None`), or the activity is removed. `look` also returns
     /// when to check again even without a change.
-    pub fn wait<T>(
+    pub async fn wait<T>(
         &self,
         handle: Handle,
-        deadline: Deadline,
+        deadline: &Deadline,
+        mut look: impl FnMut(&mut Activity) -> Result<Checked<T>>,
+    ) -> Result<Option<T>> {
+        let slot = self.existing(handle.index())?;
+        loop {
+            let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
+            let again = {
+                let mut state = slot.state.lock();
+                let again = match look(state.of(handle)?)? {
+                    Checked::Found(found) => return Ok(Some(found)),
+                    Checked::Again(again) => again,
+                };
+                state.wake_at_change(waker);
+                again
+            };
+            let left = deadline.remaining();
+            if left.is_zero() {
+                return Ok(None);
+            }
+            let woken = timeout(left.min(again), until_polled_again());
+            let _ = deadline.unless_cancelled(woken).await;
+        }
+    }
+
+    /// Returns what the submitted calls of a handle lock, so that they run one at a time.
+    pub fn turn(&self, handle: Handle) -> Result<Arc<tokio::sync::Mutex<()>>> {
+        let mut state = self.existing(handle.index())?.state.lock();
+        state.of(handle)?;
+        Ok(state.calls.get_or_insert_default().turn.clone())
+    }
+
+    /// Like [`Registry::wait`], on the caller's thread, and only until the handle is closed.
+    pub fn block_until<T>(
+        &self,
+        handle: Handle,
+        deadline: &Deadline,
         mut look: impl FnMut(&mut Activity) -> Result<Checked<T>>,
     ) -> Result<Option<T>> {
         let slot = self.existing(handle.index())?;
         let mut state = slot.state.lock();
         loop {
-            let again = match look(state.of(handle)?)? {
+            let again = match look(state.of_open(handle)?)? {
                 Checked::Found(found) => return Ok(Some(found)),
                 Checked::Again(again) => again,
             };
@@ -197,7 +265,8 @@ impl Registry {
             if left.is_zero() {
                 return Ok(None);
             }
-            state = slot.changed.wait_timeout(state, left.min(again));
+            let changed = state.calls.get_or_insert_default().changed.clone();
+            state = changed.wait_timeout(state, left.min(again));
         }
     }
 
@@ -226,7 +295,35 @@ pub enum Checked<T> {
     Again(std::time::Duration),
 }
 
+/// Is ready when the task that waits for it is polled a second time: when its waker was called.
+async fn until_polled_again() {
+    let mut is_polled = false;
+    poll_fn(|_| if std::mem::replace(&mut is_polled, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
+/// Wakes the calls that wait for a change.
+fn wake_waiting(mut state: MutexGuard<'_, SlotState>) {
+    let Some(calls) = &mut state.calls else { return };
+    let (waiting, changed) = (std::mem::take(&mut calls.waiting), calls.changed.clone());
+    drop(state);
+    waiting.into_iter().for_each(Waker::wake);
+    changed.notify_all();
+}
+
 impl SlotState {
+    fn wake_at_change(&mut self, waker: Waker) {
+        let waiting = &mut self.calls.get_or_insert_default().waiting;
+        if !waiting.iter().any(|known| known.will_wake(&waker)) {
+            waiting.push(waker);
+        }
+    }
+
+    /// Returns the activity unless the handle is being closed.
+    #[inline]
+    fn of_open(&mut self, handle: Handle) -> Result<&mut Activity> {
+        if self.is_closing { Err(invalid()) } else { self.of(handle) }
+    }
+
     #[inline]
     fn of(&mut self, handle: Handle) -> Result<&mut Activity> {
         match &mut self.activity {

@@ -328,7 +328,7 @@ mod tests {
         let handle = activities.registry.insert(activity).unwrap();
 
         PLANTED.store(true, Ordering::SeqCst);
-        runtime.start().unwrap();
+        runtime.start(|| ()).unwrap();
         runtime.spawn(run(activities, client, activities.wake_queue.begin()));
         let end = Instant::now() + Duration::from_secs(30);
         let tries = || activities.registry.with(handle, |activity| activity.info(now).counts.failed_tries);

@@ -193,7 +193,7 @@ impl Activities {
         self.registry.handle(watch)?;
         let handle = self.registry.handle(activity)?;
         let found = self.watches.get(watch)?;
-        self.registry.with(handle, |activity| activity.watched = true)?;
+        self.registry.with_open(handle, |activity| activity.watched = true)?;
         let fresh = || Watched {
             mask,
             user_data,
@@ -220,10 +220,11 @@ impl Activities {
     /// Waits for the next activity with changed signals. Returns `None` on timeout.
     pub fn next_of_watch(&self, watch: u64, timeout: Timeout) -> Result<Option<News>> {
         self.registry.handle(watch)?;
-        self.in_call(|| self.next_in_call(watch, timeout.start_waiting()))
+        let began = self.begin_call();
+        self.next_in_call(watch, &timeout.start_waiting()).map_err(|error| self.explain(began, error))
     }
 
-    fn next_in_call(&self, watch: u64, deadline: Deadline) -> Result<Option<News>> {
+    fn next_in_call(&self, watch: u64, deadline: &Deadline) -> Result<Option<News>> {
         let watch = self.watches.get(watch)?;
         let mut state = watch.state.lock();
         loop {
@@ -290,7 +291,7 @@ impl Activities {
     }
 
     fn is_open(&self, activity: u64) -> bool {
-        self.registry.handle(activity).is_ok_and(|handle| self.registry.with(handle, |_| ()).is_ok())
+        self.registry.handle(activity).is_ok_and(|handle| self.registry.with_open(handle, |_| ()).is_ok())
     }
 }
 

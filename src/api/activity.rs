@@ -1,13 +1,19 @@
 //! Activities held open, by handle.
 //!
-//! Like [`crate::api::rpc`], these are the functions of the C header for Rust. Recording never waits. Functions that
-//! block have a timeout.
+//! Like [`crate::api::rpc`], these are the functions of the C header for Rust. Recording never waits.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use crate::{
-    activity::{Activities, LONGEST_NAP, handle::Handle, registry::Checked, state::Activity, watch::News},
-    client::Ending,
+    activity::{
+        Activities, LONGEST_NAP,
+        ending_call::{Before, EndingCall},
+        handle::Handle,
+        registry::Checked,
+        state::Activity,
+        watch::News,
+    },
+    client::{Client, Ending},
     model::{
         deadline::{Deadline, Timeout},
         details::Details,
@@ -17,7 +23,7 @@ use crate::{
         signals::Signals,
         status::Status,
     },
-    process,
+    process::{self, call::Call},
     sys::clock::Moment,
 };
 
@@ -66,7 +72,7 @@ fn find(number: u64) -> Result<(&'static Activities, Handle)> {
 /// Returns whether a codec must have encoded all values of this activity.
 pub fn requires_encoded(number: u64) -> Result<bool> {
     let (activities, handle) = find(number)?;
-    activities.registry.with(handle, |activity| activity.requires_encoded())
+    activities.registry.with_open(handle, |activity| activity.requires_encoded())
 }
 
 /// Records progress. Returns the current signals. Never waits.
@@ -85,7 +91,7 @@ pub fn touch(number: u64) -> Result<Signals> {
 /// Returns the current signals. Never waits.
 pub fn signals(number: u64) -> Result<Signals> {
     let (activities, handle) = find(number)?;
-    activities.registry.with(handle, |activity| activity.signals(Moment::now()))
+    activities.registry.with_open(handle, |activity| activity.signals(Moment::now()))
 }
 
 /// Waits until a signal in `mask` differs from `known`, or the timeout passes. Returns the current signals.
@@ -97,12 +103,14 @@ pub fn wait(number: u64, mask: Signals, known: Signals, timeout: Timeout) -> Res
         let now = Moment::now();
         last = activity.signals(now);
         if !last.changed(known, mask).is_empty() {
-            return Ok(Checked::Found(last));
+            return Ok(Checked::Found(()));
         }
         Ok(Checked::Again(activity.next_change(now).since(now).min(LONGEST_NAP)))
     };
-    let found = activities.in_call(|| activities.registry.wait(handle, deadline, look))?;
-    Ok(found.unwrap_or(last))
+    let began = activities.begin_call();
+    let found = activities.registry.block_until(handle, &deadline, look);
+    found.map_err(|error| activities.explain(began, error))?;
+    Ok(last)
 }
 
 /// Waits until the activity isn't paused any more, one of [`Signals::STOP`] is set, or the timeout passes. Returns the
@@ -112,27 +120,33 @@ pub fn wait_while_paused(number: u64, timeout: Timeout) -> Result<Signals> {
 }
 
 /// Returns the details that the server held when the activity was opened: the previous attempt's.
-pub fn details(number: u64, timeout: Timeout) -> Result<Details> {
+pub fn details(number: u64, timeout: Timeout) -> Result<Call<Details>> {
     let (activities, handle) = find(number)?;
-    let deadline = timeout.start_waiting();
-    let mut why = None;
-    let mut asked = false;
-    let look = |activity: &mut Activity| {
-        let (opening, earlier) = activity.initial_details(asked, Moment::now())?;
-        asked = true;
-        if let Some(details) = opening {
-            return Ok(Checked::Found(details));
-        }
-        if earlier {
-            activities.wake_at(handle, activity.due());
-        }
-        why = activity.last_error().cloned();
-        Ok(Checked::Again(LONGEST_NAP))
-    };
-    let found = activities.in_call(|| activities.registry.wait(handle, deadline, look))?;
-    found
-        .map(Arc::unwrap_or_clone)
-        .ok_or_else(|| Error::out_of_time(why, "the initial details aren't known yet"))
+    // Refuses what can't be answered any more.
+    let known = activities.registry.with_open(handle, |activity| activity.known_details())??;
+    if let Some(known) = known {
+        return Ok(Call::ready(Arc::unwrap_or_clone(known)));
+    }
+    call_of(handle, timeout.start_waiting(), move |_, deadline| async move {
+        let mut why = None;
+        let mut asked = false;
+        let look = |activity: &mut Activity| {
+            let (opening, earlier) = activity.initial_details(asked, Moment::now())?;
+            asked = true;
+            if let Some(details) = opening {
+                return Ok(Checked::Found(details));
+            }
+            if earlier {
+                activities.wake_at(handle, activity.due());
+            }
+            why = activity.last_error().cloned();
+            Ok(Checked::Again(LONGEST_NAP))
+        };
+        let found = activities.registry.wait(handle, &deadline, look).await?;
+        found
+            .map(Arc::unwrap_or_clone)
+            .ok_or_else(|| Error::out_of_time(why, "the initial details aren't known yet"))
+    })
 }
 
 /// Returns a report on the activity, as JSON.
@@ -146,34 +160,38 @@ pub fn info(number: u64) -> Result<String> {
 }
 
 /// Sends the newest record or touch at once, and waits until the server has acknowledged it.
-pub fn flush(number: u64, timeout: Timeout) -> Result<()> {
+pub fn flush(number: u64, timeout: Timeout) -> Result<Call<()>> {
     let (activities, handle) = find(number)?;
     let deadline = timeout.start_sending()?;
-    activities.registry.with(handle, Activity::record_touch)?;
-    activities.flush(handle, deadline)
+    activities.registry.with_open(handle, |activity| activity.record_touch())?;
+    call_of(handle, deadline, |_, deadline| async move { activities.flush(handle, &deadline).await })
 }
 
 /// Sends a beat at once, even without a new record, and waits for the answer. Returns the server's signals.
-pub fn beat(number: u64, timeout: Timeout) -> Result<Signals> {
+pub fn beat(number: u64, timeout: Timeout) -> Result<Call<Signals>> {
     let (activities, handle) = find(number)?;
-    activities.beat(handle, timeout.start_sending()?)?;
-    signals(number)
+    let deadline = timeout.start_sending()?;
+    activities.registry.with_open(handle, |activity| activity.request_beat(Moment::now()))??;
+    call_of(handle, deadline, |_, deadline| async move {
+        activities.flush(handle, &deadline).await?;
+        activities.registry.with(handle, |activity| activity.signals(Moment::now()))
+    })
 }
 
 /// Completes the activity with a result.
-pub fn complete(number: u64, result: Option<Payloads>, timeout: Timeout) -> Result<()> {
+pub fn complete(number: u64, result: Option<Payloads>, timeout: Timeout) -> Result<Call<()>> {
     let activities = process::activities()?;
     activities.rules.check_result(&result)?;
     if requires_encoded(number)? {
         result.as_ref().map_or(Ok(()), |result| result.refuse_readable("result"))?;
     }
-    end(number, timeout.start_sending()?, |_| Ending::Complete(result))
+    end(number, timeout, Before::Nothing, |_| Ending::Complete(result))
 }
 
 /// Ends the attempt with a failure, described in JSON. Unacknowledged details are sent with it. By ids a flush
 /// precedes it. For a standalone activity, [`Client::end`](crate::client::Client::end) sends them in a heartbeat
 /// first.
-pub fn fail(number: u64, failure_json: &[u8], timeout: Timeout) -> Result<()> {
+pub fn fail(number: u64, failure_json: &[u8], timeout: Timeout) -> Result<Call<()>> {
     let activities = process::activities()?;
     let report = Report::read(failure_json)?;
     if report.heartbeat_details.is_some() {
@@ -185,44 +203,64 @@ pub fn fail(number: u64, failure_json: &[u8], timeout: Timeout) -> Result<()> {
     if requires_encoded(number)? {
         report.refuse_readable()?;
     }
-    let handle = activities.registry.handle(number)?;
-    let flushes = activities.registry.with(handle, |activity| activity.flushes_before_failing())?;
-    let deadline = timeout.start_sending()?;
-    activities.in_call(|| {
-        if flushes {
-            activities.flush(handle, deadline)?;
-        }
-        end(number, deadline, |unsent| Ending::Fail(Report { heartbeat_details: unsent, ..report }))
-    })
+    let ending = |unsent| Ending::Fail(Report { heartbeat_details: unsent, ..report });
+    end(number, timeout, Before::RecordThatFailureLoses, ending)
 }
 
 /// Ends the activity as cancelled. The request can't carry the newest record, so that is sent first.
-pub fn report_cancelled(number: u64, details: Option<Payloads>, timeout: Timeout) -> Result<()> {
+pub fn report_cancelled(number: u64, details: Option<Payloads>, timeout: Timeout) -> Result<Call<()>> {
     let activities = process::activities()?;
     activities.rules.check("details", &details)?;
     if requires_encoded(number)? {
         details.as_ref().map_or(Ok(()), |details| details.refuse_readable("details"))?;
     }
-    let handle = activities.registry.handle(number)?;
-    let deadline = timeout.start_sending()?;
-    activities.in_call(|| {
-        activities.flush(handle, deadline)?;
-        end(number, deadline, |_| Ending::Cancel(details))
+    end(number, timeout, Before::Record, |_| Ending::Cancel(details))
+}
+
+/// Closes the handle, which is invalid from then on. Sends the newest record first, until `timeout`, and nothing after
+/// that. Closes the handle even if this fails.
+pub fn close(number: u64, timeout: Timeout) -> Result<Call<()>> {
+    let (activities, handle) = find(number)?;
+    let closing = activities.begin_closing(handle)?;
+    call_of(handle, timeout.start_waiting(), move |_, deadline| async move {
+        let deadline = (timeout != Timeout::Zero).then_some(&deadline);
+        closing.close(deadline).await
     })
 }
 
-/// Closes the handle. Sends the newest record first, until `timeout`, and nothing after that. Closes the handle
-/// even if this fails.
-pub fn close(number: u64, timeout: Timeout) -> Result<()> {
+fn end(
+    number: u64,
+    timeout: Timeout,
+    before: Before,
+    ending: impl FnOnce(Option<Payloads>) -> Ending + Send + 'static,
+) -> Result<Call<()>> {
     let (activities, handle) = find(number)?;
-    activities.close(handle, timeout)
+    let deadline = timeout.start_sending()?;
+    activities.registry.with_open(handle, |activity| activity.check_may_end())??;
+    let call = Arc::new(EndingCall::new(activities, handle, process::session()?.client().clone()));
+    let abandoned = call.clone();
+    let ended =
+        call_of(handle, deadline, |_, deadline| async move { call.run(&deadline, before, ending).await })?;
+    Ok(ended.or(move |without| abandoned.abandon(without.why)))
 }
 
-fn end(number: u64, deadline: Deadline, ending: impl FnOnce(Option<Payloads>) -> Ending) -> Result<()> {
-    let (activities, handle) = find(number)?;
-    let session = process::session()?;
-    activities
-        .end(handle, deadline, ending, |target, ending, verify| session.end(target, ending, verify, deadline))
+/// Returns a call of an activity. Explains its error if a disconnect ends it.
+fn call_of<T, Begun>(
+    handle: Handle,
+    deadline: Deadline,
+    work: impl FnOnce(Arc<Client>, Deadline) -> Begun,
+) -> Result<Call<T>>
+where
+    T: Send + 'static,
+    Begun: Future<Output = Result<T>> + Send + 'static,
+{
+    let activities = process::activities()?;
+    let began = activities.begin_call();
+    let call = Call::new(process::session()?, deadline, |client, deadline| {
+        let work = work(client, deadline);
+        async move { work.await.map_err(|error| activities.explain(began, error)) }
+    });
+    Ok(call.of(activities, handle))
 }
 
 /// Opens a watch: one waiter for the signals of many activities.

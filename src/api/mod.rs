@@ -1,6 +1,7 @@
-//! The API for Rust: the same functions as in the C header. All of them block.
+//! The API for Rust: the same functions as in the C header.
 
 pub mod activity;
+pub mod queue;
 pub mod rpc;
 #[cfg(feature = "cli")]
 pub mod task_queue;

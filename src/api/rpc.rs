@@ -1,9 +1,10 @@
-//! Connecting, and calls that are one request each. All of them block.
+//! Connecting, and calls that are one request each.
 //!
-//! These are the functions of the C header for Rust. Any thread may call them, including a thread of the caller's own
-//! Tokio runtime, which they then block.
+//! These are the functions of the C header for Rust. What is wrong without asking the server is returned at once. The
+//! other calls return a [`Call`]: [`Call::wait`] blocks any thread until the call ends, also a thread of a Tokio runtime;
+//! `.await` works with any asynchronous runtime; [`crate::api::queue`] takes the results of many calls.
 
-use std::{ffi::CStr, time::Duration};
+use std::{ffi::CStr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -25,8 +26,10 @@ use crate::{
         status::Status,
         token,
     },
-    process::{self, session::Session},
+    process::{self, call::Abandoned, session::Session},
 };
+
+pub use crate::process::call::Call;
 
 /// This library's version.
 pub const VERSION: &CStr =
@@ -39,7 +42,7 @@ pub const VERSION: &CStr =
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connects the process to a server. The JSON options override the environment, which overrides the defaults.
-pub fn connect(options_json: &[u8]) -> Result<()> {
+pub fn connect(options_json: &[u8]) -> Result<Call<()>> {
     process::connect(Options::read(options_json)?)
 }
 
@@ -52,7 +55,7 @@ pub fn reconfigure(options_json: &[u8]) -> Result<()> {
 /// Ends the client. Calls in progress end with `NotConnected`. Without a client it does nothing.
 ///
 /// First sends the newest records of open activities, until `timeout`, and closes the activities.
-pub fn disconnect(timeout: Timeout) -> Result<()> {
+pub fn disconnect(timeout: Timeout) -> Result<Call<()>> {
     process::disconnect(timeout)
 }
 
@@ -69,77 +72,86 @@ pub fn requires_encoded() -> Result<bool> {
 }
 
 /// Derives a task token for the attempt that runs, from the activity's ids in JSON.
-pub fn token_from_ids(options_json: &[u8], timeout: Timeout) -> Result<Bytes> {
+pub fn token_from_ids(options_json: &[u8], timeout: Timeout) -> Result<Call<Bytes>> {
     let (ids, attempt) = subject_from_json(options_json)?;
     let session = process::session()?;
-    let deadline = timeout.start_sending()?;
-    session.call(deadline, |client| async move {
-        Ok(client.token_from_ids(&ids, attempt, Effort::Until(deadline)).await?)
-    })
+    Ok(Call::new(session, timeout.start_sending()?, |client, deadline| async move {
+        Ok(client.token_from_ids(&ids, attempt, Effort::Until(&deadline)).await?)
+    }))
 }
 
 /// Records one heartbeat and returns the server's signals. `None` erases the details that the server holds.
-pub fn heartbeat(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> Result<Signals> {
+pub fn heartbeat(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> Result<Call<Signals>> {
     let token = free(token)?;
     let session = process::session()?;
     session.client().rules().check("details", &details)?;
-    let deadline = timeout.start_sending()?;
-    session.call(deadline, |client| async move {
-        Ok(client.heartbeat(&Target::Token(token), details, Effort::Until(deadline)).await?.signals)
-    })
+    Ok(Call::new(session, timeout.start_sending()?, |client, deadline| async move {
+        Ok(client.heartbeat(&Target::Token(token), details, Effort::Until(&deadline)).await?.signals)
+    }))
 }
 
 /// Returns the details that the server holds now.
-pub fn get_details(token: &[u8], timeout: Timeout) -> Result<Details> {
+pub fn get_details(token: &[u8], timeout: Timeout) -> Result<Call<Details>> {
     token::check(token)?;
     let session = process::session()?;
     let deadline = timeout.start_sending()?;
     let token = secret::shared(token);
-    session.call(deadline, |client| async move { Ok(client.details(&token, Effort::Until(deadline)).await?) })
+    Ok(Call::new(session, deadline, |client, deadline| async move {
+        Ok(client.details(&token, Effort::Until(&deadline)).await?)
+    }))
 }
 
 /// Returns the server's description of the token's activity. For the command-line program.
 #[cfg(feature = "cli")]
-pub fn describe(token: &[u8], timeout: Timeout) -> Result<Description> {
+pub fn describe(token: &[u8], timeout: Timeout) -> Result<Call<Description>> {
     token::check(token)?;
     let token = secret::shared(token);
-    let session = process::session()?;
-    let deadline = timeout.start_sending()?;
-    session.call(
-        deadline,
-        |client| async move { Ok(client.description(&token, Effort::Until(deadline)).await?) },
-    )
+    Ok(Call::new(process::session()?, timeout.start_sending()?, |client, deadline| async move {
+        Ok(client.description(&token, Effort::Until(&deadline)).await?)
+    }))
 }
 
 /// Completes the activity with a result.
-pub fn complete(token: &[u8], result: Option<Payloads>, timeout: Timeout) -> Result<()> {
+pub fn complete(token: &[u8], result: Option<Payloads>, timeout: Timeout) -> Result<Call<()>> {
     let token = free(token)?;
     let session = process::session()?;
     session.client().rules().check_result(&result)?;
-    end(&session, token, Ending::Complete(result), timeout)
+    end(session, token, Ending::Complete(result), timeout)
 }
 
 /// Ends the attempt with a failure, described in JSON. For a standalone activity, sends its heartbeat details in a
 /// heartbeat first.
-pub fn fail(token: &[u8], failure_json: &[u8], timeout: Timeout) -> Result<()> {
+pub fn fail(token: &[u8], failure_json: &[u8], timeout: Timeout) -> Result<Call<()>> {
     let token = free(token)?;
     let report = Report::read(failure_json)?;
     let session = process::session()?;
     session.client().rules().check_report(&report)?;
-    end(&session, token, Ending::Fail(report), timeout)
+    end(session, token, Ending::Fail(report), timeout)
 }
 
 /// Ends the activity as cancelled, after the server has requested that.
-pub fn report_cancelled(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> Result<()> {
+pub fn report_cancelled(token: &[u8], details: Option<Payloads>, timeout: Timeout) -> Result<Call<()>> {
     let token = free(token)?;
     let session = process::session()?;
     session.client().rules().check("details", &details)?;
-    end(&session, token, Ending::Cancel(details), timeout)
+    end(session, token, Ending::Cancel(details), timeout)
 }
 
-fn end(session: &Session, token: Bytes, ending: Ending, timeout: Timeout) -> Result<()> {
+fn end(session: Arc<Session>, token: Bytes, ending: Ending, timeout: Timeout) -> Result<Call<()>> {
     let deadline = timeout.start_sending()?;
-    session.end(Target::Token(token), ending, false, deadline)
+    let (doubting, target) = (session.client().clone(), Target::Token(token));
+    let sent = target.clone();
+    let call = Call::new(session, deadline, |client, deadline| async move {
+        client.end(&target, &ending, false, &deadline).await
+    });
+    // For example because this process was stopped: the server may have ended the activity.
+    let in_doubt = move |without: Abandoned| {
+        if without.has_begun {
+            doubting.note_doubt(&sent);
+        }
+        Err(without.why)
+    };
+    Ok(call.or(in_doubt))
 }
 
 /// Returns the process's metrics in the Prometheus text format.
@@ -150,7 +162,7 @@ pub fn metrics() -> Result<String> {
 
 /// Removes and returns the oldest log record, as JSON. Waits for one; returns `None` on timeout.
 pub fn next_log(timeout: Timeout) -> Result<Option<String>> {
-    Ok(process::telemetry()?.log.next(timeout.start_waiting()))
+    Ok(process::telemetry()?.log.next(&timeout.start_waiting()))
 }
 
 /// Returns the token if it is valid and no handle holds it.
@@ -163,4 +175,58 @@ fn free(token: &[u8]) -> Result<Bytes> {
         ));
     }
     Ok(secret::shared(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, sync::mpsc, thread};
+
+    use super::*;
+    use crate::{activity::Activities, process::queue::Queues};
+
+    fn session(address: &str) -> (Arc<Session>, &'static Activities) {
+        let options = Options::read(format!(r#"{{"address":"{address}"}}"#).as_bytes()).unwrap();
+        let activities: &'static Activities = Box::leak(Box::new(Activities::new(0, Arc::default())));
+        let queues: &'static Queues = Box::leak(Box::default());
+        (Arc::new(Session::start(options, activities, queues, &activities.telemetry).unwrap()), activities)
+    }
+
+    fn complete(session: &Arc<Session>, timeout: Duration) -> Result<()> {
+        end(session.clone(), "token".into(), Ending::Complete(None), Timeout::Within(timeout))?.wait()
+    }
+
+    #[test]
+    fn ending_without_an_outcome_in_time_is_in_doubt() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let (session, activities) = session(&address);
+        let (thaw, thawed) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            let call = scope.spawn(|| complete(&session, Duration::from_secs(1)));
+            silent.accept().unwrap();
+            // Like a stopped process, of which the caller is the first to continue.
+            session.spawn(async move { thawed.recv().unwrap() });
+            assert_eq!(call.join().unwrap().unwrap_err().status(), Status::Timeout);
+        });
+        assert!(activities.in_doubt.has(format!("{address}token").as_bytes()));
+        thaw.send(()).unwrap();
+    }
+
+    #[test]
+    fn ending_that_has_not_begun_in_time_never_begins() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap().to_string();
+        let (session, activities) = session(&address);
+        let (thaw, thawed) = mpsc::channel::<()>();
+        session.spawn(async move { thawed.recv().unwrap() });
+        let late = complete(&session, Duration::from_millis(20));
+        assert_eq!(late.unwrap_err().status(), Status::Timeout);
+        assert!(!activities.in_doubt.has(format!("{address}token").as_bytes()));
+        thaw.send(()).unwrap();
+        let (promise, done) = mpsc::channel();
+        session.spawn(async move { promise.send(()).unwrap() });
+        done.recv().unwrap();
+        server.set_nonblocking(true).unwrap();
+        assert_eq!(server.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
+    api::rpc::Call,
     client::Effort,
     model::{attempt::Ids, deadline::Deadline, error::Result, payload::Payloads},
     process,
@@ -83,9 +84,10 @@ pub fn next(queue: &Queue) -> Result<Option<Task>> {
         worker_instance_key: queue.worker.clone(),
         ..PollActivityTaskQueueRequest::default()
     };
-    let answer = process::session()?.call(Deadline::within(POLL_TIME), |client| async move {
+    let answer = Call::new(process::session()?, Deadline::within(POLL_TIME), |client, _| async move {
         Ok(client.poll(request, Effort::Once(POLL.start())).await?)
-    })?;
+    })
+    .wait()?;
     Ok((!answer.task_token.is_empty()).then(|| Task::from(answer)))
 }
 
@@ -100,9 +102,10 @@ pub fn release_polls(queue: &Queue) -> Result<bool> {
         ..ShutdownWorkerRequest::default()
     };
     let deadline = Deadline::within(RELEASE_TIMEOUT);
-    process::session()?.call(deadline, |client| async move {
-        Ok(client.release_polls(request, Effort::Until(deadline)).await?)
+    Call::new(process::session()?, deadline, |client, deadline| async move {
+        Ok(client.release_polls(request, Effort::Until(&deadline)).await?)
     })
+    .wait()
 }
 
 impl From<PollActivityTaskQueueResponse> for Task {

@@ -60,7 +60,7 @@ impl Way {
 
 impl Client {
     /// Admits a request if the server still has the attempt that it is meant for.
-    pub(super) async fn admit(&self, target: &Target, effort: Effort) -> Result<Admitted, RpcError> {
+    pub(super) async fn admit(&self, target: &Target, effort: Effort<'_>) -> Result<Admitted, RpcError> {
         match target {
             Target::Token(token) => {
                 Ok(Admitted { way: Way::Token(token.clone()), heartbeat_timeout: None, held: None })
@@ -86,7 +86,7 @@ impl Client {
         target: &Target,
         by_ids: bool,
         failed: RpcError,
-        effort: Effort,
+        effort: Effort<'_>,
     ) -> RpcError {
         let is_claimed_by_ids = by_ids && failed.error.status() == Status::NotFound;
         // Server 1.32 refuses in this way to complete a standalone activity by ids that is over.

@@ -35,12 +35,12 @@ pub struct Found {
 
 impl Client {
     /// Returns the details that the server holds for the token's activity.
-    pub async fn details(&self, token: &[u8], effort: Effort) -> Result<Details, RpcError> {
+    pub async fn details(&self, token: &[u8], effort: Effort<'_>) -> Result<Details, RpcError> {
         Ok(self.description(token, effort).await?.details)
     }
 
     /// Returns the server's description of the token's activity, of whichever attempt.
-    pub async fn description(&self, token: &[u8], effort: Effort) -> Result<Description, RpcError> {
+    pub async fn description(&self, token: &[u8], effort: Effort<'_>) -> Result<Description, RpcError> {
         let read = self.read(token, effort).await?;
         let mut rounds = Rounds::new(self.retry, effort);
         loop {
@@ -54,7 +54,7 @@ impl Client {
     /// Checks that the server still has this attempt, and returns its description. Waits until no beat of the activity is in
     /// flight, such as one of a handle that was closed: the server may apply it after the description, and the described
     /// details would then replace the newer ones with the next beat.
-    pub async fn look(&self, subject: &Subject, effort: Effort) -> Result<Found, RpcError> {
+    pub async fn look(&self, subject: &Subject, effort: Effort<'_>) -> Result<Found, RpcError> {
         let (ids, attempt) = match subject {
             Subject::Token(token) => {
                 let read = self.read(token, effort).await?;
@@ -84,7 +84,7 @@ impl Client {
         &self,
         ids: &Ids,
         attempt: Attempt,
-        effort: Effort,
+        effort: Effort<'_>,
     ) -> Result<Bytes, RpcError> {
         let mut rounds = Rounds::new(self.retry, effort);
         loop {
@@ -95,7 +95,12 @@ impl Client {
         }
     }
 
-    async fn token_of_running(&self, ids: &Ids, attempt: Attempt, effort: Effort) -> Result<Bytes, RpcError> {
+    async fn token_of_running(
+        &self,
+        ids: &Ids,
+        attempt: Attempt,
+        effort: Effort<'_>,
+    ) -> Result<Bytes, RpcError> {
         let description = self.describe(ids, effort).await?;
         check(attempt, &description)?;
         self.derived_token(&description, effort).await
@@ -103,7 +108,7 @@ impl Client {
 
     /// Derives a token for the attempt from the description. The token format is the server's own, so there may be no
     /// such token, and the server may refuse it.
-    async fn derived_token(&self, found: &Description, effort: Effort) -> Result<Bytes, RpcError> {
+    async fn derived_token(&self, found: &Description, effort: Effort<'_>) -> Result<Bytes, RpcError> {
         let impossible = |why| RpcError::permanent(Error::new(Status::Unimplemented, why));
         if found.ids.workflow_id.is_empty() || found.attempt.number == 0 {
             return Err(impossible(
@@ -130,7 +135,7 @@ impl Client {
 
     /// Parses a token, which must be from this client's namespace. A workflow of another namespace would not be found
     /// here, which would look like the end of the activity.
-    async fn read(&self, token: &[u8], effort: Effort) -> Result<Token, RpcError> {
+    async fn read(&self, token: &[u8], effort: Effort<'_>) -> Result<Token, RpcError> {
         let read = Token::read(token)
             .ok_or_else(|| RpcError::permanent(Error::new(Status::TokenUnreadable, unreadable(token))))?;
         if self.namespace_id.get().is_none() {
@@ -144,7 +149,7 @@ impl Client {
 
     /// Describes an activity. `NotFound`: it is over or doesn't exist. If the answer doesn't prove that, the error is
     /// `Unavailable`, and the call may be retried.
-    pub(super) async fn describe(&self, ids: &Ids, effort: Effort) -> Result<Description, RpcError> {
+    pub(super) async fn describe(&self, ids: &Ids, effort: Effort<'_>) -> Result<Description, RpcError> {
         let mut predecessor = Predecessor::default();
         self.describe_in_order(ids, effort, &mut InOrder::alone(&mut predecessor)).await
     }
@@ -152,7 +157,7 @@ impl Client {
     async fn describe_in_order(
         &self,
         ids: &Ids,
-        effort: Effort,
+        effort: Effort<'_>,
         order: &mut InOrder<'_>,
     ) -> Result<Description, RpcError> {
         self.ask_to_describe(ids, effort, order).await.map_err(|failed| {
@@ -172,7 +177,7 @@ impl Client {
     async fn ask_to_describe(
         &self,
         ids: &Ids,
-        effort: Effort,
+        effort: Effort<'_>,
         order: &mut InOrder<'_>,
     ) -> Result<Description, RpcError> {
         let Ids { workflow_id, run_id, activity_id } = ids.clone();

@@ -48,7 +48,7 @@ impl Client {
         target: &Target,
         ending: &Ending,
         verify: bool,
-        deadline: Deadline,
+        deadline: &Deadline,
     ) -> Result<(), Error> {
         let lost_details = details_lost_with(target, ending);
         match ending {
@@ -123,7 +123,7 @@ impl Client {
         &self,
         target: &Target,
         ending: &Ending,
-        deadline: Deadline,
+        deadline: &Deadline,
         order: &mut InOrder<'_>,
     ) -> Result<(), RpcError> {
         let mut rounds = Rounds::new(self.retry, Effort::Until(deadline));
@@ -139,7 +139,7 @@ impl Client {
         &self,
         target: &Target,
         ending: &Ending,
-        deadline: Deadline,
+        deadline: &Deadline,
         order: &mut InOrder<'_>,
     ) -> Result<(), RpcError> {
         // A description without an answer isn't an ending that may have been applied.
@@ -150,7 +150,8 @@ impl Client {
             true => Effort::Once(retry::time_of_try(deadline, self.transport.longest_answer()).start()),
             false => Effort::Until(deadline),
         };
-        match self.send_ending(ending, way, effort, order).await {
+        let sent = deadline.unless_cancelled(self.send_ending(ending, way, effort, order)).await;
+        match sent.unwrap_or_else(|| Err(RpcError::cancelled())) {
             Ok(()) => Ok(()),
             Err(failed) => Err(self.confirm(target, by_ids, failed, Effort::Until(deadline)).await),
         }
@@ -160,7 +161,7 @@ impl Client {
         &self,
         ending: &Ending,
         way: Way,
-        effort: Effort,
+        effort: Effort<'_>,
         order: &mut InOrder<'_>,
     ) -> Result<(), RpcError> {
         let (identity, namespace) = (self.identity.clone(), self.namespace.clone());

@@ -24,6 +24,7 @@ pub mod rpc_error;
 mod verify;
 
 use std::{
+    future::Future,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -70,14 +71,22 @@ const GREETING_PAUSE: Duration = Duration::from_secs(30);
 
 /// How long and how often to try.
 #[derive(Clone, Copy, Debug)]
-pub enum Effort {
+pub enum Effort<'a> {
     /// Retry until the deadline, while that can help.
-    Until(Deadline),
+    Until(&'a Deadline),
     /// Try once, within these limits.
     Once(TryLimits),
 }
 
-impl Effort {
+impl Effort<'_> {
+    /// Runs `work` until it ends. Returns `None` if the call is cancelled first.
+    async fn unless_cancelled<T>(self, work: impl Future<Output = T>) -> Option<T> {
+        match self {
+            Effort::Until(deadline) => deadline.unless_cancelled(work).await,
+            Effort::Once(_) => Some(work.await),
+        }
+    }
+
     /// Returns the time that is left.
     fn remaining(self) -> Duration {
         match self {
@@ -159,13 +168,13 @@ impl Client {
     }
 
     /// Checks that a Temporal server answers and has the namespace, and fetches its limits.
-    pub async fn handshake(&self, effort: Effort) -> Result<(), RpcError> {
+    pub async fn handshake(&self, effort: Effort<'_>) -> Result<(), RpcError> {
         self.ask(&api::GET_SYSTEM_INFO, &api::GetSystemInfoRequest {}, effort).await?;
         self.describe_namespace(effort).await
     }
 
     /// Fetches the namespace's id and limits, if the credentials allow it.
-    async fn describe_namespace(&self, effort: Effort) -> Result<(), RpcError> {
+    async fn describe_namespace(&self, effort: Effort<'_>) -> Result<(), RpcError> {
         let request = api::DescribeNamespaceRequest { namespace: self.namespace.clone() };
         let info = match self.ask(&api::DESCRIBE_NAMESPACE, &request, effort).await {
             Ok(answer) => answer.namespace_info.unwrap_or_default(),
@@ -196,7 +205,7 @@ impl Client {
     /// For a client that didn't handshake: fetches the limits from the first use on, until it has them.
     pub async fn handshake_when_used(&self) {
         self.used.notified().await;
-        while self.describe_namespace(Effort::Until(Deadline::within(GREETING_TIMEOUT))).await.is_err() {
+        while self.describe_namespace(Effort::Until(&Deadline::within(GREETING_TIMEOUT))).await.is_err() {
             tokio::time::sleep(GREETING_PAUSE).await;
         }
     }
@@ -212,7 +221,7 @@ impl Client {
         &self,
         target: &Target,
         details: Option<Payloads>,
-        effort: Effort,
+        effort: Effort<'_>,
     ) -> Result<Acknowledgement, RpcError> {
         self.look_at_size("details", details.as_ref());
         let metrics = &self.transport.telemetry().metrics;
@@ -227,7 +236,7 @@ impl Client {
         &self,
         target: &Target,
         details: Option<Payloads>,
-        effort: Effort,
+        effort: Effort<'_>,
     ) -> Result<Acknowledgement, RpcError> {
         let mut permit = self.in_order(target, effort).await?;
         let mut rounds = Rounds::new(self.retry, effort);
@@ -244,7 +253,7 @@ impl Client {
         &self,
         target: &Target,
         details: Option<Payloads>,
-        effort: Effort,
+        effort: Effort<'_>,
         order: &mut InOrder<'_>,
     ) -> Result<Acknowledgement, RpcError> {
         let Admitted { way, heartbeat_timeout, held } = self.admit(target, effort).await?;
@@ -261,7 +270,7 @@ impl Client {
         &self,
         way: Way,
         details: Option<Payloads>,
-        effort: Effort,
+        effort: Effort<'_>,
         order: &mut InOrder<'_>,
     ) -> Result<Signals, RpcError> {
         let (identity, namespace) = (self.identity.clone(), self.namespace.clone());
@@ -305,7 +314,7 @@ impl Client {
     pub async fn poll(
         &self,
         request: api::PollActivityTaskQueueRequest,
-        effort: Effort,
+        effort: Effort<'_>,
     ) -> Result<api::PollActivityTaskQueueResponse, RpcError> {
         let (namespace, identity) = (self.namespace.clone(), self.identity.clone());
         let request = api::PollActivityTaskQueueRequest { namespace, identity, ..request };
@@ -317,7 +326,7 @@ impl Client {
     pub async fn release_polls(
         &self,
         request: api::ShutdownWorkerRequest,
-        effort: Effort,
+        effort: Effort<'_>,
     ) -> Result<bool, RpcError> {
         if !self.releases_polls.load(std::sync::atomic::Ordering::Relaxed) {
             return Ok(false);
@@ -344,7 +353,7 @@ impl Client {
     }
 
     /// Waits until requests for the target's activity may be sent.
-    async fn in_order(&self, target: &Target, effort: Effort) -> Result<Permit<'_>, RpcError> {
+    async fn in_order(&self, target: &Target, effort: Effort<'_>) -> Result<Permit<'_>, RpcError> {
         let permit = self.order.acquire(target, effort).await;
         permit.ok_or_else(|| {
             let why = "another call for this activity is still in flight; nothing was sent";
@@ -358,7 +367,7 @@ impl Client {
         &self,
         method: &Method<Request, Response>,
         request: &Request,
-        effort: Effort,
+        effort: Effort<'_>,
     ) -> Result<Response, RpcError>
     where
         Request: Message,
@@ -372,7 +381,7 @@ impl Client {
         &self,
         method: &Method<Request, Response>,
         request: &Request,
-        effort: Effort,
+        effort: Effort<'_>,
         order: &mut InOrder<'_>,
     ) -> Result<Response, RpcError>
     where

@@ -43,12 +43,15 @@ impl Default for Order {
 
 impl Order {
     /// Waits until no other request of the target's activity is in flight. Returns `None` at the end of the effort.
-    pub async fn acquire(&self, target: &Target, effort: Effort) -> Option<Permit<'_>> {
+    pub async fn acquire(&self, target: &Target, effort: Effort<'_>) -> Option<Permit<'_>> {
         let key = self.key(target);
         let activity = self.activities.lock().entry(key);
         let predecessor = match activity.clone().try_lock_owned() {
             Ok(predecessor) => predecessor,
-            Err(_) => timeout(effort.remaining(), activity.lock_owned()).await.ok()?,
+            Err(_) => {
+                let locked = timeout(effort.remaining(), activity.lock_owned());
+                effort.unless_cancelled(locked).await?.ok()?
+            }
         };
         Some(Permit { order: self, key, predecessor })
     }
@@ -136,7 +139,7 @@ mod tests {
 
     const SOON: Duration = Duration::from_millis(10);
 
-    fn short() -> Effort {
+    fn short() -> Effort<'static> {
         Effort::Once(TryTime { answer: SOON, silence: SOON }.start())
     }
 

@@ -42,7 +42,7 @@ pub async fn call<Request, Response>(
     method: &Method<Request, Response>,
     request: &Request,
     policy: &RetryPolicy,
-    deadline: Deadline,
+    deadline: &Deadline,
     order: &mut InOrder<'_>,
 ) -> Result<Response, RpcError>
 where
@@ -53,9 +53,11 @@ where
     let mut tries = Tries::new(*policy, deadline);
     loop {
         let limits = time_of_try(deadline, transport.longest_answer()).start();
-        let error = match attempt(transport, method, frame.clone(), limits, order).await {
-            Ok(response) => return Ok(response),
-            Err(error) => error,
+        let answered = attempt(transport, method, frame.clone(), limits, order);
+        let error = match deadline.unless_cancelled(answered).await {
+            Some(Ok(response)) => return Ok(response),
+            Some(Err(error)) => error,
+            None => RpcError::cancelled(),
         };
         let timed_out = error.timed_out;
         let pause = tries.failed(error)?;
@@ -64,7 +66,7 @@ where
             return Err(tries.yield_to_next());
         }
         match tries.fit(pause) {
-            Some(pause) => tokio::time::sleep(pause).await,
+            Some(pause) => drop(deadline.unless_cancelled(tokio::time::sleep(pause)).await),
             None => return Err(tries.give_up(transport)),
         }
     }
@@ -115,7 +117,7 @@ fn log_failure(transport: &Transport, call: Call, error: &RpcError) {
 }
 
 /// Returns the time limits of a try that starts now, given the longest recent answer time of the server.
-pub fn time_of_try(deadline: Deadline, longest_answer: Duration) -> TryTime {
+pub fn time_of_try(deadline: &Deadline, longest_answer: Duration) -> TryTime {
     let left = deadline.remaining();
     let answer = (left / 2).clamp(SHORTEST_TRY, LONGEST_TRY).max(longest_answer * ANSWER_MARGIN).min(left);
     let silence = (left / SILENCE_PART).clamp(SHORTEST_SILENCE, LONGEST_SILENCE).min(answer);
@@ -134,9 +136,9 @@ enum Pause {
 }
 
 /// The tries of one call so far.
-struct Tries {
+struct Tries<'a> {
     started: Instant,
-    deadline: Deadline,
+    deadline: &'a Deadline,
     /// The time that a pause leaves for a last try.
     last_try: Duration,
     failed: u32,
@@ -147,8 +149,8 @@ struct Tries {
     connection_aborted: bool,
 }
 
-impl Tries {
-    fn new(policy: RetryPolicy, deadline: Deadline) -> Self {
+impl<'a> Tries<'a> {
+    fn new(policy: RetryPolicy, deadline: &'a Deadline) -> Self {
         Tries {
             started: Instant::now(),
             deadline,
@@ -250,7 +252,8 @@ mod tests {
 
     #[test]
     fn number_of_tries_is_limited() {
-        let mut tries = Tries::new(POLICY, Deadline::within(Duration::from_secs(60)));
+        let deadline = Deadline::within(Duration::from_secs(60));
+        let mut tries = Tries::new(POLICY, &deadline);
         let lost = || RpcError::from(TransportError::OutcomeUnknown(Error::new(Status::Unavailable, "gone")));
         for more in [true, true, false] {
             let pause = tries.failed(lost()).unwrap();

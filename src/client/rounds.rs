@@ -12,8 +12,8 @@ use crate::{
 
 /// The rounds of one call. Each round checks the activity and sends a request. Requests by token are retried within a
 /// round, by [`super::retry`]. Requests by ids, and those with an unproven NOT_FOUND, are retried in a new round.
-pub struct Rounds {
-    effort: Effort,
+pub struct Rounds<'a> {
+    effort: Effort<'a>,
     policy: RetryPolicy,
     failed: u32,
     /// The last error that isn't a timeout.
@@ -22,9 +22,9 @@ pub struct Rounds {
     connection_aborted: bool,
 }
 
-impl Rounds {
+impl<'a> Rounds<'a> {
     /// Creates the state before the first round.
-    pub fn new(policy: RetryPolicy, effort: Effort) -> Self {
+    pub fn new(policy: RetryPolicy, effort: Effort<'a>) -> Self {
         Rounds {
             effort,
             policy,
@@ -55,7 +55,8 @@ impl Rounds {
                 if error.error.status() != Status::Timeout {
                     self.last_error = Some(error.error);
                 }
-                tokio::time::sleep(pause).await;
+                // The next round fails at once after a cancellation.
+                deadline.unless_cancelled(tokio::time::sleep(pause)).await;
                 Ok(())
             }
             _ => Err(RpcError {
@@ -82,8 +83,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn timeout_in_the_last_round_does_not_hide_the_previous_answer() {
+        let deadline = Deadline::within(Duration::from_secs(60));
         let policy = Options::read(br#"{"address":"127.0.0.1:1"}"#).unwrap().retry;
-        let mut rounds = Rounds::new(policy, Effort::Until(Deadline::within(Duration::from_secs(60))));
+        let mut rounds = Rounds::new(policy, Effort::Until(&deadline));
         let answer = RpcError::temporary(Error::new(Status::Unavailable, "the answer"));
         rounds.next(answer).await.unwrap();
         let timeout = RpcError::permanent(Error::new(Status::Timeout, "gave up"));

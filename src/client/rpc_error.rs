@@ -69,6 +69,12 @@ impl RpcError {
         RpcError::new(error.temporary(None), Retry::Soon)
     }
 
+    /// Creates the error of a request whose call was cancelled before the answer.
+    pub fn cancelled() -> Self {
+        let error = Error::new(Status::Timeout, "the call was cancelled before the server answered");
+        RpcError { outcome_unknown: true, timed_out: true, ..RpcError::temporary(error) }
+    }
+
     /// Classifies a gRPC status that the server answered.
     pub fn from_status(answer: &tonic::Status) -> Self {
         use Retry::{Never, Slowly, Soon, WithOtherCredentials};

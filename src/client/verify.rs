@@ -38,7 +38,7 @@ impl Client {
         target: &Target,
         ending: &Ending,
         verify: bool,
-        deadline: Deadline,
+        deadline: &Deadline,
     ) -> Option<bool> {
         if !verify {
             return None;
@@ -89,12 +89,12 @@ impl Client {
     }
 
     /// Returns the id of the event that scheduled an activity, if the history can be read that far back.
-    pub(super) async fn scheduled_event_id(&self, ids: &Ids, effort: Effort) -> Result<i64, RpcError> {
+    pub(super) async fn scheduled_event_id(&self, ids: &Ids, effort: Effort<'_>) -> Result<i64, RpcError> {
         Ok(self.record_of(ids, effort).await?.scheduled_event_id)
     }
 
     /// Returns the record of the newest activity with this id in its workflow's history.
-    async fn record_of(&self, ids: &Ids, effort: Effort) -> Result<Record, RpcError> {
+    async fn record_of(&self, ids: &Ids, effort: Effort<'_>) -> Result<Record, RpcError> {
         let mut next_page_token = bytes::Bytes::new();
         let mut reader = Reader::default();
         for _ in 0..MAX_PAGES {

@@ -1,13 +1,22 @@
 //! Timeouts and deadlines of calls.
 
-use std::time::Duration;
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
 
 use crate::{
     model::{
         error::{Error, Result},
         status::Status,
     },
-    sys::clock::Instant,
+    sys::{clock::Instant, sync::Notify},
 };
 
 /// The `timeout_ms` of a call.
@@ -45,8 +54,8 @@ impl Timeout {
     pub fn start(self) -> Option<Deadline> {
         match self {
             Timeout::Zero => None,
-            Timeout::Within(time) => Some(Deadline(Instant::now().checked_add(time))),
-            Timeout::Forever => Some(Deadline(None)),
+            Timeout::Within(time) => Some(Deadline::within(time)),
+            Timeout::Forever => Some(Deadline { end: None, cancellation: None }),
         }
     }
 
@@ -62,18 +71,79 @@ impl Timeout {
     }
 }
 
-/// The time at which a call must end, if there is a limit.
-#[derive(Clone, Copy, Debug)]
-pub struct Deadline(Option<Instant>);
+/// The time at which a call must end, if there is a limit. A cancellation ends it earlier.
+#[derive(Clone, Debug)]
+pub struct Deadline {
+    end: Option<Instant>,
+    cancellation: Option<Arc<Cancellation>>,
+}
 
 impl Deadline {
     /// Creates a deadline `time` from now.
     pub fn within(time: Duration) -> Self {
-        Deadline(Instant::now().checked_add(time))
+        Deadline { end: Instant::now().checked_add(time), cancellation: None }
     }
 
-    /// Returns the remaining time; [`Duration::MAX`] without limit.
-    pub fn remaining(self) -> Duration {
-        self.0.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()))
+    /// Makes the deadline one that can be cancelled. Returns what cancels it and all clones that are made from now on.
+    pub fn cancellable(&mut self) -> Arc<Cancellation> {
+        self.cancellation.get_or_insert_default().clone()
+    }
+
+    /// Returns the remaining time; [`Duration::MAX`] without limit, zero after a cancellation.
+    pub fn remaining(&self) -> Duration {
+        if self.cancellation.as_ref().is_some_and(|cancellation| cancellation.is_cancelled()) {
+            return Duration::ZERO;
+        }
+        self.end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()))
+    }
+
+    /// Runs `work` until it ends. Returns `None` if the deadline is cancelled first; `work` keeps the time itself.
+    pub async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let Some(cancellation) = &self.cancellation else { return Some(work.await) };
+        let (mut work, mut cancelled) = (pin!(work), pin!(cancellation.cancelled()));
+        poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => cancelled.as_mut().poll(context).map(|()| None),
+        })
+        .await
+    }
+}
+
+/// Cancels a call: the call ends as if its deadline had passed.
+#[derive(Debug, Default)]
+pub struct Cancellation {
+    cancelled: AtomicBool,
+    changed: Notify,
+    /// Whether the call has begun, or was prevented from it: whichever came first.
+    is_decided: AtomicBool,
+}
+
+impl Cancellation {
+    /// Begins the call. Returns whether it may begin, because nobody has prevented it.
+    pub fn begin(&self) -> bool {
+        !self.is_decided.swap(true, Ordering::AcqRel)
+    }
+
+    /// Prevents the call from beginning. Returns whether that was in time.
+    pub fn prevent(&self) -> bool {
+        !self.is_decided.swap(true, Ordering::AcqRel)
+    }
+
+    /// Cancels the call. Has no effect on a call that has ended.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+
+    async fn cancelled(&self) {
+        // Created before the check, so that no cancellation is missed.
+        let changed = self.changed.notified();
+        if !self.is_cancelled() {
+            changed.await;
+        }
     }
 }

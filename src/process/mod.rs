@@ -3,6 +3,8 @@
 //! It is behind an atomic pointer. In a forked child the pointer is null before any of the library's code runs, so
 //! the child never touches the parent's locks or thread. It creates its own client.
 
+pub mod call;
+pub mod queue;
 pub mod session;
 
 use std::{
@@ -15,13 +17,14 @@ use std::{
 
 use crate::{
     activity::{Activities, handle::MAX_FORKS},
+    client::Effort,
     config::Options,
     model::{
-        deadline::Timeout,
+        deadline::{Deadline, Timeout},
         error::{Error, Result},
         status::Status,
     },
-    process::session::Session,
+    process::{call::Call, queue::Queues, session::Session},
     sys::{
         self,
         per_process::{Inheritable, PerProcess},
@@ -40,6 +43,7 @@ static OPTIONS: Inheritable<Options> = Inheritable::new();
 struct Process {
     state: Mutex<State>,
     activities: Activities,
+    queues: Queues,
     telemetry: Arc<Telemetry>,
 }
 
@@ -75,60 +79,39 @@ extern "C" fn on_exit() {
     // A panic must not unwind into C.
     let _ = catch_unwind(|| {
         if let Some(process) = PROCESS.get() {
-            process.activities.leave();
+            process.activities.leave(|| process.queues.has_running_calls());
         }
     });
 }
 
-/// Connects this process.
-pub fn connect(options: Options) -> Result<()> {
+/// Connects this process. The call checks that the server answers, within the connect timeout.
+pub fn connect(options: Options) -> Result<Call<()>> {
     log_ring::check_log_level()?;
     let process = process()?;
-    let session = {
-        let mut state = process.state.lock();
-        match &*state {
-            State::Disconnected => {}
-            State::Connecting(_) => return Err(already("another thread is connecting")),
-            State::Connected(_) | State::Inherited(_) => {
-                return Err(already(
-                    "the process is already connected; disconnect first to change the connection",
-                ));
-            }
-        }
-        let session = process.start(options.clone())?;
-        *state =
-            if options.lazy { State::Connected(session.clone()) } else { State::Connecting(session.clone()) };
-        if options.lazy {
-            session.handshake_when_used();
-            OPTIONS.publish(Some(options));
-            return Ok(());
-        }
-        session
-    };
-
-    let handshaken = session.handshake();
     let mut state = process.state.lock();
-    // Another thread may have disconnected during the handshake, and may even have connected again.
-    if !matches!(&*state, State::Connecting(current) if Arc::ptr_eq(current, &session)) {
-        return Err(Error::new(
-            Status::NotConnected,
-            "the client was disconnected while it was being connected",
-        ));
-    }
-    match handshaken {
-        Ok(()) => {
-            *state = State::Connected(session);
-            OPTIONS.publish(Some(options));
-            Ok(())
-        }
-        Err(error) => {
-            session.stop();
-            // No client sends any more, so neither calls nor the exit may wait for the activities.
-            process.activities.close_all();
-            *state = State::Disconnected;
-            Err(error)
+    match &*state {
+        State::Disconnected => {}
+        State::Connecting(_) => return Err(already("another thread is connecting")),
+        State::Connected(_) | State::Inherited(_) => {
+            return Err(already(
+                "the process is already connected; disconnect first to change the connection",
+            ));
         }
     }
+    let session = process.start(options.clone())?;
+    if options.lazy {
+        *state = State::Connected(session.clone());
+        session.handshake_when_used();
+        OPTIONS.publish(Some(options));
+        return Ok(Call::ready(()));
+    }
+    *state = State::Connecting(session.clone());
+    let (deadline, connecting) = (Deadline::within(options.connect_timeout), session.clone());
+    let call = Call::new(session.clone(), deadline, |client, deadline| async move {
+        let handshaken = client.handshake(Effort::Until(&deadline)).await;
+        process.finish_connecting(&connecting, handshaken.map_err(Error::from).map(|()| options))
+    });
+    Ok(call.or(move |without| process.finish_connecting(&session, Err(without.why))))
 }
 
 /// Changes the credentials of the client, which stays connected.
@@ -145,24 +128,35 @@ pub fn reconfigure(json: &[u8]) -> Result<()> {
 }
 
 /// Ends the client, if there is one. First sends the newest records of open activities, until `timeout`.
-pub fn disconnect(timeout: Timeout) -> Result<()> {
+pub fn disconnect(timeout: Timeout) -> Result<Call<()>> {
     let process = process()?;
-    let ending = process.state.lock().session().cloned();
-    process.activities.flush_all(timeout);
-    let mut state = process.state.lock();
-    // Another thread may have disconnected already and connected again. That new client must not be ended.
-    if state.session().map(Arc::as_ptr) != ending.as_ref().map(Arc::as_ptr) {
-        return Ok(());
-    }
-    *state = State::Disconnected;
-    OPTIONS.publish(None);
-    // Under the lock: a handle that was opened during the flush must not survive into the next connection.
-    process.activities.close_all();
-    if let Some(session) = ending {
-        process.telemetry.log.write(Event::Disconnected, &[], || "disconnected".to_owned());
-        session.stop();
-    }
-    Ok(())
+    let session = {
+        let mut state = process.state.lock();
+        match state.session() {
+            Some(session) => session.clone(),
+            None => {
+                // A forked child doesn't connect any more.
+                *state = State::Disconnected;
+                OPTIONS.publish(None);
+                return Ok(Call::ready(()));
+            }
+        }
+    };
+    let Some(deadline) = timeout.start() else {
+        process.finish_disconnecting(&session);
+        return Ok(Call::ready(()));
+    };
+    let ending = session.clone();
+    let call = Call::new(session.clone(), deadline, |_, deadline| async move {
+        process.activities.flush_all(&deadline).await;
+        process.finish_disconnecting(&ending);
+        Ok(())
+    });
+    let without_flush = move |_| {
+        process.finish_disconnecting(&session);
+        Ok(())
+    };
+    Ok(call.outliving_session().or(without_flush))
 }
 
 /// Returns the client of this process. In a forked child, creates it from the parent's options.
@@ -199,6 +193,11 @@ pub fn activities() -> Result<&'static Activities> {
     }
 }
 
+/// Returns the completion queues of this process.
+pub fn queues() -> Result<&'static Queues> {
+    Ok(&process()?.queues)
+}
+
 /// Returns the metrics and log records of this process.
 pub fn telemetry() -> Result<&'static Telemetry> {
     Ok(&process()?.telemetry)
@@ -218,13 +217,57 @@ fn process() -> Result<&'static Process> {
             Some(options) => State::Inherited(Box::new(options.clone())),
             None => State::Disconnected,
         };
-        Process { state: Mutex::new(state), activities, telemetry }
+        Process { state: Mutex::new(state), activities, queues: Queues::default(), telemetry }
     }))
 }
 
 impl Process {
+    /// Puts a session in force, or ends it if the server didn't answer.
+    fn finish_connecting(&self, session: &Arc<Session>, answered: Result<Options>) -> Result<()> {
+        let mut state = self.state.lock();
+        // Another thread may have disconnected since, and may even have connected again.
+        if !matches!(&*state, State::Connecting(current) if Arc::ptr_eq(current, session)) {
+            return Err(Error::new(
+                Status::NotConnected,
+                "the client was disconnected while it was being connected",
+            ));
+        }
+        match answered {
+            Ok(options) => {
+                *state = State::Connected(session.clone());
+                OPTIONS.publish(Some(options));
+                Ok(())
+            }
+            Err(error) => {
+                session.stop();
+                // No client sends any more, so neither calls nor the exit may wait for the activities.
+                self.activities.close_all();
+                *state = State::Disconnected;
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends a session and the submitted calls in it.
+    fn finish_disconnecting(&self, session: &Arc<Session>) {
+        {
+            let mut state = self.state.lock();
+            // Another thread may have disconnected already and connected again. That new client must not be ended.
+            if !state.session().is_some_and(|current| Arc::ptr_eq(current, session)) {
+                return;
+            }
+            *state = State::Disconnected;
+            OPTIONS.publish(None);
+            // Under the lock: a handle that was opened during the flush must not survive into the next connection.
+            self.activities.close_all();
+            self.telemetry.log.write(Event::Disconnected, &[], || "disconnected".to_owned());
+            session.stop();
+        }
+        self.queues.end_calls_of(session.number);
+    }
+
     fn start(&'static self, options: Options) -> Result<Arc<Session>> {
-        let session = Session::start(options, &self.activities, &self.telemetry)?;
+        let session = Session::start(options, &self.activities, &self.queues, &self.telemetry)?;
         sys::exit::at_exit(on_exit);
         Ok(Arc::new(session))
     }

@@ -66,8 +66,8 @@ impl Runtime {
         IoThread::of(&self.leadership)
     }
 
-    /// Starts the I/O thread.
-    pub fn start(&self) -> Result<()> {
+    /// Starts the I/O thread. It runs `ended` when it has stopped, also when the host has closed its descriptors.
+    pub fn start(&self, ended: impl FnOnce() + Send + 'static) -> Result<()> {
         let (ready, started) = oneshot::slot();
         let spawned = sys::signals::blocked(|| {
             let leadership = self.leadership.clone();
@@ -75,12 +75,13 @@ impl Runtime {
                 Ok(reactor) => {
                     ready.fill(Ok(()));
                     leadership.drive(reactor);
+                    ended();
                 }
                 Err(error) => ready.fill(Err(error)),
             })
         });
         spawned.map_err(|error| no_thread(&error))?;
-        match started.wait(Deadline::within(Duration::from_secs(10))) {
+        match started.wait(&Deadline::within(Duration::from_secs(10))) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(no_thread(&error)),
             Err(_) => Err(Error::new(Status::Internal, "the I/O thread didn't start")),
@@ -91,7 +92,7 @@ impl Runtime {
     /// `may_drive` lets the caller's own thread drive the reactor, which saves two thread switches.
     pub fn block_on<T: Send + 'static>(
         &self,
-        deadline: Deadline,
+        deadline: &Deadline,
         may_drive: bool,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
@@ -161,7 +162,8 @@ impl Drop for Runtime {
     }
 }
 
-fn disconnected() -> Error {
+/// Returns the error of a call that a disconnect has ended.
+pub fn disconnected() -> Error {
     Error::new(Status::NotConnected, "the client was disconnected during the call")
 }
 
@@ -191,7 +193,7 @@ mod tests {
 
     fn started() -> Runtime {
         let runtime = Runtime::new();
-        runtime.start().unwrap();
+        runtime.start(|| ()).unwrap();
         runtime
     }
 
@@ -202,7 +204,7 @@ mod tests {
     /// Makes calls until this thread drives the reactor itself.
     fn become_driver(runtime: &Runtime) {
         let end = Instant::now() + LONG;
-        while runtime.block_on(long(), true, on_which_thread()).unwrap() != thread::current().id() {
+        while runtime.block_on(&long(), true, on_which_thread()).unwrap() != thread::current().id() {
             assert!(Instant::now() < end, "the I/O thread never stepped back");
         }
     }
@@ -211,13 +213,13 @@ mod tests {
     fn io_thread_steps_in(runtime: &Runtime) {
         let (promise, ticket) = oneshot::slot();
         runtime.spawn(async move { promise.fill(thread::current().name().map(str::to_owned)) });
-        assert_eq!(ticket.wait(long()).unwrap().as_deref(), Some(THREAD_NAME));
+        assert_eq!(ticket.wait(&long()).unwrap().as_deref(), Some(THREAD_NAME));
     }
 
     #[test]
     fn work_runs_on_the_io_thread_and_returns_its_result() {
         let runtime = started();
-        let name = runtime.block_on(long(), true, async { Ok(thread::current().name().map(str::to_owned)) });
+        let name = runtime.block_on(&long(), true, async { Ok(thread::current().name().map(str::to_owned)) });
         assert_eq!(name.unwrap().as_deref(), Some(THREAD_NAME));
     }
 
@@ -246,7 +248,7 @@ mod tests {
         become_driver(&runtime);
         let before = ticks.load(Ordering::Relaxed);
         while ticks.load(Ordering::Relaxed) < before + 3 {
-            runtime.block_on(long(), true, on_which_thread()).unwrap();
+            runtime.block_on(&long(), true, on_which_thread()).unwrap();
         }
         // No thread makes calls from here on.
         let (before, end) = (ticks.load(Ordering::Relaxed), Instant::now() + LONG);
@@ -266,9 +268,9 @@ mod tests {
             promise.fill(());
         });
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| ticket.wait(long()));
+            let waiting = scope.spawn(|| ticket.wait(&long()));
             while !waiting.is_finished() {
-                runtime.block_on(long(), true, on_which_thread()).unwrap();
+                runtime.block_on(&long(), true, on_which_thread()).unwrap();
             }
             waiting.join().unwrap().unwrap();
         });
@@ -279,7 +281,7 @@ mod tests {
         let runtime = started();
         become_driver(&runtime);
         for _ in 0..100 {
-            assert_ne!(runtime.block_on(long(), false, on_which_thread()).unwrap(), thread::current().id());
+            assert_ne!(runtime.block_on(&long(), false, on_which_thread()).unwrap(), thread::current().id());
         }
     }
 
@@ -299,13 +301,13 @@ mod tests {
             let (end, ended) = tokio::sync::oneshot::channel();
             let caller = scope.spawn(move || {
                 prepare(runtime);
-                runtime.block_on(long(), true, async move {
+                runtime.block_on(&long(), true, async move {
                     begun.fill(());
                     let _ = ended.await;
                     Ok(thread::current().id())
                 })
             });
-            ticket.wait(long()).unwrap();
+            ticket.wait(&long()).unwrap();
             Lasting { end, caller }
         }
 
@@ -322,9 +324,9 @@ mod tests {
             thread::scope(|scope| {
                 let driving = Lasting::begin(scope, &runtime, become_driver);
                 let beside = Lasting::begin(scope, &runtime, |_| ());
-                runtime.block_on(long(), true, on_which_thread()).unwrap();
+                runtime.block_on(&long(), true, on_which_thread()).unwrap();
                 driving.end();
-                runtime.block_on(long(), true, on_which_thread()).unwrap();
+                runtime.block_on(&long(), true, on_which_thread()).unwrap();
                 assert_ne!(beside.end(), thread::current().id());
             });
         }
@@ -339,7 +341,7 @@ mod tests {
                     .map(|_| {
                         scope.spawn(|| {
                             (0..200).for_each(|call| {
-                                let answer = runtime.block_on(long(), true, async move {
+                                let answer = runtime.block_on(&long(), true, async move {
                                     tokio::task::yield_now().await;
                                     Ok(call)
                                 });
@@ -360,7 +362,7 @@ mod tests {
         let theirs = tokio::runtime::Builder::new_current_thread().build().unwrap();
         theirs.block_on(async {
             for _ in 0..100 {
-                let thread = runtime.block_on(long(), true, on_which_thread()).unwrap();
+                let thread = runtime.block_on(&long(), true, on_which_thread()).unwrap();
                 assert_ne!(thread, thread::current().id());
             }
         });
@@ -378,7 +380,7 @@ mod tests {
                     assert_eq!(call.caller.join().unwrap().unwrap_err().status(), Status::NotConnected);
                 }
             });
-            let late = runtime.block_on(long(), true, async { Ok(()) });
+            let late = runtime.block_on(&long(), true, async { Ok(()) });
             assert_eq!(late.unwrap_err().status(), Status::NotConnected);
         }
     }
@@ -403,17 +405,20 @@ mod tests {
         let runtime = started();
         for prepare in [become_driver, io_thread_steps_in] {
             prepare(&runtime);
-            let fallen = runtime.block_on::<()>(long(), true, async { panic!("on purpose") });
+            let fallen = runtime.block_on::<()>(&long(), true, async { panic!("on purpose") });
             assert_eq!(fallen.unwrap_err().status(), Status::Internal);
-            assert_eq!(runtime.block_on(long(), true, async { Ok(7) }).unwrap(), 7);
+            assert_eq!(runtime.block_on(&long(), true, async { Ok(7) }).unwrap(), 7);
         }
     }
 
     #[test]
     fn caller_without_an_answer_returns_in_time() {
         let runtime = started();
-        let late =
-            runtime.block_on::<()>(Deadline::within(Duration::from_millis(20)), true, std::future::pending());
+        let late = runtime.block_on::<()>(
+            &Deadline::within(Duration::from_millis(20)),
+            true,
+            std::future::pending(),
+        );
         assert_eq!(late.unwrap_err().status(), Status::Timeout);
     }
 
@@ -426,7 +431,7 @@ mod tests {
             become_driver(&runtime);
             // Started by the call of a driving caller.
             let of_call = io.clone();
-            let ran_on = runtime.block_on(long(), true, async move { Ok(of_call.run(name()).await) });
+            let ran_on = runtime.block_on(&long(), true, async move { Ok(of_call.run(name()).await) });
             assert_eq!(ran_on.unwrap().as_deref(), Some(THREAD_NAME));
 
             // Started by a task while a caller drives.
@@ -435,9 +440,9 @@ mod tests {
             let of_task = io.clone();
             runtime.spawn(async move { promise.fill(of_task.run(name()).await) });
             thread::scope(|scope| {
-                let waiting = scope.spawn(|| ticket.wait(long()));
+                let waiting = scope.spawn(|| ticket.wait(&long()));
                 while !waiting.is_finished() {
-                    runtime.block_on(long(), true, on_which_thread()).unwrap();
+                    runtime.block_on(&long(), true, on_which_thread()).unwrap();
                 }
                 assert_eq!(waiting.join().unwrap().unwrap().as_deref(), Some(THREAD_NAME));
             });

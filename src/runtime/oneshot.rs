@@ -74,7 +74,7 @@ impl<T> Drop for Promise<T> {
 
 impl<T> Ticket<T> {
     /// Waits until the slot is filled, the other end is dropped, or the deadline passes.
-    pub fn wait(&self, deadline: Deadline) -> Result<T, Nothing> {
+    pub fn wait(&self, deadline: &Deadline) -> Result<T, Nothing> {
         let mut state = self.0.state.lock();
         loop {
             match std::mem::replace(&mut *state, State::Taken) {
@@ -92,9 +92,9 @@ impl<T> Ticket<T> {
 
     /// Does the same, and then waits for another `grace`. If the process was stopped until after the deadline, the other
     /// end gets this time to fill the slot.
-    pub fn wait_with_grace(&self, deadline: Deadline, grace: Duration) -> Result<T, Nothing> {
+    pub fn wait_with_grace(&self, deadline: &Deadline, grace: Duration) -> Result<T, Nothing> {
         match self.wait(deadline) {
-            Err(Nothing::Late) => self.wait(Deadline::within(grace)),
+            Err(Nothing::Late) => self.wait(&Deadline::within(grace)),
             settled => settled,
         }
     }
@@ -111,31 +111,31 @@ mod tests {
     fn value_from_another_thread_arrives() {
         let (promise, ticket) = slot();
         thread::spawn(move || promise.fill(7));
-        assert_eq!(ticket.wait(Deadline::within(LONG)), Ok(7));
+        assert_eq!(ticket.wait(&Deadline::within(LONG)), Ok(7));
     }
 
     #[test]
     fn value_filled_before_the_wait_is_returned_after_the_deadline() {
         let (promise, ticket) = slot();
         promise.fill(7);
-        assert_eq!(ticket.wait(Deadline::within(Duration::ZERO)), Ok(7));
+        assert_eq!(ticket.wait(&Deadline::within(Duration::ZERO)), Ok(7));
     }
 
     #[test]
     fn waiter_gets_the_reason_of_a_dropped_sender() {
         let (_promise, ticket) = slot::<()>();
-        assert_eq!(ticket.wait(Deadline::within(Duration::from_millis(1))), Err(Nothing::Late));
+        assert_eq!(ticket.wait(&Deadline::within(Duration::from_millis(1))), Err(Nothing::Late));
 
         let (promise, ticket) = slot::<()>();
         thread::spawn(move || drop(promise));
-        assert_eq!(ticket.wait(Deadline::within(LONG)), Err(Nothing::Stopped));
+        assert_eq!(ticket.wait(&Deadline::within(LONG)), Err(Nothing::Stopped));
 
         let (promise, ticket) = slot::<()>();
         let fall = thread::spawn(move || {
             let _held = promise;
             panic!("on purpose");
         });
-        assert_eq!(ticket.wait(Deadline::within(LONG)), Err(Nothing::Panicked));
+        assert_eq!(ticket.wait(&Deadline::within(LONG)), Err(Nothing::Panicked));
         assert!(fall.join().is_err());
     }
 }

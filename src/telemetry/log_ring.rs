@@ -95,7 +95,7 @@ impl LogRing {
     }
 
     /// Removes and returns the oldest record, waiting for one until the deadline. Returns `None` if there is none.
-    pub fn next(&self, deadline: Deadline) -> Option<String> {
+    pub fn next(&self, deadline: &Deadline) -> Option<String> {
         let mut kept = self.kept.lock();
         loop {
             if let Some(record) = kept.take() {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn taken(log: &LogRing) -> Vec<String> {
-        std::iter::from_fn(|| log.next(Deadline::within(Duration::ZERO))).collect()
+        std::iter::from_fn(|| log.next(&Deadline::within(Duration::ZERO))).collect()
     }
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
         let log = std::sync::Arc::new(log());
         let waiter = std::thread::spawn({
             let log = log.clone();
-            move || log.next(Deadline::within(Duration::from_secs(60)))
+            move || log.next(&Deadline::within(Duration::from_secs(60)))
         });
         log.write(Event::Connected, &[], || "here".to_owned());
         assert!(waiter.join().unwrap().unwrap().contains("\"message\":\"here\""));

@@ -252,14 +252,14 @@ mod tests {
         };
         let credential_store = CredentialStore::open(options.security, http::HeaderMap::new()).unwrap();
         let runtime = Runtime::new();
-        runtime.start().unwrap();
+        runtime.start(|| ()).unwrap();
         let link =
             Arc::new(Link::new(target, Arc::new(credential_store), runtime.io_thread(), Arc::default()));
         let connect = || {
             let link = link.clone();
             let deadline = Deadline::within(Duration::from_secs(10));
             runtime
-                .block_on(deadline, true, async move { link.connection(false).await.map(drop) })
+                .block_on(&deadline, true, async move { link.connection(false).await.map(drop) })
                 .unwrap_err()
         };
         PLANTED.store(true, Ordering::SeqCst);

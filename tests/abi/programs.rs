@@ -340,6 +340,95 @@ fn call_without_memory_for_a_value_or_a_thread_returns_a_status() {
     assert!(fake.calls(BEAT).iter().any(with_new_key));
 }
 
+/// Runs a case of `c/queue.c`, and returns how long it took.
+fn queue(case: &str) -> Duration {
+    let token = |call: &Call, text: &[u8]| call.message.windows(text.len()).any(|part| part == text);
+    let fake = Fake::start(move |call| {
+        if token(call, b"silent") {
+            Answer::Silence
+        } else if token(call, b"gone") {
+            Answer::Error { code: 5, detail: "NotFoundFailure", trailers_only: true }
+        } else {
+            Answer::ok()
+        }
+    });
+    // valgrind is much slower.
+    let calls = if instrumented() { "200" } else { "10000" };
+    let began = Instant::now();
+    connecting("queue.c", &fake).argument(case).argument(calls).run();
+    began.elapsed()
+}
+
+#[test]
+fn calls_in_flight_have_their_own_results() {
+    queue("results");
+}
+
+#[test]
+fn four_threads_take_each_completion_once() {
+    queue("threads");
+}
+
+#[test]
+fn connect_and_disconnect_are_submitted_too() {
+    queue("connect");
+}
+
+#[test]
+fn submission_refuses_what_needs_no_server() {
+    queue("refused");
+}
+
+#[test]
+fn descriptor_of_a_queue_is_readable_while_completions_wait() {
+    queue("descriptor");
+}
+
+#[test]
+fn submitted_calls_of_a_handle_run_in_order() {
+    queue("activity");
+}
+
+#[test]
+fn cancelled_calls_end_at_once() {
+    queue("cancel");
+}
+
+#[test]
+fn disconnect_completes_submitted_calls_before_it_returns() {
+    queue("disconnect");
+}
+
+#[test]
+fn closing_a_queue_wakes_its_threads_and_drops_results() {
+    queue("close");
+}
+
+#[test]
+fn child_has_no_submitted_calls_of_its_parent() {
+    queue("fork");
+}
+
+#[test]
+fn outstanding_calls_are_limited() {
+    // Takes minutes under valgrind.
+    if !instrumented() {
+        queue("limit");
+    }
+}
+
+#[test]
+fn inputs_of_outstanding_calls_are_limited() {
+    queue("inputs");
+}
+
+#[test]
+fn exit_completes_submitted_calls_but_waits_for_a_limited_time() {
+    queue("exit");
+    let took = queue("silent_exit");
+    assert!((Duration::from_secs(2)..Duration::from_secs(20)).contains(&took), "{took:?}");
+}
+
 #[test]
 fn library_changes_nothing_of_the_host_process() {
     // valgrind and the sanitizer have threads and signals of their own.

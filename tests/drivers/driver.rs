@@ -9,6 +9,7 @@
 
 use std::{fmt::Write, io, time::Duration};
 
+use temporal_heartbeat::api::rpc::Call;
 use temporal_heartbeat::{
     api::rpc,
     config::handoff,
@@ -34,26 +35,30 @@ fn main() {
 fn answer(verb: &str, words: &[&str]) -> Result<Vec<String>> {
     let done = |()| Vec::new();
     match (verb, words) {
-        ("connect", [options]) => rpc::connect(&bytes(options)).map(done),
+        ("connect", [options]) => rpc::connect(&bytes(options)).and_then(Call::wait).map(done),
         ("reconfigure", [options]) => rpc::reconfigure(&bytes(options)).map(done),
-        ("disconnect", [limit]) => rpc::disconnect(timeout(limit)?).map(done),
+        ("disconnect", [limit]) => rpc::disconnect(timeout(limit)?).and_then(Call::wait).map(done),
         ("heartbeat", [token, limit, values @ ..]) => {
-            let signals = rpc::heartbeat(&bytes(token), payloads(values)?, timeout(limit)?)?;
+            let signals = rpc::heartbeat(&bytes(token), payloads(values)?, timeout(limit)?)?.wait()?;
             Ok(vec![signals.bits().to_string()])
         }
-        ("get_details", [token, limit]) => rpc::get_details(&bytes(token), timeout(limit)?).map(told),
+        ("get_details", [token, limit]) => {
+            rpc::get_details(&bytes(token), timeout(limit)?).and_then(Call::wait).map(told)
+        }
         ("complete", [token, limit, values @ ..]) => {
-            rpc::complete(&bytes(token), payloads(values)?, timeout(limit)?).map(done)
+            rpc::complete(&bytes(token), payloads(values)?, timeout(limit)?).and_then(Call::wait).map(done)
         }
         ("fail", [token, limit, failure]) => {
-            rpc::fail(&bytes(token), &bytes(failure), timeout(limit)?).map(done)
+            rpc::fail(&bytes(token), &bytes(failure), timeout(limit)?).and_then(Call::wait).map(done)
         }
         ("report_cancelled", [token, limit, values @ ..]) => {
-            rpc::report_cancelled(&bytes(token), payloads(values)?, timeout(limit)?).map(done)
+            rpc::report_cancelled(&bytes(token), payloads(values)?, timeout(limit)?)
+                .and_then(Call::wait)
+                .map(done)
         }
-        ("token_from_ids", [ids, limit]) => {
-            rpc::token_from_ids(&bytes(ids), timeout(limit)?).map(|token| vec![hex(&token)])
-        }
+        ("token_from_ids", [ids, limit]) => rpc::token_from_ids(&bytes(ids), timeout(limit)?)
+            .and_then(Call::wait)
+            .map(|token| vec![hex(&token)]),
         ("token_from_env", []) => handoff::token_from_env().map(|token| vec![hex(&token)]),
         _ => panic!("unknown request of the protocol: {verb} with {} words", words.len()),
     }

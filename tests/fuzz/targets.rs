@@ -11,7 +11,8 @@ use std::{
 use arbitrary::{Arbitrary, Unstructured};
 use temporal_heartbeat::{
     abi::{
-        about::*, activity::*, client::*, details::*, errors::*, rpc::*, telemetry::*, types::*, watch::*,
+        about::*, activity::*, client::*, details::*, errors::*, queue::*, rpc::*, telemetry::*, types::*,
+        watch::*,
     },
     api::{activity, rpc},
     config::Options,
@@ -29,7 +30,7 @@ const UNTOUCHED: u64 = 7;
 
 fn connected() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| rpc::connect(OPTIONS).unwrap());
+    ONCE.call_once(|| rpc::connect(OPTIONS).and_then(rpc::Call::wait).unwrap());
 }
 
 /// Checks every error: it isn't THB_INTERNAL, and its message doesn't contain the input that was passed as a secret.
@@ -224,6 +225,30 @@ enum Step<'a> {
     WithoutOutputs(Bytes<'a>),
     Reconfigure(Bytes<'a>),
     TokenFromIds(Bytes<'a>, Wait),
+    OpenQueue,
+    Submit(Handle, u64, Submission<'a>, Wait),
+    Cancel(Handle, u64),
+    NextOfQueue(Handle, u8, Wait),
+    OpenDescriptorOfQueue(Handle),
+    CloseQueue(Handle),
+}
+
+/// A call for a queue.
+#[derive(Arbitrary, Debug)]
+enum Submission<'a> {
+    Connect(Bytes<'a>),
+    Disconnect,
+    Heartbeat(Bytes<'a>, Encoded, Bytes<'a>),
+    GetDetails(Bytes<'a>),
+    Complete(Bytes<'a>, Encoded, Bytes<'a>),
+    Fail(Bytes<'a>, Bytes<'a>),
+    ReportCancelled(Bytes<'a>, Encoded, Bytes<'a>),
+    Opening(Handle),
+    Flush(Handle),
+    CompleteOpen(Handle, Encoded, Bytes<'a>),
+    FailOpen(Handle, Bytes<'a>),
+    ReportOpen(Handle, Encoded, Bytes<'a>),
+    Close(Handle),
 }
 
 #[derive(Default)]
@@ -418,10 +443,7 @@ impl World {
             Step::OpenDescriptor(watch) => {
                 let mut descriptor = -1;
                 if call!(thb_watch_open_fd(self.handle(&watch), &mut descriptor)) == 0 {
-                    // SAFETY: the object is new, and this program must free it.
-                    drop(unsafe {
-                        <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(descriptor)
-                    });
+                    close(descriptor);
                 }
             }
             Step::CloseWatch(watch) => {
@@ -464,12 +486,146 @@ impl World {
                 call!(thb_token_from_ids(ids.cast(), len, wait.ms(), &mut text));
                 look_at_text(text);
             }
+            Step::OpenQueue => {
+                let mut queue = UNTOUCHED;
+                if call!(thb_queue_open(&mut queue)) == 0 {
+                    self.handles.push(queue);
+                }
+            }
+            Step::Submit(queue, user_data, submission, wait) => {
+                self.submit(self.handle(&queue), user_data, &submission, wait.ms());
+            }
+            Step::Cancel(queue, user_data) => {
+                call!(thb_queue_cancel(self.handle(&queue), user_data));
+            }
+            Step::NextOfQueue(queue, max, wait) => {
+                let mut taken = ptr::dangling_mut();
+                call!(thb_queue_next(self.handle(&queue), max.into(), wait.ms(), &mut taken));
+                self.look_at_completions(taken);
+            }
+            Step::OpenDescriptorOfQueue(queue) => {
+                let mut descriptor = -1;
+                if call!(thb_queue_open_fd(self.handle(&queue), &mut descriptor)) == 0 {
+                    close(descriptor);
+                }
+            }
+            Step::CloseQueue(queue) => {
+                call!(thb_queue_close(self.handle(&queue)));
+            }
             Step::About(abi, status) => about(abi, status),
             Step::WithoutOutputs(bytes) => without_outputs(&bytes),
             Step::Reconfigure(options) => {
                 let (data, len) = options.pair();
                 call!(thb_reconfigure(data.cast(), len));
             }
+        }
+    }
+
+    fn submit(&self, queue: u64, user_data: u64, submission: &Submission, ms: u32) {
+        let (number, code) = (|handle| self.handle(handle), Encoded::code);
+        match submission {
+            Submission::Connect(options) => {
+                let (options, len) = options.pair();
+                // There already is a client, so the library doesn't connect to the fuzzed address.
+                assert!(call!(thb_queue_submit_connect(queue, user_data, options.cast(), len)) != 0);
+            }
+            // What follows needs a client, so this disconnects only from the wrong queue.
+            Submission::Disconnect => {
+                assert!(call!(thb_queue_submit_disconnect(0, user_data, ms)) != 0);
+            }
+            Submission::Heartbeat(token, encoding, details) => {
+                let ((token, token_len), (data, len)) = (token.pair(), details.pair());
+                let encoding = code(encoding);
+                call!(thb_queue_submit_heartbeat(
+                    queue, user_data, token, token_len, encoding, data, len, ms
+                ));
+            }
+            Submission::GetDetails(token) => {
+                let (token, len) = token.pair();
+                call!(thb_queue_submit_get_details(queue, user_data, token, len, ms));
+            }
+            Submission::Complete(token, encoding, result) => {
+                let ((token, token_len), (data, len)) = (token.pair(), result.pair());
+                let encoding = code(encoding);
+                call!(thb_queue_submit_complete(queue, user_data, token, token_len, encoding, data, len, ms));
+            }
+            Submission::Fail(token, failure) => {
+                let ((token, token_len), (failure, len)) = (token.pair(), failure.pair());
+                call!(thb_queue_submit_fail(queue, user_data, token, token_len, failure.cast(), len, ms));
+            }
+            Submission::ReportCancelled(token, encoding, details) => {
+                let ((token, token_len), (data, len)) = (token.pair(), details.pair());
+                let encoding = code(encoding);
+                call!(thb_queue_submit_report_cancelled(
+                    queue, user_data, token, token_len, encoding, data, len, ms
+                ));
+            }
+            Submission::Opening(handle) => {
+                call!(thb_queue_submit_activity_get_details(queue, user_data, number(handle), ms));
+            }
+            Submission::Flush(handle) => {
+                call!(thb_queue_submit_activity_flush(queue, user_data, number(handle), ms));
+            }
+            Submission::CompleteOpen(handle, encoding, result) => {
+                let ((data, len), encoding) = (result.pair(), code(encoding));
+                call!(thb_queue_submit_activity_complete(
+                    queue,
+                    user_data,
+                    number(handle),
+                    encoding,
+                    data,
+                    len,
+                    ms
+                ));
+            }
+            Submission::FailOpen(handle, failure) => {
+                let (failure, len) = failure.pair();
+                call!(thb_queue_submit_activity_fail(
+                    queue,
+                    user_data,
+                    number(handle),
+                    failure.cast(),
+                    len,
+                    ms
+                ));
+            }
+            Submission::ReportOpen(handle, encoding, details) => {
+                let ((data, len), encoding) = (details.pair(), code(encoding));
+                call!(thb_queue_submit_activity_report_cancelled(
+                    queue,
+                    user_data,
+                    number(handle),
+                    encoding,
+                    data,
+                    len,
+                    ms
+                ));
+            }
+            Submission::Close(handle) => {
+                call!(thb_queue_submit_activity_close(queue, user_data, number(handle), ms));
+            }
+        }
+    }
+
+    fn look_at_completions(&mut self, taken: *mut thb_completions_t) {
+        // SAFETY: NULL or owned by this program. Only entries below the count are read.
+        unsafe {
+            let count = thb_completions_count(taken);
+            assert_eq!(thb_completions_user_data(taken).is_null(), taken.is_null());
+            for index in 0..count {
+                let status = *thb_completions_statuses(taken).add(index);
+                std::hint::black_box(*thb_completions_signals(taken).add(index));
+                let error = thb_completions_error(taken, index);
+                assert_eq!((status, status == 0), (thb_error_code(error), error.is_null()));
+                let details = thb_completions_details(taken, index).cast_mut();
+                assert_eq!(thb_completions_take_details(taken, index), details);
+                if !details.is_null() {
+                    self.details.push(details);
+                }
+            }
+            assert!(thb_completions_error(taken, count).is_null());
+            assert!(thb_completions_take_details(taken, count).is_null());
+            thb_completions_free(taken);
         }
     }
 
@@ -487,11 +643,17 @@ impl World {
         for handle in self.handles.drain(..) {
             call!(thb_activity_close(handle, 0));
             call!(thb_watch_close(handle));
+            call!(thb_queue_close(handle));
             assert_eq!(call!(thb_activity_touch(handle, ptr::null_mut())), Status::InvalidHandle.code());
         }
         // SAFETY: owned by this program.
         self.details.drain(..).for_each(|details| unsafe { thb_details_free(details) });
     }
+}
+
+fn close(descriptor: i32) {
+    // SAFETY: it is new, and this program must close it.
+    drop(unsafe { <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(descriptor) });
 }
 
 fn read(details: *mut thb_details_t, index: usize) {
@@ -534,6 +696,8 @@ fn without_outputs(bytes: &Bytes) {
             thb_get_details(data, len, 0, none(), ptr::null_mut()),
             thb_activity_open(data, len, ptr::null(), 0, ptr::null_mut(), ptr::null_mut()),
             thb_watch_open(ptr::null_mut(), ptr::null_mut()),
+            thb_queue_open(ptr::null_mut(), ptr::null_mut()),
+            thb_queue_next(len as u64, 1, 0, ptr::null_mut(), ptr::null_mut()),
             thb_details_new(none(), ptr::null_mut()),
             thb_get_metrics(ptr::null_mut(), ptr::null_mut()),
             thb_log_next(0, ptr::null_mut(), ptr::null_mut()),

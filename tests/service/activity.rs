@@ -121,7 +121,10 @@ fn pulse_resends_the_details_of_the_hand_off() {
     fake.wait_for(BEAT, 2);
     assert!(fake.calls(BEAT).iter().all(|call| call.has(b"\"before \"")));
     assert_eq!(fake.calls("DescribeWorkflowExecution").len(), 0);
-    assert_eq!(activity::details(handle, Timeout::Zero).unwrap().values()[0].data, "\"before \"");
+    assert_eq!(
+        activity::details(handle, Timeout::Zero).and_then(rpc::Call::wait).unwrap().values()[0].data,
+        "\"before \""
+    );
 }
 
 #[test]
@@ -131,7 +134,10 @@ fn pulse_fetches_the_stored_details_before_the_first_beat() {
     fake.wait_for(BEAT, 2);
     assert!(fake.calls(BEAT).iter().all(|call| call.has(b"\"before\"")));
     assert_eq!(fake.calls("DescribeWorkflowExecution").len(), 1);
-    assert_eq!(activity::details(handle, LONG).unwrap().values()[0].data, "\"before\"");
+    assert_eq!(
+        activity::details(handle, LONG).and_then(rpc::Call::wait).unwrap().values()[0].data,
+        "\"before\""
+    );
 }
 
 #[test]
@@ -146,10 +152,16 @@ fn pulse_beats_without_details_when_none_are_stored() {
 fn details_of_the_previous_attempt_stay_readable_after_records() {
     let _fake = beats(|_| Answer::ok());
     let handle = open("{\"pulse\":false}");
-    assert_eq!(activity::details(handle, LONG).unwrap().values()[0].data, "\"before\"");
+    assert_eq!(
+        activity::details(handle, LONG).and_then(rpc::Call::wait).unwrap().values()[0].data,
+        "\"before\""
+    );
     record(handle, "1").unwrap();
-    activity::flush(handle, LONG).unwrap();
-    assert_eq!(activity::details(handle, LONG).unwrap().values()[0].data, "\"before\"");
+    activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
+    assert_eq!(
+        activity::details(handle, LONG).and_then(rpc::Call::wait).unwrap().values()[0].data,
+        "\"before\""
+    );
 }
 
 #[test]
@@ -157,8 +169,11 @@ fn details_replaced_before_the_first_read_are_a_failed_precondition() {
     let _fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":10000}");
     record(handle, "1").unwrap();
-    activity::flush(handle, LONG).unwrap();
-    assert_eq!(activity::details(handle, LONG).unwrap_err().status(), Status::FailedPrecondition);
+    activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
+    assert_eq!(
+        activity::details(handle, LONG).and_then(rpc::Call::wait).unwrap_err().status(),
+        Status::FailedPrecondition
+    );
 }
 
 #[test]
@@ -191,7 +206,7 @@ fn changed_heartbeat_timeout_is_used_from_the_next_description_on() {
     let timeout_ms = || info(handle)["heartbeat_timeout_ms"].as_u64().unwrap();
     for (nth, after) in [60_000, 1000].into_iter().enumerate() {
         record(handle, &nth.to_string()).unwrap();
-        activity::flush(handle, LONG).unwrap();
+        activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
         assert_eq!(timeout_ms(), after);
     }
     fake.wait_for("RecordActivityTaskHeartbeatById", 4);
@@ -203,11 +218,11 @@ fn flush_after_a_touch_sends_a_beat() {
     let handle = open("{\"heartbeat_timeout_ms\":60000}");
     for nth in 1..3 {
         activity::touch(handle).unwrap();
-        activity::flush(handle, LONG).unwrap();
+        activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
         assert_eq!(fake.calls(BEAT).len(), nth);
     }
-    activity::flush(handle, LONG).unwrap();
-    activity::close(handle, LONG).unwrap();
+    activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
+    activity::close(handle, LONG).and_then(rpc::Call::wait).unwrap();
     assert_eq!(fake.calls(BEAT).len(), 2);
     assert!(fake.calls(BEAT).iter().all(|call| call.has(b"\"before\"")));
 }
@@ -239,10 +254,13 @@ fn ended_activity_stays_gone() {
     let error = record(handle, "1").unwrap_err();
     assert_eq!(error.status(), Status::NotFound);
     assert!(error.message().contains("the fake says so"), "{error}");
-    assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), Status::NotFound);
+    assert_eq!(
+        activity::complete(handle, None, LONG).and_then(rpc::Call::wait).unwrap_err().status(),
+        Status::NotFound
+    );
     assert_eq!(activity::touch(handle).unwrap_err().status(), Status::NotFound);
     assert_eq!((info(handle)["state"].as_str().unwrap(), beats), ("gone", fake.calls(BEAT).len()));
-    activity::close(handle, LONG).unwrap();
+    activity::close(handle, LONG).and_then(rpc::Call::wait).unwrap();
 }
 
 #[test]
@@ -253,10 +271,13 @@ fn closing_an_activity_that_is_over_reports_a_record_that_is_lost() {
     });
     let handle = open("{\"heartbeat_timeout_ms\":500,\"initial_details\":\"\"}");
     record(handle, "1").unwrap();
-    activity::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
     record(handle, "2").unwrap();
     until(handle, Signals::GONE, true);
-    assert_eq!(activity::close(handle, LONG).unwrap_err().status(), Status::NotFound);
+    assert_eq!(
+        activity::close(handle, LONG).and_then(rpc::Call::wait).unwrap_err().status(),
+        Status::NotFound
+    );
 }
 
 #[test]
@@ -266,10 +287,13 @@ fn reopened_activity_is_described_after_the_beat_of_its_closed_handle() {
     let handle = open("{\"initial_details\":\"\",\"heartbeat_timeout_ms\":60000}");
     record(handle, "1").unwrap();
     fake.wait_for(BEAT, 1);
-    assert_eq!(activity::close(handle, MOMENT).unwrap_err().status(), Status::Timeout);
+    assert_eq!(
+        activity::close(handle, MOMENT).and_then(rpc::Call::wait).unwrap_err().status(),
+        Status::Timeout
+    );
     let handle = open("{\"heartbeat_timeout_ms\":60000}");
-    activity::details(handle, LONG).unwrap();
-    activity::close(handle, LONG).unwrap();
+    activity::details(handle, LONG).and_then(rpc::Call::wait).unwrap();
+    activity::close(handle, LONG).and_then(rpc::Call::wait).unwrap();
     let (beat, described) = (&fake.calls(BEAT)[0], &fake.calls("DescribeWorkflowExecution")[0]);
     assert!(described.at >= beat.at + ANSWER, "the server may describe what the beat is about to replace");
 }
@@ -280,7 +304,7 @@ fn lease_is_lost_without_acknowledgements_and_regained() {
     let handle = open("{\"heartbeat_timeout_ms\":1000,\"initial_details\":\"\"}");
     let before = Instant::now();
     record(handle, "1").unwrap();
-    activity::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
     let after = fake.calls(BEAT)[0].at;
     until(handle, Signals::LEASE_LOST, true);
     // The acknowledged beat was sent between `before` and `after`.
@@ -374,7 +398,7 @@ fn silent_connection_is_replaced_before_the_lease_expires() {
     let handle = open("{\"heartbeat_timeout_ms\":4000,\"initial_details\":\"\"}");
     let started = Instant::now();
     record(handle, "1").unwrap();
-    activity::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     let calls = fake.calls(BEAT);
     assert!(calls[1].connection > calls[0].connection);
@@ -401,9 +425,9 @@ fn failure_carries_the_last_record() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
     record(handle, "\"first\"").unwrap();
-    activity::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
     record(handle, "\"second\"").unwrap();
-    activity::fail(handle, b"{\"message\":\"broken\"}", LONG).unwrap();
+    activity::fail(handle, b"{\"message\":\"broken\"}", LONG).and_then(rpc::Call::wait).unwrap();
     let failed = &fake.calls("RespondActivityTaskFailed")[0];
     assert!(failed.has(b"\"second\"") && failed.has(b"broken"));
     assert_eq!(fake.calls(BEAT).len(), 1);
@@ -414,9 +438,9 @@ fn last_record_is_sent_before_a_reported_cancellation() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
     record(handle, "\"first\"").unwrap();
-    activity::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
     record(handle, "\"second\"").unwrap();
-    activity::report_cancelled(handle, None, LONG).unwrap();
+    activity::report_cancelled(handle, None, LONG).and_then(rpc::Call::wait).unwrap();
     assert!(fake.calls(BEAT)[1].has(b"\"second\""));
     assert!(fake.calls("RespondActivityTaskCanceled")[0].at > fake.calls(BEAT)[1].at);
 }
@@ -425,12 +449,15 @@ fn last_record_is_sent_before_a_reported_cancellation() {
 fn ended_activity_is_readable_and_sends_nothing() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":400,\"initial_details\":\"\"}");
-    activity::complete(handle, None, LONG).unwrap();
+    activity::complete(handle, None, LONG).and_then(rpc::Call::wait).unwrap();
     let beats = fake.calls(BEAT).len();
     assert_eq!(record(handle, "1").unwrap_err().status(), Status::Ended);
-    assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), Status::Ended);
     assert_eq!(
-        activity::flush(handle, LONG).map_err(|error| error.status()),
+        activity::complete(handle, None, LONG).and_then(rpc::Call::wait).unwrap_err().status(),
+        Status::Ended
+    );
+    assert_eq!(
+        activity::flush(handle, LONG).and_then(rpc::Call::wait).map_err(|error| error.status()),
         Ok(()),
         "there is nothing unsent"
     );
@@ -442,7 +469,7 @@ fn ended_activity_is_readable_and_sends_nothing() {
     );
     assert!(signals.unwrap().is_empty(), "an ended activity has no lease to lose");
     assert_eq!(fake.calls(BEAT).len(), beats);
-    activity::close(handle, LONG).unwrap();
+    activity::close(handle, LONG).and_then(rpc::Call::wait).unwrap();
     assert_eq!(activity::signals(handle).unwrap_err().status(), Status::InvalidHandle);
 }
 
@@ -453,10 +480,13 @@ fn beats_continue_after_a_failed_ending_call() {
         _ => Answer::ok(),
     });
     let handle = open("{\"heartbeat_timeout_ms\":500,\"initial_details\":\"\"}");
-    assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), Status::InvalidArgument);
+    assert_eq!(
+        activity::complete(handle, None, LONG).and_then(rpc::Call::wait).unwrap_err().status(),
+        Status::InvalidArgument
+    );
     let beats = fake.calls(BEAT).len();
     fake.wait_for(BEAT, beats + 2);
-    activity::complete(handle, None, LONG).unwrap();
+    activity::complete(handle, None, LONG).and_then(rpc::Call::wait).unwrap();
 }
 
 #[test]
@@ -465,7 +495,7 @@ fn ending_call_waits_for_the_beat_in_flight() {
     let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
     record(handle, "1").unwrap();
     fake.wait_for(BEAT, 1);
-    activity::complete(handle, None, LONG).unwrap();
+    activity::complete(handle, None, LONG).and_then(rpc::Call::wait).unwrap();
     let completed = fake.calls("RespondActivityTaskCompleted")[0].at;
     assert!(completed - fake.calls(BEAT)[0].at >= Duration::from_millis(300));
 }
@@ -476,17 +506,20 @@ fn close_sends_the_last_record_unless_its_timeout_is_zero() {
     let options = "{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}";
     let handle = open(options);
     record(handle, "\"first\"").unwrap();
-    activity::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
     record(handle, "\"second\"").unwrap();
-    activity::close(handle, LONG).unwrap();
+    activity::close(handle, LONG).and_then(rpc::Call::wait).unwrap();
     assert!(fake.calls(BEAT)[1].has(b"\"second\""));
     assert_eq!(fake.calls("RespondActivityTaskCompleted").len(), 0, "closing ends nothing");
 
     let handle = open(options);
     record(handle, "\"third\"").unwrap();
-    activity::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
     record(handle, "\"lost\"").unwrap();
-    assert_eq!(activity::close(handle, Timeout::Zero).unwrap_err().status(), Status::Timeout);
+    assert_eq!(
+        activity::close(handle, Timeout::Zero).and_then(rpc::Call::wait).unwrap_err().status(),
+        Status::Timeout
+    );
     assert_eq!(activity::signals(handle).unwrap_err().status(), Status::InvalidHandle);
     assert!(!fake.calls(BEAT).iter().any(|call| call.has(b"lost")));
 }
@@ -497,15 +530,15 @@ fn token_has_one_holder() {
     let handle = open("{\"initial_details\":\"\"}");
     let refused = [
         activity::open(TOKEN, b"").map(drop),
-        rpc::heartbeat(TOKEN, None, LONG).map(drop),
-        rpc::complete(TOKEN, None, LONG),
-        rpc::fail(TOKEN, b"", LONG),
-        rpc::report_cancelled(TOKEN, None, LONG),
+        rpc::heartbeat(TOKEN, None, LONG).and_then(rpc::Call::wait).map(drop),
+        rpc::complete(TOKEN, None, LONG).and_then(rpc::Call::wait),
+        rpc::fail(TOKEN, b"", LONG).and_then(rpc::Call::wait),
+        rpc::report_cancelled(TOKEN, None, LONG).and_then(rpc::Call::wait),
     ];
     assert!(refused.into_iter().all(|outcome| outcome.unwrap_err().status() == Status::AlreadyOpen));
-    rpc::get_details(TOKEN, LONG).unwrap();
-    activity::close(handle, LONG).unwrap();
-    rpc::heartbeat(TOKEN, None, LONG).unwrap();
+    rpc::get_details(TOKEN, LONG).and_then(rpc::Call::wait).unwrap();
+    activity::close(handle, LONG).and_then(rpc::Call::wait).unwrap();
+    rpc::heartbeat(TOKEN, None, LONG).and_then(rpc::Call::wait).unwrap();
     assert_eq!(fake.calls(BEAT).len(), 1);
 }
 
@@ -514,13 +547,13 @@ fn refused_record_keeps_the_previous_one() {
     let fake = beats(|_| Answer::ok());
     let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
     record(handle, "\"kept\"").unwrap();
-    activity::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
     record(handle, "\"newer\"").unwrap();
     let refused = |encoding, data: &[u8]| activity::record(handle, encoding, data).unwrap_err().status();
     assert_eq!(refused(Encoding::None, b""), Status::InvalidArgument);
     assert_eq!(refused(Encoding::Json, b"{"), Status::InvalidArgument);
     assert_eq!(refused(Encoding::Binary, &vec![0; 2 * 1024 * 1024]), Status::TooLarge);
-    activity::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
     assert!(fake.calls(BEAT)[1].has(b"\"newer\""));
 }
 
@@ -528,7 +561,7 @@ fn refused_record_keeps_the_previous_one() {
 fn invalid_handles_are_refused_by_every_function() {
     let _fake = beats(|_| Answer::ok());
     let closed = open("");
-    activity::close(closed, LONG).unwrap();
+    activity::close(closed, LONG).and_then(rpc::Call::wait).unwrap();
     let reused = open("");
     assert_ne!(closed, reused);
     for number in [0, closed, reused + 1, 1 << 52, u64::MAX] {
@@ -537,13 +570,13 @@ fn invalid_handles_are_refused_by_every_function() {
             activity::touch(number).map(drop),
             activity::signals(number).map(drop),
             activity::wait(number, ALL, ALL, LONG).map(drop),
-            activity::details(number, LONG).map(drop),
+            activity::details(number, LONG).and_then(rpc::Call::wait).map(drop),
             activity::info(number).map(drop),
-            activity::flush(number, LONG),
-            activity::complete(number, None, LONG),
-            activity::fail(number, b"", LONG),
-            activity::report_cancelled(number, None, LONG),
-            activity::close(number, LONG),
+            activity::flush(number, LONG).and_then(rpc::Call::wait),
+            activity::complete(number, None, LONG).and_then(rpc::Call::wait),
+            activity::fail(number, b"", LONG).and_then(rpc::Call::wait),
+            activity::report_cancelled(number, None, LONG).and_then(rpc::Call::wait),
+            activity::close(number, LONG).and_then(rpc::Call::wait),
             activity::add_to_watch(number, reused, ALL, 0),
             activity::next_of_watch(number, LONG).map(drop),
             activity::open_watch_fd(number).map(drop),
@@ -564,9 +597,9 @@ fn waiting_threads_wake_on_close_and_on_disconnect() {
             let waiter = scope.spawn(|| activity::wait(handle, ALL, Signals::default(), LONG));
             // The result is the same whether the thread already waits or not.
             if disconnect {
-                rpc::disconnect(Timeout::Zero).unwrap();
+                rpc::disconnect(Timeout::Zero).and_then(rpc::Call::wait).unwrap();
             } else {
-                activity::close(handle, Timeout::Zero).unwrap();
+                activity::close(handle, Timeout::Zero).and_then(rpc::Call::wait).unwrap();
             }
             let status = waiter.join().unwrap().unwrap_err().status();
             assert!(
@@ -584,10 +617,10 @@ fn disconnect_sends_the_last_record_of_every_activity() {
         let token = [TOKEN, &[0x3a, 1, n]].concat();
         let handle = activity::open(&token, b"{\"initial_details\":\"\"}").unwrap();
         record(handle, "\"first\"").unwrap();
-        activity::flush(handle, LONG).unwrap();
+        activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
         record(handle, &format!("\"last of {n}\"")).unwrap();
     }
-    rpc::disconnect(LONG).unwrap();
+    rpc::disconnect(LONG).and_then(rpc::Call::wait).unwrap();
     for n in 0..20 {
         let last = format!("\"last of {n}\"");
         assert!(fake.calls(BEAT).iter().any(|call| call.has(last.as_bytes())), "{last}");
@@ -668,7 +701,7 @@ fn activities_that_lost_their_connection_return_spread_over_time_on_one_connecti
         record(*handle, "1").unwrap();
     }
     for handle in &opened {
-        activity::flush(*handle, LONG).unwrap();
+        activity::flush(*handle, LONG).and_then(rpc::Call::wait).unwrap();
     }
     let calls = fake.calls(BEAT);
     let landed: Vec<_> = calls.iter().filter(|call| call.at - calls[0].at >= DOWN).collect();
@@ -692,7 +725,9 @@ fn timed_out_flush_keeps_the_throttle() {
     let handle = open("{\"heartbeat_timeout_ms\":4000,\"initial_details\":\"\"}");
     record(handle, "0").unwrap();
     fake.wait_for(BEAT, 1);
-    let error = activity::flush(handle, Timeout::Within(Duration::from_millis(10))).unwrap_err();
+    let error = activity::flush(handle, Timeout::Within(Duration::from_millis(10)))
+        .and_then(rpc::Call::wait)
+        .unwrap_err();
     assert_eq!(error.status(), Status::Unavailable);
     let started = Instant::now();
     while started.elapsed() < Duration::from_millis(1500) {
@@ -714,9 +749,9 @@ fn unreadable_token_opens_only_without_details_to_fetch() {
     for (nth, options) in ["{\"initial_details\":\"\"}", "{\"pulse\":false}"].iter().enumerate() {
         let handle = activity::open(b"no token", options.as_bytes()).unwrap();
         record(handle, "1").unwrap();
-        activity::flush(handle, LONG).unwrap();
+        activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
         assert!(fake.calls(BEAT)[nth].has(b"no token"));
-        activity::close(handle, LONG).unwrap();
+        activity::close(handle, LONG).and_then(rpc::Call::wait).unwrap();
     }
 }
 
@@ -727,7 +762,7 @@ fn absent_details_read_as_none_and_are_never_erased() {
         _ => Answer::ok(),
     });
     let handle = open("{\"heartbeat_timeout_ms\":1000}");
-    assert!(activity::details(handle, LONG).unwrap().values().is_empty());
+    assert!(activity::details(handle, LONG).and_then(rpc::Call::wait).unwrap().values().is_empty());
     fake.wait_for(BEAT, 2);
     assert!(!fake.calls(BEAT)[0].has(b"encoding"));
     assert!(!activity::signals(handle).unwrap().contains(Signals::UNSEEDED));
@@ -750,7 +785,7 @@ fn lease_survives_a_black_hole_whose_connections_never_recover() {
     });
     let handle = open("{\"heartbeat_timeout_ms\":6000,\"initial_details\":\"\"}");
     record(handle, "\"before\"").unwrap();
-    activity::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
     record(handle, "\"in it\"").unwrap();
     while info(handle)["pending"] == true {
         let signals = activity::wait(handle, Signals::LEASE_LOST, Signals::default(), MOMENT).unwrap();

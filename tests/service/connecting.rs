@@ -19,7 +19,7 @@ const BEAT: &str = "RecordActivityTaskHeartbeat";
 #[test]
 fn calls_without_a_client_are_not_connected() {
     let _fake = Fake::start(|_| Answer::ok());
-    let error = rpc::heartbeat(b"token", None, LONG).unwrap_err();
+    let error = rpc::heartbeat(b"token", None, LONG).and_then(rpc::Call::wait).unwrap_err();
     assert_eq!(error.status(), Status::NotConnected);
     assert!(error.message().contains("connect"), "{error}");
 }
@@ -28,8 +28,8 @@ fn calls_without_a_client_are_not_connected() {
 fn second_client_is_refused() {
     let fake = Fake::connected(|_| Answer::ok());
     assert_eq!(fake.connect("").unwrap_err().status(), Status::AlreadyConnected);
-    rpc::disconnect(Timeout::Zero).unwrap();
-    rpc::disconnect(Timeout::Zero).unwrap();
+    rpc::disconnect(Timeout::Zero).and_then(rpc::Call::wait).unwrap();
+    rpc::disconnect(Timeout::Zero).and_then(rpc::Call::wait).unwrap();
     fake.connect("").unwrap();
 }
 
@@ -54,7 +54,10 @@ fn connect_works_after_a_failed_connect() {
         _ => Answer::ok(),
     });
     assert_eq!(fake.connect("").unwrap_err().status(), Status::NamespaceNotFound);
-    assert_eq!(rpc::heartbeat(b"token", None, LONG).unwrap_err().status(), Status::NotConnected);
+    assert_eq!(
+        rpc::heartbeat(b"token", None, LONG).and_then(rpc::Call::wait).unwrap_err().status(),
+        Status::NotConnected
+    );
     fake.connect("").unwrap();
 }
 
@@ -65,7 +68,7 @@ fn client_without_permission_to_describe_the_namespace_beats() {
         _ => Answer::ok(),
     });
     fake.connect("").unwrap();
-    rpc::heartbeat(b"token", None, LONG).unwrap();
+    rpc::heartbeat(b"token", None, LONG).and_then(rpc::Call::wait).unwrap();
 }
 
 #[test]
@@ -73,7 +76,7 @@ fn lazy_client_connects_at_the_first_call() {
     let fake = Fake::start(|_| Answer::ok());
     fake.connect(",\"lazy\":true").unwrap();
     assert_eq!(fake.connections(), 0);
-    rpc::heartbeat(b"token", None, LONG).unwrap();
+    rpc::heartbeat(b"token", None, LONG).and_then(rpc::Call::wait).unwrap();
     assert_eq!(fake.connections(), 1);
 }
 
@@ -83,7 +86,7 @@ fn error_names_the_refusing_port_and_the_cause() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let started = Instant::now();
     let options = format!("{{\"address\":\"{free}\",\"connect_timeout_ms\":500}}");
-    let error = rpc::connect(options.as_bytes()).unwrap_err();
+    let error = rpc::connect(options.as_bytes()).and_then(rpc::Call::wait).unwrap_err();
     assert_eq!(error.status(), Status::Unavailable);
     let message = error.message();
     assert!(message.contains(&free.to_string()) && message.contains("refused"), "{error}");
@@ -104,14 +107,18 @@ fn silent_listener_is_a_timeout() {
     let _fake = Fake::start(|_| Answer::ok());
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
     let options = format!("{{\"address\":\"{}\",\"connect_timeout_ms\":400}}", mute.local_addr().unwrap());
-    assert_eq!(rpc::connect(options.as_bytes()).unwrap_err().status(), Status::Timeout);
+    assert_eq!(
+        rpc::connect(options.as_bytes()).and_then(rpc::Call::wait).unwrap_err().status(),
+        Status::Timeout
+    );
 }
 
 #[test]
 fn error_names_the_unresolvable_host() {
     let _fake = Fake::start(|_| Answer::ok());
-    let error =
-        rpc::connect(br#"{"address":"no-such-host.invalid:7233","connect_timeout_ms":400}"#).unwrap_err();
+    let error = rpc::connect(br#"{"address":"no-such-host.invalid:7233","connect_timeout_ms":400}"#)
+        .and_then(rpc::Call::wait)
+        .unwrap_err();
     assert_eq!(error.status(), Status::Unavailable, "{error}");
     assert!(error.message().contains("no-such-host.invalid"), "{error}");
 }
@@ -122,11 +129,15 @@ fn disconnect_wakes_waiting_calls() {
     thread::scope(|scope| {
         // Uses eight activities, because calls for the same activity wait for each other.
         let waiting: Vec<_> = (0..8)
-            .map(|number| scope.spawn(move || rpc::heartbeat(&[b't', number], None, Timeout::Forever)))
+            .map(|number| {
+                scope.spawn(move || {
+                    rpc::heartbeat(&[b't', number], None, Timeout::Forever).and_then(rpc::Call::wait)
+                })
+            })
             .collect();
         fake.wait_for(BEAT, 8);
         let started = Instant::now();
-        rpc::disconnect(Timeout::Zero).unwrap();
+        rpc::disconnect(Timeout::Zero).and_then(rpc::Call::wait).unwrap();
         for thread in waiting {
             assert_eq!(thread.join().unwrap().unwrap_err().status(), Status::NotConnected);
         }
@@ -140,10 +151,13 @@ fn disconnect_ends_a_connect_in_progress() {
     thread::scope(|scope| {
         let connecting = scope.spawn(|| fake.connect(""));
         fake.wait_for("GetSystemInfo", 1);
-        rpc::disconnect(Timeout::Zero).unwrap();
+        rpc::disconnect(Timeout::Zero).and_then(rpc::Call::wait).unwrap();
         assert_eq!(connecting.join().unwrap().unwrap_err().status(), Status::NotConnected);
     });
-    assert_eq!(rpc::heartbeat(b"token", None, LONG).unwrap_err().status(), Status::NotConnected);
+    assert_eq!(
+        rpc::heartbeat(b"token", None, LONG).and_then(rpc::Call::wait).unwrap_err().status(),
+        Status::NotConnected
+    );
 }
 
 #[test]
@@ -151,8 +165,8 @@ fn disconnected_clients_leave_no_threads() {
     let fake = Fake::start(|_| Answer::ok());
     for _ in 0..50 {
         fake.connect("").unwrap();
-        rpc::heartbeat(b"token", None, LONG).unwrap();
-        rpc::disconnect(Timeout::Zero).unwrap();
+        rpc::heartbeat(b"token", None, LONG).and_then(rpc::Call::wait).unwrap();
+        rpc::disconnect(Timeout::Zero).and_then(rpc::Call::wait).unwrap();
     }
     let end = Instant::now() + Duration::from_secs(10);
     while io_threads() > 0 {

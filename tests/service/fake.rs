@@ -219,7 +219,7 @@ impl Fake {
         limits: impl Fn() -> Limits + Send + Sync + 'static,
     ) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        rpc::disconnect(Timeout::Zero).unwrap();
+        rpc::disconnect(Timeout::Zero).and_then(rpc::Call::wait).unwrap();
         let calls = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::new(AtomicUsize::new(0));
         let stop = Arc::new(Notify::new());
@@ -253,6 +253,7 @@ impl Fake {
     /// Connects the process with additional options in JSON, e.g. `,"lazy":true`.
     pub fn connect(&self, more: &str) -> Result<(), Error> {
         rpc::connect(format!("{{\"address\":\"{}\"{more}}}", self.address).as_bytes())
+            .and_then(rpc::Call::wait)
     }
 
     /// Returns the requests of this method that have arrived.
@@ -281,7 +282,7 @@ impl Fake {
 
 impl Drop for Fake {
     fn drop(&mut self) {
-        let _ = rpc::disconnect(Timeout::Zero);
+        let _ = rpc::disconnect(Timeout::Zero).and_then(rpc::Call::wait);
         self.stop.notify_one();
     }
 }
@@ -314,7 +315,10 @@ impl Server {
             let connection = self.connections.fetch_add(1, Ordering::SeqCst);
             let server = self.clone();
             tokio::spawn(async move {
-                let mut serving = pin!(http2::Builder::new(TokioExecutor::new()).serve_connection(
+                // As in grpc-go, cancelled requests don't end the connection.
+                let mut http2 = http2::Builder::new(TokioExecutor::new());
+                http2.max_pending_accept_reset_streams(usize::MAX).max_local_error_reset_streams(None);
+                let mut serving = pin!(http2.serve_connection(
                     TokioIo::new(stream),
                     service_fn({
                         let hold = hold.clone();

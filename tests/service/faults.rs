@@ -126,17 +126,19 @@ fn refused() -> [String; 4] {
 /// open activity.
 fn row(name: &str, fake: &Fake, heal: impl FnOnce()) -> [String; 4] {
     let began = Instant::now();
-    let status = rpc::heartbeat(TOKEN, None, SHORT).map_or_else(|error| error.status(), |_| unreachable!());
+    let status = rpc::heartbeat(TOKEN, None, SHORT)
+        .and_then(rpc::Call::wait)
+        .map_or_else(|error| error.status(), |_| unreachable!());
     let took = began.elapsed();
     assert!(took < Duration::from_secs(10), "{name}: {took:?}");
 
     let handle = activity::open(HELD, br#"{"initial_details":"","heartbeat_timeout_ms":2000}"#).unwrap();
     activity::record(handle, Encoding::Json, b"\"first\"").unwrap();
-    let flushed = activity::flush(handle, SHORT).map_err(|error| error.status());
+    let flushed = activity::flush(handle, SHORT).and_then(rpc::Call::wait).map_err(|error| error.status());
     heal();
     // The library doesn't resend after a final refusal until the holder records again.
-    let again =
-        activity::record(handle, Encoding::Json, b"\"newest\"").and_then(|_| activity::flush(handle, LONG));
+    let again = activity::record(handle, Encoding::Json, b"\"newest\"")
+        .and_then(|_| activity::flush(handle, LONG).and_then(rpc::Call::wait));
     let arrived = fake.calls(BEAT).last().is_some_and(|call| call.has(b"\"newest\""));
     let held = match &again {
         Ok(()) => {
@@ -146,7 +148,7 @@ fn row(name: &str, fake: &Fake, heal: impl FnOnce()) -> [String; 4] {
         Err(error) => format!("over: {}", error.status().name().to_string_lossy()),
     };
     assert!(flushed.is_err(), "{name}");
-    let _ = activity::close(handle, Timeout::Zero);
+    let _ = activity::close(handle, Timeout::Zero).and_then(rpc::Call::wait);
     let seconds = format!("{:.1} s", took.as_secs_f64());
     [name.to_owned(), format!("`{}`", status.name().to_string_lossy()), seconds, held]
 }
@@ -163,20 +165,20 @@ fn aging() -> [String; 4] {
         activity::record(handle, Encoding::Json, item.as_bytes()).unwrap();
         let details = Payloads::from_caller("details", Encoding::Json, item.as_bytes()).unwrap();
         let began = Instant::now();
-        rpc::heartbeat(TOKEN, details, LONG).unwrap();
+        rpc::heartbeat(TOKEN, details, LONG).and_then(rpc::Call::wait).unwrap();
         longest = longest.max(began.elapsed());
         beats += 1;
         thread::sleep(Duration::from_millis(5));
     }
     activity::record(handle, Encoding::Json, b"\"newest\"").unwrap();
-    activity::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
     let arrived = fake.calls(BEAT);
     assert!(arrived.last().unwrap().has(b"\"newest\""));
     for beat in 0..beats {
         let item = format!("\"item {beat}\"");
         assert!(arrived.iter().any(|call| call.has(TOKEN) && call.has(item.as_bytes())), "{item}");
     }
-    let _ = activity::close(handle, Timeout::Zero);
+    let _ = activity::close(handle, Timeout::Zero).and_then(rpc::Call::wait);
     [
         "GOAWAY every 2 s, as for a connection at its maximum age".into(),
         "`THB_OK`".into(),

@@ -16,9 +16,13 @@ const OVER: Answer = Answer::Error { code: 5, detail: "NotFoundFailure", trailer
 
 type Ending = fn(&[u8], Timeout) -> Result<(), Error>;
 const ENDINGS: [(&str, Ending); 3] = [
-    ("RespondActivityTaskCompleted", |token, timeout| rpc::complete(token, None, timeout)),
-    ("RespondActivityTaskFailed", |token, timeout| rpc::fail(token, b"", timeout)),
-    ("RespondActivityTaskCanceled", |token, timeout| rpc::report_cancelled(token, None, timeout)),
+    ("RespondActivityTaskCompleted", |token, timeout| {
+        rpc::complete(token, None, timeout).and_then(rpc::Call::wait)
+    }),
+    ("RespondActivityTaskFailed", |token, timeout| rpc::fail(token, b"", timeout).and_then(rpc::Call::wait)),
+    ("RespondActivityTaskCanceled", |token, timeout| {
+        rpc::report_cancelled(token, None, timeout).and_then(rpc::Call::wait)
+    }),
 ];
 
 /// Starts a server that gives `answer` to the first call, and reports to all later calls that the activity is over.
@@ -115,7 +119,7 @@ fn ending_stays_in_doubt_after_a_disconnect() {
     thread::scope(|scope| {
         let ending = scope.spawn(|| end(b"token", LONG));
         fake.wait_for(method, 1);
-        rpc::disconnect(Timeout::Zero).unwrap();
+        rpc::disconnect(Timeout::Zero).and_then(rpc::Call::wait).unwrap();
         assert_eq!(ending.join().unwrap().unwrap_err().status(), Status::NotConnected);
     });
     fake.connect("").unwrap();
@@ -131,15 +135,27 @@ fn ending_of_an_open_activity_stays_in_doubt_although_a_beat_finds_it_gone() {
         _ => Answer::ok(),
     });
     let handle = activity::open(TOKEN, br#"{"heartbeat_timeout_ms":1000,"initial_details":""}"#).unwrap();
-    assert_eq!(activity::complete(handle, None, SHORT).unwrap_err().status(), Status::Timeout);
+    assert_eq!(
+        activity::complete(handle, None, SHORT).and_then(rpc::Call::wait).unwrap_err().status(),
+        Status::Timeout
+    );
     activity::wait(handle, Signals::GONE, Signals::default(), LONG).unwrap();
-    assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), Status::InDoubt);
-    assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), Status::Ended);
+    assert_eq!(
+        activity::complete(handle, None, LONG).and_then(rpc::Call::wait).unwrap_err().status(),
+        Status::InDoubt
+    );
+    assert_eq!(
+        activity::complete(handle, None, LONG).and_then(rpc::Call::wait).unwrap_err().status(),
+        Status::Ended
+    );
 }
 
 #[test]
 fn heartbeat_is_never_in_doubt() {
     let method = "RecordActivityTaskHeartbeat";
     let _fake = over_after(method, || Answer::Close);
-    assert_eq!(rpc::heartbeat(b"token", None, LONG).unwrap_err().status(), Status::NotFound);
+    assert_eq!(
+        rpc::heartbeat(b"token", None, LONG).and_then(rpc::Call::wait).unwrap_err().status(),
+        Status::NotFound
+    );
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use temporal_heartbeat::{
-    api::activity,
+    api::{activity, rpc},
     model::{deadline::Timeout, payload::Encoding},
 };
 
@@ -103,7 +103,7 @@ fn hold(holder: u64, over: impl Fn() -> bool, landed: &Landed, mut dice: fastran
         for (number, handle, item) in &mine {
             let number = usize::try_from(*number).unwrap();
             if dice.bool() {
-                activity::flush(*handle, LONG).unwrap();
+                activity::flush(*handle, LONG).and_then(rpc::Call::wait).unwrap();
                 assert_eq!(landed.items()[number], *item, "activity {number} was flushed");
             } else {
                 landed.wait_for(number, *item);
@@ -111,7 +111,7 @@ fn hold(holder: u64, over: impl Fn() -> bool, landed: &Landed, mut dice: fastran
         }
     }
     for (_, handle, _) in mine {
-        activity::close(handle, LONG).unwrap();
+        activity::close(handle, LONG).and_then(rpc::Call::wait).unwrap();
     }
 }
 

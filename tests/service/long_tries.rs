@@ -39,7 +39,7 @@ fn check_connection(fake: &Fake) {
 #[test]
 fn ending_does_not_wait_for_a_try_without_an_answer() {
     let (fake, handle) = with_a_lost_beat();
-    activity::complete(handle, None, SHORT).unwrap();
+    activity::complete(handle, None, SHORT).and_then(rpc::Call::wait).unwrap();
     assert_eq!(fake.calls(COMPLETE).len(), 1);
     check_connection(&fake);
 }
@@ -48,7 +48,7 @@ fn ending_does_not_wait_for_a_try_without_an_answer() {
 fn flush_of_a_newer_record_does_not_wait_for_a_try_without_an_answer() {
     let (fake, handle) = with_a_lost_beat();
     activity::record(handle, Encoding::Json, b"\"newest\"").unwrap();
-    activity::flush(handle, SHORT).unwrap();
+    activity::flush(handle, SHORT).and_then(rpc::Call::wait).unwrap();
     assert!(fake.calls(BEAT).last().unwrap().has(b"\"newest\""));
     check_connection(&fake);
 }
@@ -62,7 +62,7 @@ fn flush_repeats_a_try_without_an_answer() {
     let handle = activity::open(TOKEN, OPTIONS).unwrap();
     activity::record(handle, Encoding::Json, b"\"newest\"").unwrap();
     fake.wait_for(BEAT, 1);
-    activity::flush(handle, SHORT).unwrap();
+    activity::flush(handle, SHORT).and_then(rpc::Call::wait).unwrap();
     check_connection(&fake);
 }
 
@@ -70,7 +70,7 @@ fn flush_repeats_a_try_without_an_answer() {
 fn disconnect_does_not_wait_for_a_try_without_an_answer() {
     let (fake, handle) = with_a_lost_beat();
     activity::record(handle, Encoding::Json, b"\"newest\"").unwrap();
-    rpc::disconnect(SHORT).unwrap();
+    rpc::disconnect(SHORT).and_then(rpc::Call::wait).unwrap();
     assert!(fake.calls(BEAT).last().unwrap().has(b"\"newest\""));
     check_connection(&fake);
 }
@@ -78,8 +78,11 @@ fn disconnect_does_not_wait_for_a_try_without_an_answer() {
 #[test]
 fn try_of_a_closed_handle_does_not_block_the_next_call() {
     let (fake, handle) = with_a_lost_beat();
-    assert_eq!(activity::close(handle, Timeout::Zero).unwrap_err().status(), Status::Timeout);
-    rpc::complete(TOKEN, None, SHORT).unwrap();
+    assert_eq!(
+        activity::close(handle, Timeout::Zero).and_then(rpc::Call::wait).unwrap_err().status(),
+        Status::Timeout
+    );
+    rpc::complete(TOKEN, None, SHORT).and_then(rpc::Call::wait).unwrap();
     check_connection(&fake);
 }
 
@@ -114,7 +117,8 @@ fn short_calls_to_a_slow_server_close_no_connection() {
         _ => Answer::ok(),
     });
     for _ in 0..4 {
-        let late = rpc::heartbeat(TOKEN, None, Timeout::Within(Duration::from_millis(300)));
+        let late = rpc::heartbeat(TOKEN, None, Timeout::Within(Duration::from_millis(300)))
+            .and_then(rpc::Call::wait);
         assert_eq!(late.unwrap_err().status(), Status::Timeout);
     }
     check_connection(&fake);
@@ -142,7 +146,7 @@ fn many_unanswered_activities_do_not_block_others() {
     let handle = activity::open(TOKEN, OPTIONS).unwrap();
     for item in 1..=3 {
         activity::record(handle, Encoding::Json, item.to_string().as_bytes()).unwrap();
-        activity::flush(handle, Timeout::Within(Duration::from_secs(20))).unwrap();
+        activity::flush(handle, Timeout::Within(Duration::from_secs(20))).and_then(rpc::Call::wait).unwrap();
     }
 }
 
@@ -153,9 +157,11 @@ fn heartbeat_without_timeout_does_not_block_a_newer_call() {
         _ => Answer::ok(),
     });
     std::thread::scope(|scope| {
-        let beating = scope.spawn(|| rpc::heartbeat(TOKEN, None, Timeout::Forever));
+        let beating = scope.spawn(|| rpc::heartbeat(TOKEN, None, Timeout::Forever).and_then(rpc::Call::wait));
         fake.wait_for(BEAT, 2);
-        rpc::complete(TOKEN, None, Timeout::Within(Duration::from_secs(20))).unwrap();
+        rpc::complete(TOKEN, None, Timeout::Within(Duration::from_secs(20)))
+            .and_then(rpc::Call::wait)
+            .unwrap();
         let error = beating.join().unwrap().unwrap_err();
         assert!(error.message().contains("newer call"), "{error}");
     });

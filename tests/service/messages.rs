@@ -23,7 +23,7 @@ const BEAT: &str = "RecordActivityTaskHeartbeat";
 fn beat(bytes: usize) -> Result<(), temporal_heartbeat::model::error::Error> {
     let mut details = Payloads::default();
     details.push("details", Encoding::Json, format!("\"{}\"", "x".repeat(bytes)).as_bytes()).unwrap();
-    rpc::heartbeat(b"token", Some(details), LONG).map(drop)
+    rpc::heartbeat(b"token", Some(details), LONG).and_then(rpc::Call::wait).map(drop)
 }
 
 /// Returns the message of a request before compression.
@@ -56,20 +56,20 @@ fn requests_name_their_resource_for_proxies_that_route_by_it() {
         activity::open(b"", options.as_bytes()).unwrap()
     };
     for (resource, token, workflow_id) in [("workflow:w", TOKEN, "w"), ("activity:a", STANDALONE_TOKEN, "")] {
-        rpc::heartbeat(token, None, LONG).unwrap();
-        rpc::complete(token, None, LONG).unwrap();
-        rpc::fail(token, b"", LONG).unwrap();
-        rpc::report_cancelled(token, None, LONG).unwrap();
+        rpc::heartbeat(token, None, LONG).and_then(rpc::Call::wait).unwrap();
+        rpc::complete(token, None, LONG).and_then(rpc::Call::wait).unwrap();
+        rpc::fail(token, b"", LONG).and_then(rpc::Call::wait).unwrap();
+        rpc::report_cancelled(token, None, LONG).and_then(rpc::Call::wait).unwrap();
         for end in [
-            |handle| activity::complete(handle, None, LONG),
-            |handle| activity::fail(handle, b"", LONG),
-            |handle| activity::report_cancelled(handle, None, LONG),
+            |handle| activity::complete(handle, None, LONG).and_then(rpc::Call::wait),
+            |handle| activity::fail(handle, b"", LONG).and_then(rpc::Call::wait),
+            |handle| activity::report_cancelled(handle, None, LONG).and_then(rpc::Call::wait),
         ] {
             let handle = by_ids(workflow_id);
             activity::record(handle, Encoding::Json, b"1").unwrap();
-            activity::flush(handle, LONG).unwrap();
+            activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
             end(handle).unwrap();
-            activity::close(handle, LONG).unwrap();
+            activity::close(handle, LONG).and_then(rpc::Call::wait).unwrap();
         }
         // The field's number in each request.
         for (method, number) in [
@@ -131,7 +131,7 @@ fn compressed_answers_are_read() {
         BEAT => Answer::TakingGzip(gzipped(b"\x08\x01")),
         _ => Answer::ok(),
     });
-    assert_eq!(rpc::heartbeat(b"token", None, LONG).unwrap().bits(), 1);
+    assert_eq!(rpc::heartbeat(b"token", None, LONG).and_then(rpc::Call::wait).unwrap().bits(), 1);
 }
 
 #[test]
@@ -145,7 +145,9 @@ fn messages_over_the_limit_are_neither_sent_nor_accepted() {
     assert_eq!(error.status(), Status::TooLarge);
     assert!(error.message().contains("max_message_bytes"), "{error}");
     assert!(fake.calls(BEAT).is_empty());
-    let bomb = rpc::get_details(crate::fake::TOKEN, Timeout::Within(Duration::from_millis(300))).unwrap_err();
+    let bomb = rpc::get_details(crate::fake::TOKEN, Timeout::Within(Duration::from_millis(300)))
+        .and_then(rpc::Call::wait)
+        .unwrap_err();
     assert!(bomb.message().contains("5000"), "{bomb}");
 }
 

@@ -29,10 +29,14 @@ const PROVEN: Answer = Answer::Error { code: 5, detail: "NotFoundFailure", trail
 
 type OneCall = fn(&[u8], Timeout) -> Result<(), Error>;
 const CALLS: [(&str, OneCall); 4] = [
-    (BEAT, |token, timeout| rpc::heartbeat(token, None, timeout).map(drop)),
-    ("RespondActivityTaskCompleted", |token, timeout| rpc::complete(token, None, timeout)),
-    ("RespondActivityTaskFailed", |token, timeout| rpc::fail(token, b"", timeout)),
-    ("RespondActivityTaskCanceled", |token, timeout| rpc::report_cancelled(token, None, timeout)),
+    (BEAT, |token, timeout| rpc::heartbeat(token, None, timeout).and_then(rpc::Call::wait).map(drop)),
+    ("RespondActivityTaskCompleted", |token, timeout| {
+        rpc::complete(token, None, timeout).and_then(rpc::Call::wait)
+    }),
+    ("RespondActivityTaskFailed", |token, timeout| rpc::fail(token, b"", timeout).and_then(rpc::Call::wait)),
+    ("RespondActivityTaskCanceled", |token, timeout| {
+        rpc::report_cancelled(token, None, timeout).and_then(rpc::Call::wait)
+    }),
 ];
 
 /// Starts a server with the given answers to this method and to Describe. All other requests succeed.
@@ -103,11 +107,11 @@ fn bare_not_found_that_cannot_be_looked_up_is_retried_and_then_unavailable() {
     ];
     for (description, token) in undecided {
         let fake = server(BEAT, |nth| if nth == 0 { BARE } else { Answer::ok() }, description);
-        rpc::heartbeat(token, None, LONG).unwrap();
+        rpc::heartbeat(token, None, LONG).and_then(rpc::Call::wait).unwrap();
         assert_eq!(fake.calls(BEAT).len(), 2);
     }
     let _fake = server(BEAT, |_| BARE, |_| unreachable!());
-    let error = rpc::heartbeat(b"unreadable", None, SHORT).unwrap_err();
+    let error = rpc::heartbeat(b"unreadable", None, SHORT).and_then(rpc::Call::wait).unwrap_err();
     assert_eq!((error.status(), error.is_retryable()), (Status::Unavailable, true), "{error}");
     assert!(error.message().contains("can't be looked up"), "{error}");
 }
@@ -115,7 +119,7 @@ fn bare_not_found_that_cannot_be_looked_up_is_retried_and_then_unavailable() {
 #[test]
 fn details_survive_a_gateways_not_found() {
     let fake = server("", |_| Answer::ok(), |nth| if nth == 0 { BARE } else { attempt(1).pending() });
-    assert_eq!(rpc::get_details(TOKEN, LONG).unwrap().about().attempt, 1);
+    assert_eq!(rpc::get_details(TOKEN, LONG).and_then(rpc::Call::wait).unwrap().about().attempt, 1);
     assert_eq!(fake.calls(DESCRIBE).len(), 2);
 }
 
@@ -124,7 +128,7 @@ fn pulse_outlasts_a_gateways_not_found() {
     let fake = server(BEAT, |nth| if nth < 3 { BARE } else { Answer::ok() }, |_| attempt(1).pending());
     let handle = activity::open(TOKEN, br#"{"heartbeat_timeout_ms":2000,"initial_details":""}"#).unwrap();
     activity::record(handle, Encoding::Json, b"41").unwrap();
-    activity::flush(handle, LONG).unwrap();
+    activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
     assert!(!activity::signals(handle).unwrap().contains(Signals::GONE));
     assert!(fake.calls(BEAT).len() >= 4 && fake.calls(DESCRIBE).len() >= 3);
 }
@@ -142,8 +146,15 @@ fn lagging_description_leaves_an_ending_in_doubt() {
         let _fake = server(COMPLETE, answer, move |_| described.standalone());
         let options = br#"{"verify":true,"pulse":false,"initial_details":""}"#;
         let handle = activity::open(STANDALONE_TOKEN, options).unwrap();
-        assert_eq!(activity::complete(handle, None, SHORT).unwrap_err().status(), Status::Timeout);
-        assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), outcome, "{described:?}");
+        assert_eq!(
+            activity::complete(handle, None, SHORT).and_then(rpc::Call::wait).unwrap_err().status(),
+            Status::Timeout
+        );
+        assert_eq!(
+            activity::complete(handle, None, LONG).and_then(rpc::Call::wait).unwrap_err().status(),
+            outcome,
+            "{described:?}"
+        );
     }
 }
 
@@ -158,7 +169,10 @@ fn description_of_an_earlier_attempt_does_not_end_a_later_one() {
         |nth| if nth < 2 { attempt(1).pending() } else { attempt(2).with_details("\"held\"").pending() },
     );
     let handle = activity::open(SECOND_TOKEN, br#"{"heartbeat_timeout_ms":2000}"#).unwrap();
-    assert_eq!(activity::details(handle, LONG).unwrap().values()[0].data, "\"held\"");
+    assert_eq!(
+        activity::details(handle, LONG).and_then(rpc::Call::wait).unwrap().values()[0].data,
+        "\"held\""
+    );
     fake.wait_for(BEAT, 1);
     assert!(fake.calls(BEAT)[0].has(b"\"held\"") && fake.calls(DESCRIBE).len() == 3);
 }
@@ -188,7 +202,8 @@ fn by_ids_the_start_decides_which_attempt_is_later() {
             let options = br#"{"activity_id":"a","run_id":"r","heartbeat_timeout_ms":10000,"pulse":false}"#;
             let handle = activity::open(b"", options).unwrap();
             activity::record(handle, Encoding::Json, b"41").unwrap();
-            let flushed = activity::flush(handle, LONG).map_err(|error| error.status());
+            let flushed =
+                activity::flush(handle, LONG).and_then(rpc::Call::wait).map_err(|error| error.status());
             let expected = if is_over { Err(Status::NotFound) } else { Ok(()) };
             assert_eq!(flushed, expected, "{next:?} as description {nth_description}");
             assert_eq!(activity::signals(handle).unwrap().contains(Signals::GONE), is_over, "{next:?}");
@@ -211,7 +226,10 @@ fn pulse_by_ids_keeps_details_that_a_late_beat_of_an_earlier_attempt_has_brought
         );
         let options = br#"{"activity_id":"a","run_id":"r","heartbeat_timeout_ms":1000,"initial_details":""}"#;
         let handle = activity::open(b"", options).unwrap();
-        assert!(activity::details(handle, LONG).unwrap().values().is_empty(), "those of the hand-off stay");
+        assert!(
+            activity::details(handle, LONG).and_then(rpc::Call::wait).unwrap().values().is_empty(),
+            "those of the hand-off stay"
+        );
         fake.wait_for(BEAT_BY_ID, 1);
         assert!(fake.calls(BEAT_BY_ID)[0].has(b"\"late\""), "first in description {first_with_details}");
     }
@@ -221,7 +239,7 @@ fn pulse_by_ids_keeps_details_that_a_late_beat_of_an_earlier_attempt_has_brought
 fn completing_by_ids_as_the_first_call_reports_how_the_activity_was_addressed() {
     let _fake = server("", |_| Answer::ok(), |_| attempt(1).standalone());
     let handle = activity::open(b"", br#"{"activity_id":"a","run_id":"r","pulse":false}"#).unwrap();
-    activity::complete(handle, None, LONG).unwrap();
+    activity::complete(handle, None, LONG).and_then(rpc::Call::wait).unwrap();
     let info: serde_json::Value = serde_json::from_str(&activity::info(handle).unwrap()).unwrap();
     assert_eq!((&info["addressed_by"], &info["state"]), (&"ids".into(), &"ended".into()));
 }
@@ -244,7 +262,7 @@ fn completion_by_ids_of_an_ended_activity_is_not_found() {
         });
         let options = br#"{"activity_id":"a","run_id":"r","pulse":false,"initial_details":""}"#;
         let handle = activity::open(b"", options).unwrap();
-        let error = activity::complete(handle, None, LONG).unwrap_err();
+        let error = activity::complete(handle, None, LONG).and_then(rpc::Call::wait).unwrap_err();
         assert_eq!(error.status(), expected, "{error}");
         assert_eq!(activity::signals(handle).unwrap().contains(Signals::GONE), ends_before);
     }
@@ -261,9 +279,15 @@ fn completion_by_ids_is_not_in_doubt_when_only_its_description_got_no_answer() {
     });
     let options = br#"{"activity_id":"a","run_id":"r","pulse":false,"initial_details":""}"#;
     let handle = activity::open(b"", options).unwrap();
-    assert_eq!(activity::complete(handle, None, SHORT).unwrap_err().status(), Status::Timeout);
+    assert_eq!(
+        activity::complete(handle, None, SHORT).and_then(rpc::Call::wait).unwrap_err().status(),
+        Status::Timeout
+    );
     is_silent.store(false, Ordering::SeqCst);
-    assert_eq!(activity::complete(handle, None, LONG).unwrap_err().status(), Status::NotFound);
+    assert_eq!(
+        activity::complete(handle, None, LONG).and_then(rpc::Call::wait).unwrap_err().status(),
+        Status::NotFound
+    );
     assert!(fake.calls("RespondActivityTaskCompletedById").is_empty());
 }
 
@@ -284,11 +308,14 @@ fn not_found_by_ids_does_not_end_an_attempt_that_is_described_as_running() {
     let options = br#"{"activity_id":"a","run_id":"r","heartbeat_timeout_ms":1000,"initial_details":""}"#;
     let handle = activity::open(b"", options).unwrap();
     activity::record(handle, Encoding::Json, b"41").unwrap();
-    let error = activity::flush(handle, SHORT).unwrap_err();
+    let error = activity::flush(handle, SHORT).and_then(rpc::Call::wait).unwrap_err();
     assert_eq!((error.status(), error.is_retryable()), (Status::Unavailable, true), "{error}");
     let cause = "doesn't accept requests by ids for attempt 2 of a standalone activity";
     assert!(error.message().contains(cause) && error.message().contains("task token"), "{error}");
-    for end in [activity::complete(handle, None, SHORT), activity::fail(handle, b"", SHORT)] {
+    for end in [
+        activity::complete(handle, None, SHORT).and_then(rpc::Call::wait),
+        activity::fail(handle, b"", SHORT).and_then(rpc::Call::wait),
+    ] {
         let error = end.unwrap_err();
         assert_eq!((error.status(), error.is_retryable()), (Status::Unavailable, true), "{error}");
         assert!(error.message().contains(cause), "{error}");

@@ -42,7 +42,7 @@ fn close_is_safe_while_other_threads_record_wait_and_flush() {
                 scope.spawn(|| until_refused(|| record(handle, &json))),
                 scope.spawn(|| until_refused(|| record(handle, &json))),
                 scope.spawn(|| until_refused(|| activity::touch(handle))),
-                scope.spawn(|| until_refused(|| activity::flush(handle, LONG))),
+                scope.spawn(|| until_refused(|| activity::flush(handle, LONG).and_then(rpc::Call::wait))),
                 scope.spawn(|| until_refused(|| activity::info(handle))),
                 scope.spawn(|| {
                     until_refused(|| {
@@ -53,9 +53,9 @@ fn close_is_safe_while_other_threads_record_wait_and_flush() {
             fake.wait_for(BEAT, usize::from(round) + 1);
             if round % 2 == 0 {
                 // The close returns although the other threads keep recording.
-                activity::close(handle, LONG).unwrap();
+                activity::close(handle, LONG).and_then(rpc::Call::wait).unwrap();
             } else {
-                let _ = activity::close(handle, Timeout::Zero);
+                let _ = activity::close(handle, Timeout::Zero).and_then(rpc::Call::wait);
             }
             others.into_iter().map(|other| other.join().unwrap()).collect()
         });
@@ -79,7 +79,7 @@ fn token_is_opened_once_by_many_threads() {
         let (won, lost): (Vec<_>, Vec<_>) = opened.into_iter().partition(Result::is_ok);
         assert_eq!((won.len(), lost.len()), (1, 7));
         assert!(lost.into_iter().all(|outcome| outcome.unwrap_err().status() == Status::AlreadyOpen));
-        activity::close(*won[0].as_ref().unwrap(), LONG).unwrap();
+        activity::close(*won[0].as_ref().unwrap(), LONG).and_then(rpc::Call::wait).unwrap();
     }
 }
 
@@ -90,17 +90,17 @@ fn activity_is_ended_once_by_many_threads() {
         let handle = activity::open(&token(round), NO_SEED).unwrap();
         let outcomes: Vec<_> = thread::scope(|scope| {
             let enders = [
-                scope.spawn(|| activity::complete(handle, None, LONG)),
-                scope.spawn(|| activity::complete(handle, None, LONG)),
-                scope.spawn(|| activity::fail(handle, b"", LONG)),
-                scope.spawn(|| activity::report_cancelled(handle, None, LONG)),
+                scope.spawn(|| activity::complete(handle, None, LONG).and_then(rpc::Call::wait)),
+                scope.spawn(|| activity::complete(handle, None, LONG).and_then(rpc::Call::wait)),
+                scope.spawn(|| activity::fail(handle, b"", LONG).and_then(rpc::Call::wait)),
+                scope.spawn(|| activity::report_cancelled(handle, None, LONG).and_then(rpc::Call::wait)),
             ];
             enders.into_iter().map(|ender| ender.join().unwrap()).collect()
         });
         let statuses =
             outcomes.into_iter().map(|outcome| outcome.map_or_else(|error| error.status(), |()| Status::Ok));
         assert_eq!(tally(statuses), [("THB_OK".to_owned(), 1), ("THB_ENDED".to_owned(), 3)].into());
-        activity::close(handle, LONG).unwrap();
+        activity::close(handle, LONG).and_then(rpc::Call::wait).unwrap();
     }
     let ended =
         ["Completed", "Failed", "Canceled"].map(|how| fake.calls(&format!("RespondActivityTask{how}")).len());
@@ -116,14 +116,14 @@ fn closing_during_an_ending_call_keeps_the_ending() {
     for unsent in [false, true] {
         let handle = activity::open(TOKEN, NO_SEED).unwrap();
         record(handle, "1").unwrap();
-        activity::flush(handle, LONG).unwrap();
+        activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
         if unsent {
             record(handle, "2").unwrap();
         }
         thread::scope(|scope| {
-            let ender = scope.spawn(|| activity::complete(handle, None, LONG));
+            let ender = scope.spawn(|| activity::complete(handle, None, LONG).and_then(rpc::Call::wait));
             fake.wait_for("RespondActivityTaskCompleted", 1 + usize::from(unsent));
-            activity::close(handle, LONG).unwrap();
+            activity::close(handle, LONG).and_then(rpc::Call::wait).unwrap();
             ender.join().unwrap().unwrap();
         });
         assert_eq!(activity::signals(handle).unwrap_err().status(), Status::InvalidHandle);
@@ -139,7 +139,7 @@ fn records_during_a_disconnect_fail_with_a_status() {
             let recorders: Vec<_> =
                 (0..3).map(|_| scope.spawn(|| until_refused(|| record(handle, "1")))).collect();
             fake.wait_for(BEAT, 1);
-            rpc::disconnect(LONG).unwrap();
+            rpc::disconnect(LONG).and_then(rpc::Call::wait).unwrap();
             for recorder in recorders {
                 let status = recorder.join().unwrap();
                 assert!(matches!(status, Status::NotConnected | Status::InvalidHandle), "{status:?}");
@@ -162,9 +162,9 @@ fn calls_that_wait_during_a_disconnect_report_it_although_the_next_client_connec
     type Waiting = fn(u64, u64) -> Result<(), Error>;
     const CALLS: [Waiting; 5] = [
         |handle, _| activity::wait(handle, Signals::GONE, Signals::default(), LONG).map(drop),
-        |handle, _| activity::flush(handle, LONG),
-        |handle, _| activity::close(handle, LONG),
-        |handle, _| activity::complete(handle, None, LONG),
+        |handle, _| activity::flush(handle, LONG).and_then(rpc::Call::wait),
+        |handle, _| activity::close(handle, LONG).and_then(rpc::Call::wait),
+        |handle, _| activity::complete(handle, None, LONG).and_then(rpc::Call::wait),
         |_, watch| activity::next_of_watch(watch, LONG).map(drop),
     ];
     let fake = Fake::connected(|call| match call.method.as_str() {
@@ -189,16 +189,15 @@ fn calls_that_wait_during_a_disconnect_report_it_although_the_next_client_connec
             });
             let calls: Vec<_> = calls.collect();
             until_asleep(&ids.iter().take(calls.len()).collect::<Vec<_>>());
-            rpc::disconnect(Timeout::Zero).unwrap();
+            rpc::disconnect(Timeout::Zero).and_then(rpc::Call::wait).unwrap();
             fake.connect(r#","lazy":true"#).unwrap();
             calls.into_iter().map(|call| call.join().unwrap()).collect::<Vec<_>>()
         });
         assert_eq!(statuses, [Status::NotConnected; 5]);
-        assert!(
-            handles.iter().all(|handle| {
-                activity::flush(*handle, LONG).unwrap_err().status() == Status::InvalidHandle
-            })
-        );
+        assert!(handles.iter().all(|handle| {
+            activity::flush(*handle, LONG).and_then(rpc::Call::wait).unwrap_err().status()
+                == Status::InvalidHandle
+        }));
     }
 }
 
@@ -218,7 +217,7 @@ fn closing_a_watch_wakes_its_waiters() {
         });
         assert_eq!(tally(statuses), [("THB_INVALID_HANDLE".to_owned(), 3)].into());
         activity::touch(handle).unwrap();
-        activity::close(handle, LONG).unwrap();
+        activity::close(handle, LONG).and_then(rpc::Call::wait).unwrap();
     }
 }
 
@@ -238,7 +237,7 @@ fn no_activity_opened_during_a_disconnect_outlives_it() {
                     })
                 })
             });
-            rpc::disconnect(Timeout::Zero).unwrap();
+            rpc::disconnect(Timeout::Zero).and_then(rpc::Call::wait).unwrap();
             assert_eq!(opener.join().unwrap(), Status::NotConnected);
         });
         let metrics = rpc::metrics().unwrap();
@@ -258,17 +257,17 @@ fn disconnect_never_ends_a_later_connection() {
         fake.connect(",\"lazy\":true").unwrap();
         let handle = activity::open(&token(round), NO_SEED).unwrap();
         record(handle, "1").unwrap();
-        activity::flush(handle, LONG).unwrap();
+        activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
         record(handle, "\"unanswered\"").unwrap();
         thread::scope(|scope| {
-            let slow = scope.spawn(|| rpc::disconnect(LONG));
+            let slow = scope.spawn(|| rpc::disconnect(LONG).and_then(rpc::Call::wait));
             // This beat isn't due: it is sent because of that disconnect, which now waits for the answer.
             fake.wait_for(BEAT, 2 * usize::from(round) + 2);
-            rpc::disconnect(Timeout::Zero).unwrap();
+            rpc::disconnect(Timeout::Zero).and_then(rpc::Call::wait).unwrap();
             fake.connect(",\"lazy\":true").unwrap();
             slow.join().unwrap().unwrap();
         });
         assert_eq!(fake.connect(",\"lazy\":true").unwrap_err().status(), Status::AlreadyConnected);
-        rpc::disconnect(Timeout::Zero).unwrap();
+        rpc::disconnect(Timeout::Zero).and_then(rpc::Call::wait).unwrap();
     }
 }

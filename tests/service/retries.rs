@@ -13,7 +13,7 @@ const BEAT: &str = "RecordActivityTaskHeartbeat";
 const LONG: Timeout = Timeout::Within(Duration::from_secs(30));
 
 fn beat(timeout: Timeout) -> Result<Signals, Error> {
-    rpc::heartbeat(TOKEN, None, timeout)
+    rpc::heartbeat(TOKEN, None, timeout).and_then(rpc::Call::wait)
 }
 
 /// Starts a server that gives `answer` to the first heartbeat. Later heartbeats succeed.
@@ -71,7 +71,7 @@ fn every_code_has_its_status() {
 fn token_that_neither_side_can_read_is_unreadable() {
     for (code, detail) in [(3, ""), (5, "NamespaceNotFoundFailure")] {
         let _fake = always(move || Answer::Error { code, detail, trailers_only: false });
-        let error = rpc::heartbeat(b"garbage", None, LONG).unwrap_err();
+        let error = rpc::heartbeat(b"garbage", None, LONG).and_then(rpc::Call::wait).unwrap_err();
         assert_eq!((error.status(), error.grpc_code()), (Status::TokenUnreadable, Some(code)));
     }
 }
@@ -162,7 +162,10 @@ fn call_without_timeout_outlasts_temporary_errors() {
 fn timeout_zero_checks_arguments_and_sends_nothing() {
     let fake = always(Answer::ok);
     assert_eq!(beat(Timeout::Zero).unwrap_err().status(), Status::Timeout);
-    assert_eq!(rpc::heartbeat(b"", None, Timeout::Zero).unwrap_err().status(), Status::InvalidArgument);
+    assert_eq!(
+        rpc::heartbeat(b"", None, Timeout::Zero).and_then(rpc::Call::wait).unwrap_err().status(),
+        Status::InvalidArgument
+    );
     assert_eq!(fake.calls(BEAT).len(), 0);
 }
 

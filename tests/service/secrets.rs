@@ -39,24 +39,24 @@ fn fail_in_every_way() -> usize {
             .err(),
         Payloads::from_caller("details", Encoding::Payloads, secret.as_bytes()).err(),
         Payloads::from_caller("details", Encoding::Null, secret.as_bytes()).err(),
-        rpc::connect(format!("{{\"identity\":\"{secret}\"").as_bytes()).err(),
+        rpc::connect(format!("{{\"identity\":\"{secret}\"").as_bytes()).and_then(rpc::Call::wait).err(),
     ];
     for token in tokens() {
-        errors.push(rpc::heartbeat(&token, value(), SHORT).err());
-        errors.push(rpc::get_details(&token, SHORT).err());
-        errors.push(rpc::complete(&token, value(), SHORT).err());
-        errors.push(rpc::report_cancelled(&token, value(), SHORT).err());
+        errors.push(rpc::heartbeat(&token, value(), SHORT).and_then(rpc::Call::wait).err());
+        errors.push(rpc::get_details(&token, SHORT).and_then(rpc::Call::wait).err());
+        errors.push(rpc::complete(&token, value(), SHORT).and_then(rpc::Call::wait).err());
+        errors.push(rpc::report_cancelled(&token, value(), SHORT).and_then(rpc::Call::wait).err());
         for failure in [format!("{{\"message\":\"{secret}\"}}"), format!("{{\"details\":[\"{secret}\",}}")] {
-            errors.push(rpc::fail(&token, failure.as_bytes(), SHORT).err());
+            errors.push(rpc::fail(&token, failure.as_bytes(), SHORT).and_then(rpc::Call::wait).err());
         }
         let options = b"{\"initial_details\":\"\",\"heartbeat_timeout_ms\":60000}";
         let handle = activity::open(&token, options).unwrap();
         errors.push(activity::open(&token, options).err());
         errors.push(activity::record(handle, Encoding::Binary, secret.as_bytes()).err());
-        errors.push(activity::flush(handle, SHORT).err());
+        errors.push(activity::flush(handle, SHORT).and_then(rpc::Call::wait).err());
         told("info", &activity::info(handle).unwrap());
-        errors.push(activity::complete(handle, value(), SHORT).err());
-        errors.push(activity::close(handle, SHORT).err());
+        errors.push(activity::complete(handle, value(), SHORT).and_then(rpc::Call::wait).err());
+        errors.push(activity::close(handle, SHORT).and_then(rpc::Call::wait).err());
     }
     let errors: Vec<_> = errors.into_iter().flatten().collect();
     for error in &errors {
@@ -89,7 +89,7 @@ fn errors_logs_and_metrics_contain_no_secrets() {
 #[test]
 fn api_key_set_later_is_never_sent_over_the_plain_connection() {
     let fake = Fake::connected(|_| Answer::ok());
-    let beat = |timeout| rpc::heartbeat(TOKEN, None, Timeout::Within(timeout));
+    let beat = |timeout| rpc::heartbeat(TOKEN, None, Timeout::Within(timeout)).and_then(rpc::Call::wait);
     beat(Duration::from_secs(30)).unwrap();
     rpc::reconfigure(format!("{{\"api_key\":\"{}\"}}", PLANTED[0]).as_bytes()).unwrap();
     for _ in 0..3 {

@@ -93,9 +93,9 @@ fn tries_are_counted_by_operation_and_code() {
         3 => Answer::Error { code: 5, detail: "NotFoundFailure", trailers_only: true },
         _ => Answer::ok(),
     });
-    rpc::heartbeat(TOKEN, json("1"), LONG).unwrap();
-    rpc::heartbeat(TOKEN, json("2"), LONG).unwrap();
-    rpc::heartbeat(TOKEN, json("3"), LONG).unwrap_err();
+    rpc::heartbeat(TOKEN, json("1"), LONG).and_then(rpc::Call::wait).unwrap();
+    rpc::heartbeat(TOKEN, json("2"), LONG).and_then(rpc::Call::wait).unwrap();
+    rpc::heartbeat(TOKEN, json("3"), LONG).and_then(rpc::Call::wait).unwrap_err();
     let metrics = rpc::metrics().unwrap();
     let beat = format!("operation=\"{BEAT}\"");
     assert!(
@@ -140,7 +140,7 @@ fn beats_leases_and_signals_of_open_activities_are_counted() {
     assert_eq!(figure(&metrics, "temporal_heartbeat_signals", "signal=\"lease_lost\""), 0.0);
     let told = record("signal");
     assert_eq!((&told["signal"], &told["activity_id"]), (&"cancel_requested".into(), &"a".into()));
-    activity::close(handle, Timeout::Zero).unwrap();
+    activity::close(handle, Timeout::Zero).and_then(rpc::Call::wait).unwrap();
     assert_eq!(figure(&rpc::metrics().unwrap(), "temporal_heartbeat_activities_open", ""), 0.0);
 }
 
@@ -183,25 +183,25 @@ fn log_records_are_limited_while_the_server_is_down() {
 #[test]
 fn new_connection_is_counted_and_logged() {
     let _fake = beats("again", |call| if call.nth == 0 { Answer::Close } else { Answer::ok() });
-    rpc::heartbeat(TOKEN, json("1"), LONG).unwrap();
+    rpc::heartbeat(TOKEN, json("1"), LONG).and_then(rpc::Call::wait).unwrap();
     let metrics = rpc::metrics().unwrap();
     assert_eq!(figure(&metrics, "temporal_heartbeat_reconnects", ""), 1.0, "{metrics}");
     assert_eq!(record("connected")["connection"], 0);
     assert_eq!(record("request_failed")["operation"], BEAT);
     assert_eq!(record("connected")["connection"], 1);
-    rpc::disconnect(Timeout::Zero).unwrap();
+    rpc::disconnect(Timeout::Zero).and_then(rpc::Call::wait).unwrap();
     record("disconnected");
 }
 
 #[test]
 fn failed_connect_is_logged_with_its_cause() {
     let fake = beats("nobody", |_| Answer::ok());
-    rpc::disconnect(Timeout::Zero).unwrap();
+    rpc::disconnect(Timeout::Zero).and_then(rpc::Call::wait).unwrap();
     drop(fake);
     let nobody = Fake::start(|_| Answer::ok());
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let options = format!("{{\"address\":\"{closed}\",\"connect_timeout_ms\":200}}");
-    rpc::connect(options.as_bytes()).unwrap_err();
+    rpc::connect(options.as_bytes()).and_then(rpc::Call::wait).unwrap_err();
     let failed = record("connect_failed");
     assert_eq!((&failed["level"], &failed["peer"]), (&"warn".into(), &closed.to_string().into()));
     assert!(failed["message"].as_str().unwrap().contains("nothing listens there"), "{failed}");
@@ -221,14 +221,15 @@ fn telemetry_contains_no_tokens_or_details() {
     });
     let handle = activity::open(&token, OPTIONS.as_bytes()).unwrap();
     activity::record(handle, Encoding::Json, b"\"s3cr3t-details\"").unwrap();
-    activity::flush(handle, Timeout::Within(Duration::from_millis(300))).ok();
+    activity::flush(handle, Timeout::Within(Duration::from_millis(300))).and_then(rpc::Call::wait).ok();
     fake.wait_for(BEAT, 6);
-    activity::close(handle, Timeout::Zero).unwrap();
+    activity::close(handle, Timeout::Zero).and_then(rpc::Call::wait).unwrap();
     rpc::heartbeat(
         b"s3cr3t-garbage",
         json("\"s3cr3t-details\""),
         Timeout::Within(Duration::from_millis(500)),
     )
+    .and_then(rpc::Call::wait)
     .ok();
     let told: String = records().iter().map(|record| format!("{record}\n")).collect();
     assert!(told.contains("beats_refused") && told.contains("request_failed"), "{told}");
@@ -243,11 +244,13 @@ fn telemetry_contains_no_tokens_or_details() {
 #[test]
 fn details_near_the_limit_are_logged() {
     let _fake = beats("large", |_| Answer::ok());
-    rpc::heartbeat(TOKEN, json(&format!("\"{}\"", "x".repeat(600 * 1024))), LONG).unwrap();
+    rpc::heartbeat(TOKEN, json(&format!("\"{}\"", "x".repeat(600 * 1024))), LONG)
+        .and_then(rpc::Call::wait)
+        .unwrap();
     let warned = record("large");
     assert_eq!((&warned["level"], &warned["limit"]), (&"warn".into(), &(2 << 20).into()));
     assert!(warned["bytes"].as_u64().unwrap() > 600 * 1024);
-    rpc::heartbeat(TOKEN, json("1"), LONG).unwrap();
+    rpc::heartbeat(TOKEN, json("1"), LONG).and_then(rpc::Call::wait).unwrap();
     assert!(!records().iter().any(|record| record["event"] == "large"));
 }
 
@@ -267,11 +270,11 @@ fn lazy_client_applies_the_limits_after_its_first_call() {
     fake.connect(",\"lazy\":true").unwrap();
     thread::sleep(Duration::from_millis(50));
     assert_eq!(fake.connections(), 0, "nothing is sent before the first call");
-    rpc::heartbeat(TOKEN, json("1"), LONG).unwrap();
+    rpc::heartbeat(TOKEN, json("1"), LONG).and_then(rpc::Call::wait).unwrap();
     fake.wait_for("DescribeNamespace", 1);
     let large = json(&format!("\"{}\"", "x".repeat(2000)));
     let end = Instant::now() + Duration::from_secs(30);
-    while rpc::heartbeat(TOKEN, large.clone(), LONG).is_ok() {
+    while rpc::heartbeat(TOKEN, large.clone(), LONG).and_then(rpc::Call::wait).is_ok() {
         assert!(Instant::now() < end, "the limit is never applied");
     }
     let handle = activity::open(TOKEN, OPTIONS.as_bytes()).unwrap();
@@ -285,12 +288,12 @@ fn require_encoded_sends_no_readable_details() {
     fake.connect(",\"require_encoded\":true").unwrap();
     let readable = || json("\"clear\"");
     let refused = [
-        rpc::heartbeat(TOKEN, readable(), LONG).map(drop),
-        rpc::complete(TOKEN, readable(), LONG),
-        rpc::report_cancelled(TOKEN, readable(), LONG),
-        rpc::fail(TOKEN, br#"{"details":["clear"]}"#, LONG),
-        rpc::fail(TOKEN, br#"{"cause":{"details":["clear"]}}"#, LONG),
-        rpc::fail(TOKEN, br#"{"heartbeat_details":["clear"]}"#, LONG),
+        rpc::heartbeat(TOKEN, readable(), LONG).and_then(rpc::Call::wait).map(drop),
+        rpc::complete(TOKEN, readable(), LONG).and_then(rpc::Call::wait),
+        rpc::report_cancelled(TOKEN, readable(), LONG).and_then(rpc::Call::wait),
+        rpc::fail(TOKEN, br#"{"details":["clear"]}"#, LONG).and_then(rpc::Call::wait),
+        rpc::fail(TOKEN, br#"{"cause":{"details":["clear"]}}"#, LONG).and_then(rpc::Call::wait),
+        rpc::fail(TOKEN, br#"{"heartbeat_details":["clear"]}"#, LONG).and_then(rpc::Call::wait),
         // A Payloads with one JSON value.
         activity::open(
             TOKEN,
@@ -307,9 +310,9 @@ fn require_encoded_sends_no_readable_details() {
     for outcome in [
         activity::record(handle, Encoding::Json, b"\"clear\"").map(drop),
         activity::record(handle, Encoding::Binary, b"clear").map(drop),
-        activity::complete(handle, readable(), LONG),
-        activity::report_cancelled(handle, readable(), LONG),
-        activity::fail(handle, br#"{"details":["clear"]}"#, LONG),
+        activity::complete(handle, readable(), LONG).and_then(rpc::Call::wait),
+        activity::report_cancelled(handle, readable(), LONG).and_then(rpc::Call::wait),
+        activity::fail(handle, br#"{"details":["clear"]}"#, LONG).and_then(rpc::Call::wait),
     ] {
         assert_eq!(outcome.unwrap_err().status(), Status::InvalidArgument);
     }
@@ -317,8 +320,8 @@ fn require_encoded_sends_no_readable_details() {
     let encrypted = b"\x0a\x20\x0a\x1c\x0a\x08encoding\x12\x10binary/encrypted\x12\x00";
     activity::record(handle, Encoding::Payloads, encrypted).unwrap();
     activity::record(handle, Encoding::Null, b"").unwrap();
-    activity::flush(handle, LONG).unwrap();
-    activity::complete(handle, None, LONG).unwrap();
+    activity::flush(handle, LONG).and_then(rpc::Call::wait).unwrap();
+    activity::complete(handle, None, LONG).and_then(rpc::Call::wait).unwrap();
     assert!(fake.calls(BEAT).iter().all(|call| !call.has(b"clear")));
     assert_eq!(fake.calls("RespondActivityTaskCompleted").len(), 1);
 }
@@ -339,7 +342,7 @@ fn metrics_are_served_until_disconnect() {
     records();
     fake.connect(",\"namespace\":\"fetched\",\"metrics_address\":\"127.0.0.1:0\"").unwrap();
     let address = record("metrics_served")["address"].as_str().unwrap().to_owned();
-    rpc::heartbeat(TOKEN, json("1"), LONG).unwrap();
+    rpc::heartbeat(TOKEN, json("1"), LONG).and_then(rpc::Call::wait).unwrap();
     let request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
     let answer = fetch(&address, request);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -349,16 +352,16 @@ fn metrics_are_served_until_disconnect() {
     // Connections that send nothing delay neither other HTTP clients nor the beats.
     let idle: Vec<_> = (0..20).map(|_| TcpStream::connect(&address).unwrap()).collect();
     assert!(fetch(&address, request).starts_with("HTTP/1.1 200 OK"));
-    rpc::heartbeat(TOKEN, json("2"), LONG).unwrap();
+    rpc::heartbeat(TOKEN, json("2"), LONG).and_then(rpc::Call::wait).unwrap();
     drop(idle);
 
     // Another client can use the address as soon as this client has disconnected.
     for _ in 0..3 {
-        rpc::disconnect(Timeout::Zero).unwrap();
+        rpc::disconnect(Timeout::Zero).and_then(rpc::Call::wait).unwrap();
         fake.connect(&format!(",\"metrics_address\":\"{address}\"")).unwrap();
     }
     assert!(fetch(&address, request).starts_with("HTTP/1.1 200 OK"));
-    rpc::disconnect(Timeout::Zero).unwrap();
+    rpc::disconnect(Timeout::Zero).and_then(rpc::Call::wait).unwrap();
     let end = Instant::now() + Duration::from_secs(30);
     while TcpStream::connect(&address).is_ok() {
         assert!(Instant::now() < end, "it is still served");

@@ -19,7 +19,10 @@ fn many_callers_share_one_connection() {
         for _ in 0..64 {
             scope.spawn(|| {
                 (0..20).for_each(|_| {
-                    assert_eq!(rpc::heartbeat(b"token", None, LONG).unwrap(), Signals::default())
+                    assert_eq!(
+                        rpc::heartbeat(b"token", None, LONG).and_then(rpc::Call::wait).unwrap(),
+                        Signals::default()
+                    )
                 })
             });
         }
@@ -33,8 +36,8 @@ fn call_from_a_worker_of_the_callers_tokio_runtime_works() {
     let _fake = Fake::connected(|_| Answer::ok());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        rpc::heartbeat(b"token", None, LONG).unwrap();
-        rpc::disconnect(Timeout::Zero).unwrap();
+        rpc::heartbeat(b"token", None, LONG).and_then(rpc::Call::wait).unwrap();
+        rpc::disconnect(Timeout::Zero).and_then(rpc::Call::wait).unwrap();
     });
 }
 
@@ -46,7 +49,7 @@ fn calls_from_all_workers_of_the_callers_tokio_runtime_work() {
         .map(|_| {
             runtime.spawn(async {
                 for _ in 0..10 {
-                    rpc::heartbeat(b"token", None, LONG).unwrap();
+                    rpc::heartbeat(b"token", None, LONG).and_then(rpc::Call::wait).unwrap();
                     tokio::task::yield_now().await;
                 }
             })
@@ -67,12 +70,14 @@ fn slow_call_delays_no_other_call() {
         _ => Answer::ok(),
     });
     thread::scope(|scope| {
-        let slow = scope.spawn(|| rpc::heartbeat(b"slow", None, LONG));
+        let slow = scope.spawn(|| rpc::heartbeat(b"slow", None, LONG).and_then(rpc::Call::wait));
         fake.wait_for(BEAT, 1);
         for _ in 0..100 {
-            rpc::heartbeat(b"fast", None, Timeout::Within(Duration::from_secs(5))).unwrap();
+            rpc::heartbeat(b"fast", None, Timeout::Within(Duration::from_secs(5)))
+                .and_then(rpc::Call::wait)
+                .unwrap();
         }
-        rpc::disconnect(Timeout::Zero).unwrap();
+        rpc::disconnect(Timeout::Zero).and_then(rpc::Call::wait).unwrap();
         assert_eq!(slow.join().unwrap().unwrap_err().status(), Status::NotConnected);
     });
 }
@@ -87,7 +92,8 @@ fn connections_closed_by_the_server_lose_no_call() {
         let callers: Vec<_> = (0..8)
             .map(|_| {
                 scope.spawn(|| {
-                    let beats = (0..100).map(|_| rpc::heartbeat(b"token", None, LONG));
+                    let beats =
+                        (0..100).map(|_| rpc::heartbeat(b"token", None, LONG).and_then(rpc::Call::wait));
                     beats
                         .map(|beat| beat.map_or_else(|error| error.status(), |_| Status::Ok))
                         .collect::<Vec<_>>()

@@ -30,7 +30,7 @@ fn invalid_answers_are_errors_that_name_the_cause() {
             "RecordActivityTaskHeartbeat" => Answer::Raw { body: body.clone(), grpc_status },
             _ => Answer::ok(),
         });
-        let error = rpc::heartbeat(b"token", None, SHORT).unwrap_err();
+        let error = rpc::heartbeat(b"token", None, SHORT).and_then(rpc::Call::wait).unwrap_err();
         assert_eq!(error.status(), status, "{error}");
         assert!(error.message().contains(message), "{error}");
     }
@@ -51,7 +51,7 @@ fn gateway_http_401_and_403_have_their_own_status() {
             "RecordActivityTaskHeartbeat" => Answer::Http(code),
             _ => Answer::ok(),
         });
-        let error = rpc::heartbeat(b"token", None, SHORT).unwrap_err();
+        let error = rpc::heartbeat(b"token", None, SHORT).and_then(rpc::Call::wait).unwrap_err();
         assert_eq!(error.status(), status);
         assert!(error.message().contains(&format!("HTTP status {code}")), "{error}");
     }
@@ -60,7 +60,7 @@ fn gateway_http_401_and_403_have_their_own_status() {
 #[test]
 fn workflow_without_the_activity_means_it_is_over() {
     let _fake = Fake::connected(|_| Answer::ok());
-    let error = rpc::get_details(TOKEN, SHORT).unwrap_err();
+    let error = rpc::get_details(TOKEN, SHORT).and_then(rpc::Call::wait).unwrap_err();
     assert_eq!(error.status(), Status::NotFound);
     assert!(error.message().contains("over"), "{error}");
 }

@@ -332,7 +332,10 @@ fn check_activity(world: &World, process: &Process, number: usize, held: Held, s
     if signals.contains(Signals::GONE) && !is_over {
         world.violated("gone_only_when_over", format!("a{number} is GONE, and its attempt runs"));
     }
-    check_report(world, number, held.handle, signals, seen);
+    // A handle that is being closed is in no watch.
+    if process.activities().registry.with_open(held.handle, |_| ()).is_ok() {
+        check_report(world, number, held.handle, signals, seen);
+    }
     if has_it || info.state != "open" {
         seen.awaited = Some((held.handle, newest, Instant::now()));
         return;

@@ -23,7 +23,15 @@ use super::{
     world::{World, lock},
 };
 use crate::{
-    activity::{Activities, handle::Handle, options::OpenOptions, scheduler, state::Activity, watch::News},
+    activity::{
+        Activities,
+        ending_call::{Before, EndingCall},
+        handle::Handle,
+        options::OpenOptions,
+        scheduler,
+        state::Activity,
+        watch::News,
+    },
     client::{Client, Effort, Ending},
     config::Options,
     model::{
@@ -118,7 +126,7 @@ impl Process {
         self.spawn(scheduler::run(self.activities, client.clone(), self.activities.connected()));
         let handshake = client.clone();
         let deadline = within(Duration::from_secs(10));
-        self.spawn(async move { drop(handshake.handshake(Effort::Until(deadline)).await) });
+        self.spawn(async move { drop(handshake.handshake(Effort::Until(&deadline)).await) });
         *lock(&self.client) = Some(client);
         self.watch.store(self.activities.open_watch().unwrap(), Ordering::Relaxed);
     }
@@ -164,7 +172,11 @@ impl Process {
     pub async fn disconnect(self: &Arc<Self>, world: &Arc<World>, timeout: Duration) {
         let (what, process) = ("disconnect".to_owned(), self.clone());
         let _ = call(world, what, timeout, move |_| {
-            process.activities.flush_all(Timeout::Within(timeout));
+            let activities = process.activities;
+            let _ = process.block_on(within(timeout), move |deadline| async move {
+                activities.flush_all(&deadline).await;
+                Ok(())
+            });
             // Before the handles are closed, because another one must not be opened after that.
             lock(&process.client).take();
             process.activities.close_all();
@@ -194,14 +206,18 @@ impl Process {
     }
 
     /// As `Runtime::block_on`: waits on the calling thread until `work` is done.
-    fn block_on<T: Send + 'static>(
+    fn block_on<T: Send + 'static, Work>(
         &self,
         deadline: Deadline,
-        work: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> Result<T> {
+        work: impl FnOnce(Deadline) -> Work,
+    ) -> Result<T>
+    where
+        Work: Future<Output = Result<T>> + Send + 'static,
+    {
         let (promise, ticket) = oneshot::slot();
+        let work = work(deadline.clone());
         self.spawn(async move { promise.fill(work.await) });
-        ticket.wait_with_grace(deadline, GRACE).unwrap_or_else(|nothing| {
+        ticket.wait_with_grace(&deadline, GRACE).unwrap_or_else(|nothing| {
             let status = match nothing {
                 Nothing::Late => Status::Timeout,
                 Nothing::Stopped => Status::NotConnected,
@@ -221,7 +237,7 @@ impl Process {
         deadline: Deadline,
     ) -> Result<()> {
         let (sender, sent) = (client.clone(), target.clone());
-        let work = async move { Ok(sender.end(&target, &ending, verify, deadline).await) };
+        let work = move |deadline| async move { Ok(sender.end(&target, &ending, verify, &deadline).await) };
         self.block_on(deadline, work).unwrap_or_else(|without| {
             client.note_doubt(&sent);
             Err(without)
@@ -452,7 +468,7 @@ async fn hold(world: &Arc<World>, process: &Arc<Process>, task: &Task, records: 
         }
         if is_gone(world, task) && world.chance(0.3) {
             world.hold(number, None);
-            let _ = activities.close(open_handle, Timeout::Zero);
+            drop(activities.begin_closing(open_handle));
             return;
         }
     }
@@ -512,8 +528,7 @@ async fn step(
             .map(|signals| signals_seen(world, task, signals)),
         Step::Flush => {
             let newest = records.of_handle;
-            let flushed =
-                call(world, what("flush"), timeout, move |deadline| activities.flush(handle, deadline)).await;
+            let flushed = call(world, what("flush"), timeout, flush(process, handle)).await;
             if flushed.is_ok() {
                 invariants::has_record(world, number, attempt, newest, "flush");
             }
@@ -521,8 +536,10 @@ async fn step(
         }
         Step::Close => {
             let newest = records.of_handle;
-            let closed = call(world, what("close"), timeout, move |_| {
-                activities.close(handle, Timeout::Within(timeout))
+            let closer = process.clone();
+            let closed = call(world, what("close"), timeout, move |deadline| {
+                let closing = activities.begin_closing(handle)?;
+                closer.block_on(deadline, |deadline| async move { closing.close(Some(&deadline)).await })
             })
             .await;
             world.hold(number, None);
@@ -556,11 +573,10 @@ async fn step(
             };
             // As `api::activity::fail`: older servers lose the details of a failure by ids.
             let flushes = activities.registry.with(handle, |activity| activity.flushes_before_failing());
-            if flushes.is_ok_and(|flushes| flushes) {
-                let flush = move |deadline| activities.flush(handle, deadline);
-                if call(world, what("flush to fail"), timeout, flush).await.is_err() {
-                    return Next::GoOn;
-                }
+            if flushes.is_ok_and(|flushes| flushes)
+                && call(world, what("flush to fail"), timeout, flush(process, handle)).await.is_err()
+            {
+                return Next::GoOn;
             }
             let ended = end(world, process, (number, what("fail")), handle, timeout, ending).await;
             if ended.is_ok() {
@@ -619,6 +635,15 @@ fn signals_seen(world: &World, task: &Task, signals: Signals) {
     }
 }
 
+/// Returns the call that flushes an activity.
+fn flush(process: &Arc<Process>, handle: Handle) -> impl FnOnce(Deadline) -> Result<()> + Send + 'static {
+    let process = process.clone();
+    move |deadline| {
+        let activities = process.activities;
+        process.block_on(deadline, |deadline| async move { activities.flush(handle, &deadline).await })
+    }
+}
+
 /// Restarts the lease, because an ending that failed has suspended the beats.
 fn beats_were_suspended(world: &World, number: usize) {
     if let Some(held) = world.held(number) {
@@ -643,10 +668,11 @@ async fn end(
     ending: impl FnOnce(Option<Payloads>) -> Ending + Send + 'static,
 ) -> Result<()> {
     let (activities, client, process) = (process.activities, process.client()?, process.clone());
+    let ending_call = Arc::new(EndingCall::new(activities, handle, client));
     let ended = call(world, what, timeout, move |deadline| {
-        activities.end(handle, deadline, ending, |target, ending, verify| {
-            process.end(&client, target, ending, verify, deadline)
-        })
+        let sent = ending_call.clone();
+        let work = |deadline| async move { Ok(sent.run(&deadline, Before::Nothing, ending).await) };
+        process.block_on(deadline, work).unwrap_or_else(|without| ending_call.abandon(without))
     })
     .await;
     beats_were_suspended(world, number);
@@ -678,8 +704,8 @@ async fn beat_one_by_one(world: &Arc<World>, process: &Arc<Process>, task: &Task
         let details = Payloads::from_json_values([record.to_string().as_str()]);
         let what = format!("one-call beat {record} for a{number}");
         let beaten = call(world, what, timeout, move |deadline| {
-            process.block_on(deadline, async move {
-                Ok(client.heartbeat(&target, Some(details), Effort::Until(deadline)).await?.signals)
+            process.block_on(deadline, |deadline| async move {
+                Ok(client.heartbeat(&target, Some(details), Effort::Until(&deadline)).await?.signals)
             })
         })
         .await;

@@ -64,6 +64,10 @@ class Status(enum.IntEnum):
     INTERNAL = 26
 
 
+class CompletionsStruct(ctypes.Structure):
+    """Opaque: thb_completions_t."""
+
+
 class DetailsStruct(ctypes.Structure):
     """Opaque: thb_details_t."""
 
@@ -76,6 +80,7 @@ class TextStruct(ctypes.Structure):
     """Opaque: thb_text_t."""
 
 
+CompletionsPtr = POINTER(CompletionsStruct)
 DetailsPtr = POINTER(DetailsStruct)
 ErrorPtr = POINTER(ErrorStruct)
 TextPtr = POINTER(TextStruct)
@@ -120,6 +125,45 @@ PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
         POINTER(c_uint32), POINTER(ErrorPtr))),
     "thb_watch_open_fd": (c_int32, (c_uint64, POINTER(c_int32), POINTER(ErrorPtr))),
     "thb_watch_close": (c_int32, (c_uint64, POINTER(ErrorPtr))),
+    "thb_queue_open": (c_int32, (POINTER(c_uint64), POINTER(ErrorPtr))),
+    "thb_queue_close": (c_int32, (c_uint64, POINTER(ErrorPtr))),
+    "thb_queue_open_fd": (c_int32, (c_uint64, POINTER(c_int32), POINTER(ErrorPtr))),
+    "thb_queue_submit_connect": (c_int32, (c_uint64, c_uint64, c_char_p, c_size_t,
+        POINTER(ErrorPtr))),
+    "thb_queue_submit_disconnect": (c_int32, (c_uint64, c_uint64, c_uint32, POINTER(ErrorPtr))),
+    "thb_queue_submit_heartbeat": (c_int32, (c_uint64, c_uint64, c_void_p, c_size_t, c_int32,
+        c_void_p, c_size_t, c_uint32, POINTER(ErrorPtr))),
+    "thb_queue_submit_get_details": (c_int32, (c_uint64, c_uint64, c_void_p, c_size_t, c_uint32,
+        POINTER(ErrorPtr))),
+    "thb_queue_submit_complete": (c_int32, (c_uint64, c_uint64, c_void_p, c_size_t, c_int32,
+        c_void_p, c_size_t, c_uint32, POINTER(ErrorPtr))),
+    "thb_queue_submit_fail": (c_int32, (c_uint64, c_uint64, c_void_p, c_size_t, c_char_p, c_size_t,
+        c_uint32, POINTER(ErrorPtr))),
+    "thb_queue_submit_report_cancelled": (c_int32, (c_uint64, c_uint64, c_void_p, c_size_t, c_int32,
+        c_void_p, c_size_t, c_uint32, POINTER(ErrorPtr))),
+    "thb_queue_submit_activity_get_details": (c_int32, (c_uint64, c_uint64, c_uint64, c_uint32,
+        POINTER(ErrorPtr))),
+    "thb_queue_submit_activity_flush": (c_int32, (c_uint64, c_uint64, c_uint64, c_uint32,
+        POINTER(ErrorPtr))),
+    "thb_queue_submit_activity_complete": (c_int32, (c_uint64, c_uint64, c_uint64, c_int32,
+        c_void_p, c_size_t, c_uint32, POINTER(ErrorPtr))),
+    "thb_queue_submit_activity_fail": (c_int32, (c_uint64, c_uint64, c_uint64, c_char_p, c_size_t,
+        c_uint32, POINTER(ErrorPtr))),
+    "thb_queue_submit_activity_report_cancelled": (c_int32, (c_uint64, c_uint64, c_uint64, c_int32,
+        c_void_p, c_size_t, c_uint32, POINTER(ErrorPtr))),
+    "thb_queue_submit_activity_close": (c_int32, (c_uint64, c_uint64, c_uint64, c_uint32,
+        POINTER(ErrorPtr))),
+    "thb_queue_cancel": (c_int32, (c_uint64, c_uint64, POINTER(ErrorPtr))),
+    "thb_queue_next": (c_int32, (c_uint64, c_size_t, c_uint32, POINTER(CompletionsPtr),
+        POINTER(ErrorPtr))),
+    "thb_completions_count": (c_size_t, (CompletionsPtr,)),
+    "thb_completions_user_data": (POINTER(c_uint64), (CompletionsPtr,)),
+    "thb_completions_statuses": (POINTER(c_int32), (CompletionsPtr,)),
+    "thb_completions_signals": (POINTER(c_uint32), (CompletionsPtr,)),
+    "thb_completions_error": (ErrorPtr, (CompletionsPtr, c_size_t)),
+    "thb_completions_details": (DetailsPtr, (CompletionsPtr, c_size_t)),
+    "thb_completions_take_details": (DetailsPtr, (CompletionsPtr, c_size_t)),
+    "thb_completions_free": (None, (CompletionsPtr,)),
     "thb_details_new": (c_int32, (POINTER(DetailsPtr), POINTER(ErrorPtr))),
     "thb_details_add": (c_int32, (DetailsPtr, c_int32, c_void_p, c_size_t, POINTER(ErrorPtr))),
     "thb_details_count": (c_size_t, (DetailsPtr,)),

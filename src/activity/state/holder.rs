@@ -146,16 +146,8 @@ impl Activity {
         asked_before: bool,
         now: Moment,
     ) -> Result<(Option<Arc<Details>>, bool)> {
-        if let InitialDetails::Known(details) = &self.initial_details {
-            return Ok((Some(details.clone().unwrap_or_default()), false));
-        }
-        self.check_usable()?;
-        if self.has_sent() {
-            return Err(Error::new(
-                Status::FailedPrecondition,
-                "the initial details have been replaced: get them before the first record, or hand them \
-                 over as initial_details",
-            ));
+        if let Some(details) = self.known_details()? {
+            return Ok((Some(details), false));
         }
         if asked_before && !matches!(self.initial_details, InitialDetails::Wanted) {
             self.check_refusal()?;
@@ -169,6 +161,29 @@ impl Activity {
         self.tries.last_error()
     }
 
+    /// Returns the details that the server held when the activity was opened, if they are known. Fails if they can't
+    /// become known any more.
+    pub fn known_details(&self) -> Result<Option<Arc<Details>>> {
+        if let InitialDetails::Known(details) = &self.initial_details {
+            return Ok(Some(details.clone().unwrap_or_default()));
+        }
+        self.check_usable()?;
+        if self.has_sent() {
+            return Err(Error::new(
+                Status::FailedPrecondition,
+                "the initial details have been replaced: get them before the first record, or hand them \
+                 over as initial_details",
+            ));
+        }
+        Ok(None)
+    }
+
+    /// Fails if an ending call would fail without asking the server.
+    pub fn check_may_end(&self) -> Result<()> {
+        // After a failed call that may have ended the activity, the next one asks the server.
+        if self.lifecycle == Lifecycle::Gone && self.has_failed_to_end { Ok(()) } else { self.check_usable() }
+    }
+
     /// Begins an ending call. No beat begins after this.
     pub fn begin_ending(&mut self) -> Result<()> {
         match self.lifecycle {
@@ -176,9 +191,7 @@ impl Activity {
             Lifecycle::Ending => {
                 return Err(Error::new(Status::Ended, "another thread is ending the activity"));
             }
-            // The earlier call may have ended the activity, so this one asks the server.
-            Lifecycle::Gone if self.has_failed_to_end => {}
-            Lifecycle::Ended | Lifecycle::Gone => return self.check_usable(),
+            Lifecycle::Ended | Lifecycle::Gone => return self.check_may_end(),
         }
         Ok(())
     }

@@ -44,7 +44,10 @@ impl CallArgs {
         let timeout = Timeout::Within(self.timeout);
         if let Some(ids) = self.ids.json() {
             connection.connect()?;
-            return Ok((Zeroizing::new(rpc::token_from_ids(ids.as_bytes(), timeout)?.into()), timeout));
+            return Ok((
+                Zeroizing::new(rpc::token_from_ids(ids.as_bytes(), timeout)?.wait()?.into()),
+                timeout,
+            ));
         }
         let token = self.token.read()?;
         connection.connect()?;
@@ -174,10 +177,10 @@ pub fn heartbeat(connection: &Connection, args: HeartbeatArgs) -> Result<u8> {
     let details = if given.is_some() || args.clear {
         given
     } else {
-        let current = rpc::get_details(&token, timeout)?;
+        let current = rpc::get_details(&token, timeout)?.wait()?;
         (!current.values().is_empty()).then(|| current.payloads().clone())
     };
-    let signals = rpc::heartbeat(&token, details, timeout)?;
+    let signals = rpc::heartbeat(&token, details, timeout)?.wait()?;
     let names = signal_names(signals);
     console::result(&json!({"signals": names}), &names.join(" "));
     Ok(match args.exit_code {
@@ -191,7 +194,7 @@ pub fn heartbeat(connection: &Connection, args: HeartbeatArgs) -> Result<u8> {
 /// Runs `details`.
 pub fn details(connection: &Connection, args: &DetailsArgs) -> Result<u8> {
     let (token, timeout) = args.call.connect(connection)?;
-    let details = rpc::get_details(&token, timeout)?;
+    let details = rpc::get_details(&token, timeout)?.wait()?;
     if console::is_json() {
         console::result(&json!({"values": json_values(&details)}), "");
         return Ok(0);
@@ -209,7 +212,7 @@ pub fn details(connection: &Connection, args: &DetailsArgs) -> Result<u8> {
 pub fn complete(connection: &Connection, args: CompleteArgs) -> Result<u8> {
     let result = args.result.read("result")?;
     let (token, timeout) = args.call.connect(connection)?;
-    rpc::complete(&token, result, timeout)?;
+    rpc::complete(&token, result, timeout)?.wait()?;
     console::result(&json!({"ended": "completed"}), "");
     Ok(0)
 }
@@ -230,7 +233,7 @@ pub fn fail(connection: &Connection, args: FailArgs) -> Result<u8> {
         "category": args.benign.then_some("benign"),
     });
     let (token, timeout) = args.call.connect(connection)?;
-    rpc::fail(&token, failure.to_string().as_bytes(), timeout)?;
+    rpc::fail(&token, failure.to_string().as_bytes(), timeout)?.wait()?;
     console::result(&json!({"ended": "failed"}), "");
     Ok(0)
 }
@@ -239,7 +242,7 @@ pub fn fail(connection: &Connection, args: FailArgs) -> Result<u8> {
 pub fn cancelled(connection: &Connection, args: CancelledArgs) -> Result<u8> {
     let details = args.details.read("details")?;
     let (token, timeout) = args.call.connect(connection)?;
-    rpc::report_cancelled(&token, details, timeout)?;
+    rpc::report_cancelled(&token, details, timeout)?.wait()?;
     console::result(&json!({"ended": "cancelled"}), "");
     Ok(0)
 }
@@ -247,7 +250,7 @@ pub fn cancelled(connection: &Connection, args: CancelledArgs) -> Result<u8> {
 /// Runs `status`.
 pub fn status(connection: &Connection, args: &StatusArgs) -> Result<u8> {
     let (token, timeout) = args.call.connect(connection)?;
-    let description = rpc::describe(&token, timeout)?;
+    let description = rpc::describe(&token, timeout)?.wait()?;
     let about = description.details.about();
     if let Some(token) = Token::read(&token)
         && token.attempt.number != about.attempt

@@ -7,6 +7,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser, ValueParser},
 };
 use serde_json::{Map, Value as Json, json};
+use temporal_heartbeat::api::rpc::Call;
 use temporal_heartbeat::{
     api::rpc,
     config::{
@@ -51,7 +52,7 @@ pub struct Connection(Map<String, Json>);
 impl Connection {
     /// Connects the process.
     pub fn connect(&self) -> Result<()> {
-        rpc::connect(Json::Object(self.0.clone()).to_string().as_bytes())
+        rpc::connect(Json::Object(self.0.clone()).to_string().as_bytes()).and_then(Call::wait)
     }
 }
 

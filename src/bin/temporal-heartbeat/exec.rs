@@ -149,9 +149,9 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
 
     let timeout = Timeout::Within(rpc::DEFAULT_TIMEOUT);
     let opened = activity::open_with(&[], options).and_then(|handle| {
-        let details = activity::details(handle, timeout)?;
+        let details = activity::details(handle, timeout)?.wait()?;
         // The first heartbeat shows whether the token is still valid before the command repeats any work.
-        Ok((handle, details, activity::beat(handle, timeout)?))
+        Ok((handle, details, activity::beat(handle, timeout)?.wait()?))
     });
     let (handle, details, signals) =
         opened.map_err(|error| error.with_context("the command wasn't started, and nothing was reported"))?;

@@ -26,6 +26,32 @@
     X(thb_status_t, thb_watch_next, (thb_watch_t watch, uint32_t timeout_ms, thb_activity_t *activity_out, uint64_t *user_data_out, uint32_t *signals_out, struct thb_error_t **error_out), (watch, timeout_ms, activity_out, user_data_out, signals_out, error_out)) \
     X(thb_status_t, thb_watch_open_fd, (thb_watch_t watch, int32_t *fd_out, struct thb_error_t **error_out), (watch, fd_out, error_out)) \
     X(thb_status_t, thb_watch_close, (thb_watch_t watch, struct thb_error_t **error_out), (watch, error_out)) \
+    X(thb_status_t, thb_queue_open, (thb_queue_t *queue_out, struct thb_error_t **error_out), (queue_out, error_out)) \
+    X(thb_status_t, thb_queue_close, (thb_queue_t queue, struct thb_error_t **error_out), (queue, error_out)) \
+    X(thb_status_t, thb_queue_open_fd, (thb_queue_t queue, int32_t *fd_out, struct thb_error_t **error_out), (queue, fd_out, error_out)) \
+    X(thb_status_t, thb_queue_submit_connect, (thb_queue_t queue, uint64_t user_data, const char *options_json, size_t options_len, struct thb_error_t **error_out), (queue, user_data, options_json, options_len, error_out)) \
+    X(thb_status_t, thb_queue_submit_disconnect, (thb_queue_t queue, uint64_t user_data, uint32_t timeout_ms, struct thb_error_t **error_out), (queue, user_data, timeout_ms, error_out)) \
+    X(thb_status_t, thb_queue_submit_heartbeat, (thb_queue_t queue, uint64_t user_data, const void *token, size_t token_len, thb_encoding_t encoding, const void *details, size_t details_len, uint32_t timeout_ms, struct thb_error_t **error_out), (queue, user_data, token, token_len, encoding, details, details_len, timeout_ms, error_out)) \
+    X(thb_status_t, thb_queue_submit_get_details, (thb_queue_t queue, uint64_t user_data, const void *token, size_t token_len, uint32_t timeout_ms, struct thb_error_t **error_out), (queue, user_data, token, token_len, timeout_ms, error_out)) \
+    X(thb_status_t, thb_queue_submit_complete, (thb_queue_t queue, uint64_t user_data, const void *token, size_t token_len, thb_encoding_t encoding, const void *result, size_t result_len, uint32_t timeout_ms, struct thb_error_t **error_out), (queue, user_data, token, token_len, encoding, result, result_len, timeout_ms, error_out)) \
+    X(thb_status_t, thb_queue_submit_fail, (thb_queue_t queue, uint64_t user_data, const void *token, size_t token_len, const char *failure_json, size_t failure_len, uint32_t timeout_ms, struct thb_error_t **error_out), (queue, user_data, token, token_len, failure_json, failure_len, timeout_ms, error_out)) \
+    X(thb_status_t, thb_queue_submit_report_cancelled, (thb_queue_t queue, uint64_t user_data, const void *token, size_t token_len, thb_encoding_t encoding, const void *details, size_t details_len, uint32_t timeout_ms, struct thb_error_t **error_out), (queue, user_data, token, token_len, encoding, details, details_len, timeout_ms, error_out)) \
+    X(thb_status_t, thb_queue_submit_activity_get_details, (thb_queue_t queue, uint64_t user_data, thb_activity_t activity, uint32_t timeout_ms, struct thb_error_t **error_out), (queue, user_data, activity, timeout_ms, error_out)) \
+    X(thb_status_t, thb_queue_submit_activity_flush, (thb_queue_t queue, uint64_t user_data, thb_activity_t activity, uint32_t timeout_ms, struct thb_error_t **error_out), (queue, user_data, activity, timeout_ms, error_out)) \
+    X(thb_status_t, thb_queue_submit_activity_complete, (thb_queue_t queue, uint64_t user_data, thb_activity_t activity, thb_encoding_t encoding, const void *result, size_t result_len, uint32_t timeout_ms, struct thb_error_t **error_out), (queue, user_data, activity, encoding, result, result_len, timeout_ms, error_out)) \
+    X(thb_status_t, thb_queue_submit_activity_fail, (thb_queue_t queue, uint64_t user_data, thb_activity_t activity, const char *failure_json, size_t failure_len, uint32_t timeout_ms, struct thb_error_t **error_out), (queue, user_data, activity, failure_json, failure_len, timeout_ms, error_out)) \
+    X(thb_status_t, thb_queue_submit_activity_report_cancelled, (thb_queue_t queue, uint64_t user_data, thb_activity_t activity, thb_encoding_t encoding, const void *details, size_t details_len, uint32_t timeout_ms, struct thb_error_t **error_out), (queue, user_data, activity, encoding, details, details_len, timeout_ms, error_out)) \
+    X(thb_status_t, thb_queue_submit_activity_close, (thb_queue_t queue, uint64_t user_data, thb_activity_t activity, uint32_t timeout_ms, struct thb_error_t **error_out), (queue, user_data, activity, timeout_ms, error_out)) \
+    X(thb_status_t, thb_queue_cancel, (thb_queue_t queue, uint64_t user_data, struct thb_error_t **error_out), (queue, user_data, error_out)) \
+    X(thb_status_t, thb_queue_next, (thb_queue_t queue, size_t max, uint32_t timeout_ms, struct thb_completions_t **completions_out, struct thb_error_t **error_out), (queue, max, timeout_ms, completions_out, error_out)) \
+    X(size_t, thb_completions_count, (const struct thb_completions_t *completions), (completions)) \
+    X(const uint64_t *, thb_completions_user_data, (const struct thb_completions_t *completions), (completions)) \
+    X(const thb_status_t *, thb_completions_statuses, (const struct thb_completions_t *completions), (completions)) \
+    X(const uint32_t *, thb_completions_signals, (const struct thb_completions_t *completions), (completions)) \
+    X(const struct thb_error_t *, thb_completions_error, (const struct thb_completions_t *completions, size_t index), (completions, index)) \
+    X(const struct thb_details_t *, thb_completions_details, (const struct thb_completions_t *completions, size_t index), (completions, index)) \
+    X(struct thb_details_t *, thb_completions_take_details, (struct thb_completions_t *completions, size_t index), (completions, index)) \
+    X(void, thb_completions_free, (struct thb_completions_t *completions), (completions)) \
     X(thb_status_t, thb_details_new, (struct thb_details_t **details_out, struct thb_error_t **error_out), (details_out, error_out)) \
     X(thb_status_t, thb_details_add, (struct thb_details_t *details, thb_encoding_t encoding, const void *data, size_t data_len, struct thb_error_t **error_out), (details, encoding, data, data_len, error_out)) \
     X(size_t, thb_details_count, (const struct thb_details_t *details), (details)) \

@@ -67,13 +67,14 @@
  * Cancelling a thread (pthread_cancel) takes effect after the call.
  *
  * BLOCKING. Functions with timeout_ms block for at most that long, retries included. thb_connect and
- * thb_token_from_env have limits of their own. All other functions return at once.
+ * thb_token_from_env have limits of their own. All other functions return at once. To have many calls in flight
+ * without a thread for each, submit them to a queue: see thb_queue_open.
  *
  * TIMEOUTS. timeout_ms is in milliseconds. 0 never waits: arguments are checked, nothing is sent, and the status is
  * THB_TIMEOUT, or THB_OK for functions that only poll, such as thb_watch_next. THB_FOREVER waits without end; other
  * values above INT32_MAX are THB_INVALID_ARGUMENT. Temporary failures are retried within the time; other failures
  * return at once. On expiry the status is that of the last answer, or THB_TIMEOUT without one. Only thb_disconnect
- * interrupts a call.
+ * interrupts a blocked call, and thb_queue_cancel an asynchronous one.
  *
  * OWNERSHIP. Inputs are borrowed for the duration of the call. An object returned through T **x_out belongs to the
  * caller: free it once, with thb_x_free, which accepts NULL. A const pointer that a function returns belongs to the
@@ -235,6 +236,10 @@ typedef enum thb_signal {
     THB_SIGNAL_UNSEEDED = 256,
 } thb_signal;
 
+// The results of asynchronous calls. Freed with thb_completions_free. Any thread may read it while no thread takes
+// details from it.
+typedef struct thb_completions_t thb_completions_t;
+
 // Zero or more values. Freed with thb_details_free. Any thread may read it while no thread adds to it.
 typedef struct thb_details_t thb_details_t;
 
@@ -256,6 +261,9 @@ typedef uint64_t thb_activity_t;
 
 // The handle of a watch, which waits for many activities; as thb_activity_t. 0 is no handle.
 typedef uint64_t thb_watch_t;
+
+// The handle of a queue, which receives the completions of asynchronous calls; as thb_activity_t. 0 is no handle.
+typedef uint64_t thb_queue_t;
 
 #ifdef __cplusplus
 extern "C" {
@@ -632,6 +640,232 @@ thb_status_t thb_watch_open_fd(thb_watch_t watch, int32_t *fd_out, struct thb_er
 // Closes a watch; its activities stay open. Thread-safe. Never blocks.
 // Returns THB_OK; THB_INVALID_HANDLE; THB_FORKED.
 thb_status_t thb_watch_close(thb_watch_t watch, struct thb_error_t **error_out);
+
+// Opens a queue for asynchronous calls: thb_queue_submit_... begins a call, and thb_queue_next takes the results of
+// many calls. One thread can have thousands of calls in flight.
+//
+// thb_queue_submit_X takes the queue, a user_data of the caller's choice, and then the arguments of thb_X without its
+// outputs. It never waits for the server, and copies its inputs. timeout_ms counts from the submission.
+// - What thb_X refuses without asking the server is returned at once (wrong arguments and handles, THB_NOT_CONNECTED,
+//   THB_ALREADY_OPEN, THB_TOO_LARGE, THB_ENDED, a timeout_ms of 0). Then no completion follows.
+// - Otherwise the submission returns THB_OK, and exactly one completion follows, with the status that thb_X would
+//   return. Completions come in the order in which the calls end.
+// - The calls of one task token run in the order of their submission, one at a time; so do the calls of one handle.
+//   Calls of different tokens have no order.
+// - At most 65536 calls with 64 MiB of inputs may be outstanding in the process; the next submission returns
+//   THB_LOCAL_LIMIT. A call is outstanding until its completion is taken.
+// - thb_disconnect first completes the calls that haven't ended, with THB_NOT_CONNECTED. At exit() they share the 2 s
+//   of the records. A forked child has neither the parent's queues (THB_FORKED) nor its calls.
+//
+// thb_queue_open needs no client, and thb_disconnect doesn't close the queue.
+//
+// Thread-safe. Never blocks. The caller closes *queue_out with thb_queue_close.
+// Returns THB_OK; THB_LOCAL_LIMIT: no descriptor, or too many queues; THB_INVALID_ARGUMENT: queue_out is NULL.
+thb_status_t thb_queue_open(thb_queue_t *queue_out, struct thb_error_t **error_out);
+
+// Closes a queue. Threads that wait in thb_queue_next return THB_INVALID_HANDLE. Calls that haven't ended continue,
+// and their results are dropped.
+//
+// Thread-safe. Never blocks. Returns THB_OK; THB_INVALID_HANDLE; THB_FORKED.
+thb_status_t thb_queue_close(thb_queue_t queue, struct thb_error_t **error_out);
+
+// Opens a new descriptor that is readable while completions wait, or when the queue was closed. Only poll it. The
+// caller closes it with close(). It is CLOEXEC.
+//
+// Thread-safe. Never blocks.
+// Returns THB_OK; THB_INVALID_HANDLE; THB_FORKED; THB_LOCAL_LIMIT: no descriptor; THB_INVALID_ARGUMENT: fd_out is
+// NULL.
+thb_status_t thb_queue_open_fd(thb_queue_t queue, int32_t *fd_out, struct thb_error_t **error_out);
+
+// Submits thb_connect.
+//
+// Thread-safe. Never blocks. Returns as thb_queue_open says.
+thb_status_t thb_queue_submit_connect(thb_queue_t queue,
+                                      uint64_t user_data,
+                                      const char *options_json,
+                                      size_t options_len,
+                                      struct thb_error_t **error_out);
+
+// Submits thb_disconnect. Its completion follows those of the calls that it ends.
+//
+// Thread-safe. Never blocks. Returns as thb_queue_open says.
+thb_status_t thb_queue_submit_disconnect(thb_queue_t queue,
+                                         uint64_t user_data,
+                                         uint32_t timeout_ms,
+                                         struct thb_error_t **error_out);
+
+// Submits thb_heartbeat. The completion has the signals.
+//
+// Thread-safe. Never blocks. Returns as thb_queue_open says.
+thb_status_t thb_queue_submit_heartbeat(thb_queue_t queue,
+                                        uint64_t user_data,
+                                        const void *token,
+                                        size_t token_len,
+                                        thb_encoding_t encoding,
+                                        const void *details,
+                                        size_t details_len,
+                                        uint32_t timeout_ms,
+                                        struct thb_error_t **error_out);
+
+// Submits thb_get_details. The completion has the details.
+//
+// Thread-safe. Never blocks. Returns as thb_queue_open says.
+thb_status_t thb_queue_submit_get_details(thb_queue_t queue,
+                                          uint64_t user_data,
+                                          const void *token,
+                                          size_t token_len,
+                                          uint32_t timeout_ms,
+                                          struct thb_error_t **error_out);
+
+// Submits thb_complete.
+//
+// Thread-safe. Never blocks. Returns as thb_queue_open says.
+thb_status_t thb_queue_submit_complete(thb_queue_t queue,
+                                       uint64_t user_data,
+                                       const void *token,
+                                       size_t token_len,
+                                       thb_encoding_t encoding,
+                                       const void *result,
+                                       size_t result_len,
+                                       uint32_t timeout_ms,
+                                       struct thb_error_t **error_out);
+
+// Submits thb_fail.
+//
+// Thread-safe. Never blocks. Returns as thb_queue_open says.
+thb_status_t thb_queue_submit_fail(thb_queue_t queue,
+                                   uint64_t user_data,
+                                   const void *token,
+                                   size_t token_len,
+                                   const char *failure_json,
+                                   size_t failure_len,
+                                   uint32_t timeout_ms,
+                                   struct thb_error_t **error_out);
+
+// Submits thb_report_cancelled.
+//
+// Thread-safe. Never blocks. Returns as thb_queue_open says.
+thb_status_t thb_queue_submit_report_cancelled(thb_queue_t queue,
+                                               uint64_t user_data,
+                                               const void *token,
+                                               size_t token_len,
+                                               thb_encoding_t encoding,
+                                               const void *details,
+                                               size_t details_len,
+                                               uint32_t timeout_ms,
+                                               struct thb_error_t **error_out);
+
+// Submits thb_activity_get_details. The completion has the details.
+//
+// Thread-safe. Never blocks. Returns as thb_queue_open says.
+thb_status_t thb_queue_submit_activity_get_details(thb_queue_t queue,
+                                                   uint64_t user_data,
+                                                   thb_activity_t activity,
+                                                   uint32_t timeout_ms,
+                                                   struct thb_error_t **error_out);
+
+// Submits thb_activity_flush.
+//
+// Thread-safe. Never blocks. Returns as thb_queue_open says.
+thb_status_t thb_queue_submit_activity_flush(thb_queue_t queue,
+                                             uint64_t user_data,
+                                             thb_activity_t activity,
+                                             uint32_t timeout_ms,
+                                             struct thb_error_t **error_out);
+
+// Submits thb_activity_complete.
+//
+// Thread-safe. Never blocks. Returns as thb_queue_open says.
+thb_status_t thb_queue_submit_activity_complete(thb_queue_t queue,
+                                                uint64_t user_data,
+                                                thb_activity_t activity,
+                                                thb_encoding_t encoding,
+                                                const void *result,
+                                                size_t result_len,
+                                                uint32_t timeout_ms,
+                                                struct thb_error_t **error_out);
+
+// Submits thb_activity_fail.
+//
+// Thread-safe. Never blocks. Returns as thb_queue_open says.
+thb_status_t thb_queue_submit_activity_fail(thb_queue_t queue,
+                                            uint64_t user_data,
+                                            thb_activity_t activity,
+                                            const char *failure_json,
+                                            size_t failure_len,
+                                            uint32_t timeout_ms,
+                                            struct thb_error_t **error_out);
+
+// Submits thb_activity_report_cancelled.
+//
+// Thread-safe. Never blocks. Returns as thb_queue_open says.
+thb_status_t thb_queue_submit_activity_report_cancelled(thb_queue_t queue,
+                                                        uint64_t user_data,
+                                                        thb_activity_t activity,
+                                                        thb_encoding_t encoding,
+                                                        const void *details,
+                                                        size_t details_len,
+                                                        uint32_t timeout_ms,
+                                                        struct thb_error_t **error_out);
+
+// Submits thb_activity_close. The handle is invalid at once; the completion says whether the newest record was sent.
+// Until then the token can't be opened again.
+//
+// Thread-safe. Never blocks. Returns as thb_queue_open says.
+thb_status_t thb_queue_submit_activity_close(thb_queue_t queue,
+                                             uint64_t user_data,
+                                             thb_activity_t activity,
+                                             uint32_t timeout_ms,
+                                             struct thb_error_t **error_out);
+
+// Cancels the calls of the queue with this user_data: they end as if timeout_ms had passed. Their completions follow.
+// An ending call may have been applied: after THB_TIMEOUT it can be repeated, as always.
+//
+// Thread-safe. Never blocks. Returns THB_OK, also when no such call is in progress; THB_INVALID_HANDLE; THB_FORKED.
+thb_status_t thb_queue_cancel(thb_queue_t queue, uint64_t user_data, struct thb_error_t **error_out);
+
+// Takes all completions that are ready, at most max. Waits up to timeout_ms for the first. THB_OK with
+// *completions_out NULL means that timeout_ms has passed; a timeout of 0 polls.
+//
+// Thread-safe; each completion goes to one of the waiting threads. Blocks at most timeout_ms. The caller frees
+// *completions_out with thb_completions_free.
+// Returns THB_OK; THB_INVALID_HANDLE, also when the queue is closed during the call; THB_FORKED;
+// THB_INVALID_ARGUMENT: max is 0, completions_out is NULL, or timeout_ms is out of range.
+thb_status_t thb_queue_next(thb_queue_t queue,
+                            size_t max,
+                            uint32_t timeout_ms,
+                            struct thb_completions_t **completions_out,
+                            struct thb_error_t **error_out);
+
+// Returns the number of completions; 0 for NULL. Thread-safe: it only reads. Never blocks.
+size_t thb_completions_count(const struct thb_completions_t *completions);
+
+// Returns the user_data of all completions, an array of thb_completions_count entries; NULL for NULL. Thread-safe.
+// Never blocks. The pointer belongs to the completions.
+const uint64_t *thb_completions_user_data(const struct thb_completions_t *completions);
+
+// Returns the statuses of all completions, as thb_completions_user_data.
+const thb_status_t *thb_completions_statuses(const struct thb_completions_t *completions);
+
+// Returns the signals of all completions, as thb_completions_user_data; 0 where the call wasn't thb_heartbeat.
+const uint32_t *thb_completions_signals(const struct thb_completions_t *completions);
+
+// Returns the error of one completion; NULL if its status is THB_OK, for NULL, or when there is no such index.
+// Thread-safe. Never blocks. The error belongs to the completions: don't free it.
+const struct thb_error_t *thb_completions_error(const struct thb_completions_t *completions, size_t index);
+
+// Returns the details that one completion has; NULL if the call read none, for NULL, when there is no such index, or
+// after thb_completions_take_details. Thread-safe while no thread takes them. Never blocks. The details belong to the
+// completions: don't free them.
+const struct thb_details_t *thb_completions_details(const struct thb_completions_t *completions, size_t index);
+
+// Like thb_completions_details, but the details belong to the caller, who frees them with thb_details_free. NULL the
+// second time. Not thread-safe: no other thread may use the completions during the call. Never blocks.
+struct thb_details_t *thb_completions_take_details(struct thb_completions_t *completions, size_t index);
+
+// Frees completions and all pointers into them. NULL is fine. Must not be called twice for the same completions, nor
+// while another thread uses them. Never blocks. Completions stay valid after thb_queue_close, thb_disconnect and fork.
+void thb_completions_free(struct thb_completions_t *completions);
 
 // Creates empty details. Add values with thb_details_add, and pass them on with thb_details_payloads.
 //

@@ -4,6 +4,7 @@ use std::{io, os::unix::process::ExitStatusExt, path::Path, process::ExitStatus,
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use temporal_heartbeat::api::rpc::Call;
 use temporal_heartbeat::{
     api::activity,
     model::{
@@ -172,7 +173,7 @@ impl Outcome {
     pub fn report(&mut self, handle: u64, timeout: Duration) -> Result<()> {
         let timeout = Timeout::Within(timeout);
         if let Outcome::Completed(result) = self {
-            match activity::complete(handle, result.take(), timeout) {
+            match activity::complete(handle, result.take(), timeout).and_then(Call::wait) {
                 // Nothing was sent, because the server would fail the activity.
                 Err(error) if error.status() == Status::TooLarge => {
                     *self = Outcome::Failed(Failure {
@@ -186,8 +187,10 @@ impl Outcome {
             }
         }
         match self {
-            Outcome::Failed(failure) => activity::fail(handle, failure.json().as_bytes(), timeout),
-            Outcome::Cancelled => activity::report_cancelled(handle, None, timeout),
+            Outcome::Failed(failure) => {
+                activity::fail(handle, failure.json().as_bytes(), timeout).and_then(Call::wait)
+            }
+            Outcome::Cancelled => activity::report_cancelled(handle, None, timeout).and_then(Call::wait),
             Outcome::Gone | Outcome::Completed(_) => Ok(()),
         }
     }

@@ -3,6 +3,7 @@
 use std::{io, os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
 use serde_json::json;
+use temporal_heartbeat::api::rpc::Call;
 use temporal_heartbeat::{
     api::activity,
     model::{
@@ -80,7 +81,7 @@ impl Reporter<'_> {
         );
         let reported = console::with_notice_if_slow(&slow, || ended.outcome.report(self.handle, timeout));
         // The report has sent the last record, or nothing can be sent any more.
-        let _ = activity::close(self.handle, Timeout::Zero);
+        let _ = activity::close(self.handle, Timeout::Zero).and_then(Call::wait);
         if reported.is_err() || !console::is_quiet() {
             self.print(&ended, elapsed, &reported);
         }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::json;
+use temporal_heartbeat::api::rpc::Call;
 use temporal_heartbeat::{
     api::{
         activity::{self, OpenOptions},
@@ -49,7 +50,9 @@ pub fn run(worker: &Worker, task: Task) {
 pub fn hand_back(token: &[u8], kind: &str, message: &str) {
     console::warning(&format!("a task is handed back: {message}"));
     let failure = json!({"type": kind, "message": message, "source": env!("CARGO_BIN_NAME")}).to_string();
-    if let Err(error) = rpc::fail(token, failure.as_bytes(), Timeout::Within(rpc::DEFAULT_TIMEOUT)) {
+    if let Err(error) =
+        rpc::fail(token, failure.as_bytes(), Timeout::Within(rpc::DEFAULT_TIMEOUT)).and_then(Call::wait)
+    {
         console::warning(&format!(
             "can't hand a task back, so that it is retried after its timeout: {}",
             console::words(&error)

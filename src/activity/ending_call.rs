@@ -1,0 +1,124 @@
+//! An ending call of an open activity. Either the call itself applies its outcome to the activity, or its caller does, who
+//! got no outcome.
+
+use std::sync::Arc;
+
+use super::{
+    Activities,
+    handle::Handle,
+    registry::Checked,
+    state::{Activity, End, WaitingCall},
+};
+use crate::{
+    client::{Client, Ending},
+    model::{
+        attempt::Target,
+        deadline::Deadline,
+        error::{Error, Result},
+        payload::Payloads,
+        status::Status,
+    },
+    sys::{clock::Moment, sync::Mutex},
+};
+
+/// What is sent before the ending.
+pub enum Before {
+    /// Nothing.
+    Nothing,
+    /// The newest record.
+    Record,
+    /// The newest record, if the server would lose it in a failure.
+    RecordThatFailureLoses,
+}
+
+/// An ending call of an open activity.
+pub struct EndingCall {
+    activities: &'static Activities,
+    handle: Handle,
+    client: Arc<Client>,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Default)]
+struct Progress {
+    /// Whether the activity's beats are suspended, until the outcome is applied.
+    has_begun: bool,
+    /// Where the request is sent.
+    sent: Option<Target>,
+}
+
+impl EndingCall {
+    /// Creates a call that hasn't begun.
+    pub fn new(activities: &'static Activities, handle: Handle, client: Arc<Client>) -> Self {
+        EndingCall { activities, handle, client, progress: Mutex::default() }
+    }
+
+    /// Ends the activity, with its beats suspended. `ending` takes the details that the server doesn't have yet.
+    pub async fn run(
+        &self,
+        deadline: &Deadline,
+        before: Before,
+        ending: impl FnOnce(Option<Payloads>) -> Ending,
+    ) -> Result<()> {
+        let registry = &self.activities.registry;
+        let flushes = match before {
+            Before::Nothing => false,
+            Before::Record => true,
+            Before::RecordThatFailureLoses => {
+                registry.with(self.handle, |activity| activity.flushes_before_failing())?
+            }
+        };
+        if flushes {
+            self.activities.flush(self.handle, deadline).await?;
+        }
+        registry.with(self.handle, Activity::begin_ending)??;
+        self.progress.lock().has_begun = true;
+        let outcome = self.send(deadline, ending).await;
+        if std::mem::take(&mut *self.progress.lock()).has_begun {
+            self.apply(&outcome);
+        }
+        outcome
+    }
+
+    async fn send(&self, deadline: &Deadline, ending: impl FnOnce(Option<Payloads>) -> Ending) -> Result<()> {
+        let call = WaitingCall::new(Moment::now(), deadline.remaining());
+        let may_end = self.activities.registry.wait(self.handle, deadline, |activity| {
+            let now = Moment::now();
+            Ok(match activity.may_end(now)? {
+                Some(end) => Checked::Found(end),
+                None => Checked::Again(self.activities.nap(activity.give_up_for_ending(call, now))),
+            })
+        });
+        let Some(End { target, unsent, verify }) = may_end.await? else {
+            return Err(Error::new(
+                Status::Timeout,
+                "a beat is still in flight, so the activity wasn't ended",
+            ));
+        };
+        self.progress.lock().sent = Some(target.clone());
+        self.client.end(&target, &ending(unsent), verify, deadline).await
+    }
+
+    /// For a caller that gets no outcome: the server may have ended the activity. Returns the error.
+    pub fn abandon(&self, without: Error) -> Result<()> {
+        let Progress { has_begun, sent } = std::mem::take(&mut *self.progress.lock());
+        if let Some(target) = sent {
+            self.client.note_doubt(&target);
+        }
+        let outcome = Err(without);
+        if has_begun {
+            self.apply(&outcome);
+        }
+        outcome
+    }
+
+    fn apply(&self, outcome: &Result<()>) {
+        let due = self.activities.registry.change(self.handle, |activity| {
+            activity.finish_ending(outcome, Moment::now()).then(|| activity.due())
+        });
+        if let Ok(Some(due)) = due {
+            self.activities.wake_at(self.handle, due);
+        }
+        self.activities.publish_signals(self.handle);
+    }
+}

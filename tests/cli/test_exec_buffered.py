@@ -60,7 +60,7 @@ def test_work_whose_output_is_held_back_is_reported_before_it_is_stopped(start: 
 def test_pattern_that_never_matched_is_reported(start: StartActivity, execute: Exec) -> None:
     running = execute(start("workflow").next_attempt(), *STEPS, command="echo step")
     assert running.ends() == 0
-    assert "no line has matched --progress-pattern" in running.errors()
+    assert "no line has matched --progress-pattern\n" in running.errors()
 
 
 def test_progress_file_that_never_existed_is_reported(start: StartActivity, execute: Exec, tmp_path: Path) -> None:

@@ -167,6 +167,7 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
         args: &args,
         handle,
         title: format!("{}, attempt {number}", args.name()),
+        title_in_json: format!("{}, attempt {number}", args.name()),
         requires_encoded: activity::requires_encoded(handle)?,
     };
     let mut command = args.command();

@@ -201,18 +201,18 @@ impl RunArgs {
         if is_delayed { ". If the command holds its output back, use --pty" } else { "" }
     }
 
-    /// The warning if there is no progress; `None` without a flag of progress.
-    pub fn no_progress_warning(&self) -> Option<String> {
+    /// The warning if there is no progress; `None` without a flag of progress. If the command `has_ended`, its output isn't only held back.
+    pub fn no_progress_warning(&self, has_ended: bool) -> Option<String> {
         if self.quiet {
             return None;
         }
         let what = match (self.progress_path(), &self.progress_pattern) {
-            (Some(path), _) => format!("no progress was found in {} yet", path.display()),
-            (None, Some(_)) => "no line has matched --progress-pattern yet".to_owned(),
-            (None, None) if self.progress_json => "no line was JSON (--progress-json) yet".to_owned(),
+            (Some(path), _) => format!("no progress was found in {}", path.display()),
+            (None, Some(_)) => "no line has matched --progress-pattern".to_owned(),
+            (None, None) if self.progress_json => "no line was JSON (--progress-json)".to_owned(),
             (None, None) => return None,
         };
-        Some(what + self.unseen_output_hint())
+        Some(if has_ended { what } else { what + " yet" + self.unseen_output_hint() })
     }
 
     /// The time from the start until that warning. It comes before a command without signs of life is stopped.

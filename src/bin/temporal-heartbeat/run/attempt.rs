@@ -177,7 +177,7 @@ fn run_command(
             "the reader of this program's output is too slow: the copy of the command's output may be incomplete",
         );
     }
-    progress.warn_if_none(args.no_progress_warning().as_deref());
+    progress.warn_if_none(args.no_progress_warning(true).as_deref());
     let captured = stdout.flatten().and_then(|observers| observers.capture).map(Capture::finish);
     let stderr = stderr.flatten().and_then(|observers| observers.tail).map(Tail::finish).unwrap_or_default();
     let outcome = Outcome::of_command(args, exit, end.reason, captured, attempt.reporter.readable(&stderr));

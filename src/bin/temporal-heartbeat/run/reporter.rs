@@ -30,6 +30,8 @@ pub struct Reporter<'a> {
     pub handle: u64,
     /// The name of the attempt in messages.
     pub title: String,
+    /// The name of the attempt in JSON.
+    pub title_in_json: String,
     /// Whether no readable value may be sent.
     pub requires_encoded: bool,
 }
@@ -106,7 +108,7 @@ impl Reporter<'_> {
         let text = format!("{}, after {elapsed_text}: {report}", self.title);
         let event = json!({
             "event": "ended",
-            "activity": self.title,
+            "activity": self.title_in_json,
             "ending": ended.outcome.name(),
             "exit_code": ended.exit.and_then(|exit| exit.code()),
             "signal": ended.exit.and_then(|exit| exit.signal()),

@@ -132,7 +132,7 @@ impl<'a> Supervisor<'a> {
             is_frozen: false,
             signals: Signals::default(),
             file: args.progress_from_file(),
-            warn_at: args.no_progress_warning().map(|_| started + args.no_progress_delay()),
+            warn_at: args.no_progress_warning(false).map(|_| started + args.no_progress_delay()),
             title,
             has_status_line,
         }
@@ -199,6 +199,12 @@ impl<'a> Supervisor<'a> {
                 "the deadline that was handed over has passed; the server decides whether the attempt continues",
             );
         }
+        if is_new(Signals::CANCEL_REQUESTED) && self.args.on_cancel == StopOrIgnore::Ignore {
+            console::notice(&format!(
+                "{}: cancellation was requested; the command continues (--on-cancel ignore)",
+                self.title
+            ));
+        }
         if has(Signals::GONE) {
             self.stop(StopReason::Gone);
         } else if has(Signals::CANCEL_REQUESTED) && self.args.on_cancel == StopOrIgnore::Stop {
@@ -210,8 +216,25 @@ impl<'a> Supervisor<'a> {
         }
         let (is_paused, was_paused) = (has(Signals::PAUSED), self.signals.contains(Signals::PAUSED));
         self.signals = signals;
-        if is_paused != was_paused && self.args.on_pause == OnPause::Freeze && self.kill_at.is_none() {
-            if is_paused { self.freeze(Signal::SIGSTOP) } else { self.resume() }
+        if is_paused != was_paused && self.kill_at.is_none() {
+            self.pause(is_paused);
+        }
+    }
+
+    /// Acts on a pause of the activity, or on its end.
+    fn pause(&mut self, is_paused: bool) {
+        let freezes = self.args.on_pause == OnPause::Freeze;
+        let state = if is_paused { "paused" } else { "no longer paused" };
+        let command = if is_paused && freezes { "is frozen" } else { "continues" };
+        console::notice(&format!(
+            "{}: the activity is {state}; the command {command} (--on-pause {})",
+            self.title,
+            if freezes { "freeze" } else { "ignore" }
+        ));
+        match (freezes, is_paused) {
+            (true, true) => self.freeze(Signal::SIGSTOP),
+            (true, false) => self.resume(),
+            (false, _) => {}
         }
     }
 
@@ -276,7 +299,7 @@ impl<'a> Supervisor<'a> {
         self.read_progress_file(false);
         if self.warn_at.is_some_and(|at| at <= Instant::now()) {
             self.warn_at = None;
-            self.progress.warn_if_none(self.args.no_progress_warning().as_deref());
+            self.progress.warn_if_none(self.args.no_progress_warning(false).as_deref());
         }
         if !self.is_frozen
             && self.end.reason.is_none()

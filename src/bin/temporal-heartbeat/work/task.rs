@@ -94,6 +94,10 @@ fn run_in(worker: &Worker, task: &Task, number: u64, directory: &Path) -> Result
             args: &worker.args,
             handle,
             title: format!("{} {}, attempt {}", task.activity_type, name(&task.ids), task.attempt),
+            title_in_json: format!(
+                "{} {}, attempt {}",
+                task.activity_type, task.ids.activity_id, task.attempt
+            ),
             requires_encoded: worker.requires_encoded,
         },
         signals: Signals::default(),

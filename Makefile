@@ -165,10 +165,10 @@ check-memory: ## run C programs with a library that AddressSanitizer instruments
 	$(UNSTABLE) RUSTFLAGS=-Zsanitizer=address $(CARGO) rustc --lib --crate-type cdylib --target $(TRIPLE) --target-dir target/asan -- $(LINK)
 	TEMPORAL_HEARTBEAT_LIBRARY=$(ASAN) THB_SANITIZED=1 $(CARGO) test --test abi -- programs wrapper closed_repeatedly
 
-MODELS := slot_filled slot_given_up registry_change_wakes registry_close_wakes registry_one_holder hand_over
+MODELS := slot_filled slot_given_up registry_change_wakes registry_wakes_tasks registry_close_wakes registry_one_holder hand_over queue_takes_once queue_ends_once queue_close_wakes
 
 # First each model must find its planted bug.
-check-orders: ## run slot, registry and hand-over in every order of events (loom)
+check-orders: ## run slot, registry, hand-over and completion queue in every order of events (loom)
 	cd tests/models && $(CARGO) build --release --features planted --target-dir $(CURDIR)/target/models-planted
 	for model in $(MODELS); do ! target/models-planted/release/models $$model 2>/dev/null || exit 1; done
 	cd tests/models && $(CARGO) build --release --target-dir $(CURDIR)/target/models

@@ -8,7 +8,6 @@ use std::{
 };
 
 use hashbrown::HashTable;
-use tokio::time::timeout;
 
 use super::{
     handle::{Handle, LAST_GENERATION, SLOTS_OF_ACTIVITIES, invalid},
@@ -20,7 +19,7 @@ use crate::{
         error::{Error, Result},
         status::Status,
     },
-    sys::sync::{Arc, Condvar, Mutex, MutexGuard},
+    sys::sync::{Arc, AsyncMutex, Condvar, Mutex, MutexGuard, timeout},
 };
 
 /// Slots are allocated in chunks of this many and never move.
@@ -70,7 +69,7 @@ struct Calls {
     /// For those that block a thread meanwhile.
     changed: Arc<Condvar>,
     /// Locked by the submitted call that runs.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    turn: Arc<AsyncMutex<()>>,
 }
 
 impl Registry {
@@ -241,7 +240,7 @@ impl Registry {
     }
 
     /// Returns what the submitted calls of a handle lock, so that they run one at a time.
-    pub fn turn(&self, handle: Handle) -> Result<Arc<tokio::sync::Mutex<()>>> {
+    pub fn turn(&self, handle: Handle) -> Result<Arc<AsyncMutex<()>>> {
         let mut state = self.existing(handle.index())?.state.lock();
         state.of(handle)?;
         Ok(state.calls.get_or_insert_default().turn.clone())

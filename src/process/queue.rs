@@ -375,7 +375,7 @@ impl Running {
         if self.0.end(Ok(outcome)) {
             // After the tasks that are ready now, so that their completions wake the waiting threads once.
             let notifier = Notifier(self.0.queue.clone());
-            drop(tokio::spawn(async move { drop(notifier) }));
+            runtime::soon(move || drop(notifier));
         }
     }
 

@@ -50,6 +50,11 @@ where
     }
 }
 
+/// Runs `work` in the reactor that runs the calling task, after the tasks that are ready now.
+pub fn soon(work: impl FnOnce() + Send + 'static) {
+    drop(tokio::spawn(async move { work() }));
+}
+
 /// A reactor and its I/O thread.
 pub struct Runtime {
     leadership: Arc<Leadership>,

@@ -1,4 +1,4 @@
-//! The mutexes, condition variables and references that threads share. The models in `tests/models` replace these types
+//! The mutexes, condition variables, references and timeouts that threads share. The models in `tests/models` replace these types
 //! by types that try every order of events. In the simulation of `tests/sim`, `Condvar` waits for simulated time,
 //! and other threads may run when a lock is released.
 
@@ -10,7 +10,10 @@ use std::{
 
 pub use std::sync::Arc;
 
-pub use tokio::sync::Notify;
+pub use tokio::{
+    sync::{Mutex as AsyncMutex, Notify},
+    time::timeout,
+};
 
 #[cfg(test)]
 use super::simulated::{Lock, world};

@@ -14,8 +14,10 @@ use crate::{
     },
     model::{
         deadline::{Deadline, Timeout},
+        error::Result,
         status::Status,
     },
+    process::queue::{Answer, Queue, Queues, Running},
     runtime::oneshot::{self, Nothing},
     sys::{
         clock::Moment,
@@ -25,16 +27,21 @@ use crate::{
 
 mod activity;
 mod model;
+mod process;
 mod runtime;
 mod sys;
 
-const MODELS: [(&str, fn()); 6] = [
+const MODELS: [(&str, fn()); 10] = [
     ("slot_filled", slot_filled),
     ("slot_given_up", slot_given_up),
     ("registry_change_wakes", registry_change_wakes),
+    ("registry_wakes_tasks", registry_wakes_tasks),
     ("registry_close_wakes", registry_close_wakes),
     ("registry_one_holder", registry_one_holder),
     ("hand_over", hand_over),
+    ("queue_takes_once", queue_takes_once),
+    ("queue_ends_once", queue_ends_once),
+    ("queue_close_wakes", queue_close_wakes),
 ];
 
 fn main() {
@@ -64,7 +71,7 @@ fn for_ever() -> Deadline {
 fn slot_filled() {
     let (promise, ticket) = oneshot::slot();
     let filler = thread::spawn(move || promise.fill(7));
-    assert_eq!(ticket.wait(for_ever()), Ok(7));
+    assert_eq!(ticket.wait(&for_ever()), Ok(7));
     filler.join().unwrap();
 }
 
@@ -72,12 +79,12 @@ fn slot_filled() {
 fn slot_given_up() {
     let (promise, ticket) = oneshot::slot::<u8>();
     let dropper = thread::spawn(move || drop(promise));
-    assert_eq!(ticket.wait(for_ever()), Err(Nothing::Stopped));
+    assert_eq!(ticket.wait(&for_ever()), Err(Nothing::Stopped));
     dropper.join().unwrap();
 
     let (promise, ticket) = oneshot::slot();
     let filler = thread::spawn(move || promise.fill(7));
-    let hurried = ticket.wait(Deadline::within(Duration::ZERO));
+    let hurried = ticket.wait(&Deadline::within(Duration::ZERO));
     assert!(matches!(hurried, Ok(7) | Err(Nothing::Late)));
     filler.join().unwrap();
 }
@@ -95,10 +102,33 @@ fn registry_change_wakes() {
         let registry = registry.clone();
         thread::spawn(move || registry.change(handle, |activity| activity.0 = 7).unwrap())
     };
-    let found = registry.wait(handle, for_ever(), |activity| {
+    let found = registry.block_until(handle, &for_ever(), |activity| {
         Ok(if activity.0 == 7 { Checked::Found(7) } else { Checked::Again(Duration::MAX) })
     });
     assert_eq!(found.unwrap(), Some(7));
+    changer.join().unwrap();
+}
+
+/// A task that waits for a change of an activity sees the change, and one that waits on a handle returns when it is removed.
+fn registry_wakes_tasks() {
+    let (registry, handle) = with_one();
+    let changer = {
+        let registry = registry.clone();
+        thread::spawn(move || {
+            let change = |activity: &mut Activity| activity.0 = 7;
+            if cfg!(feature = "planted") {
+                return registry.with(handle, change).unwrap();
+            }
+            registry.change(handle, change).unwrap();
+            registry.remove(handle).map(drop).unwrap();
+        })
+    };
+    let found = wait_for(registry.wait(handle, &for_ever(), |activity| {
+        Ok(if activity.0 == 7 { Checked::Found(7) } else { Checked::Again(Duration::MAX) })
+    }));
+    assert!(
+        matches!(found, Ok(Some(7))) || found.is_err_and(|error| error.status() == Status::InvalidHandle)
+    );
     changer.join().unwrap();
 }
 
@@ -109,7 +139,7 @@ fn registry_close_wakes() {
         let registry = registry.clone();
         thread::spawn(move || drop(registry.remove(handle).unwrap()))
     };
-    let found = registry.wait(handle, for_ever(), |_| Ok(Checked::<()>::Again(Duration::MAX)));
+    let found = registry.block_until(handle, &for_ever(), |_| Ok(Checked::<()>::Again(Duration::MAX)));
     assert_eq!(found.unwrap_err().status(), Status::InvalidHandle);
     closer.join().unwrap();
 }
@@ -135,6 +165,55 @@ fn registry_one_holder() {
     assert!(!registry.holds(b"token") && registry.with(handle, |_| ()).is_err());
     #[cfg(feature = "planted")]
     assert!(mine, "planted");
+}
+
+fn with_queue() -> (std::sync::Arc<Queues>, u64, std::sync::Arc<Queue>) {
+    let queues = std::sync::Arc::new(Queues::default());
+    let number = queues.open(|_, _| 7).unwrap();
+    let queue = queues.get(number).unwrap();
+    (queues, number, queue)
+}
+
+fn submit(queue: &std::sync::Arc<Queue>, user_data: u64) -> Running {
+    let resolve = |outcome: Result<Result<Answer>>| outcome?;
+    queue.reserve(user_data).unwrap().begin(1, std::sync::Arc::default(), Box::new(resolve))
+}
+
+/// Each of two completions goes to one of two threads, and no thread misses its wake-up.
+fn queue_takes_once() {
+    let (_queues, _, queue) = with_queue();
+    let takers: Vec<_> = (0..2)
+        .map(|_| {
+            let queue = queue.clone();
+            thread::spawn(move || queue.next(1, &for_ever()).unwrap()[0].user_data)
+        })
+        .collect();
+    for user_data in [1, 2] {
+        submit(&queue, user_data).end(Ok(Answer::Done));
+    }
+    let mut taken: Vec<_> = takers.into_iter().map(|taker| taker.join().unwrap()).collect();
+    taken.sort_unstable();
+    assert_eq!(taken, [1, 2]);
+}
+
+/// A call ends once, when its task and a disconnect end it at the same time.
+fn queue_ends_once() {
+    let (queues, _, queue) = with_queue();
+    let running = submit(&queue, 1);
+    let ender = thread::spawn(move || running.end(Ok(Answer::Done)));
+    queues.end_calls_of(1);
+    ender.join().unwrap();
+    let left = queue.next(2, &Deadline::within(Duration::ZERO)).unwrap();
+    assert_eq!(left.len(), if cfg!(feature = "planted") { 2 } else { 1 });
+    assert!(!queues.has_running_calls());
+}
+
+/// A thread that waits for a completion returns when the queue is closed.
+fn queue_close_wakes() {
+    let (queues, number, queue) = with_queue();
+    let closer = thread::spawn(move || queues.close(number).unwrap());
+    assert_eq!(queue.next(1, &for_ever()).err().unwrap().status(), Status::InvalidHandle);
+    closer.join().unwrap();
 }
 
 /// The sender takes every entry of the wake-up queue, however many threads put entries into it.

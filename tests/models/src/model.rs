@@ -7,6 +7,14 @@ pub mod error;
 #[path = "../../../src/model/status.rs"]
 pub mod status;
 
+pub mod details {
+    pub struct Details;
+}
+
+pub mod signals {
+    pub struct Signals;
+}
+
 pub mod payload {
     pub const DEFAULT_SIZE_LIMIT: usize = 1;
 }

@@ -45,6 +45,14 @@ impl Condvar {
     }
 }
 
+/// Never fires, so that loom finds a waiter that is never woken.
+pub async fn timeout<T>(_: Duration, work: impl Future<Output = T>) -> Result<T, ()> {
+    Ok(work.await)
+}
+
+/// Behaves like tokio's asynchronous mutex; no model locks it.
+pub type AsyncMutex<T> = Mutex<T>;
+
 /// Behaves like tokio's `Notify`: it keeps one notification for the next waiter.
 #[derive(Default)]
 pub struct Notify {
@@ -60,6 +68,10 @@ impl Notify {
         }
     }
 
+    pub fn notify_waiters(&self) {
+        self.notify_one();
+    }
+
     pub async fn notified(&self) {
         let taken = || std::mem::take(&mut *self.kept.lock());
         std::future::poll_fn(|context| {
@@ -70,6 +82,12 @@ impl Notify {
             if taken() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
+    }
+}
+
+impl std::fmt::Debug for Notify {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Notify")
     }
 }
 

@@ -9,9 +9,11 @@
 
 use std::{env, process::ExitCode, thread, time::Duration};
 
-use temporal_heartbeat::api::rpc::Call;
 use temporal_heartbeat::{
-    api::{activity, rpc},
+    api::{
+        activity,
+        rpc::{self, Call},
+    },
     model::{
         deadline::Timeout,
         error::{Error, Result},

@@ -9,9 +9,8 @@
 
 use std::{fmt::Write, io, time::Duration};
 
-use temporal_heartbeat::api::rpc::Call;
 use temporal_heartbeat::{
-    api::rpc,
+    api::rpc::{self, Call},
     config::handoff,
     model::{
         deadline::Timeout,

@@ -7,9 +7,8 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser, ValueParser},
 };
 use serde_json::{Map, Value as Json, json};
-use temporal_heartbeat::api::rpc::Call;
 use temporal_heartbeat::{
-    api::rpc,
+    api::rpc::{self, Call},
     config::{
         Kind, Value,
         table::{KEYS, Key},

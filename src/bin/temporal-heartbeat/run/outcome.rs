@@ -4,9 +4,8 @@ use std::{io, os::unix::process::ExitStatusExt, path::Path, process::ExitStatus,
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use temporal_heartbeat::api::rpc::Call;
 use temporal_heartbeat::{
-    api::activity,
+    api::{activity, rpc::Call},
     model::{
         deadline::Timeout,
         error::{Error, Result},

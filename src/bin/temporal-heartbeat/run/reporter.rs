@@ -3,9 +3,8 @@
 use std::{io, os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
 use serde_json::json;
-use temporal_heartbeat::api::rpc::Call;
 use temporal_heartbeat::{
-    api::activity,
+    api::{activity, rpc::Call},
     model::{
         deadline::Timeout,
         error::{Error, Result},

@@ -7,11 +7,10 @@ use std::{
 };
 
 use serde_json::json;
-use temporal_heartbeat::api::rpc::Call;
 use temporal_heartbeat::{
     api::{
         activity::{self, OpenOptions},
-        rpc,
+        rpc::{self, Call},
         task_queue::Task,
     },
     model::{attempt::Ids, deadline::Timeout, details::Details, error::Result, signals::Signals},

@@ -266,6 +266,13 @@ impl<'a> Supervisor<'a> {
             // The sender of SIGTERM kills this process if it doesn't end in time. Then nothing would be reported.
             Signal::SIGTERM => {
                 self.end.must_exit = true;
+                if self.kill_at.is_none() {
+                    let grace = duration(self.args.grace);
+                    console::notice(&format!(
+                        "{}: SIGTERM is forwarded to the command, which is killed after {grace} (--grace)",
+                        self.title
+                    ));
+                }
                 self.kill_after_grace();
                 self.group.signal(signal);
                 self.resume();

@@ -62,26 +62,31 @@ impl RunningCommands {
     }
 }
 
-/// Ends the outstanding polls, if the server can do that, and says what the shutdown waits for. A poll that is aborted here could lose a
-/// task that the server has just assigned to it.
+/// Prints what happens to the commands.
 fn announce(worker: &Worker, grace: Duration) {
-    let (polls, commands) = (worker.slots.polling(), worker.running.count());
     let mut text = "shutting down: no more tasks are taken".to_owned();
-    if polls > 0 && !task_queue::release_polls(&worker.queue).unwrap_or(false) {
-        text.push_str(&format!(
-            "; waiting up to {} for the end of {}, because this server can't end it earlier",
-            console::duration(POLL_TIME),
-            counted(polls, "poll")
-        ));
-    }
-    if commands > 0 {
-        let what = counted(commands, "command");
-        text.push_str(&match grace.is_zero() {
-            true => format!("; stopping {what}"),
-            false => format!("; waiting up to {} for {what} (--shutdown-grace)", console::duration(grace)),
-        });
+    match worker.running.count() {
+        0 => {}
+        count if grace.is_zero() => text.push_str(&format!("; stopping {}", counted(count, "command"))),
+        count => text.push_str(&format!(
+            "; waiting up to {} for {} (--shutdown-grace)",
+            console::duration(grace),
+            counted(count, "command")
+        )),
     }
     console::notice(&text);
+}
+
+/// Ends the outstanding polls if the server can do that. A poll that is aborted here could lose a task that the server has just assigned to it.
+fn release_polls(worker: &Worker) {
+    let polls = worker.slots.polling();
+    if polls > 0 && !task_queue::release_polls(&worker.queue).unwrap_or(false) {
+        let what = counted(polls, "poll");
+        let wait = console::duration(POLL_TIME);
+        console::notice(&format!(
+            "waiting up to {wait} for the end of {what}: this server can't end a poll earlier"
+        ));
+    }
 }
 
 fn counted(number: usize, what: &str) -> String {
@@ -100,15 +105,17 @@ pub fn handle_signals<'scope>(
     thread::Builder::new().name("signal".into()).spawn_scoped(scope, move || {
         let mut is_first = true;
         for _ in signals.forever() {
-            if std::mem::take(&mut is_first) {
-                worker.slots.close();
-                announce(worker, grace);
-                let running = worker.running.clone();
-                if !grace.is_zero() && signals::spawn_after(grace, move || running.stop()).is_ok() {
-                    continue;
-                }
+            if !std::mem::take(&mut is_first) {
+                worker.running.stop();
+                continue;
             }
-            worker.running.stop();
+            worker.slots.close();
+            announce(worker, grace);
+            let running = worker.running.clone();
+            if grace.is_zero() || signals::spawn_after(grace, move || running.stop()).is_err() {
+                worker.running.stop();
+            }
+            release_polls(worker);
         }
     })?;
     Ok(handle)

@@ -40,7 +40,10 @@ fi
 go=${GO:-go}
 if command -v "$go" >/dev/null; then
     (cd bindings/go && TEMPORAL_HEARTBEAT_LIBRARY="$PWD/../../target/release/libtemporal_heartbeat.so" \
-        "$go" test -run '^$' -bench RecordHeartbeat -count 3 ./heartbeat | sed -n 's/^BenchmarkRecordHeartbeat\//Go, /p')
+        "$go" test -run '^$' -bench RecordHeartbeat -benchtime 5000x -count 200 ./heartbeat) |
+        sed -n 's/^BenchmarkRecordHeartbeat\///p' | sort -k 1,1 -k 3,3n | awk '
+            { time[$1, ++count[$1]] = $3 }
+            END { for (name in count) printf "Go, %s: %.0f ns\n", name, time[name, int((count[name] + 1) / 2)] }'
 else
     echo "Go: not there"
 fi

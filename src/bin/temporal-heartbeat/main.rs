@@ -122,9 +122,9 @@ fn report_usage(error: &clap::Error) -> u8 {
     if !error.use_stderr() {
         return 0;
     }
-    let needs_dashes = error.kind() == ErrorKind::UnknownArgument
-        && env::args().nth(1).is_some_and(|command| command == "exec" || command == "work")
-        && !env::args().any(|argument| argument == "--");
+    let has = |word| env::args_os().any(|argument| argument == word);
+    let needs_dashes =
+        error.kind() == ErrorKind::UnknownArgument && (has("exec") || has("work")) && !has("--");
     if needs_dashes {
         eprintln!(
             "\nThe command to run follows after --, for example: {} exec -- ./solver",

@@ -48,7 +48,7 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Progress")]
     pub pty: bool,
 
-    /// Stop a command that gives no sign of life for this time, and fail the attempt so that it is retried
+    /// Stop a command that gives no sign of life for this time, and fail the attempt so that it is retried [default: never]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, help_heading = "Hung commands")]
     pub stall_timeout: Option<Duration>,
     /// What counts as a sign of life [default: progress with a flag --progress-*, else output]
@@ -86,7 +86,7 @@ pub struct RunArgs {
     /// Exit codes that complete the activity, e.g. 0,3 or 0-3
     #[arg(long, value_name = "CODES", default_value = "0", value_delimiter = ',', value_parser = exit_codes, help_heading = "The end")]
     pub success_codes: Vec<RangeInclusive<i32>>,
-    /// Exit codes of failures that are not retried, e.g. 2,64-78
+    /// Exit codes of failures that are not retried, e.g. 2,64-78 [default: none]
     #[arg(long, value_name = "CODES", value_delimiter = ',', value_parser = exit_codes, help_heading = "The end")]
     pub non_retryable_codes: Vec<RangeInclusive<i32>>,
     /// How many of the last lines of the standard error are added to a failure; with 0 the command inherits the standard error

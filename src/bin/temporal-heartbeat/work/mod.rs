@@ -77,7 +77,7 @@ pub struct WorkArgs {
     /// Whether to write the activity's id before each line that a command prints
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, help_heading = "Tasks")]
     prefix: PrefixWhen,
-    /// Exit after this number of tasks
+    /// Exit after this number of tasks [default: no limit]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Tasks")]
     max_tasks: Option<u64>,
     /// The worker deployment to take tasks for [default: tasks without a version]

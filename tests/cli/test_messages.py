@@ -142,9 +142,14 @@ def test_quiet_exec_says_nothing(start: StartActivity, execute: Exec) -> None:
 def test_terminal_gets_colours_unless_they_are_turned_off(
     variables: dict[str, str], is_coloured: bool, start: StartActivity, execute: Exec
 ) -> None:
+    # Long enough for the line with the progress, which a dumb terminal can't clear.
+    command = "sleep 1.3; exit 3" if "TERM" in variables else "exit 3"
     ours, theirs = pty.openpty()
     running = execute(
-        start("workflow").next_attempt(), command="exit 3", terminal=theirs, variables={"TERM": "xterm"} | variables
+        start("workflow").next_attempt(),
+        command=command,
+        terminal=theirs,
+        variables={"TERM": "xterm", "NO_COLOR": ""} | variables,
     )
     assert running.ends() == 3
     said = os.read(ours, 65536)

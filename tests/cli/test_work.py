@@ -1,6 +1,8 @@
 """`work` polls a task queue and runs a command for each activity: a worker without code."""
 
 import json
+import os
+import pty
 import re
 import signal
 import subprocess
@@ -373,6 +375,24 @@ def test_lines_of_concurrent_commands_get_the_name_of_the_activity(
         assert [line for line in output if line.startswith(name)] == [f"{name} | {x}" for x in ("one", "two", "end")]
         assert f"{name} | three\n" in running.errors()
     assert len(output) == 6
+
+
+@pytest.mark.parametrize(("concurrency", "prefix"), [(1, ""), (2, "{id} | ")])
+def test_terminal_shows_the_name_of_the_activity_if_several_run_at_once(
+    concurrency: int, prefix: str, sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+) -> None:
+    ours, theirs = pty.openpty()
+    flags = ["-t", queue, "-c", str(concurrency), "--max-tasks", "1"]
+    command = ["sh", "-c", "echo one; echo two >&2"]
+    running = start_program("work", *flags, "--", *command, terminal=theirs, variables={"NO_COLOR": "1"})
+    handle = start_here()
+    assert result(sdk_worker, handle) == 0
+    assert running.ends() == 0
+    said = os.read(ours, 65536).decode().splitlines()
+    os.close(theirs)
+    os.close(ours)
+    prefix = prefix.format(id=f"{handle.id[:9]}…{handle.id[-10:]}")
+    assert {f"{prefix}one", f"{prefix}two"} <= set(said)
 
 
 def test_output_that_is_not_for_a_terminal_gets_no_prefix(

@@ -74,6 +74,8 @@ def test_absent_server_for_two_leases_stops_the_command(start: StartActivity, ex
         running = execute(attempt, "--address", up.address, "--end-timeout", "20s", command="echo ready; sleep 1000")
         running.line()
     running.says("no heartbeat got through for as long as the heartbeat timeout")
+    why = r"the server acknowledges no heartbeat, the last one [\d.]+s ago; the heartbeat timeout is 1s: \w+"
+    assert re.search(why, running.errors())
     activity.next_attempt()
     with Proxy(server.port, up.port):
         assert running.ends() == GONE

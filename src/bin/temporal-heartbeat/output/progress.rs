@@ -105,6 +105,11 @@ impl Progress {
         }
     }
 
+    /// The handle of the activity.
+    pub fn handle(&self) -> u64 {
+        self.handle
+    }
+
     /// The number of records so far.
     pub fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)

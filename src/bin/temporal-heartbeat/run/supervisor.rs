@@ -6,7 +6,8 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use temporal_heartbeat::model::signals::Signals;
+use serde_json::Value;
+use temporal_heartbeat::{api::activity, model::signals::Signals};
 
 use super::{
     args::{OnPause, RunArgs, StopOrIgnore},
@@ -14,6 +15,7 @@ use super::{
 };
 use crate::{
     child::process_group::ProcessGroup,
+    connection,
     console::{self, duration},
     output::{progress::Progress, progress_file::ProgressFile},
 };
@@ -187,7 +189,12 @@ impl<'a> Supervisor<'a> {
         let has = |signal| signals.contains(signal);
         let is_new = |signal| has(signal) && !self.signals.contains(signal);
         if is_new(Signals::REFUSED) {
-            console::warning("the server refuses the heartbeats: check the credentials and permissions");
+            let trouble = self.trouble();
+            console::warning(&format!("{}: the server refuses the heartbeats{trouble}", self.title));
+        }
+        if is_new(Signals::LEASE_LOST) && !has(Signals::GONE) {
+            let trouble = self.trouble();
+            console::notice(&format!("{}: the server acknowledges no heartbeat{trouble}", self.title));
         }
         if is_new(Signals::UNSEEDED) {
             console::warning(
@@ -219,6 +226,21 @@ impl<'a> Supervisor<'a> {
         if is_paused != was_paused && self.kill_at.is_none() {
             self.pause(is_paused);
         }
+    }
+
+    /// Describes why heartbeats fail: since when, and the last error.
+    fn trouble(&self) -> String {
+        let info = activity::info(self.progress.handle()).ok();
+        let info: Value = info.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+        let time = |key| info.get(key).and_then(Value::as_u64).map(|ms| duration(Duration::from_millis(ms)));
+        let mut text = String::new();
+        if let (Some(since), Some(timeout)) = (time("since_acknowledged_ms"), time("heartbeat_timeout_ms")) {
+            text = format!(", the last one {since} ago; the heartbeat timeout is {timeout}");
+        }
+        if let Some(why) = info.pointer("/last_error/message").and_then(Value::as_str) {
+            text.push_str(&format!(": {}", connection::with_flags(why)));
+        }
+        text
     }
 
     /// Acts on a pause of the activity, or on its end.

@@ -1,5 +1,7 @@
 //! Calls that end an activity. A retry of such a call may find that an earlier try has already ended it.
 
+use std::pin::pin;
+
 use zeroize::Zeroizing;
 
 use super::{Acknowledgement, Client, Effort, admit::Way, order::InOrder, rounds::Rounds};
@@ -150,7 +152,8 @@ impl Client {
             true => Effort::Once(retry::time_of_try(deadline, self.transport.longest_answer()).start()),
             false => Effort::Until(deadline),
         };
-        let sent = deadline.unless_cancelled(self.send_ending(ending, way, effort, order)).await;
+        let sent = pin!(self.send_ending(ending, way, effort, order));
+        let sent = deadline.unless_cancelled(sent).await;
         match sent.unwrap_or_else(|| Err(RpcError::cancelled())) {
             Ok(()) => Ok(()),
             Err(failed) => Err(self.confirm(target, by_ids, failed, Effort::Until(deadline)).await),

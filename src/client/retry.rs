@@ -1,6 +1,6 @@
 //! Retries a request until it succeeds, fails permanently, or times out.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use prost::Message;
 use tokio::time::Instant;
@@ -53,8 +53,12 @@ where
     let mut tries = Tries::new(*policy, deadline);
     loop {
         let limits = time_of_try(deadline, transport.longest_answer()).start();
-        let answered = attempt(transport, method, frame.clone(), limits, order);
-        let error = match deadline.unless_cancelled(answered).await {
+        let answered = {
+            // Pinned here, because moving such a large future costs time.
+            let answer = pin!(attempt(transport, method, frame.clone(), limits, order));
+            deadline.unless_cancelled(answer).await
+        };
+        let error = match answered {
             Some(Ok(response)) => return Ok(response),
             Some(Err(error)) => error,
             None => RpcError::cancelled(),

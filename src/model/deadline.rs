@@ -84,9 +84,9 @@ impl Deadline {
         Deadline { end: Instant::now().checked_add(time), cancellation: None }
     }
 
-    /// Makes the deadline one that can be cancelled. Returns what cancels it and all clones that are made from now on.
-    pub fn cancellable(&mut self) -> Arc<Cancellation> {
-        self.cancellation.get_or_insert_default().clone()
+    /// Gives the deadline, and all clones that are made from now on, a cancellation.
+    pub fn cancellation(&mut self) -> &Arc<Cancellation> {
+        self.cancellation.get_or_insert_default()
     }
 
     /// Returns the remaining time; [`Duration::MAX`] without limit, zero after a cancellation.
@@ -99,7 +99,8 @@ impl Deadline {
 
     /// Runs `work` until it ends. Returns `None` if the deadline is cancelled first; `work` keeps the time itself.
     pub async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let Some(cancellation) = &self.cancellation else { return Some(work.await) };
+        let cancellation = self.cancellation.as_ref().filter(|cancellation| cancellation.is_shared());
+        let Some(cancellation) = cancellation else { return Some(work.await) };
         let (mut work, mut cancelled) = (pin!(work), pin!(cancellation.cancelled()));
         poll_fn(|context| match work.as_mut().poll(context) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
@@ -114,11 +115,23 @@ impl Deadline {
 pub struct Cancellation {
     cancelled: AtomicBool,
     changed: Notify,
+    /// Whether anybody may cancel the call. Otherwise the call needn't watch for it.
+    is_shared: AtomicBool,
     /// Whether the call has begun, or was prevented from it: whichever came first.
     is_decided: AtomicBool,
 }
 
 impl Cancellation {
+    /// Returns the cancellation for somebody who may cancel the call, before the call begins.
+    pub fn share(self: &Arc<Self>) -> Arc<Self> {
+        self.is_shared.store(true, Ordering::Release);
+        self.clone()
+    }
+
+    fn is_shared(&self) -> bool {
+        self.is_shared.load(Ordering::Acquire)
+    }
+
     /// Begins the call. Returns whether it may begin, because nobody has prevented it.
     pub fn begin(&self) -> bool {
         !self.is_decided.swap(true, Ordering::AcqRel)

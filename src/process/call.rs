@@ -114,32 +114,27 @@ impl<T: Send + 'static> Call<T> {
     where
         Begun: Future<Output = Result<T>> + Send + 'static,
     {
-        let cancellation = deadline.cancellable();
-        let fallback = Fallback { otherwise: None, cancellation: cancellation.clone() };
-        let work = work(session.client().clone(), deadline.clone());
-        let work =
-            Box::pin(
-                async move { if cancellation.begin() { work.await } else { Err(runtime::disconnected()) } },
-            );
+        let fallback = Fallback { otherwise: None, cancellation: deadline.cancellation().clone() };
+        let work = Box::pin(work(session.client().clone(), deadline.clone()));
         Call(Kind::Begin(Begin { session, deadline, work, fallback, handle: None, outlives_session: false }))
     }
 
     /// Makes it a call of an open activity.
     pub fn of(self, activities: &'static Activities, handle: Handle) -> Self {
-        self.with(|begin| begin.handle = Some((activities, handle)))
+        self.change(|begin| begin.handle = Some((activities, handle)))
     }
 
     /// Makes it a call that a disconnect doesn't end.
     pub fn outliving_session(self) -> Self {
-        self.with(|begin| begin.outlives_session = true)
+        self.change(|begin| begin.outlives_session = true)
     }
 
     /// Sets what the caller gets if the work is stopped, or if the caller gives up before it ends.
     pub fn or(self, otherwise: impl FnOnce(Abandoned) -> Result<T> + Send + 'static) -> Self {
-        self.with(|begin| begin.fallback.otherwise = Some(Box::new(otherwise)))
+        self.change(|begin| begin.fallback.otherwise = Some(Box::new(otherwise)))
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Begin<T>)) -> Self {
+    fn change(mut self, change: impl FnOnce(&mut Begin<T>)) -> Self {
         if let Kind::Begin(begin) = &mut self.0 {
             change(begin);
         }
@@ -151,6 +146,7 @@ impl<T: Send + 'static> Call<T> {
         match self.0 {
             Kind::Ready(result) => Ok(result),
             Kind::Begin(Begin { session, deadline, work, fallback, .. }) => {
+                let work = unless_prevented(work, fallback.cancellation.clone());
                 match session.block_on(&deadline, async move { Ok(work.await) }) {
                     Ok(outcome) => {
                         fallback.dismiss();
@@ -186,7 +182,9 @@ impl<T: Into<Answer> + Send + 'static> Call<T> {
             Err(why) => fallback.apply(why).map(Into::into),
         };
         let of_session = if outlives_session { OUTLIVES_SESSIONS } else { session.number };
-        let running = entry.begin(of_session, deadline.cancellable(), Box::new(resolve));
+        let cancellation = deadline.cancellation().share();
+        let work = unless_prevented(work, cancellation.clone());
+        let running = entry.begin(of_session, cancellation, Box::new(resolve));
         session.spawn(async move {
             let in_turn = async move {
                 let turn = turn.map(|turn| timeout(deadline.remaining(), turn.lock_owned()));
@@ -206,6 +204,11 @@ impl<T: Into<Answer> + Send + 'static> Call<T> {
     }
 }
 
+/// Does the work, unless the caller has given up before.
+async fn unless_prevented<T>(work: Work<T>, cancellation: Arc<Cancellation>) -> Result<T> {
+    if cancellation.begin() { work.await } else { Err(runtime::disconnected()) }
+}
+
 fn earlier_call_runs() -> Error {
     Error::new(Status::Timeout, "an earlier submitted call of this handle still runs; nothing was sent")
 }
@@ -220,7 +223,8 @@ impl<T: Send + 'static> IntoFuture for Call<T> {
             Kind::Ready(result) => Begun::Ready(Some(result)),
             Kind::Begin(Begin { session, mut deadline, work, fallback, .. }) => {
                 let (sender, outcome) = oneshot::channel();
-                let cancellation = deadline.cancellable();
+                let cancellation = deadline.cancellation().share();
+                let work = unless_prevented(work, cancellation.clone());
                 session.spawn(async move { drop(sender.send(work.await)) });
                 Begun::Running(Running { outcome, fallback: Some(fallback), cancellation })
             }

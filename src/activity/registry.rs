@@ -66,7 +66,7 @@ pub struct SlotState {
 struct Calls {
     /// Those that wait for a change.
     waiting: Vec<Waker>,
-    /// For those that block a thread meanwhile.
+    /// For those that block a thread until then.
     changed: Arc<Condvar>,
     /// Locked by the submitted call that runs.
     turn: Arc<AsyncMutex<()>>,

@@ -115,14 +115,14 @@ impl Deadline {
 pub struct Cancellation {
     cancelled: AtomicBool,
     changed: Notify,
-    /// Whether anybody may cancel the call. Otherwise the call needn't watch for it.
+    /// Whether a caller can cancel the call. Otherwise the call needn't watch for it.
     is_shared: AtomicBool,
     /// Whether the call has begun, or was prevented from it: whichever came first.
     is_decided: AtomicBool,
 }
 
 impl Cancellation {
-    /// Returns the cancellation for somebody who may cancel the call, before the call begins.
+    /// Lets the caller of this function cancel the call. Must be called before the call begins.
     pub fn share(self: &Arc<Self>) -> Arc<Self> {
         self.is_shared.store(true, Ordering::Release);
         self.clone()
@@ -132,7 +132,7 @@ impl Cancellation {
         self.is_shared.load(Ordering::Acquire)
     }
 
-    /// Begins the call. Returns whether it may begin, because nobody has prevented it.
+    /// Begins the call. Returns whether it may begin, because no caller has prevented it.
     pub fn begin(&self) -> bool {
         !self.is_decided.swap(true, Ordering::AcqRel)
     }

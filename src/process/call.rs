@@ -67,7 +67,7 @@ impl<T> Fallback<T> {
 impl<T> Drop for Fallback<T> {
     fn drop(&mut self) {
         if let Some(otherwise) = self.otherwise.take() {
-            // Nobody takes the result.
+            // The result has no receiver.
             let _ = otherwise(self.abandoned(runtime::disconnected()));
         }
     }

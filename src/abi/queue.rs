@@ -29,7 +29,7 @@ use crate::{
 /// - What thb_X refuses without asking the server is returned at once (wrong arguments and handles, THB_NOT_CONNECTED,
 ///   THB_ALREADY_OPEN, THB_TOO_LARGE, THB_ENDED, a timeout_ms of 0). Then no completion follows.
 /// - Otherwise the submission returns THB_OK, and exactly one completion follows, with the status that thb_X would
-///   return. Completions come in the order in which the calls end.
+///   return. The completions have the order in which the calls end.
 /// - The calls of one task token run in the order of their submission, one at a time; so do the calls of one handle.
 ///   Calls of different tokens have no order.
 /// - At most 65536 calls with 64 MiB of inputs may be outstanding in the process; the next submission returns

@@ -257,7 +257,7 @@ impl Client {
         order: &mut InOrder<'_>,
     ) -> Result<Acknowledgement, RpcError> {
         let Admitted { way, heartbeat_timeout, held } = self.admit(target, effort).await?;
-        // By ids, a late beat of an earlier attempt may have arrive the meantime. Its details are kept.
+        // By ids, a late beat of an earlier attempt may have arrived since. Its details are kept.
         let details = details.or(held);
         let by_ids = way.is_by_ids();
         match self.send_beat(way, details, effort, order).await {

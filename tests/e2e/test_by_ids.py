@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from harness.activities import ExternalActivity, Kind
-from harness.driver import Driver, OpenActivity, refused
+from harness.driver import Driver, OpenActivity, Refused, refused
 from harness.fixtures import Connect, ConnectCpp, StartActivity
 from harness.languages import ACTIVITY_LANGUAGES, LANGUAGES
 from harness.requires import unsupported
@@ -20,6 +20,14 @@ WITHOUT_LATER_ATTEMPTS_BY_IDS = (1, 31)
 
 def open_by_ids(driver: Driver, activity: ExternalActivity, **options: object) -> OpenActivity:
     return driver.open(b"", **activity.ids(), **options)
+
+
+def record_too_late(handle: OpenActivity) -> None:
+    """Records for an attempt that is over. The handle refuses that if an automatic heartbeat was refused before."""
+    try:
+        handle.record(99)
+    except Refused as error:
+        assert error.status == "THB_NOT_FOUND"
 
 
 def test_activity_is_opened_by_its_ids(kind: Kind, start: StartActivity, connect_cpp: ConnectCpp) -> None:
@@ -118,7 +126,7 @@ def test_superseded_holder_is_gone_and_its_records_are_dropped(
     handle.flush()
     sdk_worker.fail(first.token)
     second = activity.next_attempt()
-    handle.record(99)
+    record_too_late(handle)
     assert Signals.GONE in handle.wait(Signals.GONE, timeout=30_000)
     with refused("THB_NOT_FOUND"):
         handle.complete("too late")
@@ -140,7 +148,7 @@ def test_reset_starts_another_attempt_with_the_same_number(
     activity.reset()
     sdk_worker.fail(first.token)
     assert activity.next_attempt().number == 1
-    handle.record(99)
+    record_too_late(handle)
     assert Signals.GONE in handle.wait(Signals.GONE, timeout=30_000)
     assert activity.heartbeat_details() == [1]
 

@@ -47,12 +47,16 @@ pub fn next(queue: u64, max: usize, timeout: Timeout) -> Result<Vec<Completion>>
 
 /// Submits the call that `make` returns, with `bytes` of input. Its completion has `user_data`. An error of `make` is
 /// returned, and then no completion follows.
-pub fn submit<T: Into<Answer> + Send + 'static>(
+pub fn submit<T>(
     queue: u64,
     user_data: u64,
     bytes: usize,
     make: impl FnOnce() -> Result<Call<T>>,
-) -> Result<()> {
+) -> Result<()>
+where
+    T: Send + 'static,
+    Answer: From<T>,
+{
     check(queue)?;
     let mut entry = process::queues()?.get(queue)?.reserve(user_data)?;
     let call = make()?;

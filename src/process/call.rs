@@ -8,10 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::{
-    sync::oneshot::{self, Receiver},
-    time::timeout,
-};
+use tokio::sync::oneshot::{self, Receiver};
 
 use super::queue::{Answer, Entry, OUTLIVES_SESSIONS};
 use crate::{
@@ -24,10 +21,11 @@ use crate::{
     },
     process::session::Session,
     runtime,
+    sys::sync::{AsyncMutex, timeout},
 };
 
 /// What a call does. It keeps the deadline itself.
-type Work<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+type BoxedWork<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
 /// Why a caller gets no outcome: the work was stopped, or the caller has given up.
 pub struct Abandoned {
@@ -41,22 +39,20 @@ pub struct Abandoned {
 type Otherwise<T> = Box<dyn FnOnce(Abandoned) -> Result<T> + Send>;
 
 /// Ends a call without an outcome, also when it is dropped: a call that is dropped must leave nothing behind.
-struct Fallback<T> {
+pub struct Fallback<T> {
     otherwise: Option<Otherwise<T>>,
     cancellation: Arc<Cancellation>,
 }
 
 impl<T> Fallback<T> {
-    fn apply(mut self, why: Error) -> Result<T> {
-        match self.otherwise.take() {
-            Some(otherwise) => otherwise(self.abandoned(why)),
-            None => Err(self.abandoned(why).why),
+    /// Returns the outcome, or what replaces it if there is only a reason for its absence.
+    fn resolve<U: From<T>>(mut self, outcome: Result<Result<U>>) -> Result<U> {
+        let otherwise = self.otherwise.take();
+        match (outcome, otherwise) {
+            (Ok(outcome), _) => outcome,
+            (Err(why), Some(otherwise)) => otherwise(self.abandoned(why)).map(U::from),
+            (Err(why), None) => Err(self.abandoned(why).why),
         }
-    }
-
-    /// Does nothing, because there is an outcome.
-    fn dismiss(mut self) {
-        self.otherwise = None;
     }
 
     fn abandoned(&self, why: Error) -> Abandoned {
@@ -80,13 +76,13 @@ pub struct Call<T>(Kind<T>);
 enum Kind<T> {
     /// There is nothing to do.
     Ready(T),
-    Begin(Begin<T>),
+    Prepared(Prepared<T>),
 }
 
-struct Begin<T> {
+struct Prepared<T> {
     session: Arc<Session>,
     deadline: Deadline,
-    work: Work<T>,
+    work: BoxedWork<T>,
     fallback: Fallback<T>,
     /// The handle whose submitted calls run one at a time.
     handle: Option<(&'static Activities, Handle)>,
@@ -106,37 +102,44 @@ impl<T: Send + 'static> Call<T> {
     }
 
     /// Creates a call that runs `work` in a session.
-    pub fn new<Begun>(
+    pub fn new<Work>(
         session: Arc<Session>,
         mut deadline: Deadline,
-        work: impl FnOnce(Arc<Client>, Deadline) -> Begun,
+        work: impl FnOnce(Arc<Client>, Deadline) -> Work,
     ) -> Self
     where
-        Begun: Future<Output = Result<T>> + Send + 'static,
+        Work: Future<Output = Result<T>> + Send + 'static,
     {
         let fallback = Fallback { otherwise: None, cancellation: deadline.cancellation().clone() };
         let work = Box::pin(work(session.client().clone(), deadline.clone()));
-        Call(Kind::Begin(Begin { session, deadline, work, fallback, handle: None, outlives_session: false }))
+        Call(Kind::Prepared(Prepared {
+            session,
+            deadline,
+            work,
+            fallback,
+            handle: None,
+            outlives_session: false,
+        }))
     }
 
     /// Makes it a call of an open activity.
     pub fn of(self, activities: &'static Activities, handle: Handle) -> Self {
-        self.change(|begin| begin.handle = Some((activities, handle)))
+        self.change(|call| call.handle = Some((activities, handle)))
     }
 
     /// Makes it a call that a disconnect doesn't end.
     pub fn outliving_session(self) -> Self {
-        self.change(|begin| begin.outlives_session = true)
+        self.change(|call| call.outlives_session = true)
     }
 
     /// Sets what the caller gets if the work is stopped, or if the caller gives up before it ends.
     pub fn or(self, otherwise: impl FnOnce(Abandoned) -> Result<T> + Send + 'static) -> Self {
-        self.change(|begin| begin.fallback.otherwise = Some(Box::new(otherwise)))
+        self.change(|call| call.fallback.otherwise = Some(Box::new(otherwise)))
     }
 
-    fn change(mut self, change: impl FnOnce(&mut Begin<T>)) -> Self {
-        if let Kind::Begin(begin) = &mut self.0 {
-            change(begin);
+    fn change(mut self, change: impl FnOnce(&mut Prepared<T>)) -> Self {
+        if let Kind::Prepared(call) = &mut self.0 {
+            change(call);
         }
         self
     }
@@ -145,135 +148,116 @@ impl<T: Send + 'static> Call<T> {
     pub fn wait(self) -> Result<T> {
         match self.0 {
             Kind::Ready(result) => Ok(result),
-            Kind::Begin(Begin { session, deadline, work, fallback, .. }) => {
+            Kind::Prepared(Prepared { session, deadline, work, fallback, .. }) => {
                 let work = unless_prevented(work, fallback.cancellation.clone());
-                match session.block_on(&deadline, async move { Ok(work.await) }) {
-                    Ok(outcome) => {
-                        fallback.dismiss();
-                        outcome
-                    }
-                    Err(without) => fallback.apply(without),
-                }
+                fallback.resolve(session.block_on(&deadline, async move { Ok(work.await) }))
             }
         }
     }
 }
 
-impl<T: Into<Answer> + Send + 'static> Call<T> {
+impl<T: Send + 'static> Call<T>
+where
+    Answer: From<T>,
+{
     /// Begins the call. Its completion goes to a queue.
     pub fn submit(self, entry: Entry) -> Result<()> {
-        let begin = match self.0 {
+        let call = match self.0 {
             Kind::Ready(result) => {
                 entry.complete(result.into());
                 return Ok(());
             }
-            Kind::Begin(begin) => begin,
+            Kind::Prepared(call) => call,
         };
-        let Begin { session, mut deadline, work, fallback, handle, outlives_session } = begin;
+        let Prepared { session, mut deadline, work, fallback, handle, outlives_session } = call;
         let turn = match handle {
             Some((activities, handle)) => Some(activities.registry.turn(handle)?),
             None => None,
         };
-        let resolve = move |outcome: Result<Result<Answer>>| match outcome {
-            Ok(outcome) => {
-                fallback.dismiss();
-                outcome
-            }
-            Err(why) => fallback.apply(why).map(Into::into),
-        };
         let of_session = if outlives_session { OUTLIVES_SESSIONS } else { session.number };
         let cancellation = deadline.cancellation().share();
         let work = unless_prevented(work, cancellation.clone());
-        let running = entry.begin(of_session, cancellation, Box::new(resolve));
+        let running = entry.begin(of_session, cancellation, Box::new(|outcome| fallback.resolve(outcome)));
         session.spawn(async move {
-            let in_turn = async move {
-                let turn = turn.map(|turn| timeout(deadline.remaining(), turn.lock_owned()));
-                // Held until the work ends.
-                let _turn = match turn {
-                    Some(turn) => {
-                        let locked = deadline.unless_cancelled(turn).await.and_then(std::result::Result::ok);
-                        Some(locked.ok_or_else(earlier_call_runs)?)
-                    }
-                    None => None,
-                };
-                work.await
+            let outcome = match turn {
+                Some(turn) => in_turn(turn, &deadline, work).await,
+                None => work.await,
             };
-            running.end(in_turn.await.map(Into::into));
+            running.end(outcome.map(Into::into));
         });
         Ok(())
     }
 }
 
-/// Does the work, unless the caller has given up before.
-async fn unless_prevented<T>(work: Work<T>, cancellation: Arc<Cancellation>) -> Result<T> {
-    if cancellation.begin() { work.await } else { Err(runtime::disconnected()) }
+/// Does the work after the earlier submitted calls of the same handle.
+async fn in_turn<T>(
+    turn: Arc<AsyncMutex<()>>,
+    deadline: &Deadline,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let locked = timeout(deadline.remaining(), turn.lock_owned());
+    match deadline.unless_cancelled(locked).await {
+        Some(Ok(_locked)) => work.await,
+        _ => Err(Error::new(
+            Status::Timeout,
+            "an earlier submitted call of this handle still runs; nothing was sent",
+        )),
+    }
 }
 
-fn earlier_call_runs() -> Error {
-    Error::new(Status::Timeout, "an earlier submitted call of this handle still runs; nothing was sent")
+/// Does the work, unless the caller has given up before.
+async fn unless_prevented<T>(work: BoxedWork<T>, cancellation: Arc<Cancellation>) -> Result<T> {
+    if cancellation.begin() { work.await } else { Err(runtime::disconnected()) }
 }
 
 /// Begins the call; for a Rust program with any asynchronous runtime. Dropping the future cancels the call.
 impl<T: Send + 'static> IntoFuture for Call<T> {
     type Output = Result<T>;
-    type IntoFuture = Begun<T>;
+    type IntoFuture = CallFuture<T>;
 
-    fn into_future(self) -> Begun<T> {
+    fn into_future(self) -> CallFuture<T> {
         match self.0 {
-            Kind::Ready(result) => Begun::Ready(Some(result)),
-            Kind::Begin(Begin { session, mut deadline, work, fallback, .. }) => {
+            Kind::Ready(result) => CallFuture::Ready(Some(result)),
+            Kind::Prepared(Prepared { session, mut deadline, work, fallback, .. }) => {
                 let (sender, outcome) = oneshot::channel();
                 let cancellation = deadline.cancellation().share();
-                let work = unless_prevented(work, cancellation.clone());
+                let work = unless_prevented(work, cancellation);
                 session.spawn(async move { drop(sender.send(work.await)) });
-                Begun::Running(Running { outcome, fallback: Some(fallback), cancellation })
+                CallFuture::Running(outcome, Some(fallback))
             }
         }
     }
 }
 
 /// A call that has begun.
-pub enum Begun<T> {
+pub enum CallFuture<T> {
     /// The result is known; `None` once it was returned.
     Ready(Option<T>),
-    /// The call runs.
-    Running(Running<T>),
+    /// The call runs; `None` once the outcome was returned.
+    Running(Receiver<Result<T>>, Option<Fallback<T>>),
 }
 
-/// A call that runs.
-pub struct Running<T> {
-    outcome: Receiver<Result<T>>,
-    /// `None` once the outcome was returned.
-    fallback: Option<Fallback<T>>,
-    cancellation: Arc<Cancellation>,
-}
+impl<T> Unpin for CallFuture<T> {}
 
-impl<T> Unpin for Begun<T> {}
-
-impl<T: 'static> Future for Begun<T> {
+impl<T: 'static> Future for CallFuture<T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         let again = || Error::new(Status::Internal, "the future was polled after its end");
         match &mut *self {
-            Begun::Ready(result) => Poll::Ready(result.take().ok_or_else(again)),
-            Begun::Running(running) => Pin::new(&mut running.outcome).poll(context).map(|outcome| {
-                let fallback = running.fallback.take();
-                match (outcome, fallback) {
-                    (Ok(outcome), fallback) => {
-                        fallback.into_iter().for_each(Fallback::dismiss);
-                        outcome
-                    }
-                    (Err(_), Some(fallback)) => fallback.apply(runtime::disconnected()),
-                    (Err(_), None) => Err(again()),
-                }
+            CallFuture::Ready(result) => Poll::Ready(result.take().ok_or_else(again)),
+            CallFuture::Running(outcome, fallback) => Pin::new(outcome).poll(context).map(|outcome| {
+                let fallback = fallback.take().ok_or_else(again)?;
+                fallback.resolve(outcome.map_err(|_| runtime::disconnected()))
             }),
         }
     }
 }
 
-impl<T> Drop for Running<T> {
+impl<T> Drop for CallFuture<T> {
     fn drop(&mut self) {
-        self.cancellation.cancel();
+        if let CallFuture::Running(_, Some(fallback)) = self {
+            fallback.cancellation.cancel();
+        }
     }
 }

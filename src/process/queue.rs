@@ -75,7 +75,7 @@ struct State {
     is_notified: bool,
     ready: VecDeque<Completion>,
     /// The calls that haven't ended, by the caller's number and their own.
-    running: BTreeMap<(u64, u64), Arc<Submitted>>,
+    running: BTreeMap<(u64, u64), Arc<SubmittedCall>>,
     /// The entries whose calls haven't begun.
     reserved: usize,
     submitted: u64,
@@ -147,7 +147,7 @@ pub struct Entry {
 }
 
 /// A call that was submitted.
-struct Submitted {
+struct SubmittedCall {
     queue: Arc<Queue>,
     key: (u64, u64),
     /// The session whose end is the end of the call.
@@ -329,17 +329,17 @@ impl Entry {
     }
 
     /// Notes that the call runs.
-    pub fn begin(mut self, session: u64, cancellation: Arc<Cancellation>, resolve: Resolve) -> Running {
+    pub fn begin(mut self, session: u64, cancellation: Arc<Cancellation>, resolve: Resolve) -> RunningCall {
         let mut state = self.queue.state.lock();
         state.submitted += 1;
         let key = (self.user_data, state.submitted);
         let pending = Mutex::new(self.share.take().map(|share| (share, resolve)));
         let queue = self.queue.clone();
-        let call = Arc::new(Submitted { queue, key, session, cancellation, pending });
+        let call = Arc::new(SubmittedCall { queue, key, session, cancellation, pending });
         state.reserved -= 1;
         state.running.insert(key, call.clone());
         self.queue.load.running.fetch_add(1, Ordering::AcqRel);
-        Running(call)
+        RunningCall(call)
     }
 
     /// Ends a call that has nothing to do.
@@ -356,7 +356,7 @@ impl Drop for Entry {
     }
 }
 
-impl Submitted {
+impl SubmittedCall {
     /// Ends the call, once, with its outcome or the reason why there is none. Returns whether the waiting threads have to
     /// be woken.
     fn end(&self, outcome: Result<Result<Answer>>) -> bool {
@@ -367,9 +367,9 @@ impl Submitted {
 }
 
 /// A submitted call that runs. Dropping it ends the call without an outcome.
-pub struct Running(Arc<Submitted>);
+pub struct RunningCall(Arc<SubmittedCall>);
 
-impl Running {
+impl RunningCall {
     /// Ends the call, in a task of the runtime.
     pub fn end(self, outcome: Result<Answer>) {
         if self.0.end(Ok(outcome)) {
@@ -387,7 +387,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningCall {
     fn drop(&mut self) {
         let why = || if thread::panicking() { runtime::panics::status() } else { runtime::disconnected() };
         if self.0.end(Err(why())) {

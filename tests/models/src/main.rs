@@ -17,7 +17,7 @@ use crate::{
         error::Result,
         status::Status,
     },
-    process::queue::{Answer, Queue, Queues, Running},
+    process::queue::{Answer, Queue, Queues, RunningCall},
     runtime::oneshot::{self, Nothing},
     sys::{
         clock::Moment,
@@ -174,7 +174,7 @@ fn with_queue() -> (std::sync::Arc<Queues>, u64, std::sync::Arc<Queue>) {
     (queues, number, queue)
 }
 
-fn submit(queue: &std::sync::Arc<Queue>, user_data: u64) -> Running {
+fn submit(queue: &std::sync::Arc<Queue>, user_data: u64) -> RunningCall {
     let resolve = |outcome: Result<Result<Answer>>| outcome?;
     queue.reserve(user_data).unwrap().begin(1, std::sync::Arc::default(), Box::new(resolve))
 }

@@ -34,14 +34,16 @@
  * other JSON. Value::binary, null and payloads have other encodings. Value::json, binary and payloads borrow the bytes.
  * Details reads them: integer(), number(), boolean(), text(), or [] for the bytes.
  *
+ * ASYNCHRONOUS CALLS. A Queue has many calls in flight in one thread: with callbacks, futures, or C++20 coroutines.
+ *
  * TIMEOUTS are std::chrono durations. 0 or less never waits; 2^31 ms (25 days) or more is `forever`.
  *
  * THREADS. Any thread may call any function, and may close an Activity that other threads wait for. Don't move, assign
  * or destroy an object, or call Details::add, while another thread uses the object.
  *
- * LIFETIMES. Client and Activity are movable handles. A moved-from, closed or default-constructed object is closed: its
- * calls return THB_INVALID_HANDLE, and closing it again is not an error. Destructors never throw, and wait at most 2 s:
- * call close or disconnect to wait longer, and to learn whether the last record was sent.
+ * LIFETIMES. Client, Activity, Watch and Queue are movable handles. A moved-from, closed or default-constructed object
+ * is closed: its calls return THB_INVALID_HANDLE, and closing it again is not an error. Destructors never throw, and
+ * wait at most 2 s: call close or disconnect to wait longer, and to learn whether the last record was sent.
  */
 #ifndef TEMPORAL_HEARTBEAT_HPP
 #define TEMPORAL_HEARTBEAT_HPP
@@ -52,9 +54,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <future>
 #include <initializer_list>
 #include <locale>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -62,7 +66,13 @@
 #include <system_error>
 #include <tuple>
 #include <type_traits>
+#include <unordered_map>
 #include <utility>
+
+#include <unistd.h>
+#ifdef __cpp_impl_coroutine
+#include <coroutine>
+#endif
 
 #include "temporal_heartbeat.h"
 
@@ -89,10 +99,17 @@ public:
     /* Takes ownership of an error that a C function returned (NULL: there is only the status). */
     explicit Error(thb_status_t status, thb_error_t *taken = nullptr) {
         const std::unique_ptr<thb_error_t, void (*)(thb_error_t *)> error(taken, thb_error_free);
+        *this = copied(status, taken);
+    }
+    /* Copies an error that belongs to a C object. */
+    static Error copied(thb_status_t status, const thb_error_t *error) {
         std::string what = thb_status_name(status);
-        if (error) what.append(": ").append(thb_error_message(taken));
-        why_ = std::make_shared<const Why>(Why{status, thb_error_grpc_code(taken), thb_error_is_retryable(taken) != 0,
-                                               thb_error_retry_after_ms(taken), std::move(what)});
+        if (error != nullptr) what.append(": ").append(thb_error_message(error));
+        Error copy;
+        copy.why_ = std::make_shared<const Why>(Why{status, thb_error_grpc_code(error),
+                                                    thb_error_is_retryable(error) != 0,
+                                                    thb_error_retry_after_ms(error), std::move(what)});
+        return copy;
     }
 
     explicit operator bool() const noexcept { return why_ != nullptr; }
@@ -475,6 +492,14 @@ public:
         const T handle = handle_.exchange(0);
         return handle == 0 ? THB_OK : close_it(handle, milliseconds(timeout), error);
     }
+    /* Gives the handle to a function, and keeps it if the function fails. */
+    template <typename Function>
+    thb_status_t give(Function function) {
+        const T handle = handle_.exchange(0);
+        const thb_status_t status = function(handle);
+        if (status != THB_OK) handle_ = handle;
+        return status;
+    }
 
 private:
     std::atomic<T> handle_{0};
@@ -572,6 +597,10 @@ public:
     static Result<Client> connect(std::string_view options = {}) {
         if (const thb_status_t status = thb_check_abi(THB_ABI_VERSION); status != THB_OK) return Error(status);
         if (Error error = detail::call(thb_connect, options)) return error;
+        return adopt();
+    }
+    /* Takes ownership of the client that a C function connected. */
+    static Client adopt() noexcept {
         Client client;
         client.connected_ = Connected(1);
         return client;
@@ -588,6 +617,7 @@ private:
         return thb_disconnect(timeout_ms, error);
     }
     using Connected = detail::Owned<int, end>;
+    friend class Queue;
     Connected connected_;
 };
 
@@ -672,6 +702,7 @@ private:
     Result<Signals> asked(Function function, const Arguments &...arguments) const {
         return detail::make<Signals, std::uint32_t>(function, handle(), arguments...);
     }
+    friend class Queue;
     detail::Owned<thb_activity_t, thb_activity_close> handle_;
 };
 
@@ -714,6 +745,343 @@ private:
         return thb_watch_close(watch, error);
     }
     detail::Owned<thb_watch_t, end> watch_;
+};
+
+namespace detail {
+
+/* Returns the result of one completion. */
+template <typename T>
+Result<T> result_at(thb_completions_t *taken, std::size_t at) {
+    if (const thb_status_t status = thb_completions_statuses(taken)[at]; status != THB_OK)
+        return Error::copied(status, thb_completions_error(taken, at));
+    if constexpr (std::is_same_v<T, Signals>) return Signals(thb_completions_signals(taken)[at]);
+    else if constexpr (std::is_same_v<T, Details>) return Details(thb_completions_take_details(taken, at));
+    else if constexpr (std::is_same_v<T, Client>) return Client::adopt();
+    else return {};
+}
+
+/* A submitted call. */
+class Submitted {
+public:
+    virtual ~Submitted() = default;
+    virtual void complete(thb_completions_t *taken, std::size_t at) = 0;
+    /* There will be no completion. */
+    virtual void abandon(const Error &) {}
+};
+
+template <typename T, typename Callback>
+class CallbackCall final : public Submitted {
+public:
+    explicit CallbackCall(Callback callback) : callback_(std::move(callback)) {}
+    void complete(thb_completions_t *taken, std::size_t at) override { callback_(result_at<T>(taken, at)); }
+
+private:
+    Callback callback_;
+};
+
+template <typename T>
+class FutureCall final : public Submitted {
+public:
+    std::future<Result<T>> future() { return promise_.get_future(); }
+    void complete(thb_completions_t *taken, std::size_t at) override { end(result_at<T>(taken, at)); }
+    void abandon(const Error &error) override { end(error); }
+
+    bool has_ended() const noexcept { return state_ == ended; }
+    /* Makes the end of the call resume a coroutine. Returns false if it has ended. The resuming function is stored, so
+     * that code built as C++17 can end the call. */
+    bool suspend(void *frame, void (*resume)(void *)) noexcept {
+        frame_ = frame;
+        resume_ = resume;
+        State expected = running;
+        return state_.compare_exchange_strong(expected, awaited);
+    }
+    /* The coroutine was destroyed. */
+    void forget() noexcept {
+        State expected = awaited;
+        state_.compare_exchange_strong(expected, running);
+    }
+
+private:
+    void end(Result<T> result) {
+        promise_.set_value(std::move(result));
+        if (state_.exchange(ended) == awaited) resume_(frame_);
+    }
+
+    enum State { running, awaited, ended };
+    std::promise<Result<T>> promise_;
+    std::atomic<State> state_{running};
+    void *frame_ = nullptr;
+    void (*resume_)(void *) = nullptr;
+};
+
+/* Instead of a callback: return a Future. */
+struct ReturnFuture {};
+
+}  // namespace detail
+
+/* The result of a submitted call: a std::future<Result<T>>, which coroutines can also co_await. get() waits until another
+ * thread runs the queue. co_await suspends the coroutine until the queue runs, and then returns the Result there. */
+template <typename T>
+class [[nodiscard]] Future : public std::future<Result<T>> {
+public:
+    /* The number of the call, for Queue::cancel; 0 if it was refused. */
+    std::uint64_t number() const noexcept { return number_; }
+
+#ifdef __cpp_impl_coroutine
+    auto operator co_await() noexcept { return Awaiter{std::move(*this)}; }
+#endif
+
+private:
+    friend class Queue;
+    Future(std::shared_ptr<detail::FutureCall<T>> call, std::uint64_t number)
+        : std::future<Result<T>>(call->future()), call_(std::move(call)), number_(number) {}
+
+#ifdef __cpp_impl_coroutine
+    struct Awaiter {
+        Future future;
+        ~Awaiter() { future.call_->forget(); }
+        bool await_ready() const noexcept { return future.call_->has_ended(); }
+        bool await_suspend(std::coroutine_handle<> coroutine) const noexcept {
+            return future.call_->suspend(coroutine.address(), [](void *frame) {
+                std::coroutine_handle<>::from_address(frame).resume();
+            });
+        }
+        Result<T> await_resume() { return future.get(); }
+    };
+#endif
+
+    std::shared_ptr<detail::FutureCall<T>> call_;
+    std::uint64_t number_;
+};
+
+/* Asynchronous calls: thousands in flight in one thread. Each function submits the call of the same name, copies its
+ * inputs and never blocks; see thb_queue_open for order and limits. The calls end while the program runs the queue:
+ *
+ *     queue.heartbeat(token, 41, 10s, [](thb::Result<thb::Signals> beat) { ... });          // a callback, or
+ *     thb::Future<thb::Signals> beat = queue.heartbeat(token, 41);                          // a std::future, or
+ *     thb::Result<thb::Signals> beat = co_await queue.heartbeat(token, 41);                 // in a C++20 coroutine
+ *     while (poll(&loop, 1, -1) >= 0) queue.run_ready().value();                            // loop.fd is *queue.fd()
+ *
+ * With a callback, a function returns the number of the call, or why it was refused: then the callback isn't called. A
+ * refused call without a callback has a Future with the error.
+ *
+ * When the queue is closed or destroyed, its calls continue. Callbacks that haven't run are destroyed, Futures get
+ * THB_INVALID_HANDLE, and waiting coroutines resume with it. A forked child calls none of them. */
+class Queue {
+    using ReturnFuture = detail::ReturnFuture;
+
+public:
+    Queue() noexcept = default;
+    Queue(Queue &&) noexcept = default;
+    Queue &operator=(Queue &&other) noexcept {
+        Queue closed(std::move(other));
+        std::swap(calls_, closed.calls_);
+        return *this;
+    }
+    ~Queue() { static_cast<void>(close()); }
+    static Result<Queue> open() {
+        thb_queue_t handle = 0;
+        if (Error error = detail::call(thb_queue_open, &handle)) return error;
+        Queue queue;
+        queue.calls_ = std::make_shared<Calls>(handle);
+        return queue;
+    }
+
+    /* Runs the callbacks and coroutines of all calls that have ended, and returns their number. Never waits. If some
+     * throw, the others run too; then this throws the first exception. */
+    Result<std::size_t> run_ready() const { return run(SIZE_MAX, {}); }
+    /* Waits until a call has ended, and runs its callback or coroutine. Returns 0 if the timeout passes. */
+    Result<std::size_t> run_one(Timeout timeout = default_timeout) const { return run(1, timeout); }
+    /* Returns a descriptor that is readable while run_ready has something to run. Only poll it. The queue closes it. */
+    Result<std::int32_t> fd() const {
+        if (!is_own()) return detail::make<std::int32_t, std::int32_t>(thb_queue_open_fd, handle());
+        const std::lock_guard<std::mutex> lock(calls_->mutex);
+        if (calls_->fd < 0)
+            if (Error error = detail::call(thb_queue_open_fd, handle(), &calls_->fd)) return error;
+        return calls_->fd;
+    }
+    /* Ends the call as if its timeout had passed. A call that has ended, or an unknown number, is not an error. */
+    Result<void> cancel(std::uint64_t number) const { return detail::call(thb_queue_cancel, handle(), number); }
+    /* Like the destructor. */
+    Result<void> close() {
+        if (!calls_) return {};
+        if (!is_own()) {
+            // Another thread of the parent may have been changing them, so they stay as they are.
+            static_cast<void>(new std::shared_ptr<Calls>(std::move(calls_)));
+            return {};
+        }
+        Error error = detail::call([&](thb_error_t **out) { return calls_->handle.close({}, out); });
+        std::unordered_map<std::uint64_t, Call> abandoned;
+        {
+            const std::lock_guard<std::mutex> lock(calls_->mutex);
+            abandoned.swap(calls_->submitted);
+        }
+        for (const auto &[number, call] : abandoned) call->abandon(Error(THB_INVALID_HANDLE));
+        return error;
+    }
+
+    /* Connects. The client disconnects when its last owner is destroyed; see Client. */
+    template <typename Callback = ReturnFuture>
+    auto connect(std::string_view options = {}, Callback callback = {}) const {
+        return submit<Client>(std::move(callback), thb_queue_submit_connect, options);
+    }
+    /* Once this is submitted, the Client is disconnected: it may be destroyed. */
+    template <typename Callback = ReturnFuture>
+    auto disconnect(Client &client, Timeout timeout = default_timeout, Callback callback = {}) const {
+        return submit<void>(std::move(callback), [&](thb_queue_t queue, std::uint64_t number, thb_error_t **out) {
+            return client.connected_.give([&](int connected) -> thb_status_t {
+                if (connected == 0) return THB_INVALID_HANDLE;
+                return thb_queue_submit_disconnect(queue, number, detail::milliseconds(timeout), out);
+            });
+        });
+    }
+    template <typename Callback = ReturnFuture>
+    auto heartbeat(std::string_view token, const Value &details, Timeout timeout = default_timeout,
+                   Callback callback = {}) const {
+        return submit<Signals>(std::move(callback), thb_queue_submit_heartbeat, token, details, timeout);
+    }
+    template <typename Callback = ReturnFuture>
+    auto get_details(std::string_view token, Timeout timeout = default_timeout, Callback callback = {}) const {
+        return submit<Details>(std::move(callback), thb_queue_submit_get_details, token, timeout);
+    }
+    template <typename Callback = ReturnFuture>
+    auto complete(std::string_view token, const Value &result = Value::none(), Timeout timeout = default_timeout,
+                  Callback callback = {}) const {
+        return submit<void>(std::move(callback), thb_queue_submit_complete, token, result, timeout);
+    }
+    template <typename Callback = ReturnFuture>
+    auto fail(std::string_view token, const Failure &failure, Timeout timeout = default_timeout,
+              Callback callback = {}) const {
+        return submit<void>(std::move(callback), thb_queue_submit_fail, token, failure, timeout);
+    }
+    template <typename Callback = ReturnFuture>
+    auto report_cancelled(std::string_view token, const Value &details = Value::none(),
+                          Timeout timeout = default_timeout, Callback callback = {}) const {
+        return submit<void>(std::move(callback), thb_queue_submit_report_cancelled, token, details, timeout);
+    }
+
+    template <typename Callback = ReturnFuture>
+    auto details(const Activity &activity, Timeout timeout = default_timeout, Callback callback = {}) const {
+        return submit<Details>(std::move(callback), thb_queue_submit_activity_get_details, activity.handle(), timeout);
+    }
+    template <typename Callback = ReturnFuture>
+    auto flush(const Activity &activity, Timeout timeout = default_timeout, Callback callback = {}) const {
+        return submit<void>(std::move(callback), thb_queue_submit_activity_flush, activity.handle(), timeout);
+    }
+    template <typename Callback = ReturnFuture>
+    auto complete(const Activity &activity, const Value &result = Value::none(), Timeout timeout = default_timeout,
+                  Callback callback = {}) const {
+        return submit<void>(std::move(callback), thb_queue_submit_activity_complete, activity.handle(), result,
+                            timeout);
+    }
+    template <typename Callback = ReturnFuture>
+    auto fail(const Activity &activity, const Failure &failure, Timeout timeout = default_timeout,
+              Callback callback = {}) const {
+        return submit<void>(std::move(callback), thb_queue_submit_activity_fail, activity.handle(), failure, timeout);
+    }
+    template <typename Callback = ReturnFuture>
+    auto report_cancelled(const Activity &activity, const Value &details = Value::none(),
+                          Timeout timeout = default_timeout, Callback callback = {}) const {
+        return submit<void>(std::move(callback), thb_queue_submit_activity_report_cancelled, activity.handle(), details,
+                            timeout);
+    }
+    /* Once this is submitted, the Activity is closed. */
+    template <typename Callback = ReturnFuture>
+    auto close(Activity &activity, Timeout timeout = default_timeout, Callback callback = {}) const {
+        return submit<void>(std::move(callback), [&](thb_queue_t queue, std::uint64_t number, thb_error_t **out) {
+            return activity.handle_.give([&](thb_activity_t handle) {
+                return thb_queue_submit_activity_close(queue, number, handle, detail::milliseconds(timeout), out);
+            });
+        });
+    }
+
+private:
+    using Call = std::shared_ptr<detail::Submitted>;
+
+    static thb_status_t end(thb_queue_t queue, std::uint32_t, thb_error_t **error) noexcept {
+        return thb_queue_close(queue, error);
+    }
+
+    /* Callbacks may destroy the queue, so running it shares its calls. */
+    struct Calls {
+        explicit Calls(thb_queue_t opened) noexcept : handle(opened) {}
+        ~Calls() {
+            if (fd >= 0) ::close(fd);
+        }
+        Call take(std::uint64_t number) {
+            const std::lock_guard<std::mutex> lock(mutex);
+            auto node = submitted.extract(number);
+            return node ? std::move(node.mapped()) : nullptr;
+        }
+
+        detail::Owned<thb_queue_t, end> handle;
+        const pid_t process = ::getpid();
+        std::mutex mutex;
+        std::int32_t fd = -1;
+        std::uint64_t last = 0;
+        std::unordered_map<std::uint64_t, Call> submitted;
+    };
+
+    thb_queue_t handle() const noexcept { return calls_ ? calls_->handle.get() : 0; }
+    /* Whether this process opened it. In a forked child, threads that don't exist may hold the lock. */
+    bool is_own() const noexcept { return calls_ && calls_->process == ::getpid(); }
+
+    template <typename T, typename Callback, typename... Arguments>
+    auto submit(Callback callback, const Arguments &...arguments) const {
+        if constexpr (std::is_same_v<Callback, ReturnFuture>) {
+            auto call = std::make_shared<detail::FutureCall<T>>();
+            Future<T> future(call, 0);
+            future.number_ = begin(std::move(call), arguments...).value_or(0);
+            return future;
+        } else {
+            static_assert(std::is_invocable_v<Callback &, Result<T>>, "the callback takes the Result of the call");
+            return begin(std::make_shared<detail::CallbackCall<T, Callback>>(std::move(callback)), arguments...);
+        }
+    }
+
+    template <typename Function, typename... Arguments>
+    Result<std::uint64_t> begin(Call call, Function function, const Arguments &...arguments) const {
+        std::uint64_t number = 0;
+        if (is_own()) {
+            // Before the submission, because another thread may take the completion.
+            const std::lock_guard<std::mutex> lock(calls_->mutex);
+            calls_->submitted.emplace(number = ++calls_->last, call);
+        }
+        Error error = detail::call(function, handle(), number, arguments...);
+        if (!error) return number;
+        if (number == 0 || calls_->take(number)) call->abandon(error);
+        return error;
+    }
+
+    Result<std::size_t> run(std::size_t max, Timeout timeout) const {
+        const std::shared_ptr<Calls> calls = calls_;
+        thb_completions_t *made = nullptr;
+        if (Error error = detail::call(thb_queue_next, handle(), max, timeout, &made)) return error;
+        const std::unique_ptr<thb_completions_t, void (*)(thb_completions_t *)> taken(made, thb_completions_free);
+        const std::size_t count = thb_completions_count(made);
+#ifdef __cpp_exceptions
+        std::exception_ptr thrown;
+#endif
+        for (std::size_t at = 0; at < count; ++at) {
+            const Call call = calls->take(thb_completions_user_data(made)[at]);
+            if (!call) continue;  // closed
+#ifdef __cpp_exceptions
+            try {
+                call->complete(made, at);
+            } catch (...) {
+                if (!thrown) thrown = std::current_exception();
+            }
+#else
+            call->complete(made, at);
+#endif
+        }
+#ifdef __cpp_exceptions
+        if (thrown) std::rethrow_exception(thrown);
+#endif
+        return count;
+    }
+
+    std::shared_ptr<Calls> calls_;
 };
 
 /* Functions that send one request and need no handle; see the thb functions of the same names. */

@@ -340,10 +340,11 @@ fn call_without_memory_for_a_value_or_a_thread_returns_a_status() {
     assert!(fake.calls(BEAT).iter().any(with_new_key));
 }
 
-/// Runs a case of `c/queue.c`, and returns how long it took.
-fn queue(case: &str) -> Duration {
+/// Returns a server that answers NOT_FOUND to tokens with "gone", nothing to tokens with "silent", and acknowledges the
+/// others.
+pub fn answering_by_token() -> Fake {
     let token = |call: &Call, text: &[u8]| call.message.windows(text.len()).any(|part| part == text);
-    let fake = Fake::start(move |call| {
+    Fake::start(move |call| {
         if token(call, b"silent") {
             Answer::Silence
         } else if token(call, b"gone") {
@@ -351,7 +352,12 @@ fn queue(case: &str) -> Duration {
         } else {
             Answer::ok()
         }
-    });
+    })
+}
+
+/// Runs a case of `c/queue.c`, and returns how long it took.
+fn queue(case: &str) -> Duration {
+    let fake = answering_by_token();
     // valgrind is much slower.
     let calls = if instrumented() { "200" } else { "10000" };
     let began = Instant::now();

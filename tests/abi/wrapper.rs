@@ -5,8 +5,9 @@ use std::{env, process::Command};
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 use crate::{
-    built::{Program, output, root},
+    built::{Program, instrumented, output, root},
     fake::{Answer, Fake},
+    programs::answering_by_token,
 };
 
 /// The same token as in `c/check.h`.
@@ -30,6 +31,17 @@ fn wrapper_works_with_and_without_exceptions() {
 }
 
 #[test]
+fn wrapper_takes_results_as_callbacks_futures_and_in_coroutines() {
+    for (flags, calls) in [(&["-std=c++20"][..], 10_000), (WITHOUT_EXCEPTIONS, 1_000)] {
+        let fake = answering_by_token();
+        let program = Program::built_with("queue.cpp", flags);
+        // valgrind is much slower.
+        let calls = if instrumented() { 200 } else { calls };
+        program.variable("TEMPORAL_ADDRESS", fake.address.to_string()).argument(&calls.to_string()).run();
+    }
+}
+
+#[test]
 fn wrapper_compiles_without_warnings() {
     let on_path = |name: &&str| {
         env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|path| path.join(name).is_file())
@@ -44,7 +56,10 @@ fn wrapper_compiles_without_warnings() {
                         .args(strict.split(' '))
                         .args(flags)
                         .arg(format!("-I{}", root().join("include").display()))
-                        .arg(root().join("tests/abi/c/wrapper.cpp")),
+                        .args(
+                            ["wrapper.cpp", "queue.cpp"]
+                                .map(|source| root().join("tests/abi/c").join(source)),
+                        ),
                 );
             }
         }

@@ -1,4 +1,4 @@
-// Does the work of a Temporal Activity in Node.js. Needs koffi (npm install koffi) and the library:
+// Does the work of a Temporal Activity in Node.js. Needs koffi (npm install) and the library:
 //
 //     node activity.js ITEMS
 //
@@ -6,20 +6,9 @@
 // finished item. If the process is killed, the Activity's next attempt resumes after the last item that the server has.
 'use strict';
 
-const { promisify } = require('node:util');
 const { setTimeout: sleep } = require('node:timers/promises');
-const koffi = require('koffi');
+const { awaited, connect, direct, disconnect, koffi, library, TIMEOUT_MS } = require('./library.js');
 
-// Functions from temporal_heartbeat.h. koffi stores the value of an _Out_ pointer in an array of length 1.
-const library = koffi.load(process.env.TEMPORAL_HEARTBEAT_LIBRARY ?? 'libtemporal_heartbeat.so.0');
-koffi.opaque('thb_error_t');
-koffi.opaque('thb_details_t');
-const checkAbi = library.func('int32_t thb_check_abi(uint32_t abi)');
-const statusName = library.func('const char *thb_status_name(int32_t status)');
-const errorMessage = library.func('const char *thb_error_message(const thb_error_t *error)');
-const errorFree = library.func('void thb_error_free(thb_error_t *error)');
-const connect = awaited('thb_connect(const char *options, size_t options_len, _Out_ thb_error_t **error)');
-const disconnect = library.func('int32_t thb_disconnect(uint32_t timeout_ms, thb_error_t **error)');
 const open = direct(
   'thb_activity_open(const void *token, size_t token_len, const char *options, size_t options_len,' +
     ' _Out_ uint64_t *activity, _Out_ thb_error_t **error)',
@@ -52,37 +41,10 @@ const detailsData = library.func('const void *thb_details_data(const thb_details
 const detailsAttempt = library.func('int32_t thb_details_attempt(const thb_details_t *details)');
 const detailsFree = library.func('void thb_details_free(thb_details_t *details)');
 
-const ABI = 1;
 const [NONE, JSON_PLAIN] = [0, 1];
 const [CANCEL_REQUESTED, PAUSED] = [1, 2];
 const STOP = 4 | 8 | 16; // RESET, GONE, LEASE_LOST: this attempt must end
 const WHILE_PAUSED = PAUSED | CANCEL_REQUESTED | STOP; // while only PAUSED is set, the work waits
-const TIMEOUT_MS = 10_000;
-
-function must(status, [error]) {
-  if (status === 0) return;
-  const message = `${statusName(status)}: ${errorMessage(error)}`;
-  errorFree(error);
-  throw new Error(message);
-}
-
-// Wraps a function that never blocks. The error is its last argument.
-function direct(prototype) {
-  const call = library.func(`int32_t ${prototype}`);
-  return (...args) => {
-    const error = [null];
-    must(call(...args, error), error);
-  };
-}
-
-// Wraps a function that may block. It runs on a thread of koffi, so the event loop isn't blocked.
-function awaited(prototype) {
-  const call = promisify(library.func(`int32_t ${prototype}`).async);
-  return async (...args) => {
-    const error = [null];
-    must(await call(...args, error), error);
-  };
-}
 
 // Returns the last item that the previous attempt recorded, or 0.
 async function lastItem(activity) {
@@ -118,8 +80,7 @@ async function work(activity, items) {
 }
 
 async function main() {
-  if (checkAbi(ABI) !== 0) throw new Error('the library has another ABI version than this program needs: install a matching library');
-  await connect(null, 0);
+  await connect();
   try {
     const activity = [0];
     const options = JSON.stringify({ from_env: true });

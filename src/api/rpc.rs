@@ -3,6 +3,21 @@
 //! These are the functions of the C header for Rust. What is wrong without asking the server is returned at once. The
 //! other calls return a [`Call`]: [`Call::wait`] blocks any thread until the call ends, also a thread of a Tokio runtime;
 //! `.await` works with any asynchronous runtime; [`crate::api::queue`] takes the results of many calls.
+//!
+//! A call begins when it is waited for. To have several in flight, begin each with [`IntoFuture::into_future`]. Dropping a
+//! future cancels its call:
+//!
+//! ```
+//! use std::{future::IntoFuture, time::Duration};
+//! use temporal_heartbeat::{api::rpc, model::{deadline::Timeout, error::Result}};
+//!
+//! async fn read_both(first: &[u8], second: &[u8]) -> Result<usize> {
+//!     let timeout = Timeout::Within(Duration::from_secs(10));
+//!     let first = rpc::get_details(first, timeout)?.into_future();
+//!     let second = rpc::get_details(second, timeout)?.into_future();
+//!     Ok(first.await?.values().len() + second.await?.values().len())
+//! }
+//! ```
 
 use std::{ffi::CStr, sync::Arc, time::Duration};
 

@@ -38,11 +38,11 @@ def _perl() -> Command:
 
 
 @functools.cache
-def _node() -> Command:
+def node(program: str = "activity") -> Command:
     node = requires(shutil.which("node"), "node")
     folder = OUT / "node"
     npm(EXAMPLES / "node", folder)
-    return [node, str(folder / "activity.js")]
+    return [node, str(folder / f"{program}.js")]
 
 
 @functools.cache
@@ -55,12 +55,12 @@ def _java() -> Command:
 
 
 @functools.cache
-def _rust() -> Command:
+def rust(program: str = "activity") -> Command:
     cargo = requires(shutil.which("cargo"), "cargo")
     target = ROOT / "target"
     crate = ["--manifest-path", str(ROOT / "Cargo.toml"), "--target-dir", str(target)]
-    run([cargo, "build", "--quiet", *crate, "--example", "activity"])
-    return [str(target / "debug" / "examples" / "activity")]
+    run([cargo, "build", "--quiet", *crate, "--example", program])
+    return [str(target / "debug" / "examples" / program)]
 
 
 # `make check-packages` covers dependencies that take a minute to fetch.
@@ -71,7 +71,7 @@ PROGRAMS: dict[str, Callable[[], Command]] = {
     "php": _php,
     "ruby": _ruby,
     "perl": _perl,
-    "node": _node,
-    "rust": _rust,
+    "node": node,
+    "rust": rust,
     **(SLOW if os.environ.get("THB_SLOW") == "1" else {}),
 }

@@ -12,6 +12,7 @@ mod connecting;
 mod failure_details;
 mod fake;
 mod faults;
+mod futures;
 mod in_doubt;
 mod kills;
 mod limited_connection;

@@ -1,0 +1,113 @@
+//! Calls that are awaited, without any asynchronous runtime.
+
+use std::{
+    future::{Future, IntoFuture},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+    time::Duration,
+};
+
+use temporal_heartbeat::{
+    api::rpc,
+    model::{deadline::Timeout, error::Error, status::Status},
+};
+
+use crate::fake::{Answer, Fake};
+
+const BEAT: &str = "RecordActivityTaskHeartbeat";
+const COMPLETED: &str = "RespondActivityTaskCompleted";
+const OVER: Answer = Answer::Error { code: 5, detail: "NotFoundFailure", trailers_only: true };
+
+/// Far above the time limit of a test.
+const HOUR: Timeout = Timeout::Within(Duration::from_secs(3600));
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(&Waker::from(Arc::new(Unpark(thread::current())))))
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(result) = poll(&mut future) {
+            return result;
+        }
+        thread::park();
+    }
+}
+
+fn status<T>(result: Result<T, Error>) -> Status {
+    result.map_or_else(|error| error.status(), |_| Status::Ok)
+}
+
+#[test]
+fn one_thread_awaits_many_calls() {
+    let _fake = Fake::connected(|call| if call.has(b"gone") { OVER } else { Answer::ok() });
+    let begun: Vec<_> = (0..1000)
+        .map(|number| {
+            let token = format!("{} {number}", if number % 3 == 0 { "gone" } else { "token" });
+            rpc::heartbeat(token.as_bytes(), None, HOUR).unwrap().into_future()
+        })
+        .collect();
+    for (number, beat) in begun.into_iter().enumerate() {
+        assert_eq!(status(block_on(beat)), if number % 3 == 0 { Status::NotFound } else { Status::Ok });
+    }
+    block_on(async { rpc::disconnect(Timeout::Zero).unwrap().await.unwrap() });
+    assert_eq!(status(rpc::heartbeat(b"token", None, HOUR)), Status::NotConnected);
+}
+
+#[test]
+fn call_that_is_not_awaited_is_not_sent() {
+    let fake = Fake::connected(|_| Answer::ok());
+    drop(rpc::heartbeat(b"token", None, HOUR).unwrap());
+    block_on(rpc::heartbeat(b"token", None, HOUR).unwrap().into_future()).unwrap();
+    assert_eq!(fake.calls(BEAT).len(), 1);
+}
+
+#[test]
+fn dropping_a_future_cancels_its_call() {
+    let fake =
+        Fake::connected(
+            |call| if call.nth == 0 && call.method == BEAT { Answer::Silence } else { Answer::ok() },
+        );
+    let mut beat = rpc::heartbeat(b"token", None, HOUR).unwrap().into_future();
+    assert!(poll(&mut beat).is_pending());
+    fake.wait_for(BEAT, 1);
+    drop(beat);
+    // The calls of a token are sent one at a time.
+    block_on(rpc::heartbeat(b"token", None, HOUR).unwrap().into_future()).unwrap();
+    assert_eq!(fake.calls(BEAT).len(), 2);
+}
+
+#[test]
+fn dropped_ending_leaves_the_activity_in_doubt() {
+    let fake = Fake::connected(|call| match (call.method.as_str(), call.nth) {
+        (COMPLETED, 0) => Answer::Silence,
+        (COMPLETED, _) => OVER,
+        _ => Answer::ok(),
+    });
+    let mut ending = rpc::complete(b"token", None, HOUR).unwrap().into_future();
+    assert!(poll(&mut ending).is_pending());
+    fake.wait_for(COMPLETED, 1);
+    drop(ending);
+    assert_eq!(status(rpc::complete(b"token", None, HOUR).unwrap().wait()), Status::InDoubt);
+}
+
+#[test]
+fn disconnect_ends_awaited_calls() {
+    let fake = Fake::connected(|call| if call.method == BEAT { Answer::Silence } else { Answer::ok() });
+    let mut beat = rpc::heartbeat(b"token", None, HOUR).unwrap().into_future();
+    assert!(poll(&mut beat).is_pending());
+    fake.wait_for(BEAT, 1);
+    rpc::disconnect(Timeout::Zero).unwrap().wait().unwrap();
+    assert_eq!(status(block_on(beat)), Status::NotConnected);
+}

@@ -101,7 +101,7 @@ test-rust: lib venv ## test the logic, the header, programs in C, and faults tha
 	@$(RUN_SUITES) rust
 
 # A stage that passed runs again only when the library or the program has changed.
-SLOW   := valgrind forks memory orders sim sim-compare fuzz kills outages interop program server-1.29 server-1.30 server-1.31
+SLOW   := valgrind forks queues memory orders sim sim-compare fuzz kills outages interop program server-1.29 server-1.30 server-1.31
 PASSED := $(addprefix target/check-slow/,$(SLOW))
 .PHONY: $(SLOW:%=slow-%)
 
@@ -117,6 +117,9 @@ slow-valgrind:
 
 slow-forks:
 	THB_SLOW=1 $(CARGO) test --test abi -- forks exits --nocapture
+
+slow-queues:
+	THB_SLOW=1 $(CARGO) test --test abi -- queue submissions
 
 slow-memory: check-memory
 

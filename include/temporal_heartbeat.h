@@ -644,33 +644,38 @@ thb_status_t thb_watch_close(thb_watch_t watch, struct thb_error_t **error_out);
 // Opens a queue for asynchronous calls: thb_queue_submit_... begins a call, and thb_queue_next takes the results of
 // many calls. One thread can have thousands of calls in flight.
 //
-// thb_queue_submit_X takes the queue, a user_data of the caller's choice, and then the arguments of thb_X without its
-// outputs. It never waits for the server, and copies its inputs. timeout_ms counts from the submission.
+// thb_queue_submit_X takes the queue, a user_data, and then the arguments of thb_X without its outputs. It never waits
+// for the server, and copies its inputs. The completion has the user_data, any number, by which the caller finds out
+// which call has ended. timeout_ms counts from the submission.
 // - What thb_X refuses without asking the server is returned at once (wrong arguments and handles, THB_NOT_CONNECTED,
 //   THB_ALREADY_OPEN, THB_TOO_LARGE, THB_ENDED, a timeout_ms of 0). Then no completion follows.
 // - Otherwise the submission returns THB_OK, and exactly one completion follows, with the status that thb_X would
-//   return. The completions have the order in which the calls end.
+//   return. Another thread may take it before the submission returns. The completions have the order in which the
+//   calls end.
 // - The calls of one task token run in the order of their submission, one at a time; so do the calls of one handle.
 //   Calls of different tokens have no order.
 // - At most 65536 calls with 64 MiB of inputs may be outstanding in the process; the next submission returns
-//   THB_LOCAL_LIMIT. A call is outstanding until its completion is taken.
-// - thb_disconnect first completes the calls that haven't ended, with THB_NOT_CONNECTED. At exit() they share the 2 s
-//   of the records. A forked child has neither the parent's queues (THB_FORKED) nor its calls.
+//   THB_LOCAL_LIMIT. A call is outstanding until its completion is taken, or, after the queue was closed, until it ends.
+// - thb_disconnect first completes the calls that haven't ended, with THB_NOT_CONNECTED. exit() waits until they have
+//   ended and the records are sent, for at most 2 s. A forked child has neither the parent's queues (THB_FORKED) nor
+//   its calls.
 //
 // thb_queue_open needs no client, and thb_disconnect doesn't close the queue.
 //
 // Thread-safe. Never blocks. The caller closes *queue_out with thb_queue_close.
 // Returns THB_OK; THB_LOCAL_LIMIT: no descriptor, or too many queues; THB_INVALID_ARGUMENT: queue_out is NULL.
-thb_status_t thb_queue_open(thb_queue_t *queue_out, struct thb_error_t **error_out);
+thb_status_t thb_queue_open(thb_queue_t *queue_out,
+                            struct thb_error_t **error_out);
 
 // Closes a queue. Threads that wait in thb_queue_next return THB_INVALID_HANDLE. Calls that haven't ended continue,
-// and their results are dropped.
+// and their results are dropped. To end them at once, cancel them before.
 //
 // Thread-safe. Never blocks. Returns THB_OK; THB_INVALID_HANDLE; THB_FORKED.
 thb_status_t thb_queue_close(thb_queue_t queue, struct thb_error_t **error_out);
 
-// Opens a new descriptor that is readable while completions wait, or when the queue was closed. Only poll it. The
-// caller closes it with close(). It is CLOEXEC.
+// Opens a new descriptor that is readable while completions are ready, or when the queue was closed. Only poll it. The
+// caller closes it with close(). It is CLOEXEC. With EPOLLET, call thb_queue_next until it returns no completions. If
+// several threads poll, another one may have taken them.
 //
 // Thread-safe. Never blocks.
 // Returns THB_OK; THB_INVALID_HANDLE; THB_FORKED; THB_LOCAL_LIMIT: no descriptor; THB_INVALID_ARGUMENT: fd_out is
@@ -818,7 +823,7 @@ thb_status_t thb_queue_submit_activity_close(thb_queue_t queue,
                                              uint32_t timeout_ms,
                                              struct thb_error_t **error_out);
 
-// Cancels the calls of the queue with this user_data: they end as if timeout_ms had passed. Their completions follow.
+// Cancels all calls of the queue with this user_data: they end as if timeout_ms had passed. Their completions follow.
 // An ending call may have been applied: after THB_TIMEOUT it can be repeated, as always.
 //
 // Thread-safe. Never blocks. Returns THB_OK, also when no such call is in progress; THB_INVALID_HANDLE; THB_FORKED.
@@ -841,7 +846,7 @@ thb_status_t thb_queue_next(thb_queue_t queue,
 size_t thb_completions_count(const struct thb_completions_t *completions);
 
 // Returns the user_data of all completions, an array of thb_completions_count entries; NULL for NULL. Thread-safe.
-// Never blocks. The pointer belongs to the completions.
+// Never blocks. The array belongs to the completions: it is valid until thb_completions_free.
 const uint64_t *thb_completions_user_data(const struct thb_completions_t *completions);
 
 // Returns the statuses of all completions, as thb_completions_user_data.

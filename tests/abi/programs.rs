@@ -424,6 +424,13 @@ fn outstanding_calls_are_limited() {
 }
 
 #[test]
+fn refused_submissions_and_untaken_completions_use_limited_memory() {
+    if repetitions(0, 1) == 1 && !instrumented() {
+        queue("flood");
+    }
+}
+
+#[test]
 fn inputs_of_outstanding_calls_are_limited() {
     queue("inputs");
 }
@@ -433,6 +440,16 @@ fn exit_completes_submitted_calls_but_waits_for_a_limited_time() {
     queue("exit");
     let took = queue("silent_exit");
     assert!((Duration::from_secs(2)..Duration::from_secs(20)).contains(&took), "{took:?}");
+}
+
+#[test]
+fn queue_survives_threads_that_submit_take_cancel_and_fork() {
+    let fake = answering_by_token();
+    // valgrind is much slower, and AddressSanitizer's allocator may hang in a child.
+    let calls = if instrumented() { 1_000 } else { repetitions(5_000, 100_000) };
+    let children = if sanitized() { 0 } else { calls / 50 };
+    let program = connecting("queue_races.c", &fake);
+    program.argument(&calls.to_string()).argument(&children.to_string()).run();
 }
 
 #[test]

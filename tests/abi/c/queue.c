@@ -329,6 +329,42 @@ static void outstanding_calls_are_limited(void) {
     thb_completions_free(taken);
 }
 
+static long resident_pages(void) {
+    long size, resident;
+    FILE *used = fopen("/proc/self/statm", "r");
+    CHECK(used && fscanf(used, "%ld %ld", &size, &resident) == 2);
+    fclose(used);
+    return resident;
+}
+
+static void take_max_calls(void) {
+    for (size_t left = MAX_CALLS; left > 0;) {
+        thb_completions_t *taken;
+        SUCCEEDS(thb_queue_next(queue, 1000, 60000, &taken, err));
+        CHECK(taken != NULL);
+        left -= thb_completions_count(taken);
+        thb_completions_free(taken);
+    }
+}
+
+/* The completions aren't taken while ten million submissions are refused, and then again and again. */
+static void refused_submissions_and_untaken_completions_use_limited_memory(void) {
+    enum { ROUNDS = 10, REFUSED = 10000000 };
+    connected();
+    long pages = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        for (uint64_t number = 0; number < MAX_CALLS; number++) SUCCEEDS(beat("token", number, THB_FOREVER));
+        err = NULL;
+        for (int refused = 0; refused < REFUSED / ROUNDS; refused++) CHECK(beat("token", 1, THB_FOREVER) == THB_LOCAL_LIMIT);
+        take_max_calls();
+        if (round == 1) pages = resident_pages();
+    }
+    long more = resident_pages() - pages;
+    printf("%ld pages, then %ld more\n", pages, more);
+    CHECK(more < pages / 10);
+    CHECK(is_empty());
+}
+
 static void inputs_of_outstanding_calls_are_limited(void) {
     connected();
     char *large = calloc(LARGE, 1);
@@ -371,6 +407,7 @@ int main(int argc, char **argv) {
         {"close", close_wakes_the_waiting_threads_and_drops_results},
         {"fork", child_has_no_calls_of_its_parent},
         {"limit", outstanding_calls_are_limited},
+        {"flood", refused_submissions_and_untaken_completions_use_limited_memory},
         {"inputs", inputs_of_outstanding_calls_are_limited},
         {"exit", program_may_end_with_calls_outstanding},
         {"silent_exit", exit_waits_a_limited_time_for_calls},

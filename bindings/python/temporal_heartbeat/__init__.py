@@ -22,11 +22,11 @@ The model
 
     Activity            Holds one attempt open. The library heartbeats in the background, even while
                         this process is busy. Recording progress takes less than a microsecond.
-                        `temporal_heartbeat.aio` has the same class for asyncio.
     functions           `heartbeat`, `get_details`, `complete`, `fail`, `report_cancelled` take a
                         token, and each call is one request to the server. Use them in a process
                         that heartbeats rarely and runs for a shorter time than the activity.
 
+    `temporal_heartbeat.aio` has both for asyncio: thousands of calls in flight without a thread.
     `temporal_heartbeat.handoff` is the parent's side: it hands an activity to a child process.
 
 Blocking
@@ -35,7 +35,7 @@ Blocking
     None there is no limit. With 0, nothing is sent. Temporary errors are retried within that time.
     The GIL is released. If a signal handler raises, as for Ctrl-C, a call in the main thread ends
     at once with that exception. The request continues in the background, and the server may still
-    receive it. In asyncio use `temporal_heartbeat.aio`, and `asyncio.to_thread` for the functions.
+    receive it. In an event loop use `temporal_heartbeat.aio`.
 
 Threads and processes
     Any thread may call any function. After ``os.fork`` the child opens its own connection at its

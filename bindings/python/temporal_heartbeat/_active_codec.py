@@ -4,12 +4,13 @@ The library sends the bytes of a call over the connection that exists when the c
 codec that `connect` got for that connection must have encoded those bytes. This module ensures that
 with a *binding*: the codec of one `connect`, or None. One is active at a time, by two rules:
 
-1. Only `connect_with_codec` activates a binding: before the native connect, while the process has
-   no connection, and while no other `connect_with_codec` runs. So a connection has the same binding
-   from start to end. A refused connect (`AlreadyConnectedError`), a disconnect and a fork keep the
-   binding.
+1. Only `connect_with_codec` and `submit_connect` activate a binding: before the native connect,
+   while the process has no connection, and while no other connect runs. So a connection has the
+   same binding from start to end. A refused connect (`AlreadyConnectedError`), a disconnect and a
+   fork keep the binding.
 2. If a binding encoded the values of a native call, the call starts only while that binding is
-   active. `connect_with_codec` waits for the end of these calls before the native connect.
+   active. `connect_with_codec` waits for the end of these calls before the native connect. A
+   submitted call ends for this rule when it is submitted: it belongs to the connection then.
 
 By rule 2 no connection is made while a call of an earlier binding is inside the library. By rule 1
 each connection that a call can reach was made with the call's own binding. After a disconnect the
@@ -34,7 +35,15 @@ from . import _abi, errors
 from ._codec import Codec
 from ._invoke import invoke
 
-__all__ = ["active_codec", "connect_with_codec", "invoke_encoded"]
+__all__ = [
+    "Binding",
+    "active_binding",
+    "add_lock_of_calls",
+    "connect_with_codec",
+    "discard_lock_of_calls",
+    "invoke_encoded",
+    "submit_connect",
+]
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -44,25 +53,39 @@ V = TypeVar("V")
 _EARLIER_CALLS_TIMEOUT_S = 15.0
 
 
-class _Binding:
+class Binding:
     """The codec of one `connect`; None: values are sent unencoded."""
 
     def __init__(self, codec: Optional[Codec]) -> None:
         self.codec = codec
 
 
-_active = _Binding(None)
+_active = Binding(None)
 
-# One lock for each call inside the library, held until the call ends. No lock guards the set: a
-# signal handler that makes a call could find that its own thread holds it. Adding, discarding and
-# copying are atomic.
+# One lock for each call inside the library, held until the call ends, and one for each queue, held
+# while it submits a call. No lock guards the set: a signal handler that makes a call could find
+# that its own thread holds it. Adding, discarding and copying are atomic.
 _calls_inside: set[threading.Lock] = set()
 
 _connect_lock = threading.Lock()
 
+# Returns whether the last submitted connect is still in progress.
+_is_connecting: Callable[[], bool] = bool
 
-def active_codec() -> Optional[Codec]:
-    return _active.codec
+
+def active_binding() -> Binding:
+    return _active
+
+
+def add_lock_of_calls() -> threading.Lock:
+    """Returns a lock. While a caller holds it, no other binding is used for a connection."""
+    lock = threading.Lock()
+    _calls_inside.add(lock)
+    return lock
+
+
+def discard_lock_of_calls(lock: threading.Lock) -> None:
+    _calls_inside.discard(lock)
 
 
 def connect_with_codec(codec: Optional[Codec], native: ctypes.CDLL, connect: Callable[[], T]) -> T:
@@ -70,20 +93,50 @@ def connect_with_codec(codec: Optional[Codec], native: ctypes.CDLL, connect: Cal
 
     Raises `AlreadyConnectedError`, and keeps the codec of that connection active.
     """
-    global _active
     with _connect_lock:
-        if _is_connected(native):
-            raise errors.AlreadyConnectedError(
-                "the process is already connected; disconnect first to change the connection"
-            )
-        # First the binding, then the copy of the set. A call uses the opposite order. So either it
-        # sees the new binding, or the copy contains it.
-        _active = _Binding(codec)
-        for call_inside in tuple(_calls_inside):
-            if not call_inside.acquire(timeout=_EARLIER_CALLS_TIMEOUT_S):
-                raise errors.TimeoutError("calls that were made before this connect haven't ended")
-            call_inside.release()
+        _activate(codec, native)
         return connect()
+
+
+def submit_connect(
+    codec: Optional[Codec],
+    native: ctypes.CDLL,
+    submit: Callable[[], T],
+    is_connecting: Callable[[], bool],
+) -> T:
+    """Activates a codec, and then submits the native connect.
+
+    ``is_connecting`` returns whether the submitted connect is in progress; before, it returns
+    False. Until it has ended, other connects raise `AlreadyConnectedError`. So does this one while
+    another thread is connecting: waiting for that thread would block the event loop.
+    """
+    global _is_connecting
+    if not _connect_lock.acquire(blocking=False):
+        raise errors.AlreadyConnectedError("another thread is connecting")
+    try:
+        _activate(codec, native)
+        _is_connecting = is_connecting
+        return submit()
+    finally:
+        _connect_lock.release()
+
+
+def _activate(codec: Optional[Codec], native: ctypes.CDLL) -> None:
+    """Activates a codec, and waits for the calls of the binding before. Needs `_connect_lock`."""
+    global _active
+    if _is_connecting():
+        raise errors.AlreadyConnectedError("an event loop of this process is connecting")
+    if _is_connected(native):
+        raise errors.AlreadyConnectedError(
+            "the process is already connected; disconnect first to change the connection"
+        )
+    # First the binding, then the copy of the set. A call uses the opposite order. So either it
+    # sees the new binding, or the copy contains it.
+    _active = Binding(codec)
+    for call_inside in tuple(_calls_inside):
+        if not call_inside.acquire(timeout=_EARLIER_CALLS_TIMEOUT_S):
+            raise errors.TimeoutError("calls that were made before this connect haven't ended")
+        call_inside.release()
 
 
 def invoke_encoded(
@@ -112,7 +165,7 @@ class _BindingReplacedError(Exception):
 
 
 def _bound(
-    call: Callable[[ctypes.CDLL, V, Any], tuple[int, T]], values: V, binding: _Binding
+    call: Callable[[ctypes.CDLL, V, Any], tuple[int, T]], values: V, binding: Binding
 ) -> Callable[[ctypes.CDLL, Any], tuple[int, T]]:
     """Returns a call for `invoke`. It raises `_BindingReplacedError` if the binding is inactive."""
 
@@ -139,8 +192,9 @@ def _is_connected(native: ctypes.CDLL) -> bool:
 
 def _reset_after_fork() -> None:
     """The threads that held these locks don't exist in a forked child."""
-    global _connect_lock
+    global _connect_lock, _is_connecting
     _connect_lock = threading.Lock()
+    _is_connecting = bool
     _calls_inside.clear()
 
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Any, Optional, TypeVar, Union, overload
+from typing import Any, Callable, Optional, TypeVar, Union, overload
 
 from ._activity_base import NOT_GIVEN, ActivityBase, signal_bits, value_or
-from ._details import Details
+from ._codec import Codec
+from ._details import Details, RawDetails, fetch_details
 from ._duration import Duration, timeout_to_ms
 from ._encoding import encode_values
-from ._failure import Cause, failure_json
+from ._failure import Cause, encode_failure
+from ._invoke import invoke, invoke_function
 from .signals import WHILE_PAUSED, Signals
 
 __all__ = ["Activity"]
 
 S = TypeVar("S", bound="Activity")
+T = TypeVar("T")
+
+# The longest wait in one call of the library, so that the call ends soon after Ctrl-C.
+_MAX_WAIT_MS = 1000
 
 
 class Activity(ActivityBase):
@@ -106,7 +114,7 @@ class Activity(ActivityBase):
         was recorded before the first call; `TimeoutError`, `UnavailableError` and others when the
         server can't be reached; `EndedError`, `InvalidHandleError`, `ForkedError`.
         """
-        return value_or(default, self._details(timeout_to_ms(timeout)))
+        return value_or(default, run_blocking(self._details(timeout_to_ms(timeout))))
 
     def wait(
         self,
@@ -131,7 +139,13 @@ class Activity(ActivityBase):
         timeout_ms = timeout_to_ms(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            signals = self._wait(mask, known, timeout_ms)
+            signals = self._call_for_signals(
+                "thb_activity_wait",
+                mask,
+                known,
+                min(timeout_ms, _MAX_WAIT_MS),
+                may_block=timeout_ms > 0,
+            )
             if (signals ^ known) & mask:
                 return signals
             if deadline is not None:
@@ -166,7 +180,7 @@ class Activity(ActivityBase):
         try, after which the library continues to try; `EndedError`, `InvalidHandleError`,
         `ForkedError`, `NotConnectedError`.
         """
-        self._call("thb_activity_flush", timeout_to_ms(timeout))
+        run_blocking(self._call("thb_activity_flush", timeout_to_ms(timeout)))
 
     def complete(self, result: Any = None, *, timeout: Optional[float] = 10.0) -> None:
         """End the activity successfully, with a result. None is a result too.
@@ -180,8 +194,8 @@ class Activity(ActivityBase):
         Raises as `temporal_heartbeat.complete`; `EndedError` when this object has already ended the
         activity; `InvalidHandleError`; `ForkedError`.
         """
-        encoded = encode_values((result,), self._codec)
-        self._call("thb_activity_complete", *encoded, timeout_to_ms(timeout))
+        encode = partial(encode_values, (result,))
+        run_blocking(self._send("thb_activity_complete", encode, timeout_to_ms(timeout)))
 
     def fail(
         self,
@@ -202,7 +216,8 @@ class Activity(ActivityBase):
         The last recorded details are sent in the same request, so that the next attempt gets them.
         The arguments are those of `temporal_heartbeat.fail`. Otherwise as `complete`.
         """
-        failure = failure_json(
+        encode = partial(
+            encode_failure,
             message,
             type=type,
             non_retryable=non_retryable,
@@ -212,9 +227,8 @@ class Activity(ActivityBase):
             stack_trace=stack_trace,
             source=source,
             cause=cause,
-            codec=self._codec,
         )
-        self._call("thb_activity_fail", failure, len(failure), timeout_to_ms(timeout))
+        run_blocking(self._send("thb_activity_fail", encode, timeout_to_ms(timeout)))
 
     def report_cancelled(self, *details: Any, timeout: Optional[float] = 10.0) -> None:
         """End the activity as cancelled, after `Signals.CANCEL_REQUESTED` was set.
@@ -223,8 +237,8 @@ class Activity(ActivityBase):
         Otherwise as `complete`; it also raises `InvalidArgumentError` when no cancellation was
         requested: then the activity continues.
         """
-        encoded = encode_values(details, self._codec)
-        self._call("thb_activity_report_cancelled", *encoded, timeout_to_ms(timeout))
+        encode = partial(encode_values, details)
+        run_blocking(self._send("thb_activity_report_cancelled", encode, timeout_to_ms(timeout)))
 
     def close(self, *, timeout: Optional[float] = 10.0) -> None:
         """Send the last recorded details, and stop the heartbeats. Doesn't end the activity.
@@ -236,7 +250,7 @@ class Activity(ActivityBase):
 
         Raises the error that prevented sending the last recorded details.
         """
-        self._close(timeout_to_ms(timeout))
+        run_blocking(self._close(timeout_to_ms(timeout)))
 
     def __enter__(self: S) -> S:
         return self
@@ -248,6 +262,30 @@ class Activity(ActivityBase):
         traceback: Optional[TracebackType],
     ) -> None:
         if exception is None:
-            self._close(self._close_timeout_ms)
+            run_blocking(self._close(self._close_timeout_ms))
         else:
-            self._close_after(exception)
+            run_blocking(self._close_after(exception))
+
+    async def _call(self, name: str, *arguments: Any) -> None:
+        invoke_function(name, self._handle, *arguments, may_block=arguments[-1] != 0)
+
+    async def _fetch_details(self, timeout_ms: int) -> Optional[RawDetails]:
+        def call(native: ctypes.CDLL, error: Any) -> tuple[int, Optional[RawDetails]]:
+            return fetch_details(
+                native, "thb_activity_get_details", self._handle, timeout_ms, error
+            )
+
+        return invoke(call, may_block=timeout_ms > 0)
+
+    async def _with_codec(self, function: Callable[[Optional[Codec]], T]) -> T:
+        return function(self._codec)
+
+
+def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine that blocks instead of suspending, and returns its result."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    raise RuntimeError("a coroutine of an Activity for threads has suspended")

@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import functools
 import json
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Optional, TypedDict, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, TypedDict, TypeVar
 
-from . import _abi, errors
+from . import errors
 from ._active_codec import invoke_encoded
 from ._codec import Codec, codec_of
-from ._details import Details, RawDetails, decode_details, fetch_details
+from ._details import Details, RawDetails, decode_details
 from ._duration import Duration, duration_to_ms, timeout_to_ms
 from ._encoding import encode_plain_base64, encode_values, options_json, payloads_base64
-from ._failure import failure_json, grouped_exceptions
-from ._invoke import Token, invoke, invoke_function, read_text, token_bytes
+from ._failure import encode_failure, grouped_exceptions
+from ._fast_calls import MAX_FAST_BYTES, fast_function, size
+from ._invoke import Token, invoke_function, read_text, token_bytes
 from ._keywords import refuse_unknown
 from ._library import library
 from ._sdk_exceptions import is_sdk_cancellation, sdk_failure_of
@@ -43,49 +44,11 @@ if TYPE_CHECKING:
 __all__ = ["NOT_GIVEN", "ActivityBase", "ActivityOptions", "signal_bits", "value_or"]
 
 S = TypeVar("S", bound="ActivityBase")
+T = TypeVar("T")
 
 NOT_GIVEN: Any = object()
 
 _log = logging.getLogger("temporal_heartbeat")
-
-# The longest wait in one call of the library, so that the call ends soon after Ctrl-C.
-_MAX_WAIT_MS = 1000
-
-# Larger details use an ordinary call: the library takes so long to check them that the call should
-# release the GIL.
-_MAX_FAST_BYTES = 16 * 1024
-
-# The usual lengths as ctypes objects: making one takes a large part of the time of a fast call.
-_LENGTHS = tuple(ctypes.c_size_t(length) for length in range(512))
-
-
-class _FastCalls:
-    """The C functions that never wait, called with the least overhead.
-
-    An ordinary call through ctypes is slow for two reasons: it converts each argument by the
-    prototype, and it releases the GIL, which another thread may then hold for milliseconds. These
-    functions take some ten nanoseconds, so they keep the GIL and have no argument types: each
-    argument must be a ctypes object of the right type, or bytes, None or a C int.
-    """
-
-    def __init__(self, native: ctypes.CDLL) -> None:
-        # A PyDLL keeps the GIL during calls. The handle avoids loading the library again.
-        pydll = ctypes.PyDLL(native._name, handle=native._handle)
-
-        def function(name: str) -> ctypes._NamedFuncPointer:
-            found = pydll[name]
-            found.restype, _ = _abi.PROTOTYPES[name]
-            return found
-
-        self.heartbeat = function("thb_activity_heartbeat")
-        self.touch = function("thb_activity_touch")
-        self.get_signals = function("thb_activity_get_signals")
-        self.close = function("thb_activity_close")
-
-
-@functools.lru_cache(maxsize=1)
-def _fast_calls(native: ctypes.CDLL) -> _FastCalls:
-    return _FastCalls(native)
 
 
 class ActivityOptions(TypedDict, total=False):
@@ -114,6 +77,12 @@ class ActivityBase:
 
     The timeouts of the private methods are in milliseconds.
     """
+
+    # Set when the activity is open.
+    _fast_heartbeat: ctypes._NamedFuncPointer
+    _fast_touch: ctypes._NamedFuncPointer
+    _fast_get_signals: ctypes._NamedFuncPointer
+    _fast_close: ctypes._NamedFuncPointer
 
     def __init__(
         self,
@@ -185,10 +154,11 @@ class ActivityBase:
             # Only reading a token from a descriptor can block. The handle becomes invalid when its
             # connection ends, so all calls of the handle use this codec.
             self._codec = invoke_encoded(encode, call, may_block=from_env, codec=own_codec)
-            self._fast = _fast_calls(library())
-            # Attributes that save `heartbeat` a comparison and a lookup.
-            self._has_no_codec = self._codec is None
-            self._fast_heartbeat = self._fast.heartbeat
+            native = library()
+            self._fast_heartbeat = fast_function(native, "thb_activity_heartbeat")
+            self._fast_touch = fast_function(native, "thb_activity_touch")
+            self._fast_get_signals = fast_function(native, "thb_activity_get_signals")
+            self._fast_close = fast_function(native, "thb_activity_close")
             self._closed = False
         except BaseException:
             # An interrupted call continues in its thread, and may open the activity later. So that
@@ -233,25 +203,13 @@ class ActivityBase:
         `InvalidHandleError` after `close`; `ForkedError` in a child process; `TypeError` for a
         value that can't be converted.
         """
-        if len(details) == 1 and self._has_no_codec:
-            value = details[0]
-            kind = type(value)
-            if kind is bytes:
-                encoding, data, size = _abi.ENCODING_BINARY, value, len(value)
-            elif kind is int:
-                data = b"%d" % value
-                encoding, size = _abi.ENCODING_JSON, len(data)
-            else:
-                encoding, data, size = encode_values(details, self._codec)
-        elif details:
-            encoding, data, size = encode_values(details, self._codec)
-        else:
+        if not details:
             return self.touch()
-        length = _LENGTHS[size] if size < len(_LENGTHS) else ctypes.c_size_t(size)
-        if size > _MAX_FAST_BYTES or self._fast_heartbeat(
-            self._handle, encoding, data, length, self._signals_out, None
+        encoding, data, length = encode_values(details, self._codec)
+        if length > MAX_FAST_BYTES or self._fast_heartbeat(
+            self._handle, encoding, data, size(length), self._signals_out, None
         ):
-            return self._call_for_signals("thb_activity_heartbeat", encoding, data, size)
+            return self._call_for_signals("thb_activity_heartbeat", encoding, data, length)
         return signals_of(self._signals.value)
 
     def touch(self) -> Signals:
@@ -259,7 +217,7 @@ class ActivityBase:
 
         Otherwise as `heartbeat`.
         """
-        if self._fast.touch(self._handle, self._signals_out, None):
+        if self._fast_touch(self._handle, self._signals_out, None):
             return self._call_for_signals("thb_activity_touch")
         return signals_of(self._signals.value)
 
@@ -270,7 +228,7 @@ class ActivityBase:
         They remain readable after the activity has ended. Raises `InvalidHandleError` after
         `close`; `ForkedError` in a child process.
         """
-        if self._fast.get_signals(self._handle, self._signals_out, None):
+        if self._fast_get_signals(self._handle, self._signals_out, None):
             return self._call_for_signals("thb_activity_get_signals")
         return signals_of(self._signals.value)
 
@@ -321,28 +279,33 @@ class ActivityBase:
         # timeout 0 never waits. It isn't needed while the interpreter exits.
         if not getattr(self, "_closed", True) and not sys.is_finalizing():
             message = f"unclosed {self!r}"
-            self._fast.close(self._handle, 0, None)
+            self._fast_close(self._handle, 0, None)
             warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
-    # The methods that may wait. Their callers have already converted the arguments, so that asyncio
-    # can run these methods in another thread.
+    # The methods that may wait are coroutines. For threads these never suspend: see `run_blocking`.
 
-    def _wait(self, mask: int, known: int, timeout_ms: int) -> Signals:
-        """Waits at most _MAX_WAIT_MS, even if the timeout is longer."""
-        wait_ms = min(timeout_ms, _MAX_WAIT_MS)
-        return self._call_for_signals(
-            "thb_activity_wait", mask, known, wait_ms, may_block=timeout_ms > 0
-        )
+    async def _call(self, name: str, *arguments: Any) -> None:
+        """Calls a C function with the handle. Its last argument is the timeout."""
+        raise NotImplementedError
 
-    def _details(self, timeout_ms: int) -> Details:
-        def call(native: ctypes.CDLL, error: Any) -> tuple[int, Optional[RawDetails]]:
-            return fetch_details(
-                native, "thb_activity_get_details", self._handle, timeout_ms, error
-            )
+    async def _fetch_details(self, timeout_ms: int) -> Optional[RawDetails]:
+        raise NotImplementedError
 
-        return decode_details(invoke(call, may_block=timeout_ms > 0), self._codec)
+    async def _with_codec(self, function: Callable[[Optional[Codec]], T]) -> T:
+        """Returns what the function returns for the codec."""
+        raise NotImplementedError
 
-    def _close(self, timeout_ms: int) -> None:
+    async def _send(
+        self, name: str, encode: Callable[[Optional[Codec]], tuple[Any, ...]], timeout_ms: int
+    ) -> None:
+        """Calls a C function with the handle and encoded values."""
+        await self._call(name, *await self._with_codec(encode), timeout_ms)
+
+    async def _details(self, timeout_ms: int) -> Details:
+        raw = await self._fetch_details(timeout_ms)
+        return await self._with_codec(partial(decode_details, raw))
+
+    async def _close(self, timeout_ms: int) -> None:
         """Does nothing if the activity is closed already or belongs to the parent process."""
         if self._closed:
             return
@@ -352,17 +315,27 @@ class ActivityBase:
             # With the timeout 0 the caller abandons unsent details.
             expected += (errors.TimeoutError,)
         with contextlib.suppress(*expected):
-            self._call("thb_activity_close", timeout_ms)
+            await self._call("thb_activity_close", timeout_ms)
 
-    def _close_after(self, exception: BaseException) -> None:
+    async def _close_after(self, exception: BaseException) -> None:
         """Closes after a with block raised. Logs its own errors, which would hide the exception."""
-        self._report_exception(exception)
         try:
-            self._close(self._close_timeout_ms)
+            await self._report_exception(exception)
+        except BaseException:
+            # The program or the task is being stopped.
+            self._close_at_once()
+            raise
+        try:
+            await self._close(self._close_timeout_ms)
         except Error as error:
             _log.warning("the last recorded details could not be sent: %s", error)
 
-    def _report_exception(self, exception: BaseException) -> None:
+    def _close_at_once(self) -> None:
+        """Closes without sending anything, which never waits."""
+        self._closed = True
+        self._fast_close(self._handle, 0, None)
+
+    async def _report_exception(self, exception: BaseException) -> None:
         """Ends the activity as failed or cancelled, unless ``fail_on_exception`` is false."""
         if not self._fail_on_exception:
             return
@@ -371,37 +344,31 @@ class ActivityBase:
             if signals & (Signals.GONE | Signals.LEASE_LOST):
                 return  # the server has ended this attempt, or soon will
             if signals & Signals.CANCEL_REQUESTED and _is_cancellation(exception):
-                self._report_cancellation(exception)
+                await self._report_cancellation(exception)
             elif isinstance(exception, Exception):
-                self._fail_with(exception)
+                await self._fail_with(exception)
         except (EndedError, NotFoundError, InvalidHandleError, ForkedError):
             pass  # the activity is over, or belongs to the parent process
         except Exception as error:
             _log.warning("the activity could not be ended: %s", error)
 
-    def _report_cancellation(self, exception: BaseException) -> None:
+    async def _report_cancellation(self, exception: BaseException) -> None:
         sdk = sdk_failure_of(exception)
-        encoded = encode_values(sdk.details if sdk else (), self._codec)
-        self._call("thb_activity_report_cancelled", *encoded, self._close_timeout_ms)
+        encode = partial(encode_values, sdk.details if sdk else ())
+        await self._send("thb_activity_report_cancelled", encode, self._close_timeout_ms)
 
-    def _fail_with(self, exception: BaseException) -> None:
+    async def _fail_with(self, exception: BaseException) -> None:
         """Fails the attempt, without the exception's details if these can't be sent."""
         for with_details in (True, False):
+            encode = partial(encode_failure, exception, with_exception_details=with_details)
             try:
-                failure = failure_json(
-                    exception, codec=self._codec, with_exception_details=with_details
-                )
-                self._call("thb_activity_fail", failure, len(failure), self._close_timeout_ms)
+                await self._send("thb_activity_fail", encode, self._close_timeout_ms)
                 return
             except Exception as error:
                 is_refused = isinstance(error, (InvalidArgumentError, TooLargeError))
                 if not with_details or (isinstance(error, Error) and not is_refused):
                     raise
                 _log.warning("the details of the exception could not be sent: %s", error)
-
-    def _call(self, name: str, *arguments: Any) -> None:
-        """Calls a C function. Its last argument is the timeout."""
-        invoke_function(name, self._handle, *arguments, may_block=arguments[-1] != 0)
 
     def _call_for_signals(self, name: str, *arguments: Any, may_block: bool = False) -> Signals:
         """Calls a C function that outputs signals. Repeats a failed fast call to get its error."""

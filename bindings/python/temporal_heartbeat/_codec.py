@@ -37,7 +37,9 @@ PLAIN_ENCODINGS = (
 class PayloadCodec(Protocol):
     """The interface of ``connect(data_converter=...)``, for example to encrypt or compress values.
 
-    The thread that makes a call calls the codec. Several threads may do so at the same time.
+    The thread that makes a call calls the codec. Several threads may do so at the same time. Of
+    a codec that waits, make the methods coroutines: these run in another thread, so that they don't
+    block an event loop.
     """
 
     def encode(self, payloads: Sequence[Payload], /) -> Sequence[Payload]:
@@ -52,6 +54,10 @@ class Codec:
 
     def __init__(self, codec: Any) -> None:
         self._codec = codec
+        # Whether its methods are coroutines, which run in another thread. Calls wait for them.
+        self.has_coroutines = any(
+            inspect.iscoroutinefunction(getattr(codec, name)) for name in ("encode", "decode")
+        )
 
     def encode(self, values: Iterable[Any]) -> list[Payload]:
         return _check_payloads(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn, Optional, TypedDict, Union
 
 from ._active_codec import connect_with_codec
-from ._codec import codec_of
+from ._codec import Codec, codec_of
 from ._duration import Duration, duration_to_ms, timeout_to_ms
 from ._encoding import options_json
 from ._invoke import invoke, invoke_function
@@ -21,6 +21,7 @@ __all__ = [
     "RetryOptions",
     "TlsOptions",
     "connect",
+    "connect_arguments",
     "disconnect",
     "reconfigure",
     "version",
@@ -130,31 +131,7 @@ def connect(
     an error the process isn't connected. A connect that Ctrl-C interrupts continues in the
     background and may still succeed, with its codec active.
     """
-    refuse_unknown(connect, unknown)
-    codec = codec_of(data_converter)
-    text = options_json(
-        {
-            "address": address,
-            "namespace": namespace,
-            "api_key": api_key,
-            "api_key_path": api_key_path,
-            "tls": tls,
-            "grpc_meta": grpc_meta,
-            "authority": authority,
-            "identity": identity,
-            "config_file": config_file,
-            "profile": profile,
-            "connect_timeout_ms": duration_to_ms("connect_timeout", connect_timeout),
-            "lazy": lazy,
-            "proxy": proxy,
-            "keepalive": keepalive,
-            "retry": retry,
-            "compression": compression,
-            "max_message_bytes": max_message_bytes,
-            "require_encoded": require_encoded,
-            "metrics_address": metrics_address,
-        }
-    )
+    codec, text = connect_arguments(locals())
 
     def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
         status: int = connect_with_codec(
@@ -163,6 +140,16 @@ def connect(
         return status, None
 
     invoke(call, may_block=True)
+
+
+def connect_arguments(given: Mapping[str, Any]) -> tuple[Optional[Codec], bytes]:
+    """Returns the codec and the options as JSON, for the arguments of `connect` by their names."""
+    options = dict(given)
+    refuse_unknown(connect, options.pop("unknown", {}))
+    codec = codec_of(options.pop("data_converter", None))
+    timeout = options.pop("connect_timeout", None)
+    options["connect_timeout_ms"] = duration_to_ms("connect_timeout", timeout)
+    return codec, options_json(options)
 
 
 def reconfigure(

@@ -12,7 +12,7 @@ from ._codec import Codec
 from ._encoding import decode_values
 from ._payload import Payload
 
-__all__ = ["Details", "RawDetails", "decode_details", "fetch_details"]
+__all__ = ["Details", "RawDetails", "decode_details", "fetch_details", "read_details"]
 
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -86,16 +86,21 @@ def fetch_details(
         status = getattr(native, name)(*inputs, ctypes.byref(details), error)
         if status != _abi.Status.OK:
             return status, None
-        size = ctypes.c_size_t(0)
-        data = native.thb_details_payloads(details, ctypes.byref(size))
-        return status, (
-            ctypes.string_at(data, size.value) if size.value else b"",
-            native.thb_details_attempt(details),
-            native.thb_details_recorded_at_unix_ms(details),
-            native.thb_details_heartbeat_timeout_ms(details),
-        )
+        return status, read_details(native, details)
     finally:
         native.thb_details_free(details)
+
+
+def read_details(native: ctypes.CDLL, details: Any) -> RawDetails:
+    """Returns a copy of a ``thb_details_t``."""
+    size = ctypes.c_size_t(0)
+    data = native.thb_details_payloads(details, ctypes.byref(size))
+    return (
+        ctypes.string_at(data, size.value) if size.value else b"",
+        native.thb_details_attempt(details),
+        native.thb_details_recorded_at_unix_ms(details),
+        native.thb_details_heartbeat_timeout_ms(details),
+    )
 
 
 def decode_details(raw: Optional[RawDetails], codec: Optional[Codec]) -> Details:

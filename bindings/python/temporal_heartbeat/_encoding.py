@@ -35,6 +35,15 @@ def encode_values(values: Sequence[Any], codec: Optional[Codec]) -> tuple[int, b
     """
     if not values:
         return _abi.ENCODING_NONE, b"", 0
+    if codec is None and len(values) == 1:
+        # The usual values, without an object for the payload.
+        value = values[0]
+        kind = type(value)
+        if kind is bytes:
+            return _abi.ENCODING_BINARY, value, len(value)
+        if kind is int:
+            data = b"%d" % value
+            return _abi.ENCODING_JSON, data, len(data)
     payloads = _payloads(values, codec)
     if len(payloads) == 1 and not isinstance(values[0], Payload) and codec is None:
         [payload] = payloads

@@ -13,7 +13,7 @@ from ._duration import Duration, duration_to_ms
 from ._encoding import encode_plain_base64, payloads_base64
 from ._sdk_exceptions import SdkFailure, sdk_failure_of
 
-__all__ = ["Cause", "failure_json", "grouped_exceptions"]
+__all__ = ["Cause", "encode_failure", "grouped_exceptions"]
 
 Cause = Union[BaseException, Mapping[str, Any]]
 
@@ -22,8 +22,9 @@ _MAX_CAUSES = 8
 _MAX_TEXT = 16 * 1024
 
 
-def failure_json(
+def encode_failure(
     message: Union[str, BaseException],
+    codec: Optional[Codec],
     *,
     type: Optional[str] = None,
     non_retryable: Optional[bool] = None,
@@ -34,9 +35,9 @@ def failure_json(
     source: Optional[str] = None,
     cause: Optional[Cause] = None,
     heartbeat_details: Sequence[Any] = (),
-    codec: Optional[Codec],
     with_exception_details: bool = True,
-) -> bytes:
+) -> tuple[bytes, int]:
+    """Returns the two C arguments of a failure: ``failure_json`` and its length."""
     if isinstance(message, BaseException):
         failure = _exception_failure(message, codec, with_exception_details)
     elif isinstance(message, str):
@@ -58,7 +59,8 @@ def failure_json(
         or None,
     }
     failure.update((key, value) for key, value in given.items() if value is not None)
-    return to_json(failure)
+    text = to_json(failure)
+    return text, len(text)
 
 
 def _encode_cause(

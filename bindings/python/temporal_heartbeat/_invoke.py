@@ -12,7 +12,7 @@ from ._interruptible import run_interruptible
 from ._library import library
 from .errors import Error, error_for
 
-__all__ = ["Token", "invoke", "invoke_function", "read_text", "token_bytes"]
+__all__ = ["Token", "invoke", "invoke_function", "read_error", "read_text", "token_bytes"]
 
 T = TypeVar("T")
 Token = Union[bytes, bytearray, memoryview]
@@ -30,7 +30,7 @@ def invoke(call: Callable[[ctypes.CDLL, Any], tuple[int, T]], *, may_block: bool
         error = _abi.ErrorPtr()
         try:
             status, value = call(native, ctypes.byref(error))
-            return None if status == Status.OK else _read_error(native, status, error), value
+            return None if status == Status.OK else read_error(native, status, error), value
         finally:
             native.thb_error_free(error)
 
@@ -68,7 +68,8 @@ def read_text(name: str, *arguments: Any, may_block: bool) -> bytes:
     return invoke(call, may_block=may_block)
 
 
-def _read_error(native: ctypes.CDLL, status: int, error: Any) -> Error:
+def read_error(native: ctypes.CDLL, status: int, error: Any) -> Error:
+    """Returns the exception for a status and its ``thb_error_t``."""
     grpc_code = native.thb_error_grpc_code(error)
     retry_after_ms = native.thb_error_retry_after_ms(error)
     return error_for(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Callable, Optional, Union
 
 from ._active_codec import invoke_encoded
@@ -11,12 +12,13 @@ from ._codec import Codec, codec_of
 from ._details import Details, RawDetails, decode_details, fetch_details
 from ._duration import Duration, timeout_to_ms
 from ._encoding import encode_values, options_json
-from ._failure import Cause, failure_json
+from ._failure import Cause, encode_failure
 from ._invoke import Token, read_text, token_bytes
 from .errors import InvalidArgumentError
 from .signals import Signals
 
 __all__ = [
+    "check_clear",
     "complete",
     "fail",
     "get_details",
@@ -53,6 +55,21 @@ def heartbeat(
     heartbeat again at the next item. `NotConnectedError`, `InvalidArgumentError`,
     `TokenUnreadableError`, and `TypeError` for a value that can't be converted.
     """
+    check_clear(details, clear)
+    signals = ctypes.c_uint32(0)
+    _send(
+        "thb_heartbeat",
+        token,
+        partial(encode_values, details),
+        timeout,
+        data_converter,
+        ctypes.byref(signals),
+    )
+    return Signals(signals.value)
+
+
+def check_clear(details: Sequence[Any], clear: bool) -> None:
+    """Raises an error if a heartbeat would erase the progress by mistake."""
     if not details and not clear:
         raise InvalidArgumentError(
             "a heartbeat without details erases the progress that the server holds:"
@@ -60,16 +77,6 @@ def heartbeat(
         )
     if details and clear:
         raise InvalidArgumentError("clear=True erases the details: pass it without details")
-    signals = ctypes.c_uint32(0)
-    _send(
-        "thb_heartbeat",
-        token,
-        lambda codec: encode_values(details, codec),
-        timeout,
-        data_converter,
-        ctypes.byref(signals),
-    )
-    return Signals(signals.value)
 
 
 def get_details(
@@ -126,7 +133,7 @@ def complete(
     _send(
         "thb_complete",
         token,
-        lambda codec: encode_values((result,), codec),
+        partial(encode_values, (result,)),
         timeout,
         data_converter,
     )
@@ -180,22 +187,19 @@ def fail(
     again after `UnavailableError` or `TimeoutError`. Otherwise as `heartbeat`.
     """
 
-    def encode(codec: Optional[Codec]) -> tuple[bytes, int]:
-        text = failure_json(
-            message,
-            type=type,
-            non_retryable=non_retryable,
-            details=details,
-            next_retry_delay=next_retry_delay,
-            category=category,
-            stack_trace=stack_trace,
-            source=source,
-            cause=cause,
-            heartbeat_details=heartbeat_details,
-            codec=codec,
-        )
-        return text, len(text)
-
+    encode = partial(
+        encode_failure,
+        message,
+        type=type,
+        non_retryable=non_retryable,
+        details=details,
+        next_retry_delay=next_retry_delay,
+        category=category,
+        stack_trace=stack_trace,
+        source=source,
+        cause=cause,
+        heartbeat_details=heartbeat_details,
+    )
     _send("thb_fail", token, encode, timeout, data_converter)
 
 
@@ -220,7 +224,7 @@ def report_cancelled(
     _send(
         "thb_report_cancelled",
         token,
-        lambda codec: encode_values(details, codec),
+        partial(encode_values, details),
         timeout,
         data_converter,
     )

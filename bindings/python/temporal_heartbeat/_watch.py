@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import ctypes
-import os
+from collections.abc import Iterable
+from typing import Optional
 
+from ._event_loop import EventLoop, Future, PerLoop, Polled
 from ._invoke import invoke_function
 from .errors import Error
 
@@ -16,50 +16,28 @@ __all__ = ["Watch", "watch_of"]
 _MAX_EVENTS = 256
 _ALL_SIGNALS = 0xFFFFFFFF
 
-_watches: dict[asyncio.AbstractEventLoop, Watch] = {}
 
-
-def watch_of(loop: asyncio.AbstractEventLoop) -> Watch:
-    """Returns the event loop's watch, and opens it if there is none."""
-    for other, watch in list(_watches.items()):
-        if other.is_closed():
-            watch.close()
-    if loop not in _watches:
-        _watches[loop] = Watch(loop)
-    return _watches[loop]
-
-
-class Watch:
+class Watch(Polled):
     """Wakes the coroutines that wait for an activity's signals. Used only in its event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, loop: EventLoop) -> None:
         # The waiters of each activity, by its handle. An activity is in here from its first waiter
         # until it is closed. The watch is open while any activity is in here.
-        self._waiters: dict[int, set[asyncio.Future[None]]] = {}
-        self._handle = ctypes.c_uint64(0)
-        self._descriptor = -1
-        invoke_function("thb_watch_open", ctypes.byref(self._handle), may_block=False)
-        try:
-            descriptor = ctypes.c_int32(-1)
-            invoke_function(
-                "thb_watch_open_fd", self._handle, ctypes.byref(descriptor), may_block=False
-            )
-            self._descriptor = descriptor.value
-            loop.add_reader(self._descriptor, self._handle_events)
-        except BaseException:
-            self._close_native()
-            raise
+        self._waiters: dict[int, set[Future]] = {}
+        super().__init__("watch", loop)
 
-    async def wait(self, activity: int, timeout: float | None) -> None:
+    async def wait(self, activity: int, timeout: Optional[float]) -> None:
         """Returns when the activity's signals change, it is closed, or the timeout expires."""
         waiter = self._loop.create_future()
         waiters = self._waiters[activity]
         waiters.add(waiter)
+        timer = None if timeout is None else self._loop.call_later(timeout, _wake, (waiter,))
         try:
-            await asyncio.wait([waiter], timeout=timeout)
+            await waiter
         finally:
             waiters.discard(waiter)
+            if timer is not None:
+                timer.cancel()
 
     def add(self, activity: int) -> None:
         """Must be called before `wait`. Does nothing if the activity was added before."""
@@ -83,14 +61,12 @@ class Watch:
     def close(self) -> None:
         if self._descriptor < 0:
             return
-        if _watches.get(self._loop) is self:
-            del _watches[self._loop]
+        _watches.discard(self._loop)
         if not self._loop.is_closed():
-            self._loop.remove_reader(self._descriptor)
             for waiters in self._waiters.values():
                 _wake(waiters)
         self._waiters = {}
-        self._close_native()
+        super().close()
 
     def _handle_events(self) -> None:
         activity = ctypes.c_uint64(0)
@@ -107,15 +83,12 @@ class Watch:
             # The connection ended. Each waiter gets the error from its own activity.
             self.close()
 
-    def _close_native(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-        with contextlib.suppress(Error):  # the end of the connection has closed it already
-            invoke_function("thb_watch_close", self._handle, may_block=False)
 
-
-def _wake(waiters: set[asyncio.Future[None]]) -> None:
+def _wake(waiters: Iterable[Future]) -> None:
     for waiter in waiters:
         if not waiter.done():
             waiter.set_result(None)
+
+
+_watches = PerLoop(Watch)
+watch_of = _watches.get

@@ -1,4 +1,4 @@
-"""The `Activity` for asyncio, with the names of `temporal_heartbeat.Activity`.
+"""The functions and the `Activity` of `temporal_heartbeat` for asyncio, with the same names.
 
 ::
 
@@ -14,36 +14,54 @@
                 act.raise_if_cancelled()
             await act.complete("done")
 
-Methods that never wait are plain methods: `Activity.heartbeat`, `Activity.touch`, ``signals``,
-``info``, `Activity.raise_if_cancelled`. Methods that may wait are coroutines. `Activity.wait` uses
-no thread: all activities of an event loop share one descriptor, which the loop polls. The other
-coroutines make their call in a thread (`asyncio.to_thread`), with a copy of the arguments. When
-such a coroutine is cancelled, its call continues in the thread, and may still reach the server.
+Functions and methods that may wait are coroutines. Those that never wait are plain methods:
+`Activity.heartbeat`, `Activity.touch`, ``signals``, ``info``, `Activity.raise_if_cancelled`. No
+coroutine needs a thread: each event loop polls one descriptor for all of its calls, and one for the
+signals of its activities. Only the coroutines of a ``data_converter`` run in a thread. The event
+loop may be asyncio's, that of another package such as uvloop, or a run of trio.
+
+Cancelling a coroutine cancels its call. A request that wasn't sent yet is never sent, but the
+server may apply a request that was sent. So after a cancelled ending call the activity may be over:
+repeat the call, which raises `NotFoundError` or `InDoubtError` if it is. A cancelled `connect` may
+have connected. When an event loop is closed, its calls are cancelled.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine, Sequence
-from functools import wraps
+from functools import partial, wraps
+from inspect import signature
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union, overload
 
-from . import _connection
+from . import _connection, _rpc
 from ._activity_base import NOT_GIVEN, ActivityBase, signal_bits, value_or
-from ._details import Details
+from ._codec import Codec, codec_of
+from ._details import Details, RawDetails, decode_details
 from ._duration import Duration, timeout_to_ms
 from ._encoding import encode_values
-from ._failure import Cause, failure_json
+from ._event_loop import EventLoop, running_loop
+from ._failure import Cause, encode_failure
+from ._invoke import Token, token_bytes
+from ._queue import running_queue, with_codec
 from ._watch import Watch, watch_of
-from .signals import WHILE_PAUSED, Signals
+from .signals import WHILE_PAUSED, Signals, signals_of
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
 
     P = ParamSpec("P")
 
-__all__ = ["Activity", "connect", "disconnect"]
+__all__ = [
+    "connect",
+    "disconnect",
+    "Activity",
+    "heartbeat",
+    "get_details",
+    "complete",
+    "fail",
+    "report_cancelled",
+]
 
 S = TypeVar("S", bound="Activity")
 T = TypeVar("T")
@@ -53,18 +71,111 @@ def __dir__() -> list[str]:
     return __all__
 
 
-def _in_thread(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Returns the function as a coroutine, which makes the call in a thread."""
+def _connecting(connect: Callable[P, None]) -> Callable[P, Coroutine[Any, Any, None]]:
+    """Returns the coroutine with the arguments of `connect`."""
 
-    @wraps(function)
-    async def call(*arguments: P.args, **options: P.kwargs) -> T:
-        return await asyncio.to_thread(function, *arguments, **options)
+    @wraps(connect)
+    async def call(*arguments: P.args, **options: P.kwargs) -> None:
+        given = signature(connect).bind(*arguments, **options).arguments
+        await running_queue().connect(*_connection.connect_arguments(given))
 
     return call
 
 
-connect = _in_thread(_connection.connect)
-disconnect = _in_thread(_connection.disconnect)
+connect = _connecting(_connection.connect)
+
+
+async def disconnect(*, timeout: Optional[float] = 10.0) -> None:
+    """End the connection; see `temporal_heartbeat.disconnect`."""
+    await running_queue().call("thb_disconnect", timeout_to_ms(timeout))
+
+
+async def heartbeat(
+    token: Token,
+    *details: Any,
+    timeout: Optional[float] = 10.0,
+    clear: bool = False,
+    data_converter: Any = None,
+) -> Signals:
+    """Record a heartbeat; see `temporal_heartbeat.heartbeat`."""
+    _rpc.check_clear(details, clear)
+    encode = partial(encode_values, details)
+    signals, _ = await _send("thb_heartbeat", token, encode, timeout, data_converter)
+    return signals_of(signals)
+
+
+async def get_details(
+    token: Token, *, timeout: Optional[float] = 10.0, data_converter: Any = None
+) -> Details:
+    """Read the heartbeat details that the server holds; see `temporal_heartbeat.get_details`."""
+    raw, codec = await _send("thb_get_details", token, lambda _: (), timeout, data_converter)
+    return await with_codec(codec, partial(decode_details, raw))
+
+
+async def complete(
+    token: Token,
+    result: Any = None,
+    *,
+    timeout: Optional[float] = 10.0,
+    data_converter: Any = None,
+) -> None:
+    """End the activity with a result; see `temporal_heartbeat.complete`."""
+    encode = partial(encode_values, (result,))
+    await _send("thb_complete", token, encode, timeout, data_converter)
+
+
+async def fail(
+    token: Token,
+    message: Union[str, BaseException],
+    *,
+    type: Optional[str] = None,
+    non_retryable: Optional[bool] = None,
+    details: Sequence[Any] = (),
+    next_retry_delay: Optional[Duration] = None,
+    category: Optional[str] = None,
+    stack_trace: Optional[str] = None,
+    source: Optional[str] = None,
+    cause: Optional[Cause] = None,
+    heartbeat_details: Sequence[Any] = (),
+    timeout: Optional[float] = 10.0,
+    data_converter: Any = None,
+) -> None:
+    """End this attempt as failed; see `temporal_heartbeat.fail`."""
+    encode = partial(
+        encode_failure,
+        message,
+        type=type,
+        non_retryable=non_retryable,
+        details=details,
+        next_retry_delay=next_retry_delay,
+        category=category,
+        stack_trace=stack_trace,
+        source=source,
+        cause=cause,
+        heartbeat_details=heartbeat_details,
+    )
+    await _send("thb_fail", token, encode, timeout, data_converter)
+
+
+async def report_cancelled(
+    token: Token, *details: Any, timeout: Optional[float] = 10.0, data_converter: Any = None
+) -> None:
+    """End the activity as cancelled; see `temporal_heartbeat.report_cancelled`."""
+    encode = partial(encode_values, details)
+    await _send("thb_report_cancelled", token, encode, timeout, data_converter)
+
+
+def _send(
+    name: str,
+    token: Token,
+    encode: Callable[[Optional[Codec]], tuple[Any, ...]],
+    timeout: Optional[float],
+    data_converter: Any,
+) -> Coroutine[Any, Any, tuple[Any, Optional[Codec]]]:
+    """Calls a C function with the token. Returns the result, and the codec that encoded it."""
+    own_codec = codec_of(data_converter)
+    timeout_ms = timeout_to_ms(timeout)
+    return running_queue().call_encoded(name, token_bytes(token), encode, timeout_ms, own_codec)
 
 
 class Activity(ActivityBase):
@@ -72,13 +183,14 @@ class Activity(ActivityBase):
 
     The options and the end of the block are those of `temporal_heartbeat.Activity`, but the block
     is ``async with``. Cancellation of the task (asyncio.CancelledError) never fails the activity.
+    If the end of the block is cancelled, the activity is closed without sending anything more.
 
     Use the coroutines in one event loop, that of the first `wait`. Any thread may call the plain
     methods.
     """
 
     _watch: Optional[Watch] = None
-    _loop: Optional[asyncio.AbstractEventLoop] = None
+    _loop: Optional[EventLoop] = None
 
     @overload
     async def details(self, *, timeout: Optional[float] = 10.0) -> Details: ...
@@ -88,7 +200,7 @@ class Activity(ActivityBase):
 
     async def details(self, default: Any = NOT_GIVEN, *, timeout: Optional[float] = 10.0) -> Any:
         """Return the previous attempt's details; see `temporal_heartbeat.Activity.details`."""
-        return value_or(default, await asyncio.to_thread(self._details, timeout_to_ms(timeout)))
+        return value_or(default, await self._details(timeout_to_ms(timeout)))
 
     async def wait(
         self,
@@ -97,13 +209,10 @@ class Activity(ActivityBase):
         known: int = 0,
         timeout: Optional[float] = None,
     ) -> Signals:
-        """Wait until the signals change, and return them; see `temporal_heartbeat.Activity.wait`.
-
-        It uses no thread, for any number of waiters.
-        """
+        """Wait until the signals change; see `temporal_heartbeat.Activity.wait`."""
         mask, known = signal_bits(mask), signal_bits(known)
         timeout_to_ms(timeout)  # only to raise for an invalid timeout
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         if self._loop not in (None, loop):
             raise RuntimeError(f"another event loop already waits for {self!r}")
         deadline = None if timeout is None else loop.time() + timeout
@@ -123,13 +232,12 @@ class Activity(ActivityBase):
 
     async def flush(self, *, timeout: Optional[float] = 10.0) -> None:
         """Send the recorded details; see `temporal_heartbeat.Activity.flush`."""
-        await asyncio.to_thread(self._call, "thb_activity_flush", timeout_to_ms(timeout))
+        await self._call("thb_activity_flush", timeout_to_ms(timeout))
 
     async def complete(self, result: Any = None, *, timeout: Optional[float] = 10.0) -> None:
         """End the activity with a result; see `temporal_heartbeat.Activity.complete`."""
-        encoded = encode_values((result,), self._codec)
-        timeout_ms = timeout_to_ms(timeout)
-        await asyncio.to_thread(self._call, "thb_activity_complete", *encoded, timeout_ms)
+        encode = partial(encode_values, (result,))
+        await self._send("thb_activity_complete", encode, timeout_to_ms(timeout))
 
     async def fail(
         self,
@@ -146,7 +254,8 @@ class Activity(ActivityBase):
         timeout: Optional[float] = 10.0,
     ) -> None:
         """End this attempt as failed; see `temporal_heartbeat.Activity.fail`."""
-        failure = failure_json(
+        encode = partial(
+            encode_failure,
             message,
             type=type,
             non_retryable=non_retryable,
@@ -156,22 +265,19 @@ class Activity(ActivityBase):
             stack_trace=stack_trace,
             source=source,
             cause=cause,
-            codec=self._codec,
         )
-        timeout_ms = timeout_to_ms(timeout)
-        await asyncio.to_thread(self._call, "thb_activity_fail", failure, len(failure), timeout_ms)
+        await self._send("thb_activity_fail", encode, timeout_to_ms(timeout))
 
     async def report_cancelled(self, *details: Any, timeout: Optional[float] = 10.0) -> None:
         """End the activity as cancelled; see `temporal_heartbeat.Activity.report_cancelled`."""
-        encoded = encode_values(details, self._codec)
-        timeout_ms = timeout_to_ms(timeout)
-        await asyncio.to_thread(self._call, "thb_activity_report_cancelled", *encoded, timeout_ms)
+        encode = partial(encode_values, details)
+        await self._send("thb_activity_report_cancelled", encode, timeout_to_ms(timeout))
 
     async def close(self, *, timeout: Optional[float] = 10.0) -> None:
         """Stop the heartbeats; see `temporal_heartbeat.Activity.close`."""
         timeout_ms = timeout_to_ms(timeout)
         try:
-            await asyncio.to_thread(self._close, timeout_ms)
+            await self._close(timeout_ms)
         finally:
             self._unwatch()
 
@@ -191,8 +297,19 @@ class Activity(ActivityBase):
     ) -> None:
         try:
             if exception is None:
-                await asyncio.to_thread(self._close, self._close_timeout_ms)
+                await self._close(self._close_timeout_ms)
             else:
-                await asyncio.to_thread(self._close_after, exception)
+                await self._close_after(exception)
         finally:
             self._unwatch()
+
+    async def _call(self, name: str, *arguments: Any) -> None:
+        await running_queue().call(name, self._handle, *arguments)
+
+    async def _fetch_details(self, timeout_ms: int) -> Optional[RawDetails]:
+        raw: RawDetails
+        raw = await running_queue().call("thb_activity_get_details", self._handle, timeout_ms)
+        return raw
+
+    async def _with_codec(self, function: Callable[[Optional[Codec]], T]) -> T:
+        return await with_codec(self._codec, function)

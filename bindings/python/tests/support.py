@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import threading
 from pathlib import Path
@@ -46,10 +47,13 @@ class BlackHole:
 class Recorder:
     """A server that stores every received byte, and sends an empty answer to each request.
 
-    An empty answer means success to connect and to a heartbeat.
+    An empty answer means success to connect and to a heartbeat. A heartbeat whose token contains
+    ``signals-5.`` gets the signals with the bits 5.
     """
 
     _SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
+    # WINDOW_UPDATE: the client may send any amount.
+    _LARGE_WINDOW = b"\0\0\x04\x08\0\0\0\0\0" + (2**31 - 2**16).to_bytes(4, "big")
     _DATA, _HEADERS, _END_STREAM, _END_HEADERS = 0, 1, 1, 4
     # HPACK: ":status: 200" by its index, then literal names and values.
     _HEAD = b"\x88" + b"\0\x0ccontent-type\x10application/grpc"
@@ -94,33 +98,40 @@ class Recorder:
 
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection, connection.makefile("rb") as requests:
-            connection.sendall(self._SETTINGS)
+            connection.sendall(self._SETTINGS + self._LARGE_WINDOW)
             requests.read(len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+            signals: dict[bytes, int] = {}  # by the stream
             while head := requests.read(9):
                 content = requests.read(int.from_bytes(head[:3], "big"))
+                if found := re.search(rb"signals-(\d)\.", content):
+                    signals[head[5:9]] = int(found[1])
                 complete = head[3] == self._DATA and bool(head[4] & self._END_STREAM)
                 with self._more:
                     self._received += content
                     self._requests += complete
                     self._more.notify_all()
                 if complete:
-                    # In a thread, to receive requests while `answers` is cleared.
-                    answer = self._answer(head[5:9])
-                    threading.Thread(
-                        target=self._send, args=(connection, answer), daemon=True
-                    ).start()
+                    answer = self._answer(head[5:9], signals.pop(head[5:9], 0))
+                    if self.answers.is_set():
+                        self._send(connection, answer)
+                    else:  # in a thread, to receive more requests
+                        threading.Thread(
+                            target=self._send, args=(connection, answer), daemon=True
+                        ).start()
 
     def _send(self, connection: socket.socket, answer: bytes) -> None:
         self.answers.wait()
         with contextlib.suppress(OSError):
             connection.sendall(answer)
 
-    def _answer(self, stream: bytes) -> bytes:
+    def _answer(self, stream: bytes, signals: int) -> bytes:
         def frame(kind: int, flags: int, content: bytes) -> bytes:
             return len(content).to_bytes(3, "big") + bytes((kind, flags)) + stream + content
 
+        # The fields of the response: 1 cancel_requested, 2 activity_paused, 3 activity_reset.
+        fields = b"".join(bytes((bit + 1 << 3, 1)) for bit in range(3) if signals & 1 << bit)
         return (
             frame(self._HEADERS, self._END_HEADERS, self._HEAD)
-            + frame(self._DATA, 0, bytes(5))
+            + frame(self._DATA, 0, bytes((0, 0, 0, 0, len(fields))) + fields)
             + frame(self._HEADERS, self._END_HEADERS | self._END_STREAM, self._TRAILERS)
         )

@@ -15,20 +15,20 @@ from support import REPOSITORY, BlackHole
 
 import temporal_heartbeat as thb
 from temporal_heartbeat import Payload, _encoding, handoff
-from temporal_heartbeat._active_codec import active_codec
-from temporal_heartbeat._failure import failure_json
+from temporal_heartbeat._active_codec import active_binding
+from temporal_heartbeat._failure import encode_failure
 from temporal_heartbeat._payload import decode_payloads, encode_payloads
 
 PAYLOADS = 4
 
 
 def encode_values(values: Sequence[Any]) -> tuple[int, bytes]:
-    encoding, data, _ = _encoding.encode_values(values, active_codec())
+    encoding, data, _ = _encoding.encode_values(values, active_binding().codec)
     return encoding, data
 
 
 def decode_values(data: bytes) -> tuple[tuple[Any, ...], tuple[Payload, ...]]:
-    return _encoding.decode_values(data, active_codec())
+    return _encoding.decode_values(data, active_binding().codec)
 
 
 class Reversing:
@@ -95,8 +95,8 @@ def test_a_single_value_is_encoded_and_no_values_are_none() -> None:
 @pytest.mark.usefixtures("codec")
 def test_details_of_failures_and_of_their_causes_are_encoded() -> None:
     cause = {"message": "c", "details": ["secret"], "cause": {"details": ["secret"]}}
-    codec = active_codec()
-    made = failure_json(
+    codec = active_binding().codec
+    made, _ = encode_failure(
         "m", details=["secret"], cause=cause, heartbeat_details=["secret"], codec=codec
     )
     assert b"secret" not in made
@@ -127,7 +127,6 @@ def test_values_of_fast_calls_are_encoded() -> None:
         for value in (b"bytes", 7, "text"):
             act.heartbeat(value)
         assert act.info["records"] == 3
-        assert not act._has_no_codec
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")

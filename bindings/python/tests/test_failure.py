@@ -12,7 +12,7 @@ import pytest
 from support import requires
 
 from temporal_heartbeat import InvalidArgumentError, Payload
-from temporal_heartbeat._failure import failure_json
+from temporal_heartbeat._failure import encode_failure
 from temporal_heartbeat._payload import decode_payloads
 
 NOTHING: dict[str, Any] = {
@@ -30,7 +30,7 @@ NOTHING: dict[str, Any] = {
 
 
 def described(message: Any, **given: Any) -> dict[str, Any]:
-    failure: dict[str, Any] = json.loads(failure_json(message, **{**NOTHING, **given}))
+    failure: dict[str, Any] = json.loads(encode_failure(message, **{**NOTHING, **given})[0])
     return failure
 
 
@@ -112,7 +112,7 @@ def test_arguments_have_precedence_over_the_exception() -> None:
 def test_a_large_exception_is_truncated_to_the_limits() -> None:
     error = ValueError("\N{SNOWMAN}" * 100_000)
     error.__cause__ = error
-    text = failure_json(error, **NOTHING)
+    text, _ = encode_failure(error, **NOTHING)
     assert len(text) < 1024 * 1024
     assert text.count(b'"cause"') < 15
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from base64 import b64encode
 from typing import Any, Callable
 
@@ -45,6 +47,11 @@ def test_a_call_uses_its_own_codec(recorder: Recorder, name: str, of_connection:
         )
 
 
+def to_end(outcome: Any) -> Any:
+    """Runs a coroutine of `aio`. A call for threads has ended already."""
+    return asyncio.run(outcome) if inspect.iscoroutine(outcome) else outcome
+
+
 @pytest.mark.parametrize("activity", [thb.Activity, aio.Activity])
 def test_an_activity_uses_its_own_codec(recorder: Recorder, activity: Any) -> None:
     thb.connect(address=recorder.address, compression="none", data_converter=Reversing())
@@ -54,12 +61,12 @@ def test_an_activity_uses_its_own_codec(recorder: Recorder, activity: Any) -> No
         recorder.wait_for(b"binary/other")
         for value in (7, SECRET.encode(), SECRET):  # the fast and the usual ways
             act.heartbeat(value)
-        act._details(5_000)
+        to_end(act.details(timeout=5))
         assert b"binary/reversed" not in recorder.received
         with thb.Activity(b"usual", initial_details=[SECRET], heartbeat_timeout=1, close_timeout=0):
             recorder.wait_for(b"binary/reversed")
     finally:
-        act._close(0)
+        to_end(act.close(timeout=0))
     assert SECRET.encode() not in recorder.received
 
 

@@ -7,7 +7,20 @@ from html import escape
 WIDTH, HEIGHT = 720, 400
 LEFT, RIGHT, TOP, BOTTOM = 64, 210, 40, 44
 # A palette for readers with colour blindness.
-COLOURS = ("#0072b2", "#009e73", "#56b4e9", "#d55e00", "#e69f00", "#cc79a7", "#b07aa1", "#999999", "#8c6d31", "#5f5f5f")
+COLOURS = (
+    "#0072b2",
+    "#009e73",
+    "#56b4e9",
+    "#d55e00",
+    "#e69f00",
+    "#cc79a7",
+    "#b07aa1",
+    "#999999",
+    "#8c6d31",
+    "#5f5f5f",
+    "#44aa99",
+    "#882255",
+)
 GREY = "#8a8a8a"
 
 # The points of a line from left to right: each has a value, the lowest value and the highest value.

@@ -54,6 +54,7 @@ def goals(results: Results) -> list[Goal]:
         Goal("p50, one C thread / bare tonic on its own thread", 0.9, ratio(at(1), "p50_us", "c", "tonic")),
         Goal("p50, one C thread / Go SDK", 0.7, ratio(at(1), "p50_us", "c", "go-sdk")),
         Goal("CPU a call, 16 Python threads / Python SDK", 0.3, ratio(at(16), "cpu_us", "python", "python-sdk")),
+        Goal("CPU a call, 64 tasks of asyncio / Python SDK", 0.2, ratio(at(64), "cpu_us", "python-aio", "python-sdk")),
         Goal("CPU a call, 64 goroutines / Go SDK", 0.5, ratio(at(64), "cpu_us", "go", "go-sdk")),
         Goal("p99, 64 goroutines / Go SDK", 1, ratio(at(64), "p99_us", "go", "go-sdk")),
         Goal("real server: calls/s, C / Go SDK", 1, ratio(at(16, "real"), "rate", "c", "go-sdk"), at_least=True),

@@ -31,6 +31,7 @@ def _sdk(name: str, label: str, *command: str, gzip: bool) -> Peer:
 
 
 _PYTHON = (VENV_PYTHON, str(PEERS / "python" / "ours.py"))
+_PYTHON_AIO = (VENV_PYTHON, str(PEERS / "python" / "aio.py"))
 _PYTHON_SDK = (VENV_PYTHON, str(PEERS / "python" / "sdk.py"))
 _GO_SDK = str(BUILD / "go" / "sdk")
 _JAVA = ("java", "-cp", f"{BUILD / 'java' / 'classes'}:{BUILD / 'java' / 'libraries'}/*", "beats.Main")
@@ -41,6 +42,7 @@ PEERS_BY_NAME = {
         Peer("c", "C", (str(BUILD / "c" / "beats"),)),
         Peer("c-queue", "C, one thread with a queue", (str(BUILD / "c" / "queued"),)),
         Peer("python", "Python", _PYTHON, {"PYTHONPATH": str(PYTHON_PACKAGE)}),
+        Peer("python-aio", "Python, asyncio", _PYTHON_AIO, {"PYTHONPATH": str(PYTHON_PACKAGE)}),
         Peer("go", "Go", (str(BUILD / "go" / "ours"),)),
         _sdk(GO_SDK, "Go SDK", _GO_SDK, gzip=False),
         _sdk("go-sdk-gzip", "Go SDK, default (gzip)", _GO_SDK, gzip=True),
@@ -51,7 +53,7 @@ PEERS_BY_NAME = {
         Peer("wire", "prepared frames", (str(BUILD / "release" / "wire"),), only_null=True, has_cold_start=False),
     )
 }
-OURS = ("c", "c-queue", "python", "go")
+OURS = ("c", "c-queue", "python", "python-aio", "go")
 
 
 def environment(peer: Peer) -> dict[str, str]:

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, TypedDict, TypeVar
 
-from . import errors
+from . import _abi, errors
 from ._active_codec import invoke_encoded
 from ._codec import Codec, codec_of
 from ._details import Details, RawDetails, decode_details
 from ._duration import Duration, duration_to_ms, timeout_to_ms
 from ._encoding import encode_plain_base64, encode_values, options_json, payloads_base64
 from ._failure import encode_failure, grouped_exceptions
-from ._fast_calls import MAX_FAST_BYTES, fast_function, size
+from ._fast_calls import MAX_FAST_BYTES, SIZES, fast_function, size
 from ._invoke import Token, invoke_function, read_text, token_bytes
 from ._keywords import refuse_unknown
 from ._library import library
@@ -49,6 +49,8 @@ T = TypeVar("T")
 NOT_GIVEN: Any = object()
 
 _log = logging.getLogger("temporal_heartbeat")
+
+_NO_SIGNALS = Signals(0)
 
 
 class ActivityOptions(TypedDict, total=False):
@@ -205,12 +207,23 @@ class ActivityBase:
         """
         if not details:
             return self.touch()
-        encoding, data, length = encode_values(details, self._codec)
+        if self._codec is None and len(details) == 1 and type(details[0]) is bytes:
+            # As below, without three function calls.
+            encoding, data = _abi.ENCODING_BINARY, details[0]
+            length = len(data)
+        else:
+            encoding, data, length = encode_values(details, self._codec)
         if length > MAX_FAST_BYTES or self._fast_heartbeat(
-            self._handle, encoding, data, size(length), self._signals_out, None
+            self._handle,
+            encoding,
+            data,
+            SIZES[length] if length < len(SIZES) else size(length),
+            self._signals_out,
+            None,
         ):
             return self._call_for_signals("thb_activity_heartbeat", encoding, data, length)
-        return signals_of(self._signals.value)
+        signals = self._signals.value
+        return signals_of(signals) if signals else _NO_SIGNALS
 
     def touch(self) -> Signals:
         """Report that the work continues, without details: this restarts the ``stall_timeout``.

@@ -66,7 +66,7 @@ def from_payload(payload: Payload) -> Any:
 
 
 def to_json(value: Any) -> bytes:
-    return json.dumps(value, default=_jsonable, separators=(",", ":"), sort_keys=True).encode()
+    return _encoder.encode(value).encode()
 
 
 def _jsonable(value: Any) -> Any:
@@ -83,6 +83,10 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, uuid.UUID):
         return str(value)
     raise TypeError(f"a {type(value).__name__} can't be converted to JSON")
+
+
+# json.dumps would make one for each value.
+_encoder = json.JSONEncoder(default=_jsonable, separators=(",", ":"), sort_keys=True)
 
 
 def _is_protobuf(value: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Optional
 
 from . import _abi
 from ._codec import Codec
-from ._converter import from_payload, to_payload
+from ._converter import from_payload, to_json, to_payload
 from ._payload import Payload, decode_payloads, encode_payloads
 
 __all__ = [
@@ -27,6 +27,9 @@ _OF_PLAIN_VALUE = {
     b"binary/null": _abi.ENCODING_NULL,
 }
 
+# Other types may be converted in another way.
+_PLAIN_JSON = frozenset((dict, list, str, float, bool))
+
 
 def encode_values(values: Sequence[Any], codec: Optional[Codec]) -> tuple[int, bytes, int]:
     """Returns the three C arguments of encoded values: a ``thb_encoding``, the bytes, their length.
@@ -42,8 +45,12 @@ def encode_values(values: Sequence[Any], codec: Optional[Codec]) -> tuple[int, b
         if kind is bytes:
             return _abi.ENCODING_BINARY, value, len(value)
         if kind is int:
-            data = b"%d" % value
+            data = str(value).encode()
             return _abi.ENCODING_JSON, data, len(data)
+        if kind in _PLAIN_JSON:
+            data = to_json(value)
+            if not _may_be_lax_json(data):
+                return _abi.ENCODING_JSON, data, len(data)
     payloads = _payloads(values, codec)
     if len(payloads) == 1 and not isinstance(values[0], Payload) and codec is None:
         [payload] = payloads

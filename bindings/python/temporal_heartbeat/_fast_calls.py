@@ -13,14 +13,14 @@ import functools
 
 from . import _abi
 
-__all__ = ["MAX_FAST_BYTES", "fast_function", "size"]
+__all__ = ["MAX_FAST_BYTES", "SIZES", "fast_function", "size"]
 
 # Larger inputs use an ordinary call: the library takes so long to copy and check them that the call
 # should release the GIL.
 MAX_FAST_BYTES = 16 * 1024
 
 # The usual sizes: making an object takes a large part of the time of a fast call.
-_SIZES = tuple(ctypes.c_size_t(count) for count in range(512))
+SIZES = tuple(ctypes.c_size_t(count) for count in range(512))
 
 
 @functools.cache
@@ -33,4 +33,4 @@ def fast_function(native: ctypes.CDLL, name: str) -> ctypes._NamedFuncPointer:
 
 def size(count: int) -> ctypes.c_size_t:
     """Returns an argument of the type size_t."""
-    return _SIZES[count] if count < len(_SIZES) else ctypes.c_size_t(count)
+    return SIZES[count] if count < len(SIZES) else ctypes.c_size_t(count)

@@ -32,7 +32,8 @@ def invoke(call: Callable[[ctypes.CDLL, Any], tuple[int, T]], *, may_block: bool
             status, value = call(native, ctypes.byref(error))
             return None if status == Status.OK else read_error(native, status, error), value
         finally:
-            native.thb_error_free(error)
+            if error:  # otherwise the call would only release the GIL
+                native.thb_error_free(error)
 
     error, value = run_interruptible(attempt) if may_block else attempt()
     if error is not None:

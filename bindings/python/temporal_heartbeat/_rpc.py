@@ -15,7 +15,7 @@ from ._encoding import encode_values, options_json
 from ._failure import Cause, encode_failure
 from ._invoke import Token, read_text, token_bytes
 from .errors import InvalidArgumentError
-from .signals import Signals
+from .signals import Signals, signals_of
 
 __all__ = [
     "check_clear",
@@ -65,7 +65,7 @@ def heartbeat(
         data_converter,
         ctypes.byref(signals),
     )
-    return Signals(signals.value)
+    return signals_of(signals.value)
 
 
 def check_clear(details: Sequence[Any], clear: bool) -> None:

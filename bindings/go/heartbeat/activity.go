@@ -3,9 +3,9 @@ package heartbeat
 import (
 	"bytes"
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"temporal-heartbeat.dev/go/internal/abi"
 )
@@ -77,7 +77,7 @@ func (a *Activity) recordValues(details []any) (Signals, error) {
 	}
 	buffer := bufferPool.Get().(*bytes.Buffer)
 	defer putBuffer(buffer)
-	values, err := encodeRecord(buffer, a.codec, opRecord, details)
+	values, err := encodeValues(buffer, a.codec, opRecord, details)
 	if err != nil {
 		return 0, err
 	}
@@ -187,15 +187,13 @@ func (a *Activity) Details(ctx context.Context) (Details, error) {
 	if known := a.details.Load(); known != nil {
 		return *known, nil
 	}
-	native, nativeErr := a.handle.Details(0) // known details need no server, and no context
+	native, nativeErr := a.handle.Details() // known details need no server, and no context
 	if nativeErr != nil {
-		var err error
-		native, err = call(ctx, op, callTimeout(ctx), func(timeoutMs uint32) (abi.Details, *abi.Error) {
-			return a.handle.Details(timeoutMs)
-		})
+		answer, err := a.call(ctx, op, abi.Request{Call: abi.ActivityGetDetails})
 		if err != nil {
 			return Details{}, err
 		}
+		native = answer.Details
 	}
 	details, err := newDetails(a.codec, op, native)
 	if err == nil {
@@ -227,7 +225,8 @@ func (a *Activity) GetHeartbeatDetails(valuePtrs ...any) error {
 //
 // Errors: [ErrNotFound], [ErrEnded], [ErrUnavailable], [ErrTimeout], [ErrInvalidHandle] after Close, and the errors of the server.
 func (a *Activity) Flush(ctx context.Context) error {
-	return a.call(ctx, "flush", a.handle.Flush)
+	_, err := a.call(ctx, "flush", abi.Request{Call: abi.ActivityFlush})
+	return err
 }
 
 // Complete completes the activity with a result; nil: without a result. During the call no heartbeats are sent. After success and after
@@ -235,13 +234,13 @@ func (a *Activity) Flush(ctx context.Context) error {
 // is over. After any other error the heartbeats continue, and Complete may be called again. The documentation of the function
 // [Complete] applies too.
 func (a *Activity) Complete(ctx context.Context, result any) error {
-	return a.end(ctx, "complete", resultValues(result), a.handle.Complete)
+	return a.end(ctx, "complete", abi.ActivityComplete, resultValues(result))
 }
 
 // ReportCancelled ends the activity as cancelled, with or without details, if its cancellation was requested. The newest record is sent
 // before. Otherwise it is like Complete.
 func (a *Activity) ReportCancelled(ctx context.Context, details ...any) error {
-	return a.end(ctx, "report cancelled", details, a.handle.ReportCancelled)
+	return a.end(ctx, "report cancelled", abi.ActivityReportCancelled, details)
 }
 
 // Fail ends the attempt with an error, which [FailureFrom] converts. Pass a [Failure] to prevent further attempts, or to set the delay
@@ -262,24 +261,24 @@ func (a *Activity) Fail(ctx context.Context, err error) error {
 	if err != nil {
 		return err
 	}
-	return a.call(ctx, op, func(timeoutMs uint32) *abi.Error { return a.handle.Fail(failureJSON, timeoutMs) })
-}
-
-func (a *Activity) end(ctx context.Context, op string, values []any,
-	native func(encoding int32, data []byte, timeoutMs uint32) *abi.Error,
-) error {
-	encoded, err := encodeValues(a.codec, op, values)
-	if err != nil {
-		return err
-	}
-	return a.call(ctx, op, func(timeoutMs uint32) *abi.Error { return native(encoded.encoding, encoded.data, timeoutMs) })
-}
-
-func (a *Activity) call(ctx context.Context, op string, native func(timeoutMs uint32) *abi.Error) error {
-	_, err := call(ctx, op, callTimeout(ctx), func(timeoutMs uint32) (struct{}, *abi.Error) {
-		return struct{}{}, native(timeoutMs)
-	})
+	_, err = a.call(ctx, op, abi.Request{Call: abi.ActivityFail, Data: failureJSON})
 	return err
+}
+
+func (a *Activity) end(ctx context.Context, op string, call int32, values []any) error {
+	buffer := bufferPool.Get().(*bytes.Buffer)
+	defer putBuffer(buffer)
+	encoded, err := encodeValues(buffer, a.codec, op, values)
+	if err == nil {
+		_, err = a.call(ctx, op, abi.Request{Call: call, Encoding: encoded.encoding, Data: encoded.data})
+	}
+	return err
+}
+
+func (a *Activity) call(ctx context.Context, op string, r abi.Request) (abi.Answer, error) {
+	r.Activity = a.handle
+	answer, _, err := call(ctx, op, nil, &r)
+	return answer, err
 }
 
 // Close sends the newest record, until ctx ends, and stops the heartbeats. If ctx has already ended it sends nothing. Close doesn't end
@@ -293,23 +292,13 @@ func (a *Activity) Close(ctx context.Context) error {
 	}
 	a.Signals() // stores the last signals
 	a.cancel(nil)
-	timeout := callTimeout(ctx)
-	if ctx.Err() != nil || acquireCallSlot(ctx, op, timeout) != nil {
-		return newError(op, a.closeHandle(0))
-	}
-	deadline := time.Now().Add(timeout)
-	_, err := await(ctx, op, deadline, func() (struct{}, *abi.Error) {
-		defer func() { <-callSlots }()
-		return struct{}{}, a.closeHandle(toTimeoutMs(time.Until(deadline)))
-	})
-	return err
-}
-
-func (a *Activity) closeHandle(timeoutMs uint32) *abi.Error {
-	err := a.handle.Close(timeoutMs)
-	stopWatching(a)
-	a.wakeWaiters()
-	if err != nil && Status(err.Status) == StatusInvalidHandle {
+	defer a.wakeWaiters()
+	defer stopWatching(a)
+	_, err := a.call(ctx, op, abi.Request{Call: abi.ActivityClose})
+	switch closed := a.handle.Close(); { // in case that the call didn't begin
+	case closed == nil || Status(closed.Status) != StatusInvalidHandle:
+		return newError(op, closed)
+	case errors.Is(err, ErrInvalidHandle):
 		return nil // Disconnect closed it
 	}
 	return err

@@ -47,9 +47,7 @@ func TestDisconnectWakesCallsInProgress(t *testing.T) {
 		_, err := GetDetails(context.Background(), testToken)
 		answer <- err
 	}()
-	for len(callSlots) == 0 { // until the call is on its way
-		time.Sleep(time.Millisecond)
-	}
+	waitForCalls(t, 1)
 	if err := Disconnect(context.Background()); err != nil {
 		t.Error(err)
 	}

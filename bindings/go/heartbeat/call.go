@@ -2,7 +2,6 @@ package heartbeat
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -13,66 +12,67 @@ import (
 // DefaultTimeout is the timeout of a call whose context has no deadline.
 const DefaultTimeout = 10 * time.Second
 
-const (
-	// maxCalls bounds the calls in progress, including those that continue after their context ended. Each blocks an OS thread while it
-	// waits for the server, and the Go runtime ends a program that needs more than 10,000 of them.
-	maxCalls = 1024
+// answerMargin is how long before the context's deadline the library stops waiting, but at most 1/8 of the remaining time. So
+// its error, which says why the server didn't answer, arrives before the context ends.
+const answerMargin = 10 * time.Millisecond
 
-	// answerMargin is how long before the context's deadline the library stops waiting, but at most 1/8 of the remaining time. So
-	// its error, which says why the server didn't answer, arrives before the context ends.
-	answerMargin = 10 * time.Millisecond
-)
-
-var callSlots = make(chan struct{}, maxCalls)
-
-// call makes one call of the library that ends within ctx and timeout.
-func call[T any](ctx context.Context, op string, timeout time.Duration, native func(timeoutMs uint32) (T, *abi.Error)) (T, error) {
-	var zero T
-	if ctx.Err() != nil {
-		return zero, contextError(ctx, op, notCalled)
+// call makes one call of the library that ends within ctx. While too many calls are in progress, it waits.
+func call(ctx context.Context, op string, epoch *codecEpoch, r *abi.Request) (_ abi.Answer, isStale bool, _ error) {
+	if err := checkCallable(ctx, op); err != nil {
+		return abi.Answer{}, false, err
 	}
-	if err := loadLibrary(); err != nil {
-		return zero, err
+	var deadline time.Time
+	for timeout := callTimeout(ctx); ; timeout = time.Until(deadline) {
+		c, err := begin(epoch, r, toTimeoutMs(timeout))
+		if waited := !deadline.IsZero(); err != nil && Status(err.Status) == StatusLocalLimit {
+			if !waited {
+				deadline = time.Now().Add(timeout)
+			}
+			if waitForEnd(ctx, timeout) {
+				continue
+			}
+		} else if waited {
+			notifyEnded() // there may be a place for another call that waits
+		}
+		if err != nil && ctx.Err() == context.Canceled {
+			return abi.Answer{}, false, contextError(ctx, op, notCalled)
+		} else if err != nil {
+			return abi.Answer{}, err == errStaleEpoch, callError(ctx, op, err)
+		}
+		answer, ok := c.wait(ctx)
+		if !ok {
+			return abi.Answer{}, false, contextError(ctx, op, abandoned)
+		}
+		return answer, false, callError(ctx, op, answer.Err)
 	}
-	deadline := time.Now().Add(timeout)
-	if err := acquireCallSlot(ctx, op, timeout); err != nil {
-		return zero, err
-	}
-	return await(ctx, op, deadline, func() (T, *abi.Error) {
-		defer func() { <-callSlots }()
-		return native(toTimeoutMs(time.Until(deadline)))
-	})
 }
 
-// await runs native, which ends by the deadline, and returns its outcome. When ctx ends first, await returns at once and native
-// continues. So native must own all that it reads, and return all that it makes as results.
-func await[T any](ctx context.Context, op string, deadline time.Time, native func() (T, *abi.Error)) (T, error) {
-	if ctx.Done() == nil {
-		value, err := native()
-		return value, newError(op, err)
+// checkCallable returns an error if ctx has ended, or if there is no library.
+func checkCallable(ctx context.Context, op string) error {
+	if ctx.Err() != nil {
+		return contextError(ctx, op, notCalled)
 	}
-	type outcome struct {
+	return loadLibrary()
+}
+
+// await runs a blocking call of the library, which takes a thread, and returns its result. When ctx ends first, await returns at once,
+// and native continues.
+func await[T any](ctx context.Context, op string, native func() (T, *abi.Error)) (value T, _ error) {
+	type result struct {
 		value T
 		err   *abi.Error
 	}
-	done := make(chan outcome, 1) // buffered, so that an abandoned call can end
+	done := make(chan result, 1) // buffered, so that an abandoned call can end
 	go func() {
 		value, err := native()
-		done <- outcome{value, err}
+		done <- result{value, err}
 	}()
-
-	var got outcome
 	select {
-	case got = <-done:
+	case got := <-done:
+		return got.value, callError(ctx, op, got.err)
 	case <-ctx.Done():
-		select {
-		case got = <-done: // prefer an answer to the end of the context
-		default:
-			var zero T
-			return zero, contextError(ctx, op, abandoned)
-		}
+		return value, contextError(ctx, op, abandoned)
 	}
-	return got.value, addDeadlineExceeded(ctx, deadline, newError(op, got.err))
 }
 
 // callTimeout returns the timeout of a call within ctx.
@@ -99,37 +99,16 @@ func toMilliseconds(d time.Duration) int64 {
 	return ms
 }
 
-// acquireCallSlot waits until fewer than maxCalls are in progress.
-func acquireCallSlot(ctx context.Context, op string, timeout time.Duration) error {
-	select {
-	case callSlots <- struct{}{}:
+// callError converts the error of a call within ctx. If the call was retried until the deadline, it is also context.DeadlineExceeded.
+func callError(ctx context.Context, op string, native *abi.Error) error {
+	if native == nil {
 		return nil
-	default:
 	}
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
-	select {
-	case callSlots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return contextError(ctx, op, notCalled)
-	case <-timer.C:
-		err := localError(op, StatusLocalLimit, fmt.Sprintf("%d calls are in progress, which is the limit, and none ended in time", maxCalls), nil)
-		err.Retryable = true
-		return err
+	err := newError(op, native).(*Error)
+	if deadline, limited := ctx.Deadline(); limited && err.Retryable && time.Until(deadline) <= answerMargin {
+		err.cause = context.DeadlineExceeded
 	}
-}
-
-// addDeadlineExceeded makes an error of a call that was retried until the context's deadline also context.DeadlineExceeded.
-func addDeadlineExceeded(ctx context.Context, deadline time.Time, err error) error {
-	var e *Error
-	if !errors.As(err, &e) || !e.Retryable || time.Now().Before(deadline) {
-		return err
-	}
-	if _, limited := ctx.Deadline(); limited {
-		e.cause = context.DeadlineExceeded
-	}
-	return e
+	return err
 }
 
 // The state of a call when its context ended.

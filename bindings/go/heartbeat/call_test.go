@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"math"
-	"runtime"
 	"testing"
 	"time"
-
-	"temporal-heartbeat.dev/go/internal/abi"
 )
 
 type namedCall struct {
@@ -93,70 +90,6 @@ func TestCancelledConnectReturnsAtOnceAndLeavesNoClient(t *testing.T) {
 		t.Errorf("took %v", took)
 	}
 	connectLazily(t, "127.0.0.1:1") // once the abandoned one has ended
-}
-
-func TestCallsLeaveNoGoroutines(t *testing.T) {
-	connectLazily(t, "127.0.0.1:1")
-	before := runtime.NumGoroutine()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	for range 100 {
-		_, err := RecordHeartbeat(ctx, nil, 1) // refused, without a server
-		wantIs(t, err, ErrInvalidArgument)
-	}
-	// A goroutine that has returned its result may need a moment to end.
-	for start := time.Now(); runtime.NumGoroutine() > before; runtime.Gosched() {
-		if time.Since(start) > promptly {
-			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
-		}
-	}
-}
-
-func TestAbandonedCallRunsToItsEnd(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	release, ended := make(chan struct{}), make(chan struct{})
-	cancel()
-	_, err := await(ctx, "wait", time.Now(), func() (int, *abi.Error) {
-		<-release
-		close(ended)
-		return 1, nil
-	})
-	wantIs(t, err, context.Canceled)
-	close(release)
-	<-ended
-}
-
-func TestAnswerWinsOverContextThatEndsAtTheSameTime(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	answered := make(chan struct{})
-	go func() {
-		<-answered
-		cancel()
-	}()
-	value, err := await(ctx, "wait", time.Now(), func() (int, *abi.Error) {
-		defer close(answered)
-		return 42, nil
-	})
-	if err == nil && value != 42 {
-		t.Errorf("success without its value: %d", value)
-	}
-}
-
-func TestCallBeyondTheLimitFailsWhenNoCallEnds(t *testing.T) {
-	for range maxCalls {
-		callSlots <- struct{}{}
-	}
-	defer func() {
-		for range maxCalls {
-			<-callSlots
-		}
-	}()
-	wantIs(t, acquireCallSlot(context.Background(), "heartbeat", 10*time.Millisecond), ErrLocalLimit)
-
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	wantIs(t, acquireCallSlot(ctx, "heartbeat", time.Hour), context.Canceled)
 }
 
 func TestCallTimeoutIsTheContextsElseTheDefault(t *testing.T) {

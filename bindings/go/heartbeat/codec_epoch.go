@@ -1,6 +1,7 @@
 package heartbeat
 
 import (
+	"bytes"
 	"context"
 	"sync"
 	"sync/atomic"
@@ -13,15 +14,14 @@ import (
 // The library sends the bytes that a call passes to it over the connection that exists when the call begins. The codec that Connect was
 // given for that connection must have encoded those bytes. One epoch is current at a time, and two rules hold:
 //
-//  1. Only [connectWithCodec] begins an epoch: before the native connect, while the process has no connection, and while no other
-//     connectWithCodec runs. So a connection has the same epoch from its beginning to its end. A Connect that fails because a
-//     connection exists, and a Disconnect, don't change the epoch.
-//  2. A native call whose values were encoded in an epoch begins only while that epoch is current. connectWithCodec waits for the end
-//     of those calls before the native connect.
+//  1. Only [beginConnect] begins an epoch, in one step with the submission of the connect: no other call is within the library then. The
+//     library accepts a connect only while the process has no connection. So a connection has the same epoch from its beginning to
+//     its end. A Connect that is refused because a connection exists, and a Disconnect, don't change the epoch.
+//  2. Values that were encoded in an epoch are submitted only while that epoch is current. The request is sent over the connection that
+//     exists at its submission, or over none.
 //
-// By rule 2 no connection begins while a call of an earlier epoch is within the library. So each connection that a call can use
-// was made in the call's own epoch, by rule 1. After a Disconnect the last epoch stays current, and its calls return
-// [ErrNotConnected]. A call that is abandoned because its context ended keeps these rules.
+// So each connection that a call can use was made in the call's own epoch. After a Disconnect the last epoch stays current, and its
+// calls return [ErrNotConnected].
 //
 // A call or an activity can have a codec of its own ([WithPayloadCodec]), which replaces that of the epoch.
 //
@@ -37,64 +37,48 @@ var (
 		return &first
 	}()
 
-	// epochMu is read-locked during each call whose values are encoded, and locked to begin an epoch. The wait for the lock is
-	// short: without a connection the library ends calls at once.
+	// epochMu is read-locked during the submission of encoded values, and locked to begin an epoch. No submission waits for the server.
 	epochMu sync.RWMutex
-
-	// connectMu is locked during a Connect, so that closing the connection of an abandoned Connect can't close that of the next one.
-	connectMu sync.Mutex
 )
 
-// connectWithCodec begins an epoch and connects. The caller holds connectMu.
-func connectWithCodec(codec PayloadCodec, connect func() *abi.Error) *abi.Error {
-	// With a timeout of 0 nothing is sent, and the status shows whether there is a connection.
-	if _, err := abi.GetDetails([]byte("-"), 0); err == nil || Status(err.Status) != StatusNotConnected {
-		return &abi.Error{
-			Status:       int32(StatusAlreadyConnected),
-			GRPCCode:     abi.NoGRPCCode,
-			Message:      "the process is already connected; disconnect first to change the connection",
-			RetryAfterMs: -1,
-		}
-	}
+// beginConnect begins a connect, and with it an epoch if the library accepts it.
+func beginConnect(codec PayloadCodec, optionsJSON []byte) (*pendingCall, *abi.Error) {
 	epochMu.Lock()
-	currentEpoch.Store(&codecEpoch{codec})
-	epochMu.Unlock()
-	return connect()
+	defer epochMu.Unlock()
+	c, err := begin(nil, &abi.Request{Call: abi.Connect, Data: optionsJSON}, 0)
+	if err == nil {
+		currentEpoch.Store(&codecEpoch{codec})
+	}
+	return c, err
 }
 
-// callIfCurrent makes a native call and returns true, or returns false if the epoch isn't current any more.
-func (e *codecEpoch) callIfCurrent(native func()) bool {
-	epochMu.RLock()
-	defer epochMu.RUnlock()
-	if currentEpoch.Load() != e {
-		return false
+// request makes a call with the values that encode adds to the request, and returns their codec: that of the connection, or of ctx. encode
+// may use the buffer. If an epoch begins before the native call, nothing was sent, and the values are encoded again.
+func request(ctx context.Context, op string, r abi.Request,
+	encode func(*abi.Request, *bytes.Buffer, PayloadCodec) error,
+) (answer abi.Answer, codec PayloadCodec, err error) {
+	if ctx.Err() != nil {
+		return answer, nil, contextError(ctx, op, notCalled)
 	}
-	native()
-	return true
-}
-
-// callWithCodec makes a call as [call] does, with values that the codec of its connection encoded. If an epoch begins before the native
-// call, nothing was sent, and the values are encoded again.
-func callWithCodec[V, T any](ctx context.Context, op string, encode func(PayloadCodec) (V, error),
-	native func(values V, timeoutMs uint32) (T, *abi.Error),
-) (T, error) {
-	type outcome struct {
-		value T
-		stale bool
-	}
-	for {
+	buffer := bufferPool.Get().(*bytes.Buffer)
+	defer putBuffer(buffer)
+	for isStale := true; isStale; {
 		epoch := currentEpoch.Load()
-		values, err := encode(codecFrom(ctx, epoch.codec))
-		if err != nil {
-			var zero T
-			return zero, err
+		codec = codecFrom(ctx, epoch.codec)
+		buffer.Reset()
+		if err = encode(&r, buffer, codec); err != nil {
+			return answer, codec, err
 		}
-		got, err := call(ctx, op, callTimeout(ctx), func(timeoutMs uint32) (got outcome, err *abi.Error) {
-			got.stale = !epoch.callIfCurrent(func() { got.value, err = native(values, timeoutMs) })
-			return got, err
-		})
-		if !got.stale {
-			return got.value, err
-		}
+		answer, isStale, err = call(ctx, op, epoch, &r)
+	}
+	return answer, codec, err
+}
+
+// valuesEncoder returns a function for [request] that adds values.
+func valuesEncoder(op string, values []any) func(*abi.Request, *bytes.Buffer, PayloadCodec) error {
+	return func(r *abi.Request, buffer *bytes.Buffer, codec PayloadCodec) error {
+		encoded, err := encodeValues(buffer, codec, op, values)
+		r.Encoding, r.Data = encoded.encoding, encoded.data
+		return err
 	}
 }

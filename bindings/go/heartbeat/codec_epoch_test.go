@@ -173,16 +173,15 @@ func TestHeartbeatsDuringConnectsAndDisconnectsAreEncoded(t *testing.T) {
 	wantEncoded(t, r)
 }
 
-// cancelledWhenAwaited is a context that is cancelled when a goroutine begins to wait for it.
+// cancelledWhenAwaited is a context that is cancelled when a goroutine begins to wait for it for the last of several times.
 type cancelledWhenAwaited struct {
 	context.Context
 	cancel context.CancelFunc
-	asked  int
+	waits  int
 }
 
 func (c *cancelledWhenAwaited) Done() <-chan struct{} {
-	// The first call by await only checks whether the context can be cancelled.
-	if c.asked++; c.asked == 2 {
+	if c.waits--; c.waits == 0 {
 		c.cancel()
 	}
 	return c.Context.Done()
@@ -206,7 +205,7 @@ func TestCancelledDisconnectKeepsTheCodec(t *testing.T) {
 		}
 		inner, cancel := context.WithCancel(background)
 		// The flush can't end, since the server doesn't answer the record.
-		err = Disconnect(&cancelledWhenAwaited{Context: inner, cancel: cancel})
+		err = Disconnect(&cancelledWhenAwaited{inner, cancel, 1})
 		wantIs(t, err, context.Canceled)
 		done := make(chan error)
 		token := fmt.Sprintf("token-%d.", round)
@@ -230,7 +229,8 @@ func TestCancelledConnectLeavesNoConnectionWithoutItsCodec(t *testing.T) {
 		options.Lazy = false
 		r.answers.Lock()
 		inner, cancel := context.WithCancel(background)
-		err := Connect(&cancelledWhenAwaited{Context: inner, cancel: cancel}, options)
+		// The first wait is for other connects.
+		err := Connect(&cancelledWhenAwaited{inner, cancel, 2}, options)
 		wantIs(t, err, context.Canceled)
 		var ended atomic.Bool
 		done := make(chan struct{})

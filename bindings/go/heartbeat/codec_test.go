@@ -1,6 +1,7 @@
 package heartbeat
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -71,7 +72,7 @@ func wantReversed(t *testing.T, data []byte) int {
 
 func TestValuesAreEncodedAndDecoded(t *testing.T) {
 	connectWithTestCodec(t, reversingCodec{})
-	stored, err := encodeValues(currentEpoch.Load().codec, "op", []any{41, nil, []byte("bytes"), "text"})
+	stored, err := encodeValues(new(bytes.Buffer), currentEpoch.Load().codec, "op", []any{41, nil, []byte("bytes"), "text"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +98,7 @@ func TestValuesAreEncodedAndDecoded(t *testing.T) {
 		t.Error(number, nothing, string(raw), text)
 	}
 	again := Details{values: values}.Values()
-	if stored, err = encodeValues(currentEpoch.Load().codec, "op", again); err != nil || wantReversed(t, stored.data) != 4 {
+	if stored, err = encodeValues(new(bytes.Buffer), currentEpoch.Load().codec, "op", again); err != nil || wantReversed(t, stored.data) != 4 {
 		t.Error("a value that was read isn't encoded when it is recorded again:", err)
 	}
 }

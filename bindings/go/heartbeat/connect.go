@@ -3,8 +3,6 @@ package heartbeat
 import (
 	"context"
 	"encoding/json"
-	"sync/atomic"
-	"time"
 
 	"temporal-heartbeat.dev/go/internal/abi"
 )
@@ -12,8 +10,7 @@ import (
 // Connect creates the only client of the process, and checks that the server answers and has the namespace. It retries temporary errors
 // until it times out.
 //
-// Connect waits for another Connect that is in progress. When ctx ends, Connect returns at once. A connection that is made after that is
-// closed.
+// Connect waits for another Connect that is in progress. When ctx ends, Connect returns at once, and leaves no connection.
 //
 // Errors: [ErrConfig] for a wrong option, variable or file; [ErrUnavailable] or [ErrTimeout] when the server doesn't answer;
 // [ErrTLS] when no secure connection can be made; [ErrUnauthenticated], [ErrNamespaceNotFound], [ErrAlreadyConnected];
@@ -27,34 +24,39 @@ func Connect(ctx context.Context, options Options) error {
 	if options.ConnectTimeout < 0 {
 		return localError(op, StatusConfig, "ConnectTimeout is negative", nil)
 	}
-	if _, err := options.marshal(0); err != nil {
+	optionsJSON, err := options.marshal(toTimeoutMs(timeout))
+	if err != nil {
 		return localError(op, StatusConfig, err.Error(), err) // a number that JSON can't express
 	}
-
-	// Set by the goroutine when it has connected, and by the caller when ctx has ended. The first of the two decides whether the
-	// connection stays open.
-	var settled atomic.Bool
-	deadline := time.Now().Add(timeout)
-	_, err := call(ctx, op, timeout, func(uint32) (struct{}, *abi.Error) {
-		connectMu.Lock()
-		defer connectMu.Unlock()
-		if settled.Load() {
-			return struct{}{}, nil
-		}
-		err := connectWithCodec(options.PayloadCodec, func() *abi.Error {
-			optionsJSON, _ := options.marshal(toTimeoutMs(time.Until(deadline))) // fails only if it failed above
-			return abi.Connect(optionsJSON)
-		})
-		if err == nil && !settled.CompareAndSwap(false, true) {
-			err = abi.Disconnect(0)
-		}
-		return struct{}{}, err
-	})
-	if err != nil && ctx.Err() != nil && !settled.CompareAndSwap(false, true) {
-		return nil // the connection was made just before ctx ended
+	if err := checkCallable(ctx, op); err != nil {
+		return err
 	}
-	return err
+	select {
+	case connecting <- struct{}{}:
+	case <-ctx.Done():
+		return contextError(ctx, op, notCalled)
+	}
+	c, nativeErr := beginConnect(options.PayloadCodec, optionsJSON)
+	if nativeErr != nil {
+		<-connecting
+		return newError(op, nativeErr)
+	}
+	answer, ok := c.wait(ctx)
+	if !ok {
+		go func() {
+			if answer, _ := c.wait(context.Background()); answer.Err == nil {
+				abi.Disconnect(0) // made just before it was cancelled
+			}
+			<-connecting
+		}()
+		return contextError(ctx, op, abandoned)
+	}
+	<-connecting
+	return callError(ctx, op, answer.Err)
 }
+
+// connecting has a value while a Connect is in progress, also if its context has ended.
+var connecting = make(chan struct{}, 1)
 
 // Reconfigure changes the credentials of the connected client. Each option that is set replaces the current value. In TLS and GRPCMeta,
 // each key replaces the current value of that key. All other values stay. Activities stay open, and no heartbeat is lost. Reconfigure
@@ -84,9 +86,7 @@ func Disconnect(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return newError(op, abi.Disconnect(0))
 	}
-	deadline := time.Now().Add(callTimeout(ctx))
-	_, err := await(ctx, op, deadline, func() (struct{}, *abi.Error) {
-		return struct{}{}, abi.Disconnect(toTimeoutMs(time.Until(deadline)))
-	})
+	timeoutMs := toTimeoutMs(callTimeout(ctx))
+	_, err := await(ctx, op, func() (struct{}, *abi.Error) { return struct{}{}, abi.Disconnect(timeoutMs) })
 	return err
 }

@@ -63,18 +63,6 @@ type encodedValues struct {
 	data     []byte
 }
 
-// encodeValues converts values, encodes them with the codec, and serializes them as Payloads. Without values the encoding is none.
-func encodeValues(codec PayloadCodec, op string, values []any) (encodedValues, error) {
-	if len(values) == 0 {
-		return encodedValues{encoding: abi.EncodingNone}, nil
-	}
-	payloads, err := toEncodedPayloads(codec, values)
-	if err != nil {
-		return encodedValues{}, localError(op, StatusInvalidArgument, err.Error(), err)
-	}
-	return encodedValues{abi.EncodingPayloads, appendPayloads(nil, payloads)}, nil
-}
-
 // resultValues returns the values to send for a result: none for nil, else one.
 func resultValues(result any) []any {
 	if result == nil {
@@ -96,17 +84,34 @@ func putBuffer(buffer *bytes.Buffer) {
 	}
 }
 
-// encodeRecord is like encodeValues, but is faster for a single value that is converted to JSON, without a codec. It writes the JSON to
-// the buffer, which the result refers to, and the library makes the Payloads.
-func encodeRecord(buffer *bytes.Buffer, codec PayloadCodec, op string, details []any) (encodedValues, error) {
-	if len(details) != 1 || !isConvertedToJSON(details[0]) || codec != nil {
-		return encodeValues(codec, op, details)
+// encodeValues converts values and encodes them with the codec. Without values the encoding is none. The result may refer to the buffer,
+// and to a value. Without a codec the library makes the payload of a single value.
+func encodeValues(buffer *bytes.Buffer, codec PayloadCodec, op string, values []any) (encodedValues, error) {
+	switch {
+	case len(values) == 0:
+		return encodedValues{encoding: abi.EncodingNone}, nil
+	case len(values) > 1 || codec != nil:
+	default:
+		switch value := values[0].(type) {
+		case []byte:
+			return encodedValues{abi.EncodingBinary, value}, nil
+		case int: // without an encoder
+			return encodedValues{abi.EncodingJSON, strconv.AppendInt(buffer.AvailableBuffer(), int64(value), 10)}, nil
+		}
+		if !isConvertedToJSON(values[0]) {
+			break
+		}
+		if err := json.NewEncoder(buffer).Encode(values[0]); err != nil {
+			conversion := &ConversionError{Type: reflect.TypeOf(values[0]), Err: err}
+			return encodedValues{}, localError(op, StatusInvalidArgument, conversion.Error(), conversion)
+		}
+		return encodedValues{abi.EncodingJSON, bytes.TrimSuffix(buffer.Bytes(), []byte("\n"))}, nil
 	}
-	if err := json.NewEncoder(buffer).Encode(details[0]); err != nil {
-		conversion := &ConversionError{Type: reflect.TypeOf(details[0]), Err: err}
-		return encodedValues{}, localError(op, StatusInvalidArgument, conversion.Error(), conversion)
+	payloads, err := toEncodedPayloads(codec, values)
+	if err != nil {
+		return encodedValues{}, localError(op, StatusInvalidArgument, err.Error(), err)
 	}
-	return encodedValues{abi.EncodingJSON, bytes.TrimSuffix(buffer.Bytes(), []byte("\n"))}, nil
+	return encodedValues{abi.EncodingPayloads, appendPayloads(buffer.AvailableBuffer(), payloads)}, nil
 }
 
 // isConvertedToJSON reports whether toPayload converts the value by encoding/json.

@@ -90,7 +90,7 @@ func TestValueThatCannotBeConvertedIsNamed(t *testing.T) {
 		{"map with a key of floats", map[float64]int{1: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := encodeValues(nil, "heartbeat", []any{1, c.value})
+			_, err := encodeValues(new(bytes.Buffer), nil, "heartbeat", []any{1, c.value})
 			wantIs(t, err, ErrInvalidArgument)
 			var conversion *ConversionError
 			if !errors.As(err, &conversion) || conversion.Index != 1 || conversion.Type != reflect.TypeOf(c.value) {
@@ -260,12 +260,12 @@ func TestSingleValueIsRecordedAsConverted(t *testing.T) {
 		[]byte("bytes"), Payload{Data: []byte("x")}, durationpb.New(time.Second),
 	} {
 		var buffer bytes.Buffer
-		got, err := encodeRecord(&buffer, nil, "test", []any{value})
+		got, err := encodeValues(&buffer, nil, "test", []any{value})
 		want, wantErr := NewPayload(value)
 		wanted := want.Data
 		if got.encoding == abi.EncodingPayloads {
 			wanted = appendPayloads(nil, []Payload{want})
-		} else if want.Encoding() != encodingJSON {
+		} else if want.Encoding() != map[int32]string{abi.EncodingJSON: encodingJSON, abi.EncodingBinary: encodingBinary}[got.encoding] {
 			t.Errorf("%v is %s", value, want.Encoding())
 		}
 		if err != nil || wantErr != nil || !bytes.Equal(got.data, wanted) {

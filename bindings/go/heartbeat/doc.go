@@ -105,8 +105,8 @@
 //
 // Each call waits for the server's answer. It retries temporary errors until the deadline of its context, or for [DefaultTimeout] if
 // there is no deadline. A context that has ended before the call is an error, and nothing is sent. When the context ends during the
-// call, the call returns at once with context.Canceled or context.DeadlineExceeded. The request continues with copies of the arguments,
-// and may still take effect.
+// call, the call returns at once with context.Canceled or context.DeadlineExceeded. The request isn't retried any more, but the server
+// may have received it.
 //
 // If the call was retried until the deadline, errors.Is matches its error with the error of the last try and with
 // context.DeadlineExceeded. It also matches an [ErrTimeout] with context.DeadlineExceeded.
@@ -156,10 +156,13 @@
 // [Metrics] returns metrics in Prometheus's text format, and [ForwardLogs] passes log records to log/slog. With THB_LOG=info in the
 // environment the library writes the records to stderr. Neither contains a task token, details, results, or credentials.
 //
-// # Threads
+// # Goroutines and threads
 //
-// Any goroutine may call any function. A call that waits for the server blocks an OS thread. At most 1024 calls wait at a time; a further
-// call waits until one of them ends. Waiting for signals (a Context, Wait) blocks no thread, however many activities are open.
+// Any goroutine may call any function. A call that waits for the server blocks its goroutine, and no OS thread: all calls share one thread
+// that waits for their answers. So a goroutine for each call is cheap, also for thousands of them. The library accepts 65,536 calls with
+// 64 MiB of tokens and values at a time; a further call waits until one of them ends. The calls of one token, or of one Activity, run one
+// after another. Only [TokenFromIDs] and [Disconnect] block a thread. Waiting for signals (a Context, Wait) blocks no thread, however many
+// activities are open.
 //
 // # The native library
 //

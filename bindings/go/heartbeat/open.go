@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -80,7 +79,7 @@ func open(ctx context.Context, op string, taskToken []byte, options OpenOptions,
 	a.ctx, a.cancel = context.WithCancelCause(ctx)
 	if err := startWatching(a); err != nil {
 		a.cancel(nil)
-		handle.Close(0)
+		handle.Close()
 		return nil, newError(op, err)
 	}
 	return a, nil
@@ -101,11 +100,21 @@ func openHandle(ctx context.Context, op string, taskToken []byte, options OpenOp
 		if err := loadLibrary(); err != nil {
 			return 0, nil, err
 		}
-		var nativeErr *abi.Error
-		if epoch.callIfCurrent(func() { handle, nativeErr = abi.OpenActivity(slices.Clone(taskToken), optionsJSON) }) {
+		if handle, nativeErr, isCurrent := openInEpoch(epoch, taskToken, optionsJSON); isCurrent {
 			return handle, codec, newError(op, nativeErr)
 		}
 	}
+}
+
+// openInEpoch opens a handle, unless the epoch of the options isn't current any more.
+func openInEpoch(epoch *codecEpoch, taskToken, optionsJSON []byte) (handle abi.Handle, err *abi.Error, isCurrent bool) {
+	epochMu.RLock()
+	defer epochMu.RUnlock()
+	if currentEpoch.Load() != epoch {
+		return 0, nil, false
+	}
+	handle, err = abi.OpenActivity(taskToken, optionsJSON)
+	return handle, err, true
 }
 
 // marshal returns the options as the JSON of the library, with the details encoded by the codec.

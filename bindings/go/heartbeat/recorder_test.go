@@ -13,10 +13,11 @@ import (
 )
 
 // recorder is a server that stores each message that it receives. It answers each request with an empty message, which means success
-// for Connect and for a heartbeat.
+// for Connect and for a heartbeat, unless answer returns another response, or a refusal.
 type recorder struct {
 	address string
 	answers sync.RWMutex // while it is locked, the server doesn't answer
+	answer  func(message []byte) (response []byte, refusal string)
 
 	mu       sync.Mutex
 	messages []byte
@@ -52,8 +53,18 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	r.answers.RLock()
 	defer r.answers.RUnlock()
 	w.Header().Set("Content-Type", "application/grpc")
+	var response []byte
+	var refusal string
+	if r.answer != nil {
+		response, refusal = r.answer(message)
+	}
+	if refusal != "" {
+		w.Header().Set("Grpc-Status", "3") // INVALID_ARGUMENT
+		w.Header().Set("Grpc-Message", refusal)
+		return
+	}
 	w.Header().Set(http.TrailerPrefix+"Grpc-Status", "0")
-	w.Write(make([]byte, 5))
+	w.Write(append([]byte{0, 0, 0, 0, byte(len(response))}, response...))
 }
 
 func (r *recorder) received() []byte {

@@ -1,9 +1,9 @@
 package heartbeat
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"slices"
 
 	"temporal-heartbeat.dev/go/internal/abi"
 )
@@ -44,10 +44,23 @@ func TokenFromIDs(ctx context.Context, ids IDs) ([]byte, error) {
 	if err != nil {
 		return nil, localError(op, StatusInvalidArgument, "the ids can't be encoded", err)
 	}
-	return call(ctx, op, callTimeout(ctx), func(timeoutMs uint32) ([]byte, *abi.Error) {
+	if err := checkCallable(ctx, op); err != nil {
+		return nil, err
+	}
+	select {
+	case tokenCalls <- struct{}{}:
+	case <-ctx.Done():
+		return nil, contextError(ctx, op, notCalled)
+	}
+	timeoutMs := toTimeoutMs(callTimeout(ctx))
+	return await(ctx, op, func() ([]byte, *abi.Error) {
+		defer func() { <-tokenCalls }()
 		return abi.TokenFromIDs(idsJSON, timeoutMs)
 	})
 }
+
+// tokenCalls limits the calls of TokenFromIDs that block a thread each.
+var tokenCalls = make(chan struct{}, 16)
 
 // RecordHeartbeat sends a heartbeat with details, waits for the server's answer, and returns its signals. The details replace those of
 // the last heartbeat; the next attempt reads them with [GetDetails].
@@ -63,18 +76,18 @@ func RecordHeartbeat(ctx context.Context, taskToken []byte, details ...any) (Sig
 		return 0, localError(op, StatusInvalidArgument,
 			"no details: a heartbeat without details erases the progress that the server holds; pass details, or call ClearHeartbeat", nil)
 	}
-	return requestWithValues(ctx, op, taskToken, details, sendHeartbeat)
+	return sendHeartbeat(ctx, op, taskToken, details)
 }
 
 // ClearHeartbeat sends a heartbeat without details, which deletes those on the server: the next attempt starts from the beginning.
 // Otherwise it is like [RecordHeartbeat].
 func ClearHeartbeat(ctx context.Context, taskToken []byte) (Signals, error) {
-	return requestWithValues(ctx, "clear heartbeat", taskToken, nil, sendHeartbeat)
+	return sendHeartbeat(ctx, "clear heartbeat", taskToken, nil)
 }
 
-func sendHeartbeat(token []byte, v encodedValues, timeoutMs uint32) (Signals, *abi.Error) {
-	signals, err := abi.Heartbeat(token, v.encoding, v.data, timeoutMs)
-	return Signals(signals), err
+func sendHeartbeat(ctx context.Context, op string, taskToken []byte, details []any) (Signals, error) {
+	answer, _, err := request(ctx, op, abi.Request{Call: abi.Heartbeat, Token: taskToken}, valuesEncoder(op, details))
+	return Signals(answer.Signals), err
 }
 
 // GetDetails returns the details of the last heartbeat, which an earlier attempt may have sent: the point to resume from. It
@@ -84,20 +97,12 @@ func sendHeartbeat(token []byte, v encodedValues, timeoutMs uint32) (Signals, *a
 // [ErrNotConnected], [ErrUnavailable], [ErrTimeout].
 func GetDetails(ctx context.Context, taskToken []byte) (Details, error) {
 	const op = "get details"
-	// The codec of the connection that returns the details has to decode them.
-	type outcome struct {
-		details abi.Details
-		codec   PayloadCodec
-	}
-	keepCodec := func(codec PayloadCodec) (PayloadCodec, error) { return codec, nil }
-	got, err := request(ctx, op, taskToken, keepCodec, func(token []byte, codec PayloadCodec, timeoutMs uint32) (outcome, *abi.Error) {
-		details, err := abi.GetDetails(token, timeoutMs)
-		return outcome{details, codec}, err
-	})
+	noValues := func(*abi.Request, *bytes.Buffer, PayloadCodec) error { return nil }
+	answer, codec, err := request(ctx, op, abi.Request{Call: abi.GetDetails, Token: taskToken}, noValues)
 	if err != nil {
 		return Details{}, err
 	}
-	return newDetails(got.codec, op, got.details)
+	return newDetails(codec, op, answer.Details)
 }
 
 // Complete completes the activity with a result. With nil it has no result, like an activity function that returns only an error.
@@ -108,20 +113,16 @@ func GetDetails(ctx context.Context, taskToken []byte) (Details, error) {
 // Errors: [ErrNotFound], [ErrInDoubt], [ErrTooLarge], [ErrInvalidArgument], [ErrTokenUnreadable], [ErrNotConnected],
 // [ErrUnavailable], [ErrTimeout].
 func Complete(ctx context.Context, taskToken []byte, result any) error {
-	_, err := requestWithValues(ctx, "complete", taskToken, resultValues(result),
-		func(token []byte, v encodedValues, timeoutMs uint32) (struct{}, *abi.Error) {
-			return struct{}{}, abi.Complete(token, v.encoding, v.data, timeoutMs)
-		})
+	const op = "complete"
+	_, _, err := request(ctx, op, abi.Request{Call: abi.Complete, Token: taskToken}, valuesEncoder(op, resultValues(result)))
 	return err
 }
 
 // ReportCancelled ends the activity as cancelled, with or without details. The server accepts it only if the cancellation was
 // requested ([SignalCancelRequested]). Otherwise the error is [ErrInvalidArgument], and the activity continues.
 func ReportCancelled(ctx context.Context, taskToken []byte, details ...any) error {
-	_, err := requestWithValues(ctx, "report cancelled", taskToken, details,
-		func(token []byte, v encodedValues, timeoutMs uint32) (struct{}, *abi.Error) {
-			return struct{}{}, abi.ReportCancelled(token, v.encoding, v.data, timeoutMs)
-		})
+	const op = "report cancelled"
+	_, _, err := request(ctx, op, abi.Request{Call: abi.ReportCancelled, Token: taskToken}, valuesEncoder(op, details))
 	return err
 }
 
@@ -133,31 +134,10 @@ func Fail(ctx context.Context, taskToken []byte, err error) error {
 	if err != nil {
 		return err
 	}
-	encode := func(codec PayloadCodec) ([]byte, error) { return failure.marshal(codec, op) }
-	_, err = request(ctx, op, taskToken, encode, func(token, failureJSON []byte, timeoutMs uint32) (struct{}, *abi.Error) {
-		return struct{}{}, abi.Fail(token, failureJSON, timeoutMs)
-	})
-	return err
-}
-
-// request makes a call with a copy of the token and with the values that encode returns. An abandoned call still reads both.
-func request[V, T any](ctx context.Context, op string, taskToken []byte, encode func(PayloadCodec) (V, error),
-	native func(token []byte, values V, timeoutMs uint32) (T, *abi.Error),
-) (T, error) {
-	if ctx.Err() != nil {
-		var zero T
-		return zero, contextError(ctx, op, notCalled)
+	encode := func(r *abi.Request, _ *bytes.Buffer, codec PayloadCodec) (err error) {
+		r.Data, err = failure.marshal(codec, op)
+		return err
 	}
-	token := slices.Clone(taskToken)
-	return callWithCodec(ctx, op, encode, func(values V, timeoutMs uint32) (T, *abi.Error) {
-		return native(token, values, timeoutMs)
-	})
-}
-
-// requestWithValues is like [request], with values to convert and encode.
-func requestWithValues[T any](ctx context.Context, op string, taskToken []byte, values []any,
-	native func(token []byte, values encodedValues, timeoutMs uint32) (T, *abi.Error),
-) (T, error) {
-	encode := func(codec PayloadCodec) (encodedValues, error) { return encodeValues(codec, op, values) }
-	return request(ctx, op, taskToken, encode, native)
+	_, _, err = request(ctx, op, abi.Request{Call: abi.Fail, Token: taskToken}, encode)
+	return err
 }

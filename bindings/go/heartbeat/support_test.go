@@ -101,6 +101,22 @@ func wantCause(t *testing.T, ctx context.Context, causes ...error) {
 	}
 }
 
+// waitForCalls waits until this many calls are in progress.
+func waitForCalls(t *testing.T, count int) {
+	t.Helper()
+	for deadline := time.Now().Add(eventTimeout); ; time.Sleep(time.Millisecond) {
+		calls.mu.Lock()
+		pending := len(calls.pending)
+		calls.mu.Unlock()
+		if pending == count {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d calls are in progress, not %d", pending, count)
+		}
+	}
+}
+
 // detailsOf returns details of values.
 func detailsOf(t testing.TB, values ...any) *Details {
 	t.Helper()

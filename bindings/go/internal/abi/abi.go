@@ -51,6 +51,10 @@ func newError(status C.thb_status_t, err *C.thb_error_t) *Error {
 // takeError copies an error and frees it. It is apart from newError so that the compiler can inline newError.
 func takeError(status C.thb_status_t, err *C.thb_error_t) *Error {
 	defer C.thb_error_free(err)
+	return copyError(status, err)
+}
+
+func copyError(status C.thb_status_t, err *C.thb_error_t) *Error {
 	return &Error{
 		Status:       int32(status),
 		GRPCCode:     int32(C.thb_error_grpc_code(err)),

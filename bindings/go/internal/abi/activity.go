@@ -40,12 +40,16 @@ func newResult(result C.thb_go_result_t) (signals uint32, _ *Error) {
 	return uint32(result.signals), newError(result.status, result.error)
 }
 
-// Details returns the details that the activity had when it was opened. With a timeout of 0 it doesn't ask the server.
-func (h Handle) Details(timeoutMs uint32) (Details, *Error) {
+// Details returns the details that the activity had when it was opened, if they are known. It doesn't ask the server.
+func (h Handle) Details() (Details, *Error) {
 	var details *C.thb_details_t
 	var err *C.thb_error_t
-	status := C.thb_activity_get_details(C.thb_activity_t(h), C.uint32_t(timeoutMs), &details, &err)
-	return takeDetails(details, status, err)
+	status := C.thb_activity_get_details(C.thb_activity_t(h), 0, &details, &err)
+	if status != C.THB_OK {
+		return Details{}, newError(status, err)
+	}
+	defer C.thb_details_free(details)
+	return copyDetails(details), nil
 }
 
 // Info returns the state of the activity as a JSON object.
@@ -56,40 +60,9 @@ func (h Handle) Info() ([]byte, *Error) {
 	return takeText(text, status, err)
 }
 
-// Flush sends the newest record and waits for the server's acknowledgement.
-func (h Handle) Flush(timeoutMs uint32) *Error {
+// Close closes the handle without sending anything, also when it returns an error.
+func (h Handle) Close() *Error {
 	var err *C.thb_error_t
-	status := C.thb_activity_flush(C.thb_activity_t(h), C.uint32_t(timeoutMs), &err)
-	return newError(status, err)
-}
-
-// Complete completes the activity with a result.
-func (h Handle) Complete(encoding int32, result []byte, timeoutMs uint32) *Error {
-	var err *C.thb_error_t
-	status := C.thb_activity_complete(C.thb_activity_t(h), C.thb_encoding_t(encoding), pointer(result), size(result),
-		C.uint32_t(timeoutMs), &err)
-	return newError(status, err)
-}
-
-// Fail fails the attempt.
-func (h Handle) Fail(failureJSON []byte, timeoutMs uint32) *Error {
-	var err *C.thb_error_t
-	status := C.thb_activity_fail(C.thb_activity_t(h), (*C.char)(pointer(failureJSON)), size(failureJSON),
-		C.uint32_t(timeoutMs), &err)
-	return newError(status, err)
-}
-
-// ReportCancelled ends the activity as cancelled.
-func (h Handle) ReportCancelled(encoding int32, details []byte, timeoutMs uint32) *Error {
-	var err *C.thb_error_t
-	status := C.thb_activity_report_cancelled(C.thb_activity_t(h), C.thb_encoding_t(encoding), pointer(details), size(details),
-		C.uint32_t(timeoutMs), &err)
-	return newError(status, err)
-}
-
-// Close closes the handle, also when it returns an error.
-func (h Handle) Close(timeoutMs uint32) *Error {
-	var err *C.thb_error_t
-	status := C.thb_activity_close(C.thb_activity_t(h), C.uint32_t(timeoutMs), &err)
+	status := C.thb_activity_close(C.thb_activity_t(h), 0, &err)
 	return newError(status, err)
 }

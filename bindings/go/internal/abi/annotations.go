@@ -10,6 +10,8 @@ package abi
 #cgo nocallback thb_go_activity_heartbeat
 #cgo nocallback thb_go_activity_touch
 #cgo nocallback thb_go_activity_get_signals
+#cgo noescape thb_go_queue_submit
+#cgo nocallback thb_go_queue_submit
 #include "library.h"
 */
 import "C"

@@ -36,4 +36,40 @@ static inline thb_go_result_t thb_go_activity_get_signals(thb_activity_t activit
     return result;
 }
 
+/* The calls that wait for the server. */
+enum thb_go_call {
+    THB_GO_CONNECT,
+    THB_GO_HEARTBEAT,
+    THB_GO_GET_DETAILS,
+    THB_GO_COMPLETE,
+    THB_GO_FAIL,
+    THB_GO_REPORT_CANCELLED,
+    THB_GO_ACTIVITY_GET_DETAILS,
+    THB_GO_ACTIVITY_FLUSH,
+    THB_GO_ACTIVITY_COMPLETE,
+    THB_GO_ACTIVITY_FAIL,
+    THB_GO_ACTIVITY_REPORT_CANCELLED,
+    THB_GO_ACTIVITY_CLOSE,
+};
+
+/* Calls thb_queue_submit_X. The call decides which of the arguments it reads. */
+thb_go_result_t thb_go_queue_submit(thb_queue_t queue, uint64_t user_data, int call, thb_activity_t activity,
+                                    const unsigned char *token, size_t token_len, thb_encoding_t encoding,
+                                    const unsigned char *data, size_t data_len, uint32_t timeout_ms);
+
+/* Completions with the columns that one call of thb_go_queue_next reads. */
+typedef struct thb_go_batch {
+    thb_status_t status;
+    int has_details; /* whether any completion has details */
+    thb_error_t *error;
+    thb_completions_t *completions;
+    size_t count;
+    const uint64_t *user_data;
+    const thb_status_t *statuses;
+    const uint32_t *signals;
+} thb_go_batch_t;
+
+/* Takes all completions that are ready. Waits for the first. */
+thb_go_batch_t thb_go_queue_next(thb_queue_t queue);
+
 #endif

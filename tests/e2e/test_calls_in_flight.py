@@ -1,17 +1,19 @@
-"""The programs of the documentation that have many calls in flight in one thread, on a real server."""
+"""The programs of the documentation that have many calls in flight, on a real server."""
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from harness.build import compile_c, compile_cpp, link
+from harness.build import compile_c, compile_cpp, link, run
 from harness.examples import Command, node, rust
 from harness.fixtures import StartActivity
 from harness.languages import library_environment
 from harness.markdown import files
 from harness.paths import ROOT, library
+from harness.requires import requires
 from harness.server import Server
 
 GUIDE = ROOT / "docs" / "guide"
@@ -25,9 +27,17 @@ def of_page(name: str, folder: Path) -> Command:
     return [str(compiler(folder / file, folder / "beats", str(library()), f"-Wl,-rpath,{folder}"))]
 
 
+def go_of_page(folder: Path) -> Command:
+    (folder / "main.go").write_text(files(GUIDE / "go.md")["go-solver/beats/main.go"])
+    go = requires(shutil.which("go"), "go")
+    run([go, "-C", str(ROOT / "bindings" / "go"), "build", "-o", str(folder / "beats"), str(folder / "main.go")])
+    return [str(folder / "beats")]
+
+
 PROGRAMS: dict[str, Callable[[Path], Command]] = {
     "c": lambda folder: of_page("c", folder),
     "cpp": lambda folder: of_page("cpp", folder),
+    "go": go_of_page,
     "node": lambda _: node("beats"),
     "rust": lambda _: rust("beats"),
 }

@@ -15,7 +15,15 @@ from typing import Any, Callable, Generic, Protocol, TypeVar
 from ._invoke import invoke_function
 from .errors import Error
 
-__all__ = ["EventLoop", "Future", "PerLoop", "Polled", "running_loop"]
+__all__ = [
+    "EventLoop",
+    "Future",
+    "PerLoop",
+    "Polled",
+    "run_in_thread",
+    "running_loop",
+    "shielded",
+]
 
 T = TypeVar("T")
 P = TypeVar("P", bound="Polled")
@@ -56,6 +64,20 @@ def running_loop() -> EventLoop:
 
         return trio_loop()
     return asyncio.get_running_loop()
+
+
+def shielded() -> contextlib.AbstractContextManager[Any]:
+    """Lets the calls of the block end although the scope of the task is cancelled.
+
+    The scopes of trio and anyio cancel each ``await``, until the task has left them. A cancellation
+    by asyncio is over when the end of a block begins.
+    """
+    in_trio = not isinstance(running_loop(), asyncio.AbstractEventLoop)
+    scopes = sys.modules["trio"] if in_trio else sys.modules.get("anyio")
+    if scopes is None:
+        return contextlib.nullcontext()
+    scope: contextlib.AbstractContextManager[Any] = scopes.CancelScope(shield=True)
+    return scope
 
 
 async def run_in_thread(function: Callable[[], T]) -> T:

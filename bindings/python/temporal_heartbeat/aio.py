@@ -40,7 +40,7 @@ from ._codec import Codec, codec_of
 from ._details import Details, RawDetails, decode_details
 from ._duration import Duration, timeout_to_ms
 from ._encoding import encode_values
-from ._event_loop import EventLoop, running_loop
+from ._event_loop import EventLoop, running_loop, shielded
 from ._failure import Cause, encode_failure
 from ._invoke import Token, token_bytes
 from ._queue import running_queue, with_codec
@@ -296,10 +296,11 @@ class Activity(ActivityBase):
         traceback: Optional[TracebackType],
     ) -> None:
         try:
-            if exception is None:
-                await self._close(self._close_timeout_ms)
-            else:
-                await self._close_after(exception)
+            with shielded():
+                if exception is None:
+                    await self._close(self._close_timeout_ms)
+                else:
+                    await self._close_after(exception)
         finally:
             self._unwatch()
 

@@ -108,17 +108,10 @@ impl Fault {
         ]
     }
 
-    /// Whether the library must keep its promises on time in spite of it.
+    /// Whether the library must keep its promises on time in spite of it. By ids, nothing may be sent while a replica shows an earlier
+    /// attempt.
     fn is_harmless(self) -> bool {
-        matches!(
-            self,
-            Fault::GoAway
-                | Fault::ClockStep
-                | Fault::Cancel
-                | Fault::Pause
-                | Fault::ResetActivity
-                | Fault::Server(Misbehaviour::LaggingReplica)
-        )
+        matches!(self, Fault::GoAway | Fault::ClockStep | Fault::Cancel | Fault::Pause | Fault::ResetActivity)
     }
 
     /// Whether it leaves connections alone.

@@ -458,6 +458,7 @@ pub async fn connect(world: Arc<World>, address: SocketAddr) -> io::Result<Box<d
         let state = lock(&world.network.state);
         state.has_client.then_some(state.client)
     };
+    world.count_try();
     loop {
         world.network.until_up(Way::ToServer).await;
         world.network.until_up(Way::ToClient).await;

@@ -207,10 +207,17 @@ MISTAKES = [
         ("connections_are_bounded",),
     ),
     Mistake(
-        "connections are never closed",
+        "a connection that was replaced is never closed",
         "src/transport/link.rs",
         "settle(&mut state.lock(), number, &connection);",
         "RIGHT\n            if PLANTED { std::mem::forget(connection.clone()); }",
+        ("connections_are_bounded",),
+    ),
+    Mistake(
+        "a connection that has ended isn't closed",
+        "src/transport/http2.rs",
+        "        aborted.as_mut().poll(context)\n    })\n    .await;",
+        "RIGHT\n    if PLANTED { std::future::pending::<()>().await; }",
         ("everything_ends_after_disconnect",),
     ),
     Mistake(
@@ -300,6 +307,8 @@ def copy_source() -> None:
         text=True,
     ).stdout.splitlines()
     texts = {name: (ROOT / name).read_bytes() for name in files if (ROOT / name).exists()}
+    # Another version, so that cargo doesn't take this copy's build for one of the library.
+    texts["Cargo.toml"] = re.sub(rb'(?m)^version = "(.*)"', rb'version = "\1-planted"', texts["Cargo.toml"], count=1)
     for number, mistake in enumerate(MISTAKES, 1):
         texts[mistake.file] = plant(number, mistake, texts[mistake.file].decode()).encode()
     for name, text in texts.items():

@@ -366,7 +366,7 @@ async fn reply(world: &World, pipes: &Pipes, request: &Request) -> Answer {
     let temporal = &world.server.temporal;
     let misbehaviours: Vec<_> =
         lock(&world.server.state).misbehaviours.iter().map(|(_, misbehaviour)| (1, *misbehaviour)).collect();
-    let is_wrong = !misbehaviours.is_empty() && world.chance(0.7);
+    let is_wrong = !misbehaviours.is_empty() && world.chance(world.plan.wrong_answers);
     let misbehaviour = is_wrong.then(|| world.pick(&misbehaviours));
     match misbehaviour {
         Some(Misbehaviour::RateLimited) => return Err(Refusal::rate_limited()),

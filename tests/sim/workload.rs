@@ -61,6 +61,8 @@ const USUAL_TRY: Duration = Duration::from_secs(8);
 const LONGEST_END_OF_TRIES: Duration = Duration::from_millis(600);
 /// The most records at once.
 const LONGEST_BURST: u64 = 300;
+/// How often an activity has a stall timeout.
+const STALLS: f64 = 0.2;
 /// How often a holder looks whether there is a task.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -333,9 +335,13 @@ pub async fn run(world: Arc<World>, process: Arc<Process>, number: usize) {
 
 /// How long a holder works before its next step.
 fn pause(world: &World, task: &Task) -> Duration {
+    world.time_between(Duration::ZERO, time_of(world, task) * 2 / world.plan.steps_per_timeout)
+}
+
+/// The heartbeat timeout, or another time where there is none.
+fn time_of(world: &World, task: &Task) -> Duration {
     let timeout = task.activity.timeout;
-    let timeout = if timeout.is_zero() { world.plan.usual_timeout } else { timeout };
-    world.time_between(Duration::ZERO, timeout * 2 / world.plan.steps_per_timeout)
+    if timeout.is_zero() { world.plan.usual_timeout } else { timeout }
 }
 
 fn call_timeout(world: &World) -> Duration {
@@ -350,6 +356,10 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
     // The details from the hand-over are out of date when the activity is opened again.
     let knows_details = is_first && !world.chance(world.plan.unknown);
     let has_pulse = world.chance(world.plan.pulse);
+    let stall_timeout = match world.chance(STALLS) {
+        true => time_of(world, task).mul_f64(0.5),
+        false => Duration::ZERO,
+    };
     // Server 1.31 takes ids for the first attempt of a standalone activity only.
     let takes_ids = !activity.is_standalone || world.plan.version >= 32;
     let is_by_ids = world.chance(world.plan.by_ids) && takes_ids;
@@ -358,6 +368,7 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
     let options = OpenOptions {
         heartbeat_timeout: if knows_timeout { activity.polled_timeout() } else { Duration::ZERO },
         pulse: has_pulse,
+        stall_timeout,
         initial_details: knows_details.then(|| activity.details.clone().unwrap_or_default()),
         age: Moment::now().since(activity.began),
         ids: is_by_ids.then(|| activity.ids()),
@@ -372,7 +383,7 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
     let held = Held {
         handle,
         attempt: activity.identity(),
-        has_pulse,
+        has_pulse: has_pulse && stall_timeout.is_zero(),
         requests_per_beat,
         since: Instant::now(),
         is_from_start: is_first
@@ -506,7 +517,10 @@ async fn step(
             records.newest += count;
             let mut outcome = Ok(Signals::default());
             for record in newest + 1..=newest + count {
-                outcome = record_one(world, activities, task, handle, records, record);
+                outcome = record_one(world, activities, number, handle, record);
+            }
+            if outcome.is_ok() {
+                records.of_handle = records.newest;
             }
             world.log(Lane::Client, || {
                 let outcome = outcome.as_ref().map_err(Error::status);
@@ -517,7 +531,11 @@ async fn step(
         Step::Record => {
             records.newest += 1;
             let record = records.newest;
-            let outcome = record_one(world, activities, task, handle, records, record);
+            let (its_world, number) = (world.clone(), number);
+            // Its thread may be preempted.
+            let recorded =
+                world.blocking(move || record_one(&its_world, activities, number, handle, record)).await;
+            let outcome = recorded.inspect(|_| records.of_handle = record);
             world.log(Lane::Client, || {
                 format!("record {record} for a{number}: {:?}", outcome.as_ref().map_err(Error::status))
             });
@@ -613,17 +631,15 @@ async fn step(
 fn record_one(
     world: &World,
     activities: &Activities,
-    task: &Task,
+    number: usize,
     handle: Handle,
-    records: &mut Records,
     record: u64,
 ) -> Result<Signals> {
-    let (number, json) = (task.number, record.to_string());
+    let json = record.to_string();
     let recorded = activities.progress(handle, |activity, limit, now| {
         activity.record(Encoding::Json, json.as_bytes(), limit, now)
     });
     if recorded.is_ok() {
-        records.of_handle = record;
         world.took(number, record);
     }
     recorded

@@ -323,6 +323,11 @@ impl World {
     /// A request has reached the server.
     pub fn count_request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        self.count_try();
+    }
+
+    /// The client has sent a request, or tries to connect.
+    pub fn count_try(&self) {
         let mut second = lock(&self.second);
         if second.0 != self.elapsed().as_secs() {
             *second = (self.elapsed().as_secs(), 0);
@@ -330,7 +335,7 @@ impl World {
         second.1 += 1;
         let bound = REQUESTS_PER_SECOND * (1 + self.plan.activities);
         if second.1 > bound && self.plan.shape != Shape::Flood {
-            self.violated("requests_are_bounded", format!("{bound} requests in a second"));
+            self.violated("requests_are_bounded", format!("{bound} requests or connects in a second"));
         }
     }
 }

@@ -180,9 +180,11 @@ MISTAKES = [
     Mistake(
         "a call that waits ignores its deadline",
         "src/activity/registry.rs",
-        "            let left = deadline.remaining();\n            if left.is_zero() {",
+        "            let left = deadline.remaining();\n            if left.is_zero() {\n                return Ok(None);\n"
+        "            }\n            let woken",
         "            let left = deadline.remaining().max(if PLANTED { std::time::Duration::from_secs(1) "
-        "} else { std::time::Duration::ZERO });\n            if left.is_zero() {",
+        "} else { std::time::Duration::ZERO });\n            if left.is_zero() {\n                return Ok(None);\n"
+        "            }\n            let woken",
         ("no_call_outlives_its_timeout",),
     ),
     Mistake(
@@ -230,7 +232,7 @@ MISTAKES = [
     Mistake(
         "disconnect doesn't send what was recorded",
         "src/activity/mod.rs",
-        "let Some(deadline) = timeout.start() else { return };",
+        "let mut unsent = self.request_flush_of_all();",
         "if PLANTED { return; }\n        RIGHT",
         ("disconnect_sends_what_was_recorded",),
     ),

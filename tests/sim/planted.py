@@ -180,11 +180,11 @@ MISTAKES = [
     Mistake(
         "a call that waits ignores its deadline",
         "src/activity/registry.rs",
-        "            let left = deadline.remaining();\n            if left.is_zero() {\n                return Ok(None);\n"
-        "            }\n            let woken",
+        "            let left = deadline.remaining();\n            if left.is_zero() {\n"
+        "                return Ok(None);\n            }\n            let woken",
         "            let left = deadline.remaining().max(if PLANTED { std::time::Duration::from_secs(1) "
-        "} else { std::time::Duration::ZERO });\n            if left.is_zero() {\n                return Ok(None);\n"
-        "            }\n            let woken",
+        "} else { std::time::Duration::ZERO });\n            if left.is_zero() {\n"
+        "                return Ok(None);\n            }\n            let woken",
         ("no_call_outlives_its_timeout",),
     ),
     Mistake(

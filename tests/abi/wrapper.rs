@@ -35,9 +35,10 @@ fn wrapper_takes_results_as_callbacks_futures_and_in_coroutines() {
     for (flags, calls) in [(&["-std=c++20"][..], 10_000), (WITHOUT_EXCEPTIONS, 1_000)] {
         let fake = answering_by_token();
         let program = Program::built_with("queue.cpp", flags);
-        // valgrind is much slower.
-        let calls = if instrumented() { 200 } else { calls };
-        program.variable("TEMPORAL_ADDRESS", fake.address.to_string()).argument(&calls.to_string()).run();
+        // valgrind is much slower. In the child of a process with threads, it reports leaks, and AddressSanitizer may hang.
+        let (calls, children) = if instrumented() { (200, 0) } else { (calls, 20) };
+        let program = program.variable("TEMPORAL_ADDRESS", fake.address.to_string());
+        program.argument(&calls.to_string()).argument(&children.to_string()).run();
     }
 }
 

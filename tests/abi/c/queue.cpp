@@ -161,7 +161,7 @@ static void callback_may_destroy_its_queue() {
     while (queue) CHECK(queue->run_one(30s));
 }
 
-static void child_runs_nothing_of_its_parents_queue() {
+static void child_runs_nothing_of_its_parents_queue(int children) {
     thb::Queue queue = *thb::Queue::open();
     int existing = 0;
     auto beat = queue.heartbeat("silent 1", 1, thb::forever);
@@ -173,7 +173,7 @@ static void child_runs_nothing_of_its_parents_queue() {
             run_until(queue, [&] { return has_result(other); });
         }
     });
-    for (int child = 0; child < 20; ++child) {
+    for (int child = 0; child < children; ++child) {
         const pid_t forked = fork();
         if (forked == 0) {
             alarm(60);
@@ -270,7 +270,7 @@ int main(int, char **argv) {
     cancelled_calls_end_at_once();
     destroyed_queue_calls_nothing_and_ends_futures();
     callback_may_destroy_its_queue();
-    child_runs_nothing_of_its_parents_queue();
+    child_runs_nothing_of_its_parents_queue(std::atoi(argv[2]));
 #ifdef __cpp_exceptions
     exception_of_a_callback_loses_no_completion();
 #endif

@@ -123,7 +123,8 @@ def connect(
     * ``metrics_address``: ``"ip:port"``, where Prometheus can fetch the `metrics`; none.
 
     Blocks at most ``connect_timeout``. If another thread is connecting, it waits for that thread
-    first. Any thread may call it.
+    first; if an event loop is connecting, it raises `AlreadyConnectedError`. Any thread may call
+    it.
 
     Raises `AlreadyConnectedError`; `ConfigError` for an invalid option, variable or file;
     `TlsError` if TLS fails; `UnauthenticatedError`; `NamespaceNotFoundError`; `UnavailableError`,

@@ -23,7 +23,8 @@ loop may be asyncio's, that of another package such as uvloop, or a run of trio.
 Cancelling a coroutine cancels its call. A request that wasn't sent yet is never sent, but the
 server may apply a request that was sent. So after a cancelled ending call the activity may be over:
 repeat the call, which raises `NotFoundError` or `InDoubtError` if it is. A cancelled `connect` may
-have connected. When an event loop is closed, its calls are cancelled.
+have connected. When an event loop is closed, its calls are cancelled. While another task or thread
+is connecting, `connect` doesn't wait, but raises `AlreadyConnectedError`.
 """
 
 from __future__ import annotations

@@ -74,6 +74,12 @@ impl Activities {
         }
         Ok(closing)
     }
+
+    /// Removes an activity whose handle is being closed. Does nothing if it was removed before, also by a disconnect.
+    pub fn finish_closing(&self, handle: Handle) {
+        let _ = self.registry.remove(handle);
+        self.wake_tries();
+    }
 }
 
 /// A handle that is being closed. Dropping it removes its activity.
@@ -105,8 +111,6 @@ impl Closing {
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        // A disconnect may have removed it before.
-        let _ = self.activities.registry.remove(self.handle);
-        self.activities.wake_tries();
+        self.activities.finish_closing(self.handle);
     }
 }

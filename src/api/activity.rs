@@ -222,10 +222,15 @@ pub fn report_cancelled(number: u64, details: Option<Payloads>, timeout: Timeout
 pub fn close(number: u64, timeout: Timeout) -> Result<Call<()>> {
     let (activities, handle) = find(number)?;
     let closing = activities.begin_closing(handle)?;
-    call_of(handle, timeout.start_waiting(), move |_, deadline| async move {
+    let closed = call_of(handle, timeout.start_waiting(), move |_, deadline| async move {
         let deadline = (timeout != Timeout::Zero).then_some(&deadline);
         closing.close(deadline).await
-    })
+    })?;
+    // The token is free when the caller returns, even if the I/O thread is late.
+    Ok(closed.or(move |without| {
+        activities.finish_closing(handle);
+        Err(without.why)
+    }))
 }
 
 fn end(

@@ -1,6 +1,16 @@
 //! Threads that use one activity at the same time.
 
-use std::{fs, sync::mpsc, thread, time::Duration};
+use std::{
+    fs,
+    future::{Future, IntoFuture},
+    sync::{
+        Arc, Mutex,
+        mpsc::{self, Receiver, Sender},
+    },
+    task::{Context, Wake, Waker},
+    thread,
+    time::Duration,
+};
 
 use temporal_heartbeat::{
     api::{activity, rpc},
@@ -219,6 +229,41 @@ fn closing_a_watch_wakes_its_waiters() {
         activity::touch(handle).unwrap();
         activity::close(handle, LONG).and_then(rpc::Call::wait).unwrap();
     }
+}
+
+/// Holds up the I/O thread, which wakes the future of a call.
+struct HeldUp {
+    begins: Sender<()>,
+    ends: Mutex<Receiver<()>>,
+}
+
+impl Wake for HeldUp {
+    fn wake(self: Arc<Self>) {
+        let _ = self.begins.send(());
+        let _ = self.ends.lock().unwrap().recv();
+    }
+}
+
+#[test]
+fn close_that_times_out_frees_the_token_although_the_io_thread_is_held_up() {
+    let _fake = Fake::connected(|_| Answer::ok());
+    let handle = activity::open(&token(1), NO_SEED).unwrap();
+    let (begins, has_begun) = mpsc::channel();
+    let (end, ends) = mpsc::channel();
+    let waker = Waker::from(Arc::new(HeldUp { begins, ends: Mutex::new(ends) }));
+    let _pending = loop {
+        let mut call = Box::pin(rpc::heartbeat(&token(2), None, LONG).unwrap().into_future());
+        if call.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            break call;
+        }
+    };
+    has_begun.recv_timeout(Duration::from_secs(30)).unwrap();
+    record(handle, "41").unwrap();
+    let late = activity::close(handle, Timeout::Within(Duration::from_millis(10))).and_then(rpc::Call::wait);
+    let opened_again = activity::open(&token(1), NO_SEED);
+    end.send(()).unwrap();
+    assert_eq!(late.unwrap_err().status(), Status::Timeout);
+    opened_again.unwrap();
 }
 
 #[test]

@@ -106,6 +106,42 @@ def test_pool_ends_with_its_killed_holder(server: Server, start: StartActivity, 
         wait_until(lambda: not any(map(is_alive, pool)), "the pool's processes end")
 
 
+ONE_ITEM_FAILS = """
+import sys
+import time
+import process_pool
+
+def work(item):
+    if item == 0:
+        raise RuntimeError("item 0 failed")
+    with open(sys.argv[1], "a", buffering=1) as items:
+        print("begin", item, file=items)
+        time.sleep(0.5)
+        print("end", item, file=items)
+    return item
+
+process_pool.work = work
+if __name__ == "__main__":
+    process_pool.main(100)
+"""
+
+
+def test_no_item_runs_after_a_failed_one_has_ended_the_attempt(
+    server: Server, start: StartActivity, tmp_path: Path
+) -> None:
+    program, items = tmp_path / "one_item_fails.py", tmp_path / "items"
+    program.write_text(f"import sys\nsys.path.append({str(RECIPES)!r})\n{ONE_ITEM_FAILS}")
+    activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
+    command = [sys.executable, str(program), str(items)]
+    with start_program(command, activity.next_attempt(), server) as running:
+        activity.next_attempt()
+        done = items.read_text()
+        assert running.wait() == 1
+    assert "begin" in done
+    assert done.count("begin") == done.count("end")
+    assert items.read_text() == done
+
+
 def test_prefork_workers_have_their_own_connections(server: Server, start: StartActivity) -> None:
     activities = [start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS) for _ in range(4)]
     attempts = [activity.next_attempt() for activity in activities]

@@ -6,9 +6,11 @@ The loop finishes writing a checkpoint before it records the path, so the record
 after every step, also between checkpoints, always with the checkpoint from which a retry resumes.
 """
 
+import contextlib
 import json
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -25,12 +27,19 @@ def save(folder: Path, step: int, weights: list[float]) -> str:
     return str(path)
 
 
+def exit_after_the_attempt(act: thb.Activity) -> None:
+    with contextlib.suppress(thb.InvalidHandleError):  # the activity was closed as usual
+        act.wait(thb.Signals.GONE | thb.Signals.LEASE_LOST)
+        os._exit(1)
+
+
 def main(steps: int, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     thb.connect()
     # A hung step, for example on a lost device, records nothing. After a minute the automatic heartbeats stop, and the
-    # server starts another attempt.
+    # server starts another attempt. The thread then ends this process.
     with thb.Activity.from_env(stall_timeout=60) as act:
+        threading.Thread(target=exit_after_the_attempt, args=[act], daemon=True).start()
         progress = act.details(default=None) or {"checkpoint": None}
         state = {"step": 0, "weights": [0.0, 0.0]}
         if progress["checkpoint"]:

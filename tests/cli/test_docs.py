@@ -113,6 +113,21 @@ def test_command_in_the_readme_runs_any_program(
     assert activity.next_attempt().details == [41]
 
 
+def test_script_passes_its_input_and_progress_as_arguments(shell: Shell) -> None:
+    requires(shutil.which("jq"), "jq")
+    (script,) = blocks("What the command receives", "bash")
+    said = shell.run(
+        f"cat > solve.sh <<'END'\n{script}END",
+        "printf '#!/bin/sh\\necho $*' > solver",
+        "chmod +x solver",
+        "temporal activity start --activity-id case-1 --type solve --task-queue cases"
+        ' --start-to-close-timeout 1h --input \'{"case": "wing"}\'',
+        "temporal-heartbeat work --task-queue cases --result output --max-tasks 1 -- bash solve.sh",
+        "temporal activity result --activity-id case-1",
+    )
+    assert re.search(r'Result:?\s+"?--case wing --from 0', said), said
+
+
 def test_script_of_single_calls_resumes_and_completes(
     start: StartActivity, connect: Connect, variables: Mapping[str, str], tmp_path: Path
 ) -> None:

@@ -106,6 +106,32 @@ def test_pool_ends_with_its_killed_holder(server: Server, start: StartActivity, 
         wait_until(lambda: not any(map(is_alive, pool)), "the pool's processes end")
 
 
+A_STEP_HANGS = """
+import sys
+import threading
+from pathlib import Path
+import training
+
+def hang(_):
+    print("hangs", flush=True)
+    threading.Event().wait()
+
+training.time.sleep = hang
+training.main(100, Path(sys.argv[1]))
+"""
+
+
+def test_hung_training_ends_after_its_attempt(
+    server: Server, start: StartActivity, sdk_worker: SdkWorker, tmp_path: Path
+) -> None:
+    program = f"import sys\nsys.path.append({str(RECIPES)!r})\n{A_STEP_HANGS}"
+    attempt = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS).next_attempt()
+    with start_program([sys.executable, "-c", program, str(tmp_path)], attempt, server) as running:
+        running.expect("hangs")
+        sdk_worker.fail(attempt.token)
+        assert running.wait() == 1
+
+
 ONE_ITEM_FAILS = """
 import sys
 import time

@@ -10,7 +10,7 @@
  *         thb::Activity activity = thb::Activity::from_env().value();  // TEMPORAL_ACTIVITY_TASK_TOKEN; beats start
  *         std::int64_t item = activity.details().value().integer().value_or(-1);  // the last completed item
  *         while (++item < 10) {
- *             std::cout << "working on item " << item << '\n';
+ *             std::cout << "working on item " << item << '\n'; // the work
  *             thb::Signals signals = activity.heartbeat(item).value();  // never waits: sent in the background
  *             if (signals.paused()) signals = activity.wait_while_paused().value();
  *             if (signals.cancel_requested()) return !activity.report_cancelled();

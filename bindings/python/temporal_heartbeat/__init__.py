@@ -183,4 +183,8 @@ def __getattr__(name: str) -> str:
     try:
         return importlib.metadata.version("temporal-heartbeat")
     except importlib.metadata.PackageNotFoundError:
-        return version()  # used from a folder, without an installation
+        pass  # used from a folder, without an installation
+    try:
+        return version()
+    except Error as error:  # help() and hasattr() expect an AttributeError
+        raise AttributeError(f"{__name__} has no version: {error}") from error

@@ -83,6 +83,19 @@ def test_without_the_variable_every_place_is_listed_with_its_error(
     assert system.startswith("  the system: libtemporal_heartbeat_absent.so.0: cannot open")
 
 
+def test_help_works_without_the_library_and_an_installation(tmp_path: Path) -> None:
+    source = Path(_library.__file__).parent
+    program = "import pydoc, temporal_heartbeat as t; pydoc.help(t); t.__version__"
+    command = [sys.executable, "-S", "-c", program]
+    variables = {
+        "PYTHONPATH": str(source.parent),
+        _library.LIBRARY_VARIABLE: str(tmp_path / "absent.so"),
+    }
+    done = subprocess.run(command, env=variables, check=False, capture_output=True, text=True)
+    assert "Heartbeat a Temporal Activity from any process" in done.stdout
+    assert "AttributeError: temporal_heartbeat has no version: the native library" in done.stderr
+
+
 def test_an_invalid_library_file_is_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -35,7 +35,7 @@
  *         if (last) snprintf(json, sizeof json, "%.*s", (int)size, last);
  *         thb_details_free(details);
  *         for (int item = atoi(json) + 1; item < 1000; item++) {
- *             printf("working on item %d\n", item);
+ *             printf("working on item %d\n", item); // the work
  *             int digits = snprintf(json, sizeof json, "%d", item);
  *             uint32_t signals = 0;
  *             status = thb_heartbeat(token, len, THB_ENCODING_JSON, json, (size_t)digits, 10000, &signals, NULL);

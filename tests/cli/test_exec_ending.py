@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -102,6 +103,16 @@ def test_result_can_be_read_from_a_file(start: StartActivity, execute: Exec, tmp
         attempt = activity.next_attempt()
         assert execute(attempt, "--result-file", file, command=f"printf '%s' '{content}' > {file}").ends() == 0
         assert activity.result() == result
+
+
+def test_result_of_an_earlier_run_is_not_taken(start: StartActivity, execute: Exec, tmp_path: Path) -> None:
+    file = tmp_path / "result"
+    file.write_text("41")
+    activity = start("workflow")
+    assert execute(activity.next_attempt(), "--result-file", str(file), command="exit 0").ends() == 0
+    error = failure(activity)
+    assert (error.type, error.non_retryable) == ("InvalidResult", True)
+    assert "didn't write" in error.message
 
 
 def test_result_of_another_format_is_a_final_failure(start: StartActivity, execute: Exec) -> None:

@@ -3,9 +3,22 @@
 use std::{
     fs::File,
     io::{self, Read},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
 };
+
+/// What changes whenever a file is replaced or written.
+#[derive(PartialEq)]
+pub struct Version {
+    inode: u64,
+    changed_at: (i64, i64),
+}
+
+/// Returns the version of a file; `None` without a file.
+pub fn version(path: &Path) -> Option<Version> {
+    let metadata = path.metadata().ok()?;
+    Some(Version { inode: metadata.ino(), changed_at: (metadata.ctime(), metadata.ctime_nsec()) })
+}
 
 /// The content of a file, or its size in bytes if that is over the limit.
 pub type Content = Result<Vec<u8>, u64>;

@@ -80,7 +80,7 @@ pub struct RunArgs {
     /// The result of the activity
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = ResultKind::ExitCode, help_heading = "The end")]
     pub result: ResultKind,
-    /// The result is the content of this file: its value if it is JSON, else its bytes
+    /// The result is the content of this file, which the command must write: its value if it is JSON, else its bytes
     #[arg(long, value_name = "PATH", conflicts_with = "result", help_heading = "The end")]
     pub result_file: Option<PathBuf>,
     /// Exit codes that complete the activity, e.g. 0,3 or 0-3

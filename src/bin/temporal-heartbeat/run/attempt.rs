@@ -41,6 +41,7 @@ use crate::{
         pty,
         tee::{Observers, Tee},
     },
+    regular_file,
 };
 
 /// How long to wait, after the command has exited, until the rest of its output is written. The reader of this program's output may be slow.
@@ -131,6 +132,7 @@ fn run_command(
     if args.reads_lines() && env::var_os(PYTHONUNBUFFERED).is_none() {
         command.env(PYTHONUNBUFFERED, "1");
     }
+    let result_before = args.result_file.as_deref().and_then(regular_file::version);
     let mut group = ProcessGroup::start(command, attempt.guardian)?;
     // Closes this process's copy of the command's end of the terminal.
     command.stdout(Stdio::null());
@@ -180,7 +182,8 @@ fn run_command(
     progress.warn_if_none(args.no_progress_warning(true).as_deref());
     let captured = stdout.flatten().and_then(|observers| observers.capture).map(Capture::finish);
     let stderr = stderr.flatten().and_then(|observers| observers.tail).map(Tail::finish).unwrap_or_default();
-    let outcome = Outcome::of_command(args, exit, end.reason, captured, attempt.reporter.readable(&stderr));
+    let stderr = attempt.reporter.readable(&stderr);
+    let outcome = Outcome::of_command(args, exit, end.reason, captured, result_before, stderr);
     Ok(Ended { exit: Some(exit), exit_code: exit_code::of_command(exit), outcome, must_exit: end.must_exit })
 }
 

@@ -22,7 +22,8 @@ use super::{
 use crate::{
     console::{self, Tone},
     output::capture::MAX_RESULT_BYTES,
-    regular_file, value,
+    regular_file::{self, Version},
+    value,
 };
 
 /// The command's output for the result, or its size if it was too large to keep.
@@ -76,12 +77,13 @@ impl Outcome {
     }
 
     /// The outcome after the command has exited. `captured` is `None` if the output isn't the result, or couldn't be read to its
-    /// end.
+    /// end. `before` is the version of the result file at the start of the command.
     pub fn of_command(
         args: &RunArgs,
         exit: ExitStatus,
         stop: Option<StopReason>,
         captured: Option<Captured>,
+        before: Option<Version>,
         stderr: &str,
     ) -> Self {
         let failed = |kind, message, is_non_retryable| {
@@ -99,7 +101,7 @@ impl Outcome {
             (Some(stop @ StopReason::Stalled(_)), _) => stopped("Stalled", stop),
             (Some(stop @ StopReason::Shutdown), _) => stopped("Shutdown", stop),
             (Some(stop @ StopReason::Terminated), _) => stopped("Terminated", stop),
-            (None, Some(code)) if args.is_success(code) => match result(args, code, captured) {
+            (None, Some(code)) if args.is_success(code) => match result(args, code, captured, before) {
                 Ok(result) => Outcome::Completed(result),
                 Err((kind, message)) => failed(kind, message, true),
             },
@@ -223,8 +225,14 @@ fn result(
     args: &RunArgs,
     exit_code: i32,
     captured: Option<Captured>,
+    before: Option<Version>,
 ) -> std::result::Result<Option<Payloads>, ResultError> {
     if let Some(path) = &args.result_file {
+        // The result of an earlier run must not become the result of this one.
+        if before.is_some() && before == regular_file::version(path) {
+            let why = format!("the command didn't write {}, which is older", path.display());
+            return Err(("InvalidResult", why));
+        }
         return file_result(path);
     }
     let output = match captured {

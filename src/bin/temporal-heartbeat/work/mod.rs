@@ -119,6 +119,10 @@ struct Worker {
 /// Runs `work`.
 pub fn run(connection: &Connection, args: WorkArgs) -> Result<u8> {
     args.run.validate()?;
+    if args.concurrency > 1 && args.run.result_file.is_some() {
+        let why = "--result-file with --concurrency over 1: commands that run at once would write the same file; use --result";
+        return Err(Error::argument(why));
+    }
     console::set_quiet(args.run.quiet);
     // Otherwise each task would fail, and the server would retry it here at once.
     if let Err(why) = program::check(args.run.program()) {

@@ -655,7 +655,7 @@ thb_status_t thb_watch_close(thb_watch_t watch, struct thb_error_t **error_out);
 // - The calls of one task token run in the order of their submission, one at a time; so do the calls of one handle.
 //   Calls of different tokens have no order.
 // - At most 65536 calls with 64 MiB of inputs may be outstanding in the process; the next submission returns
-//   THB_LOCAL_LIMIT. A call is outstanding until its completion is taken, or, after the queue was closed, until it ends.
+//   THB_LOCAL_LIMIT. A call is outstanding until its completion is taken; after the queue was closed, until it ends.
 // - thb_disconnect first completes the calls that haven't ended, with THB_NOT_CONNECTED. exit() waits until they have
 //   ended and the records are sent, for at most 2 s. A forked child has neither the parent's queues (THB_FORKED) nor
 //   its calls.
@@ -664,8 +664,7 @@ thb_status_t thb_watch_close(thb_watch_t watch, struct thb_error_t **error_out);
 //
 // Thread-safe. Never blocks. The caller closes *queue_out with thb_queue_close.
 // Returns THB_OK; THB_LOCAL_LIMIT: no descriptor, or too many queues; THB_INVALID_ARGUMENT: queue_out is NULL.
-thb_status_t thb_queue_open(thb_queue_t *queue_out,
-                            struct thb_error_t **error_out);
+thb_status_t thb_queue_open(thb_queue_t *queue_out, struct thb_error_t **error_out);
 
 // Closes a queue. Threads that wait in thb_queue_next return THB_INVALID_HANDLE. Calls that haven't ended continue,
 // and their results are dropped. To end them at once, cancel them before.

@@ -35,7 +35,7 @@ use crate::{
 /// - The calls of one task token run in the order of their submission, one at a time; so do the calls of one handle.
 ///   Calls of different tokens have no order.
 /// - At most 65536 calls with 64 MiB of inputs may be outstanding in the process; the next submission returns
-///   THB_LOCAL_LIMIT. A call is outstanding until its completion is taken, or, after the queue was closed, until it ends.
+///   THB_LOCAL_LIMIT. A call is outstanding until its completion is taken; after the queue was closed, until it ends.
 /// - thb_disconnect first completes the calls that haven't ended, with THB_NOT_CONNECTED. exit() waits until they have
 ///   ended and the records are sent, for at most 2 s. A forked child has neither the parent's queues (THB_FORKED) nor
 ///   its calls.

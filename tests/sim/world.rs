@@ -367,8 +367,11 @@ impl simulated::World for World {
         if probability > 0.0 && blocking::is_running() && self.chance(probability) {
             let longest = if self.chance(RARE) { LONGEST_RARE_PREEMPTION } else { LONGEST_PREEMPTION };
             let time = self.time_between(Duration::ZERO, longest);
+            let began = self.elapsed();
             self.stood_still(time);
             blocking::wait(Wait { condvar: None, time });
+            // The simulation's timers have a resolution of a millisecond.
+            self.stood_still((self.elapsed() - began).saturating_sub(time));
         }
     }
 

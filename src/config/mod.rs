@@ -180,7 +180,9 @@ fn proxy(settings: &Settings, server: &Address) -> Result<Option<Proxy>> {
     let Some(target) = settings.text(&table::PROXY_TARGET_HOST) else {
         return match (user, password) {
             (None, None) => Ok(None),
-            _ => Err(Error::config("proxy.target_host is missing: the credentials for the proxy are given")),
+            _ => Err(Error::config(
+                "options.proxy.target_host is missing: the credentials for the proxy are given",
+            )),
         };
     };
     let address = Address::parse(&settings.source(&table::PROXY_TARGET_HOST), &target)?;
@@ -203,7 +205,7 @@ fn proxy(settings: &Settings, server: &Address) -> Result<Option<Proxy>> {
         (None, None) => None,
         (None, Some(_)) => {
             return Err(Error::config(
-                "proxy.basic_auth_user is missing: proxy.basic_auth_password is given",
+                "options.proxy.basic_auth_user is missing: options.proxy.basic_auth_password is given",
             ));
         }
     };

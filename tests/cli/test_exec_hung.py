@@ -43,8 +43,8 @@ def test_command_that_hangs_is_retried(sign: str, start: StartActivity, execute:
 
 
 def test_command_that_waits_is_left_alone_without_a_stall_timeout(start: StartActivity, execute: Exec) -> None:
-    activity = start("workflow", heartbeat_timeout_ms=1_000)
-    running = execute(activity.next_attempt(), command="sleep 2.5")
+    activity = start("workflow", heartbeat_timeout_ms=3_000)
+    running = execute(activity.next_attempt(), command="sleep 4.5")
     assert running.ends() == 0
     assert activity.result() == 0
 
@@ -68,13 +68,13 @@ def test_absent_server_for_half_a_lease_has_no_effect(start: StartActivity, exec
 
 
 def test_absent_server_for_two_leases_stops_the_command(start: StartActivity, execute: Exec, server: Server) -> None:
-    activity = start("workflow", heartbeat_timeout_ms=1_000)
+    activity = start("workflow", heartbeat_timeout_ms=3_000)
     attempt = activity.next_attempt()
     with Proxy(server.port) as up:
         running = execute(attempt, "--address", up.address, "--end-timeout", "20s", command="echo ready; sleep 1000")
         running.line()
     running.says("no heartbeat got through for as long as the heartbeat timeout")
-    why = r"the server acknowledges no heartbeat, the last one [\d.]+s ago; the heartbeat timeout is 1s: \w+"
+    why = r"the server acknowledges no heartbeat, the last one [\d.]+s ago; the heartbeat timeout is 3s: \w+"
     assert re.search(why, running.errors())
     activity.next_attempt()
     with Proxy(server.port, up.port):
@@ -83,7 +83,7 @@ def test_absent_server_for_two_leases_stops_the_command(start: StartActivity, ex
 
 
 def test_lost_lease_can_be_ignored(start: StartActivity, execute: Exec, server: Server) -> None:
-    activity = start("workflow", heartbeat_timeout_ms=1_000)
+    activity = start("workflow", heartbeat_timeout_ms=3_000)
     attempt = activity.next_attempt()
     flags = ["--on-lease-lost", "ignore"]
     with Proxy(server.port) as up:

@@ -14,7 +14,8 @@ from harness.fixtures import Connect, StartActivity
 from harness.polling import wait_until
 from harness.program import Exec, encoded
 
-SOON = {"heartbeat_timeout_ms": 1_000}
+# Longer than a busy machine needs to start the program.
+SOON = {"heartbeat_timeout_ms": 3_000}
 
 
 @pytest.mark.parametrize(

@@ -129,13 +129,13 @@ def test_signals_to_exec_are_forwarded_to_the_command(
 
 
 def test_stop_from_a_terminal_freezes_the_command_and_not_the_heartbeats(start: StartActivity, execute: Exec) -> None:
-    activity = start("workflow", heartbeat_timeout_ms=1_000)
+    activity = start("workflow", heartbeat_timeout_ms=3_000)
     running = execute(activity.next_attempt(), command=WAITS)
     child = int(running.line())
     running.kill(signal.SIGTSTP)
     wait_until(lambda: state(child) == "T", "the command is frozen")
     with pytest.raises(subprocess.TimeoutExpired):
-        running.process.wait(2.5)
+        running.process.wait(4.5)  # longer than the heartbeat timeout
     running.kill(signal.SIGCONT)
     wait_until(lambda: state(child) in "RS", "the command continues")
     running.kill(signal.SIGTERM)

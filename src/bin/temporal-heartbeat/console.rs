@@ -155,10 +155,17 @@ impl Tone {
     }
 }
 
+/// Whether the terminal can only print text.
+fn is_dumb() -> bool {
+    env::var_os("TERM").is_none_or(|name| name == "dumb")
+}
+
 /// Colours a text if the stream is a terminal that shows colours. NO_COLOR and TERM=dumb turn them off.
 fn coloured(stream: &impl RawStream, colour: AnsiColor, text: &str) -> String {
     match AutoStream::choice(stream) {
         ColorChoice::Never => text.to_owned(),
+        // `AutoStream` takes a terminal of a CI service for one with colours.
+        _ if is_dumb() => text.to_owned(),
         _ => {
             let style = colour.on_default();
             format!("{style}{text}{style:#}")
@@ -259,7 +266,7 @@ pub fn error_json(error: &Error, exit_code: u8) -> Value {
 
 /// Whether a status line can be shown: the standard error is a terminal that can clear a line, and the program isn't quiet.
 pub fn can_show_status_line() -> bool {
-    !is_quiet() && io::stderr().is_terminal() && env::var_os("TERM").is_some_and(|name| name != "dumb")
+    !is_quiet() && io::stderr().is_terminal() && !is_dumb()
 }
 
 /// Allows [`set_status_line`], if a status line can be shown. Returns whether it can.

@@ -1,7 +1,7 @@
 //! Reads files that a command writes.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io::{self, Read},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
@@ -14,9 +14,9 @@ pub struct Version {
     changed_at: (i64, i64),
 }
 
-/// Returns the version of a file; `None` without a file.
+/// Returns the version of a regular file; `None` without one.
 pub fn version(path: &Path) -> Option<Version> {
-    let metadata = path.metadata().ok()?;
+    let metadata = path.metadata().ok().filter(Metadata::is_file)?;
     Some(Version { inode: metadata.ino(), changed_at: (metadata.ctime(), metadata.ctime_nsec()) })
 }
 

@@ -145,7 +145,8 @@ fn failed_so(found: &Description, attempt: Attempt, report: &Report) -> Option<b
     if found.attempt.number != attempt.number.saturating_add(1) {
         return None;
     }
-    let is_ours = found.last_failure.as_ref().is_some_and(|last| told(last) == told(&report.failure));
+    // An operator's change of the options or a reset erases the failure.
+    let is_ours = told(found.last_failure.as_ref()?) == told(&report.failure);
     // Details that were recorded after the failure was applied are lost. The next attempt may have replaced them too.
     (!is_ours || has_details_of(found, report)).then_some(is_ours)
 }
@@ -221,7 +222,7 @@ mod tests {
     use crate::{client::description::State, config::Options, model::payload::Payloads, runtime::Runtime};
 
     #[test]
-    fn failure_stays_in_doubt_if_the_server_lacks_its_details() {
+    fn failure_stays_in_doubt_if_the_server_lacks_it_or_its_details() {
         let report = |details: &str| {
             let report = Report::read(br#"{"message":"broken"}"#).unwrap();
             Report { heartbeat_details: Some(Payloads::from_json_values([details])), ..report }
@@ -238,6 +239,9 @@ mod tests {
         let first = Attempt { number: 1, started_at: 0 };
         assert_eq!(failed_so(&found, first, &report("1")), Some(true));
         assert_eq!(failed_so(&found, first, &report("2")), None);
+        // After an operator has changed the options.
+        let changed = Description { last_failure: None, ..found };
+        assert_eq!(failed_so(&changed, first, &report("1")), None);
     }
 
     #[test]

@@ -152,7 +152,7 @@ pub fn details(number: u64, timeout: Timeout) -> Result<Call<Details>> {
 /// Returns a report on the activity, as JSON.
 pub fn info(number: u64) -> Result<String> {
     let (activities, handle) = find(number)?;
-    let (info, signals) = activities.registry.with(handle, |activity| {
+    let (info, signals) = activities.registry.with_open(handle, |activity| {
         let now = Moment::now();
         (activity.info(now), activity.signals(now))
     })?;

@@ -195,7 +195,9 @@ static void calls_of_a_handle_run_in_order(void) {
     SUCCEEDS(thb_queue_submit_activity_complete(queue, 2, activity, THB_ENCODING_JSON, "42", 2, 30000, err));
     SUCCEEDS(thb_queue_submit_activity_fail(queue, 3, activity, NULL, 0, 30000, err));
     SUCCEEDS(thb_queue_submit_activity_close(queue, 4, activity, 30000, err));
+    thb_text_t *info;
     FAILS(THB_INVALID_HANDLE, thb_activity_get_signals(activity, &signals, err));
+    FAILS(THB_INVALID_HANDLE, thb_activity_get_info(activity, &info, err));
     FAILS(THB_INVALID_HANDLE, thb_activity_heartbeat(activity, THB_ENCODING_JSON, "43", 2, NULL, err));
     thb_completions_t *taken;
     SUCCEEDS(thb_queue_next(queue, 1, 30000, &taken, err));

@@ -2,13 +2,11 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::Poll,
     time::Duration,
 };
 
@@ -22,7 +20,7 @@ use super::{
 };
 use crate::{
     client::{Client, Effort, rpc_error::RpcError},
-    model::{error::Error, status::Status},
+    model::{deadline::unless_stopped, error::Error, status::Status},
     runtime,
     sys::{clock::Moment, sync::Mutex},
 };
@@ -252,34 +250,20 @@ impl Activities {
                 self.telemetry.metrics.beats_coalesced.more(replaced);
                 let effort = Effort::Once(time.start());
                 let request = pin!(client.heartbeat(&target, details, effort));
-                let answer = self.unless_given_up(handle, request).await;
+                // Dropping a request cancels it.
+                let answer = unless_stopped(request, self.until_given_up(handle)).await;
                 answer.map(|answer| answer.map_or_else(Outcome::Failed, Outcome::Acknowledged))
             }
             Step::Describe { subject, time } => {
                 let effort = Effort::Once(time.start());
                 let request = pin!(client.look(&subject, effort));
-                let answer = self.unless_given_up(handle, request).await;
+                let answer = unless_stopped(request, self.until_given_up(handle)).await;
                 let described = |found| Outcome::Described(Box::new(found));
                 answer.map(|answer| answer.map_or_else(Outcome::Failed, described))
             }
             Step::At(_) | Step::Nothing => None,
         };
         outcome.unwrap_or(Outcome::GivenUp)
-    }
-
-    /// Makes a request. Returns `None` if it was given up because it delayed a waiting call. Dropping this cancels
-    /// the request.
-    async fn unless_given_up<T>(
-        &self,
-        handle: Handle,
-        mut request: Pin<&mut impl Future<Output = T>>,
-    ) -> Option<T> {
-        let mut given_up = pin!(self.until_given_up(handle));
-        poll_fn(|context| match request.as_mut().poll(context) {
-            Poll::Ready(answer) => Poll::Ready(Some(answer)),
-            Poll::Pending => given_up.as_mut().poll(context).map(|()| None),
-        })
-        .await
     }
 }
 

@@ -165,12 +165,7 @@ impl State {
 impl Activities {
     /// Opens a watch.
     pub fn open_watch(&self) -> Result<u64> {
-        let event = Event::new().map_err(|error| {
-            Error::new(
-                Status::LocalLimit,
-                format!("no descriptor for the watch: {error}; raise the limit of open files (ulimit -n)"),
-            )
-        })?;
+        let event = Event::new().map_err(|why| Error::no_descriptor("watch", &why))?;
         let mut open = self.watches.open.lock();
         if open.watches.len() >= MAX_WATCHES {
             return Err(Error::new(
@@ -255,12 +250,7 @@ impl Activities {
     /// Opens a descriptor that is readable while [`Activities::next_of_watch`] has a result. The caller closes it.
     pub fn open_watch_fd(&self, watch: u64) -> Result<i32> {
         self.registry.handle(watch)?;
-        self.watches.get(watch)?.event.share().map_err(|error| {
-            Error::new(
-                Status::LocalLimit,
-                format!("no descriptor for the watch: {error}; raise the limit of open files (ulimit -n)"),
-            )
-        })
+        self.watches.get(watch)?.event.share().map_err(|why| Error::no_descriptor("watch", &why))
     }
 
     /// Closes a watch and wakes its waiters. Its activities stay open.

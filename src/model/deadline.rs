@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -101,13 +101,22 @@ impl Deadline {
     pub async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let cancellation = self.cancellation.as_ref().filter(|cancellation| cancellation.is_shared());
         let Some(cancellation) = cancellation else { return Some(work.await) };
-        let (mut work, mut cancelled) = (pin!(work), pin!(cancellation.cancelled()));
-        poll_fn(|context| match work.as_mut().poll(context) {
-            Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending => cancelled.as_mut().poll(context).map(|()| None),
-        })
-        .await
+        unless_stopped(pin!(work), cancellation.cancelled()).await
     }
+}
+
+/// Runs `work` until it ends. Returns `None` if `stop` ends first. `work` is pinned, because moving a large future costs
+/// time.
+pub async fn unless_stopped<T>(
+    mut work: Pin<&mut impl Future<Output = T>>,
+    stop: impl Future<Output = ()>,
+) -> Option<T> {
+    let mut stop = pin!(stop);
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => stop.as_mut().poll(context).map(|()| None),
+    })
+    .await
 }
 
 /// Cancels a call: the call ends as if its deadline had passed.
@@ -134,11 +143,16 @@ impl Cancellation {
 
     /// Begins the call. Returns whether it may begin, because no caller has prevented it.
     pub fn begin(&self) -> bool {
-        !self.is_decided.swap(true, Ordering::AcqRel)
+        self.decide()
     }
 
     /// Prevents the call from beginning. Returns whether that was in time.
     pub fn prevent(&self) -> bool {
+        self.decide()
+    }
+
+    /// Returns whether this is the first decision.
+    fn decide(&self) -> bool {
         !self.is_decided.swap(true, Ordering::AcqRel)
     }
 

@@ -1,6 +1,6 @@
 //! The error of a call: its status, its message, and whether a retry can help.
 
-use std::{fmt, time::Duration};
+use std::{fmt, io, time::Duration};
 
 use super::status::Status;
 
@@ -38,6 +38,13 @@ impl Error {
     /// Creates the error for an invalid option, variable or file.
     pub fn config(message: impl Into<String>) -> Self {
         Self::new(Status::Config, message)
+    }
+
+    /// Creates the error for a descriptor that can't be created.
+    pub fn no_descriptor(purpose: &str, why: &io::Error) -> Self {
+        let message =
+            format!("no descriptor for the {purpose}: {why}; raise the limit of open files (ulimit -n)");
+        Self::new(Status::LocalLimit, message)
     }
 
     /// Sets the gRPC code that the server answered.

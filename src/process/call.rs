@@ -48,10 +48,13 @@ impl<T> Fallback<T> {
     /// Returns the outcome, or what replaces it if there is only a reason for its absence.
     fn resolve<U: From<T>>(mut self, outcome: Result<Result<U>>) -> Result<U> {
         let otherwise = self.otherwise.take();
-        match (outcome, otherwise) {
-            (Ok(outcome), _) => outcome,
-            (Err(why), Some(otherwise)) => otherwise(self.abandoned(why)).map(U::from),
-            (Err(why), None) => Err(self.abandoned(why).why),
+        let without = match outcome {
+            Ok(outcome) => return outcome,
+            Err(why) => self.abandoned(why),
+        };
+        match otherwise {
+            Some(otherwise) => otherwise(without).map(U::from),
+            None => Err(without.why),
         }
     }
 

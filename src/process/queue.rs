@@ -160,7 +160,7 @@ struct SubmittedCall {
 impl Queues {
     /// Opens a queue. `handle` returns a handle for an index and a generation.
     pub fn open(&self, handle: impl FnOnce(u32, u32) -> u64) -> Result<u64> {
-        let event = Event::new().map_err(|error| no_descriptor(&error))?;
+        let event = Event::new().map_err(|why| Error::no_descriptor("queue", &why))?;
         let mut open = self.open.lock();
         if open.queues.len() >= MAX_QUEUES {
             return Err(limit(format!("{MAX_QUEUES} queues are open, which is the limit")));
@@ -201,8 +201,9 @@ impl Queues {
     pub fn end_calls_of(&self, session: u64) {
         let queues: Vec<_> = self.open.lock().queues.values().cloned().collect();
         for queue in queues {
-            let calls: Vec<_> = queue.state.lock().running.values().cloned().collect();
-            for call in calls.iter().filter(|call| call.session == session) {
+            let is_of_session = |call: &&Arc<SubmittedCall>| call.session == session;
+            let calls: Vec<_> = queue.state.lock().running.values().filter(is_of_session).cloned().collect();
+            for call in calls {
                 call.end(Err(runtime::disconnected()));
             }
             queue.notify();
@@ -277,7 +278,7 @@ impl Queue {
 
     /// Opens a descriptor that is readable while completions are ready. The caller closes it.
     pub fn open_fd(&self) -> Result<i32> {
-        let descriptor = self.event.share().map_err(|error| no_descriptor(&error))?;
+        let descriptor = self.event.share().map_err(|why| Error::no_descriptor("queue", &why))?;
         let state = self.state.lock();
         self.is_polled.store(true, Ordering::Release);
         if !state.ready.is_empty() {
@@ -407,8 +408,4 @@ impl Drop for Notifier {
 
 fn limit(why: String) -> Error {
     Error::new(Status::LocalLimit, why)
-}
-
-fn no_descriptor(error: &std::io::Error) -> Error {
-    limit(format!("no descriptor for the queue: {error}; raise the limit of open files (ulimit -n)"))
 }

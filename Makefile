@@ -23,14 +23,6 @@ else
 LINK   := -C link-arg=-Wl,-soname,$(SONAME) -C link-arg=-Wl,-z,nodelete
 endif
 
-# A static library from Rust exports all of its symbols, even those of Rust's standard library. A program couldn't link two such
-# libraries. So this links the archive into one object that exports thb_* only. The object has no section groups, because the linker
-# would keep only one of the groups with the same name. Bitcode is removed: only Rust's linker can read it, and other linkers fail.
-ARCHIVE := target/release/libtemporal_heartbeat.a
-SEAL = ld -r --force-group-allocation --whole-archive $(ARCHIVE) -o $(ARCHIVE).o \
-	&& objcopy --wildcard --keep-global-symbol='thb_*' --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd $(ARCHIVE).o \
-	&& rm -f $(ARCHIVE) && ar rcs $(ARCHIVE) $(ARCHIVE).o && rm $(ARCHIVE).o
-
 PROGRAM := $(CURDIR)/target/release/temporal-heartbeat
 
 .DEFAULT_GOAL := all
@@ -51,7 +43,7 @@ lib: ## build the shared and the static library, in target/release
 	$(call needs,$(CARGO),Rust)
 	$(CARGO) rustc --target-dir target --release --lib --crate-type cdylib,staticlib -- $(LINK)
 	@ln -sf $(notdir $(LIB)) target/release/$(SONAME)
-	@$(if $(filter Linux,$(SYSTEM)),$(SEAL),:)
+	@$(if $(filter Linux,$(SYSTEM)),packaging/seal.sh target/release/libtemporal_heartbeat.a,:)
 
 cli: ## build the command-line program, in target/release
 	$(call needs,$(CARGO),Rust)
@@ -86,6 +78,7 @@ $(VENV)/.done: tests/requirements.txt
 
 -include examples/demo/demo.mk # not in a source package
 include packaging/packaging.mk
+include packaging/release.mk
 
 # The programs in Rust that the scenarios run, built with the features that they choose.
 drivers:

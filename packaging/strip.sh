@@ -3,6 +3,8 @@
 # file beside it, where debuggers find it by its name.
 #
 #     packaging/strip.sh target/release target/shipped
+#
+# BINUTILS is the prefix of the tools, for example aarch64-linux-gnu-.
 set -eu
 built=$1
 shipped=$2
@@ -29,11 +31,12 @@ fi
 
 library=libtemporal_heartbeat.so
 is_fresh "$built/$library" "$shipped/$library" && exit
-need objcopy "binutils"
-objcopy --only-keep-debug "$built/$library" "$shipped/$library.debug"
-objcopy --strip-debug "$built/libtemporal_heartbeat.a" "$shipped/libtemporal_heartbeat.a"
+objcopy=${BINUTILS:-}objcopy
+need "$objcopy" "binutils"
+"$objcopy" --only-keep-debug "$built/$library" "$shipped/$library.debug"
+"$objcopy" --strip-debug "$built/libtemporal_heartbeat.a" "$shipped/libtemporal_heartbeat.a"
 (
     cd "$shipped" # objcopy stores the name as given, so it must have no folder
-    objcopy --strip-all --add-gnu-debuglink="$library.debug" "$OLDPWD/$built/$library" "$library.new"
+    "$objcopy" --strip-all --add-gnu-debuglink="$library.debug" "$OLDPWD/$built/$library" "$library.new"
 )
 mv "$shipped/$library.new" "$shipped/$library"

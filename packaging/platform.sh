@@ -1,0 +1,80 @@
+#!/bin/sh
+# Builds the library and the program for one Linux platform, and strips them.
+#
+#     packaging/platform.sh linux-aarch64-musl target/platforms/linux-aarch64-musl
+#
+# zig compiles C and links, because it has the C libraries of all platforms, also old ones. Rust's standard library is the one that rustup
+# has installed for the platform (`rustup target add`). If there is none, Debian's compiler builds it from Debian's source.
+set -eu
+cd "$(dirname "$0")/.."
+platform=$1 folder=$2
+machine=$(echo "$platform" | cut -d- -f2) libc=$(echo "$platform" | cut -d- -f3)
+triple=$machine-unknown-linux-$libc
+tools=$PWD/target/tools
+host=$(uname -m)
+
+fail() {
+    echo "packaging: $platform: $1" >&2
+    exit 1
+}
+
+# Runs one process at a time: the platforms share the tools.
+mkdir -p "$tools" "$folder"
+exec 9>"$tools/lock"
+flock 9
+if [ ! "$tools/venv/.done" -nt packaging/tools.txt ]; then
+    python3 -m venv "$tools/venv" && "$tools/venv/bin/pip" install --quiet --disable-pip-version-check -r packaging/tools.txt ||
+        fail "can't install the tools of packaging/tools.txt into $tools/venv"
+    touch "$tools/venv/.done"
+fi
+
+build_std=''
+if [ ! -d "$(rustc --print target-libdir --target "$triple")" ]; then
+    [ "$host" = x86_64 ] && command -v apt-get >/dev/null || fail "needs Rust's standard library: rustup target add $triple"
+    packaging/debian.sh "$tools/rust" bookworm amd64 rustc-web rust-web-src
+    cat >"$tools/rustc" <<END
+#!/bin/sh
+LD_LIBRARY_PATH="$tools/rust/usr/lib/x86_64-linux-gnu" exec "$tools/rust/usr/bin/rustc" "\$@"
+END
+    chmod +x "$tools/rustc"
+    export RUSTC="$tools/rustc" RUSTC_BOOTSTRAP=1
+    build_std='-Zbuild-std=std,panic_unwind'
+fi
+
+# The linker and objcopy of the platform's machine.
+if [ "$machine" = "$host" ]; then
+    export BINUTILS=''
+elif command -v "$machine-linux-gnu-objcopy" >/dev/null; then
+    export BINUTILS="$machine-linux-gnu-"
+else
+    packaging/debian.sh "$tools/binutils-$machine" bookworm "$(dpkg --print-architecture)" "binutils-$(echo "$machine" | tr _ -)-linux-gnu"
+    export BINUTILS="$tools/binutils-$machine/usr/bin/$machine-linux-gnu-"
+    export LD_LIBRARY_PATH="$tools/binutils-$machine/usr/lib/$host-linux-gnu"
+fi
+exec 9>&-
+
+# The same files for the same sources, wherever they are: paths of this computer are replaced in messages and debug information.
+sysroot=$("${RUSTC:-rustc}" --print sysroot)
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+remap="--remap-path-prefix=$PWD=/source --remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$sysroot=/rust"
+upper=$(echo "$triple" | tr a-z- A-Z_)
+export "CFLAGS_$(echo "$triple" | tr - _)=-ffile-prefix-map=$PWD=/source -ffile-prefix-map=$cargo_home=/cargo"
+[ "$libc" = gnu ] && target=$triple.2.17 || target=$triple
+
+# Arguments: the flags of rustc, then cargo's subcommand and its options.
+zigbuild() {
+    flags=$1 command=$2
+    shift 2
+    # shellcheck disable=SC2086 # $build_std is one option or none
+    env "PATH=$tools/venv/bin:$PATH" "CARGO_TARGET_${upper}_RUSTFLAGS=$remap $flags" \
+        cargo-zigbuild "$command" $build_std --release --locked --target "$target" --target-dir "$folder" "$@"
+}
+# A shared library for musl can't link libc statically, but the program does.
+[ "$libc" = musl ] && dynamic='-C target-feature=-crt-static' || dynamic=''
+# shellcheck disable=SC2086 # $LINK is a list
+zigbuild "$dynamic" rustc --lib --crate-type cdylib,staticlib -- $LINK
+packaging/seal.sh "$folder/$triple/release/libtemporal_heartbeat.a"
+packaging/strip.sh "$folder/$triple/release" "$folder/shipped"
+
+zigbuild '' zigbuild --features cli --bin temporal-heartbeat
+"${BINUTILS}strip" -o "$folder/shipped/temporal-heartbeat" "$folder/$triple/release/temporal-heartbeat"

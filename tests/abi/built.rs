@@ -120,7 +120,11 @@ impl Program {
         if valgrind() {
             let leaks =
                 ["--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"];
-            command.args(["--error-exitcode=99", "--quiet", "--fair-sched=yes"]).args(leaks).arg(&program);
+            let known = format!("--suppressions={}", root().join("tests/abi/valgrind.supp").display());
+            command
+                .args(["--error-exitcode=99", "--quiet", "--fair-sched=yes", &known])
+                .args(leaks)
+                .arg(&program);
         }
         let is_read = |name: &str| name.starts_with("TEMPORAL_") || name.starts_with("SSL_CERT_");
         for (name, _) in env::vars_os().filter(|(name, _)| is_read(&name.to_string_lossy())) {

@@ -20,7 +20,8 @@ static void at_the_end(void) {
 int main(void) {
     CHECK(atexit(at_the_end) == 0);
     const char *options = "{\"address\": \"127.0.0.1:1\", \"connect_timeout_ms\": 100}";
-    CHECK(is(THB_UNAVAILABLE, thb_connect(options, strlen(options), NULL)));
+    thb_status_t status = thb_connect(options, strlen(options), NULL);
+    CHECK(status == THB_UNAVAILABLE || status == THB_TIMEOUT);
     clock_gettime(CLOCK_MONOTONIC, &began);
     return 0;
 }

@@ -56,12 +56,13 @@ man: cli ## generate the program's manual pages, in target/man
 program:
 	$(CARGO) test --target-dir target --features cli --lib --test service --no-run
 
-header: ## generate include/temporal_heartbeat.h from src/abi, and the prototypes of the Go and Python bindings from the header
+header: ## generate include/temporal_heartbeat.h from src/abi, and the prototypes of the bindings from the header
 	$(call needs,$(PYTHON),Python 3)
 	$(call needs,$(GO),Go)
 	THB_UPDATE_HEADER=1 $(CARGO) test --quiet --test abi header_is_generated
 	cd bindings/go && $(GO) run ./internal/abi/generate
 	$(PYTHON) bindings/python/generate_abi.py
+	$(PYTHON) bindings/generate_declarations.py
 
 baseline: ## store the declarations of the header, with which later headers must be compatible; at a release
 	$(CC) -fpreprocessed -dD -E -P include/temporal_heartbeat.h >tests/abi/baseline/temporal_heartbeat.h
@@ -220,6 +221,9 @@ lint: venv ## check formats, lints, types and prose, in every language
 	cd tests && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy .
 	cd examples/recipes && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	cd benches && $(VENV)/bin/ruff check . && MYPYPATH=../tests $(VENV)/bin/mypy --strict --explicit-package-bases -p compare
+	cd bindings && $(VENV)/bin/ruff check generate_declarations.py && $(VENV)/bin/ruff format --line-length 120 --check generate_declarations.py && $(VENV)/bin/mypy --strict generate_declarations.py
+	for file in $$(git ls-files 'bindings/node/*.js' 'examples/node/*.js'); do node --check "$$file" || exit 1; done
+	test -z "$$(git ls-files 'bindings/ruby/*.rb' '*.gemspec' 'examples/ruby/*.rb' | xargs -n 1 ruby -wc 2>&1 | grep -vx 'Syntax OK' | tee /dev/stderr)"
 	cd tests && $(PYTHON) -m prose
 	cd examples/demo && $(VENV)/bin/ruff check . && MYPYPATH=../../bindings/python $(VENV)/bin/mypy --strict .
 

@@ -6,24 +6,21 @@
 'use strict';
 
 const { readFile } = require('node:fs/promises');
-const { connect, disconnect, TIMEOUT_MS } = require('./library.js');
-const { Queue } = require('./queue.js');
+const thb = require('temporal-heartbeat');
 
 async function main(files) {
-  await connect();
-  const queue = new Queue();
+  await thb.connect();
   await Promise.all(
     files.map(async (file) => {
       try {
-        await queue.heartbeat(await readFile(file), 41);
+        await thb.heartbeat(await readFile(file), 41);
         console.log(`${file}: THB_OK`);
       } catch (error) {
-        console.log(`${file}: ${error.status ?? error.message}`);
+        console.log(`${file}: ${error.code ?? error.message}`);
       }
     }),
   );
-  queue.close();
-  disconnect(TIMEOUT_MS, null);
+  await thb.disconnect();
 }
 
 main(process.argv.slice(2)).catch((error) => {

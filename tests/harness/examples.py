@@ -1,10 +1,11 @@
-"""The programs of examples/ in languages without a binding. Each is built once per run."""
+"""The programs of examples/ in languages without a driver. Each is built once per run."""
 
 import functools
 import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 from harness.build import own, run
 from harness.dependencies import maven, npm
@@ -12,6 +13,7 @@ from harness.paths import BUILD, ROOT
 from harness.requires import missing, requires
 
 EXAMPLES = ROOT / "examples"
+BINDINGS = ROOT / "bindings"
 OUT = BUILD / "examples"
 
 Command = list[str]
@@ -26,8 +28,9 @@ def _php() -> Command:
     return [php, "-d", "ffi.enable=1", str(EXAMPLES / "php" / "activity.php")]
 
 
-def _ruby() -> Command:
-    return [requires(shutil.which("ruby"), "ruby"), str(EXAMPLES / "ruby" / "activity.rb")]
+def ruby(program: Path = EXAMPLES / "ruby" / "activity.rb") -> Command:
+    interpreter = requires(shutil.which("ruby"), "ruby")
+    return [interpreter, "-w", "-I", str(BINDINGS / "ruby" / "lib"), str(program)]
 
 
 def _perl() -> Command:
@@ -38,8 +41,18 @@ def _perl() -> Command:
 
 
 @functools.cache
-def node(program: str = "activity") -> Command:
+def node_binding(program: str) -> Command:
+    """Returns the command of a program in bindings/node."""
     node = requires(shutil.which("node"), "node")
+    folder = BUILD / "bindings" / "node"
+    npm(BINDINGS / "node", folder)
+    return [node, str(folder / program)]
+
+
+@functools.cache
+def node(program: str = "activity") -> Command:
+    # The example finds the package by its path relative to the example.
+    [node, _] = node_binding("index.js")
     folder = OUT / "node"
     npm(EXAMPLES / "node", folder)
     return [node, str(folder / f"{program}.js")]
@@ -69,7 +82,7 @@ SLOW: dict[str, Callable[[], Command]] = {"java": _java}
 PROGRAMS: dict[str, Callable[[], Command]] = {
     "luajit": _luajit,
     "php": _php,
-    "ruby": _ruby,
+    "ruby": ruby,
     "perl": _perl,
     "node": node,
     "rust": rust,

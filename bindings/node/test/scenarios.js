@@ -1,0 +1,99 @@
+// Runs one scenario on the activity of the environment, and prints what it observes: tests/e2e/test_node_ruby.py.
+'use strict';
+
+const { setFlagsFromString } = require('node:v8');
+const thb = require('..');
+
+const print = (...values) => console.log(values.map((value) => (typeof value === 'string' ? value : JSON.stringify(value))).join(' '));
+const codeOf = async (call) => {
+  try {
+    await call();
+    return 'THB_OK';
+  } catch (error) {
+    return error instanceof thb.HeartbeatError ? error.code : error.name;
+  }
+};
+
+const scenarios = {
+  async values(token) {
+    const sent = [1.5, null, 'ü', [true], { a: { b: 1 } }];
+    print(await thb.heartbeat(token, thb.Payloads.of(...sent, Buffer.from([0, 255]))));
+    const details = await thb.getDetails(token);
+    print(details.values.slice(0, 5), details.values[5].toString('hex'));
+    print(details.attempt, Math.abs(Date.now() - details.recordedAt) < 60_000, details.heartbeatTimeoutMs);
+    await thb.heartbeat(token, details);
+    const unreadable = Buffer.from('0a140a120a08656e636f64696e671206617574682f31', 'hex');
+    await thb.heartbeat(token, new thb.Payloads(unreadable));
+    print((await thb.getDetails(token)).values[0].encoding);
+    await thb.heartbeat(token, details);
+    await thb.complete(token, { done: true });
+  },
+
+  async errors(token) {
+    const activity = thb.Activity.open(token, { initialDetails: [] });
+    print(await codeOf(() => thb.Activity.open(token)));
+    print(await codeOf(() => thb.heartbeat(token, 1)));
+    print(await codeOf(() => thb.connect()));
+    print(await codeOf(() => activity.complete(() => 1)), await codeOf(() => thb.complete('token')));
+    print(await codeOf(() => activity.details({ timeoutMs: -1 })), await codeOf(() => thb.Activity.open(token, { plse: true })));
+    print((await activity.details()).values, activity.info.state);
+    await activity.complete('done');
+    print(await codeOf(() => activity.heartbeat(1)), await codeOf(() => activity.complete()));
+    await activity.close();
+    await activity.close();
+    print(await codeOf(() => activity.signals), await codeOf(() => thb.heartbeat(token, 1)));
+  },
+
+  async cancelled(token) {
+    const activity = thb.Activity.open(token, { cancelPollMs: 100 });
+    await activity.run(async () => {
+      print(await activity.wait({ timeoutMs: 30 }));
+      print('open');
+      print(await activity.wait({ mask: thb.Signals.CANCEL_REQUESTED }));
+      print(await codeOf(() => activity.throwIfCancelled()));
+      await activity.reportCancelled({ cleaned: 'up' });
+    });
+  },
+
+  async failed(token) {
+    const error = Object.assign(new TypeError('no such item'), { cause: new Error('the reason') });
+    const activity = thb.Activity.open(token, { closeTimeoutMs: 20_000 });
+    print(
+      await codeOf(() =>
+        activity.run(() => {
+          activity.heartbeat(7);
+          throw error;
+        }),
+      ),
+    );
+  },
+
+  async failedFinally(token) {
+    await thb.fail(token, { message: 'give up', type: 'Final', nonRetryable: true, details: [1, 'two'], cause: new Error('why') });
+  },
+
+  async abandoned(token) {
+    process.removeAllListeners('warning');
+    process.on('warning', (warning) => print(warning.message));
+    setFlagsFromString('--expose-gc');
+    const collect = require('node:vm').runInNewContext('gc');
+    (() => thb.Activity.open(token))();
+    while ((await codeOf(() => thb.getDetails(token).then(() => thb.heartbeat(token, 1)))) === 'THB_ALREADY_OPEN') collect();
+    await new Promise(setImmediate);
+  },
+
+  async interrupted(token) {
+    await thb.disconnect();
+    const began = performance.now();
+    const signal = AbortSignal.timeout(50);
+    print(await codeOf(() => thb.connect({ address: '127.0.0.1:1', connectTimeoutMs: 60_000, signal })), performance.now() - began < 30_000);
+  },
+};
+
+async function main(scenario) {
+  await thb.connect();
+  await scenarios[scenario](thb.tokenFromEnv());
+  await thb.disconnect();
+}
+
+main(process.argv[2]);

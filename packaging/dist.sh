@@ -1,17 +1,17 @@
 #!/bin/sh
 # Packs the library into a relocatable tarball and its debug information into a second one. Writes checksums of all files in
-# the folder.
+# the folder. NAME is the name of the tarball and of its folder.
 #
 #     packaging/dist.sh target/shipped target/dist
 set -eu
 shipped=$1
 dist=$2
-name=temporal-heartbeat-$VERSION-$(uname -s | tr '[:upper:]' '[:lower:]')-$(uname -m)
+name=${NAME:-temporal-heartbeat-$VERSION-$(uname -s | tr '[:upper:]' '[:lower:]')-$(uname -m)}
 mkdir -p "$dist"
 rm -rf "${dist:?}/$name"
 root=$(cd "$dist" && pwd)/$name
 
-RELOCATABLE=1 PREFIX=$root LIBDIR=$root/lib INCLUDEDIR=$root/include BINDIR=$root/bin DATADIR=$root/share DESTDIR='' \
+SHIPPED=$shipped RELOCATABLE=1 PREFIX=$root LIBDIR=$root/lib INCLUDEDIR=$root/include BINDIR=$root/bin DATADIR=$root/share DESTDIR='' \
     "$(dirname "$0")/install.sh" install
 
 # Makes reproducible archives: sorted names, no owners, and the time of the last commit.

@@ -3,12 +3,14 @@
 #
 #     packaging/install.sh check|install|uninstall
 #
+# SHIPPED has the libraries, PROGRAM is the command-line program, and PAGES has the folders man and completions; by default those of
+# `make shipped` and `make cli`. LICENCES is the file with the licences of the crates that are inside.
 # CLI=no omits the command-line program.
 # PREFIX, LIBDIR, INCLUDEDIR, BINDIR and DATADIR are the target directories, DESTDIR is prepended to them, and VERSION is the
 # package's version. `make install` sets them all. With RELOCATABLE=1 no installed file contains an absolute path.
 set -eu
 cd "$(dirname "$0")/.."
-shipped=target/shipped
+shipped=${SHIPPED:-target/shipped} program=${PROGRAM:-target/release/temporal-heartbeat} pages=${PAGES:-target}
 major=$(sed -n 's/.*THB_ABI_VERSION \([0-9]*\).*/\1/p' include/temporal_heartbeat.h)
 major=$((major >> 16))
 destination=${DESTDIR:-}
@@ -52,18 +54,19 @@ files() {
         echo "644 packaging/cmake/temporal_heartbeat-$kind.cmake.in $libdir/cmake/temporal_heartbeat/temporal_heartbeat-$kind.cmake"
     done
     if [ "${CLI:-yes}" = yes ]; then
-        program=temporal-heartbeat
-        echo "755 target/release/$program $BINDIR/$program"
-        for page in target/man/*.1; do
+        name=temporal-heartbeat
+        echo "755 $program $BINDIR/$name"
+        for page in "$pages"/man/*.1; do
             echo "644 $page $DATADIR/man/man1/$(basename "$page")"
         done
-        echo "644 target/completions/bash $DATADIR/bash-completion/completions/$program"
-        echo "644 target/completions/zsh $DATADIR/zsh/site-functions/_$program"
-        echo "644 target/completions/fish $DATADIR/fish/vendor_completions.d/$program.fish"
+        echo "644 $pages/completions/bash $DATADIR/bash-completion/completions/$name"
+        echo "644 $pages/completions/zsh $DATADIR/zsh/site-functions/_$name"
+        echo "644 $pages/completions/fish $DATADIR/fish/vendor_completions.d/$name.fish"
     fi
     for text in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE; do
         echo "644 $text $DATADIR/doc/temporal-heartbeat/$text"
     done
+    [ -z "${LICENCES:-}" ] || echo "644 $LICENCES $DATADIR/doc/temporal-heartbeat/LICENSE-THIRD-PARTY"
 }
 
 # Fills in the placeholders of a template.

@@ -6,7 +6,7 @@ DIST    := target/dist
 
 # yes or no: whether to install and pack the command-line program, which runs only on Linux.
 CLI ?= $(if $(filter Linux,$(SYSTEM)),yes,no)
-WITH_CLI := $(if $(filter yes,$(CLI)),cli man completions)
+WITH_CLI := $(if $(filter yes,$(CLI)),cli completions)
 
 .PHONY: shipped completions places install uninstall dist wheel sdist go-module reference check-packages
 
@@ -21,9 +21,8 @@ PLACES      = VERSION="$(VERSION)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" INCLUDE
 shipped: lib ## build in target/shipped: the stripped libraries and their debug information
 	@packaging/strip.sh target/release $(SHIPPED)
 
-completions: cli
-	@mkdir -p target/completions
-	@for shell in bash zsh fish; do $(PROGRAM) completions $$shell >target/completions/$$shell || exit 1; done
+completions: cli # and the manual pages
+	@packaging/pages.sh $(PROGRAM) target
 
 install: places shipped $(WITH_CLI) ## install into PREFIX=/usr/local (also LIBDIR, INCLUDEDIR, BINDIR, DATADIR, DESTDIR); CLI=no: without the program
 	@$(PLACES) packaging/install.sh install

@@ -61,20 +61,24 @@ upper=$(echo "$triple" | tr a-z- A-Z_)
 export "CFLAGS_$(echo "$triple" | tr - _)=-ffile-prefix-map=$PWD=/source -ffile-prefix-map=$cargo_home=/cargo"
 [ "$libc" = gnu ] && target=$triple.2.17 || target=$triple
 
-# Arguments: the flags of rustc, then cargo's subcommand and its options.
+# Arguments: cargo's subcommand and its options. All platforms share the compiled build scripts, and each dependency is compiled once
+# for the library and the program: for musl both without linking libc statically, which a shared library can't.
+[ "$libc" = musl ] && flags="$remap -C target-feature=-crt-static" || flags=$remap
 zigbuild() {
-    flags=$1 command=$2
-    shift 2
+    command=$1
+    shift
     # shellcheck disable=SC2086 # $build_std is one option or none
-    env "PATH=$tools/venv/bin:$PATH" "CARGO_TARGET_${upper}_RUSTFLAGS=$remap $flags" \
-        cargo-zigbuild "$command" $build_std --release --locked --target "$target" --target-dir "$folder" "$@"
+    env "PATH=$tools/venv/bin:$PATH" "CARGO_TARGET_${upper}_RUSTFLAGS=$flags" \
+        cargo-zigbuild "$command" $build_std --release --locked --target "$target" --target-dir target/platforms/cargo "$@"
 }
-# A shared library for musl can't link libc statically, but the program does.
-[ "$libc" = musl ] && dynamic='-C target-feature=-crt-static' || dynamic=''
+built=target/platforms/cargo/$triple/release
 # shellcheck disable=SC2086 # $LINK is a list
-zigbuild "$dynamic" rustc --lib --crate-type cdylib,staticlib -- $LINK
-packaging/seal.sh "$folder/$triple/release/libtemporal_heartbeat.a"
-packaging/strip.sh "$folder/$triple/release" "$folder/shipped"
+zigbuild rustc --lib --crate-type cdylib,staticlib -- $LINK
+packaging/seal.sh "$built/libtemporal_heartbeat.a"
+packaging/strip.sh "$built" "$folder/shipped"
 
-zigbuild '' zigbuild --features cli --bin temporal-heartbeat
-"${BINUTILS}strip" -o "$folder/shipped/temporal-heartbeat" "$folder/$triple/release/temporal-heartbeat"
+# The last flag has precedence: this program is static.
+[ "$libc" = musl ] && static='-C target-feature=+crt-static' || static=''
+# shellcheck disable=SC2086 # $static is a list
+zigbuild rustc --features cli --bin temporal-heartbeat -- $static
+"${BINUTILS}strip" -o "$folder/shipped/temporal-heartbeat" "$built/temporal-heartbeat"

@@ -14,15 +14,32 @@
 # The program for musl is static, so it runs on every Linux of its processor.
 
 ARTEFACTS := target/artefacts
-PLATFORMS ?= $(if $(filter Linux,$(SYSTEM)),linux-x86_64-gnu linux-aarch64-gnu linux-x86_64-musl linux-aarch64-musl,darwin-$(shell uname -m))
+LINUX     := linux-x86_64-gnu linux-aarch64-gnu linux-x86_64-musl linux-aarch64-musl
+MACHINE   := $(shell uname -m)
+PLATFORMS ?= $(if $(filter Linux,$(SYSTEM)),$(LINUX),darwin-$(MACHINE))
 RELEASE   := $(VERSION)$(if $(SNAPSHOT),-snapshot)
+# This computer runs the program of this platform, which writes the manual pages and the completions for all platforms.
+NATIVE    := $(or $(firstword $(filter linux-$(MACHINE)-%,$(PLATFORMS))),linux-$(MACHINE)-musl)
+PAGES     := target/platforms/pages
 
-.PHONY: release check-release $(PLATFORMS:%=platform-%)
+.PHONY: release check-release release-ready release-pages $(LINUX:%=platform-%)
 
-$(PLATFORMS:%=platform-%): platform-%:
+$(LINUX:%=platform-%): platform-%: release-ready
 	@LINK="$(LINK)" packaging/platform.sh $* target/platforms/$*
 
-release: $(PLATFORMS:%=platform-%) ## build in target/artefacts: the packages of all platforms; PLATFORMS=some of them, SNAPSHOT=1 before a release
+# The only platform that isn't cross-built. The variable is the oldest macOS that runs the library.
+platform-darwin-$(MACHINE): release-ready
+	MACOSX_DEPLOYMENT_TARGET=11.0 $(MAKE) --no-print-directory lib
+	@packaging/strip.sh target/release target/platforms/darwin-$(MACHINE)/shipped
 
-check-release: venv ## run each artefact of `make release` on its platform, until a server acknowledges a heartbeat
-	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest release
+release-ready:
+	$(if $(SNAPSHOT),,@$(PYTHON) packaging/release_ready.py $(VERSION))
+
+release-pages: $(if $(filter Linux,$(SYSTEM)),platform-$(NATIVE))
+	@$(if $(filter Linux,$(SYSTEM)),packaging/pages.sh target/platforms/$(NATIVE)/shipped/temporal-heartbeat $(PAGES),:)
+
+release: release-ready venv release-pages $(PLATFORMS:%=platform-%) ## build in target/artefacts: packages of all platforms (20 minutes); PLATFORMS=some, SNAPSHOT=1 before a release
+	@VERSION=$(VERSION) RELEASE=$(RELEASE) WHEEL=$(VERSION)$(if $(SNAPSHOT),.dev0) PYTHON=$(VENV)/bin/python packaging/release.sh $(PLATFORMS)
+
+check-release: venv ## check and run each artefact of `make release` on its platform, until a server acknowledges a heartbeat
+	cd tests && THB_RELEASE=1 $(VENV)/bin/python -m pytest release

@@ -34,10 +34,21 @@ class NativeLibrary(BuildHookInterface[Any]):
             build_data["force_include"][str(source)] = NATIVE
         # An editable install uses the developer's library, in TEMPORAL_HEARTBEAT_LIBRARY.
         if self.target_name == "wheel" and version != "editable":
-            library = build_library(unpacked if unpacked.exists() else root.parent.parent)
+            library = shipped_library(build_data) or build_library(
+                unpacked if unpacked.exists() else root.parent.parent
+            )
             build_data["force_include"][str(library)] = f"temporal_heartbeat/{LIBRARY}"
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{platform_tag(library)}"
+
+
+def shipped_library(build_data: dict[str, Any]) -> Path | None:
+    """Returns the library that a release has built for the platform, and adds its SBOM."""
+    shipped, sbom = (os.environ.get(f"TEMPORAL_HEARTBEAT_{name}") for name in ("SHIPPED", "SBOM"))
+    if not shipped or not sbom:
+        return None
+    build_data["sbom_files"].append(sbom)
+    return Path(shipped) / LIBRARY
 
 
 def build_library(source: Path) -> Path:
@@ -104,10 +115,25 @@ def oldest_rust(source: Path) -> str:
 MAKE_VARIABLES = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")
 
 
+# In ELF files, the number of the machine.
+MACHINES = {62: "x86_64", 183: "aarch64"}
+
+
 def platform_tag(library: Path) -> str:
-    """Returns the platform tag: on Linux the lowest glibc version that has all needed symbols."""
+    """Returns the platform tag: on Linux the lowest glibc version that has all needed symbols.
+
+    The library may be for another machine than this one.
+    """
+    content = library.read_bytes()
     platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-    needed = [int(minor) for minor in re.findall(rb"\0GLIBC_2\.(\d+)", library.read_bytes())]
-    if needed and platform.startswith("linux_"):
-        return f"manylinux_2_{max(needed)}_{platform.removeprefix('linux_')}"
-    return platform
+    if not content.startswith(b"\x7fELF"):
+        return platform
+    machine = MACHINES.get(
+        int.from_bytes(content[18:20], "little"), platform.removeprefix("linux_")
+    )
+    needed = [int(minor) for minor in re.findall(rb"\0GLIBC_2\.(\d+)", content)]
+    if not needed:
+        return f"musllinux_1_2_{machine}"
+    if max(needed) <= 17:
+        return f"manylinux_2_17_{machine}.manylinux2014_{machine}"
+    return f"manylinux_2_{max(needed)}_{machine}"

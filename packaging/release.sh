@@ -13,7 +13,7 @@ SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH VERSION
 umask 022
 
-export LICENCES="$PWD/target/platforms/LICENSE-THIRD-PARTY"
+export LICENCES=target/platforms/LICENSE-THIRD-PARTY
 sbom=$artefacts/temporal-heartbeat-$RELEASE.cdx.json
 "$PYTHON" packaging/third_party.py "$RELEASE" "$LICENCES" "$sbom"
 for platform in "$@"; do
@@ -23,7 +23,7 @@ for platform in "$@"; do
     case $platform in darwin-*) cli=no _PYTHON_HOST_PLATFORM=macosx-11.0-${platform#darwin-} && export _PYTHON_HOST_PLATFORM ;; esac
     NAME=temporal-heartbeat-$RELEASE-$platform CLI=$cli PROGRAM=$shipped/temporal-heartbeat PAGES=target/platforms/pages \
         packaging/dist.sh "$shipped" "$artefacts" >/dev/null
-    packaging/wheel.sh "$WHEEL" "$PWD/$shipped" "$LICENCES" "$sbom" "$artefacts" >/dev/null
+    packaging/wheel.sh "$WHEEL" "$PWD/$shipped" "$PWD/$LICENCES" "$sbom" "$artefacts" >/dev/null
 done
 if [ "$RELEASE" = "$VERSION" ]; then # a source distribution has the version of Cargo.toml
     (cd bindings/python && "$PYTHON" -m hatchling build -t sdist -d "$artefacts" >/dev/null)

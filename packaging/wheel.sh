@@ -9,7 +9,8 @@ version=$1 shipped=$2 licences=$3 sbom=$4 artefacts=$5
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 umask 022
-git archive HEAD bindings/python Cargo.toml | tar -xC "$work"
+changed=$(git stash create) # a snapshot contains local changes
+git archive "${changed:-HEAD}" bindings/python Cargo.toml LICENSE-MIT LICENSE-APACHE | tar -xC "$work"
 sed -i.old "s/^version = .*/version = \"$version\"/" "$work/Cargo.toml"
 cp "$licences" "$work/bindings/python/LICENSE-THIRD-PARTY"
 cd "$work/bindings/python"

@@ -3,8 +3,8 @@
 #
 #     packaging/platform.sh linux-aarch64-musl target/platforms/linux-aarch64-musl
 #
-# zig compiles C and links, because it has the C libraries of all platforms, also old ones. Rust's standard library is the one that rustup
-# has installed for the platform (`rustup target add`). If there is none, Debian's compiler builds it from Debian's source.
+# zig compiles C and links, because it has the C libraries of all platforms, also old ones. If rustup has installed Rust's standard library
+# for the platform (`rustup target add`), it is used. Otherwise Debian's compiler builds it from Debian's source.
 set -eu
 cd "$(dirname "$0")/.."
 platform=$1 folder=$2

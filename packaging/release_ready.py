@@ -18,7 +18,7 @@ def main() -> None:
     for problem in found:
         print(f"make release: {problem}", file=sys.stderr)
     if found:
-        sys.exit("make release: this isn't a release yet. SNAPSHOT=1 builds the packages anyway, and names them snapshots.")
+        sys.exit("make release: this isn't a release yet. SNAPSHOT=1 builds packages with the name of a snapshot.")
 
 
 def problems(version: str) -> Iterator[str]:
@@ -28,7 +28,8 @@ def problems(version: str) -> Iterator[str]:
     wrong = [tag for tag in git("tag", "--points-at", "HEAD").split() if tag.startswith("v") and tag != f"v{version}"]
     if wrong:
         yield f"the tag {wrong[0]} isn't v{version}, the version of Cargo.toml"
-    sections = dict(re.findall(r"^## \[?([^\s\]]+).*\n((?:(?!## ).*\n?)*)", Path("CHANGELOG.md").read_text(), re.MULTILINE))
+    changes = Path("CHANGELOG.md").read_text()
+    sections = dict(re.findall(r"^## \[?([^\s\]]+).*\n((?:(?!## ).*\n?)*)", changes, re.MULTILINE))
     if not sections.get(version, "").strip():
         yield f"CHANGELOG.md has no section `## {version} - DATE` that describes the version of Cargo.toml"
     if sections.get("Unreleased", "").strip():

@@ -1,4 +1,4 @@
-"""Lists the crates that are inside the packages: their licences as text, and as a software bill of materials (CycloneDX).
+"""Lists the crates inside the packages: their licences as text, and a software bill of materials (CycloneDX).
 
     packaging/third_party.py VERSION LICENCES SBOM
 
@@ -77,7 +77,7 @@ def is_macro(package: Package) -> bool:
 
 def licence_page(crates: dict[str, Package], library: set[str]) -> Iterator[str]:
     """Yields the lines of the file of licences: each text once, with all crates that have it."""
-    yield "The packages of temporal-heartbeat contain the work of others, under these licences. Each licence's text is below."
+    yield "The packages of temporal-heartbeat contain the work of others, under these licences. Their texts are below."
     yield "Crates with * are only in the command-line program.\n"
     texts: dict[str, list[str]] = {}
     for identifier, crate in crates.items():
@@ -107,24 +107,34 @@ def licence_texts(crate: Package) -> list[str]:
 MUSL = """\
 Copyright © 2005-2020 Rich Felker, et al.
 
-Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files (the
-"Software"), to deal in the Software without restriction, including without limitation the rights to use, copy, modify, merge, publish,
-distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do so, subject to
-the following conditions:
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
+documentation files (the "Software"), to deal in the Software without restriction, including without
+limitation the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the
+Software, and to permit persons to whom the Software is furnished to do so, subject to the following
+conditions:
 
-The above copyright notice and this permission notice shall be included in all copies or substantial portions of the Software.
+The above copyright notice and this permission notice shall be included in all copies or substantial portions
+of the Software.
 
-THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF
-MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY
-CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE
-SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE."""
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED
+TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL
+THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF
+CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER
+DEALINGS IN THE SOFTWARE."""
 
 
 def bill(version: str, library: dict[str, Package], program: dict[str, Package]) -> dict[str, Any]:
     """Returns the CycloneDX document, without a time and with an identifier made from its contents."""
     components = [component(crate, "library" if key in library else "program") for key, crate in program.items()]
-    components += [{"type": "library", "name": name, "licenses": [{"expression": licence}]} for name, licence, _ in RUNTIMES]
-    ours = {"type": "library", "name": "temporal-heartbeat", "version": version, "purl": f"pkg:cargo/temporal-heartbeat@{version}"}
+    components += [
+        {"type": "library", "name": name, "licenses": [{"expression": licence}]} for name, licence, _ in RUNTIMES
+    ]
+    ours = {
+        "type": "library",
+        "name": "temporal-heartbeat",
+        "version": version,
+        "purl": f"pkg:cargo/temporal-heartbeat@{version}",
+    }
     number = uuid.uuid5(uuid.NAMESPACE_URL, json.dumps([ours, components]))
     return {
         "bomFormat": "CycloneDX",
@@ -153,8 +163,8 @@ def component(crate: Package, inside: str) -> dict[str, Any]:
 
 def checksum(crate: Package) -> str:
     lock = (ROOT / "Cargo.lock").read_text()
-    entry = rf'name = "{re.escape(crate["name"])}"\nversion = "{re.escape(crate["version"])}"\nsource = .*\nchecksum = "(\w+)"'
-    [found] = re.findall(entry, lock)
+    name, version = re.escape(crate["name"]), re.escape(crate["version"])
+    [found] = re.findall(rf'name = "{name}"\nversion = "{version}"\nsource = .*\nchecksum = "(\w+)"', lock)
     return str(found)
 
 

@@ -118,10 +118,11 @@ impl Schedule {
     }
 
     /// Returns the least time of a try, even if a call waits for a newer one. It grows with each try that ran out of time.
-    /// Otherwise a series of short calls could abandon every try, also on a server that is fast enough to keep the lease.
+    /// Otherwise a series of short calls could abandon every try, also on a server that answers within the heartbeat timeout.
     pub fn least_try_time(&self, ran_out: u32) -> Duration {
-        let longest = QUICK_TRY.max(self.timeout.mul_f64(FULL_TRY_PART));
-        (LEAST_TRY * (1 << ran_out.min(9))).min(longest).max(self.longest_answer * TRY_MARGIN)
+        (LEAST_TRY * (1 << ran_out.min(9)))
+            .min(QUICK_TRY.max(self.timeout))
+            .max(self.longest_answer * TRY_MARGIN)
     }
 
     /// Returns whether this much of the lease is enough for a try on the slowest server with which the lease is kept.

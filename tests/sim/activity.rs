@@ -30,9 +30,13 @@ pub struct Activity {
     pub timeout: Duration,
     /// The heartbeat timeout with which the activity was scheduled.
     pub timeout_at_first: Duration,
+    /// The shortest heartbeat timeout so far, which the client may still take for the one in force.
+    pub shortest_timeout: Duration,
     /// The most attempts; 0: no limit.
     pub most_attempts: i32,
     pub attempt: i32,
+    /// Whether an operator has let the numbers start over, so that two attempts may have the same one.
+    pub numbers_repeat: bool,
     /// When the attempt started, on the server's clock. Between two attempts it is zero for a workflow's activity, and the start of the
     /// previous attempt for a standalone activity.
     pub started: Duration,
@@ -44,7 +48,8 @@ pub struct Activity {
     /// Whether an attempt ran when the activity ended.
     pub ended_running: bool,
     pub details: Option<Payloads>,
-    /// Whether they were sent with a token. If they were sent by ids, they may be those of another attempt.
+    /// Whether they were sent with the token of the attempt that ran then. Otherwise they may be those of another attempt: by ids, and
+    /// with the token of an earlier attempt that had the same number before a reset.
     pub details_are_fenced: bool,
     /// Whether an operator has deleted the details, and no others were sent since.
     pub details_were_erased: bool,
@@ -120,8 +125,10 @@ impl Activity {
             is_standalone,
             timeout,
             timeout_at_first: timeout,
+            shortest_timeout: timeout,
             most_attempts,
             attempt: 1,
+            numbers_repeat: false,
             started: Duration::ZERO,
             began: Moment::LONG_AGO,
             state: State::Waiting,
@@ -196,8 +203,10 @@ impl Activity {
         now: Moment,
         timer: Duration,
     ) -> (Answer, Effect) {
-        let is_by_token = subject.attempt.is_some();
-        let is_fenced = std::mem::replace(&mut self.details_are_fenced, is_by_token) && is_by_token;
+        let is_of_this_attempt =
+            subject.attempt.is_some() && subject.started_at == self.identity().started_at;
+        let is_fenced =
+            std::mem::replace(&mut self.details_are_fenced, is_of_this_attempt) && is_of_this_attempt;
         self.details_were_erased &= details.is_none();
         let before = std::mem::replace(&mut self.details, details);
         (self.beaten, self.timer) = (now, timer);
@@ -248,10 +257,14 @@ impl Activity {
 
     /// Applies the reset of a standalone activity.
     pub fn restart(&mut self) {
-        self.attempt = 1;
+        self.restart_numbers();
         self.is_reset = false;
         self.waits_until = Moment::LONG_AGO;
         self.erase_if_asked();
+    }
+
+    pub fn restart_numbers(&mut self) {
+        (self.attempt, self.numbers_repeat) = (1, true);
     }
 
     pub fn erase_if_asked(&mut self) {

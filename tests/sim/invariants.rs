@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 use super::{
+    faults::Fault,
     plan::Shape,
     request::number_of,
-    server::ANSWER_PART,
+    server::{ANSWER_PART, Misbehaviour},
     temporal::{Activity, Answer, Effect, Request, State, record_in},
     trace::{self, Lane},
     workload::Process,
@@ -51,8 +52,7 @@ pub struct Held {
     pub attempt: Attempt,
     /// Whether beats are to keep the lease without records.
     pub has_pulse: bool,
-    /// How many requests a beat takes, one after the other: by ids the activity is described first.
-    pub requests_per_beat: u32,
+    pub is_by_ids: bool,
     pub since: Instant,
     /// Whether it was opened as the attempt began, with all that the library asks for.
     pub is_from_start: bool,
@@ -80,15 +80,32 @@ impl End {
     }
 }
 
+impl Held {
+    /// How many requests a beat takes, one after the other: by ids the activity is described first.
+    fn requests_per_beat(&self) -> u32 {
+        if self.is_by_ids { 2 } else { 1 }
+    }
+}
+
 impl World {
     /// For how long the world must have been good before leases are kept: a try that began in a bad world may last.
     fn lease_recovery(timeout: Duration) -> Duration {
         timeout.mul_f64(1.5) + Duration::from_secs(5)
     }
 
-    /// For how long the world must have been good before other promises about time hold.
+    /// For how long the world must have been good before other promises about time hold. A try that began in a bad world may last for twice
+    /// the longest answer that counts: the heartbeat timeout, or a minute.
     fn recovery(timeout: Duration) -> Duration {
-        if timeout.is_zero() { Duration::from_secs(90) } else { timeout * 3 + Duration::from_secs(12) }
+        let longest = if timeout.is_zero() { Duration::from_secs(120) } else { timeout * 3 };
+        longest + Duration::from_secs(12)
+    }
+
+    /// How long a record may take to the server. If a beat takes longer than the lease can be kept with, but not longer than the heartbeat
+    /// timeout T, some tries are given up before. Tries last for about T/2, T/2 and 2T/3 before one lasts for T. Calls that wait may abandon
+    /// others, after 1 s, 2 s, 4 s, and so on until T: together these last for less than T. The last one succeeds within T.
+    fn longest_delivery(&self, held: &Held, timeout: Duration) -> Duration {
+        let is_slow = self.plan.longest_answer * f64::from(held.requests_per_beat()) > ANSWER_PART;
+        World::recovery(timeout) + if is_slow { timeout } else { Duration::ZERO }
     }
 }
 
@@ -99,8 +116,9 @@ pub fn applied(world: &World, request: &Request, answer: &Answer, effect: &Effec
     else {
         return;
     };
-    // By ids the server doesn't compare attempts. So the details may be those of a late beat of an earlier attempt. The holder
-    // of this attempt's token never received them.
+    // By ids the server doesn't compare attempts, and with a token of a workflow's activity it compares only their numbers, which start
+    // over with a reset. So the details may be those of a late beat of an earlier attempt. The holder of this attempt's token never
+    // received them.
     let may_be_of_another_attempt = subject.attempt.is_some() && !is_fenced;
     if details.is_none() && before.is_some() && !may_be_of_another_attempt {
         let text = format!("a beat without details erased those of a{}", subject.activity);
@@ -133,7 +151,7 @@ pub fn timer_fires(world: &World, process: &Process, activity: &Activity) {
     let needed = World::lease_recovery(activity.timeout);
     // A request may have to wait for its connection.
     let answer = activity.timeout.mul_f64(world.plan.longest_answer) + world.plan.latency.1 * 4;
-    let is_promised = answer * held.requests_per_beat <= activity.timeout.mul_f64(ANSWER_PART);
+    let is_promised = answer * held.requests_per_beat() <= activity.timeout.mul_f64(ANSWER_PART);
     let is_settled = held.is_from_start || held.since.elapsed() > needed;
     let keeps = held.has_pulse && is_settled && info.state == "open";
     if keeps && is_promised && world.good_for() > needed {
@@ -183,13 +201,15 @@ fn call_failed(world: &World, what: &str, timeout: Duration, error: &Error) {
         Status::Timeout | Status::Unavailable | Status::ServerError | Status::ResourceExhausted
     );
     let is_enough = timeout > longest_answer(world) * 4 + Duration::from_secs(2);
-    let needed = World::recovery(Duration::from_secs(30)) + timeout;
+    let named: Vec<_> = trace::names(what)
+        .map(|name| lock(&world.server.temporal).activities[number_of(name)].clone())
+        .collect();
+    let longest_timeout = named.iter().map(|activity| activity.timeout.max(activity.timeout_at_first)).max();
+    let needed = World::recovery(longest_timeout.unwrap_or_default().max(Duration::from_secs(30))) + timeout;
     // After a reset, a description shows the attempt with a lower number. By ids, nothing may be sent then.
-    let is_of_running = trace::names(what).all(|name| {
-        let number = number_of(name);
-        let activity = lock(&world.server.temporal).activities[number].clone();
-        world.held(number).is_none_or(|held| !is_over(&activity, held.attempt))
-    });
+    let is_of_running = named
+        .iter()
+        .all(|activity| world.held(activity.number).is_none_or(|held| !is_over(activity, held.attempt)));
     if is_temporary && is_enough && is_of_running && world.good_for() > needed {
         world.violated("calls_succeed_in_a_good_world", format!("{what}: {error:?}"));
     }
@@ -248,10 +268,18 @@ fn check_doubt(world: &World, number: usize, ending: (Attempt, End), error: &Err
 /// An error that says that the attempt is over is true.
 pub fn check_gone(world: &World, number: usize, attempt: Attempt, error: &Error) {
     let activity = lock(&world.server.temporal).activities[number].clone();
-    if matches!(error.status(), Status::NotFound | Status::InDoubt) && !is_over(&activity, attempt) {
+    let says_so = matches!(error.status(), Status::NotFound | Status::InDoubt);
+    if says_so && !is_over(&activity, attempt) && !may_be_mistaken(world, &activity) {
         let text = format!("a{number} is called over ({:?}), and attempt {attempt:?} runs", error.status());
         world.violated("gone_only_when_over", text);
     }
+}
+
+/// Whether the library may have taken an earlier attempt for that of the handle. By ids it knows only the attempt's number at first, and a
+/// lagging replica may describe an earlier attempt with this number.
+fn may_be_mistaken(world: &World, activity: &Activity) -> bool {
+    let is_by_ids = world.held(activity.number).is_some_and(|held| held.is_by_ids);
+    is_by_ids && activity.numbers_repeat && world.plan.has(Fault::Server(Misbehaviour::LaggingReplica))
 }
 
 fn is_over(activity: &Activity, attempt: Attempt) -> bool {
@@ -335,8 +363,9 @@ fn check_activity(world: &World, process: &Process, number: usize, held: Held, s
         (activity.signals(now), activity.info(now), activity.newest_record(), has_it)
     });
     let Ok((signals, info, newest, has_it)) = looked else { return };
-    let is_over = is_over(&lock(&world.server.temporal).activities[number], held.attempt);
-    if signals.contains(Signals::GONE) && !is_over {
+    let at_server = lock(&world.server.temporal).activities[number].clone();
+    let is_over = is_over(&at_server, held.attempt);
+    if signals.contains(Signals::GONE) && !is_over && !may_be_mistaken(world, &at_server) {
         world.violated("gone_only_when_over", format!("a{number} is GONE, and its attempt runs"));
     }
     // A handle that is being closed is in no watch.
@@ -348,7 +377,7 @@ fn check_activity(world: &World, process: &Process, number: usize, held: Held, s
         return;
     }
     let Some((_, record, since)) = seen.awaited else { return };
-    let bound = World::recovery(info.heartbeat_timeout);
+    let bound = world.longest_delivery(&held, info.heartbeat_timeout);
     if since.elapsed() > bound && world.good_for() > bound && !is_over {
         let text = format!(
             "record {record} of a{number} isn't acknowledged, {:.1} s after it was seen first, in a good world",

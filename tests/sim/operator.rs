@@ -72,7 +72,7 @@ impl Activity {
                     _ => self.restart(),
                 }
             }
-            Operation::SetTimeout(timeout) => self.timeout = timeout,
+            Operation::SetTimeout(timeout) => self.set_timeout(timeout),
         }
         DONE
     }
@@ -92,7 +92,7 @@ impl Activity {
             Operation::Unpause { erases_details, restarts_count } => {
                 self.is_paused = false;
                 if restarts_count {
-                    self.attempt = 1;
+                    self.restart_numbers();
                 }
                 if erases_details {
                     self.erase();
@@ -101,7 +101,7 @@ impl Activity {
             }
             Operation::Reset { erases_details, keeps_paused } => {
                 // This also happens while an attempt runs. Then the number differs from the one in the attempt's token.
-                self.attempt = 1;
+                self.restart_numbers();
                 self.is_reset = true;
                 self.erases_details |= erases_details;
                 let runs_on = self.state == State::Running && !self.cancel_requested;
@@ -112,11 +112,16 @@ impl Activity {
                 }
             }
             Operation::SetTimeout(timeout) => {
-                self.timeout = timeout;
+                self.set_timeout(timeout);
                 self.schedule_again();
             }
         }
         DONE
+    }
+
+    fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+        self.shortest_timeout = self.shortest_timeout.min(timeout);
     }
 
     /// Schedules the next attempt of a workflow's activity again.

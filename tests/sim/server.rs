@@ -211,7 +211,7 @@ impl World {
     fn timeout_of(&self, request: &Request) -> Option<Duration> {
         let temporal = lock(&self.server.temporal);
         let activity = temporal.activities.get(request.activity()?)?;
-        Some(activity.timeout.min(activity.timeout_at_first)).filter(|timeout| !timeout.is_zero())
+        Some(activity.shortest_timeout).filter(|timeout| !timeout.is_zero())
     }
 
     /// How long the answer to a request takes where nothing is wrong: as long as the lease can be kept with, or shorter.

@@ -47,7 +47,7 @@ pub enum Effect {
     /// `before` are the details that it replaced.
     Heartbeat {
         before: Option<Payloads>,
-        /// Whether both details were sent with a token.
+        /// Whether both details were sent with tokens of the attempts that ran then.
         is_fenced: bool,
     },
     Ended,

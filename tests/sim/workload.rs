@@ -363,7 +363,6 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
     // Server 1.31 takes ids for the first attempt of a standalone activity only.
     let takes_ids = !activity.is_standalone || world.plan.version >= 32;
     let is_by_ids = world.chance(world.plan.by_ids) && takes_ids;
-    let requests_per_beat = if is_by_ids { 2 } else { 1 };
     let token = if is_by_ids { Bytes::new() } else { activity.token() };
     let options = OpenOptions {
         heartbeat_timeout: if knows_timeout { activity.polled_timeout() } else { Duration::ZERO },
@@ -384,7 +383,7 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
         handle,
         attempt: activity.identity(),
         has_pulse: has_pulse && stall_timeout.is_zero(),
-        requests_per_beat,
+        is_by_ids,
         since: Instant::now(),
         is_from_start: is_first
             && knows_timeout
@@ -560,17 +559,15 @@ async fn step(
                 closer.block_on(deadline, |deadline| async move { closing.close(Some(&deadline)).await })
             })
             .await;
-            world.hold(number, None);
             if closed.is_ok() {
                 invariants::has_record(world, number, attempt, newest, "close");
             }
-            return match closed {
-                Err(error) if error.status() == Status::NotFound => {
-                    invariants::check_gone(world, number, attempt, &error);
-                    Next::Over
-                }
-                _ => Next::Reopen,
-            };
+            let is_over = closed.is_err_and(|error| {
+                invariants::check_gone(world, number, attempt, &error);
+                error.status() == Status::NotFound
+            });
+            world.hold(number, None);
+            return if is_over { Next::Over } else { Next::Reopen };
         }
         // The holder's thread hangs for a while.
         Step::Leave => {

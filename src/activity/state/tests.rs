@@ -699,6 +699,15 @@ fn short_calls_leave_a_very_slow_server_time_to_answer() {
 }
 
 #[test]
+fn short_calls_leave_a_server_that_is_too_slow_for_the_lease_time_to_answer() {
+    let now = Moment::now();
+    let options = OpenOptions { heartbeat_timeout: 60 * SECOND, ..handed_nothing() };
+    let mut story = Story { activity: Activity::open(TOKEN, options, now).unwrap(), now };
+    let (tries, took) = tries_until_one_lasts(&mut story, 48 * SECOND, 5 * SECOND);
+    assert!(took < 240 * SECOND, "{tries} tries in {took:?}");
+}
+
+#[test]
 fn beat_abandoned_by_a_failed_ending_does_not_count_as_sent() {
     let mut story = Story::with_nothing_to_erase();
     story.record("1");

@@ -47,6 +47,4 @@ mod transport;
 
 #[allow(missing_docs, clippy::all)]
 #[cfg_attr(not(feature = "cli"), allow(dead_code))]
-mod proto {
-    include!(concat!(env!("OUT_DIR"), "/proto.rs"));
-}
+mod proto;

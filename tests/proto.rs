@@ -1,6 +1,7 @@
-//! Compiles `proto/` with protox, so that there is no protoc to install.
+//! Generates `src/proto` from `proto/`, and checks that it isn't stale. Users who compile the library need neither the generator nor protoc.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::env;
+use std::{collections::BTreeMap, env, fs, path::Path};
 
 use prost_build::{Config, Service, ServiceGenerator};
 
@@ -15,11 +16,12 @@ const PROTOS: [&str; 4] = [
 /// Calls that the command-line program makes, and the library doesn't.
 const PROGRAM_ONLY: [&str; 2] = ["PollActivityTaskQueue", "ShutdownWorker"];
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo:rerun-if-changed=proto");
-    println!("cargo:rerun-if-changed=build.rs");
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
 
-    let descriptors = protox::compile(PROTOS, ["proto"])?;
+fn generate(folder: &Path) {
+    let descriptors = protox::compile(PROTOS, [root().join("proto")]).unwrap();
     Config::new()
         .bytes(["."])
         .enable_type_names()
@@ -28,10 +30,37 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // Values are passed on as the bytes that came, so this one type is written by hand.
         .extern_path(".temporal.api.common.v1.Payloads", "crate::model::payload::Payloads")
         .service_generator(Box::new(Methods))
-        .include_file("proto.rs")
-        .out_dir(env::var("OUT_DIR")?)
-        .compile_fds(descriptors)?;
-    Ok(())
+        .include_file("mod.rs")
+        .out_dir(folder)
+        .compile_fds(descriptors)
+        .unwrap();
+}
+
+/// Returns the files of a folder by name.
+fn contents(folder: &Path) -> BTreeMap<String, String> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files
+        .map(|file| (file.file_name().unwrap().to_str().unwrap().into(), fs::read_to_string(&file).unwrap()))
+        .collect()
+}
+
+/// Empties a folder, which may not exist.
+fn empty(folder: &Path) {
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder).unwrap();
+}
+
+#[test]
+fn code_is_generated_from_the_proto_files() {
+    let generated = root().join("src/proto");
+    if env::var_os("THB_UPDATE_PROTO").is_some() {
+        empty(&generated);
+        generate(&generated);
+    }
+    let fresh = Path::new(env!("CARGO_TARGET_TMPDIR")).join("proto");
+    empty(&fresh);
+    generate(&fresh);
+    assert!(contents(&generated) == contents(&fresh), "{} is stale: run `make proto`", generated.display());
 }
 
 /// Writes one typed constant per call of the service: its number, its path, its request and its response; and all names by number.

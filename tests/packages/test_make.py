@@ -5,7 +5,7 @@ import re
 from harness.paths import ROOT
 from packages.builds import run
 
-MAKEFILES = (ROOT / "Makefile", ROOT / "examples/demo/demo.mk", ROOT / "packaging/packaging.mk")
+MAKEFILES = (ROOT / "Makefile", ROOT / "examples/demo/demo.mk", *ROOT.glob("packaging/*.mk"))
 
 
 def test_help_lists_every_described_target_in_two_columns() -> None:

@@ -1,0 +1,14 @@
+# Packages for package managers, made from the tarballs of `make release`. They are written beside these, into target/artefacts:
+#
+#     temporal-heartbeat_VERSION_ARCHITECTURE.deb, temporal-heartbeat-dev_VERSION_ARCHITECTURE.deb
+#     temporal-heartbeat-VERSION-1.MACHINE.rpm, temporal-heartbeat-devel-VERSION-1.MACHINE.rpm
+
+PACKAGES := packages-deb-rpm
+
+.PHONY: packages $(PACKAGES)
+
+packages: $(PACKAGES) ## pack the tarballs of `make release` for package managers: deb, rpm
+	@cd $(ARTEFACTS) && sha256sum -- $$(find . -maxdepth 1 -type f ! -name SHA256SUMS -printf '%P\n' | sort) >SHA256SUMS
+
+packages-deb-rpm:
+	@for tarball in $(ARTEFACTS)/temporal-heartbeat-*-linux-*-gnu.tar.gz; do packaging/nfpm.sh "$$tarball" $(ARTEFACTS) || exit 1; done

@@ -26,7 +26,7 @@ endif
 PROGRAM := $(CURDIR)/target/release/temporal-heartbeat
 
 .DEFAULT_GOAL := all
-.PHONY: help all lib cli man program drivers header options-page baseline venv test test-rust test-go test-python check-slow check-memory check-orders sim sim-compare sim-planted fuzz lease-table soak lint bench bench-check bench-activity bench-program clean
+.PHONY: help all lib cli man program drivers header options-page proto baseline venv test test-rust test-go test-python check-slow check-memory check-orders sim sim-compare sim-planted fuzz lease-table soak lint bench bench-check bench-activity bench-program clean
 
 # Fails if a program isn't on the PATH. Arguments: the program, and the name of what to install.
 needs = @command -v $(firstword $(1)) >/dev/null || \
@@ -63,6 +63,9 @@ header: ## generate include/temporal_heartbeat.h from src/abi, and the prototype
 	cd bindings/go && $(GO) run ./internal/abi/generate
 	$(PYTHON) bindings/python/generate_abi.py
 	$(PYTHON) bindings/generate_declarations.py
+
+proto: ## generate src/proto from the files in proto/
+	THB_UPDATE_PROTO=1 $(CARGO) test --quiet --test proto
 
 baseline: ## store the declarations of the header, with which later headers must be compatible; at a release
 	$(CC) -fpreprocessed -dD -E -P include/temporal_heartbeat.h >tests/abi/baseline/temporal_heartbeat.h

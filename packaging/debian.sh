@@ -3,7 +3,8 @@
 #
 #     packaging/debian.sh FOLDER SUITE ARCHITECTURE PACKAGE...
 #
-# A folder that has these packages already is left as it is.
+# A folder that has these packages already is left as it is. SECURITY=no omits the security updates, which old suites don't have for all
+# architectures.
 set -eu
 folder=$1 suite=$2 architecture=$3
 shift 3
@@ -21,9 +22,9 @@ trap 'rm -rf "$state"' EXIT
 mkdir -p "$state/lists/partial" "$state/archives/partial" "$state/none"
 touch "$state/status"
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org}
-for source in "debian $suite" "debian-security $suite-security"; do
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror/$source main"
-done >"$state/sources.list"
+signed='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
+echo "deb $signed $mirror/debian $suite main" >"$state/sources.list"
+[ "${SECURITY:-yes}" = no ] || echo "deb $signed $mirror/debian-security $suite-security main" >>"$state/sources.list"
 
 # With a state of its own, in which nothing is installed. So this computer's architecture and packages make no difference.
 apt() {

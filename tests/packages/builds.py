@@ -95,7 +95,11 @@ class PackageActivity:
             TEMPORAL_ACTIVITY_TASK_TOKEN=base64.b64encode(self._activity.next_attempt().token).decode(),
         )
 
+    def runs(self, *command: str, cwd: Path, **variables: str) -> str:
+        """Runs a program, which finds the activity in its environment."""
+        return run(*command, cwd=cwd, env=self._environment | variables)
+
     def completed_by(self, *command: str, cwd: Path, **variables: str) -> object:
         """Runs the program. Its heartbeats must be acknowledged before its result. Returns the activity's result."""
-        run(*command, cwd=cwd, env=self._environment | variables)
+        self.runs(*command, cwd=cwd, **variables)
         return self._activity.result()

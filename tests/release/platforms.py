@@ -1,0 +1,156 @@
+"""The platforms of the release: how their programs are compiled, and where they run.
+
+Debian bullseye is the oldest Debian that can still be fetched. It has glibc 2.31 and musl. Its packages are unpacked
+into a folder, and the programs run there by chroot. qemu runs a program for another processor. Such a program can't
+start others.
+"""
+
+import functools
+import re
+import shutil
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.build import alone
+from harness.paths import ROOT
+from harness.requires import requires
+from packages.builds import fresh_environment, run
+from release.artefacts import MACHINE, artefact
+from release.chroots import entered, needs_root
+
+TOOLS = ROOT / "target" / "tools"
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+# Both have the C libraries glibc and musl. The compilers are those of a user on x86-64.
+RUN = ("python3", "python3-pip", "libgcc-s1", "musl")
+COMPILE = (
+    *RUN,
+    "dash",
+    "gcc",
+    "libc6-dev",
+    "pkg-config",
+    "gcc-aarch64-linux-gnu",
+    "libc6-dev-arm64-cross",
+    "musl-tools",
+)
+
+COMPILERS = {
+    "linux-x86_64-gnu": "gcc",
+    "linux-aarch64-gnu": "aarch64-linux-gnu-gcc",
+    "linux-x86_64-musl": "musl-gcc",
+}
+
+EMULATOR = "qemu-aarch64-static"
+
+
+def fetched(name: str, suite: str, architecture: str, *packages: str) -> Path:
+    """Returns the folder with unpacked Debian packages. The first run fetches them."""
+    with alone(f"{name}.lock"):
+        script = ROOT / "packaging" / "debian.sh"
+        run(str(script), str(TOOLS / name), suite, architecture, *packages, env=fresh_environment(SECURITY="no"))
+    return TOOLS / name
+
+
+def compilers_root() -> Path:
+    needs_root()
+    return fetched("bullseye-compilers", "bullseye", "amd64", *COMPILE)
+
+
+@dataclass(frozen=True)
+class Platform:
+    name: str
+
+    @property
+    def machine(self) -> str:
+        return self.name.split("-")[1]
+
+    @property
+    def libc(self) -> str:
+        return self.name.split("-")[2]
+
+    @property
+    def tarball(self) -> Path:
+        return artefact(f"temporal-heartbeat-*-{self.name}.tar.gz")
+
+    @property
+    def wheel(self) -> Path:
+        return artefact(f"*-{'musllinux' if self.libc == 'musl' else 'manylinux'}*_{self.machine}.whl")
+
+    @property
+    def system(self) -> str:
+        """Describes where the programs run."""
+        libc = "musl 1.2.2" if self.libc == "musl" else "glibc 2.31"
+        return f"{libc}, {self.machine}{'' if self.machine == MACHINE else ', emulated'}"
+
+    @functools.cached_property
+    def compiler(self) -> str:
+        """Returns the compiler that the library names."""
+        with tarfile.open(self.tarball) as packed:
+            [library] = [file for file in packed if file.isfile() and ".so" in file.name]
+            content = packed.extractfile(library)
+            assert content
+            found = re.search(rb"rustc version (\S+)", content.read())
+        assert found, f"{library.name} names no compiler"
+        return f"rustc {found[1].decode()}"
+
+    def root(self) -> Path:
+        needs_root()
+        return fetched(f"bullseye-{self.machine}", "bullseye", ARCHITECTURES[self.machine], *RUN)
+
+    def entered(self, root: Path, *command: str) -> list[str]:
+        """Returns the command that runs a program of this platform in a root file system."""
+        return entered(root, *self._emulator(root), *command)
+
+    def _emulator(self, root: Path) -> list[str]:
+        if self.machine == MACHINE:
+            return []
+        copy = root / EMULATOR
+        if not copy.exists():
+            shutil.copy(
+                fetched("qemu", "bookworm", ARCHITECTURES[MACHINE], "qemu-user-static") / "usr/bin" / EMULATOR, copy
+            )
+        return [f"/{EMULATOR}"]
+
+
+PLATFORMS = [Platform(f"linux-{machine}-{libc}") for libc in ("gnu", "musl") for machine in ("x86_64", "aarch64")]
+
+
+def compiled(platform: Platform, source: Path, package: Path, folder: Path, kind: str) -> Path:
+    """Compiles a program in C with an unpacked tarball and pkg-config, as a user does.
+
+    The kind is the library that is linked, shared or static. With the kind dlopen, the program links neither.
+    """
+    if platform.name not in COMPILERS:
+        return _compiled_by_zig(platform, source, package, folder, kind)
+    root = compilers_root()
+    place = root / "work"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    shutil.copytree(package, place / "package", symlinks=True)
+    shutil.copy(source, place)
+    flags = f"-static $({PKG_CONFIG}-static)" if kind == "static" and platform.libc == "musl" else LINKED[kind]
+    compiler = f"{COMPILERS[platform.name]} -std=c11"
+    run(*entered(root, "/bin/sh", "-c", f"cd /work && {compiler} {source.name} -o program {flags}"))
+    return Path(shutil.move(place / "program", folder / f"program-{kind}"))
+
+
+PKG_CONFIG = "PKG_CONFIG_PATH=package/lib/pkgconfig pkg-config --cflags --libs temporal_heartbeat"
+LINKED = {"shared": f"$({PKG_CONFIG})", "static": f"$({PKG_CONFIG}-static)", "dlopen": "-Ipackage/include -ldl"}
+
+
+def _compiled_by_zig(platform: Platform, source: Path, package: Path, folder: Path, kind: str) -> Path:
+    """For musl on another processor. Debian has no compiler for it."""
+    python = TOOLS / "venv" / "bin" / "python"
+    requires(python.exists(), "zig (make release)")
+    library, program = package / "lib", folder / f"program-{kind}"
+    linked = {
+        "shared": ["-dynamic", str(library / "libtemporal_heartbeat.so")],
+        "static": [str(library / "libtemporal_heartbeat.a"), "-lunwind"],
+        "dlopen": ["-dynamic"],
+    }[kind]
+    target = f"{platform.machine}-linux-{platform.libc}"
+    compiler = [str(python), "-m", "ziglang", "cc", "-target", target, "-std=c11", f"-I{package / 'include'}"]
+    run(*compiler, str(source), *linked, "-o", str(program))
+    return program

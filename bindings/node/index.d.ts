@@ -1,3 +1,5 @@
+/// <reference types="node" />
+
 /** Heartbeat a Temporal Activity from any Node.js process: see the README. */
 
 /** The signals of an activity are a set of these bits. Ignore bits that aren't listed. */

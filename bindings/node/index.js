@@ -41,8 +41,9 @@ async function reportCancelled(token, details, options) {
 const tokenFromEnv = () => textBytes('thb_token_from_env');
 const metrics = () => textBytes('thb_get_metrics').toString();
 const version = () => native('thb_version')();
+const Signals = Object.freeze(SIGNALS);
 
-// The entries are plain, so that `import { connect } from 'temporal-heartbeat'` finds them.
+// Plain names, so that `import { connect } from 'temporal-heartbeat'` finds them.
 module.exports = {
   Activity,
   Cancelled,
@@ -51,7 +52,7 @@ module.exports = {
   HeartbeatError,
   Payloads,
   STOP_SIGNALS,
-  Signals: Object.freeze(SIGNALS),
+  Signals,
   complete,
   connect,
   disconnect,

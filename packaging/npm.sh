@@ -1,0 +1,30 @@
+#!/bin/sh
+# Makes the npm package from the release's tarballs. It contains the library of each of their platforms.
+#
+#     packaging/npm.sh target/artefacts target/artefacts/temporal-heartbeat-0.1.0-*.tar.gz
+set -eu
+target=$(realpath "$1")
+shift
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/package"
+
+for tarball; do
+    name=$(basename "$tarball" .tar.gz)
+    system=$(echo "$name" | grep -oE '(linux|darwin)-[a-z0-9_]+(-[a-z]+)?$')
+    version=${name#temporal-heartbeat-}
+    version=${version%-"$system"}
+    # The names of processors and C libraries in Node.js.
+    platform=$(echo "$system" | sed -e 's/x86_64/x64/' -e 's/aarch64/arm64/' -e 's/-gnu$//')
+    mkdir -p "$work/package/native/$platform"
+    tar -xzf "$tarball" -C "$work"
+    cp "$work/$name"/lib/libtemporal_heartbeat.so.0 "$work/package/native/$platform/" 2>/dev/null ||
+        cp "$work/$name"/lib/libtemporal_heartbeat.0.dylib "$work/package/native/$platform/"
+    cp "$work/$name"/share/doc/temporal-heartbeat/LICENSE-* "$work/package"
+done
+
+cd "$(dirname "$0")/../bindings/node"
+cp -R README.md index.js index.d.ts lib "$work/package"
+sed "s/\"version\": \"0.0.0\"/\"version\": \"$version\"/" package.json >"$work/package/package.json"
+cd "$work/package"
+npm pack --silent --pack-destination "$target"

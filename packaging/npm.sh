@@ -5,6 +5,10 @@
 set -eu
 target=$(realpath "$1")
 shift
+[ $# -gt 0 ] || {
+    echo "packaging: there is no tarball in $target: run \`make release\`" >&2
+    exit 1
+}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/package"
@@ -27,4 +31,4 @@ cd "$(dirname "$0")/../bindings/node"
 cp -R README.md index.js index.d.ts lib "$work/package"
 sed "s/\"version\": \"0.0.0\"/\"version\": \"$version\"/" package.json >"$work/package/package.json"
 cd "$work/package"
-npm pack --silent --pack-destination "$target"
+npm pack --silent --pack-destination "$target" >/dev/null

@@ -83,7 +83,7 @@ def test_links_point_to_the_library_by_its_soname(prefix: Path) -> None:
     library = prefix / "lib"
     assert os.readlink(library / "libtemporal_heartbeat.so") == "libtemporal_heartbeat.so.0"
     real = library / os.readlink(library / "libtemporal_heartbeat.so.0")
-    assert real.name == "libtemporal_heartbeat.so.0.1.0"
+    assert re.fullmatch(r"libtemporal_heartbeat\.so\.0\.\d+\.\d+", real.name)
     assert "Library soname: [libtemporal_heartbeat.so.0]" in needed(real)
 
 

@@ -2,6 +2,16 @@
 
 import os
 
+import pytest
+
+from release.artefacts import ARTEFACTS
 from release.table import pytest_terminal_summary as pytest_terminal_summary
 
-collect_ignore_glob = [] if os.environ.get("THB_RELEASE") == "1" else ["test_*.py"]
+WANTED = os.environ.get("THB_RELEASE") == "1"
+
+collect_ignore_glob = [] if WANTED else ["test_*.py"]
+
+
+def pytest_sessionstart() -> None:
+    if WANTED and not (ARTEFACTS / "SHA256SUMS").exists():
+        pytest.exit(f"{ARTEFACTS} has no artefacts: run `make release`, or `make release SNAPSHOT=1`", returncode=2)

@@ -11,7 +11,8 @@ from temporalio.exceptions import ApplicationError, CancelledError
 from harness.examples import BINDINGS, Command, node_binding, ruby
 from harness.fixtures import StartActivity
 from harness.handoff_program import SERVER_TIMEOUT_MS, handoff_environment
-from harness.paths import ROOT
+from harness.languages import library_environment
+from harness.paths import ROOT, library
 from harness.process import Process
 from harness.server import Server
 from harness.worker import Attempt
@@ -113,6 +114,27 @@ def test_abandoned_activity_is_closed_with_a_warning(program: Command, server: S
 def test_waiting_call_is_interrupted(program: Command, server: Server, start: StartActivity) -> None:
     attempt = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS).next_attempt()
     assert observed(program, "interrupted", attempt, server) == ["TimeoutError true"]
+
+
+LOADS: dict[str, Callable[[], Command]] = {
+    "node": lambda: [*node_binding("index.js")[:1], "-p", PRINT_VERSION_NODE.format(node_binding("index.js")[1])],
+    "ruby": lambda: [*ruby()[:-1], "-e", PRINT_VERSION_RUBY],
+}
+PRINT_VERSION_NODE = "const thb = require('{}'); if (process.argv[1]) thb.load(process.argv[1]); thb.version()"
+PRINT_VERSION_RUBY = (
+    "require 'temporal_heartbeat'; TemporalHeartbeat.load(ARGV[0]) if ARGV[0]; puts TemporalHeartbeat.version"
+)
+
+
+@pytest.mark.parametrize("language", LOADS)
+def test_library_is_loaded_from_the_given_path_or_the_error_names_the_variable(language: str) -> None:
+    command = LOADS[language]()
+    environment = library_environment() | {"TEMPORAL_HEARTBEAT_LIBRARY": "/absent.so"}
+    loaded = subprocess.run([*command, str(library())], env=environment, capture_output=True, text=True, check=False)
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", loaded.stdout), loaded.stderr
+    failed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert failed.returncode != 0
+    assert "can't load the library: set TEMPORAL_HEARTBEAT_LIBRARY to its path" in failed.stderr
 
 
 def test_declarations_are_generated_from_the_header() -> None:

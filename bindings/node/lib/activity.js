@@ -147,10 +147,6 @@ class Activity {
     return result;
   }
 
-  async [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() {
-    await this.close();
-  }
-
   async #report(error) {
     const signals = this.signals;
     if (signals & (SIGNALS.GONE | SIGNALS.LEASE_LOST)) return; // the server has ended this attempt, or soon will

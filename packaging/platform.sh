@@ -59,6 +59,9 @@ cargo_home=${CARGO_HOME:-$HOME/.cargo}
 remap="--remap-path-prefix=$PWD=/source --remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$sysroot=/rust"
 upper=$(echo "$triple" | tr a-z- A-Z_)
 export "CFLAGS_$(echo "$triple" | tr - _)=-ffile-prefix-map=$PWD=/source -ffile-prefix-map=$cargo_home=/cargo"
+ZIG=$(echo "$tools"/venv/lib/python*/site-packages/ziglang/zig)
+export ZIG ZIG_GLOBAL_CACHE_DIR="$tools/zig-cache/$platform" CARGO_ZIGBUILD_ZIG_PATH="$PWD/packaging/zig.sh"
+mkdir -p "$ZIG_GLOBAL_CACHE_DIR"
 [ "$libc" = gnu ] && target=$triple.2.17 || target=$triple
 
 # Arguments: cargo's subcommand and its options. All platforms share the compiled build scripts, and each dependency is compiled once

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -14,8 +15,10 @@ from temporalio.client import ActivityFailureError
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 
+from harness.fixtures import StartActivity
 from harness.paths import ROOT
 from harness.polling import wait_until
+from harness.program import encoded
 from harness.requires import requires
 from harness.server import Server
 from harness.worker import SdkWorker
@@ -120,14 +123,58 @@ def test_stopped_service(
     if ends_its_work:
         assert sdk_worker.run(handle.result(), timeout=60) >= FIRST_DYNAMIC_USER
     systemd.control("stop", service)  # returns when it is stopped
-    assert is_running(pid) == survives
-    if survives:
-        os.kill(pid, 9)
+    assert ended(pid) != survives
 
 
-def is_running(pid: int) -> bool:
+# For `exec`, which passes SIGTERM on, in a service without the unit of this project.
+EXEC = """[Service]
+Environment=TEMPORAL_ADDRESS={address} TEMPORAL_ACTIVITY_TASK_TOKEN={token}
+WorkingDirectory={folder}
+ExecStart={program} exec --result json -- sh {folder}/work.sh
+KillMode={mode}
+"""
+CATCHING = """
+trap 'echo 1 >caught' TERM
+setsid sleep 1000 >/dev/null 2>&1 &
+echo $! >left
+until [ -e go ]; do sleep 0.05; done
+cat caught
+"""
+
+
+@pytest.mark.parametrize("mode", KILL_MODES)
+def test_stopped_exec_lets_the_command_end(
+    mode: str, program: str, systemd: Systemd, server: Server, start: StartActivity, folder: Path
+) -> None:
+    _, survives = KILL_MODES[mode]
+    activity = start("workflow")
+    (folder / "work.sh").write_text(CATCHING)
+    (systemd.units / "exec.service").write_text(
+        EXEC.format(
+            address=server.address,
+            token=encoded(activity.next_attempt().token),
+            folder=folder,
+            program=program,
+            mode=mode,
+        )
+    )
+    systemd.control("start", "exec.service")
+    left, caught = folder / "left", folder / "caught"
+    wait_until(lambda: left.exists() and bool(left.read_text()), "the command begins")
+    systemd.control("stop", "--no-block", "exec.service")
+    wait_until(caught.exists, "the command receives SIGTERM")
+    (folder / "go").touch()
+    assert activity.result() == 1
+    systemd.control("stop", "exec.service")
+    assert ended(int(left.read_text())) != survives
+
+
+def ended(pid: int) -> bool:
+    """Returns whether a process has ended. If it hasn't, it is ended."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
-        return False
-    return state != "Z"
+        return True
+    if state != "Z":
+        os.kill(pid, signal.SIGKILL)
+    return state == "Z"

@@ -223,7 +223,7 @@ lint: venv ## check formats, lints, types and prose, in every language
 	cd bindings/go && test -z "$$($(GO)fmt -l . ../../tests/drivers/driver_go ../../examples/demo/workers/go ../../examples/parents/go ../../tests/interop/peers/go ../../benches/peers/go | tee /dev/stderr)"
 	cd bindings/python && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy --strict temporal_heartbeat tests hatch_build.py generate_abi.py
 	cd tests && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy .
-	$(VENV)/bin/ruff check --config tests/ruff.toml packaging && $(VENV)/bin/mypy --strict packaging
+	$(VENV)/bin/ruff check --config tests/ruff.toml packaging/*.py && $(VENV)/bin/mypy --strict packaging/*.py
 	cd examples/recipes && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	cd benches && $(VENV)/bin/ruff check . && MYPYPATH=../tests $(VENV)/bin/mypy --strict --explicit-package-bases -p compare
 	cd bindings && $(VENV)/bin/ruff check generate_declarations.py && $(VENV)/bin/ruff format --line-length 120 --check generate_declarations.py && $(VENV)/bin/mypy --strict generate_declarations.py

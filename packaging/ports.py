@@ -2,8 +2,8 @@
 
     packaging/ports.py VERSION URL target/artefacts
 
-URL is the folder from which users download the tarballs. In the templates, @VERSION@ and @URL@ are replaced. A line that begins with @sha256
-or @sha512 is repeated for each platform, with its {platform} and {hash}.
+URL is the folder from which users download the tarballs. In the templates, @VERSION@ and @URL@ are replaced. A line
+that begins with @sha256 or @sha512 is repeated for each platform, with its {platform} and {hash}.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ def main() -> None:
     if not tarballs:
         sys.exit(f"packaging: there are no tarballs of version {version} in {artefacts}: run make release")
     name = f"temporal-heartbeat-{version}-ports"
-    with gzip.GzipFile(artefacts / f"{name}.tar.gz", "wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
+    with (
+        gzip.GzipFile(artefacts / f"{name}.tar.gz", "wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as archive,
+    ):
         for template in sorted(path for path in PORTS.rglob("*") if path.is_file()):
             content = filled(template.read_text(), version, url, tarballs).encode()
             member = tarfile.TarInfo(f"{name}/{template.relative_to(PORTS)}")

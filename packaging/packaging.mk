@@ -42,9 +42,14 @@ wheel: venv ## build in target/dist: the Python package including the library
 sdist: venv ## build in target/dist: the source of the Python package and of the library
 	cd bindings/python && $(VENV)/bin/python -m hatchling build -t sdist -d $(CURDIR)/$(DIST)
 
-go-module: ## build in target/dist/go: the Go module as a proxy serves it
+# The C library of the built library, gnu or musl, on Linux.
+LIBC = $(lastword $(subst -, ,$(shell rustc -vV | sed -n 's/^host: //p')))
+
+go-module: ## build in target/dist/go: the Go module as a proxy serves it, with the library
 	$(call needs,$(PYTHON),Python 3)
-	@$(PYTHON) packaging/go_module.py $(DIST)/go v$(VERSION)
+	$(if $(filter Linux,$(SYSTEM)),@$(MAKE) --no-print-directory shipped)
+	@$(PYTHON) packaging/go_module.py $(DIST)/go v$(VERSION) \
+		$(if $(filter Linux,$(SYSTEM)),linux-$(shell uname -m)-$(LIBC)=$(SHIPPED)/libtemporal_heartbeat.a)
 
 reference: ## build in target/reference: the C reference as web pages (needs doxygen)
 	$(call needs,doxygen,it)

@@ -166,10 +166,13 @@
 //
 // # The native library
 //
-// This package needs cgo, but no flags. The first call that needs the library opens it. It opens the path in TEMPORAL_HEARTBEAT_LIBRARY
-// if that is set. Otherwise it searches next to the executable, and then where the system's loader searches, for
+// This package needs cgo, but no flags. A released module contains the library for Linux on amd64 and arm64, which is linked into the
+// program. If the system's C library is musl, as on Alpine, build with the tag musl.
+//
+// If TEMPORAL_HEARTBEAT_LIBRARY is set, the first call opens the library at this path instead. A program that was built from a clone of
+// the repository has no linked library. It searches next to the executable, and then where the system's loader searches, for
 // libtemporal_heartbeat.so.0 and libtemporal_heartbeat.so. A *[LibraryError] lists the paths that were tried and their errors.
 //
-// With the build tag temporal_heartbeat_static the library is linked into the program, and the variable is ignored. pkg-config finds the
-// installed library (temporal_heartbeat-static).
+// The build tag temporal_heartbeat_static links an installed library, which pkg-config finds (temporal_heartbeat-static). The variable is
+// then ignored.
 package heartbeat

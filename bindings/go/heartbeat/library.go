@@ -77,7 +77,7 @@ func loadLibrary() error {
 // candidate is a path at which the library may be.
 type candidate struct {
 	source string // the origin of the path, for an error
-	path   string // for dlopen
+	path   string // for dlopen; empty: the linked library
 	err    error  // why there is no path
 }
 
@@ -119,11 +119,11 @@ func machineMismatch(path string) string {
 
 // candidates returns the paths to try, in that order.
 func candidates() []candidate {
-	if abi.Linked {
-		return []candidate{{source: "the linked library"}}
-	}
-	if path := os.Getenv(LibraryVariable); path != "" {
+	if path := os.Getenv(LibraryVariable); path != "" && abi.Loads {
 		return []candidate{{source: LibraryVariable, path: path}}
+	}
+	if abi.Linked() {
+		return []candidate{{source: "the linked library"}}
 	}
 	var found []candidate
 	const besideExecutable = "beside the executable"

@@ -4,6 +4,22 @@
 
 #include "temporal_heartbeat.h"
 
+#ifndef THB_GO_STATIC
+#include "functions.h"
+
+/* library.c defines the functions of temporal_heartbeat.h under other symbols, because the program may also contain the library. The
+ * symbols are hidden, so no other object of the process binds to them. */
+#define THB_GO_RENAME(result, name, parameters, arguments) \
+    extern result name parameters __asm__("go_" #name) __attribute__((visibility("hidden")));
+THB_GO_FUNCTIONS(THB_GO_RENAME)
+#endif
+
+/* Whether the library is part of the program. */
+int thb_go_is_linked(void);
+
+/* Opens the library that is part of the program. Otherwise like thb_go_open. */
+thb_status_t thb_go_open_linked(char *message, size_t message_size);
+
 /* Opens the library at path, as dlopen understands it. After THB_OK all functions of temporal_heartbeat.h may be called.
  * On failure writes the reason to message, NUL-terminated, and changes nothing else: THB_ABI_MISMATCH if the library has another
  * ABI version, otherwise THB_CONFIG. Not thread-safe: the caller holds a lock. */

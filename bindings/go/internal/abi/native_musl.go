@@ -1,0 +1,5 @@
+//go:build unix && cgo && musl && !temporal_heartbeat_static
+
+package abi
+
+import _ "temporal-heartbeat.dev/go/internal/native/musl" // links the library into the program

@@ -226,8 +226,8 @@ export function reconfigure(options: Credentials): void;
 /** Sends the recorded details, closes all activities, and ends the connection. */
 export function disconnect(options?: CallOptions): Promise<void>;
 
-/** Sends one heartbeat and returns the signals. Without details it ERASES those on the server. */
-export function heartbeat(token: Uint8Array, details?: unknown, options?: CallOptions): Promise<number>;
+/** Sends one heartbeat and returns the signals. `clear`, without details, ERASES those on the server. */
+export function heartbeat(token: Uint8Array, details: unknown, options?: CallOptions & { clear?: boolean }): Promise<number>;
 export function getDetails(token: Uint8Array, options?: CallOptions): Promise<Details>;
 export function complete(token: Uint8Array, result?: unknown, options?: CallOptions): Promise<void>;
 export function fail(token: Uint8Array, failure: string | Error | Failure, options?: CallOptions): Promise<void>;

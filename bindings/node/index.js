@@ -18,7 +18,10 @@ async function disconnect(options) {
   await submitWithTimeout('disconnect', [], options);
 }
 
-async function heartbeat(token, details, options) {
+async function heartbeat(token, details, { clear = false, ...options } = {}) {
+  if ((details === undefined) !== clear) {
+    throw new TypeError('a heartbeat without details erases those on the server: pass details, or { clear: true } without details');
+  }
   return (await submitWithTimeout('heartbeat', [...tokenArguments(token), ...encoded(details)], options)).signals;
 }
 

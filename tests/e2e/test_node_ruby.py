@@ -45,6 +45,8 @@ def test_values_keep_their_meaning(program: Command, server: Server, start: Star
         '[1.5,null,"ü",[true],{"a":{"b":1}}] 00ff',
         f"1 true {SERVER_TIMEOUT_MS}",
         "auth/1",
+        "TypeError TypeError",
+        "[]",
     ]
     assert activity.result() == {"done": True}
 

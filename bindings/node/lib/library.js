@@ -32,8 +32,16 @@ function load(path) {
 // The package contains a library for each platform that it was packed for.
 function bundledPath() {
   const platform = `${process.platform}-${process.arch}`;
-  const isMusl = process.platform === 'linux' && !process.report.getReport().header.glibcVersionRuntime;
+  const isMusl = process.platform === 'linux' && !hasGlibc();
   return join(__dirname, '..', 'native', isMusl ? `${platform}-musl` : platform, FILE);
+}
+
+function hasGlibc() {
+  const { excludeNetwork } = process.report;
+  process.report.excludeNetwork = true; // otherwise it resolves the names of all peers
+  const { glibcVersionRuntime } = process.report.getReport().header;
+  process.report.excludeNetwork = excludeNetwork;
+  return Boolean(glibcVersionRuntime);
 }
 
 function defaultPath() {

@@ -25,7 +25,9 @@ const scenarios = {
     const unreadable = Buffer.from('0a140a120a08656e636f64696e671206617574682f31', 'hex');
     await thb.heartbeat(token, new thb.Payloads(unreadable));
     print((await thb.getDetails(token)).values[0].encoding);
-    await thb.heartbeat(token, details);
+    print(await codeOf(() => thb.heartbeat(token)), await codeOf(() => thb.heartbeat(token, 1, { clear: true })));
+    await thb.heartbeat(token, undefined, { clear: true });
+    print((await thb.getDetails(token)).values);
     await thb.complete(token, { done: true });
   },
 

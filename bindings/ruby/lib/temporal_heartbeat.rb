@@ -22,8 +22,12 @@ module TemporalHeartbeat
     # Sends the recorded details, closes all activities, and ends the connection.
     def disconnect(timeout: 10) = Library.call_blocking(:thb_disconnect, Library.milliseconds(timeout))
 
-    # Sends one heartbeat, and returns the signals. Without details it ERASES those on the server.
-    def heartbeat(token, *details, timeout: 10)
+    # Sends one heartbeat, and returns the signals. `clear: true`, without details, ERASES those on the server.
+    def heartbeat(token, *details, timeout: 10, clear: false)
+      if details.empty? != clear
+        raise ArgumentError, "a heartbeat without details erases those on the server: pass details, or clear: true without details"
+      end
+
       signals = Library.output
       call(:thb_heartbeat, token, *Values.encoded_all(details), Library.milliseconds(timeout), signals)
       Library.uint32(signals)

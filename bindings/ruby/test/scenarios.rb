@@ -11,8 +11,13 @@ def code_of
   "THB_OK"
 rescue THB::Error => error
   error.code
-rescue Exception => error # rubocop:disable Lint/RescueException
-  error.class.name.delete_prefix("TemporalHeartbeat::")
+rescue StandardError => error
+  # The names of the classes in JavaScript.
+  case error
+  when TypeError, JSON::GeneratorError then "TypeError"
+  when ArgumentError then error.message.include?("timeout") ? "RangeError" : "TypeError"
+  else error.class.name.delete_prefix("TemporalHeartbeat::")
+  end
 end
 
 module Scenarios
@@ -28,7 +33,9 @@ module Scenarios
     unreadable = ["0a140a120a08656e636f64696e671206617574682f31"].pack("H*")
     THB.heartbeat(token, THB::Payloads.new(unreadable))
     print_all THB.get_details(token).first.encoding
-    THB.heartbeat(token, details)
+    print_all code_of { THB.heartbeat(token) }, code_of { THB.heartbeat(token, 1, clear: true) }
+    THB.heartbeat(token, clear: true)
+    print_all THB.get_details(token).to_a
     THB.complete(token, { done: true })
   end
 
@@ -37,8 +44,8 @@ module Scenarios
     print_all(code_of { THB::Activity.open(token) })
     print_all(code_of { THB.heartbeat(token, 1) })
     print_all(code_of { THB.connect })
-    print_all(code_of { activity.complete(Float::NAN) }.sub("JSON::GeneratorError", "TypeError"), code_of { THB.complete(:token) })
-    print_all(code_of { activity.details(timeout: -1) }.sub("Argument", "Range"), code_of { THB::Activity.open(token, plse: true) })
+    print_all(code_of { activity.complete(Float::NAN) }, code_of { THB.complete(:token) })
+    print_all(code_of { activity.details(timeout: -1) }, code_of { THB::Activity.open(token, plse: true) })
     print_all activity.details.to_a, activity.info["state"]
     activity.complete("done")
     print_all(code_of { activity.heartbeat(1) }, code_of { activity.complete })

@@ -13,7 +13,7 @@ from harness.server import Server
 from packages.builds import ITEMS, PackageActivity, run
 from packages.stopwatch import Way
 from packages.stopwatch import way as way
-from release.artefacts import MACHINE, artefact
+from release.artefacts import ARTEFACTS, MACHINE, artefact
 from release.chroots import debian, entered
 
 # With glibc 2.31.
@@ -22,14 +22,14 @@ COMPILER = "gcc,libc6-dev,pkgconf"
 SOURCE = ROOT / "bindings/c/examples/activity.c"
 COMPILE = "cc /tmp/activity.c $(pkg-config --cflags --libs {}) -o /tmp/solver"
 
-DEBIAN_NAME = {"x86_64": "amd64", "aarch64": "arm64"}[MACHINE]
+DEBIAN_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def packages(kind: str) -> list[Path]:
+def packages(kind: str, machine: str = MACHINE) -> list[Path]:
     """Returns the package of the library and the program, and that for compilers."""
     if kind == "deb":
-        return [artefact(f"temporal-heartbeat{part}_*_{DEBIAN_NAME}.deb") for part in ("", "-dev")]
-    return [artefact(f"temporal-heartbeat{part}-[0-9]*.{MACHINE}.rpm") for part in ("", "-devel")]
+        return [artefact(f"temporal-heartbeat{part}_*_{DEBIAN_NAMES[machine]}.deb") for part in ("", "-dev")]
+    return [artefact(f"temporal-heartbeat{part}-[0-9]*.{machine}.rpm") for part in ("", "-devel")]
 
 
 LIBDIRS = {"deb": f"/usr/lib/{MACHINE}-linux-gnu", "rpm": "/usr/lib64"}
@@ -90,6 +90,18 @@ def remove(kind: str, root: Path) -> None:
 
 def installed_files(root: Path) -> list[Path]:
     return [path for path in root.rglob("*temporal*heartbeat*") if path.parent != root / "tmp"]
+
+
+def test_each_tarball_for_glibc_has_packages_of_its_machine() -> None:
+    tarballs = list(ARTEFACTS.glob("temporal-heartbeat-*-linux-*-gnu.tar.gz"))
+    requires(tarballs, "make release")
+    for tarball in tarballs:
+        [machine] = re.findall(r"-linux-(\w+)-gnu", tarball.name)
+        for package in packages("deb", machine):
+            assert run("dpkg-deb", "--field", str(package), "Architecture").strip() == DEBIAN_NAMES[machine]
+        packages("rpm", machine)
+        library, _ = packages("deb", machine)
+        assert f"./usr/lib/{machine}-linux-gnu/libtemporal_heartbeat.so.0 ->" in run("dpkg-deb", "-c", str(library))
 
 
 def test_rpm_packages_are_whole_and_need_each_other() -> None:

@@ -16,11 +16,12 @@ VENV   := $(CURDIR)/.venv
 SERVERS := $(CURDIR)/target/e2e/server-
 export TEMPORAL_HEARTBEAT_LIBRARY = $(LIB)
 
-# `nodelete`, because the library's threads run its code: dlclose must not unmap it.
+# `nodelete`, because the library's threads run its code: dlclose must not unmap it. The older table of hashes isn't needed, because all
+# loaders read the newer one.
 ifeq ($(SYSTEM),Darwin)
 LINK   := -C link-arg=-Wl,-install_name,@rpath/$(SONAME)
 else
-LINK   := -C link-arg=-Wl,-soname,$(SONAME) -C link-arg=-Wl,-z,nodelete
+LINK   := -C link-arg=-Wl,-soname,$(SONAME) -C link-arg=-Wl,-z,nodelete -C link-arg=-Wl,--hash-style=gnu
 endif
 
 PROGRAM := $(CURDIR)/target/release/temporal-heartbeat

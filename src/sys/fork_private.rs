@@ -12,9 +12,10 @@ use std::{
 
 /// The most descriptors that are recorded. Further ones stay open in children, which only wastes them.
 const MAX_KNOWN: usize = 2048;
-/// The descriptor of a slot that is free or being filled.
-const FREE: RawFd = -1;
-const CLAIMED: RawFd = -2;
+/// A slot has the complement of its descriptor, or says that it is free or being filled. FREE is zero, so the table takes no place in the
+/// library's file.
+const FREE: i32 = 0;
+const CLAIMED: i32 = 1;
 
 /// All atomics: a child reads it in the fork handler, where it must take no lock.
 static KNOWN: [Slot; MAX_KNOWN] = [const { Slot::free() }; MAX_KNOWN];
@@ -22,7 +23,7 @@ static KNOWN: [Slot; MAX_KNOWN] = [const { Slot::free() }; MAX_KNOWN];
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 struct Slot {
-    descriptor: AtomicI32,
+    complement: AtomicI32,
     /// The file behind it. The host may close all descriptors that it doesn't know, and open its own under the same
     /// numbers. Those must not be closed.
     device: AtomicU64,
@@ -33,7 +34,7 @@ struct Slot {
 impl Slot {
     const fn free() -> Self {
         Slot {
-            descriptor: AtomicI32::new(FREE),
+            complement: AtomicI32::new(FREE),
             device: AtomicU64::new(0),
             inode: AtomicU64::new(0),
             mark: AtomicI32::new(0),
@@ -41,7 +42,7 @@ impl Slot {
     }
 
     fn claim(&self) -> bool {
-        self.descriptor.compare_exchange(FREE, CLAIMED, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        self.complement.compare_exchange(FREE, CLAIMED, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -61,7 +62,7 @@ impl Private {
             slot.device.store(device, Ordering::Relaxed);
             slot.inode.store(inode, Ordering::Relaxed);
             slot.mark.store(mark, Ordering::Relaxed);
-            slot.descriptor.store(descriptor, Ordering::Release);
+            slot.complement.store(!descriptor, Ordering::Release);
         }
         Private(claimed)
     }
@@ -70,7 +71,7 @@ impl Private {
 impl Drop for Private {
     fn drop(&mut self) {
         if let Some(slot) = self.0.and_then(|at| KNOWN.get(at)) {
-            slot.descriptor.store(FREE, Ordering::Release);
+            slot.complement.store(FREE, Ordering::Release);
         }
     }
 }
@@ -79,7 +80,7 @@ impl Drop for Private {
 /// descriptors stay open, and the peers notice nothing.
 pub fn close_copies() {
     for slot in &KNOWN {
-        let descriptor = slot.descriptor.swap(FREE, Ordering::AcqRel);
+        let descriptor = !slot.complement.swap(FREE, Ordering::AcqRel);
         let (device, inode) = (slot.device.load(Ordering::Relaxed), slot.inode.load(Ordering::Relaxed));
         let known = (device, inode, slot.mark.load(Ordering::Relaxed));
         if descriptor >= 0 && file(descriptor).is_ok_and(|there| there == known) {

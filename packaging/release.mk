@@ -5,7 +5,7 @@
 #     temporal-heartbeat-VERSION-PLATFORM.tar.gz         a folder of that name with include/, lib/, bin/, share/, like `make install`
 #     temporal-heartbeat-VERSION-PLATFORM-debug.tar.gz   the library's debug information
 #     temporal_heartbeat-VERSION-py3-none-*.whl          one wheel per platform
-#     temporal_heartbeat-VERSION.tar.gz                  the source distribution
+#     temporal_heartbeat-VERSION.tar.gz                  the source distribution (not with SNAPSHOT=1)
 #     temporal-heartbeat-VERSION.cdx.json                the SBOM
 #     SHA256SUMS
 #

@@ -27,4 +27,4 @@ packages-gem:
 	@for tarball in $(TARBALLS); do packaging/gem.sh "$$tarball" $(ARTEFACTS) || exit 1; done
 
 packages-ports:
-	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(PYTHON) packaging/ports.py $(RELEASE) $(RELEASE_URL) $(ARTEFACTS)
+	@$(PYTHON) packaging/ports.py $(RELEASE) $(RELEASE_URL) $(ARTEFACTS)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import os
 import re
 import sys
 import tarfile
@@ -26,6 +25,7 @@ def main() -> None:
     tarballs = dict(platform_tarballs(artefacts, version))
     if not tarballs:
         sys.exit(f"packaging: there are no tarballs of version {version} in {artefacts}: run make release")
+    time = release_time(next(iter(tarballs.values())))
     name = f"temporal-heartbeat-{version}-ports"
     with (
         gzip.GzipFile(artefacts / f"{name}.tar.gz", "wb", mtime=0) as packed,
@@ -34,7 +34,7 @@ def main() -> None:
         for template in sorted(path for path in PORTS.rglob("*") if path.is_file()):
             content = filled(template.read_text(), version, url, tarballs).encode()
             member = tarfile.TarInfo(f"{name}/{template.relative_to(PORTS)}")
-            member.size, member.mtime = len(content), int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
+            member.size, member.mtime = len(content), time
             archive.addfile(member, io.BytesIO(content))
 
 
@@ -44,6 +44,13 @@ def platform_tarballs(artefacts: Path, version: str) -> Iterator[tuple[str, Path
         platform = path.name.removeprefix(prefix).removesuffix(suffix)
         if re.fullmatch(r"(linux|darwin)-[^-]+(-gnu|-musl)?", platform):
             yield platform, path
+
+
+def release_time(tarball: Path) -> float:
+    """Returns the time of the tarball's files, which is that of the commit, so that the archive is reproducible."""
+    with tarfile.open(tarball) as archive:
+        [first, *_] = archive
+        return first.mtime
 
 
 def filled(template: str, version: str, url: str, tarballs: dict[str, Path]) -> str:

@@ -15,7 +15,7 @@ MACHINE = os.uname().machine
 def artefact(pattern: str) -> Path:
     """Returns the file of target/artefacts whose name matches the pattern."""
     found = sorted(path for path in ARTEFACTS.glob(pattern) if "-debug" not in path.name)
-    requires(found, f"{ARTEFACTS / pattern} (make release)")
+    requires(found, f"{ARTEFACTS / pattern} (make release packages)")
     [path] = found
     return path
 

@@ -9,13 +9,10 @@ from harness.requires import requires
 
 
 def npm(source: Path, folder: Path) -> None:
-    """Copies the source, which has a package.json, to the folder, and installs its dependencies there.
-
-    A dependency that is a folder becomes a link, so that its files are always the newest.
-    """
+    """Copies the source, which has a package.json, to the folder, and installs its dependencies there."""
     copy(source, folder)
     program = requires(shutil.which("npm"), "npm")
-    options = ["--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--install-links=false"]
+    options = ["--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"]
     with alone("npm.lock"):
         if _is_new(folder / "package.json"):
             run([program, "--prefix", str(folder), "install", *options])

@@ -95,9 +95,13 @@ class Platform:
         assert found, f"{library.name} names no compiler"
         return f"rustc {found[1].decode()}"
 
+    def files(self) -> Path:
+        """Returns the folder with the files of the system."""
+        return fetched(f"bullseye-{self.machine}", "bullseye", ARCHITECTURES[self.machine], *RUN)
+
     def root(self) -> Path:
         needs_root()
-        return fetched(f"bullseye-{self.machine}", "bullseye", ARCHITECTURES[self.machine], *RUN)
+        return self.files()
 
     def entered(self, root: Path, *command: str) -> list[str]:
         """Returns the command that runs a program of this platform in a root file system."""
@@ -151,6 +155,7 @@ def _compiled_by_zig(platform: Platform, source: Path, package: Path, folder: Pa
         "dlopen": ["-dynamic"],
     }[kind]
     target = f"{platform.machine}-linux-{platform.libc}"
-    compiler = [str(python), "-m", "ziglang", "cc", "-target", target, "-std=c11", f"-I{package / 'include'}"]
-    run(*compiler, str(source), *linked, "-o", str(program))
+    # Without optimization, zig adds checks that need a newer C library.
+    compiler = [str(python), "-m", "ziglang", "cc", "-target", target, "-std=c11", "-O2"]
+    run(*compiler, f"-I{package / 'include'}", str(source), *linked, "-o", str(program))
     return program

@@ -88,6 +88,17 @@ def test_symbols_are_those_of_the_oldest_c_library(platform: Platform, package: 
         assert all(tuple(map(int, version.split("."))) <= OLDEST_GLIBC for version in versions), set(versions)
 
 
+def test_symbols_are_those_of_an_old_musl(platform: Platform, library: Path) -> None:
+    """Symbols of musl have no versions, so auditwheel can't see which musl a library needs."""
+    if platform.libc == "gnu":
+        pytest.skip("its symbols have versions")
+    lines = run("nm", "--dynamic", "--undefined-only", "--format=posix", str(library)).splitlines()
+    wanted = {name for name, kind, *_ in map(str.split, lines) if kind == "U"}  # not weak
+    musl = platform.files() / f"lib/{platform.machine}-linux-musl/libc.so"
+    assert len(wanted) > 50
+    assert wanted <= exported(musl, "--dynamic")
+
+
 def test_program_for_musl_is_static(platform: Platform, package: Path) -> None:
     headers = run("readelf", "--program-headers", "--wide", str(package / "bin/temporal-heartbeat"))
     assert ("INTERP" in headers) == (platform.libc == "gnu")

@@ -121,24 +121,6 @@ def test_npm_package_has_the_licences_and_is_small(installed_npm: Path) -> None:
     assert npm_package().stat().st_size <= len(platforms) * 2 * 1024 * 1024
 
 
-def test_command_of_the_guide_installs_the_example_from_a_clone(tmp_path: Path) -> None:
-    command = "npm install --prefix examples/node"
-    assert f"`{command}`" in (ROOT / "docs/guide/other-languages.md").read_text()
-    folders = ("bindings/node", "examples/node")
-    sources = run("git", "ls-files", *folders).split()
-    for name in sources:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
-    run(*command.split(), cwd=tmp_path)
-    program = (
-        "require('temporal-heartbeat').load(process.argv[1]); console.log(require('temporal-heartbeat').version())"
-    )
-    found = artefact(f"temporal-heartbeat-*-linux-{MACHINE}-gnu.tar.gz")
-    run("tar", "-xzf", str(found), cwd=tmp_path)
-    [native] = tmp_path.glob("temporal-heartbeat-*/lib/libtemporal_heartbeat.so.0")
-    assert run("node", "-e", program, str(native), cwd=tmp_path / "examples/node")
-
-
 def test_gem_in_an_empty_folder_completes(server: Server, start: StartActivity, tmp_path: Path, way: Way) -> None:
     gem, ruby = requires(shutil.which("gem"), "gem"), requires(shutil.which("ruby"), "ruby")
     activity = PackageActivity(server, start)

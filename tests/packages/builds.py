@@ -75,6 +75,30 @@ def go_proxy() -> Path:
     return DIST / "go"
 
 
+def go_environment(proxy: Path, gopath: Path) -> dict[str, str]:
+    """Returns the environment of a user of Go with an empty cache, and with a proxy that has the module."""
+    proxies = run(requires(shutil.which("go"), "go"), "env", "GOPROXY").strip()
+    return fresh_environment(
+        GOPATH=str(gopath),
+        GOPROXY=f"file://{proxy},{proxies}",
+        GONOSUMDB=f"{GO_MODULE}/*,{GO_MODULE}",
+        GOFLAGS="-modcacherw",
+    )
+
+
+GO_MODULE = "temporal-heartbeat.dev/go"
+
+
+def go_program(folder: Path, environment: dict[str, str], *flags: str) -> Path:
+    """Builds the example as a program of its own, with the module that `go get` fetches."""
+    folder.mkdir()
+    shutil.copy(ROOT / "bindings/go/examples/activity/main.go", folder)
+    for command in ("mod init solver", f"get {GO_MODULE}", "mod tidy"):
+        run("go", *command.split(), cwd=folder, env=environment)
+    run("go", "build", *flags, "-o", "solver", ".", cwd=folder, env=environment)
+    return folder / "solver"
+
+
 def installed_prefix(folder: Path, source: Path = ROOT) -> Path:
     make("install", f"PREFIX={folder}", source=source)
     return folder

@@ -9,14 +9,21 @@ import pytest
 
 from harness.fixtures import StartActivity
 from harness.paths import ROOT, library
-from harness.requires import requires
 from harness.server import Server
-from packages.builds import ITEMS, PackageActivity, fresh_environment, go_proxy, installed_prefix, run
+from packages.builds import (
+    GO_MODULE,
+    ITEMS,
+    PackageActivity,
+    fresh_environment,
+    go_environment,
+    go_program,
+    go_proxy,
+    installed_prefix,
+    run,
+)
 from packages.stopwatch import Way
 from packages.stopwatch import way as way
 
-MODULE = "temporal-heartbeat.dev/go"
-PROGRAM = (ROOT / "bindings/go/examples/activity/main.go").read_text()
 STATIC = "temporal_heartbeat_static"
 # The message of the library for the address ":", which no other part of the program checks.
 REACHES_THE_LIBRARY = "TEMPORAL_ADDRESS must be host:port"
@@ -25,23 +32,7 @@ REACHES_THE_LIBRARY = "TEMPORAL_ADDRESS must be host:port"
 @pytest.fixture
 def reader(tmp_path: Path) -> dict[str, str]:
     """Returns the environment of a reader with an empty cache and with a proxy that has the module."""
-    go = requires(shutil.which("go"), "go")
-    proxies = run(go, "env", "GOPROXY").strip()
-    return fresh_environment(
-        GOPATH=str(tmp_path / "gopath"),
-        GOPROXY=f"file://{go_proxy()},{proxies}",
-        GONOSUMDB=f"{MODULE}/*,{MODULE}",
-        GOFLAGS="-modcacherw",
-    )
-
-
-def program_of_a_reader(folder: Path, reader: dict[str, str], *flags: str) -> Path:
-    folder.mkdir()
-    (folder / "main.go").write_text(PROGRAM)
-    for command in ("mod init solver", f"get {MODULE}", "mod tidy"):
-        run("go", *command.split(), cwd=folder, env=reader)
-    run("go", "build", *flags, "-o", "solver", ".", cwd=folder, env=reader)
-    return folder / "solver"
+    return go_environment(go_proxy(), tmp_path / "gopath")
 
 
 def check_that_the_program_contains_the_library(solver: Path, folder: Path) -> None:
@@ -58,7 +49,7 @@ def test_module_from_a_fresh_gopath_completes_without_a_library(
 ) -> None:
     activity = PackageActivity(server, start)
     with way("Go, by `go get` into a fresh GOPATH"):
-        solver = program_of_a_reader(tmp_path / "solver", reader)
+        solver = go_program(tmp_path / "solver", reader)
         assert activity.completed_by(str(solver), "-items", "3", cwd=tmp_path) == ITEMS
     check_that_the_program_contains_the_library(solver, tmp_path)
     assert REACHES_THE_LIBRARY in failure_of(solver)
@@ -85,11 +76,11 @@ def test_module_in_a_clone_opens_the_library_next_to_the_program(
     activity = PackageActivity(server, start)
     folder = tmp_path / "solver"
     folder.mkdir()
-    (folder / "main.go").write_text(PROGRAM)
+    shutil.copy(ROOT / "bindings/go/examples/activity/main.go", folder)
     with way("Go, from a clone, with the library next to the program"):
         for command in (
             "mod init solver",
-            f"mod edit -replace {MODULE}={ROOT / 'bindings/go'}",
+            f"mod edit -replace {GO_MODULE}={ROOT / 'bindings/go'}",
             "mod tidy",
             "build -o solver .",
         ):
@@ -105,7 +96,7 @@ def test_program_with_an_installed_library_needs_nothing_else(
     with way("Go, by `go get` into a fresh GOPATH, with the library linked from an empty PREFIX"):
         prefix = installed_prefix(tmp_path / "prefix")
         reader["PKG_CONFIG_PATH"] = str(prefix / "lib/pkgconfig")
-        solver = program_of_a_reader(tmp_path / "solver", reader, "-tags", STATIC)
+        solver = go_program(tmp_path / "solver", reader, "-tags", STATIC)
         shutil.rmtree(prefix)
         assert activity.completed_by(str(solver), "-items", "3", cwd=tmp_path) == ITEMS
     check_that_the_program_contains_the_library(solver, tmp_path)
@@ -113,11 +104,11 @@ def test_program_with_an_installed_library_needs_nothing_else(
 
 def test_build_tag_without_an_installed_library_fails_by_name(reader: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="temporal_heartbeat-static"):
-        program_of_a_reader(tmp_path / "solver", reader, "-tags", STATIC)
+        go_program(tmp_path / "solver", reader, "-tags", STATIC)
 
 
 def test_build_without_a_compiler_fails_with_the_reason(reader: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(
         AssertionError, match="temporal_heartbeat_needs_cgo__set_CGO_ENABLED_1_and_install_a_C_compiler"
     ):
-        program_of_a_reader(tmp_path / "solver", reader | {"CGO_ENABLED": "0"})
+        go_program(tmp_path / "solver", reader | {"CGO_ENABLED": "0"})

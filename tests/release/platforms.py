@@ -15,7 +15,7 @@ from pathlib import Path
 from harness.build import alone
 from harness.paths import ROOT
 from harness.requires import requires
-from packages.builds import fresh_environment, run
+from packages.builds import fresh_environment, go_environment, go_program, run
 from release.artefacts import MACHINE, artefact
 from release.chroots import entered, needs_root
 
@@ -144,18 +144,34 @@ PKG_CONFIG = "PKG_CONFIG_PATH=package/lib/pkgconfig pkg-config --cflags --libs t
 LINKED = {"shared": f"$({PKG_CONFIG})", "static": f"$({PKG_CONFIG}-static)", "dlopen": "-Ipackage/include -ldl"}
 
 
-def _compiled_by_zig(platform: Platform, source: Path, package: Path, folder: Path, kind: str) -> Path:
-    """For musl on another processor. Debian has no compiler for it."""
+def zig_compiler(platform: Platform, version: str = "") -> list[str]:
+    """Returns the command of zig's C compiler for a platform, and for a version of its C library."""
     python = TOOLS / "venv" / "bin" / "python"
     requires(python.exists(), "zig (make release)")
+    return [str(python), "-m", "ziglang", "cc", "-target", f"{platform.machine}-linux-{platform.libc}{version}"]
+
+
+def go_compiled(platform: Platform, module: Path, folder: Path) -> Path:
+    """Builds the example in Go as a user does who has the module of the release and a C compiler for the platform."""
+    run("tar", "-xzf", str(module), "-C", str(folder))
+    environment = go_environment(folder / module.name.removesuffix(".tar.gz"), folder / "gopath")
+    environment |= {
+        "CGO_ENABLED": "1",
+        "GOARCH": ARCHITECTURES[platform.machine],
+        "CC": " ".join(zig_compiler(platform, ".2.31" if platform.libc == "gnu" else "")),
+    }
+    return go_program(folder / "solver", environment, *(["-tags", "musl"] if platform.libc == "musl" else []))
+
+
+def _compiled_by_zig(platform: Platform, source: Path, package: Path, folder: Path, kind: str) -> Path:
+    """For musl on another processor. Debian has no compiler for it."""
     library, program = package / "lib", folder / f"program-{kind}"
     linked = {
         "shared": ["-dynamic", str(library / "libtemporal_heartbeat.so")],
         "static": [str(library / "libtemporal_heartbeat.a"), "-lunwind"],
         "dlopen": ["-dynamic"],
     }[kind]
-    target = f"{platform.machine}-linux-{platform.libc}"
     # Without optimization, zig adds checks that need a newer C library.
-    compiler = [str(python), "-m", "ziglang", "cc", "-target", target, "-std=c11", "-O2"]
-    run(*compiler, f"-I{package / 'include'}", str(source), *linked, "-o", str(program))
+    compiler = [*zig_compiler(platform), "-std=c11", "-O2", f"-I{package / 'include'}"]
+    run(*compiler, str(source), *linked, "-o", str(program))
     return program

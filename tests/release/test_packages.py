@@ -7,7 +7,7 @@ from harness.requires import requires
 from packages.builds import run
 from release.artefacts import ARTEFACTS, artefact
 
-KINDS = ("*.deb", "*.rpm", "*.tgz", "*.gem", "*-ports.tar.gz")
+KINDS = ("*.deb", "*.rpm", "*.tgz", "*.gem", "*-go-module.tar.gz", "*-ports.tar.gz")
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -20,7 +20,7 @@ def test_packages_are_reproducible(tmp_path: Path) -> None:
     ports = artefact("temporal-heartbeat-*-ports.tar.gz")
     version = ports.name.removeprefix("temporal-heartbeat-").removesuffix("-ports.tar.gz")
     for tarball in ARTEFACTS.glob(f"temporal-heartbeat-{version}-*.tar.gz"):
-        if tarball != ports:
+        if not tarball.name.endswith(("-ports.tar.gz", "-go-module.tar.gz")):
             shutil.copy(tarball, tmp_path)
     places = [f"ARTEFACTS={tmp_path}", f"RELEASE_URL=file://{ARTEFACTS}", f"RELEASE={version}"]
     run("make", "--no-print-directory", "packages", *places)

@@ -11,9 +11,9 @@ from harness.fixtures import StartActivity
 from harness.paths import ROOT
 from harness.server import Server
 from packages.builds import ITEMS, PackageActivity, run
-from release.artefacts import unpacked
+from release.artefacts import artefact, unpacked
 from release.chroots import needs_root
-from release.platforms import PLATFORMS, Platform, compiled
+from release.platforms import PLATFORMS, Platform, compiled, go_compiled
 from release.table import Measured
 from release.table import measured as measured
 
@@ -81,6 +81,17 @@ def test_library_of_the_wheel_opened_by_a_program_completes(
         command = platform.entered(work.parent, "/work/program", "3", "/work/done")
         library = f"/work/{LIBRARY}"
         assert activity.completed_by(*command, cwd=tmp_path, TEMPORAL_HEARTBEAT_LIBRARY=library) == ITEMS
+
+
+def test_go_program_with_the_module_completes(
+    platform: Platform, work: Path, activity: PackageActivity, tmp_path: Path, measured: Measured
+) -> None:
+    """The module contains the library, so the program needs only libc."""
+    module = artefact("temporal-heartbeat-*-go-module.tar.gz")
+    with measured(platform, module, "Go, by `go get`"):
+        shutil.move(go_compiled(platform, module, tmp_path), work / "program")
+        command = platform.entered(work.parent, "/work/program", "-items", "3")
+        assert activity.completed_by(*command, cwd=tmp_path) == ITEMS
 
 
 def test_command_line_program_of_the_tarball_completes(

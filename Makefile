@@ -222,7 +222,7 @@ lint: venv ## check formats, lints, types and prose, in every language
 	$(CARGO) clippy --lib -- -D warnings
 	$(CARGO) clippy --all-targets --features cli -- -D warnings
 	cd bindings/go && test -z "$$($(GO)fmt -l . ../../tests/drivers/driver_go ../../examples/demo/workers/go ../../examples/parents/go ../../tests/interop/peers/go ../../benches/peers/go | tee /dev/stderr)"
-	cd bindings/python && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy --strict temporal_heartbeat tests hatch_build.py generate_abi.py
+	cd bindings/python && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy --strict temporal_heartbeat tests build_backend.py build_library.py hatch_build.py generate_abi.py
 	cd tests && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy .
 	$(VENV)/bin/ruff check --config tests/ruff.toml packaging/*.py && $(VENV)/bin/mypy --strict packaging/*.py
 	cd examples/recipes && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .

@@ -36,8 +36,8 @@ uninstall: ## remove the files of `make install`; pass the same variables
 dist: shipped $(WITH_CLI) ## build in target/dist: a relocatable tarball, its debug information and checksums
 	@VERSION="$(VERSION)" CLI="$(CLI)" packaging/dist.sh $(SHIPPED) $(DIST)
 
-wheel: venv ## build in target/dist: the Python package including the library
-	cd bindings/python && $(VENV)/bin/python -m hatchling build -t wheel -d $(CURDIR)/$(DIST)
+wheel: shipped venv ## build in target/dist: the Python package including the library
+	cd bindings/python && TEMPORAL_HEARTBEAT_SHIPPED=$(CURDIR)/$(SHIPPED) $(VENV)/bin/python -m hatchling build -t wheel -d $(CURDIR)/$(DIST)
 
 sdist: venv ## build in target/dist: the source of the Python package and of the library
 	cd bindings/python && $(VENV)/bin/python -m hatchling build -t sdist -d $(CURDIR)/$(DIST)

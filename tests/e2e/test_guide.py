@@ -13,7 +13,7 @@ from harness.build import alone
 from harness.fixtures import StartActivity
 from harness.languages import library_environment
 from harness.markdown import anchors, code_blocks, commands, files, is_excerpt, links, uncovered
-from harness.paths import ROOT, VENV_BIN
+from harness.paths import ROOT, VENV_BIN, library
 from harness.process import Process
 from harness.requires import requires, unsupported
 from harness.server import OLDEST, Server, find_program
@@ -78,6 +78,8 @@ def test_program_of_a_page_resumes_and_completes(
     environment = library_environment() | stand_in(tmp_path)
     del environment["TEMPORAL_HEARTBEAT_LIBRARY"]
     environment |= {
+        # pip packs the library that make has built. The tests of the packages let pip compile it.
+        "TEMPORAL_HEARTBEAT_SHIPPED": str(library().parent),
         "TEMPORAL_ADDRESS": server.address,
         "TEMPORAL_ACTIVITY_TASK_TOKEN": base64.b64encode(activity.next_attempt().token).decode(),
         # The details of the previous attempt: 3, as JSON.

@@ -5,6 +5,7 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -97,6 +98,12 @@ def go_program(folder: Path, environment: dict[str, str], *flags: str) -> Path:
         run("go", *command.split(), cwd=folder, env=environment)
     run("go", "build", *flags, "-o", "solver", ".", cwd=folder, env=environment)
     return folder / "solver"
+
+
+def fresh_python(folder: Path) -> str:
+    """Creates a virtual environment that contains only pip, and returns its Python."""
+    run(sys.executable, "-m", "venv", str(folder), cwd=folder.parent)
+    return str(folder / "bin" / "python")
 
 
 def installed_prefix(folder: Path, source: Path = ROOT) -> Path:

@@ -15,18 +15,12 @@ from harness.fixtures import StartActivity
 from harness.paths import ROOT, VENV_BIN
 from harness.requires import missing
 from harness.server import Server
-from packages.builds import DIST, ITEMS, SLOW, PackageActivity, fresh_environment, make, run, wheel
+from packages.builds import DIST, ITEMS, SLOW, PackageActivity, fresh_environment, fresh_python, make, run, wheel
 from packages.stopwatch import Way
 from packages.stopwatch import way as way
 
 BINDING = ROOT / "bindings" / "python"
 EXAMPLE = str(BINDING / "examples" / "activity.py")
-
-
-def fresh_python(folder: Path) -> str:
-    """Creates a virtual environment that contains only pip, and returns its Python."""
-    run(sys.executable, "-m", "venv", str(folder), cwd=folder.parent)
-    return str(folder / "bin" / "python")
 
 
 def install(python: str, *what: str) -> None:

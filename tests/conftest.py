@@ -66,9 +66,13 @@ def proxy(server: Server) -> Iterator[Proxy]:
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest, server: Server, sdk_worker: SdkWorker) -> Kind:
     chosen: Kind = request.param
-    if chosen == "standalone" and server.version < OLDEST and not sdk_worker.has_standalone:
-        unsupported("standalone activities are UNIMPLEMENTED on this server")
+    require_kind(chosen, server, sdk_worker)
     return chosen
+
+
+def require_kind(kind: Kind, server: Server, sdk_worker: SdkWorker) -> None:
+    if kind == "standalone" and server.version < OLDEST and not sdk_worker.has_standalone:
+        unsupported("standalone activities are UNIMPLEMENTED on this server")
 
 
 @pytest.fixture(params=LANGUAGES)
@@ -85,8 +89,9 @@ def call(request: pytest.FixtureRequest) -> Call:
 
 
 @pytest.fixture
-def start(sdk_worker: SdkWorker) -> StartActivity:
+def start(server: Server, sdk_worker: SdkWorker) -> StartActivity:
     def start(kind: Kind, **options: int) -> ExternalActivity:
+        require_kind(kind, server, sdk_worker)
         return start_activity(kind, sdk_worker, ActivityOptions(**options))
 
     return start

@@ -42,6 +42,9 @@ pub struct Activity {
     pub started: Duration,
     /// The same on the boot clock.
     pub began: Moment,
+    /// The latest start of an attempt so far, and whether a later attempt has an earlier one because the server's clock was set back.
+    latest_start: Duration,
+    pub starts_go_back: bool,
     pub state: State,
     /// The state before the termination.
     pub state_at_close: State,
@@ -131,6 +134,8 @@ impl Activity {
             numbers_repeat: false,
             started: Duration::ZERO,
             began: Moment::LONG_AGO,
+            latest_start: Duration::ZERO,
+            starts_go_back: false,
             state: State::Waiting,
             state_at_close: State::Waiting,
             ended_running: false,
@@ -158,6 +163,8 @@ impl Activity {
     pub fn start(&mut self, worker: &str, unix: Duration, now: Moment, timer: Duration) {
         self.state = State::Running;
         self.started = unix;
+        self.starts_go_back |= unix < self.latest_start;
+        self.latest_start = self.latest_start.max(unix);
         self.began = now;
         self.last_identity = worker.into();
         (self.beaten, self.timer) = (now, timer);

@@ -17,6 +17,7 @@ import temporalio.api.workflowservice.v1 as api
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -34,8 +35,6 @@ class Real(Side):
     # The server refuses a poll with a deadline under two seconds.
     NOTHING_AFTER_S = 2.5
     POLL_S = 60.0
-    # The event of the workflow's history that schedules the activity.
-    SCHEDULED = 5
 
     def __init__(self, client: Client, kind: Kind, timeout_ms: int, most_attempts: int) -> None:
         super().__init__(kind)
@@ -73,7 +72,7 @@ class Real(Side):
         )
         self.run_id = (await unlimited(lambda: self._service.start_workflow_execution(workflow))).run_id
         await self._command(
-            commands.Command(
+            lambda _: commands.Command(
                 command_type=enums.CommandType.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK,
                 schedule_activity_task_command_attributes=commands.ScheduleActivityTaskCommandAttributes(
                     **self._options
@@ -169,16 +168,16 @@ class Real(Side):
         )
         await unlimited(lambda: self._service.signal_workflow_execution(signal))
         await self._command(
-            commands.Command(
+            lambda events: commands.Command(
                 command_type=enums.CommandType.COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK,
                 request_cancel_activity_task_command_attributes=commands.RequestCancelActivityTaskCommandAttributes(
-                    scheduled_event_id=self.SCHEDULED
+                    scheduled_event_id=scheduled_event_id(events)
                 ),
             )
         )
         return Answer(0)
 
-    async def _command(self, command: commands.Command) -> None:
+    async def _command(self, command: Callable[[Sequence[HistoryEvent]], commands.Command]) -> None:
         """Answers the workflow's task."""
         poll = api.PollWorkflowTaskQueueRequest(namespace=NAMESPACE, task_queue=self._queue, identity=WORKER)
         while True:
@@ -186,9 +185,15 @@ class Real(Side):
             if task.task_token:
                 break
         done = api.RespondWorkflowTaskCompletedRequest(
-            namespace=NAMESPACE, task_token=task.task_token, commands=[command]
+            namespace=NAMESPACE, task_token=task.task_token, commands=[command(task.history.events)]
         )
         await unlimited(lambda: self._service.respond_workflow_task_completed(done))
+
+
+def scheduled_event_id(events: Sequence[HistoryEvent]) -> int:
+    """Returns the id of the event that schedules the activity. It is greater if a workflow task has timed out before."""
+    scheduled = enums.EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+    return next(event.event_id for event in events if event.event_type == scheduled)
 
 
 async def unlimited(call: Callable[[], Awaitable[T]]) -> T:

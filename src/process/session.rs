@@ -57,21 +57,45 @@ impl Session {
         queues: &'static Queues,
         telemetry: &Arc<Telemetry>,
     ) -> Result<Self> {
+        let metrics_address = options.metrics_address;
+        let session = Self::new(options, activities, telemetry, Runtime::new())?;
+        let listener =
+            metrics_address.map(|address| Listener::bind("metrics_address", address)).transpose()?;
+        let number = session.number;
+        session.runtime.start(move || queues.end_calls_of(number))?;
+        session.begin_sending();
+        if let Some(listener) = listener {
+            serve(&session.runtime, listener, activities, telemetry);
+        }
+        let renewed = session.client.clone();
+        session.spawn(restarted_after_panics(move || renew(renewed.clone())));
+        Ok(session)
+    }
+
+    /// Creates a session whose I/O thread hasn't started.
+    pub fn new(
+        options: Options,
+        activities: &'static Activities,
+        telemetry: &Arc<Telemetry>,
+        runtime: Runtime,
+    ) -> Result<Self> {
         let number = 1 + SESSIONS.fetch_add(1, Ordering::Relaxed);
-        let runtime = Runtime::new();
         let (rules, in_doubt) = (activities.rules.clone(), activities.in_doubt.clone());
         let client = Client::new(&options, rules, in_doubt, runtime.io_thread(), telemetry.clone())?;
-        let client = Arc::new(client);
-        let listener =
-            options.metrics_address.map(|address| Listener::bind("metrics_address", address)).transpose()?;
-        runtime.start(move || queues.end_calls_of(number))?;
-        runtime.spawn(scheduler::run(activities, client.clone(), activities.connected()));
-        if let Some(listener) = listener {
-            serve(&runtime, listener, activities, telemetry);
-        }
-        let renewed = client.clone();
-        runtime.spawn(restarted_after_panics(move || renew(renewed.clone())));
-        Ok(Session { number, runtime, activities, options: Mutex::new(options), client })
+        let (options, client) = (Mutex::new(options), Arc::new(client));
+        Ok(Session { number, options, runtime, activities, client })
+    }
+
+    /// Begins to send for the activities.
+    pub fn begin_sending(&self) {
+        let number = self.activities.connected();
+        self.spawn(scheduler::run(self.activities, self.client.clone(), number));
+    }
+
+    /// Waits for submitted work, and returns it to a simulation.
+    #[cfg(test)]
+    pub async fn jobs(&self) -> Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> {
+        self.runtime.jobs().await
     }
 
     /// For a session without a handshake: fetches the server's limits with the first call.

@@ -280,6 +280,25 @@ impl Leadership {
         Poll::Ready(std::mem::take(&mut state.jobs))
     }
 
+    /// Makes the calling thread the I/O thread, for a simulation that runs the jobs itself.
+    #[cfg(test)]
+    pub fn simulated() -> Arc<Self> {
+        let leadership = Leadership::new();
+        let _ = leadership.io_thread.set(thread::current().id());
+        leadership
+    }
+
+    /// Waits for submitted jobs, and returns them to the simulation.
+    #[cfg(test)]
+    pub async fn jobs(&self) -> Vec<Job> {
+        poll_fn(|context| {
+            let jobs = self.poll_jobs(context);
+            self.state.lock().asleep = jobs.is_pending();
+            jobs
+        })
+        .await
+    }
+
     /// Runs before the driving thread sleeps. Prevents the sleep if there are jobs.
     fn before_sleep(&self) {
         let mut state = self.state.lock();
@@ -322,14 +341,6 @@ pub struct IoThread(Arc<Leadership>);
 impl IoThread {
     pub(super) fn of(leadership: &Arc<Leadership>) -> Self {
         IoThread(leadership.clone())
-    }
-
-    /// The calling thread, for a simulation that runs everything in it.
-    #[cfg(test)]
-    pub fn calling() -> Self {
-        let leadership = Leadership::new();
-        let _ = leadership.io_thread.set(thread::current().id());
-        IoThread(leadership)
     }
 
     /// Runs `work` as part of the task that awaits this, but on the I/O thread only.

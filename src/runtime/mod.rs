@@ -66,6 +66,18 @@ impl Runtime {
         Runtime { leadership: Leadership::new() }
     }
 
+    /// Creates the runtime of a simulation, which runs the jobs in the calling thread.
+    #[cfg(test)]
+    pub fn simulated() -> Self {
+        Runtime { leadership: Leadership::simulated() }
+    }
+
+    /// Waits for submitted jobs, and returns them to the simulation.
+    #[cfg(test)]
+    pub async fn jobs(&self) -> Vec<reactor::Job> {
+        self.leadership.jobs().await
+    }
+
     /// Returns a handle that runs work on the I/O thread only. It may be used before the thread starts.
     pub fn io_thread(&self) -> IoThread {
         IoThread::of(&self.leadership)

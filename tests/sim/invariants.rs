@@ -275,11 +275,12 @@ pub fn check_gone(world: &World, number: usize, attempt: Attempt, error: &Error)
     }
 }
 
-/// Whether the library may have taken an earlier attempt for that of the handle. By ids it knows only the attempt's number at first, and a
-/// lagging replica may describe an earlier attempt with this number.
+/// Whether a lagging replica may have described an earlier attempt that the library can't tell from the handle's, or from a later one. By ids
+/// it knows only the attempt's number at first. The order of attempts is that of their starts, on the server's clock.
 fn may_be_mistaken(world: &World, activity: &Activity) -> bool {
     let is_by_ids = world.held(activity.number).is_some_and(|held| held.is_by_ids);
-    is_by_ids && activity.numbers_repeat && world.plan.has(Fault::Server(Misbehaviour::LaggingReplica))
+    let is_ambiguous = activity.starts_go_back || (is_by_ids && activity.numbers_repeat);
+    is_ambiguous && world.plan.has(Fault::Server(Misbehaviour::LaggingReplica))
 }
 
 fn is_over(activity: &Activity, attempt: Attempt) -> bool {
@@ -438,7 +439,12 @@ fn longest_answer(world: &World) -> Duration {
 }
 
 /// After the disconnect everything ends.
-pub async fn everything_ends(world: &World) {
+pub async fn everything_ends(world: &World, process: &Process) {
+    sleep(CALL_GRACE).await;
+    if process.submissions.awaited() > 0 {
+        let text = format!("{} calls have no completion after the disconnect", process.submissions.awaited());
+        world.violated("each_call_completes_once", text);
+    }
     let end = Instant::now() + LONGEST_END;
     while !world.network.open().is_empty() {
         if Instant::now() > end {

@@ -13,6 +13,7 @@ mod operator;
 mod plan;
 mod request;
 mod server;
+mod submissions;
 mod temporal;
 mod timers;
 mod trace;
@@ -156,6 +157,7 @@ async fn live(world: Arc<World>, activities: &'static Activities) {
         tokio::spawn(workload::run(world.clone(), process.clone(), number));
     }
     tokio::spawn(timers::run(world.clone(), process.clone()));
+    tokio::spawn(submissions::take_completions(world.clone(), process.clone()));
     tokio::spawn(invariants::watch(world.clone(), process.clone()));
     let story = async {
         let faults = tokio::spawn(faults::run(world.clone(), process.clone()));
@@ -169,7 +171,7 @@ async fn live(world: Arc<World>, activities: &'static Activities) {
         let held: Vec<_> = (0..world.plan.activities).filter_map(held).collect();
         process.disconnect(&world, DISCONNECT).await;
         invariants::disconnected(&world, &held, DISCONNECT);
-        invariants::everything_ends(&world).await;
+        invariants::everything_ends(&world, &process).await;
     };
     tokio::select! {
         biased;

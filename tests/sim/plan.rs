@@ -60,6 +60,8 @@ pub struct Plan {
     pub unknown: f64,
     /// How often the thread of a call is preempted when it releases a lock.
     pub preemption: f64,
+    /// How often a call is submitted, and not waited for in its own thread.
+    pub submitted: f64,
 }
 
 /// About how many requests a long run may make.
@@ -110,6 +112,7 @@ impl Plan {
         let (pause, steps) = (one_of(&[300, 2_000, 10_000, 40_000]), one_of(&[1, 4, 20]));
         let longest_fault = ms(one_of(&[500, 3_000, 10_000, 60_000]));
         let preemption = part(one_of(&[0, 0, 5, 30]));
+        let submitted = part(one_of(&[0, 0, 30, 100]));
         let pulse = part(one_of(&[80, 80, 100, 30]));
         let wrong_answers = part(one_of(&[30, 70, 100]));
         let faults_at_once = one_of(&[1, 1, 2, 3]);
@@ -136,6 +139,7 @@ impl Plan {
             by_ids,
             unknown,
             preemption,
+            submitted,
         }
     }
 
@@ -222,12 +226,13 @@ impl Plan {
         if self.applies_late {
             plans.push(Plan { applies_late: false, ..self.clone() });
         }
-        let parts: [fn(&mut Plan) -> &mut f64; 5] = [
+        let parts: [fn(&mut Plan) -> &mut f64; 6] = [
             |plan| &mut plan.longest_answer,
             |plan| &mut plan.one_call,
             |plan| &mut plan.by_ids,
             |plan| &mut plan.unknown,
             |plan| &mut plan.preemption,
+            |plan| &mut plan.submitted,
         ];
         for part in parts {
             let mut plan = self.clone();

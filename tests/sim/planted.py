@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "target" / "sim-planted"
 TEST = "sim::no_promise_is_broken_in_a_simulated_world"
 SECONDS = 60
+"""Of a processor, for each mistake."""
 
 
 class Mistake(NamedTuple):
@@ -258,6 +259,20 @@ MISTAKES = [
         "if signals.intersects(Signals::CLEARED_BY_PROGRESS) {",
         "if signals.intersects(Signals::CLEARED_BY_PROGRESS) && !PLANTED {",
         ("a_watch_sees_each_change",),
+    ),
+    Mistake(
+        "a call that ends while completions are ready has none",
+        "src/process/queue.rs",
+        "        state.ready.push_back(completion);",
+        "        if !PLANTED || state.ready.is_empty() {\n            state.ready.push_back(completion);\n        }",
+        ("each_call_completes_once", "no_call_outlives_its_timeout"),
+    ),
+    Mistake(
+        "a submitted call ignores its cancellation",
+        "src/process/queue.rs",
+        "calls.iter().for_each(|cancellation| cancellation.cancel());",
+        "if !PLANTED {\n            RIGHT\n        }",
+        ("no_call_outlives_its_timeout",),
     ),
     Mistake(
         "the scheduler keeps an entry for each flush",

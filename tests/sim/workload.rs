@@ -18,6 +18,7 @@ use tokio::{
 use super::{
     invariants::{self, End, Held},
     plan::Shape,
+    submissions::{Submissions, submit},
     temporal::{self, State},
     trace::Lane,
     world::{World, lock},
@@ -28,11 +29,10 @@ use crate::{
         ending_call::{Before, EndingCall},
         handle::Handle,
         options::OpenOptions,
-        scheduler,
         state::Activity,
         watch::News,
     },
-    client::{Client, Effort, Ending},
+    client::{Effort, Ending},
     config::Options,
     model::{
         attempt::Target,
@@ -43,16 +43,12 @@ use crate::{
         signals::Signals,
         status::Status,
     },
-    runtime::{
-        IoThread,
-        oneshot::{self, Nothing},
-    },
+    process::{call::Call, session::Session},
+    runtime::Runtime,
     sys::clock::Moment,
     telemetry::Telemetry,
 };
 
-/// As in `runtime`: how long after its deadline a call waits for the answer.
-const GRACE: Duration = Duration::from_millis(50);
 /// A call that has lasted for so much longer than its timeout hangs.
 const HANGS: Duration = Duration::from_secs(1);
 /// The time of the first try of a request where no heartbeat timeout is known, less what the network takes.
@@ -61,6 +57,8 @@ const USUAL_TRY: Duration = Duration::from_secs(8);
 const LONGEST_END_OF_TRIES: Duration = Duration::from_millis(600);
 /// The most records at once.
 const LONGEST_BURST: u64 = 300;
+/// How often another call is submitted before one has ended, if calls are submitted.
+const SEVERAL: f64 = 0.5;
 /// How often an activity has a stall timeout.
 const STALLS: f64 = 0.2;
 /// How often a holder looks whether there is a task.
@@ -69,9 +67,10 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The client's process: what `process` and `runtime` do, on the simulation's own runtime.
 pub struct Process {
     activities: &'static Activities,
-    client: Mutex<Option<Arc<Client>>>,
-    /// The tasks of the client, which end with it.
+    session: Mutex<Option<Arc<Session>>>,
+    /// The tasks of the session, which end with it.
     tasks: Mutex<Vec<AbortHandle>>,
+    pub submissions: Submissions,
     /// Whether the work is to end.
     is_stopping: AtomicBool,
     /// The newest API key.
@@ -87,11 +86,12 @@ pub struct Process {
 impl Process {
     /// `activities` must outlive it.
     pub fn new(activities: &'static Activities) -> Arc<Self> {
-        let (client, tasks, is_stopping) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        let (session, tasks, is_stopping) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
         Arc::new(Process {
             activities,
-            client,
+            session,
             tasks,
+            submissions: Submissions::new(activities),
             is_stopping,
             key: AtomicU64::new(0),
             is_reconnecting: AtomicBool::new(false),
@@ -112,35 +112,35 @@ impl Process {
         Options::read(json.as_bytes()).unwrap()
     }
 
-    pub fn connect(&self, world: &World) {
-        let rules = self.activities.rules.clone();
-        let client = Client::new(
-            &self.options(),
-            rules,
-            self.activities.in_doubt.clone(),
-            IoThread::calling(),
-            self.activities.telemetry.clone(),
-        )
-        .unwrap();
-        let client = Arc::new(client);
+    pub fn connect(self: &Arc<Self>, world: &World) {
+        let telemetry = &self.activities.telemetry;
+        let session = Session::new(self.options(), self.activities, telemetry, Runtime::simulated()).unwrap();
+        let session = Arc::new(session);
         world.network.begin();
         world.log(Lane::Client, || "connects".into());
-        self.spawn(scheduler::run(self.activities, client.clone(), self.activities.connected()));
-        let handshake = client.clone();
+        let (process, running) = (self.clone(), session.clone());
+        self.spawn(async move {
+            loop {
+                running.jobs().await.into_iter().for_each(|job| process.spawn(job));
+            }
+        });
+        session.begin_sending();
+        let handshake = session.client().clone();
         let deadline = within(Duration::from_secs(10));
-        self.spawn(async move { drop(handshake.handshake(Effort::Until(&deadline)).await) });
-        *lock(&self.client) = Some(client);
+        session.spawn(async move { drop(handshake.handshake(Effort::Until(&deadline)).await) });
+        *lock(&self.session) = Some(session);
         self.watch.store(self.activities.open_watch().unwrap(), Ordering::Relaxed);
     }
 
     /// Gives the client another API key, and perhaps another certificate, for which its connection is replaced.
     pub fn renew(&self, world: &World, key: u64) {
         self.key.fetch_max(key, Ordering::Relaxed);
-        let Ok(client) = self.client() else { return };
+        let Ok(session) = self.session() else { return };
         world.log(Lane::Client, || format!("uses key {key}"));
-        client.transport().secure(&self.options()).unwrap();
+        let transport = session.client().transport();
+        transport.secure(&self.options()).unwrap();
         if world.chance(0.5) {
-            client.transport().replace_connection();
+            transport.replace_connection();
             lock(&self.replacements).push(Instant::now());
         }
     }
@@ -172,22 +172,24 @@ impl Process {
 
     /// As `process::disconnect`.
     pub async fn disconnect(self: &Arc<Self>, world: &Arc<World>, timeout: Duration) {
-        let (what, process) = ("disconnect".to_owned(), self.clone());
-        let _ = call(world, what, timeout, move |_| {
-            let activities = process.activities;
-            let _ = process.block_on(within(timeout), move |deadline| async move {
+        let (activities, number) = (self.activities, self.session_number());
+        let _ = wait_for(world, self, "disconnect".to_owned(), timeout, move |process, deadline| {
+            let (session, (process, ending)) = (process.session()?, (process.clone(), process.clone()));
+            let call = Call::new(session, deadline, |_, deadline| async move {
                 activities.flush_all(&deadline).await;
+                process.finish_disconnecting();
                 Ok(())
             });
-            // Before the handles are closed, because another one must not be opened after that.
-            lock(&process.client).take();
-            process.activities.close_all();
-            Ok(())
+            let without_flush = move |_| {
+                ending.finish_disconnecting();
+                Ok(())
+            };
+            Ok(call.outliving_session().or(without_flush))
         })
         .await;
+        self.submissions.session_has_ended(world, number);
         world.release_all();
         invariants::all_are_closed(world, self);
-        let activities = self.activities;
         // The real client's runtime is dropped, with all its tasks and connections.
         lock(&self.tasks).drain(..).for_each(|task| task.abort());
         world.network.cut();
@@ -200,50 +202,24 @@ impl Process {
         activities.wake_tries();
     }
 
-    /// As `Runtime::spawn`.
+    fn finish_disconnecting(&self) {
+        // Before the handles are closed, because another one must not be opened after that.
+        let Some(session) = lock(&self.session).take() else { return };
+        self.activities.close_all();
+        session.stop();
+        self.submissions.queues.end_calls_of(session.number);
+    }
+
+    /// As `Reactor::spawn`.
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = lock(&self.tasks);
         tasks.retain(|task| !task.is_finished());
         tasks.push(tokio::spawn(work).abort_handle());
     }
 
-    /// As `Runtime::block_on`: waits on the calling thread until `work` is done.
-    fn block_on<T: Send + 'static, Work>(
-        &self,
-        deadline: Deadline,
-        work: impl FnOnce(Deadline) -> Work,
-    ) -> Result<T>
-    where
-        Work: Future<Output = Result<T>> + Send + 'static,
-    {
-        let (promise, ticket) = oneshot::slot();
-        let work = work(deadline.clone());
-        self.spawn(async move { promise.fill(work.await) });
-        ticket.wait_with_grace(&deadline, GRACE).unwrap_or_else(|nothing| {
-            let status = match nothing {
-                Nothing::Late => Status::Timeout,
-                Nothing::Stopped => Status::NotConnected,
-                Nothing::Panicked => Status::Internal,
-            };
-            Err(Error::new(status, "the call got no answer"))
-        })
-    }
-
-    /// As `Session::end`: without an outcome, the end is in doubt.
-    fn end(
-        &self,
-        client: &Arc<Client>,
-        target: Target,
-        ending: Ending,
-        verify: bool,
-        deadline: Deadline,
-    ) -> Result<()> {
-        let (sender, sent) = (client.clone(), target.clone());
-        let work = move |deadline| async move { Ok(sender.end(&target, &ending, verify, &deadline).await) };
-        self.block_on(deadline, work).unwrap_or_else(|without| {
-            client.note_doubt(&sent);
-            Err(without)
-        })
+    /// The number of the session; 0: there is none.
+    pub fn session_number(&self) -> u64 {
+        self.session().map_or(0, |session| session.number)
     }
 
     pub fn stop(&self) {
@@ -254,8 +230,8 @@ impl Process {
         self.is_stopping.load(Ordering::Relaxed)
     }
 
-    fn client(&self) -> Result<Arc<Client>> {
-        lock(&self.client).clone().ok_or_else(|| Error::new(Status::NotConnected, "disconnected"))
+    fn session(&self) -> Result<Arc<Session>> {
+        lock(&self.session).clone().ok_or_else(|| Error::new(Status::NotConnected, "disconnected"))
     }
 }
 
@@ -269,28 +245,54 @@ pub fn with_activities(work: impl FnOnce(&'static Activities)) {
     drop(unsafe { Box::from_raw(activities) });
 }
 
-/// Makes a blocking call and checks how long it took.
-async fn call<T: Send + 'static>(
+/// Makes a call in a thread that blocks, or submits it.
+async fn call(
     world: &Arc<World>,
+    process: &Arc<Process>,
     what: String,
     timeout: Duration,
-    work: impl FnOnce(Deadline) -> Result<T> + Send + 'static,
-) -> Result<T> {
+    make: impl FnOnce(&Arc<Process>, Deadline) -> Result<Call<()>> + Send + 'static,
+) -> Result<()> {
+    if world.chance(world.plan.submitted) {
+        return submit(world, process, what, timeout, make).await?.outcome(world, process).await;
+    }
+    wait_for(world, process, what, timeout, make).await
+}
+
+/// Makes a call in a thread that blocks, and checks how long it took.
+async fn wait_for(
+    world: &Arc<World>,
+    process: &Arc<Process>,
+    what: String,
+    timeout: Duration,
+    make: impl FnOnce(&Arc<Process>, Deadline) -> Result<Call<()>> + Send + 'static,
+) -> Result<()> {
     world.log(Lane::Client, || format!("{what} within {} ms", timeout.as_millis()));
-    let began = world.time_of_client();
-    let took = || world.time_of_client().saturating_sub(began);
-    let mut blocking = pin!(world.blocking(move || work(within(timeout))));
-    let outcome = loop {
-        match tokio::time::timeout(timeout + HANGS, blocking.as_mut()).await {
-            Ok(outcome) => break outcome,
-            Err(_) => invariants::call_lasts(world, &what, timeout, took()),
-        }
-    };
-    invariants::call_ended(world, &what, timeout, took(), &outcome);
+    let (began, process) = (world.time_of_client(), process.clone());
+    let call = world.blocking(move || make(&process, within(timeout))?.wait());
+    let outcome = until_it_ends(world, &what, timeout, began, call).await;
+    invariants::call_ended(world, &what, timeout, world.since(began), &outcome);
     outcome
 }
 
-fn within(timeout: Duration) -> Deadline {
+/// Waits for the outcome of a call, and checks in the meantime whether it hangs.
+pub async fn until_it_ends<T>(
+    world: &World,
+    what: &str,
+    timeout: Duration,
+    began: Duration,
+    call: impl Future<Output = T>,
+) -> T {
+    let mut call = pin!(call);
+    loop {
+        match tokio::time::timeout(timeout + HANGS, call.as_mut()).await {
+            Ok(outcome) => return outcome,
+            Err(_) => invariants::call_lasts(world, what, timeout, world.since(began)),
+        }
+    }
+}
+
+pub fn within(timeout: Duration) -> Deadline {
     Deadline::within(timeout)
 }
 
@@ -446,7 +448,7 @@ async fn hold(world: &Arc<World>, process: &Arc<Process>, task: &Task, records: 
     let mut handle = None;
     let mut is_first = true;
     while !process.is_stopping() {
-        if process.client().is_err() {
+        if process.session().is_err() {
             sleep(LOOK).await;
             continue;
         }
@@ -545,7 +547,18 @@ async fn step(
             .map(|signals| signals_seen(world, task, signals)),
         Step::Flush => {
             let newest = records.of_handle;
-            let flushed = call(world, what("flush"), timeout, flush(process, handle)).await;
+            // The outcome of each is checked, also of those before the last.
+            let mut submitted = Vec::new();
+            while world.chance(world.plan.submitted * SEVERAL) {
+                submitted
+                    .extend(submit(world, process, what("flush"), call_timeout(world), flush(handle)).await);
+            }
+            let flushed = call(world, process, what("flush"), timeout, flush(handle)).await;
+            for earlier in submitted {
+                if earlier.outcome(world, process).await.is_ok() {
+                    invariants::has_record(world, number, attempt, newest, "flush");
+                }
+            }
             if flushed.is_ok() {
                 invariants::has_record(world, number, attempt, newest, "flush");
             }
@@ -553,10 +566,15 @@ async fn step(
         }
         Step::Close => {
             let newest = records.of_handle;
-            let closer = process.clone();
-            let closed = call(world, what("close"), timeout, move |deadline| {
+            let closed = call(world, process, what("close"), timeout, move |process, deadline| {
                 let closing = activities.begin_closing(handle)?;
-                closer.block_on(deadline, |deadline| async move { closing.close(Some(&deadline)).await })
+                let call = Call::new(process.session()?, deadline, |_, deadline| async move {
+                    closing.close(Some(&deadline)).await
+                });
+                Ok(call.of(activities, handle).or(move |without| {
+                    activities.finish_closing(handle);
+                    Err(without.why)
+                }))
             })
             .await;
             if closed.is_ok() {
@@ -575,7 +593,7 @@ async fn step(
             Ok(())
         }
         Step::Complete => {
-            let ending = |_| Ending::Complete(None);
+            let ending = (Before::Nothing, |_: Option<Payloads>| Ending::Complete(None));
             let ended = end(world, process, (number, what("complete")), handle, timeout, ending).await;
             invariants::ending_returned(world, number, attempt, End::Completed, &ended);
             return after_ending(ended);
@@ -586,13 +604,7 @@ async fn step(
                 let report = Report::read(br#"{"message":"the work failed"}"#).unwrap();
                 Ending::Fail(Report { heartbeat_details: unsent, ..report })
             };
-            // As `api::activity::fail`: older servers lose the details of a failure by ids.
-            let flushes = activities.registry.with(handle, |activity| activity.flushes_before_failing());
-            if flushes.is_ok_and(|flushes| flushes)
-                && call(world, what("flush to fail"), timeout, flush(process, handle)).await.is_err()
-            {
-                return Next::GoOn;
-            }
+            let ending = (Before::RecordThatFailureLoses, ending);
             let ended = end(world, process, (number, what("fail")), handle, timeout, ending).await;
             if ended.is_ok() {
                 invariants::has_record(world, number, attempt, newest, "fail");
@@ -605,9 +617,8 @@ async fn step(
             if !is_requested.is_ok_and(|signals| signals.contains(Signals::CANCEL_REQUESTED)) {
                 return Next::GoOn;
             }
-            let ended =
-                end(world, process, (number, what("cancel")), handle, timeout, |_| Ending::Cancel(None))
-                    .await;
+            let ending = (Before::Record, |_: Option<Payloads>| Ending::Cancel(None));
+            let ended = end(world, process, (number, what("cancel")), handle, timeout, ending).await;
             invariants::ending_returned(world, number, attempt, End::Cancelled, &ended);
             return after_ending(ended);
         }
@@ -648,12 +659,15 @@ fn signals_seen(world: &World, task: &Task, signals: Signals) {
     }
 }
 
-/// Returns the call that flushes an activity.
-fn flush(process: &Arc<Process>, handle: Handle) -> impl FnOnce(Deadline) -> Result<()> + Send + 'static {
-    let process = process.clone();
-    move |deadline| {
+/// Returns what makes the call that flushes an activity.
+fn flush(handle: Handle) -> impl FnOnce(&Arc<Process>, Deadline) -> Result<Call<()>> + Send + 'static {
+    move |process, deadline| {
         let activities = process.activities;
-        process.block_on(deadline, |deadline| async move { activities.flush(handle, &deadline).await })
+        activities.registry.with_open(handle, |activity| activity.record_touch())?;
+        let call = Call::new(process.session()?, deadline, |_, deadline| async move {
+            activities.flush(handle, &deadline).await
+        });
+        Ok(call.of(activities, handle))
     }
 }
 
@@ -672,20 +686,24 @@ fn after_ending(ended: Result<()>) -> Next {
     }
 }
 
+/// As `api::activity::end`.
 async fn end(
     world: &Arc<World>,
     process: &Arc<Process>,
     (number, what): (usize, String),
     handle: Handle,
     timeout: Duration,
-    ending: impl FnOnce(Option<Payloads>) -> Ending + Send + 'static,
+    (before, ending): (Before, impl FnOnce(Option<Payloads>) -> Ending + Send + 'static),
 ) -> Result<()> {
-    let (activities, client, process) = (process.activities, process.client()?, process.clone());
-    let ending_call = Arc::new(EndingCall::new(activities, handle, client));
-    let ended = call(world, what, timeout, move |deadline| {
-        let sent = ending_call.clone();
-        let work = |deadline| async move { Ok(sent.run(&deadline, Before::Nothing, ending).await) };
-        process.block_on(deadline, work).unwrap_or_else(|without| ending_call.abandon(without))
+    let ended = call(world, process, what, timeout, move |process, deadline| {
+        let (activities, session) = (process.activities, process.session()?);
+        activities.registry.with_open(handle, |activity| activity.check_may_end())??;
+        let ending_call = Arc::new(EndingCall::new(activities, handle, session.client().clone()));
+        let abandoned = ending_call.clone();
+        let call = Call::new(session, deadline, |_, deadline| async move {
+            ending_call.run(&deadline, before, ending).await
+        });
+        Ok(call.of(activities, handle).or(move |without| abandoned.abandon(without.why)))
     })
     .await;
     beats_were_suspended(world, number);
@@ -698,38 +716,78 @@ async fn beat_one_by_one(world: &Arc<World>, process: &Arc<Process>, task: &Task
     let token = task.activity.token();
     while !process.is_stopping() {
         sleep(pause(world, task)).await;
-        let Ok(client) = process.client() else { continue };
-        let process = process.clone();
-        let (timeout, target) = (call_timeout(world), Target::Token(token.clone()));
+        if process.session().is_err() {
+            continue;
+        }
+        let timeout = call_timeout(world);
         if world.chance(0.05) {
-            let ended = call(world, format!("one-call complete a{number}"), timeout, move |deadline| {
-                process.end(&client, target, Ending::Complete(None), false, deadline)
-            })
-            .await;
+            let what = format!("one-call complete a{number}");
+            let ended = call(world, process, what, timeout, complete(token.clone())).await;
             invariants::ending_returned(world, number, attempt, End::Completed, &ended);
             if matches!(after_ending(ended), Next::Over) {
                 return;
             }
             continue;
         }
-        records.newest += 1;
-        let record = records.newest;
-        let details = Payloads::from_json_values([record.to_string().as_str()]);
-        let what = format!("one-call beat {record} for a{number}");
-        let beaten = call(world, what, timeout, move |deadline| {
-            process.block_on(deadline, |deadline| async move {
-                Ok(client.heartbeat(&target, Some(details), Effort::Until(&deadline)).await?.signals)
-            })
-        })
-        .await;
-        match beaten {
-            Ok(_) => invariants::has_record(world, number, attempt, record, "heartbeat"),
-            Err(error) => {
-                invariants::check_gone(world, number, attempt, &error);
-                if error.status() == Status::NotFound {
-                    return;
+        let beat = |records: &mut Records| {
+            records.newest += 1;
+            let record = records.newest;
+            (record, format!("one-call beat {record} for a{number}"), heartbeat(token.clone(), record))
+        };
+        let (mut submitted, mut outcomes) = (Vec::new(), Vec::new());
+        while world.chance(world.plan.submitted * SEVERAL) {
+            let (record, what, make) = beat(records);
+            let call = submit(world, process, what, call_timeout(world), make).await;
+            submitted.extend(call.map(|call| (record, call)));
+        }
+        let (record, what, make) = beat(records);
+        outcomes.push((record, call(world, process, what, timeout, make).await));
+        for (record, call) in submitted {
+            outcomes.push((record, call.outcome(world, process).await));
+        }
+        for (record, outcome) in outcomes {
+            match outcome {
+                Ok(()) => invariants::has_record(world, number, attempt, record, "heartbeat"),
+                Err(error) => {
+                    invariants::check_gone(world, number, attempt, &error);
+                    if error.status() == Status::NotFound {
+                        return;
+                    }
                 }
             }
         }
+    }
+}
+
+/// As `api::rpc::heartbeat`.
+fn heartbeat(
+    token: Bytes,
+    record: u64,
+) -> impl FnOnce(&Arc<Process>, Deadline) -> Result<Call<()>> + Send + 'static {
+    move |process, deadline| {
+        let details = Payloads::from_json_values([record.to_string().as_str()]);
+        let target = Target::Token(token);
+        Ok(Call::new(process.session()?, deadline, |client, deadline| async move {
+            client.heartbeat(&target, Some(details), Effort::Until(&deadline)).await?;
+            Ok(())
+        }))
+    }
+}
+
+/// As `api::rpc::complete`.
+fn complete(token: Bytes) -> impl FnOnce(&Arc<Process>, Deadline) -> Result<Call<()>> + Send + 'static {
+    move |process, deadline| {
+        let session = process.session()?;
+        let (doubting, target) = (session.client().clone(), Target::Token(token));
+        let sent = target.clone();
+        let call = Call::new(session, deadline, |client, deadline| async move {
+            client.end(&target, &Ending::Complete(None), false, &deadline).await
+        });
+        Ok(call.or(move |without| {
+            if without.has_begun {
+                doubting.note_doubt(&sent);
+            }
+            Err(without.why)
+        }))
     }
 }

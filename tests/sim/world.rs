@@ -270,6 +270,11 @@ impl World {
         self.elapsed().saturating_sub(*lock(&self.stood_still))
     }
 
+    /// For how long the client's process has run since this time of it.
+    pub fn since(&self, began: Duration) -> Duration {
+        self.time_of_client().saturating_sub(began)
+    }
+
     /// Notes that the client holds an activity open, or that it doesn't any more.
     pub fn hold(&self, number: usize, held: Option<Held>) {
         match held {

@@ -191,7 +191,7 @@ class Real(Side):
 
 
 def scheduled_event_id(events: Sequence[HistoryEvent]) -> int:
-    """Returns the id of the event that schedules the activity. It is greater if a workflow task has timed out before."""
+    """Returns the id of the event that schedules the activity. It is greater if a workflow task timed out."""
     scheduled = enums.EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
     return next(event.event_id for event in events if event.event_type == scheduled)
 

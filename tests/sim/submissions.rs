@@ -1,0 +1,178 @@
+//! Submitted calls, and the thread that takes their completions.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::oneshot::{Receiver, Sender, channel};
+
+use super::{
+    invariants,
+    trace::Lane,
+    workload::{Process, until_it_ends, within},
+    world::{World, lock},
+};
+use crate::{
+    activity::Activities,
+    model::{
+        deadline::{Deadline, Timeout},
+        error::{Error, Result},
+        status::Status,
+    },
+    process::{
+        call::Call,
+        queue::{Queue, Queues},
+    },
+};
+
+/// How often a submitted call is cancelled.
+const CANCELLED: f64 = 0.1;
+
+/// When a completion was taken, and the outcome of its call.
+type Completed = (Duration, Result<()>);
+
+/// The submitted calls of a process.
+pub struct Submissions {
+    pub queues: Queues,
+    queue: Arc<Queue>,
+    submitted: AtomicU64,
+    /// The calls without a completion, by their `user_data`.
+    awaited: Mutex<BTreeMap<u64, Sender<Completed>>>,
+    /// When the last session ended, and its number.
+    ended: Mutex<(u64, Duration)>,
+}
+
+/// A call that was submitted.
+pub struct Submitted {
+    what: String,
+    timeout: Duration,
+    user_data: u64,
+    /// The session that it may belong to.
+    session: u64,
+    began: Duration,
+    completion: Receiver<Completed>,
+}
+
+impl Submissions {
+    pub fn new(activities: &Activities) -> Self {
+        let queues = Queues::default();
+        let handle = |index, generation| activities.registry.handle_of(index, generation).number();
+        let queue = queues.get(queues.open(handle).unwrap()).unwrap();
+        Submissions {
+            queues,
+            queue,
+            submitted: AtomicU64::new(0),
+            awaited: Mutex::default(),
+            ended: Mutex::default(),
+        }
+    }
+
+    /// Notes that the disconnect of a session has returned. Its submitted calls have completed before.
+    pub fn session_has_ended(&self, world: &World, number: u64) {
+        *lock(&self.ended) = (number, world.time_of_client());
+    }
+
+    /// How many calls have no completion.
+    pub fn awaited(&self) -> usize {
+        lock(&self.awaited).len()
+    }
+}
+
+/// Submits a call. It never waits for the server.
+pub async fn submit(
+    world: &Arc<World>,
+    process: &Arc<Process>,
+    what: String,
+    timeout: Duration,
+    make: impl FnOnce(&Arc<Process>, Deadline) -> Result<Call<()>> + Send + 'static,
+) -> Result<Submitted> {
+    let submissions = &process.submissions;
+    let user_data = submissions.submitted.fetch_add(1, Ordering::Relaxed);
+    world.log(Lane::Client, || format!("{what} within {} ms, submitted as {user_data}", timeout.as_millis()));
+    let (sender, completion) = channel();
+    lock(&submissions.awaited).insert(user_data, sender);
+    let (began, session) = (world.time_of_client(), process.session_number());
+    let (queue, its_process) = (submissions.queue.clone(), process.clone());
+    // As `api::queue::submit`.
+    let submitted = world
+        .blocking(move || {
+            let entry = queue.reserve(user_data)?;
+            make(&its_process, within(timeout))?.submit(entry)
+        })
+        .await;
+    invariants::call_lasts(world, &format!("submit of {what}"), Duration::ZERO, world.since(began));
+    match submitted {
+        Ok(()) => Ok(Submitted { what, timeout, user_data, session, began, completion }),
+        Err(error) => {
+            if lock(&submissions.awaited).remove(&user_data).is_none() {
+                world.violated("each_call_completes_once", format!("{what} was refused and has completed"));
+            }
+            world.log(Lane::Client, || format!("{what}: refused, {:?}", error.status()));
+            Err(error)
+        }
+    }
+}
+
+impl Submitted {
+    /// Waits for the completion, and checks that it came in time. Cancels the call now and then.
+    pub async fn outcome(self, world: &Arc<World>, process: &Arc<Process>) -> Result<()> {
+        let Submitted { what, timeout, user_data, session, began, mut completion } = self;
+        let pause = world.chance(CANCELLED).then(|| world.time_between(Duration::ZERO, timeout));
+        let early = match pause {
+            Some(pause) => tokio::time::timeout(pause, &mut completion).await.ok(),
+            None => None,
+        };
+        let mut limit = timeout;
+        let is_cancelled = pause.is_some() && early.is_none();
+        if is_cancelled {
+            limit = world.since(began).min(timeout);
+            world.log(Lane::Client, || format!("cancels {user_data}"));
+            process.submissions.queue.cancel(user_data);
+        }
+        let completed = match early {
+            Some(completed) => completed,
+            None => until_it_ends(world, &what, limit, began, completion).await,
+        };
+        let (at, outcome) = completed.unwrap_or_else(|_| {
+            let lost = Error::new(Status::Internal, "there is no completion");
+            (world.time_of_client(), Err(lost))
+        });
+        let took = at.saturating_sub(began);
+        if is_cancelled {
+            invariants::call_lasts(world, &format!("cancelled {what}"), limit, took);
+            return outcome;
+        }
+        invariants::call_ended(world, &what, timeout, took, &outcome);
+        let (ended, ended_at) = *lock(&process.submissions.ended);
+        if session == ended && ended_at >= began {
+            invariants::call_lasts(world, &format!("{what}, which a disconnect ends,"), ended_at, at);
+        }
+        outcome
+    }
+}
+
+/// Takes completions, some at a time, in a thread of its own.
+pub async fn take_completions(world: Arc<World>, process: Arc<Process>) {
+    loop {
+        let (queue, max) = (process.submissions.queue.clone(), world.between(1, 20));
+        let next = move || queue.next(usize::try_from(max).unwrap(), &Timeout::Forever.start_waiting());
+        for completion in world.blocking(next).await.unwrap() {
+            let number = completion.user_data;
+            match lock(&process.submissions.awaited).remove(&number) {
+                // The task that submitted the call may have ended with its work.
+                Some(sender) => {
+                    let outcome = completion.outcome.map(drop);
+                    drop(sender.send((world.time_of_client(), outcome)));
+                }
+                None => {
+                    world.violated("each_call_completes_once", format!("call {number} has completed twice"))
+                }
+            }
+        }
+    }
+}

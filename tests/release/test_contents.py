@@ -25,7 +25,7 @@ LIBRARY_LIMIT = int(3.1 * 1024 * 1024)
 # Libraries that every Linux has. With musl, they are one file.
 SYSTEM_LIBRARIES = {
     "gnu": r"lib(c|m|dl|pthread|rt)\.so\.\d+|ld-linux-.*",
-    "musl": r"libc\.so",
+    "musl": r"libc\.musl-\w+\.so\.1",
 }
 
 

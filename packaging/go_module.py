@@ -1,4 +1,4 @@
-"""Packs bindings/go as a Go module proxy serves it, with the library of each platform, so that `go get` works from a folder.
+"""Packs bindings/go as a Go module proxy serves it, with the library of each platform. `go get` works from that folder.
 
     packaging/go_module.py target/dist/go v0.1.0 linux-x86_64-gnu=target/shipped/libtemporal_heartbeat.a
     export GOPROXY=file://$PWD/target/dist/go,$(go env GOPROXY) GONOSUMDB=temporal-heartbeat.dev/go
@@ -51,7 +51,7 @@ def files() -> list[str]:
 
 
 def linkable(platform: str, archive: str) -> tuple[str, bytes]:
-    """Returns the only object of a platform's static library, and the file name by which Go links it on that platform."""
+    """Returns the only object of a platform's static library, and the file name by which Go links it there."""
     system, machine, libc = platform.split("-")
     name = f"internal/native/{libc}/libtemporal_heartbeat_{system}_{ARCHITECTURES[machine]}.syso"
     [content] = members(Path(archive).read_bytes())

@@ -275,7 +275,7 @@ pub fn check_gone(world: &World, number: usize, attempt: Attempt, error: &Error)
     }
 }
 
-/// Whether a lagging replica may have described an earlier attempt that the library can't tell from the handle's, or from a later one. By ids
+/// Whether a lagging replica may have described an earlier attempt that the library can't distinguish from the handle's, or from a later one. By ids
 /// it knows only the attempt's number at first. The order of attempts is that of their starts, on the server's clock.
 fn may_be_mistaken(world: &World, activity: &Activity) -> bool {
     let is_by_ids = world.held(activity.number).is_some_and(|held| held.is_by_ids);

@@ -119,7 +119,7 @@ pub async fn submit(
 }
 
 impl Submitted {
-    /// Waits for the completion, and checks that it came in time. Cancels the call now and then.
+    /// Waits for the completion, and checks that it arrives in time. Cancels the call now and then.
     pub async fn outcome(self, world: &Arc<World>, process: &Arc<Process>) -> Result<()> {
         let Submitted { what, timeout, user_data, session, began, mut completion } = self;
         let pause = world.chance(CANCELLED).then(|| world.time_between(Duration::ZERO, timeout));

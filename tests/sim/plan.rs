@@ -62,6 +62,8 @@ pub struct Plan {
     pub preemption: f64,
     /// How often a call is submitted, and not waited for in its own thread.
     pub submitted: f64,
+    /// How many threads take completions.
+    pub takers: usize,
 }
 
 /// About how many requests a long run may make.
@@ -140,6 +142,7 @@ impl Plan {
             unknown,
             preemption,
             submitted,
+            takers: 1 + usize::from(seed % 2 == 1),
         }
     }
 

@@ -275,6 +275,27 @@ MISTAKES = [
         ("no_call_outlives_its_timeout",),
     ),
     Mistake(
+        "a thread that leaves completions in the queue wakes no other one",
+        "src/process/queue.rs",
+        "                if !is_empty {\n                    self.changed.notify_one();",
+        "                if !is_empty && !PLANTED {\n                    self.changed.notify_one();",
+        ("no_call_outlives_its_timeout",),
+    ),
+    Mistake(
+        "submitted calls of one handle don't wait for each other",
+        "src/process/call.rs",
+        "            Some((activities, handle)) => Some(activities.registry.turn(handle)?),",
+        "            Some(_) if PLANTED => None,\nRIGHT",
+        ("submitted_calls_run_in_order",),
+    ),
+    Mistake(
+        "a call whose future is dropped isn't ended",
+        "src/process/call.rs",
+        "        if let Some(otherwise) = self.otherwise.take() {\n            // The result has no receiver.",
+        "        if let Some(otherwise) = self.otherwise.take().filter(|_| !PLANTED) {",
+        ("no_internal_error", "not_found_and_in_doubt_tell_the_truth"),
+    ),
+    Mistake(
         "the scheduler keeps an entry for each flush",
         "src/activity/due_queue.rs",
         "self.by_time.remove(&(later, handle));",

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    future::IntoFuture,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -9,11 +10,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::oneshot::{Receiver, Sender, channel};
+use tokio::{
+    sync::oneshot::{Receiver, Sender, channel},
+    time::sleep,
+};
 
 use super::{
     invariants,
-    trace::Lane,
+    trace::{self, Lane},
     workload::{Process, until_it_ends, within},
     world::{World, lock},
 };
@@ -26,12 +30,14 @@ use crate::{
     },
     process::{
         call::Call,
-        queue::{Queue, Queues},
+        queue::{Completion, Queue, Queues},
     },
 };
 
-/// How often a submitted call is cancelled.
+/// How often a submitted call is cancelled, and the future of another one dropped.
 const CANCELLED: f64 = 0.1;
+/// How long a second thread may be busy with the completions that it has taken. The first one must be woken then.
+const LONGEST_HANDLING: Duration = Duration::from_secs(20);
 
 /// When a completion was taken, and the outcome of its call.
 type Completed = (Duration, Result<()>);
@@ -42,9 +48,15 @@ pub struct Submissions {
     queue: Arc<Queue>,
     submitted: AtomicU64,
     /// The calls without a completion, by their `user_data`.
-    awaited: Mutex<BTreeMap<u64, Sender<Completed>>>,
+    awaited: Mutex<BTreeMap<u64, Awaited>>,
     /// When the last session ended, and its number.
     ended: Mutex<(u64, Duration)>,
+}
+
+/// A call whose completion is awaited.
+struct Awaited {
+    what: String,
+    sender: Sender<Completed>,
 }
 
 /// A call that was submitted.
@@ -77,6 +89,25 @@ impl Submissions {
         *lock(&self.ended) = (number, world.time_of_client());
     }
 
+    fn completed(&self, world: &World, completion: Completion) {
+        let number = completion.user_data;
+        let mut awaited = lock(&self.awaited);
+        let Some(Awaited { what, sender }) = awaited.remove(&number) else {
+            return world.violated("each_call_completes_once", format!("call {number} has completed twice"));
+        };
+        // Two threads may be preempted with what they have taken, and so change the order.
+        let is_ordered = world.plan.takers == 1 && completion.outcome.is_ok();
+        let name = trace::names(&what).next();
+        let is_earlier = |call: &&Awaited| name.is_some() && trace::names(&call.what).next() == name;
+        if is_ordered && let Some(earlier) = awaited.range(..number).map(|(_, call)| call).find(is_earlier) {
+            let text =
+                format!("{what} is OK, and {} hasn't completed, which was submitted before", earlier.what);
+            world.violated("submitted_calls_run_in_order", text);
+        }
+        // The task that submitted the call may have ended with its work.
+        let _ = sender.send((world.time_of_client(), completion.outcome.map(drop)));
+    }
+
     /// How many calls have no completion.
     pub fn awaited(&self) -> usize {
         lock(&self.awaited).len()
@@ -95,7 +126,7 @@ pub async fn submit(
     let user_data = submissions.submitted.fetch_add(1, Ordering::Relaxed);
     world.log(Lane::Client, || format!("{what} within {} ms, submitted as {user_data}", timeout.as_millis()));
     let (sender, completion) = channel();
-    lock(&submissions.awaited).insert(user_data, sender);
+    lock(&submissions.awaited).insert(user_data, Awaited { what: what.clone(), sender });
     let (began, session) = (world.time_of_client(), process.session_number());
     let (queue, its_process) = (submissions.queue.clone(), process.clone());
     // As `api::queue::submit`.
@@ -156,23 +187,43 @@ impl Submitted {
     }
 }
 
+/// Makes a call and awaits its future, as a Rust program does. Drops the future now and then, which cancels the call.
+pub async fn await_future(
+    world: &Arc<World>,
+    process: &Arc<Process>,
+    what: String,
+    timeout: Duration,
+    make: impl FnOnce(&Arc<Process>, Deadline) -> Result<Call<()>> + Send + 'static,
+) -> Result<()> {
+    world.log(Lane::Client, || format!("{what} within {} ms, awaited", timeout.as_millis()));
+    let (began, its_process) = (world.time_of_client(), process.clone());
+    let begin = move || make(&its_process, within(timeout)).map(Call::into_future);
+    let mut future = world.blocking(begin).await?;
+    invariants::call_lasts(world, &format!("beginning of {what}"), Duration::ZERO, world.since(began));
+    if world.chance(CANCELLED) {
+        let pause = world.time_between(Duration::ZERO, timeout);
+        if let Ok(outcome) = tokio::time::timeout(pause, &mut future).await {
+            invariants::call_ended(world, &what, timeout, world.since(began), &outcome);
+            return outcome;
+        }
+        world.log(Lane::Client, || format!("drops the future of {what}"));
+        return Err(Error::new(Status::Timeout, "the future was dropped"));
+    }
+    let outcome = until_it_ends(world, &what, timeout, began, future).await;
+    invariants::call_ended(world, &what, timeout, world.since(began), &outcome);
+    outcome
+}
+
 /// Takes completions, some at a time, in a thread of its own.
-pub async fn take_completions(world: Arc<World>, process: Arc<Process>) {
+pub async fn take_completions(world: Arc<World>, process: Arc<Process>, taker: usize) {
     loop {
         let (queue, max) = (process.submissions.queue.clone(), world.between(1, 20));
         let next = move || queue.next(usize::try_from(max).unwrap(), &Timeout::Forever.start_waiting());
         for completion in world.blocking(next).await.unwrap() {
-            let number = completion.user_data;
-            match lock(&process.submissions.awaited).remove(&number) {
-                // The task that submitted the call may have ended with its work.
-                Some(sender) => {
-                    let outcome = completion.outcome.map(drop);
-                    drop(sender.send((world.time_of_client(), outcome)));
-                }
-                None => {
-                    world.violated("each_call_completes_once", format!("call {number} has completed twice"))
-                }
-            }
+            process.submissions.completed(&world, completion);
+        }
+        if taker > 0 {
+            sleep(world.time_between(Duration::ZERO, LONGEST_HANDLING)).await;
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::{
 use super::{
     invariants::{self, End, Held},
     plan::Shape,
-    submissions::{Submissions, submit},
+    submissions::{Submissions, await_future, submit},
     temporal::{self, State},
     trace::Lane,
     world::{World, lock},
@@ -59,6 +59,8 @@ const LONGEST_END_OF_TRIES: Duration = Duration::from_millis(600);
 const LONGEST_BURST: u64 = 300;
 /// How often another call is submitted before one has ended, if calls are submitted.
 const SEVERAL: f64 = 0.5;
+/// How often a call isn't submitted, but its future is awaited.
+const AWAITED: f64 = 0.2;
 /// How often an activity has a stall timeout.
 const STALLS: f64 = 0.2;
 /// How often a holder looks whether there is a task.
@@ -254,6 +256,9 @@ async fn call(
     make: impl FnOnce(&Arc<Process>, Deadline) -> Result<Call<()>> + Send + 'static,
 ) -> Result<()> {
     if world.chance(world.plan.submitted) {
+        if world.chance(AWAITED) {
+            return await_future(world, process, what, timeout, make).await;
+        }
         return submit(world, process, what, timeout, make).await?.outcome(world, process).await;
     }
     wait_for(world, process, what, timeout, make).await
@@ -695,6 +700,11 @@ async fn end(
     timeout: Duration,
     (before, ending): (Before, impl FnOnce(Option<Payloads>) -> Ending + Send + 'static),
 ) -> Result<()> {
+    let flushed = format!("flush before {what}");
+    let flushed = match world.chance(world.plan.submitted * SEVERAL) {
+        true => submit(world, process, flushed, call_timeout(world), flush(handle)).await.ok(),
+        false => None,
+    };
     let ended = call(world, process, what, timeout, move |process, deadline| {
         let (activities, session) = (process.activities, process.session()?);
         activities.registry.with_open(handle, |activity| activity.check_may_end())??;
@@ -706,6 +716,9 @@ async fn end(
         Ok(call.of(activities, handle).or(move |without| abandoned.abandon(without.why)))
     })
     .await;
+    if let Some(flushed) = flushed {
+        let _ = flushed.outcome(world, process).await;
+    }
     beats_were_suspended(world, number);
     ended
 }

@@ -318,7 +318,8 @@ impl World {
         lock(&self.waiters).entry(condvar).or_default().push(notify.clone());
         let _ = tokio::time::timeout(time, notify.notified()).await;
         let mut waiters = lock(&self.waiters);
-        let left = waiters.get_mut(&condvar).unwrap();
+        // A waiter that was woken isn't in the list.
+        let Some(left) = waiters.get_mut(&condvar) else { return };
         left.retain(|other| !Arc::ptr_eq(other, &notify));
         if left.is_empty() {
             waiters.remove(&condvar);
@@ -380,10 +381,18 @@ impl simulated::World for World {
         }
     }
 
-    fn notify(&self, condvar: usize) {
-        if let Some(waiters) = lock(&self.waiters).get(&condvar) {
-            waiters.iter().for_each(|waiter| waiter.notify_one());
+    fn notify_one(&self, condvar: usize) {
+        let mut waiters = lock(&self.waiters);
+        let Some(waiting) = waiters.get_mut(&condvar) else { return };
+        waiting.remove(0).notify_one();
+        if waiting.is_empty() {
+            waiters.remove(&condvar);
         }
+    }
+
+    fn notify_all(&self, condvar: usize) {
+        let waiting = lock(&self.waiters).remove(&condvar).unwrap_or_default();
+        waiting.iter().for_each(|waiter| waiter.notify_one());
     }
 }
 

@@ -161,7 +161,8 @@ impl Submitted {
         let mut limit = timeout;
         let is_cancelled = pause.is_some() && early.is_none();
         if is_cancelled {
-            limit = world.since(began).min(timeout);
+            // The thread that takes its completion may be preempted now.
+            limit = (world.since(began) + world.counted_ahead()).min(timeout);
             world.log(Lane::Client, || format!("cancels {user_data}"));
             process.submissions.queue.cancel(user_data);
         }

@@ -70,6 +70,8 @@ pub struct World {
     pub memory: memory::Memory,
     /// For how long the client's process, or a thread of it, stood still so far.
     stood_still: Mutex<Duration>,
+    /// When the threads that are preempted now continue. `stood_still` counts all of their time.
+    preempted: Mutex<Vec<Instant>>,
     /// Ends the simulation.
     pub ended: Notify,
     /// Blocked calls, by the condition variable that they wait for.
@@ -116,6 +118,7 @@ impl World {
             violation: Mutex::default(),
             held: Mutex::default(),
             stood_still: Mutex::default(),
+            preempted: Mutex::default(),
             ended: Notify::new(),
             waiters: Mutex::default(),
             second: Mutex::default(),
@@ -275,6 +278,12 @@ impl World {
         self.time_of_client().saturating_sub(began)
     }
 
+    /// How much of the time in which threads are preempted is counted, and hasn't passed yet.
+    pub fn counted_ahead(&self) -> Duration {
+        let now = Instant::now();
+        lock(&self.preempted).iter().map(|end| end.saturating_duration_since(now)).sum()
+    }
+
     /// Notes that the client holds an activity open, or that it doesn't any more.
     pub fn hold(&self, number: usize, held: Option<Held>) {
         match held {
@@ -373,8 +382,13 @@ impl simulated::World for World {
         if probability > 0.0 && blocking::is_running() && self.chance(probability) {
             let longest = if self.chance(RARE) { LONGEST_RARE_PREEMPTION } else { LONGEST_PREEMPTION };
             let time = self.time_between(Duration::ZERO, longest);
-            let began = self.elapsed();
+            let (began, now) = (self.elapsed(), Instant::now());
             self.stood_still(time);
+            {
+                let mut preempted = lock(&self.preempted);
+                preempted.retain(|end| *end > now);
+                preempted.push(now + time);
+            }
             blocking::wait(Wait { condvar: None, time });
             // The simulation's timers have a resolution of a millisecond.
             self.stood_still((self.elapsed() - began).saturating_sub(time));

@@ -47,6 +47,8 @@ fn close_is_safe_while_other_threads_record_wait_and_flush() {
     for round in 0..100 {
         let handle = activity::open(&token(round), NO_SEED).unwrap();
         let json = format!("\"round {round}\"");
+        // Otherwise a flush could follow the touch before the first record, and send a beat without details.
+        record(handle, &json).unwrap();
         let statuses: Vec<_> = thread::scope(|scope| {
             let others = [
                 scope.spawn(|| until_refused(|| record(handle, &json))),

@@ -39,7 +39,8 @@ COMPILE = (
 COMPILERS = {
     "linux-x86_64-gnu": "gcc",
     "linux-aarch64-gnu": "aarch64-linux-gnu-gcc",
-    "linux-x86_64-musl": "musl-gcc",
+    # Its default is `cc`, a link that only an installation creates.
+    "linux-x86_64-musl": "REALGCC=gcc musl-gcc",
 }
 
 EMULATOR = "qemu-aarch64-static"
@@ -55,7 +56,12 @@ def fetched(name: str, suite: str, architecture: str, *packages: str) -> Path:
 
 def compilers_root() -> Path:
     needs_root()
-    return fetched("bullseye-compilers", "bullseye", "amd64", *COMPILE)
+    root = fetched("bullseye-compilers", "bullseye", "amd64", *COMPILE)
+    # In an installed system, /lib is a link to /usr/lib, where the linker looks for musl.
+    musl = root / "usr/lib/x86_64-linux-musl/libc.so"
+    if not musl.exists():
+        musl.symlink_to("../../../lib/x86_64-linux-musl/libc.so")
+    return root
 
 
 @dataclass(frozen=True)

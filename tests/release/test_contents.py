@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.paths import INCLUDE, ROOT, VENV_BIN
-from harness.requires import missing
+from harness.requires import missing, requires
 from packages.builds import run
 from release.artefacts import ARTEFACTS, artefact, unpacked
 from release.platforms import PLATFORMS, Platform
@@ -131,8 +131,9 @@ def test_debug_information_belongs_to_the_library(platform: Platform, library: P
 
 def crates(platform: Platform) -> set[str]:
     """Returns the crates that the debug information of the library names: those from which it has code."""
-    [packed] = ARTEFACTS.glob(f"*-{platform.name}-debug.tar.gz")
-    with tarfile.open(packed) as archive:
+    packed = list(ARTEFACTS.glob(f"*-{platform.name}-debug.tar.gz"))
+    requires(packed, f"{platform.name}-debug.tar.gz in {ARTEFACTS} (make release)")
+    with tarfile.open(packed[0]) as archive:
         content = b"".join(file.read() for file in map(archive.extractfile, archive) if file)
     paths = re.findall(rb"registry/src/[^/\0]+/([A-Za-z0-9_-]+?)-(\d+\.\d+\.\d+[^/\0]*)", content)
     return {f"{name.decode()} {version.decode()}" for name, version in paths}

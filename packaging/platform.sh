@@ -61,6 +61,8 @@ upper=$(echo "$triple" | tr a-z- A-Z_)
 export "CFLAGS_$(echo "$triple" | tr - _)=-ffile-prefix-map=$PWD=/source -ffile-prefix-map=$cargo_home=/cargo"
 ZIG=$(echo "$tools"/venv/lib/python*/site-packages/ziglang/zig)
 export ZIG ZIG_GLOBAL_CACHE_DIR="$tools/zig-cache/$platform" CARGO_ZIGBUILD_ZIG_PATH="$PWD/packaging/zig.sh"
+# cargo-zigbuild prefers zig's Python package to the path above, unless this Python has none.
+export CARGO_ZIGBUILD_PYTHON_PATH=false
 mkdir -p "$ZIG_GLOBAL_CACHE_DIR"
 [ "$libc" = gnu ] && target=$triple.2.17 || target=$triple
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import pytest
 
@@ -24,9 +25,14 @@ def way(record_property: Callable[[str, object], None]) -> Way:
     return way
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def recorded(terminalreporter: pytest.TerminalReporter, name: str) -> list[tuple[Any, ...]]:
+    """Returns the values of a property of all tests that passed."""
     reports = terminalreporter.getreports("passed")
-    ways = sorted(tuple(value) for report in reports for key, value in report.user_properties if key == PROPERTY)
+    return sorted(tuple(value) for report in reports for key, value in report.user_properties if key == name)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    ways = recorded(terminalreporter, PROPERTY)
     if ways:
         terminalreporter.section("from a fresh environment to an acknowledged heartbeat")
         for name, seconds in ways:

@@ -13,8 +13,8 @@ MACHINE = os.uname().machine
 
 
 def artefact(pattern: str) -> Path:
-    """Returns the file of target/artefacts whose name matches the pattern."""
-    found = sorted(path for path in ARTEFACTS.glob(pattern) if "-debug" not in path.name)
+    """Returns the file of target/artefacts whose name matches the pattern. `*` matches no `-debug`."""
+    found = sorted(path for path in ARTEFACTS.glob(pattern) if ("-debug" in path.name) == ("-debug" in pattern))
     requires(found, f"{ARTEFACTS / pattern} (make release packages)")
     [path] = found
     return path

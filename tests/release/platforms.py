@@ -81,6 +81,10 @@ class Platform:
         return artefact(f"temporal-heartbeat-*-{self.name}.tar.gz")
 
     @property
+    def debug_tarball(self) -> Path:
+        return artefact(f"temporal-heartbeat-*-{self.name}-debug.tar.gz")
+
+    @property
     def wheel(self) -> Path:
         return artefact(f"*-{'musllinux' if self.libc == 'musl' else 'manylinux'}*_{self.machine}.whl")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from packages.stopwatch import recorded
 from release.platforms import Platform
 
 PROPERTY = "artefact"
@@ -33,8 +34,7 @@ def measured(record_property: Callable[[str, object], None]) -> Measured:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    reports = terminalreporter.getreports("passed")
-    rows = sorted(tuple(value) for report in reports for key, value in report.user_properties if key == PROPERTY)
+    rows = recorded(terminalreporter, PROPERTY)
     if rows:
         terminalreporter.section("from nothing to an acknowledged heartbeat")
         for row in (HEAD, ("---",) * len(HEAD), *rows):

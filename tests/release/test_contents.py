@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.paths import INCLUDE, ROOT, VENV_BIN
-from harness.requires import missing, requires
+from harness.requires import missing
 from packages.builds import run
 from release.artefacts import ARTEFACTS, artefact, unpacked
 from release.platforms import PLATFORMS, Platform
@@ -120,8 +120,7 @@ def test_wheel_and_tarball_have_the_same_library(platform: Platform, library: Pa
 
 
 def test_debug_information_belongs_to_the_library(platform: Platform, library: Path) -> None:
-    [packed] = ARTEFACTS.glob(f"*-{platform.name}-debug.tar.gz")
-    run("tar", "-xzf", str(packed), "-C", str(library.parent))
+    run("tar", "-xzf", str(platform.debug_tarball), "-C", str(library.parent))
     shown = run("readelf", "--debug-dump=links", str(library))
     assert "libtemporal_heartbeat.so.debug" in shown
     crc = re.search(r"CRC value: (0x[0-9a-f]+)", shown)
@@ -131,9 +130,7 @@ def test_debug_information_belongs_to_the_library(platform: Platform, library: P
 
 def crates(platform: Platform) -> set[str]:
     """Returns the crates that the debug information of the library names: those from which it has code."""
-    packed = list(ARTEFACTS.glob(f"*-{platform.name}-debug.tar.gz"))
-    requires(packed, f"{platform.name}-debug.tar.gz in {ARTEFACTS} (make release)")
-    with tarfile.open(packed[0]) as archive:
+    with tarfile.open(platform.debug_tarball) as archive:
         content = b"".join(file.read() for file in map(archive.extractfile, archive) if file)
     paths = re.findall(rb"registry/src/[^/\0]+/([A-Za-z0-9_-]+?)-(\d+\.\d+\.\d+[^/\0]*)", content)
     return {f"{name.decode()} {version.decode()}" for name, version in paths}

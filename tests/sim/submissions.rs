@@ -18,7 +18,7 @@ use tokio::{
 use super::{
     invariants,
     trace::{self, Lane},
-    workload::{Process, until_it_ends, within},
+    workload::{Process, until_it_ends},
     world::{World, lock},
 };
 use crate::{
@@ -133,7 +133,7 @@ pub async fn submit(
     let submitted = world
         .blocking(move || {
             let entry = queue.reserve(user_data)?;
-            make(&its_process, within(timeout))?.submit(entry)
+            make(&its_process, Deadline::within(timeout))?.submit(entry)
         })
         .await;
     invariants::call_lasts(world, &format!("submit of {what}"), Duration::ZERO, world.since(began));
@@ -198,7 +198,7 @@ pub async fn await_future(
 ) -> Result<()> {
     world.log(Lane::Client, || format!("{what} within {} ms, awaited", timeout.as_millis()));
     let (began, its_process) = (world.time_of_client(), process.clone());
-    let begin = move || make(&its_process, within(timeout)).map(Call::into_future);
+    let begin = move || make(&its_process, Deadline::within(timeout)).map(Call::into_future);
     let mut future = world.blocking(begin).await?;
     invariants::call_lasts(world, &format!("beginning of {what}"), Duration::ZERO, world.since(began));
     if world.chance(CANCELLED) {

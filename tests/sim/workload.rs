@@ -128,7 +128,7 @@ impl Process {
         });
         session.begin_sending();
         let handshake = session.client().clone();
-        let deadline = within(Duration::from_secs(10));
+        let deadline = Deadline::within(Duration::from_secs(10));
         session.spawn(async move { drop(handshake.handshake(Effort::Until(&deadline)).await) });
         *lock(&self.session) = Some(session);
         self.watch.store(self.activities.open_watch().unwrap(), Ordering::Relaxed);
@@ -274,7 +274,7 @@ async fn wait_for(
 ) -> Result<()> {
     world.log(Lane::Client, || format!("{what} within {} ms", timeout.as_millis()));
     let (began, process) = (world.time_of_client(), process.clone());
-    let call = world.blocking(move || make(&process, within(timeout))?.wait());
+    let call = world.blocking(move || make(&process, Deadline::within(timeout))?.wait());
     let outcome = until_it_ends(world, &what, timeout, began, call).await;
     invariants::call_ended(world, &what, timeout, world.since(began), &outcome);
     outcome
@@ -295,10 +295,6 @@ pub async fn until_it_ends<T>(
             Err(_) => invariants::call_lasts(world, what, timeout, world.since(began)),
         }
     }
-}
-
-pub fn within(timeout: Duration) -> Deadline {
-    Deadline::within(timeout)
 }
 
 /// The numbers of an activity's records, which grow over all attempts.

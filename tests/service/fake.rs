@@ -451,7 +451,10 @@ pub fn frame(message: &[u8]) -> Vec<u8> {
 }
 
 fn response(body: Vec<u8>, grpc_status: Option<&str>, detail: &str) -> Response<Body> {
-    let mut frames = vec![Ok(Frame::data(Bytes::from(body)))];
+    let mut frames = Vec::new();
+    if !body.is_empty() {
+        frames.push(Ok(Frame::data(Bytes::from(body))));
+    }
     if let Some(code) = grpc_status {
         frames.push(Ok(Frame::trailers(status(code, detail))));
     }

@@ -7,9 +7,9 @@ use tokio::time::{Instant, sleep};
 use super::{
     network::Way,
     operator::Operation,
+    process::Process,
     server::Misbehaviour,
     trace::Lane,
-    workload::Process,
     world::{World, lock},
 };
 

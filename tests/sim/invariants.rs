@@ -7,11 +7,11 @@ use tokio::time::{Instant, sleep};
 use super::{
     faults::Fault,
     plan::Shape,
+    process::Process,
     request::number_of,
     server::{ANSWER_PART, Misbehaviour},
     temporal::{Activity, Answer, Effect, Request, State, record_in},
     trace::{self, Lane},
-    workload::Process,
     world::{World, lock},
 };
 use crate::{

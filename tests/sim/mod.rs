@@ -3,14 +3,18 @@
 
 mod activity;
 mod blocking;
+mod calls;
 mod compare;
 mod description;
 mod faults;
+mod holder;
 mod invariants;
 mod memory;
 mod network;
+mod one_call;
 mod operator;
 mod plan;
+mod process;
 mod request;
 mod server;
 mod submissions;
@@ -30,8 +34,8 @@ use std::{
 };
 
 use plan::{Plan, Shape};
+use process::{Process, with_activities};
 use trace::{Event, Trace};
-use workload::Process;
 use world::{Violation, World};
 
 use crate::{activity::Activities, sys::simulated};
@@ -94,7 +98,7 @@ impl std::fmt::Display for Figures {
 fn run(plan: &Plan, wants_events: bool) -> Outcome {
     report_panics();
     let mut outcome = None;
-    workload::with_activities(|activities| outcome = Some(run_with(activities, plan, wants_events)));
+    with_activities(|activities| outcome = Some(run_with(activities, plan, wants_events)));
     outcome.unwrap()
 }
 

@@ -16,9 +16,10 @@ use tokio::{
 };
 
 use super::{
+    calls::until_it_ends,
     invariants,
+    process::Process,
     trace::{self, Lane},
-    workload::{Process, until_it_ends},
     world::{World, lock},
 };
 use crate::{

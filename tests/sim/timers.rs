@@ -6,9 +6,9 @@ use tokio::time::sleep;
 
 use super::{
     invariants,
+    process::Process,
     temporal::Activity,
     trace::Lane,
-    workload::Process,
     world::{World, lock},
 };
 use crate::sys::clock::Moment;

@@ -87,7 +87,8 @@ impl Submissions {
 
     /// Notes that the disconnect of a session has returned. Its submitted calls have completed before.
     pub fn session_has_ended(&self, world: &World, number: u64) {
-        *lock(&self.ended) = (number, world.time_of_client());
+        // A thread that takes a completion may be preempted now.
+        *lock(&self.ended) = (number, world.time_of_client() + world.counted_ahead());
     }
 
     fn completed(&self, world: &World, completion: Completion) {

@@ -21,7 +21,7 @@ def get_requires_for_build_wheel(config_settings: Settings = None) -> list[str]:
     if SHIPPED not in os.environ:
         check_tools(native_source(Path.cwd()))
         show(
-            "temporal-heartbeat: cargo will compile the native library, which takes 1 to 3 minutes"
+            "temporal-heartbeat: cargo will compile the native library, which takes 1 to 2 minutes"
         )
     return REQUIRES
 

@@ -1,18 +1,15 @@
 #!/bin/sh
 # Makes the gem of one platform from the release's tarball.
 #
-#     packaging/gem.sh target/artefacts/temporal-heartbeat-0.1.0-linux-x86_64-gnu.tar.gz target/artefacts
+#     packaging/gem.sh 0.1.0 target/artefacts/temporal-heartbeat-0.1.0-linux-x86_64-gnu.tar.gz target/artefacts
 set -eu
-tarball=$1 target=$(realpath "$2")
+THB_VERSION=$1 tarball=$2 target=$(realpath "$3")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 name=$(basename "$tarball" .tar.gz)
-system=$(echo "$name" | grep -oE '(linux|darwin)-[a-z0-9_]+(-[a-z]+)?$')
-version=${name#temporal-heartbeat-}
-THB_VERSION=${version%-"$system"}
 # x86_64-linux, x86_64-linux-musl, arm64-darwin
-THB_GEM_PLATFORM=$(echo "$system" | sed -e 's/-gnu$//' -e 's/^\([a-z]*\)-\([a-z0-9_]*\)/\2-\1/')
+THB_GEM_PLATFORM=$(echo "${name#temporal-heartbeat-"$THB_VERSION"-}" | sed -e 's/-gnu$//' -e 's/^\([a-z]*\)-\([a-z0-9_]*\)/\2-\1/')
 tar -xzf "$tarball" -C "$work"
 # All files have the time of the tarball's, so that the gem is reproducible.
 SOURCE_DATE_EPOCH=$(ruby -e 'print File.mtime(ARGV[0]).to_i' "$work/$name")

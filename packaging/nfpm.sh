@@ -1,19 +1,16 @@
 #!/bin/sh
 # Makes the deb and rpm packages of one platform from the release's tarball.
 #
-#     packaging/nfpm.sh target/artefacts/temporal-heartbeat-0.1.0-linux-x86_64-gnu.tar.gz target/artefacts
+#     packaging/nfpm.sh 0.1.0 target/artefacts/temporal-heartbeat-0.1.0-linux-x86_64-gnu.tar.gz target/artefacts
 set -eu
-tarball=$(realpath "$1")
-mkdir -p "$2"
-target=$(realpath "$2")
+export VERSION="$1"
+tarball=$(realpath "$2")
+target=$(realpath "$3")
 cd "$(dirname "$0")/.."
 nfpm=$(packaging/packers.sh)/nfpm
 
 name=$(basename "$tarball" .tar.gz)
-platform=linux-${name##*-linux-}
-machine=$(echo "$platform" | cut -d- -f2)
-VERSION=${name#temporal-heartbeat-}
-export VERSION="${VERSION%-"$platform"}"
+machine=$(echo "${name#temporal-heartbeat-"$VERSION"-}" | cut -d- -f2)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # All files have the time of the tarball's, so that the packages are reproducible.

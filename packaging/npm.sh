@@ -1,10 +1,11 @@
 #!/bin/sh
 # Makes the npm package from the release's tarballs. It contains the library of each of their platforms.
 #
-#     packaging/npm.sh target/artefacts target/artefacts/temporal-heartbeat-0.1.0-*.tar.gz
+#     packaging/npm.sh 0.1.0 target/artefacts target/artefacts/temporal-heartbeat-0.1.0-*.tar.gz
 set -eu
-target=$(realpath "$1")
-shift
+version=$1
+target=$(realpath "$2")
+shift 2
 [ $# -gt 0 ] || {
     echo "packaging: there is no tarball in $target: run \`make release\`" >&2
     exit 1
@@ -15,11 +16,8 @@ mkdir "$work/package"
 
 for tarball; do
     name=$(basename "$tarball" .tar.gz)
-    system=$(echo "$name" | grep -oE '(linux|darwin)-[a-z0-9_]+(-[a-z]+)?$')
-    version=${name#temporal-heartbeat-}
-    version=${version%-"$system"}
     # The names of processors and C libraries in Node.js.
-    platform=$(echo "$system" | sed -e 's/x86_64/x64/' -e 's/aarch64/arm64/' -e 's/-gnu$//')
+    platform=$(echo "${name#temporal-heartbeat-"$version"-}" | sed -e 's/x86_64/x64/' -e 's/aarch64/arm64/' -e 's/-gnu$//')
     mkdir -p "$work/package/native/$platform"
     tar -xzf "$tarball" -C "$work"
     cp "$work/$name"/lib/libtemporal_heartbeat.so.0 "$work/package/native/$platform/" 2>/dev/null ||

@@ -8,7 +8,7 @@
 #     temporal-heartbeat-VERSION-ports.tar.gz             files for Conan, vcpkg, Spack and Homebrew
 
 PACKAGES := packages-deb-rpm packages-npm packages-gem packages-go packages-ports
-TARBALLS  = $(filter-out %-debug.tar.gz %-ports.tar.gz %-go-module.tar.gz,$(wildcard $(ARTEFACTS)/temporal-heartbeat-*.tar.gz))
+TARBALLS  = $(wildcard $(patsubst %,$(ARTEFACTS)/temporal-heartbeat-$(RELEASE)-%.tar.gz,$(LINUX) darwin-x86_64 darwin-arm64))
 
 # The folder from which users download the tarballs.
 RELEASE_URL ?= file://$(CURDIR)/$(ARTEFACTS)
@@ -19,13 +19,13 @@ packages: $(PACKAGES) ## pack the tarballs of `make release` for package manager
 	@cd $(ARTEFACTS) && sha256sum -- $$(find . -maxdepth 1 -type f ! -name SHA256SUMS -printf '%P\n' | sort) >SHA256SUMS
 
 packages-deb-rpm:
-	@for tarball in $(ARTEFACTS)/temporal-heartbeat-*-linux-*-gnu.tar.gz; do packaging/nfpm.sh "$$tarball" $(ARTEFACTS) || exit 1; done
+	@for tarball in $(filter %-gnu.tar.gz,$(TARBALLS)); do packaging/nfpm.sh $(RELEASE) "$$tarball" $(ARTEFACTS) || exit 1; done
 
 packages-npm:
-	@packaging/npm.sh $(ARTEFACTS) $(TARBALLS)
+	@packaging/npm.sh $(RELEASE) $(ARTEFACTS) $(TARBALLS)
 
 packages-gem:
-	@for tarball in $(TARBALLS); do packaging/gem.sh "$$tarball" $(ARTEFACTS) || exit 1; done
+	@for tarball in $(TARBALLS); do packaging/gem.sh $(RELEASE) "$$tarball" $(ARTEFACTS) || exit 1; done
 
 packages-go:
 	@PYTHON=$(PYTHON) packaging/go.sh $(RELEASE) $(ARTEFACTS) $(TARBALLS)

@@ -34,7 +34,7 @@ if [ ! -d "$(rustc --print target-libdir --target "$triple")" ]; then
     packaging/debian.sh "$tools/rust" bookworm amd64 rustc-web rust-web-src
     cat >"$tools/rustc" <<END
 #!/bin/sh
-LD_LIBRARY_PATH="$tools/rust/usr/lib/x86_64-linux-gnu" exec "$tools/rust/usr/bin/rustc" "\$@"
+LD_LIBRARY_PATH="$tools/rust/usr/lib/x86_64-linux-gnu\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}" exec "$tools/rust/usr/bin/rustc" "\$@"
 END
     chmod +x "$tools/rustc"
     export RUSTC="$tools/rustc" RUSTC_BOOTSTRAP=1
@@ -49,6 +49,7 @@ elif command -v "$machine-linux-gnu-objcopy" >/dev/null; then
 else
     packaging/debian.sh "$tools/binutils-$machine" bookworm "$(dpkg --print-architecture)" "binutils-$(echo "$machine" | tr _ -)-linux-gnu"
     export BINUTILS="$tools/binutils-$machine/usr/bin/$machine-linux-gnu-"
+    # The compiler above adds its libraries, and starts the linker with both.
     export LD_LIBRARY_PATH="$tools/binutils-$machine/usr/lib/$host-linux-gnu"
 fi
 exec 9>&-

@@ -68,8 +68,12 @@ impl EndingCall {
                 registry.with(self.handle, |activity| activity.flushes_before_failing())?
             }
         };
-        if flushes {
-            self.activities.flush(self.handle, deadline).await?;
+        if flushes && let Err(error) = self.activities.flush(self.handle, deadline).await {
+            // An earlier ending call may have ended the activity. Only the server can tell.
+            let is_over = error.status() == Status::NotFound;
+            if !is_over || registry.with(self.handle, |activity| activity.check_may_end())?.is_err() {
+                return Err(error);
+            }
         }
         registry.with(self.handle, Activity::begin_ending)??;
         self.progress.lock().has_begun = true;

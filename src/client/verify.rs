@@ -15,12 +15,13 @@ use crate::{
         error::Error,
         failure::Report,
         status::Status,
+        time::unix_ns,
         token::Token,
     },
     proto::temporal::api::{
         common::v1::WorkflowExecution,
         failure::v1::{Failure, failure::FailureInfo},
-        history::v1::history_event::Attributes,
+        history::v1::{HistoryEvent, history_event::Attributes},
         workflowservice::v1 as api,
     },
 };
@@ -57,12 +58,10 @@ impl Client {
         let record = self.record_of(&ids, effort).await.ok()?;
         match record.end {
             Some(end) => {
-                let of_this_attempt = is_of(end.attempt, attempt);
-                if matches!(ending, Ending::Fail(_)) && !of_this_attempt {
-                    // The failure may have been followed by other attempts, whose end hides its outcome.
-                    return None;
-                }
-                Some(end.state == ending.state() && of_this_attempt && end.identity == self.identity)
+                let is_ours = end.state == ending.state()
+                    && end.attempt.may_be(attempt)
+                    && end.identity == self.identity;
+                known_of(ending, is_ours, end.attempt.is(attempt))
             }
             // The activity isn't over, or its workflow is closed. Of all endings, only a failure is followed by
             // another attempt.
@@ -79,12 +78,9 @@ impl Client {
         let ours = found.attempt.number == attempt.number && found.last_identity == self.identity;
         match (ending, found.state) {
             (Ending::Fail(report), State::Running | State::Waiting) => failed_so(found, attempt, report),
-            // As in the history of a workflow.
-            (Ending::Fail(_), _) if !is_of(found.attempt.number, attempt) => None,
             // The server doesn't record which identity reported the cancellation. Only the attempt's holder can do that.
             (Ending::Cancel(_), State::Cancelled) => Some(found.attempt.number == attempt.number),
-            (_, state) if state == ending.state() => Some(ours),
-            _ => Some(false),
+            (_, state) => known_of(ending, state == ending.state() && ours, found.attempt.is(attempt)),
         }
     }
 
@@ -109,8 +105,7 @@ impl Client {
             };
             let answer = self.ask(&api::GET_WORKFLOW_EXECUTION_HISTORY_REVERSE, &request, effort).await?;
             for event in answer.history.unwrap_or_default().events {
-                let Some(attributes) = event.attributes else { continue };
-                if let Some(record) = reader.read(&ids.activity_id, event.event_id, attributes) {
+                if let Some(record) = reader.read(&ids.activity_id, event) {
                     return Ok(record);
                 }
             }
@@ -131,6 +126,13 @@ fn lags_behind(found: &Description, attempt: Attempt) -> bool {
     check(attempt, found).err().is_none_or(|why| why.error.status() != Status::NotFound)
 }
 
+/// Returns whether the ending was applied, if that is known. `is_shown`: the activity ended so. A failure may have been
+/// followed by other attempts, whose end hides it; after a reset, one of them may have the number of this attempt. So for a
+/// failure, `is_last` must be true: this attempt was surely the last one.
+fn known_of(ending: &Ending, is_shown: bool, is_last: bool) -> Option<bool> {
+    (is_shown || is_last || !matches!(ending, Ending::Fail(_))).then_some(is_shown)
+}
+
 /// Returns whether the attempt ended with this report, according to the description of the next attempt. `None`: the
 /// description doesn't show it.
 fn failed_so(found: &Description, attempt: Attempt, report: &Report) -> Option<bool> {
@@ -147,8 +149,13 @@ fn failed_so(found: &Description, attempt: Attempt, report: &Report) -> Option<b
     }
     // An operator's change of the options or a reset erases the failure.
     let is_ours = told(found.last_failure.as_ref()?) == told(&report.failure);
-    // Details that were recorded after the failure was applied are lost. The next attempt may have replaced them too.
-    (!is_ours || has_details_of(found, report)).then_some(is_ours)
+    if is_ours {
+        // Details that were recorded after the failure was applied are lost. The next attempt may have replaced them too.
+        return has_details_of(found, report).then_some(true);
+    }
+    // The failure is that of another attempt with the same number, unless the next attempt hasn't started yet.
+    let previous = Attempt { number: attempt.number, ..found.attempt };
+    (found.state == State::Waiting && previous.is(attempt)).then_some(false)
 }
 
 /// Returns whether the server holds the details that belong to the failure.
@@ -166,7 +173,7 @@ struct Record {
 /// The final end of an activity.
 struct End {
     state: State,
-    attempt: i32,
+    attempt: Attempt,
     identity: String,
 }
 
@@ -175,12 +182,13 @@ struct End {
 #[derive(Default)]
 struct Reader {
     ends: HashMap<i64, (State, String)>,
-    attempts: HashMap<i64, i32>,
+    attempts: HashMap<i64, Attempt>,
 }
 
 impl Reader {
-    fn read(&mut self, activity_id: &str, event_id: i64, attributes: Attributes) -> Option<Record> {
-        match attributes {
+    fn read(&mut self, activity_id: &str, event: HistoryEvent) -> Option<Record> {
+        let event_id = event.event_id;
+        match event.attributes? {
             Attributes::ActivityTaskCompletedEventAttributes(end) => {
                 self.ends.insert(end.scheduled_event_id, (State::Completed, end.identity));
             }
@@ -194,7 +202,9 @@ impl Reader {
                 self.ends.insert(end.scheduled_event_id, (State::Over, String::new()));
             }
             Attributes::ActivityTaskStartedEventAttributes(start) => {
-                self.attempts.insert(start.scheduled_event_id, start.attempt);
+                let started_at = unix_ns(event.event_time);
+                let attempt = Attempt { number: start.attempt, started_at };
+                self.attempts.insert(start.scheduled_event_id, attempt);
             }
             Attributes::ActivityTaskScheduledEventAttributes(scheduled) => {
                 let end = self.ends.remove(&event_id);
@@ -207,11 +217,6 @@ impl Reader {
         }
         None
     }
-}
-
-/// Returns whether this is the number of the attempt, as far as known.
-fn is_of(number: i32, attempt: Attempt) -> bool {
-    Attempt { number, started_at: 0 }.may_be(attempt)
 }
 
 #[cfg(test)]
@@ -245,12 +250,34 @@ mod tests {
     }
 
     #[test]
+    fn another_failure_is_of_this_attempt_only_if_its_start_shows_it() {
+        let report = Report::read(br#"{"message":"broken"}"#).unwrap();
+        let other = Report::read(br#"{"message":"timed out"}"#).unwrap();
+        let found = |state, started_at| Description {
+            ids: Ids::default(),
+            attempt: Attempt { number: 2, started_at },
+            state,
+            state_in_words: "",
+            details: Details::default(),
+            last_failure: Some(other.failure.clone()),
+            last_identity: String::new(),
+        };
+        // Before a start, the server describes the start of the attempt before.
+        let first = Attempt { number: 1, started_at: 7 };
+        assert_eq!(failed_so(&found(State::Waiting, 7), first, &report), Some(false));
+        // A reset may have let another attempt have the same number.
+        assert_eq!(failed_so(&found(State::Waiting, 9), first, &report), None);
+        assert_eq!(failed_so(&found(State::Running, 9), first, &report), None);
+        assert_eq!(failed_so(&found(State::Waiting, 0), Attempt { started_at: 0, ..first }, &report), None);
+    }
+
+    #[test]
     fn a_failure_stays_in_doubt_when_a_later_attempt_has_ended_the_activity() {
         let options = Options::read(br#"{"address":"127.0.0.1:1"}"#).unwrap();
         let io_thread = Runtime::new().io_thread();
         let client =
             Client::new(&options, Arc::default(), Arc::default(), io_thread, Arc::default()).unwrap();
-        let attempt = |number| Attempt { number, started_at: 0 };
+        let attempt = |number| Attempt { number, started_at: i64::from(number) };
         let ended_in = |number, state| Description {
             ids: Ids::default(),
             attempt: attempt(number),
@@ -267,6 +294,9 @@ mod tests {
             assert_eq!(verdict(&Ending::Complete(None)), Some(false), "{state:?}");
             let same = client.standalone_verdict(&ended_in(1, state), attempt(1), &failure);
             assert_eq!(same, Some(false), "{state:?}");
+            // After a reset, a later attempt has the same number.
+            let earlier = Attempt { number: 1, started_at: 100 };
+            assert_eq!(client.standalone_verdict(&ended_in(1, state), earlier, &failure), None, "{state:?}");
         }
     }
 }

@@ -48,6 +48,11 @@ impl Attempt {
             && (self.started_at == 0 || other.started_at == 0 || self.started_at == other.started_at)
     }
 
+    /// Returns whether both are surely the same attempt.
+    pub fn is(self, other: Attempt) -> bool {
+        self.started_at != 0 && self == other
+    }
+
     /// Compares by start time if both are known, else by number. Returns `Equal` if neither distinguishes them.
     pub fn by_start(self, other: Attempt) -> Ordering {
         let both_known = |ours: i64, theirs: i64| ours != 0 && theirs != 0;

@@ -20,6 +20,9 @@ impl ::prost::Name for History {
 pub struct HistoryEvent {
     #[prost(int64, tag = "1")]
     pub event_id: i64,
+    /// Of the start of an attempt: when it began.
+    #[prost(message, optional, tag = "2")]
+    pub event_time: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(oneof = "history_event::Attributes", tags = "15, 16, 17, 18, 19, 23")]
     pub attributes: ::core::option::Option<history_event::Attributes>,
 }

@@ -75,26 +75,40 @@ def test_ending_with_a_lost_answer_is_verified_and_succeeds(
     assert handle.info()["state"] == "ended"
 
 
-@pytest.mark.parametrize("name", ["complete", "fail"])
-def test_ending_after_another_process_ended_the_activity_is_not_found(
-    name: str, kind: Kind, start: StartActivity, driver: Driver, proxy: Proxy, sdk_worker: SdkWorker
-) -> None:
-    activity = start(kind)
-    attempt = activity.next_attempt()
-    handle = driver.open(attempt.token, verify=True, **NOTHING_TO_ASK)
+def lost_before_it_arrived(name: str, token: bytes, driver: Driver, proxy: Proxy) -> None:
+    handle = driver.open(token, verify=True, **NOTHING_TO_ASK)
     handle.record(41)
     handle.flush()
     proxy.become_a_black_hole()
     ENDINGS[name].start(handle)
-    if name == "complete":
-        sdk_worker.complete(attempt.token, "theirs")
-        assert activity.result() == "theirs"
-    else:
-        sdk_worker.fail(attempt.token)
-        activity.next_attempt()
+
+
+def test_completion_after_another_process_completed_the_activity_is_not_found(
+    kind: Kind, start: StartActivity, driver: Driver, proxy: Proxy, sdk_worker: SdkWorker
+) -> None:
+    activity = start(kind)
+    token = activity.next_attempt().token
+    lost_before_it_arrived("complete", token, driver, proxy)
+    sdk_worker.complete(token, "theirs")
+    assert activity.result() == "theirs"
     proxy.cut()
     proxy.heal()
     with refused("THB_NOT_FOUND"):
+        driver.finish()
+
+
+def test_failure_after_another_process_failed_the_attempt_stays_in_doubt(
+    kind: Kind, start: StartActivity, driver: Driver, proxy: Proxy, sdk_worker: SdkWorker
+) -> None:
+    """The server shows the failure before the running attempt. After a reset, it may be that of a later attempt."""
+    activity = start(kind)
+    token = activity.next_attempt().token
+    lost_before_it_arrived("fail", token, driver, proxy)
+    sdk_worker.fail(token)
+    activity.next_attempt()
+    proxy.cut()
+    proxy.heal()
+    with refused("THB_IN_DOUBT"):
         driver.finish()
 
 

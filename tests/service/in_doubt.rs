@@ -1,10 +1,14 @@
 //! A call that ends an activity never reports THB_NOT_FOUND when an earlier try of it may have been applied.
 
-use std::{thread, time::Duration};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
 use temporal_heartbeat::{
     api::{activity, rpc},
-    model::{deadline::Timeout, error::Error, signals::Signals, status::Status},
+    model::{deadline::Timeout, error::Error, payload::Encoding, signals::Signals, status::Status},
 };
 
 use crate::fake::{Answer, Fake, TOKEN};
@@ -148,6 +152,25 @@ fn ending_of_an_open_activity_stays_in_doubt_although_a_beat_finds_it_gone() {
         activity::complete(handle, None, LONG).and_then(rpc::Call::wait).unwrap_err().status(),
         Status::Ended
     );
+}
+
+#[test]
+fn ending_stays_in_doubt_although_the_record_before_it_finds_the_activity_gone() {
+    let (method, _) = ENDINGS[2];
+    let may_be_over = AtomicBool::new(false);
+    let _fake = Fake::connected(move |call| match call.method.as_str() {
+        name if name == method && may_be_over.swap(true, Ordering::SeqCst) => OVER,
+        name if name == method => Answer::Silence,
+        "RecordActivityTaskHeartbeat" if may_be_over.load(Ordering::SeqCst) => OVER,
+        _ => Answer::ok(),
+    });
+    let handle = activity::open(TOKEN, br#"{"heartbeat_timeout_ms":60000,"initial_details":""}"#).unwrap();
+    let report = |timeout| activity::report_cancelled(handle, None, timeout).and_then(rpc::Call::wait);
+    let record = |json: &[u8]| activity::record(handle, Encoding::Json, json);
+    record(b"1").unwrap();
+    assert_eq!(report(SHORT).unwrap_err().status(), Status::Timeout);
+    record(b"2").unwrap();
+    assert_eq!(report(LONG).unwrap_err().status(), Status::InDoubt);
 }
 
 #[test]

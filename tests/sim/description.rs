@@ -144,7 +144,12 @@ impl Activity {
             });
         let newest_first = [(SCHEDULED + 2, end), (SCHEDULED + 1, start), (SCHEDULED, Some(scheduled))];
         let events = newest_first.into_iter().filter_map(|(event_id, attributes)| {
-            attributes.map(|attributes| history::HistoryEvent { event_id, attributes: Some(attributes) })
+            let event_time = self.started_time();
+            attributes.map(|attributes| history::HistoryEvent {
+                event_id,
+                event_time,
+                attributes: Some(attributes),
+            })
         });
         let history = history::History { events: events.collect() };
         let answer = api::GetWorkflowExecutionHistoryReverseResponse {

@@ -115,6 +115,7 @@ pub fn payloads(data: &[u8]) {
 
 /// Calls every function of the header, in any order and with any arguments that C allows.
 pub fn functions(data: &[u8]) {
+    keep_panic_hook();
     connected();
     let mut bytes = Unstructured::new(data);
     let mut world = World::default();
@@ -125,6 +126,18 @@ pub fn functions(data: &[u8]) {
         }
     }
     world.end();
+}
+
+/// Keeps the fuzzer's panic hook, which prints the message. The library replaces it once, by one that prints nothing.
+fn keep_panic_hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let hook = std::panic::take_hook();
+        let options = b"not JSON";
+        // SAFETY: the options have this length, and no error is requested.
+        assert_ne!(unsafe { thb_connect(options.as_ptr().cast(), options.len(), ptr::null_mut()) }, 0);
+        std::panic::set_hook(hook);
+    });
 }
 
 /// The largest number of calls for one input.

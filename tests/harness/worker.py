@@ -34,6 +34,8 @@ LEFT = "left"
 
 # Longer than any request of the harness to the server or the worker.
 ANSWER_LIMIT_S = 20.0
+# A worker's poll may wait in vain for a server that was killed meanwhile, until its timeout of 70 s.
+SHUTDOWN_LIMIT_S = 90.0
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class SdkWorker(AbstractContextManager["SdkWorker"]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.run(self._worker.shutdown())
+        self.run(self._worker.shutdown(), SHUTDOWN_LIMIT_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(ANSWER_LIMIT_S)
         self._loop.close()

@@ -200,7 +200,7 @@ fn call_failed(world: &World, what: &str, timeout: Duration, error: &Error) {
         error.status(),
         Status::Timeout | Status::Unavailable | Status::ServerError | Status::ResourceExhausted
     );
-    let is_enough = timeout > longest_answer(world) * 4 + Duration::from_secs(2);
+    let is_enough = timeout > longest_answer(world) * requests_of_beat(world, 4) + Duration::from_secs(2);
     let named: Vec<_> = trace::names(what)
         .map(|name| lock(&world.server.temporal).activities[number_of(name)].clone())
         .collect();
@@ -416,9 +416,7 @@ pub fn all_are_closed(world: &World, process: &Process) {
 
 /// The last disconnect, in a good world, has returned. These were held before.
 pub fn disconnected(world: &World, held: &[(usize, Held)], timeout: Duration) {
-    // By ids, the activity is described before the beat, and once its history is read.
-    let requests = if world.plan.by_ids > 0.0 { 8 } else { 3 };
-    if longest_answer(world) * requests > timeout {
+    if longest_answer(world) * requests_of_beat(world, 3) > timeout {
         return;
     }
     for (number, held) in held {
@@ -430,6 +428,11 @@ pub fn disconnected(world: &World, held: &[(usize, Held)], timeout: Duration) {
             world.violated("disconnect_sends_what_was_recorded", text);
         }
     }
+}
+
+/// How many requests a beat may need, given how many by token. By ids, the activity is described before the beat, and once its history is read.
+fn requests_of_beat(world: &World, by_token: u32) -> u32 {
+    if world.plan.by_ids > 0.0 { 8 } else { by_token }
 }
 
 /// How long an answer takes at most where nothing is wrong.

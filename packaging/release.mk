@@ -42,5 +42,6 @@ release: release-ready venv release-pages $(PLATFORMS:%=platform-%) ## build in 
 	@VERSION=$(VERSION) RELEASE=$(RELEASE) WHEEL=$(VERSION)$(if $(SNAPSHOT),.dev0) PYTHON=$(VENV)/bin/python packaging/release.sh $(PLATFORMS)
 
 check-release: venv ## check and run each artefact of `make release` on its platform, until a server acknowledges a heartbeat
-	$(CARGO) test --test abi compatibility
+	TEMPORAL_HEARTBEAT_LIBRARY=$(CURDIR)/target/platforms/$(if $(filter Linux,$(SYSTEM)),linux-$(MACHINE)-gnu/shipped/libtemporal_heartbeat.so,darwin-$(MACHINE)/shipped/libtemporal_heartbeat.dylib) \
+		$(CARGO) test --test abi compatibility
 	cd tests && THB_RELEASE=1 $(VENV)/bin/python -m pytest release

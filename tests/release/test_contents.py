@@ -205,7 +205,8 @@ def contents(file: Path) -> Iterator[tuple[str, bytes]]:
 
 def test_no_artefact_names_a_folder_of_this_computer() -> None:
     here = [os.fsencode(path) for path in (ROOT, Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo")))]
-    for file in ARTEFACTS.iterdir():
+    # The ports name the folder of the tarballs, which by default is on this computer.
+    for file in (file for file in ARTEFACTS.iterdir() if not file.name.endswith("-ports.tar.gz")):
         for name, content in contents(file):
             assert not [path for path in here if path in content], f"{file.name}: {name}"
 

@@ -1,18 +1,20 @@
 /* temporal-heartbeat: heartbeats of a Temporal Activity, from any process.
  *
  * THE MODEL
- * A worker of a Temporal SDK hands an Activity's work, with its task token, to a process without an SDK. That process
- * sends heartbeats. They prove to the server that the process is alive, and their details are its progress. When the
- * process dies, the server notices after the heartbeat timeout and starts the next attempt. The worker then launches a
- * process with a new token, which reads the last details and continues from there. The server's answer to a heartbeat
- * carries signals, for example a cancellation request. The process that sends heartbeats must also end the activity:
+ * A worker of a Temporal SDK (the parent) hands an Activity's work to a process without an SDK (the child). It passes
+ * the task token, which identifies one attempt of the activity. The child sends heartbeats. They prove to the server
+ * that the child is alive, and their details are its progress. If the server receives none for the activity's
+ * heartbeat timeout, it starts the next attempt. The worker then launches a child with a new token, which reads the
+ * last details and continues from there. The server's answer to a heartbeat carries signals, for example a
+ * cancellation request. The process that sends heartbeats must also end the activity:
  *
  *   thb_connect -> thb_get_details -> { work, thb_heartbeat } ... -> thb_complete | thb_fail | thb_report_cancelled
  *
- * Each of these calls is one request. If you record often, or compute for long without recording, open the activity
- * instead: the library then sends the heartbeats in the background, and thb_activity_heartbeat never waits. In this
- * file a beat is one heartbeat request. A record is the details that the program passes to the open activity. The
- * pulse is the beats that the library sends without a new record, to keep the attempt alive.
+ * Each of these calls is one request. Send heartbeats more often than the heartbeat timeout. If you record often, or
+ * compute for long without recording, open the activity instead: the library then sends the heartbeats in the
+ * background, and thb_activity_heartbeat never waits. In this file a beat is one heartbeat request. A record is the
+ * details that the program passes to the open activity. A touch (thb_activity_touch) reports progress without details.
+ * The pulse is the beats that the library sends without a new record, to keep the attempt alive.
  *
  *   thb_connect -> thb_activity_open -> { work, thb_activity_heartbeat } ... -> thb_activity_complete | ... -> _close
  *
@@ -73,8 +75,9 @@
  * TIMEOUTS. timeout_ms is in milliseconds. 0 never waits: arguments are checked, nothing is sent, and the status is
  * THB_TIMEOUT, or THB_OK for functions that only poll, such as thb_watch_next. THB_FOREVER waits without end; other
  * values above INT32_MAX are THB_INVALID_ARGUMENT. Temporary failures are retried within the time; other failures
- * return at once. On expiry the status is that of the last answer, or THB_TIMEOUT without one. Only thb_disconnect
- * interrupts a blocked call, and thb_queue_cancel an asynchronous one.
+ * return at once. A call returns early if the pause before the next try would be longer than the time that is left. On
+ * expiry the status is that of the last answer, or THB_TIMEOUT without one. A blocked call ends early only if another
+ * thread calls thb_disconnect, or closes the handle of the call. thb_queue_cancel ends an asynchronous call.
  *
  * OWNERSHIP. Inputs are borrowed for the duration of the call. An object returned through T **x_out belongs to the
  * caller: free it once, with thb_x_free, which accepts NULL. A const pointer that a function returns belongs to the
@@ -91,8 +94,8 @@
  * descriptors (closefrom). It may also return a status that this header doesn't list: treat that as an error.
  *
  * COMMON STATUSES of the calls that take a task token: THB_INVALID_ARGUMENT, THB_NOT_CONNECTED (also when
- * thb_disconnect is called during the call), THB_TOKEN_UNREADABLE, THB_TIMEOUT, THB_UNAVAILABLE, THB_LOCAL_LIMIT, and
- * from the server's answer THB_UNAUTHENTICATED, THB_PERMISSION_DENIED, THB_NAMESPACE_NOT_FOUND,
+ * thb_disconnect is called during the call), THB_TOKEN_UNREADABLE, THB_TIMEOUT, THB_UNAVAILABLE, THB_LOCAL_LIMIT,
+ * THB_TLS, and from the server's answer THB_UNAUTHENTICATED, THB_PERMISSION_DENIED, THB_NAMESPACE_NOT_FOUND,
  * THB_NAMESPACE_NOT_ACTIVE, THB_RESOURCE_EXHAUSTED, THB_FAILED_PRECONDITION, THB_UNIMPLEMENTED, THB_SERVER_ERROR.
  * While a handle holds the token, all of these calls except thb_get_details return THB_ALREADY_OPEN.
  *
@@ -126,12 +129,13 @@
 #define THB_ABI_VERSION 1
 
 // The statuses. "retry" says whether the same call may succeed later; temporary failures were already retried within
-// timeout_ms. "Any call" means each function that takes a task token.
+// timeout_ms. "Any call" means each function that takes a task token, or waits for the server with a handle.
 //
 //   status                    retry  from, meaning, what to do
 //   THB_OK                           Success. If the call sent a request, the server has acknowledged it.
 //   THB_INVALID_ARGUMENT      no     Any function. An argument is wrong; the message names it. Correct the caller.
-//   THB_CONFIG                no     connect, token_from_env. An option, variable or file is wrong. Correct it.
+//   THB_CONFIG                no     connect, reconfigure, activity_open, token_from_env, token_from_ids. An option,
+//                                    variable or file is wrong. Correct it.
 //   THB_NOT_CONNECTED         no     connect, any call. There is no client, or it was disconnected. Connect.
 //   THB_ALREADY_CONNECTED     no     connect. There is a client. Use it, or disconnect first.
 //   THB_UNAVAILABLE           yes    connect, any call. The server or the network is unavailable, or a NOT_FOUND
@@ -145,18 +149,20 @@
 //   THB_NAMESPACE_NOT_ACTIVE  yes    connect, any call. Another cluster serves the namespace. Continue, and beat again.
 //   THB_NOT_FOUND             no     Any call. The activity is over for this token: ended, timed out, or superseded.
 //                                    STOP THE WORK, and don't end the activity.
-//   THB_IN_DOUBT              no     complete, fail, report_cancelled. The call may have been applied: an earlier try's
-//                                    answer was lost. Treat the activity as ended; don't undo the work.
+//   THB_IN_DOUBT              no     complete, fail, report_cancelled. The call may have been applied: the answer to an
+//                                    earlier try was lost. Treat the activity as ended; don't undo the work.
 //   THB_TOO_LARGE             no     heartbeat, complete, fail, report_cancelled. Over the server's limit (2 MiB
 //                                    encoded, unless it reports another); nothing was sent. Keep large state elsewhere.
 //   THB_RESOURCE_EXHAUSTED    maybe  connect, any call. A limit of the server, temporary or permanent. Beat less often.
-//   THB_LOCAL_LIMIT           yes    connect, any call. Too few threads or descriptors. Raise the limit.
+//   THB_LOCAL_LIMIT           yes    connect, any call, open, submit. Too few threads or descriptors, too little
+//                                    memory, or too many handles or asynchronous calls. Raise the limit.
 //   THB_TOKEN_UNREADABLE      no     Any call. The bytes aren't a task token. Was the base64 text decoded?
-//   THB_FAILED_PRECONDITION   no     connect, any call. The server can't do this in its current state.
+//   THB_FAILED_PRECONDITION   no     connect, any call. The server can't do this in its current state. token_from_ids:
+//                                    the attempt isn't started. activity_get_details: a record came first.
 //   THB_UNIMPLEMENTED         no     connect, any call. The server, or this version of the library, doesn't support it.
 //   THB_SERVER_ERROR          maybe  connect, any call. The server failed, or its answer is invalid. Beat again.
-//   THB_INVALID_HANDLE        no     thb_activity functions. The handle is closed or was never valid.
-//   THB_FORKED                no     thb_activity functions. The handle is the parent's. Let the parent record.
+//   THB_INVALID_HANDLE        no     Functions with a handle. The handle is closed or was never valid.
+//   THB_FORKED                no     Functions with a handle. It belongs to the parent process. Let the parent record.
 //   THB_ALREADY_OPEN          no     activity_open, any call. A handle holds this token. Use it, or close it first.
 //   THB_ENDED                 no     thb_activity functions. This handle has ended the activity. Close it.
 //   THB_ABI_MISMATCH          no     check_abi. The library isn't compatible with the header. Install one that is.
@@ -213,17 +219,21 @@ typedef enum thb_encoding {
 //
 //   CANCEL_REQUESTED  Cancellation was requested. Clean up and call thb_report_cancelled. Or finish the work: the
 //                     server still accepts thb_complete.
-//   PAUSED            The activity is paused. Stop working but continue the heartbeats: timeouts still run.
+//   PAUSED            The activity is paused. Stop working but continue the heartbeats: timeouts still run. An open
+//                     activity continues them, and its stall timeout doesn't run. See thb_activity_wait.
 //   RESET             The activity was reset. End this attempt (thb_fail); another follows.
 //
-// Only for a handle, where CANCEL_REQUESTED and RESET stay set:
+// In a handle CANCEL_REQUESTED and RESET stay set. Only a handle has these signals:
 //   GONE              The activity is over for this token; the library sends nothing more. Stop the work.
 //   LEASE_LOST        No beat was acknowledged for a whole heartbeat timeout. Another attempt may be running: stop, or
 //                     make sure that nothing is done twice. Cleared by the next acknowledged beat, or by GONE.
-//   STALLED           No record or touch for stall_timeout_ms: the pulse has stopped. The next one clears it.
+//   STALLED           No record or touch for stall_timeout_ms: the pulse has stopped. The next record or touch
+//                     clears the signal.
 //   REFUSED           The server refuses the beats permanently. thb_activity_get_info has the reason; correct it.
-//   DEADLINE          attempt_remaining_ms has passed: a hint. A beat asks the server; GONE follows if it is over.
-//   UNSEEDED          The saved progress couldn't be read, so the pulse is off until you record something.
+//   DEADLINE          attempt_remaining_ms has passed: a hint. The library sends a beat to ask the server. GONE follows
+//                     if the attempt is over.
+//   UNSEEDED          The previous attempt's details couldn't be read when the pulse was due. So the pulse is off, and
+//                     the attempt may time out. Record something: the library then sends a beat.
 typedef enum thb_signal {
     THB_SIGNAL_CANCEL_REQUESTED = 1,
     THB_SIGNAL_PAUSED = 2,
@@ -272,16 +282,16 @@ extern "C" {
 // Connects this process to a Temporal server. There is one client per process.
 //
 // options_json is one JSON object; (NULL, 0) is {}. Each option is taken from the first of these sources that has
-// it: options_json, its TEMPORAL_* environment variable, a profile of temporal.toml, the default. docs/options.md
-// describes the keys:
+// it: options_json, its TEMPORAL_* environment variable, a profile of temporal.toml, the default. The defaults of
+// address and namespace are 127.0.0.1:7233 and "default". docs/options.md describes the keys:
 //   address namespace api_key api_key_path tls{} grpc_meta{} authority identity config_file profile connect_timeout_ms
 //   lazy proxy{} keepalive{} retry{} compression max_message_bytes require_encoded metrics_address
 // An API key, or any option of tls, makes the connection secure; "tls": false makes it plain. The library rereads
 // files with an API key or certificates when they change.
 //
-// Thread-safe. Blocks at most connect_timeout_ms, until the server has answered and has the namespace. Temporary
-// failures, for example a refused connection, are retried within that time. Inputs are borrowed for the call. After
-// a failure the process is not connected.
+// Thread-safe. Blocks at most connect_timeout_ms (10000), until the server has answered and has the namespace.
+// Temporary failures, for example a refused connection, are retried within that time. Inputs are borrowed for the
+// call. After a failure other than THB_ALREADY_CONNECTED the process is not connected.
 // Returns
 //   THB_OK
 //   THB_INVALID_ARGUMENT     options_json is NULL, but options_len isn't 0; or options_len is over PTRDIFF_MAX
@@ -315,15 +325,16 @@ thb_status_t thb_disconnect(uint32_t timeout_ms, struct thb_error_t **error_out)
 // Makes a task token for the attempt that runs, from the ids of a workflow's activity: {"workflow_id", "run_id",
 // "activity_id", "attempt"}. Every function takes the token, and the server rejects it after that attempt.
 //
-// Without run_id the workflow's current run is used. With attempt, it must be that one. While the attempt hasn't
-// started, the function waits. Servers 1.29 to 1.32 accept such tokens; docs/by-ids.md says how they are made.
+// Without run_id the workflow's current run is used. With attempt, the attempt that runs must have that number. While
+// the attempt hasn't started, the function waits. Servers 1.29 to 1.32 accept such tokens; docs/by-ids.md says how
+// they are made.
 //
 // Thread-safe. Blocks at most timeout_ms. Inputs are borrowed for the call. The caller frees *token_out with
 // thb_text_free; its bytes are not text.
 // Returns
 //   THB_OK
 //   THB_NOT_FOUND            the activity is over, or another attempt has taken over
-//   THB_FAILED_PRECONDITION  the attempt isn't started yet
+//   THB_FAILED_PRECONDITION  the attempt hasn't started in time
 //   THB_CONFIG               options_json can't be read, or has no activity_id
 //   THB_INVALID_ARGUMENT     token_out is NULL
 //   THB_UNIMPLEMENTED        there is no such token, e.g. for a standalone activity. thb_activity_open takes its ids
@@ -440,11 +451,11 @@ thb_status_t thb_report_cancelled(const void *token,
 
 // Opens an activity. From then on the library sends its beats in the background, and recording progress takes
 // nanoseconds. One token has at most one handle. For that token the one-call functions, except thb_get_details,
-// return THB_ALREADY_OPEN.
+// return THB_ALREADY_OPEN. Without a token, pass (NULL, 0) and an option that replaces it: from_env or the ids.
 //
 // options_json is one JSON object; every key may be absent, and (NULL, 0) is {}. Defaults are in parentheses:
-//   heartbeat_timeout_ms  the activity's heartbeat timeout (0: the library asks the server). If the library describes
-//                         the activity for another reason, the timeout in the description replaces it. The library
+//   heartbeat_timeout_ms  the activity's heartbeat timeout (0: the library asks the server). When the library asks the
+//                         server about the activity for another reason, it takes the timeout from the answer. It
 //                         doesn't poll for changes
 //   pulse                 false: send beats only for records, not to keep the activity alive (true)
 //   stall_timeout_ms      after this time without a record or touch the pulse stops, so that hung work is retried (0:
@@ -454,21 +465,22 @@ thb_status_t thb_report_cancelled(const void *token,
 //                         server is asked before the first beat
 //   age_ms                time since the attempt started; the first lease counts from that start (0)
 //   attempt_remaining_ms  time that the attempt has left, a hint; when it has passed, THB_SIGNAL_DEADLINE is set
-//   workflow_id, run_id, activity_id, attempt   identify the activity instead of a token (pass NULL, 0):
+//   workflow_id, run_id, activity_id, attempt   identify the activity instead of a token:
 //                         docs/by-ids.md. A standalone activity has no workflow_id. With a token they only serve
 //                         to ask the server for the activity's timeout and details
 //   require_encoded       true: refuse values that no codec has encoded, because they are readable (false)
 //   verify                true: before an ending call returns THB_IN_DOUBT, check the outcome, and return THB_OK if
 //                         this call ended the activity (false)
-//   from_env              true: take missing values from TEMPORAL_ACTIVITY_... variables (false): docs/hand-off.md
+//   from_env              true: take the token and missing options from the variables TEMPORAL_ACTIVITY_..., which the
+//                         parent sets (false): docs/hand-off.md
 //
 // The time from one beat to the next depends on the heartbeat timeout T: T/2 up to T = 20 s, T - 10 s above, but at
-// most 0.8 T and 60 s. For example, it is 5 s for T = 10 s, 20 s for 30 s, 48 s for 60 s; 30 s while T is unknown. If
-// the server answers slowly, beats are due earlier. A beat always carries the newest details. The library sends no
-// beat without details until it knows that the server holds none. A failed beat is retried after a growing pause. A
-// beat without an answer in time is retried at once, behind the first one on the same connection. If the connection
-// doesn't even answer a PING, the library aborts it and retries the beat on a new one. NOT_FOUND stops the beats
-// (THB_SIGNAL_GONE).
+// most 0.8 T and 60 s. For example, it is 5 s for T = 10 s, 20 s for 30 s, 48 s for 60 s; 30 s if T is unknown or
+// there is none. If the server answers slowly, beats are due earlier. A beat always carries the newest details. The
+// library sends no beat without details until it knows that the server holds none. A failed beat is retried after a
+// growing pause. A beat without an answer in time is retried at once, behind the first one on the same connection. If
+// the connection doesn't even answer a PING of HTTP/2, the library aborts it and retries the beat on a new one.
+// NOT_FOUND stops the beats (THB_SIGNAL_GONE).
 //
 // Thread-safe. Never waits for the server. Inputs are borrowed for the call. The caller closes *activity_out with
 // thb_activity_close; 0 < handle < 2^53.
@@ -483,8 +495,9 @@ thb_status_t thb_activity_open(const void *token,
                                struct thb_error_t **error_out);
 
 // Records progress. The details replace those recorded before. The first record is sent at once; later ones with the
-// next beat that is due. The last record is always sent. THB_ENCODING_NONE is refused, because it would erase the
-// progress.
+// next beat that is due. A newer record replaces one that isn't sent. thb_activity_flush, _fail, _report_cancelled and
+// _close, thb_disconnect and exit() send the last record; thb_activity_complete doesn't. THB_ENCODING_NONE is refused,
+// because it would erase the progress.
 //
 // Thread-safe. Never waits for the network. Inputs are borrowed for the call. On THB_OK *signals_out (may be NULL)
 // is the current set of signals. THB_SIGNAL_LEASE_LOST is exact: the first call after the process was frozen reports
@@ -535,10 +548,20 @@ thb_status_t thb_activity_get_details(thb_activity_t activity,
                                       struct thb_details_t **details_out,
                                       struct thb_error_t **error_out);
 
-// Returns a report on the activity, a JSON object: state ("open", "ending", "ended", "gone"), attempt, addressed_by
-// ("token", "derived_token", "ids"), signals, heartbeat_timeout_ms, lease_left_ms, since_acknowledged_ms, pending,
-// next_beat_ms, records, beats (acknowledged), failed_tries, leases_regained, last_error {code, name, message}.
-// Later versions may add keys.
+// Returns a report on the activity, a JSON object. Values that aren't known are null. Later versions may add keys:
+//   state                  "open", "ending", "ended" or "gone"
+//   attempt                its number; 0 if unknown
+//   addressed_by           how requests name the activity: "token", "derived_token" or "ids" (docs/by-ids.md)
+//   signals                the set of THB_SIGNAL_*, as a number
+//   heartbeat_timeout_ms   0 if unknown, or there is none
+//   lease_left_ms          the time until THB_SIGNAL_LEASE_LOST
+//   since_acknowledged_ms  the time since the server acknowledged a beat
+//   pending                true: the newest record isn't acknowledged
+//   next_beat_ms           the time until the next beat
+//   records, beats         how many were recorded, and how many beats were acknowledged
+//   failed_tries           how many tries of beats failed
+//   leases_regained        how often a beat was acknowledged after THB_SIGNAL_LEASE_LOST
+//   last_error             of a beat: {code, name, message}
 //
 // Thread-safe. Never waits. The caller frees *info_out with thb_text_free.
 // Returns THB_OK, THB_INVALID_HANDLE, THB_FORKED, THB_INVALID_ARGUMENT.
@@ -554,8 +577,8 @@ thb_status_t thb_activity_get_info(thb_activity_t activity,
 // THB_NOT_CONNECTED, THB_INVALID_ARGUMENT, and the status of the server's answer to the beat.
 thb_status_t thb_activity_flush(thb_activity_t activity, uint32_t timeout_ms, struct thb_error_t **error_out);
 
-// Completes the activity with a result, as thb_complete. Returns the same statuses, and also THB_ENDED,
-// THB_INVALID_HANDLE, THB_FORKED.
+// Completes the activity with a result, as thb_complete. A record that isn't sent yet is dropped: no attempt follows
+// that could read it. Returns the same statuses, and also THB_ENDED, THB_INVALID_HANDLE, THB_FORKED.
 //
 // Beats are suspended during the call. After THB_OK and THB_IN_DOUBT the handle is ended: it can be read and closed,
 // and all other calls return THB_ENDED. After THB_NOT_FOUND the activity is over. After any other status the beats
@@ -588,13 +611,12 @@ thb_status_t thb_activity_report_cancelled(thb_activity_t activity,
                                            struct thb_error_t **error_out);
 
 // Closes the handle. Sends the newest record first, for at most timeout_ms (0: drops it). Ends nothing on the
-// server: an activity that wasn't ended times out there and is retried. The handle is closed with any status that this
-// returns.
+// server: an activity that wasn't ended times out there and is retried. The handle is closed even if the record
+// couldn't be sent.
 //
-// Thread-safe; calls that other threads have blocked on the handle return THB_INVALID_HANDLE. Blocks at most
-// timeout_ms.
-// Returns THB_OK; THB_INVALID_HANDLE, THB_FORKED, THB_INVALID_ARGUMENT; and, if the last record couldn't be sent,
-// the status of that failure.
+// Thread-safe; calls of other threads that wait with the handle return THB_INVALID_HANDLE. Blocks at most timeout_ms.
+// Returns THB_OK; THB_INVALID_HANDLE, THB_FORKED; THB_INVALID_ARGUMENT: timeout_ms is out of range, and nothing was
+// done; and, if the last record couldn't be sent or was dropped, the status of that failure, for example THB_TIMEOUT.
 thb_status_t thb_activity_close(thb_activity_t activity, uint32_t timeout_ms, struct thb_error_t **error_out);
 
 // Opens a watch: one waiter for the signals of any number of activities, for event loops.

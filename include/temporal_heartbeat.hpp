@@ -676,7 +676,7 @@ public:
     Result<void> complete(const Value &result = Value::none(), Timeout timeout = default_timeout) const {
         return call(thb_activity_complete, result, timeout);
     }
-    /* Ends this attempt with a failure. The newest record is sent with it. */
+    /* Ends this attempt with a failure, and sends the newest record. */
     Result<void> fail(const Failure &failure, Timeout timeout = default_timeout) const {
         return call(thb_activity_fail, failure, timeout);
     }
@@ -855,7 +855,7 @@ private:
 };
 
 /* Asynchronous calls: thousands in flight in one thread. Each function submits the call of the same name, copies its
- * inputs and never blocks; see thb_queue_open for order and limits. The calls end while the program runs the queue:
+ * inputs and never blocks; see thb_queue_open for order and limits. Results arrive while the program runs the queue:
  *
  *     queue.heartbeat(token, 41, 10s, [](thb::Result<thb::Signals> beat) { ... });          // a callback, or
  *     thb::Future<thb::Signals> beat = queue.heartbeat(token, 41);                          // a std::future, or
@@ -920,7 +920,7 @@ public:
         return error;
     }
 
-    /* Connects. The client disconnects when its last owner is destroyed; see Client. */
+    /* Connects. The Client that the call returns disconnects in its destructor. */
     template <typename Callback = ReturnFuture>
     auto connect(std::string_view options = {}, Callback callback = {}) const {
         return submit<Client>(std::move(callback), thb_queue_submit_connect, options);

@@ -15,11 +15,11 @@ use crate::{
 
 /// Opens an activity. From then on the library sends its beats in the background, and recording progress takes
 /// nanoseconds. One token has at most one handle. For that token the one-call functions, except thb_get_details,
-/// return THB_ALREADY_OPEN.
+/// return THB_ALREADY_OPEN. Without a token, pass (NULL, 0) and an option that replaces it: from_env or the ids.
 ///
 /// options_json is one JSON object; every key may be absent, and (NULL, 0) is {}. Defaults are in parentheses:
-///   heartbeat_timeout_ms  the activity's heartbeat timeout (0: the library asks the server). If the library describes
-///                         the activity for another reason, the timeout in the description replaces it. The library
+///   heartbeat_timeout_ms  the activity's heartbeat timeout (0: the library asks the server). When the library asks the
+///                         server about the activity for another reason, it takes the timeout from the answer. It
 ///                         doesn't poll for changes
 ///   pulse                 false: send beats only for records, not to keep the activity alive (true)
 ///   stall_timeout_ms      after this time without a record or touch the pulse stops, so that hung work is retried (0:
@@ -29,21 +29,22 @@ use crate::{
 ///                         server is asked before the first beat
 ///   age_ms                time since the attempt started; the first lease counts from that start (0)
 ///   attempt_remaining_ms  time that the attempt has left, a hint; when it has passed, THB_SIGNAL_DEADLINE is set
-///   workflow_id, run_id, activity_id, attempt   identify the activity instead of a token (pass NULL, 0):
+///   workflow_id, run_id, activity_id, attempt   identify the activity instead of a token:
 ///                         docs/by-ids.md. A standalone activity has no workflow_id. With a token they only serve
 ///                         to ask the server for the activity's timeout and details
 ///   require_encoded       true: refuse values that no codec has encoded, because they are readable (false)
 ///   verify                true: before an ending call returns THB_IN_DOUBT, check the outcome, and return THB_OK if
 ///                         this call ended the activity (false)
-///   from_env              true: take missing values from TEMPORAL_ACTIVITY_... variables (false): docs/hand-off.md
+///   from_env              true: take the token and missing options from the variables TEMPORAL_ACTIVITY_..., which the
+///                         parent sets (false): docs/hand-off.md
 ///
 /// The time from one beat to the next depends on the heartbeat timeout T: T/2 up to T = 20 s, T - 10 s above, but at
-/// most 0.8 T and 60 s. For example, it is 5 s for T = 10 s, 20 s for 30 s, 48 s for 60 s; 30 s while T is unknown. If
-/// the server answers slowly, beats are due earlier. A beat always carries the newest details. The library sends no
-/// beat without details until it knows that the server holds none. A failed beat is retried after a growing pause. A
-/// beat without an answer in time is retried at once, behind the first one on the same connection. If the connection
-/// doesn't even answer a PING, the library aborts it and retries the beat on a new one. NOT_FOUND stops the beats
-/// (THB_SIGNAL_GONE).
+/// most 0.8 T and 60 s. For example, it is 5 s for T = 10 s, 20 s for 30 s, 48 s for 60 s; 30 s if T is unknown or
+/// there is none. If the server answers slowly, beats are due earlier. A beat always carries the newest details. The
+/// library sends no beat without details until it knows that the server holds none. A failed beat is retried after a
+/// growing pause. A beat without an answer in time is retried at once, behind the first one on the same connection. If
+/// the connection doesn't even answer a PING of HTTP/2, the library aborts it and retries the beat on a new one.
+/// NOT_FOUND stops the beats (THB_SIGNAL_GONE).
 ///
 /// Thread-safe. Never waits for the server. Inputs are borrowed for the call. The caller closes *activity_out with
 /// thb_activity_close; 0 < handle < 2^53.
@@ -72,8 +73,9 @@ pub unsafe extern "C" fn thb_activity_open(
 }
 
 /// Records progress. The details replace those recorded before. The first record is sent at once; later ones with the
-/// next beat that is due. The last record is always sent. THB_ENCODING_NONE is refused, because it would erase the
-/// progress.
+/// next beat that is due. A newer record replaces one that isn't sent. thb_activity_flush, _fail, _report_cancelled and
+/// _close, thb_disconnect and exit() send the last record; thb_activity_complete doesn't. THB_ENCODING_NONE is refused,
+/// because it would erase the progress.
 ///
 /// Thread-safe. Never waits for the network. Inputs are borrowed for the call. On THB_OK *signals_out (may be NULL)
 /// is the current set of signals. THB_SIGNAL_LEASE_LOST is exact: the first call after the process was frozen reports
@@ -187,10 +189,20 @@ pub unsafe extern "C" fn thb_activity_get_details(
     }
 }
 
-/// Returns a report on the activity, a JSON object: state ("open", "ending", "ended", "gone"), attempt, addressed_by
-/// ("token", "derived_token", "ids"), signals, heartbeat_timeout_ms, lease_left_ms, since_acknowledged_ms, pending,
-/// next_beat_ms, records, beats (acknowledged), failed_tries, leases_regained, last_error {code, name, message}.
-/// Later versions may add keys.
+/// Returns a report on the activity, a JSON object. Values that aren't known are null. Later versions may add keys:
+///   state                  "open", "ending", "ended" or "gone"
+///   attempt                its number; 0 if unknown
+///   addressed_by           how requests name the activity: "token", "derived_token" or "ids" (docs/by-ids.md)
+///   signals                the set of THB_SIGNAL_*, as a number
+///   heartbeat_timeout_ms   0 if unknown, or there is none
+///   lease_left_ms          the time until THB_SIGNAL_LEASE_LOST
+///   since_acknowledged_ms  the time since the server acknowledged a beat
+///   pending                true: the newest record isn't acknowledged
+///   next_beat_ms           the time until the next beat
+///   records, beats         how many were recorded, and how many beats were acknowledged
+///   failed_tries           how many tries of beats failed
+///   leases_regained        how often a beat was acknowledged after THB_SIGNAL_LEASE_LOST
+///   last_error             of a beat: {code, name, message}
 ///
 /// Thread-safe. Never waits. The caller frees *info_out with thb_text_free.
 /// Returns THB_OK, THB_INVALID_HANDLE, THB_FORKED, THB_INVALID_ARGUMENT.
@@ -224,8 +236,8 @@ pub unsafe extern "C" fn thb_activity_flush(
     unsafe { boundary::run(error_out, || activity::flush(activity, Timeout::from_ms(timeout_ms)?)?.wait()) }
 }
 
-/// Completes the activity with a result, as thb_complete. Returns the same statuses, and also THB_ENDED,
-/// THB_INVALID_HANDLE, THB_FORKED.
+/// Completes the activity with a result, as thb_complete. A record that isn't sent yet is dropped: no attempt follows
+/// that could read it. Returns the same statuses, and also THB_ENDED, THB_INVALID_HANDLE, THB_FORKED.
 ///
 /// Beats are suspended during the call. After THB_OK and THB_IN_DOUBT the handle is ended: it can be read and closed,
 /// and all other calls return THB_ENDED. After THB_NOT_FOUND the activity is over. After any other status the beats
@@ -291,13 +303,12 @@ pub unsafe extern "C" fn thb_activity_report_cancelled(
 }
 
 /// Closes the handle. Sends the newest record first, for at most timeout_ms (0: drops it). Ends nothing on the
-/// server: an activity that wasn't ended times out there and is retried. The handle is closed with any status that this
-/// returns.
+/// server: an activity that wasn't ended times out there and is retried. The handle is closed even if the record
+/// couldn't be sent.
 ///
-/// Thread-safe; calls that other threads have blocked on the handle return THB_INVALID_HANDLE. Blocks at most
-/// timeout_ms.
-/// Returns THB_OK; THB_INVALID_HANDLE, THB_FORKED, THB_INVALID_ARGUMENT; and, if the last record couldn't be sent,
-/// the status of that failure.
+/// Thread-safe; calls of other threads that wait with the handle return THB_INVALID_HANDLE. Blocks at most timeout_ms.
+/// Returns THB_OK; THB_INVALID_HANDLE, THB_FORKED; THB_INVALID_ARGUMENT: timeout_ms is out of range, and nothing was
+/// done; and, if the last record couldn't be sent or was dropped, the status of that failure, for example THB_TIMEOUT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_close(
     activity: thb_activity_t,

@@ -11,16 +11,16 @@ use crate::{api::rpc, model::deadline::Timeout, runtime::panics};
 /// Connects this process to a Temporal server. There is one client per process.
 ///
 /// options_json is one JSON object; (NULL, 0) is {}. Each option is taken from the first of these sources that has
-/// it: options_json, its TEMPORAL_* environment variable, a profile of temporal.toml, the default. docs/options.md
-/// describes the keys:
+/// it: options_json, its TEMPORAL_* environment variable, a profile of temporal.toml, the default. The defaults of
+/// address and namespace are 127.0.0.1:7233 and "default". docs/options.md describes the keys:
 ///   address namespace api_key api_key_path tls{} grpc_meta{} authority identity config_file profile connect_timeout_ms
 ///   lazy proxy{} keepalive{} retry{} compression max_message_bytes require_encoded metrics_address
 /// An API key, or any option of tls, makes the connection secure; "tls": false makes it plain. The library rereads
 /// files with an API key or certificates when they change.
 ///
-/// Thread-safe. Blocks at most connect_timeout_ms, until the server has answered and has the namespace. Temporary
-/// failures, for example a refused connection, are retried within that time. Inputs are borrowed for the call. After
-/// a failure the process is not connected.
+/// Thread-safe. Blocks at most connect_timeout_ms (10000), until the server has answered and has the namespace.
+/// Temporary failures, for example a refused connection, are retried within that time. Inputs are borrowed for the
+/// call. After a failure other than THB_ALREADY_CONNECTED the process is not connected.
 /// Returns
 ///   THB_OK
 ///   THB_INVALID_ARGUMENT     options_json is NULL, but options_len isn't 0; or options_len is over PTRDIFF_MAX

@@ -34,15 +34,16 @@ pub unsafe fn payloads(
 /// Makes a task token for the attempt that runs, from the ids of a workflow's activity: {"workflow_id", "run_id",
 /// "activity_id", "attempt"}. Every function takes the token, and the server rejects it after that attempt.
 ///
-/// Without run_id the workflow's current run is used. With attempt, it must be that one. While the attempt hasn't
-/// started, the function waits. Servers 1.29 to 1.32 accept such tokens; docs/by-ids.md says how they are made.
+/// Without run_id the workflow's current run is used. With attempt, the attempt that runs must have that number. While
+/// the attempt hasn't started, the function waits. Servers 1.29 to 1.32 accept such tokens; docs/by-ids.md says how
+/// they are made.
 ///
 /// Thread-safe. Blocks at most timeout_ms. Inputs are borrowed for the call. The caller frees *token_out with
 /// thb_text_free; its bytes are not text.
 /// Returns
 ///   THB_OK
 ///   THB_NOT_FOUND            the activity is over, or another attempt has taken over
-///   THB_FAILED_PRECONDITION  the attempt isn't started yet
+///   THB_FAILED_PRECONDITION  the attempt hasn't started in time
 ///   THB_CONFIG               options_json can't be read, or has no activity_id
 ///   THB_INVALID_ARGUMENT     token_out is NULL
 ///   THB_UNIMPLEMENTED        there is no such token, e.g. for a standalone activity. thb_activity_open takes its ids

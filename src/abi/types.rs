@@ -23,12 +23,13 @@ pub type thb_watch_t = u64;
 pub type thb_queue_t = u64;
 
 /// The statuses. "retry" says whether the same call may succeed later; temporary failures were already retried within
-/// timeout_ms. "Any call" means each function that takes a task token.
+/// timeout_ms. "Any call" means each function that takes a task token, or waits for the server with a handle.
 ///
 ///   status                    retry  from, meaning, what to do
 ///   THB_OK                           Success. If the call sent a request, the server has acknowledged it.
 ///   THB_INVALID_ARGUMENT      no     Any function. An argument is wrong; the message names it. Correct the caller.
-///   THB_CONFIG                no     connect, token_from_env. An option, variable or file is wrong. Correct it.
+///   THB_CONFIG                no     connect, reconfigure, activity_open, token_from_env, token_from_ids. An option,
+///                                    variable or file is wrong. Correct it.
 ///   THB_NOT_CONNECTED         no     connect, any call. There is no client, or it was disconnected. Connect.
 ///   THB_ALREADY_CONNECTED     no     connect. There is a client. Use it, or disconnect first.
 ///   THB_UNAVAILABLE           yes    connect, any call. The server or the network is unavailable, or a NOT_FOUND
@@ -42,18 +43,20 @@ pub type thb_queue_t = u64;
 ///   THB_NAMESPACE_NOT_ACTIVE  yes    connect, any call. Another cluster serves the namespace. Continue, and beat again.
 ///   THB_NOT_FOUND             no     Any call. The activity is over for this token: ended, timed out, or superseded.
 ///                                    STOP THE WORK, and don't end the activity.
-///   THB_IN_DOUBT              no     complete, fail, report_cancelled. The call may have been applied: an earlier try's
-///                                    answer was lost. Treat the activity as ended; don't undo the work.
+///   THB_IN_DOUBT              no     complete, fail, report_cancelled. The call may have been applied: the answer to an
+///                                    earlier try was lost. Treat the activity as ended; don't undo the work.
 ///   THB_TOO_LARGE             no     heartbeat, complete, fail, report_cancelled. Over the server's limit (2 MiB
 ///                                    encoded, unless it reports another); nothing was sent. Keep large state elsewhere.
 ///   THB_RESOURCE_EXHAUSTED    maybe  connect, any call. A limit of the server, temporary or permanent. Beat less often.
-///   THB_LOCAL_LIMIT           yes    connect, any call. Too few threads or descriptors. Raise the limit.
+///   THB_LOCAL_LIMIT           yes    connect, any call, open, submit. Too few threads or descriptors, too little
+///                                    memory, or too many handles or asynchronous calls. Raise the limit.
 ///   THB_TOKEN_UNREADABLE      no     Any call. The bytes aren't a task token. Was the base64 text decoded?
-///   THB_FAILED_PRECONDITION   no     connect, any call. The server can't do this in its current state.
+///   THB_FAILED_PRECONDITION   no     connect, any call. The server can't do this in its current state. token_from_ids:
+///                                    the attempt isn't started. activity_get_details: a record came first.
 ///   THB_UNIMPLEMENTED         no     connect, any call. The server, or this version of the library, doesn't support it.
 ///   THB_SERVER_ERROR          maybe  connect, any call. The server failed, or its answer is invalid. Beat again.
-///   THB_INVALID_HANDLE        no     thb_activity functions. The handle is closed or was never valid.
-///   THB_FORKED                no     thb_activity functions. The handle is the parent's. Let the parent record.
+///   THB_INVALID_HANDLE        no     Functions with a handle. The handle is closed or was never valid.
+///   THB_FORKED                no     Functions with a handle. It belongs to the parent process. Let the parent record.
 ///   THB_ALREADY_OPEN          no     activity_open, any call. A handle holds this token. Use it, or close it first.
 ///   THB_ENDED                 no     thb_activity functions. This handle has ended the activity. Close it.
 ///   THB_ABI_MISMATCH          no     check_abi. The library isn't compatible with the header. Install one that is.
@@ -114,17 +117,21 @@ pub enum thb_encoding {
 ///
 ///   CANCEL_REQUESTED  Cancellation was requested. Clean up and call thb_report_cancelled. Or finish the work: the
 ///                     server still accepts thb_complete.
-///   PAUSED            The activity is paused. Stop working but continue the heartbeats: timeouts still run.
+///   PAUSED            The activity is paused. Stop working but continue the heartbeats: timeouts still run. An open
+///                     activity continues them, and its stall timeout doesn't run. See thb_activity_wait.
 ///   RESET             The activity was reset. End this attempt (thb_fail); another follows.
 ///
-/// Only for a handle, where CANCEL_REQUESTED and RESET stay set:
+/// In a handle CANCEL_REQUESTED and RESET stay set. Only a handle has these signals:
 ///   GONE              The activity is over for this token; the library sends nothing more. Stop the work.
 ///   LEASE_LOST        No beat was acknowledged for a whole heartbeat timeout. Another attempt may be running: stop, or
 ///                     make sure that nothing is done twice. Cleared by the next acknowledged beat, or by GONE.
-///   STALLED           No record or touch for stall_timeout_ms: the pulse has stopped. The next one clears it.
+///   STALLED           No record or touch for stall_timeout_ms: the pulse has stopped. The next record or touch
+///                     clears the signal.
 ///   REFUSED           The server refuses the beats permanently. thb_activity_get_info has the reason; correct it.
-///   DEADLINE          attempt_remaining_ms has passed: a hint. A beat asks the server; GONE follows if it is over.
-///   UNSEEDED          The saved progress couldn't be read, so the pulse is off until you record something.
+///   DEADLINE          attempt_remaining_ms has passed: a hint. The library sends a beat to ask the server. GONE follows
+///                     if the attempt is over.
+///   UNSEEDED          The previous attempt's details couldn't be read when the pulse was due. So the pulse is off, and
+///                     the attempt may time out. Record something: the library then sends a beat.
 #[repr(C)]
 #[allow(missing_docs, reason = "the table above says it")]
 pub enum thb_signal {

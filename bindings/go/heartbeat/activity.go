@@ -40,8 +40,8 @@ func (a *Activity) Context() context.Context {
 }
 
 // RecordHeartbeat copies the details for the next heartbeat and returns the current signals. It never waits for the network. The first
-// record is sent at once, later ones when a heartbeat is due. A record replaces an earlier record that isn't sent yet. The newest record
-// is always sent.
+// record is sent at once, later ones when a heartbeat is due. A record replaces an earlier record that isn't sent yet. [Activity.Flush],
+// [Activity.Fail], [Activity.ReportCancelled] and [Activity.Close] send the newest record.
 //
 // If a returned signal cancels Context, the Context is already cancelled when the call returns. After the process was frozen for longer
 // than the heartbeat timeout, the first call returns [SignalLeaseLost].

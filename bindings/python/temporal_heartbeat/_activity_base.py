@@ -195,8 +195,9 @@ class ActivityBase:
         """Record progress, and return the current signals: usually none.
 
         The next attempt resumes from ``details``, usually one value. The first details are sent at
-        once, later ones when a heartbeat is due. New details replace details that aren't sent yet,
-        and the newest are always sent. Without details this is `touch`: nothing is erased.
+        once, later ones when a heartbeat is due. New details replace details that aren't sent yet.
+        `flush`, `fail`, `report_cancelled` and `close` send the newest. Without details this is
+        `touch`: nothing is erased.
 
         Never waits. Any thread may call it.
 

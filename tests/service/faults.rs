@@ -189,7 +189,9 @@ fn aging() -> [String; 4] {
 
 /// The text of the page before the table. The text after the table, from `REST` on, isn't generated.
 const HEAD: &str = "# Faults\n\nThis page shows the effect of each fault of a server on one heartbeat call, and on an open activity.\n\n\
-The call has a timeout of 0.5 s. The activity stays open during the fault. When the server works again, the program records once more.\n\
+The call has a timeout of 0.5 s, and *after* is the time until it returns. It retries temporary errors within the timeout. It returns at once\n\
+if the error is permanent, or if the pause before a retry would exceed the timeout: after a rate limit the pause is at least 1 s. The activity\n\
+stays open during the fault. When the server works again, the program records once more. *Describe* is the request for the activity's state.\n\
 `tests/service/faults.rs` runs each row and checks this page.\n\n\
 | the server's answer to heartbeats | the call returns | after | the open activity |\n|---|---|---|---|\n";
 const REST: &str = "\n## A real server\n";

@@ -69,7 +69,7 @@ impl EndingCall {
             }
         };
         if flushes && let Err(error) = self.activities.flush(self.handle, deadline).await {
-            // An earlier ending call may have ended the activity. Only the server can tell.
+            // An earlier ending call may have ended the activity. Only the server knows.
             let is_over = error.status() == Status::NotFound;
             if !is_over || registry.with(self.handle, |activity| activity.check_may_end())?.is_err() {
                 return Err(error);

@@ -34,7 +34,7 @@ LEFT = "left"
 
 # Longer than any request of the harness to the server or the worker.
 ANSWER_LIMIT_S = 20.0
-# A worker's poll may wait in vain for a server that was killed meanwhile, until its timeout of 70 s.
+# A worker whose server was killed may wait for the answer to its poll until the timeout of 70 s.
 SHUTDOWN_LIMIT_S = 90.0
 
 

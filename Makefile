@@ -169,7 +169,7 @@ check-memory: ## run C programs with a library that AddressSanitizer instruments
 	$(UNSTABLE) RUSTFLAGS=-Zsanitizer=address $(CARGO) rustc --lib --crate-type cdylib --target $(TRIPLE) --target-dir target/asan -- $(LINK)
 	TEMPORAL_HEARTBEAT_LIBRARY=$(ASAN) THB_SANITIZED=1 $(CARGO) test --test abi -- programs wrapper closed_repeatedly
 
-MODELS := slot_filled slot_given_up registry_change_wakes registry_wakes_tasks registry_close_wakes registry_one_holder hand_over queue_takes_once queue_ends_once queue_close_wakes
+MODELS := slot_filled slot_given_up registry_change_wakes registry_wakes_tasks registry_close_wakes registry_one_holder hand_over queue_takes_once queue_ends_once queue_completes_before_disconnect queue_close_wakes
 
 # First each model must find its planted bug.
 check-orders: ## run slot, registry, hand-over and completion queue in every order of events (loom)

@@ -197,7 +197,7 @@ impl Queues {
         Ok(())
     }
 
-    /// Ends the calls of a session that haven't ended, because the session ends.
+    /// Ends the calls of a session that haven't ended, because the session ends. Their completions are ready then.
     pub fn end_calls_of(&self, session: u64) {
         let queues: Vec<_> = self.open.lock().queues.values().cloned().collect();
         for queue in queues {
@@ -361,7 +361,9 @@ impl SubmittedCall {
     /// Ends the call, once, with its outcome or the reason why there is none. Returns whether the waiting threads have to
     /// be woken.
     fn end(&self, outcome: Result<Result<Answer>>) -> bool {
-        let Some((share, resolve)) = self.pending.lock().take() else { return false };
+        // Locked until the completion is in the queue: a disconnect that finds the call ended relies on that.
+        let mut pending = self.pending.lock();
+        let Some((share, resolve)) = pending.take() else { return false };
         let completion = Completion { user_data: self.key.0, outcome: resolve(outcome), _share: share };
         self.queue.complete(self.key, completion)
     }

@@ -31,7 +31,7 @@ mod process;
 mod runtime;
 mod sys;
 
-const MODELS: [(&str, fn()); 10] = [
+const MODELS: [(&str, fn()); 11] = [
     ("slot_filled", slot_filled),
     ("slot_given_up", slot_given_up),
     ("registry_change_wakes", registry_change_wakes),
@@ -41,6 +41,7 @@ const MODELS: [(&str, fn()); 10] = [
     ("hand_over", hand_over),
     ("queue_takes_once", queue_takes_once),
     ("queue_ends_once", queue_ends_once),
+    ("queue_completes_before_disconnect", queue_completes_before_disconnect),
     ("queue_close_wakes", queue_close_wakes),
 ];
 
@@ -206,6 +207,17 @@ fn queue_ends_once() {
     let left = queue.next(2, &Deadline::within(Duration::ZERO)).unwrap();
     assert_eq!(left.len(), if cfg!(feature = "planted") { 2 } else { 1 });
     assert!(!queues.has_running_calls());
+}
+
+/// When a disconnect has ended the calls, their completions are ready, also that of a call that its task was ending.
+fn queue_completes_before_disconnect() {
+    let (queues, _, queue) = with_queue();
+    let running = submit(&queue, 1);
+    let ender = thread::spawn(move || running.end(Ok(Answer::Done)));
+    queues.end_calls_of(1);
+    let ready = queue.next(2, &Deadline::within(Duration::ZERO)).unwrap();
+    assert_eq!(ready.len(), if cfg!(feature = "planted") { 2 } else { 1 });
+    ender.join().unwrap();
 }
 
 /// A thread that waits for a completion returns when the queue is closed.

@@ -76,9 +76,11 @@ impl<T> Drop for Fallback<T> {
 #[must_use = "a call begins when it is waited for"]
 pub struct Call<T>(Kind<T>);
 
+/// What a call does that needs no server. It never waits.
+type Action<T> = Box<dyn FnOnce() -> Result<T> + Send>;
+
 enum Kind<T> {
-    /// There is nothing to do.
-    Ready(T),
+    Immediate(Action<T>),
     Prepared(Prepared<T>),
 }
 
@@ -101,7 +103,12 @@ impl<T> fmt::Debug for Call<T> {
 impl<T: Send + 'static> Call<T> {
     /// Creates a call whose result is known.
     pub fn ready(result: T) -> Self {
-        Call(Kind::Ready(result))
+        Self::immediate(move || Ok(result))
+    }
+
+    /// Creates a call that runs `action` when it begins. An error of `action` refuses the call.
+    pub fn immediate(action: impl FnOnce() -> Result<T> + Send + 'static) -> Self {
+        Call(Kind::Immediate(Box::new(action)))
     }
 
     /// Creates a call that runs `work` in a session.
@@ -150,7 +157,7 @@ impl<T: Send + 'static> Call<T> {
     /// Makes the call, and blocks until it ends.
     pub fn wait(self) -> Result<T> {
         match self.0 {
-            Kind::Ready(result) => Ok(result),
+            Kind::Immediate(action) => action(),
             Kind::Prepared(Prepared { session, deadline, work, fallback, .. }) => {
                 let work = unless_prevented(work, fallback.cancellation.clone());
                 fallback.resolve(session.block_on(&deadline, async move { Ok(work.await) }))
@@ -166,8 +173,8 @@ where
     /// Begins the call. Its completion goes to a queue.
     pub fn submit(self, entry: Entry) -> Result<()> {
         let call = match self.0 {
-            Kind::Ready(result) => {
-                entry.complete(result.into());
+            Kind::Immediate(action) => {
+                entry.complete(action()?.into());
                 return Ok(());
             }
             Kind::Prepared(call) => call,
@@ -220,7 +227,7 @@ impl<T: Send + 'static> IntoFuture for Call<T> {
 
     fn into_future(self) -> CallFuture<T> {
         match self.0 {
-            Kind::Ready(result) => CallFuture::Ready(Some(result)),
+            Kind::Immediate(action) => CallFuture::Ready(Some(action())),
             Kind::Prepared(Prepared { session, mut deadline, work, fallback, .. }) => {
                 let (sender, outcome) = oneshot::channel();
                 let cancellation = deadline.cancellation().share();
@@ -235,7 +242,7 @@ impl<T: Send + 'static> IntoFuture for Call<T> {
 /// A call that has begun.
 pub enum CallFuture<T> {
     /// The result is known; `None` once it was returned.
-    Ready(Option<T>),
+    Ready(Option<Result<T>>),
     /// The call runs; `None` once the outcome was returned.
     Running(Receiver<Result<T>>, Option<Fallback<T>>),
 }
@@ -248,7 +255,9 @@ impl<T: 'static> Future for CallFuture<T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         let again = || Error::new(Status::Internal, "the future was polled after its end");
         match &mut *self {
-            CallFuture::Ready(result) => Poll::Ready(result.take().ok_or_else(again)),
+            CallFuture::Ready(result) => Poll::Ready(result.take().unwrap_or_else(|| Err(again()))),
+            // The receiver panics if it is polled again.
+            CallFuture::Running(_, None) => Poll::Ready(Err(again())),
             CallFuture::Running(outcome, fallback) => Pin::new(outcome).poll(context).map(|outcome| {
                 let fallback = fallback.take().ok_or_else(again)?;
                 fallback.resolve(outcome.map_err(|_| runtime::disconnected()))

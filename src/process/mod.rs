@@ -63,6 +63,16 @@ impl State {
             State::Disconnected | State::Inherited(_) => None,
         }
     }
+
+    fn check_may_connect(&self) -> Result<()> {
+        match self {
+            State::Disconnected => Ok(()),
+            State::Connecting(_) => Err(already("another thread is connecting")),
+            State::Connected(_) | State::Inherited(_) => {
+                Err(already("the process is already connected; disconnect first to change the connection"))
+            }
+        }
+    }
 }
 
 /// Runs in the only thread of a forked child. Makes the parent's state unreachable without touching it, and closes
@@ -89,22 +99,11 @@ pub fn connect(options: Options) -> Result<Call<()>> {
     log_ring::check_log_level()?;
     let process = process()?;
     let mut state = process.state.lock();
-    match &*state {
-        State::Disconnected => {}
-        State::Connecting(_) => return Err(already("another thread is connecting")),
-        State::Connected(_) | State::Inherited(_) => {
-            return Err(already(
-                "the process is already connected; disconnect first to change the connection",
-            ));
-        }
+    state.check_may_connect()?;
+    if options.lazy {
+        return Ok(Call::immediate(move || process.connect_lazily(options)));
     }
     let session = process.start(options.clone())?;
-    if options.lazy {
-        *state = State::Connected(session.clone());
-        session.handshake_when_used();
-        OPTIONS.publish(Some(options));
-        return Ok(Call::ready(()));
-    }
     *state = State::Connecting(session.clone());
     let (deadline, connecting) = (Deadline::within(options.connect_timeout), session.clone());
     let call = Call::new(session.clone(), deadline, |client, deadline| async move {
@@ -143,8 +142,10 @@ pub fn disconnect(timeout: Timeout) -> Result<Call<()>> {
         }
     };
     let Some(deadline) = timeout.start() else {
-        process.finish_disconnecting(&session);
-        return Ok(Call::ready(()));
+        return Ok(Call::immediate(move || {
+            process.finish_disconnecting(&session);
+            Ok(())
+        }));
     };
     let ending = session.clone();
     let call = Call::new(session.clone(), deadline, |_, deadline| async move {
@@ -222,6 +223,17 @@ fn process() -> Result<&'static Process> {
 }
 
 impl Process {
+    /// Connects without a handshake.
+    fn connect_lazily(&'static self, options: Options) -> Result<()> {
+        let mut state = self.state.lock();
+        state.check_may_connect()?;
+        let session = self.start(options.clone())?;
+        session.handshake_when_used();
+        *state = State::Connected(session);
+        OPTIONS.publish(Some(options));
+        Ok(())
+    }
+
     /// Puts a session in force, or ends it if the server didn't answer.
     fn finish_connecting(&self, session: &Arc<Session>, answered: Result<Options>) -> Result<()> {
         let mut state = self.state.lock();

@@ -445,6 +445,11 @@ fn inputs_of_outstanding_calls_are_limited() {
 }
 
 #[test]
+fn submission_of_a_connect_that_is_refused_leaves_no_connection() {
+    queue("refused_connect");
+}
+
+#[test]
 fn exit_completes_submitted_calls_but_waits_for_a_limited_time() {
     queue("exit");
     let took = queue("silent_exit");

@@ -74,6 +74,16 @@ fn call_that_is_not_awaited_is_not_sent() {
 }
 
 #[test]
+fn connect_that_is_not_awaited_connects_nothing() {
+    let fake = Fake::start(|_| Answer::ok());
+    let options = format!(r#"{{"address": "{}", "lazy": true}}"#, fake.address);
+    drop(rpc::connect(options.as_bytes()).unwrap());
+    assert_eq!(status(rpc::heartbeat(b"token", None, HOUR)), Status::NotConnected);
+    block_on(rpc::connect(options.as_bytes()).unwrap().into_future()).unwrap();
+    block_on(rpc::heartbeat(b"token", None, HOUR).unwrap().into_future()).unwrap();
+}
+
+#[test]
 fn dropping_a_future_cancels_its_call() {
     let fake =
         Fake::connected(
@@ -100,6 +110,14 @@ fn dropped_ending_leaves_the_activity_in_doubt() {
     fake.wait_for(COMPLETED, 1);
     drop(ending);
     assert_eq!(status(rpc::complete(b"token", None, HOUR).unwrap().wait()), Status::InDoubt);
+}
+
+#[test]
+fn future_that_is_polled_after_its_end_returns_an_error() {
+    let _fake = Fake::connected(|_| Answer::ok());
+    let mut beat = rpc::heartbeat(b"token", None, HOUR).unwrap().into_future();
+    block_on(&mut beat).unwrap();
+    assert_eq!(status(block_on(beat)), Status::Internal);
 }
 
 #[test]

@@ -382,6 +382,25 @@ static void inputs_of_outstanding_calls_are_limited(void) {
     free(large);
 }
 
+/* The options are too large for what the untaken completions leave. */
+static void refused_connect_leaves_no_connection(void) {
+    connected();
+    char *large = calloc(LARGE, 1);
+    for (int number = 0; number < 63; number++) {
+        SUCCEEDS(thb_queue_submit_heartbeat(queue, 1, "silent", 6, THB_ENCODING_BINARY, large, LARGE, 60000, err));
+    }
+    SUCCEEDS(thb_disconnect(0, err));
+    memset(large, ' ', LARGE);
+    memcpy(large, "{\"lazy\":true}", 13);
+    FAILS(THB_LOCAL_LIMIT, thb_queue_submit_connect(queue, 2, large, LARGE, err));
+    FAILS(THB_NOT_CONNECTED, beat("token", 3, 30000));
+    SUCCEEDS(thb_connect(large, LARGE, err));
+    SUCCEEDS(beat("token", 4, 30000));
+    for (int number = 0; number < 63; number++) CHECK(is(THB_NOT_CONNECTED, next_of(1)));
+    CHECK(is(THB_OK, next_of(4)));
+    free(large);
+}
+
 static void program_may_end_with_calls_outstanding(void) {
     connected();
     for (uint64_t number = 0; number < 100; number++) SUCCEEDS(beat("token", number, 60000));
@@ -410,6 +429,7 @@ int main(int argc, char **argv) {
         {"limit", outstanding_calls_are_limited},
         {"flood", refused_submissions_and_untaken_completions_use_limited_memory},
         {"inputs", inputs_of_outstanding_calls_are_limited},
+        {"refused_connect", refused_connect_leaves_no_connection},
         {"exit", program_may_end_with_calls_outstanding},
         {"silent_exit", exit_waits_a_limited_time_for_calls},
     };

@@ -41,6 +41,13 @@ impl Slot {
         }
     }
 
+    /// Returns whether this descriptor is that of the recorded file.
+    fn has(&self, descriptor: RawFd) -> bool {
+        let (device, inode) = (self.device.load(Ordering::Relaxed), self.inode.load(Ordering::Relaxed));
+        let known = (device, inode, self.mark.load(Ordering::Relaxed));
+        file(descriptor).is_ok_and(|there| there == known)
+    }
+
     fn claim(&self) -> bool {
         self.complement.compare_exchange(FREE, CLAIMED, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
@@ -66,6 +73,13 @@ impl Private {
         }
         Private(claimed)
     }
+
+    /// Returns whether the descriptor is still that of the recorded file, as far as it was recorded.
+    pub fn is_intact(&self) -> bool {
+        self.0
+            .and_then(|at| KNOWN.get(at))
+            .is_none_or(|slot| slot.has(!slot.complement.load(Ordering::Acquire)))
+    }
 }
 
 impl Drop for Private {
@@ -81,9 +95,7 @@ impl Drop for Private {
 pub fn close_copies() {
     for slot in &KNOWN {
         let descriptor = !slot.complement.swap(FREE, Ordering::AcqRel);
-        let (device, inode) = (slot.device.load(Ordering::Relaxed), slot.inode.load(Ordering::Relaxed));
-        let known = (device, inode, slot.mark.load(Ordering::Relaxed));
-        if descriptor >= 0 && file(descriptor).is_ok_and(|there| there == known) {
+        if descriptor >= 0 && slot.has(descriptor) {
             // SAFETY: it is the copy of a recorded descriptor, which nothing in this process uses.
             unsafe { libc::close(descriptor) };
         }

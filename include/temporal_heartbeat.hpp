@@ -817,6 +817,33 @@ private:
 /* Instead of a callback: return a Future. */
 struct ReturnFuture {};
 
+/* Keeps the first exception of several functions. */
+class FirstException {
+public:
+    template <typename Function>
+    void catching(Function function) {
+#ifdef __cpp_exceptions
+        try {
+            function();
+        } catch (...) {
+            if (!thrown_) thrown_ = std::current_exception();
+        }
+#else
+        function();
+#endif
+    }
+    void rethrow() const {
+#ifdef __cpp_exceptions
+        if (thrown_) std::rethrow_exception(thrown_);
+#endif
+    }
+
+private:
+#ifdef __cpp_exceptions
+    std::exception_ptr thrown_;
+#endif
+};
+
 }  // namespace detail
 
 /* The result of a submitted call: a std::future<Result<T>>, which coroutines can also co_await. get() waits until another
@@ -866,7 +893,8 @@ private:
  * refused call without a callback has a Future with the error.
  *
  * When the queue is closed or destroyed, its calls continue. Callbacks that haven't run are destroyed, Futures get
- * THB_INVALID_HANDLE, and waiting coroutines resume with it. A forked child calls none of them. */
+ * THB_INVALID_HANDLE, and waiting coroutines resume with it. If some throw, the others resume too; then close throws the
+ * first exception, and the destructor drops it. A forked child calls none of them. */
 class Queue {
     using ReturnFuture = detail::ReturnFuture;
 
@@ -878,7 +906,10 @@ public:
         std::swap(calls_, closed.calls_);
         return *this;
     }
-    ~Queue() { static_cast<void>(close()); }
+    ~Queue() {
+        detail::FirstException dropped;
+        dropped.catching([this] { static_cast<void>(close()); });
+    }
     static Result<Queue> open() {
         thb_queue_t handle = 0;
         if (Error error = detail::call(thb_queue_open, &handle)) return error;
@@ -916,7 +947,10 @@ public:
             const std::lock_guard<std::mutex> lock(calls_->mutex);
             abandoned.swap(calls_->submitted);
         }
-        for (const auto &[number, call] : abandoned) call->abandon(Error(THB_INVALID_HANDLE));
+        detail::FirstException thrown;
+        for (const auto &entry : abandoned)
+            thrown.catching([&] { entry.second->abandon(Error(THB_INVALID_HANDLE)); });
+        thrown.rethrow();
         return error;
     }
 
@@ -1059,25 +1093,12 @@ private:
         if (Error error = detail::call(thb_queue_next, handle(), max, timeout, &made)) return error;
         const std::unique_ptr<thb_completions_t, void (*)(thb_completions_t *)> taken(made, thb_completions_free);
         const std::size_t count = thb_completions_count(made);
-#ifdef __cpp_exceptions
-        std::exception_ptr thrown;
-#endif
+        detail::FirstException thrown;
         for (std::size_t at = 0; at < count; ++at) {
             const Call call = calls->take(thb_completions_user_data(made)[at]);
-            if (!call) continue;  // closed
-#ifdef __cpp_exceptions
-            try {
-                call->complete(made, at);
-            } catch (...) {
-                if (!thrown) thrown = std::current_exception();
-            }
-#else
-            call->complete(made, at);
-#endif
+            if (call) thrown.catching([&] { call->complete(made, at); });  // otherwise the queue was closed
         }
-#ifdef __cpp_exceptions
-        if (thrown) std::rethrow_exception(thrown);
-#endif
+        thrown.rethrow();
         return count;
     }
 

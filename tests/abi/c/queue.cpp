@@ -217,7 +217,11 @@ struct Task {
         std::suspend_never initial_suspend() noexcept { return {}; }
         std::suspend_always final_suspend() noexcept { return {}; }
         void return_void() {}
-        void unhandled_exception() { std::terminate(); }
+#ifdef __cpp_exceptions
+        void unhandled_exception() { throw; }
+#else
+        void unhandled_exception() {}
+#endif
     };
     explicit Task(std::coroutine_handle<promise_type> handle) : coroutine(handle) {}
     Task(Task &&other) noexcept : coroutine(std::exchange(other.coroutine, {})) {}
@@ -258,6 +262,32 @@ static void coroutines_resume_in_the_callers_loop() {
     }
     CHECK(found.size() == 1 && is(THB_INVALID_HANDLE, found[0]));
 }
+
+#ifdef __cpp_exceptions
+static Task throw_when_resumed(const thb::Queue &queue, int number, int &thrown) {
+    co_await queue.heartbeat(token("silent", static_cast<std::size_t>(number)), 1, 60s);
+    throw ++thrown;
+}
+
+static void exception_of_a_coroutine_resumes_the_others_at_the_close() {
+    int thrown = 0;
+    std::vector<Task> tasks;
+    {
+        thb::Queue queue = *thb::Queue::open();
+        const thb::Queue destroyed = *thb::Queue::open();
+        for (int number = 0; number < 10; ++number)
+            tasks.push_back(throw_when_resumed(number % 2 ? queue : destroyed, number, thrown));
+        int first = 0;
+        try {
+            static_cast<void>(queue.close());
+        } catch (int caught) {
+            first = caught;
+        }
+        CHECK(first == 1 && thrown == 5);
+    }
+    CHECK(thrown == 10);
+}
+#endif
 #endif
 
 int main(int, char **argv) {
@@ -276,6 +306,9 @@ int main(int, char **argv) {
 #endif
 #ifdef __cpp_impl_coroutine
     coroutines_resume_in_the_callers_loop();
+#ifdef __cpp_exceptions
+    exception_of_a_coroutine_resumes_the_others_at_the_close();
+#endif
 #endif
     return 0;
 }

@@ -118,6 +118,16 @@ def test_waiting_call_is_interrupted(program: Command, server: Server, start: St
     assert observed(program, "interrupted", attempt, server) == ["TimeoutError true"]
 
 
+def test_program_exits_while_a_call_waits(program: Command, server: Server, start: StartActivity) -> None:
+    attempt = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS).next_attempt()
+    assert observed(program, "exits", attempt, server) == []
+
+
+def test_workers_of_node_leave_no_queue_and_can_be_terminated(server: Server, start: StartActivity) -> None:
+    attempt = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS).next_attempt()
+    assert observed(PROGRAMS["node"](), "workers", attempt, server) == ["0", "1"]
+
+
 LOADS: dict[str, Callable[[], Command]] = {
     "node": lambda: [*node_binding("index.js")[:1], "-p", PRINT_VERSION_NODE.format(node_binding("index.js")[1])],
     "ruby": lambda: [*ruby()[:-1], "-e", PRINT_VERSION_RUBY],

@@ -1,7 +1,10 @@
 // Runs one scenario on the activity of the environment, and prints what it observes: tests/e2e/test_node_ruby.py.
 'use strict';
 
+const { once } = require('node:events');
+const { readdirSync } = require('node:fs');
 const { setFlagsFromString } = require('node:v8');
+const { Worker } = require('node:worker_threads');
 const thb = require('..');
 
 const print = (...values) => console.log(values.map((value) => (typeof value === 'string' ? value : JSON.stringify(value))).join(' '));
@@ -90,7 +93,34 @@ const scenarios = {
     const signal = AbortSignal.timeout(50);
     print(await codeOf(() => thb.connect({ address: '127.0.0.1:1', connectTimeoutMs: 60_000, signal })), performance.now() - began < 30_000);
   },
+
+  async exits(token) {
+    await connectToNothing();
+    thb.heartbeat(token, 1, { timeoutMs: Infinity });
+    process.exit();
+  },
+
+  async workers(token) {
+    const run = (work) => new Worker(`const thb = require('${require.resolve('..')}'); ${work}`, { eval: true });
+    const call = `thb.getDetails(Buffer.from('${token.toString('base64')}', 'base64'))`;
+    const descriptors = () => readdirSync('/dev/fd').length;
+    await once(run(call), 'exit');
+    const before = descriptors();
+    for (let count = 0; count < 5; count++) await once(run(call), 'exit');
+    print(descriptors() - before);
+
+    await connectToNothing();
+    const waiting = run(`thb.heartbeat(Buffer.from('token'), 1, { timeoutMs: Infinity }); require('worker_threads').parentPort.postMessage('')`);
+    await once(waiting, 'message');
+    print(await waiting.terminate());
+  },
 };
+
+// Connects to a port at which no server listens, so that calls wait until their timeouts.
+async function connectToNothing() {
+  await thb.disconnect();
+  await thb.connect({ address: '127.0.0.1:1', lazy: true });
+}
 
 async function main(scenario) {
   await thb.connect();

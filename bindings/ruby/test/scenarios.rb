@@ -99,6 +99,15 @@ module Scenarios
     Thread.new { main.raise(Class.new(StandardError) { def self.name = "TimeoutError" }) }
     print_all code_of { THB.connect(address: "127.0.0.1:1", connect_timeout: 60) }, Time.now - began < 30
   end
+
+  # No server listens at the port, so the call waits until its timeout.
+  def exits(token)
+    THB.disconnect
+    THB.connect(address: "127.0.0.1:1", lazy: true)
+    Thread.new { code_of { THB.heartbeat(token, 1, timeout: nil) } }
+    Thread.pass until Thread.list.size > 2 # that of the call runs
+    exit
+  end
 end
 
 $stdout.sync = true

@@ -14,6 +14,11 @@ module TemporalHeartbeat
     # The space for one output: a pointer, a handle or a number.
     OUTPUT_BYTES = 8
 
+    # The longest waits at the exit: for the calls, and then for the recorded details.
+    EXIT_SECONDS = 1
+    # The threads of the blocking calls in progress.
+    CALLS = ThreadGroup.new
+
     @lock = Mutex.new
     @functions = {}
 
@@ -45,8 +50,19 @@ module TemporalHeartbeat
       def call_blocking(name, *arguments)
         thread = Thread.new { call(name, *arguments) }
         thread.report_on_exception = false
+        CALLS.add(thread)
         thread.value
       end
+
+      # Ends the calls in progress, because Ruby exits only after the foreign functions have returned.
+      def end_calls
+        wait_end = now + EXIT_SECONDS
+        sleep(0.01) while CALLS.list.any? && now < wait_end
+      ensure
+        raw(:thb_disconnect, milliseconds(EXIT_SECONDS), nil) if CALLS.list.any?
+      end
+
+      def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
 
       def output = Fiddle::Pointer.malloc(OUTPUT_BYTES, Fiddle::RUBY_FREE).tap { |memory| memory[0, OUTPUT_BYTES] = "\0" * OUTPUT_BYTES }
 
@@ -128,5 +144,7 @@ module TemporalHeartbeat
         )
       end
     end
+
+    at_exit { end_calls }
   end
 end

@@ -359,6 +359,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn draining_connection_answers_pings() {
+        let (sender, mut server) = connected(10, None).await;
+        let (given_up, other) = (call(&sender), call(&sender));
+        let (_first, begun) = (next(&mut server).await, next(&mut server).await);
+        server.graceful_shutdown();
+        tokio::spawn(async move { while server.accept().await.is_some() {} });
+        time::timeout(LONG, async {
+            while !sender.is_closed() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .unwrap();
+        given_up.abort();
+        assert!(given_up.await.is_err());
+        time::timeout(LONG, sender.liveness.settle(sender.liveness.pings(), LONG)).await.unwrap();
+        assert!(!sender.liveness.is_aborted());
+        answer(begun);
+        assert!(other.await.unwrap().is_ok());
+    }
+
+    #[tokio::test]
     async fn calls_to_a_silent_server_are_lost() {
         let soon = Duration::from_millis(20);
         let (sender, mut server) = connected(10, Some(Keepalive { interval: soon, timeout: soon })).await;
@@ -435,7 +457,7 @@ mod tests {
         call.abort();
         assert!(call.await.is_err());
         assert!(sender.liveness.must_discard());
-        let given_up = time::Instant::now();
+        let given_up = sender.liveness.pings();
         tokio::spawn(async move { while server.accept().await.is_some() {} });
         time::timeout(LONG, sender.liveness.settle(given_up, LONG)).await.unwrap();
         assert!(!sender.is_closed() && !sender.liveness.must_discard());

@@ -36,10 +36,12 @@ struct Observed {
     /// Whether the last PING is unanswered.
     awaits_pong: bool,
     wish: Wish,
-    /// The send time of the newest PING that was answered.
-    confirmed: Option<Instant>,
-    /// When a request was last given up.
-    given_up: Option<Instant>,
+    /// How many PINGs were sent.
+    pings: u64,
+    /// The number of the newest PING that was answered, from 1; 0: none.
+    confirmed: u64,
+    /// How many PINGs were sent before a request was last given up.
+    given_up: Option<u64>,
     requests: usize,
     is_aborted: bool,
     is_closed: bool,
@@ -65,7 +67,8 @@ impl Default for Liveness {
                 last_ping: None,
                 awaits_pong: false,
                 wish: Wish::None,
-                confirmed: None,
+                pings: 0,
+                confirmed: 0,
                 given_up: None,
                 requests: 0,
                 is_aborted: false,
@@ -106,7 +109,7 @@ impl Liveness {
         let mut observed = self.observed.lock();
         observed.requests -= 1;
         if given_up {
-            observed.given_up = Some(Instant::now());
+            observed.given_up = Some(observed.pings);
         }
     }
 
@@ -121,22 +124,30 @@ impl Liveness {
     /// since the PING, and nothing was received for `silence`.
     pub fn is_dead(&self, silence: Duration) -> bool {
         let observed = self.observed.lock();
-        let proof = SHORTEST_SILENCE.max(observed.round_trip * ROUND_TRIPS);
+        let proof = observed.longest_pong();
         let sent = observed.last_ping.filter(|_| observed.awaits_pong);
         sent.is_some_and(|sent| {
             observed.received <= sent && observed.received.elapsed() >= silence && sent.elapsed() >= proof
         })
     }
 
-    /// Returns whether a request that was given up at `given_up` can't leave this host any more.
-    pub fn is_settled(&self, given_up: Instant) -> bool {
-        self.observed.lock().is_settled(given_up)
+    /// Returns how many PINGs were sent. The answer to a later one shows that a request that is given up now can't leave this
+    /// host any more. Times wouldn't do: two may be equal.
+    pub fn pings(&self) -> u64 {
+        self.observed.lock().pings
     }
 
-    /// Waits until that is so. Aborts the connection after `max_wait`.
-    pub async fn settle(&self, given_up: Instant, max_wait: Duration) {
+    /// Returns whether a request that was given up after so many PINGs can't leave this host any more.
+    pub fn is_settled(&self, pings: u64) -> bool {
+        self.observed.lock().is_settled(pings)
+    }
+
+    /// Waits until that is so. Aborts the connection after `max_wait`, but not before the answer to a PING is overdue: an
+    /// abort costs the other activities their requests.
+    pub async fn settle(&self, pings: u64, max_wait: Duration) {
         self.wish(Wish::Demanded);
-        let settled = self.wait_until(|observed| observed.is_settled(given_up));
+        let max_wait = max_wait.max(self.observed.lock().longest_pong());
+        let settled = self.wait_until(|observed| observed.is_settled(pings));
         if tokio::time::timeout(max_wait, settled).await.is_err() {
             self.abort().await;
         }
@@ -170,7 +181,7 @@ impl Liveness {
         let observed = self.observed.lock();
         observed.is_aborted
             || observed.requests > 0
-            || observed.given_up.is_some_and(|given_up| observed.confirmed.is_none_or(|sent| sent < given_up))
+            || observed.given_up.is_some_and(|pings| observed.confirmed <= pings)
     }
 
     /// Waits for an abort. For the connection's driver.
@@ -206,6 +217,7 @@ impl Liveness {
     pub fn ping_sent(&self) {
         let mut observed = self.observed.lock();
         observed.last_ping = Some(Instant::now());
+        observed.pings += 1;
         observed.awaits_pong = true;
         observed.answered = false;
         observed.wish = Wish::None;
@@ -216,7 +228,7 @@ impl Liveness {
         {
             let mut observed = self.observed.lock();
             observed.awaits_pong = false;
-            observed.confirmed = observed.last_ping;
+            observed.confirmed = observed.pings;
         }
         self.changed.notify_waiters();
     }
@@ -242,8 +254,13 @@ impl Liveness {
 }
 
 impl Observed {
-    fn is_settled(&self, given_up: Instant) -> bool {
-        self.is_closed || self.confirmed.is_some_and(|confirmed| confirmed > given_up)
+    fn is_settled(&self, pings: u64) -> bool {
+        self.is_closed || self.confirmed > pings
+    }
+
+    /// Returns for how long the answer to a PING may be missing from a connection that works.
+    fn longest_pong(&self) -> Duration {
+        SHORTEST_SILENCE.max(self.round_trip * ROUND_TRIPS)
     }
 
     fn may_ping(&self) -> bool {
@@ -321,18 +338,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn short_call_aborts_no_connection_that_answers_a_ping_in_time() {
+        let liveness = Liveness::default();
+        liveness.set_round_trip(Duration::from_millis(120));
+        liveness.begin_request();
+        liveness.end_request(true);
+        let given_up = liveness.pings();
+        let pinging = async {
+            liveness.ping_wanted().await;
+            liveness.ping_sent();
+            tokio::time::sleep(Duration::from_millis(120)).await;
+            liveness.pong_received();
+        };
+        let settled = async { tokio::join!(liveness.settle(given_up, Duration::from_millis(25)), pinging) };
+        tokio::time::timeout(LONG, settled).await.unwrap();
+        assert!(liveness.is_settled(given_up) && !liveness.is_aborted());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn abandoned_request_is_settled_by_a_later_ping_or_by_closing() {
         let liveness = Liveness::default();
         liveness.begin_request();
         liveness.ping_sent();
-        tokio::time::advance(Duration::from_millis(1)).await;
         liveness.end_request(true);
-        let given_up = Instant::now();
+        let given_up = liveness.pings();
         liveness.pong_received();
         assert!(!liveness.is_settled(given_up) && liveness.must_discard(), "that PING was sent before");
 
         let pinging = async {
-            tokio::time::advance(Duration::from_millis(1)).await;
             liveness.ping_wanted().await;
             liveness.ping_sent();
             liveness.pong_received();
@@ -340,7 +373,7 @@ mod tests {
         tokio::join!(liveness.settle(given_up, LONG), pinging);
         assert!(liveness.is_settled(given_up) && !liveness.must_discard());
 
-        let given_up = Instant::now();
+        let given_up = liveness.pings();
         let closing = async {
             liveness.abort_requested().await;
             liveness.closed();

@@ -17,7 +17,8 @@ pub struct Predecessor(Option<GivenUp>);
 
 struct GivenUp {
     connection: Arc<Liveness>,
-    at: Instant,
+    /// How many PINGs had been sent on the connection.
+    pings: u64,
 }
 
 impl Predecessor {
@@ -28,12 +29,12 @@ impl Predecessor {
 
     /// Returns whether the next request may be sent on any connection.
     pub fn is_settled(&self) -> bool {
-        self.0.as_ref().is_none_or(|given_up| given_up.connection.is_settled(given_up.at))
+        self.0.as_ref().is_none_or(|given_up| given_up.connection.is_settled(given_up.pings))
     }
 
     /// Waits until a request may be sent on the connection `next`: at once if the given-up request is on the same
     /// connection, which keeps the order. Otherwise until the other connection can't deliver it any more; aborts that
-    /// one after a part of the time until `end`. Returns whether that was so before `end`.
+    /// one after a part of the time until `end`, if a PING got no answer. Returns whether that was so before `end`.
     pub(super) async fn settle(&mut self, next: &Arc<Liveness>, end: Instant) -> bool {
         if self.is_settled() {
             self.0 = None;
@@ -43,7 +44,7 @@ impl Predecessor {
             return true;
         };
         let max_wait = (end.saturating_duration_since(Instant::now()) / SETTLE_PART).min(LONGEST_SETTLE);
-        let settled = given_up.connection.settle(given_up.at, max_wait);
+        let settled = given_up.connection.settle(given_up.pings, max_wait);
         if timeout_at(end, settled).await.is_err() {
             return false;
         }
@@ -69,7 +70,8 @@ impl Watched<'_> {
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
         if !self.answered {
-            self.predecessor.0 = Some(GivenUp { connection: self.connection.clone(), at: Instant::now() });
+            let (connection, pings) = (self.connection.clone(), self.connection.pings());
+            self.predecessor.0 = Some(GivenUp { connection, pings });
         }
     }
 }

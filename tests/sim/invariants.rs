@@ -25,6 +25,8 @@ use crate::{
     sys::clock::Moment,
 };
 
+/// How long a silent address delays a connection (`dialer::NEXT_ADDRESS_DELAY`).
+const NEXT_ADDRESS_DELAY: Duration = Duration::from_millis(250);
 /// How long after its timeout a call may return.
 const CALL_GRACE: Duration = Duration::from_millis(100);
 /// The interval between two checks of the client's state.
@@ -150,7 +152,9 @@ pub fn timer_fires(world: &World, process: &Process, activity: &Activity) {
     }
     let needed = World::lease_recovery(activity.timeout);
     // A request may have to wait for its connection.
-    let answer = activity.timeout.mul_f64(world.plan.longest_answer) + world.plan.latency.1 * 4;
+    let silent = world.plan.silent_addresses.iter().filter(|silent| **silent).count();
+    let connect = world.plan.latency.1 * 4 + NEXT_ADDRESS_DELAY * u32::try_from(silent).unwrap();
+    let answer = activity.timeout.mul_f64(world.plan.longest_answer) + connect;
     let is_promised = answer * held.requests_per_beat() <= activity.timeout.mul_f64(ANSWER_PART);
     let is_settled = held.is_from_start || held.since.elapsed() > needed;
     let keeps = held.has_pulse && is_settled && info.state == "open";

@@ -50,6 +50,12 @@ impl RecordSequence {
         self.acknowledged != self.newest
     }
 
+    /// Returns whether there is a record and no beat has carried one yet.
+    #[inline]
+    pub fn is_first_unsent(&self) -> bool {
+        self.sent == 0 && self.newest > 0
+    }
+
     /// Notes that a flush waits for the newest record.
     pub fn await_newest(&mut self) {
         self.awaited = self.newest;

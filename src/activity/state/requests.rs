@@ -234,8 +234,9 @@ impl Activity {
             return Moment::NEVER;
         }
         let due = match self.has_sent() {
+            // At once, also if beats without a record were sent before.
+            _ if self.records.is_first_unsent() => self.lease.start(),
             true => self.last_send.later(self.schedule().jittered_period()),
-            false if has_record => self.lease.start(),
             false => self.lease.start().later(self.schedule().period),
         };
         self.no_later_than_deadline_check(due)
@@ -267,7 +268,7 @@ impl Activity {
             return false;
         }
         let due = match is_scheduled {
-            _ if is_awaited || !self.has_sent() => now,
+            _ if is_awaited || !self.has_sent() || self.records.is_first_unsent() => now,
             true => return false,
             false => self.usual_due().max(now),
         };

@@ -181,6 +181,28 @@ fn pulse_resends_details_that_came_after_the_hand_off() {
 }
 
 #[test]
+fn first_record_is_sent_at_once_after_beats_without_a_record() {
+    let mut story = Story::with_nothing_to_erase();
+    story.after(8 * SECOND);
+    assert_eq!(story.beat(), Some(String::new()));
+    story.acknowledged(Signals::default());
+    assert_eq!(story.beat(), None);
+    assert!(story.record("1"), "it is due earlier");
+    assert_eq!(story.beat().as_deref(), Some("1"));
+    story.acknowledged(Signals::default());
+    story.record("2");
+    assert_eq!(story.beat(), None, "only the first one");
+
+    // Also one that is recorded during such a beat.
+    let mut story = Story::with_nothing_to_erase();
+    story.after(8 * SECOND);
+    assert_eq!(story.beat(), Some(String::new()));
+    story.record("1");
+    story.acknowledged(Signals::default());
+    assert_eq!(story.beat().as_deref(), Some("1"));
+}
+
+#[test]
 fn first_record_is_sent_before_the_timeout_is_fetched() {
     let mut story = without_timeout(handed_nothing());
     story.record("1");

@@ -120,15 +120,13 @@ impl Liveness {
         }
     }
 
-    /// Returns whether the connection is dead. It is if a PING is unanswered for long enough, nothing was received
-    /// since the PING, and nothing was received for `silence`.
+    /// Returns whether the connection is dead. It is if a PING is unanswered for long enough, and nothing was received for
+    /// `silence`. What was received soon after the PING was on its way before, and shows nothing.
     pub fn is_dead(&self, silence: Duration) -> bool {
         let observed = self.observed.lock();
         let proof = observed.longest_pong();
         let sent = observed.last_ping.filter(|_| observed.awaits_pong);
-        sent.is_some_and(|sent| {
-            observed.received <= sent && observed.received.elapsed() >= silence && sent.elapsed() >= proof
-        })
+        sent.is_some_and(|sent| observed.received.elapsed() >= silence.max(proof) && sent.elapsed() >= proof)
     }
 
     /// Returns how many PINGs were sent. The answer to a later one shows that a request that is given up now can't leave this
@@ -289,6 +287,17 @@ mod tests {
         assert!(!liveness.is_dead(LONG * 2));
         liveness.received();
         assert!(!liveness.is_dead(Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_that_fell_silent_during_a_ping_is_dead() {
+        let liveness = Liveness::default();
+        liveness.ping_sent();
+        tokio::time::advance(Duration::from_millis(1)).await;
+        liveness.received();
+        assert!(!liveness.is_dead(Duration::ZERO));
+        tokio::time::advance(SHORTEST_SILENCE).await;
+        assert!(!liveness.is_dead(LONG) && liveness.is_dead(SHORTEST_SILENCE));
     }
 
     #[tokio::test(start_paused = true)]

@@ -59,8 +59,9 @@ sysroot=$("${RUSTC:-rustc}" --print sysroot)
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 remap="--remap-path-prefix=$PWD=/source --remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$sysroot=/rust"
 upper=$(echo "$triple" | tr a-z- A-Z_)
-export "CFLAGS_$(echo "$triple" | tr - _)=-ffile-prefix-map=$PWD=/source -ffile-prefix-map=$cargo_home=/cargo"
 ZIG=$(echo "$tools"/venv/lib/python*/site-packages/ziglang/zig)
+maps="-ffile-prefix-map=$PWD=/source -ffile-prefix-map=$cargo_home=/cargo -ffile-prefix-map=$(dirname "$(realpath "$ZIG")")=/zig"
+export "CFLAGS_$(echo "$triple" | tr - _)=$maps"
 export ZIG ZIG_GLOBAL_CACHE_DIR="$tools/zig-cache/$platform" CARGO_ZIGBUILD_ZIG_PATH="$PWD/packaging/zig.sh"
 # cargo-zigbuild prefers zig's Python package to the path above, unless this Python has none.
 export CARGO_ZIGBUILD_PYTHON_PATH=false

@@ -121,7 +121,7 @@ impl Liveness {
     }
 
     /// Returns whether the connection is dead. It is if a PING is unanswered for long enough, and nothing was received for
-    /// `silence`. What was received soon after the PING was on its way before, and shows nothing.
+    /// `silence`. Bytes that were received soon after the PING were on their way before, and show nothing.
     pub fn is_dead(&self, silence: Duration) -> bool {
         let observed = self.observed.lock();
         let proof = observed.longest_pong();

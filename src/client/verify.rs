@@ -61,7 +61,9 @@ impl Client {
                 let is_ours = end.state == ending.state()
                     && end.attempt.may_be(attempt)
                     && end.identity == self.identity;
-                known_of(ending, is_ours, end.attempt.is(attempt))
+                // The history doesn't show the details. Those of an earlier try of this call may be older.
+                let shows_all = !matches!(ending, Ending::Fail(Report { heartbeat_details: Some(_), .. }));
+                known_of(ending, is_ours, end.attempt.is(attempt)).filter(|_| !is_ours || shows_all)
             }
             // The activity isn't over, or its workflow is closed. Of all endings, only a failure is followed by
             // another attempt.

@@ -18,6 +18,8 @@ LINUX     := linux-x86_64-gnu linux-aarch64-gnu linux-x86_64-musl linux-aarch64-
 MACHINE   := $(shell uname -m)
 PLATFORMS ?= $(if $(filter Linux,$(SYSTEM)),$(LINUX),darwin-$(MACHINE))
 RELEASE   := $(VERSION)$(if $(SNAPSHOT),-snapshot)
+# The platform of this computer.
+HOST      := $(if $(filter Linux,$(SYSTEM)),linux-$(MACHINE)-gnu,darwin-$(MACHINE))
 # This computer runs the program of this platform, which writes the manual pages and the completions for all platforms.
 NATIVE    := $(or $(firstword $(filter linux-$(MACHINE)-%,$(PLATFORMS))),linux-$(MACHINE)-musl)
 PAGES     := target/platforms/pages
@@ -42,6 +44,5 @@ release: release-ready venv release-pages $(PLATFORMS:%=platform-%) ## build in 
 	@VERSION=$(VERSION) RELEASE=$(RELEASE) WHEEL=$(VERSION)$(if $(SNAPSHOT),.dev0) PYTHON=$(VENV)/bin/python packaging/release.sh $(PLATFORMS)
 
 check-release: venv ## check and run each artefact of `make release` on its platform, until a server acknowledges a heartbeat
-	TEMPORAL_HEARTBEAT_LIBRARY=$(CURDIR)/target/platforms/$(if $(filter Linux,$(SYSTEM)),linux-$(MACHINE)-gnu/shipped/libtemporal_heartbeat.so,darwin-$(MACHINE)/shipped/libtemporal_heartbeat.dylib) \
-		$(CARGO) test --test abi compatibility
+	TEMPORAL_HEARTBEAT_LIBRARY=$(CURDIR)/target/platforms/$(HOST)/shipped/$(notdir $(LIB)) $(CARGO) test --test abi compatibility
 	cd tests && THB_RELEASE=1 $(VENV)/bin/python -m pytest release

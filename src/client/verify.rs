@@ -228,6 +228,18 @@ mod tests {
     use super::*;
     use crate::{client::description::State, config::Options, model::payload::Payloads, runtime::Runtime};
 
+    fn described(attempt: Attempt, state: State) -> Description {
+        Description {
+            ids: Ids::default(),
+            attempt,
+            state,
+            state_in_words: "",
+            details: Details::default(),
+            last_failure: None,
+            last_identity: String::new(),
+        }
+    }
+
     #[test]
     fn failure_stays_in_doubt_if_the_server_lacks_it_or_its_details() {
         let report = |details: &str| {
@@ -235,13 +247,9 @@ mod tests {
             Report { heartbeat_details: Some(Payloads::from_json_values([details])), ..report }
         };
         let found = Description {
-            ids: Ids::default(),
-            attempt: Attempt { number: 2, started_at: 0 },
-            state: State::Waiting,
-            state_in_words: "",
             details: Details::handed_over(Payloads::from_json_values(["1"])).unwrap(),
             last_failure: Some(report("1").failure),
-            last_identity: String::new(),
+            ..described(Attempt { number: 2, started_at: 0 }, State::Waiting)
         };
         let first = Attempt { number: 1, started_at: 0 };
         assert_eq!(failed_so(&found, first, &report("1")), Some(true));
@@ -256,13 +264,8 @@ mod tests {
         let report = Report::read(br#"{"message":"broken"}"#).unwrap();
         let other = Report::read(br#"{"message":"timed out"}"#).unwrap();
         let found = |state, started_at| Description {
-            ids: Ids::default(),
-            attempt: Attempt { number: 2, started_at },
-            state,
-            state_in_words: "",
-            details: Details::default(),
             last_failure: Some(other.failure.clone()),
-            last_identity: String::new(),
+            ..described(Attempt { number: 2, started_at }, state)
         };
         // Before a start, the server describes the start of the attempt before.
         let first = Attempt { number: 1, started_at: 7 };
@@ -280,15 +283,7 @@ mod tests {
         let client =
             Client::new(&options, Arc::default(), Arc::default(), io_thread, Arc::default()).unwrap();
         let attempt = |number| Attempt { number, started_at: i64::from(number) };
-        let ended_in = |number, state| Description {
-            ids: Ids::default(),
-            attempt: attempt(number),
-            state,
-            state_in_words: "",
-            details: Details::default(),
-            last_failure: None,
-            last_identity: String::new(),
-        };
+        let ended_in = |number, state| described(attempt(number), state);
         let failure = Ending::Fail(Report::read(br#"{"message":"broken"}"#).unwrap());
         for state in [State::Completed, State::Failed, State::Over] {
             let verdict = |ending| client.standalone_verdict(&ended_in(3, state), attempt(1), ending);

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long one address may be silent before the next one is tried in parallel (RFC 8305, section 5).
-const NEXT_ADDRESS_DELAY: Duration = Duration::from_millis(250);
+pub const NEXT_ADDRESS_DELAY: Duration = Duration::from_millis(250);
 
 /// Makes connections one at a time, and remembers the address of the last one.
 #[derive(Default)]

@@ -33,8 +33,6 @@ struct Observed {
     /// Whether an answer to a request was received since the last PING.
     answered: bool,
     last_ping: Option<Instant>,
-    /// Whether the last PING is unanswered.
-    awaits_pong: bool,
     wish: Wish,
     /// How many PINGs were sent.
     pings: u64,
@@ -65,7 +63,6 @@ impl Default for Liveness {
                 received: Instant::now(),
                 answered: false,
                 last_ping: None,
-                awaits_pong: false,
                 wish: Wish::None,
                 pings: 0,
                 confirmed: 0,
@@ -125,7 +122,7 @@ impl Liveness {
     pub fn is_dead(&self, silence: Duration) -> bool {
         let observed = self.observed.lock();
         let proof = observed.longest_pong();
-        let sent = observed.last_ping.filter(|_| observed.awaits_pong);
+        let sent = observed.last_ping.filter(|_| observed.awaits_pong());
         sent.is_some_and(|sent| observed.received.elapsed() >= silence.max(proof) && sent.elapsed() >= proof)
     }
 
@@ -216,7 +213,6 @@ impl Liveness {
         let mut observed = self.observed.lock();
         observed.last_ping = Some(Instant::now());
         observed.pings += 1;
-        observed.awaits_pong = true;
         observed.answered = false;
         observed.wish = Wish::None;
     }
@@ -225,7 +221,6 @@ impl Liveness {
     pub fn pong_received(&self) {
         {
             let mut observed = self.observed.lock();
-            observed.awaits_pong = false;
             observed.confirmed = observed.pings;
         }
         self.changed.notify_waiters();
@@ -256,13 +251,18 @@ impl Observed {
         self.is_closed || self.confirmed > pings
     }
 
+    /// Returns whether the last PING is unanswered.
+    fn awaits_pong(&self) -> bool {
+        self.confirmed < self.pings
+    }
+
     /// Returns for how long the answer to a PING may be missing from a connection that works.
     fn longest_pong(&self) -> Duration {
         SHORTEST_SILENCE.max(self.round_trip * ROUND_TRIPS)
     }
 
     fn may_ping(&self) -> bool {
-        !self.awaits_pong
+        !self.awaits_pong()
             && (self.answered || self.last_ping.is_none_or(|sent| sent.elapsed() >= PING_INTERVAL))
     }
 }

@@ -46,6 +46,8 @@ use crate::{
 };
 use connector::{Connection, Target};
 use dialer::Dialer;
+#[cfg(test)]
+pub use dialer::NEXT_ADDRESS_DELAY;
 use exchange::{Answer, Message};
 pub use frame::Frame;
 use link::Link;

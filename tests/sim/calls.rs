@@ -19,13 +19,18 @@ const HANGS: Duration = Duration::from_secs(1);
 /// How often a call isn't submitted, but its future is awaited.
 const AWAITED: f64 = 0.2;
 
+/// What makes a call, within a deadline.
+pub trait Make: FnOnce(&Arc<Process>, Deadline) -> Result<Call<()>> + Send + 'static {}
+
+impl<T: FnOnce(&Arc<Process>, Deadline) -> Result<Call<()>> + Send + 'static> Make for T {}
+
 /// Makes a call in a thread that blocks, or submits it.
 pub async fn call(
     world: &Arc<World>,
     process: &Arc<Process>,
     what: String,
     timeout: Duration,
-    make: impl FnOnce(&Arc<Process>, Deadline) -> Result<Call<()>> + Send + 'static,
+    make: impl Make,
 ) -> Result<()> {
     if world.chance(world.plan.submitted) {
         if world.chance(AWAITED) {
@@ -42,7 +47,7 @@ pub async fn wait_for(
     process: &Arc<Process>,
     what: String,
     timeout: Duration,
-    make: impl FnOnce(&Arc<Process>, Deadline) -> Result<Call<()>> + Send + 'static,
+    make: impl Make,
 ) -> Result<()> {
     world.log(Lane::Client, || format!("{what} within {} ms", timeout.as_millis()));
     let (began, process) = (world.time_of_client(), process.clone());

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    calls::call,
+    calls::{Make, call},
     invariants::{self, End, Held},
     plan::Shape,
     process::Process,
@@ -26,7 +26,6 @@ use crate::{
     },
     client::Ending,
     model::{
-        deadline::Deadline,
         error::{Error, Result},
         failure::Report,
         payload::{Encoding, Payloads},
@@ -345,7 +344,7 @@ fn signals_seen(world: &World, task: &Task, signals: Signals) {
 }
 
 /// Returns what makes the call that flushes an activity.
-fn flush(handle: Handle) -> impl FnOnce(&Arc<Process>, Deadline) -> Result<Call<()>> + Send + 'static {
+fn flush(handle: Handle) -> impl Make {
     move |process, deadline| {
         let activities = process.activities();
         activities.registry.with_open(handle, |activity| activity.record_touch())?;

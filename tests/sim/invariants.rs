@@ -23,10 +23,9 @@ use crate::{
         status::Status,
     },
     sys::clock::Moment,
+    transport::NEXT_ADDRESS_DELAY,
 };
 
-/// How long a silent address delays a connection (`dialer::NEXT_ADDRESS_DELAY`).
-const NEXT_ADDRESS_DELAY: Duration = Duration::from_millis(250);
 /// How long after its timeout a call may return.
 const CALL_GRACE: Duration = Duration::from_millis(100);
 /// The interval between two checks of the client's state.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::sleep;
 
 use super::{
-    calls::call,
+    calls::{Make, call},
     invariants::{self, End},
     process::Process,
     submissions::submit,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     client::{Effort, Ending},
-    model::{attempt::Target, deadline::Deadline, error::Result, payload::Payloads, status::Status},
+    model::{attempt::Target, payload::Payloads, status::Status},
     process::call::Call,
 };
 
@@ -69,10 +69,7 @@ pub async fn beat_one_by_one(world: &Arc<World>, process: &Arc<Process>, task: &
 }
 
 /// As `api::rpc::heartbeat`.
-fn heartbeat(
-    token: Bytes,
-    record: u64,
-) -> impl FnOnce(&Arc<Process>, Deadline) -> Result<Call<()>> + Send + 'static {
+fn heartbeat(token: Bytes, record: u64) -> impl Make {
     move |process, deadline| {
         let details = Payloads::from_json_values([record.to_string().as_str()]);
         let target = Target::Token(token);
@@ -84,7 +81,7 @@ fn heartbeat(
 }
 
 /// As `api::rpc::complete`.
-fn complete(token: Bytes) -> impl FnOnce(&Arc<Process>, Deadline) -> Result<Call<()>> + Send + 'static {
+fn complete(token: Bytes) -> impl Make {
     move |process, deadline| {
         let session = process.session()?;
         let (doubting, target) = (session.client().clone(), Target::Token(token));

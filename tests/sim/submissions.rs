@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    calls::until_it_ends,
+    calls::{Make, until_it_ends},
     invariants,
     process::Process,
     trace::{self, Lane},
@@ -122,7 +122,7 @@ pub async fn submit(
     process: &Arc<Process>,
     what: String,
     timeout: Duration,
-    make: impl FnOnce(&Arc<Process>, Deadline) -> Result<Call<()>> + Send + 'static,
+    make: impl Make,
 ) -> Result<Submitted> {
     let submissions = &process.submissions;
     let user_data = submissions.submitted.fetch_add(1, Ordering::Relaxed);
@@ -196,7 +196,7 @@ pub async fn await_future(
     process: &Arc<Process>,
     what: String,
     timeout: Duration,
-    make: impl FnOnce(&Arc<Process>, Deadline) -> Result<Call<()>> + Send + 'static,
+    make: impl Make,
 ) -> Result<()> {
     world.log(Lane::Client, || format!("{what} within {} ms, awaited", timeout.as_millis()));
     let (began, its_process) = (world.time_of_client(), process.clone());

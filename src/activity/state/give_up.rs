@@ -47,9 +47,9 @@ impl Activity {
             call.grace_end()
         };
         let mut end = end.max(least);
-        // The first answer may take long. If the request were repeated at `end`, that one could come too late for the lease.
-        let is_first = self.tries.longest_answer().is_zero() && self.lease.is_held(now);
-        if is_first && !schedule.leaves_time(self.lease.remaining(end)) {
+        // An answer may take longer than all before. If the request were repeated at `end`, that one could come too
+        // late for the lease.
+        if self.lease.is_held(now) && !schedule.leaves_time(self.lease.remaining(end)) {
             end = end.max(self.lease.end());
         }
         self.give_up_at(end, now)

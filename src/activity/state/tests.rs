@@ -109,6 +109,13 @@ fn handed_nothing() -> OpenOptions {
     OpenOptions { pulse: true, initial_details: Some(Payloads::default()), ..OpenOptions::default() }
 }
 
+/// Opens an activity with this heartbeat timeout and nothing to erase.
+fn with_timeout(heartbeat_timeout: Duration) -> Story {
+    let now = Moment::now();
+    let options = OpenOptions { heartbeat_timeout, ..handed_nothing() };
+    Story { activity: Activity::open(TOKEN, options, now).unwrap(), now }
+}
+
 /// Returns the server's description of it: the first attempt, with a timeout of 10 s.
 fn told() -> Found {
     let about = About { attempt: 1, heartbeat_timeout: Some(10 * SECOND), ..About::default() };
@@ -646,7 +653,7 @@ fn left_of_try(story: &mut Story, waiting: WaitingCall) -> Option<Duration> {
 
 #[test]
 fn try_gets_half_of_the_time_of_the_waiting_call() {
-    let mut story = Story::with_nothing_to_erase();
+    let mut story = with_timeout(60 * SECOND);
     story.record("0");
     assert!(story.beat().is_some());
     story.acknowledged(Signals::default());
@@ -666,9 +673,7 @@ fn try_gets_half_of_the_time_of_the_waiting_call() {
 
 #[test]
 fn waiting_call_does_not_cost_the_lease_before_the_first_answer() {
-    let options = OpenOptions { heartbeat_timeout: 30 * SECOND, ..handed_nothing() };
-    let now = Moment::now();
-    let mut story = Story { activity: Activity::open(TOKEN, options, now).unwrap(), now };
+    let mut story = with_timeout(30 * SECOND);
     // The first try gets 10 s. The server needs 12.9 s, and the second try can be the last one in time.
     story.after(5 * SECOND).record("1");
     assert!(story.beat().is_some());
@@ -677,6 +682,22 @@ fn waiting_call_does_not_cost_the_lease_before_the_first_answer() {
     story.activity.request_flush(story.now);
     let waiting = WaitingCall::new(story.now, 7 * SECOND);
     assert_eq!(left_of_try(story.after(7 * SECOND), waiting), Some(8 * SECOND));
+    assert!(!story.activity.is_given_up());
+}
+
+#[test]
+fn waiting_call_does_not_cost_the_lease_when_an_answer_takes_longer_than_all_before() {
+    let mut story = with_timeout(5 * SECOND);
+    story.record("1");
+    assert!(story.beat().is_some());
+    story.after(SECOND / 2).acknowledged(Signals::default());
+    story.record("2");
+    assert!(story.after(2 * SECOND).beat().is_some());
+    story.after(SECOND / 2).record("3");
+    story.activity.request_flush(story.now);
+    // The server needs 2.1 s this time. A repeat after the usual second would be answered after the lease.
+    let waiting = WaitingCall::new(story.now, 10 * SECOND);
+    assert!(left_of_try(story.after(3 * SECOND / 2), waiting).is_some());
     assert!(!story.activity.is_given_up());
 }
 
@@ -713,18 +734,14 @@ fn short_calls_leave_a_slow_server_time_to_answer() {
 
 #[test]
 fn short_calls_leave_a_very_slow_server_time_to_answer() {
-    let now = Moment::now();
-    let options = OpenOptions { heartbeat_timeout: 60 * SECOND, ..handed_nothing() };
-    let mut story = Story { activity: Activity::open(TOKEN, options, now).unwrap(), now };
+    let mut story = with_timeout(60 * SECOND);
     let (tries, took) = tries_until_one_lasts(&mut story, 26 * SECOND, 5 * SECOND);
     assert!(took < 60 * SECOND, "the lease is lost: {tries} tries in {took:?}");
 }
 
 #[test]
 fn short_calls_leave_a_server_that_is_too_slow_for_the_lease_time_to_answer() {
-    let now = Moment::now();
-    let options = OpenOptions { heartbeat_timeout: 60 * SECOND, ..handed_nothing() };
-    let mut story = Story { activity: Activity::open(TOKEN, options, now).unwrap(), now };
+    let mut story = with_timeout(60 * SECOND);
     let (tries, took) = tries_until_one_lasts(&mut story, 48 * SECOND, 5 * SECOND);
     assert!(took < 240 * SECOND, "{tries} tries in {took:?}");
 }

@@ -417,6 +417,7 @@ thb_status_t thb_complete(const void *token,
 //   next_retry_delay_ms  replaces the retry policy's delay
 //   category             "benign": expected, so that workers and clients neither log nor count it as an error
 //   stack_trace, source  where it happened ("source": "temporal-heartbeat")
+//   encoded_attributes   the message and the stack trace as a codec has encoded them: base64 of an encoded Payload
 //   cause                an object with the same keys
 //   heartbeat_details    [values] that are stored with the failure as the last progress, for the next attempt; or
 //                        heartbeat_details_payloads: base64 of an encoded Payloads. Not allowed in a cause

@@ -198,7 +198,7 @@ impl Client {
             (Ending::Fail(report), Way::Token(task_token)) => {
                 let request = api::RespondActivityTaskFailedRequest {
                     task_token,
-                    failure: Some(report.failure),
+                    failure: Some(*report.failure),
                     identity,
                     namespace,
                     last_heartbeat_details: report.heartbeat_details,
@@ -212,7 +212,7 @@ impl Client {
                     workflow_id,
                     run_id,
                     activity_id,
-                    failure: Some(report.failure),
+                    failure: Some(*report.failure),
                     identity,
                     last_heartbeat_details: report.heartbeat_details,
                     resource_id,

@@ -248,7 +248,7 @@ mod tests {
         };
         let found = Description {
             details: Details::handed_over(Payloads::from_json_values(["1"])).unwrap(),
-            last_failure: Some(report("1").failure),
+            last_failure: Some(*report("1").failure),
             ..described(Attempt { number: 2, started_at: 0 }, State::Waiting)
         };
         let first = Attempt { number: 1, started_at: 0 };
@@ -264,7 +264,7 @@ mod tests {
         let report = Report::read(br#"{"message":"broken"}"#).unwrap();
         let other = Report::read(br#"{"message":"timed out"}"#).unwrap();
         let found = |state, started_at| Description {
-            last_failure: Some(other.failure.clone()),
+            last_failure: Some(Failure::clone(&other.failure)),
             ..described(Attempt { number: 2, started_at }, state)
         };
         // Before a start, the server describes the start of the attempt before.

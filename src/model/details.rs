@@ -6,7 +6,7 @@ use bytes::Buf;
 
 use super::{
     error::{Error, Result},
-    payload::{self, ENCODING_KEY, Encoding, Payloads},
+    payload::{self, Encoding, Payloads},
     status::Status,
 };
 use crate::proto::temporal::api::common::v1::Payload;
@@ -29,13 +29,6 @@ pub struct Value {
     /// Whether the bytes are a reference to a value in an SDK's external storage.
     pub is_external_reference: bool,
 }
-
-impl Value {
-    /// The encoding of an external reference in older SDKs. Newer ones send a protobuf message.
-    pub const EXTERNAL_REFERENCE: &str = "json/external-storage-reference";
-}
-
-const EXTERNAL_REFERENCE_MESSAGE: &[u8] = b"temporal.api.sdk.v1.ExternalStorageReference";
 
 /// What the server reports about the activity together with its details.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -101,12 +94,11 @@ fn values(encoded: impl Buf) -> Result<Vec<Value>> {
 
 impl From<Payload> for Value {
     fn from(payload: Payload) -> Self {
-        let encoding = payload.metadata.get(ENCODING_KEY);
-        let encoding = encoding.map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
-        let message = payload.metadata.get("messageType");
-        let is_external_reference = encoding == Value::EXTERNAL_REFERENCE
-            || message.is_some_and(|name| *name == EXTERNAL_REFERENCE_MESSAGE);
-        Value { encoding, data: payload.data, is_external_reference }
+        Value {
+            encoding: String::from_utf8_lossy(payload.encoding()).into_owned(),
+            is_external_reference: payload.is_external_reference(),
+            data: payload.data,
+        }
     }
 }
 

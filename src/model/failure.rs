@@ -1,5 +1,6 @@
 //! The failure that ends an attempt, built from the caller's JSON.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use prost::Message;
 use serde_json::value::RawValue;
 
@@ -10,6 +11,7 @@ use super::{
     status::Status,
 };
 use crate::proto::temporal::api::{
+    common::v1::Payload,
     enums::v1::ApplicationErrorCategory,
     failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo},
 };
@@ -23,7 +25,7 @@ const NAME: &str = "failure_json";
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// The failure as the workflow gets it.
-    pub failure: Failure,
+    pub failure: Box<Failure>,
     /// Stored with the failure, for the next attempt. `None` keeps the details that the server holds.
     pub heartbeat_details: Option<Payloads>,
 }
@@ -43,7 +45,7 @@ impl Report {
         let report = json::read(NAME, json, |object| {
             Ok(Report {
                 heartbeat_details: values(object, "heartbeat_details", "heartbeat_details_payloads")?,
-                failure: failure(object)?,
+                failure: Box::new(failure(object)?),
             })
         });
         report.map_err(|error| error.as_status(Status::InvalidArgument))
@@ -51,7 +53,7 @@ impl Report {
 
     /// Refuses values that no codec has encoded: in the failure, in its causes, and in the heartbeat details.
     pub fn refuse_readable(&self) -> Result<()> {
-        let mut next = Some(&self.failure);
+        let mut next = Some(&*self.failure);
         while let Some(failure) = next {
             if let Some(FailureInfo::ApplicationFailureInfo(ApplicationFailureInfo {
                 details: Some(details),
@@ -59,6 +61,9 @@ impl Report {
             })) = &failure.failure_info
             {
                 details.refuse_readable("details")?;
+            }
+            if let Some(attributes) = &failure.encoded_attributes {
+                attributes.refuse_readable("encoded_attributes")?;
             }
             next = failure.cause.as_deref();
         }
@@ -90,6 +95,7 @@ fn failure(object: &mut Object<'_>) -> Result<Failure> {
         message: object.string("message")?.unwrap_or_default(),
         source: object.string("source")?.unwrap_or_else(|| DEFAULT_SOURCE.to_owned()),
         stack_trace: object.string("stack_trace")?.unwrap_or_default(),
+        encoded_attributes: encoded_attributes(object)?,
         cause: object.object("cause", failure)?.map(Box::new),
         // The server accepts only this kind of failure from an activity.
         failure_info: Some(FailureInfo::ApplicationFailureInfo(info)),
@@ -102,6 +108,16 @@ fn category(object: &mut Object<'_>) -> Result<ApplicationErrorCategory> {
         Some("benign") => Ok(ApplicationErrorCategory::Benign),
         Some(_) => Err(Error::argument(format!("{} must be \"benign\"", object.at("category")))),
     }
+}
+
+/// Returns the message and the stack trace that a codec has encoded: one encoded `Payload` in standard base64.
+fn encoded_attributes(object: &mut Object<'_>) -> Result<Option<Payload>> {
+    const KEY: &str = "encoded_attributes";
+    let Some(text) = object.string(KEY)? else { return Ok(None) };
+    let payload = BASE64_STANDARD.decode(text.trim()).ok().and_then(|bytes| Payload::decode(&*bytes).ok());
+    let wrong =
+        || Error::argument(format!("{} must be the standard base64 of an encoded Payload", object.at(KEY)));
+    payload.map(Some).ok_or_else(wrong)
 }
 
 /// Returns the JSON values under the key `plain`, or the Payloads under the key `encoded`, in standard base64.
@@ -130,12 +146,14 @@ mod tests {
     fn every_key_sets_its_field() {
         let report = Report::read(
             br#"{"message":"m","type":"T","non_retryable":true,"details":[1, "two"],"next_retry_delay_ms":1500,
-                 "category":"benign","stack_trace":"at x","source":"solver","cause":{"message":"c","details":[null]},"heartbeat_details":[41]}"#,
+                 "category":"benign","stack_trace":"at x","source":"solver","cause":{"message":"c","details":[null]},"heartbeat_details":[41],
+                 "encoded_attributes":"EgFo"}"#,
         )
         .unwrap();
         let failure = &report.failure;
         assert_eq!((failure.message.as_str(), failure.source.as_str()), ("m", "solver"));
         assert_eq!(failure.stack_trace, "at x");
+        assert_eq!(failure.encoded_attributes.as_ref().unwrap().data, "h");
         assert_eq!((info(failure).r#type.as_str(), info(failure).non_retryable), ("T", true));
         assert_eq!(info(failure).details, Some(Payloads::from_json_values(["1", "\"two\""])));
         let delay = prost_types::Duration { seconds: 1, nanos: 500_000_000 };
@@ -170,6 +188,7 @@ mod tests {
             ("{\"details\":[1],\"details_payloads\":\"\"}", "give one"),
             ("{\"next_retry_delay_ms\":-1}", "failure_json.next_retry_delay_ms must be an integer"),
             ("{\"cause\":{\"category\":\"\"}}", "failure_json.cause.category must be \"benign\""),
+            ("{\"encoded_attributes\":\"?\"}", "failure_json.encoded_attributes must be the standard base64"),
             ("7", "failure_json must be a JSON object"),
         ] {
             let error = Report::read(json.as_bytes()).unwrap_err();
@@ -186,11 +205,14 @@ mod tests {
 
     #[test]
     fn readable_values_are_found_in_all_places() {
-        for json in
-            [r#"{"details":[1]}"#, r#"{"heartbeat_details":[1]}"#, r#"{"cause":{"cause":{"details":[1]}}}"#]
-        {
+        for json in [
+            r#"{"details":[1]}"#,
+            r#"{"heartbeat_details":[1]}"#,
+            r#"{"cause":{"cause":{"details":[1]}}}"#,
+            r#"{"cause":{"encoded_attributes":"EgFo"}}"#,
+        ] {
             let refused = Report::read(json.as_bytes()).unwrap().refuse_readable().unwrap_err();
-            assert!(refused.message().contains("details would be readable"), "{json}: {refused}");
+            assert!(refused.message().contains(" would be readable"), "{json}: {refused}");
         }
         Report::read(br#"{"message":"m","stack_trace":"s","cause":{}}"#).unwrap().refuse_readable().unwrap();
     }

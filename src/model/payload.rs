@@ -30,6 +30,10 @@ const BINARY_NULL: &[u8] = b"\x0a\x17\x0a\x08encoding\x12\x0bbinary/null";
 /// The encodings of the SDKs' own converters, which anybody can read. A null value contains nothing to read.
 const READABLE: [&str; 4] = ["json/plain", "json/protobuf", "binary/plain", "binary/protobuf"];
 
+/// The encoding of an external reference in older SDKs. Newer ones send a protobuf message of this type as JSON.
+pub const EXTERNAL_REFERENCE: &str = "json/external-storage-reference";
+const EXTERNAL_REFERENCE_MESSAGE: &[u8] = b"temporal.api.sdk.v1.ExternalStorageReference";
+
 /// The encoding of the bytes that a caller passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
@@ -160,23 +164,47 @@ impl Payloads {
     /// Refuses values that no codec has encoded, for namespaces with encrypted data.
     pub fn refuse_readable(&self, name: &str) -> Result<()> {
         let values = self.values().map_err(|why| Error::argument(format!("{name} can't be read: {why}")))?;
-        let encodings =
-            values.iter().map(|value| value.metadata.get(ENCODING_KEY).map_or(&b""[..], |name| name));
-        for encoding in encodings {
-            if encoding.is_empty() || READABLE.iter().any(|readable| readable.as_bytes() == encoding) {
-                return Err(Error::argument(format!(
-                    "{name} would be readable by anybody ({}), and require_encoded is set: encode it with your namespace's codec, \
-                     and pass THB_ENCODING_PAYLOADS",
-                    String::from_utf8_lossy(if encoding.is_empty() { b"no encoding" } else { encoding })
-                )));
-            }
-        }
-        Ok(())
+        values.iter().try_for_each(|value| value.refuse_readable(name))
     }
 
     /// Refuses values over the limit, for which the server would fail the activity.
     pub fn check_size(&self, name: &str, limit: usize) -> Result<()> {
         check_size(name, "Payloads", self.0.len(), limit)
+    }
+}
+
+impl Payload {
+    /// Returns the name of the value's encoding; empty without one.
+    pub fn encoding(&self) -> &[u8] {
+        self.metadata.get(ENCODING_KEY).map_or(&b""[..], |name| name)
+    }
+
+    /// Returns whether this is a reference to a value in an SDK's external storage.
+    pub fn is_external_reference(&self) -> bool {
+        self.encoding() == EXTERNAL_REFERENCE.as_bytes()
+            || self.metadata.get("messageType").is_some_and(|name| *name == EXTERNAL_REFERENCE_MESSAGE)
+    }
+
+    /// Returns whether anybody can read the value. A reference shows only where the value is stored.
+    pub fn is_readable(&self) -> bool {
+        let encoding = self.encoding();
+        let is_plain = encoding.is_empty() || READABLE.iter().any(|readable| readable.as_bytes() == encoding);
+        is_plain && !self.is_external_reference()
+    }
+
+    /// Refuses a value that no codec has encoded.
+    pub fn refuse_readable(&self, name: &str) -> Result<()> {
+        if !self.is_readable() {
+            return Ok(());
+        }
+        let encoding = match self.encoding() {
+            b"" => "no encoding".into(),
+            encoding => String::from_utf8_lossy(encoding),
+        };
+        Err(Error::argument(format!(
+            "{name} would be readable by anybody ({encoding}), and require_encoded is set: encode it with your namespace's codec, \
+             and pass THB_ENCODING_PAYLOADS"
+        )))
     }
 }
 
@@ -446,6 +474,9 @@ mod tests {
         some.refuse_readable("details").unwrap();
         some.push("some", Encoding::Json, b"41").unwrap();
         let binary = Payloads::from_caller("details", Encoding::Binary, b"x").unwrap().unwrap();
+        value(&[(ENCODING_KEY, b"json/protobuf"), ("messageType", EXTERNAL_REFERENCE_MESSAGE)])
+            .refuse_readable("details")
+            .unwrap();
         for readable in [some, binary, value(&[]), value(&[(ENCODING_KEY, b"json/protobuf")])] {
             let refused = readable.refuse_readable("details").unwrap_err();
             assert_eq!(refused.status(), Status::InvalidArgument);

@@ -40,6 +40,9 @@ pub struct Failure {
     pub stack_trace: ::prost::alloc::string::String,
     #[prost(message, optional, boxed, tag = "4")]
     pub cause: ::core::option::Option<::prost::alloc::boxed::Box<Failure>>,
+    /// The message and the stack trace, encoded. The fields of these names are then not readable.
+    #[prost(message, optional, tag = "20")]
+    pub encoded_attributes: ::core::option::Option<super::super::common::v1::Payload>,
     #[prost(oneof = "failure::FailureInfo", tags = "5")]
     pub failure_info: ::core::option::Option<failure::FailureInfo>,
 }

@@ -53,7 +53,7 @@ pub enum Request {
     /// A heartbeat. By ids the server applies it to any running attempt.
     Heartbeat(Subject, Option<Payloads>),
     Complete(Subject, Ending),
-    Fail(Subject, Ending, Option<Failure>),
+    Fail(Subject, Ending, Option<Box<Failure>>),
     Cancel(Subject, Ending),
     Describe(Ids),
     /// The history of a workflow, the newest events first.
@@ -130,12 +130,12 @@ impl Request {
             "RespondActivityTaskFailed" => {
                 let request: api::RespondActivityTaskFailedRequest = decode(message);
                 let end = ending(request.identity, request.last_heartbeat_details);
-                Request::Fail(by_token(&request.task_token)?, end, of_a_kind(request.failure)?)
+                Request::Fail(by_token(&request.task_token)?, end, of_a_kind(request.failure)?.map(Box::new))
             }
             "RespondActivityTaskFailedById" => {
                 let request: api::RespondActivityTaskFailedByIdRequest = decode(message);
                 let end = ending(request.identity, request.last_heartbeat_details);
-                Request::Fail(by_id(&request.activity_id), end, request.failure)
+                Request::Fail(by_id(&request.activity_id), end, request.failure.map(Box::new))
             }
             "RespondActivityTaskCanceled" => {
                 let request: api::RespondActivityTaskCanceledRequest = decode(message);

@@ -128,7 +128,7 @@ impl Temporal {
                     return nothing(Err(Refusal::not_found()));
                 };
                 let (is_by_ids, is_standalone) = (subject.attempt.is_none(), activity.is_standalone);
-                let mut failing = Failing::by_client(failure.as_ref(), identity);
+                let mut failing = Failing::by_client(failure.as_deref(), identity);
                 if version < 32
                     && is_standalone
                     && failure.as_ref().is_some_and(|it| it.failure_info.is_none())

@@ -16,6 +16,7 @@ use temporal_heartbeat::{
         attempt::Ids,
         details::{Details, Value},
         error::Result,
+        payload::EXTERNAL_REFERENCE,
     },
 };
 
@@ -113,7 +114,7 @@ pub fn set_task(
 
 /// Returns the encoding of a value, with one name for all external references.
 fn encoding(value: &Value) -> &str {
-    if value.is_external_reference { Value::EXTERNAL_REFERENCE } else { &value.encoding }
+    if value.is_external_reference { EXTERNAL_REFERENCE } else { &value.encoding }
 }
 
 /// Returns each argument on a line, or the bytes of a single argument that isn't JSON.

@@ -10,6 +10,7 @@ import pytest
 
 from harness.activities import KINDS, ExternalActivity, Kind, start_activity
 from harness.certificates import Authority
+from harness.codec_server import CodecServer
 from harness.driver import BROKEN, Driver
 from harness.fixtures import NO_VARIABLES, Connect, ConnectCpp, StartActivity, StartDriver
 from harness.grid import Plugin
@@ -55,6 +56,13 @@ def server() -> Iterator[Server]:
 def sdk_worker(server: Server) -> Iterator[SdkWorker]:
     with SdkWorker(server.address) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def codec_server(server: Server) -> Iterator[CodecServer]:
+    """A codec server with the official SDK's handler, and a worker with the same codec."""
+    with CodecServer(server.address) as running:
+        yield running
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@
 //		a.HeartbeatDetails, err = proto.Marshal(details)
 //	}
 //
-// The environment has the task token, the ids and the attempt of the activity, and the heartbeat timeout. It has the details of the
+// The environment has the task token, the ids, the types and the attempt of the activity, its task queue, and the heartbeat timeout. It has the details of the
 // previous attempt if they are set, and the start-to-close timeout as a hint.
 //
 // A process that has the token can end the activity. Other users of the machine can't read the environment of a process, but the processes
@@ -71,6 +71,10 @@ type Activity struct {
 	// RunID is the run ID of the workflow, or of a standalone activity.
 	RunID      string
 	ActivityID string
+	// WorkflowType, ActivityType and TaskQueue are for codecs whose key depends on them: the child's heartbeat.SerializationContext.
+	WorkflowType string
+	ActivityType string
+	TaskQueue    string
 	// Attempt counts from 1. 0: unknown.
 	Attempt int32
 	// HeartbeatTimeout is 0 if it is unknown, and if there is none.
@@ -107,6 +111,9 @@ func From(info any) Activity {
 		WorkflowID:          field[string](v, "WorkflowExecution", "ID"),
 		RunID:               field[string](v, "WorkflowExecution", "RunID"),
 		ActivityID:          field[string](v, "ActivityID"),
+		WorkflowType:        field[string](v, "WorkflowType", "Name"),
+		ActivityType:        field[string](v, "ActivityType", "Name"),
+		TaskQueue:           field[string](v, "TaskQueue"),
 		Attempt:             field[int32](v, "Attempt"),
 		HeartbeatTimeout:    field[time.Duration](v, "HeartbeatTimeout"),
 		StartToCloseTimeout: field[time.Duration](v, "StartToCloseTimeout"),
@@ -131,6 +138,7 @@ var warnOnce sync.Once
 // field returns the field at a path of names, or the zero value if there is no such field of that type.
 func field[T any](v reflect.Value, path ...string) (value T) {
 	for _, name := range path {
+		v = reflect.Indirect(v)
 		if v.Kind() != reflect.Struct {
 			return value
 		}
@@ -190,6 +198,9 @@ func (a Activity) environ(base []string, tokenName, tokenText string) ([]string,
 	add(prefix+"WORKFLOW_ID", a.WorkflowID, a.WorkflowID != "")
 	add(prefix+"RUN_ID", a.RunID, a.RunID != "")
 	add(prefix+"ID", a.ActivityID, a.ActivityID != "")
+	add(prefix+"WORKFLOW_TYPE", a.WorkflowType, a.WorkflowType != "")
+	add(prefix+"TYPE", a.ActivityType, a.ActivityType != "")
+	add(prefix+"TASK_QUEUE", a.TaskQueue, a.TaskQueue != "")
 	add(prefix+"ATTEMPT", strconv.Itoa(int(a.Attempt)), a.Attempt > 0)
 	// A time of more than 49 days is too long for the library, and is left out.
 	addTime := func(name string, duration time.Duration, wanted bool) {
@@ -228,23 +239,29 @@ func anyReadable(encodings []string) bool {
 	return slices.ContainsFunc(encodings, func(encoding string) bool { return slices.Contains(readableEncodings, encoding) })
 }
 
-// encodingsOf returns the encodings of serialized Payloads.
+// encodingsOf returns the encodings of serialized Payloads, with one encoding for all external references, which show no value.
 func encodingsOf(payloads []byte) (encodings []string, err error) {
 	_, err = wire.Fields(payloads, func(field protowire.Number, payload []byte) (bool, error) {
 		if field != wire.Payloads {
 			return true, nil
 		}
-		encoding := ""
+		encoding, isReference := "", false
 		_, err := wire.Fields(payload, func(field protowire.Number, data []byte) (bool, error) {
 			if field != wire.Metadata {
 				return true, nil
 			}
 			key, value, err := wire.MetadataEntry(data)
-			if key == "encoding" {
+			switch {
+			case key == "messageType" && string(value) == wire.MessageExternalReference:
+				isReference = true
+			case key == "encoding":
 				encoding = string(value)
 			}
 			return true, err
 		})
+		if isReference {
+			encoding = wire.EncodingExternalReference
+		}
 		encodings = append(encodings, encoding)
 		return true, err
 	})

@@ -58,6 +58,7 @@ func environ(t *testing.T, base []string, activity Activity) map[string]string {
 func TestAllFieldsAreHandedOver(t *testing.T) {
 	got := environ(t, []string{"HOME=/h"}, Activity{
 		TaskToken: token, Address: "temporal:7233", Namespace: "n", WorkflowID: "w", RunID: "r", ActivityID: "a", Attempt: 3,
+		WorkflowType: "Model", ActivityType: "solve", TaskQueue: "solvers",
 		HeartbeatTimeout: 1500 * time.Millisecond, StartToCloseTimeout: time.Hour, Age: time.Minute, HeartbeatDetails: details("json/plain"),
 	})
 	for _, c := range []struct {
@@ -70,6 +71,9 @@ func TestAllFieldsAreHandedOver(t *testing.T) {
 		{"TEMPORAL_ACTIVITY_WORKFLOW_ID", "w"},
 		{"TEMPORAL_ACTIVITY_RUN_ID", "r"},
 		{"TEMPORAL_ACTIVITY_ID", "a"},
+		{"TEMPORAL_ACTIVITY_WORKFLOW_TYPE", "Model"},
+		{"TEMPORAL_ACTIVITY_TYPE", "solve"},
+		{"TEMPORAL_ACTIVITY_TASK_QUEUE", "solvers"},
 		{"TEMPORAL_ACTIVITY_ATTEMPT", "3"},
 		{"TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS", "1500"},
 		{"TEMPORAL_ACTIVITY_AGE_MS", "60000"},
@@ -186,6 +190,18 @@ func TestReadableDetailsAreRefusedIfEncodedOnesAreRequired(t *testing.T) {
 		if _, err := Environ(nil, Activity{TaskToken: token, HeartbeatDetails: encoded, RequireEncoded: true}); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestExternalReferenceIsHandedOverIfEncodedDetailsAreRequired(t *testing.T) {
+	var payload []byte
+	for key, value := range map[string]string{"encoding": "json/protobuf", "messageType": "temporal.api.sdk.v1.ExternalStorageReference"} {
+		entry := wire.AppendBytes(wire.AppendBytes(nil, wire.Key, []byte(key)), wire.Value, []byte(value))
+		payload = wire.AppendBytes(payload, wire.Metadata, entry)
+	}
+	reference := wire.AppendBytes(nil, wire.Payloads, payload)
+	if _, err := Environ(nil, Activity{TaskToken: token, HeartbeatDetails: reference, RequireEncoded: true}); err != nil {
+		t.Error(err)
 	}
 }
 

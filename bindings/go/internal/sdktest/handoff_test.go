@@ -7,6 +7,7 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/workflow"
 	"google.golang.org/protobuf/proto"
 
 	"temporal-heartbeat.dev/go/handoff"
@@ -21,9 +22,13 @@ func TestHandOffReadsTheSDKsInfo(t *testing.T) {
 	info.Attempt = 3
 	info.HeartbeatTimeout = time.Minute
 	info.StartToCloseTimeout = time.Hour
+	info.WorkflowType = &workflow.Type{Name: "Model"}
+	info.ActivityType.Name = "solve"
+	info.TaskQueue = "solvers"
 	got := handoff.From(info)
 	if string(got.TaskToken) != "token" || got.Namespace != "n" || got.WorkflowID != "w" || got.RunID != "r" || got.ActivityID != "a" ||
-		got.Attempt != 3 || got.HeartbeatTimeout != time.Minute || got.StartToCloseTimeout != time.Hour {
+		got.Attempt != 3 || got.HeartbeatTimeout != time.Minute || got.StartToCloseTimeout != time.Hour ||
+		got.WorkflowType != "Model" || got.ActivityType != "solve" || got.TaskQueue != "solvers" {
 		t.Errorf("%+v", got)
 	}
 

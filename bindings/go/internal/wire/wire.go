@@ -18,6 +18,13 @@ const (
 	Value    protowire.Number = 2
 )
 
+// The references that the SDKs store in place of a large value when they have an external storage: a protobuf message as JSON, and in
+// old versions an encoding of their own.
+const (
+	EncodingExternalReference = "json/external-storage-reference"
+	MessageExternalReference  = "temporal.api.sdk.v1.ExternalStorageReference"
+)
+
 // AppendBytes appends a bytes field.
 func AppendBytes(b []byte, field protowire.Number, data []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(b, field, protowire.BytesType), data)

@@ -13,11 +13,11 @@ import (
 // Activity is an open activity: the library heartbeats it in the background with the details recorded last. [Open] and [OpenFromEnv]
 // return one, and Close closes it. Any goroutine may call any method.
 type Activity struct {
-	handle   abi.Handle
-	codec    PayloadCodec // the handle ends with its connection, and so keeps its codec
-	ctx      context.Context
-	cancel   context.CancelCauseFunc
-	cancelOn Signals // the signals that cancel ctx
+	handle     abi.Handle
+	conversion conversion // the handle ends with its connection, and so keeps its conversion
+	ctx        context.Context
+	cancel     context.CancelCauseFunc
+	cancelOn   Signals // the signals that cancel ctx
 
 	watcher *watcher
 	watchID uint64 // identifies the activity in the watcher
@@ -53,7 +53,7 @@ func (a *Activity) Context() context.Context {
 // [ErrInvalidArgument], [ErrInvalidHandle] after Close.
 func (a *Activity) RecordHeartbeat(details ...any) (Signals, error) {
 	if len(details) == 1 {
-		if data, ok := details[0].([]byte); ok && a.codec == nil {
+		if data, ok := details[0].([]byte); ok && a.conversion.isDefault() {
 			return a.RecordBytes(data)
 		}
 	}
@@ -62,7 +62,7 @@ func (a *Activity) RecordHeartbeat(details ...any) (Signals, error) {
 
 // RecordBytes is RecordHeartbeat for one []byte. It is the fastest: it doesn't allocate an interface value.
 func (a *Activity) RecordBytes(details []byte) (Signals, error) {
-	if a.codec != nil {
+	if !a.conversion.isDefault() {
 		return a.recordValues([]any{details})
 	}
 	return a.record(encodedValues{abi.EncodingBinary, details})
@@ -77,7 +77,7 @@ func (a *Activity) recordValues(details []any) (Signals, error) {
 	}
 	buffer := bufferPool.Get().(*bytes.Buffer)
 	defer putBuffer(buffer)
-	values, err := encodeValues(buffer, a.codec, opRecord, details)
+	values, err := encodeValues(buffer, a.conversion, opRecord, details)
 	if err != nil {
 		return 0, err
 	}
@@ -195,7 +195,7 @@ func (a *Activity) Details(ctx context.Context) (Details, error) {
 		}
 		native = answer.Details
 	}
-	details, err := newDetails(a.codec, op, native)
+	details, err := newDetails(a.conversion, op, native)
 	if err == nil {
 		a.details.Store(&details)
 	}
@@ -257,7 +257,7 @@ func (a *Activity) Fail(ctx context.Context, err error) error {
 	if len(failure.HeartbeatDetails) > 0 {
 		return localError(op, StatusInvalidArgument, "HeartbeatDetails aren't allowed for an open activity: record the details instead", nil)
 	}
-	failureJSON, err := failure.marshal(a.codec, op)
+	failureJSON, err := failure.marshal(a.conversion, op)
 	if err != nil {
 		return err
 	}
@@ -268,7 +268,7 @@ func (a *Activity) Fail(ctx context.Context, err error) error {
 func (a *Activity) end(ctx context.Context, op string, call int32, values []any) error {
 	buffer := bufferPool.Get().(*bytes.Buffer)
 	defer putBuffer(buffer)
-	encoded, err := encodeValues(buffer, a.codec, op, values)
+	encoded, err := encodeValues(buffer, a.conversion, op, values)
 	if err == nil {
 		_, err = a.call(ctx, op, abi.Request{Call: call, Encoding: encoded.encoding, Data: encoded.data})
 	}

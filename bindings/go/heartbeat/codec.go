@@ -2,6 +2,7 @@ package heartbeat
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -20,28 +21,32 @@ type PayloadCodec interface {
 	Decode(payloads []Payload) ([]Payload, error)
 }
 
-// codecKey is the key of a context's value, for [WithPayloadCodec].
-type codecKey struct{}
+// PayloadCodecWithSerializationContext is an optional interface of a [PayloadCodec].
+type PayloadCodecWithSerializationContext interface {
+	// WithSerializationContext returns a codec for the values of this activity. It should be fast, because each call with a token calls
+	// it.
+	WithSerializationContext(SerializationContext) PayloadCodec
+}
 
 // WithPayloadCodec returns a context with which calls use this codec, instead of that of the connection: [RecordHeartbeat],
-// [GetDetails], [Complete], [Fail] and [ReportCancelled] for that call, [Open] and [OpenFromEnv] for the activity. Use it for a codec that is
-// bound to one workflow or activity.
+// [GetDetails], [Complete], [Fail] and [ReportCancelled] for that call, [Open] and [OpenFromEnv] for the activity.
 func WithPayloadCodec(ctx context.Context, codec PayloadCodec) context.Context {
-	return context.WithValue(ctx, codecKey{}, codec)
+	return context.WithValue(ctx, conversionKey{}, conversion{codec: codec})
 }
 
-// codecFrom returns the codec of the context, else that of the connection.
-func codecFrom(ctx context.Context, ofConnection PayloadCodec) PayloadCodec {
-	if codec, _ := ctx.Value(codecKey{}).(PayloadCodec); codec != nil {
-		return codec
-	}
-	return ofConnection
-}
-
-// encodePayloads encodes the payloads with the codec; a nil codec leaves them unchanged.
+// encodePayloads encodes the payloads with the codec, except external references, which the SDKs don't encode either. A nil codec leaves
+// all unchanged.
 func encodePayloads(codec PayloadCodec, payloads []Payload) ([]Payload, error) {
 	if codec == nil || len(payloads) == 0 {
 		return payloads, nil
+	}
+	if i := slices.IndexFunc(payloads, Payload.isExternalReference); i >= 0 {
+		before, err := encodePayloads(codec, payloads[:i])
+		if err != nil {
+			return nil, err
+		}
+		after, err := encodePayloads(codec, payloads[i+1:])
+		return slices.Concat(before, payloads[i:i+1], after), err
 	}
 	encoded, err := codec.Encode(payloads)
 	if err != nil {
@@ -52,22 +57,6 @@ func encodePayloads(codec PayloadCodec, payloads []Payload) ([]Payload, error) {
 
 // plainEncodings are the encodings of the default data converter, and "" for payloads without one.
 var plainEncodings = []string{"", encodingNull, encodingBinary, encodingJSON, encodingProtoJSON, encodingProto}
-
-// encodePlainPayloads encodes the payloads of a plain encoding and leaves the others unchanged.
-func encodePlainPayloads(codec PayloadCodec, payloads []Payload) ([]Payload, error) {
-	var encoded []Payload
-	for _, payload := range payloads {
-		one := []Payload{payload}
-		if slices.Contains(plainEncodings, payload.Encoding()) {
-			var err error
-			if one, err = encodePayloads(codec, one); err != nil {
-				return nil, err
-			}
-		}
-		encoded = append(encoded, one...)
-	}
-	return encoded, nil
-}
 
 // decodePayloads reverses encodePayloads.
 func decodePayloads(codec PayloadCodec, payloads []Payload) ([]Payload, error) {
@@ -91,30 +80,62 @@ type sdkCodec[P proto.Message] interface {
 // CodecFrom converts a codec of Temporal's Go SDK, a converter.PayloadCodec:
 //
 //	heartbeat.Options{PayloadCodec: heartbeat.CodecFrom(codec)}
-func CodecFrom[P proto.Message](codec sdkCodec[P]) PayloadCodec {
-	return &sdkCodecAdapter[P]{codec}
+//
+// A codec with the method WithSerializationContext needs the SDK's type as the second argument. The codec gets a copy with the data of the
+// activity. Without that argument, [Connect] and [Open] return [ErrConfig], and Encode and Decode return an error. Pass nil for a codec that is already bound.
+//
+//	heartbeat.CodecFrom(codec, converter.ActivitySerializationContext{})
+func CodecFrom[P proto.Message](codec sdkCodec[P], activityContext ...any) PayloadCodec {
+	adapter := &sdkCodecAdapter[P]{codec: codec}
+	switch {
+	case !takesContext(codec):
+	case len(activityContext) == 0:
+		adapter.err = errNeedsContext
+	case activityContext[0] != nil:
+		return &sdkCodecWithContext[P]{*adapter, sdkContextOf(codec, activityContext[0])}
+	}
+	return adapter
 }
+
+var errNeedsContext = errors.New("the codec takes a serialization context: " +
+	"pass converter.ActivitySerializationContext{} of the SDK to CodecFrom, or nil for a codec that is already bound")
 
 type sdkCodecAdapter[P proto.Message] struct {
 	codec sdkCodec[P]
+	err   error // why it can't be used
 }
 
 func (a *sdkCodecAdapter[P]) Encode(payloads []Payload) ([]Payload, error) {
-	return applyToMessages(payloads, a.codec.Encode)
+	return a.apply(payloads, a.codec.Encode)
 }
 
 func (a *sdkCodecAdapter[P]) Decode(payloads []Payload) ([]Payload, error) {
-	return applyToMessages(payloads, a.codec.Decode)
+	return a.apply(payloads, a.codec.Decode)
 }
 
-// applyToMessages converts payloads to messages, applies the function to them and converts its result back.
-func applyToMessages[P proto.Message](payloads []Payload, apply func([]P) ([]P, error)) ([]Payload, error) {
-	var zero P
-	messageType := zero.ProtoReflect().Type()
+// usable returns why the codec can't be used, or nil.
+func (a *sdkCodecAdapter[P]) usable() error {
+	return a.err
+}
+
+type sdkCodecWithContext[P proto.Message] struct {
+	sdkCodecAdapter[P]
+	context sdkContext
+}
+
+func (a *sdkCodecWithContext[P]) WithSerializationContext(facts SerializationContext) PayloadCodec {
+	return &sdkCodecAdapter[P]{codec: bindSDK(a.codec, a.context, facts)}
+}
+
+// apply converts payloads to messages, applies the function to them and converts its result back.
+func (a *sdkCodecAdapter[P]) apply(payloads []Payload, apply func([]P) ([]P, error)) ([]Payload, error) {
+	if a.err != nil {
+		return nil, a.err
+	}
 	messages := make([]P, len(payloads))
 	for i, payload := range payloads {
-		messages[i] = messageType.New().Interface().(P)
-		if err := proto.Unmarshal(payload.marshal(), messages[i]); err != nil {
+		var err error
+		if messages[i], err = toSDK[P](payload); err != nil {
 			return nil, err
 		}
 	}

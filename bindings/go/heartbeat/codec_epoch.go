@@ -9,7 +9,7 @@ import (
 	"temporal-heartbeat.dev/go/internal/abi"
 )
 
-// codecEpoch is the codec of one Connect; a nil codec leaves values unchanged.
+// codecEpoch is the conversion of one Connect, with its codec; a nil codec leaves values unchanged.
 //
 // The library sends the bytes that a call passes to it over the connection that exists when the call begins. The codec that Connect was
 // given for that connection must have encoded those bytes. One epoch is current at a time, and two rules hold:
@@ -27,7 +27,7 @@ import (
 //
 // A handle never outlives its connection. So an [Activity] keeps the codec that it was opened with, and its calls need no epoch.
 type codecEpoch struct {
-	codec PayloadCodec
+	conversion conversion
 }
 
 var (
@@ -42,42 +42,42 @@ var (
 )
 
 // beginConnect begins a connect, and with it an epoch if the library accepts it.
-func beginConnect(codec PayloadCodec, optionsJSON []byte) (*pendingCall, *abi.Error) {
+func beginConnect(conversion conversion, optionsJSON []byte) (*pendingCall, *abi.Error) {
 	epochMu.Lock()
 	defer epochMu.Unlock()
 	c, err := begin(nil, &abi.Request{Call: abi.Connect, Data: optionsJSON}, 0)
 	if err == nil {
-		currentEpoch.Store(&codecEpoch{codec})
+		currentEpoch.Store(&codecEpoch{conversion})
 	}
 	return c, err
 }
 
-// request makes a call with the values that encode adds to the request, and returns their codec: that of the connection, or of ctx. encode
-// may use the buffer. If an epoch begins before the native call, nothing was sent, and the values are encoded again.
+// request makes a call with the values that encode adds to the request, and returns their conversion: that of the connection, or of ctx,
+// with the serialization context of the token. encode may use the buffer. If an epoch begins before the native call, nothing was sent, and the values are encoded again.
 func request(ctx context.Context, op string, r abi.Request,
-	encode func(*abi.Request, *bytes.Buffer, PayloadCodec) error,
-) (answer abi.Answer, codec PayloadCodec, err error) {
+	encode func(*abi.Request, *bytes.Buffer, conversion) error,
+) (answer abi.Answer, c conversion, err error) {
 	if ctx.Err() != nil {
-		return answer, nil, contextError(ctx, op, notCalled)
+		return answer, c, contextError(ctx, op, notCalled)
 	}
 	buffer := bufferPool.Get().(*bytes.Buffer)
 	defer putBuffer(buffer)
 	for isStale := true; isStale; {
 		epoch := currentEpoch.Load()
-		codec = codecFrom(ctx, epoch.codec)
+		c = epoch.conversion.ofContext(ctx).boundTo(func() SerializationContext { return knownOf(ctx, r.Token) })
 		buffer.Reset()
-		if err = encode(&r, buffer, codec); err != nil {
-			return answer, codec, err
+		if err = encode(&r, buffer, c); err != nil {
+			return answer, c, err
 		}
 		answer, isStale, err = call(ctx, op, epoch, &r)
 	}
-	return answer, codec, err
+	return answer, c, err
 }
 
 // valuesEncoder returns a function for [request] that adds values.
-func valuesEncoder(op string, values []any) func(*abi.Request, *bytes.Buffer, PayloadCodec) error {
-	return func(r *abi.Request, buffer *bytes.Buffer, codec PayloadCodec) error {
-		encoded, err := encodeValues(buffer, codec, op, values)
+func valuesEncoder(op string, values []any) func(*abi.Request, *bytes.Buffer, conversion) error {
+	return func(r *abi.Request, buffer *bytes.Buffer, c conversion) error {
+		encoded, err := encodeValues(buffer, c, op, values)
 		r.Encoding, r.Data = encoded.encoding, encoded.data
 		return err
 	}

@@ -72,7 +72,7 @@ func wantReversed(t *testing.T, data []byte) int {
 
 func TestValuesAreEncodedAndDecoded(t *testing.T) {
 	connectWithTestCodec(t, reversingCodec{})
-	stored, err := encodeValues(new(bytes.Buffer), currentEpoch.Load().codec, "op", []any{41, nil, []byte("bytes"), "text"})
+	stored, err := encodeValues(new(bytes.Buffer), currentEpoch.Load().conversion, "op", []any{41, nil, []byte("bytes"), "text"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestValuesAreEncodedAndDecoded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	values, err := decodePayloads(currentEpoch.Load().codec, payloads)
+	values, err := decodePayloads(currentEpoch.Load().conversion.codec, payloads)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestValuesAreEncodedAndDecoded(t *testing.T) {
 		t.Error(number, nothing, string(raw), text)
 	}
 	again := Details{values: values}.Values()
-	if stored, err = encodeValues(new(bytes.Buffer), currentEpoch.Load().codec, "op", again); err != nil || wantReversed(t, stored.data) != 4 {
+	if stored, err = encodeValues(new(bytes.Buffer), currentEpoch.Load().conversion, "op", again); err != nil || wantReversed(t, stored.data) != 4 {
 		t.Error("a value that was read isn't encoded when it is recorded again:", err)
 	}
 }
@@ -106,7 +106,7 @@ func TestValuesAreEncodedAndDecoded(t *testing.T) {
 func TestFailureDetailsAndInitialDetailsAreEncoded(t *testing.T) {
 	connectWithTestCodec(t, reversingCodec{})
 	failure := Failure{Details: []any{"secret"}, HeartbeatDetails: []any{"secret"}, Cause: &Failure{Details: []any{"secret"}}}
-	data, err := failure.marshal(currentEpoch.Load().codec, "op")
+	data, err := failure.marshal(currentEpoch.Load().conversion, "op")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestFailureDetailsAndInitialDetailsAreEncoded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options, err := OpenOptions{InitialDetails: &initial}.marshal(currentEpoch.Load().codec, "op", false)
+	options, err := OpenOptions{InitialDetails: &initial}.marshal(currentEpoch.Load().conversion, "op", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,11 +154,11 @@ func TestFastPathsUseTheCodec(t *testing.T) {
 		func() (Signals, error) { return act.RecordHeartbeat([]byte("bytes")) },
 		func() (Signals, error) { return act.RecordBytes([]byte("bytes")) },
 	} {
-		act.codec = reversingCodec{}
+		act.conversion.codec = reversingCodec{}
 		if _, err := record(); err != nil {
 			t.Error(err)
 		}
-		act.codec = reversingCodec{fails: broken}
+		act.conversion.codec = reversingCodec{fails: broken}
 		if _, err := record(); !errors.Is(err, broken) || !strings.Contains(err.Error(), "codec can't encode") {
 			t.Error("the error of the codec is lost:", err)
 		}
@@ -170,11 +170,11 @@ func TestCodecStaysCurrentUntilTheNextConnect(t *testing.T) {
 	if err := Disconnect(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if currentEpoch.Load().codec == nil {
+	if currentEpoch.Load().conversion.codec == nil {
 		t.Error("the codec isn't current any more")
 	}
 	connectLazily(t, silentServer(t))
-	if currentEpoch.Load().codec != nil {
+	if currentEpoch.Load().conversion.codec != nil {
 		t.Error("the codec is still current")
 	}
 }

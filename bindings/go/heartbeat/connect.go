@@ -24,6 +24,9 @@ func Connect(ctx context.Context, options Options) error {
 	if options.ConnectTimeout < 0 {
 		return localError(op, StatusConfig, "ConnectTimeout is negative", nil)
 	}
+	if err := checkConversion(op, options.PayloadCodec, options.DataConverter); err != nil {
+		return err
+	}
 	optionsJSON, err := options.marshal(toTimeoutMs(timeout))
 	if err != nil {
 		return localError(op, StatusConfig, err.Error(), err) // a number that JSON can't express
@@ -36,7 +39,7 @@ func Connect(ctx context.Context, options Options) error {
 	case <-ctx.Done():
 		return contextError(ctx, op, notCalled)
 	}
-	c, nativeErr := beginConnect(options.PayloadCodec, optionsJSON)
+	c, nativeErr := beginConnect(options.conversion(), optionsJSON)
 	if nativeErr != nil {
 		<-connecting
 		return newError(op, nativeErr)

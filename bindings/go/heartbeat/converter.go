@@ -84,13 +84,13 @@ func putBuffer(buffer *bytes.Buffer) {
 	}
 }
 
-// encodeValues converts values and encodes them with the codec. Without values the encoding is none. The result may refer to the buffer,
-// and to a value. Without a codec the library makes the payload of a single value.
-func encodeValues(buffer *bytes.Buffer, codec PayloadCodec, op string, values []any) (encodedValues, error) {
+// encodeValues converts values and encodes them. Without values the encoding is none. The result may refer to the buffer,
+// and to a value. By default the library makes the payload of a single value.
+func encodeValues(buffer *bytes.Buffer, c conversion, op string, values []any) (encodedValues, error) {
 	switch {
 	case len(values) == 0:
 		return encodedValues{encoding: abi.EncodingNone}, nil
-	case len(values) > 1 || codec != nil:
+	case len(values) > 1 || !c.isDefault():
 	default:
 		switch value := values[0].(type) {
 		case []byte:
@@ -107,7 +107,7 @@ func encodeValues(buffer *bytes.Buffer, codec PayloadCodec, op string, values []
 		}
 		return encodedValues{abi.EncodingJSON, bytes.TrimSuffix(buffer.Bytes(), []byte("\n"))}, nil
 	}
-	payloads, err := toEncodedPayloads(codec, values)
+	payloads, err := c.toPayloads(values)
 	if err != nil {
 		return encodedValues{}, localError(op, StatusInvalidArgument, err.Error(), err)
 	}
@@ -129,16 +129,7 @@ func isConvertedToJSON(value any) bool {
 	return !isMessage && err == nil
 }
 
-// toEncodedPayloads converts values and encodes them with the codec.
-func toEncodedPayloads(codec PayloadCodec, values []any) ([]Payload, error) {
-	payloads, err := toPayloads(values)
-	if err != nil {
-		return nil, err
-	}
-	return encodePayloads(codec, payloads)
-}
-
-// toPayloads converts values. Its error is a *ConversionError.
+// toPayloads converts values by the default rules. Its error is a *ConversionError.
 func toPayloads(values []any) ([]Payload, error) {
 	payloads := make([]Payload, len(values))
 	for i, value := range values {
@@ -223,10 +214,12 @@ func isOldMessage(value any) bool {
 }
 
 var (
-	errNotPointer  = errors.New("not a pointer that can be written through")
-	errNoEncoding  = errors.New("its metadata names no encoding")
-	errNotBytes    = errors.New("bytes can only be read into []byte or any")
-	errNotMessage  = errors.New("not a protobuf message of google.golang.org/protobuf")
+	errNotPointer        = errors.New("not a pointer that can be written through")
+	errNoEncoding        = errors.New("its metadata names no encoding")
+	errNotBytes          = errors.New("bytes can only be read into []byte or any")
+	errNotMessage        = errors.New("not a protobuf message of google.golang.org/protobuf")
+	errExternalReference = errors.New("the value is in external storage, and the server has only a reference to it: let the codec " +
+		"retrieve it with the storage driver, or read the reference into a *Payload and pass that on unchanged")
 	errNotConcrete = errors.New("a protobuf message needs a variable of the message's type, not of an interface")
 )
 
@@ -247,6 +240,9 @@ func (p Payload) decode(valuePtr any) error {
 	if payload, ok := valuePtr.(*Payload); ok && payload != nil {
 		*payload = p.clone()
 		return nil
+	}
+	if p.isExternalReference() {
+		return errExternalReference
 	}
 	ptr := reflect.ValueOf(valuePtr)
 	if ptr.Kind() != reflect.Pointer || ptr.IsNil() {

@@ -90,7 +90,7 @@ func TestValueThatCannotBeConvertedIsNamed(t *testing.T) {
 		{"map with a key of floats", map[float64]int{1: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := encodeValues(new(bytes.Buffer), nil, "heartbeat", []any{1, c.value})
+			_, err := encodeValues(new(bytes.Buffer), conversion{}, "heartbeat", []any{1, c.value})
 			wantIs(t, err, ErrInvalidArgument)
 			var conversion *ConversionError
 			if !errors.As(err, &conversion) || conversion.Index != 1 || conversion.Type != reflect.TypeOf(c.value) {
@@ -260,7 +260,7 @@ func TestSingleValueIsRecordedAsConverted(t *testing.T) {
 		[]byte("bytes"), Payload{Data: []byte("x")}, durationpb.New(time.Second),
 	} {
 		var buffer bytes.Buffer
-		got, err := encodeValues(&buffer, nil, "test", []any{value})
+		got, err := encodeValues(&buffer, conversion{}, "test", []any{value})
 		want, wantErr := NewPayload(value)
 		wanted := want.Data
 		if got.encoding == abi.EncodingPayloads {

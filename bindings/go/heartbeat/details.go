@@ -14,31 +14,34 @@ var ErrNoDetails = errors.New("temporal-heartbeat: there are no heartbeat detail
 // Details are the heartbeat details of an activity, as the server had them at the time of a request. They are immutable.
 type Details struct {
 	values             []Payload
+	conversion         conversion // reads the values
+	given              []any      // the values of NewDetails
 	attempt            int32
 	recordedAtUnixMs   int64
 	heartbeatTimeoutMs int64
 }
 
-// NewDetails converts values to details, for [OpenOptions].
+// NewDetails converts values to details, for [OpenOptions]. Don't change the values before [Open] returns.
 func NewDetails(values ...any) (Details, error) {
 	payloads, err := toPayloads(values)
 	if err != nil {
 		return Details{}, err
 	}
-	return Details{values: payloads, heartbeatTimeoutMs: -1}, nil
+	return Details{values: payloads, given: values, heartbeatTimeoutMs: -1}, nil
 }
 
-// newDetails converts details of the library, and decodes them with the codec.
-func newDetails(codec PayloadCodec, op string, native abi.Details) (Details, error) {
+// newDetails converts details of the library, and decodes them with its codec.
+func newDetails(c conversion, op string, native abi.Details) (Details, error) {
 	values, err := parsePayloads(native.Payloads)
 	if err != nil {
 		return Details{}, localError(op, StatusInternal, "the details can't be read: "+err.Error(), err)
 	}
-	if values, err = decodePayloads(codec, values); err != nil {
+	if values, err = c.decode(values); err != nil {
 		return Details{}, fmt.Errorf("temporal-heartbeat: %s: %w", op, err)
 	}
 	return Details{
 		values:             values,
+		conversion:         c,
 		attempt:            native.Attempt,
 		recordedAtUnixMs:   native.RecordedAtUnixMs,
 		heartbeatTimeoutMs: native.HeartbeatTimeoutMs,
@@ -68,7 +71,7 @@ func (d Details) Get(valuePtrs ...any) error {
 		if i == len(d.values) {
 			break
 		}
-		if err := d.values[i].get(ptr); err != nil {
+		if err := d.conversion.read(d.values[i], ptr); err != nil {
 			err.Index = i
 			return err
 		}

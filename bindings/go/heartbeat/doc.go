@@ -148,8 +148,12 @@
 // (gogo/protobuf) are refused. The caller owns the bytes that it reads. A heartbeat with a single nil records nil. In the SDK such a
 // heartbeat records nothing, which deletes the details on the server.
 //
-// The PayloadCodec of [Options] encodes and decodes all values, for a namespace whose data are encrypted. An activity can have another
-// codec ([OpenOptions]), and so can a single call ([WithPayloadCodec]).
+// The PayloadCodec of [Options] encodes and decodes all values, for a namespace whose data are encrypted. Its DataConverter replaces all
+// of these rules. An activity can have another codec or converter ([OpenOptions]), and so can a single call ([WithPayloadCodec],
+// [WithDataConverter]). Both can depend on the activity: see [SerializationContext].
+//
+// A worker with an external storage stores large values there, and the server has a reference. Reading one into anything but a *[Payload] is
+// an error, unless the codec or the converter retrieves the value. A Payload with a reference is sent unchanged.
 //
 // # Metrics and logs
 //

@@ -108,8 +108,15 @@ type failureJSON struct {
 	Category         string       `json:"category,omitempty"`
 	StackTrace       string       `json:"stack_trace,omitempty"`
 	Source           string       `json:"source,omitempty"`
+	Attributes       []byte       `json:"encoded_attributes,omitempty"`
 	Cause            *failureJSON `json:"cause,omitempty"`
 	HeartbeatDetails []byte       `json:"heartbeat_details_payloads,omitempty"`
+}
+
+// commonAttributes are the attributes of a failure that [Options] can encode. The SDKs write and read this JSON.
+type commonAttributes struct {
+	Message    string `json:"message"`
+	StackTrace string `json:"stack_trace"`
 }
 
 // failureToSend converts the error that a caller passed to Fail.
@@ -121,8 +128,8 @@ func failureToSend(err error, op string) (Failure, error) {
 }
 
 // marshal returns the failure in the JSON of the library.
-func (f Failure) marshal(codec PayloadCodec, op string) ([]byte, error) {
-	tree, err := f.toJSON(codec, "", 0)
+func (f Failure) marshal(c conversion, op string) ([]byte, error) {
+	tree, err := f.toJSON(c, "", 0)
 	if err != nil {
 		return nil, localError(op, StatusInvalidArgument, err.Error(), err)
 	}
@@ -137,15 +144,15 @@ func (f Failure) marshal(codec PayloadCodec, op string) ([]byte, error) {
 const maxDepth = 64
 
 // toJSON converts a failure. path is its path from the outermost failure, for errors.
-func (f Failure) toJSON(codec PayloadCodec, path string, depth int) (*failureJSON, error) {
+func (f Failure) toJSON(c conversion, path string, depth int) (*failureJSON, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("more than %d causes", maxDepth)
 	}
-	details, err := toEncodedPayloads(codec, f.Details)
+	details, err := c.toPayloads(f.Details)
 	if err != nil {
 		return nil, fmt.Errorf("%sDetails: %w", path, err)
 	}
-	heartbeatDetails, err := toEncodedPayloads(codec, f.HeartbeatDetails)
+	heartbeatDetails, err := c.toPayloads(f.HeartbeatDetails)
 	if err != nil {
 		return nil, fmt.Errorf("%sHeartbeatDetails: %w", path, err)
 	}
@@ -163,8 +170,19 @@ func (f Failure) toJSON(codec PayloadCodec, path string, depth int) (*failureJSO
 		Source:           f.Source,
 		HeartbeatDetails: appendPayloads(nil, heartbeatDetails),
 	}
+	if c.encodesFailures {
+		attributes, err := c.toPayloads([]any{commonAttributes{f.Message, f.StackTrace}})
+		if err == nil && len(attributes) != 1 {
+			err = fmt.Errorf("%d payloads", len(attributes))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%sMessage can't be encoded: %w", path, err)
+		}
+		tree.Attributes = attributes[0].marshal()
+		tree.Message, tree.StackTrace = "Encoded failure", ""
+	}
 	if f.Cause != nil {
-		tree.Cause, err = f.Cause.toJSON(codec, path+"Cause.", depth+1)
+		tree.Cause, err = f.Cause.toJSON(c, path+"Cause.", depth+1)
 	}
 	return tree, err
 }

@@ -26,7 +26,7 @@ func TestFailureIsMarshalledForTheLibrary(t *testing.T) {
 		Cause:            &Failure{Message: "write"},
 		HeartbeatDetails: []any{41},
 	}
-	got, err := failure.marshal(nil, "fail")
+	got, err := failure.marshal(conversion{}, "fail")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestFailureIsMarshalledForTheLibrary(t *testing.T) {
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if got, err := (Failure{}).marshal(nil, "fail"); err != nil || string(got) != "{}" {
+	if got, err := (Failure{}).marshal(conversion{}, "fail"); err != nil || string(got) != "{}" {
 		t.Errorf("the zero Failure is %s, %v", got, err)
 	}
 }
@@ -62,7 +62,7 @@ func TestFailureThatCannotBeMarshalledNamesTheField(t *testing.T) {
 		{"Cause.HeartbeatDetails", Failure{Cause: &Failure{HeartbeatDetails: []any{1}}}},
 		{"causes", *cyclic},
 	} {
-		_, err := c.failure.marshal(nil, "fail")
+		_, err := c.failure.marshal(conversion{}, "fail")
 		wantIs(t, err, ErrInvalidArgument)
 		if err != nil && !strings.Contains(err.Error(), c.where) {
 			t.Errorf("%q doesn't say %q", err, c.where)

@@ -35,8 +35,12 @@ type OpenOptions struct {
 	Age time.Duration
 	// AttemptRemaining is a hint: the time after which [SignalDeadline] is set. 0: without a limit.
 	AttemptRemaining time.Duration
-	// PayloadCodec is the codec of this activity. nil: that of [WithPayloadCodec], else that of the connection.
-	PayloadCodec PayloadCodec
+	// PayloadCodec or DataConverter is that of this activity. nil: that of [WithPayloadCodec] or [WithDataConverter], else that of the
+	// connection.
+	PayloadCodec  PayloadCodec
+	DataConverter DataConverter
+	// SerializationContext replaces the known data of the activity, for codecs and converters that depend on them.
+	SerializationContext SerializationContext
 	// RequireEncoded refuses values that no codec has encoded, for namespaces that encrypt.
 	RequireEncoded bool
 	// Verify asks the server about a Complete, Fail or ReportCancelled with a lost answer before it returns [ErrInDoubt]. The
@@ -68,11 +72,11 @@ func open(ctx context.Context, op string, taskToken []byte, options OpenOptions,
 	if ctx.Err() != nil {
 		return nil, contextError(ctx, op, notCalled)
 	}
-	handle, codec, err := openHandle(ctx, op, taskToken, options, fromEnv)
+	handle, conversion, err := openHandle(ctx, op, taskToken, options, fromEnv)
 	if err != nil {
 		return nil, err
 	}
-	a := &Activity{handle: handle, codec: codec, cancelOn: options.CancelOn, signalsChanged: make(chan struct{})}
+	a := &Activity{handle: handle, conversion: conversion, cancelOn: options.CancelOn, signalsChanged: make(chan struct{})}
 	if a.cancelOn == 0 {
 		a.cancelOn = StopSignals
 	}
@@ -85,23 +89,25 @@ func open(ctx context.Context, op string, taskToken []byte, options OpenOptions,
 	return a, nil
 }
 
-// openHandle opens a handle, and returns its codec.
-func openHandle(ctx context.Context, op string, taskToken []byte, options OpenOptions, fromEnv bool) (handle abi.Handle, _ PayloadCodec, _ error) {
+// openHandle opens a handle, and returns its conversion.
+func openHandle(ctx context.Context, op string, taskToken []byte, options OpenOptions, fromEnv bool) (handle abi.Handle, _ conversion, _ error) {
+	if err := checkConversion(op, options.PayloadCodec, options.DataConverter); err != nil {
+		return 0, conversion{}, err
+	}
 	for {
 		epoch := currentEpoch.Load()
-		codec := options.PayloadCodec
-		if codec == nil {
-			codec = codecFrom(ctx, epoch.codec)
-		}
-		optionsJSON, err := options.marshal(codec, op, fromEnv)
+		c := epoch.conversion.ofContext(ctx).replacedBy(options.PayloadCodec, options.DataConverter).boundTo(func() SerializationContext {
+			return options.serializationContext(ctx, taskToken, fromEnv)
+		})
+		optionsJSON, err := options.marshal(c, op, fromEnv)
 		if err != nil {
-			return 0, nil, err
+			return 0, c, err
 		}
 		if err := loadLibrary(); err != nil {
-			return 0, nil, err
+			return 0, c, err
 		}
 		if handle, nativeErr, isCurrent := openInEpoch(epoch, taskToken, optionsJSON); isCurrent {
-			return handle, codec, newError(op, nativeErr)
+			return handle, c, newError(op, nativeErr)
 		}
 	}
 }
@@ -117,8 +123,8 @@ func openInEpoch(epoch *codecEpoch, taskToken, optionsJSON []byte) (handle abi.H
 	return handle, err, true
 }
 
-// marshal returns the options as the JSON of the library, with the details encoded by the codec.
-func (o OpenOptions) marshal(codec PayloadCodec, op string, fromEnv bool) ([]byte, error) {
+// marshal returns the options as the JSON of the library, with the details encoded.
+func (o OpenOptions) marshal(c conversion, op string, fromEnv bool) ([]byte, error) {
 	for _, option := range []struct {
 		name  string
 		value time.Duration
@@ -130,7 +136,7 @@ func (o OpenOptions) marshal(codec PayloadCodec, op string, fromEnv bool) ([]byt
 			return nil, localError(op, StatusConfig, option.name+" is negative", nil)
 		}
 	}
-	initialDetails, err := o.initialDetails(codec, fromEnv)
+	initialDetails, err := o.initialDetails(c, fromEnv)
 	if err != nil {
 		return nil, localError(op, StatusInvalidArgument, err.Error(), err)
 	}
@@ -161,15 +167,17 @@ func (o OpenOptions) marshal(codec PayloadCodec, op string, fromEnv bool) ([]byt
 }
 
 // initialDetails returns the details as base64 of encoded Payloads; nil: the library finds them.
-func (o OpenOptions) initialDetails(codec PayloadCodec, fromEnv bool) (*string, error) {
+func (o OpenOptions) initialDetails(c conversion, fromEnv bool) (*string, error) {
 	var values []Payload
 	var err error
-	if o.InitialDetails != nil {
-		values, err = encodePayloads(codec, o.InitialDetails.values)
+	if o.InitialDetails != nil && o.InitialDetails.given != nil {
+		values, err = c.toPayloads(o.InitialDetails.given)
+	} else if o.InitialDetails != nil {
+		values, err = c.toPayloads(o.InitialDetails.Values())
 	} else {
 		// The library would send the details of the environment unchanged, and they may be plain.
 		variable, found := os.LookupEnv("TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS")
-		if !fromEnv || !found || codec == nil {
+		if !fromEnv || !found || c.isDefault() {
 			return nil, nil
 		}
 		data, invalid := base64.StdEncoding.DecodeString(strings.TrimSpace(variable))
@@ -179,7 +187,7 @@ func (o OpenOptions) initialDetails(codec PayloadCodec, fromEnv bool) (*string, 
 		if values, invalid = parsePayloads(data); invalid != nil {
 			return nil, nil
 		}
-		values, err = encodePlainPayloads(codec, values)
+		values, err = c.encodePlain(values)
 	}
 	text := base64.StdEncoding.EncodeToString(appendPayloads(nil, values))
 	return &text, err

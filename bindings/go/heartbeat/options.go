@@ -1,7 +1,9 @@
 package heartbeat
 
 import (
+	"cmp"
 	"encoding/json"
+	"os"
 	"time"
 )
 
@@ -46,6 +48,12 @@ type Options struct {
 	// PayloadCodec is the codec of a namespace with encrypted data. nil: values are sent unchanged. The codec is active before the
 	// connection exists, and until the next Connect. [OpenOptions] and [WithPayloadCodec] override it. See [CodecFrom].
 	PayloadCodec PayloadCodec
+	// DataConverter converts and encodes all values, instead of PayloadCodec. nil: as the documentation of the package describes.
+	// [OpenOptions] and [WithDataConverter] override it. See [DataConverterFrom].
+	DataConverter DataConverter
+	// EncodeCommonAttributes also encodes the message and the stack trace of failures and of their causes, with the codec or the
+	// converter. The workers need a failure converter with the option of that name. Otherwise these texts are readable.
+	EncodeCommonAttributes bool
 	// RequireEncoded refuses values that no codec has encoded, with [ErrInvalidArgument].
 	RequireEncoded bool
 	// MetricsAddress is the "ip:port" at which Prometheus can fetch the [Metrics]. Empty: none.
@@ -109,6 +117,12 @@ type Retry struct {
 	RandomizationFactor *float64
 	// MaxRetries bounds the retries. 0: only the timeout bounds them.
 	MaxRetries int
+}
+
+// conversion returns the conversion of the connection.
+func (o Options) conversion() conversion {
+	namespace := cmp.Or(o.Namespace, os.Getenv("TEMPORAL_NAMESPACE"), "default")
+	return conversion{o.PayloadCodec, o.DataConverter, namespace, o.EncodeCommonAttributes}
 }
 
 // marshal returns the options in the JSON of the library. For an absent key, the library reads the environment.

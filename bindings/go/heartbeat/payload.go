@@ -46,6 +46,11 @@ func (p Payload) Encoding() string {
 	return string(p.Metadata[metadataEncoding])
 }
 
+// isExternalReference reports whether the payload is a reference to a value in an external storage of an SDK.
+func (p Payload) isExternalReference() bool {
+	return p.Encoding() == wire.EncodingExternalReference || string(p.Metadata[metadataMessageType]) == wire.MessageExternalReference
+}
+
 var errPayloadInJSON = errors.New("pass a Payload by value, and not within another value")
 
 // MarshalJSON always fails. A Payload within another value would lose its meaning.

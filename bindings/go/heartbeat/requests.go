@@ -97,12 +97,12 @@ func sendHeartbeat(ctx context.Context, op string, taskToken []byte, details []a
 // [ErrNotConnected], [ErrUnavailable], [ErrTimeout].
 func GetDetails(ctx context.Context, taskToken []byte) (Details, error) {
 	const op = "get details"
-	noValues := func(*abi.Request, *bytes.Buffer, PayloadCodec) error { return nil }
-	answer, codec, err := request(ctx, op, abi.Request{Call: abi.GetDetails, Token: taskToken}, noValues)
+	noValues := func(*abi.Request, *bytes.Buffer, conversion) error { return nil }
+	answer, c, err := request(ctx, op, abi.Request{Call: abi.GetDetails, Token: taskToken}, noValues)
 	if err != nil {
 		return Details{}, err
 	}
-	return newDetails(codec, op, answer.Details)
+	return newDetails(c, op, answer.Details)
 }
 
 // Complete completes the activity with a result. With nil it has no result, like an activity function that returns only an error.
@@ -134,8 +134,8 @@ func Fail(ctx context.Context, taskToken []byte, err error) error {
 	if err != nil {
 		return err
 	}
-	encode := func(r *abi.Request, _ *bytes.Buffer, codec PayloadCodec) (err error) {
-		r.Data, err = failure.marshal(codec, op)
+	encode := func(r *abi.Request, _ *bytes.Buffer, c conversion) (err error) {
+		r.Data, err = failure.marshal(c, op)
 		return err
 	}
 	_, _, err = request(ctx, op, abi.Request{Call: abi.Fail, Token: taskToken}, encode)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	failurepb "go.temporal.io/api/failure/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
@@ -15,6 +16,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
+	"google.golang.org/protobuf/proto"
 
 	"temporal-heartbeat.dev/go/tests/interop/codec"
 )
@@ -27,6 +29,7 @@ type peer struct {
 	client client.Client
 	worker worker.Worker
 	queue  string
+	data   converter.DataConverter
 }
 
 func startPeer(address, namespace, queue string) *peer {
@@ -35,13 +38,14 @@ func startPeer(address, namespace, queue string) *peer {
 	data := converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), codec.ForNamespace(namespace))
 	c, err := client.Dial(client.Options{
 		HostPort: address, Namespace: namespace, Logger: logger, DataConverter: data, FailureConverter: newFailureConverter(data),
+		ExternalStorage: newExternalStorage(),
 	})
 	must(err)
 	w := worker.New(c, queue, worker.Options{})
 	w.RegisterActivityWithOptions(handOver, activity.RegisterOptions{Name: activityType})
 	w.RegisterWorkflowWithOptions(oneActivity, workflow.RegisterOptions{Name: "Encrypted"})
 	must(w.Start())
-	return &peer{c, w, queue}
+	return &peer{c, w, queue, data}
 }
 
 func (p *peer) stop() {
@@ -108,7 +112,7 @@ func (p *peer) start(r startRequest) {
 	go func() {
 		var result any
 		err := wait(ctx, &result)
-		printLine(map[string]any{"ended": r.ID, "result": result, "failure": shown(err)})
+		printLine(map[string]any{"ended": r.ID, "result": result, "failure": p.shown(err)})
 	}()
 }
 
@@ -138,7 +142,7 @@ func oneActivity(ctx workflow.Context, r startRequest) (any, error) {
 }
 
 // shown returns the failure of the activity, and its causes; nil without one.
-func shown(err error) any {
+func (p *peer) shown(err error) any {
 	for wrapper := err; wrapper != nil; wrapper = errors.Unwrap(wrapper) {
 		var details any
 		switch failure := wrapper.(type) {
@@ -147,8 +151,8 @@ func shown(err error) any {
 				must(failure.Details(&details))
 			}
 			return map[string]any{
-				"message": failure.Message(), "type": failure.Type(), "stack_trace": failure.Failure().GetStackTrace(), "details": details,
-				"cause": shown(failure.Unwrap()),
+				"message": failure.Message(), "type": failure.Type(), "stack_trace": p.stackTrace(failure.Failure()), "details": details,
+				"cause": p.shown(failure.Unwrap()),
 			}
 		case *temporal.TimeoutError:
 			if failure.HasLastHeartbeatDetails() {
@@ -166,4 +170,11 @@ func shown(err error) any {
 		return nil
 	}
 	return map[string]any{"message": err.Error(), "type": "other"}
+}
+
+// stackTrace returns the stack trace of a failure, decoded.
+func (p *peer) stackTrace(failure *failurepb.Failure) string {
+	decoded := proto.Clone(failure).(*failurepb.Failure)
+	converter.DecodeCommonFailureAttributes(p.data, decoded)
+	return decoded.GetStackTrace()
 }

@@ -160,3 +160,16 @@ func TestReadingAnExternalReferenceIsAnError(t *testing.T) {
 		}
 	}
 }
+
+func TestRecordAllocatesOnlyItsValue(t *testing.T) {
+	connectWithTestCodec(t, nil)
+	act := openActivity(t, OpenOptions{InitialDetails: detailsOf(t), DisablePulse: true})
+	allocated := testing.AllocsPerRun(1000, func() {
+		if _, err := act.RecordHeartbeat(41_000); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if allocated > 1 {
+		t.Errorf("%v allocations", allocated)
+	}
+}

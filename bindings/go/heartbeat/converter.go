@@ -107,7 +107,8 @@ func encodeValues(buffer *bytes.Buffer, c conversion, op string, values []any) (
 		}
 		return encodedValues{abi.EncodingJSON, bytes.TrimSuffix(buffer.Bytes(), []byte("\n"))}, nil
 	}
-	payloads, err := c.toPayloads(values)
+	// A converter may keep the values. A copy lets the caller's slice, of each record, stay on the stack.
+	payloads, err := c.toPayloads(append([]any(nil), values...))
 	if err != nil {
 		return encodedValues{}, localError(op, StatusInvalidArgument, err.Error(), err)
 	}

@@ -4,6 +4,8 @@ package heartbeat
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"testing"
 	"time"
 )
@@ -82,6 +84,62 @@ func TestActivityUsesItsOwnCodec(t *testing.T) {
 				t.Fatal(err)
 			}
 			server.waitFor(t, encodingReversed)
+		})
+	}
+}
+
+func TestCallAndActivityUseTheirOwnConverter(t *testing.T) {
+	const envelope = "binary/envelope"
+	ctx := WithDataConverter(background, envelopeConverter{})
+	recordIn := func(ctx context.Context, options OpenOptions) error {
+		options.HeartbeatTimeout, options.InitialDetails = time.Minute, detailsOf(t)
+		act, err := Open(ctx, testToken, options)
+		if err != nil {
+			return err
+		}
+		_, err = act.RecordBytes([]byte("x"))
+		return errors.Join(err, act.Close(background))
+	}
+	for name, record := range map[string]func() error{
+		"call": func() error { _, err := RecordHeartbeat(ctx, testToken, 7); return err },
+		"activity, by the context": func() error { return recordIn(ctx, OpenOptions{}) },
+		"activity, by the option":  func() error { return recordIn(background, OpenOptions{DataConverter: envelopeConverter{}}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newRecorder(t)
+			connectWithOptions(t, server.options(reversingCodec{}))
+			if err := record(); err != nil {
+				t.Fatal(err)
+			}
+			server.waitFor(t, envelope)
+			if bytes.Contains(server.received(), []byte(encodingReversed)) {
+				t.Error("the codec of the connection was used too")
+			}
+		})
+	}
+}
+
+func TestNoTextOfAFailureIsSentReadable(t *testing.T) {
+	failure := Failure{Message: secret, StackTrace: secret, Details: []any{secret}, Cause: &Failure{Message: secret, StackTrace: secret}}
+	for name, fail := range map[string]func() error{
+		"call": func() error { return Fail(background, testToken, failure) },
+		"activity": func() error {
+			act, err := Open(background, testToken, OpenOptions{HeartbeatTimeout: time.Minute, InitialDetails: detailsOf(t)})
+			return errors.Join(err, act.Fail(background, failure), act.Close(background))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newRecorder(t)
+			options := server.options(reversingCodec{})
+			options.EncodeCommonAttributes = true
+			connectWithOptions(t, options)
+			if err := fail(); err != nil {
+				t.Fatal(err)
+			}
+			server.waitFor(t, "Encoded failure")
+			if bytes.Contains(server.received(), []byte(secret)) {
+				t.Error("a text of the failure was sent readable")
+			}
 		})
 	}
 }

@@ -930,11 +930,18 @@ const void *thb_details_data(const struct thb_details_t *details, size_t index, 
 const char *thb_details_encoding(const struct thb_details_t *details, size_t index);
 
 // Returns all values as one serialized temporal.api.common.v1.Payloads, for THB_ENCODING_PAYLOADS, and its length in
-// *len_out (may be NULL). Details from the server are returned unchanged. Returns NULL and 0 for NULL.
+// *len_out (may be NULL). Details from the server are returned unchanged, as a codec has encoded them. Returns NULL and
+// 0 for NULL.
 //
 // Thread-safe. Never blocks. The pointer belongs to the details and is valid until thb_details_add or
 // thb_details_free.
 const void *thb_details_payloads(const struct thb_details_t *details, size_t *len_out);
+
+// Returns the same with the values that the codec server has decoded; without one, the same as thb_details_payloads.
+//
+// Thread-safe. Never blocks. The pointer belongs to the details and is valid until thb_details_add or
+// thb_details_free.
+const void *thb_details_decoded_payloads(const struct thb_details_t *details, size_t *len_out);
 
 // Returns the number, from 1, of the attempt that the server has now; 0 when unknown, for details of
 // thb_details_new, and for NULL. If it isn't the caller's own attempt, another attempt has taken over. Thread-safe.

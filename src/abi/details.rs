@@ -103,7 +103,8 @@ pub unsafe extern "C" fn thb_details_encoding(details: *const thb_details_t, ind
 }
 
 /// Returns all values as one serialized temporal.api.common.v1.Payloads, for THB_ENCODING_PAYLOADS, and its length in
-/// *len_out (may be NULL). Details from the server are returned unchanged. Returns NULL and 0 for NULL.
+/// *len_out (may be NULL). Details from the server are returned unchanged, as a codec has encoded them. Returns NULL and
+/// 0 for NULL.
 ///
 /// Thread-safe. Never blocks. The pointer belongs to the details and is valid until thb_details_add or
 /// thb_details_free.
@@ -115,6 +116,23 @@ pub unsafe extern "C" fn thb_details_payloads(
     // SAFETY: as the header requires, `details` is NULL or valid, `len_out` NULL or writable.
     unsafe {
         let encoded = details.as_ref().map(|object| object.details.payloads().encoded());
+        boundary::put(len_out, encoded.map_or(0, <[u8]>::len));
+        encoded.map_or(std::ptr::null(), |encoded| encoded.as_ptr().cast())
+    }
+}
+
+/// Returns the same with the values that the codec server has decoded; without one, the same as thb_details_payloads.
+///
+/// Thread-safe. Never blocks. The pointer belongs to the details and is valid until thb_details_add or
+/// thb_details_free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thb_details_decoded_payloads(
+    details: *const thb_details_t,
+    len_out: *mut usize,
+) -> *const c_void {
+    // SAFETY: as the header requires, `details` is NULL or valid, `len_out` NULL or writable.
+    unsafe {
+        let encoded = details.as_ref().map(|object| object.details.decoded_payloads().encoded());
         boundary::put(len_out, encoded.map_or(0, <[u8]>::len));
         encoded.map_or(std::ptr::null(), |encoded| encoded.as_ptr().cast())
     }

@@ -34,9 +34,9 @@ impl Activities {
     fn record_large(&self, handle: Handle, encoding: Encoding, data: &[u8]) -> Result<Signals> {
         let require_encoded = self
             .registry
-            .with_open(handle, |activity| activity.check_usable().map(|()| activity.requires_encoded()))??;
+            .with_open(handle, |activity| activity.check_usable().map(|()| activity.refuses_readable()))??;
         let mut details = Payloads::default();
-        encode_details(&mut details, encoding, data, self.rules.size_limit(), require_encoded)?;
+        encode_details(&mut details, encoding, data, self.rules.given_size_limit(), require_encoded)?;
         self.progress(handle, |activity, _, now| activity.record_encoded(&mut details, now))
     }
 
@@ -48,7 +48,7 @@ impl Activities {
         handle: Handle,
         change: impl FnOnce(&mut Activity, usize, Moment) -> Result<bool>,
     ) -> Result<Signals> {
-        let limit = self.rules.size_limit();
+        let limit = self.rules.given_size_limit();
         let (signals, earlier) = self.registry.with_open(handle, |activity| -> Result<_> {
             let now = Moment::now();
             // Read first: after a freeze the caller must see a signal such as LEASE_LOST before it does more work.

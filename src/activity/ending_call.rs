@@ -10,12 +10,11 @@ use super::{
     state::{Activity, End, WaitingCall},
 };
 use crate::{
-    client::{Client, Ending},
+    client::{Client, Effort, EncodedEnding, Ending},
     model::{
         attempt::Target,
         deadline::Deadline,
         error::{Error, Result},
-        payload::Payloads,
         status::Status,
     },
     sys::{clock::Moment, sync::Mutex},
@@ -53,13 +52,10 @@ impl EndingCall {
         EndingCall { activities, handle, client, progress: Mutex::default() }
     }
 
-    /// Ends the activity, with its beats suspended. `ending` takes the details that the server doesn't have yet.
-    pub async fn run(
-        &self,
-        deadline: &Deadline,
-        before: Before,
-        ending: impl FnOnce(Option<Payloads>) -> Ending,
-    ) -> Result<()> {
+    /// Ends the activity, with its beats suspended. A failure also carries the details that the server doesn't have yet.
+    pub async fn run(&self, deadline: &Deadline, before: Before, ending: Ending) -> Result<()> {
+        // While the codec is slow or away, the beats go on.
+        let ending = self.encode(ending, deadline).await?;
         let registry = &self.activities.registry;
         let flushes = match before {
             Before::Nothing => false,
@@ -84,7 +80,25 @@ impl EndingCall {
         outcome
     }
 
-    async fn send(&self, deadline: &Deadline, ending: impl FnOnce(Option<Payloads>) -> Ending) -> Result<()> {
+    /// Encodes what the ending carries, and waits until the newest record is encoded that a failure carries.
+    async fn encode(&self, ending: Ending, deadline: &Deadline) -> Result<EncodedEnding> {
+        let carries_record = matches!(ending, Ending::Fail(_));
+        let ending = self
+            .client
+            .encode_ending(ending, Effort::Until(deadline))
+            .await
+            .map_err(|failed| failed.error.with_context("so the activity wasn't ended"))?;
+        let registry = &self.activities.registry;
+        if registry.with(self.handle, |activity| activity.requires_encoded())? {
+            ending.refuse_readable()?;
+        }
+        if carries_record {
+            self.activities.encode_newest(self.handle, deadline).await?;
+        }
+        Ok(ending)
+    }
+
+    async fn send(&self, deadline: &Deadline, ending: EncodedEnding) -> Result<()> {
         let call = WaitingCall::new(Moment::now(), deadline.remaining());
         let may_end = self.activities.registry.wait(self.handle, deadline, |activity| {
             let now = Moment::now();
@@ -100,7 +114,7 @@ impl EndingCall {
             ));
         };
         self.progress.lock().sent = Some(target.clone());
-        self.client.end(&target, &ending(unsent), verify, deadline).await
+        self.client.end(&target, &ending.with_unsent(unsent), verify, deadline).await
     }
 
     /// For a caller that gets no outcome: the server may have ended the activity. Returns the error.

@@ -33,8 +33,9 @@ impl Serialize for Report<'_> {
         map.serialize_entry("lease_left_ms", &info.lease_left.map(ms))?;
         map.serialize_entry("since_acknowledged_ms", &info.since_acknowledged.map(ms))?;
         map.serialize_entry("pending", &info.pending)?;
+        map.serialize_entry("unencoded_ms", &info.unencoded.map(ms))?;
         map.serialize_entry("next_beat_ms", &info.next_beat.map(ms))?;
-        map.serialize_entry("records", &info.counts.records)?;
+        map.serialize_entry("records", &{ info.counts.records })?;
         map.serialize_entry("beats", &info.counts.beats)?;
         map.serialize_entry("failed_tries", &info.counts.failed_tries)?;
         map.serialize_entry("leases_regained", &info.counts.leases_regained)?;
@@ -73,6 +74,7 @@ mod tests {
             lease_left: None,
             since_acknowledged: Some(Duration::from_millis(5)),
             pending: true,
+            unencoded: None,
             next_beat: None,
             counts: Counts::default(),
             last_error: Some(Error::new(Status::Unavailable, "a \"quoted\"\nmessage")),

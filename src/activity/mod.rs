@@ -195,6 +195,29 @@ impl Activities {
         flushed.await?.ok_or_else(|| Error::out_of_time(why, "the newest record isn't acknowledged yet"))
     }
 
+    /// Waits until the codec has encoded the newest record.
+    pub async fn encode_newest(&self, handle: Handle, deadline: &Deadline) -> Result<()> {
+        if self.registry.with(handle, |activity| activity.is_ready())? {
+            return Ok(());
+        }
+        self.request_flush(handle);
+        let mut why = None;
+        let encoded = self.registry.wait(handle, deadline, |activity| {
+            why = activity.last_error().cloned();
+            if activity.is_ready() {
+                return Ok(Checked::Found(()));
+            }
+            activity.check_flush()?;
+            Ok(Checked::Again(LONGEST_NAP))
+        });
+        encoded.await?.ok_or_else(|| {
+            Error::out_of_time(
+                why,
+                "the codec server hasn't encoded the newest record, so the activity wasn't ended",
+            )
+        })
+    }
+
     /// Returns how long a waiting call sleeps before it abandons the try in flight. `None`: there is no try to abandon.
     pub fn nap(&self, time: Option<Duration>) -> Duration {
         if time.is_none() {

@@ -37,6 +37,8 @@ pub struct OpenOptions {
     pub attempt: i32,
     /// Whether values that no codec has encoded are refused.
     pub require_encoded: bool,
+    /// Whether the library encodes the values itself. The connection decides.
+    pub has_codec: bool,
     /// Whether an ending call with an unknown outcome is looked up.
     pub verify: bool,
     /// The token, if it was taken from the environment.
@@ -93,6 +95,7 @@ impl OpenOptions {
             attempt: attempt.unwrap_or(handed.attempt),
             // The child can't turn off `require_encoded` when the parent turned it on.
             require_encoded: options.boolean("require_encoded")?.unwrap_or(false) || handed.require_encoded,
+            has_codec: false,
             verify: options.boolean("verify")?.unwrap_or(false),
             token: if has_token { Some(handoff::token_from_env()?) } else { None },
         })
@@ -166,6 +169,7 @@ mod tests {
             ids: Some(Ids { workflow_id: "w".into(), run_id: "r".into(), activity_id: "a".into() }),
             attempt: 9,
             require_encoded: true,
+            has_codec: false,
             verify: true,
             token: None,
         };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{client::backoff::Backoff, transport::TryTime};
+use crate::{client::backoff::Backoff, sys::clock::Moment, transport::TryTime};
 
 /// The longest time between two beats.
 pub const LONGEST_PERIOD: Duration = Duration::from_secs(60);
@@ -128,6 +128,11 @@ impl Schedule {
     /// Returns whether this much of the lease is enough for a try on the slowest server with which the lease is kept.
     pub fn leaves_time(&self, lease_left: Duration) -> bool {
         lease_left >= self.timeout.mul_f64(FULL_TRY_PART)
+    }
+
+    /// Returns when a try must begin, so that the lease is kept on the slowest server with which that is possible.
+    pub fn latest_try(&self, lease_end: Moment) -> Moment {
+        lease_end.earlier(self.timeout.mul_f64(FULL_TRY_PART))
     }
 
     /// Returns the pause before a beat moves from a dead connection to the next. It spreads all beats of that

@@ -20,9 +20,10 @@ use super::{
 };
 use crate::{
     client::{Client, Effort, rpc_error::RpcError},
-    model::{deadline::unless_stopped, error::Error, status::Status},
+    model::{deadline::unless_stopped, encoded::Encoded, error::Error, payload::Payloads, status::Status},
     runtime,
     sys::{clock::Moment, sync::Mutex},
+    transport::TryTime,
 };
 
 /// The most requests in flight, not counting slow ones.
@@ -38,6 +39,8 @@ const SLOW_STREAMS_PART: usize = 2;
 const MAX_IN_FLIGHT_PER_WORKFLOW: u32 = 4;
 /// The most waiting activities that one round examines. It bounds the cost of a workflow with too many requests.
 const MAX_EXAMINED: usize = 1024;
+/// The time of one try to encode details. The codec limits it further.
+const ENCODING: TryTime = TryTime { answer: Duration::from_secs(60), silence: Duration::from_secs(60) };
 /// The longest sleep of the scheduler. After it, the scheduler notices that the clock jumped ahead during a suspend.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -135,6 +138,7 @@ impl Scheduler {
     }
 
     fn send(&mut self, handle: Handle, now: Moment) {
+        self.encode(handle, now);
         let next = self.activities.registry.with(handle, |activity| {
             let is_crowded = self.per_workflow.get(&activity.workflow) >= Some(&MAX_IN_FLIGHT_PER_WORKFLOW);
             (!is_crowded).then(|| (activity.workflow, activity.next_step(now)))
@@ -159,6 +163,57 @@ impl Scheduler {
                 // Boxed, because `spawn` and the end of a task copy the future several times, and it is large.
                 tokio::spawn(Box::pin(request.run(self.client.clone(), step)));
             }
+        }
+    }
+}
+
+impl Scheduler {
+    /// Begins to encode an activity's details if that is due, aside from its beats.
+    fn encode(&mut self, handle: Handle, now: Moment) {
+        let next = self.activities.registry.with(handle, |activity| {
+            let details = activity.next_encoding(now);
+            (details, activity.encoding_due())
+        });
+        let Ok((details, due)) = next else { return };
+        self.due.advance(handle, due);
+        if let Some(details) = details {
+            let encoding = Encoding { activities: self.activities, handle, is_reported: false };
+            tokio::spawn(encoding.run(self.client.clone(), details));
+        }
+    }
+}
+
+/// An encoding in flight. However it ends, the activity gets its outcome.
+struct Encoding {
+    activities: &'static Activities,
+    handle: Handle,
+    is_reported: bool,
+}
+
+impl Encoding {
+    async fn run(mut self, client: Arc<Client>, details: Payloads) {
+        let encoded = client.encode("details", Some(details), Effort::Once(ENCODING.start())).await;
+        self.report(encoded.map(Option::unwrap_or_default));
+    }
+
+    fn report(&mut self, outcome: Result<Encoded, RpcError>) {
+        self.is_reported = true;
+        let registry = &self.activities.registry;
+        // A closed activity needs no outcome.
+        let Ok(due) = registry.change(self.handle, |activity| activity.encoded(outcome, Moment::now()))
+        else {
+            return;
+        };
+        self.activities.wake_at(self.handle, due);
+        self.activities.publish_signals(self.handle);
+    }
+}
+
+impl Drop for Encoding {
+    fn drop(&mut self) {
+        if !self.is_reported {
+            let why = "the encoding was dropped, which is a bug in the library";
+            self.report(Err(RpcError::temporary(Error::new(Status::Internal, why))));
         }
     }
 }
@@ -249,7 +304,7 @@ impl Activities {
             Step::Beat { replaced, target, details, time } => {
                 self.telemetry.metrics.beats_coalesced.more(replaced);
                 let effort = Effort::Once(time.start());
-                let request = pin!(client.heartbeat(&target, details, effort));
+                let request = pin!(client.beat(&target, details, effort));
                 // Dropping a request cancels it.
                 let answer = unless_stopped(request, self.until_given_up(handle)).await;
                 answer.map(|answer| answer.map_or_else(Outcome::Failed, Outcome::Acknowledged))

@@ -13,7 +13,7 @@ use crate::{
         state::Activity,
         watch::News,
     },
-    client::{Client, Ending},
+    client::{Client, Effort, Ending},
     model::{
         deadline::{Deadline, Timeout},
         details::Details,
@@ -49,6 +49,7 @@ pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
     let activities = process::activities()?;
     activities.rules.check("initial_details", &options.initial_details)?;
     options.require_encoded |= activities.rules.require_encoded();
+    options.has_codec = activities.rules.has_codec();
     let activity = Activity::open(token, options, Moment::now())?;
     let due = activity.due();
     let handle = activities.registry.insert(activity)?;
@@ -69,10 +70,10 @@ fn find(number: u64) -> Result<(&'static Activities, Handle)> {
     Ok((activities, activities.registry.handle(number)?))
 }
 
-/// Returns whether a codec must have encoded all values of this activity.
+/// Returns whether the caller must have encoded all values of this activity.
 pub fn requires_encoded(number: u64) -> Result<bool> {
     let (activities, handle) = find(number)?;
-    activities.registry.with_open(handle, |activity| activity.requires_encoded())
+    activities.registry.with_open(handle, |activity| activity.refuses_readable())
 }
 
 /// Records progress. Returns the current signals. Never waits.
@@ -124,10 +125,23 @@ pub fn details(number: u64, timeout: Timeout) -> Result<Call<Details>> {
     let (activities, handle) = find(number)?;
     // Refuses what can't be answered any more.
     let known = activities.registry.with_open(handle, |activity| activity.known_details())??;
-    if let Some(known) = known {
-        return Ok(Call::ready(Arc::unwrap_or_clone(known)));
+    let Some(known) = known else { return initial_details(activities, handle, timeout) };
+    let details = Arc::unwrap_or_clone(known);
+    if !activities.rules.has_codec() {
+        return Ok(Call::ready(details));
     }
-    call_of(handle, timeout.start_waiting(), move |_, deadline| async move {
+    call_of(handle, timeout.start_waiting(), move |client, deadline| async move {
+        Ok(client.decode(details, Effort::Until(&deadline)).await?)
+    })
+}
+
+/// Returns them when the server has described the activity.
+fn initial_details(
+    activities: &'static Activities,
+    handle: Handle,
+    timeout: Timeout,
+) -> Result<Call<Details>> {
+    call_of(handle, timeout.start_waiting(), move |client, deadline| async move {
         let mut why = None;
         let mut asked = false;
         let look = |activity: &mut Activity| {
@@ -143,9 +157,9 @@ pub fn details(number: u64, timeout: Timeout) -> Result<Call<Details>> {
             Ok(Checked::Again(LONGEST_NAP))
         };
         let found = activities.registry.wait(handle, &deadline, look).await?;
-        found
-            .map(Arc::unwrap_or_clone)
-            .ok_or_else(|| Error::out_of_time(why, "the initial details aren't known yet"))
+        let unknown = || Error::out_of_time(why, "the initial details aren't known yet");
+        let details = Arc::unwrap_or_clone(found.ok_or_else(unknown)?);
+        Ok(client.decode(details, Effort::Until(&deadline)).await?)
     })
 }
 
@@ -185,7 +199,7 @@ pub fn complete(number: u64, result: Option<Payloads>, timeout: Timeout) -> Resu
     if requires_encoded(number)? {
         result.as_ref().map_or(Ok(()), |result| result.refuse_readable("result"))?;
     }
-    end(number, timeout, Before::Nothing, |_| Ending::Complete(result))
+    end(number, timeout, Before::Nothing, Ending::Complete(result))
 }
 
 /// Ends the attempt with a failure, described in JSON. Unacknowledged details are sent with it. By ids a flush
@@ -203,8 +217,7 @@ pub fn fail(number: u64, failure_json: &[u8], timeout: Timeout) -> Result<Call<(
     if requires_encoded(number)? {
         report.refuse_readable()?;
     }
-    let ending = |unsent| Ending::Fail(Report { heartbeat_details: unsent, ..report });
-    end(number, timeout, Before::RecordThatFailureLoses, ending)
+    end(number, timeout, Before::RecordThatFailureLoses, Ending::Fail(report))
 }
 
 /// Ends the activity as cancelled. The request can't carry the newest record, so that is sent first.
@@ -214,7 +227,7 @@ pub fn report_cancelled(number: u64, details: Option<Payloads>, timeout: Timeout
     if requires_encoded(number)? {
         details.as_ref().map_or(Ok(()), |details| details.refuse_readable("details"))?;
     }
-    end(number, timeout, Before::Record, |_| Ending::Cancel(details))
+    end(number, timeout, Before::Record, Ending::Cancel(details))
 }
 
 /// Closes the handle, which is invalid from then on. Sends the newest record first, until `timeout`, and nothing after
@@ -233,12 +246,7 @@ pub fn close(number: u64, timeout: Timeout) -> Result<Call<()>> {
     }))
 }
 
-fn end(
-    number: u64,
-    timeout: Timeout,
-    before: Before,
-    ending: impl FnOnce(Option<Payloads>) -> Ending + Send + 'static,
-) -> Result<Call<()>> {
+fn end(number: u64, timeout: Timeout, before: Before, ending: Ending) -> Result<Call<()>> {
     let (activities, handle) = find(number)?;
     let deadline = timeout.start_sending()?;
     activities.registry.with_open(handle, |activity| activity.check_may_end())??;

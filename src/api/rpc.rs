@@ -112,7 +112,8 @@ pub fn get_details(token: &[u8], timeout: Timeout) -> Result<Call<Details>> {
     let deadline = timeout.start_sending()?;
     let token = secret::shared(token);
     Ok(Call::new(session, deadline, |client, deadline| async move {
-        Ok(client.details(&token, Effort::Until(&deadline)).await?)
+        let details = client.details(&token, Effort::Until(&deadline)).await?;
+        Ok(client.decode(details, Effort::Until(&deadline)).await?)
     }))
 }
 
@@ -122,7 +123,9 @@ pub fn describe(token: &[u8], timeout: Timeout) -> Result<Call<Description>> {
     token::check(token)?;
     let token = secret::shared(token);
     Ok(Call::new(process::session()?, timeout.start_sending()?, |client, deadline| async move {
-        Ok(client.description(&token, Effort::Until(&deadline)).await?)
+        let description = client.description(&token, Effort::Until(&deadline)).await?;
+        let details = client.decode(description.details, Effort::Until(&deadline)).await?;
+        Ok(Description { details, ..description })
     }))
 }
 
@@ -157,6 +160,7 @@ fn end(session: Arc<Session>, token: Bytes, ending: Ending, timeout: Timeout) ->
     let (doubting, target) = (session.client().clone(), Target::Token(token));
     let sent = target.clone();
     let call = Call::new(session, deadline, |client, deadline| async move {
+        let ending = client.encode_ending(ending, Effort::Until(&deadline)).await?;
         client.end(&target, &ending, false, &deadline).await
     });
     // For example because this process was stopped: the server may have ended the activity.

@@ -4,12 +4,15 @@ use std::pin::pin;
 
 use zeroize::Zeroizing;
 
-use super::{Acknowledgement, Client, Effort, admit::Way, order::InOrder, rounds::Rounds};
+use super::{
+    Acknowledgement, Client, Effort, admit::Way, encoding::EncodedEnding, order::InOrder, rounds::Rounds,
+};
 use crate::{
     client::{description::State, retry, rpc_error::RpcError},
     model::{
         attempt::{Attempt, Ids, Target},
         deadline::Deadline,
+        encoded::Encoded,
         error::Error,
         failure::Report,
         payload::Payloads,
@@ -48,11 +51,12 @@ impl Client {
     pub async fn end(
         &self,
         target: &Target,
-        ending: &Ending,
+        ending: &EncodedEnding,
         verify: bool,
         deadline: &Deadline,
     ) -> Result<(), Error> {
         let lost_details = details_lost_with(target, ending);
+        let ending = ending.ending();
         match ending {
             Ending::Complete(result) => self.look_at_size("result", result.as_ref()),
             // `heartbeat` checks the size of the details that it sends.
@@ -61,7 +65,7 @@ impl Client {
             Ending::Cancel(details) => self.look_at_size("details", details.as_ref()),
         }
         let recorded = match lost_details {
-            Some(details) => self.heartbeat(target, Some(details.clone()), Effort::Until(deadline)).await,
+            Some(details) => self.beat(target, Some(details), Effort::Until(deadline)).await,
             None => Ok(Acknowledgement::default()),
         };
         let tried = match recorded {
@@ -247,9 +251,9 @@ impl Client {
 
 /// Returns heartbeat details that the server would lose if only the failure carried them, so that a heartbeat sends
 /// them first: Server 1.31 ignores those of a standalone activity.
-fn details_lost_with<'a>(target: &Target, ending: &'a Ending) -> Option<&'a Payloads> {
-    let (Target::Token(token), Ending::Fail(report)) = (target, ending) else { return None };
-    let details = report.heartbeat_details.as_ref()?;
+fn details_lost_with(target: &Target, ending: &EncodedEnding) -> Option<Encoded> {
+    let Target::Token(token) = target else { return None };
+    let details = ending.heartbeat_details()?;
     Token::read(token)?.ids.workflow_id.is_empty().then_some(details)
 }
 

@@ -6,14 +6,17 @@
 //! | `admit` | decides whether a request may be sent for the attempt that the server has, and whether that is over |
 //! | `describe` | asks what the server holds of an activity |
 //! | `order` | keeps the requests of one activity in order |
+//! | `codec`, `encoding` | encode the values that are sent, and decode those that are read |
 //! | `end` | ends an activity, and reports when the outcome is in doubt |
 //! | `rounds` | retries what must not be retried without a new check of the activity |
 //! | `verify` | checks the outcome of an ending in doubt |
 
 mod admit;
 pub mod backoff;
+mod codec;
 mod describe;
 pub mod description;
+mod encoding;
 mod end;
 pub mod in_doubt;
 mod order;
@@ -39,6 +42,7 @@ use crate::{
     model::{
         attempt::{Ids, Target},
         deadline::Deadline,
+        encoded::Encoded,
         error::Error,
         method::Method,
         payload::{Payloads, is_large},
@@ -55,7 +59,9 @@ use crate::{
     transport::{Predecessor, Transport, TryLimits},
 };
 use admit::{Admitted, Way};
+use codec::Codec;
 pub use describe::Found;
+pub use encoding::EncodedEnding;
 pub use end::Ending;
 use order::{InOrder, Order, Permit};
 use rounds::Rounds;
@@ -63,6 +69,7 @@ use rounds::Rounds;
 /// The client name in the server's logs and metrics. Servers check versions only for the names of the official SDKs.
 const CLIENT_NAME: &str = "temporal-heartbeat";
 const CLIENT_VERSION: &str = env!("CARGO_PKG_VERSION");
+const USER_AGENT: &str = concat!("temporal-heartbeat/", env!("CARGO_PKG_VERSION"));
 
 /// For a client without a handshake: how long it tries to fetch the limits at a time, and how long it pauses after
 /// that.
@@ -114,6 +121,8 @@ pub struct Client {
     /// The namespace's id, which task tokens contain, once the server has reported it.
     namespace_id: OnceLock<String>,
     rules: Arc<PayloadPolicy>,
+    codec: Option<Codec>,
+    encodes_common_attributes: bool,
     /// Whether the server completes the outstanding polls of a worker that shuts down.
     #[cfg(feature = "cli")]
     releases_polls: std::sync::atomic::AtomicBool,
@@ -136,7 +145,7 @@ impl Client {
         for (name, value) in [
             ("client-name", CLIENT_NAME),
             ("client-version", CLIENT_VERSION),
-            ("user-agent", concat!("temporal-heartbeat/", env!("CARGO_PKG_VERSION"))),
+            ("user-agent", USER_AGENT),
             // Routes the request if one address serves many namespaces.
             ("temporal-namespace", &options.namespace),
         ] {
@@ -146,8 +155,11 @@ impl Client {
         }
         telemetry.metrics.begin(&options.namespace);
         telemetry.log.begin();
-        rules.begin(options.require_encoded);
+        let codec = Codec::new(options, io_thread.clone(), telemetry.clone())?;
+        rules.begin(options.require_encoded, codec.is_some().then_some(options.max_message_bytes));
         Ok(Client {
+            codec,
+            encodes_common_attributes: options.encode_common_attributes,
             transport: Transport::new(options, headers, io_thread, telemetry)?,
             namespace: options.namespace.clone(),
             identity: options.identity.resolve(),
@@ -165,6 +177,22 @@ impl Client {
     /// Returns the transport of all requests.
     pub fn transport(&self) -> &Transport {
         &self.transport
+    }
+
+    /// Puts the credentials of `options` in force. Returns whether the server must be connected again.
+    pub fn secure(&self, options: &Options) -> Result<bool, Error> {
+        if let (Some(codec), Some(changed)) = (&self.codec, &options.codec) {
+            codec.secure(changed.security.clone())?;
+        }
+        self.transport.secure(options)
+    }
+
+    /// Rereads the files with credentials.
+    pub async fn reload_credentials(&self) {
+        self.transport.reload_credentials().await;
+        if let Some(codec) = &self.codec {
+            codec.reload_credentials().await;
+        }
     }
 
     /// Checks that a Temporal server answers and has the namespace, and fetches its limits.
@@ -215,18 +243,42 @@ impl Client {
         &self.rules
     }
 
-    /// Records one heartbeat. By token, `None` erases the details that the server holds. The answer has the heartbeat timeout if
-    /// the activity was described first.
+    /// Records one heartbeat. By token, `None` erases the details that the server holds.
     pub async fn heartbeat(
         &self,
         target: &Target,
         details: Option<Payloads>,
         effort: Effort<'_>,
     ) -> Result<Acknowledgement, RpcError> {
-        self.look_at_size("details", details.as_ref());
+        // In this order: a codec must not let a later heartbeat overtake this one.
+        let permit = self.in_order(target, effort).await?;
+        let details = self.encode("details", details, effort).await?;
+        self.beat_in_order(target, details, effort, permit).await
+    }
+
+    /// Does the same with details that may be sent. The answer has the heartbeat timeout if the activity was described
+    /// first.
+    pub async fn beat(
+        &self,
+        target: &Target,
+        details: Option<Encoded>,
+        effort: Effort<'_>,
+    ) -> Result<Acknowledgement, RpcError> {
+        let permit = self.in_order(target, effort).await?;
+        self.beat_in_order(target, details, effort, permit).await
+    }
+
+    async fn beat_in_order(
+        &self,
+        target: &Target,
+        details: Option<Encoded>,
+        effort: Effort<'_>,
+        permit: Permit<'_>,
+    ) -> Result<Acknowledgement, RpcError> {
+        self.look_at_size("details", details.as_ref().map(Encoded::payloads));
         let metrics = &self.transport.telemetry().metrics;
         metrics.beats_sent.one();
-        let answered = self.beat_in_rounds(target, details, effort).await;
+        let answered = self.beat_in_rounds(target, details, effort, permit).await;
         answered.inspect_err(|rpc_error| {
             metrics.beat_failed(rpc_error.error.status(), rpc_error.error.is_retryable());
         })
@@ -235,10 +287,10 @@ impl Client {
     async fn beat_in_rounds(
         &self,
         target: &Target,
-        details: Option<Payloads>,
+        details: Option<Encoded>,
         effort: Effort<'_>,
+        mut permit: Permit<'_>,
     ) -> Result<Acknowledgement, RpcError> {
-        let mut permit = self.in_order(target, effort).await?;
         let mut rounds = Rounds::new(self.retry, effort);
         loop {
             let mut order = permit.in_order_unless_awaited();
@@ -252,13 +304,13 @@ impl Client {
     async fn beat_if_admitted(
         &self,
         target: &Target,
-        details: Option<Payloads>,
+        details: Option<Encoded>,
         effort: Effort<'_>,
         order: &mut InOrder<'_>,
     ) -> Result<Acknowledgement, RpcError> {
         let Admitted { way, heartbeat_timeout, held } = self.admit(target, effort).await?;
         // By ids, a late beat of an earlier attempt may have arrived since. Its details are kept.
-        let details = details.or(held);
+        let details = details.map(Encoded::into_payloads).or(held);
         let by_ids = way.is_by_ids();
         match self.send_beat(way, details, effort, order).await {
             Ok(signals) => Ok(Acknowledgement { signals, heartbeat_timeout }),

@@ -143,7 +143,7 @@ fn failed_so(found: &Description, attempt: Attempt, report: &Report) -> Option<b
             .failure_info
             .as_ref()
             .map(|FailureInfo::ApplicationFailureInfo(info)| info.r#type.clone());
-        (failure.message.clone(), failure.source.clone(), kind)
+        (failure.message.clone(), failure.source.clone(), kind, failure.encoded_attributes.clone())
     };
     // After a reset the numbers start over, and later attempts hide the outcome of this one.
     if found.attempt.number != attempt.number.saturating_add(1) {

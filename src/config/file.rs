@@ -81,16 +81,16 @@ pub fn read(settings: &Settings, default_file: Option<PathBuf>) -> Result<Settin
 
 fn settings_of(profile: &Table, at: &str, path: &Path) -> Result<Settings> {
     let mut settings = Settings::default();
-    for key in KEYS.iter().filter(|key| key.in_profile) {
-        let (table, at) = match key.group() {
-            None => (Some(profile), at.to_owned()),
-            Some(group) => {
+    for (key, place) in KEYS.iter().filter_map(|key| Some((key, key.in_profile?))) {
+        let (table, at, name) = match place.split_once('.') {
+            None => (Some(profile), at.to_owned(), place),
+            Some((group, name)) => {
                 let at = format!("{at}.{group}");
-                (sub_table(profile, group, &at, path)?, at)
+                (sub_table(profile, group, &at, path)?, at, name)
             }
         };
-        let source = format!("{at}.{} in {}", key.short_name(), path.display());
-        if let Some(given) = table.and_then(|table| table.get(key.short_name())) {
+        let source = format!("{at}.{name} in {}", path.display());
+        if let Some(given) = table.and_then(|table| table.get(name)) {
             let value = value(key, given)
                 .ok_or_else(|| Error::config(format!("{source} must be {}", key.kind.wanted())))?;
             // An empty text means that no value is given.

@@ -4,6 +4,7 @@
 //! To add an option, add an entry to [`table::KEYS`] and a field to [`Options`].
 
 mod address;
+mod codec;
 mod environment;
 mod file;
 pub(crate) mod files;
@@ -28,6 +29,7 @@ use crate::{
 };
 
 pub use address::Address;
+pub use codec::Codec;
 use identity::Identity;
 pub use security::{Headers, Origin, Place, Security, Tls, secret_value};
 use settings::Settings;
@@ -50,6 +52,10 @@ pub struct Options {
     pub lazy: bool,
     /// Whether values that no codec has encoded are refused.
     pub require_encoded: bool,
+    /// The codec server.
+    pub codec: Option<Codec>,
+    /// Whether the codec also encodes the message and the stack trace of failures.
+    pub encode_common_attributes: bool,
     /// The address on which the metrics are served.
     pub metrics_address: Option<SocketAddr>,
     /// The credentials and the TLS settings.
@@ -144,7 +150,6 @@ impl Options {
         }
         Ok(Options {
             authority: authority(&settings, &address)?,
-            namespace,
             identity: Identity::parse(&settings.source(&table::IDENTITY), text(&table::IDENTITY))?,
             connect_timeout: settings.time(&table::CONNECT_TIMEOUT_MS),
             lazy: settings.flag(&table::LAZY),
@@ -159,7 +164,10 @@ impl Options {
             max_message_bytes: usize::try_from(settings.integer(&table::MAX_MESSAGE_BYTES))
                 .unwrap_or(usize::MAX),
             require_encoded: settings.flag(&table::REQUIRE_ENCODED),
+            codec: Codec::from_settings(&settings, &namespace)?,
+            encode_common_attributes: settings.flag(&table::ENCODE_COMMON_ATTRIBUTES),
             metrics_address: metrics_address(&settings)?,
+            namespace,
             address,
             settings,
         })

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf};
 
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::{
@@ -30,6 +30,8 @@ pub struct Security {
 /// The TLS settings of a connection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tls {
+    /// The group of these options.
+    pub options: &'static str,
     /// The CAs that may sign the server's certificate; `None`: the system's trusted CAs.
     pub server_ca_cert: Option<Origin>,
     /// The client certificate and its key.
@@ -39,6 +41,35 @@ pub struct Tls {
     /// Whether the certificate may be valid for another name.
     pub disable_host_verification: bool,
 }
+
+/// The options from which TLS settings are read.
+struct TlsKeys {
+    ca: (&'static Key, &'static Key),
+    cert: (&'static Key, &'static Key),
+    key: (&'static Key, &'static Key),
+    server_name: &'static Key,
+    disable_host_verification: &'static Key,
+    /// The option with the address.
+    address: &'static Key,
+}
+
+static TEMPORAL: TlsKeys = TlsKeys {
+    ca: (&table::TLS_SERVER_CA_CERT_DATA, &table::TLS_SERVER_CA_CERT_PATH),
+    cert: (&table::TLS_CLIENT_CERT_DATA, &table::TLS_CLIENT_CERT_PATH),
+    key: (&table::TLS_CLIENT_KEY_DATA, &table::TLS_CLIENT_KEY_PATH),
+    server_name: &table::TLS_SERVER_NAME,
+    disable_host_verification: &table::TLS_DISABLE_HOST_VERIFICATION,
+    address: &table::ADDRESS,
+};
+
+static CODEC: TlsKeys = TlsKeys {
+    ca: (&table::CODEC_TLS_SERVER_CA_CERT_DATA, &table::CODEC_TLS_SERVER_CA_CERT_PATH),
+    cert: (&table::CODEC_TLS_CLIENT_CERT_DATA, &table::CODEC_TLS_CLIENT_CERT_PATH),
+    key: (&table::CODEC_TLS_CLIENT_KEY_DATA, &table::CODEC_TLS_CLIENT_KEY_PATH),
+    server_name: &table::CODEC_TLS_SERVER_NAME,
+    disable_host_verification: &table::CODEC_TLS_DISABLE_HOST_VERIFICATION,
+    address: &table::CODEC_ENDPOINT,
+};
 
 /// The origin of a credential.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,13 +92,33 @@ pub enum Place {
 impl Security {
     /// Reads the origins from the options.
     pub fn from_settings(settings: &Settings, address: &Address) -> Result<Self> {
-        let api_key = Origin::read(settings, &table::API_KEY, &table::API_KEY_PATH);
+        let api_key = Origin::read(settings, (&table::API_KEY, &table::API_KEY_PATH));
         let disabled = settings.given_flag(&table::TLS_DISABLED);
         let wanted =
             api_key.is_some() || KEYS.iter().any(|key| key.group() == Some("tls") && settings.has(key));
-        let tls =
-            if disabled.unwrap_or(!wanted) { None } else { Some(Tls::from_settings(settings, address)?) };
-        Ok(Security { api_key, headers: Headers::from_settings(settings)?, tls })
+        let tls = match disabled.unwrap_or(!wanted) {
+            true => None,
+            false => Some(Tls::from_settings(settings, &TEMPORAL, &address.host)?),
+        };
+        Ok(Security { api_key, headers: Headers::from_settings(settings, &table::GRPC_META)?, tls })
+    }
+
+    /// Reads those for the codec server on `host`.
+    pub fn of_codec(settings: &Settings, is_https: bool, host: &str) -> Result<Self> {
+        let mut headers = Headers::from_settings(settings, &table::CODEC_HEADERS)?;
+        if let Some(auth) = settings.text(&table::CODEC_AUTH) {
+            let value = secret_value(auth.to_string()).filter(|_| Headers::can_carry(&auth));
+            let wrong = || {
+                let source = settings.source(&table::CODEC_AUTH);
+                Error::config(format!("{source} has a character that a header can't carry"))
+            };
+            headers.0.insert(header::AUTHORIZATION, value.ok_or_else(wrong)?);
+        }
+        let tls = match is_https {
+            true => Some(Tls::from_settings(settings, &CODEC, host)?),
+            false => None,
+        };
+        Ok(Security { api_key: None, headers, tls })
     }
 
     /// Returns all origins.
@@ -81,42 +132,41 @@ impl Security {
 }
 
 impl Tls {
-    fn from_settings(settings: &Settings, address: &Address) -> Result<Self> {
-        let name = settings.text(&table::TLS_SERVER_NAME);
-        let name = name.as_deref().unwrap_or(&address.host).to_owned();
-        let source = if settings.has(&table::TLS_SERVER_NAME) {
-            settings.source(&table::TLS_SERVER_NAME)
+    fn from_settings(settings: &Settings, keys: &TlsKeys, host: &str) -> Result<Self> {
+        let name = settings.text(keys.server_name);
+        let name = name.as_deref().unwrap_or(host).to_owned();
+        let source = if settings.has(keys.server_name) {
+            settings.source(keys.server_name)
         } else {
-            settings.source(&table::ADDRESS)
+            settings.source(keys.address)
         };
         let server_name = ServerName::try_from(name).map_err(|_| {
             Error::config(format!("{source} has no name or IP address that a certificate could be for"))
         })?;
-        let cert = Origin::read(settings, &table::TLS_CLIENT_CERT_DATA, &table::TLS_CLIENT_CERT_PATH);
-        let key = Origin::read(settings, &table::TLS_CLIENT_KEY_DATA, &table::TLS_CLIENT_KEY_PATH);
+        let cert = Origin::read(settings, keys.cert);
+        let key = Origin::read(settings, keys.key);
         let client_cert = match (cert, key) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
             (Some(Origin { source, .. }), None) => {
                 return Err(Error::config(format!(
-                    "{source} is given without the certificate's key: give tls.client_key_path"
+                    "{source} is given without the certificate's key: give {}",
+                    keys.key.1.name
                 )));
             }
             (None, Some(Origin { source, .. })) => {
                 return Err(Error::config(format!(
-                    "{source} is given without its certificate: give tls.client_cert_path"
+                    "{source} is given without its certificate: give {}",
+                    keys.cert.1.name
                 )));
             }
         };
         Ok(Tls {
-            server_ca_cert: Origin::read(
-                settings,
-                &table::TLS_SERVER_CA_CERT_DATA,
-                &table::TLS_SERVER_CA_CERT_PATH,
-            ),
+            options: keys.server_name.group().unwrap_or_default(),
+            server_ca_cert: Origin::read(settings, keys.ca),
             client_cert,
             server_name,
-            disable_host_verification: settings.flag(&table::TLS_DISABLE_HOST_VERIFICATION),
+            disable_host_verification: settings.flag(keys.disable_host_verification),
         })
     }
 }
@@ -127,7 +177,7 @@ impl Origin {
         matches!(self.place, Place::File(_))
     }
 
-    fn read(settings: &Settings, data: &Key, path: &Key) -> Option<Self> {
+    fn read(settings: &Settings, (data, path): (&Key, &Key)) -> Option<Self> {
         let here = settings.text(data).map(|text| (data, Place::Here(text)));
         let file = settings.text(path).map(|path_text| (path, Place::File(PathBuf::from(&*path_text))));
         let (key, place) = here.or(file)?;
@@ -159,13 +209,12 @@ impl Headers {
         &self.0
     }
 
-    fn from_settings(settings: &Settings) -> Result<Self> {
-        let given = settings.headers(&table::GRPC_META);
+    fn from_settings(settings: &Settings, key: &Key) -> Result<Self> {
+        let given = settings.headers(key);
         let mut headers = HeaderMap::new();
         for (name, text) in given.iter().filter(|(_, text)| !text.is_empty()) {
-            let wrong = |why: &str| {
-                Error::config(format!("{}: the header {name:?} {why}", settings.source(&table::GRPC_META)))
-            };
+            let wrong =
+                |why: &str| Error::config(format!("{}: the header {name:?} {why}", settings.source(key)));
             let header: HeaderName =
                 name.parse().map_err(|_| wrong("has a name that a header can't have"))?;
             if is_reserved(header.as_str()) {

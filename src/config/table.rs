@@ -17,8 +17,8 @@ pub struct Key {
     pub variable: Option<&'static str>,
     /// Whether the variable has the opposite meaning.
     pub inverted: bool,
-    /// Whether a profile of `temporal.toml` may contain it.
-    pub in_profile: bool,
+    /// Its path in a profile of `temporal.toml`, which may contain it.
+    pub in_profile: Option<&'static str>,
     /// An alternative to this option: only one of the two may be given.
     pub alternative: Option<&'static str>,
 }
@@ -36,7 +36,8 @@ impl Key {
 
     /// Returns whether it may be changed while connected.
     pub fn is_reconfigurable(&self) -> bool {
-        self.group() == Some("tls") || ["api_key", "api_key_path", "grpc_meta"].contains(&self.name)
+        matches!(self.group(), Some("tls" | "codec_tls"))
+            || ["api_key", "api_key_path", "grpc_meta", "codec_auth", "codec_headers"].contains(&self.name)
     }
 
     /// Returns its default value.
@@ -52,7 +53,7 @@ impl Key {
             default: None,
             variable: None,
             inverted: false,
-            in_profile: false,
+            in_profile: None,
             alternative: None,
         }
     }
@@ -63,7 +64,12 @@ impl Key {
 
     /// Sets the variable of an option that a profile may contain, too.
     const fn variable(self, variable: &'static str) -> Self {
-        Key { variable: Some(variable), in_profile: true, ..self }
+        Key { variable: Some(variable), in_profile: Some(self.name), ..self }
+    }
+
+    /// Sets its path in a profile, if that isn't its name.
+    const fn in_profile(self, path: &'static str) -> Self {
+        Key { in_profile: Some(path), ..self }
     }
 
     const fn opposite(self) -> Self {
@@ -71,7 +77,7 @@ impl Key {
     }
 
     const fn not_in_profile(self) -> Self {
-        Key { in_profile: false, ..self }
+        Key { in_profile: None, ..self }
     }
 
     const fn or(self, alternative: &'static str) -> Self {
@@ -262,6 +268,62 @@ options! {
         "require_encoded",
         Kind::Flag,
         "Refuse details and results that no codec has encoded, for a namespace with encrypted data.",
+    )
+    .default("false");
+    CODEC_ENDPOINT = Key::new(
+        "codec_endpoint",
+        Kind::Text,
+        "The URL of a codec server, without `/encode`: it encodes every value that is sent, and decodes every value that is \
+         read. `{namespace}` in it is replaced. Default: none.",
+    )
+    .variable("TEMPORAL_CODEC_ENDPOINT")
+    .in_profile("codec.endpoint");
+    CODEC_AUTH = Key::new("codec_auth", Kind::Secret, "The header `Authorization` of requests to the codec server.")
+        .variable("TEMPORAL_CODEC_AUTH")
+        .in_profile("codec.auth");
+    CODEC_HEADERS = Key::new(
+        "codec_headers",
+        Kind::Headers,
+        "More headers of requests to the codec server, by name.",
+    );
+    CODEC_HTTP_HOST = Key::new(
+        "codec_http_host",
+        Kind::Text,
+        "The host of a codec server that may be reached by plain `http`. Otherwise `http` is accepted for this computer only.",
+    );
+    CODEC_TLS_SERVER_CA_CERT_PATH = Key::new(
+        "codec_tls.server_ca_cert_path",
+        Kind::Text,
+        "As `tls.server_ca_cert_path`, for the codec server.",
+    )
+    .or("codec_tls.server_ca_cert_data");
+    CODEC_TLS_SERVER_CA_CERT_DATA =
+        Key::new("codec_tls.server_ca_cert_data", Kind::Secret, "The PEM text itself, instead of a file.")
+            .or("codec_tls.server_ca_cert_path");
+    CODEC_TLS_CLIENT_CERT_PATH =
+        Key::new("codec_tls.client_cert_path", Kind::Text, "As `tls.client_cert_path`, for the codec server.")
+            .or("codec_tls.client_cert_data");
+    CODEC_TLS_CLIENT_CERT_DATA =
+        Key::new("codec_tls.client_cert_data", Kind::Secret, "The PEM text itself, instead of a file.")
+            .or("codec_tls.client_cert_path");
+    CODEC_TLS_CLIENT_KEY_PATH =
+        Key::new("codec_tls.client_key_path", Kind::Text, "As `tls.client_key_path`, for the codec server.")
+            .or("codec_tls.client_key_data");
+    CODEC_TLS_CLIENT_KEY_DATA =
+        Key::new("codec_tls.client_key_data", Kind::Secret, "The PEM text itself, instead of a file.")
+            .or("codec_tls.client_key_path");
+    CODEC_TLS_SERVER_NAME =
+        Key::new("codec_tls.server_name", Kind::Text, "As `tls.server_name`, for the codec server.");
+    CODEC_TLS_DISABLE_HOST_VERIFICATION = Key::new(
+        "codec_tls.disable_host_verification",
+        Kind::Flag,
+        "As `tls.disable_host_verification`, for the codec server.",
+    )
+    .default("false");
+    ENCODE_COMMON_ATTRIBUTES = Key::new(
+        "encode_common_attributes",
+        Kind::Flag,
+        "Encode the message and the stack trace of failures too, for the failure converters of the SDKs.",
     )
     .default("false");
     METRICS_ADDRESS = Key::new(

@@ -15,6 +15,8 @@ use crate::proto::temporal::api::common::v1::Payload;
 #[derive(Clone, Debug, Default)]
 pub struct Details {
     payloads: Payloads,
+    /// What a codec server has decoded, if there is one.
+    decoded: Option<Payloads>,
     values: Vec<Value>,
     about: About,
 }
@@ -56,7 +58,7 @@ impl Details {
     pub fn described(payloads: Option<Payloads>, about: About) -> Result<Self> {
         let payloads = payloads.unwrap_or_default();
         let values = values(payloads.encoded())?;
-        Ok(Details { payloads, values, about })
+        Ok(Details { payloads, decoded: None, values, about })
     }
 
     /// Appends a value.
@@ -66,6 +68,9 @@ impl Details {
         let added = added.into_encoded();
         let values = values(added.clone())?;
         self.payloads.push("data", Encoding::Payloads, &added)?;
+        if let Some(decoded) = &mut self.decoded {
+            decoded.push("data", Encoding::Payloads, &added)?;
+        }
         self.values.extend(values);
         Ok(())
     }
@@ -75,9 +80,20 @@ impl Details {
         &self.values
     }
 
+    /// Replaces the values by what a codec has decoded. The payloads stay as they are.
+    pub fn with_values(self, decoded: Vec<Payload>) -> Self {
+        let values = decoded.iter().cloned().map(Value::from).collect();
+        Details { values, decoded: Some(Payloads::from_values(decoded)), ..self }
+    }
+
     /// Returns the values as one encoded message, unchanged if it came from the server.
     pub fn payloads(&self) -> &Payloads {
         &self.payloads
+    }
+
+    /// Returns the values as one encoded message, after the codec server has decoded them.
+    pub fn decoded_payloads(&self) -> &Payloads {
+        self.decoded.as_ref().unwrap_or(&self.payloads)
     }
 
     /// Returns the server's information about the activity.

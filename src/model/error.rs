@@ -66,6 +66,12 @@ impl Error {
         self
     }
 
+    /// Puts a subject before the message, for example whose answer it is about.
+    pub fn prefixed(mut self, subject: &str) -> Self {
+        self.0.message = format!("{subject} {}", self.0.message);
+        self
+    }
+
     /// Returns the error of a wait that timed out: the last error, if there was one, and what was awaited.
     pub fn out_of_time(why: Option<Error>, what: &str) -> Self {
         match why {

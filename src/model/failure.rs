@@ -1,13 +1,15 @@
 //! The failure that ends an attempt, built from the caller's JSON.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
 use prost::Message;
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{
     error::{Error, Result},
     json::{self, MAX_BYTES, Object},
-    payload::{Payloads, check_size},
+    payload::{ENCODING_KEY, JSON_ENCODING, Payloads, check_size},
     status::Status,
 };
 use crate::proto::temporal::api::{
@@ -51,6 +53,34 @@ impl Report {
         report.map_err(|error| error.as_status(Status::InvalidArgument))
     }
 
+    /// Moves the message and the stack trace of the failure and of its causes into values that a codec can encode. Failures
+    /// for which that was done stay as they are.
+    pub fn hide_common_attributes(&mut self, message: &str) {
+        for failure in failures(&mut self.failure) {
+            if failure.encoded_attributes.is_none() {
+                let attributes =
+                    CommonAttributes { message: failure.message, stack_trace: failure.stack_trace };
+                *failure.encoded_attributes = Some(attributes.payload());
+                message.clone_into(failure.message);
+                failure.stack_trace.clear();
+            }
+        }
+    }
+
+    /// Returns all lists of values: the details of the failure and of its causes, and the heartbeat details.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Payloads> {
+        let details = failures(&mut self.failure).filter_map(|failure| match failure.failure_info {
+            Some(FailureInfo::ApplicationFailureInfo(info)) => info.details.as_mut(),
+            None => None,
+        });
+        details.chain(&mut self.heartbeat_details)
+    }
+
+    /// Returns the encoded attributes of the failure and of its causes.
+    pub fn encoded_attributes_mut(&mut self) -> impl Iterator<Item = &mut Payload> {
+        failures(&mut self.failure).filter_map(|failure| failure.encoded_attributes.as_mut())
+    }
+
     /// Refuses values that no codec has encoded: in the failure, in its causes, and in the heartbeat details.
     pub fn refuse_readable(&self) -> Result<()> {
         let mut next = Some(&*self.failure);
@@ -77,6 +107,40 @@ impl Report {
             .as_ref()
             .map_or(Ok(()), |details| details.check_size("heartbeat_details", limit))
     }
+}
+
+/// What a codec may hide of a failure, with the names that the SDKs use.
+#[derive(Serialize)]
+struct CommonAttributes<'a> {
+    message: &'a str,
+    stack_trace: &'a str,
+}
+
+impl CommonAttributes<'_> {
+    fn payload(&self) -> Payload {
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        let metadata = [(ENCODING_KEY.to_owned(), Bytes::from_static(JSON_ENCODING))].into();
+        Payload { metadata, data: json.into() }
+    }
+}
+
+/// Returns the failure and its causes.
+fn failures(first: &mut Failure) -> impl Iterator<Item = FailureParts<'_>> {
+    let mut next = Some(first);
+    std::iter::from_fn(move || {
+        let Failure { message, stack_trace, encoded_attributes, failure_info, cause, source: _ } =
+            next.take()?;
+        next = cause.as_deref_mut();
+        Some(FailureParts { message, stack_trace, encoded_attributes, failure_info })
+    })
+}
+
+/// A failure without its cause.
+struct FailureParts<'a> {
+    message: &'a mut String,
+    stack_trace: &'a mut String,
+    encoded_attributes: &'a mut Option<Payload>,
+    failure_info: &'a mut Option<FailureInfo>,
 }
 
 fn failure(object: &mut Object<'_>) -> Result<Failure> {

@@ -3,11 +3,13 @@
 pub mod attempt;
 pub mod deadline;
 pub mod details;
+pub mod encoded;
 pub mod error;
 pub mod failure;
 pub(crate) mod json;
 pub(crate) mod method;
 pub mod payload;
+pub(crate) mod payload_json;
 pub mod printable;
 pub(crate) mod secret;
 pub mod signals;

@@ -30,6 +30,10 @@ const BINARY_NULL: &[u8] = b"\x0a\x17\x0a\x08encoding\x12\x0bbinary/null";
 /// The encodings of the SDKs' own converters, which anybody can read. A null value contains nothing to read.
 const READABLE: [&str; 4] = ["json/plain", "json/protobuf", "binary/plain", "binary/protobuf"];
 
+/// The encoding of one JSON text.
+pub const JSON_ENCODING: &[u8] = b"json/plain";
+const NULL_ENCODING: &[u8] = b"binary/null";
+
 /// The encoding of an external reference in older SDKs. Newer ones send a protobuf message of this type as JSON.
 pub const EXTERNAL_REFERENCE: &str = "json/external-storage-reference";
 const EXTERNAL_REFERENCE_MESSAGE: &[u8] = b"temporal.api.sdk.v1.ExternalStorageReference";
@@ -117,6 +121,11 @@ impl Payloads {
         Ok(())
     }
 
+    /// Encodes these values.
+    pub fn from_values(payloads: Vec<Payload>) -> Self {
+        Payloads(ValueList { payloads }.encode_to_vec())
+    }
+
     /// Decodes an encoded message from standard base64, the form in options and variables.
     pub fn from_base64(name: &str, text: &str) -> Result<Self> {
         let wrong = |why: &str| {
@@ -161,6 +170,11 @@ impl Payloads {
         Ok(())
     }
 
+    /// Returns whether a codec must encode some of the values before they are sent.
+    pub fn needs_codec(&self) -> bool {
+        self.values().is_ok_and(|values| values.iter().any(Payload::needs_codec))
+    }
+
     /// Refuses values that no codec has encoded, for namespaces with encrypted data.
     pub fn refuse_readable(&self, name: &str) -> Result<()> {
         let values = self.values().map_err(|why| Error::argument(format!("{name} can't be read: {why}")))?;
@@ -174,6 +188,16 @@ impl Payloads {
 }
 
 impl Payload {
+    /// Returns whether a codec must encode the value before it is sent.
+    pub fn needs_codec(&self) -> bool {
+        self.is_readable() || self.encoding() == NULL_ENCODING
+    }
+
+    /// Returns whether a codec needn't decode the value: no codec has encoded it.
+    pub fn is_plain(&self) -> bool {
+        self.needs_codec() || self.is_external_reference()
+    }
+
     /// Returns the name of the value's encoding; empty without one.
     pub fn encoding(&self) -> &[u8] {
         self.metadata.get(ENCODING_KEY).map_or(&b""[..], |name| name)

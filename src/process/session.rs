@@ -116,7 +116,7 @@ impl Session {
     pub fn reconfigure(&self, json: &[u8]) -> Result<()> {
         let mut options = self.options.lock();
         let changed = options.reconfigured(json)?;
-        if self.client.transport().secure(&changed)? {
+        if self.client.secure(&changed)? {
             let client = self.client.clone();
             self.runtime.spawn(async move { client.transport().replace_connection() });
         }
@@ -155,6 +155,6 @@ impl Session {
 async fn renew(client: Arc<Client>) {
     loop {
         tokio::time::sleep(RENEWAL_INTERVAL).await;
-        client.transport().reload_credentials().await;
+        client.reload_credentials().await;
     }
 }

@@ -77,6 +77,10 @@ events! {
     Connected = "connected" Info at most 5 then every 10 s,
     /// A connection couldn't be made.
     ConnectFailed = "connect_failed" Warn at most 5 then every 10 s,
+    /// The codec server couldn't encode or decode values.
+    CodecFailed = "codec_failed" Warn at most 5 then every 10 s,
+    /// It has answered again after that.
+    CodecAnswers = "codec_answers" Info at most 5 then every 10 s,
     /// Files with credentials have changed and were reread.
     CredentialsRenewed = "credentials_renewed" Info at most 5 then every 10 s,
     /// Such a file is invalid now; the previous contents stay in force.

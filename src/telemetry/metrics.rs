@@ -72,6 +72,10 @@ pub struct Metrics {
     pub reconnects: Counter,
     /// Failed connect attempts.
     pub connect_failures: Counter,
+    /// Requests to the codec server.
+    pub codec_requests: Counter,
+    /// Those of them that failed.
+    pub codec_failures: Counter,
 }
 
 /// The metrics of one call of Temporal's API.
@@ -101,6 +105,8 @@ impl Default for Metrics {
             signals: Default::default(),
             reconnects: Counter::default(),
             connect_failures: Counter::default(),
+            codec_requests: Counter::default(),
+            codec_failures: Counter::default(),
         }
     }
 }
@@ -158,7 +164,8 @@ impl Metrics {
         }
         self.lease_margin.clear();
         let beats = [&self.beats_sent, &self.beats_coalesced, &self.beats_failed, &self.beats_refused];
-        let connections = [&self.reconnects, &self.connect_failures];
+        let connections =
+            [&self.reconnects, &self.connect_failures, &self.codec_requests, &self.codec_failures];
         beats.into_iter().chain(connections).chain(&self.signals).for_each(Counter::clear);
     }
 }

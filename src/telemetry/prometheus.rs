@@ -78,6 +78,8 @@ fn beats(text: &mut Text, metrics: &Metrics) {
         ("beats_refused", &metrics.beats_refused, "Heartbeats that the server permanently refused."),
         ("reconnects", &metrics.reconnects, "Connections after the first one."),
         ("connect_failures", &metrics.connect_failures, "Failed connect attempts."),
+        ("codec_requests", &metrics.codec_requests, "Requests to the codec server, including retries."),
+        ("codec_failures", &metrics.codec_failures, "Requests to the codec server that failed."),
     ] {
         let name = format!("temporal_heartbeat_{name}");
         text.family(&name, "counter", help);

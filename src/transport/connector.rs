@@ -11,7 +11,7 @@ use super::{
     proxy,
     socket::Socket,
     stream::{ByteStream, Opening, Stream},
-    tls::{self, Handshake},
+    tls::{self, Handshake, Protocol},
 };
 use crate::{
     config::{Address, Keepalive, Proxy},
@@ -41,6 +41,12 @@ pub struct Target {
     pub keepalive: Option<Keepalive>,
     /// Chooses among the addresses of a name.
     pub dialer: Dialer,
+}
+
+impl Target {
+    fn route(&self) -> Route<'_> {
+        Route { address: &self.address, proxy: self.proxy.as_ref(), dialer: &self.dialer }
+    }
 }
 
 /// A connection for requests; clones share it.
@@ -76,11 +82,11 @@ async fn connect_until(
 ) -> Result<Connection> {
     let peer = &target.address.text;
     let liveness = Arc::new(Liveness::default());
-    let socket = reach(target, end, &liveness).await?;
+    let socket = reach(target.route(), end, &liveness).await?;
     let (bytes, handshake): (Box<dyn ByteStream>, _) = match &credentials.tls {
         None => (Box::new(socket), None),
         Some(encryption) => {
-            let (stream, handshake) = encryption.start(socket, peer).await?;
+            let (stream, handshake) = encryption.start(socket, peer, Protocol::Http2).await?;
             (Box::new(stream), Some(Arc::new(handshake)))
         }
     };
@@ -100,19 +106,29 @@ async fn connect_until(
     }
 }
 
+/// How to reach a server.
+pub struct Route<'a> {
+    /// The server.
+    pub address: &'a Address,
+    /// The proxy to connect through.
+    pub proxy: Option<&'a Proxy>,
+    /// Chooses among the addresses of a name.
+    pub dialer: &'a Dialer,
+}
+
 /// Makes the TCP connection to the server, directly or through the proxy.
-async fn reach(target: &Target, end: Instant, liveness: &Arc<Liveness>) -> Result<Socket> {
-    let Some(proxy) = &target.proxy else {
-        return target.dialer.connect(&target.address, end, liveness).await;
+pub async fn reach(route: Route<'_>, end: Instant, liveness: &Arc<Liveness>) -> Result<Socket> {
+    let Some(proxy) = route.proxy else {
+        return route.dialer.connect(route.address, end, liveness).await;
     };
-    let connected = target.dialer.connect(&proxy.address, end, liveness).await;
+    let connected = route.dialer.connect(&proxy.address, end, liveness).await;
     let socket = connected.map_err(|error| error.with_context("it is the proxy"))?;
-    proxy::tunnel(socket, proxy, &target.address).await
+    proxy::tunnel(socket, proxy, route.address).await
 }
 
 /// Returns whether the server answers a client that speaks TLS.
 async fn speaks_tls(target: &Target, end: Instant) -> bool {
-    match reach(target, end, &Arc::default()).await {
+    match reach(target.route(), end, &Arc::default()).await {
         Ok(socket) => tls::is_spoken(socket).await,
         Err(_) => false,
     }

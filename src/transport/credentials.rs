@@ -12,7 +12,12 @@ use crate::{
         secret::Secret,
         status::Status,
     },
-    sys::sync::Mutex,
+    runtime::IoThread,
+    sys::{self, sync::Mutex},
+    telemetry::{
+        Telemetry,
+        log_record::{Event, Value},
+    },
 };
 
 /// The credentials of a connection and of its requests.
@@ -78,14 +83,21 @@ impl CredentialStore {
         Ok(untested)
     }
 
-    /// Returns whether credentials are read from files, which may change.
-    pub fn has_files(&self) -> bool {
-        self.state.lock().security.origins().any(Origin::is_file)
-    }
-
     /// Rereads the files, and puts changed contents in force. On an error the previous contents stay in force,
     /// because the file may just be being written.
-    pub fn reload_credentials(&self) -> Result<Renewed> {
+    pub async fn reload(self: &Arc<Self>, io_thread: &IoThread) -> Result<Renewed> {
+        if !self.state.lock().security.origins().any(Origin::is_file) {
+            return Ok(Renewed::Nothing);
+        }
+        let store = self.clone();
+        // A disk may be slow, so another thread reads. A thread inherits attributes of its creator, which must not be
+        // a caller.
+        let reread = sys::blocking::run(move || store.reread());
+        let reread = io_thread.run(reread).await;
+        reread.unwrap_or_else(|why| Err(files::unreadable(&"a file with credentials", &why)))
+    }
+
+    fn reread(&self) -> Result<Renewed> {
         let security = self.state.lock().security.clone();
         let contents = Contents::read(&security)?;
         if self.state.lock().contents == contents {
@@ -113,6 +125,19 @@ pub enum Renewed {
     Headers,
     /// The TLS settings have changed, and perhaps the request headers.
     Tls,
+}
+
+/// Writes to the log if credentials have changed, or can't be read.
+pub fn log_renewal(reloaded: &Result<Renewed>, telemetry: &Telemetry, peer: &str) {
+    let peer = &[("peer", Value::Text(peer))];
+    match reloaded {
+        Ok(Renewed::Nothing) => {}
+        Ok(Renewed::Headers | Renewed::Tls) => telemetry.log.write(Event::CredentialsRenewed, peer, || {
+            "the files with credentials have changed and were reread".to_owned()
+        }),
+        // The files are read again later.
+        Err(error) => telemetry.log.write(Event::RenewalFailed, peer, || error.to_string()),
+    }
 }
 
 impl Contents {

@@ -6,6 +6,7 @@ mod credentials;
 mod dialer;
 mod exchange;
 mod frame;
+pub mod http1;
 mod http2;
 mod link;
 mod liveness;
@@ -30,19 +31,18 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::{
-    config::{Options, files},
+    config::Options,
     model::{
         error::{self, Error},
         method::Call,
         status::Status,
     },
     runtime::IoThread,
-    sys,
     telemetry::{
         Telemetry,
         log_record::{Event, Value},
     },
-    transport::credentials::{CredentialStore, Credentials, Renewed},
+    transport::credentials::{CredentialStore, Credentials, Renewed, log_renewal},
 };
 use connector::{Connection, Target};
 use dialer::Dialer;
@@ -231,32 +231,12 @@ impl Transport {
 
     /// Rereads the files with credentials, and puts changed ones in force.
     pub async fn reload_credentials(&self) {
-        if !self.credential_store.has_files() {
-            return;
+        let reloaded = self.credential_store.reload(&self.io_thread).await;
+        log_renewal(&reloaded, &self.telemetry, self.peer());
+        if let Ok(Renewed::Tls) = reloaded {
+            self.warn_of_skipped_certificates();
+            self.link.replace();
         }
-        let credential_store = self.credential_store.clone();
-        // A disk may be slow, so another thread reads. A thread inherits attributes of its creator, which must not be
-        // a caller.
-        let reread = sys::blocking::run(move || credential_store.reload_credentials());
-        let looked = self.io_thread.run(reread).await;
-        let peer = &[("peer", Value::Text(self.peer()))];
-        let looked = looked.unwrap_or_else(|why| Err(files::unreadable(&"a file with credentials", &why)));
-        match looked {
-            Ok(Renewed::Nothing) => return,
-            Ok(Renewed::Headers) => {}
-            Ok(Renewed::Tls) => {
-                self.warn_of_skipped_certificates();
-                self.link.replace();
-            }
-            // The files are read again later.
-            Err(error) => {
-                self.telemetry.log.write(Event::RenewalFailed, peer, || error.to_string());
-                return;
-            }
-        }
-        self.telemetry.log.write(Event::CredentialsRenewed, peer, || {
-            "the files with credentials have changed and were reread".to_owned()
-        });
     }
 
     /// Puts other credentials in force. Returns whether to call [`Transport::replace_connection`] after that.

@@ -36,13 +36,31 @@ use crate::{
     sys,
 };
 
-/// The protocol that the handshake negotiates: HTTP/2.
-const HTTP2: &[u8] = b"h2";
+/// The protocol above TLS, which the handshake negotiates.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Protocol {
+    /// HTTP/1.1. A server needn't name it.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+impl Protocol {
+    /// Returns its name in a handshake.
+    fn name(self) -> &'static [u8] {
+        match self {
+            Protocol::Http1 => b"http/1.1",
+            Protocol::Http2 => b"h2",
+        }
+    }
+}
 
 /// The TLS configuration for a server.
 pub struct Encryption {
     config: Arc<ClientConfig>,
     server_name: ServerName<'static>,
+    /// The group of the options with these settings.
+    options: &'static str,
     /// The name of the client certificate in errors, if there is one.
     client_cert: Option<String>,
     /// Which of the CA certificates can't be used, and why.
@@ -62,7 +80,7 @@ impl Encryption {
         let (verifier, skipped) = verifier(tls, ca, &provider)?;
         let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         let client_cert = client.as_ref().map(|((cert, _), _)| cert.to_string());
-        let mut config = match client {
+        let config = match client {
             None => builder.with_no_client_auth(),
             Some(((cert, cert_text), (key, key_text))) => {
                 let chain = certificates(cert, &cert_text)?;
@@ -76,9 +94,8 @@ impl Encryption {
                 )?
             }
         };
-        config.alpn_protocols = vec![HTTP2.to_vec()];
         let (config, server_name) = (Arc::new(config), tls.server_name.clone());
-        Ok(Encryption { config, server_name, client_cert, skipped })
+        Ok(Encryption { config, server_name, options: tls.options, client_cert, skipped })
     }
 
     /// Returns which of the CA certificates can't be used, and why.
@@ -88,15 +105,23 @@ impl Encryption {
 
     /// Performs the handshake on `stream`. The returned [`Handshake`] explains later failures that the handshake
     /// caused.
-    pub async fn start(&self, stream: Socket, peer: &str) -> Result<(TlsStream<Socket>, Handshake)> {
+    pub async fn start(
+        &self,
+        stream: Socket,
+        peer: &str,
+        protocol: Protocol,
+    ) -> Result<(TlsStream<Socket>, Handshake)> {
         let mut handshake = Handshake {
             peer: peer.to_owned(),
             server_name: self.server_name.clone(),
+            options: self.options,
             client_cert: self.client_cert.clone(),
             asked_for_cert: Arc::default(),
-            http2: false,
+            protocol,
+            is_agreed: false,
         };
         let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = vec![protocol.name().to_vec()];
         config.client_auth_cert_resolver = Arc::new(Noting {
             resolver: config.client_auth_cert_resolver.clone(),
             asked: handshake.asked_for_cert.clone(),
@@ -104,7 +129,7 @@ impl Encryption {
         let connecting = TlsConnector::from(Arc::new(config)).connect(self.server_name.clone(), stream);
         match connecting.await {
             Ok(stream) => {
-                handshake.http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+                handshake.is_agreed = stream.get_ref().1.alpn_protocol() == Some(protocol.name());
                 Ok((stream, handshake))
             }
             Err(why) => Err(handshake.explain(&why)),
@@ -121,7 +146,7 @@ pub async fn is_spoken(stream: Socket) -> bool {
         return false;
     };
     let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-    config.alpn_protocols = vec![HTTP2.to_vec()];
+    config.alpn_protocols = vec![Protocol::Http2.name().to_vec()];
     let nobody = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED).into());
     match TlsConnector::from(Arc::new(config)).connect(nobody, stream).await {
         Ok(_) => true,
@@ -138,10 +163,12 @@ fn fault(why: &io::Error) -> Option<&rustls::Error> {
 pub struct Handshake {
     peer: String,
     server_name: ServerName<'static>,
+    options: &'static str,
     client_cert: Option<String>,
     asked_for_cert: Arc<AtomicBool>,
-    /// Whether HTTP/2 was negotiated.
-    http2: bool,
+    protocol: Protocol,
+    /// Whether the server named the protocol, too.
+    is_agreed: bool,
 }
 
 impl Handshake {
@@ -152,14 +179,17 @@ impl Handshake {
             Some(rustls::Error::InvalidCertificate(why)) => return self.untrusted(why),
             Some(rustls::Error::InvalidMessage(_)) => (
                 "it doesn't speak TLS".to_owned(),
-                "if the server uses plain text, set tls to false (TEMPORAL_TLS=false)",
+                match self.protocol {
+                    Protocol::Http1 => "if it uses plain text, its URL begins with http://",
+                    Protocol::Http2 => "if the server uses plain text, set tls to false (TEMPORAL_TLS=false)",
+                },
             ),
             Some(rustls::Error::AlertReceived(alert)) => return self.alerted(*alert),
             Some(rustls::Error::PeerIncompatible(why)) => (
                 format!("it shares no encryption parameters with this client ({why:?})"),
                 "it must speak TLS 1.2 or 1.3",
             ),
-            Some(rustls::Error::NoApplicationProtocol) => return self.no_http2(),
+            Some(rustls::Error::NoApplicationProtocol) => return self.other_protocol(),
             Some(why) => (why.to_string(), "is this the server's address?"),
             None if self.asked_for_cert.load(Ordering::Relaxed) => {
                 return self.client_refused(&why.to_string());
@@ -182,8 +212,8 @@ impl Handshake {
         if self.asked_for_cert.load(Ordering::Relaxed) {
             return self.client_refused("it closed the connection without a reason");
         }
-        if !self.http2 {
-            return self.no_http2();
+        if !self.is_agreed {
+            return self.other_protocol();
         }
         let peer = &self.peer;
         Error::new(Status::Unavailable, format!("{peer} closed the connection right after the TLS handshake"))
@@ -191,9 +221,11 @@ impl Handshake {
 
     /// Explains an HTTP answer that mentions certificates.
     pub fn client_refused(&self, what: &str) -> Error {
+        let options = self.options;
         let step = match &self.client_cert {
-            None => "it asks for a client certificate: give tls.client_cert_path and tls.client_key_path"
-                .to_owned(),
+            None => format!(
+                "it asks for a client certificate: give {options}.client_cert_path and {options}.client_key_path"
+            ),
             Some(cert) => format!(
                 "it doesn't accept the client certificate ({cert}): has that expired, and does the server trust its CA?"
             ),
@@ -202,11 +234,11 @@ impl Handshake {
     }
 
     fn untrusted(&self, why: &CertificateError) -> Error {
-        let name = self.server_name.to_str();
+        let (name, options) = (self.server_name.to_str(), self.options);
         let (what, step) = match why {
             CertificateError::UnknownIssuer => (
                 "isn't signed by a trusted CA".to_owned(),
-                "give its CA's certificate in tls.server_ca_cert_path".to_owned(),
+                format!("give its CA's certificate in {options}.server_ca_cert_path"),
             ),
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
                 format!("has expired{}", period(why)),
@@ -217,11 +249,11 @@ impl Handshake {
             }
             CertificateError::NotValidForName => (
                 format!("isn't valid for {name}"),
-                "set tls.server_name to a name that it is valid for".to_owned(),
+                format!("set {options}.server_name to a name that it is valid for"),
             ),
             CertificateError::NotValidForNameContext { presented, .. } => (
                 format!("isn't valid for {name}, but for {}", presented.join(", ")),
-                "set tls.server_name to a name that it is valid for, if this is the server".to_owned(),
+                format!("set {options}.server_name to a name that it is valid for, if this is the server"),
             ),
             // The crate of this error isn't a dependency.
             CertificateError::Other(why) if why.to_string().contains("CaUsedAsEndEntity") => (
@@ -249,13 +281,11 @@ impl Handshake {
             | Alert::CertificateUnknown
             | Alert::UnknownCA
             | Alert::AccessDenied => self.client_refused(&what),
-            Alert::NoApplicationProtocol => self.no_http2(),
+            Alert::NoApplicationProtocol => self.other_protocol(),
             Alert::UnrecognisedName => {
-                let step = "set tls.server_name to a name that it knows";
+                let (peer, name, options) = (&self.peer, self.server_name.to_str(), self.options);
                 tls_error(format!(
-                    "no TLS with {}: {what} of {}; {step}",
-                    self.peer,
-                    self.server_name.to_str()
+                    "no TLS with {peer}: {what} of {name}; set {options}.server_name to a name that it knows"
                 ))
             }
             // A server that requires a client certificate and gets none may report nothing more than this.
@@ -266,11 +296,12 @@ impl Handshake {
         }
     }
 
-    fn no_http2(&self) -> Error {
-        tls_error(format!(
-            "no TLS with {}: it doesn't offer HTTP/2 there; is this a gRPC endpoint?",
-            self.peer
-        ))
+    fn other_protocol(&self) -> Error {
+        let what = match self.protocol {
+            Protocol::Http1 => "it doesn't offer HTTP/1.1 there; is this the codec server's address?",
+            Protocol::Http2 => "it doesn't offer HTTP/2 there; is this a gRPC endpoint?",
+        };
+        tls_error(format!("no TLS with {}: {what}", self.peer))
     }
 }
 
@@ -553,7 +584,9 @@ KIImr9MT2ofoVPPjEpKe9v9UWdUIAYC2CreyOchxNxCZBncwTTlMtOMYuYQbTBuw
             server_name: encryption.server_name,
             client_cert: None,
             asked_for_cert: Arc::default(),
-            http2: false,
+            options: "tls",
+            protocol: Protocol::Http2,
+            is_agreed: false,
         };
         verified.err().map(|why| handshake.explain(&io::Error::other(why)).message().to_owned())
     }

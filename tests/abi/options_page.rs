@@ -42,8 +42,9 @@ fn entry(page: &mut String, key: &Key) {
         let opposite = if key.inverted { ", with the opposite meaning" } else { "" };
         format!("`{variable}`{opposite}")
     }));
-    if key.in_profile {
-        facts.push("profile".to_owned());
+    if let Some(path) = key.in_profile {
+        let own = if path == key.name { String::new() } else { format!(": `{path}`") };
+        facts.push(format!("profile{own}"));
     }
     if key.is_reconfigurable() {
         facts.push("reconfigure".to_owned());

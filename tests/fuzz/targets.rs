@@ -685,6 +685,8 @@ fn read(details: *mut thb_details_t, index: usize) {
         }
         let payloads = thb_details_payloads(details, &mut len);
         assert!(payloads.is_null() == details.is_null());
+        let decoded = thb_details_decoded_payloads(details, &mut len);
+        assert!(decoded.is_null() == details.is_null());
         assert_eq!((thb_details_attempt(details), thb_details_recorded_at_unix_ms(details)), (0, 0));
         assert_eq!(thb_details_heartbeat_timeout_ms(details), -1);
     }

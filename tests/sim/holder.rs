@@ -28,7 +28,7 @@ use crate::{
     model::{
         error::{Error, Result},
         failure::Report,
-        payload::{Encoding, Payloads},
+        payload::Encoding,
         signals::Signals,
         status::Status,
     },
@@ -277,18 +277,15 @@ async fn step(
             Ok(())
         }
         Step::Complete => {
-            let ending = (Before::Nothing, |_: Option<Payloads>| Ending::Complete(None));
+            let ending = (Before::Nothing, Ending::Complete(None));
             let ended = end(world, process, (number, what("complete")), handle, timeout, ending).await;
             invariants::ending_returned(world, number, attempt, End::Completed, &ended);
             return after_ending(ended);
         }
         Step::Fail => {
             let newest = records.of_handle;
-            let ending = |unsent| {
-                let report = Report::read(br#"{"message":"the work failed"}"#).unwrap();
-                Ending::Fail(Report { heartbeat_details: unsent, ..report })
-            };
-            let ending = (Before::RecordThatFailureLoses, ending);
+            let report = Report::read(br#"{"message":"the work failed"}"#).unwrap();
+            let ending = (Before::RecordThatFailureLoses, Ending::Fail(report));
             let ended = end(world, process, (number, what("fail")), handle, timeout, ending).await;
             if ended.is_ok() {
                 invariants::has_record(world, number, attempt, newest, "fail");
@@ -301,7 +298,7 @@ async fn step(
             if !is_requested.is_ok_and(|signals| signals.contains(Signals::CANCEL_REQUESTED)) {
                 return Next::GoOn;
             }
-            let ending = (Before::Record, |_: Option<Payloads>| Ending::Cancel(None));
+            let ending = (Before::Record, Ending::Cancel(None));
             let ended = end(world, process, (number, what("cancel")), handle, timeout, ending).await;
             invariants::ending_returned(world, number, attempt, End::Cancelled, &ended);
             return after_ending(ended);
@@ -369,7 +366,7 @@ async fn end(
     (number, what): (usize, String),
     handle: Handle,
     timeout: Duration,
-    (before, ending): (Before, impl FnOnce(Option<Payloads>) -> Ending + Send + 'static),
+    (before, ending): (Before, Ending),
 ) -> Result<()> {
     let flushed = format!("flush before {what}");
     let flushed = match world.chance(world.plan.submitted * SEVERAL) {

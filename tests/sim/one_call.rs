@@ -87,7 +87,8 @@ fn complete(token: Bytes) -> impl Make {
         let (doubting, target) = (session.client().clone(), Target::Token(token));
         let sent = target.clone();
         let call = Call::new(session, deadline, |client, deadline| async move {
-            client.end(&target, &Ending::Complete(None), false, &deadline).await
+            let ending = client.encode_ending(Ending::Complete(None), Effort::Until(&deadline)).await?;
+            client.end(&target, &ending, false, &deadline).await
         });
         Ok(call.or(move |without| {
             if without.has_begun {

@@ -110,6 +110,7 @@ exports.FUNCTIONS = {
   thb_details_data: 'void *thb_details_data(void *details, size_t index, _Out_ size_t *len_out)',
   thb_details_encoding: 'char *thb_details_encoding(void *details, size_t index)',
   thb_details_payloads: 'void *thb_details_payloads(void *details, _Out_ size_t *len_out)',
+  thb_details_decoded_payloads: 'void *thb_details_decoded_payloads(void *details, _Out_ size_t *len_out)',
   thb_details_attempt: 'int32_t thb_details_attempt(void *details)',
   thb_details_recorded_at_unix_ms: 'int64_t thb_details_recorded_at_unix_ms(void *details)',
   thb_details_heartbeat_timeout_ms: 'int64_t thb_details_heartbeat_timeout_ms(void *details)',

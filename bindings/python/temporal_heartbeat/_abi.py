@@ -170,6 +170,7 @@ PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "thb_details_data": (c_void_p, (DetailsPtr, c_size_t, POINTER(c_size_t))),
     "thb_details_encoding": (c_char_p, (DetailsPtr, c_size_t)),
     "thb_details_payloads": (c_void_p, (DetailsPtr, POINTER(c_size_t))),
+    "thb_details_decoded_payloads": (c_void_p, (DetailsPtr, POINTER(c_size_t))),
     "thb_details_attempt": (c_int32, (DetailsPtr,)),
     "thb_details_recorded_at_unix_ms": (c_int64, (DetailsPtr,)),
     "thb_details_heartbeat_timeout_ms": (c_int64, (DetailsPtr,)),

@@ -94,7 +94,7 @@ def fetch_details(
 def read_details(native: ctypes.CDLL, details: Any) -> RawDetails:
     """Returns a copy of a ``thb_details_t``."""
     size = ctypes.c_size_t(0)
-    data = native.thb_details_payloads(details, ctypes.byref(size))
+    data = native.thb_details_decoded_payloads(details, ctypes.byref(size))
     return (
         ctypes.string_at(data, size.value) if size.value else b"",
         native.thb_details_attempt(details),

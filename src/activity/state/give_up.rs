@@ -38,6 +38,10 @@ impl Activity {
     /// Does the same for a call that waits until a record is acknowledged. The try gets enough time for a slow server
     /// to answer. Otherwise calls with short timeouts, one after the other, would abandon every try.
     pub fn give_up_for_record(&mut self, record: u64, call: WaitingCall, now: Moment) -> Option<Duration> {
+        if self.ready() < record {
+            // The call waits for the codec.
+            return None;
+        }
         let schedule = self.schedule();
         let least = self.try_began.later(schedule.least_try_time(self.tries.timed_out()));
         let end = if self.records.is_sent(record) || self.try_began >= call.since {

@@ -6,6 +6,7 @@ use super::{Activity, End, Info, InitialDetails, Lifecycle, Publication};
 use crate::{
     model::{
         details::Details,
+        encoded::Encoded,
         error::{Error, Result},
         payload::{Encoding, Payloads},
         signals::Signals,
@@ -25,12 +26,24 @@ impl Activity {
         now: Moment,
     ) -> Result<bool> {
         self.check_usable()?;
+        if self.encoder.is_some() {
+            self.take_unencoded(encoding, data, size_limit)?;
+            return Ok(self.recorded(now) | self.number_unencoded(now));
+        }
         match &mut self.details {
-            Some(details) => encode_details(details, encoding, data, size_limit, self.require_encoded)?,
+            Some(details) => {
+                encode_details(
+                    details.without_codec_mut(),
+                    encoding,
+                    data,
+                    size_limit,
+                    self.require_encoded,
+                )?;
+            }
             None => {
                 let mut first = Payloads::default();
                 encode_details(&mut first, encoding, data, size_limit, self.require_encoded)?;
-                self.details = Some(first);
+                self.details = Some(Encoded::without_codec(first));
             }
         }
         Ok(self.recorded(now))
@@ -40,7 +53,11 @@ impl Activity {
     /// [`Activity::record`].
     pub fn record_encoded(&mut self, details: &mut Payloads, now: Moment) -> Result<bool> {
         self.check_usable()?;
-        std::mem::swap(self.details.get_or_insert_default(), details);
+        if self.encoder.is_some() {
+            self.replace_unencoded(std::mem::take(details));
+            return Ok(self.recorded(now) | self.number_unencoded(now));
+        }
+        std::mem::swap(self.details.get_or_insert_default().without_codec_mut(), details);
         Ok(self.recorded(now))
     }
 
@@ -61,7 +78,7 @@ impl Activity {
             return Ok(false);
         }
         if !self.pulse {
-            self.records.add();
+            self.add_without_details();
         }
         Ok(self.advance_due(now))
     }
@@ -69,21 +86,30 @@ impl Activity {
     /// Requests a beat with the newest details. Returns the same as [`Activity::record`].
     pub fn request_beat(&mut self, now: Moment) -> Result<bool> {
         self.check_usable()?;
-        self.records.add();
+        self.add_without_details();
         Ok(self.advance_due(now))
+    }
+
+    /// Counts a record that has no details of its own.
+    fn add_without_details(&mut self) {
+        self.records.add();
+        let newest = self.records.newest();
+        if let Some(encoder) = &mut self.encoder {
+            encoder.note_record(newest);
+        }
     }
 
     /// Counts a touch as a record if no beat was acknowledged since, so that a flush sends a beat.
     pub fn record_touch(&mut self) {
         if std::mem::replace(&mut self.last_touch, Moment::LONG_AGO) != Moment::LONG_AGO {
-            self.records.add();
+            self.add_without_details();
         }
     }
 
     /// Requests that the newest record is sent at once. Returns the same as [`Activity::record`].
     pub fn request_flush(&mut self, now: Moment) -> bool {
         self.records.await_newest();
-        self.advance_due(now)
+        self.advance_due(now) | self.advance_encoding(now)
     }
 
     /// Returns the current signals.
@@ -94,7 +120,7 @@ impl Activity {
             | Signals::GONE.when(self.lifecycle == Lifecycle::Gone)
             | Signals::LEASE_LOST.when(!is_over && self.lease.is_lost(now))
             | Signals::STALLED.when(!is_over && self.is_stalled(now))
-            | Signals::REFUSED.when(!is_over && self.tries.refusal().is_some())
+            | Signals::REFUSED.when(!is_over && self.refusal().is_some())
             | Signals::DEADLINE.when(now > self.deadline)
             | Signals::UNSEEDED.when(!is_over && now > self.unseeded_at())
     }
@@ -156,9 +182,14 @@ impl Activity {
         Ok((None, self.advance_due(now)))
     }
 
-    /// Returns why the last try failed.
+    /// Returns why the last try failed: of the codec, if details wait for it, or else of the beats.
     pub fn last_error(&self) -> Option<&Error> {
-        self.tries.last_error()
+        self.encoder.as_ref().and_then(|encoder| encoder.last_error()).or(self.tries.last_error())
+    }
+
+    /// Returns the last error if retries don't help against it.
+    fn refusal(&self) -> Option<&Error> {
+        self.encoder.as_ref().and_then(|encoder| encoder.refusal()).or(self.tries.refusal())
     }
 
     /// Returns the details that the server held when the activity was opened, if they are known. Fails if they can't
@@ -221,6 +252,11 @@ impl Activity {
         self.require_encoded
     }
 
+    /// Returns whether the caller must have encoded all values.
+    pub fn refuses_readable(&self) -> bool {
+        self.require_encoded && self.encoder.is_none()
+    }
+
     /// Applies the outcome of the ending call. Returns the same as [`Activity::record`].
     pub fn finish_ending(&mut self, outcome: &Result<()>, now: Moment) -> bool {
         self.lifecycle = match outcome.as_ref().map_err(Error::status) {
@@ -235,7 +271,7 @@ impl Activity {
             self.address.ended();
         }
         self.due = Moment::NEVER;
-        let continues = self.pulse || self.records.has_unacknowledged();
+        let continues = self.pulse || self.has_news();
         if continues
             && self.lifecycle == Lifecycle::Open
             && self.has_sent()
@@ -264,9 +300,10 @@ impl Activity {
             lease_left: until(self.lease.end()),
             since_acknowledged: (self.counts.beats > 0).then(|| now.since(self.lease.start())),
             pending: self.records.has_unacknowledged(),
+            unencoded: self.encoder.as_ref().and_then(|encoder| encoder.waiting_time(now)),
             next_beat: until(self.due),
             counts: self.counts,
-            last_error: self.tries.last_error().cloned(),
+            last_error: self.last_error().cloned(),
         }
     }
 
@@ -286,11 +323,11 @@ impl Activity {
     }
 
     fn check_refusal(&self) -> Result<()> {
-        self.tries.refusal().map_or(Ok(()), |error| Err(error.clone()))
+        self.refusal().map_or(Ok(()), |error| Err(error.clone()))
     }
 
     #[inline]
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         matches!(self.lifecycle, Lifecycle::Ended | Lifecycle::Gone)
     }
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::sys::clock::Moment;
 
-/// The lease of an attempt: one heartbeat timeout, counted from the send of the last acknowledged beat.
+/// The lease of an attempt: one heartbeat timeout, counted from the send of the last acknowledged beat. Packed as the
+/// counters.
+#[repr(C, packed(4))]
 #[derive(Clone, Copy, Debug)]
 pub struct Lease {
     /// 0 when the heartbeat timeout is unknown or none.

@@ -7,9 +7,11 @@
 //! |---|---|
 //! | `holder` | the functions for the holder: record, read, flush, end |
 //! | `requests` | the functions for the scheduler: the next request, and its outcome |
+//! | `encoder` | the details that wait for the codec |
 //! | `give_up` | abandons a try that delays a waiting call |
 //! | `lease`, `records`, `try_history` | the values that these change |
 
+mod encoder;
 mod give_up;
 mod holder;
 mod lease;
@@ -28,6 +30,7 @@ use crate::{
     model::{
         attempt::{Ids, Subject, Target},
         details::{About, Details},
+        encoded::Encoded,
         error::{Error, Result},
         payload::Payloads,
         signals::Signals,
@@ -35,6 +38,7 @@ use crate::{
     sys::clock::Moment,
     transport::TryTime,
 };
+use encoder::Encoder;
 use lease::Lease;
 use records::RecordSequence;
 use try_history::TryHistory;
@@ -67,8 +71,10 @@ pub struct Activity {
     /// Counts the publications, so that an older reading doesn't replace a newer one.
     publications: u64,
     records: RecordSequence,
-    /// The newest details; empty if there are none. `None` if it isn't known whether the server holds details.
-    details: Option<Payloads>,
+    /// The newest details that may be sent; empty if there are none. `None` if it isn't known whether the server holds details.
+    details: Option<Encoded>,
+    /// Encodes the records, if there is a codec.
+    encoder: Option<Box<Encoder>>,
     initial_details: InitialDetails,
     lease: Lease,
     tries: TryHistory,
@@ -117,7 +123,8 @@ enum InitialDetails {
     Known(Option<Arc<Details>>),
 }
 
-/// The activity's counters.
+/// The activity's counters. Packed, so that a slot of the registry fits into four cache lines.
+#[repr(C, packed(4))]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counts {
     /// Records that the holder made.
@@ -140,7 +147,7 @@ pub enum Step {
         /// Where the beat is sent.
         target: Target,
         /// `None` only if the server holds no details that this would erase.
-        details: Option<Payloads>,
+        details: Option<Encoded>,
         /// The time limits of the try.
         time: TryTime,
     },
@@ -183,7 +190,7 @@ pub struct End {
     /// Where the call is sent.
     pub target: Target,
     /// Details that the server hasn't acknowledged.
-    pub unsent: Option<Payloads>,
+    pub unsent: Option<Encoded>,
     /// Whether to verify an unknown outcome.
     pub verify: bool,
 }
@@ -227,6 +234,8 @@ pub struct Info {
     pub since_acknowledged: Option<Duration>,
     /// Whether a record isn't acknowledged.
     pub pending: bool,
+    /// How long details have waited for the codec.
+    pub unencoded: Option<Duration>,
     /// The time until the next beat.
     pub next_beat: Option<Duration>,
     /// The activity's counters.
@@ -240,6 +249,7 @@ impl Activity {
     pub fn open(token: &[u8], mut options: OpenOptions, now: Moment) -> Result<Self> {
         let address = ActivityAddress::given(token, &mut options)?;
         if options.require_encoded
+            && !options.has_codec
             && let Some(details) = &options.initial_details
         {
             details.refuse_readable("initial_details")?;
@@ -268,6 +278,7 @@ impl Activity {
             publications: 0,
             records: RecordSequence::default(),
             details: None,
+            encoder: options.has_codec.then(|| Box::new(Encoder::new())),
             initial_details: InitialDetails::Unknown,
             lease: Lease::new(options.heartbeat_timeout, now.earlier(options.age)),
             tries: TryHistory::default(),
@@ -280,7 +291,7 @@ impl Activity {
             counts: Counts::default(),
         };
         if let Some(details) = initial_details {
-            activity.seed(details);
+            activity.take_over(details, now);
         }
         // The pulse's interval depends on the heartbeat timeout, so that is fetched first.
         (activity.timeout_lookup, activity.due) = match (asks_for_timeout, activity.pulse) {
@@ -299,7 +310,12 @@ impl Activity {
 
     /// Returns when the scheduler must examine the activity next.
     pub fn due(&self) -> Moment {
-        self.due
+        self.due.min(self.encoding_due())
+    }
+
+    /// Returns when the scheduler must begin to encode details.
+    pub fn encoding_due(&self) -> Moment {
+        self.encoder.as_ref().map_or(Moment::NEVER, |encoder| encoder.due())
     }
 
     fn schedule(&self) -> Schedule {
@@ -322,15 +338,28 @@ impl Activity {
     }
 
     /// Returns the details for a beat: none only if the server holds none that this would erase.
-    fn details_to_send(&self) -> Option<Payloads> {
-        self.details.clone().filter(|details| !details.encoded().is_empty())
+    fn details_to_send(&self) -> Option<Encoded> {
+        self.details.clone().filter(|details| !details.is_empty())
     }
 
     /// Makes the pulse resend the details that the server holds now, which are newer than those from the hand-off. Records
     /// are kept.
     fn keep(&mut self, held: &Details) {
-        if self.counts.records == 0 && !held.payloads().encoded().is_empty() {
-            self.details = Some(held.payloads().clone());
+        let is_something = !held.payloads().encoded().is_empty();
+        if self.counts.records == 0 && is_something || !self.knows_details() {
+            self.details = Some(Encoded::held_by_server(held.payloads().clone()));
+        }
+    }
+
+    /// Stores the details that a parent handed over. Without the codec, only what the server itself returned is sent again.
+    fn take_over(&mut self, details: Details, now: Moment) {
+        let payloads = details.payloads().clone();
+        self.seed(details);
+        if let Some(encoder) = &mut self.encoder
+            && payloads.needs_codec()
+        {
+            self.details = None;
+            encoder.take_initial(payloads, now);
         }
     }
 
@@ -338,7 +367,8 @@ impl Activity {
     fn seed(&mut self, details: Details) {
         if !self.knows_details() {
             let is_empty = details.values().is_empty();
-            self.details = Some(if is_empty { Payloads::default() } else { details.payloads().clone() });
+            let held = if is_empty { Payloads::default() } else { details.payloads().clone() };
+            self.details = Some(Encoded::held_by_server(held));
         }
         let is_nothing = details.payloads().encoded().is_empty() && details.about() == About::default();
         self.initial_details = InitialDetails::Known((!is_nothing).then(|| Arc::new(details)));

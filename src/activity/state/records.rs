@@ -22,10 +22,10 @@ impl RecordSequence {
         self.newest
     }
 
-    /// Notes that the newest record is sent. Returns how many older ones are never sent.
-    pub fn send_newest(&mut self) -> u64 {
-        let replaced = (self.newest - self.sent).saturating_sub(1);
-        self.sent = self.newest;
+    /// Notes that this record is sent, which isn't older than the last one. Returns how many before it are never sent.
+    pub fn send(&mut self, record: u64) -> u64 {
+        let replaced = record.saturating_sub(self.sent).saturating_sub(1);
+        self.sent = record;
         replaced
     }
 
@@ -50,10 +50,10 @@ impl RecordSequence {
         self.acknowledged != self.newest
     }
 
-    /// Returns whether there is a record and no beat has carried one yet.
+    /// Returns whether no beat has carried a record yet.
     #[inline]
-    pub fn is_first_unsent(&self) -> bool {
-        self.sent == 0 && self.newest > 0
+    pub fn is_none_sent(&self) -> bool {
+        self.sent == 0
     }
 
     /// Notes that a flush waits for the newest record.
@@ -64,6 +64,11 @@ impl RecordSequence {
     /// Notes that the flushes got an error and have stopped waiting.
     pub fn stop_waiting(&mut self) {
         self.awaited = self.acknowledged;
+    }
+
+    /// Returns whether a flush waits for a record up to this one that isn't acknowledged.
+    pub fn is_awaited_up_to(&self, record: u64) -> bool {
+        self.acknowledged < self.awaited.min(record)
     }
 
     /// Returns whether a flush waits for a record that isn't acknowledged.
@@ -81,12 +86,12 @@ mod tests {
     fn acknowledgement_of_the_newest_record_covers_all_earlier_ones() {
         let mut records = RecordSequence::default();
         (0..3).for_each(|_| records.add());
-        assert_eq!(records.send_newest(), 2);
+        assert_eq!(records.send(records.newest()), 2);
         records.add();
         records.acknowledge_sent();
         assert!(records.is_acknowledged(1) && records.is_acknowledged(3) && !records.is_acknowledged(4));
         assert!(records.has_unacknowledged());
-        assert_eq!(records.send_newest(), 0);
+        assert_eq!(records.send(records.newest()), 0);
     }
 
     #[test]
@@ -95,7 +100,7 @@ mod tests {
         records.add();
         records.await_newest();
         assert!(records.is_awaited());
-        records.send_newest();
+        records.send(records.newest());
         records.add();
         records.acknowledge_sent();
         assert!(!records.is_awaited() && records.has_unacknowledged());

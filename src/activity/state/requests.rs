@@ -29,7 +29,11 @@ impl Activity {
             return Step::Nothing;
         }
         if self.due > now {
-            return Step::At(self.due);
+            return Step::At(self.due());
+        }
+        if let Some(latest) = self.waits_for_encoding(now) {
+            self.due = latest;
+            return Step::At(self.due());
         }
         let time = self.schedule().try_time(self.lease.remaining(now), self.tries.timed_out());
         match self.next_request(now) {
@@ -49,8 +53,12 @@ impl Activity {
             Some(Request::Beat) => {
                 self.begin_try(now);
                 self.last_send = now;
+                let newest = self.records.newest();
+                if let Some(encoder) = &mut self.encoder {
+                    encoder.announce(newest);
+                }
                 Step::Beat {
-                    replaced: self.records.send_newest(),
+                    replaced: self.records.send(self.ready()),
                     target: self.address.target(self.lease.is_held(now)),
                     details: self.details_to_send(),
                     time,
@@ -64,13 +72,13 @@ impl Activity {
     }
 
     fn next_request(&self, now: Moment) -> Option<Request> {
-        let has_record = self.records.has_unacknowledged();
         // The first record doesn't wait for the lookup of the timeout.
-        let looks_up_timeout = self.timeout_lookup == TimeoutLookup::Due && (self.has_sent() || !has_record);
+        let looks_up_timeout =
+            self.timeout_lookup == TimeoutLookup::Due && (self.has_sent() || !self.has_ready_record());
         if looks_up_timeout || self.wants_initial_details() {
             return Some(Request::Describe);
         }
-        if !has_record && (!self.pulse || self.is_stalled(now)) {
+        if !self.has_news() && (!self.pulse || self.is_stalled(now)) {
             return None;
         }
         Some(if self.can_beat() { Request::Beat } else { Request::Describe })
@@ -108,6 +116,9 @@ impl Activity {
         self.lease.renew(self.last_send);
         self.address.acknowledged();
         self.records.acknowledge_sent();
+        if let Some(encoder) = &mut self.encoder {
+            encoder.acknowledged();
+        }
         if self.last_send >= self.last_touch {
             self.last_touch = Moment::LONG_AGO;
         }
@@ -145,7 +156,7 @@ impl Activity {
         } else {
             self.seed(description.details);
         }
-        self.due = match self.records.has_unacknowledged() {
+        self.due = match self.has_ready_record() {
             true => now,
             false if was_aside && self.pulse => self.first_pulse().max(now),
             false if self.pulse => now,
@@ -229,13 +240,12 @@ impl Activity {
 
     /// Returns when the next beat is due if no call waits for it.
     fn usual_due(&self) -> Moment {
-        let has_record = self.records.has_unacknowledged();
-        if !has_record && !self.pulse {
+        if !self.has_news() && !self.pulse {
             return Moment::NEVER;
         }
         let due = match self.has_sent() {
             // At once, also if beats without a record were sent before.
-            _ if self.records.is_first_unsent() => self.lease.start(),
+            _ if self.is_first_unsent() => self.lease.start(),
             true => self.last_send.later(self.schedule().jittered_period()),
             false => self.lease.start().later(self.schedule().period),
         };
@@ -249,9 +259,19 @@ impl Activity {
         if self.last_send < check { due.min(check) } else { due }
     }
 
+    /// Returns whether there is a record that may be sent, and no beat has carried one yet.
+    fn is_first_unsent(&self) -> bool {
+        self.records.is_none_sent() && self.ready() > 0
+    }
+
+    /// Returns whether the first beat doesn't have to wait for the codec.
+    fn may_begin(&self) -> bool {
+        self.is_ready() || self.ready() > 0
+    }
+
     /// Returns when the next beat is due after a request.
     fn next_due(&self, now: Moment) -> Moment {
-        if self.records.is_awaited() { now } else { self.usual_due() }
+        if self.records.is_awaited_up_to(self.ready()) { now } else { self.usual_due() }
     }
 
     /// Makes the next beat due as early as allowed. Returns whether that is earlier than before.
@@ -260,7 +280,8 @@ impl Activity {
         if self.in_flight || self.lifecycle != Lifecycle::Open {
             return false;
         }
-        let is_awaited = self.records.is_awaited() || matches!(self.initial_details, InitialDetails::Wanted);
+        let is_awaited = self.records.is_awaited_up_to(self.ready())
+            || matches!(self.initial_details, InitialDetails::Wanted);
         let is_scheduled = self.due != Moment::NEVER;
         // A failed beat is retried after its backoff. Only a refused beat is retried at once if a call waits for it.
         let is_retry = self.tries.failed() > 0 && is_scheduled;
@@ -268,7 +289,7 @@ impl Activity {
             return false;
         }
         let due = match is_scheduled {
-            _ if is_awaited || !self.has_sent() || self.records.is_first_unsent() => now,
+            _ if is_awaited || !self.has_sent() && self.may_begin() || self.is_first_unsent() => now,
             true => return false,
             false => self.usual_due().max(now),
         };

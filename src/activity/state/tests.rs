@@ -58,7 +58,7 @@ impl Story {
     fn beat(&mut self) -> Option<String> {
         match self.activity.next_step(self.now) {
             Step::Beat { details, .. } => Some(details.map_or(String::new(), |details| {
-                String::from_utf8(details.values().unwrap()[0].data.to_vec()).unwrap()
+                String::from_utf8(details.payloads().values().unwrap()[0].data.to_vec()).unwrap()
             })),
             Step::Describe { .. } => panic!("a describe"),
             Step::At(_) | Step::Nothing => None,
@@ -413,7 +413,7 @@ fn ending_call_suspends_beats_and_carries_unsent_details() {
     assert_eq!(story.after(60 * SECOND).beat(), None);
     assert_eq!(
         story.activity.may_end(story.now).unwrap().unwrap().unsent,
-        Some(Payloads::from_json_values(["2"]))
+        Some(Encoded::without_codec(Payloads::from_json_values(["2"])))
     );
     assert!(story.activity.finish_ending(&Err(Error::new(Status::Unavailable, "away")), story.now));
     assert_eq!(story.beat().unwrap(), "2", "the ending failed, so the beats continue");

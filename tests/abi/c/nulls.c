@@ -21,6 +21,8 @@ int main(void) {
     len = 7;
     CHECK(thb_details_payloads(NULL, &len) == NULL && len == 0);
     CHECK(thb_details_payloads(NULL, NULL) == NULL);
+    CHECK(thb_details_decoded_payloads(NULL, &len) == NULL && len == 0);
+    CHECK(thb_details_decoded_payloads(NULL, NULL) == NULL);
     CHECK(strcmp(thb_details_encoding(NULL, 0), "") == 0);
     CHECK(thb_details_attempt(NULL) == 0);
     CHECK(thb_details_recorded_at_unix_ms(NULL) == 0);

@@ -31,7 +31,7 @@ func Disconnect(timeoutMs uint32) *Error {
 
 // Details is the heartbeat state of an activity on the server.
 type Details struct {
-	Payloads           []byte // serialized temporal.api.common.v1.Payloads
+	Payloads           []byte // serialized temporal.api.common.v1.Payloads, after the codec server
 	Attempt            int32  // 0: unknown
 	RecordedAtUnixMs   int64  // 0: never
 	HeartbeatTimeoutMs int64  // -1: unknown
@@ -39,7 +39,7 @@ type Details struct {
 
 func copyDetails(details *C.thb_details_t) Details {
 	var length C.size_t
-	payloads := C.thb_details_payloads(details, &length)
+	payloads := C.thb_details_decoded_payloads(details, &length)
 	return Details{
 		Payloads:           copyBytes(payloads, length),
 		Attempt:            int32(C.thb_details_attempt(details)),

@@ -58,6 +58,7 @@
     X(const void *, thb_details_data, (const struct thb_details_t *details, size_t index, size_t *len_out), (details, index, len_out)) \
     X(const char *, thb_details_encoding, (const struct thb_details_t *details, size_t index), (details, index)) \
     X(const void *, thb_details_payloads, (const struct thb_details_t *details, size_t *len_out), (details, len_out)) \
+    X(const void *, thb_details_decoded_payloads, (const struct thb_details_t *details, size_t *len_out), (details, len_out)) \
     X(int32_t, thb_details_attempt, (const struct thb_details_t *details), (details)) \
     X(int64_t, thb_details_recorded_at_unix_ms, (const struct thb_details_t *details), (details)) \
     X(int64_t, thb_details_heartbeat_timeout_ms, (const struct thb_details_t *details), (details)) \

@@ -1,0 +1,240 @@
+//! A codec server: encodes the values that are sent, and decodes those that are read.
+//!
+//! The protocol is that of the SDKs' remote codecs: `POST /encode` and `POST /decode` with the JSON of a `Payloads`, and
+//! the same number of values in the answer.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    client::rpc_error::{Retry, RpcError},
+    config::{Options, Security},
+    model::{
+        error::{Error, Result},
+        payload_json,
+        status::Status,
+    },
+    proto::temporal::api::common::v1::Payload,
+    runtime::IoThread,
+    telemetry::{
+        Telemetry,
+        log_record::{Event, Value},
+    },
+    transport::{
+        TransportError,
+        http1::{Answer, Http1, NoAnswer, Server},
+    },
+};
+
+/// The most requests to the codec server at a time. Further ones wait.
+const MAX_IN_FLIGHT: usize = 16;
+/// The longest time of one request.
+const LONGEST_TRY: Duration = Duration::from_secs(30);
+
+/// What the codec does with values.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Direction {
+    /// Encodes them.
+    Encode,
+    /// Decodes them.
+    Decode,
+}
+
+impl Direction {
+    fn path(self) -> &'static str {
+        match self {
+            Direction::Encode => "/encode",
+            Direction::Decode => "/decode",
+        }
+    }
+}
+
+/// The client of a codec server.
+pub struct Codec {
+    http: Http1,
+    /// The server's address, for errors.
+    peer: String,
+    path: String,
+    slots: Semaphore,
+    max_message_bytes: usize,
+    is_failing: AtomicBool,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Codec {
+    /// Creates the client of the codec server in `options`, if there is one. Sends nothing yet.
+    pub fn new(options: &Options, io_thread: IoThread, telemetry: Arc<Telemetry>) -> Result<Option<Self>> {
+        let Some(codec) = &options.codec else { return Ok(None) };
+        let namespace = HeaderValue::from_str(&options.namespace)
+            .map_err(|_| Error::config("the namespace has a character that a header can't carry"))?;
+        let headers = HeaderMap::from_iter([
+            (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (header::USER_AGENT, HeaderValue::from_static(super::USER_AGENT)),
+            (header::HeaderName::from_static("x-namespace"), namespace),
+        ]);
+        let server = Server {
+            address: codec.address.clone(),
+            authority: codec.authority.clone(),
+            // A proxy can't reach this computer.
+            proxy: options.proxy.clone().filter(|_| !codec.is_on_this_computer()),
+        };
+        Ok(Some(Codec {
+            http: Http1::new(server, codec.security.clone(), headers, io_thread)?,
+            peer: codec.address.text.clone(),
+            path: codec.path.clone(),
+            slots: Semaphore::new(MAX_IN_FLIGHT),
+            max_message_bytes: options.max_message_bytes,
+            is_failing: AtomicBool::new(false),
+            telemetry,
+        }))
+    }
+
+    /// Puts other credentials in force.
+    pub fn secure(&self, security: Security) -> Result<()> {
+        self.http.secure(security)
+    }
+
+    /// Rereads the files with credentials.
+    pub async fn reload_credentials(&self) {
+        self.http.reload_credentials(&self.telemetry).await;
+    }
+
+    /// Encodes or decodes values, in one try that ends at `end`.
+    pub async fn convert(
+        &self,
+        direction: Direction,
+        payloads: Vec<Payload>,
+        end: Instant,
+    ) -> std::result::Result<Vec<Payload>, RpcError> {
+        let end = end.min(Instant::now() + LONGEST_TRY);
+        let metrics = &self.telemetry.metrics;
+        metrics.codec_requests.one();
+        let converted = match timeout_at(end, self.slots.acquire()).await {
+            Ok(_slot) => self.ask(direction, payloads, end).await,
+            Err(_) => Err(timed_out()),
+        };
+        let converted = converted.map_err(|failed| {
+            let peer = &self.peer;
+            RpcError { error: failed.error.prefixed(&format!("the codec server {peer}")), ..failed }
+        });
+        self.log(&converted);
+        converted
+    }
+
+    fn log<T>(&self, converted: &std::result::Result<T, RpcError>) {
+        let peer = &[("peer", Value::Text(&self.peer))];
+        let was_failing = self.is_failing.swap(converted.is_err(), Ordering::Relaxed);
+        match converted {
+            Err(failed) => {
+                self.telemetry.metrics.codec_failures.one();
+                self.telemetry.log.write(Event::CodecFailed, peer, || failed.error.message().to_owned());
+            }
+            Ok(_) if was_failing => self
+                .telemetry
+                .log
+                .write(Event::CodecAnswers, peer, || format!("the codec server {} answers again", self.peer)),
+            Ok(_) => {}
+        }
+    }
+
+    async fn ask(
+        &self,
+        direction: Direction,
+        payloads: Vec<Payload>,
+        end: Instant,
+    ) -> std::result::Result<Vec<Payload>, RpcError> {
+        let count = payloads.len();
+        let body = Bytes::from(payload_json::to_json(payloads));
+        let path = format!("{}{}", self.path, direction.path());
+        let answer = match self.http.post(&path, body, self.max_message_bytes, end).await {
+            Ok(answer) => answer,
+            Err(NoAnswer::Broken(error)) => return Err(TransportError::NotSent(error).into()),
+            Err(NoAnswer::TimedOut) => return Err(timed_out()),
+            Err(NoAnswer::TooLarge) => {
+                let why = format!(
+                    "gave an answer over {} bytes, which is max_message_bytes",
+                    self.max_message_bytes
+                );
+                return Err(RpcError::permanent(Error::new(Status::TooLarge, why)));
+            }
+        };
+        let Answer { status, body } = answer;
+        if !status.is_success() {
+            return Err(refused(status, direction));
+        }
+        let wrong = |why: String| {
+            let why = format!("gave an answer to POST {} that can't be used: {why}", direction.path());
+            RpcError::permanent(Error::new(Status::ServerError, why))
+        };
+        let converted = payload_json::from_json(&body).map_err(wrong)?;
+        if converted.len() != count {
+            return Err(wrong(format!("it has {} values instead of {count}", converted.len())));
+        }
+        Ok(converted)
+    }
+}
+
+fn timed_out() -> RpcError {
+    let error = Error::new(Status::Timeout, "gave no answer in time");
+    RpcError { timed_out: true, ..RpcError::temporary(error) }
+}
+
+/// Classifies the HTTP status of an answer. The body isn't repeated, because it may show values.
+fn refused(status: StatusCode, direction: Direction) -> RpcError {
+    let (kind, retry, step) = match status.as_u16() {
+        300..=399 => {
+            (Status::ServerError, Retry::Never, "; redirects aren't followed: give the URL where it answers")
+        }
+        401 => (Status::Unauthenticated, Retry::WithOtherCredentials, "; give codec_auth or codec_headers"),
+        403 => (
+            Status::PermissionDenied,
+            Retry::WithOtherCredentials,
+            "; does it allow these credentials this namespace?",
+        ),
+        404 | 405 => (Status::ServerError, Retry::Never, "; codec_endpoint is its URL without /encode"),
+        413 => (Status::TooLarge, Retry::Never, "; keep large state elsewhere and record where"),
+        429 => (Status::ResourceExhausted, Retry::Slowly, ""),
+        408 | 425 | 500..=599 => (Status::Unavailable, Retry::Soon, ""),
+        _ => (Status::ServerError, Retry::Never, ""),
+    };
+    let message = format!("answered HTTP status {} to POST {}{step}", status.as_u16(), direction.path());
+    let error = Error::new(kind, message);
+    let may_succeed = matches!(retry, Retry::Soon | Retry::Slowly);
+    let error = if may_succeed { error.temporary(None) } else { error };
+    RpcError { retry, ..RpcError::permanent(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_pass_is_retried() {
+        for (code, status, retry) in [
+            (301, Status::ServerError, Retry::Never),
+            (400, Status::ServerError, Retry::Never),
+            (401, Status::Unauthenticated, Retry::WithOtherCredentials),
+            (404, Status::ServerError, Retry::Never),
+            (429, Status::ResourceExhausted, Retry::Slowly),
+            (500, Status::Unavailable, Retry::Soon),
+            (503, Status::Unavailable, Retry::Soon),
+        ] {
+            let failed = refused(StatusCode::from_u16(code).unwrap(), Direction::Encode);
+            assert_eq!((failed.error.status(), failed.retry), (status, retry), "{code}");
+            let is_temporary = matches!(retry, Retry::Soon | Retry::Slowly);
+            assert_eq!(failed.error.is_retryable(), is_temporary, "{code}");
+        }
+    }
+}

@@ -101,7 +101,7 @@ func TestCallAndActivityUseTheirOwnConverter(t *testing.T) {
 		return errors.Join(err, act.Close(background))
 	}
 	for name, record := range map[string]func() error{
-		"call": func() error { _, err := RecordHeartbeat(ctx, testToken, 7); return err },
+		"call":                     func() error { _, err := RecordHeartbeat(ctx, testToken, 7); return err },
 		"activity, by the context": func() error { return recordIn(ctx, OpenOptions{}) },
 		"activity, by the option":  func() error { return recordIn(background, OpenOptions{DataConverter: envelopeConverter{}}) },
 	} {

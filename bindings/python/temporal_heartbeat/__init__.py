@@ -50,7 +50,8 @@ Values
     UUID. When they are read, they are plain values: a dataclass is read as a dict. A `Payload` is
     sent unchanged. A value that this process can't decode is returned as a `Payload`. For a
     namespace with encrypted data, set the codec with ``connect(data_converter=...)``. It encodes
-    all values, including `Payload` objects.
+    all values, including `Payload` objects. A value in external storage needs a codec that
+    retrieves it.
 
 Signals
     Every heartbeat returns the current signals, usually none:
@@ -132,6 +133,7 @@ from ._connection import (
     reconfigure,
     version,
 )
+from ._context import SerializationContext
 from ._details import Details
 from ._end_with_parent import end_with_parent
 from ._payload import Payload
@@ -173,6 +175,7 @@ __all__ = [
     "Details",
     "Payload",
     "PayloadCodec",
+    "SerializationContext",
     "Error",
 ]
 

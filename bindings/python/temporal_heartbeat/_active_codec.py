@@ -19,21 +19,24 @@ last binding stays active, and its calls raise `NotConnectedError`.
 An exception at any point, such as KeyboardInterrupt, doesn't break the rules: before the activation
 the earlier binding is valid; after it there is no connection yet, or one with the new binding.
 
-An activity or a call can have its own codec, which replaces that of the binding. A handle never
-outlives its connection. So an activity keeps the codec that it was opened with, and its later calls
-don't use this module.
+An activity or a call can have its own codec, which replaces that of the binding.
+`Binding.codec_for` returns the codec for one activity, with its serialization context. A handle
+never outlives its connection. So an activity keeps the codec that it was opened with, and its later
+calls don't use this module.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import re
 import threading
 from typing import Any, Callable, Optional, TypeVar
 
 from . import _abi, errors
 from ._codec import Codec
-from ._invoke import invoke
+from ._context import SerializationContext
+from ._invoke import invoke, read_text
 
 __all__ = [
     "Binding",
@@ -54,13 +57,43 @@ _EARLIER_CALLS_TIMEOUT_S = 15.0
 
 
 class Binding:
-    """The codec of one `connect`; None: values are sent unencoded."""
+    """The codec of one `connect`, and its options about codecs."""
 
-    def __init__(self, codec: Optional[Codec]) -> None:
+    def __init__(
+        self,
+        codec: Optional[Codec] = None,
+        *,
+        namespace: Optional[str] = None,
+        encode_common_attributes: Optional[bool] = None,
+        require_encoded: bool = False,
+    ) -> None:
         self.codec = codec
+        self._namespace = namespace
+        self._encode_common_attributes = encode_common_attributes
+        self._require_encoded = require_encoded
+
+    def codec_for(
+        self,
+        own_codec: Optional[Codec],
+        context: Callable[[str], SerializationContext],
+        *,
+        require_encoded: bool = False,
+    ) -> Optional[Codec]:
+        """Returns the codec for one activity; None: its values are sent unencoded.
+
+        ``context`` returns the activity's context for the name of the connection's namespace.
+        """
+        codec = own_codec or self.codec
+        if codec is None:
+            return None
+        return codec.bound(
+            lambda: context(_namespace_in_use() if self._namespace is None else self._namespace),
+            require_encoded=require_encoded or self._require_encoded,
+            encode_common_attributes=self._encode_common_attributes,
+        )
 
 
-_active = Binding(None)
+_active = Binding()
 
 # One lock for each call inside the library, held until the call ends, and one for each queue, held
 # while it submits a call. No lock guards the set: a signal handler that makes a call could find
@@ -88,23 +121,23 @@ def discard_lock_of_calls(lock: threading.Lock) -> None:
     _calls_inside.discard(lock)
 
 
-def connect_with_codec(codec: Optional[Codec], native: ctypes.CDLL, connect: Callable[[], T]) -> T:
-    """Activates a codec, and then makes the native connect.
+def connect_with_codec(binding: Binding, native: ctypes.CDLL, connect: Callable[[], T]) -> T:
+    """Activates a binding, and then makes the native connect.
 
-    Raises `AlreadyConnectedError`, and keeps the codec of that connection active.
+    Raises `AlreadyConnectedError`, and keeps the binding of that connection active.
     """
     with _connect_lock:
-        _activate(codec, native)
+        _activate(binding, native)
         return connect()
 
 
 def submit_connect(
-    codec: Optional[Codec],
+    binding: Binding,
     native: ctypes.CDLL,
     submit: Callable[[], T],
     is_connecting: Callable[[], bool],
 ) -> T:
-    """Activates a codec, and then submits the native connect.
+    """Activates a binding, and then submits the native connect.
 
     ``is_connecting`` returns whether the submitted connect is in progress; before, it returns
     False. Until it has ended, other connects raise `AlreadyConnectedError`. So does this one while
@@ -114,15 +147,15 @@ def submit_connect(
     if not _connect_lock.acquire(blocking=False):
         raise errors.AlreadyConnectedError("another thread is connecting")
     try:
-        _activate(codec, native)
+        _activate(binding, native)
         _is_connecting = is_connecting
         return submit()
     finally:
         _connect_lock.release()
 
 
-def _activate(codec: Optional[Codec], native: ctypes.CDLL) -> None:
-    """Activates a codec, and waits for the calls of the binding before. Needs `_connect_lock`."""
+def _activate(binding: Binding, native: ctypes.CDLL) -> None:
+    """Activates a binding, and waits for the calls of the binding before. Needs `_connect_lock`."""
     global _active
     if _is_connecting():
         raise errors.AlreadyConnectedError("an event loop of this process is connecting")
@@ -132,7 +165,7 @@ def _activate(codec: Optional[Codec], native: ctypes.CDLL) -> None:
         )
     # First the binding, then the copy of the set. A call uses the opposite order. So either it
     # sees the new binding, or the copy contains it.
-    _active = Binding(codec)
+    _active = binding
     for call_inside in tuple(_calls_inside):
         if not call_inside.acquire(timeout=_EARLIER_CALLS_TIMEOUT_S):
             raise errors.TimeoutError("calls that were made before this connect haven't ended")
@@ -144,17 +177,20 @@ def invoke_encoded(
     call: Callable[[ctypes.CDLL, V, Any], tuple[int, T]],
     *,
     may_block: bool,
-    codec: Optional[Codec] = None,
+    codec: Optional[Codec],
+    context: Callable[[str], SerializationContext],
+    require_encoded: bool = False,
 ) -> T:
     """Makes a call as `invoke` does, with values that ``codec`` or its connection's codec encoded.
 
-    ``encode(codec)`` returns the values for ``call(library, values, error_out)``. If the active
-    codec changes in between, nothing has been sent, and the values are encoded again.
+    ``encode(codec)`` returns the values for ``call(library, values, error_out)``. It gets the codec
+    for the activity with this context. If the active codec changes in between, nothing has been
+    sent, and the values are encoded again.
     """
     while True:
         binding = _active
         try:
-            values = encode(codec or binding.codec)
+            values = encode(binding.codec_for(codec, context, require_encoded=require_encoded))
             return invoke(_bound(call, values, binding), may_block=may_block)
         except _BindingReplacedError:
             continue
@@ -188,6 +224,15 @@ def _is_connected(native: ctypes.CDLL) -> bool:
     details = _abi.DetailsPtr()
     status: int = native.thb_get_details(b"-", 1, 0, ctypes.byref(details), None)
     return status != _abi.Status.NOT_CONNECTED
+
+
+def _namespace_in_use() -> str:
+    """Returns the namespace of the connection, which a profile may have named; "" without one.
+
+    The metrics have it as a label.
+    """
+    found = re.search(rb'namespace="([^"]*)"', read_text("thb_get_metrics", may_block=False))
+    return found[1].decode() if found else ""
 
 
 def _reset_after_fork() -> None:

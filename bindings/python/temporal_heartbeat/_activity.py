@@ -64,7 +64,8 @@ class Activity(ActivityBase):
       first heartbeat is acknowledged. ``attempt_remaining``: the time that the attempt has left, a
       hint.
     * ``data_converter``: the codec of this activity, instead of the connection's: see `connect`.
-      Pass it if a converter of Temporal's SDK is bound to one activity, by ``with_context``.
+    * ``activity_type``, ``workflow_type``, ``task_queue``: for a codec that takes a context, see
+      `SerializationContext`. Pass what neither the token nor the hand-off has.
     * ``require_encoded``: refuse values that no codec has encoded, for namespaces with encrypted
       data: pass `Payload` objects. A `Payload` with a plain encoding is refused too.
     * ``verify``: when the server's answer to an ending call was lost, look up the outcome before
@@ -111,8 +112,9 @@ class Activity(ActivityBase):
         that time; None: for ever. Any thread may call it.
 
         Raises `NotFoundError` when the activity is over; `FailedPreconditionError` when something
-        was recorded before the first call; `TimeoutError`, `UnavailableError` and others when the
-        server can't be reached; `EndedError`, `InvalidHandleError`, `ForkedError`.
+        was recorded before the first call; `ConfigError` for a value in external storage that the
+        codec doesn't retrieve; `TimeoutError`, `UnavailableError` and others when the server can't
+        be reached; `EndedError`, `InvalidHandleError`, `ForkedError`.
         """
         return value_or(default, run_blocking(self._details(timeout_to_ms(timeout))))
 

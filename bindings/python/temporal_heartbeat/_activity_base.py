@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, TypedDict, 
 from . import _abi, errors
 from ._active_codec import invoke_encoded
 from ._codec import Codec, codec_of
+from ._context import context_of
 from ._details import Details, RawDetails, decode_details
 from ._duration import Duration, duration_to_ms, timeout_to_ms
 from ._encoding import encode_plain_base64, encode_values, options_json, payloads_base64
@@ -60,6 +61,9 @@ class ActivityOptions(TypedDict, total=False):
     run_id: Optional[str]
     activity_id: Optional[str]
     attempt: Optional[int]
+    activity_type: Optional[str]
+    workflow_type: Optional[str]
+    task_queue: Optional[str]
     heartbeat_timeout: Optional[Duration]
     pulse: bool
     stall_timeout: Optional[Duration]
@@ -94,6 +98,9 @@ class ActivityBase:
         run_id: Optional[str] = None,
         activity_id: Optional[str] = None,
         attempt: Optional[int] = None,
+        activity_type: Optional[str] = None,
+        workflow_type: Optional[str] = None,
+        task_queue: Optional[str] = None,
         heartbeat_timeout: Optional[Duration] = None,
         pulse: bool = True,
         stall_timeout: Optional[Duration] = None,
@@ -130,6 +137,17 @@ class ActivityBase:
             "verify": verify,
             "from_env": from_env,
         }
+        context = partial(
+            context_of,
+            token,
+            from_env=from_env,
+            workflow_id=workflow_id,
+            run_id=run_id,
+            activity_id=activity_id,
+            activity_type=activity_type,
+            workflow_type=workflow_type,
+            activity_task_queue=task_queue,
+        )
         # Arguments of the fast calls. Threads may share the output, because each call writes the
         # signals of the same activity.
         self._handle = ctypes.c_uint64(0)
@@ -155,7 +173,14 @@ class ActivityBase:
         try:
             # Only reading a token from a descriptor can block. The handle becomes invalid when its
             # connection ends, so all calls of the handle use this codec.
-            self._codec = invoke_encoded(encode, call, may_block=from_env, codec=own_codec)
+            self._codec = invoke_encoded(
+                encode,
+                call,
+                may_block=from_env,
+                codec=own_codec,
+                context=context,
+                require_encoded=require_encoded or (from_env and _is_encoding_handed_over()),
+            )
             native = library()
             self._fast_heartbeat = fast_function(native, "thb_activity_heartbeat")
             self._fast_touch = fast_function(native, "thb_activity_touch")
@@ -182,7 +207,8 @@ class ActivityBase:
           text of a serialized Payloads; empty if there are none;
         * TEMPORAL_ACTIVITY_AGE_MS: the time since the attempt started, as the parent measured it;
         * TEMPORAL_ACTIVITY_DEADLINE_MS: the time that the attempt has left, a hint;
-        * TEMPORAL_ACTIVITY_REQUIRE_ENCODED: true for ``require_encoded``. No option disables it.
+        * TEMPORAL_ACTIVITY_REQUIRE_ENCODED: true for ``require_encoded``. No option disables it;
+        * TEMPORAL_ACTIVITY_TYPE, _WORKFLOW_TYPE, _TASK_QUEUE: for the `SerializationContext`.
 
         A parent in Python makes all of them with `temporal_heartbeat.handoff.environment`. The
         options are those of the class, and take precedence over the variables.
@@ -411,6 +437,10 @@ def _initial_details(
     if not from_env or codec is None or handed_over is None:
         return None
     return encode_plain_base64(handed_over, codec)
+
+
+def _is_encoding_handed_over() -> bool:
+    return os.environ.get("TEMPORAL_ACTIVITY_REQUIRE_ENCODED") in ("true", "1")
 
 
 def signal_bits(signals: Optional[int]) -> int:

@@ -1,26 +1,25 @@
 """The codec of a ``data_converter``, which encodes and decodes all values.
 
-This module accepts three kinds of object. It doesn't import Temporal's SDK for them:
-
-* any object with ``encode`` and ``decode``, from a list of `Payload` to a list of `Payload`;
-* a ``temporalio.converter.PayloadCodec``, which uses the SDK's payloads and coroutines;
-* a ``temporalio.converter.DataConverter``, which also converts values to payloads.
+It is any object with ``encode`` and ``decode``, from a list of `Payload` to a list of `Payload`, or
+one of Temporal's SDK: see `_sdk_codec`. Here the SDK isn't imported.
 """
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 import os
 import sys
 import threading
 from collections.abc import Iterable, Sequence
-from typing import Any, Optional, Protocol
+from typing import Any, Callable, Optional, Protocol, Union
 
-from ._converter import from_payload, to_payload
+from ._context import SerializationContext
+from ._converter import from_payload, refuse_reference, to_payload
 from ._payload import Payload
 
-__all__ = ["PLAIN_ENCODINGS", "Codec", "PayloadCodec", "codec_of"]
+__all__ = ["PLAIN_ENCODINGS", "Codec", "PayloadCodec", "codec_of", "wait_for"]
 
 # The encodings that need no codec; "" means that the metadata don't name an encoding. A payload
 # with any other encoding counts as encoded by a codec.
@@ -40,6 +39,14 @@ class PayloadCodec(Protocol):
     The thread that makes a call calls the codec. Several threads may do so at the same time. Of
     a codec that waits, make the methods coroutines: these run in another thread, so that they don't
     block an event loop.
+
+    A codec whose key depends on the activity has a third method, which is called for each
+    `Activity` and for each call with a token::
+
+        def with_context(self, context: SerializationContext) -> PayloadCodec:
+
+    It returns a codec for the values of that activity, and leaves the object unchanged. It must not
+    wait, because the event loop calls it too.
     """
 
     def encode(self, payloads: Sequence[Payload], /) -> Sequence[Payload]:
@@ -52,17 +59,44 @@ class PayloadCodec(Protocol):
 class Codec:
     """Converts values to encoded payloads and back, with the methods of a `PayloadCodec`."""
 
+    # Whether the texts of failures are encoded too. None: if the failure converter does so.
+    encode_common_attributes: Optional[bool] = False
+
     def __init__(self, codec: Any) -> None:
         self._codec = codec
-        # Whether its methods are coroutines, which run in another thread. Calls wait for them.
-        self.has_coroutines = any(
-            inspect.iscoroutinefunction(getattr(codec, name)) for name in ("encode", "decode")
-        )
+
+    @property
+    def has_coroutines(self) -> bool:
+        """Whether its methods are coroutines, which run in another thread. Calls wait for them."""
+        methods = (self._codec.encode, self._codec.decode)
+        return any(map(inspect.iscoroutinefunction, methods))
+
+    def bound(
+        self,
+        context: Callable[[], SerializationContext],
+        *,
+        require_encoded: bool,
+        encode_common_attributes: Optional[bool],
+    ) -> Codec:
+        """Returns the codec for the values of one activity.
+
+        ``context`` is only called for a codec that takes a context.
+        """
+        bound = copy.copy(self)
+        if encode_common_attributes is not None:
+            bound.encode_common_attributes = encode_common_attributes
+        bound._bind(context, require_encoded)
+        return bound
 
     def encode(self, values: Iterable[Any]) -> list[Payload]:
-        return _check_payloads(
-            _wait_for(self._codec.encode([to_payload(value) for value in values]))
-        )
+        """Encodes the values, except payloads that refer to external storage."""
+        values = list(values)
+        if not any(map(_is_reference, values)):
+            return self._encode(values)
+        encoded: list[Payload] = []
+        for value in values:
+            encoded += [value] if _is_reference(value) else self._encode([value])
+        return encoded
 
     def encode_plain(self, payloads: Iterable[Payload]) -> list[Payload]:
         """Encodes the payloads of a plain encoding, and returns the others unchanged."""
@@ -74,62 +108,61 @@ class Codec:
 
     def decode(self, payloads: Sequence[Payload]) -> list[tuple[Any, Payload]]:
         """Returns each value with its decoded payload."""
-        decoded = _check_payloads(_wait_for(self._codec.decode(list(payloads)))) if payloads else []
+        if getattr(self._codec, "external_storage", None) is None:
+            for payload in payloads:
+                refuse_reference(payload)
+        return self._decode(payloads) if payloads else []
+
+    def failure_of(self, exception: Union[BaseException, str]) -> Optional[tuple[Any, bool]]:
+        """Returns the SDK's ``Failure`` that a failure converter makes, with unencoded payloads.
+
+        Also returns whether it has encoded attributes. Returns None without a failure converter,
+        and for those of the SDK, which `_failure` imitates.
+        """
+        return None
+
+    def _bind(self, context: Callable[[], SerializationContext], require_encoded: bool) -> None:
+        with_context = getattr(self._codec, "with_context", None)
+        if callable(with_context):
+            self._codec = _check_codec(with_context(context()))
+
+    def _encode(self, values: list[Any]) -> list[Payload]:
+        return _check_payloads(
+            wait_for(self._codec.encode([to_payload(value) for value in values]))
+        )
+
+    def _decode(self, payloads: Sequence[Payload]) -> list[tuple[Any, Payload]]:
+        decoded = _check_payloads(wait_for(self._codec.decode(list(payloads))))
         return [(from_payload(payload), payload) for payload in decoded]
 
 
-class _SdkCodec(Codec):
-    """Does the same with the SDK's ``PayloadCodec``."""
-
-    def encode(self, values: Iterable[Any]) -> list[Payload]:
-        sdk_payloads = [_to_sdk(to_payload(value)) for value in values]
-        return [_from_sdk(payload) for payload in _wait_for(self._codec.encode(sdk_payloads))]
-
-    def decode(self, payloads: Sequence[Payload]) -> list[tuple[Any, Payload]]:
-        sdk_payloads = [_to_sdk(payload) for payload in payloads]
-        decoded = _wait_for(self._codec.decode(sdk_payloads)) if sdk_payloads else []
-        return [(from_payload(payload), payload) for payload in map(_from_sdk, decoded)]
-
-
-class _SdkConverter(Codec):
-    """Does the same with the SDK's ``DataConverter``, which also converts the values."""
-
-    def encode(self, values: Iterable[Any]) -> list[Payload]:
-        from temporalio.common import RawValue
-
-        sdk_values = [
-            RawValue(_to_sdk(value)) if isinstance(value, Payload) else value for value in values
-        ]
-        return [_from_sdk(payload) for payload in _wait_for(self._codec.encode(sdk_values))]
-
-    def decode(self, payloads: Sequence[Payload]) -> list[tuple[Any, Payload]]:
-        from temporalio.common import RawValue
-
-        sdk_payloads = [_to_sdk(payload) for payload in payloads]
-        hints: list[Any] = [RawValue] * len(sdk_payloads)
-        decoded = [raw.payload for raw in _wait_for(self._codec.decode(sdk_payloads, hints))]
-        values = self._codec.payload_converter.from_payloads(decoded)
-        return list(zip(values, map(_from_sdk, decoded)))
-
-
 def codec_of(data_converter: Any) -> Optional[Codec]:
-    """Wraps a ``data_converter`` of any of the three kinds; None for None.
+    """Wraps a ``data_converter`` of any kind; None for None.
 
     Raises TypeError for any other object.
     """
     if data_converter is None:
         return None
     # If the object is one of the SDK's, the SDK is already loaded.
-    sdk = sys.modules.get("temporalio.converter")
-    if sdk is not None and isinstance(data_converter, sdk.DataConverter):
-        return _SdkConverter(data_converter)
-    if sdk is not None and isinstance(data_converter, sdk.PayloadCodec):
-        return _SdkCodec(data_converter)
-    if all(callable(getattr(data_converter, name, None)) for name in ("encode", "decode")):
-        return Codec(data_converter)
+    if "temporalio.converter" in sys.modules:
+        from ._sdk_codec import sdk_codec_of
+
+        codec = sdk_codec_of(data_converter)
+        if codec is not None:
+            return codec
+    return Codec(_check_codec(data_converter))
+
+
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, Payload) and value.is_external_reference
+
+
+def _check_codec(codec: Any) -> Any:
+    if all(callable(getattr(codec, name, None)) for name in ("encode", "decode")):
+        return codec
     raise TypeError(
         "a data_converter needs encode and decode, which take and return a list of Payload;"
-        f" {type(data_converter).__name__} doesn't have them"
+        f" {type(codec).__name__} doesn't have them"
     )
 
 
@@ -141,17 +174,7 @@ def _check_payloads(returned: Any) -> list[Payload]:
     return payloads
 
 
-def _to_sdk(payload: Payload) -> Any:
-    from temporalio.api.common.v1 import Payload as SdkPayload
-
-    return SdkPayload.FromString(payload.to_bytes())
-
-
-def _from_sdk(payload: Any) -> Payload:
-    return Payload.from_bytes(payload.SerializeToString())
-
-
-def _wait_for(result: Any) -> Any:
+def wait_for(result: Any) -> Any:
     """Returns the result. If it is an awaitable, blocks until it is done and returns its result."""
     if not inspect.isawaitable(result):
         return result

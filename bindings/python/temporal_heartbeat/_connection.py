@@ -7,8 +7,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, NoReturn, Optional, TypedDict, Union
 
-from ._active_codec import connect_with_codec
-from ._codec import Codec, codec_of
+from ._active_codec import Binding, connect_with_codec
+from ._codec import codec_of
 from ._duration import Duration, duration_to_ms, timeout_to_ms
 from ._encoding import options_json
 from ._invoke import invoke, invoke_function
@@ -92,6 +92,7 @@ def connect(
     max_message_bytes: Optional[int] = None,
     data_converter: Any = None,
     require_encoded: Optional[bool] = None,
+    encode_common_attributes: Optional[bool] = None,
     metrics_address: Optional[str] = None,
     **unknown: NoReturn,
 ) -> None:
@@ -116,10 +117,16 @@ def connect(
       docs/options.md, which describes all of these options.
     * ``data_converter``: the codec of a namespace with encrypted data: an object with ``encode``
       and ``decode``, which take and return a list of `Payload`; or a PayloadCodec or DataConverter
-      of Temporal's SDK. It encodes and decodes all details and results. It is active before the
-      connection exists, and until the next connect. An `Activity` and the functions that take a
-      token can have a ``data_converter`` of their own.
-    * ``require_encoded``: refuse values that no codec has encoded (`InvalidArgumentError`); false.
+      of Temporal's SDK, of which everything is used. It encodes and decodes all details and
+      results. A codec that takes a serialization context gets that of each activity:
+      `SerializationContext`. It is active before the connection exists, and until the next connect.
+      An `Activity` and the functions that take a token can have a ``data_converter`` of their own.
+    * ``require_encoded``: refuse values that no codec has encoded (`InvalidArgumentError`), also
+      those for the external storage of a DataConverter; false.
+    * ``encode_common_attributes``: let the codec also encode the message and the stack trace of
+      failures and of their causes, as the failure converters of the SDKs can. The server shows
+      "Encoded failure" instead. By default the ``failure_converter_class`` of a DataConverter
+      decides, and other codecs don't encode them.
     * ``metrics_address``: ``"ip:port"``, where Prometheus can fetch the `metrics`; none.
 
     Blocks at most ``connect_timeout``. If another thread is connecting, it waits for that thread
@@ -132,25 +139,32 @@ def connect(
     an error the process isn't connected. A connect that Ctrl-C interrupts continues in the
     background and may still succeed, with its codec active.
     """
-    codec, text = connect_arguments(locals())
+    binding, text = connect_arguments(locals())
 
     def call(native: ctypes.CDLL, error: Any) -> tuple[int, None]:
         status: int = connect_with_codec(
-            codec, native, lambda: native.thb_connect(text, len(text), error)
+            binding, native, lambda: native.thb_connect(text, len(text), error)
         )
         return status, None
 
     invoke(call, may_block=True)
 
 
-def connect_arguments(given: Mapping[str, Any]) -> tuple[Optional[Codec], bytes]:
+def connect_arguments(given: Mapping[str, Any]) -> tuple[Binding, bytes]:
     """Returns the codec and the options as JSON, for the arguments of `connect` by their names."""
     options = dict(given)
     refuse_unknown(connect, options.pop("unknown", {}))
     codec = codec_of(options.pop("data_converter", None))
+    binding = Binding(
+        codec,
+        namespace=options.get("namespace") or os.environ.get("TEMPORAL_NAMESPACE") or None,
+        # Without a codec in this process, the library encodes failures.
+        encode_common_attributes=options.pop("encode_common_attributes", None) if codec else None,
+        require_encoded=bool(options.get("require_encoded")),
+    )
     timeout = options.pop("connect_timeout", None)
     options["connect_timeout_ms"] = duration_to_ms("connect_timeout", timeout)
-    return codec, options_json(options)
+    return binding, options_json(options)
 
 
 def reconfigure(

@@ -7,6 +7,7 @@ value                               stored as         read as
 ``bytes``                           binary/plain      ``bytes``
 a protobuf message                  json/protobuf     the message, if its class is loaded
 a ``Payload``                       its encoding      according to its encoding
+a value in external storage         a reference       `ConfigError`
 anything else that JSON can hold    json/plain        the result of ``json.loads``
 ==================================  ================  =========================================
 
@@ -27,8 +28,9 @@ from datetime import datetime
 from typing import Any
 
 from ._payload import Payload
+from .errors import ConfigError
 
-__all__ = ["from_payload", "to_json", "to_payload"]
+__all__ = ["from_payload", "refuse_reference", "to_json", "to_payload"]
 
 _JSON = b"json/plain"
 _BINARY = b"binary/plain"
@@ -50,6 +52,8 @@ def to_payload(value: Any) -> Payload:
 
 
 def from_payload(payload: Payload) -> Any:
+    """Converts a payload. Raises `ConfigError` for a reference to external storage."""
+    refuse_reference(payload)
     encoding = payload.metadata.get("encoding")
     if encoding == _NULL and not payload.data:
         return None
@@ -63,6 +67,16 @@ def from_payload(payload: Payload) -> Any:
     except (ValueError, RecursionError):
         pass
     return payload
+
+
+def refuse_reference(payload: Payload) -> None:
+    """Raises an error for a value in external storage: a reference must not be taken for it."""
+    if payload.is_external_reference:
+        raise ConfigError(
+            "the value is in external storage, and the server has only a reference to it: pass"
+            " data_converter=, a DataConverter of Temporal's SDK with the external_storage of the"
+            " workers"
+        )
 
 
 def to_json(value: Any) -> bytes:

@@ -13,7 +13,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["Payload", "decode_payloads", "encode_payloads"]
+__all__ = ["Payload", "decode_payloads", "encode_payloads", "parse_fields"]
+
+_REFERENCE_TYPE = b"temporal.api.sdk.v1.ExternalStorageReference"
 
 _VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
 
@@ -59,9 +61,9 @@ class Payload:
         metadata: dict[str, bytes] = {}
         content = b""
         unknown = b""
-        for number, value, raw in _parse_fields(data):
+        for number, value, raw in parse_fields(data):
             if number == 1 and value is not None:
-                entry = {key: part for key, part, _ in _parse_fields(value) if part is not None}
+                entry = {key: part for key, part, _ in parse_fields(value) if part is not None}
                 metadata[entry.get(1, b"").decode()] = entry.get(2, b"")
             elif number == 2 and value is not None:
                 content = value
@@ -74,6 +76,18 @@ class Payload:
         """The encoding's name; empty if the metadata have none."""
         return self.metadata.get("encoding", b"").decode("utf-8", "replace")
 
+    @property
+    def is_external_reference(self) -> bool:
+        """Whether the value is in the external storage of Temporal's SDKs, and this refers to it.
+
+        A codec must not encode a reference, because the SDKs couldn't read it.
+        """
+        return (
+            self.metadata.get("messageType") == _REFERENCE_TYPE
+            or self.encoding == "json/external-storage-reference"  # of older SDKs
+            or self.metadata.get("__temporal_external_storage_reference") == b"true"
+        )
+
 
 def encode_payloads(payloads: Iterable[Payload]) -> bytes:
     """Serializes a ``Payloads`` message."""
@@ -84,7 +98,7 @@ def decode_payloads(data: bytes) -> list[Payload]:
     """Parses a ``Payloads`` message. Raises ValueError for invalid bytes."""
     return [
         Payload.from_bytes(value)
-        for number, value, _ in _parse_fields(data)
+        for number, value, _ in parse_fields(data)
         if number == 1 and value is not None
     ]
 
@@ -103,7 +117,7 @@ def _encode_varint(value: int) -> bytes:
     return bytes(encoded)
 
 
-def _parse_fields(message: bytes) -> Iterator[tuple[int, bytes | None, bytes]]:
+def parse_fields(message: bytes) -> Iterator[tuple[int, bytes | None, bytes]]:
     """Yields each field's number, value (None unless length-delimited) and complete encoding."""
     at = 0
     while at < len(message):

@@ -12,12 +12,14 @@ from typing import Any, Callable, Optional, TypeVar
 
 from . import _abi
 from ._active_codec import (
+    Binding,
     active_binding,
     add_lock_of_calls,
     discard_lock_of_calls,
     submit_connect,
 )
 from ._codec import Codec
+from ._context import context_of
 from ._details import read_details
 from ._event_loop import EventLoop, Future, PerLoop, Polled, run_in_thread, running_loop
 from ._fast_calls import MAX_FAST_BYTES, fast_function, size
@@ -82,7 +84,7 @@ class Queue(Polled):
         """
         while True:
             binding = active_binding()
-            codec = own_codec or binding.codec
+            codec = binding.codec_for(own_codec, functools.partial(context_of, token))
             encoded = encode(codec) if codec is None else await with_codec(codec, encode)
             with self._lock:
                 if binding is not active_binding():
@@ -102,14 +104,14 @@ class Queue(Polled):
                     number = self._submit_call_of(name, token, len(token), *encoded, timeout_ms)
             return await self._result(number), codec
 
-    async def connect(self, codec: Optional[Codec], options: bytes) -> None:
+    async def connect(self, binding: Binding, options: bytes) -> None:
         """Connects with a codec. When it is cancelled, the connect has ended too."""
 
         def submit() -> int:
             self._connect_number = self._last_number + 1
             return self._submit_call_of("thb_connect", options, len(options))
 
-        number = submit_connect(codec, self._native, submit, self._is_connecting)
+        number = submit_connect(binding, self._native, submit, self._is_connecting)
         try:
             await self._result(number)
         finally:

@@ -9,6 +9,7 @@ from typing import Any, Callable, Optional, Union
 
 from ._active_codec import invoke_encoded
 from ._codec import Codec, codec_of
+from ._context import context_of
 from ._details import Details, RawDetails, decode_details, fetch_details
 from ._duration import Duration, timeout_to_ms
 from ._encoding import encode_values, options_json
@@ -43,8 +44,7 @@ def heartbeat(
     without details would *erase* them, so it must be requested by ``clear=True``. To report only
     that the work continues, repeat the last details.
 
-    ``data_converter`` is the codec of this activity, instead of the connection's: see `connect`.
-    Pass it if a converter of Temporal's SDK is bound to one activity, by ``with_context``.
+    ``data_converter`` is the codec of this call, instead of the connection's: see `connect`.
 
     Blocks at most ``timeout`` seconds, and retries temporary errors within it; None: for ever.
     Any thread may call it.
@@ -92,8 +92,9 @@ def get_details(
 
     Raises `NotFoundError` when the activity is over, not only this attempt; a standalone activity's
     details stay readable even then. Also raises `TokenUnreadableError` when the token doesn't name
-    an activity, `NotConnectedError`, `InvalidArgumentError`, and as `heartbeat` when the server
-    can't be reached.
+    an activity, `ConfigError` for a value in external storage that the codec doesn't retrieve,
+    `NotConnectedError`, `InvalidArgumentError`, and as `heartbeat` when the server can't be
+    reached.
     """
     token = token_bytes(token)
     timeout_ms = timeout_to_ms(timeout)
@@ -106,7 +107,11 @@ def get_details(
         return status, (raw, codec)
 
     raw, codec = invoke_encoded(
-        lambda codec: codec, call, may_block=timeout_ms > 0, codec=own_codec
+        lambda codec: codec,
+        call,
+        may_block=timeout_ms > 0,
+        codec=own_codec,
+        context=partial(context_of, token),
     )
     return decode_details(raw, codec)
 
@@ -175,7 +180,9 @@ def fail(
     * ``heartbeat_details``: the last progress, stored together with the failure. A heartbeat that
       is sent just before a failure can be lost. For a standalone activity they are also sent in a
       heartbeat before the failure.
-    * ``data_converter``: see `heartbeat`.
+    * ``data_converter``: see `heartbeat`. It encodes the details, and with
+      ``connect(encode_common_attributes=True)`` also messages and stack traces. The failure
+      converter of a DataConverter makes the failure of the message or the exception.
 
     All of it together is limited to 1 MiB.
 
@@ -297,4 +304,10 @@ def _send(
     def call(native: ctypes.CDLL, encoded: tuple[Any, ...], error: Any) -> tuple[int, None]:
         return getattr(native, name)(token, len(token), *encoded, timeout_ms, *outputs, error), None
 
-    invoke_encoded(encode, call, may_block=timeout_ms > 0, codec=own_codec)
+    invoke_encoded(
+        encode,
+        call,
+        may_block=timeout_ms > 0,
+        codec=own_codec,
+        context=partial(context_of, token),
+    )

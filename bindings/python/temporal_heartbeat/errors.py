@@ -78,7 +78,10 @@ class InvalidArgumentError(Error, ValueError):
 
 
 class ConfigError(Error):
-    """An option, an environment variable or a file that it names is invalid."""
+    """An option, an environment variable or a file that it names is invalid.
+
+    Also: a value is in external storage, and the codec can't retrieve it.
+    """
 
     code = Status.CONFIG
 

@@ -13,11 +13,11 @@ thread waits for the child, which would stay a zombie otherwise::
         threading.Thread(target=lambda: print(child.args, child.wait()), daemon=True).start()
         activity.raise_complete_async()     # the child completes it
 
-The environment has the task token, the activity's ids and attempt, and the heartbeat timeout. It
-also has the details of the previous attempt, so that the child needn't read them from the server.
-The start-to-close timeout is a hint. A process that has the token can end the activity. Other
-users of the machine can't read a process's environment, but its children inherit it.
-`token_in_pipe` and `token_in_file` keep the token out of the environment.
+The environment has the task token, the activity's ids, types, task queue and attempt, and the
+heartbeat timeout. It also has the details of the previous attempt, so that the child needn't read
+them from the server. The start-to-close timeout is a hint. A process that has the token can end the
+activity. Other users of the machine can't read a process's environment, but its children inherit
+it. `token_in_pipe` and `token_in_file` keep the token out of the environment.
 
 This module doesn't load the native library: the parent needs only this package, and no compiled
 code.
@@ -32,7 +32,8 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional, Union
 
-from ._codec import PLAIN_ENCODINGS, codec_of
+from ._codec import PLAIN_ENCODINGS, Codec, codec_of
+from ._context import SerializationContext
 from ._converter import to_payload
 from ._duration import Duration, duration_to_ms
 from ._payload import Payload, decode_payloads, encode_payloads
@@ -77,8 +78,9 @@ def environment(
     * ``details``: the details of the previous attempt, instead of ``info.heartbeat_details``:
       values, `Payload` objects or the SDK's payloads, or the bytes of a serialized Payloads.
     * ``data_converter``: the codec of a namespace with encrypted data, as for `connect`. The SDK
-      has decoded the details in ``info``, and this codec encodes them again. The child needs the
-      same codec. If its coroutines need your event loop, encode the details there instead:
+      has decoded the details in ``info``, and this codec encodes them again, with the activity's
+      `SerializationContext` if it takes one. The child needs the same codec. If its coroutines need
+      your event loop, encode the details there instead:
       ``details=await data_converter.encode(info.heartbeat_details)``, without ``data_converter``.
     * ``require_encoded``: refuse details with a plain encoding, here and in the child, for
       namespaces with encrypted data.
@@ -104,15 +106,21 @@ def environment(
     if not info.heartbeat_timeout:
         warnings.warn(_NO_HEARTBEAT_TIMEOUT, stacklevel=2)
     age_ms = duration_to_ms("age", age)
+    context = _context_of(info, namespace)
     handed_over = {
-        "WORKFLOW_ID": info.workflow_id or None,
-        "RUN_ID": info.workflow_run_id or getattr(info, "activity_run_id", None),
-        "ID": info.activity_id,
+        "WORKFLOW_ID": context.workflow_id,
+        "RUN_ID": context.run_id,
+        "ID": context.activity_id,
         "ATTEMPT": str(info.attempt),
+        "TYPE": context.activity_type,
+        "WORKFLOW_TYPE": context.workflow_type,
+        "TASK_QUEUE": context.activity_task_queue,
         "HEARTBEAT_TIMEOUT_MS": _ms_text(
             duration_to_ms("heartbeat_timeout", info.heartbeat_timeout or None)
         ),
-        "HEARTBEAT_DETAILS": _details_text(info, details, data_converter, require_encoded),
+        "HEARTBEAT_DETAILS": _details_text(
+            info, details, _bound_codec(data_converter, context, require_encoded), require_encoded
+        ),
         "AGE_MS": _ms_text(age_ms),
         "DEADLINE_MS": _ms_text(_remaining_ms(info, age_ms)),
         "REQUIRE_ENCODED": "true" if require_encoded else None,
@@ -125,7 +133,7 @@ def environment(
         handed_over["TASK_TOKEN"] = _token_text(info)
     connection = {
         "TEMPORAL_ADDRESS": address,
-        "TEMPORAL_NAMESPACE": namespace or info.namespace,
+        "TEMPORAL_NAMESPACE": context.namespace,
     }
     inherited = os.environ if base is None else base
     variables = {name: text for name, text in inherited.items() if not name.startswith(_PREFIX)}
@@ -185,6 +193,29 @@ def token_in_pipe(info: Any) -> Iterator[int]:
         os.close(reader)
 
 
+def _context_of(info: Any, namespace: Optional[str]) -> SerializationContext:
+    return SerializationContext(
+        namespace=namespace or info.namespace,
+        activity_id=info.activity_id,
+        activity_type=getattr(info, "activity_type", None),
+        activity_task_queue=getattr(info, "task_queue", None),
+        workflow_id=info.workflow_id or None,
+        workflow_type=getattr(info, "workflow_type", None) or None,
+        run_id=info.workflow_run_id or getattr(info, "activity_run_id", None),
+    )
+
+
+def _bound_codec(
+    data_converter: Any, context: SerializationContext, require_encoded: bool
+) -> Optional[Codec]:
+    codec = codec_of(data_converter)
+    if codec is None:
+        return None
+    return codec.bound(
+        lambda: context, require_encoded=require_encoded, encode_common_attributes=None
+    )
+
+
 def _token_text(info: Any) -> str:
     return b64encode(info.task_token).decode()
 
@@ -192,10 +223,9 @@ def _token_text(info: Any) -> str:
 def _details_text(
     info: Any,
     details: Union[bytes, Sequence[Any], None],
-    data_converter: Any,
+    codec: Optional[Codec],
     require_encoded: bool,
 ) -> Optional[str]:
-    codec = codec_of(data_converter)
     if isinstance(details, bytes):
         payloads = decode_payloads(details)
         encoded = details
@@ -206,7 +236,9 @@ def _details_text(
         values = map(_from_sdk_payload, info.heartbeat_details if details is None else details)
         payloads = codec.encode(values) if codec else [to_payload(value) for value in values]
         encoded = encode_payloads(payloads)
-    readable = {payload.encoding for payload in payloads} & _READABLE_ENCODINGS
+    # Only an encoded value is stored externally, so a reference needs no encoding.
+    inline = {payload.encoding for payload in payloads if not payload.is_external_reference}
+    readable = inline & _READABLE_ENCODINGS
     if require_encoded and readable:
         raise InvalidArgumentError(
             f"the heartbeat details have a plain encoding ({', '.join(sorted(readable))}), and"
@@ -221,7 +253,7 @@ def _from_sdk_payload(value: Any) -> Any:
     """Converts the SDK's Payload message to a `Payload`, and returns other values unchanged."""
     descriptor = getattr(value, "DESCRIPTOR", None)
     if getattr(descriptor, "full_name", None) == "temporal.api.common.v1.Payload":
-        return Payload(value.data, dict(value.metadata))
+        return Payload.from_bytes(value.SerializeToString())
     return value
 
 

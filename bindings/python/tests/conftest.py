@@ -12,6 +12,7 @@ import pytest
 from support import BlackHole, Recorder, requires
 
 import temporal_heartbeat as thb
+from temporal_heartbeat import _active_codec
 
 
 @pytest.fixture
@@ -29,6 +30,7 @@ def disconnected(library_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", "/nonexistent")
     thb.disconnect()
+    _active_codec._active = _active_codec.Binding()  # not the codec of an earlier test
     yield
     thb.disconnect(timeout=0.1)
 

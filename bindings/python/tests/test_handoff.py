@@ -92,7 +92,15 @@ def test_a_missing_token_names_its_variable(
 
 
 def test_all_ids_of_the_activity_are_handed_over() -> None:
-    given = info(workflow_id="w", workflow_run_id="r", activity_id="a", attempt=3)
+    given = info(
+        workflow_id="w",
+        workflow_run_id="r",
+        activity_id="a",
+        attempt=3,
+        activity_type="solve",
+        workflow_type="Model",
+        task_queue="solvers",
+    )
     variables = handoff.environment(given, address="temporal.example:7233", base={})
     assert variables == {
         "TEMPORAL_ADDRESS": "temporal.example:7233",
@@ -102,6 +110,9 @@ def test_all_ids_of_the_activity_are_handed_over() -> None:
         "TEMPORAL_ACTIVITY_RUN_ID": "r",
         "TEMPORAL_ACTIVITY_ID": "a",
         "TEMPORAL_ACTIVITY_ATTEMPT": "3",
+        "TEMPORAL_ACTIVITY_TYPE": "solve",
+        "TEMPORAL_ACTIVITY_WORKFLOW_TYPE": "Model",
+        "TEMPORAL_ACTIVITY_TASK_QUEUE": "solvers",
         "TEMPORAL_ACTIVITY_HEARTBEAT_TIMEOUT_MS": "30000",
         "TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS": "",
     }

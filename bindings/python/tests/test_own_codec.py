@@ -11,6 +11,7 @@ import pytest
 from support import REPOSITORY, Recorder
 from test_active_codec import SECRET, OtherReversing
 from test_codec import Reversing
+from test_context import task_token
 
 import temporal_heartbeat as thb
 from temporal_heartbeat import aio
@@ -81,7 +82,7 @@ def test_an_object_that_is_no_codec_is_a_type_error(disconnected: None) -> None:
             call()
 
 
-def test_the_bound_converter_of_the_documentation_is_used(
+def test_the_converter_of_the_documentation_gets_the_context(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     converter = pytest.importorskip("temporalio.converter")
@@ -102,16 +103,30 @@ def test_the_bound_converter_of_the_documentation_is_used(
         async def decode(self, payloads: Any) -> Any:
             return payloads
 
-    page = (REPOSITORY / "docs" / "codecs.md").read_text()
-    [program] = [
-        block.split("```")[0] for block in page.split("```python\n") if "with_context" in block
-    ]
-    monkeypatch.setenv("TEMPORAL_ACTIVITY_TASK_TOKEN", b64encode(b"open").decode())
+    [program] = [one for one in programs() if "my_converter" in one]
+    monkeypatch.setenv("TEMPORAL_ACTIVITY_TASK_TOKEN", b64encode(task_token()).decode())
     monkeypatch.setenv("TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS", "")
-    thb.connect(address=recorder.address, compression="none")
-    exec(
-        program,
-        {"thb": thb, "token": b"t", "my_converter": converter.DataConverter(payload_codec=Bound())},
-    )
-    assert recorder.received.count(b"w/a") == 2
+    monkeypatch.setenv("TEMPORAL_ADDRESS", recorder.address)
+    names = {"token": task_token(activity_id="b")}
+    names["my_converter"] = converter.DataConverter(payload_codec=Bound())
+    exec(program, {"thb": thb, **names})
+    assert b"w/a" in recorder.received
+    assert b"w/b" in recorder.received
     assert b"done" not in recorder.received
+
+
+def test_the_codec_of_the_documentation_has_a_key_for_each_workflow(recorder: Recorder) -> None:
+    [program] = [one for one in programs() if "Vigenere" in one]
+    names: dict[str, Any] = {"thb": thb}
+    exec(program, names)
+    thb.connect(recorder.address, compression="none", data_converter=names["Vigenere"]())
+    for workflow_id in ("w", "x"):
+        token = task_token(workflow_id)
+        with thb.Activity(token, initial_details=[SECRET], heartbeat_timeout=30) as act:
+            assert act.details()[0] == SECRET
+    assert SECRET.encode() not in recorder.received
+
+
+def programs() -> list[str]:
+    page = (REPOSITORY / "docs" / "codecs.md").read_text()
+    return [block.split("```")[0] for block in page.split("```python\n")[1:]]

@@ -124,6 +124,7 @@ from ._activity import Activity
 from ._activity_base import ActivityOptions as ActivityOptions
 from ._codec import PayloadCodec
 from ._connection import (
+    CodecTlsOptions as CodecTlsOptions,
     KeepaliveOptions as KeepaliveOptions,
     ProxyOptions as ProxyOptions,
     RetryOptions as RetryOptions,

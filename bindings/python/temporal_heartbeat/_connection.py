@@ -16,6 +16,7 @@ from ._keywords import refuse_unknown
 from ._library import library
 
 __all__ = [
+    "CodecTlsOptions",
     "KeepaliveOptions",
     "ProxyOptions",
     "RetryOptions",
@@ -34,6 +35,19 @@ class TlsOptions(TypedDict, total=False):
     """The TLS options: `connect(tls=...)`."""
 
     disabled: bool
+    server_ca_cert_path: _Path
+    server_ca_cert_data: str
+    client_cert_path: _Path
+    client_cert_data: str
+    client_key_path: _Path
+    client_key_data: str
+    server_name: str
+    disable_host_verification: bool
+
+
+class CodecTlsOptions(TypedDict, total=False):
+    """The TLS options of the codec server: `connect(codec_tls=...)`."""
+
     server_ca_cert_path: _Path
     server_ca_cert_data: str
     client_cert_path: _Path
@@ -93,6 +107,11 @@ def connect(
     data_converter: Any = None,
     require_encoded: Optional[bool] = None,
     encode_common_attributes: Optional[bool] = None,
+    codec_endpoint: Optional[str] = None,
+    codec_auth: Optional[str] = None,
+    codec_headers: Optional[Mapping[str, str]] = None,
+    codec_http_host: Optional[str] = None,
+    codec_tls: Optional[CodecTlsOptions] = None,
     metrics_address: Optional[str] = None,
     **unknown: NoReturn,
 ) -> None:
@@ -126,7 +145,11 @@ def connect(
     * ``encode_common_attributes``: let the codec also encode the message and the stack trace of
       failures and of their causes, as the failure converters of the SDKs can. The server shows
       "Encoded failure" instead. By default the ``failure_converter_class`` of a DataConverter
-      decides, and other codecs don't encode them.
+      decides, and other codecs and codec servers don't encode them.
+    * ``codec_endpoint``: the URL of a codec server, which encodes and decodes all values instead of
+      a ``data_converter``. ``codec_auth`` is the header Authorization of its requests, and
+      ``codec_headers`` are further headers. ``codec_tls``: a dict of `CodecTlsOptions`.
+      ``codec_http_host``: the host of a server that may be reached by plain http.
     * ``metrics_address``: ``"ip:port"``, where Prometheus can fetch the `metrics`; none.
 
     Blocks at most ``connect_timeout``. If another thread is connecting, it waits for that thread
@@ -173,12 +196,15 @@ def reconfigure(
     api_key_path: Optional[Union[str, os.PathLike[str]]] = None,
     tls: Optional[Union[bool, TlsOptions]] = None,
     grpc_meta: Optional[Mapping[str, str]] = None,
+    codec_auth: Optional[str] = None,
+    codec_headers: Optional[Mapping[str, str]] = None,
+    codec_tls: Optional[CodecTlsOptions] = None,
     **unknown: NoReturn,
 ) -> None:
     """Change credentials while connected.
 
-    Each option that is passed replaces the earlier value. In ``tls`` and ``grpc_meta``, each key
-    replaces the earlier value of that key. All other values stay. Activities stay open, and no
+    Each option that is passed replaces the earlier value. In a dict, each key replaces the earlier
+    value of that key. All other values stay. Activities stay open, and no
     heartbeat is lost. The call doesn't wait for the server: if the server refuses the new
     credentials, the next calls fail. Any thread may call it.
 
@@ -186,7 +212,15 @@ def reconfigure(
     """
     refuse_unknown(reconfigure, unknown)
     text = options_json(
-        {"api_key": api_key, "api_key_path": api_key_path, "tls": tls, "grpc_meta": grpc_meta}
+        {
+            "api_key": api_key,
+            "api_key_path": api_key_path,
+            "tls": tls,
+            "grpc_meta": grpc_meta,
+            "codec_auth": codec_auth,
+            "codec_headers": codec_headers,
+            "codec_tls": codec_tls,
+        }
     )
 
     invoke_function("thb_reconfigure", text, len(text), may_block=False)

@@ -22,7 +22,7 @@ class Details(Sequence[Any]):
 
     Usually it has one value. Without any it is empty, and false. It also has
 
-    * ``payloads``: the same values as a tuple of `Payload`, decoded by the codec.
+    * ``payloads``: the same values as a tuple of `Payload`, decoded by the codec or codec server.
       ``heartbeat(token, *details.payloads)`` records them again;
     * ``attempt``: the number of the attempt that the server has now, from 1; 0 if it is unknown.
       If it differs from the caller's attempt, another attempt has replaced it;
@@ -69,8 +69,9 @@ class Details(Sequence[Any]):
         return f"<Details {list(self._values)!r}, attempt {self.attempt}>"
 
 
-# What the C functions return: the serialized Payloads, the attempt and two times in milliseconds.
-RawDetails = tuple[bytes, int, int, int]
+# What the C functions return: the serialized Payloads as the server has them; the same, decoded by
+# the codec server; the attempt; and two times in milliseconds.
+RawDetails = tuple[bytes, bytes, int, int, int]
 
 
 def fetch_details(
@@ -93,10 +94,15 @@ def fetch_details(
 
 def read_details(native: ctypes.CDLL, details: Any) -> RawDetails:
     """Returns a copy of a ``thb_details_t``."""
-    size = ctypes.c_size_t(0)
-    data = native.thb_details_decoded_payloads(details, ctypes.byref(size))
+
+    def payloads(name: str) -> bytes:
+        size = ctypes.c_size_t(0)
+        data = getattr(native, name)(details, ctypes.byref(size))
+        return ctypes.string_at(data, size.value) if size.value else b""
+
     return (
-        ctypes.string_at(data, size.value) if size.value else b"",
+        payloads("thb_details_payloads"),
+        payloads("thb_details_decoded_payloads"),
         native.thb_details_attempt(details),
         native.thb_details_recorded_at_unix_ms(details),
         native.thb_details_heartbeat_timeout_ms(details),
@@ -106,8 +112,9 @@ def read_details(native: ctypes.CDLL, details: Any) -> RawDetails:
 def decode_details(raw: Optional[RawDetails], codec: Optional[Codec]) -> Details:
     """Decodes the result of a successful `fetch_details`."""
     assert raw is not None
-    data, attempt, recorded_at_ms, heartbeat_timeout_ms = raw
-    values, payloads = decode_values(data, codec)
+    data, decoded_by_server, attempt, recorded_at_ms, heartbeat_timeout_ms = raw
+    # A codec of this process has encoded what it reads. It needn't accept decoded values.
+    values, payloads = decode_values(decoded_by_server if codec is None else data, codec)
     return Details(
         values,
         payloads=payloads,

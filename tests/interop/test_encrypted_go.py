@@ -39,9 +39,9 @@ def program() -> Path:
     return built
 
 
-@pytest.fixture(params=["codec", "converter"])
+@pytest.fixture(params=["codec", "converter", "server"])
 def way(request: pytest.FixtureRequest) -> str:
-    """Runs the test with a codec and with a whole converter of the SDK."""
+    """Runs the test with a codec, with a whole converter of the SDK, and with the codec server."""
     program()  # built before an attempt starts
     chosen: str = request.param
     return chosen
@@ -66,7 +66,9 @@ class Child:
 
 
 @contextmanager
-def child_of(attempt: EncryptedAttempt, way: str, server: Server, *handed_over: tuple[str, str]) -> Iterator[Child]:
+def child_of(
+    attempt: EncryptedAttempt, way: str, server: Server, codec_server: CodecServer, *handed_over: tuple[str, str]
+) -> Iterator[Child]:
     variables = programs.environment() | {
         "TEMPORAL_ADDRESS": server.address,
         "TEMPORAL_NAMESPACE": NAMESPACE,
@@ -74,7 +76,7 @@ def child_of(attempt: EncryptedAttempt, way: str, server: Server, *handed_over: 
         "TEMPORAL_ACTIVITY_ATTEMPT": str(attempt.number),
         **dict(handed_over),
     }
-    with Process([str(program()), way], variables) as process:
+    with Process([str(program()), way, codec_server.endpoint], variables) as process:
         yield Child(process)
 
 
@@ -98,13 +100,18 @@ def assert_encrypted(payloads: Sequence[Any], key: str) -> None:
     assert [payload.metadata["encryption-key-id"].decode() for payload in payloads] == [key]
 
 
+def key_of(id: str, way: str, kind: Kind) -> str:
+    """Returns the id of the key. A codec server gets no serialization context."""
+    return f"workflow:{id}" if kind == "workflow" and way != "server" else f"namespace:{NAMESPACE}"
+
+
 def test_details_failures_and_results_cross_with_the_key_of_the_workflow(
     way: str, kind: Kind, codec_server: CodecServer, server: Server, sdk_worker: SdkWorker
 ) -> None:
     activity = codec_server.start(kind, PLANTED)
-    key = f"workflow:{activity.id}" if kind == "workflow" else f"namespace:{NAMESPACE}"
+    key = key_of(activity.id, way, kind)
     first = activity.next_attempt()
-    with child_of(first, way, server) as child:
+    with child_of(first, way, server, codec_server) as child:
         child.ask("record", PLANTED)
         child.ask("fail", PLANTED, "once more")
 
@@ -118,7 +125,7 @@ def test_details_failures_and_results_cross_with_the_key_of_the_workflow(
     assert_encrypted(failure.application_failure_info.details.payloads, key)
     assert PLANTED.encode() not in failure.SerializeToString()
 
-    with child_of(second, way, server) as child:
+    with child_of(second, way, server, codec_server) as child:
         assert child.ask("details") == PLANTED
         child.ask("complete", PLANTED)
     assert activity.outcome().result == PLANTED
@@ -126,7 +133,7 @@ def test_details_failures_and_results_cross_with_the_key_of_the_workflow(
 
 def test_worker_reads_an_encoded_failure(way: str, kind: Kind, codec_server: CodecServer, server: Server) -> None:
     activity = codec_server.start(kind)
-    with child_of(activity.next_attempt(), way, server) as child:
+    with child_of(activity.next_attempt(), way, server, codec_server) as child:
         child.ask("fail", PLANTED, "for good")
     failure = activity.outcome().failure
     assert failure
@@ -141,13 +148,13 @@ def test_details_that_the_parent_handed_over_readable_are_encrypted(
     attempt = activity.next_attempt()
     payload = b'\n\x16\n\x08encoding\x12\njson/plain\x12\x15"' + PLANTED.encode() + b'"'
     details = base64.b64encode(b"\n" + bytes([len(payload)]) + payload).decode()
-    with child_of(attempt, way, server, ("TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS", details)) as child:
+    with child_of(attempt, way, server, codec_server, ("TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS", details)) as child:
         assert child.ask("details") == PLANTED
         deadline = time.monotonic() + ANSWER_LIMIT_S
         while not (sent := described(kind, activity.id, attempt.run_id, sdk_worker)[0]):
             assert time.monotonic() < deadline, "no heartbeat was sent"
             time.sleep(0.1)  # the server has no event for a heartbeat
-        assert_encrypted(sent, f"workflow:{activity.id}" if kind == "workflow" else f"namespace:{NAMESPACE}")
+        assert_encrypted(sent, key_of(activity.id, way, kind))
         child.ask("complete", PLANTED)
     assert activity.outcome().result == PLANTED
 
@@ -161,14 +168,14 @@ def test_reference_to_an_external_storage_passes_unchanged(
     assert first.input == large
     reference = scheduled_input(activity.id, sdk_worker)
     assert reference.metadata["messageType"] == b"temporal.api.sdk.v1.ExternalStorageReference"
-    with child_of(first, way, server) as child:
+    with child_of(first, way, server, codec_server) as child:
         child.ask("record_payload", base64.b64encode(reference.SerializeToString()).decode())
         child.ask("fail", PLANTED, "once more")
 
     second = activity.next_attempt()
     assert second.details == [large]  # the SDK has the driver
     assert described("workflow", activity.id, second.run_id, sdk_worker)[0] == [reference]
-    with child_of(second, way, server) as child:
+    with child_of(second, way, server, codec_server) as child:
         assert "the value is in external storage" in child.error("details")
         child.ask("complete", PLANTED)
     assert activity.outcome().result == PLANTED

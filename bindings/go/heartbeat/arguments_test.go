@@ -111,11 +111,15 @@ func TestEveryOptionReachesTheLibrary(t *testing.T) {
 		Retry:           &Retry{MaxRetries: 3, RandomizationFactor: &none},
 		Compression:     "none",
 		MaxMessageBytes: 1 << 20,
+
+		CodecEndpoint: "https://codec.example/{namespace}", CodecAuth: "secret", CodecHeaders: map[string]string{"X-Team": "solvers"},
+		CodecTLS: &CodecTLS{ServerName: "codec.example"}, CodecHTTPHost: "codec.example", EncodeCommonAttributes: true,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Reconfigure(Credentials{APIKey: "another", TLS: &TLS{Disabled: true}}); err != nil {
+	credentials := Credentials{APIKey: "another", TLS: &TLS{Disabled: true}, CodecAuth: "another", CodecTLS: &CodecTLS{ServerName: "other.example"}}
+	if err := Reconfigure(credentials); err != nil {
 		t.Error(err)
 	}
 	if err := Disconnect(ctx); err != nil {
@@ -127,6 +131,8 @@ func TestEveryOptionReachesTheLibrary(t *testing.T) {
 	}{
 		{"Retry", Options{Retry: &Retry{Multiplier: math.NaN()}}},
 		{"compression", Options{Compression: "zstd"}},
+		{"codec_endpoint", Options{CodecEndpoint: "codec.example"}},
+		{"codec_endpoint", Options{CodecAuth: "secret"}},
 		{"interval_ms", Options{Keepalive: &Keepalive{Interval: time.Millisecond}}},
 	} {
 		if err := Connect(ctx, c.options); !errors.Is(err, ErrConfig) {

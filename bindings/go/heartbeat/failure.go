@@ -170,7 +170,7 @@ func (f Failure) toJSON(c conversion, path string, depth int) (*failureJSON, err
 		Source:           f.Source,
 		HeartbeatDetails: appendPayloads(nil, heartbeatDetails),
 	}
-	if c.encodesFailures {
+	if c.encodesFailures && !c.isDefault() { // otherwise the library encodes them
 		attributes, err := c.toPayloads([]any{commonAttributes{f.Message, f.StackTrace}})
 		if err == nil && len(attributes) != 1 {
 			err = fmt.Errorf("%d payloads", len(attributes))

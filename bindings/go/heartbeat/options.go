@@ -51,8 +51,18 @@ type Options struct {
 	// DataConverter converts and encodes all values, instead of PayloadCodec. nil: as the documentation of the package describes.
 	// [OpenOptions] and [WithDataConverter] override it. See [DataConverterFrom].
 	DataConverter DataConverter
-	// EncodeCommonAttributes also encodes the message and the stack trace of failures and of their causes, with the codec or the
-	// converter. The workers need a failure converter with the option of that name. Otherwise these texts are readable.
+	// CodecEndpoint is the URL of a codec server, without "/encode", which then encodes and decodes all values that no PayloadCodec or
+	// DataConverter has encoded. "{namespace}" in it is replaced. Empty: TEMPORAL_CODEC_ENDPOINT, else none.
+	CodecEndpoint string
+	// CodecAuth is the header Authorization of requests to the codec server. Empty: TEMPORAL_CODEC_AUTH.
+	CodecAuth string
+	// CodecHeaders are more headers of these requests.
+	CodecHeaders map[string]string
+	// CodecTLS secures the connection to a codec server at https://.
+	CodecTLS *CodecTLS
+	// CodecHTTPHost is the host of a codec server that may be reached by http://. Otherwise this is accepted for this computer only.
+	CodecHTTPHost string
+	// EncodeCommonAttributes also encodes the message and the stack trace of failures and of their causes, like values. The workers need a failure converter with the option of that name. Otherwise these texts are readable.
 	EncodeCommonAttributes bool
 	// RequireEncoded refuses values that no codec has encoded, with [ErrInvalidArgument].
 	RequireEncoded bool
@@ -66,6 +76,10 @@ type Credentials struct {
 	APIKeyPath string            `json:"api_key_path,omitempty"`
 	TLS        *TLS              `json:"tls,omitempty"`
 	GRPCMeta   map[string]string `json:"grpc_meta,omitempty"`
+
+	CodecAuth    string            `json:"codec_auth,omitempty"`
+	CodecHeaders map[string]string `json:"codec_headers,omitempty"`
+	CodecTLS     *CodecTLS         `json:"codec_tls,omitempty"`
 }
 
 // TLS secures a connection. Files are read again when they change. The zero value trusts the certificates of the system.
@@ -84,6 +98,18 @@ type TLS struct {
 	ServerName string `json:"server_name,omitempty"`
 	// DisableHostVerification accepts a certificate for another name, and without a CA any certificate.
 	DisableHostVerification bool `json:"disable_host_verification"`
+}
+
+// CodecTLS secures the connection to a codec server. The fields are those of [TLS].
+type CodecTLS struct {
+	ServerCACertPath        string `json:"server_ca_cert_path,omitempty"`
+	ServerCACertData        string `json:"server_ca_cert_data,omitempty"`
+	ClientCertPath          string `json:"client_cert_path,omitempty"`
+	ClientCertData          string `json:"client_cert_data,omitempty"`
+	ClientKeyPath           string `json:"client_key_path,omitempty"`
+	ClientKeyData           string `json:"client_key_data,omitempty"`
+	ServerName              string `json:"server_name,omitempty"`
+	DisableHostVerification bool   `json:"disable_host_verification"`
 }
 
 // Proxy is an HTTP proxy.
@@ -143,11 +169,17 @@ func (o Options) marshal(timeoutMs uint32) ([]byte, error) {
 		Compression      string         `json:"compression,omitempty"`
 		MaxMessageBytes  int            `json:"max_message_bytes,omitempty"`
 		RequireEncoded   bool           `json:"require_encoded,omitempty"`
-		MetricsAddress   string         `json:"metrics_address,omitempty"`
+		CodecEndpoint    string         `json:"codec_endpoint,omitempty"`
+		CodecHTTPHost    string         `json:"codec_http_host,omitempty"`
+		// The library encodes the texts of the failures that no codec here has encoded.
+		EncodeCommonAttributes bool   `json:"encode_common_attributes,omitempty"`
+		MetricsAddress         string `json:"metrics_address,omitempty"`
 	}{
-		o.HostPort, o.Namespace, Credentials{o.APIKey, o.APIKeyPath, o.TLS, o.GRPCMeta}, o.Authority, o.Identity, o.ConfigFile, o.Profile, timeoutMs,
+		o.HostPort, o.Namespace,
+		Credentials{o.APIKey, o.APIKeyPath, o.TLS, o.GRPCMeta, o.CodecAuth, o.CodecHeaders, o.CodecTLS},
+		o.Authority, o.Identity, o.ConfigFile, o.Profile, timeoutMs,
 		o.Lazy, o.Proxy, o.Keepalive.json(), o.Retry.json(), o.Compression, o.MaxMessageBytes,
-		o.RequireEncoded, o.MetricsAddress,
+		o.RequireEncoded, o.CodecEndpoint, o.CodecHTTPHost, o.EncodeCommonAttributes && o.conversion().isDefault(), o.MetricsAddress,
 	})
 }
 

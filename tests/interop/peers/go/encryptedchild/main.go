@@ -23,6 +23,8 @@ func main() {
 	switch os.Args[1] {
 	case "codec":
 		options.PayloadCodec = heartbeat.CodecFrom(ofNamespace, converter.ActivitySerializationContext{})
+	case "server":
+		options.CodecEndpoint = os.Args[2]
 	case "converter":
 		dataConverter := converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), ofNamespace)
 		options.DataConverter = heartbeat.DataConverterFrom(dataConverter, converter.ActivitySerializationContext{})

@@ -13,7 +13,7 @@ use crate::{
     client::{Client, Effort, EncodedEnding, Ending},
     model::{
         attempt::Target,
-        deadline::Deadline,
+        deadline::{Deadline, Start},
         error::{Error, Result},
         status::Status,
     },
@@ -36,6 +36,8 @@ pub struct EndingCall {
     handle: Handle,
     client: Arc<Client>,
     progress: Mutex<Progress>,
+    /// Whether the ending itself was sent.
+    start: Start,
 }
 
 #[derive(Default)]
@@ -43,13 +45,13 @@ struct Progress {
     /// Whether the activity's beats are suspended, until the outcome is applied.
     has_begun: bool,
     /// Where the request is sent.
-    sent: Option<Target>,
+    target: Option<Target>,
 }
 
 impl EndingCall {
     /// Creates a call that hasn't begun.
     pub fn new(activities: &'static Activities, handle: Handle, client: Arc<Client>) -> Self {
-        EndingCall { activities, handle, client, progress: Mutex::default() }
+        EndingCall { activities, handle, client, progress: Mutex::default(), start: Start::default() }
     }
 
     /// Ends the activity, with its beats suspended. A failure also carries the details that the server doesn't have yet.
@@ -113,14 +115,16 @@ impl EndingCall {
                 "a beat is still in flight, so the activity wasn't ended",
             ));
         };
-        self.progress.lock().sent = Some(target.clone());
-        self.client.end(&target, &ending.with_unsent(unsent), verify, deadline).await
+        self.progress.lock().target = Some(target.clone());
+        let ending = ending.with_unsent(unsent);
+        self.client.end(&target, &ending, verify, deadline, &self.start).await
     }
 
     /// For a caller that gets no outcome: the server may have ended the activity. Returns the error.
     pub fn abandon(&self, without: Error) -> Result<()> {
-        let Progress { has_begun, sent } = std::mem::take(&mut *self.progress.lock());
-        if let Some(target) = sent {
+        let may_have_arrived = !self.start.prevent();
+        let Progress { has_begun, target } = std::mem::take(&mut *self.progress.lock());
+        if let Some(target) = target.filter(|_| may_have_arrived) {
             self.client.note_doubt(&target);
         }
         let outcome = Err(without);

@@ -84,9 +84,25 @@ impl Schedule {
         self.period.mul_f64(1.0 - 0.5 * fastrand::f64())
     }
 
+    /// Returns when to ask for the details that the server holds, so that after the answer there is time for a beat. A record
+    /// before then makes the question unnecessary.
+    pub fn first_look(&self) -> Duration {
+        let latest = self.timeout.mul_f64(1.0 - 2.0 * FULL_TRY_PART);
+        latest.mul_f64(1.0 - 0.5 * fastrand::f64())
+    }
+
+    /// Returns the time of a try that must leave time for a beat; otherwise as [`Schedule::try_time`].
+    pub fn look_time(&self, lease_left: Duration, ran_out: u32) -> TryTime {
+        match lease_left.saturating_sub(self.full_try()) {
+            // There is no time to repeat it.
+            left if left < self.timeout.mul_f64(ROOM_PART) => self.try_time(Duration::ZERO, ran_out),
+            left => self.try_time(left, ran_out),
+        }
+    }
+
     /// Returns the time of a try, given what is left of the lease and how many tries in a row ran out of time.
     pub fn try_time(&self, lease_left: Duration, ran_out: u32) -> TryTime {
-        let full = self.timeout.mul_f64(FULL_TRY_PART);
+        let full = self.full_try();
         // The server may take longer to answer than the try that timed out.
         let growing = match ran_out {
             0 => QUICK_TRY,
@@ -125,14 +141,19 @@ impl Schedule {
             .max(self.longest_answer * TRY_MARGIN)
     }
 
+    /// Returns the time of a try on the slowest server with which the lease is kept.
+    pub fn full_try(&self) -> Duration {
+        self.timeout.mul_f64(FULL_TRY_PART)
+    }
+
     /// Returns whether this much of the lease is enough for a try on the slowest server with which the lease is kept.
     pub fn leaves_time(&self, lease_left: Duration) -> bool {
-        lease_left >= self.timeout.mul_f64(FULL_TRY_PART)
+        lease_left >= self.full_try()
     }
 
     /// Returns when a try must begin, so that the lease is kept on the slowest server with which that is possible.
     pub fn latest_try(&self, lease_end: Moment) -> Moment {
-        lease_end.earlier(self.timeout.mul_f64(FULL_TRY_PART))
+        lease_end.earlier(self.full_try())
     }
 
     /// Returns the pause before a beat moves from a dead connection to the next. It spreads all beats of that

@@ -242,7 +242,7 @@ pub fn close(number: u64, timeout: Timeout) -> Result<Call<()>> {
     // The token is free when the caller returns, even if the I/O thread is late.
     Ok(closed.or(move |without| {
         activities.finish_closing(handle);
-        Err(without.why)
+        Err(without)
     }))
 }
 
@@ -254,7 +254,7 @@ fn end(number: u64, timeout: Timeout, before: Before, ending: Ending) -> Result<
     let abandoned = call.clone();
     let ended =
         call_of(handle, deadline, |_, deadline| async move { call.run(&deadline, before, ending).await })?;
-    Ok(ended.or(move |without| abandoned.abandon(without.why)))
+    Ok(ended.or(move |without| abandoned.abandon(without)))
 }
 
 /// Returns a call of an activity. Explains its error if a disconnect ends it.

@@ -31,7 +31,7 @@ use crate::{
     config::Options,
     model::{
         attempt::Target,
-        deadline::Timeout,
+        deadline::{Start, Timeout},
         details::Details,
         error::{Error, Result},
         failure::Report,
@@ -41,7 +41,7 @@ use crate::{
         status::Status,
         token,
     },
-    process::{self, call::Abandoned, session::Session},
+    process::{self, session::Session},
 };
 
 pub use crate::process::call::Call;
@@ -158,17 +158,18 @@ pub fn report_cancelled(token: &[u8], details: Option<Payloads>, timeout: Timeou
 fn end(session: Arc<Session>, token: Bytes, ending: Ending, timeout: Timeout) -> Result<Call<()>> {
     let deadline = timeout.start_sending()?;
     let (doubting, target) = (session.client().clone(), Target::Token(token));
-    let sent = target.clone();
+    let (sent, start) = (target.clone(), Arc::<Start>::default());
+    let abandoned = start.clone();
     let call = Call::new(session, deadline, |client, deadline| async move {
         let ending = client.encode_ending(ending, Effort::Until(&deadline)).await?;
-        client.end(&target, &ending, false, &deadline).await
+        client.end(&target, &ending, false, &deadline, &start).await
     });
     // For example because this process was stopped: the server may have ended the activity.
-    let in_doubt = move |without: Abandoned| {
-        if without.has_begun {
+    let in_doubt = move |without| {
+        if !abandoned.prevent() {
             doubting.note_doubt(&sent);
         }
-        Err(without.why)
+        Err(without)
     };
     Ok(call.or(in_doubt))
 }

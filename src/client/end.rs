@@ -11,7 +11,7 @@ use crate::{
     client::{description::State, retry, rpc_error::RpcError},
     model::{
         attempt::{Attempt, Ids, Target},
-        deadline::Deadline,
+        deadline::{Deadline, Start},
         encoded::Encoded,
         error::Error,
         failure::Report,
@@ -47,13 +47,14 @@ impl Ending {
 impl Client {
     /// Ends the activity. With `verify`, checks the outcome if it is in doubt. The heartbeat details of a
     /// standalone activity's failure are sent in a heartbeat first. If that fails, this fails too, and the activity
-    /// wasn't ended.
+    /// wasn't ended. `start` begins when the ending itself is sent, and can prevent that.
     pub async fn end(
         &self,
         target: &Target,
         ending: &EncodedEnding,
         verify: bool,
         deadline: &Deadline,
+        start: &Start,
     ) -> Result<(), Error> {
         let lost_details = details_lost_with(target, ending);
         let ending = ending.ending();
@@ -71,7 +72,7 @@ impl Client {
         let tried = match recorded {
             Ok(_) => {
                 let mut permit = self.in_order(target, Effort::Until(deadline)).await?;
-                self.end_in_rounds(target, ending, deadline, &mut permit.in_order()).await
+                self.end_in_rounds(target, (ending, start), deadline, &mut permit.in_order()).await
             }
             // Only a heartbeat may have been applied, not the ending.
             Err(failed) => Err(RpcError { outcome_unknown: false, ..failed }),
@@ -128,13 +129,14 @@ impl Client {
     async fn end_in_rounds(
         &self,
         target: &Target,
-        ending: &Ending,
+        (ending, start): (&Ending, &Start),
         deadline: &Deadline,
         order: &mut InOrder<'_>,
     ) -> Result<(), RpcError> {
+        let mut start = Some(start);
         let mut rounds = Rounds::new(self.retry, Effort::Until(deadline));
         loop {
-            match self.end_if_admitted(target, ending, deadline, order).await {
+            match self.end_if_admitted(target, (ending, &mut start), deadline, order).await {
                 Ok(()) => return Ok(()),
                 Err(failed) => rounds.next(failed).await?,
             }
@@ -144,7 +146,7 @@ impl Client {
     async fn end_if_admitted(
         &self,
         target: &Target,
-        ending: &Ending,
+        (ending, start): (&Ending, &mut Option<&Start>),
         deadline: &Deadline,
         order: &mut InOrder<'_>,
     ) -> Result<(), RpcError> {
@@ -156,6 +158,10 @@ impl Client {
             true => Effort::Once(retry::time_of_try(deadline, self.transport.longest_answer()).start()),
             false => Effort::Until(deadline),
         };
+        // Until it has begun.
+        if start.take().is_some_and(|start| !start.begin()) {
+            return Err(RpcError { outcome_unknown: false, ..RpcError::cancelled() });
+        }
         let sent = pin!(self.send_ending(ending, way, effort, order));
         let sent = deadline.unless_cancelled(sent).await;
         match sent.unwrap_or_else(|| Err(RpcError::cancelled())) {

@@ -126,8 +126,32 @@ pub struct Cancellation {
     changed: Notify,
     /// Whether a caller can cancel the call. Otherwise the call needn't watch for it.
     is_shared: AtomicBool,
-    /// Whether the call has begun, or was prevented from it: whichever came first.
+    /// Whether the call has begun.
+    pub start: Start,
+}
+
+/// Something that begins, unless it is prevented before.
+#[derive(Debug, Default)]
+pub struct Start {
+    /// Whether it has begun, or was prevented: whichever came first.
     is_decided: AtomicBool,
+}
+
+impl Start {
+    /// Begins. Returns whether it may, because nobody has prevented it.
+    pub fn begin(&self) -> bool {
+        self.decide()
+    }
+
+    /// Prevents it from beginning. Returns whether that was in time.
+    pub fn prevent(&self) -> bool {
+        self.decide()
+    }
+
+    /// Returns whether this is the first decision.
+    fn decide(&self) -> bool {
+        !self.is_decided.swap(true, Ordering::AcqRel)
+    }
 }
 
 impl Cancellation {
@@ -139,21 +163,6 @@ impl Cancellation {
 
     fn is_shared(&self) -> bool {
         self.is_shared.load(Ordering::Acquire)
-    }
-
-    /// Begins the call. Returns whether it may begin, because no caller has prevented it.
-    pub fn begin(&self) -> bool {
-        self.decide()
-    }
-
-    /// Prevents the call from beginning. Returns whether that was in time.
-    pub fn prevent(&self) -> bool {
-        self.decide()
-    }
-
-    /// Returns whether this is the first decision.
-    fn decide(&self) -> bool {
-        !self.is_decided.swap(true, Ordering::AcqRel)
     }
 
     /// Cancels the call. Has no effect on a call that has ended.

@@ -27,16 +27,9 @@ use crate::{
 /// What a call does. It keeps the deadline itself.
 type BoxedWork<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
-/// Why a caller gets no outcome: the work was stopped, or the caller has given up.
-pub struct Abandoned {
-    /// The error for the caller.
-    pub why: Error,
-    /// Whether the work has begun. Otherwise it never will.
-    pub has_begun: bool,
-}
-
-/// Returns what a caller without an outcome gets.
-type Otherwise<T> = Box<dyn FnOnce(Abandoned) -> Result<T> + Send>;
+/// Returns what a caller gets without an outcome, because the work was stopped, or the caller has given up. Takes the
+/// reason. Work that hasn't begun never will.
+type Otherwise<T> = Box<dyn FnOnce(Error) -> Result<T> + Send>;
 
 /// Ends a call without an outcome, also when it is dropped: a call that is dropped must leave nothing behind.
 pub struct Fallback<T> {
@@ -54,12 +47,13 @@ impl<T> Fallback<T> {
         };
         match otherwise {
             Some(otherwise) => otherwise(without).map(U::from),
-            None => Err(without.why),
+            None => Err(without),
         }
     }
 
-    fn abandoned(&self, why: Error) -> Abandoned {
-        Abandoned { why, has_begun: !self.cancellation.prevent() }
+    fn abandoned(&self, why: Error) -> Error {
+        self.cancellation.start.prevent();
+        why
     }
 }
 
@@ -143,7 +137,7 @@ impl<T: Send + 'static> Call<T> {
     }
 
     /// Sets what the caller gets if the work is stopped, or if the caller gives up before it ends.
-    pub fn or(self, otherwise: impl FnOnce(Abandoned) -> Result<T> + Send + 'static) -> Self {
+    pub fn or(self, otherwise: impl FnOnce(Error) -> Result<T> + Send + 'static) -> Self {
         self.change(|call| call.fallback.otherwise = Some(Box::new(otherwise)))
     }
 
@@ -217,7 +211,7 @@ async fn in_turn<T>(
 
 /// Does the work, unless the caller has given up before.
 async fn unless_prevented<T>(work: BoxedWork<T>, cancellation: Arc<Cancellation>) -> Result<T> {
-    if cancellation.begin() { work.await } else { Err(runtime::disconnected()) }
+    if cancellation.start.begin() { work.await } else { Err(runtime::disconnected()) }
 }
 
 /// Begins the call; for a Rust program with any asynchronous runtime. Dropping the future cancels the call.

@@ -110,7 +110,7 @@ pub fn connect(options: Options) -> Result<Call<()>> {
         let handshaken = client.handshake(Effort::Until(&deadline)).await;
         process.finish_connecting(&connecting, handshaken.map_err(Error::from).map(|()| options))
     });
-    Ok(call.or(move |without| process.finish_connecting(&session, Err(without.why))))
+    Ok(call.or(move |without| process.finish_connecting(&session, Err(without))))
 }
 
 /// Changes the credentials of the client, which stays connected.

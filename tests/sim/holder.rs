@@ -257,7 +257,7 @@ async fn step(
                 });
                 Ok(call.of(activities, handle).or(move |without| {
                     activities.finish_closing(handle);
-                    Err(without.why)
+                    Err(without)
                 }))
             })
             .await;
@@ -381,7 +381,7 @@ async fn end(
         let call = Call::new(session, deadline, |_, deadline| async move {
             ending_call.run(&deadline, before, ending).await
         });
-        Ok(call.of(activities, handle).or(move |without| abandoned.abandon(without.why)))
+        Ok(call.of(activities, handle).or(move |without| abandoned.abandon(without)))
     })
     .await;
     if let Some(flushed) = flushed {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     client::{Effort, Ending},
-    model::{attempt::Target, payload::Payloads, status::Status},
+    model::{attempt::Target, deadline::Start, payload::Payloads, status::Status},
     process::call::Call,
 };
 
@@ -85,16 +85,17 @@ fn complete(token: Bytes) -> impl Make {
     move |process, deadline| {
         let session = process.session()?;
         let (doubting, target) = (session.client().clone(), Target::Token(token));
-        let sent = target.clone();
+        let (sent, start) = (target.clone(), Arc::<Start>::default());
+        let abandoned = start.clone();
         let call = Call::new(session, deadline, |client, deadline| async move {
             let ending = client.encode_ending(Ending::Complete(None), Effort::Until(&deadline)).await?;
-            client.end(&target, &ending, false, &deadline).await
+            client.end(&target, &ending, false, &deadline, &start).await
         });
         Ok(call.or(move |without| {
-            if without.has_begun {
+            if !abandoned.prevent() {
                 doubting.note_doubt(&sent);
             }
-            Err(without.why)
+            Err(without)
         }))
     }
 }

@@ -53,7 +53,9 @@ impl Activity {
         let mut end = end.max(least);
         // An answer may take longer than all before. If the request were repeated at `end`, that one could come too
         // late for the lease.
-        if self.lease.is_held(now) && !schedule.leaves_time(self.lease.remaining(end)) {
+        let following_beat = if self.can_beat() { Duration::ZERO } else { schedule.full_try() };
+        let left = self.lease.remaining(end).saturating_sub(following_beat);
+        if self.lease.is_held(now) && !schedule.leaves_time(left) {
             end = end.max(self.lease.end());
         }
         self.give_up_at(end, now)

@@ -323,9 +323,12 @@ impl Activity {
         Schedule::new(self.lease.timeout(), poll, self.tries.longest_answer())
     }
 
-    /// Returns when the first beat of the pulse is due.
+    /// Returns when the first beat of the pulse is due, or the question that must precede it.
     fn first_pulse(&self) -> Moment {
-        self.no_later_than_deadline_check(self.lease.start().later(self.schedule().first_pulse()))
+        let schedule = self.schedule();
+        let looks_first = !self.knows_details() && !self.lease.timeout().is_zero();
+        let pause = if looks_first { schedule.first_look() } else { schedule.first_pulse() };
+        self.no_later_than_deadline_check(self.lease.start().later(pause))
     }
 
     fn has_sent(&self) -> bool {

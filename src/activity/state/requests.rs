@@ -35,7 +35,12 @@ impl Activity {
             self.due = latest;
             return Step::At(self.due());
         }
-        let time = self.schedule().try_time(self.lease.remaining(now), self.tries.timed_out());
+        let (schedule, left, ran_out) = (self.schedule(), self.lease.remaining(now), self.tries.timed_out());
+        let time = if self.can_beat() {
+            schedule.try_time(left, ran_out)
+        } else {
+            schedule.look_time(left, ran_out)
+        };
         match self.next_request(now) {
             None => {
                 self.due = Moment::NEVER;
@@ -85,7 +90,7 @@ impl Activity {
     }
 
     /// Returns whether a beat can be sent: the attempt is known, and so are the details that the beat must not erase.
-    fn can_beat(&self) -> bool {
+    pub(super) fn can_beat(&self) -> bool {
         self.knows_details() && self.address.is_settled()
     }
 

@@ -701,6 +701,23 @@ fn waiting_call_does_not_cost_the_lease_when_an_answer_takes_longer_than_all_bef
     assert!(!story.activity.is_given_up());
 }
 
+#[test]
+fn question_for_the_details_leaves_time_for_a_beat_on_the_slowest_server() {
+    let now = Moment::now();
+    let options = OpenOptions { heartbeat_timeout: 60 * SECOND, pulse: true, ..OpenOptions::default() };
+    let mut story = Story { activity: Activity::open(TOKEN, options, now).unwrap(), now };
+    assert!(story.activity.due() <= now.later(4 * SECOND));
+    story.after(4 * SECOND);
+    let Step::Describe { time, .. } = story.activity.next_step(story.now) else { panic!("no question") };
+    // A short try before a full one would take too much time.
+    assert!(time.answer >= 27 * SECOND, "{time:?}");
+    let waiting = WaitingCall::new(story.now, SECOND);
+    story.activity.request_beat(story.now).unwrap();
+    assert!(left_of_try(story.after(20 * SECOND), waiting).is_some());
+    story.described(None, Ids::default(), Attempt::default(), None);
+    assert!(story.beat().is_some());
+}
+
 /// How many tries are made until one lasts for `takes`, and when it ends, while calls of this length wait one after the other.
 fn tries_until_one_lasts(story: &mut Story, takes: Duration, call: Duration) -> (u32, Duration) {
     let start = story.now;

@@ -125,7 +125,11 @@ pub fn describe(token: &[u8], timeout: Timeout) -> Result<Call<Description>> {
     Ok(Call::new(process::session()?, timeout.start_sending()?, |client, deadline| async move {
         let description = client.description(&token, Effort::Until(&deadline)).await?;
         let details = client.decode(description.details, Effort::Until(&deadline)).await?;
-        Ok(Description { details, ..description })
+        let last_failure = match description.last_failure {
+            Some(failure) => Some(client.decode_failure(failure, Effort::Until(&deadline)).await?),
+            None => None,
+        };
+        Ok(Description { details, last_failure, ..description })
     }))
 }
 

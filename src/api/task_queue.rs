@@ -8,7 +8,13 @@ use bytes::Bytes;
 use crate::{
     api::rpc::Call,
     client::Effort,
-    model::{attempt::Ids, deadline::Deadline, error::Result, payload::Payloads},
+    model::{
+        attempt::Ids,
+        deadline::{Deadline, Timeout},
+        details::Details,
+        error::Result,
+        payload::Payloads,
+    },
     process,
     proto::temporal::api::{
         deployment::v1::WorkerDeploymentOptions,
@@ -89,6 +95,14 @@ pub fn next(queue: &Queue) -> Result<Option<Task>> {
     })
     .wait()?;
     Ok((!answer.task_token.is_empty()).then(|| Task::from(answer)))
+}
+
+/// Decodes the values of a task, if there is a codec server.
+pub fn decode(values: Payloads, timeout: Timeout) -> Result<Call<Details>> {
+    let values = Details::handed_over(values)?;
+    Ok(Call::new(process::session()?, timeout.start_sending()?, |client, deadline| async move {
+        Ok(client.decode(values, Effort::Until(&deadline)).await?)
+    }))
 }
 
 /// Makes the server complete the outstanding polls of the queue's worker, and give it no more tasks. Returns false if the server can't do

@@ -9,6 +9,11 @@ use super::{
     rounds::Rounds,
     rpc_error::RpcError,
 };
+#[cfg(feature = "cli")]
+use crate::{
+    model::failure::{encoded_attributes_mut, show_common_attributes},
+    proto::temporal::api::failure::v1::Failure,
+};
 use crate::{
     model::{
         details::Details, encoded::Encoded, error::Error, failure::Report, payload::Payloads, status::Status,
@@ -144,6 +149,25 @@ impl Client {
         let decoded =
             self.convert_some(codec, Direction::Decode, read, |value| !value.is_plain(), effort).await?;
         Ok(details.with_values(decoded))
+    }
+
+    /// Decodes the messages and stack traces of a failure and of its causes, if they are encoded.
+    #[cfg(feature = "cli")]
+    pub async fn decode_failure(
+        &self,
+        mut failure: Failure,
+        effort: Effort<'_>,
+    ) -> Result<Failure, RpcError> {
+        if let Some(codec) = &self.codec {
+            for attributes in encoded_attributes_mut(&mut failure) {
+                let encoded = vec![std::mem::take(attributes)];
+                let decoded =
+                    self.convert_some(codec, Direction::Decode, encoded, |value| !value.is_plain(), effort);
+                *attributes = decoded.await?.into_iter().next().unwrap_or_default();
+            }
+        }
+        show_common_attributes(&mut failure);
+        Ok(failure)
     }
 
     /// Converts the values for which `is_chosen` holds, and keeps the others and the order.

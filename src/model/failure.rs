@@ -1,9 +1,11 @@
 //! The failure that ends an attempt, built from the caller's JSON.
 
+use std::borrow::Cow;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use prost::Message;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
@@ -58,8 +60,10 @@ impl Report {
     pub fn hide_common_attributes(&mut self, message: &str) {
         for failure in failures(&mut self.failure) {
             if failure.encoded_attributes.is_none() {
-                let attributes =
-                    CommonAttributes { message: failure.message, stack_trace: failure.stack_trace };
+                let attributes = CommonAttributes {
+                    message: failure.message.as_str().into(),
+                    stack_trace: failure.stack_trace.as_str().into(),
+                };
                 *failure.encoded_attributes = Some(attributes.payload());
                 message.clone_into(failure.message);
                 failure.stack_trace.clear();
@@ -78,7 +82,7 @@ impl Report {
 
     /// Returns the encoded attributes of the failure and of its causes.
     pub fn encoded_attributes_mut(&mut self) -> impl Iterator<Item = &mut Payload> {
-        failures(&mut self.failure).filter_map(|failure| failure.encoded_attributes.as_mut())
+        encoded_attributes_mut(&mut self.failure)
     }
 
     /// Refuses values that no codec has encoded: in the failure, in its causes, and in the heartbeat details.
@@ -110,10 +114,12 @@ impl Report {
 }
 
 /// What a codec may hide of a failure, with the names that the SDKs use.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct CommonAttributes<'a> {
-    message: &'a str,
-    stack_trace: &'a str,
+    #[serde(default)]
+    message: Cow<'a, str>,
+    #[serde(default)]
+    stack_trace: Cow<'a, str>,
 }
 
 impl CommonAttributes<'_> {
@@ -121,6 +127,24 @@ impl CommonAttributes<'_> {
         let json = serde_json::to_vec(self).unwrap_or_default();
         let metadata = [(ENCODING_KEY.to_owned(), Bytes::from_static(JSON_ENCODING))].into();
         Payload { metadata, data: json.into() }
+    }
+}
+
+/// Returns the encoded attributes of a failure and of its causes.
+pub(crate) fn encoded_attributes_mut(failure: &mut Failure) -> impl Iterator<Item = &mut Payload> {
+    failures(failure).filter_map(|failure| failure.encoded_attributes.as_mut())
+}
+
+/// Puts decoded attributes into the failure and its causes. Those that can't be read stay as they are.
+#[cfg(any(test, feature = "cli"))]
+pub fn show_common_attributes(failure: &mut Failure) {
+    for failure in failures(failure) {
+        let json = failure.encoded_attributes.as_ref().filter(|value| value.encoding() == JSON_ENCODING);
+        let attributes = json.and_then(|value| serde_json::from_slice::<CommonAttributes>(&value.data).ok());
+        if let Some(CommonAttributes { message, stack_trace }) = attributes {
+            *failure.message = message.into_owned();
+            *failure.stack_trace = stack_trace.into_owned();
+        }
     }
 }
 
@@ -227,6 +251,28 @@ mod tests {
         assert_eq!(info(cause).category(), ApplicationErrorCategory::Unspecified);
         assert_eq!((cause.message.as_str(), cause.source.as_str()), ("c", DEFAULT_SOURCE));
         assert_eq!(report.heartbeat_details, Some(Payloads::from_json_values(["41"])));
+    }
+
+    #[test]
+    fn hidden_attributes_of_all_causes_can_be_shown_again() {
+        let json = br#"{"message":"m","stack_trace":"s","cause":{"message":"\u2603","cause":{}}}"#;
+        let plain = Report::read(json).unwrap();
+        let mut report = plain.clone();
+        report.hide_common_attributes("hidden");
+        let shown = format!("{:?}", report.failure.cause);
+        assert!(shown.contains("hidden") && report.failure.stack_trace.is_empty());
+        assert_eq!(report.encoded_attributes_mut().count(), 3);
+        let attributes = report.failure.encoded_attributes.clone().unwrap();
+        assert_eq!(attributes.data, r#"{"message":"m","stack_trace":"s"}"#);
+
+        let again = report.clone();
+        report.hide_common_attributes("twice");
+        assert_eq!(report, again);
+        show_common_attributes(&mut report.failure);
+        for failure in failures(&mut report.failure) {
+            *failure.encoded_attributes = None;
+        }
+        assert_eq!(report, plain);
     }
 
     #[test]

@@ -25,7 +25,8 @@ const COMMON: [&str; 6] = ["address", "namespace", "api_key", "tls.disabled", "c
 /// Options without a flag.
 const EXCLUDED: [&str; 1] = ["lazy"];
 /// Options with a different flag name, as in the `temporal` command.
-const RENAMED: [(&str, &str); 8] = [
+const RENAMED: [(&str, &str); 9] = [
+    ("codec_headers", "codec-header"),
     ("connect_timeout_ms", "client-connect-timeout"),
     ("tls.disabled", "tls"),
     ("tls.client_cert_path", "tls-cert-path"),

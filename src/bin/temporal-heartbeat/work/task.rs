@@ -3,7 +3,9 @@
 use std::{
     fs,
     path::Path,
+    process::Command,
     sync::{atomic::Ordering, mpsc},
+    time::Duration,
 };
 
 use serde_json::json;
@@ -11,9 +13,15 @@ use temporal_heartbeat::{
     api::{
         activity::{self, OpenOptions},
         rpc::{self, Call},
-        task_queue::Task,
+        task_queue::{self, Task},
     },
-    model::{attempt::Ids, deadline::Timeout, details::Details, error::Result, signals::Signals},
+    model::{
+        attempt::Ids,
+        deadline::Timeout,
+        error::{Error, Result},
+        payload::Payloads,
+        signals::Signals,
+    },
 };
 
 use super::Worker;
@@ -26,6 +34,9 @@ use crate::{
         reporter::Reporter,
     },
 };
+
+/// How long the values of a task are decoded, with retries, before the task is handed back.
+const DECODE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs the command for a task.
 pub fn run(worker: &Worker, task: Task) {
@@ -48,10 +59,16 @@ pub fn run(worker: &Worker, task: Task) {
 /// Fails an attempt if its command wasn't started, so that the server retries it. The details stay unchanged.
 pub fn hand_back(token: &[u8], kind: &str, message: &str) {
     console::warning(&format!("a task is handed back: {message}"));
-    let failure = json!({"type": kind, "message": message, "source": env!("CARGO_BIN_NAME")}).to_string();
-    if let Err(error) =
-        rpc::fail(token, failure.as_bytes(), Timeout::Within(rpc::DEFAULT_TIMEOUT)).and_then(Call::wait)
-    {
+    let timeout = Timeout::Within(rpc::DEFAULT_TIMEOUT);
+    warn_if_kept(rpc::fail(token, failure(kind, message).as_bytes(), timeout).and_then(Call::wait));
+}
+
+fn failure(kind: &str, message: &str) -> String {
+    json!({"type": kind, "message": message, "source": env!("CARGO_BIN_NAME")}).to_string()
+}
+
+fn warn_if_kept(handed_back: Result<()>) {
+    if let Err(error) = handed_back {
         console::warning(&format!(
             "can't hand a task back, so that it is retried after its timeout: {}",
             console::words(&error)
@@ -68,14 +85,6 @@ fn run_numbered(worker: &Worker, task: &Task, number: u64) -> Result<()> {
 }
 
 fn run_in(worker: &Worker, task: &Task, number: u64, directory: &Path) -> Result<()> {
-    let details = Details::handed_over(task.details.clone())?;
-    let input = Details::handed_over(task.input.clone())?;
-    let mut command = worker.args.command();
-    environment::set_attempt(&mut command, task.attempt, Some(&task.ids));
-    fs::create_dir(directory).map_err(|why| local_error("create the directory of a task", &why))?;
-    environment::set_details(&mut command, &details, || Ok(directory))?;
-    environment::set_task(&mut command, task, &worker.queue.name, &input, directory)?;
-
     let handle = activity::open_with(
         &task.token,
         OpenOptions {
@@ -86,6 +95,14 @@ fn run_in(worker: &Worker, task: &Task, number: u64, directory: &Path) -> Result
             ..OpenOptions::new()
         },
     )?;
+    // From here on the attempt is kept alive, also while the codec server is away.
+    let command = match prepare(worker, task, directory) {
+        Ok(command) => command,
+        Err(error) => {
+            give_up(handle, &error);
+            return Ok(());
+        }
+    };
     let (sender, events) = mpsc::channel();
     worker.running.add(number, sender.clone());
     let attempt = Attempt {
@@ -108,6 +125,31 @@ fn run_in(worker: &Worker, task: &Task, number: u64, directory: &Path) -> Result
     attempt::run(attempt, sender, events);
     worker.running.remove(number);
     Ok(())
+}
+
+/// Decodes the values of a task, and returns its command.
+fn prepare(worker: &Worker, task: &Task, directory: &Path) -> Result<Command> {
+    let decoded = |values: &Payloads| {
+        task_queue::decode(values.clone(), Timeout::Within(DECODE_TIMEOUT)).and_then(Call::wait)
+    };
+    let (details, input) = (decoded(&task.details)?, decoded(&task.input)?);
+    let mut command = worker.args.command();
+    environment::set_attempt(&mut command, task.attempt, Some(&task.ids));
+    fs::create_dir(directory).map_err(|why| local_error("create the directory of a task", &why))?;
+    environment::set_details(&mut command, &details, || Ok(directory))?;
+    environment::set_task(&mut command, task, &worker.queue.name, &input, directory)?;
+    Ok(command)
+}
+
+/// Fails an open attempt whose command can't be started, so that the server retries it.
+fn give_up(handle: u64, error: &Error) {
+    let words = console::words(error);
+    console::warning(&format!("a task is handed back: {words}"));
+    let timeout = Timeout::Within(rpc::DEFAULT_TIMEOUT);
+    let ended = activity::fail(handle, failure("Worker", &words).as_bytes(), timeout).and_then(Call::wait);
+    warn_if_kept(ended);
+    // The handle isn't used any more, whatever its last record is.
+    let _ = activity::close(handle, Timeout::Zero).and_then(Call::wait);
 }
 
 /// The name of an activity in messages. The ids of a workflow's activities are unique in the workflow only.

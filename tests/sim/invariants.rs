@@ -45,6 +45,8 @@ const BUFFERED: usize = 64 << 10;
 const BUFFERED_OF_ACTIVITY: usize = 2 << 10;
 /// How long after a disconnect the last connection may be open.
 const LONGEST_END: Duration = Duration::from_secs(30);
+/// How long a try may last if there is no heartbeat timeout: twice the longest answer that is remembered.
+const LONGEST_TRY_WITHOUT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// An activity that the client holds open.
 #[derive(Clone, Copy, Debug)]
@@ -325,7 +327,7 @@ fn check_connections(world: &World, process: &Process) {
     let open = world.network.open().len();
     // Each connection that was replaced lasts until its last request has ended.
     let longest = world.plan.timeouts_ms.iter().max().copied().unwrap_or(0);
-    let longest = Duration::from_millis(longest) + LONGEST_END;
+    let longest = Duration::from_millis(longest).max(LONGEST_TRY_WITHOUT_TIMEOUT) + LONGEST_END;
     let replaced = process.replacements_within(longest) + world.server.goaways_within(longest);
     if open > MOST_CONNECTIONS + replaced {
         world.violated("connections_are_bounded", format!("{open} connections are open"));

@@ -6,11 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"temporal-heartbeat.dev/go/internal/abi"
 )
 
 // conversion is how values become payloads and back: for a connection, an activity or a call. The zero value is the default conversion,
@@ -18,7 +22,7 @@ import (
 type conversion struct {
 	codec     PayloadCodec
 	converter DataConverter
-	// namespace is that of the connection.
+	// namespace is that of the connection; "" if the options and the environment have none.
 	namespace string
 	// encodesFailures says that messages and stack traces of failures are encoded.
 	encodesFailures bool
@@ -60,7 +64,13 @@ func (c conversion) ofContext(ctx context.Context) conversion {
 
 // boundTo returns the conversion with the serialization context that facts returns. It calls facts only if the context is needed.
 func (c conversion) boundTo(facts func() SerializationContext) conversion {
-	of := func() SerializationContext { return facts().or(SerializationContext{Namespace: c.namespace}) }
+	of := func() SerializationContext {
+		known := facts().or(SerializationContext{Namespace: c.namespace})
+		if known.Namespace == "" {
+			known.Namespace = namespaceInUse()
+		}
+		return known
+	}
 	if codec, ok := c.codec.(PayloadCodecWithSerializationContext); ok {
 		c.codec = codec.WithSerializationContext(of())
 	}
@@ -68,6 +78,22 @@ func (c conversion) boundTo(facts func() SerializationContext) conversion {
 		c.converter = converter.WithSerializationContext(of())
 	}
 	return c
+}
+
+// namespaceLabel is the label of the metrics with the namespace of the connection, which a profile of temporal.toml may set.
+var namespaceLabel = regexp.MustCompile(`namespace=("(?:[^"\\]|\\.)*")`)
+
+// namespaceInUse returns the namespace of the current connection.
+func namespaceInUse() string {
+	if loader.loaded.Load() {
+		if metrics, err := abi.Metrics(); err == nil {
+			if label := namespaceLabel.FindSubmatch(metrics); label != nil {
+				namespace, _ := strconv.Unquote(string(label[1]))
+				return namespace
+			}
+		}
+	}
+	return "default"
 }
 
 // isDefault reports whether values are converted by the default rules and not encoded.

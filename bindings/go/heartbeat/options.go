@@ -147,7 +147,7 @@ type Retry struct {
 
 // conversion returns the conversion of the connection.
 func (o Options) conversion() conversion {
-	namespace := cmp.Or(o.Namespace, os.Getenv("TEMPORAL_NAMESPACE"), "default")
+	namespace := cmp.Or(o.Namespace, os.Getenv("TEMPORAL_NAMESPACE"))
 	return conversion{o.PayloadCodec, o.DataConverter, namespace, o.EncodeCommonAttributes}
 }
 

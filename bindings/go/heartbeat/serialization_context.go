@@ -18,7 +18,7 @@ import (
 //
 // As in the SDK, a codec must also work without one: for example, the SDK's default failure converter passes none.
 type SerializationContext struct {
-	// Namespace is Options.Namespace, TEMPORAL_NAMESPACE or "default". It isn't read from temporal.toml.
+	// Namespace is that of the connection.
 	Namespace string
 	// WorkflowID and WorkflowType are empty for a standalone activity.
 	WorkflowID, WorkflowType string

@@ -3,6 +3,8 @@ package heartbeat
 import (
 	"context"
 	"encoding/base64"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -139,5 +141,23 @@ func TestContextHasTheNamespaceOfTheOptionsOrTheEnvironment(t *testing.T) {
 	}
 	if got := (Options{Namespace: "of the options"}).conversion().namespace; got != "of the options" {
 		t.Error(got)
+	}
+}
+
+func TestContextHasTheNamespaceOfTheProfile(t *testing.T) {
+	needLibrary(t)
+	file := filepath.Join(t.TempDir(), "temporal.toml")
+	if err := os.WriteFile(file, []byte("[profile.default]\nnamespace = 'of \"the\\ profile'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := new([]SerializationContext)
+	options := Options{HostPort: silentServer(t), Lazy: true, ConfigFile: file, PayloadCodec: contextCodec{got: got}}
+	if err := Connect(context.Background(), options); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { Disconnect(context.Background()) })
+	openActivity(t, OpenOptions{InitialDetails: detailsOf(t), DisablePulse: true})
+	if namespace := (*got)[0].Namespace; namespace != `of "the\ profile` {
+		t.Errorf("%q", namespace)
 	}
 }

@@ -38,7 +38,8 @@ class PayloadCodec(Protocol):
 
     The thread that makes a call calls the codec. Several threads may do so at the same time. Of
     a codec that waits, make the methods coroutines: these run in another thread, so that they don't
-    block an event loop.
+    block an event loop. Only `Activity.heartbeat` waits for them in its thread. The timeout of a
+    call doesn't limit the time of the codec.
 
     A codec whose key depends on the activity has a third method, which is called for each
     `Activity` and for each call with a token::

@@ -9,6 +9,7 @@ Only imported if the SDK is already loaded.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from typing import Any, Callable, Optional, Union
@@ -82,8 +83,11 @@ class _SdkConverter(Codec):
         """
         has_attributes = failure.HasField("encoded_attributes")
         if has_attributes:
-            [texts] = self._codec.payload_converter.from_payloads([failure.encoded_attributes])
-            if isinstance(texts, dict) and "message" in texts:
+            texts = None
+            # Those of a received failure may be in any encoding.
+            with contextlib.suppress(Exception):
+                [texts] = self._codec.payload_converter.from_payloads([failure.encoded_attributes])
+            if isinstance(texts, dict) and isinstance(texts.get("message"), str):
                 failure.message = texts["message"]
                 failure.stack_trace = texts.get("stack_trace") or ""
                 failure.ClearField("encoded_attributes")

@@ -188,6 +188,16 @@ def test_attributes_of_an_own_form_are_left_and_encoded() -> None:
     assert asyncio.run(CONVERTER.decode([encoded])) == [SECRET]
 
 
+def test_received_attributes_that_cannot_be_read_are_passed_on() -> None:
+    received = Failure(message="Encoded failure")
+    received.application_failure_info.type = "T"
+    received.encoded_attributes.metadata["encoding"] = b"of another codec"
+    error = sdk.DefaultFailureConverter().from_failure(received, CONVERTER.payload_converter)
+    failure = made(error, codec_for(own(OwnReadable)))
+    [opened] = asyncio.run(SdkCodec().decode([as_sent(failure).encoded_attributes]))
+    assert opened == received.encoded_attributes
+
+
 FAIL: dict[str, Callable[[], Any]] = {
     "call": lambda: thb.fail(task_token(), SECRET, stack_trace=SECRET),
     "call of aio": lambda: asyncio.run(aio.fail(task_token(), SECRET, stack_trace=SECRET)),

@@ -178,11 +178,13 @@ def connect_arguments(given: Mapping[str, Any]) -> tuple[Binding, bytes]:
     options = dict(given)
     refuse_unknown(connect, options.pop("unknown", {}))
     codec = codec_of(options.pop("data_converter", None))
+    encode_common_attributes = options.get("encode_common_attributes")
+    if codec is not None:  # otherwise the library encodes what no codec of a call has encoded
+        options.pop("encode_common_attributes", None)
     binding = Binding(
         codec,
         namespace=options.get("namespace") or os.environ.get("TEMPORAL_NAMESPACE") or None,
-        # Without a codec in this process, the library encodes failures.
-        encode_common_attributes=options.pop("encode_common_attributes", None) if codec else None,
+        encode_common_attributes=encode_common_attributes,
         require_encoded=bool(options.get("require_encoded")),
     )
     timeout = options.pop("connect_timeout", None)

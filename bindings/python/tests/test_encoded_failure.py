@@ -234,3 +234,13 @@ def test_no_text_of_a_failure_is_sent_readable(
     recorder.wait_for(b"Encoded failure")
     assert b"binary/reversed" in recorder.received
     assert SECRET.encode() not in recorder.received
+
+
+@pytest.mark.parametrize("data_converter", [CONVERTER, Reversing()])
+def test_the_option_applies_to_the_codec_of_a_call(recorder: Recorder, data_converter: Any) -> None:
+    thb.connect(recorder.address, compression="none", encode_common_attributes=True)
+    cause = raised(ValueError(SECRET))
+    thb.fail(task_token(), SECRET, cause=cause, data_converter=data_converter)
+    assert recorder.received.count(b"Encoded failure") == 2
+    assert b"binary/reversed" in recorder.received
+    assert SECRET.encode() not in recorder.received

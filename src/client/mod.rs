@@ -32,6 +32,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use prost::Message;
 use tokio::{sync::Notify, time::Instant};
@@ -44,7 +45,7 @@ use crate::{
         deadline::Deadline,
         encoded::Encoded,
         error::Error,
-        method::Method,
+        method::{Call, Method},
         payload::{Payloads, is_large},
         signals::Signals,
         status::Status,
@@ -56,7 +57,7 @@ use crate::{
         Telemetry,
         log_record::{Event, Value},
     },
-    transport::{Predecessor, Transport, TryLimits},
+    transport::{Frame, Predecessor, Transport, TryLimits},
 };
 use admit::{Admitted, Way};
 use codec::Codec;
@@ -440,12 +441,23 @@ impl Client {
         Request: Message,
         Response: Message + Default,
     {
+        let answer = self.send_frame((method.call, Frame::plain(request)), effort, order).await?;
+        Response::decode(answer).map_err(|why| RpcError::undecodable(method.call.name, &why))
+    }
+
+    /// Does the same without the types of the messages, so that there is only one copy of this code.
+    async fn send_frame(
+        &self,
+        request: (Call, Frame),
+        effort: Effort<'_>,
+        order: &mut InOrder<'_>,
+    ) -> Result<Bytes, RpcError> {
         self.used.notify_one();
         match effort {
             Effort::Until(deadline) => {
-                retry::call(&self.transport, method, request, &self.retry, deadline, order).await
+                retry::call(&self.transport, request, &self.retry, deadline, order).await
             }
-            Effort::Once(limits) => retry::once(&self.transport, method, request, limits, order).await,
+            Effort::Once(limits) => retry::once(&self.transport, request, limits, order).await,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use prost::Message;
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
@@ -12,12 +12,7 @@ use super::{
 };
 use crate::{
     config::RetryPolicy,
-    model::{
-        deadline::Deadline,
-        error::Error,
-        method::{Call, Method},
-        status::Status,
-    },
+    model::{deadline::Deadline, error::Error, method::Call, status::Status},
     telemetry::log_record::{Event, Value},
     transport::{Frame, Transport, TryLimits, TryTime},
 };
@@ -37,25 +32,19 @@ const LAST_TRY_PART: u32 = 10;
 
 /// Makes the call until it succeeds, fails permanently, or reaches the deadline. Each try gets half of what is left,
 /// within bounds: a request that the server has lost must not use up all of it.
-pub async fn call<Request, Response>(
+pub async fn call(
     transport: &Transport,
-    method: &Method<Request, Response>,
-    request: &Request,
+    (call, request): (Call, Frame),
     policy: &RetryPolicy,
     deadline: &Deadline,
     order: &mut InOrder<'_>,
-) -> Result<Response, RpcError>
-where
-    Request: Message,
-    Response: Message + Default,
-{
-    let frame = Frame::plain(request);
+) -> Result<Bytes, RpcError> {
     let mut tries = Tries::new(*policy, deadline);
     loop {
         let limits = time_of_try(deadline, transport.longest_answer()).start();
         let answered = {
             // Pinned here, because moving such a large future costs time.
-            let answer = pin!(attempt(transport, method, frame.clone(), limits, order));
+            let answer = pin!(once(transport, (call, request.clone()), limits, order));
             deadline.unless_cancelled(answer).await
         };
         let error = match answered {
@@ -77,40 +66,17 @@ where
 }
 
 /// Makes one try of the call.
-pub async fn once<Request, Response>(
+pub async fn once(
     transport: &Transport,
-    method: &Method<Request, Response>,
-    request: &Request,
+    (call, request): (Call, Frame),
     limits: TryLimits,
     order: &mut InOrder<'_>,
-) -> Result<Response, RpcError>
-where
-    Request: Message,
-    Response: Message + Default,
-{
-    attempt(transport, method, Frame::plain(request), limits, order).await
-}
-
-async fn attempt<Request, Response>(
-    transport: &Transport,
-    method: &Method<Request, Response>,
-    request: Frame,
-    limits: TryLimits,
-    order: &mut InOrder<'_>,
-) -> Result<Response, RpcError>
-where
-    Response: Message + Default,
-{
-    match transport.unary(method.call, request, limits, order.predecessor).await {
-        Ok(response) => {
-            Response::decode(response).map_err(|why| RpcError::undecodable(method.call.name, &why))
-        }
-        Err(error) => {
-            let error = RpcError::from(error);
-            log_failure(transport, method.call, &error);
-            Err(error)
-        }
-    }
+) -> Result<Bytes, RpcError> {
+    transport.unary(call, request, limits, order.predecessor).await.map_err(|error| {
+        let error = RpcError::from(error);
+        log_failure(transport, call, &error);
+        error
+    })
 }
 
 fn log_failure(transport: &Transport, call: Call, error: &RpcError) {

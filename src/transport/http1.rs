@@ -126,19 +126,24 @@ impl Http1 {
     ) -> std::result::Result<Answer, NoAnswer> {
         let credentials = self.credentials.current();
         let request = self.request(path, body, &credentials).map_err(NoAnswer::Broken)?;
-        if let Some(sender) = self.take_idle() {
-            let now = Instant::now();
-            let end = now + end.saturating_duration_since(now) / REUSE_PART;
-            // The server may have closed the connection meanwhile.
-            if let Ok(Ok(answer)) = timeout_at(end, self.exchange(sender, request.clone(), limit)).await {
-                return Ok(answer);
+        let mut idle = self.take_idle();
+        loop {
+            let (is_reused, now) = (idle.is_some(), Instant::now());
+            let part = if is_reused { REUSE_PART } else { 1 };
+            let end = now + end.saturating_duration_since(now) / part;
+            let exchange = async {
+                let sender = match idle.take() {
+                    Some(sender) => sender,
+                    None => self.connect(credentials.clone(), end).await.map_err(NoAnswer::Broken)?,
+                };
+                self.exchange(sender, request.clone(), limit).await
+            };
+            let answer = timeout_at(end, exchange).await.unwrap_or(Err(NoAnswer::TimedOut));
+            // The server may have closed the unused connection meanwhile.
+            if answer.is_ok() || !is_reused {
+                return answer;
             }
         }
-        let exchange = async {
-            let sender = self.connect(credentials, end).await.map_err(NoAnswer::Broken)?;
-            self.exchange(sender, request, limit).await
-        };
-        timeout_at(end, exchange).await.unwrap_or(Err(NoAnswer::TimedOut))
     }
 
     fn request(&self, path: &str, body: Bytes, credentials: &Credentials) -> Result<Request<Full<Bytes>>> {

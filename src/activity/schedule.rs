@@ -113,7 +113,12 @@ impl Schedule {
         let answer = if self.timeout.is_zero() || lease_left >= growing + self.timeout / 2 {
             growing
         } else if lease_left >= self.timeout.mul_f64(ROOM_PART) || lease_left.is_zero() {
-            if ran_out == 0 { full } else { full.max(growing) }
+            match ran_out {
+                0 => full,
+                1 => full.max(growing),
+                // By ids, a try is two requests. The lease won't be kept by shorter tries either.
+                _ => self.timeout.max(growing),
+            }
         } else if ran_out == 0 && lease_left >= self.slack.mul_f64(SLACK_PART) {
             // The period leaves this slack, so the lease is kept if the server suddenly takes that long.
             lease_left.min(self.slack)
@@ -184,6 +189,13 @@ mod tests {
 
     fn schedule(timeout: Duration) -> Schedule {
         Schedule::new(timeout, s(0), Duration::from_millis(1))
+    }
+
+    #[test]
+    fn two_requests_of_a_slow_server_fit_into_the_third_try() {
+        let schedule = schedule(s(1800));
+        assert!(schedule.try_time(s(0), 1).answer < s(900));
+        assert_eq!(schedule.try_time(s(0), 2).answer, s(1800));
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl EndingCall {
 
     /// Ends the activity, with its beats suspended. A failure also carries the details that the server doesn't have yet.
     pub async fn run(&self, deadline: &Deadline, before: Before, ending: Ending) -> Result<()> {
-        // While the codec is slow or away, the beats go on.
+        // While the codec is slow or away, the beats continue.
         let ending = self.encode(ending, deadline).await?;
         let registry = &self.activities.registry;
         let flushes = match before {

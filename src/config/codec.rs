@@ -28,6 +28,9 @@ impl Codec {
 
     /// Reads the options of the codec server, if there is one.
     pub fn from_settings(settings: &Settings, namespace: &str) -> Result<Option<Self>> {
+        if settings.is_turned_off(&table::CODEC_ENDPOINT) {
+            return Ok(None);
+        }
         let Some(endpoint) = settings.text(&table::CODEC_ENDPOINT) else {
             let rest = table::KEYS.iter().filter(|key| key.name.starts_with("codec_") && settings.has(key));
             return match rest.map(|key| settings.source(key)).next() {

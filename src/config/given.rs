@@ -59,6 +59,7 @@ fn put(settings: &mut Settings, key: &'static Key, object: &mut Object<'_>) -> R
     let at = object.at(name);
     let value = match key.kind {
         Kind::Text | Kind::Secret | Kind::Word(_) => match object.string(name)?.map(Secret::from) {
+            Some(text) if text.is_empty() && key.may_be_empty() => Some(Value::Nothing),
             Some(text) if text.is_empty() => {
                 return Err(Error::config(format!("{at} is empty: leave it out for the default")));
             }

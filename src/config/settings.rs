@@ -33,6 +33,11 @@ impl Settings {
         self.filled(key.name).is_some()
     }
 
+    /// Returns whether the option was given, but empty.
+    pub fn is_turned_off(&self, key: &Key) -> bool {
+        self.0.get(key.name).is_some_and(|setting| setting.value == Value::Nothing)
+    }
+
     /// Refuses an option together with its alternative in the same source.
     pub fn checked(self) -> Result<Self> {
         self.check_against(&self)?;

@@ -40,6 +40,11 @@ impl Key {
             || ["api_key", "api_key_path", "grpc_meta", "codec_auth", "codec_headers"].contains(&self.name)
     }
 
+    /// Returns whether an empty text turns the option off, also against the environment.
+    pub fn may_be_empty(&self) -> bool {
+        self.name == CODEC_ENDPOINT.name
+    }
+
     /// Returns its default value.
     pub fn default_value(&self) -> Option<Value> {
         self.kind.parse(self.default?).ok()
@@ -274,7 +279,7 @@ options! {
         "codec_endpoint",
         Kind::Text,
         "The URL of a codec server, without `/encode`: it encodes every value that is sent, and decodes every value that is \
-         read. `{namespace}` in it is replaced. Default: none.",
+         read. `{namespace}` in it is replaced. An empty string turns off that of the environment. Default: none.",
     )
     .variable("TEMPORAL_CODEC_ENDPOINT")
     .in_profile("codec.endpoint");

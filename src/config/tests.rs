@@ -242,3 +242,50 @@ fn reconfiguring_changes_only_the_named_options() {
     let error = options.reconfigured(br#"{"address":"a:1"}"#).unwrap_err();
     assert!(error.message().contains("options.address") && error.message().contains("disconnect"), "{error}");
 }
+
+#[test]
+fn codec_server_is_read_from_its_url() {
+    let options = read(
+        r#"{"namespace":"n","codec_endpoint":"https://codec.example.com/v1/{namespace}/","codec_auth":"Bearer hunter2"}"#,
+        &[],
+    );
+    let codec = options.unwrap().codec.unwrap();
+    assert_eq!((codec.address.text.as_str(), codec.path.as_str()), ("codec.example.com:443", "/v1/n"));
+    assert_eq!(codec.authority, "codec.example.com");
+    assert_eq!(codec.security.headers.map().get("authorization").unwrap(), "Bearer hunter2");
+    assert_eq!(codec.security.tls.unwrap().server_name, "codec.example.com".try_into().unwrap());
+    let local = read("", &[("TEMPORAL_CODEC_ENDPOINT", "http://[::1]:8081")]).unwrap().codec.unwrap();
+    assert_eq!((local.address.port, local.security.tls), (8081, None));
+}
+
+#[test]
+fn codec_server_of_the_environment_can_be_turned_off() {
+    let variables = [("TEMPORAL_CODEC_ENDPOINT", "http://127.0.0.1:1"), ("TEMPORAL_CODEC_AUTH", "x")];
+    assert!(read("", &variables).unwrap().codec.is_some());
+    assert_eq!(read(r#"{"codec_endpoint":""}"#, &variables).unwrap().codec, None);
+}
+
+#[test]
+fn values_are_not_sent_in_the_clear_to_another_computer() {
+    let given = r#"{"codec_endpoint":"http://codec.example.com:8081"}"#;
+    let (status, message) = refused(given, &[]);
+    assert!(status == Status::Config && message.contains("codec_http_host"), "{message}");
+    let allowed = given.replace('}', r#","codec_http_host":"codec.example.com"}"#);
+    assert!(read(&allowed, &[]).unwrap().codec.is_some());
+}
+
+#[test]
+fn mistakes_in_the_options_of_a_codec_server_are_named() {
+    for (given, words) in [
+        (r#"{"codec_endpoint":"codec.example.com"}"#, "must be a URL"),
+        (r#"{"codec_endpoint":"ftp://codec.example.com"}"#, "neither https:// nor http://"),
+        (r#"{"codec_endpoint":"https://user@codec.example.com"}"#, "codec_auth"),
+        (r#"{"codec_endpoint":"https://codec.example.com?x=1"}"#, "query"),
+        (r#"{"codec_auth":"hunter2"}"#, "without codec_endpoint"),
+        (r#"{"codec_endpoint":"http://127.0.0.1:1","codec_auth":"hunter2\n"}"#, "options.codec_auth"),
+    ] {
+        let (status, message) = refused(given, &[]);
+        assert!(status == Status::Config && message.contains(words), "{given}: {message}");
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+}

@@ -138,7 +138,7 @@ pub struct Start {
 }
 
 impl Start {
-    /// Begins. Returns whether it may, because nobody has prevented it.
+    /// Begins. Returns whether it may, because no caller has prevented it.
     pub fn begin(&self) -> bool {
         self.decide()
     }

@@ -36,6 +36,8 @@ const NULL_ENCODING: &[u8] = b"binary/null";
 
 /// The encoding of an external reference in older SDKs. Newer ones send a protobuf message of this type as JSON.
 pub const EXTERNAL_REFERENCE: &str = "json/external-storage-reference";
+/// Set on a reference that a codec has encoded.
+const EXTERNAL_REFERENCE_MARK: &str = "__temporal_external_storage_reference";
 const EXTERNAL_REFERENCE_MESSAGE: &[u8] = b"temporal.api.sdk.v1.ExternalStorageReference";
 
 /// The encoding of the bytes that a caller passes.
@@ -207,6 +209,7 @@ impl Payload {
     pub fn is_external_reference(&self) -> bool {
         self.encoding() == EXTERNAL_REFERENCE.as_bytes()
             || self.metadata.get("messageType").is_some_and(|name| *name == EXTERNAL_REFERENCE_MESSAGE)
+            || self.metadata.contains_key(EXTERNAL_REFERENCE_MARK)
     }
 
     /// Returns whether anybody can read the value. A reference shows only where the value is stored.

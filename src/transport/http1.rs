@@ -139,7 +139,7 @@ impl Http1 {
                 self.exchange(sender, request.clone(), limit).await
             };
             let answer = timeout_at(end, exchange).await.unwrap_or(Err(NoAnswer::TimedOut));
-            // The server may have closed the unused connection meanwhile.
+            // The server may have closed the connection while it was unused.
             if answer.is_ok() || !is_reused {
                 return answer;
             }

@@ -147,8 +147,8 @@ def connect(
       "Encoded failure" instead. By default the ``failure_converter_class`` of a DataConverter
       decides, and other codecs and codec servers don't encode them.
     * ``codec_endpoint``: the URL of a codec server, which encodes and decodes all values instead of
-      a ``data_converter``. ``codec_auth`` is the header Authorization of its requests, and
-      ``codec_headers`` are further headers. ``codec_tls``: a dict of `CodecTlsOptions`.
+      a ``data_converter``. A ``data_converter`` turns off the codec server of the environment.
+      ``codec_auth`` is the header Authorization of its requests, ``codec_headers`` are more headers. ``codec_tls``: a dict of `CodecTlsOptions`.
       ``codec_http_host``: the host of a server that may be reached by plain http.
     * ``metrics_address``: ``"ip:port"``, where Prometheus can fetch the `metrics`; none.
 
@@ -181,6 +181,8 @@ def connect_arguments(given: Mapping[str, Any]) -> tuple[Binding, bytes]:
     encode_common_attributes = options.get("encode_common_attributes")
     if codec is not None:  # otherwise the library encodes what no codec of a call has encoded
         options.pop("encode_common_attributes", None)
+        if options.get("codec_endpoint") is None:
+            options["codec_endpoint"] = ""  # not that of the environment
     binding = Binding(
         codec,
         namespace=options.get("namespace") or os.environ.get("TEMPORAL_NAMESPACE") or None,

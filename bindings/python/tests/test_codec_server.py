@@ -136,3 +136,16 @@ def test_a_codec_of_this_process_reads_what_the_server_holds(
 def encode(value: Any) -> list[Payload]:
     plain = Payload(json.dumps(value).encode(), {"encoding": b"json/plain"})
     return Reversing().encode([plain])
+
+
+def test_a_codec_of_this_process_turns_off_the_codec_server_of_the_environment(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing listens there.
+    monkeypatch.setenv("TEMPORAL_CODEC_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("TEMPORAL_CODEC_AUTH", "Bearer one")
+    thb.connect(recorder.address, namespace="ns", data_converter=Reversing())
+    with thb.Activity(
+        task_token(), initial_details=[SECRET], heartbeat_timeout=30, close_timeout=0
+    ) as activity:
+        assert list(activity.details()) == [SECRET]

@@ -148,7 +148,7 @@ fn give_up(handle: u64, error: &Error) {
     let timeout = Timeout::Within(rpc::DEFAULT_TIMEOUT);
     let ended = activity::fail(handle, failure("Worker", &words).as_bytes(), timeout).and_then(Call::wait);
     warn_if_kept(ended);
-    // The handle isn't used any more, whatever its last record is.
+    // There is no record to send.
     let _ = activity::close(handle, Timeout::Zero).and_then(Call::wait);
 }
 

@@ -31,6 +31,7 @@ use crate::{
     config::Options,
     model::{
         attempt::Target,
+        codec::{OwnCodec, PayloadCodec},
         deadline::{Start, Timeout},
         details::Details,
         error::{Error, Result},
@@ -59,6 +60,14 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connects the process to a server. The JSON options override the environment, which overrides the defaults.
 pub fn connect(options_json: &[u8]) -> Result<Call<()>> {
     process::connect(Options::read(options_json)?)
+}
+
+/// Does the same with a codec of this program, which encodes all values that are sent, and decodes those that are read. It
+/// replaces the codec server of the options.
+pub fn connect_with_codec(options_json: &[u8], codec: Arc<dyn PayloadCodec>) -> Result<Call<()>> {
+    let mut options = Options::read(options_json)?;
+    options.own_codec = Some(OwnCodec(codec));
+    process::connect(options)
 }
 
 /// Changes `api_key`, `grpc_meta` and `tls` while connected. The JSON options override those in force. Activities

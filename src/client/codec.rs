@@ -1,6 +1,7 @@
-//! A codec server: encodes the values that are sent, and decodes those that are read.
+//! The codec: encodes the values that are sent, and decodes those that are read. It is an object of the program, or a codec
+//! server.
 //!
-//! The protocol is that of the SDKs' remote codecs: `POST /encode` and `POST /decode` with the JSON of a `Payloads`, and
+//! The protocol of the server is that of the SDKs' remote codecs: `POST /encode` and `POST /decode` with the JSON of a `Payloads`, and
 //! the same number of values in the answer.
 
 use std::{
@@ -20,14 +21,16 @@ use tokio::{
 
 use crate::{
     client::rpc_error::{Retry, RpcError},
-    config::{Options, Security},
+    config::{self, Options},
     model::{
+        codec::OwnCodec,
         error::{Error, Result},
         payload_json,
         status::Status,
     },
     proto::temporal::api::common::v1::Payload,
     runtime::IoThread,
+    sys,
     telemetry::{
         Telemetry,
         log_record::{Event, Value},
@@ -61,22 +64,133 @@ impl Direction {
     }
 }
 
-/// The client of a codec server.
+/// The codec of the client.
 pub struct Codec {
-    http: Http1,
-    /// The server's address, for errors.
+    backend: Backend,
+    /// Its name in errors, and where it is.
+    name: String,
     peer: String,
-    path: String,
     slots: Semaphore,
-    max_message_bytes: usize,
+    io_thread: IoThread,
     is_failing: AtomicBool,
     telemetry: Arc<Telemetry>,
 }
 
+enum Backend {
+    Own(OwnCodec),
+    Server(CodecServer),
+}
+
 impl Codec {
-    /// Creates the client of the codec server in `options`, if there is one. Sends nothing yet.
+    /// Creates the codec of `options`, if there is one. Sends nothing yet.
     pub fn new(options: &Options, io_thread: IoThread, telemetry: Arc<Telemetry>) -> Result<Option<Self>> {
-        let Some(codec) = &options.codec else { return Ok(None) };
+        let (backend, name, peer) = match (&options.own_codec, &options.codec) {
+            (Some(own), _) => (Backend::Own(own.clone()), "the codec".to_owned(), "this process".to_owned()),
+            (None, Some(codec)) => {
+                let peer = codec.address.text.clone();
+                let server = CodecServer::new(codec, options, io_thread.clone())?;
+                (Backend::Server(server), format!("the codec server {peer}"), peer)
+            }
+            (None, None) => return Ok(None),
+        };
+        let (slots, is_failing) = (Semaphore::new(MAX_IN_FLIGHT), AtomicBool::new(false));
+        Ok(Some(Codec { backend, name, peer, slots, io_thread, is_failing, telemetry }))
+    }
+
+    /// Puts other credentials in force.
+    pub fn secure(&self, options: &Options) -> Result<()> {
+        match (&self.backend, &options.codec) {
+            (Backend::Server(server), Some(changed)) => server.http.secure(changed.security.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Rereads the files with credentials.
+    pub async fn reload_credentials(&self) {
+        if let Backend::Server(server) = &self.backend {
+            server.http.reload_credentials(&self.telemetry).await;
+        }
+    }
+
+    /// Encodes or decodes values, in one try that ends at `end`.
+    pub async fn convert(
+        &self,
+        direction: Direction,
+        payloads: Vec<Payload>,
+        end: Instant,
+    ) -> std::result::Result<Vec<Payload>, RpcError> {
+        let end = end.min(Instant::now() + LONGEST_TRY);
+        let metrics = &self.telemetry.metrics;
+        metrics.codec_requests.one();
+        let conversion = async {
+            let _slot = self.slots.acquire().await;
+            match &self.backend {
+                Backend::Own(own) => self.io_thread.run(convert_here(own.clone(), direction, payloads)).await,
+                Backend::Server(server) => server.ask(direction, payloads, end).await,
+            }
+        };
+        let converted = timeout_at(end, conversion).await.unwrap_or_else(|_| Err(timed_out()));
+        let converted =
+            converted.map_err(|failed| RpcError { error: failed.error.prefixed(&self.name), ..failed });
+        self.log(&converted);
+        converted
+    }
+
+    fn log<T>(&self, converted: &std::result::Result<T, RpcError>) {
+        let peer = &[("peer", Value::Text(&self.peer))];
+        let was_failing = self.is_failing.swap(converted.is_err(), Ordering::Relaxed);
+        match converted {
+            Err(failed) => {
+                self.telemetry.metrics.codec_failures.one();
+                self.telemetry.log.write(Event::CodecFailed, peer, || failed.error.message().to_owned());
+            }
+            Ok(_) if was_failing => {
+                self.telemetry.log.write(Event::CodecAnswers, peer, || format!("{} works again", self.name));
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Lets a codec of the program convert values, on a thread for work that blocks.
+async fn convert_here(
+    OwnCodec(codec): OwnCodec,
+    direction: Direction,
+    payloads: Vec<Payload>,
+) -> std::result::Result<Vec<Payload>, RpcError> {
+    let count = payloads.len();
+    let converted = sys::blocking::run(move || match direction {
+        Direction::Encode => codec.encode(payloads),
+        Direction::Decode => codec.decode(payloads),
+    });
+    let failed = |error: Error| match error.is_retryable() {
+        true => RpcError::temporary(error),
+        false => RpcError::permanent(error),
+    };
+    match converted.await {
+        Ok(Ok(converted)) => check_count(converted, count),
+        Ok(Err(error)) => Err(failed(error.prefixed("failed:"))),
+        Err(why) => Err(failed(Error::new(Status::Internal, format!("didn't run: {why}")))),
+    }
+}
+
+fn check_count(converted: Vec<Payload>, count: usize) -> std::result::Result<Vec<Payload>, RpcError> {
+    if converted.len() == count {
+        return Ok(converted);
+    }
+    let why = format!("returned {} values for {count}", converted.len());
+    Err(RpcError::permanent(Error::new(Status::ServerError, why)))
+}
+
+/// The client of a codec server.
+struct CodecServer {
+    http: Http1,
+    path: String,
+    max_message_bytes: usize,
+}
+
+impl CodecServer {
+    fn new(codec: &config::Codec, options: &Options, io_thread: IoThread) -> Result<Self> {
         let namespace = HeaderValue::from_str(&options.namespace)
             .map_err(|_| Error::config("the namespace has a character that a header can't carry"))?;
         let headers = HeaderMap::from_iter([
@@ -90,63 +204,11 @@ impl Codec {
             // A proxy can't reach this computer.
             proxy: options.proxy.clone().filter(|_| !codec.is_on_this_computer()),
         };
-        Ok(Some(Codec {
+        Ok(CodecServer {
             http: Http1::new(server, codec.security.clone(), headers, io_thread)?,
-            peer: codec.address.text.clone(),
             path: codec.path.clone(),
-            slots: Semaphore::new(MAX_IN_FLIGHT),
             max_message_bytes: options.max_message_bytes,
-            is_failing: AtomicBool::new(false),
-            telemetry,
-        }))
-    }
-
-    /// Puts other credentials in force.
-    pub fn secure(&self, security: Security) -> Result<()> {
-        self.http.secure(security)
-    }
-
-    /// Rereads the files with credentials.
-    pub async fn reload_credentials(&self) {
-        self.http.reload_credentials(&self.telemetry).await;
-    }
-
-    /// Encodes or decodes values, in one try that ends at `end`.
-    pub async fn convert(
-        &self,
-        direction: Direction,
-        payloads: Vec<Payload>,
-        end: Instant,
-    ) -> std::result::Result<Vec<Payload>, RpcError> {
-        let end = end.min(Instant::now() + LONGEST_TRY);
-        let metrics = &self.telemetry.metrics;
-        metrics.codec_requests.one();
-        let converted = match timeout_at(end, self.slots.acquire()).await {
-            Ok(_slot) => self.ask(direction, payloads, end).await,
-            Err(_) => Err(timed_out()),
-        };
-        let converted = converted.map_err(|failed| {
-            let peer = &self.peer;
-            RpcError { error: failed.error.prefixed(&format!("the codec server {peer}")), ..failed }
-        });
-        self.log(&converted);
-        converted
-    }
-
-    fn log<T>(&self, converted: &std::result::Result<T, RpcError>) {
-        let peer = &[("peer", Value::Text(&self.peer))];
-        let was_failing = self.is_failing.swap(converted.is_err(), Ordering::Relaxed);
-        match converted {
-            Err(failed) => {
-                self.telemetry.metrics.codec_failures.one();
-                self.telemetry.log.write(Event::CodecFailed, peer, || failed.error.message().to_owned());
-            }
-            Ok(_) if was_failing => self
-                .telemetry
-                .log
-                .write(Event::CodecAnswers, peer, || format!("the codec server {} answers again", self.peer)),
-            Ok(_) => {}
-        }
+        })
     }
 
     async fn ask(
@@ -178,11 +240,7 @@ impl Codec {
             let why = format!("gave an answer to POST {} that can't be used: {why}", direction.path());
             RpcError::permanent(Error::new(Status::ServerError, why))
         };
-        let converted = payload_json::from_json(&body).map_err(wrong)?;
-        if converted.len() != count {
-            return Err(wrong(format!("it has {} values instead of {count}", converted.len())));
-        }
-        Ok(converted)
+        check_count(payload_json::from_json(&body).map_err(wrong)?, count)
     }
 }
 

@@ -182,8 +182,8 @@ impl Client {
 
     /// Puts the credentials of `options` in force. Returns whether the server must be connected again.
     pub fn secure(&self, options: &Options) -> Result<bool, Error> {
-        if let (Some(codec), Some(changed)) = (&self.codec, &options.codec) {
-            codec.secure(changed.security.clone())?;
+        if let Some(codec) = &self.codec {
+            codec.secure(options)?;
         }
         self.transport.secure(options)
     }

@@ -22,6 +22,7 @@ use http::uri::Authority;
 
 use crate::{
     model::{
+        codec::OwnCodec,
         error::{Error, Result},
         secret::Secret,
     },
@@ -54,6 +55,8 @@ pub struct Options {
     pub require_encoded: bool,
     /// The codec server.
     pub codec: Option<Codec>,
+    /// A codec of the program, which replaces the codec server.
+    pub own_codec: Option<OwnCodec>,
     /// Whether the codec also encodes the message and the stack trace of failures.
     pub encode_common_attributes: bool,
     /// The address on which the metrics are served.
@@ -136,7 +139,8 @@ impl Options {
                 given.source(key)
             )));
         }
-        Self::from_settings(given.over(self.settings.clone()))
+        let changed = Self::from_settings(given.over(self.settings.clone()))?;
+        Ok(Options { own_codec: self.own_codec.clone(), ..changed })
     }
 
     fn from_settings(settings: Settings) -> Result<Self> {
@@ -165,6 +169,7 @@ impl Options {
                 .unwrap_or(usize::MAX),
             require_encoded: settings.flag(&table::REQUIRE_ENCODED),
             codec: Codec::from_settings(&settings, &namespace)?,
+            own_codec: None,
             encode_common_attributes: settings.flag(&table::ENCODE_COMMON_ATTRIBUTES),
             metrics_address: metrics_address(&settings)?,
             namespace,

@@ -1,6 +1,7 @@
 //! Values that all layers share, such as tokens, payloads, errors and deadlines.
 
 pub mod attempt;
+pub mod codec;
 pub mod deadline;
 pub mod details;
 pub mod encoded;

@@ -19,6 +19,7 @@ mod limited_connection;
 mod long_tries;
 mod messages;
 mod not_found;
+mod own_codec;
 mod races;
 mod retries;
 mod secrets;

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 
+use prost::Message;
 use zeroize::Zeroizing;
 
 use super::{
@@ -15,11 +16,13 @@ use crate::{
         encoded::Encoded,
         error::Error,
         failure::Report,
+        method::Call,
         payload::Payloads,
         status::Status,
         token::Token,
     },
     proto::temporal::api::workflowservice::v1 as api,
+    transport::Frame,
 };
 
 /// How to end an activity.
@@ -177,9 +180,16 @@ impl Client {
         effort: Effort<'_>,
         order: &mut InOrder<'_>,
     ) -> Result<(), RpcError> {
+        let (call, request) = self.request_of(ending.clone(), way);
+        let answer = self.send_frame((call, request), effort, order).await?;
+        // It has nothing that is needed.
+        <()>::decode(answer).map_err(|why| RpcError::undecodable(call.name, &why))
+    }
+
+    fn request_of(&self, ending: Ending, way: Way) -> (Call, Frame) {
         let (identity, namespace) = (self.identity.clone(), self.namespace.clone());
         let resource_id = way.resource_id();
-        match (ending.clone(), way) {
+        match (ending, way) {
             (Ending::Complete(result), Way::Token(task_token)) => {
                 let request = api::RespondActivityTaskCompletedRequest {
                     task_token,
@@ -188,7 +198,7 @@ impl Client {
                     namespace,
                     resource_id,
                 };
-                self.send(&api::RESPOND_ACTIVITY_TASK_COMPLETED, &request, effort, order).await.map(drop)
+                (api::RESPOND_ACTIVITY_TASK_COMPLETED.call, Frame::plain(&request))
             }
             (Ending::Complete(result), Way::Ids(Ids { workflow_id, run_id, activity_id })) => {
                 let request = api::RespondActivityTaskCompletedByIdRequest {
@@ -200,9 +210,7 @@ impl Client {
                     identity,
                     resource_id,
                 };
-                self.send(&api::RESPOND_ACTIVITY_TASK_COMPLETED_BY_ID, &request, effort, order)
-                    .await
-                    .map(drop)
+                (api::RESPOND_ACTIVITY_TASK_COMPLETED_BY_ID.call, Frame::plain(&request))
             }
             // The responses' `failures` report details over the size limit; such details were refused before.
             (Ending::Fail(report), Way::Token(task_token)) => {
@@ -214,7 +222,7 @@ impl Client {
                     last_heartbeat_details: report.heartbeat_details,
                     resource_id,
                 };
-                self.send(&api::RESPOND_ACTIVITY_TASK_FAILED, &request, effort, order).await.map(drop)
+                (api::RESPOND_ACTIVITY_TASK_FAILED.call, Frame::plain(&request))
             }
             (Ending::Fail(report), Way::Ids(Ids { workflow_id, run_id, activity_id })) => {
                 let request = api::RespondActivityTaskFailedByIdRequest {
@@ -227,7 +235,7 @@ impl Client {
                     last_heartbeat_details: report.heartbeat_details,
                     resource_id,
                 };
-                self.send(&api::RESPOND_ACTIVITY_TASK_FAILED_BY_ID, &request, effort, order).await.map(drop)
+                (api::RESPOND_ACTIVITY_TASK_FAILED_BY_ID.call, Frame::plain(&request))
             }
             (Ending::Cancel(details), Way::Token(task_token)) => {
                 let request = api::RespondActivityTaskCanceledRequest {
@@ -237,7 +245,7 @@ impl Client {
                     namespace,
                     resource_id,
                 };
-                self.send(&api::RESPOND_ACTIVITY_TASK_CANCELED, &request, effort, order).await.map(drop)
+                (api::RESPOND_ACTIVITY_TASK_CANCELED.call, Frame::plain(&request))
             }
             (Ending::Cancel(details), Way::Ids(Ids { workflow_id, run_id, activity_id })) => {
                 let request = api::RespondActivityTaskCanceledByIdRequest {
@@ -249,7 +257,7 @@ impl Client {
                     identity,
                     resource_id,
                 };
-                self.send(&api::RESPOND_ACTIVITY_TASK_CANCELED_BY_ID, &request, effort, order).await.map(drop)
+                (api::RESPOND_ACTIVITY_TASK_CANCELED_BY_ID.call, Frame::plain(&request))
             }
         }
     }

@@ -10,6 +10,11 @@ use super::sync::Mutex;
 
 /// Runs `work` on a thread for work that blocks. Fails with `EAGAIN` if no thread can be made.
 pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    #[cfg(test)]
+    if let Some(world) = super::simulated::world() {
+        world.work().await?;
+        return Ok(work());
+    }
     let work = Arc::new(Mutex::new(Some(work)));
     let queued = work.clone();
     let spawn = || {

@@ -23,6 +23,8 @@ pub trait World: Send + Sync {
     fn resolve(&self, host: &str, port: u16) -> Answer<Vec<SocketAddr>>;
     /// Connects to an address.
     fn connect(&self, address: SocketAddr) -> Answer<Box<dyn Connection>>;
+    /// Takes the time of work on another thread.
+    fn work(&self) -> Answer<()>;
     /// Blocks the calling thread until the condition variable is notified, or `time` is over.
     fn wait(&self, condvar: usize, time: Duration);
     /// Wakes one thread that waits for the condition variable.

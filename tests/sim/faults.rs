@@ -1,6 +1,12 @@
 //! The faults: each begins, lasts for a while, and ends. To add one, add a kind, and what it does in [`Fault::happen`].
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::time::{Instant, sleep};
 
@@ -57,6 +63,10 @@ pub enum Fault {
     ResetActivity,
     /// A user changes the heartbeat timeout of an activity.
     ChangeTimeout,
+    /// The codec fails.
+    CodecAway,
+    /// The codec hangs.
+    CodecHangs,
 }
 
 /// How long a server takes to start again.
@@ -108,10 +118,19 @@ impl Fault {
         ]
     }
 
-    /// Whether the library must keep its promises on time in spite of it. By ids, nothing may be sent while a replica shows an earlier
+    /// Whether the library must keep its promises on time in spite of it. Without the codec it keeps the leases. By ids, nothing may be sent while a replica shows an earlier
     /// attempt.
     fn is_harmless(self) -> bool {
-        matches!(self, Fault::GoAway | Fault::ClockStep | Fault::Cancel | Fault::Pause | Fault::ResetActivity)
+        matches!(
+            self,
+            Fault::GoAway
+                | Fault::ClockStep
+                | Fault::Cancel
+                | Fault::Pause
+                | Fault::ResetActivity
+                | Fault::CodecAway
+                | Fault::CodecHangs
+        )
     }
 
     /// Whether it leaves connections alone.
@@ -125,6 +144,8 @@ impl Fault {
                 | Fault::Pause
                 | Fault::ResetActivity
                 | Fault::ChangeTimeout
+                | Fault::CodecAway
+                | Fault::CodecHangs
         )
     }
 
@@ -200,6 +221,8 @@ impl Fault {
                 sleep(time).await;
                 world.server.behave(begun);
             }
+            Fault::CodecAway => stop(world, &world.codec.away, time).await,
+            Fault::CodecHangs => stop(world, &world.codec.hanging, time).await,
             Fault::Suspend => world.suspend(time),
             Fault::FreezeClient => {
                 world.stood_still(time);
@@ -301,4 +324,12 @@ async fn source(world: Arc<World>, process: Arc<Process>) {
         }
         world.log(Lane::World, || format!("{fault:?} is over"));
     }
+}
+
+/// Stops the codec in one way.
+async fn stop(world: &World, count: &AtomicUsize, time: Duration) {
+    count.fetch_add(1, Ordering::Relaxed);
+    sleep(time).await;
+    count.fetch_sub(1, Ordering::Relaxed);
+    world.codec.mended();
 }

@@ -96,6 +96,7 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
         age: Moment::now().since(activity.began),
         ids: is_by_ids.then(|| activity.ids()),
         attempt: if is_by_ids { activity.attempt } else { 0 },
+        has_codec: world.plan.codec.is_some(),
         verify: world.chance(0.3),
         ..OpenOptions::new()
     };

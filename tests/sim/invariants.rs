@@ -19,6 +19,7 @@ use crate::{
     model::{
         attempt::Attempt,
         error::{Error, Result},
+        payload::Payloads,
         signals::Signals,
         status::Status,
     },
@@ -108,7 +109,15 @@ impl World {
     /// others, after 1 s, 2 s, 4 s, and so on until T: together these last for less than T. The last one succeeds within T.
     fn longest_delivery(&self, held: &Held, timeout: Duration) -> Duration {
         let is_slow = self.plan.longest_answer * f64::from(held.requests_per_beat()) > ANSWER_PART;
-        World::recovery(timeout) + if is_slow { timeout } else { Duration::ZERO }
+        let codec = self.plan.codec.unwrap_or_default() * 4;
+        World::recovery(timeout) + codec + if is_slow { timeout } else { Duration::ZERO }
+    }
+}
+
+/// A request has arrived at the server.
+pub fn arrived(world: &World, request: &Request) {
+    if world.plan.codec.is_some() && request.payloads().is_some_and(Payloads::needs_codec) {
+        world.violated("nothing_is_sent_in_the_clear", request.words());
     }
 }
 
@@ -205,7 +214,9 @@ fn call_failed(world: &World, what: &str, timeout: Duration, error: &Error) {
         error.status(),
         Status::Timeout | Status::Unavailable | Status::ServerError | Status::ResourceExhausted
     );
-    let is_enough = timeout > longest_answer(world) * requests_of_beat(world, 4) + Duration::from_secs(2);
+    let codec = world.plan.codec.unwrap_or_default() * 4;
+    let is_enough =
+        timeout > longest_answer(world) * requests_of_beat(world, 4) + codec + Duration::from_secs(2);
     let named: Vec<_> = trace::names(what)
         .map(|name| lock(&world.server.temporal).activities[number_of(name)].clone())
         .collect();
@@ -215,7 +226,8 @@ fn call_failed(world: &World, what: &str, timeout: Duration, error: &Error) {
     let is_of_running = named
         .iter()
         .all(|activity| world.held(activity.number).is_none_or(|held| !is_over(activity, held.attempt)));
-    if is_temporary && is_enough && is_of_running && world.good_for() > needed {
+    let good_for = world.good_for().min(world.codec.good_for());
+    if is_temporary && is_enough && is_of_running && good_for > needed {
         world.violated("calls_succeed_in_a_good_world", format!("{what}: {error:?}"));
     }
 }
@@ -384,7 +396,7 @@ fn check_activity(world: &World, process: &Process, number: usize, held: Held, s
     }
     let Some((_, record, since)) = seen.awaited else { return };
     let bound = world.longest_delivery(&held, info.heartbeat_timeout);
-    if since.elapsed() > bound && world.good_for() > bound && !is_over {
+    if since.elapsed() > bound && world.good_for() > bound && world.codec.good_for() > bound && !is_over {
         let text = format!(
             "record {record} of a{number} isn't acknowledged, {:.1} s after it was seen first, in a good world",
             since.elapsed().as_secs_f64()

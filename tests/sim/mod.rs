@@ -4,6 +4,7 @@
 mod activity;
 mod blocking;
 mod calls;
+mod codec;
 mod compare;
 mod description;
 mod faults;

@@ -34,6 +34,8 @@ pub struct Plan {
     pub applies_late: bool,
     /// How many of its answers are wrong while a fault of the server is active.
     pub wrong_answers: f64,
+    /// How long the program's codec takes at most; `None`: there is none.
+    pub codec: Option<Duration>,
     /// By weight.
     pub faults: Vec<(u32, Fault)>,
     /// How many faults may be active at once.
@@ -76,11 +78,27 @@ const FEW: usize = 30;
 impl Plan {
     pub fn of(seed: u64) -> Self {
         let mut random = Rng::with_seed(seed ^ 0x5eed);
-        match random.u32(..100) {
+        let plan = match random.u32(..100) {
             0..=91 => Self::dense(seed, &mut random),
             92 => Self::flood(seed, &mut random),
             _ => Self::long(seed, &mut random),
+        };
+        plan.with_codec(&mut random)
+    }
+
+    /// Some programs have a codec, which may be as slow as half of a heartbeat timeout.
+    fn with_codec(mut self, random: &mut Rng) -> Self {
+        let shortest =
+            self.timeouts_ms.iter().copied().filter(|timeout| *timeout > 0).min().unwrap_or(30_000);
+        let half = Duration::from_millis(shortest / 2);
+        self.codec = random
+            .choice([None, None, None, Some(Duration::from_millis(2)), Some(half / 5), Some(half)])
+            .flatten();
+        if self.codec.is_some() && self.shape != Shape::Flood {
+            let faults = [(random.u32(0..4), Fault::CodecAway), (random.u32(0..4), Fault::CodecHangs)];
+            self.faults.extend(faults.into_iter().filter(|(weight, _)| *weight > 0));
         }
+        self
     }
 
     fn dense(seed: u64, random: &mut Rng) -> Self {
@@ -128,6 +146,7 @@ impl Plan {
             longest_answer,
             applies_late,
             wrong_answers,
+            codec: None,
             faults: faults(random),
             faults_at_once: u32::try_from(faults_at_once).unwrap(),
             version: random.choice([NEWEST, NEWEST, NEWEST, 31, 30, 29]).unwrap(),

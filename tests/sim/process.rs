@@ -15,6 +15,7 @@ use tokio::{
 
 use super::{
     calls::wait_for,
+    codec::Codec,
     invariants,
     submissions::Submissions,
     trace::Lane,
@@ -25,6 +26,7 @@ use crate::{
     client::Effort,
     config::Options,
     model::{
+        codec::OwnCodec,
         deadline::{Deadline, Timeout},
         error::{Error, Result},
         signals::Signals,
@@ -78,17 +80,20 @@ impl Process {
         self.activities
     }
 
-    fn options(&self) -> Options {
+    fn options(&self, world: &World) -> Options {
         let key = self.key.load(Ordering::Relaxed);
         let json = format!(
             r#"{{"address":"server.example:7233","identity":"sim","api_key":"key-{key}","tls":false}}"#
         );
-        Options::read(json.as_bytes()).unwrap()
+        let mut options = Options::read(json.as_bytes()).unwrap();
+        options.own_codec = world.plan.codec.map(|_| OwnCodec(Arc::new(Codec(world.this()))));
+        options
     }
 
     pub fn connect(self: &Arc<Self>, world: &World) {
         let telemetry = &self.activities.telemetry;
-        let session = Session::new(self.options(), self.activities, telemetry, Runtime::simulated()).unwrap();
+        let session =
+            Session::new(self.options(world), self.activities, telemetry, Runtime::simulated()).unwrap();
         let session = Arc::new(session);
         world.network.begin();
         world.log(Lane::Client, || "connects".into());
@@ -112,7 +117,7 @@ impl Process {
         let Ok(session) = self.session() else { return };
         world.log(Lane::Client, || format!("uses key {key}"));
         let transport = session.client().transport();
-        transport.secure(&self.options()).unwrap();
+        transport.secure(&self.options(world)).unwrap();
         if world.chance(0.5) {
             transport.replace_connection();
             lock(&self.replacements).push(Instant::now());

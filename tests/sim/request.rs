@@ -175,6 +175,17 @@ impl Request {
         }
     }
 
+    /// Returns the values of a heartbeat or an ending.
+    pub fn payloads(&self) -> Option<&Payloads> {
+        match self {
+            Request::Heartbeat(_, details) => details.as_ref(),
+            Request::Complete(_, ending) | Request::Fail(_, ending, _) | Request::Cancel(_, ending) => {
+                ending.payloads.as_ref()
+            }
+            _ => None,
+        }
+    }
+
     /// Returns the activity of the request.
     pub fn activity(&self) -> Option<usize> {
         match self {

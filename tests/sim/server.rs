@@ -302,6 +302,7 @@ async fn answer(
     let method = head.uri.path().rsplit('/').next().unwrap_or_default();
     let request = Arc::new(Request::read(method, message.get(5..).unwrap_or_default()));
     world.log(Lane::Server, || format!("#{} {}", pipes.number, request.words()));
+    invariants::arrived(&world, &request);
 
     let respond = Arc::new(Mutex::new(respond));
     let in_flight = Arc::new(InFlight {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prost::Message;
 
-use super::{activity::Failing, request::Ending};
+use super::{activity::Failing, codec, request::Ending};
 pub use super::{
     activity::{Activity, State},
     request::{Answer, Refusal, Request, Subject},
@@ -206,5 +206,5 @@ impl Temporal {
 /// Returns the number in the details, which grows with each record of an activity; `None`: there are no details.
 pub fn record_in(details: Option<&Payloads>) -> Option<u64> {
     let values = details?.values().unwrap();
-    std::str::from_utf8(&values.first()?.data).unwrap().parse().ok()
+    std::str::from_utf8(codec::decoded(values.first()?)).unwrap().parse().ok()
 }

@@ -15,6 +15,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     blocking::{self, Blocking, Wait},
+    codec,
     invariants::{End, Held},
     memory,
     network::Network,
@@ -50,6 +51,7 @@ pub struct World {
     pub plan: Plan,
     pub network: Network,
     pub server: Server,
+    pub codec: codec::State,
     pub trace: Trace,
     started: Instant,
     random: Mutex<Rng>,
@@ -105,6 +107,7 @@ impl World {
         Arc::new_cyclic(|this| World {
             network: Network::new(&plan),
             server: Server::default(),
+            codec: codec::State::default(),
             trace,
             started: Instant::now(),
             random: Mutex::new(Rng::with_seed(plan.seed)),
@@ -363,6 +366,14 @@ impl simulated::World for World {
     fn resolve(&self, _: &str, port: u16) -> Answer<Vec<SocketAddr>> {
         let addresses = self.network.addresses(port);
         Box::pin(async move { Ok(addresses) })
+    }
+
+    fn work(&self) -> Answer<()> {
+        let world = self.this();
+        Box::pin(async move {
+            codec::State::work(world).await;
+            Ok(())
+        })
     }
 
     fn connect(&self, address: SocketAddr) -> Answer<Box<dyn Connection>> {

@@ -18,8 +18,8 @@ use crate::{
 /// How much longer than the last ones an encoding may take, so that its details are in time for the next beat.
 const LEAD_FACTOR: u32 = 2;
 const LEAD_MARGIN: Duration = Duration::from_millis(50);
-/// How long a beat waits for an encoding if the heartbeat timeout is unknown or none.
-const WAIT_WITHOUT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a beat waits for an encoding if there is no lease to keep.
+const WAIT_WITHOUT_LEASE: Duration = Duration::from_secs(10);
 
 /// What the codec still has to encode of an activity, and the numbers of its records.
 #[derive(Debug)]
@@ -230,12 +230,10 @@ impl Activity {
     /// try. `None`: it doesn't wait.
     pub(super) fn waits_for_encoding(&mut self, now: Moment) -> Option<Moment> {
         let is_wanted = self.has_ready_record() || matches!(self.initial_details, InitialDetails::Wanted);
-        let latest = match self.lease.timeout() {
-            Duration::ZERO => self.last_send.later(WAIT_WITHOUT_TIMEOUT),
-            _ => self.schedule().latest_try(self.lease.end()),
-        };
+        let latest = self.lease.is_held(now).then(|| self.schedule().latest_try(self.lease.end()));
         let encoder = self.encoder.as_mut()?;
         let is_encoding = encoder.in_flight.is_some() || encoder.waiting.is_some() && encoder.due <= now;
+        let latest = latest.unwrap_or(encoder.since.later(WAIT_WITHOUT_LEASE));
         if is_wanted || !is_encoding || encoder.failed > 0 || latest <= now {
             return None;
         }
@@ -258,12 +256,9 @@ impl Activity {
         !self.records.is_acknowledged(self.ready())
     }
 
-    /// Returns whether a record was made that no acknowledged beat came after.
+    /// Returns whether a beat is due without a pulse: a record may be sent, or was made since the last acknowledged beat.
     pub(super) fn has_news(&self) -> bool {
         let newest = self.records.newest();
-        match &self.encoder {
-            Some(encoder) => encoder.seen != newest,
-            None => self.records.has_unacknowledged(),
-        }
+        self.has_ready_record() || self.encoder.as_ref().is_some_and(|encoder| encoder.seen != newest)
     }
 }

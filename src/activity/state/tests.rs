@@ -792,3 +792,53 @@ fn late_answer_of_a_stopped_process_does_not_lengthen_later_tries() {
     let Step::Beat { time, .. } = story.activity.next_step(story.now) else { panic!("a beat is due") };
     assert!(time.answer <= 20 * SECOND, "{time:?}");
 }
+
+/// An activity with a codec, without a pulse, of which the first record was acknowledged a long time ago.
+fn with_codec() -> Story {
+    let mut story = Story::begin(OpenOptions {
+        pulse: false,
+        has_codec: true,
+        initial_details: Some(Payloads::default()),
+        ..OpenOptions::default()
+    });
+    story.record("1");
+    story.encode();
+    assert_eq!(story.beat().as_deref(), Some("1"));
+    story.acknowledged(Signals::default());
+    story.after(60 * SECOND);
+    story
+}
+
+impl Story {
+    /// Encodes what is due at once.
+    fn encode(&mut self) {
+        let details = self.activity.next_encoding(self.now).unwrap();
+        self.activity.encoded(Ok(Encoded::by_codec(details)), self.now);
+    }
+}
+
+#[test]
+fn record_that_is_encoded_at_once_needs_only_one_beat() {
+    let mut story = with_codec();
+    story.record("2");
+    let details = story.activity.next_encoding(story.now).unwrap();
+    assert_eq!(story.beat(), None, "it waits for the codec");
+    story.after(SECOND);
+    story.activity.encoded(Ok(Encoded::by_codec(details)), story.now);
+    assert_eq!(story.beat().as_deref(), Some("2"));
+    story.acknowledged(Signals::default());
+    assert_eq!((story.after(60 * SECOND).beat(), story.activity.info(story.now).pending), (None, false));
+}
+
+#[test]
+fn record_that_is_encoded_during_a_beat_is_sent_after_it() {
+    let mut story = with_codec();
+    story.record("2");
+    let details = story.activity.next_encoding(story.now).unwrap();
+    assert_eq!(story.after(20 * SECOND).beat().as_deref(), Some("1"), "the codec is slow");
+    story.activity.encoded(Ok(Encoded::by_codec(details)), story.now);
+    story.acknowledged(Signals::default());
+    assert_eq!(story.after(8 * SECOND).beat().as_deref(), Some("2"));
+    story.acknowledged(Signals::default());
+    assert_eq!(story.after(60 * SECOND).beat(), None);
+}

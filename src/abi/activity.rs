@@ -198,11 +198,12 @@ pub unsafe extern "C" fn thb_activity_get_details(
 ///   lease_left_ms          the time until THB_SIGNAL_LEASE_LOST
 ///   since_acknowledged_ms  the time since the server acknowledged a beat
 ///   pending                true: the newest record isn't acknowledged
+///   unencoded_ms           how long the newest record has waited for the codec server, if it does
 ///   next_beat_ms           the time until the next beat
 ///   records, beats         how many were recorded, and how many beats were acknowledged
 ///   failed_tries           how many tries of beats failed
 ///   leases_regained        how often a beat was acknowledged after THB_SIGNAL_LEASE_LOST
-///   last_error             of a beat: {code, name, message}
+///   last_error             of the codec server while a record waits for it, otherwise of a beat: {code, name, message}
 ///
 /// Thread-safe. Never waits. The caller frees *info_out with thb_text_free.
 /// Returns THB_OK, THB_INVALID_HANDLE, THB_FORKED, THB_INVALID_ARGUMENT.

@@ -15,8 +15,10 @@ use crate::{api::rpc, model::deadline::Timeout, runtime::panics};
 /// address and namespace are 127.0.0.1:7233 and "default". docs/options.md describes the keys:
 ///   address namespace api_key api_key_path tls{} grpc_meta{} authority identity config_file profile connect_timeout_ms
 ///   lazy proxy{} keepalive{} retry{} compression max_message_bytes require_encoded metrics_address
-/// An API key, or any option of tls, makes the connection secure; "tls": false makes it plain. The library rereads
-/// files with an API key or certificates when they change.
+///   codec_endpoint codec_auth codec_headers{} codec_http_host codec_tls{} encode_common_attributes
+/// codec_endpoint is the URL of a codec server. It encodes all values that are sent, and decodes those that are read
+/// (docs/codecs.md). An API key, or any option of tls, makes the connection secure; "tls": false makes it plain. The
+/// library rereads files with an API key or certificates when they change.
 ///
 /// Thread-safe. Blocks at most connect_timeout_ms (10000), until the server has answered and has the namespace.
 /// Temporary failures, for example a refused connection, are retried within that time. Inputs are borrowed for the

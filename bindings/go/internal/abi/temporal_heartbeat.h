@@ -286,8 +286,10 @@ extern "C" {
 // address and namespace are 127.0.0.1:7233 and "default". docs/options.md describes the keys:
 //   address namespace api_key api_key_path tls{} grpc_meta{} authority identity config_file profile connect_timeout_ms
 //   lazy proxy{} keepalive{} retry{} compression max_message_bytes require_encoded metrics_address
-// An API key, or any option of tls, makes the connection secure; "tls": false makes it plain. The library rereads
-// files with an API key or certificates when they change.
+//   codec_endpoint codec_auth codec_headers{} codec_http_host codec_tls{} encode_common_attributes
+// codec_endpoint is the URL of a codec server. It encodes all values that are sent, and decodes those that are read
+// (docs/codecs.md). An API key, or any option of tls, makes the connection secure; "tls": false makes it plain. The
+// library rereads files with an API key or certificates when they change.
 //
 // Thread-safe. Blocks at most connect_timeout_ms (10000), until the server has answered and has the namespace.
 // Temporary failures, for example a refused connection, are retried within that time. Inputs are borrowed for the
@@ -558,11 +560,12 @@ thb_status_t thb_activity_get_details(thb_activity_t activity,
 //   lease_left_ms          the time until THB_SIGNAL_LEASE_LOST
 //   since_acknowledged_ms  the time since the server acknowledged a beat
 //   pending                true: the newest record isn't acknowledged
+//   unencoded_ms           how long the newest record has waited for the codec server, if it does
 //   next_beat_ms           the time until the next beat
 //   records, beats         how many were recorded, and how many beats were acknowledged
 //   failed_tries           how many tries of beats failed
 //   leases_regained        how often a beat was acknowledged after THB_SIGNAL_LEASE_LOST
-//   last_error             of a beat: {code, name, message}
+//   last_error             of the codec server while a record waits for it, otherwise of a beat: {code, name, message}
 //
 // Thread-safe. Never waits. The caller frees *info_out with thb_text_free.
 // Returns THB_OK, THB_INVALID_HANDLE, THB_FORKED, THB_INVALID_ARGUMENT.

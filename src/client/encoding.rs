@@ -1,6 +1,7 @@
 //! Encodes what is sent, and decodes what is read, if the namespace has a codec. Every value that a request carries comes
 //! from here or from the server.
 
+use prost::DecodeError;
 use tokio::time::Instant;
 
 use super::{
@@ -104,51 +105,40 @@ impl Client {
             for values in report.values_mut() {
                 *values = self.encode_values(codec, std::mem::take(values), effort).await?;
             }
-            for attributes in report.encoded_attributes_mut() {
-                let encoded = self.convert_readable(codec, vec![std::mem::take(attributes)], effort).await?;
-                *attributes = encoded.into_iter().next().unwrap_or_default();
+            for attributes in report.encoded_attributes_mut().filter(|attributes| attributes.needs_codec()) {
+                self.convert_one(codec, Direction::Encode, attributes, effort).await?;
             }
         }
         self.rules.check_encoded_report(&report).map_err(RpcError::permanent)?;
         Ok(report)
     }
 
+    /// Encodes the values that aren't encoded. Values that a codec in this process has encoded stay as they are, and so do
+    /// references to external storage, which the SDKs resolve before they decode.
     async fn encode_values(
         &self,
         codec: &Codec,
         values: Payloads,
         effort: Effort<'_>,
     ) -> Result<Payloads, RpcError> {
-        let read = values.values().map_err(|why| {
-            RpcError::permanent(Error::new(Status::Internal, format!("the values can't be read: {why}")))
-        })?;
-        if !read.iter().any(Payload::needs_codec) {
-            // Byte for byte.
-            return Ok(values);
-        }
-        Ok(Payloads::from_values(self.convert_readable(codec, read, effort).await?))
-    }
-
-    /// Encodes the values that aren't encoded. Values that a codec in this process has encoded stay as they are, and so do
-    /// references to external storage, which the SDKs resolve before they decode.
-    async fn convert_readable(
-        &self,
-        codec: &Codec,
-        values: Vec<Payload>,
-        effort: Effort<'_>,
-    ) -> Result<Vec<Payload>, RpcError> {
-        self.convert_some(codec, Direction::Encode, values, Payload::needs_codec, effort).await
+        let unreadable = || Error::new(Status::Internal, "the values can't be read");
+        self.convert_some(codec, Direction::Encode, values, Payload::needs_codec, effort, unreadable).await
     }
 
     /// Decodes the values of details. Their payloads stay as they came.
     pub async fn decode(&self, details: Details, effort: Effort<'_>) -> Result<Details, RpcError> {
         let Some(codec) = &self.codec else { return Ok(details) };
-        let read = details.payloads().values().map_err(|why| {
-            RpcError::permanent(Error::new(Status::ServerError, format!("the details can't be read: {why}")))
-        })?;
-        let decoded =
-            self.convert_some(codec, Direction::Decode, read, |value| !value.is_plain(), effort).await?;
-        Ok(details.with_values(decoded))
+        let unreadable = || Error::new(Status::ServerError, "the details can't be read");
+        let values = details.payloads().clone();
+        let decoded = self.convert_some(
+            codec,
+            Direction::Decode,
+            values,
+            |value| !value.is_plain(),
+            effort,
+            unreadable,
+        );
+        details.with_values(decoded.await?).map_err(RpcError::permanent)
     }
 
     /// Decodes the messages and stack traces of a failure and of its causes, if they are encoded.
@@ -159,37 +149,45 @@ impl Client {
         effort: Effort<'_>,
     ) -> Result<Failure, RpcError> {
         if let Some(codec) = &self.codec {
-            for attributes in encoded_attributes_mut(&mut failure) {
-                let encoded = vec![std::mem::take(attributes)];
-                let decoded =
-                    self.convert_some(codec, Direction::Decode, encoded, |value| !value.is_plain(), effort);
-                *attributes = decoded.await?.into_iter().next().unwrap_or_default();
+            for attributes in encoded_attributes_mut(&mut failure).filter(|attributes| !attributes.is_plain())
+            {
+                self.convert_one(codec, Direction::Decode, attributes, effort).await?;
             }
         }
         show_common_attributes(&mut failure);
         Ok(failure)
     }
 
-    /// Converts the values for which `is_chosen` holds, and keeps the others and the order.
+    /// Converts the values for which `is_chosen` holds. The others and the order stay, byte for byte.
     async fn convert_some(
         &self,
         codec: &Codec,
         direction: Direction,
-        mut values: Vec<Payload>,
+        values: Payloads,
         is_chosen: impl Fn(&Payload) -> bool,
         effort: Effort<'_>,
-    ) -> Result<Vec<Payload>, RpcError> {
-        let chosen: Vec<Payload> = values.iter().filter(|value| is_chosen(value)).cloned().collect();
+        unreadable: impl Fn() -> Error,
+    ) -> Result<Payloads, RpcError> {
+        let failed = |why: DecodeError| RpcError::permanent(unreadable().with_context(why));
+        let mut chosen = values.values().map_err(failed)?;
+        chosen.retain(&is_chosen);
         if chosen.is_empty() {
             return Ok(values);
         }
-        let mut converted = self.convert(codec, direction, chosen, effort).await?.into_iter();
-        for value in values.iter_mut().filter(|value| is_chosen(value)) {
-            if let Some(converted) = converted.next() {
-                *value = converted;
-            }
-        }
-        Ok(values)
+        let converted = self.convert(codec, direction, chosen, effort).await?;
+        values.with_replaced(is_chosen, converted).map_err(failed)
+    }
+
+    async fn convert_one(
+        &self,
+        codec: &Codec,
+        direction: Direction,
+        value: &mut Payload,
+        effort: Effort<'_>,
+    ) -> Result<(), RpcError> {
+        let converted = self.convert(codec, direction, vec![std::mem::take(value)], effort).await?;
+        *value = converted.into_iter().next().unwrap_or_default();
+        Ok(())
     }
 
     async fn convert(

@@ -81,9 +81,9 @@ impl Details {
     }
 
     /// Replaces the values by what a codec has decoded. The payloads stay as they are.
-    pub fn with_values(self, decoded: Vec<Payload>) -> Self {
-        let values = decoded.iter().cloned().map(Value::from).collect();
-        Details { values, decoded: Some(Payloads::from_values(decoded)), ..self }
+    pub fn with_values(self, decoded: Payloads) -> Result<Self> {
+        let values = values(decoded.encoded())?;
+        Ok(Details { values, decoded: Some(decoded), ..self })
     }
 
     /// Returns the values as one encoded message, unchanged if it came from the server.

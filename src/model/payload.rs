@@ -159,6 +159,27 @@ impl Payloads {
         values(self.encoded())
     }
 
+    /// Replaces the values for which `is_chosen` holds, in their order. The others keep their bytes, including fields that
+    /// only newer servers or converters know.
+    pub fn with_replaced(
+        &self,
+        is_chosen: impl Fn(&Payload) -> bool,
+        by: Vec<Payload>,
+    ) -> std::result::Result<Self, DecodeError> {
+        let (mut replaced, mut by) = (Vec::with_capacity(self.0.len()), by.into_iter());
+        let mut rest = self.encoded();
+        while rest.has_remaining() {
+            let field = rest;
+            let value = read_field(&mut rest)?;
+            let new = if value.is_some_and(|value| is_chosen(&value)) { by.next() } else { None };
+            match new {
+                Some(new) => encoding::message::encode(1, &new, &mut replaced),
+                None => replaced.extend_from_slice(field.get(..field.len() - rest.len()).unwrap_or_default()),
+            }
+        }
+        Ok(Payloads(replaced))
+    }
+
     /// Refuses a result that a workflow can't receive. The server stores several values, but then workflows fail on
     /// them repeatedly.
     pub fn check_result(result: &Option<Self>) -> Result<()> {
@@ -380,7 +401,7 @@ fn check_json(name: &str, data: &[u8]) -> Result<()> {
 /// empty values, of two bytes each, would take fifty times its size.
 fn check_list(name: &str, mut data: &[u8]) -> Result<()> {
     while data.has_remaining() {
-        check_field(&mut data).map_err(|why| {
+        read_field(&mut data).map_err(|why| {
             Error::argument(format!(
                 "{name} isn't an encoded temporal.api.common.v1.Payloads (THB_ENCODING_PAYLOADS): {why}"
             ))
@@ -389,13 +410,16 @@ fn check_list(name: &str, mut data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn check_field(data: &mut &[u8]) -> std::result::Result<(), DecodeError> {
+/// Reads one field of an encoded `Payloads`: a value, or something that this library doesn't know.
+fn read_field(data: &mut &[u8]) -> std::result::Result<Option<Payload>, DecodeError> {
     let (tag, wire_type) = encoding::decode_key(data)?;
-    if tag == 1 {
-        encoding::message::merge(wire_type, &mut Payload::default(), data, DecodeContext::default())
-    } else {
-        encoding::skip_field(wire_type, tag, data, DecodeContext::default())
+    if tag != 1 {
+        encoding::skip_field(wire_type, tag, data, DecodeContext::default())?;
+        return Ok(None);
     }
+    let mut value = Payload::default();
+    encoding::message::merge(wire_type, &mut value, data, DecodeContext::default())?;
+    Ok(Some(value))
 }
 
 /// The `temporal.api.common.v1.Payloads` message, decoded.
@@ -476,6 +500,22 @@ mod tests {
         let mut encoded = Payloads::from_json_values(["1"]).0;
         encoding::bytes::encode(77, &b"later".to_vec(), &mut encoded);
         assert_eq!(Payloads::decode(encoded.as_slice()).unwrap().encoded(), encoded);
+    }
+
+    #[test]
+    fn values_that_are_not_replaced_keep_their_bytes() {
+        let metadata = [(ENCODING_KEY.to_owned(), Bytes::from_static(b"binary/encrypted"))].into();
+        let later_field = b"\x1a\x03\x08\xb9\x60";
+        let value = [&Payload { metadata, data: Bytes::new() }.encode_to_vec(), &later_field[..]].concat();
+        let mut encrypted = Vec::new();
+        encoding::bytes::encode(1, &value, &mut encrypted);
+
+        let mut values = Payloads::from_json_values(["1", "2"]);
+        values.push("value", Encoding::Payloads, &encrypted).unwrap();
+        let new = values.values().unwrap().into_iter().rev().take(1).collect();
+        let replaced = values.with_replaced(|value| value.data == "1", new).unwrap();
+        assert!(replaced.encoded().ends_with(&encrypted));
+        assert_eq!(names(&replaced), ["binary/encrypted", "json/plain", "binary/encrypted"]);
     }
 
     #[test]

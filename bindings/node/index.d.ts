@@ -95,6 +95,9 @@ export interface Credentials {
   apiKeyPath?: string;
   tls?: boolean | TlsOptions;
   grpcMeta?: Record<string, string>;
+  codecAuth?: string;
+  codecHeaders?: Record<string, string>;
+  codecTls?: TlsOptions;
 }
 
 /** The options of the library: docs/options.md of the project describes them. */
@@ -122,6 +125,10 @@ export interface ConnectOptions extends Credentials {
   compression?: 'gzip' | 'none';
   maxMessageBytes?: number;
   requireEncoded?: boolean;
+  /** The URL of a codec server, which encodes every value that is sent and decodes every value that is read. */
+  codecEndpoint?: string;
+  codecHttpHost?: string;
+  encodeCommonAttributes?: boolean;
   metricsAddress?: string;
   signal?: AbortSignal;
 }

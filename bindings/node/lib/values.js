@@ -85,7 +85,7 @@ function snakeCased(options) {
   if (options === null || typeof options !== 'object' || Array.isArray(options)) return options;
   const renamed = Object.entries(options).map(([name, value]) => [
     name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
-    name === 'grpcMeta' ? value : snakeCased(value), // the names of headers stay
+    name === 'grpcMeta' || name === 'codecHeaders' ? value : snakeCased(value), // the names of headers stay
   ]);
   return Object.fromEntries(renamed);
 }

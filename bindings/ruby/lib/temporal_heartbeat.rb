@@ -16,7 +16,7 @@ module TemporalHeartbeat
     # docs/options.md of the project describes them.
     def connect(**options) = Library.call_blocking(:thb_connect, *Values.options(options))
 
-    # Changes credentials while connected: api_key, api_key_path, tls, grpc_meta.
+    # Changes credentials while connected: api_key, api_key_path, tls, grpc_meta, codec_auth, codec_headers, codec_tls.
     def reconfigure(**options) = Library.call(:thb_reconfigure, *Values.options(options))
 
     # Sends the recorded details, closes all activities, and ends the connection.

@@ -256,14 +256,14 @@ impl RunArgs {
         self.progress_json || self.progress_pattern.is_some() || self.progress_path().is_some()
     }
 
-    /// Returns an error if these flags make the program send values. It has no codec that could encode them.
+    /// Returns an error if these flags make the program send values. Without a codec server it can't encode them.
     pub fn check_encoded(&self) -> Result<()> {
         if self.result == ResultKind::None && self.result_file.is_none() && !self.has_progress() {
             return Ok(());
         }
         Err(Error::new(
             Status::Config,
-            "values must be encoded (require_encoded), and this program encodes nothing: use --result none, and no flag --progress-*",
+            "values must be encoded (require_encoded), and there is no codec server: give codec_endpoint, or use --result none and no flag --progress-*",
         ))
     }
 

@@ -210,13 +210,8 @@ static void heartbeat(const struct request *request) {
     thb_details_free(details);
 }
 
-/* Returns the server's details, or NULL; then the request is answered. */
-static thb_details_t *fetch_details(const struct request *request) {
-    struct bytes token = parse_bytes(request->words[0]);
-    thb_details_t *details = POISONED;
-    thb_error_t *error = POISONED;
-    thb_status_t status =
-        thb_get_details(token.data, token.len, parse_timeout(request->words[1]), &details, wanted(&error));
+/* Returns the details that a call has output, or NULL; then the request is answered. */
+static thb_details_t *checked_details(thb_status_t status, thb_details_t *details, thb_error_t *error) {
     if (succeeded(status, error)) {
         if (details == NULL || details == POISONED) broken("THB_OK came without details");
         return details;
@@ -225,8 +220,18 @@ static thb_details_t *fetch_details(const struct request *request) {
     return NULL;
 }
 
-static void get_details(const struct request *request) {
-    thb_details_t *details = fetch_details(request);
+/* Returns the server's details, or NULL; then the request is answered. */
+static thb_details_t *fetch_details(const struct request *request) {
+    struct bytes token = parse_bytes(request->words[0]);
+    thb_details_t *details = POISONED;
+    thb_error_t *error = POISONED;
+    thb_status_t status =
+        thb_get_details(token.data, token.len, parse_timeout(request->words[1]), &details, wanted(&error));
+    return checked_details(status, details, error);
+}
+
+/* Answers with the details, and frees them. NULL: the request is answered already. */
+static void answer_details(thb_details_t *details) {
     if (details == NULL) return;
     fprintf(reply, "ok %" PRId32 " %" PRId64 " %" PRId64, thb_details_attempt(details),
            thb_details_recorded_at_unix_ms(details), thb_details_heartbeat_timeout_ms(details));
@@ -239,6 +244,10 @@ static void get_details(const struct request *request) {
     if (thb_details_data(details, count, &len) != NULL || len != 0) broken("there is data beyond the last value");
     if (thb_details_encoding(details, count) == NULL) broken("the encoding beyond the last value is NULL");
     thb_details_free(details);
+}
+
+static void get_details(const struct request *request) {
+    answer_details(fetch_details(request));
 }
 
 static void get_payloads(const struct request *request) {
@@ -314,6 +323,107 @@ static void token_from_ids(const struct request *request) {
     answer_token(status, token, error);
 }
 
+/* ---- requests for an open activity ---- */
+
+/* The open activities, by the NAMEs of the protocol. */
+static struct {
+    char name[32];
+    thb_activity_t handle;
+} activities[MAX_WORDS];
+static size_t activity_count;
+
+static thb_activity_t named(const struct request *request) {
+    for (size_t i = 0; i < activity_count; i++)
+        if (strcmp(activities[i].name, request->words[0]) == 0) return activities[i].handle;
+    broken("no activity is named '%s'", request->words[0]);
+}
+
+/* The options are a JSON object. Without a token they get `from_env`. */
+static void activity_open(const struct request *request) {
+    struct bytes token = parse_bytes(request->words[1]), given = parse_bytes(request->words[2]);
+    char options[4096];
+    const char *from_env = token.data == NULL ? "\"from_env\":true" : "";
+    const char *comma = token.data == NULL && given.len > 2 ? "," : "";
+    int len = given.len < 2 ? snprintf(options, sizeof options, "{%s}", from_env)
+                            : snprintf(options, sizeof options, "{%s%s%.*s", from_env, comma, (int)given.len - 1,
+                                       (const char *)given.data + 1);
+    if (len < 0 || (size_t)len >= sizeof options || activity_count == MAX_WORDS) broken("no room");
+    thb_activity_t handle = 0;
+    thb_error_t *error = POISONED;
+    thb_status_t status = thb_activity_open(token.data, token.len, options, (size_t)len, &handle, wanted(&error));
+    if (status == THB_OK) {
+        snprintf(activities[activity_count].name, sizeof activities->name, "%s", request->words[0]);
+        activities[activity_count++].handle = handle;
+    }
+    answer(status, error);
+}
+
+static void activity_record(const struct request *request) {
+    thb_activity_t activity = named(request);
+    struct value value;
+    thb_details_t *details;
+    if (!parse_values(request->words + 1, request->count - 1, &value, &details)) return;
+    uint32_t signals = POISON;
+    thb_error_t *error = POISONED;
+    thb_status_t status = thb_activity_heartbeat(activity, value.encoding, value.bytes.data, value.bytes.len,
+                                                 bare ? NULL : &signals, wanted(&error));
+    if (succeeded(status, error)) fprintf(reply, "ok %" PRIu32, bare ? 0 : signals);
+    thb_details_free(details);
+}
+
+static void activity_details(const struct request *request) {
+    thb_details_t *details = POISONED;
+    thb_error_t *error = POISONED;
+    thb_status_t status =
+        thb_activity_get_details(named(request), parse_timeout(request->words[1]), &details, wanted(&error));
+    answer_details(checked_details(status, details, error));
+}
+
+static void activity_flush(const struct request *request) {
+    thb_error_t *error = POISONED;
+    thb_status_t status = thb_activity_flush(named(request), parse_timeout(request->words[1]), wanted(&error));
+    answer(status, error);
+}
+
+/* The common signature of thb_activity_complete and thb_activity_report_cancelled. */
+typedef thb_status_t activity_ending(thb_activity_t activity, thb_encoding_t encoding, const void *data,
+                                     size_t data_len, uint32_t timeout_ms, thb_error_t **error_out);
+
+static void activity_end(const struct request *request, activity_ending *call) {
+    thb_activity_t activity = named(request);
+    uint32_t timeout = parse_timeout(request->words[1]);
+    struct value value;
+    thb_details_t *details;
+    if (!parse_values(request->words + 2, request->count - 2, &value, &details)) return;
+    thb_error_t *error = POISONED;
+    thb_status_t status =
+        call(activity, value.encoding, value.bytes.data, value.bytes.len, timeout, wanted(&error));
+    answer(status, error);
+    thb_details_free(details);
+}
+
+static void activity_complete(const struct request *request) {
+    activity_end(request, thb_activity_complete);
+}
+
+static void activity_report_cancelled(const struct request *request) {
+    activity_end(request, thb_activity_report_cancelled);
+}
+
+static void activity_fail(const struct request *request) {
+    uint32_t timeout = parse_timeout(request->words[1]);
+    struct bytes failure = parse_bytes(request->words[2]);
+    thb_error_t *error = POISONED;
+    thb_status_t status = thb_activity_fail(named(request), failure.data, failure.len, timeout, wanted(&error));
+    answer(status, error);
+}
+
+static void activity_close(const struct request *request) {
+    thb_error_t *error = POISONED;
+    thb_status_t status = thb_activity_close(named(request), parse_timeout(request->words[1]), wanted(&error));
+    answer(status, error);
+}
+
 static const struct {
     const char *verb;
     size_t least_words;
@@ -330,6 +440,14 @@ static const struct {
     {"fail", 3, fail},
     {"token_from_env", 0, token_from_env},
     {"token_from_ids", 2, token_from_ids},
+    {"activity_open", 3, activity_open},
+    {"activity_record", 2, activity_record},
+    {"activity_details", 2, activity_details},
+    {"activity_flush", 2, activity_flush},
+    {"activity_complete", 2, activity_complete},
+    {"activity_fail", 3, activity_fail},
+    {"activity_report_cancelled", 2, activity_report_cancelled},
+    {"activity_close", 2, activity_close},
 };
 
 static void handle(char *line) {

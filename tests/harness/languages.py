@@ -13,6 +13,7 @@ import pytest
 
 from harness.build import compile_c, compile_cpp, link, run
 from harness.driver import Driver
+from harness.examples import node_binding, ruby
 from harness.paths import BUILD, DRIVERS, ROOT, library
 from harness.requires import requires
 
@@ -97,6 +98,18 @@ def crate_example(name: str) -> Command:
     return [str(target / "debug" / "examples" / name)]
 
 
+def _ruby() -> Command:
+    _built_library()
+    return ruby(DRIVERS / "driver.rb")
+
+
+@functools.cache
+def _node() -> Command:
+    _built_library()
+    [node, package] = node_binding("index.js")
+    return [node, str(DRIVERS / "driver.js"), package]
+
+
 def linked() -> list[str]:
     """Returns the flags that link a program with the library. At run time it finds the library by its soname."""
     shared = _built_library()
@@ -116,6 +129,9 @@ LANGUAGES = {
 }
 
 DRIVER_LANGUAGES = LANGUAGES | {"asyncio": Language("asyncio", functools.partial(_python, "asyncio"))}
+
+# Their packages have scenarios in their own language, e2e/test_node_ruby.py, so only some tests use these drivers.
+SCRIPT_LANGUAGES = {language.name: language for language in (Language("ruby", _ruby), Language("node", _node))}
 
 # The languages with a driver that holds activities open.
 ACTIVITY_LANGUAGES = ("cpp", "python", "asyncio", "go")

@@ -19,6 +19,10 @@ func connect(words []string) ([]string, error) {
 		Profile    string           `json:"profile"`
 		Authority  string           `json:"authority"`
 		Proxy      *heartbeat.Proxy `json:"proxy"`
+
+		Compression            string `json:"compression"`
+		RequireEncoded         bool   `json:"require_encoded"`
+		EncodeCommonAttributes bool   `json:"encode_common_attributes"`
 	}
 	mustUnmarshal(fromHex(words[0]), &options)
 	ctx, cancel := within("forever")
@@ -33,10 +37,17 @@ func connect(words []string) ([]string, error) {
 		APIKeyPath:     options.APIKeyPath,
 		TLS:            options.TLS,
 		GRPCMeta:       options.GRPCMeta,
-		ConfigFile:     options.ConfigFile,
-		Profile:        options.Profile,
-		Authority:      options.Authority,
-		Proxy:          options.Proxy,
+		CodecAuth:      options.CodecAuth,
+		CodecHeaders:   options.CodecHeaders,
+		CodecTLS:       options.CodecTLS,
+		Compression:    options.Compression,
+		RequireEncoded: options.RequireEncoded,
+
+		EncodeCommonAttributes: options.EncodeCommonAttributes,
+		ConfigFile:             options.ConfigFile,
+		Profile:                options.Profile,
+		Authority:              options.Authority,
+		Proxy:                  options.Proxy,
 	})
 }
 

@@ -50,13 +50,17 @@ class Outcome:
 
 
 class CodecServer(AbstractContextManager["CodecServer"]):
-    """The running program. Its codec encrypts with a key of the workflow, or of the namespace without a workflow."""
+    """The running program. Its codec encrypts with a key of the workflow, or of the namespace without a workflow.
+
+    Without `encrypts`, its client and its worker have no codec.
+    """
 
     # The value for the option `codec_endpoint`.
     endpoint: str
     task_queue: str
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, encrypts: bool = True) -> None:
+        self._arguments = [] if encrypts else ["readable"]
         self._address = address
         self.task_queue = f"encrypted-{uuid.uuid4()}"
         self._lock = threading.Lock()
@@ -64,7 +68,7 @@ class CodecServer(AbstractContextManager["CodecServer"]):
         self._events: dict[str, queue.SimpleQueue[EncryptedAttempt | Outcome]] = defaultdict(queue.SimpleQueue)
 
     def __enter__(self) -> "CodecServer":
-        command = [str(_program()), self._address, NAMESPACE, self.task_queue]
+        command = [str(_program()), self._address, NAMESPACE, self.task_queue, *self._arguments]
         self._process = Process(command, library_environment())
         try:
             self.endpoint = json.loads(self._process.read_line())["endpoint"]

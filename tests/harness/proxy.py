@@ -39,7 +39,10 @@ class Proxy(AbstractContextManager["Proxy"]):
         host: str = "127.0.0.1",
         receive_buffer: int = 0,
         path: Path | None = None,
+        record: bool = False,
     ) -> None:
+        """With ``record``, keeps a copy of everything that passes."""
+        self._streams: list[bytearray] | None = [] if record else None
         self._server = ("127.0.0.1", server_port)
         self._listener = socket.create_server((host, port)) if path is None else _listener_at(path)
         if receive_buffer:  # accepted sockets inherit it
@@ -65,6 +68,13 @@ class Proxy(AbstractContextManager["Proxy"]):
         self._listener.close()
         self.cut()
         self._passable.set()
+
+    @property
+    def recorded(self) -> list[bytes]:
+        """Returns the data that has passed, of each connection and each direction."""
+        assert self._streams is not None, "record is false"
+        with self._lock:
+            return [bytes(stream) for stream in self._streams]
 
     def lose_answers(self) -> None:
         """Loses everything that the server sends from now on, on all connections, until `cut`."""
@@ -140,7 +150,7 @@ class Proxy(AbstractContextManager["Proxy"]):
                 threading.Thread(target=pump, args=(connection,), name="proxy", daemon=True).start()
 
     def _pump_requests(self, connection: "_Connection") -> None:
-        for data in _chunks(connection.client, connection.readable):
+        for data in self._record(_chunks(connection.client, connection.readable)):
             self._passable.wait()
             if self._fault is Fault.LOSE_REQUEST:
                 self._fault = Fault.NONE
@@ -155,7 +165,7 @@ class Proxy(AbstractContextManager["Proxy"]):
         connection.client.close()
 
     def _pump_answers(self, connection: "_Connection") -> None:
-        for data in _chunks(connection.server, _ALWAYS):
+        for data in self._record(_chunks(connection.server, _ALWAYS)):
             self._passable.wait()
             if self._bytes_until_held is not None:
                 self._bytes_until_held -= len(data)
@@ -165,6 +175,16 @@ class Proxy(AbstractContextManager["Proxy"]):
                 _send(connection.client, data)
         connection.end()
         connection.server.close()
+
+    def _record(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        stream = bytearray()
+        if self._streams is not None:
+            with self._lock:
+                self._streams.append(stream)
+        for data in chunks:
+            if self._streams is not None:
+                stream += data
+            yield data
 
 
 class _Connection:

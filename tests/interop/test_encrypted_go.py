@@ -5,28 +5,23 @@ import functools
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.failure.v1 import Failure
-from temporalio.api.workflowservice.v1 import (
-    DescribeActivityExecutionRequest,
-    DescribeWorkflowExecutionRequest,
-)
 
 from harness.activities import Kind
 from harness.build import run
-from harness.codec_server import ENCODING, CodecServer, EncryptedAttempt
+from harness.codec_server import CodecServer, EncryptedAttempt
 from harness.paths import BUILD
 from harness.process import Process
 from harness.requires import requires
 from harness.server import NAMESPACE, Server
 from harness.worker import ANSWER_LIMIT_S, SdkWorker
 from interop import programs
+from interop.stored_values import assert_encrypted, described, scheduled_input
 
 PLANTED = "planted by the test"
 
@@ -78,26 +73,6 @@ def child_of(
     }
     with Process([str(program()), way, codec_server.endpoint], variables) as process:
         yield Child(process)
-
-
-def described(kind: Kind, id: str, run_id: str, sdk_worker: SdkWorker) -> tuple[list[Any], Failure]:
-    """Returns the raw heartbeat details and the raw last failure."""
-    service = sdk_worker.client.workflow_service
-    if kind == "workflow":
-        execution = WorkflowExecution(workflow_id=id)
-        about = DescribeWorkflowExecutionRequest(namespace=NAMESPACE, execution=execution)
-        [pending] = sdk_worker.run(service.describe_workflow_execution(about)).pending_activities
-        return list(pending.heartbeat_details.payloads), pending.last_failure
-    activity = DescribeActivityExecutionRequest(
-        namespace=NAMESPACE, activity_id=id, run_id=run_id, include_heartbeat_details=True, include_last_failure=True
-    )
-    info = sdk_worker.run(service.describe_activity_execution(activity)).info
-    return list(info.heartbeat_details.payloads), info.last_failure
-
-
-def assert_encrypted(payloads: Sequence[Any], key: str) -> None:
-    assert [payload.metadata["encoding"].decode() for payload in payloads] == [ENCODING]
-    assert [payload.metadata["encryption-key-id"].decode() for payload in payloads] == [key]
 
 
 def key_of(id: str, way: str, kind: Kind) -> str:
@@ -179,11 +154,3 @@ def test_reference_to_an_external_storage_passes_unchanged(
         assert "the value is in external storage" in child.error("details")
         child.ask("complete", PLANTED)
     assert activity.outcome().result == PLANTED
-
-
-def scheduled_input(workflow_id: str, sdk_worker: SdkWorker) -> Any:
-    """Returns the raw input of the activity of the workflow."""
-    history = sdk_worker.run(sdk_worker.client.get_workflow_handle(workflow_id).fetch_history())
-    [scheduled] = [e for e in history.events if e.HasField("activity_task_scheduled_event_attributes")]
-    [payload] = scheduled.activity_task_scheduled_event_attributes.input.payloads
-    return payload

@@ -1,4 +1,5 @@
 // A codec server, and a client and worker of the official Go SDK with the same codec. README.md in the peers folder describes it.
+// With a fourth argument the client and the worker have no codec.
 package main
 
 import (
@@ -20,7 +21,7 @@ func main() {
 	go http.Serve(listener, http.HandlerFunc(serve))
 	var peer *peer
 	if len(os.Args) > 1 {
-		peer = startPeer(os.Args[1], os.Args[2], os.Args[3])
+		peer = startPeer(os.Args[1], os.Args[2], os.Args[3], len(os.Args) == 4)
 		defer peer.stop()
 	}
 	printLine(map[string]any{"endpoint": "http://" + listener.Addr().String()})

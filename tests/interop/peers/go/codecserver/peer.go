@@ -24,7 +24,7 @@ import (
 // activityType is the type of the only activity.
 const activityType = "encrypted"
 
-// peer is a client and a worker, both with the codec.
+// peer is a client and a worker, both with the codec or both without one.
 type peer struct {
 	client client.Client
 	worker worker.Worker
@@ -32,12 +32,16 @@ type peer struct {
 	data   converter.DataConverter
 }
 
-func startPeer(address, namespace, queue string) *peer {
+func startPeer(address, namespace, queue string, encrypts bool) *peer {
 	// The standard output is only for reports.
 	logger := log.NewStructuredLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
-	data := converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), codec.ForNamespace(namespace))
+	data, failures := converter.GetDefaultDataConverter(), temporal.GetDefaultFailureConverter()
+	if encrypts {
+		data = converter.NewCodecDataConverter(data, codec.ForNamespace(namespace))
+		failures = newFailureConverter(data)
+	}
 	c, err := client.Dial(client.Options{
-		HostPort: address, Namespace: namespace, Logger: logger, DataConverter: data, FailureConverter: newFailureConverter(data),
+		HostPort: address, Namespace: namespace, Logger: logger, DataConverter: data, FailureConverter: failures,
 		ExternalStorage: newExternalStorage(),
 	})
 	must(err)

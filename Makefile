@@ -226,7 +226,7 @@ lint: venv ## check formats, lints, types and prose, in every language
 	cd bindings/python && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy --strict temporal_heartbeat tests build_backend.py build_library.py hatch_build.py generate_abi.py
 	cd tests && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy .
 	$(VENV)/bin/ruff check --config tests/ruff.toml packaging/*.py && $(VENV)/bin/mypy --strict packaging/*.py
-	cd examples/recipes && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+	cd examples/recipes && $(VENV)/bin/ruff check --config ruff.toml . ../encrypted && $(VENV)/bin/ruff format --config ruff.toml --check . ../encrypted
 	cd benches && $(VENV)/bin/ruff check . && MYPYPATH=../tests $(VENV)/bin/mypy --strict --explicit-package-bases -p compare
 	cd bindings && $(VENV)/bin/ruff check generate_declarations.py && $(VENV)/bin/ruff format --line-length 120 --check generate_declarations.py && $(VENV)/bin/mypy --strict generate_declarations.py
 	for file in $$(git ls-files 'bindings/node/*.js' 'examples/node/*.js' 'tests/drivers/*.js'); do node --check "$$file" || exit 1; done

@@ -34,6 +34,9 @@
  * other JSON. Value::binary, null and payloads have other encodings. Value::json, binary and payloads borrow the bytes.
  * Details reads them: integer(), number(), boolean(), text(), or [] for the bytes.
  *
+ * CODECS. Client::connect takes a PayloadCodec, for example to encrypt. It encodes all values that are sent, and
+ * decodes those that are read.
+ *
  * ASYNCHRONOUS CALLS. A Queue has many calls in flight in one thread: with callbacks, futures, or C++20 coroutines.
  *
  * TIMEOUTS are std::chrono durations. 0 or less never waits; 2^31 ms (25 days) or more is `forever`.
@@ -48,15 +51,19 @@
 #ifndef TEMPORAL_HEARTBEAT_HPP
 #define TEMPORAL_HEARTBEAT_HPP
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <exception>
 #include <future>
 #include <initializer_list>
+#include <iterator>
 #include <locale>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -68,6 +75,7 @@
 #include <type_traits>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include <unistd.h>
 #ifdef __cpp_impl_coroutine
@@ -77,6 +85,153 @@
 #include "temporal_heartbeat.h"
 
 namespace temporal_heartbeat {
+
+/* One value in the form in which Temporal stores it: a temporal.api.common.v1.Payload. */
+struct Payload {
+    std::map<std::string, std::string> metadata = {};  // "encoding" names the encoding, for example "json/plain"
+    std::string data = {};
+    std::string unknown_fields = {};  // fields that only newer servers know, serialized
+
+    /* Returns the name of the encoding; empty if the metadata have none. */
+    std::string encoding() const {
+        const auto found = metadata.find("encoding");
+        return found == metadata.end() ? std::string() : found->second;
+    }
+    /* Returns the serialized message, which most codecs encrypt. */
+    std::string serialize() const;
+    /* Reads what serialize returned; nullopt if the bytes aren't such a message. */
+    static std::optional<Payload> parse(std::string_view bytes);
+};
+
+/* Code built with exceptions and code built without share these. */
+namespace all_builds {
+
+/* The tags of the fields 1 and 2 in protobuf, if their values have a length. */
+inline constexpr std::uint64_t field_1 = 1 << 3 | 2, field_2 = 2 << 3 | 2;
+
+inline void append_varint(std::string &message, std::uint64_t number) {
+    for (; number > 0x7f; number >>= 7) message += static_cast<char>((number & 0x7f) | 0x80);
+    message += static_cast<char>(number);
+}
+inline void append_field(std::string &message, std::uint64_t tag, std::string_view value) {
+    append_varint(message, tag);
+    append_varint(message, value.size());
+    message.append(value);
+}
+inline std::optional<std::uint64_t> take_varint(std::string_view &message) {
+    std::uint64_t number = 0;
+    for (unsigned shift = 0; shift < 64 && !message.empty(); shift += 7) {
+        const auto byte = static_cast<unsigned char>(message.front());
+        message.remove_prefix(1);
+        number |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
+        if (byte < 0x80) return number;
+    }
+    return std::nullopt;
+}
+/* Calls read(tag, value, whole_field) for each field. Returns false if read does, or the message is invalid. */
+template <typename Function>
+bool each_field(std::string_view message, Function read) {
+    while (!message.empty()) {
+        const std::string_view start = message;
+        const std::optional<std::uint64_t> tag = take_varint(message);
+        if (!tag) return false;
+        std::optional<std::uint64_t> size;
+        if ((*tag & 7) == 0 && take_varint(message)) size = 0;
+        else if ((*tag & 7) == 1) size = 8;
+        else if ((*tag & 7) == 2) size = take_varint(message);
+        else if ((*tag & 7) == 5) size = 4;
+        if (!size || *size > message.size()) return false;
+        const std::string_view value = message.substr(0, static_cast<std::size_t>(*size));
+        message.remove_prefix(value.size());
+        if (!read(*tag, value, start.substr(0, start.size() - message.size()))) return false;
+    }
+    return true;
+}
+
+inline std::string serialize(const std::vector<Payload> &payloads) {
+    std::string message;
+    for (const Payload &payload : payloads) append_field(message, field_1, payload.serialize());
+    return message;
+}
+inline std::optional<std::vector<Payload>> parse(std::string_view message) {
+    std::vector<Payload> payloads;
+    const bool is_valid = each_field(message, [&](std::uint64_t tag, std::string_view value, std::string_view) {
+        if (tag != field_1) return true;
+        std::optional<Payload> payload = Payload::parse(value);
+        if (payload) payloads.push_back(std::move(*payload));
+        return payload.has_value();
+    });
+    return is_valid ? std::optional(std::move(payloads)) : std::nullopt;
+}
+
+/* Why a call failed. */
+struct Why {
+    thb_status_t status;
+    std::int32_t grpc_code;
+    bool retryable;
+    std::int64_t retry_after_ms;
+    std::string what;
+};
+
+enum class Direction { encode, decode };
+
+/* A PayloadCodec. */
+class Codec {
+public:
+    explicit Codec(bool with_failures) noexcept : encodes_failures(with_failures) {}
+    virtual ~Codec() = default;
+    /* Replaces the payloads. Returns why that failed, or nullptr. */
+    virtual std::shared_ptr<const Why> convert(Direction direction, std::vector<Payload> &payloads) const = 0;
+
+    /* Whether it also encodes the message and the stack trace of failures. */
+    const bool encodes_failures;
+};
+
+/* What a connect set. Never freed, because calls of other threads may be using it. */
+struct Connection {
+    std::shared_ptr<const Codec> codec;
+    bool encodes_failures = false;
+    const Connection *previous = nullptr;
+};
+inline std::atomic<const Connection *> newest_connection{nullptr};
+
+inline Connection connection() {
+    const Connection *newest = newest_connection;
+    return newest == nullptr ? Connection() : *newest;
+}
+
+}  // namespace all_builds
+
+inline std::string Payload::serialize() const {
+    std::string message;
+    for (const auto &[key, value] : metadata) {
+        std::string entry;
+        all_builds::append_field(entry, all_builds::field_1, key);
+        all_builds::append_field(entry, all_builds::field_2, value);
+        all_builds::append_field(message, all_builds::field_1, entry);
+    }
+    if (!data.empty()) all_builds::append_field(message, all_builds::field_2, data);
+    return message += unknown_fields;
+}
+
+inline std::optional<Payload> Payload::parse(std::string_view bytes) {
+    using all_builds::each_field, all_builds::field_1, all_builds::field_2;
+    Payload payload;
+    const bool is_valid = each_field(bytes, [&](std::uint64_t tag, std::string_view value, std::string_view whole) {
+        if (tag == field_2) payload.data = value;
+        else if (tag != field_1) payload.unknown_fields += whole;
+        if (tag != field_1) return true;
+        std::string_view entry[2];  // key and value
+        const bool is_entry = each_field(value, [&](std::uint64_t part, std::string_view text, std::string_view) {
+            if (part == field_1 || part == field_2) entry[part == field_2] = text;
+            return true;
+        });
+        payload.metadata[std::string(entry[0])] = entry[1];
+        return is_entry;
+    });
+    return is_valid ? std::optional(std::move(payload)) : std::nullopt;
+}
+
 // Different types for the linker, because one program may contain code built with exceptions and code built without.
 #ifdef __cpp_exceptions
 inline namespace with_exceptions {
@@ -90,6 +245,11 @@ inline constexpr Timeout default_timeout = std::chrono::seconds(10);
 inline constexpr Timeout forever = Timeout::max();
 /* How long a destructor waits for the last records, at most. */
 inline constexpr Timeout destructor_timeout = std::chrono::seconds(2);
+
+namespace detail {
+class AnyCodec;
+class CodecCalls;
+}  // namespace detail
 
 /* Why a call failed. Result::value throws it. Copies share the text. */
 class Error : public std::exception {
@@ -105,12 +265,14 @@ public:
     static Error copied(thb_status_t status, const thb_error_t *error) {
         std::string what = thb_status_name(status);
         if (error != nullptr) what.append(": ").append(thb_error_message(error));
-        Error copy;
-        copy.why_ = std::make_shared<const Why>(Why{status, thb_error_grpc_code(error),
-                                                    thb_error_is_retryable(error) != 0,
-                                                    thb_error_retry_after_ms(error), std::move(what)});
-        return copy;
+        return Error(std::make_shared<const Why>(Why{status, thb_error_grpc_code(error),
+                                                     thb_error_is_retryable(error) != 0,
+                                                     thb_error_retry_after_ms(error), std::move(what)}));
     }
+    /* An error with its own words, for a PayloadCodec: Error(THB_UNAVAILABLE, "no key", true). */
+    Error(thb_status_t status, std::string_view words, bool retryable = false)
+        : Error(std::make_shared<const Why>(
+              Why{status, -1, retryable, -1, std::string(thb_status_name(status)).append(": ").append(words)})) {}
 
     explicit operator bool() const noexcept { return why_ != nullptr; }
     /* One of enum thb_status, e.g. THB_NOT_FOUND; newer libraries may have more. */
@@ -128,13 +290,10 @@ public:
     }
 
 private:
-    struct Why {
-        thb_status_t status;
-        std::int32_t grpc_code;
-        bool retryable;
-        std::int64_t retry_after_ms;
-        std::string what;
-    };
+    friend class detail::CodecCalls;
+    friend class detail::AnyCodec;
+    using Why = all_builds::Why;
+    explicit Error(std::shared_ptr<const Why> why) noexcept : why_(std::move(why)) {}
     std::shared_ptr<const Why> why_;
 };
 
@@ -193,6 +352,24 @@ public:
 #ifdef __cpp_exceptions
     void value() const { check(); }
 #endif
+};
+
+/* Encodes the values of a namespace, for example encrypts them, and decodes them. For Client::connect and
+ * Activity::open. Both functions return as many payloads as they get, in the same order.
+ *
+ * The thread that makes a call calls the codec. Details that a Queue returns are decoded in the thread that runs the
+ * queue. Several threads may call the codec at the same time. The timeout of a call doesn't limit the codec's time.
+ *
+ * To fail, return an Error, or throw one: that is the error of the call, and nothing is sent. Another exception becomes
+ * an Error with THB_INVALID_ARGUMENT and its words. */
+class PayloadCodec {
+public:
+    virtual ~PayloadCodec() = default;
+    /* Encodes payloads that no codec has encoded. Sets "encoding" in the metadata of each, by which the workers' codec
+     * finds them. */
+    virtual Result<std::vector<Payload>> encode(std::vector<Payload> payloads) = 0;
+    /* Reverses encode. Returns payloads of another encoding unchanged. */
+    virtual Result<std::vector<Payload>> decode(std::vector<Payload> payloads) = 0;
 };
 
 /* A set of THB_SIGNAL_*; see enum thb_signal. */
@@ -305,6 +482,49 @@ inline std::optional<std::string> unquoted(std::string_view json) {
     return text;
 }
 
+/* Adds a member to a JSON object. Other JSON stays as it is. */
+inline std::string with_member(std::string_view object, std::string member) {
+    std::string json(object.empty() ? "{}" : object);
+    const std::size_t brace = json.find('{');
+    if (brace == std::string::npos) return json;
+    const std::size_t next = json.find_first_not_of(" \t\r\n", brace + 1);
+    const bool alone = next != std::string::npos && json[next] == '}';
+    return json.insert(brace + 1, alone ? member : member + ", ");
+}
+/* Returns the position of the value of a member in a JSON object; npos if there is none. */
+inline std::size_t find_member(std::string_view object, std::string_view name) {
+    const std::size_t at = object.find(quoted(name));
+    return at == std::string_view::npos ? at : object.find_first_not_of(" \t\r\n:", at + name.size() + 2);
+}
+
+inline constexpr std::string_view base64_digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+inline std::string to_base64(std::string_view bytes) {
+    std::string text;
+    for (std::size_t at = 0; at < bytes.size(); at += 3) {
+        std::uint32_t three = 0;
+        for (std::size_t i = 0; i < 3; ++i)
+            three = three << 8 | (at + i < bytes.size() ? static_cast<unsigned char>(bytes[at + i]) : 0);
+        for (std::size_t i = 0; i < 4; ++i)
+            text += at + i <= bytes.size() ? base64_digits[three >> (18 - 6 * i) & 63] : '=';
+    }
+    return text;
+}
+inline std::optional<std::string> from_base64(std::string_view text) {
+    text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+    text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
+    if (text.size() % 4 != 0) return std::nullopt;
+    for (int padding = 0; padding < 2 && !text.empty() && text.back() == '='; ++padding) text.remove_suffix(1);
+    std::string bytes;
+    std::uint32_t bits = 0;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const std::size_t digit = base64_digits.find(text[at]);
+        if (digit == std::string_view::npos) return std::nullopt;
+        bits = bits << 6 | static_cast<std::uint32_t>(digit);
+        if (at % 4 != 0) bytes += static_cast<char>(bits >> (6 - 2 * (at % 4)) & 255);
+    }
+    return bytes;
+}
+
 }  // namespace detail
 
 /* A value to send as details or result. */
@@ -360,6 +580,7 @@ public:
     std::size_t size() const noexcept { return bytes().size(); }
 
 private:
+    friend class detail::CodecCalls;
     Value(thb_encoding_t encoding, std::string_view bytes) noexcept : encoding_(encoding), borrowed_(bytes) {}
     Value(thb_encoding_t encoding, std::string bytes) noexcept : encoding_(encoding), own_(std::move(bytes)) {}
 
@@ -383,12 +604,14 @@ private:
 class Failure {
 public:
     template <typename T, std::enable_if_t<std::is_convertible_v<const T &, std::string_view>, int> = 0>
-    Failure(const T &message) : json_("{\"message\":" + detail::quoted(message) + '}') {}
+    Failure(const T &message)
+        : json_("{\"message\":" + detail::quoted(message) + '}'), members_{{"message", detail::quoted(message)}} {}
     Failure(const std::exception &error) : Failure(error.what()) {}
-    /* The JSON of thb_fail. */
+    /* The JSON of thb_fail. A PayloadCodec can't encode it, so that with a codec the call is THB_INVALID_ARGUMENT. */
     static Failure json(std::string_view json) {
         Failure failure("");
         failure.json_ = json;
+        failure.is_text_ = true;
         return failure;
     }
 
@@ -397,7 +620,7 @@ public:
     /* The activity isn't retried. */
     Failure &non_retryable() { return add("non_retryable", "true"); }
     /* Values for the workflow. They must be JSON. */
-    Failure &details(std::initializer_list<Value> values) { return add("details", text_of(Value::array(values))); }
+    Failure &details(std::initializer_list<Value> values) { return add("details", values); }
     /* Replaces the delay of the retry policy. */
     Failure &next_retry_delay(Timeout delay) { return add("next_retry_delay_ms", detail::digits(delay.count())); }
     /* Expected, so that workers and clients neither log nor count it as an error. */
@@ -405,24 +628,46 @@ public:
     Failure &stack_trace(std::string_view text) { return add("stack_trace", detail::quoted(text)); }
     /* The language or program, for people. */
     Failure &source(std::string_view text) { return add("source", detail::quoted(text)); }
-    Failure &cause(const Failure &cause) { return add("cause", cause.json_); }
-    /* The last progress, stored with the failure for the next attempt. Only for calls with a token. */
-    Failure &heartbeat_details(std::initializer_list<Value> values) {
-        return add("heartbeat_details", text_of(Value::array(values)));
+    Failure &cause(const Failure &cause) {
+        add("cause", cause.json_);
+        members_.back().cause.push_back(cause);
+        return *this;
     }
+    /* The last progress, stored with the failure for the next attempt. Only for calls with a token. */
+    Failure &heartbeat_details(std::initializer_list<Value> values) { return add("heartbeat_details", values); }
 
     const std::string &json() const noexcept { return json_; }
 
 private:
+    friend class detail::CodecCalls;
+    /* A member of the JSON, with its parts that a codec encodes. */
+    struct Member {
+        std::string_view name;
+        std::string json;
+        std::vector<std::string> values = {};  // JSON too
+        std::vector<Failure> cause = {};       // at most one
+    };
+
     static std::string text_of(const Value &value) { return {static_cast<const char *>(value.data()), value.size()}; }
     Failure &add(std::string_view name, std::string_view json) {
         std::string member = ",";
         member.append(detail::quoted(name)).append(":").append(json);
         json_.insert(json_.size() - !json_.empty(), member);
+        members_.push_back({name, std::string(json)});
+        return *this;
+    }
+    Failure &add(std::string_view name, std::initializer_list<Value> values) {
+        add(name, text_of(Value::array(values)));
+        for (const Value &value : values) {
+            const std::string array = text_of(Value::array({value}));
+            members_.back().values.push_back(array.substr(1, array.size() - 2));
+        }
         return *this;
     }
 
     std::string json_;
+    std::vector<Member> members_;
+    bool is_text_ = false;
 };
 
 namespace detail {
@@ -519,19 +764,24 @@ public:
         if (details_ == nullptr)
             if (Error error = detail::call(thb_details_new, &fresh)) return error;
         if (fresh != nullptr) details_.reset(fresh);
-        return detail::call(thb_details_add, details_.get(), value);
+        if (!decoded_) return detail::call(thb_details_add, details_.get(), value);
+        // A copy, because the value may be one of these, and adding moves them.
+        const std::string copy(static_cast<const char *>(value.data()), value.size());
+        const std::string_view bytes = copy;
+        if (Error error = detail::call(thb_details_add, details_.get(), value.encoding(), bytes)) return error;
+        return detail::call(thb_details_add, decoded_.get(), value.encoding(), bytes);
     }
 
     bool empty() const noexcept { return size() == 0; }
-    std::size_t size() const noexcept { return thb_details_count(details_.get()); }
+    std::size_t size() const noexcept { return thb_details_count(values()); }
     /* The bytes of one value (the text, for JSON), valid until add or destruction; empty if there is no such index. */
     std::string_view operator[](std::size_t index) const noexcept {
         std::size_t len = 0;
-        const void *data = thb_details_data(details_.get(), index, &len);
+        const void *data = thb_details_data(values(), index, &len);
         return {static_cast<const char *>(data), len};
     }
     /* "json/plain", "binary/plain", ...; "" if there is no such index. */
-    const char *encoding(std::size_t index) const noexcept { return thb_details_encoding(details_.get(), index); }
+    const char *encoding(std::size_t index) const noexcept { return thb_details_encoding(values(), index); }
     /* The value as an integer, if it is one. */
     std::optional<std::int64_t> integer(std::size_t index = 0) const noexcept {
         const std::string_view text = (*this)[index];
@@ -558,7 +808,7 @@ public:
     std::optional<std::string> text(std::size_t index = 0) const {
         return is_json(index) ? detail::unquoted((*this)[index]) : std::nullopt;
     }
-    /* All values, serialized, for Value::payloads. */
+    /* All values, serialized, for Value::payloads. Those from the server are unchanged, as a codec has encoded them. */
     std::string_view payloads() const noexcept {
         std::size_t len = 0;
         const void *data = thb_details_payloads(details_.get(), &len);
@@ -583,20 +833,233 @@ private:
     struct Free {
         void operator()(thb_details_t *details) const noexcept { thb_details_free(details); }
     };
+    friend class detail::CodecCalls;
+    const thb_details_t *values() const noexcept { return decoded_ ? decoded_.get() : details_.get(); }
+
     std::unique_ptr<thb_details_t, Free> details_;
+    std::unique_ptr<thb_details_t, Free> decoded_;  // the same values, if a codec has decoded them
 };
 
 inline Value::Value(const Details &details) noexcept : Value(payloads(details.payloads())) {}
+
+namespace detail {
+
+using SharedCodec = std::shared_ptr<const all_builds::Codec>;
+
+/* Turns the exceptions of a PayloadCodec into errors. */
+class AnyCodec final : public all_builds::Codec {
+public:
+    AnyCodec(std::shared_ptr<PayloadCodec> codec, bool with_failures)
+        : Codec(with_failures), codec_(std::move(codec)) {}
+
+    std::shared_ptr<const all_builds::Why> convert(all_builds::Direction direction,
+                                                   std::vector<Payload> &payloads) const override {
+#ifdef __cpp_exceptions
+        try {
+            return call(direction, payloads).why_;
+        } catch (const Error &error) {
+            return error ? error.why_ : Error(THB_INVALID_ARGUMENT, "the codec failed").why_;
+        } catch (const std::exception &exception) {
+            return Error(THB_INVALID_ARGUMENT, std::string("the codec failed: ") + exception.what()).why_;
+        } catch (...) {
+            return Error(THB_INVALID_ARGUMENT, "the codec failed").why_;
+        }
+#else
+        return call(direction, payloads).why_;
+#endif
+    }
+
+private:
+    Error call(all_builds::Direction direction, std::vector<Payload> &payloads) const {
+        const std::size_t count = payloads.size();
+        Result<std::vector<Payload>> converted = direction == all_builds::Direction::encode
+                                                     ? codec_->encode(std::move(payloads))
+                                                     : codec_->decode(std::move(payloads));
+        if (!converted) return converted.error();
+        if (converted->size() != count)
+            return Error(THB_INVALID_ARGUMENT, "the codec returned another number of payloads");
+        payloads = *std::move(converted);
+        return {};
+    }
+
+    std::shared_ptr<PayloadCodec> codec_;
+};
+
+/* Encodes the arguments of one call, and decodes its details. */
+class CodecCalls {
+public:
+    explicit CodecCalls(const all_builds::Codec &codec) noexcept : codec_(codec) {}
+
+    /* The first error; after it, the results mustn't be sent. */
+    const Error &error() const noexcept { return error_; }
+
+    Value encoded(const Value &value) {
+        if (value.encoding() == THB_ENCODING_NONE) return value;
+        return {THB_ENCODING_PAYLOADS, all_builds::serialize(payloads_of(value))};
+    }
+    Failure encoded(const Failure &failure) {
+        if (failure.is_text_)
+            fail(Error(THB_INVALID_ARGUMENT, "a codec can't encode a Failure::json; use the functions of Failure"));
+        const bool hides_texts = codec_.encodes_failures;
+        std::string json = "{}", message = "\"\"", stack_trace = "\"\"";
+        const auto put = [&](std::string_view name, std::string_view value) {
+            json = with_member(json, quoted(name).append(":").append(value));
+        };
+        for (const Failure::Member &member : failure.members_) {
+            if (hides_texts && member.name == "message") message = member.json;
+            else if (hides_texts && member.name == "stack_trace") stack_trace = member.json;
+            else if (!member.cause.empty()) put(member.name, encoded(member.cause.front()).json());
+            else if (member.values.empty()) put(member.name, member.json);
+            else put(std::string(member.name) + "_payloads", base64_of(member.values));
+        }
+        if (hides_texts) {
+            const std::string texts = "{\"message\":" + message + ",\"stack_trace\":" + stack_trace + '}';
+            for (const Payload &payload : payloads_of(Value::json(texts)))
+                put("encoded_attributes", quoted(to_base64(payload.serialize())));
+            put("message", "\"Encoded failure\"");
+        }
+        return Failure::json(json);
+    }
+    template <typename T>
+    T encoded(const T &other) {
+        return other;
+    }
+
+    Result<Details> decoded(Details details) {
+        std::optional<std::vector<Payload>> payloads = all_builds::parse(details.payloads());
+        if (!payloads) return Error(THB_SERVER_ERROR, "the details aren't Payloads");
+        convert(all_builds::Direction::decode, *payloads);
+        Details values;
+        if (!error_ && !payloads->empty()) fail(values.add(Value::payloads(all_builds::serialize(*payloads))).error());
+        if (error_) return error_;
+        details.decoded_ = std::move(values.details_);
+        return details;
+    }
+
+    /* Encodes the option initial_details. */
+    std::string encoded_options(std::string options) {
+        const std::size_t at = find_member(options, "initial_details");
+        if (at == std::string::npos || options[at] != '"') return options;
+        const std::size_t end = options.find('"', at + 1);
+        if (end == std::string::npos) return options;
+        const auto text = unquoted(std::string_view(options).substr(at, end + 1 - at));
+        const auto bytes = text ? from_base64(*text) : std::nullopt;
+        auto payloads = bytes ? all_builds::parse(*bytes) : std::nullopt;
+        if (!payloads) fail(Error(THB_CONFIG, "initial_details must be the standard base64 of a serialized Payloads"));
+        if (error_) return options;
+        convert(all_builds::Direction::encode, *payloads);
+        return options.replace(at, end + 1 - at, quoted(to_base64(all_builds::serialize(*payloads))));
+    }
+
+private:
+    void fail(const Error &error) {
+        if (!error_) error_ = error;
+    }
+    std::vector<Payload> payloads_of(const Value &value) {
+        Details checked;
+        fail(checked.add(value).error());
+        std::vector<Payload> payloads = all_builds::parse(checked.payloads()).value_or(std::vector<Payload>());
+        convert(all_builds::Direction::encode, payloads);
+        return payloads;
+    }
+    /* Returns a JSON string with the Payloads. */
+    std::string base64_of(const std::vector<std::string> &values) {
+        std::string bytes;
+        for (const std::string &value : values) bytes += all_builds::serialize(payloads_of(Value::json(value)));
+        return quoted(to_base64(bytes));
+    }
+    /* Encodes the plain payloads, or decodes the others. References to external storage stay as they are. */
+    void convert(all_builds::Direction direction, std::vector<Payload> &payloads) {
+        const auto is_chosen = [&](const Payload &payload) {
+            static constexpr std::string_view reference = "temporal.api.sdk.v1.ExternalStorageReference";
+            static constexpr std::string_view plain[] = {"",           "json/plain",      "json/protobuf",
+                                                         "binary/plain", "binary/protobuf", "binary/null"};
+            const std::string encoding = payload.encoding();
+            const auto type = payload.metadata.find("messageType");
+            if (encoding == "json/external-storage-reference" ||
+                payload.metadata.count("__temporal_external_storage_reference") != 0 ||
+                (type != payload.metadata.end() && type->second == reference))
+                return false;
+            const bool is_plain = std::find(std::begin(plain), std::end(plain), encoding) != std::end(plain);
+            return is_plain == (direction == all_builds::Direction::encode);
+        };
+        std::vector<Payload> chosen;
+        std::copy_if(payloads.begin(), payloads.end(), std::back_inserter(chosen), is_chosen);
+        if (chosen.empty() || error_) return;
+        if (auto why = codec_.convert(direction, chosen)) return fail(Error(std::move(why)));
+        auto next = chosen.begin();
+        for (Payload &payload : payloads)
+            if (is_chosen(payload)) payload = std::move(*next++);
+    }
+
+    const all_builds::Codec &codec_;
+    Error error_;
+};
+
+/* Does what call does, with the codec if there is one. */
+template <typename Function, typename... Arguments>
+Error send(const SharedCodec &codec, Function function, const Arguments &...arguments) {
+    if (!codec) return call(function, arguments...);
+    CodecCalls calls(*codec);
+    const auto encoded = std::make_tuple(calls.encoded(arguments)...);
+    if (calls.error()) return calls.error();
+    return std::apply([&](const auto &...each) { return call(function, each...); }, encoded);
+}
+
+/* Does what make does, with the codec if there is one. */
+template <typename T, typename Raw, typename Function, typename... Arguments>
+Result<T> send_for(const SharedCodec &codec, Function function, const Arguments &...arguments) {
+    Raw raw{};
+    if (Error error = send(codec, function, arguments..., &raw)) return error;
+    if constexpr (std::is_same_v<T, Details>) {
+        if (codec) return CodecCalls(*codec).decoded(Details(raw));
+    }
+    return T(raw);
+}
+
+inline SharedCodec connection_codec() { return all_builds::connection().codec; }
+
+/* Returns the codec of an activity: its own one, or that of the connection. */
+inline SharedCodec codec_or_connections(std::shared_ptr<PayloadCodec> own) {
+    const all_builds::Connection connection = all_builds::connection();
+    if (!own) return connection.codec;
+    return std::make_shared<AnyCodec>(std::move(own), connection.encodes_failures);
+}
+
+/* Sets the codec of the next connection, unless there is a connection. Returns the options to connect with. */
+inline std::string set_codec(std::string_view options, std::shared_ptr<PayloadCodec> codec) {
+    std::string json(options);
+    const std::size_t at = find_member(json, "encode_common_attributes");
+    const bool encodes_failures = at != std::string::npos && json.compare(at, 4, "true") == 0;
+    const all_builds::Connection *previous = all_builds::newest_connection;
+    if (!codec && !encodes_failures && previous == nullptr) return json;
+    if (codec) json = with_member(json, "\"codec_endpoint\": \"\"");
+    thb_details_t *none = nullptr;
+    if (thb_get_details("-", 1, 0, &none, nullptr) != THB_NOT_CONNECTED) return json;
+    SharedCodec any;
+    if (codec) any = std::make_shared<AnyCodec>(std::move(codec), encodes_failures);
+    all_builds::newest_connection =
+        new all_builds::Connection{std::move(any), encodes_failures, previous};
+    return json;
+}
+
+}  // namespace detail
 
 /* The client of this process; there is at most one. Declare it before activities. Its destructor sends their last
  * records and closes them, within 2 s. */
 class Client {
 public:
     Client() noexcept = default;
-    /* options is the JSON of thb_connect, e.g. R"({"address": "temporal:7233"})". Blocks like thb_connect. */
-    static Result<Client> connect(std::string_view options = {}) {
+    /* options is the JSON of thb_connect, e.g. R"({"address": "temporal:7233"})". Blocks like thb_connect.
+     *
+     * The codec encodes all values that C++ sends over this connection, and decodes those that it reads. It replaces a
+     * codec server. With the option encode_common_attributes it also encodes the message and the stack trace of
+     * failures. While a thread connects with another codec, no other thread may connect, or make calls with a token.
+     * The process keeps the codec to its end. */
+    static Result<Client> connect(std::string_view options = {}, std::shared_ptr<PayloadCodec> codec = nullptr) {
         if (const thb_status_t status = thb_check_abi(THB_ABI_VERSION); status != THB_OK) return Error(status);
-        if (Error error = detail::call(thb_connect, options)) return error;
+        const std::string json = detail::set_codec(options, std::move(codec));
+        if (Error error = detail::call(thb_connect, std::string_view(json))) return error;
         return adopt();
     }
     /* Takes ownership of the client that a C function connected. */
@@ -626,20 +1089,31 @@ class Activity {
 public:
     Activity() noexcept = default;
     /* Takes ownership of a handle that a C function opened. */
-    explicit Activity(thb_activity_t handle) noexcept : handle_(handle) {}
-    /* options is the JSON of thb_activity_open, e.g. R"({"stall_timeout_ms": 60000})". Never waits for the server. */
-    static Result<Activity> open(std::string_view token, std::string_view options = {}) {
-        return detail::make<Activity, thb_activity_t>(thb_activity_open, token, options);
+    explicit Activity(thb_activity_t handle) noexcept : codec_(detail::connection_codec()), handle_(handle) {}
+    /* options is the JSON of thb_activity_open, e.g. R"({"stall_timeout_ms": 60000})". Never waits for the server. The
+     * codec replaces that of the connection. */
+    static Result<Activity> open(std::string_view token, std::string_view options = {},
+                                 std::shared_ptr<PayloadCodec> codec = nullptr) {
+        const detail::SharedCodec used = detail::codec_or_connections(codec);
+        std::string json(options);
+        if (used) {
+            detail::CodecCalls calls(*used);
+            json = calls.encoded_options(std::move(json));
+            if (calls.error()) return calls.error();
+        }
+        auto activity = detail::make<Activity, thb_activity_t>(thb_activity_open, token, std::string_view(json));
+        if (activity && codec) activity->codec_ = used;
+        return activity;
     }
     /* Opens the activity that the parent handed over in the TEMPORAL_ACTIVITY_... variables. */
-    static Result<Activity> from_env(std::string_view options = {}) {
-        std::string json(options.empty() ? "{}" : options);
-        if (const std::size_t brace = json.find('{'); brace != std::string::npos) {
-            const std::size_t next = json.find_first_not_of(" \t\r\n", brace + 1);
-            const bool alone = next != std::string::npos && json[next] == '}';
-            json.insert(brace + 1, alone ? "\"from_env\": true" : "\"from_env\": true, ");
-        }
-        return open({}, json);
+    static Result<Activity> from_env(std::string_view options = {}, std::shared_ptr<PayloadCodec> codec = nullptr) {
+        std::string json = detail::with_member(options, "\"from_env\": true");
+        // Named here, so that the codec encodes details that the parent handed over unencoded.
+        const char *details = std::getenv("TEMPORAL_ACTIVITY_HEARTBEAT_DETAILS");
+        const bool has_codec = codec || detail::connection_codec();
+        if (has_codec && details != nullptr && detail::find_member(json, "initial_details") == std::string::npos)
+            json = detail::with_member(json, "\"initial_details\": " + detail::quoted(details));
+        return open({}, json, std::move(codec));
     }
     /* Records progress and returns the current signals. Never blocks. THB_NOT_FOUND: it is over; stop the work. */
     Result<Signals> heartbeat(const Value &details) const {
@@ -663,7 +1137,7 @@ public:
 
     /* Returns the previous attempt's details, as the server held them at open. Call it before the first heartbeat. */
     Result<Details> details(Timeout timeout = default_timeout) const {
-        return detail::make<Details, thb_details_t *>(thb_activity_get_details, handle(), timeout);
+        return detail::send_for<Details, thb_details_t *>(codec_, thb_activity_get_details, handle(), timeout);
     }
     /* Returns a report: the JSON of thb_activity_get_info. Never blocks. */
     Result<std::string> info() const { return detail::text(thb_activity_get_info, handle()); }
@@ -696,13 +1170,14 @@ public:
 private:
     template <typename Function, typename... Arguments>
     Error call(Function function, const Arguments &...arguments) const {
-        return detail::call(function, handle(), arguments...);
+        return detail::send(codec_, function, handle(), arguments...);
     }
     template <typename Function, typename... Arguments>
     Result<Signals> asked(Function function, const Arguments &...arguments) const {
-        return detail::make<Signals, std::uint32_t>(function, handle(), arguments...);
+        return detail::send_for<Signals, std::uint32_t>(codec_, function, handle(), arguments...);
     }
     friend class Queue;
+    detail::SharedCodec codec_;
     detail::Owned<thb_activity_t, thb_activity_close> handle_;
 };
 
@@ -751,11 +1226,14 @@ namespace detail {
 
 /* Returns the result of one completion. */
 template <typename T>
-Result<T> result_at(thb_completions_t *taken, std::size_t at) {
+Result<T> result_at(thb_completions_t *taken, std::size_t at, const SharedCodec &codec) {
     if (const thb_status_t status = thb_completions_statuses(taken)[at]; status != THB_OK)
         return Error::copied(status, thb_completions_error(taken, at));
     if constexpr (std::is_same_v<T, Signals>) return Signals(thb_completions_signals(taken)[at]);
-    else if constexpr (std::is_same_v<T, Details>) return Details(thb_completions_take_details(taken, at));
+    else if constexpr (std::is_same_v<T, Details>) {
+        Details details(thb_completions_take_details(taken, at));
+        return codec ? CodecCalls(*codec).decoded(std::move(details)) : std::move(details);
+    }
     else if constexpr (std::is_same_v<T, Client>) return Client::adopt();
     else return {};
 }
@@ -767,13 +1245,17 @@ public:
     virtual void complete(thb_completions_t *taken, std::size_t at) = 0;
     /* There will be no completion. */
     virtual void abandon(const Error &) {}
+
+    SharedCodec codec;
 };
 
 template <typename T, typename Callback>
 class CallbackCall final : public Submitted {
 public:
     explicit CallbackCall(Callback callback) : callback_(std::move(callback)) {}
-    void complete(thb_completions_t *taken, std::size_t at) override { callback_(result_at<T>(taken, at)); }
+    void complete(thb_completions_t *taken, std::size_t at) override {
+        callback_(result_at<T>(taken, at, codec));
+    }
 
 private:
     Callback callback_;
@@ -783,7 +1265,7 @@ template <typename T>
 class FutureCall final : public Submitted {
 public:
     std::future<Result<T>> future() { return promise_.get_future(); }
-    void complete(thb_completions_t *taken, std::size_t at) override { end(result_at<T>(taken, at)); }
+    void complete(thb_completions_t *taken, std::size_t at) override { end(result_at<T>(taken, at, codec)); }
     void abandon(const Error &error) override { end(error); }
 
     bool has_ended() const noexcept { return state_ == ended; }
@@ -954,10 +1436,12 @@ public:
         return error;
     }
 
-    /* Connects. The Client that the call returns disconnects in its destructor. */
+    /* Connects, with a codec as Client::connect. The Client that the call returns disconnects in its destructor. */
     template <typename Callback = ReturnFuture>
-    auto connect(std::string_view options = {}, Callback callback = {}) const {
-        return submit<Client>(std::move(callback), thb_queue_submit_connect, options);
+    auto connect(std::string_view options = {}, Callback callback = {},
+                 std::shared_ptr<PayloadCodec> codec = nullptr) const {
+        const std::string json = detail::set_codec(options, std::move(codec));
+        return submit<Client>(std::move(callback), thb_queue_submit_connect, std::string_view(json));
     }
     /* Once this is submitted, the Client is disconnected: it may be destroyed. */
     template <typename Callback = ReturnFuture>
@@ -996,28 +1480,27 @@ public:
 
     template <typename Callback = ReturnFuture>
     auto details(const Activity &activity, Timeout timeout = default_timeout, Callback callback = {}) const {
-        return submit<Details>(std::move(callback), thb_queue_submit_activity_get_details, activity.handle(), timeout);
+        return submit_for<Details>(activity, std::move(callback), thb_queue_submit_activity_get_details, timeout);
     }
     template <typename Callback = ReturnFuture>
     auto flush(const Activity &activity, Timeout timeout = default_timeout, Callback callback = {}) const {
-        return submit<void>(std::move(callback), thb_queue_submit_activity_flush, activity.handle(), timeout);
+        return submit_for<void>(activity, std::move(callback), thb_queue_submit_activity_flush, timeout);
     }
     template <typename Callback = ReturnFuture>
     auto complete(const Activity &activity, const Value &result = Value::none(), Timeout timeout = default_timeout,
                   Callback callback = {}) const {
-        return submit<void>(std::move(callback), thb_queue_submit_activity_complete, activity.handle(), result,
-                            timeout);
+        return submit_for<void>(activity, std::move(callback), thb_queue_submit_activity_complete, result, timeout);
     }
     template <typename Callback = ReturnFuture>
     auto fail(const Activity &activity, const Failure &failure, Timeout timeout = default_timeout,
               Callback callback = {}) const {
-        return submit<void>(std::move(callback), thb_queue_submit_activity_fail, activity.handle(), failure, timeout);
+        return submit_for<void>(activity, std::move(callback), thb_queue_submit_activity_fail, failure, timeout);
     }
     template <typename Callback = ReturnFuture>
     auto report_cancelled(const Activity &activity, const Value &details = Value::none(),
                           Timeout timeout = default_timeout, Callback callback = {}) const {
-        return submit<void>(std::move(callback), thb_queue_submit_activity_report_cancelled, activity.handle(), details,
-                            timeout);
+        return submit_for<void>(activity, std::move(callback), thb_queue_submit_activity_report_cancelled, details,
+                                timeout);
     }
     /* Once this is submitted, the Activity is closed. */
     template <typename Callback = ReturnFuture>
@@ -1062,14 +1545,26 @@ private:
 
     template <typename T, typename Callback, typename... Arguments>
     auto submit(Callback callback, const Arguments &...arguments) const {
+        return submit_with<T>(detail::connection_codec(), std::move(callback), arguments...);
+    }
+    template <typename T, typename Callback, typename Function, typename... Arguments>
+    auto submit_for(const Activity &activity, Callback callback, Function function,
+                    const Arguments &...arguments) const {
+        return submit_with<T>(activity.codec_, std::move(callback), function, activity.handle(), arguments...);
+    }
+    template <typename T, typename Callback, typename... Arguments>
+    auto submit_with(const detail::SharedCodec &codec, Callback callback, const Arguments &...arguments) const {
         if constexpr (std::is_same_v<Callback, ReturnFuture>) {
             auto call = std::make_shared<detail::FutureCall<T>>();
+            call->codec = codec;
             Future<T> future(call, 0);
             future.number_ = begin(std::move(call), arguments...).value_or(0);
             return future;
         } else {
             static_assert(std::is_invocable_v<Callback &, Result<T>>, "the callback takes the Result of the call");
-            return begin(std::make_shared<detail::CallbackCall<T, Callback>>(std::move(callback)), arguments...);
+            auto call = std::make_shared<detail::CallbackCall<T, Callback>>(std::move(callback));
+            call->codec = codec;
+            return begin(std::move(call), arguments...);
         }
     }
 
@@ -1081,7 +1576,7 @@ private:
             const std::lock_guard<std::mutex> lock(calls_->mutex);
             calls_->submitted.emplace(number = ++calls_->last, call);
         }
-        Error error = detail::call(function, handle(), number, arguments...);
+        Error error = detail::send(call->codec, function, handle(), number, arguments...);
         if (!error) return number;
         if (number == 0 || calls_->take(number)) call->abandon(error);
         return error;
@@ -1120,21 +1615,21 @@ inline Result<std::string> metrics() { return detail::text(thb_get_metrics); }
 inline Result<std::string> next_log(Timeout timeout) { return detail::text(thb_log_next, timeout); }
 
 inline Result<Signals> heartbeat(std::string_view token, const Value &details, Timeout timeout = default_timeout) {
-    return detail::make<Signals, std::uint32_t>(thb_heartbeat, token, details, timeout);
+    return detail::send_for<Signals, std::uint32_t>(detail::connection_codec(), thb_heartbeat, token, details, timeout);
 }
 inline Result<Details> get_details(std::string_view token, Timeout timeout = default_timeout) {
-    return detail::make<Details, thb_details_t *>(thb_get_details, token, timeout);
+    return detail::send_for<Details, thb_details_t *>(detail::connection_codec(), thb_get_details, token, timeout);
 }
 inline Result<void> complete(std::string_view token, const Value &result = Value::none(),
                              Timeout timeout = default_timeout) {
-    return detail::call(thb_complete, token, result, timeout);
+    return detail::send(detail::connection_codec(), thb_complete, token, result, timeout);
 }
 inline Result<void> fail(std::string_view token, const Failure &failure, Timeout timeout = default_timeout) {
-    return detail::call(thb_fail, token, failure, timeout);
+    return detail::send(detail::connection_codec(), thb_fail, token, failure, timeout);
 }
 inline Result<void> report_cancelled(std::string_view token, const Value &details = Value::none(),
                                      Timeout timeout = default_timeout) {
-    return detail::call(thb_report_cancelled, token, details, timeout);
+    return detail::send(detail::connection_codec(), thb_report_cancelled, token, details, timeout);
 }
 
 }  // inline namespace

@@ -5,7 +5,7 @@ use std::{env, process::Command};
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 use crate::{
-    built::{Program, instrumented, output, root},
+    built::{Program, build_dir, instrumented, output, root, sanitized},
     fake::{Answer, Fake},
     programs::answering_by_token,
 };
@@ -27,6 +27,43 @@ fn wrapper_works_with_and_without_exceptions() {
     for flags in [&[], WITHOUT_EXCEPTIONS] {
         let fake = Fake::start(|_| Answer::ok());
         wrapper(flags, &fake).run();
+    }
+}
+
+#[test]
+fn wrapper_encodes_all_values_with_the_codec() {
+    // One program may contain code of both build modes.
+    let other = build_dir().join("codec_of_other_build.o");
+    output(
+        Command::new("c++")
+            .args(["-std=c++17", "-D_GNU_SOURCE", "-DOTHER_BUILD", "-c", "-o"])
+            .arg(&other)
+            .args(WITHOUT_EXCEPTIONS)
+            .args(sanitized().then_some("-fsanitize=address"))
+            .arg(format!("-I{}", root().join("include").display()))
+            .arg(root().join("tests/abi/c/codec.cpp")),
+    );
+    for flags in [&[], WITHOUT_EXCEPTIONS] {
+        let fake = Fake::start(|_| Answer::ok());
+        let program = Program::built_with("codec.cpp", &[&[other.to_str().unwrap()], flags].concat());
+        program
+            .variable("TEMPORAL_ADDRESS", fake.address.to_string())
+            .variable("TEMPORAL_ACTIVITY_TASK_TOKEN", BASE64_STANDARD.encode(TOKEN))
+            .run();
+        for (method, fewest) in [
+            ("RecordActivityTaskHeartbeat", 12),
+            ("RespondActivityTaskCompleted", 4),
+            ("RespondActivityTaskFailed", 4),
+            ("RespondActivityTaskCanceled", 2),
+        ] {
+            let calls = fake.calls(method);
+            assert!(calls.len() >= fewest, "{method}: {}", calls.len());
+            assert!(!calls.iter().any(|call| call.has(b"planted")), "{method}");
+            assert!(calls.iter().any(|call| call.has(b"detnalp")), "{method}");
+        }
+        let failures = fake.calls("RespondActivityTaskFailed");
+        assert!(failures.iter().any(|call| call.has(b"Encoded failure") && call.has(b"\x0a\x01T")));
+        assert!(failures.iter().any(|call| call.has(b"a message")));
     }
 }
 
@@ -58,7 +95,7 @@ fn wrapper_compiles_without_warnings() {
                         .args(flags)
                         .arg(format!("-I{}", root().join("include").display()))
                         .args(
-                            ["wrapper.cpp", "queue.cpp"]
+                            ["wrapper.cpp", "queue.cpp", "codec.cpp"]
                                 .map(|source| root().join("tests/abi/c").join(source)),
                         ),
                 );

@@ -939,16 +939,16 @@ public:
     /* Encodes the option initial_details. */
     std::string encoded_options(std::string options) {
         const std::size_t at = find_member(options, "initial_details");
-        if (at == std::string::npos || options[at] != '"') return options;
-        const std::size_t end = options.find('"', at + 1);
-        if (end == std::string::npos) return options;
-        const auto text = unquoted(std::string_view(options).substr(at, end + 1 - at));
+        if (at == std::string::npos) return options;
+        // Up to the next quote, or to the end.
+        const std::string literal = options.substr(at, options.find('"', at + 1) + 1 - at);
+        const auto text = unquoted(literal);
         const auto bytes = text ? from_base64(*text) : std::nullopt;
         auto payloads = bytes ? all_builds::parse(*bytes) : std::nullopt;
         if (!payloads) fail(Error(THB_CONFIG, "initial_details must be the standard base64 of a serialized Payloads"));
         if (error_) return options;
         convert(all_builds::Direction::encode, *payloads);
-        return options.replace(at, end + 1 - at, quoted(to_base64(all_builds::serialize(*payloads))));
+        return options.replace(at, literal.size(), quoted(to_base64(all_builds::serialize(*payloads))));
     }
 
 private:
@@ -968,20 +968,25 @@ private:
         for (const std::string &value : values) bytes += all_builds::serialize(payloads_of(Value::json(value)));
         return quoted(to_base64(bytes));
     }
-    /* Encodes the plain payloads, or decodes the others. References to external storage stay as they are. */
+    /* Whether the payload refers to a value in the external storage of an SDK. */
+    static bool is_reference(const Payload &payload) {
+        static constexpr std::string_view message = "temporal.api.sdk.v1.ExternalStorageReference";
+        const auto type = payload.metadata.find("messageType");
+        return payload.encoding() == "json/external-storage-reference" ||
+               payload.metadata.count("__temporal_external_storage_reference") != 0 ||
+               (type != payload.metadata.end() && type->second == message);
+    }
+    /* Whether no codec has encoded the payload. */
+    static bool is_plain(const Payload &payload) {
+        const std::string encoding = payload.encoding();
+        for (const char *plain : {"", "json/plain", "json/protobuf", "binary/plain", "binary/protobuf", "binary/null"})
+            if (encoding == plain) return true;
+        return false;
+    }
+    /* Encodes the plain payloads, or decodes the others. References stay as they are. */
     void convert(all_builds::Direction direction, std::vector<Payload> &payloads) {
         const auto is_chosen = [&](const Payload &payload) {
-            static constexpr std::string_view reference = "temporal.api.sdk.v1.ExternalStorageReference";
-            static constexpr std::string_view plain[] = {"",           "json/plain",      "json/protobuf",
-                                                         "binary/plain", "binary/protobuf", "binary/null"};
-            const std::string encoding = payload.encoding();
-            const auto type = payload.metadata.find("messageType");
-            if (encoding == "json/external-storage-reference" ||
-                payload.metadata.count("__temporal_external_storage_reference") != 0 ||
-                (type != payload.metadata.end() && type->second == reference))
-                return false;
-            const bool is_plain = std::find(std::begin(plain), std::end(plain), encoding) != std::end(plain);
-            return is_plain == (direction == all_builds::Direction::encode);
+            return !is_reference(payload) && is_plain(payload) == (direction == all_builds::Direction::encode);
         };
         std::vector<Payload> chosen;
         std::copy_if(payloads.begin(), payloads.end(), std::back_inserter(chosen), is_chosen);
@@ -1038,8 +1043,7 @@ inline std::string set_codec(std::string_view options, std::shared_ptr<PayloadCo
     if (thb_get_details("-", 1, 0, &none, nullptr) != THB_NOT_CONNECTED) return json;
     SharedCodec any;
     if (codec) any = std::make_shared<AnyCodec>(std::move(codec), encodes_failures);
-    all_builds::newest_connection =
-        new all_builds::Connection{std::move(any), encodes_failures, previous};
+    all_builds::newest_connection = new all_builds::Connection{std::move(any), encodes_failures, previous};
     return json;
 }
 
@@ -1115,7 +1119,8 @@ public:
             json = detail::with_member(json, "\"initial_details\": " + detail::quoted(details));
         return open({}, json, std::move(codec));
     }
-    /* Records progress and returns the current signals. Never blocks. THB_NOT_FOUND: it is over; stop the work. */
+    /* Records progress and returns the current signals. Never blocks, except in a codec. THB_NOT_FOUND: it is over;
+     * stop the work. */
     Result<Signals> heartbeat(const Value &details) const {
         return asked(thb_activity_heartbeat, details);
     }

@@ -104,7 +104,8 @@ static void activities_are_encoded_and_decoded() {
     activity = *thb::Activity::open(token, R"({"initial_details": ""})");
     CHECK(activity.details()->empty() && activity.complete("planted"));
     CHECK(activity.close());
-    for (const char *invalid : {R"({"initial_details": "?"})", R"({"initial_details": "Cg=="})"})
+    for (const char *invalid : {R"({"initial_details": "?"})", R"({"initial_details": "Cg=="})",
+                                R"({"initial_details": null})", R"({"initial_details": ")", R"({"initial_details":)"})
         CHECK(thb::Activity::open(token, invalid).status() == THB_CONFIG);
 }
 

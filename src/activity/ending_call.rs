@@ -57,7 +57,7 @@ impl EndingCall {
     /// Ends the activity, with its beats suspended. A failure also carries the details that the server doesn't have yet.
     pub async fn run(&self, deadline: &Deadline, before: Before, ending: Ending) -> Result<()> {
         // While the codec is slow or away, the beats continue.
-        let ending = self.encode(ending, deadline).await?;
+        let ending = self.encode(ending, &before, deadline).await?;
         let registry = &self.activities.registry;
         let flushes = match before {
             Before::Nothing => false,
@@ -82,19 +82,15 @@ impl EndingCall {
         outcome
     }
 
-    /// Encodes what the ending carries, and waits until the newest record is encoded that a failure carries.
-    async fn encode(&self, ending: Ending, deadline: &Deadline) -> Result<EncodedEnding> {
-        let carries_record = matches!(ending, Ending::Fail(_));
-        let ending = self
-            .client
-            .encode_ending(ending, Effort::Until(deadline))
-            .await
-            .map_err(|failed| failed.error.with_context("so the activity wasn't ended"))?;
+    /// Encodes what the ending carries, and waits until the newest record is encoded if that is sent before or with it.
+    async fn encode(&self, ending: Ending, before: &Before, deadline: &Deadline) -> Result<EncodedEnding> {
+        let needs_record = matches!(ending, Ending::Fail(_)) || matches!(before, Before::Record);
+        let ending = self.client.encode_ending(ending, Effort::Until(deadline)).await?;
         let registry = &self.activities.registry;
         if registry.with(self.handle, |activity| activity.requires_encoded())? {
             ending.refuse_readable()?;
         }
-        if carries_record {
+        if needs_record {
             self.activities.encode_newest(self.handle, deadline).await?;
         }
         Ok(ending)

@@ -181,10 +181,10 @@ impl Activities {
     pub async fn flush(&self, handle: Handle, deadline: &Deadline) -> Result<()> {
         let newest = self.registry.with(handle, |activity| activity.newest_record())?;
         self.request_flush(handle);
-        let mut why = None;
+        let (mut why, mut is_ready) = (None, true);
         let call = WaitingCall::new(Moment::now(), deadline.remaining());
         let flushed = self.registry.wait(handle, deadline, |activity| {
-            why = activity.last_error().cloned();
+            (why, is_ready) = (activity.last_error().cloned(), activity.is_ready());
             if activity.is_flushed_to(newest)? {
                 return Ok(Checked::Found(()));
             }
@@ -192,7 +192,15 @@ impl Activities {
             let until_given_up = activity.give_up_for_record(newest, call, Moment::now());
             Ok(Checked::Again(self.nap(until_given_up)))
         });
-        flushed.await?.ok_or_else(|| Error::out_of_time(why, "the newest record isn't acknowledged yet"))
+        flushed.await?.ok_or_else(|| {
+            Error::out_of_time(
+                why,
+                match is_ready {
+                    true => "the newest record isn't acknowledged yet",
+                    false => "the codec hasn't encoded the newest record yet",
+                },
+            )
+        })
     }
 
     /// Waits until the codec has encoded the newest record.
@@ -204,7 +212,8 @@ impl Activities {
         let mut why = None;
         let encoded = self.registry.wait(handle, deadline, |activity| {
             why = activity.last_error().cloned();
-            if activity.is_ready() {
+            // The codec isn't asked for an activity that is over.
+            if activity.is_ready() || activity.is_over() {
                 return Ok(Checked::Found(()));
             }
             activity.check_flush()?;
@@ -213,7 +222,7 @@ impl Activities {
         encoded.await?.ok_or_else(|| {
             Error::out_of_time(
                 why,
-                "the codec server hasn't encoded the newest record, so the activity wasn't ended",
+                "the codec hasn't encoded the newest record, so the activity wasn't ended",
             )
         })
     }

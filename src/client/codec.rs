@@ -36,7 +36,7 @@ use crate::{
         log_record::{Event, Value},
     },
     transport::{
-        TransportError,
+        NewCredentials, TransportError,
         http1::{Answer, Http1, NoAnswer, Server},
     },
 };
@@ -97,11 +97,20 @@ impl Codec {
         Ok(Some(Codec { backend, name, peer, slots, io_thread, is_failing, telemetry }))
     }
 
-    /// Puts other credentials in force.
-    pub fn secure(&self, options: &Options) -> Result<()> {
+    /// Reads the credentials of `options`. They come into force by [`Codec::secure`].
+    pub fn read_credentials(&self, options: &Options) -> Result<Option<NewCredentials>> {
         match (&self.backend, &options.codec) {
-            (Backend::Server(server), Some(changed)) => server.http.secure(changed.security.clone()),
-            _ => Ok(()),
+            (Backend::Server(server), Some(changed)) => {
+                server.http.read_credentials(changed.security.clone()).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Puts other credentials in force.
+    pub fn secure(&self, credentials: NewCredentials) {
+        if let Backend::Server(server) = &self.backend {
+            server.http.secure(credentials);
         }
     }
 
@@ -119,19 +128,33 @@ impl Codec {
         payloads: Vec<Payload>,
         end: Instant,
     ) -> std::result::Result<Vec<Payload>, RpcError> {
-        let end = end.min(Instant::now() + LONGEST_TRY);
         let metrics = &self.telemetry.metrics;
         metrics.codec_requests.one();
         let conversion = async {
             let _slot = self.slots.acquire().await;
-            match &self.backend {
-                Backend::Own(own) => self.io_thread.run(convert_here(own.clone(), direction, payloads)).await,
-                Backend::Server(server) => server.ask(direction, payloads, end).await,
-            }
+            // Waiting for other requests takes none of the time of this one.
+            let end = end.min(Instant::now() + LONGEST_TRY);
+            let conversion = async {
+                match &self.backend {
+                    Backend::Own(own) => {
+                        self.io_thread.run(convert_here(own.clone(), direction, payloads)).await
+                    }
+                    Backend::Server(server) => server.ask(direction, payloads, end).await,
+                }
+            };
+            timeout_at(end, conversion).await
         };
-        let converted = timeout_at(end, conversion).await.unwrap_or_else(|_| Err(timed_out()));
-        let converted =
-            converted.map_err(|failed| RpcError { error: failed.error.prefixed(&self.name), ..failed });
+        let converted = match timeout_at(end, conversion).await {
+            Ok(Ok(converted)) => converted,
+            Ok(Err(_)) | Err(_) => Err(timed_out()),
+        };
+        let converted = converted.map_err(|failed| {
+            // Errors of the connection name the server.
+            let is_server = matches!(self.backend, Backend::Server(_));
+            let is_named = is_server && failed.error.message().contains(&self.peer);
+            let prefix = if is_named { "the codec server:" } else { &self.name };
+            RpcError { error: failed.error.prefixed(prefix), ..failed }
+        });
         self.log(&converted);
         converted
     }

@@ -182,10 +182,14 @@ impl Client {
 
     /// Puts the credentials of `options` in force. Returns whether the server must be connected again.
     pub fn secure(&self, options: &Options) -> Result<bool, Error> {
-        if let Some(codec) = &self.codec {
-            codec.secure(options)?;
+        // All are read first, because nothing changes if one can't be read.
+        let of_codec =
+            self.codec.as_ref().map(|codec| codec.read_credentials(options)).transpose()?.flatten();
+        let replaces_connection = self.transport.secure(options)?;
+        if let (Some(codec), Some(credentials)) = (&self.codec, of_codec) {
+            codec.secure(credentials);
         }
-        self.transport.secure(options)
+        Ok(replaces_connection)
     }
 
     /// Rereads the files with credentials.

@@ -43,6 +43,13 @@ struct State {
     untested: bool,
 }
 
+/// Credentials that were read, and that aren't in force yet.
+pub struct NewCredentials {
+    security: Security,
+    contents: Contents,
+    fresh: Credentials,
+}
+
 /// The contents of the places that the options name, in the order of [`Security::origins`].
 #[derive(PartialEq)]
 struct Contents(Vec<Secret>);
@@ -69,18 +76,23 @@ impl CredentialStore {
         }
     }
 
-    /// Puts other credentials in force, unless they are invalid. Returns whether their TLS settings differ from those
-    /// of the last connection.
-    pub fn change(&self, security: Security) -> Result<bool> {
+    /// Reads other credentials. Fails if they are invalid.
+    pub fn read(&self, security: Security) -> Result<NewCredentials> {
         let contents = Contents::read(&security)?;
         let fresh = Credentials::new(&security, &contents, &self.headers)?;
+        Ok(NewCredentials { security, contents, fresh })
+    }
+
+    /// Puts other credentials in force. Returns whether their TLS settings differ from those of the last connection.
+    pub fn change(&self, new: NewCredentials) -> bool {
+        let NewCredentials { security, contents, fresh } = new;
         let mut state = self.state.lock();
         // Also if the same settings are given again: the server may accept now what it rejected before.
         let untested = state.untested
             || security.tls != state.security.tls
             || !contents.same_tls(&security, &state.contents);
         *state = State { security, contents, current: Arc::new(fresh), untested };
-        Ok(untested)
+        untested
     }
 
     /// Rereads the files, and puts changed contents in force. On an error the previous contents stay in force,

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     causes,
     connector::{Route, reach},
-    credentials::{CredentialStore, Credentials, Renewed, log_renewal},
+    credentials::{CredentialStore, Credentials, NewCredentials, Renewed, log_renewal},
     dialer::Dialer,
     liveness::Liveness,
     stream::ByteStream,
@@ -33,9 +33,10 @@ use crate::{
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most unused connections.
 const MAX_IDLE: usize = 4;
-/// The part of a request's time in which a connection that was unused must answer. The connection may be dead without
-/// a sign, and then the rest is for a new one.
+/// The part of a request's time in which a connection that was unused must answer, and the longest such time. The
+/// connection may be dead without a sign, and then the rest is for a new one.
 const REUSE_PART: u32 = 2;
+const LONGEST_REUSE: Duration = Duration::from_secs(5);
 
 /// What to connect to, and how.
 pub struct Server {
@@ -99,12 +100,16 @@ impl Http1 {
         })
     }
 
+    /// Reads other credentials. They come into force by [`Http1::secure`].
+    pub fn read_credentials(&self, security: Security) -> Result<NewCredentials> {
+        self.credentials.read(security)
+    }
+
     /// Puts other credentials in force.
-    pub fn secure(&self, security: Security) -> Result<()> {
-        if self.credentials.change(security)? {
+    pub fn secure(&self, credentials: NewCredentials) {
+        if self.credentials.change(credentials) {
             self.idle.lock().clear();
         }
-        Ok(())
     }
 
     /// Rereads the files with credentials.
@@ -129,8 +134,8 @@ impl Http1 {
         let mut idle = self.take_idle();
         loop {
             let (is_reused, now) = (idle.is_some(), Instant::now());
-            let part = if is_reused { REUSE_PART } else { 1 };
-            let end = now + end.saturating_duration_since(now) / part;
+            let left = end.saturating_duration_since(now);
+            let end = now + if is_reused { (left / REUSE_PART).min(LONGEST_REUSE) } else { left };
             let exchange = async {
                 let sender = match idle.take() {
                     Some(sender) => sender,

@@ -45,6 +45,7 @@ use crate::{
     transport::credentials::{CredentialStore, Credentials, Renewed, log_renewal},
 };
 use connector::{Connection, Target};
+pub use credentials::NewCredentials;
 use dialer::Dialer;
 #[cfg(test)]
 pub use dialer::NEXT_ADDRESS_DELAY;
@@ -241,7 +242,8 @@ impl Transport {
 
     /// Puts other credentials in force. Returns whether to call [`Transport::replace_connection`] after that.
     pub fn secure(&self, options: &Options) -> error::Result<bool> {
-        let replaces_connection = self.credential_store.change(options.security.clone())?;
+        let replaces_connection =
+            self.credential_store.change(self.credential_store.read(options.security.clone())?);
         self.warn_of_skipped_certificates();
         Ok(replaces_connection)
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Activity, InitialDetails, Lifecycle, encode_details};
+use super::{Activity, InitialDetails, Lifecycle, TimeoutLookup, encode_details};
 use crate::{
     client::rpc_error::{Retry, RpcError},
     model::{
@@ -74,6 +74,13 @@ impl Encoder {
         (self.waiting, self.since, self.due) = (Some(details), now, now);
     }
 
+    /// Forgets these details, because the server holds newer ones. Keeps those of a record.
+    pub fn forget_initial(&mut self) {
+        if self.number == 0 {
+            (self.waiting, self.due, self.failed, self.error) = (None, Moment::NEVER, 0, None);
+        }
+    }
+
     /// Returns why the codec can't encode the details, if retries don't help.
     pub fn refusal(&self) -> Option<&Error> {
         self.error.as_ref().filter(|error| !error.is_retryable())
@@ -140,16 +147,21 @@ impl Activity {
             encoder.since = now;
         }
         encoder.number = newest;
+        if encoder.refusal().is_some_and(|error| error.status() == Status::TooLarge) {
+            // The new details may be smaller, so they don't wait for a retry.
+            encoder.failed = 0;
+        }
         self.advance_encoding(now)
     }
 
     /// Makes the encoding due as early as necessary. Returns whether that is earlier than before.
     pub(super) fn advance_encoding(&mut self, now: Moment) -> bool {
-        let is_urgent = self.records.is_awaited() || !self.has_sent() || self.due == Moment::NEVER;
+        let is_awaited = self.records.is_awaited();
+        let is_urgent = is_awaited || !self.has_sent() || self.due == Moment::NEVER;
         let next_beat = self.due;
         let Some(encoder) = &mut self.encoder else { return false };
         // A failed try is repeated after its pause. Only a refused one is repeated at once if a call waits for it.
-        let waits_for_retry = encoder.failed > 0 && !(is_urgent && encoder.refusal().is_some());
+        let waits_for_retry = encoder.failed > 0 && !(is_awaited && encoder.refusal().is_some());
         if encoder.waiting.is_none() || encoder.in_flight.is_some() || waits_for_retry {
             return false;
         }
@@ -184,6 +196,8 @@ impl Activity {
         let delayed_beat = std::mem::take(&mut encoder.delays_beat);
         encoder.due = Moment::NEVER;
         match outcome {
+            // The server holds newer details than those that were handed over.
+            _ if encoder.waiting.is_none() => {}
             Ok(details) => {
                 (encoder.failed, encoder.error) = (0, None);
                 encoder.took = now.since(encoder.began);
@@ -194,6 +208,10 @@ impl Activity {
                 }
                 encoder.since = encoder.began;
                 self.details = Some(details);
+            }
+            // A newer record has replaced these details, and may be smaller.
+            Err(failed) if failed.error.status() == Status::TooLarge && encoder.number != number => {
+                encoder.failed = 0;
             }
             Err(failed) => {
                 encoder.failed += 1;
@@ -206,7 +224,7 @@ impl Activity {
                     Retry::Slowly => backoff.slow_pause(encoder.failed),
                 };
                 // The same details stay too large.
-                let is_final = failed.error.status() == Status::TooLarge && encoder.number == number;
+                let is_final = failed.error.status() == Status::TooLarge;
                 encoder.due = if is_final { Moment::NEVER } else { now.later(pause) };
                 encoder.error = Some(if is_refusal { failed.error } else { failed.error.temporary(None) });
                 if is_refusal {
@@ -229,7 +247,10 @@ impl Activity {
     /// Returns until when a due beat waits for the details that are being encoded: as long as the lease leaves time for a
     /// try. `None`: it doesn't wait.
     pub(super) fn waits_for_encoding(&mut self, now: Moment) -> Option<Moment> {
-        let is_wanted = self.has_ready_record() || matches!(self.initial_details, InitialDetails::Wanted);
+        // An unknown heartbeat timeout may be short.
+        let is_wanted = self.has_ready_record()
+            || matches!(self.initial_details, InitialDetails::Wanted)
+            || self.timeout_lookup == TimeoutLookup::Due;
         let latest = self.lease.is_held(now).then(|| self.schedule().latest_try(self.lease.end()));
         let encoder = self.encoder.as_mut()?;
         let is_encoding = encoder.in_flight.is_some() || encoder.waiting.is_some() && encoder.due <= now;

@@ -326,8 +326,9 @@ impl Activity {
         self.refusal().map_or(Ok(()), |error| Err(error.clone()))
     }
 
+    /// Returns whether the activity is over, as far as known.
     #[inline]
-    pub(super) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         matches!(self.lifecycle, Lifecycle::Ended | Lifecycle::Gone)
     }
 

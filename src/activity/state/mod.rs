@@ -315,7 +315,8 @@ impl Activity {
 
     /// Returns when the scheduler must begin to encode details.
     pub fn encoding_due(&self) -> Moment {
-        self.encoder.as_ref().map_or(Moment::NEVER, |encoder| encoder.due())
+        let encoder = self.encoder.as_ref().filter(|_| !self.is_over());
+        encoder.map_or(Moment::NEVER, |encoder| encoder.due())
     }
 
     fn schedule(&self) -> Schedule {
@@ -351,6 +352,9 @@ impl Activity {
         let is_something = !held.payloads().encoded().is_empty();
         if self.counts.records == 0 && is_something || !self.knows_details() {
             self.details = Some(Encoded::held_by_server(held.payloads().clone()));
+        }
+        if is_something && let Some(encoder) = &mut self.encoder {
+            encoder.forget_initial();
         }
     }
 

@@ -1,5 +1,7 @@
 //! The rules of an open activity. Each test is a sequence of events with their times and the expected next steps.
 
+mod encoder;
+
 use bytes::Bytes;
 
 use super::*;

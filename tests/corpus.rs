@@ -30,6 +30,7 @@ fn corpus_inputs_cause_no_fault() {
     replay("options", targets::options);
     replay("failures", targets::failures);
     replay("payloads", targets::payloads);
+    replay("codec_answers", targets::codec_answers);
     replay("functions", targets::functions);
 }
 

@@ -10,7 +10,7 @@ pub mod failure;
 pub(crate) mod json;
 pub(crate) mod method;
 pub mod payload;
-pub(crate) mod payload_json;
+pub mod payload_json;
 pub mod printable;
 pub(crate) mod secret;
 pub mod signals;

@@ -20,6 +20,7 @@ use temporal_heartbeat::{
         deadline::Timeout,
         error::Error,
         payload::{Encoding, Payloads},
+        payload_json,
         status::Status,
     },
 };
@@ -110,6 +111,23 @@ pub fn payloads(data: &[u8]) {
         Encoding::Null => assert_eq!(taken.values().unwrap().len(), 1),
         // The caller's own payloads may hold data that can't be decoded. They are passed on unchanged.
         Encoding::Payloads | Encoding::None => {}
+    }
+}
+
+/// Reads the answers of a codec server.
+pub fn codec_answers(data: &[u8]) {
+    match payload_json::from_json(data) {
+        Ok(values) => {
+            #[cfg(feature = "planted")]
+            assert!(values.len() < 2, "planted");
+            let again = payload_json::from_json(&payload_json::to_json(values.clone())).unwrap();
+            assert_eq!(again, values);
+        }
+        // The message shows nothing of the answer.
+        Err(why) => assert_eq!(
+            why.replace(|one: char| one.is_ascii_digit(), ""),
+            "it isn't the JSON of a Payloads, at byte  of line "
+        ),
     }
 }
 

@@ -4,12 +4,14 @@ import contextlib
 import functools
 import signal
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 
 import pytest
 
 from harness.activities import KINDS, ExternalActivity, Kind, start_activity
 from harness.certificates import Authority
+from harness.codec_driver import CodecDriver
 from harness.codec_server import CodecServer
 from harness.driver import BROKEN, Driver
 from harness.fixtures import NO_VARIABLES, Connect, ConnectCpp, StartActivity, StartDriver
@@ -19,6 +21,7 @@ from harness.proxy import Proxy
 from harness.python_child import PythonChild, StartChild
 from harness.requests import CALLS, Call
 from harness.requires import unsupported
+from harness.scripted_codec import ScriptedCodec
 from harness.server import NAMESPACE, OLDEST, Server, dev_server
 from harness.worker import ActivityOptions, SdkWorker
 from harness.xdist import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
@@ -69,6 +72,13 @@ def codec_server(server: Server) -> Iterator[CodecServer]:
 def proxy(server: Server) -> Iterator[Proxy]:
     with Proxy(server.port) as listening:
         yield listening
+
+
+@pytest.fixture
+def codec_driver(proxy: Proxy, start: StartActivity, tmp_path: Path) -> Iterator[CodecDriver]:
+    """A driver with a scripted codec server. It isn't connected."""
+    with ScriptedCodec() as codec, CodecDriver(codec, proxy, start, tmp_path / "log") as driver:
+        yield driver
 
 
 @pytest.fixture(params=KINDS)

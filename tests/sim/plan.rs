@@ -95,6 +95,10 @@ impl Plan {
             .choice([None, None, None, Some(Duration::from_millis(2)), Some(half / 5), Some(half)])
             .flatten();
         if self.codec.is_some() && self.shape != Shape::Flood {
+            if random.u32(..3) == 0 {
+                // Without others it must keep all leases.
+                self.faults.clear();
+            }
             let faults = [(random.u32(0..4), Fault::CodecAway), (random.u32(0..4), Fault::CodecHangs)];
             self.faults.extend(faults.into_iter().filter(|(weight, _)| *weight > 0));
         }

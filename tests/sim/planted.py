@@ -32,6 +32,20 @@ class Mistake(NamedTuple):
 
 MISTAKES = [
     Mistake(
+        "a record is sent without the codec",
+        "src/activity/state/holder.rs",
+        "if self.encoder.is_some() {\n            self.take_unencoded(",
+        "if self.encoder.is_some() && !PLANTED {\n            self.take_unencoded(",
+        ("nothing_is_sent_in_the_clear",),
+    ),
+    Mistake(
+        "a beat waits too long for the codec",
+        "src/activity/state/encoder.rs",
+        "        encoder.delays_beat = true;\n",
+        "RIGHT        let latest = if PLANTED { latest.later(Duration::from_secs(60)) } else { latest };\n",
+        ("lease_is_kept",),
+    ),
+    Mistake(
         "an aborted connection still sends what is in its buffer",
         "src/transport/socket.rs",
         "if self.liveness.must_discard() {",

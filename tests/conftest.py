@@ -75,9 +75,13 @@ def proxy(server: Server) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def codec_driver(proxy: Proxy, start: StartActivity, tmp_path: Path) -> Iterator[CodecDriver]:
+def codec_driver(server: Server, start: StartActivity, tmp_path: Path) -> Iterator[CodecDriver]:
     """A driver with a scripted codec server. It isn't connected."""
-    with ScriptedCodec() as codec, CodecDriver(codec, proxy, start, tmp_path / "log") as driver:
+    with (
+        Proxy(server.port, record=True) as proxy,
+        ScriptedCodec() as codec,
+        CodecDriver(codec, proxy, start, tmp_path / "log") as driver,
+    ):
         yield driver
 
 

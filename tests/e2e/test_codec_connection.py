@@ -12,7 +12,7 @@ from harness.network import sockets_of
 from harness.proxy import Proxy
 from harness.python_child import PythonChild
 from harness.scripted_codec import Request, ScriptedCodec
-from harness.server import NAMESPACE
+from harness.server import NAMESPACE, Server
 from harness.signals import Signals
 
 # An address that isn't a loopback address, and that leads to this computer.
@@ -133,10 +133,9 @@ def test_new_connection_uses_another_codec_server(codec_driver: CodecDriver) -> 
     codec_driver.check_secrets()
 
 
-def test_forked_child_encodes_on_its_own_connections(proxy: Proxy, start: StartActivity) -> None:
-    recorded = proxy.recorded = bytearray()
+def test_forked_child_encodes_on_its_own_connections(server: Server, start: StartActivity) -> None:
     activity = start("workflow", heartbeat_timeout_ms=LONG_MS)
-    with ScriptedCodec() as codec:
+    with ScriptedCodec() as codec, Proxy(server.port, record=True) as proxy:
         environment = {
             "TEMPORAL_ADDRESS": proxy.address,
             "TEMPORAL_NAMESPACE": NAMESPACE,
@@ -164,6 +163,7 @@ def test_forked_child_encodes_on_its_own_connections(proxy: Proxy, start: StartA
             assert parent.receive() == ["done"]
             assert parent.wait() == 0
         assert [len(codec.requests(name)) for name in ("parent", "child")] == [2, 1]
+    recorded = b"".join(proxy.recorded)
     assert scripted_codec.ENCODING in recorded
     assert b"planted-word" not in recorded
 

@@ -78,7 +78,6 @@ class CodecDriver(AbstractContextManager["CodecDriver"]):
         self._start = start
         self._logs = logs
         self._started: list[ExternalActivity] = []
-        self._recorded = proxy.recorded = bytearray()
         inside = ["sh", "-c", 'log=$1 && shift && exec "$@" 2>"$log"', "sh", str(logs)]
         self.driver = LANGUAGES["python"].start({"THB_LOG": "debug"}, inside=inside)
 
@@ -120,8 +119,9 @@ class CodecDriver(AbstractContextManager["CodecDriver"]):
 
     def check_secrets(self, *texts: str) -> None:
         """Fails if the Temporal server, the log or one of these texts has a planted word."""
-        assert scripted_codec.ENCODING in self._recorded, "nothing was recorded"
-        assert PLANTED.encode() not in self._recorded
+        recorded = b"".join(self.proxy.recorded)
+        assert scripted_codec.ENCODING in recorded, "nothing was recorded"
+        assert PLANTED.encode() not in recorded
         for word in (PLANTED, HEADER, KEY):
             for text in (self.logs(), *texts):
                 assert word not in text

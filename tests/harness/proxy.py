@@ -52,8 +52,6 @@ class Proxy(AbstractContextManager["Proxy"]):
         self._fault = Fault.NONE
         self._struck = threading.Event()
         self._bytes_until_held: int | None = None
-        # What the clients have sent, if a test sets this to a bytearray.
-        self.recorded: bytearray | None = None
         self._passable = threading.Event()
         self._passable.set()
         self.port: int = 0 if path else self._listener.getsockname()[1]
@@ -154,8 +152,6 @@ class Proxy(AbstractContextManager["Proxy"]):
     def _pump_requests(self, connection: "_Connection") -> None:
         for data in self._record(_chunks(connection.client, connection.readable)):
             self._passable.wait()
-            if self.recorded is not None:
-                self.recorded += data
             if self._fault is Fault.LOSE_REQUEST:
                 self._fault = Fault.NONE
                 self._struck.set()

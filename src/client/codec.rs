@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::{
-    sync::Semaphore,
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
 };
 
@@ -70,7 +70,7 @@ pub struct Codec {
     /// Its name in errors, and where it is.
     name: String,
     peer: String,
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
     io_thread: IoThread,
     is_failing: AtomicBool,
     telemetry: Arc<Telemetry>,
@@ -93,7 +93,7 @@ impl Codec {
             }
             (None, None) => return Ok(None),
         };
-        let (slots, is_failing) = (Semaphore::new(MAX_IN_FLIGHT), AtomicBool::new(false));
+        let (slots, is_failing) = (Arc::new(Semaphore::new(MAX_IN_FLIGHT)), AtomicBool::new(false));
         Ok(Some(Codec { backend, name, peer, slots, io_thread, is_failing, telemetry }))
     }
 
@@ -131,15 +131,19 @@ impl Codec {
         let metrics = &self.telemetry.metrics;
         metrics.codec_requests.one();
         let conversion = async {
-            let _slot = self.slots.acquire().await;
+            let slot = self.slots.clone().acquire_owned().await;
             // Waiting for other requests takes none of the time of this one.
             let end = end.min(Instant::now() + LONGEST_TRY);
             let conversion = async {
                 match &self.backend {
                     Backend::Own(own) => {
-                        self.io_thread.run(convert_here(own.clone(), direction, payloads)).await
+                        // A codec that hangs keeps its slot, so that the number of threads is limited.
+                        self.io_thread.run(convert_here(own.clone(), direction, payloads, slot)).await
                     }
-                    Backend::Server(server) => server.ask(direction, payloads, end).await,
+                    Backend::Server(server) => {
+                        let _slot = slot;
+                        server.ask(direction, payloads, end).await
+                    }
                 }
             };
             timeout_at(end, conversion).await
@@ -180,11 +184,15 @@ async fn convert_here(
     OwnCodec(codec): OwnCodec,
     direction: Direction,
     payloads: Vec<Payload>,
+    slot: std::result::Result<OwnedSemaphorePermit, AcquireError>,
 ) -> std::result::Result<Vec<Payload>, RpcError> {
     let count = payloads.len();
-    let converted = sys::blocking::run(move || match direction {
-        Direction::Encode => codec.encode(payloads),
-        Direction::Decode => codec.decode(payloads),
+    let converted = sys::blocking::run(move || {
+        let _slot = slot;
+        match direction {
+            Direction::Encode => codec.encode(payloads),
+            Direction::Decode => codec.decode(payloads),
+        }
     });
     let failed = |error: Error| match error.is_retryable() {
         true => RpcError::temporary(error),

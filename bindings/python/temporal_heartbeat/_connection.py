@@ -148,8 +148,9 @@ def connect(
       decides, and other codecs and codec servers don't encode them.
     * ``codec_endpoint``: the URL of a codec server, which encodes and decodes all values instead of
       a ``data_converter``. A ``data_converter`` turns off the codec server of the environment.
-      ``codec_auth`` is the header Authorization of its requests, ``codec_headers`` are more headers. ``codec_tls``: a dict of `CodecTlsOptions`.
-      ``codec_http_host``: the host of a server that may be reached by plain http.
+      ``codec_auth`` is the header Authorization of its requests, and ``codec_headers`` are more
+      headers. ``codec_tls``: a dict of `CodecTlsOptions`. ``codec_http_host``: the host of a server
+      that may be reached by plain http.
     * ``metrics_address``: ``"ip:port"``, where Prometheus can fetch the `metrics`; none.
 
     Blocks at most ``connect_timeout``. If another thread is connecting, it waits for that thread

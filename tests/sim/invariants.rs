@@ -109,7 +109,7 @@ impl World {
     /// others, after 1 s, 2 s, 4 s, and so on until T: together these last for less than T. The last one succeeds within T.
     fn longest_delivery(&self, held: &Held, timeout: Duration) -> Duration {
         let is_slow = self.plan.longest_answer * f64::from(held.requests_per_beat()) > ANSWER_PART;
-        let codec = self.plan.codec.unwrap_or_default() * 4;
+        let codec = self.plan.codec.unwrap_or_default() * self.plan.rounds_of_codec() * 4;
         World::recovery(timeout) + codec + if is_slow { timeout } else { Duration::ZERO }
     }
 }
@@ -214,7 +214,7 @@ fn call_failed(world: &World, what: &str, timeout: Duration, error: &Error) {
         error.status(),
         Status::Timeout | Status::Unavailable | Status::ServerError | Status::ResourceExhausted
     );
-    let codec = world.plan.codec.unwrap_or_default() * 4;
+    let codec = world.plan.codec.unwrap_or_default() * world.plan.rounds_of_codec() * 4;
     let is_enough =
         timeout > longest_answer(world) * requests_of_beat(world, 4) + codec + Duration::from_secs(2);
     let named: Vec<_> = trace::names(what)

@@ -75,6 +75,10 @@ const LONGEST_RUN: Duration = Duration::from_secs(100 * 3600);
 const LONGEST_RUN_OF_FEW: Duration = Duration::from_secs(10 * 3600);
 const FEW: usize = 30;
 
+/// The library gives a codec up after 30 s, and asks it for so many activities at a time.
+const LONGEST_ENCODING: Duration = Duration::from_secs(20);
+const MAX_AT_THE_CODEC: usize = 16;
+
 impl Plan {
     pub fn of(seed: u64) -> Self {
         let mut random = Rng::with_seed(seed ^ 0x5eed);
@@ -86,13 +90,19 @@ impl Plan {
         plan.with_codec(&mut random)
     }
 
-    /// Some programs have a codec, which may be as slow as half of a heartbeat timeout.
+    /// How many rounds the codec needs for all activities: it works for some at a time.
+    pub fn rounds_of_codec(&self) -> u32 {
+        u32::try_from(self.activities.div_ceil(MAX_AT_THE_CODEC)).unwrap()
+    }
+
+    /// Some programs have a codec. With what waits for its turn, it takes up to half of a heartbeat timeout.
     fn with_codec(mut self, random: &mut Rng) -> Self {
         let shortest =
             self.timeouts_ms.iter().copied().filter(|timeout| *timeout > 0).min().unwrap_or(30_000);
-        let half = Duration::from_millis(shortest / 2);
+        let half = Duration::from_millis(shortest / 2).min(LONGEST_ENCODING);
+        let longest = half / self.rounds_of_codec();
         self.codec = random
-            .choice([None, None, None, Some(Duration::from_millis(2)), Some(half / 5), Some(half)])
+            .choice([None, None, None, Some(longest / 1000), Some(longest / 5), Some(longest)])
             .flatten();
         if self.codec.is_some() && self.shape != Shape::Flood {
             if random.u32(..3) == 0 {

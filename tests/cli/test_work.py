@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.deployment.v1 import WorkerDeploymentVersion
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkerDeploymentVersionRequest,
     UpdateActivityExecutionOptionsRequest,
 )
 from temporalio.client import ActivityFailureError, ActivityHandle
-from temporalio.common import RetryPolicy
+from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ApplicationError, CancelledError, TimeoutError, TimeoutType
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -30,6 +31,7 @@ from harness.orphans import ORPHANS, SUBREAPER
 from harness.polling import wait_until
 from harness.program import Program, StartProgram
 from harness.proxy import Proxy
+from harness.scripted_codec import ScriptedCodec, body, encode, status
 from harness.server import NAMESPACE, Server, dev_server, find_program
 from harness.worker import ACTIVITY_TYPE, ActivityOptions, OneActivity, SdkWorker
 
@@ -477,3 +479,44 @@ def test_worker_that_adopts_processes_reaps_them_and_not_its_commands(
     handles = [start_here() for _ in range(8)]
     assert [result(sdk_worker, handle) for handle in handles] == [3] * 8
     assert running.ends() == 0
+
+
+HIDDEN = encode(Payloads(payloads=[Payload(metadata={"encoding": b"json/plain"}, data=b'{"month":7}')])).payloads[0]
+
+
+def test_task_is_kept_alive_until_the_codec_server_decodes_its_input(
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram, tmp_path: Path
+) -> None:
+    with ScriptedCodec() as codec:
+        codec.script("", status(500))
+        timeout = timedelta(seconds=2)
+        handle = start_here(RawValue(HIDDEN), heartbeat_timeout=timeout)
+        flags = ["--codec-endpoint", codec.endpoint, "--result", "none"]
+        script = f'cat >{tmp_path}/input; echo "$TEMPORAL_ACTIVITY_ATTEMPT" >{tmp_path}/attempt'
+        work(start_program, queue, *flags, command=script)
+
+        def is_alive_after_its_timeout() -> bool:
+            now = sdk_worker.run(handle.describe())
+            beat, start = now.last_heartbeat_time, now.last_started_time
+            return beat is not None and start is not None and beat - start > timeout
+
+        wait_until(is_alive_after_its_timeout, "a heartbeat after the first heartbeat timeout")
+        codec.heal()
+        assert result(sdk_worker, handle) is None
+    assert (tmp_path / "input").read_text() == '{"month":7}\n'
+    assert (tmp_path / "attempt").read_text() == "1\n"
+
+
+def test_task_with_an_input_that_can_not_be_decoded_is_handed_back(
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+) -> None:
+    with ScriptedCodec() as codec:
+        codec.script("", body(b"garbage"))
+        handle = start_here(RawValue(HIDDEN))
+        flags = ["--codec-endpoint", codec.endpoint, "--result", "none"]
+        running = work(start_program, queue, *flags, command="cat >/dev/null")
+        codec.wait_for("", 1)
+        wait_until(lambda: sdk_worker.run(handle.describe()).attempt > 1, "the next attempt")
+        codec.heal()
+        assert result(sdk_worker, handle) is None
+        assert "a task is handed back: the codec server" in running.errors()

@@ -83,8 +83,8 @@ impl Plan {
     pub fn of(seed: u64) -> Self {
         let mut random = Rng::with_seed(seed ^ 0x5eed);
         let plan = match random.u32(..100) {
-            0..=91 => Self::dense(seed, &mut random),
-            92 => Self::flood(seed, &mut random),
+            0..=90 => Self::dense(seed, &mut random),
+            91..=92 => Self::flood(seed, &mut random),
             _ => Self::long(seed, &mut random),
         };
         plan.with_codec(&mut random)

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Activity, InitialDetails, Lifecycle, TimeoutLookup, encode_details};
+use super::{Activity, InitialDetails, Lifecycle, Schedule, TimeoutLookup, encode_details};
 use crate::{
     client::rpc_error::{Retry, RpcError},
     model::{
@@ -117,6 +117,41 @@ impl Encoder {
             self.ready = newest;
         }
     }
+
+    /// The details of this record were encoded.
+    fn succeed(&mut self, number: u64, newest: u64, now: Moment) {
+        (self.failed, self.error) = (0, None);
+        self.took = now.since(self.began);
+        self.since = self.began;
+        if self.number == number {
+            self.waiting = None;
+            self.ready = newest;
+        } else {
+            self.ready = number;
+        }
+    }
+
+    /// The details of this record weren't encoded. Returns whether that was a refusal.
+    fn fail(&mut self, failed: RpcError, number: u64, schedule: Schedule, now: Moment) -> bool {
+        let is_too_large = failed.error.status() == Status::TooLarge;
+        if is_too_large && self.number != number {
+            // A newer record has replaced these details, and may be smaller.
+            self.failed = 0;
+            return false;
+        }
+        self.failed += 1;
+        let backoff = schedule.backoff(false);
+        let (is_refusal, pause) = match failed.retry {
+            // The codec server may be mended, so the details are encoded again at the usual interval.
+            Retry::Never | Retry::WithOtherCredentials => (true, schedule.jittered_period()),
+            Retry::Soon => (false, backoff.pause(self.failed)),
+            Retry::Slowly => (false, backoff.slow_pause(self.failed)),
+        };
+        // The same details stay too large.
+        self.due = if is_too_large { Moment::NEVER } else { now.later(pause) };
+        self.error = Some(if is_refusal { failed.error } else { failed.error.temporary(None) });
+        is_refusal
+    }
 }
 
 impl Activity {
@@ -199,35 +234,11 @@ impl Activity {
             // The server holds newer details than those that were handed over.
             _ if encoder.waiting.is_none() => {}
             Ok(details) => {
-                (encoder.failed, encoder.error) = (0, None);
-                encoder.took = now.since(encoder.began);
-                let is_newest = encoder.number == number;
-                encoder.ready = if is_newest { newest } else { number };
-                if is_newest {
-                    encoder.waiting = None;
-                }
-                encoder.since = encoder.began;
+                encoder.succeed(number, newest, now);
                 self.details = Some(details);
             }
-            // A newer record has replaced these details, and may be smaller.
-            Err(failed) if failed.error.status() == Status::TooLarge && encoder.number != number => {
-                encoder.failed = 0;
-            }
             Err(failed) => {
-                encoder.failed += 1;
-                let backoff = schedule.backoff(false);
-                let is_refusal = matches!(failed.retry, Retry::Never | Retry::WithOtherCredentials);
-                let pause = match failed.retry {
-                    // The codec server may be mended, so the details are encoded again at the usual interval.
-                    Retry::Never | Retry::WithOtherCredentials => schedule.jittered_period(),
-                    Retry::Soon => backoff.pause(encoder.failed),
-                    Retry::Slowly => backoff.slow_pause(encoder.failed),
-                };
-                // The same details stay too large.
-                let is_final = failed.error.status() == Status::TooLarge;
-                encoder.due = if is_final { Moment::NEVER } else { now.later(pause) };
-                encoder.error = Some(if is_refusal { failed.error } else { failed.error.temporary(None) });
-                if is_refusal {
+                if encoder.fail(failed, number, schedule, now) {
                     // Waiting calls return the error.
                     self.records.stop_waiting();
                 }

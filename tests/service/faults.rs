@@ -227,7 +227,8 @@ fn scenarios_named_by_the_page_exist() {
     let told = fs::read_to_string(page()).unwrap();
     let (_, rest) = told.split_once(REST).unwrap();
     let mut named = 0;
-    for line in rest.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what")) {
+    let table = rest.lines().take_while(|line| !line.starts_with("## "));
+    for line in table.filter(|line| line.starts_with("| ") && !line.starts_with("| what")) {
         let (before, after) = line.split_once(&format!("`]({SCENARIOS}")).unwrap_or_else(|| panic!("{line}"));
         let (_, test) = before.rsplit_once("[`").unwrap();
         let (file, _) = after.split_once(')').unwrap();

@@ -4,6 +4,8 @@
 use prost::DecodeError;
 use tokio::time::Instant;
 
+use std::pin::Pin;
+
 use super::{
     Client, Effort, Ending,
     codec::{Codec, Direction},
@@ -200,7 +202,9 @@ impl Client {
         let mut rounds = Rounds::new(self.retry, effort);
         loop {
             let end = Instant::now() + effort.remaining();
-            let conversion = codec.convert(direction, values.clone(), end);
+            // On the heap and behind a pointer, because calls without a codec must not need the stack for it.
+            let conversion: Pin<Box<dyn Future<Output = _> + Send>> =
+                Box::pin(codec.convert(direction, values.clone(), end));
             let converted = effort.unless_cancelled(conversion).await;
             match converted.unwrap_or_else(|| Err(RpcError::cancelled())) {
                 Ok(converted) => return Ok(converted),

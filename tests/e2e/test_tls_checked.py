@@ -59,6 +59,8 @@ def test_no_other_option_turns_verification_off(stranger: Endpoint, tmp_path: Pa
         "max_message_bytes": 4096,
         "require_encoded": True,
         "metrics_address": "127.0.0.1:0",
+        "codec_endpoint": "http://127.0.0.1:1",
+        "encode_common_attributes": True,
     }
     with_it = {
         "tls.client_cert_path": {"client_key_path": str(pair.key_path)},
@@ -75,6 +77,14 @@ def test_no_other_option_turns_verification_off(stranger: Endpoint, tmp_path: Pa
     # Other tests cover the remaining options. A key option needs its certificate option.
     elsewhere = {"config_file", "profile", "lazy", "tls.client_key_path", "tls.client_key_data"}
     elsewhere |= {"proxy.target_host", "proxy.basic_auth_user", "proxy.basic_auth_password"}
+    # Those of a codec server are accepted only with its address, and are for its connection.
+    elsewhere |= {"codec_auth", "codec_headers", "codec_http_host"}
+    elsewhere |= {
+        f"codec_tls.{one.removeprefix('tls.')}"
+        for one in options_of(ROOT / "docs" / "options.md")
+        if one.startswith("tls.")
+    }
+    elsewhere.discard("codec_tls.disabled")
     assert options_of(ROOT / "docs" / "options.md") == {*harmless, *elsewhere}, "does the new option keep the check on?"
 
 

@@ -143,4 +143,5 @@ def test_signal_ends_the_wait_for_an_absent_server(
     (tmp_path / "go").touch()
     wait_until(lambda: not Path(f"/proc/{child}").exists(), "the command has ended")
     running.kill(signal.SIGTERM)
-    assert running.ends() == -signal.SIGTERM
+    # UNAVAILABLE: the signal came before the program had seen the end of the command.
+    assert running.ends() in (-signal.SIGTERM, UNAVAILABLE)

@@ -15,7 +15,7 @@ use std::{
 };
 
 use clap::ValueEnum;
-use nix::unistd::Pid;
+use nix::{sys::signal::Signal, unistd::Pid};
 use temporal_heartbeat::{
     api::activity,
     model::{deadline::Timeout, signals::Signals},
@@ -105,8 +105,10 @@ pub enum PrefixWhen {
 /// threads may send too; `events` is dropped when the command has exited, before the report.
 pub fn run(mut attempt: Attempt<'_>, sender: Sender<Event>, events: Receiver<Event>) -> u8 {
     let started = Instant::now();
-    let ended = run_command(&mut attempt, sender, &events)
+    let mut ended = run_command(&mut attempt, sender, &events)
         .unwrap_or_else(|why| Ended::not_started(attempt.reporter.args, &why));
+    // A SIGTERM that came after the command had exited limits the time of the report.
+    ended.must_exit |= events.try_iter().any(|event| matches!(event, Event::ProcessSignal(Signal::SIGTERM)));
     drop(events);
     attempt.reporter.report(ended, started.elapsed())
 }

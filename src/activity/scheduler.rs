@@ -138,18 +138,24 @@ impl Scheduler {
     }
 
     fn send(&mut self, handle: Handle, now: Moment) {
-        self.encode(handle, now);
         let next = self.activities.registry.with(handle, |activity| {
+            let details = activity.next_encoding(now);
             let is_crowded = self.per_workflow.get(&activity.workflow) >= Some(&MAX_IN_FLIGHT_PER_WORKFLOW);
-            (!is_crowded).then(|| (activity.workflow, activity.next_step(now)))
+            let step = (!is_crowded).then(|| (activity.workflow, activity.next_step(now)));
+            (details, activity.encoding_due(), step)
         });
-        match next {
-            // The handle was closed.
-            Err(_) => {}
-            Ok(None) => self.waiting.push_back(handle),
-            Ok(Some((_, Step::Nothing))) => {}
-            Ok(Some((_, Step::At(due)))) => self.due.advance(handle, due),
-            Ok(Some((workflow, step @ (Step::Beat { .. } | Step::Describe { .. })))) => {
+        // Otherwise the handle was closed.
+        let Ok((details, encoding_due, step)) = next else { return };
+        self.due.advance(handle, encoding_due);
+        if let Some(details) = details {
+            let encoding = Encoding { activities: self.activities, handle, is_reported: false };
+            tokio::spawn(encoding.run(self.client.clone(), details));
+        }
+        match step {
+            None => self.waiting.push_back(handle),
+            Some((_, Step::Nothing)) => {}
+            Some((_, Step::At(due))) => self.due.advance(handle, due),
+            Some((workflow, step @ (Step::Beat { .. } | Step::Describe { .. }))) => {
                 self.in_flight += 1;
                 *self.per_workflow.entry(workflow).or_default() += 1;
                 let request = InFlight {
@@ -167,23 +173,7 @@ impl Scheduler {
     }
 }
 
-impl Scheduler {
-    /// Begins to encode an activity's details if that is due, aside from its beats.
-    fn encode(&mut self, handle: Handle, now: Moment) {
-        let next = self.activities.registry.with(handle, |activity| {
-            let details = activity.next_encoding(now);
-            (details, activity.encoding_due())
-        });
-        let Ok((details, due)) = next else { return };
-        self.due.advance(handle, due);
-        if let Some(details) = details {
-            let encoding = Encoding { activities: self.activities, handle, is_reported: false };
-            tokio::spawn(encoding.run(self.client.clone(), details));
-        }
-    }
-}
-
-/// An encoding in flight. However it ends, the activity gets its outcome.
+/// An encoding in flight, aside from the beats. However it ends, the activity gets its outcome.
 struct Encoding {
     activities: &'static Activities,
     handle: Handle,

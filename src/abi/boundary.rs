@@ -123,6 +123,16 @@ pub unsafe fn put<T>(out: *mut T, value: T) {
     }
 }
 
+/// Lends bytes to the caller: returns their address, and their length in `len_out`. Without bytes NULL and 0.
+///
+/// # Safety
+/// `len_out` is NULL or writable.
+pub unsafe fn lend(bytes: Option<&[u8]>, len_out: *mut usize) -> *const c_void {
+    // SAFETY: the caller guarantees it.
+    unsafe { put(len_out, bytes.map_or(0, <[u8]>::len)) };
+    bytes.map_or(std::ptr::null(), |bytes| bytes.as_ptr().cast())
+}
+
 /// Borrows the bytes that a caller passes.
 ///
 /// # Safety

@@ -83,10 +83,8 @@ pub unsafe extern "C" fn thb_details_data(
 ) -> *const c_void {
     // SAFETY: as the header requires, `details` is NULL or valid, `len_out` NULL or writable.
     unsafe {
-        let data =
-            details.as_ref().and_then(|object| object.details.values().get(index)).map(|value| &value.data);
-        boundary::put(len_out, data.map_or(0, |data| data.len()));
-        data.map_or(std::ptr::null(), |data| data.as_ptr().cast())
+        let value = details.as_ref().and_then(|object| object.details.values().get(index));
+        boundary::lend(value.map(|value| &*value.data), len_out)
     }
 }
 
@@ -114,11 +112,7 @@ pub unsafe extern "C" fn thb_details_payloads(
     len_out: *mut usize,
 ) -> *const c_void {
     // SAFETY: as the header requires, `details` is NULL or valid, `len_out` NULL or writable.
-    unsafe {
-        let encoded = details.as_ref().map(|object| object.details.payloads().encoded());
-        boundary::put(len_out, encoded.map_or(0, <[u8]>::len));
-        encoded.map_or(std::ptr::null(), |encoded| encoded.as_ptr().cast())
-    }
+    unsafe { boundary::lend(details.as_ref().map(|object| object.details.payloads().encoded()), len_out) }
 }
 
 /// Returns the same with the values that the codec server has decoded; without one, the same as thb_details_payloads.
@@ -132,9 +126,7 @@ pub unsafe extern "C" fn thb_details_decoded_payloads(
 ) -> *const c_void {
     // SAFETY: as the header requires, `details` is NULL or valid, `len_out` NULL or writable.
     unsafe {
-        let encoded = details.as_ref().map(|object| object.details.decoded_payloads().encoded());
-        boundary::put(len_out, encoded.map_or(0, <[u8]>::len));
-        encoded.map_or(std::ptr::null(), |encoded| encoded.as_ptr().cast())
+        boundary::lend(details.as_ref().map(|object| object.details.decoded_payloads().encoded()), len_out)
     }
 }
 

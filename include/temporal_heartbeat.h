@@ -286,10 +286,14 @@ extern "C" {
 // address and namespace are 127.0.0.1:7233 and "default". docs/options.md describes the keys:
 //   address namespace api_key api_key_path tls{} grpc_meta{} authority identity config_file profile connect_timeout_ms
 //   lazy proxy{} keepalive{} retry{} compression max_message_bytes require_encoded metrics_address
-//   codec_endpoint codec_auth codec_headers{} codec_http_host codec_tls{} encode_common_attributes
+//   codec_endpoint codec_auth codec_headers{} codec_http_host codec_tls{} encode_common_attributes when_absent
 // codec_endpoint is the URL of a codec server. It encodes all values that are sent, and decodes those that are read
 // (docs/codecs.md). An API key, or any option of tls, makes the connection secure; "tls": false makes it plain. The
 // library rereads files with an API key or certificates when they change.
+//
+// With "when_absent": "inactive", and no activity in the environment (see thb_activity_open), connect returns THB_OK at
+// once: it dials nothing, and reads neither files nor other variables. Inactive handles and watches of them can be
+// opened then. Functions that need the server return THB_NOT_CONNECTED.
 //
 // Thread-safe. Blocks at most connect_timeout_ms (10000), until the server has answered and has the namespace.
 // Temporary failures, for example a refused connection, are retried within that time. Inputs are borrowed for the
@@ -312,13 +316,14 @@ thb_status_t thb_connect(const char *options_json, size_t options_len, struct th
 // Thread-safe. Never waits for the server, but reads the files that the options name. Inputs are borrowed for the
 // call.
 // Returns THB_OK; THB_INVALID_ARGUMENT as thb_connect; THB_NOT_CONNECTED; THB_CONFIG: as for thb_connect, or an
-// option that can't be changed. After a failure the old credentials stay in force.
+// option that can't be changed. After a failure the old credentials stay in force. An inactive process only checks the
+// options.
 thb_status_t thb_reconfigure(const char *options_json, size_t options_len, struct thb_error_t **error_out);
 
 // Disconnects. Sends the last record of each open activity, for at most timeout_ms; a timeout of 0 sends nothing.
 // Then closes all handles. Calls that are blocked in other threads return THB_NOT_CONNECTED. The process always ends
 // up not connected, and thb_connect may be called again. Errors, details and texts stay valid. Without a client this
-// does nothing and returns THB_OK.
+// only closes inactive handles, and returns THB_OK.
 //
 // Thread-safe. Blocks at most timeout_ms.
 // Returns THB_OK; THB_INVALID_ARGUMENT: timeout_ms is out of range, and nothing was done.
@@ -476,6 +481,13 @@ thb_status_t thb_report_cancelled(const void *token,
 //                         this call ended the activity (false)
 //   from_env              true: take the token and missing options from the variables TEMPORAL_ACTIVITY_..., which the
 //                         parent sets (false): docs/hand-off.md
+//   when_absent           "inactive": if from_env finds no activity, because none of the variables of the token and the
+//                         ids is set, the handle is inactive. Has no effect without from_env or with a token ("error")
+//
+// With an inactive handle a program also runs by hand, without Temporal. The handle needs no thb_connect. Nothing is
+// sent, the details are empty, and the signals stay 0. Its calls return THB_OK, also when they are repeated, after the
+// usual checks of their arguments. Waits last until their timeouts. thb_activity_close and thb_disconnect make it
+// invalid. A variable that is set but empty, or wrong, is THB_CONFIG as ever.
 //
 // The time from one beat to the next depends on the heartbeat timeout T: T/2 up to T = 20 s, T - 10 s above, but at
 // most 0.8 T and 60 s. For example, it is 5 s for T = 10 s, 20 s for 30 s, 48 s for 60 s; 30 s if T is unknown or
@@ -552,7 +564,7 @@ thb_status_t thb_activity_get_details(thb_activity_t activity,
                                       struct thb_error_t **error_out);
 
 // Returns a report on the activity, a JSON object. Values that aren't known are null. Later versions may add keys:
-//   state                  "open", "ending", "ended" or "gone"
+//   state                  "open", "ending", "ended", "gone" or "inactive"
 //   attempt                its number; 0 if unknown
 //   addressed_by           how requests name the activity: "token", "derived_token" or "ids" (docs/by-ids.md)
 //   signals                the set of THB_SIGNAL_*, as a number
@@ -626,8 +638,8 @@ thb_status_t thb_activity_close(thb_activity_t activity, uint32_t timeout_ms, st
 // Opens a watch: one waiter for the signals of any number of activities, for event loops.
 //
 // Thread-safe. Never blocks. The caller closes *watch_out with thb_watch_close; thb_disconnect closes it too.
-// Returns THB_OK; THB_NOT_CONNECTED; THB_LOCAL_LIMIT: no descriptor, or too many watches; THB_INVALID_ARGUMENT:
-// watch_out is NULL.
+// Returns THB_OK; THB_NOT_CONNECTED: there is no client, and no inactive handle is open; THB_LOCAL_LIMIT: no
+// descriptor, or too many watches; THB_INVALID_ARGUMENT: watch_out is NULL.
 thb_status_t thb_watch_open(thb_watch_t *watch_out, struct thb_error_t **error_out);
 
 // Adds an activity to the watch. thb_watch_next then returns the activity whenever a signal of mask differs from

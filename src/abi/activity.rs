@@ -37,6 +37,13 @@ use crate::{
 ///                         this call ended the activity (false)
 ///   from_env              true: take the token and missing options from the variables TEMPORAL_ACTIVITY_..., which the
 ///                         parent sets (false): docs/hand-off.md
+///   when_absent           "inactive": if from_env finds no activity, because none of the variables of the token and the
+///                         ids is set, the handle is inactive. Has no effect without from_env or with a token ("error")
+///
+/// With an inactive handle a program also runs by hand, without Temporal. The handle needs no thb_connect. Nothing is
+/// sent, the details are empty, and the signals stay 0. Its calls return THB_OK, also when they are repeated, after the
+/// usual checks of their arguments. Waits last until their timeouts. thb_activity_close and thb_disconnect make it
+/// invalid. A variable that is set but empty, or wrong, is THB_CONFIG as ever.
 ///
 /// The time from one beat to the next depends on the heartbeat timeout T: T/2 up to T = 20 s, T - 10 s above, but at
 /// most 0.8 T and 60 s. For example, it is 5 s for T = 10 s, 20 s for 30 s, 48 s for 60 s; 30 s if T is unknown or
@@ -190,7 +197,7 @@ pub unsafe extern "C" fn thb_activity_get_details(
 }
 
 /// Returns a report on the activity, a JSON object. Values that aren't known are null. Later versions may add keys:
-///   state                  "open", "ending", "ended" or "gone"
+///   state                  "open", "ending", "ended", "gone" or "inactive"
 ///   attempt                its number; 0 if unknown
 ///   addressed_by           how requests name the activity: "token", "derived_token" or "ids" (docs/by-ids.md)
 ///   signals                the set of THB_SIGNAL_*, as a number

@@ -15,10 +15,14 @@ use crate::{api::rpc, model::deadline::Timeout, runtime::panics};
 /// address and namespace are 127.0.0.1:7233 and "default". docs/options.md describes the keys:
 ///   address namespace api_key api_key_path tls{} grpc_meta{} authority identity config_file profile connect_timeout_ms
 ///   lazy proxy{} keepalive{} retry{} compression max_message_bytes require_encoded metrics_address
-///   codec_endpoint codec_auth codec_headers{} codec_http_host codec_tls{} encode_common_attributes
+///   codec_endpoint codec_auth codec_headers{} codec_http_host codec_tls{} encode_common_attributes when_absent
 /// codec_endpoint is the URL of a codec server. It encodes all values that are sent, and decodes those that are read
 /// (docs/codecs.md). An API key, or any option of tls, makes the connection secure; "tls": false makes it plain. The
 /// library rereads files with an API key or certificates when they change.
+///
+/// With "when_absent": "inactive", and no activity in the environment (see thb_activity_open), connect returns THB_OK at
+/// once: it dials nothing, and reads neither files nor other variables. Inactive handles and watches of them can be
+/// opened then. Functions that need the server return THB_NOT_CONNECTED.
 ///
 /// Thread-safe. Blocks at most connect_timeout_ms (10000), until the server has answered and has the namespace.
 /// Temporary failures, for example a refused connection, are retried within that time. Inputs are borrowed for the
@@ -54,7 +58,8 @@ pub unsafe extern "C" fn thb_connect(
 /// Thread-safe. Never waits for the server, but reads the files that the options name. Inputs are borrowed for the
 /// call.
 /// Returns THB_OK; THB_INVALID_ARGUMENT as thb_connect; THB_NOT_CONNECTED; THB_CONFIG: as for thb_connect, or an
-/// option that can't be changed. After a failure the old credentials stay in force.
+/// option that can't be changed. After a failure the old credentials stay in force. An inactive process only checks the
+/// options.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_reconfigure(
     options_json: *const c_char,
@@ -72,7 +77,7 @@ pub unsafe extern "C" fn thb_reconfigure(
 /// Disconnects. Sends the last record of each open activity, for at most timeout_ms; a timeout of 0 sends nothing.
 /// Then closes all handles. Calls that are blocked in other threads return THB_NOT_CONNECTED. The process always ends
 /// up not connected, and thb_connect may be called again. Errors, details and texts stay valid. Without a client this
-/// does nothing and returns THB_OK.
+/// only closes inactive handles, and returns THB_OK.
 ///
 /// Thread-safe. Blocks at most timeout_ms.
 /// Returns THB_OK; THB_INVALID_ARGUMENT: timeout_ms is out of range, and nothing was done.

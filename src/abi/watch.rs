@@ -12,8 +12,8 @@ use crate::{
 /// Opens a watch: one waiter for the signals of any number of activities, for event loops.
 ///
 /// Thread-safe. Never blocks. The caller closes *watch_out with thb_watch_close; thb_disconnect closes it too.
-/// Returns THB_OK; THB_NOT_CONNECTED; THB_LOCAL_LIMIT: no descriptor, or too many watches; THB_INVALID_ARGUMENT:
-/// watch_out is NULL.
+/// Returns THB_OK; THB_NOT_CONNECTED: there is no client, and no inactive handle is open; THB_LOCAL_LIMIT: no
+/// descriptor, or too many watches; THB_INVALID_ARGUMENT: watch_out is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_watch_open(
     watch_out: *mut thb_watch_t,

@@ -120,6 +120,11 @@ impl Activities {
         self.wake_queue.begin()
     }
 
+    /// Notes that no client sends for the activities any more.
+    pub fn disconnected(&self) {
+        self.disconnected.store(true, Ordering::Release);
+    }
+
     fn is_disconnected(&self) -> bool {
         self.disconnected.load(Ordering::Acquire)
     }
@@ -157,7 +162,7 @@ impl Activities {
 
     /// Closes all activities, because no client sends for them any more.
     pub fn close_all(&self) {
-        self.disconnected.store(true, Ordering::Release);
+        self.disconnected();
         self.closings.fetch_add(1, Ordering::AcqRel);
         for handle in self.registry.handles() {
             // Another thread may already have closed it.

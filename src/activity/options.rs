@@ -43,6 +43,8 @@ pub struct OpenOptions {
     pub verify: bool,
     /// The token, if it was taken from the environment.
     pub token: Option<Zeroizing<Vec<u8>>>,
+    /// Whether there is no activity, unless a token is given: the handle is inactive, and the other options have no effect.
+    pub is_inactive: bool,
 }
 
 impl OpenOptions {
@@ -78,7 +80,9 @@ impl OpenOptions {
         let from_env = options.boolean("from_env")?.unwrap_or(false);
         let handed = if from_env { Self::handed_over()? } else { Self::new() };
         let ids = ids(options)?.or(handed.ids);
-        let has_token = from_env && (ids.is_none() || handoff::has_token());
+        let may_be_inactive = when_absent(options)?;
+        let is_inactive = from_env && ids.is_none() && may_be_inactive && handoff::is_absent()?;
+        let has_token = from_env && !is_inactive && (ids.is_none() || handoff::has_token());
         let attempt = attempt(options)?;
         Ok(OpenOptions {
             heartbeat_timeout: time(options, "heartbeat_timeout_ms")?.unwrap_or(handed.heartbeat_timeout),
@@ -98,6 +102,7 @@ impl OpenOptions {
             has_codec: false,
             verify: options.boolean("verify")?.unwrap_or(false),
             token: if has_token { Some(handoff::token_from_env()?) } else { None },
+            is_inactive,
         })
     }
 }
@@ -115,6 +120,17 @@ pub fn subject_from_json(json: &[u8]) -> Result<(Ids, Attempt)> {
             Attempt { number: attempt(options)?.unwrap_or_default(), started_at: 0 },
         ))
     })
+}
+
+/// Returns whether an open without an activity gives an inactive handle.
+fn when_absent(options: &mut Object<'_>) -> Result<bool> {
+    match options.string("when_absent")?.as_deref() {
+        None | Some("error") => Ok(false),
+        Some("inactive") => Ok(true),
+        Some(_) => {
+            Err(Error::config(format!("{} must be one of error, inactive", options.at("when_absent"))))
+        }
+    }
 }
 
 fn attempt(options: &mut Object<'_>) -> Result<Option<i32>> {
@@ -156,7 +172,7 @@ mod tests {
         let options = OpenOptions::read(
             br#"{"heartbeat_timeout_ms":2e3,"pulse":false,"stall_timeout_ms":5,"cancel_poll_ms":6,"initial_details":"",
                  "age_ms":7,"attempt_remaining_ms":8,"workflow_id":"w","run_id":"r","activity_id":"a","attempt":9,
-                 "require_encoded":true,"verify":true}"#,
+                 "require_encoded":true,"verify":true,"when_absent":"inactive"}"#,
         );
         let expected = OpenOptions {
             heartbeat_timeout: Duration::from_secs(2),
@@ -172,6 +188,7 @@ mod tests {
             has_codec: false,
             verify: true,
             token: None,
+            is_inactive: false,
         };
         assert_eq!(options.unwrap(), expected);
     }
@@ -186,6 +203,7 @@ mod tests {
             "{\"workflow_id\":\"w\"}",
             "{\"attempt\":-1}",
             "{\"verify\":1}",
+            "{\"when_absent\":\"run\"}",
         ] {
             assert_eq!(OpenOptions::read(json.as_bytes()).unwrap_err().status(), Status::Config, "{json}");
         }

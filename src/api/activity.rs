@@ -2,7 +2,13 @@
 //!
 //! Like [`crate::api::rpc`], these are the functions of the C header for Rust. Recording never waits.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use crate::{
     activity::{
@@ -25,17 +31,22 @@ use crate::{
     },
     process::{self, call::Call},
     sys::clock::Moment,
+    telemetry::log_record::Event,
 };
 
 pub use crate::activity::options::OpenOptions;
 
-/// Opens an activity with options in JSON. From then on its beats are sent. Never waits for the server.
+/// Opens an activity with options in JSON. From then on its beats are sent. Never waits for the server. With the option
+/// `when_absent`, and without an activity in the environment, the handle is inactive: its calls succeed and do nothing.
 pub fn open(token: &[u8], options_json: &[u8]) -> Result<u64> {
     open_with(token, OpenOptions::read(options_json)?)
 }
 
 /// Opens an activity. `token` or the options contain the token.
 pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
+    if options.is_inactive && token.is_empty() {
+        return open_inactive();
+    }
     let handed_over = options.token.take();
     let token = match (&handed_over, token) {
         (Some(handed_over), []) => handed_over,
@@ -61,6 +72,25 @@ pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
     }
     activities.wake_at(handle, due);
     Ok(handle.number())
+}
+
+/// Opens an inactive handle, which needs no client.
+fn open_inactive() -> Result<u64> {
+    static OPENED: AtomicU64 = AtomicU64::new(0);
+    let activities = process::activities()?;
+    let activity = Activity::inactive(OPENED.fetch_add(1, Ordering::Relaxed), Moment::now())?;
+    let handle = activities.registry.insert(activity)?;
+    activities.telemetry.log.write(Event::Inactive, &[], || {
+        "an inactive handle was opened: there is no activity in the environment (when_absent)".to_owned()
+    });
+    Ok(handle.number())
+}
+
+/// Finds an open activity by its number, unless its handle is inactive. Calls that send succeed then and do nothing.
+fn find_active(number: u64) -> Result<Option<(&'static Activities, Handle)>> {
+    let (activities, handle) = find(number)?;
+    let is_inactive = activities.registry.with_open(handle, |activity| activity.is_inactive())?;
+    Ok((!is_inactive).then_some((activities, handle)))
 }
 
 /// Finds an open activity by its number.
@@ -127,7 +157,7 @@ pub fn details(number: u64, timeout: Timeout) -> Result<Call<Details>> {
     let known = activities.registry.with_open(handle, |activity| activity.known_details())??;
     let Some(known) = known else { return initial_details(activities, handle, timeout) };
     let details = Arc::unwrap_or_clone(known);
-    if !activities.rules.has_codec() {
+    if details.values().is_empty() || !activities.rules.has_codec() {
         return Ok(Call::ready(details));
     }
     call_of(handle, timeout.start_waiting(), move |client, deadline| async move {
@@ -175,7 +205,7 @@ pub fn info(number: u64) -> Result<String> {
 
 /// Sends the newest record or touch at once, and waits until the server has acknowledged it.
 pub fn flush(number: u64, timeout: Timeout) -> Result<Call<()>> {
-    let (activities, handle) = find(number)?;
+    let Some((activities, handle)) = find_active(number)? else { return Ok(Call::ready(())) };
     let deadline = timeout.start_sending()?;
     activities.registry.with_open(handle, |activity| activity.record_touch())?;
     call_of(handle, deadline, |_, deadline| async move { activities.flush(handle, &deadline).await })
@@ -183,7 +213,7 @@ pub fn flush(number: u64, timeout: Timeout) -> Result<Call<()>> {
 
 /// Sends a beat at once, even without a new record, and waits for the answer. Returns the server's signals.
 pub fn beat(number: u64, timeout: Timeout) -> Result<Call<Signals>> {
-    let (activities, handle) = find(number)?;
+    let Some((activities, handle)) = find_active(number)? else { return Ok(Call::ready(Signals::default())) };
     let deadline = timeout.start_sending()?;
     activities.registry.with_open(handle, |activity| activity.request_beat(Moment::now()))??;
     call_of(handle, deadline, |_, deadline| async move {
@@ -235,6 +265,9 @@ pub fn report_cancelled(number: u64, details: Option<Payloads>, timeout: Timeout
 pub fn close(number: u64, timeout: Timeout) -> Result<Call<()>> {
     let (activities, handle) = find(number)?;
     let closing = activities.begin_closing(handle)?;
+    if activities.registry.with(handle, |activity| activity.is_inactive())? {
+        return Ok(Call::ready(()));
+    }
     let closed = call_of(handle, timeout.start_waiting(), move |_, deadline| async move {
         let deadline = (timeout != Timeout::Zero).then_some(&deadline);
         closing.close(deadline).await
@@ -247,7 +280,7 @@ pub fn close(number: u64, timeout: Timeout) -> Result<Call<()>> {
 }
 
 fn end(number: u64, timeout: Timeout, before: Before, ending: Ending) -> Result<Call<()>> {
-    let (activities, handle) = find(number)?;
+    let Some((activities, handle)) = find_active(number)? else { return Ok(Call::ready(())) };
     let deadline = timeout.start_sending()?;
     activities.registry.with_open(handle, |activity| activity.check_may_end())??;
     let call = Arc::new(EndingCall::new(activities, handle, process::session()?.client().clone()));
@@ -276,10 +309,13 @@ where
     Ok(call.of(activities, handle))
 }
 
-/// Opens a watch: one waiter for the signals of many activities.
+/// Opens a watch: one waiter for the signals of many activities. Without a client only inactive handles can be watched.
 pub fn open_watch() -> Result<u64> {
-    process::session()?;
-    process::activities()?.open_watch()
+    let activities = process::activities()?;
+    if activities.registry.open() == 0 && !process::is_inactive()? {
+        process::session()?;
+    }
+    activities.open_watch()
 }
 
 /// Adds an activity to a watch, which then reports its signals in `mask`, now and on each change. For an activity

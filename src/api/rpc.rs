@@ -57,14 +57,21 @@ pub const VERSION: &CStr =
 /// The default timeout of one call in the bindings.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connects the process to a server. The JSON options override the environment, which overrides the defaults.
+/// Connects the process to a server. The JSON options override the environment, which overrides the defaults. With the option
+/// `when_absent`, and without an activity in the environment, it dials nothing: the process is inactive.
 pub fn connect(options_json: &[u8]) -> Result<Call<()>> {
+    if Options::are_inactive(options_json)? {
+        return process::connect_inactive();
+    }
     process::connect(Options::read(options_json)?)
 }
 
 /// Does the same with a codec of this program, which encodes all values that are sent, and decodes those that are read. It
 /// replaces the codec server of the options.
 pub fn connect_with_codec(options_json: &[u8], codec: Arc<dyn PayloadCodec>) -> Result<Call<()>> {
+    if Options::are_inactive(options_json)? {
+        return process::connect_inactive();
+    }
     let mut options = Options::read(options_json)?;
     options.own_codec = Some(OwnCodec(codec));
     process::connect(options)

@@ -110,6 +110,22 @@ impl HandedOver {
     }
 }
 
+/// Returns whether nothing hands over an activity: no variable of the token or of the ids is set. Fails if some are set, but hand over
+/// no activity, for example because they are empty.
+pub fn is_absent() -> Result<bool> {
+    match set_variable() {
+        None => Ok(true),
+        Some(_) if has_token() || variable(ID)?.is_some() => Ok(false),
+        Some(_) => Err(no_token()),
+    }
+}
+
+/// Returns the first variable of the token or of the ids that is set.
+fn set_variable() -> Option<&'static str> {
+    let identifying = [TOKEN, TOKEN_FILE, TOKEN_FD, ID, WORKFLOW_ID, RUN_ID];
+    identifying.into_iter().find(|name| env::var_os(name).is_some())
+}
+
 /// Returns whether any variable hands over a task token.
 pub fn has_token() -> bool {
     [TOKEN, TOKEN_FILE, TOKEN_FD].into_iter().any(|name| given(name).is_some())
@@ -136,14 +152,22 @@ pub fn token_from_env() -> Result<Zeroizing<Vec<u8>>> {
             let number = number.ok_or_else(|| unreadable(&source, "it isn't the number of a descriptor"))?;
             token_from_descriptor(number, &source)
         }
-        (None, None, None) => Err(Error::config(format!(
-            "there is no task token in the environment: the parent sets {TOKEN} to the standard base64 of its \
-                 activity's task token, or {TOKEN_FILE} or {TOKEN_FD} to the file or descriptor that contains it"
-        ))),
+        (None, None, None) => Err(no_token()),
         _ => Err(Error::config(format!(
             "more than one of {TOKEN}, {TOKEN_FILE} and {TOKEN_FD} is set: set one"
         ))),
     }
+}
+
+fn no_token() -> Error {
+    let found = set_variable().map_or_else(String::new, |name| match env::var_os(name) {
+        Some(value) if value.is_empty() => format!(" ({name} is empty)"),
+        _ => format!(" ({name} alone doesn't hand over an activity)"),
+    });
+    Error::config(format!(
+        "there is no task token in the environment{found}: the parent sets {TOKEN} to the standard base64 of its \
+         activity's task token, or {TOKEN_FILE} or {TOKEN_FD} to the file or descriptor that contains it"
+    ))
 }
 
 /// Reads a task token from a file. Errors name it `source`.

@@ -130,16 +130,33 @@ impl Options {
         Self::from_settings(given.over(environment.over(profile)))
     }
 
-    /// Returns these options with the changes from the JSON of reconfigure.
-    pub fn reconfigured(&self, json: &[u8]) -> Result<Self> {
+    /// Returns whether the JSON of connect asks for an inactive process, because there is no activity in the environment.
+    /// Checks the options in the JSON; the other sources aren't read.
+    pub fn are_inactive(json: &[u8]) -> Result<bool> {
+        let when_absent = given::read(json)?.text(&table::WHEN_ABSENT);
+        Ok(when_absent.as_deref() == Some("inactive") && handoff::is_absent()?)
+    }
+
+    /// Returns the settings in the JSON of reconfigure, if they may be changed.
+    fn read_changes(json: &[u8]) -> Result<Settings> {
         let given = given::read(json)?;
-        if let Some(key) = table::KEYS.iter().find(|key| !key.is_reconfigurable() && given.has(key)) {
-            return Err(Error::config(format!(
+        match table::KEYS.iter().find(|key| !key.is_reconfigurable() && given.has(key)) {
+            Some(key) => Err(Error::config(format!(
                 "{} can't be changed while connected: disconnect, then connect again",
                 given.source(key)
-            )));
+            ))),
+            None => Ok(given),
         }
-        let changed = Self::from_settings(given.over(self.settings.clone()))?;
+    }
+
+    /// Checks the JSON of reconfigure for a process without options.
+    pub fn check_changes(json: &[u8]) -> Result<()> {
+        Self::read_changes(json).map(drop)
+    }
+
+    /// Returns these options with the changes from the JSON of reconfigure.
+    pub fn reconfigured(&self, json: &[u8]) -> Result<Self> {
+        let changed = Self::from_settings(Self::read_changes(json)?.over(self.settings.clone()))?;
         Ok(Options { own_codec: self.own_codec.clone(), ..changed })
     }
 

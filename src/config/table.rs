@@ -123,6 +123,13 @@ options! {
     CONNECT_TIMEOUT_MS = Key::new("connect_timeout_ms", TIME, "The time limit for connecting.").default("10000");
     LAZY = Key::new("lazy", Kind::Flag, "Connect with the first call. Files are still read at once.")
         .default("false");
+    WHEN_ABSENT = Key::new(
+        "when_absent",
+        Kind::Word(&["error", "inactive"]),
+        "With `inactive`, and no activity in the environment, connect returns at once and dials nothing: an instrumented program also \
+         runs by hand. See [inactive mode](hand-off.md#a-program-that-also-runs-by-hand).",
+    )
+    .default("error");
     API_KEY = Key::new(
         "api_key",
         Kind::Secret,

@@ -289,3 +289,14 @@ fn mistakes_in_the_options_of_a_codec_server_are_named() {
         assert!(!message.contains("hunter2"), "{message}");
     }
 }
+
+#[test]
+fn options_of_an_inactive_connect_are_checked() {
+    // The tests run without an activity in their environment.
+    assert!(Options::are_inactive(br#"{"when_absent":"inactive","address":"a:1"}"#).unwrap());
+    assert!(!Options::are_inactive(br#"{"when_absent":"error"}"#).unwrap());
+    assert!(!Options::are_inactive(b"").unwrap());
+    for json in [&br#"{"when_absent":"run"}"#[..], br#"{"when_absent":"inactive","adress":"a:1"}"#] {
+        assert_eq!(Options::are_inactive(json).unwrap_err().status(), Status::Config);
+    }
+}

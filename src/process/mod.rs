@@ -37,8 +37,8 @@ use crate::{
 static PROCESS: PerProcess<Process> = PerProcess::new();
 /// How many forks have led to this process since the library was loaded.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
-/// The options in force, with which a forked child connects.
-static OPTIONS: Inheritable<Options> = Inheritable::new();
+/// The options in force, with which a forked child connects. `None`: the process is inactive, and so is the child.
+static OPTIONS: Inheritable<Option<Options>> = Inheritable::new();
 
 struct Process {
     state: Mutex<State>,
@@ -49,6 +49,8 @@ struct Process {
 
 enum State {
     Disconnected,
+    /// There was no activity in the environment when the process connected.
+    Inactive,
     /// The parent was connected. The child connects when it first needs the client.
     Inherited(Box<Options>),
     Connecting(Arc<Session>),
@@ -60,7 +62,7 @@ impl State {
     fn session(&self) -> Option<&Arc<Session>> {
         match self {
             State::Connecting(session) | State::Connected(session) => Some(session),
-            State::Disconnected | State::Inherited(_) => None,
+            State::Disconnected | State::Inactive | State::Inherited(_) => None,
         }
     }
 
@@ -68,7 +70,7 @@ impl State {
         match self {
             State::Disconnected => Ok(()),
             State::Connecting(_) => Err(already("another thread is connecting")),
-            State::Connected(_) | State::Inherited(_) => {
+            State::Connected(_) | State::Inactive | State::Inherited(_) => {
                 Err(already("the process is already connected; disconnect first to change the connection"))
             }
         }
@@ -113,15 +115,40 @@ pub fn connect(options: Options) -> Result<Call<()>> {
     Ok(call.or(move |without| process.finish_connecting(&session, Err(without))))
 }
 
+/// Makes this process inactive: it is connected, but to no server.
+pub fn connect_inactive() -> Result<Call<()>> {
+    log_ring::check_log_level()?;
+    let process = process()?;
+    process.state.lock().check_may_connect()?;
+    Ok(Call::immediate(move || {
+        let mut state = process.state.lock();
+        state.check_may_connect()?;
+        *state = State::Inactive;
+        OPTIONS.publish(Some(None));
+        process.telemetry.log.write(Event::Inactive, &[], || {
+            "connect dialled nothing: there is no activity in the environment (when_absent)".to_owned()
+        });
+        Ok(())
+    }))
+}
+
+/// Returns whether this process connected without an activity in the environment.
+pub fn is_inactive() -> Result<bool> {
+    Ok(matches!(&*process()?.state.lock(), State::Inactive))
+}
+
 /// Changes the credentials of the client, which stays connected.
 pub fn reconfigure(json: &[u8]) -> Result<()> {
+    if is_inactive()? {
+        return Options::check_changes(json);
+    }
     let session = session()?;
     session.reconfigure(json)?;
     let process = process()?;
     let state = process.state.lock();
     // Stored for a forked child, unless the client has ended since.
     if matches!(&*state, State::Connected(current) if Arc::ptr_eq(current, &session)) {
-        OPTIONS.publish(Some(session.options()));
+        OPTIONS.publish(Some(Some(session.options())));
     }
     Ok(())
 }
@@ -137,6 +164,8 @@ pub fn disconnect(timeout: Timeout) -> Result<Call<()>> {
                 // A forked child doesn't connect any more.
                 *state = State::Disconnected;
                 OPTIONS.publish(None);
+                // Inactive handles need no client.
+                process.activities.close_all();
                 return Ok(Call::ready(()));
             }
         }
@@ -175,6 +204,10 @@ pub fn session() -> Result<Arc<Session>> {
     match &*state {
         State::Connected(session) => Ok(session.clone()),
         State::Connecting(_) => Err(not_connected("another thread is still connecting")),
+        State::Inactive => Err(not_connected(
+            "the process is inactive: it connected with when_absent, and there was no activity in the environment. To reach a \
+             server without one, disconnect, then connect without when_absent",
+        )),
         State::Disconnected | State::Inherited(_) => Err(not_connected("call connect first")),
     }
 }
@@ -215,7 +248,8 @@ fn process() -> Result<&'static Process> {
         let telemetry = Arc::<Telemetry>::default();
         let activities = Activities::new(fork, telemetry.clone());
         let state = match OPTIONS.inherited() {
-            Some(options) => State::Inherited(Box::new(options.clone())),
+            Some(Some(options)) => State::Inherited(Box::new(options.clone())),
+            Some(None) => State::Inactive,
             None => State::Disconnected,
         };
         Process { state: Mutex::new(state), activities, queues: Queues::default(), telemetry }
@@ -230,7 +264,7 @@ impl Process {
         let session = self.start(options.clone())?;
         session.handshake_when_used();
         *state = State::Connected(session);
-        OPTIONS.publish(Some(options));
+        OPTIONS.publish(Some(Some(options)));
         Ok(())
     }
 
@@ -247,13 +281,13 @@ impl Process {
         match answered {
             Ok(options) => {
                 *state = State::Connected(session.clone());
-                OPTIONS.publish(Some(options));
+                OPTIONS.publish(Some(Some(options)));
                 Ok(())
             }
             Err(error) => {
                 session.stop();
-                // No client sends any more, so neither calls nor the exit may wait for the activities.
-                self.activities.close_all();
+                // No client sends any more, so the exit may not wait for it.
+                self.activities.disconnected();
                 *state = State::Disconnected;
                 Err(error)
             }

@@ -107,6 +107,8 @@ events! {
     BeatsRefused = "beats_refused" Error at most 10 then every 10 s,
     /// A message is near the server's size limit.
     Large = "large" Warn at most 5 then every 10 s,
+    /// There is no activity in the environment, so connect or a handle is inactive.
+    Inactive = "inactive" Info at most 5 then every 10 s,
     /// The metrics are being served.
     MetricsServed = "metrics_served" Info at most 5 then every 10 s,
     /// Records were dropped because the program didn't read them.

@@ -6,7 +6,7 @@ use std::{
     net::TcpListener,
     os::unix::ffi::OsStrExt,
     path::Path,
-    sync::Mutex,
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
@@ -187,6 +187,28 @@ fn program_may_end_during_calls() {
     let began = Instant::now();
     program.run();
     assert!(instrumented() || began.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn program_without_an_activity_opens_no_connection() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let program = Program::new("inactive.c");
+    program.variable("TEMPORAL_ADDRESS", server.local_addr().unwrap().to_string()).run();
+    server.set_nonblocking(true).unwrap();
+    assert_eq!(server.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn connected_program_without_an_activity_sends_nothing_for_it() {
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let seen = sent.clone();
+    let fake = Fake::start(move |call| {
+        seen.lock().unwrap().push(call.method.clone());
+        Answer::ok()
+    });
+    connecting("inactive.c", &fake).argument("connected").run();
+    let of_connect = ["GetSystemInfo", "DescribeNamespace"];
+    assert!(sent.lock().unwrap().iter().all(|method| of_connect.contains(&method.as_str())), "{sent:?}");
 }
 
 #[test]

@@ -77,6 +77,8 @@ def test_no_other_option_turns_verification_off(stranger: Endpoint, tmp_path: Pa
     # Other tests cover the remaining options. A key option needs its certificate option.
     elsewhere = {"config_file", "profile", "lazy", "tls.client_key_path", "tls.client_key_data"}
     elsewhere |= {"proxy.target_host", "proxy.basic_auth_user", "proxy.basic_auth_password"}
+    # Without an activity in the environment, it makes no connection.
+    elsewhere |= {"when_absent"}
     # Those of a codec server are accepted only with its address, and are for its connection.
     elsewhere |= {"codec_auth", "codec_headers", "codec_http_host"}
     elsewhere |= {

@@ -222,7 +222,7 @@ impl Activity {
             Lifecycle::Ending => {
                 return Err(Error::new(Status::Ended, "another thread is ending the activity"));
             }
-            Lifecycle::Ended | Lifecycle::Gone => return self.check_may_end(),
+            Lifecycle::Inactive | Lifecycle::Ended | Lifecycle::Gone => return self.check_may_end(),
         }
         Ok(())
     }
@@ -293,6 +293,7 @@ impl Activity {
             state: match self.lifecycle {
                 Lifecycle::Open => "open",
                 Lifecycle::Ending => "ending",
+                Lifecycle::Inactive => "inactive",
                 Lifecycle::Ended => "ended",
                 Lifecycle::Gone => "gone",
             },
@@ -311,7 +312,7 @@ impl Activity {
     #[inline]
     pub fn check_usable(&self) -> Result<()> {
         match self.lifecycle {
-            Lifecycle::Open | Lifecycle::Ending => Ok(()),
+            Lifecycle::Open | Lifecycle::Ending | Lifecycle::Inactive => Ok(()),
             Lifecycle::Ended => Err(Error::new(Status::Ended, "this handle has ended the activity")),
             Lifecycle::Gone => Err(self.gone()),
         }

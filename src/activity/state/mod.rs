@@ -96,6 +96,8 @@ enum Lifecycle {
     Open,
     /// An ending call is in progress.
     Ending,
+    /// There is no activity: nothing is ever sent.
+    Inactive,
     /// This handle has ended the activity.
     Ended,
     /// The server answered that the activity is over.
@@ -224,7 +226,7 @@ pub struct Info {
     pub attempt: i32,
     /// `token`, `derived_token` or `ids`, once known.
     pub addressed_by: Option<&'static str>,
-    /// `open`, `ending`, `ended` or `gone`.
+    /// `open`, `ending`, `ended`, `gone` or `inactive`.
     pub state: &'static str,
     /// The heartbeat timeout; zero when unknown or none.
     pub heartbeat_timeout: Duration,
@@ -301,6 +303,21 @@ impl Activity {
             (false, false) => (TimeoutLookup::NotNeeded, Moment::NEVER),
         };
         Ok(activity)
+    }
+
+    /// Opens an inactive activity. Its details are empty, its signals never change, and it is never due. `number` is
+    /// unique among the inactive activities.
+    pub fn inactive(number: u64, now: Moment) -> Result<Self> {
+        let ids = Ids { run_id: "inactive".into(), activity_id: number.to_string(), ..Ids::default() };
+        let initial_details = Some(Payloads::default());
+        let options = OpenOptions { ids: Some(ids), initial_details, ..OpenOptions::default() };
+        let (lifecycle, records) = (Lifecycle::Inactive, RecordSequence::of_inactive());
+        Ok(Activity { lifecycle, records, ..Self::open(&[], options, now)? })
+    }
+
+    /// Returns whether there is no activity, so that nothing is ever sent.
+    pub fn is_inactive(&self) -> bool {
+        self.lifecycle == Lifecycle::Inactive
     }
 
     /// Returns the bytes that are unique among open activities: the task token, or the ids.

@@ -11,6 +11,11 @@ pub struct RecordSequence {
 }
 
 impl RecordSequence {
+    /// Creates the numbers of an inactive activity, whose records all count as acknowledged.
+    pub fn of_inactive() -> Self {
+        RecordSequence { acknowledged: u64::MAX, ..RecordSequence::default() }
+    }
+
     /// Counts a record.
     #[inline]
     pub fn add(&mut self) {
@@ -47,7 +52,7 @@ impl RecordSequence {
     /// Returns whether the newest record isn't acknowledged.
     #[inline]
     pub fn has_unacknowledged(&self) -> bool {
-        self.acknowledged != self.newest
+        self.acknowledged < self.newest
     }
 
     /// Returns whether no beat has carried a record yet.

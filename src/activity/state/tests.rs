@@ -844,3 +844,31 @@ fn record_that_is_encoded_during_a_beat_is_sent_after_it() {
     story.acknowledged(Signals::default());
     assert_eq!(story.after(60 * SECOND).beat(), None);
 }
+
+#[test]
+fn inactive_activity_is_never_due_and_never_changes() {
+    let mut now = Moment::now();
+    let mut activity = Activity::inactive(1, now).unwrap();
+    for _ in 0..3 {
+        assert_eq!(activity.record(Encoding::Json, b"41", LIMIT, now), Ok(false));
+        assert_eq!(activity.touch(now), Ok(false));
+        assert!(!activity.request_flush(now));
+        assert_eq!(
+            (activity.is_flushed(), activity.due(), activity.next_step(now)),
+            (Ok(true), Moment::NEVER, Step::Nothing)
+        );
+        assert_eq!((activity.signals(now), activity.next_change(now)), (Signals::default(), Moment::NEVER));
+        assert_eq!(activity.known_details().unwrap().unwrap().values().len(), 0);
+        let info = activity.info(now);
+        assert_eq!((info.state, info.pending, info.addressed_by, info.attempt), ("inactive", false, None, 0));
+        now = now.later(3600 * SECOND);
+    }
+    assert!(activity.record(Encoding::Json, b"{", LIMIT, now).is_err());
+    assert!(activity.record(Encoding::Binary, &[0; 99], 9, now).is_err());
+}
+
+#[test]
+fn inactive_activities_have_different_keys() {
+    let [one, other] = [1, 2].map(|number| Activity::inactive(number, Moment::now()).unwrap());
+    assert_ne!(one.key(), other.key());
+}

@@ -23,7 +23,7 @@ pub const HEADING: &str = "Connection";
 /// Options that `-h` shows; `--help` shows all.
 const COMMON: [&str; 6] = ["address", "namespace", "api_key", "tls.disabled", "config_file", "profile"];
 /// Options without a flag.
-const EXCLUDED: [&str; 1] = ["lazy"];
+const EXCLUDED: [&str; 2] = ["lazy", "when_absent"];
 /// Options with a different flag name, as in the `temporal` command.
 const RENAMED: [(&str, &str); 9] = [
     ("codec_headers", "codec-header"),

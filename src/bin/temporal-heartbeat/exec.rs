@@ -2,14 +2,18 @@
 
 use std::{
     io::{self, IsTerminal},
-    process::{Command, Stdio},
+    os::unix::process::CommandExt,
+    process::{Command, ExitStatus, Stdio},
     sync::mpsc::{self, Sender},
     thread,
     time::Duration,
 };
 
-use clap::Args;
-use nix::sys::signal::Signal;
+use clap::{Args, ValueEnum};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use signal_hook::low_level;
 use temporal_heartbeat::{
     api::{
@@ -23,7 +27,7 @@ use temporal_heartbeat::{
 };
 
 use crate::{
-    child::guardian::Guardian,
+    child::{adopted, guardian::Guardian},
     connection::Connection,
     console,
     error::local_error,
@@ -33,6 +37,7 @@ use crate::{
         attempt::{self, Attempt},
         environment, library_log,
         outcome::Outcome,
+        program,
         reporter::{Ended, LAST_REPORT_TIMEOUT, Reporter},
         supervisor::Event,
     },
@@ -66,6 +71,9 @@ pub struct ExecArgs {
     token: TokenArgs,
     #[command(flatten)]
     ids: IdArgs,
+    /// What to do if neither a flag nor the environment has an activity: fail, or only run the command, without a server
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t, help_heading = token::HEADING)]
+    when_absent: WhenAbsent,
     /// The activity's heartbeat timeout, if neither the environment nor the server returns it
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, help_heading = token::HEADING)]
     heartbeat_timeout: Option<Duration>,
@@ -83,12 +91,21 @@ Examples:
   temporal-heartbeat exec --progress-pattern 'step (\\d+)' --stall-timeout 10m -- ./train.sh
   echo $TOKEN | temporal-heartbeat exec --token-stdin --result json -- ./report
   temporal-heartbeat exec --non-retryable-codes 2 --on-pause freeze -- bash job.sh
+  temporal-heartbeat exec --when-absent run -- ./solver    # also runs by hand, without Temporal
 
 A bash job that resumes where the previous attempt has stopped:
   for ((item = ${TEMPORAL_ACTIVITY_DETAILS_JSON:-0}; item < 1000; item++)); do
       work_on $item && echo $((item + 1))        # with --progress-json
   done
 ";
+
+/// The action if there is no activity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum WhenAbsent {
+    #[default]
+    Error,
+    Run,
+}
 
 /// The activity, if there is no token.
 #[derive(Args, Debug)]
@@ -108,6 +125,12 @@ struct IdArgs {
 }
 
 impl ExecArgs {
+    /// Whether there is no activity, and the command runs nevertheless.
+    fn runs_alone(&self) -> Result<bool> {
+        let is_given = self.token.is_given() || self.ids.activity_id.is_some();
+        Ok(self.when_absent == WhenAbsent::Run && !is_given && handoff::is_absent()?)
+    }
+
     /// Returns the options to open the activity.
     fn open_options(&self) -> Result<OpenOptions> {
         let mut options = match self.ids.activity_id.clone() {
@@ -139,6 +162,11 @@ impl ExecArgs {
 pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
     args.run.validate()?;
     console::set_quiet(args.run.quiet);
+    if args.runs_alone()? {
+        // A variable that is wrong is an error here too.
+        OpenOptions::handed_over()?;
+        return Ok(run_alone(&args.run));
+    }
     let options = args.open_options()?;
     let token = options.token.as_ref().and_then(|token| Token::read(token));
     let ids = token.as_ref().map(|token| token.ids.clone()).or(options.ids.clone());
@@ -187,6 +215,43 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
         }
         Err(error) => Ok(reporter.report(Ended::refused(&error), Duration::ZERO)),
     }
+}
+
+/// Runs the command without an activity: the command replaces this process.
+fn run_alone(args: &RunArgs) -> u8 {
+    console::notice(&format!(
+        "{}: there is no activity in the environment, so the command runs without heartbeats (--when-absent run)",
+        args.name()
+    ));
+    let exit = match adopted::is_adopter() {
+        true => run_as_child(args),
+        false => Err(args.command().exec()),
+    };
+    match exit {
+        Ok(exit) => exit_code::of_command(exit),
+        Err(why) => {
+            console::warning(&program::not_run(args.program(), &why));
+            exit_code::not_started(&why)
+        }
+    }
+}
+
+/// Runs the command as a child, with the signals of this process, which reaps adopted processes. As the first process of a container, the
+/// command would ignore the signals that it doesn't handle.
+fn run_as_child(args: &RunArgs) -> io::Result<ExitStatus> {
+    let (sender, events) = mpsc::channel();
+    forward_signals(sender)?;
+    let mut child = args.command().spawn()?;
+    let id = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
+    thread::Builder::new().name("forward".into()).spawn(move || {
+        for event in events {
+            if let Event::ProcessSignal(signal) = event {
+                // Fails only if the command has ended.
+                let _ = kill(id, signal);
+            }
+        }
+    })?;
+    child.wait()
 }
 
 /// Does everything that the command needs and that can fail on this machine.

@@ -77,7 +77,8 @@ impl TokenArgs {
             }
             (None, None) if !handoff::has_token() => Err(Error::config(format!(
                 "there is no task token: give --token-file, --token-fd or --token-stdin, or run this in the environment of a parent \
-                 that sets {}, {} or {}; `work` takes activities from a task queue and needs no token",
+                 that sets {}, {} or {}; `work` takes activities from a task queue and needs no token; `exec --when-absent run` runs \
+                 the command without an activity",
                 handoff::TOKEN,
                 handoff::TOKEN_FILE,
                 handoff::TOKEN_FD

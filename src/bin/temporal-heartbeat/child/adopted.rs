@@ -22,9 +22,14 @@ use crate::error::local_error;
 /// The process id of the first process in a container.
 const INIT: u32 = 1;
 
+/// Whether this process adopts other processes, as the first process of a container does.
+pub fn is_adopter() -> bool {
+    process::id() == INIT || prctl::get_child_subreaper() == Ok(true)
+}
+
 /// Runs the program, and returns its exit code. In a process that adopts other processes, reaps these and exits with the code.
 pub fn reap_during(program: impl FnOnce() -> u8 + Send + 'static) -> Result<u8> {
-    if process::id() != INIT && prctl::get_child_subreaper() != Ok(true) {
+    if !is_adopter() {
         return Ok(program());
     }
     let mut exits =

@@ -71,6 +71,7 @@ class Activity(ActivityBase):
     * ``verify``: when the server's answer to an ending call was lost, look up the outcome before
       `InDoubtError` is raised. The call succeeds if it ended the activity. Otherwise it raises
       `NotFoundError`.
+    * ``when_absent``: only for `from_env`.
     * ``close_timeout``: the timeout of the end of the with block, None for ever.
     * ``fail_on_exception``: see below.
 
@@ -86,10 +87,11 @@ class Activity(ActivityBase):
     KeyboardInterrupt, SystemExit and the like fail nothing, nor does any exception while the lease
     is lost. With ``fail_on_exception=False`` no exception ends the activity.
 
-    Opening never waits for the server. It needs a `connect` before. Any thread may call any method.
-    A child process of ``os.fork`` can't use its parent's object (`ForkedError`). If an object is
-    deleted before it is closed, it warns (ResourceWarning), discards unsent details, and stops the
-    heartbeats; while the interpreter exits nothing happens. `disconnect` closes it too.
+    Opening never waits for the server. It needs a `connect` before, unless the object is inactive.
+    Any thread may call any method. A child process of ``os.fork`` can't use its parent's object
+    (`ForkedError`). If an object is deleted before it is closed, it warns (ResourceWarning),
+    discards unsent details, and stops the heartbeats; while the interpreter exits nothing happens.
+    `disconnect` closes it too.
 
     Raises `NotConnectedError`; `AlreadyOpenError`; `ConfigError` for an option or variable;
     `TokenUnreadableError`; `InvalidArgumentError`; `UnimplementedError`; `LocalLimitError`.

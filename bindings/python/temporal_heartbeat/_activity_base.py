@@ -74,6 +74,7 @@ class ActivityOptions(TypedDict, total=False):
     data_converter: Any
     require_encoded: bool
     verify: bool
+    when_absent: Optional[str]
     close_timeout: Optional[float]
     fail_on_exception: bool
 
@@ -111,6 +112,7 @@ class ActivityBase:
         data_converter: Any = None,
         require_encoded: bool = False,
         verify: bool = False,
+        when_absent: Optional[str] = None,
         close_timeout: Optional[float] = 10.0,
         fail_on_exception: bool = True,
         from_env: bool = False,
@@ -135,6 +137,7 @@ class ActivityBase:
             "attempt_remaining_ms": duration_to_ms("attempt_remaining", attempt_remaining),
             "require_encoded": require_encoded,
             "verify": verify,
+            "when_absent": when_absent,
             "from_env": from_env,
         }
         context = partial(
@@ -213,6 +216,11 @@ class ActivityBase:
         A parent in Python makes all of them with `temporal_heartbeat.handoff.environment`. The
         options are those of the class, and take precedence over the variables.
 
+        With ``when_absent="inactive"`` a program also runs by hand. If no variable of a token or of
+        ids is set, the object is inactive: its methods succeed and do nothing, its details are
+        empty, and its signals are never set. It needs no `connect`. ``info["state"]`` is
+        "inactive". A variable that is set, but empty or invalid, is an error nevertheless.
+
         Raises `ConfigError` for a missing or invalid variable; otherwise as the class does.
         """
         return cls(b"", **options, from_env=True)
@@ -288,8 +296,8 @@ class ActivityBase:
     def info(self) -> dict[str, Any]:
         """The state of the activity. Never waits. Any thread may read it.
 
-        ``state`` ("open", "ending", "ended" or "gone"), ``attempt``, ``addressed_by`` (how requests
-        name the activity: "token", "derived_token" or "ids"), ``signals``,
+        ``state`` ("open", "ending", "ended", "gone" or "inactive"), ``attempt``, ``addressed_by``
+        (how requests name the activity: "token", "derived_token" or "ids"), ``signals``,
         ``heartbeat_timeout_ms``, ``lease_left_ms``, ``since_acknowledged_ms``, ``pending``
         (recorded, but not acknowledged), ``next_beat_ms``, ``records``, ``beats`` (acknowledged
         ones), ``failed_tries``, ``leases_regained``, ``last_error`` (None, or a dict with ``code``,

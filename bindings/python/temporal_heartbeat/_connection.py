@@ -113,6 +113,7 @@ def connect(
     codec_http_host: Optional[str] = None,
     codec_tls: Optional[CodecTlsOptions] = None,
     metrics_address: Optional[str] = None,
+    when_absent: Optional[str] = None,
     **unknown: NoReturn,
 ) -> None:
     """Connect this process to a Temporal server. All threads share the one connection.
@@ -152,6 +153,9 @@ def connect(
       headers. ``codec_tls``: a dict of `CodecTlsOptions`. ``codec_http_host``: the host of a server
       that may be reached by plain http.
     * ``metrics_address``: ``"ip:port"``, where Prometheus can fetch the `metrics`; none.
+    * ``when_absent``: "inactive" lets a program run by hand. If there is no activity in the
+      environment, as for `Activity.from_env`, nothing is read or dialled. Functions that take a
+      token raise `NotConnectedError` then; "error".
 
     Blocks at most ``connect_timeout``. If another thread is connecting, it waits for that thread
     first; if an event loop is connecting, it raises `AlreadyConnectedError`. Any thread may call

@@ -7,7 +7,7 @@ import (
 
 // Info is the state of an open activity, for people and logs. Times are those of this machine's clock.
 type Info struct {
-	// State is "open", "ending", "ended" or "gone".
+	// State is "open", "ending", "ended", "gone" or "inactive".
 	State string
 	// Attempt counts from 1; 0: unknown.
 	Attempt int32

@@ -46,6 +46,8 @@ type OpenOptions struct {
 	// Verify asks the server about a Complete, Fail or ReportCancelled with a lost answer before it returns [ErrInDoubt]. The
 	// call succeeds if it took effect, and returns [ErrNotFound] otherwise.
 	Verify bool
+	// WhenAbsent is for [OpenFromEnv], which "inactive" lets run by hand. Empty: "error".
+	WhenAbsent string
 	// CancelOn are the signals that cancel the activity's Context. 0: [StopSignals].
 	CancelOn Signals
 }
@@ -64,6 +66,10 @@ func Open(ctx context.Context, taskToken []byte, options OpenOptions) (*Activity
 // OpenFromEnv opens the activity that the parent process handed over in the environment: its task token (see [TokenFromEnv]) and, if
 // they are set, its heartbeat timeout, previous details and remaining time. Package handoff makes that environment. The given
 // options override it. Otherwise it is like [Open].
+//
+// With the option WhenAbsent "inactive" a program also runs by hand. If no variable of a task token or of ids is set, the Activity is
+// inactive: its methods succeed and do nothing, it has no details, and no signal cancels its Context. It needs no [Connect]. A variable
+// that is set, but empty or wrong, is an error nevertheless.
 func OpenFromEnv(ctx context.Context, options OpenOptions) (*Activity, error) {
 	return open(ctx, "open from environment", nil, options, true)
 }
@@ -155,10 +161,12 @@ func (o OpenOptions) marshal(c conversion, op string, fromEnv bool) ([]byte, err
 		RequireEncoded     bool    `json:"require_encoded,omitempty"`
 		Verify             bool    `json:"verify,omitempty"`
 		FromEnv            bool    `json:"from_env,omitempty"`
+		WhenAbsent         string  `json:"when_absent,omitempty"`
 	}{
 		o.WorkflowID, o.RunID, o.ActivityID, o.Attempt,
 		toMilliseconds(o.HeartbeatTimeout), !o.DisablePulse, toMilliseconds(o.StallTimeout), toMilliseconds(o.CancelPoll),
 		initialDetails, toMilliseconds(o.Age), toMilliseconds(o.AttemptRemaining), o.RequireEncoded, o.Verify, fromEnv,
+		o.WhenAbsent,
 	})
 	if err != nil {
 		panic(err) // strings, numbers and booleans always marshal

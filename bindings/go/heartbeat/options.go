@@ -68,6 +68,9 @@ type Options struct {
 	RequireEncoded bool
 	// MetricsAddress is the "ip:port" at which Prometheus can fetch the [Metrics]. Empty: none.
 	MetricsAddress string
+	// WhenAbsent "inactive" lets a program run by hand. If there is no activity in the environment, as for [OpenFromEnv], Connect reads
+	// and dials nothing, and the functions that take a task token return [ErrNotConnected]. Empty: "error".
+	WhenAbsent string
 }
 
 // Credentials are the options that [Reconfigure] changes. [Options] describes them.
@@ -174,12 +177,14 @@ func (o Options) marshal(timeoutMs uint32) ([]byte, error) {
 		// The library encodes the texts of the failures that no codec here has encoded.
 		EncodeCommonAttributes bool   `json:"encode_common_attributes,omitempty"`
 		MetricsAddress         string `json:"metrics_address,omitempty"`
+		WhenAbsent             string `json:"when_absent,omitempty"`
 	}{
 		o.HostPort, o.Namespace,
 		Credentials{o.APIKey, o.APIKeyPath, o.TLS, o.GRPCMeta, o.CodecAuth, o.CodecHeaders, o.CodecTLS},
 		o.Authority, o.Identity, o.ConfigFile, o.Profile, timeoutMs,
 		o.Lazy, o.Proxy, o.Keepalive.json(), o.Retry.json(), o.Compression, o.MaxMessageBytes,
 		o.RequireEncoded, o.CodecEndpoint, o.CodecHTTPHost, o.EncodeCommonAttributes && o.conversion().isDefault(), o.MetricsAddress,
+		o.WhenAbsent,
 	})
 }
 

@@ -130,6 +130,8 @@ export interface ConnectOptions extends Credentials {
   codecHttpHost?: string;
   encodeCommonAttributes?: boolean;
   metricsAddress?: string;
+  /** 'inactive': without an activity in the environment, as for `Activity.fromEnv`, nothing is read or dialled. */
+  whenAbsent?: 'error' | 'inactive';
   signal?: AbortSignal;
 }
 
@@ -168,6 +170,11 @@ export interface ActivityOptions {
   requireEncoded?: boolean;
   /** Look up the outcome before an ending call rejects with THB_IN_DOUBT. */
   verify?: boolean;
+  /**
+   * Only of `fromEnv`. 'inactive': without an activity in the environment, all calls succeed and do nothing, so that a
+   * program also runs by hand. Default: 'error'.
+   */
+  whenAbsent?: 'error' | 'inactive';
   /** The timeout of the close at the end of `run`. Default: 10000. */
   closeTimeoutMs?: number;
   /** Whether an error in `run` ends the activity. Default: true. */

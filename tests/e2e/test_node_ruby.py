@@ -123,6 +123,19 @@ def test_program_exits_while_a_call_waits(program: Command, server: Server, star
     assert observed(program, "exits", attempt, server) == []
 
 
+def test_program_without_an_activity_runs_by_hand(program: Command) -> None:
+    done = subprocess.run(
+        [*program, "inactive"], env=library_environment(), capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "[] 0 0",
+        "0 inactive",
+        "THB_NOT_CONNECTED THB_INVALID_HANDLE",
+        "THB_CONFIG",
+    ]
+
+
 def test_workers_of_node_leave_no_queue_and_can_be_terminated(server: Server, start: StartActivity) -> None:
     attempt = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS).next_attempt()
     assert observed(PROGRAMS["node"](), "workers", attempt, server) == ["0", "1"]

@@ -100,6 +100,20 @@ const scenarios = {
     process.exit();
   },
 
+  async inactive() {
+    await thb.connect({ whenAbsent: 'inactive', tls: { serverCaCertPath: '/no/such/file' } });
+    const activity = thb.Activity.fromEnv({ whenAbsent: 'inactive' });
+    await activity.run(async () => {
+      print((await activity.details()).values, activity.heartbeat({ item: 41 }), await activity.waitWhilePaused());
+      print(await activity.wait({ timeoutMs: 1 }), activity.info.state);
+      for (let count = 0; count < 2; count++) await activity.complete('done');
+    });
+    print(await codeOf(() => thb.heartbeat(Buffer.from('token'), 1)), await codeOf(() => activity.heartbeat(1)));
+    process.env.TEMPORAL_ACTIVITY_TASK_TOKEN = '';
+    print(await codeOf(() => thb.Activity.fromEnv({ whenAbsent: 'inactive' })));
+    await thb.disconnect();
+  },
+
   async workers(token) {
     const run = (work) => new Worker(`const thb = require('${require.resolve('..')}'); ${work}`, { eval: true });
     const call = `thb.getDetails(Buffer.from('${token.toString('base64')}', 'base64'))`;
@@ -123,6 +137,7 @@ async function connectToNothing() {
 }
 
 async function main(scenario) {
+  if (scenario === 'inactive') return scenarios.inactive();
   await thb.connect();
   await scenarios[scenario](thb.tokenFromEnv());
   await thb.disconnect();

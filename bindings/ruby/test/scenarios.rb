@@ -100,6 +100,21 @@ module Scenarios
     print_all code_of { THB.connect(address: "127.0.0.1:1", connect_timeout: 60) }, Time.now - began < 30
   end
 
+  def inactive
+    THB.connect(when_absent: "inactive", tls: { server_ca_cert_path: "/no/such/file" })
+    activity = nil
+    THB::Activity.from_env(when_absent: "inactive") do |opened|
+      activity = opened
+      print_all activity.details.to_a, activity.heartbeat({ item: 41 }), activity.wait_while_paused
+      print_all activity.wait(timeout: 0.001), activity.info["state"]
+      2.times { activity.complete("done") }
+    end
+    print_all code_of { THB.heartbeat("token", 1) }, code_of { activity.heartbeat(1) }
+    ENV["TEMPORAL_ACTIVITY_TASK_TOKEN"] = ""
+    print_all code_of { THB::Activity.from_env(when_absent: "inactive") }
+    THB.disconnect
+  end
+
   # No server listens at the port, so the call waits until its timeout.
   def exits(token)
     THB.disconnect
@@ -111,6 +126,10 @@ module Scenarios
 end
 
 $stdout.sync = true
-THB.connect
-Scenarios.send(ARGV.first, THB.token_from_env)
-THB.disconnect
+if ARGV.first == "inactive"
+  Scenarios.inactive
+else
+  THB.connect
+  Scenarios.send(ARGV.first, THB.token_from_env)
+  THB.disconnect
+end

@@ -82,6 +82,7 @@ impl Client {
             (Ending::Fail(report), State::Running | State::Waiting) => failed_so(found, attempt, report),
             // The server doesn't record which identity reported the cancellation. Only the attempt's holder can do that.
             (Ending::Cancel(_), State::Cancelled) => Some(found.attempt.number == attempt.number),
+            (Ending::Fail(report), State::Failed) if ours && !has_details_of(found, report) => None,
             (_, state) => known_of(ending, state == ending.state() && ours, found.attempt.is(attempt)),
         }
     }
@@ -257,6 +258,31 @@ mod tests {
         // After an operator has changed the options.
         let changed = Description { last_failure: None, ..found };
         assert_eq!(failed_so(&changed, first, &report("1")), None);
+    }
+
+    #[test]
+    fn final_failure_of_a_standalone_activity_stays_in_doubt_if_the_server_lacks_its_details() {
+        let options = Options::read(br#"{"address":"127.0.0.1:1","identity":"me"}"#).unwrap();
+        let io_thread = Runtime::new().io_thread();
+        let client =
+            Client::new(&options, Arc::default(), Arc::default(), io_thread, Arc::default()).unwrap();
+        let attempt = Attempt { number: 1, started_at: 7 };
+        let found = Description {
+            details: Details::handed_over(Payloads::from_json_values(["1"])).unwrap(),
+            last_identity: "me".into(),
+            ..described(attempt, State::Failed)
+        };
+        let verdict = |details: &str| {
+            let report = Report::read(br#"{"message":"broken"}"#).unwrap();
+            let details = Some(Payloads::from_json_values([details]));
+            client.standalone_verdict(
+                &found,
+                attempt,
+                &Ending::Fail(Report { heartbeat_details: details, ..report }),
+            )
+        };
+        assert_eq!(verdict("1"), Some(true));
+        assert_eq!(verdict("2"), None, "an earlier try with older details was applied");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
@@ -9,9 +10,10 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, Ca
 from harness.activities import Kind
 from harness.fixtures import StartActivity
 from harness.program import Program, StartProgram, encoded
+from harness.server import free_port
 from harness.worker import Attempt
 
-INVALID_ARGUMENT, NOT_FOUND = 65, 76
+INVALID_ARGUMENT, UNAVAILABLE, NOT_FOUND = 65, 69, 76
 
 
 class Script:
@@ -51,6 +53,15 @@ def test_script_sends_heartbeats_resumes_and_completes(
     assert script.run("complete", "--json-file", "-", stdin=b"[1, 2]") == ""
     assert activity.result() == [1, 2]
     script.run("heartbeat", "1", code=NOT_FOUND)
+
+
+def test_timeout_of_a_call_includes_connecting(start: StartActivity, start_program: StartProgram) -> None:
+    script = Script(start_program, start("workflow").next_attempt())
+    nowhere = f"127.0.0.1:{free_port()}"
+    begin = time.monotonic()
+    script.run("heartbeat", "1", "--address", nowhere, "--timeout", "500ms", code=UNAVAILABLE)
+    # The time for connecting alone is 10 s by default.
+    assert time.monotonic() - begin < 8
 
 
 def test_script_uses_ids_instead_of_a_token(start: StartActivity, start_program: StartProgram) -> None:

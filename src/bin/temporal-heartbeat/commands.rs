@@ -1,6 +1,6 @@
 //! The commands for scripts. Each makes one call: `heartbeat`, `details`, `complete`, `fail`, `cancelled`, `status`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::{Value as Json, json};
@@ -33,25 +33,24 @@ pub struct CallArgs {
     token: TokenArgs,
     #[command(flatten)]
     ids: IdArgs,
-    /// How long the call may take, retries included
+    /// How long the command may take, with connecting and retries
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     timeout: Duration,
 }
 
 impl CallArgs {
-    /// Connects, and returns the arguments of every call.
+    /// Connects, and returns the arguments of every call: the token, and the time that is left for the call.
     fn connect(&self, connection: &Connection) -> Result<(Zeroizing<Vec<u8>>, Timeout)> {
-        let timeout = Timeout::Within(self.timeout);
+        let start = Instant::now();
+        let left = || Timeout::Within(self.timeout.saturating_sub(start.elapsed()));
         if let Some(ids) = self.ids.json() {
-            connection.connect()?;
-            return Ok((
-                Zeroizing::new(rpc::token_from_ids(ids.as_bytes(), timeout)?.wait()?.into()),
-                timeout,
-            ));
+            connection.connect_within(self.timeout)?;
+            let token = rpc::token_from_ids(ids.as_bytes(), left())?.wait()?.into();
+            return Ok((Zeroizing::new(token), left()));
         }
         let token = self.token.read()?;
-        connection.connect()?;
-        Ok((token, timeout))
+        connection.connect_within(self.timeout)?;
+        Ok((token, left()))
     }
 }
 

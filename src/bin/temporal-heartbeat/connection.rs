@@ -52,8 +52,19 @@ pub struct Connection(Map<String, Json>);
 impl Connection {
     /// Connects the process.
     pub fn connect(&self) -> Result<()> {
-        rpc::connect(Json::Object(self.0.clone()).to_string().as_bytes()).and_then(Call::wait)
+        connect(self.0.clone())
     }
+
+    /// Connects the process within a call's timeout, unless a flag sets the time for connecting.
+    pub fn connect_within(&self, timeout: Duration) -> Result<()> {
+        let mut options = self.0.clone();
+        options.entry("connect_timeout_ms").or_insert_with(|| to_ms(timeout).max(1).into());
+        connect(options)
+    }
+}
+
+fn connect(options: Map<String, Json>) -> Result<()> {
+    rpc::connect(Json::Object(options).to_string().as_bytes()).and_then(Call::wait)
 }
 
 /// Replaces the names of options in a message of the library by the flags.

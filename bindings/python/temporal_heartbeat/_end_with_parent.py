@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
+import fcntl
 import multiprocessing
-import multiprocessing.process
+import multiprocessing.connection
 import os
 import signal
 import sys
 import threading
+from typing import Any
 
 __all__ = ["end_with_parent"]
 
-_PR_SET_PDEATHSIG = 1
+# From <fcntl.h>: the module fcntl doesn't have it before Python 3.12.
+_F_SETSIG = 10
 
 
 def end_with_parent() -> None:
@@ -27,25 +29,26 @@ def end_with_parent() -> None:
     it, the processes of a pool continue to work when the process that started them is killed, and
     the next attempt does the same work at the same time.
 
-    On Linux the kernel kills the process, even if it hangs. The kernel also kills it when the
-    thread that started it ends, so start it in a thread that lives as long as the process. On other
-    systems, and in a process of a "forkserver", a thread waits for the end of the parent.
+    On Linux the kernel kills the process, even if it hangs. On other systems a thread waits for the
+    end of the parent.
 
     Raises RuntimeError in a process that ``multiprocessing`` hasn't started.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
         raise RuntimeError("only a process that multiprocessing has started ends with its parent")
-    if sys.platform == "linux" and os.getppid() == parent.pid:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-            error = ctypes.get_errno()
-            raise OSError(error, os.strerror(error))
-        if os.getppid() == parent.pid:
-            return  # the parent still ran after prctl, so the kernel will notice its end
-    threading.Thread(target=_die_after, args=[parent], daemon=True).start()
+    # The parent holds the other end of this pipe, and never writes to it.
+    pipe: Any = parent.sentinel
+    if sys.platform == "linux":
+        # A thread can't run while other code holds the GIL. So the kernel sends the signal.
+        fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(pipe, _F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
+    # Sandboxes such as gVisor accept this without sending signals. The thread also covers a parent
+    # that ended before.
+    threading.Thread(target=_die_after, args=[pipe], daemon=True).start()
 
 
-def _die_after(parent: multiprocessing.process.BaseProcess) -> None:
-    parent.join()
+def _die_after(pipe: Any) -> None:
+    multiprocessing.connection.wait([pipe])
     os.kill(os.getpid(), signal.SIGKILL)

@@ -155,7 +155,7 @@ def test_forwarding_continues_after_a_handler_raises(
     raising.called.wait(20)
     logger.removeHandler(raising)
     fail_to_connect()
-    # Records of the first attempt's retries can follow the one that the handler refused.
+    # Other records of the first attempt can follow the record that the handler refused.
     end = time.monotonic() + 20
     while time.monotonic() < end:
         forwarded = {vars(r)["temporal_heartbeat"]["event"]: r for r in list(caplog.records)}

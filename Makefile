@@ -100,7 +100,7 @@ test-rust: lib venv ## test the logic, the header, programs in C, and faults tha
 	@$(RUN_SUITES) rust
 
 # A stage that passed runs again only when the library or the program has changed.
-SLOW   := valgrind forks queues memory orders sim sim-compare sim-planted fuzz kills outages interop program server-1.29 server-1.30 server-1.31
+SLOW   := valgrind forks queues memory orders sim sim-compare sim-planted fuzz kills outages interop program apart server-1.29 server-1.30 server-1.31
 PASSED := $(addprefix target/check-slow/,$(SLOW))
 .PHONY: $(SLOW:%=slow-%)
 
@@ -145,6 +145,9 @@ slow-interop:
 
 slow-program:
 	cd tests && THB_SLOW=1 THB_PROGRAM=$(PROGRAM) $(VENV)/bin/python -m pytest cli -k "flood or typescript or in_time"
+
+slow-apart:
+	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest -n 4 apart
 
 slow-outages:
 	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest -n 4 e2e/test_order.py

@@ -26,6 +26,7 @@ The model
                         token, and each call is one request to the server. Use them in a process
                         that heartbeats rarely and runs for a shorter time than the activity.
 
+    `apart` runs an activity of a Python worker in a process of its own, which does all of this.
     `temporal_heartbeat.aio` has both for asyncio: thousands of calls in flight without a thread.
     `temporal_heartbeat.handoff` is the parent's side: it hands an activity to a child process.
 
@@ -122,6 +123,7 @@ import importlib.metadata
 
 from ._activity import Activity
 from ._activity_base import ActivityOptions as ActivityOptions
+from ._apart import ApartOptions as ApartOptions, apart
 from ._codec import PayloadCodec
 from ._connection import (
     CodecTlsOptions as CodecTlsOptions,
@@ -135,6 +137,7 @@ from ._connection import (
     version,
 )
 from ._context import SerializationContext
+from ._current import current_activity
 from ._details import Details
 from ._end_with_parent import end_with_parent
 from ._payload import Payload
@@ -166,6 +169,8 @@ __all__ = [
     "report_cancelled",
     "token_from_env",
     "token_from_ids",
+    "apart",
+    "current_activity",
     "end_with_parent",
     "metrics",
     "forward_logs",

@@ -42,7 +42,14 @@ from .signals import STOP_SIGNALS, Signals, signals_of
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["NOT_GIVEN", "ActivityBase", "ActivityOptions", "signal_bits", "value_or"]
+__all__ = [
+    "NOT_GIVEN",
+    "ActivityBase",
+    "ActivityOptions",
+    "is_cancellation",
+    "signal_bits",
+    "value_or",
+]
 
 S = TypeVar("S", bound="ActivityBase")
 T = TypeVar("T")
@@ -391,7 +398,7 @@ class ActivityBase:
             signals = self.signals
             if signals & (Signals.GONE | Signals.LEASE_LOST):
                 return  # the server has ended this attempt, or soon will
-            if signals & Signals.CANCEL_REQUESTED and _is_cancellation(exception):
+            if signals & Signals.CANCEL_REQUESTED and is_cancellation(exception):
                 await self._report_cancellation(exception)
             elif isinstance(exception, Exception):
                 await self._fail_with(exception)
@@ -425,10 +432,10 @@ class ActivityBase:
         return signals_of(signals.value)
 
 
-def _is_cancellation(exception: BaseException) -> bool:
+def is_cancellation(exception: BaseException) -> bool:
     grouped = grouped_exceptions(exception)
     if grouped:
-        return all(map(_is_cancellation, grouped))
+        return all(map(is_cancellation, grouped))
     kinds = (Cancelled, asyncio.CancelledError)
     return isinstance(exception, kinds) or is_sdk_cancellation(exception)
 

@@ -51,7 +51,7 @@ _MAX_DETAILS_TEXT = 96 * 1024
 _READABLE_ENCODINGS = set(PLAIN_ENCODINGS) - {"", "binary/null"}
 
 
-_NO_HEARTBEAT_TIMEOUT = (
+NO_HEARTBEAT_TIMEOUT = (
     "the activity has no heartbeat timeout: if the child dies, the server notices it only at the "
     "start-to-close timeout. Pass heartbeat_timeout where the workflow starts the activity"
 )
@@ -104,9 +104,9 @@ def environment(
     if token_file is not None and token_fd is not None:
         raise InvalidArgumentError("pass token_file or token_fd, not both")
     if not info.heartbeat_timeout:
-        warnings.warn(_NO_HEARTBEAT_TIMEOUT, stacklevel=2)
+        warnings.warn(NO_HEARTBEAT_TIMEOUT, stacklevel=2)
     age_ms = duration_to_ms("age", age)
-    context = _context_of(info, namespace)
+    context = context_of_info(info, namespace)
     handed_over = {
         "WORKFLOW_ID": context.workflow_id,
         "RUN_ID": context.run_id,
@@ -122,7 +122,7 @@ def environment(
             info, details, _bound_codec(data_converter, context, require_encoded), require_encoded
         ),
         "AGE_MS": _ms_text(age_ms),
-        "DEADLINE_MS": _ms_text(_remaining_ms(info, age_ms)),
+        "DEADLINE_MS": _ms_text(remaining_ms(info, age_ms)),
         "REQUIRE_ENCODED": "true" if require_encoded else None,
     }
     if token_file is not None:
@@ -193,7 +193,7 @@ def token_in_pipe(info: Any) -> Iterator[int]:
         os.close(reader)
 
 
-def _context_of(info: Any, namespace: Optional[str]) -> SerializationContext:
+def context_of_info(info: Any, namespace: Optional[str]) -> SerializationContext:
     return SerializationContext(
         namespace=namespace or info.namespace,
         activity_id=info.activity_id,
@@ -257,7 +257,7 @@ def _from_sdk_payload(value: Any) -> Any:
     return value
 
 
-def _remaining_ms(info: Any, age_ms: Optional[int]) -> Optional[int]:
+def remaining_ms(info: Any, age_ms: Optional[int]) -> Optional[int]:
     """Returns the part of the start-to-close timeout that ``age_ms`` leaves; None: no such timeout.
 
     The schedule-to-close timeout is left out: it counts from a time of the server's clock.

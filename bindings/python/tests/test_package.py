@@ -112,6 +112,6 @@ def test_every_public_name_of_an_activity_is_documented() -> None:
 
 def test_the_code_in_the_readme_compiles() -> None:
     blocks = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         compile(block, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

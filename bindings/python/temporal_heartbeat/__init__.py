@@ -9,11 +9,8 @@ next attempt resumes from the recorded progress::
 
     thb.connect()
     with thb.Activity.from_env() as act:
-        for item in range(act.details(default=-1) + 1, 100):    # after the last recorded item
+        for item in thb.track(range(100), act):     # after the last recorded item
             work_on(item)
-            act.heartbeat(item)
-            act.wait_while_paused()
-            act.raise_if_cancelled()
         act.complete("done")
 
 The model
@@ -22,12 +19,15 @@ The model
 
     Activity            Holds one attempt open. The library heartbeats in the background, even while
                         this process is busy. Recording progress takes less than a microsecond.
+                        `track` iterates over its items: it skips those that are done, records each
+                        new one, waits while the activity is paused, and raises `Cancelled`.
     functions           `heartbeat`, `get_details`, `complete`, `fail`, `report_cancelled` take a
                         token, and each call is one request to the server. Use them in a process
                         that heartbeats rarely and runs for a shorter time than the activity.
 
     `apart` runs an activity of a Python worker in a process of its own, which does all of this.
-    `temporal_heartbeat.aio` has both for asyncio: thousands of calls in flight without a thread.
+    `current_activity` returns its `Activity`.
+    `temporal_heartbeat.aio` has both ways for asyncio: thousands of calls in flight, and no thread.
     `temporal_heartbeat.handoff` is the parent's side: it hands an activity to a child process.
 
 Blocking
@@ -151,6 +151,7 @@ from ._rpc import (
     token_from_ids,
 )
 from ._telemetry import forward_logs, log_records, metrics
+from ._track import track
 from .errors import *  # noqa: F403 - all exceptions are public here too
 from .errors import Error
 from .signals import STOP_SIGNALS, Signals
@@ -162,6 +163,8 @@ __all__ = [
     "disconnect",
     "reconfigure",
     "Activity",
+    "track",
+    "current_activity",
     "heartbeat",
     "get_details",
     "complete",

@@ -7,11 +7,8 @@
     async def main():
         await aio.connect()
         async with aio.Activity.from_env() as act:
-            for item in range(await act.details(default=-1) + 1, 100):
+            async for item in aio.track(range(100), act):       # after the last recorded item
                 await work_on(item)
-                act.heartbeat(item)
-                await act.wait_while_paused()
-                act.raise_if_cancelled()
             await act.complete("done")
 
 Functions and methods that may wait are coroutines. Those that never wait are plain methods:
@@ -29,7 +26,7 @@ is connecting, `connect` doesn't wait, but raises `AlreadyConnectedError`.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterable, Iterator, Sequence
 from functools import partial, wraps
 from inspect import signature
 from types import TracebackType
@@ -45,7 +42,9 @@ from ._event_loop import EventLoop, running_loop, shielded
 from ._failure import Cause, encode_failure
 from ._invoke import Token, token_bytes
 from ._queue import running_queue, with_codec
+from ._track import NOTHING, Loop, OnStop, the_activity
 from ._watch import Watch, watch_of
+from .errors import NotFoundError
 from .signals import WHILE_PAUSED, Signals, signals_of
 
 if TYPE_CHECKING:
@@ -57,6 +56,7 @@ __all__ = [
     "connect",
     "disconnect",
     "Activity",
+    "track",
     "heartbeat",
     "get_details",
     "complete",
@@ -315,3 +315,75 @@ class Activity(ActivityBase):
 
     async def _with_codec(self, function: Callable[[Optional[Codec]], T]) -> T:
         return await with_codec(self._codec, function)
+
+
+def track(
+    iterable: Union[Iterable[T], AsyncIterable[T]],
+    activity: Optional[Activity] = None,
+    *,
+    key: Optional[Callable[[T], Any]] = None,
+    flush_every: Optional[Duration] = None,
+    on_stop: OnStop = "raise",
+    progress: bool = True,
+    total: Optional[int] = None,
+    description: str = "",
+) -> AsyncIterator[T]:
+    """Iterate over the items of an activity; see `temporal_heartbeat.track`.
+
+    The iterable may be an asynchronous one::
+
+        async for item in aio.track(items, act):
+            await work_on(item)
+    """
+    loop = Loop(
+        the_activity(activity, Activity, "temporal_heartbeat.track outside of coroutines"),
+        iterable,
+        key=key,
+        flush_every=flush_every,
+        on_stop=on_stop,
+        bar=(total, description) if progress else None,
+    )
+    return _iterate(loop, iterable)
+
+
+async def _iterate(
+    loop: Loop[T], iterable: Union[Iterable[T], AsyncIterable[T]]
+) -> AsyncIterator[T]:
+    items = await _after(loop, await loop.last_done(), iterable)
+    bar = loop.open_bar()
+    try:
+        if await loop.begin():
+            return
+        async for item in items:
+            record = loop.record_of(item)
+            yield item
+            try:
+                signals = loop.activity.heartbeat(record)
+            except NotFoundError:
+                signals = Signals.GONE
+            if await loop.step(signals):
+                return
+        await loop.end()
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+async def _after(
+    loop: Loop[T], last: Any, iterable: Union[Iterable[T], AsyncIterable[T]]
+) -> AsyncIterator[T]:
+    """Returns the items after the last one that is done."""
+    if not isinstance(iterable, AsyncIterable):
+        return _asynchronous(loop.after(last, iterable))
+    items = iterable.__aiter__()
+    if last is NOTHING:
+        return items
+    async for item in items:
+        if loop.skip(item, last):
+            return items
+    loop.refuse_end(last)
+
+
+async def _asynchronous(items: Iterator[T]) -> AsyncIterator[T]:
+    for item in items:
+        yield item

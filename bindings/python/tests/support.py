@@ -48,7 +48,7 @@ class Recorder:
     """A server that stores every received byte, and sends an empty answer to each request.
 
     An empty answer means success to connect and to a heartbeat. A heartbeat whose token contains
-    ``signals-5.`` gets the signals with the bits 5.
+    ``signals-5.`` gets the signals with the bits 5, and those of ``further_signals``.
     """
 
     _SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
@@ -65,6 +65,7 @@ class Recorder:
         self._received = bytearray()
         self._requests = 0
         self._more = threading.Condition()
+        self.further_signals = 0
         self.answers = threading.Event()
         self.answers.set()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -104,7 +105,7 @@ class Recorder:
             while head := requests.read(9):
                 content = requests.read(int.from_bytes(head[:3], "big"))
                 if found := re.search(rb"signals-(\d)\.", content):
-                    signals[head[5:9]] = int(found[1])
+                    signals[head[5:9]] = int(found[1]) | self.further_signals
                 complete = head[3] == self._DATA and bool(head[4] & self._END_STREAM)
                 with self._more:
                     self._received += content

@@ -34,6 +34,8 @@
  * other JSON. Value::binary, null and payloads have other encodings. Value::json, binary and payloads borrow the bytes.
  * Details reads them: integer(), number(), boolean(), text(), or [] for the bytes.
  *
+ * LOOPS. track iterates over the items of an activity: it skips those that are done, and records each new one.
+ *
  * CODECS. Client::connect takes a PayloadCodec, for example to encrypt. It encodes all values that are sent, and
  * decodes those that are read.
  *
@@ -59,6 +61,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <exception>
+#include <functional>
 #include <future>
 #include <initializer_list>
 #include <iterator>
@@ -1185,6 +1188,311 @@ private:
     detail::SharedCodec codec_;
     detail::Owned<thb_activity_t, thb_activity_close> handle_;
 };
+
+#ifdef __cpp_exceptions
+/* The work should stop. Thrown by track. It isn't an Error, so that a catch of errors that continues the work doesn't
+ * catch it. After cancel_requested call report_cancelled, after reset call fail. Otherwise only stop the work. */
+class Cancelled : public std::exception {
+public:
+    explicit Cancelled(Signals signals) : signals_(signals), what_(std::make_shared<std::string>()) {
+        static constexpr std::pair<std::uint32_t, const char *> reasons[] = {
+            {THB_SIGNAL_CANCEL_REQUESTED, "the activity's cancellation was requested"},
+            {THB_SIGNAL_RESET, "the activity was reset"},
+            {THB_SIGNAL_GONE, "the activity is over for this attempt"},
+            {THB_SIGNAL_LEASE_LOST, "no heartbeat was acknowledged in time, another attempt may be running"},
+        };
+        for (const auto &[signal, reason] : reasons)
+            if (signals.any(signal)) what_->append(what_->empty() ? "" : "; ").append(reason);
+    }
+    Signals signals() const noexcept { return signals_; }
+    const char *what() const noexcept override { return what_->c_str(); }
+
+private:
+    Signals signals_;
+    std::shared_ptr<std::string> what_;
+};
+
+namespace detail {
+
+/* Returns JSON without blanks and with each string written in one way, to compare keys. */
+inline std::string canonical(std::string_view json) {
+    std::string text;
+    for (std::size_t at = 0; at < json.size(); ++at) {
+        if (json[at] == '"') {
+            const std::size_t start = at;
+            while (++at < json.size() && json[at] != '"') at += json[at] == '\\';
+            const std::string_view literal = json.substr(start, at + 1 - start);
+            const std::optional<std::string> string = unquoted(literal);
+            text += string ? quoted(*string) : std::string(literal);
+        } else if (std::string_view(" \t\r\n").find(json[at]) == std::string_view::npos) {
+            text += json[at];
+        }
+    }
+    return text;
+}
+inline std::string shown(std::string_view text) {
+    return text.size() <= 200 ? std::string(text) : std::string(text.substr(0, 200)) + "...";
+}
+
+template <typename Iterator, typename Sentinel, typename = void>
+constexpr bool has_distance = false;
+template <typename Iterator, typename Sentinel>
+constexpr bool has_distance<Iterator, Sentinel,
+                            std::void_t<decltype(std::declval<Sentinel>() - std::declval<Iterator>()),
+                                        decltype(std::declval<Iterator &>() += 1)>> = true;
+
+/* Advances the iterator. Returns false if there are fewer items. */
+template <typename Iterator, typename Sentinel>
+bool advance(Iterator &iterator, const Sentinel &end, std::int64_t count) {
+    if constexpr (has_distance<Iterator, Sentinel>) {
+        if (static_cast<std::int64_t>(end - iterator) < count) return false;
+        iterator += static_cast<decltype(end - iterator)>(count);
+    } else {
+        for (; count > 0; --count, ++iterator)
+            if (!(iterator != end)) return false;
+    }
+    return true;
+}
+
+/* The numbers from 0 to before a count. */
+template <typename T>
+class Numbers {
+public:
+    class Iterator {
+    public:
+        explicit Iterator(T number) noexcept : number_(number) {}
+        T operator*() const noexcept { return number_; }
+        Iterator &operator++() noexcept { return ++number_, *this; }
+        Iterator &operator+=(std::int64_t count) noexcept {
+            return number_ = static_cast<T>(number_ + static_cast<T>(count)), *this;
+        }
+        std::int64_t operator-(const Iterator &other) const noexcept {
+            return static_cast<std::int64_t>(number_) - static_cast<std::int64_t>(other.number_);
+        }
+        bool operator!=(const Iterator &other) const noexcept { return number_ != other.number_; }
+
+    private:
+        T number_;
+    };
+    explicit Numbers(T count) noexcept : count_(std::max<T>(count, 0)) {}
+    Iterator begin() const noexcept { return Iterator(0); }
+    Iterator end() const noexcept { return Iterator(count_); }
+
+private:
+    T count_;
+};
+
+/* Instead of a function for keys: the index is recorded. */
+struct NoKey {};
+
+/* The rules of track that don't depend on the type of the items. */
+class TrackedActivity {
+public:
+    explicit TrackedActivity(const Activity &activity) noexcept : activity_(&activity) {}
+    std::optional<Timeout> flush_every;
+
+    /* Returns what the previous attempt recorded for the last item that was done, as JSON. */
+    std::optional<std::string> last_done(bool is_index) const {
+        const std::string info = activity_->info().value();
+        if (const std::size_t at = find_member(info, "records"); at != std::string::npos && info[at] != '0')
+            throw Error(THB_FAILED_PRECONDITION,
+                        "something was recorded for the activity before the loop of track: an activity has one such "
+                        "loop, which records alone. For several loops, record with Activity::heartbeat");
+        const Details details = activity_->details().value();
+        if (details.empty()) return std::nullopt;
+        const bool is_json = std::string_view(details.encoding(0)) == "json/plain";
+        const bool is_null = std::string_view(details.encoding(0)) == "binary/null";
+        if (details.size() > 1 || !(is_json || is_null) || (is_index && details.integer().value_or(-1) < 0))
+            refuse(std::string("the heartbeat details aren't the ") + (is_index ? "index" : "key") +
+                   " of an item, but " + shown(details[0]) + (details.size() > 1 ? " and more values" : ""));
+        return is_null ? "null" : canonical(details[0]);
+    }
+    [[noreturn]] static void refuse(const std::string &reason) {
+        throw Error(THB_INVALID_ARGUMENT,
+                    "track can't resume: " + reason +
+                        ". Pass the same items and the same kind of key as the earlier attempt. To start with the "
+                        "first item again, delete the details: temporal activity reset --reset-heartbeats");
+    }
+
+    void begin() {
+        last_flush_ = std::chrono::steady_clock::now();
+        check(activity_->signals().value());
+    }
+    void record(const Value &value) {
+        const Result<Signals> beat = activity_->heartbeat(value);
+        if (beat.status() == THB_NOT_FOUND) throw Cancelled(THB_SIGNAL_GONE);
+        if (beat.value().any()) check(*beat);
+        if (flush_every && std::chrono::steady_clock::now() - last_flush_ >= *flush_every) flush();
+    }
+    void end() {
+        if (flush_every) flush();
+    }
+
+private:
+    void flush() {
+        const Result<void> flushed = activity_->flush();
+        if (flushed.status() == THB_NOT_FOUND) throw Cancelled(THB_SIGNAL_GONE);
+        if (!flushed && !flushed.error().retryable()) flushed.value();
+        last_flush_ = std::chrono::steady_clock::now();
+        check(activity_->signals().value());
+    }
+    /* Waits while the activity is paused. */
+    void check(Signals signals) const {
+        if (signals.paused()) signals = activity_->wait_while_paused().value();
+        if (signals.any(Signals::stop)) throw Cancelled(signals);
+    }
+
+    const Activity *activity_;
+    std::chrono::steady_clock::time_point last_flush_;
+};
+
+}  // namespace detail
+
+/* The items that are left to do: see track. For one loop. */
+template <typename Range, typename Key>
+class Tracked {
+    using Base = decltype(std::begin(std::declval<std::remove_reference_t<Range> &>()));
+    using End = decltype(std::end(std::declval<std::remove_reference_t<Range> &>()));
+    static constexpr bool has_key = !std::is_same_v<Key, detail::NoKey>;
+
+public:
+    class Iterator {
+    public:
+        using iterator_category = std::input_iterator_tag;
+        using reference = decltype(*std::declval<Base &>());
+        using value_type = std::remove_cv_t<std::remove_reference_t<reference>>;
+        using difference_type = std::ptrdiff_t;
+        using pointer = void;
+
+        decltype(auto) operator*() const {
+            if constexpr (!has_key) {
+                return *base_;
+            } else if constexpr (std::is_reference_v<reference>) {
+                auto &&item = *base_;
+                tracked_->key_of(item);
+                return static_cast<reference>(item);
+            } else {
+                auto item = *base_;
+                tracked_->key_of(item);
+                return item;
+            }
+        }
+        /* The item is done. */
+        Iterator &operator++() {
+            tracked_->record();
+            ++base_;
+            if (!(base_ != tracked_->end_)) tracked_->activity_.end();
+            return *this;
+        }
+        friend bool operator!=(const Iterator &iterator, const End &end) { return iterator.base_ != end; }
+        friend bool operator==(const Iterator &iterator, const End &end) { return !(iterator.base_ != end); }
+
+    private:
+        friend class Tracked;
+        Iterator(Tracked &tracked, Base base) : tracked_(&tracked), base_(std::move(base)) {}
+        Tracked *tracked_;
+        Base base_;
+    };
+
+    Tracked(Range &&items, const Activity &activity, Key key)
+        : items_(std::forward<Range>(items)), end_(std::end(items_)), activity_(activity), key_(std::move(key)) {}
+    Tracked(Tracked &&other)
+        : items_(std::forward<Range>(other.items_)),
+          end_(std::end(items_)),
+          activity_(other.activity_),
+          key_(std::move(other.key_)) {}
+    Tracked &operator=(Tracked &&) = delete;
+
+    /* Flushes the record of an item if the last flush is as long ago, and the record of the last item. 0 flushes each.
+     * For expensive items, of which none may be repeated. After a temporary error the loop continues. */
+    Tracked flush_every(Timeout interval) && {
+        activity_.flush_every = interval;
+        return std::move(*this);
+    }
+
+    Iterator begin() {
+        const std::optional<std::string> last = activity_.last_done(!has_key);
+        Base base = std::begin(items_);
+        if (last) skip(base, *last);
+        activity_.begin();
+        return Iterator(*this, std::move(base));
+    }
+    End end() { return end_; }
+
+private:
+    void skip(Base &base, const std::string &last) {
+        if constexpr (has_key) {
+            std::int64_t count = 0;
+            for (; base != end_; ++count) {
+                key_of(*base);
+                ++base;
+                if (detail::canonical(recorded_key_) == last) return;
+            }
+            detail::TrackedActivity::refuse("no item has the key " + detail::shown(last) +
+                                            ", which the last item that was done had; there are " +
+                                            std::to_string(count) + " items");
+        } else {
+            next_ = std::strtoll(last.c_str(), nullptr, 10) + 1;
+            if (!detail::advance(base, end_, next_))
+                detail::TrackedActivity::refuse("item " + last +
+                                                " was the last one that was done, but there are fewer items");
+        }
+    }
+    template <typename Item>
+    void key_of(const Item &item) {
+        const Value key = std::invoke(key_, item);
+        if (key.encoding() != THB_ENCODING_JSON) throw Error(THB_INVALID_ARGUMENT, "the key of an item must be JSON");
+        recorded_key_.assign(static_cast<const char *>(key.data()), key.size());
+    }
+    void record() {
+        if constexpr (has_key) activity_.record(Value::json(recorded_key_));
+        else activity_.record(next_++);
+    }
+
+    Range items_;
+    End end_;
+    detail::TrackedActivity activity_;
+    Key key_;
+    std::int64_t next_ = 0;
+    std::string recorded_key_;
+};
+
+/* Iterates over the items of an activity: skips those that are done, and records each new one:
+ *
+ *     for (const File &file : thb::track(files, activity)) compress(file);
+ *     activity.complete().value();
+ *
+ * An item is done when the loop advances to the next one, or ends. If the body throws or breaks, its item isn't
+ * recorded. The next attempt begins after the last recorded item. A record may be lost with the process, so the work on
+ * an item must be repeatable. If all items are done, the loop is empty.
+ *
+ * After each item and before the first one, the loop waits while the activity is paused, and throws Cancelled if one of
+ * Signals::stop is set.
+ *
+ * The range must have the same items in each attempt, in the same order. The index of the last item that is done is
+ * recorded, an integer from 0, as in the other languages. With a key, its value is recorded instead:
+ * track(files, activity, &File::name). The key of an item is a Value of JSON that is unique and the same in each
+ * attempt. Keys are compared as JSON texts: numbers must be written in the same way. The range may also be a number: the
+ * items are the integers from 0 to before it. The activity must outlive the loop, and so must a range that isn't moved
+ * into it.
+ *
+ * An activity has one loop. Begin it before the first heartbeat.
+ *
+ * Throws, before the first item, an Error with THB_INVALID_ARGUMENT if the recorded value doesn't belong to the loop: it
+ * isn't an index, or is one beyond the end, or no item has the key. Then also the errors of details, heartbeat, flush and
+ * wait_while_paused; instead of THB_NOT_FOUND, Cancelled with the signal gone. Builds without exceptions don't have it. */
+template <typename Range, typename Key = detail::NoKey>
+auto track(Range &&items, const Activity &activity, Key key = {}) {
+    if constexpr (std::is_integral_v<std::remove_reference_t<Range>>) {
+        using Items = detail::Numbers<std::remove_cv_t<std::remove_reference_t<Range>>>;
+        return Tracked<Items, Key>(Items(items), activity, std::move(key));
+    } else {
+        return Tracked<Range, Key>(std::forward<Range>(items), activity, std::move(key));
+    }
+}
+template <typename Range, typename Key = detail::NoKey>
+void track(Range &&items, const Activity &&activity, Key key = {}) = delete;
+#endif
 
 /* One waiter for many activities, for event loops. See the thb_watch functions. */
 class Watch {

@@ -1,6 +1,10 @@
 //! The C++ wrapper, in each supported build mode.
 
-use std::{env, process::Command};
+use std::{
+    env,
+    process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
@@ -68,6 +72,22 @@ fn wrapper_encodes_all_values_with_the_codec() {
 }
 
 #[test]
+fn wrapper_tracks_the_items_of_an_activity() {
+    let paused = AtomicUsize::new(0);
+    let fake = Fake::start(move |call| {
+        if call.has(b"cancelled") {
+            Answer::Message(vec![1 << 3, 1])
+        } else if call.has(b"paused") && paused.fetch_add(1, Ordering::Relaxed) < 3 {
+            Answer::Message(vec![2 << 3, 1])
+        } else {
+            Answer::ok()
+        }
+    });
+    let program = Program::built_with("track.cpp", &["-std=c++20", "-O0"]);
+    program.variable("TEMPORAL_ADDRESS", fake.address.to_string()).run();
+}
+
+#[test]
 fn wrapper_takes_results_as_callbacks_futures_and_in_coroutines() {
     for (flags, calls) in [(&["-std=c++20"][..], 10_000), (WITHOUT_EXCEPTIONS, 1_000)] {
         let fake = answering_by_token();
@@ -88,6 +108,7 @@ fn wrapper_compiles_without_warnings() {
     for compiler in ["g++", "clang++"].into_iter().filter(on_path) {
         for standard in ["-std=c++17", "-std=c++20"] {
             for flags in [&[], WITHOUT_EXCEPTIONS, &["-fno-rtti"]] {
+                let with_exceptions = flags.is_empty().then_some("track.cpp");
                 output(
                     Command::new(compiler)
                         .args(["-fsyntax-only", "-Werror", "-D_GNU_SOURCE", standard])
@@ -96,6 +117,8 @@ fn wrapper_compiles_without_warnings() {
                         .arg(format!("-I{}", root().join("include").display()))
                         .args(
                             ["wrapper.cpp", "queue.cpp", "codec.cpp"]
+                                .into_iter()
+                                .chain(with_exceptions)
                                 .map(|source| root().join("tests/abi/c").join(source)),
                         ),
                 );

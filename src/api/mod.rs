@@ -5,3 +5,4 @@ pub mod queue;
 pub mod rpc;
 #[cfg(feature = "cli")]
 pub mod task_queue;
+pub mod track;

@@ -27,4 +27,5 @@ mod silent_token;
 mod slow_server;
 mod telemetry;
 mod threads;
+mod track;
 mod wrong_answers;

@@ -165,6 +165,10 @@ class SdkWorker(AbstractContextManager["SdkWorker"]):
         failure = ApplicationError("once more", next_retry_delay=delay)
         self.run(self.client.get_async_activity_handle(task_token=token).fail(failure))
 
+    def heartbeat(self, token: bytes, details: object) -> None:
+        """Records details through the SDK."""
+        self.run(self.client.get_async_activity_handle(task_token=token).heartbeat(details))
+
     def complete(self, token: bytes, result: object) -> None:
         """Ends an activity through the SDK."""
         self.run(self.client.get_async_activity_handle(task_token=token).complete(result))

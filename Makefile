@@ -100,7 +100,7 @@ test-rust: lib venv ## test the logic, the header, programs in C, and faults tha
 	@$(RUN_SUITES) rust
 
 # A stage that passed runs again only when the library or the program has changed.
-SLOW   := valgrind forks queues memory orders sim sim-compare sim-planted fuzz kills outages interop program apart server-1.29 server-1.30 server-1.31
+SLOW   := valgrind forks queues track memory orders sim sim-compare sim-planted fuzz kills outages interop program apart server-1.29 server-1.30 server-1.31
 PASSED := $(addprefix target/check-slow/,$(SLOW))
 .PHONY: $(SLOW:%=slow-%)
 
@@ -119,6 +119,9 @@ slow-forks:
 
 slow-queues:
 	THB_SLOW=1 $(CARGO) test --test abi -- queue submissions
+
+slow-track:
+	$(VENV)/bin/python benches/track.py
 
 slow-memory: check-memory
 

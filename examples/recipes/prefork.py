@@ -17,10 +17,8 @@ def worker(tokens: int) -> None:
     with os.fdopen(tokens) as lines:
         for line in lines:
             with thb.Activity(base64.b64decode(line)) as act:
-                for item in range(act.details(default=-1) + 1, 5):
-                    act.heartbeat(item)
-                    act.wait_while_paused()
-                    act.raise_if_cancelled()
+                for item in thb.track(range(5), act):
+                    print(os.getpid(), "works on item", item, flush=True)
                 act.complete(os.getpid())
             print(os.getpid(), "has done one", flush=True)
 

@@ -134,7 +134,7 @@ where
 /// Returns what the previous attempt recorded for its last item, if it recorded anything.
 fn recorded(handle: u64, what: &str, is_valid: impl Fn(&Value) -> bool) -> Result<Option<Value>> {
     let info: Value = serde_json::from_str(&activity::info(handle)?).unwrap_or_default();
-    if info.get("records").is_none_or(|records| *records != 0) {
+    if info.get("records").is_some_and(|records| *records != 0) {
         return Err(Error::new(
             Status::FailedPrecondition,
             "something was recorded for the activity before the iteration of track: an activity has one such iteration, \

@@ -26,7 +26,8 @@ static long first_item(const thb_details_t *details, long items) {
     char text[24], *end = text;
     snprintf(text, sizeof text, "%.*s", (int)len, last);
     long index = strtol(text, &end, 10);
-    return thb_details_count(details) == 1 && end == text + len && index >= 0 && index < items ? index + 1 : -1;
+    int is_index = thb_details_count(details) == 1 && len < sizeof text && end == text + len;
+    return is_index && index >= 0 && index < items ? index + 1 : -1;
 }
 
 static thb_status_t work(thb_activity_t activity, long items, thb_error_t **error) {

@@ -1,8 +1,9 @@
-"""Iterates over the items of an Activity. A killed program resumes after its last item, in any language.
+"""Iterates over the items of an Activity.
 
     track.py ITEMS
 
-The end of the block reports a cancellation and a failure.
+A killed program resumes after its last item, in any language. The end of the block reports a
+cancellation and a failure.
 """
 
 import sys

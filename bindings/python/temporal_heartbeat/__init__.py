@@ -164,7 +164,6 @@ __all__ = [
     "reconfigure",
     "Activity",
     "track",
-    "current_activity",
     "heartbeat",
     "get_details",
     "complete",

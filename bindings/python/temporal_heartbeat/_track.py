@@ -158,7 +158,7 @@ class Loop(Generic[T]):
 
     async def last_done(self) -> Any:
         """Returns the index or the key of the last item that is done, or NOTHING."""
-        if self.activity.info["records"]:
+        if self.activity.info.get("records"):
             raise FailedPreconditionError(
                 "something was recorded for the activity before the loop of track: an activity has"
                 " one such loop, which records alone. For several loops, join their iterables with"

@@ -48,7 +48,7 @@ def silent(recorder: Recorder) -> Recorder:
 
 
 def test_the_functions_have_the_names_and_the_arguments_of_those_for_threads() -> None:
-    assert dir(aio) == sorted([*FUNCTIONS, "Activity"])
+    assert dir(aio) == sorted([*FUNCTIONS, "Activity", "track"])
     for name in FUNCTIONS:
         mine, other = getattr(aio, name), getattr(thb, name)
         assert inspect.signature(mine).parameters == inspect.signature(other).parameters

@@ -49,7 +49,7 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """What was written in the block."""
+        """Everything that was written in the block."""
         return self._received.decode()
 
 
@@ -142,7 +142,7 @@ def test_without_a_terminal_nothing_is_shown(
 
 
 class Tqdm:
-    """Keeps what it is told to show, as tqdm does."""
+    """Keeps what it gets, instead of showing it."""
 
     def __init__(self, **options: Any) -> None:
         self.options = options

@@ -73,6 +73,30 @@ def test_activity_continues_in_each_language_after_a_kill_in_another_one(
     assert activity.result() == last + 3
 
 
+EACH_ITEM_IS_FLUSHED = """
+import temporal_heartbeat as thb
+
+thb.connect()
+with thb.Activity.from_env() as act:
+    for item in thb.track(range(1_000_000), act, flush_every=0):
+        print("begins item", item, flush=True)
+"""
+
+
+def test_no_item_is_repeated_after_a_kill_if_each_one_is_flushed(
+    server: Server, start: StartActivity, sdk_worker: SdkWorker
+) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
+    attempt = activity.next_attempt()
+    with start_program([sys.executable, "-c", EACH_ITEM_IS_FLUSHED], attempt, server) as program:
+        program.expect("begins item 20$")
+        program.kill()
+        begun = 20 + sum(1 for _ in program.read_lines())
+    sdk_worker.fail(attempt.token)
+    # The server may have the record of an item that was in progress when the output was read.
+    assert activity.next_attempt().details in ([begun - 1], [begun])
+
+
 def test_iteration_over_items_that_are_done_only_completes(
     server: Server, start: StartActivity, sdk_worker: SdkWorker
 ) -> None:

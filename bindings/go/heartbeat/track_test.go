@@ -27,12 +27,14 @@ type trackedActivity struct {
 func openTracked(t *testing.T, details ...any) *trackedActivity {
 	t.Helper()
 	a := &trackedActivity{server: newRecorder(t)}
+	a.server.answers.Lock()
 	a.server.answer = func(message []byte) (response []byte, refusal string) {
 		if field := byte(a.signals.Load()); field != 0 && bytes.Contains(message, []byte("workflow-id")) {
 			return []byte{field << 3, 1}, ""
 		}
 		return nil, ""
 	}
+	a.server.answers.Unlock()
 	if err := Connect(context.Background(), a.server.options(nil)); err != nil {
 		t.Fatal(err)
 	}

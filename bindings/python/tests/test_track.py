@@ -381,6 +381,11 @@ def test_the_current_activity_is_used(connected: BlackHole) -> None:
         assert act.records == [1, 2]
 
 
+def test_an_inactive_activity_has_all_items(disconnected: None) -> None:
+    with Activity.from_env(when_absent="inactive") as act:
+        assert list(track("abc", act, flush_every=0)) == ["a", "b", "c"]
+
+
 def test_arguments_are_checked_at_the_call(connected: BlackHole) -> None:
     with RecordingActivity() as act:
         with pytest.raises(ValueError, match="on_stop"):

@@ -30,21 +30,11 @@ func run(ctx context.Context, items int) error {
 	}
 	defer act.Close(ctx)
 
-	next := 0
-	if act.HasHeartbeatDetails() {
-		if err := act.GetHeartbeatDetails(&next); err != nil {
+	for item, err := range heartbeat.TrackN(ctx, act, items, heartbeat.TrackOptions{}) {
+		if err != nil {
 			return err
 		}
-		next++ // the details name the last item that was done
-	}
-	for ; next < items; next++ {
-		fmt.Println("item", next) // the work
-		if _, err := act.RecordHeartbeat(next); err != nil {
-			return err
-		}
-		if _, err := act.WaitWhilePaused(act.Context()); err != nil {
-			return err
-		}
+		fmt.Println("item", item) // the work
 	}
 	return act.Complete(ctx, items)
 }

@@ -149,6 +149,23 @@ def waiting(folder: str) -> list[Any]:
 
 
 @activity.defn
+@thb.apart(start_method=START_METHOD)
+async def waiting_coroutine(folder: str) -> list[Any]:
+    """As `waiting`."""
+    info = activity.info()
+    activity.heartbeat(info.attempt)
+    await thb.current_activity().flush()
+    report_pid(folder)
+    if info.attempt == 1:
+        try:
+            await asyncio.sleep(600)
+        finally:
+            assert activity.is_worker_shutdown()
+            activity.heartbeat("cleaned up")
+    return [info.attempt, *info.heartbeat_details]
+
+
+@activity.defn
 @thb.apart(start_method=START_METHOD, when_worker_ends="finish")
 def finishing(folder: str) -> list[Any]:
     return record_and_wait(folder)

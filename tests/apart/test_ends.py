@@ -31,16 +31,21 @@ def test_processes_of_a_killed_worker_die_and_the_retry_resumes(world: World, bo
         assert running.result() == [2, 1]
 
 
-@pytest.mark.parametrize("body", ["waiting", "waiting_in_c"])
-def test_terminated_worker_ends_the_processes_and_the_retry_resumes(world: World, body: str) -> None:
+@pytest.mark.parametrize(
+    ("body", "resumed_from"), [("waiting", 1), ("waiting_coroutine", "cleaned up"), ("waiting_in_c", 1)]
+)
+def test_terminated_worker_ends_the_processes_and_the_retry_resumes(
+    world: World, body: str, resumed_from: object
+) -> None:
+    # A process that can run Python code fails its attempt. The long timeout shows that it did.
+    timeout_ms = 3_000 if body == "waiting_in_c" else 600_000
     with world.worker() as worker:
-        running = world.start(body, str(world.folder), heartbeat_timeout_ms=60_000 if body == "waiting" else 3_000)
+        running = world.start(body, str(world.folder), heartbeat_timeout_ms=timeout_ms)
         process = world.pid(attempt=1)
         terminate(worker)
         wait_for_end(process)
     with world.worker():
-        # The process of `waiting` has failed its attempt: the heartbeat timeout would be too long for this test.
-        assert running.result() == [2, 1]
+        assert running.result() == [2, resumed_from]
 
 
 @pytest.mark.parametrize("is_killed", [False, True], ids=["terminated", "killed"])

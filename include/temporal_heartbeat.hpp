@@ -1112,7 +1112,8 @@ public:
         if (activity && codec) activity->codec_ = used;
         return activity;
     }
-    /* Opens the activity that the parent handed over in the TEMPORAL_ACTIVITY_... variables. */
+    /* Opens the activity that the parent handed over in the TEMPORAL_ACTIVITY_... variables. With the options
+     * R"({"when_absent": "inactive"})" here and in Client::connect, a program also runs by hand, without a parent. */
     static Result<Activity> from_env(std::string_view options = {}, std::shared_ptr<PayloadCodec> codec = nullptr) {
         std::string json = detail::with_member(options, "\"from_env\": true");
         // Named here, so that the codec encodes details that the parent handed over unencoded.

@@ -199,6 +199,14 @@ fn program_without_an_activity_opens_no_connection() {
 }
 
 #[test]
+fn child_of_an_inactive_process_is_inactive() {
+    // In the child of a process with threads, valgrind reports leaks, and AddressSanitizer may hang.
+    if !instrumented() {
+        Program::new("inactive.c").argument("forked").run();
+    }
+}
+
+#[test]
 fn connected_program_without_an_activity_sends_nothing_for_it() {
     let sent = Arc::new(Mutex::new(Vec::new()));
     let seen = sent.clone();

@@ -10,8 +10,8 @@ use std::{
 };
 
 use temporal_heartbeat::{
-    api::rpc,
-    model::{deadline::Timeout, error::Error, status::Status},
+    api::{activity, rpc},
+    model::{deadline::Timeout, error::Error, signals::Signals, status::Status},
 };
 
 use crate::fake::{Answer, Fake};
@@ -118,6 +118,24 @@ fn future_that_is_polled_after_its_end_returns_an_error() {
     let mut beat = rpc::heartbeat(b"token", None, HOUR).unwrap().into_future();
     block_on(&mut beat).unwrap();
     assert_eq!(status(block_on(beat)), Status::Internal);
+}
+
+#[test]
+fn calls_of_an_inactive_handle_are_ready() {
+    let fake = Fake::connected(|_| Answer::ok());
+    let handle = activity::open(&[], br#"{"from_env":true,"when_absent":"inactive"}"#).unwrap();
+    for _ in 0..2 {
+        let mut calls = [
+            activity::flush(handle, Timeout::Zero).unwrap().into_future(),
+            activity::complete(handle, None, HOUR).unwrap().into_future(),
+            activity::report_cancelled(handle, None, HOUR).unwrap().into_future(),
+        ];
+        assert!(calls.iter_mut().all(|call| poll(call) == Poll::Ready(Ok(()))));
+        let mut beat = activity::beat(handle, HOUR).unwrap().into_future();
+        assert_eq!(poll(&mut beat), Poll::Ready(Ok(Signals::default())));
+    }
+    assert_eq!(poll(&mut activity::close(handle, HOUR).unwrap().into_future()), Poll::Ready(Ok(())));
+    assert!(fake.calls(BEAT).is_empty() && fake.calls(COMPLETED).is_empty());
 }
 
 #[test]

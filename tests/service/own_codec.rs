@@ -153,3 +153,33 @@ fn beats_continue_while_the_codec_waits_or_fails() {
     assert!(fake.calls(FAILED).is_empty());
     activity::close(handle, Timeout::Zero).and_then(rpc::Call::wait).unwrap();
 }
+
+#[test]
+fn codec_gets_no_values_of_an_inactive_handle() {
+    let (fake, codec) = connected(|_| Answer::ok());
+    codec.is_away.store(true, Ordering::SeqCst);
+    let handle = activity::open(&[], br#"{"from_env":true,"when_absent":"inactive"}"#).unwrap();
+    assert!(!activity::requires_encoded(handle).unwrap());
+    activity::record(handle, Encoding::Json, b"41").unwrap();
+    activity::flush(handle, TIMEOUT).unwrap().wait().unwrap();
+    assert!(activity::details(handle, TIMEOUT).unwrap().wait().unwrap().values().is_empty());
+    activity::complete(handle, json("1"), TIMEOUT).unwrap().wait().unwrap();
+    activity::close(handle, TIMEOUT).unwrap().wait().unwrap();
+    assert!(fake.calls(BEAT).is_empty() && fake.calls(COMPLETED).is_empty());
+}
+
+#[test]
+fn inactive_connect_does_not_use_the_codec() {
+    // Without a connection, and no other test has one until the end.
+    let fake = Fake::start(|_| Answer::ok());
+    let codec = Arc::new(Reversing::default());
+    codec.is_away.store(true, Ordering::SeqCst);
+    let options = br#"{"when_absent":"inactive","address":"no-such-host.invalid:1"}"#;
+    rpc::connect_with_codec(options, codec).unwrap().wait().unwrap();
+    assert_eq!(rpc::heartbeat(TOKEN, None, TIMEOUT).unwrap_err().status(), Status::NotConnected);
+    let handle = activity::open(&[], br#"{"from_env":true,"when_absent":"inactive"}"#).unwrap();
+    activity::record(handle, Encoding::Json, b"41").unwrap();
+    rpc::disconnect(TIMEOUT).unwrap().wait().unwrap();
+    assert_eq!(activity::record(handle, Encoding::Json, b"41").unwrap_err().status(), Status::InvalidHandle);
+    assert_eq!(fake.connections(), 0);
+}

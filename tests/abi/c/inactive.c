@@ -1,4 +1,5 @@
-/* A program without an activity in its environment. With the argument "connected" it connects to a server, otherwise to none. */
+/* A program without an activity in its environment. With the argument "connected" it connects to a server. With "forked" it has a
+ * child. */
 #include <dirent.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -127,6 +128,14 @@ static void handles_are_independent(void) {
     SUCCEEDS(thb_activity_close(other, 1000, err));
 }
 
+static void log_says_why_nothing_is_sent(void) {
+    thb_text_t *record;
+    SUCCEEDS(thb_activity_close(open_inactive(), 0, err));
+    SUCCEEDS(thb_log_next(0, &record, err));
+    CHECK(record && strstr(thb_text_data(record, NULL), "\"event\":\"inactive\""));
+    thb_text_free(record);
+}
+
 static void every_call(void) {
     thb_activity_t activity = open_inactive();
     calls_do_nothing_and_succeed(activity);
@@ -163,7 +172,7 @@ static void forked_child_is_inactive(void) {
         FAILS(THB_FORKED, thb_activity_touch(of_parent, NULL, err));
         process_is_inactive();
         SUCCEEDS(thb_disconnect(0, err));
-        exit(0);
+        _exit(0);
     }
     int status = 1;
     CHECK(waitpid(child, &status, 0) == child && status == 0);
@@ -239,9 +248,15 @@ int main(int argc, char **argv) {
         FAILS(THB_INVALID_HANDLE, thb_activity_touch(activity, NULL, err));
         return 0;
     }
+    if (argc == 2 && strcmp(argv[1], "forked") == 0) {
+        SUCCEEDS(thb_connect(DIALS_NOTHING, strlen(DIALS_NOTHING), err));
+        forked_child_is_inactive();
+        return 0;
+    }
     int before = descriptors();
     thb_watch_t watch;
     FAILS(THB_NOT_CONNECTED, thb_watch_open(&watch, err));
+    log_says_why_nothing_is_sent();
     every_call();
     disconnect_closes_the_handles();
     given_activity_is_not_absent();
@@ -249,7 +264,6 @@ int main(int argc, char **argv) {
 
     SUCCEEDS(thb_connect(DIALS_NOTHING, strlen(DIALS_NOTHING), err));
     process_is_inactive();
-    forked_child_is_inactive();
     disconnect_closes_the_handles();
     SUCCEEDS(thb_connect("{\"when_absent\":\"inactive\"}", 26, err));
     process_is_inactive();

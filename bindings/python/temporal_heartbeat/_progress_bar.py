@@ -8,14 +8,17 @@ import sys
 import time
 from typing import Any, Optional, Protocol
 
-__all__ = ["ProgressBar", "open_bar"]
+__all__ = ["MIN_INTERVAL_S", "ProgressBar", "open_bar"]
 
-# tqdm updates as rarely.
-_MIN_INTERVAL_S = 0.1
+# The shortest time between two updates. tqdm's default is the same.
+MIN_INTERVAL_S = 0.1
 
 
 class ProgressBar(Protocol):
-    """Shows how many items are done. ``note`` says what else the user must know."""
+    """Shows how many items are done. ``note`` says what else the user must know.
+
+    Each call draws the bar.
+    """
 
     def update(self, done: int) -> None: ...
 
@@ -58,7 +61,8 @@ class _Tqdm:
             desc=description or None,
             file=sys.stderr,
             dynamic_ncols=True,
-            mininterval=_MIN_INTERVAL_S,
+            mininterval=0,
+            miniters=1,
         )
         self.show("")
 
@@ -83,27 +87,22 @@ class _Line:
         self._resumed = resumed
         self._note = ""
         self._began = time.monotonic()
-        self._next = 0.0
         self._shown = 0
         self._draw()
 
     def update(self, done: int) -> None:
         self._done = done
-        if time.monotonic() >= self._next:
-            self._draw()
+        self._draw()
 
     def show(self, note: str) -> None:
         self._note = note
         self._draw()
 
     def close(self) -> None:
-        self._draw()
         self._write("\n")
 
     def _draw(self) -> None:
-        now = time.monotonic()
-        self._next = now + _MIN_INTERVAL_S
-        text = self._text(now - self._began)[: self._width()]
+        text = self._text(time.monotonic() - self._began)[: self._width()]
         # The blanks cover the rest of a longer earlier line.
         self._write(f"\r{text:<{self._shown}}")
         self._shown = len(text)

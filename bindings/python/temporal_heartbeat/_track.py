@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 import sys
 import time
 from collections import deque
@@ -17,7 +18,7 @@ from ._converter import from_payload, to_payload
 from ._current import current_activity
 from ._details import Details
 from ._duration import Duration, duration_to_ms
-from ._progress_bar import ProgressBar, open_bar
+from ._progress_bar import MIN_INTERVAL_S, ProgressBar, open_bar
 from .errors import Cancelled, Error, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from .signals import STOP_SIGNALS, Signals
 
@@ -108,23 +109,27 @@ def track(
 def _iterate(loop: Loop[T], iterable: Iterable[T]) -> Iterator[T]:
     last = run_blocking(loop.last_done())
     items = loop.after(last, iterable)
-    heartbeat, bar = loop.activity.heartbeat, loop.open_bar()
-    must_step = loop.must_step
+    loop.open_bar()
+    # Local names, because the rest costs less than a record.
+    heartbeat, key, is_timed, now = loop.activity.heartbeat, loop.key, loop.is_timed, time.monotonic
     try:
         if run_blocking(loop.begin()):
             return
-        for record, item in loop.with_records(items):
+        for index, item in enumerate(items, loop.done):
+            record = index if key is None else key(item)  # before the body, which may change it
             yield item
             try:
                 signals = heartbeat(record)
             except NotFoundError:
                 signals = Signals.GONE
-            if (signals or must_step) and run_blocking(loop.step(signals)):
+            if is_timed:
+                loop.done = index + 1
+            must_step = signals or (is_timed and now() >= loop.next_step)
+            if must_step and run_blocking(loop.step(signals)):
                 return
         run_blocking(loop.end())
     finally:
-        if bar is not None:
-            bar.close()
+        loop.close()
 
 
 class Loop(Generic[T]):
@@ -147,14 +152,16 @@ class Loop(Generic[T]):
             raise InvalidArgumentError(f'on_stop must be "raise" or "end", not {on_stop!r}')
         flush_every_ms = duration_to_ms("flush_every", flush_every)
         self.activity = activity
+        self.key = key
+        self.done = 0
+        # The time of the next flush or of the next update of the bar.
+        self.next_step = 0.0
         self._iterable = iterable
-        self._key = key
         self._on_stop = on_stop
         self._bar_options = bar
         self._bar: Optional[ProgressBar] = None
         self._flush_every = None if flush_every_ms is None else flush_every_ms / 1000
-        self._next_flush = 0.0
-        self._done = 0
+        self._next_flush = self._next_update = math.inf
 
     async def last_done(self) -> Any:
         """Returns the index or the key of the last item that is done, or NOTHING."""
@@ -168,8 +175,8 @@ class Loop(Generic[T]):
         if not details:
             return NOTHING
         is_index = type(details[0]) is int and details[0] >= 0
-        if len(details) > 1 or (self._key is None and not is_index):
-            expected = "the index" if self._key is None else "the key"
+        if len(details) > 1 or (self.key is None and not is_index):
+            expected = "the index" if self.key is None else "the key"
             recorded = ", ".join(map(_shown, details))
             self._refuse(f"the heartbeat details aren't {expected} of an item, but {recorded}")
         return details[0]
@@ -178,35 +185,35 @@ class Loop(Generic[T]):
         """Returns the items after the last one that is done."""
         if last is NOTHING:
             return iter(iterable)
-        if self._key is None:
+        if self.key is None:
             items = iter(()) if last > sys.maxsize else _iterator_at(last, iterable)
             # Also reads the last item that is done, to notice that there are fewer items.
             if next(items, NOTHING) is NOTHING:
                 self.refuse_index(last, None)
-            self._done = last + 1
+            self.done = last + 1
             return items
         items = iter(iterable)
-        for self._done, item in enumerate(items, 1):
+        for self.done, item in enumerate(items, 1):
             if self.is_last(item, last):
                 return items
         self.refuse_key(last)
 
     def is_last(self, item: T, last: Any) -> bool:
         """Returns whether the item has this key."""
-        assert self._key is not None
-        return _equals(self._key(item), last)
+        assert self.key is not None
+        return _equals(self.key(item), last)
 
     def skip(self, item: T, last: Any) -> bool:
         """Counts an item that is done. Returns whether it is the last one."""
-        self._done += 1
-        if self._key is None:
-            return bool(self._done > last)
+        self.done += 1
+        if self.key is None:
+            return bool(self.done > last)
         return self.is_last(item, last)
 
     def refuse_end(self, last: Any) -> NoReturn:
         """Raises the error for an iterable that ends before the last item that is done."""
-        if self._key is None:
-            self.refuse_index(last, self._done)
+        if self.key is None:
+            self.refuse_index(last, self.done)
         self.refuse_key(last)
 
     def refuse_index(self, last: int, count: Optional[int]) -> NoReturn:
@@ -218,7 +225,7 @@ class Loop(Generic[T]):
     def refuse_key(self, last: Any) -> NoReturn:
         self._refuse(
             f"no item has the key {_shown(last)}, which the last item that was done had; there are"
-            f" {self._done} items"
+            f" {self.done} items"
         )
 
     def _refuse(self, reason: str) -> NoReturn:
@@ -228,28 +235,23 @@ class Loop(Generic[T]):
             " activity reset --reset-heartbeats"
         )
 
-    def open_bar(self) -> Optional[ProgressBar]:
+    def open_bar(self) -> None:
         if self._bar_options is not None:
             total, description = self._bar_options
-            self._bar = open_bar(self._iterable, total, self._done, description)
-        return self._bar
+            self._bar = open_bar(self._iterable, total, self.done, description)
+        if self._bar is not None:
+            self._next_update = 0.0
 
     @property
-    def must_step(self) -> bool:
-        """Whether each item needs a `step`, also without signals."""
+    def is_timed(self) -> bool:
+        """Whether the loop needs a `step` from time to time, also without signals."""
         return self._bar is not None or self._flush_every is not None
 
-    def with_records(self, items: Iterable[T]) -> Iterator[tuple[Any, T]]:
-        """Returns each item with what is recorded when it is done."""
-        if self._key is None:
-            return enumerate(items, self._done)
-        # Before the body, which may change the item.
-        key = self._key
-        return ((key(item), item) for item in items)
-
-    def record_of(self, item: T) -> Any:
-        """Returns what is recorded when the next item is done."""
-        return self._done if self._key is None else self._key(item)
+    def close(self) -> None:
+        """Must be called at the end of the loop, also after an exception."""
+        if self._bar is not None:
+            self._bar.update(self.done)
+            self._bar.close()
 
     async def begin(self) -> bool:
         """Must be called before the first item. Returns whether the loop must end."""
@@ -258,13 +260,18 @@ class Loop(Generic[T]):
         return await self._should_stop(self.activity.signals)
 
     async def step(self, signals: Signals) -> bool:
-        """Must be called after an item was recorded. Returns whether the loop must end."""
-        self._done += 1
-        if self._bar is not None:
-            self._bar.update(self._done)
-        if self._flush_every is not None and time.monotonic() >= self._next_flush:
+        """Must be called after an item was recorded, if there are signals or the time has come.
+
+        Returns whether the loop must end.
+        """
+        now = time.monotonic()
+        if self._bar is not None and now >= self._next_update:
+            self._bar.update(self.done)
+            self._next_update = now + MIN_INTERVAL_S
+        if self._flush_every is not None and now >= self._next_flush:
             signals |= await self._flush()
             self._next_flush = time.monotonic() + self._flush_every
+        self.next_step = min(self._next_flush, self._next_update)
         return await self._should_stop(signals)
 
     async def end(self) -> None:
@@ -315,7 +322,8 @@ async def _result(value: Any) -> Any:
 def _iterator_at(index: int, iterable: Iterable[T]) -> Iterator[T]:
     """Returns the items from this index on; none if there are fewer."""
     items: Any = iter(iterable)
-    if type(items) in _POSITIONED and hasattr(items, "__setstate__"):
+    # An iterator may have been advanced before: then its own position isn't that of the loop.
+    if items is not iterable and type(items) in _POSITIONED and hasattr(items, "__setstate__"):
         items.__setstate__(index)
         return cast("Iterator[T]", items)
     if isinstance(iterable, Sequence) and not isinstance(iterable, deque):

@@ -26,6 +26,7 @@ is connecting, `connect` doesn't wait, but raises `AlreadyConnectedError`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterable, Iterator, Sequence
 from functools import partial, wraps
 from inspect import signature
@@ -350,23 +351,25 @@ async def _iterate(
     loop: Loop[T], iterable: Union[Iterable[T], AsyncIterable[T]]
 ) -> AsyncIterator[T]:
     items = await _after(loop, await loop.last_done(), iterable)
-    bar = loop.open_bar()
+    loop.open_bar()
+    key, is_timed = loop.key, loop.is_timed
     try:
         if await loop.begin():
             return
         async for item in items:
-            record = loop.record_of(item)
+            record = loop.done if key is None else key(item)  # before the body, which may change it
             yield item
             try:
                 signals = loop.activity.heartbeat(record)
             except NotFoundError:
                 signals = Signals.GONE
-            if await loop.step(signals):
+            loop.done += 1
+            must_step = signals or (is_timed and time.monotonic() >= loop.next_step)
+            if must_step and await loop.step(signals):
                 return
         await loop.end()
     finally:
-        if bar is not None:
-            bar.close()
+        loop.close()
 
 
 async def _after(

@@ -67,7 +67,8 @@ def test_a_terminal_shows_what_is_done_and_where_it_resumed(
     first, *_, last = terminal.text.replace("\r\n", "\n").split("\r")[1:]
     assert first.startswith("training: 42/100 (42%), 0:00, resumed, 42 done before")
     assert last.startswith("training: 100/100 (100%), 0:0")
-    assert last.endswith("resumed, 42 done before\n")
+    assert last.rstrip(" \n").endswith("resumed, 42 done before")
+    assert last.endswith("\n")
 
 
 def test_an_unknown_length_can_be_passed(connected: BlackHole, no_tqdm: None) -> None:
@@ -172,8 +173,7 @@ def test_tqdm_is_used_if_it_is_installed(
     monkeypatch.setitem(sys.modules, "tqdm", module)
     bars.clear()
     with Terminal() as terminal, open_activity(1) as act:
-        for item in track("abcde", act, description="letters"):
-            assert bars[0].n == "abcde".index(item)
+        assert list(track("abcde", act, description="letters")) == ["c", "d", "e"]
     [bar] = bars
     assert (bar.options["total"], bar.options["desc"], bar.options["file"]) == (
         5,

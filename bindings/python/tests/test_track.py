@@ -118,6 +118,14 @@ def test_an_index_beyond_the_end_is_an_error(
         assert act.records == []
 
 
+def test_an_iterator_counts_from_its_position(connected: BlackHole) -> None:
+    for details, expected in (([], ["b", "c", "d"]), ([1], ["d"])):
+        lines = iter(["head", "b", "c", "d"])
+        next(lines)
+        with RecordingActivity(details) as act:
+            assert list(track(lines, act)) == expected
+
+
 def test_an_empty_iterable_records_nothing(connected: BlackHole) -> None:
     with RecordingActivity() as act:
         assert list(track([], act)) == []

@@ -26,8 +26,7 @@ is connecting, `connect` doesn't wait, but raises `AlreadyConnectedError`.
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterable, Sequence
 from functools import partial, wraps
 from inspect import signature
 from types import TracebackType
@@ -43,9 +42,9 @@ from ._event_loop import EventLoop, running_loop, shielded
 from ._failure import Cause, encode_failure
 from ._invoke import Token, token_bytes
 from ._queue import running_queue, with_codec
-from ._track import NOTHING, Loop, OnStop, the_activity
+from ._track import Loop, OnStop, the_activity
+from ._track_aio import Iteration
 from ._watch import Watch, watch_of
-from .errors import NotFoundError
 from .signals import WHILE_PAUSED, Signals, signals_of
 
 if TYPE_CHECKING:
@@ -344,49 +343,4 @@ def track(
         on_stop=on_stop,
         bar=(total, description) if progress else None,
     )
-    return _iterate(loop, iterable)
-
-
-async def _iterate(
-    loop: Loop[T], iterable: Union[Iterable[T], AsyncIterable[T]]
-) -> AsyncIterator[T]:
-    items = await _after(loop, await loop.last_done(), iterable)
-    loop.open_bar()
-    key, is_timed = loop.key, loop.is_timed
-    try:
-        if await loop.begin():
-            return
-        async for item in items:
-            record = loop.done if key is None else key(item)  # before the body, which may change it
-            yield item
-            try:
-                signals = loop.activity.heartbeat(record)
-            except NotFoundError:
-                signals = Signals.GONE
-            loop.done += 1
-            must_step = signals or (is_timed and time.monotonic() >= loop.next_step)
-            if must_step and await loop.step(signals):
-                return
-        await loop.end()
-    finally:
-        loop.close()
-
-
-async def _after(
-    loop: Loop[T], last: Any, iterable: Union[Iterable[T], AsyncIterable[T]]
-) -> AsyncIterator[T]:
-    """Returns the items after the last one that is done."""
-    if not isinstance(iterable, AsyncIterable):
-        return _asynchronous(loop.after(last, iterable))
-    items = iterable.__aiter__()
-    if last is NOTHING:
-        return items
-    async for item in items:
-        if loop.skip(item, last):
-            return items
-    loop.refuse_end(last)
-
-
-async def _asynchronous(items: Iterator[T]) -> AsyncIterator[T]:
-    for item in items:
-        yield item
+    return Iteration(loop, iterable)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import itertools
+import warnings
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
 import pytest
+import trio
 from support import BlackHole, Recorder
 
 import temporal_heartbeat as thb
@@ -140,6 +143,32 @@ def test_a_cancelled_task_does_not_record_its_item(connected: BlackHole) -> None
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert act.records == [0, 1]
+
+    run(main())
+
+
+def test_a_broken_loop_leaves_nothing_for_the_event_loop_to_close(connected: BlackHole) -> None:
+    async def main() -> None:
+        async with RecordingActivity() as act:
+            async for _ in aio.track("abc", act):
+                break
+            gc.collect()
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trio.run(main)  # it warns of generators that aren't closed
+    assert [str(warning.message) for warning in caught] == []
+
+
+def test_a_key_that_raises_ends_the_loop(connected: BlackHole) -> None:
+    async def main() -> None:
+        async with RecordingActivity() as act:
+            loop = aio.track("abc", act, key=lambda letter: 1 // "ac".index(letter))
+            with pytest.raises(ZeroDivisionError):
+                await loop.__anext__()
+            with pytest.raises(StopAsyncIteration):
+                await loop.__anext__()
+            assert act.records == []
 
     run(main())
 

@@ -1433,8 +1433,9 @@ private:
                                             ", which the last item that was done had; there are " +
                                             std::to_string(count) + " items");
         } else {
-            next_ = std::strtoll(last.c_str(), nullptr, 10) + 1;
-            if (!detail::advance(base, end_, next_))
+            const std::int64_t index = std::strtoll(last.c_str(), nullptr, 10);
+            next_ = index == INT64_MAX ? index : index + 1;
+            if (next_ == index || !detail::advance(base, end_, next_))
                 detail::TrackedActivity::refuse("item " + last +
                                                 " was the last one that was done, but there are fewer items");
         }

@@ -121,7 +121,7 @@ static void are_skipped(MakeRange range) {
         const Opened opened({4});
         CHECK(items_of(thb::track(range(), opened.activity)).empty() && opened.recorded({}));
     }
-    for (const std::int64_t beyond : {std::int64_t(5), INT64_MAX - 1}) {
+    for (const std::int64_t beyond : {std::int64_t(5), INT64_MAX - 1, INT64_MAX}) {
         const Opened opened({beyond});
         CHECK(has(refusal(thb::track(range(), opened.activity)), "but there are fewer items") && opened.recorded({}));
     }

@@ -206,8 +206,9 @@ MISTAKES = [
     Mistake(
         "a try of a call is given up before a slow server can answer",
         "src/client/retry.rs",
-        ".clamp(SHORTEST_TRY, LONGEST_TRY)",
-        ".clamp(SHORTEST_TRY, if PLANTED { SHORTEST_TRY } else { LONGEST_TRY })",
+        ".max(longest_answer * ANSWER_MARGIN).min(left);\n    let silence",
+        ".max(longest_answer * ANSWER_MARGIN).min(if PLANTED { Duration::from_millis(50) } else { left });\n"
+        "    let silence",
         ("calls_succeed_in_a_good_world",),
     ),
     Mistake(

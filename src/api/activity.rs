@@ -215,7 +215,12 @@ pub fn flush(number: u64, timeout: Timeout) -> Result<Call<()>> {
 pub fn beat(number: u64, timeout: Timeout) -> Result<Call<Signals>> {
     let Some((activities, handle)) = find_active(number)? else { return Ok(Call::ready(Signals::default())) };
     let deadline = timeout.start_sending()?;
-    activities.registry.with_open(handle, |activity| activity.request_beat(Moment::now()))??;
+    let due = activities.registry.with_open(handle, |activity| {
+        Ok::<_, Error>(activity.request_beat(Moment::now())?.then(|| activity.due()))
+    })??;
+    if let Some(due) = due {
+        activities.wake_at(handle, due);
+    }
     call_of(handle, deadline, |_, deadline| async move {
         activities.flush(handle, &deadline).await?;
         activities.registry.with(handle, |activity| activity.signals(Moment::now()))

@@ -228,6 +228,14 @@ fn flush_after_a_touch_sends_a_beat() {
 }
 
 #[test]
+fn beat_before_the_first_pulse_is_sent_at_once() {
+    let _fake = beats(|_| Answer::ok());
+    // All that the first beat needs is known, so the first pulse is due after 48 s.
+    let handle = open("{\"heartbeat_timeout_ms\":60000,\"initial_details\":\"\"}");
+    activity::beat(handle, LONG).and_then(rpc::Call::wait).unwrap();
+}
+
+#[test]
 fn another_attempt_on_the_server_supersedes_this_one() {
     let fake = Fake::connected(|call| match call.method.as_str() {
         "DescribeWorkflowExecution" => Described { attempt: 2, ..Described::default() }.pending(),

@@ -35,9 +35,10 @@ impl Codec {
             let rest = table::KEYS.iter().filter(|key| key.name.starts_with("codec_") && settings.has(key));
             return match rest.map(|key| settings.source(key)).next() {
                 None => Ok(None),
-                Some(source) => {
-                    Err(Error::config(format!("{source} is given without {}", table::CODEC_ENDPOINT.name)))
-                }
+                Some(source) => Err(Error::config(format!(
+                    "{source} is given without {} (TEMPORAL_CODEC_ENDPOINT)",
+                    table::CODEC_ENDPOINT.name
+                ))),
             };
         };
         let source = settings.source(&table::CODEC_ENDPOINT);
@@ -45,6 +46,9 @@ impl Codec {
             let wanted = "must be a URL, e.g. https://codec.example.com:8081/{namespace}";
             Error::config(format!("{source} {wanted}: {why}"))
         };
+        if endpoint.replace("{namespace}", "").contains(['{', '}']) {
+            return Err(wrong("only {namespace} is replaced in it"));
+        }
         let url: Uri = endpoint
             .replace("{namespace}", namespace)
             .parse()
@@ -65,8 +69,9 @@ impl Codec {
         let address = Address::parse(&source, &format!("{}:{port}", authority.host()))?;
         let allowed = settings.text(&table::CODEC_HTTP_HOST);
         if !is_https && !is_this_computer(&address.host) && allowed.as_deref() != Some(&address.host) {
-            return Err(wrong(&format!(
-                "by http, values would be readable on their way; use https, or name the host in {}",
+            return Err(Error::config(format!(
+                "{source} reaches {} by http, so values would be readable on their way: use https, or name the host in {}",
+                address.host,
                 table::CODEC_HTTP_HOST.name
             )));
         }

@@ -270,6 +270,7 @@ fn values_are_not_sent_in_the_clear_to_another_computer() {
     let given = r#"{"codec_endpoint":"http://codec.example.com:8081"}"#;
     let (status, message) = refused(given, &[]);
     assert!(status == Status::Config && message.contains("codec_http_host"), "{message}");
+    assert!(message.contains("reaches codec.example.com by http"), "{message}");
     let allowed = given.replace('}', r#","codec_http_host":"codec.example.com"}"#);
     assert!(read(&allowed, &[]).unwrap().codec.is_some());
 }
@@ -281,7 +282,8 @@ fn mistakes_in_the_options_of_a_codec_server_are_named() {
         (r#"{"codec_endpoint":"ftp://codec.example.com"}"#, "neither https:// nor http://"),
         (r#"{"codec_endpoint":"https://user@codec.example.com"}"#, "codec_auth"),
         (r#"{"codec_endpoint":"https://codec.example.com?x=1"}"#, "query"),
-        (r#"{"codec_auth":"hunter2"}"#, "without codec_endpoint"),
+        (r#"{"codec_endpoint":"https://codec.example.com/{Namespace}"}"#, "only {namespace} is replaced"),
+        (r#"{"codec_auth":"hunter2"}"#, "without codec_endpoint (TEMPORAL_CODEC_ENDPOINT)"),
         (r#"{"codec_endpoint":"http://127.0.0.1:1","codec_auth":"hunter2\n"}"#, "options.codec_auth"),
     ] {
         let (status, message) = refused(given, &[]);

@@ -250,8 +250,8 @@ impl Payload {
             encoding => String::from_utf8_lossy(encoding),
         };
         Err(Error::argument(format!(
-            "{name} would be readable by anybody ({encoding}), and require_encoded is set: encode it with your namespace's codec, \
-             and pass THB_ENCODING_PAYLOADS"
+            "{name} would be readable by anybody ({encoding}), and require_encoded is set: encode it with your namespace's codec: \
+             give codec_endpoint, or the codec itself to connect, or encoded values (THB_ENCODING_PAYLOADS)"
         )))
     }
 }

@@ -180,7 +180,14 @@ impl Http1 {
 
     fn broken(&self, why: &(dyn std::error::Error + 'static)) -> NoAnswer {
         let (peer, why) = (&self.server.address.text, causes(why));
-        NoAnswer::Broken(Error::new(Status::Unavailable, format!("the connection to {peer} failed: {why}")))
+        let hint = match self.credentials.current().tls {
+            None => "; does it speak HTTP/1.1 there, without TLS?",
+            Some(_) => "",
+        };
+        NoAnswer::Broken(Error::new(
+            Status::Unavailable,
+            format!("the connection to {peer} failed: {why}{hint}"),
+        ))
     }
 
     fn take_idle(&self) -> Option<Sender> {

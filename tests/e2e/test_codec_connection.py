@@ -46,7 +46,7 @@ def test_https_needs_the_authority_of_the_codec_server(codec_driver: CodecDriver
             driver.heartbeat(token, value("", 1))
         driver.disconnect()
         codec_driver.connect(codec_endpoint=codec.endpoint.replace("https:", "http:"))
-        with refused("THB_UNAVAILABLE", "codec server"):
+        with refused("THB_UNAVAILABLE", "codec server", "without TLS?"):
             driver.heartbeat(token, value("", 1), timeout=500)
     driver.disconnect()
     codec_driver.connect(codec_endpoint=codec_driver.codec.endpoint.replace("http:", "https:"))

@@ -37,7 +37,11 @@ const RENAMED: [(&str, &str); 9] = [
     ("tls.server_ca_cert_data", "tls-ca-data"),
 ];
 /// Messages of the library that name a group of options.
-const PHRASES: [(&str, &str); 3] = [
+const PHRASES: [(&str, &str); 4] = [
+    (
+        "give codec_endpoint, or the codec itself to connect, or encoded values (THB_ENCODING_PAYLOADS)",
+        "give --codec-endpoint",
+    ),
     ("set tls to false (", "set --tls=false ("),
     ("set tls (", "set --tls ("),
     ("unless `tls.disabled` is true", "unless --tls=false is given"),
@@ -75,7 +79,8 @@ pub fn with_flags(message: &str) -> String {
     keys.sort_by_key(|key| std::cmp::Reverse(key.name.len()));
     keys.into_iter().fold(message, |text, key| {
         let flag = format!("--{}", flag(key));
-        let text = text.replace(&format!("options.{}", key.name), &flag);
+        let text =
+            text.replace(&format!("options.{}", key.name), &flag).replace(&format!("`{}`", key.name), &flag);
         // A name without one of these characters may be a usual word.
         if key.name.contains(['.', '_']) { replace_word(&text, key.name, &flag) } else { text }
     })
@@ -251,6 +256,13 @@ mod tests {
             "both --api-key and --api-key-path"
         );
         assert_eq!(said("set api_key, or api_key_path."), "set --api-key, or --api-key-path.");
+        assert_eq!(said("As `tls.client_cert_path`, twice."), "As --tls-cert-path, twice.");
+        assert_eq!(
+            said(
+                "is set: give codec_endpoint, or the codec itself to connect, or encoded values (THB_ENCODING_PAYLOADS)"
+            ),
+            "is set: give --codec-endpoint"
+        );
         assert_eq!(said("set tls to false (TEMPORAL_TLS=false)"), "set --tls=false (TEMPORAL_TLS=false)");
         assert_eq!(
             said("options.tls.disabled and options.connect_timeout_ms"),

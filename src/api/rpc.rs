@@ -133,6 +133,16 @@ pub fn get_details(token: &[u8], timeout: Timeout) -> Result<Call<Details>> {
     }))
 }
 
+/// Returns the details as the server stores them, without asking the codec. For the command-line program.
+#[cfg(feature = "cli")]
+pub fn get_stored_details(token: &[u8], timeout: Timeout) -> Result<Call<Details>> {
+    token::check(token)?;
+    let token = secret::shared(token);
+    Ok(Call::new(process::session()?, timeout.start_sending()?, |client, deadline| async move {
+        Ok(client.details(&token, Effort::Until(&deadline)).await?)
+    }))
+}
+
 /// Returns the server's description of the token's activity. For the command-line program.
 #[cfg(feature = "cli")]
 pub fn describe(token: &[u8], timeout: Timeout) -> Result<Call<Description>> {

@@ -21,6 +21,7 @@ use temporal_heartbeat::{
 };
 
 use crate::{
+    console,
     error::local_error,
     value::{is_json, json_text},
 };
@@ -72,6 +73,12 @@ pub fn set_details<'a>(
     }
     let Some(first) = details.values().first() else { return Ok(()) };
     command.env(DETAILS_ENCODING, encoding(first));
+    if is_undecoded(first) {
+        console::warning(&format!(
+            "the progress of the previous attempt has the encoding {}, so {DETAILS_JSON} isn't set: if a codec has encoded it, give --codec-endpoint",
+            first.encoding
+        ));
+    }
     let bytes = if is_json(first) { json_text(first) } else { &first.data };
     // Python encodes NaN as JSON, although it isn't.
     if is_json(first)
@@ -115,6 +122,12 @@ pub fn set_task(
 /// Returns the encoding of a value, with one name for all external references.
 fn encoding(value: &Value) -> &str {
     if value.is_external_reference { EXTERNAL_REFERENCE } else { &value.encoding }
+}
+
+/// Returns whether a codec may have encoded the value.
+fn is_undecoded(value: &Value) -> bool {
+    let is_bytes = ["", "binary/plain", "binary/protobuf"].contains(&value.encoding.as_ref());
+    !is_json(value) && !is_bytes && !value.is_external_reference
 }
 
 /// Returns each argument on a line, or the bytes of a single argument that isn't JSON.

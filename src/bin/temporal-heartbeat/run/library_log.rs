@@ -1,23 +1,38 @@
-//! Shows the library's log records about mistakes of the user. The activity's signals report the other events.
+//! Shows the library's log records about mistakes of the user, and about outages of the codec server. The activity's signals report the
+//! other events.
 
-use std::thread;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 use temporal_heartbeat::{api::rpc, model::deadline::Timeout};
 
-use crate::console;
+use crate::{connection, console};
 
-/// The events to show.
-const EVENTS: [&str; 1] = ["no_heartbeat_timeout"];
+/// Without a failure for this long, the next failure of the codec server begins an outage.
+const OUTAGE_END: Duration = Duration::from_secs(60);
 
 /// Shows the records of this process from now on, in a thread.
 pub fn show() {
     let run = || {
+        let mut codec_failed_at: Option<Instant> = None;
         while let Ok(record) = rpc::next_log(Timeout::Forever) {
             let record: Value = record.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
             let text = |key| record.get(key).and_then(Value::as_str).unwrap_or_default();
-            if EVENTS.contains(&text("event")) {
-                console::warning(text("message"));
+            match text("event") {
+                "no_heartbeat_timeout" => console::warning(text("message")),
+                "codec_failed" => {
+                    let last = codec_failed_at.replace(Instant::now());
+                    if last.is_none_or(|at| at.elapsed() > OUTAGE_END) {
+                        let message = connection::with_flags(text("message"));
+                        console::warning(&format!(
+                            "values can't be encoded or decoded at the moment: {message}"
+                        ));
+                    }
+                }
+                _ => {}
             }
         }
     };

@@ -159,6 +159,10 @@ def _is_reference(value: Any) -> bool:
 
 
 def _check_codec(codec: Any) -> Any:
+    if isinstance(codec, type) and inspect.isfunction(
+        inspect.getattr_static(codec, "encode", None)
+    ):
+        raise TypeError(f"a data_converter is an object: pass {codec.__name__}(), not the class")
     if all(callable(getattr(codec, name, None)) for name in ("encode", "decode")):
         return codec
     raise TypeError(

@@ -173,6 +173,11 @@ def test_an_object_without_encode_is_a_type_error(disconnected: None, wrong: Any
         thb.heartbeat(b"token", 1)
 
 
+def test_the_class_of_a_codec_is_a_type_error(disconnected: None) -> None:
+    with pytest.raises(TypeError, match=r"pass Careless\(\), not the class"):
+        thb.connect(lazy=True, data_converter=Careless)
+
+
 def test_codecs_of_the_sdk_are_accepted(disconnected: None) -> None:
     converter = pytest.importorskip("temporalio.converter")
     from temporalio.api.common.v1 import Payload as Theirs

@@ -100,8 +100,11 @@ pub enum thb_status {
 ///   JSON      One JSON text in UTF-8: checked, then sent byte for byte ("json/plain").
 ///   BINARY    Bytes ("binary/plain").
 ///   NULL      The null value; takes no data ("binary/null").
-///   PAYLOADS  A serialized temporal.api.common.v1.Payloads, sent unchanged: for several values, protobuf messages, or
-///             encrypted values.
+///   PAYLOADS  A serialized temporal.api.common.v1.Payloads: for several values, protobuf messages, or encrypted
+///             values.
+///
+/// These are the values as they are sent without a codec server. With one (codec_endpoint), the codec server encodes
+/// them first, but not those of PAYLOADS that a codec has already encoded.
 #[repr(C)]
 #[allow(missing_docs, reason = "the table above says it")]
 pub enum thb_encoding {

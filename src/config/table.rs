@@ -286,13 +286,17 @@ options! {
         "codec_endpoint",
         Kind::Text,
         "The URL of a codec server, without `/encode`: it encodes every value that is sent, and decodes every value that is \
-         read. `{namespace}` in it is replaced. An empty string turns off that of the environment. Default: none.",
+         read. Only `{namespace}` in it is replaced. An empty string turns off that of the environment. Default: none.",
     )
     .variable("TEMPORAL_CODEC_ENDPOINT")
     .in_profile("codec.endpoint");
-    CODEC_AUTH = Key::new("codec_auth", Kind::Secret, "The header `Authorization` of requests to the codec server.")
-        .variable("TEMPORAL_CODEC_AUTH")
-        .in_profile("codec.auth");
+    CODEC_AUTH = Key::new(
+        "codec_auth",
+        Kind::Secret,
+        "The header `Authorization` of requests to the codec server, such as `Bearer ...`.",
+    )
+    .variable("TEMPORAL_CODEC_AUTH")
+    .in_profile("codec.auth");
     CODEC_HEADERS = Key::new(
         "codec_headers",
         Kind::Headers,
@@ -335,7 +339,8 @@ options! {
     ENCODE_COMMON_ATTRIBUTES = Key::new(
         "encode_common_attributes",
         Kind::Flag,
-        "Encode the message and the stack trace of failures too, for the failure converters of the SDKs.",
+        "Encode the message and the stack trace of failures too, for the failure converters of the SDKs. Without a codec they \
+         stay readable.",
     )
     .default("false");
     METRICS_ADDRESS = Key::new(

@@ -148,9 +148,10 @@ def connect(
       "Encoded failure" instead. By default the ``failure_converter_class`` of a DataConverter
       decides, and other codecs and codec servers don't encode them.
     * ``codec_endpoint``: the URL of a codec server, which encodes and decodes all values instead of
-      a ``data_converter``. A ``data_converter`` turns off the codec server of the environment.
-      ``codec_auth`` is the header Authorization of its requests, and ``codec_headers`` are more
-      headers. ``codec_tls``: a dict of `CodecTlsOptions`. ``codec_http_host``: the host of a server
+      a ``data_converter``: pass only one of them. A ``data_converter`` turns off the codec server
+      of the environment. ``codec_auth`` is the header Authorization of its requests, such as
+      ``"Bearer ..."``, and ``codec_headers`` are more headers. ``codec_tls``: a dict of
+      `CodecTlsOptions`. ``codec_http_host``: the host of a server
       that may be reached by plain http.
     * ``metrics_address``: ``"ip:port"``, where Prometheus can fetch the `metrics`; none.
     * ``when_absent``: "inactive" lets a program run by hand. If there is no activity in the

@@ -1,12 +1,15 @@
 """The activities of the worker under test. Each is what a user may write, with a way to wait for the test."""
 
 import asyncio
+import contextlib
 import ctypes
+import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -260,7 +263,75 @@ def alone(folder: str, name: str) -> list[Any]:
 
 @activity.defn
 @thb.apart(connect={"address": "127.0.0.1:1", "connect_timeout": 0.2})
-def without_server() -> None: ...
+def without_server(_: str) -> None: ...
+
+
+@activity.defn
+@thb.apart(max_concurrent=1, stall_timeout=1, end_timeout=0.2)
+def hanging(folder: str) -> int:
+    report_pid(folder)
+    attempt = activity.info().attempt
+    if attempt == 1:
+        hold_gil_forever()
+    return attempt
+
+
+@activity.defn
+@thb.apart(max_concurrent=1, stall_timeout=1, end_timeout=0.2)
+def swallowing(folder: str) -> int:
+    """Catches the exception that stops it."""
+    report_pid(folder)
+    attempt = activity.info().attempt
+    while attempt == 1:
+        with contextlib.suppress(Exception):
+            time.sleep(0.1)
+    return attempt
+
+
+@activity.defn
+async def calling() -> int:
+    return await adding(1)
+
+
+@activity.defn
+@thb.apart
+async def exiting() -> list[Any]:
+    activity.heartbeat("recorded")
+    if activity.info().attempt == 1:
+        sys.exit(3)
+    return list(activity.info().heartbeat_details)
+
+
+class UnreadableError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+@activity.defn
+@thb.apart
+def raising_unreadable() -> None:
+    raise UnreadableError
+
+
+@activity.defn
+@thb.apart(start_method=START_METHOD)
+def waiting_with_a_process(folder: str) -> None:
+    left = os.posix_spawn("/bin/sleep", ["sleep", "600"], os.environ)
+    (Path(folder) / "left").write_text(str(left))
+    report_pid(folder)
+    time.sleep(600)
+
+
+@activity.defn
+@thb.apart
+async def ending_a_fork() -> int:
+    """Ends a process that it has forked, which must not stop the body."""
+    forked = multiprocessing.get_context("fork").Process(target=time.sleep, args=[600])
+    forked.start()
+    forked.terminate()
+    await asyncio.to_thread(forked.join)
+    await asyncio.sleep(0.1)
+    return forked.exitcode or 0
 
 
 @activity.defn
@@ -329,7 +400,7 @@ def adding(number: int) -> int:
     return number + 1
 
 
-ACTIVITIES: Sequence[Callable[..., Any]] = [
+ACTIVITIES: list[Callable[..., Any]] = [
     Adder(40).add,
     *(found for found in list(globals().values()) if hasattr(found, "__temporal_activity_definition")),
 ]

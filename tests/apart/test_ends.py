@@ -99,6 +99,25 @@ def test_processes_that_the_body_leaves_end_with_it(world: World) -> None:
     wait_for_end(int((world.folder / "left").read_text()))
 
 
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_processes_of_the_body_die_with_a_killed_worker(world: World, start_method: str) -> None:
+    with world.worker(start_method=start_method) as worker:
+        world.start("waiting_with_a_process", str(world.folder), maximum_attempts=1)
+        process = world.pid(attempt=1)
+        worker.kill()
+        wait_for_end(process)
+        wait_for_end(int((world.folder / "left").read_text()))
+
+
+@pytest.mark.parametrize("body", ["hanging", "swallowing"])
+@pytest.mark.usefixtures("worker")
+def test_hung_process_ends_and_its_place_is_free_for_the_retry(world: World, body: str) -> None:
+    running = world.start(body, str(world.folder), heartbeat_timeout_ms=1_000)
+    process = world.pid(attempt=1)
+    assert running.result() == 2
+    wait_for_end(process)
+
+
 def test_thread_that_the_body_leaves_keeps_no_process(world: World, worker: Process) -> None:
     before = children_of(worker.pid)
     assert world.start("leaving_a_thread").result() == "done"

@@ -3,7 +3,7 @@
 import os
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from temporalio.client import ActivityExecutionDescription, Client
 
 from apart.codec import CONVERTERS
 from harness.activities import ExternalActivity, StandaloneActivity
-from harness.languages import library_environment
+from harness.languages import NO_VARIABLES, library_environment
 from harness.paths import ROOT
 from harness.polling import wait_until
 from harness.process import Process
@@ -43,14 +43,17 @@ class World:
         uvloop: bool = False,
         start_method: str = "spawn",
         python: str = sys.executable,
+        program: Path | None = None,
+        variables: Mapping[str, str] = NO_VARIABLES,
     ) -> Iterator[Process]:
         """Runs a worker until the end of the block. Activities are started with the same converter."""
         plain = self._sdk_worker.client
         data_converter = CONVERTERS[converter] or plain.data_converter
         self._client = Client(plain.service_client, namespace=plain.namespace, data_converter=data_converter)
         path = os.pathsep.join([str(ROOT / "tests"), str(ROOT / "bindings" / "python")])
-        environment = library_environment() | {"PYTHONPATH": path, "THB_START_METHOD": start_method}
-        command = [python, "-m", "apart.worker", self._address, self._queue, converter, *(["uvloop"] if uvloop else [])]
+        environment = library_environment() | {"PYTHONPATH": path, "THB_START_METHOD": start_method, **variables}
+        main = ["-m", "apart.worker"] if program is None else [str(program)]
+        command = [python, *main, self._address, self._queue, converter, *(["uvloop"] if uvloop else [])]
         with Process(command, environment) as process:
             process.expect("^polling$")
             yield process

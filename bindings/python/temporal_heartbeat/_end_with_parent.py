@@ -11,7 +11,7 @@ import sys
 import threading
 from typing import Any
 
-__all__ = ["end_with_parent"]
+__all__ = ["end_group_with_parent", "end_with_parent"]
 
 # From <fcntl.h>: the module fcntl doesn't have it before Python 3.12.
 _F_SETSIG = 10
@@ -34,6 +34,16 @@ def end_with_parent() -> None:
 
     Raises RuntimeError in a process that ``multiprocessing`` hasn't started.
     """
+    _kill_with_parent(os.getpid())
+
+
+def end_group_with_parent() -> None:
+    """Does the same with the processes of the group that this process leads."""
+    _kill_with_parent(-os.getpid())
+
+
+def _kill_with_parent(target: int) -> None:
+    """Kills a process when the parent ends; a negative number means a group."""
     parent = multiprocessing.parent_process()
     if parent is None:
         raise RuntimeError("only a process that multiprocessing has started ends with its parent")
@@ -41,14 +51,14 @@ def end_with_parent() -> None:
     pipe: Any = parent.sentinel
     if sys.platform == "linux":
         # A thread can't run while other code holds the GIL. So the kernel sends the signal.
-        fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(pipe, fcntl.F_SETOWN, target)
         fcntl.fcntl(pipe, _F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
     # Sandboxes such as gVisor accept this without sending signals. The thread also covers a parent
     # that ended before.
-    threading.Thread(target=_die_after, args=[pipe], daemon=True).start()
+    threading.Thread(target=_kill_after, args=[pipe, target], daemon=True).start()
 
 
-def _die_after(pipe: Any) -> None:
+def _kill_after(pipe: Any, target: int) -> None:
     multiprocessing.connection.wait([pipe])
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(target, signal.SIGKILL)

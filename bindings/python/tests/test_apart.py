@@ -114,9 +114,10 @@ def test_body_runs_here_outside_of_a_worker(disconnected: None) -> None:
 
 
 def test_body_runs_here_in_the_test_environment_of_the_sdk(disconnected: None) -> None:
-    environment = ActivityEnvironment()
-    assert asyncio.run(environment.run(describe, "in a test")) == ["inactive", [], "test"]
-    assert asyncio.run(environment.run(describe_later, "in a test")) == ["inactive", []]
+    client: Any = object()
+    for environment in (ActivityEnvironment(), ActivityEnvironment(client)):
+        assert asyncio.run(environment.run(describe, "in a test")) == ["inactive", [], "test"]
+        assert asyncio.run(environment.run(describe_later, "in a test")) == ["inactive", []]
 
 
 def test_no_activity_is_current_elsewhere() -> None:

@@ -11,7 +11,7 @@ import math
 import os
 import pickle
 import resource
-import signal
+from collections.abc import Iterator
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Optional, Union
@@ -27,11 +27,12 @@ from .._connection import connect
 from .._current import set_current_activity
 from .._duration import timeout_to_ms
 from .._encoding import encode_values
-from .._end_with_parent import end_with_parent
+from .._end_with_parent import end_group_with_parent
 from ..errors import EndedError, Error, InDoubtError, InvalidHandleError, NotFoundError
 from ..signals import Signals
+from .main_module import allow_workers
 from .sdk_client import ConverterParts
-from .stop import Reason, StopOfCoroutine, StopOfFunction
+from .stop import Reason, StopOfCoroutine, StopOfFunction, keep_handlers_from_forks
 from .task import ENDED, FAILED_TO_START, READY, ApartTask, find_function
 
 __all__ = ["run"]
@@ -54,8 +55,9 @@ def run(channel: Connection) -> None:
     """The main function of the process."""
     # Ctrl-C in the worker's terminal ends the worker, and the worker ends this process. The group
     # lets the worker end the processes that the body has started.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.setsid()
+    keep_handlers_from_forks()
+    allow_workers()
     try:
         task, act = _open(channel.recv_bytes())
     except Exception as error:
@@ -80,11 +82,27 @@ def _open(pickled: bytes) -> tuple[ApartTask, Union[Activity, aio.Activity]]:
     """Connects, and opens the activity, which heartbeats from now on."""
     task: ApartTask = pickle.loads(pickled)
     if task.ends_with_worker:
-        end_with_parent()
-    connect(**task.connect_options, data_converter=_assembled(task.data_converter))
+        end_group_with_parent()
+    converter = _assembled(task.data_converter)
+    with _without_variables():
+        connect(**task.connect_options, data_converter=converter)
     # The end of the activity is worth waiting for, however long the server is away.
     kind = Activity if task.loop_class is None else aio.Activity
     return task, kind(**task.activity_options, close_timeout=None)
+
+
+@contextlib.contextmanager
+def _without_variables() -> Iterator[None]:
+    """Hides the variables of Temporal's clients: those of the worker's client are the options."""
+    hidden = {
+        name: os.environ.pop(name)
+        for name in list(os.environ)
+        if name.startswith("TEMPORAL_") and name != "TEMPORAL_HEARTBEAT_LIBRARY"
+    }
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def _assembled(converter: Any) -> Any:
@@ -96,7 +114,7 @@ def _assembled(converter: Any) -> Any:
 
 def _run_function(task: ApartTask, act: Activity, arguments: bytes) -> None:
     environment = _environment(task, act, partial(_record_and_pause, act))
-    stop = StopOfFunction(act, environment)
+    stop = StopOfFunction(act, environment, task.end_timeout_s)
 
     def call() -> tuple[Any, Optional[BaseException]]:
         try:
@@ -122,7 +140,7 @@ def _run_function(task: ApartTask, act: Activity, arguments: bytes) -> None:
 
 async def _run_coroutine(task: ApartTask, act: aio.Activity, arguments: bytes) -> None:
     environment = _environment(task, act, partial(_record, act))
-    stop = StopOfCoroutine(act, environment)
+    stop = StopOfCoroutine(act, environment, task.end_timeout_s)
     result, exception = None, None
     try:
         async with stop:
@@ -131,10 +149,13 @@ async def _run_coroutine(task: ApartTask, act: aio.Activity, arguments: bytes) -
                 await act.wait_while_paused()
 
                 @functools.wraps(decorated)
-                async def run_body() -> Any:
-                    return await body(*given, **named)
+                async def run_body() -> tuple[Any, Optional[BaseException]]:
+                    try:
+                        return await body(*given, **named), None
+                    except (SystemExit, KeyboardInterrupt) as error:
+                        return None, error  # asyncio would end with it
 
-                result = await environment.run(run_body)
+                result, exception = await environment.run(run_body)
     except BaseException as error:
         exception = error
     await _end(act, result, exception, stop.reason)
@@ -232,4 +253,10 @@ async def _report(act: Any, exception: BaseException, reason: Optional[Reason]) 
             exception = ApplicationError("the worker ended", type="WorkerShutdown")
         else:
             return  # the attempt is over, or another one may be running
-    await act._fail_with(exception)
+    try:
+        await act._fail_with(exception)
+    except Error:
+        raise
+    except Exception:  # of the exception's own methods, such as __str__
+        name = type(exception).__name__
+        await act._fail_with(ApplicationError(f"{name}, which has no readable message", type=name))

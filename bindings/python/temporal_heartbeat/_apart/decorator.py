@@ -21,6 +21,7 @@ from .._duration import Duration, duration_to_ms
 from ..errors import InvalidArgumentError
 from ..handoff import NO_HEARTBEAT_TIMEOUT, context_of_info, remaining_ms
 from .here import run_here
+from .main_module import is_being_imported, refuse_workers
 from .places import Places
 from .process import ApartProcess
 from .task import ApartTask, Limits, first_line, mark_body
@@ -187,11 +188,13 @@ class _Decorator:
                 " function"
             )
         _check_importable("a function that runs apart", function)
+        if is_being_imported():
+            refuse_workers()
         places = Places(self.max_concurrent)
 
         @functools.wraps(function)
         async def run_apart(*args: Any, **kwargs: Any) -> Any:
-            client = _worker_client()
+            client = _worker_client(run_apart)
             if client is None:
                 return await run_here(function, *args, **kwargs)
             return await _Attempt(self, function, client, places).hand_over(args, kwargs)
@@ -228,6 +231,10 @@ class _Attempt:
             f"an argument of {self._name}", (self._options.initializer, args, kwargs)
         )
         async with self._kept_alive():
+            earlier = _processes.get(self._key)
+            if earlier is not None:
+                # Its attempt is over, or the server wouldn't have started this one.
+                await asyncio.get_running_loop().run_in_executor(None, earlier.end)
             await self._place()
             process = await self._started(arguments)
         task = asyncio.current_task()
@@ -263,6 +270,8 @@ class _Attempt:
         except BaseException:
             self._places.release()
             raise
+        _processes[self._key] = process
+        _keep(self._forget(process))
         try:
             await self._through_pauses(process.ready, self._options.start_timeout_s)
         except asyncio.TimeoutError:
@@ -274,7 +283,9 @@ class _Attempt:
                 ' needs `if __name__ == "__main__":`'
             ) from None
         except RuntimeError as error:
-            raise self._failure(f"{self._name} didn't start: {error}") from None
+            raise self._failure(
+                f"{self._name} didn't start: {error}. Its stderr may show more"
+            ) from None
         except BaseException:
             process.kill()
             raise
@@ -319,6 +330,7 @@ class _Attempt:
             connect_options={**connect_options(self._client), **self._options.connect},
             data_converter=converter,
             ends_with_worker=self._options.ends_with_worker,
+            end_timeout_s=self._options.end_timeout_s,
             limits=self._options.limits,
             log_level=logging.getLogger().getEffectiveLevel(),
         )
@@ -368,6 +380,17 @@ class _Attempt:
                 raise asyncio.TimeoutError
         waited.result()
 
+    async def _forget(self, process: ApartProcess) -> None:
+        await process.ended
+        if _processes.get(self._key) is process:
+            del _processes[self._key]
+
+    @property
+    def _key(self) -> tuple[object, ...]:
+        info = self._info
+        run_id = info.workflow_run_id or getattr(info, "activity_run_id", None)
+        return (self._client.namespace, info.workflow_id, run_id, info.activity_id)
+
     async def _report_death(self, process: ApartProcess, is_handed_over: asyncio.Event) -> None:
         """Fails the attempt if the process dies. Else the server would wait for a timeout."""
         death = await process.ended
@@ -404,6 +427,9 @@ def _age_of_due_beat_s(heartbeat_timeout: Optional[timedelta]) -> Optional[float
     return min(timeout_s - slack_s, 0.8 * timeout_s)
 
 
+# The running process of each activity.
+_processes: dict[tuple[object, ...], ApartProcess] = {}
+
 # The event loop itself keeps no reference to a task.
 _tasks: set[asyncio.Task[None]] = set()
 
@@ -421,15 +447,26 @@ def _pickled(what: str, value: Any) -> bytes:
         raise TypeError(f"{what} can't be passed to another process: {error}") from error
 
 
-def _worker_client() -> Any:
-    """Returns the client of the worker that calls; None if no worker does."""
+def _worker_client(decorated: Any) -> Any:
+    """Returns the client of the worker that runs this activity; None outside of a worker."""
     module = sys.modules.get("temporalio.activity")
     if module is None or not module.in_activity():
         return None
+    info = module.info()
     try:
-        return module.client()
-    except RuntimeError:  # an ActivityEnvironment
+        client = module.client()
+    except RuntimeError:  # an ActivityEnvironment, or another activity that isn't a coroutine
         return None
+    if info.task_token == b"test":  # an ActivityEnvironment with a client
+        return None
+    definition = getattr(decorated, "__temporal_activity_definition", None)
+    if definition is None or definition.name not in (None, info.activity_type):
+        raise InvalidArgumentError(
+            f"{decorated.__qualname__} runs apart only as an activity of its own, not within"
+            f" {info.activity_type}: start it with execute_activity, or call its body, which is"
+            f" {decorated.__qualname__}.__wrapped__"
+        )
+    return client
 
 
 def _set_forkserver_modules(start_method: str, module: str) -> None:

@@ -79,6 +79,12 @@ class ApartProcess:
         """Asks the process to fail the attempt, and to end."""
         self._send_signal(signal.SIGTERM)
 
+    def end(self) -> None:
+        """Lets the body stop, and kills the process if it doesn't end in time."""
+        self.terminate()
+        if not self.wait(self.end_timeout_s):
+            self.kill()
+
     def kill(self) -> None:
         with self._lock:
             self._is_killed = True
@@ -122,7 +128,9 @@ class ApartProcess:
                 self.kill()
                 self._process.join()
         finally:
-            self._close()
+            # If this fails, the place must still become free.
+            with contextlib.suppress(Exception):
+                self._close()
             self._on_exit()
             self._resolve(self.ready, RuntimeError(failure))
             self._resolve(self.ended, None if has_ended else failure)
@@ -147,9 +155,10 @@ class ApartProcess:
         """Sends the task and yields the answers, until the process ends."""
         channel = self._channel
         assert channel is not None
-        with contextlib.suppress(EOFError, OSError):
+        with contextlib.suppress(OSError):  # the process has ended, or doesn't read them
             channel.send_bytes(task)
             channel.send_bytes(arguments)
+        with contextlib.suppress(EOFError, OSError):
             # Processes that the body forked may hold the channel open.
             while self._end not in multiprocessing.connection.wait([channel, self._end]):
                 yield channel.recv()
@@ -162,13 +171,16 @@ class ApartProcess:
         if not self.wait(self.end_timeout_s):
             self.kill()
 
-    def _join(self) -> int:
-        """Returns the exit status of the process that has ended, negative for a signal."""
+    def _join(self) -> Optional[int]:
+        """Returns the exit status of the process that has ended, negative for a signal.
+
+        None: another part of the program has taken it, for example by ignoring SIGCHLD.
+        """
         # It leads a group. The processes that the body started and left end with it.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.join()
-        status: int = self._process.exitcode
+        status: Optional[int] = self._process.exitcode
         return status
 
     def _close(self) -> None:
@@ -178,9 +190,11 @@ class ApartProcess:
                 self._channel.close()
                 self._channel = None
             if self._process is not None:
-                os.close(self._end)
-                self._process.close()
-                self._process = None
+                if self._end >= 0:
+                    os.close(self._end)
+                process, self._process = self._process, None
+                with contextlib.suppress(ValueError):  # its status is unknown
+                    process.close()
 
     def _resolve(self, future: asyncio.Future[Any], outcome: Any) -> None:
         def resolve() -> None:
@@ -202,8 +216,10 @@ def _run(channel: multiprocessing.connection.Connection) -> None:
     run(channel)
 
 
-def describe_exit(status: int) -> str:
+def describe_exit(status: Optional[int]) -> str:
     """Describes the end of a process that hasn't ended its attempt."""
+    if status is None:
+        return "the process died"
     if status >= 0:
         return f"the process exited with status {status}"
     try:

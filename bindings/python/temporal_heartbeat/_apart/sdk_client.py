@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,6 +62,8 @@ def connect_options(client: Client) -> dict[str, Any]:
         "api_key": config.api_key,
         "tls": _tls_options(config, scheme),
         "grpc_meta": _metadata(config.rpc_metadata) or None,
+        # The client has read its own file.
+        "config_file": os.devnull,
         # The client's DataConverter encodes, not the codec server of the environment.
         "codec_endpoint": "",
     }

@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import os
 import queue
 import signal
 import threading
-from types import TracebackType
 from typing import Any, Optional
 
 from temporalio.activity import ActivityCancellationDetails
 from temporalio.exceptions import CancelledError
 from temporalio.testing import ActivityEnvironment
 
-from .. import aio
 from .._activity import Activity
 from ..errors import Error
 from ..signals import STOP_SIGNALS, Signals
 
-__all__ = ["Reason", "StopOfCoroutine", "StopOfFunction"]
+__all__ = ["Reason", "StopOfCoroutine", "StopOfFunction", "keep_handlers_from_forks"]
 
 
 class Reason(enum.Enum):
@@ -37,18 +36,69 @@ _REASONS = {signal.SIGTERM: Reason.WORKER_ENDED, signal.SIGXCPU: Reason.CPU_TIME
 # Wakes the main thread from a system call. By default it is ignored, and few programs use it.
 _WAKE = signal.SIGURG
 
+# The main thread may be just before a system call, so it is woken several times.
+_WAKE_INTERVAL_S = 0.05
+_WAKE_COUNT = 20
 
-class StopOfFunction:
-    """Stops a body that runs in the main thread, with an exception of the SDK.
+# With one of these the attempt is over, or another attempt may be running.
+_OVER = Signals.GONE | Signals.LEASE_LOST
 
-    ``with`` it the body runs. Afterwards ``reason`` says why it was stopped, if it was.
+
+def keep_handlers_from_forks() -> None:
+    """Gives processes that the body forks the default handlers, instead of those below."""
+    numbers = (*_REASONS, _WAKE)
+    masks: list[Any] = []
+
+    def block() -> None:
+        masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, numbers))
+
+    def unblock() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop())
+
+    def reset() -> None:
+        with contextlib.suppress(ValueError):  # not the main thread
+            signal.set_wakeup_fd(-1)
+            for number in numbers:
+                signal.signal(number, signal.SIG_DFL)
+        unblock()
+
+    # A signal that comes right after the fork must not reach the handler of the body.
+    os.register_at_fork(before=block, after_in_parent=unblock, after_in_child=reset)
+
+
+class _Stop:
+    """What is common to both kinds of bodies.
+
+    Afterwards ``reason`` says why the body was stopped, if it was.
     """
 
-    def __init__(self, activity: Activity, environment: ActivityEnvironment) -> None:
+    def __init__(
+        self, activity: Any, environment: ActivityEnvironment, end_timeout_s: float
+    ) -> None:
         self.reason: Optional[Reason] = None
         self._activity = activity
         self._environment = environment
-        self._is_running = True
+        self._end_timeout_s = end_timeout_s
+        self._has_ended = threading.Event()
+
+    def _kill_if_over(self) -> None:
+        """Kills this process if the body doesn't end in time, and its attempt is over."""
+        if self._has_ended.wait(self._end_timeout_s):
+            return
+        if self.reason is Reason.WORKER_ENDED or self._activity.signals & _OVER:
+            os.killpg(os.getpid(), signal.SIGKILL)
+
+
+class StopOfFunction(_Stop):
+    """Stops a body that runs in the main thread, with an exception of the SDK.
+
+    The body runs in its ``with`` block.
+    """
+
+    def __init__(
+        self, activity: Activity, environment: ActivityEnvironment, end_timeout_s: float
+    ) -> None:
+        super().__init__(activity, environment, end_timeout_s)
         self._lock = threading.Lock()
         # Unlike other queues, this one can be used in a signal handler.
         self._requests: queue.SimpleQueue[Reason] = queue.SimpleQueue()
@@ -67,7 +117,7 @@ class StopOfFunction:
 
     def __exit__(self, *_: Any) -> None:
         with self._lock:
-            self._is_running = False
+            self._has_ended.set()
 
     def _watch(self) -> None:
         with contextlib.suppress(Error):  # the activity is closed
@@ -77,27 +127,26 @@ class StopOfFunction:
     def _stop(self) -> None:
         reason = self._requests.get()
         with self._lock:
-            if self._is_running:
-                self.reason = reason
-                _cancel(self._environment, self._activity, reason)
-                # The exception is raised between two bytecode instructions of the main thread,
-                # which may be in a system call.
-                main = threading.main_thread().ident
-                assert main is not None
-                signal.pthread_kill(main, _WAKE)
+            if self._has_ended.is_set():
+                return
+            self.reason = reason
+            _cancel(self._environment, self._activity, reason)
+        main = threading.main_thread().ident
+        assert main is not None
+        # The exception is raised between two bytecode instructions of the main thread, which may be
+        # in a system call.
+        for _ in range(_WAKE_COUNT):
+            signal.pthread_kill(main, _WAKE)
+            if self._has_ended.wait(_WAKE_INTERVAL_S):
+                return
+        self._kill_if_over()
 
 
-class StopOfCoroutine:
+class StopOfCoroutine(_Stop):
     """Stops a body that is a coroutine, by cancelling its task.
 
-    ``async with`` it the body runs. Afterwards ``reason`` says why it was stopped, if it was.
+    The body runs in its ``async with`` block.
     """
-
-    def __init__(self, activity: aio.Activity, environment: ActivityEnvironment) -> None:
-        self.reason: Optional[Reason] = None
-        self._activity = activity
-        self._environment = environment
-        self._is_running = True
 
     async def __aenter__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -105,13 +154,8 @@ class StopOfCoroutine:
             loop.add_signal_handler(number, self._stop, reason)
         self._watching = loop.create_task(self._watch())
 
-    async def __aexit__(
-        self,
-        kind: Optional[type[BaseException]],
-        exception: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        self._is_running = False
+    async def __aexit__(self, *_: Any) -> None:
+        self._has_ended.set()
         self._watching.cancel()
 
     async def _watch(self) -> None:
@@ -120,9 +164,11 @@ class StopOfCoroutine:
             self._stop(Reason.SIGNALS)
 
     def _stop(self, reason: Reason) -> None:
-        if self._is_running and self.reason is None:
-            self.reason = reason
-            _cancel(self._environment, self._activity, reason)
+        if self._has_ended.is_set() or self.reason is not None:
+            return
+        self.reason = reason
+        _cancel(self._environment, self._activity, reason)
+        threading.Thread(target=self._kill_if_over, daemon=True).start()
 
 
 def _cancel(environment: ActivityEnvironment, activity: Any, reason: Reason) -> None:

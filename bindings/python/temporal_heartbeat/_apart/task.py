@@ -56,6 +56,7 @@ class ApartTask:
     connect_options: Mapping[str, Any]
     data_converter: Any
     ends_with_worker: bool
+    end_timeout_s: float
     limits: Limits
     log_level: int
 

@@ -144,7 +144,7 @@ slow-kills:
 	THB_SLOW=1 $(CARGO) test --test service -- kills secrets
 
 slow-interop:
-	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest interop -k "typescript or java or by_server"
+	cd tests && THB_SLOW=1 THB_PROGRAM=$(PROGRAM) $(VENV)/bin/python -m pytest interop -k "typescript or java or by_server"
 
 slow-program:
 	cd tests && THB_SLOW=1 THB_PROGRAM=$(PROGRAM) $(VENV)/bin/python -m pytest cli -k "flood or typescript or in_time"

@@ -5,15 +5,22 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Iterable
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 __all__ = ["refuse_unknown"]
 
 
-def refuse_unknown(function: Callable[..., Any], unknown: Iterable[str]) -> None:
-    """Raises a TypeError for the first unknown name. It suggests the most similar known name."""
+def refuse_unknown(
+    function: Callable[..., Any],
+    unknown: Iterable[str],
+    takes_options: Optional[Callable[..., Any]] = None,
+) -> None:
+    """Raises a TypeError for the first unknown name. It suggests the most similar known name.
+
+    ``takes_options``: the function whose parameters are the known names, if it isn't ``function``.
+    """
     for name in unknown:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = inspect.signature(takes_options or function).parameters.values()
         known = [one.name for one in parameters if one.kind is not one.VAR_KEYWORD]
         similar = difflib.get_close_matches(name, known, n=1)
         hint = f": did you mean {similar[0]!r}?" if similar else ""

@@ -7,7 +7,9 @@ import inspect
 import os
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,8 +17,11 @@ import temporal_heartbeat as thb
 
 temporalio = pytest.importorskip("temporalio")
 
-from temporalio import activity  # noqa: E402
+from temporalio import activity, workflow  # noqa: E402
 from temporalio.testing import ActivityEnvironment  # noqa: E402
+
+if TYPE_CHECKING:
+    from typing_extensions import assert_type
 
 
 def add(first: int, second: int) -> int:
@@ -26,6 +31,22 @@ def add(first: int, second: int) -> int:
 async def add_later(first: int, second: int) -> int:
     await asyncio.sleep(0)
     return first + second
+
+
+def generate() -> Iterator[int]:
+    yield 1
+
+
+if TYPE_CHECKING:
+
+    async def check_types() -> None:
+        timeout = timedelta(1)
+        for decorated in (thb.apart(add), thb.apart(stall_timeout=1)(add), thb.apart(add_later)):
+            assert_type(await decorated(1, 2), int)
+        result = await workflow.execute_activity(
+            thb.apart(add), args=[1, 2], start_to_close_timeout=timeout
+        )
+        assert_type(result, int)
 
 
 @activity.defn
@@ -63,6 +84,11 @@ def test_functions_that_no_other_process_can_import_are_refused() -> None:
             thb.apart(initializer=function)
     with pytest.raises(thb.InvalidArgumentError, match="is a function"):
         thb.apart(print)
+
+
+def test_generators_are_refused() -> None:
+    with pytest.raises(thb.InvalidArgumentError, match="is a generator"):
+        thb.apart(generate)
 
 
 def test_function_of_an_interpreter_without_a_file_is_refused() -> None:
@@ -104,7 +130,7 @@ def test_invalid_options_are_refused(options: Any) -> None:
 
 
 def test_unknown_option_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match="stal_timeout"):
+    with pytest.raises(TypeError, match="did you mean 'stall_timeout'"):
         thb.apart(stal_timeout=1)  # type: ignore[call-overload]
 
 

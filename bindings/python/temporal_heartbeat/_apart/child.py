@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Optional, Union
 
 from temporalio.converter import DataConverter
-from temporalio.exceptions import ApplicationError, CancelledError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
 from temporalio.testing import ActivityEnvironment
 
 from .. import aio
@@ -135,7 +135,7 @@ def _run_function(task: ApartTask, act: Activity, arguments: bytes) -> None:
         result, exception = call()
     except CancelledError as late:  # the body was stopped when it had already ended
         result, exception = None, late
-    run_blocking(_end(act, result, exception, stop.reason))
+    run_blocking(_end(task, act, result, exception, stop.reason))
 
 
 async def _run_coroutine(task: ApartTask, act: aio.Activity, arguments: bytes) -> None:
@@ -158,7 +158,7 @@ async def _run_coroutine(task: ApartTask, act: aio.Activity, arguments: bytes) -
                 result, exception = await environment.run(run_body)
     except BaseException as error:
         exception = error
-    await _end(act, result, exception, stop.reason)
+    await _end(task, act, result, exception, stop.reason)
 
 
 def _environment(task: ApartTask, act: ActivityBase, record: Any) -> ActivityEnvironment:
@@ -211,14 +211,18 @@ def _set_limit(kind: int, soft: int, hard: int) -> None:
 
 
 async def _end(
-    act: Any, result: Any, exception: Optional[BaseException], reason: Optional[Reason]
+    task: ApartTask,
+    act: Any,
+    result: Any,
+    exception: Optional[BaseException],
+    reason: Optional[Reason],
 ) -> None:
     """Ends the attempt as the SDK's worker does, and closes the activity."""
     try:
         if exception is None:
             exception = await _completed(act, result)
         if exception is not None:
-            await _report(act, exception, reason)
+            await _report(task, act, exception, reason)
     except _OVER as over:
         _log.info("the attempt had ended before its process: %s", over)
     with contextlib.suppress(Error):
@@ -237,7 +241,9 @@ async def _completed(act: Any, result: Any) -> Optional[Exception]:
     return None
 
 
-async def _report(act: Any, exception: BaseException, reason: Optional[Reason]) -> None:
+async def _report(
+    task: ApartTask, act: Any, exception: BaseException, reason: Optional[Reason]
+) -> None:
     if reason is not None and is_cancellation(exception):
         signals = act.signals
         if reason is Reason.CPU_TIME:
@@ -253,6 +259,8 @@ async def _report(act: Any, exception: BaseException, reason: Optional[Reason]) 
             exception = ApplicationError("the worker ended", type="WorkerShutdown")
         else:
             return  # the attempt is over, or another one may be running
+    if getattr(exception, "category", None) != ApplicationErrorCategory.BENIGN:
+        _log.warning("attempt %s of %s fails", task.info.attempt, task.qualname, exc_info=exception)
     try:
         await act._fail_with(exception)
     except Error:

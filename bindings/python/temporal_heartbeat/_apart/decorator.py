@@ -15,9 +15,10 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from datetime import timedelta
 from multiprocessing import get_context
 from multiprocessing.reduction import ForkingPickler
-from typing import TYPE_CHECKING, Any, Callable, Optional, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, TypedDict, TypeVar, overload
 
 from .._duration import Duration, duration_to_ms
+from .._keywords import refuse_unknown
 from ..errors import InvalidArgumentError
 from ..handoff import NO_HEARTBEAT_TIMEOUT, context_of_info, remaining_ms
 from .here import run_here
@@ -61,9 +62,9 @@ class ApartOptions(TypedDict, total=False):
 @overload
 def apart(
     function: Callable[P, Coroutine[Any, Any, R]], /
-) -> Callable[P, Coroutine[Any, Any, R]]: ...
+) -> Callable[P, Coroutine[object, object, R]]: ...
 @overload
-def apart(function: Callable[P, R], /) -> Callable[P, Coroutine[Any, Any, R]]: ...
+def apart(function: Callable[P, R], /) -> Callable[P, Coroutine[object, object, R]]: ...
 @overload
 def apart(**options: Unpack[ApartOptions]) -> _Decorator: ...
 def apart(function: Any = None, /, **options: Any) -> Any:
@@ -152,14 +153,16 @@ class _Decorator:
         data_converter: Any = None,
         stall_timeout: Optional[Duration] = None,
         cancel_poll: Optional[Duration] = None,
+        **unknown: NoReturn,
     ) -> None:
+        refuse_unknown(apart, unknown, type(self))
         _check_choice("start_method", start_method, ("spawn", "forkserver"))
         _check_choice("when_worker_ends", when_worker_ends, ("end", "finish"))
         if max_concurrent is None:
             max_concurrent = _processors()
-        for name, number in (("max_concurrent", max_concurrent), ("memory_limit", memory_limit)):
-            if number is not None and (not isinstance(number, int) or number < 1):
-                raise InvalidArgumentError(f"{name} is a number of at least 1, not {number!r}")
+        _check_count("max_concurrent", "processes", max_concurrent)
+        if memory_limit is not None:
+            _check_count("memory_limit", "bytes", memory_limit)
         if initializer is not None:
             _check_importable("the initializer", initializer)
         self.start_method = start_method
@@ -178,9 +181,9 @@ class _Decorator:
     @overload
     def __call__(
         self, function: Callable[P, Coroutine[Any, Any, R]]
-    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
+    ) -> Callable[P, Coroutine[object, object, R]]: ...
     @overload
-    def __call__(self, function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]: ...
+    def __call__(self, function: Callable[P, R]) -> Callable[P, Coroutine[object, object, R]]: ...
     def __call__(self, function: Any) -> Any:
         if hasattr(function, "__temporal_activity_definition"):
             raise InvalidArgumentError(
@@ -397,13 +400,13 @@ class _Attempt:
         await is_handed_over.wait()
         if death is None:
             return
+        text = f"{self._name} didn't end: {death}"
+        _log.warning("%s; its attempt %s fails", text, self._info.attempt)
         handle = self._client.get_async_activity_handle(task_token=self._info.task_token)
         try:
-            await handle.fail(self._failure(f"{self._name} didn't end: {death}"))
+            await handle.fail(self._failure(text))
         except Exception as error:  # for example because the attempt is over
-            _log.warning(
-                "%s didn't end: %s. Its attempt wasn't failed: %s", self._name, death, error
-            )
+            _log.warning("%s, and its attempt wasn't failed: %s", text, error)
 
     @property
     def _name(self) -> str:
@@ -476,6 +479,11 @@ def _set_forkserver_modules(start_method: str, module: str) -> None:
         get_context("forkserver").set_forkserver_preload(modules)
 
 
+def _check_count(name: str, unit: str, number: Any) -> None:
+    if not isinstance(number, int) or number < 1:
+        raise InvalidArgumentError(f"{name} is a number of {unit}, at least 1, not {number!r}")
+
+
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         known = " or ".join(map(repr, choices))
@@ -487,6 +495,8 @@ def _check_importable(what: str, function: Any) -> None:
     if not inspect.isfunction(function):
         raise InvalidArgumentError(f"{what} is a function, not {function!r}")
     name = f"{function.__module__}.{function.__qualname__}"
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidArgumentError(f"{name} is a generator, which has no result to complete with")
     reason = None
     if "<" in function.__qualname__:  # <locals> or <lambda>
         reason = "define it at the top of a module"

@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Callable, Optional
 
 from .task import ENDED, FAILED_TO_START, GO, READY
@@ -23,6 +23,9 @@ from .task import ENDED, FAILED_TO_START, GO, READY
 __all__ = ["ApartProcess", "describe_exit"]
 
 _log = logging.getLogger("temporal_heartbeat")
+
+# How long the exit of the worker waits for processes without a log record.
+_QUIET_S = 0.5
 
 # `multiprocessing` isn't written for processes that several threads start.
 _start_lock = threading.Lock()
@@ -242,11 +245,22 @@ def _descriptor_of_end(process: Any) -> int:
 
 @atexit.register
 def _end_all() -> None:
-    """Ends the processes that end with the worker."""
+    """Ends the processes that end with the worker. Ctrl-C kills them."""
     ending = [process for process in list(_running) if process.ends_with_worker]
     for process in ending:
         process.terminate()
+    try:
+        _wait_for_all(ending)
+    except KeyboardInterrupt:
+        for process in ending:
+            process.kill()
+
+
+def _wait_for_all(ending: Sequence[ApartProcess]) -> None:
     start = time.monotonic()
+    if ending and not all(process.wait(_QUIET_S) for process in ending):
+        longest = max(process.end_timeout_s for process in ending)
+        _log.warning("waiting up to %g s until the activities that run apart have stopped", longest)
     for process in ending:
         if not process.wait(start + process.end_timeout_s - time.monotonic()):
             process.kill()

@@ -11,7 +11,8 @@ from temporalio.api.failure.v1 import ApplicationFailureInfo, Failure
 from temporalio.api.workflowservice.v1 import RespondActivityTaskCompletedRequest, RespondActivityTaskFailedRequest
 
 from harness.activities import Kind
-from harness.codec_server import ENCODING, CodecServer
+from harness.codec_server import ENCODING, CodecServer, Request
+from harness.polling import wait_until
 from harness.server import NAMESPACE
 from harness.worker import SdkWorker
 
@@ -41,8 +42,13 @@ def test_codec_server_encrypts_with_the_key_of_the_namespace(codec_server: Codec
     assert [payload.metadata["encryption-key-id"] for payload in encoded.payloads] == [b"namespace:default"] * 2
     assert b"planted" not in encoded.SerializeToString()
     assert ask(codec_server, DECODE, encoded) == values("planted", 41)
-    assert codec_server.requests[-1].path == DECODE
-    assert codec_server.requests[-1].headers["X-Namespace"] == [NAMESPACE]
+
+    def decoding() -> list[Request]:
+        return [request for request in codec_server.requests if request.path == DECODE]
+
+    # The server prints the request, and another thread reads that.
+    wait_until(lambda: bool(decoding()), "the request is shown")
+    assert decoding()[-1].headers["X-Namespace"] == [NAMESPACE]
 
 
 def test_codec_server_refuses_requests_without_a_namespace(codec_server: CodecServer) -> None:

@@ -204,8 +204,11 @@ typedef enum thb_status {
 //   JSON      One JSON text in UTF-8: checked, then sent byte for byte ("json/plain").
 //   BINARY    Bytes ("binary/plain").
 //   NULL      The null value; takes no data ("binary/null").
-//   PAYLOADS  A serialized temporal.api.common.v1.Payloads, sent unchanged: for several values, protobuf messages, or
-//             encrypted values.
+//   PAYLOADS  A serialized temporal.api.common.v1.Payloads: for several values, protobuf messages, or encrypted
+//             values.
+//
+// These are the values as they are sent without a codec server. With one (codec_endpoint), the codec server encodes
+// them first, but not those of PAYLOADS that a codec has already encoded.
 typedef enum thb_encoding {
     THB_ENCODING_NONE = 0,
     THB_ENCODING_JSON = 1,

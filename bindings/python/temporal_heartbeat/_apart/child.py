@@ -59,7 +59,7 @@ def run(channel: Connection) -> None:
     keep_handlers_from_forks()
     allow_workers()
     try:
-        task, act = _open(channel.recv_bytes())
+        task, converter, act = _open(channel.recv_bytes())
     except Exception as error:
         channel.send((FAILED_TO_START, f"{type(error).__name__}: {error}"))
         raise
@@ -68,27 +68,27 @@ def run(channel: Connection) -> None:
     with contextlib.suppress(EOFError):  # the worker has ended, and this process continues
         channel.recv()
     if isinstance(act, Activity):
-        _run_function(task, act, arguments)
+        _run_function(task, converter, act, arguments)
     else:
         assert task.loop_class is not None
         loop = task.loop_class()
         asyncio.set_event_loop(loop)
-        loop.run_until_complete(_run_coroutine(task, act, arguments))
+        loop.run_until_complete(_run_coroutine(task, converter, act, arguments))
     with contextlib.suppress(OSError):  # the worker has ended
         channel.send((ENDED, ""))
 
 
-def _open(pickled: bytes) -> tuple[ApartTask, Union[Activity, aio.Activity]]:
+def _open(pickled: bytes) -> tuple[ApartTask, Any, Union[Activity, aio.Activity]]:
     """Connects, and opens the activity, which heartbeats from now on."""
     task: ApartTask = pickle.loads(pickled)
     if task.ends_with_worker:
         end_group_with_parent()
-    converter = _assembled(task.data_converter)
+    converter = _assembled(pickle.loads(task.data_converter))
     with _without_variables():
         connect(**task.connect_options, data_converter=converter)
     # The end of the activity is worth waiting for, however long the server is away.
     kind = Activity if task.loop_class is None else aio.Activity
-    return task, kind(**task.activity_options, close_timeout=None)
+    return task, converter, kind(**task.activity_options, close_timeout=None)
 
 
 @contextlib.contextmanager
@@ -112,8 +112,8 @@ def _assembled(converter: Any) -> Any:
     return converter.assemble() if isinstance(converter, ConverterParts) else converter
 
 
-def _run_function(task: ApartTask, act: Activity, arguments: bytes) -> None:
-    environment = _environment(task, act, partial(_record_and_pause, act))
+def _run_function(task: ApartTask, converter: Any, act: Activity, arguments: bytes) -> None:
+    environment = _environment(task, converter, partial(_record_and_pause, act))
     stop = StopOfFunction(act, environment, task.end_timeout_s)
 
     def call() -> tuple[Any, Optional[BaseException]]:
@@ -138,8 +138,10 @@ def _run_function(task: ApartTask, act: Activity, arguments: bytes) -> None:
     run_blocking(_end(task, act, result, exception, stop.reason))
 
 
-async def _run_coroutine(task: ApartTask, act: aio.Activity, arguments: bytes) -> None:
-    environment = _environment(task, act, partial(_record, act))
+async def _run_coroutine(
+    task: ApartTask, converter: Any, act: aio.Activity, arguments: bytes
+) -> None:
+    environment = _environment(task, converter, partial(_record, act))
     stop = StopOfCoroutine(act, environment, task.end_timeout_s)
     result, exception = None, None
     try:
@@ -161,12 +163,11 @@ async def _run_coroutine(task: ApartTask, act: aio.Activity, arguments: bytes) -
     await _end(task, act, result, exception, stop.reason)
 
 
-def _environment(task: ApartTask, act: ActivityBase, record: Any) -> ActivityEnvironment:
+def _environment(task: ApartTask, converter: Any, record: Any) -> ActivityEnvironment:
     """Returns what ``temporalio.activity`` uses in the body."""
     environment = ActivityEnvironment()
     environment.info = task.info
     environment.on_heartbeat = record
-    converter = _assembled(task.data_converter)
     if isinstance(converter, DataConverter):
         environment.payload_converter = converter.payload_converter
     return environment

@@ -302,11 +302,10 @@ class _Attempt:
         left_ms = remaining_ms(info, age_ms)
         context = context_of_info(info, self._client.namespace)
         loop_class = type(asyncio.get_running_loop())
-        converter = portable_converter(self._options.data_converter, self._client)
-        _pickled(
+        converter = _pickled(
             "the DataConverter, which a process apart needs: pass its name to apart, as in"
             ' data_converter="package.module:name". It',
-            converter,
+            portable_converter(self._options.data_converter, self._client),
         )
         _set_forkserver_modules(self._options.start_method, function.__module__)
         task = ApartTask(

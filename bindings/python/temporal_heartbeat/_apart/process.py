@@ -20,7 +20,7 @@ from typing import Any, Callable, Optional
 
 from .task import ENDED, FAILED_TO_START, GO, READY
 
-__all__ = ["ApartProcess", "describe_exit"]
+__all__ = ["ApartProcess"]
 
 _log = logging.getLogger("temporal_heartbeat")
 
@@ -85,8 +85,7 @@ class ApartProcess:
     def end(self) -> None:
         """Lets the body stop, and kills the process if it doesn't end in time."""
         self.terminate()
-        if not self.wait(self.end_timeout_s):
-            self.kill()
+        self._end_in_time()
 
     def kill(self) -> None:
         with self._lock:
@@ -124,7 +123,7 @@ class ApartProcess:
                     has_ended = True
                     self._end_in_time()
             status = self._join()
-            failure = failure or describe_exit(status)
+            failure = failure or _describe_exit(status)
         except BaseException as error:
             failure = f"the process couldn't be started: {type(error).__name__}: {error}"
             if self._process is not None:
@@ -170,7 +169,7 @@ class ApartProcess:
         multiprocessing.connection.wait([self._end])
 
     def _end_in_time(self) -> None:
-        """Kills the process if threads that the body has left keep it from ending."""
+        """Kills the process if it doesn't end in time: threads of the body may keep it."""
         if not self.wait(self.end_timeout_s):
             self.kill()
 
@@ -219,7 +218,7 @@ def _run(channel: multiprocessing.connection.Connection) -> None:
     run(channel)
 
 
-def describe_exit(status: Optional[int]) -> str:
+def _describe_exit(status: Optional[int]) -> str:
     """Describes the end of a process that hasn't ended its attempt."""
     if status is None:
         return "the process died"

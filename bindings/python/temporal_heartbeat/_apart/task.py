@@ -54,7 +54,7 @@ class ApartTask:
     info: Any
     activity_options: Mapping[str, Any]
     connect_options: Mapping[str, Any]
-    data_converter: Any
+    data_converter: bytes  # pickled separately, so that an error names it
     ends_with_worker: bool
     end_timeout_s: float
     limits: Limits

@@ -82,6 +82,7 @@ $(VENV)/.done: tests/requirements.txt
 	@touch $@
 
 -include examples/demo/demo.mk # not in a source package
+-include docs/site/site.mk     # neither
 include packaging/packaging.mk
 include packaging/release.mk
 include packaging/packages.mk
@@ -233,15 +234,16 @@ lint: venv ## check formats, lints, types and prose, in every language
 	cd tests && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy .
 	$(VENV)/bin/ruff check --config tests/ruff.toml packaging/*.py && $(VENV)/bin/mypy --strict packaging/*.py
 	cd examples/recipes && $(VENV)/bin/ruff check --config ruff.toml . ../encrypted && $(VENV)/bin/ruff format --config ruff.toml --check . ../encrypted
-	cd benches && $(VENV)/bin/ruff check . && MYPYPATH=../tests $(VENV)/bin/mypy --strict --explicit-package-bases -p compare
+	cd benches && $(VENV)/bin/ruff check . && MYPYPATH=../tests $(VENV)/bin/mypy --config-file mypy.ini -p compare -p charts
 	cd bindings && $(VENV)/bin/ruff check generate_declarations.py && $(VENV)/bin/ruff format --line-length 120 --check generate_declarations.py && $(VENV)/bin/mypy --strict generate_declarations.py
 	for file in $$(git ls-files 'bindings/node/*.js' 'examples/node/*.js' 'tests/drivers/*.js'); do node --check "$$file" || exit 1; done
 	test -z "$$(git ls-files 'bindings/ruby/*.rb' '*.gemspec' 'examples/ruby/*.rb' 'tests/drivers/*.rb' | xargs -n 1 ruby -wc 2>&1 | grep -vx 'Syntax OK' | tee /dev/stderr)"
 	cd tests && $(PYTHON) -m prose
 	cd examples/demo && $(VENV)/bin/ruff check . && MYPYPATH=../../bindings/python $(VENV)/bin/mypy --strict .
 
-bench: lib venv ## compare this project with the official SDKs: tables, goals, charts; RECORD=1 writes them to docs/performance.md
+bench: lib venv ## compare this project with the official SDKs; RECORD=1 writes tables and charts to docs/performance
 	@PYTHONPATH=tests:benches $(VENV)/bin/python -m compare $(if $(RECORD),--record)
+	$(if $(RECORD),@$(MAKE) --no-print-directory charts)
 
 bench-check: lib venv ## report what became slower since the last `make bench RECORD=1` (three minutes)
 	@PYTHONPATH=tests:benches $(VENV)/bin/python -m compare --check

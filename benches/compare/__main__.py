@@ -30,7 +30,9 @@ CHECKED = ("c", peers.GO_SDK, peers.TONIC)
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="compare")
-    parser.add_argument("--record", action="store_true", help="keep the results, and write them into the documentation")
+    parser.add_argument(
+        "--record", action="store_true", help="keep the results, and write the tables into the documentation"
+    )
     parser.add_argument("--check", action="store_true", help="compare with the recorded results")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", default="", help="measure only the points with this text in their name")
@@ -56,11 +58,10 @@ def compare(rounds: int, only: str, record: bool) -> None:
     results["cold"] = cold_start(every, COLD_ROUNDS)
     results["loading"] = loading(COLD_ROUNDS)
     results["library_bytes"] = stripped_size()
-    print("\n".join([*report.cold_table(results), "", *report.goal_table(results)]))
+    print("\n".join([*report.cold_table(results), "", *report.goal_tables(results)]))
     (BUILD / "results.json").write_text(json.dumps(results, indent=1))
     if record:
         RECORDED.write_text(json.dumps(results, indent=1) + "\n")
-        report.write_charts(results)
         report.write_page(results)
     print(
         f"\n{time.monotonic() - began:.0f} s; {sum(goal.is_met for goal in goals(results))} goals met", file=sys.stderr

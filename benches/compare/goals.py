@@ -21,8 +21,7 @@ class Goal:
 
     def row(self) -> str:
         sign = "at least" if self.at_least else "at most"
-        met = "met" if self.is_met else "**not met**"
-        return f"| {self.what} | {sign} {self.wanted:g} {self.unit} | {self.found:.2f} {self.unit} | {met} |"
+        return f"| {self.what} | {sign} {self.wanted:g} {self.unit} | {self.found:.2f} {self.unit} |"
 
 
 def goals(results: Results) -> list[Goal]:
@@ -38,8 +37,15 @@ def goals(results: Results) -> list[Goal]:
     found = []
     found += [
         Goal("CPU a call, 64 in flight of one C thread / Go SDK", 0.3, ratio(at(64), "cpu_us", "c-queue", "go-sdk")),
-        Goal("the same / bare tonic", 0.75, ratio(at(64), "cpu_us", "c-queue", "tonic")),
-        Goal("calls/s, the same / Go SDK", 3, ratio(at(64), "rate", "c-queue", "go-sdk"), at_least=True),
+        Goal(
+            "CPU a call, 64 in flight of one C thread / bare tonic", 0.75, ratio(at(64), "cpu_us", "c-queue", "tonic")
+        ),
+        Goal(
+            "calls/s, 64 in flight of one C thread / Go SDK",
+            3,
+            ratio(at(64), "rate", "c-queue", "go-sdk"),
+            at_least=True,
+        ),
     ]
     for callers in (16, 64):
         found += [
@@ -66,6 +72,8 @@ def goals(results: Results) -> list[Goal]:
         for callers in (16, 64):
             plain = ratio(at(callers), "cpu_us", "c", "go-sdk")
             secure = ratio(at(callers, "tls"), "cpu_us", "c", "go-sdk")
-            found.append(Goal(f"TLS, {callers} callers: the same ratio of CPU as plaintext", 1.2, secure / plain))
+            found.append(
+                Goal(f"CPU a call, {callers} C threads / Go SDK: with TLS / in plaintext", 1.2, secure / plain)
+            )
     found.append(Goal("shared library, stripped", 3.1, size / 1e6, unit="MB"))
     return found

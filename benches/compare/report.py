@@ -1,17 +1,15 @@
-"""Formats the results: tables for the terminal and the documentation, and the charts."""
+"""Formats the results as tables for the terminal and the documentation."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from compare import chart
 from compare.goals import goals
 from compare.measure import Spread
-from compare.paths import CHARTS, PAGE
+from compare.paths import PAGE
 from compare.peers import GO_SDK, PEERS_BY_NAME, TONIC
 
 Results = dict[str, Any]
-BEGIN, END = "<!-- measured: written by `make bench` -->", "<!-- /measured -->"
 
 
 def label(name: str) -> str:
@@ -53,43 +51,28 @@ def cold_table(results: Results) -> Iterator[str]:
     )
 
 
-def goal_table(results: Results) -> Iterator[str]:
-    yield "| | goal | measured | |"
-    yield "|---|---:|---:|---|"
-    yield from (goal.row() for goal in goals(results))
-
-
-def write_charts(results: Results) -> None:
-    CHARTS.mkdir(parents=True, exist_ok=True)
-    points = results["points"]
-    callers = {name: point for name, point in points.items() if name.startswith("null") and name.endswith(" 64 bytes")}
-    steps = [name.split()[1] for name in callers]
-    common = [peer for peer in next(iter(callers.values())) if all(peer in point for point in callers.values())]
-    for figure, title, unit in (
-        ("cpu_us", "Processor time of a heartbeat", "microseconds of CPU a call, of the client alone"),
-        ("rate", "Heartbeats per second", "calls/s"),
-        ("p50_us", "Time of a heartbeat, median", "microseconds"),
-    ):
-        series = {label(peer): [tuple(point[peer][figure]) for point in callers.values()] for peer in common}
-        drawn = chart.lines(title, unit, "callers at the same time", steps, series)
-        (CHARTS / f"{figure.removesuffix('_us')}.svg").write_text(drawn)
-    for figure, title, unit in (("cpu_ms", "Cold start: processor time", "ms"), ("rss_mb", "Cold start: memory", "MB")):
-        values = {label(peer): tuple(found[figure]) for peer, found in results["cold"].items()}
-        (CHARTS / f"cold-{figure.split('_')[0]}.svg").write_text(chart.bars(title, unit, values))
+def goal_tables(results: Results) -> Iterator[str]:
+    """Returns two tables: the goals that are met, and those that aren't."""
+    every = goals(results)
+    for is_met, title in ((True, "Met"), (False, "Not met")):
+        found = [goal for goal in every if goal.is_met is is_met]
+        yield f"**{title}: {len(found)} of {len(every)}**"
+        yield ""
+        yield "| | goal | measured |"
+        yield "|---|---:|---:|"
+        yield from (goal.row() for goal in found)
+        yield ""
 
 
 def write_page(results: Results) -> None:
     """Writes the tables between the marks of the documentation page."""
-    rows = [
-        BEGIN,
-        "",
-        f"Measured on {results['machine']}; the medians of {results['rounds']} runs.",
-        "",
-        *goal_table(results),
-        "",
-    ]
-    rows += [line for name, peers in results["points"].items() for line in point_table(name, peers)]
-    rows += [*cold_table(results), "", END]
-    page = PAGE.read_text()
-    marked = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
-    PAGE.write_text(marked.sub(lambda _: "\n".join(rows), page))
+    page = replace_block(PAGE.read_text(), "goals", list(goal_tables(results)))
+    figures = [f"Measured on {results['machine']}; the medians of {results['rounds']} runs.", ""]
+    figures += [line for name, peers in results["points"].items() for line in point_table(name, peers)]
+    PAGE.write_text(replace_block(page, "measured", [*figures, *cold_table(results), ""]))
+
+
+def replace_block(page: str, name: str, lines: Sequence[str]) -> str:
+    begin, end = f"<!-- {name}: written by `make bench` -->", f"<!-- /{name} -->"
+    marked = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.DOTALL)
+    return marked.sub(lambda _: "\n".join([begin, "", *lines, end]), page)

@@ -5,7 +5,8 @@ import re
 from harness.paths import ROOT
 from packages.builds import run
 
-MAKEFILES = (ROOT / "Makefile", ROOT / "examples/demo/demo.mk", *ROOT.glob("packaging/*.mk"))
+INCLUDED = ("examples/demo/demo.mk", "docs/site/site.mk")
+MAKEFILES = (ROOT / "Makefile", *(ROOT / name for name in INCLUDED), *ROOT.glob("packaging/*.mk"))
 
 
 def test_help_lists_every_described_target_in_two_columns() -> None:

@@ -1,0 +1,1 @@
+"""Draws the charts of docs/performance from results/recorded.json."""

@@ -1,0 +1,15 @@
+# The charts and the site. `target/site/venv` has their tools.
+
+SITE      := $(CURDIR)/target/site
+SITE_VENV := $(SITE)/venv
+
+.PHONY: charts
+
+$(SITE_VENV)/.done: docs/site/requirements.txt
+	$(call needs,$(PYTHON),Python 3)
+	$(PYTHON) -m venv $(SITE_VENV)
+	$(SITE_VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+charts: $(SITE_VENV)/.done ## draw docs/performance/*.svg from the recorded results of `make bench`
+	@PYTHONPATH=benches $(SITE_VENV)/bin/python -m charts

@@ -1,0 +1,28 @@
+"""Pictures that programs draw contain a digest of their sources. So a check needs none of the drawing tools."""
+
+import sys
+
+import pytest
+
+from harness.paths import ROOT
+
+CHARTS = sorted((ROOT / "docs" / "performance").glob("*.svg"))
+
+
+@pytest.fixture
+def charts_source(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(sys, "path", [str(ROOT / "benches"), *sys.path])
+    from charts.source import source
+
+    return source()
+
+
+def test_charts_are_drawn_from_the_recorded_results(charts_source: str) -> None:
+    assert len(CHARTS) >= 5
+    stale = [path.name for path in CHARTS if f"<!-- {charts_source} -->" not in path.read_text()]
+    assert stale == [], "run `make charts`"
+
+
+def test_every_chart_is_on_the_page() -> None:
+    page = (ROOT / "docs" / "performance.md").read_text()
+    assert [path.name for path in CHARTS if f"(performance/{path.name})" not in page] == []

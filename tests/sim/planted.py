@@ -8,6 +8,7 @@ their name.
 
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -201,7 +202,8 @@ MISTAKES = [
         "            let left = deadline.remaining().max(if PLANTED { std::time::Duration::from_secs(1) "
         "} else { std::time::Duration::ZERO });\n            if left.is_zero() {\n"
         "                return Ok(None);\n            }\n            let woken",
-        ("no_call_outlives_its_timeout",),
+        # A cancelled call never waits.
+        ("no_call_outlives_its_timeout", "no_task_spins"),
     ),
     Mistake(
         "a try of a call is given up before a slow server can answer",
@@ -401,7 +403,13 @@ def search(binary: str, number: int) -> str:
         "RUST_BACKTRACE": "0",
     }
     ran = subprocess.run(
-        [binary, TEST, "--nocapture"], env=environment, capture_output=True, text=True, errors="replace"
+        [binary, TEST, "--nocapture"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        # A run that never ends is ended, and counts as one that finds nothing.
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (2 * SECONDS, 2 * SECONDS)),
     )
     return ran.stdout + ran.stderr
 

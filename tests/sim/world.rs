@@ -42,6 +42,8 @@ const REQUESTS_PER_SECOND: usize = 40;
 const LONGEST_PREEMPTION: Duration = Duration::from_millis(2);
 const LONGEST_RARE_PREEMPTION: Duration = Duration::from_millis(200);
 const RARE: f64 = 0.1;
+/// How many locks of the library may be released while the simulated time doesn't advance. With 1000 activities it is some thousand.
+const MOST_STEPS: u64 = 500_000;
 /// The server's clock at the start of a simulation, in Unix time.
 const UNIX: Duration = Duration::from_secs(1_700_000_000);
 
@@ -74,6 +76,8 @@ pub struct World {
     stood_still: Mutex<Duration>,
     /// When the threads that are preempted now continue. `stood_still` counts all of their time.
     preempted: Mutex<Vec<Instant>>,
+    /// How often locks of the library were released since the last check whether time advances, and the time of that check.
+    steps: Mutex<(u64, Duration)>,
     /// Ends the simulation.
     pub ended: Notify,
     /// Blocked calls, by the condition variable that they wait for.
@@ -122,6 +126,7 @@ impl World {
             held: Mutex::default(),
             stood_still: Mutex::default(),
             preempted: Mutex::default(),
+            steps: Mutex::default(),
             ended: Notify::new(),
             waiters: Mutex::default(),
             second: Mutex::default(),
@@ -338,6 +343,23 @@ impl World {
         }
     }
 
+    /// The library has released its last lock. If it does so again and again and time doesn't advance, one of its tasks never waits. Then the
+    /// simulation can continue only if that task ends.
+    fn count_step(&self) {
+        let mut steps = lock(&self.steps);
+        steps.0 += 1;
+        if steps.0 < MOST_STEPS {
+            return;
+        }
+        let (before, now) = (steps.1, self.elapsed());
+        *steps = (0, now);
+        drop(steps);
+        if now == before {
+            self.violated("no_task_spins", format!("{MOST_STEPS} locks were released in no time"));
+            panic!("this task spins");
+        }
+    }
+
     /// A request has reached the server.
     pub fn count_request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
@@ -389,6 +411,7 @@ impl simulated::World for World {
     }
 
     fn preempt(&self) {
+        self.count_step();
         let probability = self.plan.preemption;
         if probability > 0.0 && blocking::is_running() && self.chance(probability) {
             let longest = if self.chance(RARE) { LONGEST_RARE_PREEMPTION } else { LONGEST_PREEMPTION };

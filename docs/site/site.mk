@@ -3,7 +3,7 @@
 SITE      := $(CURDIR)/target/site
 SITE_VENV := $(SITE)/venv
 
-.PHONY: charts
+.PHONY: charts pictures
 
 $(SITE_VENV)/.done: docs/site/requirements.txt
 	$(call needs,$(PYTHON),Python 3)
@@ -13,3 +13,7 @@ $(SITE_VENV)/.done: docs/site/requirements.txt
 
 charts: $(SITE_VENV)/.done ## draw docs/performance/*.svg from the recorded results of `make bench`
 	@PYTHONPATH=benches $(SITE_VENV)/bin/python -m charts
+
+pictures: ## draw docs/pictures/*.svg from the programs beside them
+	$(call needs,$(PYTHON),Python 3)
+	@$(PYTHON) docs/pictures

@@ -1,5 +1,6 @@
 """Pictures that programs draw contain a digest of their sources. So a check needs none of the drawing tools."""
 
+import subprocess
 import sys
 
 import pytest
@@ -26,3 +27,13 @@ def test_charts_are_drawn_from_the_recorded_results(charts_source: str) -> None:
 def test_every_chart_is_on_the_page() -> None:
     page = (ROOT / "docs" / "performance.md").read_text()
     assert [path.name for path in CHARTS if f"(performance/{path.name})" not in page] == []
+
+
+def test_pictures_are_drawn_from_the_programs_beside_them() -> None:
+    subprocess.run([sys.executable, ROOT / "docs" / "pictures", "--check"], check=True)
+
+
+def test_every_picture_is_on_a_page() -> None:
+    pages = "".join(page.read_text() for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+    unused = [path.name for path in (ROOT / "docs" / "pictures").glob("*.svg") if f"pictures/{path.name})" not in pages]
+    assert unused == []

@@ -81,8 +81,8 @@ $(VENV)/.done: tests/requirements.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
 	@touch $@
 
--include examples/demo/demo.mk # not in a source package
--include docs/site/site.mk     # neither
+-include docs/site/site.mk     # not in a source package
+-include examples/demo/demo.mk # neither
 include packaging/packaging.mk
 include packaging/release.mk
 include packaging/packages.mk
@@ -238,7 +238,7 @@ lint: venv ## check formats, lints, types and prose, in every language
 	cd bindings && $(VENV)/bin/ruff check generate_declarations.py && $(VENV)/bin/ruff format --line-length 120 --check generate_declarations.py && $(VENV)/bin/mypy --strict generate_declarations.py
 	for file in $$(git ls-files 'bindings/node/*.js' 'examples/node/*.js' 'tests/drivers/*.js'); do node --check "$$file" || exit 1; done
 	test -z "$$(git ls-files 'bindings/ruby/*.rb' '*.gemspec' 'examples/ruby/*.rb' 'tests/drivers/*.rb' | xargs -n 1 ruby -wc 2>&1 | grep -vx 'Syntax OK' | tee /dev/stderr)"
-	cd docs && $(VENV)/bin/ruff check --config ../tests/ruff.toml pictures site && $(VENV)/bin/ruff format --config ../tests/ruff.toml --check pictures site && $(VENV)/bin/mypy --strict pictures
+	cd docs && $(VENV)/bin/ruff check --config ../tests/ruff.toml pictures recordings && $(VENV)/bin/ruff format --config ../tests/ruff.toml --check pictures recordings && $(VENV)/bin/mypy --strict pictures recordings/record.py
 	cd tests && $(PYTHON) -m prose
 	cd examples/demo && $(VENV)/bin/ruff check . && MYPYPATH=../../bindings/python $(VENV)/bin/mypy --strict .
 

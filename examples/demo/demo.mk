@@ -1,8 +1,9 @@
-# The demo and the programs that it runs. The top Makefile includes this file and provides the targets `lib` and `venv`.
+# The demo and the programs that it runs. The top Makefile includes this file, provides the targets `lib`, `cli` and `venv`, and includes
+# docs/site/site.mk with the environment of the recorder.
 
 EXAMPLES := $(CURDIR)/target/examples
 
-.PHONY: examples demo
+.PHONY: examples demo recordings
 
 examples: lib ## build the example programs in C, C++ and Go, in target/examples
 	@$(MAKE) --no-print-directory -C bindings/c/examples OUT=$(EXAMPLES)
@@ -10,6 +11,15 @@ examples: lib ## build the example programs in C, C++ and Go, in target/examples
 	$(call needs,$(GO),Go)
 	cd examples/demo/workers/go && $(GO) build -o $(EXAMPLES)/resume_go .
 
-demo: examples venv ## run the demo: two kills, three languages, no item lost (SEED=n repeats a run, ITEMS=n)
-	@TEMPORAL_HEARTBEAT_LIBRARY=$(CURDIR)/target/release/libtemporal_heartbeat.so \
-		.venv/bin/python examples/demo/demo.py $(if $(SEED),--seed $(SEED)) $(if $(ITEMS),--items $(ITEMS))
+DEMO_RUN := .venv/bin/python examples/demo/demo.py
+RECORDER := docs/recordings/record.py
+
+demo: examples venv $(if $(RECORD),cli $(SITE_VENV)/.done) ## run the demo: two kills, three languages, no item lost; SEED=n repeats a run, ITEMS=n, RECORD=1 records it
+	$(if $(RECORD),@mkdir -p target/recordings)
+	@$(if $(RECORD),$(PYTHON) $(RECORDER) target/recordings/demo.cast) $(DEMO_RUN) $(if $(or $(SEED),$(RECORD)),--seed $(or $(SEED),7)) $(if $(ITEMS),--items $(ITEMS))
+	$(if $(RECORD),@for name in work exec; do $(PYTHON) $(RECORDER) target/recordings/$$name.cast bash docs/recordings/$$name.sh || exit 1; done)
+	$(if $(RECORD),@$(MAKE) --no-print-directory recordings)
+
+# Draws the recorded terminals of target/recordings again.
+recordings: $(SITE_VENV)/.done
+	@$(SITE_VENV)/bin/python docs/recordings/render.py target/recordings docs/recordings

@@ -35,5 +35,6 @@ def test_pictures_are_drawn_from_the_programs_beside_them() -> None:
 
 def test_every_picture_is_on_a_page() -> None:
     pages = "".join(page.read_text() for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-    unused = [path.name for path in (ROOT / "docs" / "pictures").glob("*.svg") if f"pictures/{path.name})" not in pages]
+    drawn = [path for folder in ("pictures", "recordings") for path in (ROOT / "docs" / folder).glob("*.svg")]
+    unused = [path.name for path in drawn if f"{path.parent.name}/{path.name})" not in pages]
     assert unused == []

@@ -154,6 +154,11 @@ pub unsafe fn bytes<'a>(name: &str, data: *const c_void, len: usize) -> Result<&
     Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
 }
 
+/// Returns bytes that a caller passes as text.
+pub fn utf8<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str> {
+    std::str::from_utf8(bytes).map_err(|why| Error::argument(format!("{name} isn't UTF-8: {why}")))
+}
+
 /// Creates a text object from bytes.
 pub fn text(bytes: &[u8]) -> thb_text_t {
     // The text may be a task token. It is wiped when freed, and never grows, since that would leave a copy behind.

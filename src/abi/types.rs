@@ -128,8 +128,8 @@ pub enum thb_encoding {
 ///   GONE              The activity is over for this token; the library sends nothing more. Stop the work.
 ///   LEASE_LOST        No beat was acknowledged for a whole heartbeat timeout. Another attempt may be running: stop, or
 ///                     make sure that nothing is done twice. Cleared by the next acknowledged beat, or by GONE.
-///   STALLED           No record or touch for stall_timeout_ms: the pulse has stopped. The next record or touch
-///                     clears the signal.
+///   STALLED           No record or touch for stall_timeout_ms, so the pulse has stopped, or as stall_action says. The
+///                     next record or touch clears the signal. If the library has failed the attempt, GONE is set too.
 ///   REFUSED           The server refuses the beats permanently. thb_activity_get_info has the reason; correct it.
 ///   DEADLINE          attempt_remaining_ms has passed: a hint. The library sends a beat to ask the server. GONE follows
 ///                     if the attempt is over.

@@ -61,6 +61,10 @@ impl Activities {
         }
         if signals.intersects(Signals::CLEARED_BY_PROGRESS) {
             self.publish_signals(handle);
+            // The scheduler doesn't watch a stalled activity for another stall.
+            if let Ok(due) = self.registry.with(handle, |activity| activity.stall_due()) {
+                self.wake_at(handle, due);
+            }
         }
         Ok(signals)
     }

@@ -35,6 +35,8 @@ pub struct EndingCall {
     activities: &'static Activities,
     handle: Handle,
     client: Arc<Client>,
+    /// Whether the call reports a stall, so that it doesn't begin after progress.
+    is_of_stall: bool,
     progress: Mutex<Progress>,
     /// Whether the ending itself was sent.
     start: Start,
@@ -51,7 +53,13 @@ struct Progress {
 impl EndingCall {
     /// Creates a call that hasn't begun.
     pub fn new(activities: &'static Activities, handle: Handle, client: Arc<Client>) -> Self {
-        EndingCall { activities, handle, client, progress: Mutex::default(), start: Start::default() }
+        let (progress, start) = (Mutex::default(), Start::default());
+        EndingCall { activities, handle, client, is_of_stall: false, progress, start }
+    }
+
+    /// Creates a call that reports a stall.
+    pub fn of_stall(activities: &'static Activities, handle: Handle, client: Arc<Client>) -> Self {
+        EndingCall { is_of_stall: true, ..Self::new(activities, handle, client) }
     }
 
     /// Ends the activity, with its beats suspended. A failure also carries the details that the server doesn't have yet.
@@ -73,7 +81,8 @@ impl EndingCall {
                 return Err(error);
             }
         }
-        registry.with(self.handle, Activity::begin_ending)??;
+        let begin = if self.is_of_stall { Activity::begin_stall_ending } else { Activity::begin_ending };
+        registry.with(self.handle, begin)??;
         self.progress.lock().has_begun = true;
         let outcome = self.send(deadline, ending).await;
         if std::mem::take(&mut *self.progress.lock()).has_begun {
@@ -132,9 +141,10 @@ impl EndingCall {
 
     fn apply(&self, outcome: &Result<()>) {
         let due = self.activities.registry.change(self.handle, |activity| {
-            activity.finish_ending(outcome, Moment::now()).then(|| activity.due())
+            activity.finish_ending(outcome, Moment::now());
+            activity.due()
         });
-        if let Ok(Some(due)) = due {
+        if let Ok(due) = due {
             self.activities.wake_at(self.handle, due);
         }
         self.activities.publish_signals(self.handle);

@@ -40,6 +40,8 @@ impl Serialize for Report<'_> {
         map.serialize_entry("failed_tries", &info.counts.failed_tries)?;
         map.serialize_entry("leases_regained", &info.counts.leases_regained)?;
         map.serialize_entry("last_error", &info.last_error.as_ref().map(LastError))?;
+        map.serialize_entry("status", &(!info.status.is_empty()).then_some(&info.status))?;
+        map.serialize_entry("since_progress_ms", &ms(info.since_progress))?;
         map.end()
     }
 }
@@ -78,11 +80,14 @@ mod tests {
             next_beat: None,
             counts: Counts::default(),
             last_error: Some(Error::new(Status::Unavailable, "a \"quoted\"\nmessage")),
+            status: "loading".into(),
+            since_progress: Duration::from_millis(7),
         };
         let text = info.json(Signals::PAUSED);
         let read: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&read["signals"], &read["lease_left_ms"]), (&2.into(), &serde_json::Value::Null));
         assert_eq!(read["addressed_by"], "ids");
+        assert_eq!((&read["status"], &read["since_progress_ms"]), (&"loading".into(), &7.into()));
         assert_eq!(read["last_error"]["message"], "a \"quoted\"\nmessage");
         assert_eq!(read["last_error"]["name"], "THB_UNAVAILABLE");
     }

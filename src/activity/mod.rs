@@ -12,6 +12,7 @@
 //! | `due_queue` | when the scheduler must examine which activity |
 //! | `scheduler` | sends what is due |
 //! | `watch` | one waiter for many activities |
+//! | `stall`, `stall_options`, `stack_text` | missing progress: its options and its report |
 //! | `signal_log` | logs and counts changes of signals |
 //! | `exit_flush` | the last beats of a process that ends |
 //! | `info` | the report on an activity, as JSON |
@@ -28,6 +29,9 @@ pub mod registry;
 mod schedule;
 pub mod scheduler;
 mod signal_log;
+mod stack_text;
+mod stall;
+pub mod stall_options;
 pub mod state;
 pub mod wake_queue;
 pub mod watch;
@@ -56,6 +60,7 @@ use exit_flush::ExitFlush;
 pub use exit_flush::PendingExit;
 use handle::Handle;
 use registry::{Checked, Registry};
+use stall::Stacks;
 use state::WaitingCall;
 use wake_queue::WakeQueue;
 use watch::Watches;
@@ -95,6 +100,7 @@ pub struct Activities {
     /// Counts the beginnings and the ends of [`Activities::close_all`].
     closings: AtomicU32,
     exit_flush: ExitFlush,
+    stacks: Stacks,
 }
 
 impl Activities {
@@ -111,6 +117,7 @@ impl Activities {
             disconnected: AtomicBool::new(true),
             closings: AtomicU32::new(0),
             exit_flush: ExitFlush::default(),
+            stacks: Stacks::default(),
         }
     }
 

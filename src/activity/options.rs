@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::stall_options::StallOptions;
 use crate::{
     config::handoff::{self, HandedOver},
     model::{
@@ -21,8 +22,10 @@ pub struct OpenOptions {
     pub heartbeat_timeout: Duration,
     /// Whether to send beats without records.
     pub pulse: bool,
-    /// How long without progress before the pulse stops; zero: never.
+    /// How long without progress before the activity is stalled; zero: never.
     pub stall_timeout: Duration,
+    /// What happens then.
+    pub stall: StallOptions,
     /// The longest time between two beats, to receive signals sooner; zero: the heartbeat timeout decides.
     pub cancel_poll: Duration,
     /// The details that the attempt started with, if they were handed over; without values if it had none.
@@ -84,10 +87,12 @@ impl OpenOptions {
         let is_inactive = from_env && ids.is_none() && may_be_inactive && handoff::is_absent()?;
         let has_token = from_env && !is_inactive && (ids.is_none() || handoff::has_token());
         let attempt = attempt(options)?;
+        let stall_timeout = time(options, "stall_timeout_ms")?.unwrap_or_default();
         Ok(OpenOptions {
             heartbeat_timeout: time(options, "heartbeat_timeout_ms")?.unwrap_or(handed.heartbeat_timeout),
             pulse: options.boolean("pulse")?.unwrap_or(true),
-            stall_timeout: time(options, "stall_timeout_ms")?.unwrap_or_default(),
+            stall_timeout,
+            stall: StallOptions::read(options, stall_timeout)?,
             cancel_poll: time(options, "cancel_poll_ms")?.unwrap_or_default(),
             initial_details: match options.string("initial_details")? {
                 Some(text) => Some(Payloads::from_base64(&options.at("initial_details"), &text)?),
@@ -159,7 +164,7 @@ fn ids(options: &mut Object<'_>) -> Result<Option<Ids>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::status::Status;
+    use crate::{activity::stall_options::StallAction, model::status::Status};
 
     #[test]
     fn default_is_a_pulse_with_details_from_the_server() {
@@ -170,7 +175,7 @@ mod tests {
     #[test]
     fn every_option_sets_its_field() {
         let options = OpenOptions::read(
-            br#"{"heartbeat_timeout_ms":2e3,"pulse":false,"stall_timeout_ms":5,"cancel_poll_ms":6,"initial_details":"",
+            br#"{"heartbeat_timeout_ms":2e3,"pulse":false,"stall_timeout_ms":5,"stall_action":"fail","stall_report":"brief","cancel_poll_ms":6,"initial_details":"",
                  "age_ms":7,"attempt_remaining_ms":8,"workflow_id":"w","run_id":"r","activity_id":"a","attempt":9,
                  "require_encoded":true,"verify":true,"when_absent":"inactive"}"#,
         );
@@ -178,6 +183,7 @@ mod tests {
             heartbeat_timeout: Duration::from_secs(2),
             pulse: false,
             stall_timeout: Duration::from_millis(5),
+            stall: StallOptions { action: StallAction::Fail, dump: None, is_brief: true },
             cancel_poll: Duration::from_millis(6),
             initial_details: Some(Payloads::default()),
             age: Duration::from_millis(7),

@@ -43,6 +43,8 @@ const MAX_EXAMINED: usize = 1024;
 const ENCODING: TryTime = TryTime { answer: Duration::from_secs(60), silence: Duration::from_secs(60) };
 /// The longest sleep of the scheduler. After it, the scheduler notices that the clock jumped ahead during a suspend.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// A wake-up that is this late shows that the process was frozen, or that the machine was suspended.
+const FROZEN_AFTER: Duration = Duration::from_millis(250);
 
 /// Sends what is due, until it is dropped or replaced by the scheduler of another connection.
 pub async fn run(activities: &'static Activities, client: Arc<Client>, number: u32) {
@@ -63,6 +65,7 @@ async fn send(activities: &'static Activities, client: Arc<Client>, number: u32)
         shared: Arc::default(),
     };
     let mut pending_exit = PendingExit::default();
+    let mut rounds = Rounds::begin(Moment::now());
     loop {
         #[cfg(test)]
         tests::fall_if_planted();
@@ -72,10 +75,44 @@ async fn send(activities: &'static Activities, client: Arc<Client>, number: u32)
             scheduler.due.advance(handle, due);
         }
         scheduler.count_released();
-        scheduler.send_due(Moment::now());
+        let now = Moment::now();
+        if let Some(time) = rounds.next(now) {
+            activities.exclude_from_stalls(time, now);
+        }
+        scheduler.send_due(now);
         let sleep = scheduler.due.next().map_or(LONGEST_SLEEP, |due| due.since(Moment::now()));
+        let sleep = rounds.sleep(sleep.min(LONGEST_SLEEP));
         // An early wake-up is harmless.
-        let _ = timeout(sleep.min(LONGEST_SLEEP), wake_queue.filled()).await;
+        let _ = timeout(sleep, wake_queue.filled()).await;
+    }
+}
+
+/// Detects that the process didn't run: the scheduler is woken much later than it asked for.
+struct Rounds {
+    last: Moment,
+    sleep: Duration,
+}
+
+impl Rounds {
+    fn begin(now: Moment) -> Self {
+        Rounds { last: now, sleep: Duration::ZERO }
+    }
+
+    /// Notes how long the scheduler sleeps.
+    fn sleep(&mut self, time: Duration) -> Duration {
+        self.sleep = time;
+        time
+    }
+
+    /// Begins a round. Returns for how long the process didn't run since the last one, if it didn't.
+    fn next(&mut self, now: Moment) -> Option<Duration> {
+        let passed = now.since(std::mem::replace(&mut self.last, now));
+        match passed.saturating_sub(self.sleep) {
+            late if late < FROZEN_AFTER => None,
+            // Within the sleep, too: the process may have been frozen at its beginning.
+            late if late >= LONGEST_SLEEP => Some(passed),
+            late => Some(late),
+        }
     }
 }
 
@@ -122,8 +159,12 @@ impl Scheduler {
 
     fn send_due(&mut self, now: Moment) {
         while let Some(handle) = self.due.pop(now) {
+            let is_stalled = self.activities.check_stall(handle, now);
             // Publish signals that the clock sets at once: they must not wait for requests of other activities.
             self.activities.publish_signals(handle);
+            if is_stalled {
+                tokio::spawn(self.activities.report_stall(handle, self.client.clone()));
+            }
             self.waiting.push_back(handle);
         }
         // Each activity is examined once per round; those of a crowded workflow return to the end of the queue.
@@ -142,11 +183,11 @@ impl Scheduler {
             let details = activity.next_encoding(now);
             let is_crowded = self.per_workflow.get(&activity.workflow) >= Some(&MAX_IN_FLIGHT_PER_WORKFLOW);
             let step = (!is_crowded).then(|| (activity.workflow, activity.next_step(now)));
-            (details, activity.encoding_due(), step)
+            (details, activity.encoding_due().min(activity.stall_due()), step)
         });
         // Otherwise the handle was closed.
-        let Ok((details, encoding_due, step)) = next else { return };
-        self.due.advance(handle, encoding_due);
+        let Ok((details, examined_at, step)) = next else { return };
+        self.due.advance(handle, examined_at);
         if let Some(details) = details {
             let encoding = Encoding { activities: self.activities, handle, is_reported: false };
             tokio::spawn(encoding.run(self.client.clone(), details));
@@ -326,6 +367,25 @@ mod tests {
         model::payload::Encoding,
         runtime::Runtime,
     };
+
+    #[test]
+    fn late_wake_up_shows_a_frozen_process() {
+        let (mut now, ms) = (Moment::now(), Duration::from_millis);
+        let mut rounds = Rounds::begin(now);
+        // The sleep, the time that passes, and the time that doesn't count.
+        for (sleep, passes, excluded) in [
+            (1000, 1000, None),
+            (1000, 1200, None),
+            (1000, 10, None),
+            (1000, 1300, Some(300)),
+            (0, 60_000, Some(60_000)),
+            (1000, 60_000, Some(60_000)),
+        ] {
+            rounds.sleep(ms(sleep));
+            now = now.later(ms(passes));
+            assert_eq!(rounds.next(now), excluded.map(ms), "{sleep} {passes}");
+        }
+    }
 
     static PLANTED: AtomicBool = AtomicBool::new(false);
 

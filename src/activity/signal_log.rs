@@ -1,6 +1,6 @@
 //! Logs and counts changes of an activity's signals, and logs a missing heartbeat timeout.
 
-use super::{Activities, handle::Handle, state::SignalChange};
+use super::{Activities, handle::Handle, stall_options::StallAction, state::SignalChange};
 use crate::{
     model::{attempt::Ids, signals::Signals},
     telemetry::log_record::{Event, Value},
@@ -28,7 +28,7 @@ impl Activities {
                 activity_id,
                 workflow_id,
             ];
-            let (event, words) = words(signal, is_set, name);
+            let (event, words) = words(signal, is_set, name, change.stall_action);
             self.telemetry.log.write(event, fields, || match (&change.why, is_set) {
                 (Some(why), true) => format!("activity {activity}: {words}; last error: {why}"),
                 _ => format!("activity {activity}: {words}"),
@@ -57,7 +57,7 @@ fn fields(handle: Handle, ids: &Ids) -> [(&'static str, Value<'_>); 3] {
     ]
 }
 
-fn words(signal: Signals, is_set: bool, name: &str) -> (Event, String) {
+fn words(signal: Signals, is_set: bool, name: &str, action: StallAction) -> (Event, String) {
     let (event, words) = match (signal, is_set) {
         (Signals::LEASE_LOST, true) => (
             Event::LeaseLost,
@@ -65,7 +65,12 @@ fn words(signal: Signals, is_set: bool, name: &str) -> (Event, String) {
         ),
         (Signals::LEASE_LOST, false) => (Event::LeaseRegained, "a beat was acknowledged again"),
         (Signals::STALLED, true) => {
-            (Event::Stalled, "no progress for the stall timeout; its beats have stopped")
+            let words = match action {
+                StallAction::Stop => "no progress for the stall timeout; its beats have stopped",
+                StallAction::Warn => "no progress for the stall timeout; its beats continue",
+                StallAction::Fail => "no progress for the stall timeout; the attempt is failed",
+            };
+            (Event::Stalled, words)
         }
         (Signals::REFUSED, true) => {
             (Event::BeatsRefused, "the server refuses its beats, and retries don't help")

@@ -325,6 +325,7 @@ mod tests {
         let activity = Activity::open(b"token", OpenOptions::read(options).unwrap(), opened).unwrap();
         let handle = activities.registry.insert(activity).unwrap();
         let watch = activities.open_watch().unwrap();
+        activities.check_stall(handle, Moment::now());
         activities.add_to_watch(watch, handle.number(), Signals::STALLED, 0).unwrap();
         let next = || activities.next_of_watch(watch, Timeout::Zero).unwrap().map(|news| news.signals);
         assert!(next().is_some_and(|signals| signals.contains(Signals::STALLED)));

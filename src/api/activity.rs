@@ -30,7 +30,7 @@ use crate::{
         status::Status,
     },
     process::{self, call::Call},
-    sys::clock::Moment,
+    sys::{clock::Moment, stack_dump},
     telemetry::log_record::Event,
 };
 
@@ -117,6 +117,13 @@ pub fn record(number: u64, encoding: Encoding, data: &[u8]) -> Result<Signals> {
 pub fn touch(number: u64) -> Result<Signals> {
     let (activities, handle) = find(number)?;
     activities.progress(handle, |activity, _, now| activity.touch(now))
+}
+
+/// Sets what the work is doing. Reports no progress. Never waits.
+pub fn set_status(number: u64, text: &str) -> Result<()> {
+    let (activities, handle) = find(number)?;
+    let thread = stack_dump::current_thread();
+    activities.registry.with_open(handle, |activity| activity.set_status(text, thread))?
 }
 
 /// Returns the current signals. Never waits.

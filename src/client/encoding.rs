@@ -68,6 +68,11 @@ impl EncodedEnding {
 }
 
 impl Client {
+    /// Returns whether messages and stack traces of failures are encoded.
+    pub fn encodes_common_attributes(&self) -> bool {
+        self.codec.is_some() && self.encodes_common_attributes
+    }
+
     /// Encodes values. A try of an open activity's record is one [`Effort::Once`].
     pub async fn encode(
         &self,

@@ -55,6 +55,21 @@ impl Report {
         report.map_err(|error| error.as_status(Status::InvalidArgument))
     }
 
+    /// Creates a retryable failure that the library reports itself.
+    pub fn of_library(kind: &str, message: String, stack_trace: String) -> Self {
+        let info = ApplicationFailureInfo { r#type: kind.to_owned(), ..ApplicationFailureInfo::default() };
+        Report {
+            failure: Box::new(Failure {
+                message,
+                source: DEFAULT_SOURCE.to_owned(),
+                stack_trace,
+                failure_info: Some(FailureInfo::ApplicationFailureInfo(info)),
+                ..Failure::default()
+            }),
+            heartbeat_details: None,
+        }
+    }
+
     /// Moves the message and the stack trace of the failure and of its causes into values that a codec can encode. Failures
     /// for which that was done stay as they are.
     pub fn hide_common_attributes(&mut self, message: &str) {

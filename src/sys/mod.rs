@@ -16,5 +16,6 @@ pub mod reactor;
 pub mod signals;
 #[cfg(test)]
 pub mod simulated;
+pub mod stack_dump;
 pub mod stderr;
 pub mod sync;

@@ -95,8 +95,10 @@ events! {
     RequestRefused = "request_refused" Debug at most 20 then every 1 s,
     /// A signal of an open activity was set or cleared.
     Signal = "signal" Info at most 50 then every 1 s,
-    /// The pulse of an open activity has stopped for lack of progress.
+    /// An open activity makes no progress.
     Stalled = "stalled" Warn at most 20 then every 1 s,
+    /// What an open activity without progress is doing, or why that couldn't be reported.
+    StallReport = "stall_report" Warn at most 5 then every 10 s,
     /// No beat of an open activity was acknowledged for a heartbeat timeout.
     LeaseLost = "lease_lost" Warn at most 20 then every 1 s,
     /// A beat was acknowledged after the lease was lost.

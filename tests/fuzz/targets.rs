@@ -231,6 +231,7 @@ enum Step<'a> {
     OpenWell(u8, bool),
     Record(Handle, Encoded, Bytes<'a>),
     Touch(Handle),
+    SetStatus(Handle, Bytes<'a>),
     GetSignals(Handle),
     WaitFor(Handle, u32, u32, Wait),
     Opening(Handle, Wait),
@@ -405,6 +406,10 @@ impl World {
             }
             Step::Touch(handle) => {
                 let _ = call!(thb_activity_touch(self.handle(&handle), &mut signals));
+            }
+            Step::SetStatus(handle, text) => {
+                let (text, len) = text.pair();
+                let _ = call!(thb_activity_set_status(self.handle(&handle), text.cast(), len));
             }
             Step::GetSignals(handle) => {
                 let _ = call!(thb_activity_get_signals(self.handle(&handle), &mut signals));

@@ -64,6 +64,7 @@ exports.FUNCTIONS = {
   thb_activity_open: 'int32_t thb_activity_open(void *token, size_t token_len, void *options_json, size_t options_len, _Out_ uint64_t *activity_out, _Out_ void **error_out)',
   thb_activity_heartbeat: 'int32_t thb_activity_heartbeat(uint64_t activity, int32_t encoding, void *details, size_t details_len, _Out_ uint32_t *signals_out, _Out_ void **error_out)',
   thb_activity_touch: 'int32_t thb_activity_touch(uint64_t activity, _Out_ uint32_t *signals_out, _Out_ void **error_out)',
+  thb_activity_set_status: 'int32_t thb_activity_set_status(uint64_t activity, void *text, size_t text_len, _Out_ void **error_out)',
   thb_activity_get_signals: 'int32_t thb_activity_get_signals(uint64_t activity, _Out_ uint32_t *signals_out, _Out_ void **error_out)',
   thb_activity_wait: 'int32_t thb_activity_wait(uint64_t activity, uint32_t mask, uint32_t known_signals, uint32_t timeout_ms, _Out_ uint32_t *signals_out, _Out_ void **error_out)',
   thb_activity_get_details: 'int32_t thb_activity_get_details(uint64_t activity, uint32_t timeout_ms, _Out_ void **details_out, _Out_ void **error_out)',

@@ -106,6 +106,7 @@ PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "thb_activity_heartbeat": (c_int32, (c_uint64, c_int32, c_void_p, c_size_t, POINTER(c_uint32),
         POINTER(ErrorPtr))),
     "thb_activity_touch": (c_int32, (c_uint64, POINTER(c_uint32), POINTER(ErrorPtr))),
+    "thb_activity_set_status": (c_int32, (c_uint64, c_char_p, c_size_t, POINTER(ErrorPtr))),
     "thb_activity_get_signals": (c_int32, (c_uint64, POINTER(c_uint32), POINTER(ErrorPtr))),
     "thb_activity_wait": (c_int32, (c_uint64, c_uint32, c_uint32, c_uint32, POINTER(c_uint32),
         POINTER(ErrorPtr))),

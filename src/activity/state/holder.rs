@@ -65,14 +65,14 @@ impl Activity {
     fn recorded(&mut self, now: Moment) -> bool {
         self.counts.records += 1;
         self.records.add();
-        self.last_progress = now;
+        (self.last_progress, self.is_stalled) = (now, false);
         self.advance_due(now)
     }
 
     /// Notes progress without details. Returns the same as [`Activity::record`].
     pub fn touch(&mut self, now: Moment) -> Result<bool> {
         self.check_usable()?;
-        let was_stalled = self.is_stalled(now);
+        let was_stalled = std::mem::take(&mut self.is_stalled);
         (self.last_progress, self.last_touch) = (now, now);
         if self.pulse && !was_stalled {
             return Ok(false);
@@ -117,9 +117,9 @@ impl Activity {
     pub fn signals(&self, now: Moment) -> Signals {
         let is_over = self.is_over();
         self.asked
-            | Signals::GONE.when(self.lifecycle == Lifecycle::Gone)
+            | Signals::GONE.when(is_over && (self.lifecycle == Lifecycle::Gone || self.has_ended_by_stall()))
             | Signals::LEASE_LOST.when(!is_over && self.lease.is_lost(now))
-            | Signals::STALLED.when(!is_over && self.is_stalled(now))
+            | Signals::STALLED.when(self.is_stalled && (!is_over || self.has_ended_by_stall()))
             | Signals::REFUSED.when(!is_over && self.refusal().is_some())
             | Signals::DEADLINE.when(now > self.deadline)
             | Signals::UNSEEDED.when(!is_over && now > self.unseeded_at())
@@ -127,7 +127,7 @@ impl Activity {
 
     /// Returns when the signals change next without a call or an answer.
     pub fn next_change(&self, now: Moment) -> Moment {
-        let times = [self.lease.end(), self.stalls_at(), self.deadline, self.unseeded_at()];
+        let times = [self.lease.end(), self.deadline, self.unseeded_at()];
         times.into_iter().filter(|time| *time >= now).min().unwrap_or(Moment::NEVER)
     }
 
@@ -305,6 +305,8 @@ impl Activity {
             next_beat: until(self.due),
             counts: self.counts,
             last_error: self.last_error().cloned(),
+            status: self.status().to_owned(),
+            since_progress: now.since(self.last_progress),
         }
     }
 
@@ -313,9 +315,21 @@ impl Activity {
     pub fn check_usable(&self) -> Result<()> {
         match self.lifecycle {
             Lifecycle::Open | Lifecycle::Ending | Lifecycle::Inactive => Ok(()),
-            Lifecycle::Ended => Err(Error::new(Status::Ended, "this handle has ended the activity")),
+            Lifecycle::Ended => Err(self.ended()),
             Lifecycle::Gone => Err(self.gone()),
         }
+    }
+
+    fn ended(&self) -> Error {
+        Error::new(
+            Status::Ended,
+            match self.has_ended_by_stall() {
+                true => {
+                    "the library has failed the attempt, because nothing was recorded for stall_timeout_ms (stall_action): stop the work"
+                }
+                false => "this handle has ended the activity",
+            },
+        )
     }
 
     fn gone(&self) -> Error {
@@ -331,19 +345,6 @@ impl Activity {
     #[inline]
     pub fn is_over(&self) -> bool {
         matches!(self.lifecycle, Lifecycle::Ended | Lifecycle::Gone)
-    }
-
-    #[inline]
-    fn stalls_at(&self) -> Moment {
-        if self.stall_ms == 0 || self.asked.contains(Signals::PAUSED) {
-            return Moment::NEVER;
-        }
-        self.last_progress.later_ms(self.stall_ms)
-    }
-
-    #[inline]
-    pub(super) fn is_stalled(&self, now: Moment) -> bool {
-        now > self.stalls_at()
     }
 
     /// Returns when `UNSEEDED` is set: a pulse was due, but the details that the server holds aren't known.

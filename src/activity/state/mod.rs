@@ -8,6 +8,7 @@
 //! | `holder` | the functions for the holder: record, read, flush, end |
 //! | `requests` | the functions for the scheduler: the next request, and its outcome |
 //! | `encoder` | the details that wait for the codec |
+//! | `stall` | missing progress, and the status text |
 //! | `give_up` | abandons a try that delays a waiting call |
 //! | `lease`, `records`, `try_history` | the values that these change |
 
@@ -17,6 +18,7 @@ mod holder;
 mod lease;
 mod records;
 mod requests;
+mod stall;
 mod try_history;
 
 use std::{sync::Arc, time::Duration};
@@ -24,7 +26,7 @@ use std::{sync::Arc, time::Duration};
 pub use give_up::WaitingCall;
 pub use holder::encode_details;
 
-use super::{address::ActivityAddress, options::OpenOptions, schedule::Schedule};
+use super::{address::ActivityAddress, options::OpenOptions, schedule::Schedule, stall_options::StallAction};
 use crate::{
     client::{Acknowledgement, Found, rpc_error::RpcError},
     model::{
@@ -41,6 +43,8 @@ use crate::{
 use encoder::Encoder;
 use lease::Lease;
 use records::RecordSequence;
+use stall::Extras;
+pub use stall::StallFacts;
 use try_history::TryHistory;
 
 /// The state of an open activity.
@@ -62,8 +66,9 @@ pub struct Activity {
     /// Whether the try in flight must be given up because it delays a waiting call.
     is_given_up: bool,
     timeout_lookup: TimeoutLookup,
-    poll_ms: u32,
-    stall_ms: u32,
+    /// Whether the scheduler has noted that no progress is made.
+    is_stalled: bool,
+    extras: Option<Box<Extras>>,
     /// The signals in the server's last answer. Cancel and reset stay set.
     asked: Signals,
     /// The signals that were published last.
@@ -217,6 +222,8 @@ pub struct SignalChange {
     pub ids: Ids,
     /// The last error.
     pub why: Option<String>,
+    /// What happens in a stall.
+    pub stall_action: StallAction,
 }
 
 /// The facts of `thb_activity_get_info`, except the signals.
@@ -244,6 +251,10 @@ pub struct Info {
     pub counts: Counts,
     /// The last error.
     pub last_error: Option<Error>,
+    /// What the work is doing, as its holder has reported; empty if it hasn't.
+    pub status: String,
+    /// How long nothing was recorded, not counting time that doesn't count for a stall.
+    pub since_progress: Duration,
 }
 
 impl Activity {
@@ -273,8 +284,8 @@ impl Activity {
             in_flight: false,
             is_given_up: false,
             timeout_lookup: TimeoutLookup::NotNeeded,
-            poll_ms: ms(options.cancel_poll),
-            stall_ms: ms(options.stall_timeout),
+            is_stalled: false,
+            extras: Extras::of(ms(options.cancel_poll), ms(options.stall_timeout), &options.stall),
             asked: Signals::default(),
             published: Signals::default(),
             publications: 0,
@@ -327,7 +338,7 @@ impl Activity {
 
     /// Returns when the scheduler must examine the activity next.
     pub fn due(&self) -> Moment {
-        self.due.min(self.encoding_due())
+        self.due.min(self.encoding_due()).min(self.stall_due())
     }
 
     /// Returns when the scheduler must begin to encode details.
@@ -337,7 +348,8 @@ impl Activity {
     }
 
     fn schedule(&self) -> Schedule {
-        let poll = Duration::from_millis(self.poll_ms.into());
+        let poll_ms = self.extras.as_ref().map_or(0, |extras| extras.poll_ms);
+        let poll = Duration::from_millis(poll_ms.into());
         Schedule::new(self.lease.timeout(), poll, self.tries.longest_answer())
     }
 

@@ -41,7 +41,7 @@ impl Activity {
         } else {
             schedule.look_time(left, ran_out)
         };
-        match self.next_request(now) {
+        match self.next_request() {
             None => {
                 self.due = Moment::NEVER;
                 Step::Nothing
@@ -76,14 +76,14 @@ impl Activity {
         (self.in_flight, self.is_given_up, self.try_began) = (true, false, now);
     }
 
-    fn next_request(&self, now: Moment) -> Option<Request> {
+    fn next_request(&self) -> Option<Request> {
         // The first record doesn't wait for the lookup of the timeout.
         let looks_up_timeout =
             self.timeout_lookup == TimeoutLookup::Due && (self.has_sent() || !self.has_ready_record());
         if looks_up_timeout || self.wants_initial_details() {
             return Some(Request::Describe);
         }
-        if !self.has_news() && (!self.pulse || self.is_stalled(now)) {
+        if !self.has_news() && (!self.pulse || self.stall_stops_pulse()) {
             return None;
         }
         Some(if self.can_beat() { Request::Beat } else { Request::Describe })
@@ -108,7 +108,7 @@ impl Activity {
             Outcome::Failed(error) => self.failed(error, now),
             Outcome::GivenUp => self.given_up(now),
         }
-        Effects { due: self.due, lease_margin }
+        Effects { due: self.due.min(self.stall_due()), lease_margin }
     }
 
     /// Applies an acknowledged beat. Returns the fraction of the lease that was left.
@@ -130,9 +130,9 @@ impl Activity {
         self.counts.beats += 1;
         self.tries.note_answer(now.since(self.last_send), self.lease.timeout());
         self.tries.succeed();
-        if self.asked.contains(Signals::PAUSED) {
+        if (self.asked | answer.signals).contains(Signals::PAUSED) {
             // Time during a pause doesn't count as time without progress.
-            self.last_progress = now;
+            (self.last_progress, self.is_stalled) = (now, false);
         }
         let sticky = Signals::CANCEL_REQUESTED | Signals::RESET;
         self.asked = answer.signals | Signals::from_bits(self.asked.bits() & sticky.bits());
@@ -322,6 +322,7 @@ impl Activity {
             before,
             ids: self.address.ids().unwrap_or_default(),
             why: self.tries.last_error().map(|error| error.message().to_owned()),
+            stall_action: self.stall_action(),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The rules of an open activity. Each test is a sequence of events with their times and the expected next steps.
 
 mod encoder;
+mod stall;
 
 use bytes::Bytes;
 
@@ -49,6 +50,8 @@ impl Story {
 
     fn after(&mut self, time: Duration) -> &mut Self {
         self.now = self.now.later(time);
+        // As the scheduler does.
+        self.activity.check_stall(self.now);
         self
     }
 

@@ -60,6 +60,15 @@ static void values(void) {
     FAILS(THB_NOT_CONNECTED, FAILURE(NULL, 0));
 }
 
+static void statuses(void) {
+#define STATUS(p, n) thb_activity_set_status(1, p, n, err)
+    REFUSES_BAD_BYTES(STATUS);
+    FAILS_BECAUSE(THB_INVALID_ARGUMENT, STATUS("\xff", 1));
+    CHECK(strstr(thb_error_message(error), "text isn't UTF-8"));
+    thb_error_free(error);
+    FAILS(THB_INVALID_HANDLE, STATUS(NULL, 0));
+}
+
 static void options(void) {
 #define CONNECT(p, n) thb_connect(p, n, err)
     REFUSES_BAD_BYTES(CONNECT);
@@ -99,6 +108,7 @@ int main(void) {
     tokens();
     values();
     options();
+    statuses();
     timeouts();
     encodings();
     return 0;

@@ -49,6 +49,8 @@ static void calls_do_nothing_and_succeed(thb_activity_t activity) {
         SUCCEEDS(thb_activity_heartbeat(activity, THB_ENCODING_JSON, "41", 2, &signals, err));
         CHECK(signals == 0);
         SUCCEEDS(thb_activity_touch(activity, &signals, err));
+        SUCCEEDS(thb_activity_set_status(activity, "loading", 7, err));
+        SUCCEEDS(thb_activity_set_status(activity, NULL, 0, err));
         SUCCEEDS(thb_activity_get_signals(activity, &signals, err));
         CHECK(signals == 0);
         thb_details_t *details;

@@ -12,6 +12,7 @@
     X(thb_status_t, thb_activity_open, (const void *token, size_t token_len, const char *options_json, size_t options_len, thb_activity_t *activity_out, struct thb_error_t **error_out), (token, token_len, options_json, options_len, activity_out, error_out)) \
     X(thb_status_t, thb_activity_heartbeat, (thb_activity_t activity, thb_encoding_t encoding, const void *details, size_t details_len, uint32_t *signals_out, struct thb_error_t **error_out), (activity, encoding, details, details_len, signals_out, error_out)) \
     X(thb_status_t, thb_activity_touch, (thb_activity_t activity, uint32_t *signals_out, struct thb_error_t **error_out), (activity, signals_out, error_out)) \
+    X(thb_status_t, thb_activity_set_status, (thb_activity_t activity, const char *text, size_t text_len, struct thb_error_t **error_out), (activity, text, text_len, error_out)) \
     X(thb_status_t, thb_activity_get_signals, (thb_activity_t activity, uint32_t *signals_out, struct thb_error_t **error_out), (activity, signals_out, error_out)) \
     X(thb_status_t, thb_activity_wait, (thb_activity_t activity, uint32_t mask, uint32_t known_signals, uint32_t timeout_ms, uint32_t *signals_out, struct thb_error_t **error_out), (activity, mask, known_signals, timeout_ms, signals_out, error_out)) \
     X(thb_status_t, thb_activity_get_details, (thb_activity_t activity, uint32_t timeout_ms, struct thb_details_t **details_out, struct thb_error_t **error_out), (activity, timeout_ms, details_out, error_out)) \

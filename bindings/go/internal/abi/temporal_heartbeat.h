@@ -230,8 +230,8 @@ typedef enum thb_encoding {
 //   GONE              The activity is over for this token; the library sends nothing more. Stop the work.
 //   LEASE_LOST        No beat was acknowledged for a whole heartbeat timeout. Another attempt may be running: stop, or
 //                     make sure that nothing is done twice. Cleared by the next acknowledged beat, or by GONE.
-//   STALLED           No record or touch for stall_timeout_ms: the pulse has stopped. The next record or touch
-//                     clears the signal.
+//   STALLED           No record or touch for stall_timeout_ms, so the pulse has stopped, or as stall_action says. The
+//                     next record or touch clears the signal. If the library has failed the attempt, GONE is set too.
 //   REFUSED           The server refuses the beats permanently. thb_activity_get_info has the reason; correct it.
 //   DEADLINE          attempt_remaining_ms has passed: a hint. The library sends a beat to ask the server. GONE follows
 //                     if the attempt is over.
@@ -469,8 +469,22 @@ thb_status_t thb_report_cancelled(const void *token,
 //                         server about the activity for another reason, it takes the timeout from the answer. It
 //                         doesn't poll for changes
 //   pulse                 false: send beats only for records, not to keep the activity alive (true)
-//   stall_timeout_ms      after this time without a record or touch the pulse stops, so that hung work is retried (0:
-//                         never)
+//   stall_timeout_ms      after this time without a record or touch the activity is stalled (0: never). Time in which
+//                         the activity is paused doesn't count. Nor does time of more than a second in which the
+//                         process is frozen, or the machine suspended
+//   stall_action          what happens then. "stop": the pulse stops, so that the server times the attempt out. "warn":
+//                         only the signal, the log and the metrics show it. "fail": the library ends the attempt
+//                         with a retryable failure of the type Stalled, which carries the newest record, the time
+//                         without progress, the status (thb_activity_set_status) and the stacks. Progress before
+//                         that call prevents it ("stop")
+//   stall_signal          in a stall, send this signal to the thread that opened the activity, or set the status last.
+//                         Its handler writes the stacks to a pipe (none). The library installs no handler
+//   stall_stack_fd        the read end of that pipe. The library reads for at most 2 s, until a NUL or until nothing
+//                         follows for 0.3 s. A block that begins with "Current thread" is moved to the front, and
+//                         32 KiB are kept. Make the write end non-blocking. Without stall_signal the program writes
+//                         when it sees THB_SIGNAL_STALLED. Keep both ends open until the handle is closed (none)
+//   stall_report          "brief": the failure has neither the status nor the stacks ("full"). With a codec, or
+//                         require_encoded, it has them only with encode_common_attributes
 //   cancel_poll_ms        send a beat at least this often, to receive signals sooner (0: the timeout decides)
 //   initial_details       base64 of the encoded Payloads that the attempt started with; "": it has none; absent: the
 //                         server is asked before the first beat
@@ -532,6 +546,17 @@ thb_status_t thb_activity_heartbeat(thb_activity_t activity,
 // Reports progress without details, which restarts the stall timeout. Otherwise as thb_activity_heartbeat.
 thb_status_t thb_activity_touch(thb_activity_t activity, uint32_t *signals_out, struct thb_error_t **error_out);
 
+// Sets what the work is doing now, as UTF-8 of at most 4 KiB, for example "loading shard 7". It replaces the previous
+// text; (NULL, 0) removes it. thb_activity_get_info shows it, and so does the failure of a stall (stall_action). It is
+// no progress: it doesn't restart the stall timeout. Don't put secrets into it.
+//
+// Thread-safe. Never waits. The text is borrowed for the call. Allowed after the end of the activity.
+// Returns THB_OK, THB_TOO_LARGE, THB_INVALID_ARGUMENT (no UTF-8), THB_INVALID_HANDLE, THB_FORKED.
+thb_status_t thb_activity_set_status(thb_activity_t activity,
+                                     const char *text,
+                                     size_t text_len,
+                                     struct thb_error_t **error_out);
+
 // Returns the current signals, also after the activity has ended. Thread-safe. Never waits.
 // Returns THB_OK, THB_INVALID_HANDLE, THB_FORKED.
 thb_status_t thb_activity_get_signals(thb_activity_t activity, uint32_t *signals_out, struct thb_error_t **error_out);
@@ -581,6 +606,8 @@ thb_status_t thb_activity_get_details(thb_activity_t activity,
 //   failed_tries           how many tries of beats failed
 //   leases_regained        how often a beat was acknowledged after THB_SIGNAL_LEASE_LOST
 //   last_error             of the codec server while a record waits for it, otherwise of a beat: {code, name, message}
+//   status                 what thb_activity_set_status has set
+//   since_progress_ms      the time since the last record or touch, without the time that doesn't count for a stall
 //
 // Thread-safe. Never waits. The caller frees *info_out with thb_text_free.
 // Returns THB_OK, THB_INVALID_HANDLE, THB_FORKED, THB_INVALID_ARGUMENT.

@@ -66,6 +66,7 @@ module TemporalHeartbeat
     thb_activity_open: "int32_t thb_activity_open(void *token, size_t token_len, char *options_json, size_t options_len, uint64_t *activity_out, void **error_out)",
     thb_activity_heartbeat: "int32_t thb_activity_heartbeat(uint64_t activity, int32_t encoding, void *details, size_t details_len, uint32_t *signals_out, void **error_out)",
     thb_activity_touch: "int32_t thb_activity_touch(uint64_t activity, uint32_t *signals_out, void **error_out)",
+    thb_activity_set_status: "int32_t thb_activity_set_status(uint64_t activity, char *text, size_t text_len, void **error_out)",
     thb_activity_get_signals: "int32_t thb_activity_get_signals(uint64_t activity, uint32_t *signals_out, void **error_out)",
     thb_activity_wait: "int32_t thb_activity_wait(uint64_t activity, uint32_t mask, uint32_t known_signals, uint32_t timeout_ms, uint32_t *signals_out, void **error_out)",
     thb_activity_get_details: "int32_t thb_activity_get_details(uint64_t activity, uint32_t timeout_ms, void **details_out, void **error_out)",

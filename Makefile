@@ -229,16 +229,16 @@ lint: venv ## check formats, lints, types and prose, in every language
 	$(CARGO) fmt --check
 	$(CARGO) clippy --lib -- -D warnings
 	$(CARGO) clippy --all-targets --features cli -- -D warnings
-	cd bindings/go && test -z "$$($(GO)fmt -l . ../../tests/drivers/driver_go ../../examples/demo/workers/go ../../examples/parents/go ../../tests/interop/peers/go ../../benches/peers/go | tee /dev/stderr)"
+	cd bindings/go && test -z "$$($(GO)fmt -l . ../../tests/drivers/driver_go ../../examples/demo/workers/go ../../examples/parents/go ../../tests/interop/peers/go ../../benches/peers/go ../../docs/site/godoc | tee /dev/stderr)"
 	cd bindings/python && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy --strict temporal_heartbeat tests build_backend.py build_library.py hatch_build.py generate_abi.py
 	cd tests && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy .
 	$(VENV)/bin/ruff check --config tests/ruff.toml packaging/*.py && $(VENV)/bin/mypy --strict packaging/*.py
 	cd examples/recipes && $(VENV)/bin/ruff check --config ruff.toml . ../encrypted && $(VENV)/bin/ruff format --config ruff.toml --check . ../encrypted
 	cd benches && $(VENV)/bin/ruff check . && MYPYPATH=../tests $(VENV)/bin/mypy --config-file mypy.ini -p compare -p charts
 	cd bindings && $(VENV)/bin/ruff check generate_declarations.py && $(VENV)/bin/ruff format --line-length 120 --check generate_declarations.py && $(VENV)/bin/mypy --strict generate_declarations.py
-	for file in $$(git ls-files 'bindings/node/*.js' 'examples/node/*.js' 'tests/drivers/*.js'); do node --check "$$file" || exit 1; done
+	for file in $$(git ls-files 'bindings/node/*.js' 'examples/node/*.js' 'tests/drivers/*.js' 'tests/site/browser/*.mjs'); do node --check "$$file" || exit 1; done
 	test -z "$$(git ls-files 'bindings/ruby/*.rb' '*.gemspec' 'examples/ruby/*.rb' 'tests/drivers/*.rb' | xargs -n 1 ruby -wc 2>&1 | grep -vx 'Syntax OK' | tee /dev/stderr)"
-	cd docs && $(VENV)/bin/ruff check --config ../tests/ruff.toml pictures recordings && $(VENV)/bin/ruff format --config ../tests/ruff.toml --check pictures recordings && $(VENV)/bin/mypy --strict pictures recordings/record.py
+	cd docs && $(VENV)/bin/ruff check --config ../tests/ruff.toml pictures recordings site && $(VENV)/bin/ruff format --config ../tests/ruff.toml --check pictures/*.py recordings/*.py site/*.py && $(VENV)/bin/mypy --strict pictures recordings/record.py && cd site && $(VENV)/bin/mypy --strict *.py
 	cd tests && $(PYTHON) -m prose
 	cd examples/demo && $(VENV)/bin/ruff check . && MYPYPATH=../../bindings/python $(VENV)/bin/mypy --strict .
 

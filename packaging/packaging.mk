@@ -51,10 +51,9 @@ go-module: ## build in target/dist/go: the Go module as a proxy serves it, with 
 	@$(PYTHON) packaging/go_module.py $(DIST)/go v$(VERSION) \
 		$(if $(filter Linux,$(SYSTEM)),linux-$(shell uname -m)-$(LIBC)=$(SHIPPED)/libtemporal_heartbeat.a)
 
-reference: ## build in target/reference: the C reference as web pages (needs doxygen)
-	$(call needs,doxygen,it)
+reference: $(SITE_VENV)/.done ## build in target/reference: the C reference alone, as Doxygen lays it out
 	@mkdir -p target/reference
-	doxygen docs/Doxyfile
+	$(SITE_VENV)/bin/doxygen docs/Doxyfile
 
 check-packages: lib venv ## install each package and time it up to an acknowledged heartbeat; includes tests that `make test` omits
 	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest packages e2e/test_other_languages.py

@@ -43,6 +43,6 @@ release-pages: $(if $(filter Linux,$(SYSTEM)),platform-$(NATIVE))
 release: release-ready venv release-pages $(PLATFORMS:%=platform-%) ## build in target/artefacts: packages of all platforms (20 minutes); PLATFORMS=some, SNAPSHOT=1 before a release
 	@VERSION=$(VERSION) RELEASE=$(RELEASE) WHEEL=$(VERSION)$(if $(SNAPSHOT),.dev0) PYTHON=$(VENV)/bin/python packaging/release.sh $(PLATFORMS)
 
-check-release: venv ## check and run each artefact of `make release` on its platform, until a server acknowledges a heartbeat
+check-release: venv check-site ## check and run each artefact of `make release` on its platform, until a server acknowledges a heartbeat
 	TEMPORAL_HEARTBEAT_LIBRARY=$(CURDIR)/target/platforms/$(HOST)/shipped/$(notdir $(LIB)) $(CARGO) test --test abi compatibility
 	cd tests && THB_RELEASE=1 $(VENV)/bin/python -m pytest release

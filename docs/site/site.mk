@@ -3,7 +3,7 @@
 SITE      := $(CURDIR)/target/site
 SITE_VENV := $(SITE)/venv
 
-.PHONY: charts pictures
+.PHONY: charts pictures site check-site
 
 $(SITE_VENV)/.done: docs/site/requirements.txt
 	$(call needs,$(PYTHON),Python 3)
@@ -17,3 +17,11 @@ charts: $(SITE_VENV)/.done ## draw docs/performance/*.svg from the recorded resu
 pictures: ## draw docs/pictures/*.svg from the programs beside them
 	$(call needs,$(PYTHON),Python 3)
 	@$(PYTHON) docs/pictures
+
+site: $(SITE_VENV)/.done ## build in target/site/html: the guide, the references and the search, as pages that need no server
+	$(call needs,$(GO),Go)
+	$(call needs,$(CARGO),Rust)
+	@GO=$(GO) CARGO=$(CARGO) $(SITE_VENV)/bin/python docs/site/build.py
+
+check-site: site venv ## open every page of the site in a browser: errors, search, phone, dark colors, keyboard
+	cd tests && THB_SITE=1 $(VENV)/bin/python -m pytest site

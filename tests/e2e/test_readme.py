@@ -71,7 +71,7 @@ def test_example_of_the_wrapper_for_cpp_is_the_printed_program() -> None:
 
 
 def test_files_named_by_the_readme_exist() -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", README)
+    links = re.findall(r"\]\(([^)#]+)\)", README) + re.findall(r'src="([^"]+)"', README)
     assert len(links) > 5
     assert [link for link in links if not os.path.exists(ROOT / link)] == []
 

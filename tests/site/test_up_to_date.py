@@ -1,10 +1,14 @@
-"""Pictures that programs draw contain a digest of their sources. So a check needs none of the drawing tools."""
+"""What is cheap to check of the site: that its pictures are up to date, and that no page is missing.
+
+Charts contain a digest of their sources. So the check needs none of the drawing tools.
+"""
 
 import subprocess
 import sys
 
 import pytest
 
+from harness.markdown import UNTESTED, CodeBlock, code_blocks, is_excerpt, links
 from harness.paths import ROOT
 
 CHARTS = sorted((ROOT / "docs" / "performance").glob("*.svg"))
@@ -38,3 +42,26 @@ def test_every_picture_is_on_a_page() -> None:
     drawn = [path for folder in ("pictures", "recordings") for path in (ROOT / "docs" / folder).glob("*.svg")]
     unused = [path.name for path in drawn if f"{path.parent.name}/{path.name})" not in pages]
     assert unused == []
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    settings = (ROOT / "docs" / "site" / "mkdocs.yml").read_text()
+    paths = [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "guide").glob("*.md")]
+    pages = [path.relative_to(ROOT / "docs").as_posix().replace("README", "index") for path in paths]
+    assert [page for page in pages if f" {page}\n" not in settings] == []
+
+
+def test_blocks_of_the_first_page_are_excerpts_or_are_in_the_readme() -> None:
+    page, readme = ROOT / "docs" / "site" / "index.md", (ROOT / "README.md").read_text()
+    blocks = [block for block in code_blocks(page) if block.language not in UNTESTED]
+    assert len(blocks) >= 8
+    assert [block for block in blocks if not is_excerpt_or_in(block, readme)] == []
+
+
+def is_excerpt_or_in(block: CodeBlock, readme: str) -> bool:
+    return is_excerpt(block) if block.role == "excerpt" else block.code in readme
+
+
+def test_links_of_the_first_page_have_targets() -> None:
+    page = ROOT / "docs" / "site" / "index.md"
+    assert [link for link in links(page) if not (page.parent / link.partition("#")[0]).exists()] == []

@@ -131,8 +131,9 @@ pub enum thb_encoding {
 ///   STALLED           No record or touch for stall_timeout_ms, so the pulse has stopped, or as stall_action says. The
 ///                     next record or touch clears the signal. If the library has failed the attempt, GONE is set too.
 ///   REFUSED           The server refuses the beats permanently. thb_activity_get_info has the reason; correct it.
-///   DEADLINE          attempt_remaining_ms has passed: a hint. The library sends a beat to ask the server. GONE follows
-///                     if the attempt is over.
+///   DEADLINE          The time of the attempt has passed (attempt_remaining_ms, or the timeouts that the server
+///                     describes). The library has asked the server, and no operator has moved the deadline. It is a
+///                     hint: GONE follows if the attempt is over.
 ///   UNSEEDED          The previous attempt's details couldn't be read when the pulse was due. So the pulse is off, and
 ///                     the attempt may time out. Record something: the library then sends a beat.
 #[repr(C)]

@@ -122,10 +122,26 @@ impl ActivityAddress {
 
     /// Returns the number of the attempt, from 1; 0 when unknown.
     pub fn attempt_number(&self) -> i32 {
+        self.attempt().number
+    }
+
+    /// Returns the known parts of the attempt.
+    pub fn attempt(&self) -> Attempt {
         match self {
-            ActivityAddress::Token(token) => Token::read(token).map_or(0, |read| read.attempt.number),
-            ActivityAddress::Ids(by) => by.attempt.number,
+            ActivityAddress::Token(token) => {
+                Token::read(token).map_or(Attempt::default(), |read| read.attempt)
+            }
+            ActivityAddress::Ids(by) => by.attempt,
         }
+    }
+
+    /// Returns the event that scheduled the activity in its workflow's history; `None` if the token doesn't contain it.
+    pub fn scheduled_event_id(&self) -> Option<i64> {
+        let token = match self {
+            ActivityAddress::Token(token) => Some(&token[..]),
+            ActivityAddress::Ids(by) => by.token.as_deref(),
+        };
+        token.and_then(Token::read).map(|read| read.scheduled_event_id).filter(|id| *id > 0)
     }
 
     /// Returns how requests identify the activity; `None` while that isn't known.

@@ -83,6 +83,7 @@ impl Activities {
     pub fn finish_closing(&self, handle: Handle) {
         let _ = self.registry.remove(handle);
         self.wake_tries();
+        self.followers.wake();
     }
 }
 

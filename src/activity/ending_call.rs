@@ -148,5 +148,6 @@ impl EndingCall {
             self.activities.wake_at(self.handle, due);
         }
         self.activities.publish_signals(self.handle);
+        self.activities.followers.wake();
     }
 }

@@ -42,6 +42,15 @@ impl Serialize for Report<'_> {
         map.serialize_entry("last_error", &info.last_error.as_ref().map(LastError))?;
         map.serialize_entry("status", &(!info.status.is_empty()).then_some(&info.status))?;
         map.serialize_entry("since_progress_ms", &ms(info.since_progress))?;
+        let server = &info.server;
+        map.serialize_entry("following", &server.is_following)?;
+        map.serialize_entry("timeouts_from", if server.is_described { "server" } else { "options" })?;
+        map.serialize_entry("start_to_close_timeout_ms", &server.start_to_close_timeout.map(ms))?;
+        map.serialize_entry("schedule_to_close_timeout_ms", &server.schedule_to_close_timeout.map(ms))?;
+        map.serialize_entry("cancel_reason", &server.reasons.cancel_reason)?;
+        map.serialize_entry("cancel_identity", &server.reasons.cancel_identity)?;
+        map.serialize_entry("pause_reason", &server.reasons.pause_reason)?;
+        map.serialize_entry("pause_identity", &server.reasons.pause_identity)?;
         map.end()
     }
 }
@@ -62,7 +71,7 @@ impl Serialize for LastError<'_> {
 mod tests {
     use super::*;
     use crate::{
-        activity::state::Counts,
+        activity::state::{Counts, ServerInfo},
         model::{error::Error, status::Status},
     };
 
@@ -82,6 +91,7 @@ mod tests {
             last_error: Some(Error::new(Status::Unavailable, "a \"quoted\"\nmessage")),
             status: "loading".into(),
             since_progress: Duration::from_millis(7),
+            server: ServerInfo::default(),
         };
         let text = info.json(Signals::PAUSED);
         let read: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -11,6 +11,7 @@
 //! | `wake_queue` | wake-ups for the scheduler |
 //! | `due_queue` | when the scheduler must examine which activity |
 //! | `scheduler` | sends what is due |
+//! | `follow` | long polls, which show a cancellation at once |
 //! | `watch` | one waiter for many activities |
 //! | `stall`, `stall_options`, `stack_text` | missing progress: its options and its report |
 //! | `signal_log` | logs and counts changes of signals |
@@ -22,6 +23,7 @@ mod calls;
 mod due_queue;
 pub mod ending_call;
 mod exit_flush;
+mod follow;
 pub mod handle;
 mod info;
 pub mod options;
@@ -58,6 +60,7 @@ use crate::{
 };
 use exit_flush::ExitFlush;
 pub use exit_flush::PendingExit;
+use follow::Followers;
 use handle::Handle;
 use registry::{Checked, Registry};
 use stall::Stacks;
@@ -86,6 +89,8 @@ pub struct Activities {
     pub registry: Registry,
     /// When to examine them.
     pub wake_queue: WakeQueue,
+    /// The long polls that follow them.
+    pub followers: Followers,
     /// The watches of their signals.
     pub watches: Watches,
     /// The payloads that may be sent.
@@ -109,6 +114,7 @@ impl Activities {
         Activities {
             registry: Registry::new(fork),
             wake_queue: WakeQueue::default(),
+            followers: Followers::default(),
             watches: Watches::default(),
             rules: Arc::default(),
             in_doubt: Arc::default(),
@@ -124,6 +130,7 @@ impl Activities {
     /// Registers a new client that sends for the activities. Returns the number of its sender.
     pub fn connected(&self) -> u32 {
         self.disconnected.store(false, Ordering::Release);
+        self.followers.begin();
         self.wake_queue.begin()
     }
 
@@ -134,6 +141,11 @@ impl Activities {
 
     fn is_disconnected(&self) -> bool {
         self.disconnected.load(Ordering::Acquire)
+    }
+
+    /// Returns the metrics in the Prometheus text format.
+    pub fn exposition(&self) -> String {
+        self.telemetry.exposition(self.registry.open(), self.followers.count())
     }
 
     /// Makes the scheduler examine an activity at a time.

@@ -44,6 +44,8 @@ pub struct OpenOptions {
     pub has_codec: bool,
     /// Whether an ending call with an unknown outcome is looked up.
     pub verify: bool,
+    /// Whether long polls show changes of the activity at once.
+    pub follow_server: bool,
     /// The token, if it was taken from the environment.
     pub token: Option<Zeroizing<Vec<u8>>>,
     /// Whether there is no activity, unless a token is given: the handle is inactive, and the other options have no effect.
@@ -106,6 +108,7 @@ impl OpenOptions {
             require_encoded: options.boolean("require_encoded")?.unwrap_or(false) || handed.require_encoded,
             has_codec: false,
             verify: options.boolean("verify")?.unwrap_or(false),
+            follow_server: options.boolean("follow_server")?.unwrap_or(false),
             token: if has_token { Some(handoff::token_from_env()?) } else { None },
             is_inactive,
         })
@@ -177,7 +180,7 @@ mod tests {
         let options = OpenOptions::read(
             br#"{"heartbeat_timeout_ms":2e3,"pulse":false,"stall_timeout_ms":5,"stall_action":"fail","stall_report":"brief","cancel_poll_ms":6,"initial_details":"",
                  "age_ms":7,"attempt_remaining_ms":8,"workflow_id":"w","run_id":"r","activity_id":"a","attempt":9,
-                 "require_encoded":true,"verify":true,"when_absent":"inactive"}"#,
+                 "require_encoded":true,"verify":true,"follow_server":true,"when_absent":"inactive"}"#,
         );
         let expected = OpenOptions {
             heartbeat_timeout: Duration::from_secs(2),
@@ -193,6 +196,7 @@ mod tests {
             require_encoded: true,
             has_codec: false,
             verify: true,
+            follow_server: true,
             token: None,
             is_inactive: false,
         };

@@ -183,10 +183,14 @@ impl Scheduler {
             let details = activity.next_encoding(now);
             let is_crowded = self.per_workflow.get(&activity.workflow) >= Some(&MAX_IN_FLIGHT_PER_WORKFLOW);
             let step = (!is_crowded).then(|| (activity.workflow, activity.next_step(now)));
-            (details, activity.encoding_due().min(activity.stall_due()), step)
+            let examined_at = activity.encoding_due().min(activity.stall_due());
+            (activity.begin_following(), details, examined_at, step)
         });
         // Otherwise the handle was closed.
-        let Ok((details, examined_at, step)) = next else { return };
+        let Ok((followed, details, examined_at, step)) = next else { return };
+        if let Some(followed) = followed {
+            self.activities.follow(&self.client, handle, followed);
+        }
         self.due.advance(handle, examined_at);
         if let Some(details) = details {
             let encoding = Encoding { activities: self.activities, handle, is_reported: false };
@@ -291,12 +295,15 @@ impl InFlight {
         {
             self.activities.log_no_heartbeat_timeout(self.handle, &found.description.ids);
         }
-        let completed = self
-            .activities
-            .registry
-            .change(self.handle, |activity| activity.complete(outcome, Moment::now()));
+        let completed = self.activities.registry.change(self.handle, |activity| {
+            let effects = activity.complete(outcome, Moment::now());
+            (effects, activity.is_over() || activity.lacks_description())
+        });
         // A closed activity needs no outcome.
-        let Ok(effects) = completed else { return };
+        let Ok((effects, concerns_followers)) = completed else { return };
+        if concerns_followers {
+            self.activities.followers.wake();
+        }
         if let Some(margin) = effects.lease_margin {
             self.activities.telemetry.metrics.lease_margin.observe(margin);
         }

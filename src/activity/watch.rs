@@ -71,7 +71,7 @@ struct Watched {
     told: Signals,
     /// The newest signals, and the number of their publication.
     now: Signals,
-    publication: u64,
+    publication: u32,
     /// Whether the activity is in the queue.
     queued: bool,
 }
@@ -293,7 +293,7 @@ mod tests {
         model::payload::Encoding,
     };
 
-    fn publication(number: u64, signals: Signals) -> Publication {
+    fn publication(number: u32, signals: Signals) -> Publication {
         Publication { signals, number, next_change: Moment::NEVER }
     }
 

@@ -62,7 +62,7 @@ pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
     options.require_encoded |= activities.rules.require_encoded();
     options.has_codec = activities.rules.has_codec();
     let activity = Activity::open(token, options, Moment::now())?;
-    let due = activity.due();
+    let due = if activity.may_be_followed() { Moment::now() } else { activity.due() };
     let handle = activities.registry.insert(activity)?;
     // A disconnect before the insertion has missed this activity. Without this check the next client would send for
     // it.

@@ -206,8 +206,7 @@ fn end(session: Arc<Session>, token: Bytes, ending: Ending, timeout: Timeout) ->
 
 /// Returns the process's metrics in the Prometheus text format.
 pub fn metrics() -> Result<String> {
-    let open = process::activities()?.registry.open();
-    Ok(process::telemetry()?.exposition(open))
+    Ok(process::activities()?.exposition())
 }
 
 /// Removes and returns the oldest log record, as JSON. Waits for one; returns `None` on timeout.

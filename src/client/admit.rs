@@ -1,6 +1,6 @@
 //! Decides whether a request may be sent for the attempt that the server has, and whether that attempt is over.
 
-use std::{cmp::Ordering, time::Duration};
+use std::cmp::Ordering;
 
 use bytes::Bytes;
 
@@ -12,6 +12,7 @@ use crate::{
     },
     model::{
         attempt::{Attempt, Ids, Target},
+        conditions::Conditions,
         error::Error,
         payload::Payloads,
         status::Status,
@@ -31,8 +32,8 @@ pub enum Way {
 pub struct Admitted {
     /// How it identifies its activity.
     pub way: Way,
-    /// The activity's heartbeat timeout, if the server was asked and reports it.
-    pub heartbeat_timeout: Option<Duration>,
+    /// The conditions in force, if the server was asked.
+    pub conditions: Option<Box<Conditions>>,
     /// The details that the server holds, if it was asked and there are some.
     pub held: Option<Payloads>,
 }
@@ -63,16 +64,16 @@ impl Client {
     pub(super) async fn admit(&self, target: &Target, effort: Effort<'_>) -> Result<Admitted, RpcError> {
         match target {
             Target::Token(token) => {
-                Ok(Admitted { way: Way::Token(token.clone()), heartbeat_timeout: None, held: None })
+                Ok(Admitted { way: Way::Token(token.clone()), conditions: None, held: None })
             }
             Target::Checked { ids, attempt, token } => {
                 let description = self.describe(ids, effort).await?;
                 check(*attempt, &description)?;
-                let heartbeat_timeout = description.details.about().heartbeat_timeout;
                 let held = description.details.payloads().clone();
                 let held = (!held.encoded().is_empty()).then_some(held);
+                let conditions = Some(Box::new(description.conditions));
                 let way = token.clone().map_or(Way::Ids(description.ids), Way::Token);
-                Ok(Admitted { way, heartbeat_timeout, held })
+                Ok(Admitted { way, conditions, held })
             }
         }
     }

@@ -186,6 +186,7 @@ impl Client {
                 namespace: self.namespace.clone(),
                 activity_id: activity_id.clone(),
                 run_id: run_id.clone(),
+                long_poll_token: Bytes::new(),
                 include_heartbeat_details: true,
                 include_last_failure: true,
             };

@@ -7,11 +7,12 @@
 //! | `describe` | asks what the server holds of an activity |
 //! | `order` | keeps the requests of one activity in order |
 //! | `codec`, `encoding` | encode the values that are sent, and decode those that are read |
+//! | `long_poll` | waits for news of an activity or of a workflow |
 //! | `end` | ends an activity, and reports when the outcome is in doubt |
 //! | `rounds` | retries what must not be retried without a new check of the activity |
 //! | `verify` | checks the outcome of an ending in doubt |
 
-mod admit;
+pub mod admit;
 pub mod backoff;
 mod codec;
 mod describe;
@@ -19,6 +20,7 @@ pub mod description;
 mod encoding;
 mod end;
 pub mod in_doubt;
+pub mod long_poll;
 mod order;
 pub mod payload_policy;
 mod retry;
@@ -42,6 +44,7 @@ use crate::{
     config::{Options, RetryPolicy},
     model::{
         attempt::{Ids, Target},
+        conditions::Conditions,
         deadline::Deadline,
         encoded::Encoded,
         error::Error,
@@ -105,12 +108,12 @@ impl Effort<'_> {
 }
 
 /// The server's answer to a heartbeat.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct Acknowledgement {
     /// What the server asks of the activity.
     pub signals: Signals,
-    /// The heartbeat timeout in force, if known.
-    pub heartbeat_timeout: Option<Duration>,
+    /// The conditions in force, if the activity was described first. On the heap because that is rare.
+    pub conditions: Option<Box<Conditions>>,
 }
 
 /// A client of one namespace of one server.
@@ -261,7 +264,7 @@ impl Client {
         self.beat_in_order(target, details, effort, permit).await
     }
 
-    /// Does the same with details that may be sent. The answer has the heartbeat timeout if the activity was described
+    /// Does the same with details that may be sent. The answer has the conditions in force if the activity was described
     /// first.
     pub async fn beat(
         &self,
@@ -313,12 +316,12 @@ impl Client {
         effort: Effort<'_>,
         order: &mut InOrder<'_>,
     ) -> Result<Acknowledgement, RpcError> {
-        let Admitted { way, heartbeat_timeout, held } = self.admit(target, effort).await?;
+        let Admitted { way, conditions, held } = self.admit(target, effort).await?;
         // By ids, a late beat of an earlier attempt may have arrived since. Its details are kept.
         let details = details.map(Encoded::into_payloads).or(held);
         let by_ids = way.is_by_ids();
         match self.send_beat(way, details, effort, order).await {
-            Ok(signals) => Ok(Acknowledgement { signals, heartbeat_timeout }),
+            Ok(signals) => Ok(Acknowledgement { signals, conditions }),
             Err(failed) => Err(self.confirm(target, by_ids, failed, effort).await),
         }
     }
@@ -375,7 +378,7 @@ impl Client {
     ) -> Result<api::PollActivityTaskQueueResponse, RpcError> {
         let (namespace, identity) = (self.namespace.clone(), self.identity.clone());
         let request = api::PollActivityTaskQueueRequest { namespace, identity, ..request };
-        self.ask(&api::POLL_ACTIVITY_TASK_QUEUE, &request, effort).await
+        Ok(self.long_poll(&api::POLL_ACTIVITY_TASK_QUEUE, &request, effort).await?.0)
     }
 
     /// Makes the server complete the outstanding polls of a worker. Returns whether the server can do that.

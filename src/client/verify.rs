@@ -217,6 +217,8 @@ impl Reader {
                     return Some(Record { scheduled_event_id: event_id, end });
                 }
             }
+            Attributes::ActivityTaskCancelRequestedEventAttributes(_)
+            | Attributes::WorkflowExecutionCancelRequestedEventAttributes(_) => {}
         }
         None
     }
@@ -236,6 +238,7 @@ mod tests {
             state,
             state_in_words: "",
             details: Details::default(),
+            conditions: Default::default(),
             last_failure: None,
             last_identity: String::new(),
         }

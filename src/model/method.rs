@@ -9,9 +9,6 @@ pub struct Method<Request, Response> {
     types: PhantomData<fn(Request) -> Response>,
 }
 
-/// The prefix of long polls: the server answers them only when it has something to report, perhaps after a minute.
-const LONG_POLL: &str = "Poll";
-
 /// A method of the service, without its types.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
@@ -21,18 +18,21 @@ pub struct Call {
     pub name: &'static str,
     /// Its HTTP path.
     pub path: &'static str,
+    /// Whether the server answers it only when it has something to report, perhaps after a minute. So its duration shows
+    /// nothing about the speed of the server.
+    pub is_long_poll: bool,
 }
 
 impl<Request, Response> Method<Request, Response> {
     /// Creates the method `name` at `path`.
     pub const fn new(number: usize, name: &'static str, path: &'static str) -> Self {
-        Method { call: Call { number, name, path }, types: PhantomData }
+        Method { call: Call { number, name, path, is_long_poll: false }, types: PhantomData }
     }
 }
 
 impl Call {
-    /// Returns whether this is a long poll, so that its duration shows nothing about the speed of the server.
-    pub fn is_long_poll(self) -> bool {
-        self.name.starts_with(LONG_POLL)
+    /// Returns the same call as a long poll.
+    pub fn long_poll(self) -> Self {
+        Call { is_long_poll: true, ..self }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod attempt;
 pub mod codec;
+pub(crate) mod conditions;
 pub mod deadline;
 pub mod details;
 pub mod encoded;

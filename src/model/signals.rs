@@ -20,7 +20,7 @@ impl Signals {
     pub const STALLED: Signals = Signals(1 << 5);
     /// Handles only: the server refuses the beats, and retries don't help.
     pub const REFUSED: Signals = Signals(1 << 6);
-    /// Handles only: the handed-over deadline has passed. A hint: GONE follows if the attempt is over.
+    /// Handles only: the attempt's time has passed, and the server has confirmed its timeouts. GONE follows if the attempt is over.
     pub const DEADLINE: Signals = Signals(1 << 7);
     /// Handles only: it isn't known which progress the server holds, so there is no pulse that could erase it.
     pub const UNSEEDED: Signals = Signals(1 << 8);

@@ -32,8 +32,7 @@ fn serve(runtime: &Runtime, listener: Listener, activities: &'static Activities,
     let fields = &[("address", Value::Text(&address))];
     let words = || format!("the metrics are served at http://{address}/metrics");
     telemetry.log.write(Event::MetricsServed, fields, words);
-    let telemetry = telemetry.clone();
-    runtime.spawn(listener.serve(move || telemetry.exposition(activities.registry.open())));
+    runtime.spawn(listener.serve(|| activities.exposition()));
 }
 
 /// The sessions that this process has begun.
@@ -118,7 +117,7 @@ impl Session {
         let changed = options.reconfigured(json)?;
         if self.client.secure(&changed)? {
             let client = self.client.clone();
-            self.runtime.spawn(async move { client.transport().replace_connection() });
+            self.runtime.spawn(async move { client.transport().replace_connections() });
         }
         *options = changed;
         Ok(())

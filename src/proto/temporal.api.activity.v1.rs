@@ -3,6 +3,10 @@
 #[allow(missing_docs)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ActivityOptions {
+    #[prost(message, optional, tag = "2")]
+    pub schedule_to_close_timeout: ::core::option::Option<::prost_types::Duration>,
+    #[prost(message, optional, tag = "4")]
+    pub start_to_close_timeout: ::core::option::Option<::prost_types::Duration>,
     #[prost(message, optional, tag = "5")]
     pub heartbeat_timeout: ::core::option::Option<::prost_types::Duration>,
 }
@@ -25,6 +29,10 @@ pub struct ActivityExecutionInfo {
     /// Set while it is running or paused.
     #[prost(enumeration = "super::super::enums::v1::PendingActivityState", tag = "5")]
     pub run_state: i32,
+    #[prost(message, optional, tag = "7")]
+    pub schedule_to_close_timeout: ::core::option::Option<::prost_types::Duration>,
+    #[prost(message, optional, tag = "9")]
+    pub start_to_close_timeout: ::core::option::Option<::prost_types::Duration>,
     #[prost(message, optional, tag = "10")]
     pub heartbeat_timeout: ::core::option::Option<::prost_types::Duration>,
     /// Set if the request includes it.
@@ -36,12 +44,18 @@ pub struct ActivityExecutionInfo {
     pub last_started_time: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(int32, tag = "15")]
     pub attempt: i32,
+    /// When the schedule-to-close timeout ends.
+    #[prost(message, optional, tag = "18")]
+    pub expiration_time: ::core::option::Option<::prost_types::Timestamp>,
     /// Set if the request includes it.
     #[prost(message, optional, tag = "20")]
     pub last_failure: ::core::option::Option<super::super::failure::v1::Failure>,
     /// The identity that completed or failed it, once that has happened.
     #[prost(string, tag = "21")]
     pub last_worker_identity: ::prost::alloc::string::String,
+    /// Set if the cancellation was requested with a reason.
+    #[prost(string, tag = "32")]
+    pub canceled_reason: ::prost::alloc::string::String,
 }
 impl ::prost::Name for ActivityExecutionInfo {
     const NAME: &'static str = "ActivityExecutionInfo";

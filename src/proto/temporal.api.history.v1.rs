@@ -23,7 +23,10 @@ pub struct HistoryEvent {
     /// Of the start of an attempt: when it began.
     #[prost(message, optional, tag = "2")]
     pub event_time: ::core::option::Option<::prost_types::Timestamp>,
-    #[prost(oneof = "history_event::Attributes", tags = "15, 16, 17, 18, 19, 23")]
+    #[prost(
+        oneof = "history_event::Attributes",
+        tags = "15, 16, 17, 18, 19, 22, 23, 28"
+    )]
     pub attributes: ::core::option::Option<history_event::Attributes>,
 }
 /// Nested message and enum types in `HistoryEvent`.
@@ -46,8 +49,16 @@ pub mod history_event {
         ActivityTaskFailedEventAttributes(super::ActivityTaskFailedEventAttributes),
         #[prost(message, tag = "19")]
         ActivityTaskTimedOutEventAttributes(super::ActivityTaskTimedOutEventAttributes),
+        #[prost(message, tag = "22")]
+        ActivityTaskCancelRequestedEventAttributes(
+            super::ActivityTaskCancelRequestedEventAttributes,
+        ),
         #[prost(message, tag = "23")]
         ActivityTaskCanceledEventAttributes(super::ActivityTaskCanceledEventAttributes),
+        #[prost(message, tag = "28")]
+        WorkflowExecutionCancelRequestedEventAttributes(
+            super::WorkflowExecutionCancelRequestedEventAttributes,
+        ),
     }
 }
 impl ::prost::Name for HistoryEvent {
@@ -153,6 +164,23 @@ impl ::prost::Name for ActivityTaskTimedOutEventAttributes {
         "/temporal.api.history.v1.ActivityTaskTimedOutEventAttributes".into()
     }
 }
+/// The workflow's code has requested the cancellation.
+#[allow(missing_docs)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ActivityTaskCancelRequestedEventAttributes {
+    #[prost(int64, tag = "1")]
+    pub scheduled_event_id: i64,
+}
+impl ::prost::Name for ActivityTaskCancelRequestedEventAttributes {
+    const NAME: &'static str = "ActivityTaskCancelRequestedEventAttributes";
+    const PACKAGE: &'static str = "temporal.api.history.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "temporal.api.history.v1.ActivityTaskCancelRequestedEventAttributes".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/temporal.api.history.v1.ActivityTaskCancelRequestedEventAttributes".into()
+    }
+}
 #[allow(missing_docs)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ActivityTaskCanceledEventAttributes {
@@ -171,5 +199,24 @@ impl ::prost::Name for ActivityTaskCanceledEventAttributes {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/temporal.api.history.v1.ActivityTaskCanceledEventAttributes".into()
+    }
+}
+/// A client or another workflow has requested the cancellation of the workflow.
+#[allow(missing_docs)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkflowExecutionCancelRequestedEventAttributes {
+    #[prost(string, tag = "1")]
+    pub cause: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub identity: ::prost::alloc::string::String,
+}
+impl ::prost::Name for WorkflowExecutionCancelRequestedEventAttributes {
+    const NAME: &'static str = "WorkflowExecutionCancelRequestedEventAttributes";
+    const PACKAGE: &'static str = "temporal.api.history.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "temporal.api.history.v1.WorkflowExecutionCancelRequestedEventAttributes".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/temporal.api.history.v1.WorkflowExecutionCancelRequestedEventAttributes".into()
     }
 }

@@ -37,14 +37,93 @@ pub struct PendingActivityInfo {
     /// Between two attempts, the next one's.
     #[prost(int32, tag = "7")]
     pub attempt: i32,
+    /// When the schedule-to-close timeout ends.
+    #[prost(message, optional, tag = "10")]
+    pub expiration_time: ::core::option::Option<::prost_types::Timestamp>,
     /// Why the previous attempt ended.
     #[prost(message, optional, tag = "11")]
     pub last_failure: ::core::option::Option<super::super::failure::v1::Failure>,
+    /// Also if the state shows that its cancellation was requested.
+    #[prost(bool, tag = "19")]
+    pub paused: bool,
+    /// Set while it is paused.
+    #[prost(message, optional, tag = "23")]
+    pub pause_info: ::core::option::Option<pending_activity_info::PauseInfo>,
     /// Newer servers only.
     #[prost(message, optional, tag = "24")]
     pub activity_options: ::core::option::Option<
         super::super::activity::v1::ActivityOptions,
     >,
+}
+/// Nested message and enum types in `PendingActivityInfo`.
+pub mod pending_activity_info {
+    /// Why the activity is paused.
+    #[allow(missing_docs)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct PauseInfo {
+        #[prost(oneof = "pause_info::PausedBy", tags = "2, 4")]
+        pub paused_by: ::core::option::Option<pause_info::PausedBy>,
+    }
+    /// Nested message and enum types in `PauseInfo`.
+    pub mod pause_info {
+        #[allow(missing_docs)]
+        #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+        pub struct Manual {
+            #[prost(string, tag = "1")]
+            pub identity: ::prost::alloc::string::String,
+            #[prost(string, tag = "2")]
+            pub reason: ::prost::alloc::string::String,
+        }
+        impl ::prost::Name for Manual {
+            const NAME: &'static str = "Manual";
+            const PACKAGE: &'static str = "temporal.api.workflow.v1";
+            fn full_name() -> ::prost::alloc::string::String {
+                "temporal.api.workflow.v1.PendingActivityInfo.PauseInfo.Manual".into()
+            }
+            fn type_url() -> ::prost::alloc::string::String {
+                "/temporal.api.workflow.v1.PendingActivityInfo.PauseInfo.Manual".into()
+            }
+        }
+        #[allow(missing_docs)]
+        #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+        pub struct Rule {
+            #[prost(string, tag = "1")]
+            pub rule_id: ::prost::alloc::string::String,
+            #[prost(string, tag = "2")]
+            pub identity: ::prost::alloc::string::String,
+            #[prost(string, tag = "3")]
+            pub reason: ::prost::alloc::string::String,
+        }
+        impl ::prost::Name for Rule {
+            const NAME: &'static str = "Rule";
+            const PACKAGE: &'static str = "temporal.api.workflow.v1";
+            fn full_name() -> ::prost::alloc::string::String {
+                "temporal.api.workflow.v1.PendingActivityInfo.PauseInfo.Rule".into()
+            }
+            fn type_url() -> ::prost::alloc::string::String {
+                "/temporal.api.workflow.v1.PendingActivityInfo.PauseInfo.Rule".into()
+            }
+        }
+        #[allow(missing_docs)]
+        #[allow(missing_docs)]
+        #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+        pub enum PausedBy {
+            #[prost(message, tag = "2")]
+            Manual(Manual),
+            #[prost(message, tag = "4")]
+            Rule(Rule),
+        }
+    }
+    impl ::prost::Name for PauseInfo {
+        const NAME: &'static str = "PauseInfo";
+        const PACKAGE: &'static str = "temporal.api.workflow.v1";
+        fn full_name() -> ::prost::alloc::string::String {
+            "temporal.api.workflow.v1.PendingActivityInfo.PauseInfo".into()
+        }
+        fn type_url() -> ::prost::alloc::string::String {
+            "/temporal.api.workflow.v1.PendingActivityInfo.PauseInfo".into()
+        }
+    }
 }
 impl ::prost::Name for PendingActivityInfo {
     const NAME: &'static str = "PendingActivityInfo";

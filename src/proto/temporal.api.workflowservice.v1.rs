@@ -574,8 +574,12 @@ pub struct DescribeActivityExecutionRequest {
     pub namespace: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub activity_id: ::prost::alloc::string::String,
+    /// Required with a token.
     #[prost(string, tag = "3")]
     pub run_id: ::prost::alloc::string::String,
+    /// From the previous answer: the server then waits until the state changes.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub long_poll_token: ::prost::bytes::Bytes,
     #[prost(bool, tag = "7")]
     pub include_heartbeat_details: bool,
     #[prost(bool, tag = "8")]
@@ -596,8 +600,12 @@ impl ::prost::Name for DescribeActivityExecutionRequest {
 pub struct DescribeActivityExecutionResponse {
     #[prost(string, tag = "1")]
     pub run_id: ::prost::alloc::string::String,
+    /// Absent if a long poll has ended without a change.
     #[prost(message, optional, tag = "2")]
     pub info: ::core::option::Option<super::super::activity::v1::ActivityExecutionInfo>,
+    /// Empty when the activity is over.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub long_poll_token: ::prost::bytes::Bytes,
 }
 impl ::prost::Name for DescribeActivityExecutionResponse {
     const NAME: &'static str = "DescribeActivityExecutionResponse";
@@ -607,6 +615,53 @@ impl ::prost::Name for DescribeActivityExecutionResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/temporal.api.workflowservice.v1.DescribeActivityExecutionResponse".into()
+    }
+}
+/// The oldest events come first.
+#[allow(missing_docs)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetWorkflowExecutionHistoryRequest {
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub execution: ::core::option::Option<super::super::common::v1::WorkflowExecution>,
+    #[prost(int32, tag = "3")]
+    pub maximum_page_size: i32,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub next_page_token: ::prost::bytes::Bytes,
+    /// After the last event, the server waits for the next one.
+    #[prost(bool, tag = "5")]
+    pub wait_new_event: bool,
+    #[prost(bool, tag = "7")]
+    pub skip_archival: bool,
+}
+impl ::prost::Name for GetWorkflowExecutionHistoryRequest {
+    const NAME: &'static str = "GetWorkflowExecutionHistoryRequest";
+    const PACKAGE: &'static str = "temporal.api.workflowservice.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "temporal.api.workflowservice.v1.GetWorkflowExecutionHistoryRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/temporal.api.workflowservice.v1.GetWorkflowExecutionHistoryRequest".into()
+    }
+}
+#[allow(missing_docs)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetWorkflowExecutionHistoryResponse {
+    #[prost(message, optional, tag = "1")]
+    pub history: ::core::option::Option<super::super::history::v1::History>,
+    /// Empty after the last event of a closed workflow.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub next_page_token: ::prost::bytes::Bytes,
+}
+impl ::prost::Name for GetWorkflowExecutionHistoryResponse {
+    const NAME: &'static str = "GetWorkflowExecutionHistoryResponse";
+    const PACKAGE: &'static str = "temporal.api.workflowservice.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "temporal.api.workflowservice.v1.GetWorkflowExecutionHistoryResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/temporal.api.workflowservice.v1.GetWorkflowExecutionHistoryResponse".into()
     }
 }
 /// The newest events come first.
@@ -783,17 +838,26 @@ pub const DESCRIBE_ACTIVITY_EXECUTION: crate::model::method::Method<
     "DescribeActivityExecution",
     "/temporal.api.workflowservice.v1.WorkflowService/DescribeActivityExecution",
 );
+///`GetWorkflowExecutionHistory`
+pub const GET_WORKFLOW_EXECUTION_HISTORY: crate::model::method::Method<
+    GetWorkflowExecutionHistoryRequest,
+    GetWorkflowExecutionHistoryResponse,
+> = crate::model::method::Method::new(
+    14,
+    "GetWorkflowExecutionHistory",
+    "/temporal.api.workflowservice.v1.WorkflowService/GetWorkflowExecutionHistory",
+);
 ///`GetWorkflowExecutionHistoryReverse`
 pub const GET_WORKFLOW_EXECUTION_HISTORY_REVERSE: crate::model::method::Method<
     GetWorkflowExecutionHistoryReverseRequest,
     GetWorkflowExecutionHistoryReverseResponse,
 > = crate::model::method::Method::new(
-    14,
+    15,
     "GetWorkflowExecutionHistoryReverse",
     "/temporal.api.workflowservice.v1.WorkflowService/GetWorkflowExecutionHistoryReverse",
 );
 /// The calls' names, by number.
-pub const CALLS: [&str; 15] = [
+pub const CALLS: [&str; 16] = [
     "GetSystemInfo",
     "DescribeNamespace",
     "PollActivityTaskQueue",
@@ -808,5 +872,6 @@ pub const CALLS: [&str; 15] = [
     "RespondActivityTaskCanceledById",
     "DescribeWorkflowExecution",
     "DescribeActivityExecution",
+    "GetWorkflowExecutionHistory",
     "GetWorkflowExecutionHistoryReverse",
 ];

@@ -105,6 +105,8 @@ events! {
     LeaseRegained = "lease_regained" Info at most 20 then every 1 s,
     /// The server enforces no heartbeat timeout for an open activity.
     NoHeartbeatTimeout = "no_heartbeat_timeout" Warn at most 1 then every 3600 s,
+    /// No long poll shows changes of an activity with `follow_server`.
+    NotFollowed = "not_followed" Warn at most 5 then every 60 s,
     /// The server refuses the beats of an open activity.
     BeatsRefused = "beats_refused" Error at most 10 then every 10 s,
     /// A message is near the server's size limit.

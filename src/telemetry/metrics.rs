@@ -56,6 +56,8 @@ pub struct Metrics {
     namespace: Mutex<Option<String>>,
     /// Indexed by the number of the call.
     pub operations: [Operation; CALLS.len()],
+    /// The same for long polls.
+    pub long_polls: [Operation; CALLS.len()],
     /// Beats that were sent, including retries.
     pub beats_sent: Counter,
     /// Records that were never sent because a newer one replaced them.
@@ -88,15 +90,22 @@ pub struct Operation {
     pub latency: Histogram<{ LATENCIES.len() }>,
 }
 
+impl Default for Operation {
+    fn default() -> Self {
+        Operation {
+            requests: Counter::default(),
+            failures: Default::default(),
+            latency: Histogram::new(&LATENCIES),
+        }
+    }
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Metrics {
             namespace: Mutex::default(),
-            operations: std::array::from_fn(|_| Operation {
-                requests: Counter::default(),
-                failures: Default::default(),
-                latency: Histogram::new(&LATENCIES),
-            }),
+            operations: Default::default(),
+            long_polls: Default::default(),
             beats_sent: Counter::default(),
             beats_coalesced: Counter::default(),
             beats_failed: Counter::default(),
@@ -128,7 +137,8 @@ impl Metrics {
 
     /// Counts a try of a call.
     pub fn tried(&self, call: Call, took: Duration, failure: Option<Code>) {
-        let Some(operation) = self.operations.get(call.number) else { return };
+        let operations = if call.is_long_poll { &self.long_polls } else { &self.operations };
+        let Some(operation) = operations.get(call.number) else { return };
         operation.requests.one();
         operation.latency.observe(took.as_secs_f64());
         let code = failure.and_then(|code| usize::try_from(code as i32).ok());
@@ -157,7 +167,7 @@ impl Metrics {
     }
 
     fn clear(&self) {
-        for operation in &self.operations {
+        for operation in self.operations.iter().chain(&self.long_polls) {
             operation.requests.clear();
             operation.failures.iter().for_each(Counter::clear);
             operation.latency.clear();

@@ -7,26 +7,26 @@ use tonic::Code;
 use super::{
     Telemetry,
     histogram::Counted,
-    metrics::{CODES, Metrics},
+    metrics::{CODES, Metrics, Operation},
 };
 use crate::{model::signals::Signals, proto::temporal::api::workflowservice::v1::CALLS};
 
 /// The value of the label `service_name`. The SDKs have it too, with a name of their own.
 const SERVICE_NAME: &str = "temporal-heartbeat";
 
-/// The prefix of the names of long polls.
-const LONG_CALLS: &str = "Poll";
-
 impl Telemetry {
-    /// Returns all metrics. `open` is the number of open activities, which the registry knows.
-    pub fn exposition(&self, open: usize) -> String {
+    /// Returns all metrics. `open` is the number of open activities, and `followed` how many of them long polls follow.
+    pub fn exposition(&self, open: usize, followed: usize) -> String {
         let mut text =
             Text { text: String::new(), labels: self.metrics.namespace().map(|name| labels(&name)) };
-        requests(&mut text, &self.metrics, "temporal_request", false);
-        requests(&mut text, &self.metrics, "temporal_long_request", true);
+        requests(&mut text, &self.metrics.operations, "temporal_request");
+        requests(&mut text, &self.metrics.long_polls, "temporal_long_request");
         beats(&mut text, &self.metrics);
         text.family("temporal_heartbeat_activities_open", "gauge", "Activities that are currently open.");
         text.sample("temporal_heartbeat_activities_open", "", open);
+        let name = "temporal_heartbeat_activities_followed";
+        text.family(name, "gauge", "Activities of which a long poll shows changes.");
+        text.sample(name, "", followed);
         let dropped = "temporal_heartbeat_log_records_dropped";
         text.family(
             dropped,
@@ -39,11 +39,8 @@ impl Telemetry {
 }
 
 /// Writes the requests. Long polls have metrics of their own, as in the SDKs, because their latency means nothing.
-fn requests(text: &mut Text, metrics: &Metrics, name: &str, long: bool) {
-    let called = || {
-        let all = CALLS.iter().zip(&metrics.operations);
-        all.filter(|(call, operation)| call.starts_with(LONG_CALLS) == long && operation.requests.count() > 0)
-    };
+fn requests(text: &mut Text, operations: &[Operation], name: &str) {
+    let called = || CALLS.iter().zip(operations).filter(|(_, operation)| operation.requests.count() > 0);
 
     text.family(name, "counter", "Requests to the server, each try counted.");
     for (call, operation) in called() {
@@ -171,14 +168,14 @@ mod tests {
     fn namespace_with_any_name_is_a_valid_label() {
         let telemetry = Telemetry::default();
         telemetry.metrics.begin("a\"b\\c\nd");
-        let text = telemetry.exposition(3);
+        let text = telemetry.exposition(3, 0);
         let line = "temporal_heartbeat_activities_open{namespace=\"a\\\"b\\\\c\\nd\",service_name=\"temporal-heartbeat\"} 3\n";
         assert!(text.contains(line), "{text}");
     }
 
     #[test]
     fn without_a_client_there_are_no_samples() {
-        let text = Telemetry::default().exposition(0);
+        let text = Telemetry::default().exposition(0, 0);
         assert!(text.lines().count() > 20 && text.lines().all(|line| line.starts_with('#')), "{text}");
     }
 }

@@ -120,9 +120,11 @@ impl TryTime {
     }
 }
 
-/// The connection to one server, for calls.
+/// The connections to one server, for calls.
 pub struct Transport {
     link: Link,
+    /// The connection of the long polls: a limit of streams, or an answer of many bytes, must not delay beats.
+    long_poll_link: Link,
     credential_store: Arc<CredentialStore>,
     max_message_bytes: usize,
     gzip: AtomicU8,
@@ -152,15 +154,20 @@ impl Transport {
     ) -> error::Result<Self> {
         let headers = exchange::with_grpc_headers(headers);
         let credential_store = Arc::new(CredentialStore::open(options.security.clone(), headers)?);
-        let target = Target {
-            address: options.address.clone(),
-            authority: options.authority.clone(),
-            proxy: options.proxy.clone(),
-            keepalive: options.keepalive,
-            dialer: Dialer::default(),
+        let link = || {
+            let target = Target {
+                address: options.address.clone(),
+                authority: options.authority.clone(),
+                proxy: options.proxy.clone(),
+                keepalive: options.keepalive,
+                dialer: Dialer::default(),
+            };
+            Link::new(target, credential_store.clone(), io_thread.clone(), telemetry.clone())
         };
+        let (link, long_poll_link) = (link(), link());
         let transport = Transport {
-            link: Link::new(target, credential_store.clone(), io_thread.clone(), telemetry.clone()),
+            link,
+            long_poll_link,
             credential_store,
             max_message_bytes: options.max_message_bytes,
             gzip: AtomicU8::new(if options.gzip { gzip::UNKNOWN } else { gzip::NO }),
@@ -236,11 +243,11 @@ impl Transport {
         log_renewal(&reloaded, &self.telemetry, self.peer());
         if let Ok(Renewed::Tls) = reloaded {
             self.warn_of_skipped_certificates();
-            self.link.replace();
+            self.replace_connections();
         }
     }
 
-    /// Puts other credentials in force. Returns whether to call [`Transport::replace_connection`] after that.
+    /// Puts other credentials in force. Returns whether to call [`Transport::replace_connections`] after that.
     pub fn secure(&self, options: &Options) -> error::Result<bool> {
         let replaces_connection =
             self.credential_store.change(self.credential_store.read(options.security.clone())?);
@@ -248,9 +255,10 @@ impl Transport {
         Ok(replaces_connection)
     }
 
-    /// Makes a connection with the credentials in force, which replaces the current one.
-    pub fn replace_connection(&self) {
+    /// Makes connections with the credentials in force, which replace the current ones.
+    pub fn replace_connections(&self) {
         self.link.replace();
+        self.long_poll_link.replace();
     }
 
     /// Returns the server's address as it was given.
@@ -277,9 +285,9 @@ impl Transport {
         predecessor: &mut Predecessor,
     ) -> Result<Bytes, TransportError> {
         let begun = Instant::now();
-        let outcome = self.exchange(call.path, request, credentials, limits, predecessor).await;
+        let outcome = self.exchange(call, request, credentials, limits, predecessor).await;
         let took = begun.elapsed();
-        if outcome.is_ok() && !call.is_long_poll() {
+        if outcome.is_ok() && !call.is_long_poll {
             self.note_answer(took);
         }
         self.telemetry.metrics.tried(call, took, outcome.as_ref().err().map(TransportError::code));
@@ -295,18 +303,19 @@ impl Transport {
 
     async fn exchange(
         &self,
-        path: &'static str,
+        call: Call,
         request: &Frame,
         credentials: &Credentials,
         limits: TryLimits,
         predecessor: &mut Predecessor,
     ) -> Result<Bytes, TransportError> {
         let end = limits.end;
-        let link = self.link.connection(credentials.tls.is_some());
-        let connection = match tokio::time::timeout_at(end, link).await {
+        let link = if call.is_long_poll { &self.long_poll_link } else { &self.link };
+        let connection = link.connection(credentials.tls.is_some());
+        let connection = match tokio::time::timeout_at(end, connection).await {
             Ok(connection) => connection.map_err(TransportError::NotSent)?,
             Err(_) => {
-                self.link.abandon_silence();
+                link.abandon_silence();
                 return Err(TransportError::TimedOut { sent: false });
             }
         };
@@ -315,9 +324,9 @@ impl Transport {
             return Err(TransportError::TimedOut { sent: false });
         }
         let message = Message {
-            path,
+            path: call.path,
             headers: credentials.headers.clone(),
-            authority: &self.link.target().authority,
+            authority: &link.target().authority,
             frame: request.clone(),
             gzip: self.gzip.load(Ordering::Relaxed) == gzip::YES,
             limit: self.max_message_bytes,

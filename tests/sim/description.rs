@@ -62,7 +62,8 @@ impl Activity {
             ..ActivityExecutionInfo::default()
         };
         let run_id = self.ids().run_id;
-        api::DescribeActivityExecutionResponse { run_id, info: Some(info) }.encode_to_vec()
+        api::DescribeActivityExecutionResponse { run_id, info: Some(info), ..Default::default() }
+            .encode_to_vec()
     }
 
     fn describe_workflow(&self) -> Vec<u8> {
@@ -78,6 +79,7 @@ impl Activity {
             attempt: self.attempt,
             activity_options: Some(ActivityOptions {
                 heartbeat_timeout: prost_types::Duration::try_from(self.timeout).ok(),
+                ..ActivityOptions::default()
             }),
             last_failure: self.last_failure.clone(),
             ..PendingActivityInfo::default()

@@ -119,7 +119,7 @@ impl Process {
         let transport = session.client().transport();
         transport.secure(&self.options(world)).unwrap();
         if world.chance(0.5) {
-            transport.replace_connection();
+            transport.replace_connections();
             lock(&self.replacements).push(Instant::now());
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Activity, End, Info, InitialDetails, Lifecycle, Publication};
+use super::{Activity, BeatReason, DeadlineCheck, End, Info, InitialDetails, Lifecycle, Publication};
 use crate::{
     model::{
         details::Details,
@@ -73,7 +73,7 @@ impl Activity {
     pub fn touch(&mut self, now: Moment) -> Result<bool> {
         self.check_usable()?;
         let was_stalled = std::mem::take(&mut self.is_stalled);
-        (self.last_progress, self.last_touch) = (now, now);
+        (self.last_progress, self.touch) = (now, BeatReason::Unsent);
         if self.pulse && !was_stalled {
             return Ok(false);
         }
@@ -101,7 +101,7 @@ impl Activity {
 
     /// Counts a touch as a record if no beat was acknowledged since, so that a flush sends a beat.
     pub fn record_touch(&mut self) {
-        if std::mem::replace(&mut self.last_touch, Moment::LONG_AGO) != Moment::LONG_AGO {
+        if std::mem::take(&mut self.touch) != BeatReason::None {
             self.add_without_details();
         }
     }
@@ -121,13 +121,13 @@ impl Activity {
             | Signals::LEASE_LOST.when(!is_over && self.lease.is_lost(now))
             | Signals::STALLED.when(self.is_stalled && (!is_over || self.has_ended_by_stall()))
             | Signals::REFUSED.when(!is_over && self.refusal().is_some())
-            | Signals::DEADLINE.when(now > self.deadline)
+            | Signals::DEADLINE.when(self.deadline_check == DeadlineCheck::Passed)
             | Signals::UNSEEDED.when(!is_over && now > self.unseeded_at())
     }
 
     /// Returns when the signals change next without a call or an answer.
     pub fn next_change(&self, now: Moment) -> Moment {
-        let times = [self.lease.end(), self.deadline, self.unseeded_at()];
+        let times = [self.lease.end(), self.unseeded_at()];
         times.into_iter().filter(|time| *time >= now).min().unwrap_or(Moment::NEVER)
     }
 
@@ -307,6 +307,7 @@ impl Activity {
             last_error: self.last_error().cloned(),
             status: self.status().to_owned(),
             since_progress: now.since(self.last_progress),
+            server: self.server.as_ref().map(|view| view.info()).unwrap_or_default(),
         }
     }
 

@@ -8,6 +8,7 @@
 //! | `holder` | the functions for the holder: record, read, flush, end |
 //! | `requests` | the functions for the scheduler: the next request, and its outcome |
 //! | `encoder` | the details that wait for the codec |
+//! | `server_view` | the timeouts in force, reasons, and the news of long polls |
 //! | `stall` | missing progress, and the status text |
 //! | `give_up` | abandons a try that delays a waiting call |
 //! | `lease`, `records`, `try_history` | the values that these change |
@@ -18,6 +19,7 @@ mod holder;
 mod lease;
 mod records;
 mod requests;
+mod server_view;
 mod stall;
 mod try_history;
 
@@ -25,6 +27,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use give_up::WaitingCall;
 pub use holder::encode_details;
+pub use server_view::{Followed, ServerInfo};
 
 use super::{address::ActivityAddress, options::OpenOptions, schedule::Schedule, stall_options::StallAction};
 use crate::{
@@ -42,7 +45,8 @@ use crate::{
 };
 use encoder::Encoder;
 use lease::Lease;
-use records::RecordSequence;
+use records::{BeatReason, RecordSequence};
+use server_view::{DeadlineCheck, ServerView};
 use stall::Extras;
 pub use stall::StallFacts;
 use try_history::TryHistory;
@@ -66,6 +70,7 @@ pub struct Activity {
     /// Whether the try in flight must be given up because it delays a waiting call.
     is_given_up: bool,
     timeout_lookup: TimeoutLookup,
+    deadline_check: DeadlineCheck,
     /// Whether the scheduler has noted that no progress is made.
     is_stalled: bool,
     extras: Option<Box<Extras>>,
@@ -74,13 +79,15 @@ pub struct Activity {
     /// The signals that were published last.
     published: Signals,
     /// Counts the publications, so that an older reading doesn't replace a newer one.
-    publications: u64,
+    publications: u32,
     records: RecordSequence,
     /// The newest details that may be sent; empty if there are none. `None` if it isn't known whether the server holds details.
     details: Option<Encoded>,
     /// Encodes the records, if there is a codec.
     encoder: Option<Box<Encoder>>,
     initial_details: InitialDetails,
+    /// What the server has described, if the activity has a deadline, is followed, or was described.
+    server: Option<Box<ServerView>>,
     lease: Lease,
     tries: TryHistory,
     /// `LONG_AGO` before the first send.
@@ -88,8 +95,8 @@ pub struct Activity {
     /// When the try in flight, or the last one, began.
     try_began: Moment,
     last_progress: Moment,
-    /// The last `touch`. `LONG_AGO` once a later beat is acknowledged, or a flush has counted the touch as a record.
-    last_touch: Moment,
+    /// A `touch`, until a flush counts it as a record.
+    touch: BeatReason,
     deadline: Moment,
     due: Moment,
     counts: Counts,
@@ -207,7 +214,7 @@ pub struct Publication {
     /// The current signals.
     pub signals: Signals,
     /// The number of the publication; a greater one is newer.
-    pub number: u64,
+    pub number: u32,
     /// When the signals change next by time alone.
     pub next_change: Moment,
 }
@@ -251,6 +258,8 @@ pub struct Info {
     pub counts: Counts,
     /// The last error.
     pub last_error: Option<Error>,
+    /// What the server has described.
+    pub server: ServerInfo,
     /// What the work is doing, as its holder has reported; empty if it hasn't.
     pub status: String,
     /// How long nothing was recorded, not counting time that doesn't count for a stall.
@@ -286,6 +295,7 @@ impl Activity {
             timeout_lookup: TimeoutLookup::NotNeeded,
             is_stalled: false,
             extras: Extras::of(ms(options.cancel_poll), ms(options.stall_timeout), &options.stall),
+            deadline_check: DeadlineCheck::Needed,
             asked: Signals::default(),
             published: Signals::default(),
             publications: 0,
@@ -293,12 +303,14 @@ impl Activity {
             details: None,
             encoder: options.has_codec.then(|| Box::new(Encoder::new())),
             initial_details: InitialDetails::Unknown,
+            server: (options.follow_server || options.attempt_remaining.is_some())
+                .then(|| Box::new(ServerView::new(now.earlier(options.age), options.follow_server))),
             lease: Lease::new(options.heartbeat_timeout, now.earlier(options.age)),
             tries: TryHistory::default(),
             last_send: Moment::LONG_AGO,
             try_began: Moment::LONG_AGO,
             last_progress: now,
-            last_touch: Moment::LONG_AGO,
+            touch: BeatReason::None,
             deadline: options.attempt_remaining.map_or(Moment::NEVER, |left| now.later(left)),
             due: Moment::NEVER,
             counts: Counts::default(),
@@ -311,7 +323,7 @@ impl Activity {
             (true, true) => (TimeoutLookup::Due, now),
             (true, false) => (TimeoutLookup::AfterNextBeat, Moment::NEVER),
             (false, true) => (TimeoutLookup::NotNeeded, activity.first_pulse().max(now)),
-            (false, false) => (TimeoutLookup::NotNeeded, Moment::NEVER),
+            (false, false) => (TimeoutLookup::NotNeeded, activity.deadline_question()),
         };
         Ok(activity)
     }

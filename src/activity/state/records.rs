@@ -83,9 +83,49 @@ impl RecordSequence {
     }
 }
 
+/// A reason for one beat that isn't a record: it is gone when a beat is acknowledged that was sent after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum BeatReason {
+    /// There is none.
+    #[default]
+    None,
+    /// No beat was sent since.
+    Unsent,
+    /// A beat was sent that isn't acknowledged.
+    Sent,
+}
+
+impl BeatReason {
+    /// Notes that a beat is sent.
+    pub fn send(&mut self) {
+        if *self == BeatReason::Unsent {
+            *self = BeatReason::Sent;
+        }
+    }
+
+    /// Notes that the last beat was acknowledged.
+    pub fn acknowledge(&mut self) {
+        if *self == BeatReason::Sent {
+            *self = BeatReason::None;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reason_from_during_a_beat_outlasts_its_acknowledgement() {
+        let mut reason = BeatReason::Unsent;
+        reason.send();
+        reason = BeatReason::Unsent;
+        reason.acknowledge();
+        assert_eq!(reason, BeatReason::Unsent);
+        reason.send();
+        reason.acknowledge();
+        assert_eq!(reason, BeatReason::None);
+    }
 
     #[test]
     fn acknowledgement_of_the_newest_record_covers_all_earlier_ones() {

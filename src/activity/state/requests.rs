@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Activity, Effects, InitialDetails, Lifecycle, Outcome, SignalChange, Step, TimeoutLookup};
+use super::{
+    Activity, DeadlineCheck, Effects, InitialDetails, Lifecycle, Outcome, SignalChange, Step, TimeoutLookup,
+};
 use crate::{
     client::{
         Acknowledgement, Found,
@@ -31,6 +33,9 @@ impl Activity {
         if self.due > now {
             return Step::At(self.due());
         }
+        if self.deadline_question() <= now {
+            self.timeout_lookup = TimeoutLookup::Due;
+        }
         if let Some(latest) = self.waits_for_encoding(now) {
             self.due = latest;
             return Step::At(self.due());
@@ -58,6 +63,10 @@ impl Activity {
             Some(Request::Beat) => {
                 self.begin_try(now);
                 self.last_send = now;
+                self.touch.send();
+                if let Some(view) = &mut self.server {
+                    view.news.send();
+                }
                 let newest = self.records.newest();
                 if let Some(encoder) = &mut self.encoder {
                     encoder.announce(newest);
@@ -83,7 +92,7 @@ impl Activity {
         if looks_up_timeout || self.wants_initial_details() {
             return Some(Request::Describe);
         }
-        if !self.has_news() && (!self.pulse || self.stall_stops_pulse()) {
+        if !self.has_news() && !self.has_server_news() && (!self.pulse || self.stall_stops_pulse()) {
             return None;
         }
         Some(if self.can_beat() { Request::Beat } else { Request::Describe })
@@ -108,12 +117,15 @@ impl Activity {
             Outcome::Failed(error) => self.failed(error, now),
             Outcome::GivenUp => self.given_up(now),
         }
-        Effects { due: self.due.min(self.stall_due()), lease_margin }
+        let due = if self.may_be_followed() { now } else { self.due.min(self.stall_due()) };
+        Effects { due, lease_margin }
     }
 
     /// Applies an acknowledged beat. Returns the fraction of the lease that was left.
     fn acknowledged(&mut self, answer: Acknowledgement, now: Moment) -> Option<f64> {
-        self.note_timeout(answer.heartbeat_timeout);
+        if let Some(conditions) = answer.conditions {
+            self.apply(*conditions, now);
+        }
         let margin = self.lease.remaining_fraction(now);
         if self.lease.is_lost(now) {
             self.counts.leases_regained += 1;
@@ -124,8 +136,9 @@ impl Activity {
         if let Some(encoder) = &mut self.encoder {
             encoder.acknowledged();
         }
-        if self.last_send >= self.last_touch {
-            self.last_touch = Moment::LONG_AGO;
+        self.touch.acknowledge();
+        if let Some(view) = &mut self.server {
+            view.news.acknowledge();
         }
         self.counts.beats += 1;
         self.tries.note_answer(now.since(self.last_send), self.lease.timeout());
@@ -147,7 +160,7 @@ impl Activity {
         let Found { description, token } = found;
         self.address.found(description.ids, description.attempt, token);
         self.tries.succeed();
-        self.note_timeout(description.details.about().heartbeat_timeout);
+        self.apply(description.conditions, now);
         let was_aside = self.timeout_lookup == TimeoutLookup::InFlight;
         self.timeout_lookup = TimeoutLookup::NotNeeded;
         if self.has_sent() {
@@ -163,17 +176,11 @@ impl Activity {
         }
         self.due = match self.has_ready_record() {
             true => now,
+            false if self.has_server_news() => now,
             false if was_aside && self.pulse => self.first_pulse().max(now),
             false if self.pulse => now,
-            false => Moment::NEVER,
+            false => self.deadline_question(),
         };
-    }
-
-    /// Notes the heartbeat timeout that the server reported. An operator may have changed it since the hand-off.
-    fn note_timeout(&mut self, reported: Option<Duration>) {
-        if let Some(timeout) = reported {
-            self.lease.set_timeout(timeout);
-        }
     }
 
     fn failed(&mut self, error: RpcError, now: Moment) {
@@ -184,6 +191,7 @@ impl Activity {
                 // Beats don't depend on the timeout, and their answers show whether the activity is over.
                 if !may_succeed {
                     self.timeout_lookup = TimeoutLookup::NotNeeded;
+                    self.deadline_check = DeadlineCheck::Impossible;
                 }
                 self.due = self.next_due(now);
                 return;
@@ -245,23 +253,33 @@ impl Activity {
 
     /// Returns when the next beat is due if no call waits for it.
     fn usual_due(&self) -> Moment {
-        if !self.has_news() && !self.pulse {
-            return Moment::NEVER;
-        }
         let due = match self.has_sent() {
             // At once, also if beats without a record were sent before.
-            _ if self.is_first_unsent() => self.lease.start(),
+            _ if self.is_first_unsent() || self.has_server_news() => self.lease.start(),
+            _ if !self.has_news() && !self.pulse => return self.deadline_question(),
             true => self.last_send.later(self.schedule().jittered_period()),
             false => self.lease.start().later(self.schedule().period),
         };
         self.no_later_than_deadline_check(due)
     }
 
-    /// Returns `due`, but not later than the beat that checks whether the attempt timed out. That beat is sent once,
-    /// soon after `attempt_remaining_ms` has passed.
+    /// Returns `due`, but not later than the question whether the deadline was moved, and the beat that checks whether the
+    /// attempt timed out. That beat is sent once, soon after the deadline.
     pub(super) fn no_later_than_deadline_check(&self, due: Moment) -> Moment {
         let check = self.deadline.later(LONGEST_TIMER_DELAY);
-        if self.last_send < check { due.min(check) } else { due }
+        let due = if self.last_send < check { due.min(check) } else { due };
+        due.min(self.deadline_question())
+    }
+
+    /// Makes the next beat due as early as the timeouts in force require. Returns whether that is earlier than before.
+    pub(super) fn advance_to_usual_due(&mut self, now: Moment) -> bool {
+        if self.in_flight || self.lifecycle != Lifecycle::Open || self.tries.failed() > 0 {
+            return false;
+        }
+        let due = self.usual_due().max(now);
+        let is_earlier = due < self.due;
+        self.due = self.due.min(due);
+        is_earlier
     }
 
     /// Returns whether there is a record that may be sent, and no beat has carried one yet.
@@ -294,7 +312,8 @@ impl Activity {
             return false;
         }
         let due = match is_scheduled {
-            _ if is_awaited || !self.has_sent() && self.may_begin() || self.is_first_unsent() => now,
+            _ if is_awaited || self.has_server_news() => now,
+            _ if !self.has_sent() && self.may_begin() || self.is_first_unsent() => now,
             true => return false,
             false => self.usual_due().max(now),
         };

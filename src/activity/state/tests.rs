@@ -1,6 +1,7 @@
 //! The rules of an open activity. Each test is a sequence of events with their times and the expected next steps.
 
 mod encoder;
+mod server_view;
 mod stall;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use crate::{
     },
     model::{
         attempt::{Attempt, Ids},
+        conditions::Conditions,
         details::About,
         payload::Encoding,
         status::Status,
@@ -75,7 +77,10 @@ impl Story {
     }
 
     fn acknowledged_with(&mut self, signals: Signals, heartbeat_timeout: Option<Duration>) {
-        let answer = Acknowledgement { signals, heartbeat_timeout };
+        let conditions = heartbeat_timeout.map(|timeout| {
+            Box::new(Conditions { heartbeat_timeout: Some(timeout), ..Conditions::default() })
+        });
+        let answer = Acknowledgement { signals, conditions };
         self.activity.complete(Outcome::Acknowledged(answer), self.now);
     }
 
@@ -92,6 +97,7 @@ impl Story {
             state: State::Running,
             state_in_words: "",
             details: Details::handed_over(Payloads::from_json_values(held)).unwrap(),
+            conditions: Conditions::default(),
             last_failure: None,
             last_identity: String::new(),
         };
@@ -123,13 +129,15 @@ fn with_timeout(heartbeat_timeout: Duration) -> Story {
 
 /// Returns the server's description of it: the first attempt, with a timeout of 10 s.
 fn told() -> Found {
-    let about = About { attempt: 1, heartbeat_timeout: Some(10 * SECOND), ..About::default() };
+    let heartbeat_timeout = Some(10 * SECOND);
+    let about = About { attempt: 1, heartbeat_timeout, ..About::default() };
     let description = Description {
         ids: Ids::default(),
         attempt: Attempt { number: 1, started_at: 0 },
         state: State::Running,
         state_in_words: "",
         details: Details::described(None, about).unwrap(),
+        conditions: Conditions { heartbeat_timeout, ..Conditions::default() },
         last_failure: None,
         last_identity: String::new(),
     };
@@ -622,32 +630,6 @@ fn requested_beat_is_sent_without_a_pulse_and_without_a_new_record() {
     story.acknowledged(Signals::CANCEL_REQUESTED);
     assert_eq!((story.activity.is_flushed().unwrap(), story.beat()), (true, None));
     assert!(story.has(Signals::CANCEL_REQUESTED));
-}
-
-fn with_deadline(remaining: Duration) -> Story {
-    Story::begin(OpenOptions { attempt_remaining: Some(remaining), ..handed_nothing() })
-}
-
-#[test]
-fn passed_deadline_causes_one_beat_and_ends_nothing() {
-    let mut story = with_deadline(SECOND);
-    assert_eq!(story.after(SECOND + SECOND / 2).beat(), None);
-    assert!(story.has(Signals::DEADLINE));
-    assert_eq!(story.after(SECOND / 2).beat(), Some(String::new()), "the server's timer has fired by now");
-    story.acknowledged(Signals::default());
-    assert!(story.has(Signals::DEADLINE) && !story.has(Signals::GONE));
-    assert_eq!(story.after(4 * SECOND).beat(), None, "back to the usual period");
-    assert_eq!(story.after(SECOND).beat(), Some(String::new()));
-}
-
-#[test]
-fn deadline_between_two_beats_causes_an_extra_beat() {
-    let mut story = with_deadline(6 * SECOND);
-    assert_eq!(story.after(5 * SECOND).beat(), Some(String::new()));
-    story.acknowledged(Signals::default());
-    assert_eq!(story.after(2 * SECOND).beat(), Some(String::new()));
-    story.failed(Status::NotFound, Retry::Never, false);
-    assert!(story.has(Signals::GONE));
 }
 
 /// Returns how long the try in flight may still last while a call waits for the newest record.

@@ -1,0 +1,544 @@
+//! Follows the server: long polls show a cancellation, a pause or other timeouts at once. One task follows a standalone
+//! activity, and one a run of a workflow, for all its activities in this process.
+//!
+//! A long poll sets no signals: on news the activity beats at once, and the answer sets them. So everything works without
+//! long polls too, only later. They have their own connection, and never delay a beat.
+
+use std::{
+    collections::HashMap,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep, sleep_until, timeout_at},
+};
+
+use super::{
+    Activities,
+    handle::Handle,
+    state::{Activity, Followed},
+};
+use crate::{
+    client::{
+        Client,
+        backoff::Backoff,
+        description::{Description, State},
+        long_poll::Event as HistoryEvent,
+        rpc_error::{Retry, RpcError},
+    },
+    model::{
+        attempt::{Attempt, Ids},
+        conditions::{Conditions, Reasons},
+        deadline::unless_stopped,
+        status::Status,
+    },
+    runtime,
+    sys::{
+        self,
+        clock::Moment,
+        sync::{Mutex, Notify},
+    },
+    telemetry::log_record::{Event, Value},
+};
+
+/// The most runs that are followed at once. A frontend allows 1200 long polls per namespace by default.
+const MAX_LONG_POLLS: usize = 100;
+/// The shortest time between the beginnings of two long polls of a run. Each beat of a standalone activity ends one.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// An answer without news after less than this time is wrong: the server should have waited.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+/// The most answers with news, and the most bytes of them, that are read per run: the answers carry whole events.
+const MAX_ANSWERS: u32 = 20_000;
+const MAX_BYTES: usize = 64 << 20;
+/// How often a workflow is described, because its history doesn't show a pause or changed timeouts. Large descriptions
+/// are fetched less often.
+const DESCRIBE_INTERVAL: Duration = Duration::from_secs(60);
+const DESCRIBED_BYTES_PER_SECOND: usize = 100_000;
+const DESCRIBE_PAUSE_FACTOR: u32 = 10;
+/// An activity that still lacks a description doubles the time to the next one, at most so often.
+const MAX_ROUNDS: u32 = 6;
+/// The pauses after a failed long poll. The jitter spreads the long polls of a connection that was lost.
+const BACKOFF: Backoff =
+    Backoff { first: Duration::from_secs(2), growth: 2.0, longest: Duration::from_secs(60), jitter: 1.0 };
+/// The pauses if the server allows no further long polls.
+const LIMIT_BACKOFF: Backoff =
+    Backoff { first: Duration::from_secs(10), growth: 2.0, longest: Duration::from_secs(300), jitter: 0.5 };
+
+/// The runs that are followed.
+pub struct Followers {
+    runs: Mutex<HashMap<Run, Vec<Member>>>,
+    free_polls: Semaphore,
+    /// Wakes the tasks to check their activities.
+    changed: Notify,
+    /// Whether the server refuses the long polls of standalone activities, and of workflows.
+    standalone_refused: AtomicBool,
+    workflows_refused: AtomicBool,
+}
+
+/// A standalone activity, or a run of a workflow: then the `activity_id` is empty.
+type Run = Ids;
+
+/// An activity that is followed.
+#[derive(Clone)]
+struct Member {
+    handle: Handle,
+    activity_id: String,
+    scheduled_event_id: Option<i64>,
+}
+
+impl Default for Followers {
+    fn default() -> Self {
+        Followers {
+            runs: Mutex::default(),
+            free_polls: Semaphore::new(MAX_LONG_POLLS),
+            changed: Notify::new(),
+            standalone_refused: AtomicBool::new(false),
+            workflows_refused: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Followers {
+    /// Notes a new client, which may have other permissions.
+    pub fn begin(&self) {
+        self.standalone_refused.store(false, Ordering::Relaxed);
+        self.workflows_refused.store(false, Ordering::Relaxed);
+    }
+
+    /// Returns the number of activities that are followed.
+    pub fn count(&self) -> usize {
+        self.runs.lock().values().map(Vec::len).sum()
+    }
+
+    /// Makes the tasks check whether their activities are still open.
+    pub fn wake(&self) {
+        // Postponed for the same reason as in `WakeQueue::wake`.
+        sys::cancellation::postponed(|| self.changed.notify_waiters());
+    }
+
+    fn is_refused(&self, run: &Run) -> &AtomicBool {
+        if run.workflow_id.is_empty() { &self.standalone_refused } else { &self.workflows_refused }
+    }
+
+    /// Adds an activity. Returns whether it is the first one of its run.
+    fn add(&self, run: &Run, member: Member) -> bool {
+        let mut runs = self.runs.lock();
+        let is_first = !runs.contains_key(run);
+        runs.entry(run.clone()).or_default().push(member);
+        is_first
+    }
+
+    fn members(&self, run: &Run) -> Vec<Member> {
+        self.runs.lock().get(run).cloned().unwrap_or_default()
+    }
+}
+
+impl Activities {
+    /// Begins to follow an activity with long polls.
+    pub fn follow(&'static self, client: &Arc<Client>, handle: Handle, followed: Followed) {
+        let Followed { ids, scheduled_event_id } = followed;
+        let member = Member { handle, activity_id: ids.activity_id.clone(), scheduled_event_id };
+        let run = match ids.workflow_id.is_empty() {
+            true => ids,
+            false => Ids { activity_id: String::new(), ..ids },
+        };
+        if self.followers.is_refused(&run).load(Ordering::Relaxed) {
+            let _ = self.registry.with(handle, Activity::stop_following);
+            return;
+        }
+        if self.followers.add(&run, member) {
+            let entry = Entry { activities: self, run: run.clone() };
+            let client = client.clone();
+            tokio::spawn(async move {
+                let _entry = entry;
+                let follower = || {
+                    let follower = Follower {
+                        activities: self,
+                        client: client.clone(),
+                        run: run.clone(),
+                        reasons: Mutex::default(),
+                    };
+                    async move { follower.run().await }
+                };
+                runtime::restarted_after_panics(follower).await;
+            });
+        } else {
+            self.followers.wake();
+        }
+    }
+}
+
+/// The entry of a run in [`Followers`]. Dropping it removes it.
+struct Entry {
+    activities: &'static Activities,
+    run: Run,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let members = self.activities.followers.runs.lock().remove(&self.run);
+        for member in members.into_iter().flatten() {
+            // A closed activity isn't followed anyway.
+            let _ = self.activities.registry.with(member.handle, Activity::stop_following);
+        }
+    }
+}
+
+/// The task that follows one run.
+struct Follower {
+    activities: &'static Activities,
+    client: Arc<Client>,
+    run: Run,
+    /// Why the workflow was cancelled, if it was.
+    reasons: Mutex<Reasons>,
+}
+
+impl Follower {
+    async fn run(&self) {
+        let follow = pin!(self.follow());
+        unless_stopped(follow, self.until_unused()).await;
+    }
+
+    /// Follows until the run is over, or the server refuses.
+    async fn follow(&self) {
+        let polls = &self.activities.followers.free_polls;
+        let permit = match polls.try_acquire() {
+            Ok(permit) => Ok(permit),
+            Err(_) => {
+                self.log(&format!(
+                    "{MAX_LONG_POLLS} runs are followed, which is the limit: signals arrive with the next beat"
+                ));
+                polls.acquire().await
+            }
+        };
+        // The semaphore is never closed.
+        let Ok(_permit) = permit else { return };
+        if self.run.workflow_id.is_empty() {
+            self.follow_standalone().await;
+        } else {
+            let events = pin!(self.follow_history());
+            unless_stopped(events, self.describe_periodically()).await;
+        }
+    }
+
+    /// Waits until all activities of the run are closed or over.
+    async fn until_unused(&self) {
+        loop {
+            let changed = self.activities.followers.changed.notified();
+            let is_used = |member: &Member| {
+                self.activities.registry.with(member.handle, |activity| !activity.is_over()).unwrap_or(false)
+            };
+            {
+                let mut runs = self.activities.followers.runs.lock();
+                let Some(members) = runs.get_mut(&self.run) else { return };
+                members.retain(is_used);
+                if members.is_empty() {
+                    // An activity that is opened after this begins a new task.
+                    runs.remove(&self.run);
+                    return;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// Follows a standalone activity: the answer to each long poll describes it.
+    async fn follow_standalone(&self) {
+        let (mut token, mut last) = (Bytes::new(), None);
+        let mut pace = Pace::default();
+        loop {
+            pace.begin().await;
+            match self.client.next_change(&self.run, token.clone()).await {
+                Ok(Some(change)) => {
+                    let shown = Shown::of(&change.description);
+                    let has_news = last.as_ref().is_some_and(|last| shown.has_news_since(last));
+                    last = Some(shown);
+                    self.for_all(|activity, now| activity.observe(&change.description, has_news, now));
+                    if change.description.state.is_over() {
+                        return;
+                    }
+                    if change.token.is_empty() {
+                        self.activities.followers.is_refused(&self.run).store(true, Ordering::Relaxed);
+                        return self.log("the server has no long polls of standalone activities");
+                    }
+                    token = change.token;
+                    if let Err(limit) = pace.answered(0) {
+                        return self.log(limit);
+                    }
+                }
+                Ok(None) => pace.answered_without_news().await,
+                Err(failed) => match self.recover(failed, &mut pace).await {
+                    true => {}
+                    false => return,
+                },
+            }
+        }
+    }
+
+    /// Follows the history of a workflow's run: first the events until now, then each new one.
+    async fn follow_history(&self) {
+        let mut token = Bytes::new();
+        let mut pace = Pace::default();
+        loop {
+            pace.begin().await;
+            match self.client.next_events(&self.run, token.clone()).await {
+                Ok(answer) => {
+                    answer.events.iter().for_each(|event| self.apply(event));
+                    if answer.token.is_empty() {
+                        // The workflow is closed.
+                        return self.for_all(Activity::request_signals);
+                    }
+                    token = answer.token;
+                    if answer.is_empty {
+                        pace.answered_without_news().await;
+                    } else if let Err(limit) = pace.answered(answer.bytes) {
+                        return self.log(limit);
+                    }
+                    pace.is_behind = answer.is_full;
+                }
+                Err(failed) => match self.recover(failed, &mut pace).await {
+                    true => {}
+                    false => return,
+                },
+            }
+        }
+    }
+
+    fn apply(&self, event: &HistoryEvent) {
+        match event {
+            HistoryEvent::WorkflowCancelRequested(reasons) => {
+                *self.reasons.lock() = reasons.clone();
+                self.for_all(|activity, _| {
+                    activity.note_workflow_reasons(reasons);
+                    false
+                });
+            }
+            HistoryEvent::CancelRequested { scheduled_event_id }
+            | HistoryEvent::Ended { scheduled_event_id } => {
+                let is_it =
+                    |member: &Member| member.scheduled_event_id.is_none_or(|id| id == *scheduled_event_id);
+                self.for_members(is_it, |_, activity, now| activity.request_signals(now));
+            }
+        }
+    }
+
+    /// Describes the workflow's activities periodically, and soon if one of them lacks a description.
+    async fn describe_periodically(&self) {
+        let mut pace = Pace::default();
+        // Rounds after which an activity still lacks its description.
+        let mut rounds = 0;
+        loop {
+            pace.begin().await;
+            let is_member = |id: &str| self.members().iter().any(|member| member.activity_id == id);
+            match self.client.pending_activities(&self.run, is_member).await {
+                Ok(described) => {
+                    pace.failed = 0;
+                    self.observe(&described.activities);
+                    let seconds = 1 + described.bytes / DESCRIBED_BYTES_PER_SECOND;
+                    let spacing = Duration::from_secs(seconds as u64);
+                    rounds = if self.lacks_description() { (rounds + 1).min(MAX_ROUNDS) } else { 0 };
+                    sleep(spacing * (1 << rounds)).await;
+                    let next = Instant::now() + DESCRIBE_INTERVAL.max(spacing * DESCRIBE_PAUSE_FACTOR);
+                    // An early end is as good.
+                    let _ = timeout_at(next, self.until_description_is_lacking()).await;
+                }
+                Err(failed) => match self.recover(failed, &mut pace).await {
+                    true => {}
+                    false => return,
+                },
+            }
+        }
+    }
+
+    fn observe(&self, described: &[Description]) {
+        let reasons = self.reasons.lock().clone();
+        self.for_members(
+            |_| true,
+            |member, activity, now| {
+                if reasons != Reasons::default() {
+                    activity.note_workflow_reasons(&reasons);
+                }
+                match described.iter().find(|found| found.ids.activity_id == member.activity_id) {
+                    Some(found) => activity.observe(found, false, now),
+                    // It may be over: the answer to a beat shows that.
+                    None => activity.request_signals(now),
+                }
+            },
+        );
+    }
+
+    async fn until_description_is_lacking(&self) {
+        loop {
+            let changed = self.activities.followers.changed.notified();
+            if self.lacks_description() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn lacks_description(&self) -> bool {
+        let lacks = |member: &Member| {
+            self.activities
+                .registry
+                .with(member.handle, |activity| activity.lacks_description())
+                .unwrap_or(false)
+        };
+        self.members().iter().any(lacks)
+    }
+
+    /// Waits until the long poll may be repeated. Returns false if that can't help.
+    async fn recover(&self, failed: RpcError, pace: &mut Pace) -> bool {
+        let status = failed.error.status();
+        match failed.retry {
+            Retry::Never if status == Status::NotFound => {
+                // The answer to a beat shows whether the activity is over.
+                self.for_all(Activity::request_signals);
+                return false;
+            }
+            Retry::Never if failed.is_unproven_end() => pace.failed(&BACKOFF).await,
+            Retry::Never => {
+                if matches!(status, Status::PermissionDenied | Status::Unimplemented) {
+                    self.activities.followers.is_refused(&self.run).store(true, Ordering::Relaxed);
+                }
+                self.log(failed.error.message());
+                return false;
+            }
+            Retry::Slowly => {
+                if pace.failed == 0 {
+                    self.log(failed.error.message());
+                }
+                pace.failed(&LIMIT_BACKOFF).await;
+            }
+            Retry::Soon if failed.timed_out => pace.answered_without_news().await,
+            Retry::Soon | Retry::WithOtherCredentials => pace.failed(&BACKOFF).await,
+        }
+        true
+    }
+
+    fn members(&self) -> Vec<Member> {
+        self.activities.followers.members(&self.run)
+    }
+
+    /// Changes all activities of the run. `change` returns whether the activity is due earlier.
+    fn for_all(&self, change: impl Fn(&mut Activity, Moment) -> bool) {
+        self.for_members(|_| true, |_, activity, now| change(activity, now));
+    }
+
+    fn for_members(
+        &self,
+        is_wanted: impl Fn(&Member) -> bool,
+        change: impl Fn(&Member, &mut Activity, Moment) -> bool,
+    ) {
+        for member in self.members().iter().filter(|member| is_wanted(member)) {
+            let changed = self.activities.registry.change(member.handle, |activity| {
+                let earlier = change(member, activity, Moment::now());
+                earlier.then(|| activity.due())
+            });
+            // Otherwise the handle was closed.
+            let Ok(due) = changed else { continue };
+            if let Some(due) = due {
+                self.activities.wake_at(member.handle, due);
+            }
+            self.activities.publish_signals(member.handle);
+        }
+    }
+
+    /// Logs why the run isn't followed.
+    fn log(&self, why: &str) {
+        let Ids { workflow_id, run_id, activity_id } = &self.run;
+        let fields = &[
+            ("workflow_id", Value::Text(workflow_id)),
+            ("run_id", Value::Text(run_id)),
+            ("activity_id", Value::Text(activity_id)),
+        ];
+        self.activities.telemetry.log.write(Event::NotFollowed, fields, || {
+            format!("no long poll shows changes, so signals arrive with the next beat: {why}")
+        });
+    }
+}
+
+/// Limits how often a run is polled, and how much is read.
+struct Pace {
+    began: Instant,
+    failed: u32,
+    answers: u32,
+    bytes: usize,
+    /// Whether the next answer is ready at the server.
+    is_behind: bool,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace { began: Instant::now(), failed: 0, answers: 0, bytes: 0, is_behind: true }
+    }
+}
+
+impl Pace {
+    /// Waits until the next long poll may begin.
+    async fn begin(&mut self) {
+        if !self.is_behind {
+            sleep_until(self.began + POLL_INTERVAL).await;
+        }
+        (self.began, self.is_behind) = (Instant::now(), false);
+    }
+
+    /// Counts an answer with news. Returns an error above the limits.
+    fn answered(&mut self, bytes: usize) -> Result<(), &'static str> {
+        self.failed = 0;
+        self.answers += 1;
+        self.bytes += bytes;
+        match self.answers > MAX_ANSWERS || self.bytes > MAX_BYTES {
+            true => Err("its long polls return too much"),
+            false => Ok(()),
+        }
+    }
+
+    /// Notes the end of a long poll without news. If the server didn't wait for any, pauses as after a failure.
+    async fn answered_without_news(&mut self) {
+        match self.began.elapsed() < SHORTEST_WAIT {
+            true => self.failed(&BACKOFF).await,
+            false => self.failed = 0,
+        }
+    }
+
+    /// Waits after a failed long poll.
+    async fn failed(&mut self, backoff: &Backoff) {
+        self.failed += 1;
+        sleep(backoff.pause(self.failed)).await;
+    }
+}
+
+/// What a description shows of a standalone activity.
+#[derive(PartialEq)]
+struct Shown {
+    state: State,
+    attempt: Attempt,
+    conditions: Conditions,
+    recorded_at_unix_ms: i64,
+}
+
+impl Shown {
+    fn of(description: &Description) -> Self {
+        Shown {
+            state: description.state,
+            attempt: description.attempt,
+            conditions: description.conditions.clone(),
+            recorded_at_unix_ms: description.details.about().recorded_at_unix_ms,
+        }
+    }
+
+    /// Returns whether something else has changed than the time of the last heartbeat. A change that the description doesn't
+    /// show may be a reset.
+    fn has_news_since(&self, last: &Shown) -> bool {
+        let without_time = |shown: &Shown| (shown.state, shown.attempt, shown.conditions.clone());
+        without_time(self) != without_time(last) || self.recorded_at_unix_ms == last.recorded_at_unix_ms
+    }
+}

@@ -249,9 +249,10 @@ pub unsafe extern "C" fn thb_activity_get_details(
 ///   timeouts_from          "server": all three are those in force when the server described the activity; "options":
 ///                          the server hasn't described it
 ///   following              true: a long poll follows the activity (follow_server)
-///   cancel_reason, cancel_identity   why and by whom the cancellation was requested, if the server shows it. For the
-///                          activity of a workflow they are those of the workflow's cancellation, with follow_server
-///   pause_reason, pause_identity     why and by whom the activity of a workflow was paused
+///   cancel_reason, cancel_identity   the reason of the cancellation, and the client that requested it, if the server
+///                          shows them. For the activity of a workflow: those of the workflow's cancellation, which only
+///                          follow_server reads
+///   pause_reason, pause_identity     the same for the pause of a workflow's activity
 ///   lease_left_ms          the time until THB_SIGNAL_LEASE_LOST
 ///   since_acknowledged_ms  the time since the server acknowledged a beat
 ///   pending                true: the newest record isn't acknowledged

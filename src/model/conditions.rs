@@ -17,11 +17,11 @@ pub struct Conditions {
     pub cancel_requested: bool,
     /// Whether the activity is paused.
     pub paused: bool,
-    /// Who requested the cancellation and the pause, and why.
+    /// The reasons of the cancellation and of the pause.
     pub reasons: Reasons,
 }
 
-/// The reasons of a cancellation and of a pause, as those who requested them gave them.
+/// The reasons of a cancellation and of a pause, as the requests contained them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reasons {
     /// Why the cancellation was requested.

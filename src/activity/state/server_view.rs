@@ -52,7 +52,7 @@ pub enum DeadlineCheck {
     Impossible,
 }
 
-/// What a long poll needs to know of an activity.
+/// An activity for a long poll.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Followed {
     /// The activity, with its run.
@@ -115,7 +115,7 @@ impl Activity {
             && self.address.ids().is_some_and(|ids| !ids.run_id.is_empty())
     }
 
-    /// Returns what a long poll needs to know, once, if it should begin.
+    /// Returns the activity for a long poll, once, if that should begin.
     pub fn begin_following(&mut self) -> Option<Followed> {
         if !self.may_be_followed() {
             return None;

@@ -233,8 +233,9 @@ typedef enum thb_encoding {
 //   STALLED           No record or touch for stall_timeout_ms, so the pulse has stopped, or as stall_action says. The
 //                     next record or touch clears the signal. If the library has failed the attempt, GONE is set too.
 //   REFUSED           The server refuses the beats permanently. thb_activity_get_info has the reason; correct it.
-//   DEADLINE          attempt_remaining_ms has passed: a hint. The library sends a beat to ask the server. GONE follows
-//                     if the attempt is over.
+//   DEADLINE          The time of the attempt has passed (attempt_remaining_ms, or the timeouts that the server
+//                     describes). The library has asked the server, and no operator has moved the deadline. It is a
+//                     hint: GONE follows if the attempt is over.
 //   UNSEEDED          The previous attempt's details couldn't be read when the pulse was due. So the pulse is off, and
 //                     the attempt may time out. Record something: the library then sends a beat.
 typedef enum thb_signal {
@@ -465,9 +466,8 @@ thb_status_t thb_report_cancelled(const void *token,
 // return THB_ALREADY_OPEN. Without a token, pass (NULL, 0) and an option that replaces it: from_env or the ids.
 //
 // options_json is one JSON object; every key may be absent, and (NULL, 0) is {}. Defaults are in parentheses:
-//   heartbeat_timeout_ms  the activity's heartbeat timeout (0: the library asks the server). When the library asks the
-//                         server about the activity for another reason, it takes the timeout from the answer. It
-//                         doesn't poll for changes
+//   heartbeat_timeout_ms  the activity's heartbeat timeout (0: the library asks the server). An operator can change it.
+//                         The library takes the timeouts in force from each description of the activity
 //   pulse                 false: send beats only for records, not to keep the activity alive (true)
 //   stall_timeout_ms      after this time without a record or touch the activity is stalled (0: never). Time in which
 //                         the activity is paused doesn't count. Nor does time of more than a second in which the
@@ -486,10 +486,12 @@ thb_status_t thb_report_cancelled(const void *token,
 //   stall_report          "brief": the failure has neither the status nor the stacks ("full"). With a codec, or
 //                         require_encoded, it has them only with encode_common_attributes
 //   cancel_poll_ms        send a beat at least this often, to receive signals sooner (0: the timeout decides)
+//   follow_server         true: a long poll at the server shows a cancellation at once, not with the next beat (false)
 //   initial_details       base64 of the encoded Payloads that the attempt started with; "": it has none; absent: the
 //                         server is asked before the first beat
 //   age_ms                time since the attempt started; the first lease counts from that start (0)
-//   attempt_remaining_ms  time that the attempt has left, a hint; when it has passed, THB_SIGNAL_DEADLINE is set
+//   attempt_remaining_ms  time that the attempt has left, a hint; when it has passed, the library asks the server
+//                         whether the timeouts were changed, and sets THB_SIGNAL_DEADLINE if they weren't
 //   workflow_id, run_id, activity_id, attempt   identify the activity instead of a token:
 //                         docs/by-ids.md. A standalone activity has no workflow_id. With a token they only serve
 //                         to ask the server for the activity's timeout and details
@@ -513,6 +515,12 @@ thb_status_t thb_report_cancelled(const void *token,
 // growing pause. A beat without an answer in time is retried at once, behind the first one on the same connection. If
 // the connection doesn't even answer a PING of HTTP/2, the library aborts it and retries the beat on a new one.
 // NOT_FOUND stops the beats (THB_SIGNAL_GONE).
+//
+// With follow_server a standalone activity also shows a pause, a reset and changed timeouts at once. The activity of a
+// workflow shows a pause with the next beat, and changed timeouts within a minute, because the server pushes neither.
+// One long poll serves all activities of a workflow's run in this process. It needs the permission to read the
+// workflow. At most 100 are open at once. Where there is none, the log says why (event not_followed), and the signals
+// arrive with the beats. docs/guide/follow.md has the costs.
 //
 // Thread-safe. Never waits for the server. Inputs are borrowed for the call. The caller closes *activity_out with
 // thb_activity_close; 0 < handle < 2^53.
@@ -597,6 +605,14 @@ thb_status_t thb_activity_get_details(thb_activity_t activity,
 //   addressed_by           how requests name the activity: "token", "derived_token" or "ids" (docs/by-ids.md)
 //   signals                the set of THB_SIGNAL_*, as a number
 //   heartbeat_timeout_ms   0 if unknown, or there is none
+//   start_to_close_timeout_ms, schedule_to_close_timeout_ms   0 if there is none
+//   timeouts_from          "server": all three are those in force when the server described the activity; "options":
+//                          the server hasn't described it
+//   following              true: a long poll follows the activity (follow_server)
+//   cancel_reason, cancel_identity   the reason of the cancellation, and the client that requested it, if the server
+//                          shows them. For the activity of a workflow: those of the workflow's cancellation, which only
+//                          follow_server reads
+//   pause_reason, pause_identity     the same for the pause of a workflow's activity
 //   lease_left_ms          the time until THB_SIGNAL_LEASE_LOST
 //   since_acknowledged_ms  the time since the server acknowledged a beat
 //   pending                true: the newest record isn't acknowledged

@@ -28,6 +28,9 @@ type OpenOptions struct {
 	StallTimeout time.Duration
 	// CancelPoll is the longest time between two heartbeats, to learn of a cancellation sooner. 0: the heartbeat timeout decides.
 	CancelPoll time.Duration
+	// FollowServer keeps a long poll at the server, which shows a cancellation at once, not with the next heartbeat.
+	// docs/guide/follow.md of the project has what it costs.
+	FollowServer bool
 	// InitialDetails are the details of the previous attempt, if the parent knows them; without values there are none. nil: the
 	// library asks the server. See [NewDetails].
 	InitialDetails *Details
@@ -155,6 +158,7 @@ func (o OpenOptions) marshal(c conversion, op string, fromEnv bool) ([]byte, err
 		Pulse              bool    `json:"pulse"`
 		StallTimeoutMs     int64   `json:"stall_timeout_ms,omitempty"`
 		CancelPollMs       int64   `json:"cancel_poll_ms,omitempty"`
+		FollowServer       bool    `json:"follow_server,omitempty"`
 		InitialDetails     *string `json:"initial_details,omitempty"`
 		AgeMs              int64   `json:"age_ms,omitempty"`
 		AttemptRemainingMs int64   `json:"attempt_remaining_ms,omitempty"`
@@ -165,7 +169,7 @@ func (o OpenOptions) marshal(c conversion, op string, fromEnv bool) ([]byte, err
 	}{
 		o.WorkflowID, o.RunID, o.ActivityID, o.Attempt,
 		toMilliseconds(o.HeartbeatTimeout), !o.DisablePulse, toMilliseconds(o.StallTimeout), toMilliseconds(o.CancelPoll),
-		initialDetails, toMilliseconds(o.Age), toMilliseconds(o.AttemptRemaining), o.RequireEncoded, o.Verify, fromEnv,
+		o.FollowServer, initialDetails, toMilliseconds(o.Age), toMilliseconds(o.AttemptRemaining), o.RequireEncoded, o.Verify, fromEnv,
 		o.WhenAbsent,
 	})
 	if err != nil {

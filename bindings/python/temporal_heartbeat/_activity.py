@@ -58,6 +58,8 @@ class Activity(ActivityBase):
       the server retries hung work. By default they never stop.
     * ``cancel_poll``: the longest time between heartbeats, to learn of a cancellation sooner than
       the heartbeat timeout requires.
+    * ``follow_server``: a long poll at the server shows a cancellation at once, not with the next
+      heartbeat. docs/guide/follow.md of the project has what it costs.
     * ``initial_details``: the last details of the previous attempt, as the parent received them:
       values, or a `Details`; empty if there are none. Without it the library asks the server.
     * ``age``: the time since the attempt started. The lease is counted from its start until the

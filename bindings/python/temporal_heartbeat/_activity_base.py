@@ -75,6 +75,7 @@ class ActivityOptions(TypedDict, total=False):
     pulse: bool
     stall_timeout: Optional[Duration]
     cancel_poll: Optional[Duration]
+    follow_server: bool
     initial_details: Optional[Sequence[Any]]
     age: Optional[Duration]
     attempt_remaining: Optional[Duration]
@@ -113,6 +114,7 @@ class ActivityBase:
         pulse: bool = True,
         stall_timeout: Optional[Duration] = None,
         cancel_poll: Optional[Duration] = None,
+        follow_server: bool = False,
         initial_details: Optional[Sequence[Any]] = None,
         age: Optional[Duration] = None,
         attempt_remaining: Optional[Duration] = None,
@@ -140,6 +142,7 @@ class ActivityBase:
             "pulse": pulse,
             "stall_timeout_ms": duration_to_ms("stall_timeout", stall_timeout),
             "cancel_poll_ms": duration_to_ms("cancel_poll", cancel_poll),
+            "follow_server": follow_server,
             "age_ms": duration_to_ms("age", age),
             "attempt_remaining_ms": duration_to_ms("attempt_remaining", attempt_remaining),
             "require_encoded": require_encoded,

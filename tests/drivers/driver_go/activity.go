@@ -44,6 +44,7 @@ func activityOpen(words []string) ([]string, error) {
 		StallTimeoutMs     int64 `json:"stall_timeout_ms"`
 		CancelPollMs       int64 `json:"cancel_poll_ms"`
 		AttemptRemainingMs int64 `json:"attempt_remaining_ms"`
+		FollowServer       bool  `json:"follow_server"`
 		Pulse              *bool `json:"pulse"`
 		// The NAME replaces the token.
 		WorkflowID string `json:"workflow_id"`
@@ -57,6 +58,7 @@ func activityOpen(words []string) ([]string, error) {
 		HeartbeatTimeout: milliseconds(options.HeartbeatTimeoutMs),
 		StallTimeout:     milliseconds(options.StallTimeoutMs),
 		CancelPoll:       milliseconds(options.CancelPollMs),
+		FollowServer:     options.FollowServer,
 		AttemptRemaining: milliseconds(options.AttemptRemainingMs),
 		DisablePulse:     options.Pulse != nil && !*options.Pulse,
 		WorkflowID:       options.WorkflowID,

@@ -57,10 +57,10 @@ def prose(text: str) -> str:
     for number, part in enumerate(parts):
         if number % 2:
             code = re.sub(r"^    ", "", part, flags=re.MULTILINE).strip()
-            out += f":\n\n```python\n{code}\n```\n\n"
+            out = f"{out.rstrip()}:\n\n```python\n{code}\n```\n\n"
         else:
             out += blocks(part)
-    return re.sub(r"``([^`]+)``", r"`\1`", out).strip()
+    return re.sub(r"(?<!`)``([^`]+)``(?!`)", r"`\1`", out).strip()
 
 
 def blocks(text: str) -> str:

@@ -103,7 +103,7 @@ class Stage:
             entries = "".join(f"* [{entry}]({entry})\n" for entry in names)
             target.write_text(HIDDEN + f"# {name}\n\n" + self._relinked(entries, source / "index", place))
         elif source.suffix == ".md":
-            target.write_text(search_settings(place) + tabs(fences(self._relinked(source.read_text(), source, place))))
+            target.write_text(front_matter(place) + tabs(fences(self._relinked(source.read_text(), source, place))))
         else:
             target.write_text(file_page(source))
 
@@ -131,10 +131,12 @@ class Stage:
         return LINK.sub(link, text)
 
 
-def search_settings(place: str) -> str:
-    """The search finds the pages of the guide before the references, and no source files."""
+def front_matter(place: str) -> str:
+    """Lets the search find the pages of the guide before the references, and no source files."""
     if place.startswith("files/"):
         return HIDDEN
+    if place == "performance.md":  # wide tables, and alone in its tab
+        return "---\nhide:\n  - navigation\n---\n\n"
     return "---\nsearch:\n  boost: 3\n---\n\n" if place.startswith("guide/") else ""
 
 

@@ -64,6 +64,9 @@ func (p page) print() {
 	fmt.Printf("## Package %s\n\n`import %q`\n\n%s\n", p.pkg.Name, p.pkg.ImportPath, p.text(p.pkg.Doc))
 	p.values("Constants", p.pkg.Consts)
 	p.values("Variables", p.pkg.Vars)
+	if len(p.pkg.Funcs) > 0 {
+		fmt.Printf("### Functions\n\n")
+	}
 	for _, function := range p.pkg.Funcs {
 		p.function("func "+function.Name, function.Name, function)
 	}

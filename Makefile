@@ -33,10 +33,19 @@ PROGRAM := $(CURDIR)/target/release/temporal-heartbeat
 needs = @command -v $(firstword $(1)) >/dev/null || \
 	{ echo "make $@: needs $(firstword $(1)), which isn't on the PATH: install $(2)" >&2; exit 1; }
 
+# Lists the targets by the groups that lines with ##@ begin, in lines of 80 columns.
 help: ## list the targets
-	@awk -F ':.*## ' '/^[^\t#:]+:.*## / { names[++n] = $$1; texts[n] = $$2; if (length($$1) > width) width = length($$1) } \
-		END { for (i = 1; i <= n; i++) printf "  make %-*s  %s\n", width, names[i], texts[i] }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ / { groups[n + 1] = substr($$0, 5) } \
+		/^[^\t#:]+:.*## / { names[++n] = $$1; texts[n] = $$2; if (length($$1) > width) width = length($$1) } \
+		END { for (i = 1; i <= n; i++) { \
+			if (i in groups) printf "\n%s\n", groups[i]; \
+			count = split(texts[i], words, " "); line = sprintf("  make %-*s ", width, names[i]); \
+			for (w = 1; w <= count; w++) { \
+				if (length(line) + 1 + length(words[w]) > 80) { print line; line = sprintf("%*s", width + 8, "") } \
+				line = line " " words[w] } \
+			print line } }' $(MAKEFILE_LIST)
 
+##@ Build
 all: lib cli ## build the library and the program
 
 # Only these two crate types: with an rlib, cargo turns off link-time optimization without a warning.
@@ -53,10 +62,14 @@ cli: ## build the command-line program, in target/release
 man: cli ## generate the program's manual pages, in target/man
 	$(PROGRAM) man target/man
 
+clean: ## remove all build results
+	rm -rf target $(VENV)
+
 # The program as `cargo test` builds it, for the tests. A separate build would choose other features and compile everything again.
 program:
 	$(CARGO) test --target-dir target --features cli --lib --test service --no-run
 
+##@ Generate files of the repository
 header: ## generate include/temporal_heartbeat.h from src/abi, and the prototypes of the bindings from the header
 	$(call needs,$(PYTHON),Python 3)
 	$(call needs,$(GO),Go)
@@ -74,6 +87,7 @@ baseline: ## store the declarations of the header, with which later headers must
 options-page: ## generate the list of options in docs/options.md from their table
 	THB_UPDATE_DOCS=1 $(CARGO) test --quiet --test abi options_page_is_generated
 
+##@ Test
 venv: $(VENV)/.done ## create the virtual environment of tests and demo, with a real Temporal server
 $(VENV)/.done: tests/requirements.txt
 	$(call needs,$(PYTHON),Python 3)
@@ -242,6 +256,7 @@ lint: venv ## check formats, lints, types and prose, in every language
 	cd tests && $(PYTHON) -m prose
 	cd examples/demo && $(VENV)/bin/ruff check . && MYPYPATH=../../bindings/python $(VENV)/bin/mypy --strict .
 
+##@ Measure
 bench: lib venv ## compare this project with the official SDKs; RECORD=1 writes tables and charts to docs/performance
 	@PYTHONPATH=tests:benches $(VENV)/bin/python -m compare $(if $(RECORD),--record)
 	$(if $(RECORD),@$(MAKE) --no-print-directory charts)
@@ -254,6 +269,3 @@ bench-activity: lib ## measure the cost of open activities; SCALE=activities, SE
 
 bench-program: cli venv ## measure the cost of the command-line program (three minutes)
 	@PYTHONPATH=tests $(VENV)/bin/python benches/program.py $(PROGRAM)
-
-clean: ## remove all build results
-	rm -rf target $(VENV)

@@ -18,6 +18,7 @@ DATADIR    ?= $(PREFIX)/share
 PLACES      = VERSION="$(VERSION)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" BINDIR="$(BINDIR)" \
               DATADIR="$(DATADIR)" DESTDIR="$(DESTDIR)" CLI="$(CLI)"
 
+##@ Install and pack
 shipped: lib ## build in target/shipped: the stripped libraries and their debug information
 	@packaging/strip.sh target/release $(SHIPPED)
 

@@ -40,6 +40,7 @@ release-ready:
 release-pages: $(if $(filter Linux,$(SYSTEM)),platform-$(NATIVE))
 	@$(if $(filter Linux,$(SYSTEM)),packaging/pages.sh target/platforms/$(NATIVE)/shipped/temporal-heartbeat $(PAGES),:)
 
+##@ Release
 release: release-ready venv release-pages $(PLATFORMS:%=platform-%) ## build in target/artefacts: packages of all platforms (20 minutes); PLATFORMS=some, SNAPSHOT=1 before a release
 	@VERSION=$(VERSION) RELEASE=$(RELEASE) WHEEL=$(VERSION)$(if $(SNAPSHOT),.dev0) PYTHON=$(VENV)/bin/python packaging/release.sh $(PLATFORMS)
 

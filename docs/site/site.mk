@@ -11,6 +11,7 @@ $(SITE_VENV)/.done: docs/site/requirements.txt
 	$(SITE_VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
+##@ Document
 charts: $(SITE_VENV)/.done ## draw docs/performance/*.svg from the recorded results of `make bench`
 	@PYTHONPATH=benches $(SITE_VENV)/bin/python -m charts
 

@@ -5,6 +5,7 @@ EXAMPLES := $(CURDIR)/target/examples
 
 .PHONY: examples demo recordings
 
+##@ Try
 examples: lib ## build the example programs in C, C++ and Go, in target/examples
 	@$(MAKE) --no-print-directory -C bindings/c/examples OUT=$(EXAMPLES)
 	@$(MAKE) --no-print-directory -C bindings/cpp/examples OUT=$(EXAMPLES)

@@ -139,9 +139,9 @@ fn unreachable(target: &Address, unreached: &[Unreached]) -> Error {
         Some(step) => (Status::LocalLimit, step),
         None if unreached.is_empty() => (Status::Unavailable, "the name has no address"),
         None if all_refused => {
-            (Status::Unavailable, "nothing listens there; is the server up, and is this its address?")
+            (Status::Unavailable, "nothing listens there: start the server, or correct the address")
         }
-        None => (Status::Unavailable, "is this the server's address, and is it reachable from here?"),
+        None => (Status::Unavailable, "check the address, and that this machine can reach it"),
     };
     let at = &target.text;
     let reasons = unreached.iter().map(|(address, error)| match *at == address.to_string() {

@@ -73,7 +73,7 @@ fn refused(http_status: u16, proxy: &Proxy, address: &Address) -> Error {
         ),
         407 => (Status::Unauthenticated, "it doesn't accept this user and password"),
         401 | 403 | 405 => (Status::PermissionDenied, "allow the connection there"),
-        _ => (Status::Unavailable, "is the server up, and can the proxy reach it?"),
+        _ => (Status::Unavailable, "check that the server is up, and that the proxy can reach it"),
     };
     let (proxy, target) = (&proxy.address.text, &address.text);
     Error::new(

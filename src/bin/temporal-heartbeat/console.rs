@@ -26,7 +26,7 @@ use temporal_heartbeat::model::{
     printable::{is_control, printable},
 };
 
-use crate::{connection, error::local_error, exit_code, output::lines::WholeLines};
+use crate::{connection, error::local_error, exit_code, output::lines::WholeLines, wrap::wrapped};
 
 /// Moves the cursor to the start of the line and clears the line.
 const CLEAR_LINE: &[u8] = b"\r\x1b[K";
@@ -155,6 +155,12 @@ impl Tone {
     }
 }
 
+/// The width of the terminal on the standard error.
+fn columns() -> usize {
+    let size = terminal_size::terminal_size_of(io::stderr());
+    size.map_or(DEFAULT_COLUMNS, |(width, _)| width.0.into())
+}
+
 /// Whether the terminal can only print text.
 fn is_dumb() -> bool {
     env::var_os("TERM").is_none_or(|name| name == "dumb")
@@ -178,8 +184,13 @@ pub fn event(tone: Tone, text: &str, value: &Value) {
     let line = if is_json() {
         json_line(value)
     } else {
-        let name = coloured(&io::stderr(), tone.colour(), concat!(env!("CARGO_BIN_NAME"), ":"));
-        format!("{name} {}\n", printable(text))
+        let name = concat!(env!("CARGO_BIN_NAME"), ":");
+        let text = printable(text);
+        let text = match io::stderr().is_terminal() {
+            true => wrapped(&text, columns(), name.len() + 1),
+            false => text,
+        };
+        format!("{} {text}\n", coloured(&io::stderr(), tone.colour(), name))
     };
     let mut terminal = Terminal::lock();
     let line_end = if terminal.has_partial_line && terminal.has_status_line { "\n" } else { "" };
@@ -280,9 +291,7 @@ pub fn enable_status_line() -> bool {
 pub fn set_status_line(text: &str) {
     let mut terminal = Terminal::lock();
     if terminal.has_status_line && !terminal.has_partial_line {
-        let size = terminal_size::terminal_size_of(io::stderr());
-        let columns = size.map_or(DEFAULT_COLUMNS, |(width, _)| width.0.into());
-        let text: String = printable(text).chars().take(columns.saturating_sub(1)).collect();
+        let text: String = printable(text).chars().take(columns().saturating_sub(1)).collect();
         terminal.is_shown = true;
         write_stderr(&[CLEAR_LINE, text.as_bytes()].concat());
     }

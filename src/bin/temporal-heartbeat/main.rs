@@ -28,6 +28,7 @@ mod signals;
 mod token;
 mod value;
 mod work;
+mod wrap;
 
 use std::{env, path::PathBuf, process::ExitCode};
 

@@ -26,7 +26,7 @@ def picture() -> Picture:
     )
     waits = (
         ("Paused", "PAUSED", "an operator paused it;\nheartbeats continue", "unpaused"),
-        ("Stalled", "STALLED", "nothing recorded for\nthe stall timeout;\nautomatic heartbeats stop", "the next\nrecord"),
+        ("Stalled", "STALLED", "nothing recorded for\nthe stall timeout: no\nautomatic heartbeats", "the next\nrecord"),
         (
             "Lease lost",
             "LEASE_LOST",

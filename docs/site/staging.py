@@ -48,7 +48,7 @@ LANGUAGES = {
     ".ts": "ts",
     ".yaml": "yaml",
 }
-HIDDEN = "---\nsearch:\n  exclude: true\n---\n\n"
+HIDDEN = "---\nsearch:\n  exclude: true\nhide:\n  - navigation\n  - toc\n---\n\n"
 
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)", re.DOTALL)
 FENCE = re.compile(r"^(?:<!-- (file|excerpt): (\S+) -->\n)?(```.*?^```)$", re.MULTILINE | re.DOTALL)

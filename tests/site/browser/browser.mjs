@@ -2,7 +2,7 @@
 //
 //     node browser.mjs FOLDER CHROMIUM
 //
-// The pages are opened as files, except where that is said: the site must work without a web server.
+// The pages are opened as files, because the site must work without a web server.
 import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, relative } from 'node:path';

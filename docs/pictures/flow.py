@@ -2,7 +2,7 @@
 
 from draw import Picture
 
-WORKER, SERVER, PROCESS = 56, 168, 290
+WORKER, SERVER, PROCESS = 46, 148, 260
 # The center of the bars.
 LEFT = 196
 
@@ -10,7 +10,7 @@ LEFT = 196
 def picture() -> Picture:
     drawn = Picture(
         940,
-        372,
+        306,
         "A worker launches a process for attempt 1. The process sends heartbeats with its progress, items 1 "
         "to 12, and is killed. After the heartbeat timeout the server starts attempt 2. The worker launches a "
         "process in another language. It gets the saved progress, continues with item 13, and completes the "
@@ -22,7 +22,7 @@ def picture() -> Picture:
         (PROCESS, "Your process", "any language"),
     )
     for y, title, below in lanes:
-        drawn.box((8, y - 40), (924, 84))
+        drawn.box((8, y - 38), (924, 78))
         drawn.text((24, y - 2), title, bold=True, size=16)
         drawn.text((24, y + 19), below, color="muted", size=14)
 
@@ -49,15 +49,15 @@ def picture() -> Picture:
     bar(drawn, 636, 872, PROCESS, "green", "Python: items 13 to 40")
     for x, item in ((276, "1"), (336, "5"), (396, "12"), (740, "20"), (796, "33")):
         drawn.line([(x, PROCESS - 15), (x, SERVER + 17)], color="green", width=2, arrow=True)
-        drawn.text((x + 6, PROCESS - 54), item, size=14, color="green", bold=True)
+        drawn.text((x + 6, PROCESS - 50), item, size=14, color="green", bold=True)
     drawn.text((216, PROCESS + 34), "heartbeats carry the progress", size=13.5, color="green")
 
     # The next process continues, and ends the Activity.
     drawn.line([(680, SERVER + 15), (680, PROCESS - 17)], color="blue", width=2, arrow=True)
-    drawn.text((686, PROCESS - 54), "12", size=14, color="blue", bold=True)
+    drawn.text((686, PROCESS - 50), "12", size=14, color="blue", bold=True)
     drawn.text((636, PROCESS + 34), "continues with item 13", size=13.5, color="blue")
     drawn.line([(862, PROCESS - 15), (862, SERVER + 17)], color="green", width=2, arrow=True)
-    drawn.text((868, PROCESS - 54), "result", size=14, color="green", bold=True)
+    drawn.text((868, PROCESS - 50), "result", size=14, color="green", bold=True)
     drawn.text((882, SERVER + 5), "done", color="blue", bold=True)
     return drawn
 

@@ -131,15 +131,15 @@ fn beats_continue_while_the_codec_waits_or_fails() {
     let (fake, codec) = connected(|_| Answer::ok());
     let options = br#"{"heartbeat_timeout_ms":1000,"initial_details":""}"#;
     let handle = activity::open(TOKEN, options).unwrap();
-    activity::record(handle, Encoding::Json, b"1").unwrap();
+    activity::record(handle, Encoding::Json, br#""1""#).unwrap();
     activity::flush(handle, TIMEOUT).and_then(rpc::Call::wait).unwrap();
     codec.hold();
-    activity::record(handle, Encoding::Json, b"23").unwrap();
+    activity::record(handle, Encoding::Json, br#""23""#).unwrap();
     fake.wait_for(BEAT, fake.calls(BEAT).len() + 3);
     codec.is_away.store(true, Ordering::SeqCst);
     codec.release();
     fake.wait_for(BEAT, fake.calls(BEAT).len() + 3);
-    assert!(fake.calls(BEAT).iter().all(|call| call.has(b"1")));
+    assert!(fake.calls(BEAT).iter().all(|call| call.has(br#""1""#)));
     let failing =
         activity::fail(handle, b"", Timeout::Within(Duration::from_millis(200))).and_then(rpc::Call::wait);
     let error = failing.unwrap_err();
@@ -148,7 +148,7 @@ fn beats_continue_while_the_codec_waits_or_fails() {
     codec.is_away.store(false, Ordering::SeqCst);
     activity::flush(handle, TIMEOUT).and_then(rpc::Call::wait).unwrap();
     let beats = fake.calls(BEAT);
-    assert!(beats.last().unwrap().has(b"32") && !beats.iter().any(|call| call.has(b"23")));
+    assert!(beats.last().unwrap().has(br#""32""#) && !beats.iter().any(|call| call.has(br#""23""#)));
     activity::complete(handle, json("4"), TIMEOUT).and_then(rpc::Call::wait).unwrap();
     assert!(fake.calls(FAILED).is_empty());
     activity::close(handle, Timeout::Zero).and_then(rpc::Call::wait).unwrap();

@@ -112,7 +112,7 @@ test: lib program drivers examples venv ## run all tests, and print the slowest 
 	@$(RUN_SUITES)
 
 test-rust: lib venv ## test the logic, the header, programs in C, and faults that an in-process fake server produces
-	@$(RUN_SUITES) rust
+	@$(RUN_SUITES) rust service
 
 # A stage that passed runs again only when the library or the program has changed.
 SLOW   := valgrind forks queues track memory orders sim sim-compare sim-planted fuzz kills outages interop program apart server-1.29 server-1.30 server-1.31

@@ -1,22 +1,28 @@
 """Runs test suites, all of them even if some fail, and reports what failed, the slowest tests and the totals.
 
-    suites.py [rust] [go] [python] [scenarios]      default: all
+    suites.py [rust] [service] [go] [python] [scenarios]      default: all
 
-The last line is `N passed, N failed`. `make test` builds what the suites need first.
+All suites but the scenarios run at the same time, because some compute and the others mostly wait. The last line is
+`N passed, N failed`. `make test` builds what the suites need first.
 """
 
+import functools
+import io
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import TextIO
 
 ROOT = Path(__file__).resolve().parents[1]
 SLOWEST = 20
@@ -37,15 +43,59 @@ class Result:
     seconds: float = 0.0
 
 
+Suite = Callable[[], Iterator[Result]]
+
+
+class Output(threading.local):
+    """Where a suite prints."""
+
+    file: TextIO = sys.stdout
+
+
+OUTPUT = Output()
+
+
+def at_once(suites: Sequence[Suite]) -> Iterator[Result]:
+    """Runs suites at the same time. Prints the output of the first one at once, and that of the others at its end."""
+
+    def run_in_background(suite: Suite) -> tuple[list[Result], str]:
+        OUTPUT.file = io.StringIO()
+        return list(suite()), OUTPUT.file.getvalue()
+
+    with ThreadPoolExecutor(len(suites)) as pool:
+        others = [pool.submit(run_in_background, suite) for suite in suites[1:]]
+        yield from suites[0]()
+        for other in others:
+            results, printed = other.result()
+            print(printed, end="", file=OUTPUT.file, flush=True)
+            yield from results
+
+
 def rust() -> Iterator[Result]:
-    """Runs the tests of the crate and of the command-line program."""
+    """Runs the tests of the crate and of the command-line program, but not those of `service`."""
+    names = ["abi", *sorted(path.stem for path in (ROOT / "tests").glob("*.rs"))]
+    return cargo_test(["--lib", "--bins", *(word for name in names for word in ("--test", name))])
+
+
+HALF_OF_SERVICE = ("activity::", "faults::", "futures::", "retries::")
+
+
+def service() -> Iterator[Result]:
+    """Runs the library against a server in the test.
+
+    A process has only one client, so its tests wait for each other, and for the server. So two processes share them.
+    """
+    others = [word for module in HALF_OF_SERVICE for word in ("--skip", module)]
+    return at_once([functools.partial(cargo_test, ["--test", "service"], words) for words in (HALF_OF_SERVICE, others)])
+
+
+def cargo_test(targets: Sequence[str], words: Sequence[str] = ()) -> Iterator[Result]:
     host = re.search("^host: (.*)$", output(["rustc", "-vV"]), flags=re.MULTILINE)
     assert host
     # libtest reports the time of each test only with this variable. It is set for the tests and not for the compiler.
     runner = {f"CARGO_TARGET_{host[1].upper().replace('-', '_')}_RUNNER": "env RUSTC_BOOTSTRAP=1"}
-    targets = ["--features", "cli", "--lib", "--bins", "--tests"]
-    command = [os.environ.get("CARGO", "cargo"), "test", "--no-fail-fast", *targets]
-    yield from run([*command, "--", "-Zunstable-options", "--report-time"], ROOT, libtest_results, runner)
+    command = [os.environ.get("CARGO", "cargo"), "test", "--no-fail-fast", "--features", "cli", *targets]
+    yield from run([*command, "--", "-Zunstable-options", "--report-time", *words], ROOT, libtest_results, runner)
 
 
 OF_LIBTEST = re.compile(r"^test (.+?)(?: - should panic)? \.\.\. (ok|FAILED|ignored)(?:, .*)?(?: <([0-9.]+)s>)?$")
@@ -55,7 +105,7 @@ LIBTEST_OUTCOMES = {"ok": Outcome.PASSED, "FAILED": Outcome.FAILED, "ignored": O
 def libtest_results(lines: Iterator[str]) -> Iterator[Result]:
     target = ""
     for line in lines:
-        print(line, end="", flush=True)
+        print(line, end="", file=OUTPUT.file, flush=True)
         if found := re.match(r"^ +Running (?:unittests )?(\S+)", line):
             target = found[1].removesuffix("/main.rs")
         elif found := OF_LIBTEST.match(line.rstrip("\n")):
@@ -78,20 +128,20 @@ def go_results(lines: Iterator[str]) -> Iterator[Result]:
     printed: dict[str, list[str]] = {}
     for line in lines:
         if not line.startswith("{"):
-            print(line, end="", flush=True)
+            print(line, end="", file=OUTPUT.file, flush=True)
             continue
         event = json.loads(line)
         package, test = event.get("Package", ""), event.get("Test", "")
         text = event.get("Output")
         if text and not test:
-            print(text, end="", flush=True)
+            print(text, end="", file=OUTPUT.file, flush=True)
         elif text:
             printed.setdefault(f"{package} {test}", []).append(text)
         elif test and event["Action"] in GO_OUTCOMES:
             outcome = GO_OUTCOMES[event["Action"]]
             own = printed.pop(f"{package} {test}", [])
             if outcome is Outcome.FAILED:
-                print(*own, sep="", end="", flush=True)
+                print(*own, sep="", end="", file=OUTPUT.file, flush=True)
             yield Result(f"{package} {test}", outcome, event.get("Elapsed", 0.0))
 
 
@@ -112,7 +162,7 @@ def pytest(folder: Path, *arguments: str) -> Iterator[Result]:
 
         def results(lines: Iterator[str]) -> Iterator[Result]:
             for line in lines:
-                print(line, end="", flush=True)
+                print(line, end="", file=OUTPUT.file, flush=True)
             if report.exists():
                 yield from junit_results(report)
 
@@ -131,7 +181,7 @@ def junit_results(report: Path) -> Iterator[Result]:
 
 def no_results(lines: Iterator[str]) -> Iterator[Result]:
     for line in lines:
-        print(line, end="", flush=True)
+        print(line, end="", file=OUTPUT.file, flush=True)
     yield from ()
 
 
@@ -143,7 +193,7 @@ def run(
 ) -> Iterator[Result]:
     """Runs a command whose output contains results."""
     has_failed = False
-    print("$", *command, flush=True)
+    print("$", *command, file=OUTPUT.file, flush=True)
     with subprocess.Popen(
         command,
         cwd=folder,
@@ -165,12 +215,15 @@ def output(command: Sequence[str]) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-SUITES: dict[str, Callable[[], Iterator[Result]]] = {"rust": rust, "go": go, "python": python, "scenarios": scenarios}
+SUITES: dict[str, Suite] = {"rust": rust, "service": service, "go": go, "python": python, "scenarios": scenarios}
+ALONE = {"scenarios"}
 
 
 def main(names: Sequence[str]) -> int:
     began = time.monotonic()
-    results = [result for name in names or SUITES for result in SUITES[name]()]
+    chosen = names or tuple(SUITES)
+    groups = [[name for name in chosen if name not in ALONE], *([name] for name in chosen if name in ALONE)]
+    results = [result for group in groups if group for result in at_once([SUITES[name] for name in group])]
     of = {outcome: [result for result in results if result.outcome is outcome] for outcome in Outcome}
     print(f"\nThe {SLOWEST} slowest tests:")
     for result in sorted(results, key=lambda result: -result.seconds)[:SLOWEST]:

@@ -130,7 +130,7 @@ slow-valgrind:
 	THB_VALGRIND=1 $(CARGO) test --test abi programs
 
 slow-forks:
-	THB_SLOW=1 $(CARGO) test --test abi -- forks exits --nocapture
+	THB_SLOW=1 $(CARGO) test --test abi -- forks exits wrapper_compiles --nocapture
 
 slow-queues:
 	THB_SLOW=1 $(CARGO) test --test abi -- queue submissions

@@ -9,7 +9,7 @@ import re
 import threading
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,11 @@ class World(AbstractContextManager["World"]):
 
     def look(self) -> None:
         """Searches the files of the database, also after the server has ended."""
-        files = [file.read_bytes() for file in self._folder.glob("temporal.db*")]
+        files = []
+        for file in self._folder.glob("temporal.db*"):
+            # The server deletes its journal after a transaction.
+            with suppress(FileNotFoundError):
+                files.append(file.read_bytes())
         assert files
         with self._lock:
             self.found |= words_in(files)

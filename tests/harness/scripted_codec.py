@@ -83,6 +83,8 @@ class Request:
         self.send(head.encode() + body)
 
     def send(self, data: bytes) -> None:
+        # Noted before, because the client may send the next request before this thread continues.
+        self.server.note_answer(self)
         with contextlib.suppress(OSError):
             self.connection.sendall(data)
 
@@ -111,7 +113,7 @@ class ScriptedCodec(AbstractContextManager["ScriptedCodec"]):
         self._changed = threading.Condition()
         self._requests: dict[str, list[Request]] = defaultdict(list)
         self._connections: set[socket.socket] = set()
-        self._busy = 0
+        self._busy: set[int] = set()
         # The most requests that were being answered at one time.
         self.most_at_once = 0
         self.port = 0
@@ -163,6 +165,11 @@ class ScriptedCodec(AbstractContextManager["ScriptedCodec"]):
             assert found, f"{len(self._requests[script])} requests of {script!r} instead of {count}"
             return list(self._requests[script])
 
+    def note_answer(self, request: Request) -> None:
+        """Notes that a request is no longer being answered."""
+        with self._changed:
+            self._busy.discard(id(request))
+
     def _cut(self) -> None:
         with self._changed:
             connections, self._connections = self._connections, set()
@@ -200,14 +207,13 @@ class ScriptedCodec(AbstractContextManager["ScriptedCodec"]):
         name = request.script()
         with self._changed:
             self._requests[name].append(request)
-            self._busy += 1
-            self.most_at_once = max(self.most_at_once, self._busy)
+            self._busy.add(id(request))
+            self.most_at_once = max(self.most_at_once, len(self._busy))
             self._changed.notify_all()
         try:
             self._scripts.get(name, Request.convert)(request)
         finally:
-            with self._changed:
-                self._busy -= 1
+            self.note_answer(request)
 
     def _read(self, connection: socket.socket) -> Iterator[Request]:
         stream = connection.makefile("rb")

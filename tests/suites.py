@@ -151,8 +151,8 @@ def python() -> Iterator[Result]:
 
 
 def scenarios() -> Iterator[Result]:
-    """Runs the scenarios in every language on a real server. The tests mostly wait, so four processes run them."""
-    return pytest(ROOT / "tests", "-n", "4")
+    """Runs the scenarios in every language on a real server. The tests mostly wait, so six processes run them."""
+    return pytest(ROOT / "tests", "-n", "6")
 
 
 def pytest(folder: Path, *arguments: str) -> Iterator[Result]:

@@ -1,4 +1,4 @@
-"""Distributes the tests among the processes of a run (pytest -n 4). Each process has a separate server."""
+"""Distributes the tests among the processes of a run (pytest -n 6). Each process has a separate server."""
 
 import re
 

@@ -33,7 +33,7 @@ def main() -> None:
     write_go(reference / "go.md")
     copy_rust(reference / "rust")
     shutil.copy(HERE / "rust.md", reference)
-    # The theme advertises its next version in each build.
+    # Without these the theme prints in each build when its support ends.
     quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1", "DISABLE_MKDOCS_2_WARNING": "true"}
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--clean", "--config-file", "mkdocs.yml"]
     subprocess.run(command, cwd=HERE, env=quiet, check=True)

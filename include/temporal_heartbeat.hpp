@@ -500,6 +500,17 @@ inline std::size_t find_member(std::string_view object, std::string_view name) {
     return at == std::string_view::npos ? at : object.find_first_not_of(" \t\r\n:", at + name.size() + 2);
 }
 
+/* Returns a member of compact JSON that is a string; empty if it is null. */
+inline std::string string_member(std::string_view object, std::string_view name) {
+    const std::string key = quoted(name) + ':';
+    const std::size_t found = object.find(key);
+    if (found == std::string_view::npos) return {};
+    const std::string_view value = object.substr(found + key.size());
+    std::size_t end = 1;
+    while (end < value.size() && value[end] != '"') end += value[end] == '\\' ? 2 : 1;
+    return unquoted(value.substr(0, end + 1)).value_or(std::string());
+}
+
 inline constexpr std::string_view base64_digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 inline std::string to_base64(std::string_view bytes) {
     std::string text;
@@ -1150,6 +1161,16 @@ public:
     }
     /* Returns a report: the JSON of thb_activity_get_info. Never blocks. */
     Result<std::string> info() const { return detail::text(thb_activity_get_info, handle()); }
+    /* Returns the reason of the cancellation after cancel_requested, else of the pause while paused, as the request for it
+     * contained it. Empty without these signals, and if the server hasn't shown it: see the option follow_server. */
+    Result<std::string> reason() const {
+        const Result<Signals> current = signals();
+        if (!current) return current.error();
+        if (!current->any(THB_SIGNAL_CANCEL_REQUESTED | THB_SIGNAL_PAUSED)) return std::string();
+        const Result<std::string> report = info();
+        if (!report) return report.error();
+        return detail::string_member(*report, current->cancel_requested() ? "cancel_reason" : "pause_reason");
+    }
 
     /* Sends the newest record at once, and waits until the server has acknowledged it. */
     Result<void> flush(Timeout timeout = default_timeout) const {
@@ -1195,21 +1216,30 @@ private:
  * catch it. After cancel_requested call report_cancelled, after reset call fail. Otherwise only stop the work. */
 class Cancelled : public std::exception {
 public:
-    explicit Cancelled(Signals signals) : signals_(signals), what_(std::make_shared<std::string>()) {
-        static constexpr std::pair<std::uint32_t, const char *> reasons[] = {
+    explicit Cancelled(Signals signals, std::string reason = {})
+        : signals_(signals), reason_(std::make_shared<std::string>(std::move(reason))),
+          what_(std::make_shared<std::string>()) {
+        static constexpr std::pair<std::uint32_t, const char *> texts[] = {
             {THB_SIGNAL_CANCEL_REQUESTED, "the activity's cancellation was requested"},
             {THB_SIGNAL_RESET, "the activity was reset"},
             {THB_SIGNAL_GONE, "the activity is over for this attempt"},
             {THB_SIGNAL_LEASE_LOST, "no heartbeat was acknowledged in time, another attempt may be running"},
         };
-        for (const auto &[signal, reason] : reasons)
-            if (signals.any(signal)) what_->append(what_->empty() ? "" : "; ").append(reason);
+        for (const auto &[signal, text] : texts) {
+            if (!signals.any(signal)) continue;
+            what_->append(what_->empty() ? "" : "; ").append(text);
+            if (signal == THB_SIGNAL_CANCEL_REQUESTED && !reason_->empty()) what_->append(" (" + *reason_ + ")");
+        }
     }
     Signals signals() const noexcept { return signals_; }
+    /* Activity::reason when this was thrown. what() contains it. */
+    const std::string &reason() const noexcept { return *reason_; }
     const char *what() const noexcept override { return what_->c_str(); }
 
 private:
     Signals signals_;
+    // Shared, so that a copy doesn't throw.
+    std::shared_ptr<std::string> reason_;
     std::shared_ptr<std::string> what_;
 };
 
@@ -1340,7 +1370,9 @@ private:
     /* Waits while the activity is paused. */
     void check(Signals signals) const {
         if (signals.paused()) signals = activity_->wait_while_paused().value();
-        if (signals.any(Signals::stop)) throw Cancelled(signals);
+        if (!signals.any(Signals::stop)) return;
+        const Result<std::string> reason = activity_->reason();
+        throw Cancelled(signals, reason ? *reason : std::string());
     }
 
     const Activity *activity_;
@@ -1929,6 +1961,7 @@ inline Result<std::string> metrics() { return detail::text(thb_get_metrics); }
 /* Waits for a log record and returns the oldest, as JSON; empty on timeout. */
 inline Result<std::string> next_log(Timeout timeout) { return detail::text(thb_log_next, timeout); }
 
+/* Between two calls nothing is noticed. To learn of a cancellation at once, open an Activity with follow_server. */
 inline Result<Signals> heartbeat(std::string_view token, const Value &details, Timeout timeout = default_timeout) {
     return detail::send_for<Signals, std::uint32_t>(detail::connection_codec(), thb_heartbeat, token, details, timeout);
 }

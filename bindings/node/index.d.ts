@@ -42,6 +42,8 @@ export class HeartbeatError extends Error {
 /** Thrown by `throwIfCancelled`. */
 export class Cancelled extends Error {
   readonly signals: number;
+  /** `Activity.reason` when it was thrown. The message contains it. */
+  readonly reason: string | null;
 }
 
 /** Several values as one, or values that a codec has encoded: a serialized temporal.api.common.v1.Payloads. */
@@ -163,6 +165,8 @@ export interface ActivityOptions {
   stallTimeoutMs?: number;
   /** The longest time between heartbeats, to learn of a cancellation sooner. */
   cancelPollMs?: number;
+  /** A long poll at the server shows a cancellation at once, not with the next heartbeat. docs/guide/follow.md has what it costs. */
+  followServer?: boolean;
   /** The last details of the previous attempt; empty if there are none. Without it the library asks the server. */
   initialDetails?: unknown[] | Details;
   ageMs?: number;
@@ -208,6 +212,11 @@ export class Activity {
   readonly signals: number;
   /** The state of the activity, with the keys of thb_activity_get_info. */
   readonly info: Record<string, any>;
+  /**
+   * The reason of the cancellation after CANCEL_REQUESTED, else of the pause while PAUSED is set, as the request for it
+   * contained it. Null without these signals, and if the server hasn't shown it: see `followServer`.
+   */
+  readonly reason: string | null;
   /** Waits until a signal of `mask` differs from `known`, or `timeoutMs` has passed (default: Infinity). */
   wait(options?: WaitOptions): Promise<number>;
   /** Waits until the activity isn't paused, or the work should stop. The heartbeats continue. */
@@ -240,7 +249,10 @@ export function reconfigure(options: Credentials): void;
 /** Sends the recorded details, closes all activities, and ends the connection. */
 export function disconnect(options?: CallOptions): Promise<void>;
 
-/** Sends one heartbeat and returns the signals. `clear`, without details, ERASES those on the server. */
+/**
+ * Sends one heartbeat and returns the signals. `clear`, without details, ERASES those on the server. Between two calls
+ * nothing is noticed: to learn of a cancellation at once, open an `Activity` with `followServer`.
+ */
 export function heartbeat(token: Uint8Array, details: unknown, options?: CallOptions & { clear?: boolean }): Promise<number>;
 export function getDetails(token: Uint8Array, options?: CallOptions): Promise<Details>;
 export function complete(token: Uint8Array, result?: unknown, options?: CallOptions): Promise<void>;

@@ -72,6 +72,9 @@ pub unsafe extern "C" fn thb_token_from_ids(
 /// Calls for one activity are sent one at a time. When a newer call for the same activity waits, a heartbeat that got
 /// no answer in time, or failed twice, isn't retried but returns its last error.
 ///
+/// Between two calls nothing is noticed: a cancellation is a signal of the next call. To learn of it at once, open the
+/// activity with follow_server, and wait with thb_activity_wait or a watch.
+///
 /// Thread-safe. Blocks at most timeout_ms. Inputs are borrowed for the call. On THB_OK *signals_out (may be NULL) is
 /// a set of THB_SIGNAL_*: the server's current requests.
 /// Returns

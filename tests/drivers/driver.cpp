@@ -170,6 +170,8 @@ std::string activity_details(const Words &words) {
 
 std::string activity_info(const Words &words) { return ' ' + to_hex(named(words).info().value()); }
 
+std::string activity_reason(const Words &words) { return ' ' + to_hex(named(words).reason().value()); }
+
 std::string activity_flush(const Words &words) { return answer_of(named(words).flush(to_timeout(words.at(1)))); }
 
 std::string activity_complete(const Words &words) {
@@ -207,6 +209,7 @@ const std::map<std::string, std::string (*)(const Words &)> verbs{
     {"activity_wait_while_paused", activity_wait_while_paused},
     {"activity_details", activity_details},
     {"activity_info", activity_info},
+    {"activity_reason", activity_reason},
     {"activity_flush", activity_flush},
     {"activity_complete", activity_complete},
     {"activity_fail", activity_fail},

@@ -116,6 +116,10 @@ def activity_info(name: str) -> list[str]:
     return [_hex(json.dumps(activities[name].info).encode())]
 
 
+def activity_reason(name: str) -> list[str]:
+    return [_hex((activities[name].reason or "").encode())]
+
+
 def activity_flush(name: str, timeout: str) -> list[str]:
     _call(name, "flush", timeout=_seconds(timeout))
     return []

@@ -11,6 +11,7 @@ from harness.driver import FROM_ENV, refused
 from harness.fixtures import Connect, StartActivity, StartDriver
 from harness.languages import ACTIVITY_LANGUAGES
 from harness.payloads import LIMIT
+from harness.polling import wait_until
 from harness.proxy import Proxy
 from harness.requires import unsupported
 from harness.server import Server
@@ -162,17 +163,14 @@ def test_end_of_a_pause_is_waited_for_and_the_end_of_the_work_too(
 ) -> None:
     driver = connect(language)
     activity = start("workflow", heartbeat_timeout_ms=TIMEOUT_MS)
-    # DEADLINE is set at once. It ends neither the pause nor the work.
-    token = activity.next_attempt().token
-    handle = driver.open(token, heartbeat_timeout_ms=TIMEOUT_MS, attempt_remaining_ms=1)
-    assert handle.wait(Signals.DEADLINE, timeout=WAIT_MS) == Signals.DEADLINE
-    assert handle.wait_while_paused(timeout="forever") == Signals.DEADLINE
+    handle = driver.open(activity.next_attempt().token, heartbeat_timeout_ms=TIMEOUT_MS)
+    assert handle.wait_while_paused(timeout="forever") == Signals.NONE
     activity.pause()
     assert Signals.PAUSED in handle.wait(Signals.PAUSED, timeout=WAIT_MS)
-    assert handle.wait_while_paused(timeout=1) == Signals.PAUSED | Signals.DEADLINE
+    assert handle.wait_while_paused(timeout=1) == Signals.PAUSED
     handle.start_wait_while_paused("forever")
     activity.unpause()
-    assert handle.finish_record() == Signals.DEADLINE
+    assert handle.finish_record() == Signals.NONE
     activity.pause()
     assert Signals.PAUSED in handle.wait(Signals.PAUSED, timeout=WAIT_MS)
     handle.start_wait_while_paused("forever")
@@ -291,12 +289,18 @@ def test_last_record_is_sent_at_the_end(
     assert activity.heartbeat_details() == [2]
 
 
-def test_deadline_of_the_attempt_is_a_signal(language: str, start: StartActivity, connect: Connect) -> None:
+def test_deadline_of_the_attempt_is_a_signal_that_does_not_end_a_pause(
+    language: str, start: StartActivity, connect: Connect
+) -> None:
+    """While it is paused, the server doesn't end the attempt at its deadline."""
     driver = connect(language)
-    handle = driver.open(start("workflow").next_attempt().token, attempt_remaining_ms=500)
-    assert handle.record(1) == Signals.NONE
-    assert handle.wait(timeout=WAIT_MS) == Signals.DEADLINE
-    assert handle.record(2) == Signals.DEADLINE
+    activity = start("workflow", heartbeat_timeout_ms=TIMEOUT_MS, start_to_close_ms=2_000)
+    token = activity.next_attempt().token
+    activity.pause()
+    handle = driver.open(token, heartbeat_timeout_ms=TIMEOUT_MS, attempt_remaining_ms=1_000)
+    assert Signals.DEADLINE in handle.wait(Signals.DEADLINE, timeout=WAIT_MS)
+    assert handle.wait_while_paused(timeout=1) == Signals.PAUSED | Signals.DEADLINE
+    assert handle.record(2) == Signals.PAUSED | Signals.DEADLINE
 
 
 def test_token_of_an_open_activity_is_refused_by_other_calls(
@@ -371,8 +375,11 @@ def test_activity_is_opened_with_the_variables_of_the_hand_off(
     handle = driver.open(FROM_ENV)
     assert handle.details().values == []
     assert handle.info()["heartbeat_timeout_ms"] == 5_000
-    assert handle.wait(Signals.DEADLINE, timeout=WAIT_MS) == Signals.DEADLINE
-    handle.complete("done all the same")  # the server decides when the attempt's time is over
+    # When the deadline has passed, the library asks the server, which has a later one.
+    wait_until(lambda: handle.info()["timeouts_from"] == "server", "the server is asked about the deadline")
+    assert handle.info()["start_to_close_timeout_ms"] == 120_000
+    assert handle.signals() == Signals.NONE
+    handle.complete("done all the same")
     assert activity.result() == "done all the same"
 
 

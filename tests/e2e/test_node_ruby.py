@@ -71,10 +71,11 @@ def test_waiting_activity_reports_its_cancellation(program: Command, server: Ser
     environment = handoff_environment(server, activity.next_attempt())
     with Process([*program, "cancelled"], environment, merge_stderr=True) as running:
         running.expect("^0$")
-        running.expect("^open$")
-        activity.request_cancel()
+        running.expect("^open null$")
+        activity.request_cancel("too expensive")
         running.expect("^1$")
-        running.expect("^Cancelled$")
+        running.expect("^Cancelled too expensive$")
+        running.expect(r"^the work should stop: CANCEL_REQUESTED \(too expensive\) too expensive$")
         assert running.wait() == 0
     failure = activity.failure()
     assert isinstance(failure, CancelledError)

@@ -18,7 +18,7 @@ from temporalio.client import (
     WorkflowFailureError,
     WorkflowHandle,
 )
-from temporalio.exceptions import ActivityError, FailureError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from harness.requires import unsupported
@@ -28,6 +28,7 @@ from harness.worker import (
     ANSWER_LIMIT_S,
     LEFT,
     TASK_QUEUE,
+    WORKFLOW_CANCELLED,
     ActivityOptions,
     Attempt,
     OneActivity,
@@ -65,6 +66,8 @@ class ExternalActivity(ABC):
             value = self.result()
         except (WorkflowFailureError, ActivityFailureError) as error:
             cause: BaseException | None = error.cause
+            if isinstance(cause, ApplicationError) and cause.type == WORKFLOW_CANCELLED:
+                cause = cause.cause
             if isinstance(cause, ActivityError):
                 cause = cause.cause
             assert isinstance(cause, FailureError), repr(cause)
@@ -82,11 +85,14 @@ class ExternalActivity(ABC):
     async def _result(self) -> Any: ...
 
     @abstractmethod
-    def request_cancel(self) -> None:
-        """Requests the cancellation, and returns when the next heartbeat will report it."""
+    def request_cancel(self, reason: str = "") -> None:
+        """Requests the cancellation, and returns when the next heartbeat will report it.
+
+        A reason is that of the workflow's cancellation, if there is a workflow, which cancels its activity then.
+        """
 
     @abstractmethod
-    def pause(self) -> None: ...
+    def pause(self, reason: str = "") -> None: ...
 
     @abstractmethod
     def unpause(self) -> None: ...
@@ -131,8 +137,11 @@ class WorkflowActivity(ExternalActivity):
     async def _result(self) -> Any:
         return await self._handle.result()
 
-    def request_cancel(self) -> None:
-        self._run(self._handle.signal(OneActivity.cancel_activity))
+    def request_cancel(self, reason: str = "") -> None:
+        if reason:
+            self._run(self._handle.cancel(reason=reason))
+        else:
+            self._run(self._handle.signal(OneActivity.cancel_activity))
         self._run(self._cancel_requested())
 
     async def _cancel_requested(self) -> None:
@@ -163,12 +172,11 @@ class WorkflowActivity(ExternalActivity):
         [event] = [event for event in history.events if event.event_type == event_type]
         return event
 
-    def pause(self) -> None:
-        self._run(
-            self._client.workflow_service.pause_activity(
-                service.PauseActivityRequest(namespace=NAMESPACE, execution=self._execution, id=self.id), retry=True
-            )
+    def pause(self, reason: str = "") -> None:
+        request = service.PauseActivityRequest(
+            namespace=NAMESPACE, execution=self._execution, id=self.id, reason=reason, identity=self._client.identity
         )
+        self._run(self._client.workflow_service.pause_activity(request, retry=True))
 
     def unpause(self, *, reset_heartbeat: bool = False) -> None:
         """Unlike a standalone activity, it can also remove its details."""
@@ -223,11 +231,11 @@ class StandaloneActivity(ExternalActivity):
     async def _result(self) -> Any:
         return await self._handle.result()
 
-    def request_cancel(self) -> None:
-        self._run(self._handle.cancel())
+    def request_cancel(self, reason: str = "") -> None:
+        self._run(self._handle.cancel(reason=reason or None))
 
-    def pause(self) -> None:
-        self._ask("pause", self._handle.pause())
+    def pause(self, reason: str = "") -> None:
+        self._ask("pause", self._handle.pause(reason=reason or None))
 
     def unpause(self) -> None:
         self._run(self._handle.unpause())

@@ -197,6 +197,10 @@ class OpenActivity:
         info: dict[str, Any] = json.loads(unhex(self.call("info")[0]))
         return info
 
+    def reason(self) -> str:
+        """Returns the reason of the cancellation or the pause; empty if it is unknown."""
+        return unhex(self.call("reason")[0]).decode()
+
     def flush(self, timeout: Timeout = DEFAULT_TIMEOUT_MS) -> None:
         self.call("flush", str(timeout))
 

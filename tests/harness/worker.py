@@ -19,7 +19,7 @@ from temporalio.api.workflowservice.v1 import (
     GetSystemInfoRequest,
 )
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from harness.server import NAMESPACE, START_TIMEOUT
@@ -31,6 +31,8 @@ ACTIVITY_TYPE = "run_elsewhere"
 
 # The result of a workflow that didn't wait for its activity.
 LEFT = "left"
+# The type of the failure of a workflow that was cancelled, and has cancelled its activity.
+WORKFLOW_CANCELLED = "WorkflowCancelled"
 
 # Longer than any request of the harness to the server or the worker.
 ANSWER_LIMIT_S = 20.0
@@ -86,7 +88,15 @@ class OneActivity:
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             **options.as_arguments(),
         )
-        await workflow.wait_condition(lambda: self._left or self._activity.done())
+        try:
+            await workflow.wait_condition(lambda: self._left or self._activity.done())
+        except asyncio.CancelledError:  # that of the workflow
+            self._activity.cancel()
+            try:
+                return await self._activity
+            except ActivityError as error:
+                # A cancelled workflow wouldn't show the activity's failure.
+                raise ApplicationError("the activity has failed", type=WORKFLOW_CANCELLED) from error
         return LEFT if self._left else await self._activity
 
     @workflow.signal

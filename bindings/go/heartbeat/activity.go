@@ -31,8 +31,9 @@ type Activity struct {
 }
 
 // Context returns a context for the work. It is cancelled when a signal says that the work should stop, and context.Cause then
-// returns the reason: [ErrCancelRequested], [ErrNotFound] (the activity is over), [ErrLeaseLost] or [ErrReset]; or [ErrNotConnected]
-// after Disconnect. Close and the end of the context that was passed to Open also cancel it.
+// returns the signal and its reason as a *[StopError]. For errors.Is it is [ErrCancelRequested], [ErrNotFound] (the activity is over),
+// [ErrLeaseLost] or [ErrReset]. After Disconnect the cause is [ErrNotConnected]. Close and the end of the context that was passed to Open
+// also cancel it.
 //
 // To complete or fail the activity after that, use another context: the program's own, or context.WithoutCancel of this one.
 func (a *Activity) Context() context.Context {
@@ -123,7 +124,10 @@ func (a *Activity) handleResult(op string, known uint32, err *abi.Error) (Signal
 
 // cancelOnSignals cancels the context if the signals require it.
 func (a *Activity) cancelOnSignals(signals Signals) {
-	if cause := cancelCause(signals & a.cancelOn); cause != nil {
+	if signals&a.cancelOn == 0 || a.ctx.Err() != nil {
+		return
+	}
+	if cause := cancelCause(signals&a.cancelOn, a.Info); cause != nil {
 		a.cancel(cause)
 	}
 }

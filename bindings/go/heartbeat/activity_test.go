@@ -55,19 +55,12 @@ func TestLostLeaseCancelsTheContext(t *testing.T) {
 	}
 }
 
-// Only the server knows whether the attempt is over.
-func TestAttemptDeadlineCancelsOnlyIfCancelOnHasIt(t *testing.T) {
+// An operator may have moved the deadline, and only the server knows that.
+func TestAttemptDeadlineThatNoServerHasConfirmedCancelsNothing(t *testing.T) {
 	connectLazily(t, silentServer(t))
-	act := openActivity(t, OpenOptions{AttemptRemaining: 50 * time.Millisecond, CancelOn: SignalDeadline})
-	wantCause(t, act.Context(), ErrAttemptDeadline, context.DeadlineExceeded)
-	if err := act.Close(context.Background()); err != nil {
-		t.Error(err)
-	}
-
-	act = openActivity(t, OpenOptions{HeartbeatTimeout: time.Second, AttemptRemaining: time.Millisecond})
-	if signals, err := act.Wait(context.Background(), SignalDeadline); err != nil || !signals.Has(SignalDeadline) {
-		t.Error(signals, err)
-	}
+	act := openActivity(t, OpenOptions{
+		HeartbeatTimeout: time.Second, AttemptRemaining: time.Millisecond, CancelOn: SignalDeadline | SignalLeaseLost,
+	})
 	wantCause(t, act.Context(), ErrLeaseLost) // which comes a second later
 }
 
@@ -231,7 +224,7 @@ func TestOneGoroutineWatchesAllActivities(t *testing.T) {
 	var all []*Activity
 	for i := range 1000 {
 		token := protowire.AppendVarint(protowire.AppendTag(bytes.Clone(testToken), 5, protowire.VarintType), uint64(i+1))
-		act, err := Open(context.Background(), token, OpenOptions{AttemptRemaining: time.Second, DisablePulse: true, CancelOn: SignalDeadline})
+		act, err := Open(context.Background(), token, OpenOptions{HeartbeatTimeout: time.Hour, Age: time.Hour - time.Second, DisablePulse: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -241,7 +234,7 @@ func TestOneGoroutineWatchesAllActivities(t *testing.T) {
 		t.Errorf("%d goroutines more", more)
 	}
 	for _, act := range all {
-		wantCause(t, act.Context(), ErrAttemptDeadline)
+		wantCause(t, act.Context(), ErrLeaseLost)
 	}
 	for _, act := range all {
 		if err := act.Close(context.Background()); err != nil {
@@ -375,10 +368,9 @@ func TestActivityNeedsAClient(t *testing.T) {
 func TestActivityIsOpenedFromTheEnvironment(t *testing.T) {
 	connectLazily(t, silentServer(t))
 	env, err := handoff.Environ(nil, handoff.Activity{
-		TaskToken:           testToken,
-		HeartbeatTimeout:    time.Minute,
-		HeartbeatDetails:    appendPayloads(nil, detailsOf(t, 41).values),
-		StartToCloseTimeout: 100 * time.Millisecond,
+		TaskToken:        testToken,
+		HeartbeatTimeout: time.Minute,
+		HeartbeatDetails: appendPayloads(nil, detailsOf(t, 41).values),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -387,7 +379,7 @@ func TestActivityIsOpenedFromTheEnvironment(t *testing.T) {
 		name, value, _ := strings.Cut(variable, "=")
 		t.Setenv(name, value)
 	}
-	act, err := OpenFromEnv(context.Background(), OpenOptions{CancelOn: SignalDeadline})
+	act, err := OpenFromEnv(context.Background(), OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -399,7 +391,6 @@ func TestActivityIsOpenedFromTheEnvironment(t *testing.T) {
 	if info, err := act.Info(); err != nil || info.HeartbeatTimeout != time.Minute {
 		t.Error(info, err)
 	}
-	wantCause(t, act.Context(), ErrAttemptDeadline)
 }
 
 func TestDeeplyNestedDetailsAreRecorded(t *testing.T) {

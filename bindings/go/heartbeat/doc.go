@@ -97,7 +97,8 @@
 // resume. A heartbeat without details deletes them; only [ClearHeartbeat] sends one.
 //
 // Each answer to a heartbeat has [Signals]. They are the only way to learn of a cancellation or a pause. During a pause continue the
-// heartbeats. An open activity has more signals, and can wait for them.
+// heartbeats. An open activity has more signals, and can wait for them. With FollowServer in [OpenOptions] a long poll at the server reports
+// that there is news, so that they are set at once. Then the cause of its Context usually has the reason of a cancellation ([StopError]).
 //
 // Only one process should heartbeat an activity. Two processes would overwrite each other's details.
 //

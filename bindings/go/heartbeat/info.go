@@ -29,6 +29,15 @@ type Info struct {
 	Records, Beats, FailedTries, LeasesRegained int64
 	// LastError is the error of the last heartbeat; nil if it succeeded.
 	LastError error
+	// Following reports whether a long poll shows changes: see [OpenOptions].
+	Following bool
+	// TimeoutsFrom is "options" until the server has described the activity, and then "server".
+	TimeoutsFrom string
+	// StartToCloseTimeout and ScheduleToCloseTimeout are 0 if they are unknown, and if there is none.
+	StartToCloseTimeout, ScheduleToCloseTimeout time.Duration
+	// CancelReason and CancelIdentity are the reason of the cancellation, and the client that requested it. PauseReason and
+	// PauseIdentity are those of the pause. Empty: the server hasn't shown it.
+	CancelReason, CancelIdentity, PauseReason, PauseIdentity string
 }
 
 // Info returns the state of the activity. After Close the error is [ErrInvalidHandle].
@@ -60,6 +69,14 @@ func parseInfo(op string, text []byte, now time.Time) (Info, error) {
 			Code    Status `json:"code"`
 			Message string `json:"message"`
 		} `json:"last_error"`
+		Following                bool   `json:"following"`
+		TimeoutsFrom             string `json:"timeouts_from"`
+		StartToCloseTimeoutMs    int64  `json:"start_to_close_timeout_ms"`
+		ScheduleToCloseTimeoutMs int64  `json:"schedule_to_close_timeout_ms"`
+		CancelReason             string `json:"cancel_reason"`
+		CancelIdentity           string `json:"cancel_identity"`
+		PauseReason              string `json:"pause_reason"`
+		PauseIdentity            string `json:"pause_identity"`
 	}
 	if err := json.Unmarshal(text, &fields); err != nil {
 		return Info{}, localError(op, StatusInternal, "the library's JSON can't be read: "+err.Error(), err)
@@ -75,6 +92,15 @@ func parseInfo(op string, text []byte, now time.Time) (Info, error) {
 		Beats:            fields.Beats,
 		FailedTries:      fields.FailedTries,
 		LeasesRegained:   fields.LeasesRegained,
+
+		Following:              fields.Following,
+		TimeoutsFrom:           fields.TimeoutsFrom,
+		StartToCloseTimeout:    fromMilliseconds(fields.StartToCloseTimeoutMs),
+		ScheduleToCloseTimeout: fromMilliseconds(fields.ScheduleToCloseTimeoutMs),
+		CancelReason:           fields.CancelReason,
+		CancelIdentity:         fields.CancelIdentity,
+		PauseReason:            fields.PauseReason,
+		PauseIdentity:          fields.PauseIdentity,
 	}
 	if ms := fields.LeaseLeftMs; ms != nil {
 		info.LeaseEnd = now.Add(fromMilliseconds(*ms))

@@ -68,6 +68,9 @@ var tokenCalls = make(chan struct{}, 16)
 // At least one detail is required; it may be nil. A heartbeat without details deletes the progress on the server; [ClearHeartbeat]
 // sends one.
 //
+// Between two calls nothing is noticed: a cancellation is a signal of the next call. To learn of it at once, call [Open] with FollowServer,
+// and use the Context of the Activity.
+//
 // Errors: [ErrNotFound] when the activity is over for this token (stop the work), [ErrInvalidArgument] for details that can't be
 // converted, [ErrTooLarge], [ErrTokenUnreadable], [ErrNotConnected], [ErrUnavailable], [ErrTimeout].
 func RecordHeartbeat(ctx context.Context, taskToken []byte, details ...any) (Signals, error) {

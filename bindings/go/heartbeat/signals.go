@@ -108,7 +108,8 @@ func (s Signals) String() string {
 	return strings.Join(names, "|")
 }
 
-// The causes of the cancellation of an activity's Context, one for each signal. Compare them with context.Cause by errors.Is.
+// The causes of the cancellation of an activity's Context, one for each signal. Compare them with context.Cause by errors.Is. The cause
+// is a *[StopError], which may have a reason.
 var (
 	// ErrCancelRequested is the cause for [SignalCancelRequested].
 	ErrCancelRequested error = signalError(SignalCancelRequested)
@@ -152,21 +153,61 @@ func (e signalError) Is(target error) bool {
 	return false
 }
 
+// StopError is the cause of the cancellation of an activity's Context by a signal. errors.Is compares it with the error of that signal,
+// for example [ErrCancelRequested]:
+//
+//	var stop *heartbeat.StopError
+//	if errors.As(context.Cause(act.Context()), &stop) {
+//		log.Print(stop.Reason)
+//	}
+type StopError struct {
+	Signal Signals
+	// Reason is why the cancellation or the pause was requested, and Identity the client that requested it. They are empty if the
+	// server hasn't shown them when the Context is cancelled. With FollowServer ([OpenOptions]) it usually has.
+	Reason, Identity string
+}
+
+// Error describes the signal, with the reason.
+func (e *StopError) Error() string {
+	text := signalError(e.Signal).Error()
+	if e.Reason != "" {
+		text += ": " + e.Reason
+	}
+	if e.Identity != "" {
+		text += " (by " + e.Identity + ")"
+	}
+	return text
+}
+
+// Unwrap returns the error of the signal.
+func (e *StopError) Unwrap() error {
+	return signalError(e.Signal)
+}
+
 // causePriority orders the signals for a cancellation by several of them.
 var causePriority = []Signals{
 	SignalGone, SignalCancelRequested, SignalReset, SignalDeadline, SignalLeaseLost, SignalRefused, SignalStalled, SignalUnseeded,
 	SignalPaused,
 }
 
-// cancelCause returns the signal of the highest priority as an error, or nil if none is set.
-func cancelCause(signals Signals) error {
+// cancelCause returns the signal of the highest priority as an error, or nil if none is set. getInfo returns the reasons.
+func cancelCause(signals Signals, getInfo func() (Info, error)) error {
 	if signals == 0 {
 		return nil
 	}
 	for _, signal := range causePriority {
-		if signals.Has(signal) {
-			return signalError(signal)
+		if !signals.Has(signal) {
+			continue
 		}
+		stop := &StopError{Signal: signal}
+		if signal == SignalCancelRequested || signal == SignalPaused {
+			info, _ := getInfo() // fails after Close
+			stop.Reason, stop.Identity = info.CancelReason, info.CancelIdentity
+			if signal == SignalPaused {
+				stop.Reason, stop.Identity = info.PauseReason, info.PauseIdentity
+			}
+		}
+		return stop
 	}
 	return nil
 }

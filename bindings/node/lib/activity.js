@@ -16,11 +16,12 @@ const POLL_MS = 20;
 const OVER = ['THB_ENDED', 'THB_NOT_FOUND', 'THB_INVALID_HANDLE'];
 
 class Cancelled extends Error {
-  constructor(signals) {
+  constructor(signals, reason) {
     const names = Object.keys(SIGNALS).filter((name) => signals & SIGNALS[name]);
-    super(`the work should stop: ${names.join(', ')}`);
+    super(`the work should stop: ${names.join(', ')}${reason ? ` (${reason})` : ''}`);
     this.name = 'Cancelled';
     this.signals = signals;
+    this.reason = reason;
   }
 }
 
@@ -99,9 +100,15 @@ class Activity {
     return this.wait({ ...options, mask: WHILE_PAUSED, known: SIGNALS.PAUSED });
   }
 
+  get reason() {
+    const { signals, cancel_reason: cancelReason, pause_reason: pauseReason } = this.info;
+    if (signals & SIGNALS.CANCEL_REQUESTED) return cancelReason;
+    return signals & SIGNALS.PAUSED ? pauseReason : null;
+  }
+
   throwIfCancelled() {
     const signals = this.signals;
-    if (signals & STOP_SIGNALS) throw new Cancelled(signals);
+    if (signals & STOP_SIGNALS) throw new Cancelled(signals, this.reason);
   }
 
   async flush(options) {

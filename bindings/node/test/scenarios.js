@@ -50,12 +50,17 @@ const scenarios = {
   },
 
   async cancelled(token) {
-    const activity = thb.Activity.open(token, { cancelPollMs: 100 });
+    const activity = thb.Activity.open(token, { heartbeatTimeoutMs: 60_000, followServer: true });
     await activity.run(async () => {
       print(await activity.wait({ timeoutMs: 30 }));
-      print('open');
+      print('open', activity.reason);
       print(await activity.wait({ mask: thb.Signals.CANCEL_REQUESTED }));
-      print(await codeOf(() => activity.throwIfCancelled()));
+      print(await codeOf(() => activity.throwIfCancelled()), activity.reason);
+      try {
+        activity.throwIfCancelled();
+      } catch (error) {
+        print(error.message, error.reason);
+      }
       await activity.reportCancelled({ cleaned: 'up' });
     });
   },

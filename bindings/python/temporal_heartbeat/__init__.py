@@ -76,6 +76,9 @@ Signals
                         something is recorded.
 
     `Activity.raise_if_cancelled` raises `Cancelled` if one of STOP_SIGNALS is set: stop the work.
+    `Activity.reason` is the reason of a cancellation or a pause. By default a signal is set by the
+    next heartbeat, and with ``follow_server=True`` at once. The functions that take a token notice
+    nothing between two calls.
 
 Errors
     Every failure is an `Error` with a ``code``, a ``message`` and ``retryable``. Each status has

@@ -60,6 +60,9 @@ _log = logging.getLogger("temporal_heartbeat")
 
 _NO_SIGNALS = Signals(0)
 
+# The keys of the reasons in ``info``. The first one whose signal is set is `ActivityBase.reason`.
+_REASON_KEYS = {Signals.CANCEL_REQUESTED: "cancel_reason", Signals.PAUSED: "pause_reason"}
+
 
 class ActivityOptions(TypedDict, total=False):
     """The options of `Activity` and `Activity.from_env`."""
@@ -291,7 +294,7 @@ class ActivityBase:
         return signals_of(self._signals.value)
 
     def raise_if_cancelled(self) -> None:
-        """Raise `Cancelled`, with the ``signals``, if one of STOP_SIGNALS is set.
+        """Raise `Cancelled`, with the ``signals`` and the `reason`, if one of STOP_SIGNALS is set.
 
         After CANCEL_REQUESTED, call `report_cancelled`. After RESET, call `fail`. After GONE or
         LEASE_LOST, only stop the work: the attempt is over, or another one may be running. A pause
@@ -300,7 +303,21 @@ class ActivityBase:
         """
         signals = self.signals
         if signals & STOP_SIGNALS:
-            raise Cancelled(signals)
+            raise Cancelled(signals, self.reason)
+
+    @property
+    def reason(self) -> Optional[str]:
+        """The reason of the cancellation, or of the pause, as the request for it contained it.
+
+        With CANCEL_REQUESTED it is that of the cancellation, else with PAUSED that of the pause. It
+        is None without these signals, and if the server doesn't show it. With ``follow_server`` it
+        is usually known with the signal; that of a pause in a workflow a few seconds later. Without
+        it the server is rarely asked. ``info`` has both reasons, and the identities of the clients
+        that made the requests. Never waits. Any thread may read it.
+        """
+        info = self.info
+        reasons = [info[key] for signal, key in _REASON_KEYS.items() if info["signals"] & signal]
+        return reasons[0] if reasons else None
 
     @property
     def info(self) -> dict[str, Any]:
@@ -311,7 +328,11 @@ class ActivityBase:
         ``heartbeat_timeout_ms``, ``lease_left_ms``, ``since_acknowledged_ms``, ``pending``
         (recorded, but not acknowledged), ``next_beat_ms``, ``records``, ``beats`` (acknowledged
         ones), ``failed_tries``, ``leases_regained``, ``last_error`` (None, or a dict with ``code``,
-        ``name``, ``message``). An unknown value is None. Later versions may add keys.
+        ``name``, ``message``); ``following`` (whether a long poll shows changes: see
+        ``follow_server``), ``timeouts_from`` ("options", or "server" after the first description),
+        ``start_to_close_timeout_ms``, ``schedule_to_close_timeout_ms``, ``cancel_reason``,
+        ``cancel_identity``, ``pause_reason``, ``pause_identity``. An unknown value is None. Later
+        versions may add keys.
         """
         info: dict[str, Any] = json.loads(
             read_text("thb_activity_get_info", self._handle, may_block=False)

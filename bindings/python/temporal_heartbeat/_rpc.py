@@ -44,6 +44,9 @@ def heartbeat(
     without details would *erase* them, so it must be requested by ``clear=True``. To report only
     that the work continues, repeat the last details.
 
+    Between two calls nothing is noticed: a cancellation is a signal of the next call. To learn of
+    it at once, open an `Activity` with ``follow_server=True`` and use its `Activity.wait`.
+
     ``data_converter`` is the codec of this call, instead of the connection's: see `connect`.
 
     Blocks at most ``timeout`` seconds, and retries temporary errors within it; None: for ever.

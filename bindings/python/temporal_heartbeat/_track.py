@@ -300,7 +300,7 @@ class Loop(Generic[T]):
             if self._bar is not None:
                 self._bar.show("")
         if signals & STOP_SIGNALS and self._on_stop == "raise":
-            raise Cancelled(signals)
+            raise Cancelled(signals, self.activity.reason)
         return bool(signals & STOP_SIGNALS)
 
 

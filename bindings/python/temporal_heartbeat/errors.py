@@ -248,23 +248,31 @@ class InternalError(Error):
 
 
 class Cancelled(Exception):  # noqa: N818 - like asyncio's, it stops the work and is no failure
-    """Raised by `Activity.raise_if_cancelled`: stop the work. ``signals`` holds the reasons.
+    """Raised by `Activity.raise_if_cancelled`: stop the work. ``signals`` says what has happened.
+
+    ``reason`` is `Activity.reason`: the reason of the cancellation, as far as the server shows it,
+    else None. The message contains it.
 
     It isn't an `Error`, so that an ``except Error`` that continues the work doesn't catch it.
     """
 
     signals: Signals
+    reason: Optional[str]
 
-    def __init__(self, signals: Signals) -> None:
+    def __init__(self, signals: Signals, reason: Optional[str] = None) -> None:
         self.signals = Signals(signals)
-        reasons = [reason for signal, reason in _STOP_REASONS.items() if signal & signals]
-        super().__init__("; ".join(reasons))
+        self.reason = reason
+        texts = [text for signal, text in _STOP_TEXTS.items() if signal & signals]
+        if reason and signals & Signals.CANCEL_REQUESTED:
+            texts[0] += f" ({reason})"
+        super().__init__("; ".join(texts))
 
-    def __reduce__(self) -> tuple[type[Cancelled], tuple[Signals]]:
-        return type(self), (self.signals,)
+    def __reduce__(self) -> tuple[type[Cancelled], tuple[Signals, Optional[str]]]:
+        return type(self), (self.signals, self.reason)
 
 
-_STOP_REASONS = {
+# In the order of the message.
+_STOP_TEXTS = {
     Signals.CANCEL_REQUESTED: "the activity's cancellation was requested",
     Signals.RESET: "the activity was reset",
     Signals.GONE: "the activity is over for this attempt",

@@ -22,7 +22,7 @@ TOKEN = b"token"
 
 
 def open_activity(**options: Any) -> Activity:
-    """Opens an activity that needs no answer of the server."""
+    """Opens an activity that needs no answer of the server. Its lease is lost at the age of 30."""
     options = {"initial_details": [], "heartbeat_timeout": 30, "close_timeout": 0, **options}
     return Activity(TOKEN, **options)
 
@@ -198,13 +198,17 @@ def test_each_reason_to_stop_raises_cancelled_with_its_signal(
         with pytest.raises(thb.Cancelled, match="another attempt may be running") as caught:
             act.raise_if_cancelled()
         assert caught.value.signals == Signals.LEASE_LOST
+        assert (caught.value.reason, act.reason) == (None, None)
     assert not isinstance(caught.value, thb.Error)
 
 
-def test_a_passed_deadline_does_not_raise_cancelled(connected: BlackHole) -> None:
+def test_a_deadline_that_no_server_has_confirmed_sets_no_signal(connected: BlackHole) -> None:
     with open_activity(attempt_remaining=0.05) as act:
-        assert act.wait(timeout=10) == Signals.DEADLINE
-        act.raise_if_cancelled()
+        assert act.wait(timeout=0.3) == Signals(0)
+
+
+def test_a_passed_deadline_does_not_raise_cancelled() -> None:
+    assert not thb.STOP_SIGNALS & Signals.DEADLINE
 
 
 def test_a_wait_ends_at_its_timeout(connected: BlackHole) -> None:
@@ -220,9 +224,9 @@ def test_a_wait_ends_at_its_timeout(connected: BlackHole) -> None:
 def test_a_wait_is_for_the_signals_of_its_mask_and_for_a_change(
     connected: BlackHole,
 ) -> None:
-    with open_activity(stall_timeout=0.1, attempt_remaining=0.3) as act:
+    with open_activity(stall_timeout=0.1, age=29.7) as act:
         both = act.wait(~Signals.STALLED, timeout=10)
-        assert both == Signals.STALLED | Signals.DEADLINE
+        assert both == Signals.STALLED | Signals.LEASE_LOST
         assert act.wait(timeout=10) == both
         assert act.wait(known=both, timeout=0.05) == both
 

@@ -48,9 +48,9 @@ def descriptors() -> int:
     return len(list(where.iterdir()))
 
 
-async def until_the_deadline(number: int = 0) -> None:
-    async with open_activity(number, attempt_remaining=0.1) as act:
-        assert await act.wait() == Signals.DEADLINE
+async def until_the_lease_is_lost(number: int = 0) -> None:
+    async with open_activity(number, age=29.9) as act:
+        assert await act.wait() == Signals.LEASE_LOST
 
 
 def test_the_names_and_arguments_equal_those_of_the_class_for_threads() -> None:
@@ -80,14 +80,14 @@ def test_a_thousand_waiters_use_one_descriptor_and_no_thread(
     connected: BlackHole,
 ) -> None:
     async def main() -> None:
-        activities = [open_activity(number, attempt_remaining=0.5) for number in range(1000)]
+        activities = [open_activity(number, age=29.5) for number in range(1000)]
         threads, open_before = threading.active_count(), descriptors()
-        waiting = [asyncio.create_task(act.wait(Signals.DEADLINE)) for act in activities]
+        waiting = [asyncio.create_task(act.wait(Signals.LEASE_LOST)) for act in activities]
         await asyncio.sleep(0)
         assert threading.active_count() == threads
         # The library's descriptors, one for the event loop, and those of the loop itself.
         assert descriptors() <= open_before + 4
-        assert set(await asyncio.gather(*waiting)) == {Signals.DEADLINE}
+        assert set(await asyncio.gather(*waiting)) == {Signals.LEASE_LOST}
         for act in activities:
             await act.close(timeout=0)
 
@@ -111,7 +111,7 @@ def test_a_wait_is_for_the_signals_of_its_mask_and_for_a_change(
     connected: BlackHole,
 ) -> None:
     async def main() -> None:
-        async with open_activity(stall_timeout=0.1, attempt_remaining=0.5) as act:
+        async with open_activity(stall_timeout=0.1, age=29.5) as act:
             waiting = [asyncio.create_task(act.wait(~Signals.STALLED)) for _ in range(3)]
             assert await act.wait(Signals.STALLED) == Signals.STALLED
             lifted = asyncio.create_task(act.wait(Signals.STALLED, known=Signals.STALLED))
@@ -119,7 +119,7 @@ def test_a_wait_is_for_the_signals_of_its_mask_and_for_a_change(
             act.touch()
             assert not await lifted & Signals.STALLED
             for signals in await asyncio.gather(*waiting):
-                assert signals & Signals.DEADLINE
+                assert signals & Signals.LEASE_LOST
 
     run(main())
 
@@ -160,21 +160,21 @@ def test_disconnect_ends_the_waits(connected: BlackHole) -> None:
 
     run(main())
     thb.connect(address=connected.address, lazy=True)
-    run(until_the_deadline())
+    run(until_the_lease_is_lost())
 
 
 def test_a_wait_can_be_cancelled(connected: BlackHole) -> None:
     async def main() -> None:
-        async with open_activity(attempt_remaining=0.3) as act:
+        async with open_activity(age=29.7) as act:
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(act.wait(), 0.05)
-            assert await act.wait() == Signals.DEADLINE
+            assert await act.wait() == Signals.LEASE_LOST
 
     run(main())
 
 
 def test_a_wait_in_another_event_loop_is_an_error(connected: BlackHole) -> None:
-    act = open_activity(attempt_remaining=0.1)
+    act = open_activity(age=29.9)
 
     async def wait() -> None:
         assert not await act.wait(Signals.STALLED, timeout=0.01) & Signals.STALLED
@@ -183,7 +183,7 @@ def test_a_wait_in_another_event_loop_is_an_error(connected: BlackHole) -> None:
     with pytest.raises(RuntimeError, match="another event loop"):
         asyncio.run(wait())
     # The next event loop closes the watch of a loop that ended before its activities.
-    run(until_the_deadline(1))
+    run(until_the_lease_is_lost(1))
     asyncio.run(act.close(timeout=0))
 
 
@@ -257,10 +257,10 @@ def test_an_unclosed_activity_warns_when_deleted_and_frees_its_token(
 
 
 def test_no_descriptor_leaks(connected: BlackHole) -> None:
-    run(until_the_deadline())
+    run(until_the_lease_is_lost())
     before = descriptors()
     for _ in range(3):
-        run(until_the_deadline())
+        run(until_the_lease_is_lost())
     # The server of this test opens and closes descriptors of this process too.
     end = time.monotonic() + 20
     while descriptors() > before and time.monotonic() < end:

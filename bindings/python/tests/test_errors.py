@@ -46,10 +46,17 @@ def test_an_error_can_be_pickled_and_copied(status: int) -> None:
 
 
 def test_a_cancellation_can_be_pickled_and_copied() -> None:
-    cancelled = thb.Cancelled(thb.Signals.RESET)
+    signals = thb.Signals.CANCEL_REQUESTED | thb.Signals.RESET
+    cancelled = thb.Cancelled(signals, "too expensive")
+    message = "the activity's cancellation was requested (too expensive); the activity was reset"
     for again in (pickle.loads(pickle.dumps(cancelled)), copy.copy(cancelled)):
-        assert (type(again), str(again)) == (thb.Cancelled, "the activity was reset")
-        assert again.signals == thb.Signals.RESET
+        assert (type(again), str(again)) == (thb.Cancelled, message)
+        assert (again.signals, again.reason) == (signals, "too expensive")
+
+
+def test_the_reason_of_a_pause_is_not_that_of_a_later_end() -> None:
+    cancelled = thb.Cancelled(thb.Signals.GONE | thb.Signals.PAUSED, "maintenance")
+    assert str(cancelled) == "the activity is over for this attempt"
 
 
 def test_signals_keep_unknown_bits() -> None:

@@ -55,11 +55,16 @@ module Scenarios
   end
 
   def cancelled(token)
-    THB::Activity.open(token, cancel_poll: 0.1) do |activity|
+    THB::Activity.open(token, heartbeat_timeout: 60, follow_server: true) do |activity|
       print_all activity.wait(timeout: 0.03)
-      print_all "open"
+      print_all "open", activity.reason
       print_all activity.wait(mask: THB::SIGNALS[:CANCEL_REQUESTED])
-      print_all(code_of { activity.raise_if_cancelled })
+      print_all code_of { activity.raise_if_cancelled }, activity.reason
+      begin
+        activity.raise_if_cancelled
+      rescue THB::Cancelled => error
+        print_all error.message, error.reason
+      end
       activity.report_cancelled({ cleaned: "up" })
     end
   end

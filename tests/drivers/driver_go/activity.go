@@ -24,6 +24,7 @@ var activityVerbs = map[string]func(act *heartbeat.Activity, words []string) ([]
 	"activity_wait_while_paused": activityWaitWhilePaused,
 	"activity_details":           activityDetails,
 	"activity_info":              activityInfo,
+	"activity_reason":            activityReason,
 	"activity_flush":             activityFlush,
 	"activity_complete":          activityComplete,
 	"activity_fail":              activityFail,
@@ -125,6 +126,15 @@ func cause(act *heartbeat.Activity) string {
 	}
 }
 
+// activityReason answers with the reason in the cause of the activity's Context.
+func activityReason(act *heartbeat.Activity, _ []string) ([]string, error) {
+	var stop *heartbeat.StopError
+	if !errors.As(context.Cause(act.Context()), &stop) {
+		return []string{toHex(nil)}, nil
+	}
+	return []string{toHex([]byte(stop.Reason))}, nil
+}
+
 // activityWait also answers with the signals when the timeout expires, like the other languages.
 func activityWait(act *heartbeat.Activity, words []string) ([]string, error) {
 	mask, known := toSignals(words[0]), toSignals(words[1])
@@ -183,11 +193,23 @@ func activityInfo(act *heartbeat.Activity, _ []string) ([]string, error) {
 		"records": info.Records, "beats": info.Beats, "failed_tries": info.FailedTries,
 		"leases_regained":      info.LeasesRegained,
 		"heartbeat_timeout_ms": info.HeartbeatTimeout.Milliseconds(), "lease_left_ms": time.Until(info.LeaseEnd).Milliseconds(),
+		"following": info.Following, "timeouts_from": info.TimeoutsFrom,
+		"start_to_close_timeout_ms":    info.StartToCloseTimeout.Milliseconds(),
+		"schedule_to_close_timeout_ms": info.ScheduleToCloseTimeout.Milliseconds(),
+		"cancel_reason":                orNil(info.CancelReason), "cancel_identity": orNil(info.CancelIdentity),
+		"pause_reason": orNil(info.PauseReason), "pause_identity": orNil(info.PauseIdentity),
 	})
 	if err != nil {
 		panic(err)
 	}
 	return []string{toHex(answer)}, nil
+}
+
+func orNil(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
 }
 
 func activityFlush(act *heartbeat.Activity, words []string) ([]string, error) {

@@ -57,6 +57,7 @@ class ApartOptions(TypedDict, total=False):
     data_converter: Any
     stall_timeout: Optional[Duration]
     cancel_poll: Optional[Duration]
+    follow_server: bool
 
 
 @overload
@@ -111,7 +112,7 @@ def apart(function: Any = None, /, **options: Any) -> Any:
       client.
     * ``data_converter``: a DataConverter instead of that of the worker's client; or the name of
       one, as ``"package.module:name"``, if it can't be pickled.
-    * ``stall_timeout``, ``cancel_poll``: as those of `Activity`.
+    * ``stall_timeout``, ``cancel_poll``, ``follow_server``: as those of `Activity`.
 
     Times are seconds or a timedelta.
 
@@ -153,6 +154,7 @@ class _Decorator:
         data_converter: Any = None,
         stall_timeout: Optional[Duration] = None,
         cancel_poll: Optional[Duration] = None,
+        follow_server: bool = False,
         **unknown: NoReturn,
     ) -> None:
         refuse_unknown(apart, unknown, type(self))
@@ -176,7 +178,11 @@ class _Decorator:
         self.data_converter = data_converter
         duration_to_ms("stall_timeout", stall_timeout)
         duration_to_ms("cancel_poll", cancel_poll)
-        self.activity_options = {"stall_timeout": stall_timeout, "cancel_poll": cancel_poll}
+        self.activity_options = {
+            "stall_timeout": stall_timeout,
+            "cancel_poll": cancel_poll,
+            "follow_server": follow_server,
+        }
 
     @overload
     def __call__(

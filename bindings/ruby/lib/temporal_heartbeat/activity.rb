@@ -81,10 +81,21 @@ module TemporalHeartbeat
     # Waits until the activity isn't paused, or the work should stop. The heartbeats continue.
     def wait_while_paused(timeout: nil) = wait(mask: WHILE_PAUSED, known: SIGNALS[:PAUSED], timeout: timeout)
 
+    # Returns the reason of the cancellation after CANCEL_REQUESTED, else of the pause while PAUSED is set, as the request
+    # for it contained it. nil without these signals, and if the server hasn't shown it: see the option follow_server.
+    def reason
+      current = info
+      if current["signals"].anybits?(SIGNALS[:CANCEL_REQUESTED])
+        current["cancel_reason"]
+      elsif current["signals"].anybits?(SIGNALS[:PAUSED])
+        current["pause_reason"]
+      end
+    end
+
     # Raises Cancelled if one of STOP_SIGNALS is set.
     def raise_if_cancelled
       current = signals
-      raise Cancelled, current if current.anybits?(STOP_SIGNALS)
+      raise Cancelled.new(current, reason) if current.anybits?(STOP_SIGNALS)
     end
 
     # Sends the recorded details, and waits for the acknowledgement.

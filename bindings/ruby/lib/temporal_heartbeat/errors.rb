@@ -33,12 +33,14 @@ module TemporalHeartbeat
 
   # Raised by Activity#raise_if_cancelled. It isn't an Error, so that `rescue Error` doesn't hide it.
   class Cancelled < StandardError
-    attr_reader :signals
+    # reason: Activity#reason when it was raised. The message contains it.
+    attr_reader :signals, :reason
 
-    def initialize(signals)
+    def initialize(signals, reason = nil)
       names = SIGNALS.select { |_, bit| signals.anybits?(bit) }.keys
-      super("the work should stop: #{names.join(", ")}")
+      super("the work should stop: #{names.join(", ")}#{" (#{reason})" if reason}")
       @signals = signals
+      @reason = reason
     end
   end
 end

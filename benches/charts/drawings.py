@@ -1,6 +1,5 @@
 """The charts."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from charts.numbers import GAIN_FIGURES, GAIN_ROWS, number
 from charts.style import GRID, INK, MUTED, PEERS, figure, panel, placeholder
 from compare.peers import OURS, PEERS_BY_NAME
 
@@ -46,18 +46,13 @@ def at(results: Results, callers: int) -> Mapping[str, Mapping[str, Sequence[flo
 def gain(results: Results) -> Figure:
     """What a user gains: this project and the SDK of the same language, with 64 heartbeats in flight."""
     point = at(results, 64)
-    rows = ("go", "go-sdk", "python-aio", "python-sdk")
+    rows = GAIN_ROWS
     names = ("Go, this library", "Go SDK", "Python, this library", "Python SDK")
     drawn = figure("What a heartbeat costs", "64 heartbeats in flight, without compression; lower is better", 10, 3.4)
     panels: Sequence[Axes] = drawn.subplots(1, 3)
     drawn.subplots_adjust(left=0.2, right=0.965, top=0.6, bottom=0.03, wspace=0.25)
-    figures = (
-        ("cpu_us", "Processor time", "microseconds per heartbeat", 1),
-        ("p99_us", "99th percentile", "milliseconds until the answer", 1000),
-        ("rss_mb", "Memory", "megabytes of the process", 1),
-    )
     places = [0, 1, 2.5, 3.5]
-    for axes, (key, title, unit, scale) in zip(panels, figures, strict=True):
+    for axes, (key, title, unit, scale) in zip(panels, GAIN_FIGURES, strict=True):
         panel(axes, title, unit)
         values = [point[peer][key][0] / scale for peer in rows]
         axes.barh(places, values, height=0.82, color=[placeholder(PEERS[peer]) for peer in rows])
@@ -217,12 +212,6 @@ def mark_ours(axes: Axes, rows: Sequence[str]) -> None:
     for peer, text in zip(rows, axes.get_yticklabels(), strict=False):
         text.set_color(placeholder(INK if peer in OURS else MUTED))
         text.set_fontweight("bold" if peer in OURS else "normal")
-
-
-def number(value: float) -> str:
-    if value >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.0f}" if value >= 10 or math.isclose(value, round(value)) else f"{value:.2g}"
 
 
 def all_charts(results: Results) -> dict[str, Figure]:

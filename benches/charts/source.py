@@ -10,6 +10,6 @@ FOLDER = Path(__file__).parent
 
 def source() -> str:
     """Returns the line that each chart contains."""
-    read = [RECORDED, *(FOLDER / name for name in ("drawings.py", "style.py"))]
+    read = [RECORDED, *(FOLDER / name for name in ("drawings.py", "numbers.py", "style.py"))]
     digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in read)).hexdigest()
     return f"drawn by `make charts` from the recorded results: {digest[:16]}"

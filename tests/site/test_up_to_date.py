@@ -3,6 +3,8 @@
 Charts contain a digest of their sources. So the check needs none of the drawing tools.
 """
 
+import json
+import re
 import subprocess
 import sys
 
@@ -26,6 +28,23 @@ def test_charts_are_drawn_from_the_recorded_results(charts_source: str) -> None:
     assert len(CHARTS) >= 5
     stale = [path.name for path in CHARTS if f"<!-- {charts_source} -->" not in path.read_text()]
     assert stale == [], "run `make charts`"
+
+
+def test_figures_in_the_text_of_the_first_chart_are_the_recorded_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader who can't see the chart reads this text."""
+    monkeypatch.setattr(sys, "path", [str(ROOT / "benches"), *sys.path])
+    from charts.numbers import GAIN_FIGURES, GAIN_ROWS, number
+    from compare.paths import RECORDED
+
+    point = json.loads(RECORDED.read_text())["points"]["null, 64 callers, 64 bytes"]
+    wanted = [number(point[row][key][0] / scale) for key, _, _, scale in GAIN_FIGURES for row in GAIN_ROWS]
+    for page in ("performance.md", "site/index.md"):
+        text = " ".join((ROOT / "docs" / page).read_text().split())
+        found = re.search(r"!\[(What a heartbeat costs[^\]]*)\]", text)
+        assert found
+        # The first two numbers are those of the heartbeats in flight and of the percentile.
+        numbers = [word for word in re.findall(r"(?<!\w)\d[\d.,]*\d|(?<!\w)\d", found[1]) if word not in ("64", "99")]
+        assert numbers == wanted, page
 
 
 def test_every_chart_is_on_the_page() -> None:

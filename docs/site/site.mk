@@ -24,5 +24,5 @@ site: $(SITE_VENV)/.done ## build in target/site/html: the guide, the references
 	$(call needs,$(CARGO),Rust)
 	@GO=$(GO) CARGO=$(CARGO) $(SITE_VENV)/bin/python docs/site/build.py
 
-check-site: site venv ## open every page of the site in a browser: errors, search, phone, dark colors, keyboard
+check-site: site venv ## open every page in a browser: errors, search, phone, dark colors, keyboard; screenshots in target/site/screenshots
 	cd tests && THB_SITE=1 $(VENV)/bin/python -m pytest site

@@ -29,7 +29,7 @@ def test_every_page_search_phone_dark_colors_and_keyboard(driver: Path) -> None:
     node = requires(shutil.which("node"), "node")
     chromium = requires(shutil.which("chromium") or shutil.which("chromium-browser"), "chromium")
     found = subprocess.run(
-        [node, PROGRAM / "browser.mjs", SITE / "html", chromium],
+        [node, PROGRAM / "browser.mjs", SITE / "html", chromium, SITE / "screenshots"],
         cwd=driver,
         check=True,
         stdout=subprocess.PIPE,

@@ -1,14 +1,15 @@
 // Opens every page of the site in a browser, and prints what is wrong, one problem on each line.
 //
-//     node browser.mjs FOLDER CHROMIUM
+//     node browser.mjs FOLDER CHROMIUM SCREENSHOTS
 //
+// Writes screenshots of some pages into the folder SCREENSHOTS, for people.
 // The pages are opened as files, because the site must work without a web server.
 import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-const [folder, executablePath] = process.argv.slice(2);
+const [folder, executablePath, screenshots] = process.argv.slice(2);
 const { chromium } = createRequire(join(process.cwd(), 'node_modules', 'x.js'))('playwright-core');
 
 const DESKTOP = { width: 1280, height: 900 };
@@ -115,10 +116,25 @@ async function keyboard() {
   await close(start);
 }
 
+async function takeScreenshots() {
+  for (const page of ['index.html', join('guide', 'concepts.html'), 'performance.html', join('reference', 'c.html')]) {
+    for (const [device, viewport] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
+      for (const colors of ['light', 'dark']) {
+        const tab = await open(page, viewport, colors);
+        const name = `${page.replace(/\W/g, '-').replace('-html', '')}-${device}-${colors}.png`;
+        const clip = { x: 0, y: 0, width: viewport.width, height: 3000 };
+        await tab.screenshot({ path: join(screenshots, name), fullPage: true, clip });
+        await close(tab);
+      }
+    }
+  }
+}
+
 await everyPage();
 await darkMode();
 await searchFor(DESKTOP);
 await searchFor(PHONE);
 await keyboard();
+await takeScreenshots();
 await browser.close();
 console.log([`${pages.length} pages`, ...problems].join('\n'));

@@ -110,6 +110,8 @@ def rules(comment: str) -> str:
         if found:
             title = found[1] if found[1] == "JSON" else found[1].capitalize()
             follows = part[found.end() :] if found[2] or number == 1 else f"{title} {part[found.end() :]}"
+            # A word, but no name such as timeout_ms.
+            follows = re.sub(r"^[a-z](?=[a-z]* )", lambda first: first[0].upper(), follows)
             out += [f"### {title}", columns.markdown(follows)]
         else:
             out.append(columns.markdown(part))

@@ -72,5 +72,6 @@ def markdown(text: str) -> str:
         elif drawn := table(part.rstrip()):
             out.append(drawn)
         else:
-            out.append(f"```text\n{textwrap.dedent(part).strip()}\n```")
+            language = "c" if "#include" in part else "text"
+            out.append(f"```{language}\n{textwrap.dedent(part).strip()}\n```")
     return "\n\n".join(part for part in out if part)

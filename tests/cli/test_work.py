@@ -26,7 +26,7 @@ from temporalio.exceptions import ApplicationError, CancelledError, TimeoutError
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from harness.activities import start_to_close
+from harness.activities import changed_timeouts
 from harness.orphans import ORPHANS, SUBREAPER
 from harness.polling import wait_until
 from harness.program import Program, StartProgram
@@ -166,19 +166,20 @@ def test_start_to_close_timeout_stops_the_command(
 
 
 def test_attempt_that_an_operator_extends_runs_to_its_end(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram, tmp_path: Path
+    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
-    go = tmp_path / "go"
-    running = work(start_program, queue, command=f"echo ready; while ! [ -e '{go}' ]; do sleep 0.05; done")
+    # The command outlasts the deadline that the task had.
+    running = work(start_program, queue, "--max-tasks", "1", command="echo ready; sleep 5")
     handle = start_here(start_to_close_timeout=timedelta(seconds=3), retry_policy=RetryPolicy(maximum_attempts=1))
     running.line()
+    timeouts = changed_timeouts(start_to_close_timeout=timedelta(minutes=1))
     request = UpdateActivityExecutionOptionsRequest(
-        namespace=NAMESPACE, activity_id=handle.id, run_id=handle.run_id or "", **start_to_close(timedelta(minutes=1))
+        namespace=NAMESPACE, activity_id=handle.id, run_id=handle.run_id or "", **timeouts
     )
     sdk_worker.run(sdk_worker.client.workflow_service.update_activity_execution_options(request))
-    running.says("deadline that was handed over")
-    go.touch()
     assert result(sdk_worker, handle) == 0
+    assert running.ends() == 0
+    assert "deadline" not in running.errors(), "the server has another deadline"
 
 
 def test_cancellation_reaches_the_command(

@@ -101,8 +101,8 @@ class ExternalActivity(ABC):
     def reset(self, *, reset_heartbeat: bool = False) -> None: ...
 
     @abstractmethod
-    def change_start_to_close(self, timeout: timedelta) -> None:
-        """Changes the start-to-close timeout of the running attempt, as `temporal activity update-options` does."""
+    def change_timeouts(self, **timeouts: timedelta) -> None:
+        """Changes timeouts of the running attempt by their names, as `temporal activity update-options` does."""
 
     @abstractmethod
     def terminate(self) -> None:
@@ -191,9 +191,9 @@ class WorkflowActivity(ExternalActivity):
         )
         self._run(self._client.workflow_service.reset_activity(request))
 
-    def change_start_to_close(self, timeout: timedelta) -> None:
+    def change_timeouts(self, **timeouts: timedelta) -> None:
         request = service.UpdateActivityOptionsRequest(
-            namespace=NAMESPACE, execution=self._execution, id=self.id, **start_to_close(timeout)
+            namespace=NAMESPACE, execution=self._execution, id=self.id, **changed_timeouts(**timeouts)
         )
         self._run(self._client.workflow_service.update_activity_options(request))
 
@@ -259,9 +259,9 @@ class StandaloneActivity(ExternalActivity):
                 raise
             unsupported(f"the {operation} of a standalone activity is UNIMPLEMENTED on this server")
 
-    def change_start_to_close(self, timeout: timedelta) -> None:
+    def change_timeouts(self, **timeouts: timedelta) -> None:
         request = service.UpdateActivityExecutionOptionsRequest(
-            namespace=NAMESPACE, activity_id=self.id, run_id=self.run_id or "", **start_to_close(timeout)
+            namespace=NAMESPACE, activity_id=self.id, run_id=self.run_id or "", **changed_timeouts(**timeouts)
         )
         self._run(self._client.workflow_service.update_activity_execution_options(request))
 
@@ -279,11 +279,12 @@ class StandaloneActivity(ExternalActivity):
         return list(self._run(description.heartbeat_details()) or [])
 
 
-def start_to_close(timeout: timedelta) -> dict[str, Any]:
-    """Returns the request fields that change only this timeout."""
+def changed_timeouts(**timeouts: timedelta) -> dict[str, Any]:
+    """Returns the request fields that change only these timeouts."""
     options = activity_api.ActivityOptions()
-    options.start_to_close_timeout.FromTimedelta(timeout)
-    return {"activity_options": options, "update_mask": FieldMask(paths=["start_to_close_timeout"])}
+    for name, timeout in timeouts.items():
+        getattr(options, name).FromTimedelta(timeout)
+    return {"activity_options": options, "update_mask": FieldMask(paths=list(timeouts))}
 
 
 def start_activity(kind: Kind, sdk_worker: SdkWorker, options: ActivityOptions) -> ExternalActivity:

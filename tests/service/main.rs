@@ -12,6 +12,7 @@ mod connecting;
 mod failure_details;
 mod fake;
 mod faults;
+mod follow;
 mod futures;
 mod in_doubt;
 mod kills;

@@ -156,7 +156,7 @@ impl Activities {
         if self.followers.add(&run, member) {
             let entry = Entry { activities: self, run: run.clone() };
             let client = client.clone();
-            tokio::spawn(async move {
+            runtime::spawn(async move {
                 let _entry = entry;
                 let follower = || {
                     let follower = Follower {

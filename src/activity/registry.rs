@@ -168,10 +168,12 @@ impl Registry {
 
     /// Returns the handles of all open activities.
     pub fn handles(&self) -> Vec<Handle> {
-        let mut indices: Vec<u32> = self.entries.lock().keys.iter().copied().collect();
-        indices.sort_unstable();
-        let handle = |index| Handle::new(index, self.slot(index).state.lock().generation, self.fork);
-        indices.into_iter().map(handle).collect()
+        let used = self.entries.lock().used;
+        let handle = |index| {
+            let state = self.slot(index).state.lock();
+            state.activity.as_ref().map(|_| Handle::new(index, state.generation, self.fork))
+        };
+        (0..used).filter_map(handle).collect()
     }
 
     /// Returns the handle that a number encodes.

@@ -163,7 +163,7 @@ impl Scheduler {
             // Publish signals that the clock sets at once: they must not wait for requests of other activities.
             self.activities.publish_signals(handle);
             if is_stalled {
-                tokio::spawn(self.activities.report_stall(handle, self.client.clone()));
+                runtime::spawn(self.activities.report_stall(handle, self.client.clone()));
             }
             self.waiting.push_back(handle);
         }
@@ -194,7 +194,7 @@ impl Scheduler {
         self.due.advance(handle, examined_at);
         if let Some(details) = details {
             let encoding = Encoding { activities: self.activities, handle, is_reported: false };
-            tokio::spawn(encoding.run(self.client.clone(), details));
+            runtime::spawn(encoding.run(self.client.clone(), details));
         }
         match step {
             None => self.waiting.push_back(handle),
@@ -211,8 +211,7 @@ impl Scheduler {
                     is_slow: false,
                     is_reported: false,
                 };
-                // Boxed, because `spawn` and the end of a task copy the future several times, and it is large.
-                tokio::spawn(Box::pin(request.run(self.client.clone(), step)));
+                runtime::spawn(request.run(self.client.clone(), step));
             }
         }
     }

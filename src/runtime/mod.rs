@@ -16,6 +16,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::task::JoinHandle;
+
 use crate::{
     model::{
         deadline::Deadline,
@@ -39,20 +41,26 @@ const GRACE: Duration = Duration::from_millis(50);
 /// The pause before a task is restarted after a panic.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(1);
 
+/// Runs a task in the reactor that runs the calling task. All tasks are of one type, so that the library contains the code
+/// of a task once.
+pub fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(Box::pin(task) as reactor::Job)
+}
+
 /// Runs a task until it ends, and restarts it if it panics. A panic is a bug in the library, but a process shouldn't lose
 /// its beats or its credentials by it.
 pub async fn restarted_after_panics<Task>(begin: impl Fn() -> Task)
 where
     Task: Future<Output = ()> + Send + 'static,
 {
-    while tokio::spawn(begin()).await.is_err() {
+    while spawn(begin()).await.is_err() {
         tokio::time::sleep(PAUSE_AFTER_PANIC).await;
     }
 }
 
 /// Runs `work` in the reactor that runs the calling task, after the tasks that are ready now.
 pub fn soon(work: impl FnOnce() + Send + 'static) {
-    drop(tokio::spawn(async move { work() }));
+    drop(spawn(async move { work() }));
 }
 
 /// A reactor and its I/O thread.

@@ -19,6 +19,7 @@ use crate::{
         error::{Error, Result},
         status::Status,
     },
+    runtime,
     transport::credentials::Credentials,
 };
 
@@ -96,7 +97,7 @@ async fn connect_until(
         let why = super::causes(&error);
         Error::new(Status::Unavailable, format!("no HTTP/2 with {peer}: {why}"))
     })?;
-    tokio::spawn(driver);
+    runtime::spawn(driver);
     match check(opening, peer, handshake.as_deref()).await {
         Ok(()) => Ok(Connection { number, sender, handshake }),
         Err(Fault::Unexplained(error)) => {

@@ -83,7 +83,13 @@ fn in_order(resolved: Vec<SocketAddr>, last: Option<SocketAddr>) -> Vec<SocketAd
         }
         ordered.extend(pair.into_iter().flatten());
     }
-    ordered.sort_by_key(|address| Some(*address) == last);
+    // A sort would add 10 KiB of code.
+    if let Some(last) = last
+        && ordered.contains(&last)
+    {
+        ordered.retain(|address| *address != last);
+        ordered.push(last);
+    }
     ordered
 }
 

@@ -24,7 +24,7 @@ use crate::{
         error::{Error, Result},
         status::Status,
     },
-    runtime::IoThread,
+    runtime::{self, IoThread},
     sys::sync::Mutex,
     telemetry::Telemetry,
 };
@@ -225,6 +225,6 @@ async fn connect(
     let (sender, connection) = http1::handshake(TokioIo::new(bytes))
         .await
         .map_err(|why| Error::new(Status::Unavailable, format!("no HTTP with {peer}: {}", causes(&why))))?;
-    tokio::spawn(async move { drop(connection.await) });
+    runtime::spawn(async move { drop(connection.await) });
     Ok(sender)
 }

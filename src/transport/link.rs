@@ -16,7 +16,7 @@ use crate::{
         error::{Error, Result},
         status::Status,
     },
-    runtime::IoThread,
+    runtime::{self, IoThread},
     sys::sync::Mutex,
     telemetry::{
         Telemetry,
@@ -151,7 +151,7 @@ impl Link {
         let (target, credential_store, state) =
             (self.target.clone(), self.credential_store.clone(), self.state.clone());
         let (io_thread, telemetry) = (self.io_thread.clone(), self.telemetry.clone());
-        let task = tokio::spawn(async move {
+        let task = runtime::spawn(async move {
             #[cfg(test)]
             tests::fall_if_planted();
             if let Some(last) = last {

@@ -522,6 +522,7 @@ struct Shown {
     state: State,
     attempt: Attempt,
     conditions: Conditions,
+    changes: Option<i64>,
     recorded_at_unix_ms: i64,
 }
 
@@ -531,14 +532,41 @@ impl Shown {
             state: description.state,
             attempt: description.attempt,
             conditions: description.conditions.clone(),
+            changes: description.changes,
             recorded_at_unix_ms: description.details.about().recorded_at_unix_ms,
         }
     }
 
-    /// Returns whether something else has changed than the time of the last heartbeat. A change that the description doesn't
-    /// show may be a reset.
+    /// Returns whether something else than a heartbeat has changed. The fields don't show a reset.
     fn has_news_since(&self, last: &Shown) -> bool {
-        let without_time = |shown: &Shown| (shown.state, shown.attempt, shown.conditions.clone());
-        without_time(self) != without_time(last) || self.recorded_at_unix_ms == last.recorded_at_unix_ms
+        let fields = |shown: &Shown| (shown.state, shown.attempt, shown.conditions.clone());
+        let has_changed_otherwise = match (self.changes, last.changes) {
+            (Some(changes), Some(before)) => changes != before,
+            // Otherwise the long poll wouldn't have ended.
+            _ => self.recorded_at_unix_ms == last.recorded_at_unix_ms,
+        };
+        fields(self) != fields(last) || has_changed_otherwise
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(changes: Option<i64>, recorded_at_unix_ms: i64) -> Shown {
+        let (attempt, conditions) = (Attempt::default(), Conditions::default());
+        Shown { state: State::Running, attempt, conditions, changes, recorded_at_unix_ms }
+    }
+
+    #[test]
+    fn heartbeat_alone_is_no_news() {
+        assert!(!shown(Some(2), 8).has_news_since(&shown(Some(2), 7)));
+        assert!(!shown(None, 8).has_news_since(&shown(None, 7)), "an older server");
+    }
+
+    #[test]
+    fn reset_is_news_even_together_with_a_heartbeat() {
+        assert!(shown(Some(3), 8).has_news_since(&shown(Some(2), 7)));
+        assert!(shown(None, 7).has_news_since(&shown(None, 7)), "an older server");
     }
 }

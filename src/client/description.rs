@@ -41,6 +41,8 @@ pub struct Description {
     pub conditions: Conditions,
     /// Why the previous attempt ended.
     pub last_failure: Option<Failure>,
+    /// How often a standalone activity has changed, not counting heartbeats; `None` if the server doesn't count them.
+    pub changes: Option<i64>,
     /// For a standalone activity: the identity that completed or failed it, or else started it.
     pub last_identity: String,
 }
@@ -98,6 +100,7 @@ impl Description {
             details: Details::described(info.heartbeat_details, about)?,
             conditions,
             last_failure: info.last_failure,
+            changes: None,
             last_identity: String::new(),
         })
     }
@@ -125,7 +128,9 @@ impl Description {
             recorded_at_unix_ms: unix_ms(info.last_heartbeat_time),
             heartbeat_timeout: conditions.heartbeat_timeout,
         };
+        let counts_heartbeats = info.total_heartbeat_count > 0 || info.last_heartbeat_time.is_none();
         Ok(Description {
+            changes: counts_heartbeats.then_some(info.state_transition_count - info.total_heartbeat_count),
             state: State::standalone(status, state),
             state_in_words: standalone_in_words(status, state),
             ids: Ids { workflow_id: String::new(), run_id, activity_id },

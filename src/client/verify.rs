@@ -240,6 +240,7 @@ mod tests {
             details: Details::default(),
             conditions: Default::default(),
             last_failure: None,
+            changes: None,
             last_identity: String::new(),
         }
     }

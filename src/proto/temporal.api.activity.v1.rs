@@ -53,9 +53,15 @@ pub struct ActivityExecutionInfo {
     /// The identity that completed or failed it, once that has happened.
     #[prost(string, tag = "21")]
     pub last_worker_identity: ::prost::alloc::string::String,
+    /// How often the state has changed, also by heartbeats.
+    #[prost(int64, tag = "27")]
+    pub state_transition_count: i64,
     /// Set if the cancellation was requested with a reason.
     #[prost(string, tag = "32")]
     pub canceled_reason: ::prost::alloc::string::String,
+    /// Newer servers only.
+    #[prost(int64, tag = "34")]
+    pub total_heartbeat_count: i64,
 }
 impl ::prost::Name for ActivityExecutionInfo {
     const NAME: &'static str = "ActivityExecutionInfo";

@@ -99,6 +99,7 @@ impl Story {
             details: Details::handed_over(Payloads::from_json_values(held)).unwrap(),
             conditions: Conditions::default(),
             last_failure: None,
+            changes: None,
             last_identity: String::new(),
         };
         let token = token.map(Bytes::from_static);
@@ -139,6 +140,7 @@ fn told() -> Found {
         details: Details::described(None, about).unwrap(),
         conditions: Conditions { heartbeat_timeout, ..Conditions::default() },
         last_failure: None,
+        changes: None,
         last_identity: String::new(),
     };
     Found { description, token: None }

@@ -50,8 +50,10 @@ use crate::{
 
 /// The most runs that are followed at once. A frontend allows 1200 long polls per namespace by default.
 const MAX_LONG_POLLS: usize = 100;
-/// The shortest time between the beginnings of two long polls of a run. Each beat of a standalone activity ends one.
+/// The mean interval of the long polls of a run, if they end at once, and how many may follow each other without a pause. Each
+/// beat of a standalone activity ends one.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
+const BURST: u32 = 10;
 /// An answer without news after less than this time is wrong: the server should have waited.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// The most answers with news, and the most bytes of them, that are read per run: the answers carry whole events.
@@ -301,7 +303,6 @@ impl Follower {
                     } else if let Err(limit) = pace.answered(answer.bytes) {
                         return self.log(limit);
                     }
-                    pace.is_behind = answer.is_full;
                 }
                 Err(failed) => match self.recover(failed, &mut pace).await {
                     true => {}
@@ -467,27 +468,27 @@ impl Follower {
 
 /// Limits how often a run is polled, and how much is read.
 struct Pace {
+    /// When the last long poll would have begun if all had begun after their interval.
+    due: Instant,
     began: Instant,
     failed: u32,
     answers: u32,
     bytes: usize,
-    /// Whether the next answer is ready at the server.
-    is_behind: bool,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace { began: Instant::now(), failed: 0, answers: 0, bytes: 0, is_behind: true }
+        let now = Instant::now();
+        Pace { due: now, began: now, failed: 0, answers: 0, bytes: 0 }
     }
 }
 
 impl Pace {
     /// Waits until the next long poll may begin.
     async fn begin(&mut self) {
-        if !self.is_behind {
-            sleep_until(self.began + POLL_INTERVAL).await;
-        }
-        (self.began, self.is_behind) = (Instant::now(), false);
+        self.due = self.due.max(Instant::now()) + POLL_INTERVAL;
+        sleep_until(self.due - POLL_INTERVAL * BURST).await;
+        self.began = Instant::now();
     }
 
     /// Counts an answer with news. Returns an error above the limits.

@@ -39,8 +39,6 @@ pub struct Events {
     pub events: Vec<Event>,
     /// Whether there were no events at all.
     pub is_empty: bool,
-    /// Whether there may be more events already.
-    pub is_full: bool,
     /// The size of the answer.
     pub bytes: usize,
     /// For the next long poll; empty when the workflow is closed.
@@ -107,7 +105,6 @@ impl Client {
         let events = answer.history.unwrap_or_default().events;
         Ok(Events {
             is_empty: events.is_empty(),
-            is_full: i32::try_from(events.len()).unwrap_or(i32::MAX) >= EVENTS_PER_ANSWER,
             events: events.into_iter().filter_map(|event| event.attributes.and_then(Event::read)).collect(),
             bytes,
             token: answer.next_page_token,

@@ -263,7 +263,7 @@ class StandaloneActivity(ExternalActivity):
         request = service.UpdateActivityExecutionOptionsRequest(
             namespace=NAMESPACE, activity_id=self.id, run_id=self.run_id or "", **changed_timeouts(**timeouts)
         )
-        self._run(self._client.workflow_service.update_activity_execution_options(request))
+        self._ask("change of timeouts", self._client.workflow_service.update_activity_execution_options(request))
 
     def terminate(self) -> None:
         self._run(self._handle.terminate())

@@ -5,11 +5,11 @@
 //! long polls too, only later. They have their own connection, and never delay a beat.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -54,6 +54,8 @@ const MAX_LONG_POLLS: usize = 100;
 /// beat of a standalone activity ends one.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 const BURST: u32 = 10;
+/// The pause after a wake-up before a task checks its activities, because many may be closed at once.
+const CHECK_PAUSE: Duration = Duration::from_millis(50);
 /// An answer without news after less than this time is wrong: the server should have waited.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// The most answers with news, and the most bytes of them, that are read per run: the answers carry whole events.
@@ -75,7 +77,8 @@ const LIMIT_BACKOFF: Backoff =
 
 /// The runs that are followed.
 pub struct Followers {
-    runs: Mutex<HashMap<Run, Vec<Member>>>,
+    runs: Mutex<HashMap<Run, Members>>,
+    tasks: AtomicU64,
     free_polls: Semaphore,
     /// Wakes the tasks to check their activities.
     changed: Notify,
@@ -87,8 +90,14 @@ pub struct Followers {
 /// A standalone activity, or a run of a workflow: then the `activity_id` is empty.
 type Run = Ids;
 
+/// The activities of a run that are followed.
+struct Members {
+    /// The number of the task that follows them.
+    task: u64,
+    list: Vec<Arc<Member>>,
+}
+
 /// An activity that is followed.
-#[derive(Clone)]
 struct Member {
     handle: Handle,
     activity_id: String,
@@ -99,6 +108,7 @@ impl Default for Followers {
     fn default() -> Self {
         Followers {
             runs: Mutex::default(),
+            tasks: AtomicU64::new(0),
             free_polls: Semaphore::new(MAX_LONG_POLLS),
             changed: Notify::new(),
             standalone_refused: AtomicBool::new(false),
@@ -116,7 +126,7 @@ impl Followers {
 
     /// Returns the number of activities that are followed.
     pub fn count(&self) -> usize {
-        self.runs.lock().values().map(Vec::len).sum()
+        self.runs.lock().values().map(|members| members.list.len()).sum()
     }
 
     /// Makes the tasks check whether their activities are still open.
@@ -129,16 +139,16 @@ impl Followers {
         if run.workflow_id.is_empty() { &self.standalone_refused } else { &self.workflows_refused }
     }
 
-    /// Adds an activity. Returns whether it is the first one of its run.
-    fn add(&self, run: &Run, member: Member) -> bool {
+    /// Adds an activity. Returns the number of the task to begin if the activity is the first one of its run.
+    fn add(&self, run: &Run, member: Member) -> Option<u64> {
         let mut runs = self.runs.lock();
-        let is_first = !runs.contains_key(run);
-        runs.entry(run.clone()).or_default().push(member);
-        is_first
-    }
-
-    fn members(&self, run: &Run) -> Vec<Member> {
-        self.runs.lock().get(run).cloned().unwrap_or_default()
+        if let Some(members) = runs.get_mut(run) {
+            members.list.push(Arc::new(member));
+            return None;
+        }
+        let task = self.tasks.fetch_add(1, Ordering::Relaxed);
+        runs.insert(run.clone(), Members { task, list: vec![Arc::new(member)] });
+        Some(task)
     }
 }
 
@@ -155,8 +165,8 @@ impl Activities {
             let _ = self.registry.with(handle, Activity::stop_following);
             return;
         }
-        if self.followers.add(&run, member) {
-            let entry = Entry { activities: self, run: run.clone() };
+        if let Some(task) = self.followers.add(&run, member) {
+            let entry = Entry { activities: self, run: run.clone(), task };
             let client = client.clone();
             runtime::spawn(async move {
                 let _entry = entry;
@@ -165,6 +175,7 @@ impl Activities {
                         activities: self,
                         client: client.clone(),
                         run: run.clone(),
+                        task,
                         reasons: Mutex::default(),
                     };
                     async move { follower.run().await }
@@ -177,16 +188,21 @@ impl Activities {
     }
 }
 
-/// The entry of a run in [`Followers`]. Dropping it removes it.
+/// The entry of a task in [`Followers`]. Dropping it removes it.
 struct Entry {
     activities: &'static Activities,
     run: Run,
+    task: u64,
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let members = self.activities.followers.runs.lock().remove(&self.run);
-        for member in members.into_iter().flatten() {
+        let members = {
+            let mut runs = self.activities.followers.runs.lock();
+            let is_of_task = runs.get(&self.run).is_some_and(|members| members.task == self.task);
+            if is_of_task { runs.remove(&self.run) } else { None }
+        };
+        for member in members.into_iter().flat_map(|members| members.list) {
             // A closed activity isn't followed anyway.
             let _ = self.activities.registry.with(member.handle, Activity::stop_following);
         }
@@ -198,6 +214,7 @@ struct Follower {
     activities: &'static Activities,
     client: Arc<Client>,
     run: Run,
+    task: u64,
     /// Why the workflow was cancelled, if it was.
     reasons: Mutex<Reasons>,
 }
@@ -234,20 +251,22 @@ impl Follower {
     async fn until_unused(&self) {
         loop {
             let changed = self.activities.followers.changed.notified();
-            let is_used = |member: &Member| {
+            let is_used = |member: &Arc<Member>| {
                 self.activities.registry.with(member.handle, |activity| !activity.is_over()).unwrap_or(false)
             };
             {
                 let mut runs = self.activities.followers.runs.lock();
-                let Some(members) = runs.get_mut(&self.run) else { return };
-                members.retain(is_used);
-                if members.is_empty() {
+                let members = runs.get_mut(&self.run).filter(|members| members.task == self.task);
+                let Some(members) = members else { return };
+                members.list.retain(is_used);
+                if members.list.is_empty() {
                     // An activity that is opened after this begins a new task.
                     runs.remove(&self.run);
                     return;
                 }
             }
             changed.await;
+            sleep(CHECK_PAUSE).await;
         }
     }
 
@@ -337,8 +356,9 @@ impl Follower {
         let mut rounds = 0;
         loop {
             pace.begin().await;
-            let is_member = |id: &str| self.members().iter().any(|member| member.activity_id == id);
-            match self.client.pending_activities(&self.run, is_member).await {
+            let members = self.members();
+            let ids: HashSet<&str> = members.iter().map(|member| &member.activity_id[..]).collect();
+            match self.client.pending_activities(&self.run, |id| ids.contains(id)).await {
                 Ok(described) => {
                     pace.failed = 0;
                     self.observe(&described.activities);
@@ -360,13 +380,15 @@ impl Follower {
 
     fn observe(&self, described: &[Description]) {
         let reasons = self.reasons.lock().clone();
+        let described: HashMap<&str, &Description> =
+            described.iter().map(|found| (&found.ids.activity_id[..], found)).collect();
         self.for_members(
             |_| true,
             |member, activity, now| {
                 if reasons != Reasons::default() {
                     activity.note_workflow_reasons(&reasons);
                 }
-                match described.iter().find(|found| found.ids.activity_id == member.activity_id) {
+                match described.get(&member.activity_id[..]) {
                     Some(found) => activity.observe(found, false, now),
                     // It may be over: the answer to a beat shows that.
                     None => activity.request_signals(now),
@@ -382,11 +404,12 @@ impl Follower {
                 return;
             }
             changed.await;
+            sleep(CHECK_PAUSE).await;
         }
     }
 
     fn lacks_description(&self) -> bool {
-        let lacks = |member: &Member| {
+        let lacks = |member: &Arc<Member>| {
             self.activities
                 .registry
                 .with(member.handle, |activity| activity.lacks_description())
@@ -424,8 +447,9 @@ impl Follower {
         true
     }
 
-    fn members(&self) -> Vec<Member> {
-        self.activities.followers.members(&self.run)
+    fn members(&self) -> Vec<Arc<Member>> {
+        let runs = self.activities.followers.runs.lock();
+        runs.get(&self.run).map(|members| members.list.clone()).unwrap_or_default()
     }
 
     /// Changes all activities of the run. `change` returns whether the activity is due earlier.

@@ -162,8 +162,7 @@ impl Activities {
             false => Ids { activity_id: String::new(), ..ids },
         };
         if self.followers.is_refused(&run).load(Ordering::Relaxed) {
-            let _ = self.registry.with(handle, Activity::stop_following);
-            return;
+            return self.stop_following(handle);
         }
         if let Some(task) = self.followers.add(&run, member) {
             let entry = Entry { activities: self, run: run.clone(), task };
@@ -188,6 +187,20 @@ impl Activities {
     }
 }
 
+impl Activities {
+    /// Notes that no long poll follows an activity any more.
+    fn stop_following(&self, handle: Handle) {
+        let stopped = self.registry.change(handle, |activity| {
+            let is_earlier = activity.stop_following(Moment::now());
+            is_earlier.then(|| activity.due())
+        });
+        // Otherwise the handle was closed.
+        if let Ok(Some(due)) = stopped {
+            self.wake_at(handle, due);
+        }
+    }
+}
+
 /// The entry of a task in [`Followers`]. Dropping it removes it.
 struct Entry {
     activities: &'static Activities,
@@ -204,7 +217,7 @@ impl Drop for Entry {
         };
         for member in members.into_iter().flat_map(|members| members.list) {
             // A closed activity isn't followed anyway.
-            let _ = self.activities.registry.with(member.handle, Activity::stop_following);
+            self.activities.stop_following(member.handle);
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct OpenOptions {
     pub stall: StallOptions,
     /// The longest time between two beats, to receive signals sooner; zero: the heartbeat timeout decides.
     pub cancel_poll: Duration,
+    /// Whether `cancel_poll` has no effect while long polls show changes.
+    pub cancel_poll_is_fallback: bool,
     /// The details that the attempt started with, if they were handed over; without values if it had none.
     pub initial_details: Option<Payloads>,
     /// How long ago the attempt started. The first lease counts from that start.
@@ -96,6 +98,7 @@ impl OpenOptions {
             stall_timeout,
             stall: StallOptions::read(options, stall_timeout)?,
             cancel_poll: time(options, "cancel_poll_ms")?.unwrap_or_default(),
+            cancel_poll_is_fallback: false,
             initial_details: match options.string("initial_details")? {
                 Some(text) => Some(Payloads::from_base64(&options.at("initial_details"), &text)?),
                 None => handed.initial_details,
@@ -188,6 +191,7 @@ mod tests {
             stall_timeout: Duration::from_millis(5),
             stall: StallOptions { action: StallAction::Fail, dump: None, is_brief: true },
             cancel_poll: Duration::from_millis(6),
+            cancel_poll_is_fallback: false,
             initial_details: Some(Payloads::default()),
             age: Duration::from_millis(7),
             attempt_remaining: Some(Duration::from_millis(8)),

@@ -277,6 +277,7 @@ impl Activity {
             details.refuse_readable("initial_details")?;
         }
         let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        let server = ServerView::of(&options, now).map(Box::new);
         let about = About { attempt: address.attempt_number(), ..About::default() };
         let initial_details =
             options.initial_details.map(|details| Details::described(Some(details), about)).transpose()?;
@@ -303,8 +304,7 @@ impl Activity {
             details: None,
             encoder: options.has_codec.then(|| Box::new(Encoder::new())),
             initial_details: InitialDetails::Unknown,
-            server: (options.follow_server || options.attempt_remaining.is_some())
-                .then(|| Box::new(ServerView::new(now.earlier(options.age), options.follow_server))),
+            server,
             lease: Lease::new(options.heartbeat_timeout, now.earlier(options.age)),
             tries: TryHistory::default(),
             last_send: Moment::LONG_AGO,
@@ -360,7 +360,10 @@ impl Activity {
     }
 
     fn schedule(&self) -> Schedule {
-        let poll_ms = self.extras.as_ref().map_or(0, |extras| extras.poll_ms);
+        let poll_ms = match &self.extras {
+            Some(extras) if !self.needs_no_poll() => extras.poll_ms,
+            _ => 0,
+        };
         let poll = Duration::from_millis(poll_ms.into());
         Schedule::new(self.lease.timeout(), poll, self.tries.longest_answer())
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Activity, BeatReason, Lifecycle, TimeoutLookup};
 use crate::{
+    activity::options::OpenOptions,
     client::{
         admit::check_attempt,
         description::{Description, State},
@@ -28,6 +29,8 @@ pub struct ServerView {
     /// From the workflow's history, which shows them before a description does.
     workflow_reasons: Reasons,
     following: Following,
+    /// Whether beats at the interval of `cancel_poll` aren't needed while long polls show changes.
+    poll_is_fallback: bool,
     /// News, which the answer to a beat will show as signals.
     pub(super) news: BeatReason,
 }
@@ -78,14 +81,25 @@ pub struct ServerInfo {
 
 impl ServerView {
     /// Creates the view of an attempt that started then, if that is known.
-    pub fn new(started: Moment, follow_server: bool) -> Self {
+    fn new(started: Moment) -> Self {
         ServerView {
             started,
             conditions: None,
             workflow_reasons: Reasons::default(),
-            following: if follow_server { Following::Wanted } else { Following::Off },
+            following: Following::Off,
+            poll_is_fallback: false,
             news: BeatReason::None,
         }
+    }
+
+    /// Creates what the options need; `None` if that is nothing.
+    pub(super) fn of(options: &OpenOptions, now: Moment) -> Option<Self> {
+        let follows = options.follow_server;
+        (follows || options.attempt_remaining.is_some()).then(|| ServerView {
+            following: if follows { Following::Wanted } else { Following::Off },
+            poll_is_fallback: options.cancel_poll_is_fallback,
+            ..Self::new(now.earlier(options.age))
+        })
     }
 
     /// Returns the facts for the holder.
@@ -125,11 +139,17 @@ impl Activity {
         Some(Followed { ids, scheduled_event_id: self.address.scheduled_event_id() })
     }
 
-    /// Notes that no long poll follows the activity any more.
-    pub fn stop_following(&mut self) {
-        if let Some(view) = &mut self.server {
-            view.following = Following::Off;
-        }
+    /// Notes that no long poll follows the activity any more. Returns the same as [`Activity::record`].
+    pub fn stop_following(&mut self, now: Moment) -> bool {
+        let Some(view) = &mut self.server else { return false };
+        view.following = Following::Off;
+        view.poll_is_fallback && self.advance_to_usual_due(now)
+    }
+
+    /// Returns whether long polls replace the beats that `cancel_poll` requires.
+    pub(super) fn needs_no_poll(&self) -> bool {
+        let is_replaced = |view: &ServerView| view.poll_is_fallback && view.following == Following::On;
+        self.server.as_deref().is_some_and(is_replaced)
     }
 
     /// Returns whether the activity is followed, and no description has shown its timeouts, or why it is paused.
@@ -216,6 +236,6 @@ impl Activity {
     }
 
     fn view(&mut self) -> &mut ServerView {
-        self.server.get_or_insert_with(|| Box::new(ServerView::new(Moment::LONG_AGO, false)))
+        self.server.get_or_insert_with(|| Box::new(ServerView::new(Moment::LONG_AGO)))
     }
 }

@@ -191,8 +191,27 @@ fn following_begins_once_when_the_run_is_known() {
     assert_eq!(story.activity.begin_following(), Some(expected));
     assert_eq!(story.activity.begin_following(), None);
     assert!(story.activity.info(story.now).server.is_following);
-    story.activity.stop_following();
+    story.activity.stop_following(story.now);
     assert!(!story.activity.info(story.now).server.is_following);
+}
+
+#[test]
+fn cancel_poll_that_is_a_fallback_waits_while_the_server_is_followed() {
+    let options = OpenOptions {
+        follow_server: true,
+        cancel_poll: SECOND,
+        cancel_poll_is_fallback: true,
+        ..handed_nothing()
+    };
+    let mut story = Story::begin(options);
+    assert!(story.activity.begin_following().is_some());
+    story.record("1");
+    assert!(story.beat().is_some());
+    story.acknowledged(Signals::default());
+    story.after(3 * SECOND);
+    assert_eq!(story.beat(), None, "long polls show changes");
+    assert!(story.activity.stop_following(story.now), "it is due earlier");
+    assert!(story.beat().is_some());
 }
 
 #[test]

@@ -94,12 +94,12 @@ async def starting(stage: Stage) -> None:
     print(f"start: {statistics.median(times):.0f} ms from exec to the command ({times[0]:.0f} to {times[-1]:.0f})")
 
 
-async def cancelling(stage: Stage, poll: str) -> None:
+async def cancelling(stage: Stage, *flags: str) -> None:
     times = []
     script = "trap 'date +%s.%N; exit 0' TERM; echo ready; while :; do sleep 0.005; done"
     for _ in range(CANCELS):
         handle, token = await stage.start(heartbeat_timeout=timedelta(seconds=30))
-        process = await stage.exec(token, "--quiet", "--cancel-poll", poll, "--", "bash", "-c", script)
+        process = await stage.exec(token, "--quiet", *flags, "--", "bash", "-c", script)
         assert process.stdout
         await process.stdout.readline()
         await asyncio.sleep(0.5)
@@ -108,7 +108,7 @@ async def cancelling(stage: Stage, poll: str) -> None:
         times.append((float(await process.stdout.readline()) - began) * 1000)
         await process.wait()
     times.sort()
-    print(f"cancel to SIGTERM with --cancel-poll {poll}: {statistics.median(times):.0f} ms, {times[-1]:.0f} at worst")
+    print(f"cancel to SIGTERM {' '.join(flags)}: {statistics.median(times):.0f} ms, {times[-1]:.0f} at worst")
 
 
 async def rate(stage: Stage, command: Callable[[str], list[str]]) -> float:
@@ -176,8 +176,8 @@ async def measure(address: str, program: str) -> None:
     stage = Stage(client, program, os.environ | {"TEMPORAL_ADDRESS": address}, start)
     async with Worker(client, task_queue="elsewhere", activities=[elsewhere]):
         await starting(stage)
-        await cancelling(stage, "5s")
-        await cancelling(stage, "500ms")
+        await cancelling(stage)
+        await cancelling(stage, "--follow-server", "never")
         await worker_on(stage)
         await sleeping(stage)
 

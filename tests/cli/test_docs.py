@@ -99,6 +99,15 @@ def test_activity_of_a_workflow_runs_without_code(shell: Shell, tmp_path: Path) 
     assert pages(said) == list(range(1, LAST_PAGE + 1))
 
 
+def test_cancelled_activity_ends_with_the_reason(shell: Shell) -> None:
+    script, worker, start_activity, *_ = blocks("A worker without a line of code")
+    until = "until grep -q '{}' output; do sleep 0.05; done"
+    cancel = blocks("Cancellation")
+    said = shell.run(script, worker, start_activity, until.format("^1$"), *cancel, until.format("reported as"))
+    (message,) = re.findall(r"^temporal-heartbeat: .* is being stopped: .*$", MANUAL, flags=re.MULTILINE)
+    assert message in said
+
+
 def test_command_in_the_readme_runs_any_program(
     start: StartActivity, variables: Mapping[str, str], tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """The attempt's times in a parent's hand-off are hints for `exec`: they end no command that the server lets run."""
 
+import signal
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from harness.program import Exec
 
 GONE = 76
 
-PASSED = "the deadline that was handed over has passed"
+PASSED = "the deadline of the attempt has passed"
 
 
 def until(file: Path) -> str:
@@ -50,6 +51,20 @@ def test_parent_with_a_clock_that_is_ahead_stops_no_command(
     assert activity.result() == 0
     assert running.errors().count(PASSED) == 1
     assert "is being stopped" not in running.errors()
+
+
+def test_deadline_that_the_server_confirms_is_named_and_stops_nothing(start: StartActivity, execute: Exec) -> None:
+    """While it is paused, the server doesn't end the attempt at its deadline."""
+    activity = start("workflow", start_to_close_ms=2_000, maximum_attempts=1)
+    attempt = activity.next_attempt()
+    activity.pause()
+    variables = {"TEMPORAL_ACTIVITY_DEADLINE_MS": "1000"}
+    running = execute(attempt, command="echo ready; sleep 1000", variables=variables)
+    assert running.line() == "ready"
+    running.says(PASSED)
+    assert "is being stopped" not in running.errors()
+    running.kill(signal.SIGTERM)
+    assert running.ends() == 128 + signal.SIGTERM
 
 
 def test_command_is_stopped_when_the_server_has_ended_the_attempt(start: StartActivity, execute: Exec) -> None:

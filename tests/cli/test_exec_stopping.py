@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +17,13 @@ from harness.program import Exec, StartProgram, encoded, is_alive
 
 GONE = 76
 
-# A short poll interval. With the default, each test would wait five seconds.
+# A short poll interval: the server doesn't push a pause or a reset of a workflow's activity.
 OFTEN = ("--cancel-poll", "200ms")
+
+# Only a long poll shows a cancellation before the next heartbeat, after 48 s.
+HEARTBEAT_TIMEOUT_MS = 60_000
+FOLLOWING = ("--cancel-poll", "60s")
+AT_ONCE_S = 20.0
 
 # Prints its process id when its trap is set, and works until it is stopped.
 WORKS = "trap 'echo stopping; exit 7' TERM; echo $$; while true; do sleep 0.05; done"
@@ -36,6 +42,54 @@ def test_cancellation_stops_the_command_and_is_reported(kind: Kind, start: Start
     assert running.ends() == 7
     assert isinstance(activity.failure(), CancelledError)
     assert "the activity was cancelled" in running.errors()
+
+
+def test_cancellation_reaches_the_command_at_once_with_its_reason(
+    kind: Kind, start: StartActivity, execute: Exec
+) -> None:
+    activity = start(kind, heartbeat_timeout_ms=HEARTBEAT_TIMEOUT_MS)
+    running = execute(activity.next_attempt(), *FOLLOWING, command=WORKS)
+    running.line()
+    requested = time.monotonic()
+    activity.request_cancel("too expensive")
+    assert running.line() == "stopping"
+    assert time.monotonic() - requested < AT_ONCE_S
+    assert running.ends() == 7
+    assert "is being stopped: the activity was cancelled: too expensive" in running.errors()
+    assert "reported as cancelled: too expensive" in running.errors()
+    failure = activity.failure()
+    assert isinstance(failure, CancelledError)
+    [details] = failure.details
+    assert details["cancel_reason"] == "too expensive"
+
+
+def test_reason_of_a_cancellation_before_the_start_is_named(start: StartActivity, execute: Exec) -> None:
+    activity = start("standalone")
+    attempt = activity.next_attempt()
+    activity.request_cancel("too late")
+    running = execute(attempt, command="true")
+    assert running.ends() == 10
+    assert "cancellation was requested before the command was started: too late" in running.errors()
+
+
+def test_reason_of_a_pause_is_named(start: StartActivity, execute: Exec) -> None:
+    activity = start("workflow", heartbeat_timeout_ms=2_000)
+    running = execute(activity.next_attempt(), command=WAITS)
+    running.line()
+    activity.pause("maintenance")
+    running.says("paused: maintenance (by ")
+    running.kill(signal.SIGTERM)
+    assert running.ends() == 7
+
+
+def test_heartbeats_show_a_cancellation_without_long_polls(start: StartActivity, execute: Exec) -> None:
+    activity = start("standalone", heartbeat_timeout_ms=HEARTBEAT_TIMEOUT_MS)
+    running = execute(activity.next_attempt(), "--follow-server", "never", *OFTEN, command=WORKS)
+    running.line()
+    activity.request_cancel("unknown")
+    assert running.line() == "stopping"
+    assert running.ends() == 7
+    assert isinstance(activity.failure(), CancelledError)
 
 
 def test_command_that_ignores_sigterm_is_killed_after_its_grace(start: StartActivity, execute: Exec) -> None:

@@ -185,11 +185,15 @@ def test_attempt_that_an_operator_extends_runs_to_its_end(
 def test_cancellation_reaches_the_command(
     sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
 ) -> None:
-    running = work(start_program, queue, "--cancel-poll", "200ms", command="echo ready; sleep 1000")
-    handle = start_here()
+    running = work(start_program, queue, "--cancel-poll", "60s", command="echo ready; sleep 1000")
+    handle = start_here(heartbeat_timeout=timedelta(minutes=1))
     running.line()
-    sdk_worker.run(handle.cancel())
-    assert isinstance(failure(sdk_worker, handle), CancelledError)
+    requested = time.monotonic()
+    sdk_worker.run(handle.cancel(reason="too expensive"))
+    cancelled = failure(sdk_worker, handle)
+    assert time.monotonic() - requested < 20, "a long poll shows it, long before the next heartbeat"
+    assert isinstance(cancelled, CancelledError)
+    assert list(cancelled.details) == [{"cancel_reason": "too expensive", "cancel_identity": None}]
 
 
 # Counts to six. The first attempt stops at three and waits until the test kills it.

@@ -38,6 +38,7 @@ use crate::{
         environment, library_log,
         outcome::Outcome,
         program,
+        reason::Reason,
         reporter::{Ended, LAST_REPORT_TIMEOUT, Reporter},
         supervisor::Event,
     },
@@ -150,7 +151,7 @@ impl ExecArgs {
                 OpenOptions { token: needs_token.then(|| self.token.read()).transpose()?, ..options }
             }
         };
-        options.cancel_poll = self.run.cancel_poll;
+        self.run.set_cancellation_options(&mut options, 1);
         if let Some(timeout) = self.heartbeat_timeout {
             options.heartbeat_timeout = timeout;
         }
@@ -172,7 +173,7 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
     let ids = token.as_ref().map(|token| token.ids.clone()).or(options.ids.clone());
     connection.connect()?;
     if !args.run.quiet {
-        library_log::show();
+        library_log::show(&args.run);
     }
 
     let timeout = Timeout::Within(rpc::DEFAULT_TIMEOUT);
@@ -185,8 +186,17 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
         opened.map_err(|error| error.with_context("the command wasn't started, and nothing was reported"))?;
     let ExecArgs { run: args, token: token_source, .. } = args;
     if signals.contains(Signals::CANCEL_REQUESTED) && args.on_cancel == StopOrIgnore::Stop {
-        Outcome::Cancelled.report(handle, args.end_timeout)?;
-        console::notice("reported as cancelled: cancellation was requested before the command was started");
+        let reason = Reason::of_cancellation(handle);
+        let text = format!(
+            "reported as cancelled: cancellation was requested before the command was started{}",
+            reason.suffix()
+        );
+        let mut outcome = Outcome::Cancelled(reason);
+        if activity::requires_encoded(handle)? {
+            outcome.remove_details();
+        }
+        outcome.report(handle, args.end_timeout)?;
+        console::notice(&text);
         return Ok(exit_code::CANCEL_REQUESTED);
     }
 

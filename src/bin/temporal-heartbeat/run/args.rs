@@ -11,9 +11,12 @@ use std::{
 use clap::{Args, ValueEnum};
 use nix::sys::signal::Signal;
 use regex::bytes::Regex;
-use temporal_heartbeat::model::{
-    error::{Error, Result},
-    status::Status,
+use temporal_heartbeat::{
+    api::activity::OpenOptions,
+    model::{
+        error::{Error, Result},
+        status::Status,
+    },
 };
 
 use crate::output::{
@@ -23,6 +26,10 @@ use crate::output::{
 
 /// How long a command may run before the user is warned that it shows no progress.
 const NO_PROGRESS_DELAY: Duration = Duration::from_secs(60);
+/// The longest time between two heartbeats if the server isn't followed, without --cancel-poll.
+const DEFAULT_CANCEL_POLL: Duration = Duration::from_secs(5);
+/// The most activities at once that are followed by default. Each may need a long poll.
+const MAX_FOLLOWED: u16 = 20;
 
 /// The flags that `exec` and `work` share.
 #[derive(Args, Clone, Debug)]
@@ -73,9 +80,14 @@ pub struct RunArgs {
     /// The time between the stop signal, or a SIGTERM that this program receives, and SIGKILL
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration, help_heading = "Stopping")]
     pub grace: Duration,
-    /// The longest time between two heartbeats, and so until a cancellation is noticed. A short heartbeat timeout shortens it
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration, help_heading = "Stopping")]
-    pub cancel_poll: Duration,
+    /// Whether to keep a long poll at the server, which shows a cancellation at once, and its reason. With auto, `work` does so for a
+    /// --concurrency of at most 20. If the server refuses, it is shown by the next heartbeat
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, help_heading = "Stopping")]
+    pub follow_server: FollowServer,
+    /// The longest time between two heartbeats, and so until a cancellation is noticed without --follow-server. A short heartbeat timeout
+    /// shortens it [default: 5s; while the server is followed, the heartbeat timeout decides]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, help_heading = "Stopping")]
+    pub cancel_poll: Option<Duration>,
 
     /// The result of the activity
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = ResultKind::ExitCode, help_heading = "The end")]
@@ -130,6 +142,18 @@ pub enum StallBy {
 pub enum StopOrIgnore {
     Stop,
     Ignore,
+}
+
+/// When to follow the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum FollowServer {
+    /// Unless there may be many activities at once
+    #[default]
+    Auto,
+    /// In any case, with a warning if it isn't possible
+    Always,
+    /// Never
+    Never,
 }
 
 /// The action on a pause.
@@ -265,6 +289,17 @@ impl RunArgs {
             Status::Config,
             "values must be encoded (require_encoded), and there is no codec server: give codec_endpoint, or use --result none and no flag --progress-*",
         ))
+    }
+
+    /// Sets the options that decide how soon a cancellation is noticed. At most `count` activities are open at once.
+    pub fn set_cancellation_options(&self, options: &mut OpenOptions, count: u16) {
+        options.follow_server = match self.follow_server {
+            FollowServer::Auto => count <= MAX_FOLLOWED,
+            FollowServer::Always => true,
+            FollowServer::Never => false,
+        };
+        options.cancel_poll = self.cancel_poll.unwrap_or(DEFAULT_CANCEL_POLL);
+        options.cancel_poll_is_fallback = self.cancel_poll.is_none();
     }
 
     /// Checks what the parser can't: flags that depend on each other.

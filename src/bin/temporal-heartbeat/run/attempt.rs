@@ -185,8 +185,9 @@ fn run_command(
     let captured = stdout.flatten().and_then(|observers| observers.capture).map(Capture::finish);
     let stderr = stderr.flatten().and_then(|observers| observers.tail).map(Tail::finish).unwrap_or_default();
     let stderr = attempt.reporter.readable(&stderr);
-    let outcome = Outcome::of_command(args, exit, end.reason, captured, result_before, stderr);
-    Ok(Ended { exit: Some(exit), exit_code: exit_code::of_command(exit), outcome, must_exit: end.must_exit })
+    let must_exit = end.must_exit;
+    let outcome = Outcome::of_command(args, exit, end, captured, result_before, stderr);
+    Ok(Ended { exit: Some(exit), exit_code: exit_code::of_command(exit), outcome, must_exit })
 }
 
 /// Which streams go through this process. The command inherits the other ones, so that they cost nothing and a terminal stays a terminal.

@@ -9,6 +9,7 @@
 //! | `program` | checks that the command can be run |
 //! | `supervisor` | handles events while the command runs |
 //! | `watchdog` | detects a command that hangs |
+//! | `reason` | the reason of a cancellation or a pause |
 //! | `outcome` | what is reported to the server |
 //! | `reporter` | reports the end of an attempt: to the server, and to the user |
 
@@ -18,6 +19,7 @@ pub mod environment;
 pub mod library_log;
 pub mod outcome;
 pub mod program;
+pub mod reason;
 pub mod reporter;
 pub mod supervisor;
 mod watchdog;

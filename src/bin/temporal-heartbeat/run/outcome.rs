@@ -17,7 +17,8 @@ use temporal_heartbeat::{
 use super::{
     args::{ResultKind, RunArgs},
     program,
-    supervisor::StopReason,
+    reason::Reason,
+    supervisor::{End, StopReason},
 };
 use crate::{
     console::{self, Tone},
@@ -49,7 +50,7 @@ pub enum Outcome {
     /// The attempt failed.
     Failed(Failure),
     /// The command was stopped because the activity was cancelled.
-    Cancelled,
+    Cancelled(Reason),
     /// The attempt is over, so nothing is reported.
     Gone,
 }
@@ -81,7 +82,7 @@ impl Outcome {
     pub fn of_command(
         args: &RunArgs,
         exit: ExitStatus,
-        stop: Option<StopReason>,
+        end: End,
         captured: Option<Captured>,
         before: Option<Version>,
         stderr: &str,
@@ -93,9 +94,9 @@ impl Outcome {
         let name = args.name();
         let stopped =
             |kind, stop: StopReason| failed(kind, format!("{name} was stopped: {}", stop.text(args)), false);
-        match (stop, exit.code()) {
+        match (end.reason, exit.code()) {
             (Some(StopReason::Gone), _) => Outcome::Gone,
-            (Some(StopReason::Cancelled), _) => Outcome::Cancelled,
+            (Some(StopReason::Cancelled), _) => Outcome::Cancelled(end.cancellation),
             (Some(stop @ StopReason::LeaseLost), _) => stopped("LeaseLost", stop),
             (Some(stop @ StopReason::Reset), _) => stopped("Reset", stop),
             (Some(stop @ StopReason::Stalled(_)), _) => stopped("Stalled", stop),
@@ -134,7 +135,7 @@ impl Outcome {
                 let retry = if *is_non_retryable { ", not to be retried" } else { "" };
                 format!("failed with {kind}{retry}: {message}")
             }
-            Outcome::Cancelled => "cancelled".to_owned(),
+            Outcome::Cancelled(reason) => format!("cancelled{}", reason.suffix()),
             Outcome::Gone => "nothing reported, because the activity is over for this attempt".to_owned(),
         }
     }
@@ -144,7 +145,7 @@ impl Outcome {
         match self {
             Outcome::Completed(_) => "completed",
             Outcome::Failed(_) => "failed",
-            Outcome::Cancelled => "cancelled",
+            Outcome::Cancelled(_) => "cancelled",
             Outcome::Gone => "gone",
         }
     }
@@ -154,7 +155,7 @@ impl Outcome {
         match self {
             Outcome::Completed(_) => Tone::Success,
             Outcome::Failed(_) => Tone::Error,
-            Outcome::Cancelled | Outcome::Gone => Tone::Warning,
+            Outcome::Cancelled(_) | Outcome::Gone => Tone::Warning,
         }
     }
 
@@ -163,10 +164,17 @@ impl Outcome {
         if let Outcome::Failed(failure) = self { Some(&failure.message) } else { None }
     }
 
-    /// Removes the details of a failure.
+    /// The reason of the cancellation as JSON, if it is one.
+    pub fn cancellation(&self) -> Option<Value> {
+        if let Outcome::Cancelled(reason) = self { Some(reason.json()) } else { None }
+    }
+
+    /// Removes the details of the report.
     pub fn remove_details(&mut self) {
-        if let Outcome::Failed(failure) = self {
-            failure.details = None;
+        match self {
+            Outcome::Failed(failure) => failure.details = None,
+            Outcome::Cancelled(reason) => *reason = Reason::default(),
+            Outcome::Completed(_) | Outcome::Gone => {}
         }
     }
 
@@ -191,7 +199,9 @@ impl Outcome {
             Outcome::Failed(failure) => {
                 activity::fail(handle, failure.json().as_bytes(), timeout).and_then(Call::wait)
             }
-            Outcome::Cancelled => activity::report_cancelled(handle, None, timeout).and_then(Call::wait),
+            Outcome::Cancelled(reason) => {
+                activity::report_cancelled(handle, reason.details(), timeout).and_then(Call::wait)
+            }
             Outcome::Gone | Outcome::Completed(_) => Ok(()),
         }
     }

@@ -112,6 +112,7 @@ impl Reporter<'_> {
             "exit_code": ended.exit.and_then(|exit| exit.code()),
             "signal": ended.exit.and_then(|exit| exit.signal()),
             "failure": ended.outcome.failure_message(),
+            "cancellation": ended.outcome.cancellation(),
             "seconds": elapsed.as_secs_f64(),
             "error": reported.as_ref().err().map(|error| console::error_json(error, exit_code::of_status(error.status()))),
         });

@@ -11,6 +11,7 @@ use temporal_heartbeat::{api::activity, model::signals::Signals};
 
 use super::{
     args::{OnPause, RunArgs, StopOrIgnore},
+    reason::Reason,
     watchdog::{Stall, Watchdog},
 };
 use crate::{
@@ -22,6 +23,9 @@ use crate::{
 
 /// How often the progress file is read.
 const FILE_PERIOD: Duration = Duration::from_secs(1);
+/// How often, and how many times, to look for the reason of a pause. The server shows it later than the pause.
+const REASON_PERIOD: Duration = Duration::from_secs(1);
+const REASON_CHECKS: u32 = 10;
 /// How often the status line is updated.
 const STATUS_LINE_PERIOD: Duration = Duration::from_secs(1);
 
@@ -84,12 +88,20 @@ impl StopReason {
 }
 
 /// How the supervision of a command has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct End {
     /// Why the command was stopped, if it was.
     pub reason: Option<StopReason>,
+    /// Why the activity was cancelled, if it was.
+    pub cancellation: Reason,
     /// Whether this process was asked to exit, so that the report must be quick.
     pub must_exit: bool,
+}
+
+/// A reason that the server shows later than the signal.
+struct Awaited {
+    check_at: Instant,
+    checks: u32,
 }
 
 /// Supervises a running command.
@@ -101,6 +113,8 @@ pub struct Supervisor<'a> {
     started: Instant,
     end: End,
     kill_at: Option<Instant>,
+    /// The activity is paused, and the reason isn't known yet.
+    pause_reason: Option<Awaited>,
     /// Whether the command is frozen by a pause or by SIGTSTP.
     is_frozen: bool,
     signals: Signals,
@@ -129,8 +143,9 @@ impl<'a> Supervisor<'a> {
             progress,
             watchdog,
             started,
-            end: End { reason: None, must_exit: false },
+            end: End { reason: None, cancellation: Reason::default(), must_exit: false },
             kill_at: None,
+            pause_reason: None,
             is_frozen: false,
             signals: Signals::default(),
             file: args.progress_from_file(),
@@ -148,7 +163,9 @@ impl<'a> Supervisor<'a> {
             let now = Instant::now();
             let check_at = period.map(|period| now + period);
             let reread_at = self.file.as_ref().and_then(ProgressFile::next_read);
-            let wake_at = [check_at, self.kill_at, self.warn_at, reread_at].into_iter().flatten().min();
+            let reason_at = self.pause_reason.as_ref().map(|awaited| awaited.check_at);
+            let wake_at =
+                [check_at, self.kill_at, self.warn_at, reread_at, reason_at].into_iter().flatten().min();
             let event = match wake_at {
                 Some(wake_at) => events.recv_timeout(wake_at.saturating_duration_since(now)),
                 None => events.recv().map_err(RecvTimeoutError::from),
@@ -202,14 +219,16 @@ impl<'a> Supervisor<'a> {
             );
         }
         if is_new(Signals::DEADLINE) {
-            console::notice(
-                "the deadline that was handed over has passed; the server decides whether the attempt continues",
-            );
+            console::notice(&format!(
+                "{}: the deadline of the attempt has passed; the server decides whether it continues",
+                self.title
+            ));
         }
         if is_new(Signals::CANCEL_REQUESTED) && self.args.on_cancel == StopOrIgnore::Ignore {
             console::notice(&format!(
-                "{}: cancellation was requested; the command continues (--on-cancel ignore)",
-                self.title
+                "{}: cancellation was requested{}; the command continues (--on-cancel ignore)",
+                self.title,
+                Reason::of_cancellation(self.progress.handle()).suffix()
             ));
         }
         if has(Signals::GONE) {
@@ -248,15 +267,36 @@ impl<'a> Supervisor<'a> {
         let freezes = self.args.on_pause == OnPause::Freeze;
         let state = if is_paused { "paused" } else { "no longer paused" };
         let command = if is_paused && freezes { "is frozen" } else { "continues" };
+        let reason = if is_paused { Reason::of_pause(self.progress.handle()) } else { Reason::default() };
+        self.pause_reason = (is_paused && reason.is_unknown())
+            .then(|| Awaited { check_at: Instant::now() + REASON_PERIOD, checks: REASON_CHECKS });
         console::notice(&format!(
-            "{}: the activity is {state}; the command {command} (--on-pause {})",
+            "{}: the activity is {state}{}; the command {command} (--on-pause {})",
             self.title,
+            reason.suffix(),
             if freezes { "freeze" } else { "ignore" }
         ));
         match (freezes, is_paused) {
             (true, true) => self.freeze(Signal::SIGSTOP),
             (true, false) => self.resume(),
             (false, _) => {}
+        }
+    }
+
+    /// Prints the reason of the pause once the server has shown it.
+    fn check_pause_reason(&mut self) {
+        let Some(awaited) = &mut self.pause_reason else { return };
+        if awaited.check_at > Instant::now() {
+            return;
+        }
+        (awaited.check_at, awaited.checks) = (Instant::now() + REASON_PERIOD, awaited.checks - 1);
+        let is_last = awaited.checks == 0;
+        let reason = Reason::of_pause(self.progress.handle());
+        if !reason.is_unknown() {
+            console::notice(&format!("{}: the activity was paused{}", self.title, reason.suffix()));
+        }
+        if is_last || !reason.is_unknown() {
+            self.pause_reason = None;
         }
     }
 
@@ -270,7 +310,11 @@ impl<'a> Supervisor<'a> {
             return;
         }
         self.kill_after_grace();
-        console::notice(&format!("{} is being stopped: {}", self.title, reason.text(self.args)));
+        if reason == StopReason::Cancelled {
+            self.end.cancellation = Reason::of_cancellation(self.progress.handle());
+        }
+        let why = reason.text(self.args) + &self.end.cancellation.suffix();
+        console::notice(&format!("{} is being stopped: {why}", self.title));
         self.group.signal(self.args.stop_signal);
         // A frozen process doesn't handle the signal.
         self.resume();
@@ -326,6 +370,7 @@ impl<'a> Supervisor<'a> {
             self.kill_at = Some(Instant::now() + self.args.grace.max(FILE_PERIOD));
         }
         self.read_progress_file(false);
+        self.check_pause_reason();
         if self.warn_at.is_some_and(|at| at <= Instant::now()) {
             self.warn_at = None;
             self.progress.warn_if_none(self.args.no_progress_warning(false).as_deref());

@@ -97,6 +97,8 @@ pub struct WorkArgs {
 struct Worker {
     args: RunArgs,
     queue: Queue,
+    /// The most commands that run at once.
+    concurrency: u16,
     /// The types to run; empty: every type.
     activity_types: Vec<String>,
     slots: Slots,
@@ -132,7 +134,7 @@ pub fn run(connection: &Connection, args: WorkArgs) -> Result<u8> {
     }
     connection.connect()?;
     if !args.run.quiet {
-        library_log::show();
+        library_log::show(&args.run);
     }
     let requires_encoded = rpc::requires_encoded()?;
     if requires_encoded {
@@ -150,6 +152,7 @@ pub fn run(connection: &Connection, args: WorkArgs) -> Result<u8> {
             deployment: deployment.map(|(name, build_id)| Deployment { name, build_id }),
             worker: format!("{:032x}", fastrand::u128(..)),
         },
+        concurrency: args.concurrency,
         activity_types: args.activity_type,
         slots: Slots::new(args.concurrency.into(), args.max_tasks),
         running: RunningCommands::default(),

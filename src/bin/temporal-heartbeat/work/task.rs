@@ -85,16 +85,14 @@ fn run_numbered(worker: &Worker, task: &Task, number: u64) -> Result<()> {
 }
 
 fn run_in(worker: &Worker, task: &Task, number: u64, directory: &Path) -> Result<()> {
-    let handle = activity::open_with(
-        &task.token,
-        OpenOptions {
-            heartbeat_timeout: task.heartbeat_timeout,
-            initial_details: Some(task.details.clone()),
-            attempt_remaining: task.start_to_close_timeout,
-            cancel_poll: worker.args.cancel_poll,
-            ..OpenOptions::new()
-        },
-    )?;
+    let mut options = OpenOptions {
+        heartbeat_timeout: task.heartbeat_timeout,
+        initial_details: Some(task.details.clone()),
+        attempt_remaining: task.start_to_close_timeout,
+        ..OpenOptions::new()
+    };
+    worker.args.set_cancellation_options(&mut options, worker.concurrency);
+    let handle = activity::open_with(&task.token, options)?;
     // From here on the attempt is kept alive, also while the codec server is away.
     let command = match prepare(worker, task, directory) {
         Ok(command) => command,

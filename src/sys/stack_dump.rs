@@ -12,8 +12,8 @@ pub const MAX_SIGNAL: i32 = 64;
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// The stacks are complete when nothing has followed for this long. A NUL completes them at once.
 const QUIET: Duration = Duration::from_millis(300);
-/// More is read, so that the writer doesn't block, but dropped.
-const MAX_BYTES: usize = 1 << 20;
+/// Of a longer text the end is kept: `faulthandler` often writes the thread that got the signal last.
+const MAX_BYTES: usize = 4 << 20;
 const CHUNK: usize = 16 << 10;
 
 /// The file behind a descriptor, to notice that the host has closed it and opened another one with the same number.
@@ -109,7 +109,8 @@ pub fn read(descriptor: i32, file: FileIdentity, signal: Option<i32>, thread: i3
         if chunk.is_empty() || left.is_zero() {
             return Ok(text);
         }
-        text.extend(chunk.iter().take(MAX_BYTES.saturating_sub(text.len())));
+        text.extend(chunk);
+        text.drain(..text.len().saturating_sub(MAX_BYTES));
     }
 }
 

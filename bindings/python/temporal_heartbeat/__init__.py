@@ -70,7 +70,8 @@ Signals
     LEASE_LOST          No heartbeat was acknowledged in time: another attempt may be running.
     DEADLINE            ``attempt_remaining`` has passed, so the attempt has probably timed out. If
                         the server confirms this, GONE follows.
-    STALLED             Nothing was recorded for ``stall_timeout``, so the heartbeats have stopped.
+    STALLED             Nothing was recorded for ``stall_timeout``: the heartbeats have stopped, or
+                        what ``stall_action`` says happened.
     REFUSED             The server refuses the heartbeats; ``info`` has the error.
     UNSEEDED            The saved progress couldn't be read, so automatic heartbeats are off until
                         something is recorded.

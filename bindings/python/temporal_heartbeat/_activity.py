@@ -54,8 +54,19 @@ class Activity(ActivityBase):
     * ``heartbeat_timeout``: the activity's heartbeat timeout, as its parent knows it. Without it
       the library asks the server, and LEASE_LOST can't be set before the answer.
     * ``pulse``: False sends heartbeats only for records. Without records the activity times out.
-    * ``stall_timeout``: the heartbeats stop after this time without `heartbeat` or `touch`, so that
-      the server retries hung work. By default they never stop.
+    * ``stall_timeout``: after this time without `heartbeat` or `touch` the work is stalled; by
+      default never. Time in which the activity is paused, or the process frozen, doesn't count.
+      ``stall_action``: what happens then. ``"stop"``: the heartbeats stop, so that the server
+      retries the work. ``"fail"``: the attempt fails as retryable, with the type Stalled, the
+      newest details, and what the work was doing. ``"warn"``: only STALLED, the log and the metrics
+      show it.
+    * ``stall_signal``: a signal, such as ``signal.SIGUSR2``, with which the failure or the log
+      shows the stacks of all threads, even if one of them holds the GIL. It registers
+      `faulthandler` for this signal, as long as the process lives, which then calls the handler
+      that was there before. A signal that `faulthandler` uses already is refused (`ConfigError`).
+      The stack of the thread that opened the activity, or called `set_status` last, comes first.
+      ``stall_report="brief"``: the failure has neither stacks nor the status. With a
+      ``data_converter``, or ``require_encoded``, it never has them, because they would be readable.
     * ``cancel_poll``: the longest time between heartbeats, to learn of a cancellation sooner than
       the heartbeat timeout requires.
     * ``follow_server``: a long poll at the server shows a cancellation at once, not with the next

@@ -27,6 +27,7 @@ from ._invoke import Token, invoke_function, read_text, token_bytes
 from ._keywords import refuse_unknown
 from ._library import library
 from ._sdk_exceptions import is_sdk_cancellation, sdk_failure_of
+from ._stall import STATUS_ENCODING, stall_options
 from .errors import (
     Cancelled,
     EndedError,
@@ -77,6 +78,9 @@ class ActivityOptions(TypedDict, total=False):
     heartbeat_timeout: Optional[Duration]
     pulse: bool
     stall_timeout: Optional[Duration]
+    stall_action: Optional[str]
+    stall_signal: Optional[int]
+    stall_report: Optional[str]
     cancel_poll: Optional[Duration]
     follow_server: bool
     initial_details: Optional[Sequence[Any]]
@@ -116,6 +120,9 @@ class ActivityBase:
         heartbeat_timeout: Optional[Duration] = None,
         pulse: bool = True,
         stall_timeout: Optional[Duration] = None,
+        stall_action: Optional[str] = None,
+        stall_signal: Optional[int] = None,
+        stall_report: Optional[str] = None,
         cancel_poll: Optional[Duration] = None,
         follow_server: bool = False,
         initial_details: Optional[Sequence[Any]] = None,
@@ -152,6 +159,7 @@ class ActivityBase:
             "verify": verify,
             "when_absent": when_absent,
             "from_env": from_env,
+            **stall_options(stall_action, stall_report, stall_signal),
         }
         context = partial(
             context_of,
@@ -172,7 +180,10 @@ class ActivityBase:
 
         def encode(codec: Optional[Codec]) -> tuple[Optional[Codec], bytes]:
             encoded = _initial_details(initial_details, from_env, codec)
-            return codec, options_json({**arguments, "initial_details": encoded})
+            # The library can't encode a report with a codec of Python.
+            report = "brief" if codec is not None and codec.may_encrypt else stall_report
+            changed = {"initial_details": encoded, "stall_report": report}
+            return codec, options_json({**arguments, **changed})
 
         is_abandoned = False
 
@@ -282,6 +293,20 @@ class ActivityBase:
             return self._call_for_signals("thb_activity_touch")
         return signals_of(self._signals.value)
 
+    def set_status(self, text: str) -> None:
+        """Set what the work is doing now, for example ``"loading shard 7"``; at most 4 KiB.
+
+        ``info["status"]`` shows it, and so does the failure of a stall (``stall_action``). It is no
+        progress: the ``stall_timeout`` doesn't start again. Don't put secrets into it.
+
+        With ``stall_signal``, the stack of the thread that called this last comes first.
+
+        Never waits. Any thread may call it, also after the activity has ended. Raises
+        `TooLargeError`, `InvalidHandleError` after `close`, `ForkedError` in a child process.
+        """
+        data = text.encode(*STATUS_ENCODING)
+        invoke_function("thb_activity_set_status", self._handle, data, len(data), may_block=False)
+
     @property
     def signals(self) -> Signals:
         """The current signals. Never waits. Any thread may read it.
@@ -328,7 +353,8 @@ class ActivityBase:
         ``heartbeat_timeout_ms``, ``lease_left_ms``, ``since_acknowledged_ms``, ``pending``
         (recorded, but not acknowledged), ``next_beat_ms``, ``records``, ``beats`` (acknowledged
         ones), ``failed_tries``, ``leases_regained``, ``last_error`` (None, or a dict with ``code``,
-        ``name``, ``message``); ``following`` (whether a long poll shows changes: see
+        ``name``, ``message``); ``status`` (of `set_status`), ``since_progress_ms``; ``following``
+        (whether a long poll shows changes: see
         ``follow_server``), ``timeouts_from`` ("options", or "server" after the first description),
         ``start_to_close_timeout_ms``, ``schedule_to_close_timeout_ms``, ``cancel_reason``,
         ``cancel_identity``, ``pause_reason``, ``pause_identity``. An unknown value is None. Later

@@ -72,6 +72,11 @@ class Codec:
         methods = (self._codec.encode, self._codec.decode)
         return any(map(inspect.iscoroutinefunction, methods))
 
+    @property
+    def may_encrypt(self) -> bool:
+        """Whether values are encoded, and not only converted."""
+        return True
+
     def bound(
         self,
         context: Callable[[], SerializationContext],

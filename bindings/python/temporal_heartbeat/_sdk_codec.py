@@ -65,6 +65,10 @@ class _SdkConverter(Codec):
         self._has_usual_failures = kind in known
         self.encode_common_attributes = known.get(kind)
 
+    @property
+    def may_encrypt(self) -> bool:
+        return self._codec.payload_codec is not None or self.encode_common_attributes is not False
+
     def failure_of(self, exception: Union[BaseException, str]) -> Optional[tuple[Any, bool]]:
         if self._has_usual_failures:
             return None

@@ -29,7 +29,8 @@ class Signals(enum.IntFlag):
       attempt may be running. Stop, or make sure that nothing is done twice. The next acknowledged
       heartbeat clears the flag.
     * ``STALLED``: neither `heartbeat` nor `touch` was called for ``stall_timeout``, so nothing is
-      sent. The next call clears the flag.
+      sent, unless ``stall_action`` says otherwise. The next call clears the flag. If the attempt
+      was failed, GONE is set too.
     * ``REFUSED``: the server refuses the heartbeats, and retries won't help; ``info`` has the
       error.
     * ``DEADLINE``: ``attempt_remaining`` has passed, so the attempt has probably timed out. A

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, TypedDict, 
 
 from .._duration import Duration, duration_to_ms
 from .._keywords import refuse_unknown
+from .._stall import check_stall_options
 from ..errors import InvalidArgumentError
 from ..handoff import NO_HEARTBEAT_TIMEOUT, context_of_info, remaining_ms
 from .here import run_here
@@ -56,6 +57,9 @@ class ApartOptions(TypedDict, total=False):
     connect: Optional[Mapping[str, Any]]
     data_converter: Any
     stall_timeout: Optional[Duration]
+    stall_action: Optional[str]
+    stall_signal: Optional[int]
+    stall_report: Optional[str]
     cancel_poll: Optional[Duration]
     follow_server: bool
 
@@ -112,7 +116,9 @@ def apart(function: Any = None, /, **options: Any) -> Any:
       client.
     * ``data_converter``: a DataConverter instead of that of the worker's client; or the name of
       one, as ``"package.module:name"``, if it can't be pickled.
-    * ``stall_timeout``, ``cancel_poll``, ``follow_server``: as those of `Activity`.
+    * ``stall_timeout``, ``stall_action``, ``stall_signal``, ``stall_report``, ``cancel_poll``,
+      ``follow_server``: as those of `Activity`. With ``stall_signal`` a stall shows where the body
+      hangs.
 
     Times are seconds or a timedelta.
 
@@ -153,6 +159,9 @@ class _Decorator:
         connect: Optional[Mapping[str, Any]] = None,
         data_converter: Any = None,
         stall_timeout: Optional[Duration] = None,
+        stall_action: Optional[str] = None,
+        stall_signal: Optional[int] = None,
+        stall_report: Optional[str] = None,
         cancel_poll: Optional[Duration] = None,
         follow_server: bool = False,
         **unknown: NoReturn,
@@ -178,8 +187,12 @@ class _Decorator:
         self.data_converter = data_converter
         duration_to_ms("stall_timeout", stall_timeout)
         duration_to_ms("cancel_poll", cancel_poll)
+        check_stall_options(stall_action, stall_signal)
         self.activity_options = {
             "stall_timeout": stall_timeout,
+            "stall_action": stall_action,
+            "stall_signal": stall_signal,
+            "stall_report": stall_report,
             "cancel_poll": cancel_poll,
             "follow_server": follow_server,
         }

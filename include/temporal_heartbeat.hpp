@@ -1118,6 +1118,9 @@ public:
             detail::CodecCalls calls(*used);
             json = calls.encoded_options(std::move(json));
             if (calls.error()) return calls.error();
+            // The library can't encode the report of a stall with a codec in C++.
+            if (detail::find_member(json, "stall_report") == std::string::npos)
+                json = detail::with_member(json, "\"stall_report\": \"brief\"");
         }
         auto activity = detail::make<Activity, thb_activity_t>(thb_activity_open, token, std::string_view(json));
         if (activity && codec) activity->codec_ = used;
@@ -1141,6 +1144,10 @@ public:
     }
     /* Reports progress without details, for the stall timeout, and returns the current signals. Never blocks. */
     Result<Signals> touch() const { return asked(thb_activity_touch); }
+    /* Sets what the work is doing, at most 4 KiB: as thb_activity_set_status. It is no progress. Never blocks. */
+    Result<void> set_status(std::string_view text) const {
+        return detail::call(thb_activity_set_status, handle(), text);
+    }
     /* Returns the current signals, also after the end. Never blocks. */
     Result<Signals> signals() const { return asked(thb_activity_get_signals); }
     /* Waits until a signal of mask differs from known, or the timeout passes. Returns the current signals. */

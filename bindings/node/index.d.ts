@@ -14,7 +14,7 @@ export const Signals: {
   readonly GONE: number;
   /** No heartbeat was acknowledged in time: another attempt may be running. */
   readonly LEASE_LOST: number;
-  /** Nothing was recorded for `stallTimeoutMs`, so the heartbeats have stopped. */
+  /** Nothing was recorded for `stallTimeoutMs`, so the heartbeats have stopped, or as `stallAction` says. */
   readonly STALLED: number;
   /** The server refuses the heartbeats; `info` has the error. */
   readonly REFUSED: number;
@@ -161,8 +161,15 @@ export interface ActivityOptions {
   heartbeatTimeoutMs?: number;
   /** False: send heartbeats only for records. */
   pulse?: boolean;
-  /** The heartbeats stop after this time without `heartbeat` or `touch`. Default: never. */
+  /** After this time without `heartbeat` or `touch` the work is stalled. Default: never. */
   stallTimeoutMs?: number;
+  /**
+   * What happens then. 'stop' (the default): the heartbeats stop, so that the server retries the work. 'fail': the attempt fails as
+   * retryable, with the type Stalled, the newest details, and the status. 'warn': only the signal, the log and the metrics show it.
+   */
+  stallAction?: 'stop' | 'warn' | 'fail';
+  /** 'brief': the failure doesn't have the status. */
+  stallReport?: 'full' | 'brief';
   /** The longest time between heartbeats, to learn of a cancellation sooner. */
   cancelPollMs?: number;
   /** A long poll at the server shows a cancellation at once, not with the next heartbeat. docs/guide/follow.md has what it costs. */
@@ -209,6 +216,11 @@ export class Activity {
   heartbeat(value?: unknown): number;
   /** Reports that the work continues. */
   touch(): number;
+  /**
+   * Sets what the work is doing now; at most 4 KiB. `info.status` shows it, and so does the failure of a stall. It is no progress. Don't
+   * put secrets into it.
+   */
+  setStatus(text: string): void;
   readonly signals: number;
   /** The state of the activity, with the keys of thb_activity_get_info. */
   readonly info: Record<string, any>;

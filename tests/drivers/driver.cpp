@@ -154,6 +154,10 @@ std::string activity_record(const Words &words) {
 
 std::string activity_touch(const Words &words) { return answer_of(named(words).touch().value()); }
 
+std::string activity_set_status(const Words &words) {
+    return answer_of(named(words).set_status(from_hex(words.at(1))));
+}
+
 std::string activity_signals(const Words &words) { return answer_of(named(words).signals().value()); }
 
 std::string activity_wait(const Words &words) {
@@ -204,6 +208,7 @@ const std::map<std::string, std::string (*)(const Words &)> verbs{
     {"activity_open", activity_open},
     {"activity_record", activity_record},
     {"activity_touch", activity_touch},
+    {"activity_set_status", activity_set_status},
     {"activity_signals", activity_signals},
     {"activity_wait", activity_wait},
     {"activity_wait_while_paused", activity_wait_while_paused},

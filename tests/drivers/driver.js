@@ -66,6 +66,7 @@ const requests = {
   },
   activity_record: (name, ...values) => [activities.get(name).heartbeat(several(values))],
   activity_touch: (name) => [activities.get(name).touch()],
+  activity_set_status: (name, text) => activities.get(name).setStatus(bytes(text).toString()),
   activity_signals: (name) => [activities.get(name).signals],
   activity_info: (name) => [hex(JSON.stringify(activities.get(name).info))],
   activity_details: async (name, timeout) => shown(await activities.get(name).details(limit(timeout))),

@@ -96,6 +96,11 @@ def activity_touch(name: str) -> list[str]:
     return [str(int(activities[name].touch()))]
 
 
+def activity_set_status(name: str, text: str) -> list[str]:
+    activities[name].set_status(_bytes(text).decode())
+    return []
+
+
 def activity_signals(name: str) -> list[str]:
     return [str(int(activities[name].signals))]
 

@@ -44,6 +44,7 @@ module Requests
 
   def activity_record(name, *values) = [ACTIVITIES[name].heartbeat(*values.map { value(_1) })]
   def activity_touch(name) = [ACTIVITIES[name].touch]
+  def activity_set_status(name, text) = done(ACTIVITIES[name].set_status(bytes(text)))
   def activity_signals(name) = [ACTIVITIES[name].signals]
   def activity_info(name) = [hex(JSON.generate(ACTIVITIES[name].info))]
   def activity_details(name, timeout) = details(ACTIVITIES[name].details(timeout: seconds(timeout)))

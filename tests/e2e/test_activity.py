@@ -4,7 +4,7 @@ import base64
 import time
 
 import pytest
-from temporalio.exceptions import CancelledError
+from temporalio.exceptions import ApplicationError, CancelledError
 
 from harness.activities import Kind
 from harness.driver import FROM_ENV, refused
@@ -120,6 +120,21 @@ def test_hung_child_is_retried_and_a_touching_slow_child_is_not(
     # A touch is too late now.
     hung.touch()
     assert Signals.GONE in hung.wait(Signals.GONE, timeout=WAIT_MS)
+
+
+def test_stalled_child_fails_with_its_status(language: str, start: StartActivity, connect: Connect) -> None:
+    driver = connect(language)
+    activity = start("workflow", maximum_attempts=1)
+    handle = driver.open(activity.next_attempt().token, stall_timeout_ms=300, stall_action="fail")
+    handle.set_status("läuft")
+    assert handle.info()["status"] == "läuft"
+    error = activity.failure()
+    assert isinstance(error, ApplicationError)
+    assert (error.type, error.non_retryable) == ("Stalled", False)
+    assert error.message.endswith("(stall_timeout_ms is 300); status: läuft")
+    assert Signals.GONE in handle.wait(Signals.GONE, timeout=WAIT_MS)
+    with refused("THB_ENDED", "stall_action"):
+        handle.record(42)
 
 
 def test_frozen_child_sees_its_lost_lease_in_its_first_record(

@@ -97,6 +97,15 @@ def test_error_that_leaves_the_work_fails_the_attempt_with_its_progress(
     assert failure.cause.message == "the reason"
 
 
+def test_stalled_activity_fails_with_its_status(program: Command, server: Server, start: StartActivity) -> None:
+    activity = start("workflow", maximum_attempts=1)
+    assert observed(program, "stalled", activity.next_attempt(), server) == ["läuft THB_TOO_LARGE", "THB_ENDED"]
+    error = activity.failure()
+    assert isinstance(error, ApplicationError)
+    assert error.type == "Stalled"
+    assert error.message.endswith("status: läuft")
+
+
 def test_failure_has_all_given_fields(program: Command, server: Server, start: StartActivity) -> None:
     activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
     assert observed(program, "failedFinally", activity.next_attempt(), server) == []

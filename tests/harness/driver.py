@@ -175,6 +175,9 @@ class OpenActivity:
     def touch(self) -> Signals:
         return self._signals("touch")
 
+    def set_status(self, text: str) -> None:
+        self.call("set_status", _bytes(text.encode()))
+
     def signals(self) -> Signals:
         return self._signals("signals")
 

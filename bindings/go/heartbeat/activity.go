@@ -26,6 +26,9 @@ type Activity struct {
 	lastSignals atomic.Uint32           // the result of Signals after Close
 	closed      atomic.Bool
 
+	stacks     *stackPipe // nil without OpenOptions.StallStacks
+	wasStalled bool       // only for the watcher's goroutine
+
 	mu             sync.Mutex
 	signalsChanged chan struct{} // closed and replaced when the signals change
 }
@@ -297,6 +300,9 @@ func (a *Activity) Close(ctx context.Context) error {
 	a.Signals() // stores the last signals
 	a.cancel(nil)
 	defer a.wakeWaiters()
+	if a.stacks != nil {
+		defer a.stacks.free()
+	}
 	defer stopWatching(a)
 	_, err := a.call(ctx, op, abi.Request{Call: abi.ActivityClose})
 	switch closed := a.handle.Close(); { // in case that the call didn't begin

@@ -123,7 +123,7 @@ func TestFailureDetailsAndInitialDetailsAreEncoded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options, err := OpenOptions{InitialDetails: &initial}.marshal(currentEpoch.Load().conversion, "op", false)
+	options, err := OpenOptions{InitialDetails: &initial}.marshal(currentEpoch.Load().conversion, "op", nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}

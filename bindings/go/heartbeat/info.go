@@ -27,6 +27,10 @@ type Info struct {
 	// Records counts the records, Beats the acknowledged heartbeats, FailedTries the heartbeats that failed, and LeasesRegained the
 	// heartbeats that were acknowledged after [SignalLeaseLost].
 	Records, Beats, FailedTries, LeasesRegained int64
+	// Status is what [Activity.SetStatus] has set.
+	Status string
+	// SinceProgress is the time since the last record or touch, without the time that doesn't count for a stall.
+	SinceProgress time.Duration
 	// LastError is the error of the last heartbeat; nil if it succeeded.
 	LastError error
 	// Following reports whether a long poll shows changes: see [OpenOptions].
@@ -65,6 +69,8 @@ func parseInfo(op string, text []byte, now time.Time) (Info, error) {
 		Beats               int64   `json:"beats"`
 		FailedTries         int64   `json:"failed_tries"`
 		LeasesRegained      int64   `json:"leases_regained"`
+		Status              string  `json:"status"`
+		SinceProgressMs     int64   `json:"since_progress_ms"`
 		LastError           *struct {
 			Code    Status `json:"code"`
 			Message string `json:"message"`
@@ -101,6 +107,8 @@ func parseInfo(op string, text []byte, now time.Time) (Info, error) {
 		CancelIdentity:         fields.CancelIdentity,
 		PauseReason:            fields.PauseReason,
 		PauseIdentity:          fields.PauseIdentity,
+		Status:                 fields.Status,
+		SinceProgress:          fromMilliseconds(fields.SinceProgressMs),
 	}
 	if ms := fields.LeaseLeftMs; ms != nil {
 		info.LeaseEnd = now.Add(fromMilliseconds(*ms))

@@ -23,9 +23,19 @@ type OpenOptions struct {
 	HeartbeatTimeout time.Duration
 	// DisablePulse sends heartbeats only for records. The program must then record often enough to keep the activity alive.
 	DisablePulse bool
-	// StallTimeout stops the background heartbeats after that long without a record or an [Activity.Touch]. The server then
-	// times the attempt out and retries it, although the process is alive. 0: never.
+	// StallTimeout is the time without a record or an [Activity.Touch] after which the work is stalled. Time in which the activity is
+	// paused, or the process frozen, doesn't count. 0: never.
 	StallTimeout time.Duration
+	// StallAction is what happens then. "stop", or empty: the background heartbeats stop. The server then times the attempt out and
+	// retries it, although the process is alive. "fail": the attempt fails as retryable, with the type Stalled, the newest details, and
+	// what the work was doing. "warn": only [SignalStalled], the log and the metrics show it.
+	StallAction string
+	// StallStacks adds the stacks of all goroutines to the failure or the log of a stall, at most 32 KiB: first that of the goroutine that
+	// called Open, or [Activity.SetStatus] last.
+	StallStacks bool
+	// StallReport "brief" leaves the stacks and the status out of the failure. With a PayloadCodec, a DataConverter, or RequireEncoded they
+	// are always left out, because they would be readable. Empty: "full".
+	StallReport string
 	// CancelPoll is the longest time between two heartbeats, to learn of a cancellation sooner. 0: the heartbeat timeout decides.
 	CancelPoll time.Duration
 	// FollowServer keeps a long poll at the server, which shows a cancellation at once, not with the next heartbeat.
@@ -81,11 +91,23 @@ func open(ctx context.Context, op string, taskToken []byte, options OpenOptions,
 	if ctx.Err() != nil {
 		return nil, contextError(ctx, op, notCalled)
 	}
-	handle, conversion, err := openHandle(ctx, op, taskToken, options, fromEnv)
+	var stacks *stackPipe
+	if options.StallStacks {
+		var err error
+		if stacks, err = newStackPipe(); err != nil {
+			return nil, localError(op, StatusLocalLimit, "no pipe for the stacks: "+err.Error(), err)
+		}
+	}
+	handle, conversion, err := openHandle(ctx, op, taskToken, options, stacks, fromEnv)
 	if err != nil {
+		if stacks != nil {
+			stacks.free()
+		}
 		return nil, err
 	}
-	a := &Activity{handle: handle, conversion: conversion, cancelOn: options.CancelOn, signalsChanged: make(chan struct{})}
+	a := &Activity{
+		handle: handle, conversion: conversion, cancelOn: options.CancelOn, signalsChanged: make(chan struct{}), stacks: stacks,
+	}
 	if a.cancelOn == 0 {
 		a.cancelOn = StopSignals
 	}
@@ -93,13 +115,16 @@ func open(ctx context.Context, op string, taskToken []byte, options OpenOptions,
 	if err := startWatching(a); err != nil {
 		a.cancel(nil)
 		handle.Close()
+		if stacks != nil {
+			stacks.free()
+		}
 		return nil, newError(op, err)
 	}
 	return a, nil
 }
 
 // openHandle opens a handle, and returns its conversion.
-func openHandle(ctx context.Context, op string, taskToken []byte, options OpenOptions, fromEnv bool) (handle abi.Handle, _ conversion, _ error) {
+func openHandle(ctx context.Context, op string, taskToken []byte, options OpenOptions, stacks *stackPipe, fromEnv bool) (handle abi.Handle, _ conversion, _ error) {
 	if err := checkConversion(op, options.PayloadCodec, options.DataConverter); err != nil {
 		return 0, conversion{}, err
 	}
@@ -108,7 +133,7 @@ func openHandle(ctx context.Context, op string, taskToken []byte, options OpenOp
 		c := epoch.conversion.ofContext(ctx).replacedBy(options.PayloadCodec, options.DataConverter).boundTo(func() SerializationContext {
 			return options.serializationContext(ctx, taskToken, fromEnv)
 		})
-		optionsJSON, err := options.marshal(c, op, fromEnv)
+		optionsJSON, err := options.marshal(c, op, stacks, fromEnv)
 		if err != nil {
 			return 0, c, err
 		}
@@ -133,7 +158,7 @@ func openInEpoch(epoch *codecEpoch, taskToken, optionsJSON []byte) (handle abi.H
 }
 
 // marshal returns the options as the JSON of the library, with the details encoded.
-func (o OpenOptions) marshal(c conversion, op string, fromEnv bool) ([]byte, error) {
+func (o OpenOptions) marshal(c conversion, op string, stacks *stackPipe, fromEnv bool) ([]byte, error) {
 	for _, option := range []struct {
 		name  string
 		value time.Duration
@@ -149,6 +174,15 @@ func (o OpenOptions) marshal(c conversion, op string, fromEnv bool) ([]byte, err
 	if err != nil {
 		return nil, localError(op, StatusInvalidArgument, err.Error(), err)
 	}
+	stallReport := o.StallReport
+	if !c.isDefault() {
+		stallReport = "brief" // the library can't encode it with a codec of Go
+	}
+	var stackFd *int32
+	if stacks != nil {
+		number := stacks.descriptor()
+		stackFd = &number
+	}
 	options, err := json.Marshal(struct {
 		WorkflowID         string  `json:"workflow_id,omitempty"`
 		RunID              string  `json:"run_id,omitempty"`
@@ -157,6 +191,9 @@ func (o OpenOptions) marshal(c conversion, op string, fromEnv bool) ([]byte, err
 		HeartbeatTimeoutMs int64   `json:"heartbeat_timeout_ms,omitempty"`
 		Pulse              bool    `json:"pulse"`
 		StallTimeoutMs     int64   `json:"stall_timeout_ms,omitempty"`
+		StallAction        string  `json:"stall_action,omitempty"`
+		StallReport        string  `json:"stall_report,omitempty"`
+		StallStackFd       *int32  `json:"stall_stack_fd,omitempty"`
 		CancelPollMs       int64   `json:"cancel_poll_ms,omitempty"`
 		FollowServer       bool    `json:"follow_server,omitempty"`
 		InitialDetails     *string `json:"initial_details,omitempty"`
@@ -168,7 +205,8 @@ func (o OpenOptions) marshal(c conversion, op string, fromEnv bool) ([]byte, err
 		WhenAbsent         string  `json:"when_absent,omitempty"`
 	}{
 		o.WorkflowID, o.RunID, o.ActivityID, o.Attempt,
-		toMilliseconds(o.HeartbeatTimeout), !o.DisablePulse, toMilliseconds(o.StallTimeout), toMilliseconds(o.CancelPoll),
+		toMilliseconds(o.HeartbeatTimeout), !o.DisablePulse, toMilliseconds(o.StallTimeout),
+		o.StallAction, stallReport, stackFd, toMilliseconds(o.CancelPoll),
 		o.FollowServer, initialDetails, toMilliseconds(o.Age), toMilliseconds(o.AttemptRemaining), o.RequireEncoded, o.Verify, fromEnv,
 		o.WhenAbsent,
 	})

@@ -112,6 +112,7 @@ func (w *watcher) deliver() (closed bool) {
 		a := w.activities[change.UserData]
 		watching.mu.Unlock()
 		if a != nil {
+			a.writeStacks(Signals(change.Signals))
 			a.cancelOnSignals(Signals(change.Signals))
 			a.wakeWaiters()
 		}

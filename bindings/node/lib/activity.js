@@ -77,6 +77,11 @@ class Activity {
     return this.#signals('thb_activity_touch');
   }
 
+  setStatus(text) {
+    const bytes = Buffer.from(text);
+    call('thb_activity_set_status', this.#handle, bytes, bytes.length);
+  }
+
   get signals() {
     return this.#signals('thb_activity_get_signals');
   }

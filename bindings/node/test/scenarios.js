@@ -65,6 +65,15 @@ const scenarios = {
     });
   },
 
+  async stalled(token) {
+    const activity = thb.Activity.open(token, { stallTimeoutMs: 300, stallAction: 'fail' });
+    activity.setStatus('läuft');
+    print(activity.info.status, await codeOf(() => activity.setStatus('x'.repeat(4097))));
+    await activity.wait({ mask: thb.Signals.GONE });
+    print(await codeOf(() => activity.heartbeat(1)));
+    await activity.close();
+  },
+
   async failed(token) {
     const error = Object.assign(new TypeError('no such item'), { cause: new Error('the reason') });
     const activity = thb.Activity.open(token, { closeTimeoutMs: 20_000 });

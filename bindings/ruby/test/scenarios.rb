@@ -39,6 +39,15 @@ module Scenarios
     THB.complete(token, { done: true })
   end
 
+  def stalled(token)
+    activity = THB::Activity.open(token, stall_timeout: 0.3, stall_action: "fail")
+    activity.set_status("läuft")
+    print_all activity.info["status"], code_of { activity.set_status("x" * 4097) }
+    activity.wait(mask: THB::SIGNALS[:GONE])
+    print_all(code_of { activity.heartbeat(1) })
+    activity.close
+  end
+
   def errors(token)
     activity = THB::Activity.open(token, initial_details: [])
     print_all(code_of { THB::Activity.open(token) })

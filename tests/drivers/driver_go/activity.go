@@ -18,6 +18,7 @@ var activities = map[string]*heartbeat.Activity{}
 var activityVerbs = map[string]func(act *heartbeat.Activity, words []string) ([]string, error){
 	"activity_record":            activityRecord,
 	"activity_touch":             activityTouch,
+	"activity_set_status":        activitySetStatus,
 	"activity_signals":           activitySignals,
 	"activity_cause":             activityCause,
 	"activity_wait":              activityWait,
@@ -41,12 +42,13 @@ func init() {
 
 func activityOpen(words []string) ([]string, error) {
 	var options struct {
-		HeartbeatTimeoutMs int64 `json:"heartbeat_timeout_ms"`
-		StallTimeoutMs     int64 `json:"stall_timeout_ms"`
-		CancelPollMs       int64 `json:"cancel_poll_ms"`
-		AttemptRemainingMs int64 `json:"attempt_remaining_ms"`
-		FollowServer       bool  `json:"follow_server"`
-		Pulse              *bool `json:"pulse"`
+		HeartbeatTimeoutMs int64  `json:"heartbeat_timeout_ms"`
+		StallTimeoutMs     int64  `json:"stall_timeout_ms"`
+		StallAction        string `json:"stall_action"`
+		CancelPollMs       int64  `json:"cancel_poll_ms"`
+		AttemptRemainingMs int64  `json:"attempt_remaining_ms"`
+		FollowServer       bool   `json:"follow_server"`
+		Pulse              *bool  `json:"pulse"`
 		// The NAME replaces the token.
 		WorkflowID string `json:"workflow_id"`
 		RunID      string `json:"run_id"`
@@ -58,6 +60,7 @@ func activityOpen(words []string) ([]string, error) {
 	open := heartbeat.OpenOptions{
 		HeartbeatTimeout: milliseconds(options.HeartbeatTimeoutMs),
 		StallTimeout:     milliseconds(options.StallTimeoutMs),
+		StallAction:      options.StallAction,
 		CancelPoll:       milliseconds(options.CancelPollMs),
 		FollowServer:     options.FollowServer,
 		AttemptRemaining: milliseconds(options.AttemptRemainingMs),
@@ -91,6 +94,10 @@ func activityRecord(act *heartbeat.Activity, words []string) ([]string, error) {
 func activityTouch(act *heartbeat.Activity, _ []string) ([]string, error) {
 	signals, err := act.Touch()
 	return []string{fmt.Sprint(uint32(signals))}, err
+}
+
+func activitySetStatus(act *heartbeat.Activity, words []string) ([]string, error) {
+	return nil, act.SetStatus(string(fromHex(words[0])))
 }
 
 func activitySignals(act *heartbeat.Activity, _ []string) ([]string, error) {
@@ -192,6 +199,7 @@ func activityInfo(act *heartbeat.Activity, _ []string) ([]string, error) {
 		"state": info.State, "attempt": info.Attempt, "pending": info.Pending, "addressed_by": info.AddressedBy,
 		"records": info.Records, "beats": info.Beats, "failed_tries": info.FailedTries,
 		"leases_regained":      info.LeasesRegained,
+		"status":               info.Status,
 		"heartbeat_timeout_ms": info.HeartbeatTimeout.Milliseconds(), "lease_left_ms": time.Until(info.LeaseEnd).Milliseconds(),
 		"following": info.Following, "timeouts_from": info.TimeoutsFrom,
 		"start_to_close_timeout_ms":    info.StartToCloseTimeout.Milliseconds(),

@@ -36,6 +36,13 @@ func (h Handle) Signals() (signals uint32, _ *Error) {
 	return newResult(C.thb_go_activity_get_signals(C.thb_activity_t(h)))
 }
 
+// SetStatus sets what the work is doing.
+func (h Handle) SetStatus(text string) *Error {
+	var err *C.thb_error_t
+	status := C.thb_activity_set_status(C.thb_activity_t(h), (*C.char)(unsafe.Pointer(unsafe.StringData(text))), C.size_t(len(text)), &err)
+	return newError(status, err)
+}
+
 func newResult(result C.thb_go_result_t) (signals uint32, _ *Error) {
 	return uint32(result.signals), newError(result.status, result.error)
 }

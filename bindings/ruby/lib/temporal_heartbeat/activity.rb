@@ -62,6 +62,13 @@ module TemporalHeartbeat
     # Reports that the work continues, and returns the signals.
     def touch = call_for_signals(:thb_activity_touch)
 
+    # Sets what the work is doing now; at most 4 KiB. The info shows it, and so does the failure of a stall (the option
+    # stall_action). It is no progress. Don't put secrets into it.
+    def set_status(text)
+      text = text.dup.force_encoding(Encoding::BINARY)
+      Library.call(:thb_activity_set_status, @handle, text, text.bytesize)
+    end
+
     def signals = call_for_signals(:thb_activity_get_signals)
 
     # Returns the state of the activity, with the keys of thb_activity_get_info.

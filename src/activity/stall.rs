@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde::Serialize;
+
 use super::{
     Activities,
     ending_call::{Before, EndingCall},
@@ -12,7 +14,9 @@ use super::{
 };
 use crate::{
     client::{Client, Ending},
-    model::{attempt::Ids, deadline::Deadline, error::Result, failure::Report, status::Status},
+    model::{
+        attempt::Ids, deadline::Deadline, error::Result, failure::Report, payload::Payloads, status::Status,
+    },
     runtime,
     sys::{blocking, clock::Moment, stack_dump, sync::AsyncMutex},
     telemetry::log_record::{Event, Value},
@@ -156,18 +160,32 @@ impl Drop for StallEnding {
     }
 }
 
+/// What a codec encodes as details.
+#[derive(Serialize)]
+struct Texts<'a> {
+    status: &'a str,
+    stacks: &'a str,
+}
+
 /// Returns the failure of a stalled attempt.
 fn report(facts: &StallFacts, stacks: &str, encodes_common_attributes: bool) -> Report {
-    let would_be_readable = facts.is_encrypted && !encodes_common_attributes;
-    if !facts.is_brief && !would_be_readable {
+    let message = time_without_progress(facts);
+    if facts.is_brief || facts.status.is_empty() && stacks.is_empty() {
+        return Report::of_library(FAILURE_TYPE, message, String::new());
+    }
+    if !facts.is_encrypted || encodes_common_attributes {
         return Report::of_library(FAILURE_TYPE, explanation(facts), stacks.to_owned());
     }
-    let mut message = time_without_progress(facts);
-    let has_left_out = !facts.status.is_empty() || !stacks.is_empty();
-    if !facts.is_brief && has_left_out {
-        message += ". The status and the stacks are left out, because they would be readable: set encode_common_attributes";
+    if !facts.has_codec {
+        let why = "the status and the stacks are left out, because they would be readable";
+        return Report::of_library(FAILURE_TYPE, format!("{message}; {why}"), String::new());
     }
-    Report::of_library(FAILURE_TYPE, message, String::new())
+    let why = "the status and the stacks are in the details, which the codec has encoded";
+    let mut report = Report::of_library(FAILURE_TYPE, format!("{message}; {why}"), String::new());
+    let texts = Texts { status: &facts.status, stacks };
+    let json = serde_json::to_string(&texts).unwrap_or_default();
+    report.set_details(Payloads::from_json_values([json.as_str()]));
+    report
 }
 
 fn explanation(facts: &StallFacts) -> String {
@@ -205,6 +223,7 @@ mod tests {
             dump: None,
             is_brief: false,
             is_encrypted,
+            has_codec: false,
         }
     }
 
@@ -232,10 +251,19 @@ mod tests {
     #[test]
     fn encrypted_activity_shows_neither_status_nor_stacks() {
         let readable = report(&facts(true), "at line 7", false).failure;
-        assert!(!readable.message.contains("shard") && readable.stack_trace.is_empty(), "{readable:?}");
-        assert!(readable.message.contains("encode_common_attributes"));
+        assert!(!format!("{readable:?}").contains("shard"), "{readable:?}");
+        assert!(readable.stack_trace.is_empty() && readable.message.contains("would be readable"));
         // The client encodes them.
         let hidden = report(&facts(true), "at line 7", true).failure;
         assert!(hidden.message.contains("shard 7") && hidden.stack_trace == "at line 7");
+    }
+
+    #[test]
+    fn codec_encodes_the_report_as_details() {
+        let facts = StallFacts { has_codec: true, ..facts(true) };
+        let mut report = report(&facts, "at line 7", false);
+        assert!(!report.failure.message.contains("shard") && report.failure.stack_trace.is_empty());
+        let details = report.values_mut().next().unwrap().values().unwrap();
+        assert_eq!(details[0].data, r#"{"status":"loading shard 7","stacks":"at line 7"}"#);
     }
 }

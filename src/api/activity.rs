@@ -106,6 +106,15 @@ pub fn requires_encoded(number: u64) -> Result<bool> {
     activities.registry.with_open(handle, |activity| activity.refuses_readable())
 }
 
+/// Returns whether messages and stack traces of failures may contain texts of the work: its values aren't encoded, or these texts
+/// are encoded too.
+#[cfg(feature = "cli")]
+pub fn may_send_texts(number: u64) -> Result<bool> {
+    let (activities, handle) = find(number)?;
+    let is_encrypted = activities.registry.with_open(handle, |activity| activity.is_encrypted())?;
+    Ok(!is_encrypted || process::session()?.client().encodes_common_attributes())
+}
+
 /// Records progress. Returns the current signals. Never waits.
 #[inline]
 pub fn record(number: u64, encoding: Encoding, data: &[u8]) -> Result<Signals> {

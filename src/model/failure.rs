@@ -70,6 +70,13 @@ impl Report {
         }
     }
 
+    /// Sets the details of the failure.
+    pub fn set_details(&mut self, details: Payloads) {
+        if let Some(FailureInfo::ApplicationFailureInfo(info)) = &mut self.failure.failure_info {
+            info.details = Some(details);
+        }
+    }
+
     /// Moves the message and the stack trace of the failure and of its causes into values that a codec can encode. Failures
     /// for which that was done stay as they are.
     pub fn hide_common_attributes(&mut self, message: &str) {

@@ -35,7 +35,7 @@ def test_bash_completes_commands_and_flags(start_program: StartProgram, tmp_path
         '$function temporal-heartbeat --stall- exec; echo "${COMPREPLY[@]}"'
     )
     done = subprocess.run([bash, "-c", complete], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["--stall-timeout", "--stall-by", "--stall-file"]
+    assert done.stdout.split() == ["--stall-timeout", "--stall-by", "--stall-file", "--stall-action"]
 
 
 def test_each_command_has_a_manual_page(start_program: StartProgram, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from harness.paths import BUILD, ROOT
 from harness.requires import requires
 from harness.server import Server
 
-ROUNDS = 100 if os.environ.get("THB_SLOW") else 3
+ROUNDS = 100 if os.environ.get("THB_SLOW") == "1" else 3
 
 # The status and the function of the first stack.
 SHOWN = {"cpp": ("status: item 2", "wait_for_the_table"), "go": ("waits for the result", "main.receiveResult")}

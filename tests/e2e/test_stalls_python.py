@@ -10,7 +10,7 @@ from harness.activities import ExternalActivity, Kind
 from harness.fixtures import StartActivity
 from harness.python_child import StartChild
 
-ROUNDS = 100 if os.environ.get("THB_SLOW") else 3
+ROUNDS = 100 if os.environ.get("THB_SLOW") == "1" else 3
 
 OPEN = "from_env(stall_timeout=0.5, stall_action='fail', stall_signal=signal.SIGUSR2)"
 

@@ -78,8 +78,10 @@ pub struct StallFacts {
     pub dump: Option<StackDump>,
     /// Whether the failure has neither the status nor the stacks.
     pub is_brief: bool,
-    /// Whether it has them only if a codec encodes them.
+    /// Whether readable texts must not be sent, because the values are encoded.
     pub is_encrypted: bool,
+    /// Whether the library encodes values itself.
+    pub has_codec: bool,
 }
 
 impl Activity {
@@ -147,8 +149,14 @@ impl Activity {
             status: extras.status.to_string(),
             dump: extras.dump,
             is_brief: extras.is_brief,
-            is_encrypted: self.require_encoded || self.encoder.is_some(),
+            is_encrypted: self.is_encrypted(),
+            has_codec: self.encoder.is_some(),
         })
+    }
+
+    /// Returns whether values are encoded, so that texts about the work must not be readable either.
+    pub fn is_encrypted(&self) -> bool {
+        self.require_encoded || self.encoder.is_some()
     }
 
     /// Begins the ending call that reports the stall, unless progress was made since.

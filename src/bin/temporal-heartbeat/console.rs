@@ -204,6 +204,17 @@ pub fn warning(text: &str) {
     event(Tone::Warning, text, &json!({"event": "warning", "message": text}));
 }
 
+/// Prints a warning and the lines of a report. In JSON they are one event.
+pub fn report(text: &str, lines: &str) {
+    if is_json() {
+        return event(Tone::Warning, text, &json!({"event": "warning", "message": text, "report": lines}));
+    }
+    warning(text);
+    for line in lines.lines() {
+        warning(&format!("  {line}"));
+    }
+}
+
 /// Prints a warning, unless the program is [quiet](set_quiet).
 pub fn notice(text: &str) {
     if !is_quiet() {

@@ -1,13 +1,12 @@
 //! A command and the processes that it starts, as one process group.
 
 use std::{
-    fs, io,
+    io,
     os::{
         fd::RawFd,
         unix::process::{CommandExt, parent_id},
     },
     process::{Child, Command, ExitStatus},
-    time::Duration,
 };
 
 use nix::{
@@ -17,7 +16,7 @@ use nix::{
         signal::{Signal, killpg},
         wait::{Id, WaitPidFlag, waitid},
     },
-    unistd::{Pid, SysconfVar, sysconf},
+    unistd::Pid,
 };
 
 use super::guardian::{self, Guardian};
@@ -61,20 +60,9 @@ impl<'a> ProcessGroup<'a> {
         let _ = killpg(self.id, signal);
     }
 
-    /// Returns the CPU time of all processes of the group and of their children that have ended.
-    pub fn cpu_time(&self) -> Duration {
-        let mut ticks = 0;
-        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            // Names of processes are numbers. A process may have ended since it was listed.
-            if entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit)
-                && let Ok(stat) = fs::read_to_string(entry.path().join("stat"))
-            {
-                ticks += cpu_ticks(&stat, self.id).unwrap_or_default();
-            }
-        }
-        let ticks_per_second = sysconf(SysconfVar::CLK_TCK).ok().flatten();
-        let ticks_per_second = ticks_per_second.and_then(|ticks| u64::try_from(ticks).ok()).unwrap_or(100);
-        Duration::from_millis(ticks * 1000 / ticks_per_second.max(1))
+    /// The guardian of the group.
+    pub fn guardian(&self) -> &'a Guardian {
+        self.guardian
     }
 
     /// Kills the processes that are left in the group and returns the command's exit status. Call it after the command has exited.
@@ -113,27 +101,4 @@ fn die_with_parent(parent: u32, socket: RawFd) -> io::Result<()> {
     }
     guardian::register(socket);
     Ok(())
-}
-
-/// Returns the CPU ticks in the content of `/proc/PID/stat` if the process belongs to the group.
-fn cpu_ticks(stat: &str, group: Pid) -> Option<u64> {
-    // The name is in brackets and may contain brackets.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_ascii_whitespace();
-    let is_member = fields.nth(2)?.parse() == Ok(group.as_raw());
-    let times = fields.skip(8).take(4).filter_map(|time| time.parse::<u64>().ok());
-    is_member.then(|| times.sum())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cpu_ticks_of_a_group_are_added() {
-        let stat = "7 (a) b) S 1 42 42 0 -1 4194304 100 0 0 0 5 6 7 8 20 0 1 0 100 0 0";
-        assert_eq!(cpu_ticks(stat, Pid::from_raw(42)), Some(26));
-        assert_eq!(cpu_ticks(stat, Pid::from_raw(43)), None);
-        assert_eq!(cpu_ticks("nonsense", Pid::from_raw(42)), None);
-    }
 }

@@ -55,7 +55,7 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Progress")]
     pub pty: bool,
 
-    /// Stop a command that gives no sign of life for this time, and fail the attempt so that it is retried [default: never]
+    /// A command that gives no sign of life for this time hangs: see --stall-action [default: never]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, help_heading = "Hung commands")]
     pub stall_timeout: Option<Duration>,
     /// What counts as a sign of life [default: progress with a flag --progress-*, else output]
@@ -64,6 +64,22 @@ pub struct RunArgs {
     /// The file for --stall-by file: a change of its size or modification time is a sign of life
     #[arg(long, value_name = "PATH", requires = "stall_timeout", help_heading = "Hung commands")]
     pub stall_file: Option<PathBuf>,
+
+    /// What to do when the command hangs: stop it and fail the attempt so that it is retried; or only warn; or stop it, and let the failure
+    /// say what its processes are doing
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_enum,
+        default_value_t,
+        requires = "stall_timeout",
+        help_heading = "Hung commands"
+    )]
+    pub stall_action: StallAction,
+    /// A shell command whose output is added to what --stall-action fail or warn reports. It has 10 s. {pid} is replaced by the process
+    /// that probably hangs, e.g. 'py-spy dump --pid {pid}'
+    #[arg(long, value_name = "COMMAND", requires = "stall_timeout", help_heading = "Hung commands")]
+    pub on_stall: Option<String>,
 
     /// What to do when the activity is cancelled: stop the command and report the cancellation, or let the command run to its end
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = StopOrIgnore::Stop, help_heading = "Stopping")]
@@ -135,6 +151,18 @@ pub enum StallBy {
     File,
     /// CPU time of the process group: at least a hundredth of one core
     Cpu,
+}
+
+/// The action when the command hangs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum StallAction {
+    /// Stop the command, and fail the attempt
+    #[default]
+    Stop,
+    /// Print what its processes are doing, and let it run on
+    Warn,
+    /// Stop the command, and fail the attempt with what its processes are doing
+    Fail,
 }
 
 /// The action on a cancellation or a lost lease.
@@ -313,6 +341,9 @@ impl RunArgs {
                 "--stall-by progress needs one of the flags --progress-*"
             }
             _ if timeout.is_zero() => "--stall-timeout must be longer than 0",
+            _ if self.on_stall.is_some() && self.stall_action == StallAction::Stop => {
+                "--on-stall needs --stall-action fail or warn: stop reports nothing"
+            }
             _ => return Ok(()),
         };
         Err(Error::argument(message))

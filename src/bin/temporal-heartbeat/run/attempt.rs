@@ -169,7 +169,7 @@ fn run_command(
     let watchdog = Watchdog::new(args, &group, &progress, chunks.clone());
     let title = &attempt.reporter.title;
     let supervisor = Supervisor::new(args, &group, &progress, watchdog, title, attempt.has_status_line);
-    let end = supervisor.run(attempt.signals, events);
+    let mut end = supervisor.run(attempt.signals, events);
     let exit = group.reap()?;
 
     drop(running);
@@ -186,7 +186,12 @@ fn run_command(
     let stderr = stderr.flatten().and_then(|observers| observers.tail).map(Tail::finish).unwrap_or_default();
     let stderr = attempt.reporter.readable(&stderr);
     let must_exit = end.must_exit;
-    let outcome = Outcome::of_command(args, exit, end, captured, result_before, stderr);
+    let stall = end.stall.take();
+    let mut outcome = Outcome::of_command(args, exit, end, captured, result_before, stderr);
+    if let Some(report) = stall {
+        // Fails only if the process is disconnected. Then nothing can be sent.
+        outcome.add_stall(report, activity::may_send_texts(handle).unwrap_or(false));
+    }
     Ok(Ended { exit: Some(exit), exit_code: exit_code::of_command(exit), outcome, must_exit })
 }
 

@@ -10,6 +10,7 @@
 //! | `supervisor` | handles events while the command runs |
 //! | `watchdog` | detects a command that hangs |
 //! | `reason` | the reason of a cancellation or a pause |
+//! | `stall_report` | what a command that hangs does |
 //! | `outcome` | what is reported to the server |
 //! | `reporter` | reports the end of an attempt: to the server, and to the user |
 
@@ -21,5 +22,6 @@ pub mod outcome;
 pub mod program;
 pub mod reason;
 pub mod reporter;
+pub mod stall_report;
 pub mod supervisor;
 mod watchdog;

@@ -18,6 +18,7 @@ use super::{
     args::{ResultKind, RunArgs},
     program,
     reason::Reason,
+    stall_report::StallReport,
     supervisor::{End, StopReason},
 };
 use crate::{
@@ -40,6 +41,7 @@ pub struct Failure {
     message: String,
     is_non_retryable: bool,
     details: Option<Value>,
+    stack_trace: String,
 }
 
 /// The outcome of an attempt.
@@ -64,6 +66,7 @@ impl Outcome {
             message: program::not_run(args.program(), why),
             is_non_retryable: false,
             details: None,
+            stack_trace: String::new(),
         })
     }
 
@@ -74,6 +77,7 @@ impl Outcome {
             message: console::words(error),
             is_non_retryable: false,
             details: None,
+            stack_trace: String::new(),
         })
     }
 
@@ -89,7 +93,7 @@ impl Outcome {
     ) -> Self {
         let failed = |kind, message, is_non_retryable| {
             let details = Some(json!({"exit_code": exit.code(), "signal": exit.signal(), "stderr": stderr}));
-            Outcome::Failed(Failure { kind, message, is_non_retryable, details })
+            Outcome::Failed(Failure { kind, message, is_non_retryable, details, stack_trace: String::new() })
         };
         let name = args.name();
         let stopped =
@@ -164,6 +168,19 @@ impl Outcome {
         if let Outcome::Failed(failure) = self { Some(&failure.message) } else { None }
     }
 
+    /// Adds what the command was doing to a failure: as text, or as a detail, which a codec encodes.
+    pub fn add_stall(&mut self, report: StallReport, may_send_texts: bool) {
+        let Outcome::Failed(failure) = self else { return };
+        if may_send_texts {
+            if !report.culprit.is_empty() {
+                failure.message += &format!("; {}", report.culprit);
+            }
+            failure.stack_trace = report.text;
+        } else if let Some(Value::Object(details)) = &mut failure.details {
+            details.insert("processes".to_owned(), report.text.into());
+        }
+    }
+
     /// The reason of the cancellation as JSON, if it is one.
     pub fn cancellation(&self) -> Option<Value> {
         if let Outcome::Cancelled(reason) = self { Some(reason.json()) } else { None }
@@ -190,6 +207,7 @@ impl Outcome {
                         message: error.message().to_owned(),
                         is_non_retryable: true,
                         details: None,
+                        stack_trace: String::new(),
                     });
                 }
                 reported => return reported,
@@ -216,6 +234,7 @@ impl Failure {
             "non_retryable": self.is_non_retryable,
             "source": env!("CARGO_BIN_NAME"),
             "details": self.details.iter().collect::<Vec<_>>(),
+            "stack_trace": self.stack_trace,
         })
         .to_string()
     }

@@ -10,8 +10,9 @@ use serde_json::Value;
 use temporal_heartbeat::{api::activity, model::signals::Signals};
 
 use super::{
-    args::{OnPause, RunArgs, StopOrIgnore},
+    args::{OnPause, RunArgs, StallAction, StopOrIgnore},
     reason::Reason,
+    stall_report::StallReport,
     watchdog::{Stall, Watchdog},
 };
 use crate::{
@@ -96,6 +97,8 @@ pub struct End {
     pub cancellation: Reason,
     /// Whether this process was asked to exit, so that the report must be quick.
     pub must_exit: bool,
+    /// What the command was doing when it hung, if that is reported.
+    pub stall: Option<StallReport>,
 }
 
 /// A reason that the server shows later than the signal.
@@ -143,7 +146,7 @@ impl<'a> Supervisor<'a> {
             progress,
             watchdog,
             started,
-            end: End { reason: None, cancellation: Reason::default(), must_exit: false },
+            end: End { reason: None, cancellation: Reason::default(), must_exit: false, stall: None },
             kill_at: None,
             pause_reason: None,
             is_frozen: false,
@@ -380,10 +383,27 @@ impl<'a> Supervisor<'a> {
             && let Some(watchdog) = &mut self.watchdog
             && let Some(stall) = watchdog.check()
         {
-            self.stop(StopReason::Stalled(stall));
+            self.stalled(stall);
         }
         if self.has_status_line {
             console::set_status_line(&self.status_line());
+        }
+    }
+
+    fn stalled(&mut self, stall: Stall) {
+        let reason = StopReason::Stalled(stall);
+        if self.args.stall_action == StallAction::Stop {
+            return self.stop(reason);
+        }
+        // The heartbeats continue while this thread examines the command.
+        let report = StallReport::of(self.group, self.args.on_stall.as_deref());
+        console::report(&format!("{}: {}", self.title, reason.text(self.args)), &report.text);
+        if self.args.stall_action == StallAction::Fail {
+            self.end.stall = Some(report);
+            return self.stop(reason);
+        }
+        if let Some(watchdog) = &mut self.watchdog {
+            watchdog.restart();
         }
     }
 

@@ -11,12 +11,17 @@ use std::{
 };
 
 use super::args::{RunArgs, StallBy};
-use crate::{child::process_group::ProcessGroup, output::progress::Progress};
+use crate::{
+    child::{process_group::ProcessGroup, processes},
+    output::progress::Progress,
+};
 
 /// How often the command is checked, as a part of the stall timeout, within these bounds.
 const CHECKS_PER_TIMEOUT: u32 = 10;
 const MIN_PERIOD: Duration = Duration::from_millis(50);
 const MAX_PERIOD: Duration = Duration::from_secs(5);
+/// A check that is this late shows that this program was frozen.
+const LATE_CHECK: Duration = Duration::from_secs(1);
 /// A command that only waits uses less than this part of one core.
 const IDLE_PART: u32 = 100;
 
@@ -36,7 +41,9 @@ pub struct Watchdog<'a> {
     timeout: Duration,
     source: Source<'a>,
     last_sign: Instant,
+    last_check: Instant,
     has_seen_life: bool,
+    group: &'a ProcessGroup<'a>,
 }
 
 /// The source of signs of life, with its last value.
@@ -65,7 +72,9 @@ impl<'a> Watchdog<'a> {
             timeout: args.stall_timeout?,
             source,
             last_sign: Instant::now(),
+            last_check: Instant::now(),
             has_seen_life: false,
+            group,
         })
     }
 
@@ -76,11 +85,21 @@ impl<'a> Watchdog<'a> {
 
     /// Checks for a sign of life. If the command hangs, returns the time since the last sign.
     pub fn check(&mut self) -> Option<Stall> {
+        let now = Instant::now();
+        let passed = now.saturating_duration_since(std::mem::replace(&mut self.last_check, now));
+        if passed > self.period() + LATE_CHECK {
+            // This program was frozen, and so was the command, usually.
+            self.last_sign = (self.last_sign + passed).min(now);
+        }
         if self.source.has_changed(self.last_sign.elapsed()) {
             self.restart();
             self.has_seen_life = true;
         }
         let silent = self.last_sign.elapsed();
+        if silent > self.timeout && processes::is_frozen(self.group.id()) {
+            self.restart();
+            return None;
+        }
         (silent > self.timeout).then(|| Stall {
             missing: self.source.name(),
             silent,
@@ -115,7 +134,7 @@ impl Source<'_> {
                 replace(last, file.and_then(|file| Some((file.len(), file.modified().ok()?))))
             }
             Source::Cpu(group, last) => {
-                let used = group.cpu_time();
+                let used = processes::cpu_time(group.id());
                 // The CPU time of a process that has ended may be lost, so the sum can become smaller.
                 let is_busy = used.saturating_sub(*last) > elapsed / IDLE_PART || used < *last;
                 is_busy && replace(last, used)

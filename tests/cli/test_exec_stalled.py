@@ -1,0 +1,163 @@
+"""`exec --stall-action`: what a hung command was doing, in the failure or on the standard error."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from harness.activities import ExternalActivity
+from harness.fixtures import StartActivity
+from harness.program import Exec
+
+ROUNDS = 100 if os.environ.get("THB_SLOW") == "1" else 3
+
+FAIL = ["--stall-timeout", "300ms", "--stall-action", "fail", "--grace", "500ms"]
+
+
+def stalled(activity: ExternalActivity) -> tuple[str, str]:
+    """Returns the message and the stack trace of the failure."""
+    error = activity.failure()
+    assert isinstance(error, ApplicationError)
+    assert (error.type, error.non_retryable) == ("Stalled", False)
+    assert error.failure
+    return error.message, error.failure.stack_trace
+
+
+@pytest.fixture
+def silent_pipe(tmp_path: Path) -> Iterator[Path]:
+    """A pipe into which this process could write, but never does."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    yield pipe
+    os.close(writer)
+
+
+def test_pipeline_that_waits_for_input_is_in_the_failure(
+    start: StartActivity, execute: Exec, silent_pipe: Path
+) -> None:
+    for _ in range(ROUNDS):
+        activity = start("workflow", maximum_attempts=1)
+        running = execute(activity.next_attempt(), *FAIL, command=f"cat <{silent_pipe} | sort | wc -l")
+        assert running.ends() == 128 + signal.SIGTERM
+        message, processes = stalled(activity)
+        assert re.search(r"; cat \(pid \d+\) waits for input from a pipe$", message), message
+        first, *others = processes.splitlines()
+        assert re.search(r"^cat .*: state S, wchan \w*pipe_read, \d\.\d\d s of CPU time$", first), processes
+        text = "\n".join(others)
+        assert re.search(r"sort \(pid \d+\) waits for output of cat \(pid \d+\)", text), processes
+        assert re.search(r"sh \(pid \d+\) waits for a child process", text), processes
+
+
+def test_process_that_spins_is_in_the_failure(start: StartActivity, execute: Exec) -> None:
+    for _ in range(ROUNDS):
+        activity = start("workflow", maximum_attempts=1)
+        command = "sleep 1000 & a_secret=1 sh -c 'while :; do :; done' with an argument"
+        running = execute(activity.next_attempt(), *FAIL, command=command, variables={"OTHER": "a_secret"})
+        assert running.ends() == 128 + signal.SIGTERM
+        message, processes = stalled(activity)
+        assert re.search(r"; sh \(pid \d+\) spins \(\d+ % of a core\)$", message), message
+        assert re.search(r"^sh \(pid \d+\) spins .*: state R", processes), processes
+        assert re.search(r"sleep \(pid \d+\) waits: state S, wchan", processes), processes
+        assert "secret" not in processes
+        assert "argument" not in processes
+
+
+def test_output_of_on_stall_is_in_the_failure(start: StartActivity, execute: Exec) -> None:
+    activity = start("workflow", maximum_attempts=1)
+    dump = "echo dump of {pid}; cat /proc/{pid}/comm; env | grep -c TASK_TOKEN; echo problem >&2; exit 3"
+    running = execute(activity.next_attempt(), *FAIL, "--on-stall", dump, command="sleep 1000")
+    assert running.ends() == 128 + signal.SIGTERM
+    _, report = stalled(activity)
+    shown = r"^sleep \(pid (\d+)\) .*\nsh .*\n\n--on-stall: exit code 3\ndump of \1\nsleep\n0\nproblem$"
+    assert re.search(shown, report), report
+
+
+@pytest.mark.skipif(os.environ.get("THB_SLOW") != "1", reason="make check-slow")
+def test_on_stall_is_bounded_in_size_and_killed_with_its_processes(start: StartActivity, execute: Exec) -> None:
+    activity = start("workflow", maximum_attempts=1)
+    dump = "yes | head -c 1000000; sleep 987654 & wait"
+    began = time.monotonic()
+    running = execute(activity.next_attempt(), *FAIL, "--on-stall", dump, command="sleep 1000")
+    assert running.ends() == 128 + signal.SIGTERM
+    assert time.monotonic() - began > 10
+    _, report = stalled(activity)
+    assert "--on-stall: it was killed after 10 s\ny\ny\n" in report
+    assert 24_000 < len(report) < 30_000
+    assert not any("987654" in arguments for arguments in arguments_of_processes())
+
+
+def arguments_of_processes() -> Iterator[str]:
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/cmdline") as arguments:
+                    yield arguments.read()
+            except OSError:
+                continue
+
+
+def test_warning_shows_the_processes_and_lets_the_command_run_on(start: StartActivity, execute: Exec) -> None:
+    activity = start("workflow", maximum_attempts=1)
+    flags = ["--stall-timeout", "300ms", "--stall-action", "warn", "--result", "output"]
+    running = execute(activity.next_attempt(), *flags, command="sleep 2; echo done")
+    assert running.ends() == 0
+    assert activity.result() == "done"
+    assert re.search(r"no sign of life \(no output\) for .*; --stall-timeout is 300ms", running.errors())
+    assert re.search(r"^temporal-heartbeat:   sleep \(pid \d+\) waits: state S", running.errors(), re.MULTILINE)
+
+
+def test_default_reports_nothing(start: StartActivity, execute: Exec) -> None:
+    activity = start("workflow", maximum_attempts=1)
+    running = execute(activity.next_attempt(), "--stall-timeout", "300ms", command="sleep 1000")
+    assert running.ends() == 128 + signal.SIGTERM
+    message, stack_trace = stalled(activity)
+    assert "pid" not in message
+    assert stack_trace == ""
+
+
+def test_processes_of_an_encrypted_activity_are_left_out(start: StartActivity, execute: Exec) -> None:
+    activity = start("workflow", maximum_attempts=1)
+    flags = [*FAIL, "--result", "none", "--require-encoded"]
+    running = execute(activity.next_attempt(), *flags, command="sleep 1000")
+    assert running.ends() == 128 + signal.SIGTERM
+    error = activity.failure()
+    assert isinstance(error, ApplicationError)
+    assert "sleep (pid" not in str(error.failure)
+    assert not error.details
+
+
+@contextmanager
+def frozen(pid: int, *, group: bool = False) -> Iterator[None]:
+    send = os.killpg if group else os.kill
+    send(pid, signal.SIGSTOP)
+    yield
+    send(pid, signal.SIGCONT)
+
+
+def test_frozen_command_does_not_hang(start: StartActivity, execute: Exec) -> None:
+    activity = start("workflow", maximum_attempts=1)
+    flags = ["--stall-timeout", "1s", "--stall-action", "fail"]
+    running = execute(activity.next_attempt(), *flags, command="echo $$; sleep 0.2; echo $$")
+    child = int(running.line())
+    with frozen(child, group=True):
+        time.sleep(3)
+    assert running.ends() == 0, running.errors()
+    assert activity.result() == 0
+
+
+def test_frozen_exec_does_not_blame_its_command(start: StartActivity, execute: Exec) -> None:
+    activity = start("workflow", maximum_attempts=1)
+    flags = ["--stall-timeout", "2s", "--stall-action", "fail"]
+    running = execute(activity.next_attempt(), *flags, command="echo $$; sleep 0.5; echo $$")
+    child = int(running.line())
+    with frozen(running.pid), frozen(child, group=True):
+        time.sleep(4)
+    assert running.ends() == 0
+    assert activity.result() == 0

@@ -486,8 +486,10 @@ thb_status_t thb_report_cancelled(const void *token,
 //                         follows for 0.3 s. A block that begins with "Current thread" is moved to the front, and
 //                         32 KiB are kept. Make the write end non-blocking. Without stall_signal the program writes
 //                         when it sees THB_SIGNAL_STALLED. Keep both ends open until the handle is closed (none)
-//   stall_report          "brief": the failure has neither the status nor the stacks ("full"). With a codec, or
-//                         require_encoded, it has them only with encode_common_attributes
+//   stall_report          "brief": the failure has neither status nor stacks ("full"). In an encrypted namespace they
+//                         are never readable. A codec server encodes them: with encode_common_attributes as
+//                         usual, otherwise as the details of the failure. With require_encoded and without a codec
+//                         server they are left out
 //   cancel_poll_ms        send a beat at least this often, to receive signals sooner (0: the timeout decides)
 //   follow_server         true: a long poll at the server shows a cancellation at once, not with the next beat (false)
 //   initial_details       base64 of the encoded Payloads that the attempt started with; "": it has none; absent: the

@@ -1,8 +1,9 @@
-"""A hung program in C++ or Go: the failure of the activity shows the function that hangs."""
+"""The examples that hang: the failure of the activity shows the function."""
 
 import functools
 import os
 import shutil
+import sys
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -18,18 +19,24 @@ from harness.server import Server
 ROUNDS = 100 if os.environ.get("THB_SLOW") == "1" else 3
 
 # The status and the function of the first stack.
-SHOWN = {"cpp": ("status: item 2", "wait_for_the_table"), "go": ("waits for the result", "main.receiveResult")}
+SHOWN = {
+    "cpp": ("status: item 2", "wait_for_the_table"),
+    "go": ("waits for the result", "main.receiveResult"),
+    "python": ("waits for the result of item 2", "in receive_result"),
+}
 
 
 @functools.cache
-def example(language: str) -> str:
+def example(language: str) -> list[str]:
+    if language == "python":
+        return [sys.executable, str(ROOT / "bindings/python/examples/stalled.py")]
     program, folder = BUILD / f"stalled_{language}", ROOT / "bindings" / language
     if language == "cpp":
         compile_cpp(folder / "examples" / "stalled.cpp", program, *linked(), "-rdynamic", "-pthread")
     else:
         go = requires(shutil.which("go"), "go")
         run([go, "-C", str(folder), "build", "-o", str(program), "./examples/stalled"])
-    return str(program)
+    return [str(program)]
 
 
 @pytest.mark.parametrize("language", SHOWN)
@@ -38,7 +45,7 @@ def test_failure_shows_the_function_that_hangs(language: str, server: Server, st
     status, culprit = SHOWN[language]
     for _ in range(ROUNDS):
         activity = start("workflow", maximum_attempts=1)
-        with start_program([program], activity.next_attempt(), server):
+        with start_program(program, activity.next_attempt(), server):
             error = activity.failure()
         assert isinstance(error, ApplicationError)
         assert (error.type, error.non_retryable) == ("Stalled", False)

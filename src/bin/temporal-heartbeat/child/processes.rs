@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn culprit_is_listed_before_its_victims() {
-        let mut activities = vec![
+        let mut activities = [
             Activity::WaitsForChild,
             Activity::WaitsForOutputOf("cat".to_owned()),
             Activity::Waits,

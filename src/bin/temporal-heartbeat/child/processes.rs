@@ -68,6 +68,11 @@ impl Process {
         self.stat.pid
     }
 
+    /// Whether it has ended, and only its parent hasn't noticed.
+    pub fn has_ended(&self) -> bool {
+        self.activity == Activity::HasEnded
+    }
+
     /// Describes it in a few words.
     pub fn summary(&self) -> String {
         let Stat { pid, name, .. } = &self.stat;

@@ -34,6 +34,8 @@ pub struct StallReport {
     pub culprit: String,
     /// A line for each process, and the output of `--on-stall`.
     pub text: String,
+    /// Whether the command has ended during the examination.
+    pub has_ended: bool,
 }
 
 impl StallReport {
@@ -50,7 +52,8 @@ impl StallReport {
             let pid = culprit.map_or(group.id(), |process| Pid::from_raw(process.pid()));
             text += &format!("\n\n--on-stall: {}", outcome_of(command, pid, group.guardian()));
         }
-        StallReport { culprit: culprit.map(Process::summary).unwrap_or_default(), text }
+        let has_ended = processes.iter().all(Process::has_ended);
+        StallReport { culprit: culprit.map(Process::summary).unwrap_or_default(), text, has_ended }
     }
 }
 

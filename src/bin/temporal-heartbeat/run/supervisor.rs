@@ -397,6 +397,9 @@ impl<'a> Supervisor<'a> {
         }
         // The heartbeats continue while this thread examines the command.
         let report = StallReport::of(self.group, self.args.on_stall.as_deref());
+        if report.has_ended || !self.watchdog.as_mut().is_some_and(Watchdog::still_hangs) {
+            return;
+        }
         console::report(&format!("{}: {}", self.title, reason.text(self.args)), &report.text);
         if self.args.stall_action == StallAction::Fail {
             self.end.stall = Some(report);

@@ -96,7 +96,8 @@ impl<'a> Watchdog<'a> {
             self.has_seen_life = true;
         }
         let silent = self.last_sign.elapsed();
-        if silent > self.timeout && processes::is_frozen(self.group.id()) {
+        // A command that shows life isn't frozen.
+        if silent > self.period() && processes::is_frozen(self.group.id()) {
             self.restart();
             return None;
         }
@@ -105,6 +106,12 @@ impl<'a> Watchdog<'a> {
             silent,
             has_seen_life: self.has_seen_life,
         })
+    }
+
+    /// Returns whether the command still hangs after it was examined, which took some time.
+    pub fn still_hangs(&mut self) -> bool {
+        self.last_check = Instant::now();
+        self.check().is_some()
     }
 
     /// Starts the stall timeout again.

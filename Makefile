@@ -115,7 +115,7 @@ test-rust: lib venv ## test the logic, the header, programs in C, and faults tha
 	@$(RUN_SUITES) rust service
 
 # A stage that passed runs again only when the library or the program has changed.
-SLOW   := valgrind forks queues track memory orders sim sim-compare sim-planted fuzz kills outages interop program apart server-1.29 server-1.30 server-1.31
+SLOW   := valgrind forks queues track follow memory orders sim sim-compare sim-planted fuzz kills outages interop program apart server-1.29 server-1.30 server-1.31
 PASSED := $(addprefix target/check-slow/,$(SLOW))
 .PHONY: $(SLOW:%=slow-%)
 
@@ -137,6 +137,9 @@ slow-queues:
 
 slow-track:
 	$(VENV)/bin/python benches/track.py
+
+slow-follow:
+	cd tests && THB_SLOW=1 $(VENV)/bin/python -m pytest e2e/test_follow.py -rP
 
 slow-memory: check-memory
 

@@ -17,8 +17,10 @@ README = (ROOT / "README.md").read_text()
 
 
 def code(heading: str) -> str:
-    """Returns the program below a heading."""
-    found = re.search(rf"^### {heading}\n.*?^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    """Returns the program below a heading, or below a line that begins with its language."""
+    found = re.search(
+        rf"^(?:### {heading}\n|\*\*{heading}\*\*).*?^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL
+    )
     assert found
     return found[1]
 

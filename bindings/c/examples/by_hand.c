@@ -22,10 +22,10 @@ static thb_status_t work(thb_activity_t activity, long items, thb_error_t **erro
     if (last) snprintf(json, sizeof json, "%.*s", (int)len, last);
     thb_details_free(details);
 
+    uint32_t signals = 0;
     for (long item = strtol(json, NULL, 10) + 1; status == THB_OK && item < items; item++) {
         printf("item %ld\n", item); /* the work */
         snprintf(json, sizeof json, "%ld", item);
-        uint32_t signals = 0;
         status = thb_activity_heartbeat(activity, THB_ENCODING_JSON, json, strlen(json), &signals, error);
         if (signals & THB_SIGNAL_CANCEL_REQUESTED)
             return thb_activity_report_cancelled(activity, THB_ENCODING_NONE, NULL, 0, TIMEOUT_MS, error);

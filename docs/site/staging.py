@@ -151,11 +151,13 @@ def file_page(source: Path) -> str:
 
 
 def fences(text: str) -> str:
-    """Gives a block that the reader writes into a file the name of the file as its title."""
+    """Gives a block that the reader writes into a file the name of the file as its title, and colors to commands."""
 
     def fence(found: re.Match[str]) -> str:
         role, name, block = found[1], found[2], found[3]
         first, _, rest = block.partition("\n")
+        if first == "```console":  # commands without a prompt, which would all be drawn as their output
+            return f"```sh\n{rest}"
         return f'{first} title="{name}"\n{rest}' if role == "file" else block
 
     return FENCE.sub(fence, text)

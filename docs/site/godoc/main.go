@@ -14,6 +14,7 @@ import (
 	"go/token"
 	"log"
 	"os"
+	"regexp"
 	"strings"
 )
 
@@ -105,8 +106,14 @@ func (p page) function(title, anchor string, function *doc.Func) {
 	fmt.Printf("#### %s { #%s }\n\n%s%s\n", title, anchor, p.code(function.Decl), p.text(function.Doc))
 }
 
+// indented is a block of code in the Markdown of a comment.
+var indented = regexp.MustCompile(`(?m)^\t.*\n(?:\n*\t.*\n)*`)
+
 func (p page) text(text string) string {
-	return string(p.printer.Markdown(p.pkg.Parser().Parse(text)))
+	markdown := string(p.printer.Markdown(p.pkg.Parser().Parse(text)))
+	return indented.ReplaceAllStringFunc(markdown, func(block string) string {
+		return "```go\n" + strings.ReplaceAll("\n"+block, "\n\t", "\n")[1:] + "```\n"
+	})
 }
 
 // code returns the declaration with the comments of its fields. Its own comment is printed as text.

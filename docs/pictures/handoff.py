@@ -31,8 +31,8 @@ def picture() -> Picture:
     )
 
     arrow(drawn, "1", (162, 84), (300, 84), "schedule")
-    arrow(drawn, "2", (470, 48), (690, 48), "attempt 1, with its token")
-    arrow(drawn, "4", (690, 96), (470, 96), "completed asynchronously")
+    arrow(drawn, "2", (470, 48), (690, 48), "attempt 1, its token")
+    arrow(drawn, "4", (690, 96), (470, 96), "returns, not completed")
     drawn.line([(809, 116), (809, 226)], arrow=True, width=2)
     drawn.badge((809, 146), "3")
     drawn.text((797, 178), "starts, with the token,", size=13.5, anchor="end")

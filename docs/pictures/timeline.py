@@ -50,7 +50,8 @@ def picture() -> Picture:
     for second in (25, 28, 31, 34):
         drawn.cross((x(second), HEARTBEATS), size=5)
     heartbeat(drawn, 37, "11", False)
-    drawn.text((x(5), HEARTBEATS + 36), "with the newest record", size=13.5, anchor="middle", color="green")
+    drawn.text((x(2.5), HEARTBEATS + 30), "the newest", size=13.5, anchor="middle", color="green")
+    drawn.text((x(2.5), HEARTBEATS + 47), "record", size=13.5, anchor="middle", color="green")
     drawn.text((x(17.5), HEARTBEATS + 36), "automatic", size=13.5, anchor="middle", color="blue")
 
     drawn.box((x(0), LEASE - 20), (x(30) - x(0), 30), fill="green-fill", edge="green", radius=5)

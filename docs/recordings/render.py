@@ -105,8 +105,13 @@ def draw(cast: Path, title: str) -> str:
 
     names: dict[Row, str] = {}
     strip, steps, elapsed = [], [], 0.0
+    # A reader sees the first frame before the animation starts, so it is the first one with text.
+    first = next(number for number, (_, frame) in enumerate(every) if any(frame))
     for number, (seconds, frame) in enumerate(every):
-        steps.append(f"{elapsed / total * 100:.3g}%{{transform:translateY({-number * body}px)}}")
+        if number == first:
+            steps.append(f"0%{{transform:translateY({-number * body}px)}}")
+        elif number > first:
+            steps.append(f"{elapsed / total * 100:.3g}%{{transform:translateY({-number * body}px)}}")
         elapsed += seconds
         for line_number, line in enumerate(frame[:height]):
             if line:

@@ -26,9 +26,9 @@ def point_table(name: str, peers: dict[str, dict[str, Spread]]) -> Iterator[str]
         ratios = (cpu[0] / peers[other]["cpu_us"][0] for other in (GO_SDK, TONIC))
         cells = [
             f"{found['rate'][0]:,.0f}",
-            f"{cpu[0]:.1f} us ({cpu[1]:.1f} to {cpu[2]:.1f})",
-            f"{found['p50_us'][0]:.0f} us",
-            f"{found['p99_us'][0]:.0f} us",
+            f"{cpu[0]:.1f} µs ({cpu[1]:.1f} to {cpu[2]:.1f})",
+            f"{found['p50_us'][0]:.0f} µs",
+            f"{found['p99_us'][0]:.0f} µs",
             f"{found['rss_mb'][0]:.1f} MB",
             *(f"{ratio:.2f}" for ratio in ratios),
         ]

@@ -23,6 +23,7 @@ def test_every_command_has_a_help_text(command: str, start_program: StartProgram
     assert running.ends() == 0
     assert "Usage: temporal-heartbeat " + command in help
     assert ("--address" in help) == (command != "completions")
+    assert not re.search(r"\[env:\s", help), "a line may break before the name of the variable"
 
 
 def test_bash_completes_commands_and_flags(start_program: StartProgram, tmp_path: Path) -> None:
@@ -116,6 +117,7 @@ def test_manual_page_is_readable(start_program: StartProgram, tmp_path: Path) ->
         env=os.environ | {"MANWIDTH": "100", "MAN_KEEP_FORMATTING": ""},
     ).stdout
     assert "\n       temporal-heartbeat exec [OPTIONS] -- <COMMAND>...\n" in shown
+    assert shown.count("Run a command for an activity that was handed over") == 1
     assert "The time between two checks (PINGs)." in " ".join(shown.split())
     assert "\n         127  the command doesn't exist\n       128+n" in shown
 

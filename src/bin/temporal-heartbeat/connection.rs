@@ -134,7 +134,8 @@ fn argument(key: &'static Key) -> Arg {
         help = format!("{text} [default: {default}]");
     }
     if let Some(variable) = key.variable {
-        help.push_str(&format!(" [env: {variable}]"));
+        // Without a space, so that the line doesn't break before the name.
+        help.push_str(&format!(" [env:{variable}]"));
     }
     let argument = Arg::new(key.name)
         .long(flag(key))

@@ -128,7 +128,7 @@ fn report_usage(error: &clap::Error) -> u8 {
         error.kind() == ErrorKind::UnknownArgument && (has("exec") || has("work")) && !has("--");
     if needs_dashes {
         eprintln!(
-            "\nThe command to run follows after --, for example: {} exec -- ./solver",
+            "\nThe command to run follows after --, for example:\n  {} exec -- ./solver",
             env!("CARGO_BIN_NAME")
         );
     }

@@ -41,7 +41,13 @@ fn write_page(mut command: Command, directory: &Path) -> io::Result<()> {
     let usage = command.render_usage().to_string();
     let usage = usage.trim_start_matches("Usage:").trim().to_owned();
     // Otherwise the synopsis would list all flags, and flags that `-h` omits would have no help.
-    let command = command.override_usage(usage).mut_args(|flag| flag.hide_short_help(false));
+    let mut command = command.override_usage(usage).mut_args(|flag| flag.hide_short_help(false));
+    // The first paragraph is the summary, which is already below NAME.
+    if let Some((_, description)) =
+        command.get_long_about().map(ToString::to_string).unwrap_or_default().split_once("\n\n")
+    {
+        command = command.long_about(description.to_owned());
+    }
     let page = Man::new(command);
     let mut text = Vec::new();
     page.render(&mut text)?;

@@ -29,10 +29,10 @@ pub struct TokenArgs {
     /// Read the token, in standard base64, from the first line of the standard input. A command reads the rest
     #[arg(long, conflicts_with_all = ["token_file", "token_fd"], help_heading = HEADING)]
     token_stdin: bool,
-    /// Read the token, in standard base64, from a file [env: TEMPORAL_ACTIVITY_TASK_TOKEN_FILE]
+    /// Read the token, in standard base64, from a file [env:TEMPORAL_ACTIVITY_TASK_TOKEN_FILE]
     #[arg(long, value_name = "PATH", conflicts_with = "token_fd", help_heading = HEADING)]
     token_file: Option<PathBuf>,
-    /// Read the token, in standard base64, from an inherited descriptor [env: TEMPORAL_ACTIVITY_TASK_TOKEN_FD]
+    /// Read the token, in standard base64, from an inherited descriptor [env:TEMPORAL_ACTIVITY_TASK_TOKEN_FD]
     #[arg(long, value_name = "NUMBER", help_heading = HEADING)]
     token_fd: Option<u16>,
 }

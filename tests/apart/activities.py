@@ -198,7 +198,7 @@ def leaving_processes(folder: str) -> str:
 
 
 @activity.defn
-@thb.apart
+@thb.apart(follow_server=True)
 def sleeping(folder: str) -> None:
     report_pid(folder)
     activity.heartbeat("asleep")
@@ -212,7 +212,7 @@ def sleeping(folder: str) -> None:
 
 
 @activity.defn
-@thb.apart
+@thb.apart(follow_server=True)
 async def sleeping_coroutine(folder: str) -> None:
     report_pid(folder)
     activity.heartbeat("asleep")

@@ -507,7 +507,7 @@ inline std::string string_member(std::string_view object, std::string_view name)
     if (found == std::string_view::npos) return {};
     const std::string_view value = object.substr(found + key.size());
     std::size_t end = 1;
-    while (end < value.size() && value[end] != '"') end += value[end] == '\\' ? 2 : 1;
+    while (end < value.size() && value[end] != '"') end += value[end] == '\\' ? 2U : 1U;
     return unquoted(value.substr(0, end + 1)).value_or(std::string());
 }
 

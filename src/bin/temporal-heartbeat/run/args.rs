@@ -96,12 +96,12 @@ pub struct RunArgs {
     /// The time between the stop signal, or a SIGTERM that this program receives, and SIGKILL
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration, help_heading = "Stopping")]
     pub grace: Duration,
-    /// Whether to keep a long poll at the server, which shows a cancellation at once, and its reason. With auto, `work` does so for a
-    /// --concurrency of at most 20. If the server refuses, it is shown by the next heartbeat
+    /// Whether to keep a long poll at the server, which shows a cancellation at once, with its reason. With auto, `work` only does so
+    /// if --concurrency is at most 20. If the server refuses, a heartbeat every 5 s shows it
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, help_heading = "Stopping")]
     pub follow_server: FollowServer,
-    /// The longest time between two heartbeats, and so until a cancellation is noticed without --follow-server. A short heartbeat timeout
-    /// shortens it [default: 5s; while the server is followed, the heartbeat timeout decides]
+    /// The longest time between two heartbeats, and so until a pause or a reset of a workflow's activity is noticed, and any cancellation
+    /// without a long poll. A short heartbeat timeout shortens it [default: 5s; with a long poll, the heartbeat timeout decides]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, help_heading = "Stopping")]
     pub cancel_poll: Option<Duration>,
 

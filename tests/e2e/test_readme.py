@@ -72,6 +72,13 @@ def test_example_of_the_wrapper_for_cpp_is_the_printed_program() -> None:
     )
 
 
+def test_first_part_of_the_readme_fits_on_two_screens() -> None:
+    """80 lines with these pictures are 1,800 pixels high in a window of 1280 x 900."""
+    first = README[: README.index("\n## Read on\n")]
+    assert len(first.splitlines()) <= 80
+    assert max(map(int, re.findall(r'width="(\d+)"', first))) <= 760
+
+
 def test_files_named_by_the_readme_exist() -> None:
     links = re.findall(r"\]\(([^)#]+)\)", README) + re.findall(r'src="([^"]+)"', README)
     assert len(links) > 5

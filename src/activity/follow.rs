@@ -94,7 +94,17 @@ type Run = Ids;
 struct Members {
     /// The number of the task that follows them.
     task: u64,
+    /// Whether a long poll shows their changes. Otherwise their task waits for a limit.
+    is_polled: bool,
     list: Vec<Arc<Member>>,
+}
+
+/// The outcome of adding an activity.
+enum Added {
+    /// It is the first one of its run, so this task must begin.
+    First(u64),
+    /// The task of its run exists.
+    Joined { is_polled: bool },
 }
 
 /// An activity that is followed.
@@ -124,9 +134,10 @@ impl Followers {
         self.workflows_refused.store(false, Ordering::Relaxed);
     }
 
-    /// Returns the number of activities that are followed.
+    /// Returns the number of activities whose changes a long poll shows.
     pub fn count(&self) -> usize {
-        self.runs.lock().values().map(|members| members.list.len()).sum()
+        let runs = self.runs.lock();
+        runs.values().filter(|members| members.is_polled).map(|members| members.list.len()).sum()
     }
 
     /// Makes the tasks check whether their activities are still open.
@@ -139,16 +150,27 @@ impl Followers {
         if run.workflow_id.is_empty() { &self.standalone_refused } else { &self.workflows_refused }
     }
 
-    /// Adds an activity. Returns the number of the task to begin if the activity is the first one of its run.
-    fn add(&self, run: &Run, member: Member) -> Option<u64> {
+    fn add(&self, run: &Run, member: Member) -> Added {
         let mut runs = self.runs.lock();
         if let Some(members) = runs.get_mut(run) {
             members.list.push(Arc::new(member));
-            return None;
+            return Added::Joined { is_polled: members.is_polled };
         }
         let task = self.tasks.fetch_add(1, Ordering::Relaxed);
-        runs.insert(run.clone(), Members { task, list: vec![Arc::new(member)] });
-        Some(task)
+        runs.insert(run.clone(), Members { task, is_polled: false, list: vec![Arc::new(member)] });
+        Added::First(task)
+    }
+
+    /// Notes whether a long poll shows the changes of a task's activities. Returns these activities if that has changed.
+    fn note_polled(&self, run: &Run, task: u64, is_polled: bool) -> Vec<Arc<Member>> {
+        let mut runs = self.runs.lock();
+        match runs.get_mut(run) {
+            Some(members) if members.task == task && members.is_polled != is_polled => {
+                members.is_polled = is_polled;
+                members.list.clone()
+            }
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -164,38 +186,43 @@ impl Activities {
         if self.followers.is_refused(&run).load(Ordering::Relaxed) {
             return self.stop_following(handle);
         }
-        if let Some(task) = self.followers.add(&run, member) {
-            let entry = Entry { activities: self, run: run.clone(), task };
-            let client = client.clone();
-            runtime::spawn(async move {
-                let _entry = entry;
-                let follower = || {
-                    let follower = Follower {
-                        activities: self,
-                        client: client.clone(),
-                        run: run.clone(),
-                        task,
-                        reasons: Mutex::default(),
-                    };
-                    async move { follower.run().await }
+        let task = match self.followers.add(&run, member) {
+            Added::First(task) => task,
+            Added::Joined { is_polled } => {
+                self.change_following(handle, |activity, now| activity.note_polled(is_polled, now));
+                return self.followers.wake();
+            }
+        };
+        let entry = Entry { activities: self, run: run.clone(), task };
+        let client = client.clone();
+        runtime::spawn(async move {
+            let _entry = entry;
+            let follower = || {
+                let follower = Follower {
+                    activities: self,
+                    client: client.clone(),
+                    run: run.clone(),
+                    task,
+                    reasons: Mutex::default(),
                 };
-                runtime::restarted_after_panics(follower).await;
-            });
-        } else {
-            self.followers.wake();
-        }
+                async move { follower.run().await }
+            };
+            runtime::restarted_after_panics(follower).await;
+        });
     }
-}
 
-impl Activities {
     /// Notes that no long poll follows an activity any more.
     fn stop_following(&self, handle: Handle) {
-        let stopped = self.registry.change(handle, |activity| {
-            let is_earlier = activity.stop_following(Moment::now());
+        self.change_following(handle, Activity::stop_following);
+    }
+
+    fn change_following(&self, handle: Handle, change: impl FnOnce(&mut Activity, Moment) -> bool) {
+        let changed = self.registry.change(handle, |activity| {
+            let is_earlier = change(activity, Moment::now());
             is_earlier.then(|| activity.due())
         });
         // Otherwise the handle was closed.
-        if let Ok(Some(due)) = stopped {
+        if let Ok(Some(due)) = changed {
             self.wake_at(handle, due);
         }
     }
@@ -252,11 +279,20 @@ impl Follower {
         };
         // The semaphore is never closed.
         let Ok(_permit) = permit else { return };
+        self.note_polled(true);
         if self.run.workflow_id.is_empty() {
             self.follow_standalone().await;
         } else {
             let events = pin!(self.follow_history());
             unless_stopped(events, self.describe_periodically()).await;
+        }
+    }
+
+    /// Notes whether long polls show the changes of the run now. They don't while the server's limit is reached.
+    fn note_polled(&self, is_polled: bool) {
+        for member in self.activities.followers.note_polled(&self.run, self.task, is_polled) {
+            self.activities
+                .change_following(member.handle, |activity, now| activity.note_polled(is_polled, now));
         }
     }
 
@@ -291,6 +327,7 @@ impl Follower {
             pace.begin().await;
             match self.client.next_change(&self.run, token.clone()).await {
                 Ok(Some(change)) => {
+                    self.note_polled(true);
                     let shown = Shown::of(&change.description);
                     let has_news = last.as_ref().is_some_and(|last| shown.has_news_since(last));
                     last = Some(shown);
@@ -307,7 +344,10 @@ impl Follower {
                         return self.log(limit);
                     }
                 }
-                Ok(None) => pace.answered_without_news().await,
+                Ok(None) => {
+                    self.note_polled(true);
+                    pace.answered_without_news().await;
+                }
                 Err(failed) => match self.recover(failed, &mut pace).await {
                     true => {}
                     false => return,
@@ -324,6 +364,7 @@ impl Follower {
             pace.begin().await;
             match self.client.next_events(&self.run, token.clone()).await {
                 Ok(answer) => {
+                    self.note_polled(true);
                     answer.events.iter().for_each(|event| self.apply(event));
                     if answer.token.is_empty() {
                         // The workflow is closed.
@@ -449,6 +490,7 @@ impl Follower {
                 return false;
             }
             Retry::Slowly => {
+                self.note_polled(false);
                 if pace.failed == 0 {
                     self.log(failed.error.message());
                 }

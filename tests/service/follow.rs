@@ -93,6 +93,7 @@ fn server_at_its_limit_of_long_polls_is_asked_rarely() {
     let handle = activity::open(TOKEN, SHORT_LEASE).unwrap();
     activity::record(handle, Encoding::Json, b"1").unwrap();
     fake.wait_for(BEAT, 5);
+    assert!(!is_followed(handle), "no long poll is open");
     assert_eq!((fake.calls(HISTORY).len(), records("not_followed").len()), (1, 1));
     assert_eq!(activity::signals(handle).unwrap(), Signals::default());
 }
@@ -168,7 +169,7 @@ fn long_polls_are_limited_and_closed_activities_make_room() {
         _ => Answer::ok(),
     });
     let count = MAX_LONG_POLLS + 20;
-    let handles: Vec<u64> = (0..count)
+    let mut handles: Vec<u64> = (0..count)
         .map(|number| {
             let id = format!("a{number:03}");
             let component = [&[0x12, 4][..], id.as_bytes(), b"\x1a\x01r"].concat();
@@ -185,9 +186,10 @@ fn long_polls_are_limited_and_closed_activities_make_room() {
     };
     until(|| polled() == MAX_LONG_POLLS);
     assert!(!records("not_followed").is_empty());
-    for handle in &handles[..30] {
-        activity::close(*handle, LONG).and_then(rpc::Call::wait).unwrap();
+    assert_eq!(handles.iter().filter(|handle| is_followed(**handle)).count(), MAX_LONG_POLLS);
+    for handle in handles.drain(..30) {
+        activity::close(handle, LONG).and_then(rpc::Call::wait).unwrap();
     }
-    until(|| polled() > MAX_LONG_POLLS);
+    until(|| polled() > MAX_LONG_POLLS && handles.iter().all(|handle| is_followed(*handle)));
     assert!(polled() <= MAX_LONG_POLLS + 30);
 }

@@ -41,6 +41,8 @@ enum Following {
     Off,
     /// They begin as soon as the run of the activity is known.
     Wanted,
+    /// They begin, or continue, as soon as the limits allow it.
+    Waiting,
     On,
 }
 
@@ -129,14 +131,24 @@ impl Activity {
             && self.address.ids().is_some_and(|ids| !ids.run_id.is_empty())
     }
 
-    /// Returns the activity for a long poll, once, if that should begin.
+    /// Returns the activity for a long poll, once, if that should begin. It waits for [`Activity::note_polled`].
     pub fn begin_following(&mut self) -> Option<Followed> {
         if !self.may_be_followed() {
             return None;
         }
         let ids = self.address.ids()?;
-        self.server.as_mut()?.following = Following::On;
+        self.server.as_mut()?.following = Following::Waiting;
         Some(Followed { ids, scheduled_event_id: self.address.scheduled_event_id() })
+    }
+
+    /// Notes whether a long poll follows the activity now, or waits for a limit. Returns the same as [`Activity::record`].
+    pub fn note_polled(&mut self, is_polled: bool, now: Moment) -> bool {
+        let Some(view) = &mut self.server else { return false };
+        if !matches!(view.following, Following::Waiting | Following::On) {
+            return false;
+        }
+        view.following = if is_polled { Following::On } else { Following::Waiting };
+        !is_polled && view.poll_is_fallback && self.advance_to_usual_due(now)
     }
 
     /// Notes that no long poll follows the activity any more. Returns the same as [`Activity::record`].

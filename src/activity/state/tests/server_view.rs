@@ -190,6 +190,8 @@ fn following_begins_once_when_the_run_is_known() {
     };
     assert_eq!(story.activity.begin_following(), Some(expected));
     assert_eq!(story.activity.begin_following(), None);
+    assert!(!story.activity.info(story.now).server.is_following, "it waits for a long poll");
+    story.activity.note_polled(true, story.now);
     assert!(story.activity.info(story.now).server.is_following);
     story.activity.stop_following(story.now);
     assert!(!story.activity.info(story.now).server.is_following);
@@ -203,15 +205,19 @@ fn cancel_poll_that_is_a_fallback_waits_while_the_server_is_followed() {
         cancel_poll_is_fallback: true,
         ..handed_nothing()
     };
-    let mut story = Story::begin(options);
-    assert!(story.activity.begin_following().is_some());
-    story.record("1");
-    assert!(story.beat().is_some());
-    story.acknowledged(Signals::default());
-    story.after(3 * SECOND);
-    assert_eq!(story.beat(), None, "long polls show changes");
-    assert!(story.activity.stop_following(story.now), "it is due earlier");
-    assert!(story.beat().is_some());
+    let waits = |activity: &mut Activity, now| activity.note_polled(false, now);
+    for end in [waits, Activity::stop_following] {
+        let mut story = Story::begin(options.clone());
+        assert!(story.activity.begin_following().is_some());
+        story.activity.note_polled(true, story.now);
+        story.record("1");
+        assert!(story.beat().is_some());
+        story.acknowledged(Signals::default());
+        story.after(3 * SECOND);
+        assert_eq!(story.beat(), None, "long polls show changes");
+        assert!(end(&mut story.activity, story.now), "it is due earlier");
+        assert!(story.beat().is_some());
+    }
 }
 
 #[test]

@@ -5,7 +5,8 @@
 //! long polls too, only later. They have their own connection, and never delay a beat.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
+    ops::RangeInclusive,
     pin::pin,
     sync::{
         Arc,
@@ -61,6 +62,13 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// The most answers with news, and the most bytes of them, that are read per run: the answers carry whole events.
 const MAX_ANSWERS: u32 = 20_000;
 const MAX_BYTES: usize = 64 << 20;
+/// The most positions in histories that are kept.
+const MAX_POSITIONS: usize = 100;
+/// The number of events that are read at once: first, and depending on the size of the last answer.
+const FIRST_PAGE: i32 = 50;
+const PAGES: RangeInclusive<i32> = 10..=1000;
+const SMALL_ANSWER: usize = 256 << 10;
+const LARGE_ANSWER: usize = 1 << 20;
 /// How often a workflow is described, because its history doesn't show a pause or changed timeouts. Large descriptions
 /// are fetched less often.
 const DESCRIBE_INTERVAL: Duration = Duration::from_secs(60);
@@ -80,6 +88,8 @@ pub struct Followers {
     runs: Mutex<HashMap<Run, Members>>,
     tasks: AtomicU64,
     free_polls: Semaphore,
+    /// Where the histories were read to, the last one at the end. The next activity of a run continues there.
+    positions: Mutex<VecDeque<(Run, Position)>>,
     /// Wakes the tasks to check their activities.
     changed: Notify,
     /// Whether the server refuses the long polls of standalone activities, and of workflows.
@@ -107,6 +117,15 @@ enum Added {
     Joined { is_polled: bool },
 }
 
+/// How far the history of a run was read.
+#[derive(Clone, Default)]
+struct Position {
+    /// For the next long poll.
+    token: Bytes,
+    /// Why the workflow was cancelled, if it was.
+    reasons: Reasons,
+}
+
 /// An activity that is followed.
 struct Member {
     handle: Handle,
@@ -120,6 +139,7 @@ impl Default for Followers {
             runs: Mutex::default(),
             tasks: AtomicU64::new(0),
             free_polls: Semaphore::new(MAX_LONG_POLLS),
+            positions: Mutex::default(),
             changed: Notify::new(),
             standalone_refused: AtomicBool::new(false),
             workflows_refused: AtomicBool::new(false),
@@ -128,8 +148,9 @@ impl Default for Followers {
 }
 
 impl Followers {
-    /// Notes a new client, which may have other permissions.
+    /// Notes a new client, which may have another server and other permissions.
     pub fn begin(&self) {
+        self.positions.lock().clear();
         self.standalone_refused.store(false, Ordering::Relaxed);
         self.workflows_refused.store(false, Ordering::Relaxed);
     }
@@ -144,6 +165,22 @@ impl Followers {
     pub fn wake(&self) {
         // Postponed for the same reason as in `WakeQueue::wake`.
         sys::cancellation::postponed(|| self.changed.notify_waiters());
+    }
+
+    /// Returns how far the history of a run was read before.
+    fn take_position(&self, run: &Run) -> Position {
+        let mut positions = self.positions.lock();
+        let known = positions.iter().position(|(of, _)| of == run).and_then(|index| positions.remove(index));
+        known.map(|(_, position)| position).unwrap_or_default()
+    }
+
+    fn keep_position(&self, run: &Run, position: Position) {
+        let mut positions = self.positions.lock();
+        positions.retain(|(of, _)| of != run);
+        positions.push_back((run.clone(), position));
+        if positions.len() > MAX_POSITIONS {
+            positions.pop_front();
+        }
     }
 
     fn is_refused(&self, run: &Run) -> &AtomicBool {
@@ -203,7 +240,7 @@ impl Activities {
                     client: client.clone(),
                     run: run.clone(),
                     task,
-                    reasons: Mutex::default(),
+                    position: Mutex::new(self.followers.take_position(&run)),
                 };
                 async move { follower.run().await }
             };
@@ -255,8 +292,7 @@ struct Follower {
     client: Arc<Client>,
     run: Run,
     task: u64,
-    /// Why the workflow was cancelled, if it was.
-    reasons: Mutex<Reasons>,
+    position: Mutex<Position>,
 }
 
 impl Follower {
@@ -340,9 +376,7 @@ impl Follower {
                         return self.log("the server has no long polls of standalone activities");
                     }
                     token = change.token;
-                    if let Err(limit) = pace.answered(0) {
-                        return self.log(limit);
-                    }
+                    pace.failed = 0;
                 }
                 Ok(None) => {
                     self.note_polled(true);
@@ -358,11 +392,13 @@ impl Follower {
 
     /// Follows the history of a workflow's run: first the events until now, then each new one.
     async fn follow_history(&self) {
-        let mut token = Bytes::new();
         let mut pace = Pace::default();
+        let mut page = FIRST_PAGE;
+        let token = || self.position.lock().token.clone();
+        let mut is_resumed = !token().is_empty();
         loop {
             pace.begin().await;
-            match self.client.next_events(&self.run, token.clone()).await {
+            match self.client.next_events(&self.run, token(), page).await {
                 Ok(answer) => {
                     self.note_polled(true);
                     answer.events.iter().for_each(|event| self.apply(event));
@@ -370,12 +406,19 @@ impl Follower {
                         // The workflow is closed.
                         return self.for_all(Activity::request_signals);
                     }
-                    token = answer.token;
+                    self.advance(answer.token);
                     if answer.is_empty {
                         pace.answered_without_news().await;
                     } else if let Err(limit) = pace.answered(answer.bytes) {
                         return self.log(limit);
                     }
+                    (is_resumed, pace.is_behind) = (false, answer.is_full);
+                    page = next_page(page, answer.bytes);
+                }
+                // The server may not know the token any more.
+                Err(failed) if is_resumed && failed.retry == Retry::Never => {
+                    is_resumed = false;
+                    self.position.lock().token.clear();
                 }
                 Err(failed) => match self.recover(failed, &mut pace).await {
                     true => {}
@@ -385,10 +428,20 @@ impl Follower {
         }
     }
 
+    /// Notes how far the history was read.
+    fn advance(&self, token: Bytes) {
+        let position = {
+            let mut position = self.position.lock();
+            position.token = token;
+            position.clone()
+        };
+        self.activities.followers.keep_position(&self.run, position);
+    }
+
     fn apply(&self, event: &HistoryEvent) {
         match event {
             HistoryEvent::WorkflowCancelRequested(reasons) => {
-                *self.reasons.lock() = reasons.clone();
+                self.position.lock().reasons = reasons.clone();
                 self.for_all(|activity, _| {
                     activity.note_workflow_reasons(reasons);
                     false
@@ -433,7 +486,7 @@ impl Follower {
     }
 
     fn observe(&self, described: &[Description]) {
-        let reasons = self.reasons.lock().clone();
+        let reasons = self.position.lock().reasons.clone();
         let described: HashMap<&str, &Description> =
             described.iter().map(|found| (&found.ids.activity_id[..], found)).collect();
         self.for_members(
@@ -545,6 +598,16 @@ impl Follower {
     }
 }
 
+/// Returns how many events to read next.
+fn next_page(page: i32, bytes: usize) -> i32 {
+    let page = match bytes {
+        0..SMALL_ANSWER => page.saturating_mul(2),
+        SMALL_ANSWER..LARGE_ANSWER => page,
+        LARGE_ANSWER.. => page / 4,
+    };
+    page.clamp(*PAGES.start(), *PAGES.end())
+}
+
 /// Limits how often a run is polled, and how much is read.
 struct Pace {
     /// When the last long poll would have begun if all had begun after their interval.
@@ -553,20 +616,24 @@ struct Pace {
     failed: u32,
     answers: u32,
     bytes: usize,
+    /// Whether the next answer is ready at the server. It is read without a pause.
+    is_behind: bool,
 }
 
 impl Default for Pace {
     fn default() -> Self {
         let now = Instant::now();
-        Pace { due: now, began: now, failed: 0, answers: 0, bytes: 0 }
+        Pace { due: now, began: now, failed: 0, answers: 0, bytes: 0, is_behind: false }
     }
 }
 
 impl Pace {
     /// Waits until the next long poll may begin.
     async fn begin(&mut self) {
-        self.due = self.due.max(Instant::now()) + POLL_INTERVAL;
-        sleep_until(self.due - POLL_INTERVAL * BURST).await;
+        if !std::mem::take(&mut self.is_behind) {
+            self.due = self.due.max(Instant::now()) + POLL_INTERVAL;
+            sleep_until(self.due - POLL_INTERVAL * BURST).await;
+        }
         self.began = Instant::now();
     }
 
@@ -636,6 +703,12 @@ mod tests {
     fn shown(changes: Option<i64>, recorded_at_unix_ms: i64) -> Shown {
         let (attempt, conditions) = (Attempt::default(), Conditions::default());
         Shown { state: State::Running, attempt, conditions, changes, recorded_at_unix_ms }
+    }
+
+    #[test]
+    fn large_answers_make_pages_small_and_small_ones_large() {
+        assert_eq!((next_page(50, 1000), next_page(50, 500 << 10), next_page(50, 38 << 20)), (100, 50, 12));
+        assert_eq!((next_page(1000, 0), next_page(10, 38 << 20)), (1000, 10));
     }
 
     #[test]

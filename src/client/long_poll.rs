@@ -22,8 +22,6 @@ use crate::{
 /// The time of one long poll. The server answers without news after 20 s, by default; a minute is the most that it
 /// can be configured to.
 const LONG_POLL: TryTime = TryTime { answer: Duration::from_secs(70), silence: Duration::from_secs(30) };
-/// The most events in one answer, as a rule. The server may return some more, so that a transaction stays whole.
-const EVENTS_PER_ANSWER: i32 = 200;
 
 /// A change of a standalone activity.
 pub struct Change {
@@ -39,6 +37,8 @@ pub struct Events {
     pub events: Vec<Event>,
     /// Whether there were no events at all.
     pub is_empty: bool,
+    /// Whether there may be more events already.
+    pub is_full: bool,
     /// The size of the answer.
     pub bytes: usize,
     /// For the next long poll; empty when the workflow is closed.
@@ -89,13 +89,14 @@ impl Client {
         Ok(Some(Change { description, token: answer.long_poll_token }))
     }
 
-    /// Waits for the events of a workflow's history after the answer with `token`; if that is empty, returns the first ones. Returns no events
-    /// after the server's time limit.
-    pub async fn next_events(&self, ids: &Ids, token: Bytes) -> Result<Events, RpcError> {
+    /// Waits for the events of a workflow's history after the answer with `token`; if that is empty, returns the first ones.
+    /// Returns no events after the server's time limit. An answer has about `page` events: the server keeps transactions
+    /// whole.
+    pub async fn next_events(&self, ids: &Ids, token: Bytes, page: i32) -> Result<Events, RpcError> {
         let request = api::GetWorkflowExecutionHistoryRequest {
             namespace: self.namespace.clone(),
             execution: Some(execution(ids)),
-            maximum_page_size: EVENTS_PER_ANSWER,
+            maximum_page_size: page,
             next_page_token: token,
             wait_new_event: true,
             skip_archival: true,
@@ -105,6 +106,7 @@ impl Client {
         let events = answer.history.unwrap_or_default().events;
         Ok(Events {
             is_empty: events.is_empty(),
+            is_full: i32::try_from(events.len()).is_ok_and(|count| count >= page),
             events: events.into_iter().filter_map(|event| event.attributes.and_then(Event::read)).collect(),
             bytes,
             token: answer.next_page_token,

@@ -193,3 +193,47 @@ fn long_polls_are_limited_and_closed_activities_make_room() {
     until(|| polled() > MAX_LONG_POLLS && handles.iter().all(|handle| is_followed(*handle)));
     assert!(polled() <= MAX_LONG_POLLS + 30);
 }
+
+/// The token "t" in a request for the history.
+const AFTER_T: &[u8] = b"\x22\x01t";
+
+/// Follows the activity of [`TOKEN`] until the history was read this many times, and closes it.
+fn follow_until(fake: &Fake, reads: usize) {
+    let handle = activity::open(TOKEN, LONG_LEASE).unwrap();
+    activity::record(handle, Encoding::Json, b"1").unwrap();
+    fake.wait_for(HISTORY, reads);
+    activity::close(handle, LONG).and_then(rpc::Call::wait).unwrap();
+    until(|| {
+        let metrics = rpc::metrics().unwrap();
+        let followed =
+            metrics.lines().find(|line| line.starts_with("temporal_heartbeat_activities_followed{"));
+        followed.is_some_and(|line| line.ends_with(" 0"))
+    });
+}
+
+#[test]
+fn next_activity_of_a_run_continues_in_its_history() {
+    let fake = history(|call| match call.nth {
+        0 => cancel_event(),
+        _ => Answer::Silence,
+    });
+    follow_until(&fake, 2);
+    follow_until(&fake, 3);
+    let reads = fake.calls(HISTORY);
+    assert!(!reads[0].has(AFTER_T) && reads[1].has(AFTER_T) && reads[2].has(AFTER_T));
+}
+
+#[test]
+fn history_is_read_again_if_the_server_forgot_the_position() {
+    const INVALID_ARGUMENT: i32 = 3;
+    let fake = history(|call| match call.nth {
+        0 => cancel_event(),
+        2 => Answer::error(INVALID_ARGUMENT),
+        _ => Answer::Silence,
+    });
+    follow_until(&fake, 2);
+    follow_until(&fake, 4);
+    let reads = fake.calls(HISTORY);
+    assert!(reads[2].has(AFTER_T) && !reads[3].has(AFTER_T));
+    assert!(records("not_followed").is_empty());
+}

@@ -258,8 +258,9 @@ impl Activity {
     /// Returns until when a due beat waits for the details that are being encoded: as long as the lease leaves time for a
     /// try. `None`: it doesn't wait.
     pub(super) fn waits_for_encoding(&mut self, now: Moment) -> Option<Moment> {
-        // An unknown heartbeat timeout may be short.
+        // An unknown heartbeat timeout may be short. News don't depend on the details.
         let is_wanted = self.has_ready_record()
+            || self.has_server_news()
             || matches!(self.initial_details, InitialDetails::Wanted)
             || self.timeout_lookup == TimeoutLookup::Due;
         let latest = self.lease.is_held(now).then(|| self.schedule().latest_try(self.lease.end()));

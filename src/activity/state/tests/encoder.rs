@@ -152,6 +152,15 @@ fn due_beat_does_not_wait_for_a_codec_that_has_failed() {
 }
 
 #[test]
+fn beat_after_news_does_not_wait_for_the_codec() {
+    let mut story = after_first_record();
+    story.record("2");
+    assert!(story.until_due().encoding().is_some(), "the codec hangs");
+    story.activity.request_signals(story.now);
+    assert_eq!(story.beat().as_deref(), Some("-1"));
+}
+
+#[test]
 fn newest_record_wins() {
     let mut story = with_codec(handed_nothing());
     story.record("1");

@@ -161,6 +161,12 @@ impl Followers {
         runs.values().filter(|members| members.is_polled).map(|members| members.list.len()).sum()
     }
 
+    /// Ends all tasks, because their client is disconnected. They may end late.
+    pub fn close_all(&self) {
+        self.runs.lock().clear();
+        self.wake();
+    }
+
     /// Makes the tasks check whether their activities are still open.
     pub fn wake(&self) {
         // Postponed for the same reason as in `WakeQueue::wake`.
@@ -557,7 +563,8 @@ impl Follower {
 
     fn members(&self) -> Vec<Arc<Member>> {
         let runs = self.activities.followers.runs.lock();
-        runs.get(&self.run).map(|members| members.list.clone()).unwrap_or_default()
+        let members = runs.get(&self.run).filter(|members| members.task == self.task);
+        members.map(|members| members.list.clone()).unwrap_or_default()
     }
 
     /// Changes all activities of the run. `change` returns whether the activity is due earlier.

@@ -187,6 +187,7 @@ impl Activities {
             // Another thread may already have closed it.
             let _ = self.registry.remove(handle);
         }
+        self.followers.close_all();
         self.watches.close_all();
         self.closings.fetch_add(1, Ordering::AcqRel);
     }

@@ -27,7 +27,7 @@ const LONG_POLL: TryTime = TryTime { answer: Duration::from_secs(70), silence: D
 pub struct Change {
     /// The activity after the change, without its details.
     pub description: Description,
-    /// For the next long poll; empty when the activity is over.
+    /// For the next long poll; empty if the server has no long polls of standalone activities.
     pub token: Bytes,
 }
 

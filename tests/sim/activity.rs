@@ -60,6 +60,11 @@ pub struct Activity {
     beaten: Moment,
     /// The delay between the end of the heartbeat timeout and the event of its timer.
     timer: Duration,
+    /// How often a standalone activity has changed, also by heartbeats.
+    pub changes: u64,
+    pub heartbeats: u64,
+    /// Whether there was a heartbeat since details were deleted.
+    pub has_beaten: bool,
     pub cancel_requested: bool,
     pub is_paused: bool,
     pub is_reset: bool,
@@ -144,6 +149,9 @@ impl Activity {
             details_were_erased: false,
             beaten: Moment::LONG_AGO,
             timer: Duration::ZERO,
+            changes: 1,
+            heartbeats: 0,
+            has_beaten: false,
             cancel_requested: false,
             is_paused: false,
             is_reset: false,
@@ -162,6 +170,7 @@ impl Activity {
     /// Starts the attempt that the activity waits for.
     pub fn start(&mut self, worker: &str, unix: Duration, now: Moment, timer: Duration) {
         self.state = State::Running;
+        self.changes += 1;
         self.started = unix;
         self.starts_go_back |= unix < self.latest_start;
         self.latest_start = self.latest_start.max(unix);
@@ -216,6 +225,8 @@ impl Activity {
             std::mem::replace(&mut self.details_are_fenced, is_of_this_attempt) && is_of_this_attempt;
         self.details_were_erased &= details.is_none();
         let before = std::mem::replace(&mut self.details, details);
+        self.changes += 1;
+        self.count_heartbeat();
         (self.beaten, self.timer) = (now, timer);
         // A standalone activity reports only one of the two.
         let shows = |flag, hides: bool| flag && !(self.is_standalone && hides);
@@ -246,6 +257,7 @@ impl Activity {
             return;
         }
         self.state = State::Waiting;
+        self.changes += 1;
         self.waits_until = now.later(failing.delay);
         if self.is_standalone && self.is_reset {
             self.restart();
@@ -281,12 +293,13 @@ impl Activity {
     }
 
     pub fn erase(&mut self) {
-        (self.details, self.details_were_erased) = (None, true);
+        (self.details, self.details_were_erased, self.has_beaten) = (None, true, false);
     }
 
     /// The activity is over.
     pub fn end(&mut self, state: State) {
         self.ended_running |= self.state == State::Running;
+        self.changes += 1;
         self.state_at_close = std::mem::replace(&mut self.state, state);
     }
 
@@ -298,6 +311,15 @@ impl Activity {
     pub fn ended_by(&mut self, state: State, identity: &str) -> (Answer, Effect) {
         self.end_by(state, identity);
         (Ok(Vec::new()), Effect::Ended)
+    }
+
+    pub fn count_heartbeat(&mut self) {
+        (self.heartbeats, self.has_beaten) = (self.heartbeats + 1, true);
+    }
+
+    /// Returns the time of the last heartbeat on the server's clock, if there was one.
+    pub fn beaten_at(&self) -> Option<Duration> {
+        self.has_beaten.then(|| self.started + self.beaten.since(self.began))
     }
 
     pub fn ids(&self) -> Ids {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use prost::Message;
 
 use super::{
-    request::{Answer, Refusal, number_of},
+    request::{Answer, Refusal, Request, number_of, token_of},
     temporal::{Activity, NAMESPACE_ID, SCHEDULED, State, Temporal},
 };
 use crate::{
@@ -16,7 +17,13 @@ use crate::{
             common::v1::WorkflowExecution,
             enums::v1::{ActivityExecutionStatus, PendingActivityState},
             history::v1::{self as history, history_event::Attributes},
-            workflow::v1::{PendingActivityInfo, WorkflowExecutionInfo},
+            workflow::v1::{
+                PendingActivityInfo, WorkflowExecutionInfo,
+                pending_activity_info::{
+                    PauseInfo,
+                    pause_info::{Manual, PausedBy},
+                },
+            },
             workflowservice::v1 as api,
         },
         server::api::token::v1::{ComponentRef, Task},
@@ -27,10 +34,45 @@ impl Temporal {
     pub fn describe(&self, ids: &Ids) -> Answer {
         let activity = self.activities.get(number_of(&ids.activity_id)).ok_or_else(Refusal::not_found)?;
         match (activity.is_standalone, ids.workflow_id.is_empty()) {
-            (true, true) => Ok(activity.describe_standalone()),
+            (true, true) => Ok(activity.describe_standalone(self.version)),
             (false, false) => Ok(activity.describe_workflow()),
             _ => Err(Refusal::not_found()),
         }
+    }
+
+    /// Returns whether a long poll is answered now.
+    pub fn has_news(&self, request: &Request) -> bool {
+        let find = |number: usize| self.activities.get(number);
+        match *request {
+            Request::NextChange { activity, token } => find(activity).is_none_or(|it| it.changes != token),
+            Request::NextEvents { activity, after } => {
+                find(activity).is_none_or(|it| it.events().len() > after || it.state == State::Terminated)
+            }
+            _ => true,
+        }
+    }
+
+    /// Describes a standalone activity if it has changed since the answer with this token.
+    pub fn next_change(&self, number: usize, token: u64) -> Answer {
+        let activity = self.activities.get(number).filter(|activity| activity.is_standalone);
+        let activity = activity.ok_or_else(Refusal::not_found)?;
+        match activity.changes == token {
+            true => Ok(api::DescribeActivityExecutionResponse::default().encode_to_vec()),
+            false => Ok(activity.describe_standalone(self.version)),
+        }
+    }
+
+    /// Returns the events of a workflow's history after so many. The token is empty if the workflow is closed.
+    pub fn next_events(&self, number: usize, after: usize) -> Answer {
+        let activity = self.activities.get(number).filter(|activity| !activity.is_standalone);
+        let activity = activity.ok_or_else(Refusal::not_found)?;
+        let events = activity.events().split_off(after);
+        let next_page_token = match activity.state {
+            State::Terminated => Bytes::new(),
+            _ => token_of((after + events.len()) as u64),
+        };
+        let history = (!events.is_empty()).then_some(history::History { events });
+        Ok(api::GetWorkflowExecutionHistoryResponse { history, next_page_token }.encode_to_vec())
     }
 
     pub fn history(&self, number: usize) -> Answer {
@@ -40,7 +82,7 @@ impl Temporal {
 }
 
 impl Activity {
-    fn describe_standalone(&self) -> Vec<u8> {
+    fn describe_standalone(&self, version: u32) -> Vec<u8> {
         let status = match self.state {
             State::Waiting if self.is_paused => ActivityExecutionStatus::Paused,
             State::Running | State::Waiting => ActivityExecutionStatus::Running,
@@ -59,11 +101,14 @@ impl Activity {
             attempt: self.attempt,
             last_worker_identity: self.last_identity.clone(),
             last_failure: self.last_failure.clone(),
+            last_heartbeat_time: self.beaten_at().map(timestamp),
+            state_transition_count: i64::try_from(self.changes).unwrap(),
+            total_heartbeat_count: if version < 32 { 0 } else { i64::try_from(self.heartbeats).unwrap() },
             ..ActivityExecutionInfo::default()
         };
         let run_id = self.ids().run_id;
-        api::DescribeActivityExecutionResponse { run_id, info: Some(info), ..Default::default() }
-            .encode_to_vec()
+        let long_poll_token = token_of(self.changes);
+        api::DescribeActivityExecutionResponse { run_id, info: Some(info), long_poll_token }.encode_to_vec()
     }
 
     fn describe_workflow(&self) -> Vec<u8> {
@@ -82,6 +127,8 @@ impl Activity {
                 ..ActivityOptions::default()
             }),
             last_failure: self.last_failure.clone(),
+            last_heartbeat_time: self.beaten_at().map(timestamp),
+            pause_info: self.is_paused.then(pause_info),
             ..PendingActivityInfo::default()
         };
         let answer = api::DescribeWorkflowExecutionResponse {
@@ -107,6 +154,17 @@ impl Activity {
 
     /// The server writes the start of an attempt to the history when the activity ends.
     fn history(&self) -> Vec<u8> {
+        let mut events = self.events();
+        events.reverse();
+        let history = history::History { events };
+        let answer = api::GetWorkflowExecutionHistoryReverseResponse {
+            history: Some(history),
+            ..api::GetWorkflowExecutionHistoryReverseResponse::default()
+        };
+        answer.encode_to_vec()
+    }
+
+    fn events(&self) -> Vec<history::HistoryEvent> {
         // If no attempt was running, the activity was cancelled between two attempts.
         let identity = if self.ended_running { self.last_identity.clone() } else { String::new() };
         let (scheduled_event_id, started_event_id) = (SCHEDULED, SCHEDULED + 1);
@@ -144,8 +202,18 @@ impl Activity {
             Attributes::ActivityTaskScheduledEventAttributes(history::ActivityTaskScheduledEventAttributes {
                 activity_id,
             });
-        let newest_first = [(SCHEDULED + 2, end), (SCHEDULED + 1, start), (SCHEDULED, Some(scheduled))];
-        let events = newest_first.into_iter().filter_map(|(event_id, attributes)| {
+        let cancel_requested = Attributes::ActivityTaskCancelRequestedEventAttributes(
+            history::ActivityTaskCancelRequestedEventAttributes { scheduled_event_id },
+        );
+        let cancel_requested = self.cancel_requested.then_some(cancel_requested);
+        // In the order in which they are written; the numbers don't matter.
+        let events = [
+            (SCHEDULED, Some(scheduled)),
+            (SCHEDULED + 3, cancel_requested),
+            (SCHEDULED + 1, start),
+            (SCHEDULED + 2, end),
+        ];
+        let events = events.into_iter().filter_map(|(event_id, attributes)| {
             let event_time = self.started_time();
             attributes.map(|attributes| history::HistoryEvent {
                 event_id,
@@ -153,12 +221,7 @@ impl Activity {
                 attributes: Some(attributes),
             })
         });
-        let history = history::History { events: events.collect() };
-        let answer = api::GetWorkflowExecutionHistoryReverseResponse {
-            history: Some(history),
-            ..api::GetWorkflowExecutionHistoryReverseResponse::default()
-        };
-        answer.encode_to_vec()
+        events.collect()
     }
 
     /// Returns the heartbeat timeout in the task of the attempt. For the activity of a workflow it is the one with which the activity was
@@ -209,9 +272,18 @@ impl Activity {
     }
 
     fn started_time(&self) -> Option<prost_types::Timestamp> {
-        (!self.started.is_zero()).then(|| prost_types::Timestamp {
-            seconds: i64::try_from(self.started.as_secs()).unwrap(),
-            nanos: i32::try_from(self.started.subsec_nanos()).unwrap(),
-        })
+        (!self.started.is_zero()).then(|| timestamp(self.started))
     }
+}
+
+fn timestamp(unix: Duration) -> prost_types::Timestamp {
+    prost_types::Timestamp {
+        seconds: i64::try_from(unix.as_secs()).unwrap(),
+        nanos: i32::try_from(unix.subsec_nanos()).unwrap(),
+    }
+}
+
+fn pause_info() -> PauseInfo {
+    let manual = Manual { identity: "operator".into(), reason: "to look at it".into() };
+    PauseInfo { paused_by: Some(PausedBy::Manual(manual)) }
 }

@@ -63,6 +63,8 @@ pub enum Fault {
     ResetActivity,
     /// A user changes the heartbeat timeout of an activity.
     ChangeTimeout,
+    /// A user terminates a standalone activity, or a workflow.
+    Terminate,
     /// The codec fails.
     CodecAway,
     /// The codec hangs.
@@ -120,7 +122,7 @@ impl Fault {
 
     /// Whether the library must keep its promises on time in spite of it. Without the codec it keeps the leases. By ids, nothing may be sent while a replica shows an earlier
     /// attempt.
-    fn is_harmless(self) -> bool {
+    pub fn is_harmless(self) -> bool {
         matches!(
             self,
             Fault::GoAway
@@ -128,17 +130,32 @@ impl Fault {
                 | Fault::Cancel
                 | Fault::Pause
                 | Fault::ResetActivity
+                | Fault::Terminate
                 | Fault::CodecAway
                 | Fault::CodecHangs
+                | Fault::Server(
+                    Misbehaviour::DeniesPolls | Misbehaviour::LimitsPolls | Misbehaviour::HastyPolls
+                )
         )
+    }
+
+    /// Whether long polls may show news late, or never.
+    pub fn delays_news(self) -> bool {
+        use Misbehaviour::{DeniesPolls, HastyPolls, LimitsPolls};
+        match self {
+            Fault::Server(DeniesPolls | LimitsPolls | HastyPolls) => true,
+            Fault::ChangeTimeout => false,
+            other => !other.is_harmless(),
+        }
     }
 
     /// Whether it leaves connections alone.
     pub fn keeps_connections(self) -> bool {
-        use Misbehaviour::{LaggingReplica, Slow};
+        use Misbehaviour::{DeniesPolls, HastyPolls, LaggingReplica, LimitsPolls, Slow};
         matches!(
             self,
-            Fault::Server(Slow(_) | LaggingReplica)
+            Fault::Server(Slow(_) | LaggingReplica | DeniesPolls | LimitsPolls | HastyPolls)
+                | Fault::Terminate
                 | Fault::ClockStep
                 | Fault::Cancel
                 | Fault::Pause
@@ -147,6 +164,22 @@ impl Fault {
                 | Fault::CodecAway
                 | Fault::CodecHangs
         )
+    }
+
+    /// The faults that concern activities that are followed.
+    pub fn of_following() -> [(u32, Fault); 8] {
+        use Misbehaviour::{DeniesPolls, HastyPolls, LimitsPolls};
+        [
+            // After a cancellation and a reset most other changes are refused.
+            (1, Fault::Cancel),
+            (8, Fault::Pause),
+            (1, Fault::ResetActivity),
+            (3, Fault::ChangeTimeout),
+            (1, Fault::Terminate),
+            (1, Fault::Server(DeniesPolls)),
+            (1, Fault::Server(LimitsPolls)),
+            (1, Fault::Server(HastyPolls)),
+        ]
     }
 
     async fn happen(self, world: &Arc<World>, process: &Arc<Process>, time: Duration) {
@@ -240,6 +273,9 @@ impl Fault {
             Fault::Cancel => {
                 let _ = operate_on_one(world, Operation::Cancel);
             }
+            Fault::Terminate => {
+                let _ = operate_on_one(world, Operation::Terminate);
+            }
             Fault::Pause => {
                 let Some(number) = operate_on_one(world, Operation::Pause) else { return };
                 sleep(time).await;
@@ -288,6 +324,8 @@ fn operate(world: &World, number: usize, operation: Operation) {
         let outcome = done.map_or_else(|refusal| refusal.message, |_| "ok");
         format!("an operator: {operation:?} of a{number}: {outcome}")
     });
+    world.server.has_changed(number);
+    world.following.gives_reason(number);
     world.server.changed.notify_one();
 }
 
@@ -315,13 +353,9 @@ async fn source(world: Arc<World>, process: Arc<Process>) {
         let fault = world.pick(&plan.faults);
         let time = world.time_between(Duration::from_millis(20), plan.longest_fault);
         world.log(Lane::World, || format!("{fault:?} for up to {:.3} s", time.as_secs_f64()));
-        if fault.is_harmless() {
-            fault.happen(&world, &process, time).await;
-        } else {
-            world.fault_begins();
-            fault.happen(&world, &process, time).await;
-            world.fault_ends();
-        }
+        world.fault_begins(fault);
+        fault.happen(&world, &process, time).await;
+        world.fault_ends(fault);
         world.log(Lane::World, || format!("{fault:?} is over"));
     }
 }

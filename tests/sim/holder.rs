@@ -80,6 +80,7 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
     // The details from the hand-over are out of date when the activity is opened again.
     let knows_details = is_first && !world.chance(world.plan.unknown);
     let has_pulse = world.chance(world.plan.pulse);
+    let follows = world.chance(world.plan.follow);
     let stall_timeout = match world.chance(STALLS) {
         true => time_of(world, task).mul_f64(0.5),
         false => Duration::ZERO,
@@ -98,10 +99,11 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
         attempt: if is_by_ids { activity.attempt } else { 0 },
         has_codec: world.plan.codec.is_some(),
         verify: world.chance(0.3),
+        follow_server: follows,
         ..OpenOptions::new()
     };
     let opened = Activity::open(&token, options, Moment::now())?;
-    let due = opened.due();
+    let due = if opened.may_be_followed() { Moment::now() } else { opened.due() };
     let handle = process.activities().registry.insert(opened)?;
     process.activities().wake_at(handle, due);
     let held = Held {
@@ -109,6 +111,7 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
         attempt: activity.identity(),
         has_pulse: has_pulse && stall_timeout.is_zero(),
         is_by_ids,
+        follows,
         since: Instant::now(),
         is_from_start: is_first
             && knows_timeout
@@ -120,16 +123,18 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
     process.watch(*number, handle)?;
     world.log(Lane::Client, || {
         format!(
-            "open a{number} attempt {}{} (timeout {} ms{}, {}, {})",
+            "open a{number} attempt {}{} (timeout {} ms{}, {}, {}, {})",
             activity.attempt,
             if is_by_ids { " by ids" } else { "" },
             activity.timeout.as_millis(),
             if knows_timeout { "" } else { ", not given" },
             if knows_details { "with details" } else { "details not given" },
             if has_pulse { "pulse" } else { "no pulse" },
+            if follows { "followed" } else { "not followed" },
         )
     });
     world.forget_ending(*number);
+    world.following.opened(*number);
     world.hold(*number, Some(held));
     Ok(held)
 }
@@ -196,6 +201,7 @@ async fn step(
     let timeout = call_timeout(world);
     let what = |verb: &str| format!("{verb} a{number} attempt {}", attempt.number);
     let choices = if world.plan.shape == Shape::Flood { &FLOOD[..] } else { &STEPS[..] };
+    world.following.gives_reason(number);
     let outcome = match world.pick(choices) {
         Step::Burst => {
             let count = world.between(2, LONGEST_BURST);
@@ -235,6 +241,7 @@ async fn step(
             // The outcome of each is checked, also of those before the last.
             let mut submitted = Vec::new();
             while world.chance(world.plan.submitted * SEVERAL) {
+                world.following.gives_reason(number);
                 submitted
                     .extend(submit(world, process, what("flush"), call_timeout(world), flush(handle)).await);
             }

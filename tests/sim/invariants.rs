@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     faults::Fault,
+    following,
     plan::Shape,
     process::Process,
     request::number_of,
@@ -59,6 +60,8 @@ pub struct Held {
     /// Whether beats are to keep the lease without records.
     pub has_pulse: bool,
     pub is_by_ids: bool,
+    /// Whether it was opened with `follow_server`.
+    pub follows: bool,
     pub since: Instant,
     /// Whether it was opened as the attempt began, with all that the library asks for.
     pub is_from_start: bool,
@@ -88,7 +91,7 @@ impl End {
 
 impl Held {
     /// How many requests a beat takes, one after the other: by ids the activity is described first.
-    fn requests_per_beat(&self) -> u32 {
+    pub fn requests_per_beat(&self) -> u32 {
         if self.is_by_ids { 2 } else { 1 }
     }
 }
@@ -130,6 +133,8 @@ pub fn applied(world: &World, request: &Request, answer: &Answer, effect: &Effec
     else {
         return;
     };
+    let timeout = lock(&world.server.temporal).activities[subject.activity].shortest_timeout;
+    following::beat_applied(world, subject.activity, timeout);
     // By ids the server doesn't compare attempts, and with a token of a workflow's activity it compares only their numbers, which start
     // over with a reset. So the details may be those of a late beat of an earlier attempt. The holder of this attempt's token never
     // received them.
@@ -307,7 +312,7 @@ fn may_be_mistaken(world: &World, activity: &Activity) -> bool {
     is_ambiguous && world.plan.has(Fault::Server(Misbehaviour::LaggingReplica))
 }
 
-fn is_over(activity: &Activity, attempt: Attempt) -> bool {
+pub fn is_over(activity: &Activity, attempt: Attempt) -> bool {
     activity.state != State::Running || activity.identity() != attempt
 }
 
@@ -320,6 +325,7 @@ struct Seen {
     reported: Option<(Handle, Signals)>,
     /// Signals that the watch hasn't reported, and since when.
     unreported: Option<(Handle, Signals, Duration)>,
+    unknown: following::Unknown,
 }
 
 /// Checks the client's state at regular intervals.
@@ -337,6 +343,8 @@ pub async fn watch(world: Arc<World>, process: Arc<Process>) {
         for (number, seen) in seen.iter_mut().enumerate() {
             if let Some(held) = world.held(number) {
                 check_activity(&world, &process, number, held, seen);
+            } else {
+                following::check_unheld(&world, number, &mut seen.unknown);
             }
         }
     }
@@ -348,12 +356,14 @@ fn check_connections(world: &World, process: &Process) {
     let longest = world.plan.timeouts_ms.iter().max().copied().unwrap_or(0);
     let longest = Duration::from_millis(longest).max(LONGEST_TRY_WITHOUT_TIMEOUT) + LONGEST_END;
     let replaced = process.replacements_within(longest) + world.server.goaways_within(longest);
-    if open > MOST_CONNECTIONS + replaced {
+    // The long polls have another connection.
+    let links = if world.plan.follow > 0.0 { 2 } else { 1 };
+    if open > MOST_CONNECTIONS * links + replaced * links {
         world.violated("connections_are_bounded", format!("{open} connections are open"));
     }
     let made = world.network.made();
-    if world.plan.keeps_connections() && made > 1 {
-        let text = format!("{made} connections were made, and nothing was wrong with the first");
+    if world.plan.keeps_connections() && made > links {
+        let text = format!("{made} connections were made, and nothing was wrong with the ones before");
         world.violated("a_slow_server_costs_no_connection", text);
     }
 }
@@ -393,6 +403,7 @@ fn check_activity(world: &World, process: &Process, number: usize, held: Held, s
     if signals.contains(Signals::GONE) && !is_over && !may_be_mistaken(world, &at_server) {
         world.violated("gone_only_when_over", format!("a{number} is GONE, and its attempt runs"));
     }
+    following::check(world, (number, held), (signals, &info), &at_server, &mut seen.unknown);
     // A handle that is being closed is in no watch.
     if process.activities().registry.with_open(held.handle, |_| ()).is_ok() {
         check_report(world, number, held.handle, signals, seen);

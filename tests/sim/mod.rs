@@ -8,6 +8,7 @@ mod codec;
 mod compare;
 mod description;
 mod faults;
+mod following;
 mod holder;
 mod invariants;
 mod memory;

@@ -51,9 +51,15 @@ impl Activity {
             return refused;
         }
         match operation {
-            Operation::Terminate => self.end(State::Terminated),
+            Operation::Terminate => {
+                self.end(State::Terminated);
+                return DONE;
+            }
             _ if self.cancel_requested => return refused,
-            Operation::Cancel if self.state == State::Waiting => self.end(State::Cancelled),
+            Operation::Cancel if self.state == State::Waiting => {
+                self.end(State::Cancelled);
+                return DONE;
+            }
             Operation::Cancel => {
                 self.cancel_requested = true;
                 (self.is_paused, self.is_reset, self.erases_details) = (false, false, false);
@@ -74,6 +80,7 @@ impl Activity {
             }
             Operation::SetTimeout(timeout) => self.set_timeout(timeout),
         }
+        self.changes += 1;
         DONE
     }
 

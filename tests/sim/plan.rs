@@ -60,6 +60,8 @@ pub struct Plan {
     pub by_ids: f64,
     /// How often the holder isn't given the heartbeat timeout, or the details of the attempt before.
     pub unknown: f64,
+    /// How often an activity is opened with `follow_server`.
+    pub follow: f64,
     /// How often the thread of a call is preempted when it releases a lock.
     pub preemption: f64,
     /// How often a call is submitted, and not waited for in its own thread.
@@ -87,7 +89,27 @@ impl Plan {
             91..=92 => Self::flood(seed, &mut random),
             _ => Self::long(seed, &mut random),
         };
-        plan.with_codec(&mut random)
+        plan.with_codec(&mut random).with_following(&mut random)
+    }
+
+    /// In half of the runs activities are followed. In a third of these nothing delays news.
+    fn with_following(mut self, random: &mut Rng) -> Self {
+        self.follow = random.choice([0.0, 0.0, 0.5, 1.0]).unwrap();
+        if self.follow > 0.0 && self.shape == Shape::Flood {
+            // Each beat of a standalone activity ends a long poll.
+            (self.follow, self.version) = (1.0, NEWEST);
+        } else if self.follow > 0.0 {
+            let is_good = random.u32(..3) == 0;
+            let faults = Fault::of_following().map(|(weight, fault)| (random.u32(..=weight), fault));
+            self.faults.extend(faults.into_iter().filter(|(weight, _)| *weight > 0));
+            if is_good {
+                self.faults.retain(|(_, fault)| !fault.delays_news());
+                // News must arrive long before the next beat, so that the promise can be broken.
+                self.longest_answer = self.longest_answer.min(0.05);
+                self.longest_fault = self.longest_fault.min(Duration::from_secs(10));
+            }
+        }
+        self
     }
 
     /// How many rounds the codec needs for all activities: it works for some at a time.
@@ -173,6 +195,7 @@ impl Plan {
             one_call,
             by_ids,
             unknown,
+            follow: 0.0,
             preemption,
             submitted,
             takers: 1 + usize::from(seed % 2 == 1),
@@ -262,11 +285,12 @@ impl Plan {
         if self.applies_late {
             plans.push(Plan { applies_late: false, ..self.clone() });
         }
-        let parts: [fn(&mut Plan) -> &mut f64; 6] = [
+        let parts: [fn(&mut Plan) -> &mut f64; 7] = [
             |plan| &mut plan.longest_answer,
             |plan| &mut plan.one_call,
             |plan| &mut plan.by_ids,
             |plan| &mut plan.unknown,
+            |plan| &mut plan.follow,
             |plan| &mut plan.preemption,
             |plan| &mut plan.submitted,
         ];

@@ -321,6 +321,20 @@ MISTAKES = [
         ("memory_is_bounded",),
     ),
     Mistake(
+        "a heartbeat counts as news",
+        "src/activity/follow.rs",
+        "last.as_ref().is_some_and(|last| shown.has_news_since(last));",
+        "last.as_ref().is_some_and(|last| shown.has_news_since(last) || PLANTED);",
+        ("beats_have_a_reason",),
+    ),
+    Mistake(
+        "an ended activity keeps its long poll",
+        "src/activity/follow.rs",
+        "if members.list.is_empty() {",
+        "if members.list.is_empty() && !PLANTED {",
+        ("long_polls_end",),
+    ),
+    Mistake(
         "a request that has ended is counted twice",
         "src/activity/scheduler.rs",
         "self.in_flight -= released.in_flight;",

@@ -1,5 +1,6 @@
 //! Reads what a client sends.
 
+use bytes::Bytes;
 use prost::{Message, Name};
 
 use super::temporal::record_in;
@@ -58,6 +59,16 @@ pub enum Request {
     Describe(Ids),
     /// The history of a workflow, the newest events first.
     History(usize),
+    /// Waits until a standalone activity has changed since the answer with this token.
+    NextChange {
+        activity: usize,
+        token: u64,
+    },
+    /// Waits for the events of a workflow's history after so many.
+    NextEvents {
+        activity: usize,
+        after: usize,
+    },
     /// A request with a token that can't be parsed, or with a failure without a kind.
     Malformed(&'static str),
     Other,
@@ -154,7 +165,18 @@ impl Request {
             }
             "DescribeActivityExecution" => {
                 let request: api::DescribeActivityExecutionRequest = decode(message);
-                Request::Describe(Ids { activity_id: request.activity_id, ..Ids::default() })
+                match number_in(&request.long_poll_token) {
+                    None => Request::Describe(Ids { activity_id: request.activity_id, ..Ids::default() }),
+                    Some(token) => Request::NextChange { activity: number_of(&request.activity_id), token },
+                }
+            }
+            "GetWorkflowExecutionHistory" => {
+                let request: api::GetWorkflowExecutionHistoryRequest = decode(message);
+                let after = number_in(&request.next_page_token).unwrap_or(0);
+                Request::NextEvents {
+                    activity: number_of(&request.execution.unwrap_or_default().workflow_id),
+                    after: usize::try_from(after).unwrap(),
+                }
             }
             "GetWorkflowExecutionHistoryReverse" => {
                 let request: api::GetWorkflowExecutionHistoryReverseRequest = decode(message);
@@ -191,8 +213,14 @@ impl Request {
         match self {
             Request::Describe(ids) => Some(number_of(&ids.activity_id)),
             Request::History(number) => Some(*number),
+            Request::NextChange { activity, .. } | Request::NextEvents { activity, .. } => Some(*activity),
             _ => self.ordered().map(|subject| subject.activity),
         }
+    }
+
+    /// Returns whether the server may answer late, because it waits for news.
+    pub fn is_long_poll(&self) -> bool {
+        matches!(self, Request::NextChange { .. } | Request::NextEvents { .. })
     }
 
     /// Returns a short description for the trace.
@@ -214,6 +242,8 @@ impl Request {
             Request::Cancel(subject, _) => format!("cancel {}", of(subject)),
             Request::Describe(ids) => format!("describe {}", ids.activity_id),
             Request::History(number) => format!("history of a{number}"),
+            Request::NextChange { activity, token } => format!("next change of a{activity} after {token}"),
+            Request::NextEvents { activity, after } => format!("events of a{activity} after {after}"),
             Request::Malformed(why) => (*why).into(),
             Request::Other => "other".into(),
         }
@@ -234,6 +264,16 @@ fn of_a_kind(failure: Option<Failure>) -> Result<Option<Failure>, &'static str> 
 
 fn shown(details: Option<&Payloads>) -> String {
     record_in(details).map_or("none".into(), |record| record.to_string())
+}
+
+/// Returns the token of a long poll.
+pub fn token_of(number: u64) -> Bytes {
+    number.to_string().into()
+}
+
+/// Returns the number in the token of a long poll, if there is one.
+fn number_in(token: &[u8]) -> Option<u64> {
+    std::str::from_utf8(token).ok()?.parse().ok()
 }
 
 /// The number in `a7`, `w7` or `r7`.

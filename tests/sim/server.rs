@@ -15,10 +15,11 @@ use http::{HeaderMap, HeaderValue, Request as HttpRequest, Response};
 use tokio::{
     sync::Notify,
     task::AbortHandle,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{
+    following,
     invariants::{self, End},
     network::{Pipes, ServerEnd},
     temporal::{Activity, Answer, Effect, Refusal, Request, Temporal},
@@ -36,6 +37,8 @@ const ANSWER_GROWTH: f64 = 1.15;
 const LONGEST_SLACK: Duration = Duration::from_secs(10);
 /// What the client's own timers and threads may take of it.
 const CLIENT_DELAY: Duration = Duration::from_millis(50);
+/// How long a long poll waits for news.
+const LONG_POLL: Duration = Duration::from_secs(20);
 /// How long a server takes for a request that concerns no activity with a timeout.
 const USUAL_ANSWER: Duration = Duration::from_millis(500);
 
@@ -48,6 +51,10 @@ pub struct Server {
     pub changed: Notify,
     thawed: Notify,
     in_flight: Mutex<Vec<Arc<InFlight>>>,
+    /// The long polls that it has and hasn't answered.
+    polls: Mutex<Vec<Arc<InFlight>>>,
+    /// Wakes the long polls of an activity.
+    news: Mutex<HashMap<usize, Arc<Notify>>>,
     /// How long the last answer took, by the number of the activity and whether it was to a beat.
     answers: Mutex<HashMap<(usize, bool), Duration>>,
     /// When it sent a GOAWAY.
@@ -92,6 +99,12 @@ pub enum Misbehaviour {
     Garbles,
     /// Describes an activity as it was before its current attempt.
     LaggingReplica,
+    /// Doesn't permit long polls.
+    DeniesPolls,
+    /// Has too many long polls.
+    LimitsPolls,
+    /// Answers long polls without waiting for news.
+    HastyPolls,
 }
 
 /// A heartbeat or an ending that the server has and hasn't answered.
@@ -180,12 +193,49 @@ impl Server {
         }
     }
 
+    /// Returns the long polls of an activity, or of all, that the client hasn't given up as far as the server can know.
+    pub fn polls(&self, activity: Option<usize>) -> usize {
+        let polls = lock(&self.polls).clone();
+        let is_open = |poll: &&Arc<InFlight>| {
+            let mut context = Context::from_waker(Waker::noop());
+            let is_cancelled = lock(&poll.respond).poll_reset(&mut context).is_ready();
+            poll.recheck.notify_one();
+            !is_cancelled && !poll.pipes.client_has_closed()
+        };
+        let is_of_it = |poll: &&Arc<InFlight>| activity.is_none_or(|activity| poll.activity == activity);
+        polls.iter().filter(is_of_it).filter(is_open).count()
+    }
+
+    fn news_of(&self, activity: usize) -> Arc<Notify> {
+        lock(&self.news).entry(activity).or_default().clone()
+    }
+
+    /// Notes that an activity has changed.
+    pub fn has_changed(&self, activity: usize) {
+        if let Some(news) = lock(&self.news).get(&activity) {
+            news.notify_waiters();
+        }
+    }
+
+    /// Waits until a long poll has news, or the server's time limit is over.
+    async fn until_news(&self, request: &Request) {
+        let Some(activity) = request.activity() else { return };
+        let (end, news) = (Instant::now() + LONG_POLL, self.news_of(activity));
+        loop {
+            let changed = news.notified();
+            if lock(&self.temporal).has_news(request) || timeout_at(end, changed).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Ends the process. All connections end with it.
     pub fn crash(&self) {
         let mut state = lock(&self.state);
         state.down += 1;
         state.tasks.drain(..).for_each(|task| task.abort());
         lock(&self.in_flight).clear();
+        lock(&self.polls).clear();
     }
 
     /// Returns how many times it sent a GOAWAY in this time.
@@ -306,7 +356,7 @@ async fn answer(
 
     let respond = Arc::new(Mutex::new(respond));
     let in_flight = Arc::new(InFlight {
-        activity: request.ordered().map_or(usize::MAX, |subject| subject.activity),
+        activity: request.activity().unwrap_or(usize::MAX),
         request: request.clone(),
         pipes: pipes.clone(),
         respond: respond.clone(),
@@ -319,6 +369,10 @@ async fn answer(
         check_order(&world, &in_flight);
         lock(&world.server.in_flight).push(in_flight.clone());
     }
+    if request.is_long_poll() {
+        lock(&world.server.polls).push(in_flight.clone());
+        following::poll_arrived(&world, in_flight.activity);
+    }
     let reply = async {
         match world.server.accepts(&head.headers) {
             true => reply(&world, &pipes, &request).await,
@@ -330,6 +384,7 @@ async fn answer(
     let reply = async { timeout(limit(&head.headers), reply).await.unwrap_or(expired) };
     let answered = within_cancellation(&in_flight, reply).await;
     lock(&world.server.in_flight).retain(|other| !Arc::ptr_eq(other, &in_flight));
+    lock(&world.server.polls).retain(|other| !Arc::ptr_eq(other, &in_flight));
     match answered {
         None => world.log(Lane::Server, || format!("#{} cancelled: {}", pipes.number, request.words())),
         Some(reply) => {
@@ -378,7 +433,13 @@ async fn reply(world: &World, pipes: &Pipes, request: &Request) -> Answer {
             return Err(Refusal::plain(tonic::Code::NotFound, "no such route"));
         }
         Some(Misbehaviour::Loses) => std::future::pending().await,
-        Some(Misbehaviour::LaggingReplica) => {
+        Some(Misbehaviour::DeniesPolls) if request.is_long_poll() => {
+            return Err(Refusal::plain(tonic::Code::PermissionDenied, "no permission"));
+        }
+        Some(Misbehaviour::LimitsPolls) if request.is_long_poll() => return Err(Refusal::rate_limited()),
+        Some(Misbehaviour::HastyPolls) => {}
+        _ if request.is_long_poll() => world.server.until_news(request).await,
+        Some(Misbehaviour::LaggingReplica) if !request.is_long_poll() => {
             if let Some(answer) = world.server.describe_lagging(request, Moment::now()) {
                 return answer;
             }
@@ -410,6 +471,9 @@ async fn reply(world: &World, pipes: &Pipes, request: &Request) -> Answer {
         world.note_ending(number, ending);
     }
     // A beat only moves the timer to a later time.
+    if let (false, Some(number)) = (matches!(effect, Effect::Nothing), request.activity()) {
+        world.server.has_changed(number);
+    }
     if !matches!(effect, Effect::Heartbeat { .. }) {
         world.server.changed.notify_one();
     }

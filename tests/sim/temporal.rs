@@ -71,6 +71,8 @@ impl Temporal {
             }
             Request::Describe(ids) => nothing(self.describe(ids)),
             Request::History(number) => nothing(self.history(*number)),
+            Request::NextChange { activity, token } => nothing(self.next_change(*activity, *token)),
+            Request::NextEvents { activity, after } => nothing(self.next_events(*activity, *after)),
             Request::Malformed(why) => nothing(Err(Refusal::plain(tonic::Code::InvalidArgument, why))),
             Request::Other => nothing(Err(Refusal::plain(tonic::Code::Unimplemented, "unknown"))),
             Request::Heartbeat(subject, details) => match self.fits(details.as_ref()) {
@@ -140,6 +142,7 @@ impl Temporal {
                     version < 32 && (is_by_ids || (is_standalone && activity.goes_on_after(&failing)));
                 if let Some(details) = payloads.clone().filter(|_| fits && !loses) {
                     activity.details = Some(details);
+                    activity.count_heartbeat();
                 }
                 activity.attempt_failed(failing, now);
                 let failures = if fits { Vec::new() } else { vec![Failure::default()] };

@@ -6,6 +6,7 @@ use tokio::time::sleep;
 
 use super::{
     invariants,
+    plan::Shape,
     process::Process,
     temporal::Activity,
     trace::Lane,
@@ -17,6 +18,9 @@ use crate::sys::clock::Moment;
 const MOST_ATTEMPTS: i32 = 20;
 /// The identity of the worker that starts attempts.
 const WORKER: &str = "worker";
+/// How many activities are standalone. The long polls of these show more.
+const STANDALONE: f64 = 0.3;
+const STANDALONE_IF_FOLLOWED: f64 = 0.6;
 /// The first version with standalone activities.
 const FIRST_WITH_STANDALONE: u32 = 31;
 /// The longest pause before the next attempt starts.
@@ -26,7 +30,12 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 pub fn schedule(world: &Arc<World>, number: usize) {
     let timeouts: Vec<_> = world.plan.timeouts_ms.iter().map(|timeout| (1, *timeout)).collect();
     let timeout = Duration::from_millis(world.pick(&timeouts));
-    let is_standalone = world.chance(0.3) && world.plan.version >= FIRST_WITH_STANDALONE;
+    let share = match world.plan.shape {
+        Shape::Flood if world.plan.follow > 0.0 => 1.0,
+        _ if world.plan.follow > 0.0 => STANDALONE_IF_FOLLOWED,
+        _ => STANDALONE,
+    };
+    let is_standalone = world.chance(share) && world.plan.version >= FIRST_WITH_STANDALONE;
     let mut temporal = lock(&world.server.temporal);
     temporal.version = world.plan.version;
     temporal.activities.push(Activity::new(number, is_standalone, timeout, MOST_ATTEMPTS));
@@ -62,6 +71,7 @@ fn expire(world: &Arc<World>, process: &Process, activity: &Activity, now: Momen
     world.log(Lane::Server, || format!("a{} attempt {} times out", activity.number, activity.attempt));
     invariants::timer_fires(world, process, activity);
     lock(&world.server.temporal).activities[activity.number].time_out(now);
+    world.server.has_changed(activity.number);
     world.server.changed.notify_one();
 }
 
@@ -87,6 +97,7 @@ fn start(world: &Arc<World>, number: usize, now: Moment) {
             world.log(Lane::Server, || format!("a{number} attempt {} starts", activity.attempt));
         }
         drop(temporal);
+        world.server.has_changed(number);
         world.server.changed.notify_one();
     });
 }

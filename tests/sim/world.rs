@@ -16,6 +16,8 @@ use tokio::{sync::Notify, time::Instant};
 use super::{
     blocking::{self, Blocking, Wait},
     codec,
+    faults::Fault,
+    following,
     invariants::{End, Held},
     memory,
     network::Network,
@@ -54,12 +56,15 @@ pub struct World {
     pub network: Network,
     pub server: Server,
     pub codec: codec::State,
+    pub following: following::State,
     pub trace: Trace,
     started: Instant,
     random: Mutex<Rng>,
     /// For how long the client's machine was suspended so far.
     suspended: Mutex<Duration>,
     weather: Mutex<Weather>,
+    /// Whether there are faults that delay news of long polls.
+    news_weather: Mutex<Weather>,
     violation: Mutex<Option<Violation>>,
     /// The activities that the client holds open.
     held: Mutex<HashMap<usize, Held>>,
@@ -105,6 +110,21 @@ struct Weather {
     good_since: Option<Instant>,
 }
 
+impl Weather {
+    fn clear(&mut self) {
+        self.active -= 1;
+        self.good_since = Some(Instant::now());
+    }
+
+    fn good_for(&self) -> Duration {
+        match self.good_since {
+            _ if self.active > 0 => Duration::ZERO,
+            Some(since) => since.elapsed(),
+            None => Duration::MAX,
+        }
+    }
+}
+
 impl World {
     /// Made in the context of the simulation's runtime.
     pub fn new(plan: Plan, trace: Trace) -> Arc<Self> {
@@ -112,11 +132,13 @@ impl World {
             network: Network::new(&plan),
             server: Server::default(),
             codec: codec::State::default(),
+            following: following::State::default(),
             trace,
             started: Instant::now(),
             random: Mutex::new(Rng::with_seed(plan.seed)),
             suspended: Mutex::default(),
             weather: Mutex::default(),
+            news_weather: Mutex::default(),
             clock_step: Mutex::default(),
             endings: Mutex::default(),
             endings_arrived: Mutex::default(),
@@ -193,25 +215,28 @@ impl World {
     }
 
     /// A fault begins.
-    pub fn fault_begins(&self) {
-        lock(&self.weather).active += 1;
+    pub fn fault_begins(&self, fault: Fault) {
+        self.weathers_of(fault).for_each(|weather| lock(weather).active += 1);
     }
 
     /// A fault is over.
-    pub fn fault_ends(&self) {
-        let mut weather = lock(&self.weather);
-        weather.active -= 1;
-        weather.good_since = Some(Instant::now());
+    pub fn fault_ends(&self, fault: Fault) {
+        self.weathers_of(fault).for_each(|weather| lock(weather).clear());
+    }
+
+    fn weathers_of(&self, fault: Fault) -> impl Iterator<Item = &Mutex<Weather>> {
+        let weathers = [(!fault.is_harmless(), &self.weather), (fault.delays_news(), &self.news_weather)];
+        weathers.into_iter().filter_map(|(counts, weather)| counts.then_some(weather))
     }
 
     /// For how long no fault has been active.
     pub fn good_for(&self) -> Duration {
-        let weather = lock(&self.weather);
-        match weather.good_since {
-            _ if weather.active > 0 => Duration::ZERO,
-            Some(since) => since.elapsed(),
-            None => Duration::MAX,
-        }
+        lock(&self.weather).good_for()
+    }
+
+    /// For how long no fault has been active that delays news of long polls.
+    pub fn news_good_for(&self) -> Duration {
+        lock(&self.news_weather).good_for()
     }
 
     /// Whether there was no fault at all so far.

@@ -72,6 +72,10 @@ def standalone(message: api.DescribeActivityExecutionResponse) -> list[object]:
             "timeout": info.heartbeat_timeout.ToMilliseconds(),
             "failure": info.last_failure.message,
             "identity": info.last_worker_identity,
+            "changes": info.state_transition_count,
+            "heartbeats": info.total_heartbeat_count,
+            "has beaten": info.HasField("last_heartbeat_time"),
+            "has a token for long polls": bool(message.long_poll_token),
         }
     ]
 

@@ -372,6 +372,7 @@ pub unsafe extern "C" fn thb_activity_report_cancelled(
 /// Thread-safe; calls of other threads that wait with the handle return THB_INVALID_HANDLE. Blocks at most timeout_ms.
 /// Returns THB_OK; THB_INVALID_HANDLE, THB_FORKED; THB_INVALID_ARGUMENT: timeout_ms is out of range, and nothing was
 /// done; and, if the last record couldn't be sent or was dropped, the status of that failure, for example THB_TIMEOUT.
+/// THB_ENDED: the record was made after the library had failed the stalled attempt (stall_action).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_activity_close(
     activity: thb_activity_t,

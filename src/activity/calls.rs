@@ -106,9 +106,11 @@ impl Closing {
             // The attempt is over: the last record is lost.
             (Err(over), _) => Err(over),
         };
+        let has_lost_record =
+            activities.registry.with(handle, |activity| activity.has_lost_record()).unwrap_or(false);
         match flushed {
             // Another thread ended the activity: there is nothing more to send.
-            Err(error) if error.status() == Status::Ended => Ok(()),
+            Err(error) if error.status() == Status::Ended && !has_lost_record => Ok(()),
             flushed => flushed,
         }
     }

@@ -279,6 +279,17 @@ impl Activities {
         }
     }
 
+    /// Returns when a handle was closed.
+    async fn until_closed(&self, handle: Handle) {
+        loop {
+            let woken = self.give_up.notified();
+            if self.registry.with(handle, |_| ()).is_err() {
+                return;
+            }
+            woken.await;
+        }
+    }
+
     /// Notes the beginning of a call, for [`Activities::explain`].
     pub fn begin_call(&self) -> Began {
         Began { closings: self.closings.load(Ordering::Acquire) }

@@ -1,6 +1,6 @@
 //! Reports a stall: gets the stacks of the process, logs them, and fails the attempt if its options ask for that.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -15,7 +15,12 @@ use super::{
 use crate::{
     client::{Client, Ending},
     model::{
-        attempt::Ids, deadline::Deadline, error::Result, failure::Report, payload::Payloads, status::Status,
+        attempt::Ids,
+        deadline::{Deadline, unless_stopped},
+        error::Result,
+        failure::Report,
+        payload::Payloads,
+        status::Status,
     },
     runtime,
     sys::{blocking, clock::Moment, stack_dump, sync::AsyncMutex},
@@ -64,8 +69,14 @@ impl Activities {
             call: EndingCall::of_stall(self, handle, client.clone()),
             is_done: false,
         };
-        let outcome = self.report(handle, &client, &ending.call).await;
-        ending.finish(outcome);
+        let outcome = {
+            let report = pin!(self.report(handle, &client, &ending.call));
+            // A report that arrives after the handle was closed could end another attempt.
+            unless_stopped(report, self.until_closed(handle)).await
+        };
+        if let Some(outcome) = outcome {
+            ending.finish(outcome);
+        }
     }
 
     async fn report(&self, handle: Handle, client: &Client, call: &EndingCall) -> Result<()> {

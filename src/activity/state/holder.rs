@@ -229,7 +229,8 @@ impl Activity {
 
     /// Returns what the ending call sends. Returns `None` during a beat, because the beat must not arrive after the
     /// call.
-    pub fn may_end(&self, now: Moment) -> Result<Option<End>> {
+    pub fn may_end(&mut self, now: Moment) -> Result<Option<End>> {
+        self.note_reported();
         match self.lifecycle {
             Lifecycle::Gone if !self.has_failed_to_end => Err(self.gone()),
             _ if self.in_flight => Ok(None),

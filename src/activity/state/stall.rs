@@ -38,6 +38,8 @@ pub struct Extras {
     next_report: Moment,
     /// Whether the failure couldn't be reported. Then the pulse stops, so that the server times the attempt out.
     is_undelivered: bool,
+    /// The newest record that the report carries.
+    reported: u64,
     /// Whether the ending call in progress reports the stall, or the ending call that has ended the activity.
     ends_by_stall: bool,
 }
@@ -53,6 +55,7 @@ impl Extras {
             status: Box::default(),
             next_report: Moment::NEVER,
             is_undelivered: false,
+            reported: 0,
             ends_by_stall: false,
         }
     }
@@ -169,6 +172,20 @@ impl Activity {
             extras.ends_by_stall = true;
         }
         Ok(())
+    }
+
+    /// Notes which record an ending carries that is sent now.
+    pub(super) fn note_reported(&mut self) {
+        let newest = self.ready();
+        if let Some(extras) = &mut self.extras {
+            extras.reported = newest;
+        }
+    }
+
+    /// Returns whether a record was made after the report of the stall was sent, which has ended the attempt.
+    pub fn has_lost_record(&self) -> bool {
+        let is_newer = |extras: &Extras| self.records.newest() > extras.reported;
+        self.has_ended_by_stall() && self.extras.as_deref().is_some_and(is_newer)
     }
 
     /// Schedules another report of the stall, because this one failed.

@@ -684,6 +684,7 @@ thb_status_t thb_activity_report_cancelled(thb_activity_t activity,
 // Thread-safe; calls of other threads that wait with the handle return THB_INVALID_HANDLE. Blocks at most timeout_ms.
 // Returns THB_OK; THB_INVALID_HANDLE, THB_FORKED; THB_INVALID_ARGUMENT: timeout_ms is out of range, and nothing was
 // done; and, if the last record couldn't be sent or was dropped, the status of that failure, for example THB_TIMEOUT.
+// THB_ENDED: the record was made after the library had failed the stalled attempt (stall_action).
 thb_status_t thb_activity_close(thb_activity_t activity, uint32_t timeout_ms, struct thb_error_t **error_out);
 
 // Opens a watch: one waiter for the signals of any number of activities, for event loops.

@@ -81,12 +81,15 @@ fn first_ending_wins() {
     let mut story = stalled(StallAction::Fail);
     story.activity.begin_stall_ending().unwrap();
     assert_eq!(story.activity.begin_ending().unwrap_err().status(), Status::Ended);
+    story.activity.may_end(story.now).unwrap().unwrap();
+    assert!(!story.activity.has_lost_record());
     // The hung work continues just now.
     story.record("2");
     story.activity.finish_ending(&Ok(()), story.now);
     let ended = story.activity.record(Encoding::Json, b"3", LIMIT, story.now).unwrap_err();
     assert_eq!(ended.status(), Status::Ended);
     assert!(ended.message().contains("stall_timeout_ms"), "{ended}");
+    assert!(story.activity.has_lost_record(), "close reports it");
     assert!(story.has(Signals::GONE), "its other threads must stop");
     assert_eq!(story.activity.stall_due(), Moment::NEVER);
 }

@@ -10,9 +10,11 @@ use std::{
 
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
-/// The CPU time is read twice, this long apart, to see which processes use it.
+/// How long the processes are observed, and how often they are read in that time.
 const SAMPLE: Duration = Duration::from_millis(500);
-/// A process that uses at least this part of a core spins. On a busy machine it gets less than a whole one.
+const READS: u32 = 5;
+/// A process that uses at least this part of a core spins. So does one that was runnable in all reads but one: on a busy machine it may get
+/// less of a core.
 const SPINNING_PART: u32 = 5;
 /// The permission of a descriptor in /proc that can be written.
 const WRITABLE: u32 = 0o200;
@@ -99,16 +101,23 @@ impl Process {
 
 /// Returns the processes of a group: first those that probably hang. Takes half a second.
 pub fn of_group(group: Pid) -> Vec<Process> {
-    let before = stats_of(group);
-    thread::sleep(SAMPLE);
+    let mut earlier = Vec::new();
+    for _ in 0..READS {
+        earlier.push(stats_of(group));
+        thread::sleep(SAMPLE / READS);
+    }
     let now = stats_of(group);
     let mut processes: Vec<_> = now
         .iter()
         .map(|stat| {
-            let earlier = before.iter().find(|earlier| earlier.pid == stat.pid);
-            let used = earlier.map_or(0, |earlier| stat.own_ticks.saturating_sub(earlier.own_ticks));
+            let same: Vec<_> = earlier.iter().flatten().filter(|earlier| earlier.pid == stat.pid).collect();
+            let first_ticks = same.first().map_or(stat.own_ticks, |first| first.own_ticks);
+            let used = time_of(stat.own_ticks.saturating_sub(first_ticks));
+            let runnable = same.iter().filter(|earlier| earlier.state == 'R').count();
+            let spins = used >= SAMPLE / SPINNING_PART || runnable + 1 >= READS as usize;
             let wchan = read(stat.pid, "wchan").filter(|wchan| wchan != "0").unwrap_or_default();
-            Process { activity: activity(stat, &wchan, time_of(used), &now), stat: stat.clone(), wchan }
+            let activity = activity(stat, &wchan, spins.then_some(used), &now);
+            Process { activity, stat: stat.clone(), wchan }
         })
         .collect();
     processes.sort_by(|a, b| a.activity.cmp(&b.activity).then(a.stat.pid.cmp(&b.stat.pid)));
@@ -138,14 +147,14 @@ pub fn cpu_time(group: Pid) -> Duration {
     time_of(stats_of(group).iter().map(|stat| stat.all_ticks).sum())
 }
 
-fn activity(stat: &Stat, wchan: &str, used: Duration, group: &[Stat]) -> Activity {
+fn activity(stat: &Stat, wchan: &str, spins: Option<Duration>, group: &[Stat]) -> Activity {
     if has_ended(stat.state) {
         return Activity::HasEnded;
     }
     if is_stopped(stat.state) || contains(wchan, &FREEZERS) {
         return Activity::Stopped;
     }
-    if used >= SAMPLE / SPINNING_PART {
+    if let Some(used) = spins {
         let percent = used.as_millis() * 100 / SAMPLE.as_millis();
         return Activity::Spins(u64::try_from(percent).unwrap_or_default());
     }

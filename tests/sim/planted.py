@@ -322,14 +322,14 @@ MISTAKES = [
     ),
     Mistake(
         "a heartbeat counts as news",
-        "src/activity/follow.rs",
+        "src/activity/follow/follower.rs",
         "last.as_ref().is_some_and(|last| shown.has_news_since(last));",
         "last.as_ref().is_some_and(|last| shown.has_news_since(last) || PLANTED);",
         ("beats_have_a_reason",),
     ),
     Mistake(
         "an ended activity keeps its long poll",
-        "src/activity/follow.rs",
+        "src/activity/follow/follower.rs",
         "if members.list.is_empty() {",
         "if members.list.is_empty() && !PLANTED {",
         ("long_polls_end",),

@@ -271,6 +271,7 @@ impl Activity {
         if self.lifecycle == Lifecycle::Ended {
             self.address.ended();
         }
+        self.repeat_stall_report(now);
         self.due = Moment::NEVER;
         let continues = self.pulse || self.has_news();
         if continues

@@ -182,6 +182,16 @@ impl Activity {
         }
     }
 
+    /// Has the stall reported again after an ending call that failed: it may have replaced the report.
+    pub(super) fn repeat_stall_report(&mut self, now: Moment) {
+        if let Some(extras) = &mut self.extras
+            && self.is_stalled
+            && self.lifecycle == Lifecycle::Open
+        {
+            extras.next_report = now;
+        }
+    }
+
     /// Returns whether a record was made after the report of the stall was sent, which has ended the attempt.
     pub fn has_lost_record(&self) -> bool {
         let is_newer = |extras: &Extras| self.records.newest() > extras.reported;

@@ -71,6 +71,16 @@ fn progress_before_the_ending_prevents_it() {
 }
 
 #[test]
+fn stall_is_reported_after_another_ending_has_failed() {
+    let mut story = stalled(StallAction::Fail);
+    story.activity.begin_ending().unwrap();
+    assert!(story.activity.stall_facts(story.now).is_none());
+    let unreachable = Err(Error::new(Status::Unavailable, "away"));
+    story.activity.finish_ending(&unreachable, story.now);
+    assert_eq!(story.activity.check_stall(story.now), Some(StallAction::Fail));
+}
+
+#[test]
 fn first_ending_wins() {
     let mut story = stalled(StallAction::Fail);
     story.activity.begin_ending().unwrap();

@@ -13,7 +13,7 @@ use crate::{
         signals::Signals,
         status::Status,
     },
-    sys::clock::Moment,
+    sys::{self, clock::Moment},
 };
 
 /// Larger details are checked and encoded before the activity is locked. The I/O thread waits for that lock, and with it
@@ -83,6 +83,8 @@ impl Activities {
     pub fn finish_closing(&self, handle: Handle) {
         let _ = self.registry.remove(handle);
         self.wake_tries();
+        // Postponed for the same reason as in `WakeQueue::wake`.
+        sys::cancellation::postponed(|| self.closed.notify_waiters());
         self.followers.wake();
     }
 }

@@ -101,6 +101,8 @@ pub struct Activities {
     pub telemetry: Arc<Telemetry>,
     /// Makes the requests in flight check whether they are given up.
     give_up: Notify,
+    /// Wakes tasks that end when their handle is closed.
+    closed: Notify,
     disconnected: AtomicBool,
     /// Counts the beginnings and the ends of [`Activities::close_all`].
     closings: AtomicU32,
@@ -120,6 +122,7 @@ impl Activities {
             in_doubt: Arc::default(),
             telemetry,
             give_up: Notify::new(),
+            closed: Notify::new(),
             disconnected: AtomicBool::new(true),
             closings: AtomicU32::new(0),
             exit_flush: ExitFlush::default(),
@@ -279,10 +282,11 @@ impl Activities {
         }
     }
 
-    /// Returns when a handle was closed.
+    /// Returns when a handle was closed. Doesn't wait for [`Activities::wake_tries`], because a waiting call calls that in the
+    /// same task and would wake itself without end.
     async fn until_closed(&self, handle: Handle) {
         loop {
-            let woken = self.give_up.notified();
+            let woken = self.closed.notified();
             if self.registry.with(handle, |_| ()).is_err() {
                 return;
             }

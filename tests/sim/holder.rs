@@ -22,6 +22,7 @@ use crate::{
         ending_call::{Before, EndingCall},
         handle::Handle,
         options::OpenOptions,
+        stall_options::{StallAction, StallOptions},
         state::Activity,
     },
     client::Ending,
@@ -42,6 +43,8 @@ const USUAL_TRY: Duration = Duration::from_secs(8);
 const LONGEST_BURST: u64 = 300;
 /// How often an activity has a stall timeout.
 const STALLS: f64 = 0.2;
+/// How often such an activity warns or fails in a stall.
+const STALL_IS_REPORTED: f64 = 0.6;
 
 #[derive(Clone, Copy)]
 enum Step {
@@ -85,6 +88,11 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
         true => time_of(world, task).mul_f64(0.5),
         false => Duration::ZERO,
     };
+    let action = match (stall_timeout.is_zero(), world.chance(STALL_IS_REPORTED), world.chance(0.5)) {
+        (true, _, _) | (false, false, _) => StallAction::Stop,
+        (false, true, false) => StallAction::Warn,
+        (false, true, true) => StallAction::Fail,
+    };
     // Server 1.31 takes ids for the first attempt of a standalone activity only.
     let takes_ids = !activity.is_standalone || world.plan.version >= 32;
     let is_by_ids = world.chance(world.plan.by_ids) && takes_ids;
@@ -93,6 +101,7 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
         heartbeat_timeout: if knows_timeout { activity.polled_timeout() } else { Duration::ZERO },
         pulse: has_pulse,
         stall_timeout,
+        stall: StallOptions { action, ..StallOptions::default() },
         initial_details: knows_details.then(|| activity.details.clone().unwrap_or_default()),
         age: Moment::now().since(activity.began),
         ids: is_by_ids.then(|| activity.ids()),
@@ -109,7 +118,7 @@ fn open(world: &World, process: &Process, task: &Task, is_first: bool) -> Result
     let held = Held {
         handle,
         attempt: activity.identity(),
-        has_pulse: has_pulse && stall_timeout.is_zero(),
+        has_pulse: has_pulse && (stall_timeout.is_zero() || action == StallAction::Warn),
         is_by_ids,
         follows,
         since: Instant::now(),
@@ -316,6 +325,9 @@ async fn step(
         Ok(()) => Next::GoOn,
         Err(error) => {
             invariants::check_gone(world, number, attempt, &error);
+            if error.message().contains("stall_action") && world.is_untroubled() {
+                invariants::ending_returned(world, number, attempt, End::Failed, &Ok(()));
+            }
             match error.status() {
                 Status::NotFound | Status::Ended => Next::Over,
                 Status::InvalidHandle | Status::NotConnected => Next::Reopen,

@@ -323,8 +323,8 @@ MISTAKES = [
     Mistake(
         "a heartbeat counts as news",
         "src/activity/follow/follower.rs",
-        "last.as_ref().is_some_and(|last| shown.has_news_since(last));",
-        "last.as_ref().is_some_and(|last| shown.has_news_since(last) || PLANTED);",
+        "last.as_ref().is_none_or(|last| shown.has_news_since(last));",
+        "last.as_ref().is_none_or(|last| shown.has_news_since(last) || PLANTED);",
         ("beats_have_a_reason",),
     ),
     Mistake(

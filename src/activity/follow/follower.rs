@@ -123,7 +123,8 @@ impl Follower {
                 Ok(Some(change)) => {
                     self.note_polled(true);
                     let shown = Shown::of(&change.description);
-                    let has_news = last.as_ref().is_some_and(|last| shown.has_news_since(last));
+                    // The first description doesn't show a reset from before it.
+                    let has_news = last.as_ref().is_none_or(|last| shown.has_news_since(last));
                     last = Some(shown);
                     self.for_all(|activity, now| activity.observe(&change.description, has_news, now));
                     if change.description.state.is_over() {

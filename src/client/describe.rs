@@ -33,6 +33,11 @@ pub struct Found {
     pub token: Option<Bytes>,
 }
 
+/// Returns the run of an activity's workflow.
+pub fn execution(ids: &Ids) -> WorkflowExecution {
+    WorkflowExecution { workflow_id: ids.workflow_id.clone(), run_id: ids.run_id.clone() }
+}
+
 impl Client {
     /// Returns the details that the server holds for the token's activity.
     pub async fn details(&self, token: &[u8], effort: Effort<'_>) -> Result<Details, RpcError> {
@@ -197,10 +202,7 @@ impl Client {
         } else {
             let request = api::DescribeWorkflowExecutionRequest {
                 namespace: self.namespace.clone(),
-                execution: Some(WorkflowExecution {
-                    workflow_id: workflow_id.clone(),
-                    run_id: run_id.clone(),
-                }),
+                execution: Some(execution(ids)),
             };
             let answer = self.send(&api::DESCRIBE_WORKFLOW_EXECUTION, &request, effort, order).await?;
             let workflow = answer.workflow_execution_info.unwrap_or_default();

@@ -7,15 +7,14 @@ use prost::Message;
 
 use super::{
     Client, Effort,
+    describe::execution,
     description::{Description, known},
     order::InOrder,
 };
 use crate::{
     client::rpc_error::RpcError,
     model::{attempt::Ids, conditions::Reasons, error::Error, method::Method},
-    proto::temporal::api::{
-        common::v1::WorkflowExecution, history::v1::history_event::Attributes, workflowservice::v1 as api,
-    },
+    proto::temporal::api::{history::v1::history_event::Attributes, workflowservice::v1 as api},
     transport::{Frame, Predecessor, TryTime},
 };
 
@@ -188,8 +187,4 @@ impl Event {
             | Attributes::ActivityTaskStartedEventAttributes(_) => return None,
         })
     }
-}
-
-fn execution(ids: &Ids) -> WorkflowExecution {
-    WorkflowExecution { workflow_id: ids.workflow_id.clone(), run_id: ids.run_id.clone() }
 }

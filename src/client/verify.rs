@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Client, Effort, Ending, admit::check};
+use super::{Client, Effort, Ending, admit::check, describe::execution};
 use crate::{
     client::{
         description::{Description, State},
@@ -19,7 +19,6 @@ use crate::{
         token::Token,
     },
     proto::temporal::api::{
-        common::v1::WorkflowExecution,
         failure::v1::{Failure, failure::FailureInfo},
         history::v1::{HistoryEvent, history_event::Attributes},
         workflowservice::v1 as api,
@@ -99,10 +98,7 @@ impl Client {
         for _ in 0..MAX_PAGES {
             let request = api::GetWorkflowExecutionHistoryReverseRequest {
                 namespace: self.namespace.clone(),
-                execution: Some(WorkflowExecution {
-                    workflow_id: ids.workflow_id.clone(),
-                    run_id: ids.run_id.clone(),
-                }),
+                execution: Some(execution(ids)),
                 maximum_page_size: PAGE,
                 next_page_token,
             };

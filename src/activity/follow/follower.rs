@@ -85,8 +85,7 @@ impl Follower {
     /// Notes whether long polls show the changes of the run now. They don't while the server's limit is reached.
     fn note_polled(&self, is_polled: bool) {
         for member in self.activities.followers.note_polled(&self.run, self.task, is_polled) {
-            self.activities
-                .change_following(member.handle, |activity, now| activity.note_polled(is_polled, now));
+            self.activities.change(member.handle, |activity, now| activity.note_polled(is_polled, now));
         }
     }
 
@@ -141,10 +140,11 @@ impl Follower {
                     self.note_polled(true);
                     pace.answered_without_news().await;
                 }
-                Err(failed) => match self.recover(failed, &mut pace).await {
-                    true => {}
-                    false => return,
-                },
+                Err(failed) => {
+                    if !self.recover(failed, &mut pace).await {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -179,10 +179,11 @@ impl Follower {
                     is_resumed = false;
                     self.position.lock().token.clear();
                 }
-                Err(failed) => match self.recover(failed, &mut pace).await {
-                    true => {}
-                    false => return,
-                },
+                Err(failed) => {
+                    if !self.recover(failed, &mut pace).await {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -236,10 +237,11 @@ impl Follower {
                     // An early end is as good.
                     let _ = timeout_at(next, self.until_description_is_lacking()).await;
                 }
-                Err(failed) => match self.recover(failed, &mut pace).await {
-                    true => {}
-                    false => return,
-                },
+                Err(failed) => {
+                    if !self.recover(failed, &mut pace).await {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -331,15 +333,7 @@ impl Follower {
         change: impl Fn(&Member, &mut Activity, Moment) -> bool,
     ) {
         for member in self.members().iter().filter(|member| is_wanted(member)) {
-            let changed = self.activities.registry.change(member.handle, |activity| {
-                let earlier = change(member, activity, Moment::now());
-                earlier.then(|| activity.due())
-            });
-            // Otherwise the handle was closed.
-            let Ok(due) = changed else { continue };
-            if let Some(due) = due {
-                self.activities.wake_at(member.handle, due);
-            }
+            self.activities.change(member.handle, |activity, now| change(member, activity, now));
             self.activities.publish_signals(member.handle);
         }
     }

@@ -197,7 +197,7 @@ impl Activities {
         let task = match self.followers.add(&run, member) {
             Added::First(task) => task,
             Added::Joined { is_polled } => {
-                self.change_following(handle, |activity, now| activity.note_polled(is_polled, now));
+                self.change(handle, |activity, now| activity.note_polled(is_polled, now));
                 return self.followers.wake();
             }
         };
@@ -221,10 +221,11 @@ impl Activities {
 
     /// Notes that no long poll follows an activity any more.
     fn stop_following(&self, handle: Handle) {
-        self.change_following(handle, Activity::stop_following);
+        self.change(handle, Activity::stop_following);
     }
 
-    fn change_following(&self, handle: Handle, change: impl FnOnce(&mut Activity, Moment) -> bool) {
+    /// Changes an activity, and wakes the scheduler if `change` returns that it is due earlier.
+    fn change(&self, handle: Handle, change: impl FnOnce(&mut Activity, Moment) -> bool) {
         let changed = self.registry.change(handle, |activity| {
             let is_earlier = change(activity, Moment::now());
             is_earlier.then(|| activity.due())

@@ -156,12 +156,7 @@ def latency(results: Results) -> Figure:
         axes.set_xscale("log")
         axes.set_xlim(45, 16_000)
         axes.set_xticks([100, 1000, 10_000], ["100", "1,000", "10,000"])
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.minorticks_off()
-        axes.grid(axis="x")
-        axes.set_ylim(len(rows) - 0.5, -0.6)
-        axes.set_yticks(range(len(rows)), [LABELS[peer] for peer in rows] if axes is panels[0] else [])
-        mark_ours(axes, rows)
+        name_rows(axes, rows, is_first=axes is panels[0])
     return drawn
 
 
@@ -198,13 +193,18 @@ def cold(results: Results) -> Figure:
         axes.set_xscale("log")
         axes.set_xlim(*limits)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.minorticks_off()
-        axes.grid(axis="x")
-        axes.set_ylim(len(rows) - 0.5, -0.6)
-        axes.set_yticks(range(len(rows)), [LABELS[peer] for peer in rows] if axes is panels[0] else [])
-        mark_ours(axes, rows)
+        name_rows(axes, rows, is_first=axes is panels[0])
     return drawn
+
+
+def name_rows(axes: Axes, rows: Sequence[str], *, is_first: bool) -> None:
+    """Gives each program its row, and names the rows at the first panel."""
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.minorticks_off()
+    axes.grid(axis="x")
+    axes.set_ylim(len(rows) - 0.5, -0.6)
+    axes.set_yticks(range(len(rows)), [LABELS[peer] for peer in rows] if is_first else [])
+    mark_ours(axes, rows)
 
 
 def mark_ours(axes: Axes, rows: Sequence[str]) -> None:

@@ -4,12 +4,7 @@ set -eu
 . "$(dirname "$0")/session.sh"
 
 file_of_page guide/try.md parent.py
-cat >report.sh <<'END'
-for ((page = ${TEMPORAL_ACTIVITY_DETAILS_JSON:-0}; page < 12; )); do
-    sleep 0.5                  # the work on one page
-    echo $((++page))           # a line that is JSON: progress
-done
-END
+report_script
 
 comment 'The parent hands its Activity over to the command on its command line.'
 run 'python parent.py temporal-heartbeat exec --progress-json \

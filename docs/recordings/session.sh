@@ -29,6 +29,16 @@ from harness.markdown import files
 print(files(Path(sys.argv[1]))[sys.argv[2]], end="")' "$repository/docs/$1" "$2" >"$2"
 }
 
+# Writes report.sh, the script that the recorded programs run.
+report_script() {
+    cat >report.sh <<'END'
+for ((page = ${TEMPORAL_ACTIVITY_DETAILS_JSON:-0}; page < 12; )); do
+    sleep 0.5                  # the work on one page
+    echo $((++page))           # a line that is JSON: progress
+done
+END
+}
+
 # Prints the prompt and the command as a person would type it, and runs it. `now` prints the command at once.
 run() {
     local command=$1 i

@@ -3,12 +3,7 @@
 set -eu
 . "$(dirname "$0")/session.sh"
 
-cat >report.sh <<'END'
-for ((page = ${TEMPORAL_ACTIVITY_DETAILS_JSON:-0}; page < 12; )); do
-    sleep 0.5                  # the work on one page
-    echo $((++page))           # a line that is JSON: progress
-done
-END
+report_script
 
 run 'cat report.sh'
 run 'temporal-heartbeat work --task-queue reports --progress-json \

@@ -97,6 +97,7 @@ $(VENV)/.done: tests/requirements.txt
 
 -include docs/site/site.mk     # not in a source package
 -include examples/demo/demo.mk # neither
+-include tests/integrations/integrations.mk # neither
 include packaging/packaging.mk
 include packaging/release.mk
 include packaging/packages.mk

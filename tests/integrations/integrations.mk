@@ -1,0 +1,29 @@
+# Engines that run work on several machines, each with its real programs and a real server. `make integrations-ENGINE` runs one of them.
+# An engine consists of:
+#
+#     its name, in INTEGRATIONS below
+#     test_ENGINE.py       its tests. They record each kill with the fixture `kills`, and table.py prints the table
+#     ENGINE.txt           the Python packages that it needs beside tests/requirements.txt, with their versions
+#     DEBIAN_ENGINE        a variable below: the Debian packages that it needs
+
+INTEGRATIONS      :=
+INTEGRATIONS_VENV := $(CURDIR)/target/integrations/venv
+
+STAGES := $(INTEGRATIONS:%=integrations-%)
+.PHONY: check-integrations $(STAGES)
+
+##@ Test with engines
+check-integrations: lib program ## run work on real engines, kill it 20 times per engine, and print a table; installs the engines
+	@status=0; for engine in $(INTEGRATIONS); do $(MAKE) --no-print-directory integrations-$$engine || status=1; done; \
+	$(PYTHON) tests/integrations/table.py $(INTEGRATIONS); exit $$status
+
+# Each stage first installs its engine. Debian's packages come first, because pip may compile against them.
+$(STAGES): integrations-%: lib program tests/integrations/%.txt
+	@tests/integrations/debian.sh $(DEBIAN_$*)
+	@test -x $(INTEGRATIONS_VENV)/bin/pip || $(PYTHON) -m venv $(INTEGRATIONS_VENV)
+	@cat tests/requirements.txt tests/integrations/$*.txt | cmp --silent - $(INTEGRATIONS_VENV)/$*.installed || { \
+		$(INTEGRATIONS_VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt -r tests/integrations/$*.txt && \
+		cat tests/requirements.txt tests/integrations/$*.txt >$(INTEGRATIONS_VENV)/$*.installed; }
+	@rm -f target/integrations/kills/$*.jsonl
+	cd tests && THB_INTEGRATIONS=1 THB_REQUIRE_ALL=1 $(INTEGRATIONS_VENV)/bin/python -m pytest integrations/test_$*.py; \
+	status=$$?; $(PYTHON) integrations/table.py $*; exit $$status

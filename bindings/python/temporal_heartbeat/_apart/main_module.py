@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import sys
+import traceback
 from typing import Any, NoReturn
 
-__all__ = ["allow_workers", "is_being_imported", "refuse_workers"]
+__all__ = ["REFUSAL", "REFUSED_STATUS", "allow_workers", "is_being_imported", "refuse_workers"]
+
+REFUSAL = (
+    "the main module runs a worker when a process apart imports it: put the code that runs the"
+    ' worker below `if __name__ == "__main__":`'
+)
+
+# The exit status of a process that refused. It has no other way to report: multiprocessing hands
+# the channel over after the import.
+REFUSED_STATUS = 159
 
 _refused: list[Any] = []
 
@@ -16,7 +28,7 @@ def is_being_imported() -> bool:
 
 
 def refuse_workers() -> None:
-    """Lets the creation of a worker fail. It would take tasks that this process can't do."""
+    """Ends this process when it creates a worker, which would take tasks that it can't do."""
     from temporalio.worker import Worker
 
     if not _refused:
@@ -32,7 +44,14 @@ def allow_workers() -> None:
 
 
 def _refuse(*_: Any, **__: Any) -> NoReturn:
-    raise RuntimeError(
-        "the main module runs a worker when a process apart imports it: put the code that runs the"
-        ' worker below `if __name__ == "__main__":`'
-    )
+    """Shows where the worker is created, and exits.
+
+    It raises no exception, because the SDK's threads can abort the exit of an interpreter.
+    """
+    try:
+        traceback.print_stack(sys._getframe(1))
+        print(f"temporal_heartbeat: {REFUSAL}", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(REFUSED_STATUS)

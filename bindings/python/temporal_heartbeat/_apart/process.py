@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Callable, Optional
 
+from .main_module import REFUSAL, REFUSED_STATUS
 from .task import ENDED, FAILED_TO_START, GO, READY
 
 __all__ = ["ApartProcess"]
@@ -110,11 +111,12 @@ class ApartProcess:
                     os.kill(self._process.pid, number)
 
     def _watch(self, task: bytes, arguments: bytes, context: Any) -> None:
-        has_ended = False
+        has_answered = has_ended = False
         failure: Optional[str] = None
         try:
             self._start(context)
             for message, text in self._messages(task, arguments):
+                has_answered = True
                 if message == READY:
                     self._resolve(self.ready, None)
                 elif message == FAILED_TO_START:
@@ -123,6 +125,8 @@ class ApartProcess:
                     has_ended = True
                     self._end_in_time()
             status = self._join()
+            if status == REFUSED_STATUS and not has_answered:
+                failure = REFUSAL
             failure = failure or _describe_exit(status)
         except BaseException as error:
             failure = f"the process couldn't be started: {type(error).__name__}: {error}"

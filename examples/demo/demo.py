@@ -1,5 +1,6 @@
 """The demo's command. It is a small file so that it can report missing modules before it starts anything."""
 
+import os
 import signal
 import sys
 
@@ -14,4 +15,6 @@ except ModuleNotFoundError as error:
     sys.exit(f"demo: {sys.executable} has no {error.name}. `make demo` creates an environment with it.")
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    os._exit(status)  # the SDK's threads can abort the exit of an interpreter

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Iterable
 from datetime import timedelta
@@ -93,3 +94,5 @@ def worker(client: Client, task_queue: str) -> Worker:
 
 if __name__ == "__main__":
     asyncio.run(main(*sys.argv[1:]))
+    sys.stdout.flush()
+    os._exit(0)  # the SDK's threads can abort the exit of an interpreter

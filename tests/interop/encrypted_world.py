@@ -46,14 +46,14 @@ class World(AbstractContextManager["World"]):
 
     def __init__(self, folder: Path, *, encrypts: bool) -> None:
         self.encrypts = encrypts
-        self._folder = folder
+        self.folder = folder
         self._lock = threading.Lock()
         self.planted: set[str] = set()
         self.found: set[str] = set()
 
     def __enter__(self) -> "World":
         with ExitStack() as stack:
-            server = stack.enter_context(dev_server("--db-filename", str(self._folder / "temporal.db")))
+            server = stack.enter_context(dev_server("--db-filename", str(self.folder / "temporal.db")))
             self._proxy = stack.enter_context(Proxy(server.port, record=True))
             self._codec_server = stack.enter_context(CodecServer(server.address, encrypts=self.encrypts))
             self.sdk_worker = stack.enter_context(SdkWorker(server.address))
@@ -73,7 +73,7 @@ class World(AbstractContextManager["World"]):
     def look(self) -> None:
         """Searches the files of the database, also after the server has ended."""
         files = []
-        for file in self._folder.glob("temporal.db*"):
+        for file in self.folder.glob("temporal.db*"):
             # The server deletes its journal after a transaction.
             with suppress(FileNotFoundError):
                 files.append(file.read_bytes())
@@ -120,12 +120,21 @@ class World(AbstractContextManager["World"]):
 
     @contextmanager
     def program(
-        self, command: str, *flags: str, script: str, attempt: EncryptedAttempt | None = None
+        self,
+        command: str,
+        *flags: str,
+        script: str,
+        attempt: EncryptedAttempt | None = None,
+        encodes_all: bool = True,
     ) -> Iterator[Program]:
-        """Runs the command-line program with a script, for an attempt that a parent hands over or as a worker."""
+        """Runs the command-line program with a script, for an attempt that a parent hands over or as a worker.
+
+        Without `encodes_all` messages and stack traces aren't encoded.
+        """
         common = ["--compression", "none"]
         if self.encrypts:
-            common += ["--encode-common-attributes", "--require-encoded", "--codec-header", f"{HEADER}={command}"]
+            common += ["--require-encoded", "--codec-header", f"{HEADER}={command}"]
+            common += ["--encode-common-attributes"] if encodes_all else []
         variables = environment(self._proxy.address) | self.variables | (handed_over(attempt) if attempt else {})
         running = Program([command, *common, *flags, "--", "sh", "-c", script], variables)
         try:

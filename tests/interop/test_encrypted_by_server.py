@@ -20,6 +20,7 @@ from harness.activities import KINDS, Kind
 from harness.codec_server import EncryptedActivity
 from harness.driver import FROM_ENV, Raw
 from harness.program import program
+from interop import encrypted_stalls
 from interop.encrypted_world import LANGUAGES, SHORT_TIMEOUT_MS, World, handed_over
 from interop.stored_values import scheduled_input
 
@@ -249,12 +250,14 @@ RUNS: dict[str, Callable[[World], None]] = {
     **{f"exec-failed-{kind}": functools.partial(run_exec_failed, kind) for kind in KINDS},
     **{f"work-failed-{kind}": functools.partial(run_work_failed, kind) for kind in KINDS},
     "payloads": run_payloads,
+    **encrypted_stalls.RUNS,
 }
 
 
 def build() -> None:
     """Builds all programs before an attempt starts."""
     program()
+    encrypted_stalls.build()
     for language in DRIVEN:
         LANGUAGES[language].is_available()
 
@@ -263,7 +266,10 @@ def build() -> None:
 READABLE_RUNS = (
     RUNS
     if os.environ.get("THB_SLOW") == "1"
-    else {name: RUNS[name] for name in ("work-killed-workflow", "cpp", "exec-failed-workflow", "payloads")}
+    else {
+        name: RUNS[name]
+        for name in ("work-killed-workflow", "cpp", "exec-failed-workflow", "payloads", *encrypted_stalls.RUNS)
+    }
 )
 
 

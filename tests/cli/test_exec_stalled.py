@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 
 from harness.activities import ExternalActivity
 from harness.fixtures import StartActivity
+from harness.freezer import freezer
 from harness.program import Exec
 
 ROUNDS = 100 if os.environ.get("THB_SLOW") == "1" else 3
@@ -160,4 +161,21 @@ def test_frozen_exec_does_not_blame_its_command(start: StartActivity, execute: E
     with frozen(running.pid), frozen(child, group=True):
         time.sleep(4)
     assert running.ends() == 0
+    assert activity.result() == 0
+
+
+@pytest.mark.parametrize("is_exec_frozen", [False, True], ids=["command", "exec and command"])
+def test_frozen_container_does_not_hang(is_exec_frozen: bool, start: StartActivity, execute: Exec) -> None:
+    activity = start("workflow", maximum_attempts=1)
+    flags = ["--stall-timeout", "2s", "--stall-action", "fail"]
+    with freezer() as group:
+        command = ["sh", "-c", "echo $$; sleep 0.5; echo $$"]
+        launcher = group.launcher
+        given = {"command": command, "launcher": launcher} if is_exec_frozen else {"command": [*launcher, *command]}
+        running = execute(activity.next_attempt(), *flags, **given)
+        running.line()
+        group.freeze()
+        time.sleep(4)
+        group.thaw()
+        assert running.ends() == 0, running.errors()
     assert activity.result() == 0

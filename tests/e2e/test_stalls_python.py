@@ -2,12 +2,16 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from temporalio.exceptions import ApplicationError
 
 from harness.activities import ExternalActivity, Kind
 from harness.fixtures import StartActivity
+from harness.freezer import freezer
+from harness.process import Process
 from harness.python_child import StartChild
 
 ROUNDS = 100 if os.environ.get("THB_SLOW") == "1" else 3
@@ -125,7 +129,8 @@ def test_warning_leaves_the_attempt_alone(start: StartActivity, start_child: Sta
     assert activity.result() == 32
 
 
-def test_frozen_process_is_not_stalled(start: StartActivity, start_child: StartChild) -> None:
+@pytest.mark.parametrize("is_container", [False, True], ids=["SIGSTOP", "control group"])
+def test_frozen_process_is_not_stalled(is_container: bool, start: StartActivity, start_child: StartChild) -> None:
     activity = start("workflow", maximum_attempts=1)
     child = start_child("""
         with thb.Activity.from_env(stall_timeout=3, stall_action="fail") as act:
@@ -140,11 +145,24 @@ def test_frozen_process_is_not_stalled(start: StartActivity, start_child: StartC
     """)
     child.hand_over(activity.next_attempt())
     assert child.receive() == ["recorded"]
-    child.freeze()
-    time.sleep(4)
-    child.write_line("continue")
-    child.thaw()
+    with frozen(child, is_container=is_container):
+        time.sleep(4)
+        child.write_line("continue")
     assert activity.result() == 0
+
+
+@contextmanager
+def frozen(child: Process, *, is_container: bool) -> Iterator[None]:
+    if is_container:
+        with freezer() as group:
+            group.add(child.pid)
+            group.freeze()
+            yield
+            group.thaw()
+    else:
+        child.freeze()
+        yield
+        child.thaw()
 
 
 def test_paused_activity_is_not_stalled(start: StartActivity, start_child: StartChild) -> None:

@@ -18,8 +18,9 @@ const READS: u32 = 5;
 const SPINNING_PART: u32 = 5;
 /// The permission of a descriptor in /proc that can be written.
 const WRITABLE: u32 = 0o200;
-/// Functions of the kernel in which a process waits while its control group is frozen.
-const FREEZERS: [&str; 2] = ["freezer_trap", "refrigerator"];
+/// Functions of the kernel in which a process waits while its control group is frozen. Some compilers inline the first into the last, in
+/// which a process that isn't stopped waits for nothing else.
+const FREEZERS: [&str; 3] = ["freezer_trap", "refrigerator", "get_signal"];
 /// Those in which it waits for a child: for its end, or after `vfork` for its `exec`.
 const WAITS_FOR_CHILD: [&str; 3] = ["do_wait", "kernel_clone", "do_fork"];
 

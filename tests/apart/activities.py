@@ -288,6 +288,46 @@ def swallowing(folder: str) -> int:
     return attempt
 
 
+def where_the_body_hangs() -> None:
+    lock = threading.Lock()
+    for _ in range(2):
+        lock.acquire()
+
+
+# The process imports this module within the first timeout.
+stalling_apart = thb.apart(
+    max_concurrent=2, stall_timeout=3, stall_action="fail", stall_signal=signal.SIGUSR2, end_timeout=0.2
+)
+
+
+def record_and_hang(hang: Callable[[], None]) -> list[Any]:
+    """Hangs in the first attempt. The second one returns its details."""
+    info = activity.info()
+    if info.attempt == 1:
+        thb.current_activity().set_status("item 42")
+        activity.heartbeat(41)
+        hang()
+    return list(info.heartbeat_details)
+
+
+@activity.defn
+@stalling_apart
+def stalling() -> list[Any]:
+    return record_and_hang(where_the_body_hangs)
+
+
+@activity.defn
+@stalling_apart
+def stalling_with_gil() -> list[Any]:
+    return record_and_hang(hold_gil_forever)
+
+
+@activity.defn
+@stalling_apart
+async def stalling_coroutine() -> list[Any]:
+    return record_and_hang(where_the_body_hangs)
+
+
 @activity.defn
 async def calling() -> int:
     return await adding(1)

@@ -7,8 +7,7 @@ import re
 import signal
 import subprocess
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from harness.activities import changed_timeouts
+from harness.fixtures import StartOnQueue
 from harness.orphans import ORPHANS, SUBREAPER
 from harness.polling import wait_until
 from harness.program import Program, StartProgram
@@ -36,33 +36,6 @@ from harness.server import NAMESPACE, Server, dev_server, find_program
 from harness.worker import ACTIVITY_TYPE, ActivityOptions, OneActivity, SdkWorker
 
 USAGE, INVALID_ARGUMENT = 64, 65
-
-Start = Callable[..., ActivityHandle[Any]]
-
-
-@pytest.fixture
-def queue() -> str:
-    return f"work-{uuid.uuid4()}"
-
-
-@pytest.fixture
-def start_here(sdk_worker: SdkWorker, queue: str) -> Start:
-    """Starts a standalone activity on the queue."""
-
-    def start(*arguments: Any, type: str = "report", **options: Any) -> ActivityHandle[Any]:
-        interval = timedelta(milliseconds=100)
-        defaults: dict[str, Any] = {
-            "start_to_close_timeout": timedelta(minutes=1),
-            "retry_policy": RetryPolicy(initial_interval=interval, maximum_interval=interval),
-        }
-        name = str(uuid.uuid4())
-        return sdk_worker.run(
-            sdk_worker.client.start_activity(
-                type, args=list(arguments), id=name, task_queue=queue, **(defaults | options)
-            )
-        )
-
-    return start
 
 
 def result(sdk_worker: SdkWorker, handle: ActivityHandle[Any]) -> Any:
@@ -81,7 +54,7 @@ def work(start_program: StartProgram, queue: str, *flags: str, command: str) -> 
 
 
 def test_input_is_passed_by_stdin_and_file_and_output_is_the_result(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram
 ) -> None:
     script = 'cat; cmp "$TEMPORAL_ACTIVITY_INPUT_FILE" - < /dev/null || cat "$TEMPORAL_ACTIVITY_INPUT_FILE"'
     running = work(start_program, queue, "--result", "output", "--max-tasks", "3", command=script)
@@ -93,7 +66,7 @@ def test_input_is_passed_by_stdin_and_file_and_output_is_the_result(
 
 
 def test_environment_describes_the_activity(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram
 ) -> None:
     names = ["TYPE", "ID", "RUN_ID", "TASK_QUEUE", "ATTEMPT", "HEARTBEAT_TIMEOUT_MS", "DEADLINE_MS", "INPUT_ENCODING"]
     script = "; ".join(f'echo "$TEMPORAL_ACTIVITY_{name}"' for name in names)
@@ -105,7 +78,7 @@ def test_environment_describes_the_activity(
 
 
 def test_missing_heartbeat_timeout_is_reported_once(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram, tmp_path: Path
+    sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram, tmp_path: Path
 ) -> None:
     flags = ["--max-tasks", "2", "-c", "2", "--cancel-poll", "100ms"]
     running = work(start_program, queue, *flags, command=f"until [ -e {tmp_path}/go ]; do sleep 0.05; done")
@@ -118,7 +91,7 @@ def test_missing_heartbeat_timeout_is_reported_once(
 
 
 def test_slots_limit_concurrent_commands(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram
 ) -> None:
     """Six commands of 2 s each run in three slots: at most three at the same time."""
     running = work(start_program, queue, "-c", "3", command="echo began; sleep 2; echo ended")
@@ -133,7 +106,7 @@ def test_slots_limit_concurrent_commands(
 
 
 def test_activity_of_another_type_is_left_to_another_worker(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram
 ) -> None:
     first = work(start_program, queue, "--activity-type", "other", "--max-tasks", "1", command="echo wrong")
     handle = start_here(type="report")
@@ -145,14 +118,14 @@ def test_activity_of_another_type_is_left_to_another_worker(
 
 
 def test_command_that_fails_is_retried(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram
 ) -> None:
     work(start_program, queue, "--result", "output", command='test "$TEMPORAL_ACTIVITY_ATTEMPT" = 3 && echo third')
     assert result(sdk_worker, start_here()) == "third"
 
 
 def test_start_to_close_timeout_stops_the_command(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram
 ) -> None:
     running = work(start_program, queue, "--max-tasks", "1", command="trap 'echo stopped' TERM; echo ready; sleep 1000")
     once = RetryPolicy(maximum_attempts=1)
@@ -166,7 +139,7 @@ def test_start_to_close_timeout_stops_the_command(
 
 
 def test_attempt_that_an_operator_extends_runs_to_its_end(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram
 ) -> None:
     # The command outlasts the deadline that the task had.
     running = work(start_program, queue, "--max-tasks", "1", command="echo ready; sleep 5")
@@ -183,7 +156,7 @@ def test_attempt_that_an_operator_extends_runs_to_its_end(
 
 
 def test_cancellation_reaches_the_command(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram
 ) -> None:
     running = work(start_program, queue, "--cancel-poll", "60s", command="echo ready; sleep 1000")
     handle = start_here(heartbeat_timeout=timedelta(minutes=1))
@@ -205,7 +178,7 @@ COUNT = (
 
 
 def test_killed_worker_loses_no_progress(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram
 ) -> None:
     arguments = ["work", "-t", queue, "--progress-pattern", r"^(\d+)$", "--", "bash", "-c", COUNT]
     handle = start_here(heartbeat_timeout=timedelta(seconds=2))
@@ -224,7 +197,7 @@ def test_killed_worker_loses_no_progress(
 
 
 def test_shutdown_stops_the_commands_and_loses_no_task(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram
 ) -> None:
     """One task runs, and one arrives after the shutdown began: another worker gets both at once, before any timeout."""
     first = work(start_program, queue, "-c", "2", command="echo ready; sleep 1000")
@@ -244,7 +217,7 @@ def test_shutdown_stops_the_commands_and_loses_no_task(
 
 
 def test_shutdown_grace_lets_commands_finish(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram
 ) -> None:
     script = "echo ready; sleep 1; exit 0"
     running = work(start_program, queue, "--max-tasks", "1", "--shutdown-grace", "1m", command=script)
@@ -323,7 +296,7 @@ def test_command_that_cannot_run_ends_the_worker_before_it_polls(
 
 
 def test_command_that_is_removed_later_fails_the_attempt_and_the_worker_continues(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram, tmp_path: Path
+    sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram, tmp_path: Path
 ) -> None:
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\n")
@@ -342,7 +315,7 @@ def test_command_that_is_removed_later_fails_the_attempt_and_the_worker_continue
 
 
 def test_worker_prints_its_source_and_the_end_of_each_task(
-    server: Server, sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+    server: Server, sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram
 ) -> None:
     running = work(start_program, queue, "--max-tasks", "2", command="test $TEMPORAL_ACTIVITY_ATTEMPT = 2")
     running.says(f"waiting for tasks on the task queue {queue} (namespace {NAMESPACE}, server {server.address})\n")
@@ -358,7 +331,7 @@ def test_worker_prints_its_source_and_the_end_of_each_task(
 
 
 def test_quiet_worker_prints_nothing(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram
 ) -> None:
     running = work(start_program, queue, "--quiet", "--max-tasks", "1", command="exit 0")
     assert result(sdk_worker, start_here()) == 0
@@ -367,7 +340,7 @@ def test_quiet_worker_prints_nothing(
 
 
 def test_lines_of_concurrent_commands_get_the_name_of_the_activity(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram
 ) -> None:
     script = r"printf 'one\n50%%\r100%%\rtwo\n'; echo three >&2; printf end"
     flags = ["-c", "2", "--max-tasks", "2", "--result", "output"]
@@ -386,7 +359,12 @@ def test_lines_of_concurrent_commands_get_the_name_of_the_activity(
 
 @pytest.mark.parametrize(("concurrency", "prefix"), [(1, ""), (2, "{id} | ")])
 def test_terminal_shows_the_name_of_the_activity_if_several_run_at_once(
-    concurrency: int, prefix: str, sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+    concurrency: int,
+    prefix: str,
+    sdk_worker: SdkWorker,
+    queue: str,
+    start_here: StartOnQueue,
+    start_program: StartProgram,
 ) -> None:
     ours, theirs = pty.openpty()
     flags = ["-t", queue, "-c", str(concurrency), "--max-tasks", "1"]
@@ -403,7 +381,7 @@ def test_terminal_shows_the_name_of_the_activity_if_several_run_at_once(
 
 
 def test_output_that_is_not_for_a_terminal_gets_no_prefix(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram
 ) -> None:
     running = work(start_program, queue, "-c", "2", "--max-tasks", "1", command="echo one; echo two >&2")
     assert result(sdk_worker, start_here()) == 0
@@ -413,7 +391,7 @@ def test_output_that_is_not_for_a_terminal_gets_no_prefix(
 
 
 def test_failed_polls_are_reported_once_until_they_work_again(
-    server: Server, sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+    server: Server, sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram
 ) -> None:
     with Proxy(server.port) as up:
         variables = {"TEMPORAL_ADDRESS": up.address}
@@ -475,7 +453,7 @@ def wait_for_polls(server: Server, queue: str) -> None:
 
 
 def test_worker_that_adopts_processes_reaps_them_and_not_its_commands(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram, tmp_path: Path
+    sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram, tmp_path: Path
 ) -> None:
     directory = f"{tmp_path}/$TEMPORAL_ACTIVITY_ID"
     command = ["bash", "-c", f'mkdir "{directory}"; exec bash -c "$0" "{directory}"', ORPHANS]
@@ -490,7 +468,7 @@ HIDDEN = encode(Payloads(payloads=[Payload(metadata={"encoding": b"json/plain"},
 
 
 def test_task_is_kept_alive_until_the_codec_server_decodes_its_input(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram, tmp_path: Path
+    sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram, tmp_path: Path
 ) -> None:
     with ScriptedCodec() as codec:
         codec.script("", status(500))
@@ -513,7 +491,7 @@ def test_task_is_kept_alive_until_the_codec_server_decodes_its_input(
 
 
 def test_task_with_an_input_that_can_not_be_decoded_is_handed_back(
-    sdk_worker: SdkWorker, queue: str, start_here: Start, start_program: StartProgram
+    sdk_worker: SdkWorker, queue: str, start_here: StartOnQueue, start_program: StartProgram
 ) -> None:
     with ScriptedCodec() as codec:
         codec.script("", body(b"garbage"))

@@ -1,7 +1,9 @@
 """The types of the fixtures of conftest.py."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from temporalio.client import ActivityHandle
 
 from harness.activities import ExternalActivity, Kind
 from harness.driver import Driver
@@ -9,6 +11,9 @@ from harness.languages import NO_VARIABLES as NO_VARIABLES
 
 NO_INHERITED: Sequence[int] = ()
 NO_LAUNCHER: Sequence[str] = ()
+
+# Starts a standalone activity on a task queue, with these arguments and options of `Client.start_activity`.
+StartOnQueue = Callable[..., ActivityHandle[Any]]
 
 
 class StartActivity(Protocol):

@@ -7,8 +7,9 @@
 //! | layer | what it does |
 //! |---|---|
 //! | [`abi`] | the C functions: checks arguments, borrows, calls [`api`], writes results |
-//! | [`api`] | the functions for Rust: one request (`rpc`), an activity held open (`activity`) |
+//! | [`api`] | the functions for Rust: one request (`rpc`), an activity held open (`activity`), a worker (`worker`) |
 //! | `process` | the client of the process: connect, disconnect, fork, exit |
+//! | `worker` | workers: take tasks from task queues, and open their activities |
 //! | `activity` | activities held open: their state, and the scheduler that decides when to send |
 //! | `client` | Temporal's requests: their content, when to retry them, and the meaning of answers |
 //! | `transport` | gRPC over HTTP/2: connections, TLS, proxies, credentials |
@@ -44,6 +45,7 @@ mod sim;
 mod sys;
 mod telemetry;
 mod transport;
+mod worker;
 
 #[allow(missing_docs, clippy::all)]
 #[cfg_attr(not(feature = "cli"), allow(dead_code))]

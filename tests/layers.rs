@@ -8,10 +8,11 @@ use std::{
 };
 
 /// The layers from top to bottom. `proto` is generated, and belongs to `model`.
-const LAYERS: [&str; 12] = [
+const LAYERS: [&str; 13] = [
     "abi",
     "api",
     "process",
+    "worker",
     "activity",
     "client",
     "transport",

@@ -13,9 +13,6 @@ const PROTOS: [&str; 4] = [
     "google/rpc/status.proto",
 ];
 
-/// Calls that the command-line program makes, and the library doesn't.
-const PROGRAM_ONLY: [&str; 2] = ["PollActivityTaskQueue", "ShutdownWorker"];
-
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -69,9 +66,6 @@ struct Methods;
 impl ServiceGenerator for Methods {
     fn generate(&mut self, service: Service, buf: &mut String) {
         for (number, method) in service.methods.iter().enumerate() {
-            if PROGRAM_ONLY.contains(&method.proto_name.as_str()) {
-                buf.push_str("#[cfg(feature = \"cli\")]\n");
-            }
             let name = method.proto_name.chars().fold(String::new(), |mut name, letter| {
                 if letter.is_uppercase() && !name.is_empty() {
                     name.push('_');

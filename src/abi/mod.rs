@@ -15,3 +15,4 @@ pub mod rpc;
 pub mod telemetry;
 pub mod types;
 pub mod watch;
+pub mod worker;

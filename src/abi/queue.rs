@@ -95,9 +95,7 @@ pub unsafe extern "C" fn thb_queue_open_fd(
     }
 }
 
-/// Submits thb_connect.
-///
-/// Thread-safe. Never blocks. Returns as thb_queue_open says.
+/// Submits thb_connect. Thread-safe. Never blocks. Returns as thb_queue_open says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_queue_submit_connect(
     queue: thb_queue_t,
@@ -118,7 +116,6 @@ pub unsafe extern "C" fn thb_queue_submit_connect(
 }
 
 /// Submits thb_disconnect. Its completion follows those of the calls that it ends.
-///
 /// Thread-safe. Never blocks. Returns as thb_queue_open says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_queue_submit_disconnect(
@@ -135,9 +132,7 @@ pub unsafe extern "C" fn thb_queue_submit_disconnect(
     }
 }
 
-/// Submits thb_heartbeat. The completion has the signals.
-///
-/// Thread-safe. Never blocks. Returns as thb_queue_open says.
+/// Submits thb_heartbeat. The completion has the signals. Thread-safe. Never blocks. Returns as thb_queue_open says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_queue_submit_heartbeat(
     queue: thb_queue_t,
@@ -162,9 +157,7 @@ pub unsafe extern "C" fn thb_queue_submit_heartbeat(
     }
 }
 
-/// Submits thb_get_details. The completion has the details.
-///
-/// Thread-safe. Never blocks. Returns as thb_queue_open says.
+/// Submits thb_get_details. The completion has the details. Thread-safe. Never blocks. Returns as thb_queue_open says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_queue_submit_get_details(
     queue: thb_queue_t,
@@ -185,9 +178,7 @@ pub unsafe extern "C" fn thb_queue_submit_get_details(
     }
 }
 
-/// Submits thb_complete.
-///
-/// Thread-safe. Never blocks. Returns as thb_queue_open says.
+/// Submits thb_complete. Thread-safe. Never blocks. Returns as thb_queue_open says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_queue_submit_complete(
     queue: thb_queue_t,
@@ -212,9 +203,7 @@ pub unsafe extern "C" fn thb_queue_submit_complete(
     }
 }
 
-/// Submits thb_fail.
-///
-/// Thread-safe. Never blocks. Returns as thb_queue_open says.
+/// Submits thb_fail. Thread-safe. Never blocks. Returns as thb_queue_open says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_queue_submit_fail(
     queue: thb_queue_t,
@@ -238,9 +227,7 @@ pub unsafe extern "C" fn thb_queue_submit_fail(
     }
 }
 
-/// Submits thb_report_cancelled.
-///
-/// Thread-safe. Never blocks. Returns as thb_queue_open says.
+/// Submits thb_report_cancelled. Thread-safe. Never blocks. Returns as thb_queue_open says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_queue_submit_report_cancelled(
     queue: thb_queue_t,
@@ -266,7 +253,6 @@ pub unsafe extern "C" fn thb_queue_submit_report_cancelled(
 }
 
 /// Submits thb_activity_get_details. The completion has the details.
-///
 /// Thread-safe. Never blocks. Returns as thb_queue_open says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_queue_submit_activity_get_details(
@@ -284,9 +270,7 @@ pub unsafe extern "C" fn thb_queue_submit_activity_get_details(
     }
 }
 
-/// Submits thb_activity_flush.
-///
-/// Thread-safe. Never blocks. Returns as thb_queue_open says.
+/// Submits thb_activity_flush. Thread-safe. Never blocks. Returns as thb_queue_open says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_queue_submit_activity_flush(
     queue: thb_queue_t,
@@ -303,9 +287,7 @@ pub unsafe extern "C" fn thb_queue_submit_activity_flush(
     }
 }
 
-/// Submits thb_activity_complete.
-///
-/// Thread-safe. Never blocks. Returns as thb_queue_open says.
+/// Submits thb_activity_complete. Thread-safe. Never blocks. Returns as thb_queue_open says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_queue_submit_activity_complete(
     queue: thb_queue_t,
@@ -328,9 +310,7 @@ pub unsafe extern "C" fn thb_queue_submit_activity_complete(
     }
 }
 
-/// Submits thb_activity_fail.
-///
-/// Thread-safe. Never blocks. Returns as thb_queue_open says.
+/// Submits thb_activity_fail. Thread-safe. Never blocks. Returns as thb_queue_open says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_queue_submit_activity_fail(
     queue: thb_queue_t,
@@ -352,9 +332,7 @@ pub unsafe extern "C" fn thb_queue_submit_activity_fail(
     }
 }
 
-/// Submits thb_activity_report_cancelled.
-///
-/// Thread-safe. Never blocks. Returns as thb_queue_open says.
+/// Submits thb_activity_report_cancelled. Thread-safe. Never blocks. Returns as thb_queue_open says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_queue_submit_activity_report_cancelled(
     queue: thb_queue_t,
@@ -379,7 +357,6 @@ pub unsafe extern "C" fn thb_queue_submit_activity_report_cancelled(
 
 /// Submits thb_activity_close. The handle is invalid at once; the completion says whether the newest record was sent.
 /// Until then the token can't be opened again.
-///
 /// Thread-safe. Never blocks. Returns as thb_queue_open says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thb_queue_submit_activity_close(

@@ -4,7 +4,10 @@ use std::ffi::CString;
 
 use zeroize::Zeroizing;
 
-use crate::model::{details::Details, error::Error};
+use crate::{
+    api::worker::Task,
+    model::{details::Details, error::Error},
+};
 
 /// The outcome of a call: one of enum thb_status, never below 0. Treat a value that you don't know as an error.
 pub type thb_status_t = i32;
@@ -21,6 +24,9 @@ pub type thb_watch_t = u64;
 
 /// The handle of a queue, which receives the completions of asynchronous calls; as thb_activity_t. 0 is no handle.
 pub type thb_queue_t = u64;
+
+/// The handle of a worker, which takes tasks from a task queue; as thb_activity_t. 0 is no handle.
+pub type thb_worker_t = u64;
 
 /// The statuses. "retry" says whether the same call may succeed later; temporary failures were already retried within
 /// timeout_ms. "Any call" means each function that takes a task token, or waits for the server with a handle.
@@ -190,6 +196,15 @@ impl thb_completions_t {
             details: Vec::with_capacity(count),
         }
     }
+}
+
+/// A task of a worker. Freed with thb_task_free. Immutable: any thread may read it.
+pub struct thb_task_t {
+    pub(crate) task: Box<Task>,
+    pub(crate) activity_type: CString,
+    pub(crate) info: CString,
+    pub(crate) input: thb_details_t,
+    pub(crate) details: thb_details_t,
 }
 
 /// Bytes that end with a NUL. Freed with thb_text_free. Immutable: any thread may read it.

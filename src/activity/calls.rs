@@ -1,8 +1,9 @@
 //! The calls of an activity's holder that lock its state more than once: record, close, end.
 
 use super::{
-    Activities,
+    Activities, Began,
     handle::Handle,
+    options::OpenOptions,
     state::{Activity, encode_details},
 };
 use crate::{
@@ -21,6 +22,24 @@ use crate::{
 const MAX_BYTES_UNDER_LOCK: usize = 4096;
 
 impl Activities {
+    /// Opens an activity, whose beats are sent from then on. `began` is from before the client was known to be connected.
+    pub fn open(&self, began: Began, token: &[u8], mut options: OpenOptions) -> Result<Handle> {
+        self.rules.check("initial_details", &options.initial_details)?;
+        options.require_encoded |= self.rules.require_encoded();
+        options.has_codec = self.rules.has_codec();
+        let activity = Activity::open(token, options, Moment::now())?;
+        let due = if activity.may_be_followed() { Moment::now() } else { activity.due() };
+        let handle = self.registry.insert(activity)?;
+        // A disconnect before the insertion has missed this activity. Without this check the next client would send for
+        // it.
+        if self.has_closed_since(began) {
+            let _ = self.registry.remove(handle);
+            return Err(Error::new(Status::NotConnected, "disconnected while the activity was being opened"));
+        }
+        self.wake_at(handle, due);
+        Ok(handle)
+    }
+
     /// Records details. Returns the signals from before.
     #[inline]
     pub fn record(&self, handle: Handle, encoding: Encoding, data: &[u8]) -> Result<Signals> {

@@ -1,4 +1,4 @@
-//! Handles: numbers that identify open activities, watches and queues until they are closed.
+//! Handles: numbers that identify open activities, watches, queues and workers until they are closed.
 
 use crate::model::{
     error::{Error, Result},
@@ -11,11 +11,12 @@ const GENERATION_BITS: u32 = 23;
 
 /// The number of slots.
 pub const MAX_SLOTS: u32 = 1 << INDEX_BITS;
-/// The last slots are for watches and queues, so that the handles of different kinds never overlap.
+/// The last slots are for watches, queues and workers, so that the handles of different kinds never overlap.
 pub const SLOTS_OF_WATCHES: u32 = 2048;
 pub const SLOTS_OF_QUEUES: u32 = 2048;
-/// The slots for activities. Those of queues follow, and then those of watches.
-pub const SLOTS_OF_ACTIVITIES: u32 = MAX_SLOTS - SLOTS_OF_WATCHES - SLOTS_OF_QUEUES;
+pub const SLOTS_OF_WORKERS: u32 = 2048;
+/// The slots for activities. Those of workers follow, then those of queues and of watches.
+pub const SLOTS_OF_ACTIVITIES: u32 = MAX_SLOTS - SLOTS_OF_WATCHES - SLOTS_OF_QUEUES - SLOTS_OF_WORKERS;
 /// The last generation of a slot. After it the slot isn't reused, because handles must never repeat.
 pub const LAST_GENERATION: u32 = (1 << GENERATION_BITS) - 1;
 /// The deepest fork with handles that differ from those of its parents.

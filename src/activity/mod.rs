@@ -302,14 +302,17 @@ impl Activities {
     /// Replaces the invalid-handle error of a call if a disconnect closed handles during the call: that isn't the caller's
     /// mistake. The process may already be connected again.
     pub fn explain(&self, began: Began, error: Error) -> Error {
-        let is_closing = began.closings % 2 == 1;
         match error.status() {
-            Status::InvalidHandle
-                if is_closing || self.closings.load(Ordering::Acquire) != began.closings =>
-            {
+            Status::InvalidHandle if self.has_closed_since(began) => {
                 Error::new(Status::NotConnected, "the client was disconnected, which closed the handle")
             }
             _ => error,
         }
+    }
+
+    /// Returns whether a disconnect has closed handles since.
+    fn has_closed_since(&self, began: Began) -> bool {
+        let is_closing = began.closings % 2 == 1;
+        is_closing || self.closings.load(Ordering::Acquire) != began.closings
     }
 }

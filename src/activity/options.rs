@@ -15,6 +15,19 @@ use crate::{
     },
 };
 
+/// What a task of a worker contains, so that the caller doesn't set it.
+const OF_TASK: [&str; 9] = [
+    "from_env",
+    "when_absent",
+    "initial_details",
+    "age_ms",
+    "attempt_remaining_ms",
+    "workflow_id",
+    "run_id",
+    "activity_id",
+    "attempt",
+];
+
 /// The options of an open activity.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OpenOptions {
@@ -83,6 +96,19 @@ impl OpenOptions {
         json::read("options", json, Self::from_object)
     }
 
+    /// Reads the options for the activities of a worker's tasks.
+    pub fn of_task(options: &mut Object<'_>) -> Result<Self> {
+        match OF_TASK.into_iter().find(|key| options.contains(key)) {
+            Some(key) => Err(Error::config(format!(
+                "{}: the task sets it, so it can't be an option here",
+                options.at(key)
+            ))),
+            None => Self::from_object(options),
+        }
+    }
+
+    // In the library once: two functions read these options.
+    #[inline(never)]
     fn from_object(options: &mut Object<'_>) -> Result<Self> {
         let from_env = options.boolean("from_env")?.unwrap_or(false);
         let handed = if from_env { Self::handed_over()? } else { Self::new() };

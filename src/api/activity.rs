@@ -27,7 +27,6 @@ use crate::{
         failure::Report,
         payload::{Encoding, Payloads},
         signals::Signals,
-        status::Status,
     },
     process::{self, call::Call},
     sys::{clock::Moment, stack_dump},
@@ -55,23 +54,11 @@ pub fn open_with(token: &[u8], mut options: OpenOptions) -> Result<u64> {
         }
         (None, token) => token,
     };
-    // Without a client no beats would be sent.
-    let session = process::session()?;
     let activities = process::activities()?;
-    activities.rules.check("initial_details", &options.initial_details)?;
-    options.require_encoded |= activities.rules.require_encoded();
-    options.has_codec = activities.rules.has_codec();
-    let activity = Activity::open(token, options, Moment::now())?;
-    let due = if activity.may_be_followed() { Moment::now() } else { activity.due() };
-    let handle = activities.registry.insert(activity)?;
-    // A disconnect before the insertion has missed this activity. Without this check the next client would send for
-    // it.
-    if !process::is_current(&session)? {
-        let _ = activities.registry.remove(handle);
-        return Err(Error::new(Status::NotConnected, "disconnected while the activity was being opened"));
-    }
-    activities.wake_at(handle, due);
-    Ok(handle.number())
+    let began = activities.begin_call();
+    // Without a client no beats would be sent.
+    process::session()?;
+    Ok(activities.open(began, token, options)?.number())
 }
 
 /// Opens an inactive handle, which needs no client.

@@ -3,6 +3,5 @@
 pub mod activity;
 pub mod queue;
 pub mod rpc;
-#[cfg(feature = "cli")]
-pub mod task_queue;
 pub mod track;
+pub mod worker;

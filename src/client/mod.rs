@@ -8,6 +8,7 @@
 //! | `order` | keeps the requests of one activity in order |
 //! | `codec`, `encoding` | encode the values that are sent, and decode those that are read |
 //! | `long_poll` | waits for news of an activity or of a workflow |
+//! | `task_queue` | the calls of a worker |
 //! | `end` | ends an activity, and reports when the outcome is in doubt |
 //! | `rounds` | retries what must not be retried without a new check of the activity |
 //! | `verify` | checks the outcome of an ending in doubt |
@@ -26,6 +27,7 @@ pub mod payload_policy;
 mod retry;
 mod rounds;
 pub mod rpc_error;
+pub mod task_queue;
 mod verify;
 
 use std::{
@@ -55,7 +57,7 @@ use crate::{
         token::Token,
     },
     proto::temporal::api::workflowservice::v1 as api,
-    runtime::IoThread,
+    runtime::{IoThread, shared},
     telemetry::{
         Telemetry,
         log_record::{Event, Value},
@@ -69,6 +71,7 @@ pub use encoding::EncodedEnding;
 pub use end::Ending;
 use order::{InOrder, Order, Permit};
 use rounds::Rounds;
+use task_queue::Capabilities;
 
 /// The client name in the server's logs and metrics. Servers check versions only for the names of the official SDKs.
 const CLIENT_NAME: &str = "temporal-heartbeat";
@@ -127,9 +130,7 @@ pub struct Client {
     rules: Arc<PayloadPolicy>,
     codec: Option<Codec>,
     encodes_common_attributes: bool,
-    /// Whether the server completes the outstanding polls of a worker that shuts down.
-    #[cfg(feature = "cli")]
-    releases_polls: std::sync::atomic::AtomicBool,
+    capabilities: Capabilities,
     /// Wakes the task that fetches the limits, if connect didn't do that.
     used: Notify,
     order: Order,
@@ -169,8 +170,7 @@ impl Client {
             identity: options.identity.resolve(),
             retry: options.retry,
             namespace_id: OnceLock::new(),
-            #[cfg(feature = "cli")]
-            releases_polls: Default::default(),
+            capabilities: Capabilities::default(),
             rules,
             used: Notify::new(),
             order: Order::default(),
@@ -222,11 +222,7 @@ impl Client {
             }
             Err(rpc_error) => return Err(rpc_error),
         };
-        #[cfg(feature = "cli")]
-        self.releases_polls.store(
-            info.capabilities.is_some_and(|capabilities| capabilities.worker_poll_complete_on_shutdown),
-            std::sync::atomic::Ordering::Relaxed,
-        );
+        self.capabilities.set(info.capabilities);
         let limit = info.limits.map_or(0, |limits| limits.blob_size_limit_error);
         if let Some(limit) = usize::try_from(limit).ok().filter(|limit| *limit > 0) {
             self.rules.set_size_limit(limit);
@@ -244,6 +240,11 @@ impl Client {
         while self.describe_namespace(Effort::Until(&Deadline::within(GREETING_TIMEOUT))).await.is_err() {
             tokio::time::sleep(GREETING_PAUSE).await;
         }
+    }
+
+    /// Returns what the server can do for workers.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
     }
 
     /// Returns which payloads may be sent.
@@ -369,34 +370,6 @@ impl Client {
             | Signals::RESET.when(reset))
     }
 
-    /// Polls for a task like a worker. Without a task, the response has no token.
-    #[cfg(feature = "cli")]
-    pub async fn poll(
-        &self,
-        request: api::PollActivityTaskQueueRequest,
-        effort: Effort<'_>,
-    ) -> Result<api::PollActivityTaskQueueResponse, RpcError> {
-        let (namespace, identity) = (self.namespace.clone(), self.identity.clone());
-        let request = api::PollActivityTaskQueueRequest { namespace, identity, ..request };
-        Ok(self.long_poll(&api::POLL_ACTIVITY_TASK_QUEUE, &request, effort).await?.0)
-    }
-
-    /// Makes the server complete the outstanding polls of a worker. Returns whether the server can do that.
-    #[cfg(feature = "cli")]
-    pub async fn release_polls(
-        &self,
-        request: api::ShutdownWorkerRequest,
-        effort: Effort<'_>,
-    ) -> Result<bool, RpcError> {
-        if !self.releases_polls.load(std::sync::atomic::Ordering::Relaxed) {
-            return Ok(false);
-        }
-        let (namespace, identity) = (self.namespace.clone(), self.identity.clone());
-        let request = api::ShutdownWorkerRequest { namespace, identity, ..request };
-        self.ask(&api::SHUTDOWN_WORKER, &request, effort).await?;
-        Ok(true)
-    }
-
     /// Warns of payloads near the limit above which the server fails the activity.
     fn look_at_size(&self, name: &str, payloads: Option<&Payloads>) {
         let (size, limit) =
@@ -448,7 +421,7 @@ impl Client {
         Request: Message,
         Response: Message + Default,
     {
-        let answer = self.send_frame((method.call, Frame::plain(request)), effort, order).await?;
+        let answer = shared(self.send_frame((method.call, Frame::plain(request)), effort, order)).await?;
         Response::decode(answer).map_err(|why| RpcError::undecodable(method.call.name, &why))
     }
 

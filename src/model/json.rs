@@ -107,6 +107,11 @@ impl<'a> Object<'a> {
             .collect()
     }
 
+    /// Reports whether there is a value under `key`.
+    pub fn contains(&self, key: &str) -> bool {
+        self.entries.iter().any(|(name, value)| name == key && value.get() != "null")
+    }
+
     /// Reports whether the value under `key` is an object.
     pub fn is_object(&self, key: &str) -> bool {
         self.entries.iter().any(|(name, value)| name == key && value.get().starts_with('{'))

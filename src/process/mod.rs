@@ -25,12 +25,14 @@ use crate::{
         status::Status,
     },
     process::{call::Call, queue::Queues, session::Session},
+    runtime,
     sys::{
         self,
         per_process::{Inheritable, PerProcess},
         sync::Mutex,
     },
     telemetry::{Telemetry, log_record::Event, log_ring},
+    worker::Workers,
 };
 
 /// This process's state.
@@ -44,6 +46,7 @@ struct Process {
     state: Mutex<State>,
     activities: Activities,
     queues: Queues,
+    workers: Workers,
     telemetry: Arc<Telemetry>,
 }
 
@@ -153,7 +156,8 @@ pub fn reconfigure(json: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Ends the client, if there is one. First sends the newest records of open activities, until `timeout`.
+/// Ends the client, if there is one. First ends the workers, and sends the newest records of open activities, until
+/// `timeout`.
 pub fn disconnect(timeout: Timeout) -> Result<Call<()>> {
     let process = process()?;
     let session = {
@@ -178,7 +182,11 @@ pub fn disconnect(timeout: Timeout) -> Result<Call<()>> {
     };
     let ending = session.clone();
     let call = Call::new(session.clone(), deadline, |_, deadline| async move {
+        let until = deadline.clone();
+        let workers_end = runtime::spawn(async move { process.workers.end_all(&until).await });
         process.activities.flush_all(&deadline).await;
+        // A panic has ended them too.
+        let _ = workers_end.await;
         process.finish_disconnecting(&ending);
         Ok(())
     });
@@ -212,12 +220,6 @@ pub fn session() -> Result<Arc<Session>> {
     }
 }
 
-/// Returns whether calls of this process still use this session.
-pub fn is_current(session: &Arc<Session>) -> Result<bool> {
-    let state = process()?.state.lock();
-    Ok(matches!(&*state, State::Connected(current) if Arc::ptr_eq(current, session)))
-}
-
 /// Returns the open activities of this process.
 #[inline]
 pub fn activities() -> Result<&'static Activities> {
@@ -230,6 +232,11 @@ pub fn activities() -> Result<&'static Activities> {
 /// Returns the completion queues of this process.
 pub fn queues() -> Result<&'static Queues> {
     Ok(&process()?.queues)
+}
+
+/// Returns the workers of this process.
+pub fn workers() -> Result<&'static Workers> {
+    Ok(&process()?.workers)
 }
 
 /// Returns the metrics and log records of this process.
@@ -252,7 +259,13 @@ fn process() -> Result<&'static Process> {
             Some(None) => State::Inactive,
             None => State::Disconnected,
         };
-        Process { state: Mutex::new(state), activities, queues: Queues::default(), telemetry }
+        Process {
+            state: Mutex::new(state),
+            activities,
+            queues: Queues::default(),
+            workers: Workers::default(),
+            telemetry,
+        }
     }))
 }
 
@@ -305,6 +318,7 @@ impl Process {
             *state = State::Disconnected;
             OPTIONS.publish(None);
             // Under the lock: a handle that was opened during the flush must not survive into the next connection.
+            self.workers.close_all();
             self.activities.close_all();
             self.telemetry.log.write(Event::Disconnected, &[], || "disconnected".to_owned());
             session.stop();

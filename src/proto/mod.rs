@@ -51,6 +51,11 @@ pub mod temporal {
                 include!("temporal.api.taskqueue.v1.rs");
             }
         }
+        pub mod worker {
+            pub mod v1 {
+                include!("temporal.api.worker.v1.rs");
+            }
+        }
         pub mod workflow {
             pub mod v1 {
                 include!("temporal.api.workflow.v1.rs");

@@ -20,3 +20,22 @@ impl ::prost::Name for WorkerDeploymentOptions {
         "/temporal.api.deployment.v1.WorkerDeploymentOptions".into()
     }
 }
+/// The same, as worker heartbeats report it.
+#[allow(missing_docs)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkerDeploymentVersion {
+    #[prost(string, tag = "1")]
+    pub build_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub deployment_name: ::prost::alloc::string::String,
+}
+impl ::prost::Name for WorkerDeploymentVersion {
+    const NAME: &'static str = "WorkerDeploymentVersion";
+    const PACKAGE: &'static str = "temporal.api.deployment.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "temporal.api.deployment.v1.WorkerDeploymentVersion".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/temporal.api.deployment.v1.WorkerDeploymentVersion".into()
+    }
+}

@@ -119,6 +119,40 @@ impl ApplicationErrorCategory {
         }
     }
 }
+#[allow(missing_docs)]
+#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum WorkerStatus {
+    Unspecified = 0,
+    Running = 1,
+    ShuttingDown = 2,
+    Shutdown = 3,
+}
+impl WorkerStatus {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "WORKER_STATUS_UNSPECIFIED",
+            Self::Running => "WORKER_STATUS_RUNNING",
+            Self::ShuttingDown => "WORKER_STATUS_SHUTTING_DOWN",
+            Self::Shutdown => "WORKER_STATUS_SHUTDOWN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "WORKER_STATUS_UNSPECIFIED" => Some(Self::Unspecified),
+            "WORKER_STATUS_RUNNING" => Some(Self::Running),
+            "WORKER_STATUS_SHUTTING_DOWN" => Some(Self::ShuttingDown),
+            "WORKER_STATUS_SHUTDOWN" => Some(Self::Shutdown),
+            _ => None,
+        }
+    }
+}
 /// Whether a worker polls only for tasks of its version.
 #[allow(missing_docs)]
 #[allow(missing_docs)]

@@ -32,6 +32,9 @@ pub mod namespace_info {
     #[allow(missing_docs)]
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Capabilities {
+        /// Whether the server stores the heartbeats of workers.
+        #[prost(bool, tag = "4")]
+        pub worker_heartbeats: bool,
         /// Whether ShutdownWorker completes the outstanding polls of a worker.
         #[prost(bool, tag = "8")]
         pub worker_poll_complete_on_shutdown: bool,

@@ -15,3 +15,42 @@ impl ::prost::Name for TaskQueue {
         "/temporal.api.taskqueue.v1.TaskQueue".into()
     }
 }
+/// A part of the servers that hold a task queue. A poll that names no group waits at a random one.
+#[allow(missing_docs)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PollerGroupInfo {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The share of the polls that the group wants.
+    #[prost(float, tag = "2")]
+    pub weight: f32,
+}
+impl ::prost::Name for PollerGroupInfo {
+    const NAME: &'static str = "PollerGroupInfo";
+    const PACKAGE: &'static str = "temporal.api.taskqueue.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "temporal.api.taskqueue.v1.PollerGroupInfo".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/temporal.api.taskqueue.v1.PollerGroupInfo".into()
+    }
+}
+/// The groups of a task queue. A newer version replaces an older one.
+#[allow(missing_docs)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PollerGroupsInfo {
+    #[prost(int64, tag = "1")]
+    pub version: i64,
+    #[prost(message, repeated, tag = "2")]
+    pub poller_groups: ::prost::alloc::vec::Vec<PollerGroupInfo>,
+}
+impl ::prost::Name for PollerGroupsInfo {
+    const NAME: &'static str = "PollerGroupsInfo";
+    const PACKAGE: &'static str = "temporal.api.taskqueue.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "temporal.api.taskqueue.v1.PollerGroupsInfo".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/temporal.api.taskqueue.v1.PollerGroupsInfo".into()
+    }
+}

@@ -80,6 +80,9 @@ pub struct PollActivityTaskQueueRequest {
     /// Names the worker in ShutdownWorker.
     #[prost(string, tag = "8")]
     pub worker_instance_key: ::prost::alloc::string::String,
+    /// One of the groups of the last response that named some.
+    #[prost(string, tag = "10")]
+    pub poller_group_id: ::prost::alloc::string::String,
 }
 impl ::prost::Name for PollActivityTaskQueueRequest {
     const NAME: &'static str = "PollActivityTaskQueueRequest";
@@ -108,6 +111,9 @@ pub struct PollActivityTaskQueueResponse {
     pub activity_type: ::core::option::Option<super::super::common::v1::ActivityType>,
     #[prost(string, tag = "6")]
     pub activity_id: ::prost::alloc::string::String,
+    /// What the workflow passes on beside the input, for example a trace.
+    #[prost(message, optional, tag = "7")]
+    pub header: ::core::option::Option<super::super::common::v1::Header>,
     #[prost(message, optional, tag = "8")]
     pub input: ::core::option::Option<crate::model::payload::Payloads>,
     /// The previous attempt's details.
@@ -115,6 +121,8 @@ pub struct PollActivityTaskQueueResponse {
     pub heartbeat_details: ::core::option::Option<crate::model::payload::Payloads>,
     #[prost(message, optional, tag = "10")]
     pub scheduled_time: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "11")]
+    pub current_attempt_scheduled_time: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(message, optional, tag = "12")]
     pub started_time: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(int32, tag = "13")]
@@ -130,6 +138,11 @@ pub struct PollActivityTaskQueueResponse {
     /// The run of a standalone activity.
     #[prost(string, tag = "20")]
     pub activity_run_id: ::prost::alloc::string::String,
+    /// Newer servers only.
+    #[prost(message, optional, tag = "22")]
+    pub poller_groups_info: ::core::option::Option<
+        super::super::taskqueue::v1::PollerGroupsInfo,
+    >,
 }
 impl ::prost::Name for PollActivityTaskQueueResponse {
     const NAME: &'static str = "PollActivityTaskQueueResponse";
@@ -151,6 +164,10 @@ pub struct ShutdownWorkerRequest {
     pub identity: ::prost::alloc::string::String,
     #[prost(string, tag = "4")]
     pub reason: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "5")]
+    pub worker_heartbeat: ::core::option::Option<
+        super::super::worker::v1::WorkerHeartbeat,
+    >,
     #[prost(string, tag = "6")]
     pub worker_instance_key: ::prost::alloc::string::String,
     #[prost(string, tag = "7")]
@@ -179,6 +196,41 @@ impl ::prost::Name for ShutdownWorkerResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/temporal.api.workflowservice.v1.ShutdownWorkerResponse".into()
+    }
+}
+#[allow(missing_docs)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RecordWorkerHeartbeatRequest {
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub identity: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
+    pub worker_heartbeat: ::prost::alloc::vec::Vec<
+        super::super::worker::v1::WorkerHeartbeat,
+    >,
+}
+impl ::prost::Name for RecordWorkerHeartbeatRequest {
+    const NAME: &'static str = "RecordWorkerHeartbeatRequest";
+    const PACKAGE: &'static str = "temporal.api.workflowservice.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "temporal.api.workflowservice.v1.RecordWorkerHeartbeatRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/temporal.api.workflowservice.v1.RecordWorkerHeartbeatRequest".into()
+    }
+}
+#[allow(missing_docs)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecordWorkerHeartbeatResponse {}
+impl ::prost::Name for RecordWorkerHeartbeatResponse {
+    const NAME: &'static str = "RecordWorkerHeartbeatResponse";
+    const PACKAGE: &'static str = "temporal.api.workflowservice.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "temporal.api.workflowservice.v1.RecordWorkerHeartbeatResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/temporal.api.workflowservice.v1.RecordWorkerHeartbeatResponse".into()
     }
 }
 #[allow(missing_docs)]
@@ -728,7 +780,6 @@ pub const DESCRIBE_NAMESPACE: crate::model::method::Method<
     "DescribeNamespace",
     "/temporal.api.workflowservice.v1.WorkflowService/DescribeNamespace",
 );
-#[cfg(feature = "cli")]
 ///`PollActivityTaskQueue`
 pub const POLL_ACTIVITY_TASK_QUEUE: crate::model::method::Method<
     PollActivityTaskQueueRequest,
@@ -738,7 +789,6 @@ pub const POLL_ACTIVITY_TASK_QUEUE: crate::model::method::Method<
     "PollActivityTaskQueue",
     "/temporal.api.workflowservice.v1.WorkflowService/PollActivityTaskQueue",
 );
-#[cfg(feature = "cli")]
 ///`ShutdownWorker`
 pub const SHUTDOWN_WORKER: crate::model::method::Method<
     ShutdownWorkerRequest,
@@ -748,12 +798,21 @@ pub const SHUTDOWN_WORKER: crate::model::method::Method<
     "ShutdownWorker",
     "/temporal.api.workflowservice.v1.WorkflowService/ShutdownWorker",
 );
+///`RecordWorkerHeartbeat`
+pub const RECORD_WORKER_HEARTBEAT: crate::model::method::Method<
+    RecordWorkerHeartbeatRequest,
+    RecordWorkerHeartbeatResponse,
+> = crate::model::method::Method::new(
+    4,
+    "RecordWorkerHeartbeat",
+    "/temporal.api.workflowservice.v1.WorkflowService/RecordWorkerHeartbeat",
+);
 ///`RecordActivityTaskHeartbeat`
 pub const RECORD_ACTIVITY_TASK_HEARTBEAT: crate::model::method::Method<
     RecordActivityTaskHeartbeatRequest,
     RecordActivityTaskHeartbeatResponse,
 > = crate::model::method::Method::new(
-    4,
+    5,
     "RecordActivityTaskHeartbeat",
     "/temporal.api.workflowservice.v1.WorkflowService/RecordActivityTaskHeartbeat",
 );
@@ -762,7 +821,7 @@ pub const RECORD_ACTIVITY_TASK_HEARTBEAT_BY_ID: crate::model::method::Method<
     RecordActivityTaskHeartbeatByIdRequest,
     RecordActivityTaskHeartbeatByIdResponse,
 > = crate::model::method::Method::new(
-    5,
+    6,
     "RecordActivityTaskHeartbeatById",
     "/temporal.api.workflowservice.v1.WorkflowService/RecordActivityTaskHeartbeatById",
 );
@@ -771,7 +830,7 @@ pub const RESPOND_ACTIVITY_TASK_COMPLETED: crate::model::method::Method<
     RespondActivityTaskCompletedRequest,
     RespondActivityTaskCompletedResponse,
 > = crate::model::method::Method::new(
-    6,
+    7,
     "RespondActivityTaskCompleted",
     "/temporal.api.workflowservice.v1.WorkflowService/RespondActivityTaskCompleted",
 );
@@ -780,7 +839,7 @@ pub const RESPOND_ACTIVITY_TASK_COMPLETED_BY_ID: crate::model::method::Method<
     RespondActivityTaskCompletedByIdRequest,
     RespondActivityTaskCompletedByIdResponse,
 > = crate::model::method::Method::new(
-    7,
+    8,
     "RespondActivityTaskCompletedById",
     "/temporal.api.workflowservice.v1.WorkflowService/RespondActivityTaskCompletedById",
 );
@@ -789,7 +848,7 @@ pub const RESPOND_ACTIVITY_TASK_FAILED: crate::model::method::Method<
     RespondActivityTaskFailedRequest,
     RespondActivityTaskFailedResponse,
 > = crate::model::method::Method::new(
-    8,
+    9,
     "RespondActivityTaskFailed",
     "/temporal.api.workflowservice.v1.WorkflowService/RespondActivityTaskFailed",
 );
@@ -798,7 +857,7 @@ pub const RESPOND_ACTIVITY_TASK_FAILED_BY_ID: crate::model::method::Method<
     RespondActivityTaskFailedByIdRequest,
     RespondActivityTaskFailedByIdResponse,
 > = crate::model::method::Method::new(
-    9,
+    10,
     "RespondActivityTaskFailedById",
     "/temporal.api.workflowservice.v1.WorkflowService/RespondActivityTaskFailedById",
 );
@@ -807,7 +866,7 @@ pub const RESPOND_ACTIVITY_TASK_CANCELED: crate::model::method::Method<
     RespondActivityTaskCanceledRequest,
     RespondActivityTaskCanceledResponse,
 > = crate::model::method::Method::new(
-    10,
+    11,
     "RespondActivityTaskCanceled",
     "/temporal.api.workflowservice.v1.WorkflowService/RespondActivityTaskCanceled",
 );
@@ -816,7 +875,7 @@ pub const RESPOND_ACTIVITY_TASK_CANCELED_BY_ID: crate::model::method::Method<
     RespondActivityTaskCanceledByIdRequest,
     RespondActivityTaskCanceledByIdResponse,
 > = crate::model::method::Method::new(
-    11,
+    12,
     "RespondActivityTaskCanceledById",
     "/temporal.api.workflowservice.v1.WorkflowService/RespondActivityTaskCanceledById",
 );
@@ -825,7 +884,7 @@ pub const DESCRIBE_WORKFLOW_EXECUTION: crate::model::method::Method<
     DescribeWorkflowExecutionRequest,
     DescribeWorkflowExecutionResponse,
 > = crate::model::method::Method::new(
-    12,
+    13,
     "DescribeWorkflowExecution",
     "/temporal.api.workflowservice.v1.WorkflowService/DescribeWorkflowExecution",
 );
@@ -834,7 +893,7 @@ pub const DESCRIBE_ACTIVITY_EXECUTION: crate::model::method::Method<
     DescribeActivityExecutionRequest,
     DescribeActivityExecutionResponse,
 > = crate::model::method::Method::new(
-    13,
+    14,
     "DescribeActivityExecution",
     "/temporal.api.workflowservice.v1.WorkflowService/DescribeActivityExecution",
 );
@@ -843,7 +902,7 @@ pub const GET_WORKFLOW_EXECUTION_HISTORY: crate::model::method::Method<
     GetWorkflowExecutionHistoryRequest,
     GetWorkflowExecutionHistoryResponse,
 > = crate::model::method::Method::new(
-    14,
+    15,
     "GetWorkflowExecutionHistory",
     "/temporal.api.workflowservice.v1.WorkflowService/GetWorkflowExecutionHistory",
 );
@@ -852,16 +911,17 @@ pub const GET_WORKFLOW_EXECUTION_HISTORY_REVERSE: crate::model::method::Method<
     GetWorkflowExecutionHistoryReverseRequest,
     GetWorkflowExecutionHistoryReverseResponse,
 > = crate::model::method::Method::new(
-    15,
+    16,
     "GetWorkflowExecutionHistoryReverse",
     "/temporal.api.workflowservice.v1.WorkflowService/GetWorkflowExecutionHistoryReverse",
 );
 /// The calls' names, by number.
-pub const CALLS: [&str; 16] = [
+pub const CALLS: [&str; 17] = [
     "GetSystemInfo",
     "DescribeNamespace",
     "PollActivityTaskQueue",
     "ShutdownWorker",
+    "RecordWorkerHeartbeat",
     "RecordActivityTaskHeartbeat",
     "RecordActivityTaskHeartbeatById",
     "RespondActivityTaskCompleted",

@@ -109,6 +109,12 @@ events! {
     NotFollowed = "not_followed" Warn at most 5 then every 60 s,
     /// The server refuses the beats of an open activity.
     BeatsRefused = "beats_refused" Error at most 10 then every 10 s,
+    /// Polling a task queue failed, and is retried.
+    PollingFailed = "polling_failed" Warn at most 5 then every 10 s,
+    /// A poll has succeeded again after that.
+    PollingWorks = "polling_works" Info at most 5 then every 10 s,
+    /// A worker failed an attempt as retryable before any work began.
+    TaskHandedBack = "task_handed_back" Warn at most 20 then every 1 s,
     /// A message is near the server's size limit.
     Large = "large" Warn at most 5 then every 10 s,
     /// There is no activity in the environment, so connect or a handle is inactive.

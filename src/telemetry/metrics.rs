@@ -74,6 +74,10 @@ pub struct Metrics {
     pub reconnects: Counter,
     /// Failed connect attempts.
     pub connect_failures: Counter,
+    /// Tasks that workers received.
+    pub tasks_received: Counter,
+    /// Those of them that were failed before any work began.
+    pub tasks_handed_back: Counter,
     /// Requests to the codec server.
     pub codec_requests: Counter,
     /// Those of them that failed.
@@ -114,6 +118,8 @@ impl Default for Metrics {
             signals: Default::default(),
             reconnects: Counter::default(),
             connect_failures: Counter::default(),
+            tasks_received: Counter::default(),
+            tasks_handed_back: Counter::default(),
             codec_requests: Counter::default(),
             codec_failures: Counter::default(),
         }
@@ -176,7 +182,8 @@ impl Metrics {
         let beats = [&self.beats_sent, &self.beats_coalesced, &self.beats_failed, &self.beats_refused];
         let connections =
             [&self.reconnects, &self.connect_failures, &self.codec_requests, &self.codec_failures];
-        beats.into_iter().chain(connections).chain(&self.signals).for_each(Counter::clear);
+        let tasks = [&self.tasks_received, &self.tasks_handed_back];
+        beats.into_iter().chain(connections).chain(tasks).chain(&self.signals).for_each(Counter::clear);
     }
 }
 

@@ -75,6 +75,8 @@ fn beats(text: &mut Text, metrics: &Metrics) {
         ("beats_refused", &metrics.beats_refused, "Heartbeats that the server permanently refused."),
         ("reconnects", &metrics.reconnects, "Connections after the first one."),
         ("connect_failures", &metrics.connect_failures, "Failed connect attempts."),
+        ("tasks_received", &metrics.tasks_received, "Tasks that workers received."),
+        ("tasks_handed_back", &metrics.tasks_handed_back, "Tasks that were failed before any work began."),
         ("codec_requests", &metrics.codec_requests, "Requests to the codec server, including retries."),
         ("codec_failures", &metrics.codec_failures, "Requests to the codec server that failed."),
     ] {

@@ -7,8 +7,19 @@ use std::{
 };
 
 /// The source files of the header, in the header's order.
-const SOURCES: [&str; 10] =
-    ["types", "client", "rpc", "activity", "watch", "queue", "details", "errors", "telemetry", "about"];
+const SOURCES: [&str; 11] = [
+    "types",
+    "client",
+    "rpc",
+    "activity",
+    "watch",
+    "queue",
+    "worker",
+    "details",
+    "errors",
+    "telemetry",
+    "about",
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -438,7 +438,7 @@ def test_idle_worker_says_how_long_it_waits_for_its_polls(
     running = work(start_program, queue, "-c", "2", command="true")
     wait_for_polls(server, queue)
     running.kill(signal.SIGTERM)
-    running.says("waiting up to 20s for the end of 2 polls: this server can't end a poll earlier")
+    running.says("waiting up to 20s for the end of 1 poll: this server can't end a poll earlier")
 
 
 def wait_for_polls(server: Server, queue: str) -> None:

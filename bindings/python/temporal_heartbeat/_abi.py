@@ -76,6 +76,10 @@ class ErrorStruct(ctypes.Structure):
     """Opaque: thb_error_t."""
 
 
+class TaskStruct(ctypes.Structure):
+    """Opaque: thb_task_t."""
+
+
 class TextStruct(ctypes.Structure):
     """Opaque: thb_text_t."""
 
@@ -83,6 +87,7 @@ class TextStruct(ctypes.Structure):
 CompletionsPtr = POINTER(CompletionsStruct)
 DetailsPtr = POINTER(DetailsStruct)
 ErrorPtr = POINTER(ErrorStruct)
+TaskPtr = POINTER(TaskStruct)
 TextPtr = POINTER(TextStruct)
 
 # name: (result, arguments)
@@ -165,6 +170,20 @@ PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "thb_completions_details": (DetailsPtr, (CompletionsPtr, c_size_t)),
     "thb_completions_take_details": (DetailsPtr, (CompletionsPtr, c_size_t)),
     "thb_completions_free": (None, (CompletionsPtr,)),
+    "thb_worker_open": (c_int32, (c_char_p, c_size_t, POINTER(c_uint64), POINTER(ErrorPtr))),
+    "thb_worker_next": (c_int32, (c_uint64, c_uint32, POINTER(TaskPtr), POINTER(ErrorPtr))),
+    "thb_worker_open_fd": (c_int32, (c_uint64, POINTER(c_int32), POINTER(ErrorPtr))),
+    "thb_worker_shutdown": (c_int32, (c_uint64, c_uint32, POINTER(ErrorPtr))),
+    "thb_queue_submit_worker_shutdown": (c_int32, (c_uint64, c_uint64, c_uint64, c_uint32,
+        POINTER(ErrorPtr))),
+    "thb_worker_close": (c_int32, (c_uint64, c_uint32, POINTER(ErrorPtr))),
+    "thb_task_activity": (c_uint64, (TaskPtr,)),
+    "thb_task_token": (c_void_p, (TaskPtr, POINTER(c_size_t))),
+    "thb_task_activity_type": (c_char_p, (TaskPtr,)),
+    "thb_task_info": (c_char_p, (TaskPtr,)),
+    "thb_task_input": (DetailsPtr, (TaskPtr,)),
+    "thb_task_details": (DetailsPtr, (TaskPtr,)),
+    "thb_task_free": (None, (TaskPtr,)),
     "thb_details_new": (c_int32, (POINTER(DetailsPtr), POINTER(ErrorPtr))),
     "thb_details_add": (c_int32, (DetailsPtr, c_int32, c_void_p, c_size_t, POINTER(ErrorPtr))),
     "thb_details_count": (c_size_t, (DetailsPtr,)),

@@ -271,6 +271,7 @@ impl Activity {
         if self.lifecycle == Lifecycle::Ended {
             self.address.ended();
         }
+        self.is_finished = self.is_over();
         self.repeat_stall_report(now);
         self.due = Moment::NEVER;
         let continues = self.pulse || self.has_news();
@@ -348,6 +349,11 @@ impl Activity {
     #[inline]
     pub fn is_over(&self) -> bool {
         matches!(self.lifecycle, Lifecycle::Ended | Lifecycle::Gone)
+    }
+
+    /// Returns whether an ending call has found the activity over, or has ended it: its holder does no more work for it.
+    pub fn is_finished(&self) -> bool {
+        self.is_finished
     }
 
     /// Returns when `UNSEEDED` is set: a pulse was due, but the details that the server holds aren't known.

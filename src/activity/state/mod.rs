@@ -64,6 +64,8 @@ pub struct Activity {
     pulse: bool,
     require_encoded: bool,
     verify: bool,
+    /// Whether an ending call has found the activity over, or has ended it.
+    is_finished: bool,
     /// Whether an ending call failed with an error other than NOT_FOUND. That call may have ended the activity.
     has_failed_to_end: bool,
     in_flight: bool,
@@ -286,6 +288,7 @@ impl Activity {
             workflow: address.workflow(),
             address,
             watched: false,
+            is_finished: false,
             lifecycle: Lifecycle::Open,
             pulse: options.pulse,
             require_encoded: options.require_encoded,

@@ -212,6 +212,13 @@ impl Activity {
         self.lifecycle == Lifecycle::Ended && self.extras.as_ref().is_some_and(|extras| extras.ends_by_stall)
     }
 
+    /// Sets which thread does the work, for the stacks of a stall.
+    pub fn set_thread(&mut self, thread: i32) {
+        if let Some(dump) = self.extras.as_mut().and_then(|extras| extras.dump.as_mut()) {
+            dump.thread = thread;
+        }
+    }
+
     /// Sets what the work is doing. `thread` is the caller's.
     pub fn set_status(&mut self, text: &str, thread: i32) -> Result<()> {
         if text.len() > MAX_STATUS_BYTES {
@@ -224,9 +231,7 @@ impl Activity {
         }
         let extras = self.extras.get_or_insert_with(|| Box::new(Extras::new(0, 0, &StallOptions::default())));
         extras.status = text.into();
-        if let Some(dump) = &mut extras.dump {
-            dump.thread = thread;
-        }
+        self.set_thread(thread);
         Ok(())
     }
 

@@ -172,9 +172,7 @@ pub fn run(connection: &Connection, args: ExecArgs) -> Result<u8> {
     let token = options.token.as_ref().and_then(|token| Token::read(token));
     let ids = token.as_ref().map(|token| token.ids.clone()).or(options.ids.clone());
     connection.connect()?;
-    if !args.run.quiet {
-        library_log::show(&args.run);
-    }
+    let _ = library_log::show(&args.run);
 
     let timeout = Timeout::Within(rpc::DEFAULT_TIMEOUT);
     let opened = activity::open_with(&[], options).and_then(|handle| {

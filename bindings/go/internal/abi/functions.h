@@ -53,6 +53,19 @@
     X(const struct thb_details_t *, thb_completions_details, (const struct thb_completions_t *completions, size_t index), (completions, index)) \
     X(struct thb_details_t *, thb_completions_take_details, (struct thb_completions_t *completions, size_t index), (completions, index)) \
     X(void, thb_completions_free, (struct thb_completions_t *completions), (completions)) \
+    X(thb_status_t, thb_worker_open, (const char *options_json, size_t options_len, thb_worker_t *worker_out, struct thb_error_t **error_out), (options_json, options_len, worker_out, error_out)) \
+    X(thb_status_t, thb_worker_next, (thb_worker_t worker, uint32_t timeout_ms, struct thb_task_t **task_out, struct thb_error_t **error_out), (worker, timeout_ms, task_out, error_out)) \
+    X(thb_status_t, thb_worker_open_fd, (thb_worker_t worker, int32_t *fd_out, struct thb_error_t **error_out), (worker, fd_out, error_out)) \
+    X(thb_status_t, thb_worker_shutdown, (thb_worker_t worker, uint32_t timeout_ms, struct thb_error_t **error_out), (worker, timeout_ms, error_out)) \
+    X(thb_status_t, thb_queue_submit_worker_shutdown, (thb_queue_t queue, uint64_t user_data, thb_worker_t worker, uint32_t timeout_ms, struct thb_error_t **error_out), (queue, user_data, worker, timeout_ms, error_out)) \
+    X(thb_status_t, thb_worker_close, (thb_worker_t worker, uint32_t timeout_ms, struct thb_error_t **error_out), (worker, timeout_ms, error_out)) \
+    X(thb_activity_t, thb_task_activity, (const struct thb_task_t *task), (task)) \
+    X(const void *, thb_task_token, (const struct thb_task_t *task, size_t *len_out), (task, len_out)) \
+    X(const char *, thb_task_activity_type, (const struct thb_task_t *task), (task)) \
+    X(const char *, thb_task_info, (const struct thb_task_t *task), (task)) \
+    X(const struct thb_details_t *, thb_task_input, (const struct thb_task_t *task), (task)) \
+    X(const struct thb_details_t *, thb_task_details, (const struct thb_task_t *task), (task)) \
+    X(void, thb_task_free, (struct thb_task_t *task), (task)) \
     X(thb_status_t, thb_details_new, (struct thb_details_t **details_out, struct thb_error_t **error_out), (details_out, error_out)) \
     X(thb_status_t, thb_details_add, (struct thb_details_t *details, thb_encoding_t encoding, const void *data, size_t data_len, struct thb_error_t **error_out), (details, encoding, data, data_len, error_out)) \
     X(size_t, thb_details_count, (const struct thb_details_t *details), (details)) \

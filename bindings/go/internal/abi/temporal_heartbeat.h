@@ -260,6 +260,9 @@ typedef struct thb_details_t thb_details_t;
 // Why a call failed. Freed with thb_error_free. Immutable: any thread may read it.
 typedef struct thb_error_t thb_error_t;
 
+// A task of a worker. Freed with thb_task_free. Immutable: any thread may read it.
+typedef struct thb_task_t thb_task_t;
+
 // Bytes that end with a NUL. Freed with thb_text_free. Immutable: any thread may read it.
 typedef struct thb_text_t thb_text_t;
 
@@ -278,6 +281,9 @@ typedef uint64_t thb_watch_t;
 
 // The handle of a queue, which receives the completions of asynchronous calls; as thb_activity_t. 0 is no handle.
 typedef uint64_t thb_queue_t;
+
+// The handle of a worker, which takes tasks from a task queue; as thb_activity_t. 0 is no handle.
+typedef uint64_t thb_worker_t;
 
 #ifdef __cplusplus
 extern "C" {
@@ -771,9 +777,7 @@ thb_status_t thb_queue_close(thb_queue_t queue, struct thb_error_t **error_out);
 // NULL.
 thb_status_t thb_queue_open_fd(thb_queue_t queue, int32_t *fd_out, struct thb_error_t **error_out);
 
-// Submits thb_connect.
-//
-// Thread-safe. Never blocks. Returns as thb_queue_open says.
+// Submits thb_connect. Thread-safe. Never blocks. Returns as thb_queue_open says.
 thb_status_t thb_queue_submit_connect(thb_queue_t queue,
                                       uint64_t user_data,
                                       const char *options_json,
@@ -781,16 +785,13 @@ thb_status_t thb_queue_submit_connect(thb_queue_t queue,
                                       struct thb_error_t **error_out);
 
 // Submits thb_disconnect. Its completion follows those of the calls that it ends.
-//
 // Thread-safe. Never blocks. Returns as thb_queue_open says.
 thb_status_t thb_queue_submit_disconnect(thb_queue_t queue,
                                          uint64_t user_data,
                                          uint32_t timeout_ms,
                                          struct thb_error_t **error_out);
 
-// Submits thb_heartbeat. The completion has the signals.
-//
-// Thread-safe. Never blocks. Returns as thb_queue_open says.
+// Submits thb_heartbeat. The completion has the signals. Thread-safe. Never blocks. Returns as thb_queue_open says.
 thb_status_t thb_queue_submit_heartbeat(thb_queue_t queue,
                                         uint64_t user_data,
                                         const void *token,
@@ -801,9 +802,7 @@ thb_status_t thb_queue_submit_heartbeat(thb_queue_t queue,
                                         uint32_t timeout_ms,
                                         struct thb_error_t **error_out);
 
-// Submits thb_get_details. The completion has the details.
-//
-// Thread-safe. Never blocks. Returns as thb_queue_open says.
+// Submits thb_get_details. The completion has the details. Thread-safe. Never blocks. Returns as thb_queue_open says.
 thb_status_t thb_queue_submit_get_details(thb_queue_t queue,
                                           uint64_t user_data,
                                           const void *token,
@@ -811,9 +810,7 @@ thb_status_t thb_queue_submit_get_details(thb_queue_t queue,
                                           uint32_t timeout_ms,
                                           struct thb_error_t **error_out);
 
-// Submits thb_complete.
-//
-// Thread-safe. Never blocks. Returns as thb_queue_open says.
+// Submits thb_complete. Thread-safe. Never blocks. Returns as thb_queue_open says.
 thb_status_t thb_queue_submit_complete(thb_queue_t queue,
                                        uint64_t user_data,
                                        const void *token,
@@ -824,9 +821,7 @@ thb_status_t thb_queue_submit_complete(thb_queue_t queue,
                                        uint32_t timeout_ms,
                                        struct thb_error_t **error_out);
 
-// Submits thb_fail.
-//
-// Thread-safe. Never blocks. Returns as thb_queue_open says.
+// Submits thb_fail. Thread-safe. Never blocks. Returns as thb_queue_open says.
 thb_status_t thb_queue_submit_fail(thb_queue_t queue,
                                    uint64_t user_data,
                                    const void *token,
@@ -836,9 +831,7 @@ thb_status_t thb_queue_submit_fail(thb_queue_t queue,
                                    uint32_t timeout_ms,
                                    struct thb_error_t **error_out);
 
-// Submits thb_report_cancelled.
-//
-// Thread-safe. Never blocks. Returns as thb_queue_open says.
+// Submits thb_report_cancelled. Thread-safe. Never blocks. Returns as thb_queue_open says.
 thb_status_t thb_queue_submit_report_cancelled(thb_queue_t queue,
                                                uint64_t user_data,
                                                const void *token,
@@ -850,7 +843,6 @@ thb_status_t thb_queue_submit_report_cancelled(thb_queue_t queue,
                                                struct thb_error_t **error_out);
 
 // Submits thb_activity_get_details. The completion has the details.
-//
 // Thread-safe. Never blocks. Returns as thb_queue_open says.
 thb_status_t thb_queue_submit_activity_get_details(thb_queue_t queue,
                                                    uint64_t user_data,
@@ -858,18 +850,14 @@ thb_status_t thb_queue_submit_activity_get_details(thb_queue_t queue,
                                                    uint32_t timeout_ms,
                                                    struct thb_error_t **error_out);
 
-// Submits thb_activity_flush.
-//
-// Thread-safe. Never blocks. Returns as thb_queue_open says.
+// Submits thb_activity_flush. Thread-safe. Never blocks. Returns as thb_queue_open says.
 thb_status_t thb_queue_submit_activity_flush(thb_queue_t queue,
                                              uint64_t user_data,
                                              thb_activity_t activity,
                                              uint32_t timeout_ms,
                                              struct thb_error_t **error_out);
 
-// Submits thb_activity_complete.
-//
-// Thread-safe. Never blocks. Returns as thb_queue_open says.
+// Submits thb_activity_complete. Thread-safe. Never blocks. Returns as thb_queue_open says.
 thb_status_t thb_queue_submit_activity_complete(thb_queue_t queue,
                                                 uint64_t user_data,
                                                 thb_activity_t activity,
@@ -879,9 +867,7 @@ thb_status_t thb_queue_submit_activity_complete(thb_queue_t queue,
                                                 uint32_t timeout_ms,
                                                 struct thb_error_t **error_out);
 
-// Submits thb_activity_fail.
-//
-// Thread-safe. Never blocks. Returns as thb_queue_open says.
+// Submits thb_activity_fail. Thread-safe. Never blocks. Returns as thb_queue_open says.
 thb_status_t thb_queue_submit_activity_fail(thb_queue_t queue,
                                             uint64_t user_data,
                                             thb_activity_t activity,
@@ -890,9 +876,7 @@ thb_status_t thb_queue_submit_activity_fail(thb_queue_t queue,
                                             uint32_t timeout_ms,
                                             struct thb_error_t **error_out);
 
-// Submits thb_activity_report_cancelled.
-//
-// Thread-safe. Never blocks. Returns as thb_queue_open says.
+// Submits thb_activity_report_cancelled. Thread-safe. Never blocks. Returns as thb_queue_open says.
 thb_status_t thb_queue_submit_activity_report_cancelled(thb_queue_t queue,
                                                         uint64_t user_data,
                                                         thb_activity_t activity,
@@ -904,7 +888,6 @@ thb_status_t thb_queue_submit_activity_report_cancelled(thb_queue_t queue,
 
 // Submits thb_activity_close. The handle is invalid at once; the completion says whether the newest record was sent.
 // Until then the token can't be opened again.
-//
 // Thread-safe. Never blocks. Returns as thb_queue_open says.
 thb_status_t thb_queue_submit_activity_close(thb_queue_t queue,
                                              uint64_t user_data,
@@ -960,6 +943,101 @@ struct thb_details_t *thb_completions_take_details(struct thb_completions_t *com
 // Frees completions and all pointers into them. NULL is fine. Must not be called twice for the same completions, nor
 // while another thread uses them. Never blocks. Completions stay valid after thb_queue_close, thb_disconnect and fork.
 void thb_completions_free(struct thb_completions_t *completions);
+
+// Opens a worker: it takes tasks from a task queue, without an SDK. A task is one attempt of an activity. The library
+// opens its activity and beats for it from the moment it arrives, so the program only does the work:
+//
+//   thb_worker_open -> { thb_worker_next -> work, thb_activity_heartbeat -> thb_activity_complete | _fail | _report_cancelled
+//     -> thb_activity_close -> thb_task_free } ... -> thb_worker_shutdown -> the remaining tasks -> thb_worker_close
+//
+// options_json is one JSON object. Defaults are in parentheses:
+//   task_queue         the task queue to take tasks from (required)
+//   activity_types     [..] the types that this program runs; a task of another type fails as retryable ([]: all)
+//   max_concurrent     the slots: the most tasks at once (100). A slot is free again when the task is freed and its
+//                      activity is ended or closed. Each poll takes a slot first
+//   max_per_second     the most tasks in a second, of this worker (no limit)
+//   max_tasks          the worker shuts down after this number of tasks (no limit)
+//   deployment_name, build_id   the worker deployment to take tasks for (tasks without a version)
+//   activity           {..} options of thb_activity_open for each task, except what the task contains: ids, timeouts,
+//                      details. {"pulse": false} if another process holds the token and beats
+//
+// The number of polls at once adapts, from 1 to 20. A task that isn't taken within 10 s, or half its heartbeat timeout
+// if that is less, fails as retryable. A process can have several workers, for several task queues.
+//
+// Thread-safe. Never waits for the server. The caller closes *worker_out with thb_worker_close; thb_disconnect closes
+// it too. exit() doesn't wait for polls, so call thb_worker_shutdown first.
+// Returns THB_OK, THB_NOT_CONNECTED, THB_CONFIG, THB_LOCAL_LIMIT, THB_INVALID_ARGUMENT.
+thb_status_t thb_worker_open(const char *options_json,
+                             size_t options_len,
+                             thb_worker_t *worker_out,
+                             struct thb_error_t **error_out);
+
+// Waits for the next task. THB_OK with *task_out NULL means that timeout_ms has passed. An error of polling that a
+// retry doesn't help (permissions, the namespace) is returned once, and polling goes on. Temporary errors are logged.
+//
+// Thread-safe; each task is returned to one thread. Blocks at most timeout_ms. The caller frees *task_out with
+// thb_task_free, and closes its activity.
+// Returns THB_OK; THB_ENDED: the worker was shut down, and all its tasks were taken; THB_INVALID_HANDLE, also when it is
+// closed during the call; THB_NOT_CONNECTED; THB_FORKED; THB_INVALID_ARGUMENT; and the status of a poll.
+thb_status_t thb_worker_next(thb_worker_t worker,
+                             uint32_t timeout_ms,
+                             struct thb_task_t **task_out,
+                             struct thb_error_t **error_out);
+
+// As thb_watch_open_fd, for thb_worker_next: also readable when the worker was shut down and all its tasks were taken.
+thb_status_t thb_worker_open_fd(thb_worker_t worker, int32_t *fd_out, struct thb_error_t **error_out);
+
+// Stops polling, and waits until no poll is outstanding. thb_worker_next then returns the tasks that have arrived, and
+// THB_ENDED after them. Polls end at once if the server supports that, otherwise within 20 s. Aborting them could lose a
+// task, so on THB_TIMEOUT (polls are still outstanding) call it again. A timeout of 0 only stops polling.
+//
+// Thread-safe. Blocks at most timeout_ms.
+// Returns THB_OK, THB_TIMEOUT, THB_INVALID_HANDLE, THB_FORKED, THB_NOT_CONNECTED, THB_INVALID_ARGUMENT.
+thb_status_t thb_worker_shutdown(thb_worker_t worker,
+                                 uint32_t timeout_ms,
+                                 struct thb_error_t **error_out);
+
+// Submits thb_worker_shutdown. Thread-safe. Never blocks. Returns as thb_queue_open says.
+thb_status_t thb_queue_submit_worker_shutdown(thb_queue_t queue,
+                                              uint64_t user_data,
+                                              thb_worker_t worker,
+                                              uint32_t timeout_ms,
+                                              struct thb_error_t **error_out);
+
+// Closes a worker. Tasks that weren't taken fail as retryable, also those that arrive later. Tasks that were taken, and
+// their activities, stay as they are. On THB_TIMEOUT polls or failures are still outstanding, and go on.
+//
+// Thread-safe. Blocks at most timeout_ms.
+// Returns THB_OK, THB_TIMEOUT, THB_INVALID_HANDLE, THB_FORKED, THB_NOT_CONNECTED, THB_INVALID_ARGUMENT.
+thb_status_t thb_worker_close(thb_worker_t worker, uint32_t timeout_ms, struct thb_error_t **error_out);
+
+// Returns the handle of the task's activity, which is open; 0 for NULL. The caller closes it with thb_activity_close.
+//
+// This and the following functions are thread-safe, and never block. What they return belongs to the task and is valid
+// until thb_task_free. For NULL they return NULL and a length of 0, or "".
+thb_activity_t thb_task_activity(const struct thb_task_t *task);
+
+// Returns the task token, for example to hand the task to another process.
+const void *thb_task_token(const struct thb_task_t *task, size_t *len_out);
+
+// Returns the type of the activity, which says what to do.
+const char *thb_task_activity_type(const struct thb_task_t *task);
+
+// Returns facts about the task, a JSON object: task_queue, activity_type, activity_id, workflow_type, workflow_id (both
+// "" for a standalone activity), run_id, attempt, heartbeat_timeout_ms, start_to_close_timeout_ms,
+// schedule_to_close_timeout_ms (0: none), scheduled_at_unix_ms, attempt_scheduled_at_unix_ms, started_at_unix_ms,
+// header_keys [..]. Later versions may add keys.
+const char *thb_task_info(const struct thb_task_t *task);
+
+// Returns the arguments of the activity, decoded if there is a codec server.
+const struct thb_details_t *thb_task_input(const struct thb_task_t *task);
+
+// Returns the heartbeat details of the previous attempt, from which the work continues.
+const struct thb_details_t *thb_task_details(const struct thb_task_t *task);
+
+// Frees a task. Its activity stays open. NULL is fine. Must not be called twice for the same task, nor while another
+// thread uses it.
+void thb_task_free(struct thb_task_t *task);
 
 // Creates empty details. Add values with thb_details_add, and pass them on with thb_details_payloads.
 //

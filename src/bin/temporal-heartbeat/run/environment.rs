@@ -10,7 +10,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::value::RawValue;
 use temporal_heartbeat::{
-    api::task_queue::Task,
+    api::worker::Task,
     config::handoff,
     model::{
         attempt::Ids,
@@ -92,28 +92,24 @@ pub fn set_details<'a>(
 }
 
 /// Sets the variables of a task, and the standard input to its input.
-pub fn set_task(
-    command: &mut Command,
-    task: &Task,
-    task_queue: &str,
-    input: &Details,
-    directory: &Path,
-) -> Result<()> {
-    command.env(ACTIVITY_TYPE, &task.activity_type).env(TASK_QUEUE, task_queue);
-    if let Some(workflow_type) = &task.workflow_type {
-        command.env(WORKFLOW_TYPE, workflow_type);
+pub fn set_task(command: &mut Command, task: &Task, directory: &Path) -> Result<()> {
+    let facts = &task.facts;
+    command.env(ACTIVITY_TYPE, &facts.activity_type).env(TASK_QUEUE, &facts.task_queue);
+    if !facts.workflow_type.is_empty() {
+        command.env(WORKFLOW_TYPE, &facts.workflow_type);
     }
     let ms = |time: Duration| time.as_millis().to_string();
-    if !task.heartbeat_timeout.is_zero() {
-        command.env(handoff::HEARTBEAT_TIMEOUT_MS, ms(task.heartbeat_timeout));
+    if !facts.heartbeat_timeout.is_zero() {
+        command.env(handoff::HEARTBEAT_TIMEOUT_MS, ms(facts.heartbeat_timeout));
     }
-    if let Some(timeout) = task.start_to_close_timeout {
+    if let Some(timeout) = facts.start_to_close_timeout {
         command.env(handoff::DEADLINE_MS, ms(timeout));
     }
-    if let Some(first) = input.values().first() {
+    let input = task.input.values();
+    if let Some(first) = input.first() {
         command.env(INPUT_ENCODING, encoding(first));
     }
-    let path = write(directory, "input", &input_lines(input.values()))?;
+    let path = write(directory, "input", &input_lines(input))?;
     let file = File::open(&path).map_err(|why| local_error("read the input from its file", &why))?;
     command.stdin(file).env(INPUT_FILE, path);
     Ok(())

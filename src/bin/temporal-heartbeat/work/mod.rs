@@ -2,22 +2,16 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `slots` | limits how many commands run at once, and how many tasks are taken |
-//! | `poller` | polls for tasks, with backoff |
+//! | here | takes tasks from a worker of the library |
 //! | `task` | runs one task |
 //! | `shutdown` | stops polling, then the commands |
 
-mod poller;
 mod shutdown;
-mod slots;
 mod task;
 
 use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64},
-    },
-    thread,
+    sync::atomic::{AtomicU64, Ordering},
+    thread::{self, Scope},
     time::Duration,
 };
 
@@ -25,10 +19,15 @@ use clap::Args;
 use serde_json::json;
 use temporal_heartbeat::{
     api::{
+        activity::OpenOptions,
         rpc,
-        task_queue::{Deployment, Queue},
+        worker::{self, Deployment, Task, WorkerOptions},
     },
-    model::error::{Error, Result},
+    model::{
+        deadline::Timeout,
+        error::{Error, Result},
+        status::Status,
+    },
 };
 
 use crate::{
@@ -40,10 +39,6 @@ use crate::{
     run::{args::RunArgs, attempt::PrefixWhen, library_log, program},
 };
 use shutdown::RunningCommands;
-use slots::Slots;
-
-/// The most polls at once. The SDKs use the same number.
-const MAX_POLLERS: usize = 5;
 
 /// Take activities from a task queue, and run a command for each
 ///
@@ -93,15 +88,11 @@ pub struct WorkArgs {
     shutdown_grace: Duration,
 }
 
-/// The state that the threads of a worker share.
-struct Worker {
+/// The state that the threads of `work` share.
+struct Work {
     args: RunArgs,
-    queue: Queue,
-    /// The most commands that run at once.
-    concurrency: u16,
-    /// The types to run; empty: every type.
-    activity_types: Vec<String>,
-    slots: Slots,
+    /// The handle of the library's worker.
+    worker: u64,
     running: RunningCommands,
     guardian: Guardian,
     /// When to write a prefix before the lines of the commands; `None`: one command runs at a time.
@@ -110,12 +101,6 @@ struct Worker {
     requires_encoded: bool,
     /// The number of the next task.
     next_task: AtomicU64,
-    /// Whether a poll has succeeded. Before that, an error that isn't retryable means that the command line is wrong.
-    has_polled: AtomicBool,
-    /// Whether the last poll has failed.
-    is_polling_failed: AtomicBool,
-    /// The error that ended the worker.
-    fatal_error: Mutex<Option<Error>>,
 }
 
 /// Runs `work`.
@@ -133,9 +118,7 @@ pub fn run(connection: &Connection, args: WorkArgs) -> Result<u8> {
         return Ok(code);
     }
     connection.connect()?;
-    if !args.run.quiet {
-        library_log::show(&args.run);
-    }
+    let log = library_log::show(&args.run);
     let requires_encoded = rpc::requires_encoded()?;
     if requires_encoded {
         args.run.check_encoded()?;
@@ -144,17 +127,22 @@ pub fn run(connection: &Connection, args: WorkArgs) -> Result<u8> {
     // Each task needs it, so a worker without it takes no task.
     guardian.directory()?;
 
+    let mut activity = OpenOptions::new();
+    args.run.set_cancellation_options(&mut activity, args.concurrency);
     let deployment = args.deployment_name.zip(args.build_id);
-    let worker = &Worker {
-        args: args.run,
-        queue: Queue {
-            name: args.task_queue,
-            deployment: deployment.map(|(name, build_id)| Deployment { name, build_id }),
-            worker: format!("{:032x}", fastrand::u128(..)),
-        },
-        concurrency: args.concurrency,
+    let options = WorkerOptions {
+        task_queue: args.task_queue,
         activity_types: args.activity_type,
-        slots: Slots::new(args.concurrency.into(), args.max_tasks),
+        max_concurrent: args.concurrency.into(),
+        max_per_second: None,
+        max_tasks: args.max_tasks,
+        deployment: deployment.map(|(name, build_id)| Deployment { name, build_id }),
+        activity,
+    };
+    announce(&options)?;
+    let work = &Work {
+        args: args.run,
+        worker: worker::open_with(options)?,
         running: RunningCommands::default(),
         guardian,
         prefixes: match args.prefix {
@@ -163,40 +151,30 @@ pub fn run(connection: &Connection, args: WorkArgs) -> Result<u8> {
         },
         requires_encoded,
         next_task: AtomicU64::new(0),
-        has_polled: AtomicBool::new(false),
-        is_polling_failed: AtomicBool::new(false),
-        fatal_error: Mutex::new(None),
     };
-    announce(worker, args.concurrency)?;
     thread::scope(|scope| -> Result<()> {
-        let signals = shutdown::handle_signals(scope, worker, args.shutdown_grace)
+        let signals = shutdown::handle_signals(scope, work, args.shutdown_grace)
             .map_err(|why| local_error("handle signals", &why))?;
-        thread::scope(|scope| {
-            for _ in 0..MAX_POLLERS.min(args.concurrency.into()) {
-                let poller = thread::Builder::new().name("poller".into());
-                if let Err(why) = poller.spawn_scoped(scope, move || poller::run(scope, worker)) {
-                    worker.fail(local_error("start a thread", &why));
-                }
-            }
-        });
+        let taken = thread::scope(|tasks| take_tasks(tasks, work));
         signals.close();
-        Ok(())
+        taken
     })?;
-    let error = worker.fatal_error.lock().unwrap_or_else(PoisonError::into_inner).take();
-    error.map_or(Ok(0), Err)
+    log.finish();
+    Ok(0)
 }
 
 /// Says where the worker takes its tasks from.
-fn announce(worker: &Worker, concurrency: u16) -> Result<()> {
+fn announce(options: &WorkerOptions) -> Result<()> {
     if console::is_quiet() {
         return Ok(());
     }
     let (address, namespace) = rpc::connected_to()?;
-    let queue = &worker.queue.name;
-    let types = match worker.activity_types.as_slice() {
+    let queue = &options.task_queue;
+    let types = match options.activity_types.as_slice() {
         [] => String::new(),
         types => format!(" of type {}", types.join(" or ")),
     };
+    let concurrency = options.max_concurrent;
     let at_once = if concurrency == 1 { String::new() } else { format!(", at most {concurrency} at once") };
     let text = format!(
         "waiting for tasks{types} on the task queue {queue} (namespace {namespace}, server {address}){at_once}"
@@ -212,10 +190,29 @@ fn announce(worker: &Worker, concurrency: u16) -> Result<()> {
     Ok(())
 }
 
-impl Worker {
-    /// Ends the worker with an error.
-    fn fail(&self, error: Error) {
-        self.fatal_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        self.slots.close();
+/// Takes tasks until the worker has been shut down, and runs each in a thread.
+fn take_tasks<'scope>(scope: &'scope Scope<'scope, '_>, work: &'scope Work) -> Result<()> {
+    loop {
+        match worker::next(work.worker, Timeout::Forever) {
+            Ok(Some(task)) => {
+                let number = work.next_task.fetch_add(1, Ordering::Relaxed);
+                start(scope, work, task, number);
+            }
+            Ok(None) => {}
+            Err(error) if matches!(error.status(), Status::Ended | Status::InvalidHandle) => return Ok(()),
+            // The command line is wrong. Later the server or a permission has changed, and polling is retried.
+            Err(error) if !worker::has_polled(work.worker).unwrap_or(true) => return Err(error),
+            // The library has logged it.
+            Err(_) => {}
+        }
+    }
+}
+
+fn start<'scope>(scope: &'scope Scope<'scope, '_>, work: &'scope Work, task: Box<Task>, number: u64) {
+    let handle = task.activity;
+    let run = move || task::run(work, &task, number);
+    if let Err(why) = thread::Builder::new().name("task".into()).spawn_scoped(scope, run) {
+        // Another worker may succeed.
+        task::give_up(handle, &local_error("start a thread", &why));
     }
 }

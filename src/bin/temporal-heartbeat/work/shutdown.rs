@@ -9,9 +9,15 @@ use std::{
 
 use nix::sys::signal::Signal;
 use signal_hook::iterator::Handle;
-use temporal_heartbeat::api::task_queue::{self, POLL_TIME};
+use temporal_heartbeat::{
+    api::{
+        rpc::Call,
+        worker::{self, POLL_TIME},
+    },
+    model::deadline::Timeout,
+};
 
-use super::Worker;
+use super::Work;
 use crate::{console, run::supervisor::Event, signals};
 
 /// The signals that shut the worker down.
@@ -63,9 +69,9 @@ impl RunningCommands {
 }
 
 /// Prints what happens to the commands.
-fn announce(worker: &Worker, grace: Duration) {
+fn announce(work: &Work, grace: Duration) {
     let mut text = "shutting down: no more tasks are taken".to_owned();
-    match worker.running.count() {
+    match work.running.count() {
         0 => {}
         count if grace.is_zero() => text.push_str(&format!("; stopping {}", counted(count, "command"))),
         count => text.push_str(&format!(
@@ -77,16 +83,19 @@ fn announce(worker: &Worker, grace: Duration) {
     console::notice(&text);
 }
 
-/// Ends the outstanding polls if the server can do that. A poll that is aborted here could lose a task that the server has just assigned to it.
-fn release_polls(worker: &Worker) {
-    let polls = worker.slots.polling();
-    if polls > 0 && !task_queue::release_polls(&worker.queue).unwrap_or(false) {
-        let what = counted(polls, "poll");
-        let wait = console::duration(POLL_TIME);
+/// Closes the library's worker, which hands back the tasks that still arrive, and waits for its polls. Aborting a poll could lose a task that
+/// the server has just assigned to it.
+fn close(work: &Work) {
+    if let Ok((polls, false)) = worker::polls(work.worker)
+        && polls > 0
+    {
+        let (what, wait) = (counted(polls, "poll"), console::duration(POLL_TIME));
         console::notice(&format!(
             "waiting up to {wait} for the end of {what}: this server can't end a poll earlier"
         ));
     }
+    // Fails if a second signal arrived: the handle is closed then.
+    let _ = worker::close(work.worker, Timeout::Forever).and_then(Call::wait);
 }
 
 fn counted(number: usize, what: &str) -> String {
@@ -97,7 +106,7 @@ fn counted(number: usize, what: &str) -> String {
 /// signal stops the commands at once.
 pub fn handle_signals<'scope>(
     scope: &'scope Scope<'scope, '_>,
-    worker: &'scope Worker,
+    work: &'scope Work,
     grace: Duration,
 ) -> io::Result<Handle> {
     let mut signals = signals::catch(&SIGNALS)?;
@@ -106,16 +115,18 @@ pub fn handle_signals<'scope>(
         let mut is_first = true;
         for _ in signals.forever() {
             if !std::mem::take(&mut is_first) {
-                worker.running.stop();
+                work.running.stop();
                 continue;
             }
-            worker.slots.close();
-            announce(worker, grace);
-            let running = worker.running.clone();
+            announce(work, grace);
+            let running = work.running.clone();
             if grace.is_zero() || signals::spawn_after(grace, move || running.stop()).is_err() {
-                worker.running.stop();
+                work.running.stop();
             }
-            release_polls(worker);
+            let closing = thread::Builder::new().name("closing".into());
+            if closing.spawn_scoped(scope, || close(work)).is_err() {
+                close(work);
+            }
         }
     })?;
     Ok(handle)

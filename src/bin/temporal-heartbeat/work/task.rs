@@ -1,30 +1,23 @@
 //! Runs one task.
 
-use std::{
-    fs,
-    path::Path,
-    process::Command,
-    sync::{atomic::Ordering, mpsc},
-    time::Duration,
-};
+use std::{fs, path::Path, process::Command, sync::mpsc};
 
 use serde_json::json;
 use temporal_heartbeat::{
     api::{
-        activity::{self, OpenOptions},
+        activity,
         rpc::{self, Call},
-        task_queue::{self, Task},
+        worker::Task,
     },
     model::{
         attempt::Ids,
         deadline::Timeout,
         error::{Error, Result},
-        payload::Payloads,
         signals::Signals,
     },
 };
 
-use super::Worker;
+use super::Work;
 use crate::{
     console,
     error::local_error,
@@ -35,117 +28,70 @@ use crate::{
     },
 };
 
-/// How long the values of a task are decoded, with retries, before the task is handed back.
-const DECODE_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// Runs the command for a task.
-pub fn run(worker: &Worker, task: Task) {
-    let activity_type = &task.activity_type;
-    if !worker.activity_types.is_empty() && !worker.activity_types.contains(activity_type) {
-        let message = format!(
-            "no activity of type {activity_type} is run by this worker; it runs {}",
-            worker.activity_types.join(", ")
-        );
-        hand_back(&task.token, "NotFoundError", &message);
-        return;
-    }
-    let number = worker.next_task.fetch_add(1, Ordering::Relaxed);
-    if let Err(error) = run_numbered(worker, &task, number) {
+pub fn run(work: &Work, task: &Task, number: u64) {
+    let directory = work.guardian.directory().map(|parent| parent.join(number.to_string()));
+    if let Err(error) = directory.and_then(|directory| run_in(work, task, number, &directory)) {
         // Another worker may succeed.
-        hand_back(&task.token, "Worker", &console::words(&error));
+        give_up(task.activity, &error);
     }
 }
 
-/// Fails an attempt if its command wasn't started, so that the server retries it. The details stay unchanged.
-pub fn hand_back(token: &[u8], kind: &str, message: &str) {
-    console::warning(&format!("a task is handed back: {message}"));
+/// Runs the command with a directory for its files. Fails if the command can't be prepared.
+fn run_in(work: &Work, task: &Task, number: u64, directory: &Path) -> Result<()> {
+    let outcome = prepare(work, task, directory).map(|command| run_command(work, task, number, command));
+    // Fails if the directory was never created.
+    let _ = fs::remove_dir_all(directory);
+    outcome
+}
+
+fn run_command(work: &Work, task: &Task, number: u64, command: Command) {
+    let (sender, events) = mpsc::channel();
+    work.running.add(number, sender.clone());
+    let facts = &task.facts;
+    let attempt = Attempt {
+        reporter: Reporter {
+            args: &work.args,
+            handle: task.activity,
+            title: format!("{} {}, attempt {}", facts.activity_type, name(&facts.ids), facts.attempt),
+            title_in_json: format!(
+                "{} {}, attempt {}",
+                facts.activity_type, facts.ids.activity_id, facts.attempt
+            ),
+            requires_encoded: work.requires_encoded,
+        },
+        signals: Signals::default(),
+        command,
+        guardian: &work.guardian,
+        has_status_line: false,
+        prefix: work.prefixes.map(|when| Prefix { name: short(&name(&facts.ids)), number, when }),
+    };
+    attempt::run(attempt, sender, events);
+    work.running.remove(number);
+}
+
+/// Returns the command of a task.
+fn prepare(work: &Work, task: &Task, directory: &Path) -> Result<Command> {
+    let mut command = work.args.command();
+    environment::set_attempt(&mut command, task.facts.attempt, Some(&task.facts.ids));
+    fs::create_dir(directory).map_err(|why| local_error("create the directory of a task", &why))?;
+    environment::set_details(&mut command, &task.details, || Ok(directory))?;
+    environment::set_task(&mut command, task, directory)?;
+    Ok(command)
+}
+
+/// Fails an open attempt whose command can't be started, so that the server retries it.
+pub fn give_up(handle: u64, error: &Error) {
+    let words = console::words(error);
+    console::warning(&format!("a task is handed back: {words}"));
+    let failure = json!({"type": "Worker", "message": words, "source": env!("CARGO_BIN_NAME")}).to_string();
     let timeout = Timeout::Within(rpc::DEFAULT_TIMEOUT);
-    warn_if_kept(rpc::fail(token, failure(kind, message).as_bytes(), timeout).and_then(Call::wait));
-}
-
-fn failure(kind: &str, message: &str) -> String {
-    json!({"type": kind, "message": message, "source": env!("CARGO_BIN_NAME")}).to_string()
-}
-
-fn warn_if_kept(handed_back: Result<()>) {
-    if let Err(error) = handed_back {
+    if let Err(error) = activity::fail(handle, failure.as_bytes(), timeout).and_then(Call::wait) {
         console::warning(&format!(
             "can't hand a task back, so that it is retried after its timeout: {}",
             console::words(&error)
         ));
     }
-}
-
-fn run_numbered(worker: &Worker, task: &Task, number: u64) -> Result<()> {
-    let directory = worker.guardian.directory()?.join(number.to_string());
-    let outcome = run_in(worker, task, number, &directory);
-    // Fails if the directory was never created.
-    let _ = fs::remove_dir_all(&directory);
-    outcome
-}
-
-fn run_in(worker: &Worker, task: &Task, number: u64, directory: &Path) -> Result<()> {
-    let mut options = OpenOptions {
-        heartbeat_timeout: task.heartbeat_timeout,
-        initial_details: Some(task.details.clone()),
-        attempt_remaining: task.start_to_close_timeout,
-        ..OpenOptions::new()
-    };
-    worker.args.set_cancellation_options(&mut options, worker.concurrency);
-    let handle = activity::open_with(&task.token, options)?;
-    // From here on the attempt is kept alive, also while the codec server is away.
-    let command = match prepare(worker, task, directory) {
-        Ok(command) => command,
-        Err(error) => {
-            give_up(handle, &error);
-            return Ok(());
-        }
-    };
-    let (sender, events) = mpsc::channel();
-    worker.running.add(number, sender.clone());
-    let attempt = Attempt {
-        reporter: Reporter {
-            args: &worker.args,
-            handle,
-            title: format!("{} {}, attempt {}", task.activity_type, name(&task.ids), task.attempt),
-            title_in_json: format!(
-                "{} {}, attempt {}",
-                task.activity_type, task.ids.activity_id, task.attempt
-            ),
-            requires_encoded: worker.requires_encoded,
-        },
-        signals: Signals::default(),
-        command,
-        guardian: &worker.guardian,
-        has_status_line: false,
-        prefix: worker.prefixes.map(|when| Prefix { name: short(&name(&task.ids)), number, when }),
-    };
-    attempt::run(attempt, sender, events);
-    worker.running.remove(number);
-    Ok(())
-}
-
-/// Decodes the values of a task, and returns its command.
-fn prepare(worker: &Worker, task: &Task, directory: &Path) -> Result<Command> {
-    let decoded = |values: &Payloads| {
-        task_queue::decode(values.clone(), Timeout::Within(DECODE_TIMEOUT)).and_then(Call::wait)
-    };
-    let (details, input) = (decoded(&task.details)?, decoded(&task.input)?);
-    let mut command = worker.args.command();
-    environment::set_attempt(&mut command, task.attempt, Some(&task.ids));
-    fs::create_dir(directory).map_err(|why| local_error("create the directory of a task", &why))?;
-    environment::set_details(&mut command, &details, || Ok(directory))?;
-    environment::set_task(&mut command, task, &worker.queue.name, &input, directory)?;
-    Ok(command)
-}
-
-/// Fails an open attempt whose command can't be started, so that the server retries it.
-fn give_up(handle: u64, error: &Error) {
-    let words = console::words(error);
-    console::warning(&format!("a task is handed back: {words}"));
-    let timeout = Timeout::Within(rpc::DEFAULT_TIMEOUT);
-    let ended = activity::fail(handle, failure("Worker", &words).as_bytes(), timeout).and_then(Call::wait);
-    warn_if_kept(ended);
     // There is no record to send.
     let _ = activity::close(handle, Timeout::Zero).and_then(Call::wait);
 }

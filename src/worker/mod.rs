@@ -1,0 +1,269 @@
+//! Workers: each polls a task queue, and opens the activities of its tasks.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | here | the open workers, and the life of one |
+//! | `options` | reads the options |
+//! | `poller` | polls: how many polls there are at once, pauses after errors, the rate limit |
+//! | `arrival` | opens a task's activity, decodes its values, and hands back a task that nobody takes |
+//! | `task` | one task, and the slot that it occupies |
+//! | `ready_queue` | the tasks that the caller can take |
+//! | `heartbeat` | reports the worker to the server, and ends it there |
+
+mod arrival;
+mod heartbeat;
+pub mod options;
+mod poller;
+mod ready_queue;
+pub mod task;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::Semaphore;
+
+use crate::{
+    activity::{
+        Activities, Began,
+        handle::{MAX_SLOTS, SLOTS_OF_QUEUES, SLOTS_OF_WATCHES, SLOTS_OF_WORKERS, invalid},
+    },
+    client::Client,
+    model::{
+        deadline::{Deadline, Timeout, unless_stopped},
+        error::{Error, Result},
+        status::Status,
+    },
+    runtime,
+    sys::{
+        stack_dump,
+        sync::{Mutex, Notify},
+    },
+};
+use arrival::Arrival;
+use heartbeat::Counts;
+use options::WorkerOptions;
+use poller::Polling;
+use ready_queue::{End, ReadyQueue};
+use task::Task;
+
+/// The most workers at once.
+const MAX_WORKERS: usize = 256;
+/// How often a waiting shutdown checks whether the polls have ended, beside its notification.
+const LONGEST_NAP: Duration = Duration::from_secs(1);
+
+/// The open workers of the process.
+#[derive(Default)]
+pub struct Workers {
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    made: u32,
+    workers: Vec<(u64, Arc<Worker>)>,
+}
+
+/// A worker.
+pub struct Worker {
+    options: WorkerOptions,
+    /// Names the worker to the server. After a shutdown it gets no more tasks, so each worker has its own.
+    key: String,
+    activities: &'static Activities,
+    began: Began,
+    client: Arc<Client>,
+    ready: ReadyQueue,
+    slots: Arc<Semaphore>,
+    polling: Mutex<Polling>,
+    counts: Counts,
+    is_stopping: AtomicBool,
+    /// Wakes pollers that wait, when the worker stops.
+    stopped: Notify,
+    /// Wakes tasks that wait for the end of the polls.
+    idle: Notify,
+}
+
+impl Workers {
+    /// Opens a worker, which polls as soon as [`run`] runs. `handle` returns a handle for an index and a generation.
+    pub fn open(
+        &self,
+        options: WorkerOptions,
+        activities: &'static Activities,
+        began: Began,
+        client: Arc<Client>,
+    ) -> Result<(u64, Arc<Worker>)> {
+        let worker = Arc::new(Worker {
+            key: format!("{:032x}", fastrand::u128(..)),
+            slots: Arc::new(Semaphore::new(options.max_concurrent)),
+            polling: Mutex::new(Polling::new(&options)),
+            ready: ReadyQueue::new()?,
+            options,
+            activities,
+            began,
+            client,
+            counts: Counts::default(),
+            is_stopping: AtomicBool::new(false),
+            stopped: Notify::new(),
+            idle: Notify::new(),
+        });
+        let mut open = self.open.lock();
+        if open.workers.len() >= MAX_WORKERS {
+            return Err(Error::new(
+                Status::LocalLimit,
+                format!("{MAX_WORKERS} workers are open, which is the limit"),
+            ));
+        }
+        open.made = open.made.wrapping_add(1);
+        let index = MAX_SLOTS - SLOTS_OF_WATCHES - SLOTS_OF_QUEUES - 1 - open.made % SLOTS_OF_WORKERS;
+        let number = activities.registry.handle_of(index, 1 + open.made / SLOTS_OF_WORKERS).number();
+        open.workers.push((number, worker.clone()));
+        Ok((number, worker))
+    }
+
+    /// Returns an open worker.
+    pub fn get(&self, number: u64) -> Result<Arc<Worker>> {
+        let open = self.open.lock();
+        let found = open.workers.iter().find(|(known, _)| *known == number);
+        found.map(|(_, worker)| worker.clone()).ok_or_else(invalid)
+    }
+
+    /// Makes a worker's handle invalid, and returns the worker.
+    pub fn remove(&self, number: u64) -> Result<Arc<Worker>> {
+        let workers = &mut self.open.lock().workers;
+        let at = workers.iter().position(|(known, _)| *known == number).ok_or_else(invalid)?;
+        Ok(workers.swap_remove(at).1)
+    }
+
+    /// Ends all polls, and hands back the tasks that nobody has taken, until the deadline.
+    pub async fn end_all(&self, deadline: &Deadline) {
+        let workers = self.open.lock().workers.clone();
+        for (_, worker) in &workers {
+            worker.stop();
+            worker.hand_back_untaken(End::Disconnected);
+        }
+        for (_, worker) in workers {
+            // A poll that outlasts the deadline ends with the client.
+            let _ = worker.until_idle(deadline).await;
+        }
+    }
+
+    /// Closes all workers, because the client ends.
+    pub fn close_all(&self) {
+        let workers = std::mem::take(&mut self.open.lock().workers);
+        for (_, worker) in workers {
+            worker.stop();
+            drop(worker.ready.end(End::Disconnected));
+        }
+    }
+}
+
+impl Worker {
+    /// Returns the next task. Waits for one; `None`: the time is over. An error of polling is returned once.
+    pub fn next(&self, deadline: &Deadline) -> Result<Option<Box<Task>>> {
+        let task = self.ready.next(deadline)?;
+        if let Some(task) = &task {
+            let thread = stack_dump::current_thread();
+            // The activity may have been closed since.
+            let _ = self.activities.registry.handle(task.activity).and_then(|handle| {
+                self.activities.registry.with(handle, |activity| activity.set_thread(thread))
+            });
+        }
+        Ok(task)
+    }
+
+    /// Opens a descriptor that is readable while [`Worker::next`] has a result. The caller closes it.
+    pub fn open_fd(&self) -> Result<i32> {
+        self.ready.open_fd()
+    }
+
+    /// Returns how many polls wait at the server, and whether the server can end them early.
+    #[cfg(feature = "cli")]
+    pub fn polls(&self) -> (usize, bool) {
+        (self.polling.lock().polls, self.client.capabilities().releases_polls())
+    }
+
+    /// Returns whether a poll has succeeded.
+    #[cfg(feature = "cli")]
+    pub fn has_polled(&self) -> bool {
+        self.polling.lock().last_success.is_some()
+    }
+
+    /// Begins no more polls.
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Release);
+        self.stopped.notify_waiters();
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Acquire)
+    }
+
+    async fn until_stopped(&self) {
+        loop {
+            let woken = self.stopped.notified();
+            if self.is_stopping() {
+                return;
+            }
+            woken.await;
+        }
+    }
+
+    /// Runs `work` until it ends. Returns `None` if the worker stops first.
+    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        if self.is_stopping() {
+            return None;
+        }
+        unless_stopped(std::pin::pin!(work), self.until_stopped()).await
+    }
+
+    /// Waits until no poll is outstanding, and each task that has arrived can be taken.
+    pub async fn until_idle(&self, deadline: &Deadline) -> Result<()> {
+        loop {
+            let woken = self.idle.notified();
+            if self.polling.lock().is_idle() {
+                return Ok(());
+            }
+            let left = deadline.remaining();
+            if left.is_zero() {
+                return Err(Error::new(
+                    Status::Timeout,
+                    "polls are still in progress, and aborting them could lose a task: call again",
+                ));
+            }
+            let _ = deadline.unless_cancelled(tokio::time::timeout(left.min(LONGEST_NAP), woken)).await;
+        }
+    }
+
+    /// Closes the worker, in a task of the runtime. The tasks that nobody has taken, and those that still arrive, fail as
+    /// retryable.
+    pub fn close(self: &Arc<Self>) {
+        self.hand_back_untaken(End::Closed);
+    }
+
+    fn hand_back_untaken(self: &Arc<Self>, end: End) {
+        for task in self.ready.end(end).into_iter().flatten() {
+            let (worker, arrival) = (self.clone(), Arrival::begin(self));
+            drop(runtime::spawn(async move {
+                worker.hand_back_open(task, "Shutdown", arrival::CLOSED).await;
+                drop(arrival);
+            }));
+        }
+    }
+}
+
+/// Polls and reports the worker to the server, until it has stopped and all polls have ended.
+pub async fn run(worker: Arc<Worker>) {
+    poller::begin(&worker);
+    worker.report_until_stopped().await;
+    let has_reported_end = worker.release_polls().await;
+    // Without limit: aborting a poll could lose a task.
+    let _ = worker.until_idle(&Timeout::Forever.start_waiting()).await;
+    drop(worker.ready.end(End::ShutDown));
+    if !has_reported_end {
+        worker.report_end().await;
+    }
+}

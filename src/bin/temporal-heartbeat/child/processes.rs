@@ -1,6 +1,7 @@
 //! Shows what each process of a group does, from /proc. Reads neither arguments nor environments.
 
 use std::{
+    collections::HashMap,
     fs, io,
     os::unix::fs::{FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
@@ -9,6 +10,8 @@ use std::{
 };
 
 use nix::unistd::{Pid, SysconfVar, sysconf};
+use once_cell::unsync::OnceCell;
+use temporal_heartbeat::model::printable::is_control;
 
 /// How long the processes are observed, and how often they are read in that time.
 const SAMPLE: Duration = Duration::from_millis(500);
@@ -23,6 +26,8 @@ const WRITABLE: u32 = 0o200;
 const FREEZERS: [&str; 3] = ["freezer_trap", "refrigerator", "get_signal"];
 /// Those in which it waits for a child: for its end, or after `vfork` for its `exec`.
 const WAITS_FOR_CHILD: [&str; 3] = ["do_wait", "kernel_clone", "do_fork"];
+/// Those in which it waits for a signal. A parent waits for SIGCHLD, for example in the `wait` of some shells.
+const WAITS_FOR_SIGNAL: [&str; 1] = ["sigsuspend"];
 
 /// A process, as /proc/PID/stat shows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +35,7 @@ struct Stat {
     pid: i32,
     name: String,
     state: char,
+    parent: i32,
     group: i32,
     /// The CPU time of the process and of its children that have ended, in ticks.
     own_ticks: u64,
@@ -108,6 +114,7 @@ pub fn of_group(group: Pid) -> Vec<Process> {
         thread::sleep(SAMPLE / READS);
     }
     let now = stats_of(group);
+    let writers = OnceCell::new();
     let mut processes: Vec<_> = now
         .iter()
         .map(|stat| {
@@ -117,7 +124,7 @@ pub fn of_group(group: Pid) -> Vec<Process> {
             let runnable = same.iter().filter(|earlier| earlier.state == 'R').count();
             let spins = used >= SAMPLE / SPINNING_PART || runnable + 1 >= READS as usize;
             let wchan = read(stat.pid, "wchan").filter(|wchan| wchan != "0").unwrap_or_default();
-            let activity = activity(stat, &wchan, spins.then_some(used), &now);
+            let activity = activity(stat, &wchan, spins.then_some(used), &now, &writers);
             Process { activity, stat: stat.clone(), wchan }
         })
         .collect();
@@ -133,7 +140,7 @@ pub fn is_frozen(group: Pid) -> bool {
         let wchan = read(stat.pid, "wchan").unwrap_or_default();
         let is_stopped = is_stopped(stat.state) || contains(&wchan, &FREEZERS);
         is_frozen |= is_stopped;
-        is_running |= !is_stopped && !contains(&wchan, &WAITS_FOR_CHILD);
+        is_running |= !is_stopped && !waits_for_child(stat, &wchan, &stats);
     }
     is_frozen && !is_running
 }
@@ -143,12 +150,23 @@ fn contains(wchan: &str, functions: &[&str]) -> bool {
     functions.iter().any(|function| wchan.contains(function))
 }
 
+fn waits_for_child(stat: &Stat, wchan: &str, group: &[Stat]) -> bool {
+    let has_child = || group.iter().any(|other| other.parent == stat.pid && !has_ended(other.state));
+    contains(wchan, &WAITS_FOR_CHILD) || contains(wchan, &WAITS_FOR_SIGNAL) && has_child()
+}
+
 /// Returns the CPU time of all processes of a group and of their children that have ended.
 pub fn cpu_time(group: Pid) -> Duration {
     time_of(stats_of(group).iter().map(|stat| stat.all_ticks).sum())
 }
 
-fn activity(stat: &Stat, wchan: &str, spins: Option<Duration>, group: &[Stat]) -> Activity {
+fn activity(
+    stat: &Stat,
+    wchan: &str,
+    spins: Option<Duration>,
+    group: &[Stat],
+    writers: &OnceCell<Writers>,
+) -> Activity {
     if has_ended(stat.state) {
         return Activity::HasEnded;
     }
@@ -159,14 +177,16 @@ fn activity(stat: &Stat, wchan: &str, spins: Option<Duration>, group: &[Stat]) -
         let percent = used.as_millis() * 100 / SAMPLE.as_millis();
         return Activity::Spins(u64::try_from(percent).unwrap_or_default());
     }
-    if contains(wchan, &WAITS_FOR_CHILD) {
+    if waits_for_child(stat, wchan, group) {
         return Activity::WaitsForChild;
     }
     if stat.state == 'D' {
         return Activity::WaitsForDevice;
     }
     match call(stat.pid) {
-        Some(Call::Read(descriptor)) => waits_for_input(stat.pid, descriptor, group),
+        Some(Call::Read(descriptor)) => {
+            waits_for_input(stat.pid, descriptor, || writers.get_or_init(|| writers_of(group)))
+        }
         // The system call isn't shown to every user.
         None if wchan.contains("pipe_read") => Activity::WaitsForInput("a pipe"),
         None if wchan.contains("tty_read") => Activity::WaitsForInput("a terminal"),
@@ -193,17 +213,17 @@ fn call(pid: i32) -> Option<Call> {
     })
 }
 
-fn waits_for_input(pid: i32, descriptor: u64, group: &[Stat]) -> Activity {
+fn waits_for_input<'w>(pid: i32, descriptor: u64, writers: impl FnOnce() -> &'w Writers) -> Activity {
     let path = directory(pid).join(format!("fd/{descriptor}"));
     let (Ok(file), Ok(metadata)) = (fs::read_link(&path), fs::metadata(&path)) else {
         return Activity::WaitsForInput("a descriptor");
     };
     let kind = metadata.file_type();
-    let is_writer = |other: &&Stat| other.pid != pid && writes_to(other.pid, &file);
     if kind.is_fifo()
-        && let Some(writer) = group.iter().find(is_writer)
+        && let Some(of_pipe) = writers().get(&file)
+        && let Some((writer, name)) = of_pipe.iter().find(|(writer, _)| *writer != pid)
     {
-        return Activity::WaitsForOutputOf(format!("{} (pid {})", writer.name, writer.pid));
+        return Activity::WaitsForOutputOf(format!("{name} (pid {writer})"));
     }
     // The name of the file isn't shown: it may be private.
     Activity::WaitsForInput(match () {
@@ -214,13 +234,24 @@ fn waits_for_input(pid: i32, descriptor: u64, group: &[Stat]) -> Activity {
     })
 }
 
-/// Returns whether a process can write to a pipe.
-fn writes_to(pid: i32, pipe: &Path) -> bool {
-    let descriptors = fs::read_dir(directory(pid).join("fd")).into_iter().flatten().flatten();
-    descriptors.map(|entry| entry.path()).any(|path| {
-        let is_writable = || fs::symlink_metadata(&path).is_ok_and(|link| link.mode() & WRITABLE != 0);
-        fs::read_link(&path).is_ok_and(|file| file == pipe) && is_writable()
-    })
+/// The processes that can write to a pipe or file, at most two of each: one of them isn't the reader itself.
+type Writers = HashMap<PathBuf, Vec<(i32, String)>>;
+
+fn writers_of(group: &[Stat]) -> Writers {
+    let mut writers = Writers::new();
+    for Stat { pid, name, .. } in group {
+        for entry in fs::read_dir(directory(*pid).join("fd")).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let is_writable = || fs::symlink_metadata(&path).is_ok_and(|link| link.mode() & WRITABLE != 0);
+            if let Ok(file) = fs::read_link(&path) {
+                let of_file = writers.entry(file).or_default();
+                if of_file.len() < 2 && of_file.iter().all(|(writer, _)| writer != pid) && is_writable() {
+                    of_file.push((*pid, name.clone()));
+                }
+            }
+        }
+    }
+    writers
 }
 
 fn stats_of(group: Pid) -> Vec<Stat> {
@@ -244,13 +275,15 @@ fn parse(text: &str) -> Option<Stat> {
     let (pid, name) = head.split_once(" (")?;
     let mut fields = fields.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
-    let group = fields.nth(1)?.parse().ok()?;
+    let parent = fields.next()?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
     let ticks: Vec<u64> = fields.skip(8).take(4).filter_map(|time| time.parse().ok()).collect();
     let own_ticks = ticks.iter().take(2).sum();
     Some(Stat {
         pid: pid.parse().ok()?,
-        name: name.chars().map(|character| if character.is_control() { '?' } else { character }).collect(),
+        name: name.chars().map(|character| if is_control(character) { '?' } else { character }).collect(),
         state,
+        parent,
         group,
         own_ticks,
         all_ticks: ticks.iter().sum(),
@@ -292,8 +325,11 @@ mod tests {
     fn process_is_parsed_with_any_name() {
         let stat = parse("7 (a) b) S 1 42 42 0 -1 4194304 100 0 0 0 5 6 7 8 20 0 1 0 100 0 0").unwrap();
         let name = "a) b".to_owned();
-        assert_eq!(stat, Stat { pid: 7, name, state: 'S', group: 42, own_ticks: 11, all_ticks: 26 });
-        assert_eq!(parse("7 (\u{1b}[m\n) Z 1 42").unwrap().name, "?[m?");
+        assert_eq!(
+            stat,
+            Stat { pid: 7, name, state: 'S', parent: 1, group: 42, own_ticks: 11, all_ticks: 26 }
+        );
+        assert_eq!(parse("7 (\u{1b}[m\n\u{202e}) Z 1 42").unwrap().name, "?[m??");
         assert_eq!(parse("nonsense"), None);
     }
 

@@ -92,13 +92,18 @@ class Network(AbstractContextManager["Network"]):
         _ip("route", "del", "blackhole", address)
 
 
-def with_hosts(file: Path) -> tuple[str, ...]:
-    """Returns the prefix of a command that reads `file` as /etc/hosts, in a separate mount namespace."""
+def mount_namespace() -> tuple[str, ...]:
+    """Returns the prefix of a command that runs in a separate mount namespace."""
     requires(shutil.which("unshare"), "unshare (util-linux)")
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0:
         missing("mount namespaces")
+    return ("unshare", "--mount")
+
+
+def with_hosts(file: Path) -> tuple[str, ...]:
+    """Returns the prefix of a command that reads `file` as /etc/hosts, in a separate mount namespace."""
     script = 'mount --bind "$0" /etc/hosts && exec "$@"'
-    return ("unshare", "--mount", "sh", "-c", script, str(file))
+    return (*mount_namespace(), "sh", "-c", script, str(file))
 
 
 @dataclass(frozen=True)

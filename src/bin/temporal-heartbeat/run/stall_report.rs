@@ -10,7 +10,7 @@ use std::{
 };
 
 use nix::unistd::Pid;
-use temporal_heartbeat::config::handoff;
+use temporal_heartbeat::{config::handoff, model::printable::is_control};
 
 use crate::child::{
     guardian::Guardian,
@@ -39,8 +39,12 @@ pub struct StallReport {
 }
 
 impl StallReport {
-    /// Examines the processes of a group, and runs the command of `--on-stall`.
-    pub fn of(group: &ProcessGroup<'_>, on_stall: Option<&str>) -> Self {
+    /// Examines the processes of a group, and runs the command of `--on-stall`. Returns `None` as soon as `is_given_up` is true.
+    pub fn of(
+        group: &ProcessGroup<'_>,
+        on_stall: Option<&str>,
+        mut is_given_up: impl FnMut() -> bool,
+    ) -> Option<Self> {
         let processes = processes::of_group(group.id());
         let culprit = processes.first();
         let lines = processes.iter().take(MAX_PROCESSES).map(Process::line);
@@ -48,22 +52,29 @@ impl StallReport {
         if processes.len() > MAX_PROCESSES {
             text += &format!("\n(and {} more processes)", processes.len() - MAX_PROCESSES);
         }
+        if processes.is_empty() {
+            // For example, they belong to another user.
+            text += "(/proc shows no process of the command)";
+        }
         if let Some(command) = on_stall {
             let pid = culprit.map_or(group.id(), |process| Pid::from_raw(process.pid()));
-            text += &format!("\n\n--on-stall: {}", outcome_of(command, pid, group.guardian()));
+            let command = command.replace(PLACEHOLDER, &pid.to_string());
+            let outcome = run(&command, group.guardian(), &mut is_given_up)
+                .unwrap_or_else(|why| Some(format!("it couldn't be run: {why}")));
+            text += &format!("\n\n--on-stall: {}", outcome?);
         }
-        let has_ended = processes.iter().all(Process::has_ended);
-        StallReport { culprit: culprit.map(Process::summary).unwrap_or_default(), text, has_ended }
+        let has_ended = !processes.is_empty() && processes.iter().all(Process::has_ended);
+        let culprit = culprit.map(Process::summary).unwrap_or_default();
+        (!is_given_up()).then_some(StallReport { culprit, text, has_ended })
     }
 }
 
-/// Returns the end and the output of the command of `--on-stall`.
-fn outcome_of(command: &str, pid: Pid, guardian: &Guardian) -> String {
-    run(&command.replace(PLACEHOLDER, &pid.to_string()), guardian)
-        .unwrap_or_else(|why| format!("it couldn't be run: {why}"))
-}
-
-fn run(command: &str, guardian: &Guardian) -> io::Result<String> {
+/// Returns the end and the output of the command of `--on-stall`; `None` if it was given up.
+fn run(
+    command: &str,
+    guardian: &Guardian,
+    mut is_given_up: impl FnMut() -> bool,
+) -> io::Result<Option<String>> {
     let (mut reader, writer) = io::pipe()?;
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", command]).stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
@@ -89,21 +100,25 @@ fn run(command: &str, guardian: &Guardian) -> io::Result<String> {
         // Fails only after the timeout.
         let _ = exit_sender.send(Part::Exit);
     })?;
-    let end = Instant::now() + TIMEOUT;
+    let mut end = Instant::now() + TIMEOUT;
     let (mut output, mut has_exited) = (Vec::new(), false);
-    loop {
-        // What it has written before its exit may still be in the pipe. A process that it leaves behind may hold the pipe open.
-        let wait = if has_exited { LAST_OUTPUT } else { end.saturating_duration_since(Instant::now()) };
-        match receiver.recv_timeout(wait) {
+    // A process that it leaves behind may hold the pipe open, and write without end.
+    while Instant::now() < end {
+        if is_given_up() {
+            return Ok(None);
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        match receiver.recv_timeout(left.min(CHECK_PERIOD)) {
             Ok(Part::Output(chunk)) => {
                 let room = MAX_OUTPUT_BYTES.saturating_sub(output.len());
                 output.extend(chunk.into_iter().take(room));
             }
-            Ok(Part::Exit) => has_exited = true,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-        }
-        if Instant::now() >= end {
-            break;
+            Ok(Part::Exit) => {
+                // What it has written before its exit may still be in the pipe.
+                (has_exited, end) = (true, end.min(Instant::now() + LAST_OUTPUT));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
         }
     }
     // Kills it if it still runs.
@@ -113,13 +128,43 @@ fn run(command: &str, guardian: &Guardian) -> io::Result<String> {
         (true, Some(code)) => format!("exit code {code}"),
         (true, None) => format!("it was ended by signal {}", exit.signal().unwrap_or_default()),
     };
-    Ok(format!("{how}\n{}", String::from_utf8_lossy(&output).trim_end()))
+    Ok(Some(format!("{how}\n{}", shown(&output))))
+}
+
+/// Returns output without characters that control a terminal, at most [`MAX_OUTPUT_BYTES`].
+fn shown(output: &[u8]) -> String {
+    let mut text = String::new();
+    for character in String::from_utf8_lossy(output).trim_end().chars() {
+        match character {
+            '\n' | '\t' => text.push(character),
+            _ if is_control(character) => text.extend(character.escape_debug()),
+            _ => text.push(character),
+        }
+    }
+    let fits = |end: &usize| text.is_char_boundary(*end);
+    text.truncate((0..=text.len().min(MAX_OUTPUT_BYTES)).rev().find(fits).unwrap_or(0));
+    text
 }
 
 /// How long to read on after its exit.
 const LAST_OUTPUT: Duration = Duration::from_millis(200);
+/// How often to check whether it is given up.
+const CHECK_PERIOD: Duration = Duration::from_millis(50);
 
 enum Part {
     Output(Vec<u8>),
     Exit,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_is_shown_without_control_characters_within_its_limit() {
+        assert_eq!(shown(b"a\tb\n\x1b[2J\0\r\xe2\x80\xae\n\n"), "a\tb\n\\u{1b}[2J\\0\\r\\u{202e}");
+        let invalid = shown(&[0xff; MAX_OUTPUT_BYTES]);
+        assert!(invalid.len() <= MAX_OUTPUT_BYTES && invalid.chars().all(|shown| shown == '\u{fffd}'));
+        assert!(shown(&[7; MAX_OUTPUT_BYTES]).len() <= MAX_OUTPUT_BYTES);
+    }
 }

@@ -1,6 +1,7 @@
 //! Handles events while the command runs.
 
 use std::{
+    collections::VecDeque,
     sync::mpsc::{Receiver, RecvTimeoutError},
     time::{Duration, Instant},
 };
@@ -41,6 +42,18 @@ pub enum Event {
     ProcessSignal(Signal),
     /// The worker stops its commands.
     Shutdown,
+}
+
+impl Event {
+    /// Whether the event must be handled before a hung command is examined, which takes seconds.
+    fn is_urgent(&self) -> bool {
+        match self {
+            Event::Exited | Event::ActivitySignals(_) | Event::Shutdown => true,
+            Event::ProcessSignal(signal) => {
+                matches!(signal, Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT | Signal::SIGTSTP)
+            }
+        }
+    }
 }
 
 /// Why the command was stopped.
@@ -127,6 +140,8 @@ pub struct Supervisor<'a> {
     /// The name of the attempt in messages.
     title: &'a str,
     has_status_line: bool,
+    /// Events that arrived while the hung command was examined.
+    pending: VecDeque<Event>,
 }
 
 impl<'a> Supervisor<'a> {
@@ -155,6 +170,7 @@ impl<'a> Supervisor<'a> {
             warn_at: args.no_progress_warning(false).map(|_| started + args.no_progress_delay()),
             title,
             has_status_line,
+            pending: VecDeque::new(),
         }
     }
 
@@ -170,6 +186,7 @@ impl<'a> Supervisor<'a> {
             let wake_at =
                 [check_at, self.kill_at, self.warn_at, reread_at, reason_at].into_iter().flatten().min();
             let event = match wake_at {
+                _ if !self.pending.is_empty() => self.pending.pop_front().ok_or(RecvTimeoutError::Timeout),
                 Some(wake_at) => events.recv_timeout(wake_at.saturating_duration_since(now)),
                 None => events.recv().map_err(RecvTimeoutError::from),
             };
@@ -183,7 +200,7 @@ impl<'a> Supervisor<'a> {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            self.check();
+            self.check(events);
         }
         // The command may have written the file after the last check.
         self.read_progress_file(true);
@@ -363,7 +380,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn check(&mut self) {
+    fn check(&mut self, events: &Receiver<Event>) {
         if self.kill_at.is_some_and(|at| at <= Instant::now()) {
             if self.end.reason.is_none() {
                 self.stop(StopReason::Terminated);
@@ -378,25 +395,33 @@ impl<'a> Supervisor<'a> {
             self.warn_at = None;
             self.progress.warn_if_none(self.args.no_progress_warning(false).as_deref());
         }
+        // A command that is being stopped isn't examined, because that takes time.
         if !self.is_frozen
-            && self.end.reason.is_none()
+            && self.kill_at.is_none()
+            && self.pending.is_empty()
             && let Some(watchdog) = &mut self.watchdog
             && let Some(stall) = watchdog.check()
         {
-            self.stalled(stall);
+            self.stalled(stall, events);
         }
         if self.has_status_line {
             console::set_status_line(&self.status_line());
         }
     }
 
-    fn stalled(&mut self, stall: Stall) {
+    fn stalled(&mut self, stall: Stall, events: &Receiver<Event>) {
         let reason = StopReason::Stalled(stall);
         if self.args.stall_action == StallAction::Stop {
             return self.stop(reason);
         }
-        // The heartbeats continue while this thread examines the command.
-        let report = StallReport::of(self.group, self.args.on_stall.as_deref());
+        // The heartbeats continue while this thread examines the command. After an urgent event the examination is repeated.
+        let pending = &mut self.pending;
+        let is_given_up = || {
+            pending.extend(events.try_iter());
+            pending.iter().any(Event::is_urgent)
+        };
+        let report = StallReport::of(self.group, self.args.on_stall.as_deref(), is_given_up);
+        let Some(report) = report else { return };
         if report.has_ended || !self.watchdog.as_mut().is_some_and(Watchdog::still_hangs) {
             return;
         }

@@ -28,7 +28,9 @@ use crate::{
 ///                         only the signal, the log and the metrics show it. "fail": the library ends the attempt
 ///                         with a retryable failure of the type Stalled, which carries the newest record, the time
 ///                         without progress, the status (thb_activity_set_status) and the stacks. Progress before
-///                         that call prevents it ("stop")
+///                         that call prevents it ("stop"). With "warn" a watchdog thread of the program can wait for
+///                         THB_SIGNAL_STALLED, and fail the attempt with the stack of the hung thread:
+///                         bindings/c/examples/stalled.c and bindings/cpp/examples/stalled.cpp
 ///   stall_signal          in a stall, send this signal to the thread that opened the activity, or set the status last.
 ///                         Its handler writes the stacks to a pipe (none). The library installs no handler
 ///   stall_stack_fd        the read end of that pipe. The library reads for at most 2 s, until a NUL or until nothing

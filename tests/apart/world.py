@@ -99,8 +99,11 @@ class Running(StandaloneActivity):
         )
         self.run_id = self._handle.run_id
 
-    def result(self) -> Any:
-        return self._backstage.run(self._handle.result(), RESULT_LIMIT_S)
+    def result(self, timeout: float = RESULT_LIMIT_S) -> Any:
+        return self._backstage.run(self._handle.result(), timeout)
+
+    def failure(self, timeout: float = RESULT_LIMIT_S) -> BaseException:
+        return super().failure(timeout)
 
     def attempt(self) -> int:
         """Returns the number of the current attempt."""

@@ -11,9 +11,10 @@ from temporalio.exceptions import ApplicationError
 
 from harness.build import compile_c, compile_cpp, run
 from harness.fixtures import StartActivity
-from harness.handoff_program import start_program
+from harness.handoff_program import SERVER_TIMEOUT_MS, start_program
 from harness.languages import linked
 from harness.paths import BUILD, DRIVERS, ROOT
+from harness.process import SILENCE_LIMIT_S
 from harness.requires import requires
 from harness.server import Server
 
@@ -56,9 +57,9 @@ def test_failure_shows_the_function_that_hangs(language: str, server: Server, st
     program = example(language)
     status, culprit = SHOWN[language]
     for _ in range(ROUNDS):
-        activity = start("workflow", maximum_attempts=1)
+        activity = start("workflow", maximum_attempts=1, heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
         with start_program(program, activity.next_attempt(), server) as hung:
-            error = activity.failure()
+            error = activity.failure(SILENCE_LIMIT_S)
             if language in WITH_WATCHDOG:
                 assert hung.wait() == 1
         assert isinstance(error, ApplicationError)
@@ -73,10 +74,10 @@ def test_failure_shows_the_function_that_hangs(language: str, server: Server, st
 def test_library_reads_the_stack_that_a_handler_writes(
     is_encrypted: bool, server: Server, start: StartActivity
 ) -> None:
-    activity = start("workflow", maximum_attempts=1)
+    activity = start("workflow", maximum_attempts=1, heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
     options = {"require_encoded": is_encrypted}
     with start_program([hanging(), json.dumps(options), "item 42"], activity.next_attempt(), server):
-        error = activity.failure()
+        error = activity.failure(SILENCE_LIMIT_S)
     assert isinstance(error, ApplicationError)
     assert (error.type, error.non_retryable) == ("Stalled", False)
     assert error.failure

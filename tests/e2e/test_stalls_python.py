@@ -11,7 +11,8 @@ from temporalio.exceptions import ApplicationError
 from harness.activities import ExternalActivity, Kind
 from harness.fixtures import StartActivity
 from harness.freezer import freezer
-from harness.process import Process
+from harness.handoff_program import SERVER_TIMEOUT_MS
+from harness.process import SILENCE_LIMIT_S, Process
 from harness.python_child import StartChild
 
 ROUNDS = 100 if os.environ.get("THB_SLOW") == "1" else 3
@@ -57,7 +58,7 @@ HANGS = {
 
 
 def stalled(activity: ExternalActivity) -> ApplicationError:
-    error = activity.failure()
+    error = activity.failure(SILENCE_LIMIT_S)
     assert isinstance(error, ApplicationError)
     assert (error.type, error.non_retryable) == ("Stalled", False)
     return error
@@ -68,7 +69,7 @@ def test_failure_shows_the_line_that_hangs(culprit: str, start: StartActivity, s
     for _ in range(ROUNDS):
         child = start_child(HANGS[culprit])
         with child:
-            activity = start("workflow", maximum_attempts=1)
+            activity = start("workflow", maximum_attempts=1, heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
             child.hand_over(activity.next_attempt())
             error = stalled(activity)
             assert "stall_timeout_ms is 500" in error.message

@@ -56,14 +56,14 @@ class ExternalActivity(ABC):
         except queue.Empty:
             raise AssertionError(f"no further attempt of {self.id} within {timeout:.0f} s") from None
 
-    def result(self) -> Any:
+    def result(self, timeout: float = ANSWER_LIMIT_S) -> Any:
         """Returns the result of the activity."""
-        return self._run(self._result())
+        return self._backstage.run(self._result(), timeout)
 
-    def failure(self) -> BaseException:
+    def failure(self, timeout: float = ANSWER_LIMIT_S) -> BaseException:
         """Returns the failure that ended the activity: in a workflow, the cause of the ActivityError."""
         try:
-            value = self.result()
+            value = self.result(timeout)
         except (WorkflowFailureError, ActivityFailureError) as error:
             cause: BaseException | None = error.cause
             if isinstance(cause, ApplicationError) and cause.type == WORKFLOW_CANCELLED:

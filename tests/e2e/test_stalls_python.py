@@ -13,7 +13,9 @@ from harness.fixtures import StartActivity
 from harness.freezer import freezer
 from harness.handoff_program import SERVER_TIMEOUT_MS
 from harness.process import SILENCE_LIMIT_S, Process
-from harness.python_child import StartChild
+from harness.proxy import Proxy
+from harness.python_child import PythonChild, StartChild
+from harness.server import NAMESPACE, Server
 
 ROUNDS = 100 if os.environ.get("THB_SLOW") == "1" else 3
 
@@ -100,6 +102,33 @@ def test_next_attempt_gets_the_last_details(kind: Kind, start: StartActivity, st
     assert child.receive() == [8 | 32]
     [why] = child.receive()
     assert "stall_timeout_ms (stall_action): stop the work" in why
+
+
+def test_stall_is_reported_when_the_server_is_back(server: Server, start: StartActivity) -> None:
+    activity = start("workflow", maximum_attempts=1, heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
+    lines = """
+        with thb.Activity.from_env(stall_timeout=3, stall_action="fail") as act:
+            act.heartbeat(41)
+            act.flush()
+            report("recorded")
+            act.wait(thb.Signals.STALLED)
+            # The report is repeated, also after a while.
+            while not any(record["event"] == "connect_failed" for record in thb.log_records()):
+                time.sleep(0.01)
+            report("reported in vain")
+            report(int(act.wait(thb.Signals.GONE)))
+    """
+    with Proxy(server.port) as up:
+        variables = {"TEMPORAL_ADDRESS": up.address, "TEMPORAL_NAMESPACE": NAMESPACE}
+        child = PythonChild(lines, variables)
+        assert child.receive() == ["ready"]
+        child.hand_over(activity.next_attempt(), HEARTBEAT_TIMEOUT_MS=str(SERVER_TIMEOUT_MS))
+        assert child.receive() == ["recorded"]
+    with child:
+        assert child.receive() == ["reported in vain"]
+        with Proxy(server.port, up.port):
+            assert "nothing was recorded for" in stalled(activity).message
+            assert child.receive() == [8 | 32]
 
 
 def test_warning_leaves_the_attempt_alone(start: StartActivity, start_child: StartChild) -> None:

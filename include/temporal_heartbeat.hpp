@@ -496,13 +496,13 @@ inline std::string with_member(std::string_view object, std::string member) {
 }
 /* Returns the position of the value of a member in a JSON object; npos if there is none. */
 inline std::size_t find_member(std::string_view object, std::string_view name) {
-    const std::size_t at = object.find(quoted(name));
+    const std::size_t at = object.find(detail::quoted(name));
     return at == std::string_view::npos ? at : object.find_first_not_of(" \t\r\n:", at + name.size() + 2);
 }
 
 /* Returns a member of compact JSON that is a string; empty if it is null. */
 inline std::string string_member(std::string_view object, std::string_view name) {
-    const std::string key = quoted(name) + ':';
+    const std::string key = detail::quoted(name) + ':';
     const std::size_t found = object.find(key);
     if (found == std::string_view::npos) return {};
     const std::string_view value = object.substr(found + key.size());
@@ -917,7 +917,7 @@ public:
         const bool hides_texts = codec_.encodes_failures;
         std::string json = "{}", message = "\"\"", stack_trace = "\"\"";
         const auto put = [&](std::string_view name, std::string_view value) {
-            json = with_member(json, quoted(name).append(":").append(value));
+            json = with_member(json, detail::quoted(name).append(":").append(value));
         };
         for (const Failure::Member &member : failure.members_) {
             if (hides_texts && member.name == "message") message = member.json;
@@ -929,7 +929,7 @@ public:
         if (hides_texts) {
             const std::string texts = "{\"message\":" + message + ",\"stack_trace\":" + stack_trace + '}';
             for (const Payload &payload : payloads_of(Value::json(texts)))
-                put("encoded_attributes", quoted(to_base64(payload.serialize())));
+                put("encoded_attributes", detail::quoted(to_base64(payload.serialize())));
             put("message", "\"Encoded failure\"");
         }
         return Failure::json(json);
@@ -962,7 +962,7 @@ public:
         if (!payloads) fail(Error(THB_CONFIG, "initial_details must be the standard base64 of a serialized Payloads"));
         if (error_) return options;
         convert(all_builds::Direction::encode, *payloads);
-        return options.replace(at, literal.size(), quoted(to_base64(all_builds::serialize(*payloads))));
+        return options.replace(at, literal.size(), detail::quoted(to_base64(all_builds::serialize(*payloads))));
     }
 
 private:
@@ -980,7 +980,7 @@ private:
     std::string base64_of(const std::vector<std::string> &values) {
         std::string bytes;
         for (const std::string &value : values) bytes += all_builds::serialize(payloads_of(Value::json(value)));
-        return quoted(to_base64(bytes));
+        return detail::quoted(to_base64(bytes));
     }
     /* Whether the payload refers to a value in the external storage of an SDK. */
     static bool is_reference(const Payload &payload) {
@@ -1261,7 +1261,7 @@ inline std::string canonical(std::string_view json) {
             while (++at < json.size() && json[at] != '"') at += json[at] == '\\';
             const std::string_view literal = json.substr(start, at + 1 - start);
             const std::optional<std::string> string = unquoted(literal);
-            text += string ? quoted(*string) : std::string(literal);
+            text += string ? detail::quoted(*string) : std::string(literal);
         } else if (std::string_view(" \t\r\n").find(json[at]) == std::string_view::npos) {
             text += json[at];
         }

@@ -1,4 +1,7 @@
 // The C++ wrapper, in builds with and without exceptions. The server acknowledges every beat.
+// Before the header, because std::quoted must not hide the header's own function.
+#include <iomanip>
+
 #include "temporal_heartbeat.hpp"
 
 #include <sys/wait.h>

@@ -154,6 +154,7 @@ from ._rpc import (
     token_from_env,
     token_from_ids,
 )
+from ._submit_ahead import SubmittedTasks as SubmittedTasks, submit_ahead
 from ._telemetry import forward_logs, log_records, metrics
 from ._track import track
 from .errors import *  # noqa: F403 - all exceptions are public here too
@@ -168,6 +169,7 @@ __all__ = [
     "reconfigure",
     "Activity",
     "track",
+    "submit_ahead",
     "heartbeat",
     "get_details",
     "complete",

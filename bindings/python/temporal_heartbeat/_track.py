@@ -185,6 +185,12 @@ class Loop(Generic[T]):
         """Returns the items after the last one that is done."""
         if last is NOTHING:
             return iter(iterable)
+        if self.key is None and _is_indexed(iterable):
+            sequence = cast("Sequence[T]", iterable)
+            if last >= len(sequence):
+                self.refuse_index(last, None)
+            self.done = last + 1
+            return map(sequence.__getitem__, range(self.done, len(sequence)))
         if self.key is None:
             items = iter(()) if last > sys.maxsize else _iterator_at(last, iterable)
             # Also reads the last item that is done, to notice that there are fewer items.
@@ -326,9 +332,13 @@ def _iterator_at(index: int, iterable: Iterable[T]) -> Iterator[T]:
     if items is not iterable and type(items) in _POSITIONED and hasattr(items, "__setstate__"):
         items.__setstate__(index)
         return cast("Iterator[T]", items)
-    if isinstance(iterable, Sequence) and not isinstance(iterable, deque):
-        return map(iterable.__getitem__, range(index, len(iterable)))
     return islice(items, index, None)
+
+
+def _is_indexed(iterable: Iterable[T]) -> bool:
+    """Returns whether reading an item by its index is the way to skip those before it."""
+    is_sequence = isinstance(iterable, Sequence) and not isinstance(iterable, deque)
+    return is_sequence and type(iter(iterable)) not in _POSITIONED
 
 
 def _equals(key: Any, recorded: Any) -> bool:

@@ -6,8 +6,10 @@
 #     ENGINE.txt           the Python packages that it needs beside tests/requirements.txt, with their versions
 #     DEBIAN_ENGINE        a variable below: the Debian packages that it needs
 
-INTEGRATIONS      :=
+INTEGRATIONS      := mpi
 INTEGRATIONS_VENV := $(CURDIR)/target/integrations/venv
+
+DEBIAN_mpi := openmpi-bin libopenmpi-dev
 
 STAGES := $(INTEGRATIONS:%=integrations-%)
 .PHONY: check-integrations $(STAGES)

@@ -1,6 +1,7 @@
 """Records the kills of a stage, for the table that table.py prints."""
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,9 @@ from dataclasses import asdict, dataclass, field
 import pytest
 
 from harness.paths import ROOT
+
+# Kills per engine. THB_KILLS sets fewer while a test is written.
+KILLS = int(os.environ.get("THB_KILLS", "20"))
 
 FOLDER = ROOT / "target" / "integrations" / "kills"
 

@@ -6,10 +6,11 @@
 #     ENGINE.txt           the Python packages that it needs beside tests/requirements.txt, with their versions
 #     DEBIAN_ENGINE        a variable below: the Debian packages that it needs
 
-INTEGRATIONS      := mpi
+INTEGRATIONS      := mpi slurm
 INTEGRATIONS_VENV := $(CURDIR)/target/integrations/venv
 
-DEBIAN_mpi := openmpi-bin libopenmpi-dev
+DEBIAN_mpi        := openmpi-bin libopenmpi-dev
+DEBIAN_slurm      := munge slurm-wlm
 
 STAGES := $(INTEGRATIONS:%=integrations-%)
 .PHONY: check-integrations $(STAGES)

@@ -1,0 +1,318 @@
+"""Work on a Slurm cluster: workers as jobs, hand-off to an array, and submitit."""
+
+import base64
+import contextlib
+import itertools
+import os
+import re
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import ActivityExecutionDescription, ActivityHandle
+from temporalio.exceptions import CancelledError
+
+from harness.fixtures import StartActivity
+from harness.paths import ROOT, TESTS
+from harness.polling import wait_until
+from harness.process import Process
+from harness.program import environment, is_alive, program
+from harness.server import Server
+from harness.worker import ActivityOptions, SdkWorker
+from integrations.journal import Journal
+from integrations.kills import Kills
+from integrations.slurm import LIMIT_S, NODES, SCRIPTS, Cluster, variable_of
+
+SOLVER = str(TESTS / "integrations" / "solver.sh")
+HEARTBEAT_TIMEOUT_MS = 3_000
+# The items of a submitit job, which take 12 s.
+ITEMS = 60
+AN_HOUR_MS = 3_600_000
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with Cluster() as running:
+        yield running
+
+
+@pytest.fixture
+def folder(cluster: Cluster) -> Iterator[Path]:
+    """A folder that the jobs can read and write. Pytest shows their logs if the test fails."""
+    path = cluster.folder / f"work-{uuid.uuid4()}"
+    path.mkdir()
+    yield path
+    for log in [*sorted(path.glob("*.log")), cluster.folder / "log-slurmctld"]:
+        print(f"--- {log.name}\n{log.read_text()}")
+
+
+def job_variables(server: Server) -> dict[str, str]:
+    """The environment in which a user submits jobs, with the program on the PATH."""
+    return environment(server.address) | {"PATH": f"{program().parent}:{os.environ['PATH']}"}
+
+
+class Pool(AbstractContextManager["Pool"]):
+    """Two jobs of work.sh, each with a whole node, and the activity that they work on."""
+
+    def __init__(self, cluster: Cluster, server: Server, sdk_worker: SdkWorker, folder: Path) -> None:
+        self.cluster, self.folder = cluster, folder
+        self.journal = Journal(folder / "journal")
+        self._sdk_worker = sdk_worker
+        self._queue = f"slurm-{uuid.uuid4()}"
+        self._variables = job_variables(server) | {"TASK_QUEUE": self._queue}
+        options = ActivityOptions(heartbeat_timeout_ms=HEARTBEAT_TIMEOUT_MS, start_to_close_ms=AN_HOUR_MS)
+        self._handle: ActivityHandle[Any] = sdk_worker.run(
+            sdk_worker.client.start_activity("solve", id=self._queue, task_queue=self._queue, **options.as_arguments())
+        )
+
+    def fill(self) -> None:
+        """Submits jobs instead of those that have ended, and waits until both run."""
+        wait_until(self._runs_both, "two running jobs", LIMIT_S)
+
+    def _runs_both(self) -> bool:
+        jobs = self.cluster.jobs("solve")
+        if "COMPLETING" in jobs:
+            return False  # it will be requeued, or has ended
+        if missing := len(NODES) - len(jobs):
+            array = [f"--array=1-{missing}", "--cpus-per-task=4", f"--output={self.folder}/job-%A-%a.log"]
+            self.cluster.submit(*array, str(SCRIPTS / "work.sh"), SOLVER, str(self.folder), variables=self._variables)
+        return jobs.count("RUNNING") == len(NODES)
+
+    def finish(self) -> None:
+        (self.folder / "stop").touch()
+        self._sdk_worker.run(self._handle.result(), LIMIT_S)
+
+    def __exit__(self, *_: object) -> None:
+        self.cluster.run("scancel", "--name=solve")
+        wait_until(lambda: not self.cluster.jobs("solve"), "the end of the jobs", LIMIT_S)
+
+    def recorded(self) -> int:
+        description = self._sdk_worker.run(self._handle.describe(include_heartbeat_details=True))
+        return int(([*(self._sdk_worker.run(description.heartbeat_details()) or []), 0])[0])
+
+
+def requeue(pool: Pool, job: str, _: str) -> None:
+    pool.cluster.run("scontrol", "requeue", job)
+
+
+def cancel(pool: Pool, job: str, _: str) -> None:
+    pool.cluster.run("scancel", job)
+
+
+def kill_processes(pool: Pool, _: str, node: str) -> None:
+    pool.cluster.kill_processes(node)
+
+
+def preempt(pool: Pool, _: str, node: str) -> None:
+    pool.cluster.submit("--partition=high", "--exclusive", f"--nodelist={node}", "--wrap=true")
+
+
+def reach_time_limit(pool: Pool, job: str, _: str) -> None:
+    # Slurm checks the limits every 30 s, and sends the signal of work.sh a minute before the limit.
+    text = pool.cluster.run("squeue", "--noheader", f"--job={job}", "--format=%M")
+    *_hours, minutes, seconds = map(int, text.split(":"))
+    limit = minutes + (seconds + 91) // 60
+    pool.cluster.run("scontrol", "update", f"JobId={job}", f"TimeLimit={limit}")
+
+
+def fail_node(pool: Pool, _: str, node: str) -> None:
+    pool.cluster.kill_node(node)
+
+
+ENDS: dict[str, Callable[[Pool, str, str], None]] = {
+    "the job (requeued)": requeue,
+    "the processes of the job (SIGKILL)": kill_processes,
+    "the job (scancel)": cancel,
+    "the job (preempted)": preempt,
+    "the job (time limit)": reach_time_limit,
+    "the node": fail_node,
+}
+
+
+def job_of(pid: int) -> str:
+    """Returns the id of the job of a process. SLURM_JOB_ID can be that of the whole array."""
+    return f"{variable_of(pid, 'SLURM_ARRAY_JOB_ID')}_{variable_of(pid, 'SLURM_ARRAY_TASK_ID')}"
+
+
+KILLS = 20
+
+
+def test_jobs_that_are_workers_resume(
+    cluster: Cluster, server: Server, sdk_worker: SdkWorker, folder: Path, kills: Kills
+) -> None:
+    with Pool(cluster, server, sdk_worker, folder) as pool:
+        for attempt, (what, end) in enumerate(itertools.islice(itertools.cycle(ENDS.items()), KILLS), start=1):
+            pool.fill()
+            pool.journal.wait_for(attempt, 3, "end")
+            recorded = pool.recorded()
+            pid = pool.journal.of(attempt)[0].pid
+            job, node = job_of(pid), variable_of(pid, "SLURMD_NODENAME")
+            with kills.one("Slurm", cluster.version, what) as kill:
+                end(pool, job, node)
+                # Slurm preempts jobs and checks time limits later. So the clock starts at the end of the process.
+                pool.journal.wait_for_the_end_of(attempt, is_alive)
+                kill.now()
+                kill.resumed(pool.journal.wait_for(attempt + 1, 1))
+                assert pool.journal.of(attempt + 1)[0].item >= recorded, "recorded items are done again"
+                pool.journal.check(range(pool.journal.of(attempt + 1)[0].item))
+            if end is fail_node:
+                cluster.start_node(node)
+                cluster.wait_for_state(job, "PENDING")  # Slurm has noticed that the job is lost
+            elif end is reach_time_limit:
+                cluster.wait_for_state(job, "PENDING")  # the job has requeued itself
+                cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=60")
+        pool.journal.wait_for(KILLS + 1, 3, "end")
+        pool.finish()
+    pool.journal.check(range(max(line.item for line in pool.journal.lines())))
+
+
+def test_handed_over_array_ends_at_its_time_limit_and_is_submitted_again(
+    cluster: Cluster, server: Server, start: StartActivity, folder: Path
+) -> None:
+    activities = [start("workflow", start_to_close_ms=AN_HOUR_MS) for _ in range(2)]
+    for items, flags in ((1_000_000, ["--time=1", "--signal=B:TERM@55"]), (0, [])):
+        for number, activity in enumerate(activities):
+            (folder / str(number)).write_bytes(base64.b64encode(activity.next_attempt(LIMIT_S).token))
+        reached = [(activity.heartbeat_details() or [0])[0] for activity in activities]
+        solver = [str(SCRIPTS.parent / "solver.sh"), str(items or max(reached) + 3)]
+        arguments = ["--array=0-1", f"--output={folder}/job-%A-%a.log", *flags, str(SCRIPTS / "array.sh"), *solver]
+        job = cluster.submit(*arguments, variables=job_variables(server) | {"TOKENS": str(folder)})
+        for number, item in enumerate(reached):
+            log = folder / f"job-{job}-{number}.log"
+            wait_for_text(log, "from item ")
+            assert f"from item {item}, " in log.read_text()
+            assert not (folder / str(number)).exists()
+    assert [activity.result() for activity in activities] == [0, 0]
+
+
+def test_cancelled_activity_ends_its_job(cluster: Cluster, server: Server, start: StartActivity, folder: Path) -> None:
+    activity = start("workflow")
+    (folder / "1").write_bytes(base64.b64encode(activity.next_attempt().token))
+    arguments = [
+        "--array=1",
+        f"--output={folder}/job-%A-%a.log",
+        str(SCRIPTS / "array.sh"),
+        str(SCRIPTS.parent / "solver.sh"),
+    ]
+    job = cluster.submit(*arguments, "1000000", variables=job_variables(server) | {"TOKENS": str(folder)})
+    wait_until(lambda: bool(activity.heartbeat_details()), "the first item", LIMIT_S)
+    activity.request_cancel()
+    assert isinstance(activity.failure(), CancelledError)
+    cluster.wait_for_state(job, "FAILED")
+
+
+def wait_for_text(path: Path, text: str) -> None:
+    wait_until(lambda: path.exists() and text in path.read_text(), f"{text!r} in {path.name}", LIMIT_S)
+
+
+class Parent:
+    """The worker of submitit_parent.py, and an activity of it."""
+
+    def __init__(self, server: Server, cluster: Cluster, sdk_worker: SdkWorker, folder: Path, items: int) -> None:
+        self.cluster, self._sdk_worker = cluster, sdk_worker
+        self.logs = folder / "submitit"
+        queue = f"submitit-{uuid.uuid4()}"
+        variables = cluster.variables | job_variables(server) | {"PYTHONPATH": str(ROOT / "bindings" / "python")}
+        command = [sys.executable, str(SCRIPTS / "submitit_parent.py"), queue, str(self.logs)]
+        self.process = Process(command, variables, merge_stderr=True)
+        options = ActivityOptions(heartbeat_timeout_ms=HEARTBEAT_TIMEOUT_MS, start_to_close_ms=AN_HOUR_MS)
+        self.handle: ActivityHandle[Any] = sdk_worker.run(
+            sdk_worker.client.start_activity("solve", items, id=queue, task_queue=queue, **options.as_arguments())
+        )
+
+    def jobs(self) -> list[str]:
+        """Returns the jobs of the attempts in their order."""
+        return sorted((path.name.partition("_")[0] for path in self.logs.glob("*_submission.sh")), key=int)
+
+    def items_of(self, job: str) -> list[int]:
+        logs = self.logs.glob(f"{job}_*_log.out")
+        return [int(item) for log in logs for item in re.findall(r"^item (\d+)$", log.read_text(), re.MULTILINE)]
+
+    def wait_for_items(self, attempt: int, items: int) -> str:
+        """Waits until an attempt has worked on this many items, and returns its job."""
+        wait_until(
+            lambda: len(self.jobs()) >= attempt and len(self.items_of(self.jobs()[attempt - 1])) >= items,
+            f"{items} items of attempt {attempt}",
+            LIMIT_S,
+        )
+        return self.jobs()[attempt - 1]
+
+    def node_of(self, job: str) -> str:
+        return self.cluster.run("squeue", "--noheader", f"--job={job}", "--format=%N")
+
+    def cancel(self) -> None:
+        self._sdk_worker.run(self.handle.cancel())
+
+    def wait_for_heartbeat(self) -> None:
+        before = self._last_heartbeat()
+        wait_until(lambda: self._last_heartbeat() > before, "a heartbeat of the parent")
+
+    def _last_heartbeat(self) -> int:
+        return int(self.describe().raw_info.last_heartbeat_time.ToNanoseconds())
+
+    def describe(self) -> ActivityExecutionDescription:
+        return self._sdk_worker.run(self.handle.describe(include_last_failure=True))
+
+    def result(self) -> Any:
+        return self._sdk_worker.run(self.handle.result(), LIMIT_S)
+
+
+@pytest.fixture
+def start_parent(
+    server: Server, cluster: Cluster, sdk_worker: SdkWorker, folder: Path
+) -> Iterator[Callable[[], Parent]]:
+    with contextlib.ExitStack() as stack:
+
+        def begin() -> Parent:
+            running = Parent(server, cluster, sdk_worker, folder, ITEMS)
+            stack.enter_context(running.process)
+            return running
+
+        yield begin
+    for log in sorted((folder / "submitit").glob("*_log.*")):
+        print(f"--- {log.name}\n{log.read_text()}")
+
+
+def test_submitit_job_resumes(start_parent: Callable[[], Parent]) -> None:
+    parent = start_parent()
+    first = parent.wait_for_items(1, 5)
+    parent.cluster.kill_processes(parent.node_of(first))
+    second = parent.wait_for_items(2, 5)
+    parent.cluster.run("scancel", second)
+    third = parent.wait_for_items(3, 1)
+    assert parent.describe().raw_info.last_failure.application_failure_info.type == "Terminated"
+    assert parent.result() == ITEMS
+    done = [parent.items_of(job) for job in (first, second, third)]
+    assert done[0] == list(range(len(done[0])))
+    for earlier, later in itertools.pairwise(done):
+        assert 0 < later[0] <= earlier[-1] + 1
+        assert later == list(range(later[0], later[-1] + 1))
+    assert done[2][-1] == ITEMS - 1
+
+
+def test_attempt_lives_while_its_submitit_job_waits_in_the_queue(
+    cluster: Cluster, start_parent: Callable[[], Parent]
+) -> None:
+    blocking = cluster.submit("--partition=high", "--nodes=2", "--exclusive", "--wrap=sleep 600")
+    cluster.wait_for_state(blocking, "RUNNING")
+    parent = start_parent()
+    wait_until(lambda: bool(parent.jobs()), "the job of the attempt", LIMIT_S)
+    for _ in range(4):  # together longer than the heartbeat timeout
+        parent.wait_for_heartbeat()
+    cluster.run("scancel", blocking)
+    assert parent.result() == ITEMS
+    assert len(parent.jobs()) == 1
+
+
+def test_cancelled_attempt_leaves_the_queue(cluster: Cluster, start_parent: Callable[[], Parent]) -> None:
+    blocking = cluster.submit("--partition=high", "--nodes=2", "--exclusive", "--wrap=sleep 600")
+    cluster.wait_for_state(blocking, "RUNNING")
+    parent = start_parent()
+    wait_until(lambda: bool(parent.jobs()), "the job of the attempt", LIMIT_S)
+    parent.cancel()
+    cluster.wait_for_state(parent.jobs()[0], "CANCELLED")
+    cluster.run("scancel", blocking)

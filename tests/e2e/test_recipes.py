@@ -2,7 +2,6 @@
 
 import base64
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from temporalio.exceptions import CancelledError
 
 from harness.build import compile_cpp
@@ -20,9 +18,7 @@ from harness.handoff_program import SERVER_TIMEOUT_MS, handoff_environment, star
 from harness.languages import linked
 from harness.paths import BUILD, ROOT
 from harness.polling import wait_until
-from harness.process import Process
 from harness.program import is_alive
-from harness.requires import requires
 from harness.server import Server
 from harness.worker import SdkWorker
 
@@ -182,69 +178,3 @@ def test_prefork_workers_have_their_own_connections(server: Server, start: Start
     )
     assert done.returncode == 0, done.stderr
     assert len({activity.result() for activity in activities}) == 2
-
-
-def token_file(folder: Path, name: str, token: bytes) -> Path:
-    path = folder / name
-    path.write_text(base64.b64encode(token).decode())
-    return path
-
-
-def in_a_job(environment: dict[str, str], **variables: str) -> dict[str, str]:
-    """Returns the variables that a batch system passes on. They don't include the token itself."""
-    return {name: value for name, value in environment.items() if name != "TEMPORAL_ACTIVITY_TASK_TOKEN"} | variables
-
-
-def test_task_of_a_slurm_array_completes_and_leaves_no_token(
-    server: Server, start: StartActivity, tmp_path: Path
-) -> None:
-    activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
-    attempt = activity.next_attempt()
-    token = token_file(tmp_path, "7", attempt.token)
-    job = in_a_job(handoff_environment(server, attempt), TOKENS=str(tmp_path), SLURM_ARRAY_TASK_ID="7")
-    command = [str(RECIPES / "slurm_array.sh"), *ACTIVITY, "3", str(tmp_path / "done")]
-    subprocess.run(command, env=job, check=True, timeout=60)
-    assert activity.result() == 3
-    assert not token.exists()
-
-
-def test_slurm_stops_the_solver_of_an_ended_task(tmp_path: Path) -> None:
-    solver = ["sh", "-c", "trap 'echo asked to end; exit 3' TERM; echo running; while :; do sleep 0.1; done"]
-    job = dict(os.environ) | {"TOKENS": str(tmp_path), "SLURM_ARRAY_TASK_ID": "1"}
-    with Process([str(RECIPES / "slurm_array.sh"), *solver], job, merge_stderr=True) as running:
-        running.expect("running")
-        os.kill(running.pid, signal.SIGTERM)
-        running.expect("asked to end")
-        assert running.wait() == 3
-
-
-def test_container_of_a_kubernetes_job_completes(server: Server, start: StartActivity, tmp_path: Path) -> None:
-    secret, job = yaml.safe_load_all((RECIPES / "kubernetes_job.yaml").read_text())
-    assert (secret["kind"], job["kind"]) == ("Secret", "Job")
-    assert job["spec"]["backoffLimit"] == 0
-    pod = job["spec"]["template"]["spec"]
-    [container] = pod["containers"]
-    [mount], [volume] = container["volumeMounts"], pod["volumes"]
-    assert volume["secret"]["secretName"] == secret["metadata"]["name"]
-    variables = {each["name"]: each["value"] for each in container["env"]}
-    folder, name = os.path.split(variables["TEMPORAL_ACTIVITY_TASK_TOKEN_FILE"])
-    assert folder == mount["mountPath"]
-    assert name in secret["stringData"]
-
-    # Runs the same command with the local folder and the local server.
-    activity = start("workflow", heartbeat_timeout_ms=SERVER_TIMEOUT_MS)
-    attempt = activity.next_attempt()
-    variables["TEMPORAL_ACTIVITY_TASK_TOKEN_FILE"] = str(token_file(tmp_path, name, attempt.token))
-    variables["TEMPORAL_ADDRESS"] = server.address
-    shutil.copy(ACTIVITY[1], tmp_path)
-    python = requires(shutil.which("python3"), "python3")
-    subprocess.run(
-        container["command"],
-        env=in_a_job(
-            handoff_environment(server, attempt), **variables, PATH=f"{os.path.dirname(python)}:/usr/bin:/bin"
-        ),
-        cwd=tmp_path,
-        check=True,
-        timeout=60,
-    )
-    assert activity.result() == 100

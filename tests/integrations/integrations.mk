@@ -6,11 +6,12 @@
 #     ENGINE.txt           the Python packages that it needs beside tests/requirements.txt, with their versions
 #     DEBIAN_ENGINE        a variable below: the Debian packages that it needs
 
-INTEGRATIONS      := mpi slurm
+INTEGRATIONS      := mpi slurm kubernetes
 INTEGRATIONS_VENV := $(CURDIR)/target/integrations/venv
 
 DEBIAN_mpi        := openmpi-bin libopenmpi-dev
 DEBIAN_slurm      := munge slurm-wlm
+DEBIAN_kubernetes := procps util-linux
 
 STAGES := $(INTEGRATIONS:%=integrations-%)
 .PHONY: check-integrations $(STAGES)
@@ -30,3 +31,8 @@ $(STAGES): integrations-%: lib program tests/integrations/%.txt
 	@rm -f target/integrations/kills/$*.jsonl
 	cd tests && THB_INTEGRATIONS=1 THB_REQUIRE_ALL=1 $(INTEGRATIONS_VENV)/bin/python -m pytest integrations/test_$*.py; \
 	status=$$?; $(PYTHON) integrations/table.py $*; exit $$status
+
+.PHONY: lint-integrations
+lint: lint-integrations
+lint-integrations: venv
+	cd examples/recipes && $(VENV)/bin/ruff check --config ruff.toml ../integrations && $(VENV)/bin/ruff format --config ruff.toml --check ../integrations

@@ -1,0 +1,64 @@
+"""A worker whose activity runs as a Kubernetes Job. For each attempt it creates the Job of job.yaml, and a Secret.
+
+    parent.py TASK_QUEUE MANIFEST
+
+The service account of the worker needs the permission to create Jobs and Secrets.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import yaml
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+
+async def create(resource: dict[str, Any]) -> dict[str, Any]:
+    """Creates a resource, and returns it as the server has completed it."""
+    command = ["kubectl", "create", "--filename=-", "--output=json"]
+    pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
+    kubectl = await asyncio.create_subprocess_exec(*command, **pipes)
+    output, errors = await kubectl.communicate(json.dumps(resource).encode())
+    if kubectl.returncode != 0:
+        raise RuntimeError(errors.decode())  # fails the attempt, which is retried
+    created: dict[str, Any] = json.loads(output)
+    return created
+
+
+@activity.defn
+async def solve(items: int) -> int:  # the type of the result: the exit code
+    info = activity.info()
+    secret, job = yaml.safe_load_all(manifest.read_text())
+    # A name for the attempt, which is a label of DNS. The ids of activities may contain other characters.
+    name = f"solver-{(info.activity_run_id or info.workflow_run_id or '').lower()}-{info.attempt}"
+    pod = job["spec"]["template"]["spec"]
+    job["metadata"]["name"] = secret["metadata"]["name"] = pod["volumes"][0]["secret"]["secretName"] = name
+    pod["containers"][0]["args"] = ["./solver.sh", str(items)]
+    secret["stringData"]["token"] = b64encode(info.task_token).decode()
+    # The pod waits for the Secret. Kubernetes deletes the Secret together with the Job that owns it.
+    owner = (await create(job))["metadata"]
+    secret["metadata"]["ownerReferences"] = [
+        {"apiVersion": "batch/v1", "kind": "Job", "name": owner["name"], "uid": owner["uid"]}
+    ]
+    await create(secret)
+    activity.raise_complete_async()
+
+
+async def main(task_queue: str) -> None:
+    client = await Client.connect(os.environ.get("TEMPORAL_ADDRESS", "127.0.0.1:7233"))
+    terminated = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
+    async with Worker(client, task_queue=task_queue, activities=[solve]):
+        await terminated.wait()
+
+
+if __name__ == "__main__":
+    manifest = Path(sys.argv[2])
+    asyncio.run(main(sys.argv[1]))

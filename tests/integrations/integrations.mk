@@ -6,12 +6,13 @@
 #     ENGINE.txt           the Python packages that it needs beside tests/requirements.txt, with their versions
 #     DEBIAN_ENGINE        a variable below: the Debian packages that it needs
 
-INTEGRATIONS      := mpi slurm kubernetes
+INTEGRATIONS      := mpi slurm kubernetes training
 INTEGRATIONS_VENV := $(CURDIR)/target/integrations/venv
 
 DEBIAN_mpi        := openmpi-bin libopenmpi-dev
 DEBIAN_slurm      := munge slurm-wlm
 DEBIAN_kubernetes := procps util-linux
+DEBIAN_training   := python3-torch
 
 STAGES := $(INTEGRATIONS:%=integrations-%)
 .PHONY: check-integrations $(STAGES)

@@ -18,6 +18,7 @@ from typing import Any, Callable, Optional, Protocol, Union
 from ._context import SerializationContext
 from ._converter import from_payload, refuse_reference, to_payload
 from ._payload import Payload
+from ._type_hints import typed_values
 
 __all__ = ["PLAIN_ENCODINGS", "Codec", "PayloadCodec", "codec_of", "wait_for"]
 
@@ -118,6 +119,10 @@ class Codec:
             for payload in payloads:
                 refuse_reference(payload)
         return self._decode(payloads) if payloads else []
+
+    def typed_values(self, payloads: Sequence[Payload], hints: Sequence[Any]) -> list[Any]:
+        """Converts decoded payloads to the types of the hints, one for each or NO_HINT."""
+        return typed_values(payloads, hints)
 
     def failure_of(self, exception: Union[BaseException, str]) -> Optional[tuple[Any, bool]]:
         """Returns the SDK's ``Failure`` that a failure converter makes, with unencoded payloads.

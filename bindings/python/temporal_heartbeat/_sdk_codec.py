@@ -24,6 +24,7 @@ from ._codec import PLAIN_ENCODINGS, Codec, wait_for
 from ._context import SerializationContext
 from ._converter import from_payload, to_payload
 from ._payload import Payload
+from ._type_hints import NO_HINT
 from .errors import InvalidArgumentError
 
 __all__ = ["sdk_codec_of"]
@@ -126,6 +127,15 @@ class _SdkConverter(Codec):
         decoded = [raw.payload for raw in raw_values]
         values = self._codec.payload_converter.from_payloads(decoded)
         return list(zip(values, map(_from_sdk, decoded)))
+
+    def typed_values(self, payloads: Sequence[Payload], hints: Sequence[Any]) -> list[Any]:
+        converter = self._codec.payload_converter
+        return [
+            payload
+            if hint is Payload
+            else converter.from_payload(_to_sdk(payload), None if hint is NO_HINT else hint)
+            for payload, hint in zip(payloads, hints)
+        ]
 
     def _without_conversion(self) -> Any:
         """Returns a converter for RawValue, which a payload converter of its own may not know."""
